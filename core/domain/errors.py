@@ -1,0 +1,306 @@
+"""Every known failure, as one tree.
+
+    DarkroomError
+    ├── RequestInvalid        400   the request itself is wrong
+    │   ├── ParamsInvalid           training params: each bad field is named
+    │   ├── CursorInvalid           a cursor that no list of ours gave
+    │   └── UploadInvalid           no file, a broken multipart body, an empty upload
+    ├── Unauthorized          401   a token is set and was not given
+    ├── NotFound              404
+    │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound
+    │   └── RouteNotFound           no such path
+    ├── MethodNotAllowed      405
+    ├── Gone                  410   deleted on request
+    ├── Conflict              409
+    │   ├── JobNotReady  JobNotRetryable  JobInUse  RunNotCancellable  RunNotRetryable
+    │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
+    │   ├── NoEarlierVersion        rollback at the start of an alias's history
+    │   └── RequestInFlight         the same Idempotency-Key is being answered
+    ├── LimitExceeded         413
+    │   └── UploadTooLarge
+    ├── RangeInvalid          416
+    ├── Unprocessable         422   understood, and refused
+    │   ├── DatasetRejected         the user's data; carries findings
+    │   │   ├── ArchiveRefused      hostile or broken archive
+    │   │   ├── FormatUnknown       nothing we read; says what was tried
+    │   │   └── KindNotSupported    recognised, not trained yet
+    │   ├── AliasReserved
+    │   └── IdempotencyKeyReused    the same key with another body
+    ├── TrainingFailed        kept on the run, never answered to a POST
+    │   ├── OutOfMemory  Diverged  TimedOut  NoSpace  WeightsUnavailable
+    │   └── WorkerLost  TrainerCrashed
+    ├── PreparationFailed     kept on the job: ours, can be retried
+    ├── Unavailable           503   a service we need does not answer; retried
+    ├── OutOfSpace            507   the disk or the store is full
+    └── Internal              500   what nobody foresaw; its text stays in the log
+
+An error carries a slug (stable, the page under /problems/), a title (the same for every occurrence),
+a detail (this occurrence) and facts (JSON values). The HTTP status of a family is the API's business.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+
+class DarkroomError(Exception):
+    """Base of every known failure. `detail` is a sentence for people, `facts` are JSON values for programs."""
+
+    slug: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something unforeseen happened"
+
+    def __init__(self, detail: str = "", **facts: Any) -> None:
+        self.detail = detail or self.title
+        self.facts = facts
+        super().__init__(self.detail)
+
+    def as_problem(self) -> dict[str, Any]:
+        """The RFC 9457 members that a job, a run and an HTTP answer share."""
+        return {
+            "type": f"/problems/{self.slug}",
+            "slug": self.slug,
+            "title": self.title,
+            "detail": self.detail,
+            **self.facts,
+        }
+
+
+class RequestInvalid(DarkroomError):
+    slug = "request-invalid"
+    title = "The request is not valid"
+
+
+class ParamsInvalid(RequestInvalid):
+    slug = "params-invalid"
+    title = "A training parameter is not valid"
+
+
+class CursorInvalid(RequestInvalid):
+    slug = "cursor-invalid"
+    title = "The cursor does not belong to this list"
+
+
+class UploadInvalid(RequestInvalid):
+    slug = "upload-invalid"
+    title = "The upload holds no readable file"
+
+
+class Unauthorized(DarkroomError):
+    slug = "unauthorized"
+    title = "A valid API token is needed"
+
+
+class NotFound(DarkroomError):
+    slug = "not-found"
+    title = "There is no such thing"
+
+
+class RouteNotFound(NotFound):
+    slug = "route-not-found"
+    title = "There is no such path"
+
+
+class JobNotFound(NotFound):
+    slug = "job-not-found"
+    title = "There is no job with this id"
+
+
+class RunNotFound(NotFound):
+    slug = "run-not-found"
+    title = "There is no run with this id"
+
+
+class VersionNotFound(NotFound):
+    slug = "version-not-found"
+    title = "The job has no such model version"
+
+
+class ArtifactNotFound(NotFound):
+    slug = "artifact-not-found"
+    title = "The model version has no such artifact"
+
+
+class AliasNotFound(NotFound):
+    slug = "alias-not-found"
+    title = "The job has no such alias"
+
+
+class MethodNotAllowed(DarkroomError):
+    slug = "method-not-allowed"
+    title = "This path does not take this method"
+
+
+class Gone(DarkroomError):
+    slug = "gone"
+    title = "This was deleted"
+
+
+class Conflict(DarkroomError):
+    slug = "conflict"
+    title = "The state of the thing does not allow this"
+
+
+class JobNotReady(Conflict):
+    slug = "job-not-ready"
+    title = "The job is not ready"
+
+
+class JobNotRetryable(Conflict):
+    slug = "job-not-retryable"
+    title = "Only a failed job can be retried"
+
+
+class JobInUse(Conflict):
+    slug = "job-in-use"
+    title = "The job still has active runs or an aliased version"
+
+
+class RunNotCancellable(Conflict):
+    slug = "run-not-cancellable"
+    title = "The run has already ended"
+
+
+class RunNotRetryable(Conflict):
+    slug = "run-not-retryable"
+    title = "Only a failed run can be retried"
+
+
+class TrainerKindMismatch(Conflict):
+    slug = "trainer-kind-mismatch"
+    title = "The trainer does not train this kind of dataset"
+
+
+class NoEarlierVersion(Conflict):
+    slug = "no-earlier-version"
+    title = "The alias has no earlier version to return to"
+
+
+class RequestInFlight(Conflict):
+    slug = "request-in-flight"
+    title = "A request with this Idempotency-Key is being answered"
+
+
+class LimitExceeded(DarkroomError):
+    slug = "limit-exceeded"
+    title = "A limit is exceeded"
+
+
+class UploadTooLarge(LimitExceeded):
+    slug = "upload-too-large"
+    title = "The upload is larger than this service accepts"
+
+
+class RangeInvalid(DarkroomError):
+    slug = "range-invalid"
+    title = "The requested range lies outside the file"
+
+
+class Unprocessable(DarkroomError):
+    slug = "unprocessable"
+    title = "The request was understood and is refused"
+
+
+class DatasetRejected(Unprocessable):
+    slug = "dataset-rejected"
+    title = "The dataset has errors"
+
+
+class ArchiveRefused(DatasetRejected):
+    slug = "archive-refused"
+    title = "The archive is broken or unsafe"
+
+
+class FormatUnknown(DatasetRejected):
+    slug = "format-unknown"
+    title = "The archive holds no dataset format that we read"
+
+
+class KindNotSupported(DatasetRejected):
+    slug = "kind-not-supported"
+    title = "This kind of dataset cannot be prepared yet"
+
+
+class AliasReserved(Unprocessable):
+    slug = "alias-reserved"
+    title = "This alias name is reserved or malformed"
+
+
+class IdempotencyKeyReused(Unprocessable):
+    slug = "idempotency-key-reused"
+    title = "This Idempotency-Key was used with another request"
+
+
+class TrainingFailed(DarkroomError):
+    slug = "training-failed"
+    title = "The training failed"
+
+
+class OutOfMemory(TrainingFailed):
+    slug = "out-of-memory"
+    title = "The training ran out of memory"
+
+
+class Diverged(TrainingFailed):
+    slug = "diverged"
+    title = "The loss became infinite or not a number"
+
+
+class TimedOut(TrainingFailed):
+    slug = "timed-out"
+    title = "The time ran out before a first model existed"
+
+
+class NoSpace(TrainingFailed):
+    slug = "no-space"
+    title = "The worker's disk is full"
+
+
+class WeightsUnavailable(TrainingFailed):
+    slug = "weights-unavailable"
+    title = "The pretrained weights cannot be had"
+
+
+class WorkerLost(TrainingFailed):
+    slug = "worker-lost"
+    title = "The worker was lost too often"
+
+
+class TrainerCrashed(TrainingFailed):
+    slug = "trainer-crashed"
+    title = "The trainer crashed"
+
+
+class PreparationFailed(DarkroomError):
+    slug = "preparation-failed"
+    title = "The preparation failed on our side"
+
+
+class Unavailable(DarkroomError):
+    slug = "unavailable"
+    title = "A service that we need does not answer"
+
+
+class OutOfSpace(DarkroomError):
+    slug = "out-of-space"
+    title = "There is not enough free space"
+
+
+class Internal(DarkroomError):
+    slug = "internal"
+    title = "Something unforeseen happened"
+
+
+def all_errors() -> list[type[DarkroomError]]:
+    """Every error class, parents before children."""
+
+    def walk(cls: type[DarkroomError]) -> Iterator[type[DarkroomError]]:
+        yield cls
+        for child in cls.__subclasses__():
+            yield from walk(child)
+
+    return [cls for cls in walk(DarkroomError) if cls is not DarkroomError]
+
+
+def error_from_slug(slug: str, detail: str, **facts: Any) -> DarkroomError:
+    """Rebuild an error that crossed a process boundary; a slug nobody knows becomes `Internal`."""
+    known = {cls.slug: cls for cls in all_errors()}
+    return known.get(slug, Internal)(detail, **facts)

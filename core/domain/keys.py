@@ -1,0 +1,35 @@
+"""Every object key, spelt once. Keys are remote; paths are local; links are for people."""
+
+
+def upload_key(job_id: str) -> str:
+    return f"uploads/{job_id}/source.zip"
+
+
+def dataset_key(layout_version: int, fingerprint: str) -> str:
+    return f"datasets/{layout_version}/{fingerprint}.tar"
+
+
+def metadata_key(job_id: str, attempt: int) -> str:
+    return f"jobs/{job_id}/{attempt}/dataset_metadata.json"
+
+
+def run_prefix(run_id: str, attempt: int) -> str:
+    """Object keys of a run hold its attempt: a worker presumed dead cannot overwrite its successor."""
+    return f"runs/{run_id}/{attempt}/"
+
+
+def checkpoint_key(run_id: str, attempt: int, epoch: int) -> str:
+    return f"{run_prefix(run_id, attempt)}checkpoints/{epoch:06d}.tar"
+
+
+def artifact_key(run_id: str, attempt: int, name: str) -> str:
+    return f"{run_prefix(run_id, attempt)}artifacts/{name}"
+
+
+def log_key(run_id: str, attempt: int) -> str:
+    return f"{run_prefix(run_id, attempt)}train.log"
+
+
+def job_prefixes(job_id: str) -> tuple[str, ...]:
+    """What a deleted job leaves to sweep, its runs excepted."""
+    return (f"uploads/{job_id}/", f"jobs/{job_id}/")

@@ -1,0 +1,34 @@
+"""Limits, each with its reason. Those an operator may want to move are settings; these are not."""
+
+GIB = 1024**3
+
+# Archive: decided on the central directory before anything is written, and enforced while inflating.
+MAX_ENTRIES = 300_000  # three files an image for the largest sets we are asked for (100,000 images)
+MAX_ENTRY_BYTES = 2 * GIB  # no labelled picture is larger; a lying size stops here
+MAX_TOTAL_BYTES = 200 * GIB  # inflated
+MAX_RATIO = 200  # deflate's best on real XML is about 20; a bomb has 1,000
+RATIO_FREE_BYTES = 1024 * 1024  # small entries may be as repetitive as they like
+MAX_NAME_BYTES = 1024
+MAX_DEPTH = 32
+
+# XML: a VOC annotation of 1,000 boxes has about 300 KB.
+MAX_XML_BYTES = 8 * 1024 * 1024
+MAX_XML_DEPTH = 32
+
+# Images
+MAX_IMAGE_PIXELS = 200_000_000  # 200 megapixels: four times the largest camera picture; a bomb has more
+MAX_IMAGE_BYTES = 512 * 1024 * 1024
+
+# Findings: all are counted, this many are kept with their text.
+MAX_FINDINGS_KEPT = 100_000
+
+MIN_IMAGES = 3  # one for each of train, val and test
+SKIP_MIN_REMAINING = 0.9  # on_error=skip: this part of the images must remain
+
+# Leases
+MAX_LOST_LEASES = 3  # then the job or run is failed: worker-lost
+
+# Waiting and paging
+MAX_WAIT_SECONDS = 60  # shorter than the idle timeout of common proxies
+MAX_PAGE = 500
+DEFAULT_PAGE = 50

@@ -1,0 +1,120 @@
+"""Every setting, read once from the environment (prefix `DARKROOM_`) or `.env` into one frozen object.
+
+The table in docs/operations.md is made from this file: `python -m core.settings`.
+"""
+
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024**2
+GIB = 1024**3
+
+
+class Settings(BaseSettings):
+    """Defaults run everything on one machine under `home`; only values differ in production."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DARKROOM_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    home: Path = Field(Path(".darkroom"), description="Folder of all local state.")
+
+    database_url: str = Field("", description="SQLAlchemy URL. Empty: SQLite (WAL) in `home`.")
+    broker_url: str = Field(
+        "", description="Redis protocol URL of the doorbell. Empty: nothing rings, the sweep finds the rows."
+    )
+    store_url: str = Field("", description="`s3://bucket/prefix` or `file:///folder`. Empty: a folder in `home`.")
+    s3_endpoint: str = Field("", description="S3 endpoint as the service reaches it. Empty: AWS.")
+    s3_public_endpoint: str = Field("", description="S3 endpoint as users reach it; signed links are made for it.")
+    s3_region: str = Field("us-east-1", description="S3 region.")
+    s3_access_key: SecretStr = Field(
+        SecretStr(""), description="S3 access key. Empty: boto3's own chain (role, profile, AWS_*)."
+    )
+    s3_secret_key: SecretStr = Field(SecretStr(""), description="S3 secret key.")
+
+    api_host: str = Field(
+        "127.0.0.1", description="Address the API binds to. Beyond loopback it needs `api_token` or `allow_open`."
+    )
+    api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
+    api_token: SecretStr = Field(
+        SecretStr(""),
+        description="When set, every request but /health and /ready needs `Authorization: Bearer <token>`.",
+    )
+    allow_open: bool = Field(False, description="Let the API bind beyond loopback without a token.")
+    public_url: str = Field("", description="How users reach the API, for absolute links. Empty: relative links.")
+
+    mlflow_url: str = Field("", description="MLflow tracking URI of the mirror. Empty: nothing is mirrored.")
+    mlflow_public_url: str = Field("", description="How users reach the MLflow page. Empty: `mlflow_url`.")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of the MLflow server that `make up` starts.")
+
+    upload_max_bytes: int = Field(20 * GIB, gt=0, description="Largest upload accepted.")
+    temp_dir: Path | None = Field(None, description="Uploads and workers' scratch. Empty: `home`/tmp.")
+    cache_dir: Path | None = Field(None, description="The worker's cache of prepared datasets. Empty: `home`/cache.")
+    cache_max_bytes: int = Field(50 * GIB, gt=0, description="The cache is evicted above this; never a set in use.")
+    weights_dir: Path | None = Field(None, description="Folder of pretrained weights. Empty: `home`/weights.")
+    hub: bool = Field(
+        True, description="Let a worker fetch pretrained weights from their hub when the folder lacks them."
+    )
+
+    lease_seconds: float = Field(60.0, gt=0, description="A claim not renewed for this long is lost.")
+    beat_seconds: float = Field(15.0, gt=0, description="How often a claim is renewed.")
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="A checkpoint goes to the store at most this often, at an epoch's end."
+    )
+    sweep_seconds: float = Field(
+        5.0, gt=0, description="How often housekeeping looks for lost leases, unrung rows and things to mirror."
+    )
+    prepare_processes: int = Field(2, ge=1, description="Processes that decode images while preparing.")
+    keep_source_days: float = Field(30.0, ge=0, description="Uploaded ZIPs of ended jobs are kept this long.")
+    keep_checkpoint_days: float = Field(7.0, ge=0, description="Checkpoints of ended runs are kept this long.")
+    garbage_hours: float = Field(24.0, ge=0, description="Objects that no row names are spared this long.")
+
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_json: bool = Field(False, description="Log JSON lines instead of text.")
+
+    @cached_property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.home.resolve() / 'darkroom.db'}"
+
+    @cached_property
+    def store(self) -> str:
+        return self.store_url or (self.home.resolve() / "objects").as_uri()
+
+    @cached_property
+    def temp(self) -> Path:
+        return (self.temp_dir or self.home / "tmp").resolve()
+
+    @cached_property
+    def cache(self) -> Path:
+        return (self.cache_dir or self.home / "cache").resolve()
+
+    @cached_property
+    def weights(self) -> Path:
+        return (self.weights_dir or self.home / "weights").resolve()
+
+    @property
+    def mlflow_link(self) -> str:
+        return self.mlflow_public_url or self.mlflow_url
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The process's settings, read at the first call."""
+    return Settings()
+
+
+def settings_table() -> str:
+    """A Markdown table of every setting, for docs/operations.md."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = "" if default in ("", None) or isinstance(default, SecretStr) else f"`{default}`"
+        rows.append(f"| `DARKROOM_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(settings_table())  # noqa: T201 - the command's output

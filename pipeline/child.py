@@ -1,0 +1,108 @@
+"""The two ends of the line between a child process and the worker that supervises it.
+
+Down, on the child's stdin: lines `cancel` and `stop`. End of file means that the supervisor is gone: the whole
+process group ends itself (portable, unlike PR_SET_PDEATHSIG, which fires when a *thread* dies).
+Up, in `out/progress.jsonl`: one JSON object a line. A typed failure is `out/problem.json`; the last file of a
+success is the verb's own (`result.json`, `model.json`).
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.domain.errors import DarkroomError, NoSpace, OutOfMemory, TrainerCrashed
+
+EXIT_OK = 0
+EXIT_FAILED = 1  # problem.json says why
+EXIT_CANCELLED = 76
+
+PROGRESS_FILE = "progress.jsonl"
+PROBLEM_FILE = "problem.json"
+
+
+class RunCancelled(BaseException):
+    """Raised inside a trainer by `report` when it was asked to stop and throw away. Not a failure."""
+
+
+class Line:
+    """The child's end. `cancelled` and `stopping` are set from stdin by a thread of their own."""
+
+    def __init__(self, out: Path) -> None:
+        self._file = (out / PROGRESS_FILE).open("a", encoding="utf-8")
+        self._lock = threading.Lock()
+        self.cancelled = threading.Event()
+        self.stopping = threading.Event()
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Append one line. Whole lines only: the reader may look at any moment."""
+        text = json.dumps({"type": kind, **fields}, allow_nan=False)
+        with self._lock:
+            self._file.write(text + "\n")
+            self._file.flush()
+
+    def stage(self, name: str) -> None:
+        self.emit("stage", stage=name)
+
+    def raise_if_cancelled(self) -> None:
+        if self.cancelled.is_set():
+            raise RunCancelled
+
+    def listen(self) -> None:
+        """Watch stdin until it ends, then end the whole process group."""
+        threading.Thread(target=self._watch, daemon=True, name="line").start()
+
+    def _watch(self) -> None:
+        for text in iter(sys.stdin.readline, ""):
+            if text.strip() == "cancel":
+                self.cancelled.set()
+            elif text.strip() == "stop":
+                self.stopping.set()
+        os.killpg(0, signal.SIGKILL)
+
+
+def run_child(out: Path, work: Callable[[Line], None], *, supervised: bool) -> int:
+    """Run `work` and turn however it ends into an exit status and, for a failure, `out/problem.json`.
+
+    `supervised`: stdin is the supervisor's pipe. On a terminal it is not, and Ctrl-C does what it always does.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    line = Line(out)
+    if supervised:
+        line.listen()
+    try:
+        work(line)
+    except RunCancelled:
+        return EXIT_CANCELLED
+    except DarkroomError as error:
+        return _failed(out, error)
+    except MemoryError as error:
+        return _failed(out, OutOfMemory(str(error) or "The process was refused memory."))
+    except OSError as error:
+        if error.errno == 28:  # ENOSPC
+            return _failed(out, NoSpace(f"The disk is full: {error}"))
+        return _failed(out, _crashed(error))
+    except Exception as error:  # noqa: BLE001 - the last line of a process: whatever it is, it is told
+        return _failed(out, _crashed(error))
+    return EXIT_OK
+
+
+def _crashed(error: BaseException) -> DarkroomError:
+    traceback.print_exception(error)
+    return TrainerCrashed(f"{type(error).__name__}: {error}"[:2000])
+
+
+def _failed(out: Path, error: DarkroomError) -> int:
+    problem = {"slug": error.slug, "detail": error.detail, "facts": error.facts}
+    partial = out / f"{PROBLEM_FILE}.part"
+    try:
+        partial.write_text(json.dumps(problem), encoding="utf-8")
+        partial.replace(out / PROBLEM_FILE)
+    except OSError:
+        print(json.dumps(problem), file=sys.stderr)  # noqa: T201 - the disk is full; the log is what is left
+    return EXIT_FAILED
