@@ -1,0 +1,46 @@
+"""`python -m pipeline <verb>`: the four verbs, each in its own module, imported only when it is asked for."""
+
+import argparse
+import sys
+from importlib import import_module
+from typing import Protocol, cast
+
+VERBS: dict[str, tuple[str, str]] = {
+    "prepare": ("pipeline.prepare", "check a dataset and write the tree that trainers read"),
+    "fingerprint": ("pipeline.fingerprint", "print both digests of a dataset, offline"),
+    "train": ("pipeline.train", "train a model on a prepared dataset"),
+    "predict": ("pipeline.predict", "run a trained model on pictures"),
+}
+
+
+class Verb(Protocol):
+    """What a verb's module provides; it imports nothing heavy before `main` is called."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def main(self, args: argparse.Namespace) -> int: ...
+
+
+def run(argv: list[str]) -> int:
+    """Dispatch `argv` (without the program's name). Returns the exit status of the verb, 0 after help, 2 when unknown."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_usage())
+        return 0
+    name = argv[0]
+    if name not in VERBS:
+        print(f"python -m pipeline: there is no verb {name!r}\n\n{_usage()}", file=sys.stderr)
+        return 2
+    module, summary = VERBS[name]
+    verb = cast(Verb, import_module(module))
+    parser = argparse.ArgumentParser(prog=f"python -m pipeline {name}", description=summary)
+    verb.add_arguments(parser)
+    return verb.main(parser.parse_args(argv[1:]))
+
+
+def _usage() -> str:
+    lines = "\n".join(f"  {name:<12} {summary}" for name, (_, summary) in VERBS.items())
+    return f"usage: python -m pipeline <verb> [--help] ...\n\n{lines}"
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
