@@ -1,0 +1,86 @@
+"""The database: SQLite (WAL) on one machine, PostgreSQL for a team. One sync session, transactions in sight."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.domain.errors import OutOfSpace, Unavailable
+
+BUSY_TIMEOUT_MS = 30_000  # SQLite: writers queue this long before they give up
+_WRITES = "darkroom_writes"
+
+
+class Database:
+    """Opens sessions. `transaction` commits at the end of its block or rolls back; `reading` never writes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._reading = sessionmaker(engine, expire_on_commit=False)
+        self._writing = sessionmaker(engine.execution_options(**{_WRITES: True}), expire_on_commit=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """No network and no file I/O inside: SQLite has one writer at a time, and it is this block."""
+        with _named_failures(), self._writing.begin() as session:
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        with _named_failures(), self._reading() as session:
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """No connection is made before the first query."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return Database(create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=10))
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    # pool_size 20: as many as the API has threads for plain `def` endpoints, halved
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20, max_overflow=40)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return Database(engine)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that starts reading and then writes fails at once when another wrote in between: take the lock first.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise Unavailable("The database has no free connection.", service="database") from error
+    except (OperationalError, InterfaceError) as error:
+        if _is_full(error):
+            raise OutOfSpace("The database's disk is full.") from error
+        raise Unavailable("The database does not answer.", service="database") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("The connection to the database broke.", service="database") from error
+        raise
+
+
+def _is_full(error: DBAPIError) -> bool:
+    return "full" in str(error.orig) or getattr(error.orig, "sqlstate", "") == "53100"

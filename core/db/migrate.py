@@ -1,0 +1,58 @@
+"""Migrations: run once, as a step of their own, never by every process that starts."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from core.db import open_database
+from core.db.tables import Base
+
+_SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the database to `revision`. Two at once are safe: the second waits and finds nothing to do."""
+    database = open_database(url)
+    try:
+        with database.engine.execution_options(darkroom_writes=True).begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7253021)")
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    finally:
+        database.close()
+
+
+def current_and_head(url: str) -> tuple[str | None, str | None]:
+    database = open_database(url)
+    try:
+        with database.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    finally:
+        database.close()
+    return current, ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
+def drift(url: str) -> list[str]:
+    """What the tables in code have and the migrated database has not, or the other way round; and more than one head."""
+    heads = ScriptDirectory.from_config(alembic_config()).get_heads()
+    found = [] if len(heads) == 1 else [f"{len(heads)} heads: {', '.join(heads)}"]
+    database = open_database(url)
+    try:
+        with database.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            found += [str(difference) for difference in compare_metadata(context, Base.metadata)]
+    finally:
+        database.close()
+    return found
+
+
+def alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    return config

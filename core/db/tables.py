@@ -1,0 +1,234 @@
+"""The tables. Rows are snapshots: sessions do not expire them, and every change is an UPDATE that asks the row."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import DateTime, TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Timezone-aware UTC in Python; without a zone in SQLite, with one in PostgreSQL."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own convention
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON(none_as_null=True),
+        list[str]: JSON(none_as_null=True),
+        str: String,
+        float: Float(53),
+    }
+
+
+class Leased:
+    """What a job and a run share: a claim that must be renewed, a bell that was rung, events that were told."""
+
+    attempt: Mapped[int] = mapped_column(default=0)  # grows at every claim and fences every later write
+    worker: Mapped[str | None]
+    lease_expires_at: Mapped[float | None]  # the database's clock
+    lost_leases: Mapped[int] = mapped_column(default=0)
+    rung_at: Mapped[float | None]  # the database's clock; the sweep rings again later and later
+    rings: Mapped[int] = mapped_column(default=0)
+    event_seq: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class DatasetRow(Base):
+    """A prepared set, shared by every job whose upload came to the same fingerprint. The object exists when this says so."""
+
+    __tablename__ = "datasets"
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    layout_version: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))  # live | deleting
+    key: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class JobRow(Leased, Base):
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(16))
+    stage: Mapped[str | None] = mapped_column(String(40))
+    progress: Mapped[dict[str, Any] | None]  # {done, total} of the stage
+    problem: Mapped[dict[str, Any] | None]
+    options: Mapped[dict[str, Any]]  # PrepareOptions
+    source_name: Mapped[str] = mapped_column(String(400))
+    source_bytes: Mapped[int] = mapped_column(BigInteger)
+    source_sha256: Mapped[str] = mapped_column(String(64))
+    source_key: Mapped[str | None]  # None once the ZIP was swept
+    kind: Mapped[str | None] = mapped_column(String(40))  # detection
+    format: Mapped[str | None] = mapped_column(String(40))  # voc
+    classes: Mapped[list[str] | None]
+    images: Mapped[int | None]
+    findings: Mapped[dict[str, Any] | None]  # code -> {severity, count}
+    fingerprint: Mapped[str | None] = mapped_column(ForeignKey("datasets.fingerprint"))
+    content_fingerprint: Mapped[str | None] = mapped_column(String(64))
+    metadata_key: Mapped[str | None]
+    metadata_sha256: Mapped[str | None] = mapped_column(String(64))
+    last_version: Mapped[int] = mapped_column(default=0)
+    deleted_at: Mapped[datetime | None]
+    purged_at: Mapped[datetime | None]  # its objects are gone
+    __table_args__ = (Index("ix_jobs_state", "state"), Index("ix_jobs_fingerprint", "fingerprint"))
+
+
+class FindingRow(Base):
+    __tablename__ = "findings"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)  # 1, 2, ... in the order they were found
+    code: Mapped[str] = mapped_column(String(80))
+    severity: Mapped[str] = mapped_column(String(16))
+    path: Mapped[str] = mapped_column(Text)
+    line: Mapped[int | None]
+    detail: Mapped[str] = mapped_column(Text)
+    remedy: Mapped[str] = mapped_column(Text)
+    __table_args__ = (Index("ix_findings_job_id_code", "job_id", "code"),)
+
+
+class RunRow(Leased, Base):
+    __tablename__ = "runs"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    trainer: Mapped[str] = mapped_column(String(40))
+    params: Mapped[dict[str, Any]]
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    stage: Mapped[str | None] = mapped_column(String(40))
+    progress: Mapped[dict[str, Any] | None]  # {epoch, epochs, metrics, seconds_left}
+    notes: Mapped[dict[str, Any] | None]  # name -> sentence, e.g. where the weights came from
+    problem: Mapped[dict[str, Any] | None]
+    version: Mapped[int | None]  # the number, once published
+    stop_requested: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    spent_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")  # over all attempts
+    checkpoint_key: Mapped[str | None]
+    checkpoint_epoch: Mapped[int | None]
+    checkpoint_sha256: Mapped[str | None] = mapped_column(String(64))
+    checkpoint_at: Mapped[datetime | None]
+    log_key: Mapped[str | None]
+    mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
+    mirror_seq: Mapped[int] = mapped_column(default=0)  # events up to here are in MLflow
+    mirrored_at: Mapped[datetime | None]  # everything of the ended run is in MLflow
+    purged_at: Mapped[datetime | None]  # its checkpoints are gone
+    __table_args__ = (Index("ix_runs_job_id", "job_id"), Index("ix_runs_state", "state"))
+
+
+class VersionRow(Base):
+    """A published model version. Never deleted singly, never changed but for what the mirror notes."""
+
+    __tablename__ = "versions"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    number: Mapped[int]  # v1, v2, ... no gaps
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), unique=True)
+    attempt: Mapped[int]
+    trainer: Mapped[str] = mapped_column(String(40))
+    params: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any]]
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    weights_name: Mapped[str] = mapped_column(String(200))  # the artifact that /download/model sends
+    created_at: Mapped[datetime]
+    mlflow_version: Mapped[str | None] = mapped_column(String(40))
+    __table_args__ = (UniqueConstraint("job_id", "number"),)
+
+
+class ArtifactRow(Base):
+    __tablename__ = "artifacts"
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    media_type: Mapped[str] = mapped_column(String(100))
+
+
+class AliasRow(Base):
+    """Where an alias points now. `position` is its place in the history; rollback walks back from it."""
+
+    __tablename__ = "aliases"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    alias: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int]
+    position: Mapped[int]  # AliasMoveRow.position of the `set` it stands on
+    moves: Mapped[int] = mapped_column(default=0)  # the newest AliasMoveRow.position
+    updated_at: Mapped[datetime]
+    mirrored_number: Mapped[int | None]  # what MLflow was last told
+
+
+class AliasMoveRow(Base):
+    """The history of an alias; only ever added to."""
+
+    __tablename__ = "alias_moves"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    alias: Mapped[str] = mapped_column(String(64), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)  # 1, 2, ...
+    action: Mapped[str] = mapped_column(String(16))  # set | rollback
+    number: Mapped[int]
+    stands_on: Mapped[int]  # the `set` it returned to; its own position for a `set`
+    at: Mapped[datetime]
+
+
+class EventRow(Base):
+    """One change of a job or a run, as a merge patch of what polling shows."""
+
+    __tablename__ = "events"
+    subject_id: Mapped[str] = mapped_column(String(40), primary_key=True)  # a job's or a run's id
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(String(20))
+    data: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+
+
+class IdempotencyRow(Base):
+    __tablename__ = "idempotency_keys"
+    method: Mapped[str] = mapped_column(String(8), primary_key=True)
+    path: Mapped[str] = mapped_column(String(200), primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    digest: Mapped[str | None] = mapped_column(String(64))  # of the request, once its body was read
+    status: Mapped[int | None]  # None: in flight
+    answer: Mapped[dict[str, Any] | None]
+    expires_at: Mapped[float]  # the database's clock
+
+
+class LockRow(Base):
+    """A named lease, for what only one process may do at a time: the sweep, the mirror."""
+
+    __tablename__ = "locks"
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(200))
+    expires_at: Mapped[float]
+
+
+class WorkerRow(Base):
+    __tablename__ = "workers"
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    role: Mapped[str] = mapped_column(String(20))  # prepare | train | housekeeping
+    seen_at: Mapped[float]  # the database's clock
