@@ -1,0 +1,261 @@
+"""The demo's dataset: paper shapes on busy backgrounds, drawn from a seed, as a Pascal VOC archive.
+
+A class is a shape and nothing else: colour, size, rotation, filling, background and neighbours are drawn from the same
+numbers for all of them, so a model can only learn the outline. Shapes may cover each other and leave the picture; a box
+is the tight hull of what can be seen. `python -m deploy.local.scenes out/` writes a set to look at.
+"""
+
+import argparse
+import colorsys
+import io
+import math
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFilter
+
+from deploy.local.backgrounds import draw_background, draw_clutter
+
+SIDE = 160  # pixels; trained at 128, so a shape keeps its outline
+FINE = 3  # shapes are drawn this many times larger, then reduced: smooth edges
+SMALLEST, LARGEST = 13, 36  # a shape's radius in pixels
+VISIBLE = 0.55  # of a shape's area must stay visible, or it is drawn elsewhere
+TRIES = 12
+
+Points = list[tuple[float, float]]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Pixel indices of the first and last visible column and row, 0-based and inclusive."""
+
+    name: str
+    left: int
+    top: int
+    right: int
+    bottom: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Scene:
+    picture: Image.Image
+    boxes: tuple[Box, ...]
+
+
+def write_archive(path: Path, *, scenes: int, seed: int, shuffle_labels: bool = False) -> None:
+    """Write `scenes` pictures with their VOC files. The same arguments give the same bytes.
+
+    `shuffle_labels` names every box at random: what a model scores on such a set is what it can score by cheating.
+    """
+    rng = np.random.default_rng([seed, 1])
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, scene in enumerate(draw_scenes(scenes, seed=seed), start=1):
+            stem = f"scene-{number:04d}"
+            names = [str(rng.choice(CLASSES)) if shuffle_labels else box.name for box in scene.boxes]
+            _add(archive, f"shapes/JPEGImages/{stem}.jpg", jpeg(scene.picture))
+            _add(archive, f"shapes/Annotations/{stem}.xml", _voc(f"{stem}.jpg", scene, names))
+
+
+def draw_scenes(count: int, *, seed: int) -> Iterator[Scene]:
+    """Scene n depends on (seed, n) only."""
+    for number in range(count):
+        yield draw_scene(np.random.default_rng([seed, 0, number]))
+
+
+def draw_scene(rng: np.random.Generator) -> Scene:
+    """One to five shapes on a background, later ones over earlier ones."""
+    picture = draw_background(rng, SIDE)
+    draw_clutter(rng, picture)
+    placed: list[tuple[str, Mask, float]] = []  # name, what is visible of it, its whole area
+    for _ in range(int(rng.integers(1, 6))):
+        picture, placed = _place(rng, picture, placed)
+    picture = _photograph(rng, picture)
+    return Scene(picture, tuple(_tight_box(name, mask, area) for name, mask, area in placed))
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def _place(
+    rng: np.random.Generator, picture: Image.Image, placed: list[tuple[str, Mask, float]]
+) -> tuple[Image.Image, list[tuple[str, Mask, float]]]:
+    """Lay one more shape where it hides no other too much; unchanged when no such place was found."""
+    name = str(rng.choice(CLASSES))
+    for _ in range(TRIES):
+        radius = float(rng.uniform(SMALLEST, LARGEST))
+        x, y = rng.uniform(0.6 * radius, SIDE - 0.6 * radius, size=2)
+        turned = _turn(OUTLINES[name](rng), angle=float(rng.uniform(0, math.tau)), rng=rng)
+        area = _area(turned) * radius**2
+        cover = _cover([(x + radius * px, y + radius * py) for px, py in turned])
+        mask = np.asarray(cover) >= 128
+        others = [(other, seen & ~mask, whole) for other, seen, whole in placed]
+        if all(seen.sum() >= VISIBLE * whole for _, seen, whole in [*others, (name, mask, area)]):
+            return _paste(rng, picture, cover, radius), [*others, (name, mask, area)]
+    return picture, placed
+
+
+def _circle(rng: np.random.Generator) -> Points:
+    del rng
+    return [(math.cos(angle), math.sin(angle)) for angle in np.linspace(0, math.tau, 60, endpoint=False)]
+
+
+def _square(rng: np.random.Generator) -> Points:
+    return _jitter(rng, _ring(4), 0.05)
+
+
+def _triangle(rng: np.random.Generator) -> Points:
+    return _jitter(rng, _ring(3), 0.07)
+
+
+def _star(rng: np.random.Generator) -> Points:
+    waist = float(rng.uniform(0.4, 0.5))  # the regular five-pointed star has 0.38
+    return [
+        (x * (waist if corner % 2 else 1.0), y * (waist if corner % 2 else 1.0))
+        for corner, (x, y) in enumerate(_ring(10))
+    ]
+
+
+OUTLINES: dict[str, Callable[[np.random.Generator], Points]] = {
+    "circle": _circle,
+    "square": _square,
+    "star": _star,
+    "triangle": _triangle,
+}
+CLASSES = tuple(OUTLINES)
+
+
+def _ring(corners: int) -> Points:
+    return [(math.cos(math.tau * i / corners), math.sin(math.tau * i / corners)) for i in range(corners)]
+
+
+def _jitter(rng: np.random.Generator, points: Points, amount: float) -> Points:
+    return [(x + float(rng.uniform(-amount, amount)), y + float(rng.uniform(-amount, amount))) for x, y in points]
+
+
+def _turn(points: Points, *, angle: float, rng: np.random.Generator) -> Points:
+    """Stretched a little, as if seen from the side, then turned."""
+    wide, (cos, sin) = float(rng.uniform(0.86, 1.0)), (math.cos(angle), math.sin(angle))
+    return [(wide * x * cos - y * sin, wide * x * sin + y * cos) for x, y in points]
+
+
+def _area(points: Points) -> float:
+    """The shoelace formula."""
+    pairs = zip(points, points[1:] + points[:1], strict=True)
+    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairs)) / 2
+
+
+def _cover(points: Points) -> Image.Image:
+    """How much of each pixel the outline covers, 0 to 255."""
+    fine = Image.new("L", (SIDE * FINE, SIDE * FINE))
+    ImageDraw.Draw(fine).polygon([(x * FINE, y * FINE) for x, y in points], fill=255)
+    return fine.reduce(FINE)
+
+
+def _paste(rng: np.random.Generator, picture: Image.Image, cover: Image.Image, radius: float) -> Image.Image:
+    shadow = cover.filter(ImageFilter.GaussianBlur(2.0)).point(lambda value: int(value * 0.45))
+    offset = (int(rng.integers(-3, 4)), int(rng.integers(1, 4)))
+    picture.paste(Image.new("RGB", picture.size, (10, 10, 16)), offset, shadow)
+    return Image.composite(_filling(rng, picture, cover, radius), picture, cover)
+
+
+def _filling(rng: np.random.Generator, picture: Image.Image, cover: Image.Image, radius: float) -> Image.Image:
+    """A colour that stands off from what lies beneath: plain, striped, dotted, or with a rim."""
+    beneath = np.asarray(picture, dtype=np.float64)[np.asarray(cover) >= 128].mean(axis=0)
+    colour = _colour_off(rng, beneath)
+    filling = Image.new("RGB", picture.size, colour)
+    second = tuple(int(0.72 * channel + (70 if sum(colour) < 330 else 0)) for channel in colour)
+    draw, style = ImageDraw.Draw(filling), rng.choice(["plain", "plain", "striped", "dotted", "rim"])
+    step = max(5, int(radius / 3))
+    if style == "striped":
+        slant = int(rng.integers(-SIDE, SIDE))
+        for x in range(-SIDE, 2 * SIDE, 2 * step):
+            draw.line([(x, 0), (x + slant, SIDE)], fill=second, width=step)
+    elif style == "dotted":
+        for x in range(0, SIDE, 2 * step):
+            for y in range(0, SIDE, 2 * step):
+                draw.ellipse([x, y, x + step - 2, y + step - 2], fill=second)
+    elif style == "rim":
+        inner = cover.filter(ImageFilter.MinFilter(5))
+        filling = Image.composite(filling, Image.new("RGB", picture.size, second), inner)
+    return filling
+
+
+def _colour_off(rng: np.random.Generator, beneath: npt.NDArray[np.float64]) -> tuple[int, int, int]:
+    """Any colour at least 110 (of 441) away from `beneath`: nobody could draw a box round an invisible shape."""
+    while True:
+        hue, saturation, value = rng.uniform(0, 1), rng.uniform(0.25, 1), rng.uniform(0.25, 1)
+        red, green, blue = (int(255 * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
+        if np.linalg.norm(np.array([red, green, blue]) - beneath) > 110:
+            return red, green, blue
+
+
+def _photograph(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    """The camera's part: some softness, uneven light, grain."""
+    soft = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.0, 0.8))))
+    pixels = np.asarray(soft, dtype=np.float64)
+    ramp = np.linspace(-1, 1, SIDE)
+    light = 1 + rng.uniform(-0.22, 0.22) * ramp[None, :, None] + rng.uniform(-0.22, 0.22) * ramp[:, None, None]
+    grain = rng.normal(0, rng.uniform(1, 7), pixels.shape)
+    return Image.fromarray(np.clip(pixels * light + grain, 0, 255).astype(np.uint8))
+
+
+def _tight_box(name: str, mask: Mask, area: float) -> Box:
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    left, right, top, bottom = int(columns[0]), int(columns[-1]), int(rows[0]), int(rows[-1])
+    return Box(name, left, top, right, bottom, truncated=bool(mask.sum() < 0.9 * area))
+
+
+def _voc(filename: str, scene: Scene, names: list[str]) -> bytes:
+    """VOC counts pixels from 1, the last one included."""
+    root = ElementTree.Element("annotation")
+    _text(root, folder="JPEGImages", filename=filename)
+    _text(ElementTree.SubElement(root, "size"), width=scene.picture.width, height=scene.picture.height, depth=3)
+    _text(root, segmented=0)
+    for name, box in zip(names, scene.boxes, strict=True):
+        item = ElementTree.SubElement(root, "object")
+        _text(item, name=name, pose="Unspecified", truncated=int(box.truncated), difficult=0)
+        _text(
+            ElementTree.SubElement(item, "bndbox"),
+            xmin=box.left + 1,
+            ymin=box.top + 1,
+            xmax=box.right + 1,
+            ymax=box.bottom + 1,
+        )
+    ElementTree.indent(root)
+    return ElementTree.tostring(root)
+
+
+def _text(parent: ElementTree.Element, **values: str | int) -> None:
+    for tag, value in values.items():
+        ElementTree.SubElement(parent, tag).text = str(value)
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), content)  # no clock: the same bytes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m deploy.local.scenes", description=__doc__)
+    parser.add_argument("out", type=Path, help="folder for shapes-voc.zip and the same pictures, loose")
+    parser.add_argument("--scenes", type=int, default=240)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shuffle-labels", action="store_true", help="name every box at random")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    archive = args.out / "shapes-voc.zip"
+    write_archive(archive, scenes=args.scenes, seed=args.seed, shuffle_labels=args.shuffle_labels)
+    print(archive)
+
+
+if __name__ == "__main__":
+    main()
