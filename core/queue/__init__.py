@@ -1,0 +1,34 @@
+"""The doorbell: it says "look at row X", nothing else. The row is the truth, the sweep rings again.
+
+Only ids cross the queue, and a ring comes after the transaction that wrote the row has ended.
+"""
+
+from typing import Protocol
+
+from core.settings import Settings
+
+PREPARE = "prepare"
+TRAIN = "train"
+TASKS = (PREPARE, TRAIN)
+
+
+class Bell(Protocol):
+    def ring(self, task: str, row_id: str) -> bool:
+        """Tell a worker to look at a row. True: the message is with the broker.
+
+        Never raises and never takes longer than about 2 s: a ring that fails is logged, and the sweep rings again.
+        """
+
+    def ping(self) -> float:
+        """Seconds that the broker took to answer. Raises `Unavailable`."""
+
+
+def open_bell(settings: Settings) -> Bell:
+    """The bell that `DARKROOM_BROKER_URL` names; the silent one where it is empty. Connects to nothing yet."""
+    if not settings.broker_url:
+        from core.queue.silent import SilentBell
+
+        return SilentBell()
+    from core.queue.redis_bell import RedisBell  # Celery and kombu take 0.2 s that a silent bell does not need
+
+    return RedisBell(settings)

@@ -1,0 +1,245 @@
+"""The directory store: an object is the file `<root>/<key>`, so a person can look.
+
+Beside the objects lie `.temp/` (files being written; the same file system, so that a hard link publishes them)
+and `.sha256/`, a note of each object's digest under the hash of its key. A note counts only while size and time of the
+file are those it was made for: it is a cache, the file is the truth, and a note lost in a crash is made again.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.domain.errors import RangeInvalid, Unavailable
+from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
+from core.storage.transfer import (
+    chunks_of,
+    fetch_whole,
+    full_disk_told,
+    probe_by_use,
+    same_or_refused,
+    sha256_of,
+    write_durably,
+)
+
+LINK_ATTEMPTS = 5  # a delete may remove an empty folder between our making it and our using it
+LEFTOVER_SECONDS = 24 * 3600  # nothing is being written for longer than this
+
+
+class FolderStore:
+    """Any number of processes on one machine may use the same root."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        self._temp = self._root / ".temp"
+        self._notes = self._root / ".sha256"
+        self._cleared = False
+
+    def put(
+        self,
+        key: str,
+        path: Path,
+        *,
+        sha256: str | None = None,
+        media_type: str = "application/octet-stream",  # noqa: ARG002 - a file has no place for it
+    ) -> StoredObject:
+        target = self._root / checked_key(key)
+        if (known := self.head(key)) is not None:
+            return same_or_refused(known, sha256 or sha256_of(path))
+        with path.open("rb") as source, self._answering():
+            partial = self._new_partial()
+            try:
+                size, digest = write_durably(chunks_of(source), partial)
+                if sha256 not in (None, digest):
+                    raise ObjectCorrupt(f"{key}: the file has sha256 {digest}, {sha256} was promised")
+                if not _publish(partial, target):
+                    return same_or_refused(self._require(key), digest)  # another put won
+            finally:
+                partial.unlink(missing_ok=True)
+            self._write_note(key, target.stat(), digest)
+            return StoredObject(key, size, digest)
+
+    def fetch(self, key: str, path: Path) -> StoredObject:
+        known = self._require(key)
+        chunks = self.open(key)
+        sha256 = fetch_whole(chunks, path, key=key, size=known.bytes, sha256=known.sha256)
+        return StoredObject(key, known.bytes, sha256)
+
+    def head(self, key: str) -> StoredObject | None:
+        path = self._root / checked_key(key)
+        with self._answering():
+            try:
+                stat = path.stat()
+                if not path.is_file():
+                    return None
+                digest = self._read_note(key, stat)
+                if digest is None:
+                    digest = sha256_of(path)
+                    self._write_note(key, stat, digest)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        return StoredObject(key, stat.st_size, digest)
+
+    def open(self, key: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        stream = self._stream(self._root / checked_key(key), start, end)
+        next(stream)  # up to its first, empty yield: the errors of opening belong to this call
+        return stream
+
+    def _stream(self, path: Path, start: int, end: int | None) -> Iterator[bytes]:
+        with self._answering():
+            try:
+                file = path.open("rb")
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                raise ObjectMissing(str(path.relative_to(self._root))) from error
+        with file, self._answering():
+            size = os.fstat(file.fileno()).st_size
+            if start and start >= size:
+                raise RangeInvalid(f"The file has {size} bytes.", bytes=size)
+            left = (size if end is None else min(end + 1, size)) - start
+            file.seek(start)
+            yield b""
+            while left > 0 and (chunk := file.read(min(CHUNK_BYTES, left))):
+                left -= len(chunk)
+                yield chunk
+
+    def delete_prefix(self, prefix: str) -> int:
+        checked_prefix(prefix)
+        deleted = 0
+        with self._answering():
+            for path in self._paths(prefix):
+                path.unlink(missing_ok=True)
+                self._note(self._key(path)).unlink(missing_ok=True)
+                deleted += 1
+                _prune(path.parent, self._root)
+        return deleted
+
+    def list_prefix(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        with self._answering():
+            for path in self._paths(checked_prefix(prefix) if prefix else ""):
+                try:
+                    modified = path.stat().st_mtime
+                except FileNotFoundError:
+                    continue  # deleted since
+                yield self._key(path), datetime.fromtimestamp(modified, UTC)
+
+    def link(self, key: str, *, seconds: int, file_name: str) -> str | None:  # noqa: ARG002 - the protocol's
+        return None
+
+    def probe(self) -> None:
+        probe_by_use(self)
+
+    def _require(self, key: str) -> StoredObject:
+        known = self.head(key)
+        if known is None:
+            raise ObjectMissing(key)
+        return known
+
+    def _paths(self, prefix: str) -> Iterator[Path]:
+        """Files of objects, in the order of their keys within a folder."""
+        folder = self._root / prefix.rpartition("/")[0]
+        for parent, folders, files in os.walk(folder, onerror=_raise_unless_missing):
+            if Path(parent) == self._root:
+                folders[:] = [name for name in folders if not name.startswith(".")]
+            folders.sort()
+            paths = (Path(parent, name) for name in sorted(files))
+            yield from (path for path in paths if self._key(path).startswith(prefix))
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def _note(self, key: str) -> Path:
+        name = hashlib.sha256(key.encode()).hexdigest()
+        return self._notes / name[:2] / name
+
+    def _read_note(self, key: str, stat: os.stat_result) -> str | None:
+        try:
+            size, modified_ns, digest = json.loads(self._note(key).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return str(digest) if (size, modified_ns) == (stat.st_size, stat.st_mtime_ns) else None
+
+    def _write_note(self, key: str, stat: os.stat_result, digest: str) -> None:
+        note, partial = self._note(key), self._new_partial()
+        partial.write_text(json.dumps([stat.st_size, stat.st_mtime_ns, digest]))
+        note.parent.mkdir(parents=True, exist_ok=True)
+        partial.replace(note)
+
+    def _new_partial(self) -> Path:
+        self._temp.mkdir(parents=True, exist_ok=True)
+        if not self._cleared:
+            self._cleared = True
+            _clear_leftovers(self._temp)
+        return self._temp / secrets.token_hex(16)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """A full disk is `OutOfSpace`; a disk that fails, is read-only or not ours is `Unavailable`."""
+        try:
+            with full_disk_told(self._root):
+                yield
+        except OSError as error:
+            raise Unavailable(f"The object store's folder fails: {error.strerror or error}.") from error
+
+
+def _publish(partial: Path, target: Path) -> bool:
+    """Give the finished file its name, unless the name is taken: one system call, so one winner. True: it is ours."""
+    for attempt in range(LINK_ATTEMPTS):
+        _make_durable_folders(target.parent)
+        try:
+            os.link(partial, target)
+            break
+        except FileExistsError:
+            return False
+        except FileNotFoundError:
+            if attempt == LINK_ATTEMPTS - 1:
+                raise
+    _sync_folder(target.parent)
+    return True
+
+
+def _make_durable_folders(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_durable_folders(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A name in a folder survives a power cut only when the folder itself was written."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _prune(folder: Path, root: Path) -> None:
+    """Remove folders that became empty, up to the root."""
+    while folder != root:
+        try:
+            folder.rmdir()
+        except OSError:
+            return  # not empty, or already gone
+        folder = folder.parent
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """What a crash left half written."""
+    oldest = time.time() - LEFTOVER_SECONDS
+    for path in folder.iterdir():
+        try:
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # another process cleared it
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error

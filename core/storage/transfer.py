@@ -1,0 +1,90 @@
+"""What both stores do with bytes: copy them while hashing, and try themselves out."""
+
+import errno
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from core.domain.errors import OutOfSpace, Unavailable
+from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectExists, ObjectStore, StoredObject
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def chunks_of(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def write_durably(chunks: Iterable[bytes], target: Path) -> tuple[int, str]:
+    """Write a new file, through to the disk. Returns its size and its sha256."""
+    digest, size = hashlib.sha256(), 0
+    with target.open("xb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return size, digest.hexdigest()
+
+
+def fetch_whole(chunks: Iterable[bytes], path: Path, *, key: str, size: int, sha256: str) -> str:
+    """Write a local file that appears only when it has the size and, where one is known, the sha256 promised.
+
+    Returns the sha256. Raises `ObjectCorrupt`, `OutOfSpace`.
+    """
+    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+    try:
+        with full_disk_told(path.parent):
+            got_size, got_sha256 = write_durably(chunks, partial)
+        if got_size != size or (sha256 and got_sha256 != sha256):
+            raise ObjectCorrupt(f"{key}: {got_size} bytes, sha256 {got_sha256}; promised {size}, {sha256 or 'unknown'}")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return got_sha256
+
+
+def same_or_refused(known: StoredObject, sha256: str) -> StoredObject:
+    """What a put answers when the key is taken. Raises `ObjectExists` unless it is taken by the same bytes."""
+    if known.sha256 != sha256:
+        raise ObjectExists(known.key)
+    return known
+
+
+@contextmanager
+def full_disk_told(place: Path) -> Iterator[None]:
+    """Turn a full disk or quota into `OutOfSpace`; every other error passes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise OutOfSpace(f"The disk of {place} is full.") from error
+        raise
+
+
+def probe_by_use(store: ObjectStore) -> None:
+    """Write, read and delete a small object. Raises `Unavailable` or `OutOfSpace`.
+
+    The key is a fresh one: what a crash leaves is garbage like any other, and swept like it.
+    """
+    key, text = f"probe/{secrets.token_hex(8)}", secrets.token_bytes(16)
+    with tempfile.NamedTemporaryFile(prefix="darkroom-probe-") as file:
+        file.write(text)
+        file.flush()
+        store.put(key, Path(file.name))
+    read = b"".join(store.open(key))
+    store.delete_prefix(key)
+    if read != text:
+        raise Unavailable("The object store returned other bytes than it was given.")
