@@ -61,7 +61,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that starts reading and then writes fails at once when another wrote in between: take the lock first.
+    # One that starts reading and then writes fails at once when another wrote in between: take the lock first.
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class db_now(FunctionElement[float]):  # noqa: N801 - reads like the SQL function it is
+class db_now(FunctionElement[float]):
     type = Float()
     inherit_cache = True
 

@@ -39,7 +39,7 @@ def current_and_head(url: str) -> tuple[str | None, str | None]:
 
 
 def drift(url: str) -> list[str]:
-    """What the tables in code have and the migrated database has not, or the other way round; and more than one head."""
+    """Where the tables in code and the migrated database differ, and whether there is more than one head."""
     heads = ScriptDirectory.from_config(alembic_config()).get_heads()
     found = [] if len(heads) == 1 else [f"{len(heads)} heads: {', '.join(heads)}"]
     database = open_database(url)

@@ -15,12 +15,12 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         if value is not None and value.tzinfo is None:
             raise ValueError("a time without a zone")
         return value.astimezone(UTC) if value else None
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -61,7 +61,7 @@ class Leased:
 
 
 class DatasetRow(Base):
-    """A prepared set, shared by every job whose upload came to the same fingerprint. The object exists when this says so."""
+    """A prepared set, shared by every job whose upload has its fingerprint. The object exists when this says so."""
 
     __tablename__ = "datasets"
     fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -193,6 +193,7 @@ class AliasMoveRow(Base):
     action: Mapped[str] = mapped_column(String(16))  # set | rollback
     number: Mapped[int]
     stands_on: Mapped[int]  # the `set` it returned to; its own position for a `set`
+    came_from: Mapped[int]  # the `set` it stood on before; 0 at the start
     at: Mapped[datetime]
 
 

@@ -106,6 +106,7 @@ def upgrade() -> None:
         sa.Column("action", sa.String(length=16), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("stands_on", sa.Integer(), nullable=False),
+        sa.Column("came_from", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_alias_moves_job_id")),
         sa.PrimaryKeyConstraint("job_id", "alias", "position", name=op.f("pk_alias_moves")),

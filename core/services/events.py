@@ -1,0 +1,31 @@
+"""The events of a job or a run, in order, from a given number on."""
+
+from sqlalchemy import select
+
+from core.db import Database
+from core.db.tables import EventRow, JobRow, RunRow
+from core.domain.errors import JobNotFound, RunNotFound
+from core.domain.states import JOB_ENDED, RUN_ENDED
+
+
+def events_after(db: Database, subject_id: str, *, seq: int, limit: int = 500) -> list[EventRow]:
+    """Events with a number above `seq`, oldest first. Numbers have no gaps."""
+    statement = (
+        select(EventRow)
+        .where(EventRow.subject_id == subject_id, EventRow.seq > seq)
+        .order_by(EventRow.seq)
+        .limit(limit)
+    )
+    with db.reading() as session:
+        return list(session.execute(statement).scalars())
+
+
+def newest_event(db: Database, subject_id: str) -> tuple[int, bool]:
+    """The number of the newest event, and whether its job or run has ended. Raises JobNotFound, RunNotFound."""
+    of_job = subject_id.startswith("job_")
+    with db.reading() as session:
+        row = session.get(JobRow, subject_id) if of_job else session.get(RunRow, subject_id)
+    if row is None:
+        error = JobNotFound if of_job else RunNotFound
+        raise error(f"There is no {subject_id}.", id=subject_id)
+    return row.event_seq, row.state in (JOB_ENDED if of_job else RUN_ENDED)

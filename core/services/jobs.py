@@ -1,0 +1,159 @@
+"""Use cases of a job as its user sees it: received, looked at, retried, deleted. The worker's are in preparing.py."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.db import Database
+from core.db.clock import db_now
+from core.db.moves import move_job, tell
+from core.db.tables import AliasRow, FindingRow, JobRow, RunRow
+from core.domain.errors import Conflict, Gone, JobInUse, JobNotFound, JobNotRetryable
+from core.domain.ids import new_id
+from core.domain.keys import upload_key
+from core.domain.states import RUN_ACTIVE, JobState
+from core.queue import PREPARE
+from core.services.paging import Page, page_of
+from core.services.platform import Platform
+from core.services.runs import cancel_in
+
+
+def new_job_id() -> str:
+    """The id comes first: the upload's object is named after it, before the row exists."""
+    return new_id("job", clock.now_ms())
+
+
+def receive_job(
+    platform: Platform,
+    job_id: str,
+    *,
+    name: str,
+    options: dict[str, Any],
+    source_name: str,
+    source_bytes: int,
+    source_sha256: str,
+) -> JobRow:
+    """The object at `upload_key(job_id)` is stored: commit the row that names it, then ring."""
+    at = clock.now()
+    with platform.db.transaction() as session:
+        row = JobRow(
+            id=job_id,
+            name=name,
+            state=str(JobState.RECEIVED),
+            options=options,
+            source_name=source_name,
+            source_bytes=source_bytes,
+            source_sha256=source_sha256,
+            source_key=upload_key(job_id),
+            attempt=0,
+            lost_leases=0,
+            rings=1,
+            rung_at=db_now(),
+            event_seq=1,
+            last_version=0,
+            created_at=at,
+            updated_at=at,
+        )
+        session.add(row)
+        session.flush()
+        tell(session, row, "state", ("name", "state", "attempt", "last_version"))
+    platform.bell.ring(PREPARE, job_id)
+    return row
+
+
+def get_job(db: Database, job_id: str, *, allow_deleted: bool = False) -> JobRow:
+    """Raises JobNotFound, and Gone for a deleted job unless `allow_deleted`."""
+    with db.reading() as session:
+        return job_in(session, job_id, allow_deleted=allow_deleted)
+
+
+def job_in(session: Session, job_id: str, *, allow_deleted: bool = False, lock: bool = False) -> JobRow:
+    """Read a job inside a transaction; `lock` holds its row until the end (PostgreSQL; SQLite has one writer)."""
+    statement = select(JobRow).where(JobRow.id == job_id)
+    row = session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
+    if row is None:
+        raise JobNotFound(f"There is no job {job_id}.", job_id=job_id)
+    if row.state == JobState.DELETED and not allow_deleted:
+        raise Gone(f"The job {job_id} was deleted.", job_id=job_id)
+    return row
+
+
+def list_jobs(db: Database, *, cursor: str | None, limit: int, state: str | None = None) -> Page[JobRow]:
+    """Newest first. Deleted jobs are shown only when asked for by state."""
+    wanted = JobRow.state == state if state else JobRow.state != str(JobState.DELETED)
+    with db.reading() as session:
+        return page_of(session, select(JobRow).where(wanted), JobRow.id, cursor=cursor, limit=limit, newest_first=True)
+
+
+def list_findings(
+    db: Database, job_id: str, *, cursor: str | None, limit: int, code: str | None = None, severity: str | None = None
+) -> Page[FindingRow]:
+    """In the order they were found. Raises JobNotFound, Gone."""
+    with db.reading() as session:
+        job_in(session, job_id)
+        statement = select(FindingRow).where(FindingRow.job_id == job_id)
+        if code:
+            statement = statement.where(FindingRow.code == code)
+        if severity:
+            statement = statement.where(FindingRow.severity == severity)
+        return page_of(session, statement, FindingRow.number, cursor=cursor, limit=limit)
+
+
+def retry_job(platform: Platform, job_id: str) -> JobRow:
+    """failed -> received. Raises JobNotFound, Gone, JobNotRetryable."""
+    with platform.db.transaction() as session:
+        before = job_in(session, job_id, lock=True)
+        if before.source_key is None:
+            raise JobNotRetryable("The uploaded ZIP is no longer kept: upload it again.", job_id=job_id)
+        row = move_job(
+            session,
+            job_id,
+            JobState.RECEIVED,
+            sources=[JobState.FAILED],
+            stage=None,
+            progress=None,
+            problem=None,
+            finished_at=None,
+            lost_leases=0,
+            rings=1,
+            rung_at=db_now(),
+        )
+        if row is None:
+            raise JobNotRetryable(
+                f"The job is {before.state}; only a failed one can be retried.", job_id=job_id, state=before.state
+            )
+    platform.bell.ring(PREPARE, job_id)
+    return row
+
+
+def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobRow:
+    """Mark a job deleted; the sweep removes its objects. `cancel` cancels its active runs first.
+
+    Raises JobNotFound, Gone, and JobInUse for a job with active runs or an aliased version.
+    """
+    with platform.db.transaction() as session:
+        job_in(session, job_id, lock=True)
+        aliases = list(session.execute(select(AliasRow.alias).where(AliasRow.job_id == job_id)).scalars())
+        if aliases:
+            raise JobInUse(
+                f"The alias {aliases[0]} points at a version of this job.", job_id=job_id, aliases=sorted(aliases)
+            )
+        active = _active_runs(session, job_id)
+        if active and not cancel:
+            raise JobInUse(
+                f"{len(active)} of its runs are active; add ?cancel=true to cancel them.", job_id=job_id, runs=active
+            )
+        for run_id in active:
+            cancel_in(session, run_id)
+        at = clock.now()
+        row = move_job(session, job_id, JobState.DELETED, deleted_at=at, finished_at=at, lease_expires_at=None)
+        if row is None:
+            raise Conflict("The job changed while it was being deleted; try again.", job_id=job_id)
+    return row
+
+
+def _active_runs(session: Session, job_id: str) -> list[str]:
+    active = [str(state) for state in RUN_ACTIVE]
+    return list(session.execute(select(RunRow.id).where(RunRow.job_id == job_id, RunRow.state.in_(active))).scalars())

@@ -1,0 +1,51 @@
+"""Cursor pagination: the cursor is the last key of the page before, so new rows never shift a page."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from core.domain.errors import CursorInvalid
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    items: list[Row]
+    next_cursor: str | None
+
+
+def page_of(
+    session: Session,
+    statement: Select[Row],
+    key: InstrumentedAttribute[Any],
+    *,
+    cursor: str | None,
+    limit: int,
+    newest_first: bool = False,
+) -> Page[Row]:
+    """One page ordered by `key`, which must be unique within the statement. Raises CursorInvalid."""
+    if cursor:
+        last = _decode(cursor, key)
+        statement = statement.where(key < last if newest_first else key > last)
+    statement = statement.order_by(key.desc() if newest_first else key.asc()).limit(limit + 1)
+    rows = list(session.execute(statement).scalars())
+    more = len(rows) > limit
+    items = rows[:limit]
+    return Page(items, _encode(getattr(items[-1], key.key)) if more else None)
+
+
+def _encode(value: Any) -> str:
+    return base64.urlsafe_b64encode(str(value).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str, key: InstrumentedAttribute[Any]) -> Any:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        return key.type.python_type(text)
+    except (ValueError, binascii.Error, UnicodeDecodeError) as error:
+        raise CursorInvalid("Take the cursor from `next_cursor` of the page before.", cursor=cursor[:200]) from error

@@ -1,0 +1,203 @@
+"""Use cases of a job as the worker sees it: claim -> ... -> complete | reject | fail | give back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.db import Database
+from core.db.clock import db_now
+from core.db.moves import change_job, move_job
+from core.db.tables import DatasetRow, FindingRow, JobRow
+from core.domain.errors import DarkroomError
+from core.domain.states import JobState
+from core.services.leases import Claim, ClaimLost
+
+LIVE, DELETING = "live", "deleting"
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSet:
+    """The object of a prepared set, as `put` answered it."""
+
+    fingerprint: str
+    layout_version: int
+    key: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a child found out about an upload, ready or rejected."""
+
+    kind: str | None
+    format: str | None
+    classes: list[str] | None
+    images: int | None
+    counts: dict[str, Any]  # findings: code -> {severity, count}
+    findings: Sequence[Mapping[str, Any]]  # with code, severity, path, line, detail, remedy
+
+
+def claim_job(db: Database, job_id: str, worker: str, *, lease_seconds: float) -> tuple[Claim, JobRow] | None:
+    """Begin an attempt: received -> preparing. None: it is not waiting any more."""
+    with db.transaction() as session:
+        row = move_job(
+            session,
+            job_id,
+            JobState.PREPARING,
+            attempt=JobRow.attempt + 1,
+            stage="fetching",
+            progress=None,
+            worker=worker,
+            started_at=clock.now(),
+            lease_expires_at=db_now() + lease_seconds,
+        )
+    return (Claim(row.id, row.attempt), row) if row else None
+
+
+def report_job(db: Database, claim: Claim, **changes: Any) -> None:
+    """Tell stage or progress ({done, total}). Raises ClaimLost."""
+    with db.transaction() as session:
+        mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
+        if change_job(session, claim.id, "progress", where=mine, **changes) is None:
+            raise ClaimLost
+
+
+def find_prepared_set(db: Database, fingerprint: str) -> DatasetRow | None:
+    """The prepared set with this fingerprint, live or being deleted."""
+    with db.reading() as session:
+        return session.get(DatasetRow, fingerprint)
+
+
+def complete_job(
+    db: Database,
+    claim: Claim,
+    outcome: Outcome,
+    prepared: PreparedSet,
+    *,
+    content_fingerprint: str,
+    metadata_key: str,
+    metadata_sha256: str,
+) -> JobRow | None:
+    """preparing -> ready, naming objects that are stored. Raises ClaimLost.
+
+    None: the set is just being deleted. Wait until its row is gone, put the object again, and call again.
+    """
+    with db.transaction() as session:
+        if not _hold_prepared_set(session, prepared):
+            return None
+        row = move_job(
+            session,
+            claim.id,
+            JobState.READY,
+            fence=claim.attempt,
+            **_seen(outcome),
+            fingerprint=prepared.fingerprint,
+            content_fingerprint=content_fingerprint,
+            metadata_key=metadata_key,
+            metadata_sha256=metadata_sha256,
+        )
+        if row is None:
+            raise ClaimLost
+        _keep_findings(session, claim.id, outcome.findings)
+    return row
+
+
+def reject_job(db: Database, claim: Claim, error: DarkroomError, outcome: Outcome) -> JobRow:
+    """preparing -> rejected: the user's data. Raises ClaimLost."""
+    with db.transaction() as session:
+        changes = _seen(outcome)
+        row = move_job(session, claim.id, JobState.REJECTED, fence=claim.attempt, problem=error.as_problem(), **changes)
+        if row is None:
+            raise ClaimLost
+        _keep_findings(session, claim.id, outcome.findings)
+    return row
+
+
+def fail_job(db: Database, claim: Claim, error: DarkroomError) -> JobRow:
+    """preparing -> failed: ours, can be retried. Raises ClaimLost."""
+    with db.transaction() as session:
+        row = move_job(
+            session,
+            claim.id,
+            JobState.FAILED,
+            fence=claim.attempt,
+            problem=error.as_problem(),
+            progress=None,
+            finished_at=clock.now(),
+            lease_expires_at=None,
+        )
+        if row is None:
+            raise ClaimLost
+    return row
+
+
+def give_back_job(db: Database, claim: Claim) -> None:
+    """preparing -> received: the worker is told to end, or met an Unavailable. The sweep rings. Raises ClaimLost."""
+    with db.transaction() as session:
+        row = move_job(
+            session,
+            claim.id,
+            JobState.RECEIVED,
+            sources=[JobState.PREPARING],
+            fence=claim.attempt,
+            stage=None,
+            progress=None,
+            lease_expires_at=None,
+            rings=0,
+            rung_at=None,
+        )
+        if row is None:
+            raise ClaimLost
+
+
+def _seen(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "stage": None,
+        "progress": None,
+        "finished_at": clock.now(),
+        "lease_expires_at": None,
+        "kind": outcome.kind,
+        "format": outcome.format,
+        "classes": outcome.classes,
+        "images": outcome.images,
+        "findings": outcome.counts,
+    }
+
+
+def _hold_prepared_set(session: Session, prepared: PreparedSet) -> bool:
+    """Lock the set's row, or add it. False: it is being deleted."""
+    row = session.execute(
+        select(DatasetRow).where(DatasetRow.fingerprint == prepared.fingerprint).with_for_update()
+    ).scalar_one_or_none()
+    if row is not None:
+        return row.state == LIVE
+    values = {
+        "fingerprint": prepared.fingerprint,
+        "layout_version": prepared.layout_version,
+        "state": LIVE,
+        "key": prepared.key,
+        "bytes": prepared.bytes,
+        "sha256": prepared.sha256,
+        "created_at": clock.now(),
+    }
+    session.execute(insert(DatasetRow).values(**values))
+    return True
+
+
+def _keep_findings(session: Session, job_id: str, findings: Sequence[Mapping[str, Any]]) -> None:
+    session.execute(delete(FindingRow).where(FindingRow.job_id == job_id))
+    numbered = ({"job_id": job_id, "number": n, **finding} for n, finding in enumerate(findings, start=1))
+    for rows in _batches(numbered):
+        session.execute(insert(FindingRow), rows)
+
+
+def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while batch := list(islice(rows, _ROWS_AT_ONCE)):
+        yield batch

@@ -1,0 +1,150 @@
+"""Use cases of a run as its user sees it: queued, cancelled, stopped, retried. The worker's are in training.py."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.db import Database
+from core.db.clock import db_now
+from core.db.moves import change_run, move_run, tell
+from core.db.tables import JobRow, RunRow
+from core.domain.errors import Gone, JobNotFound, JobNotReady, RunNotCancellable, RunNotFound, RunNotRetryable
+from core.domain.ids import new_id
+from core.domain.states import JobState, RunState
+from core.queue import TRAIN
+from core.services.paging import Page, page_of
+from core.services.platform import Platform
+
+
+def queue_run(platform: Platform, job_id: str, *, trainer: str, params: dict[str, Any]) -> RunRow:
+    """Commit a queued run of a ready job, then ring. `params` are validated. Raises JobNotFound, Gone, JobNotReady."""
+    at = clock.now()
+    with platform.db.transaction() as session:
+        fingerprint = _fingerprint_of_ready_job(session, job_id)
+        row = RunRow(
+            id=new_id("run", clock.now_ms()),
+            job_id=job_id,
+            trainer=trainer,
+            params=params,
+            fingerprint=fingerprint,
+            state=str(RunState.QUEUED),
+            stop_requested=False,
+            spent_seconds=0.0,
+            attempt=0,
+            lost_leases=0,
+            rings=1,
+            rung_at=db_now(),
+            event_seq=1,
+            mirror_seq=0,
+            created_at=at,
+            updated_at=at,
+        )
+        session.add(row)
+        session.flush()
+        tell(session, row, "state", ("state", "attempt", "stop_requested"))
+    platform.bell.ring(TRAIN, row.id)
+    return row
+
+
+def get_run(db: Database, run_id: str) -> RunRow:
+    """Raises RunNotFound."""
+    with db.reading() as session:
+        return run_in(session, run_id)
+
+
+def run_in(session: Session, run_id: str) -> RunRow:
+    row = session.get(RunRow, run_id)
+    if row is None:
+        raise RunNotFound(f"There is no run {run_id}.", run_id=run_id)
+    return row
+
+
+def list_runs(
+    db: Database, *, cursor: str | None, limit: int, state: str | None = None, job_id: str | None = None
+) -> Page[RunRow]:
+    """Newest first."""
+    statement = select(RunRow)
+    if state:
+        statement = statement.where(RunRow.state == state)
+    if job_id:
+        statement = statement.where(RunRow.job_id == job_id)
+    with db.reading() as session:
+        return page_of(session, statement, RunRow.id, cursor=cursor, limit=limit, newest_first=True)
+
+
+def cancel_run(db: Database, run_id: str) -> RunRow:
+    """queued -> cancelled at once, running -> cancelling (its supervisor sees it). Again: the same answer.
+
+    Raises RunNotFound, RunNotCancellable.
+    """
+    with db.transaction() as session:
+        before = run_in(session, run_id)
+        row = cancel_in(session, run_id)
+        if row is not None:
+            return row
+        if before.state in (RunState.CANCELLING, RunState.CANCELLED):
+            return before
+        raise RunNotCancellable(f"The run has {before.state}.", run_id=run_id, state=before.state)
+
+
+def cancel_in(session: Session, run_id: str) -> RunRow | None:
+    """Cancel inside a transaction, whatever the attempt is."""
+    at_once = move_run(
+        session, run_id, RunState.CANCELLED, sources=[RunState.QUEUED], stage=None, finished_at=clock.now()
+    )
+    return at_once or move_run(session, run_id, RunState.CANCELLING)
+
+
+def stop_run(db: Database, run_id: str) -> RunRow:
+    """Ask a running run to end now and publish the best so far. Raises RunNotFound, RunNotCancellable."""
+    with db.transaction() as session:
+        before = run_in(session, run_id)
+        running = (RunRow.state == str(RunState.RUNNING),)
+        row = change_run(session, run_id, "stop", where=running, stop_requested=True)
+        if row is None:
+            raise RunNotCancellable(
+                f"The run is {before.state}; only a running one has something to keep.",
+                run_id=run_id,
+                state=before.state,
+            )
+    return row
+
+
+def retry_run(platform: Platform, run_id: str) -> RunRow:
+    """failed -> queued, from its checkpoint if it has one. Raises RunNotFound, RunNotRetryable, JobNotReady."""
+    with platform.db.transaction() as session:
+        before = run_in(session, run_id)
+        _fingerprint_of_ready_job(session, before.job_id)
+        row = move_run(
+            session,
+            run_id,
+            RunState.QUEUED,
+            sources=[RunState.FAILED],
+            stage=None,
+            problem=None,
+            finished_at=None,
+            stop_requested=False,
+            lost_leases=0,
+            spent_seconds=0.0,
+            rings=1,
+            rung_at=db_now(),
+            mirrored_at=None,
+        )
+        if row is None:
+            raise RunNotRetryable(f"The run is {before.state}.", run_id=run_id, state=before.state)
+    platform.bell.ring(TRAIN, run_id)
+    return row
+
+
+def _fingerprint_of_ready_job(session: Session, job_id: str) -> str:
+    # FOR UPDATE: a job cannot be deleted between this look and the commit of a run that needs it.
+    job = session.execute(select(JobRow).where(JobRow.id == job_id).with_for_update()).scalar_one_or_none()
+    if job is None:
+        raise JobNotFound(f"There is no job {job_id}.", job_id=job_id)
+    if job.state == JobState.DELETED:
+        raise Gone(f"The job {job_id} was deleted.", job_id=job_id)
+    if job.state != JobState.READY or job.fingerprint is None:
+        raise JobNotReady(f"The job is {job.state}.", job_id=job_id, state=job.state)
+    return job.fingerprint

@@ -1,0 +1,112 @@
+"""What the sweep does to rows: lost leases go back or fail, waiting rows are rung again, later and later."""
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from core import clock
+from core.db import Database
+from core.db.clock import db_now
+from core.db.moves import move_job, move_run
+from core.db.tables import JobRow, RunRow
+from core.domain.errors import WorkerLost
+from core.domain.limits import MAX_LOST_LEASES
+from core.domain.states import JobState, RunState
+from core.queue import PREPARE, TRAIN
+from core.services.platform import Platform
+
+_AT_ONCE = 100
+FIRST_RING_AGAIN_SECONDS = 5.0  # doubled at each ring
+LAST_RING_AGAIN_SECONDS = 300.0
+
+
+def sweep_lost_leases(db: Database) -> list[str]:
+    """Give back what a lost worker held; fail it after MAX_LOST_LEASES. Returns the ids that moved."""
+    with db.reading() as session:
+        lost_jobs = list(session.execute(select(JobRow).where(JobRow.lease_expires_at < db_now())).scalars())
+        lost_runs = list(session.execute(select(RunRow).where(RunRow.lease_expires_at < db_now())).scalars())
+    moved_jobs = [job.id for job in lost_jobs if _give_back_lost_job(db, job)]
+    moved_runs = [run.id for run in lost_runs if _give_back_lost_run(db, run)]
+    return moved_jobs + moved_runs
+
+
+def ring_waiting(platform: Platform) -> int:
+    """Ring for rows that wait: never rung, or rung long enough ago. Returns how many were rung."""
+    rung = 0
+    for table, state, task in ((JobRow, JobState.RECEIVED, PREPARE), (RunRow, RunState.QUEUED, TRAIN)):
+        for row_id in _due(platform.db, table, str(state)):
+            platform.bell.ring(task, row_id)
+            rung += 1
+    return rung
+
+
+def oldest_waiting(db: Database, task: str) -> str | None:
+    """The id of the row that has waited longest for `task`: a worker that has just finished claims it itself."""
+    table: type[JobRow] | type[RunRow] = JobRow if task == PREPARE else RunRow
+    state = JobState.RECEIVED if task == PREPARE else RunState.QUEUED
+    with db.reading() as session:
+        statement = select(table.id).where(table.state == str(state)).order_by(table.id).limit(1)
+        return session.execute(statement).scalar_one_or_none()
+
+
+def _give_back_lost_job(db: Database, job: JobRow) -> bool:
+    still_lost = (JobRow.lease_expires_at < db_now(),)
+    lost = job.lost_leases + 1
+    with db.transaction() as session:
+        if lost >= MAX_LOST_LEASES:
+            error = WorkerLost(f"{lost} workers were lost while preparing this upload.", lost_leases=lost)
+            to = JobState.FAILED
+            changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now()}
+        else:
+            to, changes = JobState.RECEIVED, {"rings": 0, "rung_at": None}
+        row = move_job(
+            session,
+            job.id,
+            to,
+            sources=[JobState.PREPARING],
+            fence=job.attempt,
+            where=still_lost,
+            stage=None,
+            progress=None,
+            lost_leases=lost,
+            lease_expires_at=None,
+            **changes,
+        )
+    return row is not None
+
+
+def _give_back_lost_run(db: Database, run: RunRow) -> bool:
+    still_lost = (RunRow.lease_expires_at < db_now(),)
+    lost = run.lost_leases + 1
+    with db.transaction() as session:
+        common: dict[str, Any] = {"fence": run.attempt, "where": still_lost, "stage": None, "lease_expires_at": None}
+        # Asked to cancel, and nobody is left to do it: it is done.
+        cancelled = move_run(
+            session, run.id, RunState.CANCELLED, sources=[RunState.CANCELLING], finished_at=clock.now(), **common
+        )
+        if cancelled is not None:
+            return True
+        if lost >= MAX_LOST_LEASES:
+            error = WorkerLost(f"{lost} workers were lost while training this run.", lost_leases=lost)
+            to = RunState.FAILED
+            changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now()}
+        else:
+            to, changes = RunState.QUEUED, {"rings": 0, "rung_at": None}
+        changes |= common | {"lost_leases": lost}
+        row = move_run(session, run.id, to, sources=[RunState.RUNNING], **changes)
+    return row is not None
+
+
+def _due(db: Database, table: type[JobRow] | type[RunRow], state: str) -> list[str]:
+    """Claim the right to ring: `rung_at` is written before the bell, so that two sweeps do not ring twice."""
+    due = []
+    with db.transaction() as session:
+        now = session.execute(select(db_now())).scalar_one()
+        columns = select(table.id, table.rings, table.rung_at)
+        waiting = columns.where(table.state == state).order_by(table.id).limit(_AT_ONCE)
+        for row_id, rings, rung_at in session.execute(waiting).all():
+            pause = min(FIRST_RING_AGAIN_SECONDS * 2 ** min(rings, 10), LAST_RING_AGAIN_SECONDS)
+            if rung_at is None or now - rung_at > pause:
+                session.execute(update(table).where(table.id == row_id).values(rung_at=now, rings=table.rings + 1))
+                due.append(row_id)
+    return due

@@ -1,0 +1,179 @@
+"""Use cases of a run as the worker sees it: claim -> report, checkpoint -> publish | fail | cancelled | give back."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from core import clock
+from core.db import Database
+from core.db.clock import db_now
+from core.db.moves import change_job, change_run, move_run
+from core.db.tables import ArtifactRow, JobRow, RunRow, VersionRow
+from core.domain.errors import DarkroomError
+from core.domain.ids import new_id
+from core.domain.states import RunState
+from core.services.leases import Claim, ClaimLost
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedArtifact:
+    """A stored object that a version will name."""
+
+    name: str
+    key: str
+    bytes: int
+    sha256: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a supervisor must know several times a second."""
+
+    mine: bool  # running or cancelling, and the attempt is still ours
+    cancel: bool
+    stop: bool
+
+
+def claim_run(db: Database, run_id: str, worker: str, *, lease_seconds: float) -> tuple[Claim, RunRow] | None:
+    """Begin an attempt: queued -> running. None: it is not waiting any more."""
+    with db.transaction() as session:
+        row = move_run(
+            session,
+            run_id,
+            RunState.RUNNING,
+            attempt=RunRow.attempt + 1,
+            stage="fetching",
+            worker=worker,
+            started_at=clock.now(),
+            lease_expires_at=db_now() + lease_seconds,
+        )
+    return (Claim(row.id, row.attempt), row) if row else None
+
+
+def look_at_run(db: Database, claim: Claim) -> Look:
+    """Is it still ours, and was it asked to cancel or to stop?"""
+    with db.reading() as session:
+        row = session.get(RunRow, claim.id)
+    active = row is not None and row.state in (RunState.RUNNING, RunState.CANCELLING)
+    mine = active and row is not None and row.attempt == claim.attempt
+    return Look(
+        mine=mine,
+        cancel=mine and row is not None and row.state == RunState.CANCELLING,
+        stop=mine and row is not None and row.stop_requested,
+    )
+
+
+def report_run(db: Database, claim: Claim, event: str, **changes: Any) -> None:
+    """Tell a stage, a progress {epoch, epochs, metrics, seconds_left} or notes. Raises ClaimLost."""
+    with db.transaction() as session:
+        if change_run(session, claim.id, event, where=_mine(claim), **changes) is None:
+            raise ClaimLost
+
+
+def note_system(db: Database, claim: Claim, sample: dict[str, float]) -> None:
+    """Tell a sample of the child's processor, memory and GPU; nothing that polling shows. Raises ClaimLost."""
+    with db.transaction() as session:
+        if change_run(session, claim.id, "system", where=_mine(claim), extra={"system": sample}) is None:
+            raise ClaimLost
+
+
+def record_checkpoint(db: Database, claim: Claim, *, key: str, epoch: int, sha256: str) -> None:
+    """Name a stored checkpoint as the one to go on from. Raises ClaimLost."""
+    report_run(
+        db,
+        claim,
+        "checkpoint",
+        checkpoint_key=key,
+        checkpoint_epoch=epoch,
+        checkpoint_sha256=sha256,
+        checkpoint_at=clock.now(),
+    )
+
+
+def publish_version(
+    db: Database,
+    claim: Claim,
+    *,
+    metrics: dict[str, Any],
+    weights_name: str,
+    artifacts: Sequence[PublishedArtifact],
+    log_key: str | None,
+) -> VersionRow:
+    """One transaction: the next number of the job, the version with its artifacts, the run succeeded.
+
+    Numbers have no gaps and are given once: the job's counter and the guarded move commit together or not at all.
+    Raises ClaimLost.
+    """
+    with db.transaction() as session:
+        before = session.get(RunRow, claim.id)
+        if before is None:
+            raise ClaimLost
+        job = change_job(session, before.job_id, "version", last_version=JobRow.last_version + 1)
+        if job is None:
+            raise ClaimLost
+        run = move_run(
+            session,
+            claim.id,
+            RunState.SUCCEEDED,
+            fence=claim.attempt,
+            stage=None,
+            version=job.last_version,
+            log_key=log_key,
+            **_ended(),
+        )
+        if run is None:
+            raise ClaimLost
+        version = VersionRow(
+            id=new_id("version", clock.now_ms()),
+            job_id=job.id,
+            number=job.last_version,
+            run_id=run.id,
+            attempt=claim.attempt,
+            trainer=run.trainer,
+            params=run.params,
+            metrics=metrics,
+            fingerprint=run.fingerprint,
+            weights_name=weights_name,
+            created_at=clock.now(),
+        )
+        session.add(version)
+        session.flush()
+        session.add_all(ArtifactRow(version_id=version.id, **asdict(artifact)) for artifact in artifacts)
+    return version
+
+
+def fail_run(db: Database, claim: Claim, error: DarkroomError, *, log_key: str | None) -> None:
+    """running -> failed with a typed cause. Raises ClaimLost."""
+    changes = {"stage": None, "problem": error.as_problem(), "log_key": log_key, **_ended()}
+    _move_mine(db, claim, RunState.FAILED, **changes)
+
+
+def finish_cancel(db: Database, claim: Claim, *, log_key: str | None) -> None:
+    """cancelling -> cancelled. Raises ClaimLost."""
+    _move_mine(db, claim, RunState.CANCELLED, stage=None, log_key=log_key, **_ended())
+
+
+def give_back_run(db: Database, claim: Claim) -> None:
+    """running -> queued: the worker is told to end, or met an Unavailable. The sweep rings. Raises ClaimLost."""
+    changes = {"stage": None, "lease_expires_at": None, "rings": 0, "rung_at": None}
+    _move_mine(db, claim, RunState.QUEUED, sources=[RunState.RUNNING], **changes)
+
+
+def _move_mine(
+    db: Database, claim: Claim, to: RunState, *, sources: Collection[RunState] | None = None, **changes: Any
+) -> None:
+    with db.transaction() as session:
+        if move_run(session, claim.id, to, sources=sources, fence=claim.attempt, **changes) is None:
+            raise ClaimLost
+
+
+def _mine(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    active = [str(RunState.RUNNING), str(RunState.CANCELLING)]
+    return (RunRow.attempt == claim.attempt, RunRow.state.in_(active))
+
+
+def _ended() -> dict[str, Any]:
+    return {"finished_at": clock.now(), "lease_expires_at": None}
