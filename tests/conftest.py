@@ -1,0 +1,119 @@
+"""The folder of a test sets its mark; the fixtures bring real servers, each started at its first use."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from core.db.migrate import upgrade
+from core.settings import Settings
+from tests.servers import ServerMissing, postgres, s3, valkey
+
+HERE = Path(__file__).parent
+FOLDERS = ("unit", "contract", "integration", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        if folder in FOLDERS:
+            item.add_marker(folder)
+
+
+@contextmanager
+def _needed(server: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+    """Start a server. Where there is none the test skips and says how to get one; under CI=true it fails."""
+    try:
+        starting = server()
+        value = starting.__enter__()
+    except ServerMissing as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    try:
+        yield value
+    finally:
+        starting.__exit__(None, None, None)
+
+
+@pytest.fixture(autouse=True)
+def _only_our_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads the settings, nor the `.env`, of the person who runs it."""
+    for name in [name for name in os.environ if name.startswith("DARKROOM_") and not name.startswith("DARKROOM_TEST_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    monkeypatch.setenv("DARKROOM_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server; its user may create databases."""
+    with _needed(postgres.postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    with _needed(valkey.valkey) as url:
+        yield url
+
+
+@pytest.fixture
+def private_valkey() -> Iterator[valkey.Valkey]:
+    """A broker of the test's own, to kill and start again."""
+    with _needed(valkey.private_valkey) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[dict[str, Any]]:
+    with _needed(s3.s3) as settings:
+        yield settings
+
+
+@pytest.fixture
+def s3_settings(s3_server: dict[str, Any]) -> Settings:
+    """Settings with a new bucket, and a prefix in it."""
+    from core.storage.s3 import open_s3
+
+    bucket = f"darkroom-test-{uuid4().hex[:12]}"
+    settings = Settings(store_url=f"s3://{bucket}/some/prefix", **s3_server)
+    open_s3(settings, bucket=bucket, prefix="").create_bucket()
+    return settings
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated database, to copy."""
+    with postgres.database(postgres_url) as url:
+        upgrade(url)
+        yield url.rpartition("/")[2].partition("?")[0]
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "darkroom.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated database of the test's own, in a file."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'darkroom.db')}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database of the test's own, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_url")
+        return
+    server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
+    with postgres.database(server, template=template) as url:
+        yield url
