@@ -1,0 +1,224 @@
+"""Jobs and runs move as the tables of moves say, on every database."""
+
+from typing import Any
+
+import pytest
+
+from core.db.moves import public_fields
+from core.db.tables import AliasRow
+from core.domain.errors import (
+    CursorInvalid,
+    Gone,
+    JobInUse,
+    JobNotReady,
+    JobNotRetryable,
+    NoEarlierVersion,
+    OutOfMemory,
+    PreparationFailed,
+    RunNotCancellable,
+    VersionNotFound,
+)
+from core.domain.limits import MAX_LOST_LEASES
+from core.services import jobs, leases, preparing, runs, sweep, training, versions
+from core.services.events import events_after, newest_event
+from core.services.leases import Claim, ClaimLost
+from core.services.platform import Platform
+from tests.rows import claimed_job, complete, outcome, publish, queued_run, ready_job, received_job, running_run
+
+
+def fold(platform: Platform, subject_id: str) -> dict[str, Any]:
+    folded: dict[str, Any] = {}
+    for event in events_after(platform.db, subject_id, seq=0):
+        folded |= event.data
+    return folded
+
+
+def test_a_job_is_claimed_once(platform: Platform) -> None:
+    job = received_job(platform)
+    first = preparing.claim_job(platform.db, job.id, "w1", lease_seconds=60)
+    assert first is not None and first[0] == Claim(job.id, 1)
+    assert preparing.claim_job(platform.db, job.id, "w2", lease_seconds=60) is None
+
+
+def test_the_events_of_a_job_fold_into_what_polling_shows(platform: Platform) -> None:
+    claim = claimed_job(platform)
+    preparing.report_job(platform.db, claim, stage="checking", progress={"done": 3, "total": 9})
+    complete(platform, claim, findings=2)
+    job = jobs.get_job(platform.db, claim.id)
+    shown = {name: value for name, value in public_fields(job).items() if value is not None}
+    assert {name: value for name, value in fold(platform, job.id).items() if value is not None} == shown
+    assert shown["state"] == "ready" and shown["findings"]["box-outside"]["count"] == 2
+    assert newest_event(platform.db, job.id) == (4, True)
+
+
+def test_the_events_of_a_run_fold_into_what_polling_shows(platform: Platform) -> None:
+    claim = running_run(platform)
+    training.report_run(platform.db, claim, "progress", stage="training", progress={"epoch": 1, "epochs": 3})
+    training.note_system(platform.db, claim, {"cpu_percent": 90.0})
+    training.record_checkpoint(platform.db, claim, key="k", epoch=1, sha256="4" * 64)
+    publish(platform, claim)
+    run = runs.get_run(platform.db, claim.id)
+    folded = fold(platform, run.id)
+    assert folded.pop("system") == {"cpu_percent": 90.0}
+    shown = {name: value for name, value in public_fields(run).items() if value is not None}
+    assert {name: value for name, value in folded.items() if value is not None} == shown
+    assert [event.seq for event in events_after(platform.db, run.id, seq=0)] == list(range(1, run.event_seq + 1))
+
+
+def test_a_rejected_job_keeps_its_findings_in_order(platform: Platform) -> None:
+    claim = claimed_job(platform)
+    preparing.reject_job(platform.db, claim, PreparationFailed("the data"), outcome(findings=3))
+    page = jobs.list_findings(platform.db, claim.id, cursor=None, limit=2)
+    rest = jobs.list_findings(platform.db, claim.id, cursor=page.next_cursor, limit=2)
+    assert [row.number for row in page.items + rest.items] == [1, 2, 3] and rest.next_cursor is None
+    with pytest.raises(JobNotRetryable):
+        jobs.retry_job(platform, claim.id)
+
+
+def test_a_cursor_of_another_list_is_refused(platform: Platform) -> None:
+    with pytest.raises(CursorInvalid):
+        jobs.list_findings(platform.db, received_job(platform).id, cursor="bm9uZQ", limit=2)
+
+
+def test_a_failed_job_is_retried_and_the_old_attempt_can_write_nothing(platform: Platform) -> None:
+    old = claimed_job(platform)
+    preparing.fail_job(platform.db, old, PreparationFailed("ours"))
+    jobs.retry_job(platform, old.id)
+    again = preparing.claim_job(platform.db, old.id, "w", lease_seconds=60)
+    assert again is not None and again[0].attempt == 2
+    with pytest.raises(ClaimLost):
+        complete(platform, old)
+    assert not leases.beat_job(platform.db, old, lease_seconds=60)
+    assert complete(platform, again[0]) is not None
+
+
+def test_a_run_needs_a_ready_job(platform: Platform) -> None:
+    with pytest.raises(JobNotReady):
+        queued_run(platform, received_job(platform).id)
+
+
+def test_a_zombie_publishes_nothing(platform: Platform) -> None:
+    zombie = running_run(platform, lease=-1.0)
+    assert sweep.sweep_lost_leases(platform.db) == [zombie.id]
+    again = training.claim_run(platform.db, zombie.id, "w2", lease_seconds=60)
+    assert again is not None
+    for attempt_to_write in (
+        lambda: publish(platform, zombie),
+        lambda: training.fail_run(platform.db, zombie, OutOfMemory(), log_key=None),
+        lambda: training.record_checkpoint(platform.db, zombie, key="k", epoch=1, sha256="4" * 64),
+    ):
+        with pytest.raises(ClaimLost):
+            attempt_to_write()
+    assert publish(platform, again[0]).number == 1
+    job_id = runs.get_run(platform.db, zombie.id).job_id
+    assert [row.number for row in versions.versions_of(platform.db, job_id)] == [1]
+
+
+def test_a_beaten_lease_is_not_swept(platform: Platform) -> None:
+    claim = running_run(platform, lease=-1.0)
+    assert leases.beat_run(platform.db, claim, lease_seconds=60, worked_seconds=2.5)
+    assert sweep.sweep_lost_leases(platform.db) == []
+    assert runs.get_run(platform.db, claim.id).spent_seconds == 2.5
+
+
+def test_after_three_lost_leases_the_run_is_failed_as_worker_lost(platform: Platform) -> None:
+    run = queued_run(platform)
+    for _ in range(MAX_LOST_LEASES):
+        assert training.claim_run(platform.db, run.id, "w", lease_seconds=-1.0)
+        assert sweep.sweep_lost_leases(platform.db) == [run.id]
+    row = runs.get_run(platform.db, run.id)
+    assert row.state == "failed" and row.problem is not None and row.problem["slug"] == "worker-lost"
+    assert runs.retry_run(platform, run.id).state == "queued"
+
+
+def test_cancel_is_at_once_when_queued_and_finished_by_the_supervisor_when_running(platform: Platform) -> None:
+    assert runs.cancel_run(platform.db, queued_run(platform).id).state == "cancelled"
+    claim = running_run(platform)
+    assert runs.cancel_run(platform.db, claim.id).state == "cancelling"
+    assert training.look_at_run(platform.db, claim).cancel
+    with pytest.raises(ClaimLost):
+        publish(platform, claim)
+    training.finish_cancel(platform.db, claim, log_key=None)
+    assert runs.cancel_run(platform.db, claim.id).state == "cancelled"
+
+
+def test_a_lease_lost_while_cancelling_becomes_cancelled(platform: Platform) -> None:
+    claim = running_run(platform, lease=-1.0)
+    runs.cancel_run(platform.db, claim.id)
+    sweep.sweep_lost_leases(platform.db)
+    assert runs.get_run(platform.db, claim.id).state == "cancelled"
+
+
+def test_a_published_run_cannot_be_cancelled(platform: Platform) -> None:
+    claim = running_run(platform)
+    publish(platform, claim)
+    with pytest.raises(RunNotCancellable):
+        runs.cancel_run(platform.db, claim.id)
+
+
+def test_waiting_rows_are_rung_again_later_and_later(platform: Platform) -> None:
+    run = queued_run(platform)  # rung at once: not due for 10 s
+    assert sweep.ring_waiting(platform) == 0
+    claimed = training.claim_run(platform.db, run.id, "w", lease_seconds=60)
+    assert claimed is not None
+    training.give_back_run(platform.db, claimed[0])  # never rung since: due now, and then not again
+    assert sweep.ring_waiting(platform) == 1
+    assert sweep.ring_waiting(platform) == 0
+    assert sweep.oldest_waiting(platform.db, "train") == run.id
+
+
+def test_a_lock_is_held_by_one_until_it_expires(platform: Platform) -> None:
+    assert leases.take_lock(platform.db, "sweep", "a", seconds=60)
+    assert not leases.take_lock(platform.db, "sweep", "b", seconds=60)
+    assert leases.take_lock(platform.db, "sweep", "a", seconds=-1)
+    assert leases.take_lock(platform.db, "sweep", "b", seconds=60)
+
+
+def test_rollback_walks_the_history_back_and_is_kept(platform: Platform) -> None:
+    job = ready_job(platform)
+    for _ in range(3):
+        publish(platform, running_run(platform, job.id))
+
+    def at() -> int:
+        return versions.get_alias(platform.db, job.id, "production")[0].number
+
+    with pytest.raises(VersionNotFound):
+        versions.set_alias(platform.db, job.id, "production", version="v9")
+    versions.set_alias(platform.db, job.id, "production", version="v1")
+    versions.set_alias(platform.db, job.id, "production", version="v2")
+    versions.roll_back_alias(platform.db, job.id, "production")
+    assert at() == 1
+    versions.set_alias(platform.db, job.id, "production", version="v3")
+    assert versions.find_version(platform.db, job.id, alias="production").number == 3
+    versions.roll_back_alias(platform.db, job.id, "production")
+    assert at() == 1  # the one before v3 was v1, not the v2 that was rolled back
+    with pytest.raises(NoEarlierVersion):
+        versions.roll_back_alias(platform.db, job.id, "production")
+    _, moves = versions.get_alias(platform.db, job.id, "production")
+    assert [(move.action, move.number) for move in moves] == [
+        ("set", 1),
+        ("set", 2),
+        ("rollback", 1),
+        ("set", 3),
+        ("rollback", 1),
+    ]
+
+
+def test_a_job_in_use_is_not_deleted_and_a_deleted_one_is_gone(platform: Platform) -> None:
+    job = ready_job(platform)
+    run = queued_run(platform, job.id)
+    with pytest.raises(JobInUse):
+        jobs.delete_job(platform, job.id)
+    jobs.delete_job(platform, job.id, cancel=True)
+    assert runs.get_run(platform.db, run.id).state == "cancelled"
+    with pytest.raises(Gone):
+        jobs.get_job(platform.db, job.id)
+
+
+def test_an_aliased_job_is_not_deleted(platform: Platform) -> None:
+    job = ready_job(platform)
+    publish(platform, running_run(platform, job.id))
+    alias: AliasRow = versions.set_alias(platform.db, job.id, "production", version="1")
+    assert alias.number == 1
+    with pytest.raises(JobInUse):
+        jobs.delete_job(platform, job.id, cancel=True)

@@ -1,0 +1,81 @@
+"""Builders of rows, through the use cases that write them."""
+
+from core.db.tables import JobRow, RunRow, VersionRow
+from core.services import preparing, training
+from core.services.jobs import new_job_id, receive_job
+from core.services.leases import Claim
+from core.services.platform import Platform
+from core.services.runs import queue_run
+
+LEASE = 60.0
+
+
+def received_job(platform: Platform, name: str = "raccoons") -> JobRow:
+    return receive_job(
+        platform,
+        new_job_id(),
+        name=name,
+        options={"seed": 0},
+        source_name="data.zip",
+        source_bytes=10,
+        source_sha256="0" * 64,
+    )
+
+
+def claimed_job(platform: Platform, *, lease: float = LEASE) -> Claim:
+    claimed = preparing.claim_job(platform.db, received_job(platform).id, "w", lease_seconds=lease)
+    assert claimed is not None
+    return claimed[0]
+
+
+def outcome(findings: int = 0) -> preparing.Outcome:
+    one = {"code": "box-outside", "severity": "warning", "path": "a.xml", "line": 3, "detail": "d", "remedy": "r"}
+    return preparing.Outcome(
+        kind="detection",
+        format="voc",
+        classes=["raccoon"],
+        images=10,
+        counts={"box-outside": {"severity": "warning", "count": findings}} if findings else {},
+        findings=[one] * findings,
+    )
+
+
+def prepared_set(fingerprint: str = "f" * 64) -> preparing.PreparedSet:
+    key = f"datasets/1/{fingerprint}.tar"
+    return preparing.PreparedSet(fingerprint, layout_version=1, key=key, bytes=3, sha256="1" * 64)
+
+
+def complete(platform: Platform, claim: Claim, *, fingerprint: str = "f" * 64, findings: int = 0) -> JobRow | None:
+    return preparing.complete_job(
+        platform.db,
+        claim,
+        outcome(findings),
+        prepared_set(fingerprint),
+        content_fingerprint="c" * 64,
+        metadata_key=f"jobs/{claim.id}/{claim.attempt}/dataset_metadata.json",
+        metadata_sha256="2" * 64,
+    )
+
+
+def ready_job(platform: Platform) -> JobRow:
+    row = complete(platform, claimed_job(platform))
+    assert row is not None
+    return row
+
+
+def queued_run(platform: Platform, job_id: str | None = None) -> RunRow:
+    return queue_run(platform, job_id or ready_job(platform).id, trainer="yolo", params={"epochs": 3})
+
+
+def running_run(platform: Platform, job_id: str | None = None, *, lease: float = LEASE) -> Claim:
+    claimed = training.claim_run(platform.db, queued_run(platform, job_id).id, "w", lease_seconds=lease)
+    assert claimed is not None
+    return claimed[0]
+
+
+def publish(platform: Platform, claim: Claim) -> VersionRow:
+    key = f"runs/{claim.id}/{claim.attempt}/artifacts/best.pt"
+    weights = training.PublishedArtifact("best.pt", key, 5, "3" * 64, "application/octet-stream")
+    return training.publish_version(
+        platform.db, claim, metrics={"test": {"mAP50": 0.9}}, weights_name="best.pt", artifacts=[weights], log_key=None
+    )
