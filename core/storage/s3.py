@@ -105,7 +105,9 @@ class S3Store:
                 answer = self._client.head_object(Bucket=self._bucket, Key=self._name(key))
         except ObjectMissing:
             return None
-        return StoredObject(key, answer["ContentLength"], answer["Metadata"].get("sha256", ""))
+        # Header names have no case, and servers differ: Swift answers `Sha256`.
+        metadata = {name.lower(): value for name, value in answer["Metadata"].items()}
+        return StoredObject(key, answer["ContentLength"], metadata.get("sha256", ""))
 
     def open(self, key: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         stream = self._stream(key, start, end)
