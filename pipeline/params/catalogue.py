@@ -1,0 +1,61 @@
+"""The trainers there are: name -> kind of dataset, params schema, trainer. Import strings, so that this file is light.
+
+A new trainer is one file of params, one trainer and one line here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from core.domain.errors import ParamsInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`kind` of the datasets it trains on; `params` is `module:Class`; `trainer` is a module (pipeline.trainers.Trainer)."""
+
+    kind: str
+    params: str
+    trainer: str
+
+
+CATALOGUE: Mapping[str, Entry] = {
+    "yolo": Entry("detection", "pipeline.params.yolo:YoloParams", "pipeline.trainers.yolo"),
+}
+
+
+def entry_of(trainer: str) -> Entry:
+    """Raises ParamsInvalid for a trainer that does not exist."""
+    if trainer not in CATALOGUE:
+        errors = [{"field": "trainer", "message": f"must be one of: {', '.join(sorted(CATALOGUE))}"}]
+        raise ParamsInvalid(f"There is no trainer {trainer!r}.", errors=errors)
+    return CATALOGUE[trainer]
+
+
+@lru_cache(maxsize=len(CATALOGUE))
+def params_of(trainer: str) -> type[BaseModel]:
+    """The params schema of a trainer; loads no heavy library."""
+    module, _, name = entry_of(trainer).params.partition(":")
+    return cast(type[BaseModel], getattr(import_module(module), name))
+
+
+def validate_params(trainer: str, params: Mapping[str, Any]) -> BaseModel:
+    """Params with their defaults filled in. Raises ParamsInvalid with `errors`: [{field, message}], one per bad field."""
+    try:
+        return params_of(trainer).model_validate(dict(params))
+    except ValidationError as error:
+        errors = [
+            {"field": ".".join(["params", *(str(part) for part in problem["loc"])]), "message": problem["msg"]}
+            for problem in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        names = ", ".join(problem["field"] for problem in errors)
+        raise ParamsInvalid(f"Not valid: {names}.", errors=errors) from error
+
+
+def default_trainer(kind: str) -> str | None:
+    """The trainer used when a request names none, by the kind of the dataset; None when there is none for it."""
+    return next((name for name, entry in CATALOGUE.items() if entry.kind == kind), None)

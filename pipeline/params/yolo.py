@@ -1,0 +1,136 @@
+"""Training params of the `yolo` trainer, under the names the field uses (those of ultralytics).
+
+One schema for the API, the command line and the child process. The names of architectures are spelt out here, so
+that a request is checked without importing ultralytics; a test compares them with the files of the installed version.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+SIZES = "nsmlx"
+
+# family -> sizes; the size goes behind the number: yolov8n, yolov8n-p2. Open-vocabulary families (world, yoloe) are
+# not here: they need a text encoder, and are not trained on a closed list of classes.
+_SIZED: dict[str, str] = {
+    "yolov5": SIZES,
+    "yolov5-p6": SIZES,
+    "yolov6": SIZES,
+    "yolov8": SIZES,
+    "yolov8-ghost": SIZES,
+    "yolov8-ghost-p2": SIZES,
+    "yolov8-ghost-p6": SIZES,
+    "yolov8-p2": SIZES,
+    "yolov8-p6": SIZES,
+    "yolov8-rtdetr": SIZES,
+    "yolo11": SIZES,
+    "yolo12": SIZES,
+    "yolo26": SIZES,
+    "yolo26-p2": SIZES,
+    "yolo26-p6": SIZES,
+}
+_UNSIZED: tuple[str, ...] = (
+    *("yolov3", "yolov3-spp", "yolov3-tiny"),
+    *("yolov9t", "yolov9s", "yolov9m", "yolov9c", "yolov9e"),
+    *("yolov10n", "yolov10s", "yolov10m", "yolov10b", "yolov10l", "yolov10x"),
+    *("rtdetr-l", "rtdetr-x", "rtdetr-resnet50", "rtdetr-resnet101"),
+)
+
+
+def model_names() -> tuple[str, ...]:
+    """Every architecture that can be named, sorted."""
+    sized = (_with_size(family, size) for family, sizes in _SIZED.items() for size in sizes)
+    return tuple(sorted((*sized, *_UNSIZED)))
+
+
+def _with_size(family: str, size: str) -> str:
+    base, dash, rest = family.partition("-")
+    return f"{base}{size}{dash}{rest}"
+
+
+def weights_names(model: str) -> tuple[str, ...]:
+    """File names under which pretrained weights of `model` may lie in a weights folder or on the hub, best first.
+
+    The hub spells the weights of YOLOv3 and YOLOv5 with a `u` (`yolov5nu.pt`) and p6 as `yolov5n6u.pt`.
+    """
+    if model.endswith(".pt"):
+        return (model,)
+    if model.startswith("yolov5") and model.endswith("-p6"):
+        return (f"{model.removesuffix('-p6')}6u.pt", f"{model}.pt")
+    if model.startswith(("yolov3", "yolov5")):
+        return (f"{model}u.pt", f"{model}.pt")
+    return (f"{model}.pt",)
+
+
+class YoloParams(BaseModel):
+    """What a `yolo` training can be told. Fractions and probabilities are 0 to 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        "yolov8n",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
+        description="An architecture (`yolov8n`, `yolo11s`, `yolo26n`, ...) or the name of a `.pt` file in the weights folder.",
+        examples=["yolov8n", "yolo11s", "our-best.pt"],
+    )
+    pretrained: Literal["auto", "required", "never"] = Field(
+        "auto",
+        description="`auto`: start from pretrained weights where they can be had, else from scratch, and say so. `required`: fail without them. `never`: from scratch.",
+    )
+
+    epochs: int = Field(100, ge=1, le=10_000, description="Passes over the training split.")
+    batch: int = Field(16, ge=1, le=1024, description="Images per step. Halved when the first epoch does not fit.")
+    imgsz: int = Field(640, ge=32, le=4096, multiple_of=32, description="Side of the square input, in pixels.")
+    patience: int = Field(
+        50, ge=0, le=10_000, description="End after this many epochs without a better model; 0 never ends early."
+    )
+    max_minutes: float | None = Field(
+        None, gt=0, le=60 * 24 * 30, description="End after this time, all attempts together, and keep the best so far."
+    )
+    freeze: int | None = Field(None, ge=0, le=100, description="Keep the first so many layers as they are.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda|(cuda:)?\d{1,2})$",
+        description="`auto` takes a GPU when there is one; else `cpu`, `mps`, `cuda` or the number of one GPU.",
+    )
+    workers: int = Field(8, ge=0, le=64, description="Processes that load images for a GPU; a CPU loads by itself.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, data and machine: same model.")
+
+    optimizer: Literal["auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSProp"] = Field(
+        "auto",
+        description="`auto` chooses the optimizer and lr0 by the number of steps. With a given lr0 it is SGD from 0.005 up, AdamW below.",
+    )
+    lr0: float | None = Field(
+        None, gt=0, le=1, description="First learning rate, usually 0.01 for SGD and 0.001 for AdamW. Empty: chosen."
+    )
+    lrf: float = Field(0.01, gt=0, le=1, description="Last learning rate, as a fraction of lr0.")
+    cos_lr: bool = Field(False, description="Cosine instead of linear decay of the learning rate.")
+    momentum: float = Field(0.937, ge=0, lt=1, description="Momentum of SGD, beta1 of Adam.")
+    weight_decay: float = Field(0.0005, ge=0, le=0.1, description="L2 penalty.")
+    warmup_epochs: float = Field(3.0, ge=0, le=100, description="Epochs of rising learning rate; fractions are fine.")
+
+    mosaic: float = Field(1.0, ge=0, le=1, description="Probability of four images joined into one.")
+    close_mosaic: int = Field(10, ge=0, le=10_000, description="No mosaic in the last so many epochs.")
+    mixup: float = Field(0.0, ge=0, le=1, description="Probability of blending two images.")
+    cutmix: float = Field(0.0, ge=0, le=1, description="Probability of pasting a part of another image.")
+    fliplr: float = Field(0.5, ge=0, le=1, description="Probability of a left-right flip.")
+    flipud: float = Field(0.0, ge=0, le=1, description="Probability of an upside-down flip.")
+    hsv_h: float = Field(0.015, ge=0, le=1, description="Hue jitter, as a fraction.")
+    hsv_s: float = Field(0.7, ge=0, le=1, description="Saturation jitter, as a fraction.")
+    hsv_v: float = Field(0.4, ge=0, le=1, description="Brightness jitter, as a fraction.")
+    degrees: float = Field(0.0, ge=0, le=180, description="Rotation up to so many degrees either way.")
+    translate: float = Field(0.1, ge=0, le=1, description="Shift up to this fraction of the image.")
+    scale: float = Field(0.5, ge=0, lt=1, description="Zoom up to this fraction in or out.")
+    shear: float = Field(0.0, ge=0, le=90, description="Shear up to so many degrees.")
+    perspective: float = Field(0.0, ge=0, le=0.001, description="Perspective distortion.")
+
+    @field_validator("model")
+    @classmethod
+    def name_an_architecture_or_a_weights_file(cls, value: str) -> str:
+        if value.endswith(".pt") and ".." not in value:
+            return value
+        name = value.removesuffix(".yaml")
+        if name not in model_names():
+            raise ValueError(f"no architecture {value!r}; for example yolov8n, yolo11s, yolo26m, or a file NAME.pt")
+        return name

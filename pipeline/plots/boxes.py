@@ -1,0 +1,53 @@
+"""Boxes with names and scores on a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from pipeline.plots.style import colour, shorten
+from pipeline.trainers import Box
+
+
+def open_upright(path: Path) -> Image.Image:
+    """As RGB, with the rotation of its EXIF applied: the frame that boxes are given in."""
+    with Image.open(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def draw_boxes(image: Image.Image, boxes: Sequence[Box], *, scores: bool = True) -> Image.Image:
+    """A copy of `image` with boxes on it; the best one is drawn last, on top."""
+    drawn = image.copy()
+    pen = ImageDraw.Draw(drawn)
+    short = min(image.size)
+    width = max(2, round(short / 250))
+    font = _font(max(11, round(short / 38)))
+    for box in sorted(boxes, key=lambda box: box.score):
+        shade = colour(box.class_index)
+        pen.rectangle((box.x1, box.y1, box.x2, box.y2), outline=shade, width=width)
+        text = f"{shorten(box.label)} {box.score:.2f}" if scores else shorten(box.label)
+        _tag(pen, text, box, font=font, shade=shade, size=image.size)
+    return drawn
+
+
+def _tag(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    box: Box,
+    *,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    shade: str,
+    size: tuple[int, int],
+) -> None:
+    """The label on the box's upper edge, moved so that all of it is inside the picture."""
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    pad = max(2, round((bottom - top) * 0.25))
+    wide, high = right - left + 2 * pad, bottom - top + 2 * pad
+    x = max(0, min(box.x1, size[0] - wide))
+    y = box.y1 - high if box.y1 >= high else min(box.y1, size[1] - high)
+    pen.rectangle((x, y, x + wide, y + high), fill=shade)
+    pen.text((x + pad - left, y + pad - top), text, font=font, fill="white")
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

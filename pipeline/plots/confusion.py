@@ -1,0 +1,60 @@
+"""The confusion matrix as a picture."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.plots.style import INK, figure, plain, shorten
+
+NUMBERS_UP_TO = 30  # more labels than this and the numbers in the cells cannot be read
+
+
+def draw_confusion(confusion: Mapping[str, Any], path: Path, *, split: str, normalized: bool) -> None:
+    """Rows are what was there, columns what was found; normalized: each row sums to 1."""
+    counts = np.asarray(confusion["matrix"], dtype=float)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shown = shares if normalized else counts
+    labels = [plain(shorten(label)) for label in confusion["labels"]]
+    side = min(18.0, 3.4 + 0.55 * len(labels))
+    with figure(path, side + 0.8, side) as drawn:
+        axes = drawn.subplots()
+        # The colour is the share of the row in both pictures: a large class must not hide the errors of a small one.
+        picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_xlabel("found")
+        axes.set_ylabel("there")
+        axes.set_title(f"Confusion matrix, {split}" + (" (share of each row)" if normalized else " (boxes)"))
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_xticks(np.arange(len(labels) + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
+        axes.grid(True, which="minor", color="white", linewidth=1.5)
+        axes.tick_params(which="minor", length=0)
+        _colourbar(drawn, picture, axes)
+        _footnote(axes, confusion)
+        if len(labels) <= NUMBERS_UP_TO:
+            _numbers(axes, shown, shares, "{:.2f}" if normalized else "{:.0f}")
+
+
+def _colourbar(drawn: Any, picture: Any, axes: Any) -> None:
+    bar = drawn.colorbar(picture, ax=axes, shrink=0.6, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.set_label("share of the row")
+
+
+def _footnote(axes: Any, confusion: Mapping[str, Any]) -> None:
+    text = f"boxes with a score above {confusion['min_score']:g}, matched at IoU {confusion['min_iou']:g}"
+    axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=6.5, color="#7b8794")
+
+
+def _numbers(axes: Any, shown: Any, shares: Any, form: str) -> None:
+    size = 10 if len(shown) <= 8 else 7
+    for (row, column), value in np.ndenumerate(shown):
+        if value:
+            light = shares[row, column] > 0.55
+            text = form.format(value)
+            axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if light else INK)

@@ -1,0 +1,66 @@
+"""A grid of pictures: what was there beside what was found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.plots.boxes import draw_boxes, open_upright
+from pipeline.trainers import Box
+
+SIDE = 300  # px of a picture's longer side in the grid
+PAIRS_PER_ROW = 2
+GAP = 10
+HEAD = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture with its labels and what a model found in it; boxes in pixels of the upright picture."""
+
+    image: Path
+    truth: tuple[Box, ...]
+    predicted: tuple[Box, ...]
+
+
+def draw_grid(samples: Sequence[Sample], path: Path) -> None:
+    """Pairs of pictures, labels left and predictions right. Nothing is written without samples."""
+    if not samples:
+        return
+    ordered = sorted(samples, key=lambda sample: sample.image.name)
+    pairs = [_pair(sample) for sample in ordered]
+    columns = min(PAIRS_PER_ROW, len(pairs))
+    rows = -(-len(pairs) // columns)
+    wide, high = 2 * SIDE + 4, SIDE
+    sheet = Image.new("RGB", (columns * (wide + GAP) + GAP, HEAD + rows * (high + GAP) + GAP), "white")
+    _heads(sheet, columns, wide)
+    for index, pair in enumerate(pairs):
+        row, column = divmod(index, columns)
+        sheet.paste(pair, (GAP + column * (wide + GAP), HEAD + row * (high + GAP)))
+    sheet.save(path)
+
+
+def _pair(sample: Sample) -> Image.Image:
+    image = open_upright(sample.image)
+    factor = SIDE / max(image.size)
+    small = image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))))
+    sheet = Image.new("RGB", (2 * SIDE + 4, SIDE), "#f1f3f5")
+    for half, (boxes, scores) in enumerate(((sample.truth, False), (sample.predicted, True))):
+        drawn = draw_boxes(small, [_scaled(box, factor) for box in boxes], scores=scores)
+        sheet.paste(drawn, (half * (SIDE + 4) + (SIDE - small.width) // 2, (SIDE - small.height) // 2))
+    return sheet
+
+
+def _scaled(box: Box, factor: float) -> Box:
+    corners = (value * factor for value in (box.x1, box.y1, box.x2, box.y2))
+    return Box(box.label, box.class_index, box.score, *corners)
+
+
+def _heads(sheet: Image.Image, columns: int, wide: int) -> None:
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(14)
+    for column in range(columns):
+        left = GAP + column * (wide + GAP)
+        pen.text((left, 5), "labels", font=font, fill="#1f2933")
+        pen.text((left + SIDE + 4, 5), "found", font=font, fill="#1f2933")

@@ -1,0 +1,63 @@
+"""How the losses and metrics went over the epochs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.plots.style import INK, MUTED, colour, figure
+
+_METRICS = {"mAP50": "mAP50", "mAP50-95": "mAP50-95", "precision": "precision", "recall": "recall"}
+
+
+def draw_training(rows: Sequence[Mapping[str, float]], path: Path, *, best_epoch: int) -> None:
+    """`rows` of results.csv (`epoch`, `train/*`, `val/*`, `metrics/*`, `lr/*`); a dotted line at the best epoch."""
+    columns = list(rows[0]) if rows else []
+    losses = [name.removeprefix("train/") for name in columns if name.startswith("train/")]
+    with figure(path, 11, 6.4) as drawn:
+        grid = drawn.add_gridspec(2, max(3, len(losses)))
+        for index, name in enumerate(losses):
+            axes = drawn.add_subplot(grid[0, index])
+            axes.set_title(name.replace("_", " "))
+            _line(axes, rows, f"train/{name}", colour(0), "train")
+            _line(axes, rows, f"val/{name}", colour(1), "val")
+            _mark_best(axes, best_epoch)
+            axes.set_ylim(bottom=0)
+            axes.legend(fontsize=8)
+        _draw_metrics(drawn.add_subplot(grid[1, :-1]), rows, columns, best_epoch)
+        _draw_rate(drawn.add_subplot(grid[1, -1]), rows, columns)
+
+
+def _draw_metrics(axes: Any, rows: Sequence[Mapping[str, float]], columns: list[str], best_epoch: int) -> None:
+    axes.set(title=f"Metrics on val (best model: epoch {best_epoch})", xlabel="epoch", ylim=(0, 1.02))
+    shown = [(name, label) for label, name in ((_METRICS.get(_bare(name)), name) for name in columns) if label]
+    for index, (name, label) in enumerate(shown):
+        _line(axes, rows, name, colour(index), str(label), width=2.2 if label == "mAP50" else 1.4)
+    _mark_best(axes, best_epoch)
+    axes.legend(fontsize=8, ncols=4, loc="lower right")
+
+
+def _draw_rate(axes: Any, rows: Sequence[Mapping[str, float]], columns: list[str]) -> None:
+    axes.set(title="Learning rate", xlabel="epoch")
+    name = next((name for name in columns if name.startswith("lr/")), None)
+    if name:
+        _line(axes, rows, name, INK, name)
+    axes.set_ylim(bottom=0)
+
+
+def _line(
+    axes: Any, rows: Sequence[Mapping[str, float]], name: str, shade: str, label: str, *, width: float = 1.8
+) -> None:
+    points = [(row["epoch"], row[name]) for row in rows if name in row]
+    marker = "o" if len(points) < 8 else None  # a line of one point is invisible
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    axes.plot(xs, ys, color=shade, label=label, linewidth=width, marker=marker, markersize=3)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _mark_best(axes: Any, best_epoch: int) -> None:
+    axes.axvline(best_epoch, color=MUTED, linestyle=":", linewidth=1.2)
+
+
+def _bare(name: str) -> str:
+    """`metrics/mAP50(B)` -> `mAP50`."""
+    return name.removeprefix("metrics/").partition("(")[0]

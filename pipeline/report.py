@@ -1,0 +1,103 @@
+"""What a trainer tells its supervisor and what it is told: progress up; cancel, stop and the end of its time down."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from core.domain.errors import TimedOut
+from pipeline.checkpoint import write_checkpoint
+from pipeline.child import Line
+from pipeline.trainers import Ended, Progress, TrainingEnded
+
+RECENT_EPOCHS = 5  # the estimate of the time left follows the last epochs: the first one is slow
+
+
+class LineReport:
+    """`pipeline.trainers.Report` over the line to the supervisor. `echo`: also print for a person."""
+
+    def __init__(
+        self,
+        line: Line,
+        *,
+        out: Path,
+        seconds_left: float | None,
+        checkpoint_seconds: float,
+        echo: bool,
+    ) -> None:
+        now = time.monotonic()
+        self._line = line
+        self._out = out
+        self._deadline = None if seconds_left is None else now + seconds_left
+        self._checkpoint_seconds = checkpoint_seconds
+        self._checkpoint_due = now  # the first at once
+        self._checkpointed = 0
+        self._epoch_began = now
+        self._recent: deque[float] = deque(maxlen=RECENT_EPOCHS)
+        self._echo = echo
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        self._recent.append(now - self._epoch_began)
+        self._epoch_began = now
+        left = self._estimate(progress.epochs - progress.epoch, now)
+        self._line.emit(
+            "epoch",
+            epoch=progress.epoch,
+            epochs=progress.epochs,
+            metrics=dict(progress.metrics),
+            seconds_left=round(left, 1),
+        )
+        self._say(_row(progress, left))
+        self.check()
+
+    def poll(self, *, have_model: bool) -> None:
+        self.check()
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            if not have_model:
+                raise TimedOut("max_minutes were over before the first epoch was done.")
+            raise TrainingEnded("max-minutes")
+        if (
+            self._line.stopping.is_set() and have_model
+        ):  # with no model yet there is nothing to keep: go on to the first
+            raise TrainingEnded("stopped")
+
+    def check(self) -> None:
+        self._line.raise_if_cancelled()
+
+    def stage(self, name: Literal["loading", "training", "evaluating", "packing"]) -> None:
+        self.check()
+        self._line.stage(name)
+        self._epoch_began = time.monotonic()
+        self._say(f"{name} ...")
+
+    def note(self, name: str, text: str) -> None:
+        self._line.emit("note", name=name, text=text)
+        self._say(f"note: {text}")
+
+    def checkpoint(self, epoch: int, files: Mapping[str, Path], *, ended: Ended | None) -> None:
+        due = time.monotonic() >= self._checkpoint_due or ended is not None
+        if epoch <= self._checkpointed or not due:
+            return
+        name = f"checkpoints/{epoch:06d}"
+        write_checkpoint(self._out / name, files, epoch=epoch, ended=ended)
+        self._checkpointed = epoch
+        self._checkpoint_due = time.monotonic() + self._checkpoint_seconds
+        self._line.emit("checkpoint", epoch=epoch, path=name)
+        self.check()
+
+    def _estimate(self, epochs: int, now: float) -> float:
+        left = epochs * sum(self._recent) / len(self._recent)
+        return left if self._deadline is None else max(0.0, min(left, self._deadline - now))
+
+    def _say(self, text: str) -> None:
+        if self._echo:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+
+def _row(progress: Progress, seconds_left: float) -> str:
+    metrics = "  ".join(f"{name} {value:.4g}" for name, value in progress.metrics.items() if value is not None)
+    return f"epoch {progress.epoch}/{progress.epochs}  {metrics}  ({seconds_left:.0f} s left)"

@@ -1,0 +1,138 @@
+"""`python -m pipeline train --config spec.json`: train on a prepared tree, local paths only.
+
+`out/artifacts` is what gets published; `model.json` in it is written last, so its existence means complete.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.domain.errors import ParamsInvalid
+from pipeline.checkpoint import describe, read_checkpoint
+from pipeline.child import Line, run_child
+from pipeline.params.catalogue import entry_of, validate_params
+from pipeline.report import LineReport
+from pipeline.trainers import ModelSource, TrainedModel, Trainer
+
+ARTIFACTS = "artifacts"
+MODEL_FILE = "model.json"  # the last file
+
+
+class ModelSpec(BaseModel):
+    """What to start from; see `pipeline.trainers.ModelSource`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["config", "weights"]
+    path_or_name: str
+
+
+class TrainSpec(BaseModel):
+    """spec.json. On a command line `trainer`, `dataset` and `out` are enough."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trainer: str = "yolo"
+    params: dict[str, Any] = Field(default_factory=dict)
+    dataset: Path  # a private tree: the trainer may write caches into it
+    out: Path
+    model: ModelSpec | None = None  # None: the architecture that params.model names, from scratch
+    resume: Path | None = None  # a checkpoint's folder
+    seconds_left: float | None = None  # what is left of max_minutes over all attempts; None: all of it
+    checkpoint_seconds: float = Field(60.0, ge=0)
+    run_id: str | None = None
+    attempt: int = Field(1, ge=1)
+    fingerprint: str | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, help="the spec, a JSON file")
+    parser.add_argument("--supervised", action="store_true", help="stdin is a supervisor's pipe; its end is ours")
+
+
+def main(args: argparse.Namespace) -> int:
+    try:
+        spec = TrainSpec.model_validate_json(args.config.read_bytes())
+        params = validate_params(spec.trainer, spec.params)
+    except (OSError, ValidationError, ParamsInvalid) as error:
+        sys.stderr.write(f"{args.config}: {error}\n")
+        return 2
+    status = run_child(
+        spec.out, lambda line: _train(spec, params, line, echo=not args.supervised), supervised=args.supervised
+    )
+    if status and not args.supervised:
+        sys.stderr.write(f"not trained; see {spec.out}\n")
+    return status
+
+
+def _train(spec: TrainSpec, params: BaseModel, line: Line, *, echo: bool) -> None:
+    report = LineReport(
+        line,
+        out=spec.out,
+        seconds_left=_seconds_left(spec, params),
+        checkpoint_seconds=spec.checkpoint_seconds,
+        echo=echo,
+    )
+    report.stage("loading")
+    resume = None if spec.resume is None else read_checkpoint(spec.resume)
+    trainer = _load_trainer(spec.trainer)
+    artifacts = spec.out / ARTIFACTS
+    artifacts.mkdir(parents=True, exist_ok=True)
+    source = ModelSource(**spec.model.model_dump()) if spec.model else _from_params(params)
+    trained = trainer.train(spec.dataset, params, spec.out, report, model=source, resume=resume)
+    report.stage("packing")
+    _write_last(artifacts / MODEL_FILE, _model_json(spec, params, trained, artifacts))
+    report.check()
+
+
+def _seconds_left(spec: TrainSpec, params: BaseModel) -> float | None:
+    minutes = getattr(params, "max_minutes", None)
+    if spec.seconds_left is not None or minutes is None:
+        return spec.seconds_left
+    return float(minutes) * 60
+
+
+def _from_params(params: BaseModel) -> ModelSource:
+    """On a command line nobody has looked for weights: the architecture by its name."""
+    return ModelSource("config", str(getattr(params, "model", "")))
+
+
+def _load_trainer(name: str) -> Trainer:
+    began = time.monotonic()
+    trainer = cast(Trainer, import_module(entry_of(name).trainer))
+    sys.stderr.write(f"trainer.imported trainer={name} seconds={time.monotonic() - began:.2f}\n")
+    return trainer
+
+
+def _model_json(spec: TrainSpec, params: BaseModel, trained: TrainedModel, artifacts: Path) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "trainer": spec.trainer,
+        "kind": entry_of(spec.trainer).kind,
+        "params": params.model_dump(mode="json"),
+        "classes": list(trained.classes),
+        "input_size": trained.input_size,
+        "fingerprint": spec.fingerprint,
+        "run_id": spec.run_id,
+        "attempt": spec.attempt,
+        "ended": trained.ended,
+        "epochs_done": trained.epochs_done,
+        "best_epoch": trained.best_epoch,
+        "weights": {"name": trained.weights, **describe(artifacts / trained.weights)},
+        "versions": {"python": platform.python_version(), **trained.versions},
+        **trained.facts,
+    }
+
+
+def _write_last(path: Path, content: dict[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)

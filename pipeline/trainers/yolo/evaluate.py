@@ -1,0 +1,169 @@
+"""Evaluation of a weights file on one split, as data. Pictures are drawn from it elsewhere."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ultralytics.utils.metrics import ConfusionMatrix, smooth
+
+from pipeline.plots.grid import Sample
+from pipeline.trainers import Box, Report
+from pipeline.trainers.yolo.vendor import validator_class
+
+MIN_SCORE = 0.25  # what prediction shows by default; the confusion matrix counts boxes from here up
+MIN_IOU = 0.45  # ultralytics' own for matching in a confusion matrix
+GRID = 12  # pictures in the grid of predictions
+CURVE_POINTS = 101  # of the 1000 that ultralytics computes: one per hundredth
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """`metrics` and `curves` are JSON values as they go to metrics.json and curves.json."""
+
+    metrics: dict[str, Any]
+    curves: dict[str, Any]
+    samples: tuple[Sample, ...]
+
+
+def evaluate(
+    weights: Path,
+    data: Path,
+    report: Report,
+    *,
+    split: str,
+    imgsz: int,
+    batch: int,
+    device: str,
+    workers: int,
+    work: Path,
+    is_rtdetr: bool,
+) -> Evaluation:
+    """mAP and friends of `weights` on `split`. Precision, recall and F1 are those at the score of the best mean F1."""
+    validator = _watching(validator_class(is_rtdetr=is_rtdetr))(
+        save_dir=work,
+        args={
+            **{"task": "detect", "mode": "val", "model": str(weights), "data": str(data), "split": split},
+            **{"imgsz": imgsz, "batch": batch, "device": device, "workers": workers},
+            **{"rect": not is_rtdetr, "plots": False, "verbose": False},
+        },
+        _callbacks=defaultdict(list, {"on_val_batch_end": [lambda _: report.check()]}),
+    )
+    validator(model=str(weights))
+    names = [validator.names[index] for index in range(len(validator.names))]
+    return Evaluation(
+        metrics=_metrics(validator, names),
+        curves=_curves(validator.metrics.box, names),
+        samples=tuple(validator.samples),
+    )
+
+
+def _watching(base: type[Any]) -> type[Any]:
+    """A validator that also fills a confusion matrix at MIN_SCORE (theirs counts from 0.001) and keeps some samples."""
+
+    class Watching(base):  # type: ignore[misc]
+        def init_metrics(self, model: Any) -> None:
+            super().init_metrics(model)
+            self.confusion = ConfusionMatrix(names=model.names)
+            self.samples: list[Sample] = []
+            images = len(self.dataloader.dataset)
+            self.wanted = {(index * images) // GRID for index in range(GRID)} if images > GRID else set(range(images))
+
+        def update_metrics(self, preds: list[dict[str, Any]], batch: dict[str, Any]) -> None:
+            first = self.seen
+            super().update_metrics(preds, batch)
+            for index, pred in enumerate(preds):
+                truth = self._prepare_batch(index, batch)
+                self.confusion.process_batch(pred, truth, conf=MIN_SCORE, iou_thres=MIN_IOU)
+                if first + index in self.wanted:
+                    self.samples.append(self.sample(pred, truth))
+
+        def sample(self, pred: dict[str, Any], truth: dict[str, Any]) -> Sample:
+            shown = {key: pred[key][pred["conf"] > MIN_SCORE] for key in ("bboxes", "conf", "cls")}
+            scores = shown["conf"].tolist()
+            ones = [1.0] * len(truth["cls"])
+            return Sample(
+                image=Path(truth["im_file"]),
+                truth=_boxes(self.scale_preds(dict(truth), truth), ones, self.names),
+                predicted=_boxes(self.scale_preds(shown, truth), scores, self.names),
+            )
+
+    return Watching
+
+
+def _boxes(scaled: dict[str, Any], scores: list[float], names: dict[int, str]) -> tuple[Box, ...]:
+    rows = zip(scaled["cls"].int().tolist(), scores, scaled["bboxes"].tolist(), strict=True)
+    return tuple(Box(names[index], index, score, *corners) for index, score, corners in rows)
+
+
+def _metrics(validator: Any, names: list[str]) -> dict[str, Any]:
+    box = validator.metrics.box
+    rows = {int(index): row for row, index in enumerate(box.ap_class_index)}
+    instances = validator.metrics.nt_per_class
+    images = validator.metrics.nt_per_image
+    return {
+        **_numbers(box.map50, box.map, box.mp, box.mr, float(np.mean(box.f1)) if len(box.f1) else 0.0),
+        "images": int(validator.seen),
+        "boxes": int(instances.sum()),
+        "min_score": _best_score(box),
+        "per_class": {
+            name: {
+                **_class_numbers(box, rows.get(index)),
+                "images": int(images[index]),
+                "instances": int(instances[index]),
+            }
+            for index, name in enumerate(names)
+        },
+        "speed": {
+            "unit": "ms per image",
+            **{name: round(float(validator.speed[name]), 3) for name in ("preprocess", "inference", "postprocess")},
+        },
+        "confusion_matrix": {
+            "labels": [*names, "background"],
+            "rows": "true",
+            "columns": "predicted",
+            "min_score": MIN_SCORE,
+            "min_iou": MIN_IOU,
+            "matrix": validator.confusion.matrix.T.astype(int).tolist(),
+        },
+    }
+
+
+def _class_numbers(box: Any, row: int | None) -> dict[str, float | None]:
+    """None where the split has no box of the class: there is nothing to measure."""
+    if row is None:
+        return dict.fromkeys(("mAP50", "mAP50-95", "precision", "recall", "f1"))
+    return {**_numbers(box.ap50[row], box.ap[row], box.p[row], box.r[row], box.f1[row])}
+
+
+def _numbers(map50: float, map50_95: float, precision: float, recall: float, f1: float) -> dict[str, float]:
+    pairs = {"mAP50": map50, "mAP50-95": map50_95, "precision": precision, "recall": recall, "f1": f1}
+    return {name: round(float(value), 5) for name, value in pairs.items()}
+
+
+def _best_score(box: Any) -> float | None:
+    """The score at which precision, recall and F1 are taken: the peak of the smoothed mean F1 curve, as ultralytics."""
+    if not len(box.ap_class_index):
+        return None
+    return round(float(box.px[int(smooth(np.asarray(box.f1_curve).mean(0), 0.1).argmax())]), 3)
+
+
+def _curves(box: Any, names: list[str]) -> dict[str, Any]:
+    """Per class with boxes in the split: precision over recall, and precision, recall, F1 over the score."""
+    if not len(box.ap_class_index):
+        return {"x": [], "classes": {}}
+    at = np.linspace(0, len(box.px) - 1, CURVE_POINTS).round().astype(int)
+    series = {
+        "precision_by_recall": box.prec_values,
+        "precision_by_score": box.p_curve,
+        "recall_by_score": box.r_curve,
+        "f1_by_score": box.f1_curve,
+    }
+    return {
+        "x": np.asarray(box.px)[at].round(4).tolist(),
+        "classes": {
+            names[index]: {name: np.asarray(values)[row][at].round(5).tolist() for name, values in series.items()}
+            for row, index in enumerate(box.ap_class_index)
+        },
+    }

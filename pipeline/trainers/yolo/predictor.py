@@ -1,0 +1,27 @@
+"""A trained yolo model that finds boxes in pictures."""
+
+from pathlib import Path
+
+from ultralytics import RTDETR, YOLO
+
+from pipeline.trainers import Box
+from pipeline.trainers.yolo import vendor
+from pipeline.trainers.yolo.weights import is_rtdetr, model_in, read_weights
+
+_QUIETENED = vendor.VERSIONS  # importing vendor is what matters: it quietens ultralytics
+
+
+class YoloPredictor:
+    """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for a file that is none or is not safe."""
+
+    def __init__(self, weights: Path) -> None:
+        model = model_in(read_weights(weights))
+        self.input_size = int(model.args["imgsz"]) if isinstance(model.args, dict) else 640
+        self.classes = tuple(str(model.names[index]) for index in range(len(model.names)))
+        self._model = (RTDETR if is_rtdetr(model) else YOLO)(str(weights))
+
+    def predict(self, image: Path, *, min_score: float = 0.25) -> list[Box]:
+        found = self._model.predict(str(image), conf=min_score, imgsz=self.input_size, verbose=False, save=False)[0]
+        rows = zip(found.boxes.cls.int().tolist(), found.boxes.conf.tolist(), found.boxes.xyxy.tolist(), strict=True)
+        boxes = [Box(self.classes[index], index, score, *corners) for index, score, corners in rows]
+        return sorted(boxes, key=lambda box: -box.score)

@@ -1,0 +1,137 @@
+"""A yolo run from top to bottom: weights, data, fit, publish, evaluate, draw."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.domain.errors import WeightsUnavailable
+from pipeline.params.yolo import YoloParams
+from pipeline.plots import draw_split, draw_training
+from pipeline.trainers import Checkpoint, ModelSource, Report, TrainedModel
+from pipeline.trainers.yolo.evaluate import Evaluation, evaluate
+from pipeline.trainers.yolo.fit import Fitted, choose_device, fit, read_results
+from pipeline.trainers.yolo.vendor import VERSIONS
+from pipeline.trainers.yolo.weights import is_rtdetr, model_in, publish_weights, read_weights
+
+SPLITS = ("val", "test")  # test is looked at once, here
+
+
+def train(
+    dataset: Path,
+    params: YoloParams,
+    out: Path,
+    report: Report,
+    *,
+    model: ModelSource,
+    resume: Checkpoint | None,
+) -> TrainedModel:
+    """See `pipeline.trainers.Trainer`."""
+    work, artifacts = out / "work", out / "artifacts"
+    for folder in (work, artifacts):
+        folder.mkdir(parents=True, exist_ok=True)
+    rtdetr = _check_source(model, params, report) if resume is None else _was_rtdetr(resume)
+    data, names = _absolute_data(dataset, work)
+    device = choose_device(params.device)
+
+    fitted = fit(data, params, work, report, model=model, resume=resume, is_rtdetr=rtdetr, device=device)
+
+    report.stage("evaluating")
+    best = read_weights(fitted.best)
+    publish_weights(best, artifacts / "best.pt", input_size=params.imgsz)
+    evaluations = {
+        split: evaluate(
+            artifacts / "best.pt",
+            data,
+            report,
+            split=split,
+            imgsz=params.imgsz,
+            batch=fitted.batch * 2,  # no gradients are kept: twice the training batch, as ultralytics
+            device=device,
+            workers=params.workers,
+            work=work,
+            is_rtdetr=rtdetr,
+        )
+        for split in SPLITS
+        if _has_images(dataset, split)
+    }
+    _write_numbers(evaluations, artifacts)
+    shutil.copyfile(fitted.results, artifacts / "results.csv")
+    _write_relative_data(dataset, names, artifacts / "data.yaml")
+    _draw(evaluations, fitted, artifacts, report, best_epoch=best["epoch"] + 1)
+    if fitted.batch != params.batch:
+        report.note("batch", f"a batch of {params.batch} did not fit into memory: trained with {fitted.batch}")
+    return TrainedModel(
+        weights="best.pt",
+        classes=tuple(names),
+        input_size=params.imgsz,
+        ended=fitted.ended,
+        epochs_done=fitted.epochs_done,
+        best_epoch=best["epoch"] + 1,
+        versions=VERSIONS,
+        facts={"device": device, "batch": fitted.batch},
+    )
+
+
+def _check_source(model: ModelSource, params: YoloParams, report: Report) -> bool:
+    """Whether it is an RT-DETR. Raises WeightsUnavailable before anything is spent on the run."""
+    if model.kind == "weights":
+        return is_rtdetr(model_in(read_weights(Path(model.path_or_name))))
+    if params.pretrained == "required" or params.model.endswith(".pt"):
+        raise WeightsUnavailable(f"No pretrained weights were found for {params.model}.", model=params.model)
+    if params.pretrained == "auto":
+        report.note("weights", "trained from scratch: no pretrained weights were found")
+    return "rtdetr" in model.path_or_name
+
+
+def _was_rtdetr(resume: Checkpoint) -> bool:
+    return is_rtdetr(model_in(read_weights(resume.path / "last.pt")))
+
+
+def _absolute_data(dataset: Path, work: Path) -> tuple[Path, list[str]]:
+    """A data.yaml of our own making for ultralytics (it runs `download:` of a foreign one), and the class names."""
+    names = _class_names(dataset)
+    splits = {split: f"images/{split}" for split in ("train", *SPLITS) if _has_images(dataset, split)}
+    path = work / "data.yaml"
+    content = {"path": str(dataset.resolve()), **splits, "names": dict(enumerate(names))}
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path, names
+
+
+def _class_names(dataset: Path) -> list[str]:
+    """In the order of their ids; data.yaml has them as a list or as {id: name}."""
+    names = yaml.safe_load((dataset / "data.yaml").read_text(encoding="utf-8"))["names"]
+    return [str(name) for _, name in sorted(names.items())] if isinstance(names, Mapping) else [str(n) for n in names]
+
+
+def _has_images(dataset: Path, split: str) -> bool:
+    folder = dataset / "images" / split
+    return folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
+
+
+def _write_relative_data(dataset: Path, names: list[str], path: Path) -> None:
+    splits = {split: f"images/{split}" for split in ("train", *SPLITS) if _has_images(dataset, split)}
+    content = {"path": ".", **splits, "names": dict(enumerate(names))}
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _write_numbers(evaluations: Mapping[str, Evaluation], artifacts: Path) -> None:
+    """metrics.json and curves.json, with null for a split without images."""
+    for name in ("metrics", "curves"):
+        content: dict[str, Any] = {
+            split: getattr(evaluations[split], name) if split in evaluations else None for split in SPLITS
+        }
+        text = json.dumps(content, indent=1 if name == "metrics" else None, allow_nan=False, ensure_ascii=False)
+        (artifacts / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _draw(
+    evaluations: Mapping[str, Evaluation], fitted: Fitted, artifacts: Path, report: Report, *, best_epoch: int
+) -> None:
+    draw_training(read_results(fitted.results), artifacts / "training_curves.png", best_epoch=best_epoch)
+    for split, evaluation in evaluations.items():
+        report.check()
+        draw_split(artifacts, split, metrics=evaluation.metrics, curves=evaluation.curves, samples=evaluation.samples)
