@@ -15,15 +15,15 @@ def draw_background(rng: np.random.Generator, side: int) -> Image.Image:
     field = SURFACES[int(rng.integers(len(SURFACES)))](rng, side)
     if rng.uniform() < 0.4:
         field = 0.6 * field + 0.4 * SURFACES[int(rng.integers(len(SURFACES)))](rng, side)
-    dark, light = rng.uniform(0, 200, 3), rng.uniform(60, 255, 3)
-    pixels = dark + field[:, :, None] * (light - dark)
+    dark = rng.uniform(0, 190, 3)
+    pixels = dark + field[:, :, None] * rng.uniform(-30, 90, 3)
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def draw_clutter(rng: np.random.Generator, picture: Image.Image) -> None:
     """Lines, arcs, scribbles and specks: edges and corners without an outline that closes."""
     draw, side = ImageDraw.Draw(picture), picture.width
-    for _ in range(int(rng.integers(0, 9))):
+    for _ in range(int(rng.integers(0, 7))):
         CLUTTER[int(rng.integers(len(CLUTTER)))](rng, draw, side)
 
 

@@ -23,8 +23,8 @@ from deploy.local.backgrounds import draw_background, draw_clutter
 
 SIDE = 160  # pixels; trained at 128, so a shape keeps its outline
 FINE = 3  # shapes are drawn this many times larger, then reduced: smooth edges
-SMALLEST, LARGEST = 13, 36  # a shape's radius in pixels
-VISIBLE = 0.55  # of a shape's area must stay visible, or it is drawn elsewhere
+SMALLEST, LARGEST = 17, 40  # a shape's radius in pixels
+VISIBLE = 0.65  # of a shape's area must stay visible, or it is drawn elsewhere
 TRIES = 12
 
 Points = list[tuple[float, float]]
@@ -70,11 +70,11 @@ def draw_scenes(count: int, *, seed: int) -> Iterator[Scene]:
 
 
 def draw_scene(rng: np.random.Generator) -> Scene:
-    """One to five shapes on a background, later ones over earlier ones."""
+    """One to four shapes on a background, later ones over earlier ones."""
     picture = draw_background(rng, SIDE)
     draw_clutter(rng, picture)
     placed: list[tuple[str, Mask, float]] = []  # name, what is visible of it, its whole area
-    for _ in range(int(rng.integers(1, 6))):
+    for _ in range(int(rng.integers(1, 5))):
         picture, placed = _place(rng, picture, placed)
     picture = _photograph(rng, picture)
     return Scene(picture, tuple(_tight_box(name, mask, area) for name, mask, area in placed))
@@ -191,11 +191,11 @@ def _filling(rng: np.random.Generator, picture: Image.Image, cover: Image.Image,
 
 
 def _colour_off(rng: np.random.Generator, beneath: npt.NDArray[np.float64]) -> tuple[int, int, int]:
-    """Any colour at least 110 (of 441) away from `beneath`: nobody could draw a box round an invisible shape."""
+    """Any colour at least 140 (of 441) away from `beneath`: nobody could draw a box round an invisible shape."""
     while True:
         hue, saturation, value = rng.uniform(0, 1), rng.uniform(0.25, 1), rng.uniform(0.25, 1)
         red, green, blue = (int(255 * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
-        if np.linalg.norm(np.array([red, green, blue]) - beneath) > 110:
+        if np.linalg.norm(np.array([red, green, blue]) - beneath) > 140:
             return red, green, blue
 
 
@@ -205,7 +205,7 @@ def _photograph(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
     pixels = np.asarray(soft, dtype=np.float64)
     ramp = np.linspace(-1, 1, SIDE)
     light = 1 + rng.uniform(-0.22, 0.22) * ramp[None, :, None] + rng.uniform(-0.22, 0.22) * ramp[:, None, None]
-    grain = rng.normal(0, rng.uniform(1, 7), pixels.shape)
+    grain = rng.normal(0, rng.uniform(1, 5), pixels.shape)
     return Image.fromarray(np.clip(pixels * light + grain, 0, 255).astype(np.uint8))
 
 

