@@ -5,19 +5,20 @@
 
 import argparse
 import json
-import os
 import platform
 import sys
 import time
+import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from core.domain.errors import ParamsInvalid
+from core.domain.errors import DarkroomError, ParamsInvalid
 from pipeline.checkpoint import describe, read_checkpoint
 from pipeline.child import Line, run_child
+from pipeline.failures import as_failure
 from pipeline.params.catalogue import entry_of, validate_params
 from pipeline.report import LineReport
 from pipeline.trainers import ModelSource, TrainedModel, Trainer
@@ -82,15 +83,25 @@ def _train(spec: TrainSpec, params: BaseModel, line: Line, *, echo: bool) -> Non
         echo=echo,
     )
     report.stage("loading")
-    resume = None if spec.resume is None else read_checkpoint(spec.resume)
-    trainer = _load_trainer(spec.trainer)
     artifacts = spec.out / ARTIFACTS
     artifacts.mkdir(parents=True, exist_ok=True)
-    source = ModelSource(**spec.model.model_dump()) if spec.model else _from_params(params)
-    trained = trainer.train(spec.dataset, params, spec.out, report, model=source, resume=resume)
+    try:
+        trained = _trained(spec, params, report)
+    except DarkroomError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise as_failure(error) from error
     report.stage("packing")
     _write_last(artifacts / MODEL_FILE, _model_json(spec, params, trained, artifacts))
     report.check()
+
+
+def _trained(spec: TrainSpec, params: BaseModel, report: LineReport) -> TrainedModel:
+    resume = None if spec.resume is None else read_checkpoint(spec.resume)
+    source = ModelSource(**spec.model.model_dump()) if spec.model else _from_params(params)
+    trainer = _load_trainer(spec.trainer)
+    return trainer.train(spec.dataset, params, spec.out, report, model=source, resume=resume)
 
 
 def _seconds_left(spec: TrainSpec, params: BaseModel) -> float | None:
@@ -135,4 +146,4 @@ def _model_json(spec: TrainSpec, params: BaseModel, trained: TrainedModel, artif
 def _write_last(path: Path, content: dict[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.part")
     partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)

@@ -22,11 +22,12 @@ def draw_boxes(image: Image.Image, boxes: Sequence[Box], *, scores: bool = True)
     short = min(image.size)
     width = max(2, round(short / 250))
     font = _font(max(11, round(short / 38)))
-    for box in sorted(boxes, key=lambda box: box.score):
-        shade = colour(box.class_index)
-        pen.rectangle((box.x1, box.y1, box.x2, box.y2), outline=shade, width=width)
+    worst_first = sorted(boxes, key=lambda box: box.score)
+    for box in worst_first:
+        pen.rectangle((box.x1, box.y1, box.x2, box.y2), outline=colour(box.class_index), width=width)
+    for box in worst_first:  # after all the frames, so that none crosses a name
         text = f"{shorten(box.label)} {box.score:.2f}" if scores else shorten(box.label)
-        _tag(pen, text, box, font=font, shade=shade, size=image.size)
+        _tag(pen, text, box, font=font, shade=colour(box.class_index), size=image.size)
     return drawn
 
 

@@ -24,7 +24,7 @@ def draw_confusion(confusion: Mapping[str, Any], path: Path, *, split: str, norm
         picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(labels)), labels)
-        axes.set_xlabel("found")
+        axes.set_xlabel(f"found (score above {confusion['min_score']:g}, IoU above {confusion['min_iou']:g})")
         axes.set_ylabel("there")
         axes.set_title(f"Confusion matrix, {split}" + (" (share of each row)" if normalized else " (boxes)"))
         axes.grid(False)
@@ -35,7 +35,6 @@ def draw_confusion(confusion: Mapping[str, Any], path: Path, *, split: str, norm
         axes.grid(True, which="minor", color="white", linewidth=1.5)
         axes.tick_params(which="minor", length=0)
         _colourbar(drawn, picture, axes)
-        _footnote(axes, confusion)
         if len(labels) <= NUMBERS_UP_TO:
             _numbers(axes, shown, shares, "{:.2f}" if normalized else "{:.0f}")
 
@@ -44,11 +43,6 @@ def _colourbar(drawn: Any, picture: Any, axes: Any) -> None:
     bar = drawn.colorbar(picture, ax=axes, shrink=0.6, pad=0.02)
     bar.outline.set_visible(False)
     bar.set_label("share of the row")
-
-
-def _footnote(axes: Any, confusion: Mapping[str, Any]) -> None:
-    text = f"boxes with a score above {confusion['min_score']:g}, matched at IoU {confusion['min_iou']:g}"
-    axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=6.5, color="#7b8794")
 
 
 def _numbers(axes: Any, shown: Any, shares: Any, form: str) -> None:

@@ -27,7 +27,7 @@ def draw_curves(metrics: Mapping[str, Any], curves: Mapping[str, Any], path: Pat
             _draw_classes(axes, curves, key)
             if below == "score" and metrics["min_score"] is not None:
                 axes.axvline(metrics["min_score"], color=MUTED, linestyle=":", linewidth=1.2)
-        _legend(panels[0], metrics, curves)
+        _legend(drawn, metrics, curves)
         drawn.suptitle(_summary(metrics, split), x=0.01, ha="left", fontsize=10, color=INK)
 
 
@@ -37,25 +37,34 @@ def _draw_classes(axes: Any, curves: Mapping[str, Any], key: str) -> None:
         axes.text(0.5, 0.5, "no boxes in this split", ha="center", color=MUTED)
         return
     faint = len(classes) > NAMED_UP_TO
-    if len(classes) > 1:
-        for index, series in enumerate(classes.values()):
+    lines = [_values(series, key) for series in classes.values()]
+    if len(lines) > 1:
+        for index, line in enumerate(lines):
             shade = MUTED if faint else colour(index)
-            axes.plot(curves["x"], series[key], color=shade, linewidth=0.8 if faint else 1.3, alpha=0.4 if faint else 1)
-    mean = np.mean([series[key] for series in classes.values()], axis=0)
+            axes.plot(curves["x"], line, color=shade, linewidth=0.8 if faint else 1.3, alpha=0.4 if faint else 1)
+    mean = np.ma.masked_invalid(lines).mean(axis=0)
     axes.plot(curves["x"], mean, color=INK, linewidth=2.6)
 
 
-def _legend(axes: Any, metrics: Mapping[str, Any], curves: Mapping[str, Any]) -> None:
+def _values(series: Mapping[str, Any], key: str) -> Any:
+    """Above the score of a class's last box its precision is a matter of taste (0/0): leave it out."""
+    values = np.asarray(series[key], dtype=float)
+    if key == "precision_by_score":
+        values[np.asarray(series["recall_by_score"]) == 0] = np.nan
+    return values
+
+
+def _legend(drawn: Any, metrics: Mapping[str, Any], curves: Mapping[str, Any]) -> None:
     from matplotlib.lines import Line2D
 
     named = list(curves["classes"])
-    lines = [Line2D([], [], color=INK, linewidth=2.6, label=f"all classes  {metrics['mAP50']:.3f}")]
+    lines = [Line2D([], [], color=INK, linewidth=2.6, label=f"all classes, mAP50 {metrics['mAP50']:.3f}")]
     if 1 < len(named) <= NAMED_UP_TO:
         lines += [
-            Line2D([], [], color=colour(i), label=f"{plain(shorten(n))}  {metrics['per_class'][n]['mAP50']:.3f}")
+            Line2D([], [], color=colour(i), label=f"{plain(shorten(n))}, AP50 {metrics['per_class'][n]['mAP50']:.3f}")
             for i, n in enumerate(named)
         ]
-    axes.legend(handles=lines, loc="lower left", title="AP at IoU 0.5", alignment="left", fontsize=8)
+    drawn.legend(handles=lines, loc="outside lower center", ncols=min(4, len(lines)))
 
 
 def _summary(metrics: Mapping[str, Any], split: str) -> str:

@@ -22,7 +22,7 @@ def draw_training(rows: Sequence[Mapping[str, float]], path: Path, *, best_epoch
             _line(axes, rows, f"val/{name}", colour(1), "val")
             _mark_best(axes, best_epoch)
             axes.set_ylim(bottom=0)
-            axes.legend(fontsize=8)
+            axes.legend(fontsize=8, loc="upper right")
         _draw_metrics(drawn.add_subplot(grid[1, :-1]), rows, columns, best_epoch)
         _draw_rate(drawn.add_subplot(grid[1, -1]), rows, columns)
 
@@ -33,7 +33,7 @@ def _draw_metrics(axes: Any, rows: Sequence[Mapping[str, float]], columns: list[
     for index, (name, label) in enumerate(shown):
         _line(axes, rows, name, colour(index), str(label), width=2.2 if label == "mAP50" else 1.4)
     _mark_best(axes, best_epoch)
-    axes.legend(fontsize=8, ncols=4, loc="lower right")
+    axes.legend(fontsize=8, ncols=4, loc="upper left")
 
 
 def _draw_rate(axes: Any, rows: Sequence[Mapping[str, float]], columns: list[str]) -> None:

@@ -78,7 +78,7 @@ class Report(Protocol):
         """Once per epoch."""
 
     def poll(self, *, have_model: bool) -> None:
-        """At every batch. Raises TrainingEnded when told to stop or out of time, TimedOut when there is no model yet."""
+        """At every batch. Raises TrainingEnded when told to stop or out of time; TimedOut without a model yet."""
 
     def check(self) -> None:
         """Where ending early makes no sense any more (evaluation): only RunCancelled."""

@@ -179,7 +179,7 @@ def _checkpoint_files(trainer: Any) -> dict[str, Path]:
 
 
 def _metrics(trainer: Any) -> dict[str, float | None]:
-    losses = {f"{name}": value for name, value in trainer.tloss.items()}
+    losses = dict(trainer.tloss)
     val_losses = {
         name.replace("val/", "val_"): value for name, value in trainer.metrics.items() if name.startswith("val/")
     }
@@ -195,7 +195,7 @@ def _rounded(value: float) -> float | None:
 def _close_loaders(trainer: Any) -> None:
     """Their worker processes would live as long as this one."""
     for name in ("train_loader", "test_loader"):
-        loader = getattr(trainer, name, None)
+        loader: Any = getattr(trainer, name, None)
         if hasattr(loader, "close"):
             loader.close()
 

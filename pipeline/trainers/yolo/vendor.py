@@ -53,4 +53,5 @@ def trainer_class(*, is_rtdetr: bool) -> type[Any]:
 
 
 def validator_class(*, is_rtdetr: bool) -> type[Any]:
-    return RTDETRValidator if is_rtdetr else DetectionValidator
+    chosen: type[Any] = RTDETRValidator if is_rtdetr else DetectionValidator
+    return chosen

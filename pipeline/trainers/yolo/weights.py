@@ -24,7 +24,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         checkpoint, _ = torch_safe_load(str(path), safe_only=True)
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - foreign bytes: whatever reading them raises, it means unusable
+    except Exception as error:  # foreign bytes: whatever reading them raises, it means unusable
         reason = " ".join(str(error).split())[:300].replace(str(path), path.name)
         raise WeightsUnavailable(f"{path.name} cannot be loaded safely: {reason}", file=path.name) from error
     model = checkpoint.get("ema") or checkpoint.get("model")
