@@ -25,6 +25,7 @@ SIDE = 160  # pixels; trained at 128, so a shape keeps its outline
 FINE = 3  # shapes are drawn this many times larger, then reduced: smooth edges
 SMALLEST, LARGEST = 17, 40  # a shape's radius in pixels
 VISIBLE = 0.65  # of a shape's area must stay visible, or it is drawn elsewhere
+TILT = math.radians(25)  # either way from upright: a square stays a square and no diamond
 TRIES = 12
 
 Points = list[tuple[float, float]]
@@ -94,7 +95,7 @@ def _place(
     for _ in range(TRIES):
         radius = float(rng.uniform(SMALLEST, LARGEST))
         x, y = rng.uniform(0.6 * radius, SIDE - 0.6 * radius, size=2)
-        turned = _turn(OUTLINES[name](rng), angle=float(rng.uniform(0, math.tau)), rng=rng)
+        turned = _turn(OUTLINES[name](rng), angle=float(rng.uniform(-TILT, TILT)), rng=rng)
         area = _area(turned) * radius**2
         cover = _cover([(x + radius * px, y + radius * py) for px, py in turned])
         mask = np.asarray(cover) >= 128
@@ -135,7 +136,11 @@ CLASSES = tuple(OUTLINES)
 
 
 def _ring(corners: int) -> Points:
-    return [(math.cos(math.tau * i / corners), math.sin(math.tau * i / corners)) for i in range(corners)]
+    """Evenly spaced on the unit circle: an even number lies flat, an odd one and the star point up."""
+    first = math.pi / corners if corners == 4 else -math.pi / 2
+    return [
+        (math.cos(first + math.tau * i / corners), math.sin(first + math.tau * i / corners)) for i in range(corners)
+    ]
 
 
 def _jitter(rng: np.random.Generator, points: Points, amount: float) -> Points:
