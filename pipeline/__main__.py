@@ -22,7 +22,7 @@ class Verb(Protocol):
 
 
 def run(argv: list[str]) -> int:
-    """Dispatch `argv` (without the program's name). Returns the verb's exit status; 0 after help, 2 for an unknown verb."""
+    """Dispatch `argv` (without the program's name). Returns the verb's exit status; 0 after help, 2 if unknown."""
     if not argv or argv[0] in ("-h", "--help"):
         print(_usage())
         return 0

@@ -66,10 +66,13 @@ class Line:
         os.killpg(0, signal.SIGKILL)
 
 
-def run_child(out: Path, work: Callable[[Line], None], *, supervised: bool) -> int:
+def run_child(
+    out: Path, work: Callable[[Line], None], *, supervised: bool, crash: type[DarkroomError] = TrainerCrashed
+) -> int:
     """Run `work` and turn however it ends into an exit status and, for a failure, `out/problem.json`.
 
     `supervised`: stdin is the supervisor's pipe. On a terminal it is not, and Ctrl-C does what it always does.
+    `crash`: what an exception that nobody foresaw becomes.
     """
     out.mkdir(parents=True, exist_ok=True)
     line = Line(out)
@@ -86,15 +89,15 @@ def run_child(out: Path, work: Callable[[Line], None], *, supervised: bool) -> i
     except OSError as error:
         if error.errno == 28:  # ENOSPC
             return _failed(out, NoSpace(f"The disk is full: {error}"))
-        return _failed(out, _crashed(error))
+        return _failed(out, _crashed(error, crash))
     except Exception as error:  # noqa: BLE001 - the last line of a process: whatever it is, it is told
-        return _failed(out, _crashed(error))
+        return _failed(out, _crashed(error, crash))
     return EXIT_OK
 
 
-def _crashed(error: BaseException) -> DarkroomError:
+def _crashed(error: BaseException, crash: type[DarkroomError]) -> DarkroomError:
     traceback.print_exception(error)
-    return TrainerCrashed(f"{type(error).__name__}: {error}"[:2000])
+    return crash(f"{type(error).__name__}: {error}"[:2000])
 
 
 def _failed(out: Path, error: DarkroomError) -> int:

@@ -1,0 +1,198 @@
+"""A ZIP becomes files, safely: judged as a whole, then inflated under the limits that were judged.
+
+Files are written under numbers, never under the archive's names, so no name can reach outside the folder, collide
+with another or mean something to the file system. Only entries that can be data are written at all.
+"""
+
+import hashlib
+import shutil
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from core.domain.errors import ArchiveRefused, OutOfSpace
+from core.domain.findings import Finding, Severity
+from pipeline.dataset import Rejected, Source, SourceFile
+from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, judge, locate_data, read_directory
+
+IMAGE_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "webp", "tif", "tiff", "gif", "mpo"),
+        *("jp2", "avif", "heic", "heif", "ppm", "pgm"),
+    )
+)
+SPLIT_LISTS = frozenset(f"{name}.txt" for name in ("train", "val", "valid", "validation", "test", "trainval"))
+
+_CHUNK = 1 << 18
+_PER_FOLDER = 1000  # files in one folder: all file systems like that
+_SPARE_BYTES = 64 * 1024 * 1024  # what the disk must keep free besides
+
+
+def extract(
+    archive: Path, into: Path, *, threads: int, tick: Callable[[int, int], None]
+) -> tuple[Source, list[Finding]]:
+    """Inflate every data entry of `archive` into numbered files below `into`. Returns them and the notes.
+
+    `tick(done, total)` is called after each file and may raise to stop. Raises Rejected (ArchiveRefused) with all
+    reasons found, before anything is written where the directory tells them; OutOfSpace.
+    """
+    try:
+        with archive.open("rb") as file:
+            entries, directory_at = read_directory(file)
+            reasons = judge(file, entries, directory_at)
+    except BrokenArchive as error:
+        reasons, entries = [error.finding], []
+    if reasons:
+        raise _refused(reasons)
+    wanted = sorted((entry for entry in entries if can_be_data(entry.name)), key=lambda entry: entry.name)
+    _require_space(into, sum(entry.size for entry in wanted))
+    files, broken = _inflate_all(archive, wanted, into, threads, tick)
+    if broken:
+        raise _refused(broken)
+    kept = {entry.name for entry in wanted}
+    left_out = tuple(sorted(entry.name for entry in entries if entry.name not in kept and not entry.is_folder))
+    return Source(tuple(files), left_out), list(_notes(files, left_out))
+
+
+def can_be_data(name: str) -> bool:
+    """Pictures, XML and lists of a split; nothing that a library might execute, and no system junk."""
+    path = PurePosixPath(name)
+    if name.endswith("/") or "__MACOSX" in path.parts or path.name.startswith("."):
+        return False
+    suffix = path.suffix.lower()
+    return suffix in IMAGE_SUFFIXES or suffix == ".xml" or path.name.lower() in SPLIT_LISTS
+
+
+def _refused(reasons: list[Finding]) -> Rejected:
+    first = reasons[0]
+    where = f" ({first.path})" if first.path else ""
+    more = f" And {len(reasons) - 1} more." if len(reasons) > 1 else ""
+    counts = dict(sorted(Counter(finding.code for finding in reasons).items()))
+    return Rejected(ArchiveRefused(f"{first.detail}{where}{more}", reasons=counts), reasons)
+
+
+def _require_space(into: Path, needed: int) -> None:
+    free = shutil.disk_usage(into).free
+    # Twice: the extracted files and the tar of them.
+    if free < 2 * needed + _SPARE_BYTES:
+        raise OutOfSpace(f"{2 * needed + _SPARE_BYTES} bytes are needed, {free} are free.", needed=needed, free=free)
+
+
+def _inflate_all(
+    archive: Path, wanted: list[Entry], into: Path, threads: int, tick: Callable[[int, int], None]
+) -> tuple[list[SourceFile], list[Finding]]:
+    """In threads: inflating, hashing, CRC and writing all release the interpreter's lock."""
+    for number in range(0, len(wanted), _PER_FOLDER):
+        (into / f"{number // _PER_FOLDER:04d}").mkdir(parents=True, exist_ok=True)
+    local = threading.local()
+    handles: list[BinaryIO] = []
+
+    def inflate(numbered: tuple[int, Entry]) -> SourceFile | Finding:
+        number, entry = numbered
+        if not hasattr(local, "file"):
+            local.file = archive.open("rb")
+            handles.append(local.file)
+        # The suffix is ours again: lower case, from a fixed list.
+        name = f"{number // _PER_FOLDER:04d}/{number:06d}{PurePosixPath(entry.name).suffix.lower()}"
+        try:
+            return _inflate(local.file, entry, into / name)
+        except BrokenArchive as error:
+            return error.finding
+
+    files: list[SourceFile] = []
+    broken: list[Finding] = []
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                for done, result in enumerate(pool.map(inflate, enumerate(wanted)), start=1):
+                    (files if isinstance(result, SourceFile) else broken).append(result)  # type: ignore[arg-type]
+                    tick(done, len(wanted))
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+    finally:
+        for handle in handles:
+            handle.close()
+    return files, broken
+
+
+def _inflate(file: BinaryIO, entry: Entry, target: Path) -> SourceFile:
+    """Write one entry. Its real size, end and CRC must be the declared ones. Raises BrokenArchive."""
+    data_at = locate_data(file, entry)
+    if data_at is None:
+        raise BrokenArchive("archive-headers-differ", "The entry's two headers say different things.", entry.name)
+    file.seek(data_at)
+    crc, size, digest = 0, 0, hashlib.sha256()
+    with target.open("wb") as out:
+        for block in _blocks(file, entry):
+            size += len(block)
+            if size > entry.size:
+                break
+            crc = zlib.crc32(block, crc)
+            digest.update(block)
+            out.write(block)
+    if size != entry.size:
+        raise BrokenArchive("archive-size-lies", f"Declared as {entry.size} bytes, it is not.", entry.name)
+    if crc != entry.crc:
+        raise BrokenArchive("archive-checksum", "The entry's bytes do not match their checksum (CRC-32).", entry.name)
+    return SourceFile(entry.name, str(target), size, digest.hexdigest())
+
+
+def _blocks(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
+    """The entry's bytes in blocks of at most `_CHUNK`, never more than one byte above the declared size in all."""
+    left = entry.packed
+    if entry.method != DEFLATED:
+        while left and (block := file.read(min(_CHUNK, left))):
+            left -= len(block)
+            yield block
+        return
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    pending = b""
+    try:
+        while not inflater.eof:
+            if not pending and left:
+                pending = file.read(min(_CHUNK, left))
+                left -= len(pending)
+            block = inflater.decompress(pending, _CHUNK)
+            if not block and not pending:
+                break
+            pending = inflater.unconsumed_tail
+            yield block
+    except zlib.error as error:
+        raise BrokenArchive("archive-broken-data", f"The entry cannot be inflated: {error}.", entry.name) from error
+    if not inflater.eof or inflater.unused_data or left:
+        raise BrokenArchive("archive-broken-data", "The compressed bytes end too early or too late.", entry.name)
+
+
+def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Finding]:
+    yield from _note_left_out(left_out)
+    seen: dict[str, str] = {}
+    for file in files:
+        twin = seen.setdefault(file.name.casefold(), file.name)
+        if twin != file.name:
+            yield Finding(
+                "names-case-equal",
+                Severity.WARNING,
+                file.name,
+                f"It differs from {twin} only in case: on Windows and macOS one would overwrite the other.",
+                "Rename one of them.",
+            )
+
+
+def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:
+    if not names:
+        return
+    suffixes = Counter(PurePosixPath(name).suffix.lower() or PurePosixPath(name).name for name in names)
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(8))
+    yield Finding(
+        "files-left-out",
+        Severity.NOTE,
+        names[0],
+        f"{len(names)} files that are neither pictures nor annotations were left out: {kinds}.",
+        "Nothing to do; they do not count for the fingerprint.",
+    )

@@ -1,0 +1,110 @@
+"""The geometry of boxes: turned upright, judged, clipped. All numbers are integers in 1/1000 px."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from core.domain.findings import Finding, Severity
+from pipeline.dataset import RawBox
+
+EDGE_TOLERANCE = 1000  # one pixel: the usual slip of 0-based tools, clipped and only noted
+MIN_REMAINING = 0.5  # of a box's area; a box that loses more was drawn on another picture
+MIN_SIDE = 2000  # two pixels: anything smaller is more likely a slip of the mouse than a thing
+
+
+class Frame(NamedTuple):
+    """The upright picture in pixels. `orientation`: the EXIF one if boxes are meant in stored pixels, else 1."""
+
+    width: int
+    height: int
+    orientation: int = 1
+
+
+def check_boxes(boxes: Iterable[RawBox], frame: Frame, path: str) -> tuple[list[RawBox], list[Finding]]:
+    """Good boxes, upright and inside the picture, duplicates dropped; and the findings about all of them."""
+    kept: dict[tuple[str, int, int, int, int], RawBox] = {}
+    findings: list[Finding] = []
+    for box in boxes:
+        checked, found = check_box(box, frame, path)
+        findings += found
+        if checked is None:
+            continue
+        if checked[:5] in kept:
+            findings.append(
+                _finding("box-duplicate", Severity.WARNING, path, box, "The same box is there twice.", "Remove one.")
+            )
+            continue
+        kept[checked[:5]] = checked
+    return list(kept.values()), findings
+
+
+def check_box(box: RawBox, frame: Frame, path: str) -> tuple[RawBox | None, list[Finding]]:
+    """The box clipped to the picture, or None with an error."""
+    # In 1-based inclusive pixels, xmax == xmin comes here as one pixel: no label is one pixel wide, it is a click.
+    wide, high = box.x2 - box.x1 - 1000, box.y2 - box.y1 - 1000
+    shown = f"xmin {_px(box.x1 + 1000)}, ymin {_px(box.y1 + 1000)}, xmax {_px(box.x2)}, ymax {_px(box.y2)}"
+    if wide < 0 or high < 0:
+        return None, [_finding("box-inverted", Severity.ERROR, path, box, f"min is above max: {shown}.", "Swap them.")]
+    if wide == 0 or high == 0:
+        return None, [_finding("box-zero-area", Severity.ERROR, path, box, f"No area: {shown}.", "Draw it again.")]
+    turned = turn_upright(box, frame)
+    right, bottom = frame.width * 1000, frame.height * 1000
+    clipped = turned._replace(
+        x1=max(0, turned.x1), y1=max(0, turned.y1), x2=min(right, turned.x2), y2=min(bottom, turned.y2)
+    )
+    if clipped.x1 >= clipped.x2 or clipped.y1 >= clipped.y2:
+        detail = f"Wholly outside the picture of {frame.width} x {frame.height}: {shown}."
+        return None, [_finding("box-outside", Severity.ERROR, path, box, detail, "Draw it again, or remove it.")]
+    overshoot = max(-turned.x1, -turned.y1, turned.x2 - right, turned.y2 - bottom, 0)
+    if overshoot and _area(clipped) < MIN_REMAINING * _area(turned):
+        detail = f"Most of it is outside the picture of {frame.width} x {frame.height}: {shown}."
+        return None, [_finding("box-outside", Severity.ERROR, path, box, detail, "Draw it on this very picture.")]
+    return clipped, _remarks(clipped, overshoot, frame, path, shown)
+
+
+def _remarks(box: RawBox, overshoot: int, frame: Frame, path: str, shown: str) -> list[Finding]:
+    findings: list[Finding] = []
+    if overshoot > EDGE_TOLERANCE:
+        detail = f"Beyond the picture of {frame.width} x {frame.height} by {_px(overshoot)} px, clipped: {shown}."
+        findings.append(_finding("box-clipped", Severity.WARNING, path, box, detail, "Draw it inside the picture."))
+    elif overshoot:
+        detail = f"Beyond the edge by {_px(overshoot)} px, clipped (were the corners counted from 0?): {shown}."
+        findings.append(_finding("box-at-edge", Severity.NOTE, path, box, detail, "Nothing to do."))
+    if min(box.x2 - box.x1, box.y2 - box.y1) < MIN_SIDE:
+        findings.append(
+            _finding("box-tiny", Severity.WARNING, path, box, f"Thinner than 2 px: {shown}.", "Look at it.")
+        )
+    return findings
+
+
+def turn_upright(box: RawBox, frame: Frame) -> RawBox:
+    """A box in stored pixels as it lies in the upright picture, by the EXIF orientation (CIPA DC-008, table 6)."""
+    right, bottom = frame.width * 1000, frame.height * 1000
+    x1, y1, x2, y2 = box.x1, box.y1, box.x2, box.y2
+    match frame.orientation:
+        case 2:
+            x1, x2 = right - x2, right - x1
+        case 3:
+            x1, y1, x2, y2 = right - x2, bottom - y2, right - x1, bottom - y1
+        case 4:
+            y1, y2 = bottom - y2, bottom - y1
+        case 5:
+            x1, y1, x2, y2 = y1, x1, y2, x2
+        case 6:
+            x1, y1, x2, y2 = right - y2, x1, right - y1, x2
+        case 7:
+            x1, y1, x2, y2 = right - y2, bottom - x2, right - y1, bottom - x1
+        case 8:
+            x1, y1, x2, y2 = y1, bottom - x2, y2, bottom - x1
+    return box._replace(x1=x1, y1=y1, x2=x2, y2=y2)
+
+
+def _area(box: RawBox) -> int:
+    return (box.x2 - box.x1) * (box.y2 - box.y1)
+
+
+def _px(milli: int) -> str:
+    return f"{milli / 1000:g}"
+
+
+def _finding(code: str, severity: Severity, path: str, box: RawBox, detail: str, remedy: str) -> Finding:
+    return Finding(code, severity, path, f"{box.label[:100]!r}: {detail}", remedy, box.line)

@@ -1,0 +1,199 @@
+"""Decides: which boxes and pictures are good, what is mended, what is an error. All findings in one pass."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from core.domain import limits
+from core.domain.findings import Finding, Severity
+from pipeline.boxes import Frame, check_boxes
+from pipeline.dataset import Box, Dataset, Item, Picture, RawBox, common_folder
+from pipeline.images import SUFFIXES, ImageFacts
+
+
+class Checked(NamedTuple):
+    """Good pictures by path (given splits still unproven), class names in id order, what was left out, findings."""
+
+    pictures: list[Picture]
+    classes: list[str]
+    seen: int
+    findings: list[Finding]
+
+
+def check(dataset: Dataset, facts: list[ImageFacts]) -> Checked:
+    """`facts` belong to `dataset.items` by position. Pictures with an error are left out of `pictures`."""
+    findings: list[Finding] = []
+    good: list[tuple[Item, ImageFacts, list[RawBox]]] = []
+    for item, fact in zip(dataset.items, facts, strict=True):
+        found = list(_check_image(item, fact))
+        boxes: list[RawBox] = []
+        if not _has_error(found):
+            boxes, box_findings = _check_item(item, fact)
+            found += box_findings
+        findings += found
+        if not _has_error(found) and item.image.name not in dataset.broken:
+            good.append((item, fact, boxes))
+    classes = sorted({box.label for _, _, boxes in good for box in boxes} | {i.label for i, _, _ in good if i.label})
+    root = len(common_folder([item.image.name for item, _, _ in good]))
+    ids = {name: number for number, name in enumerate(classes)}
+    pictures = [_picture(item, fact, boxes, root=root, ids=ids) for item, fact, boxes in good]
+    findings += _set_findings(dataset, pictures, classes)
+    return Checked(pictures, classes, len(dataset.items) + dataset.lost, findings)
+
+
+def _has_error(findings: list[Finding]) -> bool:
+    return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def _check_image(item: Item, fact: ImageFacts) -> Iterator[Finding]:
+    name = item.image.name
+    if fact.problem:
+        code, detail = fact.problem
+        yield Finding(code, Severity.ERROR, name, detail, "Replace the picture, or remove it with its annotation.")
+        return
+    if item.image.bytes > limits.MAX_IMAGE_BYTES:
+        detail = f"{item.image.bytes} bytes; at most {limits.MAX_IMAGE_BYTES}."
+        yield Finding("image-too-large", Severity.ERROR, name, detail, "Save it smaller.")
+    if PurePosixPath(name).suffix.lower() not in _SUFFIXES_OF.get(fact.format, ()):
+        detail = f"The name says {PurePosixPath(name).suffix}, the content is {fact.format}."
+        yield Finding("image-extension", Severity.WARNING, name, detail, "Rename it; it is used as what it is.")
+    yield from _mode_findings(name, fact)
+
+
+def _mode_findings(name: str, fact: ImageFacts) -> Iterator[Finding]:
+    if fact.frames > 1 and fact.format != "MPO":
+        detail = f"{fact.frames} frames or pages; the first one is used."
+        yield Finding("image-animated", Severity.WARNING, name, detail, "Save the frame that is meant.")
+    if fact.mode == "CMYK":
+        detail = "The colours are CMYK; they are turned into RGB without a profile."
+        yield Finding("image-cmyk", Severity.WARNING, name, detail, "Save it as RGB.")
+    elif fact.mode.startswith("I") or fact.mode == "F":
+        detail = f"More than 8 bits a channel (mode {fact.mode}); they are reduced to 8."
+        yield Finding("image-deep", Severity.WARNING, name, detail, "Save it with 8 bits, scaled as you want it.")
+    elif "A" in fact.mode:
+        detail = f"The picture has transparency (mode {fact.mode}), which trainers ignore."
+        yield Finding("image-alpha", Severity.NOTE, name, detail, "Save it on the background that is meant.")
+    elif fact.format not in SUFFIXES:
+        detail = f"{fact.format} is converted to PNG for training."
+        yield Finding("image-converted", Severity.NOTE, name, detail, "Nothing to do.")
+
+
+def _check_item(item: Item, fact: ImageFacts) -> tuple[list[RawBox], list[Finding]]:
+    """Boxes in upright pixels, clipped, without duplicates."""
+    path = item.annotation or item.image.name
+    frame, findings = _frame(item, fact, path)
+    boxes, box_findings = check_boxes(item.boxes, frame, path)
+    return boxes, findings + box_findings
+
+
+def _frame(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Finding]]:
+    """In which pixels the boxes are meant.
+
+    Upright ones, as every viewer and labelling tool of today shows the picture; in stored ones where <size> says so,
+    or, without a usable <size>, where the boxes fit only them.
+    """
+    stored, upright, findings = (fact.width, fact.height), fact.upright, []
+    size = item.size
+    if fact.orientation != 1:
+        detail = f"EXIF orientation {fact.orientation}: the picture is stored turned or mirrored and read upright."
+        findings.append(
+            Finding("image-turned", Severity.NOTE, item.image.name, detail, "Nothing to do; or save it upright.")
+        )
+    if item.annotation and size is None:
+        detail = f"<size> is missing or 0; the picture has {upright[0]} x {upright[1]} pixels."
+        findings.append(Finding("size-missing", Severity.NOTE, path, detail, "Nothing to do.", item.size_line))
+    elif size and size not in (upright, stored):
+        detail = f"<size> says {size[0]} x {size[1]}, the picture has {upright[0]} x {upright[1]} pixels."
+        remedy = "Check that the boxes were drawn on this very picture, and not on a scaled one."
+        findings.append(Finding("size-wrong", Severity.WARNING, path, detail, remedy, item.size_line))
+        size = None
+    meant_stored = stored != upright and (size == stored or (size is None and _fit_only(item.boxes, stored, upright)))
+    if meant_stored:
+        detail = f"The boxes are meant in stored pixels ({stored[0]} x {stored[1]}); they are turned with the picture."
+        findings.append(
+            Finding("boxes-turned", Severity.WARNING, path, detail, "Label the upright picture.", item.size_line)
+        )
+    return Frame(*upright, orientation=fact.orientation if meant_stored else 1), findings
+
+
+def _fit_only(boxes: tuple[RawBox, ...], stored: tuple[int, int], upright: tuple[int, int]) -> bool:
+    def fit(size: tuple[int, int]) -> bool:
+        return all(box.x2 <= size[0] * 1000 and box.y2 <= size[1] * 1000 for box in boxes)
+
+    return fit(stored) and not fit(upright)
+
+
+def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids: dict[str, int]) -> Picture:
+    width, height = fact.upright
+    checked = sorted(Box(ids[box.label], box.x1, box.y1, box.x2, box.y2, box.difficult) for box in boxes)
+    return Picture(
+        path=item.image.name[root:],
+        name=item.image.name,
+        file=item.image.file,
+        sha256=item.image.sha256,
+        width=width,
+        height=height,
+        format=fact.format,
+        convert=fact.convert,
+        boxes=tuple(checked),
+        given_split=item.split,
+    )
+
+
+def _set_findings(dataset: Dataset, pictures: list[Picture], classes: list[str]) -> Iterator[Finding]:
+    """What can only be said of the whole."""
+    if len(pictures) < limits.MIN_IMAGES:
+        detail = f"{len(pictures)} usable pictures; at least {limits.MIN_IMAGES} are needed."
+        yield Finding("too-few-images", Severity.ERROR, "", detail, "Add pictures.")
+    if dataset.kind == "detection" and not classes:
+        yield Finding("no-boxes", Severity.ERROR, "", "There is not one usable box.", "Label some pictures.")
+    counts = Counter(class_id for picture in pictures for class_id in {box.class_id for box in picture.boxes})
+    if dataset.kind == "detection":
+        for class_id, name in enumerate(classes):
+            if counts[class_id] < 3:
+                detail = f"{name!r} is in {counts[class_id]} pictures: not enough for train, val and test."
+                yield Finding("class-rare", Severity.WARNING, "", detail, "Add pictures of it, or drop the class.")
+    yield from _similar_classes(classes)
+    yield from _duplicates(pictures)
+
+
+def _similar_classes(classes: list[str]) -> Iterator[Finding]:
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        alike["".join(char for char in name.casefold() if char.isalnum())].append(name)
+    for key, names in alike.items():
+        if key and len(names) > 1:
+            detail = f"These differ only in case, space or punctuation: {', '.join(map(repr, names))}."
+            yield Finding(
+                "class-names-similar", Severity.WARNING, "", detail, "If they are one class, name it one way."
+            )
+
+
+def _duplicates(pictures: list[Picture]) -> Iterator[Finding]:
+    first: dict[str, Picture] = {}
+    for picture in pictures:
+        twin = first.setdefault(picture.sha256, picture)
+        if twin is picture:
+            continue
+        detail = f"The same bytes as {twin.name}."
+        remedy = "Nothing to do: they stay in one split."
+        yield Finding("image-duplicate", Severity.NOTE, picture.name, detail, remedy)
+        if twin.boxes != picture.boxes:
+            detail = f"The same picture as {twin.name}, with other boxes."
+            yield Finding("duplicate-differs", Severity.WARNING, picture.name, detail, "Keep the right one.")
+
+
+_SUFFIXES_OF: dict[str, tuple[str, ...]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".jpg", ".jpeg", ".mpo", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "BMP": (".bmp", ".dib"),
+    "DIB": (".bmp", ".dib"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "JPEG2000": (".jp2",),
+    "AVIF": (".avif", ".heic", ".heif"),
+    "PPM": (".ppm", ".pgm"),
+}

@@ -1,0 +1,126 @@
+"""The neutral dataset: what every format reads into and every layout is written from.
+
+Coordinates are integers in 1/1000 of a pixel, 0 at the picture's left and top edge; x2 and y2 are edges, not
+pixels: a box around the whole of a 640 x 480 picture is (0, 0, 640000, 480000).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from core.domain.errors import DatasetRejected
+from core.domain.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One extracted file. `name` is its NFC posix path in the archive, `file` where its bytes lie now."""
+
+    name: str
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an archive holds, in the order of the names. `left_out` are entries that can be no data."""
+
+    files: tuple[SourceFile, ...]
+    left_out: tuple[str, ...]
+
+
+class RawBox(NamedTuple):
+    """A box as its annotation says, in 1/1000 px, unclipped, possibly inverted. `line` is 1-based."""
+
+    label: str
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+    difficult: bool
+    line: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One picture and what is said about it. `size` is the declared (width, height) or None.
+
+    `split` is train, val, test or None where the archive gives none; `label` the class of the whole picture.
+    """
+
+    image: SourceFile
+    boxes: tuple[RawBox, ...] = ()
+    split: str | None = None
+    annotation: str | None = None
+    size: tuple[int, int] | None = None
+    size_line: int | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What a reader saw. `broken`: images whose annotation cannot be used; `lost`: how many annotations lack one."""
+
+    kind: str
+    format: str
+    items: tuple[Item, ...]
+    findings: list[Finding] = field(default_factory=list)
+    broken: frozenset[str] = frozenset()
+    lost: int = 0
+
+
+class Box(NamedTuple):
+    """A checked box: class index, edges in 1/1000 px inside the upright picture, x1 < x2 and y1 < y2."""
+
+    class_id: int
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+    difficult: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A checked item, ready to be written. `path` is relative to the dataset's root; size is upright, in pixels.
+
+    `convert`: trainers would read it differently or not at all, so the layout writes it anew as PNG.
+    """
+
+    path: str
+    name: str
+    file: str
+    sha256: str
+    width: int
+    height: int
+    format: str
+    convert: bool
+    boxes: tuple[Box, ...]
+    given_split: str | None
+
+
+class Rejected(Exception):
+    """The user's data cannot be taken. Carries every finding of the pass; ends in the outcome `rejected`."""
+
+    def __init__(self, problem: DatasetRejected, findings: list[Finding]) -> None:
+        self.problem = problem
+        self.findings = findings
+        super().__init__(problem.detail)
+
+
+SPLITS = ("train", "val", "test")
+
+
+def common_folder(names: list[str]) -> str:
+    """The deepest folder that holds all of `names`, with a trailing slash; empty for none."""
+    if not names:
+        return ""
+    first, last = (PurePosixPath(name).parent.parts for name in (min(names), max(names)))
+    # The common prefix of the smallest and the largest is the common prefix of all.
+    common: list[str] = []
+    for left, right in zip(first, last, strict=False):
+        if left != right:
+            break
+        common.append(left)
+    return "".join(f"{part}/" for part in common)

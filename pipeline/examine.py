@@ -1,0 +1,101 @@
+"""From an archive to checked, split and fingerprinted pictures: what `prepare` and `fingerprint` share."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.domain import limits
+from core.domain.errors import DatasetRejected, KindNotSupported
+from core.domain.findings import Finding, Severity
+from pipeline.archive import extract
+from pipeline.check import Checked, check
+from pipeline.dataset import Dataset, Picture, Rejected
+from pipeline.decode_pool import inspect_all
+from pipeline.formats import detect_format
+from pipeline.manifest import Digests, digests
+from pipeline.params.prepare import PrepareOptions
+from pipeline.split import assign_splits
+from pipeline.steps import Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A dataset that is taken. `left_out`: how many pictures were skipped for their errors."""
+
+    kind: str
+    format: str
+    pictures: list[Picture]
+    classes: list[str]
+    splits: dict[str, str]
+    digests: Digests
+    findings: list[Finding]
+    left_out: int
+
+
+def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes: int, steps: Steps) -> Examined:
+    """Leaves the extracted files below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
+    steps.stage("extracting")
+    source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
+    steps.stage("reading")
+    dataset = detect_format(source, findings).read(source)
+    findings = findings + dataset.findings
+    steps.stage("checking")
+    facts = inspect_all([item.image.file for item in dataset.items], processes=processes, tick=steps.tick)
+    checked = check(dataset, facts)
+    findings = findings + checked.findings
+    if dataset.kind != "detection":
+        raise _kind_not_supported(dataset, findings)
+    steps.stage("splitting")
+    splits: dict[str, str] = {}
+    if checked.pictures:
+        splits, split_findings = assign_splits(checked.pictures, checked.classes, options)
+        findings = findings + _own_faults(split_findings, findings)
+    _reject_errors(checked, findings, options)
+    steps.stage("fingerprinting")
+    return Examined(
+        kind=dataset.kind,
+        format=dataset.format,
+        pictures=checked.pictures,
+        classes=checked.classes,
+        splits=splits,
+        digests=digests(checked.pictures, checked.classes, splits),
+        findings=ordered(findings),
+        left_out=len(dataset.items) - len(checked.pictures),
+    )
+
+
+def ordered(findings: list[Finding]) -> list[Finding]:
+    """Errors first, then by path and line: what is kept when there are too many is what matters."""
+    rank = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
+    return sorted(findings, key=lambda finding: (rank[finding.severity], finding.path, finding.line or 0, finding.code))
+
+
+def _own_faults(split_findings: list[Finding], before: list[Finding]) -> list[Finding]:
+    """An error of the split is only told where it is no consequence of what is broken already."""
+    broken = any(finding.severity is Severity.ERROR for finding in before)
+    return [finding for finding in split_findings if not (broken and finding.severity is Severity.ERROR)]
+
+
+def _kind_not_supported(dataset: Dataset, findings: list[Finding]) -> Rejected:
+    classes = Counter(item.label or "" for item in dataset.items)
+    detail = f"{len(dataset.items)} pictures in {len(classes)} folders of classes: classification is not trained yet."
+    problem = KindNotSupported(detail, kind=dataset.kind, format=dataset.format, classes=len(classes))
+    return Rejected(problem, ordered(findings))
+
+
+def _reject_errors(checked: Checked, findings: list[Finding], options: PrepareOptions) -> None:
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if not errors:
+        return
+    of_the_whole = [finding for finding in errors if not finding.path]
+    remaining = len(checked.pictures) / max(1, checked.seen)
+    if options.on_error == "skip" and not of_the_whole and remaining >= limits.SKIP_MIN_REMAINING:
+        return
+    counts = Counter(finding.code for finding in errors)
+    by_code = ", ".join(f"{count} {code}" for code, count in counts.most_common())
+    unusable = checked.seen - len(checked.pictures)
+    detail = f"{unusable} of {checked.seen} pictures cannot be used; errors: {by_code}."
+    if options.on_error == "skip" and not of_the_whole:
+        detail += f" With on_error=skip at least {limits.SKIP_MIN_REMAINING:.0%} must remain."
+    problem = DatasetRejected(detail, errors=dict(sorted(counts.items())), images=checked.seen, unusable=unusable)
+    raise Rejected(problem, ordered(findings))

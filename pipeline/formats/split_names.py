@@ -1,0 +1,108 @@
+"""Splits that an archive gives: by folders (`train/`, `valid/`, `test2017/`) or lists (`ImageSets/Main/train.txt`)."""
+
+import re
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+from core.domain.findings import Finding, Severity
+from pipeline.dataset import SourceFile, common_folder
+
+_FOLDER = re.compile(r"(train|val|valid|validation|dev|test)(?:ing)?[-_]?\d{0,4}(?:[-_](?:set|images|imgs|data))?")
+_CANONICAL = {"valid": "val", "validation": "val", "dev": "val"}
+# An image in several lists goes where it does least harm: a test picture that is also trained on is no test.
+_PRECEDENCE = ("train", "val", "test")
+
+
+def split_of_folder(name: str) -> str | None:
+    """`Train`, `training`, `test2017` -> train, train, test; anything else -> None."""
+    match = _FOLDER.fullmatch(name.lower())
+    return _CANONICAL.get(match[1], match[1]) if match else None
+
+
+def splits_by_folder(images: list[SourceFile]) -> dict[str, str]:
+    """Image name -> split, from the first folder below the common root that is called like one.
+
+    Empty where fewer than two splits are named: a single `train/` round everything says nothing.
+    """
+    names = [image.name for image in images]
+    root = len(common_folder(names))
+    splits: dict[str, str] = {}
+    for name in names:
+        folders = PurePosixPath(name[root:]).parts[:-1]
+        split = next((found for folder in folders if (found := split_of_folder(folder))), None)
+        if split:
+            splits[name] = split
+    return splits if len(set(splits.values())) > 1 else {}
+
+
+def splits_by_list(lists: list[SourceFile], images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
+    """Image name -> split, from text files called like a split. `ImageSets/Main` wins over other places."""
+    main = [file for file in lists if PurePosixPath(file.name).parent.name.lower() == "main"]
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        by_stem[PurePosixPath(image.name).stem].append(image.name)
+    listed: dict[str, dict[str, str]] = {}
+    findings: list[Finding] = []
+    for file in sorted(main or lists, key=lambda file: file.name):
+        stem = PurePosixPath(file.name).stem.lower()
+        split = "trainval" if stem == "trainval" else split_of_folder(stem)
+        if split:
+            found, unknown = _read_list(file, by_stem)
+            findings += unknown
+            listed.setdefault(split, {}).update(dict.fromkeys(found, file.name))
+    if not any(listed.values()) or set(listed) <= {"trainval"}:
+        return {}, []
+    return _merge(listed, findings)
+
+
+def _read_list(file: SourceFile, by_stem: dict[str, list[str]]) -> tuple[list[str], list[Finding]]:
+    found: list[str] = []
+    findings: list[Finding] = []
+    text = Path(file.file).read_text(encoding="utf-8-sig", errors="replace")
+    folder = str(PurePosixPath(file.name).parent)
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        names = _resolve(line.strip(), by_stem, folder)
+        found += names
+        if not names:
+            detail = f"The list names {line.strip()[:200]!r}, and there is no such picture."
+            findings.append(
+                Finding(
+                    "split-list-unknown",
+                    Severity.WARNING,
+                    file.name,
+                    detail,
+                    "Add the picture or drop the line.",
+                    number,
+                )
+            )
+    return found, findings
+
+
+def _resolve(line: str, by_stem: dict[str, list[str]], folder: str) -> list[str]:
+    """A line is a stem, a file name or a path, perhaps followed by a column (`2008_000002 -1`)."""
+    for text in (line, line.split()[0]):
+        wanted = PurePosixPath(text.replace("\\", "/"))
+        candidates = by_stem.get(wanted.name) or by_stem.get(wanted.stem) or []
+        if len(candidates) > 1:
+            exact = [name for name in candidates if f"/{name}".endswith(f"/{wanted}")]
+            # Several sets in one archive: a list speaks of the pictures nearest to it.
+            candidates = exact or [name for name in candidates if len(common_folder([name, folder])) > 1] or candidates
+        if candidates:
+            return candidates
+    return []
+
+
+def _merge(listed: dict[str, dict[str, str]], findings: list[Finding]) -> tuple[dict[str, str], list[Finding]]:
+    """`trainval` is train for whatever val does not claim; a picture in two other lists is a conflict."""
+    trainval = listed.get("trainval", {})
+    splits: dict[str, str] = {}
+    for split in _PRECEDENCE:
+        for name, file in listed.get(split, {}).items():
+            before = splits.get(name) or ("train" if split == "test" and name in trainval else None)
+            if before:
+                detail = f"{name} is listed for {before} and for {split}; it is used for {split} alone."
+                findings.append(Finding("split-conflict", Severity.WARNING, file, detail, "List each picture once."))
+            splits[name] = split
+    return dict.fromkeys(trainval, "train") | splits, findings

@@ -1,0 +1,165 @@
+"""One Pascal VOC annotation, parsed without entities, network or DTD."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from core.domain import limits
+from core.domain.findings import Finding, Severity
+from pipeline.dataset import RawBox, SourceFile
+
+MAX_CLASS_NAME = 200  # characters; a longer one is a sentence that slipped into the wrong field
+_MAX_COORDINATE = 1_000_000  # px; a picture of 200 megapixels can be no wider
+_SNIFF_BYTES = 65_536
+_ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
+_DTD = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_MILLI = Decimal("0.001")
+_TOO_DEEP = "boolean(" + "/*" * (limits.MAX_XML_DEPTH + 1) + ")"
+
+
+@dataclass(slots=True)
+class Annotation:
+    """What one XML says. `usable` is False where an error leaves its picture without trustworthy boxes."""
+
+    file: SourceFile
+    image_name: str = ""
+    folder: str = ""
+    size: tuple[int, int] | None = None
+    size_line: int | None = None
+    boxes: list[RawBox] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    usable: bool = True
+
+
+def looks_like_voc(file: SourceFile) -> bool:
+    """Whether `<annotation` comes within the first 64 KB, also in UTF-16."""
+    with Path(file.file).open("rb") as handle:
+        return _ROOT.search(handle.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
+
+
+def parse_annotation(file: SourceFile) -> Annotation | None:
+    """None where the XML is well-formed and no VOC annotation."""
+    annotation = Annotation(file)
+    root = _parse(annotation)
+    if root is None:
+        return annotation
+    if _tag(root) != "annotation":
+        return None
+    annotation.image_name = _text(root, "filename").replace("\\", "/").rsplit("/", 1)[-1]
+    annotation.folder = _text(root, "folder")
+    _read_size(root, annotation)
+    for element in root:
+        if _tag(element) == "object":
+            _read_object(element, annotation)
+    return annotation
+
+
+def _parse(annotation: Annotation) -> Any | None:
+    source = annotation.file
+    if source.bytes > limits.MAX_XML_BYTES:
+        _error(annotation, "xml-too-large", f"{source.bytes} bytes; at most {limits.MAX_XML_BYTES}.", "Split it.")
+        return None
+    content = Path(source.file).read_bytes()
+    if not content.strip():
+        _error(annotation, "xml-empty", "The annotation is empty.", "Restore the file, or remove it.")
+        return None
+    if match := _DTD.search(content):
+        line = content.count(b"\n", 0, match.start()) + 1
+        _error(annotation, "xml-dtd", "The XML has a DTD or entities, which are never read.", "Remove it.", line)
+        return None
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False, remove_comments=True, remove_pis=True
+    )
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.XMLSyntaxError as error:
+        _error(annotation, "xml-invalid", f"The XML is not well-formed: {error.msg}.", "Mend the XML.", error.lineno)
+        return None
+    except (ValueError, LookupError) as error:
+        _error(annotation, "xml-invalid", f"The XML cannot be read: {error}.", "Save it as UTF-8.")
+        return None
+    # The scan above reads ASCII; a DTD in UTF-16 is seen here.
+    if root.getroottree().docinfo.internalDTD is not None:
+        _error(annotation, "xml-dtd", "The XML has a DTD or entities, which are never read.", "Remove it.", 1)
+        return None
+    if root.xpath(_TOO_DEEP):
+        _error(annotation, "xml-too-deep", f"More than {limits.MAX_XML_DEPTH} levels.", "Export it as plain VOC.")
+        return None
+    return root
+
+
+def _read_size(root: Any, annotation: Annotation) -> None:
+    size = _child(root, "size")
+    if size is None:
+        return
+    annotation.size_line = size.sourceline
+    width, height = (_number(_text(size, name)) for name in ("width", "height"))
+    if width and height and width > 0 and height > 0:
+        annotation.size = (width // 1000, height // 1000)
+
+
+def _read_object(element: Any, annotation: Annotation) -> None:
+    line = element.sourceline
+    label = _label(_text(element, "name"))
+    corners = _child(element, "bndbox")
+    if not label:
+        _error(annotation, "class-name-empty", "An object has no class name.", "Name it, or remove it.", line)
+    elif len(label) > MAX_CLASS_NAME:
+        detail = f"A class name of {len(label)} characters; at most {MAX_CLASS_NAME}."
+        _error(annotation, "class-name-too-long", detail, "Shorten it.", line)
+    if corners is None:
+        _error(annotation, "box-missing", "An object has no <bndbox>.", "Draw its box, or remove it.", line)
+        return
+    texts = [_text(corners, name) for name in _CORNERS]
+    numbers = [_number(text) for text in texts]
+    if None in numbers:
+        shown = ", ".join(f"{name}={text[:40]!r}" for name, text in zip(_CORNERS, texts, strict=True))
+        _error(annotation, "box-not-a-number", f"A corner is no number: {shown}.", "Mend it.", corners.sourceline)
+        return
+    xmin, ymin, xmax, ymax = (number for number in numbers if number is not None)
+    if label:
+        difficult = _text(element, "difficult").lower() in ("1", "true", "yes")
+        # 1-based inclusive pixels: the first pixel's left edge is 0, the last one's right edge is its number.
+        annotation.boxes.append(RawBox(label, xmin - 1000, ymin - 1000, xmax, ymax, difficult, corners.sourceline))
+
+
+def _number(text: str) -> int | None:
+    """Thousandths, rounded half to even. None for what is no finite number of at most a million."""
+    if text.isascii() and text.isdigit() and len(text) <= 6:
+        return int(text) * 1000
+    try:
+        value = Decimal(text)
+        if not value.is_finite() or abs(value) > _MAX_COORDINATE:
+            return None
+        return int(value.quantize(_MILLI, ROUND_HALF_EVEN).scaleb(3))
+    except InvalidOperation:
+        return None
+
+
+def _label(text: str) -> str:
+    """NFC, with runs of white space as one space: `<name>\\n dog\\n</name>` is `dog`."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def _tag(element: Any) -> str:
+    return element.tag.rsplit("}", 1)[-1].lower() if isinstance(element.tag, str) else ""
+
+
+def _child(element: Any, name: str) -> Any | None:
+    return next((child for child in element if _tag(child) == name), None)
+
+
+def _text(element: Any, name: str) -> str:
+    child = _child(element, name)
+    return (child.text or "").strip() if child is not None else ""
+
+
+def _error(annotation: Annotation, code: str, detail: str, remedy: str, line: int | None = None) -> None:
+    annotation.usable = False
+    annotation.findings.append(Finding(code, Severity.ERROR, annotation.file.name, detail, remedy, line))

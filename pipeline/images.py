@@ -1,0 +1,119 @@
+"""One picture: decoded once to see that it can be, and written anew where trainers would read it otherwise."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from core.domain import limits
+
+# Pillow's plugins that are asked; PSD, EPS (runs Ghostscript) and the exotic rest are not.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "MPO", "JPEG2000", "AVIF", "PPM")
+SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
+MIN_SIDE = 10  # ultralytics leaves smaller pictures out without an error (data/utils.py, check_image)
+
+_ORIENTATION = 274  # the EXIF tag; 2 to 8 turn or mirror, anything else (0 and 65537 are seen) says nothing
+_PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
+_TRANSPOSED = frozenset({5, 6, 7, 8})
+
+
+class ImageFacts(NamedTuple):
+    """What one decode tells. `width` and `height` as stored, in pixels; `problem` is None or (finding code, detail)."""
+
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    mode: str = ""
+    orientation: int = 1
+    frames: int = 1
+    problem: tuple[str, str] | None = None
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """(width, height) after the EXIF orientation is applied, as OpenCV and browsers show the picture."""
+        return (self.height, self.width) if self.orientation in _TRANSPOSED else (self.width, self.height)
+
+    @property
+    def convert(self) -> bool:
+        """Whether trainers would read it differently or not at all.
+
+        Kept as they are: 8-bit grey, palette, RGB(A) in JPEG, PNG, BMP and WEBP with one frame; JPEG also turned,
+        since every reader turns it (for the other formats that differs between versions of OpenCV).
+        """
+        turned = self.orientation != 1 and self.format not in ("JPEG", "MPO")
+        several = self.frames > 1 and self.format != "MPO"  # of an MPO, every JPEG reader sees the first
+        return self.format not in SUFFIXES or self.mode not in _PLAIN_MODES or turned or several
+
+
+def inspect(path: str) -> ImageFacts:
+    """Decode the picture at `path` wholly. Never raises for what a file can contain.
+
+    JPEGs are decoded at an eighth of their size: the whole entropy stream is read at a third of the cost.
+    """
+    content = Path(path).read_bytes()
+    if not content:
+        return ImageFacts(problem=("image-empty", "The file has no bytes."))
+    Image.MAX_IMAGE_PIXELS = None  # judged by us, below, before a pixel is decoded
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters is said by the facts
+            return _inspect(content)
+    except MemoryError:
+        return ImageFacts(problem=("image-too-large", "Decoding it takes more memory than is allowed."))
+    except UnidentifiedImageError:
+        return ImageFacts(problem=("image-unreadable", "The file is no picture in a format that we read."))
+    except Exception as error:  # noqa: BLE001 - decoders raise anything for hostile bytes, and all of it means unreadable
+        detail = " ".join(str(error).split())[:300] or type(error).__name__
+        code = "image-truncated" if "truncated" in detail.lower() else "image-unreadable"
+        return ImageFacts(problem=(code, f"The picture cannot be decoded: {detail}."))
+
+
+def _inspect(content: bytes) -> ImageFacts:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        width, height = image.size
+        facts = ImageFacts(width, height, image.format or "", image.mode)
+        if width * height > limits.MAX_IMAGE_PIXELS:
+            detail = f"{width} x {height} pixels; at most {limits.MAX_IMAGE_PIXELS} are accepted."
+            return facts._replace(problem=("image-too-large", detail))
+        if min(width, height) < MIN_SIDE:
+            detail = f"{width} x {height} pixels; each side must have at least {MIN_SIDE}."
+            return facts._replace(problem=("image-too-small", detail))
+        frames = int(getattr(image, "n_frames", 1))
+        if facts.format == "JPEG":
+            image.draft(None, (max(1, width // 8), max(1, height // 8)))
+        image.load()
+        return facts._replace(orientation=_orientation(image), frames=frames)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - broken EXIF says nothing about the pixels, and nothing is what it counts for
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def convert(source: Path, target: Path) -> None:
+    """Write `source` as an upright 8-bit PNG: first frame, 16 bits scaled to 8, CMYK as RGB."""
+    Image.MAX_IMAGE_PIXELS = None
+    with warnings.catch_warnings(), Image.open(source, formats=FORMATS) as image:
+        warnings.simplefilter("ignore")
+        image.seek(0)
+        upright = ImageOps.exif_transpose(image)
+        plain = _to_eight_bits(upright)
+        plain.info.clear()  # no EXIF: the pixels are upright now
+        plain.save(target, "PNG")
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit values keep their high byte, as OpenCV does it; of other ranges nothing says what is white: stretched."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        low, high = float(values.min()), float(values.max())
+        sixteen = image.mode != "F" and low >= 0 and high <= 65535
+        scaled = values / 256 if sixteen else (values - low) * (255 / max(high - low, 1e-9))
+        return Image.fromarray(scaled.astype(np.uint8))
+    return image.convert("RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB")

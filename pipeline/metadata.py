@@ -1,0 +1,155 @@
+"""`dataset_metadata.json`: what a prepared dataset is, in numbers. Written once."""
+
+import importlib.metadata
+import platform
+import tomllib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.domain.findings import count_findings
+from pipeline.dataset import SPLITS, Picture
+from pipeline.examine import Examined
+from pipeline.manifest import HOW, LAYOUT, LAYOUT_VERSION
+from pipeline.params.prepare import PrepareOptions
+from pipeline.split import SPLIT_RULE
+
+SCHEMA = "darkroom-dataset-metadata/1"
+_MOST_COMMON = 10  # resolutions named one by one
+# COCO's own borders of small, medium and large, in square pixels.
+_SMALL, _MEDIUM = 32**2, 96**2
+
+
+def describe(
+    done: Examined,
+    options: PrepareOptions,
+    *,
+    job_id: str | None,
+    source: dict[str, Any],
+    times: dict[str, Any],
+) -> dict[str, Any]:
+    """JSON values only. Sizes in pixels of the upright picture, areas in square pixels and as fractions of it."""
+    return {
+        "schema": SCHEMA,
+        "fingerprint": done.digests.fingerprint,
+        "content_fingerprint": done.digests.content_fingerprint,
+        "fingerprint_how": HOW,
+        "job_id": job_id,
+        "source": source,
+        "kind": done.kind,
+        "format": done.format,
+        "layout": {"name": LAYOUT, "version": LAYOUT_VERSION},
+        "split": {"rule": SPLIT_RULE, "given": any(picture.given_split for picture in done.pictures)},
+        "classes": done.classes,
+        "images": _image_counts(done),
+        "boxes": _box_counts(done),
+        "per_class": _per_class(done),
+        "boxes_per_image": _boxes_per_image(done.pictures),
+        "resolution": _resolution(done.pictures),
+        "box_area": _box_area(done.pictures),
+        "findings": count_findings(done.findings),
+        "options": options.model_dump(),
+        "versions": versions(),
+        "times": times,
+    }
+
+
+def _image_counts(done: Examined) -> dict[str, Any]:
+    splits = Counter(done.splits.values())
+    return {
+        "total": len(done.pictures),
+        **{split: splits[split] for split in SPLITS},
+        "background": sum(not picture.boxes for picture in done.pictures),
+        "distinct": len({picture.sha256 for picture in done.pictures}),
+        "converted": sum(picture.convert for picture in done.pictures),
+        "left_out": done.left_out,
+        "formats": dict(sorted(Counter(picture.format for picture in done.pictures).items())),
+    }
+
+
+def _box_counts(done: Examined) -> dict[str, int]:
+    splits: Counter[str] = Counter()
+    difficult = 0
+    for picture in done.pictures:
+        splits[done.splits[picture.path]] += len(picture.boxes)
+        difficult += sum(box.difficult for box in picture.boxes)
+    return {"total": splits.total(), **{split: splits[split] for split in SPLITS}, "difficult": difficult}
+
+
+def _per_class(done: Examined) -> dict[str, dict[str, dict[str, int]]]:
+    images: Counter[tuple[int, str]] = Counter()
+    boxes: Counter[tuple[int, str]] = Counter()
+    for picture in done.pictures:
+        split = done.splits[picture.path]
+        found = Counter(box.class_id for box in picture.boxes)
+        boxes.update({(class_id, split): count for class_id, count in found.items()})
+        images.update((class_id, split) for class_id in found)
+    return {
+        name: {what: _by_split(counts, class_id) for what, counts in (("images", images), ("boxes", boxes))}
+        for class_id, name in enumerate(done.classes)
+    }
+
+
+def _by_split(counts: Counter[tuple[int, str]], class_id: int) -> dict[str, int]:
+    by_split = {split: counts[class_id, split] for split in SPLITS}
+    return {"total": sum(by_split.values()), **by_split}
+
+
+def _boxes_per_image(pictures: list[Picture]) -> dict[str, Any]:
+    counts = [len(picture.boxes) for picture in pictures]
+    histogram = Counter(min(count, 20) for count in counts)
+    return _statistics(counts) | {
+        "histogram": {"20+" if count == 20 else str(count): histogram[count] for count in sorted(histogram)}
+    }
+
+
+def _resolution(pictures: list[Picture]) -> dict[str, Any]:
+    sizes = Counter((picture.width, picture.height) for picture in pictures)
+    common = sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0]))[:_MOST_COMMON]
+    return {
+        "width": _statistics(picture.width for picture in pictures),
+        "height": _statistics(picture.height for picture in pictures),
+        "megapixels": _statistics(picture.width * picture.height / 1e6 for picture in pictures),
+        "distinct": len(sizes),
+        "most_common": [{"width": width, "height": height, "images": count} for (width, height), count in common],
+    }
+
+
+def _box_area(pictures: list[Picture]) -> dict[str, Any]:
+    areas = np.array([(b.x2 - b.x1) * (b.y2 - b.y1) / 1e6 for p in pictures for b in p.boxes], dtype=np.float64)
+    of = np.array([p.width * p.height for p in pictures for _ in p.boxes], dtype=np.float64)
+    return {
+        "absolute_px": _statistics(areas),
+        "relative": _statistics(areas / of),
+        "small": int((areas < _SMALL).sum()),
+        "medium": int(((areas >= _SMALL) & (areas < _MEDIUM)).sum()),
+        "large": int((areas >= _MEDIUM).sum()),
+    }
+
+
+def _statistics(values: Iterable[float]) -> dict[str, float]:
+    array = np.fromiter(values, dtype=np.float64)
+    if not array.size:
+        return {}
+    p05, median, p95 = np.percentile(array, (5, 50, 95))
+    numbers = {"min": array.min(), "p05": p05, "median": median, "mean": array.mean(), "p95": p95, "max": array.max()}
+    return {name: round(float(number), 6) for name, number in numbers.items()}
+
+
+def versions() -> dict[str, str]:
+    libraries = {name: importlib.metadata.version(name) for name in ("pillow", "lxml", "numpy")}
+    return {"darkroom": _own_version(), "python": platform.python_version(), **libraries}
+
+
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version("darkroom")
+    except importlib.metadata.PackageNotFoundError:
+        # Run from a checkout, where nothing is installed.
+        project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+        if not project.is_file():
+            return "unknown"
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])

@@ -1,0 +1,33 @@
+"""PrepareOptions as arguments of a command line, under the names that the upload has."""
+
+import argparse
+from typing import Literal, get_args, get_origin
+
+from pydantic import ValidationError
+
+from pipeline.params.prepare import PrepareOptions
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    for name, field in PrepareOptions.model_fields.items():
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else None
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            choices=choices,
+            default=None,
+            help=f"{(field.description or '').replace('%', '%%')} Default: {field.default}.",
+        )
+    parser.add_argument("--processes", type=int, default=None, help="processes that decode. Default: one a core.")
+    parser.set_defaults(parser=parser)
+
+
+def read_options(args: argparse.Namespace) -> PrepareOptions:
+    """Ends the program with status 2 and a sentence for values out of range."""
+    given = {name: value for name in PrepareOptions.model_fields if (value := getattr(args, name)) is not None}
+    parser: argparse.ArgumentParser = args.parser
+    try:
+        return PrepareOptions.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        parser.error(f"{'.'.join(map(str, first['loc'])) or 'options'}: {first['msg']}")

@@ -1,0 +1,133 @@
+"""The straight line of `prepare`: examine, write the tree, the tar, the metadata, and result.json last."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from core.domain.errors import PreparationFailed
+from core.domain.findings import Finding, count_findings
+from core.domain.limits import MAX_FINDINGS_KEPT
+from pipeline.dataset import Rejected
+from pipeline.examine import Examined, examine
+from pipeline.layouts.yolo import write_tree
+from pipeline.manifest import LAYOUT_VERSION
+from pipeline.metadata import describe
+from pipeline.params.prepare import PrepareOptions
+from pipeline.steps import Steps
+from pipeline.tarball import file_digest, write_tar
+
+RESULT_FILE = "result.json"  # the last file: its existence means complete
+FINDINGS_FILE = "findings.jsonl"
+METADATA_FILE = "dataset_metadata.json"
+TAR_FILE = "dataset.tar"
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareSpec:
+    """`source`: name, bytes and sha256 of the archive where they are known already; else they are computed."""
+
+    archive: Path
+    out: Path
+    options: PrepareOptions
+    processes: int
+    job_id: str | None = None
+    source: dict[str, Any] | None = None
+
+
+def read_spec(path: Path) -> PrepareSpec:
+    spec = json.loads(path.read_text(encoding="utf-8"))
+    return PrepareSpec(
+        archive=Path(spec["archive"]),
+        out=Path(spec["out"]),
+        options=PrepareOptions.model_validate(spec.get("options") or {}),
+        processes=int(spec.get("processes") or os.cpu_count() or 1),
+        job_id=spec.get("job_id"),
+        source=spec.get("source"),
+    )
+
+
+def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
+    """Everything below `spec.out`; returns what result.json says. Raises RunCancelled and DarkroomErrors of ours."""
+    out = spec.out
+    if (out / "tree").exists() or (out / RESULT_FILE).exists():
+        raise PreparationFailed(f"{out} holds a result already; name an empty folder.")
+    started = datetime.now(UTC)
+    scratch = out / "extracted"
+    scratch.mkdir(parents=True)
+    try:
+        done = examine(spec.archive, scratch, spec.options, processes=spec.processes, steps=steps)
+        result = _write(done, spec, steps, started)
+    except Rejected as rejected:
+        result = _rejection(rejected, out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    _write_json(out / RESULT_FILE, result)
+    return result
+
+
+def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
+    out = spec.out
+    steps.stage("writing")
+    write_tree(done.pictures, done.classes, done.splits, out / "tree", steps.tick)
+    tar = write_tar(out / "tree", out / TAR_FILE, steps.tick)
+    source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
+    steps.end()
+    times = {
+        "started_at": started.isoformat(timespec="milliseconds"),
+        "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "seconds": steps.seconds,
+    }
+    metadata = describe(done, spec.options, job_id=spec.job_id, source=source, times=times)
+    _write_json(out / METADATA_FILE, metadata)
+    return {
+        "outcome": "ready",
+        "problem": None,
+        "kind": done.kind,
+        "format": done.format,
+        "classes": done.classes,
+        "images": len(done.pictures),
+        **done.digests._asdict(),
+        "layout_version": LAYOUT_VERSION,
+        "tar": tar._asdict(),
+        "metadata": file_digest(out / METADATA_FILE)._asdict(),
+        **_findings(done.findings, out),
+    }
+
+
+def _rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
+    problem = rejected.problem
+    shutil.rmtree(out / "tree", ignore_errors=True)
+    return {
+        "outcome": "rejected",
+        "problem": {"slug": problem.slug, "detail": problem.detail, "facts": problem.facts},
+        "kind": problem.facts.get("kind"),
+        "format": problem.facts.get("format"),
+        "classes": None,
+        "images": None,
+        "fingerprint": None,
+        "content_fingerprint": None,
+        "layout_version": LAYOUT_VERSION,
+        "tar": None,
+        "metadata": None,
+        **_findings(rejected.findings, out),
+    }
+
+
+def _findings(findings: list[Finding], out: Path) -> dict[str, Any]:
+    """Write them, at most MAX_FINDINGS_KEPT; count them all."""
+
+    with (out / FINDINGS_FILE).open("w", encoding="utf-8") as file:
+        for finding in findings[:MAX_FINDINGS_KEPT]:
+            file.write(json.dumps(finding.as_dict(), ensure_ascii=False) + "\n")
+    return {"findings": count_findings(findings), "findings_total": len(findings)}
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    """All or nothing."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+    partial.replace(path)
