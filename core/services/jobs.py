@@ -15,6 +15,7 @@ from core.domain.ids import new_id
 from core.domain.keys import upload_key
 from core.domain.states import RUN_ACTIVE, JobState
 from core.queue import PREPARE
+from core.services.also import Also, nothing
 from core.services.paging import Page, page_of
 from core.services.platform import Platform
 from core.services.runs import cancel_in
@@ -34,6 +35,7 @@ def receive_job(
     source_name: str,
     source_bytes: int,
     source_sha256: str,
+    also: Also = nothing,
 ) -> JobRow:
     """The object at `upload_key(job_id)` is stored: commit the row that names it, then ring."""
     at = clock.now()
@@ -59,6 +61,7 @@ def receive_job(
         session.add(row)
         session.flush()
         tell(session, row, "state", ("name", "state", "attempt", "last_version"))
+        also(session, row)
     platform.bell.ring(PREPARE, job_id)
     return row
 
@@ -101,7 +104,7 @@ def list_findings(
         return page_of(session, statement, FindingRow.number, cursor=cursor, limit=limit)
 
 
-def retry_job(platform: Platform, job_id: str) -> JobRow:
+def retry_job(platform: Platform, job_id: str, *, also: Also = nothing) -> JobRow:
     """failed -> received. Raises JobNotFound, Gone, JobNotRetryable."""
     with platform.db.transaction() as session:
         before = job_in(session, job_id, lock=True)
@@ -124,6 +127,7 @@ def retry_job(platform: Platform, job_id: str) -> JobRow:
             raise JobNotRetryable(
                 f"The job is {before.state}; only a failed one can be retried.", job_id=job_id, state=before.state
             )
+        also(session, row)
     platform.bell.ring(PREPARE, job_id)
     return row
 

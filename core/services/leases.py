@@ -53,7 +53,7 @@ def beat_run(db: Database, claim: Claim, *, lease_seconds: float, worked_seconds
 def take_lock(db: Database, name: str, holder: str, *, seconds: float) -> bool:
     """Take or renew a named lock. False: somebody else holds it and is alive."""
     with db.transaction() as session:
-        _insert_if_absent(session, LockRow, {"name": name, "holder": holder, "expires_at": 0.0})
+        insert_if_absent(session, LockRow, {"name": name, "holder": holder, "expires_at": 0.0})
         statement = (
             update(LockRow)
             .where(LockRow.name == name, (LockRow.holder == holder) | (LockRow.expires_at < db_now()))
@@ -66,10 +66,11 @@ def take_lock(db: Database, name: str, holder: str, *, seconds: float) -> bool:
 def note_worker(db: Database, name: str, role: str) -> None:
     """Say that this worker is alive."""
     with db.transaction() as session:
-        _insert_if_absent(session, WorkerRow, {"name": name, "role": role, "seen_at": 0.0})
+        insert_if_absent(session, WorkerRow, {"name": name, "role": role, "seen_at": 0.0})
         session.execute(update(WorkerRow).where(WorkerRow.name == name).values(role=role, seen_at=db_now()))
 
 
-def _insert_if_absent(session: Session, table: type[Base], values: dict[str, object]) -> None:
+def insert_if_absent(session: Session, table: type[Base], values: dict[str, object]) -> None:
+    """INSERT ... ON CONFLICT DO NOTHING, which both databases have, each in its own dialect."""
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     session.execute(insert(table).values(**values).on_conflict_do_nothing())

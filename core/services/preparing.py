@@ -15,7 +15,7 @@ from core.db.moves import change_job, move_job
 from core.db.tables import DatasetRow, FindingRow, JobRow
 from core.domain.errors import DarkroomError
 from core.domain.states import JobState
-from core.services.leases import Claim, ClaimLost
+from core.services.leases import Claim, ClaimLost, insert_if_absent
 
 LIVE, DELETING = "live", "deleting"
 _ROWS_AT_ONCE = 1000
@@ -67,6 +67,13 @@ def report_job(db: Database, claim: Claim, **changes: Any) -> None:
         mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
         if change_job(session, claim.id, "progress", where=mine, **changes) is None:
             raise ClaimLost
+
+
+def look_at_job(db: Database, claim: Claim) -> bool:
+    """Is it still ours? A deleted job is not."""
+    with db.reading() as session:
+        row = session.get(JobRow, claim.id)
+    return row is not None and row.state == JobState.PREPARING and row.attempt == claim.attempt
 
 
 def find_prepared_set(db: Database, fingerprint: str) -> DatasetRow | None:
@@ -138,8 +145,12 @@ def fail_job(db: Database, claim: Claim, error: DarkroomError) -> JobRow:
     return row
 
 
-def give_back_job(db: Database, claim: Claim) -> None:
-    """preparing -> received: the worker is told to end, or met an Unavailable. The sweep rings. Raises ClaimLost."""
+def give_back_job(db: Database, claim: Claim, *, later: bool = False) -> None:
+    """preparing -> received: the worker is told to end. The sweep rings, at once. Raises ClaimLost.
+
+    `later`: it met an Unavailable; the sweep rings after a pause that doubles each time.
+    """
+    ring = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
     with db.transaction() as session:
         row = move_job(
             session,
@@ -150,8 +161,7 @@ def give_back_job(db: Database, claim: Claim) -> None:
             stage=None,
             progress=None,
             lease_expires_at=None,
-            rings=0,
-            rung_at=None,
+            **ring,
         )
         if row is None:
             raise ClaimLost
@@ -172,12 +182,7 @@ def _seen(outcome: Outcome) -> dict[str, Any]:
 
 
 def _hold_prepared_set(session: Session, prepared: PreparedSet) -> bool:
-    """Lock the set's row, or add it. False: it is being deleted."""
-    row = session.execute(
-        select(DatasetRow).where(DatasetRow.fingerprint == prepared.fingerprint).with_for_update()
-    ).scalar_one_or_none()
-    if row is not None:
-        return row.state == LIVE
+    """Add the set's row unless it is there, and lock it. False: it is being deleted."""
     values = {
         "fingerprint": prepared.fingerprint,
         "layout_version": prepared.layout_version,
@@ -187,8 +192,11 @@ def _hold_prepared_set(session: Session, prepared: PreparedSet) -> bool:
         "sha256": prepared.sha256,
         "created_at": clock.now(),
     }
-    session.execute(insert(DatasetRow).values(**values))
-    return True
+    insert_if_absent(session, DatasetRow, values)  # two jobs with the same images may end at the same moment
+    row = session.execute(
+        select(DatasetRow).where(DatasetRow.fingerprint == prepared.fingerprint).with_for_update()
+    ).scalar_one_or_none()
+    return row is not None and row.state == LIVE
 
 
 def _keep_findings(session: Session, job_id: str, findings: Sequence[Mapping[str, Any]]) -> None:

@@ -14,11 +14,12 @@ from core.domain.errors import Gone, JobNotFound, JobNotReady, RunNotCancellable
 from core.domain.ids import new_id
 from core.domain.states import JobState, RunState
 from core.queue import TRAIN
+from core.services.also import Also, nothing
 from core.services.paging import Page, page_of
 from core.services.platform import Platform
 
 
-def queue_run(platform: Platform, job_id: str, *, trainer: str, params: dict[str, Any]) -> RunRow:
+def queue_run(platform: Platform, job_id: str, *, trainer: str, params: dict[str, Any], also: Also = nothing) -> RunRow:
     """Commit a queued run of a ready job, then ring. `params` are validated. Raises JobNotFound, Gone, JobNotReady."""
     at = clock.now()
     with platform.db.transaction() as session:
@@ -44,6 +45,7 @@ def queue_run(platform: Platform, job_id: str, *, trainer: str, params: dict[str
         session.add(row)
         session.flush()
         tell(session, row, "state", ("state", "attempt", "stop_requested"))
+        also(session, row)
     platform.bell.ring(TRAIN, row.id)
     return row
 
@@ -74,7 +76,7 @@ def list_runs(
         return page_of(session, statement, RunRow.id, cursor=cursor, limit=limit, newest_first=True)
 
 
-def cancel_run(db: Database, run_id: str) -> RunRow:
+def cancel_run(db: Database, run_id: str, *, also: Also = nothing) -> RunRow:
     """queued -> cancelled at once, running -> cancelling (its supervisor sees it). Again: the same answer.
 
     Raises RunNotFound, RunNotCancellable.
@@ -82,11 +84,10 @@ def cancel_run(db: Database, run_id: str) -> RunRow:
     with db.transaction() as session:
         before = run_in(session, run_id)
         row = cancel_in(session, run_id)
-        if row is not None:
-            return row
-        if before.state in (RunState.CANCELLING, RunState.CANCELLED):
-            return before
-        raise RunNotCancellable(f"The run has {before.state}.", run_id=run_id, state=before.state)
+        if row is None and before.state not in (RunState.CANCELLING, RunState.CANCELLED):
+            raise RunNotCancellable(f"The run has {before.state}.", run_id=run_id, state=before.state)
+        also(session, row or before)
+    return row or before
 
 
 def cancel_in(session: Session, run_id: str) -> RunRow | None:
@@ -97,7 +98,7 @@ def cancel_in(session: Session, run_id: str) -> RunRow | None:
     return at_once or move_run(session, run_id, RunState.CANCELLING)
 
 
-def stop_run(db: Database, run_id: str) -> RunRow:
+def stop_run(db: Database, run_id: str, *, also: Also = nothing) -> RunRow:
     """Ask a running run to end now and publish the best so far. Raises RunNotFound, RunNotCancellable."""
     with db.transaction() as session:
         before = run_in(session, run_id)
@@ -109,10 +110,11 @@ def stop_run(db: Database, run_id: str) -> RunRow:
                 run_id=run_id,
                 state=before.state,
             )
+        also(session, row)
     return row
 
 
-def retry_run(platform: Platform, run_id: str) -> RunRow:
+def retry_run(platform: Platform, run_id: str, *, also: Also = nothing) -> RunRow:
     """failed -> queued, from its checkpoint if it has one. Raises RunNotFound, RunNotRetryable, JobNotReady."""
     with platform.db.transaction() as session:
         before = run_in(session, run_id)
@@ -134,6 +136,7 @@ def retry_run(platform: Platform, run_id: str) -> RunRow:
         )
         if row is None:
             raise RunNotRetryable(f"The run is {before.state}.", run_id=run_id, state=before.state)
+        also(session, row)
     platform.bell.ring(TRAIN, run_id)
     return row
 

@@ -1,18 +1,20 @@
 """What the sweep does to rows: lost leases go back or fail, waiting rows are rung again, later and later."""
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.moves import move_job, move_run
 from core.db.tables import JobRow, RunRow
-from core.domain.errors import WorkerLost
+from core.domain.errors import DarkroomError, WorkerLost
 from core.domain.limits import MAX_LOST_LEASES
 from core.domain.states import JobState, RunState
 from core.queue import PREPARE, TRAIN
+from core.services.leases import Claim, ClaimLost
 from core.services.platform import Platform
 
 _AT_ONCE = 100
@@ -40,61 +42,99 @@ def ring_waiting(platform: Platform) -> int:
     return rung
 
 
-def oldest_waiting(db: Database, task: str) -> str | None:
+def oldest_waiting(db: Database, task: str, *, but_not: Collection[str] = ()) -> str | None:
     """The id of the row that has waited longest for `task`: a worker that has just finished claims it itself."""
     table: type[JobRow] | type[RunRow] = JobRow if task == PREPARE else RunRow
     state = JobState.RECEIVED if task == PREPARE else RunState.QUEUED
     with db.reading() as session:
-        statement = select(table.id).where(table.state == str(state)).order_by(table.id).limit(1)
-        return session.execute(statement).scalar_one_or_none()
+        waiting = select(table.id).where(table.state == str(state), table.id.not_in(but_not))
+        return session.execute(waiting.order_by(table.id).limit(1)).scalar_one_or_none()
+
+
+def lose_job(db: Database, claim: Claim, error: DarkroomError) -> JobRow:
+    """The child was killed from outside: count it as a lost lease at once. The last one fails with `error`.
+
+    Raises ClaimLost.
+    """
+    with db.reading() as session:
+        job = session.get(JobRow, claim.id)
+    row = _count_lost_job(db, job, claim.attempt, error) if job else None
+    if row is None:
+        raise ClaimLost
+    return row
+
+
+def lose_run(db: Database, claim: Claim, error: DarkroomError, *, log_key: str | None) -> RunRow:
+    """As `lose_job`, for a run; it goes on from its last checkpoint. Raises ClaimLost."""
+    with db.reading() as session:
+        run = session.get(RunRow, claim.id)
+    row = _count_lost_run(db, run, claim.attempt, error, log_key=log_key) if run else None
+    if row is None:
+        raise ClaimLost
+    return row
 
 
 def _give_back_lost_job(db: Database, job: JobRow) -> bool:
-    still_lost = (JobRow.lease_expires_at < db_now(),)
     lost = job.lost_leases + 1
-    with db.transaction() as session:
-        if lost >= MAX_LOST_LEASES:
-            error = WorkerLost(f"{lost} workers were lost while preparing this upload.", lost_leases=lost)
-            to = JobState.FAILED
-            changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now()}
-        else:
-            to, changes = JobState.RECEIVED, {"rings": 0, "rung_at": None}
-        row = move_job(
-            session,
-            job.id,
-            to,
-            sources=[JobState.PREPARING],
-            fence=job.attempt,
-            where=still_lost,
-            stage=None,
-            progress=None,
-            lost_leases=lost,
-            lease_expires_at=None,
-            **changes,
-        )
+    error = WorkerLost(f"{lost} workers were lost while preparing this upload.", lost_leases=lost)
+    row = _count_lost_job(db, job, job.attempt, error, where=[JobRow.lease_expires_at < db_now()])
     return row is not None
+
+
+def _count_lost_job(
+    db: Database, job: JobRow, attempt: int, error: DarkroomError, *, where: Collection[ColumnElement[bool]] = ()
+) -> JobRow | None:
+    lost = job.lost_leases + 1
+    if lost >= MAX_LOST_LEASES:
+        to = JobState.FAILED
+        changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now()}
+    else:
+        to, changes = JobState.RECEIVED, {"rings": 0, "rung_at": None}
+    changes |= {"stage": None, "progress": None, "lost_leases": lost, "lease_expires_at": None}
+    with db.transaction() as session:
+        return move_job(session, job.id, to, sources=[JobState.PREPARING], fence=attempt, where=where, **changes)
 
 
 def _give_back_lost_run(db: Database, run: RunRow) -> bool:
-    still_lost = (RunRow.lease_expires_at < db_now(),)
-    lost = run.lost_leases + 1
+    still_lost = [RunRow.lease_expires_at < db_now()]
     with db.transaction() as session:
-        common: dict[str, Any] = {"fence": run.attempt, "where": still_lost, "stage": None, "lease_expires_at": None}
         # Asked to cancel, and nobody is left to do it: it is done.
         cancelled = move_run(
-            session, run.id, RunState.CANCELLED, sources=[RunState.CANCELLING], finished_at=clock.now(), **common
+            session,
+            run.id,
+            RunState.CANCELLED,
+            sources=[RunState.CANCELLING],
+            fence=run.attempt,
+            where=still_lost,
+            stage=None,
+            lease_expires_at=None,
+            finished_at=clock.now(),
         )
-        if cancelled is not None:
-            return True
-        if lost >= MAX_LOST_LEASES:
-            error = WorkerLost(f"{lost} workers were lost while training this run.", lost_leases=lost)
-            to = RunState.FAILED
-            changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now()}
-        else:
-            to, changes = RunState.QUEUED, {"rings": 0, "rung_at": None}
-        changes |= common | {"lost_leases": lost}
-        row = move_run(session, run.id, to, sources=[RunState.RUNNING], **changes)
-    return row is not None
+    if cancelled is not None:
+        return True
+    lost = run.lost_leases + 1
+    error = WorkerLost(f"{lost} workers were lost while training this run.", lost_leases=lost)
+    return _count_lost_run(db, run, run.attempt, error, log_key=None, where=still_lost) is not None
+
+
+def _count_lost_run(
+    db: Database,
+    run: RunRow,
+    attempt: int,
+    error: DarkroomError,
+    *,
+    log_key: str | None,
+    where: Collection[ColumnElement[bool]] = (),
+) -> RunRow | None:
+    lost = run.lost_leases + 1
+    if lost >= MAX_LOST_LEASES:
+        to = RunState.FAILED
+        changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now(), "log_key": log_key}
+    else:
+        to, changes = RunState.QUEUED, {"rings": 0, "rung_at": None}
+    changes |= {"stage": None, "lost_leases": lost, "lease_expires_at": None}
+    with db.transaction() as session:
+        return move_run(session, run.id, to, sources=[RunState.RUNNING], fence=attempt, where=where, **changes)
 
 
 def _due(db: Database, table: type[JobRow] | type[RunRow], state: str) -> list[str]:

@@ -156,10 +156,13 @@ def finish_cancel(db: Database, claim: Claim, *, log_key: str | None) -> None:
     _move_mine(db, claim, RunState.CANCELLED, stage=None, log_key=log_key, **_ended())
 
 
-def give_back_run(db: Database, claim: Claim) -> None:
-    """running -> queued: the worker is told to end, or met an Unavailable. The sweep rings. Raises ClaimLost."""
-    changes = {"stage": None, "lease_expires_at": None, "rings": 0, "rung_at": None}
-    _move_mine(db, claim, RunState.QUEUED, sources=[RunState.RUNNING], **changes)
+def give_back_run(db: Database, claim: Claim, *, later: bool = False) -> None:
+    """running -> queued: the worker is told to end. The sweep rings, at once. Raises ClaimLost.
+
+    `later`: it met an Unavailable; the sweep rings after a pause that doubles each time.
+    """
+    ring: dict[str, Any] = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
+    _move_mine(db, claim, RunState.QUEUED, sources=[RunState.RUNNING], stage=None, lease_expires_at=None, **ring)
 
 
 def _move_mine(

@@ -10,6 +10,7 @@ from core import clock
 from core.db import Database
 from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow, VersionRow
 from core.domain.errors import AliasNotFound, AliasReserved, ArtifactNotFound, NoEarlierVersion, VersionNotFound
+from core.services.also import Also, nothing
 from core.services.jobs import job_in
 from core.services.paging import Page, page_of
 
@@ -90,7 +91,7 @@ def set_alias(db: Database, job_id: str, alias: str, *, version: str) -> AliasRo
     return row
 
 
-def roll_back_alias(db: Database, job_id: str, alias: str) -> AliasRow:
+def roll_back_alias(db: Database, job_id: str, alias: str, *, also: Also = nothing) -> AliasRow:
     """Return to the version before, walking the history back; the rollback is itself kept.
 
     Raises JobNotFound, Gone, AliasNotFound, NoEarlierVersion.
@@ -103,6 +104,7 @@ def roll_back_alias(db: Database, job_id: str, alias: str) -> AliasRow:
             raise NoEarlierVersion(f"{alias} stands at the start of its history.", job_id=job_id, alias=alias)
         earlier = session.get_one(AliasMoveRow, (job_id, alias, stood_on.came_from))
         _move_alias(session, row, action="rollback", number=earlier.number, stands_on=earlier.position)
+        also(session, row)
     return row
 
 

@@ -1,0 +1,149 @@
+"""What may go: rows and keys that nothing needs any more. The objects themselves are the worker's to delete.
+
+A prepared set goes in three steps, so that no job ever names an object that is gone: its row is locked and marked
+`deleting`, then the object is deleted, then the row. `complete_job` takes the same lock and puts the object again.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, delete, exists, or_, select, update
+
+from core import clock
+from core.db import Database
+from core.db.clock import db_now
+from core.db.moves import change_job
+from core.db.tables import ArtifactRow, DatasetRow, IdempotencyRow, JobRow, RunRow, WorkerRow
+from core.domain.keys import dataset_key
+from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
+from core.services.leases import insert_if_absent
+from core.services.preparing import DELETING, LIVE
+
+_AT_ONCE = 100
+
+
+def jobs_to_purge(db: Database) -> list[tuple[str, list[str]]]:
+    """Deleted jobs whose objects are still there, with the ids of their runs; none that still runs."""
+    active = exists().where(RunRow.job_id == JobRow.id, RunRow.state.in_(_texts(RUN_ACTIVE)))
+    deleted = (JobRow.state == str(JobState.DELETED), JobRow.purged_at.is_(None), ~active)
+    with db.reading() as session:
+        job_ids = list(session.execute(select(JobRow.id).where(*deleted).limit(_AT_ONCE)).scalars())
+        runs = session.execute(select(RunRow.job_id, RunRow.id).where(RunRow.job_id.in_(job_ids))).all()
+    return [(job_id, [run_id for owner, run_id in runs if owner == job_id]) for job_id in job_ids]
+
+
+def note_job_purged(db: Database, job_id: str) -> None:
+    """Its objects are gone; it lets go of its prepared set."""
+    with db.transaction() as session:
+        change_job(session, job_id, "purged", fingerprint=None, purged_at=clock.now())
+
+
+def unused_sets(db: Database) -> list[DatasetRow]:
+    """Prepared sets that no job names, and those whose deletion was begun and not finished."""
+    unused = ~exists().where(JobRow.fingerprint == DatasetRow.fingerprint)
+    with db.reading() as session:
+        statement = select(DatasetRow).where(or_(DatasetRow.state == DELETING, unused)).limit(_AT_ONCE)
+        return list(session.execute(statement).scalars())
+
+
+def begin_deleting_set(db: Database, fingerprint: str) -> bool:
+    """Mark an unused set, under its row's lock. False: a job has taken it meanwhile."""
+    with db.transaction() as session:
+        row = session.execute(
+            select(DatasetRow).where(DatasetRow.fingerprint == fingerprint).with_for_update()
+        ).scalar_one_or_none()
+        if row is None:
+            return False
+        if session.execute(select(JobRow.id).where(JobRow.fingerprint == fingerprint).limit(1)).first() is not None:
+            return False
+        session.execute(update(DatasetRow).where(DatasetRow.fingerprint == fingerprint).values(state=DELETING))
+    return True
+
+
+def claim_orphaned_set(db: Database, layout_version: int, fingerprint: str) -> bool:
+    """A set's object that no row names, to be deleted by the same steps. False: a row names it by now."""
+    values = {
+        "fingerprint": fingerprint,
+        "layout_version": layout_version,
+        "state": DELETING,
+        "key": dataset_key(layout_version, fingerprint),
+        "bytes": 0,
+        "sha256": "",
+        "created_at": clock.now(),
+    }
+    with db.transaction() as session:
+        insert_if_absent(session, DatasetRow, values)
+        row = session.get(DatasetRow, fingerprint)
+        return row is not None and row.state != LIVE
+
+
+def finish_deleting_set(db: Database, fingerprint: str) -> None:
+    with db.transaction() as session:
+        doomed = (DatasetRow.fingerprint == fingerprint, DatasetRow.state == DELETING)
+        session.execute(delete(DatasetRow).where(*doomed))
+
+
+def forget_old_sources(db: Database, *, before: datetime) -> list[str]:
+    """Let go of the uploaded ZIPs of jobs that ended before; returns the keys to delete."""
+    ended = (JobRow.state.in_(_texts(JOB_ENDED)), JobRow.finished_at < before, JobRow.source_key.is_not(None))
+    with db.transaction() as session:
+        found = list(session.execute(select(JobRow.id, JobRow.source_key).where(*ended).limit(_AT_ONCE)).all())
+        for job_id, _ in found:
+            session.execute(update(JobRow).where(JobRow.id == job_id, *ended).values(source_key=None))
+    return [key for _, key in found if key]
+
+
+def forget_old_checkpoints(db: Database, *, before: datetime) -> list[tuple[str, int]]:
+    """Let go of the checkpoints of runs that ended before; returns their (id, attempt)."""
+    ended = (
+        RunRow.state.in_(_texts(RUN_ENDED)),
+        RunRow.finished_at < before,
+        or_(RunRow.purged_at.is_(None), RunRow.purged_at < RunRow.finished_at),
+    )
+    values = {"checkpoint_key": None, "purged_at": clock.now()}
+    with db.transaction() as session:
+        found = list(session.execute(select(RunRow.id, RunRow.attempt).where(*ended).limit(_AT_ONCE)).all())
+        for run_id, _ in found:
+            session.execute(update(RunRow).where(RunRow.id == run_id, *ended).values(**values))
+    return [(run_id, attempt) for run_id, attempt in found]
+
+
+def forget_idempotency_keys(db: Database) -> None:
+    with db.transaction() as session:
+        session.execute(delete(IdempotencyRow).where(IdempotencyRow.expires_at < db_now()))
+
+
+def forget_workers(db: Database, *, unseen_seconds: float) -> None:
+    with db.transaction() as session:
+        session.execute(delete(WorkerRow).where(WorkerRow.seen_at < db_now() - unseen_seconds))
+
+
+def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
+    """Those of `keys` that a row names."""
+    columns = (
+        JobRow.source_key,
+        JobRow.metadata_key,
+        DatasetRow.key,
+        RunRow.checkpoint_key,
+        RunRow.log_key,
+        ArtifactRow.key,
+    )
+    named: set[str] = set()
+    with db.reading() as session:
+        for column in columns:
+            statement: Select[Any] = select(column).where(column.in_(keys))
+            named.update(session.execute(statement).scalars())
+    return named
+
+
+def active_ids(db: Database, ids: Collection[str]) -> set[str]:
+    """Those of the jobs and runs in `ids` that have not ended: what they store is named by a row soon."""
+    with db.reading() as session:
+        jobs = select(JobRow.id).where(JobRow.id.in_(ids), JobRow.state.not_in(_texts(JOB_ENDED)))
+        runs = select(RunRow.id).where(RunRow.id.in_(ids), RunRow.state.in_(_texts(RUN_ACTIVE)))
+        return {*session.execute(jobs).scalars(), *session.execute(runs).scalars()}
+
+
+def _texts(states: Collection[Any]) -> list[str]:
+    return sorted(str(state) for state in states)

@@ -1,0 +1,98 @@
+"""What belongs together when a job, a run or a version is shown, read in one session."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.db import Database
+from core.db.tables import AliasRow, ArtifactRow, DatasetRow, JobRow, RunRow, VersionRow
+from core.domain.errors import JobNotReady
+from core.services.jobs import job_in
+
+
+@dataclass(frozen=True, slots=True)
+class JobOverview:
+    """Runs and versions oldest first."""
+
+    job: JobRow
+    runs: list[RunRow]
+    versions: list[VersionRow]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionOverview:
+    """Aliases are the names that point at it now."""
+
+    version: VersionRow
+    artifacts: list[ArtifactRow]
+    aliases: list[str]
+    mlflow_run_id: str | None
+
+
+def job_overview(db: Database, job_id: str) -> JobOverview:
+    """Raises JobNotFound, Gone."""
+    with db.reading() as session:
+        job = job_in(session, job_id)
+        runs = session.execute(select(RunRow).where(RunRow.job_id == job_id).order_by(RunRow.id)).scalars()
+        versions = session.execute(
+            select(VersionRow).where(VersionRow.job_id == job_id).order_by(VersionRow.number)
+        ).scalars()
+        return JobOverview(job, list(runs), list(versions))
+
+
+def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
+    """In the order given."""
+    with db.reading() as session:
+        artifacts = _artifacts(session, versions)
+        aliases = _aliases(session, versions)
+        run_ids = [version.run_id for version in versions]
+        runs = session.execute(select(RunRow.id, RunRow.mlflow_run_id).where(RunRow.id.in_(run_ids))).tuples()
+        mlflow_runs = dict(runs.all())
+    return [
+        VersionOverview(
+            version,
+            artifacts[version.id],
+            aliases.get((version.job_id, version.number), []),
+            mlflow_runs.get(version.run_id),
+        )
+        for version in versions
+    ]
+
+
+def prepared_set_of(db: Database, job_id: str) -> tuple[JobRow, DatasetRow]:
+    """A ready job and its prepared set. Raises JobNotFound, Gone, JobNotReady."""
+    with db.reading() as session:
+        job = ready_job_in(session, job_id)
+        return job, session.get_one(DatasetRow, job.fingerprint)
+
+
+def get_ready_job(db: Database, job_id: str) -> JobRow:
+    """Raises JobNotFound, Gone, JobNotReady."""
+    with db.reading() as session:
+        return ready_job_in(session, job_id)
+
+
+def ready_job_in(session: Session, job_id: str) -> JobRow:
+    job = job_in(session, job_id)
+    if job.fingerprint is None or job.metadata_key is None:
+        raise JobNotReady(f"The job is {job.state}.", job_id=job_id, state=job.state)
+    return job
+
+
+def _artifacts(session: Session, versions: Sequence[VersionRow]) -> dict[str, list[ArtifactRow]]:
+    found: dict[str, list[ArtifactRow]] = {version.id: [] for version in versions}
+    statement = select(ArtifactRow).where(ArtifactRow.version_id.in_(list(found))).order_by(ArtifactRow.name)
+    for row in session.execute(statement).scalars():
+        found[row.version_id].append(row)
+    return found
+
+
+def _aliases(session: Session, versions: Sequence[VersionRow]) -> dict[tuple[str, int], list[str]]:
+    found: dict[tuple[str, int], list[str]] = {}
+    job_ids = sorted({version.job_id for version in versions})
+    statement = select(AliasRow).where(AliasRow.job_id.in_(job_ids)).order_by(AliasRow.alias)
+    for row in session.execute(statement).scalars():
+        found.setdefault((row.job_id, row.number), []).append(row.alias)
+    return found

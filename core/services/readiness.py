@@ -1,0 +1,150 @@
+"""Is this service ready? Every part is asked at once, each with a time limit, and the answer is kept for 10 s.
+
+Without the database or the store nothing works: failed. Without broker, MLflow or a worker requests are still
+taken, and what they ask for happens later: degraded.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import structlog
+from sqlalchemy import func, select
+
+from core import clock
+from core.db.clock import db_now
+from core.db.tables import WorkerRow
+from core.domain.errors import DarkroomError
+from core.services.platform import Platform
+
+KEEP_SECONDS = 10.0
+PROBE_SECONDS = 3.0
+MLFLOW_SECONDS = 2.0
+WORKER_SECONDS = 60.0  # a worker says that it is alive every 15 s
+NEEDED_ROLES = ("prepare", "train")
+
+State = Literal["ok", "degraded", "failed"]
+Probe = Callable[[Platform], tuple[State, str]]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    state: State
+    seconds: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    state: State
+    checks: Mapping[str, Check]
+    checked_at: datetime
+
+
+class Readiness:
+    """Keeps the last report; asks again when it is older than KEEP_SECONDS. Safe for threads: one asks, all wait."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._lock = threading.Lock()
+        self._report: Report | None = None
+        self._asked_at = 0.0
+
+    def report(self) -> Report:
+        with self._lock:
+            if self._report is None or clock.monotonic() - self._asked_at > KEEP_SECONDS:
+                self._report = check_all(self._platform)
+                self._asked_at = clock.monotonic()
+            return self._report
+
+
+def check_all(platform: Platform) -> Report:
+    """Ask every part now. Takes at most PROBE_SECONDS."""
+    pool = ThreadPoolExecutor(len(PROBES), thread_name_prefix="probe")
+    started = {name: pool.submit(_timed, probe, platform) for name, probe in PROBES.items()}
+    wait(started.values(), timeout=PROBE_SECONDS)
+    pool.shutdown(wait=False)  # one that hangs ends by its own timeout
+    checks = {name: _outcome(name, future) for name, future in started.items()}
+    worst: State = "ok"
+    if any(check.state != "ok" for check in checks.values()):
+        worst = "degraded"
+    if any(checks[name].state == "failed" for name in NEEDED):
+        worst = "failed"
+    return Report(worst, checks, clock.now())
+
+
+def _timed(probe: Probe, platform: Platform) -> tuple[State, float, str]:
+    start = clock.monotonic()
+    state, detail = probe(platform)
+    return state, clock.monotonic() - start, detail
+
+
+def _outcome(name: str, future: "Future[tuple[State, float, str]]") -> Check:
+    bad: State = "failed" if name in NEEDED else "degraded"
+    if not future.done():
+        return Check(bad, PROBE_SECONDS, f"no answer within {PROBE_SECONDS:g} s")
+    error = future.exception()
+    if error is None:
+        state, seconds, detail = future.result()
+        return Check(state, round(seconds, 4), detail)
+    if isinstance(error, DarkroomError):
+        return Check(bad, 0.0, error.detail)
+    log.error("probe.failed", probe=name, error=repr(error))  # its text stays in the log
+    return Check(bad, 0.0, "failed unexpectedly; see the log")
+
+
+def _database(platform: Platform) -> tuple[State, str]:
+    with platform.db.reading() as session:
+        session.execute(select(func.count()).select_from(WorkerRow)).scalar_one()
+    return "ok", platform.db.engine.dialect.name
+
+
+def _store(platform: Platform) -> tuple[State, str]:
+    platform.store.probe()
+    return "ok", "written, read and deleted"
+
+
+def _broker(platform: Platform) -> tuple[State, str]:
+    if not platform.settings.broker_url:
+        return "ok", "none is configured: the sweep finds what waits"
+    platform.bell.ping()
+    return "ok", "answers"
+
+
+def _mlflow(platform: Platform) -> tuple[State, str]:
+    if not platform.settings.mlflow_url:
+        return "ok", "none is configured: nothing is mirrored"
+    import httpx  # 0.1 s of start-up that only this probe needs
+
+    try:
+        answer = httpx.get(f"{platform.settings.mlflow_url.rstrip('/')}/health", timeout=MLFLOW_SECONDS)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return "degraded", f"does not answer ({type(error).__name__}); the mirror catches up later"
+    if answer.status_code != httpx.codes.OK:
+        return "degraded", f"answers with status {answer.status_code}"
+    return "ok", "answers"
+
+
+def _worker(platform: Platform) -> tuple[State, str]:
+    alive = select(WorkerRow.role, func.count()).where(WorkerRow.seen_at > db_now() - WORKER_SECONDS)
+    with platform.db.reading() as session:
+        counts = dict(session.execute(alive.group_by(WorkerRow.role)).tuples().all())
+    missing = [role for role in NEEDED_ROLES if not counts.get(role)]
+    if missing:
+        return "degraded", f"no worker seen in the last minute for: {', '.join(missing)}"
+    return "ok", ", ".join(f"{counts[role]} {role}" for role in sorted(counts))
+
+
+NEEDED = ("database", "store")
+PROBES: dict[str, Probe] = {
+    "database": _database,
+    "broker": _broker,
+    "store": _store,
+    "mlflow": _mlflow,
+    "worker": _worker,
+}

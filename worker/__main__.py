@@ -1,0 +1,65 @@
+"""`python -m worker prepare | train | housekeeping`: one process of that role, until it is told to end."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+from core.queue import PREPARE, TRAIN
+from core.settings import Settings, load_settings
+from worker.wiring import Worker, announce, configure_logs, open_worker
+
+HOUSEKEEPING = "housekeeping"
+ROLES = (PREPARE, TRAIN, HOUSEKEEPING)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or arguments[0] not in ROLES:
+        sys.stderr.write(f"usage: python -m worker {' | '.join(ROLES)}\n")
+        return 2
+    role, settings = arguments[0], load_settings()
+    configure_logs(settings)
+    if role == HOUSEKEEPING:
+        from worker.housekeeping import keep_house
+
+        keep_house(_own_loop(settings, role))
+    elif settings.broker_url:
+        _serve_queue(role)
+    else:
+        _look_for_work(_own_loop(settings, role))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not by returning: a put that was left behind when the worker was told to end would be waited for.
+    os._exit(0)
+
+
+def _serve_queue(role: str) -> None:
+    from worker.app import app
+
+    options = ["--pool", "threads", "--concurrency", "1", "--without-gossip", "--without-mingle"]
+    app.worker_main(["worker", "-Q", role, *options, "--loglevel", "WARNING", "--hostname", f"{role}-{os.getpid()}@%h"])
+
+
+def _look_for_work(worker: Worker) -> None:
+    """No broker: nothing rings, so look at the database."""
+    from worker.work import work
+
+    while not worker.draining.wait(worker.platform.settings.sweep_seconds):
+        work(worker)
+
+
+def _own_loop(settings: Settings, role: str) -> Worker:
+    """A worker without Celery: SIGTERM and Ctrl-C drain it."""
+    worker = open_worker(settings, role)
+
+    def drain(_number: int, _frame: FrameType | None) -> None:
+        worker.draining.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, drain)
+    announce(worker)
+    return worker
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

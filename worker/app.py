@@ -1,0 +1,57 @@
+"""The Celery application. Two tasks; a message says which row to look at, and the row says the rest.
+
+`python -m worker train` is how it is started; `celery -A worker.app worker -Q train --pool threads -c 1` does the same.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+from celery.signals import worker_init, worker_ready, worker_shutting_down
+
+from core.queue import PREPARE, TRAIN
+from core.queue.app import make_celery, task_name
+from core.settings import load_settings
+from worker.scratch import remove_dead_scratch
+from worker.wiring import Worker, announce, configure_logs, open_worker
+from worker.work import work
+
+app = make_celery(load_settings())  # Celery wants it at import; it connects to nothing
+
+
+@app.task(name=task_name(PREPARE))  # type: ignore[untyped-decorator]
+def prepare(job_id: str) -> None:
+    work(worker_of(PREPARE), job_id)
+
+
+@app.task(name=task_name(TRAIN))  # type: ignore[untyped-decorator]
+def train(run_id: str) -> None:
+    work(worker_of(TRAIN), run_id)
+
+
+@lru_cache(maxsize=2)
+def worker_of(role: str) -> Worker:
+    """This process's worker, opened at its first use."""
+    return open_worker(load_settings(), role)
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _begin(**_: Any) -> None:
+    configure_logs(load_settings())
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _announce(**_: Any) -> None:
+    for role in _roles():
+        remove_dead_scratch(worker_of(role).platform)
+        announce(worker_of(role))
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _drain(**_: Any) -> None:
+    for role in _roles():
+        worker_of(role).draining.set()
+
+
+def _roles() -> list[str]:
+    """The queues that this process was started for."""
+    return [role for role in (PREPARE, TRAIN) if role in app.amqp.queues.consume_from]

@@ -1,0 +1,134 @@
+"""Checkpoints on their way to the store and back. One thread uploads, always the newest; training never waits."""
+
+import shutil
+import tarfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from core import clock
+from core.db.tables import RunRow
+from core.domain.errors import OutOfSpace, Unavailable
+from core.domain.keys import checkpoint_key
+from core.services.leases import Claim, ClaimLost
+from core.services.platform import Platform
+from core.services.training import record_checkpoint
+from core.storage import ObjectCorrupt, ObjectMissing
+from worker.archives import pack, unpack
+from worker.hold import Hold
+
+RETRY_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    epoch: int
+    folder: Path
+
+
+class Uploader:
+    """Put, record, then delete what it replaces. A store that does not answer delays it and nothing else."""
+
+    def __init__(self, platform: Platform, claim: Claim, scratch: Path) -> None:
+        self._platform = platform
+        self._claim = claim
+        self._scratch = scratch
+        self._changed = threading.Condition()
+        self._next: Offered | None = None
+        self._busy = False
+        self._over = False
+        self._recorded_key: str | None = None
+        threading.Thread(target=self._run, daemon=True, name="checkpoints").start()
+
+    def offer(self, epoch: int, folder: Path) -> None:
+        """A complete local checkpoint. One that still waits is replaced by it."""
+        with self._changed:
+            older, self._next = self._next, Offered(epoch, folder)
+            self._changed.notify_all()
+        if older is not None:
+            shutil.rmtree(older.folder, ignore_errors=True)
+
+    def settle(self, *, seconds: float) -> bool:
+        """Wait until all that was offered is stored and recorded. False: not within `seconds`."""
+        ends = clock.monotonic() + seconds
+        with self._changed:
+            while self._next is not None or self._busy:
+                left = ends - clock.monotonic()
+                if left <= 0 or self._over:
+                    return False
+                self._changed.wait(left)
+        return True
+
+    def close(self) -> None:
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while (offered := self._take()) is not None:
+            try:
+                self._store(offered)
+            except ClaimLost:
+                self.close()
+            except (Unavailable, OutOfSpace) as error:
+                log.warning("checkpoint.waits", run_id=self._claim.id, epoch=offered.epoch, error=error.detail)
+                self._put_back(offered)
+            except OSError as error:  # the scratch is being removed, or its disk is full: an older one has to do
+                log.warning("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch, error=str(error))
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+
+    def _take(self) -> Offered | None:
+        with self._changed:
+            while self._next is None and not self._over:
+                self._changed.wait()
+            if self._over:
+                return None
+            offered, self._next, self._busy = self._next, None, True
+            return offered
+
+    def _put_back(self, offered: Offered) -> None:
+        with self._changed:
+            if self._next is None:
+                self._next = offered
+            self._changed.wait(RETRY_SECONDS)
+
+    def _store(self, offered: Offered) -> None:
+        key = checkpoint_key(self._claim.id, self._claim.attempt, offered.epoch)
+        archive = pack(offered.folder, self._scratch / f"checkpoint-{offered.epoch:06d}.tar")
+        stored = self._platform.store.put(key, archive, media_type="application/x-tar")
+        record_checkpoint(self._platform.db, self._claim, key=key, epoch=offered.epoch, sha256=stored.sha256)
+        log.info("checkpoint.stored", run_id=self._claim.id, epoch=offered.epoch, bytes=stored.bytes)
+        archive.unlink()
+        shutil.rmtree(offered.folder, ignore_errors=True)
+        older, self._recorded_key = self._recorded_key, key
+        if older is not None and older != key:
+            self._platform.store.delete_prefix(older)
+
+
+def fetch_checkpoint(platform: Platform, run: RunRow, hold: Hold, scratch: Path) -> tuple[Path | None, str | None]:
+    """The folder of the run's last checkpoint; None without one. The second is a note when it cannot be used.
+
+    A checkpoint that is missing or damaged never fails a run: it starts afresh. Raises Unavailable, OutOfSpace.
+    """
+    if run.checkpoint_key is None:
+        return None, None
+    key, archive, folder = run.checkpoint_key, scratch / "checkpoint.tar", scratch / "checkpoint"
+    try:
+        stored = hold.apart(lambda: platform.store.fetch(key, archive))
+        if run.checkpoint_sha256 not in (None, stored.sha256):
+            raise ObjectCorrupt(key)
+        unpack(archive, folder)
+    except (ObjectMissing, ObjectCorrupt, tarfile.TarError) as error:
+        log.warning("checkpoint.unusable", run_id=run.id, key=key, error=str(error)[:200])
+        shutil.rmtree(folder, ignore_errors=True)
+        return None, f"started afresh: the checkpoint of epoch {run.checkpoint_epoch} could not be read"
+    finally:
+        archive.unlink(missing_ok=True)
+    return folder, None

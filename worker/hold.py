@@ -1,0 +1,199 @@
+"""Holding a claim: beating for it, looking at its row, and saying at every step whether to go on.
+
+The beat has a thread of its own, free of all other work. Another looks at the row twice a second. Whatever the
+task does in the meantime asks `check()`, which never waits for anything.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self, TypeVar
+
+import structlog
+
+from core import clock
+from core.domain.errors import Unavailable
+from core.services.leases import ClaimLost
+from core.services.training import Look
+
+LOOK_SECONDS = 0.5  # a cancel is seen this fast; its ladder takes 3 s; 5 s are promised
+PATIENCE = 0.75  # of a lease: after 45 of 60 s without a beat the claim counts as lost, before others think so
+POLL_SECONDS = 0.05
+RETRY_SECONDS = 1.0
+
+Result = TypeVar("Result")
+log = structlog.get_logger(__name__)
+
+
+class CancelAsked(Exception):
+    """The user wants it thrown away."""
+
+
+class DrainAsked(Exception):
+    """This worker was told to end: give the row back."""
+
+
+class Hold:
+    """A context: the claim is renewed inside it.
+
+    `beat(worked_seconds)` renews the lease, False when it matches no row. `look()` asks the row.
+    """
+
+    def __init__(
+        self,
+        beat: Callable[[float], bool],
+        look: Callable[[], Look],
+        draining: threading.Event,
+        *,
+        lease_seconds: float,
+        beat_seconds: float,
+    ) -> None:
+        self._beat = beat
+        self._look = look
+        self._draining = draining
+        self._beat_seconds = beat_seconds
+        self._patience_seconds = PATIENCE * lease_seconds
+        self._over = threading.Event()
+        self._lost = threading.Event()
+        self._cancel = threading.Event()
+        self._stop = threading.Event()
+        self._beaten_at = clock.monotonic()
+        self._worked = Stopwatch()
+
+    def __enter__(self) -> Self:
+        for target in (self._keep_beating, self._keep_looking):
+            threading.Thread(target=target, daemon=True, name=target.__name__.strip("_")).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+
+    @property
+    def stop_asked(self) -> bool:
+        """The user wants the best so far."""
+        return self._stop.is_set()
+
+    def check(self) -> None:
+        """Raises ClaimLost, CancelAsked or DrainAsked when there is a reason not to go on."""
+        if self._is_lost():
+            raise ClaimLost
+        if self._cancel.is_set():
+            raise CancelAsked
+        if self._draining.is_set():
+            raise DrainAsked
+
+    def apart(self, work: Callable[[], Result]) -> Result:
+        """Do `work` (a fetch, a put) in a thread and wait for it while there is no reason to stop.
+
+        When there is one, this raises at once and leaves the thread behind: what it still stores is garbage that
+        no row names, and what it still reads goes to a folder that is being removed.
+        """
+        future: Future[Result] = Future()
+        threading.Thread(target=_fulfil, args=(future, work), daemon=True, name="apart").start()
+        while not wait_for([future], timeout=POLL_SECONDS).done:
+            self.check()
+        return future.result()
+
+    def insist(self, work: Callable[[], Result]) -> Result:
+        """Repeat a short write to the database until it answers or the claim is lost."""
+        while True:
+            try:
+                return work()
+            except Unavailable as error:
+                log.warning("database.retried", error=error.detail)
+            if self._over.wait(RETRY_SECONDS) or self._is_lost():
+                raise ClaimLost
+
+    def pause(self, seconds: float) -> None:
+        self._over.wait(seconds)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The time inside counts as spent by the run, told with the beats and once more at the end."""
+        self._worked.start()
+        try:
+            yield
+        finally:
+            self._worked.stop()
+            self._beat_once()
+
+    def _is_lost(self) -> bool:
+        return self._lost.is_set() or clock.monotonic() - self._beaten_at > self._patience_seconds
+
+    def _keep_beating(self) -> None:
+        while not self._over.wait(self._beat_seconds):
+            self._beat_once()
+
+    def _beat_once(self) -> None:
+        began, worked = clock.monotonic(), self._worked.take()
+        try:
+            if self._beat(worked):
+                self._beaten_at = began
+            else:
+                self._lost.set()
+        except Unavailable as error:
+            self._worked.put_back(worked)
+            log.warning("beat.missed", error=error.detail)
+
+    def _keep_looking(self) -> None:
+        while not self._over.is_set():
+            try:
+                seen = self._look()
+            except Unavailable:
+                continue  # the beats decide how long that may last
+            finally:
+                self._over.wait(LOOK_SECONDS)
+            _set_if(self._lost, not seen.mine)
+            _set_if(self._cancel, seen.cancel)
+            _set_if(self._stop, seen.stop)
+
+
+class Stopwatch:
+    """Seconds run and not yet taken."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._seconds = 0.0
+
+    def start(self) -> None:
+        with self._lock:
+            self._since = clock.monotonic()
+
+    def stop(self) -> None:
+        with self._lock:
+            self._collect()
+            self._since = None
+
+    def take(self) -> float:
+        with self._lock:
+            self._collect()
+            seconds, self._seconds = self._seconds, 0.0
+            return seconds
+
+    def put_back(self, seconds: float) -> None:
+        with self._lock:
+            self._seconds += seconds
+
+    def _collect(self) -> None:
+        if self._since is not None:
+            now = clock.monotonic()
+            self._seconds += now - self._since
+            self._since = now
+
+
+def _fulfil(future: "Future[Result]", work: Callable[[], Result]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+        future.set_exception(error)
+
+
+def _set_if(event: threading.Event, condition: bool) -> None:
+    if condition:
+        event.set()

@@ -1,0 +1,57 @@
+"""The housekeeper: sweep, clean, mirror. Any number may run; named locks let one at a time do each."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from core.domain.errors import DarkroomError
+from core.services.leases import take_lock
+from core.services.sweep import ring_waiting, sweep_lost_leases
+from worker.cleaning import clean
+from worker.wiring import Worker
+
+LOCK_SECONDS = 30.0  # a housekeeper that died is replaced after this
+CLEAN_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+def keep_house(worker: Worker) -> None:
+    """Until the worker is told to end. The mirror and the cleaning have threads of their own: the sweep never waits."""
+    seconds = worker.platform.settings.sweep_seconds
+    threads = [
+        threading.Thread(target=_repeat, args=(worker, "clean", clean, max(CLEAN_SECONDS, seconds)), daemon=True),
+        threading.Thread(target=_mirror, args=(worker,), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    _repeat(worker, "sweep", sweep, seconds)
+
+
+def sweep(worker: Worker) -> None:
+    """Give back what lost workers held, then ring for what waits."""
+    for row_id in sweep_lost_leases(worker.platform.db):
+        log.warning("lease.lost", id=row_id)
+    ring_waiting(worker.platform)
+
+
+def _repeat(worker: Worker, name: str, work: Callable[[Worker], None], seconds: float) -> None:
+    while True:
+        try:
+            if take_lock(worker.platform.db, name, worker.name, seconds=max(LOCK_SECONDS, 3 * seconds)):
+                work(worker)
+        except DarkroomError as error:
+            log.warning(f"{name}.failed", error=error.detail)
+        except Exception:
+            log.exception(f"{name}.failed")  # the house is kept on
+        if worker.draining.wait(seconds):
+            return
+
+
+def _mirror(worker: Worker) -> None:
+    if not worker.platform.settings.mlflow_url:
+        return
+    from worker.mirror import mirror  # mlflow takes 1 s to import
+
+    _repeat(worker, "mirror", mirror, worker.platform.settings.sweep_seconds)

@@ -1,0 +1,82 @@
+"""What a finished training leaves, on its way to the store. The row that names it follows, in train.py."""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from core.domain.errors import OutOfSpace, TrainerCrashed, Unavailable
+from core.domain.keys import artifact_key
+from core.services.leases import Claim, ClaimLost
+from core.services.platform import Platform
+from core.services.training import PublishedArtifact
+from core.storage import ObjectCorrupt, ObjectExists, StoredObject
+from worker.hold import CancelAsked, DrainAsked, Hold
+
+MODEL_FILE = "model.json"
+METRICS_FILE = "metrics.json"
+PAUSES_SECONDS = (1.0, 2.0, 4.0)  # a restart of the store does not cost an evaluation
+
+_MEDIA_TYPES = {
+    ".json": "application/json",
+    ".csv": "text/csv; charset=utf-8",
+    ".yaml": "application/yaml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".txt": "text/plain; charset=utf-8",
+    ".log": "text/plain; charset=utf-8",
+}
+
+log = structlog.get_logger(__name__)
+
+
+def put_artifacts(platform: Platform, hold: Hold, claim: Claim, folder: Path) -> tuple[list[PublishedArtifact], str]:
+    """Store every file of `folder`. Returns them by name, and the name of the weights.
+
+    Raises TrainerCrashed when the weights are not among them; and what `hold.check` and the store raise.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+    artifacts = [_put(platform, hold, claim, path) for path in files if not path.name.startswith(".")]
+    weights = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")).get("weights", {}).get("name", "best.pt")
+    if weights not in {artifact.name for artifact in artifacts}:
+        raise TrainerCrashed(f"The trainer named {weights} as its weights and left no such file.")
+    return artifacts, weights
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    path = folder / METRICS_FILE
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return content if isinstance(content, dict) else {}
+
+
+def put_log(platform: Platform, hold: Hold, key: str, path: Path) -> str | None:
+    """Keep the child's log if it can be kept: that it cannot must not change how a run ends."""
+    if not path.exists():
+        return None
+    try:
+        hold.apart(lambda: platform.store.put(key, path, media_type=_MEDIA_TYPES[".log"]))
+    except (ClaimLost, CancelAsked, DrainAsked, Unavailable, OutOfSpace, ObjectExists, ObjectCorrupt, OSError) as error:
+        log.warning("log.not_kept", key=key, error=str(error)[:200])
+        return None
+    return key
+
+
+def _put(platform: Platform, hold: Hold, claim: Claim, path: Path) -> PublishedArtifact:
+    key = artifact_key(claim.id, claim.attempt, path.name)
+    media_type = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
+    stored = _put_patiently(hold, partial(platform.store.put, key, path, media_type=media_type))
+    return PublishedArtifact(path.name, key, stored.bytes, stored.sha256, media_type)
+
+
+def _put_patiently(hold: Hold, put: Callable[[], StoredObject]) -> StoredObject:
+    for pause_seconds in PAUSES_SECONDS:
+        try:
+            return hold.apart(put)
+        except Unavailable as error:
+            log.warning("put.retried", error=error.detail)
+        hold.apart(partial(time.sleep, pause_seconds))
+    return hold.apart(put)

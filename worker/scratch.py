@@ -1,0 +1,61 @@
+"""Folders of an attempt: made empty, removed at its end however it ends. What a kill leaves, cleaning removes."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from core.db.tables import JobRow, RunRow
+from core.domain.errors import Unavailable
+from core.domain.states import JobState, RunState
+from core.services.leases import Claim
+from core.services.platform import Platform
+from core.settings import Settings
+
+WORKING = (JobState.PREPARING, RunState.RUNNING, RunState.CANCELLING)
+
+log = structlog.get_logger(__name__)
+
+
+def scratch_root(settings: Settings) -> Path:
+    return settings.temp / "attempts"
+
+
+def scratch_name(claim: Claim) -> str:
+    return f"{claim.id}-{claim.attempt}"
+
+
+@contextmanager
+def fresh_folder(root: Path, name: str) -> Iterator[Path]:
+    folder = root / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_dead_scratch(platform: Platform) -> list[str]:
+    """Remove what attempts of this machine left that are over: killed with their worker. Returns their names."""
+    roots = [scratch_root(platform.settings), platform.settings.cache / "private"]
+    names = sorted({path.name for root in roots if root.is_dir() for path in root.iterdir()})
+    try:
+        dead = [name for name in names if not _is_alive(platform, name)]
+    except Unavailable:
+        return []  # another time
+    for name in dead:
+        for root in roots:
+            shutil.rmtree(root / name, ignore_errors=True)
+        log.info("scratch.removed", name=name)
+    return dead
+
+
+def _is_alive(platform: Platform, name: str) -> bool:
+    """Whether the attempt in `name` is still its row's newest and at work."""
+    row_id, _, attempt = name.rpartition("-")
+    with platform.db.reading() as session:
+        row = session.get(JobRow, row_id) or session.get(RunRow, row_id)
+    return row is not None and str(row.attempt) == attempt and row.state in WORKING

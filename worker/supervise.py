@@ -1,0 +1,120 @@
+"""Supervising a child process: one loop for both verbs. It passes on what the child tells and ends it when asked."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from core import clock
+from core.domain.errors import Unavailable
+from core.services.leases import ClaimLost
+from pipeline.child import PROGRESS_FILE
+from worker.child import Child, Tail
+from worker.hold import CancelAsked, DrainAsked, Hold
+from worker.memory import MemoryWatch
+from worker.system_metrics import GroupSampler
+
+TICK_SECONDS = 0.1  # how late an epoch is told, and how late the end of the child is seen
+TELL_AGAIN_SECONDS = 1.0
+
+Tell = Callable[[dict[str, Any]], None]
+Sample = Callable[[dict[str, float]], None]
+log = structlog.get_logger(__name__)
+
+
+class Ending:
+    """How a child ended by itself. `status` is negative for a signal, which was none of ours."""
+
+    def __init__(self, status: int, *, out_of_memory: bool) -> None:
+        self.status = status
+        self.out_of_memory = out_of_memory
+
+
+def supervise(
+    hold: Hold,
+    command: Sequence[str],
+    *,
+    out: Path,
+    log_path: Path,
+    tell: Tell,
+    sample: Sample | None = None,
+    sample_seconds: float = 15.0,
+) -> Ending:
+    """Run a child to its end. `tell` gets each line of progress in order; while it raises Unavailable, again.
+
+    Raises ClaimLost (the group is killed), CancelAsked (it was asked, then made to end), DrainAsked (killed: its
+    finished checkpoints lie in `out`). No process of the group outlives this call.
+    """
+    memory = MemoryWatch()
+    child = Child(command, out=out, log=log_path)
+    log.info("child.started", pid=child.pid, out=str(out))
+    sampler = GroupSampler(child.pid)
+    sampled_at, said_stop = clock.monotonic(), False
+    lines = Lines(Tail(out / PROGRESS_FILE), tell)
+    try:
+        with hold.working():
+            while (status := child.status(wait_seconds=TICK_SECONDS)) is None:
+                hold.check()
+                if hold.stop_asked and not said_stop:
+                    child.say("stop")
+                    said_stop = True
+                lines.pass_on()
+                if sample is not None and clock.monotonic() - sampled_at >= sample_seconds:
+                    sampled_at = clock.monotonic()
+                    _tell_sample(sampler, memory, sample)
+        lines.pass_on_all(hold)
+        log.info("child.ended", pid=child.pid, status=status)
+        return Ending(status, out_of_memory=memory.ran_out())
+    except CancelAsked:
+        child.cancel()
+        raise
+    except DrainAsked:
+        child.kill()
+        lines.pass_on()  # a checkpoint that was finished in the last moment
+        raise
+    except ClaimLost:
+        log.warning("child.killed", pid=child.pid, reason="claim lost")
+        raise
+    finally:
+        child.kill()
+
+
+class Lines:
+    """Lines of progress, each told once and in order; one that could not be told is kept."""
+
+    def __init__(self, tail: Tail, tell: Tell) -> None:
+        self._tail = tail
+        self._tell = tell
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._not_before = 0.0
+
+    def pass_on(self) -> bool:
+        """False: some are left, because the database does not answer."""
+        self._waiting.extend(self._tail.read())
+        if clock.monotonic() < self._not_before:
+            return not self._waiting
+        try:
+            while self._waiting:
+                self._tell(self._waiting[0])
+                self._waiting.popleft()
+        except Unavailable as error:
+            log.warning("progress.waits", error=error.detail)
+            self._not_before = clock.monotonic() + TELL_AGAIN_SECONDS
+            return False
+        return True
+
+    def pass_on_all(self, hold: Hold) -> None:
+        while not self.pass_on():
+            hold.check()
+            hold.pause(TICK_SECONDS)
+
+
+def _tell_sample(sampler: GroupSampler, memory: MemoryWatch, sample: Sample) -> None:
+    values = sampler.sample()
+    memory.note(int(values.get("memory_rss_bytes", 0)))
+    try:
+        sample(values)
+    except Unavailable as error:
+        log.warning("sample.lost", error=error.detail)  # the next one comes soon

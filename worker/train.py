@@ -1,0 +1,273 @@
+"""A train task: claim -> fetch -> supervise -> put -> publish | fail | cancelled | give back."""
+
+import errno
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from core.db.tables import RunRow
+from core.domain.errors import (
+    DarkroomError,
+    Internal,
+    NoSpace,
+    OutOfSpace,
+    TrainingFailed,
+    Unavailable,
+)
+from core.domain.keys import log_key as key_of_log
+from core.services.leases import Claim, ClaimLost, beat_run
+from core.services.preparing import find_prepared_set
+from core.services.sweep import lose_run
+from core.services.training import (
+    claim_run,
+    fail_run,
+    finish_cancel,
+    give_back_run,
+    look_at_run,
+    note_system,
+    publish_version,
+    report_run,
+)
+from core.storage import ObjectCorrupt, ObjectMissing
+from pipeline.child import EXIT_OK
+from worker.cache import cached_tree, private_tree
+from worker.checkpoints import Uploader, fetch_checkpoint
+from worker.child import child_command
+from worker.endings import cause_of, killed_from_outside
+from worker.hold import CancelAsked, DrainAsked, Hold
+from worker.publish import MODEL_FILE, put_artifacts, put_log, read_metrics
+from worker.scratch import fresh_folder, scratch_name, scratch_root
+from worker.supervise import supervise
+from worker.weights import resolve_model
+from worker.wiring import Worker
+
+DRAIN_UPLOAD_SECONDS = 2.0  # of the 4 s that the end of a worker may take
+LAST_UPLOAD_SECONDS = 30.0  # before a lost child is given back: its last checkpoint is what the next one starts from
+
+log = structlog.get_logger(__name__)
+
+
+def train_run(worker: Worker, run_id: str) -> None:
+    """Train one run, if it is still waiting. How it ends is on the row. Raises Unavailable (the database)."""
+    settings, db = worker.platform.settings, worker.platform.db
+    claimed = claim_run(db, run_id, worker.name, lease_seconds=settings.lease_seconds)
+    if claimed is None:
+        return
+    claim, run = claimed
+    log.info("run.claimed", run_id=run_id, attempt=claim.attempt)
+    hold = Hold(
+        lambda worked: beat_run(db, claim, lease_seconds=settings.lease_seconds, worked_seconds=worked),
+        lambda: look_at_run(db, claim),
+        worker.draining,
+        lease_seconds=settings.lease_seconds,
+        beat_seconds=settings.beat_seconds,
+    )
+    with hold, fresh_folder(scratch_root(settings), scratch_name(claim)) as scratch:
+        _Attempt(worker, hold, claim, run, scratch).go()
+
+
+class _Attempt:
+    """One attempt at a run: its claim, its folder, its log."""
+
+    def __init__(self, worker: Worker, hold: Hold, claim: Claim, run: RunRow, scratch: Path) -> None:
+        self.platform = worker.platform
+        self.db = worker.platform.db
+        self.hold = hold
+        self.claim = claim
+        self.run = run
+        self.scratch = scratch
+        self.out = scratch / "out"
+        self.log_path = scratch / "train.log"
+        self.notes: dict[str, str] = dict(run.notes or {})
+
+    def go(self) -> None:
+        try:
+            self._train()
+        except ClaimLost:
+            self._end_cancelled_or_lost()
+        except CancelAsked:
+            self._cancelled()
+        except DrainAsked:
+            self._give_back(later=False)
+        except Unavailable as error:
+            log.warning("run.given_back", run_id=self.claim.id, reason=error.detail)
+            self._give_back(later=True)
+        except OutOfSpace as error:
+            self._fail(NoSpace(error.detail, **error.facts))
+        except DarkroomError as error:
+            self._fail(error)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            log.exception("run.unforeseen", run_id=self.claim.id)
+            self._fail(NoSpace("The worker's disk is full.") if full else Internal())
+        except Exception:
+            log.exception("run.unforeseen", run_id=self.claim.id)
+            self._fail(Internal())
+
+    def _train(self) -> None:
+        with ExitStack() as stack:
+            tree = self._fetch_tree(stack)
+            resume, note = fetch_checkpoint(self.platform, self.run, self.hold, self.scratch)
+            if note:
+                self._note("checkpoint", note)
+            spec = self._write_spec(tree, resume)
+            uploader = Uploader(self.platform, self.claim, self.scratch)
+            stack.callback(uploader.close)
+            done = self._supervise(spec, uploader)
+        if done:
+            self._publish()
+
+    def _fetch_tree(self, stack: ExitStack) -> Path:
+        settings = self.platform.settings
+        tree = stack.enter_context(
+            cached_tree(
+                settings.cache,
+                self.run.fingerprint,
+                fetch=self._fetch_tar,
+                check=self.hold.check,
+                pause=self.hold.pause,
+                max_bytes=settings.cache_max_bytes,
+            )
+        )
+        return stack.enter_context(private_tree(settings.cache, tree, scratch_name(self.claim)))
+
+    def _fetch_tar(self, target: Path) -> None:
+        prepared = find_prepared_set(self.db, self.run.fingerprint)
+        if prepared is None:
+            raise TrainingFailed("The prepared dataset was deleted.", fingerprint=self.run.fingerprint)
+        try:
+            stored = self.hold.apart(lambda: self.platform.store.fetch(prepared.key, target))
+        except ObjectMissing as error:
+            raise TrainingFailed("The prepared dataset is missing from the object store.", key=prepared.key) from error
+        except ObjectCorrupt as error:
+            raise TrainingFailed("The prepared dataset is damaged in the object store.", key=prepared.key) from error
+        if stored.sha256 != prepared.sha256:
+            raise TrainingFailed("The stored dataset is not the one that was prepared.", key=prepared.key)
+
+    def _write_spec(self, tree: Path, resume: Path | None) -> Path:
+        settings, run = self.platform.settings, self.run
+        source = self.hold.apart(
+            lambda: resolve_model(run.params, settings.weights, hub=settings.hub, check=self.hold.check)
+        )
+        if source.note:
+            self._note("weights", source.note)
+        minutes = run.params.get("max_minutes")
+        content = {
+            "trainer": run.trainer,
+            "params": run.params,
+            "dataset": str(tree),
+            "out": str(self.out),
+            "model": source.as_spec(),
+            "resume": str(resume) if resume else None,
+            "seconds_left": None if minutes is None else max(0.0, float(minutes) * 60 - run.spent_seconds),
+            "checkpoint_seconds": settings.checkpoint_seconds,
+            "run_id": run.id,
+            "attempt": self.claim.attempt,
+            "fingerprint": run.fingerprint,
+        }
+        spec = self.scratch / "spec.json"
+        spec.write_text(json.dumps(content), encoding="utf-8")
+        return spec
+
+    def _supervise(self, spec: Path, uploader: Uploader) -> bool:
+        """True: the model lies in `out`. False: the child was killed from outside, and the row went back."""
+        self.out.mkdir()
+        try:
+            ending = supervise(
+                self.hold,
+                child_command("train", spec),
+                out=self.out,
+                log_path=self.log_path,
+                tell=lambda line: self._tell(line, uploader),
+                sample=lambda values: note_system(self.db, self.claim, values),
+                sample_seconds=self.platform.settings.beat_seconds,
+            )
+        except DrainAsked:
+            uploader.settle(seconds=DRAIN_UPLOAD_SECONDS)
+            raise
+        if ending.status == EXIT_OK and (self.out / "artifacts" / MODEL_FILE).exists():
+            return True
+        cause = cause_of(ending, self.out, self.log_path)
+        self.hold.apart(lambda: uploader.settle(seconds=LAST_UPLOAD_SECONDS))
+        if not killed_from_outside(ending):
+            raise cause
+        log_key = self._put_log()
+        self.hold.insist(lambda: lose_run(self.db, self.claim, cause, log_key=log_key))
+        log.warning("run.child_killed", run_id=self.claim.id, signal=-ending.status)
+        return False
+
+    def _tell(self, line: Mapping[str, Any], uploader: Uploader) -> None:
+        match line.get("type"):
+            case "stage":
+                report_run(self.db, self.claim, "progress", stage=line["stage"])
+            case "epoch":
+                progress = {name: line.get(name) for name in ("epoch", "epochs", "metrics", "seconds_left")}
+                report_run(self.db, self.claim, "progress", progress=progress)
+            case "checkpoint":
+                uploader.offer(int(line["epoch"]), self.out / line["path"])
+            case "note":
+                self.notes |= {str(line["name"]): str(line["text"])}
+                report_run(self.db, self.claim, "progress", notes=self.notes)
+
+    def _publish(self) -> None:
+        self.hold.insist(lambda: report_run(self.db, self.claim, "progress", stage="storing"))
+        artifacts, weights = put_artifacts(self.platform, self.hold, self.claim, self.out / "artifacts")
+        log_key = self._put_log()
+        self.hold.check()
+        self.hold.insist(lambda: report_run(self.db, self.claim, "progress", stage="publishing"))
+        version = self.hold.insist(
+            lambda: publish_version(
+                self.db,
+                self.claim,
+                metrics=read_metrics(self.out / "artifacts"),
+                weights_name=weights,
+                artifacts=artifacts,
+                log_key=log_key,
+            )
+        )
+        log.info("run.published", run_id=self.claim.id, job_id=version.job_id, version=version.number)
+
+    def _note(self, name: str, text: str) -> None:
+        self.notes |= {name: text}
+        self.hold.insist(lambda: report_run(self.db, self.claim, "progress", notes=self.notes))
+
+    def _put_log(self) -> str | None:
+        key = key_of_log(self.claim.id, self.claim.attempt)
+        return put_log(self.platform, self.hold, key, self.log_path)
+
+    def _end_cancelled_or_lost(self) -> None:
+        """A publish that found the run cancelling is a cancel; anything else is no business of ours any more."""
+        try:
+            if look_at_run(self.db, self.claim).cancel:
+                return self._cancelled()
+        except Unavailable:
+            pass
+        log.warning("run.lost", run_id=self.claim.id, attempt=self.claim.attempt)
+
+    def _cancelled(self) -> None:
+        try:
+            self.hold.insist(lambda: finish_cancel(self.db, self.claim, log_key=None))
+            log.info("run.cancelled", run_id=self.claim.id)
+        except ClaimLost:
+            log.warning("run.lost", run_id=self.claim.id)
+
+    def _fail(self, error: DarkroomError) -> None:
+        log_key = self._put_log()
+        try:
+            self.hold.insist(lambda: fail_run(self.db, self.claim, error, log_key=log_key))
+            log.warning("run.failed", run_id=self.claim.id, slug=error.slug, detail=error.detail)
+        except ClaimLost:
+            self._end_cancelled_or_lost()
+
+    def _give_back(self, *, later: bool) -> None:
+        try:
+            give_back_run(self.db, self.claim, later=later)
+            log.info("run.given_back", run_id=self.claim.id, attempt=self.claim.attempt)
+        except ClaimLost:
+            self._end_cancelled_or_lost()
+        except Unavailable:
+            log.warning("run.lost", run_id=self.claim.id)  # its lease runs out, and the sweep gives it back
