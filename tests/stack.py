@@ -1,0 +1,119 @@
+"""A stack of real worker processes over a database, a folder store and a broker of the test's own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.db.tables import JobRow, RunRow
+from core.domain.keys import upload_key
+from core.domain.states import JOB_ENDED, RUN_ENDED
+from core.services.jobs import get_job, new_job_id, receive_job
+from core.services.platform import Platform, open_platform
+from core.services.runs import get_run, queue_run
+from core.settings import Settings
+from deploy.local.scenes import write_archive
+
+REPOSITORY = Path(__file__).parent.parent
+PATIENCE_SECONDS = 120.0
+OPTIONS = {"val_fraction": 0.25, "test_fraction": 0.2, "seed": 0}
+TINY = {"model": "yolov8n", "epochs": 2, "imgsz": 64, "batch": 8, "pretrained": "never", "workers": 0, "device": "cpu"}
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Stack:
+    settings: Settings
+    platform: Platform
+    folder: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, role: str) -> subprocess.Popen[bytes]:
+        """`python -m worker <role>`, as the Procfile does."""
+        with (self.folder / f"{role}-{len(self.processes)}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "worker", role], cwd=REPOSITORY, env=self._environment(), stdout=log, stderr=log
+            )
+        self.processes.append(process)
+        return process
+
+    def upload(self, archive: Path) -> str:
+        job_id = new_job_id()
+        stored = self.platform.store.put(upload_key(job_id), archive)
+        size, sha256 = archive.stat().st_size, stored.sha256
+        source = {"source_name": archive.name, "source_bytes": size, "source_sha256": sha256}
+        return receive_job(self.platform, job_id, name="scenes", options=OPTIONS, **source).id
+
+    def train(self, job_id: str, **params: Any) -> str:
+        return queue_run(self.platform, job_id, trainer="yolo", params={**TINY, **params}).id
+
+    def job(self, job_id: str) -> JobRow:
+        return get_job(self.platform.db, job_id)
+
+    def run(self, run_id: str) -> RunRow:
+        return get_run(self.platform.db, run_id)
+
+    def ended_job(self, job_id: str) -> JobRow:
+        return self.until(lambda: _if(self.job(job_id), JOB_ENDED))
+
+    def ended_run(self, run_id: str) -> RunRow:
+        return self.until(lambda: _if(self.run(run_id), RUN_ENDED))
+
+    def until(self, found: Callable[[], Result | None], *, seconds: float = PATIENCE_SECONDS) -> Result:
+        """What `found` answers once it is true. Fails with the workers' logs."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            if answer := found():
+                return answer
+            time.sleep(0.05)
+        raise AssertionError(f"not within {seconds:g} s:\n{self.logs()}")
+
+    def logs(self) -> str:
+        return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log")))
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+        self.platform.db.close()
+
+    def _environment(self) -> dict[str, str]:
+        told = self.settings.model_dump(exclude_unset=True)
+        ours = {f"DARKROOM_{name.upper()}": str(value) for name, value in told.items()}
+        return {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")} | ours
+
+
+@contextmanager
+def stack(folder: Path, database_url: str, broker_url: str, **changes: Any) -> Iterator[Stack]:
+    """Short leases: a lost worker is noticed after 2 s."""
+    settings = Settings(
+        home=folder / "home",
+        database_url=database_url,
+        broker_url=broker_url,
+        hub=False,
+        **{"lease_seconds": 2.0, "beat_seconds": 0.5, "sweep_seconds": 0.5, "checkpoint_seconds": 0.0, **changes},
+    )
+    made = Stack(settings, open_platform(settings), folder)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def scenes(folder: Path, *, count: int = 16, seed: int = 1) -> Path:
+    path = folder / "scenes.zip"
+    write_archive(path, scenes=count, seed=seed)
+    return path
+
+
+def _if(row: Any, states: Any) -> Any:
+    return row if row.state in states else None
