@@ -16,7 +16,8 @@ class Bell(Protocol):
     def ring(self, task: str, row_id: str) -> bool:
         """Tell a worker to look at a row. True: the message is with the broker.
 
-        Never raises and never takes longer than about 2 s: a ring that fails is logged, and the sweep rings again.
+        A ring that fails is logged, never raised, and takes 2 s at most: the sweep rings again.
+        ValueError for a task that is none of `TASKS`.
         """
 
     def ping(self) -> float:

@@ -31,6 +31,8 @@ def make_celery(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a broker may be away for a night; a worker that gave up helps nobody
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # the row says who trains, the broker does not
         broker_connection_timeout=2.0,
         broker_transport_options={
             # An hour, kombu's default, said aloud: with early acknowledgement it bounds only how long a message waits

@@ -47,5 +47,5 @@ class RedisBell:
             with self._app.connection_for_write() as connection:
                 connection.default_channel.client.ping()
         except (KombuError, BrokerError, RedisError, OSError) as error:
-            raise Unavailable("The message broker does not answer.") from error
+            raise Unavailable("The message broker does not answer.", service="broker") from error
         return time.perf_counter() - start

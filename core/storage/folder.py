@@ -183,7 +183,8 @@ class FolderStore:
             with full_disk_told(self._root):
                 yield
         except OSError as error:
-            raise Unavailable(f"The object store's folder fails: {error.strerror or error}.") from error
+            what = error.strerror or str(error)
+            raise Unavailable(f"The object store's folder fails: {what}.", service="store") from error
 
 
 def _publish(partial: Path, target: Path) -> bool:

@@ -214,7 +214,7 @@ class S3Store:
                 return False
             except _Contended:
                 if attempt == CONFLICT_ATTEMPTS - 1:
-                    raise Unavailable(f"Another writer of {key} does not come to an end.") from None
+                    raise Unavailable(f"Another writer of {key} does not come to an end.", service="store") from None
         raise AssertionError("the loop returns or raises")
 
     def _honours_conditions(self) -> bool:
@@ -242,7 +242,8 @@ class S3Store:
             Bucket=self._bucket, Delete={"Objects": [{"Key": name} for name in names], "Quiet": True}
         )
         if errors := answer.get("Errors", []):
-            raise Unavailable(f"The object store kept {len(errors)} objects: {errors[0].get('Message', '')}")
+            said = errors[0].get("Message", "")
+            raise Unavailable(f"The object store kept {len(errors)} objects: {said}", service="store")
         return len(names)
 
     @contextmanager
@@ -256,7 +257,9 @@ class S3Store:
             # A failed upload of parts arrives wrapped, its cause beside it.
             if isinstance(error.__context__, ClientError):
                 raise _named(error.__context__, key) from error
-            raise Unavailable("The object store does not answer.", cause=type(error).__name__) from error
+            raise Unavailable(
+                "The object store does not answer.", service="store", cause=type(error).__name__
+            ) from error
 
 
 class _Taken(Exception):
@@ -281,4 +284,4 @@ def _named(error: ClientError, key: str) -> Exception:
         return ObjectCorrupt(f"{key}: the store received other bytes than its sha256 promised")
     if code in FULL:
         return OutOfSpace("The object store is full.")
-    return Unavailable(f"The object store refused: {code}.", cause=code)
+    return Unavailable(f"The object store refused: {code}.", service="store", cause=code)

@@ -87,4 +87,4 @@ def probe_by_use(store: ObjectStore) -> None:
     read = b"".join(store.open(key))
     store.delete_prefix(key)
     if read != text:
-        raise Unavailable("The object store returned other bytes than it was given.")
+        raise Unavailable("The object store returned other bytes than it was given.", service="store")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def note(row_id):
     time.sleep(float(os.environ["WORK_SECONDS"]))
 for task in ("prepare", "train"):
     app.task(name=task_name(task))(note)
-app.worker_main(["worker", "-l", "INFO", "-Q", sys.argv[1], "--pool", "threads", "-c", "1", "--without-gossip", "--without-mingle"])
+quiet = ["--without-gossip", "--without-mingle"]
+app.worker_main(["worker", "-l", "INFO", "-Q", sys.argv[1], "--pool", "threads", "-c", "1", *quiet])
 """
 
 
@@ -107,6 +109,27 @@ def test_a_ring_at_a_dead_broker_says_so_and_the_next_one_at_a_living_broker_is_
 
     private_valkey.start()
     assert bell.ring(TRAIN, "run_3")
+
+
+@pytest.mark.integration
+def test_a_worker_hears_again_once_its_broker_is_back(private_valkey: Valkey, tmp_path: Path) -> None:
+    bell = open_bell(Settings(broker_url=private_valkey.url))
+    with worker(private_valkey.url, TRAIN, tmp_path / "train"):
+        private_valkey.kill()
+        time.sleep(1)
+        private_valkey.start()
+        assert bell.ring(TRAIN, "run_1")
+        wait_for(lambda: lines(tmp_path / "train") == ["run_1"], seconds=15)
+
+
+@pytest.mark.integration
+def test_many_threads_may_ring_at_once(private_valkey: Valkey) -> None:
+    bell = open_bell(Settings(broker_url=private_valkey.url))
+
+    with ThreadPoolExecutor(32) as pool:
+        sent = list(pool.map(lambda number: bell.ring(TRAIN, f"run_{number}"), range(200)))
+
+    assert all(sent)
 
 
 @pytest.mark.integration
