@@ -81,6 +81,12 @@ class YoloParams(BaseModel):
 
     epochs: int = Field(100, ge=1, le=10_000, description="Passes over the training split.")
     batch: int = Field(16, ge=1, le=1024, description="Images per step. Halved when the first epoch does not fit.")
+    nbs: int = Field(
+        64,
+        ge=1,
+        le=1024,
+        description="Images per change of the weights: gradients of smaller batches are gathered. Lower it to `batch` on a small set.",
+    )
     imgsz: int = Field(640, ge=32, le=4096, multiple_of=32, description="Side of the square input, in pixels.")
     patience: int = Field(
         50, ge=0, le=10_000, description="End after this many epochs without a better model; 0 never ends early."

@@ -23,7 +23,8 @@ from pipeline.trainers.yolo.vendor import trainer_class
 CHECKPOINT_FILES = ("last.pt", "best.pt", "results.csv")
 
 _SAME_NAMES = (
-    *("epochs", "batch", "imgsz", "patience", "seed", "lrf", "cos_lr", "momentum", "weight_decay", "warmup_epochs"),
+    *("epochs", "batch", "nbs", "imgsz", "patience", "seed"),
+    *("lrf", "cos_lr", "momentum", "weight_decay", "warmup_epochs"),
     *("mosaic", "close_mosaic", "mixup", "cutmix", "fliplr", "flipud", "hsv_h", "hsv_s", "hsv_v"),
     *("degrees", "translate", "scale", "shear", "perspective"),
 )
