@@ -1,5 +1,6 @@
 """One look for all pictures: quiet axes, colours that stay apart for colour-blind eyes."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ PALETTE = (
     *("#7b4fb5", "#8c564b", "#17becf", "#9a9a00", "#c2255c", "#3b5b92"),
 )
 
+_FALLBACK_FONTS = ("Noto Sans CJK JP", "Noto Sans", "WenQuanYi Zen Hei", "Hiragino Sans", "Arial Unicode MS")
+
 _STYLE = {
-    "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "text.color": INK,
     "axes.edgecolor": MUTED,
@@ -51,11 +53,20 @@ def figure(path: Path, width: float, height: float) -> Iterator[Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
+    with rc_context({**_STYLE, "font.family": _fonts()}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it shows a box instead
         drawn = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawn)
         yield drawn
         drawn.savefig(path)
+
+
+def _fonts() -> list[str]:
+    """DejaVu Sans comes with matplotlib and knows no CJK: behind it those that this machine has."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return ["DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in installed)]
 
 
 def shorten(text: str, length: int = 24) -> str:

@@ -1,0 +1,225 @@
+"""What every trainer must do, seen through `python -m pipeline train` as a worker starts it."""
+
+import csv
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pipeline.params.catalogue import CATALOGUE
+from tests.training import CLASSES, Child, draw_tree, start_training
+
+# Small and quick; `many` is more epochs than a test waits for.
+PARAMS: dict[str, dict[str, Any]] = {"yolo": {"epochs": 2, "imgsz": 64, "batch": 8, "lr0": 0.002, "device": "cpu"}}
+MANY = 200
+
+
+@pytest.fixture(scope="module", params=sorted(CATALOGUE))
+def trainer(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_tree(tmp_path_factory.mktemp("tree") / "tree")
+
+
+@pytest.fixture(scope="module")
+def finished(trainer: str, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Child:
+    """A run that went to its end; its network attempts are in `out/network`."""
+    out = tmp_path_factory.mktemp("finished")
+    child = start_training(
+        out, tree, guard=out / "network", trainer=trainer, params=PARAMS[trainer], run_id="run_1", fingerprint="f" * 64
+    )
+    assert child.end() == 0, child.log()[-3000:]
+    return child
+
+
+@pytest.fixture(scope="module")
+def killed(trainer: str, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a run of four epochs that was killed with SIGKILL in its third, on another machine: both its
+    folder and the dataset have moved since."""
+    out = tmp_path_factory.mktemp("killed")
+    private = shutil.copytree(tree, out / "tree")
+    child = start_training(
+        out / "run", private, trainer=trainer, params={**PARAMS[trainer], "epochs": 4}, checkpoint_seconds=0
+    )
+    child.wait_for(lambda child: any(line["epoch"] == 2 for line in child.lines("checkpoint")))
+    child.kill()
+    checkpoint = Path(shutil.move(out / "run" / "checkpoints" / "000002", out / "elsewhere"))
+    shutil.rmtree(out / "run")
+    shutil.rmtree(private)
+    return checkpoint
+
+
+@pytest.fixture
+def running(trainer: str, tmp_path: Path) -> Iterator[Child]:
+    """In its second epoch of very many, on a set without a test split."""
+    params = {**PARAMS[trainer], "epochs": MANY}
+    child = start_training(tmp_path / "out", draw_tree(tmp_path / "tree", test=0), trainer=trainer, params=params)
+    child.wait_for(lambda child: child.lines("epoch"))
+    yield child
+    if child.process.poll() is None:
+        child.kill()
+
+
+def test_a_run_tells_its_stages_and_every_epoch_in_order(finished: Child) -> None:
+    assert [line["stage"] for line in finished.lines("stage")] == ["loading", "training", "evaluating", "packing"]
+    epochs = finished.lines("epoch")
+    assert [(line["epoch"], line["epochs"]) for line in epochs] == [(1, 2), (2, 2)]
+    assert {"mAP50", "mAP50-95", "precision", "recall", "lr"} <= set(epochs[-1]["metrics"])
+    assert epochs[0]["seconds_left"] > 0
+    assert epochs[-1]["seconds_left"] == 0
+
+
+def test_a_run_tries_to_reach_nobody(finished: Child) -> None:
+    attempts = (finished.out / "network").read_text().splitlines()
+    assert attempts, "the guard was not there"
+    assert [line for line in attempts if line != "watching"] == []
+
+
+def test_model_json_is_the_last_file_and_says_what_the_model_is(finished: Child) -> None:
+    model = finished.artifact("model.json")
+    assert model["classes"] == list(CLASSES)
+    assert (model["kind"], model["ended"], model["epochs_done"]) == ("detection", "completed", 2)
+    assert (model["run_id"], model["fingerprint"]) == ("run_1", "f" * 64)
+    artifacts = sorted((finished.out / "artifacts").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert artifacts[-1].name == "model.json"
+    assert model["weights"]["bytes"] == (finished.out / "artifacts" / model["weights"]["name"]).stat().st_size
+
+
+def test_metrics_are_those_of_the_best_model_on_val_and_on_the_untouched_test_split(finished: Child) -> None:
+    metrics = finished.artifact("metrics.json")
+    for split, images in (("val", 8), ("test", 6)):
+        assert metrics[split]["images"] == images
+        assert set(metrics[split]["per_class"]) == set(CLASSES)
+        assert metrics[split]["boxes"] == sum(row["instances"] for row in metrics[split]["per_class"].values())
+        for row in (metrics[split], *metrics[split]["per_class"].values()):
+            assert all(0 <= row[name] <= 1 for name in ("mAP50", "mAP50-95", "precision", "recall", "f1"))
+        assert metrics[split]["speed"]["inference"] > 0
+        confusion = metrics[split]["confusion_matrix"]
+        assert confusion["labels"] == [*CLASSES, "background"]
+        there = sum(sum(row) for row in confusion["matrix"][:-1])
+        assert there == metrics[split]["boxes"]
+
+
+def test_curves_come_as_data_and_as_pictures(finished: Child) -> None:
+    curves = finished.artifact("curves.json")
+    series = curves["test"]["classes"]["box"]
+    assert {len(values) for values in series.values()} == {len(curves["test"]["x"])} == {101}
+    for split in ("val", "test"):
+        for name in ("confusion_matrix", "confusion_matrix_normalized", "curves", "predictions"):
+            with Image.open(finished.out / "artifacts" / f"{split}_{name}.png") as picture:
+                assert min(picture.size) > 300
+    assert (finished.out / "artifacts" / "training_curves.png").is_file()
+
+
+def test_nothing_published_names_a_folder_of_the_machine(finished: Child, tree: Path) -> None:
+    for path in (finished.out / "artifacts").iterdir():
+        content = path.read_bytes()
+        for folder in (str(finished.out), str(tree), str(Path(__file__).parents[2])):
+            assert folder.encode() not in content, path.name
+
+
+def test_the_same_seed_gives_the_same_weights(finished: Child, trainer: str, tree: Path, tmp_path: Path) -> None:
+    again = start_training(tmp_path / "out", tree, trainer=trainer, params=PARAMS[trainer])
+    assert again.end() == 0
+    assert again.artifact("model.json")["weights"] == finished.artifact("model.json")["weights"]
+
+
+def test_cancel_throws_away_within_two_seconds(running: Child) -> None:
+    running.tell("cancel")
+    began = time.monotonic()
+    assert running.end() == 76
+    assert time.monotonic() - began < 2
+    assert not (running.out / "artifacts" / "model.json").exists()
+
+
+def test_stop_keeps_and_evaluates_the_best_so_far(running: Child) -> None:
+    running.tell("stop")
+    assert running.end() == 0, running.log()[-3000:]
+    model = running.artifact("model.json")
+    assert model["ended"] == "stopped"
+    assert 1 <= model["epochs_done"] < MANY
+    assert running.artifact("metrics.json")["test"] is None
+    assert running.artifact("metrics.json")["val"]["images"] == 8
+
+
+def test_a_child_whose_supervisor_is_gone_ends_itself(running: Child) -> None:
+    running.hang_up()
+    assert running.end(2) == -9
+
+
+def test_a_run_killed_with_sigkill_goes_on_at_the_next_epoch_elsewhere(
+    killed: Path, trainer: str, tmp_path: Path
+) -> None:
+    child = start_training(
+        tmp_path / "out",
+        draw_tree(tmp_path / "tree", test=0),
+        trainer=trainer,
+        params={**PARAMS[trainer], "epochs": 4},
+        resume=killed,
+    )
+    assert child.end() == 0, child.log()[-3000:]
+    assert [line["epoch"] for line in child.lines("epoch")] == [3, 4]
+    with (child.out / "artifacts" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    times = [float(row["time"]) for row in rows]
+    assert times == sorted(times)
+    assert child.artifact("model.json")["ended"] == "completed"
+
+
+def test_max_minutes_end_a_run_and_keep_the_best_so_far(killed: Path, trainer: str, tree: Path, tmp_path: Path) -> None:
+    child = start_training(
+        tmp_path / "out",
+        tree,
+        trainer=trainer,
+        params={**PARAMS[trainer], "epochs": 4},
+        resume=killed,
+        seconds_left=0,
+    )
+    assert child.end() == 0, child.log()[-3000:]
+    assert child.lines("epoch") == []
+    assert (child.artifact("model.json")["ended"], child.artifact("model.json")["epochs_done"]) == ("max-minutes", 2)
+
+
+def test_max_minutes_over_before_there_is_a_model_is_a_typed_failure(trainer: str, tree: Path, tmp_path: Path) -> None:
+    params = {**PARAMS[trainer], "max_minutes": 0.001}
+    child = start_training(tmp_path / "out", tree, trainer=trainer, params=params)
+    assert child.end() == 1
+    assert child.problem()["slug"] == "timed-out"
+
+
+def test_the_checkpoint_of_the_last_epoch_needs_only_evaluation(
+    finished: Child, trainer: str, tree: Path, tmp_path: Path
+) -> None:
+    last = finished.out / "checkpoints" / "000002"
+    assert json.loads((last / "manifest.json").read_text())["ended"] == "completed"
+    child = start_training(tmp_path / "out", tree, trainer=trainer, params=PARAMS[trainer], resume=last)
+    assert child.end() == 0, child.log()[-3000:]
+    assert [line["stage"] for line in child.lines("stage")] == ["loading", "evaluating", "packing"]
+    assert child.artifact("model.json")["weights"] == finished.artifact("model.json")["weights"]
+
+
+def test_a_damaged_checkpoint_is_refused(killed: Path, trainer: str, tree: Path, tmp_path: Path) -> None:
+    damaged = shutil.copytree(killed, tmp_path / "damaged")
+    (damaged / "results.csv").write_text("epoch,time\n")
+    child = start_training(tmp_path / "out", tree, trainer=trainer, params=PARAMS[trainer], resume=damaged)
+    assert child.end() == 1
+    assert (child.problem()["slug"], child.problem()["facts"]) == ("trainer-crashed", {"files": ["results.csv"]})
+
+
+def test_a_crash_is_told_with_the_end_of_its_traceback(trainer: str, tmp_path: Path) -> None:
+    empty = tmp_path / "tree"
+    empty.mkdir()
+    child = start_training(tmp_path / "out", empty, trainer=trainer, params=PARAMS[trainer])
+    assert child.end() == 1
+    assert child.problem()["slug"] == "trainer-crashed"
+    assert "data.yaml" in child.problem()["detail"]
+    assert "FileNotFoundError" in child.problem()["facts"]["traceback"][-1]

@@ -1,0 +1,146 @@
+"""What is the yolo trainer's own: weights, the names of its failures, the files that others load."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.training import REPOSITORY, Child, draw_tree, start_training
+
+PARAMS: dict[str, Any] = {"epochs": 3, "imgsz": 64, "batch": 8, "lr0": 0.002, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_tree(tmp_path_factory.mktemp("tree") / "tree", test=0)
+
+
+@pytest.fixture(scope="module")
+def trained(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Child:
+    child = start_training(tmp_path_factory.mktemp("trained") / "out", tree, params=PARAMS, checkpoint_seconds=0)
+    assert child.end() == 0, child.log()[-3000:]
+    return child
+
+
+def run_python(code: str, *arguments: object, folder: Path) -> str:
+    """Run a snippet with ultralytics offline, in a process of its own."""
+    environment = {**os.environ, "YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(folder), "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_run_without_weights_says_that_it_is_from_scratch(trained: Child) -> None:
+    assert [note["name"] for note in trained.lines("note")] == ["weights"]
+
+
+def test_plain_ultralytics_loads_what_is_published(trained: Child, tree: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from ultralytics import YOLO
+model = YOLO(sys.argv[1])
+model.predict(sys.argv[2], imgsz=64, verbose=False)
+print(sorted(model.names.items()), "optimizer" in model.ckpt and model.ckpt["optimizer"])
+"""
+    image = tree / "images" / "val" / "000.png"
+    printed = run_python(code, trained.out / "artifacts" / "best.pt", image, folder=tmp_path)
+    assert printed.splitlines()[-1] == "[(0, 'box'), (1, 'disc')] None"
+
+
+def test_predict_draws_the_boxes_of_a_published_model(trained: Child, tree: Path, tmp_path: Path) -> None:
+    image = tree / "images" / "val" / "000.png"
+    arguments = ["--model", trained.out / "artifacts", "--image", image, "--conf", "0.0001"]
+    outputs = ["--out", tmp_path / "seen.png", "--json", tmp_path / "seen.json"]
+    command = [sys.executable, "-m", "pipeline", "predict", *map(str, [*arguments, *outputs])]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert (seen["width"], seen["height"]) == (64, 64)
+    assert seen["boxes"]
+    assert all(box["label"] in ("box", "disc") and 0 <= box["x1"] <= box["x2"] <= 64 for box in seen["boxes"])
+    with Image.open(tmp_path / "seen.png") as drawn, Image.open(image) as bare:
+        assert drawn.size == bare.size
+        assert drawn.tobytes() != bare.tobytes()
+
+
+def test_a_resumed_run_keeps_its_best_model_and_its_patience(trained: Child, tree: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+import torch, ultralytics.nn.tasks
+from pipeline.checkpoint import write_checkpoint
+source, target = Path(sys.argv[1]), Path(sys.argv[2])
+last = torch.load(source / "last.pt", weights_only=False)
+last["best_fitness"] = 0.99  # no later epoch beats it
+last["stopper"] = {"best_fitness": 0.99, "best_epoch": 1}
+last["train_args"]["patience"] = 1
+torch.save(last, "last.pt")
+files = {"last.pt": Path("last.pt"), "best.pt": source / "best.pt", "results.csv": source / "results.csv"}
+write_checkpoint(target, files, epoch=1, ended=None)
+"""
+    run_python(code, trained.out / "checkpoints" / "000001", tmp_path / "checkpoint", folder=tmp_path)
+    child = start_training(tmp_path / "out", tree, params=PARAMS, resume=tmp_path / "checkpoint")
+    assert child.end() == 0, child.log()[-3000:]
+    assert [line["epoch"] for line in child.lines("epoch")] == [2]
+    model, last = child.artifact("model.json"), child.out / "checkpoints" / "000002"
+    assert (model["ended"], model["epochs_done"], model["best_epoch"]) == ("early-stopped", 2, 1)
+    assert json.loads((last / "manifest.json").read_text())["ended"] == "early-stopped"
+    assert (last / "best.pt").read_bytes() == (tmp_path / "checkpoint" / "best.pt").read_bytes()
+
+
+class _Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.mkdir, (str(self.path),))
+
+
+def test_weights_that_would_run_code_are_refused_unread(tree: Path, tmp_path: Path) -> None:
+    import torch
+
+    weights = tmp_path / "evil.pt"
+    torch.save({"model": _Bomb(tmp_path / "gone-off")}, weights, pickle_module=pickle)
+    child = start_training(
+        tmp_path / "out", tree, params=PARAMS, model={"kind": "weights", "path_or_name": str(weights)}
+    )
+    assert child.end() == 1
+    assert child.problem()["slug"] == "weights-unavailable"
+    assert not (tmp_path / "gone-off").exists()
+
+
+def test_required_weights_that_are_not_there_are_a_typed_failure(tree: Path, tmp_path: Path) -> None:
+    child = start_training(tmp_path / "out", tree, params={**PARAMS, "pretrained": "required"})
+    assert child.end() == 1
+    assert child.problem()["slug"] == "weights-unavailable"
+
+
+def test_a_loss_that_is_not_a_number_is_diverged(trained: Child, tree: Path, tmp_path: Path) -> None:
+    code = """
+import sys, torch, ultralytics.nn.tasks
+weights = torch.load(sys.argv[1], weights_only=False)
+for parameter in weights["model"].parameters():
+    parameter.data.fill_(float("nan"))
+torch.save(weights, "nan.pt")
+"""
+    run_python(code, trained.out / "artifacts" / "best.pt", folder=tmp_path)
+    model = {"kind": "weights", "path_or_name": str(tmp_path / "nan.pt")}
+    child = start_training(tmp_path / "out", tree, params=PARAMS, model=model)
+    assert child.end() == 1
+    assert child.problem()["slug"] == "diverged", child.log()[-2000:]
+
+
+def test_a_full_disk_is_no_space(tree: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "work" / "weights"
+    folder.mkdir(parents=True)
+    (folder / "last.pt").symlink_to("/dev/full")  # a real ENOSPC at the first save
+    child = start_training(tmp_path / "out", tree, params=PARAMS)
+    assert child.end() == 1
+    assert child.problem()["slug"] == "no-space", child.log()[-2000:]

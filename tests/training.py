@@ -1,0 +1,142 @@
+"""Real training children over small trees of our own drawing."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+REPOSITORY = Path(__file__).parent.parent
+CLASSES = ("box", "disc")
+
+# Counts every attempt to reach beyond this machine, in the child and in whatever it starts: an audit hook sees
+# even what a library tries and swallows.
+NETWORK_GUARD = """
+import os, sys
+
+def _note(text):
+    with open(os.environ["NETWORK_LOG"], "a") as log:
+        log.write(text + "\\n")
+
+def _watch(event, args):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        _note(f"{event} {args!r}")
+    elif event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple):  # a str is a Unix socket
+        _note(f"{event} {args[1]!r}")
+
+sys.addaudithook(_watch)
+_note("watching")
+"""
+
+
+def draw_tree(root: Path, *, train: int = 24, val: int = 8, test: int = 6, side: int = 64, seed: int = 0) -> Path:
+    """A prepared YOLO tree of light boxes and discs on dark ground."""
+    rng = random.Random(seed)
+    for split, count in (("train", train), ("val", val), ("test", test)):
+        images, labels = root / "images" / split, root / "labels" / split
+        images.mkdir(parents=True)
+        labels.mkdir(parents=True)
+        for index in range(count):
+            _draw_scene(images / f"{index:03d}.png", labels / f"{index:03d}.txt", side=side, rng=rng)
+    names = "\n".join(f"  {index}: {name}" for index, name in enumerate(CLASSES))
+    splits = "train: images/train\nval: images/val\ntest: images/test\n"
+    (root / "data.yaml").write_text(f"path: .\n{splits}names:\n{names}\n")
+    return root
+
+
+def _draw_scene(image: Path, label: Path, *, side: int, rng: random.Random) -> None:
+    picture = Image.new("RGB", (side, side), (rng.randrange(40), rng.randrange(40), rng.randrange(40)))
+    pen = ImageDraw.Draw(picture)
+    rows = []
+    for _ in range(rng.randint(1, 2)):
+        wide = rng.randint(side // 4, side // 2)
+        x, y, kind = rng.randint(0, side - wide), rng.randint(0, side - wide), rng.randrange(2)
+        shade = (rng.randrange(150, 256), rng.randrange(150, 256), rng.randrange(150, 256))
+        (pen.ellipse if kind else pen.rectangle)((x, y, x + wide, y + wide), fill=shade)
+        middle = [(x + wide / 2) / side, (y + wide / 2) / side, wide / side, wide / side]
+        rows.append(f"{kind} " + " ".join(f"{value:.6f}" for value in middle))
+    picture.save(image)
+    label.write_text("\n".join(rows) + "\n")
+
+
+@dataclass
+class Child:
+    """A running `python -m pipeline train --supervised`, as a worker starts it."""
+
+    process: "subprocess.Popen[bytes]"
+    out: Path
+
+    def tell(self, command: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(f"{command}\n".encode())
+        self.process.stdin.flush()
+
+    def lines(self, kind: str) -> list[dict[str, Any]]:
+        path = self.out / "progress.jsonl"
+        whole = path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []
+        return [line for line in map(json.loads, whole) if line["type"] == kind]
+
+    def wait_for(self, reached: Callable[["Child"], Any], seconds: float = 90) -> None:
+        end = time.monotonic() + seconds
+        while not reached(self):
+            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.log()[-3000:]}"
+            assert time.monotonic() < end, f"waited for {seconds} s: {self.log()[-3000:]}"
+            time.sleep(0.02)
+
+    def end(self, seconds: float = 90) -> int:
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        finally:
+            self.hang_up()
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+
+    def log(self) -> str:
+        return (self.out / "log").read_text()
+
+    def problem(self) -> dict[str, Any]:
+        problem: dict[str, Any] = json.loads((self.out / "problem.json").read_text())
+        return problem
+
+    def artifact(self, name: str) -> Any:
+        return json.loads((self.out / "artifacts" / name).read_text())
+
+
+def start_training(out: Path, tree: Path, *, guard: Path | None = None, **spec: Any) -> Child:
+    """`spec`: the other members of spec.json. `guard`: a file for every attempt to reach the network."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "spec.json").write_text(json.dumps({"dataset": str(tree), "out": str(out), **spec}, default=str))
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    if guard:
+        (out / "guard").mkdir()
+        (out / "guard" / "sitecustomize.py").write_text(NETWORK_GUARD)
+        environment |= {"NETWORK_LOG": str(guard), "PYTHONPATH": f"{out / 'guard'}{os.pathsep}{REPOSITORY}"}
+    with (out / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "train", "--config", str(out / "spec.json"), "--supervised"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=out,
+            env=environment,
+            start_new_session=True,
+        )
+    return Child(process, out)
