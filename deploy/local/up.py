@@ -50,9 +50,9 @@ def main() -> int:
     _stop_by_exception()
     with _locked(home) as lock, _socket_folder() as sockets:
         stack = _plan(settings, home, sockets)
+        lock.write_text(json.dumps({"pid": os.getpid(), "api": stack.api_url, "mlflow": stack.mlflow_url}))
         _check_ports(stack)
         _migrate(stack)
-        lock.write_text(json.dumps({"pid": os.getpid(), "api": stack.api_url, "mlflow": stack.mlflow_url}))
         return _run(stack)
 
 
@@ -93,7 +93,7 @@ def _locked(home: Path) -> Iterator[Path]:
 @contextmanager
 def _socket_folder() -> Iterator[Path]:
     """Short and private: a Unix socket's path ends at 107 bytes, and `home` may be deep."""
-    folder = Path(tempfile.mkdtemp(prefix="darkroom-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"darkroom-{os.getpid()}-"))
     try:
         yield folder
     finally:
