@@ -91,8 +91,10 @@ def set_alias(db: Database, job_id: str, alias: str, *, version: str) -> AliasRo
     return row
 
 
-def roll_back_alias(db: Database, job_id: str, alias: str, *, also: Also = nothing) -> AliasRow:
-    """Return to the version before, walking the history back; the rollback is itself kept.
+def roll_back_alias(
+    db: Database, job_id: str, alias: str, *, also: Also = nothing
+) -> tuple[AliasRow, list[AliasMoveRow]]:
+    """Return to the version before, walking the history back; the rollback is itself kept. As `get_alias`.
 
     Raises JobNotFound, Gone, AliasNotFound, NoEarlierVersion.
     """
@@ -104,8 +106,10 @@ def roll_back_alias(db: Database, job_id: str, alias: str, *, also: Also = nothi
             raise NoEarlierVersion(f"{alias} stands at the start of its history.", job_id=job_id, alias=alias)
         earlier = session.get_one(AliasMoveRow, (job_id, alias, stood_on.came_from))
         _move_alias(session, row, action="rollback", number=earlier.number, stands_on=earlier.position)
-        also(session, row)
-    return row
+        session.flush()
+        rolled_back = row, _moves_in(session, job_id, alias)
+        also(session, rolled_back)
+    return rolled_back
 
 
 def get_alias(db: Database, job_id: str, alias: str) -> tuple[AliasRow, list[AliasMoveRow]]:
@@ -113,9 +117,7 @@ def get_alias(db: Database, job_id: str, alias: str) -> tuple[AliasRow, list[Ali
     with db.reading() as session:
         job_in(session, job_id)
         row = _alias_in(session, job_id, alias)
-        mine = (AliasMoveRow.job_id == job_id, AliasMoveRow.alias == alias)
-        moves = session.execute(select(AliasMoveRow).where(*mine).order_by(AliasMoveRow.position)).scalars()
-        return row, list(moves)
+        return row, _moves_in(session, job_id, alias)
 
 
 def aliases_of(db: Database, job_id: str) -> list[AliasRow]:
@@ -141,6 +143,11 @@ def _move_alias(session: Session, row: AliasRow, *, action: str, number: int, st
         at=row.updated_at,
     )
     session.add(move)
+
+
+def _moves_in(session: Session, job_id: str, alias: str) -> list[AliasMoveRow]:
+    mine = (AliasMoveRow.job_id == job_id, AliasMoveRow.alias == alias)
+    return list(session.execute(select(AliasMoveRow).where(*mine).order_by(AliasMoveRow.position)).scalars())
 
 
 def _alias_in(session: Session, job_id: str, alias: str) -> AliasRow:

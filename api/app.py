@@ -1,0 +1,74 @@
+"""The application: `uvicorn api.app:create_app --factory`, or `python -m api`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from api import openapi, problems
+from api.logs import configure_logging
+from api.middleware import EveryRequest
+from api.pages import STATIC
+from api.routes import datasets, jobs, models, runs, service, training
+from api.uploads import remove_leftovers
+from core.services.platform import Platform, open_platform
+from core.services.readiness import Readiness
+from core.settings import load_settings
+
+VERSION = "0.1.0"
+SUMMARY = "Labelled pictures go in, models come out."
+DESCRIPTION = """Upload a ZIP and get a `job_id`; from then on every step is asynchronous, recorded, resumable and
+immutable.
+
+Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem whose `type` leads to a page that says
+what to do. Every answer has an `X-Request-ID`. Lists are `{items, next_cursor}`. A POST with an `Idempotency-Key`
+is done once, and its answer is given again for 24 hours."""
+
+
+def create_app(platform: Platform | None = None) -> FastAPI:
+    """Nothing is connected before the first request. Without a `platform`: the one the environment describes."""
+    if platform is None:
+        settings = load_settings()
+        configure_logging(settings)
+        platform = open_platform(settings)
+    app = _routed()
+    app.state.platform = platform
+    app.state.readiness = Readiness(platform)
+    app.add_middleware(EveryRequest, token=platform.settings.api_token.get_secret_value())
+    return app
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document; it does not depend on settings."""
+    return _routed().openapi()
+
+
+def _routed() -> FastAPI:
+    app = FastAPI(
+        title="Darkroom",
+        version=VERSION,
+        summary=SUMMARY,
+        description=DESCRIPTION,
+        docs_url=None,  # ours are local: no content delivery network
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan,
+    )
+    for routes in (datasets, jobs, training, runs, models, service):
+        app.include_router(routes.router)
+    app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
+    app.mount("/assets", StaticFiles(directory=STATIC))
+    problems.install(app)
+    openapi.install(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    platform: Platform = app.state.platform
+    platform.settings.temp.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(platform.settings)
+    yield
+    platform.db.close()

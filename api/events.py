@@ -1,0 +1,77 @@
+"""Server-sent events: the same sequence that polling sees, from any number on, without a gap or a duplicate."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from api.schemas.jobs import timestamp
+from api.waiting import FIRST_PAUSE_SECONDS, longer
+from core import clock
+from core.db import Database
+from core.db.tables import EventRow
+from core.domain.errors import RequestInvalid
+from core.domain.limits import MAX_WAIT_SECONDS
+from core.services.events import events_after, newest_event
+
+PING_SECONDS = 15.0  # proxies cut a line that is silent for 30
+RECONNECT_MS = 500
+
+_EVENT_ID = re.compile(r"(\d{1,9})(\.end)?")
+
+
+async def event_stream(request: Request, db: Database, subject_id: str, *, last_event_id: str | None) -> Response:
+    """All events after `last_event_id`, then each as it comes, for at most 60 s; the client comes back by itself.
+
+    When the job or run has ended: `end`, with the id `{seq}.end`; who comes back with that gets 204 and stays away.
+    Raises JobNotFound, RunNotFound, RequestInvalid.
+    """
+    seq, saw_end = _parse(request.headers.get("last-event-id") or last_event_id or "0")
+    newest, ended = await run_in_threadpool(newest_event, db, subject_id)
+    if saw_end and ended and seq >= newest:
+        return Response(status_code=204)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_events(request, db, subject_id, seq), media_type="text/event-stream", headers=headers)
+
+
+async def _events(request: Request, db: Database, subject_id: str, seq: int) -> AsyncIterator[str]:
+    yield f"retry: {RECONNECT_MS}\n\n"
+    deadline = clock.monotonic() + MAX_WAIT_SECONDS
+    ping_at, pause = clock.monotonic() + PING_SECONDS, FIRST_PAUSE_SECONDS
+    while True:
+        # The newest number first: whatever came in between is read below, and then it has not ended yet for us.
+        newest, ended = await run_in_threadpool(newest_event, db, subject_id)
+        rows = await run_in_threadpool(events_after, db, subject_id, seq=seq)
+        for row in rows:
+            yield _message(row)
+        if rows:
+            seq, pause = rows[-1].seq, FIRST_PAUSE_SECONDS
+            ping_at = clock.monotonic() + PING_SECONDS
+        if ended and seq >= newest:
+            yield f"id: {seq}.end\nevent: end\ndata: {json.dumps({'seq': seq})}\n\n"
+            return
+        if clock.monotonic() >= deadline or await request.is_disconnected():
+            return
+        if clock.monotonic() >= ping_at:
+            ping_at = clock.monotonic() + PING_SECONDS
+            yield ": ping\n\n"
+        if not rows:
+            await asyncio.sleep(pause)
+            pause = longer(pause)
+
+
+def _message(row: EventRow) -> str:
+    data = {"seq": row.seq, "type": row.type, "at": timestamp(row.at), "data": row.data}
+    return f"id: {row.seq}\nevent: {row.type}\ndata: {json.dumps(data)}\n\n"
+
+
+def _parse(event_id: str) -> tuple[int, bool]:
+    match = _EVENT_ID.fullmatch(event_id.strip())
+    if match is None:
+        problem = {"field": "Last-Event-ID", "message": "the id of an event of this stream"}
+        raise RequestInvalid("Not valid: Last-Event-ID.", errors=[problem])
+    return int(match.group(1)), match.group(2) is not None

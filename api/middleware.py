@@ -1,0 +1,117 @@
+"""What holds for every request: an id, a token where one is set, a body of sane size, safe headers, a line in the log.
+
+Plain ASGI, so that streams pass through unbuffered.
+"""
+
+import hmac
+import re
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem_response
+from core import clock
+from core.domain.errors import DarkroomError, Internal, LimitExceeded, Unauthorized
+
+BODY_MAX_BYTES = 1024**2  # of every request but an upload: the largest params have a few KB
+UPLOAD_PATH = "/upload-dataset"
+OPEN_PATHS = ("/health", "/ready")
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SAFE_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    # Nothing that we serve runs anything; the pages that need more say so themselves.
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+}
+
+log = structlog.get_logger(__name__)
+
+
+class EveryRequest:
+    def __init__(self, app: ASGIApp, *, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, start = _request_id(scope), clock.monotonic()
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status = 0
+
+        async def send_safely(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                for name, value in _SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, send_safely)
+        except ClientDisconnect:
+            log.info("request.disconnected")
+        except Exception as error:
+            log.exception("request.crashed")
+            if status:
+                raise  # too late for another answer: the server cuts the connection, and the client sees it
+            problem = Internal(f"An unforeseen error; the log has it under {request_id}.")
+            problem.__cause__ = error
+            await problem_response(problem, Request(scope))(scope, receive, send_safely)
+        finally:
+            seconds = round(clock.monotonic() - start, 4)
+            log.info("request.done", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            _check_token(scope, self._token)
+            body = receive if scope["path"] == UPLOAD_PATH else _limited(scope, receive)
+        except DarkroomError as error:
+            await problem_response(error, Request(scope))(scope, receive, send)
+            return
+        await self._app(scope, body, send)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _SANE_ID.fullmatch(given) else f"req_{uuid4().hex}"
+
+
+def _check_token(scope: Scope, token: str) -> None:
+    if not token or scope["path"] in OPEN_PATHS:
+        return
+    scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+    # compare_digest: its time does not tell how much of the token was right
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        raise Unauthorized("Send the header `Authorization: Bearer <token>`.")
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    announced = Headers(scope=scope).get("content-length", "0")
+    if announced.isdigit() and int(announced) > BODY_MAX_BYTES:
+        raise _too_large()
+    received = 0
+
+    async def receive_counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > BODY_MAX_BYTES:
+            raise _too_large()
+        return message
+
+    return receive_counted
+
+
+def _too_large() -> LimitExceeded:
+    return LimitExceeded(f"The body may have {BODY_MAX_BYTES} bytes.", limit_bytes=BODY_MAX_BYTES)

@@ -1,0 +1,126 @@
+"""The OpenAPI document: what FastAPI derives, with our problems in it. `python -m api.openapi --write|--check FILE`."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.problems import MEDIA_TYPE, status_of
+from api.schemas import FieldError, Problem
+from core.domain import errors
+from core.domain.errors import DarkroomError
+
+_EVERYWHERE: tuple[type[DarkroomError], ...] = (errors.RequestInvalid, errors.Unauthorized, errors.Unavailable)
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+TAGS = [
+    {"name": "datasets", "description": "Upload a ZIP; see it checked, converted and fingerprinted."},
+    {"name": "training", "description": "Train on a ready job, watch, stop or cancel."},
+    {"name": "models", "description": "Published versions, their files, and the aliases that point at them."},
+    {"name": "service", "description": "Is it alive, is it ready, what went wrong."},
+]
+
+
+def problems(*kinds: type[DarkroomError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: each problem it answers, with an example, under its status."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for kind in (*_EVERYWHERE, *kinds):
+        status = status_of(kind)
+        entry = found.setdefault(
+            status, {"description": "", "content": {MEDIA_TYPE: {"schema": _PROBLEM, "examples": {}}}}
+        )
+        entry["description"] = " / ".join(filter(None, [entry["description"], kind.title]))
+        entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": _example(kind)}
+    return dict(sorted(found.items(), key=lambda item: str(item[0])))
+
+
+def file_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that sends a file."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
+    return {
+        200: {"description": "The file, with its sha256 as ETag and in Repr-Digest.", "content": content},
+        206: {"description": "The range asked for.", "content": content},
+        304: {"description": "The client has it: If-None-Match."},
+        307: {"description": "With `link=true`, where the store gives signed links."},
+    }
+
+
+def event_responses() -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that sends events."""
+    return {
+        200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        204: {"description": "It has ended, and you have seen that."},
+    }
+
+
+def install(app: FastAPI) -> None:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+        tags=TAGS,
+    )
+    schemas = document["components"]["schemas"]
+    for model in (Problem, FieldError):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.pop("$defs", None)
+        schemas[model.__name__] = schema
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours is a 400
+        schemas.pop(unused, None)
+    document["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "Needed where DARKROOM_API_TOKEN is set."}
+    }
+    document["security"] = [{}, {"token": []}]
+    for path in document["paths"].values():
+        for operation in path.values():
+            _without_foreign_422(operation["responses"])
+    return document
+
+
+def _without_foreign_422(responses: dict[str, Any]) -> None:
+    if "HTTPValidationError" in json.dumps(responses.get("422", {})):
+        del responses["422"]
+
+
+def _example(kind: type[DarkroomError]) -> Mapping[str, Any]:
+    return kind().as_problem() | {"status": status_of(kind), "instance": "/...", "request_id": "req_5f0c"}
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["--write", file]:
+            Path(file).write_text(_snapshot())
+            return 0
+        case ["--check", file]:
+            if Path(file).read_text() == _snapshot():
+                return 0
+            sys.stderr.write(f"{file} differs from the code: python -m api.openapi --write {file}\n")
+            return 1
+        case _:
+            sys.stderr.write("usage: python -m api.openapi --write|--check FILE\n")
+            return 2
+
+
+def _snapshot() -> str:
+    from api.app import describe  # the app imports this module
+
+    return json.dumps(describe(), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

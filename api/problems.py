@@ -1,0 +1,102 @@
+"""Every error as an RFC 9457 problem: a family of errors has a status, an error has a slug, a detail and facts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from core.domain import errors
+from core.domain.errors import DarkroomError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = "5"
+
+# Looked up along an error's ancestors, nearest first.
+STATUS: Mapping[type[Any], int] = {
+    errors.RequestInvalid: 400,
+    errors.Unauthorized: 401,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.Conflict: 409,
+    errors.Gone: 410,
+    errors.LimitExceeded: 413,
+    errors.RangeInvalid: 416,
+    errors.Unprocessable: 422,
+    errors.Unavailable: 503,
+    errors.OutOfSpace: 507,
+    DarkroomError: 500,
+}
+
+_HEADERS: Mapping[type[Any], Mapping[str, str]] = {
+    errors.Unauthorized: {"www-authenticate": 'Bearer realm="darkroom"'},
+    errors.RequestInFlight: {"retry-after": RETRY_SECONDS},
+    errors.Unavailable: {"retry-after": RETRY_SECONDS},
+}
+
+log = structlog.get_logger(__name__)
+
+
+def status_of(error: type[DarkroomError]) -> int:
+    return next(STATUS[ancestor] for ancestor in error.__mro__ if ancestor in STATUS)
+
+
+def problem_of(error: DarkroomError, *, path: str, request_id: str) -> dict[str, Any]:
+    own = {"status": status_of(type(error)), "instance": path, "request_id": request_id}
+    return error.as_problem() | own
+
+
+def problem_response(error: DarkroomError, request: Request, headers: Mapping[str, str] | None = None) -> Response:
+    body = problem_of(error, path=request.url.path, request_id=getattr(request.state, "request_id", ""))
+    more = dict(_HEADERS.get(type(error), {})) | dict(headers or {})
+    if isinstance(error, errors.RangeInvalid) and "bytes" in error.facts:
+        more["content-range"] = f"bytes */{error.facts['bytes']}"
+    return JSONResponse(body, status_code=int(body["status"]), headers=more, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(DarkroomError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def _known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DarkroomError)  # noqa: S101 - for the type checker: it is registered for this class
+    if status_of(type(error)) >= 500:
+        log.warning("request.failed", slug=error.slug, detail=error.detail, cause=repr(error.__cause__))
+    return problem_response(error, request)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    return problem_response(invalid([_named(each) for each in error.errors()]), request)
+
+
+def invalid(named: list[dict[str, str]]) -> errors.RequestInvalid:
+    """The problem of a request some of whose fields, [{field, message}], are not valid."""
+    fields = ", ".join(each["field"] for each in named)
+    return errors.RequestInvalid(f"Not valid: {fields}.", errors=named)
+
+
+def _named(each: Mapping[str, Any]) -> dict[str, str]:
+    place, *path = each["loc"]  # ("body", "params", "epochs")
+    if each["type"] == "json_invalid":
+        return {"field": "body", "message": f"not JSON: {each.get('ctx', {}).get('error', each['msg'])}"}
+    return {"field": ".".join(str(part) for part in path) or str(place), "message": str(each["msg"])}
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+    if isinstance(error.__cause__, DarkroomError):  # FastAPI wraps what reading a body raised
+        return problem_response(error.__cause__, request)
+    path, headers = request.url.path, error.headers
+    if error.status_code == 404:
+        return problem_response(errors.RouteNotFound(f"There is no {path[:200]}.", links={"docs": "/docs"}), request)
+    if error.status_code == 405:
+        return problem_response(errors.MethodNotAllowed(f"{path} does not take {request.method}."), request, headers)
+    if error.status_code < 500:
+        return problem_response(errors.RequestInvalid(str(error.detail)), request)
+    return problem_response(errors.Internal(), request)

@@ -1,0 +1,128 @@
+"""An upload comes in, its prepared set and metadata go out."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api.files import Stored, file_name, send_stored
+from api.once import Once, TheOnce
+from api.openapi import file_responses, problems
+from api.schemas.jobs import AcceptedJob, accepted_job
+from api.uploads import Upload, received
+from api.waiting import wait_until_ended
+from api.wiring import AsLink, ThePlatform, Wait
+from core.db.tables import JobRow
+from core.domain import errors
+from core.domain.keys import upload_key
+from core.services.also import Also
+from core.services.jobs import get_job, new_job_id, receive_job
+from core.services.overview import get_ready_job, prepared_set_of
+from core.services.platform import Platform
+from pipeline.params.prepare import PrepareOptions
+
+router = APIRouter(tags=["datasets"])
+
+_NAME = {"type": "string", "maxLength": 200, "description": "Name of the job. Empty: the file's."}
+_OPTIONS: dict[str, Any] = {"name": _NAME, **PrepareOptions.model_json_schema()["properties"]}
+_FILE = {"type": "string", "format": "binary", "description": "The ZIP."}
+_UPLOAD_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": ["file"], "properties": {"file": _FILE, **_OPTIONS}}
+        },
+        "application/zip": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+_QUERY = [
+    {"name": name, "in": "query", "required": False, "schema": schema, "description": schema.get("description", "")}
+    for name, schema in _OPTIONS.items()
+]
+
+
+@router.post(
+    "/upload-dataset",
+    status_code=202,
+    response_model=AcceptedJob,
+    summary="Upload a ZIP",
+    responses=problems(
+        errors.UploadInvalid,
+        errors.RequestInFlight,
+        errors.UploadTooLarge,
+        errors.IdempotencyKeyReused,
+        errors.OutOfSpace,
+    ),
+    openapi_extra={"requestBody": _UPLOAD_BODY, "parameters": _QUERY},
+)
+async def upload_dataset(request: Request, platform: ThePlatform, once: TheOnce, wait: Wait = 0) -> Response:
+    """Stream a ZIP in and get a job; it is checked, converted and fingerprinted from then on.
+
+    The ZIP comes as the form field `file`, or as the body itself. Options come as form fields or query parameters.
+    """
+    async with once.claimed(), received(request, platform.settings) as upload:
+        job_id = new_job_id()
+        answer = await run_in_threadpool(_receive_once, platform, once, upload, job_id)
+    if wait == 0 or "idempotency-replayed" in answer.headers:
+        return answer
+    await wait_until_ended(request, platform.db, job_id, seconds=wait)
+    row = await run_in_threadpool(get_job, platform.db, job_id, allow_deleted=True)
+    return Response(accepted_job(row).model_dump_json(), status_code=202, media_type="application/json")
+
+
+def _receive_once(platform: Platform, once: Once, upload: Upload, job_id: str) -> Response:
+    options = upload.options.model_dump(mode="json")
+
+    def put_and_receive(also: Also) -> JobRow:
+        platform.store.put(upload_key(job_id), upload.path, sha256=upload.sha256, media_type="application/zip")
+        return receive_job(
+            platform,
+            job_id,
+            name=upload.name,
+            options=options,
+            source_name=upload.source_name,
+            source_bytes=upload.bytes,
+            source_sha256=upload.sha256,
+            also=also,
+        )
+
+    meaning = {"sha256": upload.sha256, "name": upload.name, "options": options}
+    return once.finish(put_and_receive, accepted_job, request=meaning, status=202)
+
+
+@router.head("/dataset/metadata/{job_id}", include_in_schema=False)
+@router.get(
+    "/dataset/metadata/{job_id}",
+    summary="The dataset's metadata",
+    response_class=Response,
+    responses=file_responses("application/json") | problems(errors.JobNotFound, errors.Gone, errors.JobNotReady),
+)
+def dataset_metadata(request: Request, platform: ThePlatform, job_id: str) -> Response:
+    """The immutable `dataset_metadata.json` of a ready job: classes, counts, statistics, fingerprint."""
+    job = get_ready_job(platform.db, job_id)
+    key = str(job.metadata_key)
+    known = platform.store.head(key)
+    if known is None:
+        raise errors.Unavailable("The object store does not have the metadata.", service="store")
+    name = file_name(job.name, "dataset_metadata.json")
+    stored = Stored(
+        key, known.bytes, job.metadata_sha256 or known.sha256, "application/json", file_name=name, inline=True
+    )
+    return send_stored(request, platform.store, stored)
+
+
+@router.head("/dataset/download/{job_id}", include_in_schema=False)
+@router.get(
+    "/dataset/download/{job_id}",
+    summary="Download the prepared dataset",
+    response_class=Response,
+    responses=file_responses("application/x-tar")
+    | problems(errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.RangeInvalid),
+)
+def download_dataset(request: Request, platform: ThePlatform, job_id: str, as_link: AsLink = False) -> Response:
+    """The prepared set as one uncompressed tar, with ranges: images, labels, `data.yaml`, manifest."""
+    job, dataset = prepared_set_of(platform.db, job_id)
+    name = file_name(job.name, f"{dataset.fingerprint[:12]}.tar")
+    stored = Stored(dataset.key, dataset.bytes, dataset.sha256, "application/x-tar", file_name=name)
+    return send_stored(request, platform.store, stored, as_link=as_link)

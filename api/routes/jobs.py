@@ -1,0 +1,98 @@
+"""Jobs: listed, looked at, retried, deleted, followed."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api.events import event_stream
+from api.once import TheOnce
+from api.openapi import event_responses, problems
+from api.schemas import PageOf
+from api.schemas.jobs import (
+    AcceptedJob,
+    FindingItem,
+    Job,
+    JobItem,
+    accepted_job,
+    finding_item,
+    job_item,
+    job_with_all,
+)
+from api.waiting import wait_until_ended
+from api.wiring import PAGE, Cursor, Limit, ThePlatform, Wait
+from core.domain import errors
+from core.domain.states import JobState
+from core.services import jobs
+from core.services.overview import job_overview
+
+router = APIRouter(prefix="/jobs", tags=["datasets"])
+
+
+@router.get("", summary="List jobs", responses=problems(errors.CursorInvalid))
+def list_jobs(
+    platform: ThePlatform, state: JobState | None = None, cursor: Cursor = None, limit: Limit = PAGE
+) -> PageOf[JobItem]:
+    """Newest first. Deleted jobs only with `state=deleted`."""
+    page = jobs.list_jobs(platform.db, cursor=cursor, limit=limit, state=state)
+    return PageOf(items=[job_item(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/{job_id}", summary="Look at a job", responses=problems(errors.JobNotFound, errors.Gone))
+async def get_job(request: Request, platform: ThePlatform, job_id: str, wait: Wait = 0) -> Job:
+    """State, stage, problem, findings by code, fingerprint, runs, versions."""
+    await wait_until_ended(request, platform.db, job_id, seconds=wait)
+    return job_with_all(await run_in_threadpool(job_overview, platform.db, job_id))
+
+
+@router.get("/{job_id}/findings", summary="Read its findings", responses=problems(errors.JobNotFound, errors.Gone))
+def list_findings(
+    platform: ThePlatform,
+    job_id: str,
+    code: str | None = None,
+    severity: Literal["error", "warning", "note"] | None = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> PageOf[FindingItem]:
+    """All that is wrong or odd in the upload, with where it is and what to do about it."""
+    page = jobs.list_findings(platform.db, job_id, cursor=cursor, limit=limit, code=code, severity=severity)
+    return PageOf(items=[finding_item(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="Follow a job",
+    response_class=Response,
+    responses=event_responses() | problems(errors.JobNotFound, errors.Gone),
+)
+async def follow_job(
+    request: Request, platform: ThePlatform, job_id: str, last_event_id: str | None = None
+) -> Response:
+    """Server-sent events, each a merge patch of what polling shows, from `Last-Event-ID` on; `end` is the last."""
+    seen = request.headers.get("last-event-id") or last_event_id
+    if seen is None:  # one who was already following is told of the deletion as an event
+        await run_in_threadpool(jobs.get_job, platform.db, job_id)
+    return await event_stream(request, platform.db, job_id, last_event_id=last_event_id)
+
+
+@router.post(
+    "/{job_id}/retry",
+    status_code=202,
+    response_model=AcceptedJob,
+    summary="Prepare a failed job again",
+    responses=problems(errors.JobNotFound, errors.Gone, errors.JobNotRetryable, errors.IdempotencyKeyReused),
+)
+def retry_job(platform: ThePlatform, once: TheOnce, job_id: str) -> Response:
+    """Only one that failed on our side: a rejected one needs another upload."""
+    return once.answer(lambda also: jobs.retry_job(platform, job_id, also=also), accepted_job)
+
+
+@router.delete(
+    "/{job_id}",
+    summary="Delete a job",
+    responses=problems(errors.JobNotFound, errors.Gone, errors.JobInUse),
+)
+def delete_job(platform: ThePlatform, job_id: str, cancel: bool = False) -> AcceptedJob:
+    """With its models and, where no other job shares it, its dataset. Afterwards 410. `cancel` ends its active runs."""
+    return accepted_job(jobs.delete_job(platform, job_id, cancel=cancel))

@@ -1,0 +1,163 @@
+"""Model versions, their artifacts, the download and the aliases."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.files import MAY_CHANGE, NEVER_CHANGES, Stored, file_name, send_stored
+from api.once import TheOnce
+from api.openapi import file_responses, problems
+from api.schemas import PageOf
+from api.schemas.models import Alias, ModelVersion, ModelVersions, SetAlias, alias_item, alias_of, model_version
+from api.wiring import PAGE, AsLink, Cursor, Limit, ThePlatform, link
+from core.db.tables import ArtifactRow, VersionRow
+from core.domain import errors
+from core.services import versions
+from core.services.jobs import get_job
+from core.services.overview import version_overviews
+from core.services.platform import Platform
+
+router = APIRouter(tags=["models"])
+
+_MISSING = (errors.JobNotFound, errors.Gone, errors.VersionNotFound)
+
+
+@router.get("/models", summary="List model versions across jobs", responses=problems(errors.CursorInvalid))
+def list_models(
+    platform: ThePlatform, job_id: str | None = None, cursor: Cursor = None, limit: Limit = PAGE
+) -> PageOf[ModelVersion]:
+    """Newest first."""
+    page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
+    return PageOf(items=_shown(platform, page.items), next_cursor=page.next_cursor)
+
+
+@router.get("/models/{job_id}", summary="List a job's versions", responses=problems(*_MISSING[:2]))
+def list_job_models(platform: ThePlatform, job_id: str, cursor: Cursor = None, limit: Limit = PAGE) -> ModelVersions:
+    """Newest first, with the aliases that point at them."""
+    page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
+    links = {"self": link(f"/models/{job_id}"), "job": link(f"/jobs/{job_id}")}
+    if page.items:
+        links["download"] = link(f"/download/model/{job_id}")
+    return ModelVersions(
+        job_id=job_id,
+        items=_shown(platform, page.items),
+        next_cursor=page.next_cursor,
+        aliases=[alias_item(row) for row in versions.aliases_of(platform.db, job_id)],
+        links=links,
+    )
+
+
+@router.get("/models/{job_id}/{version}", summary="Look at a version", responses=problems(*_MISSING))
+def get_model(platform: ThePlatform, job_id: str, version: str) -> ModelVersion:
+    """Metrics, params, fingerprint, artifacts with their sha256. `version` is `v2` or `latest`."""
+    return _shown(platform, [versions.find_version(platform.db, job_id, version=version)])[0]
+
+
+@router.head("/models/{job_id}/{version}/artifacts/{name}", include_in_schema=False)
+@router.get(
+    "/models/{job_id}/{version}/artifacts/{name}",
+    summary="Download one artifact",
+    response_class=Response,
+    responses=file_responses("application/octet-stream")
+    | problems(*_MISSING, errors.ArtifactNotFound, errors.RangeInvalid),
+)
+def get_artifact(
+    request: Request, platform: ThePlatform, job_id: str, version: str, name: str, as_link: AsLink = False
+) -> Response:
+    """`best.pt`, `metrics.json`, `data.yaml`, `model.json`, `results.csv`, plots."""
+    row = versions.find_version(platform.db, job_id, version=version)
+    artifact = versions.find_artifact(platform.db, row, name)
+    path = link(f"/models/{job_id}/v{row.number}/artifacts/{name}")
+    moves = version == "latest"
+    return send_stored(
+        request,
+        platform.store,
+        _stored(platform, row, artifact),
+        cache=MAY_CHANGE if moves else NEVER_CHANGES,
+        location=path,
+        as_link=as_link,
+    )
+
+
+@router.head("/download/model/{job_id}", include_in_schema=False)
+@router.get(
+    "/download/model/{job_id}",
+    summary="Download the weights",
+    response_class=Response,
+    responses=file_responses("application/octet-stream")
+    | problems(*_MISSING, errors.AliasNotFound, errors.RangeInvalid),
+)
+def download_model(
+    request: Request,
+    platform: ThePlatform,
+    job_id: str,
+    version: str | None = None,
+    alias: str | None = None,
+    as_link: AsLink = False,
+) -> Response:
+    """By `version`, by `alias`, or the latest; Content-Location names the version. Ranges, sha256, a file name."""
+    if version and alias:
+        problem = {"field": "alias", "message": "give version or alias, not both"}
+        raise errors.RequestInvalid("Not valid: alias.", errors=[problem])
+    row = versions.find_version(platform.db, job_id, version=version, alias=alias)
+    artifact = versions.find_artifact(platform.db, row, row.weights_name)
+    moves = version in (None, "latest")
+    return send_stored(
+        request,
+        platform.store,
+        _stored(platform, row, artifact),
+        cache=MAY_CHANGE if moves else NEVER_CHANGES,
+        location=link(f"/download/model/{job_id}", version=f"v{row.number}"),
+        as_link=as_link,
+    )
+
+
+@router.put(
+    "/models/{job_id}/aliases/{alias}",
+    summary="Point an alias at a version",
+    responses=problems(*_MISSING, errors.AliasReserved),
+)
+def set_alias(platform: ThePlatform, job_id: str, alias: str, body: SetAlias) -> Alias:
+    """`production`, say. Every move is kept."""
+    versions.set_alias(platform.db, job_id, alias, version=body.version)
+    return alias_of(*versions.get_alias(platform.db, job_id, alias))
+
+
+@router.get(
+    "/models/{job_id}/aliases/{alias}",
+    summary="Where an alias points, and its history",
+    responses=problems(*_MISSING[:2], errors.AliasNotFound),
+)
+def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
+    return alias_of(*versions.get_alias(platform.db, job_id, alias))
+
+
+@router.post(
+    "/models/{job_id}/aliases/{alias}/rollback",
+    response_model=Alias,
+    summary="Point an alias back at the version before",
+    responses=problems(
+        *_MISSING[:2],
+        errors.AliasNotFound,
+        errors.NoEarlierVersion,
+        errors.RequestInFlight,
+        errors.IdempotencyKeyReused,
+    ),
+)
+def roll_back_alias(platform: ThePlatform, once: TheOnce, job_id: str, alias: str) -> Response:
+    """Walks the history back, and is itself kept in it."""
+    return once.answer(
+        lambda also: versions.roll_back_alias(platform.db, job_id, alias, also=also),
+        lambda rolled_back: alias_of(*rolled_back),
+        status=200,
+    )
+
+
+def _shown(platform: Platform, rows: list[VersionRow]) -> list[ModelVersion]:
+    mlflow = platform.settings.mlflow_link
+    return [model_version(each, mlflow_link=mlflow) for each in version_overviews(platform.db, rows)]
+
+
+def _stored(platform: Platform, version: VersionRow, artifact: ArtifactRow) -> Stored:
+    job = get_job(platform.db, version.job_id)
+    name = file_name(job.name, f"v{version.number}", artifact.name)
+    return Stored(artifact.key, artifact.bytes, artifact.sha256, artifact.media_type, file_name=name)

@@ -1,0 +1,124 @@
+"""Runs: listed, looked at, followed, cancelled, stopped, retried; their logs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse, Response
+
+from api.events import event_stream
+from api.files import MAY_CHANGE, Stored, send_stored
+from api.once import TheOnce
+from api.openapi import event_responses, file_responses, problems
+from api.schemas import PageOf
+from api.schemas.runs import AcceptedRun, Run, accepted_run, run_of
+from api.waiting import wait_until_ended
+from api.wiring import PAGE, Cursor, Limit, ThePlatform, Wait
+from core.domain import errors
+from core.domain.states import RunState
+from core.services import runs
+from core.storage import ObjectStore, StoredObject
+
+router = APIRouter(prefix="/runs", tags=["training"])
+
+TAIL_BYTES = 1024**2  # the most that ?tail= reads
+TEXT = "text/plain; charset=utf-8"
+
+
+@router.get("", summary="List runs", responses=problems(errors.CursorInvalid))
+def list_runs(
+    platform: ThePlatform,
+    state: RunState | None = None,
+    job_id: str | None = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> PageOf[Run]:
+    """Newest first."""
+    page = runs.list_runs(platform.db, cursor=cursor, limit=limit, state=state, job_id=job_id)
+    return PageOf(items=[run_of(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/{run_id}", summary="Look at a run", responses=problems(errors.RunNotFound))
+async def get_run(request: Request, platform: ThePlatform, run_id: str, wait: Wait = 0) -> Run:
+    """State, stage, progress, attempt, problem, and the version once published."""
+    await wait_until_ended(request, platform.db, run_id, seconds=wait)
+    return run_of(await run_in_threadpool(runs.get_run, platform.db, run_id))
+
+
+@router.get(
+    "/{run_id}/events",
+    summary="Follow a run",
+    response_class=Response,
+    responses=event_responses() | problems(errors.RunNotFound),
+)
+async def follow_run(
+    request: Request, platform: ThePlatform, run_id: str, last_event_id: str | None = None
+) -> Response:
+    """Server-sent events, each a merge patch of what polling shows, from `Last-Event-ID` on; `end` is the last."""
+    return await event_stream(request, platform.db, run_id, last_event_id=last_event_id)
+
+
+@router.get(
+    "/{run_id}/log",
+    summary="Read a run's log",
+    response_class=Response,
+    responses=file_responses("text/plain") | problems(errors.RunNotFound, errors.NotFound, errors.RangeInvalid),
+)
+def run_log(
+    request: Request,
+    platform: ThePlatform,
+    run_id: str,
+    tail: Annotated[int | None, Query(ge=1, le=10_000, description="Only the last so many lines.")] = None,
+) -> Response:
+    """What the training printed; stored when an attempt ends."""
+    row = runs.get_run(platform.db, run_id)
+    known = platform.store.head(row.log_key) if row.log_key else None
+    if known is None:
+        raise errors.NotFound("There is no log yet: it is stored when the run ends.", run_id=run_id, state=row.state)
+    if tail is not None:
+        return PlainTextResponse(_tail(platform.store, known, tail), headers={"cache-control": "no-cache"})
+    stored = Stored(known.key, known.bytes, known.sha256, TEXT, file_name=f"{run_id}.log", inline=True)
+    return send_stored(request, platform.store, stored, cache=MAY_CHANGE)  # a retry has another log
+
+
+@router.post(
+    "/{run_id}/cancel",
+    status_code=202,
+    response_model=AcceptedRun,
+    summary="Cancel a run and discard it",
+    responses=problems(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
+)
+def cancel_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
+    """Within 5 seconds, at any moment; nothing is published."""
+    return once.answer(lambda also: runs.cancel_run(platform.db, run_id, also=also), accepted_run)
+
+
+@router.post(
+    "/{run_id}/stop",
+    status_code=202,
+    response_model=AcceptedRun,
+    summary="Stop a run and keep the best so far",
+    responses=problems(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
+)
+def stop_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
+    """It is evaluated and published as a version."""
+    return once.answer(lambda also: runs.stop_run(platform.db, run_id, also=also), accepted_run)
+
+
+@router.post(
+    "/{run_id}/retry",
+    status_code=202,
+    response_model=AcceptedRun,
+    summary="Train a failed run on, from its checkpoint",
+    responses=problems(errors.RunNotFound, errors.RunNotRetryable, errors.JobNotReady, errors.IdempotencyKeyReused),
+)
+def retry_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
+    return once.answer(lambda also: runs.retry_run(platform, run_id, also=also), accepted_run)
+
+
+def _tail(store: ObjectStore, known: StoredObject, lines: int) -> bytes:
+    if known.bytes == 0:
+        return b""
+    start = max(known.bytes - TAIL_BYTES, 0)
+    text = b"".join(store.open(known.key, start=start, end=known.bytes - 1))
+    return b"".join(text.splitlines(keepends=True)[-lines:])

@@ -1,0 +1,131 @@
+"""What this service is, whether it is alive and ready, and what its problems mean."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import HTMLResponse, Response
+
+from api.markdown import html_of
+from api.openapi import problems
+from api.pages import docs_page, front_page, page, problem_text, wants_html
+from api.problems import problem_response, status_of
+from api.schemas import Timestamp
+from api.schemas.jobs import timestamp
+from core.domain import errors
+from core.services.readiness import Readiness, Report
+
+router = APIRouter(tags=["service"])
+
+
+class Service(BaseModel):
+    name: str = Field(examples=["darkroom"])
+    version: str = Field(examples=["0.1.0"])
+    description: str
+    links: dict[str, str]
+
+
+class Health(BaseModel):
+    state: Literal["ok"] = "ok"
+
+
+class CheckItem(BaseModel):
+    state: Literal["ok", "degraded", "failed"]
+    seconds: float = Field(examples=[0.0021])
+    detail: str = Field(examples=["answers"])
+
+
+class Ready(BaseModel):
+    """`degraded`: requests are taken, and what they ask for happens later. `failed` comes with 503."""
+
+    state: Literal["ok", "degraded", "failed"]
+    checks: dict[str, CheckItem] = Field(description="database, broker, store, mlflow, worker")
+    checked_at: Timestamp
+
+
+class ProblemPage(BaseModel):
+    """What a kind of problem means and what to do about it."""
+
+    slug: str = Field(examples=["job-not-ready"])
+    title: str
+    status: int = Field(examples=[409])
+    text: str = Field(description="Markdown.")
+
+
+@router.get("/", summary="What this service is", response_model=Service)
+def front(request: Request) -> Any:
+    """JSON for programs, a page for browsers."""
+    app = request.app
+    links = {
+        "documentation": "/docs",
+        "openapi": "/openapi.json",
+        "jobs": "/jobs",
+        "runs": "/runs",
+        "models": "/models",
+        "trainers": "/trainers",
+        "readiness": "/ready",
+    }
+    if mlflow := app.state.platform.settings.mlflow_link:
+        links["mlflow"] = mlflow
+    if wants_html(request):
+        return front_page(app.version, links)
+    return Service(name="darkroom", version=app.version, description=app.summary, links=links)
+
+
+@router.get("/health", summary="Is it alive?")
+def health() -> Health:
+    return Health()
+
+
+@router.get("/ready", summary="Is it ready?", response_model=Ready, responses=problems())
+def ready(request: Request) -> Any:
+    """503 only without database or store; anything else makes it `degraded`. The answer is kept for 10 s."""
+    readiness: Readiness = request.app.state.readiness
+    shown = _ready(readiness.report())
+    if shown.state != "failed":
+        return shown
+    failed = ", ".join(name for name, check in shown.checks.items() if check.state == "failed")
+    problem = errors.Unavailable(f"Not ready: {failed}.", **shown.model_dump(mode="json"))
+    return problem_response(problem, request)
+
+
+@router.get(
+    "/problems/{slug}",
+    summary="What a problem means",
+    response_model=ProblemPage,
+    responses=problems(errors.NotFound),
+)
+def explain_problem(request: Request, slug: str) -> Any:
+    """Where the `type` of every problem leads. JSON for programs, a page for browsers."""
+    known = {kind.slug: kind for kind in errors.all_errors()}
+    if slug not in known:
+        raise errors.NotFound(f"There is no problem called {slug[:80]!r}.", slug=slug[:80])
+    kind = known[slug]
+    text = problem_text(slug) or f"# {kind.title}\n\n`{slug}` · HTTP {status_of(kind)}\n"
+    if wants_html(request):
+        return page(kind.title, html_of(text))
+    return ProblemPage(slug=slug, title=kind.title, status=status_of(kind), text=text)
+
+
+@router.get("/docs", include_in_schema=False)
+def docs() -> HTMLResponse:
+    return docs_page()
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def openapi(request: Request) -> dict[str, Any]:
+    document: dict[str, Any] = request.app.openapi()
+    return document
+
+
+@router.get("/favicon.ico", include_in_schema=False)
+def favicon() -> Response:
+    return Response(status_code=204)
+
+
+def _ready(report: Report) -> Ready:
+    checks = {
+        name: CheckItem(state=check.state, seconds=check.seconds, detail=check.detail)
+        for name, check in report.checks.items()
+    }
+    return Ready(state=report.state, checks=checks, checked_at=timestamp(report.checked_at))

@@ -1,0 +1,101 @@
+"""Trainings are asked for; the trainers there are."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api.once import Once, TheOnce
+from api.openapi import problems
+from api.schemas import PageOf
+from api.schemas.runs import AcceptedRun, TrainRequest, accepted_run
+from api.waiting import wait_until_ended
+from api.wiring import ThePlatform, Wait
+from core.domain import errors
+from core.services.overview import get_ready_job
+from core.services.platform import Platform
+from core.services.runs import get_run, queue_run
+from pipeline.params.catalogue import CATALOGUE, default_trainer, entry_of, params_of, validate_params
+
+router = APIRouter(tags=["training"])
+
+
+class TrainerItem(BaseModel):
+    """A trainer, the kind of dataset it trains on, and its params as a JSON Schema with ranges and defaults."""
+
+    name: str = Field(examples=["yolo"])
+    kind: str = Field(examples=["detection"])
+    params: dict[str, Any]
+
+
+@router.get("/trainers", summary="List trainers and their params")
+def list_trainers() -> PageOf[TrainerItem]:
+    items = [
+        TrainerItem(name=name, kind=entry.kind, params=params_of(name).model_json_schema())
+        for name, entry in CATALOGUE.items()
+    ]
+    return PageOf(items=items)
+
+
+@router.post(
+    "/train-async/{job_id}",
+    status_code=202,
+    response_model=AcceptedRun,
+    summary="Train on a ready job",
+    responses=problems(
+        errors.ParamsInvalid,
+        errors.JobNotFound,
+        errors.Gone,
+        errors.JobNotReady,
+        errors.TrainerKindMismatch,
+        errors.RequestInFlight,
+        errors.IdempotencyKeyReused,
+    ),
+)
+async def train_async(
+    request: Request,
+    platform: ThePlatform,
+    once: TheOnce,
+    job_id: str,
+    body: TrainRequest | None = None,
+    wait: Wait = 0,
+) -> Response:
+    """Queue a training. Every success publishes the job's next version: v1, v2, ..."""
+    asked = body or TrainRequest(trainer=None)
+    answer, run_id = await run_in_threadpool(_queue_once, platform, once, job_id, asked)
+    if wait == 0 or run_id is None:
+        return answer
+    await wait_until_ended(request, platform.db, run_id, seconds=wait)
+    row = await run_in_threadpool(get_run, platform.db, run_id)
+    return Response(accepted_run(row).model_dump_json(), status_code=202, media_type="application/json")
+
+
+def _queue_once(platform: Platform, once: Once, job_id: str, asked: TrainRequest) -> tuple[Response, str | None]:
+    """The answer, and the id of the run unless the answer was an earlier one."""
+    queued: list[str] = []
+
+    def show(row: Any) -> AcceptedRun:
+        queued[:] = [row.id]
+        return accepted_run(row)
+
+    def work(also: Any) -> Any:
+        trainer, params = _validated(platform, job_id, asked)
+        return queue_run(platform, job_id, trainer=trainer, params=params, also=also)
+
+    answer = once.answer(work, show, request=asked.model_dump(mode="json"))
+    return answer, queued[0] if queued else None
+
+
+def _validated(platform: Platform, job_id: str, asked: TrainRequest) -> tuple[str, dict[str, Any]]:
+    job = get_ready_job(platform.db, job_id)
+    kind = str(job.kind)
+    trainer = asked.trainer or default_trainer(kind)
+    if trainer is None:
+        raise errors.TrainerKindMismatch(f"No trainer trains on {kind} datasets.", kind=kind)
+    if entry_of(trainer).kind != kind:
+        raise errors.TrainerKindMismatch(
+            f"{trainer} trains on {entry_of(trainer).kind} datasets; this one is {kind}.", trainer=trainer, kind=kind
+        )
+    return trainer, validate_params(trainer, asked.params).model_dump(mode="json")

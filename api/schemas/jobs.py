@@ -1,0 +1,173 @@
+"""Jobs as their users see them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from api.schemas import Links, Timestamp, stored_problem
+from api.wiring import link
+from core.db.moves import public_fields
+from core.db.tables import FindingRow, JobRow, RunRow, VersionRow
+from core.domain.states import JobState, RunState
+from core.services.overview import JobOverview
+
+JOB_ID = "job_01kaj8x3v0q4f7m2n9r5t6w8y1"
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+
+class AcceptedJob(BaseModel):
+    job_id: str = Field(examples=[JOB_ID])
+    state: JobState
+    links: Links
+
+
+class Source(BaseModel):
+    """The upload as it came."""
+
+    name: str = Field(examples=["raccoon.zip"])
+    bytes: int = Field(examples=[41234567])
+    sha256: str = Field(examples=[SHA256])
+
+
+class FindingCount(BaseModel):
+    severity: Literal["error", "warning", "note"]
+    count: int = Field(examples=[3])
+
+
+class JobItem(BaseModel):
+    """A job in a list. From `name` to `deleted_at` these are the fields that events patch."""
+
+    job_id: str = Field(examples=[JOB_ID])
+    seq: int = Field(description="Number of the newest event in what you see.", examples=[7])
+    created_at: Timestamp
+    source: Source
+    options: dict[str, Any] = Field(examples=[{"val_fraction": 0.2, "test_fraction": 0.1, "seed": 0}])
+
+    name: str = Field(examples=["raccoon"])
+    state: JobState
+    stage: str | None = Field(description="What is being done; for people.", examples=["checking"])
+    progress: dict[str, Any] | None = Field(description="Of the stage.", examples=[{"done": 120, "total": 200}])
+    problem: dict[str, Any] | None = stored_problem()
+    attempt: int = Field(examples=[1])
+    kind: str | None = Field(examples=["detection"])
+    format: str | None = Field(examples=["voc"])
+    classes: list[str] | None = Field(examples=[["raccoon"]])
+    images: int | None = Field(examples=[200])
+    findings: dict[str, FindingCount] | None = Field(
+        description="Code -> severity and count; all of them at /jobs/{job_id}/findings.",
+        examples=[{"box-outside-image": {"severity": "error", "count": 3}}],
+    )
+    fingerprint: str | None = Field(description="Digest of images, annotations, classes and split.", examples=[SHA256])
+    content_fingerprint: str | None = Field(description="The same without the split.", examples=[SHA256])
+    last_version: int = Field(examples=[2])
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    deleted_at: Timestamp | None
+    links: Links
+
+
+class RunInJob(BaseModel):
+    run_id: str
+    state: RunState
+    version: int | None = Field(examples=[1])
+    links: Links
+
+
+class VersionInJob(BaseModel):
+    version: str = Field(examples=["v1"])
+    number: int = Field(examples=[1])
+    run_id: str
+    metrics: dict[str, Any]
+    created_at: Timestamp
+    links: Links
+
+
+class Job(JobItem):
+    """A job with its runs and versions, oldest first."""
+
+    runs: list[RunInJob]
+    versions: list[VersionInJob]
+
+
+class FindingItem(BaseModel):
+    """One thing that is wrong or odd in a dataset, and what to do about it."""
+
+    code: str = Field(examples=["box-outside-image"])
+    severity: Literal["error", "warning", "note"]
+    path: str = Field(examples=["annotations/raccoon-17.xml"], description="Name of the entry in the archive.")
+    line: int | None = Field(examples=[21])
+    detail: str = Field(examples=["The box reaches 12 px beyond the right edge."])
+    remedy: str = Field(examples=["Correct xmax, or delete the object."])
+
+
+def accepted_job(row: JobRow) -> AcceptedJob:
+    return AcceptedJob(job_id=row.id, state=JobState(row.state), links=job_links(row))
+
+
+def job_item(row: JobRow) -> JobItem:
+    return JobItem(**_item_fields(row))
+
+
+def job_with_all(overview: JobOverview) -> Job:
+    return Job(
+        **_item_fields(overview.job),
+        runs=[_run(row) for row in overview.runs],
+        versions=[_version(row) for row in overview.versions],
+    )
+
+
+def finding_item(row: FindingRow) -> FindingItem:
+    return FindingItem.model_validate(row, from_attributes=True)
+
+
+def job_links(row: JobRow) -> dict[str, str]:
+    links = {"self": link(f"/jobs/{row.id}"), "events": link(f"/jobs/{row.id}/events")}
+    if row.findings:
+        links["findings"] = link(f"/jobs/{row.id}/findings")
+    if row.state == JobState.FAILED:
+        links["retry"] = link(f"/jobs/{row.id}/retry")
+    if row.state == JobState.READY:
+        links |= {
+            "metadata": link(f"/dataset/metadata/{row.id}"),
+            "dataset": link(f"/dataset/download/{row.id}"),
+            "train": link(f"/train-async/{row.id}"),
+            "runs": link("/runs", job_id=row.id),
+            "models": link(f"/models/{row.id}"),
+        }
+    if row.last_version:
+        links["model"] = link(f"/download/model/{row.id}")
+    return links
+
+
+def _item_fields(row: JobRow) -> dict[str, Any]:
+    shown = public_fields(row)
+    return {
+        "job_id": row.id,
+        "seq": row.event_seq,
+        "created_at": timestamp(row.created_at),
+        "source": Source(name=row.source_name, bytes=row.source_bytes, sha256=row.source_sha256),
+        "options": row.options,
+        "links": job_links(row),
+        **shown,
+    }
+
+
+def _run(row: RunRow) -> RunInJob:
+    links = {"self": link(f"/runs/{row.id}")}
+    return RunInJob(run_id=row.id, state=RunState(row.state), version=row.version, links=links)
+
+
+def _version(row: VersionRow) -> VersionInJob:
+    version = f"v{row.number}"
+    return VersionInJob(
+        version=version,
+        number=row.number,
+        run_id=row.run_id,
+        metrics=row.metrics,
+        created_at=timestamp(row.created_at),
+        links={"self": link(f"/models/{row.job_id}/{version}")},
+    )
+
+
+def timestamp(value: Any) -> str:
+    return str(value.isoformat().replace("+00:00", "Z"))

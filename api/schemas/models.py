@@ -1,0 +1,154 @@
+"""Model versions, their artifacts and aliases as their users see them."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.schemas import Links, PageOf, Timestamp
+from api.schemas.jobs import JOB_ID, SHA256, timestamp
+from api.schemas.runs import RUN_ID
+from api.wiring import link
+from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow
+from core.services.overview import VersionOverview
+
+
+class Artifact(BaseModel):
+    name: str = Field(examples=["best.pt"])
+    bytes: int = Field(examples=[6234567])
+    sha256: str = Field(examples=[SHA256])
+    media_type: str = Field(examples=["application/octet-stream"])
+    links: Links
+
+
+class MlflowRun(BaseModel):
+    """Where MLflow shows it; null until it is mirrored."""
+
+    run_id: str
+    version: str | None = Field(description="Version of the registered model named after the job.")
+    link: str | None = Field(description="The run's page.")
+
+
+class ModelVersion(BaseModel):
+    """A published model version; it never changes but for the aliases that point at it."""
+
+    job_id: str = Field(examples=[JOB_ID])
+    version: str = Field(examples=["v1"])
+    number: int = Field(examples=[1])
+    run_id: str = Field(examples=[RUN_ID])
+    trainer: str = Field(examples=["yolo"])
+    params: dict[str, Any] = Field(examples=[{"epochs": 30, "model": "yolov8n"}])
+    metrics: dict[str, Any] = Field(examples=[{"test": {"mAP50": 0.94, "mAP50-95": 0.71}}])
+    fingerprint: str = Field(description="Of the dataset it was trained on.", examples=[SHA256])
+    weights: str = Field(description="The artifact that /download/model sends.", examples=["best.pt"])
+    artifacts: list[Artifact]
+    aliases: list[str] = Field(examples=[["production"]])
+    mlflow: MlflowRun | None
+    created_at: Timestamp
+    links: Links
+
+
+class AliasItem(BaseModel):
+    alias: str = Field(examples=["production"])
+    version: str = Field(examples=["v2"])
+    updated_at: Timestamp
+
+
+class ModelVersions(PageOf[ModelVersion]):
+    """The versions of a job, newest first, and the aliases that point at them."""
+
+    job_id: str = Field(examples=[JOB_ID])
+    aliases: list[AliasItem]
+    links: Links
+
+
+class SetAlias(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: str = Field(max_length=20, examples=["v2"])
+
+
+class AliasMove(BaseModel):
+    position: int = Field(examples=[1])
+    action: Literal["set", "rollback"]
+    version: str = Field(examples=["v2"])
+    at: Timestamp
+
+
+class Alias(AliasItem):
+    """Where an alias points, and how it came there, oldest first."""
+
+    job_id: str = Field(examples=[JOB_ID])
+    history: list[AliasMove]
+    links: Links
+
+
+def model_version(overview: VersionOverview, *, mlflow_link: str) -> ModelVersion:
+    row = overview.version
+    version = f"v{row.number}"
+    path = f"/models/{row.job_id}/{version}"
+    return ModelVersion(
+        job_id=row.job_id,
+        version=version,
+        number=row.number,
+        run_id=row.run_id,
+        trainer=row.trainer,
+        params=row.params,
+        metrics=row.metrics,
+        fingerprint=row.fingerprint,
+        weights=row.weights_name,
+        artifacts=[_artifact(artifact, path) for artifact in overview.artifacts],
+        aliases=overview.aliases,
+        mlflow=_mlflow(overview, mlflow_link),
+        created_at=timestamp(row.created_at),
+        links={
+            "self": link(path),
+            "download": link(f"/download/model/{row.job_id}", version=version),
+            "run": link(f"/runs/{row.run_id}"),
+            "job": link(f"/jobs/{row.job_id}"),
+        },
+    )
+
+
+def alias_item(row: AliasRow) -> AliasItem:
+    return AliasItem(alias=row.alias, version=f"v{row.number}", updated_at=timestamp(row.updated_at))
+
+
+def alias_of(row: AliasRow, moves: Sequence[AliasMoveRow]) -> Alias:
+    path = f"/models/{row.job_id}/aliases/{row.alias}"
+    return Alias(
+        job_id=row.job_id,
+        alias=row.alias,
+        version=f"v{row.number}",
+        updated_at=timestamp(row.updated_at),
+        history=[_move(move) for move in moves],
+        links={
+            "self": link(path),
+            "rollback": link(f"{path}/rollback"),
+            "version": link(f"/models/{row.job_id}/v{row.number}"),
+            "download": link(f"/download/model/{row.job_id}", alias=row.alias),
+        },
+    )
+
+
+def _artifact(row: ArtifactRow, path: str) -> Artifact:
+    return Artifact(
+        name=row.name,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        media_type=row.media_type,
+        links={"self": link(f"{path}/artifacts/{row.name}")},
+    )
+
+
+def _move(row: AliasMoveRow) -> AliasMove:
+    action: Literal["set", "rollback"] = "rollback" if row.action == "rollback" else "set"
+    return AliasMove(position=row.position, action=action, version=f"v{row.number}", at=timestamp(row.at))
+
+
+def _mlflow(overview: VersionOverview, mlflow_link: str) -> MlflowRun | None:
+    if overview.mlflow_run_id is None:
+        return None
+    # MLflow's page for a run when only its id is known.
+    page = f"{mlflow_link.rstrip('/')}/#/runs/{overview.mlflow_run_id}" if mlflow_link else None
+    return MlflowRun(run_id=overview.mlflow_run_id, version=overview.version.mlflow_version, link=page)

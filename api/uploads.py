@@ -1,0 +1,170 @@
+"""An upload, straight to a file in the temp folder: size cap and sha256 as it passes, memory flat."""
+
+import hashlib
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+from uuid import uuid4
+
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from api.multipart import FormReader
+from api.problems import invalid
+from core import clock
+from core.domain.errors import OutOfSpace, UploadInvalid, UploadTooLarge
+from core.settings import MIB, Settings
+from core.storage.transfer import full_disk_told
+from pipeline.params.prepare import PrepareOptions
+
+BATCH_BYTES = MIB  # hashed, parsed and written at once in a thread; what is in memory of an upload
+FORM_BYTES = MIB  # what a form may have around its file
+SPARE_BYTES = 256 * MIB  # of the disk, for everything else
+LEFTOVER_SECONDS = 24 * 3600  # no upload takes longer; older ones are of a process that died
+RAW_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
+NAME_MAX = 200
+_FIELDS = {"name", *PrepareOptions.model_fields}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A received file, gone when the block that received it ends."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    source_name: str
+    name: str
+    options: PrepareOptions
+
+
+@asynccontextmanager
+async def received(request: Request, settings: Settings) -> AsyncIterator[Upload]:
+    """Receive the body of a request. Whatever happens, the temporary file is gone afterwards.
+
+    Raises UploadInvalid, UploadTooLarge, RequestInvalid (options), LimitExceeded, OutOfSpace, ClientDisconnect.
+    """
+    check_length(request, settings)
+    path = settings.temp / f"upload-{uuid4().hex}.part"
+    sink = await run_in_threadpool(_Sink, path, settings)
+    try:
+        yield await _receive(request, sink)
+    finally:
+        sink.close()
+        path.unlink(missing_ok=True)
+
+
+def check_length(request: Request, settings: Settings) -> None:
+    announced = request.headers.get("content-length", "")
+    size = int(announced) if announced.isdigit() else 0
+    if size > settings.upload_max_bytes + FORM_BYTES:
+        raise _too_large(settings)
+    settings.temp.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.temp).free
+    if free < size + SPARE_BYTES:
+        raise OutOfSpace("The service has no room for this upload.", needed_bytes=size + SPARE_BYTES, free_bytes=free)
+
+
+def remove_leftovers(settings: Settings) -> None:
+    """Remove the uploads of processes that died."""
+    for path in settings.temp.glob("upload-*.part"):
+        if clock.now().timestamp() - path.stat().st_mtime > LEFTOVER_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+class _Sink:
+    """The file on disk, and what is known of it so far. Used by one thread at a time."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path = path
+        self.bytes = 0
+        self.settings = settings
+        self._file = path.open("xb")
+        self._digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self.bytes += len(data)
+        if self.bytes > self.settings.upload_max_bytes:
+            raise _too_large(self.settings)
+        with full_disk_told(self.path.parent):
+            self._file.write(data)
+        self._digest.update(data)
+
+    def close(self) -> str:
+        with full_disk_told(self.path.parent):
+            self._file.close()
+        return self._digest.hexdigest()
+
+
+async def _receive(request: Request, sink: _Sink) -> Upload:
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    fields = {name: value for name, value in request.query_params.items() if name in _FIELDS}
+    if kind == "multipart/form-data":
+        form = FormReader(content_type, sink.write)
+        await _feed(request, form.feed)
+        form.finish()
+        fields |= form.fields
+        source_name = form.file_name or ""
+    elif kind in RAW_TYPES:
+        await _feed(request, sink.write)
+        source_name = _named_in_headers(request.headers)
+    else:
+        raise UploadInvalid(
+            "Send multipart/form-data with the field `file`, or the ZIP itself as application/zip.", content_type=kind
+        )
+    sha256 = await run_in_threadpool(sink.close)
+    if sink.bytes == 0:
+        raise UploadInvalid("The upload is empty.")
+    source_name = safe_name(source_name)
+    name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
+    return Upload(sink.path, sink.bytes, sha256, source_name or "upload.zip", name[:NAME_MAX], _options(fields))
+
+
+async def _feed(request: Request, write: Callable[[bytes], None]) -> None:
+    """Pass the body on in batches, each in a thread: the loop stays free, and the client is slowed to our pace."""
+    batch = bytearray()
+    async for chunk in request.stream():
+        batch += chunk
+        if len(batch) >= BATCH_BYTES:
+            await run_in_threadpool(write, bytes(batch))
+            batch.clear()
+    await run_in_threadpool(write, bytes(batch))
+
+
+def _options(fields: Mapping[str, str]) -> PrepareOptions:
+    try:
+        # An empty field of a form is one that was not filled in.
+        return PrepareOptions.model_validate({name: value for name, value in fields.items() if value})
+    except ValidationError as error:
+        raise invalid(
+            [
+                {"field": ".".join(map(str, each["loc"])) or "val_fraction, test_fraction", "message": each["msg"]}
+                for each in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        ) from error
+
+
+def _named_in_headers(headers: Mapping[str, str]) -> str:
+    if given := headers.get("x-file-name"):
+        return unquote(given)
+    message = Message()
+    message["content-disposition"] = headers.get("content-disposition", "")
+    return message.get_filename() or ""
+
+
+def safe_name(name: str) -> str:
+    """The last part of a name, printable, at most NAME_MAX characters. It is shown, and never used as a path."""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(char for char in last if char.isprintable()).strip()[:NAME_MAX]
+
+
+def _too_large(settings: Settings) -> UploadTooLarge:
+    limit = settings.upload_max_bytes
+    return UploadTooLarge(f"An upload may have {limit} bytes.", limit_bytes=limit)
