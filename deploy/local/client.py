@@ -53,6 +53,19 @@ class Client:
                 return
             time.sleep(POLL_SECONDS)
 
+    def events(self, path: str) -> Iterator[dict[str, Any]]:
+        """The events of a job or run from its first on, to its `end`: {seq, type, at, data}."""
+        last = "0"
+        while True:
+            with self._http.stream("GET", path, headers={"Last-Event-ID": last}) as answer:
+                if answer.status_code == httpx.codes.NO_CONTENT:
+                    return
+                for line in answer.iter_lines():
+                    name, _, value = line.partition(": ")
+                    last = value if name == "id" else last
+                    if name == "data" and "type" in (event := json.loads(value)):
+                        yield event
+
     def download(self, path: str, to: Path, *, sha256: str = "") -> Path:
         """Raises DemoFailed when the bytes are not those that were promised."""
         digest = hashlib.sha256()
