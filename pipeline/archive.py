@@ -17,7 +17,8 @@ from typing import BinaryIO
 from core.domain.errors import ArchiveRefused, OutOfSpace
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import Rejected, Source, SourceFile
-from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, judge, locate_data, read_directory
+from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
+from pipeline.zip_judge import judge
 
 IMAGE_SUFFIXES = frozenset(
     f".{suffix}"

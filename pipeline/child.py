@@ -53,6 +53,10 @@ class Line:
         if self.cancelled.is_set():
             raise RunCancelled
 
+    def close(self) -> None:
+        with self._lock:
+            self._file.close()
+
     def listen(self) -> None:
         """Watch stdin until it ends, then end the whole process group."""
         threading.Thread(target=self._watch, daemon=True, name="line").start()
@@ -92,6 +96,8 @@ def run_child(
         return _failed(out, _crashed(error, crash))
     except Exception as error:  # noqa: BLE001 - the last line of a process: whatever it is, it is told
         return _failed(out, _crashed(error, crash))
+    finally:
+        line.close()
     return EXIT_OK
 
 

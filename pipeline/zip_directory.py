@@ -1,4 +1,4 @@
-"""The central directory of a ZIP, read and judged before anything is inflated.
+"""The central directory of a ZIP, read before anything is inflated.
 
 Our own parser, not `zipfile`, because that one repairs silently what a wall must refuse: leading bytes, directories
 of the wrong size, names that differ between the two headers. Formats: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.5.
@@ -9,8 +9,7 @@ import struct
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from zlib import crc32
 
 from core.domain import limits
@@ -24,11 +23,14 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _MAX_COMMENT = 65_535
-_ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13  # the entry, strong encryption, masked directory
+ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13  # the entry, strong encryption, masked directory
 _STREAMED = 1 << 3  # sizes and CRC follow the data
 _UTF8 = 1 << 11
-_REGULAR, _FOLDER = 0o100000, 0o040000
-_MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
+_MAX_DIRECTORY = 256 * 1024**2  # bytes; 300,000 entries with names of 200 bytes have 75 MB
+_MISPLACED = (
+    "The central directory does not end where its end record begins: bytes were put before or into the archive, "
+    "or some were lost."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,21 @@ class Entry:
         return self.name.endswith("/")
 
 
+class _End(NamedTuple):
+    """What both kinds of end record say."""
+
+    disk: int
+    directory_disk: int
+    here: int
+    total: int
+    size: int
+    offset: int
+
+    @property
+    def saturated(self) -> bool:
+        return 0xFFFF in self[:4] or 0xFFFFFFFF in self[4:]
+
+
 class BrokenArchive(Exception):
     """The bytes are no ZIP that can be read as a whole. Carries the one finding that says why."""
 
@@ -69,10 +86,12 @@ def read_directory(file: BinaryIO) -> tuple[list[Entry], int]:
     file.seek(tail_at)
     tail = file.read()
     at = _find_end(tail)
-    _, disk, directory_disk, here, count, size, offset, _comment = _END.unpack_from(tail, at)
     end_at = tail_at + at
-    if 0xFFFF in (disk, directory_disk, here, count) or 0xFFFFFFFF in (size, offset):
-        end_at, disk, directory_disk, here, count, size, offset = _read_end64(file, end_at)
+    end = _End(*_END.unpack_from(tail, at)[1:7])
+    # Some writers add the ZIP64 record where it is not needed; then both must say the same.
+    if end.saturated or end.offset + end.size != end_at:
+        end_at, end = _read_end64(file, end_at, end)
+    disk, directory_disk, here, count, size, offset = end
     if disk or directory_disk or here != count:
         raise BrokenArchive("archive-multi-disk", "The archive is one part of several.")
     if count > limits.MAX_ENTRIES:
@@ -80,9 +99,10 @@ def read_directory(file: BinaryIO) -> tuple[list[Entry], int]:
     if offset + size != end_at:
         raise BrokenArchive(
             "archive-inconsistent",
-            f"The central directory should end at byte {offset + size}, but its end record is at {end_at}: "
-            "bytes were put before or into the archive, or it was cut.",
+            _MISPLACED,
         )
+    if size > _MAX_DIRECTORY:
+        raise BrokenArchive("archive-too-many-entries", f"A central directory of {size} bytes.")
     file.seek(offset)
     return list(_parse_entries(file.read(size), count)), offset
 
@@ -102,20 +122,24 @@ def _find_end(tail: bytes) -> int:
     raise BrokenArchive("archive-not-a-zip", "The file has no ZIP directory: it is no ZIP, or its end is missing.")
 
 
-def _read_end64(file: BinaryIO, end_at: int) -> tuple[int, int, int, int, int, int, int]:
+def _read_end64(file: BinaryIO, end_at: int, end: _End) -> tuple[int, _End]:
     locator_at = end_at - _END64_LOCATOR.size
-    if locator_at < 0:
-        raise BrokenArchive("archive-inconsistent", "The ZIP64 locator is missing.")
-    file.seek(locator_at)
-    signature, _, end64_at, disks = _END64_LOCATOR.unpack(file.read(_END64_LOCATOR.size))
-    if signature != b"PK\x06\x07" or disks > 1 or end64_at + _END64.size > locator_at:
-        raise BrokenArchive("archive-inconsistent", "The ZIP64 locator is missing or points nowhere.")
+    file.seek(max(0, locator_at))
+    locator = file.read(_END64_LOCATOR.size)
+    if locator_at < 0 or not locator.startswith(b"PK\x06\x07"):
+        raise BrokenArchive("archive-inconsistent", _MISPLACED)
+    _, _, end64_at, disks = _END64_LOCATOR.unpack(locator)
+    if disks > 1 or end64_at + _END64.size > locator_at:
+        raise BrokenArchive("archive-inconsistent", "The ZIP64 locator points nowhere.")
     file.seek(end64_at)
-    fields = _END64.unpack(file.read(_END64.size))
-    signature, record, _, _, disk, directory_disk, here, count, size, offset = fields
+    signature, record, _, _, *fields = _END64.unpack(file.read(_END64.size))
     if signature != b"PK\x06\x06" or end64_at + 12 + record != locator_at:
         raise BrokenArchive("archive-inconsistent", "The ZIP64 end record has the wrong size.")
-    return end64_at, disk, directory_disk, here, count, size, offset
+    end64 = _End(*fields)
+    limits_of = (0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+    if any(small not in (large, limit) for small, large, limit in zip(end, end64, limits_of, strict=True)):
+        raise BrokenArchive("archive-inconsistent", "The archive's two end records say different things.")
+    return end64_at, end64
 
 
 def _parse_entries(directory: bytes, count: int) -> Iterator[Entry]:
@@ -187,7 +211,7 @@ def _decode_name(raw: bytes, flags: int, extra: bytes) -> str:
     """NFC, `/` as the separator (Windows PowerShell 5 writes backslashes), without `./` and empty parts.
 
     Unflagged names are UTF-8 where they decode as such, else code page 437. Undecodable ones keep a U+FFFD,
-    which `judge_names` refuses.
+    which is refused later.
     """
     try:
         name = raw.decode("utf-8")
@@ -203,83 +227,6 @@ def _decode_name(raw: bytes, flags: int, extra: bytes) -> str:
     return "/".join(kept)
 
 
-def judge(file: BinaryIO, entries: list[Entry], directory_at: int) -> list[Finding]:
-    """Every reason to refuse, by the directory and the local headers alone. Nothing is inflated or written."""
-    reasons: list[Finding] = []
-    for check in (judge_names(entries), judge_sizes(entries), _judge_local_headers(file, entries, directory_at)):
-        for finding in check:
-            reasons.append(finding)
-            if len(reasons) >= _MAX_REASONS:
-                return reasons
-    return reasons
-
-
-def judge_names(entries: list[Entry]) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for entry in entries:
-        yield from (refusal(code, _shown(entry.name), detail) for code, detail in _name_faults(entry))
-        key = entry.name.rstrip("/")
-        if key in seen and not entry.is_folder:
-            yield refusal("archive-duplicate-name", _shown(entry.name), "Two entries have this name.")
-        seen.add(key)
-
-
-def _name_faults(entry: Entry) -> Iterator[tuple[str, str]]:
-    name, raw = entry.name, entry.raw_name
-    parts = PurePosixPath(name).parts
-    if not name or name == "/":
-        yield "archive-name-invalid", "An entry has no name."
-    elif name.startswith("/"):
-        yield "archive-absolute-path", "The entry has an absolute path."
-    elif len(name) > 1 and name[1] == ":" and name[0].isalpha():
-        yield "archive-absolute-path", "The entry's path begins with a drive."
-    if ".." in parts:
-        yield "archive-parent-path", "The entry's path leaves the archive (`..`)."
-    if any(ord(char) < 32 or ord(char) == 127 for char in name):
-        yield "archive-name-invalid", "The name holds a NUL or another control character."
-    if "\ufffd" in name:
-        yield "archive-name-invalid", "The name is marked as UTF-8 and is not."
-    if len(raw) > limits.MAX_NAME_BYTES or len(parts) > limits.MAX_DEPTH:
-        yield "archive-name-too-long", f"More than {limits.MAX_NAME_BYTES} bytes or {limits.MAX_DEPTH} folders."
-    if entry.mode & 0o170000 not in (0, _REGULAR, _FOLDER):
-        yield "archive-special-file", "The entry is a link, a device or a pipe."
-
-
-def judge_sizes(entries: list[Entry]) -> Iterator[Finding]:
-    total = 0
-    for entry in entries:
-        name = _shown(entry.name)
-        total += entry.size
-        if entry.flags & _ENCRYPTED:
-            yield refusal("archive-encrypted", name, "The entry is encrypted.")
-        elif entry.method not in (STORED, DEFLATED):
-            yield refusal("archive-compression", name, f"Compression method {entry.method}; only stored and deflate.")
-        elif entry.method == STORED and entry.size != entry.packed:
-            yield refusal("archive-size-lies", name, f"Stored as {entry.packed} bytes, declared as {entry.size}.")
-        if entry.size > limits.MAX_ENTRY_BYTES:
-            yield refusal("archive-entry-too-large", name, f"{entry.size} bytes; at most {limits.MAX_ENTRY_BYTES}.")
-        if entry.size > limits.RATIO_FREE_BYTES and entry.size > limits.MAX_RATIO * max(1, entry.packed):
-            yield refusal("archive-ratio", name, f"{entry.packed} bytes would grow to {entry.size}.")
-    if total > limits.MAX_TOTAL_BYTES:
-        yield refusal("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
-
-
-def _judge_local_headers(file: BinaryIO, entries: list[Entry], directory_at: int) -> Iterator[Finding]:
-    """Both headers of an entry say the same, and no two entries share bytes (Fifield's overlapping bomb)."""
-    end = 0
-    for entry in sorted(entries, key=lambda entry: entry.header):
-        name = _shown(entry.name)
-        if entry.header < end:
-            yield refusal("archive-overlap", name, "The entry shares bytes with another one.")
-        data_at = locate_data(file, entry)
-        if data_at is None:
-            yield refusal("archive-headers-differ", name, "The entry's two headers say different things.")
-            continue
-        end = data_at + entry.packed
-        if end > directory_at:
-            yield refusal("archive-overlap", name, "The entry reaches into the central directory.")
-
-
 def locate_data(file: BinaryIO, entry: Entry) -> int | None:
     """Offset of the entry's bytes; None where its local header is missing or disagrees with the central one."""
     file.seek(entry.header)
@@ -290,7 +237,7 @@ def locate_data(file: BinaryIO, entry: Entry) -> int | None:
     variable = file.read(name_len + extra_len)
     if signature != b"PK\x03\x04" or len(variable) < name_len + extra_len or variable[:name_len] != entry.raw_name:
         return None
-    if method != entry.method or (flags ^ entry.flags) & _ENCRYPTED:
+    if method != entry.method or (flags ^ entry.flags) & ENCRYPTED:
         return None
     body = next((body for tag, body in extra_fields(variable[name_len:]) if tag == 0x0001), b"")
     if 0xFFFFFFFF in (size, packed) and len(body) >= 16:
@@ -300,11 +247,6 @@ def locate_data(file: BinaryIO, entry: Entry) -> int | None:
         if local != central and not (streamed and local in (0, 0xFFFFFFFF)):
             return None
     return entry.header + _LOCAL.size + int(name_len) + int(extra_len)
-
-
-def _shown(name: str) -> str:
-    """A name as a finding may carry it: no control characters, no lone surrogates, at most 300 characters."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in name[:300])
 
 
 _REMEDIES = {

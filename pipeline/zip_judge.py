@@ -1,0 +1,94 @@
+"""Every reason to refuse a ZIP, by its directory and local headers alone: nothing is inflated or written for it."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from core.domain import limits
+from core.domain.findings import Finding
+from pipeline.zip_directory import DEFLATED, ENCRYPTED, STORED, Entry, locate_data, refusal
+
+_REGULAR, _FOLDER = 0o100000, 0o040000
+_MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
+
+
+def judge(file: BinaryIO, entries: list[Entry], directory_at: int) -> list[Finding]:
+    """Every reason to refuse, by the directory and the local headers alone. Nothing is inflated or written."""
+    reasons: list[Finding] = []
+    for check in (judge_names(entries), judge_sizes(entries), _judge_local_headers(file, entries, directory_at)):
+        for finding in check:
+            reasons.append(finding)
+            if len(reasons) >= _MAX_REASONS:
+                return reasons
+    return reasons
+
+
+def judge_names(entries: list[Entry]) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for entry in entries:
+        yield from (refusal(code, _shown(entry.name), detail) for code, detail in _name_faults(entry))
+        key = entry.name.rstrip("/")
+        if key in seen and not entry.is_folder:
+            yield refusal("archive-duplicate-name", _shown(entry.name), "Two entries have this name.")
+        seen.add(key)
+
+
+def _name_faults(entry: Entry) -> Iterator[tuple[str, str]]:
+    name, raw = entry.name, entry.raw_name
+    parts = PurePosixPath(name).parts
+    if not name or name == "/":
+        yield "archive-name-invalid", "An entry has no name."
+    elif name.startswith("/"):
+        yield "archive-absolute-path", "The entry has an absolute path."
+    elif len(name) > 1 and name[1] == ":" and name[0].isalpha():
+        yield "archive-absolute-path", "The entry's path begins with a drive."
+    if ".." in parts:
+        yield "archive-parent-path", "The entry's path leaves the archive (`..`)."
+    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+        yield "archive-name-invalid", "The name holds a NUL or another control character."
+    if "\ufffd" in name:
+        yield "archive-name-invalid", "The name is marked as UTF-8 and is not."
+    if len(raw) > limits.MAX_NAME_BYTES or len(parts) > limits.MAX_DEPTH:
+        yield "archive-name-too-long", f"More than {limits.MAX_NAME_BYTES} bytes or {limits.MAX_DEPTH} folders."
+    if entry.mode & 0o170000 not in (0, _REGULAR, _FOLDER):
+        yield "archive-special-file", "The entry is a link, a device or a pipe."
+
+
+def judge_sizes(entries: list[Entry]) -> Iterator[Finding]:
+    total = 0
+    for entry in entries:
+        name = _shown(entry.name)
+        total += entry.size
+        if entry.flags & ENCRYPTED:
+            yield refusal("archive-encrypted", name, "The entry is encrypted.")
+        elif entry.method not in (STORED, DEFLATED):
+            yield refusal("archive-compression", name, f"Compression method {entry.method}; only stored and deflate.")
+        elif entry.method == STORED and entry.size != entry.packed:
+            yield refusal("archive-size-lies", name, f"Stored as {entry.packed} bytes, declared as {entry.size}.")
+        if entry.size > limits.MAX_ENTRY_BYTES:
+            yield refusal("archive-entry-too-large", name, f"{entry.size} bytes; at most {limits.MAX_ENTRY_BYTES}.")
+        if entry.size > limits.RATIO_FREE_BYTES and entry.size > limits.MAX_RATIO * max(1, entry.packed):
+            yield refusal("archive-ratio", name, f"{entry.packed} bytes would grow to {entry.size}.")
+    if total > limits.MAX_TOTAL_BYTES:
+        yield refusal("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
+
+
+def _judge_local_headers(file: BinaryIO, entries: list[Entry], directory_at: int) -> Iterator[Finding]:
+    """Both headers of an entry say the same, and no two entries share bytes (Fifield's overlapping bomb)."""
+    end = 0
+    for entry in sorted(entries, key=lambda entry: entry.header):
+        name = _shown(entry.name)
+        if entry.header < end:
+            yield refusal("archive-overlap", name, "The entry shares bytes with another one.")
+        data_at = locate_data(file, entry)
+        if data_at is None:
+            yield refusal("archive-headers-differ", name, "The entry's two headers say different things.")
+            continue
+        end = data_at + entry.packed
+        if end > directory_at:
+            yield refusal("archive-overlap", name, "The entry reaches into the central directory.")
+
+
+def _shown(name: str) -> str:
+    """A name as a finding may carry it: no control characters, no lone surrogates, at most 300 characters."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in name[:300])

@@ -1,0 +1,68 @@
+"""Every dataset format against one contract. A new one adds a line to SAMPLES."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pipeline.archive import extract
+from pipeline.dataset import Rejected, Source
+from pipeline.formats import CATALOGUE, DatasetFormat, detect_format, load_formats
+from tests.builders import Files, picture, voc_files, zip_files
+
+SAMPLES: dict[str, Files] = {
+    "voc": voc_files(images=4),
+    "folders": {f"set/{name}/{n}.JPG": picture(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
+}
+NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}
+
+
+def _source(tmp_path: Path, files: Files) -> Source:
+    (tmp_path / "into").mkdir(exist_ok=True)
+    archive = zip_files(tmp_path / "data.zip", files)
+    return extract(archive, tmp_path / "into", threads=1, tick=lambda *_: None)[0]
+
+
+@pytest.fixture(params=load_formats(), ids=lambda module: module.NAME)
+def dataset_format(request: pytest.FixtureRequest) -> DatasetFormat:
+    found: DatasetFormat = request.param
+    return found
+
+
+def test_the_catalogue_and_the_samples_agree() -> None:
+    assert [module.NAME for module in load_formats()] == list(SAMPLES)
+    assert len(CATALOGUE) == len(SAMPLES)
+
+
+def test_a_format_finds_its_own_sample_wherever_it_lies(tmp_path: Path, dataset_format: DatasetFormat) -> None:
+    sample = SAMPLES[dataset_format.NAME]
+    assert dataset_format.matches(_source(tmp_path, sample)) is None
+    deep = {f"a/b c/{name}": content for name, content in sample.items()}
+    source = _source(tmp_path, deep)
+    assert dataset_format.matches(source) is None
+    assert detect_format(source, []).NAME == dataset_format.NAME
+
+
+def test_a_format_says_what_it_missed(tmp_path: Path, dataset_format: DatasetFormat) -> None:
+    missed = dataset_format.matches(_source(tmp_path, NOTHING))
+    assert missed and missed.endswith(".")
+
+
+def test_reading_is_deterministic_and_in_the_order_of_names(tmp_path: Path, dataset_format: DatasetFormat) -> None:
+    source = _source(tmp_path, SAMPLES[dataset_format.NAME])
+    first, second = dataset_format.read(source), dataset_format.read(source)
+    assert first == second
+    names = [item.image.name for item in first.items]
+    assert names == sorted(names) and len(names) == 4
+    assert first.format == dataset_format.NAME
+
+
+def test_an_unknown_archive_is_answered_with_what_was_tried(tmp_path: Path) -> None:
+    with pytest.raises(Rejected) as rejected:
+        detect_format(_source(tmp_path, NOTHING), [])
+    assert rejected.value.problem.slug == "format-unknown"
+    assert set(rejected.value.problem.facts["tried"]) == set(SAMPLES)
+
+
+def test_formats_are_modules(dataset_format: DatasetFormat) -> None:
+    assert isinstance(dataset_format, ModuleType)

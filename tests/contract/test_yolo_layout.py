@@ -1,0 +1,106 @@
+"""The tree as its reader sees it: OpenCV decodes every image to the very size that the labels were made for."""
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline.dataset import Box, Picture
+from pipeline.images import inspect
+from pipeline.layouts.yolo import tree_names, write_tree
+from tests.builders import picture, turned
+
+ODD: dict[str, bytes] = {
+    "rgb.jpg": picture(),
+    "grey.jpg": picture(mode="L"),
+    "cmyk.jpg": picture(mode="CMYK"),
+    "rgba.png": picture(mode="RGBA", format="PNG"),
+    "palette.png": picture(mode="P", format="PNG"),
+    "bilevel.png": picture(mode="1", format="PNG"),
+    "deep.png": picture(mode="I;16", format="PNG"),
+    "webp.jpg": picture(format="WEBP"),
+    "bmp.bmp": picture(format="BMP"),
+    "tiff.tif": picture(format="TIFF"),
+    "gif.gif": picture(mode="P", format="GIF"),
+    "animated.webp": picture(format="WEBP", save_all=True, append_images=[Image.new("RGB", (96, 64), "red")]),
+    **{f"turned{n}.jpg": turned(n) for n in range(9)},
+    **{f"turned{n}.png": turned(n, format="PNG") for n in (3, 6)},
+    "turned.webp": turned(8, format="WEBP"),
+    "turned.tif": turned(6, format="TIFF"),
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("odd")
+    pictures = [_picture(folder, name, content) for name, content in ODD.items()]
+    splits = {picture.path: "train" for picture in pictures}
+    write_tree(pictures, ["no: 'yes'", "\u56fe", "null"], splits, folder / "tree", lambda *_: None)
+    return folder / "tree"
+
+
+def _picture(folder: Path, name: str, content: bytes) -> Picture:
+    file = folder / name
+    file.write_bytes(content)
+    facts = inspect(str(file))
+    assert facts.problem is None, (name, facts)
+    boxes = (Box(1, 0, 0, 10_500, 20_000, False),)
+    return Picture(name, name, str(file), name, *facts.upright, facts.format, facts.convert, boxes, None)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_opencv_reads_an_image_as_the_labels_mean_it(tree: Path, name: str) -> None:
+    expected = (64, 96) if not name.startswith("turned") or name[6:7] in "0123" else (96, 64)
+    if name == "turned4.jpg":
+        expected = (64, 96)
+    found = next(path for path in (tree / "images" / "train").iterdir() if path.name == _tree_name(tree, name))
+    decoded = cv2.imdecode(np.fromfile(found, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded.shape == (*expected, 3)
+    label = (tree / "labels" / "train" / f"{found.stem}.txt").read_text().split()
+    assert float(label[3]) * expected[1] == pytest.approx(10.5, abs=1e-5)
+
+
+def _tree_name(tree: Path, name: str) -> str:
+    pictures = [Picture(n, n, "", n, 9, 9, "JPEG", False, (), None) for n in ODD]
+    stem = Path(tree_names(pictures, dict.fromkeys(ODD, "train"))[name]).stem
+    return next(path.name for path in (tree / "images" / "train").iterdir() if path.stem == stem)
+
+
+def test_class_names_survive_the_yaml(tree: Path) -> None:
+    content = yaml.safe_load((tree / "data.yaml").read_text(encoding="utf-8"))
+    assert content["names"] == {0: "no: 'yes'", 1: "\u56fe", 2: "null"}
+    assert content["path"] == "." and "test" not in content and "download" not in content
+
+
+def test_sixteen_bits_keep_their_high_byte(tmp_path: Path) -> None:
+    values = np.linspace(0, 65_535, 96 * 64).astype(np.uint16).reshape(64, 96)
+    content = io.BytesIO()
+    Image.fromarray(values).save(content, "PNG")
+    pictures = [_picture(tmp_path, "deep.png", content.getvalue())]
+    write_tree(pictures, ["a", "b"], {"deep.png": "train"}, tmp_path / "tree", lambda *_: None)
+    with Image.open(tmp_path / "tree" / "images" / "train" / "deep.png") as image:
+        assert (np.asarray(image.convert("L")) == values >> 8).all()
+
+
+def test_tree_names_are_ascii_unique_but_for_case_and_independent_of_order() -> None:
+    paths = [
+        "a/1.jpg",
+        "b/1.jpg",
+        "A (1).jpg",
+        "a_1.png",
+        "\u56fe.jpg",
+        "x" * 300 + ".jpg",
+        "..jpg",
+        "c/A_1.jpg",
+        "\u00e9.jpg",
+    ]
+    pictures = [Picture(path, path, "", path, 9, 9, "JPEG", False, (), None) for path in paths]
+    names = tree_names(pictures, dict.fromkeys(paths, "val"))
+    assert tree_names(pictures[::-1], dict.fromkeys(paths, "val")) == names
+    assert len({name.lower().rsplit(".", 1)[0] for name in names.values()}) == len(paths)
+    assert all(name.isascii() and len(name) < 100 and name.startswith("images/val/") for name in names.values())
+    assert names["\u00e9.jpg"] == "images/val/e.jpg"

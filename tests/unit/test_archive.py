@@ -1,0 +1,259 @@
+"""The wall: what an archive may not do, and that nothing of it reaches the disk."""
+
+import io
+import os
+import struct
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from core.domain import limits
+from pipeline.archive import extract
+from pipeline.dataset import Rejected, Source
+from tests.builders import JUNK, picture, zip_files
+
+PICTURE = picture()
+
+
+def _extract(archive: Path, into: Path) -> Source:
+    into.mkdir(exist_ok=True)
+    return extract(archive, into, threads=2, tick=lambda *_: None)[0]
+
+
+def _refusal_codes(archive: Path, into: Path) -> set[str]:
+    """The codes of the refusal; also asserts that it left nothing behind."""
+    with pytest.raises(Rejected) as refused:
+        _extract(archive, into)
+    assert refused.value.problem.slug == "archive-refused"
+    return {finding.code for finding in refused.value.findings}
+
+
+def _named(name: str) -> Callable[[Path], None]:
+    return lambda path: _with_entry(path, zipfile.ZipInfo(name))
+
+
+def _with_entry(path: Path, info: zipfile.ZipInfo, content: bytes = PICTURE) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("good.jpg", PICTURE)
+        archive.writestr(info, content)
+
+
+def _mode(mode: int) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        info = zipfile.ZipInfo("link.jpg")
+        info.create_system, info.external_attr = 3, mode << 16
+        _with_entry(path, info, b"/etc/passwd")
+
+    return write
+
+
+def _two(first: str, second: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(first, PICTURE)
+            with pytest.warns(UserWarning) if first == second else _nothing():
+                archive.writestr(second, PICTURE)
+
+    return write
+
+
+class _nothing:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def _patched(find: bytes, offset: int, value: bytes) -> Callable[[Path], None]:
+    """A good archive with bytes changed `offset` behind the last occurrence of `find`."""
+
+    def write(path: Path) -> None:
+        zip_files(path, {"a.jpg": PICTURE, "b.jpg": PICTURE})
+        content = bytearray(path.read_bytes())
+        at = content.rindex(find) + offset
+        content[at : at + len(value)] = value
+        path.write_bytes(content)
+
+    return write
+
+
+def _around(before: bytes, behind: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(before + zip_files(path, {"a.jpg": PICTURE}).read_bytes() + behind) and None
+
+
+def _bomb(path: Path) -> None:
+    zip_files(path, {"zeros.bmp": bytes(4 * 1024 * 1024)})
+
+
+def _lying_bomb(path: Path) -> None:
+    """Declares 1,000 bytes and inflates to 4 MB."""
+    real = bytes(4 * 1024 * 1024)
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = deflater.compress(real) + deflater.flush()
+    path.write_bytes(_raw_zip([(b"zeros.bmp", packed, zlib.crc32(real), 1000, 0)]))
+
+
+def _overlap(path: Path) -> None:
+    """Fifield: two directory entries, one local header and body."""
+    raw = _raw_zip([(b"a.jpg", zlib.compress(PICTURE)[2:-4], zlib.crc32(PICTURE), len(PICTURE), 0)] * 2, shared=True)
+    path.write_bytes(raw)
+
+
+def _raw_zip(entries: list[tuple[bytes, bytes, int, int, int]], *, shared: bool = False) -> bytes:
+    """A ZIP written field by field: (name, deflated bytes, crc, declared size, flags)."""
+    out, directory = io.BytesIO(), io.BytesIO()
+    for number, (name, packed, crc, size, flags) in enumerate(entries):
+        header = 0 if shared else out.tell()
+        if not (shared and number):
+            out.write(struct.pack("<4s5H3L2H", b"PK\3\4", 20, flags, 8, 0, 0, crc, len(packed), size, len(name), 0))
+            out.write(name + packed)
+        fields = (20, 20, flags, 8, 0, 0, crc, len(packed), size, len(name), 0, 0, 0, 0, 0, header)
+        directory.write(struct.pack("<4s6H3L5H2L", b"PK\1\2", *fields) + name)
+    at = out.tell()
+    out.write(directory.getvalue())
+    end = (0, 0, len(entries), len(entries), len(directory.getvalue()), at, 0)
+    return out.getvalue() + struct.pack("<4s4H2LH", b"PK\5\6", *end)
+
+
+HOSTILE: list[tuple[str, Callable[[Path], object], str]] = [
+    ("absolute path", _named("/etc/cron.d/evil.jpg"), "archive-absolute-path"),
+    ("parent path", _named("a/../../evil.jpg"), "archive-parent-path"),
+    ("backslash parent path", _named("a\\..\\..\\evil.jpg"), "archive-parent-path"),
+    ("drive", _named("C:/evil.jpg"), "archive-absolute-path"),
+    ("drive with backslash", _named("c:\\evil.jpg"), "archive-absolute-path"),
+    ("network share", _named("\\\\server\\share\\evil.jpg"), "archive-absolute-path"),
+    ("NUL in the name", _patched(b"b.jpg", 1, b"\0"), "archive-name-invalid"),
+    ("newline in the name", _named("a\nb.jpg"), "archive-name-invalid"),
+    ("name too long", _named("a" * (limits.MAX_NAME_BYTES - 3) + ".jpg"), "archive-name-too-long"),
+    ("too many folders", _named("a/" * limits.MAX_DEPTH + "b.jpg"), "archive-name-too-long"),
+    ("symbolic link", _mode(0o120777), "archive-special-file"),
+    ("device", _mode(0o020666), "archive-special-file"),
+    ("pipe", _mode(0o010666), "archive-special-file"),
+    ("duplicate name", _two("x.jpg", "x.jpg"), "archive-duplicate-name"),
+    (
+        "NFC-equal names",
+        _two(unicodedata.normalize("NFC", "é.jpg"), unicodedata.normalize("NFD", "é.jpg")),
+        "archive-duplicate-name",
+    ),
+    ("encrypted", _patched(b"PK\1\2", 8, b"\1"), "archive-encrypted"),
+    ("other compression", lambda path: zip_files(path, {"a.jpg": PICTURE}, compression=14), "archive-compression"),
+    ("ratio", _bomb, "archive-ratio"),
+    ("lying size", _lying_bomb, "archive-size-lies"),
+    ("overlapping entries", _overlap, "archive-overlap"),
+    ("central size differs", _patched(b"PK\1\2", 24, b"\1\0\0\0"), "archive-headers-differ"),
+    ("central name differs", _patched(b"b.jpg", 0, b"c"), "archive-headers-differ"),
+    ("local signature gone", _patched(b"PK\3\4", 0, b"XX"), "archive-headers-differ"),
+    ("wrong checksum", _patched(b"PK\3\4", 60, b"\0\0\0\0"), "archive-"),
+    ("leading bytes", _around(b"#!/bin/sh\n", b""), "archive-inconsistent"),
+    ("trailing bytes", _around(b"", b"more"), "archive-trailing-bytes"),
+    ("no ZIP", lambda path: path.write_bytes(PICTURE), "archive-not-a-zip"),
+    ("empty file", lambda path: path.write_bytes(b""), "archive-not-a-zip"),
+    ("cut", lambda path: path.write_bytes(zip_files(path, {"a.jpg": PICTURE}).read_bytes()[:-30]), "archive-not-a-zip"),
+    ("wrong count", _patched(b"PK\5\6", 8, b"\3\0\3\0"), "archive-inconsistent"),
+    ("several disks", _patched(b"PK\5\6", 4, b"\1\0"), "archive-multi-disk"),
+]
+
+
+@pytest.mark.parametrize(("write", "code"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
+def test_a_hostile_archive_is_refused_with_a_reason(tmp_path: Path, write: Callable[[Path], object], code: str) -> None:
+    archive, into = tmp_path / "hostile.zip", tmp_path / "into"
+    write(archive)
+    codes = _refusal_codes(archive, into)
+    assert any(found.startswith(code) for found in codes), codes
+    assert {path.name for path in tmp_path.iterdir()} <= {"hostile.zip", "into", "home"}
+
+
+def test_a_lying_size_never_grows_beyond_what_it_declared(tmp_path: Path) -> None:
+    _lying_bomb(tmp_path / "bomb.zip")
+    _refusal_codes(tmp_path / "bomb.zip", tmp_path / "into")
+    assert sum(path.stat().st_size for path in (tmp_path / "into").rglob("*.bmp")) <= 1000
+
+
+def test_all_reasons_are_told_at_once(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("/abs.jpg", "../up.jpg", "C:/drive.jpg"):
+            archive.writestr(name, PICTURE)
+        archive.writestr("zeros.bmp", bytes(4 * 1024 * 1024), zipfile.ZIP_DEFLATED)
+    codes = _refusal_codes(tmp_path / "all.zip", tmp_path / "into")
+    assert codes == {"archive-absolute-path", "archive-parent-path", "archive-ratio"}
+
+
+def test_only_data_reaches_the_disk_and_never_under_its_own_name(tmp_path: Path) -> None:
+    archive = zip_files(tmp_path / "data.zip", {"set/a b (1).JPG": PICTURE, "set/a.xml": b"<a/>", **JUNK})
+    source = _extract(archive, tmp_path / "into")
+    assert [file.name for file in source.files] == ["set/a b (1).JPG", "set/a.xml"]
+    written = [path.name for path in (tmp_path / "into").rglob("*") if path.is_file()]
+    assert sorted(written) == ["000000.jpg", "000001.xml"]
+    assert set(source.left_out) == set(JUNK)
+
+
+def test_windows_backslashes_and_unmarked_utf8_are_understood(tmp_path: Path) -> None:
+    packed = zlib.compress(PICTURE)[2:-4]
+    entry = (packed, zlib.crc32(PICTURE), len(PICTURE), 0)
+    raw = _raw_zip([(b"set\\a.jpg", *entry), ("set/\u56fe.jpg".encode(), *entry), (b"./set/b.jpg", *entry)])
+    (tmp_path / "data.zip").write_bytes(raw)
+    source = _extract(tmp_path / "data.zip", tmp_path / "into")
+    assert {file.name for file in source.files} == {"set/a.jpg", "set/\u56fe.jpg", "set/b.jpg"}
+
+
+def test_zip64_and_streamed_archives_are_accepted(tmp_path: Path) -> None:
+    class Unseekable(io.RawIOBase):
+        def __init__(self) -> None:
+            self.content = bytearray()
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, block: bytes) -> int:  # type: ignore[override]
+            self.content += block
+            return len(block)
+
+    out = Unseekable()
+    with (
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.jpg", "w", force_zip64=True) as file,
+    ):
+        file.write(PICTURE)
+    (tmp_path / "data.zip").write_bytes(out.content)
+    source = _extract(tmp_path / "data.zip", tmp_path / "into")
+    assert Path(source.files[0].file).read_bytes() == PICTURE
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**31), st.binary(min_size=1, max_size=12))
+@example(0, b"\xff" * 12)
+def test_a_fuzzed_archive_is_refused_or_read_and_never_crashes(tmp_path: Path, at: int, noise: bytes) -> None:
+    content = bytearray(zip_files(tmp_path / "base.zip", {"a.xml": b"<annotation/>", "b.xml": b"<b/>"}).read_bytes())
+    at %= len(content)
+    content[at : at + len(noise)] = noise[: len(content) - at]
+    (tmp_path / "fuzzed.zip").write_bytes(content)
+    try:
+        source = _extract(tmp_path / "fuzzed.zip", tmp_path / "into")
+    except Rejected as refused:
+        assert refused.findings
+        return
+    for file in source.files:
+        assert zlib.crc32(Path(file.file).read_bytes()) in {zlib.crc32(b"<annotation/>"), zlib.crc32(b"<b/>")}
+
+
+def _corpus() -> list[Path]:
+    root = os.environ.get("DARKROOM_TEST_DATA")
+    return sorted(Path(root, "bad/zips/regress/data").glob("*.zip")) if root else []
+
+
+@pytest.mark.skipif(not _corpus(), reason="set DARKROOM_TEST_DATA to a folder with bad/zips to walk the corpus")
+def test_every_zip_of_the_corpus_is_refused_or_read(tmp_path: Path) -> None:
+    outcomes = {"read": 0, "refused": 0}
+    for number, archive in enumerate(_corpus()):
+        try:
+            _extract(archive, tmp_path / f"{number}")
+            outcomes["read"] += 1
+        except Rejected as refused:
+            assert refused.findings, archive.name
+            outcomes["refused"] += 1
+    assert outcomes["refused"] > 50 and outcomes["read"] > 50

@@ -1,0 +1,64 @@
+"""Decoding processes: a picture that kills one, or never ends, costs itself and nothing else."""
+
+import multiprocessing
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import decode_pool
+from pipeline.decode_pool import inspect_all
+from tests.builders import picture
+
+
+def _pictures(tmp_path: Path, count: int) -> list[str]:
+    paths = []
+    for number in range(count):
+        path = tmp_path / f"{number:03d}.jpg"
+        path.write_bytes(picture(seed=number))
+        paths.append(str(path))
+    return paths
+
+
+def _endless(tmp_path: Path) -> str:
+    """A pipe that nobody writes to: reading it hangs, as a decoder may."""
+    path = tmp_path / "endless.jpg"
+    os.mkfifo(path)
+    return str(path)
+
+
+def test_facts_come_in_the_order_of_the_pictures(tmp_path: Path) -> None:
+    sizes = [(10 + number, 200 - number) for number in range(100)]
+    paths = []
+    for number, size in enumerate(sizes):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(picture(size=size))
+        paths.append(str(path))
+    facts = inspect_all(paths, processes=2, tick=lambda *_: None)
+    assert [(fact.width, fact.height) for fact in facts] == sizes
+
+
+def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
+    paths = _pictures(tmp_path, 40)
+    paths.insert(17, _endless(tmp_path))
+
+    def kill_once_stuck() -> None:
+        time.sleep(2)
+        for process in multiprocessing.active_children():
+            process.kill()
+
+    killer = threading.Thread(target=kill_once_stuck)
+    killer.start()
+    facts = inspect_all(paths, processes=1, tick=lambda *_: None)
+    killer.join()
+    problems = {number: fact.problem[0] for number, fact in enumerate(facts) if fact.problem}
+    assert problems == {17: "image-crashes-decoder"}
+
+
+def test_a_picture_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_pool, "DECODE_SECONDS", 2.0)
+    facts = inspect_all([_endless(tmp_path), *_pictures(tmp_path, 5)], processes=1, tick=lambda *_: None)
+    assert [bool(fact.problem) for fact in facts] == [True, False, False, False, False, False]
+    assert not multiprocessing.active_children()

@@ -1,0 +1,122 @@
+"""Every fault that a dataset may have is found in one pass, with its code, its file and its line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.__main__ import run
+from tests.builders import FAULTS, IMAGE, XML, line_of, voc_files, voc_zip
+
+# fault, code, severity, file, text on the line of the finding (None: no line), outcome
+ROWS = [
+    ("box_outside", "box-outside", "error", XML, "<bndbox>", "rejected"),
+    ("box_mostly_outside", "box-outside", "error", XML, "<bndbox>", "rejected"),
+    ("box_clipped", "box-clipped", "warning", XML, "<bndbox>", "ready"),
+    ("box_from_zero", "box-at-edge", "note", XML, "<bndbox>", "ready"),
+    ("box_inverted", "box-inverted", "error", XML, "<bndbox>", "rejected"),
+    ("box_zero_area", "box-zero-area", "error", XML, "<bndbox>", "rejected"),
+    ("box_duplicate", "box-duplicate", "warning", XML, "<bndbox>", "ready"),
+    ("box_tiny", "box-tiny", "warning", XML, "<bndbox>", "ready"),
+    ("box_not_a_number", "box-not-a-number", "error", XML, "<bndbox>", "rejected"),
+    ("box_missing", "box-missing", "error", XML, "<object>", "rejected"),
+    ("name_empty", "class-name-empty", "error", XML, "<object>", "rejected"),
+    ("name_similar", "class-names-similar", "warning", "", None, "ready"),
+    ("size_zero", "size-missing", "note", XML, "<size>", "ready"),
+    ("size_wrong", "size-wrong", "warning", XML, "<size>", "ready"),
+    ("filename_differs", "filename-differs", "warning", XML, None, "ready"),
+    ("filename_bare", None, "", "", None, "ready"),
+    ("xml_cut", "xml-invalid", "error", XML, "<", "rejected"),
+    ("xml_empty", "xml-empty", "error", XML, None, "rejected"),
+    ("xml_dtd", "xml-dtd", "error", XML, "<!DOCTYPE", "rejected"),
+    ("xml_utf16", None, "", "", None, "ready"),
+    ("xml_bom", None, "", "", None, "ready"),
+    ("xml_foreign", "xml-not-voc", "warning", "annotations/pom.xml", None, "ready"),
+    ("image_missing", "image-missing", "error", XML, None, "rejected"),
+    ("xml_missing", "image-without-annotation", "note", IMAGE, None, "ready"),
+    ("image_truncated", "image-truncated", "error", IMAGE, None, "rejected"),
+    ("image_empty", "image-empty", "error", IMAGE, None, "rejected"),
+    ("image_text", "image-unreadable", "error", IMAGE, None, "rejected"),
+    ("image_small", "image-too-small", "error", IMAGE, None, "rejected"),
+    ("image_bomb", "image-too-large", "error", IMAGE, None, "rejected"),
+    ("image_png_inside", "image-extension", "warning", IMAGE, None, "ready"),
+    ("image_webp_inside", "image-extension", "warning", IMAGE, None, "ready"),
+    ("image_cmyk", "image-cmyk", "warning", IMAGE, None, "ready"),
+    ("image_rgba", "image-alpha", "note", IMAGE, None, "ready"),
+    ("image_palette", "image-converted", "note", IMAGE, None, "ready"),
+    ("image_deep", "image-deep", "warning", IMAGE, None, "ready"),
+    ("image_animated", "image-animated", "warning", IMAGE, None, "ready"),
+    ("image_turned", "image-turned", "note", IMAGE, None, "ready"),
+    ("image_turned_boxes_stored", "boxes-turned", "warning", XML, "<size>", "ready"),
+    ("image_orientation_nonsense", None, "", "", None, "ready"),
+    ("image_twin", "image-duplicate", "note", IMAGE, None, "ready"),
+    ("annotated_twice", "image-annotated-twice", "error", "labels/p00.xml", None, "rejected"),
+    ("two_candidates", "image-same-stem", "warning", "images/p00.png", None, "ready"),
+    ("case_equal", "names-case-equal", "warning", IMAGE, None, "ready"),
+]
+
+
+def test_every_fault_of_the_builder_is_in_the_table() -> None:
+    assert {row[0] for row in ROWS} == set(FAULTS)
+
+
+@pytest.mark.parametrize(("fault", "code", "severity", "file", "text", "outcome"), ROWS, ids=[row[0] for row in ROWS])
+def test_a_fault_is_found_with_its_code_file_and_line(
+    tmp_path: Path, fault: str, code: str | None, severity: str, file: str, text: str | None, outcome: str
+) -> None:
+    archive = voc_zip(tmp_path / "data.zip", broken=fault)
+    result, findings = _prepare(archive, tmp_path / "out")
+    assert result["outcome"] == outcome
+    if code is None:
+        assert findings == []
+        return
+    found = [finding for finding in findings if finding["code"] == code]
+    assert [(finding["severity"], finding["path"]) for finding in found] == [(severity, file)]
+    assert found[0]["detail"] and found[0]["remedy"]
+    if text is not None:
+        files = voc_files()
+        FAULTS[fault](files)
+        assert found[0]["line"] == line_of(files[XML], text)
+
+
+def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
+    import zipfile
+
+    apart = ["box_outside", "xml_cut", "image_truncated", "image_missing", "name_similar"]
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for number, fault in enumerate(apart):
+            files = voc_files()
+            FAULTS[fault](files)
+            for name, content in files.items():
+                archive.writestr(f"{number}/{name}", content)
+    result, findings = _prepare(tmp_path / "data.zip", tmp_path / "out")
+    assert result["outcome"] == "rejected"
+    assert result["problem"]["slug"] == "dataset-rejected"
+    assert {"box-outside", "xml-invalid", "image-truncated", "image-missing", "class-names-similar"} <= {
+        finding["code"] for finding in findings
+    }
+    assert result["findings_total"] == len(findings) == sum(entry["count"] for entry in result["findings"].values())
+
+
+@pytest.mark.parametrize(("images", "outcome"), [(10, "ready"), (9, "rejected")])
+def test_skip_leaves_broken_pictures_out_while_nine_tenths_remain(tmp_path: Path, images: int, outcome: str) -> None:
+    archive = voc_zip(tmp_path / "data.zip", broken="box_inverted", images=images)
+    result, findings = _prepare(archive, tmp_path / "out", "--on-error", "skip")
+    assert result["outcome"] == outcome
+    assert "box-inverted" in {finding["code"] for finding in findings}
+    if outcome == "ready":
+        assert result["images"] == 9
+        assert not list((tmp_path / "out" / "tree").rglob("p00.*"))
+
+
+def test_a_rejected_dataset_leaves_no_tree_and_keeps_its_findings(tmp_path: Path) -> None:
+    archive = voc_zip(tmp_path / "data.zip", broken="image_text")
+    _prepare(archive, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"progress.jsonl", "findings.jsonl", "result.json"}
+
+
+def _prepare(archive: Path, out: Path, *options: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    assert run(["prepare", str(archive), str(out), "--processes", "1", *options]) == 0
+    findings = [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()]
+    return json.loads((out / "result.json").read_text()), findings
