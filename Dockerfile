@@ -69,8 +69,8 @@ COPY --from=build-worker /opt/venv /opt/venv
 COPY worker worker
 COPY deploy/__init__.py deploy/worker_health.py deploy/
 # opencv-python-headless brings its own libraries; beyond them it needs libstdc++, zlib and libc, which the base has.
-# The build fails here, rather than a training later, should that change.
-RUN python -c "import cv2, torch, torchvision"
+# Should that change, or a requirement be missing, the build fails here rather than a training later.
+RUN python -c "import worker.app, core.storage.s3, kombu.transport.redis, cv2, torch, torchvision"
 USER 10001
 VOLUME /var/lib/darkroom
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
@@ -84,6 +84,8 @@ COPY --from=build-api /opt/venv /opt/venv
 COPY migrations migrations
 COPY docs docs
 COPY api api
+# Some modules are imported late, by what the settings name: a requirement that is missing fails here.
+RUN python -c "import api.app, core.storage.s3, kombu.transport.redis; api.app.create_app()"
 USER 10001
 VOLUME /var/lib/darkroom
 # A container is reached from outside itself: without DARKROOM_API_TOKEN or DARKROOM_ALLOW_OPEN it refuses to start.
