@@ -1,9 +1,11 @@
 """A stack of real worker processes over a database, a folder store and a broker of the test's own."""
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,14 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from core.db.tables import JobRow, RunRow
-from core.domain.keys import upload_key
+from core.domain.keys import dataset_key, metadata_key, upload_key
 from core.domain.states import JOB_ENDED, RUN_ENDED
+from core.services import preparing
 from core.services.jobs import get_job, new_job_id, receive_job
 from core.services.platform import Platform, open_platform
 from core.services.runs import get_run, queue_run
 from core.settings import Settings
 from deploy.local.scenes import write_archive
+from tests.training import draw_tree
 
 REPOSITORY = Path(__file__).parent.parent
 PATIENCE_SECONDS = 120.0
@@ -35,11 +41,12 @@ class Stack:
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, role: str) -> subprocess.Popen[bytes]:
-        """`python -m worker <role>`, as the Procfile does."""
+    def start(self, role: str, *, scripted: bool = False) -> subprocess.Popen[bytes]:
+        """`python -m worker <role>`, as the Procfile does. `scripted`: its children only pretend to train."""
+        module = "tests.scripted_worker" if scripted else "worker"
         with (self.folder / f"{role}-{len(self.processes)}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "worker", role], cwd=REPOSITORY, env=self._environment(), stdout=log, stderr=log
+                [sys.executable, "-m", module, role], cwd=REPOSITORY, env=self.environment(), stdout=log, stderr=log
             )
         self.processes.append(process)
         return process
@@ -50,6 +57,25 @@ class Stack:
         size, sha256 = archive.stat().st_size, stored.sha256
         source = {"source_name": archive.name, "source_bytes": size, "source_sha256": sha256}
         return receive_job(self.platform, job_id, name="scenes", options=OPTIONS, **source).id
+
+    def ready_job(self, archive: Path) -> str:
+        """A job whose prepared set is `archive`, without a worker."""
+        job_id = self.upload(archive)
+        claimed = preparing.claim_job(self.platform.db, job_id, "test", lease_seconds=60)
+        assert claimed is not None
+        fingerprint = hashlib.sha256(archive.read_bytes()).hexdigest()
+        stored = self.platform.store.put(dataset_key(1, fingerprint), archive)
+        row = preparing.complete_job(
+            self.platform.db,
+            claimed[0],
+            preparing.Outcome("detection", "voc", ["box", "disc"], 4, {}, []),
+            preparing.PreparedSet(fingerprint, 1, stored.key, stored.bytes, stored.sha256),
+            content_fingerprint="c" * 64,
+            metadata_key=metadata_key(job_id, 1),
+            metadata_sha256="2" * 64,
+        )
+        assert row is not None
+        return job_id
 
     def train(self, job_id: str, **params: Any) -> str:
         return queue_run(self.platform, job_id, trainer="yolo", params={**TINY, **params}).id
@@ -86,7 +112,7 @@ class Stack:
             process.wait()
         self.platform.db.close()
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         told = self.settings.model_dump(exclude_unset=True)
         ours = {f"DARKROOM_{name.upper()}": str(value) for name, value in told.items()}
         return {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")} | ours
@@ -94,13 +120,13 @@ class Stack:
 
 @contextmanager
 def stack(folder: Path, database_url: str, broker_url: str, **changes: Any) -> Iterator[Stack]:
-    """Short leases: a lost worker is noticed after 2 s."""
+    """Short leases: a lost worker is noticed after 4 s."""
     settings = Settings(
         home=folder / "home",
         database_url=database_url,
         broker_url=broker_url,
         hub=False,
-        **{"lease_seconds": 2.0, "beat_seconds": 0.5, "sweep_seconds": 0.5, "checkpoint_seconds": 0.0, **changes},
+        **{"lease_seconds": 4.0, "beat_seconds": 0.5, "sweep_seconds": 0.5, "checkpoint_seconds": 0.0, **changes},
     )
     made = Stack(settings, open_platform(settings), folder)
     try:
@@ -115,5 +141,20 @@ def scenes(folder: Path, *, count: int = 16, seed: int = 1) -> Path:
     return path
 
 
+def small_set(folder: Path) -> Path:
+    """A prepared set of four pictures, as one tar."""
+    tree = draw_tree(folder / "tree", train=2, val=1, test=1)
+    with tarfile.open(folder / "dataset.tar", "w") as tar:
+        for path in sorted(tree.rglob("*")):
+            tar.add(path, arcname=path.relative_to(tree).as_posix(), recursive=False)
+    return folder / "dataset.tar"
+
+
 def _if(row: Any, states: Any) -> Any:
     return row if row.state in states else None
+
+
+def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
+    """The training or preparing child of a worker; None when it has none."""
+    children = psutil.Process(worker.pid).children()
+    return next((child for child in children if "--supervised" in child.cmdline()), None)

@@ -37,7 +37,9 @@ def _serve_queue(role: str) -> None:
     from worker.app import app
 
     options = ["--pool", "threads", "--concurrency", "1", "--without-gossip", "--without-mingle"]
-    app.worker_main(["worker", "-Q", role, *options, "--loglevel", "WARNING", "--hostname", f"{role}-{os.getpid()}@%h"])
+    app.worker_main(
+        ["--quiet", "worker", "-Q", role, *options, "--loglevel", "WARNING", "--hostname", f"{role}-{os.getpid()}@%h"]
+    )
 
 
 def _look_for_work(worker: Worker) -> None:

@@ -16,6 +16,7 @@ from worker.wiring import Worker, announce, configure_logs, open_worker
 from worker.work import work
 
 app = make_celery(load_settings())  # Celery wants it at import; it connects to nothing
+app.conf.worker_redirect_stdouts = False  # our log lines are whole as they are
 
 
 @app.task(name=task_name(PREPARE))  # type: ignore[untyped-decorator]

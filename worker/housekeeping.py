@@ -52,6 +52,7 @@ def _repeat(worker: Worker, name: str, work: Callable[[Worker], None], seconds: 
 def _mirror(worker: Worker) -> None:
     if not worker.platform.settings.mlflow_url:
         return
-    from worker.mirror import mirror  # mlflow takes 1 s to import
+    from worker.mirror import LOCK, Mirror  # mlflow takes 1 s to import
 
-    _repeat(worker, "mirror", mirror, worker.platform.settings.sweep_seconds)
+    mirror = Mirror(worker.platform, worker.name)
+    _repeat(worker, LOCK, lambda _worker: mirror(), worker.platform.settings.sweep_seconds)

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import sys
 import threading
 from dataclasses import dataclass, field
 
@@ -61,5 +62,5 @@ def configure_logs(settings: Settings) -> None:
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

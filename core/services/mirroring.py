@@ -1,0 +1,72 @@
+"""What the mirror has still to tell the run tracker, and how far it has come. Rows only; the telling is the worker's."""
+
+from typing import Any
+
+from sqlalchemy import and_, or_, select, update
+
+from core import clock
+from core.db import Database
+from core.db.tables import AliasRow, RunRow, VersionRow
+from core.domain.states import RUN_ENDED, RunState
+
+_AT_ONCE = 50
+
+
+def runs_to_mirror(db: Database, *, but_not: set[str]) -> list[RunRow]:
+    """Runs with events that the tracker has not seen, or that ended and are not complete there; oldest first."""
+    ended = [str(state) for state in RUN_ENDED]
+    begun = RunRow.state != str(RunState.QUEUED)
+    behind = or_(RunRow.mirror_seq < RunRow.event_seq, and_(RunRow.state.in_(ended), RunRow.mirrored_at.is_(None)))
+    with db.reading() as session:
+        statement = select(RunRow).where(begun, behind, RunRow.id.not_in(but_not)).order_by(RunRow.id).limit(_AT_ONCE)
+        return list(session.execute(statement).scalars())
+
+
+def version_of_run(db: Database, run_id: str) -> VersionRow | None:
+    with db.reading() as session:
+        return session.execute(select(VersionRow).where(VersionRow.run_id == run_id)).scalar_one_or_none()
+
+
+def versions_to_mirror(db: Database) -> list[tuple[VersionRow, RunRow]]:
+    """For each job its next version to register, whose run is complete in the tracker: v1 before v2."""
+    missing = (VersionRow.mlflow_version.is_(None),)
+    with db.reading() as session:
+        statement = select(VersionRow).where(*missing).order_by(VersionRow.job_id, VersionRow.number)
+        first: dict[str, VersionRow] = {}
+        for version in session.execute(statement).scalars():
+            first.setdefault(version.job_id, version)
+        pairs = [(version, session.get_one(RunRow, version.run_id)) for version in first.values()]
+    return [(version, run) for version, run in pairs if run.mirrored_at is not None]
+
+
+def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, str]]:
+    """Aliases that point elsewhere than the tracker was told, with the tracker's name of that version."""
+    moved = or_(AliasRow.mirrored_number.is_(None), AliasRow.mirrored_number != AliasRow.number)
+    same = and_(VersionRow.job_id == AliasRow.job_id, VersionRow.number == AliasRow.number)
+    with db.reading() as session:
+        statement = select(AliasRow, VersionRow.mlflow_version).join(VersionRow, same).where(moved)
+        return [(alias, name) for alias, name in session.execute(statement).all() if name]
+
+
+def note_run_mirrored(db: Database, run_id: str, **values: Any) -> None:
+    """Any of mlflow_run_id and mirror_seq."""
+    with db.transaction() as session:
+        session.execute(update(RunRow).where(RunRow.id == run_id).values(**values))
+
+
+def note_run_complete(db: Database, run: RunRow) -> None:
+    """Everything of the run as it was read is in the tracker. A run retried since is not complete."""
+    as_read = (RunRow.id == run.id, RunRow.state == run.state, RunRow.attempt == run.attempt)
+    with db.transaction() as session:
+        session.execute(update(RunRow).where(*as_read).values(mirrored_at=clock.now()))
+
+
+def note_version_mirrored(db: Database, version_id: str, name: str) -> None:
+    with db.transaction() as session:
+        session.execute(update(VersionRow).where(VersionRow.id == version_id).values(mlflow_version=name))
+
+
+def note_alias_mirrored(db: Database, alias: AliasRow) -> None:
+    mine = (AliasRow.job_id == alias.job_id, AliasRow.alias == alias.alias)
+    with db.transaction() as session:
+        session.execute(update(AliasRow).where(*mine).values(mirrored_number=alias.number))

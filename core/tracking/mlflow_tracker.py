@@ -1,0 +1,169 @@
+"""MLflow as the run tracker, and the only home of mlflow. Explicit ids on a client, never the fluent API's globals.
+
+An experiment per job, a run per run (found again by the tag `darkroom_run`), a registered model per job whose versions
+are found again by the tag `darkroom_version`.
+"""
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from core.domain.errors import Unavailable
+from core.tracking import Point, Status, TrackedRun, TrackedVersion, TrackerRefused
+
+RUN_TAG, VERSION_TAG = "darkroom_run", "darkroom_version"
+DIGEST_LENGTH = 32  # MLflow takes 36 characters; the whole fingerprint is in a tag
+POINTS_AT_ONCE = 1000  # MLflow's limit for one batch
+PARAMS_AT_ONCE = 100
+MODEL_FOLDER = "model"
+
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+_NAME = re.compile(r"[^\w\-./ :]")
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "INVALID_STATE")
+
+
+def open_mlflow(url: str) -> "MlflowTracker":
+    """Connects to nothing yet. Sets mlflow's timeouts for the whole process, which it reads from the environment."""
+    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+    from mlflow import MlflowClient
+
+    return MlflowTracker(MlflowClient(tracking_uri=url, registry_uri=url))
+
+
+class MlflowTracker:
+    """Safe for one thread."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def begin(self, run: TrackedRun) -> str:
+        with _answering():
+            experiment_id = self._experiment(run)
+            found = self._client.search_runs([experiment_id], f"tags.{RUN_TAG} = '{run.run_id}'", max_results=1)
+            tracked = found[0] if found else self._create(experiment_id, run)
+            tracked_id = str(tracked.info.run_id)
+            if tracked.info.status != "RUNNING":
+                self._client.update_run(tracked_id, status="RUNNING")  # a run that is tried again
+            self._describe(tracked_id, run)
+            return tracked_id
+
+    def log(self, tracked_id: str, points: Sequence[Point], tags: Mapping[str, str]) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        metrics = (
+            Metric(_named(point.name), point.value, point.at_ms, point.step)
+            for point in points
+            if math.isfinite(point.value)
+        )
+        with _answering():
+            while batch := list(islice(metrics, POINTS_AT_ONCE)):
+                self._client.log_batch(tracked_id, metrics=batch)
+            if tags:
+                self._client.log_batch(tracked_id, tags=[RunTag(name, text[:5000]) for name, text in tags.items()])
+
+    def keep(self, tracked_id: str, file: Path, folder: str) -> None:
+        with _answering():
+            self._client.log_artifact(tracked_id, str(file), folder or None)
+
+    def finish(self, tracked_id: str, status: Status, *, at_ms: int) -> None:
+        with _answering():
+            self._client.set_terminated(tracked_id, status, at_ms)
+
+    def register(self, version: TrackedVersion) -> str:
+        tag = f"v{version.number}"
+        with _answering():
+            self._registered_model(version)
+            for known in self._client.search_model_versions(f"name = '{version.job_id}'"):
+                if known.tags.get(VERSION_TAG) == tag:
+                    return str(known.version)
+            made = self._client.create_model_version(
+                version.job_id,
+                f"runs:/{version.tracked_id}/{MODEL_FOLDER}",
+                run_id=version.tracked_id,
+                tags={
+                    VERSION_TAG: tag,
+                    RUN_TAG: version.run_id,
+                    "darkroom_job": version.job_id,
+                    "darkroom_fingerprint": version.fingerprint,
+                },
+            )
+            return str(made.version)
+
+    def alias(self, job_id: str, alias: str, name: str) -> None:
+        with _answering():
+            self._client.set_registered_model_alias(job_id, alias, name)
+
+    def _experiment(self, run: TrackedRun) -> str:
+        known = self._client.get_experiment_by_name(run.job_id)
+        if known is None:
+            tags = {"darkroom_job": run.job_id, "darkroom_job_name": run.job_name}
+            return str(self._client.create_experiment(run.job_id, tags=tags))
+        if known.lifecycle_stage != "active":
+            self._client.restore_experiment(known.experiment_id)
+        return str(known.experiment_id)
+
+    def _create(self, experiment_id: str, run: TrackedRun) -> Any:
+        tags = {
+            RUN_TAG: run.run_id,
+            "darkroom_job": run.job_id,
+            "darkroom_job_name": run.job_name,
+            "darkroom_trainer": run.trainer,
+            "darkroom_fingerprint": run.fingerprint,
+        }
+        return self._client.create_run(experiment_id, start_time=run.started_ms, tags=tags, run_name=run.run_id)
+
+    def _describe(self, tracked_id: str, run: TrackedRun) -> None:
+        """Params and the dataset as an input; the same ones again change nothing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        params = (Param(_named(name), str(value)[:6000]) for name, value in sorted(run.params.items()))
+        while batch := list(islice(params, PARAMS_AT_ONCE)):
+            self._client.log_batch(tracked_id, params=batch)
+        dataset = Dataset(
+            name=run.job_name[:500] or run.job_id,
+            digest=run.fingerprint[:DIGEST_LENGTH],
+            source_type="darkroom",
+            source=f'{{"job_id": "{run.job_id}", "fingerprint": "{run.fingerprint}"}}',
+        )
+        used = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+        self._client.log_inputs(tracked_id, datasets=[used])
+
+    def _registered_model(self, version: TrackedVersion) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(
+                version.job_id, tags={"darkroom_job": version.job_id, "darkroom_job_name": version.job_name}
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code in _REFUSALS:
+            raise TrackerRefused(str(error)[:500]) from error
+        raise Unavailable("MLflow does not answer.", service="mlflow", cause=str(error)[:200]) from error
+    except (RequestException, OSError) as error:
+        raise Unavailable("MLflow does not answer.", service="mlflow", cause=str(error)[:200]) from error
+
+
+def _named(name: str) -> str:
+    """`metrics/mAP50(B)` -> `metrics/mAP50_B_`: MLflow takes no other characters."""
+    return _NAME.sub("_", name)[:250]

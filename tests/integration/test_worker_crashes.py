@@ -1,0 +1,194 @@
+"""Kill -9 and its kin at each point of a run, with real processes: one version, from the right attempt.
+
+The children only pretend to train, but in the first test: what is proved is the worker's.
+"""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.services.events import events_after
+from core.services.runs import cancel_run, stop_run
+from core.services.versions import artifacts_of, versions_of
+from tests.stack import REPOSITORY, Stack, child_of, small_set, stack
+
+KILLED_BEFORE_PUBLISHING = """
+import os, signal, sys
+import tests.scripted_worker
+import worker.train
+from core.settings import load_settings
+from worker.wiring import open_worker
+
+worker.train.child_command = tests.scripted_worker._scripted
+worker.train.publish_version = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+worker.train.train_run(open_worker(load_settings(), "train"), sys.argv[1])
+"""
+
+
+@pytest.fixture
+def line(tmp_path: Path, sqlite_url: str, valkey_url: str) -> Iterator[Stack]:
+    with stack(tmp_path, sqlite_url, valkey_url) as made:
+        made.start("housekeeping")
+        yield made
+
+
+@pytest.fixture
+def job_id(line: Stack, tmp_path: Path) -> str:
+    return line.ready_job(small_set(tmp_path))
+
+
+def wait_for_checkpoint(line: Stack, run_id: str) -> None:
+    def seen() -> bool:
+        run = line.run(run_id)
+        assert run.state != "failed", run.problem
+        return run.checkpoint_epoch is not None
+
+    line.until(seen)
+
+
+def epochs_told(line: Stack, run_id: str) -> list[int]:
+    events = events_after(line.platform.db, run_id, seq=0)
+    return [event.data["progress"]["epoch"] for event in events if event.data.get("progress")]
+
+
+def assert_one_version(line: Stack, job_id: str, *, attempt: int) -> None:
+    versions = versions_of(line.platform.db, job_id)
+    assert [(version.number, version.attempt) for version in versions] == [(1, attempt)], line.logs()
+    for artifact in artifacts_of(line.platform.db, [versions[0].id])[versions[0].id]:
+        stored = line.platform.store.head(artifact.key)
+        assert stored is not None and stored.sha256 == artifact.sha256
+        assert f"/{attempt}/artifacts/" in artifact.key
+
+
+def test_a_real_training_whose_worker_is_killed_goes_on_elsewhere_from_the_checkpoint(line: Stack, job_id: str) -> None:
+    first = line.start("train")
+    run_id = line.train(job_id, epochs=4)
+    wait_for_checkpoint(line, run_id)
+    child = child_of(first)
+    first.kill()
+    assert child is not None
+    psutil.wait_procs([child], timeout=5)
+    assert not child.is_running(), "the child ends with its supervisor"
+    line.start("train")
+
+    run = line.ended_run(run_id)
+
+    assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 1), line.logs()
+    assert_one_version(line, job_id, attempt=2)
+    assert epochs_told(line, run_id).count(1) == 1, "it did not start afresh"
+
+
+def test_a_killed_child_goes_on_from_the_checkpoint_as_a_lost_attempt(line: Stack, job_id: str) -> None:
+    worker = line.start("train", scripted=True)
+    run_id = line.train(job_id, epochs=20)
+    wait_for_checkpoint(line, run_id)
+    child = child_of(worker)
+    assert child is not None
+    child.kill()
+
+    run = line.ended_run(run_id)
+
+    assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 1), line.logs()
+    assert_one_version(line, job_id, attempt=2)
+    assert epochs_told(line, run_id).count(1) == 1
+
+
+def test_a_child_that_is_killed_every_time_fails_the_run_with_its_log(line: Stack, job_id: str) -> None:
+    line.start("train", scripted=True)
+    run = line.ended_run(line.train(job_id, epochs=20, seed=14))
+
+    assert (run.state, run.lost_leases) == ("failed", 3)
+    assert run.problem is not None and run.problem["slug"] == "trainer-crashed"
+    assert "signal 9" in run.problem["detail"] and "log_tail" in run.problem
+
+
+def test_a_worker_killed_between_put_and_publish_leaves_one_version_of_the_next_attempt(
+    line: Stack, job_id: str
+) -> None:
+    run_id = line.train(job_id)
+    command = [sys.executable, "-c", KILLED_BEFORE_PUBLISHING, run_id]
+    killed = subprocess.run(command, cwd=REPOSITORY, env=line.environment(), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert line.platform.store.head(f"runs/{run_id}/1/artifacts/best.pt") is not None, "it was put"
+    assert versions_of(line.platform.db, job_id) == []
+    line.start("train", scripted=True)
+
+    assert line.ended_run(run_id).state == "succeeded"
+    assert_one_version(line, job_id, attempt=2)
+
+
+def test_a_zombie_finishes_and_overwrites_nothing(line: Stack, job_id: str) -> None:
+    zombie = line.start("train", scripted=True)
+    run_id = line.train(job_id, epochs=60)
+    wait_for_checkpoint(line, run_id)
+    zombie.send_signal(signal.SIGSTOP)  # its child goes on, and will finish
+    line.until(lambda: line.run(run_id).state == "queued")
+    line.start("train", scripted=True)
+    line.until(lambda: line.run(run_id).attempt == 2 and line.run(run_id).stage == "training")
+    zombie.send_signal(signal.SIGCONT)  # in the middle of the second attempt
+
+    run = line.ended_run(run_id)
+
+    assert (run.state, run.attempt) == ("succeeded", 2), line.logs()
+    assert_one_version(line, job_id, attempt=2)
+    line.until(lambda: "run.lost" in line.logs())
+    line.until(lambda: not list((line.settings.temp / "attempts").glob(f"{run_id}-1")))
+    assert child_of(zombie) is None
+
+
+def test_a_worker_told_to_end_gives_the_run_back_within_four_seconds(line: Stack, job_id: str) -> None:
+    worker = line.start("train", scripted=True)
+    run_id = line.train(job_id, epochs=40)
+    wait_for_checkpoint(line, run_id)
+    began = time.monotonic()
+    worker.terminate()
+    assert worker.wait(10) == 0
+    assert time.monotonic() - began < 4.0
+    run = line.run(run_id)
+    assert (run.state, run.lost_leases) == ("queued", 0), line.logs()
+    line.start("train", scripted=True)
+
+    assert line.ended_run(run_id).state == "succeeded"
+    assert_one_version(line, job_id, attempt=2)
+    assert epochs_told(line, run_id).count(1) == 1
+
+
+@pytest.mark.parametrize("stage", ["training", "evaluating"])
+@pytest.mark.parametrize("obedient", [True, False])
+def test_a_cancel_ends_the_run_within_five_seconds(line: Stack, job_id: str, stage: str, obedient: bool) -> None:
+    worker = line.start("train", scripted=True)
+    run_id = line.train(job_id, epochs=3, seed=0 if obedient else 13)
+    line.until(lambda: line.run(run_id).stage == stage)
+    began = time.monotonic()
+    cancelled = cancel_run(line.platform.db, run_id)
+    assert cancelled.state == "cancelling"
+
+    line.until(lambda: line.run(run_id).state == "cancelled", seconds=10)
+
+    assert time.monotonic() - began < 5.0, line.logs()
+    assert child_of(worker) is None
+    assert versions_of(line.platform.db, job_id) == []
+
+
+def test_a_stopped_run_publishes_the_best_so_far(line: Stack, job_id: str) -> None:
+    line.start("train", scripted=True)
+    run_id = line.train(job_id, epochs=5000)
+    line.until(lambda: (line.run(run_id).progress or {}).get("epoch"))
+    stop_run(line.platform.db, run_id)
+
+    assert line.ended_run(run_id).state == "succeeded", line.logs()
+    assert_one_version(line, job_id, attempt=1)
+
+
+def test_a_worker_without_a_broker_finds_its_work_by_itself(tmp_path: Path, sqlite_url: str) -> None:
+    with stack(tmp_path, sqlite_url, "") as line:
+        line.start("train", scripted=True)
+        job_id = line.ready_job(small_set(tmp_path))
+
+        assert line.ended_run(line.train(job_id)).state == "succeeded", line.logs()

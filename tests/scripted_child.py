@@ -1,0 +1,60 @@
+"""A child that keeps the contract of `python -m pipeline train` and only pretends to train: 0.15 s an epoch, no torch.
+
+Params: `seed` 13 ignores a polite cancel; 14 kills itself at its second epoch, every time; 15 writes 1 MB of weights
+that nobody finds (no model.json).
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline.checkpoint import read_checkpoint, write_checkpoint
+from pipeline.child import Line, run_child
+
+EPOCH_SECONDS = 0.15
+
+
+def train(spec: dict[str, Any], line: Line) -> None:
+    out, epochs, seed = Path(spec["out"]), spec["params"]["epochs"], spec["params"].get("seed")
+    assert (Path(spec["dataset"]) / "data.yaml").exists()
+    done = read_checkpoint(Path(spec["resume"])).epoch if spec["resume"] else 0
+    line.stage("training")
+    for epoch in range(done + 1, epochs + 1):
+        _pass_time(line, ignore=seed == 13)
+        if seed == 14 and epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        metrics = {"mAP50": epoch / epochs}
+        line.emit("epoch", epoch=epoch, epochs=epochs, metrics=metrics, seconds_left=(epochs - epoch) * EPOCH_SECONDS)
+        (out / "last.pt").write_text(f"epoch {epoch}")
+        name = f"checkpoints/{epoch:06d}"
+        write_checkpoint(out / name, {"last.pt": out / "last.pt"}, epoch=epoch, ended=None)
+        line.emit("checkpoint", epoch=epoch, path=name)
+        if line.stopping.is_set():
+            break
+    line.stage("evaluating")
+    _pass_time(line, ignore=seed == 13)
+    line.stage("packing")
+    artifacts = out / "artifacts"
+    artifacts.mkdir()
+    (artifacts / "best.pt").write_text(f"weights of attempt {spec['attempt']}")
+    (artifacts / "metrics.json").write_text(json.dumps({"val": {"mAP50": 1.0}, "test": {"mAP50": 0.5}}))
+    (artifacts / "curve.png").write_bytes(b"\x89PNG")
+    if seed != 15:
+        (artifacts / "model.json").write_text(json.dumps({"weights": {"name": "best.pt"}}))
+
+
+def _pass_time(line: Line, *, ignore: bool) -> None:
+    if ignore:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(EPOCH_SECONDS)
+    if not ignore:
+        line.raise_if_cancelled()
+
+
+if __name__ == "__main__":
+    content = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_text())
+    sys.exit(run_child(Path(content["out"]), lambda line: train(content, line), supervised=True))
