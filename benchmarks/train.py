@@ -16,11 +16,12 @@ import tarfile
 import tempfile
 import time
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from deploy.local.client import Client
-from deploy.local.private_stack import start_stack, stop_stack, wait_until_ready
+from deploy.local.private_stack import start_stack, stop_stack, wait_until_it_answers
 from deploy.local.scenes import write_archive
 
 RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
@@ -57,7 +58,7 @@ def main() -> int:
         (folder / "home").mkdir()
         stack = start_stack(folder / "home")
         try:
-            for _ in wait_until_ready(stack):
+            for _ in wait_until_it_answers(stack):
                 pass
             with Client(stack.api_url) as client:
                 job_id, tree = _prepare(client, folder)
@@ -116,8 +117,7 @@ def _ours(client: Client, job_id: str, params: dict[str, Any]) -> tuple[float, d
     assert ended["state"] == "succeeded", ended
     finished = datetime.fromisoformat(ended["finished_at"]).timestamp()
     marks = [*_stages(client, run["run_id"]).items(), ("end", finished)]
-    pairs = zip(marks, marks[1:], strict=False)
-    apart = {name: round(after - at, 2) for (name, at), (_, after) in pairs}
+    apart = {name: round(after - at, 2) for (name, at), (_, after) in pairwise(marks)}
     return finished - began, {"waiting": round(marks[0][1] - began, 2), **apart}
 
 
