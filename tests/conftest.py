@@ -12,7 +12,7 @@ import pytest
 
 from core.db.migrate import upgrade
 from core.settings import Settings
-from tests.servers import ServerMissing, postgres, s3, valkey
+from tests.servers import ServerMissing, mlflow, postgres, s3, valkey
 
 HERE = Path(__file__).parent
 FOLDERS = ("unit", "contract", "integration", "e2e")
@@ -74,6 +74,13 @@ def private_valkey() -> Iterator[valkey.Valkey]:
 def s3_server() -> Iterator[dict[str, Any]]:
     with _needed(s3.s3) as settings:
         yield settings
+
+
+@pytest.fixture(scope="session")
+def mlflow_url() -> Iterator[str]:
+    """A tracking server."""
+    with _needed(mlflow.mlflow) as url:
+        yield url
 
 
 @pytest.fixture

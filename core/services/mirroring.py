@@ -1,4 +1,4 @@
-"""What the mirror has still to tell the run tracker, and how far it has come. Rows only; the telling is the worker's."""
+"""What the mirror has still to tell the run tracker, and how far it came. Rows only; the telling is the worker's."""
 
 from typing import Any
 

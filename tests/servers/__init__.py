@@ -22,9 +22,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_up(process: subprocess.Popen[bytes], answers: Callable[[], bool], log: Path) -> None:
+def wait_until_up(
+    process: subprocess.Popen[bytes], answers: Callable[[], bool], log: Path, *, seconds: float = START_SECONDS
+) -> None:
     """Return when `answers()` is true. Raises RuntimeError with the end of the log when the server ends or hangs."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + seconds
     while not answers():
         if process.poll() is not None or time.monotonic() > deadline:
             stop(process)

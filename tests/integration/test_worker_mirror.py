@@ -1,0 +1,144 @@
+"""What an MLflow client sees of our rows, through a real server."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from core.db.tables import RunRow, VersionRow
+from core.domain.errors import Diverged
+from core.services import training
+from core.services.leases import Claim
+from core.services.platform import Platform, open_platform
+from core.services.runs import get_run
+from core.services.versions import set_alias, versions_of
+from core.settings import Settings
+from tests.rows import queued_run, ready_job
+from tests.servers import free_port
+from worker.mirror import Mirror
+
+
+@pytest.fixture
+def platform(tmp_path: Path, sqlite_url: str, mlflow_url: str) -> Platform:
+    return open_platform(Settings(home=tmp_path / "home", database_url=sqlite_url, mlflow_url=mlflow_url))
+
+
+def mirror(platform: Platform) -> None:
+    Mirror(platform, "test")()
+
+
+def trained(platform: Platform, job_id: str, tmp_path: Path) -> Claim:
+    """A running run with two epochs told and a sample of the system."""
+    claimed = training.claim_run(platform.db, queued_run(platform, job_id).id, "w", lease_seconds=60)
+    assert claimed is not None
+    claim = claimed[0]
+    for epoch in (1, 2):
+        progress = {"epoch": epoch, "epochs": 2, "metrics": {"mAP50": epoch / 4, "loss": None}, "seconds_left": 1.0}
+        training.report_run(platform.db, claim, "progress", progress=progress)
+    training.note_system(platform.db, claim, {"cpu_percent": 90.0, "memory_rss_bytes": 1e9})
+    return claim
+
+
+def published(platform: Platform, claim: Claim, tmp_path: Path) -> VersionRow:
+    artifacts = []
+    for name in ("best.pt", "model.json", "metrics.json", "curve.png"):
+        (tmp_path / name).write_text(f"{name} of {claim.id}")
+        stored = platform.store.put(f"runs/{claim.id}/{claim.attempt}/artifacts/{name}", tmp_path / name)
+        artifacts.append(training.PublishedArtifact(name, stored.key, stored.bytes, stored.sha256, "text/plain"))
+    metrics = {"test": {"mAP50": 0.9, "per_class": {"star": {"mAP50": 0.8}}}, "speed": {"ms": 3}}
+    return training.publish_version(
+        platform.db, claim, metrics=metrics, weights_name="best.pt", artifacts=artifacts, log_key=None
+    )
+
+
+def client(url: str) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=url, registry_uri=url)
+
+
+def test_mlflow_shows_runs_versions_and_aliases_as_ours(platform: Platform, mlflow_url: str, tmp_path: Path) -> None:
+    import mlflow
+
+    job = ready_job(platform)
+    first, second = (trained(platform, job.id, tmp_path) for _ in range(2))
+    mirror(platform)  # while they run
+    running = client(mlflow_url).get_run(get_run(platform.db, first.id).mlflow_run_id)
+    assert running.info.status == "RUNNING"
+    assert [m.value for m in client(mlflow_url).get_metric_history(running.info.run_id, "mAP50")] == [0.25, 0.5]
+
+    published(platform, second, tmp_path)
+    published(platform, first, tmp_path)
+    set_alias(platform.db, job.id, "production", version="v1")
+    mirror(platform)
+    set_alias(platform.db, job.id, "production", version="v2")
+    mirror(platform)
+
+    see = client(mlflow_url)
+    run = see.get_run(running.info.run_id)
+    assert see.get_experiment(run.info.experiment_id).name == job.id
+    assert (run.info.run_name, run.info.status) == (first.id, "FINISHED")
+    assert run.data.params["epochs"] == "3"
+    expected = {"darkroom_job": job.id, "darkroom_run": first.id, "darkroom_version": "v2", "darkroom_attempt": "1"}
+    assert expected.items() <= run.data.tags.items()
+    assert run.data.metrics["test/per_class/star/mAP50"] == 0.8
+    assert run.data.metrics["system/cpu_percent"] == 90.0
+    used = run.inputs.dataset_inputs[0].dataset
+    assert used.digest == ("f" * 64)[:32] and "f" * 64 in run.data.tags["darkroom_fingerprint"]
+    assert [item.path for item in see.list_artifacts(run.info.run_id, "plots")] == ["plots/curve.png"]
+
+    versions = sorted(see.search_model_versions(f"name = '{job.id}'"), key=lambda version: int(version.version))
+    assert [version.tags["darkroom_version"] for version in versions] == ["v1", "v2"]
+    assert [version.run_id for version in versions] == [
+        get_run(platform.db, run_id).mlflow_run_id for run_id in (second.id, first.id)
+    ]
+    assert see.get_model_version_by_alias(job.id, "production").version == "2"
+    assert [version.mlflow_version for version in versions_of(platform.db, job.id)] == ["1", "2"]
+    mlflow.set_tracking_uri(mlflow_url)
+    folder = mlflow.artifacts.download_artifacts(f"models:/{job.id}@production", dst_path=str(tmp_path / "down"))
+    assert (Path(folder) / "best.pt").read_text() == f"best.pt of {first.id}"
+
+
+def test_a_mirror_that_forgot_everything_makes_nothing_twice(
+    platform: Platform, mlflow_url: str, tmp_path: Path
+) -> None:
+    job = ready_job(platform)
+    published(platform, trained(platform, job.id, tmp_path), tmp_path)
+    mirror(platform)
+    forgotten = {"mlflow_run_id": None, "mirror_seq": 0, "mirrored_at": None}
+    with platform.db.transaction() as session:  # as if each answer of MLflow had been followed by a crash
+        session.execute(update(RunRow).values(**forgotten))
+        session.execute(update(VersionRow).values(mlflow_version=None))
+    mirror(platform)
+
+    see = client(mlflow_url)
+    experiment = see.get_experiment_by_name(job.id)
+    runs = see.search_runs([experiment.experiment_id])
+    assert len(runs) == 1 and len(see.search_model_versions(f"name = '{job.id}'")) == 1
+    assert len(see.get_metric_history(runs[0].info.run_id, "mAP50")) == 2
+    assert runs[0].info.status == "FINISHED"
+
+
+def test_with_mlflow_down_runs_go_on_and_the_mirror_catches_up(
+    platform: Platform, mlflow_url: str, tmp_path: Path
+) -> None:
+    job = ready_job(platform)
+    nowhere = platform.settings.model_copy(update={"mlflow_url": f"http://127.0.0.1:{free_port()}"})
+    down = Mirror(Platform(nowhere, platform.db, platform.store, platform.bell), "test")
+    claim = trained(platform, job.id, tmp_path)
+    down()
+    failing = trained(platform, job.id, tmp_path)
+    training.fail_run(platform.db, failing, Diverged(), log_key=None)
+    published(platform, claim, tmp_path)
+    down()
+    assert get_run(platform.db, claim.id).mlflow_run_id is None
+
+    mirror(platform)
+
+    see = client(mlflow_url)
+    states = {
+        run.info.run_name: (run.info.status, run.data.tags.get("darkroom_problem"))
+        for run in see.search_runs([see.get_experiment_by_name(job.id).experiment_id])
+    }
+    assert states == {claim.id: ("FINISHED", None), failing.id: ("FAILED", "diverged")}
