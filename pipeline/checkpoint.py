@@ -30,6 +30,7 @@ def write_checkpoint(folder: Path, files: Mapping[str, Path], *, epoch: int, end
         "files": [{"name": name, **describe(partial / name)} for name in sorted(files)],
     }
     (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier try in the same place
     partial.rename(folder)
     return folder
 

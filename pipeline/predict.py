@@ -14,6 +14,8 @@ from pipeline.trainers import Box, Trainer
 
 DEFAULT_TRAINER = "yolo"  # a bare weights file says nothing about its trainer; a folder has model.json
 
+SHOWN_SIDE = 640  # px; a smaller picture is shown enlarged, so that names can be read and hide nothing
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="best.pt, or a folder with model.json and best.pt")
@@ -24,14 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from pipeline.plots.boxes import draw_boxes, open_upright
+    from pipeline.plots.boxes import draw_boxes, open_upright, scaled
 
     try:
         image = open_upright(args.image)
         trainer = cast(Trainer, import_module(entry_of(_trainer_of(args.model)).trainer))
         boxes = trainer.load(args.model).predict(args.image, min_score=args.conf)
-        draw_boxes(image, boxes).save(args.out)
-    except (DarkroomError, OSError) as error:
+        factor = max(1, SHOWN_SIDE // max(image.size))
+        large = image.resize((image.width * factor, image.height * factor))
+        draw_boxes(large, [scaled(box, factor) for box in boxes]).save(args.out)
+    except (DarkroomError, OSError, ValueError) as error:
         sys.stderr.write(f"python -m pipeline predict: {error}\n")
         return 1
     if args.json:

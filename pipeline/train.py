@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.domain.errors import DarkroomError, ParamsInvalid
 from pipeline.checkpoint import describe, read_checkpoint
-from pipeline.child import Line, run_child
+from pipeline.child import PROBLEM_FILE, Line, run_child
 from pipeline.failures import as_failure
 from pipeline.params.catalogue import entry_of, validate_params
 from pipeline.report import LineReport
@@ -67,6 +67,8 @@ def main(args: argparse.Namespace) -> int:
     except (OSError, ValidationError, ParamsInvalid) as error:
         sys.stderr.write(f"{args.config}: {error}\n")
         return 2
+    for stale in (spec.out / PROBLEM_FILE, spec.out / ARTIFACTS / MODEL_FILE):  # of an earlier try in the same place
+        stale.unlink(missing_ok=True)
     status = run_child(
         spec.out, lambda line: _train(spec, params, line, echo=not args.supervised), supervised=args.supervised
     )

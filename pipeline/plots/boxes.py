@@ -15,6 +15,12 @@ def open_upright(path: Path) -> Image.Image:
         return ImageOps.exif_transpose(image).convert("RGB")
 
 
+def scaled(box: Box, factor: float) -> Box:
+    """The same box on a picture that is `factor` times as large."""
+    corners = (value * factor for value in (box.x1, box.y1, box.x2, box.y2))
+    return Box(box.label, box.class_index, box.score, *corners)
+
+
 def draw_boxes(image: Image.Image, boxes: Sequence[Box], *, scores: bool = True) -> Image.Image:
     """A copy of `image` with boxes on it; the best one is drawn last, on top."""
     drawn = image.copy()

@@ -58,6 +58,8 @@ def _legend(drawn: Any, metrics: Mapping[str, Any], curves: Mapping[str, Any]) -
     from matplotlib.lines import Line2D
 
     named = list(curves["classes"])
+    if not named:
+        return
     lines = [Line2D([], [], color=INK, linewidth=2.6, label=f"all classes, mAP50 {metrics['mAP50']:.3f}")]
     if 1 < len(named) <= NAMED_UP_TO:
         lines += [
@@ -68,5 +70,6 @@ def _legend(drawn: Any, metrics: Mapping[str, Any], curves: Mapping[str, Any]) -
 
 
 def _summary(metrics: Mapping[str, Any], split: str) -> str:
-    numbers = "   ".join(f"{name} {metrics[name]:.3f}" for name in ("mAP50", "mAP50-95", "precision", "recall", "f1"))
+    names = [name for name in ("mAP50", "mAP50-95", "precision", "recall", "f1") if metrics[name] is not None]
+    numbers = "   ".join(f"{name} {metrics[name]:.3f}" for name in names)
     return f"{split}: {metrics['images']} images, {metrics['boxes']} boxes   {numbers}"

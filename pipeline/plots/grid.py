@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.plots.boxes import draw_boxes, open_upright
+from pipeline.plots.boxes import draw_boxes, open_upright, scaled
 from pipeline.trainers import Box
 
 SIDE = 300  # px of a picture's longer side in the grid
@@ -47,14 +47,9 @@ def _pair(sample: Sample) -> Image.Image:
     small = image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))))
     sheet = Image.new("RGB", (2 * SIDE + 4, SIDE), "#f1f3f5")
     for half, (boxes, scores) in enumerate(((sample.truth, False), (sample.predicted, True))):
-        drawn = draw_boxes(small, [_scaled(box, factor) for box in boxes], scores=scores)
+        drawn = draw_boxes(small, [scaled(box, factor) for box in boxes], scores=scores)
         sheet.paste(drawn, (half * (SIDE + 4) + (SIDE - small.width) // 2, (SIDE - small.height) // 2))
     return sheet
-
-
-def _scaled(box: Box, factor: float) -> Box:
-    corners = (value * factor for value in (box.x1, box.y1, box.x2, box.y2))
-    return Box(box.label, box.class_index, box.score, *corners)
 
 
 def _heads(sheet: Image.Image, columns: int, wide: int) -> None:

@@ -17,6 +17,9 @@ MIN_IOU = 0.45  # ultralytics' own for matching in a confusion matrix
 GRID = 12  # pictures in the grid of predictions
 CURVE_POINTS = 101  # of the 1000 that ultralytics computes: one per hundredth
 
+# Where a split has no box, or none of a class, there is nothing to measure: null, not zero.
+_NOTHING: dict[str, float | None] = dict.fromkeys(("mAP50", "mAP50-95", "precision", "recall", "f1"))
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -102,8 +105,9 @@ def _metrics(validator: Any, names: list[str]) -> dict[str, Any]:
     rows = {int(index): row for row, index in enumerate(box.ap_class_index)}
     instances = validator.metrics.nt_per_class
     images = validator.metrics.nt_per_image
+    overall = _numbers(box.map50, box.map, box.mp, box.mr, float(np.mean(box.f1))) if rows else _NOTHING
     return {
-        **_numbers(box.map50, box.map, box.mp, box.mr, float(np.mean(box.f1)) if len(box.f1) else 0.0),
+        **overall,
         "images": int(validator.seen),
         "boxes": int(instances.sum()),
         "min_score": _best_score(box),
@@ -131,9 +135,8 @@ def _metrics(validator: Any, names: list[str]) -> dict[str, Any]:
 
 
 def _class_numbers(box: Any, row: int | None) -> dict[str, float | None]:
-    """None where the split has no box of the class: there is nothing to measure."""
     if row is None:
-        return dict.fromkeys(("mAP50", "mAP50-95", "precision", "recall", "f1"))
+        return dict(_NOTHING)
     return {**_numbers(box.ap50[row], box.ap[row], box.p[row], box.r[row], box.f1[row])}
 
 

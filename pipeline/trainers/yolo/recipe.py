@@ -31,6 +31,7 @@ def train(
 ) -> TrainedModel:
     """See `pipeline.trainers.Trainer`."""
     work, artifacts = out / "work", out / "artifacts"
+    shutil.rmtree(work, ignore_errors=True)  # a best.pt of an earlier try would be taken for this one's
     for folder in (work, artifacts):
         folder.mkdir(parents=True, exist_ok=True)
     rtdetr = _check_source(model, params, report) if resume is None else _was_rtdetr(resume)
