@@ -37,7 +37,9 @@ def page(title: str, body: str) -> HTMLResponse:
     return HTMLResponse(html, headers={"content-security-policy": _CSP, "vary": "accept"})
 
 
-def front_page(version: str, links: Mapping[str, str]) -> HTMLResponse:
+def front_page(version: str, links: Mapping[str, str], *, url: str) -> HTMLResponse:
+    """`url` is how the browser reaches us."""
+    base = escape(url.rstrip("/"))
     items = "".join(
         f'<li><a href="{escape(href)}"><b>{escape(name)}</b><span>{escape(href)}</span></a></li>'
         for name, href in links.items()
@@ -46,9 +48,9 @@ def front_page(version: str, links: Mapping[str, str]) -> HTMLResponse:
         "<h1>Darkroom</h1><p class='lead'>Labelled pictures go in, models come out.</p>"
         "<p>Upload a ZIP and get a job. It is checked, converted and fingerprinted; train on it as often as you like, "
         "and each success is the next version: v1, v2, ... Everything is asynchronous, recorded and resumable.</p>"
-        "<pre>curl -F file=@data.zip 'http://127.0.0.1:8000/upload-dataset'\n"
-        "curl -X POST 'http://127.0.0.1:8000/train-async/job_...'\n"
-        "curl -OJ 'http://127.0.0.1:8000/download/model/job_...'</pre>"
+        f"<pre>curl -F file=@data.zip '{base}/upload-dataset'\n"
+        f"curl -X POST '{base}/train-async/job_...'\n"
+        f"curl -OJ '{base}/download/model/job_...'</pre>"
         f"<ul class='links'>{items}</ul><p class='small'>version {escape(version)}</p>"
     )
     return page("Darkroom", body)

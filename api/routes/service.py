@@ -65,10 +65,11 @@ def front(request: Request) -> Any:
         "trainers": "/trainers",
         "readiness": "/ready",
     }
-    if mlflow := app.state.platform.settings.mlflow_link:
-        links["mlflow"] = mlflow
+    settings = app.state.platform.settings
+    if settings.mlflow_link:
+        links["mlflow"] = settings.mlflow_link
     if wants_html(request):
-        return front_page(app.version, links)
+        return front_page(app.version, links, url=settings.public_url or str(request.base_url))
     return Service(name="darkroom", version=app.version, description=app.summary, links=links)
 
 
@@ -99,7 +100,7 @@ def explain_problem(request: Request, slug: str) -> Any:
     """Where the `type` of every problem leads. JSON for programs, a page for browsers."""
     known = {kind.slug: kind for kind in errors.all_errors()}
     if slug not in known:
-        raise errors.NotFound(f"There is no problem called {slug[:80]!r}.", slug=slug[:80])
+        raise errors.NotFound(f"There is no problem called {slug[:80]!r}.", asked_for=slug[:80])
     kind = known[slug]
     text = problem_text(slug) or f"# {kind.title}\n\n`{slug}` · HTTP {status_of(kind)}\n"
     if wants_html(request):

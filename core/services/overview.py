@@ -48,7 +48,7 @@ def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[Vers
         artifacts = _artifacts(session, versions)
         aliases = _aliases(session, versions)
         run_ids = [version.run_id for version in versions]
-        runs = session.execute(select(RunRow.id, RunRow.mlflow_run_id).where(RunRow.id.in_(run_ids))).tuples()
+        runs = session.execute(select(RunRow.id, RunRow.mlflow_run_id).where(RunRow.id.in_(run_ids)))
         mlflow_runs = dict(runs.all())
     return [
         VersionOverview(

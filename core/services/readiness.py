@@ -133,7 +133,7 @@ def _mlflow(platform: Platform) -> tuple[State, str]:
 def _worker(platform: Platform) -> tuple[State, str]:
     alive = select(WorkerRow.role, func.count()).where(WorkerRow.seen_at > db_now() - WORKER_SECONDS)
     with platform.db.reading() as session:
-        counts = dict(session.execute(alive.group_by(WorkerRow.role)).tuples().all())
+        counts = dict(session.execute(alive.group_by(WorkerRow.role)).all())
     missing = [role for role in NEEDED_ROLES if not counts.get(role)]
     if missing:
         return "degraded", f"no worker seen in the last minute for: {', '.join(missing)}"

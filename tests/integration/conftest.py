@@ -1,0 +1,32 @@
+"""A platform on SQLite with a directory store and a silent bell, and the API over it on a port of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import structlog
+
+from core.services.platform import Platform, open_platform
+from core.settings import Settings
+from tests.serving import serving
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    """structlog's own default draws each traceback with its locals, which takes seconds."""
+    last = [structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, *last])
+
+
+@pytest.fixture
+def platform(sqlite_url: str, tmp_path: Path) -> Iterator[Platform]:
+    opened = open_platform(Settings(home=tmp_path / "home", database_url=sqlite_url))
+    yield opened
+    opened.db.close()
+
+
+@pytest.fixture
+def client(platform: Platform) -> Iterator[httpx.Client]:
+    with serving(platform) as opened:
+        yield opened

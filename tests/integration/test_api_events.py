@@ -1,0 +1,98 @@
+"""Event streams over real HTTP: replayed and live, without a gap, a duplicate or a loss."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+import api.events
+from core.db.moves import public_fields
+from core.services import training
+from core.services.events import events_after
+from core.services.platform import Platform
+from core.services.runs import get_run
+from tests import published, rows
+from tests.serving import problem
+
+
+def test_an_ended_run_is_replayed_from_any_event_and_then_ends(client: httpx.Client, platform: Platform) -> None:
+    run_id = published.version(platform, published.ready_job(platform).id, b"one").run_id
+    seqs = [row.seq for row in events_after(platform.db, run_id, seq=0)]
+    for last in (None, "1", "2"):
+        events = list(stream(client, f"/runs/{run_id}/events", last))
+        assert [event["id"] for event in events[:-1]] == [str(seq) for seq in seqs if seq > int(last or 0)]
+        assert (events[-1]["event"], events[-1]["id"]) == ("end", f"{seqs[-1]}.end")
+    assert client.get(f"/runs/{run_id}/events", headers={"last-event-id": f"{seqs[-1]}.end"}).status_code == 204
+    assert client.get(f"/runs/{run_id}/events?last_event_id={seqs[-1]}.end").status_code == 204
+    problem(client.get(f"/runs/{run_id}/events", headers={"last-event-id": "x"}), 400, "request-invalid")
+    problem(client.get("/runs/run_nope/events"), 404, "run-not-found")
+
+
+def test_a_follower_who_is_cut_off_again_and_again_sees_each_event_once(
+    client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.events, "MAX_WAIT_SECONDS", 0.15)
+    claim = rows.running_run(platform)
+    worker = threading.Thread(target=train_quickly, args=(platform, claim))
+    worker.start()
+    seen: list[dict[str, Any]] = []
+    last = None
+    while not seen or seen[-1]["event"] != "end":
+        for event in stream(client, f"/runs/{claim.id}/events", last):
+            seen.append(event)
+            last = event["id"]
+    worker.join()
+    told = events_after(platform.db, claim.id, seq=0)
+    assert [event["data"]["seq"] for event in seen[:-1]] == [row.seq for row in told] == list(range(1, len(told) + 1))
+    folded: dict[str, Any] = {}
+    for event in seen[:-1]:
+        folded |= event["data"]["data"]
+    shown = public_fields(get_run(platform.db, claim.id))
+    assert {name: value for name, value in shown.items() if name in folded} == folded
+
+
+def test_a_silent_stream_is_kept_open_by_comments(
+    client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.events, "MAX_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(api.events, "PING_SECONDS", 0.2)
+    run = rows.queued_run(platform)
+    text = client.get(f"/runs/{run.id}/events").text
+    assert text.count(": ping") >= 1 and "retry:" in text and "event: end" not in text
+
+
+def test_who_follows_a_job_is_told_of_its_deletion(client: httpx.Client, platform: Platform) -> None:
+    job = published.ready_job(platform)
+    events = list(stream(client, f"/jobs/{job.id}/events", None))
+    client.delete(f"/jobs/{job.id}")
+    after = list(stream(client, f"/jobs/{job.id}/events", events[-1]["id"]))
+    assert [event["event"] for event in after] == ["state", "end"] and after[0]["data"]["data"]["state"] == "deleted"
+
+
+def train_quickly(platform: Platform, claim: Any) -> None:
+    for epoch in range(1, 41):
+        progress = {"epoch": epoch, "epochs": 40, "metrics": {"mAP50": epoch / 40}, "seconds_left": 40.0 - epoch}
+        training.report_run(platform.db, claim, "epoch", progress=progress)
+    training.finish_cancel(platform.db, cancelled(platform, claim), log_key=None)
+
+
+def cancelled(platform: Platform, claim: Any) -> Any:
+    from core.services.runs import cancel_run
+
+    cancel_run(platform.db, claim.id)
+    return claim
+
+
+def stream(client: httpx.Client, path: str, last_event_id: str | None) -> Iterator[dict[str, Any]]:
+    headers = {"last-event-id": last_event_id} if last_event_id else {}
+    with client.stream("GET", path, headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        event: dict[str, Any] = {}
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            if not line and "event" in event:
+                yield event | {"data": json.loads(event["data"])}
+            event = event | {name: value} if line else {}

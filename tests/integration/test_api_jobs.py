@@ -1,0 +1,104 @@
+"""Jobs over HTTP: what polling shows, what may be done to them, and what is gone."""
+
+from typing import Any
+
+import httpx
+
+from core.domain.errors import PreparationFailed
+from core.services import preparing
+from core.services.events import events_after
+from core.services.platform import Platform
+from tests import published, rows
+from tests.serving import problem
+
+
+def test_every_polled_state_is_the_fold_of_a_prefix_of_the_events(client: httpx.Client, platform: Platform) -> None:
+    claim = rows.claimed_job(platform)
+    path = f"/jobs/{claim.id}"
+    polled = [client.get(path).json()]
+    preparing.report_job(platform.db, claim, stage="checking", progress={"done": 1, "total": 2})
+    polled.append(client.get(path).json())
+    rows.complete(platform, claim, findings=2)
+    polled.append(client.get(path).json())
+    events = events_after(platform.db, claim.id, seq=0)
+    for shown in polled:
+        folded: dict[str, Any] = {}
+        for event in events[: shown["seq"]]:
+            folded |= event.data
+        assert {name: shown[name] for name in folded} == folded
+        assert all(value is None for name, value in shown.items() if name in NULLABLE and name not in folded)
+    assert polled[-1]["findings"] == {"box-outside": {"severity": "warning", "count": 2}}
+
+
+def test_findings_are_paged_without_a_gap_and_filtered(client: httpx.Client, platform: Platform) -> None:
+    claim = rows.claimed_job(platform)
+    rows.complete(platform, claim, findings=7)
+    path = f"/jobs/{claim.id}/findings"
+    seen, cursor = 0, None
+    while True:
+        page = client.get(path, params={"limit": 3} | ({"cursor": cursor} if cursor else {})).json()
+        seen, cursor = seen + len(page["items"]), page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == 7 and set(page["items"][0]) == {"code", "severity", "path", "line", "detail", "remedy"}
+    assert client.get(path, params={"severity": "error"}).json()["items"] == []
+    problem(client.get(path, params={"cursor": "nonsense!"}), 400, "cursor-invalid")
+
+
+def test_a_job_shows_its_runs_and_versions(client: httpx.Client, platform: Platform) -> None:
+    job = published.ready_job(platform)
+    published.version(platform, job.id, b"one")
+    rows.queued_run(platform, job.id)
+    shown = client.get(f"/jobs/{job.id}").json()
+    assert [(run["state"], run["version"]) for run in shown["runs"]] == [("succeeded", 1), ("queued", None)]
+    assert [version["version"] for version in shown["versions"]] == ["v1"] and shown["last_version"] == 1
+    for path in shown["links"].values():
+        if path != shown["links"]["train"]:
+            assert client.get(path).status_code == 200, path
+
+
+def test_only_a_failed_job_can_be_retried_and_a_key_makes_it_once(client: httpx.Client, platform: Platform) -> None:
+    claim = rows.claimed_job(platform)
+    path = f"/jobs/{claim.id}/retry"
+    assert problem(client.post(path), 409, "job-not-retryable")["state"] == "preparing"
+    preparing.fail_job(platform.db, claim, PreparationFailed("The disk broke."))
+    assert client.get(f"/jobs/{claim.id}").json()["problem"]["slug"] == "preparation-failed"
+    headers = {"Idempotency-Key": "again"}
+    first = client.post(path, headers=headers)
+    assert (first.status_code, first.json()["state"]) == (202, "received")
+    again = client.post(path, headers=headers)
+    assert again.json() == first.json() and again.headers["idempotency-replayed"] == "true"
+    problem(client.post(path), 409, "job-not-retryable")
+
+
+def test_a_deleted_job_is_gone_and_one_in_use_stays(client: httpx.Client, platform: Platform) -> None:
+    job = published.ready_job(platform)
+    published.version(platform, job.id, b"one")
+    run = rows.queued_run(platform, job.id)
+    client.put(f"/models/{job.id}/aliases/production", json={"version": "v1"})
+    problem(client.delete(f"/jobs/{job.id}?cancel=true"), 409, "job-in-use")
+
+    other = published.ready_job(platform)
+    run = rows.queued_run(platform, other.id)
+    assert problem(client.delete(f"/jobs/{other.id}"), 409, "job-in-use")["runs"] == [run.id]
+    assert client.delete(f"/jobs/{other.id}?cancel=true").json()["state"] == "deleted"
+    assert client.get(f"/runs/{run.id}").json()["state"] == "cancelled"
+    for path in ("/jobs/{}", "/jobs/{}/findings", "/jobs/{}/events", "/dataset/metadata/{}", "/models/{}"):
+        problem(client.get(path.format(other.id)), 410, "gone")
+    problem(client.post(f"/train-async/{other.id}"), 410, "gone")
+    listed = [item["job_id"] for item in client.get("/jobs").json()["items"]]
+    assert job.id in listed and other.id not in listed
+    assert [item["job_id"] for item in client.get("/jobs?state=deleted").json()["items"]] == [other.id]
+
+
+def test_lists_are_paged_newest_first(client: httpx.Client, platform: Platform) -> None:
+    ids = [rows.received_job(platform, name=f"job {number}").id for number in range(5)]
+    first = client.get("/jobs?limit=2").json()
+    rows.received_job(platform)  # a new row does not shift the pages that follow
+    second = client.get("/jobs", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert [item["job_id"] for item in first["items"] + second["items"]] == sorted(ids, reverse=True)[:4]
+    problem(client.get("/jobs?state=tired"), 400, "request-invalid")
+    problem(client.get("/jobs/job_nope"), 404, "job-not-found")
+
+
+NULLABLE = ("stage", "progress", "problem", "kind", "images", "fingerprint", "finished_at", "deleted_at")

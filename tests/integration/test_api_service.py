@@ -1,0 +1,228 @@
+"""What holds for every request, the pages, and the service as a process of its own."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from openapi_spec_validator import validate
+
+import core.services.readiness
+from api.problems import status_of
+from core.domain.errors import Unavailable, all_errors
+from core.queue.silent import SilentBell
+from core.services.jobs import list_jobs
+from core.services.leases import note_worker
+from core.services.platform import Platform
+from core.storage.folder import FolderStore
+from tests.servers import free_port
+from tests.serving import problem, serving
+
+REPOSITORY = Path(__file__).parents[2]
+MIB = 1024**2
+
+
+def test_every_error_is_a_problem_with_the_request_id(client: httpx.Client) -> None:
+    assert problem(client.get("/nowhere"), 404, "route-not-found")["instance"] == "/nowhere"
+    assert "GET" in client.delete("/jobs").headers["allow"]
+    problem(client.delete("/jobs"), 405, "method-not-allowed")
+    assert client.get("/health", headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
+    strange = client.get("/health", headers={"x-request-id": "no good\tid"}).headers["x-request-id"]
+    assert strange.startswith("req_")
+    problem(client.get("/assets/nope.js"), 404, "route-not-found")
+
+
+def test_what_nobody_foresaw_is_told_by_its_request_id_alone(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*_args: Any, **_kw: Any) -> None:
+        raise RuntimeError("the secret path /root/x")
+
+    monkeypatch.setattr("core.services.jobs.list_jobs", explode)
+    answer = client.get("/jobs")
+    assert problem(answer, 500, "internal")["request_id"] and "secret" not in answer.text
+
+
+def test_an_answer_that_was_lost_after_the_commit_is_given_again(
+    client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_args: Any) -> bool:
+        raise RuntimeError("between the row and the answer")
+
+    headers = {"idempotency-key": "k", "content-type": "application/zip"}
+    with monkeypatch.context() as patch:
+        patch.setattr(SilentBell, "ring", crash)
+        problem(client.post("/upload-dataset", content=b"PK", headers=headers), 500, "internal")
+    again = client.post("/upload-dataset", content=b"PK", headers=headers)
+    assert again.status_code == 202 and again.headers["idempotency-replayed"] == "true"
+    assert [row.id for row in list_jobs(platform.db, cursor=None, limit=9).items] == [again.json()["job_id"]]
+
+
+def test_a_token_guards_everything_but_the_probes(platform: Platform) -> None:
+    with serving(platform, api_token="s3cret") as client:
+        for path in ("/", "/jobs", "/docs", "/openapi.json", "/nowhere"):
+            answer = client.get(path)
+            problem(answer, 401, "unauthorized")
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+        problem(client.get("/jobs", headers={"authorization": "Bearer wrong"}), 401, "unauthorized")
+        assert client.get("/jobs", headers={"authorization": "Bearer s3cret"}).status_code == 200
+        assert client.get("/health").status_code == client.get("/ready").status_code == 200
+
+
+def test_ready_tells_each_part_and_fails_only_without_database_or_store(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core.services.readiness, "KEEP_SECONDS", 0.0)
+    dead = f"http://127.0.0.1:{free_port()}"
+    with serving(platform, mlflow_url=dead, broker_url=f"redis://127.0.0.1:{free_port()}/0") as client:
+        report = client.get("/ready")
+        assert report.status_code == 200 and report.json()["state"] == "degraded"
+        states = {name: check["state"] for name, check in report.json()["checks"].items()}
+        degraded = {"broker": "degraded", "mlflow": "degraded", "worker": "degraded"}
+        assert states == {"database": "ok", "store": "ok"} | degraded
+        assert "prepare, train" in report.json()["checks"]["worker"]["detail"]
+    for role in ("prepare", "train"):
+        note_worker(platform.db, f"host:{role}", role)
+    with serving(platform) as client:
+        assert client.get("/ready").json()["state"] == "ok"
+
+        def broken(_store: FolderStore) -> None:
+            raise Unavailable("The object store's folder fails: Input/output error.")
+
+        monkeypatch.setattr(FolderStore, "probe", broken)
+        failed = problem(client.get("/ready"), 503, "unavailable")
+        assert failed["state"] == "failed" and failed["checks"]["store"]["state"] == "failed"
+
+
+def test_every_problem_has_its_page_for_programs_and_for_people(client: httpx.Client) -> None:
+    for kind in all_errors():
+        answer = client.get(f"/problems/{kind.slug}").json()
+        assert (answer["slug"], answer["title"], answer["status"]) == (kind.slug, kind.title, status_of(kind))
+        assert "## What to do" in answer["text"]
+    html = client.get("/problems/job-not-ready", headers={"accept": "text/html"})
+    assert "<h1>The job is not ready</h1>" in html.text and html.headers["content-type"].startswith("text/html")
+    problem(client.get("/problems/%3Cscript%3E"), 404, "not-found")
+
+
+def test_the_pages_load_nothing_from_elsewhere(client: httpx.Client) -> None:
+    assert client.get("/").json()["links"]["documentation"] == "/docs"
+    for path in ("/", "/docs"):
+        page = client.get(path, headers={"accept": "text/html"})
+        assert page.status_code == 200 and "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        assert "https://" not in page.text and 'src="http' not in page.text
+    for asset in ("swagger/swagger-ui-bundle.js", "swagger/swagger-ui.css", "docs.js", "darkroom.css"):
+        assert client.get(f"/assets/{asset}").status_code == 200
+
+
+def test_the_openapi_document_is_valid_complete_and_kept(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    validate(document)
+    assert document == json.loads((REPOSITORY / "docs" / "openapi.json").read_text()), "python -m api.openapi --write"
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"] and operation["tags"], (method, path)
+            wants_key = any(parameter["name"] == "idempotency-key" for parameter in operation.get("parameters", []))
+            assert wants_key == (method == "post"), (method, path)
+
+
+def test_the_api_loads_no_heavy_library() -> None:
+    program = """
+import sys
+from api.app import create_app
+from pipeline.params.catalogue import CATALOGUE, validate_params
+create_app()
+for trainer in CATALOGUE:
+    validate_params(trainer, {})
+heavy = "torch torchvision ultralytics transformers datasets mlflow cv2 matplotlib numpy boto3 PIL lxml"
+print(sorted(set(heavy.split()) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_open_address_without_a_token_is_refused_at_the_start(tmp_path: Path) -> None:
+    environment = os.environ | {"DARKROOM_HOME": str(tmp_path), "DARKROOM_API_HOST": "192.0.2.1"}
+    command = [sys.executable, "-m", "api"]
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "DARKROOM_API_TOKEN" in done.stderr
+
+
+def test_memory_does_not_grow_with_the_upload(platform: Platform) -> None:
+    block = os.urandom(MIB)
+    with api_process(platform) as (client, process):
+        client.get("/jobs")
+        before, highest = process.memory_info().rss, 0
+
+        def body() -> Iterator[bytes]:
+            nonlocal highest
+            for _ in range(300):
+                highest = max(highest, process.memory_info().rss)
+                yield block
+
+        for headers in ({"content-type": "application/zip"}, {"content-type": "multipart/form-data; boundary=b"}):
+            answer = client.post("/upload-dataset", content=wrapped(body(), headers), headers=headers)
+            assert answer.status_code == 202, answer.text
+            assert client.get(answer.json()["links"]["self"]).json()["source"]["bytes"] == 300 * MIB
+        assert max(highest, process.memory_info().rss) - before < 64 * MIB
+
+
+def test_a_client_that_goes_away_leaves_nothing_behind(platform: Platform) -> None:
+    with api_process(platform) as (client, _):
+        address = (client.base_url.host, client.base_url.port or 80)
+        with socket.create_connection(address) as line:
+            line.sendall(
+                b"POST /upload-dataset HTTP/1.1\r\nhost: x\r\ncontent-type: application/zip\r\n"
+                b"idempotency-key: k\r\ncontent-length: 9000000\r\n\r\n" + b"x" * 3_000_000
+            )
+            until(lambda: any(platform.settings.temp.iterdir()))
+        until(lambda: not any(platform.settings.temp.iterdir()))
+        headers = {"idempotency-key": "k", "content-type": "application/zip"}
+        assert client.post("/upload-dataset", content=b"PK", headers=headers).status_code == 202
+
+
+@contextmanager
+def api_process(platform: Platform) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+    """`python -m api` over the same database and home."""
+    port = free_port()
+    settings = {"HOME": platform.settings.home, "DATABASE_URL": platform.settings.database, "API_PORT": port}
+    environment = os.environ | {f"DARKROOM_{name}": str(value) for name, value in settings.items()}
+    with subprocess.Popen([sys.executable, "-m", "api"], cwd=REPOSITORY, env=environment) as process:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as client:
+                until(lambda: answers(client))
+                yield client, psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            assert process.wait(10) in (0, -15)
+
+
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health").status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+def wrapped(body: Iterator[bytes], headers: dict[str, str]) -> Iterator[bytes]:
+    if not headers["content-type"].startswith("multipart"):
+        yield from body
+        return
+    yield b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'
+    yield from body
+    yield b'\r\n--b\r\ncontent-disposition: form-data; name="seed"\r\n\r\n7\r\n--b--'
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)

@@ -1,0 +1,122 @@
+"""Trainings over HTTP: asked for with named params, cancelled, stopped, retried, their logs read."""
+
+import httpx
+import pytest
+
+from core.domain.errors import OutOfMemory
+from core.services import training
+from core.services.platform import Platform
+from core.services.runs import get_run, list_runs
+from core.services.sweep import oldest_waiting
+from tests import published, rows
+from tests.serving import problem
+
+
+def test_a_training_needs_no_more_than_a_ready_job(client: httpx.Client, platform: Platform) -> None:
+    waiting = rows.received_job(platform)
+    assert problem(client.post(f"/train-async/{waiting.id}"), 409, "job-not-ready")["state"] == "received"
+    job = published.ready_job(platform)
+    answer = client.post(f"/train-async/{job.id}")
+    assert answer.status_code == 202 and answer.json()["state"] == "queued"
+    run = client.get(answer.json()["links"]["self"]).json()
+    assert (run["trainer"], run["job_id"], run["fingerprint"]) == ("yolo", job.id, job.fingerprint)
+    assert run["params"]["model"] == "yolov8n" and run["params"]["epochs"] > 1, "defaults are filled in"
+    assert oldest_waiting(platform.db, "train") == run["run_id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "slug", "fields"),
+    [
+        ({"params": {"epochs": 0, "batch": "many"}}, "params-invalid", {"params.epochs", "params.batch"}),
+        ({"params": {"epoch": 3}}, "params-invalid", {"params.epoch"}),
+        ({"params": {"model": "/etc/passwd"}}, "params-invalid", {"params.model"}),
+        ({"trainer": "crystal-ball"}, "params-invalid", {"trainer"}),
+        ({"parms": {}}, "request-invalid", {"parms"}),
+        ([1], "request-invalid", {"body"}),
+    ],
+)
+def test_bad_params_are_named(
+    client: httpx.Client, platform: Platform, body: object, slug: str, fields: set[str]
+) -> None:
+    job = published.ready_job(platform)
+    answer = problem(client.post(f"/train-async/{job.id}", json=body), 400, slug)
+    assert {each["field"] for each in answer["errors"]} == fields
+    assert list_runs(platform.db, cursor=None, limit=1).items == []
+
+
+def test_broken_json_and_an_endless_body_are_refused(client: httpx.Client, platform: Platform) -> None:
+    job = published.ready_job(platform)
+    headers = {"content-type": "application/json"}
+    problem(client.post(f"/train-async/{job.id}", content=b"{", headers=headers), 400, "request-invalid")
+    endless = (b" " * 65536 for _ in range(64))
+    problem(client.post(f"/train-async/{job.id}", content=endless, headers=headers), 413, "limit-exceeded")
+
+
+def test_a_kind_that_no_trainer_trains_on_is_a_mismatch(client: httpx.Client, platform: Platform) -> None:
+    job = published.ready_job(platform, kind="captions")
+    problem(client.post(f"/train-async/{job.id}"), 409, "trainer-kind-mismatch")
+    problem(client.post(f"/train-async/{job.id}", json={"trainer": "yolo"}), 409, "trainer-kind-mismatch")
+
+
+def test_the_same_key_queues_one_run_whatever_the_order_of_the_fields(client: httpx.Client, platform: Platform) -> None:
+    job = published.ready_job(platform)
+    path, headers = f"/train-async/{job.id}", {"Idempotency-Key": "k", "content-type": "application/json"}
+    first = client.post(path, content=b'{"params": {"epochs": 3, "seed": 1}}', headers=headers)
+    again = client.post(path, content=b'{"params":{"seed":1,"epochs":3},"trainer":null}', headers=headers)
+    assert first.json() == again.json() and again.headers["idempotency-replayed"] == "true"
+    assert len(list_runs(platform.db, cursor=None, limit=10).items) == 1
+    problem(client.post(path, content=b'{"params":{"epochs":4}}', headers=headers), 422, "idempotency-key-reused")
+    problem(client.post(path, headers={"Idempotency-Key": "two words"}), 400, "request-invalid")
+
+
+def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_asked(client: httpx.Client, platform: Platform) -> None:
+    job = published.ready_job(platform)
+    queued = rows.queued_run(platform, job.id)
+    assert client.post(f"/runs/{queued.id}/cancel").json()["state"] == "cancelled"
+    claim = rows.running_run(platform, job.id)
+    assert client.post(f"/runs/{claim.id}/cancel").json()["state"] == "cancelling"
+    assert training.look_at_run(platform.db, claim).cancel
+    training.finish_cancel(platform.db, claim, log_key=None)
+    assert client.post(f"/runs/{claim.id}/cancel").json()["state"] == "cancelled", "again: the same answer"
+    version = published.version(platform, job.id, b"one")
+    problem(client.post(f"/runs/{version.run_id}/cancel"), 409, "run-not-cancellable")
+    problem(client.post("/runs/run_nope/cancel"), 404, "run-not-found")
+
+
+def test_stop_keeps_what_a_running_run_has(client: httpx.Client, platform: Platform) -> None:
+    claim = rows.running_run(platform)
+    assert client.post(f"/runs/{claim.id}/stop").status_code == 202
+    assert training.look_at_run(platform.db, claim).stop and client.get(f"/runs/{claim.id}").json()["stop_requested"]
+    problem(client.post(f"/runs/{rows.queued_run(platform).id}/stop"), 409, "run-not-cancellable")
+
+
+def test_a_failed_run_says_why_and_can_be_retried(client: httpx.Client, platform: Platform) -> None:
+    claim = rows.running_run(platform)
+    problem(client.post(f"/runs/{claim.id}/retry"), 409, "run-not-retryable")
+    training.fail_run(platform.db, claim, OutOfMemory("batch 64 does not fit.", batch=64), log_key=None)
+    shown = client.get(f"/runs/{claim.id}").json()
+    assert (shown["problem"]["slug"], shown["problem"]["batch"]) == ("out-of-memory", 64)
+    assert client.post(shown["links"]["retry"]).json()["state"] == "queued"
+    assert get_run(platform.db, claim.id).problem is None
+
+
+def test_a_log_is_read_whole_by_its_tail_and_by_ranges(client: httpx.Client, platform: Platform) -> None:
+    job = published.ready_job(platform)
+    run_id = published.version(platform, job.id, b"one").run_id
+    assert client.get(f"/runs/{run_id}/log").content == published.LOG
+    assert client.get(f"/runs/{run_id}/log?tail=2").text == "line 99\nline 100\n"
+    assert client.get(f"/runs/{run_id}/log", headers={"range": "bytes=-9"}).text == "line 100\n"
+    problem(client.get(f"/runs/{rows.queued_run(platform).id}/log"), 404, "not-found")
+
+
+def test_runs_are_filtered_by_job_and_state(client: httpx.Client, platform: Platform) -> None:
+    run = rows.queued_run(platform)
+    rows.running_run(platform)
+    assert [item["run_id"] for item in client.get(f"/runs?job_id={run.job_id}").json()["items"]] == [run.id]
+    assert [item["run_id"] for item in client.get("/runs?state=queued").json()["items"]] == [run.id]
+
+
+def test_the_catalogue_says_what_each_param_means(client: httpx.Client) -> None:
+    yolo = next(item for item in client.get("/trainers").json()["items"] if item["name"] == "yolo")
+    epochs = yolo["params"]["properties"]["epochs"]
+    assert epochs["minimum"] == 1 and epochs["description"] and epochs["default"] >= 1

@@ -1,0 +1,62 @@
+"""Builders of what the API serves: jobs and versions whose objects are in the store."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from core.db.tables import JobRow, VersionRow
+from core.domain.keys import artifact_key, dataset_key, log_key, metadata_key
+from core.services import preparing, training
+from core.services.platform import Platform
+from tests import rows
+
+METADATA = b'{"classes": ["raccoon"]}'
+TAR = b"tar " * 1000
+LOG = b"".join(b"line %d\n" % number for number in range(1, 101))
+
+
+def put(platform: Platform, key: str, content: bytes) -> tuple[str, int, str]:
+    """Key, bytes and sha256 of a stored object."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        stored = platform.store.put(key, Path(file.name))
+    return key, stored.bytes, stored.sha256
+
+
+def ready_job(platform: Platform, *, kind: str = "detection") -> JobRow:
+    claim = rows.claimed_job(platform)
+    fingerprint = hashlib.sha256(claim.id.encode()).hexdigest()
+    tar = put(platform, dataset_key(1, fingerprint), TAR)
+    metadata = put(platform, metadata_key(claim.id, claim.attempt), METADATA)
+    row = preparing.complete_job(
+        platform.db,
+        claim,
+        preparing.Outcome(kind, "voc", ["raccoon"], 10, {}, []),
+        preparing.PreparedSet(fingerprint, 1, *tar),
+        content_fingerprint="c" * 64,
+        metadata_key=metadata[0],
+        metadata_sha256=metadata[2],
+    )
+    assert row is not None
+    return row
+
+
+def version(platform: Platform, job_id: str, weights: bytes) -> VersionRow:
+    """The job's next version, with `weights` as its best.pt, and a log."""
+    claim = rows.running_run(platform, job_id)
+    contents = {"best.pt": weights, "metrics.json": b'{"test": {"mAP50": 0.9}}'}
+    artifacts = [
+        training.PublishedArtifact(
+            name, *put(platform, artifact_key(claim.id, claim.attempt, name), content), "application/octet-stream"
+        )
+        for name, content in contents.items()
+    ]
+    return training.publish_version(
+        platform.db,
+        claim,
+        metrics={"test": {"mAP50": 0.9}},
+        weights_name="best.pt",
+        artifacts=artifacts,
+        log_key=put(platform, log_key(claim.id, claim.attempt), LOG)[0],
+    )

@@ -1,0 +1,47 @@
+"""The API on a free port, in a thread of the test's own process: real HTTP, streams and disconnects included."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+
+from api.app import create_app
+from core.services.platform import Platform, open_platform
+from core.settings import Settings
+from tests.servers import free_port
+
+
+@contextmanager
+def serving(platform: Platform, **settings: Any) -> Iterator[httpx.Client]:
+    """A client of the API over `platform`, or over one with other `settings` on the same database and home."""
+    if settings:
+        same: dict[str, Any] = {"home": platform.settings.home, "database_url": platform.settings.database}
+        platform = open_platform(Settings(**(same | settings)))
+    port = free_port()
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(platform), port=port, log_level="error", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.005)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """The problem that an answer is."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert (body["slug"], body["type"], body["status"]) == (slug, f"/problems/{slug}", status)
+    assert body["request_id"] == answer.headers["x-request-id"]
+    return body
