@@ -14,7 +14,7 @@ import httpx
 from deploy.local.private_stack import DemoFailed
 
 CHUNK_BYTES = 1024 * 1024
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 
 
 class Client:

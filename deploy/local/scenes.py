@@ -23,8 +23,8 @@ from deploy.local.backgrounds import draw_background, draw_clutter
 
 SIDE = 160  # pixels; trained at 128, so a shape keeps its outline
 FINE = 3  # shapes are drawn this many times larger, then reduced: smooth edges
-SMALLEST, LARGEST = 17, 40  # a shape's radius in pixels
-VISIBLE = 0.75  # of a shape's area must stay visible, or it is drawn elsewhere
+SMALLEST, LARGEST = 19, 42  # a shape's radius in pixels
+VISIBLE = 0.8  # of a shape's area must stay visible, or it is drawn elsewhere
 TILT = math.radians(25)  # either way from upright: a square stays a square and no diamond
 TRIES = 12
 

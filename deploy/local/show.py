@@ -22,12 +22,12 @@ def step(title: str) -> Iterator["Step"]:
     """One line of the display: spinner, bar, what it does now, how long it took."""
     columns = (
         SpinnerColumn(finished_text="[green]✓[/]"),
-        TextColumn("[bold]{task.description:<9}[/]"),
-        BarColumn(bar_width=24),
+        TextColumn("[bold]{task.description:<8}[/]"),
+        BarColumn(bar_width=12),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
         task = progress.add_task(title, total=None, note="")
         yield Step(progress, task)
         progress.update(task, total=1, completed=1)
@@ -96,13 +96,9 @@ def findings(items: list[dict[str, Any]], *, total: int) -> None:
 
 
 def places(rows: Iterable[tuple[str, object]]) -> None:
-    table = Table(title="Where everything is", title_justify="left", title_style="bold", box=None, padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
+    console.print("\n[bold]Where everything is[/]")
     for name, place in rows:
-        table.add_row(name, escape(str(place)))
-    console.print()
-    console.print(table)
+        console.print(f"  [dim]{name:<20}[/]{escape(str(place))}", soft_wrap=True)  # a path is copied whole
 
 
 def failure(text: str, *, log: Path, log_end: str) -> None:

@@ -236,7 +236,8 @@ def _ready_message(stack: Stack, degraded: str) -> str:
 
 
 def _stop(honcho: subprocess.Popen[bytes]) -> None:
-    """Ask honcho, which asks the keepers; then look for anything that still carries this stack's mark."""
+    """Ask honcho, which asks the keepers; then see that nothing of what ran is left, whatever its session."""
+    ran = set(psutil.Process().children(recursive=True))
     if honcho.poll() is None:
         honcho.terminate()
     try:
@@ -244,23 +245,22 @@ def _stop(honcho: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         honcho.kill()
         honcho.wait()
-    left = _marked()
-    _, left = psutil.wait_procs(left, timeout=1.0)
+    _, left = psutil.wait_procs(ran | _marked(), timeout=1.0)
     for process in left:
         _kill(process)
     psutil.wait_procs(left, timeout=2.0)
 
 
-def _marked() -> list[psutil.Process]:
-    """Processes of this user with our pid in their environment: children, grandchildren, whatever their session."""
-    mark, mine = str(os.getpid()), []
+def _marked() -> set[psutil.Process]:
+    """Processes of this user with our pid in their environment: what was started, or orphaned, meanwhile."""
+    mark, found = str(os.getpid()), set()
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get("DARKROOM_STACK_PID") == mark:
-                mine.append(process)
+                found.add(process)
         except (psutil.Error, OSError):
             continue  # gone, or another user's
-    return mine
+    return found
 
 
 def _kill(process: psutil.Process) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from deploy.local.private_stack import free_ports
 from deploy.local.scenes import write_archive
-from tests.e2e.processes import commands, marked, wait_until
+from tests.e2e.processes import alive, commands, marked, wait_until
 
 Up = Callable[..., subprocess.Popen[str]]
 PARTS = ("valkey-server", "python -m api", "worker prepare", "worker train", "worker housekeeping", "mlflow", "uvicorn")
@@ -31,13 +31,14 @@ def up(tmp_path: Path) -> Iterator[Up]:
     def start(**settings: str | int) -> subprocess.Popen[str]:
         api_port, mlflow_port = free_ports(2)
         chosen = {"HOME": tmp_path / "home", "API_PORT": api_port, "MLFLOW_PORT": mlflow_port, **settings}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.up"],
-            env={**os.environ, **{f"DARKROOM_{name}": str(value) for name, value in chosen.items()}},
-            stdout=(tmp_path / "stack.log").open("a"),
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        with (tmp_path / "stack.log").open("a") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "deploy.local.up"],
+                env={**os.environ, **{f"DARKROOM_{name}": str(value) for name, value in chosen.items()}},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         started.append(process)
         return process
 
@@ -55,12 +56,12 @@ def test_a_signal_in_the_middle_of_a_training_leaves_no_process(up: Up, tmp_path
     _wait_until_ready(stack, tmp_path)
     _start_training(tmp_path)
     wait_until(lambda: "pipeline train" in commands(marked(stack.pid)), seconds=60, what=lambda: _log(tmp_path))
-    running = commands(marked(stack.pid))
-    assert [part for part in PARTS if part not in running] == []
+    before = marked(stack.pid)
+    assert [part for part in PARTS if part not in commands(before)] == []
 
     stack.send_signal(signal.SIGINT)
     assert stack.wait(timeout=25) == 0
-    assert commands(marked(stack.pid)) == ""
+    assert commands(alive(before) + marked(stack.pid)) == ""
     assert list(Path(tempfile.gettempdir()).glob(f"darkroom-{stack.pid}-*")) == []
     assert "Stopping" in _log(tmp_path)
 
@@ -70,9 +71,10 @@ def test_a_killed_launcher_takes_everything_with_it(up: Up, tmp_path: Path) -> N
     _wait_until_ready(stack, tmp_path)
     _start_training(tmp_path)
     wait_until(lambda: "pipeline train" in commands(marked(stack.pid)), seconds=60, what=lambda: _log(tmp_path))
+    before = marked(stack.pid)
     stack.kill()
     stack.wait()
-    wait_until(lambda: not marked(stack.pid), seconds=20, what=lambda: commands(marked(stack.pid)))
+    wait_until(lambda: not alive(before) + marked(stack.pid), seconds=20, what=lambda: commands(alive(before)))
 
 
 def test_a_killed_part_comes_back(up: Up, tmp_path: Path) -> None:
