@@ -14,7 +14,10 @@ from core.domain.findings import Finding
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One extracted file. `name` is its NFC posix path in the archive, `file` where its bytes lie now."""
+    """One extracted file. `name` is its NFC posix path in the archive, `file` where its bytes lie now.
+
+    `sha256` is that of a picture's bytes, and empty for other files.
+    """
 
     name: str
     file: str

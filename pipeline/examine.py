@@ -45,6 +45,8 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
     findings = findings + checked.findings
     if dataset.kind != "detection":
         raise _kind_not_supported(dataset, findings)
+    kind, format_name, seen = dataset.kind, dataset.format, len(dataset.items)
+    del source, dataset, facts  # from here on the pictures are enough, and there may be 100,000
     steps.stage("splitting")
     splits: dict[str, str] = {}
     if checked.pictures:
@@ -53,14 +55,14 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
     _reject_errors(checked, findings, options)
     steps.stage("fingerprinting")
     return Examined(
-        kind=dataset.kind,
-        format=dataset.format,
+        kind=kind,
+        format=format_name,
         pictures=checked.pictures,
         classes=checked.classes,
         splits=splits,
         digests=digests(checked.pictures, checked.classes, splits),
         findings=ordered(findings),
-        left_out=len(dataset.items) - len(checked.pictures),
+        left_out=seen - len(checked.pictures),
     )
 
 

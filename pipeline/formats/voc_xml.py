@@ -1,6 +1,7 @@
 """One Pascal VOC annotation, parsed without entities, network or DTD."""
 
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
@@ -144,7 +145,7 @@ def _number(text: str) -> int | None:
 
 def _label(text: str) -> str:
     """NFC, with runs of white space as one space: `<name>\\n dog\\n</name>` is `dog`."""
-    return unicodedata.normalize("NFC", " ".join(text.split()))
+    return sys.intern(unicodedata.normalize("NFC", " ".join(text.split())))  # one object, not one a box
 
 
 def _tag(element: Any) -> str:
