@@ -1,7 +1,10 @@
 """Tars of our own making, written and opened safely."""
 
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+
+CHECK_EVERY = 200  # files; pictures have some hundred KB
 
 
 def pack(folder: Path, target: Path) -> Path:
@@ -12,7 +15,12 @@ def pack(folder: Path, target: Path) -> Path:
     return target
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Raises tarfile.TarError for a broken archive or a member that would leave the folder."""
+def unpack(archive: Path, folder: Path, *, check: Callable[[], None] = lambda: None) -> None:
+    """`check()` may raise, at least once a second. Raises tarfile.TarError for a broken archive or a member that
+    would leave the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive, "r:") as tar:
-        tar.extractall(folder, filter="data")
+        for number, member in enumerate(tar):
+            if number % CHECK_EVERY == 0:
+                check()
+            tar.extract(member, folder, filter="data")

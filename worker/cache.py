@@ -17,7 +17,7 @@ from typing import IO
 
 import structlog
 
-from worker.archives import unpack
+from worker.archives import CHECK_EVERY, unpack
 
 POLL_SECONDS = 0.2
 
@@ -45,7 +45,7 @@ def cached_tree(
         if not _is_there(cache, fingerprint):
             _lock(lock, fcntl.LOCK_EX, check, pause)
             if not _is_there(cache, fingerprint):
-                _add(cache, fingerprint, fetch)
+                _add(cache, fingerprint, fetch, check)
                 evict(cache, max_bytes=max_bytes)
             # From exclusive to shared is not atomic; nobody evicts what was used last, and the next look would say so.
             _share(lock, check, pause)
@@ -54,12 +54,12 @@ def cached_tree(
 
 
 @contextmanager
-def private_tree(cache: Path, tree: Path, name: str) -> Iterator[Path]:
+def private_tree(cache: Path, tree: Path, name: str, *, check: Callable[[], None]) -> Iterator[Path]:
     """A run's own tree: a trainer writes caches beside the labels, and mends pictures by replacing them."""
     private = cache / "private" / name
     shutil.rmtree(private, ignore_errors=True)
     try:
-        _link_tree(tree, private)
+        _link_tree(tree, private, check)
         yield private
     finally:
         shutil.rmtree(private, ignore_errors=True)
@@ -80,14 +80,14 @@ def evict(cache: Path, *, max_bytes: int) -> list[str]:
     return evicted
 
 
-def _add(cache: Path, fingerprint: str, fetch: Callable[[Path], None]) -> None:
+def _add(cache: Path, fingerprint: str, fetch: Callable[[Path], None], check: Callable[[], None]) -> None:
     partial = cache / f".{fingerprint[:16]}.{secrets.token_hex(8)}.part"
     partial.mkdir()
     try:
         archive = partial / "dataset.tar"
         fetch(archive)
         (partial / "bytes").write_text(str(archive.stat().st_size), encoding="ascii")
-        unpack(archive, partial / "tree")
+        unpack(archive, partial / "tree", check=check)
         archive.unlink()
         partial.rename(cache / fingerprint)
     finally:
@@ -132,14 +132,16 @@ def _lock(lock: IO[str], how: int, check: Callable[[], None], pause: Callable[[f
             pause(POLL_SECONDS)
 
 
-def _link_tree(tree: Path, private: Path) -> None:
+def _link_tree(tree: Path, private: Path, check: Callable[[], None]) -> None:
     images = tree / "images"
     for folder, _, names in os.walk(tree):
         source = Path(folder)
         target = private / source.relative_to(tree)
         target.mkdir(parents=True)
         linked = source.is_relative_to(images)
-        for name in names:
+        for number, name in enumerate(names):
+            if number % CHECK_EVERY == 0:
+                check()
             if linked:
                 os.link(source / name, target / name)
             else:

@@ -1,5 +1,6 @@
 """Checkpoints on their way to the store and back. One thread uploads, always the newest; training never waits."""
 
+import json
 import shutil
 import tarfile
 import threading
@@ -16,6 +17,7 @@ from core.services.leases import Claim, ClaimLost
 from core.services.platform import Platform
 from core.services.training import record_checkpoint
 from core.storage import ObjectCorrupt, ObjectMissing
+from core.storage.transfer import sha256_of
 from worker.archives import pack, unpack
 from worker.hold import Hold
 
@@ -124,11 +126,23 @@ def fetch_checkpoint(platform: Platform, run: RunRow, hold: Hold, scratch: Path)
         stored = hold.apart(lambda: platform.store.fetch(key, archive))
         if run.checkpoint_sha256 not in (None, stored.sha256):
             raise ObjectCorrupt(key)
-        unpack(archive, folder)
-    except (ObjectMissing, ObjectCorrupt, tarfile.TarError) as error:
+        unpack(archive, folder, check=hold.check)
+        _require_whole(folder)
+    except (ObjectMissing, ObjectCorrupt, tarfile.TarError, ValueError, KeyError) as error:
         log.warning("checkpoint.unusable", run_id=run.id, key=key, error=str(error)[:200])
         shutil.rmtree(folder, ignore_errors=True)
         return None, f"started afresh: the checkpoint of epoch {run.checkpoint_epoch} could not be read"
     finally:
         archive.unlink(missing_ok=True)
     return folder, None
+
+
+def _require_whole(folder: Path) -> None:
+    """The manifest is the last file a trainer writes. Raises ValueError, KeyError or ObjectCorrupt."""
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        raise ObjectCorrupt("a checkpoint without its manifest")
+    for entry in json.loads(manifest.read_text(encoding="utf-8"))["files"]:
+        path = folder / Path(entry["name"]).name
+        if not path.is_file() or sha256_of(path) != entry["sha256"]:
+            raise ObjectCorrupt(f"{entry['name']} is not as the checkpoint's manifest says")

@@ -1,6 +1,7 @@
 """Folders of an attempt: made empty, removed at its end however it ends. What a kill leaves, cleaning removes."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from core.services.leases import Claim
 from core.services.platform import Platform
 from core.settings import Settings
 
+LEFTOVER_SECONDS = 24 * 3600  # nothing is being extracted for longer than this
 WORKING = (JobState.PREPARING, RunState.RUNNING, RunState.CANCELLING)
 
 log = structlog.get_logger(__name__)
@@ -46,11 +48,19 @@ def remove_dead_scratch(platform: Platform) -> list[str]:
         dead = [name for name in names if not _is_alive(platform, name)]
     except Unavailable:
         return []  # another time
+    _remove_old_leftovers(platform.settings)
     for name in dead:
         for root in roots:
             shutil.rmtree(root / name, ignore_errors=True)
         log.info("scratch.removed", name=name)
     return dead
+
+
+def _remove_old_leftovers(settings: Settings) -> None:
+    """What was being extracted or mirrored when its process was killed."""
+    for path in (*settings.cache.glob(".*.part"), *settings.temp.glob("mirror-*")):
+        if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_alive(platform: Platform, name: str) -> bool:

@@ -133,7 +133,8 @@ class _Attempt:
                 max_bytes=settings.cache_max_bytes,
             )
         )
-        return stack.enter_context(private_tree(settings.cache, tree, scratch_name(self.claim)))
+        private = private_tree(settings.cache, tree, scratch_name(self.claim), check=self.hold.check)
+        return stack.enter_context(private)
 
     def _fetch_tar(self, target: Path) -> None:
         prepared = find_prepared_set(self.db, self.run.fingerprint)

@@ -16,10 +16,10 @@ from core.domain.errors import WeightsUnavailable
 HUB = "https://github.com/ultralytics/assets/releases/download/v8.4.0"  # of the pinned ultralytics
 MAX_BYTES = 1024**3  # the largest published weights have 0.4 GB
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 10.0, 30.0, 600.0
-UNREACHABLE_SECONDS = 600.0  # a hub that did not answer is not asked again so soon: a start shall take under a second
+AGAIN_SECONDS = 600.0  # a hub that did not answer is not asked again so soon: a start shall take under a second
 
 log = structlog.get_logger(__name__)
-_unreachable_until: dict[str, float] = {}
+_not_before: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _in_folder(folder: Path, name: str) -> Path | None:
 
 
 def _from_hub(folder: Path, stem: str, check: Callable[[], None]) -> Path | None:
-    if "/" in stem or time.monotonic() < _unreachable_until.get(stem, 0.0):
+    if "/" in stem or any(time.monotonic() < _not_before.get(what, 0.0) for what in (HUB, stem)):
         return None
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{stem}.{token_hex(8)}.part"
@@ -71,7 +71,8 @@ def _from_hub(folder: Path, stem: str, check: Callable[[], None]) -> Path | None
         return partial.replace(folder / f"{stem}.pt")
     except (httpx.HTTPError, OSError, ValueError) as error:
         log.warning("weights.not_downloaded", name=stem, error=str(error)[:200])
-        _unreachable_until[stem] = time.monotonic() + UNREACHABLE_SECONDS
+        away = isinstance(error, httpx.TransportError)
+        _not_before[HUB if away else stem] = time.monotonic() + AGAIN_SECONDS
         return None
     finally:
         partial.unlink(missing_ok=True)

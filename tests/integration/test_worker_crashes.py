@@ -16,6 +16,7 @@ import pytest
 from core.services.events import events_after
 from core.services.runs import cancel_run, stop_run
 from core.services.versions import artifacts_of, versions_of
+from tests.servers.valkey import Valkey
 from tests.stack import REPOSITORY, Stack, child_of, small_set, stack
 
 KILLED_BEFORE_PUBLISHING = """
@@ -192,3 +193,43 @@ def test_a_worker_without_a_broker_finds_its_work_by_itself(tmp_path: Path, sqli
         job_id = line.ready_job(small_set(tmp_path))
 
         assert line.ended_run(line.train(job_id)).state == "succeeded", line.logs()
+
+
+def test_a_broker_that_is_killed_and_comes_back_costs_no_run(
+    tmp_path: Path, sqlite_url: str, private_valkey: Valkey
+) -> None:
+    with stack(tmp_path, sqlite_url, private_valkey.url) as line:
+        line.start("housekeeping")
+        line.start("train", scripted=True)
+        job_id = line.ready_job(small_set(tmp_path))
+        first = line.train(job_id, epochs=10)
+        wait_for_checkpoint(line, first)
+        private_valkey.kill()
+        second = line.train(job_id)  # nobody hears this bell
+        assert line.ended_run(first).state == "succeeded", line.logs()
+        private_valkey.start()
+
+        assert line.ended_run(second).state == "succeeded", line.logs()
+        assert line.run(first).attempt == line.run(second).attempt == 1
+
+
+@pytest.mark.parametrize("damage", ["missing", "other bytes"])
+def test_a_checkpoint_that_cannot_be_read_starts_the_run_afresh_with_a_note(
+    line: Stack, job_id: str, tmp_path: Path, damage: str
+) -> None:
+    worker = line.start("train", scripted=True)
+    run_id = line.train(job_id, epochs=20)
+    wait_for_checkpoint(line, run_id)
+    worker.terminate()
+    worker.wait(10)
+    key = str(line.run(run_id).checkpoint_key)
+    line.platform.store.delete_prefix(key)
+    if damage == "other bytes":
+        line.platform.store.put(key, small_set(tmp_path / "other"))
+    line.start("train", scripted=True)
+
+    run = line.ended_run(run_id)
+
+    assert run.state == "succeeded", line.logs()
+    assert run.notes is not None and "afresh" in run.notes["checkpoint"]
+    assert epochs_told(line, run_id).count(1) == 2

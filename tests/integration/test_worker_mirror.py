@@ -1,5 +1,6 @@
 """What an MLflow client sees of our rows, through a real server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from worker.mirror import Mirror
 
 
 @pytest.fixture
-def platform(tmp_path: Path, sqlite_url: str, mlflow_url: str) -> Platform:
-    return open_platform(Settings(home=tmp_path / "home", database_url=sqlite_url, mlflow_url=mlflow_url))
+def platform(tmp_path: Path, sqlite_url: str, mlflow_url: str) -> Iterator[Platform]:
+    opened = open_platform(Settings(home=tmp_path / "home", database_url=sqlite_url, mlflow_url=mlflow_url))
+    yield opened
+    opened.db.close()
 
 
 def mirror(platform: Platform) -> None:

@@ -1,0 +1,148 @@
+"""What cleaning deletes, and what it spares."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.db.tables import DatasetRow
+from core.domain.keys import checkpoint_key, metadata_key, upload_key
+from core.services import training
+from core.services.cleaning import begin_deleting_set, finish_deleting_set, note_job_purged
+from core.services.jobs import delete_job, get_job
+from core.services.leases import take_lock
+from core.services.platform import Platform, open_platform
+from core.services.runs import get_run
+from core.settings import Settings
+from tests.rows import claimed_job, complete, publish, ready_job, running_run
+from worker.cleaning import clean, delete_garbage, delete_old_checkpoints, delete_old_sources
+from worker.scratch import remove_dead_scratch, scratch_name, scratch_root
+from worker.wiring import Worker
+
+PREPARED_KEY = f"datasets/1/{'f' * 64}.tar"
+
+
+@pytest.fixture
+def platform(tmp_path: Path, database_url: str) -> Iterator[Platform]:
+    kept = {"garbage_hours": 0, "keep_source_days": 0, "keep_checkpoint_days": 0}
+    opened = open_platform(Settings(home=tmp_path / "home", database_url=database_url, **kept))
+    yield opened
+    opened.db.close()
+
+
+def stored(platform: Platform) -> set[str]:
+    return {key for key, _ in platform.store.list_prefix("")}
+
+
+def put(platform: Platform, tmp_path: Path, *keys: str) -> None:
+    (tmp_path / "object").write_bytes(b"object")
+    for key in keys:
+        platform.store.put(key, tmp_path / "object")
+
+
+def test_a_deleted_job_leaves_no_object_and_its_prepared_set_goes_with_the_last_job(
+    platform: Platform, tmp_path: Path
+) -> None:
+    first, second = ready_job(platform), ready_job(platform)  # the same pictures
+    run = running_run(platform, first.id)
+    weights = f"runs/{run.id}/1/artifacts/best.pt"
+    put(platform, tmp_path, PREPARED_KEY, weights, *(upload_key(job.id) for job in (first, second)))
+    put(platform, tmp_path, metadata_key(first.id, 1), metadata_key(second.id, 1))
+    publish(platform, run)
+    worker = Worker(platform, "housekeeping", "test")
+
+    delete_job(platform, first.id)
+    clean(worker)
+    kept = {PREPARED_KEY, metadata_key(second.id, 1)}
+    assert kept <= stored(platform) and not any(first.id in key or run.id in key for key in stored(platform))
+
+    delete_job(platform, second.id)
+    clean(worker)
+    assert stored(platform) == set()
+    with platform.db.reading() as session:
+        assert session.get(DatasetRow, "f" * 64) is None
+    assert get_job(platform.db, first.id, allow_deleted=True).state == "deleted"
+
+
+def test_a_prepared_set_that_is_being_deleted_is_put_again_by_the_next_job(platform: Platform) -> None:
+    delete_job(platform, ready_job(platform).id)
+    clean(Worker(platform, "housekeeping", "test"))  # lets go of the set, and deletes it
+    claim = claimed_job(platform)
+    assert complete(platform, claim) is not None
+
+    assert not begin_deleting_set(platform.db, "f" * 64), "a job has it"
+    delete_job(platform, claim.id)
+    note_job_purged(platform.db, claim.id)
+    assert begin_deleting_set(platform.db, "f" * 64)
+    later = claimed_job(platform)
+    assert complete(platform, later) is None, "wait, put again, and call again"
+    finish_deleting_set(platform.db, "f" * 64)
+    assert complete(platform, later) is not None
+
+
+def test_garbage_is_what_no_row_names_and_nobody_is_working_on(platform: Platform, tmp_path: Path) -> None:
+    job = ready_job(platform)
+    active, done = running_run(platform, job.id), running_run(platform, job.id)
+    publish(platform, done)
+    named = {upload_key(job.id), metadata_key(job.id, 1), PREPARED_KEY, f"runs/{done.id}/1/artifacts/best.pt"}
+    soon = {f"runs/{active.id}/1/artifacts/best.pt"}
+    garbage = {
+        upload_key("job_gone"),
+        f"runs/{done.id}/0/artifacts/best.pt",
+        f"datasets/1/{'e' * 64}.tar",
+        "probe/abc",
+    }
+    put(platform, tmp_path, *named, *soon, *garbage)
+
+    assert set(delete_garbage(platform)) == garbage
+    assert stored(platform) == named | soon
+
+
+def test_young_garbage_is_spared(platform: Platform, tmp_path: Path) -> None:
+    put(platform, tmp_path, upload_key("job_just_uploading"))
+    patient = platform.settings.model_copy(update={"garbage_hours": 24})
+
+    assert delete_garbage(replace(platform, settings=patient)) == []
+
+
+def test_old_sources_and_checkpoints_of_what_ended_go(platform: Platform, tmp_path: Path) -> None:
+    job = ready_job(platform)
+    active, done = running_run(platform, job.id), running_run(platform, job.id)
+    for claim in (active, done):
+        key = checkpoint_key(claim.id, 1, 3)
+        put(platform, tmp_path, key)
+        training.record_checkpoint(platform.db, claim, key=key, epoch=3, sha256="5" * 64)
+    put(platform, tmp_path, upload_key(job.id))
+    publish(platform, done)
+    time.sleep(0.01)
+
+    delete_old_sources(platform)
+    delete_old_checkpoints(platform)
+
+    assert stored(platform) == {checkpoint_key(active.id, 1, 3)}
+    assert get_job(platform.db, job.id).source_key is None
+    assert get_run(platform.db, done.id).checkpoint_key is None
+
+
+def test_the_scratch_of_dead_attempts_goes_and_that_of_a_living_one_stays(platform: Platform) -> None:
+    alive, dead = running_run(platform), running_run(platform)
+    publish(platform, dead)
+    root = scratch_root(platform.settings)
+    for name in (scratch_name(alive), scratch_name(dead), f"{alive.id}-0", "job_unknown-1"):
+        (root / name).mkdir(parents=True)
+
+    remove_dead_scratch(platform)
+
+    assert os.listdir(root) == [scratch_name(alive)]
+    shutil.rmtree(root)
+
+
+def test_one_housekeeper_at_a_time(platform: Platform) -> None:
+    assert take_lock(platform.db, "sweep", "one", seconds=0.3)
+    assert not take_lock(platform.db, "sweep", "two", seconds=0.3)
+    time.sleep(0.35)
+    assert take_lock(platform.db, "sweep", "two", seconds=0.3), "the first is gone"

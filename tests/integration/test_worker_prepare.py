@@ -1,0 +1,149 @@
+"""How a prepare task ends: ready, rejected, failed, lost, given back. The child is the real one."""
+
+import os
+import signal
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sqlalchemy import delete, update
+
+from core.db.tables import DatasetRow, JobRow
+from core.domain.errors import Unavailable
+from core.services.jobs import delete_job, list_findings
+from tests.stack import Stack, scenes, stack
+from worker.prepare import prepare_job
+from worker.wiring import Worker
+
+
+@pytest.fixture
+def line(tmp_path: Path, sqlite_url: str) -> Iterator[Stack]:
+    with stack(tmp_path, sqlite_url, "", lease_seconds=30.0) as made:
+        yield made
+
+
+@pytest.fixture
+def worker(line: Stack) -> Worker:
+    return Worker(line.platform, "prepare", "test")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    return scenes(tmp_path, count=10)
+
+
+def while_preparing(line: Stack, worker: Worker, job_id: str, act: Callable[[psutil.Process], Any]) -> JobRow:
+    """Run the task, and `act` on its child once it is there."""
+    task = threading.Thread(target=prepare_job, args=(worker, job_id))
+    task.start()
+    children = psutil.Process(os.getpid())
+    act(line.until(lambda: next((c for c in children.children() if "--supervised" in c.cmdline()), None)))
+    task.join(30)
+    assert not task.is_alive()
+    with line.platform.db.reading() as session:
+        return session.get_one(JobRow, job_id)
+
+
+def scratch(line: Stack) -> list[Path]:
+    return list((line.settings.temp / "attempts").iterdir())
+
+
+def test_two_uploads_of_the_same_pictures_share_one_prepared_set(line: Stack, worker: Worker, archive: Path) -> None:
+    jobs = [line.upload(archive) for _ in range(2)]
+    for job_id in jobs:
+        prepare_job(worker, job_id)
+
+    first, second = (line.job(job_id) for job_id in jobs)
+    assert first.state == second.state == "ready", (first.problem, second.problem)
+    assert first.fingerprint == second.fingerprint and first.metadata_key != second.metadata_key
+    assert len(list(line.platform.store.list_prefix("datasets/"))) == 1
+
+
+def test_a_set_whose_row_was_never_committed_is_taken_over(line: Stack, worker: Worker, archive: Path) -> None:
+    first, second = (line.upload(archive) for _ in range(2))
+    prepare_job(worker, first)
+    with line.platform.db.transaction() as session:
+        session.execute(update(JobRow).values(fingerprint=None))
+        session.execute(delete(DatasetRow))
+    prepare_job(worker, second)
+
+    assert line.job(second).state == "ready"
+    assert len(list(line.platform.store.list_prefix("datasets/"))) == 1
+
+
+def test_a_rejected_dataset_keeps_its_problem_and_findings(line: Stack, worker: Worker, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "notes.zip", "w") as notes:
+        notes.writestr("readme.txt", "no pictures here")
+    job_id = line.upload(tmp_path / "notes.zip")
+    prepare_job(worker, job_id)
+
+    job = line.job(job_id)
+    assert job.state == "rejected" and job.problem is not None
+    assert job.problem["slug"] == "format-unknown"
+    kept = list_findings(line.platform.db, job_id, cursor=None, limit=100).items
+    assert len(kept) == sum(entry["count"] for entry in (job.findings or {}).values())
+    assert scratch(line) == []
+
+
+@pytest.mark.parametrize("loss", ["missing", "other bytes"])
+def test_an_upload_that_the_store_lost_fails_the_job_and_is_not_tried_for_ever(
+    line: Stack, worker: Worker, archive: Path, tmp_path: Path, loss: str
+) -> None:
+    job_id = line.upload(archive)
+    key = str(line.job(job_id).source_key)
+    line.platform.store.delete_prefix(key)
+    if loss == "other bytes":
+        line.platform.store.put(key, scenes(tmp_path, count=4, seed=9))
+    prepare_job(worker, job_id)
+
+    job = line.job(job_id)
+    assert job.state == "failed" and job.problem is not None and job.problem["slug"] == "preparation-failed"
+
+
+def test_a_job_deleted_while_it_is_prepared_ends_its_child(line: Stack, worker: Worker, archive: Path) -> None:
+    job_id = line.upload(archive)
+    began = time.monotonic()
+    job = while_preparing(line, worker, job_id, lambda _child: delete_job(line.platform, job_id))
+
+    assert job.state == "deleted" and time.monotonic() - began < 5
+    assert scratch(line) == []
+
+
+def test_a_killed_child_is_a_lost_attempt_and_the_third_fails_the_job(
+    line: Stack, worker: Worker, archive: Path
+) -> None:
+    job_id = line.upload(archive)
+    for lost in (1, 2, 3):
+        job = while_preparing(line, worker, job_id, lambda child: child.send_signal(signal.SIGKILL))
+        assert (job.lost_leases, job.state) == (lost, "failed" if lost == 3 else "received")
+    assert job.problem is not None and job.problem["slug"] == "preparation-failed"
+
+
+def test_a_worker_that_drains_gives_the_job_back(line: Stack, worker: Worker, archive: Path) -> None:
+    job = while_preparing(line, worker, line.upload(archive), lambda _child: worker.draining.set())
+
+    assert (job.state, job.lost_leases, job.rung_at) == ("received", 0, None)
+
+
+class Away:
+    """A store that does not answer."""
+
+    def fetch(self, *_: Any) -> Any:
+        raise Unavailable("The object store does not answer.")
+
+
+def test_a_store_that_is_away_gives_the_job_back_for_later(line: Stack, worker: Worker, archive: Path) -> None:
+    job_id = line.upload(archive)
+    away: Any = Away()
+    prepare_job(replace(worker, platform=replace(line.platform, store=away)), job_id)
+
+    job = line.job(job_id)
+    assert job.state == "received" and job.rung_at is not None, "the sweep rings after a pause"
+    prepare_job(worker, job_id)
+    assert line.job(job_id).state == "ready"

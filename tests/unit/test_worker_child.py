@@ -1,0 +1,135 @@
+"""Supervising small real children: what is passed on, and how each way of ending is understood."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from core.domain.errors import Diverged, OutOfMemory, TrainerCrashed, Unavailable
+from core.services.leases import ClaimLost
+from core.services.training import Look
+from worker.child import Tail, log_tail
+from worker.endings import cause_of, killed_from_outside
+from worker.hold import CancelAsked, Hold
+from worker.supervise import Ending, supervise
+
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open("pid", "w").write(str(grandchild.pid))
+time.sleep(60)
+"""
+
+
+class Asked:
+    """A hold whose answers the test gives."""
+
+    def __init__(self) -> None:
+        self.cancel = threading.Event()
+        self.mine = True
+        self.hold = Hold(
+            lambda _: True,
+            lambda: Look(mine=self.mine, cancel=self.cancel.is_set(), stop=False),
+            threading.Event(),
+            lease_seconds=60,
+            beat_seconds=1,
+        )
+
+
+def watch(out: Path, code: str, tell: Any = lambda _line: None, asked: Asked | None = None) -> Ending:
+    with (asked or Asked()).hold as hold:
+        return supervise(hold, [sys.executable, "-c", code], out=out, log_path=out / "log", tell=tell)
+
+
+def test_lines_are_told_in_order_and_again_while_the_database_is_away(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    away = iter([True])
+
+    def tell(line: dict[str, Any]) -> None:
+        if next(away, False):
+            raise Unavailable
+        told.append(line)
+
+    code = "\n".join(
+        [
+            "f = open('progress.jsonl', 'w')",
+            *(f"print('{{\"epoch\": {epoch}}}', file=f, flush=True)" for epoch in (1, 2, 3)),
+            "f.write('{\"half')",
+        ]
+    )
+    assert watch(tmp_path, code, tell).status == 0
+    assert told == [{"epoch": 1}, {"epoch": 2}, {"epoch": 3}]
+
+
+def test_a_stubborn_child_and_its_own_children_are_gone_after_a_cancel(tmp_path: Path) -> None:
+    asked = Asked()
+    threading.Timer(0.5, asked.cancel.set).start()
+    began = time.monotonic()
+    with pytest.raises(CancelAsked):
+        watch(tmp_path, STUBBORN, asked=asked)
+    assert time.monotonic() - began < 5.5
+    grandchild = int((tmp_path / "pid").read_text())
+    ends = time.monotonic() + 2  # a KILL is sure, and not instant
+    while _runs(grandchild) and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert not _runs(grandchild)
+
+
+def _runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_lost_claim_kills_the_child_at_once(tmp_path: Path) -> None:
+    asked = Asked()
+    asked.mine = False
+    began = time.monotonic()
+    with pytest.raises(ClaimLost):
+        watch(tmp_path, STUBBORN, asked=asked)
+    assert time.monotonic() - began < 2
+
+
+def test_a_child_is_told_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DARKROOM_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "secret")
+    watch(tmp_path, "import json, os; json.dump(dict(os.environ), open('environment', 'w'))")
+
+    assert "secret" not in json.loads((tmp_path / "environment").read_text()).values()
+
+
+def test_every_ending_has_a_typed_cause_with_the_end_of_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("x" * 10_000 + "the last words")
+
+    killed = Ending(-signal.SIGKILL, out_of_memory=False)
+    assert killed_from_outside(killed) and "signal 9" in cause_of(killed, tmp_path, log).detail
+    ran_out = Ending(-signal.SIGKILL, out_of_memory=True)
+    assert not killed_from_outside(ran_out) and isinstance(cause_of(ran_out, tmp_path, log), OutOfMemory)
+    for status in (-signal.SIGSEGV, 0, 1, 2):
+        cause = cause_of(Ending(status, out_of_memory=False), tmp_path, log)
+        assert isinstance(cause, TrainerCrashed) and cause.facts["log_tail"].endswith("the last words")
+        assert not killed_from_outside(Ending(status, out_of_memory=False))
+    assert len(log_tail(log)) == 4096
+
+    (tmp_path / "problem.json").write_text(json.dumps({"slug": "diverged", "detail": "at epoch 3", "facts": {"e": 3}}))
+    told = cause_of(Ending(1, out_of_memory=False), tmp_path, log)
+    assert isinstance(told, Diverged) and told.facts == {"e": 3}
+
+
+def test_a_tail_reads_whole_lines_only(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    tail = Tail(path)
+    assert tail.read() == []
+    with path.open("a") as file:
+        for piece, expected in (('{"a"', []), (": 1}\n[2]\nno json\n", [{"a": 1}]), ('{"b": 2}\n', [{"b": 2}])):
+            file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+            assert tail.read() == expected

@@ -1,0 +1,114 @@
+"""A held claim says within a moment why not to go on."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from core.domain.errors import Unavailable
+from core.services.leases import ClaimLost
+from core.services.training import Look
+from worker.hold import CancelAsked, DrainAsked, Hold
+
+MINE = Look(mine=True, cancel=False, stop=False)
+
+
+def hold(
+    beat: Callable[[float], bool] = lambda _: True,
+    look: Callable[[], Look] = lambda: MINE,
+    draining: threading.Event | None = None,
+    lease_seconds: float = 1.0,
+) -> Hold:
+    return Hold(beat, look, draining or threading.Event(), lease_seconds=lease_seconds, beat_seconds=0.05)
+
+
+def until_raised(held: Hold, kind: type[Exception], *, seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    with pytest.raises(kind):
+        while time.monotonic() < ends:
+            held.check()
+            time.sleep(0.01)
+
+
+def test_a_beat_that_matches_no_row_loses_the_claim() -> None:
+    with hold(beat=lambda _: False) as held:
+        until_raised(held, ClaimLost, seconds=1)
+
+
+def test_beats_that_fail_lose_the_claim_before_the_lease_is_over() -> None:
+    def fail(_: float) -> bool:
+        raise Unavailable
+
+    with hold(beat=fail) as held:
+        held.check()
+        time.sleep(0.3)
+        held.check()  # the database may come back
+        until_raised(held, ClaimLost, seconds=0.6)
+
+
+def test_time_that_stood_still_loses_the_claim_at_once() -> None:
+    """As for a worker that was stopped and goes on: the first look at the clock says so, no beat is needed."""
+    blocked = threading.Event()
+    with hold(beat=lambda _: blocked.wait(5)) as held:
+        time.sleep(0.8)
+        with pytest.raises(ClaimLost):
+            held.check()
+        blocked.set()
+
+
+def test_a_cancel_a_drain_and_a_stop_are_seen() -> None:
+    draining = threading.Event()
+    with hold(look=lambda: Look(mine=True, cancel=True, stop=True)) as held:
+        until_raised(held, CancelAsked, seconds=1)
+        assert held.stop_asked
+    with hold(draining=draining) as held:
+        held.check()
+        draining.set()
+        until_raised(held, DrainAsked, seconds=1)
+
+
+def test_slow_work_apart_does_not_keep_a_cancel_waiting() -> None:
+    asked = threading.Event()
+    release = threading.Event()
+    with hold(look=lambda: Look(mine=True, cancel=asked.is_set(), stop=False)) as held:
+        assert held.apart(lambda: 42) == 42
+        with pytest.raises(ZeroDivisionError):
+            held.apart(lambda: 1 // 0)
+        threading.Timer(0.1, asked.set).start()
+        began = time.monotonic()
+        with pytest.raises(CancelAsked):
+            held.apart(lambda: release.wait(30))
+        assert time.monotonic() - began < 2
+        release.set()
+
+
+def test_a_short_write_is_repeated_until_the_database_answers() -> None:
+    answers = iter([Unavailable(), "written"])
+
+    def write() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    with hold(lease_seconds=10) as held:
+        assert held.insist(write) == "written"
+
+
+def test_the_time_worked_is_told_once_and_a_missed_beat_loses_none_of_it() -> None:
+    told: list[float] = []
+    missed = iter([True, True])
+
+    def beat(worked: float) -> bool:
+        if next(missed, False):
+            raise Unavailable
+        told.append(worked)
+        return True
+
+    with hold(beat=beat) as held:
+        time.sleep(0.2)
+        with held.working():
+            time.sleep(0.4)
+        time.sleep(0.2)
+    assert 0.35 < sum(told) < 0.6
