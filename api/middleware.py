@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_response
 from core import clock
-from core.domain.errors import DarkroomError, Internal, LimitExceeded, Unauthorized
+from core.domain.errors import DarkroomError, Internal, LimitExceeded, RequestInvalid, Unauthorized
 
 BODY_MAX_BYTES = 1024**2  # of every request but an upload: the largest params have a few KB
 UPLOAD_PATH = "/upload-dataset"
@@ -75,6 +75,8 @@ class EveryRequest:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             _check_token(scope, self._token)
+            _check_text(scope)
+            _check_site(scope)
             body = receive if scope["path"] == UPLOAD_PATH else _limited(scope, receive)
         except DarkroomError as error:
             await problem_response(error, Request(scope))(scope, receive, send)
@@ -94,6 +96,18 @@ def _check_token(scope: Scope, token: str) -> None:
     # compare_digest: its time does not tell how much of the token was right
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
         raise Unauthorized("Send the header `Authorization: Bearer <token>`.")
+
+
+def _check_text(scope: Scope) -> None:
+    # No id or name has them, and PostgreSQL takes no text with a NUL in it.
+    if b"%00" in scope["query_string"] or "\x00" in scope["path"]:
+        raise RequestInvalid("A path or a query with a NUL character.")
+
+
+def _check_site(scope: Scope) -> None:
+    """A page of another site, open in a browser on this machine, can send forms to a service on loopback."""
+    if scope["method"] not in ("GET", "HEAD") and Headers(scope=scope).get("sec-fetch-site") == "cross-site":
+        raise RequestInvalid("A page of another site may only read.")
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:

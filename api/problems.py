@@ -1,5 +1,6 @@
 """Every error as an RFC 9457 problem: a family of errors has a status, an error has a slug, a detail and facts."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from core.domain import errors
 from core.domain.errors import DarkroomError
@@ -54,7 +55,8 @@ def problem_response(error: DarkroomError, request: Request, headers: Mapping[st
     more = dict(_HEADERS.get(type(error), {})) | dict(headers or {})
     if isinstance(error, errors.RangeInvalid) and "bytes" in error.facts:
         more["content-range"] = f"bytes */{error.facts['bytes']}"
-    return JSONResponse(body, status_code=int(body["status"]), headers=more, media_type=MEDIA_TYPE)
+    # ASCII: half a surrogate pair, which JSON can carry in, has no UTF-8.
+    return Response(json.dumps(body), status_code=int(body["status"]), headers=more, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -50,7 +50,7 @@ class Answer:
 
 def digest_of(request: Any) -> str:
     """The sha256 of a request's meaning as canonical JSON: the order of its fields does not count."""
-    text = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(request, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()
 
 

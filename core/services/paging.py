@@ -12,6 +12,8 @@ from core.domain.errors import CursorInvalid
 
 Row = TypeVar("Row")
 
+INTEGER_MAX = 2**31 - 1  # PostgreSQL's
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
@@ -46,6 +48,9 @@ def _encode(value: Any) -> str:
 def _decode(cursor: str, key: InstrumentedAttribute[Any]) -> Any:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        return key.type.python_type(text)
+        value = key.type.python_type(text)
+        if not text.isprintable() or (isinstance(value, int) and abs(value) > INTEGER_MAX):
+            raise ValueError("no value of this column")
+        return value
     except (ValueError, binascii.Error, UnicodeDecodeError) as error:
         raise CursorInvalid("Take the cursor from `next_cursor` of the page before.", cursor=cursor[:200]) from error

@@ -9,14 +9,20 @@ import structlog
 
 from core.services.platform import Platform, open_platform
 from core.settings import Settings
+from tests.servers import postgres
 from tests.serving import serving
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _plain_logs() -> None:
     """structlog's own default draws each traceback with its locals, which takes seconds."""
-    last = [structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
-    structlog.configure(processors=[structlog.contextvars.merge_contextvars, *last])
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(),
+        ]
+    )
 
 
 @pytest.fixture
@@ -24,6 +30,12 @@ def platform(sqlite_url: str, tmp_path: Path) -> Iterator[Platform]:
     opened = open_platform(Settings(home=tmp_path / "home", database_url=sqlite_url))
     yield opened
     opened.db.close()
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    with postgres.database(postgres_url, template=postgres_template) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What holds for every request, the pages, and the service as a process of its own."""
 
+import base64
 import json
 import os
 import socket
@@ -65,6 +66,52 @@ def test_an_answer_that_was_lost_after_the_commit_is_given_again(
     again = client.post("/upload-dataset", content=b"PK", headers=headers)
     assert again.status_code == 202 and again.headers["idempotency-replayed"] == "true"
     assert [row.id for row in list_jobs(platform.db, cursor=None, limit=9).items] == [again.json()["job_id"]]
+
+
+HEADERS = {"content-type": "application/json"}
+HOSTILE = [
+    "%00",
+    "..%2f..%2fetc%2fpasswd",
+    "%ff%fe",
+    "%F0%9F%A6%9D",
+    "'%20OR%201=1--",
+    "x" * 3000,
+    "job_",
+    "v1",
+    "-1",
+    "{}",
+]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_no_hostile_name_gets_more_than_a_4xx(
+    platform: Platform, request: pytest.FixtureRequest, database: str
+) -> None:
+    settings = {"database_url": request.getfixturevalue("migrated_postgres_url")} if database == "postgres" else {}
+    with serving(platform, **settings) as client:
+        paths = [path for path in client.get("/openapi.json").json()["paths"] if "{" in path]
+        cursor = base64.urlsafe_b64encode(b"9" * 30).decode()
+        zip_type = {"content-type": "application/zip"}
+        findings = client.post("/upload-dataset", content=b"PK", headers=zip_type).json()["links"]["self"] + "/findings"
+        problem(client.get(findings, params={"cursor": cursor}), 400, "cursor-invalid")
+        for query in ("/jobs?cursor=AA", "/jobs?cursor=_w", "/jobs?cursor=%00", "/runs?job_id=%00"):
+            assert 400 <= client.get(query).status_code < 500, query
+        for name in HOSTILE:
+            for path in paths:
+                url = "/".join(name if part.startswith("{") else part for part in path.split("/"))
+                for method in ("GET", "POST", "PUT", "DELETE"):
+                    answer = client.request(method, url, content=b'{"version": "\\ud800"}', headers=HEADERS)
+                    assert 400 <= answer.status_code < 500, (method, url, answer.text)
+                    assert answer.headers["content-type"] == "application/problem+json"
+        body = b'{"params": {"\\ud800": 1}}'
+        answer = client.post("/train-async/x", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code < 500, answer.text
+
+
+def test_a_page_of_another_site_may_only_read(client: httpx.Client) -> None:
+    headers = {"sec-fetch-site": "cross-site"}
+    assert client.get("/jobs", headers=headers).status_code == 200
+    problem(client.post("/runs/run_x/cancel", headers=headers), 400, "request-invalid")
 
 
 def test_a_token_guards_everything_but_the_probes(platform: Platform) -> None:
