@@ -90,7 +90,7 @@ def _prepare(client: Client, folder: Path) -> tuple[str, Path]:
 def _start_seconds(client: Client, job_id: str) -> float:
     """From before the POST to the event in which the child says `loading`: its first line, after Python's own start."""
     began = time.time()
-    run = client.post(f"/train-async/{job_id}", {"params": {"epochs": 1, "imgsz": 32, "pretrained": "never"}})
+    run = client.post(f"/train-async/{job_id}", {"params": {"epochs": 1, "imgsz": 64, "pretrained": "never"}})
     stages = _stages(client, run["run_id"])
     list(client.follow(f"/runs/{run['run_id']}", ended=RUN_ENDED))
     return stages["loading"] - began

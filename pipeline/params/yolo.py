@@ -87,7 +87,8 @@ class YoloParams(BaseModel):
         le=1024,
         description="Images per change of the weights: gradients of smaller batches are gathered. Lower it to `batch` on a small set.",
     )
-    imgsz: int = Field(640, ge=32, le=4096, multiple_of=32, description="Side of the square input, in pixels.")
+    # 64: below it a last batch of one image has a single value per channel, and ultralytics refuses to train
+    imgsz: int = Field(640, ge=64, le=4096, multiple_of=32, description="Side of the square input, in pixels.")
     patience: int = Field(
         50, ge=0, le=10_000, description="End after this many epochs without a better model; 0 never ends early."
     )

@@ -130,7 +130,7 @@ def _start_training(tmp_path: Path) -> None:
     with (tmp_path / "set.zip").open("rb") as file:
         job = _json(httpx.post(f"{_api(tmp_path)}/upload-dataset?wait=60", files={"file": file}, timeout=90))
     assert job["state"] == "ready"
-    params = {"model": "yolov8n", "pretrained": "never", "epochs": 500, "imgsz": 32}
+    params = {"model": "yolov8n", "pretrained": "never", "epochs": 500, "imgsz": 64}
     _json(httpx.post(f"{_api(tmp_path)}/train-async/{job['job_id']}", json={"params": params}, timeout=30))
 
 

@@ -1,0 +1,240 @@
+"""The straight line over HTTP, under `make up`, with real processes; and what becomes of it when they are killed."""
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from deploy.local.client import Client
+from deploy.local.private_stack import PrivateStack, start_stack, stop_stack, wait_until_it_answers
+from deploy.local.scenes import write_archive
+from tests.builders import XML, voc_files, zip_files
+from tests.e2e.processes import marked, wait_until
+
+TINY = {"epochs": 2, "imgsz": 64, "batch": 8, "pretrained": "never", "device": "cpu", "workers": 0}
+LONG = {**TINY, "epochs": 12}
+JOB_ENDED = frozenset({"ready", "rejected", "failed"})
+RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
+SHORT_LEASES = {"LEASE_SECONDS": "4", "BEAT_SECONDS": "1", "SWEEP_SECONDS": "0.5", "CHECKPOINT_SECONDS": "0"}
+DATA = Path(os.environ.get("DARKROOM_TEST_DATA", "unset"))
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateStack]:
+    home = tmp_path_factory.mktemp("home")
+    (home / "t").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(home / "t"))
+        for name, value in SHORT_LEASES.items():
+            patch.setenv(f"DARKROOM_{name}", value)
+        started = start_stack(home)
+    try:
+        for _ in wait_until_it_answers(started):
+            pass
+        yield started
+    finally:
+        stop_stack(started)
+
+
+@pytest.fixture
+def client(stack: PrivateStack) -> Iterator[Client]:
+    with Client(stack.api_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def job_id(stack: PrivateStack, tmp_path_factory: pytest.TempPathFactory) -> str:
+    archive = tmp_path_factory.mktemp("scenes") / "scenes.zip"
+    write_archive(archive, scenes=24, seed=3)
+    with Client(stack.api_url) as client:
+        job = client.upload(archive, on_bytes=lambda _: None)
+        ended = _ended(client, f"/jobs/{job['job_id']}", JOB_ENDED)
+    assert ended["state"] == "ready", ended
+    return str(job["job_id"])
+
+
+def test_a_zip_goes_in_and_a_version_comes_out(
+    client: Client, stack: PrivateStack, job_id: str, tmp_path: Path
+) -> None:
+    accepted = client.post(f"/train-async/{job_id}", {"params": TINY})
+    events = list(client.events(f"/runs/{accepted['run_id']}/events"))
+    run = client.get(f"/runs/{accepted['run_id']}")
+    assert run["state"] == "succeeded", run
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    folded: dict[str, Any] = {}
+    for event in events:
+        folded |= event["data"]
+    assert {name: run[name] for name in ("state", "progress", "version", "attempt")} == {
+        name: folded[name] for name in ("state", "progress", "version", "attempt")
+    }
+    version = client.get(f"/models/{job_id}/v{run['version']}")
+    artifacts = {artifact["name"]: artifact for artifact in version["artifacts"]}
+    assert {"best.pt", "metrics.json", "data.yaml", "model.json", "results.csv"} <= set(artifacts)
+    weights = client.download(f"/download/model/{job_id}?version=v{run['version']}", tmp_path / "best.pt")
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == artifacts["best.pt"]["sha256"]
+    metadata = client.get(f"/dataset/metadata/{job_id}")
+    assert metadata["fingerprint"] == version["fingerprint"] == client.get(f"/jobs/{job_id}")["fingerprint"]
+    _expect_it_in_mlflow(stack, job_id, version)
+
+
+def test_the_child_killed_in_the_middle_goes_on_from_its_checkpoint(
+    client: Client, stack: PrivateStack, job_id: str
+) -> None:
+    run = _killed_in_the_middle(client, stack, job_id, "pipeline train")
+    assert run["state"] == "succeeded" and run["attempt"] == 2, run
+
+
+def test_the_worker_killed_in_the_middle_is_followed_by_another(
+    client: Client, stack: PrivateStack, job_id: str
+) -> None:
+    run = _killed_in_the_middle(client, stack, job_id, "worker train")
+    assert run["state"] == "succeeded" and run["attempt"] == 2, run
+
+
+def test_the_api_killed_in_the_middle_does_not_disturb_the_training(
+    client: Client, stack: PrivateStack, job_id: str
+) -> None:
+    run = _killed_in_the_middle(client, stack, job_id, "-m api")
+    assert run["state"] == "succeeded" and run["attempt"] == 1, run
+
+
+def test_the_broker_killed_does_not_lose_a_run(client: Client, stack: PrivateStack, job_id: str) -> None:
+    _kill(stack, "valkey-server")
+    accepted = client.post(f"/train-async/{job_id}", {"params": TINY})
+    assert _ended(client, f"/runs/{accepted['run_id']}", RUN_ENDED)["state"] == "succeeded"
+
+
+def test_cancel_ends_a_training_within_five_seconds(client: Client, job_id: str) -> None:
+    accepted = client.post(f"/train-async/{job_id}", {"params": LONG})
+    _until_epoch(client, accepted["run_id"])
+    began = time.monotonic()
+    client.post(f"/runs/{accepted['run_id']}/cancel", {})
+    assert _ended(client, f"/runs/{accepted['run_id']}", RUN_ENDED)["state"] == "cancelled"
+    assert time.monotonic() - began < 5 + 0.5  # the client looks every half second
+
+
+def test_versions_have_no_gaps_after_all_that(client: Client, job_id: str) -> None:
+    succeeded = client.get("/runs", job_id=job_id, state="succeeded", limit=500)["items"]
+    versions = [version["number"] for version in client.get(f"/models/{job_id}", limit=500)["items"]]
+    assert sorted(versions) == list(range(1, len(succeeded) + 1))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="set DARKROOM_TEST_DATA to a folder with bad/ to upload it all")
+def test_every_hostile_archive_gets_a_typed_answer_and_writes_nothing_outside(
+    client: Client, stack: PrivateStack, tmp_path: Path
+) -> None:
+    home = stack.log.parent
+    before = _files_outside(home)
+    archives = sorted((DATA / "bad" / "zips").rglob("*.zip")) + _archives_of_bad_xml(tmp_path)
+    assert len(archives) > 100
+    jobs, refused = {}, {}
+    with httpx.Client(base_url=stack.api_url, timeout=60) as http:
+        for archive in archives:
+            with archive.open("rb") as body:
+                answer = http.post("/upload-dataset", content=body.read(), headers={"content-type": "application/zip"})
+            assert answer.status_code < 500, (archive.name, answer.text)
+            if answer.status_code == 202:
+                jobs[archive.name] = answer.json()["job_id"]
+            else:
+                refused[archive.name] = answer.json()
+        assert all(problem["type"].startswith("/problems/") for problem in refused.values())
+        ends = {name: _ended(client, f"/jobs/{job}", JOB_ENDED) for name, job in jobs.items()}
+    wrong = {name: job["state"] for name, job in ends.items() if job["state"] != "rejected"}
+    assert wrong == {}
+    assert all(job["problem"]["slug"] and job["problem"]["detail"] for job in ends.values())
+    assert _files_outside(home) == before
+    assert client.get("/ready")["status"] == "ready"
+
+
+def _killed_in_the_middle(client: Client, stack: PrivateStack, job_id: str, part: str) -> dict[str, Any]:
+    accepted = client.post(f"/train-async/{job_id}", {"params": LONG})
+    _until_epoch(client, accepted["run_id"])
+    _kill(stack, part)
+    wait_until(lambda: _answers(stack), seconds=30)
+    return _ended(client, f"/runs/{accepted['run_id']}", RUN_ENDED)
+
+
+def _until_epoch(client: Client, run_id: str) -> None:
+    def in_the_middle() -> bool:
+        run = client.get(f"/runs/{run_id}")
+        assert run["state"] not in RUN_ENDED, run
+        progress = run["progress"]
+        return progress is not None and progress["epoch"] >= 1
+
+    wait_until(in_the_middle, seconds=60)
+
+
+def _kill(stack: PrivateStack, part: str) -> None:
+    found = [process for process in marked(stack.process.pid) if _is(process, part)]
+    assert found, part
+    for process in found:
+        process.send_signal(signal.SIGKILL)
+
+
+def _is(process: psutil.Process, part: str) -> bool:
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return part in command and "deploy.local.keep" not in command
+
+
+def _answers(stack: PrivateStack) -> bool:
+    try:
+        return httpx.get(f"{stack.api_url}/health", timeout=2).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _ended(client: Client, path: str, states: frozenset[str], *, seconds: float = 150) -> dict[str, Any]:
+    ends = time.monotonic() + seconds
+    for thing in client.follow(path, ended=states):
+        assert time.monotonic() < ends, thing
+    return thing
+
+
+def _expect_it_in_mlflow(stack: PrivateStack, job_id: str, version: dict[str, Any]) -> None:
+    """The mirror comes after the version; it has the run, its metrics, the dataset, and the registered version."""
+
+    def mlflow(verb: Callable[..., httpx.Response], path: str, **more: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = verb(f"{stack.mlflow_url}/api/2.0/mlflow/{path}", timeout=20, **more).json()
+        return answer
+
+    def registered() -> list[dict[str, Any]]:
+        found = mlflow(httpx.get, "model-versions/search", params={"filter": f"name='{job_id}'"})
+        return list(found.get("model_versions", []))
+
+    wait_until(lambda: registered() != [], seconds=90, what=lambda: stack.log.read_text()[-4000:])
+    (model,) = registered()
+    run = mlflow(httpx.get, "runs/get", params={"run_id": model["run_id"]})["run"]
+    assert run["info"]["status"] == "FINISHED"
+    assert {metric["key"] for metric in run["data"]["metrics"]} >= {"mAP50"}
+    (dataset,) = [given["dataset"] for given in run["inputs"]["dataset_inputs"]]
+    assert dataset["digest"] == version["fingerprint"][:32]
+    assert model["source"] == f"runs:/{model['run_id']}/model"
+
+
+def _archives_of_bad_xml(folder: Path) -> list[Path]:
+    """A small sound set in which one annotation carries the document type of each hostile XML file."""
+    made = []
+    for source in sorted((DATA / "bad" / "xml").rglob("*.xml")):
+        content = source.read_bytes()
+        doctype = content[content.find(b"<!DOCTYPE") : content.rfind(b"]>") + 2]
+        if doctype:
+            files = voc_files()
+            files[XML] = doctype + b"\n" + files[XML]
+            made.append(zip_files(folder / f"{source.stem}.zip", files))
+    return made
+
+
+def _files_outside(home: Path) -> set[str]:
+    """Everything round the home of the stack, in its temp folder and in its scratch: where an escaping entry lands."""
+    around = (home.parent, Path.cwd(), home / "t", home / "tmp" / "attempts")
+    return {str(path) for folder in around for path in folder.iterdir() if not path.name.startswith("darkroom-")}
