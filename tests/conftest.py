@@ -115,12 +115,17 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'darkroom.db')}"
 
 
+@pytest.fixture
+def postgres_copy(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """A migrated database of the test's own, on the server."""
+    with postgres.database(postgres_url, template=postgres_template) as url:
+        yield url
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated database of the test's own, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         yield request.getfixturevalue("sqlite_url")
         return
-    server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
-    with postgres.database(server, template=template) as url:
-        yield url
+    yield request.getfixturevalue("postgres_copy")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+from pydantic import SecretStr
 
 from core.db.tables import JobRow, RunRow
 from core.domain.keys import dataset_key, metadata_key, upload_key
@@ -114,7 +115,7 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         told = self.settings.model_dump(exclude_unset=True)
-        ours = {f"DARKROOM_{name.upper()}": str(value) for name, value in told.items()}
+        ours = {f"DARKROOM_{name.upper()}": _text(value) for name, value in told.items()}
         return {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")} | ours
 
 
@@ -149,6 +150,10 @@ def small_set(folder: Path) -> Path:
         for path in sorted(tree.rglob("*")):
             tar.add(path, arcname=path.relative_to(tree).as_posix(), recursive=False)
     return folder / "dataset.tar"
+
+
+def _text(value: Any) -> str:
+    return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
 def _if(row: Any, states: Any) -> Any:

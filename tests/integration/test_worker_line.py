@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from core.services.versions import artifacts_of, find_version
+from core.settings import Settings
 from tests.stack import scenes, stack
 
 
@@ -32,3 +33,25 @@ def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1(tmp_path: Path, sqli
         assert version.number == 1 and set(version.metrics) >= {"val", "test"}
         assert not list((line.settings.temp / "attempts").iterdir()), "scratch is removed"
         assert not list((line.settings.cache / "private").iterdir())
+
+
+def test_the_same_line_stands_on_postgres_and_s3(
+    tmp_path: Path, postgres_copy: str, s3_settings: Settings, valkey_url: str
+) -> None:
+    names = ("store_url", "s3_endpoint", "s3_region", "s3_access_key", "s3_secret_key")
+    s3 = {name: getattr(s3_settings, name) for name in names}
+    with stack(tmp_path, postgres_copy, valkey_url, **s3) as line:
+        line.start("housekeeping")
+        line.start("prepare")
+        job = line.ended_job(line.upload(scenes(tmp_path)))
+        assert job.state == "ready", job.problem
+        first = line.start("train", scripted=True)
+        run_id = line.train(job.id, epochs=40)
+        line.until(lambda: line.run(run_id).checkpoint_key)
+        first.kill()
+        line.start("train", scripted=True)
+
+        run = line.ended_run(run_id)
+
+        assert (run.state, run.attempt) == ("succeeded", 2), line.logs()
+        assert find_version(line.platform.db, job.id).number == 1
