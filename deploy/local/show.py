@@ -63,6 +63,12 @@ def epoch_note(progress: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
+def notes(said: dict[str, Any]) -> None:
+    """What the run says about itself, under its line."""
+    for text in said.values():
+        console.print(f"  [dim]{escape(str(text))}[/]", soft_wrap=True)
+
+
 def metrics(splits: dict[str, dict[str, Any]]) -> None:
     """`splits`: split -> {mAP50, ..., per_class: {name: {mAP50, ...}}}."""
     table = Table(title="How good it is", title_justify="left", title_style="bold", box=None, padding=(0, 2))
