@@ -7,10 +7,10 @@ import worker.train
 from worker.__main__ import main
 
 
-def _scripted(verb: str, spec: Path) -> list[str]:
+def scripted_command(verb: str, spec: Path) -> list[str]:
     return [sys.executable, "-m", "tests.scripted_child", verb, "--config", str(spec), "--supervised"]
 
 
 if __name__ == "__main__":
-    worker.train.child_command = _scripted
+    worker.train.child_command = scripted_command
     main(sys.argv[1:])

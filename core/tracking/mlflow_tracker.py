@@ -26,6 +26,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _NAME = re.compile(r"[^\w\-./ :]")
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "INVALID_STATE")
@@ -89,6 +90,7 @@ class MlflowTracker:
                 version.job_id,
                 f"runs:/{version.tracked_id}/{MODEL_FOLDER}",
                 run_id=version.tracked_id,
+                await_creation_for=0,
                 tags={
                     VERSION_TAG: tag,
                     RUN_TAG: version.run_id,

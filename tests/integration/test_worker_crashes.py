@@ -26,7 +26,7 @@ import worker.train
 from core.settings import load_settings
 from worker.wiring import open_worker
 
-worker.train.child_command = tests.scripted_worker._scripted
+worker.train.child_command = tests.scripted_worker.scripted_command
 worker.train.publish_version = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 worker.train.train_run(open_worker(load_settings(), "train"), sys.argv[1])
 """

@@ -1,0 +1,142 @@
+"""How a train task meets a store that is away or has lost something, in one process with a scripted child."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+import worker.publish
+import worker.train
+from core.db.tables import RunRow
+from core.domain.errors import Unavailable
+from core.services.events import events_after
+from core.services.versions import versions_of
+from core.storage import ObjectStore, StoredObject
+from tests.scripted_worker import scripted_command
+from tests.stack import Stack, small_set, stack
+from worker.train import train_run
+from worker.wiring import Worker
+
+
+@pytest.fixture
+def line(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    monkeypatch.setattr(worker.train, "child_command", scripted_command)
+    monkeypatch.setattr(worker.publish, "PAUSES_SECONDS", (0.1, 0.1))
+    with stack(tmp_path, sqlite_url, "", lease_seconds=30.0) as made:
+        yield made
+
+
+@pytest.fixture
+def job_id(line: Stack, tmp_path: Path) -> str:
+    return line.ready_job(small_set(tmp_path))
+
+
+class Shaky:
+    """A store that does not answer the first `times` puts and fetches of keys with `part` in them."""
+
+    def __init__(self, store: ObjectStore, part: str, *, times: int) -> None:
+        self._store = store
+        self._part = part
+        self._left = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def put(self, key: str, path: Path, **more: Any) -> StoredObject:
+        self._answer(key)
+        return self._store.put(key, path, **more)
+
+    def fetch(self, key: str, path: Path) -> StoredObject:
+        self._answer(key)
+        return self._store.fetch(key, path)
+
+    def _answer(self, key: str) -> None:
+        if self._part in key and self._left:
+            self._left -= 1
+            raise Unavailable("The object store does not answer.")
+
+
+def worker_on(line: Stack, part: str = "", *, times: int = 0) -> Worker:
+    shaky: Any = Shaky(line.platform.store, part, times=times)
+    return Worker(replace(line.platform, store=shaky), "train", "test")
+
+
+@pytest.mark.parametrize("part", ["checkpoints/", "artifacts/best.pt"])
+def test_a_store_that_is_away_for_a_moment_costs_nothing(line: Stack, job_id: str, part: str) -> None:
+    run_id = line.train(job_id)
+    train_run(worker_on(line, part, times=2), run_id)
+
+    run = line.run(run_id)
+    assert (run.state, run.attempt) == ("succeeded", 1), run.problem
+    assert len(versions_of(line.platform.db, job_id)) == 1
+
+
+@pytest.mark.parametrize("part", ["datasets/", "artifacts/best.pt"])
+def test_a_store_that_stays_away_gives_the_run_back_for_later(line: Stack, job_id: str, part: str) -> None:
+    run_id = line.train(job_id)
+    train_run(worker_on(line, part, times=99), run_id)
+
+    run = line.run(run_id)
+    assert (run.state, run.lost_leases) == ("queued", 0) and run.rung_at is not None
+    train_run(worker_on(line), run_id)
+    assert line.run(run_id).state == "succeeded"
+
+
+def test_a_prepared_set_that_the_store_lost_fails_the_run(line: Stack, job_id: str) -> None:
+    line.platform.store.delete_prefix("datasets/")
+    run_id = line.train(job_id)
+    train_run(worker_on(line), run_id)
+
+    run = line.run(run_id)
+    assert run.state == "failed" and run.problem is not None
+    assert run.problem["slug"] == "training-failed" and "missing" in run.problem["detail"]
+
+
+def test_a_child_that_leaves_no_model_fails_the_run_with_the_end_of_its_log(line: Stack, job_id: str) -> None:
+    run_id = line.train(job_id, seed=15)
+    train_run(worker_on(line), run_id)
+
+    run = line.run(run_id)
+    assert run.state == "failed" and run.problem is not None and run.problem["slug"] == "trainer-crashed"
+    assert run.log_key is not None and line.platform.store.head(run.log_key) is not None
+
+
+def test_weights_that_are_required_and_not_there_fail_the_run(line: Stack, job_id: str) -> None:
+    run_id = line.train(job_id, pretrained="required")
+    train_run(worker_on(line), run_id)
+
+    run = line.run(run_id)
+    assert run.problem is not None and run.problem["slug"] == "weights-unavailable"
+
+
+def test_the_time_of_earlier_attempts_counts_towards_max_minutes(
+    line: Stack, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = line.train(job_id, max_minutes=2)
+    with line.platform.db.transaction() as session:
+        session.execute(update(RunRow).values(spent_seconds=90.0))
+    seen: list[float] = []
+
+    def look(verb: str, spec: Path) -> list[str]:
+        seen.append(json.loads(spec.read_text())["seconds_left"])
+        return scripted_command(verb, spec)
+
+    monkeypatch.setattr(worker.train, "child_command", look)
+    train_run(worker_on(line), run_id)
+
+    assert seen == [30.0]
+    assert 90.0 < line.run(run_id).spent_seconds < 120.0
+
+
+def test_stages_and_progress_are_told_in_order(line: Stack, job_id: str) -> None:
+    run_id = line.train(job_id, epochs=2)
+    train_run(worker_on(line), run_id)
+
+    events = [event.data for event in events_after(line.platform.db, run_id, seq=0)]
+    stages = [event["stage"] for event in events if event.get("stage")]
+    assert stages == ["fetching", "training", "evaluating", "packing", "storing", "publishing"]
+    assert [event["progress"]["epoch"] for event in events if event.get("progress")] == [1, 2]
