@@ -122,7 +122,10 @@ def once_of(
     platform: ThePlatform,
     idempotency_key: Annotated[
         str | None,
-        Header(description="Chosen by the client; the same request sent again with it is answered, not done again."),
+        Header(
+            alias="Idempotency-Key",
+            description="Chosen by the client; the same request sent again with it is answered, not done again.",
+        ),
     ] = None,
 ) -> Once:
     if idempotency_key is None:

@@ -24,7 +24,7 @@ from pipeline.params.prepare import PrepareOptions
 
 router = APIRouter(tags=["datasets"])
 
-_NAME = {"type": "string", "maxLength": 200, "description": "Name of the job. Empty: the file's."}
+_NAME = {"type": "string", "maxLength": 200, "default": "", "description": "Name of the job. Empty: the file's."}
 _OPTIONS: dict[str, Any] = {"name": _NAME, **PrepareOptions.model_json_schema()["properties"]}
 _FILE = {"type": "string", "format": "binary", "description": "The ZIP."}
 _UPLOAD_BODY = {

@@ -177,7 +177,7 @@ def test_the_openapi_document_is_valid_complete_and_kept(client: httpx.Client) -
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert operation["summary"] and operation["tags"], (method, path)
-            wants_key = any(parameter["name"] == "idempotency-key" for parameter in operation.get("parameters", []))
+            wants_key = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
             assert wants_key == (method == "post"), (method, path)
 
 
