@@ -135,7 +135,7 @@ def _own_params(images: int) -> dict[str, Any]:
     """A first look at somebody's pictures within minutes: as many epochs as the time allows, small steps."""
     epochs = min(150, max(10, round(OWN_PICTURES_SEEN / (0.7 * images))))  # 0.7: the train split
     steps = {"batch": 4, "nbs": 4, "optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9}
-    return {"model": "yolov8n", "imgsz": 320, "epochs": epochs, "patience": 0, "max_minutes": 5, **steps}
+    return {"model": "yolov8n", "imgsz": 320, "epochs": epochs, "patience": 0, "max_minutes": 4, **steps}
 
 
 def _prepare(client: Client, job_id: str) -> dict[str, Any]:
