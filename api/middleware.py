@@ -4,6 +4,7 @@ Plain ASGI, so that streams pass through unbuffered.
 """
 
 import hmac
+import logging
 import re
 from uuid import uuid4
 
@@ -70,7 +71,9 @@ class EveryRequest:
             await problem_response(problem, Request(scope))(scope, receive, send_safely)
         finally:
             seconds = round(clock.monotonic() - start, 4)
-            log.info("request.done", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
+            # Polling is most of the traffic and least of the news.
+            level = logging.DEBUG if scope["method"] in ("GET", "HEAD") and 0 < status < 400 else logging.INFO
+            log.log(level, "request.done", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

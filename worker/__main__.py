@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 
 from core.queue import PREPARE, TRAIN
@@ -34,7 +35,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve_queue(role: str) -> None:
+    from celery.platforms import SecurityWarning
+
     from worker.app import app
+
+    warnings.simplefilter("ignore", SecurityWarning)  # as root: messages are JSON with an id, nothing to unpickle
 
     options = ["--pool", "threads", "--concurrency", "1", "--without-gossip", "--without-mingle"]
     app.worker_main(

@@ -14,7 +14,6 @@ from core.services.cleaning import (
     begin_deleting_set,
     claim_orphaned_set,
     finish_deleting_set,
-    forget_idempotency_keys,
     forget_old_checkpoints,
     forget_old_sources,
     forget_workers,
@@ -23,6 +22,7 @@ from core.services.cleaning import (
     note_job_purged,
     unused_sets,
 )
+from core.services.idempotency import forget_expired_keys
 from core.services.leases import take_lock
 from core.services.platform import Platform
 from worker.scratch import remove_dead_scratch
@@ -44,7 +44,7 @@ def clean(worker: Worker) -> None:
     delete_unused_sets(platform)
     delete_old_sources(platform)
     delete_old_checkpoints(platform)
-    forget_idempotency_keys(platform.db)
+    forget_expired_keys(platform.db)
     forget_workers(platform.db, unseen_seconds=WORKER_UNSEEN_SECONDS)
     remove_dead_scratch(platform)
     # A holder of its own each time: the lock is an alarm clock that lets one through an hour.

@@ -13,11 +13,11 @@ from sqlalchemy import Select, delete, exists, or_, select, update
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
+from core.db.inserting import insert_if_absent
 from core.db.moves import change_job
-from core.db.tables import ArtifactRow, DatasetRow, IdempotencyRow, JobRow, RunRow, WorkerRow
+from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunRow, WorkerRow
 from core.domain.keys import dataset_key
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
-from core.services.leases import insert_if_absent
 from core.services.preparing import DELETING, LIVE
 
 _AT_ONCE = 100
@@ -107,11 +107,6 @@ def forget_old_checkpoints(db: Database, *, before: datetime) -> list[tuple[str,
         for run_id, _ in found:
             session.execute(update(RunRow).where(RunRow.id == run_id, *ended).values(**values))
     return [(run_id, attempt) for run_id, attempt in found]
-
-
-def forget_idempotency_keys(db: Database) -> None:
-    with db.transaction() as session:
-        session.execute(delete(IdempotencyRow).where(IdempotencyRow.expires_at < db_now()))
 
 
 def forget_workers(db: Database, *, unseen_seconds: float) -> None:

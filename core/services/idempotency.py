@@ -11,12 +11,11 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from core.db import Database
 from core.db.clock import db_now
+from core.db.inserting import insert_if_absent
 from core.db.tables import IdempotencyRow
 from core.domain.errors import IdempotencyKeyReused, RequestInFlight
 
@@ -106,7 +105,6 @@ def refuse_other_request(answer: Answer, key: Key, digest: str) -> None:
 
 
 def _insert_if_absent(session: Session, claim: KeyClaim) -> bool:
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     key = claim.key
     values = {
         "method": key.method,
@@ -115,8 +113,7 @@ def _insert_if_absent(session: Session, claim: KeyClaim) -> bool:
         "digest": claim.token,  # until the answer is there; then the request's
         "expires_at": db_now() + CLAIM_SECONDS,
     }
-    statement = insert(IdempotencyRow).values(**values).on_conflict_do_nothing().returning(IdempotencyRow.key)
-    return session.execute(statement).first() is not None
+    return insert_if_absent(session, IdempotencyRow, values)
 
 
 def _is(key: Key) -> tuple[ColumnElement[bool], ...]:

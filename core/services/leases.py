@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 from sqlalchemy import update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.orm import Session
 
 from core.db import Database
 from core.db.clock import db_now
-from core.db.tables import Base, JobRow, LockRow, RunRow, WorkerRow
+from core.db.inserting import insert_if_absent
+from core.db.tables import JobRow, LockRow, RunRow, WorkerRow
 from core.domain.states import JobState, RunState
 
 
@@ -68,9 +66,3 @@ def note_worker(db: Database, name: str, role: str) -> None:
     with db.transaction() as session:
         insert_if_absent(session, WorkerRow, {"name": name, "role": role, "seen_at": 0.0})
         session.execute(update(WorkerRow).where(WorkerRow.name == name).values(role=role, seen_at=db_now()))
-
-
-def insert_if_absent(session: Session, table: type[Base], values: dict[str, object]) -> None:
-    """INSERT ... ON CONFLICT DO NOTHING, which both databases have, each in its own dialect."""
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    session.execute(insert(table).values(**values).on_conflict_do_nothing())

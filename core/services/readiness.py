@@ -1,4 +1,4 @@
-"""Is this service ready? Every part is asked at once, each with a time limit, and the answer is kept for 10 s.
+"""Is this service ready? Every part is asked at once, each with a time limit, and a good answer is kept for 10 s.
 
 Without the database or the store nothing works: failed. Without broker, MLflow or a worker requests are still
 taken, and what they ask for happens later: degraded.
@@ -21,6 +21,7 @@ from core.domain.errors import DarkroomError
 from core.services.platform import Platform
 
 KEEP_SECONDS = 10.0
+KEEP_BAD_SECONDS = 1.0  # while something starts or comes back, people look again and again
 PROBE_SECONDS = 3.0
 MLFLOW_SECONDS = 2.0
 WORKER_SECONDS = 60.0  # a worker says that it is alive every 15 s
@@ -47,19 +48,20 @@ class Report:
 
 
 class Readiness:
-    """Keeps the last report; asks again when it is older than KEEP_SECONDS. Safe for threads: one asks, all wait."""
+    """Keeps the last report; asks again when it is too old. Safe for threads: one asks, all wait."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._lock = threading.Lock()
         self._report: Report | None = None
-        self._asked_at = 0.0
+        self._ask_at = 0.0
 
     def report(self) -> Report:
         with self._lock:
-            if self._report is None or clock.monotonic() - self._asked_at > KEEP_SECONDS:
+            if self._report is None or clock.monotonic() > self._ask_at:
                 self._report = check_all(self._platform)
-                self._asked_at = clock.monotonic()
+                keep = KEEP_SECONDS if self._report.state == "ok" else KEEP_BAD_SECONDS
+                self._ask_at = clock.monotonic() + keep
             return self._report
 
 
