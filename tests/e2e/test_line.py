@@ -150,7 +150,7 @@ def test_every_hostile_archive_gets_a_typed_answer_and_writes_nothing_outside(
     assert wrong == {}
     assert all(job["problem"]["slug"] and job["problem"]["detail"] for job in ends.values())
     assert _files_outside(home) == before
-    assert client.get("/ready")["status"] == "ready"
+    assert client.get("/ready")["state"] == "ok"
 
 
 def _killed_in_the_middle(client: Client, stack: PrivateStack, job_id: str, part: str) -> dict[str, Any]:
