@@ -28,6 +28,8 @@ _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+# Its pages then show metrics and curves first; otherwise they take an experiment for one about language models.
+_SHOWN_AS_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 _NAME = re.compile(r"[^\w\-./ :]")
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "INVALID_STATE")
 
@@ -107,7 +109,7 @@ class MlflowTracker:
     def _experiment(self, run: TrackedRun) -> str:
         known = self._client.get_experiment_by_name(run.job_id)
         if known is None:
-            tags = {"darkroom_job": run.job_id, "darkroom_job_name": run.job_name}
+            tags = {"darkroom_job": run.job_id, "darkroom_job_name": run.job_name, **_SHOWN_AS_TRAINING}
             return str(self._client.create_experiment(run.job_id, tags=tags))
         if known.lifecycle_stage != "active":
             self._client.restore_experiment(known.experiment_id)
