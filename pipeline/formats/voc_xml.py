@@ -1,10 +1,7 @@
 """One Pascal VOC annotation, parsed without entities, network or DTD."""
 
 import re
-import sys
-import unicodedata
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,12 @@ from lxml import etree
 from core.domain import limits
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import RawBox, SourceFile
+from pipeline.formats.text import MAX_CLASS_NAME, clean_label, thousandths
 
-MAX_CLASS_NAME = 200  # characters; a longer one is a sentence that slipped into the wrong field
-_MAX_COORDINATE = 1_000_000  # px; a picture of 200 megapixels can be no wider
 _SNIFF_BYTES = 65_536
 _ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
 _DTD = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_MILLI = Decimal("0.001")
 _TOO_DEEP = "boolean(" + "/*" * (limits.MAX_XML_DEPTH + 1) + ")"
 
 
@@ -107,7 +102,7 @@ def _read_size(root: Any, annotation: Annotation) -> None:
 
 def _read_object(element: Any, annotation: Annotation) -> None:
     line = element.sourceline
-    label = _label(_text(element, "name"))
+    label = clean_label(_text(element, "name"))
     corners = _child(element, "bndbox")
     if not label:
         _error(annotation, "class-name-empty", "An object has no class name.", "Name it, or remove it.", line)
@@ -131,21 +126,10 @@ def _read_object(element: Any, annotation: Annotation) -> None:
 
 
 def _number(text: str) -> int | None:
-    """Thousandths, rounded half to even. None for what is no finite number of at most a million."""
+    """Thousandths. None for what is no number that a coordinate may be."""
     if text.isascii() and text.isdigit() and len(text) <= 6:
         return int(text) * 1000
-    try:
-        value = Decimal(text)
-        if not value.is_finite() or abs(value) > _MAX_COORDINATE:
-            return None
-        return int(value.quantize(_MILLI, ROUND_HALF_EVEN).scaleb(3))
-    except InvalidOperation:
-        return None
-
-
-def _label(text: str) -> str:
-    """NFC, with runs of white space as one space: `<name>\\n dog\\n</name>` is `dog`."""
-    return sys.intern(unicodedata.normalize("NFC", " ".join(text.split())))  # one object, not one a box
+    return thousandths(text)
 
 
 def _tag(element: Any) -> str:
