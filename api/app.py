@@ -1,5 +1,6 @@
 """The application: `uvicorn api.app:create_app --factory`, or `python -m api`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,16 +9,18 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from api import openapi, problems
+from api.finishing import Finisher
 from api.logs import configure_logging
 from api.middleware import EveryRequest
 from api.pages import STATIC
-from api.routes import datasets, jobs, models, runs, service, training
+from api.routes import datasets, jobs, models, runs, service, training, uploads
 from api.uploads import remove_leftovers
 from core.services.platform import Platform, open_platform
 from core.services.readiness import Readiness
 from core.settings import load_settings
 
 VERSION = "0.1.0"
+PREFLIGHTS_AT_ONCE = 2  # each is a process
 SUMMARY = "Labelled pictures go in, models come out."
 DESCRIPTION = """Upload a ZIP and get a `job_id`; from then on every step is asynchronous, recorded, resumable and
 immutable.
@@ -56,7 +59,7 @@ def _routed() -> FastAPI:
         openapi_url=None,
         lifespan=_lifespan,
     )
-    for routes in (datasets, jobs, training, runs, models, service):
+    for routes in (datasets, uploads, jobs, training, runs, models, service):
         app.include_router(routes.router)
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))
@@ -70,5 +73,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     platform: Platform = app.state.platform
     platform.settings.temp.mkdir(parents=True, exist_ok=True)
     remove_leftovers(platform.settings)
+    app.state.preflights = asyncio.Semaphore(PREFLIGHTS_AT_ONCE)
+    app.state.finisher = Finisher(platform)
+    resuming = asyncio.create_task(app.state.finisher.resume())
     yield
+    resuming.cancel()
     platform.db.close()

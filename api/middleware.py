@@ -17,7 +17,8 @@ from core import clock
 from core.domain.errors import DarkroomError, Internal, LimitExceeded, RequestInvalid, Unauthorized
 
 BODY_MAX_BYTES = 1024**2  # of every request but an upload: the largest params have a few KB
-UPLOAD_PATH = "/upload-dataset"
+OWN_LIMIT_PATHS = re.compile(r"/upload-dataset|/preflight|/uploads/.*")  # they bound their bodies themselves
+TUS_PATHS = re.compile(r"/uploads(/.*)?")
 OPEN_PATHS = ("/health", "/ready")
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -53,6 +54,8 @@ class EveryRequest:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
+                if TUS_PATHS.fullmatch(scope["path"]):
+                    headers.setdefault("tus-resumable", "1.0.0")  # the protocol wants it in every answer
                 for name, value in _SAFE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
@@ -77,7 +80,7 @@ class EveryRequest:
             _check_token(scope, self._token)
             _check_text(scope)
             _check_site(scope)
-            body = receive if scope["path"] == UPLOAD_PATH else _limited(scope, receive)
+            body = receive if OWN_LIMIT_PATHS.fullmatch(scope["path"]) else _limited(scope, receive)
         except DarkroomError as error:
             await problem_response(error, Request(scope))(scope, receive, send)
             return

@@ -1,12 +1,13 @@
 """Every reason to refuse a ZIP, by its directory and local headers alone: nothing is inflated or written for it."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from core.domain import limits
 from core.domain.findings import Finding
-from pipeline.zip_directory import DEFLATED, ENCRYPTED, STORED, Entry, locate_data, refusal
+from pipeline.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, Entry, locate_data, refusal
 
 _REGULAR, _FOLDER = 0o100000, 0o040000
 _MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
@@ -14,13 +15,14 @@ _MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
 
 def judge(file: BinaryIO, entries: list[Entry], directory_at: int) -> list[Finding]:
     """Every reason to refuse, by the directory and the local headers alone. Nothing is inflated or written."""
-    reasons: list[Finding] = []
-    for check in (judge_names(entries), judge_sizes(entries), _judge_local_headers(file, entries, directory_at)):
-        for finding in check:
-            reasons.append(finding)
-            if len(reasons) >= _MAX_REASONS:
-                return reasons
-    return reasons
+    checks = judge_names(entries), judge_sizes(entries), _judge_local_headers(file, entries, directory_at)
+    return list(islice(chain(*checks), _MAX_REASONS))
+
+
+def judge_directory(entries: list[Entry], directory_at: int) -> list[Finding]:
+    """What can be said of that without the local headers, before the archive is sent."""
+    checks = judge_names(entries), judge_sizes(entries), _judge_places(entries, directory_at)
+    return list(islice(chain(*checks), _MAX_REASONS))
 
 
 def judge_names(entries: list[Entry]) -> Iterator[Finding]:
@@ -71,6 +73,19 @@ def judge_sizes(entries: list[Entry]) -> Iterator[Finding]:
             yield refusal("archive-ratio", name, f"{entry.packed} bytes would grow to {entry.size}.")
     if total > limits.MAX_TOTAL_BYTES:
         yield refusal("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
+
+
+def _judge_places(entries: list[Entry], directory_at: int) -> Iterator[Finding]:
+    """Entries that share bytes even if their local headers are as short as can be."""
+    end = 0
+    for entry in sorted(entries, key=lambda entry: entry.header):
+        name = _shown(entry.name)
+        if entry.header < end:
+            yield refusal("archive-overlap", name, "The entry shares bytes with another one.")
+        end = max(end, entry.header + LOCAL_BYTES + len(entry.raw_name) + entry.packed)
+        if end > directory_at:
+            yield refusal("archive-overlap", name, "The entry reaches into the central directory.")
+            end = directory_at
 
 
 def _judge_local_headers(file: BinaryIO, entries: list[Entry], directory_at: int) -> Iterator[Finding]:

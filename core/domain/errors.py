@@ -4,10 +4,11 @@
     ├── RequestInvalid        400   the request itself is wrong
     │   ├── ParamsInvalid           training params: each bad field is named
     │   ├── CursorInvalid           a cursor that no list of ours gave
-    │   └── UploadInvalid           no file, a broken multipart body, an empty upload
+    │   ├── UploadInvalid           no file, a broken multipart body, an empty upload
+    │   └── PreflightIncomplete     the end of the ZIP that was sent lacks part of its directory
     ├── Unauthorized          401   a token is set and was not given
     ├── NotFound              404
-    │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound
+    │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── Gone                  410   deleted on request
@@ -15,9 +16,12 @@
     │   ├── JobNotReady  JobNotRetryable  JobInUse  RunNotCancellable  RunNotRetryable
     │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
+    │   ├── UploadOffsetDiffers     a piece of a resumable upload that does not begin where the last one ended
     │   └── RequestInFlight         the same Idempotency-Key is being answered
+    ├── TusVersionUnsupported 412   another version of the tus protocol, or none was named
     ├── LimitExceeded         413
     │   └── UploadTooLarge
+    ├── MediaTypeUnsupported  415   a piece of an upload in another content type than the protocol's
     ├── RangeInvalid          416
     ├── Unprocessable         422   understood, and refused
     │   ├── DatasetRejected         the user's data; carries findings
@@ -26,6 +30,8 @@
     │   │   └── KindNotSupported    recognised, not trained yet
     │   ├── AliasReserved
     │   └── IdempotencyKeyReused    the same key with another body
+    ├── UploadLocked          423   another request is sending to this upload
+    ├── ChecksumMismatch      460   the bytes that came are not those that were promised (tus)
     ├── TrainingFailed        kept on the run, never answered to a POST
     │   ├── OutOfMemory  Diverged  TimedOut  NoSpace  WeightsUnavailable
     │   └── WorkerLost  TrainerCrashed
@@ -84,6 +90,11 @@ class UploadInvalid(RequestInvalid):
     title = "The upload holds no readable file"
 
 
+class PreflightIncomplete(RequestInvalid):
+    slug = "preflight-incomplete"
+    title = "More of the end of the ZIP is needed"
+
+
 class Unauthorized(DarkroomError):
     slug = "unauthorized"
     title = "A valid API token is needed"
@@ -122,6 +133,11 @@ class ArtifactNotFound(NotFound):
 class AliasNotFound(NotFound):
     slug = "alias-not-found"
     title = "The job has no such alias"
+
+
+class UploadNotFound(NotFound):
+    slug = "upload-not-found"
+    title = "There is no upload with this id"
 
 
 class MethodNotAllowed(DarkroomError):
@@ -174,9 +190,19 @@ class NoEarlierVersion(Conflict):
     title = "The alias has no earlier version to return to"
 
 
+class UploadOffsetDiffers(Conflict):
+    slug = "upload-offset-differs"
+    title = "The upload goes on at another offset"
+
+
 class RequestInFlight(Conflict):
     slug = "request-in-flight"
     title = "A request with this Idempotency-Key is being answered"
+
+
+class TusVersionUnsupported(DarkroomError):
+    slug = "tus-version-unsupported"
+    title = "Resumable uploads speak tus 1.0.0"
 
 
 class LimitExceeded(DarkroomError):
@@ -187,6 +213,21 @@ class LimitExceeded(DarkroomError):
 class UploadTooLarge(LimitExceeded):
     slug = "upload-too-large"
     title = "The upload is larger than this service accepts"
+
+
+class MediaTypeUnsupported(DarkroomError):
+    slug = "media-type-unsupported"
+    title = "The body has another content type than this needs"
+
+
+class UploadLocked(DarkroomError):
+    slug = "upload-locked"
+    title = "Another request is sending to this upload"
+
+
+class ChecksumMismatch(DarkroomError):
+    slug = "checksum-mismatch"
+    title = "The bytes are not those that were promised"
 
 
 class RangeInvalid(DarkroomError):

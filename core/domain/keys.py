@@ -5,6 +5,15 @@ def upload_key(job_id: str) -> str:
     return f"uploads/{job_id}/source.zip"
 
 
+def upload_part_key(upload_id: str, start: int, token: str) -> str:
+    """A piece of a resumable upload. `token` is the writer's: one that lost its hold overwrites nobody's piece."""
+    return f"{upload_prefix(upload_id)}{start:015d}-{token}"
+
+
+def upload_prefix(upload_id: str) -> str:
+    return f"uploads/{upload_id}/parts/"
+
+
 def dataset_key(layout_version: int, fingerprint: str) -> str:
     return f"datasets/{layout_version}/{fingerprint}.tar"
 

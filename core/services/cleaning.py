@@ -14,7 +14,7 @@ from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.moves import change_job
-from core.db.tables import ArtifactRow, DatasetRow, IdempotencyRow, JobRow, RunRow, WorkerRow
+from core.db.tables import ArtifactRow, DatasetRow, IdempotencyRow, JobRow, RunRow, UploadPartRow, WorkerRow
 from core.domain.keys import dataset_key
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
 from core.services.leases import insert_if_absent
@@ -128,6 +128,7 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         RunRow.checkpoint_key,
         RunRow.log_key,
         ArtifactRow.key,
+        UploadPartRow.key,
     )
     named: set[str] = set()
     with db.reading() as session:
