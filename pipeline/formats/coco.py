@@ -24,7 +24,7 @@ def matches(source: Source) -> str | None:
     documents = [file for file in source.files if file.name.lower().endswith(".json")]
     if not documents:
         return "no JSON files in the archive."
-    if not any(_looks_like_coco(file) for file in documents):
+    if not any(_keys_in(file) == len(_KEYS) for file in documents):
         return f"{len(documents)} JSON files, and none has images, annotations and categories."
     return None
 
@@ -32,7 +32,7 @@ def matches(source: Source) -> str | None:
 def read(source: Source) -> Dataset:
     findings: list[Finding] = []
     images = [file for file in source.files if PurePosixPath(file.name).suffix.lower() in IMAGE_SUFFIXES]
-    files = [parse_coco(file) for file in _documents(source, findings)]
+    files = _documents(source, findings)
     splits = _splits_of_files(files)
     pictures = _Pictures(images)
     for coco in files:
@@ -62,23 +62,30 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
             yield f"{root}annotations/instances_{split or 'default'}.json", json.dumps(content, indent=1).encode()
 
 
-def _looks_like_coco(file: SourceFile) -> bool:
-    """Whether all three keys are anywhere in it: the system's page cache is the only memory this takes."""
+def _keys_in(file: SourceFile) -> int:
+    """How many of the three keys are anywhere in it: the system's page cache is the only memory this takes."""
     if not file.bytes:
-        return False
+        return 0
     with Path(file.file).open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return all(content.find(key) >= 0 for key in _KEYS)
+        return sum(content.find(key) >= 0 for key in _KEYS)
 
 
-def _documents(source: Source, findings: list[Finding]) -> list[SourceFile]:
-    """COCO's own archive has captions and keypoints of the same pictures: then only instances_*.json are read."""
-    found = [file for file in source.files if file.name.lower().endswith(".json") and _looks_like_coco(file)]
-    instances = [file for file in found if PurePosixPath(file.name).name.lower().startswith("instances")]
-    left = [file.name for file in found if file not in instances] if instances else []
+def _documents(source: Source, findings: list[Finding]) -> list[CocoFile]:
+    """COCO's own archive has captions and keypoints of the same pictures: then only instances_*.json are read.
+
+    A file with two of the keys may be one that was cut; a whole one (captions) has no boxes.
+    """
+    keys = {file.name: _keys_in(file) for file in source.files if file.name.lower().endswith(".json")}
+    whole = [file for file in source.files if keys.get(file.name) == len(_KEYS)]
+    instances = [file for file in whole if PurePosixPath(file.name).name.lower().startswith("instances")]
+    read = [parse_coco(file) for file in instances or whole]
+    read += [coco for file in source.files if keys.get(file.name) == 2 and not (coco := parse_coco(file)).usable]
+    taken = {coco.file.name for coco in read}
+    left = [name for name, count in keys.items() if count >= 2 and name not in taken]
     if left:
-        detail = f"{len(left)} JSON files beside instances_*.json were left out: {', '.join(left[:5])}."
+        detail = f"{len(left)} JSON files that list no boxes of their own were left out: {', '.join(left[:5])}."
         findings.append(Finding("json-left-out", Severity.NOTE, left[0], detail, "Nothing to do."))
-    return instances or found
+    return read
 
 
 def _splits_of_files(files: list[CocoFile]) -> dict[str, str]:

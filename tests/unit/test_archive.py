@@ -186,10 +186,11 @@ def test_all_reasons_are_told_at_once(tmp_path: Path) -> None:
 def test_only_data_reaches_the_disk_and_never_under_its_own_name(tmp_path: Path) -> None:
     archive = zip_files(tmp_path / "data.zip", {"set/a b (1).JPG": PICTURE, "set/a.xml": b"<a/>", **JUNK})
     source = _extract(archive, tmp_path / "into")
-    assert [file.name for file in source.files] == ["set/a b (1).JPG", "set/a.xml"]
+    text = {"README.txt", "data.yaml"}  # read as data, if at all
+    assert [file.name for file in source.files] == [*sorted(text), "set/a b (1).JPG", "set/a.xml"]
     written = [path.name for path in (tmp_path / "into").rglob("*") if path.is_file()]
-    assert sorted(written) == ["000000.jpg", "000001.xml"]
-    assert set(source.left_out) == set(JUNK)
+    assert sorted(written) == ["000000.txt", "000001.yaml", "000002.jpg", "000003.xml"]
+    assert set(source.left_out) == set(JUNK) - text
 
 
 def test_windows_backslashes_and_unmarked_utf8_are_understood(tmp_path: Path) -> None:
