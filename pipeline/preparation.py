@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pipeline.layouts.yolo import write_tree
 from pipeline.manifest import LAYOUT_VERSION
 from pipeline.metadata import describe
 from pipeline.params.prepare import PrepareOptions
+from pipeline.repaired_zip import read_log
 from pipeline.steps import Steps
 from pipeline.tarball import file_digest, write_tar
 
@@ -28,7 +29,10 @@ TAR_FILE = "dataset.tar"
 
 @dataclass(frozen=True, slots=True)
 class PrepareSpec:
-    """`source`: name, bytes and sha256 of the archive where they are known already; else they are computed."""
+    """`source`: name, bytes and sha256 of the archive where they are known already; else they are computed.
+
+    `repaired`: the archive is one that we repaired; its log goes behind the findings.
+    """
 
     archive: Path
     out: Path
@@ -36,6 +40,7 @@ class PrepareSpec:
     processes: int
     job_id: str | None = None
     source: dict[str, Any] | None = None
+    repaired: bool = False
 
 
 def read_spec(path: Path) -> PrepareSpec:
@@ -47,6 +52,7 @@ def read_spec(path: Path) -> PrepareSpec:
         processes=int(spec.get("processes") or os.cpu_count() or 1),
         job_id=spec.get("job_id"),
         source=spec.get("source"),
+        repaired=bool(spec.get("repaired")),
     )
 
 
@@ -58,14 +64,15 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
     started = datetime.now(UTC)
     scratch = out / "extracted"
     scratch.mkdir(parents=True)
+    log = read_log(spec.archive) if spec.repaired else []
     try:
         done = examine(spec.archive, scratch, spec.options, processes=spec.processes, steps=steps)
-        result = _write(done, spec, steps, started)
+        result = _write(replace(done, findings=done.findings + log), spec, steps, started)
     except Rejected as rejected:
-        result = _rejection(rejected, out)
+        result = rejection(Rejected(rejected.problem, rejected.findings + log), out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    _write_json(out / RESULT_FILE, result)
+    write_json(out / RESULT_FILE, result)
     return result
 
 
@@ -82,7 +89,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
         "seconds": steps.seconds,
     }
     metadata = describe(done, spec.options, job_id=spec.job_id, source=source, times=times)
-    _write_json(out / METADATA_FILE, metadata)
+    write_json(out / METADATA_FILE, metadata)
     return {
         "outcome": "ready",
         "problem": None,
@@ -98,7 +105,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
     }
 
 
-def _rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
+def rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
     problem = rejected.problem
     shutil.rmtree(out / "tree", ignore_errors=True)
     return {
@@ -126,7 +133,7 @@ def _findings(findings: list[Finding], out: Path) -> dict[str, Any]:
     return {"findings": count_findings(findings), "findings_total": len(findings)}
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
     """All or nothing."""
     partial = path.with_name(f"{path.name}.part")
     partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")

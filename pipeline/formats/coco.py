@@ -11,7 +11,7 @@ from unicodedata import normalize
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive import IMAGE_SUFFIXES
-from pipeline.dataset import SPLITS, Dataset, Item, Mended, RawBox, Source, SourceFile, common_folder
+from pipeline.dataset import SPLITS, Dataset, Item, Mended, RawBox, Source, SourceFile, common_folder, root_of
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.pairs import background_notes, nearest
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
@@ -52,9 +52,9 @@ def read(source: Source) -> Dataset:
 
 def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
     """One JSON for each part of the split, or one for all. Ids are new; what COCO says besides boxes is not kept."""
-    root = common_folder([item.image.name for item, _ in kept])
-    names = sorted({box.label for item, _ in kept for box in item.boxes})
-    described = [item for item, _ in kept if item.annotation]
+    root = root_of(kept)
+    names = sorted({box.label for item, *_ in kept for box in item.boxes})
+    described = [item for item, *_ in kept if item.annotation]
     for split in (None, *SPLITS):
         items = [item for item in described if item.split == split]
         if items:

@@ -4,14 +4,15 @@ Coordinates are read as 1-based inclusive pixels, floats included (VOC developme
 is xmin - 1, the right edge xmax.
 """
 
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive import IMAGE_SUFFIXES
-from pipeline.dataset import Dataset, Item, Source, SourceFile
+from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, common_folder
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
-from pipeline.formats.split_names import given_splits
+from pipeline.formats.split_names import given_splits, splits_by_folder
+from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import Annotation, looks_like_voc, parse_annotation
 
 NAME = "voc"
@@ -50,6 +51,22 @@ def read(source: Source) -> Dataset:
     findings += background_notes(items, {name for _, names in pairs.ambiguous for name in names})
     broken = pairs.broken | {image for image, annotation in by_image.items() if not annotation.usable}
     return Dataset("detection", NAME, items, findings, frozenset(broken), lost=len(pairs.lost))
+
+
+def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:
+    """XML as it is where nothing changed, else with its corners, size and file name set; lists for a given split."""
+    files = {file.name: file for file in source.files}
+    for each in kept:
+        if each.item.annotation:
+            content = Path(files[each.item.annotation].file).read_bytes()
+            yield each.item.annotation, rewrite_annotation(content, each) if each.changed else content
+    splits = {item.image.name: item.split for item, *_ in kept if item.split}
+    if splits == splits_by_folder([item.image for item, *_ in kept]):
+        return
+    root = common_folder(list(splits))
+    for split in SPLITS:
+        listed = sorted(name for name, home in splits.items() if home == split)
+        yield f"{root}ImageSets/Main/{split}.txt", "".join(f"{name}\n" for name in listed).encode()
 
 
 def _pictures(source: Source) -> tuple[list[SourceFile], list[SourceFile]]:

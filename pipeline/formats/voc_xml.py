@@ -15,7 +15,7 @@ from pipeline.formats.text import MAX_CLASS_NAME, clean_label, thousandths
 _SNIFF_BYTES = 65_536
 _ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
 _DTD = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _TOO_DEEP = "boolean(" + "/*" * (limits.MAX_XML_DEPTH + 1) + ")"
 
 
@@ -45,13 +45,13 @@ def parse_annotation(file: SourceFile) -> Annotation | None:
     root = _parse(annotation)
     if root is None:
         return annotation
-    if _tag(root) != "annotation":
+    if tag_of(root) != "annotation":
         return None
     annotation.image_name = _text(root, "filename").replace("\\", "/").rsplit("/", 1)[-1]
     annotation.folder = _text(root, "folder")
     _read_size(root, annotation)
     for element in root:
-        if _tag(element) == "object":
+        if tag_of(element) == "object":
             _read_object(element, annotation)
     return annotation
 
@@ -91,7 +91,7 @@ def _parse(annotation: Annotation) -> Any | None:
 
 
 def _read_size(root: Any, annotation: Annotation) -> None:
-    size = _child(root, "size")
+    size = child_of(root, "size")
     if size is None:
         return
     annotation.size_line = size.sourceline
@@ -103,7 +103,7 @@ def _read_size(root: Any, annotation: Annotation) -> None:
 def _read_object(element: Any, annotation: Annotation) -> None:
     line = element.sourceline
     label = clean_label(_text(element, "name"))
-    corners = _child(element, "bndbox")
+    corners = child_of(element, "bndbox")
     if not label:
         _error(annotation, "class-name-empty", "An object has no class name.", "Name it, or remove it.", line)
     elif len(label) > MAX_CLASS_NAME:
@@ -112,10 +112,10 @@ def _read_object(element: Any, annotation: Annotation) -> None:
     if corners is None:
         _error(annotation, "box-missing", "An object has no <bndbox>.", "Draw its box, or remove it.", line)
         return
-    texts = [_text(corners, name) for name in _CORNERS]
+    texts = [_text(corners, name) for name in CORNERS]
     numbers = [_number(text) for text in texts]
     if None in numbers:
-        shown = ", ".join(f"{name}={text[:40]!r}" for name, text in zip(_CORNERS, texts, strict=True))
+        shown = ", ".join(f"{name}={text[:40]!r}" for name, text in zip(CORNERS, texts, strict=True))
         _error(annotation, "box-not-a-number", f"A corner is no number: {shown}.", "Mend it.", corners.sourceline)
         return
     xmin, ymin, xmax, ymax = (number for number in numbers if number is not None)
@@ -132,16 +132,16 @@ def _number(text: str) -> int | None:
     return thousandths(text)
 
 
-def _tag(element: Any) -> str:
+def tag_of(element: Any) -> str:
     return element.tag.rsplit("}", 1)[-1].lower() if isinstance(element.tag, str) else ""
 
 
-def _child(element: Any, name: str) -> Any | None:
-    return next((child for child in element if _tag(child) == name), None)
+def child_of(element: Any, name: str) -> Any | None:
+    return next((child for child in element if tag_of(child) == name), None)
 
 
 def _text(element: Any, name: str) -> str:
-    child = _child(element, name)
+    child = child_of(element, name)
     return (child.text or "").strip() if child is not None else ""
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive import IMAGE_SUFFIXES, SPLIT_LISTS
-from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, common_folder
+from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, root_of
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.text import clean_label, read_lines
 from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, parse_labels
@@ -63,10 +63,10 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
             yield item.annotation, _lines(item, numbers).encode()
         else:
             yield item.annotation, Path(files[item.annotation].file).read_bytes()
-    root = common_folder([item.image.name for item, _ in kept])
+    root = root_of(kept)
     yield f"{root}data.yaml", _yaml_of(names, kept).encode()
     for split in SPLITS:
-        listed = [item.image.name[len(root) :] for item, _ in kept if item.split == split]
+        listed = [item.image.name[len(root) :] for item, *_ in kept if item.split == split]
         if listed:
             yield f"{root}{split}.txt", "".join(f"./{name}\n" for name in listed).encode()
 
@@ -148,7 +148,7 @@ def _broken(
 
 def _numbered(kept: Sequence[Mended]) -> dict[int, str]:
     """Without names every label is its own number."""
-    return {int(label): label for label in {box.label for item, _ in kept for box in item.boxes}}
+    return {int(label): label for label in {box.label for item, *_ in kept for box in item.boxes}}
 
 
 def _lines(item: Item, numbers: Mapping[str, int]) -> str:
@@ -163,7 +163,7 @@ def _lines(item: Item, numbers: Mapping[str, int]) -> str:
 
 
 def _yaml_of(names: Mapping[int, str], kept: Sequence[Mended]) -> str:
-    given = {item.split for item, _ in kept}
+    given = {item.split for item, *_ in kept}
     content: dict[str, object] = {"path": "."}
     content |= {split: f"{split}.txt" for split in SPLITS if split in given}
     content["names"] = dict(sorted(names.items()))
