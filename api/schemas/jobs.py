@@ -10,6 +10,7 @@ from core.db.moves import public_fields
 from core.db.tables import FindingRow, JobRow, RunRow, VersionRow
 from core.domain.states import JobState, RunState
 from core.services.overview import JobOverview
+from core.services.repairing import repaired_job_of
 
 JOB_ID = "job_01kaj8x3v0q4f7m2n9r5t6w8y1"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -126,6 +127,12 @@ def job_links(row: JobRow) -> dict[str, str]:
         links["findings"] = link(f"/jobs/{row.id}/findings")
     if row.state == JobState.FAILED:
         links["retry"] = link(f"/jobs/{row.id}/retry")
+    if row.source_key:
+        links["source"] = link(f"/dataset/source/{row.id}")
+        if row.state in (JobState.READY, JobState.REJECTED):
+            links["repair"] = link(f"/jobs/{row.id}/repair")
+    if broken := repaired_job_of(row):
+        links |= {"repair_of": link(f"/jobs/{broken}"), "repair_log": link(f"/jobs/{row.id}/repair-log")}
     if row.state == JobState.READY:
         links |= {
             "metadata": link(f"/dataset/metadata/{row.id}"),

@@ -13,7 +13,7 @@
     ├── MethodNotAllowed      405
     ├── Gone                  410   deleted on request
     ├── Conflict              409
-    │   ├── JobNotReady  JobNotRetryable  JobInUse  RunNotCancellable  RunNotRetryable
+    │   ├── JobNotReady  JobNotRetryable  JobNotRepairable  JobInUse  RunNotCancellable  RunNotRetryable
     │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
     │   ├── UploadOffsetDiffers     a piece of a resumable upload that does not begin where the last one ended
@@ -163,6 +163,11 @@ class JobNotReady(Conflict):
 class JobNotRetryable(Conflict):
     slug = "job-not-retryable"
     title = "Only a failed job can be retried"
+
+
+class JobNotRepairable(Conflict):
+    slug = "job-not-repairable"
+    title = "This job's upload cannot be repaired"
 
 
 class JobInUse(Conflict):

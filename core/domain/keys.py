@@ -14,6 +14,10 @@ def upload_prefix(upload_id: str) -> str:
     return f"uploads/{upload_id}/parts/"
 
 
+def repaired_key(job_id: str, attempt: int) -> str:
+    return f"uploads/{job_id}/{attempt}/repaired.zip"
+
+
 def dataset_key(layout_version: int, fingerprint: str) -> str:
     return f"datasets/{layout_version}/{fingerprint}.tar"
 
