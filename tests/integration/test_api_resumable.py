@@ -288,7 +288,7 @@ def cut_off(client: Client, path: str, content: bytes, header: str = "") -> None
     """Send the beginning of a piece and drop the line."""
     host, port = client.base_url.host, client.base_url.port
     with socket.create_connection((host, port or 80)) as line:
-        head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n{header}"
+        head = f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n{header}"
         head += f"Content-Type: application/offset+octet-stream\r\nContent-Length: {len(ZIP)}\r\n\r\n"
         line.sendall(head.encode() + content)
         time.sleep(0.5)  # for the service to read it: a reset may drop what lies in the buffers
