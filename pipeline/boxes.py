@@ -9,7 +9,7 @@ from pipeline.dataset import FRACTION, Coordinates, RawBox
 EDGE_TOLERANCE = 1000  # one pixel: the usual slip of 0-based tools, clipped and only noted
 MIN_REMAINING = 0.5  # of a box's area; a box that loses more was drawn on another picture
 UNTOLD = 10  # 1/100 px: what six decimals of a picture of 8,000 px are off
-ELONGATED = 50  # times as long as wide: a cable, or a slip
+ELONGATED = 40  # times as long as wide: a cable, or a slip
 WHOLE = 0.995  # of the picture: then a box says little
 MIN_SIDE = 2000  # two pixels: anything smaller is more likely a slip of the mouse than a thing
 

@@ -11,6 +11,7 @@ from core.domain import limits
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import RawBox, SourceFile
 from pipeline.formats.text import MAX_CLASS_NAME, clean_label, thousandths
+from pipeline.formats.voc_structure import structure_findings
 
 _SNIFF_BYTES = 65_536
 _ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
@@ -47,6 +48,7 @@ def parse_annotation(file: SourceFile) -> Annotation | None:
         return annotation
     if tag_of(root) != "annotation":
         return None
+    annotation.findings += structure_findings(root, file.name)
     annotation.image_name = _text(root, "filename").replace("\\", "/").rsplit("/", 1)[-1]
     annotation.folder = _text(root, "folder")
     _read_size(root, annotation)
@@ -103,15 +105,20 @@ def _read_size(root: Any, annotation: Annotation) -> None:
 def _read_object(element: Any, annotation: Annotation) -> None:
     line = element.sourceline
     label = clean_label(_text(element, "name"))
-    corners = child_of(element, "bndbox")
+    boxes = [child for child in element if tag_of(child) == "bndbox"]
     if not label:
         _error(annotation, "class-name-empty", "An object has no class name.", "Name it, or remove it.", line)
     elif len(label) > MAX_CLASS_NAME:
         detail = f"A class name of {len(label)} characters; at most {MAX_CLASS_NAME}."
         _error(annotation, "class-name-too-long", detail, "Shorten it.", line)
-    if corners is None:
-        _error(annotation, "box-missing", "An object has no <bndbox>.", "Draw its box, or remove it.", line)
+    if len(boxes) != 1:
+        if boxes:
+            detail = f"An object has {len(boxes)} <bndbox>."
+            _error(annotation, "box-several", detail, "Write an object for each.", boxes[1].sourceline)
+        else:
+            _error(annotation, "box-missing", "An object has no <bndbox>.", "Draw its box, or remove it.", line)
         return
+    corners = boxes[0]
     texts = [_text(corners, name) for name in CORNERS]
     numbers = [_number(text) for text in texts]
     if None in numbers:
