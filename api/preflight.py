@@ -11,7 +11,7 @@ from uuid import uuid4
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from api.uploads import BATCH_BYTES
+from api.uploads import BATCH_BYTES, check_room
 from core.domain.errors import Internal, LimitExceeded, PreflightIncomplete, UploadInvalid
 from core.settings import MIB, Settings
 from core.storage.transfer import full_disk_told
@@ -23,7 +23,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 async def preflight(request: Request, settings: Settings, *, total: int) -> dict[str, Any]:
     """What the child found. Raises PreflightIncomplete, UploadInvalid, LimitExceeded, OutOfSpace."""
-    settings.temp.mkdir(parents=True, exist_ok=True)
+    check_room(BODY_MAX_BYTES, settings)
     path = settings.temp / f"upload-{uuid4().hex}.part"
     try:
         sent = await _receive(request, path)

@@ -20,6 +20,8 @@ from core.services import assembling
 from core.services.jobs import get_job, list_jobs
 from core.services.platform import Platform
 from core.services.uploads import get_upload, hold_upload
+from core.settings import Settings
+from core.storage import open_store
 from core.storage.folder import FolderStore
 from tests.serving import problem, serving
 from worker.cleaning import delete_expired_uploads
@@ -172,6 +174,19 @@ def test_another_process_goes_on_where_the_first_one_died(client: Client, platfo
     with serving(platform, temp_dir=platform.settings.home / "another-machine") as other:
         assert offset_of(other, path) == 1_000_000
         assert patch(other, path, 1_000_000, ZIP[1_000_000:]).headers["darkroom-job-id"] == job_of(client, path)
+
+
+def test_pieces_become_one_object_on_s3(platform: Platform, s3_settings: Settings) -> None:
+    s3 = s3_settings.model_dump(include={"store_url", "s3_endpoint", "s3_region", "s3_access_key", "s3_secret_key"})
+    with serving(platform, **s3) as client:
+        path = begin(client, sha256=SHA256)
+        assert patch(client, path, 0, ZIP[:6]).status_code == 204  # S3's own parts have 5 MiB at least
+        assert patch(client, path, 6, ZIP[6:]).status_code == 204
+        job_id = job_of(client, path)
+    store = open_store(s3_settings)
+    assert [key for key, _ in store.list_prefix("uploads/")] == [upload_key(job_id)]
+    assert b"".join(store.open(upload_key(job_id))) == ZIP
+    nothing_is_left(platform)
 
 
 @pytest.mark.parametrize("crash", ["before the object", "between the object and the row"])
