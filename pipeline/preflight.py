@@ -13,7 +13,8 @@ import json
 import resource
 import sys
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import splitext
 from typing import Any, BinaryIO
 
 from core.domain.findings import Finding
@@ -21,7 +22,7 @@ from pipeline.archive import IMAGE_SUFFIXES, can_be_data
 from pipeline.zip_directory import BrokenArchive, Entry, read_directory
 from pipeline.zip_judge import judge_directory
 
-CPU_SECONDS = 40  # of the API's child; 300,000 entries take about 3
+CPU_SECONDS = 40  # of the API's child; 300,000 entries take about 4
 MEMORY_BYTES = 2 * 1024**3  # of address space; 300,000 entries take about 200 MB
 
 
@@ -88,11 +89,11 @@ def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
 
 def guess_format(names: list[str]) -> dict[str, str | None]:
     """{name, why}: what the names of the data files look like. What they say decides, after the upload."""
-    suffixes = Counter(_suffix(name) for name in names)
-    pictures = sum(count for suffix, count in suffixes.items() if suffix in IMAGE_SUFFIXES)
-    of_a_picture = {PurePosixPath(name).stem for name in names if _suffix(name) in IMAGE_SUFFIXES}
-    labels = sum(_suffix(name) == ".txt" and PurePosixPath(name).stem in of_a_picture for name in names)
-    folders = {PurePosixPath(name).parent for name in names if _suffix(name) in IMAGE_SUFFIXES}
+    suffixes = Counter(map(_suffix, names))
+    shown = [name for name in names if _suffix(name) in IMAGE_SUFFIXES]
+    pictures, folders = len(shown), {name.rpartition("/")[0] for name in shown}
+    of_a_picture = {_stem(name) for name in shown}
+    labels = sum(_suffix(name) == ".txt" and _stem(name) in of_a_picture for name in names)
     if not pictures:
         return {"name": None, "why": "no pictures"}
     if count := suffixes[".xml"]:
@@ -107,7 +108,12 @@ def guess_format(names: list[str]) -> dict[str, str | None]:
 
 
 def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+    """As pathlib has it, at a tenth of its time: there may be 300,000 names."""
+    return splitext(name.rpartition("/")[2])[1].lower()
+
+
+def _stem(name: str) -> str:
+    return splitext(name.rpartition("/")[2])[0]
 
 
 def main(arguments: list[str]) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import chain, islice
-from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from core.domain import limits
@@ -37,7 +36,7 @@ def judge_names(entries: list[Entry]) -> Iterator[Finding]:
 
 def _name_faults(entry: Entry) -> Iterator[tuple[str, str]]:
     name, raw = entry.name, entry.raw_name
-    parts = PurePosixPath(name).parts
+    parts = [part for part in name.split("/") if part]
     if not name or name == "/":
         yield "archive-name-invalid", "An entry has no name."
     elif name.startswith("/"):
@@ -46,7 +45,7 @@ def _name_faults(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "archive-absolute-path", "The entry's path begins with a drive."
     if ".." in parts:
         yield "archive-parent-path", "The entry's path leaves the archive (`..`)."
-    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+    if not name.isprintable() and any(ord(char) < 32 or ord(char) == 127 for char in name):
         yield "archive-name-invalid", "The name holds a NUL or another control character."
     if "\ufffd" in name:
         yield "archive-name-invalid", "The name is marked as UTF-8 and is not."
@@ -106,4 +105,6 @@ def _judge_local_headers(file: BinaryIO, entries: list[Entry], directory_at: int
 
 def _shown(name: str) -> str:
     """A name as a finding may carry it: no control characters, no lone surrogates, at most 300 characters."""
+    if name.isprintable() and len(name) <= 300:
+        return name
     return "".join(char if char.isprintable() else "\ufffd" for char in name[:300])
