@@ -108,7 +108,7 @@ def guess_format(names: list[str]) -> dict[str, str | None]:
 
 
 def _suffix(name: str) -> str:
-    """As pathlib has it, at a tenth of its time: there may be 300,000 names."""
+    """As pathlib has it, without an object for each of 300,000 names."""
     return splitext(name.rpartition("/")[2])[1].lower()
 
 
