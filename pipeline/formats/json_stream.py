@@ -96,8 +96,8 @@ class _Window:
             except ValueError as error:  # an integer of more digits than Python converts
                 raise self._broken(str(error)) from error
             else:
-                # A number at the end of the window may go on behind it.
-                if end < len(self._text) or not self._more():
+                # A number at the end of the window may go on behind it: `1` of `1e+5`.
+                if isinstance(value, dict | list | str) or end + 3 <= len(self._text) or not self._more():
                     self._advance(end)
                     return value
 

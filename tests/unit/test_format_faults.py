@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.domain.finding_codes import FINDING_CODES
 from pipeline.__main__ import run
 from tests.builders import Files
 from tests.formats import COCO_FAULTS, JSON, LABEL, YAML, YOLO_FAULTS, coco_files, coco_zip, yolo_files, yolo_zip
@@ -88,7 +89,7 @@ def test_every_fault_of_the_builders_is_in_a_table() -> None:
     assert {row[0] for row in COCO_ROWS} == set(COCO_FAULTS)
 
 
-@pytest.mark.parametrize(("fault", "code", "severity", "file", "line", "outcome"), YOLO_ROWS, ids=lambda row: None)
+@pytest.mark.parametrize(("fault", "code", "severity", "file", "line", "outcome"), YOLO_ROWS, ids=repr)
 def test_a_fault_of_a_yolo_tree_is_found(
     tmp_path: Path, fault: str, code: str | None, severity: str, file: str, line: str | int | None, outcome: str
 ) -> None:
@@ -98,7 +99,7 @@ def test_a_fault_of_a_yolo_tree_is_found(
     _assert_place(found, files, severity, file, line)
 
 
-@pytest.mark.parametrize(("fault", "code", "severity", "file", "line", "outcome"), COCO_ROWS, ids=lambda row: None)
+@pytest.mark.parametrize(("fault", "code", "severity", "file", "line", "outcome"), COCO_ROWS, ids=repr)
 def test_a_fault_of_a_coco_file_is_found(
     tmp_path: Path, fault: str, code: str | None, severity: str, file: str, line: str | int | None, outcome: str
 ) -> None:
@@ -140,4 +141,5 @@ def _assert_place(found: list[dict[str, Any]], files: Files, severity: str, file
 def _prepare(archive: Path, out: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     assert run(["prepare", str(archive), str(out), "--processes", "1"]) == 0
     findings = [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()]
+    assert all(FINDING_CODES[finding["code"]].severity == finding["severity"] for finding in findings)
     return json.loads((out / "result.json").read_text()), findings

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.domain.finding_codes import FINDING_CODES
 from pipeline.__main__ import run
 from tests.builders import FAULTS, IMAGE, XML, line_of, voc_files, voc_zip
 
@@ -133,4 +134,5 @@ def test_a_rejected_dataset_leaves_no_tree_and_keeps_its_findings(tmp_path: Path
 def _prepare(archive: Path, out: Path, *options: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     assert run(["prepare", str(archive), str(out), "--processes", "1", *options]) == 0
     findings = [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()]
+    assert all(FINDING_CODES[finding["code"]].severity == finding["severity"] for finding in findings)
     return json.loads((out / "result.json").read_text()), findings
