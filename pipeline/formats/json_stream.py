@@ -138,10 +138,12 @@ class _Window:
             chunk = self._file.read(max(_CHUNK, left))
         except UnicodeDecodeError as error:
             raise self._broken("It is no UTF-8") from error
+        if not chunk:
+            self._ended = True
+            return False
         self._text = self._text[self._at :] + chunk
         self._at = 0
-        self._ended = not chunk
-        return bool(chunk)
+        return True
 
     def _broken(self, detail: str) -> JsonBroken:
         return JsonBroken(f"{detail}.", self._line)
