@@ -104,6 +104,17 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def open_upright(path: str, *, at_least: tuple[int, int]) -> Image.Image:
+    """The picture as 8-bit RGB with its EXIF rotation applied; a JPEG may be smaller, but not below `at_least`."""
+    Image.MAX_IMAGE_PIXELS = None
+    with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
+        warnings.simplefilter("ignore")
+        if image.format == "JPEG":
+            side = max(at_least)  # whichever way it is turned
+            image.draft(None, (side, side))
+        return _to_eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
+
+
 def convert(source: Path, target: Path) -> None:
     """Write `source` as an upright 8-bit PNG: first frame, 16 bits scaled to 8, CMYK as RGB."""
     Image.MAX_IMAGE_PIXELS = None

@@ -13,13 +13,14 @@ from core.domain.findings import Finding, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
 from pipeline.dataset import Rejected
 from pipeline.examine import Examined, examine
+from pipeline.gallery import draw_gallery
 from pipeline.layouts.yolo import write_tree
 from pipeline.manifest import LAYOUT_VERSION
 from pipeline.metadata import describe
 from pipeline.params.prepare import PrepareOptions
 from pipeline.repaired_zip import read_log
 from pipeline.steps import Steps
-from pipeline.tarball import file_digest, write_tar
+from pipeline.tarball import Digest, file_digest, write_tar
 
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
@@ -31,7 +32,8 @@ TAR_FILE = "dataset.tar"
 class PrepareSpec:
     """`source`: name, bytes and sha256 of the archive where they are known already; else they are computed.
 
-    `repaired`: the archive is one that we repaired; its log goes behind the findings.
+    `repaired`: the archive is one that we repaired; its log goes behind the findings. `live_sets`: fingerprints of
+    prepared sets that are there already: such a one is not written again.
     """
 
     archive: Path
@@ -41,6 +43,7 @@ class PrepareSpec:
     job_id: str | None = None
     source: dict[str, Any] | None = None
     repaired: bool = False
+    live_sets: frozenset[str] = frozenset()
 
 
 def read_spec(path: Path) -> PrepareSpec:
@@ -53,6 +56,7 @@ def read_spec(path: Path) -> PrepareSpec:
         job_id=spec.get("job_id"),
         source=spec.get("source"),
         repaired=bool(spec.get("repaired")),
+        live_sets=frozenset(spec.get("live_sets") or ()),
     )
 
 
@@ -78,9 +82,9 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
 
 def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
     out = spec.out
-    steps.stage("writing")
-    write_tree(done.pictures, done.classes, done.splits, out / "tree", steps.tick)
-    tar = write_tar(out / "tree", out / TAR_FILE, steps.tick)
+    steps.stage("drawing")
+    gallery = draw_gallery(done, out, seed=spec.options.seed, processes=spec.processes, steps=steps)
+    tar = None if done.digests.fingerprint in spec.live_sets else _write_set(done, out, steps)
     source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
     steps.end()
     times = {
@@ -99,10 +103,17 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
         "images": len(done.pictures),
         **done.digests._asdict(),
         "layout_version": LAYOUT_VERSION,
-        "tar": tar._asdict(),
+        "tar": tar and tar._asdict(),  # None: there already
+        "gallery": gallery,
         "metadata": file_digest(out / METADATA_FILE)._asdict(),
         **_findings(done.findings, out),
     }
+
+
+def _write_set(done: Examined, out: Path, steps: Steps) -> Digest:
+    steps.stage("writing")
+    write_tree(done.pictures, done.classes, done.splits, out / "tree", steps.tick)
+    return write_tar(out / "tree", out / TAR_FILE, steps.tick)
 
 
 def rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
@@ -119,6 +130,7 @@ def rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
         "content_fingerprint": None,
         "layout_version": LAYOUT_VERSION,
         "tar": None,
+        "gallery": None,
         "metadata": None,
         **_findings(rejected.findings, out),
     }

@@ -22,19 +22,17 @@ from core.domain.errors import (
     Unavailable,
     error_from_slug,
 )
-from core.domain.keys import dataset_key, metadata_key, repaired_key
+from core.domain.keys import metadata_key, repaired_key
 from core.domain.limits import MAX_FINDINGS_KEPT
 from core.services.jobs import get_job
 from core.services.leases import Claim, ClaimLost, beat_job
 from core.services.preparing import (
-    LIVE,
     Outcome,
-    PreparedSet,
     claim_job,
     complete_job,
     fail_job,
-    find_prepared_set,
     give_back_job,
+    live_fingerprints,
     look_at_job,
     reject_job,
     report_job,
@@ -42,11 +40,12 @@ from core.services.preparing import (
 from core.services.repairing import REPAIR_OF, keep_repaired_source, repaired_job_of
 from core.services.sweep import lose_job
 from core.services.training import Look
-from core.storage import ObjectCorrupt, ObjectExists, ObjectMissing
+from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.child import EXIT_OK
 from worker.child import child_command
 from worker.endings import cause_of, killed_from_outside
 from worker.hold import CancelAsked, DrainAsked, Hold
+from worker.prepared import put_gallery, put_set, wait_until_deleted
 from worker.scratch import fresh_folder, scratch_name, scratch_root
 from worker.supervise import supervise
 from worker.wiring import Worker
@@ -98,7 +97,8 @@ def _prepare(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Pat
             return
         job = repaired
     archive, out = _fetch_source(worker, hold, job, scratch), scratch / "out"
-    result = _in_child(worker, hold, claim, "prepare", out, _spec(job, archive, out, settings.prepare_processes))
+    spec = _spec(job, archive, out, settings.prepare_processes) | {"live_sets": live_fingerprints(worker.platform.db)}
+    result = _in_child(worker, hold, claim, "prepare", out, spec)
     if result is None:
         return
     if result["outcome"] == "ready":
@@ -188,6 +188,7 @@ def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mappi
     hold.insist(lambda: report_job(db, claim, stage="storing", progress=None))
     key = metadata_key(claim.id, claim.attempt)
     metadata = hold.apart(lambda: store.put(key, out / "dataset_metadata.json", media_type="application/json"))
+    put_gallery(worker, hold, claim, out, result.get("gallery") or {})
     outcome = _outcome(out, result)
     commit = partial(
         complete_job,
@@ -200,41 +201,13 @@ def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mappi
     )
     ends = clock.monotonic() + DELETING_SECONDS
     while True:
-        prepared = _put_set(worker, hold, out, result)
+        prepared = put_set(worker, hold, out, result)
         if hold.insist(partial(commit, prepared=prepared)) is not None:
-            log.info("job.ready", job_id=claim.id, fingerprint=prepared.fingerprint)
+            reused = result["tar"] is None
+            log.info("job.ready", job_id=claim.id, fingerprint=prepared.fingerprint, reused=reused)
             return
-        if not _wait_until_deleted(worker, hold, prepared.fingerprint, ends=ends):
+        if not wait_until_deleted(worker, hold, prepared.fingerprint, ends=ends):
             raise Unavailable("The same prepared dataset is just being deleted.")
-
-
-def _put_set(worker: Worker, hold: Hold, out: Path, result: Mapping[str, Any]) -> PreparedSet:
-    """The prepared set's object, put unless a live row says that it is there."""
-    fingerprint, layout = result["fingerprint"], int(result["layout_version"])
-    known = find_prepared_set(worker.platform.db, fingerprint)
-    if known is not None and known.state == LIVE:
-        return PreparedSet(fingerprint, known.layout_version, known.key, known.bytes, known.sha256)
-    key, store = dataset_key(layout, fingerprint), worker.platform.store
-    tar, media_type = out / "dataset.tar", "application/x-tar"
-    try:
-        put = hold.apart(lambda: store.put(key, tar, sha256=result["tar"]["sha256"], media_type=media_type))
-    except ObjectExists:
-        # Whole, of the same fingerprint, named by no row: a crash left it, packed a little differently.
-        existing = store.head(key)
-        if existing is None:
-            raise Unavailable("The prepared dataset's object has just been deleted.") from None
-        put = existing
-    return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256)
-
-
-def _wait_until_deleted(worker: Worker, hold: Hold, fingerprint: str, *, ends: float) -> bool:
-    while clock.monotonic() < ends:
-        hold.check()
-        known = find_prepared_set(worker.platform.db, fingerprint)
-        if known is None or known.state == LIVE:
-            return True
-        hold.pause(0.25)
-    return False
 
 
 def _reject(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mapping[str, Any]) -> None:

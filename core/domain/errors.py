@@ -9,6 +9,7 @@
     ├── Unauthorized          401   a token is set and was not given
     ├── NotFound              404
     │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
+    │   │   PictureNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── Gone                  410   deleted on request
@@ -128,6 +129,11 @@ class VersionNotFound(NotFound):
 class ArtifactNotFound(NotFound):
     slug = "artifact-not-found"
     title = "The model version has no such artifact"
+
+
+class PictureNotFound(NotFound):
+    slug = "picture-not-found"
+    title = "The dataset has no such picture"
 
 
 class AliasNotFound(NotFound):

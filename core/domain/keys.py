@@ -26,6 +26,24 @@ def metadata_key(job_id: str, attempt: int) -> str:
     return f"jobs/{job_id}/{attempt}/dataset_metadata.json"
 
 
+PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # what prepare draws of a dataset
+
+
+def plot_key(job_id: str, attempt: int, name: str) -> str:
+    return f"jobs/{job_id}/{attempt}/plots/{name}.png"
+
+
+def samples_key(job_id: str, attempt: int) -> str:
+    """A tar of annotated thumbnails."""
+    return f"jobs/{job_id}/{attempt}/samples.tar"
+
+
+def metadata_key_beside(key: str) -> str | None:
+    """The metadata's key of the attempt that made this object of a job; None for an object of another kind."""
+    parts = key.split("/")
+    return "/".join((*parts[:3], "dataset_metadata.json")) if parts[0] == "jobs" and len(parts) > 3 else None
+
+
 def run_prefix(run_id: str, attempt: int) -> str:
     """Object keys of a run hold its attempt: a worker presumed dead cannot overwrite its successor."""
     return f"runs/{run_id}/{attempt}/"
