@@ -151,9 +151,11 @@ def _item(image: SourceFile, claim: tuple[CocoFile, CocoImage] | None, split: st
     if claim is None:
         return Item(image, split=split, coordinates="edges")
     coco, entry = claim
+    boxes = tuple(box._replace(label=coco.names[category]) for category, box in entry.boxes)
+    entry.boxes = []  # read once: there may be a million of them
     return Item(
         image,
-        boxes=tuple(box._replace(label=coco.names[category]) for category, box in entry.boxes),
+        boxes=boxes,
         split=split,
         annotation=coco.file.name,
         size=entry.size,
