@@ -179,7 +179,7 @@ FAULTS: dict[str, Callable[[Files], None]] = {
     "xml_latin": _xml(lambda xml: xml.replace(b"p00.jpg", b"p\xe900.jpg")),
     "xml_latin_declared": _xml(
         lambda xml: (
-            b'<?xml version="1.0" encoding="ISO-8859-1"?>\n' + xml.replace(b"<name>ball", b"<pose>\xe9</pose><name>ball")
+            b'<?xml version="1.0" encoding="ISO-8859-1"?>\n' + xml.replace(b"<name>", b"<pose>\xe9</pose><name>")
         )
     ),
     "xml_deep": _xml(lambda xml: xml.replace(b"</annotation>", b"<a>" * 40 + b"</a>" * 40 + b"</annotation>")),

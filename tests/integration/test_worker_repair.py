@@ -1,5 +1,6 @@
 """A repair: a job made from the upload of another, by the real children, on both databases."""
 
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +26,12 @@ def line(tmp_path: Path, database_url: str) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def worker(line: Stack) -> Worker:
-    return Worker(line.platform, "prepare", "test")
+def worker(line: Stack) -> Iterator[Worker]:
+    yield Worker(line.platform, "prepare", "test")
+    # The threads of a hold end a moment after it: before that the database cannot be closed.
+    for thread in threading.enumerate():
+        if thread.name in ("keep_beating", "keep_looking"):
+            thread.join(10)
 
 
 def _rejected(line: Stack, worker: Worker, tmp_path: Path) -> str:
