@@ -1,23 +1,27 @@
 """The application: `uvicorn api.app:create_app --factory`, or `python -m api`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from api import openapi, problems
+from api.finishing import Finisher
 from api.logs import configure_logging
 from api.middleware import EveryRequest
 from api.pages import STATIC
-from api.routes import datasets, jobs, models, runs, service, training
+from api.routes import datasets, formats, jobs, models, pictures, repair, runs, service, training, uploads
 from api.uploads import remove_leftovers
 from core.services.platform import Platform, open_platform
 from core.services.readiness import Readiness
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 
 VERSION = "0.1.0"
+PREFLIGHTS_AT_ONCE = 2  # each is a process
 SUMMARY = "Labelled pictures go in, models come out."
 DESCRIPTION = """Upload a ZIP and get a `job_id`; from then on every step is asynchronous, recorded, resumable and
 immutable.
@@ -36,8 +40,17 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app = _routed()
     app.state.platform = platform
     app.state.readiness = Readiness(platform)
-    app.add_middleware(EveryRequest, token=platform.settings.api_token.get_secret_value())
+    token = platform.settings.api_token.get_secret_value()
+    app.add_middleware(EveryRequest, token=token, hosts=_names_of(platform.settings))
     return app
+
+
+def _names_of(settings: Settings) -> frozenset[str]:
+    """Without a token the network is the only guard: then only loopback's names, and the public one, are answered."""
+    if settings.allow_open or settings.api_token.get_secret_value():
+        return frozenset()
+    public = urlsplit(settings.public_url).hostname
+    return frozenset({"localhost", "127.0.0.1", "[::1]", settings.api_host, *([public] if public else [])})
 
 
 def describe() -> dict[str, Any]:
@@ -56,7 +69,7 @@ def _routed() -> FastAPI:
         openapi_url=None,
         lifespan=_lifespan,
     )
-    for routes in (datasets, jobs, training, runs, models, service):
+    for routes in (datasets, pictures, uploads, formats, jobs, repair, training, runs, models, service):
         app.include_router(routes.router)
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))
@@ -70,5 +83,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     platform: Platform = app.state.platform
     platform.settings.temp.mkdir(parents=True, exist_ok=True)
     remove_leftovers(platform.settings)
+    app.state.preflights = asyncio.Semaphore(PREFLIGHTS_AT_ONCE)
+    app.state.finisher = Finisher(platform)
+    resuming = asyncio.create_task(app.state.finisher.resume())
     yield
+    resuming.cancel()
     platform.db.close()

@@ -18,9 +18,11 @@ from core import clock
 from core.domain.errors import DarkroomError, Internal, LimitExceeded, RequestInvalid, Unauthorized
 
 BODY_MAX_BYTES = 1024**2  # of every request but an upload: the largest params have a few KB
-UPLOAD_PATH = "/upload-dataset"
+OWN_LIMIT_PATHS = re.compile(r"/upload-dataset|/preflight|/uploads/.*")  # they bound their bodies themselves
+TUS_PATHS = re.compile(r"/uploads(/.*)?")
 OPEN_PATHS = ("/health", "/ready")
 
+_PORT = re.compile(r":[0-9]*$")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SAFE_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -34,9 +36,11 @@ log = structlog.get_logger(__name__)
 
 
 class EveryRequest:
-    def __init__(self, app: ASGIApp, *, token: str) -> None:
+    def __init__(self, app: ASGIApp, *, token: str, hosts: frozenset[str] = frozenset()) -> None:
+        """`hosts`: the names a request may call this service by; empty for any."""
         self._app = app
         self._token = token
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,6 +58,8 @@ class EveryRequest:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
+                if TUS_PATHS.fullmatch(scope["path"]):
+                    headers.setdefault("tus-resumable", "1.0.0")  # the protocol wants it in every answer
                 for name, value in _SAFE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
@@ -77,10 +83,11 @@ class EveryRequest:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            _check_host(scope, self._hosts)
             _check_token(scope, self._token)
             _check_text(scope)
             _check_site(scope)
-            body = receive if scope["path"] == UPLOAD_PATH else _limited(scope, receive)
+            body = receive if OWN_LIMIT_PATHS.fullmatch(scope["path"]) else _limited(scope, receive)
         except DarkroomError as error:
             await problem_response(error, Request(scope))(scope, receive, send)
             return
@@ -90,6 +97,15 @@ class EveryRequest:
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _SANE_ID.fullmatch(given) else f"req_{uuid4().hex}"
+
+
+def _check_host(scope: Scope, hosts: frozenset[str]) -> None:
+    """DNS rebinding: to the browser a page whose name was made to lead here is no other site, but it says that name."""
+    if not hosts or scope["path"] in OPEN_PATHS:
+        return
+    host = _PORT.sub("", Headers(scope=scope).get("host", "")).lower()
+    if host not in hosts:
+        raise RequestInvalid(f"This service is not called {host[:100]!r}: DARKROOM_PUBLIC_URL says what it is called.")
 
 
 def _check_token(scope: Scope, token: str) -> None:

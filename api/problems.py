@@ -24,9 +24,13 @@ STATUS: Mapping[type[Any], int] = {
     errors.MethodNotAllowed: 405,
     errors.Conflict: 409,
     errors.Gone: 410,
+    errors.TusVersionUnsupported: 412,
     errors.LimitExceeded: 413,
+    errors.MediaTypeUnsupported: 415,
     errors.RangeInvalid: 416,
     errors.Unprocessable: 422,
+    errors.UploadLocked: 423,
+    errors.ChecksumMismatch: 460,  # the tus protocol's own
     errors.Unavailable: 503,
     errors.OutOfSpace: 507,
     DarkroomError: 500,
@@ -35,6 +39,8 @@ STATUS: Mapping[type[Any], int] = {
 _HEADERS: Mapping[type[Any], Mapping[str, str]] = {
     errors.Unauthorized: {"www-authenticate": 'Bearer realm="darkroom"'},
     errors.RequestInFlight: {"retry-after": RETRY_SECONDS},
+    errors.UploadLocked: {"retry-after": RETRY_SECONDS},
+    errors.TusVersionUnsupported: {"tus-version": "1.0.0"},
     errors.Unavailable: {"retry-after": RETRY_SECONDS},
 }
 

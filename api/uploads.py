@@ -63,8 +63,17 @@ async def received(request: Request, settings: Settings) -> AsyncIterator[Upload
 def check_length(request: Request, settings: Settings) -> None:
     announced = request.headers.get("content-length", "")
     size = int(announced) if announced.isdigit() else 0
-    if size > settings.upload_max_bytes + FORM_BYTES:
+    refuse_too_large(size - FORM_BYTES, settings)
+    check_room(size, settings)
+
+
+def refuse_too_large(size: int, settings: Settings) -> None:
+    if size > settings.upload_max_bytes:
         raise _too_large(settings)
+
+
+def check_room(size: int, settings: Settings) -> None:
+    """Raises OutOfSpace. Makes the temp folder."""
     settings.temp.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.temp).free
     if free < size + SPARE_BYTES:
@@ -124,7 +133,7 @@ async def _receive(request: Request, sink: _Sink) -> Upload:
         raise UploadInvalid("The upload is empty.")
     source_name = safe_name(source_name)
     name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
-    return Upload(sink.path, sink.bytes, sha256, source_name or "upload.zip", name[:NAME_MAX], _options(fields))
+    return Upload(sink.path, sink.bytes, sha256, source_name or "upload.zip", name[:NAME_MAX], options_of(fields))
 
 
 async def _feed(request: Request, write: Callable[[bytes], None]) -> None:
@@ -138,7 +147,8 @@ async def _feed(request: Request, write: Callable[[bytes], None]) -> None:
     await run_in_threadpool(write, bytes(batch))
 
 
-def _options(fields: Mapping[str, str]) -> PrepareOptions:
+def options_of(fields: Mapping[str, str]) -> PrepareOptions:
+    """Raises RequestInvalid that names each bad field."""
     try:
         # An empty field of a form is one that was not filled in.
         return PrepareOptions.model_validate({name: value for name, value in fields.items() if value})

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of the MLflow server that `make up` starts.")
 
     upload_max_bytes: int = Field(20 * GIB, gt=0, description="Largest upload accepted.")
+    keep_upload_hours: float = Field(
+        48.0, gt=0, description="A resumable upload that is not finished is kept this long after its last bytes."
+    )
     temp_dir: Path | None = Field(None, description="Uploads and workers' scratch. Empty: `home`/tmp.")
     cache_dir: Path | None = Field(None, description="The worker's cache of prepared datasets. Empty: `home`/cache.")
     cache_max_bytes: int = Field(50 * GIB, gt=0, description="The cache is evicted above this; never a set in use.")

@@ -1,4 +1,4 @@
-"""`python -m pipeline <verb>`: the four verbs, each in its own module, imported only when it is asked for."""
+"""`python -m pipeline <verb>`: the verbs, each in its own module, imported only when it is asked for."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from typing import Protocol, cast
 VERBS: dict[str, tuple[str, str]] = {
     "prepare": ("pipeline.prepare", "check a dataset and write the tree that trainers read"),
     "fingerprint": ("pipeline.fingerprint", "print both digests of a dataset, offline"),
+    "repair": ("pipeline.repair", "write a repaired copy of a dataset, with a log of every change"),
     "train": ("pipeline.train", "train a model on a prepared dataset"),
     "predict": ("pipeline.predict", "run a trained model on pictures"),
 }

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from core.domain.errors import ArchiveRefused, OutOfSpace
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import Rejected, Source, SourceFile
+from pipeline.dataset import REPAIR_LOG, Rejected, Source, SourceFile
 from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
 from pipeline.zip_judge import judge
 
@@ -27,6 +27,7 @@ IMAGE_SUFFIXES = frozenset(
         *("jp2", "avif", "heic", "heif", "ppm", "pgm"),
     )
 )
+TEXT_SUFFIXES = frozenset({".xml", ".txt", ".json", ".yaml", ".yml", ".names"})  # what formats are written in
 SPLIT_LISTS = frozenset(f"{name}.txt" for name in ("train", "val", "valid", "validation", "test", "trainval"))
 
 _CHUNK = 1 << 18
@@ -57,17 +58,23 @@ def extract(
     if broken:
         raise _refused(broken)
     kept = {entry.name for entry in wanted}
-    left_out = tuple(sorted(entry.name for entry in entries if entry.name not in kept and not entry.is_folder))
+    left_out = tuple(
+        sorted(
+            entry.name
+            for entry in entries
+            if entry.name not in kept and not entry.is_folder and entry.name != REPAIR_LOG
+        )
+    )
     return Source(tuple(files), left_out), list(_notes(files, left_out))
 
 
 def can_be_data(name: str) -> bool:
-    """Pictures, XML and lists of a split; nothing that a library might execute, and no system junk."""
+    """Pictures and plain text; nothing that a library might execute or unpickle, and no system junk."""
     path = PurePosixPath(name)
     if name.endswith("/") or "__MACOSX" in path.parts or path.name.startswith("."):
         return False
     suffix = path.suffix.lower()
-    return suffix in IMAGE_SUFFIXES or suffix == ".xml" or path.name.lower() in SPLIT_LISTS
+    return suffix in IMAGE_SUFFIXES or suffix in TEXT_SUFFIXES
 
 
 def _refused(reasons: list[Finding]) -> Rejected:

@@ -4,19 +4,43 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import RawBox
+from pipeline.dataset import FRACTION, Coordinates, RawBox
 
 EDGE_TOLERANCE = 1000  # one pixel: the usual slip of 0-based tools, clipped and only noted
 MIN_REMAINING = 0.5  # of a box's area; a box that loses more was drawn on another picture
+UNTOLD = 10  # 1/100 px: what six decimals of a picture of 8,000 px are off
+ELONGATED = 40  # times as long as wide: a cable, or a slip
+WHOLE = 0.995  # of the picture: then a box says little
 MIN_SIDE = 2000  # two pixels: anything smaller is more likely a slip of the mouse than a thing
 
 
 class Frame(NamedTuple):
-    """The upright picture in pixels. `orientation`: the EXIF one if boxes are meant in stored pixels, else 1."""
+    """The upright picture in pixels. `orientation`: the EXIF one if boxes are meant in stored pixels, else 1.
+
+    `corner`: what an annotation's xmin is above the left edge, 1000 for 1-based inclusive pixels.
+    """
 
     width: int
     height: int
     orientation: int = 1
+    corner: int = 1000
+
+
+def in_pixels(boxes: Iterable[RawBox], coordinates: Coordinates, width: int, height: int) -> list[RawBox]:
+    """Fractions of the upright picture as 1/1000 px, rounded half to even; other coordinates as they are."""
+    if coordinates != "fractions":
+        return list(boxes)
+    return [
+        box._replace(
+            x1=_scaled(box.x1, width), y1=_scaled(box.y1, height), x2=_scaled(box.x2, width), y2=_scaled(box.y2, height)
+        )
+        for box in boxes
+    ]
+
+
+def _scaled(units: int, side: int) -> int:
+    whole, rest = divmod(units * side * 1000, FRACTION)
+    return whole + (2 * rest > FRACTION or (2 * rest == FRACTION and whole % 2))
 
 
 def check_boxes(boxes: Iterable[RawBox], frame: Frame, path: str) -> tuple[list[RawBox], list[Finding]]:
@@ -40,8 +64,8 @@ def check_boxes(boxes: Iterable[RawBox], frame: Frame, path: str) -> tuple[list[
 def check_box(box: RawBox, frame: Frame, path: str) -> tuple[RawBox | None, list[Finding]]:
     """The box clipped to the picture, or None with an error."""
     # In 1-based inclusive pixels, xmax == xmin comes here as one pixel: no label is one pixel wide, it is a click.
-    wide, high = box.x2 - box.x1 - 1000, box.y2 - box.y1 - 1000
-    shown = f"xmin {_px(box.x1 + 1000)}, ymin {_px(box.y1 + 1000)}, xmax {_px(box.x2)}, ymax {_px(box.y2)}"
+    wide, high = box.x2 - box.x1 - frame.corner, box.y2 - box.y1 - frame.corner
+    shown = _shown(box, frame)
     if wide < 0 or high < 0:
         return None, [_finding("box-inverted", Severity.ERROR, path, box, f"min is above max: {shown}.", "Swap them.")]
     if wide == 0 or high == 0:
@@ -66,14 +90,27 @@ def _remarks(box: RawBox, overshoot: int, frame: Frame, path: str, shown: str) -
     if overshoot > EDGE_TOLERANCE:
         detail = f"Beyond the picture of {frame.width} x {frame.height} by {_px(overshoot)} px, clipped: {shown}."
         findings.append(_finding("box-clipped", Severity.WARNING, path, box, detail, "Draw it inside the picture."))
-    elif overshoot:
-        detail = f"Beyond the edge by {_px(overshoot)} px, clipped (were the corners counted from 0?): {shown}."
+    elif overshoot > UNTOLD:
+        why = " (were the corners counted from 0?)" if frame.corner else ""
+        detail = f"Beyond the edge by {_px(overshoot)} px, clipped{why}: {shown}."
         findings.append(_finding("box-at-edge", Severity.NOTE, path, box, detail, "Nothing to do."))
-    if min(box.x2 - box.x1, box.y2 - box.y1) < MIN_SIDE:
-        findings.append(
-            _finding("box-tiny", Severity.WARNING, path, box, f"Thinner than 2 px: {shown}.", "Look at it.")
-        )
+    short, long = sorted((box.x2 - box.x1, box.y2 - box.y1))
+    if short < MIN_SIDE:
+        detail = f"Thinner than 2 px: {shown}."
+        findings.append(_finding("box-tiny", Severity.WARNING, path, box, detail, "Look at it."))
+    elif long > ELONGATED * short:
+        detail = f"More than {ELONGATED} times as long as wide: {shown}."
+        findings.append(_finding("box-elongated", Severity.NOTE, path, box, detail, "Look at it."))
+    if _area(box) > WHOLE * frame.width * frame.height * 1_000_000:
+        detail = f"It covers the whole picture of {frame.width} x {frame.height}."
+        findings.append(_finding("box-whole-picture", Severity.NOTE, path, box, detail, "Look at it."))
     return findings
+
+
+def _shown(box: RawBox, frame: Frame) -> str:
+    if frame.corner:
+        return f"xmin {_px(box.x1 + 1000)}, ymin {_px(box.y1 + 1000)}, xmax {_px(box.x2)}, ymax {_px(box.y2)}"
+    return f"left {_px(box.x1)}, top {_px(box.y1)}, right {_px(box.x2)}, bottom {_px(box.y2)} px"
 
 
 def turn_upright(box: RawBox, frame: Frame) -> RawBox:

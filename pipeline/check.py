@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from core.domain import limits
 from core.domain.findings import Finding, Severity
-from pipeline.boxes import Frame, check_boxes
+from pipeline.boxes import Frame, check_boxes, in_pixels
 from pipeline.dataset import Box, Dataset, Item, Picture, RawBox, common_folder
 from pipeline.images import SUFFIXES, ImageFacts
 
@@ -55,7 +55,7 @@ def _check_image(item: Item, fact: ImageFacts) -> Iterator[Finding]:
     if item.image.bytes > limits.MAX_IMAGE_BYTES:
         detail = f"{item.image.bytes} bytes; at most {limits.MAX_IMAGE_BYTES}."
         yield Finding("image-too-large", Severity.ERROR, name, detail, "Save it smaller.")
-    if PurePosixPath(name).suffix.lower() not in _SUFFIXES_OF.get(fact.format, ()):
+    if PurePosixPath(name).suffix.lower() not in SUFFIXES_OF.get(fact.format, ()):
         detail = f"The name says {PurePosixPath(name).suffix}, the content is {fact.format}."
         yield Finding("image-extension", Severity.WARNING, name, detail, "Rename it; it is used as what it is.")
     yield from _mode_findings(name, fact)
@@ -82,16 +82,16 @@ def _mode_findings(name: str, fact: ImageFacts) -> Iterator[Finding]:
 def _check_item(item: Item, fact: ImageFacts) -> tuple[list[RawBox], list[Finding]]:
     """Boxes in upright pixels, clipped, without duplicates."""
     path = item.annotation or item.image.name
-    frame, findings = _frame(item, fact, path)
-    boxes, box_findings = check_boxes(item.boxes, frame, path)
+    frame, findings = frame_of(item, fact, path)
+    boxes, box_findings = check_boxes(in_pixels(item.boxes, item.coordinates, *fact.upright), frame, path)
     return boxes, findings + box_findings
 
 
-def _frame(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Finding]]:
+def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Finding]]:
     """In which pixels the boxes are meant.
 
-    Upright ones, as every viewer and labelling tool of today shows the picture; in stored ones where <size> says so,
-    or, without a usable <size>, where the boxes fit only them.
+    Upright ones, as every viewer and labelling tool of today shows the picture; in stored ones where the annotation's
+    size says so, or, without a usable one, where the boxes fit only them.
     """
     stored, upright, findings = (fact.width, fact.height), fact.upright, []
     size = item.size
@@ -100,11 +100,13 @@ def _frame(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Finding
         findings.append(
             Finding("image-turned", Severity.NOTE, item.image.name, detail, "Nothing to do; or save it upright.")
         )
+    if item.coordinates == "fractions":
+        return Frame(*upright, corner=0), findings
     if item.annotation and size is None:
-        detail = f"<size> is missing or 0; the picture has {upright[0]} x {upright[1]} pixels."
+        detail = f"The size is missing or 0; the picture has {upright[0]} x {upright[1]} pixels."
         findings.append(Finding("size-missing", Severity.NOTE, path, detail, "Nothing to do.", item.size_line))
     elif size and size not in (upright, stored):
-        detail = f"<size> says {size[0]} x {size[1]}, the picture has {upright[0]} x {upright[1]} pixels."
+        detail = f"The size is given as {size[0]} x {size[1]}; the picture has {upright[0]} x {upright[1]} pixels."
         remedy = "Check that the boxes were drawn on this very picture, and not on a scaled one."
         findings.append(Finding("size-wrong", Severity.WARNING, path, detail, remedy, item.size_line))
         size = None
@@ -114,7 +116,8 @@ def _frame(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Finding
         findings.append(
             Finding("boxes-turned", Severity.WARNING, path, detail, "Label the upright picture.", item.size_line)
         )
-    return Frame(*upright, orientation=fact.orientation if meant_stored else 1), findings
+    corner = 1000 if item.coordinates == "pixels" else 0
+    return Frame(*upright, orientation=fact.orientation if meant_stored else 1, corner=corner), findings
 
 
 def _fit_only(boxes: tuple[RawBox, ...], stored: tuple[int, int], upright: tuple[int, int]) -> bool:
@@ -138,6 +141,7 @@ def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, id
         convert=fact.convert,
         boxes=tuple(checked),
         given_split=item.split,
+        look=fact.look,
     )
 
 
@@ -184,7 +188,7 @@ def _duplicates(pictures: list[Picture]) -> Iterator[Finding]:
             yield Finding("duplicate-differs", Severity.WARNING, picture.name, detail, "Keep the right one.")
 
 
-_SUFFIXES_OF: dict[str, tuple[str, ...]] = {
+SUFFIXES_OF: dict[str, tuple[str, ...]] = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "MPO": (".jpg", ".jpeg", ".mpo", ".jpe", ".jfif"),
     "PNG": (".png",),

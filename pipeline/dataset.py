@@ -4,9 +4,10 @@ Coordinates are integers in 1/1000 of a pixel, 0 at the picture's left and top e
 pixels: a box around the whole of a 640 x 480 picture is (0, 0, 640000, 480000).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding
@@ -33,8 +34,15 @@ class Source:
     left_out: tuple[str, ...]
 
 
+# How a format means its numbers. `pixels`: VOC's 1-based inclusive pixels, already as edges (xmin - 1, xmax).
+# `edges`: what lies between pixels, from 0. `fractions`: of the upright picture, in units of 1/FRACTION.
+Coordinates = Literal["pixels", "edges", "fractions"]
+FRACTION = 2 * 10**12  # twelve decimals, and halves of them: a centre and half a width are exact
+REPAIR_LOG = "darkroom-repairs.jsonl"  # the log of every change, in the root of a repaired ZIP
+
+
 class RawBox(NamedTuple):
-    """A box as its annotation says, in 1/1000 px, unclipped, possibly inverted. `line` is 1-based."""
+    """A box as its annotation says, in 1/1000 px (or 1/FRACTION), unclipped, possibly inverted. `line` is 1-based."""
 
     label: str
     x1: int
@@ -59,6 +67,7 @@ class Item:
     size: tuple[int, int] | None = None
     size_line: int | None = None
     label: str | None = None
+    coordinates: Coordinates = "pixels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,18 @@ class Dataset:
     findings: list[Finding] = field(default_factory=list)
     broken: frozenset[str] = frozenset()
     lost: int = 0
+
+
+class Mended(NamedTuple):
+    """An item whose boxes lie inside its picture, in `edges` of the upright one, which has `item.size`.
+
+    `changed`: its annotation must be written anew, since a box, the size or the picture's name was mended.
+    `origins`: for each box, its position among those that were read.
+    """
+
+    item: Item
+    changed: bool
+    origins: tuple[int, ...] = ()
 
 
 class Box(NamedTuple):
@@ -88,7 +109,8 @@ class Box(NamedTuple):
 class Picture:
     """A checked item, ready to be written. `path` is relative to the dataset's root; size is upright, in pixels.
 
-    `convert`: trainers would read it differently or not at all, so the layout writes it anew as PNG.
+    `convert`: trainers would read it differently or not at all, so the layout writes it anew as PNG. `look`: what it
+    looks like (`pipeline/perceptual.py`), None where that says nothing.
     """
 
     path: str
@@ -101,6 +123,7 @@ class Picture:
     convert: bool
     boxes: tuple[Box, ...]
     given_split: str | None
+    look: bytes | None = None
 
 
 class Rejected(Exception):
@@ -127,3 +150,9 @@ def common_folder(names: list[str]) -> str:
             break
         common.append(left)
     return "".join(f"{part}/" for part in common)
+
+
+def root_of(kept: Sequence[Mended]) -> str:
+    """The deepest folder that holds all pictures and annotations, with a trailing slash."""
+    names = [name for item, *_ in kept for name in (item.image.name, item.annotation) if name]
+    return common_folder(names)

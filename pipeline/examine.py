@@ -1,6 +1,7 @@
 """From an archive to checked, split and fingerprinted pictures: what `prepare` and `fingerprint` share."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from pipeline.archive import extract
 from pipeline.check import Checked, check
 from pipeline.dataset import Dataset, Picture, Rejected
 from pipeline.decode_pool import inspect_all
-from pipeline.formats import detect_format
+from pipeline.formats import read_dataset
 from pipeline.manifest import Digests, digests
+from pipeline.near_duplicates import group_alike
 from pipeline.params.prepare import PrepareOptions
 from pipeline.split import assign_splits
 from pipeline.steps import Steps
@@ -20,13 +22,17 @@ from pipeline.steps import Steps
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A dataset that is taken. `left_out`: how many pictures were skipped for their errors."""
+    """A dataset that is taken. `left_out`: how many pictures were skipped for their errors.
+
+    `splits`: picture path -> split; `groups`: sha256 of a picture -> name of the group that looks like it.
+    """
 
     kind: str
     format: str
     pictures: list[Picture]
     classes: list[str]
     splits: dict[str, str]
+    groups: dict[str, str]
     digests: Digests
     findings: list[Finding]
     left_out: int
@@ -37,7 +43,7 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
     steps.stage("extracting")
     source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
     steps.stage("reading")
-    dataset = detect_format(source, findings).read(source)
+    dataset = read_dataset(source, findings)
     findings = findings + dataset.findings
     steps.stage("checking")
     facts = inspect_all([item.image.file for item in dataset.items], processes=processes, tick=steps.tick)
@@ -49,8 +55,10 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
     del source, dataset, facts  # from here on the pictures are enough, and there may be 100,000
     steps.stage("splitting")
     splits: dict[str, str] = {}
+    groups = group_alike({picture.sha256: picture.look for picture in checked.pictures})
     if checked.pictures:
-        splits, split_findings = assign_splits(checked.pictures, checked.classes, options)
+        findings = findings + list(_alike(checked.pictures, groups))
+        splits, split_findings = assign_splits(checked.pictures, checked.classes, options, groups)
         findings = findings + _own_faults(split_findings, findings)
     _reject_errors(checked, findings, options)
     steps.stage("fingerprinting")
@@ -60,10 +68,25 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
         pictures=checked.pictures,
         classes=checked.classes,
         splits=splits,
+        groups=groups,
         digests=digests(checked.pictures, checked.classes, splits),
         findings=ordered(findings),
         left_out=seen - len(checked.pictures),
     )
+
+
+def _alike(pictures: list[Picture], groups: dict[str, str]) -> Iterator[Finding]:
+    """A note for each picture that looks like an earlier one; those of the same bytes have a note already."""
+    first: dict[str, Picture] = {}
+    told: set[str] = set()
+    for picture in pictures:
+        leader = first.setdefault(groups[picture.sha256], picture)
+        if leader.sha256 == picture.sha256 or picture.sha256 in told:
+            continue
+        told.add(picture.sha256)
+        detail = f"Looks like {leader.name}: almost the same picture, or one of a series."
+        remedy = "Nothing to do: they stay in one split, unless a given split parts them."
+        yield Finding("image-near-duplicate", Severity.NOTE, picture.name, detail, remedy)
 
 
 def ordered(findings: list[Finding]) -> list[Finding]:

@@ -1,4 +1,7 @@
-"""`python -m pipeline fingerprint data.zip`: both digests, offline, as the platform computes them."""
+"""`python -m pipeline.fingerprint data.zip`: both digests, offline, as the platform computes them.
+
+`--diff a.zip b.zip` names the leaves by which two archives differ. docs/fingerprint.md says how anyone recomputes it.
+"""
 
 import argparse
 import json
@@ -6,18 +9,61 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.domain.errors import DarkroomError
 from pipeline.options import add_options, read_options
 
+if TYPE_CHECKING:
+    from pipeline.differences import Difference
+    from pipeline.examine import Examined
+
+EQUAL, DIFFERENT, TROUBLE = 0, 1, 2  # as diff(1) has them
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("archive", type=Path, help="the ZIP")
+    parser.add_argument("archive", type=Path, nargs="?", help="the ZIP")
+    parser.add_argument("--diff", type=Path, nargs=2, metavar=("A", "B"), help="name the leaves that differ")
+    parser.add_argument("--json", action="store_true", help="print the differences as JSON (digests always are)")
     add_options(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints JSON. 0: digests; 1: the dataset is rejected or cannot be read, and why."""
+    """0: digests, or no difference; 1: a difference, or a dataset that is rejected; 2: one of two is not readable."""
+    if args.diff and not args.archive:
+        return _diff(args)
+    if args.diff or not args.archive:
+        args.parser.error("name one ZIP, or two after --diff")
+    done = _examined(args.archive, args)
+    if done is None:
+        return 1
+    _print_json(_summary(done))
+    return 0
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from pipeline.differences import Side, differences
+
+    sides = [_examined(archive, args) for archive in args.diff]
+    first, second = sides
+    if first is None or second is None:
+        return TROUBLE
+    found = differences(*(Side(done.pictures, done.classes, done.splits) for done in (first, second)))
+    equal = first.digests == second.digests
+    if args.json:
+        leaves = [difference._asdict() for difference in found]
+        _print_json({"equal": equal, "first": _summary(first), "second": _summary(second), "differences": leaves})
+    else:
+        for archive, done in zip(args.diff, (first, second), strict=True):
+            _print(f"{archive}: fingerprint {done.digests.fingerprint}")
+        _print("equal" if equal else f"{len(found)} leaves differ:")
+        for difference in found:
+            _print(f"  {_line(difference)}")
+    return EQUAL if equal else DIFFERENT
+
+
+def _examined(archive: Path, args: argparse.Namespace) -> "Examined | None":
+    """None: rejected or not readable, and it was said why."""
     from pipeline.dataset import Rejected
     from pipeline.examine import examine
     from pipeline.steps import Steps
@@ -26,17 +72,49 @@ def main(args: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
             processes = args.processes or os.cpu_count() or 1
-            done = examine(args.archive, Path(scratch), options, processes=processes, steps=Steps())
+            return examine(archive, Path(scratch), options, processes=processes, steps=Steps())
     except Rejected as rejected:
-        return _complain(rejected.problem)
+        _complain(archive, rejected.problem)
     except (DarkroomError, OSError) as error:
-        return _complain(error)
-    answer = done.digests._asdict() | {"images": len(done.pictures), "classes": done.classes}
-    print(json.dumps(answer, ensure_ascii=False, indent=2))  # noqa: T201 - the command's output
-    return 0
+        _complain(archive, error)
+    return None
 
 
-def _complain(error: DarkroomError | OSError) -> int:
+def _complain(archive: Path, error: DarkroomError | OSError) -> None:
     slug = error.slug if isinstance(error, DarkroomError) else "unreadable"
-    print(f"{slug}: {error}", file=sys.stderr)  # noqa: T201 - the command's output
-    return 1
+    print(f"{archive}: {slug}: {error}", file=sys.stderr)  # noqa: T201 - the command's output
+
+
+def _summary(done: "Examined") -> dict[str, Any]:
+    return done.digests._asdict() | {"images": len(done.pictures), "classes": done.classes}
+
+
+def _line(difference: "Difference") -> str:
+    old, new = (_text(value) for value in (difference.old, difference.new))
+    change = f"{old} -> {new}" if old and new else old or new
+    line = f"{difference.leaf:<6} {difference.change:<18} {difference.path}  {change}"
+    # Names are hostile: one may hold what a terminal obeys.
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, dict):
+        return "" if value is None else str(value)
+    if "class" in value:
+        edges = ", ".join(f"{value[edge]:g}" for edge in ("x1", "y1", "x2", "y2"))
+        return f"{value['class']} ({edges})" + (" difficult" if value["difficult"] else "")
+    return f"{value['sha256'][:12]} {value['width']}x{value['height']}"
+
+
+def _print_json(value: Any) -> None:
+    _print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201 - the command's output
+
+
+if __name__ == "__main__":
+    from pipeline.__main__ import run
+
+    sys.exit(run(["fingerprint", *sys.argv[1:]]))

@@ -9,19 +9,24 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.domain import limits
+from pipeline.perceptual import look_of
 
-# Pillow's plugins that are asked; PSD, EPS (runs Ghostscript) and the exotic rest are not.
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "MPO", "JPEG2000", "AVIF", "PPM")
+# Pillow's plugins that are asked (JPEG's opens MPO); PSD, EPS (runs Ghostscript) and the exotic rest are not.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 MIN_SIDE = 10  # ultralytics leaves smaller pictures out without an error (data/utils.py, check_image)
 
+_LOOK_SIDE = 32  # pixels that a scaled decode leaves at least, where there are so many: what a look is made of
 _ORIENTATION = 274  # the EXIF tag; 2 to 8 turn or mirror, anything else (0 and 65537 are seen) says nothing
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TRANSPOSED = frozenset({5, 6, 7, 8})
 
 
 class ImageFacts(NamedTuple):
-    """What one decode tells. `width` and `height` as stored, in pixels; `problem` is None or (finding code, detail)."""
+    """What one decode tells. `width` and `height` as stored, in pixels; `problem` is None or (finding code, detail).
+
+    `look` is what the upright picture looks like, in 32 bytes (`pipeline/perceptual.py`); None for a flat one.
+    """
 
     width: int = 0
     height: int = 0
@@ -30,6 +35,7 @@ class ImageFacts(NamedTuple):
     orientation: int = 1
     frames: int = 1
     problem: tuple[str, str] | None = None
+    look: bytes | None = None
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -49,9 +55,10 @@ class ImageFacts(NamedTuple):
 
 
 def inspect(path: str) -> ImageFacts:
-    """Decode the picture at `path` wholly. Never raises for what a file can contain.
+    """Decode the picture at `path` wholly, once. Never raises for what a file can contain.
 
-    JPEGs are decoded at an eighth of their size: the whole entropy stream is read at a third of the cost.
+    JPEGs are decoded at an eighth of their size (small ones at less): the whole entropy stream is read at a third of
+    the cost, and what comes out is enough to see what the picture looks like.
     """
     content = Path(path).read_bytes()
     if not content:
@@ -83,9 +90,10 @@ def _inspect(content: bytes) -> ImageFacts:
             return facts._replace(problem=("image-too-small", detail))
         frames = int(getattr(image, "n_frames", 1))
         if facts.format == "JPEG":
-            image.draft(None, (max(1, width // 8), max(1, height // 8)))
+            image.draft(None, (max(width // 8, _LOOK_SIDE), max(height // 8, _LOOK_SIDE)))
         image.load()
-        return facts._replace(orientation=_orientation(image), frames=frames)
+        orientation = _orientation(image)
+        return facts._replace(orientation=orientation, frames=frames, look=look_of(image, orientation))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -94,6 +102,17 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # noqa: BLE001 - broken EXIF says nothing about the pixels, and nothing is what it counts for
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def open_upright(path: str, *, at_least: tuple[int, int]) -> Image.Image:
+    """The picture as 8-bit RGB with its EXIF rotation applied; a JPEG may be smaller, but not below `at_least`."""
+    Image.MAX_IMAGE_PIXELS = None
+    with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
+        warnings.simplefilter("ignore")
+        if image.format == "JPEG":
+            side = max(at_least)  # whichever way it is turned
+            image.draft(None, (side, side))
+        return _to_eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
 
 
 def convert(source: Path, target: Path) -> None:

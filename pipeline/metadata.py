@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from core.domain.findings import count_findings
 from pipeline.dataset import SPLITS, Picture
 from pipeline.examine import Examined
 from pipeline.manifest import HOW, LAYOUT, LAYOUT_VERSION
+from pipeline.near_duplicates import MAX_BITS, MAX_LOW_BITS
 from pipeline.params.prepare import PrepareOptions
+from pipeline.perceptual import LOOK_BYTES, LOW_BYTES
 from pipeline.split import SPLIT_RULE
 
 SCHEMA = "darkroom-dataset-metadata/1"
+_GROUPS_NAMED, _PATHS_NAMED = 200, 50  # near-duplicates named one by one: of so many groups, so many paths each
 _MOST_COMMON = 10  # resolutions named one by one
 # COCO's own borders of small, medium and large, in square pixels.
 _SMALL, _MEDIUM = 32**2, 96**2
@@ -43,6 +46,7 @@ def describe(
         "format": done.format,
         "layout": {"name": LAYOUT, "version": LAYOUT_VERSION},
         "split": {"rule": SPLIT_RULE, "given": any(picture.given_split for picture in done.pictures)},
+        "near_duplicates": _near_duplicates(done),
         "classes": done.classes,
         "images": _image_counts(done),
         "boxes": _box_counts(done),
@@ -67,6 +71,31 @@ def _image_counts(done: Examined) -> dict[str, Any]:
         "converted": sum(picture.convert for picture in done.pictures),
         "left_out": done.left_out,
         "formats": dict(sorted(Counter(picture.format for picture in done.pictures).items())),
+    }
+
+
+def _near_duplicates(done: Examined) -> dict[str, Any]:
+    """Groups of pictures that look alike, identical ones included; the largest are named, by path in the dataset."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for picture in done.pictures:
+        members[done.groups[picture.sha256]].append(picture.path)
+    groups = sorted((sorted(paths) for paths in members.values() if len(paths) > 1), key=lambda g: (-len(g), g))
+    return {
+        "rule": {
+            "hash": "pHash of 16 x 16 frequencies",
+            "bits": LOOK_BYTES * 8,
+            "max_bits": MAX_BITS,
+            "low_bits": LOW_BYTES * 8,
+            "max_low_bits": MAX_LOW_BITS,
+        },
+        "groups": len(groups),
+        "images": sum(map(len, groups)),
+        "largest": len(groups[0]) if groups else 0,
+        "groups_across_splits": sum(len({done.splits[path] for path in paths}) > 1 for paths in groups),
+        "named": [
+            {"images": len(paths), "splits": sorted({done.splits[p] for p in paths}), "paths": paths[:_PATHS_NAMED]}
+            for paths in groups[:_GROUPS_NAMED]
+        ],
     }
 
 

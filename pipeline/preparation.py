@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from core.domain.findings import Finding, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
 from pipeline.dataset import Rejected
 from pipeline.examine import Examined, examine
+from pipeline.gallery import draw_gallery
 from pipeline.layouts.yolo import write_tree
 from pipeline.manifest import LAYOUT_VERSION
 from pipeline.metadata import describe
 from pipeline.params.prepare import PrepareOptions
+from pipeline.repaired_zip import read_log
 from pipeline.steps import Steps
-from pipeline.tarball import file_digest, write_tar
+from pipeline.tarball import Digest, file_digest, write_tar
 
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
@@ -28,7 +30,11 @@ TAR_FILE = "dataset.tar"
 
 @dataclass(frozen=True, slots=True)
 class PrepareSpec:
-    """`source`: name, bytes and sha256 of the archive where they are known already; else they are computed."""
+    """`source`: name, bytes and sha256 of the archive where they are known already; else they are computed.
+
+    `repaired`: the archive is one that we repaired; its log goes behind the findings. `live_sets`: fingerprints of
+    prepared sets that are there already: such a one is not written again.
+    """
 
     archive: Path
     out: Path
@@ -36,6 +42,8 @@ class PrepareSpec:
     processes: int
     job_id: str | None = None
     source: dict[str, Any] | None = None
+    repaired: bool = False
+    live_sets: frozenset[str] = frozenset()
 
 
 def read_spec(path: Path) -> PrepareSpec:
@@ -47,6 +55,8 @@ def read_spec(path: Path) -> PrepareSpec:
         processes=int(spec.get("processes") or os.cpu_count() or 1),
         job_id=spec.get("job_id"),
         source=spec.get("source"),
+        repaired=bool(spec.get("repaired")),
+        live_sets=frozenset(spec.get("live_sets") or ()),
     )
 
 
@@ -58,22 +68,23 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
     started = datetime.now(UTC)
     scratch = out / "extracted"
     scratch.mkdir(parents=True)
+    log = read_log(spec.archive) if spec.repaired else []
     try:
         done = examine(spec.archive, scratch, spec.options, processes=spec.processes, steps=steps)
-        result = _write(done, spec, steps, started)
+        result = _write(replace(done, findings=done.findings + log), spec, steps, started)
     except Rejected as rejected:
-        result = _rejection(rejected, out)
+        result = rejection(Rejected(rejected.problem, rejected.findings + log), out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    _write_json(out / RESULT_FILE, result)
+    write_json(out / RESULT_FILE, result)
     return result
 
 
 def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
     out = spec.out
-    steps.stage("writing")
-    write_tree(done.pictures, done.classes, done.splits, out / "tree", steps.tick)
-    tar = write_tar(out / "tree", out / TAR_FILE, steps.tick)
+    steps.stage("drawing")
+    gallery = draw_gallery(done, out, seed=spec.options.seed, processes=spec.processes, steps=steps)
+    tar = None if done.digests.fingerprint in spec.live_sets else _write_set(done, out, steps)
     source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
     steps.end()
     times = {
@@ -82,7 +93,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
         "seconds": steps.seconds,
     }
     metadata = describe(done, spec.options, job_id=spec.job_id, source=source, times=times)
-    _write_json(out / METADATA_FILE, metadata)
+    write_json(out / METADATA_FILE, metadata)
     return {
         "outcome": "ready",
         "problem": None,
@@ -92,13 +103,20 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
         "images": len(done.pictures),
         **done.digests._asdict(),
         "layout_version": LAYOUT_VERSION,
-        "tar": tar._asdict(),
+        "tar": tar and tar._asdict(),  # None: there already
+        "gallery": gallery,
         "metadata": file_digest(out / METADATA_FILE)._asdict(),
         **_findings(done.findings, out),
     }
 
 
-def _rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
+def _write_set(done: Examined, out: Path, steps: Steps) -> Digest:
+    steps.stage("writing")
+    write_tree(done.pictures, done.classes, done.splits, out / "tree", steps.tick)
+    return write_tar(out / "tree", out / TAR_FILE, steps.tick)
+
+
+def rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
     problem = rejected.problem
     shutil.rmtree(out / "tree", ignore_errors=True)
     return {
@@ -112,6 +130,7 @@ def _rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
         "content_fingerprint": None,
         "layout_version": LAYOUT_VERSION,
         "tar": None,
+        "gallery": None,
         "metadata": None,
         **_findings(rejected.findings, out),
     }
@@ -126,7 +145,7 @@ def _findings(findings: list[Finding], out: Path) -> dict[str, Any]:
     return {"findings": count_findings(findings), "findings_total": len(findings)}
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
     """All or nothing."""
     partial = path.with_name(f"{path.name}.part")
     partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")

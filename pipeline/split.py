@@ -1,56 +1,66 @@
-"""Train, val and test: deterministic, keyed by content, stratified by class, identical pictures together.
+"""Train, val and test: deterministic, keyed by content, stratified by class; pictures that look alike go together.
 
-Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011): the class with the fewest unassigned pictures first,
-each picture to the split that still wants most of that class. The order within a class is a hash of the seed and the
-picture's bytes, so file names and the order of the archive play no part.
+Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) of groups: the class with the fewest unassigned pictures
+first, each group to the split that still wants most of that class, large groups before small ones. The order of equals
+is a hash of the seed and of the group's pictures, so file names and the order of the archive play no part.
 """
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import SPLITS, Picture
+from pipeline.leaks import leaks
 from pipeline.params.prepare import PrepareOptions
 
-SPLIT_RULE = 1  # in the fingerprint: grows whenever the same pictures would fall otherwise
+SPLIT_RULE = 2  # in the fingerprint: grows whenever the same pictures would fall otherwise
 _BACKGROUND = -1  # the class of pictures without boxes
 _MAX_CUT = 0.5  # a validation part cut from a given train never takes more of it
+_UNEVEN = 0.5  # of what was asked: a part smaller than this is told
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Pictures of the same bytes: they go together. `size` is how many."""
+    """Pictures that go together. `name`: of the group; `classes`: class -> pictures with it; `size`: all pictures."""
 
-    sha256: str
+    name: str
     key: bytes
-    classes: frozenset[int]
+    classes: Mapping[int, int]
     size: int
 
 
 def assign_splits(
-    pictures: list[Picture], classes: list[str], options: PrepareOptions
+    pictures: list[Picture], classes: list[str], options: PrepareOptions, groups: Mapping[str, str] | None = None
 ) -> tuple[dict[str, str], list[Finding]]:
-    """Picture path -> split. A class without a picture in train is an error among the findings."""
+    """Picture path -> split. A class without a picture in train is an error among the findings.
+
+    `groups`: sha256 of each picture -> name of the group that stays together (near_duplicates.group_alike); without
+    it only pictures of the same bytes do.
+    """
+    groups = groups or {picture.sha256: picture.sha256 for picture in pictures}
     given = {picture.path: picture.given_split for picture in pictures if picture.given_split}
     findings: list[Finding] = []
     if options.split == "keep" and given:
         if "train" in given.values() and len(set(given.values())) > 1:
-            splits, findings = _keep(pictures, given, options)
+            splits, findings = _keep(pictures, given, options, groups)
         else:
             findings = [
                 _finding("split-unusable", "The given split has no train part beside another; a new one is made.")
             ]
-            splits = _remake(pictures, options)
+            splits = _remake(pictures, options, groups)
+            findings += _uneven(splits, options, groups)
     else:
-        splits = _remake(pictures, options)
-    return splits, findings + _judge(pictures, splits, classes, options)
+        splits = _remake(pictures, options, groups)
+        findings = _uneven(splits, options, groups)
+    return splits, findings + _judge(pictures, splits, classes, options, groups)
 
 
 def _keep(
-    pictures: list[Picture], given: dict[str, str], options: PrepareOptions
+    pictures: list[Picture], given: dict[str, str], options: PrepareOptions, groups: Mapping[str, str]
 ) -> tuple[dict[str, str], list[Finding]]:
-    findings = _leaks(pictures, given)
+    findings = leaks(pictures, given, groups)
     splits = {picture.path: given.get(picture.path, "train") for picture in pictures}
     if len(given) < len(pictures):
         detail = f"{len(pictures) - len(given)} pictures are in no part of the given split; they go to train."
@@ -58,59 +68,44 @@ def _keep(
     if "val" not in given.values():
         train = [picture for picture in pictures if splits[picture.path] == "train"]
         fraction = min(options.val_fraction * len(pictures) / len(train), _MAX_CUT)
-        splits |= _by_content(train, {"val": fraction, "test": 0.0}, options.seed)
+        splits |= _by_content(train, {"val": fraction, "test": 0.0}, options.seed, groups)
         count = sum(split == "val" for split in splits.values())
         detail = f"The archive gives no validation part: {count} pictures were cut from train."
         findings.append(_finding("split-val-cut", detail, severity=Severity.NOTE))
     return splits, findings
 
 
-def _leaks(pictures: list[Picture], given: dict[str, str]) -> list[Finding]:
-    homes: dict[str, dict[str, str]] = defaultdict(dict)
-    for picture in pictures:
-        if picture.path in given:
-            homes[picture.sha256].setdefault(given[picture.path], picture.name)
-    return [
-        _finding(
-            "split-leak",
-            "The same picture is in "
-            + " and ".join(f"{split} ({name})" for split, name in sorted(places.items()))
-            + ".",
-            path=min(places.values()),
-            remedy="Keep it in one part; or let the split be made anew (split=remake).",
-        )
-        for places in homes.values()
-        if len(places) > 1
-    ]
-
-
-def _remake(pictures: list[Picture], options: PrepareOptions) -> dict[str, str]:
+def _remake(pictures: list[Picture], options: PrepareOptions, groups: Mapping[str, str]) -> dict[str, str]:
     fractions = {"val": options.val_fraction, "test": options.test_fraction}
-    return _by_content(pictures, fractions, options.seed)
+    return _by_content(pictures, fractions, options.seed, groups)
 
 
-def _by_content(pictures: list[Picture], fractions: dict[str, float], seed: int) -> dict[str, str]:
-    groups = _group(pictures, seed)
+def _by_content(
+    pictures: list[Picture], fractions: dict[str, float], seed: int, groups: Mapping[str, str]
+) -> dict[str, str]:
+    gathered = _gather(pictures, seed, groups)
     shares = {"train": 1.0 - sum(fractions.values()), **fractions}
-    homes = _stratify(groups, shares)
-    _fill_train(groups, homes)
+    homes = _stratify(gathered, shares)
+    _fill_train(gathered, homes)
     for split in ("val", "test"):
         if fractions[split] > 0 and split not in homes.values():
-            _give_one(groups, homes, split)
-    return {picture.path: homes[picture.sha256] for picture in pictures}
+            _give_one(gathered, homes, split)
+    return {picture.path: homes[groups[picture.sha256]] for picture in pictures}
 
 
-def _group(pictures: list[Picture], seed: int) -> list[_Group]:
-    classes: dict[str, set[int]] = defaultdict(set)
+def _gather(pictures: list[Picture], seed: int, groups: Mapping[str, str]) -> list[_Group]:
+    """Large groups first: they find room while there is room."""
+    classes: dict[str, Counter[int]] = defaultdict(Counter)
     sizes: Counter[str] = Counter()
     for picture in pictures:
-        classes[picture.sha256].update(box.class_id for box in picture.boxes)
-        sizes[picture.sha256] += 1
-    groups = [
-        _Group(sha, hashlib.sha256(f"{seed}:{sha}".encode()).digest(), frozenset(found or {_BACKGROUND}), sizes[sha])
-        for sha, found in classes.items()
+        name = groups[picture.sha256]
+        classes[name].update({box.class_id for box in picture.boxes} or {_BACKGROUND})
+        sizes[name] += 1
+    gathered = [
+        _Group(name, hashlib.sha256(f"{seed}:{name}".encode()).digest(), found, sizes[name])
+        for name, found in classes.items()
     ]
-    return sorted(groups, key=lambda group: group.key)
+    return sorted(gathered, key=lambda group: (-group.size, group.key))
 
 
 def _stratify(groups: list[_Group], shares: dict[str, float]) -> dict[str, str]:
@@ -118,49 +113,70 @@ def _stratify(groups: list[_Group], shares: dict[str, float]) -> dict[str, str]:
     for group in groups:
         for class_id in group.classes:
             members[class_id].append(group)
-    wants = {split: {c: share * sum(g.size for g in members[c]) for c in members} for split, share in shares.items()}
+    left = {class_id: sum(group.classes[class_id] for group in found) for class_id, found in members.items()}
+    wants = {split: {class_id: share * count for class_id, count in left.items()} for split, share in shares.items()}
     room = {split: share * sum(group.size for group in groups) for split, share in shares.items()}
-    left = {class_id: len(found) for class_id, found in members.items()}
     homes: dict[str, str] = {}
     while left:
         rarest = min(left, key=lambda class_id: (left[class_id], class_id))
         for group in members[rarest]:
-            if group.sha256 in homes:
+            if group.name in homes:
                 continue
             # Ties go to the emptier split, then to train: the order of SPLITS.
             home = max(SPLITS, key=lambda split: (wants[split][rarest], room[split]))
-            homes[group.sha256] = home
+            homes[group.name] = home
             room[home] -= group.size
-            for class_id in group.classes:
-                wants[home][class_id] -= group.size
+            for class_id, count in group.classes.items():
+                wants[home][class_id] -= count
                 if class_id in left:
-                    left[class_id] -= 1
+                    left[class_id] -= count
         del left[rarest]
     return homes
 
 
 def _fill_train(groups: list[_Group], homes: dict[str, str]) -> None:
-    """Each class has a picture in train, whatever that costs the other splits."""
-    present = {class_id for group in groups if homes[group.sha256] == "train" for class_id in group.classes}
-    for group in groups:
-        if homes[group.sha256] != "train" and group.classes - present - {_BACKGROUND}:
-            homes[group.sha256] = "train"
-            present |= group.classes
+    """Each class has a picture in train, whatever that costs the other splits. Small groups are moved first."""
+    present = {class_id for group in groups if homes[group.name] == "train" for class_id in group.classes}
+    for group in reversed(groups):
+        if homes[group.name] != "train" and group.classes.keys() - present - {_BACKGROUND}:
+            homes[group.name] = "train"
+            present |= group.classes.keys()
 
 
 def _give_one(groups: list[_Group], homes: dict[str, str], split: str) -> None:
-    """Move one picture from train into an empty split, if train keeps all its classes without it."""
-    train = [group for group in groups if homes[group.sha256] == "train"]
+    """Move one group from train into an empty split, if train keeps all its classes without it."""
+    train = [group for group in groups if homes[group.name] == "train"]
     counts = Counter(class_id for group in train for class_id in group.classes)
     # Labelled pictures first: a validation part of pure background measures nothing.
     for group in sorted(train, key=lambda group: (_BACKGROUND in group.classes, group.size)):
         if len(train) > 1 and all(counts[class_id] > 1 or class_id == _BACKGROUND for class_id in group.classes):
-            homes[group.sha256] = split
+            homes[group.name] = split
             return
 
 
+def _uneven(splits: dict[str, str], options: PrepareOptions, groups: Mapping[str, str]) -> list[Finding]:
+    """Parts that are much smaller than asked for, because what looks alike stays together."""
+    if len(set(groups.values())) == len(splits):
+        return []
+    asked = {"val": options.val_fraction * len(splits), "test": options.test_fraction * len(splits)}
+    counts = Counter(splits.values())
+    return [
+        _finding(
+            "split-uneven",
+            f"{counts[split]} pictures in {split} where {asked[split]:.0f} were asked for: pictures that look alike "
+            "stay together, and there are large groups of them.",
+        )
+        for split in ("val", "test")
+        if 0 < counts[split] < _UNEVEN * asked[split]
+    ]
+
+
 def _judge(
-    pictures: list[Picture], splits: dict[str, str], classes: list[str], options: PrepareOptions
+    pictures: list[Picture],
+    splits: dict[str, str],
+    classes: list[str],
+    options: PrepareOptions,
+    groups: Mapping[str, str],
 ) -> list[Finding]:
     present = {split: set[int]() for split in SPLITS}
     counts = Counter(splits.values())
@@ -172,8 +188,11 @@ def _judge(
         if class_id not in present["train"]
     ]
     if not counts["val"]:
-        detail = "No picture is left for validation without taking a class from train."
-        findings.append(_finding("split-without-val", detail, severity=Severity.ERROR, remedy="Add pictures."))
+        together = len(set(groups.values()))
+        why = f": {len(pictures)} pictures look like {together}" if together < len(pictures) else ""
+        detail = f"No picture is left for validation without taking a class from train{why}."
+        remedy = "Add pictures; or give a split of your own, which is kept."
+        findings.append(_finding("split-without-val", detail, severity=Severity.ERROR, remedy=remedy))
     elif not present["val"]:
         findings.append(
             _finding("split-val-unlabelled", "The validation part has no box: nothing can be measured on it.")

@@ -22,6 +22,7 @@ _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
+LOCAL_BYTES = _LOCAL.size  # of a local header, without name and extra fields
 _MAX_COMMENT = 65_535
 ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13  # the entry, strong encryption, masked directory
 _STREAMED = 1 << 3  # sizes and CRC follow the data

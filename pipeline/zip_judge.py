@@ -1,12 +1,12 @@
 """Every reason to refuse a ZIP, by its directory and local headers alone: nothing is inflated or written for it."""
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from itertools import chain, islice
 from typing import BinaryIO
 
 from core.domain import limits
 from core.domain.findings import Finding
-from pipeline.zip_directory import DEFLATED, ENCRYPTED, STORED, Entry, locate_data, refusal
+from pipeline.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, Entry, locate_data, refusal
 
 _REGULAR, _FOLDER = 0o100000, 0o040000
 _MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
@@ -14,13 +14,14 @@ _MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
 
 def judge(file: BinaryIO, entries: list[Entry], directory_at: int) -> list[Finding]:
     """Every reason to refuse, by the directory and the local headers alone. Nothing is inflated or written."""
-    reasons: list[Finding] = []
-    for check in (judge_names(entries), judge_sizes(entries), _judge_local_headers(file, entries, directory_at)):
-        for finding in check:
-            reasons.append(finding)
-            if len(reasons) >= _MAX_REASONS:
-                return reasons
-    return reasons
+    checks = judge_names(entries), judge_sizes(entries), _judge_local_headers(file, entries, directory_at)
+    return list(islice(chain(*checks), _MAX_REASONS))
+
+
+def judge_directory(entries: list[Entry], directory_at: int) -> list[Finding]:
+    """What can be said of that without the local headers, before the archive is sent."""
+    checks = judge_names(entries), judge_sizes(entries), _judge_places(entries, directory_at)
+    return list(islice(chain(*checks), _MAX_REASONS))
 
 
 def judge_names(entries: list[Entry]) -> Iterator[Finding]:
@@ -35,7 +36,7 @@ def judge_names(entries: list[Entry]) -> Iterator[Finding]:
 
 def _name_faults(entry: Entry) -> Iterator[tuple[str, str]]:
     name, raw = entry.name, entry.raw_name
-    parts = PurePosixPath(name).parts
+    parts = [part for part in name.split("/") if part]
     if not name or name == "/":
         yield "archive-name-invalid", "An entry has no name."
     elif name.startswith("/"):
@@ -44,7 +45,7 @@ def _name_faults(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "archive-absolute-path", "The entry's path begins with a drive."
     if ".." in parts:
         yield "archive-parent-path", "The entry's path leaves the archive (`..`)."
-    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+    if not name.isprintable() and any(ord(char) < 32 or ord(char) == 127 for char in name):
         yield "archive-name-invalid", "The name holds a NUL or another control character."
     if "\ufffd" in name:
         yield "archive-name-invalid", "The name is marked as UTF-8 and is not."
@@ -73,6 +74,19 @@ def judge_sizes(entries: list[Entry]) -> Iterator[Finding]:
         yield refusal("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
 
 
+def _judge_places(entries: list[Entry], directory_at: int) -> Iterator[Finding]:
+    """Entries that share bytes even if their local headers are as short as can be."""
+    end = 0
+    for entry in sorted(entries, key=lambda entry: entry.header):
+        name = _shown(entry.name)
+        if entry.header < end:
+            yield refusal("archive-overlap", name, "The entry shares bytes with another one.")
+        end = max(end, entry.header + LOCAL_BYTES + len(entry.raw_name) + entry.packed)
+        if end > directory_at:
+            yield refusal("archive-overlap", name, "The entry reaches into the central directory.")
+            end = directory_at
+
+
 def _judge_local_headers(file: BinaryIO, entries: list[Entry], directory_at: int) -> Iterator[Finding]:
     """Both headers of an entry say the same, and no two entries share bytes (Fifield's overlapping bomb)."""
     end = 0
@@ -91,4 +105,6 @@ def _judge_local_headers(file: BinaryIO, entries: list[Entry], directory_at: int
 
 def _shown(name: str) -> str:
     """A name as a finding may carry it: no control characters, no lone surrogates, at most 300 characters."""
+    if name.isprintable() and len(name) <= 300:
+        return name
     return "".join(char if char.isprintable() else "\ufffd" for char in name[:300])

@@ -167,6 +167,24 @@ FAULTS: dict[str, Callable[[Files], None]] = {
     "size_wrong": _xml(lambda xml: xml.replace(b"<width>96</width>", b"<width>960</width>")),
     "filename_differs": _xml(lambda xml: xml.replace(b"p00.jpg", b"C:\\pictures\\other.jpg")),
     "filename_bare": _xml(lambda xml: xml.replace(b"p00.jpg", b"p00")),
+    "box_several": _xml(lambda xml: xml.replace(b"</bndbox>\n</object>", b"</bndbox>\n<bndbox/>\n</object>", 1)),
+    "box_elongated": _boxes(("ball", 1, 40, 96, 41)),
+    "box_elongated_less": _boxes(("ball", 1, 40, 96, 42)),
+    "box_whole": _boxes(("ball", 1, 1, 96, 64)),
+    "name_long": _boxes(("b" * 201, 5, 5, 30, 30)),
+    "flag_odd": _xml(lambda xml: xml.replace(b"<difficult>0", b"<difficult>maybe", 1)),
+    "text_astray": _xml(lambda xml: xml.replace(b"<object>\n", b"<object>\nhello", 1)),
+    "name_nested": _xml(lambda xml: xml.replace(b"<name>ball</name>", b"<name>ball<b/></name>", 1)),
+    "width_text": _xml(lambda xml: xml.replace(b"<width>96</width>", b"<width>wide</width>")),
+    "xml_latin": _xml(lambda xml: xml.replace(b"p00.jpg", b"p\xe900.jpg")),
+    "xml_latin_declared": _xml(
+        lambda xml: (
+            b'<?xml version="1.0" encoding="ISO-8859-1"?>\n' + xml.replace(b"<name>", b"<pose>\xe9</pose><name>")
+        )
+    ),
+    "xml_deep": _xml(lambda xml: xml.replace(b"</annotation>", b"<a>" * 40 + b"</a>" * 40 + b"</annotation>")),
+    "list_unknown": _add("sets/train.txt", b"p01\nnowhere\n"),
+    "mask": _add("SegmentationClass/p00.png", picture(format="PNG")),
     "xml_cut": _xml(lambda xml: xml[:-20]),
     "xml_empty": _xml(lambda _: b""),
     "xml_dtd": _xml(lambda xml: b'<!DOCTYPE annotation [<!ENTITY a "b">]>\n' + xml),

@@ -1,14 +1,18 @@
 """Builders of what the API serves: jobs and versions whose objects are in the store."""
 
 import hashlib
+import io
+import tarfile
 import tempfile
 from pathlib import Path
 
 from core.db.tables import JobRow, VersionRow
-from core.domain.keys import artifact_key, dataset_key, log_key, metadata_key
+from core.domain.keys import PLOTS, artifact_key, dataset_key, log_key, metadata_key, plot_key, samples_key
 from core.services import preparing, training
+from core.services.leases import Claim
 from core.services.platform import Platform
 from tests import rows
+from tests.builders import picture
 
 METADATA = b'{"classes": ["raccoon"]}'
 TAR = b"tar " * 1000
@@ -24,11 +28,14 @@ def put(platform: Platform, key: str, content: bytes) -> tuple[str, int, str]:
     return key, stored.bytes, stored.sha256
 
 
-def ready_job(platform: Platform, *, kind: str = "detection") -> JobRow:
+def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True) -> JobRow:
+    """`drawn`: with its pictures."""
     claim = rows.claimed_job(platform)
     fingerprint = hashlib.sha256(claim.id.encode()).hexdigest()
     tar = put(platform, dataset_key(1, fingerprint), TAR)
     metadata = put(platform, metadata_key(claim.id, claim.attempt), METADATA)
+    if drawn:
+        _put_pictures(platform, claim)
     row = preparing.complete_job(
         platform.db,
         claim,
@@ -40,6 +47,17 @@ def ready_job(platform: Platform, *, kind: str = "detection") -> JobRow:
     )
     assert row is not None
     return row
+
+
+def _put_pictures(platform: Platform, claim: Claim) -> None:
+    for name in PLOTS:
+        put(platform, plot_key(claim.id, claim.attempt, name), picture(format="PNG"))
+    samples = io.BytesIO()
+    with tarfile.open(fileobj=samples, mode="w") as tar:
+        member = tarfile.TarInfo("00.jpg")
+        member.size = len(picture())
+        tar.addfile(member, io.BytesIO(picture()))
+    put(platform, samples_key(claim.id, claim.attempt), samples.getvalue())
 
 
 def version(platform: Platform, job_id: str, weights: bytes) -> VersionRow:

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 
 import structlog
 
 from core import clock
+from core.domain.errors import UploadNotFound
 from core.domain.keys import job_prefixes, run_prefix
+from core.services.assembling import end_upload
 from core.services.cleaning import (
     active_ids,
     begin_deleting_set,
@@ -25,6 +28,7 @@ from core.services.cleaning import (
 from core.services.idempotency import forget_expired_keys
 from core.services.leases import take_lock
 from core.services.platform import Platform
+from core.services.uploads import expired_uploads
 from worker.scratch import remove_dead_scratch
 from worker.wiring import Worker
 
@@ -44,6 +48,7 @@ def clean(worker: Worker) -> None:
     delete_unused_sets(platform)
     delete_old_sources(platform)
     delete_old_checkpoints(platform)
+    delete_expired_uploads(platform)
     forget_expired_keys(platform.db)
     forget_workers(platform.db, unseen_seconds=WORKER_UNSEEN_SECONDS)
     remove_dead_scratch(platform)
@@ -77,6 +82,13 @@ def delete_old_checkpoints(platform: Platform) -> None:
     for run_id, attempts in forget_old_checkpoints(platform.db, before=before):
         for attempt in range(1, attempts + 1):
             platform.store.delete_prefix(f"{run_prefix(run_id, attempt)}checkpoints/")
+
+
+def delete_expired_uploads(platform: Platform) -> None:
+    for upload_id in expired_uploads(platform.db):
+        with suppress(UploadNotFound):  # its owner was faster
+            end_upload(platform, upload_id)
+            log.info("upload.expired", upload_id=upload_id)
 
 
 def delete_garbage(platform: Platform) -> list[str]:

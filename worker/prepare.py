@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import structlog
@@ -14,35 +14,38 @@ from core.db.tables import JobRow
 from core.domain.errors import (
     DarkroomError,
     DatasetRejected,
+    Gone,
     Internal,
+    JobNotFound,
     OutOfSpace,
     PreparationFailed,
     Unavailable,
     error_from_slug,
 )
-from core.domain.keys import dataset_key, metadata_key
+from core.domain.keys import metadata_key, repaired_key
 from core.domain.limits import MAX_FINDINGS_KEPT
+from core.services.jobs import get_job
 from core.services.leases import Claim, ClaimLost, beat_job
 from core.services.preparing import (
-    LIVE,
     Outcome,
-    PreparedSet,
     claim_job,
     complete_job,
     fail_job,
-    find_prepared_set,
     give_back_job,
+    live_fingerprints,
     look_at_job,
     reject_job,
     report_job,
 )
+from core.services.repairing import REPAIR_OF, keep_repaired_source, repaired_job_of
 from core.services.sweep import lose_job
 from core.services.training import Look
-from core.storage import ObjectCorrupt, ObjectExists, ObjectMissing
+from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.child import EXIT_OK
 from worker.child import child_command
 from worker.endings import cause_of, killed_from_outside
 from worker.hold import CancelAsked, DrainAsked, Hold
+from worker.prepared import put_gallery, put_set, wait_until_deleted
 from worker.scratch import fresh_folder, scratch_name, scratch_root
 from worker.supervise import supervise
 from worker.wiring import Worker
@@ -88,23 +91,67 @@ def prepare_job(worker: Worker, job_id: str) -> None:
 
 def _prepare(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> None:
     settings = worker.platform.settings
-    archive = _fetch_source(worker, hold, job, scratch)
-    out, child_log, spec = scratch / "out", scratch / "prepare.log", scratch / "spec.json"
-    out.mkdir()
-    spec.write_text(json.dumps(_spec(job, archive, out, processes=settings.prepare_processes)), encoding="utf-8")
-    teller = _Teller(worker, claim)
-    ending = supervise(hold, child_command("prepare", spec), out=out, log_path=child_log, tell=teller.tell)
-    if killed_from_outside(ending):
-        lost = PreparationFailed(f"The preparation was killed by signal {-ending.status} again and again.")
-        hold.insist(lambda: lose_job(worker.platform.db, claim, lost))
+    if job.source_key is None and repaired_job_of(job):
+        repaired = _repair_source(worker, hold, claim, job, scratch)
+        if repaired is None:
+            return
+        job = repaired
+    archive, out = _fetch_source(worker, hold, job, scratch), scratch / "out"
+    spec = _spec(job, archive, out, settings.prepare_processes) | {"live_sets": live_fingerprints(worker.platform.db)}
+    result = _in_child(worker, hold, claim, "prepare", out, spec)
+    if result is None:
         return
-    result = _read_json(out / "result.json")
-    if ending.status != EXIT_OK or result is None:
-        raise _ours(cause_of(ending, out, child_log))
     if result["outcome"] == "ready":
         _complete(worker, hold, claim, out, result)
     else:
         _reject(worker, hold, claim, out, result)
+
+
+def _repair_source(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> JobRow | None:
+    """Make the repaired ZIP, store it, and name it in the row. None: this attempt has ended otherwise."""
+    out = scratch / "repair"
+    archive = _fetch_source(worker, hold, _broken_job(worker, job), scratch)
+    spec = {"archive": str(archive), "out": str(out), "processes": worker.platform.settings.prepare_processes}
+    result = _in_child(worker, hold, claim, "repair", out, spec)
+    archive.unlink()
+    if result is None:
+        return None
+    if result["outcome"] != "repaired":
+        _reject(worker, hold, claim, out, result)
+        return None
+    # Of this attempt: a library of another version may have packed an earlier one otherwise.
+    key, zipped = repaired_key(claim.id, claim.attempt), out / "repaired.zip"
+    put = hold.apart(lambda: worker.platform.store.put(key, zipped, media_type="application/zip"))
+    zipped.unlink()
+    name = f"{PurePosixPath(job.source_name).stem}-repaired.zip"
+    keep = partial(keep_repaired_source, worker.platform.db, claim, name=name, key=put.key)
+    return hold.insist(lambda: keep(size=put.bytes, sha256=put.sha256))
+
+
+def _broken_job(worker: Worker, job: JobRow) -> JobRow:
+    try:
+        return get_job(worker.platform.db, str(repaired_job_of(job)))
+    except (JobNotFound, Gone) as error:
+        raise PreparationFailed("The job whose upload was to be repaired is deleted.") from error
+
+
+def _in_child(
+    worker: Worker, hold: Hold, claim: Claim, verb: str, out: Path, content: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Run a verb to its end and read what it found out. None: it was killed, and the attempt is given up."""
+    out.mkdir()
+    child_log, spec = out.with_suffix(".log"), out.with_suffix(".json")
+    spec.write_text(json.dumps(content), encoding="utf-8")
+    teller = _Teller(worker, claim)
+    ending = supervise(hold, child_command(verb, spec), out=out, log_path=child_log, tell=teller.tell)
+    if killed_from_outside(ending):
+        lost = PreparationFailed(f"The preparation was killed by signal {-ending.status} again and again.")
+        hold.insist(lambda: lose_job(worker.platform.db, claim, lost))
+        return None
+    result = _read_json(out / "result.json")
+    if ending.status != EXIT_OK or result is None:
+        raise _ours(cause_of(ending, out, child_log))
+    return result
 
 
 def _fetch_source(worker: Worker, hold: Hold, job: JobRow, scratch: Path) -> Path:
@@ -123,15 +170,16 @@ def _fetch_source(worker: Worker, hold: Hold, job: JobRow, scratch: Path) -> Pat
     return archive
 
 
-def _spec(job: JobRow, archive: Path, out: Path, *, processes: int) -> dict[str, Any]:
+def _spec(job: JobRow, archive: Path, out: Path, processes: int) -> dict[str, Any]:
     source = {"name": job.source_name, "bytes": job.source_bytes, "sha256": job.source_sha256}
     return {
         "archive": str(archive),
         "out": str(out),
         "job_id": job.id,
         "source": source,
-        "options": job.options,
+        "options": {name: value for name, value in job.options.items() if name != REPAIR_OF},
         "processes": processes,
+        "repaired": repaired_job_of(job) is not None,
     }
 
 
@@ -140,6 +188,7 @@ def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mappi
     hold.insist(lambda: report_job(db, claim, stage="storing", progress=None))
     key = metadata_key(claim.id, claim.attempt)
     metadata = hold.apart(lambda: store.put(key, out / "dataset_metadata.json", media_type="application/json"))
+    put_gallery(worker, hold, claim, out, result.get("gallery") or {})
     outcome = _outcome(out, result)
     commit = partial(
         complete_job,
@@ -152,41 +201,13 @@ def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mappi
     )
     ends = clock.monotonic() + DELETING_SECONDS
     while True:
-        prepared = _put_set(worker, hold, out, result)
+        prepared = put_set(worker, hold, out, result)
         if hold.insist(partial(commit, prepared=prepared)) is not None:
-            log.info("job.ready", job_id=claim.id, fingerprint=prepared.fingerprint)
+            reused = result["tar"] is None
+            log.info("job.ready", job_id=claim.id, fingerprint=prepared.fingerprint, reused=reused)
             return
-        if not _wait_until_deleted(worker, hold, prepared.fingerprint, ends=ends):
+        if not wait_until_deleted(worker, hold, prepared.fingerprint, ends=ends):
             raise Unavailable("The same prepared dataset is just being deleted.")
-
-
-def _put_set(worker: Worker, hold: Hold, out: Path, result: Mapping[str, Any]) -> PreparedSet:
-    """The prepared set's object, put unless a live row says that it is there."""
-    fingerprint, layout = result["fingerprint"], int(result["layout_version"])
-    known = find_prepared_set(worker.platform.db, fingerprint)
-    if known is not None and known.state == LIVE:
-        return PreparedSet(fingerprint, known.layout_version, known.key, known.bytes, known.sha256)
-    key, store = dataset_key(layout, fingerprint), worker.platform.store
-    tar, media_type = out / "dataset.tar", "application/x-tar"
-    try:
-        put = hold.apart(lambda: store.put(key, tar, sha256=result["tar"]["sha256"], media_type=media_type))
-    except ObjectExists:
-        # Whole, of the same fingerprint, named by no row: a crash left it, packed a little differently.
-        existing = store.head(key)
-        if existing is None:
-            raise Unavailable("The prepared dataset's object has just been deleted.") from None
-        put = existing
-    return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256)
-
-
-def _wait_until_deleted(worker: Worker, hold: Hold, fingerprint: str, *, ends: float) -> bool:
-    while clock.monotonic() < ends:
-        hold.check()
-        known = find_prepared_set(worker.platform.db, fingerprint)
-        if known is None or known.state == LIVE:
-            return True
-        hold.pause(0.25)
-    return False
 
 
 def _reject(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mapping[str, Any]) -> None:

@@ -1,12 +1,14 @@
 """Jobs: listed, looked at, retried, deleted, followed."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from api.events import event_stream
+from api.files import MAY_CHANGE, file_name
+from api.findings_csv import findings_csv
 from api.once import TheOnce
 from api.openapi import event_responses, problems
 from api.schemas import PageOf
@@ -26,8 +28,13 @@ from core.domain import errors
 from core.domain.states import JobState
 from core.services import jobs
 from core.services.overview import job_overview
+from core.storage.attachment import attachment
 
 router = APIRouter(prefix="/jobs", tags=["datasets"])
+
+_CSV: dict[int | str, dict[str, Any]] = {
+    200: {"description": "RFC 4180, UTF-8.", "content": {"text/csv": {"schema": {"type": "string"}}}}
+}
 
 
 @router.get("", summary="List jobs", responses=problems(errors.CursorInvalid))
@@ -58,6 +65,25 @@ def list_findings(
     """All that is wrong or odd in the upload, with where it is and what to do about it."""
     page = jobs.list_findings(platform.db, job_id, cursor=cursor, limit=limit, code=code, severity=severity)
     return PageOf(items=[finding_item(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+@router.get(
+    "/{job_id}/findings.csv",
+    summary="Download its findings as CSV",
+    response_class=Response,
+    responses=_CSV | problems(errors.JobNotFound, errors.Gone),
+)
+def download_findings(
+    platform: ThePlatform,
+    job_id: str,
+    code: str | None = None,
+    severity: Literal["error", "warning", "note"] | None = None,
+) -> Response:
+    """All of them, for a spreadsheet; a cell that would be a formula there has a `'` in front."""
+    job = jobs.get_job(platform.db, job_id)
+    chunks = findings_csv(platform.db, job_id, code=code, severity=severity)
+    headers = {"content-disposition": attachment(file_name(job.name, "findings.csv")), "cache-control": MAY_CHANGE}
+    return StreamingResponse(chunks, headers=headers, media_type="text/csv")
 
 
 @router.get(

@@ -8,8 +8,10 @@ from api.schemas import Links, Timestamp, stored_problem
 from api.wiring import link
 from core.db.moves import public_fields
 from core.db.tables import FindingRow, JobRow, RunRow, VersionRow
+from core.domain.keys import PLOTS
 from core.domain.states import JobState, RunState
 from core.services.overview import JobOverview
+from core.services.repairing import repaired_job_of
 
 JOB_ID = "job_01kaj8x3v0q4f7m2n9r5t6w8y1"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -55,7 +57,7 @@ class JobItem(BaseModel):
     images: int | None = Field(examples=[200])
     findings: dict[str, FindingCount] | None = Field(
         description="Code -> severity and count; all of them at /jobs/{job_id}/findings.",
-        examples=[{"box-outside-image": {"severity": "error", "count": 3}}],
+        examples=[{"box-outside": {"severity": "error", "count": 3}}],
     )
     fingerprint: str | None = Field(description="Digest of images, annotations, classes and split.", examples=[SHA256])
     content_fingerprint: str | None = Field(description="The same without the split.", examples=[SHA256])
@@ -85,6 +87,10 @@ class VersionInJob(BaseModel):
 class Job(JobItem):
     """A job with its runs and versions, oldest first."""
 
+    shared_with: list[str] = Field(
+        description="Other ready jobs with the same fingerprint, at most 20: they share one prepared dataset.",
+        examples=[["job_01kaj8x3v0q4f7m2n9r5t6w8y0"]],
+    )
     runs: list[RunInJob]
     versions: list[VersionInJob]
 
@@ -92,7 +98,7 @@ class Job(JobItem):
 class FindingItem(BaseModel):
     """One thing that is wrong or odd in a dataset, and what to do about it."""
 
-    code: str = Field(examples=["box-outside-image"])
+    code: str = Field(examples=["box-outside"])
     severity: Literal["error", "warning", "note"]
     path: str = Field(examples=["annotations/raccoon-17.xml"], description="Name of the entry in the archive.")
     line: int | None = Field(examples=[21])
@@ -113,6 +119,7 @@ def job_with_all(overview: JobOverview) -> Job:
         **_item_fields(overview.job),
         runs=[_run(row) for row in overview.runs],
         versions=[_version(row) for row in overview.versions],
+        shared_with=overview.shared_with,
     )
 
 
@@ -124,12 +131,21 @@ def job_links(row: JobRow) -> dict[str, str]:
     links = {"self": link(f"/jobs/{row.id}"), "events": link(f"/jobs/{row.id}/events")}
     if row.findings:
         links["findings"] = link(f"/jobs/{row.id}/findings")
+        links["findings_csv"] = link(f"/jobs/{row.id}/findings.csv")
     if row.state == JobState.FAILED:
         links["retry"] = link(f"/jobs/{row.id}/retry")
+    if row.source_key:
+        links["source"] = link(f"/dataset/source/{row.id}")
+        if row.state in (JobState.READY, JobState.REJECTED):
+            links["repair"] = link(f"/jobs/{row.id}/repair")
+    if broken := repaired_job_of(row):
+        links |= {"repair_of": link(f"/jobs/{broken}"), "repair_log": link(f"/jobs/{row.id}/repair-log")}
     if row.state == JobState.READY:
         links |= {
             "metadata": link(f"/dataset/metadata/{row.id}"),
             "dataset": link(f"/dataset/download/{row.id}"),
+            "sample": link(f"/dataset/sample/{row.id}"),
+            **{name: link(f"/dataset/plots/{row.id}/{name}") for name in PLOTS},
             "train": link(f"/train-async/{row.id}"),
             "runs": link("/runs", job_id=row.id),
             "models": link(f"/models/{row.id}"),

@@ -101,6 +101,35 @@ class JobRow(Leased, Base):
     __table_args__ = (Index("ix_jobs_state", "state"), Index("ix_jobs_fingerprint", "fingerprint"))
 
 
+class UploadRow(Base):
+    """A resumable upload. Its pieces are objects, so that any API process can take the next one."""
+
+    __tablename__ = "uploads"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))  # open | done (its job exists) | refused
+    name: Mapped[str] = mapped_column(String(200))
+    source_name: Mapped[str] = mapped_column(String(400))
+    options: Mapped[dict[str, Any]]  # PrepareOptions
+    length_bytes: Mapped[int] = mapped_column(BigInteger)
+    received_bytes: Mapped[int] = mapped_column(BigInteger)  # stored for good: the protocol's offset
+    sha256: Mapped[str | None] = mapped_column(String(64))  # of the whole, where the client promised it
+    job_id: Mapped[str] = mapped_column(String(40))  # the id of the job it becomes, chosen at the start
+    problem: Mapped[dict[str, Any] | None]
+    holder: Mapped[str | None] = mapped_column(String(32))  # one request at a time
+    lease_expires_at: Mapped[float | None]  # the database's clock
+    expires_at: Mapped[float]  # the database's clock
+    created_at: Mapped[datetime]
+
+
+class UploadPartRow(Base):
+    __tablename__ = "upload_parts"
+    upload_id: Mapped[str] = mapped_column(ForeignKey("uploads.id"), primary_key=True)
+    start: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # offset of its first byte
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str] = mapped_column(unique=True)
+
+
 class FindingRow(Base):
     __tablename__ = "findings"
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)

@@ -4,20 +4,25 @@
     ├── RequestInvalid        400   the request itself is wrong
     │   ├── ParamsInvalid           training params: each bad field is named
     │   ├── CursorInvalid           a cursor that no list of ours gave
-    │   └── UploadInvalid           no file, a broken multipart body, an empty upload
+    │   ├── UploadInvalid           no file, a broken multipart body, an empty upload
+    │   └── PreflightIncomplete     the end of the ZIP that was sent lacks part of its directory
     ├── Unauthorized          401   a token is set and was not given
     ├── NotFound              404
-    │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound
+    │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
+    │   │   PictureNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── Gone                  410   deleted on request
     ├── Conflict              409
-    │   ├── JobNotReady  JobNotRetryable  JobInUse  RunNotCancellable  RunNotRetryable
+    │   ├── JobNotReady  JobNotRetryable  JobNotRepairable  JobInUse  RunNotCancellable  RunNotRetryable
     │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
+    │   ├── UploadOffsetDiffers     a piece of a resumable upload that does not begin where the last one ended
     │   └── RequestInFlight         the same Idempotency-Key is being answered
+    ├── TusVersionUnsupported 412   another version of the tus protocol, or none was named
     ├── LimitExceeded         413
     │   └── UploadTooLarge
+    ├── MediaTypeUnsupported  415   a piece of an upload in another content type than the protocol's
     ├── RangeInvalid          416
     ├── Unprocessable         422   understood, and refused
     │   ├── DatasetRejected         the user's data; carries findings
@@ -26,6 +31,8 @@
     │   │   └── KindNotSupported    recognised, not trained yet
     │   ├── AliasReserved
     │   └── IdempotencyKeyReused    the same key with another body
+    ├── UploadLocked          423   another request is sending to this upload
+    ├── ChecksumMismatch      460   the bytes that came are not those that were promised (tus)
     ├── TrainingFailed        kept on the run, never answered to a POST
     │   ├── OutOfMemory  Diverged  TimedOut  NoSpace  WeightsUnavailable
     │   └── WorkerLost  TrainerCrashed
@@ -84,6 +91,11 @@ class UploadInvalid(RequestInvalid):
     title = "The upload holds no readable file"
 
 
+class PreflightIncomplete(RequestInvalid):
+    slug = "preflight-incomplete"
+    title = "More of the end of the ZIP is needed"
+
+
 class Unauthorized(DarkroomError):
     slug = "unauthorized"
     title = "A valid API token is needed"
@@ -119,9 +131,19 @@ class ArtifactNotFound(NotFound):
     title = "The model version has no such artifact"
 
 
+class PictureNotFound(NotFound):
+    slug = "picture-not-found"
+    title = "The dataset has no such picture"
+
+
 class AliasNotFound(NotFound):
     slug = "alias-not-found"
     title = "The job has no such alias"
+
+
+class UploadNotFound(NotFound):
+    slug = "upload-not-found"
+    title = "There is no upload with this id"
 
 
 class MethodNotAllowed(DarkroomError):
@@ -149,6 +171,11 @@ class JobNotRetryable(Conflict):
     title = "Only a failed job can be retried"
 
 
+class JobNotRepairable(Conflict):
+    slug = "job-not-repairable"
+    title = "This job's upload cannot be repaired"
+
+
 class JobInUse(Conflict):
     slug = "job-in-use"
     title = "The job still has active runs or an aliased version"
@@ -174,9 +201,19 @@ class NoEarlierVersion(Conflict):
     title = "The alias has no earlier version to return to"
 
 
+class UploadOffsetDiffers(Conflict):
+    slug = "upload-offset-differs"
+    title = "The upload goes on at another offset"
+
+
 class RequestInFlight(Conflict):
     slug = "request-in-flight"
     title = "A request with this Idempotency-Key is being answered"
+
+
+class TusVersionUnsupported(DarkroomError):
+    slug = "tus-version-unsupported"
+    title = "Resumable uploads speak tus 1.0.0"
 
 
 class LimitExceeded(DarkroomError):
@@ -187,6 +224,21 @@ class LimitExceeded(DarkroomError):
 class UploadTooLarge(LimitExceeded):
     slug = "upload-too-large"
     title = "The upload is larger than this service accepts"
+
+
+class MediaTypeUnsupported(DarkroomError):
+    slug = "media-type-unsupported"
+    title = "The body has another content type than this needs"
+
+
+class UploadLocked(DarkroomError):
+    slug = "upload-locked"
+    title = "Another request is sending to this upload"
+
+
+class ChecksumMismatch(DarkroomError):
+    slug = "checksum-mismatch"
+    title = "The bytes are not those that were promised"
 
 
 class RangeInvalid(DarkroomError):

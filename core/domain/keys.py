@@ -5,12 +5,43 @@ def upload_key(job_id: str) -> str:
     return f"uploads/{job_id}/source.zip"
 
 
+def upload_part_key(upload_id: str, start: int, token: str) -> str:
+    """A piece of a resumable upload. `token` is the writer's: one that lost its hold overwrites nobody's piece."""
+    return f"{upload_prefix(upload_id)}{start:015d}-{token}"
+
+
+def upload_prefix(upload_id: str) -> str:
+    return f"uploads/{upload_id}/parts/"
+
+
+def repaired_key(job_id: str, attempt: int) -> str:
+    return f"uploads/{job_id}/{attempt}/repaired.zip"
+
+
 def dataset_key(layout_version: int, fingerprint: str) -> str:
     return f"datasets/{layout_version}/{fingerprint}.tar"
 
 
 def metadata_key(job_id: str, attempt: int) -> str:
     return f"jobs/{job_id}/{attempt}/dataset_metadata.json"
+
+
+PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # what prepare draws of a dataset
+
+
+def plot_key(job_id: str, attempt: int, name: str) -> str:
+    return f"jobs/{job_id}/{attempt}/plots/{name}.png"
+
+
+def samples_key(job_id: str, attempt: int) -> str:
+    """A tar of annotated thumbnails."""
+    return f"jobs/{job_id}/{attempt}/samples.tar"
+
+
+def metadata_key_beside(key: str) -> str | None:
+    """The metadata's key of the attempt that made this object of a job; None for an object of another kind."""
+    parts = key.split("/")
+    return "/".join((*parts[:3], "dataset_metadata.json")) if parts[0] == "jobs" and len(parts) > 3 else None
 
 
 def run_prefix(run_id: str, attempt: int) -> str:

@@ -15,8 +15,8 @@ from core.db import Database
 from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
 from core.db.moves import change_job
-from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunRow, WorkerRow
-from core.domain.keys import dataset_key
+from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunRow, UploadPartRow, WorkerRow
+from core.domain.keys import dataset_key, metadata_key_beside
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
 from core.services.preparing import DELETING, LIVE
 
@@ -115,7 +115,7 @@ def forget_workers(db: Database, *, unseen_seconds: float) -> None:
 
 
 def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
-    """Those of `keys` that a row names."""
+    """Those of `keys` that a row names, or that lie beside the metadata that a row names: plots and samples."""
     columns = (
         JobRow.source_key,
         JobRow.metadata_key,
@@ -123,13 +123,17 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         RunRow.checkpoint_key,
         RunRow.log_key,
         ArtifactRow.key,
+        UploadPartRow.key,
     )
     named: set[str] = set()
     with db.reading() as session:
         for column in columns:
             statement: Select[Any] = select(column).where(column.in_(keys))
             named.update(session.execute(statement).scalars())
-    return named
+        beside = {key: metadata for key in keys if (metadata := metadata_key_beside(key))}
+        metadata_keys = select(JobRow.metadata_key).where(JobRow.metadata_key.in_(set(beside.values())))
+        kept = set(session.execute(metadata_keys).scalars())
+    return named | {key for key, metadata in beside.items() if metadata in kept}
 
 
 def active_ids(db: Database, ids: Collection[str]) -> set[str]:

@@ -108,7 +108,8 @@ def retry_job(platform: Platform, job_id: str, *, also: Also = nothing) -> JobRo
     """failed -> received. Raises JobNotFound, Gone, JobNotRetryable."""
     with platform.db.transaction() as session:
         before = job_in(session, job_id, lock=True)
-        if before.source_key is None:
+        # A repair without a source has not been made yet: its worker makes it from another job's.
+        if before.source_key is None and "repair_of" not in before.options:
             raise JobNotRetryable("The uploaded ZIP is no longer kept: upload it again.", job_id=job_id)
         row = move_job(
             session,

@@ -9,16 +9,20 @@ from sqlalchemy.orm import Session
 from core.db import Database
 from core.db.tables import AliasRow, ArtifactRow, DatasetRow, JobRow, RunRow, VersionRow
 from core.domain.errors import JobNotReady
+from core.domain.states import JobState
 from core.services.jobs import job_in
+
+_SHARING_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class JobOverview:
-    """Runs and versions oldest first."""
+    """Runs, versions and ids oldest first. `shared_with`: other jobs that have the same prepared set."""
 
     job: JobRow
     runs: list[RunRow]
     versions: list[VersionRow]
+    shared_with: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ def job_overview(db: Database, job_id: str) -> JobOverview:
         versions = session.execute(
             select(VersionRow).where(VersionRow.job_id == job_id).order_by(VersionRow.number)
         ).scalars()
-        return JobOverview(job, list(runs), list(versions))
+        return JobOverview(job, list(runs), list(versions), _sharing(session, job))
 
 
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
@@ -79,6 +83,13 @@ def ready_job_in(session: Session, job_id: str) -> JobRow:
     if job.fingerprint is None or job.metadata_key is None:
         raise JobNotReady(f"The job is {job.state}.", job_id=job_id, state=job.state)
     return job
+
+
+def _sharing(session: Session, job: JobRow) -> list[str]:
+    if job.fingerprint is None:
+        return []
+    same = (JobRow.fingerprint == job.fingerprint, JobRow.id != job.id, JobRow.state == str(JobState.READY))
+    return list(session.execute(select(JobRow.id).where(*same).order_by(JobRow.id).limit(_SHARING_SHOWN)).scalars())
 
 
 def _artifacts(session: Session, versions: Sequence[VersionRow]) -> dict[str, list[ArtifactRow]]:

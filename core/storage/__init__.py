@@ -5,7 +5,7 @@ A published key is written once. `ObjectMissing`, `ObjectExists` and `ObjectCorr
 reach a user as they are; what a user may see is `Unavailable` and `OutOfSpace` of the domain.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,6 +55,15 @@ class ObjectStore(Protocol):
         `ObjectCorrupt` when the file's digest is found not to be `sha256`, and `OutOfSpace`.
         Two puts of one key at the same moment are exclusive only where the store can do that
         (a directory, S3 with conditional writes): the lock that always holds is the unique key of a row.
+        """
+
+    def join(
+        self, key: str, parts: Sequence[StoredObject], *, sha256: str | None, media_type: str, scratch: Path
+    ) -> StoredObject:
+        """Store one object made of the bytes of others, in their order; they stay. As `put`: all or nothing.
+
+        `scratch` is a local folder with room for the whole; a store may not need it. Raises `ObjectMissing`,
+        `ObjectCorrupt` (a part is not what it was, or the whole has not `sha256`), `ObjectExists`, `OutOfSpace`.
         """
 
     def fetch(self, key: str, path: Path) -> StoredObject:

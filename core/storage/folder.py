@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from core.domain.errors import RangeInvalid, Unavailable
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.transfer import (
     chunks_of,
+    chunks_of_parts,
     fetch_whole,
     full_disk_told,
     probe_by_use,
@@ -48,15 +49,32 @@ class FolderStore:
         sha256: str | None = None,
         media_type: str = "application/octet-stream",  # noqa: ARG002 - a file has no place for it
     ) -> StoredObject:
-        target = self._root / checked_key(key)
         if (known := self.head(key)) is not None:
             return same_or_refused(known, sha256 or sha256_of(path))
-        with path.open("rb") as source, self._answering():
+        with path.open("rb") as source:
+            return self._write(key, chunks_of(source), sha256)
+
+    def join(
+        self,
+        key: str,
+        parts: Sequence[StoredObject],
+        *,
+        sha256: str | None,
+        media_type: str,  # noqa: ARG002 - a file has no place for it
+        scratch: Path,  # noqa: ARG002 - it is written where it stays
+    ) -> StoredObject:
+        if (known := self.head(key)) is not None:
+            return same_or_refused(known, sha256 or known.sha256)
+        return self._write(key, chunks_of_parts(self, parts), sha256)
+
+    def _write(self, key: str, chunks: Iterable[bytes], sha256: str | None) -> StoredObject:
+        target = self._root / checked_key(key)
+        with self._answering():
             partial = self._new_partial()
             try:
-                size, digest = write_durably(chunks_of(source), partial)
+                size, digest = write_durably(chunks, partial)
                 if sha256 not in (None, digest):
-                    raise ObjectCorrupt(f"{key}: the file has sha256 {digest}, {sha256} was promised")
+                    raise ObjectCorrupt(f"{key}: the bytes have sha256 {digest}, {sha256} was promised")
                 if not _publish(partial, target):
                     return same_or_refused(self._require(key), digest)  # another put won
             finally:

@@ -3,7 +3,7 @@
 import base64
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,15 @@ from core.domain.errors import OutOfSpace, RangeInvalid, Unavailable
 from core.settings import MIB, Settings
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.attachment import attachment
-from core.storage.transfer import fetch_whole, probe_by_use, same_or_refused, sha256_of
+from core.storage.transfer import (
+    chunks_of_parts,
+    fetch_whole,
+    full_disk_told,
+    probe_by_use,
+    same_or_refused,
+    sha256_of,
+    write_durably,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -93,6 +101,21 @@ class S3Store:
         elif not self._put_single(key, path, digest=digest, media_type=media_type):
             return same_or_refused(self._require(key), digest)  # another put won
         return StoredObject(key, size, digest)
+
+    def join(
+        self, key: str, parts: Sequence[StoredObject], *, sha256: str | None, media_type: str, scratch: Path
+    ) -> StoredObject:
+        # Through a local file: the digest goes into the object's metadata, which S3 takes before the first byte, and
+        # a server-side copy (UploadPartCopy) neither tells it nor takes parts below 5 MiB.
+        whole = scratch / f"upload-{secrets.token_hex(16)}.part"
+        try:
+            with full_disk_told(scratch):
+                _, digest = write_durably(chunks_of_parts(self, parts), whole)
+            if sha256 not in (None, digest):
+                raise ObjectCorrupt(f"{key}: the parts have sha256 {digest}, {sha256} was promised")
+            return self.put(key, whole, sha256=digest, media_type=media_type)
+        finally:
+            whole.unlink(missing_ok=True)
 
     def fetch(self, key: str, path: Path) -> StoredObject:
         known = self._require(key)

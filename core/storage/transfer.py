@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -37,6 +37,18 @@ def write_durably(chunks: Iterable[bytes], target: Path) -> tuple[int, str]:
         file.flush()
         os.fsync(file.fileno())
     return size, digest.hexdigest()
+
+
+def chunks_of_parts(store: ObjectStore, parts: Sequence[StoredObject]) -> Iterator[bytes]:
+    """The bytes of several objects, one after the other. Raises `ObjectCorrupt` behind one that has changed."""
+    for part in parts:
+        digest, size = hashlib.sha256(), 0
+        for chunk in store.open(part.key):
+            digest.update(chunk)
+            size += len(chunk)
+            yield chunk
+        if (size, digest.hexdigest()) != (part.bytes, part.sha256):
+            raise ObjectCorrupt(f"{part.key}: {size} bytes, sha256 {digest.hexdigest()}; {part.sha256} was stored")
 
 
 def fetch_whole(chunks: Iterable[bytes], path: Path, *, key: str, size: int, sha256: str) -> str:

@@ -1,17 +1,17 @@
-"""The formats we read. A new one is one file and one line here."""
+"""The formats we read: recognised by content, the most complete one taken. pipeline.params.formats lists them."""
 
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
 from core.domain.errors import FormatUnknown
-from core.domain.findings import Finding
-from pipeline.dataset import Dataset, Rejected, Source
-
-CATALOGUE = ("pipeline.formats.voc", "pipeline.formats.folders")  # asked in this order
+from core.domain.findings import Finding, Severity
+from pipeline.dataset import Dataset, Mended, Rejected, Source
+from pipeline.params.formats import CATALOGUE
 
 
 class DatasetFormat(Protocol):
-    """A module that recognises and reads one format."""
+    """A module that recognises, reads and writes one format."""
 
     NAME: str
 
@@ -23,20 +23,60 @@ class DatasetFormat(Protocol):
         """Everything that the source says, with findings about what could not be read. Decides nothing."""
         ...
 
+    def rewrite(self, source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:
+        """The annotation files of what is kept after a repair, by name, so that `read` reads the same items again.
+
+        `source` is what was read: files of items that are not `changed` go on as they are where that is possible.
+        """
+        ...
+
 
 def load_formats() -> list[DatasetFormat]:
-    return [cast(DatasetFormat, import_module(name)) for name in CATALOGUE]
+    return [cast(DatasetFormat, import_module(page.module)) for page in CATALOGUE.values()]
 
 
-def detect_format(source: Source, findings: list[Finding]) -> DatasetFormat:
-    """The first format that matches. Raises Rejected (FormatUnknown) that says what each one missed."""
+def read_dataset(source: Source, findings: list[Finding]) -> Dataset:
+    """What the archive holds, by the format that describes most of its pictures.
+
+    Folders of classes are only thought of where nothing has boxes: nearly every archive has folders. Raises Rejected
+    (FormatUnknown) with `findings`, saying what each format missed.
+    """
+    found, tried = _recognise(source)
+    if not found:
+        seen = f"{len(source.files)} files could be data, {len(source.left_out)} could not"
+        detail = f"{seen}. " + " ".join(f"{name}: {missed}" for name, missed in tried.items())
+        problem = FormatUnknown(detail, tried=tried, left_out=list(source.left_out[:20]))
+        raise Rejected(problem, findings)
+    kinds = {CATALOGUE[candidate.NAME].kind for candidate in found}
+    if "detection" in kinds:
+        found = [candidate for candidate in found if CATALOGUE[candidate.NAME].kind == "detection"]
+    if len(found) == 1:
+        return found[0].read(source)
+    return _most_complete([candidate.read(source) for candidate in found])
+
+
+def _recognise(source: Source) -> tuple[list[DatasetFormat], dict[str, str]]:
+    found: list[DatasetFormat] = []
     tried: dict[str, str] = {}
     for candidate in load_formats():
         missed = candidate.matches(source)
         if missed is None:
-            return candidate
-        tried[candidate.NAME] = missed
-    seen = f"{len(source.files)} files could be data, {len(source.left_out)} could not"
-    detail = f"{seen}. " + " ".join(f"{name}: {missed}" for name, missed in tried.items())
-    problem = FormatUnknown(detail, tried=tried, left_out=list(source.left_out[:20]))
-    raise Rejected(problem, findings)
+            found.append(candidate)
+        else:
+            tried[candidate.NAME] = missed
+    return found, tried
+
+
+def _most_complete(read: list[Dataset]) -> Dataset:
+    """Most pictures with a usable annotation, then most boxes, then the first in the catalogue."""
+    best = max(read, key=_completeness)  # of equals, max keeps the first
+    shown = ", ".join(f"{dataset.format} describes {_completeness(dataset)[0]} pictures" for dataset in read)
+    detail = f"The archive has several formats: {shown}. {best.format} is read, the others are left out."
+    remedy = "Nothing to do; or upload the one that is meant alone."
+    best.findings.append(Finding("formats-several", Severity.NOTE, "", detail, remedy))
+    return best
+
+
+def _completeness(dataset: Dataset) -> tuple[int, int]:
+    usable = [item for item in dataset.items if item.annotation and item.image.name not in dataset.broken]
+    return len(usable), sum(len(item.boxes) for item in usable)

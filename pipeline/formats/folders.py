@@ -1,10 +1,11 @@
 """Folders of classes (`<class>/*.jpg`, `train/<class>/*.jpg`): recognised and checked, so that the answer is clear."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from pipeline.archive import IMAGE_SUFFIXES
-from pipeline.dataset import Dataset, Item, Source, SourceFile, common_folder
+from pipeline.dataset import Dataset, Item, Mended, Source, SourceFile, common_folder
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
 
 NAME = "folders"
@@ -16,7 +17,7 @@ def matches(source: Source) -> str | None:
     if not images:
         return "no pictures in the archive."
     classes = Counter(_classes(images).values())
-    labels = sum(name.lower().endswith((".txt", ".json")) for name in source.left_out)
+    labels = sum(file.name.lower().endswith((".txt", ".json", ".xml")) for file in source.files)
     if labels * 2 > len(images):
         return "there is about one text file for each picture, so this is no folder of classes."
     classes.pop("", None)
@@ -32,6 +33,11 @@ def read(source: Source) -> Dataset:
     splits = splits_by_folder(images)
     items = tuple(Item(image, split=splits.get(image.name), label=classes[image.name]) for image in images)
     return Dataset("classification", NAME, items)
+
+
+def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
+    """Nothing: the folders say it all."""
+    return iter(())
 
 
 def _images(source: Source) -> list[SourceFile]:

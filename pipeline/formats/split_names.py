@@ -2,10 +2,12 @@
 
 import re
 from collections import defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import SourceFile, common_folder
+from pipeline.archive import SPLIT_LISTS
+from pipeline.dataset import Source, SourceFile, common_folder
+from pipeline.formats.text import read_lines
 
 _FOLDER = re.compile(r"(train|val|valid|validation|dev|test)(?:ing)?[-_]?\d{0,4}(?:[-_](?:set|images|imgs|data))?")
 _CANONICAL = {"valid": "val", "validation": "val", "dev": "val"}
@@ -35,19 +37,26 @@ def splits_by_folder(images: list[SourceFile]) -> dict[str, str]:
     return splits if len(set(splits.values())) > 1 else {}
 
 
+def given_splits(source: Source, images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
+    """Image name -> split, by lists where there are some, else by folders."""
+    lists = [file for file in source.files if PurePosixPath(file.name).name.lower() in SPLIT_LISTS]
+    splits, findings = splits_by_list(lists, images)
+    if splits:
+        return splits, findings
+    return splits_by_folder(images), []
+
+
 def splits_by_list(lists: list[SourceFile], images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
     """Image name -> split, from text files called like a split. `ImageSets/Main` wins over other places."""
     main = [file for file in lists if PurePosixPath(file.name).parent.name.lower() == "main"]
-    by_stem: dict[str, list[str]] = defaultdict(list)
-    for image in images:
-        by_stem[PurePosixPath(image.name).stem].append(image.name)
+    by_stem = stems_of(images)
     listed: dict[str, dict[str, str]] = {}
     findings: list[Finding] = []
     for file in sorted(main or lists, key=lambda file: file.name):
         stem = PurePosixPath(file.name).stem.lower()
         split = "trainval" if stem == "trainval" else split_of_folder(stem)
         if split:
-            found, unknown = _read_list(file, by_stem)
+            found, unknown = read_list(file, by_stem)
             findings += unknown
             listed.setdefault(split, {}).update(dict.fromkeys(found, file.name))
     if not any(listed.values()) or set(listed) <= {"trainval"}:
@@ -55,12 +64,19 @@ def splits_by_list(lists: list[SourceFile], images: list[SourceFile]) -> tuple[d
     return _merge(listed, findings)
 
 
-def _read_list(file: SourceFile, by_stem: dict[str, list[str]]) -> tuple[list[str], list[Finding]]:
+def stems_of(images: list[SourceFile]) -> dict[str, list[str]]:
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        by_stem[PurePosixPath(image.name).stem].append(image.name)
+    return by_stem
+
+
+def read_list(file: SourceFile, by_stem: dict[str, list[str]]) -> tuple[list[str], list[Finding]]:
+    """The pictures that a list names, and findings for the lines that name none."""
     found: list[str] = []
     findings: list[Finding] = []
-    text = Path(file.file).read_text(encoding="utf-8-sig", errors="replace")
     folder = str(PurePosixPath(file.name).parent)
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_lines(file) or (), start=1):
         if not line.strip():
             continue
         names = _resolve(line.strip(), by_stem, folder)

@@ -4,14 +4,15 @@ Coordinates are read as 1-based inclusive pixels, floats included (VOC developme
 is xmin - 1, the right edge xmax.
 """
 
-from collections.abc import Iterator
-from pathlib import PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import IMAGE_SUFFIXES, SPLIT_LISTS
-from pipeline.dataset import Dataset, Item, Source, SourceFile
-from pipeline.formats.split_names import splits_by_folder, splits_by_list
-from pipeline.formats.voc_pairs import Pairs, pair
+from pipeline.archive import IMAGE_SUFFIXES
+from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, common_folder
+from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
+from pipeline.formats.split_names import given_splits, splits_by_folder
+from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import Annotation, looks_like_voc, parse_annotation
 
 NAME = "voc"
@@ -41,16 +42,31 @@ def read(source: Source) -> Dataset:
     images, masks = _pictures(source)
     findings += _mask_note(masks)
     pairs = pair(annotations, images)
-    findings += _pair_findings(pairs)
+    findings += pair_findings(pairs)
     findings += _name_findings(annotations, pairs)
-    splits, split_findings = _given_splits(source, images)
+    splits, split_findings = given_splits(source, images)
     findings += split_findings
     by_image = {pairs.of[a.file.name].name: a for a in annotations if a.file.name in pairs.of}
     items = tuple(_item(image, by_image.get(image.name), splits.get(image.name)) for image in images)
-    findings += _background_notes(items, pairs)
-    broken = {image for image, annotation in by_image.items() if not annotation.usable}
-    broken |= {image.name for _, image in pairs.twice} | {name for _, names in pairs.ambiguous for name in names}
+    findings += background_notes(items, {name for _, names in pairs.ambiguous for name in names})
+    broken = pairs.broken | {image for image, annotation in by_image.items() if not annotation.usable}
     return Dataset("detection", NAME, items, findings, frozenset(broken), lost=len(pairs.lost))
+
+
+def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:
+    """XML as it is where nothing changed, else with its corners, size and file name set; lists for a given split."""
+    files = {file.name: file for file in source.files}
+    for each in kept:
+        if each.item.annotation:
+            content = Path(files[each.item.annotation].file).read_bytes()
+            yield each.item.annotation, rewrite_annotation(content, each) if each.changed else content
+    splits = {item.image.name: item.split for item, *_ in kept if item.split}
+    if splits == splits_by_folder([item.image for item, *_ in kept]):
+        return
+    root = common_folder(list(splits))
+    for split in SPLITS:
+        listed = sorted(name for name, home in splits.items() if home == split)
+        yield f"{root}ImageSets/Main/{split}.txt", "".join(f"{name}\n" for name in listed).encode()
 
 
 def _pictures(source: Source) -> tuple[list[SourceFile], list[SourceFile]]:
@@ -62,14 +78,6 @@ def _pictures(source: Source) -> tuple[list[SourceFile], list[SourceFile]]:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             (masks if path.parent.name.lower() in _MASK_FOLDERS else images).append(file)
     return images, masks
-
-
-def _given_splits(source: Source, images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
-    lists = [file for file in source.files if PurePosixPath(file.name).name.lower() in SPLIT_LISTS]
-    splits, findings = splits_by_list(lists, images)
-    if splits:
-        return splits, findings
-    return splits_by_folder(images), []
 
 
 def _item(image: SourceFile, annotation: Annotation | None, split: str | None) -> Item:
@@ -90,7 +98,7 @@ def _foreign(file: SourceFile) -> Finding:
     return Finding("xml-not-voc", Severity.WARNING, file.name, detail, "Remove it if it is no annotation.")
 
 
-def _name_findings(annotations: list[Annotation], pairs: Pairs) -> Iterator[Finding]:
+def _name_findings(annotations: list[Annotation], pairs: Pairs[Annotation]) -> Iterator[Finding]:
     for annotation in annotations:
         image = pairs.of.get(annotation.file.name)
         if image is None or not annotation.image_name:
@@ -106,34 +114,3 @@ def _mask_note(masks: list[SourceFile]) -> Iterator[Finding]:
     if masks:
         detail = f"{len(masks)} segmentation masks were left out: they are no pictures to detect in."
         yield Finding("masks-left-out", Severity.NOTE, masks[0].name, detail, "Nothing to do.")
-
-
-def _pair_findings(pairs: Pairs) -> Iterator[Finding]:
-    for annotation in pairs.lost:
-        named = f" (nor {annotation.image_name[:200]!r})" if annotation.image_name else ""
-        detail = f"There is no picture for this annotation: none of its name{named}."
-        yield Finding("image-missing", Severity.ERROR, annotation.file.name, detail, "Add the picture or drop the XML.")
-    for annotation, names in pairs.ambiguous:
-        detail = f"Several pictures could be meant: {', '.join(names)}."
-        remedy = "Give each picture a name of its own, or put it beside its XML."
-        yield Finding("image-ambiguous", Severity.ERROR, annotation.file.name, detail, remedy)
-    for annotation, image in pairs.twice:
-        detail = f"{image.name} has another annotation already."
-        yield Finding("image-annotated-twice", Severity.ERROR, annotation.file.name, detail, "Keep one of them.")
-
-
-def _background_notes(items: tuple[Item, ...], pairs: Pairs) -> Iterator[Finding]:
-    doubtful = {name for _, names in pairs.ambiguous for name in names}
-    annotated = {_without_suffix(item.image.name) for item in items if item.annotation}
-    bare = [item.image.name for item in items if item.annotation is None and item.image.name not in doubtful]
-    for name in bare:
-        if _without_suffix(name) in annotated:
-            detail = "Another picture of this name has the annotation; this one is taken for background."
-            yield Finding("image-same-stem", Severity.WARNING, name, detail, "Remove it, or give it its own XML.")
-        else:
-            detail = "The picture has no annotation: it counts as background, with nothing in it."
-            yield Finding("image-without-annotation", Severity.NOTE, name, detail, "Add its XML if something is in it.")
-
-
-def _without_suffix(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))

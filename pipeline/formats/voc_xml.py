@@ -1,10 +1,7 @@
 """One Pascal VOC annotation, parsed without entities, network or DTD."""
 
 import re
-import sys
-import unicodedata
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,13 @@ from lxml import etree
 from core.domain import limits
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import RawBox, SourceFile
+from pipeline.formats.text import MAX_CLASS_NAME, clean_label, thousandths
+from pipeline.formats.voc_structure import structure_findings
 
-MAX_CLASS_NAME = 200  # characters; a longer one is a sentence that slipped into the wrong field
-_MAX_COORDINATE = 1_000_000  # px; a picture of 200 megapixels can be no wider
 _SNIFF_BYTES = 65_536
 _ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
 _DTD = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_MILLI = Decimal("0.001")
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _TOO_DEEP = "boolean(" + "/*" * (limits.MAX_XML_DEPTH + 1) + ")"
 
 
@@ -50,13 +46,14 @@ def parse_annotation(file: SourceFile) -> Annotation | None:
     root = _parse(annotation)
     if root is None:
         return annotation
-    if _tag(root) != "annotation":
+    if tag_of(root) != "annotation":
         return None
+    annotation.findings += structure_findings(root, file.name)
     annotation.image_name = _text(root, "filename").replace("\\", "/").rsplit("/", 1)[-1]
     annotation.folder = _text(root, "folder")
     _read_size(root, annotation)
     for element in root:
-        if _tag(element) == "object":
+        if tag_of(element) == "object":
             _read_object(element, annotation)
     return annotation
 
@@ -96,7 +93,7 @@ def _parse(annotation: Annotation) -> Any | None:
 
 
 def _read_size(root: Any, annotation: Annotation) -> None:
-    size = _child(root, "size")
+    size = child_of(root, "size")
     if size is None:
         return
     annotation.size_line = size.sourceline
@@ -107,20 +104,25 @@ def _read_size(root: Any, annotation: Annotation) -> None:
 
 def _read_object(element: Any, annotation: Annotation) -> None:
     line = element.sourceline
-    label = _label(_text(element, "name"))
-    corners = _child(element, "bndbox")
+    label = clean_label(_text(element, "name"))
+    boxes = [child for child in element if tag_of(child) == "bndbox"]
     if not label:
         _error(annotation, "class-name-empty", "An object has no class name.", "Name it, or remove it.", line)
     elif len(label) > MAX_CLASS_NAME:
         detail = f"A class name of {len(label)} characters; at most {MAX_CLASS_NAME}."
         _error(annotation, "class-name-too-long", detail, "Shorten it.", line)
-    if corners is None:
-        _error(annotation, "box-missing", "An object has no <bndbox>.", "Draw its box, or remove it.", line)
+    if len(boxes) != 1:
+        if boxes:
+            detail = f"An object has {len(boxes)} <bndbox>."
+            _error(annotation, "box-several", detail, "Write an object for each.", boxes[1].sourceline)
+        else:
+            _error(annotation, "box-missing", "An object has no <bndbox>.", "Draw its box, or remove it.", line)
         return
-    texts = [_text(corners, name) for name in _CORNERS]
+    corners = boxes[0]
+    texts = [_text(corners, name) for name in CORNERS]
     numbers = [_number(text) for text in texts]
     if None in numbers:
-        shown = ", ".join(f"{name}={text[:40]!r}" for name, text in zip(_CORNERS, texts, strict=True))
+        shown = ", ".join(f"{name}={text[:40]!r}" for name, text in zip(CORNERS, texts, strict=True))
         _error(annotation, "box-not-a-number", f"A corner is no number: {shown}.", "Mend it.", corners.sourceline)
         return
     xmin, ymin, xmax, ymax = (number for number in numbers if number is not None)
@@ -131,33 +133,22 @@ def _read_object(element: Any, annotation: Annotation) -> None:
 
 
 def _number(text: str) -> int | None:
-    """Thousandths, rounded half to even. None for what is no finite number of at most a million."""
+    """Thousandths. None for what is no number that a coordinate may be."""
     if text.isascii() and text.isdigit() and len(text) <= 6:
         return int(text) * 1000
-    try:
-        value = Decimal(text)
-        if not value.is_finite() or abs(value) > _MAX_COORDINATE:
-            return None
-        return int(value.quantize(_MILLI, ROUND_HALF_EVEN).scaleb(3))
-    except InvalidOperation:
-        return None
+    return thousandths(text)
 
 
-def _label(text: str) -> str:
-    """NFC, with runs of white space as one space: `<name>\\n dog\\n</name>` is `dog`."""
-    return sys.intern(unicodedata.normalize("NFC", " ".join(text.split())))  # one object, not one a box
-
-
-def _tag(element: Any) -> str:
+def tag_of(element: Any) -> str:
     return element.tag.rsplit("}", 1)[-1].lower() if isinstance(element.tag, str) else ""
 
 
-def _child(element: Any, name: str) -> Any | None:
-    return next((child for child in element if _tag(child) == name), None)
+def child_of(element: Any, name: str) -> Any | None:
+    return next((child for child in element if tag_of(child) == name), None)
 
 
 def _text(element: Any, name: str) -> str:
-    child = _child(element, name)
+    child = child_of(element, name)
     return (child.text or "").strip() if child is not None else ""
 
 

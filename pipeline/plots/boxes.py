@@ -21,13 +21,15 @@ def scaled(box: Box, factor: float) -> Box:
     return Box(box.label, box.class_index, box.score, *corners)
 
 
-def draw_boxes(image: Image.Image, boxes: Sequence[Box], *, scores: bool = True) -> Image.Image:
-    """A copy of `image` with boxes on it; the best one is drawn last, on top."""
+def draw_boxes(
+    image: Image.Image, boxes: Sequence[Box], *, scores: bool = True, face: str | None = None
+) -> Image.Image:
+    """A copy of `image` with boxes on it; the best one is drawn last, on top. `face`: a font file."""
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
     short = min(image.size)
     width = max(2, round(short / 250))
-    font = _font(max(11, round(short / 38)))
+    font = _font(max(11, round(short / 38)), face)
     worst_first = sorted(boxes, key=lambda box: box.score)
     for box in worst_first:
         pen.rectangle((box.x1, box.y1, box.x2, box.y2), outline=colour(box.class_index), width=width)
@@ -47,14 +49,15 @@ def _tag(
     size: tuple[int, int],
 ) -> None:
     """The label on the box's upper edge, moved so that all of it is inside the picture."""
-    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    pad = max(2, round((bottom - top) * 0.25))
-    wide, high = right - left + 2 * pad, bottom - top + 2 * pad
+    left, _, right, _ = pen.textbbox((0, 0), text, font=font)
+    _, top, _, bottom = pen.textbbox((0, 0), "Ág", font=font)  # all tags are of one height, whatever is in them
+    pad = max(1, round((bottom - top) * 0.1))
+    wide, high = right - left + 6 * pad, bottom - top + 2 * pad
     x = max(0, min(box.x1, size[0] - wide))
     y = box.y1 - high if box.y1 >= high else min(box.y1, size[1] - high)
     pen.rectangle((x, y, x + wide, y + high), fill=shade)
-    pen.text((x + pad - left, y + pad - top), text, font=font, fill="white")
+    pen.text((x + 3 * pad - left, y + pad - top), text, font=font, fill="white")
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _font(size: int, face: str | None) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.truetype(face, size) if face else ImageFont.load_default(size)

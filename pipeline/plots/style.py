@@ -1,7 +1,7 @@
 """One look for all pictures: quiet axes, colours that stay apart for colour-blind eyes."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,20 @@ def _fonts() -> list[str]:
 
     installed = set(fontManager.get_font_names())
     return ["DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in installed)]
+
+
+def face_for(texts: Iterable[str]) -> str | None:
+    """The font file that has most of the characters of `texts`: DejaVu Sans, or one of this machine's."""
+    from matplotlib.font_manager import FontProperties, findfont, fontManager
+    from matplotlib.ft2font import FT2Font
+
+    wanted = {ord(char) for text in texts for char in text}
+    installed = set(fontManager.get_font_names())
+    faces = [
+        str(findfont(FontProperties(family=name))) for name in ("DejaVu Sans", *_FALLBACK_FONTS) if name in installed
+    ]
+    missing = {face: len(wanted - set(FT2Font(face).get_charmap())) for face in faces}
+    return min(missing, key=lambda face: missing[face], default=None)  # of equals the first
 
 
 def shorten(text: str, length: int = 24) -> str:

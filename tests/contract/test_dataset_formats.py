@@ -7,11 +7,15 @@ import pytest
 
 from pipeline.archive import extract
 from pipeline.dataset import Rejected, Source
-from pipeline.formats import CATALOGUE, DatasetFormat, detect_format, load_formats
+from pipeline.formats import DatasetFormat, load_formats, read_dataset
+from pipeline.params.formats import CATALOGUE
 from tests.builders import Files, picture, voc_files, zip_files
+from tests.formats import coco_files, yolo_files
 
 SAMPLES: dict[str, Files] = {
     "voc": voc_files(images=4),
+    "yolo": yolo_files(images=4),
+    "coco": coco_files(images=4),
     "folders": {f"set/{name}/{n}.JPG": picture(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
 }
 NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}
@@ -30,8 +34,7 @@ def dataset_format(request: pytest.FixtureRequest) -> DatasetFormat:
 
 
 def test_the_catalogue_and_the_samples_agree() -> None:
-    assert [module.NAME for module in load_formats()] == list(SAMPLES)
-    assert len(CATALOGUE) == len(SAMPLES)
+    assert [module.NAME for module in load_formats()] == list(SAMPLES) == list(CATALOGUE)
 
 
 def test_a_format_finds_its_own_sample_wherever_it_lies(tmp_path: Path, dataset_format: DatasetFormat) -> None:
@@ -40,7 +43,7 @@ def test_a_format_finds_its_own_sample_wherever_it_lies(tmp_path: Path, dataset_
     deep = {f"a/b c/{name}": content for name, content in sample.items()}
     source = _source(tmp_path, deep)
     assert dataset_format.matches(source) is None
-    assert detect_format(source, []).NAME == dataset_format.NAME
+    assert read_dataset(source, []).format == dataset_format.NAME
 
 
 def test_a_format_says_what_it_missed(tmp_path: Path, dataset_format: DatasetFormat) -> None:
@@ -59,7 +62,7 @@ def test_reading_is_deterministic_and_in_the_order_of_names(tmp_path: Path, data
 
 def test_an_unknown_archive_is_answered_with_what_was_tried(tmp_path: Path) -> None:
     with pytest.raises(Rejected) as rejected:
-        detect_format(_source(tmp_path, NOTHING), [])
+        read_dataset(_source(tmp_path, NOTHING), [])
     assert rejected.value.problem.slug == "format-unknown"
     assert set(rejected.value.problem.facts["tried"]) == set(SAMPLES)
 

@@ -59,6 +59,35 @@ def test_an_object_of_many_parts_comes_back_with_its_digest(store: ObjectStore, 
     assert sha256((tmp_path / "b").read_bytes()) == sha256(content)
 
 
+def test_objects_are_joined_into_one_that_is_whole_and_verified_or_not_there(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    contents = [os.urandom(2 * MIB + 5), b"x", os.urandom(100)]
+    parts = [
+        store.put(f"uploads/u/parts/{number}", file_of(tmp_path / "a", content))
+        for number, content in enumerate(contents)
+    ]
+    whole = b"".join(contents)
+
+    def join(key: str, parts: list[StoredObject], digest: str | None = None) -> StoredObject:
+        return store.join(key, parts, sha256=digest, media_type="application/zip", scratch=tmp_path)
+
+    joined = join("uploads/j/source.zip", parts)
+    assert joined == store.head("uploads/j/source.zip") == StoredObject(joined.key, len(whole), sha256(whole))
+    assert b"".join(store.open(joined.key)) == whole and b"".join(store.open(parts[0].key)) == contents[0]
+    assert join("uploads/j/source.zip", parts) == joined, "again is fine"
+
+    with pytest.raises(ObjectCorrupt):
+        join("uploads/k/source.zip", parts, sha256(b"other"))
+    changed = StoredObject(parts[1].key, 1, sha256(b"y"))
+    with pytest.raises(ObjectCorrupt):
+        join("uploads/k/source.zip", [parts[0], changed])
+    with pytest.raises(ObjectMissing):
+        join("uploads/k/source.zip", [parts[0], StoredObject("uploads/u/parts/gone", 1, sha256(b"y"))])
+    assert store.head("uploads/k/source.zip") is None
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a"]
+
+
 def test_an_empty_object_is_an_object(store: ObjectStore, tmp_path: Path) -> None:
     store.put("empty", file_of(tmp_path / "a", b""))
 

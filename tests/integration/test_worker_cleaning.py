@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.db.tables import DatasetRow
-from core.domain.keys import checkpoint_key, metadata_key, upload_key
+from core.domain.keys import checkpoint_key, metadata_key, plot_key, samples_key, upload_key
 from core.services import training
 from core.services.cleaning import begin_deleting_set, finish_deleting_set, note_job_purged
 from core.services.jobs import delete_job, get_job
@@ -89,10 +89,13 @@ def test_garbage_is_what_no_row_names_and_nobody_is_working_on(platform: Platfor
     active, done = running_run(platform, job.id), running_run(platform, job.id)
     publish(platform, done)
     named = {upload_key(job.id), metadata_key(job.id, 1), PREPARED_KEY, f"runs/{done.id}/1/artifacts/best.pt"}
+    named |= {samples_key(job.id, 1), plot_key(job.id, 1, "box_centres")}  # beside the metadata that the row names
     soon = {f"runs/{active.id}/1/artifacts/best.pt"}
     garbage = {
         upload_key("job_gone"),
         f"runs/{done.id}/0/artifacts/best.pt",
+        samples_key(job.id, 0),
+        plot_key("job_gone", 1, "box_centres"),
         f"datasets/1/{'e' * 64}.tar",
         "probe/abc",
     }

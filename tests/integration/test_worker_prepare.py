@@ -12,12 +12,14 @@ from typing import Any
 
 import psutil
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
-from core.db.tables import DatasetRow, JobRow
+from core.db.tables import DatasetRow, EventRow, JobRow
 from core.domain.errors import Unavailable
+from core.domain.keys import PLOTS
 from core.services.jobs import delete_job, list_findings
 from tests.stack import Stack, scenes, stack
+from worker.cleaning import delete_unused_sets, purge_deleted_jobs
 from worker.prepare import prepare_job
 from worker.wiring import Worker
 
@@ -63,6 +65,34 @@ def test_two_uploads_of_the_same_pictures_share_one_prepared_set(line: Stack, wo
     assert first.state == second.state == "ready", (first.problem, second.problem)
     assert first.fingerprint == second.fingerprint and first.metadata_key != second.metadata_key
     assert len(list(line.platform.store.list_prefix("datasets/"))) == 1
+    assert ("writing" in stages(line, jobs[0]), "writing" in stages(line, jobs[1])) == (True, False)
+    for job_id in jobs:  # what is the job's own is made for each
+        kept = {key.removeprefix(f"jobs/{job_id}/1/") for key, _ in line.platform.store.list_prefix(f"jobs/{job_id}/")}
+        assert kept == {"dataset_metadata.json", "samples.tar", *(f"plots/{name}.png" for name in PLOTS)}
+
+
+def test_a_set_deleted_while_its_twin_is_prepared_is_written_again(line: Stack, worker: Worker, archive: Path) -> None:
+    first, second = (line.upload(archive) for _ in range(2))
+    prepare_job(worker, first)
+    delete_job(line.platform, first)
+
+    def clean_meanwhile() -> None:
+        purge_deleted_jobs(line.platform)
+        delete_unused_sets(line.platform)
+
+    while_preparing(line, worker, second, lambda _child: clean_meanwhile())
+    job = line.job(second)
+    if job.state == "received":  # its child had been told that the set is there
+        assert job.rung_at is not None
+        prepare_job(worker, second)
+    assert line.job(second).state == "ready"
+    assert len(list(line.platform.store.list_prefix("datasets/"))) == 1
+
+
+def stages(line: Stack, job_id: str) -> list[str]:
+    with line.platform.db.reading() as session:
+        events = session.execute(select(EventRow.data).where(EventRow.subject_id == job_id).order_by(EventRow.seq))
+        return [data["stage"] for data in events.scalars() if data.get("stage")]
 
 
 def test_a_set_whose_row_was_never_committed_is_taken_over(line: Stack, worker: Worker, archive: Path) -> None:

@@ -168,6 +168,64 @@ def test_a_hostile_archive_is_refused_with_a_reason(tmp_path: Path, write: Calla
     assert {path.name for path in tmp_path.iterdir()} <= {"hostile.zip", "into", "home"}
 
 
+@pytest.mark.parametrize(
+    ("limit", "value", "code"),
+    [
+        ("MAX_ENTRIES", 3, "archive-too-many-entries"),
+        ("MAX_ENTRY_BYTES", 1000, "archive-entry-too-large"),
+        ("MAX_TOTAL_BYTES", 4000, "archive-too-large"),
+    ],
+)
+def test_counts_and_sizes_end_at_their_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, code: str
+) -> None:
+    def archive(name: str, sizes: list[int]) -> Path:
+        files = {f"{number}.jpg": bytes(size) for number, size in enumerate(sizes)}
+        return zip_files(tmp_path / name, files, compression=zipfile.ZIP_STORED)
+
+    monkeypatch.setattr(limits, limit, value)
+    within = {"MAX_ENTRIES": [1] * 3, "MAX_ENTRY_BYTES": [1000], "MAX_TOTAL_BYTES": [2000, 2000]}[limit]
+    beyond = {"MAX_ENTRIES": [1] * 4, "MAX_ENTRY_BYTES": [1001], "MAX_TOTAL_BYTES": [2000, 2001]}[limit]
+    assert len(_extract(archive("within.zip", within), tmp_path / "a").files) == len(within)
+    assert _refusal_codes(archive("beyond.zip", beyond), tmp_path / "b") == {code}
+
+
+def test_an_archive_in_an_archive_is_never_opened(tmp_path: Path) -> None:
+    inner = zip_files(tmp_path / "inner.zip", {"../../evil.jpg": PICTURE}).read_bytes()
+    nested = {f"set/inner.{suffix}": inner for suffix in ("zip", "tar", "7z", "gz", "jar", "docx")}
+    source = _extract(zip_files(tmp_path / "data.zip", {"set/a.jpg": PICTURE, **nested}), tmp_path / "into")
+    assert [file.name for file in source.files] == ["set/a.jpg"]
+    assert set(source.left_out) == set(nested)
+
+
+def test_a_zip64_record_that_lies_is_refused(tmp_path: Path) -> None:
+    content = zip_files(tmp_path / "base.zip", {"a.jpg": PICTURE}).read_bytes()
+    end_at = content.index(b"PK\5\6")
+    _, _, _, count, total, size, at, _ = struct.unpack("<4s4H2LH", content[end_at:])
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, end_at, 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+
+    def with_record(count: int, size: int, at: int, locator: bytes = locator, end: bytes = end) -> Path:
+        record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, at)
+        path = tmp_path / "zip64.zip"
+        path.write_bytes(content[:end_at] + record + locator + end)
+        return path
+
+    assert len(_extract(with_record(count, size, at), tmp_path / "good").files) == 1
+    for number, lying in enumerate(
+        (
+            with_record(count, size, at + 1),
+            with_record(count, size - 1, at),
+            with_record(count + 1, size, at),
+            with_record(2**40, 2**60, at),
+            with_record(count, 2**63, 2**63),
+        )
+    ):
+        assert _refusal_codes(lying, tmp_path / str(number)) <= {"archive-inconsistent", "archive-too-many-entries"}
+    both = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, total + 1, total + 1, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    assert _refusal_codes(with_record(count, size, at, end=both), tmp_path / "two") == {"archive-inconsistent"}
+
+
 def test_a_lying_size_never_grows_beyond_what_it_declared(tmp_path: Path) -> None:
     _lying_bomb(tmp_path / "bomb.zip")
     _refusal_codes(tmp_path / "bomb.zip", tmp_path / "into")
@@ -186,10 +244,11 @@ def test_all_reasons_are_told_at_once(tmp_path: Path) -> None:
 def test_only_data_reaches_the_disk_and_never_under_its_own_name(tmp_path: Path) -> None:
     archive = zip_files(tmp_path / "data.zip", {"set/a b (1).JPG": PICTURE, "set/a.xml": b"<a/>", **JUNK})
     source = _extract(archive, tmp_path / "into")
-    assert [file.name for file in source.files] == ["set/a b (1).JPG", "set/a.xml"]
+    text = {"README.txt", "data.yaml"}  # read as data, if at all
+    assert [file.name for file in source.files] == [*sorted(text), "set/a b (1).JPG", "set/a.xml"]
     written = [path.name for path in (tmp_path / "into").rglob("*") if path.is_file()]
-    assert sorted(written) == ["000000.jpg", "000001.xml"]
-    assert set(source.left_out) == set(JUNK)
+    assert sorted(written) == ["000000.txt", "000001.yaml", "000002.jpg", "000003.xml"]
+    assert set(source.left_out) == set(JUNK) - text
 
 
 def test_windows_backslashes_and_unmarked_utf8_are_understood(tmp_path: Path) -> None:

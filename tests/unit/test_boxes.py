@@ -1,6 +1,8 @@
 """Geometry: what a VOC corner means, how boxes turn with a picture, and that labels keep the manifest's numbers."""
 
 import io
+import tempfile
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -8,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from pipeline.boxes import Frame, check_box, turn_upright
-from pipeline.dataset import Box, Picture, RawBox, SourceFile
+from pipeline.boxes import Frame, check_box, in_pixels, turn_upright
+from pipeline.dataset import FRACTION, Box, Picture, RawBox, SourceFile
 from pipeline.formats.voc_xml import parse_annotation
+from pipeline.formats.yolo_labels import parse_labels
 from pipeline.layouts.yolo import label_lines
 from tests.builders import annotation
 
@@ -80,3 +83,23 @@ def test_a_label_gives_back_the_integers_of_the_manifest(width: int, height: int
     back = [(x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height]
     assert class_id == 3 and all(0 <= value <= 1 for value in (x, y, w, h))
     assert [round(edge * 1000) for edge in back] == [x1, y1, x2, y2]
+
+
+@given(st.integers(10, 65_535), st.integers(10, 65_535), st.data())
+def test_a_yolo_label_says_the_same_integers_again(width: int, height: int, data: st.DataObject) -> None:
+    x1, y1 = data.draw(st.integers(0, width * 1000 - 1)), data.draw(st.integers(0, height * 1000 - 1))
+    x2, y2 = data.draw(st.integers(x1 + 1, width * 1000)), data.draw(st.integers(y1 + 1, height * 1000))
+    box = Box(0, x1, y1, x2, y2, False)
+    picture = Picture("a.jpg", "a.jpg", "", "", width, height, "JPEG", False, (box,), None)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.txt"
+        path.write_text(label_lines(picture))
+        labels = parse_labels(SourceFile("a.txt", str(path), path.stat().st_size, ""), {0: "thing"})
+    assert [read[1:5] for read in in_pixels(labels.boxes, "fractions", width, height)] == [(x1, y1, x2, y2)]
+
+
+@given(st.integers(-3 * FRACTION, 3 * FRACTION), st.integers(1, 65_535))
+def test_fractions_become_thousandths_rounded_half_to_even(units: int, side: int) -> None:
+    box = RawBox("thing", units, 0, units, 0, False, None)
+    exact = Fraction(units, FRACTION) * side * 1000
+    assert in_pixels([box], "fractions", side, 1)[0].x1 == round(exact)

@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline import decode_pool
@@ -55,6 +56,24 @@ def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
     killer.join()
     problems = {number: fact.problem[0] for number, fact in enumerate(facts) if fact.problem}
     assert problems == {17: "image-crashes-decoder"}
+
+
+def test_a_decoder_may_take_only_so_much_memory_and_write_no_file(tmp_path: Path) -> None:
+    seen: dict[str, tuple[int, int]] = {}
+
+    def look_once_stuck() -> None:
+        time.sleep(2)
+        for process in multiprocessing.active_children():
+            watched = psutil.Process(process.pid)
+            seen["memory"] = watched.rlimit(psutil.RLIMIT_AS)
+            seen["file"] = watched.rlimit(psutil.RLIMIT_FSIZE)
+            process.kill()
+
+    watcher = threading.Thread(target=look_once_stuck)
+    watcher.start()
+    inspect_all([_endless(tmp_path)], processes=1, tick=lambda *_: None)
+    watcher.join()
+    assert seen == {"memory": (decode_pool.MEMORY_BYTES,) * 2, "file": (0, 0)}
 
 
 def test_a_picture_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

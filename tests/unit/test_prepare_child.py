@@ -59,7 +59,7 @@ def test_a_supervised_child_writes_what_the_worker_publishes(tmp_path: Path) -> 
     assert {split: metadata["images"][split] for split in ("train", "val", "test")} == {"train": 6, "val": 3, "test": 3}
     assert metadata["per_class"]["ball"]["boxes"]["total"] == 12
     stages = [entry["stage"] for entry in _progress(out) if entry["type"] == "stage"]
-    assert stages == ["extracting", "reading", "checking", "splitting", "fingerprinting", "writing"]
+    assert stages == ["extracting", "reading", "checking", "splitting", "fingerprinting", "drawing", "writing"]
     _assert_tar_is_the_tree(out)
 
 

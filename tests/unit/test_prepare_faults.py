@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from core.domain.finding_codes import FINDING_CODES
 from pipeline.__main__ import run
 from tests.builders import FAULTS, IMAGE, XML, line_of, voc_files, voc_zip
 
@@ -22,6 +23,20 @@ ROWS = [
     ("box_not_a_number", "box-not-a-number", "error", XML, "<bndbox>", "rejected"),
     ("box_missing", "box-missing", "error", XML, "<object>", "rejected"),
     ("name_empty", "class-name-empty", "error", XML, "<object>", "rejected"),
+    ("name_long", "class-name-too-long", "error", XML, "<object>", "rejected"),
+    ("box_several", "box-several", "error", XML, "<bndbox/>", "rejected"),
+    ("box_elongated", "box-elongated", "note", XML, "<bndbox>", "ready"),
+    ("box_elongated_less", None, "", "", None, "ready"),
+    ("box_whole", "box-whole-picture", "note", XML, "<bndbox>", "ready"),
+    ("flag_odd", "xml-structure", "warning", XML, "maybe", "ready"),
+    ("text_astray", "xml-structure", "warning", XML, "<object>\nhello", "ready"),
+    ("name_nested", "xml-structure", "warning", XML, "<b/>", "ready"),
+    ("width_text", "xml-structure", "warning", XML, "wide", "ready"),
+    ("xml_latin", "xml-invalid", "error", XML, "<filename>", "rejected"),
+    ("xml_latin_declared", None, "", "", None, "ready"),
+    ("xml_deep", "xml-too-deep", "error", XML, None, "rejected"),
+    ("list_unknown", "split-list-unknown", "warning", "sets/train.txt", None, "ready"),
+    ("mask", "masks-left-out", "note", "SegmentationClass/p00.png", None, "ready"),
     ("name_similar", "class-names-similar", "warning", "", None, "ready"),
     ("size_zero", "size-missing", "note", XML, "<size>", "ready"),
     ("size_wrong", "size-wrong", "warning", XML, "<size>", "ready"),
@@ -119,4 +134,5 @@ def test_a_rejected_dataset_leaves_no_tree_and_keeps_its_findings(tmp_path: Path
 def _prepare(archive: Path, out: Path, *options: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     assert run(["prepare", str(archive), str(out), "--processes", "1", *options]) == 0
     findings = [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()]
+    assert all(FINDING_CODES[finding["code"]].severity == finding["severity"] for finding in findings)
     return json.loads((out / "result.json").read_text()), findings

@@ -1,25 +1,45 @@
-"""Which picture an annotation is about: by its place and name first, by its <filename> second."""
+"""Which picture an annotation is about: by its place and name first, by the file name it gives second."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Generic, Protocol, TypeVar
 
-from pipeline.dataset import SourceFile
-from pipeline.formats.voc_xml import Annotation
+from core.domain.findings import Finding, Severity
+from pipeline.dataset import Item, SourceFile
 
 _MAX_CANDIDATES = 1000  # pictures of one name that are compared by their place; beyond, it is ambiguous
 _PICTURE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "jpg", "jpegs"})
 
 
+class Claim(Protocol):
+    """An annotation of one picture. `image_name` and `folder`: what it says itself, empty for nothing."""
+
+    @property
+    def file(self) -> SourceFile: ...
+    @property
+    def image_name(self) -> str: ...
+    @property
+    def folder(self) -> str: ...
+
+
+Annotation = TypeVar("Annotation", bound=Claim)
+
+
 @dataclass(slots=True)
-class Pairs:
-    """`of`: annotation name -> image. The rest are names of annotations and what went wrong."""
+class Pairs(Generic[Annotation]):
+    """`of`: annotation name -> image. The rest are annotations and what went wrong."""
 
     of: dict[str, SourceFile] = field(default_factory=dict)
     lost: list[Annotation] = field(default_factory=list)
     ambiguous: list[tuple[Annotation, list[str]]] = field(default_factory=list)
     twice: list[tuple[Annotation, SourceFile]] = field(default_factory=list)
+
+    @property
+    def broken(self) -> set[str]:
+        """Images of which nobody can say what is in them."""
+        return {image.name for _, image in self.twice} | {name for _, names in self.ambiguous for name in names}
 
 
 class _Index:
@@ -39,14 +59,14 @@ class _Index:
                 self.folders[position, hollow].append(folder)
 
 
-def pair(annotations: list[Annotation], images: list[SourceFile]) -> Pairs:
+def pair(annotations: list[Annotation], images: list[SourceFile]) -> Pairs[Annotation]:
     """Each image goes to one annotation, the strongest claims first: round by round over all annotations.
 
-    By the annotation's own name, then by its <filename>; each in the same folder, in a folder that differs in one
-    part (`annotations` for `images`), one level up or down, and last the only or nearest one anywhere.
+    By the annotation's own name, then by the file name it gives; each in the same folder, in a folder that
+    differs in one part (`annotations` for `images`), one level up or down, and last the only or nearest one anywhere.
     """
     index = _Index(images)
-    pairs = Pairs()
+    pairs: Pairs[Annotation] = Pairs()
     taken: dict[str, int] = {}
     waiting = annotations
     claimed: dict[str, SourceFile] = {}
@@ -74,36 +94,36 @@ def pair(annotations: list[Annotation], images: list[SourceFile]) -> Pairs:
     return pairs
 
 
-def _own_name(annotation: Annotation) -> list[str]:
+def _own_name(annotation: Claim) -> list[str]:
     return [PurePosixPath(annotation.file.name).stem]
 
 
-def _file_name(annotation: Annotation) -> list[str]:
+def _file_name(annotation: Claim) -> list[str]:
     named = PurePosixPath(annotation.image_name)
     return list(dict.fromkeys((named.name, named.stem))) if annotation.image_name else []
 
 
-def _here(annotation: Annotation, key: str, index: _Index) -> list[SourceFile]:
+def _here(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
     return index.here.get((_folder(annotation), key), [])
 
 
-def _beside(annotation: Annotation, key: str, index: _Index) -> list[SourceFile]:
+def _beside(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
     places = _hollowed(_folder(annotation))
     return _in_folders([other for place in places for other in index.folders.get(place, ())], key, index)
 
 
-def _near(annotation: Annotation, key: str, index: _Index) -> list[SourceFile]:
+def _near(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
     return _in_folders(_one_level(_folder(annotation), index), key, index)
 
 
-def _anywhere(annotation: Annotation, key: str, index: _Index) -> list[SourceFile]:
-    return _nearest(_folder(annotation), index.anywhere.get(key, [])[: _MAX_CANDIDATES + 1])
+def _anywhere(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
+    return nearest(_folder(annotation), index.anywhere.get(key, [])[: _MAX_CANDIDATES + 1])
 
 
 _ROUNDS = tuple((keys, places) for keys in (_own_name, _file_name) for places in (_here, _beside, _near, _anywhere))
 
 
-def _folder(annotation: Annotation) -> str:
+def _folder(annotation: Claim) -> str:
     return str(PurePosixPath(annotation.file.name).parent)
 
 
@@ -126,7 +146,8 @@ def _one_level(folder: str, index: _Index) -> list[str]:
     return list(dict.fromkeys(less + more))
 
 
-def _nearest(folder: str, images: list[SourceFile]) -> list[SourceFile]:
+def nearest(folder: str, images: list[SourceFile]) -> list[SourceFile]:
+    """Those whose folder shares most leading and trailing parts with `folder`."""
     if len(images) <= 1 or len(images) > _MAX_CANDIDATES:
         return images
     scores = [_closeness(folder, str(PurePosixPath(image.name).parent)) for image in images]
@@ -142,8 +163,8 @@ def _closeness(left: str, right: str) -> int:
     return leading + trailing
 
 
-def _narrow(annotation: Annotation, found: list[SourceFile]) -> list[SourceFile]:
-    """By the very <filename>, then by <folder>, then by a folder that is called like one of pictures."""
+def _narrow(annotation: Claim, found: list[SourceFile]) -> list[SourceFile]:
+    """By the very file name, then by the folder it gives, then by a folder that is called like one of pictures."""
     tests = (
         lambda path: path.name == annotation.image_name,
         lambda path: bool(annotation.folder) and path.parent.name == PurePosixPath(annotation.folder).name,
@@ -157,3 +178,37 @@ def _narrow(annotation: Annotation, found: list[SourceFile]) -> list[SourceFile]
         if len(found) == 1:
             break
     return found
+
+
+def pair_findings(pairs: Pairs[Annotation]) -> Iterator[Finding]:
+    for annotation in pairs.lost:
+        named = f" (nor {annotation.image_name[:200]!r})" if annotation.image_name else ""
+        detail = f"There is no picture for this annotation: none of its name{named}."
+        yield Finding(
+            "image-missing", Severity.ERROR, annotation.file.name, detail, "Add the picture or drop the annotation."
+        )
+    for annotation, names in pairs.ambiguous:
+        detail = f"Several pictures could be meant: {', '.join(names)}."
+        remedy = "Give each picture a name of its own, or put it beside its annotation."
+        yield Finding("image-ambiguous", Severity.ERROR, annotation.file.name, detail, remedy)
+    for annotation, image in pairs.twice:
+        detail = f"{image.name} has another annotation already."
+        yield Finding("image-annotated-twice", Severity.ERROR, annotation.file.name, detail, "Keep one of them.")
+
+
+def background_notes(items: tuple[Item, ...], doubtful: set[str]) -> Iterator[Finding]:
+    annotated = {_without_suffix(item.image.name) for item in items if item.annotation}
+    bare = [item.image.name for item in items if item.annotation is None and item.image.name not in doubtful]
+    for name in bare:
+        if _without_suffix(name) in annotated:
+            detail = "Another picture of this name has the annotation; this one is taken for background."
+            remedy = "Remove it, or give it its own annotation."
+            yield Finding("image-same-stem", Severity.WARNING, name, detail, remedy)
+        else:
+            detail = "The picture has no annotation: it counts as background, with nothing in it."
+            remedy = "Annotate it if something is in it."
+            yield Finding("image-without-annotation", Severity.NOTE, name, detail, remedy)
+
+
+def _without_suffix(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))

@@ -1,0 +1,78 @@
+"""A prepared dataset to look at: a grid of samples, and its plots."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.files import NEVER_CHANGES, Stored, file_name, send_stored
+from api.grid import assemble
+from api.openapi import file_responses, problems
+from api.ranges import is_known
+from api.wiring import ThePlatform
+from core.domain import errors
+from core.domain.keys import PLOTS, plot_key, samples_key
+from core.services.overview import get_ready_job
+from core.services.platform import Platform
+from core.storage import ObjectMissing, StoredObject
+from core.storage.attachment import attachment
+
+router = APIRouter(prefix="/dataset", tags=["datasets"])
+
+MOST_SAMPLES = 64  # what prepare draws (pipeline/gallery.py)
+Count = Annotated[int, Query(ge=1, le=MOST_SAMPLES, description="Pictures in the grid.")]
+_MISSING = (errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.PictureNotFound)
+_PNG: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A PNG.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "The client has it: If-None-Match."},
+}
+
+
+@router.head("/sample/{job_id}", include_in_schema=False)
+@router.get(
+    "/sample/{job_id}",
+    summary="Look at pictures of the dataset",
+    response_class=Response,
+    responses=_PNG | problems(*_MISSING),
+)
+def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Count = 16) -> Response:
+    """A grid of pictures with their boxes and class names, drawn by chance with the job's seed: always the same."""
+    job = get_ready_job(platform.db, job_id)
+    stored = _stored(platform, samples_key(job.id, job.attempt), job_id=job_id, name="sample")
+    headers = {"etag": f'"{stored.sha256}-{n}"', "cache-control": NEVER_CHANGES}
+    if is_known(request.headers, headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    try:
+        samples = b"".join(platform.store.open(stored.key))
+    except ObjectMissing as error:
+        raise errors.Unavailable("The object store does not have this file.", service="store") from error
+    disposition = attachment(file_name(job.name, f"sample-{n}.png")).replace("attachment", "inline", 1)
+    headers["content-disposition"] = disposition
+    return Response(assemble(samples, n), headers=headers, media_type="image/png")
+
+
+@router.head("/plots/{job_id}/{name}", include_in_schema=False)
+@router.get(
+    "/plots/{job_id}/{name}",
+    summary="Look at a plot of the dataset",
+    response_class=Response,
+    responses=file_responses("image/png") | problems(*_MISSING, errors.RangeInvalid),
+)
+def dataset_plot(request: Request, platform: ThePlatform, job_id: str, name: str) -> Response:
+    """`class_distribution`, `resolution_scatter` or `box_centres`, as PNG."""
+    job = get_ready_job(platform.db, job_id)
+    plot = name.removesuffix(".png")
+    if plot not in PLOTS:
+        raise errors.PictureNotFound(f"Plots are {', '.join(PLOTS)}.", job_id=job_id, name=name[:200])
+    found = _stored(platform, plot_key(job.id, job.attempt, plot), job_id=job_id, name=plot)
+    shown_as = file_name(job.name, f"{plot}.png")
+    stored = Stored(found.key, found.bytes, found.sha256, "image/png", file_name=shown_as, inline=True)
+    return send_stored(request, platform.store, stored)
+
+
+def _stored(platform: Platform, key: str, *, job_id: str, name: str) -> StoredObject:
+    """Raises PictureNotFound: a job of an older version has none, nor one whose pictures could not be drawn."""
+    stored = platform.store.head(key)
+    if stored is None:
+        raise errors.PictureNotFound("This was not drawn when the dataset was prepared.", job_id=job_id, name=name)
+    return stored

@@ -1,0 +1,102 @@
+"""Repairing an upload: a new job whose source is the repaired ZIP, which its worker makes from the old job's."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.db import Database
+from core.db.clock import db_now
+from core.db.moves import change_job, tell
+from core.db.tables import FindingRow, JobRow
+from core.domain.errors import JobNotRepairable
+from core.domain.states import JobState
+from core.queue import PREPARE
+from core.services.also import Also, nothing
+from core.services.jobs import job_in, new_job_id
+from core.services.leases import Claim, ClaimLost
+from core.services.paging import Page, page_of
+from core.services.platform import Platform
+
+REPAIR_OF = "repair_of"  # among the options of a job: the job whose upload it repairs
+_REPAIRABLE = (JobState.READY, JobState.REJECTED)
+
+
+def repair_job(platform: Platform, job_id: str, *, also: Also = nothing) -> JobRow:
+    """The job that repairs this one: a new one, or the one there is. Raises JobNotFound, Gone, JobNotRepairable."""
+    with platform.db.transaction() as session:
+        broken = job_in(session, job_id, lock=True)
+        row = _repair_in(session, job_id)
+        known = row is not None
+        if row is None:
+            row = _new_repair(session, broken)
+        also(session, row)
+    if not known:
+        platform.bell.ring(PREPARE, row.id)
+    return row
+
+
+def repaired_job_of(row: JobRow) -> str | None:
+    """The id of the job whose upload this one repairs."""
+    value = row.options.get(REPAIR_OF)
+    return str(value) if value else None
+
+
+def keep_repaired_source(db: Database, claim: Claim, *, name: str, key: str, size: int, sha256: str) -> JobRow:
+    """The repaired ZIP is stored: from here on it is what the job was made of. Raises ClaimLost."""
+    mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
+    source = {"source_name": name, "source_key": key, "source_bytes": size, "source_sha256": sha256}
+    with db.transaction() as session:
+        row = change_job(session, claim.id, "progress", where=mine, progress=None, **source)
+        if row is None:
+            raise ClaimLost
+    return row
+
+
+def list_repairs(db: Database, job_id: str, *, cursor: str | None, limit: int) -> Page[FindingRow]:
+    """Every change that the repair made, in the order of the log. Raises JobNotFound, Gone."""
+    with db.reading() as session:
+        job_in(session, job_id)
+        statement = select(FindingRow).where(FindingRow.job_id == job_id, FindingRow.code.startswith("repair-"))
+        return page_of(session, statement, FindingRow.number, cursor=cursor, limit=limit)
+
+
+def _repair_in(session: Session, job_id: str) -> JobRow | None:
+    """The newest repair that is under way or done. Read under the lock of the job that it repairs."""
+    over = [str(JobState.DELETED), str(JobState.FAILED)]
+    statement = select(JobRow).where(JobRow.options[REPAIR_OF].as_string() == job_id, JobRow.state.not_in(over))
+    return session.execute(statement.order_by(JobRow.id.desc()).limit(1)).scalar_one_or_none()
+
+
+def _new_repair(session: Session, broken: JobRow) -> JobRow:
+    if broken.state not in _REPAIRABLE:
+        detail = f"The job is {broken.state}; one that is ready or rejected can be repaired."
+        raise JobNotRepairable(detail, job_id=broken.id, state=broken.state)
+    if broken.source_key is None:
+        raise JobNotRepairable("The uploaded ZIP is no longer kept: upload it again.", job_id=broken.id)
+    at = clock.now()
+    options: dict[str, Any] = dict(broken.options) | {REPAIR_OF: broken.id}
+    row = JobRow(
+        id=new_job_id(),
+        name=f"{broken.name[:189]} (repaired)",  # 200 is the column's width
+        state=str(JobState.RECEIVED),
+        options=options,
+        # Those of the upload until the repaired ZIP is stored.
+        source_name=broken.source_name,
+        source_bytes=broken.source_bytes,
+        source_sha256=broken.source_sha256,
+        source_key=None,
+        attempt=0,
+        lost_leases=0,
+        rings=1,
+        rung_at=db_now(),
+        event_seq=1,
+        last_version=0,
+        created_at=at,
+        updated_at=at,
+    )
+    session.add(row)
+    session.flush()
+    tell(session, row, "state", ("name", "state", "attempt", "last_version"))
+    return row

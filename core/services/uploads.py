@@ -1,0 +1,221 @@
+"""Use cases of a resumable upload: created, held by one request at a time, grown piece by piece, forgotten.
+
+Each piece is bytes, then row: the object is stored, then one statement names it and moves the offset. What the offset
+says is therefore stored for good, and a writer that lost its hold can neither move it nor overwrite a piece.
+The last step, pieces to job, is in assembling.py.
+"""
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.db import Database
+from core.db.clock import db_now
+from core.db.tables import UploadPartRow, UploadRow
+from core.domain.errors import DarkroomError, Gone, UploadLocked, UploadNotFound, UploadOffsetDiffers
+from core.domain.ids import new_id
+from core.services.also import Also, nothing
+from core.services.jobs import new_job_id
+from core.settings import Settings
+
+OPEN, DONE, REFUSED = "open", "done", "refused"
+HOLD_SECONDS = 30.0  # a request that died is replaced after this
+BEAT_SECONDS = 8.0  # three may be missed
+_AT_ONCE = 100
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The right to change one upload. `token` tells it from that of a request which took over."""
+
+    upload_id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """What a client says of an upload before its first byte."""
+
+    length_bytes: int
+    source_name: str
+    name: str
+    options: dict[str, Any]
+    sha256: str | None
+
+
+def create_upload(db: Database, settings: Settings, new: NewUpload, *, also: Also = nothing) -> UploadRow:
+    with db.transaction() as session:
+        statement = (
+            insert(UploadRow)
+            .values(
+                id=new_id("upload", clock.now_ms()),
+                state=OPEN,
+                name=new.name,
+                source_name=new.source_name,
+                options=new.options,
+                length_bytes=new.length_bytes,
+                received_bytes=0,
+                sha256=new.sha256,
+                job_id=new_job_id(),
+                expires_at=db_now() + settings.keep_upload_hours * 3600,
+                created_at=clock.now(),
+            )
+            .returning(UploadRow)
+        )
+        row = session.execute(statement).scalar_one()
+        also(session, row)
+    return row
+
+
+def get_upload(db: Database, upload_id: str) -> UploadRow:
+    """Raises UploadNotFound."""
+    with db.reading() as session:
+        return _upload_in(session, upload_id)
+
+
+def parts_of(db: Database, upload_id: str) -> list[UploadPartRow]:
+    """Its pieces, in order and without gaps."""
+    with db.reading() as session:
+        of_it = select(UploadPartRow).where(UploadPartRow.upload_id == upload_id).order_by(UploadPartRow.start)
+        return list(session.execute(of_it).scalars())
+
+
+def hold_upload(db: Database, upload_id: str, *, offset: int) -> tuple[Hold, UploadRow]:
+    """Take an open upload that stands at `offset`.
+
+    Raises UploadNotFound, Gone (refused or expired), UploadOffsetDiffers, UploadLocked.
+    """
+    hold = Hold(upload_id, secrets.token_hex(16))
+    free = or_(UploadRow.holder.is_(None), UploadRow.lease_expires_at < db_now())
+    with db.transaction() as session:
+        row = _change(
+            session,
+            (UploadRow.id == upload_id, UploadRow.state == OPEN, UploadRow.received_bytes == offset, free),
+            holder=hold.token,
+            lease_expires_at=db_now() + HOLD_SECONDS,
+        )
+        if row is None:
+            raise _why_not(_upload_in(session, upload_id), offset)
+    return hold, row
+
+
+@contextmanager
+def holding(db: Database, hold: Hold, *, alive: Callable[[], bool]) -> Iterator[None]:
+    """Renew the hold in a thread of its own for as long as `alive()` says that something happens."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT_SECONDS):
+            if not alive():
+                continue
+            try:
+                with db.transaction() as session:
+                    _change(session, _held(hold), lease_expires_at=db_now() + HOLD_SECONDS)
+            except DarkroomError as error:  # the database is away for a moment: the next beat may do
+                log.warning("upload.beat_failed", upload_id=hold.upload_id, error=error.detail)
+
+    thread = threading.Thread(target=beat, daemon=True, name=f"hold {hold.upload_id}")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def add_part(db: Database, settings: Settings, hold: Hold, part: UploadPartRow) -> UploadRow:
+    """Name a stored piece and move the offset behind it. Raises UploadLocked when another request took over."""
+    with db.transaction() as session:
+        row = _change(
+            session,
+            (*_held(hold), UploadRow.received_bytes == part.start),
+            received_bytes=part.start + part.bytes,
+            lease_expires_at=db_now() + HOLD_SECONDS,
+            expires_at=db_now() + settings.keep_upload_hours * 3600,
+        )
+        if row is None:
+            raise UploadLocked("Another request took this upload over, or it was ended.", upload_id=hold.upload_id)
+        session.add(part)
+    return row
+
+
+def release_upload(db: Database, hold: Hold) -> None:
+    with db.transaction() as session:
+        _change(session, _held(hold), holder=None, lease_expires_at=None)
+
+
+def mark_done(session: Session, hold: Hold) -> None:
+    """In the transaction that makes the job: both or neither. Raises UploadLocked."""
+    if _change(session, _held(hold), state=DONE, holder=None, lease_expires_at=None) is None:
+        raise UploadLocked("Another request took this upload over, or it was ended.", upload_id=hold.upload_id)
+    session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == hold.upload_id))
+
+
+def refuse_upload(db: Database, hold: Hold, problem: DarkroomError) -> None:
+    """What came is not what was promised: nothing of it is kept."""
+    with db.transaction() as session:
+        _change(session, _held(hold), state=REFUSED, problem=problem.as_problem(), holder=None, lease_expires_at=None)
+        session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == hold.upload_id))
+
+
+def forget_upload(db: Database, upload_id: str) -> None:
+    """Let go of an upload and its pieces, whoever holds it: a holder finds out at its next step."""
+    with db.transaction() as session:
+        session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == upload_id))
+        session.execute(delete(UploadRow).where(UploadRow.id == upload_id))
+
+
+def expired_uploads(db: Database) -> list[str]:
+    free = or_(UploadRow.holder.is_(None), UploadRow.lease_expires_at < db_now())
+    with db.reading() as session:
+        statement = select(UploadRow.id).where(UploadRow.expires_at < db_now(), free).limit(_AT_ONCE)
+        return list(session.execute(statement).scalars())
+
+
+def whole_uploads(db: Database) -> list[str]:
+    """Open ones whose last byte has come: a process died between that and the job."""
+    whole = (UploadRow.state == OPEN, UploadRow.received_bytes == UploadRow.length_bytes)
+    with db.reading() as session:
+        return list(session.execute(select(UploadRow.id).where(*whole).limit(_AT_ONCE)).scalars())
+
+
+def _upload_in(session: Session, upload_id: str) -> UploadRow:
+    row = session.get(UploadRow, upload_id)
+    if row is None:
+        raise UploadNotFound(f"There is no upload {upload_id[:80]}; it may have expired.", upload_id=upload_id[:80])
+    return row
+
+
+def _why_not(row: UploadRow, offset: int) -> DarkroomError:
+    if row.state == REFUSED:
+        return Gone("The upload was refused; send it again from the start.", upload_id=row.id, problem=row.problem)
+    if row.received_bytes != offset:
+        detail = f"The upload has {row.received_bytes} bytes, not {offset}."
+        return UploadOffsetDiffers(detail, upload_id=row.id, offset=row.received_bytes, length=row.length_bytes)
+    if row.state == DONE:
+        return UploadOffsetDiffers("The upload is complete.", upload_id=row.id, offset=offset, length=row.length_bytes)
+    return UploadLocked("Another request is sending to this upload, or has just died.", upload_id=row.id)
+
+
+def _held(hold: Hold) -> tuple[ColumnElement[bool], ...]:
+    return (UploadRow.id == hold.upload_id, UploadRow.state == OPEN, UploadRow.holder == hold.token)
+
+
+def _change(session: Session, where: tuple[ColumnElement[bool], ...], **changes: Any) -> UploadRow | None:
+    statement = (
+        update(UploadRow)
+        .where(*where)
+        .values(**changes)
+        .returning(UploadRow)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    return session.execute(statement).scalar_one_or_none()

@@ -1,0 +1,167 @@
+"""The leaves by which two datasets differ: classes, pictures, boxes, splits, each with its old and its new value.
+
+Pictures are matched by path, those left over by their bytes; boxes of a matched picture by their place. Coordinates
+are in pixels, of the upright picture, at the edges of the box.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pipeline.dataset import Box, Picture
+from pipeline.near_duplicates import differing_bits
+
+_MAX_PAIRS = 1_000_000  # of changed boxes in one picture; beyond, they are told as removed and added
+
+
+class Difference(NamedTuple):
+    """One leaf. `leaf`: class, image, box or split; `path` of the picture in the second dataset, else in the first."""
+
+    leaf: str
+    change: str
+    path: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What is compared of a dataset. `splits`: picture path -> split."""
+
+    pictures: list[Picture]
+    classes: list[str]
+    splits: Mapping[str, str]
+
+
+class _Named(NamedTuple):
+    """A box under its class's name, so that ids that moved are no difference."""
+
+    name: str
+    place: tuple[int, int, int, int]
+    difficult: bool
+
+
+def differences(first: Side, second: Side) -> list[Difference]:
+    """In the order of the leaves: classes, then pictures by path. Empty where the fingerprints are equal."""
+    pairs, gone, new = _match(first.pictures, second.pictures)
+    renamed = _renamed_classes(first, second, pairs)
+    found = list(_class_differences(first.classes, second.classes, renamed))
+    found += [Difference("image", "removed", picture.path, picture.sha256, None) for picture in gone]
+    found += [Difference("image", "added", picture.path, None, picture.sha256) for picture in new]
+    for old, now in pairs:
+        found += _image_differences(old, now)
+        before = [_Named(renamed.get(box.name, box.name), box.place, box.difficult) for box in _boxes(old, first)]
+        found += _box_differences(now.path, before, _boxes(now, second))
+        if first.splits[old.path] != second.splits[now.path]:
+            found.append(Difference("split", "changed", now.path, first.splits[old.path], second.splits[now.path]))
+    rank = {"class": 0, "image": 1, "box": 1, "split": 1}
+    return sorted(found, key=lambda leaf: (rank[leaf.leaf], leaf.path))  # stable: within a picture as found
+
+
+def _match(
+    first: list[Picture], second: list[Picture]
+) -> tuple[list[tuple[Picture, Picture]], list[Picture], list[Picture]]:
+    """(pairs, only in the first, only in the second), by path, then by bytes."""
+    by_path = {picture.path: picture for picture in second}
+    pairs = [(picture, by_path.pop(picture.path)) for picture in first if picture.path in by_path]
+    matched = {old.path for old, _ in pairs}
+    by_bytes: dict[str, list[Picture]] = defaultdict(list)
+    for picture in sorted(by_path.values(), key=lambda picture: picture.path, reverse=True):
+        by_bytes[picture.sha256].append(picture)
+    gone: list[Picture] = []
+    for picture in sorted((picture for picture in first if picture.path not in matched), key=lambda p: p.path):
+        if by_bytes[picture.sha256]:
+            pairs.append((picture, by_bytes[picture.sha256].pop()))
+        else:
+            gone.append(picture)
+    return pairs, gone, [picture for left in by_bytes.values() for picture in left]
+
+
+def _renamed_classes(first: Side, second: Side, pairs: list[tuple[Picture, Picture]]) -> dict[str, str]:
+    """Old name -> new name, of names that one side alone has, where most boxes in the same place say so."""
+    gone, new = set(first.classes) - set(second.classes), set(second.classes) - set(first.classes)
+    votes: Counter[tuple[str, str]] = Counter()
+    for old, now in pairs if gone and new else ():
+        places = defaultdict(list)
+        for box in _boxes(now, second):
+            places[box.place].append(box.name)
+        votes.update((box.name, name) for box in _boxes(old, first) for name in places[box.place])
+    renamed: dict[str, str] = {}
+    for (name, other), _ in sorted(votes.items(), key=lambda entry: (-entry[1], entry[0])):
+        if name in gone and other in new and name not in renamed and other not in renamed.values():
+            renamed[name] = other
+    return renamed
+
+
+def _class_differences(first: list[str], second: list[str], renamed: Mapping[str, str]) -> Iterator[Difference]:
+    for name, other in sorted(renamed.items()):
+        yield Difference("class", "renamed", "", name, other)
+    for name in sorted(set(first) - set(second) - set(renamed)):
+        yield Difference("class", "removed", "", name, None)
+    for name in sorted(set(second) - set(first) - set(renamed.values())):
+        yield Difference("class", "added", "", None, name)
+
+
+def _image_differences(old: Picture, now: Picture) -> Iterator[Difference]:
+    if old.path != now.path:
+        yield Difference("image", "renamed", now.path, old.path, now.path)
+    if old.sha256 != now.sha256:
+        yield Difference("image", "other bytes", now.path, _seen(old, now), _seen(now, old))
+
+
+def _seen(picture: Picture, other: Picture) -> dict[str, Any]:
+    seen: dict[str, Any] = {"sha256": picture.sha256, "width": picture.width, "height": picture.height}
+    if picture.look and other.look:
+        seen["look_bits_apart"] = differing_bits(picture.look, [other.look])[0]
+    return seen
+
+
+def _boxes(picture: Picture, side: Side) -> list[_Named]:
+    return [_Named(side.classes[box.class_id], _place(box), box.difficult) for box in picture.boxes]
+
+
+def _place(box: Box) -> tuple[int, int, int, int]:
+    return (box.x1, box.y1, box.x2, box.y2)
+
+
+def _box_differences(path: str, before: list[_Named], after: list[_Named]) -> Iterator[Difference]:
+    same = Counter(before) & Counter(after)
+    old = list((Counter(before) - same).elements())
+    new = list((Counter(after) - same).elements())
+    gone, come = set(range(len(old))), set(range(len(new)))
+    for _, i, j in sorted(_candidates(old, new)):
+        if i in gone and j in come:
+            gone.remove(i)
+            come.remove(j)
+            yield Difference("box", _change(old[i], new[j]), path, _shown(old[i]), _shown(new[j]))
+    for i in sorted(gone):
+        yield Difference("box", "removed", path, _shown(old[i]), None)
+    for j in sorted(come):
+        yield Difference("box", "added", path, None, _shown(new[j]))
+
+
+def _candidates(old: list[_Named], new: list[_Named]) -> Iterator[tuple[int, int, int]]:
+    """(distance, number in old, number in new) of boxes that may be the same: in one place, or of one class."""
+    if len(old) * len(new) > _MAX_PAIRS:
+        return
+    for i, one in enumerate(old):
+        for j, other in enumerate(new):
+            if one.place == other.place or one.name == other.name:
+                yield sum(abs(a - b) for a, b in zip(one.place, other.place, strict=True)), i, j
+
+
+def _change(old: _Named, new: _Named) -> str:
+    changes = []
+    if old.name != new.name:
+        changes.append("class changed")
+    if old.place != new.place:
+        changes.append("moved")
+    if old.difficult != new.difficult:
+        changes.append("difficult changed")
+    return ", ".join(changes)
+
+
+def _shown(box: _Named) -> dict[str, Any]:
+    x1, y1, x2, y2 = (edge / 1000 for edge in box.place)
+    return {"class": box.name, "x1": x1, "y1": y1, "x2": x2, "y2": y2, "difficult": box.difficult}

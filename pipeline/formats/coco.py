@@ -1,0 +1,192 @@
+"""COCO JSON: pictures, annotations and categories in one file for all pictures, or in one for each part of a split."""
+
+import json
+import mmap
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+from unicodedata import normalize
+
+from core.domain.findings import Finding, Severity
+from pipeline.archive import IMAGE_SUFFIXES
+from pipeline.dataset import SPLITS, Dataset, Item, Mended, RawBox, Source, SourceFile, common_folder, root_of
+from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
+from pipeline.formats.pairs import background_notes, nearest
+from pipeline.formats.split_names import split_of_folder, splits_by_folder
+
+NAME = "coco"
+_KEYS = (b'"images"', b'"annotations"', b'"categories"')
+
+
+def matches(source: Source) -> str | None:
+    documents = [file for file in source.files if file.name.lower().endswith(".json")]
+    if not documents:
+        return "no JSON files in the archive."
+    if not any(_keys_in(file) == len(_KEYS) for file in documents):
+        return f"{len(documents)} JSON files, and none has images, annotations and categories."
+    return None
+
+
+def read(source: Source) -> Dataset:
+    findings: list[Finding] = []
+    images = [file for file in source.files if PurePosixPath(file.name).suffix.lower() in IMAGE_SUFFIXES]
+    files = _documents(source, findings)
+    splits = _splits_of_files(files)
+    pictures = _Pictures(images)
+    for coco in files:
+        findings += coco.findings
+        for entry in coco.images.values():
+            findings += pictures.claim(coco, entry, splits.get(coco.file.name))
+    given = {name: split for name, (coco, _) in pictures.of.items() if (split := splits.get(coco.file.name))}
+    if not given:
+        given = splits_by_folder(images)
+    items = tuple(_item(image, pictures.of.get(image.name), given.get(image.name)) for image in images)
+    findings += background_notes(items, pictures.doubtful)
+    broken = pictures.doubtful | {name for name, (_, entry) in pictures.of.items() if not entry.usable}
+    if not all(coco.usable for coco in files):
+        broken |= {image.name for image in images}  # what the rest of the file says of them, nobody knows
+    return Dataset("detection", NAME, items, findings, frozenset(broken), lost=pictures.lost)
+
+
+def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
+    """One JSON for each part of the split, or one for all. Ids are new; what COCO says besides boxes is not kept."""
+    root = root_of(kept)
+    names = sorted({box.label for item, *_ in kept for box in item.boxes})
+    described = [item for item, *_ in kept if item.annotation]
+    for split in (None, *SPLITS):
+        items = [item for item in described if item.split == split]
+        if items:
+            content = _document(items, names, root)
+            yield f"{root}annotations/instances_{split or 'default'}.json", json.dumps(content, indent=1).encode()
+
+
+def _keys_in(file: SourceFile) -> int:
+    """How many of the three keys are anywhere in it: the system's page cache is the only memory this takes."""
+    if not file.bytes:
+        return 0
+    with Path(file.file).open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return sum(content.find(key) >= 0 for key in _KEYS)
+
+
+def _documents(source: Source, findings: list[Finding]) -> list[CocoFile]:
+    """COCO's own archive has captions and keypoints of the same pictures: then only instances_*.json are read.
+
+    A file with two of the keys may be one that was cut; a whole one (captions) has no boxes.
+    """
+    keys = {file.name: _keys_in(file) for file in source.files if file.name.lower().endswith(".json")}
+    whole = [file for file in source.files if keys.get(file.name) == len(_KEYS)]
+    instances = [file for file in whole if PurePosixPath(file.name).name.lower().startswith("instances")]
+    read = [parse_coco(file) for file in instances or whole]
+    read += [coco for file in source.files if keys.get(file.name) == 2 and not (coco := parse_coco(file)).usable]
+    taken = {coco.file.name for coco in read}
+    left = [name for name, count in keys.items() if count >= 2 and name not in taken]
+    if left:
+        detail = f"{len(left)} JSON files that list no boxes of their own were left out: {', '.join(left[:5])}."
+        findings.append(Finding("json-left-out", Severity.NOTE, left[0], detail, "Nothing to do."))
+    return read
+
+
+def _splits_of_files(files: list[CocoFile]) -> dict[str, str]:
+    """JSON name -> split, by its own name (`instances_val2017`) or its folder; empty unless they differ."""
+    root = len(common_folder([coco.file.name for coco in files]))
+    splits: dict[str, str] = {}
+    for coco in files:
+        path = PurePosixPath(coco.file.name)
+        words = [*re.split(r"[^A-Za-z0-9]+", path.stem), *PurePosixPath(coco.file.name[root:]).parts[:-1]]
+        split = next((found for word in words if (found := split_of_folder(word))), None)
+        if split:
+            splits[coco.file.name] = split
+    return splits if len(set(splits.values())) > 1 else {}
+
+
+class _Pictures:
+    """`of`: picture -> (its JSON, its entry). `doubtful`: pictures of which nobody can say what is in them."""
+
+    def __init__(self, images: list[SourceFile]) -> None:
+        self.of: dict[str, tuple[CocoFile, CocoImage]] = {}
+        self.doubtful: set[str] = set()
+        self.lost = 0
+        self._by_name: dict[str, list[SourceFile]] = defaultdict(list)
+        for image in images:
+            self._by_name[PurePosixPath(image.name).name].append(image)
+
+    def claim(self, coco: CocoFile, entry: CocoImage, split: str | None) -> Iterator[Finding]:
+        found = self._find(coco.file.name, entry.file_name, split)
+        path, line, shown = coco.file.name, entry.line, entry.file_name[:200]
+        if not found:
+            self.lost += 1
+            detail = f"The picture {shown!r} is not in the archive."
+            yield Finding("image-missing", Severity.ERROR, path, detail, "Add it, or remove it from the JSON.", line)
+        elif len(found) > 1:
+            self.doubtful |= {image.name for image in found}
+            detail = f"{shown!r} could be several pictures: {', '.join(image.name for image in found[:5])}."
+            remedy = "Write the path in `file_name`, or give each picture a name of its own."
+            yield Finding("image-ambiguous", Severity.ERROR, path, detail, remedy, line)
+        elif found[0].name in self.of:
+            self.doubtful.add(found[0].name)
+            detail = f"{found[0].name} is listed by {self.of[found[0].name][0].file.name} already."
+            yield Finding("image-annotated-twice", Severity.ERROR, path, detail, "Keep one of them.", line)
+        else:
+            self.of[found[0].name] = (coco, entry)
+
+    def _find(self, document: str, file_name: str, split: str | None) -> list[SourceFile]:
+        """By the whole path it gives, by its folder's name, then the nearest to the JSON."""
+        wanted = PurePosixPath(normalize("NFC", file_name).replace("\\", "/"))
+        found = self._by_name.get(wanted.name, [])
+        if len(found) > 1:
+            end = f"/{wanted}".replace("//", "/")
+            found = [image for image in found if f"/{image.name}".endswith(end)] or found
+        if len(found) > 1 and split:
+            found = [image for image in found if split in _splits_in(image.name)] or found
+        return nearest(str(PurePosixPath(document).parent), found)
+
+
+def _splits_in(name: str) -> set[str | None]:
+    return {split_of_folder(part) for part in PurePosixPath(name).parts[:-1]}
+
+
+def _item(image: SourceFile, claim: tuple[CocoFile, CocoImage] | None, split: str | None) -> Item:
+    if claim is None:
+        return Item(image, split=split, coordinates="edges")
+    coco, entry = claim
+    boxes = tuple(box._replace(label=coco.names[category]) for category, box in entry.boxes)
+    entry.boxes = []  # read once: there may be a million of them
+    return Item(
+        image,
+        boxes=boxes,
+        split=split,
+        annotation=coco.file.name,
+        size=entry.size,
+        size_line=entry.line,
+        coordinates="edges",
+    )
+
+
+def _document(items: list[Item], names: list[str], root: str) -> dict[str, Any]:
+    ids = {name: number for number, name in enumerate(names, start=1)}
+    images = [_image_entry(number, item, root) for number, item in enumerate(items, start=1)]
+    boxes = [(number, box) for number, item in enumerate(items, start=1) for box in item.boxes]
+    return {
+        "images": images,
+        "annotations": [_box_entry(at, number, box, ids) for at, (number, box) in enumerate(boxes, start=1)],
+        "categories": [{"id": number, "name": name} for name, number in ids.items()],
+    }
+
+
+def _image_entry(number: int, item: Item, root: str) -> dict[str, Any]:
+    width, height = item.size or (0, 0)
+    return {"id": number, "file_name": item.image.name[len(root) :], "width": width, "height": height}
+
+
+def _box_entry(at: int, image: int, box: RawBox, ids: dict[str, int]) -> dict[str, Any]:
+    wide, high = box.x2 - box.x1, box.y2 - box.y1
+    return {
+        "id": at,
+        "image_id": image,
+        "category_id": ids[box.label],
+        "bbox": [box.x1 / 1000, box.y1 / 1000, wide / 1000, high / 1000],
+        "area": wide * high / 1e6,
+        "iscrowd": 0,
+    }

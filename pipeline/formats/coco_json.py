@@ -1,0 +1,255 @@
+"""One COCO JSON: its pictures, its categories, and the boxes of each picture; findings with line and number."""
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.domain.findings import Finding, Severity
+from pipeline.dataset import RawBox, SourceFile
+from pipeline.formats.json_stream import Element, JsonBroken, read_members
+from pipeline.formats.text import MAX_CLASS_NAME, clean_label, thousandths
+
+Id = int | str | Decimal
+MAX_FINDINGS = 10_000  # of one file: a script's mistake is made at every annotation, and says nothing new then
+
+
+@dataclass(slots=True)
+class CocoImage:
+    """`boxes`: (category id, box without its label)."""
+
+    file_name: str
+    size: tuple[int, int] | None
+    line: int
+    boxes: list[tuple[Id, RawBox]] = field(default_factory=list)
+    usable: bool = True
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """Ids of annotations and their lines, 16 bytes each: a set of them would take six times as much."""
+
+    ids: "array[int]" = field(default_factory=lambda: array("q"))
+    lines: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def add(self, number: Id, line: int) -> None:
+        small = isinstance(number, int) and abs(number) < 1 << 62
+        self.ids.append(int(number) if small else hash(number))
+        self.lines.append(line)
+
+    def twice(self) -> list[tuple[int, int]]:
+        """(id, line) of each annotation whose id came before, in the order of the file."""
+        ids = np.frombuffer(self.ids, dtype=np.int64)
+        order = np.argsort(ids, kind="stable")
+        again = np.sort(order[1:][ids[order[1:]] == ids[order[:-1]]])
+        return [(self.ids[at], self.lines[at]) for at in again.tolist()]
+
+
+@dataclass(slots=True)
+class CocoFile:
+    """`usable` is False where the file could not be read to its end."""
+
+    file: SourceFile
+    images: dict[Id, CocoImage] = field(default_factory=dict)
+    names: dict[Id, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    usable: bool = True
+    crowds: list[int] = field(default_factory=list)
+    polygons: list[int] = field(default_factory=list)
+    numbers: _Numbers = field(default_factory=_Numbers)
+
+
+def parse_coco(file: SourceFile) -> CocoFile:
+    coco = CocoFile(file)
+    waiting: list[tuple[Id, Id, RawBox]] = []  # annotations may come before their pictures
+    unusable: list[tuple[Id, int]] = []
+    try:
+        for element in read_members(Path(file.file)):
+            if element.number is None:
+                continue
+            if element.key == "images":
+                _read_image(coco, element)
+            elif element.key == "categories":
+                _read_category(coco, element)
+            elif element.key == "annotations":
+                _read_annotation(coco, element, waiting, unusable)
+    except JsonBroken as broken:
+        coco.usable = False
+        _error(coco, broken.line, "json-invalid", f"The JSON cannot be read: {broken.detail}", "Mend or export it.")
+        for image in coco.images.values():
+            image.boxes = []  # half of them, of categories that may come later
+        return coco
+    _settle(coco, waiting, unusable)
+    _tell_once(coco)
+    return coco
+
+
+def _read_image(coco: CocoFile, element: Element) -> None:
+    entry = element.value
+    where = f"Picture number {element.number}"
+    if not isinstance(entry, dict) or _id(entry.get("id")) is None or not isinstance(entry.get("file_name"), str):
+        _error(coco, element.line, "json-entry-invalid", f"{where} has no `id` or no `file_name`.", "Add it.")
+        return
+    number = _id(entry["id"])
+    if number is None:
+        return
+    if number in coco.images:
+        detail = f"{where}: the id {_shown(number)} is that of {coco.images[number].file_name[:200]} already."
+        _error(coco, element.line, "json-id-twice", detail, "Give each picture an id of its own.")
+        coco.images[number].usable = False
+        return
+    width, height = (thousandths(_text(entry.get(name))) for name in ("width", "height"))
+    size = (width // 1000, height // 1000) if width and height and min(width, height) >= 1000 else None
+    coco.images[number] = CocoImage(entry["file_name"], size, element.line)
+
+
+def _read_category(coco: CocoFile, element: Element) -> None:
+    entry = element.value
+    number = _id(entry.get("id")) if isinstance(entry, dict) else None
+    if number is None:
+        detail = f"Category number {element.number} has no `id`."
+        _error(coco, element.line, "json-entry-invalid", detail, "Add it.")
+        return
+    name = clean_label(entry["name"]) if isinstance(entry.get("name"), str) else ""
+    if not name:
+        detail = f"The category {_shown(number)} has no name."
+        _error(coco, element.line, "class-name-empty", detail, "Name it.")
+    elif len(name) > MAX_CLASS_NAME:
+        detail = f"A class name of {len(name)} characters; at most {MAX_CLASS_NAME}."
+        _error(coco, element.line, "class-name-too-long", detail, "Shorten it.")
+    elif coco.names.get(number, name) != name:
+        detail = f"The category {_shown(number)} is called {coco.names[number]!r} and {name!r}."
+        _error(coco, element.line, "json-id-twice", detail, "Give each category an id of its own.")
+        del coco.names[number]  # which one is meant, nobody knows
+    else:
+        if name in coco.names.values():
+            detail = f"Two classes are called {name!r}; they are one from here on."
+            _warn(coco, element.line, "class-name-twice", detail, "Give each its own name.")
+        coco.names[number] = name
+
+
+def _read_annotation(
+    coco: CocoFile, element: Element, waiting: list[tuple[Id, Id, RawBox]], unusable: list[tuple[Id, int]]
+) -> None:
+    entry, line = element.value, element.line
+    image = _id(entry.get("image_id")) if isinstance(entry, dict) else None
+    category = _id(entry.get("category_id")) if isinstance(entry, dict) else None
+    where = f"Annotation number {element.number}"
+    if image is None or category is None:
+        detail = f"{where} has no `image_id` or no `category_id`."
+        _error(coco, line, "json-entry-invalid", detail, "Add it.")
+        if image is not None:
+            unusable.append((image, line))
+        return
+    number = _id(entry.get("id"))
+    where += f" (id {_shown(number)}, picture {_shown(image)})" if number is not None else f" (picture {_shown(image)})"
+    if number is not None:
+        coco.numbers.add(number, line)
+    if entry.get("iscrowd") in (1, True):
+        coco.crowds.append(line)
+        return
+    box = _box(coco, entry, line, where)
+    if box is None:
+        unusable.append((image, line))
+    elif image in coco.images:
+        coco.images[image].boxes.append((category, box))
+    else:
+        waiting.append((image, category, box))
+
+
+def _box(coco: CocoFile, entry: dict[str, Any], line: int, where: str) -> RawBox | None:
+    values = entry.get("bbox")
+    if not values and isinstance(entry.get("segmentation"), list):
+        values = _around(entry["segmentation"])
+        if values:
+            coco.polygons.append(line)
+    if not values:
+        _error(coco, line, "box-missing", f"{where} has no `bbox`.", "Draw its box, or remove it.")
+        return None
+    if not isinstance(values, list) or len(values) != 4:
+        _error(coco, line, "box-not-a-number", f"{where}: `bbox` is no list of four numbers.", "Mend it.")
+        return None
+    numbers = [thousandths(_text(value)) for value in values]
+    if None in numbers:
+        wrong = str(values[numbers.index(None)])[:40]
+        _error(coco, line, "box-not-a-number", f"{where}: {wrong!r} is no number for a box.", "Mend it.")
+        return None
+    x, y, width, height = (Decimal(_text(value)) for value in values)
+    x1, y1, x2, y2 = (thousandths(edge) or 0 for edge in (x, y, x + width, y + height))
+    return RawBox("", x1, y1, x2, y2, False, line)
+
+
+def _around(polygons: list[Any]) -> list[Decimal] | None:
+    points = [value for polygon in polygons if isinstance(polygon, list) for value in polygon]
+    numbers = [Decimal(_text(value)) for value in points if thousandths(_text(value)) is not None]
+    if len(numbers) < 6 or len(numbers) != len(points) or len(numbers) % 2:
+        return None
+    left, top = min(numbers[0::2]), min(numbers[1::2])
+    return [left, top, max(numbers[0::2]) - left, max(numbers[1::2]) - top]
+
+
+def _settle(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: Iterable[tuple[Id, int]]) -> None:
+    for image, category, box in waiting:
+        if image in coco.images:
+            coco.images[image].boxes.append((category, box))
+        else:
+            detail = f"An annotation is about the picture {_shown(image)}, which is not listed."
+            _error(coco, box.line, "json-image-unknown", detail, "List the picture, or remove the annotation.")
+    for listed in coco.images.values():
+        for category, box in listed.boxes:
+            if category not in coco.names:
+                detail = f"The category {_shown(category)} is not listed."
+                _error(coco, box.line, "class-id-unknown", detail, "List it, or correct the number.")
+                listed.usable = False
+        listed.boxes = [entry for entry in listed.boxes if entry[0] in coco.names]
+    for number, line in coco.numbers.twice():
+        detail = f"The id {_shown(number)} is that of another annotation already."
+        _warn(coco, line, "json-annotation-twice", detail, "Give each an id of its own.")
+    for image, _ in unusable:
+        if image in coco.images:
+            coco.images[image].usable = False
+
+
+def _tell_once(coco: CocoFile) -> None:
+    if coco.crowds:
+        detail = f"{len(coco.crowds)} annotations stand for crowds (`iscrowd`); they are left out."
+        _note(coco, coco.crowds[0], "crowds-left-out", detail)
+    if coco.polygons:
+        detail = f"{len(coco.polygons)} polygons without a `bbox`: each is taken as the box around it."
+        _note(coco, coco.polygons[0], "polygons-as-boxes", detail)
+    used = {category for image in coco.images.values() for category, _ in image.boxes}
+    unused = [name for number, name in coco.names.items() if number not in used]
+    if used and unused:
+        names = ", ".join(map(repr, unused[:10]))
+        _note(coco, None, "class-unused", f"{len(unused)} of {len(coco.names)} categories have no box: {names}.")
+
+
+def _id(value: Any) -> Id | None:
+    return value if isinstance(value, int | str | Decimal) and not isinstance(value, bool) else None
+
+
+def _shown(number: Id | None) -> str:
+    return str(number)[:40]
+
+
+def _text(value: Any) -> str | int | Decimal:
+    """A number as `thousandths` takes it; what is none becomes what it refuses."""
+    return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else ""
+
+
+def _note(coco: CocoFile, line: int | None, code: str, detail: str) -> None:
+    coco.findings.append(Finding(code, Severity.NOTE, coco.file.name, detail, "Nothing to do.", line))
+
+
+def _warn(coco: CocoFile, line: int, code: str, detail: str, remedy: str) -> None:
+    if len(coco.findings) < MAX_FINDINGS:
+        coco.findings.append(Finding(code, Severity.WARNING, coco.file.name, detail, remedy, line))
+
+
+def _error(coco: CocoFile, line: int | None, code: str, detail: str, remedy: str) -> None:
+    if len(coco.findings) < MAX_FINDINGS:
+        coco.findings.append(Finding(code, Severity.ERROR, coco.file.name, detail, remedy, line))

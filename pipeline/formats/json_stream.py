@@ -1,0 +1,149 @@
+"""A large JSON object, member by member: of its top-level arrays one element is in memory at a time.
+
+Python's own scanner decodes each element, on a window of text that grows until the element fits.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+MAX_ELEMENT_CHARS = 16 * 1024**2  # the largest mask of a 200-megapixel picture is a tenth of it
+_CHUNK = 1 << 18
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class Element(NamedTuple):
+    """`key`: the member of the top-level object; `number`: 0-based in its array, None for a value that is no array."""
+
+    key: str
+    number: int | None
+    line: int
+    value: Any
+
+
+class JsonBroken(Exception):
+    """The text is no JSON object, or one of its elements is too large or too deep."""
+
+    def __init__(self, detail: str, line: int) -> None:
+        self.detail, self.line = detail, line
+        super().__init__(detail)
+
+
+def read_members(path: Path) -> Iterator[Element]:
+    """Every member of the top-level object in the order of the file; numbers with a point as Decimal.
+
+    Raises JsonBroken; what came before it was whole.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        yield from _Window(file).members()
+
+
+class _Window:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._text = ""
+        self._at = 0
+        self._line = 1
+        self._ended = False
+        self._decoder = json.JSONDecoder(parse_float=Decimal)
+
+    def members(self) -> Iterator[Element]:
+        self._expect("{")
+        if self._peek() == "}":
+            return
+        while True:
+            key = self._value()
+            if not isinstance(key, str):
+                raise self._broken("A key is missing")
+            self._expect(":")
+            if self._peek() == "[":
+                yield from self._elements(key)
+            else:
+                self._space()
+                line = self._line
+                yield Element(key, None, line, self._value())
+            if self._either(",", "}") == "}":
+                return
+
+    def _elements(self, key: str) -> Iterator[Element]:
+        self._expect("[")
+        if self._peek() == "]":
+            self._expect("]")
+            return
+        index = 0
+        while True:
+            self._space()
+            line = self._line
+            yield Element(key, index, line, self._value())
+            index += 1
+            if self._either(",", "]") == "]":
+                return
+
+    def _value(self) -> Any:
+        self._space()
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if not self._more():
+                    self._line += self._text.count("\n", self._at, error.pos)
+                    raise self._broken(error.msg) from error
+            except RecursionError as error:
+                raise self._broken("It is nested too deeply") from error
+            except ValueError as error:  # an integer of more digits than Python converts
+                raise self._broken(str(error)) from error
+            else:
+                # A number at the end of the window may go on behind it: `1` of `1e+5`.
+                if isinstance(value, dict | list | str) or end + 3 <= len(self._text) or not self._more():
+                    self._advance(end)
+                    return value
+
+    def _space(self) -> None:
+        while True:
+            match = _SPACE.match(self._text, self._at)
+            self._advance(match.end() if match else self._at)
+            if self._at < len(self._text) or not self._more():
+                return
+
+    def _peek(self) -> str:
+        self._space()
+        return self._text[self._at : self._at + 1]
+
+    def _expect(self, char: str) -> None:
+        self._either(char, char)
+
+    def _either(self, first: str, second: str) -> str:
+        found = self._peek()
+        if found not in (first, second) or not found:
+            wanted = f"{first!r}" if first == second else f"{first!r} or {second!r}"
+            raise self._broken(f"{wanted} is expected here")
+        self._advance(self._at + 1)
+        return found
+
+    def _advance(self, to: int) -> None:
+        self._line += self._text.count("\n", self._at, to)
+        self._at = to
+
+    def _more(self) -> bool:
+        """Twice as much text as is left, without what was read. False at the end of the file."""
+        if self._ended:
+            return False
+        left = len(self._text) - self._at
+        if left > MAX_ELEMENT_CHARS:
+            raise self._broken(f"One element has more than {MAX_ELEMENT_CHARS} characters, or it is no JSON")
+        try:
+            chunk = self._file.read(max(_CHUNK, left))
+        except UnicodeDecodeError as error:
+            raise self._broken("It is no UTF-8") from error
+        if not chunk:
+            self._ended = True
+            return False
+        self._text = self._text[self._at :] + chunk
+        self._at = 0
+        return True
+
+    def _broken(self, detail: str) -> JsonBroken:
+        return JsonBroken(f"{detail}.", self._line)

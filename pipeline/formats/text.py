@@ -1,0 +1,37 @@
+"""Small text files and numbers, as the formats read them: bounded, and never trusted."""
+
+import sys
+import unicodedata
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from pathlib import Path
+
+from pipeline.dataset import SourceFile
+
+MAX_TEXT_BYTES = 8 * 1024 * 1024  # labels of one picture: 100,000 boxes of 80 characters; lists of 100,000 pictures
+MAX_COORDINATE = 1_000_000  # px; a picture of 200 megapixels can be no wider
+MAX_CLASS_NAME = 200  # characters; a longer one is a sentence that slipped into the wrong field
+_MILLI = Decimal("0.001")
+
+
+def read_lines(file: SourceFile) -> list[str] | None:
+    """The lines of a text file in UTF-8, what is no UTF-8 replaced. None where it is too large."""
+    if file.bytes > MAX_TEXT_BYTES:
+        return None
+    text = Path(file.file).read_text(encoding="utf-8-sig", errors="replace")
+    return text.split("\n")  # not splitlines: form feeds and the like end no line in an editor
+
+
+def thousandths(value: str | int | Decimal) -> int | None:
+    """In 1/1000, rounded half to even. None for what is no finite number of at most a million."""
+    try:
+        number = Decimal(value)
+        if not number.is_finite() or abs(number) > MAX_COORDINATE:
+            return None
+        return int(number.quantize(_MILLI, ROUND_HALF_EVEN).scaleb(3))
+    except InvalidOperation:
+        return None
+
+
+def clean_label(text: str) -> str:
+    """NFC, with runs of white space as one space: `<name>\\n dog\\n</name>` is `dog`."""
+    return sys.intern(unicodedata.normalize("NFC", " ".join(text.split())))  # one object, not one a box

@@ -1,0 +1,44 @@
+"""A VOC annotation with its boxes, size and file name set; whatever else it says stays."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from lxml import etree
+
+from pipeline.dataset import Mended, RawBox
+from pipeline.formats.voc_xml import CORNERS, child_of, tag_of
+
+
+def rewrite_annotation(content: bytes, mended: Mended) -> bytes:
+    """`content` was read before, so it is well-formed and each of its objects has a box. In UTF-8."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
+    root = etree.fromstring(content, parser)
+    item = mended.item
+    boxes = dict(zip(mended.origins, item.boxes, strict=True))
+    for number, element in enumerate([child for child in root if tag_of(child) == "object"]):
+        if number in boxes:
+            _set_corners(element, boxes[number])
+        else:
+            root.remove(element)
+    if item.size:
+        size = _made(root, "size")
+        _set(size, "width", str(item.size[0]))
+        _set(size, "height", str(item.size[1]))
+    _set(root, "filename", PurePosixPath(item.image.name).name)
+    return bytes(etree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _set_corners(element: Any, box: RawBox) -> None:
+    corners = child_of(element, "bndbox")
+    # 1-based inclusive pixels again: the left edge 0 is the first pixel.
+    for name, value in zip(CORNERS, (box.x1 + 1000, box.y1 + 1000, box.x2, box.y2), strict=True):
+        _set(corners, name, f"{value / 1000:.3f}".rstrip("0").rstrip("."))
+
+
+def _set(parent: Any, name: str, text: str) -> None:
+    _made(parent, name).text = text
+
+
+def _made(parent: Any, name: str) -> Any:
+    found = child_of(parent, name)
+    return etree.SubElement(parent, name) if found is None else found

@@ -1,0 +1,170 @@
+"""YOLO: a text file of labels for each picture, with or without a data.yaml that names the classes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from core.domain.findings import Finding, Severity
+from pipeline.archive import IMAGE_SUFFIXES, SPLIT_LISTS
+from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, root_of
+from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
+from pipeline.formats.text import clean_label, read_lines
+from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, parse_labels
+from pipeline.formats.yolo_splits import yolo_splits
+from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
+
+NAME = "yolo"
+_CLASS_LISTS = frozenset({"classes.txt", "_classes.txt", "obj.names", "class_names.txt", "predefined_classes.txt"})
+
+
+def matches(source: Source) -> str | None:
+    texts = [file for file in source.files if file.name.lower().endswith(".txt")]
+    if not texts:
+        return "no text files in the archive."
+    labels = _label_files(source)
+    if not any(looks_like_labels(file) for file in labels):
+        return f"{len(texts)} text files, and none begins with a line of a class and four numbers."
+    return None
+
+
+def read(source: Source) -> Dataset:
+    images = _images(source)
+    findings: list[Finding] = []
+    data = _data_yaml(source, findings)
+    names = _names(source, data, findings)
+    columns = data.keypoint_columns if data else 0
+    labels = [parse_labels(file, names, keypoint_columns=columns) for file in _label_files(source)]
+    for each in labels:
+        findings += each.findings
+    pairs = pair(labels, images)
+    findings += pair_findings(pairs)
+    splits, split_findings = yolo_splits(source, images, data)
+    findings += split_findings
+    by_image = {pairs.of[each.file.name].name: each for each in labels if each.file.name in pairs.of}
+    items = tuple(_item(image, by_image.get(image.name), splits.get(image.name)) for image in images)
+    findings += background_notes(items, {name for _, found in pairs.ambiguous for name in found})
+    findings += _unused_names(names, items)
+    broken = _broken(items, by_image, pairs, data)
+    return Dataset("detection", NAME, items, findings, broken, lost=len(pairs.lost))
+
+
+def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:
+    """Labels as they are where nothing changed; a data.yaml of names and, for a given split, lists."""
+    data = _data_yaml(source, [])
+    names = _names(source, data, []) or _numbered(kept)
+    numbers = {name: number for number, name in sorted(names.items(), reverse=True)}
+    files = {file.name: file for file in source.files}
+    for each in kept:
+        item = each.item
+        if item.annotation is None:
+            continue
+        if each.changed:
+            yield item.annotation, _lines(item, numbers).encode()
+        else:
+            yield item.annotation, Path(files[item.annotation].file).read_bytes()
+    root = root_of(kept)
+    yield f"{root}data.yaml", _yaml_of(names, kept).encode()
+    for split in SPLITS:
+        listed = [item.image.name[len(root) :] for item, *_ in kept if item.split == split]
+        if listed:
+            yield f"{root}{split}.txt", "".join(f"./{name}\n" for name in listed).encode()
+
+
+def _images(source: Source) -> list[SourceFile]:
+    return [file for file in source.files if PurePosixPath(file.name).suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _label_files(source: Source) -> list[SourceFile]:
+    """Text files called like a picture, lying in a folder of labels, or looking like labels."""
+    stems = {PurePosixPath(image.name).stem for image in _images(source)}
+    return [file for file in source.files if file.name.lower().endswith(".txt") and _may_be_labels(file, stems)]
+
+
+def _may_be_labels(file: SourceFile, stems: set[str]) -> bool:
+    path = PurePosixPath(file.name)
+    name = path.name.lower()
+    if path.stem in stems:
+        return (name not in SPLIT_LISTS and name not in _CLASS_LISTS) or looks_like_labels(file)
+    if name in SPLIT_LISTS or name in _CLASS_LISTS or name.startswith(("readme", "license")):
+        return False
+    return any(part.lower().startswith("label") for part in path.parts[:-1]) or looks_like_labels(file)
+
+
+def _data_yaml(source: Source, findings: list[Finding]) -> DataYaml | None:
+    found = [read_yaml(file) for file in find_yaml(source.files)]
+    if not found:
+        return None
+    data = found[0]
+    findings += data.findings
+    for other in found[1:]:
+        if other.names != data.names:
+            detail = f"It names other classes than {data.file.name}, which is read."
+            finding = Finding("yaml-several", Severity.WARNING, other.file.name, detail, "Upload one set at a time.")
+            findings.append(finding)
+    return data
+
+
+def _names(source: Source, data: DataYaml | None, findings: list[Finding]) -> Mapping[int, str]:
+    """Class number -> name, by data.yaml or a list of classes; empty where numbers are all there is."""
+    names: Mapping[int, str] = data.names if data else {}
+    where = data.file.name if data else ""
+    if not names and (data is None or data.usable):
+        file = next((file for file in source.files if PurePosixPath(file.name).name.lower() in _CLASS_LISTS), None)
+        if file:
+            where = file.name
+            lines = [clean_label(line) for line in read_lines(file) or ()]
+            names = {number: name for number, name in enumerate(lines) if name}
+        else:
+            detail = "No data.yaml and no classes.txt names the classes: they are called by their numbers."
+            findings.append(Finding("class-names-missing", Severity.WARNING, where, detail, "Add a data.yaml."))
+    for name in duplicate_names(names):
+        detail = f"Two classes are called {name[:100]!r}; they are one from here on."
+        findings.append(Finding("class-name-twice", Severity.WARNING, where, detail, "Give each its own name."))
+    return names
+
+
+def _item(image: SourceFile, labels: Labels | None, split: str | None) -> Item:
+    if labels is None:
+        return Item(image, split=split, coordinates="fractions")
+    return Item(image, boxes=tuple(labels.boxes), split=split, annotation=labels.file.name, coordinates="fractions")
+
+
+def _unused_names(names: Mapping[int, str], items: Sequence[Item]) -> Iterator[Finding]:
+    used = {box.label for item in items for box in item.boxes}
+    unused = [name for name in dict.fromkeys(names.values()) if name not in used]
+    if used and unused:
+        detail = f"{len(unused)} of {len(names)} named classes have no box: {', '.join(map(repr, unused[:10]))}."
+        yield Finding("class-unused", Severity.NOTE, "", detail, "Nothing to do; they are no classes of the dataset.")
+
+
+def _broken(
+    items: Sequence[Item], by_image: Mapping[str, Labels], pairs: Pairs[Labels], data: DataYaml | None
+) -> frozenset[str]:
+    if data and not data.usable:
+        return frozenset(item.image.name for item in items)  # nobody knows what their classes are called
+    return frozenset(pairs.broken | {name for name, labels in by_image.items() if not labels.usable})
+
+
+def _numbered(kept: Sequence[Mended]) -> dict[int, str]:
+    """Without names every label is its own number."""
+    return {int(label): label for label in {box.label for item, *_ in kept for box in item.boxes}}
+
+
+def _lines(item: Item, numbers: Mapping[str, int]) -> str:
+    if item.size is None:
+        raise ValueError("a mended item knows its size")
+    wide, high = item.size[0] * 1000, item.size[1] * 1000
+    return "".join(
+        f"{numbers[box.label]} {(box.x1 + box.x2) / 2 / wide:.9f} {(box.y1 + box.y2) / 2 / high:.9f} "
+        f"{(box.x2 - box.x1) / wide:.9f} {(box.y2 - box.y1) / high:.9f}\n"
+        for box in item.boxes
+    )
+
+
+def _yaml_of(names: Mapping[int, str], kept: Sequence[Mended]) -> str:
+    given = {item.split for item, *_ in kept}
+    content: dict[str, object] = {"path": "."}
+    content |= {split: f"{split}.txt" for split in SPLITS if split in given}
+    content["names"] = dict(sorted(names.items()))
+    return str(yaml.safe_dump(content, allow_unicode=True, sort_keys=False))

@@ -1,0 +1,153 @@
+"""One YOLO label file: `class x_centre y_centre width height` a line, as fractions of the upright picture."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.domain.findings import Finding, Severity
+from pipeline.dataset import FRACTION, RawBox, SourceFile
+from pipeline.formats.text import read_lines
+
+MAX_CLASS_ID = 9999  # where no names are given; the largest public set has 9,000 classes
+_SNIFF_BYTES = 4096
+_BOX = 5  # columns: the class and its box
+_LARGEST = 2.0  # a fraction beyond this was meant in pixels
+
+
+@dataclass(slots=True)
+class Labels:
+    """What one file says. `usable` is False where an error leaves its picture without trustworthy boxes."""
+
+    file: SourceFile
+    boxes: list[RawBox] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    usable: bool = True
+    image_name: str = ""
+    folder: str = ""
+
+
+class _Fault(Exception):
+    """A line that says no box: (code, detail, remedy)."""
+
+
+def looks_like_labels(file: SourceFile) -> bool:
+    """Whether the first line with anything in it is a class and at least four numbers."""
+    with Path(file.file).open("rb") as handle:
+        text = handle.read(_SNIFF_BYTES).decode("utf-8-sig", "replace")
+    first = next((line.split() for line in text.split("\n") if line.strip()), [])
+    return len(first) >= _BOX and all(_number(column) is not None for column in first[1:_BOX])
+
+
+def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns: int = 0) -> Labels:
+    """`names` empty: every class number is its own name. `keypoint_columns`: those behind each box."""
+    labels = Labels(file)
+    lines = read_lines(file)
+    if lines is None:
+        _error(labels, None, "label-file-too-large", f"{file.bytes} bytes for one picture.", "Look at it.")
+        return labels
+    mended: dict[str, list[int]] = {"polygon": [], "confidence": [], "keypoints": []}
+    for number, line in enumerate(lines, start=1):
+        columns = line.split()
+        if not columns:
+            continue
+        try:
+            box, kind = _read_line(columns, names, keypoint_columns, number)
+        except _Fault as fault:
+            _error(labels, number, *fault.args)
+            continue
+        labels.boxes.append(box)
+        if kind:
+            mended[kind].append(number)
+    labels.findings += [_note(file, kind, found) for kind, found in mended.items() if found]
+    return labels
+
+
+def _read_line(
+    columns: list[str], names: Mapping[int, str], keypoint_columns: int, line: int
+) -> tuple[RawBox, str | None]:
+    label = _class_name(columns[0], names)
+    numbers = [_number(column) for column in columns[1:]]
+    if None in numbers:
+        wrong = columns[1:][numbers.index(None)][:40]
+        raise _Fault("box-not-a-number", f"A column is no number: {wrong!r}.", "Mend it.")
+    values = [number for number in numbers if number is not None]
+    count = len(columns)
+    if max(map(abs, values), default=0.0) > _LARGEST and not (keypoint_columns and count > _BOX):
+        raise _Fault(
+            "box-not-normalised",
+            f"{max(values, key=abs):g} is no fraction of a picture; these look like pixels.",
+            "Divide x and width by the picture's width, y and height by its height.",
+        )
+    if count == _BOX or (keypoint_columns and count == _BOX + keypoint_columns):
+        return _from_centre(label, values[:4], line), "keypoints" if count > _BOX else None
+    if count == _BOX + 1:
+        return _from_centre(label, values[:4], line), "confidence"
+    if count >= 7 and count % 2:  # three corners are the least
+        xs, ys = ([2 * _units(value) for value in values[at::2]] for at in (0, 1))
+        return RawBox(label, min(xs), min(ys), max(xs), max(ys), False, line), "polygon"
+    raise _Fault(
+        "label-line-invalid",
+        f"{count} columns; a box has 5, a polygon a class and at least three pairs.",
+        "Write `class x_centre y_centre width height`.",
+    )
+
+
+def _from_centre(label: str, values: list[float], line: int) -> RawBox:
+    x, y, width, height = map(_units, values)
+    return RawBox(label, 2 * x - width, 2 * y - height, 2 * x + width, 2 * y + height, False, line)
+
+
+def _units(value: float) -> int:
+    """Half of FRACTION: a centre and half a side are whole numbers of units."""
+    return round(value * (FRACTION // 2))
+
+
+def _class_name(column: str, names: Mapping[int, str]) -> str:
+    value = _number(column)
+    if value is None or value != int(value):
+        raise _Fault("class-id-unknown", f"The class is no whole number: {column[:40]!r}.", "Write its number.")
+    number = int(value)
+    if not names and 0 <= number <= MAX_CLASS_ID:
+        return str(number)
+    if number not in names:
+        detail = f"Class {number} has no name; there are {len(names)} names, counted from 0."
+        raise _Fault("class-id-unknown", detail, "Correct the number, or add the name.")
+    return names[number]
+
+
+def _number(text: str) -> float | None:
+    if not text.isascii() or "_" in text:  # Python's float takes 1_000 and digits of all scripts
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+_NOTES = {
+    "polygon": ("polygons-as-boxes", "{} polygons: each is taken as the box around it.", "Nothing to do."),
+    "confidence": (
+        "confidence-left-out",
+        "{} lines have a sixth column, taken for a confidence and left out: are these predictions?",
+        "Look at them, unless people drew them.",
+    ),
+    "keypoints": ("keypoints-left-out", "{} lines have keypoints, which are left out.", "Nothing to do."),
+}
+
+
+def _note(file: SourceFile, kind: str, lines: list[int]) -> Finding:
+    code, detail, remedy = _NOTES[kind]
+    severity = Severity.WARNING if kind == "confidence" else Severity.NOTE
+    return Finding(code, severity, file.name, detail.format(len(lines)), remedy, lines[0])
+
+
+def _error(labels: Labels, line: int | None, code: str, detail: str, remedy: str) -> None:
+    labels.usable = False
+    labels.findings.append(Finding(code, Severity.ERROR, labels.file.name, detail, remedy, line))
+
+
+def duplicate_names(names: Mapping[int, str]) -> list[str]:
+    return sorted(name for name, count in Counter(names.values()).items() if count > 1)

@@ -1,0 +1,77 @@
+"""Where the parts of a split lie that a data.yaml names: folders or lists, written for another machine's disk."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from core.domain.findings import Finding, Severity
+from pipeline.dataset import SPLITS, Source, SourceFile
+from pipeline.formats.split_names import given_splits, read_list, stems_of
+from pipeline.formats.yolo_yaml import DataYaml
+
+
+def yolo_splits(
+    source: Source, images: list[SourceFile], data: DataYaml | None
+) -> tuple[dict[str, str], list[Finding]]:
+    """Image name -> split: by data.yaml where its paths exist, else by lists or folders."""
+    if data is None or len(data.parts) < 2:
+        return given_splits(source, images)
+    splits, findings = _by_yaml(source, images, data)
+    if len(set(splits.values())) > 1:
+        return splits, findings
+    fallback, more = given_splits(source, images)
+    return fallback, findings + more
+
+
+def _by_yaml(source: Source, images: list[SourceFile], data: DataYaml) -> tuple[dict[str, str], list[Finding]]:
+    folders = {str(parent) for image in images for parent in PurePosixPath(image.name).parents}
+    texts = {file.name: file for file in source.files if file.name.lower().endswith(".txt")}
+    stems = stems_of(images)
+    homes: dict[str, str] = {}  # folder -> split
+    splits: dict[str, str] = {}
+    findings: list[Finding] = []
+    for split in SPLITS:
+        for path, line in data.parts.get(split, ()):
+            place = next((place for place in _places(path, data) if place in folders or place in texts), None)
+            if place is None:
+                detail = f"`{split}` names {path[:200]!r}, and there is no such folder or list with pictures."
+                findings.append(_finding(data, "yaml-path-missing", detail, "Correct the path.", line))
+            elif place in texts:
+                found, unknown = read_list(texts[place], stems)
+                findings += unknown
+                splits |= dict.fromkeys(found, split)
+            elif place in homes:
+                detail = f"`{split}` is the same folder as `{homes[place]}`: {place}. It is taken for {homes[place]}."
+                findings.append(_finding(data, "split-same-folder", detail, "Give each part its own.", line))
+            else:
+                homes[place] = split
+    for image in images:
+        home = next((homes[str(folder)] for folder in PurePosixPath(image.name).parents if str(folder) in homes), None)
+        if home and image.name not in splits:
+            splits[image.name] = home
+    return splits, findings
+
+
+def _places(path: str, data: DataYaml) -> Iterator[str]:
+    """From the likeliest on: below `path:`, below the yaml's folder and its parents, then ever shorter ends of it.
+
+    `../train/images` beside `train/` is what Roboflow writes; absolute paths are those of its author's disk.
+    """
+    parts, root = _parts(path), _parts(data.root)
+    bases = [parent.parts for parent in PurePosixPath(data.file.name).parents]
+    for wanted in (root + parts, *(parts[at:] for at in range(len(parts)))):
+        for base in bases:
+            yield str(PurePosixPath(*base, *wanted))
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    parts: list[str] = []
+    for part in path.replace("\\", "/").split("/"):
+        if part == ".." and parts:
+            parts.pop()
+        elif part not in ("", ".", "..") and not part.endswith(":"):
+            parts.append(part)
+    return tuple(parts)
+
+
+def _finding(data: DataYaml, code: str, detail: str, remedy: str, line: int) -> Finding:
+    return Finding(code, Severity.WARNING, data.file.name, detail, remedy, line)

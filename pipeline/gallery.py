@@ -1,0 +1,82 @@
+"""The pictures of a prepared dataset: its plots and 64 annotated thumbnails, drawn once, kept beside its metadata."""
+
+import hashlib
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from pipeline.dataset import Picture
+from pipeline.decode_pool import Crash, decode_all
+from pipeline.examine import Examined
+from pipeline.plots.dataset import PLOTS
+from pipeline.plots.style import face_for
+from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail
+from pipeline.steps import Steps
+from pipeline.tarball import write_tar
+from pipeline.trainers import Box
+
+THUMBNAILS = 64
+PLOTS_FOLDER = "plots"
+SAMPLES_FILE = "samples.tar"
+_BOXES_DRAWN = 300  # on one thumbnail; more is a coloured surface
+
+
+def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps: Steps) -> dict[str, Any]:
+    """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
+    plots = out / PLOTS_FOLDER
+    plots.mkdir(exist_ok=True)
+    drawn = [name for name in PLOTS if _drawn(name, plots / f"{name}.png", done)]
+    count = _draw_samples(done, out, seed=seed, processes=processes, steps=steps)
+    return {"plots": drawn, "samples": count}
+
+
+def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> list[Picture]:
+    """`count` pictures by chance, but the same for the same data and seed; first those that show a class first."""
+    by_chance = sorted(pictures, key=lambda picture: _chance(picture, seed))
+    seen: set[int] = set()
+    first: list[Picture] = []
+    later: list[Picture] = []
+    for picture in by_chance:
+        classes = {box.class_id for box in picture.boxes}
+        (first if classes - seen else later).append(picture)
+        seen |= classes
+    return (first + later)[:count]
+
+
+def _chance(picture: Picture, seed: int) -> tuple[bytes, str]:
+    return hashlib.sha256(f"sample {seed}:{picture.sha256}".encode()).digest(), picture.path
+
+
+def _drawn(name: str, path: Path, done: Examined) -> bool:
+    try:
+        PLOTS[name](path, done.pictures, done.classes, done.splits)
+    except Exception:  # noqa: BLE001 - a plot that cannot be drawn is no reason to refuse a dataset; the log has it
+        traceback.print_exc(file=sys.stderr)
+        return False
+    return True
+
+
+def _draw_samples(done: Examined, out: Path, *, seed: int, processes: int, steps: Steps) -> int:
+    """In decoding processes: these pictures were decoded small before, and now are decoded larger."""
+    chosen = choose(done.pictures, seed=seed)
+    face = face_for([*done.classes, *(picture.name for picture in chosen)])
+    tasks = [_thumbnail(picture, done, face) for picture in chosen]
+    drawn = decode_all(draw_thumbnail, tasks, processes=processes, tick=steps.tick)
+    folder = out / "samples"
+    folder.mkdir(exist_ok=True)
+    whole = [content for content in drawn if not isinstance(content, Crash)]
+    for number, content in enumerate(whole):
+        (folder / f"{number:02d}.jpg").write_bytes(content)
+    write_tar(folder, out / SAMPLES_FILE, lambda *_: None)
+    return len(whole)
+
+
+def _thumbnail(picture: Picture, done: Examined, face: str | None) -> Thumbnail:
+    boxes = tuple(
+        Box(done.classes[box.class_id], box.class_id, 1.0, *(edge / 1000 for edge in box[1:5]))
+        for box in picture.boxes[:_BOXES_DRAWN]
+    )
+    name = picture.path.rpartition("/")[2]
+    size = (picture.width, picture.height)
+    return Thumbnail(picture.file, name, done.splits[picture.path], size, boxes, face)

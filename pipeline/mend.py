@@ -1,0 +1,136 @@
+"""What a repair does to a dataset: boxes swapped, clipped or dropped, sizes and names mended, broken items left out.
+
+Each change is a finding whose code begins with `repair-`, with the place in the archive that was read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from core.domain.findings import Finding, Severity
+from pipeline.boxes import Frame, check_box, in_pixels
+from pipeline.check import SUFFIXES_OF, frame_of
+from pipeline.dataset import Dataset, Item, Mended, RawBox, Source
+from pipeline.images import ImageFacts
+
+
+class Repaired(NamedTuple):
+    kept: list[Mended]
+    changes: list[Finding]
+
+
+def mend(source: Source, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
+    """`facts` belong to `dataset.items` by position. Nothing is guessed: what cannot be mended is left out."""
+    kept: list[Mended] = []
+    changes: list[Finding] = []
+    taken = {file.name.casefold() for file in source.files}
+    for item, fact in zip(dataset.items, facts, strict=True):
+        reason = _why_left_out(item, fact, dataset)
+        if reason:
+            detail = f"The picture was left out: {reason}"
+            changes.append(_change("repair-picture-left-out", item.image.name, detail))
+            continue
+        mended, made = _mend_item(item, fact, taken)
+        changes += made
+        if mended:
+            kept.append(mended)
+    changes += _lost(dataset)
+    changes += (_change("repair-junk-dropped", name, "It is no data.") for name in source.left_out)
+    return Repaired(kept, changes)
+
+
+def _why_left_out(item: Item, fact: ImageFacts, dataset: Dataset) -> str | None:
+    if fact.problem:
+        return fact.problem[1]
+    if item.image.name in dataset.broken:
+        return f"its annotation has an error that only its author can mend ({item.annotation or 'none is its own'})."
+    return None
+
+
+def _mend_item(item: Item, fact: ImageFacts, taken: set[str]) -> tuple[Mended | None, list[Finding]]:
+    renamed = _renamed(item.image.name, fact, taken)
+    name_changes = _name_changes(item, renamed)
+    if item.annotation is None:
+        return Mended(_as(item, renamed, (), fact.upright), changed=False), name_changes
+    frame, found = frame_of(item, fact, item.annotation)
+    boxes, changes = _mend_boxes(item, frame)
+    wrong_size = {finding.code for finding in found} & {"size-wrong", "size-missing"}
+    if "size-wrong" in wrong_size and any(change.code == "repair-box-dropped" for change in changes):
+        detail = "The picture was left out: its size is wrong and its boxes fit another one."
+        return None, [_change("repair-picture-left-out", item.image.name, detail)]
+    if wrong_size:
+        detail = f"The size is {fact.upright[0]} x {fact.upright[1]} now."
+        changes.append(_change("repair-size-mended", item.annotation, detail, item.size_line))
+    mended = _as(item, renamed, tuple(box for _, box in boxes), fact.upright)
+    changed = bool(changes) or renamed != item.image.name
+    return Mended(mended, changed, tuple(origin for origin, _ in boxes)), name_changes + changes
+
+
+def _mend_boxes(item: Item, frame: Frame) -> tuple[list[tuple[int, RawBox]], list[Finding]]:
+    path = item.annotation or item.image.name
+    kept: dict[tuple[str, int, int, int, int], tuple[int, RawBox]] = {}
+    changes: list[Finding] = []
+    for origin, box in enumerate(in_pixels(item.boxes, item.coordinates, frame.width, frame.height)):
+        turned = _swapped(box, frame)
+        if turned != box:
+            changes.append(_box_change("repair-box-swapped", path, box, "Its corners were swapped."))
+        checked, found = check_box(turned, frame, path)
+        if checked is None:
+            changes.append(_box_change("repair-box-dropped", path, box, found[0].detail.partition(": ")[2]))
+            continue
+        if any(finding.code in ("box-clipped", "box-at-edge") for finding in found):
+            changes.append(_box_change("repair-box-clipped", path, box, "It ends at the picture's edge now."))
+        if checked[:5] in kept:
+            changes.append(_box_change("repair-box-dropped", path, box, "The same box was there twice."))
+            continue
+        kept[checked[:5]] = (origin, checked)
+    return list(kept.values()), changes
+
+
+def _swapped(box: RawBox, frame: Frame) -> RawBox:
+    """min and max as they were meant: xmin - 1 and xmax are the edges, so the one pixel moves along."""
+    corner = frame.corner
+    if box.x2 - box.x1 < corner:
+        box = box._replace(x1=box.x2 - corner, x2=box.x1 + corner)
+    if box.y2 - box.y1 < corner:
+        box = box._replace(y1=box.y2 - corner, y2=box.y1 + corner)
+    return box
+
+
+def _as(item: Item, name: str, boxes: tuple[RawBox, ...], size: tuple[int, int]) -> Item:
+    return replace(item, image=replace(item.image, name=name), boxes=boxes, size=size, coordinates="edges")
+
+
+def _renamed(name: str, fact: ImageFacts, taken: set[str]) -> str:
+    """With the suffix of its content, unless another file has that name."""
+    suffixes = SUFFIXES_OF.get(fact.format, ())
+    path = PurePosixPath(name)
+    if not suffixes or path.suffix.lower() in suffixes:
+        return name
+    better = str(path.with_suffix(suffixes[0]))
+    if better.casefold() in taken:
+        return name
+    taken.add(better.casefold())
+    return better
+
+
+def _name_changes(item: Item, name: str) -> list[Finding]:
+    if name == item.image.name:
+        return []
+    return [_change("repair-picture-renamed", item.image.name, f"It is called {PurePosixPath(name).name} now.")]
+
+
+def _lost(dataset: Dataset) -> Iterator[Finding]:
+    """What could not be read, or belongs to nothing: no reader made it part of an item that is kept."""
+    for finding in dataset.findings:
+        if finding.severity is Severity.ERROR:
+            yield _change("repair-entry-left-out", finding.path, f"Left out: {finding.detail}", finding.line)
+
+
+def _box_change(code: str, path: str, box: RawBox, detail: str) -> Finding:
+    return _change(code, path, f"{box.label[:100]!r}: {detail}", box.line)
+
+
+def _change(code: str, path: str, detail: str, line: int | None = None) -> Finding:
+    return Finding(code, Severity.NOTE, path, detail, "Done by the repair.", line)

@@ -1,0 +1,68 @@
+"""What a picture looks like, in 256 bits: pHash (Zauner 2010) of 16 x 16 frequencies, as the library imagehash has it.
+
+Two pictures look alike when few bits differ: the same photograph saved again, resized, brighter, blurred or grey.
+All arithmetic is exact, in whole numbers: the hash decides the split, which is part of the fingerprint, so it must not
+depend on a machine's matrix library. docs/decisions/0010-near-duplicates.md has the figures.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+LOOK_BYTES = 32
+LOW_BYTES = 8  # of them the first: the 8 x 8 lowest frequencies, which small changes touch least
+FLAT = 2.0  # grey levels of standard deviation: below it there is nothing to see, and noise would decide
+
+_SIDE, _FREQUENCIES, _LOW = 64, 16, 8
+_FIXED_POINT = 1 << 12  # 64 * 4096 * (64 * 4096 * 255) < 2**53: float64 holds every sum exactly
+
+# A turned or mirrored picture is the same array, transposed or reversed. EXIF orientation: (transpose, rows, columns).
+_TURNS = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+def look_of(image: Image.Image, orientation: int = 1) -> bytes | None:
+    """32 bytes, the low frequencies first; None for a flat picture. `image` is decoded, at any size, as stored."""
+    grey = _upright(_grey(image), orientation)
+    if float(grey.std()) < FLAT:
+        return None
+    cosines = _cosines()
+    found = cosines @ grey @ cosines.T
+    bits = found > np.median(found)
+    low = np.zeros_like(bits)
+    low[:_LOW, :_LOW] = True
+    return np.packbits(np.concatenate([bits[low], bits[~low]])).tobytes()
+
+
+def _grey(image: Image.Image) -> npt.NDArray[np.float64]:
+    """64 x 64 grey levels, 0 to 255, whole numbers."""
+    if image.mode.startswith("I") or image.mode == "F":
+        # Grey of other ranges: a sample of the pixels, stretched. Pillow would cut everything above 255.
+        values = np.asarray(image)[:: max(1, image.height // 256), :: max(1, image.width // 256)].astype(np.float64)
+        values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+        low, high = float(values.min()), float(values.max())
+        image = Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
+    # Pillow resizes 8-bit grey in fixed point: the same on every machine.
+    small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(small, dtype=np.float64)
+
+
+def _upright(grey: npt.NDArray[np.float64], orientation: int) -> npt.NDArray[np.float64]:
+    transpose, rows, columns = _TURNS.get(orientation, (False, False, False))
+    turned = grey.T if transpose else grey
+    return turned[:: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def _cosines() -> npt.NDArray[np.float64]:
+    """The 16 lowest rows of the discrete cosine transform (type II) of 64 values, as whole numbers."""
+    rows, columns = np.arange(_FREQUENCIES)[:, None], np.arange(_SIDE)[None, :]
+    angles: npt.NDArray[np.float64] = np.pi * rows * (2 * columns + 1) / (2 * _SIDE)
+    cosines: npt.NDArray[np.float64] = np.rint(np.cos(angles) * _FIXED_POINT)
+    return cosines

@@ -1,0 +1,166 @@
+"""What a dataset is, at a look: how often each class is there, how large the pictures are, where the boxes lie."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.dataset import SPLITS, Picture
+from pipeline.plots.style import INK, MUTED, PALETTE, figure, plain, shorten
+
+SHOWN_CLASSES = 40  # more bars than this cannot be read: the rest is summed up
+MIN_CELLS, MAX_CELLS = 12, 48  # of a side of the heat map: about one box a cell, so that few boxes show a shape too
+_SHADES = dict(zip(SPLITS, (PALETTE[0], PALETTE[5], PALETTE[1]), strict=True))
+Draw = Callable[[Path, list[Picture], list[str], Mapping[str, str]], None]
+
+
+def draw_class_distribution(path: Path, pictures: list[Picture], classes: list[str], splits: Mapping[str, str]) -> None:
+    """A bar for each class, most frequent first, divided by split."""
+    counts: Counter[tuple[int, str]] = Counter()
+    for picture in pictures:
+        counts.update((box.class_id, splits[picture.path]) for box in picture.boxes)
+    totals = {class_id: sum(counts[class_id, split] for split in SPLITS) for class_id in range(len(classes))}
+    order = sorted(totals, key=lambda class_id: (-totals[class_id], class_id))
+    shown = order[:SHOWN_CLASSES]
+    with figure(path, 8.6, 1.7 + 0.32 * len(shown)) as drawn:
+        axes = drawn.subplots()
+        left = np.zeros(len(shown))
+        for split in SPLITS:
+            widths = np.array([counts[class_id, split] for class_id in shown], dtype=float)
+            if widths.any():
+                axes.barh(range(len(shown)), widths, left=left, height=0.72, color=_SHADES[split], label=split)
+            left += widths
+        for row, class_id in enumerate(shown):
+            axes.annotate(
+                f"{totals[class_id]:,}", (left[row], row), (4, 0), textcoords="offset points", va="center", color=INK
+            )
+        axes.set_yticks(range(len(shown)), [plain(shorten(classes[class_id], 32)) for class_id in shown])
+        axes.invert_yaxis()
+        axes.grid(False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.margins(x=0.1, y=0.02)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("boxes")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        _title(axes, "Boxes of each class", _classes_line(classes, order, totals))
+        if counts:
+            drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+
+
+def draw_resolution_scatter(
+    path: Path,
+    pictures: list[Picture],
+    classes: list[str],  # noqa: ARG001 - one signature
+    splits: Mapping[str, str],  # noqa: ARG001
+) -> None:
+    """A dot for each size, as large as its share; dotted lines are aspect ratios."""
+    sizes = Counter((picture.width, picture.height) for picture in pictures)
+    points = sorted(sizes.items(), key=lambda entry: -entry[1])
+    xs = np.array([size[0] for size, _ in points], dtype=float)
+    ys = np.array([size[1] for size, _ in points], dtype=float)
+    shares = np.array([count for _, count in points], dtype=float) / len(pictures)
+    with figure(path, 7.2, 6.4) as drawn:
+        axes = drawn.subplots()
+        end = float(max(xs.max(), ys.max())) * 1.12
+        axes.set(xlim=(0, end), ylim=(0, end), xlabel="width, px", ylabel="height, px", aspect="equal")
+        for name, ratio in (("1:1", 1.0), ("4:3", 4 / 3), ("16:9", 16 / 9), ("3:4", 3 / 4), ("9:16", 9 / 16)):
+            at = (end, end / ratio) if ratio >= 1 else (end * ratio, end)
+            axes.plot((0, at[0]), (0, at[1]), color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
+            axes.annotate(
+                name,
+                (at[0] * 0.97, at[1] * 0.97),
+                ha="center",
+                va="center",
+                color=MUTED,
+                fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+            )
+        axes.scatter(
+            xs, ys, s=22 + 1400 * shares, color=PALETTE[0], alpha=0.45, edgecolor="white", linewidth=0.8, zorder=3
+        )
+        (width, height), count = points[0]
+        several = f"{len(points):,} sizes; most often {width} x {height} ({count / len(pictures):.0%})"
+        line = f"all {len(pictures):,} pictures have {width} x {height}" if len(points) == 1 else several
+        _title(axes, "Sizes of the pictures", line)
+
+
+def draw_box_centres(
+    path: Path,
+    pictures: list[Picture],
+    classes: list[str],  # noqa: ARG001 - one signature
+    splits: Mapping[str, str],  # noqa: ARG001
+) -> None:
+    """Where in the picture the boxes' centres lie, all pictures laid over each other."""
+    centres = np.array(
+        [
+            ((box.x1 + box.x2) / 2000 / picture.width, (box.y1 + box.y2) / 2000 / picture.height)
+            for picture in pictures
+            for box in picture.boxes
+        ],
+        dtype=float,
+    ).reshape(-1, 2)
+    counts, _, _ = np.histogram2d(centres[:, 1], centres[:, 0], bins=_cells(len(centres)), range=((0, 1), (0, 1)))
+    with figure(path, 7.0, 6.0) as drawn:
+        axes = drawn.subplots()
+        heat = axes.imshow(
+            np.ma.masked_equal(counts, 0), extent=(0, 1, 1, 0), cmap=_heat(), vmin=0, interpolation="nearest"
+        )
+        axes.set_facecolor("#f5f7fa")
+        axes.set(xlabel="from left to right", ylabel="from top to bottom", xlim=(0, 1), ylim=(1, 0))
+        ticks = (0, 0.25, 0.5, 0.75, 1)
+        axes.set_xticks(ticks, [f"{tick:.0%}" for tick in ticks])
+        axes.set_yticks(ticks, [f"{tick:.0%}" for tick in ticks])
+        axes.grid(True, color="white", linewidth=0.8)
+        axes.spines[:].set_visible(False)
+        bar = drawn.colorbar(heat, ax=axes, shrink=0.85, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.locator = _whole_numbers()
+        bar.update_ticks()
+        bar.set_label("boxes")
+        if len(centres):
+            x, y = np.median(centres, axis=0)
+            axes.plot(x, y, marker="+", markersize=14, markeredgewidth=2, color=PALETTE[1])
+            line = f"{len(centres):,} boxes; + is their median, {x:.0%} from the left and {y:.0%} from the top"
+        else:
+            line = "there is no box"
+        _title(axes, "Centres of the boxes", line)
+
+
+PLOTS: dict[str, Draw] = {
+    "class_distribution": draw_class_distribution,
+    "resolution_scatter": draw_resolution_scatter,
+    "box_centres": draw_box_centres,
+}
+
+
+def _classes_line(classes: list[str], order: list[int], totals: Mapping[int, int]) -> str:
+    line = f"{sum(totals.values()):,} boxes of {len(classes):,} {'classes' if len(classes) != 1 else 'class'}"
+    rest = order[SHOWN_CLASSES:]
+    if rest:
+        line += f"; {len(rest):,} more classes with {sum(totals[class_id] for class_id in rest):,} boxes are not shown"
+    return line
+
+
+def _title(axes: Any, title: str, line: str) -> None:
+    axes.set_title(f"{title}\n", linespacing=1.6)
+    axes.annotate(
+        line, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=9, va="bottom"
+    )
+
+
+def _cells(boxes: int) -> int:
+    return int(min(MAX_CELLS, max(MIN_CELLS, boxes**0.5)))
+
+
+def _heat() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("heat", ["#d3e5f2", "#56b4e9", "#0072b2", "#08306b"])
+
+
+def _whole_numbers() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(integer=True, nbins=6)

@@ -1,0 +1,61 @@
+"""One annotated thumbnail: a picture with its boxes and class names, and a line below that says what it is."""
+
+import io
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.images import open_upright
+from pipeline.plots.boxes import draw_boxes, scaled
+from pipeline.plots.style import shorten
+from pipeline.trainers import Box
+
+WIDTH, HEIGHT, CAPTION = 400, 300, 24  # px: the picture's frame, and the line below it
+BACKGROUND, INK, MUTED = "#eef1f4", "#1f2933", "#7b8794"
+_BADGES = {"train": "#52606d", "val": "#0072b2", "test": "#d55e00"}
+_QUALITY = 88
+
+
+class Thumbnail(NamedTuple):
+    """What to draw. `boxes` in pixels of the upright picture; `face` is a font file, None for Pillow's own."""
+
+    file: str
+    name: str
+    split: str
+    size: tuple[int, int]
+    boxes: tuple[Box, ...]
+    face: str | None
+
+
+def draw_thumbnail(thumbnail: Thumbnail) -> bytes:
+    """A JPEG of WIDTH x (HEIGHT + CAPTION) pixels; small pictures are enlarged."""
+    width, height = thumbnail.size
+    factor = min(WIDTH / width, HEIGHT / height)
+    shown = (max(1, round(width * factor)), max(1, round(height * factor)))
+    picture = open_upright(thumbnail.file, at_least=shown).resize(shown, Image.Resampling.LANCZOS)
+    boxes = [scaled(box, factor) for box in thumbnail.boxes]
+    drawn = draw_boxes(picture, boxes, scores=False, face=thumbnail.face)
+    cell = Image.new("RGB", (WIDTH, HEIGHT + CAPTION), "white")
+    cell.paste(BACKGROUND, (0, 0, WIDTH, HEIGHT))
+    cell.paste(drawn, ((WIDTH - shown[0]) // 2, (HEIGHT - shown[1]) // 2))
+    _caption(cell, thumbnail)
+    out = io.BytesIO()
+    cell.save(out, "JPEG", quality=_QUALITY, subsampling=0)  # boxes are thin coloured lines
+    return out.getvalue()
+
+
+def _caption(cell: Image.Image, thumbnail: Thumbnail) -> None:
+    pen = ImageDraw.Draw(cell)
+    font = _font(thumbnail.face, 12)
+    middle = HEIGHT + CAPTION // 2 + 1
+    right = 1 + pen.textlength(thumbnail.split, font=font) + 12
+    pen.rounded_rectangle((1, HEIGHT + 4, right, HEIGHT + CAPTION - 2), radius=4, fill=_BADGES[thumbnail.split])
+    pen.text((7, middle), thumbnail.split, font=font, fill="white", anchor="lm")
+    count = len(thumbnail.boxes)
+    boxes = f"{count} box{'es' if count != 1 else ''}" if count else "background"
+    pen.text((WIDTH - 2, middle), boxes, font=font, fill=MUTED, anchor="rm")
+    pen.text((right + 7, middle), shorten(thumbnail.name, 36), font=font, fill=INK, anchor="lm")
+
+
+def _font(face: str | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.truetype(face, size) if face else ImageFont.load_default(size)

@@ -1,0 +1,159 @@
+"""What an archive would be refused for, by its end alone: before gigabytes are sent.
+
+    python -m pipeline.preflight data.zip                        for people; exit status 1 when it would be refused
+    python -m pipeline.preflight --end tail.bin --bytes 123456   the end of a larger file; JSON, for the API
+
+The same reader and the same judges as the wall itself (archive.py). What only the entries tell is judged later: their
+local headers, checksums, and whether their sizes are true.
+"""
+
+import argparse
+import io
+import json
+import resource
+import sys
+from collections import Counter
+from pathlib import Path
+from posixpath import splitext
+from typing import Any, BinaryIO
+
+from core.domain.findings import Finding
+from pipeline.archive import IMAGE_SUFFIXES, can_be_data
+from pipeline.zip_directory import BrokenArchive, Entry, read_directory
+from pipeline.zip_judge import judge_directory
+
+CPU_SECONDS = 40  # of the API's child; 300,000 entries take about 4
+MEMORY_BYTES = 2 * 1024**3  # of address space; 300,000 entries take about 200 MB
+
+
+class MoreNeeded(Exception):
+    """What was sent does not reach back to where the directory begins. `bytes`: of the end of the file."""
+
+    def __init__(self, needed: int) -> None:
+        self.bytes = needed
+        super().__init__(needed)
+
+
+class EndOfFile(io.RawIOBase):
+    """A file of `total` bytes of which only the last ones are there. Reading before them raises MoreNeeded."""
+
+    def __init__(self, end: BinaryIO, total: int) -> None:
+        self._end = end
+        self._total = total
+        self._starts = total - end.seek(0, io.SEEK_END)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._total}[whence]
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._at < self._starts and size != 0:
+            raise MoreNeeded(self._total - self._at)
+        self._end.seek(self._at - self._starts)
+        data = self._end.read(size)
+        self._at += len(data)
+        return data
+
+
+def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
+    """Findings and what the archive holds, as JSON values. `file` may be an EndOfFile. Raises MoreNeeded."""
+    entries: list[Entry] = []
+    try:
+        entries, directory_at = read_directory(file)
+        findings = judge_directory(entries, directory_at)
+    except BrokenArchive as error:
+        findings = [error.finding]
+    files = [entry for entry in entries if not entry.is_folder]
+    data = [entry for entry in files if can_be_data(entry.name)]
+    return {
+        "accepted": not findings,
+        "findings": [finding.as_dict() for finding in findings],
+        "counts": dict(sorted(Counter(finding.code for finding in findings).items())),
+        "bytes": total,
+        "entries": len(entries),
+        "pictures": sum(_suffix(entry.name) in IMAGE_SUFFIXES for entry in data),
+        "data_files": len(data),
+        "data_bytes": sum(entry.size for entry in data),
+        "left_out": len(files) - len(data),
+        "format": guess_format([entry.name for entry in data]),
+        "needed_bytes": None,
+    }
+
+
+def guess_format(names: list[str]) -> dict[str, str | None]:
+    """{name, why}: what the names of the data files look like. What they say decides, after the upload."""
+    suffixes = Counter(map(_suffix, names))
+    shown = [name for name in names if _suffix(name) in IMAGE_SUFFIXES]
+    pictures, folders = len(shown), {name.rpartition("/")[0] for name in shown}
+    of_a_picture = {_stem(name) for name in shown}
+    labels = sum(_suffix(name) == ".txt" and _stem(name) in of_a_picture for name in names)
+    if not pictures:
+        return {"name": None, "why": "no pictures"}
+    if count := suffixes[".xml"]:
+        return {"name": "voc", "why": f"{count} XML files and {pictures} pictures"}
+    if labels:
+        return {"name": "yolo", "why": f"{labels} text files named as one of {pictures} pictures"}
+    if count := suffixes[".json"]:
+        return {"name": "coco", "why": f"{count} JSON files and {pictures} pictures"}
+    if len(folders) > 1:
+        return {"name": "folders", "why": f"{pictures} pictures in {len(folders)} folders, and no annotations"}
+    return {"name": None, "why": f"{pictures} pictures in one folder, and no annotations"}
+
+
+def _suffix(name: str) -> str:
+    """As pathlib has it, without an object for each of 300,000 names."""
+    return splitext(name.rpartition("/")[2])[1].lower()
+
+
+def _stem(name: str) -> str:
+    return splitext(name.rpartition("/")[2])[0]
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.preflight", description=__doc__)
+    parser.add_argument("archive", type=Path, nargs="?", help="a ZIP")
+    parser.add_argument("--end", type=Path, help="a file with the end of a ZIP; the answer is JSON")
+    parser.add_argument("--bytes", type=int, help="size of that ZIP")
+    args = parser.parse_args(arguments)
+    if args.end and args.bytes:
+        return _answer(args.end, args.bytes)
+    if args.archive is None:
+        parser.error("name a ZIP")
+    with args.archive.open("rb") as file:
+        found = preflight(file, args.archive.stat().st_size)
+    sys.stdout.write(_told(found))
+    return 0 if found["accepted"] else 1
+
+
+def _answer(end: Path, total: int) -> int:
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    with end.open("rb") as file:
+        try:
+            found = preflight(EndOfFile(file, total), total)  # type: ignore[arg-type] # it reads and seeks
+        except MoreNeeded as more:
+            found = {"needed_bytes": more.bytes}
+    json.dump(found, sys.stdout)
+    return 0
+
+
+def _told(found: dict[str, Any]) -> str:
+    lines = [
+        f"{found['entries']} entries, {found['pictures']} pictures, {found['data_bytes']} bytes of data unpacked",
+        f"looks like {found['format']['name'] or 'nothing we read'}: {found['format']['why']}",
+    ]
+    for each in found["findings"]:
+        finding = Finding(**each)
+        lines.append(f"{finding.severity}  {finding.code}  {finding.path}  {finding.detail}  {finding.remedy}")
+    return "\n".join([*lines, "accepted so far" if found["accepted"] else "would be refused", ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""From an archive to a repaired one: the same pictures under their own paths, their annotations mended, and a log."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+from core.domain import limits
+from core.domain.errors import DatasetRejected
+from core.domain.findings import Finding, Severity
+from pipeline.archive import extract
+from pipeline.dataset import REPAIR_LOG, Dataset, Rejected, Source
+from pipeline.decode_pool import inspect_all
+from pipeline.formats import DatasetFormat, read_dataset
+from pipeline.mend import Repaired, mend
+from pipeline.params.formats import CATALOGUE
+from pipeline.steps import Steps
+
+_TIME = (1980, 1, 1, 0, 0, 0)  # the same repair twice makes the same bytes
+_MODE = 0o100644 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`changes` as they are in the log; `pictures` of those that were `seen`."""
+
+    format: str
+    pictures: int
+    seen: int
+    changes: list[Finding]
+
+
+def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps: Steps) -> Outcome:
+    """Write `target`, with its log in the root. Raises Rejected where there is nothing to repair, RunCancelled."""
+    steps.stage("extracting")
+    source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
+    steps.stage("reading")
+    dataset = read_dataset(source, findings)
+    steps.stage("checking")
+    facts = inspect_all([item.image.file for item in dataset.items], processes=processes, tick=steps.tick)
+    repaired = mend(source, dataset, facts)
+    _require_rest(dataset, repaired, findings)
+    steps.stage("repairing")
+    partial = target.with_name(f"{target.name}.part")
+    changes = _write(partial, source, dataset, repaired, steps)
+    partial.replace(target)
+    steps.end()
+    return Outcome(dataset.format, len(repaired.kept), len(dataset.items), changes)
+
+
+def read_log(archive: Path) -> list[Finding]:
+    """The log of a ZIP that `repair` wrote, at most MAX_FINDINGS_KEPT lines of it."""
+    with zipfile.ZipFile(archive) as file, file.open(REPAIR_LOG) as lines:
+        told = [json.loads(line) for line in islice(lines, limits.MAX_FINDINGS_KEPT)]
+    return [Finding(**entry | {"severity": Severity(entry["severity"])}) for entry in told]
+
+
+def _require_rest(dataset: Dataset, repaired: Repaired, findings: list[Finding]) -> None:
+    if len(repaired.kept) >= limits.MIN_IMAGES:
+        return
+    detail = (
+        f"{len(repaired.kept)} of {len(dataset.items)} pictures can be kept; at least {limits.MIN_IMAGES} are needed."
+    )
+    problem = DatasetRejected(detail, images=len(dataset.items), unusable=len(dataset.items) - len(repaired.kept))
+    raise Rejected(problem, findings + dataset.findings + repaired.changes)
+
+
+def _write(target: Path, source: Source, dataset: Dataset, repaired: Repaired, steps: Steps) -> list[Finding]:
+    """Returns the whole log, which is the last entry."""
+    writer = cast(DatasetFormat, import_module(CATALOGUE[dataset.format].module))
+    written: set[str] = set()
+    with zipfile.ZipFile(target, "w") as archive:
+        for done, (item, *_) in enumerate(repaired.kept, start=1):
+            # Pictures are compressed already.
+            with (
+                Path(item.image.file).open("rb") as content,
+                archive.open(_entry(item.image.name, zipfile.ZIP_STORED), "w", force_zip64=True) as entry,
+            ):
+                shutil.copyfileobj(content, entry, 1 << 20)
+            written.add(item.image.name)
+            steps.tick(done, len(repaired.kept))
+        for name, text in writer.rewrite(source, repaired.kept):
+            if name not in written:
+                archive.writestr(_entry(name, zipfile.ZIP_DEFLATED), text)
+            written.add(name)
+        changes = repaired.changes + list(_unused(source, dataset, repaired, written))
+        lines = (json.dumps(change.as_dict(), ensure_ascii=False) + "\n" for change in changes)
+        archive.writestr(_entry(REPAIR_LOG, zipfile.ZIP_DEFLATED), "".join(lines))
+    return changes
+
+
+def _unused(source: Source, dataset: Dataset, repaired: Repaired, written: set[str]) -> Iterator[Finding]:
+    """Files that could be data and that nothing is told by: notes, masks, what another file says now."""
+    told = {change.path for change in repaired.changes} | {item.annotation for item in dataset.items}
+    for file in source.files:
+        if file.name not in written and file.name not in told:
+            detail = "Nothing in it belongs to the dataset, or it was written anew elsewhere."
+            yield Finding("repair-file-dropped", Severity.NOTE, file.name, detail, "Done by the repair.")
+
+
+def _entry(name: str, method: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _TIME)
+    entry.compress_type = method
+    entry.external_attr = _MODE
+    entry.create_system = 3
+    return entry

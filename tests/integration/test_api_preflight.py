@@ -1,0 +1,82 @@
+"""`POST /preflight`: judged before gigabytes are sent, by a process of its own."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from httpx import Client, Response
+
+import api.preflight
+from core.services.jobs import list_jobs
+from core.services.platform import Platform
+from tests.builders import voc_zip
+from tests.serving import problem, serving
+
+
+def ask(client: Client, end: bytes, total: int) -> Response:
+    return client.post("/preflight", params={"bytes": total}, content=end)
+
+
+def evil_zip(path: Path, *, entries: int = 1, padding: int = 0) -> bytes:
+    voc_zip(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes.bin", bytes(padding))
+        for number in range(entries):
+            archive.writestr(f"../../{'long' * 30}/evil-{number}.jpg", b"x")
+    return path.read_bytes()
+
+
+def test_the_end_of_a_zip_tells_what_it_would_be_refused_for(
+    client: Client, platform: Platform, tmp_path: Path
+) -> None:
+    content = evil_zip(tmp_path / "evil.zip", padding=1_000_000)
+    answer = ask(client, content[-65_557:], len(content))
+    assert answer.status_code == 200 and not answer.json()["accepted"]
+    finding = answer.json()["findings"][0]
+    assert (finding["code"], finding["severity"]) == ("archive-parent-path", "error")
+    assert "evil-0.jpg" in finding["path"] and finding["detail"] and finding["remedy"]
+    assert answer.json()["counts"] == {"archive-parent-path": 1}
+    assert answer.json()["format"]["name"] == "voc"
+    assert not list_jobs(platform.db, cursor=None, limit=1).items and not list(platform.settings.temp.iterdir())
+
+
+def test_more_of_the_end_is_asked_for_where_the_directory_is_longer(client: Client, tmp_path: Path) -> None:
+    content = evil_zip(tmp_path / "evil.zip", entries=1000)
+    needed = problem(ask(client, content[-66_000:], len(content)), 400, "preflight-incomplete")["needed_bytes"]
+    assert 66_000 < needed < len(content)
+    assert ask(client, content[-needed:], len(content)).json()["counts"] == {"archive-parent-path": 1000}
+
+
+def test_what_is_no_zip_or_too_large_is_said(platform: Platform, tmp_path: Path) -> None:
+    good = voc_zip(tmp_path / "good.zip").read_bytes()
+    with serving(platform, upload_max_bytes=len(good) - 1) as client:
+        assert ask(client, bytes(70_000), 10**12).json()["counts"] == {"archive-not-a-zip": 1, "upload-too-large": 1}
+        assert ask(client, good, len(good)).json()["counts"] == {"upload-too-large": 1}
+    with serving(platform) as client:
+        assert ask(client, good, len(good)).json()["accepted"]
+        problem(ask(client, good, len(good) - 1), 400, "upload-invalid")
+        problem(client.post("/preflight", content=good), 400, "request-invalid")
+
+
+def test_a_body_or_a_child_beyond_its_bounds_is_refused(
+    client: Client, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = voc_zip(tmp_path / "good.zip").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(api.preflight, "CHILD_SECONDS", 0.001)
+        problem(ask(client, good, len(good)), 413, "limit-exceeded")
+    with monkeypatch.context() as patch:
+        patch.setattr(api.preflight, "BODY_MAX_BYTES", 100)
+        problem(ask(client, good, len(good)), 413, "limit-exceeded")
+    assert not list(platform.settings.temp.iterdir())
+
+
+def test_hostile_names_come_back_as_plain_text(client: Client, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../<script>\x1b[31m\r\n=cmd.jpg", b"x")
+    content = (tmp_path / "a.zip").read_bytes()
+    answer = ask(client, content, len(content))
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert all(char.isprintable() for finding in json.loads(answer.text)["findings"] for char in finding["path"])

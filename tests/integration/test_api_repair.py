@@ -1,0 +1,62 @@
+"""Formats, repairs and source ZIPs over HTTP."""
+
+import hashlib
+from pathlib import Path
+
+import httpx
+
+from core.services.platform import Platform
+from tests.builders import voc_zip
+from tests.serving import problem
+from worker.prepare import prepare_job
+from worker.wiring import Worker
+
+
+def _upload(client: httpx.Client, platform: Platform, archive: Path) -> str:
+    content = archive.read_bytes()
+    answer = client.post("/upload-dataset", content=content, headers={"content-type": "application/zip"})
+    job_id = str(answer.json()["job_id"])
+    prepare_job(Worker(platform, "prepare", "test"), job_id)
+    return job_id
+
+
+def test_the_formats_are_documented(client: httpx.Client) -> None:
+    items = client.get("/formats").json()["items"]
+    assert [item["name"] for item in items] == ["voc", "yolo", "coco", "folders"]
+    assert all(item["title"] and item["description"] and "\n" in item["tree"] for item in items)
+    assert {item["kind"] for item in items if item["trained"]} >= {"detection"}
+
+
+def test_a_rejected_upload_is_repaired_and_both_zips_can_be_had(
+    client: httpx.Client, platform: Platform, tmp_path: Path
+) -> None:
+    archive = voc_zip(tmp_path / "data.zip", broken="box_inverted")
+    job_id = _upload(client, platform, archive)
+    shown = client.get(f"/jobs/{job_id}").json()
+    assert shown["state"] == "rejected"
+    assert client.get(shown["links"]["source"]).content == archive.read_bytes()
+
+    answer = client.post(shown["links"]["repair"])
+    assert answer.status_code == 202
+    new = answer.json()["job_id"]
+    problem(client.get(f"/dataset/source/{new}"), 410, "gone")
+    prepare_job(Worker(platform, "prepare", "test"), new)
+    repaired = client.get(f"/jobs/{new}").json()
+    assert (repaired["state"], repaired["links"]["repair_of"]) == ("ready", f"/jobs/{job_id}")
+    log = client.get(repaired["links"]["repair_log"]).json()["items"]
+    assert [entry["code"] for entry in log] == ["repair-box-swapped"]
+    zipped = client.get(repaired["links"]["source"])
+    assert hashlib.sha256(zipped.content).hexdigest() == repaired["source"]["sha256"]
+    assert client.post(f"/jobs/{job_id}/repair").json()["job_id"] == new
+
+
+def test_an_upload_cannot_claim_to_be_a_repair(client: httpx.Client) -> None:
+    answer = client.post("/upload-dataset?repair_of=job_1", content=b"PK", headers={"content-type": "application/zip"})
+    assert "repair_of" not in client.get(answer.json()["links"]["self"]).json()["options"]
+
+
+def test_a_waiting_job_cannot_be_repaired(client: httpx.Client, tmp_path: Path) -> None:
+    content = voc_zip(tmp_path / "data.zip").read_bytes()
+    answer = client.post("/upload-dataset", content=content, headers={"content-type": "application/zip"})
+    problem(client.post(f"/jobs/{answer.json()['job_id']}/repair"), 409, "job-not-repairable")
+    problem(client.post("/jobs/job_none/repair"), 404, "job-not-found")

@@ -1,0 +1,340 @@
+"""Resumable uploads: any number of pieces, breaks and processes; one job, with the very bytes."""
+
+import base64
+import hashlib
+import socket
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from httpx import Client, Response
+from sqlalchemy import update
+
+import api.pieces
+from core.db.clock import db_now
+from core.db.tables import UploadRow
+from core.domain.keys import upload_key
+from core.services import assembling
+from core.services.jobs import get_job, list_jobs
+from core.services.platform import Platform
+from core.services.uploads import get_upload, hold_upload
+from core.settings import Settings
+from core.storage import open_store
+from core.storage.folder import FolderStore
+from tests.serving import problem, serving
+from worker.cleaning import delete_expired_uploads
+
+ZIP = b"PK\x03\x04" + bytes(range(256)) * 9000  # 2.3 MB
+SHA256 = hashlib.sha256(ZIP).hexdigest()
+TUS = {"tus-resumable": "1.0.0"}
+
+
+def begin(client: Client, length: int = len(ZIP), **metadata: str) -> str:
+    """The path of a new upload."""
+    answer = begun(client, length, **metadata)
+    assert answer.status_code == 201, answer.text
+    return str(answer.headers["location"])
+
+
+def begun(client: Client, length: int = len(ZIP), headers: dict[str, str] | None = None, **metadata: str) -> Response:
+    said = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
+    sent = {**TUS, "upload-length": str(length), "upload-metadata": said, **(headers or {})}
+    return client.post("/uploads", headers=sent)
+
+
+def patch(client: Client, path: str, offset: int, content: Any, **headers: str) -> Response:
+    sent = {**TUS, "upload-offset": str(offset), "content-type": "application/offset+octet-stream"}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.patch(path, content=content, headers=sent)
+
+
+def checksum(content: bytes, algorithm: str = "sha256") -> str:
+    return f"{algorithm} {base64.b64encode(hashlib.new(algorithm, content).digest()).decode()}"
+
+
+def offset_of(client: Client, path: str) -> int:
+    answer = client.head(path, headers=TUS)
+    assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
+    assert answer.headers["tus-resumable"] == "1.0.0"
+    return int(answer.headers["upload-offset"])
+
+
+def job_of(client: Client, path: str) -> str:
+    ends = time.monotonic() + 20
+    while not (shown := client.get(path).json())["job_id"]:
+        assert time.monotonic() < ends, shown
+        time.sleep(0.05)
+    return str(shown["job_id"])
+
+
+def nothing_is_left(platform: Platform) -> None:
+    assert list(platform.settings.temp.iterdir()) == []
+
+
+def test_pieces_become_a_job_with_the_very_bytes_and_the_pieces_go(client: Client, platform: Platform) -> None:
+    path = begin(client, filename="../my set.zip", seed="7", filetype="application/zip")
+    at = 0
+    for size in (1, 1_000_000, len(ZIP)):
+        answer = patch(client, path, at, ZIP[at : at + size], upload_checksum=checksum(ZIP[at : at + size]))
+        assert answer.status_code == 204, answer.text
+        at = int(answer.headers["upload-offset"])
+        assert at == offset_of(client, path)
+    row = get_job(platform.db, answer.headers["darkroom-job-id"])
+    assert (row.source_bytes, row.source_sha256, row.name) == (len(ZIP), SHA256, "my set")
+    assert (row.source_name, row.options["seed"]) == ("my set.zip", 7)
+    assert [key for key, _ in platform.store.list_prefix("uploads/")] == [upload_key(row.id)]
+    assert b"".join(platform.store.open(upload_key(row.id))) == ZIP
+    shown = client.get(path).json()
+    assert (shown["state"], shown["links"]["job"]) == ("done", f"/jobs/{row.id}")
+    nothing_is_left(platform)
+
+
+def test_what_came_before_a_line_broke_counts(
+    client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.pieces, "PART_BYTES", 700_000)
+    path = begin(client)
+    cut_off(client, path, ZIP[:1_500_000])
+    wait_until(lambda: offset_of(client, path) == 1_500_000)
+    assert patch_when_free(client, path, 1_500_000, ZIP[1_500_000:]).status_code == 204
+    assert get_job(platform.db, job_of(client, path)).source_sha256 == SHA256
+    nothing_is_left(platform)
+
+
+def test_a_broken_piece_with_a_checksum_counts_for_nothing(client: Client, platform: Platform) -> None:
+    path = begin(client)
+    cut_off(client, path, ZIP[:1_500_000], f"Upload-Checksum: {checksum(ZIP)}\r\n")
+    assert patch_when_free(client, path, 0, ZIP, upload_checksum=checksum(ZIP, "sha1")).status_code == 204
+    assert get_job(platform.db, job_of(client, path)).source_sha256 == SHA256
+    nothing_is_left(platform)
+
+
+def test_a_piece_that_differs_from_its_checksum_is_not_kept(client: Client, platform: Platform) -> None:
+    path = begin(client)
+    wrong = patch(client, path, 0, ZIP[:1000], upload_checksum=checksum(ZIP[:999]))
+    assert problem(wrong, 460, "checksum-mismatch")["offset"] == 0
+    assert offset_of(client, path) == 0
+    assert not list(platform.store.list_prefix("uploads/"))
+    nothing_is_left(platform)
+
+
+def test_a_whole_that_differs_from_its_promise_is_refused_and_nothing_of_it_is_kept(
+    client: Client, platform: Platform
+) -> None:
+    path = begin(client, sha256=hashlib.sha256(b"another").hexdigest())
+    assert "darkroom-job-id" not in patch(client, path, 0, ZIP).headers
+    wait_until(lambda: client.get(path).json()["state"] == "refused")
+    assert client.get(path).json()["problem"]["slug"] == "checksum-mismatch"
+    assert client.head(path, headers=TUS).status_code == 410
+    problem(patch(client, path, len(ZIP), b""), 410, "gone")
+    assert not list(platform.store.list_prefix("")) and not list_jobs(platform.db, cursor=None, limit=1).items
+
+
+def test_a_piece_at_another_offset_or_beyond_the_end_is_refused(client: Client, platform: Platform) -> None:
+    path = begin(client)
+    assert problem(patch(client, path, 5, ZIP[5:]), 409, "upload-offset-differs")["offset"] == 0
+    problem(patch(client, path, 0, ZIP + b"!"), 400, "upload-invalid")
+    assert offset_of(client, path) in (0, len(ZIP) // api.pieces.PART_BYTES * api.pieces.PART_BYTES)
+    assert patch(client, path, 0, ZIP).status_code == 204
+    problem(patch(client, path, len(ZIP), b"more"), 409, "upload-offset-differs")
+    nothing_is_left(platform)
+
+
+def test_one_request_at_a_time_sends_to_an_upload(client: Client, platform: Platform) -> None:
+    path = begin(client)
+    hold_upload(platform.db, path.rpartition("/")[2], offset=0)
+    answer = patch(client, path, 0, ZIP)
+    problem(answer, 423, "upload-locked")
+    assert int(answer.headers["retry-after"]) > 0
+    expire(platform, path, lease_expires_at=db_now() - 1)
+    assert patch(client, path, 0, ZIP).status_code == 204, "the holder died"
+
+
+def test_a_request_that_lost_its_hold_changes_nothing(
+    client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = begin(client)
+    put = FolderStore.put
+
+    def put_late(*args: Any, **named: Any) -> Any:
+        expire(platform, path, holder="somebody else")
+        return put(*args, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStore, "put", put_late)
+        problem(patch(client, path, 0, ZIP), 423, "upload-locked")
+    assert offset_of(client, path) == 0
+
+
+def test_another_process_goes_on_where_the_first_one_died(client: Client, platform: Platform) -> None:
+    path = begin(client)
+    patch(client, path, 0, ZIP[:1_000_000])
+    with serving(platform, temp_dir=platform.settings.home / "another-machine") as other:
+        assert offset_of(other, path) == 1_000_000
+        assert patch(other, path, 1_000_000, ZIP[1_000_000:]).headers["darkroom-job-id"] == job_of(client, path)
+
+
+def test_pieces_become_one_object_on_s3(platform: Platform, s3_settings: Settings) -> None:
+    s3 = s3_settings.model_dump(include={"store_url", "s3_endpoint", "s3_region", "s3_access_key", "s3_secret_key"})
+    with serving(platform, **s3) as client:
+        path = begin(client, sha256=SHA256)
+        assert patch(client, path, 0, ZIP[:6]).status_code == 204  # S3's own parts have 5 MiB at least
+        assert patch(client, path, 6, ZIP[6:]).status_code == 204
+        job_id = job_of(client, path)
+    store = open_store(s3_settings)
+    assert [key for key, _ in store.list_prefix("uploads/")] == [upload_key(job_id)]
+    assert b"".join(store.open(upload_key(job_id))) == ZIP
+    nothing_is_left(platform)
+
+
+@pytest.mark.parametrize("crash", ["before the object", "between the object and the row"])
+def test_a_crash_after_the_last_byte_makes_one_job_at_the_next_start(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, crash: str
+) -> None:
+    def die(*_args: Any, **_named: Any) -> None:
+        raise RuntimeError("killed")
+
+    with serving(platform) as client, monkeypatch.context() as patched:
+        where: Any = (FolderStore, "join") if crash == "before the object" else (assembling, "receive_job")
+        patched.setattr(*where, die)
+        path = begin(client)
+        answer = patch(client, path, 0, ZIP)
+        assert answer.status_code == 204 and "darkroom-job-id" not in answer.headers
+        assert client.get(path).json()["state"] == "open"
+    expire(platform, path, lease_expires_at=db_now() - 1)
+    with serving(platform) as client:  # its start finishes what is whole, whether or not anybody asks
+        wait_until(lambda: bool(list_jobs(platform.db, cursor=None, limit=2).items))
+        assert [row.id for row in list_jobs(platform.db, cursor=None, limit=2).items] == [job_of(client, path)]
+    assert [key for key, _ in platform.store.list_prefix("")] == [upload_key(job_of_row(platform, path))]
+
+
+def test_an_upload_can_be_ended(client: Client, platform: Platform) -> None:
+    path = begin(client)
+    patch(client, path, 0, ZIP[:1000])
+    assert client.delete(path, headers=TUS).status_code == 204
+    problem(client.get(path), 404, "upload-not-found")
+    problem(patch(client, path, 1000, ZIP[1000:]), 404, "upload-not-found")
+    assert not list(platform.store.list_prefix(""))
+
+
+def test_an_upload_that_nobody_goes_on_with_expires(client: Client, platform: Platform) -> None:
+    path, lively = begin(client), begin(client)
+    patch(client, path, 0, ZIP[:1000])
+    expire(platform, path, expires_at=db_now() - 1)
+    delete_expired_uploads(platform)
+    problem(client.get(path), 404, "upload-not-found")
+    assert not list(platform.store.list_prefix("")) and offset_of(client, lively) == 0
+
+
+def test_the_same_key_begins_one_upload(client: Client) -> None:
+    first, again = (begun(client, headers={"idempotency-key": "k"}, name="a") for _ in range(2))
+    assert first.json()["upload_id"] == again.json()["upload_id"]
+    assert first.headers["location"] == again.headers["location"]
+    problem(begun(client, headers={"idempotency-key": "k"}, name="b"), 422, "idempotency-key-reused")
+
+
+def test_a_client_that_can_only_post_overrides_the_method(client: Client, platform: Platform) -> None:
+    path = begin(client, 3)
+    headers = {**TUS, "upload-offset": "0", "content-type": "application/offset+octet-stream"}
+    answer = client.post(path, content=b"PK!", headers={**headers, "x-http-method-override": "PATCH"})
+    assert answer.status_code == 204 and answer.headers["upload-offset"] == "3"
+    assert client.post(path, headers={**TUS, "x-http-method-override": "DELETE"}).status_code == 204
+    problem(client.post(path, headers={**TUS, "x-http-method-override": "GET"}), 405, "method-not-allowed")
+
+
+def test_the_service_says_what_it_can(client: Client) -> None:
+    answer = client.options("/uploads")
+    assert answer.status_code == 204 and answer.headers["tus-version"] == "1.0.0"
+    assert set(answer.headers["tus-extension"].split(",")) == {"creation", "checksum", "termination", "expiration"}
+    assert "sha1" in answer.headers["tus-checksum-algorithm"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "slug"),
+    [
+        ({"tus-resumable": "0.2.2"}, 412, "tus-version-unsupported"),
+        ({"upload-length": "banana"}, 400, "request-invalid"),
+        ({"upload-length": "-1"}, 400, "request-invalid"),
+        ({"upload-length": "0"}, 400, "upload-invalid"),
+        ({"upload-length": "9" * 15}, 413, "upload-too-large"),
+        ({"upload-length": "9" * 5000}, 400, "request-invalid"),
+        ({"upload-defer-length": "1"}, 400, "request-invalid"),
+        ({"upload-metadata": "name !!!"}, 400, "request-invalid"),
+        ({"upload-metadata": "name gICA"}, 400, "request-invalid"),
+        ({"upload-metadata": "name YQ==,name YQ=="}, 400, "request-invalid"),
+        ({"upload-metadata": "seed YmFuYW5h"}, 400, "request-invalid"),
+        ({"upload-metadata": "colour YQ=="}, 400, "request-invalid"),
+        ({"upload-metadata": "sha256 YQ=="}, 400, "request-invalid"),
+        ({"upload-metadata": "name " + "YWFh" * 5000}, 400, "request-invalid"),
+    ],
+)
+def test_a_bad_beginning_is_refused(client: Client, headers: dict[str, str], status: int, slug: str) -> None:
+    problem(client.post("/uploads", headers={**TUS, "upload-length": "10", **headers}), status, slug)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "slug"),
+    [
+        ({"tus_resumable": "2.0.0"}, 412, "tus-version-unsupported"),
+        ({"content_type": "application/zip"}, 415, "media-type-unsupported"),
+        ({"upload_offset": "-5"}, 400, "request-invalid"),
+        ({"upload_checksum": "md5 AAAA"}, 400, "request-invalid"),
+        ({"upload_checksum": "sha256 AAAA"}, 400, "request-invalid"),
+        ({"upload_checksum": "nonsense"}, 400, "request-invalid"),
+    ],
+)
+def test_a_bad_piece_is_refused(client: Client, headers: dict[str, str], status: int, slug: str) -> None:
+    path = begin(client)
+    answer = patch(client, path, 0, b"PK", **headers)
+    problem(answer, status, slug)
+    assert answer.headers["tus-resumable"] == "1.0.0"
+    assert offset_of(client, path) == 0
+
+
+def test_without_room_no_upload_is_begun(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _place: SimpleNamespace(free=300 * 1024**2))
+    assert begun(client).status_code == 201
+    problem(begun(client, 30 * 1024**2), 507, "out-of-space")  # pieces and whole, and 256 MiB for everything else
+
+
+def cut_off(client: Client, path: str, content: bytes, header: str = "") -> None:
+    """Send the beginning of a piece and drop the line."""
+    host, port = client.base_url.host, client.base_url.port
+    with socket.create_connection((host, port or 80)) as line:
+        head = f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n{header}"
+        head += f"Content-Type: application/offset+octet-stream\r\nContent-Length: {len(ZIP)}\r\n\r\n"
+        line.sendall(head.encode() + content)
+        time.sleep(0.5)  # for the service to read it: a reset may drop what lies in the buffers
+
+
+def patch_when_free(client: Client, path: str, offset: int, content: bytes, **headers: str) -> Response:
+    """The broken request lets go within moments."""
+    for answer in _until_free(client, path, offset, content, headers):
+        if answer.status_code != 423:
+            return answer
+    raise AssertionError("still locked")
+
+
+def _until_free(client: Client, path: str, offset: int, content: bytes, headers: dict[str, str]) -> Iterator[Response]:
+    ends = time.monotonic() + 10
+    while time.monotonic() < ends:
+        yield patch(client, path, offset, content, **headers)
+        time.sleep(0.1)
+
+
+def expire(platform: Platform, path: str, **values: Any) -> None:
+    with platform.db.transaction() as session:
+        session.execute(update(UploadRow).where(UploadRow.id == path.rpartition("/")[2]).values(**values))
+
+
+def job_of_row(platform: Platform, path: str) -> str:
+    return get_upload(platform.db, path.rpartition("/")[2]).job_id
+
+
+def wait_until(condition: Any, seconds: float = 10) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it did not happen"
+        time.sleep(0.05)

@@ -1,0 +1,89 @@
+"""The pictures of a dataset: chosen by a seed, drawn whatever its classes are called."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core.domain.keys import PLOTS
+from pipeline.__main__ import run
+from pipeline.dataset import Box, Picture
+from pipeline.gallery import THUMBNAILS, choose
+from pipeline.plots import dataset as plots
+from pipeline.plots.style import face_for
+from pipeline.plots.thumbnails import CAPTION, HEIGHT, WIDTH, Thumbnail, draw_thumbnail
+from pipeline.trainers import Box as Drawn
+from tests.builders import picture, turned, voc_zip
+
+
+def _picture(number: int, *class_ids: int) -> Picture:
+    boxes = tuple(Box(class_id, 0, 0, 10_000, 10_000, False) for class_id in class_ids)
+    return Picture(f"{number}.jpg", f"{number}.jpg", "", f"{number:064d}", 100, 80, "JPEG", False, boxes, None)
+
+
+def test_samples_are_seeded_and_show_every_class_first() -> None:
+    pictures = [_picture(n, *([0] if n < 190 else [n - 189])) for n in range(200)]
+    chosen = choose(pictures, seed=0)
+    assert len(chosen) == THUMBNAILS and len({p.path for p in chosen}) == THUMBNAILS
+    assert {box.class_id for p in chosen[:11] for box in p.boxes} == set(range(11))
+    assert choose(pictures[::-1], seed=0) == chosen != choose(pictures, seed=1)
+    assert len(choose(pictures[:5], seed=0)) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "size"),
+    [
+        (picture(size=(1600, 1200)), (1600, 1200)),
+        (picture(size=(24, 80)), (24, 80)),
+        (turned(6, size=(640, 480)), (480, 640)),
+        (picture(mode="I;16", format="PNG"), (96, 64)),
+        (picture(mode="CMYK"), (96, 64)),
+        (picture(mode="P", format="GIF"), (96, 64)),
+    ],
+    ids=["large", "narrow", "turned", "deep", "cmyk", "palette"],
+)
+def test_a_thumbnail_has_one_size_and_its_box_in_the_right_place(
+    tmp_path: Path, content: bytes, size: tuple[int, int]
+) -> None:
+    (tmp_path / "p").write_bytes(content)
+    width, height = size
+    box = Drawn("名前", 1, 1.0, width * 0.25, height * 0.25, width * 0.75, height * 0.75)
+    task = Thumbnail(str(tmp_path / "p"), "ü.jpg", "val", size, (box,), face_for(["名前ü"]))
+    drawn = Image.open(io.BytesIO(draw_thumbnail(task)))
+    assert drawn.size == (WIDTH, HEIGHT + CAPTION)
+    factor = min(WIDTH / width, HEIGHT / height)
+    right, middle = WIDTH / 2 + width * factor / 4, HEIGHT // 2
+    line = [drawn.getpixel((round(right) + at, middle)) for at in (-2, -1, 0)]
+    assert any(_close(pixel, (0xD5, 0x5E, 0x00)) for pixel in line), line
+
+
+def _close(pixel: object, shade: tuple[int, int, int]) -> bool:
+    return isinstance(pixel, tuple) and all(abs(a - b) < 40 for a, b in zip(pixel, shade, strict=True))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [["one"], ["$x^{$", "<b>", "名前", "a" * 300], [f"class {number}" for number in range(90)]],
+    ids=["one", "odd", "many"],
+)
+def test_every_plot_is_drawn_whatever_the_classes_are(tmp_path: Path, classes: list[str]) -> None:
+    pictures = [_picture(n, n % len(classes), (n * 7) % len(classes)) for n in range(100)]
+    splits = {p.path: ("train", "val", "test")[n % 3] for n, p in enumerate(pictures)}
+    assert tuple(plots.PLOTS) == PLOTS
+    for name, draw in plots.PLOTS.items():
+        draw(tmp_path / f"{name}.png", pictures, classes, splits)
+        with Image.open(tmp_path / f"{name}.png") as drawn:
+            assert min(drawn.size) > 200 and max(drawn.size) < 3000
+
+
+def test_prepare_draws_the_pictures_and_says_so(tmp_path: Path) -> None:
+    archive = voc_zip(tmp_path / "data.zip", images=9)
+    assert run(["prepare", str(archive), str(tmp_path / "out"), "--processes", "1"]) == 0
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["gallery"] == {"plots": list(PLOTS), "samples": 9}
+    with tarfile.open(tmp_path / "out" / "samples.tar") as tar:
+        assert tar.getnames() == [f"{number:02d}.jpg" for number in range(9)]
+    assert {path.stem for path in (tmp_path / "out" / "plots").iterdir()} == set(PLOTS)

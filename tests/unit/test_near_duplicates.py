@@ -1,0 +1,201 @@
+"""Pictures that look alike are found, stay together, and are told where a given split parts them."""
+
+import io
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+
+from pipeline.examine import Examined, examine
+from pipeline.images import inspect
+from pipeline.metadata import describe
+from pipeline.near_duplicates import MAX_BITS, MAX_LOW_BITS, group_alike
+from pipeline.params.prepare import PrepareOptions
+from pipeline.perceptual import look_of
+from pipeline.steps import Steps
+from tests.builders import Files, annotation, zip_files
+
+
+def photograph(seed: int, size: tuple[int, int] = (256, 192)) -> Image.Image:
+    """Blurred shapes: texture at every scale, as a camera's picture has."""
+    rng = random.Random(f"photograph {seed}")
+    image = Image.new("RGB", size, (rng.randrange(256), rng.randrange(256), rng.randrange(256)))
+    pen = ImageDraw.Draw(image)
+    for _ in range(40):
+        x, y, r = rng.randrange(size[0]), rng.randrange(size[1]), rng.randrange(4, 60)
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=(rng.randrange(256), rng.randrange(256), rng.randrange(256)))
+    return image.filter(ImageFilter.GaussianBlur(1))
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **save: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **save)
+    return out.getvalue()
+
+
+Alter = Callable[[Image.Image], bytes]
+ALIKE: dict[str, Alter] = {
+    "saved again": lambda image: encoded(image, quality=40),
+    "another format": lambda image: encoded(image, "PNG"),
+    "half the size": lambda image: encoded(image.resize((image.width // 2, image.height // 2))),
+    "brighter": lambda image: encoded(ImageEnhance.Brightness(image).enhance(1.1)),
+    "less contrast": lambda image: encoded(ImageEnhance.Contrast(image).enhance(0.8)),
+    "blurred": lambda image: encoded(image.filter(ImageFilter.GaussianBlur(2))),
+    "grey": lambda image: encoded(image.convert("L")),
+    "turned back by its EXIF": lambda image: encoded(image.transpose(Image.Transpose.ROTATE_90), exif=_exif(6)),
+    "16 bits": lambda image: encoded(Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 256), "PNG"),
+}
+
+
+def _exif(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[274] = orientation
+    return exif
+
+
+def look(tmp_path: Path, content: bytes) -> bytes | None:
+    path = tmp_path / "picture"
+    path.write_bytes(content)
+    return inspect(str(path)).look
+
+
+@pytest.mark.parametrize("alter", ALIKE)
+def test_a_picture_altered_a_little_looks_the_same(tmp_path: Path, alter: str) -> None:
+    looks: dict[str, bytes | None] = {}
+    for seed in range(8):
+        looks[f"{seed} a"] = look(tmp_path, encoded(photograph(seed), quality=95))
+        looks[f"{seed} b"] = look(tmp_path, ALIKE[alter](photograph(seed)))
+    assert group_alike(looks) == {name: f"{name[0]} a" for name in looks}
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_look_is_of_the_upright_picture(orientation: int) -> None:
+    stored = photograph(1, (200, 200)).convert("L")
+    stored.getexif()[274] = orientation
+    upright = ImageOps.exif_transpose(stored)
+    looks = {"stored": look_of(stored, orientation), "upright": look_of(upright)}
+    assert set(group_alike(looks).values()) == {"stored"}
+
+
+def test_a_flat_picture_looks_like_nothing() -> None:
+    looks = {colour: look_of(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")}
+    assert looks == {"red": None, "blue": None}
+    assert group_alike(looks) == {"red": "red", "blue": "blue"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_hash_is_that_of_the_library(seed: int) -> None:
+    image = photograph(seed).convert("L")
+    theirs = imagehash.phash(image, hash_size=16, highfreq_factor=4).hash
+    low = np.zeros((16, 16), bool)
+    low[:8, :8] = True
+    ours = np.unpackbits(np.frombuffer(look_of(image) or b"", np.uint8)).astype(bool)
+    # They resize in one step and sum in floats: a coefficient beside the median may fall to the other side.
+    assert (ours != np.concatenate([theirs[low], theirs[~low]])).sum() <= 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 60))
+def test_the_index_finds_what_comparing_all_pairs_finds(seed: int, count: int) -> None:
+    rng = random.Random(seed)
+    looks = {str(number): _near(rng, rng.randbytes(32), 0) for number in range(count)}
+    for number in range(count):
+        looks[f"{number} again"] = _near(rng, looks[str(rng.randrange(count))], rng.randrange(60))
+    groups = group_alike(looks)
+    assert groups == {name: _smallest_by_hand(name, looks) for name in looks}
+    assert groups == group_alike(dict(reversed(looks.items())))
+
+
+def _near(rng: random.Random, look: bytes, bits: int) -> bytes:
+    changed = int.from_bytes(look)
+    for bit in rng.sample(range(256), bits):
+        changed ^= 1 << bit
+    return changed.to_bytes(32)
+
+
+def _smallest_by_hand(name: str, looks: dict[str, bytes]) -> str:
+    reached, todo = {name}, [name]
+    while todo:
+        here = looks[todo.pop()]
+        for other, there in looks.items():
+            apart = int.from_bytes(here) ^ int.from_bytes(there)
+            alike = (apart >> 192).bit_count() <= MAX_LOW_BITS and apart.bit_count() <= MAX_BITS
+            if alike and other not in reached:
+                reached.add(other)
+                todo.append(other)
+    return min(reached)
+
+
+def _series(count: int, each: int) -> Files:
+    """`count` pictures, each saved `each` times at another quality, one box on each."""
+    files: Files = {}
+    for number in range(count):
+        for version in range(each):
+            name = f"{version}-{number:02d}"
+            files[f"images/{name}.jpg"] = encoded(photograph(number), quality=90 - 12 * version)
+            files[f"annotations/{name}.xml"] = annotation(f"{name}.jpg", [("thing", 5, 5, 60, 60)], size=(256, 192))
+    return files
+
+
+def _examined(tmp_path: Path, files: Files, **options: Any) -> Examined:
+    into = tmp_path / "into"
+    into.mkdir(exist_ok=True)
+    archive = zip_files(tmp_path / "data.zip", files)
+    return examine(archive, into, PrepareOptions(**options), processes=1, steps=Steps())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_near_duplicates_never_straddle_a_split_that_we_make(tmp_path: Path, seed: int) -> None:
+    done = _examined(tmp_path, _series(12, 4), seed=seed)
+    homes: dict[str, set[str]] = defaultdict(set)
+    for path, split in done.splits.items():
+        homes[path.partition("-")[2]].add(split)
+    assert all(len(found) == 1 for found in homes.values())
+    assert {split for found in homes.values() for split in found} == {"train", "val", "test"}
+    codes = [finding.code for finding in done.findings]
+    assert codes == ["image-near-duplicate"] * 36
+    told = describe(done, PrepareOptions(), job_id=None, source={}, times={})["near_duplicates"]
+    counted = {name: told[name] for name in ("groups", "images", "largest", "groups_across_splits")}
+    assert counted == {"groups": 12, "images": 48, "largest": 4, "groups_across_splits": 0}
+    assert told["named"][0]["paths"] == ["0-00.jpg", "1-00.jpg", "2-00.jpg", "3-00.jpg"]
+
+
+def test_a_given_split_that_parts_near_duplicates_is_kept_and_told(tmp_path: Path) -> None:
+    files = _series(4, 2)
+    train = [f"0-{number:02d}" for number in range(4)] + ["1-03"]
+    lists = {"train": train, "val": ["1-00"], "test": ["1-01", "1-02"]}
+    files |= {f"ImageSets/Main/{split}.txt": "\n".join(names).encode() for split, names in lists.items()}
+    done = _examined(tmp_path, files)
+    leaks = [finding for finding in done.findings if finding.code == "split-leak-near"]
+    assert [(leak.severity, leak.path) for leak in leaks] == [
+        ("warning", f"images/1-{number:02d}.jpg") for number in (0, 1, 2)
+    ]
+    assert leaks[0].detail.startswith("In val, and looks like images/0-00.jpg in train: ")
+    assert done.splits["1-00.jpg"] == "val"
+    again = _examined(tmp_path, files, split="remake")
+    assert not [finding for finding in again.findings if finding.code.startswith("split-leak")]
+
+
+def test_a_set_of_one_picture_in_many_versions_leaves_nothing_to_validate_on(tmp_path: Path) -> None:
+    from pipeline.dataset import Rejected
+
+    with pytest.raises(Rejected) as rejected:
+        _examined(tmp_path, _series(1, 6))
+    (error,) = (finding for finding in rejected.value.findings if finding.severity == "error")
+    assert error.code == "split-without-val" and "6 pictures look like 1" in error.detail
+
+
+def test_a_part_made_small_by_a_large_group_is_told(tmp_path: Path) -> None:
+    files = _series(3, 1) | {
+        f"images/series-{number}.jpg": encoded(photograph(9), quality=50 + number) for number in range(30)
+    }
+    done = _examined(tmp_path, files, test_fraction=0.3)
+    assert "split-uneven" in {finding.code for finding in done.findings}

@@ -1,0 +1,50 @@
+"""docs/security.md: each attack has an answer and a test that exists."""
+
+import ast
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from core.storage.attachment import attachment
+
+ROOT = Path(__file__).parents[2]
+ROWS = [
+    line.split("|")
+    for line in (ROOT / "docs" / "security.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith("| ") and not line.startswith("| attack")
+]
+_TEST = re.compile(r" `(tests/[\w/]+\.py)::(\w+)(?:\[(.+)\])?` ")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[1].strip() for row in ROWS])
+def test_a_line_names_an_answer_and_a_test_that_exists(row: list[str]) -> None:
+    _, attack, answer, test, _ = row
+    named = _TEST.fullmatch(test)
+    assert attack.strip() and answer.strip() and named, row
+    functions, texts = _read(ROOT / named[1])
+    assert named[2] in functions, test
+    assert named[3] is None or named[3] in texts, test
+
+
+def test_no_attack_is_listed_twice() -> None:
+    attacks = [row[1].strip() for row in ROWS]
+    assert len(attacks) == len(set(attacks)) > 60
+
+
+@pytest.mark.parametrize(
+    "name", ['a"; filename="evil.exe', "a\r\nSet-Cookie: x=y", "a\\b.pt", "../../x", "\u202egpj.exe", "ü%0d%0a", ""]
+)
+def test_a_download_s_name_stays_one_header(name: str) -> None:
+    value = attachment(name)
+    value.encode("ascii")
+    assert re.fullmatch(r"""attachment; filename="[^"\\/\r\n]+"; filename\*=UTF-8''[\w.%~-]+""", value), value
+
+
+@lru_cache
+def _read(path: Path) -> tuple[set[str], set[str]]:
+    """The functions of a test file, and every string in it: ids of parameters are among them."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    return functions, {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
