@@ -44,6 +44,7 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
     source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
     steps.stage("reading")
     dataset = read_dataset(source, findings)
+    del source  # the annotations are read; the pictures' files are with their items
     findings = findings + dataset.findings
     steps.stage("checking")
     facts = inspect_all([item.image.file for item in dataset.items], processes=processes, tick=steps.tick)
@@ -52,7 +53,7 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
     if dataset.kind != "detection":
         raise _kind_not_supported(dataset, findings)
     kind, format_name, seen = dataset.kind, dataset.format, len(dataset.items)
-    del source, dataset, facts  # from here on the pictures are enough, and there may be 100,000
+    del dataset, facts  # from here on the pictures are enough, and there may be 100,000
     steps.stage("splitting")
     splits: dict[str, str] = {}
     groups = group_alike({picture.sha256: picture.look for picture in checked.pictures})

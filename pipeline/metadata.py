@@ -76,10 +76,12 @@ def _image_counts(done: Examined) -> dict[str, Any]:
 
 def _near_duplicates(done: Examined) -> dict[str, Any]:
     """Groups of pictures that look alike, identical ones included; the largest are named, by path in the dataset."""
+    sizes = Counter(done.groups[picture.sha256] for picture in done.pictures)
     members: dict[str, list[str]] = defaultdict(list)
     for picture in done.pictures:
-        members[done.groups[picture.sha256]].append(picture.path)
-    groups = sorted((sorted(paths) for paths in members.values() if len(paths) > 1), key=lambda g: (-len(g), g))
+        if sizes[done.groups[picture.sha256]] > 1:
+            members[done.groups[picture.sha256]].append(picture.path)
+    groups = sorted((sorted(paths) for paths in members.values()), key=lambda group: (-len(group), group))
     return {
         "rule": {
             "hash": "pHash of 16 x 16 frequencies",

@@ -93,12 +93,13 @@ def draw_box_centres(
     splits: Mapping[str, str],  # noqa: ARG001
 ) -> None:
     """Where in the picture the boxes' centres lie, all pictures laid over each other."""
-    centres = np.array(
-        [
-            ((box.x1 + box.x2) / 2000 / picture.width, (box.y1 + box.y2) / 2000 / picture.height)
+    centres = np.fromiter(
+        (
+            place
             for picture in pictures
             for box in picture.boxes
-        ],
+            for place in ((box.x1 + box.x2) / 2000 / picture.width, (box.y1 + box.y2) / 2000 / picture.height)
+        ),
         dtype=float,
     ).reshape(-1, 2)
     counts, _, _ = np.histogram2d(centres[:, 1], centres[:, 0], bins=_cells(len(centres)), range=((0, 1), (0, 1)))

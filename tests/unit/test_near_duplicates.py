@@ -45,6 +45,9 @@ Alter = Callable[[Image.Image], bytes]
 ALIKE: dict[str, Alter] = {
     "saved again": lambda image: encoded(image, quality=40),
     "another format": lambda image: encoded(image, "PNG"),
+    "JPEG 2000": lambda image: encoded(image, "JPEG2000"),
+    "AVIF": lambda image: encoded(image, "AVIF"),
+    "PPM": lambda image: encoded(image, "PPM"),
     "half the size": lambda image: encoded(image.resize((image.width // 2, image.height // 2))),
     "brighter": lambda image: encoded(ImageEnhance.Brightness(image).enhance(1.1)),
     "less contrast": lambda image: encoded(ImageEnhance.Contrast(image).enhance(0.8)),
