@@ -44,6 +44,7 @@ def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True
         content_fingerprint="c" * 64,
         metadata_key=metadata[0],
         metadata_sha256=metadata[2],
+        is_stored=lambda key: platform.store.head(key) is not None,
     )
     assert row is not None
     return row

@@ -45,7 +45,9 @@ def prepared_set(fingerprint: str = "f" * 64) -> preparing.PreparedSet:
     return preparing.PreparedSet(fingerprint, layout_version=1, key=key, bytes=3, sha256="1" * 64)
 
 
-def complete(platform: Platform, claim: Claim, *, fingerprint: str = "f" * 64, findings: int = 0) -> JobRow | None:
+def complete(
+    platform: Platform, claim: Claim, *, fingerprint: str = "f" * 64, findings: int = 0, is_stored: bool = True
+) -> JobRow | None:
     return preparing.complete_job(
         platform.db,
         claim,
@@ -54,6 +56,7 @@ def complete(platform: Platform, claim: Claim, *, fingerprint: str = "f" * 64, f
         content_fingerprint="c" * 64,
         metadata_key=f"jobs/{claim.id}/{claim.attempt}/dataset_metadata.json",
         metadata_sha256="2" * 64,
+        is_stored=lambda _key: is_stored,
     )
 
 

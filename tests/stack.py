@@ -74,6 +74,7 @@ class Stack:
             content_fingerprint="c" * 64,
             metadata_key=metadata_key(job_id, 1),
             metadata_sha256="2" * 64,
+            is_stored=lambda key: self.platform.store.head(key) is not None,
         )
         assert row is not None
         return job_id

@@ -198,6 +198,7 @@ def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mappi
         content_fingerprint=result["content_fingerprint"],
         metadata_key=metadata.key,
         metadata_sha256=metadata.sha256,
+        is_stored=lambda set_key: store.head(set_key) is not None,
     )
     ends = clock.monotonic() + DELETING_SECONDS
     while True:

@@ -1,6 +1,6 @@
 """Use cases of a job as the worker sees it: claim -> ... -> complete | reject | fail | give back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -100,13 +100,15 @@ def complete_job(
     content_fingerprint: str,
     metadata_key: str,
     metadata_sha256: str,
+    is_stored: Callable[[str], bool],
 ) -> JobRow | None:
-    """preparing -> ready, naming objects that are stored. Raises ClaimLost.
+    """preparing -> ready, naming objects that are stored. Raises ClaimLost, and what `is_stored` raises.
 
-    None: the set is just being deleted. Wait until its row is gone, put the object again, and call again.
+    None: the set is being deleted, or has been. Wait until its row is gone, put the object again, and call again.
+    `is_stored(key)` is asked inside the transaction, once for each set that is new.
     """
     with db.transaction() as session:
-        if not _hold_prepared_set(session, prepared):
+        if not _hold_prepared_set(session, prepared, is_stored):
             return None
         row = move_job(
             session,
@@ -190,8 +192,8 @@ def _seen(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _hold_prepared_set(session: Session, prepared: PreparedSet) -> bool:
-    """Add the set's row unless it is there, and lock it. False: it is being deleted."""
+def _hold_prepared_set(session: Session, prepared: PreparedSet, is_stored: Callable[[str], bool]) -> bool:
+    """Add the set's row unless it is there, and lock it. False: it is being deleted, or has been."""
     values = {
         "fingerprint": prepared.fingerprint,
         "layout_version": prepared.layout_version,
@@ -201,7 +203,13 @@ def _hold_prepared_set(session: Session, prepared: PreparedSet) -> bool:
         "sha256": prepared.sha256,
         "created_at": clock.now(),
     }
-    insert_if_absent(session, DatasetRow, values)  # two jobs with the same images may end at the same moment
+    # Two jobs with the same images may end at the same moment: one of them inserts.
+    inserted = insert_if_absent(session, DatasetRow, values)
+    # The object may have gone with a row that was there when this attempt looked. From here on the new row's lock
+    # keeps whoever deletes sets away.
+    if inserted and not is_stored(prepared.key):
+        session.execute(delete(DatasetRow).where(DatasetRow.fingerprint == prepared.fingerprint))
+        return False
     row = session.execute(
         select(DatasetRow).where(DatasetRow.fingerprint == prepared.fingerprint).with_for_update()
     ).scalar_one_or_none()

@@ -92,6 +92,15 @@ def test_a_failed_job_is_retried_and_the_old_attempt_can_write_nothing(platform:
     assert complete(platform, again[0]) is not None
 
 
+def test_a_job_is_not_ready_with_a_prepared_set_whose_object_went_meanwhile(platform: Platform) -> None:
+    claim = claimed_job(platform)
+    assert complete(platform, claim, is_stored=False) is None, "put it again, and call again"
+    assert preparing.find_prepared_set(platform.db, "f" * 64) is None
+    assert jobs.get_job(platform.db, claim.id).state == "preparing"
+    assert complete(platform, claim) is not None
+    assert complete(platform, claimed_job(platform), is_stored=False) is not None, "its row says that it is there"
+
+
 def test_a_run_needs_a_ready_job(platform: Platform) -> None:
     with pytest.raises(JobNotReady):
         queued_run(platform, received_job(platform).id)
