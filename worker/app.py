@@ -6,6 +6,7 @@
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from core.queue import PREPARE, TRAIN
@@ -14,6 +15,8 @@ from core.settings import load_settings
 from worker.scratch import remove_dead_scratch
 from worker.wiring import Worker, announce, configure_logs, open_worker
 from worker.work import work
+
+log = structlog.get_logger(__name__)
 
 app = make_celery(load_settings())  # Celery wants it at import; it connects to nothing
 app.conf.worker_redirect_stdouts = False  # our log lines are whole as they are
@@ -43,8 +46,11 @@ def _begin(**_: Any) -> None:
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _announce(**_: Any) -> None:
     for role in _roles():
-        remove_dead_scratch(worker_of(role).platform)
         announce(worker_of(role))
+        try:
+            remove_dead_scratch(worker_of(role).platform)
+        except Exception:  # housekeeping removes it later; the worker works
+            log.exception("scratch.not_removed")
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -81,6 +81,8 @@ class Uploader:
                 self._put_back(offered)
             except OSError as error:  # the scratch is being removed, or its disk is full: an older one has to do
                 log.warning("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch, error=str(error))
+            except Exception:  # this one is lost; the thread stays for the next
+                log.exception("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch)
             finally:
                 with self._changed:
                     self._busy = False
@@ -111,7 +113,10 @@ class Uploader:
         shutil.rmtree(offered.folder, ignore_errors=True)
         older, self._recorded_key = self._recorded_key, key
         if older is not None and older != key:
-            self._platform.store.delete_prefix(older)
+            try:
+                self._platform.store.delete_prefix(older)
+            except Unavailable as error:  # this one is recorded; the other goes with the garbage
+                log.warning("checkpoint.left", key=older, error=error.detail)
 
 
 def fetch_checkpoint(platform: Platform, run: RunRow, hold: Hold, scratch: Path) -> tuple[Path | None, str | None]:

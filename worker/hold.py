@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 import structlog
 
 from core import clock
-from core.domain.errors import Unavailable
+from core.domain.errors import OutOfSpace, Unavailable
 from core.services.leases import ClaimLost
 from core.services.training import Look
 
@@ -104,7 +104,7 @@ class Hold:
         while True:
             try:
                 return work()
-            except Unavailable as error:
+            except (Unavailable, OutOfSpace) as error:  # a full disk may be emptied while the claim lasts
                 log.warning("database.retried", error=error.detail)
             if self._over.wait(RETRY_SECONDS) or self._is_lost():
                 raise ClaimLost
@@ -136,16 +136,22 @@ class Hold:
                 self._beaten_at = began
             else:
                 self._lost.set()
-        except Unavailable as error:
+        except (Unavailable, OutOfSpace) as error:
             self._worked.put_back(worked)
             log.warning("beat.missed", error=error.detail)
+        except Exception:  # a beat that ends is a claim that is lost: it goes on, and the patience decides
+            self._worked.put_back(worked)
+            log.exception("beat.unforeseen")
 
     def _keep_looking(self) -> None:
         while not self._over.is_set():
             try:
                 seen = self._look()
-            except Unavailable:
+            except (Unavailable, OutOfSpace):
                 continue  # the beats decide how long that may last
+            except Exception:  # as the beat
+                log.exception("look.unforeseen")
+                continue
             finally:
                 self._over.wait(LOOK_SECONDS)
             _set_if(self._lost, not seen.mine)

@@ -1,5 +1,6 @@
 """Supervising a child process: one loop for both verbs. It passes on what the child tells and ends it when asked."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from worker.system_metrics import GroupSampler
 
 TICK_SECONDS = 0.1  # how late an epoch is told, and how late the end of the child is seen
 TELL_AGAIN_SECONDS = 1.0
+WATCH_SECONDS = 0.5  # a loop that has not acted by then waits for the database: the watch ends the child
 
 Tell = Callable[[dict[str, Any]], None]
 Sample = Callable[[dict[str, float]], None]
@@ -53,6 +55,7 @@ def supervise(
     sampler = GroupSampler(child.pid)
     sampled_at, said_stop = clock.monotonic(), False
     lines = Lines(Tail(out / PROGRESS_FILE), tell)
+    watch = Watch(hold, child)
     try:
         with hold.working():
             while (status := child.status(wait_seconds=TICK_SECONDS)) is None:
@@ -64,13 +67,16 @@ def supervise(
                 if sample is not None and clock.monotonic() - sampled_at >= sample_seconds:
                     sampled_at = clock.monotonic()
                     _tell_sample(sampler, memory, sample)
+        watch.close()
         lines.pass_on_all(hold)
         log.info("child.ended", pid=child.pid, status=status)
         return Ending(status, out_of_memory=memory.ran_out())
     except CancelAsked:
+        watch.stop()
         child.cancel()
         raise
     except DrainAsked:
+        watch.stop()
         child.kill()
         lines.pass_on()  # a checkpoint that was finished in the last moment
         raise
@@ -78,7 +84,46 @@ def supervise(
         log.warning("child.killed", pid=child.pid, reason="claim lost")
         raise
     finally:
+        watch.stop()
         child.kill()
+
+
+class Watch:
+    """Ends the child when there is a reason to and the loop does not act, blocked in the database. Asks no database."""
+
+    def __init__(self, hold: Hold, child: Child) -> None:
+        self._hold = hold
+        self._child = child
+        self._over = threading.Event()
+        self._reason: ClaimLost | CancelAsked | DrainAsked | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="watch")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Signals nothing any more after this: the child may be reaped."""
+        self._over.set()
+        self._thread.join()
+
+    def close(self) -> None:
+        """Stop. Raises the reason that this watch ended the child for, even if the claim has come back since."""
+        self.stop()
+        if self._reason is not None:
+            raise self._reason
+
+    def _run(self) -> None:
+        while not self._over.wait(TICK_SECONDS):
+            try:
+                self._hold.check()
+            except (ClaimLost, CancelAsked, DrainAsked) as reason:
+                if self._over.wait(WATCH_SECONDS):
+                    return
+                self._reason = reason
+                log.warning("child.ended_by_watch", pid=self._child.pid, reason=type(reason).__name__)
+                if isinstance(reason, CancelAsked):
+                    self._child.cancel()
+                else:
+                    self._child.kill()
+                return
 
 
 class Lines:

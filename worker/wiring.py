@@ -44,6 +44,8 @@ def _announce(worker: Worker) -> None:
             note_worker(worker.platform.db, worker.name, worker.role)
         except Unavailable as error:
             log.warning("worker.unseen", error=error.detail)
+        except Exception:  # seen again when it can be: the thread lives as long as the worker
+            log.exception("worker.unseen")
         if worker.draining.wait(NOTE_SECONDS):
             return
 

@@ -1,12 +1,13 @@
 """The database: SQLite (WAL) on one machine, PostgreSQL for a team. One sync session, transactions in sight."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
@@ -15,6 +16,7 @@ from core.domain.errors import OutOfSpace, Unavailable
 
 BUSY_TIMEOUT_MS = 30_000  # SQLite: writers queue this long before they give up
 _WRITES = "darkroom_writes"
+_SERVER_TIMEOUTS = "-c statement_timeout=30000 -c lock_timeout=20000"  # ms; what the URL says holds over these
 
 
 class Database:
@@ -44,7 +46,8 @@ def open_database(url: str) -> Database:
     """No connection is made before the first query."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return Database(create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=10))
+        server = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": 10}
+        return Database(create_engine(url, connect_args=_impatient(parsed), **server))
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     # pool_size 20: as many as the API has threads for plain `def` endpoints, halved
@@ -52,6 +55,20 @@ def open_database(url: str) -> Database:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Database(engine)
+
+
+def _impatient(url: URL) -> dict[str, Any]:
+    """A server that is gone without a word, or a lock that is never given back, is an error and no long silence."""
+    given = url.query.get("options", "")
+    return {
+        "connect_timeout": 5,
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "options": f"{_SERVER_TIMEOUTS} {given if isinstance(given, str) else ' '.join(given)}".strip(),
+    }
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -83,4 +100,5 @@ def _named_failures() -> Iterator[None]:
 
 
 def _is_full(error: DBAPIError) -> bool:
-    return "full" in str(error.orig) or getattr(error.orig, "sqlstate", "") == "53100"
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", "") == "53100"

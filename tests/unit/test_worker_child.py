@@ -96,6 +96,26 @@ def test_a_lost_claim_kills_the_child_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - began < 2
 
 
+def test_a_loop_blocked_in_the_database_does_not_keep_the_child_of_a_lost_claim_alive(tmp_path: Path) -> None:
+    asked, answered = Asked(), threading.Event()
+
+    def blocked(_line: dict[str, Any]) -> None:
+        asked.mine = False
+        answered.wait(10)
+
+    threading.Timer(4, answered.set).start()
+    code = "open('progress.jsonl', 'w').write('{}\\n')\n" + STUBBORN
+    seen: list[bool] = []
+
+    def note() -> None:
+        seen.append(_runs(int((tmp_path / "pid").read_text())))
+
+    threading.Timer(3.5, note).start()
+    with pytest.raises(ClaimLost):
+        watch(tmp_path, code, blocked, asked)
+    assert seen == [False], "gone while the loop was still blocked"
+
+
 def test_a_child_is_told_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DARKROOM_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "secret")

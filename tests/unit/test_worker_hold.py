@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.domain.errors import Unavailable
+from core.domain.errors import OutOfSpace, Unavailable
 from core.services.leases import ClaimLost
 from core.services.training import Look
 from worker.hold import CancelAsked, DrainAsked, Hold
@@ -94,6 +94,29 @@ def test_a_short_write_is_repeated_until_the_database_answers() -> None:
 
     with hold(lease_seconds=10) as held:
         assert held.insist(write) == "written"
+
+
+def test_a_full_disk_or_an_unforeseen_error_ends_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.hold.LOOK_SECONDS", 0.02)
+    beats = iter([OutOfSpace(), ZeroDivisionError()])
+    looks = iter([OutOfSpace(), ZeroDivisionError()])
+    asked = Look(mine=True, cancel=True, stop=False)
+    beaten = threading.Event()
+
+    def beat(_: float) -> bool:
+        if error := next(beats, None):
+            raise error
+        beaten.set()
+        return True
+
+    def look() -> Look:
+        if error := next(looks, None):
+            raise error
+        return asked
+
+    with hold(beat, look, lease_seconds=10) as held:
+        assert beaten.wait(2)
+        until_raised(held, CancelAsked, seconds=2)
 
 
 def test_the_time_worked_is_told_once_and_a_missed_beat_loses_none_of_it() -> None:
