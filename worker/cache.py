@@ -41,15 +41,16 @@ def cached_tree(
     """
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f"{fingerprint}.lock").open("a") as lock:
-        _share(lock, check, pause)
-        if not _is_there(cache, fingerprint):
+        while True:
+            os.utime(lock.fileno())  # before it is shared: evicting takes the one used longest ago
+            _share(lock, check, pause)
+            if _is_there(cache, fingerprint):
+                break
             _lock(lock, fcntl.LOCK_EX, check, pause)
             if not _is_there(cache, fingerprint):
                 _add(cache, fingerprint, fetch, check)
                 evict(cache, max_bytes=max_bytes)
-            # From exclusive to shared is not atomic; nobody evicts what was used last, and the next look would say so.
-            _share(lock, check, pause)
-        os.utime(lock.fileno())
+            # From exclusive to shared is not atomic: another may evict it in between, so look again.
         yield cache / fingerprint / "tree"
 
 
