@@ -39,6 +39,9 @@ class RedisBell:
         except (KombuError, BrokerError, RedisError, OSError) as error:
             log.warning("bell.failed", task=task, row_id=row_id, error=str(error)[:200])
             return False
+        except Exception:  # whatever else a client raises: the row is written, and the sweep rings again
+            log.exception("bell.failed", task=task, row_id=row_id)
+            return False
         return True
 
     def ping(self) -> float:
