@@ -161,4 +161,6 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
 
 def _active_runs(session: Session, job_id: str) -> list[str]:
     active = [str(state) for state in RUN_ACTIVE]
-    return list(session.execute(select(RunRow.id).where(RunRow.job_id == job_id, RunRow.state.in_(active))).scalars())
+    # In one order, whoever locks them.
+    wanted = select(RunRow.id).where(RunRow.job_id == job_id, RunRow.state.in_(active)).order_by(RunRow.id)
+    return list(session.execute(wanted).scalars())

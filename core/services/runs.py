@@ -56,8 +56,10 @@ def get_run(db: Database, run_id: str) -> RunRow:
         return run_in(session, run_id)
 
 
-def run_in(session: Session, run_id: str) -> RunRow:
-    row = session.get(RunRow, run_id)
+def run_in(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
+    """Read a run inside a transaction; `lock` holds its row until the end (PostgreSQL; SQLite has one writer)."""
+    statement = select(RunRow).where(RunRow.id == run_id)
+    row = session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
     if row is None:
         raise RunNotFound(f"There is no run {run_id}.", run_id=run_id)
     return row
@@ -82,7 +84,7 @@ def cancel_run(db: Database, run_id: str, *, also: Also = nothing) -> RunRow:
     Raises RunNotFound, RunNotCancellable.
     """
     with db.transaction() as session:
-        before = run_in(session, run_id)
+        before = run_in(session, run_id, lock=True)
         row = cancel_in(session, run_id)
         if row is None and before.state not in (RunState.CANCELLING, RunState.CANCELLED):
             raise RunNotCancellable(f"The run has {before.state}.", run_id=run_id, state=before.state)
@@ -92,6 +94,8 @@ def cancel_run(db: Database, run_id: str, *, also: Also = nothing) -> RunRow:
 
 def cancel_in(session: Session, run_id: str) -> RunRow | None:
     """Cancel inside a transaction, whatever the attempt is."""
+    # Held before the two statements: one that is given back between them would be neither queued nor running.
+    session.execute(select(RunRow.id).where(RunRow.id == run_id).with_for_update())
     at_once = move_run(
         session, run_id, RunState.CANCELLED, sources=[RunState.QUEUED], stage=None, finished_at=clock.now()
     )

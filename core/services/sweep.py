@@ -129,10 +129,11 @@ def _count_lost_run(
     lost = run.lost_leases + 1
     if lost >= MAX_LOST_LEASES:
         to = RunState.FAILED
-        changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now(), "log_key": log_key}
+        changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now()}
     else:
         to, changes = RunState.QUEUED, {"rings": 0, "rung_at": None}
     changes |= {"stage": None, "lost_leases": lost, "lease_expires_at": None}
+    changes |= {} if log_key is None else {"log_key": log_key}  # an earlier attempt's is better than none
     with db.transaction() as session:
         return move_run(session, run.id, to, sources=[RunState.RUNNING], fence=attempt, where=where, **changes)
 
@@ -147,6 +148,7 @@ def _due(db: Database, table: type[JobRow] | type[RunRow], state: str) -> list[s
         for row_id, rings, rung_at in session.execute(waiting).all():
             pause = min(FIRST_RING_AGAIN_SECONDS * 2 ** min(rings, 10), LAST_RING_AGAIN_SECONDS)
             if rung_at is None or now - rung_at > pause:
-                session.execute(update(table).where(table.id == row_id).values(rung_at=now, rings=table.rings + 1))
-                due.append(row_id)
+                still = (table.id == row_id, table.state == state, table.rings == rings)  # not claimed, not rung since
+                ring = update(table).where(*still).values(rung_at=now, rings=table.rings + 1).returning(table.id)
+                due += session.execute(ring).scalars()
     return due

@@ -13,7 +13,7 @@ from core.db.moves import change_job, change_run, move_run
 from core.db.tables import ArtifactRow, JobRow, RunRow, VersionRow
 from core.domain.errors import DarkroomError
 from core.domain.ids import new_id
-from core.domain.states import RunState
+from core.domain.states import JobState, RunState
 from core.services.leases import Claim, ClaimLost
 
 
@@ -111,7 +111,8 @@ def publish_version(
         before = session.get(RunRow, claim.id)
         if before is None:
             raise ClaimLost
-        job = change_job(session, before.job_id, "version", last_version=JobRow.last_version + 1)
+        ready = (JobRow.state == str(JobState.READY),)
+        job = change_job(session, before.job_id, "version", where=ready, last_version=JobRow.last_version + 1)
         if job is None:
             raise ClaimLost
         run = move_run(
@@ -147,22 +148,24 @@ def publish_version(
 
 def fail_run(db: Database, claim: Claim, error: DarkroomError, *, log_key: str | None) -> None:
     """running -> failed with a typed cause. Raises ClaimLost."""
-    changes = {"stage": None, "problem": error.as_problem(), "log_key": log_key, **_ended()}
+    changes = {"stage": None, "problem": error.as_problem(), **_log(log_key), **_ended()}
     _move_mine(db, claim, RunState.FAILED, **changes)
 
 
 def finish_cancel(db: Database, claim: Claim, *, log_key: str | None) -> None:
     """cancelling -> cancelled. Raises ClaimLost."""
-    _move_mine(db, claim, RunState.CANCELLED, stage=None, log_key=log_key, **_ended())
+    changes = {"stage": None, **_log(log_key), **_ended()}
+    _move_mine(db, claim, RunState.CANCELLED, sources=[RunState.CANCELLING], **changes)
 
 
-def give_back_run(db: Database, claim: Claim, *, later: bool = False) -> None:
+def give_back_run(db: Database, claim: Claim, *, later: bool = False, log_key: str | None = None) -> None:
     """running -> queued: the worker is told to end. The sweep rings, at once. Raises ClaimLost.
 
     `later`: it met an Unavailable; the sweep rings after a pause that doubles each time.
     """
     ring: dict[str, Any] = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
-    _move_mine(db, claim, RunState.QUEUED, sources=[RunState.RUNNING], stage=None, lease_expires_at=None, **ring)
+    changes = {"stage": None, "lease_expires_at": None, **_log(log_key), **ring}
+    _move_mine(db, claim, RunState.QUEUED, sources=[RunState.RUNNING], **changes)
 
 
 def _move_mine(
@@ -176,6 +179,11 @@ def _move_mine(
 def _mine(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     active = [str(RunState.RUNNING), str(RunState.CANCELLING)]
     return (RunRow.attempt == claim.attempt, RunRow.state.in_(active))
+
+
+def _log(log_key: str | None) -> dict[str, Any]:
+    """No log of this attempt: the row keeps naming an earlier one's."""
+    return {} if log_key is None else {"log_key": log_key}
 
 
 def _ended() -> dict[str, Any]:

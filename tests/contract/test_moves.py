@@ -1,10 +1,12 @@
 """Jobs and runs move as the tables of moves say, on every database."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from core.db.moves import public_fields
+from core.db.moves import move_run, public_fields
 from core.db.tables import AliasRow
 from core.domain.errors import (
     CursorInvalid,
@@ -19,6 +21,7 @@ from core.domain.errors import (
     VersionNotFound,
 )
 from core.domain.limits import MAX_LOST_LEASES
+from core.domain.states import RunState
 from core.services import jobs, leases, preparing, runs, sweep, training, versions
 from core.services.events import events_after, newest_event
 from core.services.leases import Claim, ClaimLost
@@ -149,6 +152,16 @@ def test_cancel_is_at_once_when_queued_and_finished_by_the_supervisor_when_runni
         publish(platform, claim)
     training.finish_cancel(platform.db, claim, log_key=None)
     assert runs.cancel_run(platform.db, claim.id).state == "cancelled"
+
+
+def test_a_run_that_is_given_back_while_it_is_cancelled_ends_cancelled(platform: Platform) -> None:
+    claim = running_run(platform)
+    with ThreadPoolExecutor(1) as pool:
+        with platform.db.transaction() as session:
+            move_run(session, claim.id, RunState.QUEUED, stage=None, lease_expires_at=None)
+            cancelled = pool.submit(runs.cancel_run, platform.db, claim.id)
+            time.sleep(0.5)  # it has begun, and waits for this transaction
+        assert cancelled.result(timeout=10).state == "cancelled"
 
 
 def test_a_lease_lost_while_cancelling_becomes_cancelled(platform: Platform) -> None:
