@@ -4,7 +4,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path, PurePosixPath
@@ -56,8 +56,11 @@ async def received(request: Request, settings: Settings) -> AsyncIterator[Upload
     try:
         yield await _receive(request, sink)
     finally:
-        sink.close()
-        path.unlink(missing_ok=True)
+        try:
+            with suppress(OutOfSpace):  # what was still to be written is thrown away anyway
+                sink.close()
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def check_length(request: Request, settings: Settings) -> None:
@@ -74,7 +77,8 @@ def refuse_too_large(size: int, settings: Settings) -> None:
 
 def check_room(size: int, settings: Settings) -> None:
     """Raises OutOfSpace. Makes the temp folder."""
-    settings.temp.mkdir(parents=True, exist_ok=True)
+    with full_disk_told(settings.temp):
+        settings.temp.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.temp).free
     if free < size + SPARE_BYTES:
         raise OutOfSpace("The service has no room for this upload.", needed_bytes=size + SPARE_BYTES, free_bytes=free)
@@ -83,8 +87,9 @@ def check_room(size: int, settings: Settings) -> None:
 def remove_leftovers(settings: Settings) -> None:
     """Remove the uploads of processes that died."""
     for path in settings.temp.glob("upload-*.part"):
-        if clock.now().timestamp() - path.stat().st_mtime > LEFTOVER_SECONDS:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process of the API removes them too
+            if clock.now().timestamp() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                path.unlink()
 
 
 class _Sink:
@@ -94,7 +99,8 @@ class _Sink:
         self.path = path
         self.bytes = 0
         self.settings = settings
-        self._file = path.open("xb")
+        with full_disk_told(path.parent):
+            self._file = path.open("xb")
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
@@ -122,8 +128,8 @@ async def _receive(request: Request, sink: _Sink) -> Upload:
         fields |= form.fields
         source_name = form.file_name or ""
     elif kind in RAW_TYPES:
-        await _feed(request, sink.write)
         source_name = _named_in_headers(request.headers)
+        await _feed(request, sink.write)
     else:
         raise UploadInvalid(
             "Send multipart/form-data with the field `file`, or the ZIP itself as application/zip.", content_type=kind
@@ -166,7 +172,10 @@ def _named_in_headers(headers: Mapping[str, str]) -> str:
         return unquote(given)
     message = Message()
     message["content-disposition"] = headers.get("content-disposition", "")
-    return message.get_filename() or ""
+    try:
+        return message.get_filename() or ""
+    except (ValueError, TypeError, LookupError):  # an unknown charset, bytes that are not of it, half a continuation
+        return ""
 
 
 def safe_name(name: str) -> str:

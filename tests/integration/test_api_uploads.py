@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from httpx import Client, Response
 
+from api.uploads import _Sink
+from core.domain.errors import OutOfSpace
 from core.domain.keys import upload_key
 from core.services.idempotency import Key, claim_key
 from core.services.jobs import get_job, list_jobs
@@ -42,6 +44,31 @@ def test_a_raw_body_takes_its_options_from_the_query(client: Client, platform: P
     row = get_job(platform.db, answer.json()["job_id"])
     assert row.options["on_error"] == "skip"
     assert (row.source_name, row.name) == ("evil.zip", "evil")
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    ["filename*=undefined''x", "filename*=idna''%ff", "filename*=punycode''%ff%ff", "filename*0*=a''b; filename*=x''y"],
+)
+def test_a_file_name_that_cannot_be_read_is_none(client: Client, platform: Platform, parameter: str) -> None:
+    headers = {"content-type": "application/zip", "content-disposition": f"attachment; {parameter}"}
+    answer = client.post("/upload-dataset", content=ZIP, headers=headers)
+    assert answer.status_code == 202 and get_job(platform.db, answer.json()["job_id"]).source_name
+    nothing_is_left(platform)
+
+
+def test_a_disk_that_is_full_at_the_close_leaves_nothing(
+    client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = _Sink.close
+
+    def full(sink: _Sink) -> str:
+        close(sink)
+        raise OutOfSpace("The disk is full.")
+
+    monkeypatch.setattr(_Sink, "close", full)
+    problem(upload(client), 507, "out-of-space")
+    nothing_is_left(platform)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +141,6 @@ def test_a_key_in_flight_is_a_conflict_and_a_refused_request_frees_it(client: Cl
 def test_an_upload_that_cannot_be_stored_frees_its_key_and_creates_nothing(
     client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.domain.errors import OutOfSpace
     from core.storage.folder import FolderStore
 
     with monkeypatch.context() as patch:
