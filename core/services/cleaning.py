@@ -8,13 +8,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, or_, select, update
+from sqlalchemy import Select, case, delete, exists, or_, select, update
 
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
-from core.db.moves import change_job
+from core.db.moves import change_job, change_run
 from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunRow, UploadPartRow, WorkerRow
 from core.domain.keys import dataset_key, metadata_key_beside
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
@@ -88,10 +88,10 @@ def forget_old_sources(db: Database, *, before: datetime) -> list[str]:
     """Let go of the uploaded ZIPs of jobs that ended before; returns the keys to delete."""
     ended = (JobRow.state.in_(_texts(JOB_ENDED)), JobRow.finished_at < before, JobRow.source_key.is_not(None))
     with db.transaction() as session:
-        found = list(session.execute(select(JobRow.id, JobRow.source_key).where(*ended).limit(_AT_ONCE)).all())
-        for job_id, _ in found:
-            session.execute(update(JobRow).where(JobRow.id == job_id, *ended).values(source_key=None))
-    return [key for _, key in found if key]
+        found = session.execute(select(JobRow.id, JobRow.source_key).where(*ended).limit(_AT_ONCE)).all()
+        # A job may be retried between the two statements, and then needs its source.
+        forget = update(JobRow).where(*ended).values(source_key=None).returning(JobRow.id)
+        return [key for job_id, key in found if key and session.execute(forget.where(JobRow.id == job_id)).first()]
 
 
 def forget_old_checkpoints(db: Database, *, before: datetime) -> list[tuple[str, int]]:
@@ -101,12 +101,16 @@ def forget_old_checkpoints(db: Database, *, before: datetime) -> list[tuple[str,
         RunRow.finished_at < before,
         or_(RunRow.purged_at.is_(None), RunRow.purged_at < RunRow.finished_at),
     )
-    values = {"checkpoint_key": None, "purged_at": clock.now()}
+    forgotten = {"checkpoint_key": None, "checkpoint_epoch": None, "checkpoint_sha256": None, "checkpoint_at": None}
+    # A tracker that has the whole run is not told of this: it would be told the whole run again.
+    mirrored = case((RunRow.mirrored_at.is_not(None), RunRow.event_seq + 1), else_=RunRow.mirror_seq)
     with db.transaction() as session:
-        found = list(session.execute(select(RunRow.id, RunRow.attempt).where(*ended).limit(_AT_ONCE)).all())
-        for run_id, _ in found:
-            session.execute(update(RunRow).where(RunRow.id == run_id, *ended).values(**values))
-    return [(run_id, attempt) for run_id, attempt in found]
+        run_ids = list(session.execute(select(RunRow.id).where(*ended).limit(_AT_ONCE)).scalars())
+        changed = [
+            change_run(session, run_id, "purged", where=ended, **forgotten, purged_at=clock.now(), mirror_seq=mirrored)
+            for run_id in run_ids
+        ]
+    return [(run.id, run.attempt) for run in changed if run is not None]
 
 
 def forget_workers(db: Database, *, unseen_seconds: float) -> None:

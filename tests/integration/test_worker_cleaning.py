@@ -128,7 +128,8 @@ def test_old_sources_and_checkpoints_of_what_ended_go(platform: Platform, tmp_pa
 
     assert stored(platform) == {checkpoint_key(active.id, 1, 3)}
     assert get_job(platform.db, job.id).source_key is None
-    assert get_run(platform.db, done.id).checkpoint_key is None
+    run = get_run(platform.db, done.id)
+    assert (run.checkpoint_key, run.checkpoint_epoch) == (None, None)
 
 
 def test_the_scratch_of_dead_attempts_goes_and_that_of_a_living_one_stays(platform: Platform) -> None:
