@@ -1,6 +1,7 @@
 """What a finished training leaves, on its way to the store. The row that names it follows, in train.py."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,7 @@ from worker.hold import CancelAsked, DrainAsked, Hold
 
 MODEL_FILE = "model.json"
 METRICS_FILE = "metrics.json"
+LOG_SECONDS = 0.7  # of the 5 s of a cancel and the 4 s of a drain
 PAUSES_SECONDS = (1.0, 2.0, 4.0)  # a restart of the store does not cost an evaluation
 
 _MEDIA_TYPES = {
@@ -63,6 +65,25 @@ def put_log(platform: Platform, hold: Hold, key: str, path: Path) -> str | None:
         log.warning("log.not_kept", key=key, error=str(error)[:200])
         return None
     return key
+
+
+def put_log_quickly(platform: Platform, key: str, path: Path) -> str | None:
+    """As `put_log`, for an attempt that is asked to end: kept if the store takes it within LOG_SECONDS."""
+    if not path.exists():
+        return None
+    kept = threading.Event()
+
+    def put() -> None:
+        try:
+            platform.store.put(key, path, media_type=_MEDIA_TYPES[".log"])
+            kept.set()
+        except Exception:  # a log changes nothing about how a run ends
+            log.exception("log.not_kept", key=key)
+
+    thread = threading.Thread(target=put, daemon=True, name="log")
+    thread.start()
+    thread.join(LOG_SECONDS)
+    return key if kept.is_set() else None
 
 
 def _put(platform: Platform, hold: Hold, claim: Claim, path: Path) -> PublishedArtifact:

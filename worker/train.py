@@ -39,7 +39,7 @@ from worker.checkpoints import Uploader, fetch_checkpoint
 from worker.child import child_command
 from worker.endings import cause_of, killed_from_outside
 from worker.hold import CancelAsked, DrainAsked, Hold
-from worker.publish import MODEL_FILE, put_artifacts, put_log, read_metrics
+from worker.publish import MODEL_FILE, put_artifacts, put_log, put_log_quickly, read_metrics
 from worker.scratch import fresh_folder, scratch_name, scratch_root
 from worker.supervise import supervise
 from worker.weights import resolve_model
@@ -66,27 +66,32 @@ def train_run(worker: Worker, run_id: str) -> None:
         lease_seconds=settings.lease_seconds,
         beat_seconds=settings.beat_seconds,
     )
-    with hold, fresh_folder(scratch_root(settings), scratch_name(claim)) as scratch:
-        _Attempt(worker, hold, claim, run, scratch).go()
+    with hold:
+        _Attempt(worker, hold, claim, run).go()
 
 
 class _Attempt:
     """One attempt at a run: its claim, its folder, its log."""
 
-    def __init__(self, worker: Worker, hold: Hold, claim: Claim, run: RunRow, scratch: Path) -> None:
+    def __init__(self, worker: Worker, hold: Hold, claim: Claim, run: RunRow) -> None:
         self.platform = worker.platform
         self.db = worker.platform.db
         self.hold = hold
         self.claim = claim
         self.run = run
-        self.scratch = scratch
-        self.out = scratch / "out"
-        self.log_path = scratch / "train.log"
+        self.scratch = scratch_root(worker.platform.settings) / scratch_name(claim)
+        self.out = self.scratch / "out"
+        self.log_path = self.scratch / "train.log"
         self.notes: dict[str, str] = dict(run.notes or {})
 
     def go(self) -> None:
+        with ExitStack() as folders:
+            self._go(folders)  # its end is written before its folders are removed: 100,000 files take seconds
+
+    def _go(self, folders: ExitStack) -> None:
         try:
-            self._train()
+            folders.enter_context(fresh_folder(self.scratch.parent, self.scratch.name))
+            self._train(folders)
         except ClaimLost:
             self._end_cancelled_or_lost()
         except CancelAsked:
@@ -108,16 +113,17 @@ class _Attempt:
             log.exception("run.unforeseen", run_id=self.claim.id)
             self._fail(Internal())
 
-    def _train(self) -> None:
-        with ExitStack() as stack:
-            tree = self._fetch_tree(stack)
-            resume, note = fetch_checkpoint(self.platform, self.run, self.hold, self.scratch)
-            if note:
-                self._note("checkpoint", note)
-            spec = self._write_spec(tree, resume)
-            uploader = Uploader(self.platform, self.claim, self.scratch)
-            stack.callback(uploader.close)
+    def _train(self, folders: ExitStack) -> None:
+        tree = self._fetch_tree(folders)
+        resume, note = fetch_checkpoint(self.platform, self.run, self.hold, self.scratch)
+        if note:
+            self._note("checkpoint", note)
+        spec = self._write_spec(tree, resume)
+        uploader = Uploader(self.platform, self.claim, self.scratch)
+        try:
             done = self._supervise(spec, uploader)
+        finally:
+            uploader.close()
         if done:
             self._publish()
 
@@ -240,6 +246,9 @@ class _Attempt:
         key = key_of_log(self.claim.id, self.claim.attempt)
         return put_log(self.platform, self.hold, key, self.log_path)
 
+    def _put_log_quickly(self) -> str | None:
+        return put_log_quickly(self.platform, key_of_log(self.claim.id, self.claim.attempt), self.log_path)
+
     def _end_cancelled_or_lost(self) -> None:
         """A publish that found the run cancelling is a cancel; anything else is no business of ours any more."""
         try:
@@ -250,8 +259,9 @@ class _Attempt:
         log.warning("run.lost", run_id=self.claim.id, attempt=self.claim.attempt)
 
     def _cancelled(self) -> None:
+        log_key = self._put_log_quickly()
         try:
-            self.hold.insist(lambda: finish_cancel(self.db, self.claim, log_key=None))
+            self.hold.insist(lambda: finish_cancel(self.db, self.claim, log_key=log_key))
             log.info("run.cancelled", run_id=self.claim.id)
         except ClaimLost:
             log.warning("run.lost", run_id=self.claim.id)
@@ -265,8 +275,9 @@ class _Attempt:
             self._end_cancelled_or_lost()
 
     def _give_back(self, *, later: bool) -> None:
+        log_key = self._put_log_quickly()
         try:
-            give_back_run(self.db, self.claim, later=later)
+            give_back_run(self.db, self.claim, later=later, log_key=log_key)
             log.info("run.given_back", run_id=self.claim.id, attempt=self.claim.attempt)
         except ClaimLost:
             self._end_cancelled_or_lost()

@@ -1,6 +1,7 @@
 """How a train task meets a store that is away or has lost something, in one process with a scripted child."""
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import worker.train
 from core.db.tables import RunRow
 from core.domain.errors import Unavailable
 from core.services.events import events_after
+from core.services.runs import cancel_run
 from core.services.versions import versions_of
 from core.storage import ObjectStore, StoredObject
 from tests.scripted_worker import scripted_command
@@ -140,3 +142,16 @@ def test_stages_and_progress_are_told_in_order(line: Stack, job_id: str) -> None
     stages = [event["stage"] for event in events if event.get("stage")]
     assert stages == ["fetching", "training", "evaluating", "packing", "storing", "publishing"]
     assert [event["progress"]["epoch"] for event in events if event.get("progress")] == [1, 2]
+
+
+def test_a_cancelled_run_keeps_its_log(line: Stack, job_id: str) -> None:
+    run_id = line.train(job_id, epochs=60)
+    canceller = threading.Thread(
+        target=lambda: line.until(lambda: line.run(run_id).progress) and cancel_run(line.platform.db, run_id)
+    )
+    canceller.start()
+    train_run(Worker(line.platform, "train", "test"), run_id)
+    canceller.join()
+    run = line.run(run_id)
+    assert run.state == "cancelled"
+    assert run.log_key is not None and line.platform.store.head(run.log_key) is not None
