@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -72,8 +73,9 @@ def prepare_job(worker: Worker, job_id: str) -> None:
         lease_seconds=settings.lease_seconds,
         beat_seconds=settings.beat_seconds,
     )
-    with hold, fresh_folder(scratch_root(settings), scratch_name(claim)) as scratch:
+    with hold, ExitStack() as folders:  # the end is written before the folder is removed
         try:
+            scratch = folders.enter_context(fresh_folder(scratch_root(settings), scratch_name(claim)))
             _prepare(worker, hold, claim, job, scratch)
         except ClaimLost:
             log.warning("job.lost", job_id=job_id, attempt=claim.attempt)  # deleted, or another worker has it
