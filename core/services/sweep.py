@@ -140,7 +140,7 @@ def _count_lost_run(
 
 def _due(db: Database, table: type[JobRow] | type[RunRow], state: str) -> list[str]:
     """Claim the right to ring: `rung_at` is written before the bell, so that two sweeps do not ring twice."""
-    due = []
+    due: list[str] = []
     with db.transaction() as session:
         now = session.execute(select(db_now())).scalar_one()
         columns = select(table.id, table.rings, table.rung_at)
