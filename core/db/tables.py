@@ -98,7 +98,11 @@ class JobRow(Leased, Base):
     last_version: Mapped[int] = mapped_column(default=0)
     deleted_at: Mapped[datetime | None]
     purged_at: Mapped[datetime | None]  # its objects are gone
-    __table_args__ = (Index("ix_jobs_state", "state"), Index("ix_jobs_fingerprint", "fingerprint"))
+    __table_args__ = (
+        Index("ix_jobs_state", "state"),
+        Index("ix_jobs_fingerprint", "fingerprint"),
+        Index("ix_jobs_lease_expires_at", "lease_expires_at"),
+    )
 
 
 class UploadRow(Base):
@@ -167,7 +171,11 @@ class RunRow(Leased, Base):
     mirror_seq: Mapped[int] = mapped_column(default=0)  # events up to here are in MLflow
     mirrored_at: Mapped[datetime | None]  # everything of the ended run is in MLflow
     purged_at: Mapped[datetime | None]  # its checkpoints are gone
-    __table_args__ = (Index("ix_runs_job_id", "job_id"), Index("ix_runs_state", "state"))
+    __table_args__ = (
+        Index("ix_runs_job_id", "job_id"),
+        Index("ix_runs_state", "state"),
+        Index("ix_runs_lease_expires_at", "lease_expires_at"),
+    )
 
 
 class VersionRow(Base):
@@ -200,7 +208,10 @@ class ArtifactRow(Base):
 
 
 class AliasRow(Base):
-    """Where an alias points now. `position` is its place in the history; rollback walks back from it."""
+    """Where an alias points now; `number` 0: nowhere, it was removed.
+
+    `position` is its place in the history; rollback walks back from it.
+    """
 
     __tablename__ = "aliases"
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
@@ -219,7 +230,7 @@ class AliasMoveRow(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     alias: Mapped[str] = mapped_column(String(64), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)  # 1, 2, ...
-    action: Mapped[str] = mapped_column(String(16))  # set | rollback
+    action: Mapped[str] = mapped_column(String(16))  # set | rollback | remove
     number: Mapped[int]
     stands_on: Mapped[int]  # the `set` it returned to; its own position for a `set`
     came_from: Mapped[int]  # the `set` it stood on before; 0 at the start
