@@ -40,13 +40,19 @@ def send_stored(
     as_link: bool = False,
 ) -> Response:
     """Answer GET or HEAD. Raises RangeInvalid, Unavailable."""
-    if as_link and (url := store.link(stored.key, seconds=LINK_SECONDS, file_name=stored.file_name)):
+    if (
+        as_link
+        and request.method == "GET"
+        and (url := store.link(stored.key, seconds=LINK_SECONDS, file_name=stored.file_name))
+    ):
         return RedirectResponse(url, status_code=307, headers={"cache-control": "no-store"})
     headers = _headers(stored, cache=cache, location=location)
     if is_known(request.headers, headers["etag"]):
         kept = {name: value for name, value in headers.items() if name in _OF_304}
         return Response(status_code=304, headers=kept)
-    wanted = range_of(request.headers, size=stored.bytes, etag=headers["etag"])
+    # Only GET has ranges: RFC 9110, 14.2.
+    asked = request.method == "GET"
+    wanted = range_of(request.headers, size=stored.bytes, etag=headers["etag"]) if asked else None
     start, end = wanted or (0, stored.bytes - 1)
     headers["content-length"] = str(end - start + 1)
     if wanted:

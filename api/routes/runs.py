@@ -38,23 +38,24 @@ def list_runs(
     return PageOf(items=[run_of(row) for row in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/{run_id}", summary="Look at a run", responses=problems(errors.RunNotFound))
+@router.get("/{run_id}", summary="Look at a run", responses=problems(errors.RunNotFound, errors.Gone))
 async def get_run(request: Request, platform: ThePlatform, run_id: str, wait: Wait = 0) -> Run:
     """State, stage, progress, attempt, problem, and the version once published."""
     await wait_until_ended(request, platform.db, run_id, seconds=wait)
-    return run_of(await run_in_threadpool(runs.get_run, platform.db, run_id))
+    return run_of(await run_in_threadpool(runs.get_living_run, platform.db, run_id))
 
 
 @router.get(
     "/{run_id}/events",
     summary="Follow a run",
     response_class=Response,
-    responses=event_responses() | problems(errors.RunNotFound),
+    responses=event_responses() | problems(errors.RunNotFound, errors.Gone),
 )
 async def follow_run(
     request: Request, platform: ThePlatform, run_id: str, last_event_id: str | None = None
 ) -> Response:
     """Server-sent events, each a merge patch of what polling shows, from `Last-Event-ID` on; `end` is the last."""
+    await run_in_threadpool(runs.get_living_run, platform.db, run_id)
     return await event_stream(request, platform.db, run_id, last_event_id=last_event_id)
 
 
@@ -62,7 +63,8 @@ async def follow_run(
     "/{run_id}/log",
     summary="Read a run's log",
     response_class=Response,
-    responses=file_responses("text/plain") | problems(errors.RunNotFound, errors.NotFound, errors.RangeInvalid),
+    responses=file_responses("text/plain")
+    | problems(errors.RunNotFound, errors.Gone, errors.NotFound, errors.RangeInvalid),
 )
 def run_log(
     request: Request,
@@ -71,7 +73,7 @@ def run_log(
     tail: Annotated[int | None, Query(ge=1, le=10_000, description="Only the last so many lines.")] = None,
 ) -> Response:
     """What the training printed; stored when an attempt ends."""
-    row = runs.get_run(platform.db, run_id)
+    row = runs.get_living_run(platform.db, run_id)
     known = platform.store.head(row.log_key) if row.log_key else None
     if known is None:
         raise errors.NotFound("There is no log yet: it is stored when the run ends.", run_id=run_id, state=row.state)

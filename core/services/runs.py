@@ -56,6 +56,16 @@ def get_run(db: Database, run_id: str) -> RunRow:
         return run_in(session, run_id)
 
 
+def get_living_run(db: Database, run_id: str) -> RunRow:
+    """A run as its user may see it. Raises RunNotFound, and Gone where its job was deleted."""
+    with db.reading() as session:
+        run = run_in(session, run_id)
+        job = session.get_one(JobRow, run.job_id)
+    if job.state == JobState.DELETED:
+        raise Gone(f"The job {run.job_id} of this run was deleted.", job_id=run.job_id, run_id=run_id)
+    return run
+
+
 def run_in(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
     """Read a run inside a transaction; `lock` holds its row until the end (PostgreSQL; SQLite has one writer)."""
     statement = select(RunRow).where(RunRow.id == run_id)

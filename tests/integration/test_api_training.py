@@ -24,6 +24,15 @@ def test_a_training_needs_no_more_than_a_ready_job(client: httpx.Client, platfor
     assert oldest_waiting(platform.db, "train") == run["run_id"]
 
 
+def test_the_runs_of_a_deleted_job_are_gone(client: httpx.Client, platform: Platform) -> None:
+    job = published.ready_job(platform)
+    run = rows.queued_run(platform, job.id)
+    assert client.get(f"/runs/{run.id}").is_success
+    client.delete(f"/jobs/{job.id}?cancel=true")
+    for path in ("", "/log", "/events"):
+        problem(client.get(f"/runs/{run.id}{path}"), 410, "gone")
+
+
 @pytest.mark.parametrize(
     ("body", "slug", "fields"),
     [
