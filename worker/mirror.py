@@ -21,6 +21,7 @@ from core.services.jobs import get_job
 from core.services.leases import ClaimLost, take_lock
 from core.services.mirroring import (
     aliases_to_mirror,
+    aliases_to_remove,
     note_alias_mirrored,
     note_run_complete,
     note_run_mirrored,
@@ -83,6 +84,8 @@ class Mirror:
                 self._one(version.id, partial(self._mirror_version, version, run))
         for alias, name in aliases_to_mirror(db):
             self._one(f"{alias.job_id} {alias.alias}", partial(self._mirror_alias, alias, name))
+        for alias in aliases_to_remove(db):
+            self._one(f"{alias.job_id} {alias.alias}", partial(self._remove_alias, alias))
 
     def _one(self, subject: str, tell: Callable[[], None]) -> None:
         if not take_lock(self._platform.db, LOCK, self._holder, seconds=LOCK_SECONDS):
@@ -172,6 +175,10 @@ class Mirror:
 
     def _mirror_alias(self, alias: AliasRow, name: str) -> None:
         self._tracker.alias(alias.job_id, alias.alias, name)
+        note_alias_mirrored(self._platform.db, alias)
+
+    def _remove_alias(self, alias: AliasRow) -> None:
+        self._tracker.remove_alias(alias.job_id, alias.alias)
         note_alias_mirrored(self._platform.db, alias)
 
     def _job_name(self, job_id: str) -> str:

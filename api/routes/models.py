@@ -152,6 +152,19 @@ def roll_back_alias(platform: ThePlatform, once: TheOnce, job_id: str, alias: st
     )
 
 
+@router.delete(
+    "/models/{job_id}/aliases/{alias}",
+    status_code=204,
+    response_class=Response,
+    summary="Remove an alias",
+    responses=problems(*_MISSING[:2], errors.AliasNotFound),
+)
+def remove_alias(platform: ThePlatform, job_id: str, alias: str) -> Response:
+    """The version stays. Set again, the alias begins anew, with its whole history."""
+    versions.remove_alias(platform.db, job_id, alias)
+    return Response(status_code=204)
+
+
 def _shown(platform: Platform, rows: list[VersionRow]) -> list[ModelVersion]:
     mlflow = platform.settings.mlflow_link
     return [model_version(each, mlflow_link=mlflow) for each in version_overviews(platform.db, rows)]

@@ -70,7 +70,7 @@ class SetAlias(BaseModel):
 
 class AliasMove(BaseModel):
     position: int = Field(examples=[1])
-    action: Literal["set", "rollback"]
+    action: Literal["set", "rollback", "remove"]
     version: str = Field(examples=["v2"])
     at: Timestamp
 
@@ -142,8 +142,9 @@ def _artifact(row: ArtifactRow, path: str) -> Artifact:
 
 
 def _move(row: AliasMoveRow) -> AliasMove:
-    action: Literal["set", "rollback"] = "rollback" if row.action == "rollback" else "set"
-    return AliasMove(position=row.position, action=action, version=f"v{row.number}", at=timestamp(row.at))
+    return AliasMove.model_validate(
+        {"position": row.position, "action": row.action, "version": f"v{row.number}", "at": timestamp(row.at)}
+    )
 
 
 def _mlflow(overview: VersionOverview, mlflow_link: str) -> MlflowRun | None:

@@ -140,7 +140,9 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
     """
     with platform.db.transaction() as session:
         job_in(session, job_id, lock=True)
-        aliases = list(session.execute(select(AliasRow.alias).where(AliasRow.job_id == job_id)).scalars())
+        aliases = list(
+            session.execute(select(AliasRow.alias).where(AliasRow.job_id == job_id, AliasRow.number > 0)).scalars()
+        )
         if aliases:
             raise JobInUse(
                 f"The alias {aliases[0]} points at a version of this job.", job_id=job_id, aliases=sorted(aliases)

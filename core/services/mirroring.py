@@ -48,6 +48,13 @@ def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, str]]:
         return [(alias, name) for alias, name in session.execute(statement).all() if name]
 
 
+def aliases_to_remove(db: Database) -> list[AliasRow]:
+    """Aliases that were removed and that the tracker may still have."""
+    told = or_(AliasRow.mirrored_number.is_(None), AliasRow.mirrored_number != 0)
+    with db.reading() as session:
+        return list(session.execute(select(AliasRow).where(AliasRow.number == 0, told)).scalars())
+
+
 def note_run_mirrored(db: Database, run_id: str, **values: Any) -> None:
     """Any of mlflow_run_id and mirror_seq."""
     with db.transaction() as session:

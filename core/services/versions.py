@@ -16,6 +16,7 @@ from core.services.paging import Page, page_of
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _RESERVED = re.compile(r"latest|v\d+")  # reserved by MLflow too
+NOWHERE = 0  # the number and the position of an alias that was removed
 _NUMBER = re.compile(r"v?([1-9]\d{0,8})")
 
 
@@ -112,6 +113,15 @@ def roll_back_alias(
     return rolled_back
 
 
+def remove_alias(db: Database, job_id: str, alias: str) -> None:
+    """Point it at nothing, and keep the move; set again, it begins anew. Raises JobNotFound, Gone, AliasNotFound."""
+    with db.transaction() as session:
+        job_in(session, job_id, lock=True)
+        row = _alias_in(session, job_id, alias)
+        _move_alias(session, row, action="remove", number=row.number, stands_on=NOWHERE)
+        row.number = NOWHERE
+
+
 def get_alias(db: Database, job_id: str, alias: str) -> tuple[AliasRow, list[AliasMoveRow]]:
     """Where an alias points and how it came there, oldest first. Raises JobNotFound, Gone, AliasNotFound."""
     with db.reading() as session:
@@ -122,7 +132,9 @@ def get_alias(db: Database, job_id: str, alias: str) -> tuple[AliasRow, list[Ali
 
 def aliases_of(db: Database, job_id: str) -> list[AliasRow]:
     with db.reading() as session:
-        statement = select(AliasRow).where(AliasRow.job_id == job_id).order_by(AliasRow.alias)
+        statement = (
+            select(AliasRow).where(AliasRow.job_id == job_id, AliasRow.number != NOWHERE).order_by(AliasRow.alias)
+        )
         return list(session.execute(statement).scalars())
 
 
@@ -152,7 +164,7 @@ def _moves_in(session: Session, job_id: str, alias: str) -> list[AliasMoveRow]:
 
 def _alias_in(session: Session, job_id: str, alias: str) -> AliasRow:
     row = session.get(AliasRow, (job_id, alias))
-    if row is None:
+    if row is None or row.number == NOWHERE:
         raise AliasNotFound(f"The job {job_id} has no alias {alias!r}.", job_id=job_id, alias=alias)
     return row
 

@@ -73,6 +73,9 @@ class RunTracker(Protocol):
     def alias(self, job_id: str, alias: str, name: str) -> None:
         """Point an alias of the registered model at a version, by the tracker's name of it."""
 
+    def remove_alias(self, job_id: str, alias: str) -> None:
+        """Remove an alias of the registered model, if there is one."""
+
 
 def open_tracker(settings: Settings) -> RunTracker:
     """The tracker that `DARKROOM_MLFLOW_URL` names; none where it is empty. Connects to nothing yet."""

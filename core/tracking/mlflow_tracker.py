@@ -106,6 +106,16 @@ class MlflowTracker:
         with _answering():
             self._client.set_registered_model_alias(job_id, alias, name)
 
+    def remove_alias(self, job_id: str, alias: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        with _answering():
+            try:
+                self._client.delete_registered_model_alias(job_id, alias)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+
     def _experiment(self, run: TrackedRun) -> str:
         known = self._client.get_experiment_by_name(run.job_id)
         if known is None:

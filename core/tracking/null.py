@@ -25,3 +25,6 @@ class NullTracker:
 
     def alias(self, job_id: str, alias: str, name: str) -> None:
         return
+
+    def remove_alias(self, job_id: str, alias: str) -> None:
+        return

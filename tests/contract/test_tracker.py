@@ -50,6 +50,9 @@ def test_versions_get_their_names_in_order_and_once(tracker: RunTracker) -> None
     assert names == ["1", "2", "2", "1"]
     for name in ("2", "1", "1"):
         tracker.alias(job_id, "production", name)
+    for _ in range(2):
+        tracker.remove_alias(job_id, "production")
+    tracker.remove_alias(f"job_{uuid4().hex}", "production")
 
 
 def test_an_mlflow_that_is_down_is_unavailable() -> None:

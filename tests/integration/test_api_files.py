@@ -104,6 +104,26 @@ def test_metadata_and_dataset_are_sent_as_they_were_written(client: httpx.Client
     assert (part.status_code, part.content) == (206, published.TAR[4:8])
 
 
+def test_a_job_can_be_deleted_once_its_alias_is_removed(client: httpx.Client, job_id: str) -> None:
+    path = f"/models/{job_id}/aliases/production"
+    client.put(path, json={"version": "v2"})
+    problem(client.delete(f"/jobs/{job_id}"), 409, "job-in-use")
+    assert client.delete(path).status_code == 204
+    problem(client.get(path), 404, "alias-not-found")
+    problem(client.delete(path), 404, "alias-not-found")
+    problem(client.get(f"/download/model/{job_id}?alias=production"), 404, "alias-not-found")
+    assert client.get(f"/models/{job_id}").json()["aliases"] == []
+    again = client.put(path, json={"version": "v1"}).json()
+    assert [(move["action"], move["version"]) for move in again["history"]] == [
+        ("set", "v2"),
+        ("remove", "v2"),
+        ("set", "v1"),
+    ]
+    problem(client.post(f"{path}/rollback"), 409, "no-earlier-version")
+    assert client.delete(path).status_code == 204
+    assert client.delete(f"/jobs/{job_id}").is_success
+
+
 def test_an_alias_moves_keeps_its_history_and_rolls_back(client: httpx.Client, job_id: str) -> None:
     path = f"/models/{job_id}/aliases/production"
     problem(client.get(path), 404, "alias-not-found")
