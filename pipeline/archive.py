@@ -37,11 +37,17 @@ _SPARE_BYTES = 64 * 1024 * 1024  # what the disk must keep free besides
 
 
 def extract(
-    archive: Path, into: Path, *, threads: int, tick: Callable[[int, int], None]
+    archive: Path,
+    into: Path,
+    *,
+    threads: int,
+    tick: Callable[[int, int], None],
+    each: Callable[[list[SourceFile]], None] = lambda _: None,
 ) -> tuple[Source, list[Finding]]:
     """Inflate every data entry of `archive` into numbered files below `into`. Returns them and the notes.
 
-    `tick(done, total)` is called after each file and may raise to stop. Raises Rejected (ArchiveRefused) with all
+    `tick(done, total)` is called after some files and may raise to stop; `each` is given the files as they come, so
+    that work on them can begin before it is known that the rest is whole. Raises Rejected (ArchiveRefused) with all
     reasons found, before anything is written where the directory tells them; OutOfSpace.
     """
     try:
@@ -54,7 +60,7 @@ def extract(
         raise _refused(reasons)
     wanted = sorted((entry for entry in entries if can_be_data(entry.name)), key=lambda entry: entry.name)
     _require_space(into, sum(entry.size for entry in wanted))
-    files, broken = _inflate_all(archive, wanted, into, threads, tick)
+    files, broken = _inflate_all(archive, wanted, into, threads, tick, each)
     if broken:
         raise _refused(broken)
     kept = {entry.name for entry in wanted}
@@ -93,7 +99,12 @@ def _require_space(into: Path, needed: int) -> None:
 
 
 def _inflate_all(
-    archive: Path, wanted: list[Entry], into: Path, threads: int, tick: Callable[[int, int], None]
+    archive: Path,
+    wanted: list[Entry],
+    into: Path,
+    threads: int,
+    tick: Callable[[int, int], None],
+    each: Callable[[list[SourceFile]], None],
 ) -> tuple[list[SourceFile], list[Finding]]:
     """In threads: inflating, hashing, CRC and writing all release the interpreter's lock."""
     for number in range(0, len(wanted), _PER_FOLDER):
@@ -114,7 +125,9 @@ def _inflate_all(
         with ThreadPoolExecutor(threads) as pool:
             try:
                 for results in pool.map(inflate, range(0, len(wanted), _BATCH)):
-                    files += [result for result in results if isinstance(result, SourceFile)]
+                    whole = [result for result in results if isinstance(result, SourceFile)]
+                    each(whole)
+                    files += whole
                     broken += [result for result in results if isinstance(result, Finding)]
                     tick(len(files) + len(broken), len(wanted))
             except BaseException:
