@@ -58,15 +58,15 @@ def _texture(rng: np.random.Generator) -> _Grey:
     frequency[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.normal(size=(rows, columns))) / frequency
     values = np.fft.irfft2(spectrum, (rows, columns))
-    return ((values - values.mean()) / values.std()).astype(np.float32)
+    texture: _Grey = ((values - values.mean()) / values.std()).astype(np.float32)
+    return texture
 
 
 def _cut(rng: np.random.Generator, textures: list[_Grey]) -> _Grey:
-    texture = textures[int(rng.integers(len(textures)))]
+    source = textures[int(rng.integers(len(textures)))]
     x, y = (int(at) for at in rng.integers(0, _SPARE, 2))
-    piece = texture[y : y + PHOTO[1], x : x + PHOTO[0]]
-    mirrored: _Grey = piece[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
-    return mirrored
+    piece = source[y : y + PHOTO[1], x : x + PHOTO[0]]
+    return piece[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
 
 
 def _tiny(rng: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -5,6 +5,7 @@ with another or mean something to the file system. Only entries that can be data
 """
 
 import hashlib
+import io
 import shutil
 import threading
 import zlib
@@ -139,28 +140,32 @@ def _inflate_all(
     return files, broken
 
 
-def _target(into: Path, number: int, entry: Entry) -> Path:
+def _target(into: Path, number: int, entry: Entry) -> str:
     # The suffix is ours again: lower case, from a fixed list.
-    return into / f"{number // _PER_FOLDER:04d}/{number:06d}{PurePosixPath(entry.name).suffix.lower()}"
+    return f"{into}/{number // _PER_FOLDER:04d}/{number:06d}{_suffix(entry.name)}"
 
 
-def _inflate_or_finding(file: BinaryIO, entry: Entry, target: Path) -> SourceFile | Finding:
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _inflate_or_finding(file: BinaryIO, entry: Entry, target: str) -> SourceFile | Finding:
     try:
         return _inflate(file, entry, target)
     except BrokenArchive as error:
         return error.finding
 
 
-def _inflate(file: BinaryIO, entry: Entry, target: Path) -> SourceFile:
+def _inflate(file: BinaryIO, entry: Entry, target: str) -> SourceFile:
     """Write one entry. Its real size, end and CRC must be the declared ones. Raises BrokenArchive."""
     data_at = locate_data(file, entry)
     if data_at is None:
         raise BrokenArchive("archive-headers-differ", "The entry's two headers say different things.", entry.name)
     file.seek(data_at)
     # Only a picture's own bytes count for the fingerprint; an annotation counts by what it says.
-    digest = hashlib.sha256() if target.suffix in IMAGE_SUFFIXES else None
+    digest = hashlib.sha256() if _suffix(target) in IMAGE_SUFFIXES else None
     crc, size = 0, 0
-    with target.open("wb") as out:
+    with open(target, "wb", buffering=0) as out:  # noqa: PTH123 - blocks are large, and text is cheaper than Paths
         for block in _blocks(file, entry):
             size += len(block)
             if size > entry.size:
@@ -168,12 +173,18 @@ def _inflate(file: BinaryIO, entry: Entry, target: Path) -> SourceFile:
             crc = zlib.crc32(block, crc)
             if digest:
                 digest.update(block)
-            out.write(block)
+            _write(out, block)
     if size != entry.size:
         raise BrokenArchive("archive-size-lies", f"Declared as {entry.size} bytes, it is not.", entry.name)
     if crc != entry.crc:
         raise BrokenArchive("archive-checksum", "The entry's bytes do not match their checksum (CRC-32).", entry.name)
-    return SourceFile(entry.name, str(target), size, digest.hexdigest() if digest else "")
+    return SourceFile(entry.name, target, size, digest.hexdigest() if digest else "")
+
+
+def _write(out: io.FileIO, block: bytes) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[out.write(view) :]
 
 
 def _blocks(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
