@@ -50,7 +50,7 @@ class InspectAhead:
     """Pictures inspected as they come out of the archive, while the rest is still inflated and read."""
 
     def __init__(self, processes: int) -> None:
-        self._pool = DecodePool(_inspect, processes)
+        self._pool = DecodePool(_inspect, processes, receive=_facts)
         self._numbers: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -61,7 +61,7 @@ class InspectAhead:
         self._pool.__exit__(*error)
 
     def add(self, paths: Iterable[str]) -> None:
-        new = [path for path in paths if path not in self._numbers]
+        new = [path for path in dict.fromkeys(paths) if path not in self._numbers]
         for number, path in enumerate(new, start=len(self._numbers)):
             self._numbers[path] = number
         self._pool.submit(new)
@@ -70,7 +70,7 @@ class InspectAhead:
         """Of each path, in their order. `tick(done, total)` may raise to stop."""
         self.add(paths)
         answers = self._pool.answers(tick)
-        return [_facts(answers[self._numbers[path]]) for path in paths]
+        return [answers[self._numbers[path]] for path in paths]
 
 
 def inspect_all(paths: list[str], *, processes: int, tick: Callable[[int, int], None]) -> list[ImageFacts]:
@@ -102,11 +102,18 @@ def decode_all(
 class DecodePool(Generic[Task, Answer]):
     """Processes that may die; work that raises ends its process. Fed and emptied by a thread of its own.
 
-    `work` is a function of a module, and can write no file: what it makes is what it returns.
+    `work` is a function of a module, and can write no file: what it makes is what it returns. `receive` is called
+    here with each answer, at once, so that only what it returns is kept.
     """
 
-    def __init__(self, work: Callable[[Task], Answer], processes: int) -> None:
+    def __init__(
+        self,
+        work: Callable[[Task], Answer],
+        processes: int,
+        receive: Callable[[Answer | Crash], Any] = lambda answer: answer,
+    ) -> None:
         self._work = work
+        self._receive = receive
         self._processes = processes
         self._tasks: list[Task] = []
         self._answers: list[Any] = []
@@ -138,7 +145,7 @@ class DecodePool(Generic[Task, Answer]):
             self._todo.extend(range(before, len(self._tasks)))
         self._submitted.set()
 
-    def answers(self, tick: Callable[[int, int], None]) -> list[Answer | Crash]:
+    def answers(self, tick: Callable[[int, int], None]) -> list[Any]:
         """Of all tasks so far, in their order, when the last is there. `tick(done, total)` may raise to stop."""
         total = len(self._tasks)
         while self._done < total:
@@ -174,10 +181,10 @@ class DecodePool(Generic[Task, Answer]):
         for at, decoder in enumerate(self._decoders):
             if not decoder.waiting:
                 continue
-            alive = _collect(decoder, self._answers)
+            alive = self._collect(decoder)
             if not decoder.waiting or (alive and time.monotonic() - decoder.since < DECODE_SECONDS):
                 continue
-            self._answers[decoder.waiting.popleft()] = Crash(_why(decoder, alive=alive))
+            self._answers[decoder.waiting.popleft()] = self._receive(Crash(_why(decoder, alive=alive)))
             with self._lock:
                 self._todo.extendleft(reversed(decoder.waiting))
             _stop(decoder)
@@ -186,6 +193,22 @@ class DecodePool(Generic[Task, Answer]):
             waiting = len(self._todo) + sum(len(decoder.waiting) for decoder in self._decoders)
             self._done = len(self._tasks) - waiting
         self._changed.set()
+
+    def _collect(self, decoder: _Decoder) -> bool:
+        """Take what has been answered. False when the process is dead and all it said has been read."""
+        try:
+            while decoder.waiting and decoder.heard.poll(0):
+                answer = decoder.line.recv()
+                if answer is None:
+                    decoder.ready = True
+                else:
+                    self._answers[decoder.waiting.popleft()] = self._receive(answer)
+                decoder.since = time.monotonic()
+        except (EOFError, ConnectionResetError) as error:
+            if not decoder.ready:
+                raise PreparationFailed("A decoding process did not start.") from error
+            return False
+        return True
 
     def _take(self) -> list[int]:
         with self._lock:
@@ -227,23 +250,6 @@ def _send(decoder: _Decoder, numbers: list[int], tasks: Sequence[Any]) -> None:
         decoder.line.send([tasks[number] for number in numbers])
     except BrokenPipeError:
         return  # it died before its work; `_collect` sees it
-
-
-def _collect(decoder: _Decoder, answers: list[Any]) -> bool:
-    """Take what has been answered. False when the process is dead and all it said has been read."""
-    try:
-        while decoder.waiting and decoder.heard.poll(0):
-            answer = decoder.line.recv()
-            if answer is None:
-                decoder.ready = True
-            else:
-                answers[decoder.waiting.popleft()] = answer
-            decoder.since = time.monotonic()
-    except (EOFError, ConnectionResetError) as error:
-        if not decoder.ready:
-            raise PreparationFailed("A decoding process did not start.") from error
-        return False
-    return True
 
 
 def _why(decoder: _Decoder, *, alive: bool) -> str:
