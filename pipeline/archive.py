@@ -5,6 +5,7 @@ with another or mean something to the file system. Only entries that can be data
 """
 
 import hashlib
+import io
 import shutil
 import threading
 import zlib
@@ -37,11 +38,17 @@ _SPARE_BYTES = 64 * 1024 * 1024  # what the disk must keep free besides
 
 
 def extract(
-    archive: Path, into: Path, *, threads: int, tick: Callable[[int, int], None]
+    archive: Path,
+    into: Path,
+    *,
+    threads: int,
+    tick: Callable[[int, int], None],
+    each: Callable[[list[SourceFile]], None] = lambda _: None,
 ) -> tuple[Source, list[Finding]]:
     """Inflate every data entry of `archive` into numbered files below `into`. Returns them and the notes.
 
-    `tick(done, total)` is called after each file and may raise to stop. Raises Rejected (ArchiveRefused) with all
+    `tick(done, total)` is called after some files and may raise to stop; `each` is given the files as they come, so
+    that work on them can begin before it is known that the rest is whole. Raises Rejected (ArchiveRefused) with all
     reasons found, before anything is written where the directory tells them; OutOfSpace.
     """
     try:
@@ -54,7 +61,7 @@ def extract(
         raise _refused(reasons)
     wanted = sorted((entry for entry in entries if can_be_data(entry.name)), key=lambda entry: entry.name)
     _require_space(into, sum(entry.size for entry in wanted))
-    files, broken = _inflate_all(archive, wanted, into, threads, tick)
+    files, broken = _inflate_all(archive, wanted, into, threads, tick, each)
     if broken:
         raise _refused(broken)
     kept = {entry.name for entry in wanted}
@@ -93,7 +100,12 @@ def _require_space(into: Path, needed: int) -> None:
 
 
 def _inflate_all(
-    archive: Path, wanted: list[Entry], into: Path, threads: int, tick: Callable[[int, int], None]
+    archive: Path,
+    wanted: list[Entry],
+    into: Path,
+    threads: int,
+    tick: Callable[[int, int], None],
+    each: Callable[[list[SourceFile]], None],
 ) -> tuple[list[SourceFile], list[Finding]]:
     """In threads: inflating, hashing, CRC and writing all release the interpreter's lock."""
     for number in range(0, len(wanted), _PER_FOLDER):
@@ -114,7 +126,9 @@ def _inflate_all(
         with ThreadPoolExecutor(threads) as pool:
             try:
                 for results in pool.map(inflate, range(0, len(wanted), _BATCH)):
-                    files += [result for result in results if isinstance(result, SourceFile)]
+                    whole = [result for result in results if isinstance(result, SourceFile)]
+                    each(whole)
+                    files += whole
                     broken += [result for result in results if isinstance(result, Finding)]
                     tick(len(files) + len(broken), len(wanted))
             except BaseException:
@@ -126,28 +140,32 @@ def _inflate_all(
     return files, broken
 
 
-def _target(into: Path, number: int, entry: Entry) -> Path:
+def _target(into: Path, number: int, entry: Entry) -> str:
     # The suffix is ours again: lower case, from a fixed list.
-    return into / f"{number // _PER_FOLDER:04d}/{number:06d}{PurePosixPath(entry.name).suffix.lower()}"
+    return f"{into}/{number // _PER_FOLDER:04d}/{number:06d}{_suffix(entry.name)}"
 
 
-def _inflate_or_finding(file: BinaryIO, entry: Entry, target: Path) -> SourceFile | Finding:
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _inflate_or_finding(file: BinaryIO, entry: Entry, target: str) -> SourceFile | Finding:
     try:
         return _inflate(file, entry, target)
     except BrokenArchive as error:
         return error.finding
 
 
-def _inflate(file: BinaryIO, entry: Entry, target: Path) -> SourceFile:
+def _inflate(file: BinaryIO, entry: Entry, target: str) -> SourceFile:
     """Write one entry. Its real size, end and CRC must be the declared ones. Raises BrokenArchive."""
     data_at = locate_data(file, entry)
     if data_at is None:
         raise BrokenArchive("archive-headers-differ", "The entry's two headers say different things.", entry.name)
     file.seek(data_at)
     # Only a picture's own bytes count for the fingerprint; an annotation counts by what it says.
-    digest = hashlib.sha256() if target.suffix in IMAGE_SUFFIXES else None
+    digest = hashlib.sha256() if _suffix(target) in IMAGE_SUFFIXES else None
     crc, size = 0, 0
-    with target.open("wb") as out:
+    with open(target, "wb", buffering=0) as out:  # noqa: PTH123 - blocks are large, and text is cheaper than Paths
         for block in _blocks(file, entry):
             size += len(block)
             if size > entry.size:
@@ -155,12 +173,18 @@ def _inflate(file: BinaryIO, entry: Entry, target: Path) -> SourceFile:
             crc = zlib.crc32(block, crc)
             if digest:
                 digest.update(block)
-            out.write(block)
+            _write(out, block)
     if size != entry.size:
         raise BrokenArchive("archive-size-lies", f"Declared as {entry.size} bytes, it is not.", entry.name)
     if crc != entry.crc:
         raise BrokenArchive("archive-checksum", "The entry's bytes do not match their checksum (CRC-32).", entry.name)
-    return SourceFile(entry.name, str(target), size, digest.hexdigest() if digest else "")
+    return SourceFile(entry.name, target, size, digest.hexdigest() if digest else "")
+
+
+def _write(out: io.FileIO, block: bytes) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[out.write(view) :]
 
 
 def _blocks(file: BinaryIO, entry: Entry) -> Iterator[bytes]:

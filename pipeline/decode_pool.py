@@ -2,21 +2,28 @@
 
 import multiprocessing
 import resource
+import select
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 from core.domain.errors import PreparationFailed
 from pipeline.images import ImageFacts, inspect
 
-BATCH = 32  # pictures sent at once: a round trip costs about as much as decoding a thumbnail
+BATCH = 64  # pictures sent at once: a round trip costs about as much as decoding a thumbnail
 DECODE_SECONDS = 60.0  # for one picture; 200 megapixels of PNG take about 5
 MEMORY_BYTES = 4 * 1024**3  # address space of one process; 200 megapixels of RGBA have 0.8 GB
+
+_AHEAD = 64  # pictures that a process still has when it is sent more: it never waits for us
+_PAUSE_SECONDS = 0.01  # answers are taken a handful at once: each alone would wake us 1,000 times a second
+_WORTH_ONE = 4  # pictures that wait before another process is started for them
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -33,17 +40,43 @@ class Crash:
 class _Decoder:
     process: BaseProcess
     line: Connection
+    heard: select.poll  # Connection.poll makes a new one each time, for ten times the price
     waiting: deque[int] = field(default_factory=deque)
     since: float = 0.0
     ready: bool = False
 
 
+class InspectAhead:
+    """Pictures inspected as they come out of the archive, while the rest is still inflated and read."""
+
+    def __init__(self, processes: int) -> None:
+        self._pool = DecodePool(_inspect, processes, receive=_facts)
+        self._numbers: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._pool.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._pool.__exit__(*error)
+
+    def add(self, paths: Iterable[str]) -> None:
+        new = [path for path in dict.fromkeys(paths) if path not in self._numbers]
+        for number, path in enumerate(new, start=len(self._numbers)):
+            self._numbers[path] = number
+        self._pool.submit(new)
+
+    def facts(self, paths: list[str], tick: Callable[[int, int], None]) -> list[ImageFacts]:
+        """Of each path, in their order. `tick(done, total)` may raise to stop."""
+        self.add(paths)
+        answers = self._pool.answers(tick)
+        return [answers[self._numbers[path]] for path in paths]
+
+
 def inspect_all(paths: list[str], *, processes: int, tick: Callable[[int, int], None]) -> list[ImageFacts]:
     """The facts of every picture, in the order of `paths`. `tick(done, total)` may raise to stop."""
-    answers: list[Any] = decode_all(_inspect, paths, processes=processes, tick=tick)
-    for at, answer in enumerate(answers):  # in place: there may be 100,000
-        answers[at] = _facts(answer)
-    return answers
+    with InspectAhead(processes) as ahead:
+        return ahead.facts(paths, tick)
 
 
 def _inspect(path: str) -> tuple[Any, ...]:
@@ -60,37 +93,128 @@ def _facts(answer: tuple[Any, ...] | Crash) -> ImageFacts:
 def decode_all(
     work: Callable[[Task], Answer], tasks: Sequence[Task], *, processes: int, tick: Callable[[int, int], None]
 ) -> list[Answer | Crash]:
-    """`work(task)` for each task, in order, in processes that may die; work that raises ends its process.
+    """`work(task)` for each task, in order. See DecodePool. `tick(done, total)` may raise to stop."""
+    with DecodePool(work, processes) as pool:
+        pool.submit(tasks)
+        return pool.answers(tick)
 
-    `work` is a function of a module, and can write no file: what it makes is what it returns. `tick(done, total)` may
-    raise to stop.
+
+class DecodePool(Generic[Task, Answer]):
+    """Processes that may die; work that raises ends its process. Fed and emptied by a thread of its own.
+
+    `work` is a function of a module, and can write no file: what it makes is what it returns. `receive` is called
+    here with each answer, at once, so that only what it returns is kept.
     """
-    answers: list[Any] = [None] * len(tasks)
-    todo = deque(range(len(tasks)))
-    done = 0
-    decoders = [_start(work) for _ in range(min(processes, max(1, len(tasks) // 4)))] if tasks else []
-    try:
-        while done < len(tasks):
-            for decoder in decoders:
-                if not decoder.waiting and todo:
-                    _send(decoder, [todo.popleft() for _ in range(min(BATCH, len(todo)))], tasks)
-            wait([decoder.line for decoder in decoders if decoder.waiting], timeout=1.0)
-            for at, decoder in enumerate(decoders):
-                if not decoder.waiting:
-                    continue
-                alive = _collect(decoder, answers)
-                if alive and time.monotonic() - decoder.since < DECODE_SECONDS:
-                    continue
-                answers[decoder.waiting.popleft()] = Crash(_why(decoder, alive=alive))
-                todo.extendleft(reversed(decoder.waiting))
+
+    def __init__(
+        self,
+        work: Callable[[Task], Answer],
+        processes: int,
+        receive: Callable[[Answer | Crash], Any] = lambda answer: answer,
+    ) -> None:
+        self._work = work
+        self._receive = receive
+        self._processes = processes
+        self._tasks: list[Task] = []
+        self._answers: list[Any] = []
+        self._todo: deque[int] = deque()
+        self._decoders: list[_Decoder] = []
+        self._lock = threading.Lock()
+        self._submitted, self._changed = threading.Event(), threading.Event()
+        self._done = 0
+        self._ended = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True, name="decode pool")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended = True
+        self._submitted.set()
+        self._thread.join()
+
+    def submit(self, tasks: Iterable[Task]) -> None:
+        with self._lock:
+            before = len(self._tasks)
+            self._tasks.extend(tasks)
+            self._answers.extend([None] * (len(self._tasks) - before))
+            self._todo.extend(range(before, len(self._tasks)))
+        self._submitted.set()
+
+    def answers(self, tick: Callable[[int, int], None]) -> list[Any]:
+        """Of all tasks so far, in their order, when the last is there. `tick(done, total)` may raise to stop."""
+        total = len(self._tasks)
+        while self._done < total:
+            self._changed.wait(1.0)
+            self._changed.clear()
+            if self._error:
+                raise self._error
+            tick(self._done, total)
+        return self._answers
+
+    def _run(self) -> None:
+        try:
+            while not self._ended:
+                self._submitted.wait()
+                self._submitted.clear()
+                while not self._ended and self._done < len(self._tasks):
+                    self._turn()
+        except BaseException as error:  # noqa: BLE001 - raised again where the answers are waited for
+            self._error = error
+        finally:
+            for decoder in self._decoders:
                 _stop(decoder)
-                decoders[at] = _start(work)
-            done = len(tasks) - len(todo) - sum(len(decoder.waiting) for decoder in decoders)
-            tick(done, len(tasks))
-    finally:
-        for decoder in decoders:
+            self._changed.set()
+
+    def _turn(self) -> None:
+        """Give out what waits, take what is answered, and replace the processes that died or hang."""
+        if len(self._decoders) < self._processes and (not self._decoders or len(self._todo) > _WORTH_ONE):
+            self._decoders.append(_start(self._work))
+        for decoder in self._decoders:
+            if self._todo and len(decoder.waiting) <= _AHEAD:
+                _send(decoder, self._take(), self._tasks)
+        time.sleep(_PAUSE_SECONDS)
+        for at, decoder in enumerate(self._decoders):
+            if not decoder.waiting:
+                continue
+            alive = self._collect(decoder)
+            if not decoder.waiting or (alive and time.monotonic() - decoder.since < DECODE_SECONDS):
+                continue
+            self._answers[decoder.waiting.popleft()] = self._receive(Crash(_why(decoder, alive=alive)))
+            with self._lock:
+                self._todo.extendleft(reversed(decoder.waiting))
             _stop(decoder)
-    return answers
+            self._decoders[at] = _start(self._work)
+        with self._lock:
+            waiting = len(self._todo) + sum(len(decoder.waiting) for decoder in self._decoders)
+            self._done = len(self._tasks) - waiting
+        self._changed.set()
+
+    def _collect(self, decoder: _Decoder) -> bool:
+        """Take what has been answered. False when the process is dead and all it said has been read."""
+        try:
+            while decoder.waiting and decoder.heard.poll(0):
+                answer = decoder.line.recv()
+                if answer is None:
+                    decoder.ready = True
+                else:
+                    self._answers[decoder.waiting.popleft()] = self._receive(answer)
+                decoder.since = time.monotonic()
+        except (EOFError, ConnectionResetError) as error:
+            if not decoder.ready:
+                raise PreparationFailed("A decoding process did not start.") from error
+            return False
+        return True
+
+    def _take(self) -> list[int]:
+        with self._lock:
+            # Towards the end smaller batches, so that both processes end at about the same time.
+            share = max(1, len(self._todo) // (2 * self._processes))
+            return [self._todo.popleft() for _ in range(min(BATCH, share, len(self._todo)))]
 
 
 def _start(work: Callable[[Any], Any]) -> _Decoder:
@@ -100,7 +224,9 @@ def _start(work: Callable[[Any], Any]) -> _Decoder:
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)
     process.start()
     theirs.close()
-    return _Decoder(process, ours)
+    heard = select.poll()
+    heard.register(ours, select.POLLIN)
+    return _Decoder(process, ours, heard)
 
 
 def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
@@ -124,23 +250,6 @@ def _send(decoder: _Decoder, numbers: list[int], tasks: Sequence[Any]) -> None:
         decoder.line.send([tasks[number] for number in numbers])
     except BrokenPipeError:
         return  # it died before its work; `_collect` sees it
-
-
-def _collect(decoder: _Decoder, answers: list[Any]) -> bool:
-    """Take what has been answered. False when the process is dead and all it said has been read."""
-    try:
-        while decoder.waiting and decoder.line.poll():
-            answer = decoder.line.recv()
-            if answer is None:
-                decoder.ready = True
-            else:
-                answers[decoder.waiting.popleft()] = answer
-            decoder.since = time.monotonic()
-    except (EOFError, ConnectionResetError) as error:
-        if not decoder.ready:
-            raise PreparationFailed("A decoding process did not start.") from error
-        return False
-    return True
 
 
 def _why(decoder: _Decoder, *, alive: bool) -> str:

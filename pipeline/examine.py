@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core.domain import limits
 from core.domain.errors import DatasetRejected, KindNotSupported
 from core.domain.findings import Finding, Severity
-from pipeline.archive import extract
+from pipeline.archive import IMAGE_SUFFIXES, extract
 from pipeline.check import Checked, check
-from pipeline.dataset import Dataset, Picture, Rejected
-from pipeline.decode_pool import inspect_all
+from pipeline.dataset import Dataset, Picture, Rejected, SourceFile
+from pipeline.decode_pool import InspectAhead
 from pipeline.formats import read_dataset
+from pipeline.images import ImageFacts
 from pipeline.manifest import Digests, digests
 from pipeline.near_duplicates import group_alike
 from pipeline.params.prepare import PrepareOptions
@@ -40,14 +41,7 @@ class Examined:
 
 def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes: int, steps: Steps) -> Examined:
     """Leaves the extracted files below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
-    steps.stage("extracting")
-    source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
-    steps.stage("reading")
-    dataset = read_dataset(source, findings)
-    del source  # the annotations are read; the pictures' files are with their items
-    findings = findings + dataset.findings
-    steps.stage("checking")
-    facts = inspect_all([item.image.file for item in dataset.items], processes=processes, tick=steps.tick)
+    dataset, facts, findings = _read(archive, scratch, processes=processes, steps=steps)
     checked = check(dataset, facts)
     findings = findings + checked.findings
     if dataset.kind != "detection":
@@ -74,6 +68,26 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
         findings=ordered(findings),
         left_out=seen - len(checked.pictures),
     )
+
+
+def _read(
+    archive: Path, scratch: Path, *, processes: int, steps: Steps
+) -> tuple[Dataset, list[ImageFacts], list[Finding]]:
+    """Pictures are decoded from the moment they are there, while the rest is inflated and the annotations are read."""
+    with InspectAhead(processes) as ahead:
+        steps.stage("extracting")
+        source, findings = extract(
+            archive, scratch, threads=processes, tick=steps.tick, each=lambda files: ahead.add(_pictures(files))
+        )
+        steps.stage("reading")
+        dataset = read_dataset(source, findings)
+        steps.stage("checking")
+        facts = ahead.facts([item.image.file for item in dataset.items], steps.tick)
+    return dataset, facts, findings + dataset.findings
+
+
+def _pictures(files: list[SourceFile]) -> list[str]:
+    return [file.file for file in files if PurePosixPath(file.name).suffix.lower() in IMAGE_SUFFIXES]
 
 
 def _alike(pictures: list[Picture], groups: dict[str, str]) -> Iterator[Finding]:

@@ -5,8 +5,12 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+
+_BLOCK = 1 << 20  # bytes that are hashed and written at once
 
 
 class Digest(NamedTuple):
@@ -17,17 +21,49 @@ class Digest(NamedTuple):
 def write_tar(tree: Path, target: Path, tick: Callable[[int, int], None]) -> Digest:
     """Every file below `tree`, sorted by name, relative, mode 0644. `tick(done, total)` may raise to stop."""
     names = sorted(_files_below(tree))
-    with target.open("wb") as file:
-        hashing = _Hashing(file)
-        with tarfile.open(fileobj=hashing, mode="w|", format=tarfile.USTAR_FORMAT, bufsize=1 << 20) as tar:
-            for done, name in enumerate(names, start=1):
-                member = tarfile.TarInfo(name)
-                with (tree / name).open("rb") as content:
-                    member.size = os.fstat(content.fileno()).st_size
-                    tar.addfile(member, content)
-                tar.members.clear()  # type: ignore[attr-defined] # it keeps each one otherwise, with 1 KB, and nobody asks for them
-                tick(done, len(names))
-    return Digest(hashing.size, hashing.digest.hexdigest())
+    root = f"{tree}/"
+    # Hashing and writing release the interpreter's lock: in a thread of their own they go on while files are read.
+    with target.open("wb", buffering=0) as file, ThreadPoolExecutor(1) as behind:
+        hashing = _Hashing(file, behind)
+        for done, name in enumerate(names, start=1):
+            with open(root + name, "rb", buffering=0) as content:  # noqa: PTH123 - 200,000 of them: text, no Paths
+                _add(hashing, name, content)
+            tick(done, len(names))
+        hashing.pad(tarfile.RECORDSIZE, at_least=2 * tarfile.BLOCKSIZE)
+        return hashing.end()
+
+
+def _add(hashing: "_Hashing", name: str, content: io.FileIO) -> None:
+    """One member. Raises OSError when the file is not as long as it said."""
+    size = os.fstat(content.fileno()).st_size
+    hashing.put(_header(name, size))
+    left = size
+    while left and (block := content.read(min(left, _BLOCK))):
+        left -= len(block)
+        hashing.put(block)
+    if left:
+        raise OSError(f"{name} became shorter while it was read.")
+    hashing.pad(tarfile.BLOCKSIZE)
+
+
+def _header(name: str, size: int) -> bytes:
+    """As `tarfile` writes it, at a tenth of the price for short ASCII names and sizes below 8 GiB."""
+    raw = name.encode()
+    if len(raw) > tarfile.LENGTH_NAME or not name.isascii() or size >= 8**11:
+        member = tarfile.TarInfo(name)
+        member.size = size
+        return member.tobuf(tarfile.USTAR_FORMAT)
+    block = bytearray(_empty_header())
+    block[: len(raw)] = raw
+    block[124:135] = b"%011o" % size
+    block[148:156] = b"        "  # the checksum counts itself as blanks
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@lru_cache(maxsize=1)
+def _empty_header() -> bytes:
+    return tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)
 
 
 def _files_below(tree: Path) -> Iterator[str]:
@@ -43,15 +79,42 @@ def file_digest(path: Path) -> Digest:
         return Digest(file.seek(0, io.SEEK_END), digest.hexdigest())
 
 
-class _Hashing(io.RawIOBase):
-    """Counts and hashes what passes through to `file`."""
+class _Hashing:
+    """What is put is counted, gathered, hashed and written to `file` in blocks, by the one thread of `behind`."""
 
-    def __init__(self, file: io.BufferedWriter) -> None:
+    def __init__(self, file: io.FileIO, behind: Executor) -> None:
         self._file = file
+        self._behind = behind
+        self._gathered: list[bytes] = []
+        self._bytes = 0  # of what is gathered
+        self._pending: Future[None] | None = None
+        self._digest = hashlib.sha256()
         self.size = 0
-        self.digest = hashlib.sha256()
 
-    def write(self, block: bytes) -> int:  # type: ignore[override]
+    def put(self, block: bytes) -> None:
+        self._gathered.append(block)
         self.size += len(block)
-        self.digest.update(block)
-        return self._file.write(block)
+        self._bytes += len(block)
+        if self._bytes >= _BLOCK:
+            self._flush()
+
+    def pad(self, multiple: int, *, at_least: int = 0) -> None:
+        self.put(bytes(at_least + -(self.size + at_least) % multiple))
+
+    def end(self) -> Digest:
+        self._flush()
+        self._flush()  # waits for the last block
+        return Digest(self.size, self._digest.hexdigest())
+
+    def _flush(self) -> None:
+        """One block is behind at most: memory holds two, and an error of writing comes up at the next one."""
+        if self._pending:
+            self._pending.result()
+        self._pending = self._behind.submit(self._write, b"".join(self._gathered))
+        self._gathered, self._bytes = [], 0
+
+    def _write(self, block: bytes) -> None:
+        self._digest.update(block)
+        view = memoryview(block)
+        while view:
+            view = view[self._file.write(view) :]

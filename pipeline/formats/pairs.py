@@ -124,7 +124,7 @@ _ROUNDS = tuple((keys, places) for keys in (_own_name, _file_name) for places in
 
 
 def _folder(annotation: Claim) -> str:
-    return str(PurePosixPath(annotation.file.name).parent)
+    return annotation.file.name.rpartition("/")[0] or "."  # what PurePosixPath.parent says of it, for a tenth
 
 
 def _in_folders(folders: Iterable[str], key: str, index: _Index) -> list[SourceFile]:

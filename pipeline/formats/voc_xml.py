@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,8 @@ def _read_size(root: Any, annotation: Annotation) -> None:
 
 def _read_object(element: Any, annotation: Annotation) -> None:
     line = element.sourceline
-    label = clean_label(_text(element, "name"))
+    children = _first_of_each_tag(element)
+    label = clean_label(_text_of(children.get("name")))
     boxes = [child for child in element if tag_of(child) == "bndbox"]
     if not label:
         _error(annotation, "class-name-empty", "An object has no class name.", "Name it, or remove it.", line)
@@ -119,7 +121,8 @@ def _read_object(element: Any, annotation: Annotation) -> None:
             _error(annotation, "box-missing", "An object has no <bndbox>.", "Draw its box, or remove it.", line)
         return
     corners = boxes[0]
-    texts = [_text(corners, name) for name in CORNERS]
+    edges = _first_of_each_tag(corners)
+    texts = [_text_of(edges.get(name)) for name in CORNERS]
     numbers = [_number(text) for text in texts]
     if None in numbers:
         shown = ", ".join(f"{name}={text[:40]!r}" for name, text in zip(CORNERS, texts, strict=True))
@@ -127,7 +130,7 @@ def _read_object(element: Any, annotation: Annotation) -> None:
         return
     xmin, ymin, xmax, ymax = (number for number in numbers if number is not None)
     if label:
-        difficult = _text(element, "difficult").lower() in ("1", "true", "yes")
+        difficult = _text_of(children.get("difficult")).lower() in ("1", "true", "yes")
         # 1-based inclusive pixels: the first pixel's left edge is 0, the last one's right edge is its number.
         annotation.boxes.append(RawBox(label, xmin - 1000, ymin - 1000, xmax, ymax, difficult, corners.sourceline))
 
@@ -140,7 +143,19 @@ def _number(text: str) -> int | None:
 
 
 def tag_of(element: Any) -> str:
-    return element.tag.rsplit("}", 1)[-1].lower() if isinstance(element.tag, str) else ""
+    tag = element.tag
+    return _plain(tag) if isinstance(tag, str) else ""
+
+
+@lru_cache(maxsize=256)
+def _plain(tag: str) -> str:
+    """Without its namespace, in lower case. An annotation has a dozen tags, thousands of times."""
+    return tag.rsplit("}", 1)[-1].lower()
+
+
+def _first_of_each_tag(element: Any) -> dict[str, Any]:
+    """As `child_of` finds them one by one."""
+    return {tag_of(child): child for child in reversed(element)}
 
 
 def child_of(element: Any, name: str) -> Any | None:
@@ -148,8 +163,11 @@ def child_of(element: Any, name: str) -> Any | None:
 
 
 def _text(element: Any, name: str) -> str:
-    child = child_of(element, name)
-    return (child.text or "").strip() if child is not None else ""
+    return _text_of(child_of(element, name))
+
+
+def _text_of(element: Any | None) -> str:
+    return (element.text or "").strip() if element is not None else ""
 
 
 def _error(annotation: Annotation, code: str, detail: str, remedy: str, line: int | None = None) -> None:
