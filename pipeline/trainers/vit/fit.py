@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from core.domain.errors import Diverged
@@ -89,6 +89,7 @@ def fit(
         compute_loss_func=_loss(params, tree),
         callbacks=[watch],
     )
+    trainer.remove_callback(PrinterCallback)  # our own lines tell the same
     ended: Ended
     try:
         trainer.train(resume_from_checkpoint=str(work / "resume") if resume else None)
