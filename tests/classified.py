@@ -32,7 +32,12 @@ def draw_classified_tree(
     rng = random.Random(seed)
     label = datasets.ClassLabel(names=list(classes))
     features = datasets.Features(
-        {"image": datasets.Image(), "label": label, "path": datasets.Value("string"), "sha256": datasets.Value("string")}
+        {
+            "image": datasets.Image(),
+            "label": label,
+            "path": datasets.Value("string"),
+            "sha256": datasets.Value("string"),
+        }
     )
     splits = {}
     for split, count in (("train", train), ("validation", val), ("test", test)):
@@ -50,6 +55,7 @@ def draw_classified_tree(
             ):
                 rows[key].append(value)
         splits[split] = datasets.Dataset.from_dict(rows, features=features)
+    splits = {name: split for name, split in splits.items() if len(split)}  # an empty one could not be read back
     datasets.DatasetDict(splits).save_to_disk(str(root / "data"))
     (root / "classes.json").write_text(json.dumps(list(classes)))
     (root / "manifest.json").write_text("{}\n")

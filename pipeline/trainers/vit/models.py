@@ -65,6 +65,7 @@ def publish(weights: Path, model: Any, processor: Any, target: Path) -> None:
     """`weights` (a .safetensors of `model`'s architecture, byte for byte) with its configs as one ZIP."""
     with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as name:
         folder = Path(name)
+        vars(model.config).pop("use_cache", None)  # left behind by a training, and not by a resume that only evaluates
         model.config.save_pretrained(folder)
         processor.save_pretrained(folder)
         (folder / ABOUT).write_text(json.dumps({"schema": 1, "trainer": "vit"}) + "\n", encoding="utf-8")
