@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation.classification import Outcome, Suspected, prediction_rows, suspect_rows
+from pipeline.evaluation.metrics import TOP
 from pipeline.evaluation.report import Cell, Picture, Report, Section, Table
 
 _ROWS = {
@@ -30,9 +31,11 @@ def classification_report(outcome: Outcome, metrics: Mapping[str, Any], folder: 
     headline = [
         (f"accuracy on {splits[0]}", f"{first['accuracy']:.1%}"),
         (f"F1, mean over classes, on {splits[0]}", f"{first['f1']:.3f}"),
-        (f"label among the first 5 on {splits[0]}", f"{first['top5']:.1%}"),
+        (f"pictures in {splits[0]}", str(first["images"])),
         (f"calibration error on {splits[0]}", f"{first['calibration']['ece']:.3f}"),
     ]
+    if len(outcome.classes) > TOP:  # of five classes all are among the first five
+        headline.insert(2, (f"label among the first {TOP} on {splits[0]}", f"{first['top5']:.1%}"))
     sections = [_summary(metrics, splits)]
     sections += [_split(split, metrics[split], folder) for split in splits]
     if outcome.history:
