@@ -21,7 +21,7 @@ _ROWS = {
     "log_loss": "Log loss",
 }
 _LISTED = 15  # suspects in the page; all of them are in the workbook
-_MATRIX_UP_TO = 20  # classes; larger ones are a picture in the page, and a sheet
+_SMALL_MATRIX = 6  # classes; the numbers of a larger one need the whole page
 
 
 def classification_report(outcome: Outcome, metrics: Mapping[str, Any], folder: Path) -> Report:
@@ -81,7 +81,7 @@ def _split(split: str, metrics: Mapping[str, Any], folder: Path) -> Section:
                 shade=True,
                 in_page=False,
             ),
-            Picture("", folder / f"{split}_confusion_matrix.png", wide=len(confusion["labels"]) > _MATRIX_UP_TO // 2),
+            Picture("", folder / f"{split}_confusion_matrix.png", wide=len(confusion["labels"]) > _SMALL_MATRIX),
             Picture("", folder / f"{split}_reliability.png", wide=False),
             Table("Most confused", ["label", "taken for", "pictures", "share of the label's"], _pair_rows(metrics)),
             Picture("Worst judged: the label got the least probability", folder / f"{split}_worst.png"),

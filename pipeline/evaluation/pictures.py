@@ -44,8 +44,8 @@ def draw_suspects(suspected: "Suspected", classes: Sequence[str], path: Path) ->
         tiles.append(
             Tile(
                 image,
-                f"label {classes[one.label]} {one.label_probability:.2f}",
-                f"rather {classes[one.suggested]} {one.suggested_probability:.2f}",
+                f"label {classes[one.label]} ({one.label_probability:.2f})",
+                f"rather {classes[one.suggested]} ({one.suggested_probability:.2f})",
                 second_right=False if one.flagged else None,
             )
         )
@@ -57,7 +57,7 @@ def _tile(judged: Judged, index: int, open_image: Callable[[int], Image.Image]) 
     scores = judged.probabilities[index]
     return Tile(
         open_image(index),
-        f"label {judged.classes[label]} {scores[label]:.2f}",
-        f"found {judged.classes[found]} {scores[found]:.2f}",
+        f"label {judged.classes[label]} ({scores[label]:.2f})",
+        f"found {judged.classes[found]} ({scores[found]:.2f})",
         second_right=label == found,
     )

@@ -15,7 +15,7 @@ def draw_reliability(calibration: Mapping[str, Any], path: Path, *, split: str) 
     images = sum(each["images"] for each in bins)
     with figure(path, 5.6, 6.2) as drawn:
         upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        upper.plot((0, 1), (0, 1), color=MUTED, linestyle=":", linewidth=1.4, label="as often right as it says")
+        upper.plot((0, 1), (0, 1), color=INK, linestyle=":", linewidth=1.4, zorder=3, label="as often right as it says")
         upper.bar(middles, [each["accuracy"] for each in bins], width, color=colour(0), label="right")
         upper.plot(
             [each["score"] for each in bins], [each["accuracy"] for each in bins], "o", color=INK, markersize=3.5

@@ -34,7 +34,7 @@ def _draw_metrics(axes: Any, rows: Sequence[Mapping[str, float]], columns: list[
     for index, (name, label) in enumerate(shown):
         _line(axes, rows, name, colour(index), label, width=1.4 if index else 2.2)
     _mark_best(axes, best_epoch)
-    axes.legend(fontsize=8, ncols=4, loc="upper left")
+    axes.legend(fontsize=8, ncols=3, loc="lower right")
 
 
 def _draw_rate(axes: Any, rows: Sequence[Mapping[str, float]], columns: list[str]) -> None:
