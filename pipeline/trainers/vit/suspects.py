@@ -31,8 +31,7 @@ def judge_labels(
         features = _descriptors(pictures, report)
     labels = [label for split in pictures for label in split.labels]
     digests = [digest for split in pictures for digest in split.digests]
-    probabilities = out_of_fold(features, labels, digests, len(tree.classes), seed=params.seed)
-    report.check()
+    probabilities = out_of_fold(features, labels, digests, len(tree.classes), seed=params.seed, check=report.check)
     return Suspected(
         labelled=tuple(
             Labelled(split, index, path) for split, one in tree.splits.items() for index, path in enumerate(one.paths)
