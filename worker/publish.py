@@ -29,6 +29,9 @@ _MEDIA_TYPES = {
     ".yaml": "application/yaml",
     ".png": "image/png",
     ".jpg": "image/jpeg",
+    ".html": "text/html; charset=utf-8",  # sent as a download, under a policy that lets it run nothing
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".zip": "application/zip",
     ".txt": "text/plain; charset=utf-8",
     ".log": "text/plain; charset=utf-8",
 }

@@ -34,6 +34,7 @@ from core.services.training import (
 )
 from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.child import EXIT_OK
+from pipeline.params.catalogue import entry_of
 from worker.cache import cached_tree, private_tree
 from worker.checkpoints import Uploader, fetch_checkpoint
 from worker.child import child_command
@@ -43,10 +44,13 @@ from worker.publish import MODEL_FILE, put_artifacts, put_log, put_log_quickly, 
 from worker.scratch import fresh_folder, scratch_name, scratch_root
 from worker.supervise import supervise
 from worker.weights import resolve_model
+from worker.weights_folders import resolve_folder
 from worker.wiring import Worker
 
 DRAIN_UPLOAD_SECONDS = 2.0  # of the 4 s that the end of a worker may take
 LAST_UPLOAD_SECONDS = 30.0  # before a lost child is given back: its last checkpoint is what the next one starts from
+
+_RESOLVERS = {"file": resolve_model, "folder": resolve_folder}
 
 log = structlog.get_logger(__name__)
 
@@ -158,7 +162,9 @@ class _Attempt:
     def _write_spec(self, tree: Path, resume: Path | None) -> Path:
         settings, run = self.platform.settings, self.run
         source = self.hold.apart(
-            lambda: resolve_model(run.params, settings.weights, hub=settings.hub, check=self.hold.check)
+            lambda: _RESOLVERS[entry_of(run.trainer).weights](
+                run.params, settings.weights, hub=settings.hub, check=self.hold.check
+            )
         )
         if source.note:
             self._note("weights", source.note)

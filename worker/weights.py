@@ -14,8 +14,8 @@ import structlog
 from core.domain.errors import WeightsUnavailable
 
 HUB = "https://github.com/ultralytics/assets/releases/download/v8.4.0"  # of the pinned ultralytics
-MAX_BYTES = 1024**3  # the largest published weights have 0.4 GB
-CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 10.0, 30.0, 600.0
+MAX_BYTES = 3 * 1024**3  # of one file; yolo has up to 0.4 GB, ViT-huge 2.5 GB
+CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 10.0, 30.0, 1800.0
 AGAIN_SECONDS = 600.0  # a hub that did not answer is not asked again so soon: a start shall take under a second
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ def resolve_model(params: dict[str, Any], folder: Path, *, hub: bool, check: Cal
     stem = name.removesuffix(".pt").removesuffix(".yaml")
     if wanted == "never" and not is_file:
         return Source("config", f"{stem}.yaml", "trained from scratch: pretrained weights were not wanted")
-    path = _in_folder(folder, f"{stem}.pt") or (_from_hub(folder, stem, check) if hub else None)
+    path = _file_in(folder, f"{stem}.pt") or (_from_hub(folder, stem, check) if hub else None)
     if path is not None:
         return Source("weights", str(path), f"started from the pretrained weights {path.name}")
     if is_file or wanted == "required":
@@ -54,11 +54,16 @@ def resolve_model(params: dict[str, Any], folder: Path, *, hub: bool, check: Cal
     return Source("config", f"{stem}.yaml", "trained from scratch: no pretrained weights were found")
 
 
-def _in_folder(folder: Path, name: str) -> Path | None:
-    """A file inside the folder, wherever a link may point; None when there is none."""
+def inside(folder: Path, name: str) -> Path | None:
+    """A path inside the folder, wherever a link may point; None when it would leave it."""
     root = folder.resolve()
     path = (root / name).resolve()
-    return path if path.is_relative_to(root) and path.is_file() else None
+    return path if path.is_relative_to(root) else None
+
+
+def _file_in(folder: Path, name: str) -> Path | None:
+    path = inside(folder, name)
+    return path if path and path.is_file() else None
 
 
 def _from_hub(folder: Path, stem: str, check: Callable[[], None]) -> Path | None:
@@ -67,7 +72,9 @@ def _from_hub(folder: Path, stem: str, check: Callable[[], None]) -> Path | None
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{stem}.{token_hex(8)}.part"
     try:
-        _download(f"{HUB}/{stem}.pt", partial, check)
+        download(f"{HUB}/{stem}.pt", partial, check)
+        if not zipfile.is_zipfile(partial):  # torch.save writes a ZIP
+            raise ValueError("not a PyTorch file")
         return partial.replace(folder / f"{stem}.pt")
     except (httpx.HTTPError, OSError, ValueError) as error:
         log.warning("weights.not_downloaded", name=stem, error=str(error)[:200])
@@ -78,8 +85,8 @@ def _from_hub(folder: Path, stem: str, check: Callable[[], None]) -> Path | None
         partial.unlink(missing_ok=True)
 
 
-def _download(url: str, target: Path, check: Callable[[], None]) -> None:
-    """Raises httpx.HTTPError, OSError, and ValueError for what is no PyTorch file."""
+def download(url: str, target: Path, check: Callable[[], None]) -> None:
+    """Raises httpx.HTTPError, OSError, and ValueError for what is too large or too slow."""
     ends = time.monotonic() + WHOLE_SECONDS
     timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
     size = 0
@@ -94,5 +101,3 @@ def _download(url: str, target: Path, check: Callable[[], None]) -> None:
             if size > MAX_BYTES or time.monotonic() > ends:
                 raise ValueError("too large or too slow")
             file.write(chunk)
-    if not zipfile.is_zipfile(target):  # torch.save writes a ZIP
-        raise ValueError("not a PyTorch file")

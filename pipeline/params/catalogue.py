@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,15 +16,20 @@ from core.domain.errors import ParamsInvalid
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`kind` of the datasets it trains on; `params` is `module:Class`; `trainer` is a module (pipeline.trainers.Trainer)."""
+    """`kind` of the datasets it trains on; `params` is `module:Class`; `trainer` is a module (pipeline.trainers.Trainer).
+
+    `weights`: what pretrained weights are, one file or a folder with a config; a worker gets them before the training.
+    """
 
     kind: str
     params: str
     trainer: str
+    weights: Literal["file", "folder"] = "file"
 
 
 CATALOGUE: Mapping[str, Entry] = {
     "yolo": Entry("detection", "pipeline.params.yolo:YoloParams", "pipeline.trainers.yolo"),
+    "vit": Entry("classification", "pipeline.params.vit:VitParams", "pipeline.trainers.vit", weights="folder"),
 }
 
 

@@ -11,8 +11,10 @@ from pipeline.plots.style import INK, figure, plain, shorten
 NUMBERS_UP_TO = 30  # more labels than this and the numbers in the cells cannot be read
 
 
-def draw_confusion(confusion: Mapping[str, Any], path: Path, *, split: str, normalized: bool) -> None:
-    """Rows are what was there, columns what was found; normalized: each row sums to 1."""
+def draw_confusion(
+    confusion: Mapping[str, Any], path: Path, *, split: str, normalized: bool, unit: str = "boxes"
+) -> None:
+    """Rows are what was there, columns what was found; normalized: each row sums to 1. `unit` is what is counted."""
     counts = np.asarray(confusion["matrix"], dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shown = shares if normalized else counts
@@ -24,9 +26,9 @@ def draw_confusion(confusion: Mapping[str, Any], path: Path, *, split: str, norm
         picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(labels)), labels)
-        axes.set_xlabel(f"found (score above {confusion['min_score']:g}, IoU above {confusion['min_iou']:g})")
+        axes.set_xlabel(_found(confusion))
         axes.set_ylabel("there")
-        axes.set_title(f"Confusion matrix, {split}" + (" (share of each row)" if normalized else " (boxes)"))
+        axes.set_title(f"Confusion matrix, {split}" + (" (share of each row)" if normalized else f" ({unit})"))
         axes.grid(False)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
@@ -37,6 +39,12 @@ def draw_confusion(confusion: Mapping[str, Any], path: Path, *, split: str, norm
         _colourbar(drawn, picture, axes)
         if len(labels) <= NUMBERS_UP_TO:
             _numbers(axes, shown, shares, "{:.2f}" if normalized else "{:.0f}")
+
+
+def _found(confusion: Mapping[str, Any]) -> str:
+    if "min_score" not in confusion:
+        return "found"
+    return f"found (score above {confusion['min_score']:g}, IoU above {confusion['min_iou']:g})"
 
 
 def _colourbar(drawn: Any, picture: Any, axes: Any) -> None:

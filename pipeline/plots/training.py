@@ -6,15 +6,16 @@ from typing import Any
 
 from pipeline.plots.style import INK, MUTED, colour, figure
 
-_METRICS = {"mAP50": "mAP50", "mAP50-95": "mAP50-95", "precision": "precision", "recall": "recall"}
+_METRICS = ("mAP50", "mAP50-95", "accuracy", "f1", "precision", "recall")
 
 
 def draw_training(rows: Sequence[Mapping[str, float]], path: Path, *, best_epoch: int) -> None:
-    """`rows` of results.csv (`epoch`, `train/*`, `val/*`, `metrics/*`, `lr/*`); a dotted line at the best epoch."""
+    """`rows` of results.csv (`epoch`, `train/*`, `val/*`, `metrics/*`, `lr*`); a dotted line at the best epoch."""
     columns = list(rows[0]) if rows else []
     losses = [name.removeprefix("train/") for name in columns if name.startswith("train/")]
-    with figure(path, 11, 6.4) as drawn:
-        grid = drawn.add_gridspec(2, max(3, len(losses)))
+    one_row = len(losses) == 1
+    with figure(path, 11, 3.6 if one_row else 6.4) as drawn:
+        grid = drawn.add_gridspec(1 if one_row else 2, 4 if one_row else max(3, len(losses)))
         for index, name in enumerate(losses):
             axes = drawn.add_subplot(grid[0, index])
             axes.set_title(name.replace("_", " "))
@@ -23,22 +24,22 @@ def draw_training(rows: Sequence[Mapping[str, float]], path: Path, *, best_epoch
             _mark_best(axes, best_epoch)
             axes.set_ylim(bottom=0)
             axes.legend(fontsize=8, loc="upper right")
-        _draw_metrics(drawn.add_subplot(grid[1, :-1]), rows, columns, best_epoch)
-        _draw_rate(drawn.add_subplot(grid[1, -1]), rows, columns)
+        _draw_metrics(drawn.add_subplot(grid[-1, 1 if one_row else 0 : -1]), rows, columns, best_epoch)
+        _draw_rate(drawn.add_subplot(grid[-1, -1]), rows, columns)
 
 
 def _draw_metrics(axes: Any, rows: Sequence[Mapping[str, float]], columns: list[str], best_epoch: int) -> None:
     axes.set(title=f"Metrics on val (best model: epoch {best_epoch})", xlabel="epoch", ylim=(0, 1.02))
-    shown = [(name, label) for label, name in ((_METRICS.get(_bare(name)), name) for name in columns) if label]
+    shown = [(name, label) for label in _METRICS for name in columns if _bare(name) == label]
     for index, (name, label) in enumerate(shown):
-        _line(axes, rows, name, colour(index), str(label), width=2.2 if label == "mAP50" else 1.4)
+        _line(axes, rows, name, colour(index), label, width=1.4 if index else 2.2)
     _mark_best(axes, best_epoch)
-    axes.legend(fontsize=8, ncols=4, loc="upper left")
+    axes.legend(fontsize=8, ncols=3, loc="lower right")
 
 
 def _draw_rate(axes: Any, rows: Sequence[Mapping[str, float]], columns: list[str]) -> None:
     axes.set(title="Learning rate", xlabel="epoch")
-    name = next((name for name in columns if name.startswith("lr/")), None)
+    name = next((name for name in columns if name.startswith("lr")), None)
     if name:
         _line(axes, rows, name, INK, name)
     axes.set_ylim(bottom=0)
@@ -59,5 +60,7 @@ def _mark_best(axes: Any, best_epoch: int) -> None:
 
 
 def _bare(name: str) -> str:
-    """`metrics/mAP50(B)` -> `mAP50`."""
+    """`metrics/mAP50(B)` -> `mAP50`; other columns -> nothing."""
+    if not name.startswith("metrics/"):
+        return ""
     return name.removeprefix("metrics/").partition("(")[0]

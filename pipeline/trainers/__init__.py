@@ -1,6 +1,6 @@
 """The seam between the `train` verb and a framework: a trainer is a module that fits this protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -71,6 +71,15 @@ class Box:
     y2: float
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One class that a picture may be of; the scores of all classes sum to 1."""
+
+    label: str
+    class_index: int
+    score: float
+
+
 class Report(Protocol):
     """How a trainer tells and asks. Every call raises RunCancelled once the run was asked to be thrown away."""
 
@@ -97,8 +106,8 @@ class Predictor(Protocol):
 
     classes: tuple[str, ...]
 
-    def predict(self, image: Path, *, min_score: float = 0.25) -> list[Box]:
-        """Detections, best first."""
+    def predict(self, image: Path, *, min_score: float = 0.25) -> Sequence[Box] | Sequence[Label]:
+        """Boxes from `min_score` up, or the most probable classes (at most five); best first."""
 
 
 class Trainer(Protocol):

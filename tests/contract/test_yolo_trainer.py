@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.training import REPOSITORY, Child, draw_tree, start_training
+from tests.training import CLASSES, REPOSITORY, Child, draw_tree, start_training
 
 PARAMS: dict[str, Any] = {"epochs": 3, "imgsz": 64, "batch": 8, "lr0": 0.002, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_tree(tmp_path_factory.mktemp("tree") / "tree", test=0)
+    return draw_tree(tmp_path_factory.mktemp("tree") / "tree")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,28 @@ def run_python(code: str, *arguments: object, folder: Path) -> str:
 
 def test_a_run_without_weights_says_that_it_is_from_scratch(trained: Child) -> None:
     assert [note["name"] for note in trained.lines("note")] == ["weights"]
+
+
+def test_metrics_count_boxes_by_class_and_by_what_they_were_taken_for(trained: Child) -> None:
+    metrics = trained.artifact("metrics.json")
+    for split in ("val", "test"):
+        assert metrics[split]["boxes"] == sum(row["instances"] for row in metrics[split]["per_class"].values())
+        for row in metrics[split]["per_class"].values():
+            assert all(0 <= row[name] <= 1 for name in ("mAP50", "mAP50-95", "precision", "recall", "f1"))
+        confusion = metrics[split]["confusion_matrix"]
+        assert confusion["labels"] == [*CLASSES, "background"]
+        assert sum(sum(row) for row in confusion["matrix"][:-1]) == metrics[split]["boxes"]
+
+
+def test_curves_come_as_data_and_as_pictures(trained: Child) -> None:
+    curves = trained.artifact("curves.json")
+    series = curves["test"]["classes"]["box"]
+    assert {len(values) for values in series.values()} == {len(curves["test"]["x"])} == {101}
+    for split in ("val", "test"):
+        for name in ("confusion_matrix", "confusion_matrix_normalized", "curves", "predictions"):
+            with Image.open(trained.out / "artifacts" / f"{split}_{name}.png") as picture:
+                assert min(picture.size) > 300
+    assert (trained.out / "artifacts" / "training_curves.png").is_file()
 
 
 def test_plain_ultralytics_loads_what_is_published(trained: Child, tree: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from core.domain.errors import WeightsUnavailable
+from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
 from pipeline.trainers import Checkpoint, ModelSource, Report, TrainedModel
@@ -63,6 +64,19 @@ def train(
     shutil.copyfile(fitted.results, artifacts / "results.csv")
     _write_relative_data(dataset, names, artifacts / "data.yaml")
     _draw(evaluations, fitted, artifacts, report, best_epoch=best["epoch"] + 1)
+    write_detection_report(
+        artifacts,
+        title=f"yolo: {params.model}",
+        facts={
+            "Model": params.model,
+            "Input": f"{params.imgsz} x {params.imgsz} px",
+            "Epochs": f"{fitted.epochs_done} of {params.epochs}, {fitted.ended}",
+            "Best epoch": best["epoch"] + 1,
+            "Batch": fitted.batch,
+            "Seed": params.seed,
+        },
+        metrics={split: evaluation.metrics for split, evaluation in evaluations.items()},
+    )
     if fitted.batch != params.batch:
         report.note("batch", f"a batch of {params.batch} did not fit into memory: trained with {fitted.batch}")
     return TrainedModel(

@@ -1,0 +1,24 @@
+"""What a predictor found, for people: as a picture, as lines and as JSON. One module for each kind of dataset."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from PIL import Image
+
+KINDS = {"detection": "pipeline.shown.detection", "classification": "pipeline.shown.classification"}
+
+
+class Shown(Protocol):
+    """What a kind's module provides; `found` is what its predictors return."""
+
+    def draw(self, image: Image.Image, found: Sequence[Any]) -> Image.Image: ...
+
+    def lines(self, found: Sequence[Any]) -> list[str]: ...
+
+    def as_json(self, found: Sequence[Any]) -> dict[str, Any]:
+        """Members beside `image`, `width` and `height`."""
+
+
+def shown_of(kind: str) -> Shown:
+    return cast(Shown, import_module(KINDS[kind]))

@@ -1,0 +1,44 @@
+"""The most probable classes of a picture."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.plots.style import GRID, INK, MUTED, colour, shorten
+from pipeline.plots.tiles import fitted
+from pipeline.trainers import Label
+
+SIDE = 640  # px of the picture's longer side
+ROW, PAD = 34, 16
+_NAME, _SCORE = 250, 64  # px of the columns; the bar has what is between
+
+
+def draw(image: Image.Image, found: Sequence[Label]) -> Image.Image:
+    """The picture with a bar for each class below it."""
+    large = fitted(image, SIDE)
+    wide = max(SIDE, large.width)
+    sheet = Image.new("RGB", (wide, large.height + 2 * PAD + ROW * len(found)), "white")
+    sheet.paste(large, ((wide - large.width) // 2, 0))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(19)
+    for place, one in enumerate(found):
+        top = large.height + PAD + place * ROW
+        left, right = PAD + _NAME, wide - PAD - _SCORE
+        pen.text((PAD, top + 4), shorten(one.label, 26), font=font, fill=MUTED if place else INK)
+        pen.rectangle((left, top + 6, right, top + ROW - 8), fill=GRID)
+        end = left + round(one.score * (right - left))
+        if end > left:
+            pen.rectangle((left, top + 6, end, top + ROW - 8), fill=colour(0) if place == 0 else MUTED)
+        pen.text((right + 10, top + 4), f"{one.score:.2f}", font=font, fill=MUTED if place else INK)
+    return sheet
+
+
+def lines(found: Sequence[Label]) -> list[str]:
+    return [f"{one.label} {one.score:.2f}" for one in found]
+
+
+def as_json(found: Sequence[Label]) -> dict[str, Any]:
+    """Best first."""
+    return {
+        "labels": [{"label": one.label, "class_index": one.class_index, "score": round(one.score, 5)} for one in found]
+    }

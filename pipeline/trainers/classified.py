@@ -1,0 +1,71 @@
+"""A prepared classification tree, as pictures with labels. The same for every classifier.
+
+`tree/classes.json` has the names in stored order, `tree/data` is what `datasets.load_from_disk` reads back.
+Import only after `huggingface.go_offline`.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from PIL import Image, ImageOps
+
+SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """One split. `labels` are ids in the order of the classes, `paths` those of the upload; pictures stay on disk."""
+
+    labels: tuple[int, ...]
+    paths: tuple[str, ...]
+    digests: tuple[str, ...]
+    _rows: Any
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def open(self, index: int) -> Image.Image:
+        """Upright RGB."""
+        return upright(io.BytesIO(self._rows[index]["image"]["bytes"]))
+
+    def open_small(self, index: int, side: int) -> Image.Image:
+        """As `open`, and at least `side` px on its shorter side if it was; large JPEGs are read many times faster."""
+        return upright(io.BytesIO(self._rows[index]["image"]["bytes"]), draft=side)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """`splits` by our names; one without pictures is not there."""
+
+    classes: tuple[str, ...]
+    splits: dict[str, Pictures]
+
+
+def open_tree(tree: Path) -> Tree:
+    """Raises FileNotFoundError for what is no prepared tree."""
+    classes = tuple(json.loads((tree / "classes.json").read_text(encoding="utf-8")))
+    data = datasets.load_from_disk(str(tree / "data"))
+    splits = {ours: _pictures(data[theirs]) for ours, theirs in SPLITS.items() if theirs in data and len(data[theirs])}
+    return Tree(classes, splits)
+
+
+def upright(source: Path | io.BytesIO, *, draft: int | None = None) -> Image.Image:
+    """As RGB, with the rotation of its EXIF applied. `draft`: see `Pictures.open_small`."""
+    with Image.open(source) as image:
+        if draft:
+            image.draft("RGB", (draft, draft))
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def _pictures(rows: Any) -> Pictures:
+    encoded = rows.cast_column("image", datasets.Image(decode=False))
+    return Pictures(
+        labels=tuple(int(label) for label in rows["label"]),
+        paths=tuple(str(path) for path in rows["path"]),
+        digests=tuple(str(digest) for digest in rows["sha256"]),
+        _rows=encoded.select_columns(["image"]),
+    )

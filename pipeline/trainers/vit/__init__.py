@@ -1,0 +1,55 @@
+"""The `vit` trainer: any image classifier of transformers. This package is its home among the trainers.
+
+Nothing heavy is imported here: the environment must be set before transformers is, since it reads it at import.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pydantic import BaseModel
+
+from pipeline.params.vit import VitParams
+from pipeline.trainers import Checkpoint, ModelSource, Predictor, Report, TrainedModel
+from pipeline.trainers.huggingface import go_offline, see_one_gpu
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def train(
+    dataset: Path,
+    params: BaseModel,
+    out: Path,
+    report: Report,
+    *,
+    model: ModelSource,
+    resume: Checkpoint | None,
+) -> TrainedModel:
+    """See `pipeline.trainers.Trainer`. Uses `out/config` and `out/work` as scratch."""
+    go_offline(out / "config")
+    see_one_gpu(cast(VitParams, params).device)
+    recipe = _import_recipe()
+    report.check()
+    return cast(
+        TrainedModel,
+        recipe.train(dataset, cast(VitParams, params), out, report, model=model, resume=resume),
+    )
+
+
+def load(model: Path) -> Predictor:
+    """`model`: a folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable when it is none of ours."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:  # only looked at while it is imported
+        go_offline(Path(home))
+        from pipeline.trainers.vit.predictor import VitPredictor
+    return VitPredictor(model)
+
+
+def _import_recipe() -> "ModuleType":
+    began = time.monotonic()
+    from pipeline.trainers.vit import recipe
+
+    sys.stderr.write(f"transformers.imported seconds={time.monotonic() - began:.2f}\n")
+    return recipe

@@ -1,0 +1,217 @@
+"""The training itself: transformers' loop, with our hands on its callbacks.
+
+An exception out of a callback ends it early, and the files of the last whole epoch are what counts.
+"""
+
+import csv
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from core.domain.errors import Diverged
+from pipeline.evaluation.judged import Judged, softmax
+from pipeline.evaluation.metrics import classification_metrics
+from pipeline.params.vit import VitParams
+from pipeline.trainers import Checkpoint, Ended, Progress, Report, TrainingEnded
+from pipeline.trainers.classified import Tree
+from pipeline.trainers.vit.data import Augmented, Processed, balanced_weights, collate
+from pipeline.trainers.vit.models import WEIGHTS, input_side
+from pipeline.trainers.vit.vendor import SCALER_FILE, STATE_FILES, ExactTrainer, arguments
+
+BEST, RESULTS, STATE = "best.safetensors", "results.csv", "state.json"
+COLUMNS = {
+    "train/loss": "loss",
+    "val/loss": "val_loss",
+    **{f"metrics/{name}": name for name in ("accuracy", "f1", "precision", "recall")},
+    "lr": "lr",
+}
+
+
+@dataclass(slots=True)
+class State:
+    """What a run knows besides transformers' own state, as state.json in each checkpoint."""
+
+    epochs_done: int = 0
+    best_epoch: int | None = None
+    best_value: float = -math.inf
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """`best` holds the weights of `best_epoch`, as they were then."""
+
+    best: Path
+    results: Path
+    ended: Ended
+    epochs_done: int
+    best_epoch: int
+
+
+def fit(
+    tree: Tree,
+    model: Any,
+    processor: Any,
+    params: VitParams,
+    work: Path,
+    report: Report,
+    *,
+    lr: float,
+    resume: Checkpoint | None,
+) -> Fitted:
+    """Train to the end of the epochs, of patience or of time. Raises Diverged, RunCancelled, TimedOut."""
+    state = _laid_out(resume, work) if resume else State()
+    if resume and resume.ended:
+        return _fitted(work, state, resume.ended)
+    watch = _Watch(report, params, work, state)
+    side = input_side(processor)
+    train = Augmented(
+        tree.splits["train"], processor, side=side, crop=params.crop, fliplr=params.fliplr, seed=params.seed
+    )
+    trainer = ExactTrainer(
+        model=model,
+        args=arguments(params, work, lr=lr),
+        train_dataset=train,
+        eval_dataset=Processed(tree.splits["val"], processor),
+        data_collator=collate,
+        processing_class=processor,
+        compute_metrics=lambda seen: _numbers(tree.classes, seen.predictions, seen.label_ids),
+        compute_loss_func=_loss(params, tree),
+        callbacks=[watch],
+    )
+    trainer.remove_callback(PrinterCallback)  # our own lines tell the same
+    ended: Ended
+    try:
+        trainer.train(resume_from_checkpoint=str(work / "resume") if resume else None)
+        ended = "completed" if state.epochs_done >= params.epochs else "early-stopped"
+    except TrainingEnded as end:
+        ended = end.ended
+        report.checkpoint(state.epochs_done, watch.files(), ended=ended)
+    return _fitted(work, state, ended)
+
+
+class _Watch(TrainerCallback):  # type: ignore[misc]
+    """What we do at transformers' callbacks: told at each epoch's end, asked at each step."""
+
+    def __init__(self, report: Report, params: VitParams, work: Path, state: State) -> None:
+        self.report, self.params, self.work, self.state = report, params, work, state
+        self.logged: dict[str, float] = {}
+        self.began = time.monotonic() - state.seconds
+        self.saved = work / "resume"
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.report.stage("training")
+        self._poll()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self._poll()
+
+    def on_prediction_step(self, *_: Any, **__: Any) -> None:
+        self.report.check()  # its epoch is nearly done: let it count
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:  # noqa: ARG002
+        self.logged |= logs
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, *, model: Any, **_: Any) -> None:  # noqa: ARG002
+        """The epoch's numbers are there. Its weights are kept as they are now, if they are the best so far."""
+        epoch = round(state.epoch)
+        losses = self.logged.get("loss", math.nan), self.logged.get("eval_loss", math.nan)
+        if not all(map(math.isfinite, losses)):
+            raise Diverged(f"The loss was not finite in epoch {epoch}.", epoch=epoch)
+        value = self.logged[f"eval_{self.params.best_by}"]
+        if value > self.state.best_value:
+            self.state.best_epoch, self.state.best_value = epoch, value
+            self._keep_best(model)
+        self.state.epochs_done, self.state.seconds = epoch, time.monotonic() - self.began
+        patience = self.params.patience
+        if patience and epoch - (self.state.best_epoch or 0) >= patience:
+            control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """An epoch is done, evaluated and saved."""
+        self.saved = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        done = self.state.epochs_done
+        metrics = {name: _rounded(value) for name, value in _metrics(self.logged).items()}
+        _append(self.work / RESULTS, done, self.state.seconds, metrics)
+        self.report(Progress(done, self.params.epochs, metrics))
+        last = done >= self.params.epochs
+        ended: Ended | None = "completed" if last else "early-stopped" if control.should_training_stop else None
+        self.report.checkpoint(done, self.files(), ended=ended)
+
+    def files(self) -> dict[str, Path]:
+        """Those of the last whole epoch, by their names in a checkpoint."""
+        (self.work / STATE).write_text(json.dumps(asdict(self.state)) + "\n", encoding="utf-8")
+        names = [*STATE_FILES, *([SCALER_FILE] if (self.saved / SCALER_FILE).exists() else [])]
+        return {name: self.saved / name for name in names} | {name: self.work / name for name in (BEST, RESULTS, STATE)}
+
+    def _poll(self) -> None:
+        self.report.poll(have_model=self.state.epochs_done > 0)
+
+    def _keep_best(self, model: Any) -> None:
+        folder = self.work / "best"
+        model.save_pretrained(folder, safe_serialization=True)
+        (folder / WEIGHTS).replace(self.work / BEST)
+
+
+def _loss(params: VitParams, tree: Tree) -> Any:
+    labels = tree.splits["train"].labels
+    balanced = params.class_weights == "balanced"
+    weights = torch.tensor(balanced_weights(labels, len(tree.classes))) if balanced else None
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:  # noqa: ARG001
+        logits = outputs["logits"].float()
+        weight = None if weights is None else weights.to(logits.device)
+        return torch.nn.functional.cross_entropy(logits, labels, weight=weight, label_smoothing=params.label_smoothing)
+
+    return loss
+
+
+def _numbers(classes: tuple[str, ...], logits: Any, labels: Any) -> dict[str, float]:
+    paths = ("",) * len(labels)
+    metrics = classification_metrics(Judged(classes, paths, np.asarray(labels), softmax(np.asarray(logits))))
+    return {name: float(metrics[name]) for name in ("accuracy", "f1", "precision", "recall")}
+
+
+def _metrics(logged: Mapping[str, float]) -> dict[str, float]:
+    ours = {name: logged[f"eval_{name}"] for name in ("accuracy", "f1", "precision", "recall")}
+    return {**ours, "loss": logged["loss"], "val_loss": logged["eval_loss"], "lr": logged["learning_rate"]}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _append(path: Path, epoch: int, seconds: float, metrics: Mapping[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        if new:
+            rows.writerow(["epoch", "time", *COLUMNS])
+        rows.writerow([epoch, round(seconds, 2), *(metrics[name] for name in COLUMNS.values())])
+
+
+def read_results(path: Path) -> list[dict[str, float]]:
+    """results.csv as rows of numbers."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _laid_out(resume: Checkpoint, work: Path) -> State:
+    shutil.copytree(resume.path, work / "resume")
+    for name in (BEST, RESULTS, STATE):
+        shutil.move(work / "resume" / name, work / name)
+    return State(**json.loads((work / STATE).read_text(encoding="utf-8")))
+
+
+def _fitted(work: Path, state: State, ended: Ended) -> Fitted:
+    return Fitted(work / BEST, work / RESULTS, ended, state.epochs_done, state.best_epoch or state.epochs_done)

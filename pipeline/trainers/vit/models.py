@@ -1,0 +1,203 @@
+"""Image classifiers of transformers: made from a config or from weights, published, and read back."""
+
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+import transformers
+from torch import nn
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    ResNetConfig,
+    ViTConfig,
+    ViTImageProcessor,
+)
+
+from core.domain.errors import WeightsUnavailable
+from pipeline.params.vit import SCRATCH_SIZE, VIT_NAME
+from pipeline.trainers import ModelSource
+from pipeline.trainers.package import pack, unpack
+
+VERSIONS = {"transformers": transformers.__version__, "torch": torch.__version__}
+WEIGHTS, CONFIG, PROCESSOR, ABOUT = "model.safetensors", "config.json", "preprocessor_config.json", "darkroom.json"
+
+# hidden size, layers, heads: those of the published checkpoints of ViT and DeiT
+_VITS = {
+    "tiny": (192, 12, 3),
+    "small": (384, 12, 6),
+    "base": (768, 12, 12),
+    "large": (1024, 24, 16),
+    "huge": (1280, 32, 16),
+}
+_OUT_OF_REACH = (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError)
+
+
+def build(source: ModelSource, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:
+    """A model with a head for `classes` and its image processor. New weights are drawn from torch's seed.
+
+    Raises WeightsUnavailable for weights that cannot be read safely, and for a name that has no config of ours.
+    """
+    if source.kind == "config":
+        return _from_scratch(source.path_or_name, classes, image_size)
+    try:
+        return _from_weights(Path(source.path_or_name), classes, image_size)
+    except _OUT_OF_REACH as error:
+        name = Path(source.path_or_name).name
+        raise WeightsUnavailable(f"{name} cannot be used as an image classifier: {str(error)[:500]}") from error
+
+
+def load_model(folder: Path) -> nn.Module:
+    """The weights in `folder` exactly. `from_pretrained` and not `load_state_dict`: the names of layers in the file
+    are not those in the model, and the latter skips what it does not know (transformers 5.23, issue 43701)."""
+    model: nn.Module = AutoModelForImageClassification.from_pretrained(
+        str(folder), use_safetensors=True, trust_remote_code=False, local_files_only=True
+    )
+    return model
+
+
+def publish(weights: Path, model: Any, processor: Any, target: Path) -> None:
+    """`weights` (a .safetensors of `model`'s architecture, byte for byte) with its configs as one ZIP."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as name:
+        folder = Path(name)
+        vars(model.config).pop("use_cache", None)  # left behind by a training, and not by a resume that only evaluates
+        model.config.save_pretrained(folder)
+        processor.save_pretrained(folder)
+        (folder / ABOUT).write_text(json.dumps({"schema": 1, "trainer": "vit"}) + "\n", encoding="utf-8")
+        files = {each: folder / each for each in (CONFIG, PROCESSOR, ABOUT)}
+        pack({**files, WEIGHTS: weights}, target)
+
+
+def read_published(model: Path) -> tuple[nn.Module, Any]:
+    """A folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as name:
+        try:
+            folder = _unpacked(model, Path(name))
+            read = load_model(folder).eval()
+            return read, AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
+        except _OUT_OF_REACH as error:
+            raise WeightsUnavailable(f"{model.name} is not a model of ours: {str(error)[:500]}") from error
+
+
+def class_names(model: Any) -> tuple[str, ...]:
+    return tuple(str(model.config.id2label[index]) for index in range(model.config.num_labels))
+
+
+def input_side(processor: Any) -> int:
+    """Side of the square that the model sees, px."""
+    crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
+    size = dict(crop or processor.size)
+    return int(size.get("height") or size["shortest_edge"])
+
+
+def freeze(model: Any, layers: int) -> int:
+    """Keep the embeddings and the first `layers` layers as they are. Returns how many layers were kept.
+
+    A layer is an element of the first list of modules: a block of a ViT, a stage of a Swin, ConvNeXt or ResNet.
+    """
+    if not layers:
+        return 0
+    backbone = model.base_model
+    blocks = next((part for part in backbone.modules() if isinstance(part, nn.ModuleList) and len(part) > 1), None)
+    kept = list(blocks)[:layers] if blocks is not None else []
+    early = [part for name, part in backbone.named_children() if re.search("embed|stem", name)]
+    for part in (*early, *kept):
+        part.requires_grad_(False)
+    return len(kept)
+
+
+def _unpacked(model: Path, folder: Path) -> Path:
+    if model.is_file():
+        return unpack(model, folder)
+    return unpack(model / "model.zip", folder) if (model / "model.zip").is_file() else model
+
+
+def _from_scratch(name: str, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:
+    config, side = _config(name, image_size)
+    config.update(_labels(classes))
+    processor = ViTImageProcessor(size={"height": side, "width": side})
+    return AutoModelForImageClassification.from_config(config), processor
+
+
+def _config(name: str, image_size: int | None) -> tuple[Any, int]:
+    side = image_size or SCRATCH_SIZE
+    match name:
+        case "vit-nano-scratch":
+            return _vit_config((32, 2, 2), patch=8, side=side), side
+        case "vit-tiny-scratch":
+            return _vit_config((128, 6, 4), patch=8, side=side), side
+        case "vit-small-scratch":
+            return _vit_config((192, 8, 6), patch=8, side=side), side
+        case "resnet-tiny-scratch":
+            widths = [32, 64, 128, 256]
+            return ResNetConfig(embedding_size=32, hidden_sizes=widths, depths=[1] * 4, layer_type="basic"), side
+    named = VIT_NAME.search(name)
+    if named is None:
+        raise WeightsUnavailable(f"No weights were found for {name}, and its name does not say its architecture.")
+    side = image_size or int(named["side"])
+    return _vit_config(_VITS[named["size"]], patch=int(named["patch"]), side=side), side
+
+
+def _vit_config(shape: tuple[int, int, int], *, patch: int, side: int) -> ViTConfig:
+    hidden, layers, heads = shape
+    return ViTConfig(
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * hidden,
+        patch_size=patch,
+        image_size=side,
+    )
+
+
+def _from_weights(folder: Path, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:
+    read: Any = AutoModelForImageClassification.from_pretrained(
+        str(folder),
+        **_labels(classes),
+        ignore_mismatched_sizes=True,  # the head is a new one
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        dtype=torch.float32,
+    )
+    processor: Any = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    if image_size is None or image_size == input_side(processor):
+        return read, processor
+    for name in ("size", "crop_size"):
+        if getattr(processor, name, None) is not None:
+            setattr(processor, name, type(getattr(processor, name))(height=image_size, width=image_size))
+    return _resized(read, image_size), processor
+
+
+def _resized(model: Any, side: int) -> nn.Module:
+    """The same weights for another input: learned places of patches are interpolated, as ViT (2020, 3.2) does."""
+    if not hasattr(model.config, "image_size"):
+        return model  # convolutions take any size
+    config = type(model.config).from_dict({**model.config.to_dict(), "image_size": side})
+    larger: Any = type(model)(config)
+    wanted = larger.state_dict()
+    state = {
+        name: _interpolated(value, wanted[name].shape) if name.endswith("position_embeddings") else value
+        for name, value in model.state_dict().items()
+    }
+    larger.load_state_dict(state)
+    return larger
+
+
+def _interpolated(places: torch.Tensor, wanted: torch.Size) -> torch.Tensor:
+    """(1, extra + n x n, dim) -> (1, extra + m x m, dim); the extra ones (class token) stay."""
+    old, new = int((places.shape[1] - 1) ** 0.5), int((wanted[1] - 1) ** 0.5)
+    extra = places.shape[1] - old * old
+    grid = places[:, extra:].reshape(1, old, old, -1).permute(0, 3, 1, 2)
+    grown = nn.functional.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
+    return torch.cat((places[:, :extra], grown.permute(0, 2, 3, 1).reshape(1, new * new, -1)), dim=1)
+
+
+def _labels(classes: Sequence[str]) -> dict[str, Any]:
+    names = dict(enumerate(classes))
+    return {"num_labels": len(names), "id2label": names, "label2id": {name: index for index, name in names.items()}}

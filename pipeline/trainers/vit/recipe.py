@@ -1,0 +1,110 @@
+"""A vit run from top to bottom: data, model, fit, publish, evaluate, look for wrong labels, report."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import AutoImageProcessor, set_seed
+
+from core.domain.errors import WeightsUnavailable
+from pipeline.evaluation.classification import Outcome, write_outcome
+from pipeline.params.vit import SCRATCH_NAMES, VitParams
+from pipeline.trainers import Checkpoint, ModelSource, Report, TrainedModel
+from pipeline.trainers.classified import Tree, open_tree
+from pipeline.trainers.package import MODEL_ZIP
+from pipeline.trainers.vit.fit import fit, read_results
+from pipeline.trainers.vit.judge import choose_device, judge
+from pipeline.trainers.vit.models import VERSIONS, build, freeze, input_side, load_model, publish, read_published
+from pipeline.trainers.vit.suspects import judge_labels
+
+LR_FROM_WEIGHTS, LR_FROM_SCRATCH = 5e-5, 1e-3  # of AdamW; the first is that of the ViT fine-tuning recipes
+SPLITS = ("val", "test")  # test is looked at once, here
+
+
+def train(
+    dataset: Path,
+    params: VitParams,
+    out: Path,
+    report: Report,
+    *,
+    model: ModelSource,
+    resume: Checkpoint | None,
+) -> TrainedModel:
+    """See `pipeline.trainers.Trainer`."""
+    work, artifacts = out / "work", out / "artifacts"
+    shutil.rmtree(work, ignore_errors=True)  # the best of an earlier try would be taken for this one's
+    for folder in (work, artifacts):
+        folder.mkdir(parents=True, exist_ok=True)
+    _check_source(model, params, report)
+    device = choose_device(params.device)
+    tree = open_tree(dataset)
+    set_seed(params.seed)
+    network, processor = _model(tree, params, model, resume)
+    frozen = freeze(network, params.freeze_layers)
+    lr = params.lr or (LR_FROM_WEIGHTS if model.kind == "weights" else LR_FROM_SCRATCH)
+
+    fitted = fit(tree, network, processor, params, work, report, lr=lr, resume=resume)
+
+    report.stage("evaluating")
+    publish(fitted.best, network, processor, artifacts / MODEL_ZIP)
+    published, processor = read_published(artifacts / MODEL_ZIP)
+    splits = {split: tree.splits[split] for split in SPLITS if split in tree.splits}
+    judged = {
+        split: judge(published, processor, pictures, tree.classes, report, batch=2 * params.batch, device=device)
+        for split, pictures in splits.items()
+    }
+    suspects = judge_labels(tree, model, params, report, device=device) if params.suspect_labels else None
+    outcome = Outcome(
+        title=f"vit: {params.model}",
+        facts={
+            "Model": params.model,
+            "Started from": _started_from(model),
+            "Frozen layers": frozen,
+            "Input": f"{input_side(processor)} x {input_side(processor)} px",
+            "Epochs": f"{fitted.epochs_done} of {params.epochs}, {fitted.ended}",
+            "Best epoch": f"{fitted.best_epoch}, by {params.best_by} on val",
+            "Training pictures": len(tree.splits["train"]),
+            "Seed": params.seed,
+        },
+        classes=tree.classes,
+        judged={split: one for split, (one, _) in judged.items()},
+        speeds={split: speed for split, (_, speed) in judged.items()},
+        openers={split: pictures.open for split, pictures in splits.items()},
+        history=read_results(fitted.results),
+        best_epoch=fitted.best_epoch,
+        suspects=suspects,
+    )
+    write_outcome(outcome, artifacts, check=report.check)
+    shutil.copyfile(fitted.results, artifacts / "results.csv")
+    return TrainedModel(
+        weights=MODEL_ZIP,
+        classes=tree.classes,
+        input_size=input_side(processor),
+        ended=fitted.ended,
+        epochs_done=fitted.epochs_done,
+        best_epoch=fitted.best_epoch,
+        versions=VERSIONS,
+        facts={"device": str(device), "frozen_layers": frozen, "lr": lr},
+    )
+
+
+def _check_source(model: ModelSource, params: VitParams, report: Report) -> None:
+    """Raises WeightsUnavailable before anything is spent on the run."""
+    if model.kind == "weights":
+        return
+    if params.pretrained == "required":
+        raise WeightsUnavailable(f"No pretrained weights were found for {params.model}.", model=params.model)
+    if params.pretrained == "auto" and params.model not in SCRATCH_NAMES:
+        report.note("weights", "trained from scratch: no pretrained weights were found")
+
+
+def _model(tree: Tree, params: VitParams, source: ModelSource, resume: Checkpoint | None) -> tuple[nn.Module, Any]:
+    """A resumed run takes all from its checkpoint: here weights may lie where there were none before."""
+    if resume is None:
+        return build(source, tree.classes, params.image_size)
+    return load_model(resume.path), AutoImageProcessor.from_pretrained(str(resume.path), local_files_only=True)
+
+
+def _started_from(model: ModelSource) -> str:
+    return "scratch" if model.kind == "config" else f"the weights {Path(model.path_or_name).name}"

@@ -1,0 +1,136 @@
+"""Numbers worked out by hand, and reports of what uploads may hold."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from openpyxl import load_workbook
+from PIL import Image
+
+from pipeline.evaluation.classification import Labelled, Outcome, Suspected, write_outcome
+from pipeline.evaluation.descriptors import LENGTH, describe_picture
+from pipeline.evaluation.judged import Judged, softmax
+from pipeline.evaluation.metrics import classification_metrics
+from pipeline.evaluation.suspects import out_of_fold, rank_suspects
+from pipeline.evaluation.workbook import safe
+
+
+def judged(
+    labels: list[int], found: list[int], *, classes: tuple[str, ...] = ("a", "b", "c"), sure: float = 0.8
+) -> Judged:
+    """Each picture found as told, with this score; the others share the rest."""
+    probabilities = np.full((len(labels), len(classes)), (1 - sure) / max(1, len(classes) - 1))
+    probabilities[np.arange(len(labels)), found] = sure
+    paths = tuple(f"{index}.png" for index in range(len(labels)))
+    return Judged(classes, paths, np.array(labels), probabilities)
+
+
+def test_the_numbers_are_those_worked_out_by_hand() -> None:
+    # there:   a a a b b c     found: a a b b a b
+    metrics = classification_metrics(judged([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 0, 1]))
+    assert metrics["confusion_matrix"]["matrix"] == [[2, 1, 0], [1, 1, 0], [0, 1, 0]]
+    assert metrics["accuracy"] == 0.5
+    rows = metrics["per_class"]
+    assert (rows["a"]["precision"], rows["a"]["recall"], rows["a"]["f1"]) == (0.66667, 0.66667, 0.66667)
+    assert (rows["b"]["precision"], rows["b"]["recall"], rows["b"]["f1"]) == (0.33333, 0.5, 0.4)
+    assert (rows["c"]["precision"], rows["c"]["recall"], rows["c"]["f1"]) == (0.0, 0.0, 0.0)
+    assert metrics["f1"] == pytest.approx((2 / 3 + 0.4) / 3, abs=1e-5)
+    assert metrics["f1_weighted"] == pytest.approx((3 * 2 / 3 + 2 * 0.4) / 6, abs=1e-5)
+    assert metrics["recall_weighted"] == metrics["accuracy"]
+    pairs = [(pair["true"], pair["predicted"], pair["images"], pair["share"]) for pair in metrics["most_confused"]]
+    assert pairs == [("a", "b", 1, 0.33333), ("b", "a", 1, 0.5), ("c", "b", 1, 1.0)]
+
+
+def test_a_class_without_pictures_in_the_split_is_not_measured_and_drags_nothing_down() -> None:
+    metrics = classification_metrics(judged([0, 1], [0, 1]))
+    assert metrics["per_class"]["c"] == {"precision": None, "recall": None, "f1": None, "images": 0, "found": 0}
+    assert metrics["f1"] == metrics["accuracy"] == 1.0
+
+
+def test_the_calibration_error_is_the_distance_between_score_and_accuracy() -> None:
+    metrics = classification_metrics(judged([0, 0, 0, 1], [0, 0, 0, 0], sure=0.9))  # 90 % sure, 75 % right
+    assert metrics["calibration"]["ece"] == pytest.approx(0.15)
+    assert metrics["calibration"]["bins"] == [
+        {"from": 0.8667, "to": 0.9333, "images": 4, "score": 0.9, "accuracy": 0.75}
+    ]
+
+
+def test_top_five_counts_a_label_among_the_five_most_probable() -> None:
+    logits = np.array([[6.0, 5, 4, 3, 2, 1], [6.0, 5, 4, 3, 2, 1]])
+    two = Judged(tuple("abcdef"), ("x", "y"), np.array([4, 5]), softmax(logits))
+    assert classification_metrics(two)["top5"] == 0.5
+
+
+def test_flipped_labels_come_first_among_the_suspects() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.integers(4, size=400)
+    features = rng.normal(size=(400, 20)) + 3 * np.eye(4, 20)[true]
+    labels, flipped = true.copy(), rng.choice(400, 20, replace=False)
+    labels[flipped] = (labels[flipped] + 1) % 4
+    probabilities = out_of_fold(features, labels.tolist(), [str(index) for index in range(400)], 4, seed=0)
+    ranked = rank_suspects(labels.tolist(), probabilities)
+    first = [suspect for suspect in ranked[:40] if suspect.index in flipped]
+    assert sorted(suspect.index for suspect in ranked) == list(range(400))
+    assert len(first) >= 16
+    assert np.mean([suspect.suggested == true[suspect.index] for suspect in first]) > 0.9
+    flagged = [suspect.index for suspect in ranked if suspect.flagged]
+    assert np.isin(flipped, flagged).mean() > 0.7
+
+
+def test_equal_pictures_never_vouch_for_each_other() -> None:
+    """A picture that is there twice under two labels: each judge saw neither of them."""
+    rng = np.random.default_rng(1)
+    features = np.repeat(rng.normal(size=(50, 60)), 2, axis=0)  # noise: only the twin could tell
+    labels = np.repeat(rng.integers(2, size=50), 2)
+    groups = [str(index // 2) for index in range(100)]
+    twins_apart = out_of_fold(features, labels.tolist(), groups, 2, seed=0)
+    assert abs((twins_apart.argmax(axis=1) == labels).mean() - 0.5) < 0.25
+    with_twins = out_of_fold(features, labels.tolist(), [str(index) for index in range(100)], 2, seed=0)
+    assert (with_twins.argmax(axis=1) == labels).mean() > 0.8
+
+
+def test_a_picture_of_any_size_and_colour_is_described() -> None:
+    for size in ((1, 1), (300, 20), (64, 64)):
+        described = describe_picture(Image.new("RGB", size, "orange"))
+        assert described.shape == (LENGTH,)
+        assert np.isfinite(described).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [("=1+1", "'=1+1"), ("@x", "'@x"), ("-5", "'-5"), ("a=b", "a=b"), ("a\x00b", "a\ufffdb"), (-5, -5)],
+)
+def test_text_of_an_upload_is_no_formula(value: str | int, kept: str | int) -> None:
+    assert safe(value) == kept
+
+
+@pytest.mark.parametrize("count", [1, 2, 120], ids=["one class", "two classes", "many classes"])
+def test_a_whole_outcome_is_written_for_any_number_of_classes(count: int, tmp_path: Path) -> None:
+    classes = tuple(f"=class {index} <b>名前" for index in range(count))
+    one = judged([0, count - 1, 0], [0, 0, count - 1], classes=classes)
+    picture = Image.new("RGB", (30, 20), "red")
+    ranked = tuple(rank_suspects([0, count - 1, 0], one.probabilities)) if count > 1 else ()
+    outcome = Outcome(
+        title="<i>title",
+        facts={"Model": "=x"},
+        classes=classes,
+        judged={"val": one},
+        speeds={},
+        openers={"val": lambda _: picture},
+        history=[],
+        best_epoch=None,
+        suspects=Suspected(
+            tuple(Labelled("val", index, f"+{index}.png") for index in range(3)),
+            ranked,
+            0.9,
+            "none",
+            {"val": lambda _: picture},
+        ),
+    )
+    write_outcome(outcome, tmp_path, check=lambda: None)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<i>" not in page and "&lt;i&gt;title" in page
+    book = load_workbook(tmp_path / "report.xlsx")
+    assert book["Confusion val"].max_column == count + 1
+    assert book["Predictions"].max_row == 4
+    assert all(cell.data_type != "f" for sheet in book for row in sheet.iter_rows() for cell in row)

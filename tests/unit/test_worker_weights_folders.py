@@ -1,0 +1,122 @@
+"""Weights that are folders: where they come from, what is never fetched, and that a name cannot leave the folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from core.domain.errors import WeightsUnavailable
+from worker import weights_folders
+from worker.weights import Source
+from worker.weights_folders import HUB, resolve_folder
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def lay(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes(b"w")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "weights"
+    lay(root / "google--vit", "config.json", "model.safetensors")
+    lay(root / "ours", "config.json", "model-00001-of-00001.safetensors")
+    lay(root / "half--done", "config.json")
+    lay(tmp_path / "secret", "config.json", "model.safetensors")
+    (root / "link").symlink_to(tmp_path / "secret")
+    return root
+
+
+def resolve(folder: Path, model: str, pretrained: str = "auto", *, hub: bool = False) -> Source:
+    return resolve_folder({"model": model, "pretrained": pretrained}, folder, hub=hub, check=lambda: None)
+
+
+def test_weights_in_the_folder_are_used_unless_they_are_not_wanted(folder: Path) -> None:
+    for model, name in (("google/vit", "google--vit"), ("ours", "ours")):
+        assert resolve(folder, model).as_spec() == {"kind": "weights", "path_or_name": str(folder / name)}
+    assert resolve(folder, "google/vit", "never").as_spec() == {"kind": "config", "path_or_name": "google/vit"}
+
+
+def test_a_small_one_made_here_needs_no_weights_and_no_note(folder: Path) -> None:
+    assert resolve(folder, "vit-tiny-scratch", hub=True) == Source("config", "vit-tiny-scratch")
+
+
+@pytest.mark.parametrize("name", ["org/missing", "half/done", "link", "../secret", "ours/../../secret"])
+def test_what_is_missing_incomplete_or_elsewhere_is_not_taken(folder: Path, name: str) -> None:
+    assert resolve(folder, name) == Source("config", name, "trained from scratch: no pretrained weights were found")
+    with pytest.raises(WeightsUnavailable):
+        resolve(folder, name, "required")
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], httpx.Response]], list[str]]:
+    """A hub that answers as told by path; the rest of httpx is the real one."""
+
+    def answer_with(answer: Callable[[str], httpx.Response]) -> list[str]:
+        asked: list[str] = []
+
+        def handle(request: httpx.Request) -> httpx.Response:
+            asked.append(str(request.url).removeprefix(HUB))
+            return answer(asked[-1])
+
+        client = httpx.Client(transport=httpx.MockTransport(handle))
+        monkeypatch.setattr(weights_folders.httpx, "get", client.get)
+        monkeypatch.setattr(weights_folders.httpx, "stream", client.stream)
+        weights_folders._not_before.clear()
+        return asked
+
+    return answer_with
+
+
+def listing(*names: str) -> dict[str, Any]:
+    return {"sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
+
+
+def test_of_a_name_on_the_hub_only_safetensors_and_json_of_one_commit_are_fetched_once(
+    folder: Path, hub: Callable[..., list[str]]
+) -> None:
+    there = (
+        "config.json",
+        "preprocessor_config.json",
+        "model.safetensors",
+        "pytorch_model.bin",
+        "x/../config.json",
+        "a.py",
+    )
+    asked = hub(
+        lambda path: httpx.Response(200, json=listing(*there)) if "/api/" in path else httpx.Response(200, content=b"w")
+    )
+    for _ in range(2):
+        source = resolve(folder, "org/name", hub=True)
+        assert source.path_or_name == str(folder / "org--name")
+        assert source.note == f"started from the pretrained weights org/name at {COMMIT[:12]}"
+    wanted = ("config.json", "model.safetensors", "preprocessor_config.json")
+    assert asked == ["/api/models/org/name", *(f"/org/name/resolve/{COMMIT}/{name}" for name in wanted)]
+    assert sorted(path.name for path in (folder / "org--name").iterdir()) == [".revision", *wanted]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(404),
+        httpx.Response(200, html="<p>a captive portal"),
+        httpx.Response(200, json=listing("config.json", "pytorch_model.bin")),
+        httpx.Response(200, json=[]),
+    ],
+    ids=["unknown", "no JSON", "pickles only", "another JSON"],
+)
+def test_a_hub_that_has_nothing_usable_leaves_nothing_and_is_not_asked_again_soon(
+    folder: Path, hub: Callable[..., list[str]], answer: httpx.Response
+) -> None:
+    asked = hub(lambda _: answer)
+    before = sorted(folder.iterdir())
+    for _ in range(2):
+        assert resolve(folder, "org/other", hub=True).kind == "config"
+    assert len(asked) == 1
+    assert sorted(folder.iterdir()) == before

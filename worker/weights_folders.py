@@ -1,0 +1,112 @@
+"""Pretrained weights that are a folder: a config and .safetensors, from the weights folder or a Hugging Face hub.
+
+Nothing that could run code is fetched: no pickles, no Python. One commit is listed first, and its files come through
+the same download as a single file's, which can be cancelled and is bounded.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import httpx
+import structlog
+
+from core.domain.errors import WeightsUnavailable
+from worker.weights import AGAIN_SECONDS, CONNECT_SECONDS, Source, download, inside
+
+HUB = "https://huggingface.co"
+CONFIG = "config.json"
+COMMIT = re.compile(r"[0-9a-f]{40}")
+WANTED = re.compile(
+    r"(config|preprocessor_config|processor_config|model\.safetensors\.index)\.json|model.*\.safetensors"
+)
+HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+REVISION = ".revision"  # the commit on the hub, beside the files of that commit
+MADE_HERE = re.compile(r"[a-z0-9-]+-scratch")  # made from a config by the trainer: there are no weights to look for
+
+log = structlog.get_logger(__name__)
+_not_before: dict[str, float] = {}
+
+
+def resolve_folder(params: dict[str, Any], folder: Path, *, hub: bool, check: Callable[[], None]) -> Source:
+    """By `model` and `pretrained` (auto, required, never). `check()` may raise during a download.
+
+    `org/name` lies in the weights folder as `org--name` or `org/name`, `name` as itself. Raises WeightsUnavailable for
+    `required` weights that cannot be had.
+    """
+    name, wanted = str(params.get("model", "")), params.get("pretrained", "auto")
+    if MADE_HERE.fullmatch(name):
+        return Source("config", name)
+    if wanted == "never":
+        return Source("config", name, "trained from scratch: pretrained weights were not wanted")
+    path = _in_folder(folder, name) or (_from_hub(folder, name, check) if hub else None)
+    if path is not None:
+        return Source("weights", str(path), f"started from the pretrained weights {name}{_revision(path)}")
+    if wanted == "required":
+        where = "in the weights folder nor on the hub" if hub else "in the weights folder"
+        raise WeightsUnavailable(f"{name} is {'neither' if hub else 'not'} {where}.", model=name)
+    return Source("config", name, "trained from scratch: no pretrained weights were found")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What a name has on the hub, at one commit: file -> address."""
+
+    commit: str
+    files: dict[str, str]
+
+
+def _revision(path: Path) -> str:
+    file = path / REVISION
+    return f" at {file.read_text(encoding='ascii')[:12]}" if file.is_file() else ""
+
+
+def _in_folder(folder: Path, name: str) -> Path | None:
+    """Complete only: a config and weights. It cannot leave the folder, wherever a link may point."""
+    for candidate in (name.replace("/", "--"), name):
+        path = inside(folder, candidate)
+        if path and path.is_dir() and (path / CONFIG).is_file() and any(path.glob("*.safetensors")):
+            return path
+    return None
+
+
+def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None:
+    if not HUB_NAME.fullmatch(name) or any(time.monotonic() < _not_before.get(what, 0.0) for what in (HUB, name)):
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{name.replace('/', '--')}.{token_hex(8)}.part"
+    partial.mkdir()
+    try:
+        listing = _list(name)
+        for file, address in sorted(listing.files.items()):
+            check()
+            download(address, partial / file, check)
+        (partial / REVISION).write_text(listing.commit, encoding="ascii")
+        return partial.rename(folder / name.replace("/", "--"))
+    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("weights.not_downloaded", name=name, error=str(error)[:200])
+        away = isinstance(error, httpx.TransportError)
+        _not_before[HUB if away else name] = time.monotonic() + AGAIN_SECONDS
+        return _in_folder(folder, name)  # another worker may have been first
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _list(name: str) -> _Listing:
+    """Raises httpx.HTTPError when the hub does not answer or does not know it, ValueError without weights."""
+    answer = httpx.get(f"{HUB}/api/models/{name}", timeout=CONNECT_SECONDS, follow_redirects=True)
+    told = answer.raise_for_status().json()
+    commit, names = str(told["sha"]), [str(each["rfilename"]) for each in told["siblings"]]
+    wanted = [each for each in names if WANTED.fullmatch(each)]
+    if not COMMIT.fullmatch(commit) or CONFIG not in wanted or not any(map(_is_weights, wanted)):
+        raise ValueError("it has no config.json with .safetensors")
+    return _Listing(commit, {each: f"{HUB}/{name}/resolve/{commit}/{each}" for each in wanted})
+
+
+def _is_weights(name: str) -> bool:
+    return name.endswith(".safetensors")
