@@ -20,6 +20,8 @@ def upgrade(url: str, revision: str = "head") -> None:
     try:
         with database.engine.execution_options(darkroom_writes=True).begin() as connection:
             if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table takes its time
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # and a second migration waits for the first
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7253021)")
             config = alembic_config()
             config.attributes["connection"] = connection
