@@ -8,6 +8,7 @@ from core.domain.errors import PreparationFailed
 from core.services import preparing
 from core.services.events import events_after
 from core.services.platform import Platform
+from core.services.runs import get_run
 from tests import published, rows
 from tests.serving import problem
 
@@ -82,7 +83,8 @@ def test_a_deleted_job_is_gone_and_one_in_use_stays(client: httpx.Client, platfo
     run = rows.queued_run(platform, other.id)
     assert problem(client.delete(f"/jobs/{other.id}"), 409, "job-in-use")["runs"] == [run.id]
     assert client.delete(f"/jobs/{other.id}?cancel=true").json()["state"] == "deleted"
-    assert client.get(f"/runs/{run.id}").json()["state"] == "cancelled"
+    assert get_run(platform.db, run.id).state == "cancelled"
+    problem(client.get(f"/runs/{run.id}"), 410, "gone")
     for path in ("/jobs/{}", "/jobs/{}/findings", "/jobs/{}/events", "/dataset/metadata/{}", "/models/{}"):
         problem(client.get(path.format(other.id)), 410, "gone")
     problem(client.post(f"/train-async/{other.id}"), 410, "gone")
