@@ -46,7 +46,14 @@ CASES = {
 PARAMS = {name: case.params for name, case in CASES.items()}
 
 
-@pytest.fixture(scope="module", params=sorted(CATALOGUE))
+# The contract of one trainer takes a minute and more, and `make test` has ten in all: `make test-all` runs every one.
+IN_EVERY_RUN = {"yolo"}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in IN_EVERY_RUN else pytest.mark.slow) for name in sorted(CATALOGUE)],
+)
 def trainer(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -237,4 +237,5 @@ def _archives_of_bad_xml(folder: Path) -> list[Path]:
 def _files_outside(home: Path) -> set[str]:
     """Everything round the home of the stack, in its temp folder and in its scratch: where an escaping entry lands."""
     around = (home.parent, Path.cwd(), home / "t", home / "tmp" / "attempts")
-    return {str(path) for folder in around for path in folder.iterdir() if not path.name.startswith("darkroom-")}
+    paths = [path for folder in around if folder.exists() for path in folder.iterdir()]
+    return {str(path) for path in paths if not path.name.startswith("darkroom-")}
