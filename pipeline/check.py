@@ -132,9 +132,7 @@ def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, id
     checked = sorted(Box(ids[box.label], box.x1, box.y1, box.x2, box.y2, box.difficult) for box in boxes)
     return Picture(
         path=item.image.name[root:],
-        name=item.image.name,
-        file=item.image.file,
-        sha256=item.image.sha256,
+        source=item.image,
         width=width,
         height=height,
         format=fact.format,

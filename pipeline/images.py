@@ -2,7 +2,6 @@
 
 import io
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -54,13 +53,12 @@ class ImageFacts(NamedTuple):
         return self.format not in SUFFIXES or self.mode not in _PLAIN_MODES or turned or several
 
 
-def inspect(path: str) -> ImageFacts:
-    """Decode the picture at `path` wholly, once. Never raises for what a file can contain.
+def inspect(content: bytes) -> ImageFacts:
+    """Decode the picture wholly, once. Never raises for what a file can contain.
 
     JPEGs are decoded at an eighth of their size (small ones at less): the whole entropy stream is read at a third of
     the cost, and what comes out is enough to see what the picture looks like.
     """
-    content = Path(path).read_bytes()
     if not content:
         return ImageFacts(problem=("image-empty", "The file has no bytes."))
     Image.MAX_IMAGE_PIXELS = None  # judged by us, below, before a pixel is decoded
@@ -104,10 +102,10 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def open_upright(path: str, *, at_least: tuple[int, int]) -> Image.Image:
+def open_upright(content: bytes, *, at_least: tuple[int, int]) -> Image.Image:
     """The picture as 8-bit RGB with its EXIF rotation applied; a JPEG may be smaller, but not below `at_least`."""
     Image.MAX_IMAGE_PIXELS = None
-    with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
+    with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         warnings.simplefilter("ignore")
         if image.format == "JPEG":
             side = max(at_least)  # whichever way it is turned
@@ -115,16 +113,18 @@ def open_upright(path: str, *, at_least: tuple[int, int]) -> Image.Image:
         return _to_eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
 
 
-def convert(source: Path, target: Path) -> None:
-    """Write `source` as an upright 8-bit PNG: first frame, 16 bits scaled to 8, CMYK as RGB."""
+def convert(content: bytes) -> bytes:
+    """The picture as an upright 8-bit PNG: first frame, 16 bits scaled to 8, CMYK as RGB."""
     Image.MAX_IMAGE_PIXELS = None
-    with warnings.catch_warnings(), Image.open(source, formats=FORMATS) as image:
+    with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         warnings.simplefilter("ignore")
         image.seek(0)
         upright = ImageOps.exif_transpose(image)
         plain = _to_eight_bits(upright)
         plain.info.clear()  # no EXIF: the pixels are upright now
-        plain.save(target, "PNG")
+        png = io.BytesIO()
+        plain.save(png, "PNG")
+        return png.getvalue()
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

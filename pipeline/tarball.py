@@ -4,11 +4,14 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+
+from pipeline.places import Place
 
 _BLOCK = 1 << 20  # bytes that are hashed and written at once
 
@@ -21,29 +24,48 @@ class Digest(NamedTuple):
 def write_tar(tree: Path, target: Path, tick: Callable[[int, int], None]) -> Digest:
     """Every file below `tree`, sorted by name, relative, mode 0644. `tick(done, total)` may raise to stop."""
     names = sorted(_files_below(tree))
-    root = f"{tree}/"
+    with open_tar(target) as tar:
+        for done, name in enumerate(names, start=1):
+            path = f"{tree}/{name}"
+            tar.add_place(name, Place(path, 0, os.stat(path).st_size))  # noqa: PTH116 - 200,000 of them: text, no Paths
+            tick(done, len(names))
+        return tar.end()
+
+
+@contextmanager
+def open_tar(target: Path) -> Iterator["TarWriter"]:
     # Hashing and writing release the interpreter's lock: in a thread of their own they go on while files are read.
     with target.open("wb", buffering=0) as file, ThreadPoolExecutor(1) as behind:
-        hashing = _Hashing(file, behind)
-        for done, name in enumerate(names, start=1):
-            with open(root + name, "rb", buffering=0) as content:  # noqa: PTH123 - 200,000 of them: text, no Paths
-                _add(hashing, name, content)
-            tick(done, len(names))
-        hashing.pad(tarfile.RECORDSIZE, at_least=2 * tarfile.BLOCKSIZE)
-        return hashing.end()
+        yield TarWriter(_Hashing(file, behind))
 
 
-def _add(hashing: "_Hashing", name: str, content: io.FileIO) -> None:
-    """One member. Raises OSError when the file is not as long as it said."""
-    size = os.fstat(content.fileno()).st_size
-    hashing.put(_header(name, size))
-    left = size
-    while left and (block := content.read(min(left, _BLOCK))):
-        left -= len(block)
-        hashing.put(block)
-    if left:
-        raise OSError(f"{name} became shorter while it was read.")
-    hashing.pad(tarfile.BLOCKSIZE)
+class TarWriter:
+    """Members in the order of their names is what makes the bytes depend on the files alone; whoever adds keeps it."""
+
+    def __init__(self, hashing: "_Hashing") -> None:
+        self._hashing = hashing
+
+    def add(self, name: str, content: bytes) -> None:
+        self._hashing.put(_header(name, len(content)))
+        self._hashing.put(content)
+        self._hashing.pad(tarfile.BLOCKSIZE)
+
+    def add_parts(self, name: str, size: int, parts: Iterable[bytes]) -> None:
+        """Raises OSError where the parts are not `size` bytes in all."""
+        self._hashing.put(_header(name, size))
+        before = self._hashing.size
+        for part in parts:
+            self._hashing.put(part)
+        if self._hashing.size - before != size:
+            raise OSError(f"{name} has {self._hashing.size - before} bytes; {size} were expected.")
+        self._hashing.pad(tarfile.BLOCKSIZE)
+
+    def add_place(self, name: str, place: Place) -> None:
+        self.add_parts(name, place.size, place.blocks())
+
+    def end(self) -> Digest:
+        self._hashing.pad(tarfile.RECORDSIZE, at_least=2 * tarfile.BLOCKSIZE)
+        return self._hashing.end()
 
 
 def _header(name: str, size: int) -> bytes:

@@ -5,7 +5,7 @@ is xmin - 1, the right edge xmax.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive import IMAGE_SUFFIXES
@@ -58,7 +58,7 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
     files = {file.name: file for file in source.files}
     for each in kept:
         if each.item.annotation:
-            content = Path(files[each.item.annotation].file).read_bytes()
+            content = files[each.item.annotation].place.read()
             yield each.item.annotation, rewrite_annotation(content, each) if each.changed else content
     splits = {item.image.name: item.split for item, *_ in kept if item.split}
     if splits == splits_by_folder([item.image for item, *_ in kept]):

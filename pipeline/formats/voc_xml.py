@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from lxml import etree
@@ -37,8 +36,7 @@ class Annotation:
 
 def looks_like_voc(file: SourceFile) -> bool:
     """Whether `<annotation` comes within the first 64 KB, also in UTF-16."""
-    with Path(file.file).open("rb") as handle:
-        return _ROOT.search(handle.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
+    return _ROOT.search(file.place.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
 
 
 def parse_annotation(file: SourceFile) -> Annotation | None:
@@ -64,7 +62,7 @@ def _parse(annotation: Annotation) -> Any | None:
     if source.bytes > limits.MAX_XML_BYTES:
         _error(annotation, "xml-too-large", f"{source.bytes} bytes; at most {limits.MAX_XML_BYTES}.", "Split it.")
         return None
-    content = Path(source.file).read_bytes()
+    content = source.place.read()
     if not content.strip():
         _error(annotation, "xml-empty", "The annotation is empty.", "Restore the file, or remove it.")
         return None
