@@ -1,6 +1,5 @@
 """Pictures decoded in processes of their own: one that crashes a decoder costs its process, not the job."""
 
-import multiprocessing
 import resource
 import select
 import sys
@@ -16,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from core.domain.errors import PreparationFailed
 from pipeline.dataset import SourceFile
+from pipeline.decoders import context
 from pipeline.images import ImageFacts, inspect
 from pipeline.places import Place
 
@@ -227,10 +227,9 @@ class DecodePool(Generic[Task, Answer]):
 
 
 def _start(work: Callable[[Any], Any]) -> _Decoder:
-    # spawn, not fork: the parent has threads.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+    made = context()
+    ours, theirs = made.Pipe()
+    process = made.Process(target=_serve, args=(theirs, work), daemon=True)
     process.start()
     theirs.close()
     heard = select.poll()
