@@ -14,12 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from core.domain.errors import ArchiveRefused, OutOfSpace
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import REPAIR_LOG, Rejected, Source, SourceFile
+from pipeline.names import base_of, suffix_of
 from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
 from pipeline.zip_judge import judge
 
@@ -79,10 +80,9 @@ def extract(
 
 def can_be_data(name: str) -> bool:
     """Pictures and plain text; nothing that a library might execute or unpickle, and no system junk."""
-    path = PurePosixPath(name)
-    if name.endswith("/") or "__MACOSX" in path.parts or path.name.startswith("."):
+    if name.endswith("/") or "__MACOSX" in name.split("/") or base_of(name).startswith("."):
         return False
-    suffix = path.suffix.lower()
+    suffix = suffix_of(name)
     return suffix in IMAGE_SUFFIXES or suffix in TEXT_SUFFIXES
 
 
@@ -144,10 +144,6 @@ def _inflate_all(
     return files, broken
 
 
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
-
-
 def _inflate_or_finding(file: BinaryIO, entry: Entry, target: str, out: int, at: int) -> SourceFile | Finding:
     try:
         return _inflate(file, entry, target, out, at)
@@ -165,7 +161,7 @@ def _inflate(file: BinaryIO, entry: Entry, target: str, out: int, at: int) -> So
         raise BrokenArchive("archive-headers-differ", "The entry's two headers say different things.", entry.name)
     file.seek(data_at)
     # Only a picture's own bytes count for the fingerprint; an annotation counts by what it says.
-    digest = hashlib.sha256() if _suffix(entry.name) in IMAGE_SUFFIXES else None
+    digest = hashlib.sha256() if suffix_of(entry.name) in IMAGE_SUFFIXES else None
     crc, size = 0, 0
     for block in _blocks(file, entry):
         if size + len(block) > entry.size:
@@ -234,7 +230,7 @@ def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Findi
 def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:
     if not names:
         return
-    suffixes = Counter(PurePosixPath(name).suffix.lower() or PurePosixPath(name).name for name in names)
+    suffixes = Counter(suffix_of(name) or base_of(name) for name in names)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(8))
     yield Finding(
         "files-left-out",

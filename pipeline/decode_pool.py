@@ -5,6 +5,7 @@ import select
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any, Generic, Self, TypeVar
 from core.domain.errors import PreparationFailed
 from pipeline.dataset import SourceFile
 from pipeline.decoders import context
-from pipeline.images import ImageFacts, inspect
+from pipeline.facts import ImageFacts
 from pipeline.places import Place
 
 BATCH = 64  # pictures sent at once: a round trip costs about as much as decoding a thumbnail
@@ -86,6 +87,8 @@ def _place(file: SourceFile) -> Place:
 
 
 def _inspect(place: Place) -> tuple[Any, ...]:
+    from pipeline.images import inspect  # there it is imported already; here nobody needs it, and it costs 0.1 s
+
     return tuple(inspect(place.read()))  # half the cost of pickling a named one
 
 
@@ -239,6 +242,7 @@ def _start(work: Callable[[Any], Any]) -> _Decoder:
 
 def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
     """The decoding process: says that it is there; then lists of tasks come, one answer for each goes back."""
+    warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters is said by the facts
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder that was taken over writes no file

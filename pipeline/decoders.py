@@ -7,7 +7,7 @@ import multiprocessing
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 
-_IMPORTED_BY_THEM = ["pipeline.decode_pool", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"]
+_IMPORTED_BY_THEM = ["pipeline.decode_pool", "pipeline.images", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"]
 
 
 def warm_up() -> None:

@@ -2,55 +2,20 @@
 
 import io
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.domain import limits
+from pipeline.facts import ImageFacts
 from pipeline.perceptual import look_of
 
 # Pillow's plugins that are asked (JPEG's opens MPO); PSD, EPS (runs Ghostscript) and the exotic rest are not.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
-SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 MIN_SIDE = 10  # ultralytics leaves smaller pictures out without an error (data/utils.py, check_image)
 
 _LOOK_SIDE = 32  # pixels that a scaled decode leaves at least, where there are so many: what a look is made of
 _ORIENTATION = 274  # the EXIF tag; 2 to 8 turn or mirror, anything else (0 and 65537 are seen) says nothing
-_PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
-_TRANSPOSED = frozenset({5, 6, 7, 8})
-
-
-class ImageFacts(NamedTuple):
-    """What one decode tells. `width` and `height` as stored, in pixels; `problem` is None or (finding code, detail).
-
-    `look` is what the upright picture looks like, in 32 bytes (`pipeline/perceptual.py`); None for a flat one.
-    """
-
-    width: int = 0
-    height: int = 0
-    format: str = ""
-    mode: str = ""
-    orientation: int = 1
-    frames: int = 1
-    problem: tuple[str, str] | None = None
-    look: bytes | None = None
-
-    @property
-    def upright(self) -> tuple[int, int]:
-        """(width, height) after the EXIF orientation is applied, as OpenCV and browsers show the picture."""
-        return (self.height, self.width) if self.orientation in _TRANSPOSED else (self.width, self.height)
-
-    @property
-    def convert(self) -> bool:
-        """Whether trainers would read it differently or not at all.
-
-        Kept as they are: 8-bit grey, palette, RGB(A) in JPEG, PNG, BMP and WEBP with one frame; JPEG also turned,
-        since every reader turns it (for the other formats that differs between versions of OpenCV).
-        """
-        turned = self.orientation != 1 and self.format not in ("JPEG", "MPO")
-        several = self.frames > 1 and self.format != "MPO"  # of an MPO, every JPEG reader sees the first
-        return self.format not in SUFFIXES or self.mode not in _PLAIN_MODES or turned or several
 
 
 def inspect(content: bytes) -> ImageFacts:
@@ -63,9 +28,7 @@ def inspect(content: bytes) -> ImageFacts:
         return ImageFacts(problem=("image-empty", "The file has no bytes."))
     Image.MAX_IMAGE_PIXELS = None  # judged by us, below, before a pixel is decoded
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters is said by the facts
-            return _inspect(content)
+        return _inspect(content)
     except MemoryError:
         return ImageFacts(problem=("image-too-large", "Decoding it takes more memory than is allowed."))
     except UnidentifiedImageError:

@@ -14,10 +14,7 @@ from core.domain.findings import Finding, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
 from pipeline.dataset import Rejected
 from pipeline.examine import Examined, examine
-from pipeline.gallery import draw_gallery
-from pipeline.layouts.yolo import write_set
 from pipeline.manifest import LAYOUT_VERSION
-from pipeline.metadata import describe
 from pipeline.params.prepare import PrepareOptions
 from pipeline.repaired_zip import read_log
 from pipeline.steps import Steps
@@ -87,6 +84,10 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
 
 
 def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
+    # Not before the pictures are decoded: they import numpy and more, which takes as long as 200 pictures.
+    from pipeline.gallery import draw_gallery
+    from pipeline.metadata import describe
+
     out = spec.out
     steps.stage("drawing")
     gallery = draw_gallery(done, out, seed=spec.options.seed, processes=spec.processes, steps=steps)
@@ -117,6 +118,8 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
 
 
 def _write_set(done: Examined, out: Path, steps: Steps) -> Digest:
+    from pipeline.layouts.yolo import write_set
+
     steps.stage("writing")
     return write_set(done.pictures, done.classes, done.splits, done.manifest, out / TAR_FILE, steps.tick)
 

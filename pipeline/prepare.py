@@ -23,9 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """0: ready or rejected, see result.json; 1: our failure, see problem.json; 76: cancelled."""
     # Imported here, so that `--help` is instant.
-    from pipeline.decoders import warm_up
-
-    warm_up()
     from core.domain.errors import PreparationFailed
     from pipeline.child import run_child
     from pipeline.preparation import prepare

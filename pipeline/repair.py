@@ -38,9 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """0: repaired, or rejected where result.json says so; 1: rejected (by hand) or our failure; 76: cancelled."""
-    from pipeline.decoders import warm_up
-
-    warm_up()
     from core.domain.errors import PreparationFailed
     from pipeline.child import run_child
     from pipeline.steps import Steps

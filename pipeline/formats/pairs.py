@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import Item, SourceFile
+from pipeline.names import bare_of, base_of, folder_of
 
 _MAX_CANDIDATES = 1000  # pictures of one name that are compared by their place; beyond, it is ambiguous
 _PICTURE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "jpg", "jpegs"})
@@ -56,9 +57,9 @@ class _Index:
         self.folders: dict[tuple[int, str], list[str]] = defaultdict(list)
         for image in images:
             _add(self._here, image.name, image)
-            if (bare := _bare(image.name)) != image.name:
+            if (bare := bare_of(image.name)) != image.name:
                 _add(self._here, bare, image)
-        for folder in sorted({_folder(image.name) for image in images}):
+        for folder in sorted({folder_of(image.name) for image in images}):
             for position, hollow in _hollowed(folder):
                 self.folders[position, hollow].append(folder)
 
@@ -73,8 +74,8 @@ class _Index:
         """Made when it is asked for: most annotations have their picture where it is looked for first."""
         index: dict[str, _Few] = {}
         for image in self._images:
-            base = image.name.rpartition("/")[2]
-            for key in {base, _bare(base)}:
+            base = base_of(image.name)
+            for key in {base, bare_of(base)}:
                 _add(index, key, image)
         return index
 
@@ -89,16 +90,6 @@ def _add(index: dict[str, _Few], key: str, image: SourceFile) -> None:
 
 def _listed(found: _Few | None) -> list[SourceFile]:
     return found if isinstance(found, list) else [found] if found else []
-
-
-def _bare(name: str) -> str:
-    """Without the suffix, as PurePosixPath sees it, for a tenth of its price."""
-    dot, base = name.rfind("."), name.rfind("/") + 1
-    return name[:dot] if base < dot < len(name) - 1 else name
-
-
-def _folder(name: str) -> str:
-    return name.rpartition("/")[0] or "."  # what PurePosixPath.parent says of it
 
 
 def pair(annotations: list[Annotation], images: list[SourceFile]) -> Pairs[Annotation]:
@@ -137,7 +128,7 @@ def pair(annotations: list[Annotation], images: list[SourceFile]) -> Pairs[Annot
 
 
 def _own_name(annotation: Claim) -> list[str]:
-    return [_bare(annotation.file.name.rpartition("/")[2])]
+    return [bare_of(base_of(annotation.file.name))]
 
 
 def _file_name(annotation: Claim) -> list[str]:
@@ -146,20 +137,20 @@ def _file_name(annotation: Claim) -> list[str]:
 
 
 def _here(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
-    return index.here(_folder(annotation.file.name), key)
+    return index.here(folder_of(annotation.file.name), key)
 
 
 def _beside(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
-    places = _hollowed(_folder(annotation.file.name))
+    places = _hollowed(folder_of(annotation.file.name))
     return _in_folders([other for place in places for other in index.folders.get(place, ())], key, index)
 
 
 def _near(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
-    return _in_folders(_one_level(_folder(annotation.file.name), index), key, index)
+    return _in_folders(_one_level(folder_of(annotation.file.name), index), key, index)
 
 
 def _anywhere(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
-    return nearest(_folder(annotation.file.name), index.anywhere(key)[: _MAX_CANDIDATES + 1])
+    return nearest(folder_of(annotation.file.name), index.anywhere(key)[: _MAX_CANDIDATES + 1])
 
 
 _ROUNDS = tuple((keys, places) for keys in (_own_name, _file_name) for places in (_here, _beside, _near, _anywhere))
@@ -189,7 +180,7 @@ def nearest(folder: str, images: list[SourceFile]) -> list[SourceFile]:
     """Those whose folder shares most leading and trailing parts with `folder`."""
     if len(images) <= 1 or len(images) > _MAX_CANDIDATES:
         return images
-    scores = [_closeness(folder, str(PurePosixPath(image.name).parent)) for image in images]
+    scores = [_closeness(folder, folder_of(image.name)) for image in images]
     return [image for image, score in zip(images, scores, strict=True) if score == max(scores)]
 
 
@@ -250,4 +241,4 @@ def background_notes(items: tuple[Item, ...], doubtful: set[str]) -> Iterator[Fi
 
 
 def _without_suffix(name: str) -> str:
-    return _bare(name)
+    return bare_of(name)

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from pipeline.dataset import Picture
-from pipeline.images import SUFFIXES, convert
+from pipeline.facts import SUFFIXES
+from pipeline.images import convert
 from pipeline.places import Place
 from pipeline.tarball import Digest, open_tar
 
