@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.dataset import Picture
 from pipeline.decode_pool import Crash, decode_all
 from pipeline.examine import Examined
-from pipeline.plots.dataset import PLOTS
+from pipeline.plots.dataset import PLOTS, plots_of
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail
 from pipeline.steps import Steps
@@ -26,7 +26,7 @@ def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps:
     """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
-    drawn = [name for name in PLOTS if _drawn(name, plots / f"{name}.png", done)]
+    drawn = [name for name in plots_of(done.kind) if _drawn(name, plots / f"{name}.png", done)]
     count = _draw_samples(done, out, seed=seed, processes=processes, steps=steps)
     return {"plots": drawn, "samples": count}
 
@@ -38,7 +38,7 @@ def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> li
     first: list[Picture] = []
     later: list[Picture] = []
     for picture in by_chance:
-        classes = {box.class_id for box in picture.boxes}
+        classes = picture.class_ids
         (first if classes - seen else later).append(picture)
         seen |= classes
     return (first + later)[:count]
@@ -79,4 +79,5 @@ def _thumbnail(picture: Picture, done: Examined, face: str | None) -> Thumbnail:
     )
     name = picture.path.rpartition("/")[2]
     size = (picture.width, picture.height)
-    return Thumbnail(picture.file, name, done.splits[picture.path], size, boxes, face)
+    label = None if picture.label is None else done.classes[picture.label]
+    return Thumbnail(picture.file, name, done.splits[picture.path], size, boxes, face, label)

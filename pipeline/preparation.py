@@ -14,18 +14,16 @@ from core.domain.limits import MAX_FINDINGS_KEPT
 from pipeline.dataset import Rejected
 from pipeline.examine import Examined, examine
 from pipeline.gallery import draw_gallery
-from pipeline.layouts.yolo import write_tree
-from pipeline.manifest import LAYOUT_VERSION
+from pipeline.layouts import LAYOUTS, TREE_FOLDER, layout_of
 from pipeline.metadata import describe
 from pipeline.params.prepare import PrepareOptions
 from pipeline.repaired_zip import read_log
 from pipeline.steps import Steps
-from pipeline.tarball import Digest, file_digest, write_tar
+from pipeline.tarball import Digest, file_digest
 
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
 METADATA_FILE = "dataset_metadata.json"
-TAR_FILE = "dataset.tar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def read_spec(path: Path) -> PrepareSpec:
 def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
     """Everything below `spec.out`; returns what result.json says. Raises RunCancelled and DarkroomErrors of ours."""
     out = spec.out
-    if (out / "tree").exists() or (out / RESULT_FILE).exists():
+    if (out / TREE_FOLDER).exists() or (out / RESULT_FILE).exists():
         raise PreparationFailed(f"{out} holds a result already; name an empty folder.")
     started = datetime.now(UTC)
     scratch = out / "extracted"
@@ -102,7 +100,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
         "classes": done.classes,
         "images": len(done.pictures),
         **done.digests._asdict(),
-        "layout_version": LAYOUT_VERSION,
+        "layout_version": LAYOUTS[done.kind].version,
         "tar": tar and tar._asdict(),  # None: there already
         "gallery": gallery,
         "metadata": file_digest(out / METADATA_FILE)._asdict(),
@@ -112,13 +110,12 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
 
 def _write_set(done: Examined, out: Path, steps: Steps) -> Digest:
     steps.stage("writing")
-    write_tree(done.pictures, done.classes, done.splits, out / "tree", steps.tick)
-    return write_tar(out / "tree", out / TAR_FILE, steps.tick)
+    return layout_of(done.kind).write_set(done, out, steps)
 
 
 def rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
     problem = rejected.problem
-    shutil.rmtree(out / "tree", ignore_errors=True)
+    shutil.rmtree(out / TREE_FOLDER, ignore_errors=True)
     return {
         "outcome": "rejected",
         "problem": {"slug": problem.slug, "detail": problem.detail, "facts": problem.facts},
@@ -128,7 +125,7 @@ def rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
         "images": None,
         "fingerprint": None,
         "content_fingerprint": None,
-        "layout_version": LAYOUT_VERSION,
+        "layout_version": None,
         "tar": None,
         "gallery": None,
         "metadata": None,

@@ -10,14 +10,27 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import yaml
 
 from pipeline.dataset import SPLITS, Picture
 from pipeline.images import SUFFIXES, convert
+from pipeline.layouts import MANIFEST_FILE, TAR_FILE, TREE_FOLDER
 from pipeline.manifest import manifest_parts
+from pipeline.tarball import Digest, write_tar
+
+if TYPE_CHECKING:
+    from pipeline.examine import Examined
+    from pipeline.steps import Steps
 
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
+
+
+def write_set(done: "Examined", out: Path, steps: "Steps") -> Digest:
+    """See `pipeline.layouts.LayoutModule`."""
+    write_tree(done.pictures, done.classes, done.splits, out / TREE_FOLDER, steps.tick)
+    return write_tar(out / TREE_FOLDER, out / TAR_FILE, steps.tick)
 
 
 def write_tree(
@@ -46,7 +59,7 @@ def write_tree(
             file.write(label_lines(picture).encode("ascii"))
         tick(done, len(pictures))
     (tree / "data.yaml").write_text(_data_yaml(classes, splits), encoding="utf-8")
-    with (tree / "manifest.json").open("wb") as manifest:
+    with (tree / MANIFEST_FILE).open("wb") as manifest:
         manifest.writelines(manifest_parts(pictures, classes, splits))
 
 
