@@ -1,6 +1,7 @@
 """Eight poses of a stick figure as joints in a plane. Nothing is drawn here.
 
-A direction is an angle in degrees: 0 hangs down, 90 points right, 180 up. Lengths are parts of a standing figure's height.
+A direction is an angle in degrees: 0 hangs down, 90 points right, 180 up. Lengths are parts of the height of a
+standing figure.
 """
 
 import math
