@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
@@ -56,6 +56,19 @@ def load(model: Path) -> Predictor:
         go_offline(Path(home))
         from pipeline.trainers.clip.predictor import ClipPredictor
     return ClipPredictor(model)
+
+
+def test(model: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
+        go_offline(Path(home))
+        see_one_gpu(device)
+        from pipeline.trainers.clip.models import read_published
+        from pipeline.trainers.retest import test_classifier
+
+        read = read_published(model)
+        chosen: dict[str, Any] = {"split": split, "batch": batch, "device": device}
+        test_classifier(read, dataset, out, report, **chosen, title=f"clip: {model.name}")
 
 
 def _import_recipe() -> "ModuleType":
