@@ -26,15 +26,6 @@ class AcceptedJob(BaseModel):
     links: Links
 
 
-class Source(BaseModel):
-    """The ZIP that the job is made of: the upload, or what a worker made (0 bytes until then)."""
-
-    name: str = Field(examples=["raccoon.zip"])
-    bytes: int = Field(examples=[41234567])
-    sha256: str = Field(examples=[SHA256])
-    huggingface: ImportedFrom | None = Field(None, description="Of an import.")
-
-
 class ImportedFrom(BaseModel):
     """The dataset on the hub that the ZIP was made of."""
 
@@ -45,6 +36,15 @@ class ImportedFrom(BaseModel):
     splits: list[str] = Field(examples=[["train"]])
     pictures: int | None = Field(None, examples=[12600])
     left_out: int | None = Field(None, description="Rows without a picture or a label.", examples=[0])
+
+
+class Source(BaseModel):
+    """The ZIP that the job is made of: the upload, or what a worker made (0 bytes until then)."""
+
+    name: str = Field(examples=["raccoon.zip"])
+    bytes: int = Field(examples=[41234567])
+    sha256: str = Field(examples=[SHA256])
+    huggingface: ImportedFrom | None = Field(None, description="Of an import.")
 
 
 class FindingCount(BaseModel):

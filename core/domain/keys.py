@@ -18,6 +18,10 @@ def repaired_key(job_id: str, attempt: int) -> str:
     return f"uploads/{job_id}/{attempt}/repaired.zip"
 
 
+def imported_key(job_id: str, attempt: int) -> str:
+    return f"uploads/{job_id}/{attempt}/imported.zip"
+
+
 def dataset_key(layout_version: int, fingerprint: str) -> str:
     return f"datasets/{layout_version}/{fingerprint}.tar"
 
@@ -26,7 +30,7 @@ def metadata_key(job_id: str, attempt: int) -> str:
     return f"jobs/{job_id}/{attempt}/dataset_metadata.json"
 
 
-PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # what prepare draws of a dataset
+PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # what prepare draws; the last of boxes
 
 
 def plot_key(job_id: str, attempt: int, name: str) -> str:
