@@ -49,7 +49,7 @@ def check(dataset: Dataset, facts: list[ImageFacts]) -> Checked:
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:
-    """A sort key by which `9` comes before `10`: runs of the digits 0 to 9 are numbers, the rest goes by code points."""
+    """A sort key by which `9` comes before `10`: runs of the digits 0 to 9 are numbers, else code points count."""
     parts = re.split("([0-9]+)", name)  # text and digits take turns, so that like is compared with like
     return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
 
