@@ -11,10 +11,15 @@ from PIL import Image, ImageFilter
 Colour = tuple[int, int, int]
 
 
-def colour_off(rng: np.random.Generator, beneath: npt.NDArray[np.float64]) -> Colour:
-    """Any colour at least 140 (of 441) away from `beneath`: nobody could name what cannot be seen."""
+def colour_off(
+    rng: np.random.Generator, beneath: npt.NDArray[np.float64], *, values: tuple[float, float] = (0.25, 1)
+) -> Colour:
+    """Any colour at least 140 (of 441) away from `beneath`: nobody could name what cannot be seen.
+
+    `values`: how dark and how light it may be, of 1.
+    """
     while True:
-        hue, saturation, value = rng.uniform(0, 1), rng.uniform(0.25, 1), rng.uniform(0.25, 1)
+        hue, saturation, value = rng.uniform(0, 1), rng.uniform(0.25, 1), rng.uniform(*values)
         red, green, blue = (int(255 * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
         if np.linalg.norm(np.array([red, green, blue]) - beneath) > 140:
             return red, green, blue

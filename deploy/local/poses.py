@@ -20,8 +20,11 @@ from deploy.local.skeletons import POSES, Point, Skeleton, draw_skeleton
 CLASSES = tuple(POSES)
 SIDE = 96  # pixels; trained at 64, where a limb is still two pixels wide
 FINE = 3  # figures are drawn this many times larger, then reduced: smooth edges
-SMALLEST, LARGEST = 0.62, 0.86  # of a standing figure's height, as a part of the side
+SMALLEST, LARGEST = 0.72, 0.9  # of a standing figure's height, as a part of the side
 THIN, THICK = 0.030, 0.062  # of a limb, as a part of the figure's height
+PALEST = 120  # of 255; what is behind the figure is no darker, as on paper: a small ViT learns strokes from few pictures
+DARK = (0.05, 0.5)  # of 1: how light the colour of a figure is
+ASIDE = (0.25, 0.75)  # where in the room that is left: somewhat off the middle
 MARGIN = 3  # pixels between the figure and the picture's edge, at least
 
 
@@ -55,6 +58,7 @@ def draw_figure(rng: np.random.Generator, name: str) -> Image.Image:
     """RGB, SIDE x SIDE: background, clutter, the figure over it, as a camera sees it."""
     picture = draw_background(rng, SIDE)
     draw_clutter(rng, picture)
+    picture = picture.point(lambda value: round(PALEST + (255 - PALEST) * value / 255))
     skeleton = draw_skeleton(rng, name)
     scale = float(rng.uniform(SMALLEST, LARGEST)) * SIDE
     picture = _paste(rng, picture, _placed(rng, skeleton, scale), thickness=float(rng.uniform(THIN, THICK)) * scale)
@@ -67,7 +71,7 @@ def _placed(rng: np.random.Generator, skeleton: Skeleton, scale: float) -> Skele
     low, high = points.min(axis=0) - skeleton.radius, points.max(axis=0) + skeleton.radius
     scale = min(scale, (SIDE - 2 * MARGIN) / float((high - low).max()))
     room = SIDE - 2 * MARGIN - scale * (high - low)
-    shift = MARGIN + rng.uniform(0, 1, 2) * room - scale * low
+    shift = MARGIN + rng.uniform(*ASIDE, 2) * room - scale * low
 
     def place(point: Point) -> Point:
         return float(scale * point[0] + shift[0]), float(scale * point[1] + shift[1])
@@ -88,14 +92,14 @@ def _paste(rng: np.random.Generator, picture: Image.Image, figure: Skeleton, *, 
     shadow = cover.filter(ImageFilter.GaussianBlur(1.5)).point(lambda value: int(value * 0.4))
     picture.paste(Image.new("RGB", picture.size, (10, 10, 16)), (1, 2), shadow)
     beneath = np.asarray(picture, dtype=np.float64)[np.asarray(cover) >= 128].mean(axis=0)
-    colour = colour_off(rng, beneath)
+    colour = colour_off(rng, beneath, values=DARK)
     if style == "rim":
         rim = cover.filter(ImageFilter.MaxFilter(3))
         picture = Image.composite(Image.new("RGB", picture.size, _shade(colour)), picture, rim)
     filling = Image.new("RGB", picture.size, colour)
     if style == "trousers":
         legs = _strokes([*figure.legs], thickness)
-        filling.paste(Image.new("RGB", picture.size, colour_off(rng, beneath)), (0, 0), legs)
+        filling.paste(Image.new("RGB", picture.size, colour_off(rng, beneath, values=DARK)), (0, 0), legs)
     return Image.composite(filling, picture, cover)
 
 
