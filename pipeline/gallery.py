@@ -6,10 +6,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from core.domain.keys import plots_of
 from pipeline.dataset import Picture
 from pipeline.decode_pool import Crash, decode_all
 from pipeline.examine import Examined
-from pipeline.plots.dataset import PLOTS, plots_of
+from pipeline.plots.dataset import PLOTS
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail
 from pipeline.steps import Steps

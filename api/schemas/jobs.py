@@ -8,7 +8,7 @@ from api.schemas import Links, Timestamp, stored_problem
 from api.wiring import link
 from core.db.moves import public_fields
 from core.db.tables import FindingRow, JobRow, RunRow, VersionRow
-from core.domain.keys import PLOTS
+from core.domain.keys import plots_of
 from core.domain.states import JobState, RunState
 from core.services.importing import imported_set_of
 from core.services.jobs import HUGGINGFACE
@@ -161,7 +161,7 @@ def job_links(row: JobRow) -> dict[str, str]:
             "metadata": link(f"/dataset/metadata/{row.id}"),
             "dataset": link(f"/dataset/download/{row.id}"),
             "sample": link(f"/dataset/sample/{row.id}"),
-            **{name: link(f"/dataset/plots/{row.id}/{name}") for name in PLOTS},
+            **{name: link(f"/dataset/plots/{row.id}/{name}") for name in plots_of(row.kind)},
             "train": link(f"/train-async/{row.id}"),
             "runs": link("/runs", job_id=row.id),
             "models": link(f"/models/{row.id}"),

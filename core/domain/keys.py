@@ -30,7 +30,12 @@ def metadata_key(job_id: str, attempt: int) -> str:
     return f"jobs/{job_id}/{attempt}/dataset_metadata.json"
 
 
-PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # what prepare draws; the last of boxes
+PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # what prepare draws of a dataset
+
+
+def plots_of(kind: str | None) -> tuple[str, ...]:
+    """Those that say something of this kind of dataset."""
+    return tuple(name for name in PLOTS if name != "box_centres" or kind == "detection")
 
 
 def plot_key(job_id: str, attempt: int, name: str) -> str:

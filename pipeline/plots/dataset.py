@@ -138,11 +138,6 @@ PLOTS: dict[str, Draw] = {
 }
 
 
-def plots_of(kind: str) -> list[str]:
-    """Those that say something of a kind of dataset."""
-    return [name for name in PLOTS if kind == "detection" or name != "box_centres"]
-
-
 def _classes_line(classes: list[str], order: list[int], totals: Mapping[int, int], unit: str) -> str:
     line = f"{sum(totals.values()):,} {unit} of {len(classes):,} {'classes' if len(classes) != 1 else 'class'}"
     rest = order[SHOWN_CLASSES:]
