@@ -103,9 +103,12 @@ def main(args: argparse.Namespace) -> int:
 def _spec_of_person(args: argparse.Namespace) -> TrainSpec:
     """Raises ConfigInvalid for whatever is wrong, and OSError."""
     config = read_config(args, TrainConfig)
-    trainer = config.trainer or default_trainer(kind_of_tree(config.dataset))
-    if trainer not in CATALOGUE:
+    kind = kind_of_tree(config.dataset)
+    trainer = config.trainer or default_trainer(kind)
+    if trainer is None or trainer not in CATALOGUE:
         raise ConfigInvalid([f"trainer: must be one of {', '.join(CATALOGUE)}"])
+    if entry_of(trainer).kind != kind:
+        raise ConfigInvalid([f"trainer: {trainer} trains on {entry_of(trainer).kind}, and the dataset is {kind}"])
     checked(params_of(trainer), config.params, place="params")
     for name in ("weights", "resume"):
         path = getattr(config, name)
