@@ -24,7 +24,6 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
 PAUSES_SECONDS = (1.0, 5.0, 20.0)  # between tries; then the job fails, and can be retried
 LISTING_BYTES = 64 * 1024**2  # of JSON; 200,000 files with their digests have 50 MB
-_CHUNK = 1024**2
 _TICK_SECONDS = 0.1
 
 Check = Callable[[], None]
@@ -137,7 +136,7 @@ def _list(client: httpx.Client, address: str, asked: HubSet, revision: str, chec
     content = bytearray()
     with client.stream("GET", address) as answer:
         _require_ok(answer, asked, revision)
-        for piece in answer.iter_raw(_CHUNK):
+        for piece in answer.iter_raw():
             check()
             content += piece
             if len(content) > LISTING_BYTES:
@@ -183,7 +182,8 @@ def _fetch(
     limit = limit_bytes if file.bytes is None else file.bytes
     with client.stream("GET", address) as answer, target.open("wb") as out:
         _require_ok(answer, asked, "")
-        for piece in answer.iter_raw(_CHUNK):
+        # As they come: pieces of a size of our own would wait for a slow hub, and nothing would be checked meanwhile.
+        for piece in answer.iter_raw():
             check()
             size += len(piece)
             if size > limit and file.bytes is None:
