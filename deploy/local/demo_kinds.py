@@ -96,10 +96,11 @@ DRAWN: Mapping[str, Drawn] = {
         draw=_draw_poses,
         held_out=_a_pose,
         params={
-            "model": "vit-tiny-scratch",
-            "epochs": 30,
+            "model": "vit-mini-scratch",  # made from a config: nothing is fetched
+            "epochs": 36,  # 40,000 pictures seen: 20,000 give 0.82, 30,000 0.90
             "batch": 16,
-            "lr": 0.001,
+            "lr": 0.002,
+            "warmup": 0.05,
             "crop": 0.8,
             "patience": 0,
         },
