@@ -182,7 +182,8 @@ def _bare(tree: Path, folder: Path, case: Case, params: dict[str, Any]) -> float
     folder.mkdir()
     began = time.monotonic()
     data = tree / "bare.yaml" if (tree / "bare.yaml").exists() else tree
-    subprocess.run([sys.executable, *case.bare, str(folder), str(data), json.dumps(params)], check=True)
+    command = [sys.executable, *case.bare, str(folder), str(data), json.dumps(params)]
+    subprocess.run(command, check=True, capture_output=True)
     return time.monotonic() - began
 
 
