@@ -115,3 +115,12 @@ def _failed(out: Path, error: DarkroomError) -> int:
     except OSError:
         print(json.dumps(problem), file=sys.stderr)  # noqa: T201 - the disk is full; the log is what is left
     return EXIT_FAILED
+
+
+def problem_in(out: Path) -> str:
+    """`slug: detail` of the failure that a child left there; empty when it left none."""
+    try:
+        problem = json.loads((out / PROBLEM_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    return f"{problem['slug']}: {problem['detail']}"
