@@ -3,8 +3,8 @@
 The settings of `pipeline.trainers.vit` (optimizer, schedule, augmentation, evaluation and saving after each epoch, the
 best model of all), on the same prepared set, and at the end the same evaluation: that model on val and on test.
 
-What it says of the best model is wrong: `load_best_model_at_end` of transformers 5.23 leaves the layers of a ViT as they
-were made (issue 43701). It takes the same time.
+What it says of the best model is wrong: `load_best_model_at_end` of transformers 5.23 leaves the layers of a ViT as
+they were made (issue 43701). It takes the same time.
 """
 
 import json
