@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.domain.errors import HubSetUnusable
-from pipeline.hub.files import HubFile, names_of_card, wanted_files
+from pipeline.hub.files import MAX_FILES, HubFile, names_of_card, wanted_files
 from pipeline.params.hub_set import HubSet
 
 PUSHED = (
@@ -65,6 +65,13 @@ def test_a_card_that_names_files_wins() -> None:
 )
 def test_a_dataset_without_files_that_are_read_says_so(names: tuple[str, ...]) -> None:
     with pytest.raises(HubSetUnusable, match="no parquet files"):
+        taken(names)
+
+
+def test_so_many_files_are_fetched_and_no_more() -> None:
+    names = tuple(f"cat/{number}.jpg" for number in range(MAX_FILES + 1))
+    assert len(taken(names[1:])) == MAX_FILES
+    with pytest.raises(HubSetUnusable, match="20001 files"):
         taken(names)
 
 

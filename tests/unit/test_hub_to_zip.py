@@ -10,17 +10,18 @@ import pyarrow as pa
 import pytest
 
 from core.domain.errors import HubSetUnusable
+from pipeline.hub import tables
 from pipeline.hub.folder_names import folders_of
 from pipeline.hub.to_zip import LocalFile, Made, pictures_to_zip, tables_to_zip
 from pipeline.steps import Steps
 from tests.hub_sets import ACTIONS, IMAGE_TYPE, action_set, jpeg, png, table, written
 
 
-def zipped(folder: Path, *tables: bytes, splits: tuple[str, ...] = (), card: Any = None, **options: Any) -> Made:
+def zipped(folder: Path, *contents: bytes, splits: tuple[str, ...] = (), card: Any = None, **options: Any) -> Made:
     """As `folder/made.zip`; the tables are of `splits`, or all of train."""
     folder.mkdir(exist_ok=True)
-    files = []
-    for number, content in enumerate(tables):
+    files: list[LocalFile] = []
+    for number, content in enumerate(contents):
         (folder / f"{number}.parquet").write_bytes(content)
         files.append(
             LocalFile((splits or ("train",) * 9)[number], f"data/{number}.parquet", folder / f"{number}.parquet")
@@ -89,7 +90,7 @@ TWO = pa.table({name: pa.array([{"bytes": b"x", "path": None}], IMAGE_TYPE) for 
 
 
 @pytest.mark.parametrize(
-    ("tables", "options", "reason"),
+    ("files", "options", "reason"),
     [
         (
             [written(pa.table({"text": ["a"], "label": ["b"]}))],
@@ -108,10 +109,18 @@ TWO = pa.table({name: pa.array([{"bytes": b"x", "path": None}], IMAGE_TYPE) for 
     ids=["no pictures", "no names", "two of them", "no such", "two lists", "no such class", "no table", "cut", "large"],
 )
 def test_what_cannot_be_imported_says_why(
-    tmp_path: Path, tables: list[bytes], options: dict[str, Any], reason: str
+    tmp_path: Path, files: list[bytes], options: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(HubSetUnusable, match=reason):
-        zipped(tmp_path, *tables, **options)
+        zipped(tmp_path, *files, **options)
+
+
+def test_a_row_group_may_inflate_to_so_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "GROUP_BYTES", 1_000_000)
+    bomb = table([0], images=[bytes(2_000_000)])
+    assert len(bomb) < 200_000
+    with pytest.raises(HubSetUnusable, match="row group"):
+        zipped(tmp_path, bomb)
 
 
 def test_one_of_several_columns_can_be_named(tmp_path: Path) -> None:
