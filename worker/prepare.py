@@ -18,8 +18,10 @@ from core.domain.errors import (
     Gone,
     Internal,
     JobNotFound,
+    NoSpace,
     OutOfSpace,
     PreparationFailed,
+    StoreRefused,
     Unavailable,
     error_from_slug,
 )
@@ -38,11 +40,13 @@ from core.services.preparing import (
     reject_job,
     report_job,
 )
+from core.services.refusals import refuse_job
 from core.services.repairing import REPAIR_OF, keep_repaired_source, repaired_job_of
 from core.services.sweep import lose_job
 from core.services.training import Look
 from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.child import EXIT_OK
+from pipeline.failures import is_full_disk
 from worker.child import child_command
 from worker.endings import cause_of, killed_from_outside
 from worker.hold import CancelAsked, DrainAsked, Hold
@@ -81,14 +85,18 @@ def prepare_job(worker: Worker, job_id: str) -> None:
             log.warning("job.lost", job_id=job_id, attempt=claim.attempt)  # deleted, or another worker has it
         except (DrainAsked, CancelAsked):
             _give_back(worker, claim, later=False)
+        except StoreRefused as error:
+            _refused(worker, hold, claim, error)
         except Unavailable as error:
             log.warning("job.given_back", job_id=job_id, reason=error.detail)
             _give_back(worker, claim, later=True)
+        except OutOfSpace as error:
+            _fail(worker, hold, claim, NoSpace(error.detail, **error.facts))
         except DarkroomError as error:
             _fail(worker, hold, claim, error)
-        except Exception:
+        except Exception as error:
             log.exception("job.unforeseen", job_id=job_id)
-            _fail(worker, hold, claim, Internal())
+            _fail(worker, hold, claim, NoSpace("The worker's disk is full.") if is_full_disk(error) else Internal())
 
 
 def _prepare(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> None:
@@ -251,6 +259,14 @@ def _fail(worker: Worker, hold: Hold, claim: Claim, error: DarkroomError) -> Non
         log.warning("job.lost", job_id=claim.id)
 
 
+def _refused(worker: Worker, hold: Hold, claim: Claim, error: StoreRefused) -> None:
+    try:
+        row = hold.insist(lambda: refuse_job(worker.platform.db, claim, error))
+        log.warning("job.refused", job_id=claim.id, state=row.state, cause=error.facts.get("cause"))
+    except ClaimLost:
+        log.warning("job.lost", job_id=claim.id)
+
+
 def _give_back(worker: Worker, claim: Claim, *, later: bool) -> None:
     try:
         give_back_job(worker.platform.db, claim, later=later)
@@ -260,7 +276,7 @@ def _give_back(worker: Worker, claim: Claim, *, later: bool) -> None:
 
 def _ours(cause: DarkroomError) -> DarkroomError:
     """What a child that crashed means for a job: ours, not the data's."""
-    if isinstance(cause, PreparationFailed | OutOfSpace | DatasetRejected):
+    if isinstance(cause, PreparationFailed | OutOfSpace | NoSpace | DatasetRejected):
         return cause
     return PreparationFailed(cause.detail, **{"cause": cause.slug, **cause.facts})
 

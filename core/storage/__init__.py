@@ -41,7 +41,8 @@ class ObjectCorrupt(Exception):
 
 
 class ObjectStore(Protocol):
-    """All methods raise `Unavailable` when the store does not answer and `ValueError` for a key of a wrong shape.
+    """All methods raise `Unavailable` when the store does not answer (its `StoreRefused` when it answers that we may
+    not, or that the bucket does not exist) and `ValueError` for a key of a wrong shape.
 
     A key is relative, with `/` between its parts, and is never also the folder of another key.
     """

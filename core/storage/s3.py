@@ -13,9 +13,9 @@ import boto3
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from core.domain.errors import OutOfSpace, RangeInvalid, Unavailable
+from core.domain.errors import OutOfSpace, RangeInvalid, StoreRefused, Unavailable
 from core.settings import MIB, Settings
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.attachment import attachment
@@ -42,6 +42,11 @@ EXISTS = {"412", "PreconditionFailed"}
 CONFLICT = {"409", "ConditionalRequestConflict"}
 BEYOND = {"416", "InvalidRange"}
 CORRUPT = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
+REFUSED = {
+    "403", "Forbidden", "AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidAccessKeyId", "InvalidSecurity",
+    "SignatureDoesNotMatch", "AuthorizationHeaderMalformed", "RequestTimeTooSkewed", "ExpiredToken", "InvalidToken",
+    "NotSignedUp", "UnauthorizedAccess", "NoSuchBucket", "InvalidBucketName", "PermanentRedirect", "301",
+}  # fmt: skip
 FULL = {"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "NoSpace"}
 
 
@@ -203,8 +208,18 @@ class S3Store:
     def _require(self, key: str) -> StoredObject:
         known = self.head(key)
         if known is None:
+            self._require_bucket()  # a HEAD answers 404 for either, without a word
             raise ObjectMissing(key)
         return known
+
+    def _require_bucket(self) -> None:
+        with self._answering(self._bucket):
+            try:
+                self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in MISSING:
+                    raise StoreRefused(_refusal("NoSuchBucket"), service="store", cause="NoSuchBucket") from error
+                raise
 
     def _put_parts(self, key: str, path: Path, *, digest: str, media_type: str) -> None:
         """Parts appear as one object when the last is in. No condition is possible here (boto3 issue 4366)."""
@@ -276,6 +291,9 @@ class S3Store:
             yield
         except ClientError as error:
             raise _named(error, key) from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            cause = type(error).__name__
+            raise StoreRefused(_refusal(cause), service="store", cause=cause) from error
         except (BotoCoreError, Boto3Error) as error:
             # A failed upload of parts arrives wrapped, its cause beside it.
             if isinstance(error.__context__, ClientError):
@@ -307,4 +325,10 @@ def _named(error: ClientError, key: str) -> Exception:
         return ObjectCorrupt(f"{key}: the store received other bytes than its sha256 promised")
     if code in FULL:
         return OutOfSpace("The object store is full.")
-    return Unavailable(f"The object store refused: {code}.", service="store", cause=code)
+    if code in REFUSED:
+        return StoreRefused(_refusal(code), service="store", cause=code)
+    return Unavailable(f"The object store failed: {code}.", service="store", cause=code)
+
+
+def _refusal(cause: str) -> str:
+    return f"The object store refuses this service: {cause}."
