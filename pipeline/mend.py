@@ -61,7 +61,7 @@ def _mend_item(item: Item, fact: ImageFacts, taken: set[str]) -> tuple[Mended | 
         detail = f"The boxes were drawn on {drawn_on[0]} x {drawn_on[1]} pixels; they are scaled to the picture."
         changes.append(_change("repair-boxes-rescaled", item.annotation, detail, item.size_line))
     wrong_size = {finding.code for finding in found} & {"size-wrong", "size-missing"}
-    if "size-wrong" in wrong_size and any(change.code == "repair-box-dropped" for change in changes):
+    if "size-wrong" in wrong_size and not drawn_on and any(change.code == "repair-box-dropped" for change in changes):
         detail = "The picture was left out: its size is wrong and its boxes fit another one."
         return None, [_change("repair-picture-left-out", item.image.name, detail)]
     if wrong_size:
