@@ -1,6 +1,6 @@
 """The object store: keys are remote, paths are local, links are for people.
 
-Two implementations of one protocol: a directory (`folder.py`) and S3 (`s3.py` with `s3_answers.py`, the only home of boto3).
+Two implementations of one protocol: a directory (`folder.py`) and S3 (`s3*.py`, the only home of boto3).
 A published key is written once. `ObjectMissing`, `ObjectExists` and `ObjectCorrupt` are for programs and never
 reach a user as they are; what a user may see is `Unavailable` and `OutOfSpace` of the domain.
 """
