@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -87,12 +88,14 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
     yield
     assert set(threading.enumerate()) <= threads
     assert multiprocessing.active_children() == []
-    assert set(_children()) <= children
+    new = set(_children()) - children
+    assert psutil.wait_procs(new, timeout=2)[1] == []  # killed, and reaped a moment later
     kept = [file.path for file in psutil.Process().open_files() if file.path.startswith(str(tmp_path))]
     assert [path for path in kept if not path.endswith("progress.jsonl")] == []
 
 
 def _children() -> list[psutil.Process]:
-    """Without the one that Python's multiprocessing keeps for as long as the process lives."""
-    found = psutil.Process().children(recursive=True)
-    return [child for child in found if "resource_tracker" not in " ".join(child.cmdline())]
+    """Without the servers of Python's multiprocessing, which live as long as this process; but what they started."""
+    own = psutil.Process()
+    kept = [each for each in own.children() if re.search("resource_tracker|forkserver", " ".join(each.cmdline()))]
+    return [each for each in own.children(recursive=True) if each not in kept]
