@@ -5,6 +5,8 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
+# Two processes, file by file, in the order of the folders: the long tests with real processes come first.
+PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -30,10 +32,10 @@ down: .venv/.local ## Stop what `make up` or `make demo KEEP=1` left running
 	@$(PY) -m deploy.local.down
 
 test: .venv/.dev ## Run the tests: unit, contract, integration, and a short e2e with real processes
-	@$(PY) -m pytest -q -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-all: .venv/.dev ## Run every test, the slow ones too (DARKROOM_TEST_DATA=folder adds the real datasets)
-	@$(PY) -m pytest -q
+	@$(PYTEST)
 
 check: .venv/.dev ## Check format, lint, types, import rules, migrations, OpenAPI snapshot and deploy files
 	@deploy/local/check.sh

@@ -127,7 +127,7 @@ def _ours(archive: Path, out: Path) -> float:
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     source = {"name": archive.name, "bytes": archive.stat().st_size, "sha256": digest}
-    spec = {"archive": str(archive), "out": str(out / "out"), "source": source, "processes": PROCESSES}
+    spec = {"archive": str(archive), "out": str(out / "out"), "source": source, "processes": PROCESSES, "tree": False}
     (out / "spec.json").write_text(json.dumps(spec))
     seconds = _timed([sys.executable, "-m", "pipeline", "prepare", "--config", str(out / "spec.json")])
     result = json.loads((out / "out/result.json").read_text())

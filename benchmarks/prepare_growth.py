@@ -50,7 +50,7 @@ def _row(images: int, sets: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-", dir=sets) as name:
         out = Path(name) / "out"
         source = {"name": archive.name, "bytes": archive.stat().st_size, "sha256": "0" * 64}
-        spec = {"archive": str(archive), "out": str(out), "source": source, "processes": PROCESSES}
+        spec = {"archive": str(archive), "out": str(out), "source": source, "processes": PROCESSES, "tree": False}
         (Path(name) / "spec.json").write_text(json.dumps(spec))
         started = time.monotonic()
         command = [sys.executable, "-m", "pipeline", "prepare", "--config", f"{name}/spec.json"]

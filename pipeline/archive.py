@@ -1,23 +1,26 @@
-"""A ZIP becomes files, safely: judged as a whole, then inflated under the limits that were judged.
+"""A ZIP becomes data, safely: judged as a whole, then inflated under the limits that were judged.
 
-Files are written under numbers, never under the archive's names, so no name can reach outside the folder, collide
-with another or mean something to the file system. Only entries that can be data are written at all.
+All of it goes into one file of ours, each entry at a place that its declared size decides, so no name of the archive
+can reach outside the folder, collide with another or mean something to the file system. Only entries that can be data
+are written at all.
 """
 
 import hashlib
-import io
+import os
 import shutil
 import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from itertools import accumulate
+from pathlib import Path
 from typing import BinaryIO
 
 from core.domain.errors import ArchiveRefused, OutOfSpace
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import REPAIR_LOG, Rejected, Source, SourceFile
+from pipeline.names import base_of, suffix_of
 from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
 from pipeline.zip_judge import judge
 
@@ -32,7 +35,7 @@ TEXT_SUFFIXES = frozenset({".xml", ".txt", ".json", ".yaml", ".yml", ".names"}) 
 SPLIT_LISTS = frozenset(f"{name}.txt" for name in ("train", "val", "valid", "validation", "test", "trainval"))
 
 _CHUNK = 1 << 18
-_PER_FOLDER = 1000  # files in one folder: all file systems like that
+EXTRACTED_FILE = "extracted"
 _BATCH = 32  # entries of one task: a task of its own for each would take 1 KB for each
 _SPARE_BYTES = 64 * 1024 * 1024  # what the disk must keep free besides
 
@@ -45,7 +48,7 @@ def extract(
     tick: Callable[[int, int], None],
     each: Callable[[list[SourceFile]], None] = lambda _: None,
 ) -> tuple[Source, list[Finding]]:
-    """Inflate every data entry of `archive` into numbered files below `into`. Returns them and the notes.
+    """Inflate every data entry of `archive` into one file in `into`. Returns what lies there, and the notes.
 
     `tick(done, total)` is called after some files and may raise to stop; `each` is given the files as they come, so
     that work on them can begin before it is known that the rest is whole. Raises Rejected (ArchiveRefused) with all
@@ -61,7 +64,7 @@ def extract(
         raise _refused(reasons)
     wanted = sorted((entry for entry in entries if can_be_data(entry.name)), key=lambda entry: entry.name)
     _require_space(into, sum(entry.size for entry in wanted))
-    files, broken = _inflate_all(archive, wanted, into, threads, tick, each)
+    files, broken = _inflate_all(archive, wanted, into / EXTRACTED_FILE, threads, tick, each)
     if broken:
         raise _refused(broken)
     kept = {entry.name for entry in wanted}
@@ -77,10 +80,9 @@ def extract(
 
 def can_be_data(name: str) -> bool:
     """Pictures and plain text; nothing that a library might execute or unpickle, and no system junk."""
-    path = PurePosixPath(name)
-    if name.endswith("/") or "__MACOSX" in path.parts or path.name.startswith("."):
+    if name.endswith("/") or "__MACOSX" in name.split("/") or base_of(name).startswith("."):
         return False
-    suffix = path.suffix.lower()
+    suffix = suffix_of(name)
     return suffix in IMAGE_SUFFIXES or suffix in TEXT_SUFFIXES
 
 
@@ -102,23 +104,25 @@ def _require_space(into: Path, needed: int) -> None:
 def _inflate_all(
     archive: Path,
     wanted: list[Entry],
-    into: Path,
+    target: Path,
     threads: int,
     tick: Callable[[int, int], None],
     each: Callable[[list[SourceFile]], None],
 ) -> tuple[list[SourceFile], list[Finding]]:
     """In threads: inflating, hashing, CRC and writing all release the interpreter's lock."""
-    for number in range(0, len(wanted), _PER_FOLDER):
-        (into / f"{number // _PER_FOLDER:04d}").mkdir(parents=True, exist_ok=True)
+    places = list(accumulate((entry.size for entry in wanted), initial=0))
     local = threading.local()
     handles: list[BinaryIO] = []
+
+    out, name = target.open("wb", buffering=0), str(target)
+    handles.append(out)
 
     def inflate(first: int) -> list[SourceFile | Finding]:
         if not hasattr(local, "file"):
             local.file = archive.open("rb")
             handles.append(local.file)
         batch = enumerate(wanted[first : first + _BATCH], start=first)
-        return [_inflate_or_finding(local.file, entry, _target(into, number, entry)) for number, entry in batch]
+        return [_inflate_or_finding(local.file, entry, name, out.fileno(), places[number]) for number, entry in batch]
 
     files: list[SourceFile] = []
     broken: list[Finding] = []
@@ -140,51 +144,46 @@ def _inflate_all(
     return files, broken
 
 
-def _target(into: Path, number: int, entry: Entry) -> str:
-    # The suffix is ours again: lower case, from a fixed list.
-    return f"{into}/{number // _PER_FOLDER:04d}/{number:06d}{_suffix(entry.name)}"
-
-
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
-
-
-def _inflate_or_finding(file: BinaryIO, entry: Entry, target: str) -> SourceFile | Finding:
+def _inflate_or_finding(file: BinaryIO, entry: Entry, target: str, out: int, at: int) -> SourceFile | Finding:
     try:
-        return _inflate(file, entry, target)
+        return _inflate(file, entry, target, out, at)
     except BrokenArchive as error:
         return error.finding
 
 
-def _inflate(file: BinaryIO, entry: Entry, target: str) -> SourceFile:
-    """Write one entry. Its real size, end and CRC must be the declared ones. Raises BrokenArchive."""
+def _inflate(file: BinaryIO, entry: Entry, target: str, out: int, at: int) -> SourceFile:
+    """Write one entry to `out`, which is open on `target`, never a byte beyond the place that is its own.
+
+    Its real size, end and CRC must be the declared ones. Raises BrokenArchive.
+    """
     data_at = locate_data(file, entry)
     if data_at is None:
         raise BrokenArchive("archive-headers-differ", "The entry's two headers say different things.", entry.name)
     file.seek(data_at)
     # Only a picture's own bytes count for the fingerprint; an annotation counts by what it says.
-    digest = hashlib.sha256() if _suffix(target) in IMAGE_SUFFIXES else None
+    digest = hashlib.sha256() if suffix_of(entry.name) in IMAGE_SUFFIXES else None
     crc, size = 0, 0
-    with open(target, "wb", buffering=0) as out:  # noqa: PTH123 - blocks are large, and text is cheaper than Paths
-        for block in _blocks(file, entry):
+    for block in _blocks(file, entry):
+        if size + len(block) > entry.size:
             size += len(block)
-            if size > entry.size:
-                break
-            crc = zlib.crc32(block, crc)
-            if digest:
-                digest.update(block)
-            _write(out, block)
+            break
+        crc = zlib.crc32(block, crc)
+        if digest:
+            digest.update(block)
+        _write(out, block, at + size)
+        size += len(block)
     if size != entry.size:
         raise BrokenArchive("archive-size-lies", f"Declared as {entry.size} bytes, it is not.", entry.name)
     if crc != entry.crc:
         raise BrokenArchive("archive-checksum", "The entry's bytes do not match their checksum (CRC-32).", entry.name)
-    return SourceFile(entry.name, target, size, digest.hexdigest() if digest else "")
+    return SourceFile(entry.name, target, size, digest.hexdigest() if digest else "", at)
 
 
-def _write(out: io.FileIO, block: bytes) -> None:
+def _write(out: int, block: bytes, at: int) -> None:
     view = memoryview(block)
     while view:
-        view = view[out.write(view) :]
+        written = os.pwrite(out, view, at)
+        view, at = view[written:], at + written
 
 
 def _blocks(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
@@ -231,7 +230,7 @@ def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Findi
 def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:
     if not names:
         return
-    suffixes = Counter(PurePosixPath(name).suffix.lower() or PurePosixPath(name).name for name in names)
+    suffixes = Counter(suffix_of(name) or base_of(name) for name in names)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(8))
     yield Finding(
         "files-left-out",

@@ -65,41 +65,53 @@ def check_box(box: RawBox, frame: Frame, path: str) -> tuple[RawBox | None, list
     """The box clipped to the picture, or None with an error."""
     # In 1-based inclusive pixels, xmax == xmin comes here as one pixel: no label is one pixel wide, it is a click.
     wide, high = box.x2 - box.x1 - frame.corner, box.y2 - box.y1 - frame.corner
-    shown = _shown(box, frame)
     if wide < 0 or high < 0:
-        return None, [_finding("box-inverted", Severity.ERROR, path, box, f"min is above max: {shown}.", "Swap them.")]
+        return None, [
+            _finding(
+                "box-inverted", Severity.ERROR, path, box, f"min is above max: {_shown(box, frame)}.", "Swap them."
+            )
+        ]
     if wide == 0 or high == 0:
-        return None, [_finding("box-zero-area", Severity.ERROR, path, box, f"No area: {shown}.", "Draw it again.")]
-    turned = turn_upright(box, frame)
+        return None, [
+            _finding("box-zero-area", Severity.ERROR, path, box, f"No area: {_shown(box, frame)}.", "Draw it again.")
+        ]
+    turned = turn_upright(box, frame) if frame.orientation != 1 else box
+    clipped = _clip(turned, frame.width * 1000, frame.height * 1000)
     right, bottom = frame.width * 1000, frame.height * 1000
-    clipped = turned._replace(
-        x1=max(0, turned.x1), y1=max(0, turned.y1), x2=min(right, turned.x2), y2=min(bottom, turned.y2)
-    )
     if clipped.x1 >= clipped.x2 or clipped.y1 >= clipped.y2:
-        detail = f"Wholly outside the picture of {frame.width} x {frame.height}: {shown}."
+        detail = f"Wholly outside the picture of {frame.width} x {frame.height}: {_shown(box, frame)}."
         return None, [_finding("box-outside", Severity.ERROR, path, box, detail, "Draw it again, or remove it.")]
     overshoot = max(-turned.x1, -turned.y1, turned.x2 - right, turned.y2 - bottom, 0)
     if overshoot and _area(clipped) < MIN_REMAINING * _area(turned):
-        detail = f"Most of it is outside the picture of {frame.width} x {frame.height}: {shown}."
+        detail = f"Most of it is outside the picture of {frame.width} x {frame.height}: {_shown(box, frame)}."
         return None, [_finding("box-outside", Severity.ERROR, path, box, detail, "Draw it on this very picture.")]
-    return clipped, _remarks(clipped, overshoot, frame, path, shown)
+    return clipped, _remarks(clipped, box, overshoot, frame, path)
 
 
-def _remarks(box: RawBox, overshoot: int, frame: Frame, path: str, shown: str) -> list[Finding]:
+def _clip(box: RawBox, right: int, bottom: int) -> RawBox:
+    """The very box where it lies inside: most do, and there may be a million."""
+    if box.x1 >= 0 and box.y1 >= 0 and box.x2 <= right and box.y2 <= bottom:
+        return box
+    return box._replace(x1=max(0, box.x1), y1=max(0, box.y1), x2=min(right, box.x2), y2=min(bottom, box.y2))
+
+
+def _remarks(box: RawBox, drawn: RawBox, overshoot: int, frame: Frame, path: str) -> list[Finding]:
+    """About `box`, which is what `drawn` became."""
     findings: list[Finding] = []
     if overshoot > EDGE_TOLERANCE:
-        detail = f"Beyond the picture of {frame.width} x {frame.height} by {_px(overshoot)} px, clipped: {shown}."
+        beyond = f"Beyond the picture of {frame.width} x {frame.height} by {_px(overshoot)} px"
+        detail = f"{beyond}, clipped: {_shown(drawn, frame)}."
         findings.append(_finding("box-clipped", Severity.WARNING, path, box, detail, "Draw it inside the picture."))
     elif overshoot > UNTOLD:
         why = " (were the corners counted from 0?)" if frame.corner else ""
-        detail = f"Beyond the edge by {_px(overshoot)} px, clipped{why}: {shown}."
+        detail = f"Beyond the edge by {_px(overshoot)} px, clipped{why}: {_shown(drawn, frame)}."
         findings.append(_finding("box-at-edge", Severity.NOTE, path, box, detail, "Nothing to do."))
     short, long = sorted((box.x2 - box.x1, box.y2 - box.y1))
     if short < MIN_SIDE:
-        detail = f"Thinner than 2 px: {shown}."
+        detail = f"Thinner than 2 px: {_shown(drawn, frame)}."
         findings.append(_finding("box-tiny", Severity.WARNING, path, box, detail, "Look at it."))
     elif long > ELONGATED * short:
-        detail = f"More than {ELONGATED} times as long as wide: {shown}."
+        detail = f"More than {ELONGATED} times as long as wide: {_shown(drawn, frame)}."
         findings.append(_finding("box-elongated", Severity.NOTE, path, box, detail, "Look at it."))
     if _area(box) > WHOLE * frame.width * frame.height * 1_000_000:
         detail = f"It covers the whole picture of {frame.width} x {frame.height}."

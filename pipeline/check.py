@@ -2,14 +2,14 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from core.domain import limits
 from core.domain.findings import Finding, Severity
 from pipeline.boxes import Frame, check_boxes, in_pixels
 from pipeline.dataset import Box, Dataset, Item, Picture, RawBox, common_folder
-from pipeline.images import SUFFIXES, ImageFacts
+from pipeline.facts import SUFFIXES, ImageFacts
+from pipeline.names import suffix_of
 
 
 class Checked(NamedTuple):
@@ -55,8 +55,8 @@ def _check_image(item: Item, fact: ImageFacts) -> Iterator[Finding]:
     if item.image.bytes > limits.MAX_IMAGE_BYTES:
         detail = f"{item.image.bytes} bytes; at most {limits.MAX_IMAGE_BYTES}."
         yield Finding("image-too-large", Severity.ERROR, name, detail, "Save it smaller.")
-    if PurePosixPath(name).suffix.lower() not in SUFFIXES_OF.get(fact.format, ()):
-        detail = f"The name says {PurePosixPath(name).suffix}, the content is {fact.format}."
+    if suffix_of(name) not in SUFFIXES_OF.get(fact.format, ()):
+        detail = f"The name says {suffix_of(name)}, the content is {fact.format}."
         yield Finding("image-extension", Severity.WARNING, name, detail, "Rename it; it is used as what it is.")
     yield from _mode_findings(name, fact)
 
@@ -132,9 +132,7 @@ def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, id
     checked = sorted(Box(ids[box.label], box.x1, box.y1, box.x2, box.y2, box.difficult) for box in boxes)
     return Picture(
         path=item.image.name[root:],
-        name=item.image.name,
-        file=item.image.file,
-        sha256=item.image.sha256,
+        source=item.image,
         width=width,
         height=height,
         format=fact.format,

@@ -11,11 +11,12 @@ from typing import Literal, NamedTuple
 
 from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding
+from pipeline.places import Place
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One extracted file. `name` is its NFC posix path in the archive, `file` where its bytes lie now.
+    """One extracted file. `name` is its NFC posix path in the archive; its bytes lie in `file`, from `at` on.
 
     `sha256` is that of a picture's bytes, and empty for other files.
     """
@@ -24,6 +25,11 @@ class SourceFile:
     file: str
     bytes: int
     sha256: str
+    at: int = 0
+
+    @property
+    def place(self) -> Place:
+        return Place(self.file, self.at, self.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +120,7 @@ class Picture:
     """
 
     path: str
-    name: str
-    file: str
-    sha256: str
+    source: SourceFile
     width: int
     height: int
     format: str
@@ -124,6 +128,15 @@ class Picture:
     boxes: tuple[Box, ...]
     given_split: str | None
     look: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """Its path in the archive."""
+        return self.source.name
+
+    @property
+    def sha256(self) -> str:
+        return self.source.sha256
 
 
 class Rejected(Exception):

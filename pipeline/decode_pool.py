@@ -1,11 +1,11 @@
 """Pictures decoded in processes of their own: one that crashes a decoder costs its process, not the job."""
 
-import multiprocessing
 import resource
 import select
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,10 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from core.domain.errors import PreparationFailed
-from pipeline.images import ImageFacts, inspect
+from pipeline.dataset import SourceFile
+from pipeline.decoders import context
+from pipeline.facts import ImageFacts
+from pipeline.places import Place
 
 BATCH = 64  # pictures sent at once: a round trip costs about as much as decoding a thumbnail
 DECODE_SECONDS = 60.0  # for one picture; 200 megapixels of PNG take about 5
@@ -50,8 +53,8 @@ class InspectAhead:
     """Pictures inspected as they come out of the archive, while the rest is still inflated and read."""
 
     def __init__(self, processes: int) -> None:
-        self._pool = DecodePool(_inspect, processes, receive=_facts)
-        self._numbers: dict[str, int] = {}
+        self._pool = DecodePool(_inspect, processes, send=_place, receive=_facts)
+        self._names: list[str] = []
 
     def __enter__(self) -> Self:
         self._pool.__enter__()
@@ -60,27 +63,33 @@ class InspectAhead:
     def __exit__(self, *error: Any) -> None:
         self._pool.__exit__(*error)
 
-    def add(self, paths: Iterable[str]) -> None:
-        new = [path for path in dict.fromkeys(paths) if path not in self._numbers]
-        for number, path in enumerate(new, start=len(self._numbers)):
-            self._numbers[path] = number
+    def add(self, files: Iterable[SourceFile]) -> None:
+        """Each file once."""
+        new = list(files)
+        self._names += [file.name for file in new]
         self._pool.submit(new)
 
-    def facts(self, paths: list[str], tick: Callable[[int, int], None]) -> list[ImageFacts]:
-        """Of each path, in their order. `tick(done, total)` may raise to stop."""
-        self.add(paths)
-        answers = self._pool.answers(tick)
-        return [answers[self._numbers[path]] for path in paths]
+    def facts(self, files: list[SourceFile], tick: Callable[[int, int], None]) -> list[ImageFacts]:
+        """Of each file that was added, in this order. `tick(done, total)` may raise to stop."""
+        answers = dict(zip(self._names, self._pool.answers(tick), strict=True))
+        return [answers[file.name] for file in files]
 
 
-def inspect_all(paths: list[str], *, processes: int, tick: Callable[[int, int], None]) -> list[ImageFacts]:
-    """The facts of every picture, in the order of `paths`. `tick(done, total)` may raise to stop."""
+def inspect_all(files: list[SourceFile], *, processes: int, tick: Callable[[int, int], None]) -> list[ImageFacts]:
+    """The facts of every picture, in the order of `files`. `tick(done, total)` may raise to stop."""
     with InspectAhead(processes) as ahead:
-        return ahead.facts(paths, tick)
+        ahead.add(files)
+        return ahead.facts(files, tick)
 
 
-def _inspect(path: str) -> tuple[Any, ...]:
-    return tuple(inspect(path))  # half the cost of pickling a named one
+def _place(file: SourceFile) -> Place:
+    return file.place
+
+
+def _inspect(place: Place) -> tuple[Any, ...]:
+    from pipeline.images import inspect  # there it is imported already; here nobody needs it, and it costs 0.1 s
+
+    return tuple(inspect(place.read()))  # half the cost of pickling a named one
 
 
 def _facts(answer: tuple[Any, ...] | Crash) -> ImageFacts:
@@ -94,7 +103,7 @@ def decode_all(
     work: Callable[[Task], Answer], tasks: Sequence[Task], *, processes: int, tick: Callable[[int, int], None]
 ) -> list[Answer | Crash]:
     """`work(task)` for each task, in order. See DecodePool. `tick(done, total)` may raise to stop."""
-    with DecodePool(work, processes) as pool:
+    with DecodePool[Task, Answer](work, processes) as pool:
         pool.submit(tasks)
         return pool.answers(tick)
 
@@ -102,17 +111,19 @@ def decode_all(
 class DecodePool(Generic[Task, Answer]):
     """Processes that may die; work that raises ends its process. Fed and emptied by a thread of its own.
 
-    `work` is a function of a module, and can write no file: what it makes is what it returns. `receive` is called
-    here with each answer, at once, so that only what it returns is kept.
+    `work` is a function of a module, and can write no file: what it makes is what it returns. `send` makes of a task
+    what `work` is given, and `receive` is called here with each answer, at once, so that only what it returns is kept.
     """
 
     def __init__(
         self,
-        work: Callable[[Task], Answer],
+        work: Callable[[Any], Answer],
         processes: int,
+        send: Callable[[Task], Any] = lambda task: task,
         receive: Callable[[Answer | Crash], Any] = lambda answer: answer,
     ) -> None:
         self._work = work
+        self._send = send
         self._receive = receive
         self._processes = processes
         self._tasks: list[Task] = []
@@ -176,7 +187,8 @@ class DecodePool(Generic[Task, Answer]):
             self._decoders.append(_start(self._work))
         for decoder in self._decoders:
             if self._todo and len(decoder.waiting) <= _AHEAD:
-                _send(decoder, self._take(), self._tasks)
+                numbers = self._take()
+                _send(decoder, numbers, [self._send(self._tasks[number]) for number in numbers])
         time.sleep(_PAUSE_SECONDS)
         for at, decoder in enumerate(self._decoders):
             if not decoder.waiting:
@@ -218,10 +230,9 @@ class DecodePool(Generic[Task, Answer]):
 
 
 def _start(work: Callable[[Any], Any]) -> _Decoder:
-    # spawn, not fork: the parent has threads.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+    made = context()
+    ours, theirs = made.Pipe()
+    process = made.Process(target=_serve, args=(theirs, work), daemon=True)
     process.start()
     theirs.close()
     heard = select.poll()
@@ -231,6 +242,7 @@ def _start(work: Callable[[Any], Any]) -> _Decoder:
 
 def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
     """The decoding process: says that it is there; then lists of tasks come, one answer for each goes back."""
+    warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters is said by the facts
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder that was taken over writes no file
@@ -243,11 +255,11 @@ def _serve(line: Connection, work: Callable[[Any], Any]) -> None:
         return  # the parent is done, or gone
 
 
-def _send(decoder: _Decoder, numbers: list[int], tasks: Sequence[Any]) -> None:
+def _send(decoder: _Decoder, numbers: list[int], work: list[Any]) -> None:
     decoder.waiting.extend(numbers)
     decoder.since = time.monotonic()
     try:
-        decoder.line.send([tasks[number] for number in numbers])
+        decoder.line.send(work)
     except BrokenPipeError:
         return  # it died before its work; `_collect` sees it
 

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from importlib import import_module
+from pathlib import Path
 
 from core.domain import limits
 from core.domain.errors import DatasetRejected, KindNotSupported
@@ -12,20 +13,23 @@ from pipeline.archive import IMAGE_SUFFIXES, extract
 from pipeline.check import Checked, check
 from pipeline.dataset import Dataset, Picture, Rejected, SourceFile
 from pipeline.decode_pool import InspectAhead
+from pipeline.facts import ImageFacts
 from pipeline.formats import read_dataset
-from pipeline.images import ImageFacts
-from pipeline.manifest import Digests, digests
-from pipeline.near_duplicates import group_alike
+from pipeline.manifest import Digests, write_manifest
+from pipeline.names import suffix_of
 from pipeline.params.prepare import PrepareOptions
 from pipeline.split import assign_splits
 from pipeline.steps import Steps
+
+MANIFEST_FILE = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
     """A dataset that is taken. `left_out`: how many pictures were skipped for their errors.
 
-    `splits`: picture path -> split; `groups`: sha256 of a picture -> name of the group that looks like it.
+    `splits`: picture path -> split; `groups`: sha256 of a picture -> name of the group that looks like it; `manifest`:
+    the file that the fingerprint is the sha256 of.
     """
 
     kind: str
@@ -35,6 +39,7 @@ class Examined:
     splits: dict[str, str]
     groups: dict[str, str]
     digests: Digests
+    manifest: Path
     findings: list[Finding]
     left_out: int
 
@@ -49,6 +54,8 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
     kind, format_name, seen = dataset.kind, dataset.format, len(dataset.items)
     del dataset, facts  # from here on the pictures are enough, and there may be 100,000
     steps.stage("splitting")
+    from pipeline.near_duplicates import group_alike
+
     splits: dict[str, str] = {}
     groups = group_alike({picture.sha256: picture.look for picture in checked.pictures})
     if checked.pictures:
@@ -57,6 +64,7 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
         findings = findings + _own_faults(split_findings, findings)
     _reject_errors(checked, findings, options)
     steps.stage("fingerprinting")
+    manifest = scratch / MANIFEST_FILE
     return Examined(
         kind=kind,
         format=format_name,
@@ -64,7 +72,8 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
         classes=checked.classes,
         splits=splits,
         groups=groups,
-        digests=digests(checked.pictures, checked.classes, splits),
+        digests=write_manifest(checked.pictures, checked.classes, splits, manifest),
+        manifest=manifest,
         findings=ordered(findings),
         left_out=seen - len(checked.pictures),
     )
@@ -82,12 +91,13 @@ def _read(
         steps.stage("reading")
         dataset = read_dataset(source, findings)
         steps.stage("checking")
-        facts = ahead.facts([item.image.file for item in dataset.items], steps.tick)
+        import_module("pipeline.near_duplicates")  # numpy, 0.1 s, while the pictures are decoded elsewhere
+        facts = ahead.facts([item.image for item in dataset.items], steps.tick)
     return dataset, facts, findings + dataset.findings
 
 
-def _pictures(files: list[SourceFile]) -> list[str]:
-    return [file.file for file in files if PurePosixPath(file.name).suffix.lower() in IMAGE_SUFFIXES]
+def _pictures(files: list[SourceFile]) -> list[SourceFile]:
+    return [file for file in files if suffix_of(file.name) in IMAGE_SUFFIXES]
 
 
 def _alike(pictures: list[Picture], groups: dict[str, str]) -> Iterator[Finding]:

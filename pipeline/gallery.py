@@ -79,4 +79,4 @@ def _thumbnail(picture: Picture, done: Examined, face: str | None) -> Thumbnail:
     )
     name = picture.path.rpartition("/")[2]
     size = (picture.width, picture.height)
-    return Thumbnail(picture.file, name, done.splits[picture.path], size, boxes, face)
+    return Thumbnail(picture.source.place, name, done.splits[picture.path], size, boxes, face)

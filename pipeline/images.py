@@ -2,72 +2,33 @@
 
 import io
 import warnings
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.domain import limits
+from pipeline.facts import ImageFacts
 from pipeline.perceptual import look_of
 
 # Pillow's plugins that are asked (JPEG's opens MPO); PSD, EPS (runs Ghostscript) and the exotic rest are not.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
-SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 MIN_SIDE = 10  # ultralytics leaves smaller pictures out without an error (data/utils.py, check_image)
 
 _LOOK_SIDE = 32  # pixels that a scaled decode leaves at least, where there are so many: what a look is made of
 _ORIENTATION = 274  # the EXIF tag; 2 to 8 turn or mirror, anything else (0 and 65537 are seen) says nothing
-_PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
-_TRANSPOSED = frozenset({5, 6, 7, 8})
 
 
-class ImageFacts(NamedTuple):
-    """What one decode tells. `width` and `height` as stored, in pixels; `problem` is None or (finding code, detail).
-
-    `look` is what the upright picture looks like, in 32 bytes (`pipeline/perceptual.py`); None for a flat one.
-    """
-
-    width: int = 0
-    height: int = 0
-    format: str = ""
-    mode: str = ""
-    orientation: int = 1
-    frames: int = 1
-    problem: tuple[str, str] | None = None
-    look: bytes | None = None
-
-    @property
-    def upright(self) -> tuple[int, int]:
-        """(width, height) after the EXIF orientation is applied, as OpenCV and browsers show the picture."""
-        return (self.height, self.width) if self.orientation in _TRANSPOSED else (self.width, self.height)
-
-    @property
-    def convert(self) -> bool:
-        """Whether trainers would read it differently or not at all.
-
-        Kept as they are: 8-bit grey, palette, RGB(A) in JPEG, PNG, BMP and WEBP with one frame; JPEG also turned,
-        since every reader turns it (for the other formats that differs between versions of OpenCV).
-        """
-        turned = self.orientation != 1 and self.format not in ("JPEG", "MPO")
-        several = self.frames > 1 and self.format != "MPO"  # of an MPO, every JPEG reader sees the first
-        return self.format not in SUFFIXES or self.mode not in _PLAIN_MODES or turned or several
-
-
-def inspect(path: str) -> ImageFacts:
-    """Decode the picture at `path` wholly, once. Never raises for what a file can contain.
+def inspect(content: bytes) -> ImageFacts:
+    """Decode the picture wholly, once. Never raises for what a file can contain.
 
     JPEGs are decoded at an eighth of their size (small ones at less): the whole entropy stream is read at a third of
     the cost, and what comes out is enough to see what the picture looks like.
     """
-    content = Path(path).read_bytes()
     if not content:
         return ImageFacts(problem=("image-empty", "The file has no bytes."))
     Image.MAX_IMAGE_PIXELS = None  # judged by us, below, before a pixel is decoded
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters is said by the facts
-            return _inspect(content)
+        return _inspect(content)
     except MemoryError:
         return ImageFacts(problem=("image-too-large", "Decoding it takes more memory than is allowed."))
     except UnidentifiedImageError:
@@ -104,10 +65,10 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def open_upright(path: str, *, at_least: tuple[int, int]) -> Image.Image:
+def open_upright(content: bytes, *, at_least: tuple[int, int]) -> Image.Image:
     """The picture as 8-bit RGB with its EXIF rotation applied; a JPEG may be smaller, but not below `at_least`."""
     Image.MAX_IMAGE_PIXELS = None
-    with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
+    with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         warnings.simplefilter("ignore")
         if image.format == "JPEG":
             side = max(at_least)  # whichever way it is turned
@@ -115,16 +76,18 @@ def open_upright(path: str, *, at_least: tuple[int, int]) -> Image.Image:
         return _to_eight_bits(ImageOps.exif_transpose(image)).convert("RGB")
 
 
-def convert(source: Path, target: Path) -> None:
-    """Write `source` as an upright 8-bit PNG: first frame, 16 bits scaled to 8, CMYK as RGB."""
+def convert(content: bytes) -> bytes:
+    """The picture as an upright 8-bit PNG: first frame, 16 bits scaled to 8, CMYK as RGB."""
     Image.MAX_IMAGE_PIXELS = None
-    with warnings.catch_warnings(), Image.open(source, formats=FORMATS) as image:
+    with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         warnings.simplefilter("ignore")
         image.seek(0)
         upright = ImageOps.exif_transpose(image)
         plain = _to_eight_bits(upright)
         plain.info.clear()  # no EXIF: the pixels are upright now
-        plain.save(target, "PNG")
+        png = io.BytesIO()
+        plain.save(png, "PNG")
+        return png.getvalue()
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:

@@ -10,6 +10,7 @@ Two digests: `fingerprint` is the sha256 of the whole; `content_fingerprint` tha
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.dataset import Picture
@@ -29,34 +30,36 @@ class Digests(NamedTuple):
     content_fingerprint: str
 
 
-def digests(pictures: list[Picture], classes: list[str], splits: dict[str, str]) -> Digests:
+def write_manifest(pictures: list[Picture], classes: list[str], splits: dict[str, str], target: Path) -> Digests:
+    """Never as a whole in memory. Returns the sha256 of what was written, and that of its content alone."""
     whole, content = hashlib.sha256(), hashlib.sha256()
-    for part in manifest_parts(pictures, classes, splits):
-        whole.update(part)
-    for part in manifest_parts(pictures, classes, None):
-        content.update(part)
+    with target.open("wb") as file:
+        for part, same_without_split in _parts(pictures, classes, splits):
+            file.write(part)
+            whole.update(part)
+            content.update(same_without_split)
     return Digests(whole.hexdigest(), content.hexdigest())
 
 
-def manifest_parts(pictures: list[Picture], classes: list[str], splits: dict[str, str] | None) -> Iterator[bytes]:
-    """The manifest in parts, never as a whole in memory; without splits where `splits` is None."""
-    head: dict[str, Any] = {"classes": classes}
-    tail: dict[str, Any] = {"kind": "detection", "schema": SCHEMA}
-    if splits is not None:
-        tail |= {"layout": {"name": LAYOUT, "version": LAYOUT_VERSION}, "split_rule": SPLIT_RULE}
-    yield _canonical(head)[:-1] + b',"images":['
+def _parts(pictures: list[Picture], classes: list[str], splits: dict[str, str]) -> Iterator[tuple[bytes, bytes]]:
+    """The manifest, and that without splits, in parts."""
+    head = _canonical({"classes": classes})[:-1] + b',"images":['
+    yield head, head
     for number, picture in enumerate(sorted(pictures, key=lambda picture: picture.path)):
-        yield (b"," if number else b"") + _canonical(_image(picture, splits))
-    yield b"]," + _canonical(tail)[1:]
+        entry = (b"," if number else b"") + _canonical(_image(picture))[:-1]
+        yield entry + b',"split":"%b"}' % splits[picture.path].encode(), entry + b"}"
+    tail: dict[str, Any] = {"kind": "detection", "schema": SCHEMA}
+    layout = {"layout": {"name": LAYOUT, "version": LAYOUT_VERSION}, "split_rule": SPLIT_RULE}
+    yield b"]," + _canonical(tail | layout)[1:], b"]," + _canonical(tail)[1:]
 
 
-def _image(picture: Picture, splits: dict[str, str] | None) -> dict[str, Any]:
-    entry: dict[str, Any] = {
+def _image(picture: Picture) -> dict[str, Any]:
+    """Without its split, whose key is the last one."""
+    return {
         "boxes": [[*box[:5], int(box.difficult)] for box in picture.boxes],
         "path": picture.path,
         "sha256": picture.sha256,
     }
-    return entry if splits is None else entry | {"split": splits[picture.path]}
 
 
 def _canonical(value: dict[str, Any]) -> bytes:

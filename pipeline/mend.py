@@ -12,7 +12,7 @@ from core.domain.findings import Finding, Severity
 from pipeline.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels
 from pipeline.check import SUFFIXES_OF, frame_of
 from pipeline.dataset import Dataset, Item, Mended, RawBox, Source
-from pipeline.images import ImageFacts
+from pipeline.facts import ImageFacts
 
 
 class Repaired(NamedTuple):

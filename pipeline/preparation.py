@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tarfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,19 +14,17 @@ from core.domain.findings import Finding, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
 from pipeline.dataset import Rejected
 from pipeline.examine import Examined, examine
-from pipeline.gallery import draw_gallery
-from pipeline.layouts.yolo import write_tree
 from pipeline.manifest import LAYOUT_VERSION
-from pipeline.metadata import describe
 from pipeline.params.prepare import PrepareOptions
 from pipeline.repaired_zip import read_log
 from pipeline.steps import Steps
-from pipeline.tarball import Digest, file_digest, write_tar
+from pipeline.tarball import Digest, file_digest
 
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
 METADATA_FILE = "dataset_metadata.json"
 TAR_FILE = "dataset.tar"
+TREE_FOLDER = "tree"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class PrepareSpec:
     """`source`: name, bytes and sha256 of the archive where they are known already; else they are computed.
 
     `repaired`: the archive is one that we repaired; its log goes behind the findings. `live_sets`: fingerprints of
-    prepared sets that are there already: such a one is not written again.
+    prepared sets that are there already: such a one is not written again. `tree`: the tar is unpacked as well.
     """
 
     archive: Path
@@ -44,6 +43,7 @@ class PrepareSpec:
     source: dict[str, Any] | None = None
     repaired: bool = False
     live_sets: frozenset[str] = frozenset()
+    tree: bool = True
 
 
 def read_spec(path: Path) -> PrepareSpec:
@@ -57,13 +57,14 @@ def read_spec(path: Path) -> PrepareSpec:
         source=spec.get("source"),
         repaired=bool(spec.get("repaired")),
         live_sets=frozenset(spec.get("live_sets") or ()),
+        tree=bool(spec.get("tree", True)),
     )
 
 
 def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
     """Everything below `spec.out`; returns what result.json says. Raises RunCancelled and DarkroomErrors of ours."""
     out = spec.out
-    if (out / "tree").exists() or (out / RESULT_FILE).exists():
+    if (out / TREE_FOLDER).exists() or (out / RESULT_FILE).exists():
         raise PreparationFailed(f"{out} holds a result already; name an empty folder.")
     started = datetime.now(UTC)
     scratch = out / "extracted"
@@ -76,11 +77,17 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
         result = rejection(Rejected(rejected.problem, rejected.findings + log), out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    if spec.tree and result["tar"]:
+        _unpack(out / TAR_FILE, out / TREE_FOLDER)
     write_json(out / RESULT_FILE, result)
     return result
 
 
 def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
+    # Not before the pictures are decoded: they import numpy and more, which takes as long as 200 pictures.
+    from pipeline.gallery import draw_gallery
+    from pipeline.metadata import describe
+
     out = spec.out
     steps.stage("drawing")
     gallery = draw_gallery(done, out, seed=spec.options.seed, processes=spec.processes, steps=steps)
@@ -111,14 +118,22 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
 
 
 def _write_set(done: Examined, out: Path, steps: Steps) -> Digest:
+    from pipeline.layouts.yolo import write_set
+
     steps.stage("writing")
-    write_tree(done.pictures, done.classes, done.splits, out / "tree", steps.tick)
-    return write_tar(out / "tree", out / TAR_FILE, steps.tick)
+    return write_set(done.pictures, done.classes, done.splits, done.manifest, out / TAR_FILE, steps.tick)
+
+
+def _unpack(tar: Path, tree: Path) -> None:
+    """All or nothing: the folder appears when it is whole."""
+    partial = tree.with_name(f"{tree.name}.part")
+    with tarfile.open(tar) as members:
+        members.extractall(partial, filter="data")
+    partial.replace(tree)
 
 
 def rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
     problem = rejected.problem
-    shutil.rmtree(out / "tree", ignore_errors=True)
     return {
         "outcome": "rejected",
         "problem": {"slug": problem.slug, "detail": problem.detail, "facts": problem.facts},

@@ -1,7 +1,6 @@
 """From an archive to a repaired one: the same pictures under their own paths, their annotations mended, and a log."""
 
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps:
     steps.stage("reading")
     dataset = read_dataset(source, findings)
     steps.stage("checking")
-    facts = inspect_all([item.image.file for item in dataset.items], processes=processes, tick=steps.tick)
+    facts = inspect_all([item.image for item in dataset.items], processes=processes, tick=steps.tick)
     repaired = mend(source, dataset, facts)
     _require_rest(dataset, repaired, findings)
     steps.stage("repairing")
@@ -77,11 +76,8 @@ def _write(target: Path, source: Source, dataset: Dataset, repaired: Repaired, s
     with zipfile.ZipFile(target, "w") as archive:
         for done, (item, *_) in enumerate(repaired.kept, start=1):
             # Pictures are compressed already.
-            with (
-                Path(item.image.file).open("rb") as content,
-                archive.open(_entry(item.image.name, zipfile.ZIP_STORED), "w", force_zip64=True) as entry,
-            ):
-                shutil.copyfileobj(content, entry, 1 << 20)
+            with archive.open(_entry(item.image.name, zipfile.ZIP_STORED), "w", force_zip64=True) as entry:
+                entry.writelines(item.image.place.blocks())
             written.add(item.image.name)
             steps.tick(done, len(repaired.kept))
         for name, text in writer.rewrite(source, repaired.kept):

@@ -6,9 +6,12 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+
+from pipeline.places import Place
 
 _BLOCK = 1 << 20  # bytes that are hashed and written at once
 
@@ -21,29 +24,41 @@ class Digest(NamedTuple):
 def write_tar(tree: Path, target: Path, tick: Callable[[int, int], None]) -> Digest:
     """Every file below `tree`, sorted by name, relative, mode 0644. `tick(done, total)` may raise to stop."""
     names = sorted(_files_below(tree))
-    root = f"{tree}/"
-    # Hashing and writing release the interpreter's lock: in a thread of their own they go on while files are read.
-    with target.open("wb", buffering=0) as file, ThreadPoolExecutor(1) as behind:
-        hashing = _Hashing(file, behind)
+    with open_tar(target) as tar:
         for done, name in enumerate(names, start=1):
-            with open(root + name, "rb", buffering=0) as content:  # noqa: PTH123 - 200,000 of them: text, no Paths
-                _add(hashing, name, content)
+            path = f"{tree}/{name}"
+            tar.add_place(name, Place(path, 0, os.stat(path).st_size))  # noqa: PTH116 - 200,000 of them: text, no Paths
             tick(done, len(names))
-        hashing.pad(tarfile.RECORDSIZE, at_least=2 * tarfile.BLOCKSIZE)
-        return hashing.end()
+        return tar.end()
 
 
-def _add(hashing: "_Hashing", name: str, content: io.FileIO) -> None:
-    """One member. Raises OSError when the file is not as long as it said."""
-    size = os.fstat(content.fileno()).st_size
-    hashing.put(_header(name, size))
-    left = size
-    while left and (block := content.read(min(left, _BLOCK))):
-        left -= len(block)
-        hashing.put(block)
-    if left:
-        raise OSError(f"{name} became shorter while it was read.")
-    hashing.pad(tarfile.BLOCKSIZE)
+@contextmanager
+def open_tar(target: Path) -> Iterator["TarWriter"]:
+    # Hashing and writing release the interpreter's lock: in threads of their own they go on while files are read.
+    with target.open("wb", buffering=0) as file, ThreadPoolExecutor(2) as behind:
+        yield TarWriter(_Hashing(file, behind))
+
+
+class TarWriter:
+    """Members in the order of their names is what makes the bytes depend on the files alone; whoever adds keeps it."""
+
+    def __init__(self, hashing: "_Hashing") -> None:
+        self._hashing = hashing
+
+    def add(self, name: str, content: bytes) -> None:
+        self._hashing.put(_header(name, len(content)))
+        self._hashing.put(content)
+        self._hashing.pad(tarfile.BLOCKSIZE)
+
+    def add_place(self, name: str, place: Place) -> None:
+        """Raises OSError where the file ends before the place does."""
+        self._hashing.put(_header(name, place.size))
+        self._hashing.put_place(place)
+        self._hashing.pad(tarfile.BLOCKSIZE)
+
+    def end(self) -> Digest:
+        self._hashing.pad(tarfile.RECORDSIZE, at_least=2 * tarfile.BLOCKSIZE)
+        return self._hashing.end()
 
 
 def _header(name: str, size: int) -> bytes:
@@ -80,23 +95,42 @@ def file_digest(path: Path) -> Digest:
 
 
 class _Hashing:
-    """What is put is counted, gathered, hashed and written to `file` in blocks, by the one thread of `behind`."""
+    """What is put is counted, and in blocks hashed and written to `file` by the two threads of `behind`.
+
+    Two buffers, used again and again: one is filled while the other is hashed and written. A new megabyte each time
+    would cost more than its hash.
+    """
 
     def __init__(self, file: io.FileIO, behind: Executor) -> None:
         self._file = file
         self._behind = behind
-        self._gathered: list[bytes] = []
-        self._bytes = 0  # of what is gathered
-        self._pending: Future[None] | None = None
+        self._filling, self._other = memoryview(bytearray(_BLOCK)), memoryview(bytearray(_BLOCK))
+        self._filled = 0
+        self._pending: list[Future[None]] = []
         self._digest = hashlib.sha256()
         self.size = 0
 
-    def put(self, block: bytes) -> None:
-        self._gathered.append(block)
-        self.size += len(block)
-        self._bytes += len(block)
-        if self._bytes >= _BLOCK:
-            self._flush()
+    def put(self, content: bytes) -> None:
+        left = memoryview(content)
+        while left:
+            room = self._room()
+            part = left[: len(room)]
+            room[: len(part)] = part
+            self._fill(len(part))
+            left = left[len(part) :]
+
+    def put_place(self, place: Place) -> None:
+        at, left = place.at, place.size
+        file = os.open(place.file, os.O_RDONLY)
+        try:
+            while left:
+                got = os.preadv(file, [self._room()[:left]], at)
+                if not got:
+                    raise OSError(f"{place.file} ends at {at}, {left} bytes too early.")
+                self._fill(got)
+                at, left = at + got, left - got
+        finally:
+            os.close(file)
 
     def pad(self, multiple: int, *, at_least: int = 0) -> None:
         self.put(bytes(at_least + -(self.size + at_least) % multiple))
@@ -106,15 +140,23 @@ class _Hashing:
         self._flush()  # waits for the last block
         return Digest(self.size, self._digest.hexdigest())
 
-    def _flush(self) -> None:
-        """One block is behind at most: memory holds two, and an error of writing comes up at the next one."""
-        if self._pending:
-            self._pending.result()
-        self._pending = self._behind.submit(self._write, b"".join(self._gathered))
-        self._gathered, self._bytes = [], 0
+    def _room(self) -> memoryview:
+        return self._filling[self._filled :]
 
-    def _write(self, block: bytes) -> None:
-        self._digest.update(block)
-        view = memoryview(block)
-        while view:
-            view = view[self._file.write(view) :]
+    def _fill(self, count: int) -> None:
+        self._filled += count
+        self.size += count
+        if self._filled == _BLOCK:
+            self._flush()
+
+    def _flush(self) -> None:
+        """One block is behind at most; an error of writing comes up at the next one."""
+        for future in self._pending:
+            future.result()
+        block = self._filling[: self._filled]
+        self._pending = [self._behind.submit(self._digest.update, block), self._behind.submit(self._write, block)]
+        self._filling, self._other, self._filled = self._other, self._filling, 0
+
+    def _write(self, block: memoryview) -> None:
+        while block:
+            block = block[self._file.write(block) :]

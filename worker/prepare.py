@@ -190,6 +190,7 @@ def _spec(job: JobRow, archive: Path, out: Path, processes: int) -> dict[str, An
         "options": {name: value for name, value in job.options.items() if name != REPAIR_OF},
         "processes": processes,
         "repaired": repaired_job_of(job) is not None,
+        "tree": False,
     }
 
 

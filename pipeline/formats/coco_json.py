@@ -4,7 +4,6 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,7 +67,7 @@ def parse_coco(file: SourceFile) -> CocoFile:
     waiting: list[tuple[Id, Id, RawBox]] = []  # annotations may come before their pictures
     unusable: list[tuple[Id, int]] = []
     try:
-        for element in read_members(Path(file.file)):
+        for element in read_members(file.place.open()):
             if element.number is None:
                 continue
             if element.key == "images":

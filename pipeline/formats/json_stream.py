@@ -7,8 +7,8 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, NamedTuple
+from io import TextIOWrapper
+from typing import Any, BinaryIO, NamedTuple
 
 MAX_ELEMENT_CHARS = 16 * 1024**2  # the largest mask of a 200-megapixel picture is a tenth of it
 _CHUNK = 1 << 18
@@ -32,13 +32,13 @@ class JsonBroken(Exception):
         super().__init__(detail)
 
 
-def read_members(path: Path) -> Iterator[Element]:
-    """Every member of the top-level object in the order of the file; numbers with a point as Decimal.
+def read_members(file: BinaryIO) -> Iterator[Element]:
+    """Every member of the top-level object in the order of the text; numbers with a point as Decimal.
 
     Raises JsonBroken; what came before it was whole.
     """
-    with path.open(encoding="utf-8-sig") as file:
-        yield from _Window(file).members()
+    with TextIOWrapper(file, encoding="utf-8-sig") as text:
+        yield from _Window(text).members()
 
 
 class _Window:

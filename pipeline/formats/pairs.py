@@ -1,13 +1,15 @@
 """Which picture an annotation is about: by its place and name first, by the file name it gives second."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import Generic, Protocol, TypeVar
 
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import Item, SourceFile
+from pipeline.names import bare_of, base_of, folder_of
 
 _MAX_CANDIDATES = 1000  # pictures of one name that are compared by their place; beyond, it is ambiguous
 _PICTURE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "jpg", "jpegs"})
@@ -42,21 +44,52 @@ class Pairs(Generic[Annotation]):
         return {image.name for _, image in self.twice} | {name for _, names in self.ambiguous for name in names}
 
 
-class _Index:
-    """Images by (folder, key) and by key alone; a key is a stem or a whole base name."""
+# A list for each of 100,000 images would take 70 bytes to hold one of them.
+_Few = SourceFile | list[SourceFile]
 
-    def __init__(self, images: Iterable[SourceFile]) -> None:
-        self.here: dict[tuple[str, str], list[SourceFile]] = defaultdict(list)
-        self.anywhere: dict[str, list[SourceFile]] = defaultdict(list)
+
+class _Index:
+    """Images by folder and key, and by key alone; a key is a stem or a whole base name."""
+
+    def __init__(self, images: Sequence[SourceFile]) -> None:
+        self._images = images
+        self._here: dict[str, _Few] = {}
         self.folders: dict[tuple[int, str], list[str]] = defaultdict(list)
         for image in images:
-            path = PurePosixPath(image.name)
-            for key in {path.stem, path.name}:
-                self.here[str(path.parent), key].append(image)
-                self.anywhere[key].append(image)
-        for folder in sorted({folder for folder, _ in self.here}):
+            _add(self._here, image.name, image)
+            if (bare := bare_of(image.name)) != image.name:
+                _add(self._here, bare, image)
+        for folder in sorted({folder_of(image.name) for image in images}):
             for position, hollow in _hollowed(folder):
                 self.folders[position, hollow].append(folder)
+
+    def here(self, folder: str, key: str) -> list[SourceFile]:
+        return _listed(self._here.get(key if folder == "." else f"{folder}/{key}"))
+
+    def anywhere(self, key: str) -> list[SourceFile]:
+        return _listed(self._anywhere.get(key))
+
+    @cached_property
+    def _anywhere(self) -> dict[str, _Few]:
+        """Made when it is asked for: most annotations have their picture where it is looked for first."""
+        index: dict[str, _Few] = {}
+        for image in self._images:
+            base = base_of(image.name)
+            for key in {base, bare_of(base)}:
+                _add(index, key, image)
+        return index
+
+
+def _add(index: dict[str, _Few], key: str, image: SourceFile) -> None:
+    there = index.setdefault(key, image)
+    if isinstance(there, list):
+        there.append(image)
+    elif there is not image:
+        index[key] = [there, image]
+
+
+def _listed(found: _Few | None) -> list[SourceFile]:
+    return found if isinstance(found, list) else [found] if found else []
 
 
 def pair(annotations: list[Annotation], images: list[SourceFile]) -> Pairs[Annotation]:
@@ -95,7 +128,7 @@ def pair(annotations: list[Annotation], images: list[SourceFile]) -> Pairs[Annot
 
 
 def _own_name(annotation: Claim) -> list[str]:
-    return [PurePosixPath(annotation.file.name).stem]
+    return [bare_of(base_of(annotation.file.name))]
 
 
 def _file_name(annotation: Claim) -> list[str]:
@@ -104,33 +137,30 @@ def _file_name(annotation: Claim) -> list[str]:
 
 
 def _here(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
-    return index.here.get((_folder(annotation), key), [])
+    return index.here(folder_of(annotation.file.name), key)
 
 
 def _beside(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
-    places = _hollowed(_folder(annotation))
+    places = _hollowed(folder_of(annotation.file.name))
     return _in_folders([other for place in places for other in index.folders.get(place, ())], key, index)
 
 
 def _near(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
-    return _in_folders(_one_level(_folder(annotation), index), key, index)
+    return _in_folders(_one_level(folder_of(annotation.file.name), index), key, index)
 
 
 def _anywhere(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
-    return nearest(_folder(annotation), index.anywhere.get(key, [])[: _MAX_CANDIDATES + 1])
+    return nearest(folder_of(annotation.file.name), index.anywhere(key)[: _MAX_CANDIDATES + 1])
 
 
 _ROUNDS = tuple((keys, places) for keys in (_own_name, _file_name) for places in (_here, _beside, _near, _anywhere))
 
 
-def _folder(annotation: Claim) -> str:
-    return annotation.file.name.rpartition("/")[0] or "."  # what PurePosixPath.parent says of it, for a tenth
-
-
 def _in_folders(folders: Iterable[str], key: str, index: _Index) -> list[SourceFile]:
-    return [image for folder in dict.fromkeys(folders) for image in index.here.get((folder, key), ())]
+    return [image for folder in dict.fromkeys(folders) for image in index.here(folder, key)]
 
 
+@lru_cache(maxsize=1024)
 def _hollowed(folder: str) -> list[tuple[int, str]]:
     """The folder with each one of its parts left out, last first: what its siblings have in common with it."""
     parts = PurePosixPath(folder).parts
@@ -150,7 +180,7 @@ def nearest(folder: str, images: list[SourceFile]) -> list[SourceFile]:
     """Those whose folder shares most leading and trailing parts with `folder`."""
     if len(images) <= 1 or len(images) > _MAX_CANDIDATES:
         return images
-    scores = [_closeness(folder, str(PurePosixPath(image.name).parent)) for image in images]
+    scores = [_closeness(folder, folder_of(image.name)) for image in images]
     return [image for image, score in zip(images, scores, strict=True) if score == max(scores)]
 
 
@@ -211,4 +241,4 @@ def background_notes(items: tuple[Item, ...], doubtful: set[str]) -> Iterator[Fi
 
 
 def _without_suffix(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
+    return bare_of(name)

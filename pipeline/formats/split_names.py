@@ -2,12 +2,14 @@
 
 import re
 from collections import defaultdict
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive import SPLIT_LISTS
 from pipeline.dataset import Source, SourceFile, common_folder
 from pipeline.formats.text import read_lines
+from pipeline.names import bare_of, base_of
 
 _FOLDER = re.compile(r"(train|val|valid|validation|dev|test)(?:ing)?[-_]?\d{0,4}(?:[-_](?:set|images|imgs|data))?")
 _CANONICAL = {"valid": "val", "validation": "val", "dev": "val"}
@@ -15,6 +17,7 @@ _CANONICAL = {"valid": "val", "validation": "val", "dev": "val"}
 _PRECEDENCE = ("train", "val", "test")
 
 
+@lru_cache(maxsize=4096)
 def split_of_folder(name: str) -> str | None:
     """`Train`, `training`, `test2017` -> train, train, test; anything else -> None."""
     match = _FOLDER.fullmatch(name.lower())
@@ -30,7 +33,7 @@ def splits_by_folder(images: list[SourceFile]) -> dict[str, str]:
     root = len(common_folder(names))
     splits: dict[str, str] = {}
     for name in names:
-        folders = PurePosixPath(name[root:]).parts[:-1]
+        folders = name[root:].split("/")[:-1]
         split = next((found for folder in folders if (found := split_of_folder(folder))), None)
         if split:
             splits[name] = split
@@ -39,7 +42,7 @@ def splits_by_folder(images: list[SourceFile]) -> dict[str, str]:
 
 def given_splits(source: Source, images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
     """Image name -> split, by lists where there are some, else by folders."""
-    lists = [file for file in source.files if PurePosixPath(file.name).name.lower() in SPLIT_LISTS]
+    lists = [file for file in source.files if base_of(file.name).lower() in SPLIT_LISTS]
     splits, findings = splits_by_list(lists, images)
     if splits:
         return splits, findings
@@ -67,7 +70,7 @@ def splits_by_list(lists: list[SourceFile], images: list[SourceFile]) -> tuple[d
 def stems_of(images: list[SourceFile]) -> dict[str, list[str]]:
     by_stem: dict[str, list[str]] = defaultdict(list)
     for image in images:
-        by_stem[PurePosixPath(image.name).stem].append(image.name)
+        by_stem[bare_of(base_of(image.name))].append(image.name)
     return by_stem
 
 

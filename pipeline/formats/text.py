@@ -3,7 +3,6 @@
 import sys
 import unicodedata
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from pathlib import Path
 
 from pipeline.dataset import SourceFile
 
@@ -17,7 +16,7 @@ def read_lines(file: SourceFile) -> list[str] | None:
     """The lines of a text file in UTF-8, what is no UTF-8 replaced. None where it is too large."""
     if file.bytes > MAX_TEXT_BYTES:
         return None
-    text = Path(file.file).read_text(encoding="utf-8-sig", errors="replace")
+    text = file.place.read().decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     return text.split("\n")  # not splitlines: form feeds and the like end no line in an editor
 
 

@@ -5,7 +5,6 @@ is xmin - 1, the right edge xmax.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive import IMAGE_SUFFIXES
@@ -14,6 +13,7 @@ from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.split_names import given_splits, splits_by_folder
 from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import Annotation, looks_like_voc, parse_annotation
+from pipeline.names import bare_of, base_of, folder_of, suffix_of
 
 NAME = "voc"
 _MASK_FOLDERS = frozenset({"segmentationclass", "segmentationobject", "segmentationclassaug", "segmentationclassraw"})
@@ -58,7 +58,7 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
     files = {file.name: file for file in source.files}
     for each in kept:
         if each.item.annotation:
-            content = Path(files[each.item.annotation].file).read_bytes()
+            content = files[each.item.annotation].place.read()
             yield each.item.annotation, rewrite_annotation(content, each) if each.changed else content
     splits = {item.image.name: item.split for item, *_ in kept if item.split}
     if splits == splits_by_folder([item.image for item, *_ in kept]):
@@ -74,9 +74,8 @@ def _pictures(source: Source) -> tuple[list[SourceFile], list[SourceFile]]:
     images: list[SourceFile] = []
     masks: list[SourceFile] = []
     for file in source.files:
-        path = PurePosixPath(file.name)
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            (masks if path.parent.name.lower() in _MASK_FOLDERS else images).append(file)
+        if suffix_of(file.name) in IMAGE_SUFFIXES:
+            (masks if base_of(folder_of(file.name)).lower() in _MASK_FOLDERS else images).append(file)
     return images, masks
 
 
@@ -103,9 +102,9 @@ def _name_findings(annotations: list[Annotation], pairs: Pairs[Annotation]) -> I
         image = pairs.of.get(annotation.file.name)
         if image is None or not annotation.image_name:
             continue
-        path = PurePosixPath(image.name)
-        if annotation.image_name not in (path.name, path.stem):
-            detail = f"<filename> says {annotation.image_name[:200]!r}; it is taken for {path.name}."
+        base = base_of(image.name)
+        if annotation.image_name not in (base, bare_of(base)):
+            detail = f"<filename> says {annotation.image_name[:200]!r}; it is taken for {base}."
             remedy = "Check that picture and boxes belong together."
             yield Finding("filename-differs", Severity.WARNING, annotation.file.name, detail, remedy)
 

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from lxml import etree
@@ -18,7 +17,6 @@ _SNIFF_BYTES = 65_536
 _ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
 _DTD = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_TOO_DEEP = "boolean(" + "/*" * (limits.MAX_XML_DEPTH + 1) + ")"
 
 
 @dataclass(slots=True)
@@ -37,8 +35,7 @@ class Annotation:
 
 def looks_like_voc(file: SourceFile) -> bool:
     """Whether `<annotation` comes within the first 64 KB, also in UTF-16."""
-    with Path(file.file).open("rb") as handle:
-        return _ROOT.search(handle.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
+    return _ROOT.search(file.place.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
 
 
 def parse_annotation(file: SourceFile) -> Annotation | None:
@@ -64,7 +61,7 @@ def _parse(annotation: Annotation) -> Any | None:
     if source.bytes > limits.MAX_XML_BYTES:
         _error(annotation, "xml-too-large", f"{source.bytes} bytes; at most {limits.MAX_XML_BYTES}.", "Split it.")
         return None
-    content = Path(source.file).read_bytes()
+    content = source.place.read()
     if not content.strip():
         _error(annotation, "xml-empty", "The annotation is empty.", "Restore the file, or remove it.")
         return None
@@ -72,11 +69,8 @@ def _parse(annotation: Annotation) -> Any | None:
         line = content.count(b"\n", 0, match.start()) + 1
         _error(annotation, "xml-dtd", "The XML has a DTD or entities, which are never read.", "Remove it.", line)
         return None
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False, remove_comments=True, remove_pis=True
-    )
     try:
-        root = etree.fromstring(content, parser)
+        root = etree.fromstring(content, _parser())
     except etree.XMLSyntaxError as error:
         _error(annotation, "xml-invalid", f"The XML is not well-formed: {error.msg}.", "Mend the XML.", error.lineno)
         return None
@@ -87,10 +81,22 @@ def _parse(annotation: Annotation) -> Any | None:
     if root.getroottree().docinfo.internalDTD is not None:
         _error(annotation, "xml-dtd", "The XML has a DTD or entities, which are never read.", "Remove it.", 1)
         return None
-    if root.xpath(_TOO_DEEP):
+    if _is_too_deep()(root):
         _error(annotation, "xml-too-deep", f"More than {limits.MAX_XML_DEPTH} levels.", "Export it as plain VOC.")
         return None
     return root
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Any:
+    return etree.XMLParser(
+        resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False, remove_comments=True, remove_pis=True
+    )
+
+
+@lru_cache(maxsize=1)
+def _is_too_deep() -> Any:
+    return etree.XPath("boolean(" + "/*" * (limits.MAX_XML_DEPTH + 1) + ")")
 
 
 def _read_size(root: Any, annotation: Annotation) -> None:

@@ -1,7 +1,7 @@
 """YOLO: a text file of labels for each picture, with or without a data.yaml that names the classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import yaml
 
@@ -62,7 +62,7 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
         if each.changed:
             yield item.annotation, _lines(item, numbers).encode()
         else:
-            yield item.annotation, Path(files[item.annotation].file).read_bytes()
+            yield item.annotation, files[item.annotation].place.read()
     root = root_of(kept)
     yield f"{root}data.yaml", _yaml_of(names, kept).encode()
     for split in SPLITS:

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import FRACTION, RawBox, SourceFile
@@ -34,8 +33,7 @@ class _Fault(Exception):
 
 def looks_like_labels(file: SourceFile) -> bool:
     """Whether the first line with anything in it is a class and at least four numbers."""
-    with Path(file.file).open("rb") as handle:
-        text = handle.read(_SNIFF_BYTES).decode("utf-8-sig", "replace")
+    text = file.place.read(_SNIFF_BYTES).decode("utf-8-sig", "replace")
     first = next((line.split() for line in text.split("\n") if line.strip()), [])
     return len(first) >= _BOX and all(_number(column) is not None for column in first[1:_BOX])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
@@ -67,8 +67,7 @@ def _called_data(file: SourceFile) -> bool:
 
 
 def _speaks_of_data(file: SourceFile) -> bool:
-    with Path(file.file).open("rb") as handle:
-        text = b"\n" + handle.read(MAX_YAML_BYTES).removeprefix(b"\xef\xbb\xbf")
+    text = b"\n" + file.place.read(MAX_YAML_BYTES).removeprefix(b"\xef\xbb\xbf")
     return any(f"\n{key}:".encode() in text for key in ("names", "nc", "train")) or _called_data(file)
 
 
@@ -78,7 +77,7 @@ def read_yaml(file: SourceFile) -> DataYaml:
         _error(data, "yaml-invalid", f"{file.bytes} bytes; at most {MAX_YAML_BYTES}.", "Keep names and paths alone.")
         return data
     try:
-        text = Path(file.file).read_bytes().decode("utf-8-sig")
+        text = file.place.read().decode("utf-8-sig")
         root = yaml.compose(text, Loader=_PlainLoader)
     except UnicodeDecodeError:
         _error(data, "yaml-invalid", "It is no UTF-8.", "Save it as UTF-8.")

@@ -1,10 +1,9 @@
 """The tree that ultralytics reads: images/, labels/ and a data.yaml of our own making, never the user's.
 
-Images are moved, not copied; those that trainers would read otherwise are written anew as PNG.
+Images go in as they are; those that trainers would read otherwise are written anew as PNG.
 """
 
 import hashlib
-import os
 import re
 import unicodedata
 from collections import Counter
@@ -13,41 +12,44 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from pipeline.dataset import SPLITS, Picture
-from pipeline.images import SUFFIXES, convert
-from pipeline.manifest import manifest_parts
+from pipeline.dataset import Picture
+from pipeline.facts import SUFFIXES
+from pipeline.images import convert
+from pipeline.places import Place
+from pipeline.tarball import Digest, open_tar
 
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
 
 
-def write_tree(
+def write_set(
     pictures: list[Picture],
     classes: list[str],
     splits: dict[str, str],
-    tree: Path,
+    manifest: Path,
+    target: Path,
     tick: Callable[[int, int], None],
-) -> None:
-    """Write everything below `tree`. Moves the pictures' files there. `tick(done, total)` may raise to stop."""
+) -> Digest:
+    """The tree as one tar, members in the order of their names. `tick(done, total)` may raise to stop."""
     names = tree_names(pictures, splits)
-    for split in SPLITS:
-        if split != "test" or split in splits.values():
-            (tree / "images" / split).mkdir(parents=True, exist_ok=True)
-            (tree / "labels" / split).mkdir(parents=True, exist_ok=True)
-    root = f"{tree}/"
-    for done, picture in enumerate(pictures, start=1):
-        name = names[picture.path]
-        if picture.convert:
-            convert(Path(picture.file), tree / name)
-        else:
-            os.rename(picture.file, root + name)  # noqa: PTH104 - text, no Paths: there may be 100,000
-        label = f"{root}labels/{name.removeprefix('images/').rpartition('.')[0]}.txt"
-        # An empty file for background, so that a missing one is always a fault.
-        with open(label, "wb", buffering=0) as file:  # noqa: PTH123
-            file.write(label_lines(picture).encode("ascii"))
-        tick(done, len(pictures))
-    (tree / "data.yaml").write_text(_data_yaml(classes, splits), encoding="utf-8")
-    with (tree / "manifest.json").open("wb") as manifest:
-        manifest.writelines(manifest_parts(pictures, classes, splits))
+    by_name = sorted(pictures, key=lambda picture: names[picture.path])
+    with open_tar(target) as tar:
+        tar.add("data.yaml", _data_yaml(classes, splits).encode())
+        for done, picture in enumerate(by_name, start=1):
+            if picture.convert:
+                tar.add(names[picture.path], convert(picture.source.place.read()))
+            else:
+                tar.add_place(names[picture.path], picture.source.place)
+            tick(done, len(pictures))
+        for picture in by_name:
+            # An empty file for background, so that a missing one is always a fault.
+            tar.add(_label_name(names[picture.path]), label_lines(picture).encode("ascii"))
+        tar.add_place("manifest.json", Place(str(manifest), 0, manifest.stat().st_size))
+        return tar.end()
+
+
+def _label_name(name: str) -> str:
+    """Stems are unique, so labels sort as their pictures do."""
+    return f"labels/{name.removeprefix('images/').rpartition('.')[0]}.txt"
 
 
 def label_lines(picture: Picture) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.images import open_upright
+from pipeline.places import Place
 from pipeline.plots.boxes import draw_boxes, scaled
 from pipeline.plots.style import shorten
 from pipeline.trainers import Box
@@ -19,7 +20,7 @@ _QUALITY = 88
 class Thumbnail(NamedTuple):
     """What to draw. `boxes` in pixels of the upright picture; `face` is a font file, None for Pillow's own."""
 
-    file: str
+    place: Place
     name: str
     split: str
     size: tuple[int, int]
@@ -32,7 +33,7 @@ def draw_thumbnail(thumbnail: Thumbnail) -> bytes:
     width, height = thumbnail.size
     factor = min(WIDTH / width, HEIGHT / height)
     shown = (max(1, round(width * factor)), max(1, round(height * factor)))
-    picture = open_upright(thumbnail.file, at_least=shown).resize(shown, Image.Resampling.LANCZOS)
+    picture = open_upright(thumbnail.place.read(), at_least=shown).resize(shown, Image.Resampling.LANCZOS)
     boxes = [scaled(box, factor) for box in thumbnail.boxes]
     drawn = draw_boxes(picture, boxes, scores=False, face=thumbnail.face)
     cell = Image.new("RGB", (WIDTH, HEIGHT + CAPTION), "white")

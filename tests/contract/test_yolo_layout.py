@@ -1,6 +1,7 @@
 """The tree as its reader sees it: OpenCV decodes every image to the very size that the labels were made for."""
 
 import io
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.dataset import Box, Picture
+from pipeline.dataset import Box, Picture, SourceFile
 from pipeline.images import inspect
-from pipeline.layouts.yolo import tree_names, write_tree
+from pipeline.layouts.yolo import tree_names, write_set
+from pipeline.manifest import write_manifest
+from pipeline.tarball import file_digest
 from tests.builders import picture, turned
 
 ODD: dict[str, bytes] = {
@@ -39,17 +42,27 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("odd")
     pictures = [_picture(folder, name, content) for name, content in ODD.items()]
     splits = {picture.path: "train" for picture in pictures}
-    write_tree(pictures, ["no: 'yes'", "\u56fe", "null"], splits, folder / "tree", lambda *_: None)
+    return _written(pictures, ["no: 'yes'", "\u56fe", "null"], splits, folder)
+
+
+def _written(pictures: list[Picture], classes: list[str], splits: dict[str, str], folder: Path) -> Path:
+    write_manifest(pictures, classes, splits, folder / "manifest")
+    digest = write_set(pictures, classes, splits, folder / "manifest", folder / "set.tar", lambda *_: None)
+    assert digest == file_digest(folder / "set.tar")
+    with tarfile.open(folder / "set.tar") as tar:
+        assert tar.getnames() == sorted(tar.getnames())
+        tar.extractall(folder / "tree", filter="data")
     return folder / "tree"
 
 
 def _picture(folder: Path, name: str, content: bytes) -> Picture:
     file = folder / name
     file.write_bytes(content)
-    facts = inspect(str(file))
+    facts = inspect(content)
     assert facts.problem is None, (name, facts)
     boxes = (Box(1, 0, 0, 10_500, 20_000, False),)
-    return Picture(name, name, str(file), name, *facts.upright, facts.format, facts.convert, boxes, None)
+    source = SourceFile(name, str(file), len(content), name)
+    return Picture(name, source, *facts.upright, facts.format, facts.convert, boxes, None)
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -65,7 +78,7 @@ def test_opencv_reads_an_image_as_the_labels_mean_it(tree: Path, name: str) -> N
 
 
 def _tree_name(tree: Path, name: str) -> str:
-    pictures = [Picture(n, n, "", n, 9, 9, "JPEG", False, (), None) for n in ODD]
+    pictures = [Picture(n, SourceFile(n, "", 0, n), 9, 9, "JPEG", False, (), None) for n in ODD]
     stem = Path(tree_names(pictures, dict.fromkeys(ODD, "train"))[name]).stem
     return next(path.name for path in (tree / "images" / "train").iterdir() if path.stem == stem)
 
@@ -81,8 +94,8 @@ def test_sixteen_bits_keep_their_high_byte(tmp_path: Path) -> None:
     content = io.BytesIO()
     Image.fromarray(values).save(content, "PNG")
     pictures = [_picture(tmp_path, "deep.png", content.getvalue())]
-    write_tree(pictures, ["a", "b"], {"deep.png": "train"}, tmp_path / "tree", lambda *_: None)
-    with Image.open(tmp_path / "tree" / "images" / "train" / "deep.png") as image:
+    tree = _written(pictures, ["a", "b"], {"deep.png": "train"}, tmp_path)
+    with Image.open(tree / "images" / "train" / "deep.png") as image:
         assert (np.asarray(image.convert("L")) == values >> 8).all()
 
 
@@ -98,7 +111,7 @@ def test_tree_names_are_ascii_unique_but_for_case_and_independent_of_order() -> 
         "c/A_1.jpg",
         "\u00e9.jpg",
     ]
-    pictures = [Picture(path, path, "", path, 9, 9, "JPEG", False, (), None) for path in paths]
+    pictures = [Picture(path, SourceFile(path, "", 0, path), 9, 9, "JPEG", False, (), None) for path in paths]
     names = tree_names(pictures, dict.fromkeys(paths, "val"))
     assert tree_names(pictures[::-1], dict.fromkeys(paths, "val")) == names
     assert len({name.lower().rsplit(".", 1)[0] for name in names.values()}) == len(paths)

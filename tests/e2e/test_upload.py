@@ -97,7 +97,7 @@ def big_zip(path: Path, *, mib: int) -> Path:
 
 
 def test_an_upload_survives_kill_9_of_its_client_and_of_the_service(place: Place) -> None:
-    archive = big_zip(place.folder / "big.zip", mib=400)
+    archive = big_zip(place.folder / "big.zip", mib=128)
     service = place.start_api()
 
     first = place.start_client(archive)

@@ -229,7 +229,7 @@ def test_a_zip64_record_that_lies_is_refused(tmp_path: Path) -> None:
 def test_a_lying_size_never_grows_beyond_what_it_declared(tmp_path: Path) -> None:
     _lying_bomb(tmp_path / "bomb.zip")
     _refusal_codes(tmp_path / "bomb.zip", tmp_path / "into")
-    assert sum(path.stat().st_size for path in (tmp_path / "into").rglob("*.bmp")) <= 1000
+    assert sum(path.stat().st_size for path in (tmp_path / "into").rglob("*")) <= 1000
 
 
 def test_all_reasons_are_told_at_once(tmp_path: Path) -> None:
@@ -246,8 +246,8 @@ def test_only_data_reaches_the_disk_and_never_under_its_own_name(tmp_path: Path)
     source = _extract(archive, tmp_path / "into")
     text = {"README.txt", "data.yaml"}  # read as data, if at all
     assert [file.name for file in source.files] == [*sorted(text), "set/a b (1).JPG", "set/a.xml"]
-    written = [path.name for path in (tmp_path / "into").rglob("*") if path.is_file()]
-    assert sorted(written) == ["000000.txt", "000001.yaml", "000002.jpg", "000003.xml"]
+    (written,) = (tmp_path / "into").iterdir()
+    assert written.read_bytes() == b"".join(file.place.read() for file in source.files)
     assert set(source.left_out) == set(JUNK) - text
 
 
@@ -280,7 +280,7 @@ def test_zip64_and_streamed_archives_are_accepted(tmp_path: Path) -> None:
         file.write(PICTURE)
     (tmp_path / "data.zip").write_bytes(out.content)
     source = _extract(tmp_path / "data.zip", tmp_path / "into")
-    assert Path(source.files[0].file).read_bytes() == PICTURE
+    assert source.files[0].place.read() == PICTURE
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -297,7 +297,7 @@ def test_a_fuzzed_archive_is_refused_or_read_and_never_crashes(tmp_path: Path, a
         assert refused.findings
         return
     for file in source.files:
-        assert zlib.crc32(Path(file.file).read_bytes()) in {zlib.crc32(b"<annotation/>"), zlib.crc32(b"<b/>")}
+        assert zlib.crc32(file.place.read()) in {zlib.crc32(b"<annotation/>"), zlib.crc32(b"<b/>")}
 
 
 def _corpus() -> list[Path]:

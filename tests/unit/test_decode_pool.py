@@ -10,40 +10,37 @@ import psutil
 import pytest
 
 from pipeline import decode_pool
+from pipeline.dataset import SourceFile
 from pipeline.decode_pool import inspect_all
 from tests.builders import picture
 
 
-def _pictures(tmp_path: Path, count: int) -> list[str]:
-    paths = []
-    for number in range(count):
-        path = tmp_path / f"{number:03d}.jpg"
-        path.write_bytes(picture(seed=number))
-        paths.append(str(path))
-    return paths
+def _file(path: Path, content: bytes) -> SourceFile:
+    path.write_bytes(content)
+    return SourceFile(path.name, str(path), len(content), "")
 
 
-def _endless(tmp_path: Path) -> str:
+def _pictures(tmp_path: Path, count: int) -> list[SourceFile]:
+    return [_file(tmp_path / f"{number:03d}.jpg", picture(seed=number)) for number in range(count)]
+
+
+def _endless(tmp_path: Path) -> SourceFile:
     """A pipe that nobody writes to: reading it hangs, as a decoder may."""
     path = tmp_path / "endless.jpg"
     os.mkfifo(path)
-    return str(path)
+    return SourceFile(path.name, str(path), 1, "")
 
 
 def test_facts_come_in_the_order_of_the_pictures(tmp_path: Path) -> None:
     sizes = [(10 + number, 200 - number) for number in range(100)]
-    paths = []
-    for number, size in enumerate(sizes):
-        path = tmp_path / f"{number}.jpg"
-        path.write_bytes(picture(size=size))
-        paths.append(str(path))
-    facts = inspect_all(paths, processes=2, tick=lambda *_: None)
+    files = [_file(tmp_path / f"{number}.jpg", picture(size=size)) for number, size in enumerate(sizes)]
+    facts = inspect_all(files, processes=2, tick=lambda *_: None)
     assert [(fact.width, fact.height) for fact in facts] == sizes
 
 
 def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
-    paths = _pictures(tmp_path, 40)
-    paths.insert(17, _endless(tmp_path))
+    files = _pictures(tmp_path, 40)
+    files.insert(17, _endless(tmp_path))
 
     def kill_once_stuck() -> None:
         time.sleep(2)
@@ -52,7 +49,7 @@ def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
 
     killer = threading.Thread(target=kill_once_stuck)
     killer.start()
-    facts = inspect_all(paths, processes=1, tick=lambda *_: None)
+    facts = inspect_all(files, processes=1, tick=lambda *_: None)
     killer.join()
     problems = {number: fact.problem[0] for number, fact in enumerate(facts) if fact.problem}
     assert problems == {17: "image-crashes-decoder"}

@@ -10,8 +10,9 @@ from PIL import Image
 
 from core.domain.keys import PLOTS
 from pipeline.__main__ import run
-from pipeline.dataset import Box, Picture
+from pipeline.dataset import Box, Picture, SourceFile
 from pipeline.gallery import THUMBNAILS, choose
+from pipeline.places import Place
 from pipeline.plots import dataset as plots
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import CAPTION, HEIGHT, WIDTH, Thumbnail, draw_thumbnail
@@ -21,7 +22,9 @@ from tests.builders import picture, turned, voc_zip
 
 def _picture(number: int, *class_ids: int) -> Picture:
     boxes = tuple(Box(class_id, 0, 0, 10_000, 10_000, False) for class_id in class_ids)
-    return Picture(f"{number}.jpg", f"{number}.jpg", "", f"{number:064d}", 100, 80, "JPEG", False, boxes, None)
+    return Picture(
+        f"{number}.jpg", SourceFile(f"{number}.jpg", "", 0, f"{number:064d}"), 100, 80, "JPEG", False, boxes, None
+    )
 
 
 def test_samples_are_seeded_and_show_every_class_first() -> None:
@@ -51,7 +54,7 @@ def test_a_thumbnail_has_one_size_and_its_box_in_the_right_place(
     (tmp_path / "p").write_bytes(content)
     width, height = size
     box = Drawn("名前", 1, 1.0, width * 0.25, height * 0.25, width * 0.75, height * 0.75)
-    task = Thumbnail(str(tmp_path / "p"), "ü.jpg", "val", size, (box,), face_for(["名前ü"]))
+    task = Thumbnail(Place(str(tmp_path / "p"), 0, len(content)), "ü.jpg", "val", size, (box,), face_for(["名前ü"]))
     drawn = Image.open(io.BytesIO(draw_thumbnail(task)))
     assert drawn.size == (WIDTH, HEIGHT + CAPTION)
     factor = min(WIDTH / width, HEIGHT / height)

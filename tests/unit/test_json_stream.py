@@ -25,7 +25,7 @@ values = st.recursive(
 
 def _whole(path: Path) -> dict[str, Any]:
     told: dict[str, Any] = {}
-    for element in read_members(path):
+    for element in read_members(path.open("rb")):
         if element.number is None:
             told[element.key] = element.value
         else:
@@ -48,7 +48,7 @@ def test_it_reads_what_json_reads(
 def test_an_element_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('\ufeff{"a": [\r\n 1,\n\n {"x":\n 2}\n],\n "b": 3}', encoding="utf-8")
-    assert [(element.key, element.number, element.line) for element in read_members(path)] == [
+    assert [(element.key, element.number, element.line) for element in read_members(path.open("rb"))] == [
         ("a", 0, 2),
         ("a", 1, 4),
         ("b", None, 7),

@@ -1,0 +1,30 @@
+"""Names of an archive's entries (NFC, posix, clean), taken apart as PurePosixPath does it, at a tenth of its price.
+
+There may be 100,000 of them, and each is asked several times.
+"""
+
+
+def base_of(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def folder_of(name: str) -> str:
+    """`.` for a name without one."""
+    return name.rpartition("/")[0] or "."
+
+
+def bare_of(name: str) -> str:
+    """The whole name without its suffix."""
+    dot = _dot(name)
+    return name if dot is None else name[:dot]
+
+
+def suffix_of(name: str) -> str:
+    """In lower case, with its dot; empty for none."""
+    dot = _dot(name)
+    return "" if dot is None else name[dot:].lower()
+
+
+def _dot(name: str) -> int | None:
+    dot = name.rfind(".")
+    return dot if name.rfind("/") + 1 < dot < len(name) - 1 else None

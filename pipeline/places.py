@@ -1,0 +1,73 @@
+"""Where bytes lie that came out of an archive: all of them in one file, one entry after the other.
+
+A file for each entry would cost more to make, open and remove than most annotations cost to read.
+"""
+
+import io
+import mmap
+import os
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from typing_extensions import Buffer
+
+_BLOCK = 1 << 20
+
+
+class Place(NamedTuple):
+    """In `file`, `size` bytes from `at` on. What a process that decodes them is told."""
+
+    file: str
+    at: int
+    size: int
+
+    def read(self, most: int | None = None) -> bytes:
+        """All of it, or the first `most` bytes. Raises OSError where the file ends before."""
+        left = self.size if most is None else min(most, self.size)
+        with open(self.file, "rb", buffering=0) as handle:  # noqa: PTH123 - 200,000 times: text is cheaper than Paths
+            content = os.pread(handle.fileno(), left, self.at)
+            while len(content) < left:
+                more = os.pread(handle.fileno(), left - len(content), self.at + len(content))
+                if not more:
+                    raise OSError(f"{self.file} ends at {self.at + len(content)}, before {self.at + left}.")
+                content += more
+        return content
+
+    def blocks(self) -> Iterator[bytes]:
+        """All of it, a megabyte at a time."""
+        for start in range(0, self.size, _BLOCK):
+            yield Place(self.file, self.at + start, min(_BLOCK, self.size - start)).read()
+
+    def open(self) -> BinaryIO:
+        """A stream of it, for what is too large to be read at once."""
+        return io.BufferedReader(_Part(self))
+
+    def contains(self, words: tuple[bytes, ...]) -> list[bool]:
+        """Which of `words` are anywhere in it: the system's page cache is the only memory this takes."""
+        if not self.size:
+            return [False] * len(words)
+        with (
+            open(self.file, "rb") as handle,  # noqa: PTH123
+            mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            return [content.find(word, self.at, self.at + self.size) >= 0 for word in words]
+
+
+class _Part(io.RawIOBase):
+    def __init__(self, place: Place) -> None:
+        self._handle = open(place.file, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by `close`
+        self._at, self._end = place.at, place.at + place.size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        with memoryview(buffer) as view:
+            content = os.pread(self._handle.fileno(), min(len(view), self._end - self._at), self._at)
+            view[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+    def close(self) -> None:
+        self._handle.close()
+        super().close()
