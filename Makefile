@@ -44,7 +44,7 @@ format: .venv/.dev ## Format the code and mend what the linter can
 	@$(PY) -m ruff check -q --fix . && $(PY) -m ruff format -q .
 
 openapi: .venv/.dev ## Write docs/openapi.json anew
-	@$(PY) -m api.openapi --write docs/openapi.json
+	@$(PY) -m api.snapshot --write docs/openapi.json
 
 clean: ## Remove .venv and caches; .darkroom, with your data, stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,9 +1,7 @@
-"""The OpenAPI document: what FastAPI derives, with our problems in it. `python -m api.openapi --write|--check FILE`."""
+"""The OpenAPI document: what FastAPI derives, with our problems in it."""
 
 import json
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -99,28 +97,3 @@ def _without_foreign_422(responses: dict[str, Any]) -> None:
 
 def _example(kind: type[DarkroomError]) -> Mapping[str, Any]:
     return kind().as_problem() | {"status": status_of(kind), "instance": "/...", "request_id": "req_5f0c"}
-
-
-def main(arguments: list[str]) -> int:
-    match arguments:
-        case ["--write", file]:
-            Path(file).write_text(_snapshot())
-            return 0
-        case ["--check", file]:
-            if Path(file).read_text() == _snapshot():
-                return 0
-            sys.stderr.write(f"{file} differs from the code: python -m api.openapi --write {file}\n")
-            return 1
-        case _:
-            sys.stderr.write("usage: python -m api.openapi --write|--check FILE\n")
-            return 2
-
-
-def _snapshot() -> str:
-    from api.app import describe  # the app imports this module
-
-    return json.dumps(describe(), indent=1, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

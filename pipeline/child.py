@@ -13,13 +13,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from core.domain.errors import DarkroomError, NoSpace, OutOfMemory, TrainerCrashed
+from pipeline.failures import is_full_disk
 
 EXIT_OK = 0
 EXIT_FAILED = 1  # problem.json says why
+EXIT_FULL = 74  # sysexits' EX_IOERR: the disk is full, problem.json included
 EXIT_CANCELLED = 76
 
 PROGRESS_FILE = "progress.jsonl"
@@ -54,7 +57,7 @@ class Line:
             raise RunCancelled
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, suppress(OSError):  # what a full disk did not take is tried once more, and was told by then
             self._file.close()
 
     def listen(self) -> None:
@@ -78,12 +81,12 @@ def run_child(
     `supervised`: stdin is the supervisor's pipe. On a terminal it is not, and Ctrl-C does what it always does.
     `crash`: what an exception that nobody foresaw becomes.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    line = Line(out)
-    if supervised:
-        line.listen()
     try:
-        work(line)
+        out.mkdir(parents=True, exist_ok=True)
+        with closing(Line(out)) as line:
+            if supervised:
+                line.listen()
+            work(line)
     except RunCancelled:
         return EXIT_CANCELLED
     except DarkroomError as error:
@@ -91,13 +94,11 @@ def run_child(
     except MemoryError as error:
         return _failed(out, OutOfMemory(str(error) or "The process was refused memory."))
     except OSError as error:
-        if error.errno == 28:  # ENOSPC
+        if is_full_disk(error):
             return _failed(out, NoSpace(f"The disk is full: {error}"))
         return _failed(out, _crashed(error, crash))
     except Exception as error:  # noqa: BLE001 - the last line of a process: whatever it is, it is told
         return _failed(out, _crashed(error, crash))
-    finally:
-        line.close()
     return EXIT_OK
 
 
@@ -112,8 +113,10 @@ def _failed(out: Path, error: DarkroomError) -> int:
     try:
         partial.write_text(json.dumps(problem), encoding="utf-8")
         partial.replace(out / PROBLEM_FILE)
-    except OSError:
-        print(json.dumps(problem), file=sys.stderr)  # noqa: T201 - the disk is full; the log is what is left
+    except OSError as unwritten:
+        print(json.dumps(problem), file=sys.stderr)  # noqa: T201 - the log is what is left
+        if isinstance(error, NoSpace) or is_full_disk(unwritten):
+            return EXIT_FULL
     return EXIT_FAILED
 
 

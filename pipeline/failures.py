@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from core.domain.errors import Diverged, NoSpace, OutOfMemory, TrainerCrashed, TrainingFailed
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 TRACEBACK_LINES = 25  # the end of it, kept on the run; the whole is in the log
 
 _MEMORY_WORDS = (
@@ -24,7 +26,7 @@ def as_failure(error: Exception) -> TrainingFailed:
     chain = list(_chain(error))
     text = f"{type(error).__name__}: {error}"[:2000]
     words = " ".join(str(each) for each in chain).lower()
-    if any(isinstance(each, OSError) and each.errno == errno.ENOSPC for each in chain) or _says(words, _SPACE_WORDS):
+    if any(is_full_disk(each) for each in chain) or _says(words, _SPACE_WORDS):
         return NoSpace(f"The disk is full: {error}")
     if any(isinstance(each, MemoryError) or type(each).__name__ == "OutOfMemoryError" for each in chain):
         return OutOfMemory(text)
@@ -34,6 +36,11 @@ def as_failure(error: Exception) -> TrainingFailed:
         return Diverged(text)
     lines = "".join(traceback.format_exception(error)).splitlines()
     return TrainerCrashed(text, traceback=lines[-TRACEBACK_LINES:])
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """A full disk, or a quota that is used up."""
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 def _says(words: str, phrases: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""What a repair does to a dataset: boxes swapped, clipped or dropped, sizes and names mended, broken items left out.
+"""What a repair does to a dataset: boxes swapped, clipped, scaled or dropped, names mended, broken items left out.
 
 Each change is a finding whose code begins with `repair-`, with the place in the archive that was read.
 """
@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
-from pipeline.boxes import Frame, check_box, in_pixels
+from pipeline.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels
 from pipeline.check import SUFFIXES_OF, frame_of
 from pipeline.dataset import Dataset, Item, Mended, RawBox, Source
 from pipeline.facts import ImageFacts
@@ -56,9 +56,14 @@ def _mend_item(item: Item, fact: ImageFacts, taken: set[str]) -> tuple[Mended | 
     if item.annotation is None:  # background, or a picture whose folder is its class
         return Mended(_as(item, renamed, (), fact.upright), changed=False), name_changes
     frame, found = frame_of(item, fact, item.annotation)
-    boxes, changes = _mend_boxes(item, frame)
+    drawn_on = _drawn_on(item, fact)
+    boxes, changes = _mend_boxes(item, frame._replace(width=drawn_on[0], height=drawn_on[1]) if drawn_on else frame)
+    if drawn_on:
+        boxes = [(origin, _scaled(box, drawn_on, fact.upright)) for origin, box in boxes]
+        detail = f"The boxes were drawn on {drawn_on[0]} x {drawn_on[1]} pixels; they are scaled to the picture."
+        changes.append(_change("repair-boxes-rescaled", item.annotation, detail, item.size_line))
     wrong_size = {finding.code for finding in found} & {"size-wrong", "size-missing"}
-    if "size-wrong" in wrong_size and any(change.code == "repair-box-dropped" for change in changes):
+    if "size-wrong" in wrong_size and not drawn_on and any(change.code == "repair-box-dropped" for change in changes):
         detail = "The picture was left out: its size is wrong and its boxes fit another one."
         return None, [_change("repair-picture-left-out", item.image.name, detail)]
     if wrong_size:
@@ -67,6 +72,33 @@ def _mend_item(item: Item, fact: ImageFacts, taken: set[str]) -> tuple[Mended | 
     mended = _as(item, renamed, tuple(box for _, box in boxes), fact.upright)
     changed = bool(changes) or renamed != item.image.name
     return Mended(mended, changed, tuple(origin for origin, _ in boxes)), name_changes + changes
+
+
+def _drawn_on(item: Item, fact: ImageFacts) -> tuple[int, int] | None:
+    """The declared size where the boxes can only be meant on it: the picture was made smaller after it was labelled.
+
+    The same shape but for a pixel of rounding, every box inside it, and not every box inside the picture. A picture
+    that was made larger is not told from a slip in the size: its boxes lie inside both.
+    """
+    size, (width, height) = item.size, fact.upright
+    if size is None or fact.orientation != 1 or item.coordinates == "fractions" or not item.boxes:
+        return None
+    same_shape = abs(size[0] * height - size[1] * width) <= max(size)
+    return size if same_shape and _fit(item.boxes, *size) and not _fit(item.boxes, width, height) else None
+
+
+def _fit(boxes: tuple[RawBox, ...], width: int, height: int) -> bool:
+    return all(
+        max(box.x1, box.x2) <= width * 1000 + EDGE_TOLERANCE and max(box.y1, box.y2) <= height * 1000 + EDGE_TOLERANCE
+        for box in boxes
+    )
+
+
+def _scaled(box: RawBox, size: tuple[int, int], to: tuple[int, int]) -> RawBox:
+    across, down = to[0] / size[0], to[1] / size[1]
+    return box._replace(
+        x1=round(box.x1 * across), y1=round(box.y1 * down), x2=round(box.x2 * across), y2=round(box.y2 * down)
+    )
 
 
 def _mend_boxes(item: Item, frame: Frame) -> tuple[list[tuple[int, RawBox]], list[Finding]]:

@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from core.domain.errors import DarkroomError, OutOfMemory, TrainerCrashed, error_from_slug
-from pipeline.child import EXIT_FAILED, PROBLEM_FILE
+from core.domain.errors import DarkroomError, NoSpace, OutOfMemory, TrainerCrashed, error_from_slug
+from pipeline.child import EXIT_FAILED, EXIT_FULL, PROBLEM_FILE
 from worker.child import log_tail
 from worker.supervise import Ending
 
@@ -25,6 +25,8 @@ def cause_of(ending: Ending, out: Path, log: Path) -> DarkroomError:
         return TrainerCrashed(told.detail, **{**told.facts, "log_tail": log_tail(log)})
     if told is not None:
         return told
+    if ending.status == EXIT_FULL:
+        return NoSpace("The disk is full; not even the reason could be written.")
     if ending.status == -signal.SIGKILL and ending.out_of_memory:
         return OutOfMemory("The machine ran out of memory and ended the process.", log_tail=log_tail(log))
     return TrainerCrashed(_how(ending.status), status=ending.status, log_tail=log_tail(log))

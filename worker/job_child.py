@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from core import clock
-from core.domain.errors import DarkroomError, DatasetRejected, OutOfSpace, PreparationFailed, error_from_slug
+from core.domain.errors import DarkroomError, DatasetRejected, NoSpace, OutOfSpace, PreparationFailed, error_from_slug
 from core.domain.limits import MAX_FINDINGS_KEPT
 from core.services.leases import Claim
 from core.services.preparing import Outcome, reject_job, report_job
@@ -85,7 +85,7 @@ def _findings(path: Path) -> list[dict[str, Any]]:
 
 def _ours(cause: DarkroomError) -> DarkroomError:
     """What a child that crashed means for a job: ours, not the data's."""
-    if isinstance(cause, PreparationFailed | OutOfSpace | DatasetRejected):
+    if isinstance(cause, PreparationFailed | OutOfSpace | NoSpace | DatasetRejected):
         return cause
     return PreparationFailed(cause.detail, **{"cause": cause.slug, **cause.facts})
 

@@ -17,8 +17,9 @@ class MemoryWatch:
         self._kills = _oom_kills()
         self._largest_bytes = 0
 
-    def note(self, rss_bytes: int) -> None:
-        self._largest_bytes = max(self._largest_bytes, rss_bytes)
+    def note(self, used_bytes: int) -> None:
+        """A sample of the whole group, shared pages counted once: as the kernel counts against the limit."""
+        self._largest_bytes = max(self._largest_bytes, used_bytes)
 
     def ran_out(self) -> bool:
         return _oom_kills() > self._kills or self._largest_bytes >= NEAR * _limit_bytes()

@@ -10,7 +10,15 @@ import structlog
 
 from core import clock
 from core.db.tables import JobRow
-from core.domain.errors import DarkroomError, DatasetRejected, Internal, Unavailable
+from core.domain.errors import (
+    DarkroomError,
+    DatasetRejected,
+    Internal,
+    NoSpace,
+    OutOfSpace,
+    StoreRefused,
+    Unavailable,
+)
 from core.domain.keys import metadata_key
 from core.services.importing import imported_set_of
 from core.services.jobs import HUGGINGFACE, REPAIR_OF
@@ -24,8 +32,10 @@ from core.services.preparing import (
     look_at_job,
     report_job,
 )
+from core.services.refusals import refuse_job
 from core.services.repairing import repaired_job_of
 from core.services.training import Look
+from pipeline.failures import is_full_disk
 from worker.hold import CancelAsked, DrainAsked, Hold
 from worker.job_child import in_child, nothing_seen, outcome_of, reject, rejection_in
 from worker.prepared import put_gallery, put_set, wait_until_deleted
@@ -61,16 +71,20 @@ def prepare_job(worker: Worker, job_id: str) -> None:
             log.warning("job.lost", job_id=job_id, attempt=claim.attempt)  # deleted, or another worker has it
         except (DrainAsked, CancelAsked):
             _give_back(worker, claim, later=False)
+        except StoreRefused as error:
+            _refused(worker, hold, claim, error)
         except Unavailable as error:
             log.warning("job.given_back", job_id=job_id, reason=error.detail)
             _give_back(worker, claim, later=True)
         except DatasetRejected as error:
             _reject(worker, hold, claim, error)
+        except OutOfSpace as error:
+            _fail(worker, hold, claim, NoSpace(error.detail, **error.facts))
         except DarkroomError as error:
             _fail(worker, hold, claim, error)
-        except Exception:
+        except Exception as error:
             log.exception("job.unforeseen", job_id=job_id)
-            _fail(worker, hold, claim, Internal())
+            _fail(worker, hold, claim, NoSpace("The worker's disk is full.") if is_full_disk(error) else Internal())
 
 
 def _prepare(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> None:
@@ -145,6 +159,14 @@ def _fail(worker: Worker, hold: Hold, claim: Claim, error: DarkroomError) -> Non
     try:
         hold.insist(lambda: fail_job(worker.platform.db, claim, error))
         log.warning("job.failed", job_id=claim.id, slug=error.slug, detail=error.detail)
+    except ClaimLost:
+        log.warning("job.lost", job_id=claim.id)
+
+
+def _refused(worker: Worker, hold: Hold, claim: Claim, error: StoreRefused) -> None:
+    try:
+        row = hold.insist(lambda: refuse_job(worker.platform.db, claim, error))
+        log.warning("job.refused", job_id=claim.id, state=row.state, cause=error.facts.get("cause"))
     except ClaimLost:
         log.warning("job.lost", job_id=claim.id)
 

@@ -158,7 +158,7 @@ class Lines:
 
 def _tell_sample(sampler: GroupSampler, memory: MemoryWatch, sample: Sample) -> None:
     values = sampler.sample()
-    memory.note(int(values.get("memory_rss_bytes", 0)))
+    memory.note(int(values.get("memory_bytes", 0)))
     try:
         sample(values)
     except Unavailable as error:

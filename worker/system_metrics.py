@@ -2,13 +2,16 @@
 
 import importlib
 import os
+from pathlib import Path
 from typing import Any
 
 import psutil
 
+ROLLUP = "/proc/{pid}/smaps_rollup"
+
 
 class GroupSampler:
-    """`cpu_percent` is 100 for each busy core; `memory_rss_bytes` is the sum over the group."""
+    """`cpu_percent` is 100 for each busy core; `memory_bytes` is what the group holds, shared pages counted once."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -18,16 +21,16 @@ class GroupSampler:
     def sample(self) -> dict[str, float]:
         """Empty when the group is gone."""
         processes = self._group()
-        cpu, rss = 0.0, 0
+        cpu, memory = 0.0, 0
         for process in processes:
             try:
                 cpu += process.cpu_percent()  # since the last sample of the same process; 0 at its first
-                rss += process.memory_info().rss
+                memory += memory_of(process)
             except psutil.Error:
                 continue  # ended meanwhile
         if not processes:
             return {}
-        return {"cpu_percent": round(cpu, 1), "memory_rss_bytes": float(rss), **self._gpu.sample(self._known.keys())}
+        return {"cpu_percent": round(cpu, 1), "memory_bytes": float(memory), **self._gpu.sample(self._known.keys())}
 
     def _group(self) -> list[psutil.Process]:
         try:
@@ -42,6 +45,18 @@ class GroupSampler:
                 continue
         self._known = {pid: self._known[pid] for pid in sorted(pids & self._known.keys())}
         return list(self._known.values())
+
+
+def memory_of(process: psutil.Process) -> int:
+    """Proportional set size: of a page that n processes share (torch's libraries, a loader's tensors) 1/n each.
+
+    The kernel walks the page tables for it, once a beat. The resident set where it does not tell.
+    """
+    try:
+        lines = Path(ROLLUP.format(pid=process.pid)).read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    except (OSError, ValueError, StopIteration):  # another system, another user's process, one that has just ended
+        return int(process.memory_info().rss)
 
 
 class Gpu:

@@ -1,6 +1,5 @@
 """A train task: claim -> fetch -> supervise -> put -> publish | fail | cancelled | give back."""
 
-import errno
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,12 +14,15 @@ from core.domain.errors import (
     Internal,
     NoSpace,
     OutOfSpace,
+    StoreRefused,
     TrainingFailed,
     Unavailable,
 )
 from core.domain.keys import log_key as key_of_log
 from core.services.leases import Claim, ClaimLost, beat_run
 from core.services.preparing import find_prepared_set
+from core.services.refusals import refuse_run
+from core.services.run_logs import note_log_tail
 from core.services.sweep import lose_run
 from core.services.training import (
     claim_run,
@@ -34,12 +36,14 @@ from core.services.training import (
 )
 from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.child import EXIT_OK
+from pipeline.failures import is_full_disk
 from pipeline.params.catalogue import entry_of
 from worker.cache import cached_tree, private_tree
 from worker.checkpoints import Uploader, fetch_checkpoint
 from worker.child import child_command
 from worker.endings import cause_of, killed_from_outside
 from worker.hold import CancelAsked, DrainAsked, Hold
+from worker.live_log import LiveLog
 from worker.publish import MODEL_FILE, put_artifacts, put_log, put_log_quickly, read_metrics
 from worker.scratch import fresh_folder, scratch_name, scratch_root
 from worker.supervise import supervise
@@ -102,6 +106,8 @@ class _Attempt:
             self._cancelled()
         except DrainAsked:
             self._give_back(later=False)
+        except StoreRefused as error:
+            self._refused(error)
         except Unavailable as error:
             log.warning("run.given_back", run_id=self.claim.id, reason=error.detail)
             self._give_back(later=True)
@@ -109,13 +115,9 @@ class _Attempt:
             self._fail(NoSpace(error.detail, **error.facts))
         except DarkroomError as error:
             self._fail(error)
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        except Exception as error:
             log.exception("run.unforeseen", run_id=self.claim.id)
-            self._fail(NoSpace("The worker's disk is full.") if full else Internal())
-        except Exception:
-            log.exception("run.unforeseen", run_id=self.claim.id)
-            self._fail(Internal())
+            self._fail(NoSpace("The worker's disk is full.") if is_full_disk(error) else Internal())
 
     def _train(self, folders: ExitStack) -> None:
         tree = self._fetch_tree(folders)
@@ -190,15 +192,16 @@ class _Attempt:
         """True: the model lies in `out`. False: the child was killed from outside, and the row went back."""
         self.out.mkdir()
         try:
-            ending = supervise(
-                self.hold,
-                child_command("train", spec),
-                out=self.out,
-                log_path=self.log_path,
-                tell=lambda line: self._tell(line, uploader),
-                sample=lambda values: note_system(self.db, self.claim, values),
-                sample_seconds=self.platform.settings.beat_seconds,
-            )
+            with LiveLog(self.log_path, self._note_log):
+                ending = supervise(
+                    self.hold,
+                    child_command("train", spec),
+                    out=self.out,
+                    log_path=self.log_path,
+                    tell=lambda line: self._tell(line, uploader),
+                    sample=lambda values: note_system(self.db, self.claim, values),
+                    sample_seconds=self.platform.settings.beat_seconds,
+                )
         except DrainAsked:
             uploader.settle(seconds=DRAIN_UPLOAD_SECONDS)
             raise
@@ -225,6 +228,9 @@ class _Attempt:
             case "note":
                 self.notes |= {str(line["name"]): str(line["text"])}
                 report_run(self.db, self.claim, "progress", notes=self.notes)
+
+    def _note_log(self, tail: bytes, total_bytes: int) -> None:
+        note_log_tail(self.db, self.claim, tail, total_bytes=total_bytes)
 
     def _publish(self) -> None:
         self.hold.insist(lambda: report_run(self.db, self.claim, "progress", stage="storing"))
@@ -277,6 +283,16 @@ class _Attempt:
         try:
             self.hold.insist(lambda: fail_run(self.db, self.claim, error, log_key=log_key))
             log.warning("run.failed", run_id=self.claim.id, slug=error.slug, detail=error.detail)
+        except ClaimLost:
+            self._end_cancelled_or_lost()
+
+    def _refused(self, error: StoreRefused) -> None:
+        """Once it is trained it fails at once: another attempt would train for hours, to be refused again."""
+        if (self.out / "artifacts" / MODEL_FILE).exists():
+            return self._fail(error)
+        try:
+            row = self.hold.insist(lambda: refuse_run(self.db, self.claim, error))
+            log.warning("run.refused", run_id=self.claim.id, state=row.state, cause=error.facts.get("cause"))
         except ClaimLost:
             self._end_cancelled_or_lost()
 

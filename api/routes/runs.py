@@ -14,14 +14,16 @@ from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, Run, accepted_run, run_of
 from api.waiting import wait_until_ended
 from api.wiring import PAGE, Cursor, Limit, ThePlatform, Wait
+from core.db.tables import RunLogRow
 from core.domain import errors
 from core.domain.states import RunState
-from core.services import runs
+from core.services import run_logs, runs
 from core.storage import ObjectStore, StoredObject
 
 router = APIRouter(prefix="/runs", tags=["training"])
 
 TAIL_BYTES = 1024**2  # the most that ?tail= reads
+MAX_ATTEMPT = 2**31 - 1  # a database's integer
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -71,16 +73,28 @@ def run_log(
     platform: ThePlatform,
     run_id: str,
     tail: Annotated[int | None, Query(ge=1, le=10_000, description="Only the last so many lines.")] = None,
+    attempt: Annotated[int | None, Query(ge=1, le=MAX_ATTEMPT, description="Of this attempt; else the newest.")] = None,
 ) -> Response:
-    """What the training printed; stored when an attempt ends."""
-    row = runs.get_living_run(platform.db, run_id)
-    known = platform.store.head(row.log_key) if row.log_key else None
+    """What the training printed. While it runs, the last 64 KB of it, some seconds old; the whole once it has ended.
+
+    `X-Log-Attempt` says whose it is, and `X-Log-Part` whether it is `whole` or the `end`. The end is what remains of
+    an attempt whose worker was lost.
+    """
+    runs.get_living_run(platform.db, run_id)
+    found = run_logs.find_log(platform.db, run_id, attempt=attempt)
+    if found is None:
+        raise errors.NotFound("There is no log yet: nothing was printed.", run_id=run_id, attempt=attempt)
+    if found.key is None:
+        return _text(_last_lines(_whole_lines(found), tail), found)
+    known = platform.store.head(found.key)
     if known is None:
-        raise errors.NotFound("There is no log yet: it is stored when the run ends.", run_id=run_id, state=row.state)
+        raise errors.NotFound("The log is not kept any more.", run_id=run_id, attempt=found.attempt)
     if tail is not None:
-        return PlainTextResponse(_tail(platform.store, known, tail), headers={"cache-control": "no-cache"})
+        return _text(_last_lines(_end_of(platform.store, known), tail), found)
     stored = Stored(known.key, known.bytes, known.sha256, TEXT, file_name=f"{run_id}.log", inline=True)
-    return send_stored(request, platform.store, stored, cache=MAY_CHANGE)  # a retry has another log
+    answer = send_stored(request, platform.store, stored, cache=MAY_CHANGE)  # a retry has another log
+    answer.headers.update(_part(found, whole=True))
+    return answer
 
 
 @router.post(
@@ -118,9 +132,27 @@ def retry_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
     return once.answer(lambda also: runs.retry_run(platform, run_id, also=also), accepted_run)
 
 
-def _tail(store: ObjectStore, known: StoredObject, lines: int) -> bytes:
+def _text(content: bytes, found: RunLogRow) -> Response:
+    headers = {"cache-control": MAY_CHANGE, **_part(found, whole=False)}
+    return PlainTextResponse(content, headers=headers)
+
+
+def _part(found: RunLogRow, *, whole: bool) -> dict[str, str]:
+    return {"x-log-attempt": str(found.attempt), "x-log-part": "whole" if whole else "end"}
+
+
+def _whole_lines(found: RunLogRow) -> bytes:
+    """Without the line that the end begins in the middle of."""
+    cut = found.total_bytes > len(found.tail)
+    return found.tail.partition(b"\n")[2] if cut else found.tail
+
+
+def _last_lines(content: bytes, lines: int | None) -> bytes:
+    return content if lines is None else b"".join(content.splitlines(keepends=True)[-lines:])
+
+
+def _end_of(store: ObjectStore, known: StoredObject) -> bytes:
     if known.bytes == 0:
         return b""
     start = max(known.bytes - TAIL_BYTES, 0)
-    text = b"".join(store.open(known.key, start=start, end=known.bytes - 1))
-    return b"".join(text.splitlines(keepends=True)[-lines:])
+    return b"".join(store.open(known.key, start=start, end=known.bytes - 1))

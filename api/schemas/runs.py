@@ -112,7 +112,7 @@ def run_links(row: RunRow) -> dict[str, str]:
         links["stop"] = link(f"{path}/stop")
     if row.state == RunState.FAILED:
         links["retry"] = link(f"{path}/retry")
-    if row.log_key:
+    if row.attempt:
         links["log"] = link(f"{path}/log")
     if row.version:
         version = f"v{row.version}"

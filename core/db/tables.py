@@ -51,6 +51,7 @@ class Leased:
     worker: Mapped[str | None]
     lease_expires_at: Mapped[float | None]  # the database's clock
     lost_leases: Mapped[int] = mapped_column(default=0)
+    refusals: Mapped[int] = mapped_column(default=0, server_default="0")  # attempts that the store said no to
     rung_at: Mapped[float | None]  # the database's clock; the sweep rings again later and later
     rings: Mapped[int] = mapped_column(default=0)
     event_seq: Mapped[int] = mapped_column(default=0)
@@ -166,7 +167,7 @@ class RunRow(Leased, Base):
     checkpoint_epoch: Mapped[int | None]
     checkpoint_sha256: Mapped[str | None] = mapped_column(String(64))
     checkpoint_at: Mapped[datetime | None]
-    log_key: Mapped[str | None]
+    log_key: Mapped[str | None]  # of the newest attempt whose whole log was kept
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     mirror_seq: Mapped[int] = mapped_column(default=0)  # events up to here are in MLflow
     mirrored_at: Mapped[datetime | None]  # everything of the ended run is in MLflow
@@ -176,6 +177,21 @@ class RunRow(Leased, Base):
         Index("ix_runs_state", "state"),
         Index("ix_runs_lease_expires_at", "lease_expires_at"),
     )
+
+
+class RunLogRow(Base):
+    """What one attempt at a run printed: the end of it while it runs, then the object that holds it whole.
+
+    The end stays where the whole could not be kept: its worker was killed, or the store was away.
+    """
+
+    __tablename__ = "run_logs"
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str | None] = mapped_column(unique=True)
+    tail: Mapped[bytes]  # empty once there is a key
+    total_bytes: Mapped[int] = mapped_column(BigInteger)  # how long the log was when `tail` was read
+    updated_at: Mapped[datetime]
 
 
 class VersionRow(Base):

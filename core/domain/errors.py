@@ -36,11 +36,13 @@
     ├── UploadLocked          423   another request is sending to this upload
     ├── ChecksumMismatch      460   the bytes that came are not those that were promised (tus)
     ├── TrainingFailed        kept on the run, never answered to a POST
-    │   ├── OutOfMemory  Diverged  TimedOut  NoSpace  WeightsUnavailable
+    │   ├── OutOfMemory  Diverged  TimedOut  WeightsUnavailable
+    │   ├── NoSpace                 kept on a job as well
     │   └── WorkerLost  TrainerCrashed
     ├── PreparationFailed     kept on the job: ours, can be retried
     │   └── HubUnavailable          an import: the hub does not answer, or not with what it promised
     ├── Unavailable           503   a service we need does not answer; retried
+    │   └── StoreRefused            the object store answers, and says no: tried a few times more, then it is the end
     ├── OutOfSpace            507   the disk or the store is full
     └── Internal              500   what nobody foresaw; its text stays in the log
 
@@ -347,6 +349,11 @@ class HubUnavailable(PreparationFailed):
 class Unavailable(DarkroomError):
     slug = "unavailable"
     title = "A service that we need does not answer"
+
+
+class StoreRefused(Unavailable):
+    slug = "store-refused"
+    title = "The object store refuses this service"
 
 
 class OutOfSpace(DarkroomError):

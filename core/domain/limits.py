@@ -27,6 +27,7 @@ SKIP_MIN_REMAINING = 0.9  # on_error=skip: this part of the images must remain
 
 # Leases
 MAX_LOST_LEASES = 3  # then the job or run is failed: worker-lost
+MAX_REFUSALS = 5  # of the store: 10 + 20 + 40 + 80 s apart, in which a permission just given has spread
 
 # Waiting and paging
 MAX_WAIT_SECONDS = 60  # shorter than the idle timeout of common proxies

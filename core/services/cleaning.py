@@ -15,7 +15,7 @@ from core.db import Database
 from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
 from core.db.moves import change_job, change_run
-from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunRow, UploadPartRow, WorkerRow
+from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunLogRow, RunRow, UploadPartRow, WorkerRow
 from core.domain.keys import dataset_key, metadata_key_beside
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
 from core.services.preparing import DELETING, LIVE
@@ -34,8 +34,10 @@ def jobs_to_purge(db: Database) -> list[tuple[str, list[str]]]:
 
 
 def note_job_purged(db: Database, job_id: str) -> None:
-    """Its objects are gone; it lets go of its prepared set."""
+    """Its objects are gone; it lets go of its prepared set, and the logs of its runs go."""
+    runs = select(RunRow.id).where(RunRow.job_id == job_id)
     with db.transaction() as session:
+        session.execute(delete(RunLogRow).where(RunLogRow.run_id.in_(runs)))
         change_job(session, job_id, "purged", fingerprint=None, purged_at=clock.now())
 
 
@@ -125,7 +127,7 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         JobRow.metadata_key,
         DatasetRow.key,
         RunRow.checkpoint_key,
-        RunRow.log_key,
+        RunLogRow.key,
         ArtifactRow.key,
         UploadPartRow.key,
     )

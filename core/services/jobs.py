@@ -150,6 +150,7 @@ def retry_job(platform: Platform, job_id: str, *, also: Also = nothing) -> JobRo
             problem=None,
             finished_at=None,
             lost_leases=0,
+            refusals=0,
             rings=1,
             rung_at=db_now(),
         )

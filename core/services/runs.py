@@ -78,8 +78,8 @@ def run_in(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
 def list_runs(
     db: Database, *, cursor: str | None, limit: int, state: str | None = None, job_id: str | None = None
 ) -> Page[RunRow]:
-    """Newest first."""
-    statement = select(RunRow)
+    """Newest first. Runs of deleted jobs are gone, here as one by one."""
+    statement = select(RunRow).join(JobRow, JobRow.id == RunRow.job_id).where(JobRow.state != str(JobState.DELETED))
     if state:
         statement = statement.where(RunRow.state == state)
     if job_id:
@@ -143,6 +143,7 @@ def retry_run(platform: Platform, run_id: str, *, also: Also = nothing) -> RunRo
             finished_at=None,
             stop_requested=False,
             lost_leases=0,
+            refusals=0,
             spent_seconds=0.0,
             rings=1,
             rung_at=db_now(),

@@ -16,6 +16,7 @@ from core.domain.states import JobState, RunState
 from core.queue import PREPARE, TRAIN
 from core.services.leases import Claim, ClaimLost
 from core.services.platform import Platform
+from core.services.run_logs import keep_log
 
 _AT_ONCE = 100
 FIRST_RING_AGAIN_SECONDS = 5.0  # doubled at each ring
@@ -135,7 +136,10 @@ def _count_lost_run(
     changes |= {"stage": None, "lost_leases": lost, "lease_expires_at": None}
     changes |= {} if log_key is None else {"log_key": log_key}  # an earlier attempt's is better than none
     with db.transaction() as session:
-        return move_run(session, run.id, to, sources=[RunState.RUNNING], fence=attempt, where=where, **changes)
+        row = move_run(session, run.id, to, sources=[RunState.RUNNING], fence=attempt, where=where, **changes)
+        if row is not None:
+            keep_log(session, Claim(run.id, attempt), log_key)
+    return row
 
 
 def _due(db: Database, table: type[JobRow] | type[RunRow], state: str) -> list[str]:

@@ -15,6 +15,7 @@ from core.domain.errors import DarkroomError
 from core.domain.ids import new_id
 from core.domain.states import JobState, RunState
 from core.services.leases import Claim, ClaimLost
+from core.services.run_logs import keep_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def publish_version(
         )
         if run is None:
             raise ClaimLost
+        keep_log(session, claim, log_key)
         version = VersionRow(
             id=new_id("version", clock.now_ms()),
             job_id=job.id,
@@ -148,14 +150,14 @@ def publish_version(
 
 def fail_run(db: Database, claim: Claim, error: DarkroomError, *, log_key: str | None) -> None:
     """running -> failed with a typed cause. Raises ClaimLost."""
-    changes = {"stage": None, "problem": error.as_problem(), **_log(log_key), **_ended()}
-    _move_mine(db, claim, RunState.FAILED, **changes)
+    changes = {"stage": None, "problem": error.as_problem(), **_ended()}
+    _move_mine(db, claim, RunState.FAILED, log_key=log_key, **changes)
 
 
 def finish_cancel(db: Database, claim: Claim, *, log_key: str | None) -> None:
     """cancelling -> cancelled. Raises ClaimLost."""
-    changes = {"stage": None, **_log(log_key), **_ended()}
-    _move_mine(db, claim, RunState.CANCELLED, sources=[RunState.CANCELLING], **changes)
+    changes = {"stage": None, **_ended()}
+    _move_mine(db, claim, RunState.CANCELLED, sources=[RunState.CANCELLING], log_key=log_key, **changes)
 
 
 def give_back_run(db: Database, claim: Claim, *, later: bool = False, log_key: str | None = None) -> None:
@@ -164,26 +166,30 @@ def give_back_run(db: Database, claim: Claim, *, later: bool = False, log_key: s
     `later`: it met an Unavailable; the sweep rings after a pause that doubles each time.
     """
     ring: dict[str, Any] = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
-    changes = {"stage": None, "lease_expires_at": None, **_log(log_key), **ring}
-    _move_mine(db, claim, RunState.QUEUED, sources=[RunState.RUNNING], **changes)
+    changes = {"stage": None, "lease_expires_at": None, **ring}
+    _move_mine(db, claim, RunState.QUEUED, sources=[RunState.RUNNING], log_key=log_key, **changes)
 
 
 def _move_mine(
-    db: Database, claim: Claim, to: RunState, *, sources: Collection[RunState] | None = None, **changes: Any
+    db: Database,
+    claim: Claim,
+    to: RunState,
+    *,
+    sources: Collection[RunState] | None = None,
+    log_key: str | None,
+    **changes: Any,
 ) -> None:
+    if log_key is not None:  # else the row keeps naming an earlier attempt's
+        changes["log_key"] = log_key
     with db.transaction() as session:
         if move_run(session, claim.id, to, sources=sources, fence=claim.attempt, **changes) is None:
             raise ClaimLost
+        keep_log(session, claim, log_key)
 
 
 def _mine(claim: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     active = [str(RunState.RUNNING), str(RunState.CANCELLING)]
     return (RunRow.attempt == claim.attempt, RunRow.state.in_(active))
-
-
-def _log(log_key: str | None) -> dict[str, Any]:
-    """No log of this attempt: the row keeps naming an earlier one's."""
-    return {} if log_key is None else {"log_key": log_key}
 
 
 def _ended() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The object store: keys are remote, paths are local, links are for people.
 
-Two implementations of one protocol: a directory (`folder.py`) and S3 (`s3.py`, the only home of boto3).
+Two implementations of one protocol: a directory (`folder.py`) and S3 (`s3*.py`, the only home of boto3).
 A published key is written once. `ObjectMissing`, `ObjectExists` and `ObjectCorrupt` are for programs and never
 reach a user as they are; what a user may see is `Unavailable` and `OutOfSpace` of the domain.
 """
@@ -41,7 +41,8 @@ class ObjectCorrupt(Exception):
 
 
 class ObjectStore(Protocol):
-    """All methods raise `Unavailable` when the store does not answer and `ValueError` for a key of a wrong shape.
+    """All methods raise `Unavailable` when the store does not answer (its `StoreRefused` when it answers that we may
+    not, or that the bucket does not exist) and `ValueError` for a key of a wrong shape.
 
     A key is relative, with `/` between its parts, and is never also the folder of another key.
     """

@@ -1,24 +1,23 @@
-"""The S3 store, and the only home of boto3: AWS, SeaweedFS, Swift or any other S3-compatible server."""
+"""The S3 store, with `s3_answers.py` the only home of boto3: AWS, SeaweedFS, Swift or another server that speaks S3."""
 
 import base64
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from core.domain.errors import OutOfSpace, RangeInvalid, Unavailable
+from core.domain.errors import StoreRefused, Unavailable
 from core.settings import MIB, Settings
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.attachment import attachment
+from core.storage.s3_answers import EXISTS, MISSING, KeyContended, KeyTaken, answering, refusal
 from core.storage.transfer import (
     chunks_of_parts,
     fetch_whole,
@@ -36,13 +35,6 @@ SINGLE_PUT_BYTES = 64 * MIB  # above it a failed request costs too much to repea
 PART_BYTES = 32 * MIB  # S3 allows 10,000 parts: up to 312 GiB
 CONFLICT_ATTEMPTS = 4  # a 409 means that another conditional put of the key is under way
 LINK_MAX_SECONDS = 7 * 24 * 3600  # signature version 4 allows no more
-
-MISSING = {"404", "NoSuchKey", "NotFound"}
-EXISTS = {"412", "PreconditionFailed"}
-CONFLICT = {"409", "ConditionalRequestConflict"}
-BEYOND = {"416", "InvalidRange"}
-CORRUPT = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
-FULL = {"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "NoSpace"}
 
 
 def open_s3(settings: Settings, *, bucket: str, prefix: str) -> "S3Store":
@@ -124,7 +116,7 @@ class S3Store:
 
     def head(self, key: str) -> StoredObject | None:
         try:
-            with self._answering(key):
+            with answering(key):
                 answer = self._client.head_object(Bucket=self._bucket, Key=self._name(key))
         except ObjectMissing:
             return None
@@ -141,7 +133,7 @@ class S3Store:
         ranged: dict[str, Any] = {}
         if start or end is not None:
             ranged = {"Range": f"bytes={start}-{'' if end is None else end}"}
-        with self._answering(key):
+        with answering(key):
             body = self._client.get_object(Bucket=self._bucket, Key=self._name(key), **ranged)["Body"]
             try:
                 yield b""
@@ -152,7 +144,7 @@ class S3Store:
     def delete_prefix(self, prefix: str) -> int:
         checked_prefix(prefix)
         deleted = 0
-        with self._answering(prefix):
+        with answering(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix
             )
@@ -163,7 +155,7 @@ class S3Store:
 
     def list_prefix(self, prefix: str) -> Iterator[tuple[str, datetime]]:
         wanted = self._prefix + (checked_prefix(prefix) if prefix else "")
-        with self._answering(prefix):
+        with answering(prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=wanted):
                 for entry in page.get("Contents", []):
                     yield entry["Key"].removeprefix(self._prefix), entry["LastModified"].astimezone(UTC)
@@ -184,7 +176,7 @@ class S3Store:
 
     def create_bucket(self) -> bool:
         """Create the bucket unless it is there. True: it was created now."""
-        with self._answering(self._bucket):
+        with answering(self._bucket):
             try:
                 self._client.head_bucket(Bucket=self._bucket)
                 return False
@@ -203,12 +195,22 @@ class S3Store:
     def _require(self, key: str) -> StoredObject:
         known = self.head(key)
         if known is None:
+            self._require_bucket()  # a HEAD answers 404 for either, without a word
             raise ObjectMissing(key)
         return known
 
+    def _require_bucket(self) -> None:
+        with answering(self._bucket):
+            try:
+                self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in MISSING:
+                    raise StoreRefused(refusal("NoSuchBucket"), service="store", cause="NoSuchBucket") from error
+                raise
+
     def _put_parts(self, key: str, path: Path, *, digest: str, media_type: str) -> None:
         """Parts appear as one object when the last is in. No condition is possible here (boto3 issue 4366)."""
-        with self._answering(key):
+        with answering(key):
             self._client.upload_file(
                 str(path),
                 self._bucket,
@@ -222,7 +224,7 @@ class S3Store:
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if self._honours_conditions() else {}
         for attempt in range(CONFLICT_ATTEMPTS):
             try:
-                with path.open("rb") as file, self._answering(key):
+                with path.open("rb") as file, answering(key):
                     self._client.put_object(
                         Bucket=self._bucket,
                         Key=self._name(key),
@@ -233,9 +235,9 @@ class S3Store:
                         **condition,
                     )
                 return True
-            except _Taken:
+            except KeyTaken:
                 return False
-            except _Contended:
+            except KeyContended:
                 if attempt == CONFLICT_ATTEMPTS - 1:
                     raise Unavailable(f"Another writer of {key} does not come to an end.", service="store") from None
         raise AssertionError("the loop returns or raises")
@@ -249,7 +251,7 @@ class S3Store:
 
     def _try_condition(self) -> bool:
         name = self._name(f"probe/{secrets.token_hex(8)}")
-        with self._answering(name):
+        with answering(name):
             self._client.put_object(Bucket=self._bucket, Key=name, Body=b"1")
             try:
                 self._client.put_object(Bucket=self._bucket, Key=name, Body=b"2", IfNoneMatch="*")
@@ -268,43 +270,3 @@ class S3Store:
             said = errors[0].get("Message", "")
             raise Unavailable(f"The object store kept {len(errors)} objects: {said}", service="store")
         return len(names)
-
-    @contextmanager
-    def _answering(self, key: str) -> Iterator[None]:
-        """Turn boto3's errors into ours."""
-        try:
-            yield
-        except ClientError as error:
-            raise _named(error, key) from error
-        except (BotoCoreError, Boto3Error) as error:
-            # A failed upload of parts arrives wrapped, its cause beside it.
-            if isinstance(error.__context__, ClientError):
-                raise _named(error.__context__, key) from error
-            raise Unavailable(
-                "The object store does not answer.", service="store", cause=type(error).__name__
-            ) from error
-
-
-class _Taken(Exception):
-    """412: the key exists."""
-
-
-class _Contended(Exception):
-    """409: another conditional put of the key is under way."""
-
-
-def _named(error: ClientError, key: str) -> Exception:
-    code = error.response["Error"].get("Code", "")
-    if code in MISSING:
-        return ObjectMissing(key)
-    if code in BEYOND:
-        return RangeInvalid("The range begins beyond the end of the file.")
-    if code in EXISTS:
-        return _Taken(key)
-    if code in CONFLICT:
-        return _Contended(key)
-    if code in CORRUPT:
-        return ObjectCorrupt(f"{key}: the store received other bytes than its sha256 promised")
-    if code in FULL:
-        return OutOfSpace("The object store is full.")
-    return Unavailable(f"The object store refused: {code}.", service="store", cause=code)

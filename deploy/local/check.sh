@@ -23,7 +23,7 @@ run "lint" ruff check .
 run "types" mypy
 run "imports" lint-imports
 run "migrations" python -m core.db check
-run "openapi" python -m api.openapi --check docs/openapi.json
+run "openapi" python -m api.snapshot --check docs/openapi.json
 [ -x deploy/check.sh ] && run "deploy files" deploy/check.sh
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -7,15 +7,19 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
-from core.domain.errors import RangeInvalid, Unavailable
+from core.domain.errors import RangeInvalid, StoreRefused, Unavailable
 from core.settings import MIB, Settings
 from core.storage import ObjectCorrupt, ObjectExists, ObjectMissing, ObjectStore, StoredObject, open_store
 from tests.servers import free_port
@@ -339,7 +343,9 @@ def test_the_directory_has_no_links(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("wrong", ["address", "secret", "bucket"])
-def test_a_server_that_cannot_be_used_is_unavailable_within_seconds(s3_settings: Settings, wrong: str) -> None:
+def test_a_server_that_cannot_be_used_is_unavailable_within_seconds(
+    s3_settings: Settings, tmp_path: Path, wrong: str
+) -> None:
     changes: dict[str, dict[str, Any]] = {
         "address": {"s3_endpoint": f"http://127.0.0.1:{free_port()}"},
         "secret": {"s3_secret_key": type(s3_settings.s3_secret_key)("not the secret")},
@@ -348,9 +354,69 @@ def test_a_server_that_cannot_be_used_is_unavailable_within_seconds(s3_settings:
     store = open_store(s3_settings.model_copy(update=changes[wrong]))
 
     start = time.monotonic()
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as told:
         store.probe()
     assert time.monotonic() - start < 8
+    assert isinstance(told.value, StoreRefused) == (wrong != "address")
+    if wrong == "bucket":
+        with pytest.raises(StoreRefused, match="NoSuchBucket"):
+            store.fetch("any", tmp_path / "any")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "refused"),
+    [
+        (403, "AccessDenied", True),
+        (403, "InvalidAccessKeyId", True),
+        (404, "NoSuchBucket", True),
+        (400, "ExpiredToken", True),
+        (503, "SlowDown", False),
+        (500, "InternalError", False),
+    ],
+)
+def test_a_server_that_says_no_is_told_from_one_that_is_away(
+    tmp_path: Path, status: int, code: str, refused: bool
+) -> None:
+    with answering(status, f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode()) as endpoint:
+        keys = {"s3_access_key": SecretStr("k"), "s3_secret_key": SecretStr("s")}
+        store = open_store(Settings(store_url="s3://bucket", s3_endpoint=endpoint, **keys))
+        with pytest.raises(Unavailable) as told:
+            list(store.list_prefix("uploads/"))
+        assert isinstance(told.value, StoreRefused) == refused
+        assert told.value.facts == {"service": "store", "cause": code}
+        with pytest.raises(Unavailable) as told:
+            store.put(
+                "a", file_of(tmp_path / "a", b"x")
+            )  # begins with a HEAD, whose answer has no body: its status alone
+        assert isinstance(told.value, StoreRefused) == (refused and status != 400)
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """A server that answers everything the same way."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(status)
+            self.send_header("content-type", "application/xml")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_HEAD = do_PUT = do_POST = _answer
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_store_of_an_unknown_kind_is_refused() -> None:

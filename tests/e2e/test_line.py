@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -131,7 +132,9 @@ def test_every_hostile_archive_gets_a_typed_answer_and_writes_nothing_outside(
     client: Client, stack: PrivateStack, tmp_path: Path
 ) -> None:
     home = stack.log.parent
-    before = _files_outside(home)
+    before, served_by = _files_outside(home), _servers(stack)
+    assert len(served_by) == 4, "the API, and three workers"
+    told = len(stack.log.read_text())
     archives = sorted((DATA / "bad" / "zips").rglob("*.zip")) + _archives_of_bad_xml(tmp_path)
     assert len(archives) > 100
     jobs, refused = {}, {}
@@ -149,8 +152,17 @@ def test_every_hostile_archive_gets_a_typed_answer_and_writes_nothing_outside(
     wrong = {name: job["state"] for name, job in ends.items() if job["state"] != "rejected"}
     assert wrong == {}
     assert all(job["problem"]["slug"] and job["problem"]["detail"] for job in ends.values())
+    statuses = re.findall(r"child\.ended.* status=(-?\d+)", stack.log.read_text()[told:])
+    assert len(statuses) >= len(jobs) and set(statuses) == {"0"}, "no child died of what it read"
     assert _files_outside(home) == before
+    assert _servers(stack) == served_by, "the API and the workers are the processes that they were"
     assert client.get("/ready")["state"] == "ok"
+
+
+def _servers(stack: PrivateStack) -> set[int]:
+    """The API and the workers, without what they started."""
+    parts = ("-m api", "-m worker")
+    return {process.pid for process in marked(stack.process.pid) if any(_is(process, part) for part in parts)}
 
 
 def _killed_in_the_middle(client: Client, stack: PrivateStack, job_id: str, part: str) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def test_the_pages_load_nothing_from_elsewhere(client: httpx.Client) -> None:
 def test_the_openapi_document_is_valid_complete_and_kept(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     validate(document)
-    assert document == json.loads((REPOSITORY / "docs" / "openapi.json").read_text()), "python -m api.openapi --write"
+    assert document == json.loads((REPOSITORY / "docs" / "openapi.json").read_text()), "python -m api.snapshot --write"
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert operation["summary"] and operation["tags"], (method, path)

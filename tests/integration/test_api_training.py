@@ -4,8 +4,11 @@ import httpx
 import pytest
 
 from core.domain.errors import OutOfMemory
+from core.domain.keys import log_key
 from core.services import training
+from core.services.cleaning import named_keys, note_job_purged
 from core.services.platform import Platform
+from core.services.run_logs import find_log, note_log_tail
 from core.services.runs import get_run, list_runs
 from core.services.sweep import oldest_waiting
 from tests import published, rows
@@ -31,6 +34,9 @@ def test_the_runs_of_a_deleted_job_are_gone(client: httpx.Client, platform: Plat
     client.delete(f"/jobs/{job.id}?cancel=true")
     for path in ("", "/log", "/events"):
         problem(client.get(f"/runs/{run.id}{path}"), 410, "gone")
+    kept = rows.queued_run(platform)
+    assert [item["run_id"] for item in client.get("/runs").json()["items"]] == [kept.id]
+    assert client.get(f"/runs?job_id={job.id}").json()["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -116,6 +122,47 @@ def test_a_log_is_read_whole_by_its_tail_and_by_ranges(client: httpx.Client, pla
     assert client.get(f"/runs/{run_id}/log?tail=2").text == "line 99\nline 100\n"
     assert client.get(f"/runs/{run_id}/log", headers={"range": "bytes=-9"}).text == "line 100\n"
     problem(client.get(f"/runs/{rows.queued_run(platform).id}/log"), 404, "not-found")
+
+
+def test_a_running_run_shows_the_end_of_its_log_and_each_attempt_keeps_its_own(
+    client: httpx.Client, platform: Platform
+) -> None:
+    claim = rows.running_run(platform)
+    path = f"/runs/{claim.id}/log"
+    problem(client.get(path), 404, "not-found")
+    note_log_tail(platform.db, claim, b"epoch 1\n", total_bytes=8)
+    note_log_tail(platform.db, claim, b"ch 1\nepoch 2\nepoch 3\n", total_bytes=24)
+    shown = client.get(path)
+    assert (shown.text, shown.headers["x-log-part"]) == ("epoch 2\nepoch 3\n", "end"), "from its first whole line on"
+    assert client.get(f"{path}?tail=1").text == "epoch 3\n"
+    assert "log" in client.get(f"/runs/{claim.id}").json()["links"]
+
+    training.give_back_run(platform.db, claim)  # as for a lost worker: nothing was kept
+    again = training.claim_run(platform.db, claim.id, "w", lease_seconds=60)
+    assert again is not None
+    note_log_tail(platform.db, again[0], b"epoch 3, again\n", total_bytes=15)
+    key = published.put(platform, log_key(claim.id, 2), b"the whole\n")[0]
+    training.fail_run(platform.db, again[0], OutOfMemory(), log_key=key)
+    note_log_tail(platform.db, again[0], b"late\n", total_bytes=20)  # by a thread that was still waiting
+
+    assert [client.get(f"{path}{query}").text for query in ("", "?attempt=2", "?attempt=1")] == [
+        "the whole\n",
+        "the whole\n",
+        "epoch 2\nepoch 3\n",
+    ]
+    assert client.get(path).headers["x-log-part"] == "whole"
+    problem(client.get(f"{path}?attempt=3"), 404, "not-found")
+    assert named_keys(platform.db, [key, log_key(claim.id, 1)]) == {key}
+
+
+def test_the_logs_of_a_purged_job_are_gone(client: httpx.Client, platform: Platform) -> None:
+    claim = rows.running_run(platform)
+    note_log_tail(platform.db, claim, b"epoch 1\n", total_bytes=8)
+    training.fail_run(platform.db, claim, OutOfMemory(), log_key=None)
+    job_id = get_run(platform.db, claim.id).job_id
+    client.delete(f"/jobs/{job_id}")
+    note_job_purged(platform.db, job_id)
+    assert find_log(platform.db, claim.id) is None
 
 
 def test_runs_are_filtered_by_job_and_state(client: httpx.Client, platform: Platform) -> None:

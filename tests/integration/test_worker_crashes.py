@@ -14,9 +14,11 @@ import psutil
 import pytest
 
 from core.services.events import events_after
+from core.services.run_logs import find_log
 from core.services.runs import cancel_run, stop_run
 from core.services.versions import artifacts_of, versions_of
 from tests.servers.valkey import Valkey
+from tests.serving import serving
 from tests.stack import REPOSITORY, Stack, child_of, small_set, stack
 
 KILLED_BEFORE_PUBLISHING = """
@@ -71,6 +73,7 @@ def test_a_real_training_whose_worker_is_killed_goes_on_elsewhere_from_the_check
     first = line.start("train")
     run_id = line.train(job_id, epochs=4)
     wait_for_checkpoint(line, run_id)
+    line.until(lambda: find_log(line.platform.db, run_id))
     child = child_of(first)
     first.kill()
     assert child is not None
@@ -83,6 +86,11 @@ def test_a_real_training_whose_worker_is_killed_goes_on_elsewhere_from_the_check
     assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 1), line.logs()
     assert_one_version(line, job_id, attempt=2)
     assert epochs_told(line, run_id).count(1) == 1, "it did not start afresh"
+    with serving(line.platform) as client:
+        lost, whole = (client.get(f"/runs/{run_id}/log{query}") for query in ("?attempt=1", ""))
+    assert "Ultralytics" in lost.text and lost.headers["x-log-part"] == "end", "what is left of the lost attempt"
+    assert "Ultralytics" in whole.text and whole.headers["x-log-part"] == "whole"
+    assert whole.headers["x-log-attempt"] == "2"
 
 
 def test_a_killed_child_goes_on_from_the_checkpoint_as_a_lost_attempt(line: Stack, job_id: str) -> None:

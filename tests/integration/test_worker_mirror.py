@@ -39,7 +39,7 @@ def trained(platform: Platform, job_id: str, tmp_path: Path) -> Claim:
     for epoch in (1, 2):
         progress = {"epoch": epoch, "epochs": 2, "metrics": {"mAP50": epoch / 4, "loss": None}, "seconds_left": 1.0}
         training.report_run(platform.db, claim, "progress", progress=progress)
-    training.note_system(platform.db, claim, {"cpu_percent": 90.0, "memory_rss_bytes": 1e9})
+    training.note_system(platform.db, claim, {"cpu_percent": 90.0, "memory_bytes": 1e9})
     return claim
 
 

@@ -1,5 +1,6 @@
 """How a prepare task ends: ready, rejected, failed, lost, given back. The child is the real one."""
 
+import errno
 import os
 import signal
 import threading
@@ -15,9 +16,10 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from core.db.tables import DatasetRow, EventRow, JobRow
-from core.domain.errors import Unavailable
+from core.domain.errors import StoreRefused, Unavailable
 from core.domain.keys import PLOTS
-from core.services.jobs import delete_job, list_findings
+from core.domain.limits import MAX_REFUSALS
+from core.services.jobs import delete_job, list_findings, retry_job
 from tests.stack import Stack, scenes, stack
 from worker.cleaning import delete_unused_sets, purge_deleted_jobs
 from worker.prepare import prepare_job
@@ -161,6 +163,20 @@ def test_a_worker_that_drains_gives_the_job_back(line: Stack, worker: Worker, ar
     assert (job.state, job.lost_leases, job.rung_at) == ("received", 0, None)
 
 
+def test_a_worker_whose_disk_is_full_says_so(
+    line: Stack, worker: Worker, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    job_id = line.upload(archive)
+    monkeypatch.setattr("worker.prepare.fresh_folder", full)
+    prepare_job(worker, job_id)
+
+    job = line.job(job_id)
+    assert job.state == "failed" and job.problem is not None and job.problem["slug"] == "no-space"
+
+
 class Away:
     """A store that does not answer."""
 
@@ -177,3 +193,31 @@ def test_a_store_that_is_away_gives_the_job_back_for_later(line: Stack, worker: 
     assert job.state == "received" and job.rung_at is not None, "the sweep rings after a pause"
     prepare_job(worker, job_id)
     assert line.job(job_id).state == "ready"
+
+
+class Refusing:
+    """A store that answers, and says no."""
+
+    def fetch(self, *_: Any) -> Any:
+        raise StoreRefused(
+            "The object store refuses this service: AccessDenied.", service="store", cause="AccessDenied"
+        )
+
+
+def test_a_store_that_refuses_is_tried_a_few_times_and_then_fails_the_job_by_name(
+    line: Stack, worker: Worker, archive: Path
+) -> None:
+    job_id = line.upload(archive)
+    refusing: Any = Refusing()
+    refused = replace(worker, platform=replace(line.platform, store=refusing))
+    for attempt in range(1, MAX_REFUSALS + 1):
+        prepare_job(refused, job_id)
+        job = line.job(job_id)
+        assert (job.attempt, job.refusals, job.lost_leases) == (attempt, attempt, 0)
+        assert job.state == ("failed" if attempt == MAX_REFUSALS else "received")
+    assert job.problem is not None
+    assert (job.problem["slug"], job.problem["cause"]) == ("store-refused", "AccessDenied")
+
+    retry_job(line.platform, job_id)  # the policy is mended
+    prepare_job(worker, job_id)
+    assert (line.job(job_id).state, line.job(job_id).refusals) == ("ready", 0)

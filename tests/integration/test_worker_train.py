@@ -13,7 +13,8 @@ from sqlalchemy import update
 import worker.publish
 import worker.train
 from core.db.tables import RunRow
-from core.domain.errors import Unavailable
+from core.domain.errors import StoreRefused, Unavailable
+from core.domain.limits import MAX_REFUSALS
 from core.services.events import events_after
 from core.services.runs import cancel_run
 from core.services.versions import versions_of
@@ -40,8 +41,9 @@ def job_id(line: Stack, tmp_path: Path) -> str:
 class Shaky:
     """A store that does not answer the first `times` puts and fetches of keys with `part` in them."""
 
-    def __init__(self, store: ObjectStore, part: str, *, times: int) -> None:
+    def __init__(self, store: ObjectStore, part: str, *, times: int, error: Unavailable) -> None:
         self._store = store
+        self._error = error
         self._part = part
         self._left = times
 
@@ -59,11 +61,14 @@ class Shaky:
     def _answer(self, key: str) -> None:
         if self._part in key and self._left:
             self._left -= 1
-            raise Unavailable("The object store does not answer.")
+            raise self._error
 
 
-def worker_on(line: Stack, part: str = "", *, times: int = 0) -> Worker:
-    shaky: Any = Shaky(line.platform.store, part, times=times)
+AWAY = Unavailable("The object store does not answer.")
+
+
+def worker_on(line: Stack, part: str = "", *, times: int = 0, error: Unavailable = AWAY) -> Worker:
+    shaky: Any = Shaky(line.platform.store, part, times=times, error=error)
     return Worker(replace(line.platform, store=shaky), "train", "test")
 
 
@@ -86,6 +91,20 @@ def test_a_store_that_stays_away_gives_the_run_back_for_later(line: Stack, job_i
     assert (run.state, run.lost_leases) == ("queued", 0) and run.rung_at is not None
     train_run(worker_on(line), run_id)
     assert line.run(run_id).state == "succeeded"
+
+
+@pytest.mark.parametrize(("part", "attempts"), [("datasets/", MAX_REFUSALS), ("artifacts/best.pt", 1)])
+def test_a_store_that_refuses_fails_the_run_by_name_and_trains_no_second_time_for_nothing(
+    line: Stack, job_id: str, part: str, attempts: int
+) -> None:
+    run_id = line.train(job_id)
+    refused = StoreRefused("The object store refuses this service: AccessDenied.", cause="AccessDenied")
+    for _ in range(MAX_REFUSALS):
+        train_run(worker_on(line, part, times=99, error=refused), run_id)
+
+    run = line.run(run_id)
+    assert (run.state, run.attempt) == ("failed", attempts) and run.problem is not None
+    assert (run.problem["slug"], run.problem["cause"]) == ("store-refused", "AccessDenied")
 
 
 def test_a_prepared_set_that_the_store_lost_fails_the_run(line: Stack, job_id: str) -> None:

@@ -8,14 +8,19 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from core.domain.errors import NoSpace
 from tests.builders import voc_zip
+from worker.endings import cause_of
+from worker.supervise import Ending
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def _start(tmp_path: Path, archive: Path, **spec: Any) -> subprocess.Popen[str]:
     out = tmp_path / "out"
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     config = tmp_path / "spec.json"
     content = {
         "archive": str(archive),
@@ -109,3 +114,15 @@ def test_a_failure_of_ours_is_a_problem_and_no_rejection(tmp_path: Path) -> None
         assert child.wait(30) == 1
     problem = json.loads((tmp_path / "out" / "problem.json").read_text())
     assert problem["slug"] == "preparation-failed"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_even_where_the_reason_cannot_be_written(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("progress.jsonl", "problem.json.part"):
+        (out / name).symlink_to("/dev/full")
+    with _start(tmp_path, voc_zip(tmp_path / "data.zip")) as child:
+        status = child.wait(30)
+    cause = cause_of(Ending(status, out_of_memory=False), out, tmp_path / "log")
+    assert isinstance(cause, NoSpace)

@@ -97,9 +97,29 @@ def test_what_was_good_goes_on_byte_for_byte_and_junk_does_not(tmp_path: Path) -
     assert "repair-picture-renamed" in codes
 
 
-def test_boxes_drawn_on_another_size_are_not_guessed(tmp_path: Path) -> None:
+def test_boxes_drawn_before_the_picture_was_made_smaller_are_scaled_with_it(tmp_path: Path) -> None:
     files = voc_files()
-    files[XML] = annotation("p00.jpg", [("ball", 400, 100, 700, 400)], size=(960, 640))
+    boxes = [("ball", 401.0, 101.0, 700.0, 400.0), ("cube", 30.0, 1.0, 11.0, 640.0), ("ball", 50.0, 50.0, 50.0, 90.0)]
+    files[XML] = annotation("p00.jpg", boxes, size=(960, 641))
+    repaired = _repair(tmp_path, files)
+    root = etree.fromstring(_contents(repaired)[XML])
+    corners = [[box.findtext(name) for name in ("xmin", "ymin", "xmax", "ymax")] for box in root.iter("bndbox")]
+    assert corners == [["41", "10.984", "70", "39.938"], ["2", "1", "3", "63.9"]], "the click has no area and is gone"
+    assert (root.findtext("size/width"), root.findtext("size/height")) == ("96", "64")
+    codes = [entry["code"] for entry in _log(repaired)]
+    assert codes[-2:] == ["repair-boxes-rescaled", "repair-size-mended"] and "repair-picture-left-out" not in codes
+
+
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [((400.0, 100.0, 700.0, 400.0), (960, 600)), ((400.0, 100.0, 970.0, 400.0), (960, 640))],
+    ids=["another shape", "not even inside the size that is told"],
+)
+def test_boxes_that_fit_no_size_are_not_guessed(
+    tmp_path: Path, box: tuple[float, float, float, float], size: tuple[int, int]
+) -> None:
+    files = voc_files()
+    files[XML] = annotation("p00.jpg", [("ball", *box)], size=size)
     assert IMAGE not in _contents(_repair(tmp_path, files))
 
 

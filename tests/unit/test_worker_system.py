@@ -7,11 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from worker import memory
+from worker import memory, system_metrics
 from worker.memory import MemoryWatch
-from worker.system_metrics import GroupSampler
+from worker.system_metrics import GroupSampler, memory_of
 
 BUSY = """
 import subprocess, sys
@@ -29,12 +30,42 @@ def test_a_sample_is_of_the_whole_group() -> None:
         sampler.sample()
         time.sleep(0.5)
         sample = sampler.sample()
-        assert sample["memory_rss_bytes"] > 50_000_000
+        assert sample["memory_bytes"] > 50_000_000
         assert sample["cpu_percent"] > 5
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert sampler.sample() == {}
+
+
+SHARING = """
+import multiprocessing, sys, time
+block = bytearray(b"x") * 200_000_000
+children = [multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,)) for _ in range(3)]
+for child in children:
+    child.start()
+print("shared", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's proportional set sizes")
+def test_memory_that_a_group_shares_counts_once() -> None:
+    """As a loader's workers share what their trainer holds: four processes with 200 MB, and 200 MB in all."""
+    process = subprocess.Popen([sys.executable, "-c", SHARING], start_new_session=True, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout and process.stdout.readline() == b"shared\n"
+        together = GroupSampler(process.pid).sample()["memory_bytes"]
+        assert 200e6 < together < 350e6
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_where_the_kernel_does_not_tell_the_resident_set_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_metrics, "ROLLUP", "/proc/{pid}/no_such_file")
+    own = psutil.Process()
+    assert memory_of(own) == pytest.approx(own.memory_info().rss, rel=0.1)
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""A preparation that ends while its archive is still being extracted: nothing of it stays behind."""
+
+import json
+import multiprocessing
+import re
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.child import Line, RunCancelled
+from pipeline.params.prepare import PrepareOptions
+from pipeline.preparation import PrepareSpec, prepare
+from pipeline.steps import Steps
+from tests.builders import picture, voc_files, zip_files
+
+PICTURES = 300  # some batches of an extraction, and more than the decoders have done by its end
+
+
+class CancelledWhileExtracting(Steps):
+    """The word comes when the first pictures are extracted and are being decoded."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(line)
+        self.told = line
+        self.at = ""
+
+    def stage(self, name: str) -> None:
+        self.at = name
+        super().stage(name)
+
+    def tick(self, done: int, total: int) -> None:
+        if self.at == "extracting" and done:
+            self.told.cancelled.set()
+        super().tick(done, total)
+
+
+def test_a_cancel_in_the_middle_of_extracting_leaves_no_thread_process_or_file(tmp_path: Path) -> None:
+    archive, out = _archive(tmp_path), tmp_path / "out"
+    out.mkdir()
+    line = Line(out)
+    steps = CancelledWhileExtracting(line)
+    with _nothing_left(tmp_path), pytest.raises(RunCancelled):
+        prepare(_spec(archive, out), steps)
+    assert steps.at == "extracting"
+    line.close()
+    assert [path.name for path in out.iterdir()] == ["progress.jsonl"]
+
+
+def test_an_entry_found_broken_while_extracting_leaves_no_thread_process_or_file(tmp_path: Path) -> None:
+    archive, out = _archive(tmp_path), tmp_path / "out"
+    _damage_last_entry(archive)
+    out.mkdir()
+    with _nothing_left(tmp_path):
+        result = prepare(_spec(archive, out), Steps())
+    assert result["problem"]["slug"] == "archive-refused"
+    assert result["findings"]["archive-checksum"]["count"] == 1
+    assert sorted(path.name for path in out.iterdir()) == ["findings.jsonl", "result.json"]
+    (finding,) = [json.loads(text) for text in (out / "findings.jsonl").read_text().splitlines()]
+    assert finding["path"] == "images/z.jpg"
+
+
+def _archive(tmp_path: Path) -> Path:
+    files = voc_files(images=12)
+    files |= {f"images/more{number:03d}.jpg": picture(size=(640, 480), seed=number) for number in range(PICTURES)}
+    return zip_files(tmp_path / "data.zip", files | {"images/z.jpg": picture(seed=-1)}, compression=zipfile.ZIP_STORED)
+
+
+def _damage_last_entry(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        entry = opened.infolist()[-1]
+    content = bytearray(archive.read_bytes())
+    content[entry.header_offset + 30 + len(entry.filename) + 100] ^= 1  # a byte of its picture
+    archive.write_bytes(content)
+
+
+def _spec(archive: Path, out: Path) -> PrepareSpec:
+    return PrepareSpec(archive, out, PrepareOptions(), processes=2)
+
+
+@contextmanager
+def _nothing_left(tmp_path: Path) -> Iterator[None]:
+    threads, children = set(threading.enumerate()), set(_children())
+    yield
+    assert set(threading.enumerate()) <= threads
+    assert multiprocessing.active_children() == []
+    new = set(_children()) - children
+    assert psutil.wait_procs(new, timeout=2)[1] == []  # killed, and reaped a moment later
+    kept = [file.path for file in psutil.Process().open_files() if file.path.startswith(str(tmp_path))]
+    assert [path for path in kept if not path.endswith("progress.jsonl")] == []
+
+
+def _children() -> list[psutil.Process]:
+    """Without the servers of Python's multiprocessing, which live as long as this process; but what they started."""
+    own = psutil.Process()
+    kept = [each for each in own.children() if re.search("resource_tracker|forkserver", " ".join(each.cmdline()))]
+    return [each for each in own.children(recursive=True) if each not in kept]
