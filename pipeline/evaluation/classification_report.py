@@ -36,7 +36,7 @@ def classification_report(outcome: Outcome, metrics: Mapping[str, Any], folder: 
     ]
     if len(outcome.classes) > TOP:  # of five classes all are among the first five
         headline.insert(2, (f"label among the first {TOP} on {splits[0]}", f"{first['top5']:.1%}"))
-    sections = [_summary(metrics, splits)]
+    sections = [_summary(metrics, splits, is_trained=bool(outcome.history))]
     sections += [_split(split, metrics[split], folder) for split in splits]
     if outcome.history:
         picture = Picture("", folder / "training_curves.png")
@@ -51,12 +51,12 @@ def classification_report(outcome: Outcome, metrics: Mapping[str, Any], folder: 
     return Report(outcome.title, headline, list(outcome.facts.items()), sections)
 
 
-def _summary(metrics: Mapping[str, Any], splits: list[str]) -> Section:
+def _summary(metrics: Mapping[str, Any], splits: list[str], *, is_trained: bool) -> Section:
     rows: list[list[Cell]] = [[name, *(metrics[split][key] for split in splits)] for key, name in _ROWS.items()]
     rows.append(["Calibration error (ECE)", *(metrics[split]["calibration"]["ece"] for split in splits)])
     rows.append(["Time for a picture, ms", *(_milliseconds(metrics[split]) for split in splits)])
     text = "The model was chosen by its numbers on val; test was kept apart until the end."
-    return Section("Summary", text if len(splits) > 1 else "", [Table("", ["", *splits], rows)])
+    return Section("Summary", text if is_trained and len(splits) > 1 else "", [Table("", ["", *splits], rows)])
 
 
 def _milliseconds(metrics: Mapping[str, Any]) -> float:

@@ -36,9 +36,7 @@ class PrepareOptions(BaseModel):
             if name in known:
                 raise ValueError(f"{synonym} is another name for {name}: give one of them")
             known[name] = known.pop(synonym)
-            if _is_zero(
-                known[name]
-            ):  # whoever says `test_size` means a part; `test_fraction=0` says that there is none
+            if _is_zero(known[name]):  # `test_fraction=0` says that there is no part; a size is one of something
                 raise ValueError(f"{synonym} must be strictly between 0 and 1")
         return known
 

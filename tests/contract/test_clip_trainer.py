@@ -203,9 +203,19 @@ def test_a_picture_is_named_by_what_was_published(learnt: tuple[str, Path], tmp_
     _, out = learnt
     Image.new("RGB", (60, 30), "white").save(tmp_path / "a.png")
     found = clip.load(out / "artifacts" / "model.zip").predict(tmp_path / "a.png")
-    assert {one.label for one in found} == {"box", "disc"}  # type: ignore[union-attr] # a classifier's
+    assert {one.label for one in found} == {"box", "disc"}
     assert sum(one.score for one in found) == pytest.approx(1)
     assert found[0].score >= found[1].score
+
+
+def test_it_is_judged_again_as_it_was(learnt: tuple[str, Path], tree: Path, tmp_path: Path) -> None:
+    _, out = learnt
+    line = Line(tmp_path)
+    report = LineReport(line, out=tmp_path, seconds_left=None, checkpoint_seconds=0, echo=False)
+    clip.test(out / "artifacts", tree, tmp_path, report, split="test", batch=4, device="cpu")
+    line.close()
+    then, now = (json.loads((each / "metrics.json").read_text())["test"] for each in (out / "artifacts", tmp_path))
+    assert {**then, "speed": None} == {**now, "speed": None}
 
 
 def test_suspect_labels_come_from_the_tower_as_it_was(learnt: tuple[str, Path], judged: Path) -> None:

@@ -1,5 +1,6 @@
 """`make demo`, as a person runs it; the good end is what `make demo` itself is for."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,10 @@ import zipfile
 from pathlib import Path
 
 import psutil
+import pytest
+from PIL import Image
+
+from deploy.local.poses import write_archive
 
 
 def test_a_rejected_set_ends_the_demo_with_its_findings_and_leaves_nothing_running(tmp_path: Path) -> None:
@@ -27,6 +32,29 @@ def test_a_zip_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) 
     assert done.returncode == 2
     assert "nowhere.zip" in done.stderr
     assert not (tmp_path / "home").exists()
+
+
+def test_a_kind_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+    done = _demo("--kind", "poses", home=tmp_path / "home")
+    assert done.returncode == 2
+    assert done.stderr == "There is no demo 'poses'. There are: detection, pose.\n"
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.slow  # a whole line, 40 s and more
+def test_somebodys_folders_of_classes_are_trained_on_and_shown(tmp_path: Path) -> None:
+    archive, home = tmp_path / "folders.zip", tmp_path / "home"
+    write_archive(archive, figures=80, seed=0)
+    done = _demo("--zip", str(archive), home=home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Confusion matrix, test" in done.stdout
+    assert "jumping" in done.stdout
+    found = json.loads((home / "prediction.json").read_text())["labels"]
+    assert f"{found[0]['label']} {found[0]['score']:.2f}" in done.stdout
+    for name in ("prediction.png", "test_confusion_matrix.png"):
+        with Image.open(home / name) as picture:
+            assert picture.width >= 400
+    assert _processes_of(home) == []
 
 
 def _demo(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:

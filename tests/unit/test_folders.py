@@ -70,6 +70,13 @@ def test_strays_are_told_and_cost_nothing(tmp_path: Path) -> None:
     assert done.left_out == 1
 
 
+def test_texts_beside_the_folders_make_no_other_format_of_them(tmp_path: Path) -> None:
+    files = FILES | {"classes.txt": b"9\n10\ntest\n", "README.txt": b"hello", "labels.json": b'{"0": "9"}'}
+    files |= {"9/about.xml": b"<about/>", "data.yaml": b"names: [a, b]", "train.txt": b"9/00.png\n"}
+    done = examined(tmp_path, files)
+    assert (done.format, done.classes, len(done.pictures)) == ("folders", ["9", "10", "test"], 18)
+
+
 def test_an_empty_folder_is_seen_by_its_own_entry(tmp_path: Path) -> None:
     archive = zip_files(tmp_path / "data.zip", FILES)
     with zipfile.ZipFile(archive, "a") as file:

@@ -1,0 +1,91 @@
+"""Every layout against one contract. A new one adds a line to SAMPLES."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.child import RunCancelled
+from pipeline.examine import Examined, examine
+from pipeline.layouts import LAYOUTS, layout_of
+from pipeline.params.prepare import PrepareOptions
+from pipeline.steps import Steps
+from tests.builders import Files, voc_files, zip_files
+from tests.folders import folder_files
+from tests.training import REPOSITORY
+
+SAMPLES: dict[str, Files] = {"detection": voc_files(images=6), "classification": folder_files(each=4)}
+
+
+class Cancelled(Steps):
+    """A run that was told to end while its set is written."""
+
+    def tick(self, done: int, total: int) -> None:  # noqa: ARG002 - the signature of Steps
+        raise RunCancelled
+
+
+@pytest.fixture(params=LAYOUTS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def examined(tmp_path: Path, kind: str) -> Examined:
+    into = tmp_path / "into"
+    into.mkdir(exist_ok=True)
+    archive = zip_files(tmp_path / "data.zip", SAMPLES[kind])
+    return examine(archive, into, PrepareOptions(), processes=1, steps=Steps())
+
+
+def test_the_catalogue_and_the_samples_agree() -> None:
+    assert list(SAMPLES) == list(LAYOUTS)
+
+
+def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kind: str) -> None:
+    done = examined(tmp_path, kind)
+    out = tmp_path / "out"
+    out.mkdir()
+    digest = layout_of(kind).write_set(done, out, Steps())
+    content = (out / "dataset.tar").read_bytes()
+    assert digest == (len(content), hashlib.sha256(content).hexdigest())
+    with tarfile.open(out / "dataset.tar") as tar:
+        members = tar.getmembers()
+        manifest = _read(tar, "manifest.json")
+    assert [member.name for member in members] == sorted(member.name for member in members)
+    assert {(m.mtime, m.mode, m.uid, m.uname) for m in members} == {(0, 0o644, 0, "")}
+    assert hashlib.sha256(manifest).hexdigest() == done.digests.fingerprint
+    layout = LAYOUTS[kind]
+    told: dict[str, Any] = json.loads(manifest)
+    assert (told["kind"], told["layout"]) == (kind, {"name": layout.name, "version": layout.version})
+    assert {path.name for path in out.iterdir()} <= {"tree", "dataset.tar"}, "nothing else is left behind"
+
+
+def test_the_same_dataset_is_the_same_tar(tmp_path: Path, kind: str) -> None:
+    digests = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        digests.append(layout_of(kind).write_set(examined(tmp_path, kind), tmp_path / name, Steps()))
+    assert digests[0] == digests[1]
+
+
+def test_writing_can_be_cancelled(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(RunCancelled):
+        layout_of(kind).write_set(examined(tmp_path, kind), tmp_path / "out", Cancelled())
+
+
+def test_what_one_kind_needs_is_not_loaded_for_the_others() -> None:
+    names = ", ".join(layout.module for layout in LAYOUTS.values())
+    code = f"import sys, pipeline.preparation, {names}; print({{'datasets', 'pyarrow', 'torch'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def _read(tar: tarfile.TarFile, name: str) -> bytes:
+    file = tar.extractfile(name)
+    assert file is not None
+    return file.read()
