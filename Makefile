@@ -22,8 +22,8 @@ help: ## Say what there is
 
 setup: .venv/.local ## Make .venv with what `make demo` and `make up` need (once; again when the requirements change)
 
-demo: .venv/.local ## Upload, train, download and use a model, from nothing (ZIP=path: your own data; KEEP=1: leave the stack running)
-	@$(PY) -m deploy.local.demo $(if $(ZIP),--zip "$(ZIP)") $(if $(filter-out 0,$(KEEP)),--keep)
+demo: .venv/.local ## Upload, train, download and use a model, from nothing (KIND=pose: poses instead of boxes; ZIP=path: your own data; KEEP=1: leave the stack running)
+	@$(PY) -m deploy.local.demo $(if $(KIND),--kind "$(KIND)") $(if $(ZIP),--zip "$(ZIP)") $(if $(filter-out 0,$(KEEP)),--keep)
 
 up: .venv/.local ## Start the service and keep it running: API on 127.0.0.1:8000, MLflow on 127.0.0.1:5000
 	@exec $(PY) -m deploy.local.up

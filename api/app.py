@@ -14,7 +14,7 @@ from api.finishing import Finisher
 from api.logs import configure_logging
 from api.middleware import EveryRequest
 from api.pages import STATIC
-from api.routes import datasets, formats, jobs, models, pictures, repair, runs, service, training, uploads
+from api.routes import datasets, formats, imports, jobs, models, pictures, repair, runs, service, training, uploads
 from api.uploads import remove_leftovers
 from core.services.platform import Platform, open_platform
 from core.services.readiness import Readiness
@@ -69,7 +69,7 @@ def _routed() -> FastAPI:
         openapi_url=None,
         lifespan=_lifespan,
     )
-    for routes in (datasets, pictures, uploads, formats, jobs, repair, training, runs, models, service):
+    for routes in (datasets, imports, pictures, uploads, formats, jobs, repair, training, runs, models, service):
         app.include_router(routes.router)
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))

@@ -21,7 +21,7 @@ from core import clock
 from core.domain.errors import OutOfSpace, UploadInvalid, UploadTooLarge
 from core.settings import MIB, Settings
 from core.storage.transfer import full_disk_told
-from pipeline.params.prepare import PrepareOptions
+from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 BATCH_BYTES = MIB  # hashed, parsed and written at once in a thread; what is in memory of an upload
 FORM_BYTES = MIB  # what a form may have around its file
@@ -29,7 +29,7 @@ SPARE_BYTES = 256 * MIB  # of the disk, for everything else
 LEFTOVER_SECONDS = 24 * 3600  # no upload takes longer; older ones are of a process that died
 RAW_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 NAME_MAX = 200
-_FIELDS = {"name", *PrepareOptions.model_fields}
+_FIELDS = {"name", *PrepareOptions.model_fields, *SYNONYMS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,11 @@ class Settings(BaseSettings):
     cache_max_bytes: int = Field(50 * GIB, gt=0, description="The cache is evicted above this; never a set in use.")
     weights_dir: Path | None = Field(None, description="Folder of pretrained weights. Empty: `home`/weights.")
     hub: bool = Field(
-        True, description="Let a worker fetch pretrained weights from their hub when the folder lacks them."
+        True,
+        description="Let a worker reach out to a hub: for pretrained weights that the folder lacks, and for datasets to import.",
+    )
+    hub_endpoint: str = Field(
+        "https://huggingface.co", description="The Hugging Face hub that datasets are imported from, or a mirror of it."
     )
 
     lease_seconds: float = Field(60.0, gt=0, description="A claim not renewed for this long is lost.")

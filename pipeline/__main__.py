@@ -10,7 +10,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "prepare": ("pipeline.prepare", "check a dataset and write the tree that trainers read"),
     "fingerprint": ("pipeline.fingerprint", "print both digests of a dataset, offline"),
     "repair": ("pipeline.repair", "write a repaired copy of a dataset, with a log of every change"),
+    "import": ("pipeline.importing", "make a ZIP of folders of classes from the files of a dataset on a hub"),
     "train": ("pipeline.train", "train a model on a prepared dataset"),
+    "test": ("pipeline.test", "judge a trained model on a split of a prepared dataset"),
     "predict": ("pipeline.predict", "run a trained model on pictures"),
 }
 _DECODE = frozenset({"prepare", "fingerprint", "repair"})  # in processes whose server imports while we do

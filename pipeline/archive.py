@@ -75,7 +75,8 @@ def extract(
             if entry.name not in kept and not entry.is_folder and entry.name != REPAIR_LOG
         )
     )
-    return Source(tuple(files), left_out), list(_notes(files, left_out))
+    folders = tuple(sorted(entry.name.rstrip("/") for entry in entries if entry.is_folder))
+    return Source(tuple(files), left_out, folders), list(_notes(files, left_out))
 
 
 def can_be_data(name: str) -> bool:

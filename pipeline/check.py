@@ -1,5 +1,6 @@
 """Decides: which boxes and pictures are good, what is mended, what is an error. All findings in one pass."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -25,7 +26,12 @@ def check(dataset: Dataset, facts: list[ImageFacts]) -> Checked:
     """`facts` belong to `dataset.items` by position. Pictures with an error are left out of `pictures`."""
     findings: list[Finding] = []
     good: list[tuple[Item, ImageFacts, list[RawBox]]] = []
+    classless = 0
     for item, fact in zip(dataset.items, facts, strict=True):
+        if dataset.kind == "classification" and not item.label:
+            classless += 1
+            findings.append(_classless(item))
+            continue
         found = list(_check_image(item, fact))
         boxes: list[RawBox] = []
         if not _has_error(found):
@@ -34,12 +40,32 @@ def check(dataset: Dataset, facts: list[ImageFacts]) -> Checked:
         findings += found
         if not _has_error(found) and item.image.name not in dataset.broken:
             good.append((item, fact, boxes))
-    classes = sorted({box.label for _, _, boxes in good for box in boxes} | {i.label for i, _, _ in good if i.label})
+    classes = _class_names(dataset.kind, good)
     root = len(common_folder([item.image.name for item, _, _ in good]))
     ids = {name: number for number, name in enumerate(classes)}
     pictures = [_picture(item, fact, boxes, root=root, ids=ids) for item, fact, boxes in good]
     findings += _set_findings(dataset, pictures, classes)
-    return Checked(pictures, classes, len(dataset.items) + dataset.lost, findings)
+    return Checked(pictures, classes, len(dataset.items) - classless + dataset.lost, findings)
+
+
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """A sort key by which `9` comes before `10`: runs of the digits 0 to 9 are numbers, else code points count."""
+    parts = re.split("([0-9]+)", name)  # text and digits take turns, so that like is compared with like
+    return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
+
+
+def _class_names(kind: str, good: list[tuple[Item, ImageFacts, list[RawBox]]]) -> list[str]:
+    """In id order: of boxes by code points, of folders in natural order."""
+    if kind == "classification":
+        return sorted({item.label for item, _, _ in good if item.label}, key=natural_order)
+    return sorted({box.label for _, _, boxes in good for box in boxes})
+
+
+def _classless(item: Item) -> Finding:
+    detail = "The picture lies in no folder of a class; it is left out."
+    return Finding(
+        "image-without-class", Severity.WARNING, item.image.name, detail, "Move it to its class, or remove it."
+    )
 
 
 def _has_error(findings: list[Finding]) -> bool:
@@ -140,6 +166,7 @@ def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, id
         boxes=tuple(checked),
         given_split=item.split,
         look=fact.look,
+        label=ids[item.label] if item.label else None,
     )
 
 
@@ -150,14 +177,16 @@ def _set_findings(dataset: Dataset, pictures: list[Picture], classes: list[str])
         yield Finding("too-few-images", Severity.ERROR, "", detail, "Add pictures.")
     if dataset.kind == "detection" and not classes:
         yield Finding("no-boxes", Severity.ERROR, "", "There is not one usable box.", "Label some pictures.")
-    counts = Counter(class_id for picture in pictures for class_id in {box.class_id for box in picture.boxes})
-    if dataset.kind == "detection":
-        for class_id, name in enumerate(classes):
-            if counts[class_id] < 3:
-                detail = f"{name!r} is in {counts[class_id]} pictures: not enough for train, val and test."
-                yield Finding("class-rare", Severity.WARNING, "", detail, "Add pictures of it, or drop the class.")
+    if dataset.kind == "classification" and len(classes) < 2:
+        detail = f"There are usable pictures of {len(classes)} classes; a classifier needs two."
+        yield Finding("too-few-classes", Severity.ERROR, "", detail, "Add pictures of another class.")
+    counts = Counter(class_id for picture in pictures for class_id in picture.class_ids)
+    for class_id, name in enumerate(classes):
+        if counts[class_id] < 3:
+            detail = f"{name!r} is in {counts[class_id]} pictures: not enough for train, val and test."
+            yield Finding("class-rare", Severity.WARNING, "", detail, "Add pictures of it, or drop the class.")
     yield from _similar_classes(classes)
-    yield from _duplicates(pictures)
+    yield from _duplicates(pictures, classes)
 
 
 def _similar_classes(classes: list[str]) -> Iterator[Finding]:
@@ -172,7 +201,7 @@ def _similar_classes(classes: list[str]) -> Iterator[Finding]:
             )
 
 
-def _duplicates(pictures: list[Picture]) -> Iterator[Finding]:
+def _duplicates(pictures: list[Picture], classes: list[str]) -> Iterator[Finding]:
     first: dict[str, Picture] = {}
     for picture in pictures:
         twin = first.setdefault(picture.sha256, picture)
@@ -181,6 +210,10 @@ def _duplicates(pictures: list[Picture]) -> Iterator[Finding]:
         detail = f"The same bytes as {twin.name}."
         remedy = "Nothing to do: they stay in one split."
         yield Finding("image-duplicate", Severity.NOTE, picture.name, detail, remedy)
+        if twin.label is not None and picture.label is not None and twin.label != picture.label:
+            here, there = classes[picture.label], classes[twin.label]
+            detail = f"The same picture as {twin.name}, as {here!r} and not as {there!r}."
+            yield Finding("duplicate-differs", Severity.WARNING, picture.name, detail, "Keep the right one.")
         if twin.boxes != picture.boxes:
             detail = f"The same picture as {twin.name}, with other boxes."
             yield Finding("duplicate-differs", Severity.WARNING, picture.name, detail, "Keep the right one.")

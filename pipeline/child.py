@@ -118,3 +118,12 @@ def _failed(out: Path, error: DarkroomError) -> int:
         if isinstance(error, NoSpace) or is_full_disk(unwritten):
             return EXIT_FULL
     return EXIT_FAILED
+
+
+def problem_in(out: Path) -> str:
+    """`slug: detail` of the failure that a child left there; empty when it left none."""
+    try:
+        problem = json.loads((out / PROBLEM_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    return f"{problem['slug']}: {problem['detail']}"

@@ -34,10 +34,14 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an archive holds, in the order of the names. `left_out` are entries that can be no data."""
+    """What an archive holds, in the order of the names. `left_out` are entries that can be no data.
+
+    `folders` are those that have an entry of their own, as an empty one must; without a slash at the end.
+    """
 
     files: tuple[SourceFile, ...]
     left_out: tuple[str, ...]
+    folders: tuple[str, ...] = ()
 
 
 # How a format means its numbers. `pixels`: VOC's 1-based inclusive pixels, already as edges (xmin - 1, xmax).
@@ -116,7 +120,8 @@ class Picture:
     """A checked item, ready to be written. `path` is relative to the dataset's root; size is upright, in pixels.
 
     `convert`: trainers would read it differently or not at all, so the layout writes it anew as PNG. `look`: what it
-    looks like (`pipeline/perceptual.py`), None where that says nothing.
+    looks like (`pipeline/perceptual.py`), None where that says nothing. `label`: the class index of the whole picture,
+    None where boxes have the classes.
     """
 
     path: str
@@ -128,6 +133,12 @@ class Picture:
     boxes: tuple[Box, ...]
     given_split: str | None
     look: bytes | None = None
+    label: int | None = None
+
+    @property
+    def class_ids(self) -> set[int]:
+        """The classes that are in it: of its boxes, or of the whole picture; empty for background."""
+        return {box.class_id for box in self.boxes} if self.label is None else {self.label}
 
     @property
     def name(self) -> str:

@@ -1,4 +1,5 @@
-"""The leaves by which two datasets differ: classes, pictures, boxes, splits, each with its old and its new value.
+"""The leaves by which two datasets differ: classes, pictures, boxes or labels, splits, each with its old and its new
+value.
 
 Pictures are matched by path, those left over by their bytes; boxes of a matched picture by their place. Coordinates
 are in pixels, of the upright picture, at the edges of the box.
@@ -16,7 +17,10 @@ _MAX_PAIRS = 1_000_000  # of changed boxes in one picture; beyond, they are told
 
 
 class Difference(NamedTuple):
-    """One leaf. `leaf`: class, image, box or split; `path` of the picture in the second dataset, else in the first."""
+    """One leaf. `leaf`: class, image, box, label or split.
+
+    `path` is that of the picture in the second dataset, else in the first.
+    """
 
     leaf: str
     change: str
@@ -53,10 +57,10 @@ def differences(first: Side, second: Side) -> list[Difference]:
         found += _image_differences(old, now)
         before = [_Named(renamed.get(box.name, box.name), box.place, box.difficult) for box in _boxes(old, first)]
         found += _box_differences(now.path, before, _boxes(now, second))
+        found += _label_differences(now.path, _label(old, first), _label(now, second), renamed)
         if first.splits[old.path] != second.splits[now.path]:
             found.append(Difference("split", "changed", now.path, first.splits[old.path], second.splits[now.path]))
-    rank = {"class": 0, "image": 1, "box": 1, "split": 1}
-    return sorted(found, key=lambda leaf: (rank[leaf.leaf], leaf.path))  # stable: within a picture as found
+    return sorted(found, key=lambda leaf: (leaf.leaf != "class", leaf.path))  # stable: within a picture as found
 
 
 def _match(
@@ -79,7 +83,7 @@ def _match(
 
 
 def _renamed_classes(first: Side, second: Side, pairs: list[tuple[Picture, Picture]]) -> dict[str, str]:
-    """Old name -> new name, of names that one side alone has, where most boxes in the same place say so."""
+    """Old name -> new name, of names that one side alone has, where most boxes in one place, or pictures, say so."""
     gone, new = set(first.classes) - set(second.classes), set(second.classes) - set(first.classes)
     votes: Counter[tuple[str, str]] = Counter()
     for old, now in pairs if gone and new else ():
@@ -87,6 +91,9 @@ def _renamed_classes(first: Side, second: Side, pairs: list[tuple[Picture, Pictu
         for box in _boxes(now, second):
             places[box.place].append(box.name)
         votes.update((box.name, name) for box in _boxes(old, first) for name in places[box.place])
+        label, other = _label(old, first), _label(now, second)
+        if label is not None and other is not None:
+            votes[label, other] += 1
     renamed: dict[str, str] = {}
     for (name, other), _ in sorted(votes.items(), key=lambda entry: (-entry[1], entry[0])):
         if name in gone and other in new and name not in renamed and other not in renamed.values():
@@ -119,6 +126,15 @@ def _seen(picture: Picture, other: Picture) -> dict[str, Any]:
 
 def _boxes(picture: Picture, side: Side) -> list[_Named]:
     return [_Named(side.classes[box.class_id], _place(box), box.difficult) for box in picture.boxes]
+
+
+def _label(picture: Picture, side: Side) -> str | None:
+    return None if picture.label is None else side.classes[picture.label]
+
+
+def _label_differences(path: str, old: str | None, new: str | None, renamed: Mapping[str, str]) -> Iterator[Difference]:
+    if (renamed.get(old, old) if old else old) != new:
+        yield Difference("label", "changed", path, old, new)
 
 
 def _place(box: Box) -> tuple[int, int, int, int]:

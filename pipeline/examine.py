@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from core.domain import limits
-from core.domain.errors import DatasetRejected, KindNotSupported
+from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding, Severity
 from pipeline.archive import IMAGE_SUFFIXES, extract
 from pipeline.check import Checked, check
@@ -15,18 +15,17 @@ from pipeline.dataset import Dataset, Picture, Rejected, SourceFile
 from pipeline.decode_pool import InspectAhead
 from pipeline.facts import ImageFacts
 from pipeline.formats import read_dataset
+from pipeline.layouts import MANIFEST_FILE
 from pipeline.manifest import Digests, write_manifest
 from pipeline.names import suffix_of
 from pipeline.params.prepare import PrepareOptions
 from pipeline.split import assign_splits
 from pipeline.steps import Steps
 
-MANIFEST_FILE = "manifest.json"
-
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A dataset that is taken. `left_out`: how many pictures were skipped for their errors.
+    """A dataset that is taken. `left_out`: how many pictures were skipped for their errors, or for having no class.
 
     `splits`: picture path -> split; `groups`: sha256 of a picture -> name of the group that looks like it; `manifest`:
     the file that the fingerprint is the sha256 of.
@@ -49,8 +48,6 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
     dataset, facts, findings = _read(archive, scratch, processes=processes, steps=steps)
     checked = check(dataset, facts)
     findings = findings + checked.findings
-    if dataset.kind != "detection":
-        raise _kind_not_supported(dataset, findings)
     kind, format_name, seen = dataset.kind, dataset.format, len(dataset.items)
     del dataset, facts  # from here on the pictures are enough, and there may be 100,000
     steps.stage("splitting")
@@ -72,7 +69,7 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
         classes=checked.classes,
         splits=splits,
         groups=groups,
-        digests=write_manifest(checked.pictures, checked.classes, splits, manifest),
+        digests=write_manifest(checked.pictures, checked.classes, splits, manifest, kind=kind),
         manifest=manifest,
         findings=ordered(findings),
         left_out=seen - len(checked.pictures),
@@ -124,13 +121,6 @@ def _own_faults(split_findings: list[Finding], before: list[Finding]) -> list[Fi
     """An error of the split is only told where it is no consequence of what is broken already."""
     broken = any(finding.severity is Severity.ERROR for finding in before)
     return [finding for finding in split_findings if not (broken and finding.severity is Severity.ERROR)]
-
-
-def _kind_not_supported(dataset: Dataset, findings: list[Finding]) -> Rejected:
-    classes = Counter(item.label or "" for item in dataset.items)
-    detail = f"{len(dataset.items)} pictures in {len(classes)} folders of classes: classification is not trained yet."
-    problem = KindNotSupported(detail, kind=dataset.kind, format=dataset.format, classes=len(classes))
-    return Rejected(problem, ordered(findings))
 
 
 def _reject_errors(checked: Checked, findings: list[Finding], options: PrepareOptions) -> None:

@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from core.domain.keys import plots_of
 from pipeline.dataset import Picture
 from pipeline.decode_pool import Crash, decode_all
 from pipeline.examine import Examined
@@ -26,7 +27,7 @@ def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps:
     """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
-    drawn = [name for name in PLOTS if _drawn(name, plots / f"{name}.png", done)]
+    drawn = [name for name in plots_of(done.kind) if _drawn(name, plots / f"{name}.png", done)]
     count = _draw_samples(done, out, seed=seed, processes=processes, steps=steps)
     return {"plots": drawn, "samples": count}
 
@@ -38,7 +39,7 @@ def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> li
     first: list[Picture] = []
     later: list[Picture] = []
     for picture in by_chance:
-        classes = {box.class_id for box in picture.boxes}
+        classes = picture.class_ids
         (first if classes - seen else later).append(picture)
         seen |= classes
     return (first + later)[:count]
@@ -79,4 +80,5 @@ def _thumbnail(picture: Picture, done: Examined, face: str | None) -> Thumbnail:
     )
     name = picture.path.rpartition("/")[2]
     size = (picture.width, picture.height)
-    return Thumbnail(picture.source.place, name, done.splits[picture.path], size, boxes, face)
+    label = None if picture.label is None else done.classes[picture.label]
+    return Thumbnail(picture.source.place, name, done.splits[picture.path], size, boxes, face, label)

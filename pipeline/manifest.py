@@ -1,7 +1,8 @@
 """The canonical manifest: what a dataset is, as bytes that anyone can make again. Its sha256 is the fingerprint.
 
 JSON in UTF-8, keys sorted, no spaces; pictures sorted by path (NFC, posix, relative to the deepest folder that holds
-them all); boxes sorted, as [class index, x1, y1, x2, y2, difficult] in 1/1000 px of the upright picture.
+them all); boxes sorted, as [class index, x1, y1, x2, y2, difficult] in 1/1000 px of the upright picture; or, of kind
+classification, the class index of the whole picture as `label`.
 
 Two digests: `fingerprint` is the sha256 of the whole; `content_fingerprint` that of the same manifest without
 `layout`, `split_rule` and each picture's `split`, so it stays equal when only the split is made otherwise.
@@ -14,11 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.dataset import Picture
+from pipeline.layouts import LAYOUTS
 from pipeline.split import SPLIT_RULE
 
 SCHEMA = "darkroom-manifest/1"
-LAYOUT = "yolo"
-LAYOUT_VERSION = 1  # grows whenever the same dataset would be written otherwise
 HOW = (
     "sha256 of manifest.json in the prepared dataset; content_fingerprint: of the same without the keys layout and "
     "split_rule and without each image's split"
@@ -30,33 +30,38 @@ class Digests(NamedTuple):
     content_fingerprint: str
 
 
-def write_manifest(pictures: list[Picture], classes: list[str], splits: dict[str, str], target: Path) -> Digests:
+def write_manifest(
+    pictures: list[Picture], classes: list[str], splits: dict[str, str], target: Path, *, kind: str = "detection"
+) -> Digests:
     """Never as a whole in memory. Returns the sha256 of what was written, and that of its content alone."""
     whole, content = hashlib.sha256(), hashlib.sha256()
     with target.open("wb") as file:
-        for part, same_without_split in _parts(pictures, classes, splits):
+        for part, same_without_split in _parts(pictures, classes, splits, kind):
             file.write(part)
             whole.update(part)
             content.update(same_without_split)
     return Digests(whole.hexdigest(), content.hexdigest())
 
 
-def _parts(pictures: list[Picture], classes: list[str], splits: dict[str, str]) -> Iterator[tuple[bytes, bytes]]:
+def _parts(
+    pictures: list[Picture], classes: list[str], splits: dict[str, str], kind: str
+) -> Iterator[tuple[bytes, bytes]]:
     """The manifest, and that without splits, in parts."""
     head = _canonical({"classes": classes})[:-1] + b',"images":['
     yield head, head
     for number, picture in enumerate(sorted(pictures, key=lambda picture: picture.path)):
         entry = (b"," if number else b"") + _canonical(_image(picture))[:-1]
         yield entry + b',"split":"%b"}' % splits[picture.path].encode(), entry + b"}"
-    tail: dict[str, Any] = {"kind": "detection", "schema": SCHEMA}
-    layout = {"layout": {"name": LAYOUT, "version": LAYOUT_VERSION}, "split_rule": SPLIT_RULE}
+    tail: dict[str, Any] = {"kind": kind, "schema": SCHEMA}
+    layout = {"layout": {"name": LAYOUTS[kind].name, "version": LAYOUTS[kind].version}, "split_rule": SPLIT_RULE}
     yield b"]," + _canonical(tail | layout)[1:], b"]," + _canonical(tail)[1:]
 
 
 def _image(picture: Picture) -> dict[str, Any]:
     """Without its split, whose key is the last one."""
+    boxes = [[*box[:5], int(box.difficult)] for box in picture.boxes]
     return {
-        "boxes": [[*box[:5], int(box.difficult)] for box in picture.boxes],
+        **({"boxes": boxes} if picture.label is None else {"label": picture.label}),
         "path": picture.path,
         "sha256": picture.sha256,
     }

@@ -41,6 +41,8 @@ def mend(source: Source, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
 
 
 def _why_left_out(item: Item, fact: ImageFacts, dataset: Dataset) -> str | None:
+    if dataset.kind == "classification" and not item.label:
+        return "it lies in no folder of a class."
     if fact.problem:
         return fact.problem[1]
     if item.image.name in dataset.broken:
@@ -51,7 +53,7 @@ def _why_left_out(item: Item, fact: ImageFacts, dataset: Dataset) -> str | None:
 def _mend_item(item: Item, fact: ImageFacts, taken: set[str]) -> tuple[Mended | None, list[Finding]]:
     renamed = _renamed(item.image.name, fact, taken)
     name_changes = _name_changes(item, renamed)
-    if item.annotation is None:
+    if item.annotation is None:  # background, or a picture whose folder is its class
         return Mended(_as(item, renamed, (), fact.upright), changed=False), name_changes
     frame, found = frame_of(item, fact, item.annotation)
     drawn_on = _drawn_on(item, fact)

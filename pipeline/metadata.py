@@ -13,7 +13,8 @@ import numpy as np
 from core.domain.findings import count_findings
 from pipeline.dataset import SPLITS, Picture
 from pipeline.examine import Examined
-from pipeline.manifest import HOW, LAYOUT, LAYOUT_VERSION
+from pipeline.layouts import LAYOUTS
+from pipeline.manifest import HOW
 from pipeline.near_duplicates import MAX_BITS, MAX_LOW_BITS
 from pipeline.params.prepare import PrepareOptions
 from pipeline.perceptual import LOOK_BYTES, LOW_BYTES
@@ -44,20 +45,45 @@ def describe(
         "source": source,
         "kind": done.kind,
         "format": done.format,
-        "layout": {"name": LAYOUT, "version": LAYOUT_VERSION},
+        "layout": {"name": LAYOUTS[done.kind].name, "version": LAYOUTS[done.kind].version},
         "split": {"rule": SPLIT_RULE, "given": any(picture.given_split for picture in done.pictures)},
         "near_duplicates": _near_duplicates(done),
         "classes": done.classes,
         "images": _image_counts(done),
+        **(_of_boxes(done) if done.kind == "detection" else _of_labels(done)),
+        "findings": count_findings(done.findings),
+        "options": options.model_dump(),
+        "versions": versions(),
+        "times": times,
+    }
+
+
+def _of_boxes(done: Examined) -> dict[str, Any]:
+    return {
         "boxes": _box_counts(done),
         "per_class": _per_class(done),
         "boxes_per_image": _boxes_per_image(done.pictures),
         "resolution": _resolution(done.pictures),
         "box_area": _box_area(done.pictures),
-        "findings": count_findings(done.findings),
-        "options": options.model_dump(),
-        "versions": versions(),
-        "times": times,
+    }
+
+
+def _of_labels(done: Examined) -> dict[str, Any]:
+    """`per_split`: of each part that has pictures, how many, of how many classes, and their sizes."""
+    counts = Counter((picture.label or 0, done.splits[picture.path]) for picture in done.pictures)
+    parts = {split: [p for p in done.pictures if done.splits[p.path] == split] for split in SPLITS}
+    return {
+        "per_class": {name: {"images": _by_split(counts, label)} for label, name in enumerate(done.classes)},
+        "per_split": {
+            split: {
+                "images": len(pictures),
+                "classes": len({picture.label for picture in pictures}),
+                "resolution": _resolution(pictures),
+            }
+            for split, pictures in parts.items()
+            if pictures
+        },
+        "resolution": _resolution(done.pictures),
     }
 
 
@@ -66,7 +92,7 @@ def _image_counts(done: Examined) -> dict[str, Any]:
     return {
         "total": len(done.pictures),
         **{split: splits[split] for split in SPLITS},
-        "background": sum(not picture.boxes for picture in done.pictures),
+        "background": sum(not picture.class_ids for picture in done.pictures),
         "distinct": len({picture.sha256 for picture in done.pictures}),
         "converted": sum(picture.convert for picture in done.pictures),
         "left_out": done.left_out,

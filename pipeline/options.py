@@ -5,7 +5,7 @@ from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
-from pipeline.params.prepare import PrepareOptions
+from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -18,13 +18,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             default=None,
             help=f"{(field.description or '').replace('%', '%%')} Default: {field.default}.",
         )
+    for synonym, name in SYNONYMS.items():
+        help_text = f"another name for --{name.replace('_', '-')}"
+        parser.add_argument(f"--{synonym.replace('_', '-')}", dest=synonym, default=None, help=help_text)
     parser.add_argument("--processes", type=int, default=None, help="processes that decode. Default: one a core.")
     parser.set_defaults(parser=parser)
 
 
 def read_options(args: argparse.Namespace) -> PrepareOptions:
     """Ends the program with status 2 and a sentence for values out of range."""
-    given = {name: value for name in PrepareOptions.model_fields if (value := getattr(args, name)) is not None}
+    names = [*PrepareOptions.model_fields, *SYNONYMS]
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
     parser: argparse.ArgumentParser = args.parser
     try:
         return PrepareOptions.model_validate(given)

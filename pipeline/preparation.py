@@ -14,7 +14,7 @@ from core.domain.findings import Finding, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
 from pipeline.dataset import Rejected
 from pipeline.examine import Examined, examine
-from pipeline.manifest import LAYOUT_VERSION
+from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.params.prepare import PrepareOptions
 from pipeline.repaired_zip import read_log
 from pipeline.steps import Steps
@@ -23,8 +23,6 @@ from pipeline.tarball import Digest, file_digest
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
 METADATA_FILE = "dataset_metadata.json"
-TAR_FILE = "dataset.tar"
-TREE_FOLDER = "tree"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
         "classes": done.classes,
         "images": len(done.pictures),
         **done.digests._asdict(),
-        "layout_version": LAYOUT_VERSION,
+        "layout_version": LAYOUTS[done.kind].version,
         "tar": tar and tar._asdict(),  # None: there already
         "gallery": gallery,
         "metadata": file_digest(out / METADATA_FILE)._asdict(),
@@ -118,10 +116,8 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
 
 
 def _write_set(done: Examined, out: Path, steps: Steps) -> Digest:
-    from pipeline.layouts.yolo import write_set
-
     steps.stage("writing")
-    return write_set(done.pictures, done.classes, done.splits, done.manifest, out / TAR_FILE, steps.tick)
+    return layout_of(done.kind).write_set(done, out, steps)
 
 
 def _unpack(tar: Path, tree: Path) -> None:
@@ -143,7 +139,7 @@ def rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
         "images": None,
         "fingerprint": None,
         "content_fingerprint": None,
-        "layout_version": LAYOUT_VERSION,
+        "layout_version": None,
         "tar": None,
         "gallery": None,
         "metadata": None,

@@ -1,51 +1,83 @@
-"""`python -m pipeline prepare data.zip out/`: check a dataset and write the tree that trainers read."""
+"""`python -m pipeline prepare data.zip out/`: check a dataset and write the tree that trainers read.
+
+A person gives arguments or a PrepareConfig; a worker, which adds --supervised, the spec.json of pipeline.preparation.
+"""
 
 import argparse
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.options import add_options, read_options
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.configs import ConfigInvalid, checked, complain, field_lines, load_file
+from pipeline.options import add_options
+from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 if TYPE_CHECKING:
     from pipeline.child import Line
     from pipeline.preparation import PrepareSpec
 
 
+class PrepareConfig(BaseModel):
+    """What a person writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    archive: Path = Field(description="The ZIP.")
+    out: Path = Field(description="A new or empty folder; out/tree is what train and test take as their dataset.")
+    options: PrepareOptions = Field(default_factory=PrepareOptions, description="As the upload has them:")
+    processes: int | None = Field(None, ge=1, description="Processes that decode. Empty: one a core.")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("archive", type=Path, nargs="?", help="the ZIP")
     parser.add_argument("out", type=Path, nargs="?", help="a new or empty folder")
-    parser.add_argument("--config", type=Path, help="spec.json instead of arguments")
-    parser.add_argument("--supervised", action="store_true", help="stdin is a supervisor's pipe")
+    parser.add_argument("--config", type=Path, help="a YAML or JSON file with the fields below; arguments win over it")
+    parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)  # the config is a worker's
     add_options(parser)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["fields of the config:", *field_lines(PrepareConfig)])
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: ready or rejected, see result.json; 1: our failure, see problem.json; 76: cancelled."""
+    """0: ready or rejected, see result.json; 1: our failure, see problem.json; 2: wrong config; 76: cancelled."""
     # Imported here, so that `--help` is instant.
     from core.domain.errors import PreparationFailed
-    from pipeline.child import run_child
-    from pipeline.preparation import prepare
+    from pipeline.child import problem_in, run_child
+    from pipeline.preparation import prepare, read_spec
     from pipeline.steps import Steps
 
-    spec = _spec(args)
+    try:
+        spec = read_spec(args.config) if args.supervised else _spec_of_person(args)
+    except (OSError, ConfigInvalid) as error:
+        return complain("prepare", args.config, error)
 
     def work(line: "Line") -> None:
         result = prepare(spec, Steps(line, aloud=not args.supervised))
         if not args.supervised:
             _tell(spec.out, result)
 
-    return run_child(spec.out, work, supervised=args.supervised, crash=PreparationFailed)
+    status = run_child(spec.out, work, supervised=args.supervised, crash=PreparationFailed)
+    if status and not args.supervised:
+        print(f"not prepared: {problem_in(spec.out)}")  # noqa: T201 - for the person
+    return status
 
 
-def _spec(args: argparse.Namespace) -> "PrepareSpec":
-    from pipeline.preparation import PrepareSpec, read_spec
+def _spec_of_person(args: argparse.Namespace) -> "PrepareSpec":
+    """Raises ConfigInvalid, OSError."""
+    from pipeline.preparation import PrepareSpec
 
-    if args.config:
-        return read_spec(args.config)
-    if not (args.archive and args.out):
-        args.parser.error("name the ZIP and a folder for the result, or --config")
-    return PrepareSpec(args.archive, args.out, read_options(args), args.processes or os.cpu_count() or 1)
+    content = load_file(args.config) if args.config else {}
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    content |= {name: given[name] for name in ("archive", "out", "processes") if name in given}
+    options = {name: given[name] for name in (*PrepareOptions.model_fields, *SYNONYMS) if name in given}
+    if options:
+        content["options"] = {**content.get("options", {}), **options}
+    config = checked(PrepareConfig, content)
+    if not config.archive.is_file():
+        raise ConfigInvalid([f"archive: there is no {config.archive}"])
+    return PrepareSpec(config.archive, config.out, config.options, config.processes or os.cpu_count() or 1)
 
 
 def _tell(out: Path, result: dict[str, Any]) -> None:

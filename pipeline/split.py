@@ -7,7 +7,7 @@ is a hash of the seed and of the group's pictures, so file names and the order o
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from core.domain.findings import Finding, Severity
@@ -90,6 +90,8 @@ def _by_content(
     for split in ("val", "test"):
         if fractions[split] > 0 and split not in homes.values():
             _give_one(gathered, homes, split)
+    if any(picture.label is not None for picture in pictures):
+        _fill_held_out(gathered, homes, [split for split in ("val", "test") if fractions[split] > 0])
     return {picture.path: homes[groups[picture.sha256]] for picture in pictures}
 
 
@@ -99,7 +101,7 @@ def _gather(pictures: list[Picture], seed: int, groups: Mapping[str, str]) -> li
     sizes: Counter[str] = Counter()
     for picture in pictures:
         name = groups[picture.sha256]
-        classes[name].update({box.class_id for box in picture.boxes} or {_BACKGROUND})
+        classes[name].update(picture.class_ids or {_BACKGROUND})
         sizes[name] += 1
     gathered = [
         _Group(name, hashlib.sha256(f"{seed}:{name}".encode()).digest(), found, sizes[name])
@@ -154,6 +156,22 @@ def _give_one(groups: list[_Group], homes: dict[str, str], split: str) -> None:
             return
 
 
+def _fill_held_out(groups: list[_Group], homes: dict[str, str], splits: list[str]) -> None:
+    """Of folders of classes each class has a picture in each of `splits`, if train keeps one too.
+
+    Not for boxes: a picture has several classes there, and moving it for one of them moves the others along.
+    """
+    train = Counter(class_id for group in groups if homes[group.name] == "train" for class_id in group.classes)
+    for split in splits:
+        present = {class_id for group in groups if homes[group.name] == split for class_id in group.classes}
+        for group in reversed(groups):  # small ones first
+            wanted = group.classes.keys() - present
+            if wanted and homes[group.name] == "train" and all(train[class_id] > 1 for class_id in group.classes):
+                homes[group.name] = split
+                present |= group.classes.keys()
+                train.subtract(group.classes.keys())
+
+
 def _uneven(splits: dict[str, str], options: PrepareOptions, groups: Mapping[str, str]) -> list[Finding]:
     """Parts that are much smaller than asked for, because what looks alike stays together."""
     if len(set(groups.values())) == len(splits):
@@ -181,12 +199,14 @@ def _judge(
     present = {split: set[int]() for split in SPLITS}
     counts = Counter(splits.values())
     for picture in pictures:
-        present[splits[picture.path]].update(box.class_id for box in picture.boxes)
+        present[splits[picture.path]].update(picture.class_ids)
     findings = [
         _finding("class-not-in-train", f"{name!r} has no picture in train.", severity=Severity.ERROR)
         for class_id, name in enumerate(classes)
         if class_id not in present["train"]
     ]
+    if pictures[0].label is not None:
+        findings += _missing_classes(present, counts, classes)
     if not counts["val"]:
         together = len(set(groups.values()))
         why = f": {len(pictures)} pictures look like {together}" if together < len(pictures) else ""
@@ -201,6 +221,17 @@ def _judge(
         detail = "There is no test part; the model is measured on the validation part alone."
         findings.append(_finding("split-without-test", detail))
     return findings
+
+
+def _missing_classes(
+    present: Mapping[str, set[int]], counts: Mapping[str, int], classes: list[str]
+) -> Iterator[Finding]:
+    """A class that is not in a held-out part is not measured there. A part without any picture has its own finding."""
+    for split in ("val", "test"):
+        for class_id, name in enumerate(classes):
+            if counts[split] and class_id in present["train"] and class_id not in present[split]:
+                detail = f"{name!r} has no picture in {split}: nothing is measured of it there."
+                yield _finding("class-not-in-split", detail, remedy="Add pictures of it; or split=remake.")
 
 
 def _finding(

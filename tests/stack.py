@@ -127,8 +127,14 @@ def stack(folder: Path, database_url: str, broker_url: str, **changes: Any) -> I
         home=folder / "home",
         database_url=database_url,
         broker_url=broker_url,
-        hub=False,
-        **{"lease_seconds": 4.0, "beat_seconds": 0.5, "sweep_seconds": 0.5, "checkpoint_seconds": 0.0, **changes},
+        **{
+            "hub": False,
+            "lease_seconds": 4.0,
+            "beat_seconds": 0.5,
+            "sweep_seconds": 0.5,
+            "checkpoint_seconds": 0.0,
+            **changes,
+        },
     )
     made = Stack(settings, open_platform(settings), folder)
     try:

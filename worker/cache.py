@@ -3,7 +3,7 @@
 <cache>/<fingerprint>/tree       appears whole, by a rename
 <cache>/<fingerprint>/bytes      its size, for the bound
 <cache>/<fingerprint>.lock       shared while in use, exclusive while made or evicted; its time is the last use
-<cache>/private/<run>-<attempt>  a run's own tree: hard links to the images, copies of all else
+<cache>/private/<run>-<attempt>  a run's own tree: hard links to what is large, copies of all else
 """
 
 import fcntl
@@ -56,7 +56,10 @@ def cached_tree(
 
 @contextmanager
 def private_tree(cache: Path, tree: Path, name: str, *, check: Callable[[], None]) -> Iterator[Path]:
-    """A run's own tree: a trainer writes caches beside the labels, and mends pictures by replacing them."""
+    """A run's own tree: a trainer writes caches beside the labels, and mends pictures by replacing them.
+
+    Arrow files are only read (mapped into memory), and are read-only where they are linked.
+    """
     private = cache / "private" / name
     shutil.rmtree(private, ignore_errors=True)
     try:
@@ -139,11 +142,14 @@ def _link_tree(tree: Path, private: Path, check: Callable[[], None]) -> None:
         source = Path(folder)
         target = private / source.relative_to(tree)
         target.mkdir(parents=True)
-        linked = source.is_relative_to(images)
+        of_images = source.is_relative_to(images)
         for number, name in enumerate(names):
             if number % CHECK_EVERY == 0:
                 check()
-            if linked:
+            of_rows = name.endswith(".arrow")
+            if of_rows:
+                (source / name).chmod(0o444)  # a link has the rights of what it links to
+            if of_images or of_rows:
                 os.link(source / name, target / name)
             else:
                 shutil.copyfile(source / name, target / name)

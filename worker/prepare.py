@@ -1,11 +1,9 @@
-"""A prepare task: claim -> fetch -> supervise -> put -> complete | reject | fail | give back."""
+"""A prepare task: claim -> source -> supervise -> put -> complete | reject | fail | give back."""
 
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
-from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -15,49 +13,37 @@ from core.db.tables import JobRow
 from core.domain.errors import (
     DarkroomError,
     DatasetRejected,
-    Gone,
     Internal,
-    JobNotFound,
     NoSpace,
     OutOfSpace,
-    PreparationFailed,
     StoreRefused,
     Unavailable,
-    error_from_slug,
 )
-from core.domain.keys import metadata_key, repaired_key
-from core.domain.limits import MAX_FINDINGS_KEPT
-from core.services.jobs import get_job
+from core.domain.keys import metadata_key
+from core.services.importing import imported_set_of
+from core.services.jobs import HUGGINGFACE, REPAIR_OF
 from core.services.leases import Claim, ClaimLost, beat_job
 from core.services.preparing import (
-    Outcome,
     claim_job,
     complete_job,
     fail_job,
     give_back_job,
     live_fingerprints,
     look_at_job,
-    reject_job,
     report_job,
 )
 from core.services.refusals import refuse_job
-from core.services.repairing import REPAIR_OF, keep_repaired_source, repaired_job_of
-from core.services.sweep import lose_job
+from core.services.repairing import repaired_job_of
 from core.services.training import Look
-from core.storage import ObjectCorrupt, ObjectMissing
-from pipeline.child import EXIT_OK
 from pipeline.failures import is_full_disk
-from worker.child import child_command
-from worker.endings import cause_of, killed_from_outside
 from worker.hold import CancelAsked, DrainAsked, Hold
+from worker.job_child import in_child, nothing_seen, outcome_of, reject, rejection_in
 from worker.prepared import put_gallery, put_set, wait_until_deleted
 from worker.scratch import fresh_folder, scratch_name, scratch_root
-from worker.supervise import supervise
+from worker.sources import source_of
 from worker.wiring import Worker
 
 DELETING_SECONDS = 30.0  # a set being deleted is one object and two statements
-PROGRESS_SECONDS = 1.0  # an event for each is kept: people look once a second at most
-FINDING_FIELDS = ("code", "severity", "path", "line", "detail", "remedy")
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +76,8 @@ def prepare_job(worker: Worker, job_id: str) -> None:
         except Unavailable as error:
             log.warning("job.given_back", job_id=job_id, reason=error.detail)
             _give_back(worker, claim, later=True)
+        except DatasetRejected as error:
+            _reject(worker, hold, claim, error)
         except OutOfSpace as error:
             _fail(worker, hold, claim, NoSpace(error.detail, **error.facts))
         except DarkroomError as error:
@@ -100,94 +88,31 @@ def prepare_job(worker: Worker, job_id: str) -> None:
 
 
 def _prepare(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> None:
-    settings = worker.platform.settings
-    if job.source_key is None and repaired_job_of(job):
-        repaired = _repair_source(worker, hold, claim, job, scratch)
-        if repaired is None:
-            return
-        job = repaired
-    archive, out = _fetch_source(worker, hold, job, scratch), scratch / "out"
-    spec = _spec(job, archive, out, settings.prepare_processes) | {"live_sets": live_fingerprints(worker.platform.db)}
-    result = _in_child(worker, hold, claim, "prepare", out, spec)
+    source = source_of(worker, hold, claim, job, scratch)
+    if source is None:
+        return
+    job, archive = source
+    out = scratch / "out"
+    spec = _spec(job, archive, out, worker.platform.settings.prepare_processes)
+    result = in_child(worker, hold, claim, "prepare", out, spec | {"live_sets": live_fingerprints(worker.platform.db)})
     if result is None:
         return
     if result["outcome"] == "ready":
         _complete(worker, hold, claim, out, result)
     else:
-        _reject(worker, hold, claim, out, result)
-
-
-def _repair_source(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> JobRow | None:
-    """Make the repaired ZIP, store it, and name it in the row. None: this attempt has ended otherwise."""
-    out = scratch / "repair"
-    archive = _fetch_source(worker, hold, _broken_job(worker, job), scratch)
-    spec = {"archive": str(archive), "out": str(out), "processes": worker.platform.settings.prepare_processes}
-    result = _in_child(worker, hold, claim, "repair", out, spec)
-    archive.unlink()
-    if result is None:
-        return None
-    if result["outcome"] != "repaired":
-        _reject(worker, hold, claim, out, result)
-        return None
-    # Of this attempt: a library of another version may have packed an earlier one otherwise.
-    key, zipped = repaired_key(claim.id, claim.attempt), out / "repaired.zip"
-    put = hold.apart(lambda: worker.platform.store.put(key, zipped, media_type="application/zip"))
-    zipped.unlink()
-    name = f"{PurePosixPath(job.source_name).stem}-repaired.zip"
-    keep = partial(keep_repaired_source, worker.platform.db, claim, name=name, key=put.key)
-    return hold.insist(lambda: keep(size=put.bytes, sha256=put.sha256))
-
-
-def _broken_job(worker: Worker, job: JobRow) -> JobRow:
-    try:
-        return get_job(worker.platform.db, str(repaired_job_of(job)))
-    except (JobNotFound, Gone) as error:
-        raise PreparationFailed("The job whose upload was to be repaired is deleted.") from error
-
-
-def _in_child(
-    worker: Worker, hold: Hold, claim: Claim, verb: str, out: Path, content: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Run a verb to its end and read what it found out. None: it was killed, and the attempt is given up."""
-    out.mkdir()
-    child_log, spec = out.with_suffix(".log"), out.with_suffix(".json")
-    spec.write_text(json.dumps(content), encoding="utf-8")
-    teller = _Teller(worker, claim)
-    ending = supervise(hold, child_command(verb, spec), out=out, log_path=child_log, tell=teller.tell)
-    if killed_from_outside(ending):
-        lost = PreparationFailed(f"The preparation was killed by signal {-ending.status} again and again.")
-        hold.insist(lambda: lose_job(worker.platform.db, claim, lost))
-        return None
-    result = _read_json(out / "result.json")
-    if ending.status != EXIT_OK or result is None:
-        raise _ours(cause_of(ending, out, child_log))
-    return result
-
-
-def _fetch_source(worker: Worker, hold: Hold, job: JobRow, scratch: Path) -> Path:
-    archive, store = scratch / "source.zip", worker.platform.store
-    if job.source_key is None:
-        raise PreparationFailed("The uploaded ZIP is no longer kept.")
-    key = job.source_key
-    try:
-        stored = hold.apart(lambda: store.fetch(key, archive))
-    except ObjectMissing as error:
-        raise PreparationFailed("The uploaded ZIP is missing from the object store.", key=key) from error
-    except ObjectCorrupt as error:
-        raise PreparationFailed("The uploaded ZIP is damaged in the object store.", key=key) from error
-    if stored.sha256 != job.source_sha256:
-        raise PreparationFailed("The stored ZIP is not the one that was uploaded.", key=key)
-    return archive
+        reject(worker, hold, claim, rejection_in(result), outcome_of(out, result))
 
 
 def _spec(job: JobRow, archive: Path, out: Path, processes: int) -> dict[str, Any]:
-    source = {"name": job.source_name, "bytes": job.source_bytes, "sha256": job.source_sha256}
+    source: dict[str, Any] = {"name": job.source_name, "bytes": job.source_bytes, "sha256": job.source_sha256}
+    if imported := imported_set_of(job):
+        source[HUGGINGFACE] = imported
     return {
         "archive": str(archive),
         "out": str(out),
         "job_id": job.id,
         "source": source,
-        "options": {name: value for name, value in job.options.items() if name != REPAIR_OF},
+        "options": {name: value for name, value in job.options.items() if name not in (REPAIR_OF, HUGGINGFACE)},
         "processes": processes,
         "repaired": repaired_job_of(job) is not None,
         "tree": False,
@@ -200,7 +125,7 @@ def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mappi
     key = metadata_key(claim.id, claim.attempt)
     metadata = hold.apart(lambda: store.put(key, out / "dataset_metadata.json", media_type="application/json"))
     put_gallery(worker, hold, claim, out, result.get("gallery") or {})
-    outcome = _outcome(out, result)
+    outcome = outcome_of(out, result)
     commit = partial(
         complete_job,
         db,
@@ -222,34 +147,12 @@ def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mappi
             raise Unavailable("The same prepared dataset is just being deleted.")
 
 
-def _reject(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mapping[str, Any]) -> None:
-    problem = result.get("problem") or {}
-    error = error_from_slug(
-        problem.get("slug", DatasetRejected.slug), problem.get("detail", ""), **problem.get("facts", {})
-    )
-    outcome = _outcome(out, result)
-    hold.insist(lambda: reject_job(worker.platform.db, claim, error, outcome))
-    log.info("job.rejected", job_id=claim.id, slug=error.slug)
-
-
-def _outcome(out: Path, result: Mapping[str, Any]) -> Outcome:
-    return Outcome(
-        kind=result.get("kind"),
-        format=result.get("format"),
-        classes=result.get("classes"),
-        images=result.get("images"),
-        counts=result.get("findings") or {},
-        findings=_findings(out / "findings.jsonl"),
-    )
-
-
-def _findings(path: Path) -> list[dict[str, Any]]:
-    """The first MAX_FINDINGS_KEPT; all of them are counted."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8") as lines:
-        told = (json.loads(line) for line in islice(lines, MAX_FINDINGS_KEPT))
-        return [{name: finding.get(name) for name in FINDING_FIELDS} for finding in told]
+def _reject(worker: Worker, hold: Hold, claim: Claim, error: DatasetRejected) -> None:
+    """Before anything was seen of the pictures: what was to be imported is not there or cannot be read."""
+    try:
+        reject(worker, hold, claim, error, nothing_seen())
+    except ClaimLost:
+        log.warning("job.lost", job_id=claim.id)
 
 
 def _fail(worker: Worker, hold: Hold, claim: Claim, error: DarkroomError) -> None:
@@ -273,35 +176,3 @@ def _give_back(worker: Worker, claim: Claim, *, later: bool) -> None:
         give_back_job(worker.platform.db, claim, later=later)
     except (ClaimLost, Unavailable):
         log.warning("job.lost", job_id=claim.id)  # its lease runs out, and the sweep gives it back
-
-
-def _ours(cause: DarkroomError) -> DarkroomError:
-    """What a child that crashed means for a job: ours, not the data's."""
-    if isinstance(cause, PreparationFailed | OutOfSpace | NoSpace | DatasetRejected):
-        return cause
-    return PreparationFailed(cause.detail, **{"cause": cause.slug, **cause.facts})
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-class _Teller:
-    """Stages at once, progress within a stage at most once a second."""
-
-    def __init__(self, worker: Worker, claim: Claim) -> None:
-        self._db = worker.platform.db
-        self._claim = claim
-        self._told_at = float("-inf")
-
-    def tell(self, line: Mapping[str, Any]) -> None:
-        now = clock.monotonic()
-        if line.get("type") == "stage":
-            report_job(self._db, self._claim, stage=line["stage"], progress=None)
-        elif line.get("type") == "progress" and now - self._told_at >= PROGRESS_SECONDS:
-            self._told_at = now
-            report_job(self._db, self._claim, progress={"done": line["done"], "total": line["total"]})

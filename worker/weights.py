@@ -95,7 +95,7 @@ def download(url: str, target: Path, check: Callable[[], None]) -> None:
         target.open("xb") as file,
     ):
         answer.raise_for_status()
-        for chunk in answer.iter_bytes(1024**2):
+        for chunk in answer.iter_bytes():
             check()
             size += len(chunk)
             if size > MAX_BYTES or time.monotonic() > ends:

@@ -24,7 +24,11 @@ CONFIG = "config.json"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = re.compile(
     r"(config|preprocessor_config|processor_config|model\.safetensors\.index)\.json|model.*\.safetensors"
+    r"|(tokenizer|tokenizer_config|special_tokens_map|vocab)\.json|merges\.txt"  # of models that read, such as CLIP
 )
+# Some repositories (openai/clip-vit-base-patch32) have pickles only; the hub's own robot offers the same weights as
+# .safetensors in a pull request. transformers takes them from there, too, and by the same two marks.
+CONVERTED_BY, CONVERTED_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
 HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 REVISION = ".revision"  # the commit on the hub, beside the files of that commit
 MADE_HERE = re.compile(r"[a-z0-9-]+-scratch")  # made from a config by the trainer: there are no weights to look for
@@ -99,13 +103,35 @@ def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None
 
 def _list(name: str) -> _Listing:
     """Raises httpx.HTTPError when the hub does not answer or does not know it, ValueError without weights."""
-    answer = httpx.get(f"{HUB}/api/models/{name}", timeout=CONNECT_SECONDS, follow_redirects=True)
-    told = answer.raise_for_status().json()
-    commit, names = str(told["sha"]), [str(each["rfilename"]) for each in told["siblings"]]
-    wanted = [each for each in names if WANTED.fullmatch(each)]
-    if not COMMIT.fullmatch(commit) or CONFIG not in wanted or not any(map(_is_weights, wanted)):
+    listing = _list_commit(name, f"/api/models/{name}")
+    if not any(map(_is_weights, listing.files)) and (number := _converted(name)) is not None:
+        listing = _list_commit(name, f"/api/models/{name}/revision/refs%2Fpr%2F{number}")
+    if CONFIG not in listing.files or not any(map(_is_weights, listing.files)):
         raise ValueError("it has no config.json with .safetensors")
+    return listing
+
+
+def _list_commit(name: str, path: str) -> _Listing:
+    told = _ask(path)
+    commit, names = str(told["sha"]), [str(each["rfilename"]) for each in told["siblings"]]
+    if not COMMIT.fullmatch(commit):
+        raise ValueError(f"{commit[:50]} is no commit")
+    wanted = [each for each in names if WANTED.fullmatch(each)]
     return _Listing(commit, {each: f"{HUB}/{name}/resolve/{commit}/{each}" for each in wanted})
+
+
+def _converted(name: str) -> int | None:
+    """The number of the open pull request in which the hub's robot offers .safetensors."""
+    offered = _ask(f"/api/models/{name}/discussions?type=pull_request&status=open&author={CONVERTED_BY}")
+    for each in offered["discussions"]:
+        is_open = each["isPullRequest"] and each["status"] == "open"
+        if is_open and each["title"] == CONVERTED_TITLE and each["author"]["name"] == CONVERTED_BY:
+            return int(each["num"])
+    return None
+
+
+def _ask(path: str) -> Any:
+    return httpx.get(f"{HUB}{path}", timeout=CONNECT_SECONDS, follow_redirects=True).raise_for_status().json()
 
 
 def _is_weights(name: str) -> bool:

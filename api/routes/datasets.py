@@ -20,12 +20,17 @@ from core.services.also import Also
 from core.services.jobs import get_job, new_job_id, receive_job
 from core.services.overview import get_ready_job, prepared_set_of
 from core.services.platform import Platform
-from pipeline.params.prepare import PrepareOptions
+from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 router = APIRouter(tags=["datasets"])
 
 _NAME = {"type": "string", "maxLength": 200, "default": "", "description": "Name of the job. Empty: the file's."}
-_OPTIONS: dict[str, Any] = {"name": _NAME, **PrepareOptions.model_json_schema()["properties"]}
+_PROPERTIES: dict[str, Any] = PrepareOptions.model_json_schema()["properties"]
+_OTHER_NAMES = {
+    synonym: {"type": _PROPERTIES[name]["type"], "description": f"Another name for `{name}`."}
+    for synonym, name in SYNONYMS.items()
+}
+_OPTIONS: dict[str, Any] = {"name": _NAME, **_PROPERTIES, **_OTHER_NAMES}
 _FILE = {"type": "string", "format": "binary", "description": "The ZIP."}
 _UPLOAD_BODY = {
     "required": True,
@@ -121,7 +126,8 @@ def dataset_metadata(request: Request, platform: ThePlatform, job_id: str) -> Re
     | problems(errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.RangeInvalid),
 )
 def download_dataset(request: Request, platform: ThePlatform, job_id: str, as_link: AsLink = False) -> Response:
-    """The prepared set as one uncompressed tar, with ranges: images, labels, `data.yaml`, manifest."""
+    """The prepared set as one uncompressed tar, with ranges, and its manifest: for boxes images, labels and `data.yaml`
+    as YOLO has them; for folders of classes what `datasets.load_from_disk` reads, in `data/`."""
     job, dataset = prepared_set_of(platform.db, job_id)
     name = file_name(job.name, f"{dataset.fingerprint[:12]}.tar")
     stored = Stored(dataset.key, dataset.bytes, dataset.sha256, "application/x-tar", file_name=name)

@@ -36,7 +36,8 @@ _PNG: dict[int | str, dict[str, Any]] = {
     responses=_PNG | problems(*_MISSING),
 )
 def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Count = 16) -> Response:
-    """A grid of pictures with their boxes and class names, drawn by chance with the job's seed: always the same."""
+    """A grid of pictures with their boxes and class names, or their class, drawn by chance with the job's seed: always
+    the same."""
     job = get_ready_job(platform.db, job_id)
     stored = _stored(platform, samples_key(job.id, job.attempt), job_id=job_id, name="sample")
     headers = {"etag": f'"{stored.sha256}-{n}"', "cache-control": NEVER_CHANGES}
@@ -59,7 +60,7 @@ def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Coun
     responses=file_responses("image/png") | problems(*_MISSING, errors.RangeInvalid),
 )
 def dataset_plot(request: Request, platform: ThePlatform, job_id: str, name: str) -> Response:
-    """`class_distribution`, `resolution_scatter` or `box_centres`, as PNG."""
+    """`class_distribution`, `resolution_scatter` or, where there are boxes, `box_centres`, as PNG."""
     job = get_ready_job(platform.db, job_id)
     plot = name.removesuffix(".png")
     if plot not in PLOTS:

@@ -1,5 +1,6 @@
 """Trainings are asked for; the trainers there are."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,16 +11,18 @@ from starlette.responses import Response
 from api.once import Once, TheOnce
 from api.openapi import problems
 from api.schemas import PageOf
-from api.schemas.runs import AcceptedRun, TrainRequest, accepted_run
+from api.schemas.runs import AcceptedRun, BaselineRequest, TrainRequest, accepted_run
 from api.waiting import wait_until_ended
 from api.wiring import ThePlatform, Wait
 from core.domain import errors
 from core.services.overview import get_ready_job
 from core.services.platform import Platform
 from core.services.runs import get_run, queue_run
-from pipeline.params.catalogue import CATALOGUE, default_trainer, entry_of, params_of, validate_params
+from pipeline.params.catalogue import BASELINE, CATALOGUE, default_trainer, entry_of, params_of, validate_params
 
 router = APIRouter(tags=["training"])
+
+_Asked = tuple[str, dict[str, Any]]  # trainer and validated params
 
 
 class TrainerItem(BaseModel):
@@ -39,20 +42,23 @@ def list_trainers() -> PageOf[TrainerItem]:
     return PageOf(items=items)
 
 
+_PROBLEMS = problems(
+    errors.ParamsInvalid,
+    errors.JobNotFound,
+    errors.Gone,
+    errors.JobNotReady,
+    errors.TrainerKindMismatch,
+    errors.RequestInFlight,
+    errors.IdempotencyKeyReused,
+)
+
+
 @router.post(
     "/train-async/{job_id}",
     status_code=202,
     response_model=AcceptedRun,
     summary="Train on a ready job",
-    responses=problems(
-        errors.ParamsInvalid,
-        errors.JobNotFound,
-        errors.Gone,
-        errors.JobNotReady,
-        errors.TrainerKindMismatch,
-        errors.RequestInFlight,
-        errors.IdempotencyKeyReused,
-    ),
+    responses=_PROBLEMS,
 )
 async def train_async(
     request: Request,
@@ -64,15 +70,48 @@ async def train_async(
 ) -> Response:
     """Queue a training. Every success publishes the job's next version: v1, v2, ..."""
     asked = body or TrainRequest(trainer=None)
-    answer, run_id = await run_in_threadpool(_queue_once, platform, once, job_id, asked)
-    if wait == 0 or run_id is None:
+    answer, run_id = await run_in_threadpool(
+        _queue_once, platform, once, job_id, asked, lambda: _validated(platform, job_id, asked)
+    )
+    return await _waited(request, platform, answer, run_id, seconds=wait)
+
+
+@router.post(
+    "/baseline/{job_id}",
+    status_code=202,
+    response_model=AcceptedRun,
+    summary="Measure a zero-shot baseline on a ready job",
+    responses=_PROBLEMS,
+)
+async def baseline(
+    request: Request,
+    platform: ThePlatform,
+    once: TheOnce,
+    job_id: str,
+    body: BaselineRequest | None = None,
+    wait: Wait = 0,
+) -> Response:
+    """Queue a run of `clip` that trains nothing: each class is what its prompts say. It is published as a version."""
+    asked = body or BaselineRequest()
+    answer, run_id = await run_in_threadpool(
+        _queue_once, platform, once, job_id, asked, lambda: _validated_baseline(platform, job_id, asked)
+    )
+    return await _waited(request, platform, answer, run_id, seconds=wait)
+
+
+async def _waited(
+    request: Request, platform: Platform, answer: Response, run_id: str | None, *, seconds: float
+) -> Response:
+    if seconds == 0 or run_id is None:
         return answer
-    await wait_until_ended(request, platform.db, run_id, seconds=wait)
+    await wait_until_ended(request, platform.db, run_id, seconds=seconds)
     row = await run_in_threadpool(get_run, platform.db, run_id)
     return Response(accepted_run(row).model_dump_json(), status_code=202, media_type="application/json")
 
 
-def _queue_once(platform: Platform, once: Once, job_id: str, asked: TrainRequest) -> tuple[Response, str | None]:
+def _queue_once(
+    platform: Platform, once: Once, job_id: str, asked: BaseModel, validated: Callable[[], _Asked]
+) -> tuple[Response, str | None]:
     """The answer, and the id of the run unless the answer was an earlier one."""
     queued: list[str] = []
 
@@ -81,21 +120,35 @@ def _queue_once(platform: Platform, once: Once, job_id: str, asked: TrainRequest
         return accepted_run(row)
 
     def work(also: Any) -> Any:
-        trainer, params = _validated(platform, job_id, asked)
+        trainer, params = validated()
         return queue_run(platform, job_id, trainer=trainer, params=params, also=also)
 
     answer = once.answer(work, show, request=asked.model_dump(mode="json"))
     return answer, queued[0] if queued else None
 
 
-def _validated(platform: Platform, job_id: str, asked: TrainRequest) -> tuple[str, dict[str, Any]]:
-    job = get_ready_job(platform.db, job_id)
-    kind = str(job.kind)
+def _validated(platform: Platform, job_id: str, asked: TrainRequest) -> _Asked:
+    kind = str(get_ready_job(platform.db, job_id).kind)
     trainer = asked.trainer or default_trainer(kind)
     if trainer is None:
         raise errors.TrainerKindMismatch(f"No trainer trains on {kind} datasets.", kind=kind)
+    _refuse_other_kind(trainer, kind)
+    return trainer, validate_params(trainer, asked.params).model_dump(mode="json")
+
+
+def _validated_baseline(platform: Platform, job_id: str, asked: BaselineRequest) -> _Asked:
+    job = get_ready_job(platform.db, job_id)
+    _refuse_other_kind(BASELINE, str(job.kind))
+    unknown = sorted(set(asked.prompts) - set(job.classes or ()))
+    if unknown:
+        found = [{"field": f"prompts.{name}", "message": "the dataset has no such class"} for name in unknown]
+        raise errors.ParamsInvalid(f"The dataset has no class {unknown[0]!r}.", errors=found)
+    params = {**asked.model_dump(), "mode": "zero-shot", "suspect_labels": False}  # val and test are all it looks at
+    return BASELINE, validate_params(BASELINE, params).model_dump(mode="json")
+
+
+def _refuse_other_kind(trainer: str, kind: str) -> None:
     if entry_of(trainer).kind != kind:
         raise errors.TrainerKindMismatch(
             f"{trainer} trains on {entry_of(trainer).kind} datasets; this one is {kind}.", trainer=trainer, kind=kind
         )
-    return trainer, validate_params(trainer, asked.params).model_dump(mode="json")

@@ -8,10 +8,13 @@ from api.schemas import Links, Timestamp, stored_problem
 from api.wiring import link
 from core.db.moves import public_fields
 from core.db.tables import FindingRow, JobRow, RunRow, VersionRow
-from core.domain.keys import PLOTS
+from core.domain.keys import plots_of
 from core.domain.states import JobState, RunState
+from core.services.importing import imported_set_of
+from core.services.jobs import HUGGINGFACE
 from core.services.overview import JobOverview
 from core.services.repairing import repaired_job_of
+from pipeline.params.catalogue import BASELINE, entry_of
 
 JOB_ID = "job_01kaj8x3v0q4f7m2n9r5t6w8y1"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -23,12 +26,25 @@ class AcceptedJob(BaseModel):
     links: Links
 
 
+class ImportedFrom(BaseModel):
+    """The dataset on the hub that the ZIP was made of."""
+
+    repository: str = Field(examples=["Bingsu/Human_Action_Recognition"])
+    revision: str | None = Field(None, description="As it was asked for.", examples=["main"])
+    commit: str | None = Field(None, description="What the revision was; known once the worker has asked the hub.")
+    subset: str | None = None
+    splits: list[str] = Field(examples=[["train"]])
+    pictures: int | None = Field(None, examples=[12600])
+    left_out: int | None = Field(None, description="Rows without a picture or a label.", examples=[0])
+
+
 class Source(BaseModel):
-    """The upload as it came."""
+    """The ZIP that the job is made of: the upload, or what a worker made (0 bytes until then)."""
 
     name: str = Field(examples=["raccoon.zip"])
     bytes: int = Field(examples=[41234567])
     sha256: str = Field(examples=[SHA256])
+    huggingface: ImportedFrom | None = Field(None, description="Of an import.")
 
 
 class FindingCount(BaseModel):
@@ -145,11 +161,13 @@ def job_links(row: JobRow) -> dict[str, str]:
             "metadata": link(f"/dataset/metadata/{row.id}"),
             "dataset": link(f"/dataset/download/{row.id}"),
             "sample": link(f"/dataset/sample/{row.id}"),
-            **{name: link(f"/dataset/plots/{row.id}/{name}") for name in PLOTS},
+            **{name: link(f"/dataset/plots/{row.id}/{name}") for name in plots_of(row.kind)},
             "train": link(f"/train-async/{row.id}"),
             "runs": link("/runs", job_id=row.id),
             "models": link(f"/models/{row.id}"),
         }
+        if row.kind == entry_of(BASELINE).kind:
+            links["baseline"] = link(f"/baseline/{row.id}")
     if row.last_version:
         links["model"] = link(f"/download/model/{row.id}")
     return links
@@ -161,11 +179,21 @@ def _item_fields(row: JobRow) -> dict[str, Any]:
         "job_id": row.id,
         "seq": row.event_seq,
         "created_at": timestamp(row.created_at),
-        "source": Source(name=row.source_name, bytes=row.source_bytes, sha256=row.source_sha256),
-        "options": row.options,
+        "source": _source(row),
+        "options": {name: value for name, value in row.options.items() if name != HUGGINGFACE},
         "links": job_links(row),
         **shown,
     }
+
+
+def _source(row: JobRow) -> Source:
+    imported = imported_set_of(row)
+    return Source(
+        name=row.source_name,
+        bytes=row.source_bytes,
+        sha256=row.source_sha256,
+        huggingface=ImportedFrom.model_validate(imported) if imported else None,
+    )
 
 
 def _run(row: RunRow) -> RunInJob:

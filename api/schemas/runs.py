@@ -10,6 +10,7 @@ from api.wiring import link
 from core.db.moves import public_fields
 from core.db.tables import RunRow
 from core.domain.states import RUN_ENDED, RunState
+from pipeline.params.clip import DEFAULT_MODEL, DEFAULT_TEMPLATES, MODEL_NAME, Prompts, Templates
 
 RUN_ID = "run_01kaj8x4b1c2d3e4f5g6h7j8k9"
 
@@ -24,6 +25,28 @@ class TrainRequest(BaseModel):
 
     trainer: str | None = Field(None, max_length=40, description="Empty: the one for this kind of dataset.")
     params: dict[str, Any] = Field(default_factory=dict)
+
+
+class BaselineRequest(BaseModel):
+    """Everything may be left out. These are params of the trainer `clip`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "templates": ["a photo of a person {}."],
+                    "prompts": {"using_laptop": ["a photo of a person typing on a laptop."]},
+                }
+            ]
+        },
+    )
+
+    model: str = Field(DEFAULT_MODEL, pattern=MODEL_NAME, max_length=200, description="A CLIP model by its name.")
+    templates: Templates = Field(DEFAULT_TEMPLATES, description="Sentences with `{}` for the name of the class.")
+    prompts: Prompts = Field(
+        default_factory=dict, description="Whole sentences for a class, in place of the templates, by its name."
+    )
 
 
 class AcceptedRun(BaseModel):

@@ -17,6 +17,7 @@
     │   ├── JobNotReady  JobNotRetryable  JobNotRepairable  JobInUse  RunNotCancellable  RunNotRetryable
     │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
+    │   ├── HubOff                  this installation does not reach out to a hub
     │   ├── UploadOffsetDiffers     a piece of a resumable upload that does not begin where the last one ended
     │   └── RequestInFlight         the same Idempotency-Key is being answered
     ├── TusVersionUnsupported 412   another version of the tus protocol, or none was named
@@ -28,7 +29,8 @@
     │   ├── DatasetRejected         the user's data; carries findings
     │   │   ├── ArchiveRefused      hostile or broken archive
     │   │   ├── FormatUnknown       nothing we read; says what was tried
-    │   │   └── KindNotSupported    recognised, not trained yet
+    │   │   ├── HubSetNotFound      an import: no such dataset or revision on the hub, or not open to us
+    │   │   └── HubSetUnusable      an import: no pictures with labels that we read, or too large
     │   ├── AliasReserved
     │   └── IdempotencyKeyReused    the same key with another body
     ├── UploadLocked          423   another request is sending to this upload
@@ -38,6 +40,7 @@
     │   ├── NoSpace                 kept on a job as well
     │   └── WorkerLost  TrainerCrashed
     ├── PreparationFailed     kept on the job: ours, can be retried
+    │   └── HubUnavailable          an import: the hub does not answer, or not with what it promised
     ├── Unavailable           503   a service we need does not answer; retried
     │   └── StoreRefused            the object store answers, and says no: tried a few times more, then it is the end
     ├── OutOfSpace            507   the disk or the store is full
@@ -203,6 +206,11 @@ class NoEarlierVersion(Conflict):
     title = "The alias has no earlier version to return to"
 
 
+class HubOff(Conflict):
+    slug = "hub-off"
+    title = "This installation does not reach out to a hub"
+
+
 class UploadOffsetDiffers(Conflict):
     slug = "upload-offset-differs"
     title = "The upload goes on at another offset"
@@ -268,9 +276,14 @@ class FormatUnknown(DatasetRejected):
     title = "The archive holds no dataset format that we read"
 
 
-class KindNotSupported(DatasetRejected):
-    slug = "kind-not-supported"
-    title = "This kind of dataset cannot be prepared yet"
+class HubSetNotFound(DatasetRejected):
+    slug = "hub-set-not-found"
+    title = "The hub has no such dataset for us"
+
+
+class HubSetUnusable(DatasetRejected):
+    slug = "hub-set-unusable"
+    title = "The hub's dataset cannot be imported"
 
 
 class AliasReserved(Unprocessable):
@@ -326,6 +339,11 @@ class TrainerCrashed(TrainingFailed):
 class PreparationFailed(DarkroomError):
     slug = "preparation-failed"
     title = "The preparation failed on our side"
+
+
+class HubUnavailable(PreparationFailed):
+    slug = "hub-unavailable"
+    title = "The hub does not answer"
 
 
 class Unavailable(DarkroomError):

@@ -62,7 +62,7 @@ IMAGES: Mapping[str, FindingCode] = {
     "image-crashes-decoder": FindingCode(ERROR, "Decoding it kills the decoder or never ends.", "Save it anew.", OUT),
     "image-deep": FindingCode(WARNING, "More than 8 bits a channel are reduced to 8.", "Save it with 8 bits."),
     "image-duplicate": FindingCode(NOTE, "Two pictures have the same bytes; they stay in one part of the split.", "-"),
-    "duplicate-differs": FindingCode(WARNING, "Two pictures of the same bytes have other boxes.", "Keep the right one."),
+    "duplicate-differs": FindingCode(WARNING, "Two pictures of the same bytes have other boxes, or another class.", "Keep the right one."),
     "image-near-duplicate": FindingCode(NOTE, "A picture looks almost like another; they stay in one part.", "-"),
     "image-empty": FindingCode(ERROR, "The file has no bytes.", "Replace or remove it.", OUT),
     "image-extension": FindingCode(WARNING, "The name says another format than the content.", "Rename it.", "renamed"),
@@ -74,6 +74,7 @@ IMAGES: Mapping[str, FindingCode] = {
     "image-turned": FindingCode(NOTE, "EXIF says it is stored turned; it is read upright.", "-"),
     "image-unreadable": FindingCode(ERROR, "It cannot be decoded.", "Replace or remove it.", OUT),
     "image-without-annotation": FindingCode(NOTE, "No annotation: it counts as background.", "Annotate it if need be."),
+    "image-without-class": FindingCode(WARNING, "It lies in no folder of a class, and is left out.", "Move or remove it.", OUT),
     "masks-left-out": FindingCode(NOTE, "Segmentation masks are no pictures to detect in.", "-", "dropped"),
 }  # fmt: skip
 
@@ -101,16 +102,20 @@ BOXES: Mapping[str, FindingCode] = {
 }  # fmt: skip
 
 CLASSES: Mapping[str, FindingCode] = {
+    "class-empty": FindingCode(WARNING, "A folder among those of classes has no picture.", "Add pictures, or remove it."),
     "class-id-unknown": FindingCode(ERROR, "A class number has no name.", "Correct it, or add the name.", OUT),
     "class-name-empty": FindingCode(ERROR, "A class or an object has no name.", "Name it.", OUT),
     "class-name-too-long": FindingCode(ERROR, "A class name is a sentence.", "Shorten it.", OUT),
     "class-name-twice": FindingCode(WARNING, "Two class numbers have one name; they are one class.", "Rename one."),
     "class-names-missing": FindingCode(WARNING, "Nothing names the classes; their numbers do.", "Add a data.yaml."),
     "class-names-similar": FindingCode(WARNING, "Names differ only in case, space or punctuation.", "Name one class one way."),
+    "class-nested": FindingCode(WARNING, "Pictures lie deeper than others; the class's folder above them counts.", "Look at them."),
+    "class-not-in-split": FindingCode(WARNING, "A class of pictures is not in val, or not in test.", "Add pictures of it, or split=remake."),
     "class-not-in-train": FindingCode(ERROR, "A class has no picture in train.", "Mend the split, or split=remake."),
     "class-rare": FindingCode(WARNING, "A class is in fewer than three pictures.", "Add pictures of it."),
     "class-unused": FindingCode(NOTE, "Named classes have no box; they are no classes of the dataset.", "-"),
     "no-boxes": FindingCode(ERROR, "There is not one usable box.", "Label some pictures."),
+    "too-few-classes": FindingCode(ERROR, "Fewer than two classes have usable pictures.", "Add pictures of another class."),
     "too-few-images": FindingCode(ERROR, "Fewer than three usable pictures.", "Add pictures."),
 }  # fmt: skip
 

@@ -18,6 +18,10 @@ def repaired_key(job_id: str, attempt: int) -> str:
     return f"uploads/{job_id}/{attempt}/repaired.zip"
 
 
+def imported_key(job_id: str, attempt: int) -> str:
+    return f"uploads/{job_id}/{attempt}/imported.zip"
+
+
 def dataset_key(layout_version: int, fingerprint: str) -> str:
     return f"datasets/{layout_version}/{fingerprint}.tar"
 
@@ -27,6 +31,11 @@ def metadata_key(job_id: str, attempt: int) -> str:
 
 
 PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # what prepare draws of a dataset
+
+
+def plots_of(kind: str | None) -> tuple[str, ...]:
+    """Those that say something of this kind of dataset."""
+    return tuple(name for name in PLOTS if name != "box_centres" or kind == "detection")
 
 
 def plot_key(job_id: str, attempt: int, name: str) -> str:

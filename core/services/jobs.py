@@ -20,6 +20,10 @@ from core.services.paging import Page, page_of
 from core.services.platform import Platform
 from core.services.runs import cancel_in
 
+# What the options of a job hold besides PrepareOptions, where its worker makes the source.
+REPAIR_OF = "repair_of"  # the job whose upload it repairs
+HUGGINGFACE = "huggingface"  # the dataset on the hub that it imports: HubSet, and the commit once it is known
+
 
 def new_job_id() -> str:
     """The id comes first: the upload's object is named after it, before the row exists."""
@@ -38,31 +42,56 @@ def receive_job(
     also: Also = nothing,
 ) -> JobRow:
     """The object at `upload_key(job_id)` is stored: commit the row that names it, then ring."""
-    at = clock.now()
     with platform.db.transaction() as session:
-        row = JobRow(
-            id=job_id,
+        row = add_job(
+            session,
+            job_id,
             name=name,
-            state=str(JobState.RECEIVED),
             options=options,
             source_name=source_name,
             source_bytes=source_bytes,
             source_sha256=source_sha256,
             source_key=upload_key(job_id),
-            attempt=0,
-            lost_leases=0,
-            rings=1,
-            rung_at=db_now(),
-            event_seq=1,
-            last_version=0,
-            created_at=at,
-            updated_at=at,
         )
-        session.add(row)
-        session.flush()
-        tell(session, row, "state", ("name", "state", "attempt", "last_version"))
         also(session, row)
     platform.bell.ring(PREPARE, job_id)
+    return row
+
+
+def add_job(
+    session: Session,
+    job_id: str,
+    *,
+    name: str,
+    options: dict[str, Any],
+    source_name: str,
+    source_bytes: int,
+    source_sha256: str,
+    source_key: str | None,
+) -> JobRow:
+    """A job that waits. Without a `source_key` its worker makes the source: of another job's, or of a hub's files."""
+    at = clock.now()
+    row = JobRow(
+        id=job_id,
+        name=name,
+        state=str(JobState.RECEIVED),
+        options=options,
+        source_name=source_name,
+        source_bytes=source_bytes,
+        source_sha256=source_sha256,
+        source_key=source_key,
+        attempt=0,
+        lost_leases=0,
+        rings=1,
+        rung_at=db_now(),
+        event_seq=1,
+        last_version=0,
+        created_at=at,
+        updated_at=at,
+    )
+    session.add(row)
+    session.flush()
+    tell(session, row, "state", ("name", "state", "attempt", "last_version"))
     return row
 
 
@@ -108,8 +137,8 @@ def retry_job(platform: Platform, job_id: str, *, also: Also = nothing) -> JobRo
     """failed -> received. Raises JobNotFound, Gone, JobNotRetryable."""
     with platform.db.transaction() as session:
         before = job_in(session, job_id, lock=True)
-        # A repair without a source has not been made yet: its worker makes it from another job's.
-        if before.source_key is None and "repair_of" not in before.options:
+        # A repair or an import without a source has not been made yet, or is made again.
+        if before.source_key is None and not {REPAIR_OF, HUGGINGFACE} & set(before.options):
             raise JobNotRetryable("The uploaded ZIP is no longer kept: upload it again.", job_id=job_id)
         row = move_job(
             session,

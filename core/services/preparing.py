@@ -71,6 +71,17 @@ def report_job(db: Database, claim: Claim, **changes: Any) -> None:
             raise ClaimLost
 
 
+def keep_source(db: Database, claim: Claim, *, name: str, key: str, size: int, sha256: str) -> JobRow:
+    """The ZIP that this attempt made is stored: from here on it is what the job is made of. Raises ClaimLost."""
+    mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
+    source = {"source_name": name, "source_key": key, "source_bytes": size, "source_sha256": sha256}
+    with db.transaction() as session:
+        row = change_job(session, claim.id, "progress", where=mine, progress=None, **source)
+        if row is None:
+            raise ClaimLost
+    return row
+
+
 def look_at_job(db: Database, claim: Claim) -> bool:
     """Is it still ours? A deleted job is not."""
     with db.reading() as session:

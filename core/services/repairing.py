@@ -5,21 +5,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import clock
 from core.db import Database
-from core.db.clock import db_now
-from core.db.moves import change_job, tell
 from core.db.tables import FindingRow, JobRow
 from core.domain.errors import JobNotRepairable
 from core.domain.states import JobState
 from core.queue import PREPARE
 from core.services.also import Also, nothing
-from core.services.jobs import job_in, new_job_id
-from core.services.leases import Claim, ClaimLost
+from core.services.jobs import REPAIR_OF, add_job, job_in, new_job_id
 from core.services.paging import Page, page_of
 from core.services.platform import Platform
 
-REPAIR_OF = "repair_of"  # among the options of a job: the job whose upload it repairs
 _REPAIRABLE = (JobState.READY, JobState.REJECTED)
 
 
@@ -43,17 +38,6 @@ def repaired_job_of(row: JobRow) -> str | None:
     return str(value) if value else None
 
 
-def keep_repaired_source(db: Database, claim: Claim, *, name: str, key: str, size: int, sha256: str) -> JobRow:
-    """The repaired ZIP is stored: from here on it is what the job was made of. Raises ClaimLost."""
-    mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
-    source = {"source_name": name, "source_key": key, "source_bytes": size, "source_sha256": sha256}
-    with db.transaction() as session:
-        row = change_job(session, claim.id, "progress", where=mine, progress=None, **source)
-        if row is None:
-            raise ClaimLost
-    return row
-
-
 def list_repairs(db: Database, job_id: str, *, cursor: str | None, limit: int) -> Page[FindingRow]:
     """Every change that the repair made, in the order of the log. Raises JobNotFound, Gone."""
     with db.reading() as session:
@@ -75,28 +59,15 @@ def _new_repair(session: Session, broken: JobRow) -> JobRow:
         raise JobNotRepairable(detail, job_id=broken.id, state=broken.state)
     if broken.source_key is None:
         raise JobNotRepairable("The uploaded ZIP is no longer kept: upload it again.", job_id=broken.id)
-    at = clock.now()
     options: dict[str, Any] = dict(broken.options) | {REPAIR_OF: broken.id}
-    row = JobRow(
-        id=new_job_id(),
+    return add_job(
+        session,
+        new_job_id(),
         name=f"{broken.name[:189]} (repaired)",  # 200 is the column's width
-        state=str(JobState.RECEIVED),
         options=options,
         # Those of the upload until the repaired ZIP is stored.
         source_name=broken.source_name,
         source_bytes=broken.source_bytes,
         source_sha256=broken.source_sha256,
         source_key=None,
-        attempt=0,
-        lost_leases=0,
-        rings=1,
-        rung_at=db_now(),
-        event_seq=1,
-        last_version=0,
-        created_at=at,
-        updated_at=at,
     )
-    session.add(row)
-    session.flush()
-    tell(session, row, "state", ("name", "state", "attempt", "last_version"))
-    return row

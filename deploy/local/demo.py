@@ -1,6 +1,7 @@
 """`make demo`: labelled pictures go in, a model comes out, over HTTP, with nothing running before.
 
-private stack -> scenes (or your ZIP) -> upload -> prepare -> train -> metrics -> download -> predict -> stop.
+private stack -> drawn pictures (or your ZIP) -> upload -> prepare -> train -> metrics -> download -> predict -> stop.
+What is drawn, trained and shown for each kind of dataset is in demo_kinds.py.
 """
 
 import argparse
@@ -8,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,42 +16,28 @@ from typing import Any
 from core.domain.states import JOB_ENDED, RUN_ENDED, JobState, RunState
 from deploy.local import show
 from deploy.local.client import Client
+from deploy.local.demo_kinds import DRAWN, KINDS, Drawn, Kind
 from deploy.local.private_stack import DemoFailed, PrivateStack, log_end, start_stack, stop_stack, wait_until_it_answers
-from deploy.local.scenes import draw_scenes, jpeg, write_archive
 from deploy.local.up import ROOT
 
-SCENES = 240
-SEED = 0
 MIRROR_SECONDS = 30.0
-WANTED_MAP50 = 0.8  # on the untouched test split; a model that learned nothing has 0
-SCENE_PARAMS: dict[str, Any] = {
-    "model": "yolov8n",
-    "pretrained": "never",  # the same everywhere, and nothing is fetched
-    "epochs": 28,
-    "imgsz": 128,
-    "batch": 8,
-    "nbs": 8,  # 21 steps an epoch instead of 3: all that 168 pictures can give in two minutes
-    "optimizer": "AdamW",
-    "lr0": 0.002,
-    "momentum": 0.9,
-    "mosaic": 0.0,
-    "scale": 0.3,
-}
-OWN_PICTURES_SEEN = 2200  # all epochs together: about four minutes at 320 px on two cores
-LEAST_SCORE = 0.25  # of a box that is drawn
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--zip", type=Path, help="your own labelled pictures instead of drawn scenes")
+    parser.add_argument("--kind", default="detection", help=f"what is drawn: {' or '.join(DRAWN)}")
+    parser.add_argument("--zip", type=Path, help="your own labelled pictures, of any kind, instead of drawn ones")
     parser.add_argument("--keep", action="store_true", help="leave the stack running")
     args = parser.parse_args()
+    if args.kind not in DRAWN:
+        print(f"There is no demo {args.kind!r}. There are: {', '.join(DRAWN)}.", file=sys.stderr)
+        return 2
     if args.zip and not args.zip.is_file():
         print(f"There is no file {args.zip}.", file=sys.stderr)
         return 2
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # as Ctrl-C: the stack is stopped on the way out
-    return _run(_home(), own=args.zip, keep=args.keep)
+    return _run(_home(), DRAWN[args.kind], own=args.zip, keep=args.keep)
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -65,13 +51,13 @@ def _home() -> Path:
     return home.resolve()
 
 
-def _run(home: Path, *, own: Path | None, keep: bool) -> int:
+def _run(home: Path, drawn: Drawn, *, own: Path | None, keep: bool) -> int:
     started = time.monotonic()
     show.title("Darkroom demo", str(home))
     stack = start_stack(home)
     kept = False
     try:
-        passed = _walk(stack, home, own=own, keep=keep)
+        passed = _walk(stack, home, drawn, own=own, keep=keep)
         kept = keep
     except DemoFailed as failure:
         show.failure(str(failure), log=stack.log, log_end=log_end(stack))
@@ -84,35 +70,43 @@ def _run(home: Path, *, own: Path | None, keep: bool) -> int:
             stop_stack(stack)
     show.console.print(f"\nDone in {time.monotonic() - started:.0f} s.")
     if not passed:
-        show.console.print(f"[bold red]mAP50 on the test split should be at least {WANTED_MAP50}.[/]")
+        name, least = drawn.wanted
+        show.console.print(f"[bold red]{name} on the test split should be at least {least}.[/]")
     return 0 if passed else 1
 
 
-def _walk(stack: PrivateStack, home: Path, *, own: Path | None, keep: bool) -> bool:
-    """The straight line. False when a model of the drawn scenes is worse than it should be."""
-    archive = own or _draw(home)
+def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, keep: bool) -> bool:
+    """The straight line. False when a model of the drawn pictures is worse than it should be."""
+    archive = own or _draw(home, drawn)
     _start(stack)
     with Client(stack.api_url, token=os.environ.get("DARKROOM_API_TOKEN", "")) as client:
         job_id = _upload(client, archive)
         job = _prepare(client, job_id)
-        run = _train(client, job_id, _own_params(job["images"]) if own else SCENE_PARAMS)
+        kind = KINDS[job["kind"]]
+        run = _train(client, job_id, kind, kind.own_params(job["images"]) if own else dict(drawn.params))
         version = client.get(f"/models/{job_id}/v{run['version']}")
         metrics = {split: values for split, values in version["metrics"].items() if values}
-        show.metrics(metrics)
-        weights = _download(client, job_id, version, home)
-        picture = _from_the_prepared_set(client, job_id, home) if own else _held_out(home)
+        kind.show_metrics(metrics)
+        weights, also = _download(client, job_id, version, home, kind)
+        if own:
+            picture, shows = kind.own_picture(client, job_id, version, own, home), ""
+        else:
+            picture = home / "held-out.jpg"
+            shows = drawn.held_out(picture)
         if keep:
             version = _mirrored(client, version)
-    prediction = _predict(weights, picture, home, min_score=metrics["val"]["min_score"])
-    show.places(_places(stack, home, version, weights=weights, prediction=prediction, keep=keep))
-    return own is not None or metrics["test"]["mAP50"] >= WANTED_MAP50
+    prediction = _predict(weights, picture, home, min_score=kind.least_score(metrics), shows=shows)
+    places: list[tuple[str, object]] = [("prediction", prediction), ("model", weights), *also]
+    show.places([*places, *_places(stack, home, version, keep=keep)])
+    name, least = drawn.wanted
+    return own is not None or metrics["test"][name] >= least
 
 
-def _draw(home: Path) -> Path:
+def _draw(home: Path, drawn: Drawn) -> Path:
     with show.step("Draw") as step:
-        archive = home / "shapes-voc.zip"
-        write_archive(archive, scenes=SCENES, seed=SEED)
-        step.note(f"{SCENES} scenes, {archive.stat().st_size / 1e6:.1f} MB")
+        archive = home / drawn.archive
+        what = drawn.draw(archive)
+        step.note(f"{what}, {archive.stat().st_size / 1e6:.1f} MB")
     return archive
 
 
@@ -131,13 +125,6 @@ def _upload(client: Client, archive: Path) -> str:
     return str(job["job_id"])
 
 
-def _own_params(images: int) -> dict[str, Any]:
-    """A first look at somebody's pictures within minutes: as many epochs as the time allows, small steps."""
-    epochs = min(150, max(10, round(OWN_PICTURES_SEEN / (0.7 * images))))  # 0.7: the train split
-    steps = {"batch": 4, "nbs": 4, "optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9}
-    return {"model": "yolov8n", "imgsz": 320, "epochs": epochs, "patience": 0, "max_minutes": 4, **steps}
-
-
 def _prepare(client: Client, job_id: str) -> dict[str, Any]:
     with show.step("Prepare") as step:
         for job in client.follow(f"/jobs/{job_id}", ended=frozenset(JOB_ENDED)):
@@ -154,9 +141,9 @@ def _prepare(client: Client, job_id: str) -> dict[str, Any]:
     return job
 
 
-def _train(client: Client, job_id: str, params: dict[str, Any]) -> dict[str, Any]:
+def _train(client: Client, job_id: str, kind: Kind, params: dict[str, Any]) -> dict[str, Any]:
     with show.step("Train") as step:
-        run_id = client.post(f"/train-async/{job_id}", {"trainer": "yolo", "params": params})["run_id"]
+        run_id = client.post(f"/train-async/{job_id}", {"trainer": kind.trainer, "params": params})["run_id"]
         for run in client.follow(f"/runs/{run_id}", ended=frozenset(RUN_ENDED)):
             progress = run["progress"]
             if progress and progress["epoch"]:
@@ -177,40 +164,22 @@ def _reason(thing: dict[str, Any]) -> str:
     return f"{problem.get('title', 'nothing is known')}. {problem.get('detail', '')}"
 
 
-def _download(client: Client, job_id: str, version: dict[str, Any], home: Path) -> Path:
+def _download(
+    client: Client, job_id: str, version: dict[str, Any], home: Path, kind: Kind
+) -> tuple[Path, list[tuple[str, Path]]]:
+    """The weights, and what there is to look at."""
+    artifacts = {item["name"]: item for item in version["artifacts"]}
     with show.step("Download") as step:
-        sha256 = next(item["sha256"] for item in version["artifacts"] if item["name"] == "best.pt")
+        sha256 = artifacts[version["weights"]]["sha256"]
         path = f"/download/model/{job_id}?version={version['version']}"
-        weights = client.download(path, home / "best.pt", sha256=sha256)
-        client.download(f"/models/{job_id}/{version['version']}/artifacts/metrics.json", home / "metrics.json")
+        weights = client.download(path, home / version["weights"], sha256=sha256)
+        also = [
+            (what, client.download(f"/models/{job_id}/{version['version']}/artifacts/{name}", home / name))
+            for what, name in (("metrics", "metrics.json"), *kind.also)
+            if name in artifacts
+        ]
         step.note(f"{weights.stat().st_size / 1e6:.1f} MB, sha256 {sha256[:16]} as promised")
-    return weights
-
-
-def _held_out(home: Path) -> Path:
-    """The first scene of another seed with three kinds of shapes: no split has it."""
-    scenes = draw_scenes(SCENES, seed=SEED + 1)
-    varied = next(scene for scene in scenes if len({box.name for box in scene.boxes}) >= 3)
-    path = home / "held-out.jpg"
-    path.write_bytes(jpeg(varied.picture))
-    return path
-
-
-def _from_the_prepared_set(client: Client, job_id: str, home: Path) -> Path:
-    """The first picture of the test split, or of val where there is no test split."""
-    archive = client.download(f"/dataset/download/{job_id}", home / "dataset.tar")
-    with tarfile.open(archive) as tar:
-        names = sorted(member.name for member in tar if member.isfile() and member.name.startswith("images/"))
-        for split in ("test", "val"):
-            chosen = next((name for name in names if name.startswith(f"images/{split}/")), None)
-            if chosen:
-                break
-        if chosen is None:
-            raise DemoFailed("The prepared set has no picture outside its train split.")
-        content = tar.extractfile(chosen)
-        path = home / f"held-out{Path(chosen).suffix}"
-        path.write_bytes(content.read() if content else b"")
-    return path
+    return weights, also
 
 
 def _mirrored(client: Client, version: dict[str, Any]) -> dict[str, Any]:
@@ -225,17 +194,18 @@ def _mirrored(client: Client, version: dict[str, Any]) -> dict[str, Any]:
     return version
 
 
-def _predict(weights: Path, picture: Path, home: Path, *, min_score: float | None) -> Path:
-    """`min_score`: where F1 peaks on the val split; None when nothing was found there."""
+def _predict(weights: Path, picture: Path, home: Path, *, min_score: float | None, shows: str) -> Path:
+    """`shows`: what is on the picture, where that is known."""
     prediction = home / "prediction.png"
     with show.step("Predict") as step:
-        options = {
+        options: dict[str, object] = {
             "--model": weights,
             "--image": picture,
             "--out": prediction,
             "--json": home / "prediction.json",
-            "--conf": max(LEAST_SCORE, min_score or 0.0),
         }
+        if min_score is not None:
+            options["--conf"] = min_score
         command = [
             sys.executable,
             "-m",
@@ -247,22 +217,13 @@ def _predict(weights: Path, picture: Path, home: Path, *, min_score: float | Non
         if done.returncode != 0:
             raise DemoFailed(f"The prediction failed:\n{done.stdout}{done.stderr}")
         found = [line.partition("  ")[0] for line in done.stdout.splitlines()[:-1]]
-        step.note(
-            f"{len(found)} found: {', '.join(found[:3])}{' ...' if found[3:] else ''}" if found else "nothing found"
-        )
+        text = f"{', '.join(found[:3])}{' ...' if found[3:] else ''}" if found else "nothing found"
+        step.note(f"{text}  (it is {shows})" if shows else text)
     return prediction
 
 
-def _places(
-    stack: PrivateStack, home: Path, version: dict[str, Any], *, weights: Path, prediction: Path, keep: bool
-) -> list[tuple[str, object]]:
-    rows: list[tuple[str, object]] = [
-        ("picture with boxes", prediction),
-        ("weights", weights),
-        ("metrics", home / "metrics.json"),
-        ("everything else", home),
-        ("log", stack.log),
-    ]
+def _places(stack: PrivateStack, home: Path, version: dict[str, Any], *, keep: bool) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [("everything else", home), ("log", stack.log)]
     if keep:
         rows += [
             ("API", f"{stack.api_url}/docs"),

@@ -6,8 +6,6 @@ is the tight hull of what can be seen. `python -m deploy.local.scenes out/` writ
 """
 
 import argparse
-import colorsys
-import io
 import math
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from deploy.local.backgrounds import draw_background, draw_clutter
+from deploy.local.drawing import add, colour_off, jpeg, photograph
 
 SIDE = 160  # pixels; trained at 128, so a shape keeps its outline
 FINE = 3  # shapes are drawn this many times larger, then reduced: smooth edges
@@ -60,8 +59,8 @@ def write_archive(path: Path, *, scenes: int, seed: int, shuffle_labels: bool = 
         for number, scene in enumerate(draw_scenes(scenes, seed=seed), start=1):
             stem = f"scene-{number:04d}"
             names = [str(rng.choice(CLASSES)) if shuffle_labels else box.name for box in scene.boxes]
-            _add(archive, f"shapes/JPEGImages/{stem}.jpg", jpeg(scene.picture))
-            _add(archive, f"shapes/Annotations/{stem}.xml", _voc(f"{stem}.jpg", scene, names))
+            add(archive, f"shapes/JPEGImages/{stem}.jpg", jpeg(scene.picture))
+            add(archive, f"shapes/Annotations/{stem}.xml", _voc(f"{stem}.jpg", scene, names))
 
 
 def draw_scenes(count: int, *, seed: int) -> Iterator[Scene]:
@@ -77,14 +76,8 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     placed: list[tuple[str, Mask, float]] = []  # name, what is visible of it, its whole area
     for _ in range(int(rng.integers(1, 5))):
         picture, placed = _place(rng, picture, placed)
-    picture = _photograph(rng, picture)
+    picture = photograph(rng, picture)
     return Scene(picture, tuple(_tight_box(name, mask, area) for name, mask, area in placed))
-
-
-def jpeg(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
 
 
 def _place(
@@ -176,7 +169,7 @@ def _paste(rng: np.random.Generator, picture: Image.Image, cover: Image.Image, r
 def _filling(rng: np.random.Generator, picture: Image.Image, cover: Image.Image, radius: float) -> Image.Image:
     """A colour that stands off from what lies beneath: plain, striped, dotted, or with a rim."""
     beneath = np.asarray(picture, dtype=np.float64)[np.asarray(cover) >= 128].mean(axis=0)
-    colour = _colour_off(rng, beneath)
+    colour = colour_off(rng, beneath)
     filling = Image.new("RGB", picture.size, colour)
     second = tuple(int(0.72 * channel + (70 if sum(colour) < 330 else 0)) for channel in colour)
     draw, style = ImageDraw.Draw(filling), rng.choice(["plain", "plain", "striped", "dotted", "rim"])
@@ -193,25 +186,6 @@ def _filling(rng: np.random.Generator, picture: Image.Image, cover: Image.Image,
         inner = cover.filter(ImageFilter.MinFilter(5))
         filling = Image.composite(filling, Image.new("RGB", picture.size, second), inner)
     return filling
-
-
-def _colour_off(rng: np.random.Generator, beneath: npt.NDArray[np.float64]) -> tuple[int, int, int]:
-    """Any colour at least 140 (of 441) away from `beneath`: nobody could draw a box round an invisible shape."""
-    while True:
-        hue, saturation, value = rng.uniform(0, 1), rng.uniform(0.25, 1), rng.uniform(0.25, 1)
-        red, green, blue = (int(255 * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
-        if np.linalg.norm(np.array([red, green, blue]) - beneath) > 140:
-            return red, green, blue
-
-
-def _photograph(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    """The camera's part: some softness, uneven light, grain."""
-    soft = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.0, 0.8))))
-    pixels = np.asarray(soft, dtype=np.float64)
-    ramp = np.linspace(-1, 1, SIDE)
-    light = 1 + rng.uniform(-0.22, 0.22) * ramp[None, :, None] + rng.uniform(-0.22, 0.22) * ramp[:, None, None]
-    grain = rng.normal(0, rng.uniform(1, 5), pixels.shape)
-    return Image.fromarray(np.clip(pixels * light + grain, 0, 255).astype(np.uint8))
 
 
 def _tight_box(name: str, mask: Mask, area: float) -> Box:
@@ -243,10 +217,6 @@ def _voc(filename: str, scene: Scene, names: list[str]) -> bytes:
 def _text(parent: ElementTree.Element, **values: str | int) -> None:
     for tag, value in values.items():
         ElementTree.SubElement(parent, tag).text = str(value)
-
-
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    archive.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), content)  # no clock: the same bytes
 
 
 def main() -> None:

@@ -10,10 +10,13 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 console = Console(highlight=False)
 
 METRICS = ("mAP50", "mAP50-95", "precision", "recall")
+CLASS_METRICS = ("accuracy", "precision", "recall", "f1")
+MOST_CLASSES, MATRIX_CELL = 16, 8  # a matrix in a terminal: so many columns of so many characters
 SHOWN_FINDINGS = 20
 
 
@@ -55,9 +58,8 @@ def title(text: str, below: str) -> None:
 def epoch_note(progress: dict[str, Any]) -> str:
     """`epoch 12/30  mAP50 0.61  about 70 s left` of a run's progress; less where less is known."""
     parts = [f"epoch {progress['epoch']}/{progress['epochs']}"]
-    map50 = (progress.get("metrics") or {}).get("mAP50")
-    if map50 is not None:
-        parts.append(f"mAP50 {map50:.3f}")
+    known = progress.get("metrics") or {}
+    parts += [f"{name} {known[name]:.3f}" for name in ("mAP50", "accuracy") if known.get(name) is not None]
     if progress.get("seconds_left"):
         parts.append(f"about {progress['seconds_left']:.0f} s left")
     return "  ".join(parts)
@@ -82,6 +84,47 @@ def metrics(splits: dict[str, dict[str, Any]]) -> None:
             table.add_row("", escape(label), *(_shown(own.get(name)) for name in METRICS))
     console.print()
     console.print(table)
+
+
+def classification(splits: dict[str, dict[str, Any]]) -> None:
+    """`splits`: split -> {accuracy, f1, per_class, confusion_matrix, ...}. The matrix is that of test, else of val."""
+    table = Table(title="How good it is", title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    table.add_column("split")
+    for name in ("pictures", *CLASS_METRICS):
+        table.add_column(name, justify="right")
+    for split, values in splits.items():
+        numbers = (_shown(values.get(name)) for name in CLASS_METRICS)
+        table.add_row(split, str(values["images"]), *(f"[bold]{number}[/]" for number in numbers))
+    console.print()
+    console.print(table)
+    split = "test" if "test" in splits else "val"
+    confusion(splits[split]["confusion_matrix"], title=f"Confusion matrix, {split}: a row is what is there")
+
+
+def confusion(matrix: dict[str, Any], *, title: str) -> None:
+    """Counts on a ground as dark as their share of the row: green on the diagonal, red beside it."""
+    labels = matrix["labels"]
+    if len(labels) > MOST_CLASSES:
+        console.print(f"\n{len(labels)} classes are too many for a matrix here; see the picture of it.")
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=0, show_edge=False)
+    table.add_column("")
+    for label in labels:
+        table.add_column(escape(label), justify="center", overflow="fold", max_width=MATRIX_CELL, min_width=MATRIX_CELL)
+    for row, (label, counts) in enumerate(zip(labels, matrix["matrix"], strict=True)):
+        total = sum(counts) or 1
+        cells = [_cell(count, count / total, right=row == column) for column, count in enumerate(counts)]
+        table.add_row(f"{escape(label)}  ", *cells)
+    console.print()
+    console.print(table)
+
+
+def _cell(count: int, share: float, *, right: bool) -> Text:
+    if not count:
+        return Text("·".center(MATRIX_CELL), style="dim")
+    strength = 0.25 + 0.75 * share
+    red, green, blue = (round(strength * channel) for channel in ((30, 130, 70) if right else (190, 40, 40)))
+    return Text(str(count).center(MATRIX_CELL), style=f"white on rgb({red},{green},{blue})")
 
 
 def _shown(value: float | None) -> str:

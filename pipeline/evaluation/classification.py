@@ -61,7 +61,7 @@ def write_outcome(outcome: Outcome, folder: Path, *, check: Callable[[], None]) 
     """metrics.json, predictions.csv, suspect_labels.{csv,json}, *.png, report.{html,xlsx}. `check` may raise."""
     from pipeline.evaluation.classification_report import classification_report
 
-    metrics: dict[str, Any] = {split: _metrics(outcome, split) for split in SPLITS}
+    metrics: dict[str, Any] = {split: _metrics(outcome, split) for split in dict.fromkeys((*SPLITS, *outcome.judged))}
     _write_json(folder / "metrics.json", metrics)
     _write_predictions(outcome, folder / "predictions.csv")
     if outcome.history:

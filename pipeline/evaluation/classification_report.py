@@ -26,7 +26,7 @@ _SMALL_MATRIX = 6  # classes; the numbers of a larger one need the whole page
 
 def classification_report(outcome: Outcome, metrics: Mapping[str, Any], folder: Path) -> Report:
     """`metrics` as in metrics.json; pictures are taken from `folder`."""
-    splits = [split for split in ("test", "val") if metrics.get(split)]
+    splits = [split for split in ("test", "val", "train") if metrics.get(split)]
     first = metrics[splits[0]]
     headline = [
         (f"accuracy on {splits[0]}", f"{first['accuracy']:.1%}"),
@@ -56,7 +56,7 @@ def _summary(metrics: Mapping[str, Any], splits: list[str]) -> Section:
     rows.append(["Calibration error (ECE)", *(metrics[split]["calibration"]["ece"] for split in splits)])
     rows.append(["Time for a picture, ms", *(_milliseconds(metrics[split]) for split in splits)])
     text = "The model was chosen by its numbers on val; test was kept apart until the end."
-    return Section("Summary", text, [Table("", ["", *splits], rows)])
+    return Section("Summary", text if len(splits) > 1 else "", [Table("", ["", *splits], rows)])
 
 
 def _milliseconds(metrics: Mapping[str, Any]) -> float:

@@ -31,10 +31,12 @@ _CLASS_COLUMNS = {
 
 def write_detection_report(folder: Path, *, title: str, facts: Mapping[str, Cell], metrics: Mapping[str, Any]) -> None:
     """report.html and report.xlsx in `folder`, where the pictures are. `metrics` as in metrics.json."""
-    splits = [split for split in ("test", "val") if metrics.get(split)]
+    splits = [split for split in ("test", "val", "train") if metrics.get(split)]
     sections = [_summary(metrics, splits), *(_split(split, metrics[split], folder) for split in splits)]
-    text = "The dotted line is the epoch whose model was kept."
-    sections.append(Section("Training", text, [Picture("", folder / "training_curves.png")]))
+    curves = folder / "training_curves.png"
+    if curves.exists():
+        text = "The dotted line is the epoch whose model was kept."
+        sections.append(Section("Training", text, [Picture("", curves)]))
     report = Report(title, _headline(metrics, splits[0]) if splits else [], list(facts.items()), sections)
     write_html(report, folder / "report.html")
     write_workbook(report, folder / "report.xlsx")
@@ -50,7 +52,7 @@ def _summary(metrics: Mapping[str, Any], splits: list[str]) -> Section:
     rows: list[list[Cell]] = [[name, *(metrics[split][key] for split in splits)] for key, name in _ROWS.items()]
     rows.append(["Time for a picture, ms", *(_milliseconds(metrics[split]) for split in splits)])
     text = "The model was chosen by its numbers on val; test was kept apart until the end."
-    return Section("Summary", text, [Table("", ["", *splits], rows)])
+    return Section("Summary", text if len(splits) > 1 else "", [Table("", ["", *splits], rows)])
 
 
 def _milliseconds(metrics: Mapping[str, Any]) -> float:

@@ -1,38 +1,42 @@
-"""Folders of classes (`<class>/*.jpg`, `train/<class>/*.jpg`): recognised and checked, so that the answer is clear."""
+"""Folders of classes: `<class>/*.jpg`, `train/<class>/*.jpg`, `<class>/train/*.jpg`, at any depth."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from core.domain.findings import Finding, Severity
 from pipeline.archive import IMAGE_SUFFIXES
-from pipeline.dataset import Dataset, Item, Mended, Source, SourceFile, common_folder
-from pipeline.formats.split_names import split_of_folder, splits_by_folder
+from pipeline.dataset import Dataset, Item, Mended, Source, SourceFile
+from pipeline.formats.class_folders import Folder, Shelf, empty_beside, shelves_of
 
 NAME = "folders"
-_NO_CLASS = frozenset({"images", "image", "imgs", "img", "labels", "annotations", "jpegimages"})
 
 
 def matches(source: Source) -> str | None:
     images = _images(source)
     if not images:
         return "no pictures in the archive."
-    classes = Counter(_classes(images).values())
     labels = sum(file.name.lower().endswith((".txt", ".json", ".xml")) for file in source.files)
     if labels * 2 > len(images):
         return "there is about one text file for each picture, so this is no folder of classes."
-    classes.pop("", None)
-    if len(classes) < 2:
+    if len({shelf.label for shelf in _places(images).values() if shelf.label}) < 2:
         return "the pictures do not lie in at least two folders that could be classes."
     return None
 
 
 def read(source: Source) -> Dataset:
-    """Kind `classification`: each item has the name of its folder as its label."""
+    """Kind `classification`: each item has the name of its class's folder as its label, None outside of all."""
     images = _images(source)
-    classes = _classes(images)
-    splits = splits_by_folder(images)
-    items = tuple(Item(image, split=splits.get(image.name), label=classes[image.name]) for image in images)
-    return Dataset("classification", NAME, items)
+    shelves = _places(images)
+    given = (
+        len({shelf.split for shelf in shelves.values() if shelf.label}) > 1
+    )  # one part round everything says nothing
+    items = tuple(
+        Item(image, split=shelf.split if given else None, label=shelf.label)
+        for image in images
+        for shelf in [shelves[_folder(image.name)]]
+    )
+    return Dataset("classification", NAME, items, [*_nested(images, shelves), *_empty(source, shelves)])
 
 
 def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
@@ -44,12 +48,33 @@ def _images(source: Source) -> list[SourceFile]:
     return [file for file in source.files if PurePosixPath(file.name).suffix.lower() in IMAGE_SUFFIXES]
 
 
-def _classes(images: list[SourceFile]) -> dict[str, str]:
-    """Image name -> the deepest folder below the root that is neither a split nor called `images`; '' for none."""
-    root = len(common_folder([image.name for image in images]))
-    classes: dict[str, str] = {}
+def _places(images: list[SourceFile]) -> dict[Folder, Shelf]:
+    return shelves_of(Counter(_folder(image.name) for image in images))
+
+
+def _folder(name: str) -> Folder:
+    return tuple(name.split("/")[:-1])
+
+
+def _nested(images: list[SourceFile], shelves: dict[Folder, Shelf]) -> Iterator[Finding]:
+    """One for each folder below that of its class."""
+    first: dict[Folder, str] = {}
+    counts: Counter[Folder] = Counter()
     for image in images:
-        folders = PurePosixPath(image.name[root:]).parts[:-1]
-        named = [folder for folder in folders if not split_of_folder(folder) and folder.lower() not in _NO_CLASS]
-        classes[image.name] = named[-1] if named else ""
-    return classes
+        folder = _folder(image.name)
+        if shelves[folder].nested:
+            first.setdefault(folder, image.name)
+            counts[folder] += 1
+    for folder, name in first.items():
+        detail = (
+            f"{counts[folder]} pictures lie deeper than others; they count for the class {shelves[folder].label!r}."
+        )
+        remedy = "Nothing to do; or move them to the folder of their class."
+        yield Finding("class-nested", Severity.WARNING, name, detail, remedy)
+
+
+def _empty(source: Source, shelves: dict[Folder, Shelf]) -> Iterator[Finding]:
+    names = [*(file.name for file in source.files), *source.left_out, *(f"{name}/" for name in source.folders)]
+    for folder in empty_beside(shelves, dict.fromkeys(map(_folder, names))):
+        detail = f"{folder[-1]!r} lies among the folders of classes and holds no picture; it is no class."
+        yield Finding("class-empty", Severity.WARNING, "/".join(folder), detail, "Add pictures of it, or remove it.")

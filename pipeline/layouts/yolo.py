@@ -9,19 +9,30 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import yaml
 
 from pipeline.dataset import Picture
 from pipeline.facts import SUFFIXES
 from pipeline.images import convert
+from pipeline.layouts import MANIFEST_FILE, TAR_FILE
 from pipeline.places import Place
 from pipeline.tarball import Digest, open_tar
+
+if TYPE_CHECKING:
+    from pipeline.examine import Examined
+    from pipeline.steps import Steps
 
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
 
 
-def write_set(
+def write_set(done: "Examined", out: Path, steps: "Steps") -> Digest:
+    """See `pipeline.layouts.LayoutModule`."""
+    return write_members(done.pictures, done.classes, done.splits, done.manifest, out / TAR_FILE, steps.tick)
+
+
+def write_members(
     pictures: list[Picture],
     classes: list[str],
     splits: dict[str, str],
@@ -43,7 +54,7 @@ def write_set(
         for picture in by_name:
             # An empty file for background, so that a missing one is always a fault.
             tar.add(_label_name(names[picture.path]), label_lines(picture).encode("ascii"))
-        tar.add_place("manifest.json", Place(str(manifest), 0, manifest.stat().st_size))
+        tar.add_place(MANIFEST_FILE, Place(str(manifest), 0, manifest.stat().st_size))
         return tar.end()
 
 

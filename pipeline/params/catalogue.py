@@ -30,7 +30,10 @@ class Entry:
 CATALOGUE: Mapping[str, Entry] = {
     "yolo": Entry("detection", "pipeline.params.yolo:YoloParams", "pipeline.trainers.yolo"),
     "vit": Entry("classification", "pipeline.params.vit:VitParams", "pipeline.trainers.vit", weights="folder"),
+    "clip": Entry("classification", "pipeline.params.clip:ClipParams", "pipeline.trainers.clip", weights="folder"),
 }
+
+BASELINE = "clip"  # the trainer that has something to say without a training
 
 
 def entry_of(trainer: str) -> Entry:

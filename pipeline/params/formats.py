@@ -42,9 +42,9 @@ set/
 
 FOLDERS = """\
 set/
-  train/cat/1.jpg           or cat/1.jpg without a split
-  train/dog/2.jpg
-  val/cat/3.jpg"""
+  cat/1.jpg
+  cat/old/2.jpg             deeper than others: still a cat
+  dog/3.jpg                 with a split: train/cat/1.jpg and test/cat/2.jpg, or cat/train/1.jpg and cat/test/2.jpg"""
 
 # Asked in this order; of several that describe the same number of pictures the first one wins.
 CATALOGUE: Mapping[str, FormatPage] = {
@@ -80,7 +80,8 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "classification",
         "Folders of classes",
         "The name of the folder is the class of its pictures, at any depth, with or without train/ val/ test/ around "
-        "or inside.",
+        "or inside. A folder `test` among folders of classes is a class; one that holds the same classes as others is a "
+        "part of the split. Classes are numbered in natural order: 10 comes after 9. Pictures in no class are left out.",
         FOLDERS,
     ),
 }

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 # Made from a config, never from weights: small enough for a CPU, for small pictures and few of them.
-SCRATCH_NAMES = ("vit-nano-scratch", "vit-tiny-scratch", "vit-small-scratch", "resnet-tiny-scratch")
+SCRATCH_NAMES = ("vit-nano-scratch", "vit-mini-scratch", "vit-tiny-scratch", "vit-small-scratch", "resnet-tiny-scratch")
 SCRATCH_SIZE = 64  # px; the side of their input when image_size is empty
 
 # `google/vit-base-patch16-224-in21k`: such a name says all that is needed to make the architecture without weights.

@@ -17,10 +17,12 @@ Draw = Callable[[Path, list[Picture], list[str], Mapping[str, str]], None]
 
 
 def draw_class_distribution(path: Path, pictures: list[Picture], classes: list[str], splits: Mapping[str, str]) -> None:
-    """A bar for each class, most frequent first, divided by split."""
+    """A bar for each class, most frequent first, divided by split: of its boxes, or of its pictures."""
+    unit = "boxes" if all(picture.label is None for picture in pictures) else "pictures"
     counts: Counter[tuple[int, str]] = Counter()
     for picture in pictures:
-        counts.update((box.class_id, splits[picture.path]) for box in picture.boxes)
+        found = [box.class_id for box in picture.boxes] if picture.label is None else [picture.label]
+        counts.update((class_id, splits[picture.path]) for class_id in found)
     totals = {class_id: sum(counts[class_id, split] for split in SPLITS) for class_id in range(len(classes))}
     order = sorted(totals, key=lambda class_id: (-totals[class_id], class_id))
     shown = order[:SHOWN_CLASSES]
@@ -42,9 +44,9 @@ def draw_class_distribution(path: Path, pictures: list[Picture], classes: list[s
         axes.tick_params(axis="y", length=0)
         axes.margins(x=0.1, y=0.02)
         axes.set_xlim(left=0)
-        axes.set_xlabel("boxes")
+        axes.set_xlabel(unit)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        _title(axes, "Boxes of each class", _classes_line(classes, order, totals))
+        _title(axes, f"{unit.capitalize()} of each class", _classes_line(classes, order, totals, unit))
         if counts:
             drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
@@ -136,11 +138,11 @@ PLOTS: dict[str, Draw] = {
 }
 
 
-def _classes_line(classes: list[str], order: list[int], totals: Mapping[int, int]) -> str:
-    line = f"{sum(totals.values()):,} boxes of {len(classes):,} {'classes' if len(classes) != 1 else 'class'}"
+def _classes_line(classes: list[str], order: list[int], totals: Mapping[int, int], unit: str) -> str:
+    line = f"{sum(totals.values()):,} {unit} of {len(classes):,} {'classes' if len(classes) != 1 else 'class'}"
     rest = order[SHOWN_CLASSES:]
     if rest:
-        line += f"; {len(rest):,} more classes with {sum(totals[class_id] for class_id in rest):,} boxes are not shown"
+        line += f"; {len(rest):,} more classes with {sum(totals[class_id] for class_id in rest):,} {unit} are not shown"
     return line
 
 

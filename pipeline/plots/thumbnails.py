@@ -1,4 +1,4 @@
-"""One annotated thumbnail: a picture with its boxes and class names, and a line below that says what it is."""
+"""One annotated thumbnail: a picture with its boxes and class names, or its class, and a line that says what it is."""
 
 import io
 from typing import NamedTuple
@@ -18,7 +18,10 @@ _QUALITY = 88
 
 
 class Thumbnail(NamedTuple):
-    """What to draw. `boxes` in pixels of the upright picture; `face` is a font file, None for Pillow's own."""
+    """What to draw. `boxes` in pixels of the upright picture; `face` is a font file, None for Pillow's own.
+
+    `label`: the class of the whole picture, None where its boxes have the classes.
+    """
 
     place: Place
     name: str
@@ -26,6 +29,7 @@ class Thumbnail(NamedTuple):
     size: tuple[int, int]
     boxes: tuple[Box, ...]
     face: str | None
+    label: str | None = None
 
 
 def draw_thumbnail(thumbnail: Thumbnail) -> bytes:
@@ -52,6 +56,10 @@ def _caption(cell: Image.Image, thumbnail: Thumbnail) -> None:
     right = 1 + pen.textlength(thumbnail.split, font=font) + 12
     pen.rounded_rectangle((1, HEIGHT + 4, right, HEIGHT + CAPTION - 2), radius=4, fill=_BADGES[thumbnail.split])
     pen.text((7, middle), thumbnail.split, font=font, fill="white", anchor="lm")
+    if thumbnail.label is not None:  # its class is what a picture is judged by, so it comes first
+        pen.text((WIDTH - 2, middle), shorten(thumbnail.name, 22), font=font, fill=MUTED, anchor="rm")
+        pen.text((right + 7, middle), shorten(thumbnail.label, 26), font=font, fill=INK, anchor="lm")
+        return
     count = len(thumbnail.boxes)
     boxes = f"{count} box{'es' if count != 1 else ''}" if count else "background"
     pen.text((WIDTH - 2, middle), boxes, font=font, fill=MUTED, anchor="rm")

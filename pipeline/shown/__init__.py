@@ -1,6 +1,6 @@
-"""What a predictor found, for people: as a picture, as lines and as JSON. One module for each kind of dataset."""
+"""What a predictor found, and how good it is, for people. One module for each kind of dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -18,6 +18,9 @@ class Shown(Protocol):
 
     def as_json(self, found: Sequence[Any]) -> dict[str, Any]:
         """Members beside `image`, `width` and `height`."""
+
+    def table(self, metrics: Mapping[str, Any]) -> list[str]:
+        """`metrics` as in metrics.json: by split, null for one without pictures."""
 
 
 def shown_of(kind: str) -> Shown:

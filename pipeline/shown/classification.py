@@ -1,12 +1,13 @@
-"""The most probable classes of a picture."""
+"""The most probable classes of a picture, and how often they are right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.plots.style import GRID, INK, MUTED, colour, shorten
 from pipeline.plots.tiles import fitted
+from pipeline.shown.rows import aligned, lettered, number
 from pipeline.trainers import Label
 
 SIDE = 640  # px of the picture's longer side
@@ -42,3 +43,24 @@ def as_json(found: Sequence[Label]) -> dict[str, Any]:
     return {
         "labels": [{"label": one.label, "class_index": one.class_index, "score": round(one.score, 5)} for one in found]
     }
+
+
+def table(metrics: Mapping[str, Any]) -> list[str]:
+    """Each split: accuracy, each class, confusion matrix."""
+    lines = []
+    for split, values in metrics.items():
+        if not values:
+            continue
+        error = values["calibration"]["ece"]
+        head = f"{split}: {values['images']} pictures, accuracy {number(values['accuracy'])}, "
+        lines += [f"{head}F1 {number(values['f1'])}, calibration error {number(error)}", ""]
+        rows = [
+            [name, str(one["images"]), *(number(one[key]) for key in _NUMBERS)]
+            for name, one in values["per_class"].items()
+        ]
+        lines += [*aligned([["class", "pictures", *_NUMBERS], *rows]), ""]
+        lines += [*lettered(values["confusion_matrix"]), ""]
+    return lines
+
+
+_NUMBERS = ("precision", "recall", "f1")

@@ -1,12 +1,13 @@
-"""Boxes in a picture."""
+"""Boxes in a picture, and how good they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
 from pipeline.plots.boxes import draw_boxes, scaled
+from pipeline.shown.rows import aligned, lettered, number
 from pipeline.trainers import Box
 
 SHOWN_SIDE = 640  # px; a smaller picture is shown enlarged, so that names can be read and hide nothing
@@ -30,3 +31,23 @@ def as_json(found: Sequence[Box]) -> dict[str, Any]:
         for box in found
     ]
     return {"boxes": rows}
+
+
+def table(metrics: Mapping[str, Any]) -> list[str]:
+    """Each split: all classes, each class, confusion matrix."""
+    lines = []
+    for split, values in metrics.items():
+        if not values:
+            continue
+        whole = ["all", str(values["boxes"]), *(number(values[key]) for key in _NUMBERS)]
+        rows = [
+            [name, str(one["instances"]), *(number(one[key]) for key in _NUMBERS)]
+            for name, one in values["per_class"].items()
+        ]
+        lines += [f"{split}: {values['images']} pictures", ""]
+        lines += [*aligned([["class", "boxes", *_NUMBERS], whole, *rows]), ""]
+        lines += [*lettered(values["confusion_matrix"]), ""]
+    return lines
+
+
+_NUMBERS = ("mAP50", "mAP50-95", "precision", "recall", "f1")

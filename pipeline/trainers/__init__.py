@@ -128,3 +128,11 @@ class Trainer(Protocol):
 
     def load(self, model: Path) -> Predictor:
         """Load from a folder of artifacts or from a weights file. Raises WeightsUnavailable."""
+
+    def test(
+        self, model: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str
+    ) -> None:
+        """Judge a trained model on a split of a prepared tree: metrics.json, pictures, report.{html,xlsx} in `out`.
+
+        Raises WeightsUnavailable, ParamsInvalid for a split or classes that do not fit, RunCancelled.
+        """

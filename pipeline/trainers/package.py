@@ -36,5 +36,15 @@ def unpack(archive: Path, folder: Path) -> Path:
     return folder
 
 
+def unpacked(model: Path, folder: Path) -> Path:
+    """The files of a model: of a folder with `model.zip`, of that ZIP (both by way of `folder`), or a folder of them.
+
+    Raises what `unpack` raises.
+    """
+    if model.is_file():
+        return unpack(model, folder)
+    return unpack(model / MODEL_ZIP, folder) if (model / MODEL_ZIP).is_file() else model
+
+
 def _is_ours(name: str) -> bool:
     return name.endswith(ALLOWED) and not name.startswith(".")

@@ -14,19 +14,24 @@ from openpyxl import load_workbook
 
 from pipeline.params.catalogue import CATALOGUE
 from tests.classified import draw_classified_tree
+from tests.clips import make_clip
 from tests.training import CLASSES, Child, draw_tree, start_training
+
+Start = Callable[..., Child]
 
 MANY = 200  # more epochs than a test waits for
 
 
 @dataclass(frozen=True)
 class Case:
-    """A trainer, small and quick. `draw` makes a tree of 24 + 8 + 6 pictures, of which `missing` is a file."""
+    """A trainer, small and quick. `draw` makes a tree of 24 + 8 + 6 pictures, of which `missing` is a file. `make` puts
+    the weights that it cannot do without into a folder."""
 
     params: dict[str, Any]
     draw: Callable[..., Path]
     metrics: set[str]
     missing: str
+    make: Callable[[Path], Path] | None = None
 
 
 CASES = {
@@ -41,6 +46,13 @@ CASES = {
         draw_classified_tree,
         {"accuracy", "f1", "precision", "recall"},
         missing="classes.json",
+    ),
+    "clip": Case(
+        {"mode": "fine-tune", "model": "org/tiny", "epochs": 2, "batch": 8, "lr": 0.001, "device": "cpu"},
+        draw_classified_tree,
+        {"accuracy", "f1", "precision", "recall"},
+        missing="classes.json",
+        make=make_clip,
     ),
 }
 PARAMS = {name: case.params for name, case in CASES.items()}
@@ -59,30 +71,39 @@ def trainer(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
+def start(trainer: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Start a training of this trainer; `spec`: the members of spec.json that a test is about."""
+    make = CASES[trainer].make
+    folder = make(tmp_path_factory.mktemp("weights") / "org--tiny") if make else None
+    model = {"model": {"kind": "weights", "path_or_name": str(folder)}} if folder else {}
+
+    def started(out: Path, tree: Path, **spec: Any) -> Child:
+        return start_training(out, tree, trainer=trainer, **{"params": PARAMS[trainer], **model, **spec})
+
+    return started
+
+
+@pytest.fixture(scope="module")
 def tree(trainer: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return CASES[trainer].draw(tmp_path_factory.mktemp("tree") / "tree")
 
 
 @pytest.fixture(scope="module")
-def finished(trainer: str, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Child:
+def finished(start: Start, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Child:
     """A run that went to its end; its network attempts are in `out/network`."""
     out = tmp_path_factory.mktemp("finished")
-    child = start_training(
-        out, tree, guard=out / "network", trainer=trainer, params=PARAMS[trainer], run_id="run_1", fingerprint="f" * 64
-    )
+    child = start(out, tree, guard=out / "network", run_id="run_1", fingerprint="f" * 64)
     assert child.end() == 0, child.log()[-3000:]
     return child
 
 
 @pytest.fixture(scope="module")
-def killed(trainer: str, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def killed(trainer: str, start: Start, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a run of four epochs that was killed with SIGKILL in its third, on another machine: both its
     folder and the dataset have moved since."""
     out = tmp_path_factory.mktemp("killed")
     private = shutil.copytree(tree, out / "tree")
-    child = start_training(
-        out / "run", private, trainer=trainer, params={**PARAMS[trainer], "epochs": 4}, checkpoint_seconds=0
-    )
+    child = start(out / "run", private, params={**PARAMS[trainer], "epochs": 4}, checkpoint_seconds=0)
     child.wait_for(lambda child: any(line["epoch"] == 2 for line in child.lines("checkpoint")))
     child.kill()
     checkpoint = Path(shutil.move(out / "run" / "checkpoints" / "000002", out / "elsewhere"))
@@ -92,11 +113,11 @@ def killed(trainer: str, tree: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def running(trainer: str, tmp_path: Path) -> Iterator[Child]:
+def running(trainer: str, start: Start, tmp_path: Path) -> Iterator[Child]:
     """In its second epoch of very many, on a set without a test split."""
     params = {**PARAMS[trainer], "epochs": MANY}
     tree = CASES[trainer].draw(tmp_path / "tree", test=0)
-    child = start_training(tmp_path / "out", tree, trainer=trainer, params=params)
+    child = start(tmp_path / "out", tree, params=params)
     child.wait_for(lambda child: child.lines("epoch"))
     yield child
     if child.process.poll() is None:
@@ -158,8 +179,8 @@ def test_nothing_published_names_a_folder_of_the_machine(finished: Child, tree: 
             assert folder.encode() not in content, path.name
 
 
-def test_the_same_seed_gives_the_same_weights(finished: Child, trainer: str, tree: Path, tmp_path: Path) -> None:
-    again = start_training(tmp_path / "out", tree, trainer=trainer, params=PARAMS[trainer])
+def test_the_same_seed_gives_the_same_weights(finished: Child, start: Start, tree: Path, tmp_path: Path) -> None:
+    again = start(tmp_path / "out", tree)
     assert again.end() == 0
     assert again.artifact("model.json")["weights"] == finished.artifact("model.json")["weights"]
 
@@ -188,12 +209,11 @@ def test_a_child_whose_supervisor_is_gone_ends_itself(running: Child) -> None:
 
 
 def test_a_run_killed_with_sigkill_goes_on_at_the_next_epoch_elsewhere(
-    killed: Path, trainer: str, tmp_path: Path
+    killed: Path, trainer: str, start: Start, tmp_path: Path
 ) -> None:
-    child = start_training(
+    child = start(
         tmp_path / "out",
         CASES[trainer].draw(tmp_path / "tree", test=0),
-        trainer=trainer,
         params={**PARAMS[trainer], "epochs": 4},
         resume=killed,
     )
@@ -207,11 +227,12 @@ def test_a_run_killed_with_sigkill_goes_on_at_the_next_epoch_elsewhere(
     assert child.artifact("model.json")["ended"] == "completed"
 
 
-def test_max_minutes_end_a_run_and_keep_the_best_so_far(killed: Path, trainer: str, tree: Path, tmp_path: Path) -> None:
-    child = start_training(
+def test_max_minutes_end_a_run_and_keep_the_best_so_far(
+    killed: Path, start: Start, trainer: str, tree: Path, tmp_path: Path
+) -> None:
+    child = start(
         tmp_path / "out",
         tree,
-        trainer=trainer,
         params={**PARAMS[trainer], "epochs": 4},
         resume=killed,
         seconds_left=0,
@@ -221,36 +242,38 @@ def test_max_minutes_end_a_run_and_keep_the_best_so_far(killed: Path, trainer: s
     assert (child.artifact("model.json")["ended"], child.artifact("model.json")["epochs_done"]) == ("max-minutes", 2)
 
 
-def test_max_minutes_over_before_there_is_a_model_is_a_typed_failure(trainer: str, tree: Path, tmp_path: Path) -> None:
+def test_max_minutes_over_before_there_is_a_model_is_a_typed_failure(
+    start: Start, trainer: str, tree: Path, tmp_path: Path
+) -> None:
     params = {**PARAMS[trainer], "max_minutes": 0.001}
-    child = start_training(tmp_path / "out", tree, trainer=trainer, params=params)
+    child = start(tmp_path / "out", tree, params=params)
     assert child.end() == 1
     assert child.problem()["slug"] == "timed-out"
 
 
 def test_the_checkpoint_of_the_last_epoch_needs_only_evaluation(
-    finished: Child, trainer: str, tree: Path, tmp_path: Path
+    finished: Child, start: Start, tree: Path, tmp_path: Path
 ) -> None:
     last = finished.out / "checkpoints" / "000002"
     assert json.loads((last / "manifest.json").read_text())["ended"] == "completed"
-    child = start_training(tmp_path / "out", tree, trainer=trainer, params=PARAMS[trainer], resume=last)
+    child = start(tmp_path / "out", tree, resume=last)
     assert child.end() == 0, child.log()[-3000:]
     assert [line["stage"] for line in child.lines("stage")] == ["loading", "evaluating", "packing"]
     assert child.artifact("model.json")["weights"] == finished.artifact("model.json")["weights"]
 
 
-def test_a_damaged_checkpoint_is_refused(killed: Path, trainer: str, tree: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_refused(killed: Path, start: Start, trainer: str, tree: Path, tmp_path: Path) -> None:
     damaged = shutil.copytree(killed, tmp_path / "damaged")
     (damaged / "results.csv").write_text("epoch,time\n")
-    child = start_training(tmp_path / "out", tree, trainer=trainer, params=PARAMS[trainer], resume=damaged)
+    child = start(tmp_path / "out", tree, resume=damaged)
     assert child.end() == 1
     assert (child.problem()["slug"], child.problem()["facts"]) == ("trainer-crashed", {"files": ["results.csv"]})
 
 
-def test_a_crash_is_told_with_the_end_of_its_traceback(trainer: str, tmp_path: Path) -> None:
+def test_a_crash_is_told_with_the_end_of_its_traceback(trainer: str, start: Start, tmp_path: Path) -> None:
     empty = tmp_path / "tree"
     empty.mkdir()
-    child = start_training(tmp_path / "out", empty, trainer=trainer, params=PARAMS[trainer])
+    child = start(tmp_path / "out", empty)
     assert child.end() == 1
     assert child.problem()["slug"] == "trainer-crashed"
     assert CASES[trainer].missing in child.problem()["detail"]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.dataset import Box, Picture, SourceFile
 from pipeline.images import inspect
-from pipeline.layouts.yolo import tree_names, write_set
+from pipeline.layouts.yolo import tree_names, write_members
 from pipeline.manifest import write_manifest
 from pipeline.tarball import file_digest
 from tests.builders import picture, turned
@@ -47,7 +47,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _written(pictures: list[Picture], classes: list[str], splits: dict[str, str], folder: Path) -> Path:
     write_manifest(pictures, classes, splits, folder / "manifest")
-    digest = write_set(pictures, classes, splits, folder / "manifest", folder / "set.tar", lambda *_: None)
+    digest = write_members(pictures, classes, splits, folder / "manifest", folder / "set.tar", lambda *_: None)
     assert digest == file_digest(folder / "set.tar")
     with tarfile.open(folder / "set.tar") as tar:
         assert tar.getnames() == sorted(tar.getnames())

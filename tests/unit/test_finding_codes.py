@@ -8,7 +8,7 @@ from core.domain.finding_codes import FINDING_CODES, SECTIONS, findings_page
 ROOT = Path(__file__).parents[2]
 PREFIXES = {code.partition("-")[0] for code in FINDING_CODES}
 # Words of the same shape that are no codes.
-OTHER = {"mpl-data"}
+OTHER = {"mpl-data", "too-large"}
 
 
 def _kebab_strings() -> set[str]:

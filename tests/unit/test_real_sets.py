@@ -42,12 +42,13 @@ def test_nuts_keeps_its_test_split_and_gets_a_validation_part(tmp_path: Path) ->
     assert metadata["boxes"]["total"] == 164
 
 
-def test_folders_of_classes_are_recognised_checked_and_not_supported_yet(tmp_path: Path) -> None:
+def test_signdigits_is_ready_with_every_class_in_every_part(tmp_path: Path) -> None:
     result = _prepare(DATA / "data" / "signdigits-folders.zip", tmp_path / "out")
-    assert result["outcome"] == "rejected"
-    assert result["problem"]["slug"] == "kind-not-supported"
-    assert result["problem"]["facts"]["classes"] == 10
+    assert (result["outcome"], result["kind"], result["images"]) == ("ready", "classification", 2062)
+    assert result["classes"] == [str(digit) for digit in range(10)]
     assert result["findings"] == {"image-turned": {"severity": "note", "count": 3}}
+    metadata = json.loads((tmp_path / "out" / "dataset_metadata.json").read_text())
+    assert all(min(entry["images"].values()) >= 20 for entry in metadata["per_class"].values())
 
 
 def test_every_hostile_zip_ends_in_a_rejection_inside_its_folder(tmp_path: Path) -> None:

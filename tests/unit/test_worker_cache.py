@@ -18,7 +18,7 @@ FIRST, SECOND = "a" * 64, "b" * 64
 
 
 def tar_of(folder: Path, *, bytes_each: int = 1000) -> Path:
-    for name in ("images/train/0.jpg", "labels/train/0.txt", "data.yaml"):
+    for name in ("images/train/0.jpg", "labels/train/0.txt", "data.yaml", "data/train/data-00000-of-00001.arrow"):
         path = folder / "tree" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x" * bytes_each)
@@ -96,6 +96,19 @@ def test_a_run_writes_into_its_own_tree_only(tmp_path: Path, fetch: Callable[[Pa
         assert (tree / label).read_bytes() == b"x" * 1000 == (tree / image).read_bytes()
         assert not (tree / "labels/train.cache").exists()
     assert not private.exists()
+
+
+def test_a_run_reads_the_rows_of_the_cache_itself_and_cannot_change_them(
+    tmp_path: Path, fetch: Callable[[Path], None]
+) -> None:
+    cache = tmp_path / "cache"
+    with tree_in(cache, FIRST, fetch) as tree, private_tree(cache, tree, "run_x-1", check=lambda: None) as private:
+        rows = Path("data/train/data-00000-of-00001.arrow")
+        assert (private / rows).stat().st_ino == (tree / rows).stat().st_ino
+        assert (private / rows).stat().st_mode & 0o777 == 0o444
+        (private / "data/train/cache-1.arrow").write_bytes(b"what a library keeps")
+    assert not private.exists() and not (tree / "data/train/cache-1.arrow").exists()
+    assert evict(cache, max_bytes=0) == [FIRST]
 
 
 def test_waiting_for_another_worker_s_fetch_can_be_cancelled(tmp_path: Path, fetch: Callable[[Path], None]) -> None:

@@ -101,6 +101,34 @@ def test_of_a_name_on_the_hub_only_safetensors_and_json_of_one_commit_are_fetche
     assert sorted(path.name for path in (folder / "org--name").iterdir()) == [".revision", *wanted]
 
 
+def offer(author: str, number: int, title: str = weights_folders.CONVERTED_TITLE) -> dict[str, Any]:
+    return {"num": number, "title": title, "status": "open", "isPullRequest": True, "author": {"name": author}}
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["by the hub's robot", "by somebody"])
+def test_of_a_name_that_has_pickles_only_the_offer_of_the_hubs_robot_is_taken_and_nobody_elses(
+    folder: Path, hub: Callable[..., list[str]], trusted: bool
+) -> None:
+    plain = ["config.json", "pytorch_model.bin", "tokenizer.json", "vocab.json", "merges.txt"]
+    offers = [offer("somebody", 1), offer(weights_folders.CONVERTED_BY, 2, "Hello")]
+    offers += [offer(weights_folders.CONVERTED_BY, 3)] if trusted else []
+
+    def answer(path: str) -> httpx.Response:
+        if path.startswith("/api/models/org/clip/discussions"):
+            return httpx.Response(200, json={"count": len(offers), "start": 0, "discussions": offers})
+        if path == "/api/models/org/clip/revision/refs%2Fpr%2F3":
+            return httpx.Response(200, json={**listing(*plain, "model.safetensors"), "sha": COMMIT[::-1]})
+        return httpx.Response(200, json=listing(*plain)) if "/api/" in path else httpx.Response(200, content=b"w")
+
+    hub(answer)
+    source = resolve(folder, "org/clip", hub=True)
+    assert source.kind == ("weights" if trusted else "config")
+    if trusted:
+        assert (folder / "org--clip" / ".revision").read_text() == COMMIT[::-1]
+        wanted = ["config.json", "merges.txt", "model.safetensors", "tokenizer.json", "vocab.json"]
+        assert sorted(path.name for path in (folder / "org--clip").iterdir()) == [".revision", *wanted]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -118,5 +146,5 @@ def test_a_hub_that_has_nothing_usable_leaves_nothing_and_is_not_asked_again_soo
     before = sorted(folder.iterdir())
     for _ in range(2):
         assert resolve(folder, "org/other", hub=True).kind == "config"
-    assert len(asked) == 1
+    assert asked and len(asked) == len(set(asked))
     assert sorted(folder.iterdir()) == before

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
@@ -45,6 +45,20 @@ def load(model: Path) -> Predictor:
         go_offline(Path(home))
         from pipeline.trainers.vit.predictor import VitPredictor
     return VitPredictor(model)
+
+
+def test(model: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:
+        go_offline(Path(home))
+        see_one_gpu(device)
+        from pipeline.trainers.retest import test_classifier
+        from pipeline.trainers.vit.models import class_names, read_published
+
+        network, processor = read_published(model)
+        read = (network, processor, class_names(network))
+        chosen: dict[str, Any] = {"split": split, "batch": batch, "device": device}
+        test_classifier(read, dataset, out, report, **chosen, title=f"vit: {model.name}")
 
 
 def _import_recipe() -> "ModuleType":

@@ -3,7 +3,6 @@
 An exception out of a callback ends it early, and the files of the last whole epoch are what counts.
 """
 
-import csv
 import json
 import math
 import shutil
@@ -13,28 +12,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from core.domain.errors import Diverged
-from pipeline.evaluation.judged import Judged, softmax
-from pipeline.evaluation.metrics import classification_metrics
 from pipeline.params.vit import VitParams
 from pipeline.trainers import Checkpoint, Ended, Progress, Report, TrainingEnded
 from pipeline.trainers.classified import Tree
-from pipeline.trainers.vit.data import Augmented, Processed, balanced_weights, collate
-from pipeline.trainers.vit.models import WEIGHTS, input_side
+from pipeline.trainers.results import RESULTS, SCORES, append_result, rounded, split_numbers
+from pipeline.trainers.tensors import Augmented, Processed, balanced_weights, collate, input_side
+from pipeline.trainers.vit.models import WEIGHTS
 from pipeline.trainers.vit.vendor import SCALER_FILE, STATE_FILES, ExactTrainer, arguments
 
-BEST, RESULTS, STATE = "best.safetensors", "results.csv", "state.json"
-COLUMNS = {
-    "train/loss": "loss",
-    "val/loss": "val_loss",
-    **{f"metrics/{name}": name for name in ("accuracy", "f1", "precision", "recall")},
-    "lr": "lr",
-}
+BEST, STATE = "best.safetensors", "state.json"
 
 
 @dataclass(slots=True)
@@ -85,7 +76,7 @@ def fit(
         eval_dataset=Processed(tree.splits["val"], processor),
         data_collator=collate,
         processing_class=processor,
-        compute_metrics=lambda seen: _numbers(tree.classes, seen.predictions, seen.label_ids),
+        compute_metrics=lambda seen: split_numbers(tree.classes, seen.predictions, seen.label_ids),
         compute_loss_func=_loss(params, tree),
         callbacks=[watch],
     )
@@ -141,8 +132,8 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         """An epoch is done, evaluated and saved."""
         self.saved = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         done = self.state.epochs_done
-        metrics = {name: _rounded(value) for name, value in _metrics(self.logged).items()}
-        _append(self.work / RESULTS, done, self.state.seconds, metrics)
+        metrics = {name: rounded(value) for name, value in _metrics(self.logged).items()}
+        append_result(self.work / RESULTS, done, self.state.seconds, metrics)
         self.report(Progress(done, self.params.epochs, metrics))
         last = done >= self.params.epochs
         ended: Ended | None = "completed" if last else "early-stopped" if control.should_training_stop else None
@@ -176,34 +167,9 @@ def _loss(params: VitParams, tree: Tree) -> Any:
     return loss
 
 
-def _numbers(classes: tuple[str, ...], logits: Any, labels: Any) -> dict[str, float]:
-    paths = ("",) * len(labels)
-    metrics = classification_metrics(Judged(classes, paths, np.asarray(labels), softmax(np.asarray(logits))))
-    return {name: float(metrics[name]) for name in ("accuracy", "f1", "precision", "recall")}
-
-
 def _metrics(logged: Mapping[str, float]) -> dict[str, float]:
-    ours = {name: logged[f"eval_{name}"] for name in ("accuracy", "f1", "precision", "recall")}
+    ours = {name: logged[f"eval_{name}"] for name in SCORES}
     return {**ours, "loss": logged["loss"], "val_loss": logged["eval_loss"], "lr": logged["learning_rate"]}
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")
-
-
-def _append(path: Path, epoch: int, seconds: float, metrics: Mapping[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        if new:
-            rows.writerow(["epoch", "time", *COLUMNS])
-        rows.writerow([epoch, round(seconds, 2), *(metrics[name] for name in COLUMNS.values())])
-
-
-def read_results(path: Path) -> list[dict[str, float]]:
-    """results.csv as rows of numbers."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def _laid_out(resume: Checkpoint, work: Path) -> State:

@@ -7,7 +7,8 @@ import torch
 from pipeline.evaluation.judged import softmax
 from pipeline.trainers import Label
 from pipeline.trainers.classified import upright
-from pipeline.trainers.vit.models import class_names, input_side, read_published
+from pipeline.trainers.tensors import input_side
+from pipeline.trainers.vit.models import class_names, read_published
 
 TOP = 5
 

@@ -12,10 +12,12 @@ from pipeline.evaluation.classification import Outcome, write_outcome
 from pipeline.params.vit import SCRATCH_NAMES, VitParams
 from pipeline.trainers import Checkpoint, ModelSource, Report, TrainedModel
 from pipeline.trainers.classified import Tree, open_tree
+from pipeline.trainers.judge import choose_device, judge
 from pipeline.trainers.package import MODEL_ZIP
-from pipeline.trainers.vit.fit import fit, read_results
-from pipeline.trainers.vit.judge import choose_device, judge
-from pipeline.trainers.vit.models import VERSIONS, build, freeze, input_side, load_model, publish, read_published
+from pipeline.trainers.results import read_results
+from pipeline.trainers.tensors import input_side
+from pipeline.trainers.vit.fit import fit
+from pipeline.trainers.vit.models import VERSIONS, build, freeze, load_model, publish, read_published
 from pipeline.trainers.vit.suspects import judge_labels
 
 LR_FROM_WEIGHTS, LR_FROM_SCRATCH = 5e-5, 1e-3  # of AdamW; the first is that of the ViT fine-tuning recipes

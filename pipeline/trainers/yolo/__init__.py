@@ -46,6 +46,15 @@ def load(model: Path) -> Predictor:
     return YoloPredictor(model / "best.pt" if model.is_dir() else model)
 
 
+def test(model: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:
+        go_offline(Path(config))
+        recipe = _import_recipe()
+        weights = model / "best.pt" if model.is_dir() else model
+        recipe.test(weights, dataset, out, report, split=split, batch=batch, device=device)
+
+
 def _import_recipe() -> "ModuleType":
     began = time.monotonic()
     from pipeline.trainers.yolo import recipe

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from core.domain.errors import WeightsUnavailable
+from core.domain.errors import ParamsInvalid, WeightsUnavailable
 from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
@@ -91,6 +91,39 @@ def train(
     )
 
 
+def test(weights: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    report.stage("loading")
+    model = model_in(read_weights(weights))
+    work = out / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    if not _has_images(dataset, split):
+        raise ParamsInvalid(f"The dataset has no {split} split.", split=split)
+    data, names = _absolute_data(dataset, work)
+    known = [str(model.names[index]) for index in range(len(model.names))]
+    if known != names:  # theirs compares class ids
+        raise ParamsInvalid(f"The model knows the classes {', '.join(known)}; the dataset has {', '.join(names)}.")
+    imgsz = int(model.args["imgsz"])
+    report.stage("evaluating")
+    judged = evaluate(
+        weights,
+        data,
+        report,
+        split=split,
+        imgsz=imgsz,
+        batch=batch,
+        device=choose_device(device),
+        workers=0,
+        work=work,
+        is_rtdetr=is_rtdetr(model),
+    )
+    shutil.rmtree(work)
+    _write_numbers({split: judged}, out)
+    draw_split(out, split, metrics=judged.metrics, curves=judged.curves, samples=judged.samples)
+    facts = {"Split": split, "Input": f"{imgsz} x {imgsz} px"}
+    write_detection_report(out, title=f"yolo: {weights.name}", facts=facts, metrics={split: judged.metrics})
+
+
 def _check_source(model: ModelSource, params: YoloParams, report: Report) -> bool:
     """Whether it is an RT-DETR. Raises WeightsUnavailable before anything is spent on the run."""
     if model.kind == "weights":
@@ -137,7 +170,8 @@ def _write_numbers(evaluations: Mapping[str, Evaluation], artifacts: Path) -> No
     """metrics.json and curves.json, with null for a split without images."""
     for name in ("metrics", "curves"):
         content: dict[str, Any] = {
-            split: getattr(evaluations[split], name) if split in evaluations else None for split in SPLITS
+            split: getattr(evaluations[split], name) if split in evaluations else None
+            for split in dict.fromkeys((*SPLITS, *evaluations))
         }
         text = json.dumps(content, indent=1 if name == "metrics" else None, allow_nan=False, ensure_ascii=False)
         (artifacts / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from core.domain.errors import TrainerCrashed
 from pipeline.evaluation.judged import Judged, softmax
 from pipeline.trainers import Report
 from pipeline.trainers.classified import Pictures
-from pipeline.trainers.vit.data import Processed, collate
+from pipeline.trainers.tensors import Processed, collate
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -67,6 +67,13 @@ def balanced_weights(labels: tuple[int, ...], classes: int) -> list[float]:
     return [float(len(labels) / (present * count)) if count else 0.0 for count in counts]
 
 
+def input_side(processor: Any) -> int:
+    """Side of the square that the model sees, px."""
+    crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
+    size = dict(crop or processor.size)
+    return int(size.get("height") or size["shortest_edge"])
+
+
 def _crop_box(size: tuple[int, int], smallest: float, rng: random.Random) -> tuple[float, float, float, float]:
     """A part of the picture with `smallest` to 1 of its area, its sides' ratio changed by up to 4/3 either way."""
     if smallest >= 1:

@@ -1,0 +1,55 @@
+"""What an import is asked for with."""
+
+from pydantic import ConfigDict, Field, field_validator
+
+from pipeline.params.hub_set import REPOSITORY, REVISION, SUBSET, HubSet, MeantColumns, checked_splits
+from pipeline.params.prepare import PrepareOptions
+
+COMMIT = "6e5b1a2d3c4f5061728394a5b6c7d8e9f0a1b2c3"
+
+
+class ImportRequest(PrepareOptions, MeantColumns):
+    """A dataset of pictures with class labels on the hub, and the options of an upload."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"huggingface": "Bingsu/Human_Action_Recognition", "name": "actions", "val_fraction": 0.15},
+                {"huggingface": "org/name", "revision": COMMIT, "splits": ["train", "validation", "test"]},
+            ]
+        },
+    )
+
+    huggingface: str = Field(
+        pattern=REPOSITORY, description="The repository's name.", examples=["Bingsu/Human_Action_Recognition"]
+    )
+    revision: str | None = Field(
+        None,
+        pattern=REVISION,
+        description="A commit, tag or branch. Without one: the newest commit.",
+        examples=[COMMIT],
+    )
+    subset: str | None = Field(
+        None, pattern=SUBSET, description="Which of its subsets (configurations), where there are several."
+    )
+    splits: tuple[str, ...] = Field(
+        ("train",),
+        min_length=1,
+        max_length=3,
+        description="The splits to take. One is split anew; several (of train, validation, test) are kept.",
+    )
+    name: str | None = Field(None, max_length=200, description="Name of the job. Empty: the repository's.")
+
+    @field_validator("splits")
+    @classmethod
+    def splits_that_can_be_told_apart(cls, splits: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_splits(splits)
+
+    def hub_set(self) -> HubSet:
+        names = set(HubSet.model_fields) & set(ImportRequest.model_fields)
+        return HubSet(repository=self.huggingface, **{name: getattr(self, name) for name in names})
+
+    def options(self) -> PrepareOptions:
+        return PrepareOptions(**{name: getattr(self, name) for name in PrepareOptions.model_fields})

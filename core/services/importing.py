@@ -1,0 +1,54 @@
+"""Importing a dataset from a hub: a new job whose source is a ZIP, which its worker makes of the hub's files."""
+
+from typing import Any
+
+from core.db import Database
+from core.db.moves import change_job
+from core.db.tables import JobRow
+from core.domain.errors import HubOff
+from core.domain.states import JobState
+from core.queue import PREPARE
+from core.services.also import Also, nothing
+from core.services.jobs import HUGGINGFACE, add_job, new_job_id
+from core.services.leases import Claim, ClaimLost
+from core.services.platform import Platform
+
+
+def import_set(
+    platform: Platform, *, name: str, hub_set: dict[str, Any], options: dict[str, Any], also: Also = nothing
+) -> JobRow:
+    """The job that imports `hub_set` (a HubSet). Nothing is asked of the hub here. Raises HubOff."""
+    if not platform.settings.hub:
+        raise HubOff("This installation does not reach out to a hub (DARKROOM_HUB=false).")
+    with platform.db.transaction() as session:
+        row = add_job(
+            session,
+            new_job_id(),
+            name=name,
+            options=options | {HUGGINGFACE: hub_set},
+            # What it will be called; its size and digest are known once the ZIP is made.
+            source_name=f"{hub_set['repository'].replace('/', '--')}.zip",
+            source_bytes=0,
+            source_sha256="",
+            source_key=None,
+        )
+        also(session, row)
+    platform.bell.ring(PREPARE, row.id)
+    return row
+
+
+def imported_set_of(row: JobRow) -> dict[str, Any] | None:
+    """What this job imports, a HubSet as JSON, with `commit` once that is known."""
+    value = row.options.get(HUGGINGFACE)
+    return dict(value) if isinstance(value, dict) else None
+
+
+def pin_import(db: Database, claim: Claim, job: JobRow, **known: Any) -> JobRow:
+    """Note what the worker found out of the set: the commit, which later attempts keep to. Raises ClaimLost."""
+    options = dict(job.options) | {HUGGINGFACE: {**(imported_set_of(job) or {}), **known}}
+    mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
+    with db.transaction() as session:
+        row = change_job(session, claim.id, "progress", where=mine, options=options)
+        if row is None:
+            raise ClaimLost
+    return row

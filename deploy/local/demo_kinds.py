@@ -1,0 +1,177 @@
+"""What differs between the demos: what is drawn, what is trained, what is shown and what is good enough.
+
+`DRAWN` is what `make demo KIND=...` draws; `KINDS` is what is done with a job, by the kind that it turned out to be.
+"""
+
+import csv
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.local import poses, scenes, show
+from deploy.local.client import Client
+from deploy.local.drawing import jpeg
+from deploy.local.private_stack import DemoFailed
+
+SEED = 0
+SCENES = 240
+FIGURES = 1600
+OWN_PICTURES_SEEN = 2200  # by a detector in all epochs together: about four minutes at 320 px on two cores
+OWN_FACES_SEEN = 30_000  # by a classifier: about three minutes at 64 px on two cores
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """`held_out` draws a picture that no split has, and says what is on it. `wanted`: on the test split, at least."""
+
+    archive: str
+    draw: Callable[[Path], str]
+    held_out: Callable[[Path], str]
+    params: Mapping[str, Any]
+    wanted: tuple[str, float]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`own_params` for so many of somebody's pictures; `picture` is one of theirs that was not trained on."""
+
+    trainer: str
+    own_params: Callable[[int], dict[str, Any]]
+    own_picture: Callable[[Client, str, Mapping[str, Any], Path, Path], Path]
+    show_metrics: Callable[[dict[str, Any]], None]
+    least_score: Callable[[Mapping[str, Any]], float | None]
+    also: tuple[tuple[str, str], ...] = (("confusion matrix", "test_confusion_matrix.png"), ("report", "report.html"))
+
+
+def _draw_scenes(path: Path) -> str:
+    scenes.write_archive(path, scenes=SCENES, seed=SEED)
+    return f"{SCENES} scenes"
+
+
+def _a_scene(path: Path) -> str:
+    """The first scene of another seed with three kinds of shapes."""
+    drawn = scenes.draw_scenes(SCENES, seed=SEED + 1)
+    path.write_bytes(jpeg(next(scene for scene in drawn if len({box.name for box in scene.boxes}) >= 3).picture))
+    return ""
+
+
+def _draw_poses(path: Path) -> str:
+    poses.write_archive(path, figures=FIGURES, seed=SEED)
+    return f"{FIGURES} figures in {len(poses.CLASSES)} poses"
+
+
+def _a_pose(path: Path) -> str:
+    """The first running figure of another seed."""
+    drawn = poses.draw_figures(len(poses.CLASSES), seed=SEED + 1)
+    figure = next(figure for figure in drawn if figure.name == "running")
+    path.write_bytes(jpeg(figure.picture))
+    return figure.name
+
+
+DRAWN: Mapping[str, Drawn] = {
+    "detection": Drawn(
+        archive="shapes-voc.zip",
+        draw=_draw_scenes,
+        held_out=_a_scene,
+        params={
+            "model": "yolov8n",
+            "pretrained": "never",  # the same everywhere, and nothing is fetched
+            "epochs": 28,
+            "imgsz": 128,
+            "batch": 8,
+            "nbs": 8,  # 21 steps an epoch instead of 3: all that 168 pictures can give in two minutes
+            "optimizer": "AdamW",
+            "lr0": 0.002,
+            "momentum": 0.9,
+            "mosaic": 0.0,
+            "scale": 0.3,
+        },
+        wanted=("mAP50", 0.8),  # a model that learned nothing has 0
+    ),
+    "pose": Drawn(
+        archive="poses.zip",
+        draw=_draw_poses,
+        held_out=_a_pose,
+        params={
+            "model": "vit-mini-scratch",  # made from a config: nothing is fetched
+            "epochs": 36,  # 40,000 pictures seen: 20,000 give 0.82, 30,000 0.90
+            "batch": 16,
+            "lr": 0.002,
+            "warmup": 0.05,
+            "crop": 0.8,
+            "patience": 0,
+        },
+        wanted=("accuracy", 0.85),  # chance is 0.125
+    ),
+}
+
+
+def _detector_params(images: int) -> dict[str, Any]:
+    """A first look at somebody's pictures within minutes: as many epochs as the time allows, small steps."""
+    epochs = min(150, max(10, round(OWN_PICTURES_SEEN / (0.7 * images))))  # 0.7: the train split
+    steps = {"batch": 4, "nbs": 4, "optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9}
+    return {"model": "yolov8n", "imgsz": 320, "epochs": epochs, "patience": 0, "max_minutes": 4, **steps}
+
+
+def _classifier_params(images: int) -> dict[str, Any]:
+    epochs = min(100, max(5, round(OWN_FACES_SEEN / (0.7 * images))))
+    return {**DRAWN["pose"].params, "epochs": epochs, "max_minutes": 4}
+
+
+def _of_the_prepared_set(client: Client, job_id: str, version: Mapping[str, Any], archive: Path, home: Path) -> Path:  # noqa: ARG001
+    """The first picture of the test split, or of val where there is no test split."""
+    prepared = client.download(f"/dataset/download/{job_id}", home / "dataset.tar")
+    with tarfile.open(prepared) as tar:
+        names = sorted(member.name for member in tar if member.isfile() and member.name.startswith("images/"))
+        for split in ("test", "val"):
+            chosen = next((name for name in names if name.startswith(f"images/{split}/")), None)
+            if chosen:
+                break
+        if chosen is None:
+            raise DemoFailed("The prepared set has no picture outside its train split.")
+        content = tar.extractfile(chosen)
+        path = home / f"held-out{Path(chosen).suffix}"
+        path.write_bytes(content.read() if content else b"")
+    return path
+
+
+def _of_the_archive(client: Client, job_id: str, version: Mapping[str, Any], archive: Path, home: Path) -> Path:
+    """The first picture of the predictions on test, or on val where there is no test split, out of the ZIP itself."""
+    link = f"/models/{job_id}/{version['version']}/artifacts/predictions.csv"
+    with client.download(link, home / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["split"])  # test before val
+    with zipfile.ZipFile(archive) as opened:
+        names = opened.namelist()
+        for row in rows:
+            found = next((name for name in names if f"/{name}".endswith(f"/{row['path']}")), None)
+            if found:
+                path = home / f"held-out{Path(found).suffix.lower()}"
+                path.write_bytes(opened.read(found))
+                return path
+    raise DemoFailed("No picture of the test split was found in the ZIP.")
+
+
+def _best_of_f1(metrics: Mapping[str, Any]) -> float | None:
+    """Where F1 peaks on the val split; the usual least score when nothing was found there."""
+    return max(0.25, metrics["val"]["min_score"] or 0.0)
+
+
+KINDS: Mapping[str, Kind] = {
+    "detection": Kind(
+        trainer="yolo",
+        own_params=_detector_params,
+        own_picture=_of_the_prepared_set,
+        show_metrics=show.metrics,
+        least_score=_best_of_f1,
+    ),
+    "classification": Kind(
+        trainer="vit",
+        own_params=_classifier_params,
+        own_picture=_of_the_archive,
+        show_metrics=show.classification,
+        least_score=lambda _: None,
+    ),
+}

@@ -1,0 +1,45 @@
+"""What the demo's pictures of every kind have in common: a colour that can be seen, the camera, and an archive."""
+
+import colorsys
+import io
+import zipfile
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+Colour = tuple[int, int, int]
+
+
+def colour_off(
+    rng: np.random.Generator, beneath: npt.NDArray[np.float64], *, values: tuple[float, float] = (0.25, 1)
+) -> Colour:
+    """Any colour at least 140 (of 441) away from `beneath`: nobody could name what cannot be seen.
+
+    `values`: how dark and how light it may be, of 1.
+    """
+    while True:
+        hue, saturation, value = rng.uniform(0, 1), rng.uniform(0.25, 1), rng.uniform(*values)
+        red, green, blue = (int(255 * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, value))
+        if np.linalg.norm(np.array([red, green, blue]) - beneath) > 140:
+            return red, green, blue
+
+
+def photograph(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    """The camera's part: some softness, uneven light, grain. `picture` is square."""
+    soft = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.0, 0.8))))
+    pixels = np.asarray(soft, dtype=np.float64)
+    ramp = np.linspace(-1, 1, picture.width)
+    light = 1 + rng.uniform(-0.22, 0.22) * ramp[None, :, None] + rng.uniform(-0.22, 0.22) * ramp[:, None, None]
+    grain = rng.normal(0, rng.uniform(1, 5), pixels.shape)
+    return Image.fromarray(np.clip(pixels * light + grain, 0, 255).astype(np.uint8))
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), content)  # no clock: the same bytes

@@ -1,0 +1,109 @@
+"""Which columns of a table are the pictures and their labels, and what the labels are called."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from core.domain.errors import HubSetUnusable
+
+IMAGE_NAMES = ("image", "img", "picture", "photo")
+LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target")
+_SHOWN = 20  # columns in a sentence
+
+Names = Mapping[str, Sequence[str]]
+
+
+class Columns:
+    """`names`: class names by number; None where the labels are the names themselves."""
+
+    def __init__(self, image: str, label: str, names: Sequence[str] | None) -> None:
+        self.image = image
+        self.label = label
+        self.names = names
+
+    def class_of(self, value: Any) -> str | None:
+        """None: it has no label. Raises HubSetUnusable for a number that has no name."""
+        if value is None or (self.names is not None and value == -1):  # -1: the hub's own for "not told"
+            return None
+        if self.names is None:
+            return str(value)
+        if not isinstance(value, int) or not 0 <= value < len(self.names):
+            raise HubSetUnusable(f"A label is {value!r:.80}, and there are {len(self.names)} class names.")
+        return self.names[value]
+
+
+def columns_of(schema: pa.Schema, card: Names, *, image: str | None, label: str | None) -> Columns:
+    """By the features that `datasets` wrote into the table, the types, and the names. Raises HubSetUnusable.
+
+    `card`: class names by column, for tables that lack them. `image` and `label`: those that are meant.
+    """
+    features = _features(schema)
+    images = [field.name for field in schema if _is_image(field, features.get(field.name))]
+    names = {**card, **{name: told for name in features if (told := _class_names(features[name]))}}
+    labels = [field.name for field in schema if _is_label(field, names)]
+    if label is not None and label in schema.names and label not in labels:
+        labels += [label] if _is_text(schema.field(label).type) else []
+    chosen_image = _one(images, image, IMAGE_NAMES, "pictures", schema)
+    chosen_label = _one(labels, label, LABEL_NAMES, "labels with class names", schema)
+    is_text = _is_text(schema.field(chosen_label).type)
+    return Columns(chosen_image, chosen_label, None if is_text else names[chosen_label])
+
+
+def _one(found: list[str], meant: str | None, usual: Sequence[str], what: str, schema: pa.Schema) -> str:
+    columns = schema.names[:_SHOWN]
+    if meant is not None:
+        if meant not in found:
+            raise HubSetUnusable(f"Its column {meant} has no {what}.", columns=columns)
+        return meant
+    if not found:
+        raise HubSetUnusable(f"It has no column of {what}; its columns are {', '.join(columns)}.", columns=columns)
+    likely = [name for name in usual if name in found]
+    if len(found) > 1 and not likely:
+        raise HubSetUnusable(f"It has several columns of {what}: {', '.join(found)}. Name one.", columns=found)
+    return likely[0] if likely else found[0]
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """What the library `datasets` keeps in the table's metadata, as JSON."""
+    told = (schema.metadata or {}).get(b"huggingface")
+    try:
+        features = json.loads(told)["info"]["features"] if told else {}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _is_image(field: pa.Field, feature: Any) -> bool:
+    if isinstance(feature, dict) and feature.get("_type") not in (None, "Image", "Value"):
+        return False
+    if pa.types.is_struct(field.type):
+        at = field.type.get_field_index("bytes")
+        return at >= 0 and _is_binary(field.type.field(at).type)
+    return _is_binary(field.type) and (field.name in IMAGE_NAMES or _type_of(feature) == "Image")
+
+
+def _is_label(field: pa.Field, names: Names) -> bool:
+    if _is_text(field.type):
+        return field.name in LABEL_NAMES
+    return bool(pa.types.is_integer(field.type)) and field.name in names
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    names = feature.get("names") if _type_of(feature) == "ClassLabel" else None
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+
+
+def _type_of(feature: Any) -> Any:
+    return feature.get("_type") if isinstance(feature, dict) else None
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -1,0 +1,83 @@
+"""The rows of parquet files, a few at a time: the bytes of a picture, and the name of its class."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.domain.errors import HubSetUnusable
+from pipeline.hub.columns import Columns, Names, columns_of
+
+ROWS_AT_ONCE = 16  # pictures in memory
+_LABELS_AT_ONCE = 10_000
+GROUP_BYTES = 1024**3  # a row group inflated, by its own word; `datasets` writes some 100 MB
+_FOOTER_STRINGS, _FOOTER_ITEMS = 64 * 1024**2, 10_000_000  # what a footer may make the reader allocate
+
+Row = tuple[bytes | None, str | None]
+
+
+class Table:
+    """One parquet file. Raises HubSetUnusable for what is none, and for one without pictures and labels."""
+
+    def __init__(self, path: Path, name: str, card: Names, *, image: str | None, label: str | None) -> None:
+        try:
+            self._file = pq.ParquetFile(
+                path,
+                pre_buffer=False,
+                buffer_size=1024**2,
+                thrift_string_size_limit=_FOOTER_STRINGS,
+                thrift_container_size_limit=_FOOTER_ITEMS,
+            )
+            self.columns = columns_of(self._file.schema_arrow, card, image=image, label=label)
+        except (pa.ArrowException, OSError) as error:
+            raise _broken(name, error) from error
+        self._name = name
+        self.rows = int(self._file.metadata.num_rows)
+        self._require_small_groups()
+
+    def read(self) -> Iterator[Row]:
+        """Picture and class of each row, None for what it lacks."""
+        wanted = [self.columns.image, self.columns.label]
+        try:
+            for batch in self._file.iter_batches(ROWS_AT_ONCE, columns=wanted, use_threads=False):
+                images, labels = batch.column(self.columns.image), batch.column(self.columns.label)
+                for image, label in zip(images.to_pylist(), labels.to_pylist(), strict=True):
+                    yield _bytes_of(image), self.columns.class_of(label)
+        except (pa.ArrowException, OSError) as error:
+            raise _broken(self._name, error) from error
+
+    def labels(self) -> Iterator[str]:
+        """Each class name that is there, where the labels are texts."""
+        try:
+            for batch in self._file.iter_batches(_LABELS_AT_ONCE, columns=[self.columns.label], use_threads=False):
+                for label in batch.column(self.columns.label).unique().to_pylist():
+                    if (name := self.columns.class_of(label)) is not None:
+                        yield name
+        except (pa.ArrowException, OSError) as error:
+            raise _broken(self._name, error) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _require_small_groups(self) -> None:
+        for number in range(self._file.metadata.num_row_groups):
+            size = self._file.metadata.row_group(number).total_byte_size
+            if size > GROUP_BYTES:
+                detail = f"{self._name} has a row group of {size} bytes; at most {GROUP_BYTES} are read at once."
+                raise HubSetUnusable(detail, bytes=size, limit_bytes=GROUP_BYTES)
+
+
+def same_classes(first: Columns, other: Columns) -> bool:
+    return (first.names is None) == (other.names is None) and list(first.names or ()) == list(other.names or ())
+
+
+def _bytes_of(value: Any) -> bytes | None:
+    """Of an image feature, {bytes, path}, or of a plain binary column. Nothing is ever fetched from a `path`."""
+    content = value.get("bytes") if isinstance(value, dict) else value
+    return content if isinstance(content, bytes) and content else None
+
+
+def _broken(name: str, error: Exception) -> HubSetUnusable:
+    return HubSetUnusable(f"{name} is no parquet file that can be read: {str(error)[:200]}", file=name)

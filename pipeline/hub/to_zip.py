@@ -1,0 +1,158 @@
+"""A hub's files become a ZIP of folders of classes. The same files give the same bytes."""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from core.domain.errors import HubSetUnusable
+from core.domain.limits import MAX_ENTRIES, MAX_IMAGE_BYTES
+from pipeline.hub.columns import Names
+from pipeline.hub.folder_names import folders_of
+from pipeline.hub.tables import Table, same_classes
+from pipeline.params.hub_set import FOLDERS
+from pipeline.steps import Steps
+
+_TIME = (1980, 1, 1, 0, 0, 0)
+_MODE = 0o100644 << 16
+# The first bytes of a picture, where they are there -> its suffix.
+_MAGIC = (
+    (0, b"\xff\xd8\xff", "jpg"),
+    (0, b"\x89PNG", "png"),
+    (0, b"GIF8", "gif"),
+    (8, b"WEBP", "webp"),
+    (0, b"BM", "bmp"),
+    (0, b"II*\x00", "tif"),
+    (0, b"MM\x00*", "tif"),
+    (4, b"ftypavif", "avif"),
+    (4, b"ftyphei", "heic"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A fetched file: its split, its name on the hub, and where it lies."""
+
+    split: str
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """`left_out`: rows without a picture or without a label. `classes`: the folders."""
+
+    pictures: int
+    left_out: int
+    classes: tuple[str, ...]
+
+
+def tables_to_zip(
+    files: Sequence[LocalFile],
+    target: Path,
+    card: Names,
+    *,
+    image: str | None,
+    label: str | None,
+    max_bytes: int,
+    steps: Steps,
+) -> Made:
+    """`<class>/<number>.<suffix>`, below `train/`, `val/` and `test/` where several splits are taken.
+
+    The number is the row's, over all files. Raises HubSetUnusable, RunCancelled.
+    """
+    tables = [(file, Table(file.path, file.name, card, image=image, label=label)) for file in files]
+    first = tables[0][1].columns
+    if not all(same_classes(first, table.columns) for _, table in tables):
+        raise HubSetUnusable("Its files have different class names.")
+    total = sum(table.rows for _, table in tables)
+    folders = folders_of(first.names if first.names is not None else _labels(tables))
+    several = len({file.split for file in files}) > 1
+    used: set[str] = set()
+    row = 0
+    with _ZipFile(target, max_bytes) as archive:
+        for file, table in tables:
+            for content, name in table.read():
+                row += 1
+                if content is not None and name is not None:
+                    used.add(folders[name])
+                    archive.add(
+                        f"{_part(file.split, several=several)}{folders[name]}/{row:07d}.{suffix_of(content)}", content
+                    )
+                steps.tick(row, total)
+            table.close()
+    return Made(archive.entries, row - archive.entries, tuple(sorted(used)))
+
+
+def pictures_to_zip(files: Sequence[LocalFile], target: Path, *, max_bytes: int, steps: Steps) -> Made:
+    """Pictures in folders of classes: the folder that a picture lies in is its class. Raises as `tables_to_zip`."""
+    classes = {file.name: PurePosixPath(file.name).parent.name for file in files}
+    homeless = {"", "data", *FOLDERS}
+    placed = [file for file in files if classes[file.name] not in homeless]
+    if not placed:
+        raise HubSetUnusable("Its pictures do not lie in folders of classes.")
+    folders = folders_of(classes[file.name] for file in placed)
+    several = len({file.split for file in files}) > 1
+    with _ZipFile(target, max_bytes) as archive:
+        for row, file in enumerate(placed, start=1):
+            content = _content(file.path)
+            part = _part(file.split, several=several)
+            archive.add(f"{part}{folders[classes[file.name]]}/{row:07d}.{suffix_of(content)}", content)
+            steps.tick(row, len(placed))
+    return Made(archive.entries, len(files) - len(placed), tuple(sorted(set(folders.values()))))
+
+
+def suffix_of(content: bytes) -> str:
+    """By its first bytes. What is no picture is called one: the check finds it and says so."""
+    return next((suffix for at, magic, suffix in _MAGIC if content[at : at + len(magic)] == magic), "jpg")
+
+
+def _labels(tables: Sequence[tuple[LocalFile, Table]]) -> Iterator[str]:
+    """Every class name that is a text: they are all known only after one look at the whole column."""
+    for _, table in tables:
+        yield from table.labels()
+
+
+def _part(split: str, *, several: bool) -> str:
+    return f"{FOLDERS[split]}/" if several else ""
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > MAX_IMAGE_BYTES:
+        raise _too_large(f"A picture has {path.stat().st_size} bytes", MAX_IMAGE_BYTES)
+    return path.read_bytes()
+
+
+class _ZipFile:
+    """Stored entries of one time and mode, up to limits."""
+
+    def __init__(self, target: Path, max_bytes: int) -> None:
+        self._zip = zipfile.ZipFile(target, "w")
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self.entries = 0
+
+    def __enter__(self) -> "_ZipFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    def add(self, name: str, content: bytes) -> None:
+        self.entries += 1
+        self._bytes += len(content)
+        if self.entries > MAX_ENTRIES:
+            raise _too_large("It has more pictures", MAX_ENTRIES)
+        if len(content) > MAX_IMAGE_BYTES:
+            raise _too_large(f"A picture has {len(content)} bytes", MAX_IMAGE_BYTES)
+        if self._bytes > self._max_bytes:
+            raise _too_large(f"Its pictures have more than {self._max_bytes} bytes", self._max_bytes)
+        entry = zipfile.ZipInfo(name, _TIME)
+        entry.compress_type = zipfile.ZIP_STORED  # pictures are compressed already
+        entry.external_attr = _MODE
+        entry.create_system = 3
+        self._zip.writestr(entry, content)
+
+
+def _too_large(what: str, limit: int) -> HubSetUnusable:
+    return HubSetUnusable(f"{what}; at most {limit} are taken.", reason="too-large", limit=limit)

@@ -1,0 +1,153 @@
+"""The tree that `datasets.load_from_disk` reads, and `load_dataset`: pictures with the class of each, in Arrow files.
+
+    classes.json                          the names in stored order
+    data/dataset_dict.json                the splits: train, validation, test; one without pictures is not there
+    data/train/data-00000-of-00001.arrow  image (the bytes of the file), label (ClassLabel), path, sha256
+    data/train/{state,dataset_info}.json
+    README.md                             where `load_dataset` finds the splits
+
+Written batch by batch, and not by `save_to_disk`: that needs all of it in files of its own first, and gives each split
+a fingerprint drawn by chance.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.dataset import Picture
+from pipeline.images import convert
+from pipeline.layouts import MANIFEST_FILE, TAR_FILE
+from pipeline.places import Place
+from pipeline.tarball import Digest, TarWriter, open_tar
+from pipeline.trainers.huggingface import go_offline
+
+if TYPE_CHECKING:
+    from pipeline.examine import Examined
+    from pipeline.steps import Steps
+
+SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs
+SHARD_BYTES = (
+    400 * 1024 * 1024
+)  # of one Arrow file, as they came: `save_to_disk` has 500 MB, a tar's member at most 8 GiB
+_BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; a picture larger than this is alone in its batch
+
+
+def write_set(done: "Examined", out: Path, steps: "Steps") -> Digest:
+    """See `pipeline.layouts.LayoutModule`. Pictures that trainers would read otherwise are written anew as PNG."""
+    scratch = out / "config"  # all that the library may write, were it to; and one Arrow file at a time
+    go_offline(scratch)
+    try:
+        with open_tar(out / TAR_FILE) as tar:
+            _write_members(done, tar, scratch, steps)
+            return tar.end()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_members(done: "Examined", tar: TarWriter, scratch: Path, steps: "Steps") -> None:
+    """In the order of their names."""
+    import datasets  # here alone, and after `go_offline`: it takes a second, and reads the environment
+
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=done.classes),
+            "path": datasets.Value("string"),
+            "sha256": datasets.Value("string"),
+        }
+    )
+    datasets.DatasetInfo(features=features).write_to_directory(str(scratch))
+    info = (scratch / "dataset_info.json").read_bytes()
+    parts = {theirs: [p for p in done.pictures if done.splits[p.path] == ours] for ours, theirs in SPLITS.items()}
+    parts = {split: pictures for split, pictures in parts.items() if pictures}
+    tar.add("README.md", _card(list(parts)).encode())
+    tar.add("classes.json", _json(done.classes))
+    tar.add("data/dataset_dict.json", _json({"splits": list(parts)}))
+    written = 0
+    for split, pictures in sorted(parts.items()):
+        names = []
+        shards = list(_shards(pictures))
+        for number, shard in enumerate(shards):
+            names.append(f"data-{number:05d}-of-{len(shards):05d}.arrow")
+            for rows in _write_shard(shard, features.arrow_schema, scratch / "shard"):
+                written += rows
+                steps.tick(written, len(done.pictures))
+            _add_file(tar, f"data/{split}/{names[-1]}", scratch / "shard")
+        tar.add(f"data/{split}/dataset_info.json", info)
+        tar.add(f"data/{split}/state.json", _json(_state(split, names, done.digests.fingerprint)))
+    _add_file(tar, MANIFEST_FILE, done.manifest)
+
+
+def _add_file(tar: TarWriter, name: str, path: Path) -> None:
+    tar.add_place(name, Place(str(path), 0, path.stat().st_size))
+
+
+def _write_shard(pictures: list[Picture], schema: Any, path: Path) -> Iterator[int]:
+    """Yields how many rows each batch had."""
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
+        for rows in _batches(pictures):
+            stream.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+            yield len(rows)
+
+
+def _batches(pictures: list[Picture]) -> Iterator[list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for picture in pictures:
+        content = _content(picture)
+        if rows and (size + len(content) > _BATCH_BYTES or len(rows) == _BATCH_ROWS):
+            yield rows
+            rows, size = [], 0
+        image = {"bytes": content, "path": None}
+        rows.append({"image": image, "label": picture.label, "path": picture.path, "sha256": picture.sha256})
+        size += len(content)
+    if rows:
+        yield rows
+
+
+def _shards(pictures: list[Picture]) -> Iterator[list[Picture]]:
+    """By the sizes of the files, so that their number is known before the first one is written."""
+    shard: list[Picture] = []
+    size = 0
+    for picture in pictures:
+        one = picture.source.bytes
+        if shard and size + one > SHARD_BYTES:
+            yield shard
+            shard, size = [], 0
+        shard.append(picture)
+        size += one
+    if shard:
+        yield shard
+
+
+def _content(picture: Picture) -> bytes:
+    """The bytes that trainers get."""
+    content = picture.source.place.read()
+    return convert(content) if picture.convert else content
+
+
+def _state(split: str, names: list[str], fingerprint: str) -> dict[str, Any]:
+    """As `save_to_disk` writes it; but its fingerprint, the name of caches, says what is in there."""
+    return {
+        "_data_files": [{"filename": name} for name in names],
+        "_fingerprint": hashlib.sha256(f"{fingerprint}/{split}".encode()).hexdigest()[:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": split,
+    }
+
+
+def _card(splits: list[str]) -> str:
+    files = "".join(f"  - split: {split}\n    path: data/{split}/*.arrow\n" for split in splits)
+    return f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n"
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()

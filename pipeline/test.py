@@ -1,0 +1,71 @@
+"""`python -m pipeline test --model best.pt --dataset tree --out report`: judge a trained model on a split of a set."""
+
+import argparse
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.domain.errors import DarkroomError
+from pipeline.child import PROBLEM_FILE, Line, problem_in, run_child
+from pipeline.configs import ConfigInvalid, add_config, complain, read_config
+from pipeline.failures import as_failure
+from pipeline.params.catalogue import Entry
+from pipeline.report import LineReport
+from pipeline.trainers import Trainer
+
+
+class JudgeConfig(BaseModel):
+    """What a person writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Path = Field(description="best.pt, model.zip, or a folder with one of them and model.json.")
+    dataset: Path = Field(description="A prepared tree: the folder `tree` that prepare writes.")
+    out: Path = Field(description="A folder for metrics.json, the pictures, report.html and report.xlsx.")
+    split: Literal["test", "val", "train"] = Field("test", description="What it is judged on: test, val or train.")
+    batch: int = Field(32, ge=1, le=1024, description="Pictures at a time.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda|(cuda:)?\d{1,2})$", description="As in params.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser, JudgeConfig)
+
+
+def main(args: argparse.Namespace) -> int:
+    """0: judged; 1: it could not be; 2: the config is wrong."""
+    from pipeline.predict import entry_of_model
+    from pipeline.shown import shown_of
+    from pipeline.train import kind_of_tree
+
+    try:
+        config = read_config(args, JudgeConfig)
+        entry = entry_of_model(config.model)
+        kind = kind_of_tree(config.dataset)
+        if kind != entry.kind:
+            raise ConfigInvalid([f"dataset: it is for {kind}, and the model for {entry.kind}"])
+    except (OSError, ValueError, DarkroomError) as error:
+        return complain("test", args.config, error)
+    (config.out / PROBLEM_FILE).unlink(missing_ok=True)
+    if run_child(config.out, lambda line: _test(config, entry, line), supervised=False):
+        sys.stderr.write(f"not tested: {problem_in(config.out) or 'cancelled'}\n")
+        return 1
+    metrics = json.loads((config.out / "metrics.json").read_text(encoding="utf-8"))
+    lines = shown_of(entry.kind).table(metrics)
+    sys.stdout.write("\n".join(["", *lines, f"All of it is in {config.out}", ""]))
+    return 0
+
+
+def _test(config: JudgeConfig, entry: Entry, line: Line) -> None:
+    report = LineReport(line, out=config.out, seconds_left=None, checkpoint_seconds=0, echo=True)
+    trainer = cast(Trainer, import_module(entry.trainer))
+    chosen: dict[str, Any] = {"split": config.split, "batch": config.batch, "device": config.device}
+    try:
+        trainer.test(config.model, config.dataset, config.out, report, **chosen)
+    except DarkroomError:
+        raise
+    except Exception as error:
+        raise as_failure(error) from error

@@ -1,0 +1,146 @@
+"""CLIP models of transformers: read, published, and read back as classifiers.
+
+A published model is a whole CLIP model, which plain transformers reads, and a head: one row for each class, made of the
+prompts or learnt. Whatever the mode was, the logits of a picture are its normalised embedding times that head.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import safetensors
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.functional import normalize
+from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel
+
+from core.domain.errors import WeightsUnavailable
+from pipeline.trainers.package import pack, unpacked
+
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
+VERSIONS = {"transformers": transformers.__version__, "torch": torch.__version__}
+WEIGHTS, HEAD, ABOUT = "model.safetensors", "head.safetensors", "darkroom.json"
+CONFIGS = ("config.json", "preprocessor_config.json")
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
+TEXT_FILES = ("tokenizer.json", "vocab.json")  # one of them at least: what a name becomes must not be guessed
+
+_OUT_OF_REACH = (OSError, ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """`digest`: sha256 over the weights, of the folder that it was read from."""
+
+    model: Any
+    processor: Any
+    tokenizer: Any
+    folder: Path
+    digest: str
+
+
+class Classifier(nn.Module):  # type: ignore[misc]
+    """`weight` (classes, width), `bias` (classes): of normalised embeddings."""
+
+    def __init__(self, model: Any, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    def forward(self, pixel_values: torch.Tensor) -> Any:
+        return SimpleNamespace(logits=embed_pictures(self.model, pixel_values) @ self.weight.T + self.bias)
+
+
+def embed_pictures(model: Any, pixel_values: torch.Tensor) -> torch.Tensor:
+    """(N, width), rows of length 1, in single precision."""
+    return normalize(model.get_image_features(pixel_values=pixel_values).pooler_output.float(), dim=-1)
+
+
+def read_clip(folder: Path) -> Clip:
+    """Raises WeightsUnavailable for what is no whole CLIP model, or cannot be read safely."""
+    try:
+        kind = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False).model_type
+        if kind != "clip":
+            raise ValueError(f"it is of the kind {kind}")
+        if not any((folder / name).is_file() for name in TEXT_FILES):
+            raise ValueError("its tokenizer is missing")
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        processor = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        return Clip(_read_model(folder), processor, tokenizer, folder, _digest(folder))
+    except _OUT_OF_REACH as error:
+        raise WeightsUnavailable(f"{folder.name} cannot be used as a CLIP model: {str(error)[:500]}") from error
+
+
+def prompt_head(model: Any, embedded: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The head of a model that goes by its prompts: their embeddings times its own scale."""
+    scale = model.logit_scale.detach().exp().to("cpu", torch.float32)
+    return {"weight": (embedded.cpu() * scale).contiguous(), "bias": torch.zeros(len(embedded))}
+
+
+def publish(clip: Clip, head: Mapping[str, torch.Tensor], about: Mapping[str, Any], target: Path) -> None:
+    """The model as it is now, with its head and configs, as one ZIP."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as name:
+        folder = Path(name)
+        clip.model.to("cpu").save_pretrained(folder, safe_serialization=True, max_shard_size="100GB")
+        clip.processor.save_pretrained(folder)
+        save_file(dict(head), folder / HEAD, {"format": "pt"})
+        content = {"schema": 1, "trainer": "clip", **about}
+        (folder / ABOUT).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+        ours = {each: folder / each for each in (*CONFIGS, WEIGHTS, HEAD, ABOUT)}
+        theirs = {each: clip.folder / each for each in TOKENIZER if (clip.folder / each).is_file()}
+        pack({**ours, **theirs}, target)
+
+
+def read_published(model: Path) -> tuple[Classifier, Any, tuple[str, ...]]:
+    """Classifier, image processor, classes. `model`: see `pipeline.trainers.package.unpacked`.
+
+    Raises WeightsUnavailable.
+    """
+    with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as name:
+        try:
+            folder = unpacked(model, Path(name))
+            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            head = load_file(folder / HEAD)
+            classifier = Classifier(_read_model(folder), head["weight"], head["bias"]).eval()
+            processor = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+            return classifier, processor, _names(about["classes"], head["weight"])
+        except _OUT_OF_REACH as error:
+            raise WeightsUnavailable(f"{model.name} is not a model of ours: {str(error)[:500]}") from error
+
+
+def _names(classes: Sequence[Any], weight: torch.Tensor) -> tuple[str, ...]:
+    if len(classes) != len(weight):
+        raise ValueError(f"{len(classes)} classes for a head of {len(weight)}")
+    return tuple(str(name) for name in classes)
+
+
+def _read_model(folder: Path) -> Any:
+    """A part that the file lacks would silently be drawn at random: it is refused."""
+    model, told = CLIPModel.from_pretrained(
+        str(folder),
+        use_safetensors=True,
+        local_files_only=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    missing = sorted(told["missing_keys"])
+    if missing:
+        raise ValueError(f"{len(missing)} weights are missing, such as {missing[0]}")
+    return model.eval()
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,29 @@
+"""A classifier made of CLIP that names pictures."""
+
+from pathlib import Path
+
+import torch
+
+from pipeline.evaluation.judged import softmax
+from pipeline.trainers import Label
+from pipeline.trainers.classified import upright
+from pipeline.trainers.clip.models import read_published
+from pipeline.trainers.tensors import input_side
+
+TOP = 5
+
+
+class ClipPredictor:
+    """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for what is no model of ours."""
+
+    def __init__(self, model: Path) -> None:
+        self._model, self._processor, self.classes = read_published(model)
+        self.input_size = input_side(self._processor)
+
+    def predict(self, image: Path, *, min_score: float = 0.0) -> list[Label]:
+        """The five most probable classes, best first."""
+        pixels = self._processor(upright(image), return_tensors="pt")["pixel_values"]
+        with torch.inference_mode():
+            scores = softmax(self._model(pixel_values=pixels).logits[0].numpy())
+        best = scores.argsort()[::-1][:TOP]
+        return [Label(self.classes[i], int(i), float(scores[i])) for i in best if scores[i] >= min_score]

@@ -1,0 +1,33 @@
+"""The search for wrong labels, from features of all pictures that have seen no label of this set."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pipeline.evaluation.classification import Labelled, Suspected
+from pipeline.evaluation.suspects import out_of_fold, rank_suspects
+from pipeline.trainers import Report
+from pipeline.trainers.classified import Pictures, Tree
+
+
+def suspected_labels(tree: Tree, features: Any, report: Report, *, described: str, seed: int) -> Suspected:
+    """`features` (N, length) of the pictures of all splits, in the order of `each_picture`. Raises RunCancelled."""
+    pictures = list(tree.splits.values())
+    labels = [label for split in pictures for label in split.labels]
+    digests = [digest for split in pictures for digest in split.digests]
+    probabilities = out_of_fold(features, labels, digests, len(tree.classes), seed=seed, check=report.check)
+    return Suspected(
+        labelled=tuple(
+            Labelled(split, index, path) for split, one in tree.splits.items() for index, path in enumerate(one.paths)
+        ),
+        ranked=tuple(rank_suspects(labels, probabilities)),
+        accuracy=float((probabilities.argmax(axis=1) == np.asarray(labels)).mean()),
+        features=described,
+        openers={split: one.open for split, one in tree.splits.items()},
+    )
+
+
+def each_picture(tree: Tree) -> Iterator[tuple[Pictures, int]]:
+    """Split by split."""
+    return ((pictures, index) for pictures in tree.splits.values() for index in range(len(pictures)))

@@ -1,0 +1,103 @@
+"""Imports over HTTP: what is asked for, what is answered, and what is refused before a worker sees it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from core.services.platform import Platform, open_platform
+from core.settings import Settings
+from tests.hub_sets import action_set
+from tests.servers.hub import Hub, hub
+from tests.serving import problem, serving
+from worker.prepare import prepare_job
+from worker.wiring import Worker
+
+SET = "Bingsu/Human_Action_Recognition"
+
+
+@pytest.fixture
+def the_hub() -> Iterator[Hub]:
+    with hub() as opened:
+        yield opened
+
+
+@pytest.fixture
+def platform(sqlite_url: str, tmp_path: Path, the_hub: Hub) -> Iterator[Platform]:
+    settings = Settings(home=tmp_path / "home", database_url=sqlite_url, hub_endpoint=the_hub.endpoint)
+    opened = open_platform(settings)
+    yield opened
+    opened.db.close()
+
+
+def test_an_import_is_a_job_that_shows_where_it_came_from(
+    client: httpx.Client, platform: Platform, the_hub: Hub
+) -> None:
+    commit = the_hub.add(SET, action_set(per_class=4))
+    body = {"huggingface": SET, "seed": 7, "val_fraction": 0.25, "test_fraction": 0.25}
+    answer = client.post("/import-dataset", json=body, headers={"idempotency-key": "k1"})
+    assert (answer.status_code, answer.json()["state"]) == (202, "received")
+    again = client.post("/import-dataset", json=body, headers={"idempotency-key": "k1"})
+    assert again.headers["idempotency-replayed"] == "true" and again.json() == answer.json()
+    other = client.post("/import-dataset", json=body | {"seed": 8}, headers={"idempotency-key": "k1"})
+    problem(other, 422, "idempotency-key-reused")
+
+    address = answer.json()["links"]["self"]
+    waiting = client.get(address).json()
+    assert (waiting["name"], waiting["options"]["seed"]) == ("Human_Action_Recognition", 7)
+    assert (waiting["source"]["bytes"], waiting["source"]["huggingface"]["commit"]) == (0, None)
+    assert "source" not in waiting["links"] and "huggingface" not in waiting["options"]
+    problem(client.get(f"/dataset/source/{waiting['job_id']}"), 410, "gone")
+
+    prepare_job(Worker(platform, "prepare", "test"), waiting["job_id"])
+    done = client.get(address).json()
+    assert (done["state"], done["kind"], done["images"]) == ("ready", "classification", 12), done["problem"]
+    assert done["source"]["huggingface"] | {"subset": None} == {
+        "repository": SET,
+        "revision": None,
+        "commit": commit,
+        "subset": None,
+        "splits": ["train"],
+        "pictures": 12,
+        "left_out": 0,
+    }
+    assert len(client.get(done["links"]["source"]).content) == done["source"]["bytes"]
+    assert client.get(done["links"]["metadata"]).json()["source"]["huggingface"]["commit"] == commit
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "huggingface"),
+        ({"huggingface": "../../etc"}, "huggingface"),
+        ({"huggingface": "org/name/more"}, "huggingface"),
+        ({"huggingface": "https://huggingface.co/org/name"}, "huggingface"),
+        ({"huggingface": SET, "revision": "-x y"}, "revision"),
+        ({"huggingface": SET, "splits": []}, "splits"),
+        ({"huggingface": SET, "splits": ["train", "other"]}, "splits"),
+        ({"huggingface": SET, "subset": "a/b"}, "subset"),
+        ({"huggingface": SET, "val_fraction": 1.5}, "val_fraction"),
+        ({"huggingface": SET, "commit": "0" * 40}, "commit"),
+        ({"huggingface": SET, "trust_remote_code": True}, "trust_remote_code"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_by_its_name(
+    client: httpx.Client, body: dict[str, Any], field: str
+) -> None:
+    told = problem(client.post("/import-dataset", json=body), 400, "request-invalid")
+    assert [error["field"].partition(".")[0] for error in told["errors"]] == [field]
+    assert client.get("/jobs").json()["items"] == []
+
+
+def test_an_installation_that_does_not_reach_out_says_so_at_once(platform: Platform) -> None:
+    with serving(platform, hub=False) as client:
+        problem(client.post("/import-dataset", json={"huggingface": SET}), 409, "hub-off")
+        assert client.get("/jobs").json()["items"] == []
+
+
+def test_an_answer_can_wait_for_the_end(client: httpx.Client) -> None:
+    answer = client.post("/import-dataset?wait=0.2", json={"huggingface": SET, "name": "actions"})
+    assert (answer.status_code, answer.json()["state"]) == (202, "received")
+    assert client.get(answer.json()["links"]["self"]).json()["name"] == "actions"

@@ -1,0 +1,191 @@
+"""An import: from a hub on loopback to a job's source, by the real child; and every way in which a hub disappoints."""
+
+import json
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.db.tables import JobRow
+from core.services.importing import import_set, imported_set_of
+from core.services.jobs import delete_job, retry_job
+from tests.hub_sets import action_set, jpeg
+from tests.servers.hub import Hub, hub
+from tests.stack import OPTIONS, Stack, stack
+from worker import hub as worker_hub
+from worker import importing
+from worker.prepare import prepare_job
+from worker.wiring import Worker
+
+SET = "Bingsu/Human_Action_Recognition"
+
+
+@pytest.fixture
+def the_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    monkeypatch.setattr(worker_hub, "PAUSES_SECONDS", (0.0, 0.0))
+    with hub() as opened:
+        yield opened
+
+
+@pytest.fixture
+def line(tmp_path: Path, sqlite_url: str, the_hub: Hub) -> Iterator[Stack]:
+    settings = {"lease_seconds": 30.0, "hub": True, "hub_endpoint": the_hub.endpoint}
+    with stack(tmp_path, sqlite_url, "", **settings) as made:
+        yield made
+
+
+@pytest.fixture
+def worker(line: Stack) -> Worker:
+    return Worker(line.platform, "prepare", "test")
+
+
+def asked(line: Stack, repository: str = SET, **more: Any) -> str:
+    """The id of a new job that imports."""
+    hub_set = {"repository": repository, "splits": ["train"], **more}
+    return import_set(line.platform, name="actions", hub_set=hub_set, options=OPTIONS).id
+
+
+def imported(line: Stack, worker: Worker, repository: str = SET, **more: Any) -> JobRow:
+    job_id = asked(line, repository, **more)
+    prepare_job(worker, job_id)
+    return line.job(job_id)
+
+
+def slug(job: JobRow) -> tuple[str, str | None]:
+    return job.state, (job.problem or {}).get("slug")
+
+
+def names(line: Stack, job: JobRow, folder: Path) -> list[str]:
+    line.platform.store.fetch(str(job.source_key), folder / "fetched.zip")
+    with zipfile.ZipFile(folder / "fetched.zip") as archive:
+        return archive.namelist()
+
+
+def test_the_train_split_of_a_commit_becomes_a_job_that_names_the_commit(
+    line: Stack, worker: Worker, the_hub: Hub, tmp_path: Path
+) -> None:
+    commit = the_hub.add(SET, action_set())
+    the_hub.faults |= {"busy": 2, "short": 1, "damaged": 1}  # it is asked again
+    job = imported(line, worker)
+    assert (job.state, job.kind, job.classes) == ("ready", "classification", ["calling", "clapping", "running"])
+    found = names(line, job, tmp_path)
+    assert (len(found), found[0]) == (24, "calling/0000001.jpg"), "nothing of the test split"
+    fetched = [path for path in the_hub.asked if "/resolve/" in path]
+    assert all(f"/resolve/{commit}/data/train-" in path for path in fetched)
+    assert len(fetched) == 4, "the short one and the damaged one were fetched again"
+
+    line.platform.store.fetch(str(job.metadata_key), tmp_path / "metadata.json")
+    assert json.loads((tmp_path / "metadata.json").read_text())["source"] == {
+        "name": "Bingsu--Human_Action_Recognition.zip",
+        "bytes": job.source_bytes,
+        "sha256": job.source_sha256,
+        "huggingface": imported_set_of(job),
+    }
+    known = {"repository": SET, "splits": ["train"], "commit": commit, "pictures": 24, "left_out": 0}
+    assert imported_set_of(job) == known
+
+
+def test_a_later_attempt_keeps_to_the_first_commit_and_makes_the_same_zip(
+    line: Stack, worker: Worker, the_hub: Hub
+) -> None:
+    commit = the_hub.add(SET, action_set(per_class=4))
+    before = imported(line, worker)
+    the_hub.faults["short"] = 3  # as often as is tried
+    failed = imported(line, worker)
+    assert slug(failed) == ("failed", "hub-unavailable")
+    the_hub.repositories[SET].commit(action_set(per_class=5))
+    retry_job(line.platform, failed.id)
+    prepare_job(worker, failed.id)
+    again = line.job(failed.id)
+    assert (imported_set_of(again) or {})["commit"] == commit != the_hub.repositories[SET].revisions["main"]
+    assert again.source_sha256 == before.source_sha256 and again.fingerprint == before.fingerprint
+
+
+def test_what_the_hub_does_not_have_for_us_rejects_the_job(line: Stack, worker: Worker, the_hub: Hub) -> None:
+    the_hub.add(SET, action_set(per_class=4))
+    the_hub.add("org/closed", action_set(per_class=4), gated=True)
+    the_hub.add("org/texts", {"data.csv": b"a,b\n", "set.py": b"exit()"})
+    for more, wanted, reason in (
+        ({"repository": "org/unknown"}, "hub-set-not-found", "repository"),
+        ({"repository": "org/closed"}, "hub-set-not-found", "gated"),
+        ({"revision": "v9"}, "hub-set-not-found", "revision"),
+        ({"repository": "org/texts"}, "hub-set-unusable", None),
+        ({"splits": ["validation"]}, "hub-set-unusable", None),
+    ):
+        job = imported(line, worker, **more)
+        assert slug(job) == ("rejected", wanted), job.problem
+        assert (job.problem or {}).get("reason") == reason
+    assert not [path for path in the_hub.asked if "/resolve/" in path], "nothing was fetched for it"
+
+
+def test_tables_that_cannot_be_used_reject_the_job(line: Stack, worker: Worker, the_hub: Hub) -> None:
+    the_hub.add(SET, {"train.parquet": b"PAR1, and then something else"})
+    job = imported(line, worker)
+    assert slug(job) == ("rejected", "hub-set-unusable")
+    assert "train.parquet is no parquet file" in (job.problem or {})["detail"]
+
+
+def test_a_set_above_the_limit_is_not_fetched(tmp_path: Path, sqlite_url: str, the_hub: Hub) -> None:
+    the_hub.add(SET, action_set())
+    limits = {"hub": True, "hub_endpoint": the_hub.endpoint, "upload_max_bytes": 10_000}
+    with stack(tmp_path, sqlite_url, "", **limits) as line:
+        job = imported(line, Worker(line.platform, "prepare", "test"))
+        assert slug(job) == ("rejected", "hub-set-unusable")
+        assert (job.problem or {})["reason"] == "too-large"
+    assert not [path for path in the_hub.asked if "/resolve/" in path]
+
+
+def test_a_hub_that_is_not_there_or_too_slow_fails_the_job(
+    tmp_path: Path, sqlite_url: str, the_hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    the_hub.add(SET, action_set(per_class=4))
+    monkeypatch.setattr(importing, "WHOLE_SECONDS", 0.0)
+    with stack(tmp_path, sqlite_url, "", hub=True, hub_endpoint=the_hub.endpoint) as line:
+        job = imported(line, Worker(line.platform, "prepare", "test"))
+        assert slug(job) == ("failed", "hub-unavailable"), job.problem
+        assert "too slow" in (job.problem or {})["detail"]
+    with stack(tmp_path, sqlite_url, "", hub=True, hub_endpoint="http://127.0.0.1:9") as line:
+        assert slug(imported(line, Worker(line.platform, "prepare", "test"))) == ("failed", "hub-unavailable")
+
+
+def test_a_worker_that_may_not_reach_out_says_so(line: Stack, tmp_path: Path, sqlite_url: str) -> None:
+    job_id = asked(line)
+    with stack(tmp_path, sqlite_url, "", hub=False) as closed:
+        prepare_job(Worker(closed.platform, "prepare", "test"), job_id)
+    assert slug(line.job(job_id)) == ("failed", "hub-off")
+
+
+@pytest.mark.parametrize("ending", ["deleted", "drained"])
+def test_a_download_ends_when_the_job_is_deleted_or_the_worker_told_to_end(
+    line: Stack, worker: Worker, the_hub: Hub, ending: str
+) -> None:
+    the_hub.add(SET, action_set())
+    the_hub.faults["slow"] = 1
+    job_id = asked(line)
+    task = threading.Thread(target=prepare_job, args=(worker, job_id))
+    task.start()
+    assert the_hub.fetching.wait(10)
+    assert line.until(lambda: line.job(job_id).progress)["total"] > 0
+    if ending == "deleted":
+        delete_job(line.platform, job_id)
+    else:
+        worker.draining.set()
+    task.join(5)
+    assert not task.is_alive()
+    with line.platform.db.reading() as session:
+        assert session.get_one(JobRow, job_id).state == {"deleted": "deleted", "drained": "received"}[ending]
+    assert list((line.settings.temp / "attempts").iterdir()) == []
+
+
+def test_pictures_in_folders_of_classes_are_imported_too(
+    line: Stack, worker: Worker, the_hub: Hub, tmp_path: Path
+) -> None:
+    files = {f"train/{name}/{number} ä.jpg": jpeg(number) for number in range(6) for name in ("hop", "sit down")}
+    the_hub.add("org/folders", files | {"test/hop/9.jpg": jpeg(50), "README.md": b"#"})
+    job = imported(line, worker, "org/folders", splits=["train", "test"])
+    found = names(line, job, tmp_path)
+    assert (len(found), found[0], found[-1]) == (13, "train/hop/0000001.jpg", "test/hop/0000013.jpg")
+    assert job.state == "ready", "given splits are kept"

@@ -1,0 +1,176 @@
+"""A stand-in for a Hugging Face hub on loopback: the two routes of its API that are used, and its storage behind them.
+
+It answers as the hub does: a listing with digests, `X-Error-Code`, 401 for what is not there, a redirect to storage.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+Files = dict[str, bytes]
+
+
+@dataclass
+class Repository:
+    """`revisions`: branch or tag -> commit; `commits`: commit -> files. The newest commit is that of `main`."""
+
+    revisions: dict[str, str] = field(default_factory=dict)
+    commits: dict[str, Files] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+    gated: bool = False
+
+    def commit(self, files: Files) -> str:
+        named = "".join(f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in files.items())
+        commit = hashlib.sha1(named.encode(), usedforsecurity=False).hexdigest()
+        self.commits[commit] = files
+        self.revisions["main"] = commit
+        return commit
+
+
+@dataclass
+class Hub:
+    """`faults`: so many of the next downloads go wrong (`short`, `damaged`, `slow`), or of the requests (`busy`)."""
+
+    endpoint: str = ""
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    fetching: threading.Event = field(default_factory=threading.Event)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def add(self, name: str, files: Files, **more: Any) -> str:
+        """The commit of a new repository."""
+        self.repositories[name] = Repository(**more)
+        return self.repositories[name].commit(files)
+
+    def fault(self, name: str) -> bool:
+        left = self.faults.get(name, 0)
+        self.faults[name] = max(0, left - 1)
+        return left > 0
+
+
+@contextmanager
+def hub() -> Iterator[Hub]:
+    told = Hub()
+
+    class Handler(_Handler):
+        hub = told
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    told.endpoint = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield told
+    finally:
+        told.closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        self.hub.asked.append(self.path)
+        kind, _, rest = path.lstrip("/").partition("/")
+        if self.hub.fault("busy"):
+            self._answer(503, b"busy")
+        elif kind == "api" and rest.startswith("datasets/"):
+            name, _, revision = rest.removeprefix("datasets/").partition("/revision/")
+            self._list(name, unquote(revision))
+        elif kind == "datasets":
+            name, _, place = rest.partition("/resolve/")
+            self._resolve(name, *(unquote(part) for part in place.split("/", 1)))
+        elif kind == "storage":
+            self._send(rest)
+        else:
+            self._answer(404, b"")
+
+    def _list(self, name: str, revision: str) -> None:
+        repository = self.hub.repositories.get(name)
+        if repository is None:
+            self._answer(401, b'{"error": "Invalid username or password."}')
+            return
+        commit = repository.revisions.get(revision, revision)
+        if commit not in repository.commits:
+            self._answer(404, b'{"error": "Invalid rev id"}', **{"X-Error-Code": "RevisionNotFound"})
+            return
+        told = {
+            "id": name,
+            "sha": commit,
+            "gated": "auto" if repository.gated else False,
+            "private": False,
+            "cardData": repository.card,
+            "siblings": [_sibling(path, content) for path, content in repository.commits[commit].items()],
+        }
+        self._answer(200, json.dumps(told).encode(), **{"Content-Type": "application/json"})
+
+    def _resolve(self, name: str, commit: str, path: str) -> None:
+        content = self.hub.repositories[name].commits[commit].get(path)
+        if content is None:
+            self._answer(404, b"", **{"X-Error-Code": "EntryNotFound"})
+            return
+        digest = hashlib.sha256(content).hexdigest()
+        self._answer(302, b"", Location=f"/storage/{name}/{commit}/{digest}")
+
+    def _send(self, place: str) -> None:
+        name, commit, digest = place.rsplit("/", 2)
+        files = self.hub.repositories[name].commits[commit].values()
+        content = next(each for each in files if hashlib.sha256(each).hexdigest() == digest)
+        self.hub.fetching.set()
+        short = len(content) // 2 if self.hub.fault("short") else len(content)
+        if short == len(content) and self.hub.fault("damaged"):
+            content = bytes([content[0] ^ 1]) + content[1:]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.hub.fault("slow"):
+            self._drip(content)
+            return
+        self.wfile.write(content[:short])
+        self.close_connection = short < len(content)
+
+    def _drip(self, content: bytes) -> None:
+        """A byte now and then, until nobody listens or the hub closes."""
+        for at in range(len(content)):
+            if self.hub.closing.is_set():
+                break
+            try:
+                self.wfile.write(content[at : at + 1])
+                self.wfile.flush()
+            except OSError:
+                break
+            time.sleep(0.02)
+        self.close_connection = True
+
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the test says what was asked."""
+
+
+def _sibling(path: str, content: bytes) -> dict[str, Any]:
+    git = hashlib.sha1(f"blob {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
+    told: dict[str, Any] = {"rfilename": path, "size": len(content), "blobId": git}
+    if path.endswith(".parquet"):  # what the hub keeps as a large file; its git object is a pointer
+        told["blobId"] = hashlib.sha1(path.encode(), usedforsecurity=False).hexdigest()
+        told["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    return told

@@ -1,0 +1,123 @@
+"""Which folders are classes, which are parts of a split, and which are neither: by how they lie."""
+
+import pytest
+
+from pipeline.check import natural_order
+from pipeline.formats.class_folders import empty_beside, shelves_of
+
+# What lies there (`folder: pictures`), and for each folder the class and the split that it has.
+TABLE: dict[str, tuple[str, str]] = {
+    "plain": ("cat:9, dog:9", "cat:cat/-, dog:dog/-"),
+    "spaces and digits": ("10:9, 9:9, a b:9", "10:10/-, 9:9/-, a b:a b/-"),
+    "wrapped": ("x/y z/cat:9, x/y z/dog:9", "x/y z/cat:cat/-, x/y z/dog:dog/-"),
+    "a split": (
+        "s/train/cat:9, s/train/dog:9, s/test/cat:2, s/test/dog:2",
+        "s/train/cat:cat/train, s/train/dog:dog/train, s/test/cat:cat/test, s/test/dog:dog/test",
+    ),
+    "a split with wrappers in it": (
+        "train/data/cat:9, train/data/dog:9, valid/data/cat:2, valid/data/dog:2",
+        "train/data/cat:cat/train, train/data/dog:dog/train, valid/data/cat:cat/val, valid/data/dog:dog/val",
+    ),
+    "a split inside": (
+        "cat/train:9, cat/val:2, dog/train:9, dog/val:2",
+        "cat/train:cat/train, cat/val:cat/val, dog/train:dog/train, dog/val:dog/val",
+    ),
+    "inside, one part": ("cat/train:9, dog/train:9", "cat/train:cat/train, dog/train:dog/train"),
+    "a class called test": ("cat:9, dog:9, test:9", "cat:cat/-, dog:dog/-, test:test/-"),
+    "classes called test and train": ("bus:9, test:9, train:9", "bus:bus/-, test:test/-, train:train/-"),
+    "a class called test with a folder in it": (
+        "cat:9, dog:9, test:9, test/old:2",
+        "cat:cat/-, dog:dog/-, test:test/-, test/old:test/-",
+    ),
+    "a class called test in a split": (
+        "train/cat:9, train/test:9, test/cat:2, test/test:2",
+        "train/cat:cat/train, train/test:test/train, test/cat:cat/test, test/test:test/test",
+    ),
+    "only classes called like splits, in a split": (
+        "train/train:9, train/test:9, val/train:2, val/test:2",
+        "train/train:train/train, train/test:test/train, val/train:train/val, val/test:test/val",
+    ),
+    "a test part beside the classes": (
+        "cat:9, dog:9, test/cat:2, test/dog:2",
+        "cat:cat/train, dog:dog/train, test/cat:cat/test, test/dog:dog/test",
+    ),
+    "a test part without classes": (
+        "train/cat:9, train/dog:9, test:50",
+        "train/cat:cat/train, train/dog:dog/train, test:-",
+    ),
+    "a folder beside the parts": (
+        "training_set/cat:9, training_set/dog:9, test_set/cat:2, test_set/dog:2, single_prediction:2",
+        "training_set/cat:cat/train, training_set/dog:dog/train, test_set/cat:cat/test, test_set/dog:dog/test, "
+        "single_prediction:-",
+    ),
+    "two sets with a split each": (
+        "a/train/cat:9, a/test/cat:9, b/train/dog:9, b/test/dog:2",
+        "a/train/cat:cat/train, a/test/cat:cat/test, b/train/dog:dog/train, b/test/dog:dog/test",
+    ),
+    "a stray at the root": (":1, set/cat:9, set/dog:9", ":-, set/cat:cat/-, set/dog:dog/-"),
+    "strays at every depth": (
+        ":1, set:1, set/cat:9, set/cat/old:1, set/dog:9",
+        ":-, set:-, set/cat:cat/-, set/cat/old:cat/-, set/dog:dog/-",
+    ),
+    "groups of classes": (
+        "pets/cat:9, pets/dog:9, birds/owl:9",
+        "pets/cat:cat/-, pets/dog:dog/-, birds/owl:owl/-",
+    ),
+    "groups of classes, and a stray": (
+        "pets:1, pets/cat:9, pets/dog:9, birds/owl:9",
+        "pets:-, pets/cat:cat/-, pets/dog:dog/-, birds/owl:owl/-",
+    ),
+    "one class divided": ("cat:9, dog/brown:5, dog/white:4", "cat:cat/-, dog/brown:dog/-, dog/white:dog/-"),
+    "folders called images": ("cat/images:9, dog/images:9", "cat/images:cat/-, dog/images:dog/-"),
+    "images beside masks": (
+        "cat/images:9, cat/masks:9, dog/images:9, dog/masks:9",
+        "cat/images:cat/-, cat/masks:cat/-, dog/images:dog/-, dog/masks:dog/-",
+    ),
+    "images in a split": (
+        "train/images/cat:9, train/images/dog:9, test/images/cat:2, test/images/dog:2",
+        "train/images/cat:cat/train, train/images/dog:dog/train, test/images/cat:cat/test, test/images/dog:dog/test",
+    ),
+    "a class called image": ("image:9, table:9, text:9", "image:image/-, table:table/-, text:text/-"),
+    "no classes": ("train:9, test:2", "train:-, test:-"),
+    "one folder": ("a/b:9", "a/b:-"),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_folders_are_told_apart_by_how_they_lie(name: str) -> None:
+    there, expected = TABLE[name]
+    shelves = shelves_of(_counts(there))
+    told = {folder: f"{shelf.label}/{shelf.split or '-'}" if shelf.label else "-" for folder, shelf in shelves.items()}
+    assert told == _entries(expected)
+
+
+def test_what_lies_deeper_than_its_class_is_told() -> None:
+    shelves = shelves_of(_counts("cat:9, cat/old:1, dog:9, dog/images:9"))
+    assert {folder for folder, shelf in shelves.items() if shelf.nested} == {("cat", "old"), ("dog", "images")}
+    shelves = shelves_of(_counts("cat/images:9, dog/images:9"))
+    assert not any(shelf.nested for shelf in shelves.values())
+
+
+def test_an_empty_folder_among_those_of_classes_is_told_once() -> None:
+    shelves = shelves_of(_counts("s/train/cat:9, s/train/dog:9, s/test/cat:9, s/test/dog:9"))
+    others = ["s/train/owl", "s/test/owl/notes", "s/train/.git", "s/docs", "__MACOSX/s/train/owl", "s/train/labels"]
+    assert empty_beside(shelves, map(_folder, others)) == [("s", "train", "owl")]
+
+
+def test_numbers_in_names_count_as_numbers() -> None:
+    names = ["10", "9", "b", "a10", "a9", "a 9", "a", "01", "1", "10 b", "\u0665", "A", ""]
+    in_order = ["", "01", "1", "9", "10", "10 b", "A", "a", "a9", "a10", "a 9", "b", "\u0665"]
+    assert sorted(names, key=natural_order) == in_order == sorted(names[::-1], key=natural_order)
+
+
+def _entries(text: str) -> dict[tuple[str, ...], str]:
+    pairs = (entry.rpartition(":") for entry in text.split(", "))
+    return {_folder(name): value for name, _, value in pairs}
+
+
+def _counts(text: str) -> dict[tuple[str, ...], int]:
+    return {folder: int(count) for folder, count in _entries(text).items()}
+
+
+def _folder(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split("/") if part)

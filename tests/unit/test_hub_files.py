@@ -1,0 +1,108 @@
+"""Which files of a hub's dataset are taken, by their names and the card."""
+
+from typing import Any
+
+import pytest
+
+from core.domain.errors import HubSetUnusable
+from pipeline.hub.files import MAX_FILES, HubFile, names_of_card, wanted_files
+from pipeline.params.hub_set import HubSet
+
+PUSHED = (
+    "data/test-00000-of-00001-dc.parquet",
+    "data/train-00000-of-00002-de.parquet",
+    "data/train-00001-of-00002.parquet",
+)
+CONVERTED = ("a/test/0000.parquet", "a/train/0000.parquet", "b/train/0000.parquet")
+FOLDERS = ("train/cat/1.JPG", "train/cat/2.jpg", "train/dog/1.png", "test/cat/3.jpg", "train/cat/notes.txt")
+CARD = {
+    "configs": [
+        {"config_name": "full", "data_files": [{"split": "train", "path": ["full/part-*", "more/**/*.parquet"]}]},
+        {"config_name": "small", "default": True, "data_files": [{"split": "train", "path": "small/*"}]},
+    ]
+}
+CARDED = ("full/part-0.parquet", "full/x/part-1.parquet", "more/a/b/2.parquet", "more/3.parquet", "small/0.parquet")
+
+
+def taken(
+    names: tuple[str, ...], *splits: str, card: dict[str, Any] | None = None, subset: str | None = None
+) -> list[tuple[str, str]]:
+    asked = HubSet(repository="org/set", splits=splits or ("train",), subset=subset)
+    return [(each.split, each.file.name) for each in wanted_files([HubFile(name) for name in names], card or {}, asked)]
+
+
+def test_of_what_datasets_pushed_the_train_split_is_taken_unless_others_are_asked_for() -> None:
+    assert taken(PUSHED) == [("train", PUSHED[1]), ("train", PUSHED[2])]
+    assert [split for split, _ in taken(PUSHED, "train", "test")] == ["train", "train", "test"]
+    assert taken(("valid/x.parquet",), "validation") == [("validation", "valid/x.parquet")]
+    assert taken(("x.parquet",)) == [("train", "x.parquet")], "one without a word of splits is train"
+
+
+def test_what_the_hub_converted_is_taken_by_its_subset() -> None:
+    assert taken(CONVERTED, subset="a") == [("train", "a/train/0000.parquet")]
+    with pytest.raises(HubSetUnusable, match="several subsets"):
+        taken(CONVERTED)
+
+
+def test_pictures_in_folders_of_classes_are_taken_where_there_are_no_tables() -> None:
+    assert [name for _, name in taken(FOLDERS)] == ["train/cat/1.JPG", "train/cat/2.jpg", "train/dog/1.png"]
+    assert ("test", "test/cat/3.jpg") in taken(FOLDERS, "train", "test")
+
+
+def test_a_card_that_names_files_wins() -> None:
+    assert taken(CARDED, card=CARD) == [("train", "small/0.parquet")]
+    names = [name for _, name in taken(CARDED, card=CARD, subset="full")]
+    assert names == ["full/part-0.parquet", "more/3.parquet", "more/a/b/2.parquet"]
+    with pytest.raises(HubSetUnusable, match="no subset huge") as told:
+        taken(CARDED, card=CARD, subset="huge")
+    assert told.value.facts["subsets"] == ["full", "small"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [(), ("README.md", "train.zip", "set.py", "data.csv"), ("/etc/train.parquet", "../train.parquet", "a/\0.parquet")],
+    ids=["empty", "archives and scripts", "hostile paths"],
+)
+def test_a_dataset_without_files_that_are_read_says_so(names: tuple[str, ...]) -> None:
+    with pytest.raises(HubSetUnusable, match="no parquet files"):
+        taken(names)
+
+
+def test_so_many_files_are_fetched_and_no_more() -> None:
+    names = tuple(f"cat/{number}.jpg" for number in range(MAX_FILES + 1))
+    assert len(taken(names[1:])) == MAX_FILES
+    with pytest.raises(HubSetUnusable, match="20001 files"):
+        taken(names)
+
+
+def test_a_hostile_pattern_takes_no_time() -> None:
+    names = tuple(f"{'a' * 200}{number}.parquet" for number in range(50))
+    card = {"configs": [{"config_name": "x", "data_files": "*a" * 90 + "b"}]}
+    with pytest.raises(HubSetUnusable):
+        taken(names, card=card)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [{}, {"configs": "x"}, {"configs": [3, {"config_name": "x"}]}, {"configs": [{"data_files": [3, {"split": 4}]}]}],
+)
+def test_a_strange_card_is_no_card(card: dict[str, Any]) -> None:
+    if card.get("configs") and isinstance(card["configs"][0], dict):
+        with pytest.raises(HubSetUnusable):
+            taken(PUSHED, card=card)
+    else:
+        assert len(taken(PUSHED, card=card)) == 2
+
+
+def test_class_names_come_from_the_card() -> None:
+    labels = {"name": "labels", "dtype": {"class_label": {"names": {"0": "calling", "1": "clapping"}}}}
+    info = {"config_name": "a", "features": [{"name": "image", "dtype": "image"}, labels]}
+    assert names_of_card({"dataset_info": info}, None) == {"labels": ["calling", "clapping"]}
+    assert names_of_card({"dataset_info": [{"config_name": "b"}, info]}, "a") == {"labels": ["calling", "clapping"]}
+    assert names_of_card({"dataset_info": {"features": [3, {"name": "x", "dtype": {"class_label": 4}}]}}, None) == {}
+
+
+@pytest.mark.parametrize("splits", [("train", "extra"), ("validation", "val"), ("train", "train")])
+def test_splits_that_cannot_be_told_apart_are_refused(splits: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="split"):
+        HubSet(repository="org/set", splits=splits)

@@ -1,0 +1,123 @@
+"""Configs of the command line: what a person writes is checked by the API's schemas, and what is wrong has a place."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from pipeline.configs import ConfigInvalid, checked, load_file
+from pipeline.params.catalogue import params_of
+from pipeline.predict import PredictConfig
+from pipeline.prepare import PrepareConfig
+from pipeline.test import JudgeConfig
+from pipeline.train import TrainConfig
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "prepare": PrepareConfig,
+    "train": TrainConfig,
+    "test": JudgeConfig,
+    "predict": PredictConfig,
+}
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*/*.*"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_example_fits_its_schema(example: Path) -> None:
+    config = checked(SCHEMAS[example.stem.partition("-")[2]], load_file(example))
+    if isinstance(config, TrainConfig):
+        assert config.trainer
+        checked(params_of(config.trainer), config.params, place="params")
+
+
+@pytest.mark.parametrize(
+    ("verb", "config", "said"),
+    [
+        ("train", "params: {epochs: 0}", "params.epochs: must be at least 1"),
+        ("train", "params: {epochs: many}", "params.epochs: must be a whole number"),
+        ("train", "params: {epoch: 3}", "params.epoch: there is no such field; is epochs meant?"),
+        ("train", "params: {scheduler: none}", "params.scheduler: must be 'linear', 'cosine' or 'constant'"),
+        ("train", "params: {image_size: 100}", "params.image_size: must be a multiple of 16"),
+        ("train", "params: 3", "params: must be fields with values"),
+        ("train", "traner: vit", "traner: there is no such field; is trainer meant?"),
+        ("train", "run_id: run_1", "run_id: there is no such field; "),  # a worker's, not a person's
+        ("train", "trainer: vgg", "trainer: must be one of yolo, vit"),
+        ("train", "trainer: yolo", "trainer: yolo trains on detection, and the dataset is classification"),
+        ("train", "weights: nowhere", "weights: there is no nowhere"),
+        ("train", "dataset: nowhere", "dataset: nowhere is no prepared tree"),
+        ("train", "out:", "out: must be a path"),
+        ("train", "params: [", "line 5: "),
+        ("train", "- out", "line "),
+        ("test", "split: all", "split: must be 'test', 'val' or 'train'"),
+        ("prepare", "options: {val_fraction: 2}", "options.val_fraction: must be below 1"),
+        ("prepare", "options: {val_fraction: 0}", "options: val_fraction must be above 0"),
+        ("prepare", "archive: nowhere.zip", "archive: there is no nowhere.zip"),
+        ("predict", "conf: 2", "conf: must be at most 1"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place_and_nothing_is_begun(
+    verb: str,
+    config: str,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pipeline.__main__ import run
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "manifest.json").write_text('{"kind": "classification"}')
+    (tmp_path / "data.zip").touch()
+    usual = {
+        "prepare": {"archive": "data.zip", "out": "out"},
+        "train": {"dataset": "tree", "out": "out", "trainer": "vit"},
+        "test": {"model": "best.pt", "dataset": "tree", "out": "out"},
+        "predict": {"model": "best.pt", "image": "a.png", "out": "b.png"},
+    }[verb]
+    lines = [f"{name}: {value}" for name, value in usual.items() if not config.startswith(f"{name}:")]
+    (tmp_path / "config.yaml").write_text("\n".join([*lines, config, ""]))
+    assert run([verb, "--config", "config.yaml"]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        checked(JudgeConfig, {"split": "all", "batch": 0, "modle": "x"})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        *("model", "dataset", "out", "split", "batch", "modle")
+    ]
+
+
+@pytest.mark.parametrize("verb", SCHEMAS)
+def test_help_lists_every_field_and_loads_nothing_heavy(verb: str) -> None:
+    code = f"""
+import sys
+from pipeline.__main__ import run
+try:
+    run([{verb!r}, "--help"])
+except SystemExit:
+    print([name for name in ("torch", "transformers", "ultralytics", "datasets", "PIL") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name, field in SCHEMAS[verb].model_fields.items():
+        assert f"\n  {field.alias or name}" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+    if verb == "train":
+        assert all(f"\n  {name}" in done.stdout for name in params_of("vit").model_fields)
+
+
+def test_an_argument_wins_over_the_file(tmp_path: Path) -> None:
+    import argparse
+
+    from pipeline.configs import add_config, read_config
+
+    parser = argparse.ArgumentParser()
+    add_config(parser, JudgeConfig)
+    (tmp_path / "test.json").write_text('{"model": "a.pt", "dataset": "tree", "out": "out", "split": "val"}')
+    args = parser.parse_args(["--config", str(tmp_path / "test.json"), "--split", "train", "--batch", "8"])
+    config = read_config(args, JudgeConfig)
+    assert (config.model, config.split, config.batch) == (Path("a.pt"), "train", 8)

@@ -1,0 +1,136 @@
+"""An import's source: files of a hub's dataset at one commit -> a ZIP, stored as what the job is made of.
+
+resolve -> pin -> fetch (bytes only, here) -> convert (in a child process) -> keep.
+"""
+
+import shutil
+import time
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import httpx
+
+from core import clock
+from core.db.tables import JobRow
+from core.domain.errors import HubOff, HubSetUnusable, OutOfSpace, Unavailable
+from core.domain.keys import imported_key
+from core.services.importing import imported_set_of, pin_import
+from core.services.leases import Claim
+from core.services.preparing import report_job
+from core.settings import MIB
+from pipeline.hub.files import IMPORTED_FILE, HubFile, Wanted, names_of_card, wanted_files
+from pipeline.params.hub_set import HubSet
+from worker.hold import Hold
+from worker.hub import Listing, fetch, hub_client, list_set
+from worker.job_child import PROGRESS_SECONDS, in_child
+from worker.made_source import keep_made
+from worker.wiring import Worker
+
+WHOLE_SECONDS = 2 * 3600.0  # for all files; 20 GiB in it are 3 MB/s
+SPARE_BYTES = 256 * MIB
+
+
+def import_source(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> JobRow | None:
+    """The job, which names the ZIP from here on. None: this attempt has ended otherwise.
+
+    Raises HubOff, HubSetNotFound, HubSetUnusable, HubUnavailable, OutOfSpace.
+    """
+    settings, db = worker.platform.settings, worker.platform.db
+    if not settings.hub:
+        raise HubOff("The worker does not reach out to a hub (DARKROOM_HUB=false).")
+    hold.insist(lambda: report_job(db, claim, stage="importing", progress=None))
+    asked = HubSet.model_validate(imported_set_of(job))
+    fetched = scratch / "hub"
+    fetched.mkdir()
+    with hub_client(settings.hub_endpoint) as client:
+        listing = hold.apart(lambda: list_set(client, settings.hub_endpoint, asked, hold.check))
+        job = hold.insist(partial(pin_import, db, claim, job, commit=listing.commit))
+        wanted = hold.apart(lambda: wanted_files(listing.files, listing.card, asked))
+        _require_room([each.file for each in wanted], scratch, limit_bytes=settings.upload_max_bytes)
+        take = partial(_fetch_all, worker, hold, claim, client, asked, listing, wanted, fetched)
+        files = hold.apart(take)
+    spec = {
+        "out": str(scratch / "import"),
+        "files": files,
+        "image_column": asked.image_column,
+        "label_column": asked.label_column,
+        "class_names": names_of_card(listing.card, asked.subset),
+        "max_bytes": settings.upload_max_bytes,
+    }
+    result = in_child(worker, hold, claim, "import", scratch / "import", spec)
+    shutil.rmtree(fetched)
+    if result is None:
+        return None
+    job = hold.insist(partial(pin_import, db, claim, job, pictures=result["pictures"], left_out=result["left_out"]))
+    key = imported_key(claim.id, claim.attempt)
+    return keep_made(worker, hold, claim, scratch / "import" / IMPORTED_FILE, key=key, name=job.source_name)
+
+
+def _require_room(files: list[HubFile], scratch: Path, *, limit_bytes: int) -> None:
+    """Raises HubSetUnusable above the limit, OutOfSpace without room for the files and the ZIP of them."""
+    size = sum(file.bytes or 0 for file in files)
+    if size > limit_bytes:
+        detail = f"Its files have {size} bytes; at most {limit_bytes} are taken."
+        raise HubSetUnusable(detail, reason="too-large", bytes=size, limit=limit_bytes)
+    needed, free = 2 * size + SPARE_BYTES, shutil.disk_usage(scratch).free
+    if free < needed:
+        detail = f"{needed} bytes are needed for the import, {free} are free."
+        raise OutOfSpace(detail, needed_bytes=needed, free_bytes=free)
+
+
+def _fetch_all(
+    worker: Worker,
+    hold: Hold,
+    claim: Claim,
+    client: httpx.Client,
+    asked: HubSet,
+    listing: Listing,
+    wanted: list[Wanted],
+    folder: Path,
+) -> list[dict[str, str]]:
+    """Each under a number of its own, never under its name on the hub. In a thread: ends when `hold.check` raises."""
+    settings = worker.platform.settings
+    ends = time.monotonic() + WHOLE_SECONDS
+    left = settings.upload_max_bytes
+    told = _Told(worker, claim, total=sum(each.file.bytes or 0 for each in wanted))
+    files: list[dict[str, str]] = []
+    for number, each in enumerate(wanted):
+        target = folder / f"{number:06d}{PurePosixPath(each.file.name).suffix.lower()}"
+        left -= fetch(
+            client,
+            settings.hub_endpoint,
+            asked,
+            listing,
+            each.file,
+            target,
+            limit_bytes=left,
+            ends=ends,
+            check=hold.check,
+            came=told.add,
+        )
+        files.append({"split": each.split, "name": each.file.name, "path": str(target)})
+    return files
+
+
+class _Told:
+    """Bytes that came, told at most once a second. Lost where the database does not answer: the next one comes."""
+
+    def __init__(self, worker: Worker, claim: Claim, *, total: int) -> None:
+        self._worker = worker
+        self._claim = claim
+        self._total = total
+        self._done = 0
+        self._told_at = float("-inf")
+
+    def add(self, count: int) -> None:
+        self._done += count
+        now = clock.monotonic()
+        if now - self._told_at < PROGRESS_SECONDS:
+            return
+        self._told_at = now
+        progress: dict[str, Any] = {"done": self._done, "total": max(self._done, self._total)}
+        try:
+            report_job(self._worker.platform.db, self._claim, progress=progress)
+        except Unavailable:
+            return

@@ -1,0 +1,115 @@
+"""A verb of the pipeline in a child process, on behalf of a job: what it tells, how it ends, what it found out."""
+
+import json
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from core import clock
+from core.domain.errors import DarkroomError, DatasetRejected, NoSpace, OutOfSpace, PreparationFailed, error_from_slug
+from core.domain.limits import MAX_FINDINGS_KEPT
+from core.services.leases import Claim
+from core.services.preparing import Outcome, reject_job, report_job
+from core.services.sweep import lose_job
+from pipeline.child import EXIT_OK
+from worker.child import child_command
+from worker.endings import cause_of, killed_from_outside
+from worker.hold import Hold
+from worker.supervise import supervise
+from worker.wiring import Worker
+
+PROGRESS_SECONDS = 1.0  # an event for each is kept: people look once a second at most
+FINDING_FIELDS = ("code", "severity", "path", "line", "detail", "remedy")
+
+log = structlog.get_logger(__name__)
+
+
+def in_child(
+    worker: Worker, hold: Hold, claim: Claim, verb: str, out: Path, content: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Run a verb to its end and read what it found out. None: it was killed, and the attempt is given up."""
+    out.mkdir()
+    child_log, spec = out.with_suffix(".log"), out.with_suffix(".json")
+    spec.write_text(json.dumps(content), encoding="utf-8")
+    teller = Teller(worker, claim)
+    ending = supervise(hold, child_command(verb, spec), out=out, log_path=child_log, tell=teller.tell)
+    if killed_from_outside(ending):
+        lost = PreparationFailed(f"The preparation was killed by signal {-ending.status} again and again.")
+        hold.insist(lambda: lose_job(worker.platform.db, claim, lost))
+        return None
+    result = _read_json(out / "result.json")
+    if ending.status != EXIT_OK or result is None:
+        raise _ours(cause_of(ending, out, child_log))
+    return result
+
+
+def reject(worker: Worker, hold: Hold, claim: Claim, error: DarkroomError, outcome: Outcome) -> None:
+    """The data's fault, told with what was found out."""
+    hold.insist(lambda: reject_job(worker.platform.db, claim, error, outcome))
+    log.info("job.rejected", job_id=claim.id, slug=error.slug)
+
+
+def rejection_in(result: Mapping[str, Any]) -> DarkroomError:
+    problem = result.get("problem") or {}
+    return error_from_slug(
+        problem.get("slug", DatasetRejected.slug), problem.get("detail", ""), **problem.get("facts", {})
+    )
+
+
+def outcome_of(out: Path, result: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        kind=result.get("kind"),
+        format=result.get("format"),
+        classes=result.get("classes"),
+        images=result.get("images"),
+        counts=result.get("findings") or {},
+        findings=_findings(out / "findings.jsonl"),
+    )
+
+
+def nothing_seen() -> Outcome:
+    return Outcome(kind=None, format=None, classes=None, images=None, counts={}, findings=())
+
+
+def _findings(path: Path) -> list[dict[str, Any]]:
+    """The first MAX_FINDINGS_KEPT; all of them are counted."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as lines:
+        told = (json.loads(line) for line in islice(lines, MAX_FINDINGS_KEPT))
+        return [{name: finding.get(name) for name in FINDING_FIELDS} for finding in told]
+
+
+def _ours(cause: DarkroomError) -> DarkroomError:
+    """What a child that crashed means for a job: ours, not the data's."""
+    if isinstance(cause, PreparationFailed | OutOfSpace | NoSpace | DatasetRejected):
+        return cause
+    return PreparationFailed(cause.detail, **{"cause": cause.slug, **cause.facts})
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+class Teller:
+    """Stages at once, progress within a stage at most once a second."""
+
+    def __init__(self, worker: Worker, claim: Claim) -> None:
+        self._db = worker.platform.db
+        self._claim = claim
+        self._told_at = float("-inf")
+
+    def tell(self, line: Mapping[str, Any]) -> None:
+        now = clock.monotonic()
+        if line.get("type") == "stage":
+            report_job(self._db, self._claim, stage=line["stage"], progress=None)
+        elif line.get("type") == "progress" and now - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = now
+            report_job(self._db, self._claim, progress={"done": line["done"], "total": line["total"]})

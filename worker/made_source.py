@@ -1,0 +1,18 @@
+"""A ZIP that a worker made becomes what its job is made of: bytes, then row."""
+
+from functools import partial
+from pathlib import Path
+
+from core.db.tables import JobRow
+from core.services.leases import Claim
+from core.services.preparing import keep_source
+from worker.hold import Hold
+from worker.wiring import Worker
+
+
+def keep_made(worker: Worker, hold: Hold, claim: Claim, zipped: Path, *, key: str, name: str) -> JobRow:
+    """Store it, name it in the row, and remove the local file. Raises ClaimLost."""
+    put = hold.apart(lambda: worker.platform.store.put(key, zipped, media_type="application/zip"))
+    zipped.unlink()
+    keep = partial(keep_source, worker.platform.db, claim, name=name, key=put.key)
+    return hold.insist(lambda: keep(size=put.bytes, sha256=put.sha256))
