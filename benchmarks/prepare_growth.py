@@ -53,9 +53,13 @@ def _row(images: int, sets: Path) -> dict[str, Any]:
         spec = {"archive": str(archive), "out": str(out), "source": source, "processes": PROCESSES, "tree": False}
         (Path(name) / "spec.json").write_text(json.dumps(spec))
         started = time.monotonic()
-        command = [sys.executable, "-m", "pipeline", "prepare", "--config", f"{name}/spec.json"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        tree, own = _peaks(process)
+        command = [sys.executable, "-m", "pipeline", "prepare", "--config", f"{name}/spec.json", "--supervised"]
+        quiet = subprocess.DEVNULL
+        # A supervised child ends, with its session, when its stdin is closed.
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
+        ) as process:
+            tree, own = _peaks(process)
         seconds = time.monotonic() - started
         assert process.returncode == 0, f"exit status {process.returncode}"
         stages = json.loads((out / "dataset_metadata.json").read_text())["times"]["seconds"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from core.domain import limits
 from core.domain.errors import DatasetRejected
@@ -18,9 +19,14 @@ from pipeline.formats import read_dataset
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.manifest import Digests, write_manifest
 from pipeline.names import suffix_of
-from pipeline.params.prepare import PrepareOptions
 from pipeline.split import assign_splits
 from pipeline.steps import Steps
+
+if TYPE_CHECKING:
+    from pipeline.params.prepare import PrepareOptions
+
+# Imported while the pictures are decoded elsewhere: numpy and pydantic take 0.1 s each.
+_NEEDED_LATER = ("pipeline.near_duplicates", "pipeline.params.prepare")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,26 @@ class Examined:
     left_out: int
 
 
-def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes: int, steps: Steps) -> Examined:
-    """Leaves the extracted files below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
-    dataset, facts, findings = _read(archive, scratch, processes=processes, steps=steps)
+class Seen(NamedTuple):
+    """What an archive holds. `facts` belong to `dataset.items` by position."""
+
+    dataset: Dataset
+    facts: list[ImageFacts]
+    findings: list[Finding]
+
+
+def examine(archive: Path, scratch: Path, options: "PrepareOptions", *, processes: int, steps: Steps) -> Examined:
+    """Leaves what is extracted below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
+    return judge(read(archive, scratch, processes=processes, steps=steps), scratch, options, steps)
+
+
+def judge(seen: Seen, scratch: Path, options: "PrepareOptions", steps: Steps) -> Examined:
+    """Raises Rejected with everything found, RunCancelled."""
+    dataset, facts, findings = seen
     checked = check(dataset, facts)
     findings = findings + checked.findings
-    kind, format_name, seen = dataset.kind, dataset.format, len(dataset.items)
-    del dataset, facts  # from here on the pictures are enough, and there may be 100,000
+    kind, format_name, count = dataset.kind, dataset.format, len(dataset.items)
+    del seen, dataset, facts  # from here on the pictures are enough, and there may be 100,000
     steps.stage("splitting")
     from pipeline.near_duplicates import group_alike
 
@@ -72,14 +91,15 @@ def examine(archive: Path, scratch: Path, options: PrepareOptions, *, processes:
         digests=write_manifest(checked.pictures, checked.classes, splits, manifest, kind=kind),
         manifest=manifest,
         findings=ordered(findings),
-        left_out=seen - len(checked.pictures),
+        left_out=count - len(checked.pictures),
     )
 
 
-def _read(
-    archive: Path, scratch: Path, *, processes: int, steps: Steps
-) -> tuple[Dataset, list[ImageFacts], list[Finding]]:
-    """Pictures are decoded from the moment they are there, while the rest is inflated and the annotations are read."""
+def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
+    """Pictures are decoded from the moment they are there, while the rest is inflated and the annotations are read.
+
+    Leaves what is extracted below `scratch`. Raises Rejected, RunCancelled, OutOfSpace.
+    """
     with InspectAhead(processes) as ahead:
         steps.stage("extracting")
         source, findings = extract(
@@ -88,9 +108,10 @@ def _read(
         steps.stage("reading")
         dataset = read_dataset(source, findings)
         steps.stage("checking")
-        import_module("pipeline.near_duplicates")  # numpy, 0.1 s, while the pictures are decoded elsewhere
+        for module in _NEEDED_LATER:
+            import_module(module)
         facts = ahead.facts([item.image for item in dataset.items], steps.tick)
-    return dataset, facts, findings + dataset.findings
+    return Seen(dataset, facts, findings + dataset.findings)
 
 
 def _pictures(files: list[SourceFile]) -> list[SourceFile]:
@@ -123,7 +144,7 @@ def _own_faults(split_findings: list[Finding], before: list[Finding]) -> list[Fi
     return [finding for finding in split_findings if not (broken and finding.severity is Severity.ERROR)]
 
 
-def _reject_errors(checked: Checked, findings: list[Finding], options: PrepareOptions) -> None:
+def _reject_errors(checked: Checked, findings: list[Finding], options: "PrepareOptions") -> None:
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if not errors:
         return

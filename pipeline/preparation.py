@@ -4,21 +4,25 @@ import json
 import os
 import shutil
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.domain.errors import PreparationFailed
 from core.domain.findings import Finding, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
+from pipeline.child import Line, run_child
 from pipeline.dataset import Rejected
-from pipeline.examine import Examined, examine
+from pipeline.examine import Examined, judge, read
 from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
-from pipeline.params.prepare import PrepareOptions
 from pipeline.repaired_zip import read_log
 from pipeline.steps import Steps
 from pipeline.tarball import Digest, file_digest
+
+if TYPE_CHECKING:
+    from pipeline.params.prepare import PrepareOptions
 
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
@@ -31,11 +35,12 @@ class PrepareSpec:
 
     `repaired`: the archive is one that we repaired; its log goes behind the findings. `live_sets`: fingerprints of
     prepared sets that are there already: such a one is not written again. `tree`: the tar is unpacked as well.
+    `raw_options` are the fields of PrepareOptions.
     """
 
     archive: Path
     out: Path
-    options: PrepareOptions
+    raw_options: Mapping[str, Any]
     processes: int
     job_id: str | None = None
     source: dict[str, Any] | None = None
@@ -43,13 +48,30 @@ class PrepareSpec:
     live_sets: frozenset[str] = frozenset()
     tree: bool = True
 
+    @property
+    def options(self) -> "PrepareOptions":
+        """Raises pydantic's ValidationError. Not asked before the pictures are being decoded: pydantic takes 0.1 s."""
+        from pipeline.params.prepare import PrepareOptions
+
+        return PrepareOptions.model_validate(self.raw_options)
+
+
+def serve(path: Path) -> int:
+    """What a worker starts. 0: ready or rejected, see result.json; 1: our failure, see problem.json; 76: cancelled."""
+    spec = read_spec(path)
+
+    def work(line: Line) -> None:
+        prepare(spec, Steps(line))
+
+    return run_child(spec.out, work, supervised=True, crash=PreparationFailed)
+
 
 def read_spec(path: Path) -> PrepareSpec:
     spec = json.loads(path.read_text(encoding="utf-8"))
     return PrepareSpec(
         archive=Path(spec["archive"]),
         out=Path(spec["out"]),
-        options=PrepareOptions.model_validate(spec.get("options") or {}),
+        raw_options=spec.get("options") or {},
         processes=int(spec.get("processes") or os.cpu_count() or 1),
         job_id=spec.get("job_id"),
         source=spec.get("source"),
@@ -69,7 +91,8 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
     scratch.mkdir(parents=True)
     log = read_log(spec.archive) if spec.repaired else []
     try:
-        done = examine(spec.archive, scratch, spec.options, processes=spec.processes, steps=steps)
+        # In one line: nothing here holds what was read while it is judged.
+        done = judge(read(spec.archive, scratch, processes=spec.processes, steps=steps), scratch, spec.options, steps)
         result = _write(replace(done, findings=done.findings + log), spec, steps, started)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, rejected.findings + log), out)
@@ -86,9 +109,9 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
     from pipeline.gallery import draw_gallery
     from pipeline.metadata import describe
 
-    out = spec.out
+    out, options = spec.out, spec.options
     steps.stage("drawing")
-    gallery = draw_gallery(done, out, seed=spec.options.seed, processes=spec.processes, steps=steps)
+    gallery = draw_gallery(done, out, seed=options.seed, processes=spec.processes, steps=steps)
     tar = None if done.digests.fingerprint in spec.live_sets else _write_set(done, out, steps)
     source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
     steps.end()
@@ -97,7 +120,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
         "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "seconds": steps.seconds,
     }
-    metadata = describe(done, spec.options, job_id=spec.job_id, source=source, times=times)
+    metadata = describe(done, options, job_id=spec.job_id, source=source, times=times)
     write_json(out / METADATA_FILE, metadata)
     return {
         "outcome": "ready",

@@ -1,6 +1,6 @@
 """`python -m pipeline prepare data.zip out/`: check a dataset and write the tree that trainers read.
 
-A person gives arguments or a PrepareConfig; a worker, which adds --supervised, the spec.json of pipeline.preparation.
+A person gives arguments or a PrepareConfig; a worker's spec.json goes to `pipeline.preparation.serve`.
 """
 
 import argparse
@@ -34,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("archive", type=Path, nargs="?", help="the ZIP")
     parser.add_argument("out", type=Path, nargs="?", help="a new or empty folder")
     parser.add_argument("--config", type=Path, help="a YAML or JSON file with the fields below; arguments win over it")
-    parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)  # the config is a worker's
     add_options(parser)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(["fields of the config:", *field_lines(PrepareConfig)])
@@ -45,21 +44,19 @@ def main(args: argparse.Namespace) -> int:
     # Imported here, so that `--help` is instant.
     from core.domain.errors import PreparationFailed
     from pipeline.child import problem_in, run_child
-    from pipeline.preparation import prepare, read_spec
+    from pipeline.preparation import prepare
     from pipeline.steps import Steps
 
     try:
-        spec = read_spec(args.config) if args.supervised else _spec_of_person(args)
+        spec = _spec_of_person(args)
     except (OSError, ConfigInvalid) as error:
         return complain("prepare", args.config, error)
 
     def work(line: "Line") -> None:
-        result = prepare(spec, Steps(line, aloud=not args.supervised))
-        if not args.supervised:
-            _tell(spec.out, result)
+        _tell(spec.out, prepare(spec, Steps(line, aloud=True)))
 
-    status = run_child(spec.out, work, supervised=args.supervised, crash=PreparationFailed)
-    if status and not args.supervised:
+    status = run_child(spec.out, work, supervised=False, crash=PreparationFailed)
+    if status:
         print(f"not prepared: {problem_in(spec.out)}")  # noqa: T201 - for the person
     return status
 
@@ -77,7 +74,7 @@ def _spec_of_person(args: argparse.Namespace) -> "PrepareSpec":
     config = checked(PrepareConfig, content)
     if not config.archive.is_file():
         raise ConfigInvalid([f"archive: there is no {config.archive}"])
-    return PrepareSpec(config.archive, config.out, config.options, config.processes or os.cpu_count() or 1)
+    return PrepareSpec(config.archive, config.out, config.options.model_dump(), config.processes or os.cpu_count() or 1)
 
 
 def _tell(out: Path, result: dict[str, Any]) -> None:

@@ -9,11 +9,14 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import SPLITS, Picture
 from pipeline.leaks import leaks
-from pipeline.params.prepare import PrepareOptions
+
+if TYPE_CHECKING:
+    from pipeline.params.prepare import PrepareOptions
 
 SPLIT_RULE = 2  # in the fingerprint: grows whenever the same pictures would fall otherwise
 _BACKGROUND = -1  # the class of pictures without boxes
@@ -32,7 +35,7 @@ class _Group:
 
 
 def assign_splits(
-    pictures: list[Picture], classes: list[str], options: PrepareOptions, groups: Mapping[str, str] | None = None
+    pictures: list[Picture], classes: list[str], options: "PrepareOptions", groups: Mapping[str, str] | None = None
 ) -> tuple[dict[str, str], list[Finding]]:
     """Picture path -> split. A class without a picture in train is an error among the findings.
 
@@ -58,7 +61,7 @@ def assign_splits(
 
 
 def _keep(
-    pictures: list[Picture], given: dict[str, str], options: PrepareOptions, groups: Mapping[str, str]
+    pictures: list[Picture], given: dict[str, str], options: "PrepareOptions", groups: Mapping[str, str]
 ) -> tuple[dict[str, str], list[Finding]]:
     findings = leaks(pictures, given, groups)
     splits = {picture.path: given.get(picture.path, "train") for picture in pictures}
@@ -75,7 +78,7 @@ def _keep(
     return splits, findings
 
 
-def _remake(pictures: list[Picture], options: PrepareOptions, groups: Mapping[str, str]) -> dict[str, str]:
+def _remake(pictures: list[Picture], options: "PrepareOptions", groups: Mapping[str, str]) -> dict[str, str]:
     fractions = {"val": options.val_fraction, "test": options.test_fraction}
     return _by_content(pictures, fractions, options.seed, groups)
 
@@ -172,7 +175,7 @@ def _fill_held_out(groups: list[_Group], homes: dict[str, str], splits: list[str
                 train.subtract(group.classes.keys())
 
 
-def _uneven(splits: dict[str, str], options: PrepareOptions, groups: Mapping[str, str]) -> list[Finding]:
+def _uneven(splits: dict[str, str], options: "PrepareOptions", groups: Mapping[str, str]) -> list[Finding]:
     """Parts that are much smaller than asked for, because what looks alike stays together."""
     if len(set(groups.values())) == len(splits):
         return []
@@ -193,7 +196,7 @@ def _judge(
     pictures: list[Picture],
     splits: dict[str, str],
     classes: list[str],
-    options: PrepareOptions,
+    options: "PrepareOptions",
     groups: Mapping[str, str],
 ) -> list[Finding]:
     present = {split: set[int]() for split in SPLITS}
