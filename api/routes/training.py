@@ -18,7 +18,15 @@ from core.domain import errors
 from core.services.overview import get_ready_job
 from core.services.platform import Platform
 from core.services.runs import get_run, queue_run
-from pipeline.params.catalogue import BASELINE, CATALOGUE, default_trainer, entry_of, params_of, validate_params
+from pipeline.params.catalogue import (
+    BASELINE,
+    CATALOGUE,
+    default_trainer,
+    entry_of,
+    fit_classes,
+    params_of,
+    validate_params,
+)
 
 router = APIRouter(tags=["training"])
 
@@ -128,23 +136,24 @@ def _queue_once(
 
 
 def _validated(platform: Platform, job_id: str, asked: TrainRequest) -> _Asked:
-    kind = str(get_ready_job(platform.db, job_id).kind)
+    job = get_ready_job(platform.db, job_id)
+    kind = str(job.kind)
     trainer = asked.trainer or default_trainer(kind)
     if trainer is None:
         raise errors.TrainerKindMismatch(f"No trainer trains on {kind} datasets.", kind=kind)
     _refuse_other_kind(trainer, kind)
-    return trainer, validate_params(trainer, asked.params).model_dump(mode="json")
+    params = validate_params(trainer, asked.params)
+    fit_classes(params, job.classes or ())
+    return trainer, params.model_dump(mode="json")
 
 
 def _validated_baseline(platform: Platform, job_id: str, asked: BaselineRequest) -> _Asked:
     job = get_ready_job(platform.db, job_id)
     _refuse_other_kind(BASELINE, str(job.kind))
-    unknown = sorted(set(asked.prompts) - set(job.classes or ()))
-    if unknown:
-        found = [{"field": f"prompts.{name}", "message": "the dataset has no such class"} for name in unknown]
-        raise errors.ParamsInvalid(f"The dataset has no class {unknown[0]!r}.", errors=found)
-    params = {**asked.model_dump(), "mode": "zero-shot", "suspect_labels": False}  # val and test are all it looks at
-    return BASELINE, validate_params(BASELINE, params).model_dump(mode="json")
+    given = {**asked.model_dump(), "mode": "zero-shot", "suspect_labels": False}  # val and test are all it looks at
+    params = validate_params(BASELINE, given)
+    fit_classes(params, job.classes or (), within="")
+    return BASELINE, params.model_dump(mode="json")
 
 
 def _refuse_other_kind(trainer: str, kind: str) -> None:

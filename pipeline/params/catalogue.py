@@ -3,11 +3,11 @@
 A new trainer is one file of params, one trainer and one line here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 
@@ -62,6 +62,22 @@ def validate_params(trainer: str, params: Mapping[str, Any]) -> BaseModel:
         ]
         names = ", ".join(problem["field"] for problem in errors)
         raise ParamsInvalid(f"Not valid: {names}.", errors=errors) from error
+
+
+@runtime_checkable
+class NamesClasses(Protocol):
+    """Params that speak of single classes."""
+
+    def misfits(self, classes: Collection[str]) -> list[dict[str, str]]:
+        """[{field, message}] for what does not fit a dataset of these classes."""
+
+
+def fit_classes(params: BaseModel, classes: Collection[str], *, within: str = "params.") -> None:
+    """Raises ParamsInvalid for params that name a class which is not there; `within` is where they lie in a request."""
+    misfits = params.misfits(classes) if isinstance(params, NamesClasses) else []
+    if misfits:
+        errors = [{**each, "field": f"{within}{each['field']}"} for each in misfits]
+        raise ParamsInvalid(f"Not valid: {', '.join(each['field'] for each in errors)}.", errors=errors)
 
 
 def default_trainer(kind: str) -> str | None:

@@ -3,6 +3,7 @@
 One schema for the API, the command line and the child process. No heavy library is imported here.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
@@ -103,6 +104,11 @@ class ClipParams(BaseModel):
     half: bool = Field(True, description="Half precision where the GPU has bfloat16; a CPU always computes in full.")
     workers: int = Field(4, ge=0, le=64, description="Processes that load images for a GPU; a CPU loads by itself.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, data and machine: same model.")
+
+    def misfits(self, classes: Collection[str]) -> list[dict[str, str]]:
+        """[{field, message}] for each class that is named here and not there."""
+        unknown = sorted(set(self.prompts) - set(classes))
+        return [{"field": f"prompts.{name}", "message": "the dataset has no such class"} for name in unknown]
 
     @field_validator("model")
     @classmethod

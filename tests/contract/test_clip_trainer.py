@@ -175,6 +175,7 @@ def test_what_is_published_is_what_was_best_bit_for_bit(
     assert metrics["val"]["accuracy"] == pytest.approx(epochs[best][0], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_computes_what_the_uninterrupted_one_did(
     learnt: tuple[str, Path], run: Run, tmp_path: Path
 ) -> None:

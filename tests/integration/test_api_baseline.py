@@ -49,6 +49,15 @@ def test_what_is_wrong_with_the_words_is_named(
     assert list_runs(platform.db, cursor=None, limit=1).items == []
 
 
+def test_a_training_with_prompts_for_a_class_that_is_not_there_is_not_begun(
+    client: httpx.Client, platform: Platform
+) -> None:
+    job = published.ready_job(platform, kind="classification")
+    body = {"trainer": "clip", "params": {"prompts": {"racoon": ["a raccoon"], "raccoon": ["a raccoon"]}}}
+    answer = problem(client.post(f"/train-async/{job.id}", json=body), 400, "params-invalid")
+    assert [each["field"] for each in answer["errors"]] == ["params.prompts.racoon"]
+
+
 def test_boxes_have_no_baseline(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     assert problem(client.post(f"/baseline/{job.id}"), 409, "trainer-kind-mismatch")["kind"] == "detection"

@@ -6,17 +6,15 @@ from typing import Any
 import torch
 from torch.nn.functional import normalize
 
-from core.domain.errors import ParamsInvalid, WeightsUnavailable
+from core.domain.errors import WeightsUnavailable
+from pipeline.params.catalogue import fit_classes
 from pipeline.params.clip import ClipParams
 from pipeline.trainers import Report
 
 
 def prompts_of(classes: Sequence[str], params: ClipParams) -> dict[str, tuple[str, ...]]:
     """Every class with its sentences. Raises ParamsInvalid for prompts of a class that the dataset does not have."""
-    unknown = sorted(set(params.prompts) - set(classes))
-    if unknown:
-        errors = [{"field": f"params.prompts.{name}", "message": "the dataset has no such class"} for name in unknown]
-        raise ParamsInvalid(f"The dataset has no class {unknown[0]!r}.", errors=errors)
+    fit_classes(params, classes)
     return {
         name: params.prompts.get(name) or tuple(template.replace("{}", spoken(name)) for template in params.templates)
         for name in classes
