@@ -87,14 +87,12 @@ def test_every_fault_is_told_at_once_with_its_code_file_and_line(desk: Desk, bro
 
 def test_what_is_broken_is_skipped_and_the_rest_is_taken(desk: Desk, broken: BrokenSet, tmp_path: Path) -> None:
     job = desk.upload(broken.write(tmp_path / "broken.zip"), on_error="skip")
-    _skip_unless_taken(job)
     assert (job["state"], job["images"]) == ("ready", broken.pictures - len(broken.lost)), job["problem"]
     assert _missing(broken.seeded, desk.paged(f"/jobs/{job['job_id']}/findings")) == [], "they are listed all the same"
 
 
 def test_a_repaired_set_is_taken_with_all_that_could_be_mended(desk: Desk, broken: BrokenSet, tmp_path: Path) -> None:
     rejected = desk.upload(broken.write(tmp_path / "broken.zip"))
-    _skip_unless_taken(rejected)
     job = desk.repair(rejected["job_id"])
     assert (job["state"], job["images"]) == ("ready", broken.pictures - len(broken.beyond)), job["problem"]
     assert {entry["severity"] for entry in job["findings"].values()} <= {"warning", "note"}
@@ -106,8 +104,3 @@ def test_a_repaired_set_is_taken_with_all_that_could_be_mended(desk: Desk, broke
 def _missing(seeded: list[Found], findings: list[dict[str, Any]]) -> list[Found]:
     told = {(each["code"], each["path"], each["line"]) for each in findings}
     return [found for found in seeded if found not in told]
-
-
-def _skip_unless_taken(job: dict[str, Any]) -> None:
-    if job["problem"] and job["problem"]["slug"] == "kind-not-supported":
-        pytest.skip("folders of classes are checked and not taken yet")
