@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from core.domain.errors import HubSetUnusable
 from pipeline.hub.columns import Columns, Names, columns_of
 
-ROWS_AT_ONCE = 16  # pictures in memory
+BATCH_BYTES, BATCH_ROWS = 64 * 1024**2, 64  # of pictures in memory, about
 _LABELS_AT_ONCE = 10_000
 GROUP_BYTES = 1024**3  # a row group inflated, by its own word; `datasets` writes some 100 MB
 _FOOTER_STRINGS, _FOOTER_ITEMS = 64 * 1024**2, 10_000_000  # what a footer may make the reader allocate
@@ -41,10 +41,10 @@ class Table:
         """Picture and class of each row, None for what it lacks."""
         wanted = [self.columns.image, self.columns.label]
         try:
-            for batch in self._file.iter_batches(ROWS_AT_ONCE, columns=wanted, use_threads=False):
+            for batch in self._file.iter_batches(self._rows_at_once(), columns=wanted, use_threads=False):
                 images, labels = batch.column(self.columns.image), batch.column(self.columns.label)
-                for image, label in zip(images.to_pylist(), labels.to_pylist(), strict=True):
-                    yield _bytes_of(image), self.columns.class_of(label)
+                for image, label in zip(images, labels, strict=True):
+                    yield _bytes_of(image.as_py()), self.columns.class_of(label.as_py())
         except (pa.ArrowException, OSError) as error:
             raise _broken(self._name, error) from error
 
@@ -61,9 +61,17 @@ class Table:
     def close(self) -> None:
         self._file.close()
 
+    def _rows_at_once(self) -> int:
+        """By the row group with the largest rows."""
+        largest = max((group.total_byte_size // max(1, group.num_rows) for group in self._groups()), default=0)
+        return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, largest)))
+
+    def _groups(self) -> Iterator[Any]:
+        return (self._file.metadata.row_group(number) for number in range(self._file.metadata.num_row_groups))
+
     def _require_small_groups(self) -> None:
-        for number in range(self._file.metadata.num_row_groups):
-            size = self._file.metadata.row_group(number).total_byte_size
+        for group in self._groups():
+            size = group.total_byte_size
             if size > GROUP_BYTES:
                 detail = f"{self._name} has a row group of {size} bytes; at most {GROUP_BYTES} are read at once."
                 raise HubSetUnusable(detail, bytes=size, limit_bytes=GROUP_BYTES)

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from openpyxl import load_workbook
 from pipeline.params.catalogue import CATALOGUE
 from tests.classified import draw_classified_tree
 from tests.clips import make_clip
-from tests.training import CLASSES, Child, draw_tree, start_training
+from tests.training import CLASSES, REPOSITORY, Child, draw_tree, start_training
 
 Start = Callable[..., Child]
 
@@ -170,6 +172,32 @@ def test_a_report_is_published_as_a_page_and_as_a_workbook(finished: Child) -> N
     book = load_workbook(finished.out / "artifacts" / "report.xlsx")
     assert {"Summary", "Classes test", "Confusion test", "Classes val", "Confusion val"} <= set(book.sheetnames)
     assert [cell.value for cell in book["Classes test"]["A"]] == ["class", *CLASSES]
+
+
+@pytest.mark.slow  # `make test` has the same by way of a training's own evaluation
+def test_the_verb_test_finds_what_the_run_found(finished: Child, trainer: str, tree: Path, tmp_path: Path) -> None:
+    prepared = shutil.copytree(tree, tmp_path / "tree")
+    (prepared / "manifest.json").write_text(json.dumps({"kind": CATALOGUE[trainer].kind}))
+    arguments = [
+        "--model",
+        finished.out / "artifacts",
+        "--dataset",
+        prepared,
+        "--out",
+        tmp_path / "out",
+        "--split",
+        "val",
+    ]
+    command = [sys.executable, "-m", "pipeline", "test", *map(str, arguments), "--device", "cpu"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    told = finished.artifact("metrics.json")["val"]
+    assert found["test"] is None
+    for name in CASES[trainer].metrics:
+        assert found["val"][name] == pytest.approx(told[name], abs=1e-4)
+    assert (tmp_path / "out" / "report.html").exists()
+    assert (tmp_path / "out" / "report.xlsx").exists()
 
 
 def test_nothing_published_names_a_folder_of_the_machine(finished: Child, tree: Path) -> None:
