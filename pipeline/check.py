@@ -43,7 +43,11 @@ def check(dataset: Dataset, facts: list[ImageFacts]) -> Checked:
     classes = _class_names(dataset.kind, good)
     root = len(common_folder([item.image.name for item, _, _ in good]))
     ids = {name: number for number, name in enumerate(classes)}
-    pictures = [_picture(item, fact, boxes, root=root, ids=ids) for item, fact, boxes in good]
+    pictures: list[Picture] = []
+    good.reverse()
+    while good:  # each one freed as it is taken: there may be 100,000
+        item, fact, boxes = good.pop()
+        pictures.append(_picture(item, fact, boxes, root=root, ids=ids))
     findings += _set_findings(dataset, pictures, classes)
     return Checked(pictures, classes, len(dataset.items) - classless + dataset.lost, findings)
 

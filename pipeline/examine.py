@@ -1,7 +1,7 @@
 """From an archive to checked, split and fingerprinted pictures: what `prepare` and `fingerprint` share."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -42,7 +42,7 @@ class Examined:
     pictures: list[Picture]
     classes: list[str]
     splits: dict[str, str]
-    groups: dict[str, str]
+    groups: Mapping[str, str]
     digests: Digests
     manifest: Path
     findings: list[Finding]
@@ -107,6 +107,7 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
         )
         steps.stage("reading")
         dataset = read_dataset(source, findings)
+        del source  # the annotations are read
         steps.stage("checking")
         for module in _NEEDED_LATER:
             import_module(module)
@@ -118,7 +119,7 @@ def _pictures(files: list[SourceFile]) -> list[SourceFile]:
     return [file for file in files if suffix_of(file.name) in IMAGE_SUFFIXES]
 
 
-def _alike(pictures: list[Picture], groups: dict[str, str]) -> Iterator[Finding]:
+def _alike(pictures: list[Picture], groups: Mapping[str, str]) -> Iterator[Finding]:
     """A note for each picture that looks like an earlier one; those of the same bytes have a note already."""
     first: dict[str, Picture] = {}
     told: set[str] = set()

@@ -176,8 +176,9 @@ def _resolution(pictures: list[Picture]) -> dict[str, Any]:
 
 
 def _box_area(pictures: list[Picture]) -> dict[str, Any]:
-    areas = np.array([(b.x2 - b.x1) * (b.y2 - b.y1) / 1e6 for p in pictures for b in p.boxes], dtype=np.float64)
-    of = np.array([p.width * p.height for p in pictures for _ in p.boxes], dtype=np.float64)
+    # Not by lists of numbers: there may be a million boxes.
+    areas = np.fromiter(((b.x2 - b.x1) * (b.y2 - b.y1) / 1e6 for p in pictures for b in p.boxes), dtype=np.float64)
+    of = np.fromiter((p.width * p.height for p in pictures for _ in p.boxes), dtype=np.float64)
     return {
         "absolute_px": _statistics(areas),
         "relative": _statistics(areas / of),

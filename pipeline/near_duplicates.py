@@ -26,8 +26,15 @@ _Keys = npt.NDArray[np.uint32]
 _Looks = npt.NDArray[np.uint64]  # n x 4: the 256 bits of each
 
 
-def group_alike(looks: Mapping[str, bytes | None]) -> dict[str, str]:
-    """Name -> the smallest name of its group. One without a look is a group of its own. The order plays no part."""
+class Groups(dict[str, str]):
+    """Name -> the smallest name of its group; only those are kept that are not it themselves."""
+
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+def group_alike(looks: Mapping[str, bytes | None]) -> Groups:
+    """The groups of these names. One without a look is a group of its own. The order plays no part."""
     names: dict[bytes, list[str]] = {}
     for name in sorted(looks):
         look = looks[name]
@@ -38,9 +45,9 @@ def group_alike(looks: Mapping[str, bytes | None]) -> dict[str, str]:
     smallest: dict[int, str] = {}
     for look, root in zip(distinct, roots.tolist(), strict=True):
         smallest[root] = min(smallest.get(root, names[look][0]), names[look][0])
-    groups = {name: name for name in looks}
+    groups = Groups()
     for look, root in zip(distinct, roots.tolist(), strict=True):
-        groups |= dict.fromkeys(names[look], smallest[root])
+        groups.update((name, smallest[root]) for name in names[look] if name != smallest[root])
     return groups
 
 

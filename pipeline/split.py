@@ -42,7 +42,7 @@ def assign_splits(
     `groups`: sha256 of each picture -> name of the group that stays together (near_duplicates.group_alike); without
     it only pictures of the same bytes do.
     """
-    groups = groups or {picture.sha256: picture.sha256 for picture in pictures}
+    groups = groups if groups is not None else {picture.sha256: picture.sha256 for picture in pictures}
     given = {picture.path: picture.given_split for picture in pictures if picture.given_split}
     findings: list[Finding] = []
     if options.split == "keep" and given:
@@ -53,10 +53,10 @@ def assign_splits(
                 _finding("split-unusable", "The given split has no train part beside another; a new one is made.")
             ]
             splits = _remake(pictures, options, groups)
-            findings += _uneven(splits, options, groups)
+            findings += _uneven(pictures, splits, options, groups)
     else:
         splits = _remake(pictures, options, groups)
-        findings = _uneven(splits, options, groups)
+        findings = _uneven(pictures, splits, options, groups)
     return splits, findings + _judge(pictures, splits, classes, options, groups)
 
 
@@ -175,9 +175,11 @@ def _fill_held_out(groups: list[_Group], homes: dict[str, str], splits: list[str
                 train.subtract(group.classes.keys())
 
 
-def _uneven(splits: dict[str, str], options: "PrepareOptions", groups: Mapping[str, str]) -> list[Finding]:
+def _uneven(
+    pictures: list[Picture], splits: dict[str, str], options: "PrepareOptions", groups: Mapping[str, str]
+) -> list[Finding]:
     """Parts that are much smaller than asked for, because what looks alike stays together."""
-    if len(set(groups.values())) == len(splits):
+    if _apart(pictures, groups) == len(splits):
         return []
     asked = {"val": options.val_fraction * len(splits), "test": options.test_fraction * len(splits)}
     counts = Counter(splits.values())
@@ -190,6 +192,11 @@ def _uneven(splits: dict[str, str], options: "PrepareOptions", groups: Mapping[s
         for split in ("val", "test")
         if 0 < counts[split] < _UNEVEN * asked[split]
     ]
+
+
+def _apart(pictures: list[Picture], groups: Mapping[str, str]) -> int:
+    """How many groups there are."""
+    return len({groups[picture.sha256] for picture in pictures})
 
 
 def _judge(
@@ -211,7 +218,7 @@ def _judge(
     if pictures[0].label is not None:
         findings += _missing_classes(present, counts, classes)
     if not counts["val"]:
-        together = len(set(groups.values()))
+        together = _apart(pictures, groups)
         why = f": {len(pictures)} pictures look like {together}" if together < len(pictures) else ""
         detail = f"No picture is left for validation without taking a class from train{why}."
         remedy = "Add pictures; or give a split of your own, which is kept."

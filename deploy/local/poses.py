@@ -22,9 +22,7 @@ SIDE = 96  # pixels; trained at 64, where a limb is still two pixels wide
 FINE = 3  # figures are drawn this many times larger, then reduced: smooth edges
 SMALLEST, LARGEST = 0.72, 0.9  # of a standing figure's height, as a part of the side
 THIN, THICK = 0.030, 0.062  # of a limb, as a part of the figure's height
-PALEST = (
-    120  # of 255; what is behind the figure is no darker, as on paper: a small ViT learns strokes from few pictures
-)
+PALEST = 120  # of 255: as on paper, nothing behind the figure is darker; a small ViT learns strokes from few pictures
 DARK = (0.05, 0.5)  # of 1: how light the colour of a figure is
 ASIDE = (0.25, 0.75)  # where in the room that is left: somewhat off the middle
 MARGIN = 3  # pixels between the figure and the picture's edge, at least

@@ -74,7 +74,8 @@ def test_a_picture_altered_a_little_looks_the_same(alter: str) -> None:
     for seed in range(8):
         looks[f"{seed} a"] = look(encoded(photograph(seed), quality=95))
         looks[f"{seed} b"] = look(ALIKE[alter](photograph(seed)))
-    assert group_alike(looks) == {name: f"{name[0]} a" for name in looks}
+    groups = group_alike(looks)
+    assert {name: groups[name] for name in looks} == {name: f"{name[0]} a" for name in looks}
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
@@ -89,7 +90,8 @@ def test_a_look_is_of_the_upright_picture(orientation: int) -> None:
 def test_a_flat_picture_looks_like_nothing() -> None:
     looks = {colour: look_of(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")}
     assert looks == {"red": None, "blue": None}
-    assert group_alike(looks) == {"red": "red", "blue": "blue"}
+    groups = group_alike(looks)
+    assert groups["red"] == "red" and groups["blue"] == "blue"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -111,7 +113,7 @@ def test_the_index_finds_what_comparing_all_pairs_finds(seed: int, count: int) -
     for number in range(count):
         looks[f"{number} again"] = _near(rng, looks[str(rng.randrange(count))], rng.randrange(60))
     groups = group_alike(looks)
-    assert groups == {name: _smallest_by_hand(name, looks) for name in looks}
+    assert {name: groups[name] for name in looks} == {name: _smallest_by_hand(name, looks) for name in looks}
     assert groups == group_alike(dict(reversed(looks.items())))
 
 
