@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,10 +13,11 @@ from pipeline.archive import IMAGE_SUFFIXES, extract
 from pipeline.check import Checked, check
 from pipeline.dataset import Dataset, Picture, Rejected, SourceFile
 from pipeline.decode_pool import InspectAhead
+from pipeline.examined import Examined
 from pipeline.facts import ImageFacts
 from pipeline.formats import read_dataset
 from pipeline.layouts import MANIFEST_FILE
-from pipeline.manifest import Digests, write_manifest
+from pipeline.manifest import write_manifest
 from pipeline.names import suffix_of
 from pipeline.split import assign_splits
 from pipeline.steps import Steps
@@ -27,26 +27,6 @@ if TYPE_CHECKING:
 
 # Imported while the pictures are decoded elsewhere: numpy and pydantic take 0.1 s each.
 _NEEDED_LATER = ("pipeline.near_duplicates", "pipeline.params.prepare")
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """A dataset that is taken. `left_out`: how many pictures were skipped for their errors, or for having no class.
-
-    `splits`: picture path -> split; `groups`: sha256 of a picture -> name of the group that looks like it; `manifest`:
-    the file that the fingerprint is the sha256 of.
-    """
-
-    kind: str
-    format: str
-    pictures: list[Picture]
-    classes: list[str]
-    splits: dict[str, str]
-    groups: Mapping[str, str]
-    digests: Digests
-    manifest: Path
-    findings: list[Finding]
-    left_out: int
 
 
 class Seen(NamedTuple):

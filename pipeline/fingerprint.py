@@ -16,7 +16,7 @@ from pipeline.options import add_options, read_options
 
 if TYPE_CHECKING:
     from pipeline.differences import Difference
-    from pipeline.examine import Examined
+    from pipeline.examined import Examined
 
 EQUAL, DIFFERENT, TROUBLE = 0, 1, 2  # as diff(1) has them
 

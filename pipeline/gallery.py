@@ -9,7 +9,7 @@ from typing import Any
 from core.domain.keys import plots_of
 from pipeline.dataset import Picture
 from pipeline.decode_pool import Crash, decode_all
-from pipeline.examine import Examined
+from pipeline.examined import Examined
 from pipeline.plots.dataset import PLOTS
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail

@@ -12,9 +12,10 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.dataset import Picture
+from pipeline.examined import Digests
 from pipeline.layouts import LAYOUTS
 from pipeline.split import SPLIT_RULE
 
@@ -23,11 +24,6 @@ HOW = (
     "sha256 of manifest.json in the prepared dataset; content_fingerprint: of the same without the keys layout and "
     "split_rule and without each image's split"
 )
-
-
-class Digests(NamedTuple):
-    fingerprint: str
-    content_fingerprint: str
 
 
 def write_manifest(

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.domain.findings import count_findings
 from pipeline.dataset import SPLITS, Picture
-from pipeline.examine import Examined
+from pipeline.examined import Examined
 from pipeline.layouts import LAYOUTS
 from pipeline.manifest import HOW
 from pipeline.near_duplicates import MAX_BITS, MAX_LOW_BITS

@@ -15,7 +15,8 @@ from core.domain.findings import Finding, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
 from pipeline.child import Line, run_child
 from pipeline.dataset import Rejected
-from pipeline.examine import Examined, judge, read
+from pipeline.examine import judge, read
+from pipeline.examined import Examined
 from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.repaired_zip import read_log
 from pipeline.steps import Steps

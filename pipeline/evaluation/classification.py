@@ -2,65 +2,22 @@
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from pipeline.evaluation.classification_report import classification_report
 from pipeline.evaluation.html import write_html
-from pipeline.evaluation.judged import Judged
 from pipeline.evaluation.metrics import classification_metrics
+from pipeline.evaluation.outcome import SPLITS, Outcome, Suspected, prediction_rows, suspect_rows
 from pipeline.evaluation.pictures import draw_judged, draw_suspects
 from pipeline.evaluation.report import Cell
-from pipeline.evaluation.suspects import Suspect
 from pipeline.evaluation.workbook import safe, write_workbook
 from pipeline.plots import draw_training
-
-SPLITS = ("val", "test")
-Opener = Callable[[int], Image.Image]
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """Where a picture is: the n-th of its split, and its path in the upload."""
-
-    split: str
-    index: int
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Suspected:
-    """`ranked` refers to `labelled` by index. `accuracy` of the probabilities says how far to trust the list."""
-
-    labelled: tuple[Labelled, ...]
-    ranked: tuple[Suspect, ...]
-    accuracy: float
-    features: str
-    openers: Mapping[str, Opener]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """`judged`, `speeds` (ms per image) and `openers` by split; `history` has a row for each epoch, as results.csv."""
-
-    title: str
-    facts: Mapping[str, Cell]
-    classes: tuple[str, ...]
-    judged: Mapping[str, Judged]
-    speeds: Mapping[str, Mapping[str, float]]
-    openers: Mapping[str, Opener]
-    history: Sequence[Mapping[str, float]]
-    best_epoch: int | None
-    suspects: Suspected | None
 
 
 def write_outcome(outcome: Outcome, folder: Path, *, check: Callable[[], None]) -> None:
     """metrics.json, predictions.csv, suspect_labels.{csv,json}, *.png, report.{html,xlsx}. `check` may raise."""
-    from pipeline.evaluation.classification_report import classification_report
-
     metrics: dict[str, Any] = {split: _metrics(outcome, split) for split in dict.fromkeys((*SPLITS, *outcome.judged))}
     _write_json(folder / "metrics.json", metrics)
     _write_predictions(outcome, folder / "predictions.csv")
@@ -85,47 +42,6 @@ def _metrics(outcome: Outcome, split: str) -> dict[str, Any] | None:
         return None
     speed = {"unit": "ms per image", **outcome.speeds.get(split, {})}
     return {**classification_metrics(outcome.judged[split]), "speed": speed}
-
-
-def prediction_rows(outcome: Outcome) -> tuple[list[str], list[list[Cell]]]:
-    """Header and a row for each picture of val and test: path, split, label, what was found and how probable."""
-    rows: list[list[Cell]] = []
-    for split, judged in outcome.judged.items():
-        for path, label, found, scores in zip(
-            judged.paths, judged.labels, judged.predicted, judged.probabilities, strict=True
-        ):
-            right = "yes" if label == found else "no"
-            score, own = round(float(scores[found]), 5), round(float(scores[label]), 5)
-            rows.append([path, split, judged.classes[label], judged.classes[found], right, score, own])
-    return ["path", "split", "label", "found", "right", "score", "score of label"], rows
-
-
-def suspect_rows(suspected: Suspected, classes: Sequence[str]) -> tuple[list[str], list[list[Cell]]]:
-    header = [
-        "rank",
-        "path",
-        "split",
-        "label",
-        "suggested",
-        "flagged",
-        "score",
-        "label probability",
-        "suggested probability",
-    ]
-    return header, [
-        [
-            rank,
-            suspected.labelled[one.index].path,
-            suspected.labelled[one.index].split,
-            classes[one.label],
-            classes[one.suggested],
-            "yes" if one.flagged else "no",
-            one.score,
-            one.label_probability,
-            one.suggested_probability,
-        ]
-        for rank, one in enumerate(suspected.ranked, 1)
-    ]
 
 
 def _write_predictions(outcome: Outcome, path: Path) -> None:

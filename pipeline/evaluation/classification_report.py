@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.evaluation.classification import Outcome, Suspected, prediction_rows, suspect_rows
 from pipeline.evaluation.metrics import TOP
+from pipeline.evaluation.outcome import Outcome, Suspected, prediction_rows, suspect_rows
 from pipeline.evaluation.report import Cell, Picture, Report, Section, Table
 
 _ROWS = {

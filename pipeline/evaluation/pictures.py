@@ -13,7 +13,7 @@ from pipeline.plots.reliability import draw_reliability
 from pipeline.plots.tiles import Tile, draw_tiles
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.classification import Suspected
+    from pipeline.evaluation.outcome import Suspected
 
 TILES = 24  # four rows of six
 

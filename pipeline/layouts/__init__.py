@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
-    from pipeline.examine import Examined
+    from pipeline.examined import Examined
     from pipeline.steps import Steps
     from pipeline.tarball import Digest
 

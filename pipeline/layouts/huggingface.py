@@ -25,7 +25,7 @@ from pipeline.tarball import Digest, TarWriter, open_tar
 from pipeline.trainers.huggingface import go_offline
 
 if TYPE_CHECKING:
-    from pipeline.examine import Examined
+    from pipeline.examined import Examined
     from pipeline.steps import Steps
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs

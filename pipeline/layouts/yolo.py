@@ -21,7 +21,7 @@ from pipeline.places import Place
 from pipeline.tarball import Digest, open_tar
 
 if TYPE_CHECKING:
-    from pipeline.examine import Examined
+    from pipeline.examined import Examined
     from pipeline.steps import Steps
 
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100

@@ -9,8 +9,9 @@ import numpy as np
 from torch import nn
 
 from core.domain.errors import ParamsInvalid
-from pipeline.evaluation.classification import Outcome, write_outcome
+from pipeline.evaluation.classification import write_outcome
 from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.outcome import Outcome
 from pipeline.trainers import Report
 from pipeline.trainers.classified import open_tree
 from pipeline.trainers.judge import choose_device, judge

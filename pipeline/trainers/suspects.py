@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.classification import Labelled, Suspected
+from pipeline.evaluation.outcome import Labelled, Suspected
 from pipeline.evaluation.suspects import out_of_fold, rank_suspects
 from pipeline.trainers import Report
 from pipeline.trainers.classified import Pictures, Tree

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.child import RunCancelled
-from pipeline.examine import Examined, examine
+from pipeline.examine import examine
+from pipeline.examined import Examined
 from pipeline.layouts import LAYOUTS, layout_of
 from pipeline.params.prepare import PrepareOptions
 from pipeline.steps import Steps

@@ -7,10 +7,11 @@ import pytest
 from openpyxl import load_workbook
 from PIL import Image
 
-from pipeline.evaluation.classification import Labelled, Outcome, Suspected, write_outcome
+from pipeline.evaluation.classification import write_outcome
 from pipeline.evaluation.descriptors import LENGTH, describe_picture
 from pipeline.evaluation.judged import Judged, softmax
 from pipeline.evaluation.metrics import classification_metrics
+from pipeline.evaluation.outcome import Labelled, Outcome, Suspected
 from pipeline.evaluation.suspects import out_of_fold, rank_suspects
 from pipeline.evaluation.workbook import safe
 

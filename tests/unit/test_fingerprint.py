@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.__main__ import run
-from pipeline.examine import Examined, examine
-from pipeline.manifest import Digests
+from pipeline.examine import examine
+from pipeline.examined import Digests, Examined
 from pipeline.params.prepare import PrepareOptions
 from pipeline.steps import Steps
 from tests.builders import IMAGE, JUNK, XML, Files, picture, voc_files, voc_zip, zip_files

@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.__main__ import run
 from pipeline.dataset import Rejected
-from pipeline.examine import Examined, examine
+from pipeline.examine import examine
+from pipeline.examined import Examined
 from pipeline.params.prepare import PrepareOptions
 from pipeline.steps import Steps
 from tests.builders import JUNK, Files, picture, turned, zip_files

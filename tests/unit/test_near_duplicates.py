@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from pipeline.examine import Examined, examine
+from pipeline.examine import examine
+from pipeline.examined import Examined
 from pipeline.images import inspect
 from pipeline.metadata import describe
 from pipeline.near_duplicates import MAX_BITS, MAX_LOW_BITS, group_alike

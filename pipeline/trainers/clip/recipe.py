@@ -9,8 +9,9 @@ import torch
 from transformers import set_seed
 
 from core.domain.errors import WeightsUnavailable
-from pipeline.evaluation.classification import Outcome, Suspected, write_outcome
+from pipeline.evaluation.classification import write_outcome
 from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.outcome import Outcome, Suspected
 from pipeline.evaluation.report import Cell
 from pipeline.params.clip import ClipParams
 from pipeline.trainers import Checkpoint, Report, TrainedModel

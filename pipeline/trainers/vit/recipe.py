@@ -8,7 +8,8 @@ from torch import nn
 from transformers import AutoImageProcessor, set_seed
 
 from core.domain.errors import WeightsUnavailable
-from pipeline.evaluation.classification import Outcome, write_outcome
+from pipeline.evaluation.classification import write_outcome
+from pipeline.evaluation.outcome import Outcome
 from pipeline.params.vit import SCRATCH_NAMES, VitParams
 from pipeline.trainers import Checkpoint, ModelSource, Report, TrainedModel
 from pipeline.trainers.classified import Tree, open_tree

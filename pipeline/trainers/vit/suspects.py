@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from transformers import AutoImageProcessor, AutoModel
 
-from pipeline.evaluation.classification import Suspected
 from pipeline.evaluation.descriptors import LENGTH, describe_picture
 from pipeline.evaluation.descriptors import SIDE as DESCRIPTOR_SIDE
+from pipeline.evaluation.outcome import Suspected
 from pipeline.params.vit import VitParams
 from pipeline.trainers import ModelSource, Report
 from pipeline.trainers.classified import Tree
