@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,19 @@ def child_command(verb: str, spec: Path) -> list[str]:
 
 
 class Child:
-    """A process in a session and a group of its own; `end` of its stdin is the end of it (a dead man's switch)."""
+    """A process in a session and a group of its own; `end` of its stdin is the end of it (a dead man's switch).
+
+    Its temporary files, also those that it cannot remove when it is killed, go with it. They lie below the system's
+    temporary folder: the path of a socket is at most 107 bytes, and a scratch folder's is often longer.
+    """
 
     def __init__(self, command: Sequence[str], *, out: Path, log: Path) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="darkroom-", ignore_cleanup_errors=True)
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 command,
                 cwd=out,
-                env=_environment(os.environ),
+                env=_environment(os.environ) | {"TMPDIR": self._temporary.name},
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -70,6 +76,7 @@ class Child:
         """KILL what is left of the group and reap the child."""
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._temporary.cleanup()
         if self._process.stdin is not None:
             try:
                 self._process.stdin.close()

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from pipeline import decode_pool
 from pipeline.dataset import SourceFile
 from pipeline.decode_pool import inspect_all
-from tests.builders import picture
+from tests.builders import picture, voc_zip
 
 
 def _file(path: Path, content: bytes) -> SourceFile:
@@ -78,3 +80,13 @@ def test_a_picture_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pyte
     facts = inspect_all([_endless(tmp_path), *_pictures(tmp_path, 5)], processes=1, tick=lambda *_: None)
     assert [bool(fact.problem) for fact in facts] == [True, False, False, False, False, False]
     assert not multiprocessing.active_children()
+
+
+def test_a_temporary_folder_with_a_long_path_is_no_hindrance(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir()
+    command = [sys.executable, "-m", "pipeline", "fingerprint", str(voc_zip(tmp_path / "data.zip"))]
+    done = subprocess.run(
+        command, env=os.environ | {"TMPDIR": str(folder)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

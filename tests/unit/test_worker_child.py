@@ -49,6 +49,12 @@ def watch(out: Path, code: str, tell: Any = lambda _line: None, asked: Asked | N
         return supervise(hold, [sys.executable, "-c", code], out=out, log_path=out / "log", tell=tell)
 
 
+def test_what_a_killed_child_leaves_in_its_temporary_folder_is_removed(tmp_path: Path) -> None:
+    code = "import os, signal, tempfile; open('where', 'w').write(tempfile.mkdtemp()); os.kill(0, signal.SIGKILL)"
+    assert watch(tmp_path, code).status == -signal.SIGKILL
+    assert not Path((tmp_path / "where").read_text()).exists()
+
+
 def test_lines_are_told_in_order_and_again_while_the_database_is_away(tmp_path: Path) -> None:
     told: list[dict[str, Any]] = []
     away = iter([True])
