@@ -68,6 +68,7 @@ def main(folder: Path, tree: Path, params: dict[str, Any]) -> None:
         intermediate_size=4 * hidden,
         patch_size=8,
         image_size=side,
+        initializer_range=hidden**-0.5,
         num_labels=len(names),
     )
     trainer = Trainer(
