@@ -22,12 +22,16 @@ class Checked(NamedTuple):
     findings: list[Finding]
 
 
-def check(dataset: Dataset, facts: list[ImageFacts]) -> Checked:
-    """`facts` belong to `dataset.items` by position. Pictures with an error are left out of `pictures`."""
+def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Checked:
+    """The `items` of `dataset`, to which `facts` belong by position. Pictures with an error are left out of `pictures`.
+
+    Both lists are emptied: there may be 100,000 items, and none is needed once its picture is made.
+    """
+    seen = len(items) + dataset.lost
     findings: list[Finding] = []
     good: list[tuple[Item, ImageFacts, list[RawBox]]] = []
     classless = 0
-    for item, fact in zip(dataset.items, facts, strict=True):
+    for item, fact in _taken(items, facts):
         if dataset.kind == "classification" and not item.label:
             classless += 1
             findings.append(_classless(item))
@@ -43,13 +47,18 @@ def check(dataset: Dataset, facts: list[ImageFacts]) -> Checked:
     classes = _class_names(dataset.kind, good)
     root = len(common_folder([item.image.name for item, _, _ in good]))
     ids = {name: number for number, name in enumerate(classes)}
-    pictures: list[Picture] = []
     good.reverse()
-    while good:  # each one freed as it is taken: there may be 100,000
-        item, fact, boxes = good.pop()
-        pictures.append(_picture(item, fact, boxes, root=root, ids=ids))
+    pictures = [_picture(*good.pop(), root=root, ids=ids) for _ in range(len(good))]
     findings += _set_findings(dataset, pictures, classes)
-    return Checked(pictures, classes, len(dataset.items) - classless + dataset.lost, findings)
+    return Checked(pictures, classes, seen - classless, findings)
+
+
+def _taken(items: list[Item], facts: list[ImageFacts]) -> Iterator[tuple[Item, ImageFacts]]:
+    """In their order."""
+    items.reverse()
+    facts.reverse()
+    while items:
+        yield items.pop(), facts.pop()
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,10 +46,12 @@ def examine(archive: Path, scratch: Path, options: "PrepareOptions", *, processe
 def judge(seen: Seen, scratch: Path, options: "PrepareOptions", steps: Steps) -> Examined:
     """Raises Rejected with everything found, RunCancelled."""
     dataset, facts, findings = seen
-    checked = check(dataset, facts)
+    kind, format_name, items = dataset.kind, dataset.format, list(dataset.items)
+    count = len(items)
+    dataset = replace(dataset, items=())
+    del seen  # nothing else holds the items while they are checked
+    checked = check(dataset, items, facts)
     findings = findings + checked.findings
-    kind, format_name, count = dataset.kind, dataset.format, len(dataset.items)
-    del seen, dataset, facts  # from here on the pictures are enough, and there may be 100,000
     steps.stage("splitting")
     from pipeline.near_duplicates import group_alike
 
