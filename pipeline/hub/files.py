@@ -5,21 +5,27 @@ and names tell, as `data/train-00000-of-00002.parquet` or `train/cat/1.jpg` do.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
 from core.domain.errors import HubSetUnusable
-from core.domain.limits import MAX_NAME_BYTES
+from core.domain.limits import MAX_DEPTH, MAX_NAME_BYTES
 from pipeline.archive import IMAGE_SUFFIXES
+from pipeline.dataset import common_folder
+from pipeline.formats.split_names import split_of_folder
+from pipeline.hub.patterns import MAX_PATTERN, Pattern
 from pipeline.params.hub_set import FOLDERS, HubSet
 
 TABLE = ".parquet"
 IMPORTED_FILE = "imported.zip"  # what a child makes of the files
 MAX_FILES = 20_000  # each is a request; with 50 ms for one, 17 minutes
-_MAX_PATTERN = 300
+MAX_PATTERNS = 1_000  # of a card, for the splits that are asked for; the hub's own cards have one for each split
+MAX_TRIES = 5_000_000  # patterns times files: half a minute. 200,000 files may have 25 patterns
+
+Check = Callable[[], None]
+Home = tuple[str, ...]  # the folders that a picture lies in
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +50,15 @@ class Wanted:
         return self.file.name.lower().endswith(TABLE)
 
 
-def wanted_files(files: Sequence[HubFile], card: Mapping[str, Any], asked: HubSet) -> list[Wanted]:
-    """Tables where there are some, else pictures; in the order of their names. Raises HubSetUnusable."""
+def wanted_files(
+    files: Sequence[HubFile], card: Mapping[str, Any], asked: HubSet, check: Check = lambda: None
+) -> list[Wanted]:
+    """Tables where there are some, else pictures; in the order of their names. `check()` may raise to stop.
+
+    Raises HubSetUnusable.
+    """
     usable = [file for file in files if _is_usable(file.name)]
-    by_card = _by_card(usable, card, asked)
+    by_card = _by_card(usable, card, asked, check)
     found = by_card if by_card is not None else list(_by_name(usable, asked))
     if any(each.is_table for each in found):
         found = [each for each in found if each.is_table]
@@ -83,24 +94,34 @@ def names_of_card(card: Mapping[str, Any], subset: str | None) -> dict[str, list
 
 def _is_usable(name: str) -> bool:
     """A table or a picture, under a name that is a path below its folder."""
-    path = PurePosixPath(name)
-    if not name or name.startswith("/") or ".." in path.parts or len(name.encode()) > MAX_NAME_BYTES:
+    if not name or not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES:  # half a surrogate has no bytes
         return False
-    return name.isprintable() and (path.suffix.lower() == TABLE or path.suffix.lower() in IMAGE_SUFFIXES)
+    path = PurePosixPath(name)
+    if name.startswith("/") or ".." in path.parts or name.count("/") > MAX_DEPTH:
+        return False
+    return path.suffix.lower() == TABLE or path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def _by_card(files: Sequence[HubFile], card: Mapping[str, Any], asked: HubSet) -> list[Wanted] | None:
-    """None where the card names no files. Raises HubSetUnusable where it has several subsets and none is meant."""
+def _by_card(files: Sequence[HubFile], card: Mapping[str, Any], asked: HubSet, check: Check) -> list[Wanted] | None:
+    """None where the card names no files. Raises HubSetUnusable where it has several subsets and none is meant, and
+    for more patterns than are matched."""
     told = card.get("configs")
     configs = [config for config in told if isinstance(config, dict)] if isinstance(told, list) else []
     named = {str(config.get("config_name")): config for config in configs if config.get("data_files")}
     if not named:
         return None
-    patterns = list(_patterns(_chosen(named, asked)["data_files"]))
+    patterns: dict[str, list[Pattern]] = {split: [] for split in asked.splits}
+    for number, (split, pattern) in enumerate(_patterns(_chosen(named, asked)["data_files"], asked), start=1):
+        if number > MAX_PATTERNS or number * len(files) > MAX_TRIES:
+            detail = f"Its card names more patterns of files than are matched with {len(files)} files."
+            raise HubSetUnusable(detail, limit=min(MAX_PATTERNS, MAX_TRIES // len(files)))
+        patterns[split].append(Pattern(pattern))
     found: dict[str, Wanted] = {}
-    for split in asked.splits:
+    for split, own in patterns.items():
         for file in files:
-            if any(own == split and _matches(file.name, pattern) for own, pattern in patterns):
+            check()
+            parts = file.name.split("/")
+            if any(pattern.matches(parts) for pattern in own):
                 found.setdefault(file.name, Wanted(split, file))
     return list(found.values())
 
@@ -120,50 +141,59 @@ def _which(detail: str, names: Mapping[str, Any]) -> HubSetUnusable:
     return HubSetUnusable(detail, subsets=sorted(names)[:100])
 
 
-def _patterns(told: Any) -> Iterator[tuple[str, str]]:
-    """(split, pattern) of what a card says: one pattern, several, or several for each split."""
+def _patterns(told: Any, asked: HubSet) -> Iterator[tuple[str, str]]:
+    """(split, pattern) of what a card says: one pattern, several, or several for each split. Of those asked for."""
     for entry in told if isinstance(told, list) else [told]:
         split, paths = (entry.get("split"), entry.get("path")) if isinstance(entry, dict) else ("train", entry)
         for path in paths if isinstance(paths, list) else [paths]:
-            if isinstance(split, str) and isinstance(path, str) and len(path) <= _MAX_PATTERN:
+            if split in asked.splits and isinstance(path, str) and len(path) <= MAX_PATTERN:
                 yield split, path.removeprefix("./")
 
 
-def _matches(name: str, pattern: str) -> bool:
-    """Part by part; `**` is any number of folders. Takes no longer than one is long times the other."""
-    parts = name.split("/")
-    reached = {0}
-    for part in pattern.split("/"):
-        if part == "**":
-            reached = set(range(min(reached), len(parts) + 1))
-        else:
-            reached = {at + 1 for at in reached if at < len(parts) and fnmatchcase(parts[at], part)}
-        if not reached:
-            return False
-    return len(parts) in reached
-
-
 def _by_name(files: Sequence[HubFile], asked: HubSet) -> Iterator[Wanted]:
-    """A file belongs to the split that a folder, or the beginning of its name, is called; to train when none is."""
+    """A file belongs to the split that a folder, or a word of a table's name, is called.
+
+    To train where no file names a split. Where one does, a file that names none (`holdout-0.parquet`) is in none.
+    """
     tables = [file for file in files if file.name.lower().endswith(TABLE)]
     chosen = [file for file in tables or files if asked.subset is None or file.name.split("/")[0] == asked.subset]
     known = {*FOLDERS, *asked.splits}
     subsets = {file.name.split("/")[0] for file in chosen if len(file.name.split("/")) > 2} if tables else set()
     if len(subsets - known - {"data"}) > 1:
         raise _which("It has several subsets: name one as `subset`.", dict.fromkeys(subsets))
-    for file in chosen:
-        split = _split_of(file.name, known, is_table=bool(tables))
-        wanted = next((each for each in asked.splits if each == split), None) or _same_split(split, asked)
+    classes = set() if tables else _classes_called_so(chosen, known)
+    named = [_split_of(file.name, known, classes, is_table=bool(tables)) for file in chosen]
+    default = None if any(named) else "train"
+    for file, split in zip(chosen, named, strict=True):
+        wanted = _asked_as(split or default, asked)
         if wanted is not None:
             yield Wanted(wanted, file)
 
 
-def _split_of(name: str, known: set[str], *, is_table: bool) -> str:
+def _split_of(name: str, known: set[str], classes: set[Home], *, is_table: bool) -> str | None:
     *folders, last = name.split("/")
-    first = re.split(r"[-_.]", last)[0] if is_table else ""
-    return next((part for part in (*folders, first) if part in known), "train")
+    words = re.split(r"[-_. ]", PurePosixPath(last).stem) if is_table else []
+    if tuple(folders) in classes:
+        return None
+    return next((split for part in (*folders, *words) if (split := _split_called(part, known))), None)
 
 
-def _same_split(split: str, asked: HubSet) -> str | None:
+def _split_called(part: str, known: set[str]) -> str | None:
+    """`Train` and `train2017` are train."""
+    return part if part in known else split_of_folder(part)
+
+
+def _classes_called_so(files: Sequence[HubFile], known: set[str]) -> set[Home]:
+    """A class `test` beside `cat/` and `dog/`: folders called like a split that are none, of pictures."""
+    homes = {tuple(file.name.split("/")[:-1]) for file in files}
+    depth = common_folder([file.name for file in files]).count("/") + 1
+    beside = {home: _split_called(home[-1], known) for home in homes if len(home) == depth}
+    enough = sum(split is None for split in beside.values()) > 1
+    return {home for home, split in beside.items() if split} if enough else set()
+
+
+def _asked_as(split: str | None, asked: HubSet) -> str | None:
     """`valid/` is meant by `validation`."""
-    return next((each for each in asked.splits if each in FOLDERS and FOLDERS[each] == FOLDERS.get(split)), None)
+    if split in asked.splits:
+        return split
+    return next((each for each in asked.splits if split in FOLDERS and FOLDERS.get(each) == FOLDERS[split]), None)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.domain.errors import HubSetUnusable
-from pipeline.hub.files import MAX_FILES, HubFile, names_of_card, wanted_files
+from pipeline.hub.files import MAX_FILES, MAX_PATTERNS, HubFile, names_of_card, wanted_files
 from pipeline.params.hub_set import HubSet
 
 PUSHED = (
@@ -59,8 +59,25 @@ def test_a_card_that_names_files_wins() -> None:
 
 
 @pytest.mark.parametrize(
+    "held_out",
+    ["data/holdout-0.parquet", "data/Test-0.parquet", "test2017/0.parquet", "my_test.parquet"],
+)
+def test_what_names_no_split_or_another_is_not_trained_on_where_a_file_names_one(held_out: str) -> None:
+    assert taken(("data/train-0.parquet", held_out)) == [("train", "data/train-0.parquet")]
+    assert taken(("train/cat/1.jpg", "train/dog/1.jpg", "holdout/cat/1.jpg"))[-1] == ("train", "train/dog/1.jpg")
+
+
+def test_a_class_may_be_called_like_a_split() -> None:
+    assert len(taken(("cat/1.jpg", "dog/1.jpg", "test/1.jpg"))) == 3
+
+
+@pytest.mark.parametrize(
     "names",
-    [(), ("README.md", "train.zip", "set.py", "data.csv"), ("/etc/train.parquet", "../train.parquet", "a/\0.parquet")],
+    [
+        (),
+        ("README.md", "train.zip", "set.py", "data.csv"),
+        ("/etc/train.parquet", "../train.parquet", "a/\0.parquet", "\ud800.parquet", "a/" * 99 + "b.parquet"),
+    ],
     ids=["empty", "archives and scripts", "hostile paths"],
 )
 def test_a_dataset_without_files_that_are_read_says_so(names: tuple[str, ...]) -> None:
@@ -80,6 +97,25 @@ def test_a_hostile_pattern_takes_no_time() -> None:
     card = {"configs": [{"config_name": "x", "data_files": "*a" * 90 + "b"}]}
     with pytest.raises(HubSetUnusable):
         taken(names, card=card)
+
+
+def test_more_patterns_than_a_card_needs_are_refused_and_matching_them_can_be_ended() -> None:
+    names = tuple(f"{number}.parquet" for number in range(5_001))
+
+    def card(patterns: int) -> dict[str, Any]:
+        return {"configs": [{"config_name": "x", "data_files": [f"*{number}*.x" for number in range(patterns)]}]}
+
+    with pytest.raises(HubSetUnusable, match="more patterns"):
+        taken(names[:3], card=card(MAX_PATTERNS + 1))
+    with pytest.raises(HubSetUnusable, match="more patterns"):
+        taken(names, card=card(MAX_PATTERNS))
+    asked, files = HubSet(repository="org/set"), [HubFile(name) for name in names[:5_000]]
+    with pytest.raises(InterruptedError):
+        wanted_files(files, card(MAX_PATTERNS), asked, _ended)
+
+
+def _ended() -> None:
+    raise InterruptedError
 
 
 @pytest.mark.parametrize(

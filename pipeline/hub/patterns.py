@@ -1,0 +1,29 @@
+"""Patterns of file names as a dataset's card has them: `data/train-*`, `**/*.parquet`. Each is compiled once."""
+
+import re
+from collections.abc import Sequence
+from fnmatch import translate
+
+MAX_PATTERN = 300  # characters
+
+
+class Pattern:
+    """Matched part by part; `**` is any number of folders. Takes no longer than one is long times the other."""
+
+    def __init__(self, pattern: str) -> None:
+        self._parts = [None if part == "**" else re.compile(translate(part)).match for part in pattern.split("/")]
+        self._deep = None in self._parts
+
+    def matches(self, parts: Sequence[str]) -> bool:
+        """`parts`: a name, split at its slashes."""
+        if not self._deep and len(parts) != len(self._parts):
+            return False
+        reached = {0}
+        for match in self._parts:
+            if match is None:
+                reached = set(range(min(reached), len(parts) + 1))
+            else:
+                reached = {at + 1 for at in reached if at < len(parts) and match(parts[at])}
+            if not reached:
+                return False
+        return len(parts) in reached
