@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="the files of the repository")
     parser.add_argument("target", type=Path, nargs="?", help="the ZIP to write")
     parser.add_argument("--splits", nargs="+", default=["train"], help="the splits to take. Default: train.")
-    parser.add_argument("--subset", help="the subset to take, where there are several: the first folder of its files")
+    parser.add_argument("--subset", help="the subset to take, where there are several: by the README, else a folder")
     parser.add_argument("--image-column", help="column of the pictures, where there are several")
     parser.add_argument("--label-column", help="column of the labels, where there are several")
     parser.add_argument("--config", type=Path, help="spec.json instead of arguments")
@@ -127,7 +127,8 @@ def _by_hand(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
     from core.domain.errors import DarkroomError
-    from pipeline.hub.files import HubFile, wanted_files
+    from pipeline.hub.card import card_of
+    from pipeline.hub.files import HubFile, names_of_card, wanted_files
     from pipeline.hub.to_zip import LocalFile
     from pipeline.params.hub_set import HubSet
     from pipeline.steps import Steps
@@ -138,9 +139,11 @@ def _by_hand(args: argparse.Namespace) -> int:
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     try:
         asked = HubSet(repository="local", splits=tuple(args.splits), subset=args.subset)
-        wanted = wanted_files([HubFile(name) for name in names], {}, asked)
+        card = card_of(folder)
+        wanted = wanted_files([HubFile(name) for name in names], card, asked)
         files = [LocalFile(each.split, each.file.name, folder / each.file.name) for each in wanted]
-        spec = ImportSpec(files, args.target, args.target.parent, args.image_column, args.label_column)
+        columns = (args.image_column, args.label_column)
+        spec = ImportSpec(files, args.target, args.target.parent, *columns, names_of_card(card, asked.subset))
         made = _make(spec, Steps(aloud=True))
     except ValidationError as error:
         args.parser.error(str(error.errors()[0]["msg"]))

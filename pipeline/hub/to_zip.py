@@ -1,15 +1,17 @@
 """A hub's files become a ZIP of folders of classes. The same files give the same bytes."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from core.domain.errors import HubSetUnusable
 from core.domain.limits import MAX_ENTRIES, MAX_IMAGE_BYTES
-from pipeline.hub.columns import Names
+from pipeline.formats.class_folders import Folder, shelves_of
+from pipeline.hub.columns import Columns, Names
 from pipeline.hub.folder_names import folders_of
-from pipeline.hub.tables import Table, same_classes
+from pipeline.hub.tables import Row, Table, same_classes
 from pipeline.params.hub_set import FOLDERS
 from pipeline.steps import Steps
 
@@ -38,6 +40,9 @@ class LocalFile:
     path: Path
 
 
+Open = Callable[[LocalFile], Table]
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """`left_out`: rows without a picture or without a label. `classes`: the folders."""
@@ -59,45 +64,43 @@ def tables_to_zip(
 ) -> Made:
     """`<class>/<number>.<suffix>`, below `train/`, `val/` and `test/` where several splits are taken.
 
-    The number is the row's, over all files. Raises HubSetUnusable, RunCancelled.
+    The number is the row's, over all files. One file is open at a time: a set has more than a process may open.
+    Raises HubSetUnusable, RunCancelled, OSError.
     """
-    tables = [(file, Table(file.path, file.name, card, image=image, label=label)) for file in files]
-    first = tables[0][1].columns
-    if not all(same_classes(first, table.columns) for _, table in tables):
-        raise HubSetUnusable("Its files have different class names.")
-    total = sum(table.rows for _, table in tables)
-    folders = folders_of(first.names if first.names is not None else _labels(tables))
+
+    def opened(file: LocalFile) -> Table:
+        return Table(file.path, file.name, card, image=image, label=label)
+
+    columns, total = _looked_at(files, opened)
+    folders = folders_of(columns.names if columns.names is not None else _labels(files, opened))
     several = len({file.split for file in files}) > 1
     used: set[str] = set()
     row = 0
     with _ZipFile(target, max_bytes) as archive:
-        for file, table in tables:
-            for content, name in table.read():
+        for file in files:
+            part = _part(file.split, several=several)
+            for content, name in _rows(file, opened):
                 row += 1
                 if content is not None and name is not None:
                     used.add(folders[name])
-                    archive.add(
-                        f"{_part(file.split, several=several)}{folders[name]}/{row:07d}.{suffix_of(content)}", content
-                    )
+                    archive.add(f"{part}{folders[name]}/{row:07d}.{suffix_of(content)}", content)
                 steps.tick(row, total)
-            table.close()
     return Made(archive.entries, row - archive.entries, tuple(sorted(used)))
 
 
 def pictures_to_zip(files: Sequence[LocalFile], target: Path, *, max_bytes: int, steps: Steps) -> Made:
-    """Pictures in folders of classes: the folder that a picture lies in is its class. Raises as `tables_to_zip`."""
-    classes = {file.name: PurePosixPath(file.name).parent.name for file in files}
-    homeless = {"", "data", *FOLDERS}
-    placed = [file for file in files if classes[file.name] not in homeless]
+    """Pictures in folders of classes, by the rules that hold for an uploaded ZIP. Raises as `tables_to_zip`."""
+    shelves = shelves_of(Counter(_folder(file) for file in files))
+    placed = [(file, label) for file in files if (label := shelves[_folder(file)].label)]
     if not placed:
-        raise HubSetUnusable("Its pictures do not lie in folders of classes.")
-    folders = folders_of(classes[file.name] for file in placed)
+        raise HubSetUnusable("Its pictures do not lie in folders of classes, of which there are at least two.")
+    folders = folders_of(label for _, label in placed)
     several = len({file.split for file in files}) > 1
     with _ZipFile(target, max_bytes) as archive:
-        for row, file in enumerate(placed, start=1):
+        for row, (file, label) in enumerate(placed, start=1):
             content = _content(file.path)
             part = _part(file.split, several=several)
-            archive.add(f"{part}{folders[classes[file.name]]}/{row:07d}.{suffix_of(content)}", content)
+            archive.add(f"{part}{folders[label]}/{row:07d}.{suffix_of(content)}", content)
             steps.tick(row, len(placed))
     return Made(archive.entries, len(files) - len(placed), tuple(sorted(set(folders.values()))))
 
@@ -107,10 +110,35 @@ def suffix_of(content: bytes) -> str:
     return next((suffix for at, magic, suffix in _MAGIC if content[at : at + len(magic)] == magic), "jpg")
 
 
-def _labels(tables: Sequence[tuple[LocalFile, Table]]) -> Iterator[str]:
+def _looked_at(files: Sequence[LocalFile], opened: Open) -> tuple[Columns, int]:
+    """The columns, with class names that are the same in all files, and the number of rows."""
+    first: Columns | None = None
+    total = 0
+    for file in files:
+        with opened(file) as table:
+            first = first or table.columns
+            if not same_classes(first, table.columns):
+                raise HubSetUnusable("Its files have different class names.")
+            total += table.rows
+    if first is None:
+        raise HubSetUnusable("It has no parquet files.")
+    return first, total
+
+
+def _labels(files: Sequence[LocalFile], opened: Open) -> Iterator[str]:
     """Every class name that is a text: they are all known only after one look at the whole column."""
-    for _, table in tables:
-        yield from table.labels()
+    for file in files:
+        with opened(file) as table:
+            yield from table.labels()
+
+
+def _rows(file: LocalFile, opened: Open) -> Iterator[Row]:
+    with opened(file) as table:
+        yield from table.read()
+
+
+def _folder(file: LocalFile) -> Folder:
+    return tuple(file.name.split("/")[:-1])
 
 
 def _part(split: str, *, several: bool) -> str:

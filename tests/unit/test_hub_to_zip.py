@@ -1,17 +1,23 @@
 """A hub's files become folders of classes: what is taken, what is left out, what is refused."""
 
+import errno
+import resource
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.domain.errors import HubSetUnusable
+from pipeline.__main__ import run
 from pipeline.hub import tables
-from pipeline.hub.folder_names import folders_of
+from pipeline.hub.card import card_of
+from pipeline.hub.folder_names import MAX_CLASSES, folders_of
 from pipeline.hub.to_zip import LocalFile, Made, pictures_to_zip, tables_to_zip
 from pipeline.steps import Steps
 from tests.hub_sets import ACTIONS, IMAGE_TYPE, action_set, jpeg, png, table, written
@@ -146,8 +152,50 @@ def test_pictures_in_folders_keep_their_classes(tmp_path: Path) -> None:
         (tmp_path / str(number)).write_bytes(jpeg(number))
         files.append(LocalFile("train", name, tmp_path / str(number)))
     made = pictures_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=Steps())
-    assert made == Made(2, 1, ("a", "jump rope"))
-    assert names_in(tmp_path) == ["jump rope/0000001.jpg", "a/0000002.jpg"]
+    assert made == Made(2, 1, ("jump rope", "sit"))
+    assert names_in(tmp_path) == ["jump rope/0000001.jpg", "sit/0000002.jpg"]
+
+
+def test_a_folder_called_images_is_no_class(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(jpeg(1))
+    names = ["train/cat/images/1.jpg", "train/dog/images/1.jpg", "train/dog/images/2.jpg"]
+    files = [LocalFile("train", name, tmp_path / "1.jpg") for name in names]
+    assert pictures_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=Steps()) == Made(3, 0, ("cat", "dog"))
+
+
+def test_many_class_names_that_begin_alike_take_no_time_and_more_are_refused(tmp_path: Path) -> None:
+    names = [f"{'a' * 150} {number}" for number in range(MAX_CLASSES)]
+    began = time.process_time()
+    assert len(set(folders_of(names).values())) == MAX_CLASSES
+    assert time.process_time() - began < 5, "the square of their number took minutes"
+    with pytest.raises(HubSetUnusable, match="more than 10000 class names"):
+        folders_of([*names, "one more"])
+
+
+def test_more_files_than_a_process_may_open_are_read(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    several = [table(["sit", "stand"], names=None, images=[b"\xff\xd8\xff"] * 2)] * 40
+    taken = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken + 20, limits[1]))
+    try:
+        assert zipped(tmp_path, *several, splits=("train",) * 40).pictures == 80
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(errno.EMFILE, OSError), (errno.EIO, OSError), (errno.EINVAL, HubSetUnusable), (None, HubSetUnusable)],
+)
+def test_what_the_system_refuses_is_not_the_datas_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None, raised: type[Exception]
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, "refused") if number else OSError("refused")
+
+    monkeypatch.setattr(pq, "ParquetFile", refused)
+    with pytest.raises(raised):
+        zipped(tmp_path, table([0]))
 
 
 def test_a_fetched_repository_becomes_a_zip_by_hand_and_no_script_of_it_is_run(tmp_path: Path) -> None:
@@ -161,3 +209,20 @@ def test_a_fetched_repository_becomes_a_zip_by_hand_and_no_script_of_it_is_run(t
     assert len(names_in(tmp_path)) == 24
     done = subprocess.run([*command, "--splits", "extra"], capture_output=True, text=True, check=False)
     assert (done.returncode, "for the split extra" in done.stdout) == (1, True)
+
+
+def test_by_hand_the_card_says_which_files_are_meant_and_what_the_labels_are_called(tmp_path: Path) -> None:
+    names = "{name: labels, dtype: {class_label: {names: {'0': sitting, '1': standing}}}}"
+    files = "[{config_name: default, data_files: [{split: train, path: data/a.parquet}]}]"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "README.md").write_text(f"---\nconfigs: {files}\ndataset_info: {{features: [{names}]}}\n---\n# It\n")
+    for name in ("a", "b"):
+        (tmp_path / "data" / f"{name}.parquet").write_bytes(table([0, 1, 1], metadata=False))
+    assert run(["import", str(tmp_path), str(tmp_path / "made.zip")]) == 0
+    assert names_in(tmp_path) == ["sitting/0000001.jpg", "standing/0000002.jpg", "standing/0000003.jpg"]
+    for refused in ("a: [", "a: &b [1]\nc: *b", "a: 2026-99-99", "? {}\n: 1", "[" * 5000):
+        (tmp_path / "README.md").write_text(f"---\n{refused}\n---\n")
+        with pytest.raises(HubSetUnusable, match="is no YAML"):
+            card_of(tmp_path)
+    (tmp_path / "README.md").write_text("# no front matter")
+    assert card_of(tmp_path) == {}
