@@ -94,7 +94,7 @@ class Hold:
         no row names, and what it still reads goes to a folder that is being removed.
         """
         future: Future[Result] = Future()
-        threading.Thread(target=_fulfil, args=(future, work), daemon=True, name="apart").start()
+        threading.Thread(target=fulfil, args=(future, work), daemon=True, name="apart").start()
         while not wait_for([future], timeout=POLL_SECONDS).done:
             self.check()
         return future.result()
@@ -193,7 +193,7 @@ class Stopwatch:
             self._since = now
 
 
-def _fulfil(future: "Future[Result]", work: Callable[[], Result]) -> None:
+def fulfil(future: "Future[Result]", work: Callable[[], Result]) -> None:
     try:
         future.set_result(work())
     except BaseException as error:  # noqa: BLE001 - handed to whoever waits

@@ -6,8 +6,11 @@ Nothing is inflated or decoded here but the hub's own JSON; the files go to disk
 import hashlib
 import json
 import re
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +22,7 @@ import structlog
 from core.domain.errors import HubSetNotFound, HubSetUnusable, HubUnavailable
 from pipeline.hub.files import HubFile
 from pipeline.params.hub_set import HubSet
+from worker.hold import fulfil
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
@@ -61,11 +65,13 @@ def hub_client(endpoint: str) -> httpx.Client:
     )
 
 
-def list_set(client: httpx.Client, endpoint: str, asked: HubSet, check: Check) -> Listing:
-    """What `asked` is at its commit, or at its revision where none is known. `check()` may raise to stop.
+def list_set(client: httpx.Client, endpoint: str, asked: HubSet, *, ends: float, check: Check) -> Listing:
+    """What `asked` is at its commit, or at its revision where none is known.
 
+    `ends`: the monotonic second at which the patience ends. `check()` may raise to stop, and is asked at any time.
     Raises HubSetNotFound, HubSetUnusable, HubUnavailable.
     """
+    check = _patient(ends, check)
     revision = asked.commit or asked.revision or "main"
     address = f"{endpoint.rstrip('/')}/api/datasets/{asked.repository}/revision/{quote(revision, safe='')}?blobs=true"
     listing = _insist(lambda: _list(client, address, asked, revision, check), check)
@@ -89,8 +95,9 @@ def fetch(
 ) -> int:
     """One file, whole and as the commit has it. Returns its size. `came` is told each piece, less what was in vain.
 
-    `ends`: the monotonic second at which the patience ends. Raises as `list_set`, and OSError.
+    `ends` and `check` as of `list_set`. Raises as it does, and OSError.
     """
+    check = _patient(ends, check)
     path = f"/datasets/{asked.repository}/resolve/{listing.commit}/{quote(file.name)}"
     address = endpoint.rstrip("/") + path
 
@@ -103,7 +110,7 @@ def fetch(
             came(count)
 
         try:
-            return _fetch(client, address, asked, file, target, limit_bytes, ends, check, piece)
+            return _fetch(client, address, asked, file, target, limit_bytes, check, piece)
         except BaseException:
             came(-size)
             raise
@@ -111,11 +118,20 @@ def fetch(
     return _insist(once, check)
 
 
+def _patient(ends: float, check: Check) -> Check:
+    def patient() -> None:
+        check()
+        if time.monotonic() > ends:
+            raise HubUnavailable("The hub is too slow: all that was to be fetched has not come in time.")
+
+    return patient
+
+
 def _insist(work: Callable[[], Result], check: Check) -> Result:
     for pause in (*PAUSES_SECONDS, None):
         check()
         try:
-            return work()
+            return _watched(work, check)
         except (httpx.HTTPError, _NotYet) as error:
             reason = str(error) or type(error).__name__
             if pause is None:
@@ -123,6 +139,19 @@ def _insist(work: Callable[[], Result], check: Check) -> Result:
             log.warning("hub.again", reason=reason[:200], pause_seconds=pause)
             _pause(pause, check)
     raise AssertionError("the last try returns or raises")
+
+
+def _watched(work: Callable[[], Result], check: Check) -> Result:
+    """Do `work` in a thread, and ask `check` meanwhile.
+
+    A name that is looked up, or headers that come a byte at a time, are one call that nothing else ends. The thread is
+    left behind then: whoever is told closes the client, and with it the thread's connection.
+    """
+    future: Future[Result] = Future()
+    threading.Thread(target=fulfil, args=(future, work), daemon=True, name="hub").start()
+    while not wait_for([future], timeout=_TICK_SECONDS).done:
+        check()
+    return future.result()
 
 
 def _pause(seconds: float, check: Check) -> None:
@@ -155,12 +184,17 @@ def _list(client: httpx.Client, address: str, asked: HubSet, revision: str, chec
     return Listing(commit, files, card if isinstance(card, dict) else {})
 
 
-def _file(told: dict[str, Any]) -> HubFile:
+def _file(told: Any) -> HubFile:
+    """Raises TypeError, KeyError and ValueError for what no hub says."""
+    if not isinstance(told, dict):
+        raise TypeError("a file is no object")
     lfs = told.get("lfs") if isinstance(told.get("lfs"), dict) else None
     size = told.get("size")
+    if size is not None and (not isinstance(size, int) or size < 0):
+        raise ValueError("a size is no number of bytes")
     return HubFile(
         str(told["rfilename"]),
-        int(size) if size is not None else None,
+        size,
         str(lfs["sha256"]) if lfs else None,
         str(told["blobId"]) if not lfs and told.get("blobId") else None,
     )
@@ -173,7 +207,6 @@ def _fetch(
     file: HubFile,
     target: Path,
     limit_bytes: int,
-    ends: float,
     check: Check,
     came: Callable[[int], None],
 ) -> int:
@@ -188,8 +221,8 @@ def _fetch(
             size += len(piece)
             if size > limit and file.bytes is None:
                 raise HubSetUnusable(f"{file.name} is larger than is taken.", reason="too-large", limit=limit_bytes)
-            if size > limit or time.monotonic() > ends:
-                raise _NotYet(f"{file.name} is {'larger than it was said to be' if size > limit else 'too slow'}")
+            if size > limit:
+                raise _NotYet(f"{file.name} is larger than it was said to be")
             out.write(piece)
             sha256.update(piece)
             git.update(piece)

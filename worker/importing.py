@@ -27,7 +27,7 @@ from worker.job_child import PROGRESS_SECONDS, in_child
 from worker.made_source import keep_made
 from worker.wiring import Worker
 
-WHOLE_SECONDS = 2 * 3600.0  # for all files; 20 GiB in it are 3 MB/s
+WHOLE_SECONDS = 2 * 3600.0  # for the list and all files; 20 GiB in it are 3 MB/s
 SPARE_BYTES = 256 * MIB
 
 
@@ -41,14 +41,15 @@ def import_source(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch
         raise HubOff("The worker does not reach out to a hub (DARKROOM_HUB=false).")
     hold.insist(lambda: report_job(db, claim, stage="importing", progress=None))
     asked = HubSet.model_validate(imported_set_of(job))
+    ends = time.monotonic() + WHOLE_SECONDS
     fetched = scratch / "hub"
     fetched.mkdir()
     with hub_client(settings.hub_endpoint) as client:
-        listing = hold.apart(lambda: list_set(client, settings.hub_endpoint, asked, hold.check))
+        listing = hold.apart(lambda: list_set(client, settings.hub_endpoint, asked, ends=ends, check=hold.check))
         job = hold.insist(partial(pin_import, db, claim, job, commit=listing.commit))
-        wanted = hold.apart(lambda: wanted_files(listing.files, listing.card, asked))
+        wanted = hold.apart(lambda: wanted_files(listing.files, listing.card, asked, hold.check))
         _require_room([each.file for each in wanted], scratch, limit_bytes=settings.upload_max_bytes)
-        take = partial(_fetch_all, worker, hold, claim, client, asked, listing, wanted, fetched)
+        take = partial(_fetch_all, worker, hold, claim, client, asked, listing, wanted, fetched, ends)
         files = hold.apart(take)
     spec = {
         "out": str(scratch / "import"),
@@ -88,10 +89,10 @@ def _fetch_all(
     listing: Listing,
     wanted: list[Wanted],
     folder: Path,
+    ends: float,
 ) -> list[dict[str, str]]:
     """Each under a number of its own, never under its name on the hub. In a thread: ends when `hold.check` raises."""
     settings = worker.platform.settings
-    ends = time.monotonic() + WHOLE_SECONDS
     left = settings.upload_max_bytes
     told = _Told(worker, claim, total=sum(each.file.bytes or 0 for each in wanted))
     files: list[dict[str, str]] = []
