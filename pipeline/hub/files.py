@@ -15,14 +15,14 @@ from core.domain.limits import MAX_DEPTH, MAX_NAME_BYTES
 from pipeline.archive import IMAGE_SUFFIXES
 from pipeline.dataset import common_folder
 from pipeline.formats.split_names import split_of_folder
-from pipeline.hub.patterns import MAX_PATTERN, Pattern
+from pipeline.hub.patterns import Pattern, may_match
 from pipeline.params.hub_set import FOLDERS, HubSet
 
 TABLE = ".parquet"
 IMPORTED_FILE = "imported.zip"  # what a child makes of the files
 MAX_FILES = 20_000  # each is a request; with 50 ms for one, 17 minutes
 MAX_PATTERNS = 1_000  # of a card, for the splits that are asked for; the hub's own cards have one for each split
-MAX_TRIES = 5_000_000  # patterns times files: half a minute. 200,000 files may have 25 patterns
+MAX_TRIES = 5_000_000  # patterns times files: half a minute, minutes at worst. 200,000 files may have 25 patterns
 
 Check = Callable[[], None]
 Home = tuple[str, ...]  # the folders that a picture lies in
@@ -114,7 +114,8 @@ def _by_card(files: Sequence[HubFile], card: Mapping[str, Any], asked: HubSet, c
     for number, (split, pattern) in enumerate(_patterns(_chosen(named, asked)["data_files"], asked), start=1):
         if number > MAX_PATTERNS or number * len(files) > MAX_TRIES:
             detail = f"Its card names more patterns of files than are matched with {len(files)} files."
-            raise HubSetUnusable(detail, limit=min(MAX_PATTERNS, MAX_TRIES // len(files)))
+            raise HubSetUnusable(detail, limit=min(MAX_PATTERNS, MAX_TRIES // max(1, len(files))))
+        check()
         patterns[split].append(Pattern(pattern))
     found: dict[str, Wanted] = {}
     for split, own in patterns.items():
@@ -146,7 +147,7 @@ def _patterns(told: Any, asked: HubSet) -> Iterator[tuple[str, str]]:
     for entry in told if isinstance(told, list) else [told]:
         split, paths = (entry.get("split"), entry.get("path")) if isinstance(entry, dict) else ("train", entry)
         for path in paths if isinstance(paths, list) else [paths]:
-            if split in asked.splits and isinstance(path, str) and len(path) <= MAX_PATTERN:
+            if split in asked.splits and isinstance(path, str) and may_match(path):
                 yield split, path.removeprefix("./")
 
 

@@ -4,7 +4,14 @@ import re
 from collections.abc import Sequence
 from fnmatch import translate
 
+from core.domain.limits import MAX_DEPTH
+
 MAX_PATTERN = 300  # characters
+
+
+def may_match(pattern: str) -> bool:
+    """Not so long or deep that no name that is taken is."""
+    return len(pattern) <= MAX_PATTERN and pattern.count("/") <= MAX_DEPTH
 
 
 class Pattern:
