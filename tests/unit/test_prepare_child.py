@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from core.domain.errors import NoSpace
+from pipeline.params.prepare import PrepareOptions
 from tests.builders import voc_zip
 from worker.endings import cause_of
 from worker.supervise import Ending
@@ -27,7 +28,7 @@ def _start(tmp_path: Path, archive: Path, **spec: Any) -> subprocess.Popen[str]:
         "out": str(out),
         "job_id": "job_1",
         "source": None,
-        "options": {},
+        "options": PrepareOptions().model_dump(),
         "processes": 1,
     }
     config.write_text(json.dumps(content | spec))
@@ -45,8 +46,9 @@ def _start(tmp_path: Path, archive: Path, **spec: Any) -> subprocess.Popen[str]:
 
 def test_a_supervised_child_writes_what_the_worker_publishes(tmp_path: Path) -> None:
     archive = voc_zip(tmp_path / "data.zip")
+    options = PrepareOptions(val_fraction=0.25, test_fraction=0.25).model_dump()
     source = {"name": "my balls.zip", "bytes": archive.stat().st_size, "sha256": "0" * 64}
-    with _start(tmp_path, archive, source=source, options={"val_fraction": 0.25, "test_fraction": 0.25}) as child:
+    with _start(tmp_path, archive, source=source, options=options) as child:
         assert child.stdin
         assert child.stdout
         code = child.wait(60)
