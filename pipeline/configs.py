@@ -51,14 +51,25 @@ def read_config(args: argparse.Namespace, schema: type[Schema]) -> Schema:
 
 def load_file(path: Path) -> dict[str, Any]:
     """The fields in it, unchecked. Raises ConfigInvalid for what is no mapping in YAML or JSON, OSError."""
-    text = path.read_text(encoding="utf-8")
+    raw = path.read_bytes()
     try:
+        text = raw.decode("utf-8")
         content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except json.JSONDecodeError as error:
         raise ConfigInvalid([f"line {error.lineno}: {error.msg}"]) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigInvalid([f"line {line}: {error.problem or error.context}"]) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigInvalid([f"line {line}: {error.reason}"]) from error
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigInvalid([f"line {line}: is not UTF-8"]) from error
+    except RecursionError as error:
+        raise ConfigInvalid(["line 1: is nested too deeply"]) from error
+    except ValueError as error:  # a date of no calendar, a number of 5000 digits
+        raise ConfigInvalid([f"config: {error}"]) from error
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise ConfigInvalid(["line 1: must be fields with values, such as `out: folder`"])
     return content

@@ -69,11 +69,14 @@ def _spec_of_person(args: argparse.Namespace) -> "PrepareSpec":
     given = {name: value for name, value in vars(args).items() if value is not None}
     content |= {name: given[name] for name in ("archive", "out", "processes") if name in given}
     options = {name: given[name] for name in (*PrepareOptions.model_fields, *SYNONYMS) if name in given}
-    if options:
-        content["options"] = {**content.get("options", {}), **options}
+    told = content.get("options") or {}
+    if options and isinstance(told, dict):  # what is none is told below
+        content["options"] = {**told, **options}
     config = checked(PrepareConfig, content)
     if not config.archive.is_file():
         raise ConfigInvalid([f"archive: there is no {config.archive}"])
+    if config.out.exists() and not (config.out.is_dir() and next(config.out.iterdir(), None) is None):
+        raise ConfigInvalid([f"out: {config.out} is there and not an empty folder"])
     return PrepareSpec(config.archive, config.out, config.options.model_dump(), config.processes or os.cpu_count() or 1)
 
 

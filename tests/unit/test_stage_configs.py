@@ -13,6 +13,7 @@ from pipeline.predict import PredictConfig
 from pipeline.prepare import PrepareConfig
 from pipeline.test import JudgeConfig
 from pipeline.train import TrainConfig
+from pipeline.trainers.scratch import scratch_in
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS: dict[str, type[BaseModel]] = {
@@ -82,6 +83,57 @@ def test_what_is_wrong_is_said_with_its_place_and_nothing_is_begun(
     assert run([verb, "--config", "config.yaml"]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.yaml", b"out: x\nsplit: \x01", "line 2: special characters are not allowed"),
+        ("a.yaml", b"out: x\nsplit: \xff", "line 2: is not UTF-8"),
+        ("a.json", b'{"out": "\xff"}', "line 1: is not UTF-8"),
+        ("a.yaml", b"out: " + b"[" * 5000, "line 1: is nested too deeply"),
+        ("a.json", b"[" * 200_000, "line 1: is nested too deeply"),
+        ("a.yaml", b"out: 2026-99-99", "config: month must be in 1..12"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_said_in_a_sentence(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigInvalid) as caught:
+        load_file(tmp_path / name)
+    assert caught.value.problems == (said,)
+
+
+@pytest.mark.parametrize(
+    ("config", "out", "said"),
+    [
+        ("options: [1]", "out", "options: must be fields with values"),
+        ("options: null", "mine", "out: mine is there and not an empty folder"),
+    ],
+)
+def test_a_preparation_that_would_go_wrong_is_not_begun(
+    config: str,
+    out: str,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pipeline.__main__ import run
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "extracted").mkdir(parents=True)
+    (tmp_path / "data.zip").touch()
+    (tmp_path / "config.yaml").write_text(f"archive: data.zip\nout: {out}\n{config}\n")
+    assert run(["prepare", "--config", "config.yaml", "--seed", "3"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_trainers_scratch_leaves_alone_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    with scratch_in(tmp_path) as work:
+        (work / "last.pt").touch()
+        assert work.parent == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

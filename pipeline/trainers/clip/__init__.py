@@ -16,6 +16,7 @@ from core.domain.errors import WeightsUnavailable
 from pipeline.params.clip import ClipParams
 from pipeline.trainers import Checkpoint, ModelSource, Predictor, Report, TrainedModel
 from pipeline.trainers.huggingface import go_offline, see_one_gpu
+from pipeline.trainers.scratch import scratch_in
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -30,7 +31,7 @@ def train(
     model: ModelSource,
     resume: Checkpoint | None,
 ) -> TrainedModel:
-    """See `pipeline.trainers.Trainer`. Uses `out/config` and `out/work` as scratch.
+    """See `pipeline.trainers.Trainer`. Uses `out/config` and a hidden folder in `out` as scratch.
 
     Raises WeightsUnavailable without weights: nothing can be made of CLIP from scratch by some thousand pictures.
     """
@@ -45,9 +46,9 @@ def train(
     see_one_gpu(asked.device)
     recipe = _import_recipe()
     report.check()
-    return cast(
-        TrainedModel, recipe.train(dataset, asked, out, report, weights=Path(model.path_or_name), resume=resume)
-    )
+    weights = Path(model.path_or_name)
+    with scratch_in(out) as work:
+        return cast(TrainedModel, recipe.train(dataset, asked, out, report, weights=weights, resume=resume, work=work))
 
 
 def load(model: Path) -> Predictor:

@@ -32,13 +32,21 @@ SPLITS = ("val", "test")  # test is looked at once, here
 
 
 def train(
-    dataset: Path, params: ClipParams, out: Path, report: Report, *, weights: Path, resume: Checkpoint | None
+    dataset: Path,
+    params: ClipParams,
+    out: Path,
+    report: Report,
+    *,
+    weights: Path,
+    resume: Checkpoint | None,
+    work: Path,
 ) -> TrainedModel:
-    """See `pipeline.trainers.Trainer`. `weights`: a folder. Raises ParamsInvalid for prompts of unknown classes."""
-    work, artifacts = out / "work", out / "artifacts"
-    shutil.rmtree(work, ignore_errors=True)  # the best of an earlier try would be taken for this one's
-    for folder in (work, artifacts):
-        folder.mkdir(parents=True, exist_ok=True)
+    """See `pipeline.trainers.Trainer`. `weights`: a folder. `work`: an empty one.
+
+    Raises ParamsInvalid for prompts of unknown classes.
+    """
+    artifacts = out / "artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
     device = choose_device(params.device)
     tree = open_tree(dataset)
     prompts = prompts_of(tree.classes, params)

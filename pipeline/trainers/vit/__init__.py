@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pipeline.params.vit import VitParams
 from pipeline.trainers import Checkpoint, ModelSource, Predictor, Report, TrainedModel
 from pipeline.trainers.huggingface import go_offline, see_one_gpu
+from pipeline.trainers.scratch import scratch_in
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -28,15 +29,14 @@ def train(
     model: ModelSource,
     resume: Checkpoint | None,
 ) -> TrainedModel:
-    """See `pipeline.trainers.Trainer`. Uses `out/config` and `out/work` as scratch."""
+    """See `pipeline.trainers.Trainer`. Uses `out/config` and a hidden folder in `out` as scratch."""
     go_offline(out / "config")
     see_one_gpu(cast(VitParams, params).device)
     recipe = _import_recipe()
     report.check()
-    return cast(
-        TrainedModel,
-        recipe.train(dataset, cast(VitParams, params), out, report, model=model, resume=resume),
-    )
+    asked = cast(VitParams, params)
+    with scratch_in(out) as work:
+        return cast(TrainedModel, recipe.train(dataset, asked, out, report, model=model, resume=resume, work=work))
 
 
 def load(model: Path) -> Predictor:

@@ -33,12 +33,11 @@ def train(
     *,
     model: ModelSource,
     resume: Checkpoint | None,
+    work: Path,
 ) -> TrainedModel:
-    """See `pipeline.trainers.Trainer`."""
-    work, artifacts = out / "work", out / "artifacts"
-    shutil.rmtree(work, ignore_errors=True)  # the best of an earlier try would be taken for this one's
-    for folder in (work, artifacts):
-        folder.mkdir(parents=True, exist_ok=True)
+    """See `pipeline.trainers.Trainer`. `work`: an empty folder."""
+    artifacts = out / "artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
     _check_source(model, params, report)
     device = choose_device(params.device)
     tree = open_tree(dataset)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from pipeline.params.yolo import YoloParams
 from pipeline.trainers import Checkpoint, ModelSource, Predictor, Report, TrainedModel
+from pipeline.trainers.scratch import scratch_in
 from pipeline.trainers.yolo.environment import go_offline
 
 if TYPE_CHECKING:
@@ -28,14 +29,13 @@ def train(
     model: ModelSource,
     resume: Checkpoint | None,
 ) -> TrainedModel:
-    """See `pipeline.trainers.Trainer`. Uses `out/config` and `out/work` as scratch."""
+    """See `pipeline.trainers.Trainer`. Uses `out/config` and a hidden folder in `out` as scratch."""
     go_offline(out / "config")
     recipe = _import_recipe()
     report.check()
-    return cast(
-        TrainedModel,
-        recipe.train(dataset, cast(YoloParams, params), out, report, model=model, resume=resume),
-    )
+    asked = cast(YoloParams, params)
+    with scratch_in(out) as work:
+        return cast(TrainedModel, recipe.train(dataset, asked, out, report, model=model, resume=resume, work=work))
 
 
 def load(model: Path) -> Predictor:
@@ -52,7 +52,8 @@ def test(model: Path, dataset: Path, out: Path, report: Report, *, split: str, b
         go_offline(Path(config))
         recipe = _import_recipe()
         weights = model / "best.pt" if model.is_dir() else model
-        recipe.test(weights, dataset, out, report, split=split, batch=batch, device=device)
+        with scratch_in(out) as work:
+            recipe.test(weights, dataset, out, report, split=split, batch=batch, device=device, work=work)
 
 
 def _import_recipe() -> "ModuleType":

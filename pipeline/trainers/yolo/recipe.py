@@ -29,12 +29,11 @@ def train(
     *,
     model: ModelSource,
     resume: Checkpoint | None,
+    work: Path,
 ) -> TrainedModel:
-    """See `pipeline.trainers.Trainer`."""
-    work, artifacts = out / "work", out / "artifacts"
-    shutil.rmtree(work, ignore_errors=True)  # a best.pt of an earlier try would be taken for this one's
-    for folder in (work, artifacts):
-        folder.mkdir(parents=True, exist_ok=True)
+    """See `pipeline.trainers.Trainer`. `work`: an empty folder."""
+    artifacts = out / "artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
     rtdetr = _check_source(model, params, report) if resume is None else _was_rtdetr(resume)
     data, names = _absolute_data(dataset, work)
     device = choose_device(params.device)
@@ -91,12 +90,20 @@ def train(
     )
 
 
-def test(weights: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str) -> None:
-    """See `pipeline.trainers.Trainer`."""
+def test(
+    weights: Path,
+    dataset: Path,
+    out: Path,
+    report: Report,
+    *,
+    split: str,
+    batch: int,
+    device: str,
+    work: Path,
+) -> None:
+    """See `pipeline.trainers.Trainer`. `work`: an empty folder."""
     report.stage("loading")
     model = model_in(read_weights(weights))
-    work = out / "work"
-    work.mkdir(parents=True, exist_ok=True)
     if not _has_images(dataset, split):
         raise ParamsInvalid(f"The dataset has no {split} split.", split=split)
     data, names = _absolute_data(dataset, work)
@@ -117,7 +124,6 @@ def test(weights: Path, dataset: Path, out: Path, report: Report, *, split: str,
         work=work,
         is_rtdetr=is_rtdetr(model),
     )
-    shutil.rmtree(work)
     _write_numbers({split: judged}, out)
     draw_split(out, split, metrics=judged.metrics, curves=judged.curves, samples=judged.samples)
     facts = {"Split": split, "Input": f"{imgsz} x {imgsz} px"}
