@@ -148,11 +148,16 @@ def _whole_lines(found: RunLogRow) -> bytes:
 
 
 def _last_lines(content: bytes, lines: int | None) -> bytes:
-    return content if lines is None else b"".join(content.splitlines(keepends=True)[-lines:])
+    """Only \\n ends a line: a progress bar is one, however often it returns to its start."""
+    if lines is None:
+        return content
+    kept = content.split(b"\n")
+    return b"\n".join(kept[-lines - (kept[-1] == b"") :])
 
 
 def _end_of(store: ObjectStore, known: StoredObject) -> bytes:
     if known.bytes == 0:
         return b""
     start = max(known.bytes - TAIL_BYTES, 0)
-    return b"".join(store.open(known.key, start=start, end=known.bytes - 1))
+    end = b"".join(store.open(known.key, start=start, end=known.bytes - 1))
+    return end.partition(b"\n")[2] if start else end  # it may begin in the middle of a line

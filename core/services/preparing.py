@@ -76,7 +76,7 @@ def keep_source(db: Database, claim: Claim, *, name: str, key: str, size: int, s
     mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
     source = {"source_name": name, "source_key": key, "source_bytes": size, "source_sha256": sha256}
     with db.transaction() as session:
-        row = change_job(session, claim.id, "progress", where=mine, progress=None, **source)
+        row = change_job(session, claim.id, "progress", where=mine, progress=None, refusals=0, **source)
         if row is None:
             raise ClaimLost
     return row

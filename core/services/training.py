@@ -91,6 +91,7 @@ def record_checkpoint(db: Database, claim: Claim, *, key: str, epoch: int, sha25
         checkpoint_epoch=epoch,
         checkpoint_sha256=sha256,
         checkpoint_at=clock.now(),
+        refusals=0,  # the store takes again, and hours may lie behind it
     )
 
 

@@ -1,13 +1,17 @@
 """Trainings over HTTP: asked for with named params, cancelled, stopped, retried, their logs read."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
-from core.domain.errors import OutOfMemory
+from api.routes.runs import TAIL_BYTES
+from core.domain.errors import OutOfMemory, StoreRefused
 from core.domain.keys import log_key
 from core.services import training
 from core.services.cleaning import named_keys, note_job_purged
 from core.services.platform import Platform
+from core.services.refusals import refuse_run
 from core.services.run_logs import find_log, note_log_tail
 from core.services.runs import get_run, list_runs
 from core.services.sweep import oldest_waiting
@@ -122,6 +126,27 @@ def test_a_log_is_read_whole_by_its_tail_and_by_ranges(client: httpx.Client, pla
     assert client.get(f"/runs/{run_id}/log?tail=2").text == "line 99\nline 100\n"
     assert client.get(f"/runs/{run_id}/log", headers={"range": "bytes=-9"}).text == "line 100\n"
     problem(client.get(f"/runs/{rows.queued_run(platform).id}/log"), 404, "not-found")
+
+
+def test_the_tail_of_a_log_is_of_whole_lines_and_a_progress_bar_is_one_of_them(
+    client: httpx.Client, platform: Platform, tmp_path: Path
+) -> None:
+    claim = rows.running_run(platform)
+    key, path, bar = log_key(claim.id, claim.attempt), tmp_path / "log", b"1%\r50%\r100%\n"
+    path.write_bytes(b"x" * 40 + b"\n" + b"y" * (TAIL_BYTES - 20) + b"\n" + bar)
+    platform.store.put(key, path)
+    training.fail_run(platform.db, claim, OutOfMemory("too much"), log_key=key)
+    assert client.get(f"/runs/{claim.id}/log?tail=1").content == bar
+    assert client.get(f"/runs/{claim.id}/log?tail=9").content == b"y" * (TAIL_BYTES - 20) + b"\n" + bar
+
+
+def test_a_store_that_took_a_checkpoint_has_its_refusals_forgotten(platform: Platform) -> None:
+    claim = rows.running_run(platform)
+    assert refuse_run(platform.db, claim, StoreRefused("no")).refusals == 1
+    claimed = training.claim_run(platform.db, claim.id, "w", lease_seconds=60)
+    assert claimed is not None
+    training.record_checkpoint(platform.db, claimed[0], key="k", epoch=1, sha256="4" * 64)
+    assert get_run(platform.db, claim.id).refusals == 0
 
 
 def test_a_running_run_shows_the_end_of_its_log_and_each_attempt_keeps_its_own(
