@@ -26,6 +26,7 @@ from pipeline.steps import Steps
 if TYPE_CHECKING:
     from pipeline.params.prepare import PrepareOptions
 
+CONVERTED_FILE = "converted"  # the pictures that were written anew, one after the other
 # Imported while the pictures are decoded elsewhere: numpy and pydantic take 0.1 s each.
 _NEEDED_LATER = ("pipeline.near_duplicates", "pipeline.params.prepare")
 
@@ -83,7 +84,7 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
 
     Leaves what is extracted below `scratch`. Raises Rejected, RunCancelled, OutOfSpace.
     """
-    with InspectAhead(processes) as ahead:
+    with InspectAhead(processes, scratch / CONVERTED_FILE) as ahead:
         steps.stage("extracting")
         source, findings = extract(
             archive, scratch, threads=processes, tick=steps.tick, each=lambda files: ahead.add(_pictures(files))

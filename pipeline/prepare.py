@@ -74,6 +74,8 @@ def _spec_of_person(args: argparse.Namespace) -> "PrepareSpec":
     config = checked(PrepareConfig, content)
     if not config.archive.is_file():
         raise ConfigInvalid([f"archive: there is no {config.archive}"])
+    if config.out.exists() and any(config.out.iterdir()):
+        raise ConfigInvalid([f"out: {config.out} is not empty; name a new or empty folder"])
     return PrepareSpec(config.archive, config.out, config.options.model_dump(), config.processes or os.cpu_count() or 1)
 
 
