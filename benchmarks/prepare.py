@@ -24,7 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.picture_sets import PHOTO, write_set
+from pipeline.params.prepare import PrepareOptions
 
+OPTIONS = PrepareOptions().model_dump()
 PROCESSES = 2
 
 PEER = """
@@ -127,7 +129,14 @@ def _ours(archive: Path, out: Path) -> float:
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     source = {"name": archive.name, "bytes": archive.stat().st_size, "sha256": digest}
-    spec = {"archive": str(archive), "out": str(out / "out"), "source": source, "processes": PROCESSES, "tree": False}
+    spec = {
+        "archive": str(archive),
+        "out": str(out / "out"),
+        "source": source,
+        "options": OPTIONS,
+        "processes": PROCESSES,
+        "tree": False,
+    }
     (out / "spec.json").write_text(json.dumps(spec))
     seconds = _timed([sys.executable, "-m", "pipeline", "prepare", "--config", str(out / "spec.json"), "--supervised"])
     result = json.loads((out / "out/result.json").read_text())

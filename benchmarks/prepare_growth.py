@@ -19,9 +19,11 @@ from typing import Any
 import psutil
 
 from benchmarks.picture_sets import TINY, write_set
+from pipeline.params.prepare import PrepareOptions
 
 ALLOWED_BYTES = 2048  # of memory for each picture
 SAMPLE_SECONDS = 0.05
+OPTIONS = PrepareOptions().model_dump()
 PROCESSES = 2
 
 
@@ -50,7 +52,14 @@ def _row(images: int, sets: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-", dir=sets) as name:
         out = Path(name) / "out"
         source = {"name": archive.name, "bytes": archive.stat().st_size, "sha256": "0" * 64}
-        spec = {"archive": str(archive), "out": str(out), "source": source, "processes": PROCESSES, "tree": False}
+        spec = {
+            "archive": str(archive),
+            "out": str(out),
+            "source": source,
+            "options": OPTIONS,
+            "processes": PROCESSES,
+            "tree": False,
+        }
         (Path(name) / "spec.json").write_text(json.dumps(spec))
         started = time.monotonic()
         command = [sys.executable, "-m", "pipeline", "prepare", "--config", f"{name}/spec.json", "--supervised"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from core.domain import limits
 from core.domain.errors import DatasetRejected
@@ -20,15 +20,17 @@ from pipeline.formats import read_dataset
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.manifest import write_manifest
 from pipeline.names import suffix_of
-from pipeline.split import assign_splits
+from pipeline.split import SplitOptions, assign_splits
 from pipeline.steps import Steps
 
-if TYPE_CHECKING:
-    from pipeline.params.prepare import PrepareOptions
-
 CONVERTED_FILE = "converted"  # the pictures that were written anew, one after the other
-# Imported while the pictures are decoded elsewhere: numpy and pydantic take 0.1 s each.
-_NEEDED_LATER = ("pipeline.near_duplicates", "pipeline.params.prepare")
+
+
+class ExamineOptions(SplitOptions, Protocol):
+    """Of PrepareOptions, what decides on a dataset. Not themselves: pydantic, too, takes 0.1 s."""
+
+    @property
+    def on_error(self) -> str: ...
 
 
 class Seen(NamedTuple):
@@ -39,12 +41,12 @@ class Seen(NamedTuple):
     findings: list[Finding]
 
 
-def examine(archive: Path, scratch: Path, options: "PrepareOptions", *, processes: int, steps: Steps) -> Examined:
+def examine(archive: Path, scratch: Path, options: ExamineOptions, *, processes: int, steps: Steps) -> Examined:
     """Leaves what is extracted below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
     return judge(read(archive, scratch, processes=processes, steps=steps), scratch, options, steps)
 
 
-def judge(seen: Seen, scratch: Path, options: "PrepareOptions", steps: Steps) -> Examined:
+def judge(seen: Seen, scratch: Path, options: ExamineOptions, steps: Steps) -> Examined:
     """Raises Rejected with everything found, RunCancelled."""
     dataset, facts, findings = seen
     kind, format_name, items = dataset.kind, dataset.format, list(dataset.items)
@@ -93,8 +95,7 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
         dataset = read_dataset(source, findings)
         del source  # the annotations are read
         steps.stage("checking")
-        for module in _NEEDED_LATER:
-            import_module(module)
+        import_module("pipeline.near_duplicates")  # numpy, 0.1 s, while the pictures are decoded elsewhere
         facts = ahead.facts([item.image for item in dataset.items], steps.tick)
     return Seen(dataset, facts, findings + dataset.findings)
 
@@ -129,7 +130,7 @@ def _own_faults(split_findings: list[Finding], before: list[Finding]) -> list[Fi
     return [finding for finding in split_findings if not (broken and finding.severity is Severity.ERROR)]
 
 
-def _reject_errors(checked: Checked, findings: list[Finding], options: "PrepareOptions") -> None:
+def _reject_errors(checked: Checked, findings: list[Finding], options: ExamineOptions) -> None:
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if not errors:
         return

@@ -4,7 +4,7 @@ import importlib.metadata
 import platform
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from pipeline.examined import Examined
 from pipeline.layouts import LAYOUTS
 from pipeline.manifest import HOW
 from pipeline.near_duplicates import MAX_BITS, MAX_LOW_BITS
-from pipeline.params.prepare import PrepareOptions
 from pipeline.perceptual import LOOK_BYTES, LOW_BYTES
 from pipeline.split import SPLIT_RULE
 
@@ -29,7 +28,7 @@ _SMALL, _MEDIUM = 32**2, 96**2
 
 def describe(
     done: Examined,
-    options: PrepareOptions,
+    options: Mapping[str, Any],
     *,
     job_id: str | None,
     source: dict[str, Any],
@@ -52,7 +51,7 @@ def describe(
         "images": _image_counts(done),
         **(_of_boxes(done) if done.kind == "detection" else _of_labels(done)),
         "findings": count_findings(done.findings),
-        "options": options.model_dump(),
+        "options": dict(options),
         "versions": versions(),
         "times": times,
     }

@@ -1,5 +1,6 @@
 """The straight line of `prepare`: examine, write the tree, the tar, the metadata, and result.json last."""
 
+import gc
 import json
 import os
 import shutil
@@ -8,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import Any
 
 from core.domain.errors import PreparationFailed
 from core.domain.findings import Finding, count_findings
@@ -23,9 +25,6 @@ from pipeline.space import require_space
 from pipeline.steps import Steps
 from pipeline.tarball import Digest, file_digest
 
-if TYPE_CHECKING:
-    from pipeline.params.prepare import PrepareOptions
-
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
 METADATA_FILE = "dataset_metadata.json"
@@ -38,12 +37,12 @@ class PrepareSpec:
 
     `repaired`: the archive is one that we repaired; its log goes behind the findings. `live_sets`: fingerprints of
     prepared sets that are there already: such a one is not written again. `tree`: the tar is unpacked as well.
-    `raw_options` are the fields of PrepareOptions.
+    `options` are all the fields of PrepareOptions, checked.
     """
 
     archive: Path
     out: Path
-    raw_options: Mapping[str, Any]
+    options: Mapping[str, Any]
     processes: int
     job_id: str | None = None
     source: dict[str, Any] | None = None
@@ -51,17 +50,12 @@ class PrepareSpec:
     live_sets: frozenset[str] = frozenset()
     tree: bool = True
 
-    @property
-    def options(self) -> "PrepareOptions":
-        """Raises pydantic's ValidationError. Not asked before the pictures are being decoded: pydantic takes 0.1 s."""
-        from pipeline.params.prepare import PrepareOptions
-
-        return PrepareOptions.model_validate(self.raw_options)
-
 
 def serve(path: Path) -> int:
     """What a worker starts. 0: ready or rejected, see result.json; 1: our failure, see problem.json; 76: cancelled."""
     spec = read_spec(path)
+    # A million small objects without a circle among them: looking for one every 700 costs a tenth of the reading.
+    gc.set_threshold(100_000)
 
     def work(line: Line) -> None:
         prepare(spec, Steps(line))
@@ -74,7 +68,7 @@ def read_spec(path: Path) -> PrepareSpec:
     return PrepareSpec(
         archive=Path(spec["archive"]),
         out=Path(spec["out"]),
-        raw_options=spec.get("options") or {},
+        options=spec["options"],
         processes=int(spec.get("processes") or os.cpu_count() or 1),
         job_id=spec.get("job_id"),
         source=spec.get("source"),
@@ -94,8 +88,9 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
     scratch.mkdir(parents=True)
     log = read_log(spec.archive) if spec.repaired else []
     try:
+        options = SimpleNamespace(**spec.options)
         # In one line: nothing here holds what was read while it is judged.
-        done = judge(read(spec.archive, scratch, processes=spec.processes, steps=steps), scratch, spec.options, steps)
+        done = judge(read(spec.archive, scratch, processes=spec.processes, steps=steps), scratch, options, steps)
         result = _write(replace(done, findings=done.findings + log), spec, steps, started)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, rejected.findings + log), out)
@@ -108,13 +103,13 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
 
 
 def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
+    out = spec.out
+    steps.stage("drawing")
     # Not before the pictures are decoded: they import numpy and more, which takes as long as 200 pictures.
     from pipeline.gallery import draw_gallery
     from pipeline.metadata import describe
 
-    out, options = spec.out, spec.options
-    steps.stage("drawing")
-    gallery = draw_gallery(done, out, seed=options.seed, processes=spec.processes, steps=steps)
+    gallery = draw_gallery(done, out, seed=spec.options["seed"], processes=spec.processes, steps=steps)
     tar = None if done.digests.fingerprint in spec.live_sets else _write_set(done, spec, steps)
     source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
     steps.end()
@@ -123,7 +118,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
         "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "seconds": steps.seconds,
     }
-    metadata = describe(done, options, job_id=spec.job_id, source=source, times=times)
+    metadata = describe(done, spec.options, job_id=spec.job_id, source=source, times=times)
     write_json(out / METADATA_FILE, metadata)
     return {
         "outcome": "ready",

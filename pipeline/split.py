@@ -9,19 +9,29 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import SPLITS, Picture
 from pipeline.leaks import leaks
 
-if TYPE_CHECKING:
-    from pipeline.params.prepare import PrepareOptions
-
 SPLIT_RULE = 2  # in the fingerprint: grows whenever the same pictures would fall otherwise
 _BACKGROUND = -1  # the class of pictures without boxes
 _MAX_CUT = 0.5  # a validation part cut from a given train never takes more of it
 _UNEVEN = 0.5  # of what was asked: a part smaller than this is told
+
+
+class SplitOptions(Protocol):
+    """Of PrepareOptions, what decides a split."""
+
+    @property
+    def val_fraction(self) -> float: ...
+    @property
+    def test_fraction(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def split(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,7 @@ class _Group:
 
 
 def assign_splits(
-    pictures: list[Picture], classes: list[str], options: "PrepareOptions", groups: Mapping[str, str] | None = None
+    pictures: list[Picture], classes: list[str], options: SplitOptions, groups: Mapping[str, str] | None = None
 ) -> tuple[dict[str, str], list[Finding]]:
     """Picture path -> split. A class without a picture in train is an error among the findings.
 
@@ -61,7 +71,7 @@ def assign_splits(
 
 
 def _keep(
-    pictures: list[Picture], given: dict[str, str], options: "PrepareOptions", groups: Mapping[str, str]
+    pictures: list[Picture], given: dict[str, str], options: SplitOptions, groups: Mapping[str, str]
 ) -> tuple[dict[str, str], list[Finding]]:
     findings = leaks(pictures, given, groups)
     splits = {picture.path: given.get(picture.path, "train") for picture in pictures}
@@ -78,7 +88,7 @@ def _keep(
     return splits, findings
 
 
-def _remake(pictures: list[Picture], options: "PrepareOptions", groups: Mapping[str, str]) -> dict[str, str]:
+def _remake(pictures: list[Picture], options: SplitOptions, groups: Mapping[str, str]) -> dict[str, str]:
     fractions = {"val": options.val_fraction, "test": options.test_fraction}
     return _by_content(pictures, fractions, options.seed, groups)
 
@@ -176,7 +186,7 @@ def _fill_held_out(groups: list[_Group], homes: dict[str, str], splits: list[str
 
 
 def _uneven(
-    pictures: list[Picture], splits: dict[str, str], options: "PrepareOptions", groups: Mapping[str, str]
+    pictures: list[Picture], splits: dict[str, str], options: SplitOptions, groups: Mapping[str, str]
 ) -> list[Finding]:
     """Parts that are much smaller than asked for, because what looks alike stays together."""
     if _apart(pictures, groups) == len(splits):
@@ -203,7 +213,7 @@ def _judge(
     pictures: list[Picture],
     splits: dict[str, str],
     classes: list[str],
-    options: "PrepareOptions",
+    options: SplitOptions,
     groups: Mapping[str, str],
 ) -> list[Finding]:
     present = {split: set[int]() for split in SPLITS}

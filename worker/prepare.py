@@ -36,6 +36,7 @@ from core.services.refusals import refuse_job
 from core.services.repairing import repaired_job_of
 from core.services.training import Look
 from pipeline.failures import is_full_disk
+from pipeline.params.prepare import PrepareOptions
 from worker.hold import CancelAsked, DrainAsked, Hold
 from worker.job_child import in_child, nothing_seen, outcome_of, reject, rejection_in
 from worker.prepared import put_gallery, put_set, wait_until_deleted
@@ -103,6 +104,12 @@ def _prepare(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Pat
         reject(worker, hold, claim, rejection_in(result), outcome_of(out, result))
 
 
+def _options(job: JobRow) -> dict[str, Any]:
+    """All of them, checked: the child takes them as they are."""
+    given = {name: value for name, value in job.options.items() if name not in (REPAIR_OF, HUGGINGFACE)}
+    return PrepareOptions.model_validate(given).model_dump()
+
+
 def _spec(job: JobRow, archive: Path, out: Path, processes: int) -> dict[str, Any]:
     source: dict[str, Any] = {"name": job.source_name, "bytes": job.source_bytes, "sha256": job.source_sha256}
     if imported := imported_set_of(job):
@@ -112,7 +119,7 @@ def _spec(job: JobRow, archive: Path, out: Path, processes: int) -> dict[str, An
         "out": str(out),
         "job_id": job.id,
         "source": source,
-        "options": {name: value for name, value in job.options.items() if name not in (REPAIR_OF, HUGGINGFACE)},
+        "options": _options(job),
         "processes": processes,
         "repaired": repaired_job_of(job) is not None,
         "tree": False,

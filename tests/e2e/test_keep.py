@@ -35,11 +35,20 @@ def keep(tmp_path: Path) -> Iterator[Start]:
     yield start
     for process in started:
         process.kill()
-    for pid in pids(tmp_path) + pids(tmp_path, "children"):
-        if not gone(pid):
-            os.kill(pid, signal.SIGKILL)
     for process in started:
-        process.communicate()
+        while not _ended(process):  # one that was just being started may say its pid late
+            for pid in pids(tmp_path) + pids(tmp_path, "children"):
+                if not gone(pid):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _ended(process: subprocess.Popen[str]) -> bool:
+    """With all that holds its output."""
+    try:
+        process.communicate(timeout=0.1)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def test_a_command_that_ends_is_started_again_with_growing_waits(keep: Start, tmp_path: Path) -> None:

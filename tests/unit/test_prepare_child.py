@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from core.domain.errors import NoSpace
+from pipeline.params.prepare import PrepareOptions
 from pipeline.preparation import PrepareSpec, prepare
 from pipeline.steps import Steps
 from tests.builders import voc_zip
@@ -29,7 +30,7 @@ def _start(tmp_path: Path, archive: Path, **spec: Any) -> subprocess.Popen[str]:
         "out": str(out),
         "job_id": "job_1",
         "source": None,
-        "options": {},
+        "options": PrepareOptions().model_dump(),
         "processes": 1,
     }
     config.write_text(json.dumps(content | spec))
@@ -47,8 +48,9 @@ def _start(tmp_path: Path, archive: Path, **spec: Any) -> subprocess.Popen[str]:
 
 def test_a_supervised_child_writes_what_the_worker_publishes(tmp_path: Path) -> None:
     archive = voc_zip(tmp_path / "data.zip")
+    options = PrepareOptions(val_fraction=0.25, test_fraction=0.25).model_dump()
     source = {"name": "my balls.zip", "bytes": archive.stat().st_size, "sha256": "0" * 64}
-    with _start(tmp_path, archive, source=source, options={"val_fraction": 0.25, "test_fraction": 0.25}) as child:
+    with _start(tmp_path, archive, source=source, options=options) as child:
         assert child.stdin
         assert child.stdout
         code = child.wait(60)
@@ -118,7 +120,7 @@ def test_what_is_written_anew_is_asked_room_for_before_the_set_is_written(
     out.mkdir()
     asked: list[int] = []
     monkeypatch.setattr("pipeline.preparation.require_space", lambda _folder, needed: asked.append(needed))
-    prepare(PrepareSpec(archive, out, {}, processes=1, tree=False), Steps())
+    prepare(PrepareSpec(archive, out, PrepareOptions().model_dump(), processes=1, tree=False), Steps())
     with tarfile.open(out / "dataset.tar") as tar:
         assert [name for name in tar.getnames() if name.endswith(".png")]
     assert asked and asked[0] >= (out / "dataset.tar").stat().st_size

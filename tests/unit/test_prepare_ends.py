@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from pipeline.child import Line, RunCancelled
+from pipeline.params.prepare import PrepareOptions
 from pipeline.preparation import PrepareSpec, prepare
 from pipeline.steps import Steps
 from tests.builders import picture, voc_files, zip_files
@@ -78,7 +79,7 @@ def _damage_last_entry(archive: Path) -> None:
 
 
 def _spec(archive: Path, out: Path) -> PrepareSpec:
-    return PrepareSpec(archive, out, {}, processes=2)
+    return PrepareSpec(archive, out, PrepareOptions().model_dump(), processes=2)
 
 
 @contextmanager
