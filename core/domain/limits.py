@@ -11,8 +11,8 @@ RATIO_FREE_BYTES = 1024 * 1024  # small entries may be as repetitive as they lik
 MAX_NAME_BYTES = 1024
 MAX_DEPTH = 32
 # Of all different folders together: the levels, and the characters of each name at each of its levels. A folder in
-# memory takes up to 1 KB a level: 100,000 folders ten deep, and names of 100 characters at that.
-MAX_FOLDER_LEVELS = 1_000_000
+# memory takes up to 1 KB a level: 100,000 folders five deep, with names of 200 characters.
+MAX_FOLDER_LEVELS = 500_000
 MAX_FOLDER_CHARACTERS = 100_000_000
 
 # XML: a VOC annotation of 1,000 boxes has about 300 KB.
