@@ -7,7 +7,6 @@ are written at all.
 
 import hashlib
 import os
-import shutil
 import threading
 import zlib
 from collections import Counter
@@ -17,10 +16,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
-from core.domain.errors import ArchiveRefused, OutOfSpace
+from core.domain.errors import ArchiveRefused
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import REPAIR_LOG, Rejected, Source, SourceFile
+from pipeline.layouts import LAYOUTS
 from pipeline.names import base_of, suffix_of
+from pipeline.space import require_space
 from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
 from pipeline.zip_judge import judge
 
@@ -37,7 +38,6 @@ SPLIT_LISTS = frozenset(f"{name}.txt" for name in ("train", "val", "valid", "val
 _CHUNK = 1 << 18
 EXTRACTED_FILE = "extracted"
 _BATCH = 32  # entries of one task: a task of its own for each would take 1 KB for each
-_SPARE_BYTES = 64 * 1024 * 1024  # what the disk must keep free besides
 
 
 def extract(
@@ -63,7 +63,10 @@ def extract(
     if reasons:
         raise _refused(reasons)
     wanted = sorted((entry for entry in entries if can_be_data(entry.name)), key=lambda entry: entry.name)
-    _require_space(into, sum(entry.size for entry in wanted))
+    total = sum(entry.size for entry in wanted)
+    # The extracted files, the tar of them, and what a layout has beside it. Pictures that are written anew may need
+    # more: that is asked for again when it is known.
+    require_space(into, 2 * total + min(total, max(layout.scratch_bytes for layout in LAYOUTS.values())))
     files, broken = _inflate_all(archive, wanted, into / EXTRACTED_FILE, threads, tick, each)
     if broken:
         raise _refused(broken)
@@ -93,13 +96,6 @@ def _refused(reasons: list[Finding]) -> Rejected:
     more = f" And {len(reasons) - 1} more." if len(reasons) > 1 else ""
     counts = dict(sorted(Counter(finding.code for finding in reasons).items()))
     return Rejected(ArchiveRefused(f"{first.detail}{where}{more}", reasons=counts), reasons)
-
-
-def _require_space(into: Path, needed: int) -> None:
-    free = shutil.disk_usage(into).free
-    # Twice: the extracted files and the tar of them.
-    if free < 2 * needed + _SPARE_BYTES:
-        raise OutOfSpace(f"{2 * needed + _SPARE_BYTES} bytes are needed, {free} are free.", needed=needed, free=free)
 
 
 def _inflate_all(

@@ -175,7 +175,7 @@ def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, id
         width=width,
         height=height,
         format=fact.format,
-        convert=fact.convert,
+        converted=fact.converted,
         boxes=tuple(checked),
         given_split=item.split,
         look=fact.look,

@@ -119,9 +119,9 @@ class Box(NamedTuple):
 class Picture:
     """A checked item, ready to be written. `path` is relative to the dataset's root; size is upright, in pixels.
 
-    `convert`: trainers would read it differently or not at all, so the layout writes it anew as PNG. `look`: what it
-    looks like (`pipeline/perceptual.py`), None where that says nothing. `label`: the class index of the whole picture,
-    None where boxes have the classes.
+    `converted`: trainers would read it differently or not at all, so it was written anew as PNG, there. `look`: what
+    it looks like (`pipeline/perceptual.py`), None where that says nothing. `label`: the class index of the whole
+    picture, None where boxes have the classes.
     """
 
     path: str
@@ -129,7 +129,7 @@ class Picture:
     width: int
     height: int
     format: str
-    convert: bool
+    converted: Place | None
     boxes: tuple[Box, ...]
     given_split: str | None
     look: bytes | None = None
@@ -139,6 +139,11 @@ class Picture:
     def class_ids(self) -> set[int]:
         """The classes that are in it: of its boxes, or of the whole picture; empty for background."""
         return {box.class_id for box in self.boxes} if self.label is None else {self.label}
+
+    @property
+    def written(self) -> Place:
+        """The bytes that trainers get."""
+        return self.converted or self.source.place
 
     @property
     def name(self) -> str:

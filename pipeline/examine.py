@@ -23,6 +23,8 @@ from pipeline.names import suffix_of
 from pipeline.split import SplitOptions, assign_splits
 from pipeline.steps import Steps
 
+CONVERTED_FILE = "converted"  # the pictures that were written anew, one after the other
+
 
 class ExamineOptions(SplitOptions, Protocol):
     """Of PrepareOptions, what decides on a dataset. Not themselves: pydantic, too, takes 0.1 s."""
@@ -84,7 +86,7 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
 
     Leaves what is extracted below `scratch`. Raises Rejected, RunCancelled, OutOfSpace.
     """
-    with InspectAhead(processes) as ahead:
+    with InspectAhead(processes, scratch / CONVERTED_FILE) as ahead:
         steps.stage("extracting")
         source, findings = extract(
             archive, scratch, threads=processes, tick=steps.tick, each=lambda files: ahead.add(_pictures(files))

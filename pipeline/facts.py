@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from pipeline.places import Place
+
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}  # of what trainers read
 
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
@@ -12,6 +14,7 @@ class ImageFacts(NamedTuple):
     """What one decode tells. `width` and `height` as stored, in pixels; `problem` is None or (finding code, detail).
 
     `look` is what the upright picture looks like, in 32 bytes (`pipeline/perceptual.py`); None for a flat one.
+    `converted`: where it lies as it was written anew.
     """
 
     width: int = 0
@@ -22,6 +25,7 @@ class ImageFacts(NamedTuple):
     frames: int = 1
     problem: tuple[str, str] | None = None
     look: bytes | None = None
+    converted: Place | None = None
 
     @property
     def upright(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from pipeline.plots.dataset import PLOTS
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail
 from pipeline.steps import Steps
-from pipeline.tarball import write_tar
+from pipeline.tarball import open_tar
 from pipeline.trainers import Box
 
 THUMBNAILS = 64
@@ -64,12 +64,11 @@ def _draw_samples(done: Examined, out: Path, *, seed: int, processes: int, steps
     face = face_for([*done.classes, *(picture.name for picture in chosen)])
     tasks = [_thumbnail(picture, done, face) for picture in chosen]
     drawn = decode_all(draw_thumbnail, tasks, processes=processes, tick=steps.tick)
-    folder = out / "samples"
-    folder.mkdir(exist_ok=True)
     whole = [content for content in drawn if not isinstance(content, Crash)]
-    for number, content in enumerate(whole):
-        (folder / f"{number:02d}.jpg").write_bytes(content)
-    write_tar(folder, out / SAMPLES_FILE, lambda *_: None)
+    with open_tar(out / SAMPLES_FILE) as tar:
+        for number, content in enumerate(whole):
+            tar.add(f"{number:02d}.jpg", content)
+        tar.end()
     return len(whole)
 
 

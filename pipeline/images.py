@@ -15,6 +15,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM
 MIN_SIDE = 10  # ultralytics leaves smaller pictures out without an error (data/utils.py, check_image)
 
 _LOOK_SIDE = 32  # pixels that a scaled decode leaves at least, where there are so many: what a look is made of
+_ROWS = 256  # of a deep picture, brought to 8 bits at once
 _ORIENTATION = 274  # the EXIF tag; 2 to 8 turn or mirror, anything else (0 and 65537 are seen) says nothing
 
 
@@ -29,14 +30,36 @@ def inspect(content: bytes) -> ImageFacts:
     Image.MAX_IMAGE_PIXELS = None  # judged by us, below, before a pixel is decoded
     try:
         return _inspect(content)
-    except MemoryError:
-        return ImageFacts(problem=("image-too-large", "Decoding it takes more memory than is allowed."))
-    except UnidentifiedImageError:
-        return ImageFacts(problem=("image-unreadable", "The file is no picture in a format that we read."))
     except Exception as error:  # noqa: BLE001 - decoders raise anything for hostile bytes, and all of it means unreadable
-        detail = " ".join(str(error).split())[:300] or type(error).__name__
-        code = "image-truncated" if "truncated" in detail.lower() else "image-unreadable"
-        return ImageFacts(problem=(code, f"The picture cannot be decoded: {detail}."))
+        return ImageFacts(problem=_problem_of(error))
+
+
+def inspect_and_convert(content: bytes) -> tuple[ImageFacts, bytes | None]:
+    """The same, and the PNG of a picture that trainers would read otherwise. Never raises for what a file can contain.
+
+    Whether it can be written anew is a fact as well: nobody asks for it after the dataset is taken.
+    """
+    facts = inspect(content)
+    if facts.problem or not facts.convert:
+        return facts, None
+    try:
+        png = convert(content)
+    except Exception as error:  # noqa: BLE001 - as above: here the whole of a JPEG is decoded for the first time
+        return facts._replace(problem=_problem_of(error)), None
+    if len(png) > limits.MAX_IMAGE_BYTES:
+        detail = f"As PNG it has {len(png)} bytes; at most {limits.MAX_IMAGE_BYTES}."
+        return facts._replace(problem=("image-too-large", detail)), None
+    return facts, png
+
+
+def _problem_of(error: Exception) -> tuple[str, str]:
+    if isinstance(error, MemoryError):
+        return "image-too-large", "Decoding it takes more memory than is allowed."
+    if isinstance(error, UnidentifiedImageError):
+        return "image-unreadable", "The file is no picture in a format that we read."
+    detail = " ".join(str(error).split())[:300] or type(error).__name__
+    code = "image-truncated" if "truncated" in detail.lower() else "image-unreadable"
+    return code, f"The picture cannot be decoded: {detail}."
 
 
 def _inspect(content: bytes) -> ImageFacts:
@@ -93,9 +116,12 @@ def convert(content: bytes) -> bytes:
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """16-bit values keep their high byte, as OpenCV does it; of other ranges nothing says what is white: stretched."""
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
+        values = np.asarray(image)
         low, high = float(values.min()), float(values.max())
         sixteen = image.mode != "F" and low >= 0 and high <= 65535
-        scaled = values / 256 if sixteen else (values - low) * (255 / max(high - low, 1e-9))
-        return Image.fromarray(scaled.astype(np.uint8))
+        scaled = np.empty(values.shape, np.uint8)
+        for at in range(0, len(values), _ROWS):  # 64-bit numbers of all of it would have eight times its size
+            rows = values[at : at + _ROWS].astype(np.float64)
+            scaled[at : at + _ROWS] = rows / 256 if sixteen else (rows - low) * (255 / max(high - low, 1e-9))
+        return Image.fromarray(scaled)
     return image.convert("RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB")

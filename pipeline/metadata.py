@@ -93,7 +93,7 @@ def _image_counts(done: Examined) -> dict[str, Any]:
         **{split: splits[split] for split in SPLITS},
         "background": sum(not picture.class_ids for picture in done.pictures),
         "distinct": len({picture.sha256 for picture in done.pictures}),
-        "converted": sum(picture.convert for picture in done.pictures),
+        "converted": sum(picture.converted is not None for picture in done.pictures),
         "left_out": done.left_out,
         "formats": dict(sorted(Counter(picture.format for picture in done.pictures).items())),
     }

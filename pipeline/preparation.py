@@ -21,12 +21,14 @@ from pipeline.examine import judge, read
 from pipeline.examined import Examined
 from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.repaired_zip import read_log
+from pipeline.space import require_space
 from pipeline.steps import Steps
 from pipeline.tarball import Digest, file_digest
 
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
 METADATA_FILE = "dataset_metadata.json"
+_MEMBER_BYTES = 4096  # of a picture in a tar or a tree besides its own: headers, padding, a label file
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
     from pipeline.metadata import describe
 
     gallery = draw_gallery(done, out, seed=spec.options["seed"], processes=spec.processes, steps=steps)
-    tar = None if done.digests.fingerprint in spec.live_sets else _write_set(done, out, steps)
+    tar = None if done.digests.fingerprint in spec.live_sets else _write_set(done, spec, steps)
     source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
     steps.end()
     times = {
@@ -134,9 +136,13 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
     }
 
 
-def _write_set(done: Examined, out: Path, steps: Steps) -> Digest:
+def _write_set(done: Examined, spec: PrepareSpec, steps: Steps) -> Digest:
+    """Raises OutOfSpace before it begins: only now it is known what the pictures that were written anew have."""
     steps.stage("writing")
-    return layout_of(done.kind).write_set(done, out, steps)
+    total = sum(picture.written.size + _MEMBER_BYTES for picture in done.pictures)
+    beside = min(total, LAYOUTS[done.kind].scratch_bytes)
+    require_space(spec.out, total + max(beside, total if spec.tree else 0))
+    return layout_of(done.kind).write_set(done, spec.out, steps)
 
 
 def _unpack(tar: Path, tree: Path) -> None:

@@ -14,13 +14,15 @@ _MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
 
 def judge(file: BinaryIO, entries: list[Entry], directory_at: int) -> list[Finding]:
     """Every reason to refuse, by the directory and the local headers alone. Nothing is inflated or written."""
-    checks = judge_names(entries), judge_sizes(entries), _judge_local_headers(file, entries, directory_at)
+    names = judge_names(entries), judge_folders(entries)
+    checks = *names, judge_sizes(entries), _judge_local_headers(file, entries, directory_at)
     return list(islice(chain(*checks), _MAX_REASONS))
 
 
 def judge_directory(entries: list[Entry], directory_at: int) -> list[Finding]:
     """What can be said of that without the local headers, before the archive is sent."""
-    checks = judge_names(entries), judge_sizes(entries), _judge_places(entries, directory_at)
+    names = judge_names(entries), judge_folders(entries)
+    checks = *names, judge_sizes(entries), _judge_places(entries, directory_at)
     return list(islice(chain(*checks), _MAX_REASONS))
 
 
@@ -53,6 +55,19 @@ def _name_faults(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "archive-name-too-long", f"More than {limits.MAX_NAME_BYTES} bytes or {limits.MAX_DEPTH} folders."
     if entry.mode & 0o170000 not in (0, _REGULAR, _FOLDER):
         yield "archive-special-file", "The entry is a link, a device or a pipe."
+
+
+def judge_folders(entries: list[Entry]) -> Iterator[Finding]:
+    """What lies beside what is found out with each folder at each of its levels: so many of them are too many."""
+    levels = characters = 0
+    for folder in {entry.name.rpartition("/")[0] for entry in entries}:
+        deep = folder.count("/") + 1
+        levels += deep
+        characters += deep * len(folder)
+    if levels > limits.MAX_FOLDER_LEVELS or characters > limits.MAX_FOLDER_CHARACTERS:
+        detail = f"The folders have {levels} levels in all, with {characters} characters; at most"
+        detail += f" {limits.MAX_FOLDER_LEVELS} and {limits.MAX_FOLDER_CHARACTERS}."
+        yield refusal("archive-name-too-long", "", detail)
 
 
 def judge_sizes(entries: list[Entry]) -> Iterator[Finding]:

@@ -10,6 +10,10 @@ MAX_RATIO = 200  # deflate's best on real XML is about 20; a bomb has 1,000
 RATIO_FREE_BYTES = 1024 * 1024  # small entries may be as repetitive as they like
 MAX_NAME_BYTES = 1024
 MAX_DEPTH = 32
+# Of all different folders together: the levels, and the characters of each name at each of its levels. A folder in
+# memory takes up to 1 KB a level: 100,000 folders five deep, with names of 200 characters.
+MAX_FOLDER_LEVELS = 500_000
+MAX_FOLDER_CHARACTERS = 100_000_000
 
 # XML: a VOC annotation of 1,000 boxes has about 300 KB.
 MAX_XML_BYTES = 8 * 1024 * 1024

@@ -3,7 +3,7 @@
 A folder is a tuple of its parts, below the archive's root.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -110,12 +110,9 @@ def _splits_among(children: list[Folder], tree: _Tree) -> dict[Folder, str]:
     below = {child: tree.named_below(child) for child in named}
     if len(named) == len(children) and len(set(named.values())) > 1 and any(below.values()):
         return named
-    classes_beside = {child[-1] for child in children if child not in named}
-    return {
-        child: split
-        for child, split in named.items()
-        if below[child] & classes_beside or any(below[child] & below[other] for other in named if other != child)
-    }
+    held = Counter(name for names in below.values() for name in names)
+    held.update({child[-1]: 2 for child in children if child not in named})  # beside them: one of them is enough
+    return {child: split for child, split in named.items() if any(held[name] > 1 for name in below[child])}
 
 
 def _splits_inside(tree: _Tree) -> dict[Folder, str]:

@@ -19,16 +19,22 @@ TREE_FOLDER, TAR_FILE, MANIFEST_FILE = "tree", "dataset.tar", "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`version` is in the fingerprint: it grows whenever the same dataset would be written otherwise."""
+    """`version` is in the fingerprint: it grows whenever the same dataset would be written otherwise.
+
+    `scratch_bytes`: the most that lies beside the tar while it is written.
+    """
 
     name: str
     version: int
     module: str
+    scratch_bytes: int = 0
 
+
+_SHARD_BYTES = 400 * 1024 * 1024  # one Arrow file: `save_to_disk` has 500 MB, a tar's member at most 8 GiB
 
 LAYOUTS: Mapping[str, Layout] = {
     "detection": Layout("yolo", 1, "pipeline.layouts.yolo"),
-    "classification": Layout("huggingface", 1, "pipeline.layouts.huggingface"),
+    "classification": Layout("huggingface", 1, "pipeline.layouts.huggingface", scratch_bytes=_SHARD_BYTES),
 }
 
 

@@ -12,14 +12,13 @@ a fingerprint drawn by chance.
 
 import hashlib
 import json
-import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.dataset import Picture
-from pipeline.images import convert
-from pipeline.layouts import MANIFEST_FILE, TAR_FILE
+from pipeline.layouts import LAYOUTS, MANIFEST_FILE, TAR_FILE
 from pipeline.places import Place
 from pipeline.tarball import Digest, TarWriter, open_tar
 from pipeline.trainers.huggingface import go_offline
@@ -29,22 +28,19 @@ if TYPE_CHECKING:
     from pipeline.steps import Steps
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs
-SHARD_BYTES = (
-    400 * 1024 * 1024
-)  # of one Arrow file, as they came: `save_to_disk` has 500 MB, a tar's member at most 8 GiB
+SHARD_BYTES = LAYOUTS["classification"].scratch_bytes  # of one Arrow file
 _BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; a picture larger than this is alone in its batch
 
 
 def write_set(done: "Examined", out: Path, steps: "Steps") -> Digest:
-    """See `pipeline.layouts.LayoutModule`. Pictures that trainers would read otherwise are written anew as PNG."""
-    scratch = out / "config"  # all that the library may write, were it to; and one Arrow file at a time
-    go_offline(scratch)
-    try:
+    """See `pipeline.layouts.LayoutModule`. Pictures that trainers would read otherwise are the PNGs made of them."""
+    # All that the library may write, were it to; and one Arrow file at a time.
+    with tempfile.TemporaryDirectory(prefix="writing-", dir=out) as folder:
+        scratch = Path(folder)
+        go_offline(scratch)
         with open_tar(out / TAR_FILE) as tar:
             _write_members(done, tar, scratch, steps)
             return tar.end()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write_members(done: "Examined", tar: TarWriter, scratch: Path, steps: "Steps") -> None:
@@ -99,7 +95,7 @@ def _batches(pictures: list[Picture]) -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     size = 0
     for picture in pictures:
-        content = _content(picture)
+        content = picture.written.read()
         if rows and (size + len(content) > _BATCH_BYTES or len(rows) == _BATCH_ROWS):
             yield rows
             rows, size = [], 0
@@ -111,11 +107,11 @@ def _batches(pictures: list[Picture]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _shards(pictures: list[Picture]) -> Iterator[list[Picture]]:
-    """By the sizes of the files, so that their number is known before the first one is written."""
+    """By the sizes of the pictures, so that their number is known before the first one is written."""
     shard: list[Picture] = []
     size = 0
     for picture in pictures:
-        one = picture.source.bytes
+        one = picture.written.size
         if shard and size + one > SHARD_BYTES:
             yield shard
             shard, size = [], 0
@@ -123,12 +119,6 @@ def _shards(pictures: list[Picture]) -> Iterator[list[Picture]]:
         size += one
     if shard:
         yield shard
-
-
-def _content(picture: Picture) -> bytes:
-    """The bytes that trainers get."""
-    content = picture.source.place.read()
-    return convert(content) if picture.convert else content
 
 
 def _state(split: str, names: list[str], fingerprint: str) -> dict[str, Any]:

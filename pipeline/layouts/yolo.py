@@ -1,6 +1,6 @@
 """The tree that ultralytics reads: images/, labels/ and a data.yaml of our own making, never the user's.
 
-Images go in as they are; those that trainers would read otherwise are written anew as PNG.
+Images go in as they are; those that trainers would read otherwise as the PNG that was made of them.
 """
 
 import hashlib
@@ -15,7 +15,6 @@ import yaml
 
 from pipeline.dataset import Picture
 from pipeline.facts import SUFFIXES
-from pipeline.images import convert
 from pipeline.layouts import MANIFEST_FILE, TAR_FILE
 from pipeline.places import Place
 from pipeline.tarball import Digest, open_tar
@@ -46,10 +45,7 @@ def write_members(
     with open_tar(target) as tar:
         tar.add("data.yaml", _data_yaml(classes, splits).encode())
         for done, picture in enumerate(by_name, start=1):
-            if picture.convert:
-                tar.add(names[picture.path], convert(picture.source.place.read()))
-            else:
-                tar.add_place(names[picture.path], picture.source.place)
+            tar.add_place(names[picture.path], picture.written)
             tick(done, len(pictures))
         for picture in by_name:
             # An empty file for background, so that a missing one is always a fault.
@@ -98,7 +94,7 @@ def tree_names(pictures: list[Picture], splits: dict[str, str]) -> dict[str, str
 
 
 def _suffix(picture: Picture) -> str:
-    return ".png" if picture.convert else SUFFIXES[picture.format]
+    return ".png" if picture.converted else SUFFIXES[picture.format]
 
 
 def _ascii_stem(path: str) -> str:

@@ -11,9 +11,10 @@ import yaml
 from PIL import Image
 
 from pipeline.dataset import Box, Picture, SourceFile
-from pipeline.images import inspect
+from pipeline.images import inspect_and_convert
 from pipeline.layouts.yolo import tree_names, write_members
 from pipeline.manifest import write_manifest
+from pipeline.places import Place
 from pipeline.tarball import file_digest
 from tests.builders import picture, turned
 
@@ -58,11 +59,15 @@ def _written(pictures: list[Picture], classes: list[str], splits: dict[str, str]
 def _picture(folder: Path, name: str, content: bytes) -> Picture:
     file = folder / name
     file.write_bytes(content)
-    facts = inspect(content)
+    facts, png = inspect_and_convert(content)
     assert facts.problem is None, (name, facts)
+    converted = None
+    if png:
+        (folder / f"{name}.converted").write_bytes(png)
+        converted = Place(str(folder / f"{name}.converted"), 0, len(png))
     boxes = (Box(1, 0, 0, 10_500, 20_000, False),)
     source = SourceFile(name, str(file), len(content), name)
-    return Picture(name, source, *facts.upright, facts.format, facts.convert, boxes, None)
+    return Picture(name, source, *facts.upright, facts.format, converted, boxes, None)
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -78,7 +83,7 @@ def test_opencv_reads_an_image_as_the_labels_mean_it(tree: Path, name: str) -> N
 
 
 def _tree_name(tree: Path, name: str) -> str:
-    pictures = [Picture(n, SourceFile(n, "", 0, n), 9, 9, "JPEG", False, (), None) for n in ODD]
+    pictures = [Picture(n, SourceFile(n, "", 0, n), 9, 9, "JPEG", None, (), None) for n in ODD]
     stem = Path(tree_names(pictures, dict.fromkeys(ODD, "train"))[name]).stem
     return next(path.name for path in (tree / "images" / "train").iterdir() if path.stem == stem)
 
@@ -111,7 +116,7 @@ def test_tree_names_are_ascii_unique_but_for_case_and_independent_of_order() -> 
         "c/A_1.jpg",
         "\u00e9.jpg",
     ]
-    pictures = [Picture(path, SourceFile(path, "", 0, path), 9, 9, "JPEG", False, (), None) for path in paths]
+    pictures = [Picture(path, SourceFile(path, "", 0, path), 9, 9, "JPEG", None, (), None) for path in paths]
     names = tree_names(pictures, dict.fromkeys(paths, "val"))
     assert tree_names(pictures[::-1], dict.fromkeys(paths, "val")) == names
     assert len({name.lower().rsplit(".", 1)[0] for name in names.values()}) == len(paths)

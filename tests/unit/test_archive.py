@@ -8,12 +8,14 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from core.domain import limits
+from core.domain.errors import OutOfSpace
 from pipeline.archive import extract
 from pipeline.dataset import Rejected, Source
 from tests.builders import JUNK, picture, zip_files
@@ -188,6 +190,32 @@ def test_counts_and_sizes_end_at_their_limits(
     beyond = {"MAX_ENTRIES": [1] * 4, "MAX_ENTRY_BYTES": [1001], "MAX_TOTAL_BYTES": [2000, 2001]}[limit]
     assert len(_extract(archive("within.zip", within), tmp_path / "a").files) == len(within)
     assert _refusal_codes(archive("beyond.zip", beyond), tmp_path / "b") == {code}
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_FOLDER_LEVELS", 9), ("MAX_FOLDER_CHARACTERS", 45)])
+def test_folders_may_have_so_many_levels_and_so_long_names_in_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    files = {f"a/b/{folder}/{number}.jpg": PICTURE for folder in "xyz" for number in range(3)}
+    archive = zip_files(tmp_path / "data.zip", files)
+    monkeypatch.setattr(limits, limit, value)  # three folders, each three deep with five characters
+    assert len(_extract(archive, tmp_path / "within").files) == 9
+    monkeypatch.setattr(limits, limit, value - 1)
+    assert _refusal_codes(archive, tmp_path / "beyond") == {"archive-name-too-long"}
+
+
+def test_room_is_asked_for_the_files_the_tar_and_what_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = zip_files(tmp_path / "data.zip", {"a.jpg": PICTURE})
+    spare = 64 * 1024**2
+    (tmp_path / "into").mkdir()
+    free = SimpleNamespace(free=3 * len(PICTURE) + spare - 1)
+    monkeypatch.setattr("shutil.disk_usage", lambda _place: free)
+    with pytest.raises(OutOfSpace):
+        _extract(archive, tmp_path / "into")
+    free.free += 1
+    assert _extract(archive, tmp_path / "into").files
 
 
 def test_an_archive_in_an_archive_is_never_opened(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_label_gives_back_the_integers_of_the_manifest(width: int, height: int
     x1, y1 = data.draw(st.integers(0, width * 1000 - 1)), data.draw(st.integers(0, height * 1000 - 1))
     x2, y2 = data.draw(st.integers(x1 + 1, width * 1000)), data.draw(st.integers(y1 + 1, height * 1000))
     box = Box(3, x1, y1, x2, y2, False)
-    line = label_lines(Picture("a.jpg", SourceFile("a.jpg", "", 0, ""), width, height, "JPEG", False, (box,), None))
+    line = label_lines(Picture("a.jpg", SourceFile("a.jpg", "", 0, ""), width, height, "JPEG", None, (box,), None))
     class_id, x, y, w, h = (float(text) for text in line.split())
     back = [(x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height]
     assert class_id == 3 and all(0 <= value <= 1 for value in (x, y, w, h))
@@ -90,7 +90,7 @@ def test_a_yolo_label_says_the_same_integers_again(width: int, height: int, data
     x1, y1 = data.draw(st.integers(0, width * 1000 - 1)), data.draw(st.integers(0, height * 1000 - 1))
     x2, y2 = data.draw(st.integers(x1 + 1, width * 1000)), data.draw(st.integers(y1 + 1, height * 1000))
     box = Box(0, x1, y1, x2, y2, False)
-    picture = Picture("a.jpg", SourceFile("a.jpg", "", 0, ""), width, height, "JPEG", False, (box,), None)
+    picture = Picture("a.jpg", SourceFile("a.jpg", "", 0, ""), width, height, "JPEG", None, (box,), None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.txt"
         path.write_text(label_lines(picture))

@@ -2,18 +2,23 @@
 
 import multiprocessing
 import os
+import stat
+import struct
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from pipeline import decode_pool
 from pipeline.dataset import SourceFile
-from pipeline.decode_pool import inspect_all
+from pipeline.decode_pool import Crash, InspectAhead, decode_all, inspect_all
 from tests.builders import picture, voc_zip
 
 
@@ -26,11 +31,31 @@ def _pictures(tmp_path: Path, count: int) -> list[SourceFile]:
     return [_file(tmp_path / f"{number:03d}.jpg", picture(seed=number)) for number in range(count)]
 
 
-def _endless(tmp_path: Path) -> SourceFile:
+def _endless(tmp_path: Path, size: int = 1) -> SourceFile:
     """A pipe that nobody writes to: reading it hangs, as a decoder may."""
     path = tmp_path / "endless.jpg"
     os.mkfifo(path)
-    return SourceFile(path.name, str(path), 1, "")
+    return SourceFile(path.name, str(path), size, "")
+
+
+@contextmanager
+def _killing(path: Path, *, times: int, then: bytes | None = None) -> Iterator[None]:
+    """Kills so many processes, each once it reads `path`; the file holds `then` from there on."""
+
+    def kill() -> None:
+        for number in range(times):
+            with path.open("wb"):  # waits until somebody reads it
+                if number == times - 1 and then is not None:
+                    path.unlink()
+                    path.write_bytes(then)
+                for process in multiprocessing.active_children():
+                    process.kill()
+                    process.join()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    yield
+    killer.join()
 
 
 def test_facts_come_in_the_order_of_the_pictures(tmp_path: Path) -> None:
@@ -43,30 +68,83 @@ def test_facts_come_in_the_order_of_the_pictures(tmp_path: Path) -> None:
 def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
     files = _pictures(tmp_path, 40)
     files.insert(17, _endless(tmp_path))
-
-    def kill_once_stuck() -> None:
-        time.sleep(2)
-        for process in multiprocessing.active_children():
-            process.kill()
-
-    killer = threading.Thread(target=kill_once_stuck)
-    killer.start()
-    facts = inspect_all(files, processes=1, tick=lambda *_: None)
-    killer.join()
+    with _killing(tmp_path / "endless.jpg", times=2):
+        facts = inspect_all(files, processes=1, tick=lambda *_: None)
     problems = {number: fact.problem[0] for number, fact in enumerate(facts) if fact.problem}
     assert problems == {17: "image-crashes-decoder"}
+
+
+def test_a_picture_whose_decoder_was_killed_once_is_tried_again(tmp_path: Path) -> None:
+    """As the system kills for want of memory: the second time the picture is whole."""
+    content = picture()
+    endless = _endless(tmp_path, size=len(content))
+    with _killing(tmp_path / "endless.jpg", times=1, then=content):
+        facts = inspect_all([*_pictures(tmp_path, 3), endless], processes=1, tick=lambda *_: None)
+    assert [fact.problem for fact in facts] == [None] * 4
+
+
+def test_a_decoder_that_died_while_it_was_idle_costs_no_picture(tmp_path: Path) -> None:
+    with InspectAhead(1) as ahead:
+        first, second = _pictures(tmp_path, 2)
+        ahead.add([first])
+        ahead.facts([first], lambda *_: None)
+        for process in multiprocessing.active_children():
+            process.kill()
+            process.join()
+        ahead.add([second])
+        assert [fact.problem for fact in ahead.facts([first, second], lambda *_: None)] == [None, None]
+
+
+def _half_an_answer(task: str) -> bytes:
+    """As a decoder that was taken over: a part of an answer on each of its sockets, then the end or nothing more."""
+    if task == "whole":
+        return b"whole"
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, struct.pack(">Q", 100) + b"half")
+    if task == "end":
+        os._exit(0)
+    time.sleep(60)
+    return b""
+
+
+def _runs_code(task: str) -> Any:
+    return subprocess.Popen if task == "code" else task
+
+
+@pytest.mark.parametrize("task", ["end", "hang"])
+def test_half_an_answer_costs_the_task_and_holds_nobody_up(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_pool, "DECODE_SECONDS", 6.0)  # a process starts in two of them at worst
+    answers = decode_all(_half_an_answer, ["whole", task, "whole"], processes=1, tick=lambda *_: None)
+    assert [isinstance(answer, Crash) for answer in answers] == [False, True, False]
+
+
+def test_an_answer_is_plain_values_or_none_at_all() -> None:
+    answers = decode_all(_runs_code, ["a", "code", "b"], processes=1, tick=lambda *_: None)
+    assert answers[0] == "a" and isinstance(answers[1], Crash) and answers[2] == "b"
+
+
+def _double(task: bytes) -> bytes:
+    return task * 2
+
+
+def test_large_tasks_and_large_answers_go_past_each_other() -> None:
+    tasks = [bytes([number]) * 1_000_000 for number in range(4)]
+    assert decode_all(_double, tasks, processes=1, tick=lambda *_: None) == [task * 2 for task in tasks]
 
 
 def test_a_decoder_may_take_only_so_much_memory_and_write_no_file(tmp_path: Path) -> None:
     seen: dict[str, tuple[int, int]] = {}
 
     def look_once_stuck() -> None:
-        time.sleep(2)
-        for process in multiprocessing.active_children():
-            watched = psutil.Process(process.pid)
-            seen["memory"] = watched.rlimit(psutil.RLIMIT_AS)
-            seen["file"] = watched.rlimit(psutil.RLIMIT_FSIZE)
-            process.kill()
+        for seconds in (2, 3):  # a picture is blamed the second time
+            time.sleep(seconds)
+            for process in multiprocessing.active_children():
+                watched = psutil.Process(process.pid)
+                seen["memory"] = watched.rlimit(psutil.RLIMIT_AS)
+                seen["file"] = watched.rlimit(psutil.RLIMIT_FSIZE)
+                process.kill()
 
     watcher = threading.Thread(target=look_once_stuck)
     watcher.start()

@@ -23,7 +23,7 @@ from tests.builders import picture, turned, voc_zip
 def _picture(number: int, *class_ids: int) -> Picture:
     boxes = tuple(Box(class_id, 0, 0, 10_000, 10_000, False) for class_id in class_ids)
     return Picture(
-        f"{number}.jpg", SourceFile(f"{number}.jpg", "", 0, f"{number:064d}"), 100, 80, "JPEG", False, boxes, None
+        f"{number}.jpg", SourceFile(f"{number}.jpg", "", 0, f"{number:064d}"), 100, 80, "JPEG", None, boxes, None
     )
 
 

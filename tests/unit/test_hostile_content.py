@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from core.domain import limits
+from pipeline import images
 from pipeline.__main__ import run
 from pipeline.archive import can_be_data
 from tests.builders import IMAGE, XML, Files, picture, voc_files, zip_files
@@ -167,6 +168,36 @@ def test_a_hostile_picture_costs_itself_and_little_memory(tmp_path: Path, attack
     found = {finding["code"] for finding in findings if finding["path"] == IMAGE} or {""}
     assert found & codes, findings
     assert result["outcome"] == ("ready" if codes & {"", "image-animated"} & found else "rejected")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), "image-too-large"),
+        (OSError("image file is truncated"), "image-truncated"),
+        (RuntimeError(), "image-unreadable"),
+    ],
+)
+def test_a_picture_that_cannot_be_written_anew_is_its_own_error(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
+) -> None:
+    def refuse(content: bytes) -> bytes:
+        raise error
+
+    monkeypatch.setattr(images, "convert", refuse)
+    facts, png = images.inspect_and_convert(picture(mode="CMYK"))
+    assert facts.problem and facts.problem[0] == code and png is None
+    assert images.inspect_and_convert(picture())[0].problem is None, "an ordinary one is not written anew"
+
+
+def test_a_picture_may_be_so_large_as_a_png_and_no_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = picture(mode="CMYK")
+    size = len(images.convert(content))
+    monkeypatch.setattr(limits, "MAX_IMAGE_BYTES", size)
+    assert len(images.inspect_and_convert(content)[1] or b"") == size
+    monkeypatch.setattr(limits, "MAX_IMAGE_BYTES", size - 1)
+    facts, png = images.inspect_and_convert(content)
+    assert facts.problem and facts.problem[0] == "image-too-large" and png is None
 
 
 class Armed:

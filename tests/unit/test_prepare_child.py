@@ -12,6 +12,8 @@ import pytest
 
 from core.domain.errors import NoSpace
 from pipeline.params.prepare import PrepareOptions
+from pipeline.preparation import PrepareSpec, prepare
+from pipeline.steps import Steps
 from tests.builders import voc_zip
 from worker.endings import cause_of
 from worker.supervise import Ending
@@ -109,6 +111,19 @@ def test_a_child_whose_supervisor_is_gone_ends_with_its_whole_group(tmp_path: Pa
         assert child.stdin
         child.stdin.close()
         assert child.wait(30) == -9
+
+
+def test_what_is_written_anew_is_asked_room_for_before_the_set_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, out = voc_zip(tmp_path / "data.zip", broken="image_cmyk"), tmp_path / "out"
+    out.mkdir()
+    asked: list[int] = []
+    monkeypatch.setattr("pipeline.preparation.require_space", lambda _folder, needed: asked.append(needed))
+    prepare(PrepareSpec(archive, out, PrepareOptions().model_dump(), processes=1, tree=False), Steps())
+    with tarfile.open(out / "dataset.tar") as tar:
+        assert [name for name in tar.getnames() if name.endswith(".png")]
+    assert asked and asked[0] >= (out / "dataset.tar").stat().st_size
 
 
 def test_a_failure_of_ours_is_a_problem_and_no_rejection(tmp_path: Path) -> None:

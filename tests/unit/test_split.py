@@ -15,7 +15,7 @@ CLASSES = ["a", "b", "c"]
 
 def _picture(path: str, content: str, classes: tuple[int, ...], given: str | None = None) -> Picture:
     boxes = tuple(Box(class_id, 0, 0, 10_000, 10_000, False) for class_id in classes)
-    return Picture(path, SourceFile(path, "", 0, content), 100, 100, "JPEG", False, boxes, given)
+    return Picture(path, SourceFile(path, "", 0, content), 100, 100, "JPEG", None, boxes, given)
 
 
 def _set(count: int = 100) -> list[Picture]:
