@@ -55,7 +55,7 @@ def test_every_example_fits_its_schema(example: Path) -> None:
         ("prepare", "options: {val_fraction: 2}", "options.val_fraction: must be below 1"),
         ("prepare", "options: {val_fraction: 0}", "options: val_fraction must be above 0"),
         ("prepare", "archive: nowhere.zip", "archive: there is no nowhere.zip"),
-        ("prepare", "out: tree", "out: tree is not empty; name a new or empty folder"),
+        ("prepare", "out: tree", "out: tree is there and not an empty folder"),
         ("predict", "conf: 2", "conf: must be at most 1"),
     ],
 )
