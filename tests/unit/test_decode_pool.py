@@ -2,16 +2,13 @@
 
 import multiprocessing
 import os
-import stat
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -20,6 +17,7 @@ from pipeline import decode_pool
 from pipeline.dataset import SourceFile
 from pipeline.decode_pool import Crash, InspectAhead, decode_all, inspect_all
 from tests.builders import picture, voc_zip
+from tests.decoding import double, half_an_answer, runs_code
 
 
 def _file(path: Path, content: bytes) -> SourceFile:
@@ -95,43 +93,21 @@ def test_a_decoder_that_died_while_it_was_idle_costs_no_picture(tmp_path: Path) 
         assert [fact.problem for fact in ahead.facts([first, second], lambda *_: None)] == [None, None]
 
 
-def _half_an_answer(task: str) -> bytes:
-    """As a decoder that was taken over: a part of an answer on each of its sockets, then the end or nothing more."""
-    if task == "whole":
-        return b"whole"
-    for number in map(int, os.listdir("/proc/self/fd")):
-        with suppress(OSError):
-            if stat.S_ISSOCK(os.fstat(number).st_mode):
-                os.write(number, struct.pack(">Q", 100) + b"half")
-    if task == "end":
-        os._exit(0)
-    time.sleep(60)
-    return b""
-
-
-def _runs_code(task: str) -> Any:
-    return subprocess.Popen if task == "code" else task
-
-
 @pytest.mark.parametrize("task", ["end", "hang"])
 def test_half_an_answer_costs_the_task_and_holds_nobody_up(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_pool, "DECODE_SECONDS", 6.0)  # a process starts in two of them at worst
-    answers = decode_all(_half_an_answer, ["whole", task, "whole"], processes=1, tick=lambda *_: None)
+    monkeypatch.setattr(decode_pool, "DECODE_SECONDS", 3.0)
+    answers = decode_all(half_an_answer, ["whole", task, "whole"], processes=1, tick=lambda *_: None)
     assert [isinstance(answer, Crash) for answer in answers] == [False, True, False]
 
 
 def test_an_answer_is_plain_values_or_none_at_all() -> None:
-    answers = decode_all(_runs_code, ["a", "code", "b"], processes=1, tick=lambda *_: None)
+    answers = decode_all(runs_code, ["a", "code", "b"], processes=1, tick=lambda *_: None)
     assert answers[0] == "a" and isinstance(answers[1], Crash) and answers[2] == "b"
-
-
-def _double(task: bytes) -> bytes:
-    return task * 2
 
 
 def test_large_tasks_and_large_answers_go_past_each_other() -> None:
     tasks = [bytes([number]) * 1_000_000 for number in range(4)]
-    assert decode_all(_double, tasks, processes=1, tick=lambda *_: None) == [task * 2 for task in tasks]
+    assert decode_all(double, tasks, processes=1, tick=lambda *_: None) == [task * 2 for task in tasks]
 
 
 def test_a_decoder_may_take_only_so_much_memory_and_write_no_file(tmp_path: Path) -> None:
