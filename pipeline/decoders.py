@@ -8,7 +8,7 @@ import tempfile
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 
-_IMPORTED_BY_THEM = ["pipeline.decode_pool", "pipeline.images", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"]
+_IMPORTED_BY_THEM = ["pipeline.inspect_ahead", "pipeline.images", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"]
 # Of the temporary folder's path: the server listens at a socket 32 bytes deeper, and 107 is the most that Linux takes.
 _LONGEST_FOLDER = 70
 

@@ -13,10 +13,10 @@ from core.domain.findings import Finding, Severity
 from pipeline.archive import IMAGE_SUFFIXES, extract
 from pipeline.check import Checked, check
 from pipeline.dataset import Dataset, Picture, Rejected, SourceFile
-from pipeline.decode_pool import InspectAhead
 from pipeline.examined import Examined
 from pipeline.facts import ImageFacts
 from pipeline.formats import read_dataset
+from pipeline.inspect_ahead import InspectAhead
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.manifest import write_manifest
 from pipeline.names import suffix_of

@@ -14,8 +14,8 @@ from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding, Severity
 from pipeline.archive import extract
 from pipeline.dataset import REPAIR_LOG, Dataset, Rejected, Source
-from pipeline.decode_pool import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
+from pipeline.inspect_ahead import inspect_all
 from pipeline.mend import Repaired, mend
 from pipeline.params.formats import CATALOGUE
 from pipeline.steps import Steps

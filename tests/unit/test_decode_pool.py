@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import decode_pool
+from pipeline import decode_line, decode_pool
 from pipeline.dataset import SourceFile
-from pipeline.decode_pool import Crash, InspectAhead, decode_all, inspect_all
+from pipeline.decode_pool import Crash, decode_all
+from pipeline.inspect_ahead import InspectAhead, inspect_all
 from tests.builders import picture, voc_zip
 from tests.decoding import double, half_an_answer, runs_code
 
@@ -126,7 +127,7 @@ def test_a_decoder_may_take_only_so_much_memory_and_write_no_file(tmp_path: Path
     watcher.start()
     inspect_all([_endless(tmp_path)], processes=1, tick=lambda *_: None)
     watcher.join()
-    assert seen == {"memory": (decode_pool.MEMORY_BYTES,) * 2, "file": (0, 0)}
+    assert seen == {"memory": (decode_line.MEMORY_BYTES,) * 2, "file": (0, 0)}
 
 
 def test_a_picture_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
