@@ -1,10 +1,10 @@
-"""A folder as one uncompressed tar whose bytes depend on the files alone: no times, owners or order of the disk."""
+"""One uncompressed tar whose bytes depend on its members alone: no times, owners or order of the disk."""
 
 import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -21,19 +21,9 @@ class Digest(NamedTuple):
     sha256: str
 
 
-def write_tar(tree: Path, target: Path, tick: Callable[[int, int], None]) -> Digest:
-    """Every file below `tree`, sorted by name, relative, mode 0644. `tick(done, total)` may raise to stop."""
-    names = sorted(_files_below(tree))
-    with open_tar(target) as tar:
-        for done, name in enumerate(names, start=1):
-            path = f"{tree}/{name}"
-            tar.add_place(name, Place(path, 0, os.stat(path).st_size))  # noqa: PTH116 - 200,000 of them: text, no Paths
-            tick(done, len(names))
-        return tar.end()
-
-
 @contextmanager
 def open_tar(target: Path) -> Iterator["TarWriter"]:
+    """A writer of `target`; what it has written is whole once `end` has returned."""
     # Hashing and writing release the interpreter's lock: in threads of their own they go on while files are read.
     with target.open("wb", buffering=0) as file, ThreadPoolExecutor(2) as behind:
         yield TarWriter(_Hashing(file, behind))
@@ -79,13 +69,6 @@ def _header(name: str, size: int) -> bytes:
 @lru_cache(maxsize=1)
 def _empty_header() -> bytes:
     return tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)
-
-
-def _files_below(tree: Path) -> Iterator[str]:
-    """Relative names with `/`: text, since 200,000 Paths have 200 MB."""
-    for folder, _, files in os.walk(tree):
-        below = "" if folder == str(tree) else f"{Path(folder).relative_to(tree).as_posix()}/"
-        yield from (below + name for name in files)
 
 
 def file_digest(path: Path) -> Digest:

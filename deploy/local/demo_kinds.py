@@ -120,7 +120,13 @@ def _classifier_params(images: int) -> dict[str, Any]:
     return {**DRAWN["pose"].params, "epochs": epochs, "max_minutes": 4}
 
 
-def _of_the_prepared_set(client: Client, job_id: str, version: Mapping[str, Any], archive: Path, home: Path) -> Path:  # noqa: ARG001
+def _of_the_prepared_set(
+    client: Client,
+    job_id: str,
+    version: Mapping[str, Any],  # noqa: ARG001 - the other kind finds its picture by these two
+    archive: Path,  # noqa: ARG001
+    home: Path,
+) -> Path:
     """The first picture of the test split, or of val where there is no test split."""
     prepared = client.download(f"/dataset/download/{job_id}", home / "dataset.tar")
     with tarfile.open(prepared) as tar:

@@ -13,7 +13,7 @@ from api.findings_csv import cell
 from core.db.tables import FindingRow
 from core.domain.keys import PLOTS, plot_key, samples_key
 from core.services.platform import Platform
-from pipeline.tarball import write_tar
+from pipeline.tarball import open_tar
 from tests import published, rows
 from tests.builders import picture
 from tests.serving import problem
@@ -25,11 +25,10 @@ CELL = (400, 324)
 def job_id(platform: Platform, tmp_path: Path) -> str:
     """A ready job with ten samples, each of a colour of its own, and one plot."""
     job = published.ready_job(platform, drawn=False)
-    folder = tmp_path / "samples"
-    folder.mkdir()
-    for number in range(10):
-        (folder / f"{number:02d}.jpg").write_bytes(picture(size=CELL, seed=number))
-    write_tar(folder, tmp_path / "samples.tar", lambda *_: None)
+    with open_tar(tmp_path / "samples.tar") as tar:
+        for number in range(10):
+            tar.add(f"{number:02d}.jpg", picture(size=CELL, seed=number))
+        tar.end()
     platform.store.put(samples_key(job.id, job.attempt), tmp_path / "samples.tar")
     published.put(platform, plot_key(job.id, job.attempt, "box_centres"), picture(format="PNG"))
     return job.id
