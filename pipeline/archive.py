@@ -62,7 +62,8 @@ def extract(
         reasons, entries = [error.finding], []
     if reasons:
         raise _refused(reasons)
-    wanted = sorted((entry for entry in entries if can_be_data(entry.name)), key=lambda entry: entry.name)
+    wanted = [entry for entry in entries if can_be_data(entry.name)]
+    wanted.sort(key=lambda entry: (not is_picture(entry.name), entry.name))  # pictures first: more is done with them
     total = sum(entry.size for entry in wanted)
     # The extracted files, the tar of them, and what a layout has beside it. Pictures that are written anew may need
     # more: that is asked for again when it is known.
@@ -79,15 +80,20 @@ def extract(
         )
     )
     folders = tuple(sorted(entry.name.rstrip("/") for entry in entries if entry.is_folder))
+    files.sort(key=lambda file: file.name)
     return Source(tuple(files), left_out, folders), list(_notes(files, left_out))
+
+
+def is_picture(name: str) -> bool:
+    """By its name; what is in it, nobody knows yet."""
+    return suffix_of(name) in IMAGE_SUFFIXES
 
 
 def can_be_data(name: str) -> bool:
     """Pictures and plain text; nothing that a library might execute or unpickle, and no system junk."""
     if name.endswith("/") or "__MACOSX" in name.split("/") or base_of(name).startswith("."):
         return False
-    suffix = suffix_of(name)
-    return suffix in IMAGE_SUFFIXES or suffix in TEXT_SUFFIXES
+    return is_picture(name) or suffix_of(name) in TEXT_SUFFIXES
 
 
 def _refused(reasons: list[Finding]) -> Rejected:
@@ -158,7 +164,7 @@ def _inflate(file: BinaryIO, entry: Entry, target: str, out: int, at: int) -> So
         raise BrokenArchive("archive-headers-differ", "The entry's two headers say different things.", entry.name)
     file.seek(data_at)
     # Only a picture's own bytes count for the fingerprint; an annotation counts by what it says.
-    digest = hashlib.sha256() if suffix_of(entry.name) in IMAGE_SUFFIXES else None
+    digest = hashlib.sha256() if is_picture(entry.name) else None
     crc, size = 0, 0
     for block in _blocks(file, entry):
         if size + len(block) > entry.size:

@@ -7,20 +7,16 @@ are read as such: a decoder that was taken over has nothing run here.
 import io
 import os
 import pickle
-import resource
 import select
-import struct
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from typing import Any
 
-MEMORY_BYTES = 4 * 1024**3  # address space of one process; 200 megapixels of RGBA have 0.8 GB
+from pipeline.decoder_server import LENGTH
 
 _PAUSE_SECONDS = 0.01  # answers are taken a handful at once: each alone would wake us 1,000 times a second
 _MAX_ANSWER = 1024**3  # bytes; a picture that is written anew has at most half of it
-_LENGTH = struct.Struct(">Q")  # before each answer
 _READ = 1 << 20  # bytes of answers taken at once
 
 
@@ -28,11 +24,11 @@ class Broken(Exception):
     """The process has ended, or says what is no answer."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class DecodeLine:
     """Our end. What the process did not take yet is `unsent`, what is no whole answer yet `heard`."""
 
-    connection: Connection
+    connection: socket.socket
     unsent: bytearray = field(default_factory=bytearray)
     heard: bytearray = field(default_factory=bytearray)
 
@@ -68,11 +64,11 @@ class DecodeLine:
     def answers(self) -> Iterator[Any]:
         """The whole ones of what was heard. Raises Broken."""
         at, heard = 0, self.heard
-        while at + _LENGTH.size <= len(heard):
-            (length,) = _LENGTH.unpack_from(heard, at)
+        while at + LENGTH.size <= len(heard):
+            (length,) = LENGTH.unpack_from(heard, at)
             if length > _MAX_ANSWER:
                 raise Broken
-            start, end = at + _LENGTH.size, at + _LENGTH.size + length
+            start, end = at + LENGTH.size, at + LENGTH.size + length
             if end > len(heard):
                 break
             with memoryview(heard) as view, view[start:end] as content:
@@ -82,12 +78,12 @@ class DecodeLine:
         del heard[:at]
 
 
-def pause(lines: Sequence[DecodeLine]) -> None:
-    """Shorter where the rest of a large answer comes, or of large tasks can go."""
+def pause(lines: Mapping[DecodeLine, bool]) -> None:
+    """Shorter where large tasks can go or the rest of a large answer comes; or any answer, on the lines marked so."""
     rest = select.poll()
-    for line in lines:
-        if line.heard or line.unsent:
-            events = (select.POLLIN if line.heard else 0) | (select.POLLOUT if line.unsent else 0)
+    for line, any_answer in lines.items():
+        events = (select.POLLIN if line.heard or any_answer else 0) | (select.POLLOUT if line.unsent else 0)
+        if events:
             rest.register(line.connection.fileno(), events)
     rest.poll(_PAUSE_SECONDS * 1000)
 
@@ -104,28 +100,3 @@ def _loaded(content: memoryview) -> Any:
         return _Plain(io.BytesIO(content)).load()
     except Exception as error:  # bytes that are no pickle raise nearly anything, and all of it means this
         raise Broken from error
-
-
-def serve(line: Connection, work: Callable[[Any], Any]) -> None:
-    """The decoding process: says that it is there; then lists of tasks come, one answer for each goes back."""
-    warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters is said by the facts
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder that was taken over writes no file
-    try:
-        _answer(line, None)
-        with open(line.fileno(), "rb", closefd=False) as tasks:
-            while True:
-                for task in pickle.load(tasks):  # noqa: S301 - of our own making
-                    _answer(line, work(task))
-    except (EOFError, OSError, pickle.UnpicklingError, KeyboardInterrupt):
-        return  # the parent is done, or gone
-
-
-def _answer(line: Connection, answer: Any) -> None:
-    content = pickle.dumps(answer)
-    head = _LENGTH.pack(len(content))
-    for part in [head + content] if len(content) < _READ else [head, content]:  # what is large is not copied
-        left = memoryview(part)
-        while left:
-            left = left[os.write(line.fileno(), left) :]

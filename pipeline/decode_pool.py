@@ -5,18 +5,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from core.domain.errors import PreparationFailed
-from pipeline.decode_line import Broken, DecodeLine, pause, serve
-from pipeline.decoders import context
+from pipeline.decode_line import Broken, DecodeLine, pause
+from pipeline.decoders import DecodingProcess
 
 BATCH = 64  # pictures sent at once: a round trip costs about as much as decoding a thumbnail
 DECODE_SECONDS = 120.0  # for one picture; 200 megapixels take about 5, and 50 where they are written anew as PNG
 
-_AHEAD = 64  # pictures that a process still has when it is sent more: it never waits for us
+_NEARLY_IDLE = 8  # pictures that a process still has when we listen for each of its answers
 _WORTH_ONE = 4  # pictures that wait before another process is started for them
 
 Task = TypeVar("Task")
@@ -32,7 +31,7 @@ class Crash:
 
 @dataclass(slots=True)
 class _Decoder:
-    process: BaseProcess
+    process: DecodingProcess
     line: DecodeLine
     waiting: deque[int] = field(default_factory=deque)
     since: float = 0.0
@@ -120,21 +119,21 @@ class DecodePool(Generic[Task, Answer]):
             self._error = error
         finally:
             for decoder in self._decoders:
-                _stop(decoder)
+                decoder.process.end()
             self._changed.set()
 
     def _turn(self) -> None:
         """Give out what waits, take what is answered, and replace the processes that died or hang."""
-        if len(self._decoders) < self._processes and (not self._decoders or len(self._todo) > _WORTH_ONE):
+        while len(self._decoders) < self._processes and len(self._todo) > _WORTH_ONE * len(self._decoders):
             self._decoders.append(_start(self._work))
         for at, decoder in enumerate(self._decoders):
-            if self._todo and len(decoder.waiting) <= _AHEAD:
+            if self._todo and len(decoder.waiting) <= self._share():
                 idle = not decoder.waiting
                 # One that died while it was idle did so for want of memory, say: by no picture's fault.
-                self._give(self._replace(at) if idle and not decoder.process.is_alive() else decoder, self._take())
+                self._give(self._replace(at) if idle and decoder.process.is_gone() else decoder, self._take())
         for decoder in self._decoders:
             decoder.line.flush()
-        pause([decoder.line for decoder in self._decoders])
+        pause({decoder.line: len(decoder.waiting) <= _NEARLY_IDLE for decoder in self._decoders})
         for at, decoder in enumerate(self._decoders):
             if not decoder.waiting:
                 continue
@@ -153,7 +152,7 @@ class DecodePool(Generic[Task, Answer]):
         first = decoder.waiting.popleft()
         again = not alive and first not in self._suspects
         if not again:
-            self._answers[first] = self._receive(Crash(_why(decoder, alive=alive)))
+            self._answers[first] = self._receive(Crash(_why(decoder.process, alive=alive)))
         with self._lock:
             self._todo.extendleft(reversed(decoder.waiting))
         decoder = self._replace(at)
@@ -162,7 +161,7 @@ class DecodePool(Generic[Task, Answer]):
             self._give(decoder, [first])
 
     def _replace(self, at: int) -> _Decoder:
-        _stop(self._decoders[at])
+        self._decoders[at].process.end()
         self._decoders[at] = _start(self._work)
         return self._decoders[at]
 
@@ -187,32 +186,26 @@ class DecodePool(Generic[Task, Answer]):
             return False
         return True
 
+    def _share(self) -> int:
+        """Of what waits, for one process. Towards the end it is smaller, so that all end at about the same time."""
+        return max(1, min(BATCH, len(self._todo) // (2 * self._processes)))
+
     def _take(self) -> list[int]:
         with self._lock:
-            # Towards the end smaller batches, so that both processes end at about the same time.
-            share = max(1, len(self._todo) // (2 * self._processes))
-            return [self._todo.popleft() for _ in range(min(BATCH, share, len(self._todo)))]
+            return [self._todo.popleft() for _ in range(min(self._share(), len(self._todo)))]
 
 
 def _start(work: Callable[[Any], Any]) -> _Decoder:
-    made = context()
-    ours, theirs = made.Pipe()
-    process = made.Process(target=serve, args=(theirs, work), daemon=True)
-    process.start()
-    theirs.close()
-    return _Decoder(process, DecodeLine(ours))
+    process = DecodingProcess(work)
+    return _Decoder(process, DecodeLine(process.line))
 
 
-def _why(decoder: _Decoder, *, alive: bool) -> str:
+def _why(process: DecodingProcess, *, alive: bool) -> str:
     if alive:
         return f"Decoding it took more than {DECODE_SECONDS:.0f} seconds."
-    decoder.process.join(1)
-    if decoder.process.exitcode is None:
+    ending = process.end(seconds=1)
+    if ending is None:
+        return "Decoding it ended the process."
+    if ending.killed:
         return "Decoding it made the process say what is no answer."
-    return f"Decoding it ended the process (exit status {decoder.process.exitcode})."
-
-
-def _stop(decoder: _Decoder) -> None:
-    decoder.process.kill()
-    decoder.process.join()
-    decoder.line.connection.close()
+    return f"Decoding it ended the process (exit status {ending.status})."

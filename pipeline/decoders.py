@@ -1,31 +1,109 @@
-"""Where decoding processes come from: a server that has imported what they need, and forks.
+"""Where decoding processes come from: a server that has imported what they need, and forks (`pipeline.decoder_server`).
 
-Not by fork from here, since there are threads; and not a new interpreter for each, since that costs 0.2 s of importing.
+Not by fork from here, since there are threads; not a new interpreter for each, since that costs 0.1 s of importing; and
+not by multiprocessing's server, whose imports, here and there and in a third process that tracks what we do not use,
+take as long as decoding a hundred pictures.
 """
 
-import multiprocessing
-import tempfile
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext, SpawnContext
+import atexit
+import pickle
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-_IMPORTED_BY_THEM = ["pipeline.inspect_ahead", "pipeline.images", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"]
-# Of the temporary folder's path: the server listens at a socket 32 bytes deeper, and 107 is the most that Linux takes.
-_LONGEST_FOLDER = 70
-
-
-def warm_up() -> None:
-    """Begin it, so that it imports while we do. Not needed, and does nothing a second time."""
-    if _has_room_for_a_socket():
-        multiprocessing.set_forkserver_preload(_IMPORTED_BY_THEM)
-        forkserver.ensure_running()
+from pipeline.decoder_server import END, ENDED, REQUEST, START
+from pipeline.decoder_start import server
 
 
-def context() -> ForkServerContext | SpawnContext:
-    warm_up()
-    if _has_room_for_a_socket():
-        return multiprocessing.get_context("forkserver")
-    return multiprocessing.get_context("spawn")
+class Ending(NamedTuple):
+    """How a process ended: its exit status, negative for a signal; `killed` where it did not end by itself."""
+
+    status: int
+    killed: bool
 
 
-def _has_room_for_a_socket() -> bool:
-    return len(tempfile.gettempdir()) <= _LONGEST_FOLDER
+class _Server:
+    """One of this process, started when first needed, and again when it has died. It ends when this process does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: socket.socket | None = None
+        self._started = 0  # decoding processes, by all servers
+        self._before = 0  # of them those of servers that have died
+
+    def start(self, line: socket.socket) -> int:
+        """A decoding process at that end of a line; not waited for. Returns its number."""
+        with self._lock:
+            try:
+                self._send_line(line)
+            except OSError:
+                self._died()
+                self._send_line(line)
+            self._started += 1
+            return self._started - 1
+
+    def end(self, number: int, seconds: float) -> Ending | None:
+        """Wait so long for its end, then kill it. None where nobody knows, since its server has died."""
+        with self._lock:
+            if number < self._before:
+                return None
+            try:
+                requests = self._running()
+                requests.sendall(REQUEST.pack(END, number, seconds))
+                answer = requests.recv(ENDED.size, socket.MSG_WAITALL)
+            except OSError:
+                answer = b""
+            if len(answer) < ENDED.size:
+                self._died()
+                return None
+            return Ending(*ENDED.unpack(answer))
+
+    def _send_line(self, line: socket.socket) -> None:
+        socket.send_fds(self._running(), [REQUEST.pack(START, self._started, 0.0)], [line.fileno()])
+
+    def _running(self) -> socket.socket:
+        if self._requests is None:
+            self._requests = server()
+            atexit.register(self._requests.close)
+        return self._requests
+
+    def _died(self) -> None:
+        if self._requests:
+            self._requests.close()
+        self._requests, self._before = None, self._started
+
+
+_SERVER = _Server()
+
+
+class DecodingProcess:
+    """A process that does `work`, a function of a module, for each task; it may die at any time.
+
+    `line` is our end: lists of tasks go down, one answer for each comes up, and before all others a None.
+    """
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self.line, theirs = socket.socketpair()
+        with theirs:
+            self._number = _SERVER.start(theirs)
+        self._ending: Ending | None = None
+        self._over = False
+        self.line.sendall(pickle.dumps(work))
+
+    def is_gone(self) -> bool:
+        """Asked while it owes us no answer."""
+        try:
+            return not self.line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def end(self, *, seconds: float = 0.0) -> Ending | None:
+        """Wait so long for its end, then kill it. None where nobody knows how it ended."""
+        if not self._over:
+            self._over = True
+            self._ending = _SERVER.end(self._number, seconds)
+            self.line.close()
+        return self._ending

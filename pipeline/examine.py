@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from core.domain import limits
 from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding, Severity
-from pipeline.archive import IMAGE_SUFFIXES, extract
+from pipeline.archive import extract, is_picture
 from pipeline.check import Checked, check
 from pipeline.dataset import Dataset, Picture, Rejected, SourceFile
 from pipeline.examined import Examined
@@ -19,7 +18,7 @@ from pipeline.formats import read_dataset
 from pipeline.inspect_ahead import InspectAhead
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.manifest import write_manifest
-from pipeline.names import suffix_of
+from pipeline.near_duplicates import group_alike
 from pipeline.split import SplitOptions, assign_splits
 from pipeline.steps import Steps
 
@@ -56,10 +55,8 @@ def judge(seen: Seen, scratch: Path, options: ExamineOptions, steps: Steps) -> E
     checked = check(dataset, items, facts)
     findings = findings + checked.findings
     steps.stage("splitting")
-    from pipeline.near_duplicates import group_alike
-
     splits: dict[str, str] = {}
-    groups = group_alike({picture.sha256: picture.look for picture in checked.pictures})
+    groups = group_alike({picture.sha256: picture.look for picture in checked.pictures}, steps.tick)
     if checked.pictures:
         findings = findings + list(_alike(checked.pictures, groups))
         splits, split_findings = assign_splits(checked.pictures, checked.classes, options, groups)
@@ -95,13 +92,12 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
         dataset = read_dataset(source, findings)
         del source  # the annotations are read
         steps.stage("checking")
-        import_module("pipeline.near_duplicates")  # numpy, 0.1 s, while the pictures are decoded elsewhere
         facts = ahead.facts([item.image for item in dataset.items], steps.tick)
     return Seen(dataset, facts, findings + dataset.findings)
 
 
 def _pictures(files: list[SourceFile]) -> list[SourceFile]:
-    return [file for file in files if suffix_of(file.name) in IMAGE_SUFFIXES]
+    return [file for file in files if is_picture(file.name)]
 
 
 def _alike(pictures: list[Picture], groups: Mapping[str, str]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pipeline.dataset import SourceFile
 from pipeline.decode_pool import Crash, DecodePool
+from pipeline.decoding import Inspected, inspect_and_convert, inspect_and_try
 from pipeline.facts import ImageFacts
 from pipeline.places import Place
 from pipeline.space import require_space
@@ -22,7 +23,7 @@ class InspectAhead:
 
     def __init__(self, processes: int, converted: Path | None = None) -> None:
         self._converted = _Spool(converted) if converted else None
-        work = _inspect_and_convert if converted else _inspect_and_try
+        work = inspect_and_convert if converted else inspect_and_try
         self._pool = DecodePool(work, processes, send=_place, receive=self._facts)
         self._names: list[str] = []
 
@@ -46,7 +47,7 @@ class InspectAhead:
         answers = dict(zip(self._names, self._pool.answers(tick), strict=True))
         return [answers[file.name] for file in files]
 
-    def _facts(self, answer: "_Inspected | Crash") -> ImageFacts:
+    def _facts(self, answer: Inspected | Crash) -> ImageFacts:
         if isinstance(answer, Crash):
             return ImageFacts(problem=("image-crashes-decoder", answer.why))
         fields, png = answer
@@ -90,18 +91,3 @@ def inspect_all(files: list[SourceFile], *, processes: int, tick: Callable[[int,
 
 def _place(file: SourceFile) -> Place:
     return file.place
-
-
-_Inspected = tuple[tuple[Any, ...], bytes | None]  # the fields of ImageFacts, and the PNG of what was written anew
-
-
-def _inspect_and_convert(place: Place) -> _Inspected:
-    # There it is imported already; here nobody needs it, and it costs 0.1 s.
-    from pipeline.images import inspect_and_convert
-
-    facts, converted = inspect_and_convert(place.read())
-    return tuple(facts), converted
-
-
-def _inspect_and_try(place: Place) -> _Inspected:
-    return _inspect_and_convert(place)[0], None

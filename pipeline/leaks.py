@@ -42,7 +42,7 @@ def _alike(pictures: list[Picture], given: Mapping[str, str], groups: Mapping[st
 def _most_alike(picture: Picture, learnt: list[Picture], part: str, given: Mapping[str, str]) -> Iterator[Finding]:
     if picture.look is None or not learnt or any(other.sha256 == picture.sha256 for other in learnt):
         return  # nothing, or told as identical
-    from pipeline.near_duplicates import differing_bits  # numpy, 0.1 s: only where a split is given
+    from pipeline.alike import differing_bits  # numpy, 0.1 s: only where a split is given
     from pipeline.perceptual import LOOK_BYTES
 
     bits = differing_bits(picture.look, [other.look or b"\0" * LOOK_BYTES for other in learnt])

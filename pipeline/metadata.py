@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
+from lxml import etree
 
 from core.domain.findings import count_findings
+from pipeline.alike import MAX_BITS, MAX_LOW_BITS
 from pipeline.dataset import SPLITS, Picture
 from pipeline.examined import Examined
 from pipeline.layouts import LAYOUTS
 from pipeline.manifest import HOW
-from pipeline.near_duplicates import MAX_BITS, MAX_LOW_BITS
 from pipeline.perceptual import LOOK_BYTES, LOW_BYTES
 from pipeline.split import SPLIT_RULE
 
@@ -197,7 +199,7 @@ def _statistics(values: Iterable[float]) -> dict[str, float]:
 
 
 def versions() -> dict[str, str]:
-    libraries = {name: importlib.metadata.version(name) for name in ("pillow", "lxml", "numpy")}
+    libraries = {"pillow": PIL.__version__, "lxml": etree.__version__, "numpy": np.__version__}
     return {"darkroom": _own_version(), "python": platform.python_version(), **libraries}
 
 

@@ -1,29 +1,10 @@
-"""Groups of pictures that look alike, found by an index and never by comparing all pairs.
+"""Groups of pictures that look alike (`pipeline.alike`): made in a decoding process, where numpy is there already."""
 
-Alike: of the 64 low bits of their looks at most 6 differ, and of all 256 at most 32. Groups are the connected parts:
-a picture that is like another is in its group, so no two that are alike are ever in different groups.
+from collections.abc import Callable, Mapping
 
-The index: 6 differing bits touch at most 6 of 8 bytes, so two bytes are equal. Each of the 28 pairs of bytes sorts the
-looks into buckets of its 16 bits, and only within a bucket are looks compared, each with the next `WINDOW`.
-"""
-
-from collections.abc import Mapping
-from itertools import combinations
-
-import numpy as np
-import numpy.typing as npt
-
-from pipeline.perceptual import LOOK_BYTES, LOW_BYTES
-
-MAX_LOW_BITS = 6
-MAX_BITS = 32
-# A bucket of more looks than this (thousands of stills of one scene) is compared in the order of the whole look, each
-# with so many neighbours: the work stays linear in the number of pictures.
-WINDOW = 128
-
-_Ints = npt.NDArray[np.intp]
-_Keys = npt.NDArray[np.uint32]
-_Looks = npt.NDArray[np.uint64]  # n x 4: the 256 bits of each
+from core.domain.errors import PreparationFailed
+from pipeline.decode_pool import Crash, decode_all
+from pipeline.decoding import connect
 
 
 class Groups(dict[str, str]):
@@ -33,81 +14,31 @@ class Groups(dict[str, str]):
         return name
 
 
-def group_alike(looks: Mapping[str, bytes | None]) -> Groups:
-    """The groups of these names. One without a look is a group of its own. The order plays no part."""
+def group_alike(looks: Mapping[str, bytes | None], tick: Callable[[int, int], None] = lambda *_: None) -> Groups:
+    """The groups of these names. One without a look is a group of its own. The order plays no part.
+
+    `tick(done, total)` may raise to stop.
+    """
     names: dict[bytes, list[str]] = {}
     for name in sorted(looks):
         look = looks[name]
         if look is not None:
             names.setdefault(look, []).append(name)
     distinct = sorted(names)
-    roots = _connected(_as_array(distinct))
+    roots = _roots_of(distinct, tick)
     smallest: dict[int, str] = {}
-    for look, root in zip(distinct, roots.tolist(), strict=True):
+    for look, root in zip(distinct, roots, strict=True):
         smallest[root] = min(smallest.get(root, names[look][0]), names[look][0])
     groups = Groups()
-    for look, root in zip(distinct, roots.tolist(), strict=True):
+    for look, root in zip(distinct, roots, strict=True):
         groups.update((name, smallest[root]) for name in names[look] if name != smallest[root])
     return groups
 
 
-def differing_bits(look: bytes, others: list[bytes]) -> list[int]:
-    """How many of the 256 bits differ between `look` and each of `others`."""
-    return [int(bits) for bits in np.bitwise_count(_as_array(others) ^ _as_array([look])).sum(axis=1)]
-
-
-def _as_array(looks: list[bytes]) -> _Looks:
-    return np.frombuffer(b"".join(looks), dtype=np.uint64).reshape(-1, LOOK_BYTES // 8)
-
-
-def _connected(looks: _Looks) -> _Ints:
-    """For each look the number of the first look of its group."""
-    roots = np.arange(len(looks))
-    low: _Keys = looks.view(np.uint8).reshape(-1, LOOK_BYTES)[:, :LOW_BYTES].astype(np.uint32)
-    for first, second in combinations(range(LOW_BYTES), 2):
-        key: _Keys = low[:, first] * np.uint32(256) + low[:, second]
-        order = np.argsort(key, kind="stable")  # within a bucket: in the order of the whole look
-        roots = _join_buckets(looks, order, key[order], roots)
+def _roots_of(looks: list[bytes], tick: Callable[[int, int], None]) -> list[int]:
+    if not looks:
+        return []
+    (roots,) = decode_all(connect, [b"".join(looks)], processes=1, tick=tick)
+    if isinstance(roots, Crash):
+        raise PreparationFailed(f"Looking for near-duplicates failed. {roots.why}")
     return roots
-
-
-def _join_buckets(looks: _Looks, order: _Ints, keys: _Keys, roots: _Ints) -> _Ints:
-    places = np.arange(len(keys))
-    for step in range(1, WINDOW + 1):
-        places = places[places + step < len(keys)]
-        places = places[keys[places] == keys[places + step]]
-        if not len(places):
-            break
-        left, right = order[places], order[places + step]
-        apart = roots[left] != roots[right]  # those in one group already need no comparison
-        left, right = left[apart], right[apart]
-        alike = _alike(looks, left, right)
-        roots = _joined(roots, left[alike], right[alike])
-    return roots
-
-
-def _alike(looks: _Looks, left: _Ints, right: _Ints) -> npt.NDArray[np.bool_]:
-    bits: npt.NDArray[np.uint8] = np.bitwise_count(looks[left] ^ looks[right])
-    alike: npt.NDArray[np.bool_] = (bits[:, 0] <= MAX_LOW_BITS) & (bits.sum(axis=1) <= MAX_BITS)
-    return alike
-
-
-def _joined(roots: _Ints, left: _Ints, right: _Ints) -> _Ints:
-    """Union by the smaller root, then every look points at its root again."""
-    if not len(left):
-        return roots
-    parent = roots.copy()
-    for one, other in np.unique(np.stack([roots[left], roots[right]], axis=1), axis=0).tolist():
-        low, high = sorted((_root(parent, one), _root(parent, other)))
-        parent[high] = low
-    while True:
-        higher = parent[parent]
-        if np.array_equal(higher, parent):
-            return parent
-        parent = higher
-
-
-def _root(parent: _Ints, number: int) -> int:
-    while parent[number] != number:
-        number = int(parent[number])
-    return number

@@ -7,9 +7,10 @@ import io
 import mmap
 import os
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from typing_extensions import Buffer
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _BLOCK = 1 << 20
 
@@ -61,7 +62,7 @@ class _Part(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: "Buffer") -> int:
         with memoryview(buffer) as view:
             content = os.pread(self._handle.fileno(), min(len(view), self._end - self._at), self._at)
             view[: len(content)] = content

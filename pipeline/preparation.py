@@ -1,6 +1,5 @@
 """The straight line of `prepare`: examine, write the tree, the tar, the metadata, and result.json last."""
 
-import gc
 import json
 import os
 import shutil
@@ -20,7 +19,6 @@ from pipeline.dataset import Rejected
 from pipeline.examine import judge, read
 from pipeline.examined import Examined
 from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
-from pipeline.repaired_zip import read_log
 from pipeline.space import require_space
 from pipeline.steps import Steps
 from pipeline.tarball import Digest, file_digest
@@ -51,11 +49,9 @@ class PrepareSpec:
     tree: bool = True
 
 
-def serve(path: Path) -> int:
+def serve(path: str) -> int:
     """What a worker starts. 0: ready or rejected, see result.json; 1: our failure, see problem.json; 76: cancelled."""
-    spec = read_spec(path)
-    # A million small objects without a circle among them: looking for one every 700 costs a tenth of the reading.
-    gc.set_threshold(100_000)
+    spec = read_spec(Path(path))
 
     def work(line: Line) -> None:
         prepare(spec, Steps(line))
@@ -86,7 +82,7 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
     started = datetime.now(UTC)
     scratch = out / "extracted"
     scratch.mkdir(parents=True)
-    log = read_log(spec.archive) if spec.repaired else []
+    log = _log_in(spec.archive) if spec.repaired else []
     try:
         options = SimpleNamespace(**spec.options)
         # In one line: nothing here holds what was read while it is judged.
@@ -100,6 +96,12 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
         _unpack(out / TAR_FILE, out / TREE_FOLDER)
     write_json(out / RESULT_FILE, result)
     return result
+
+
+def _log_in(archive: Path) -> list[Finding]:
+    from pipeline.repaired_zip import read_log
+
+    return read_log(archive)
 
 
 def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:

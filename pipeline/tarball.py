@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import tarfile
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from pipeline.places import Place
 
 _BLOCK = 1 << 20  # bytes that are hashed and written at once
+_BUFFERS = 4
 
 
 class Digest(NamedTuple):
@@ -25,8 +27,13 @@ class Digest(NamedTuple):
 def open_tar(target: Path) -> Iterator["TarWriter"]:
     """A writer of `target`; what it has written is whole once `end` has returned."""
     # Hashing and writing release the interpreter's lock: in threads of their own they go on while files are read.
-    with target.open("wb", buffering=0) as file, ThreadPoolExecutor(2) as behind:
-        yield TarWriter(_Hashing(file, behind))
+    # One thread each, since blocks follow one another.
+    with (
+        target.open("wb", buffering=0) as file,
+        ThreadPoolExecutor(1) as hashing,
+        ThreadPoolExecutor(1) as writing,
+    ):
+        yield TarWriter(_Hashing(file, hashing, writing))
 
 
 class TarWriter:
@@ -78,18 +85,18 @@ def file_digest(path: Path) -> Digest:
 
 
 class _Hashing:
-    """What is put is counted, and in blocks hashed and written to `file` by the two threads of `behind`.
+    """What is put is counted, and in blocks hashed and written to `file` by a thread each.
 
-    Two buffers, used again and again: one is filled while the other is hashed and written. A new megabyte each time
-    would cost more than its hash.
+    A few buffers, used again and again: one is filled while the others are hashed and written. A new megabyte each time
+    would cost more than its hash, and with two we would wait for every hash that is a little late.
     """
 
-    def __init__(self, file: io.FileIO, behind: Executor) -> None:
+    def __init__(self, file: io.FileIO, hashing: Executor, writing: Executor) -> None:
         self._file = file
-        self._behind = behind
-        self._filling, self._other = memoryview(bytearray(_BLOCK)), memoryview(bytearray(_BLOCK))
+        self._hashing, self._writing = hashing, writing
+        self._filling = memoryview(bytearray(_BLOCK))
         self._filled = 0
-        self._pending: list[Future[None]] = []
+        self._pending: deque[tuple[memoryview, Future[None], Future[None]]] = deque()
         self._digest = hashlib.sha256()
         self.size = 0
 
@@ -120,7 +127,8 @@ class _Hashing:
 
     def end(self) -> Digest:
         self._flush()
-        self._flush()  # waits for the last block
+        while self._pending:
+            self._oldest()
         return Digest(self.size, self._digest.hexdigest())
 
     def _room(self) -> memoryview:
@@ -133,12 +141,19 @@ class _Hashing:
             self._flush()
 
     def _flush(self) -> None:
-        """One block is behind at most; an error of writing comes up at the next one."""
-        for future in self._pending:
-            future.result()
+        """A few blocks are behind at most; an error of writing comes up at one of the next."""
         block = self._filling[: self._filled]
-        self._pending = [self._behind.submit(self._digest.update, block), self._behind.submit(self._write, block)]
-        self._filling, self._other, self._filled = self._other, self._filling, 0
+        hashed, written = self._hashing.submit(self._digest.update, block), self._writing.submit(self._write, block)
+        self._pending.append((self._filling, hashed, written))
+        self._filling = self._oldest() if len(self._pending) == _BUFFERS else memoryview(bytearray(_BLOCK))
+        self._filled = 0
+
+    def _oldest(self) -> memoryview:
+        """The buffer that has been behind for longest, free again."""
+        buffer, hashed, written = self._pending.popleft()
+        hashed.result()
+        written.result()
+        return buffer
 
     def _write(self, block: memoryview) -> None:
         while block:

@@ -1,24 +1,24 @@
 """Decoding processes: a picture that kills one, or never ends, costs itself and nothing else."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from pipeline import decode_line, decode_pool
+from pipeline import decode_pool, decoder_server
 from pipeline.dataset import SourceFile
 from pipeline.decode_pool import Crash, decode_all
 from pipeline.inspect_ahead import InspectAhead, inspect_all
-from tests.builders import picture, voc_zip
-from tests.decoding import double, half_an_answer, runs_code
+from tests.builders import picture
+from tests.decoding import decoding_processes, double, half_an_answer, kill, kill_stuck, runs_code, servers, stuck
 
 
 def _file(path: Path, content: bytes) -> SourceFile:
@@ -30,31 +30,26 @@ def _pictures(tmp_path: Path, count: int) -> list[SourceFile]:
     return [_file(tmp_path / f"{number:03d}.jpg", picture(seed=number)) for number in range(count)]
 
 
-def _endless(tmp_path: Path, size: int = 1) -> SourceFile:
+def _endless(tmp_path: Path) -> SourceFile:
     """A pipe that nobody writes to: reading it hangs, as a decoder may."""
     path = tmp_path / "endless.jpg"
     os.mkfifo(path)
-    return SourceFile(path.name, str(path), size, "")
+    return SourceFile(path.name, str(path), 1, "")
 
 
 @contextmanager
-def _killing(path: Path, *, times: int, then: bytes | None = None) -> Iterator[None]:
-    """Kills so many processes, each once it reads `path`; the file holds `then` from there on."""
-
-    def kill() -> None:
-        for number in range(times):
-            with path.open("wb"):  # waits until somebody reads it
-                if number == times - 1 and then is not None:
-                    path.unlink()
-                    path.write_bytes(then)
-                for process in multiprocessing.active_children():
-                    process.kill()
-                    process.join()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
+def _beside(work: Callable[..., None], *args: Any) -> Iterator[None]:
+    thread = threading.Thread(target=work, args=args)
+    thread.start()
     yield
-    killer.join()
+    thread.join()
+
+
+def _open_for_writing(path: Path, times: int) -> None:
+    """Whoever has opened a pipe to read from it then finds that it cannot be read at a place, and ends."""
+    for _ in range(times):
+        with path.open("wb"):  # waits until somebody reads it
+            pass
 
 
 def test_facts_come_in_the_order_of_the_pictures(tmp_path: Path) -> None:
@@ -67,19 +62,24 @@ def test_facts_come_in_the_order_of_the_pictures(tmp_path: Path) -> None:
 def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
     files = _pictures(tmp_path, 40)
     files.insert(17, _endless(tmp_path))
-    with _killing(tmp_path / "endless.jpg", times=2):
+    with _beside(_open_for_writing, tmp_path / "endless.jpg", 2):
         facts = inspect_all(files, processes=1, tick=lambda *_: None)
     problems = {number: fact.problem[0] for number, fact in enumerate(facts) if fact.problem}
     assert problems == {17: "image-crashes-decoder"}
 
 
-def test_a_picture_whose_decoder_was_killed_once_is_tried_again(tmp_path: Path) -> None:
-    """As the system kills for want of memory: the second time the picture is whole."""
-    content = picture()
-    endless = _endless(tmp_path, size=len(content))
-    with _killing(tmp_path / "endless.jpg", times=1, then=content):
-        facts = inspect_all([*_pictures(tmp_path, 3), endless], processes=1, tick=lambda *_: None)
-    assert [fact.problem for fact in facts] == [None] * 4
+@pytest.mark.parametrize(("times", "crashes"), [(1, [False, False, False]), (2, [False, True, False])])
+def test_work_whose_process_was_killed_once_is_done_again(times: int, crashes: list[bool], tmp_path: Path) -> None:
+    """As the system kills for want of memory: the second time it is whole."""
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    folder = tmp_path / "stuck"
+    folder.mkdir()
+    tasks = [(str(whole), 0), (str(folder), times), (str(whole), 0)]
+    with _beside(kill_stuck, folder, times):
+        answers = decode_all(stuck, tasks, processes=1, tick=lambda *_: None)
+    assert [isinstance(answer, Crash) for answer in answers] == crashes
+    assert all("exit status -9" in answer.why for answer in answers if isinstance(answer, Crash))
 
 
 def test_a_decoder_that_died_while_it_was_idle_costs_no_picture(tmp_path: Path) -> None:
@@ -87,9 +87,7 @@ def test_a_decoder_that_died_while_it_was_idle_costs_no_picture(tmp_path: Path) 
         first, second = _pictures(tmp_path, 2)
         ahead.add([first])
         ahead.facts([first], lambda *_: None)
-        for process in multiprocessing.active_children():
-            process.kill()
-            process.join()
+        kill(decoding_processes())
         ahead.add([second])
         assert [fact.problem for fact in ahead.facts([first, second], lambda *_: None)] == [None, None]
 
@@ -115,33 +113,62 @@ def test_a_decoder_may_take_only_so_much_memory_and_write_no_file(tmp_path: Path
     seen: dict[str, tuple[int, int]] = {}
 
     def look_once_stuck() -> None:
-        for seconds in (2, 3):  # a picture is blamed the second time
-            time.sleep(seconds)
-            for process in multiprocessing.active_children():
-                watched = psutil.Process(process.pid)
-                seen["memory"] = watched.rlimit(psutil.RLIMIT_AS)
-                seen["file"] = watched.rlimit(psutil.RLIMIT_FSIZE)
-                process.kill()
+        for number in range(2):  # a picture is blamed the second time
+            while not (tmp_path / "stuck" / str(number)).exists():
+                time.sleep(0.001)
+            (process,) = decoding_processes()
+            seen["memory"] = process.rlimit(psutil.RLIMIT_AS)
+            seen["file"] = process.rlimit(psutil.RLIMIT_FSIZE)
+            kill([process])
 
-    watcher = threading.Thread(target=look_once_stuck)
-    watcher.start()
-    inspect_all([_endless(tmp_path)], processes=1, tick=lambda *_: None)
-    watcher.join()
-    assert seen == {"memory": (decode_line.MEMORY_BYTES,) * 2, "file": (0, 0)}
+    (tmp_path / "stuck").mkdir()
+    with _beside(look_once_stuck):
+        decode_all(stuck, [(str(tmp_path / "stuck"), 2)], processes=1, tick=lambda *_: None)
+    assert seen == {"memory": (decoder_server.MEMORY_BYTES,) * 2, "file": (0, 0)}
 
 
 def test_a_picture_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_pool, "DECODE_SECONDS", 2.0)
     facts = inspect_all([_endless(tmp_path), *_pictures(tmp_path, 5)], processes=1, tick=lambda *_: None)
     assert [bool(fact.problem) for fact in facts] == [True, False, False, False, False, False]
-    assert not multiprocessing.active_children()
+    assert not decoding_processes()
 
 
-def test_a_temporary_folder_with_a_long_path_is_no_hindrance(tmp_path: Path) -> None:
-    folder = tmp_path / ("deep" * 30)
+def test_a_server_that_died_is_started_again(tmp_path: Path) -> None:
+    first, second = _pictures(tmp_path, 2)
+    assert [fact.problem for fact in inspect_all([first], processes=1, tick=lambda *_: None)] == [None]
+    kill(servers())
+    assert [fact.problem for fact in inspect_all([second], processes=1, tick=lambda *_: None)] == [None]
+    assert len(servers()) == 1
+
+
+def test_a_server_that_dies_amid_the_work_costs_no_picture(tmp_path: Path) -> None:
+    files = _pictures(tmp_path, 40)
+    with InspectAhead(2) as ahead:
+        ahead.add(files[:20])
+        ahead.facts(files[:20], lambda *_: None)
+        kill(servers())
+        ahead.add(files[20:])
+        assert {fact.problem for fact in ahead.facts(files, lambda *_: None)} == {None}
+
+
+@pytest.mark.parametrize("ahead", [True, False], ids=["forked ahead", "started when needed"])
+def test_whatever_decodes_ends_with_the_process_that_wanted_it(ahead: bool, tmp_path: Path) -> None:
+    """Also where it is killed while a decoder is stuck."""
+    folder = tmp_path / "stuck"
     folder.mkdir()
-    command = [sys.executable, "-m", "pipeline", "fingerprint", str(voc_zip(tmp_path / "data.zip"))]
-    done = subprocess.run(
-        command, env=os.environ | {"TMPDIR": str(folder)}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    code = f"""
+from pipeline.decoder_start import fork_ahead
+if {ahead}:
+    fork_ahead()
+from pipeline.decode_pool import decode_all
+from tests.decoding import stuck
+decode_all(stuck, [({str(folder)!r}, 1)], processes=1, tick=lambda *_: None)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path.cwd()) as process:
+        while not (folder / "0").exists():
+            time.sleep(0.001)
+        below = psutil.Process(process.pid).children(recursive=True)
+        assert len(below) == 2  # a server, and a decoder
+        process.kill()
+        assert psutil.wait_procs(below, timeout=5)[1] == []

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
+from pipeline.alike import MAX_BITS, MAX_LOW_BITS
 from pipeline.examine import examine
 from pipeline.examined import Examined
 from pipeline.images import inspect
 from pipeline.metadata import describe
-from pipeline.near_duplicates import MAX_BITS, MAX_LOW_BITS, group_alike
+from pipeline.near_duplicates import group_alike
 from pipeline.params.prepare import PrepareOptions
 from pipeline.perceptual import look_of
 from pipeline.steps import Steps

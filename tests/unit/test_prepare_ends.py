@@ -1,8 +1,6 @@
 """A preparation that ends while its archive is still being extracted: nothing of it stays behind."""
 
 import json
-import multiprocessing
-import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from pipeline.params.prepare import PrepareOptions
 from pipeline.preparation import PrepareSpec, prepare
 from pipeline.steps import Steps
 from tests.builders import picture, voc_files, zip_files
+from tests.decoding import servers
 
 PICTURES = 300  # some batches of an extraction, and more than the decoders have done by its end
 
@@ -87,7 +86,6 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
     threads, children = set(threading.enumerate()), set(_children())
     yield
     assert set(threading.enumerate()) <= threads
-    assert multiprocessing.active_children() == []
     new = set(_children()) - children
     assert psutil.wait_procs(new, timeout=2)[1] == []  # killed, and reaped a moment later
     kept = [file.path for file in psutil.Process().open_files() if file.path.startswith(str(tmp_path))]
@@ -95,7 +93,6 @@ def _nothing_left(tmp_path: Path) -> Iterator[None]:
 
 
 def _children() -> list[psutil.Process]:
-    """Without the servers of Python's multiprocessing, which live as long as this process; but what they started."""
-    own = psutil.Process()
-    kept = [each for each in own.children() if re.search("resource_tracker|forkserver", " ".join(each.cmdline()))]
-    return [each for each in own.children(recursive=True) if each not in kept]
+    """Without the servers of decoding processes, which live as long as this process; but what they started."""
+    kept = servers()
+    return [each for each in psutil.Process().children(recursive=True) if each not in kept]

@@ -1,0 +1,108 @@
+"""The server that decoding processes are forked from, and what each of them does. See `pipeline.decoders`.
+
+Its standard input is a socket to the process that started it: requests come from there, and its end is our end.
+"""
+
+import gc
+import importlib
+import os
+import pickle
+import resource
+import signal
+import socket
+import struct
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+MEMORY_BYTES = 4 * 1024**3  # address space of one process; 200 megapixels of RGBA have 0.8 GB
+LENGTH = struct.Struct(">Q")  # before each answer
+
+REQUEST = struct.Struct("=cQd")  # what, number of the process, seconds; with START comes its end of a line
+START, END = b"s", b"e"
+ENDED = struct.Struct("=i?")  # exit status, negative for a signal; whether it had to be killed
+
+# Whatever a decoder needs for nearly every picture, before it is asked for.
+_IMPORTED = (
+    *("pipeline.decoding", "pipeline.images", "pipeline.alike"),
+    *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff")),  # TIFF's reads EXIF
+)
+_READ = 1 << 20  # bytes of an answer above which it is not copied
+_LOOK_SECONDS = 0.001
+
+
+def main() -> None:
+    """Until the other end is closed. Whatever is forked ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork wants no threads, and starting them takes as long as numpy
+    gc.disable()
+    for module in _IMPORTED:
+        importlib.import_module(module)
+    gc.freeze()  # else every process looks at all of it again, and so gets a copy of it
+    gc.enable()
+    running: dict[int, int] = {}
+    with socket.socket(fileno=0) as requests:
+        while True:
+            request, sockets, _, _ = socket.recv_fds(requests, REQUEST.size, 1, socket.MSG_WAITALL)
+            if len(request) < REQUEST.size:
+                break
+            what, number, seconds = REQUEST.unpack(request)
+            if what == START:
+                running[number] = _fork(requests, sockets[0])
+            else:
+                requests.sendall(ENDED.pack(*_ended(running.pop(number), seconds)))
+    for process in running.values():
+        os.kill(process, signal.SIGKILL)
+
+
+def _fork(requests: socket.socket, line: int) -> int:
+    process = os.fork()
+    if not process:
+        try:
+            requests.close()
+            os.open(os.devnull, os.O_RDONLY)  # as standard input, which is free now
+            serve(line)
+        finally:
+            os._exit(1)
+    os.close(line)
+    return process
+
+
+def _ended(process: int, seconds: float) -> tuple[int, bool]:
+    """How it ended; made to, where it does not within so many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status), False
+        time.sleep(_LOOK_SECONDS)
+    os.kill(process, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), True
+
+
+def serve(line: int) -> None:
+    """The decoding process: is told its work and says that it is there; then lists of tasks come, one answer for each
+    goes back."""
+    warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters is said by the facts
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder that was taken over writes no file
+    try:
+        with open(line, "rb") as tasks:
+            work: Callable[[Any], Any] = pickle.load(tasks)  # noqa: S301 - of our own making
+            _answer(line, None)
+            while True:
+                for task in pickle.load(tasks):  # noqa: S301
+                    _answer(line, work(task))
+    except (EOFError, OSError, pickle.UnpicklingError):
+        return  # the parent is done, or gone
+
+
+def _answer(line: int, answer: Any) -> None:
+    content = pickle.dumps(answer)
+    head = LENGTH.pack(len(content))
+    for part in [head + content] if len(content) < _READ else [head, content]:  # what is large is not copied
+        left = memoryview(part)
+        while left:
+            left = left[os.write(line, left) :]

@@ -1,0 +1,26 @@
+"""What decoding processes are asked to do: functions that need nothing imported here, and have it all there."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.places import Place
+
+Inspected = tuple[tuple[Any, ...], bytes | None]  # the fields of ImageFacts, and the PNG of what was written anew
+
+
+def inspect_and_convert(place: "Place") -> Inspected:
+    from pipeline.images import inspect_and_convert as inspected
+
+    facts, converted = inspected(place.read())
+    return tuple(facts), converted
+
+
+def inspect_and_try(place: "Place") -> Inspected:
+    """It is only seen whether the picture can be written anew."""
+    return inspect_and_convert(place)[0], None
+
+
+def connect(looks: bytes) -> list[int]:
+    from pipeline.alike import roots_of
+
+    return roots_of(looks)
