@@ -19,8 +19,8 @@ from api.uploads import remove_leftovers
 from core.services.platform import Platform, open_platform
 from core.services.readiness import Readiness
 from core.settings import Settings, load_settings
+from core.version import VERSION
 
-VERSION = "0.1.0"
 PREFLIGHTS_AT_ONCE = 2  # each is a process
 SUMMARY = "Labelled pictures go in, models come out."
 DESCRIPTION = """Upload a ZIP and get a `job_id`; from then on every step is asynchronous, recorded, resumable and

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.domain.keys import plots_of
 from pipeline.dataset import Picture
-from pipeline.decode_pool import Crash, decode_all
+from pipeline.decode_pool import Crash, DecodePool
 from pipeline.examined import Examined
 from pipeline.plots.dataset import PLOTS
 from pipeline.plots.style import face_for
@@ -27,9 +27,16 @@ def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps:
     """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
-    drawn = [name for name in plots_of(done.kind) if _drawn(name, plots / f"{name}.png", done)]
-    count = _draw_samples(done, out, seed=seed, processes=processes, steps=steps)
-    return {"plots": drawn, "samples": count}
+    # In decoding processes: these pictures were decoded small before, and now are decoded larger.
+    with DecodePool[Thumbnail, bytes](draw_thumbnail, processes) as samples:
+        samples.submit(_thumbnails(done, seed))
+        drawn = [name for name in plots_of(done.kind) if _drawn(name, plots / f"{name}.png", done)]
+        contents = [content for content in samples.answers(steps.tick) if not isinstance(content, Crash)]
+    with open_tar(out / SAMPLES_FILE) as tar:
+        for number, content in enumerate(contents):
+            tar.add(f"{number:02d}.jpg", content)
+        tar.end()
+    return {"plots": drawn, "samples": len(contents)}
 
 
 def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> list[Picture]:
@@ -58,18 +65,10 @@ def _drawn(name: str, path: Path, done: Examined) -> bool:
     return True
 
 
-def _draw_samples(done: Examined, out: Path, *, seed: int, processes: int, steps: Steps) -> int:
-    """In decoding processes: these pictures were decoded small before, and now are decoded larger."""
+def _thumbnails(done: Examined, seed: int) -> list[Thumbnail]:
     chosen = choose(done.pictures, seed=seed)
     face = face_for([*done.classes, *(picture.name for picture in chosen)])
-    tasks = [_thumbnail(picture, done, face) for picture in chosen]
-    drawn = decode_all(draw_thumbnail, tasks, processes=processes, tick=steps.tick)
-    whole = [content for content in drawn if not isinstance(content, Crash)]
-    with open_tar(out / SAMPLES_FILE) as tar:
-        for number, content in enumerate(whole):
-            tar.add(f"{number:02d}.jpg", content)
-        tar.end()
-    return len(whole)
+    return [_thumbnail(picture, done, face) for picture in chosen]
 
 
 def _thumbnail(picture: Picture, done: Examined, face: str | None) -> Thumbnail:

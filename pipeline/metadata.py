@@ -1,11 +1,8 @@
 """`dataset_metadata.json`: what a prepared dataset is, in numbers. Written once."""
 
-import importlib.metadata
 import platform
-import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +10,7 @@ import PIL
 from lxml import etree
 
 from core.domain.findings import count_findings
+from core.version import VERSION
 from pipeline.alike import MAX_BITS, MAX_LOW_BITS
 from pipeline.dataset import SPLITS, Picture
 from pipeline.examined import Examined
@@ -200,15 +198,4 @@ def _statistics(values: Iterable[float]) -> dict[str, float]:
 
 def versions() -> dict[str, str]:
     libraries = {"pillow": PIL.__version__, "lxml": etree.__version__, "numpy": np.__version__}
-    return {"darkroom": _own_version(), "python": platform.python_version(), **libraries}
-
-
-def _own_version() -> str:
-    try:
-        return importlib.metadata.version("darkroom")
-    except importlib.metadata.PackageNotFoundError:
-        # Run from a checkout, where nothing is installed.
-        project = Path(__file__).resolve().parents[1] / "pyproject.toml"
-        if not project.is_file():
-            return "unknown"
-        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    return {"darkroom": VERSION, "python": platform.python_version(), **libraries}

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import BaseModel
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Ended = Literal["completed", "early-stopped", "max-minutes", "stopped"]
 
@@ -114,7 +115,7 @@ class Trainer(Protocol):
     def train(
         self,
         dataset: Path,
-        params: BaseModel,
+        params: "BaseModel",
         out: Path,
         report: Report,
         *,

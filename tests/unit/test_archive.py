@@ -275,7 +275,9 @@ def test_only_data_reaches_the_disk_and_never_under_its_own_name(tmp_path: Path)
     text = {"README.txt", "data.yaml"}  # read as data, if at all
     assert [file.name for file in source.files] == [*sorted(text), "set/a b (1).JPG", "set/a.xml"]
     (written,) = (tmp_path / "into").iterdir()
-    assert written.read_bytes() == b"".join(file.place.read() for file in source.files)
+    in_it = sorted(source.files, key=lambda file: file.at)
+    assert [file.name for file in in_it] == ["set/a b (1).JPG", *sorted(text), "set/a.xml"]  # pictures first
+    assert written.read_bytes() == b"".join(file.place.read() for file in in_it)
     assert set(source.left_out) == set(JUNK) - text
 
 
