@@ -16,10 +16,10 @@ from api.middleware import EveryRequest
 from api.pages import STATIC
 from api.routes import datasets, formats, imports, jobs, models, pictures, repair, runs, service, training, uploads
 from api.uploads import remove_leftovers
+from core.domain.version import VERSION
 from core.services.platform import Platform, open_platform
 from core.services.readiness import Readiness
 from core.settings import Settings, load_settings
-from core.version import VERSION
 
 PREFLIGHTS_AT_ONCE = 2  # each is a process
 SUMMARY = "Labelled pictures go in, models come out."

@@ -10,7 +10,7 @@ import PIL
 from lxml import etree
 
 from core.domain.findings import count_findings
-from core.version import VERSION
+from core.domain.version import VERSION
 from pipeline.alike import MAX_BITS, MAX_LOW_BITS
 from pipeline.dataset import SPLITS, Picture
 from pipeline.examined import Examined

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import DarkroomError, all_errors
+from core.domain.version import VERSION
 from core.settings import settings_table
-from core.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
