@@ -25,10 +25,9 @@ _Keys = npt.NDArray[np.uint32]
 _Looks = npt.NDArray[np.uint64]  # n x 4: the 256 bits of each
 
 
-def roots_of(looks: bytes) -> list[int]:
+def roots_of(looks: bytes) -> _Ints:
     """For each of these looks, one after the other, the number of the first one of its group."""
-    roots: list[int] = _connected(_as_array([looks])).tolist()
-    return roots
+    return _connected(_as_array([looks]))
 
 
 def differing_bits(look: bytes, others: list[bytes]) -> list[int]:
@@ -42,7 +41,7 @@ def _as_array(looks: list[bytes]) -> _Looks:
 
 def _connected(looks: _Looks) -> _Ints:
     """For each look the number of the first look of its group."""
-    roots = np.arange(len(looks))
+    roots = np.arange(len(looks), dtype=np.int64)
     low: _Keys = looks.view(np.uint8).reshape(-1, LOOK_BYTES)[:, :LOW_BYTES].astype(np.uint32)
     for first, second in combinations(range(LOW_BYTES), 2):
         key: _Keys = low[:, first] * np.uint32(256) + low[:, second]

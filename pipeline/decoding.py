@@ -20,7 +20,8 @@ def inspect_and_try(place: "Place") -> Inspected:
     return inspect_and_convert(place)[0], None
 
 
-def connect(looks: bytes) -> list[int]:
+def connect(looks: bytes) -> bytes:
+    """The root of each, as 64-bit numbers of this machine."""
     from pipeline.alike import roots_of
 
-    return roots_of(looks)
+    return roots_of(looks).tobytes()

@@ -41,7 +41,7 @@ def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps:
 
 def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> list[Picture]:
     """`count` pictures by chance, but the same for the same data and seed; first those that show a class first."""
-    by_chance = sorted(pictures, key=lambda picture: _chance(picture, seed))
+    by_chance = sorted(pictures, key=lambda picture: _chance(picture, seed))  # the same ones in their order
     seen: set[int] = set()
     first: list[Picture] = []
     later: list[Picture] = []
@@ -52,8 +52,8 @@ def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> li
     return (first + later)[:count]
 
 
-def _chance(picture: Picture, seed: int) -> tuple[bytes, str]:
-    return hashlib.sha256(f"sample {seed}:{picture.sha256}".encode()).digest(), picture.path
+def _chance(picture: Picture, seed: int) -> bytes:
+    return hashlib.sha256(f"sample {seed}:{picture.sha256}".encode()).digest()[:8]
 
 
 def _drawn(name: str, path: Path, done: Examined) -> bool:

@@ -1,6 +1,9 @@
 """Groups of pictures that look alike (`pipeline.alike`): made in a decoding process, where numpy is there already."""
 
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 
 from core.domain.errors import PreparationFailed
 from pipeline.decode_pool import Crash, decode_all
@@ -19,26 +22,31 @@ def group_alike(looks: Mapping[str, bytes | None], tick: Callable[[int, int], No
 
     `tick(done, total)` may raise to stop.
     """
-    names: dict[bytes, list[str]] = {}
-    for name in sorted(looks):
-        look = looks[name]
-        if look is not None:
-            names.setdefault(look, []).append(name)
-    distinct = sorted(names)
+    found = sorted((look, name) for name, look in looks.items() if look is not None)
+    distinct = b"".join(look for look, _ in _by_look(found))
     roots = _roots_of(distinct, tick)
-    smallest: dict[int, str] = {}
-    for look, root in zip(distinct, roots, strict=True):
-        smallest[root] = min(smallest.get(root, names[look][0]), names[look][0])
+    joined = {root for number, root in enumerate(roots) if root != number}
+    smallest: dict[int, str] = {}  # of the groups of several looks
+    for root, (_, names) in zip(roots, _by_look(found), strict=True):
+        if root in joined:
+            smallest[root] = min(smallest.get(root, names[0]), names[0])
     groups = Groups()
-    for look, root in zip(distinct, roots, strict=True):
-        groups.update((name, smallest[root]) for name in names[look] if name != smallest[root])
+    for root, (_, names) in zip(roots, _by_look(found), strict=True):
+        leader = smallest.get(root, names[0])
+        groups.update((name, leader) for name in names if name != leader)
     return groups
 
 
-def _roots_of(looks: list[bytes], tick: Callable[[int, int], None]) -> list[int]:
+def _by_look(found: list[tuple[bytes, str]]) -> Iterator[tuple[bytes, list[str]]]:
+    """Each look once, with the names that have it: in order, as they are in `found`."""
+    for look, pairs in groupby(found, key=itemgetter(0)):
+        yield look, [name for _, name in pairs]
+
+
+def _roots_of(looks: bytes, tick: Callable[[int, int], None]) -> "array[int]":
     if not looks:
-        return []
-    (roots,) = decode_all(connect, [b"".join(looks)], processes=1, tick=tick)
+        return array("q")
+    (roots,) = decode_all(connect, [looks], processes=1, tick=tick)
     if isinstance(roots, Crash):
         raise PreparationFailed(f"Looking for near-duplicates failed. {roots.why}")
-    return roots
+    return array("q", roots)

@@ -110,15 +110,22 @@ def _by_content(
 
 def _gather(pictures: list[Picture], seed: int, groups: Mapping[str, str]) -> list[_Group]:
     """Large groups first: they find room while there is room."""
-    classes: dict[str, Counter[int]] = defaultdict(Counter)
+    classes: dict[str, dict[int, int]] = {}
     sizes: Counter[str] = Counter()
+    alone: dict[frozenset[int], dict[int, int]] = {}  # shared by all groups of one picture with the same classes
     for picture in pictures:
-        name = groups[picture.sha256]
-        classes[name].update(picture.class_ids or {_BACKGROUND})
+        name, found = groups[picture.sha256], frozenset(picture.class_ids or {_BACKGROUND})
+        if not sizes[name]:
+            classes[name] = alone.setdefault(found, dict.fromkeys(found, 1))
+        else:
+            if sizes[name] == 1:
+                classes[name] = Counter(classes[name])
+            for class_id in found:
+                classes[name][class_id] = classes[name].get(class_id, 0) + 1
         sizes[name] += 1
     gathered = [
-        _Group(name, hashlib.sha256(f"{seed}:{name}".encode()).digest(), found, sizes[name])
-        for name, found in classes.items()
+        _Group(name, hashlib.sha256(f"{seed}:{name}".encode()).digest(), counts, sizes[name])
+        for name, counts in classes.items()
     ]
     return sorted(gathered, key=lambda group: (-group.size, group.key))
 

@@ -9,11 +9,12 @@ from typing import Any
 from unicodedata import normalize
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import IMAGE_SUFFIXES
+from pipeline.archive import is_picture
 from pipeline.dataset import SPLITS, Dataset, Item, Mended, RawBox, Source, SourceFile, common_folder, root_of
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.pairs import background_notes, nearest
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
+from pipeline.names import base_of
 
 NAME = "coco"
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
@@ -30,7 +31,7 @@ def matches(source: Source) -> str | None:
 
 def read(source: Source) -> Dataset:
     findings: list[Finding] = []
-    images = [file for file in source.files if PurePosixPath(file.name).suffix.lower() in IMAGE_SUFFIXES]
+    images = [file for file in source.files if is_picture(file.name)]
     files = _documents(source, findings)
     splits = _splits_of_files(files)
     pictures = _Pictures(images)
@@ -106,7 +107,7 @@ class _Pictures:
         self.lost = 0
         self._by_name: dict[str, list[SourceFile]] = defaultdict(list)
         for image in images:
-            self._by_name[PurePosixPath(image.name).name].append(image)
+            self._by_name[base_of(image.name)].append(image)
 
     def claim(self, coco: CocoFile, entry: CocoImage, split: str | None) -> Iterator[Finding]:
         found = self._find(coco.file.name, entry.file_name, split)

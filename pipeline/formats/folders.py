@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import IMAGE_SUFFIXES
+from pipeline.archive import is_picture
 from pipeline.dataset import Dataset, Item, Mended, Source, SourceFile
 from pipeline.formats.class_folders import Folder, Shelf, empty_beside, shelves_of
 
@@ -45,7 +44,7 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
 
 
 def _images(source: Source) -> list[SourceFile]:
-    return [file for file in source.files if PurePosixPath(file.name).suffix.lower() in IMAGE_SUFFIXES]
+    return [file for file in source.files if is_picture(file.name)]
 
 
 def _places(images: list[SourceFile]) -> dict[Folder, Shelf]:

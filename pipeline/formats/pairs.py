@@ -227,10 +227,11 @@ def pair_findings(pairs: Pairs[Annotation]) -> Iterator[Finding]:
 
 
 def background_notes(items: tuple[Item, ...], doubtful: set[str]) -> Iterator[Finding]:
-    annotated = {_without_suffix(item.image.name) for item in items if item.annotation}
     bare = [item.image.name for item in items if item.annotation is None and item.image.name not in doubtful]
+    stems = {bare_of(name) for name in bare}
+    annotated = {stem for item in items if item.annotation and (stem := bare_of(item.image.name)) in stems}
     for name in bare:
-        if _without_suffix(name) in annotated:
+        if bare_of(name) in annotated:
             detail = "Another picture of this name has the annotation; this one is taken for background."
             remedy = "Remove it, or give it its own annotation."
             yield Finding("image-same-stem", Severity.WARNING, name, detail, remedy)
@@ -238,7 +239,3 @@ def background_notes(items: tuple[Item, ...], doubtful: set[str]) -> Iterator[Fi
             detail = "The picture has no annotation: it counts as background, with nothing in it."
             remedy = "Annotate it if something is in it."
             yield Finding("image-without-annotation", Severity.NOTE, name, detail, remedy)
-
-
-def _without_suffix(name: str) -> str:
-    return bare_of(name)

@@ -43,9 +43,10 @@ def splits_by_folder(images: list[SourceFile]) -> dict[str, str]:
 def given_splits(source: Source, images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
     """Image name -> split, by lists where there are some, else by folders."""
     lists = [file for file in source.files if base_of(file.name).lower() in SPLIT_LISTS]
-    splits, findings = splits_by_list(lists, images)
-    if splits:
-        return splits, findings
+    if lists:
+        splits, findings = splits_by_list(lists, images)
+        if splits:
+            return splits, findings
     return splits_by_folder(images), []
 
 

@@ -7,13 +7,13 @@ is xmin - 1, the right edge xmax.
 from collections.abc import Iterator, Sequence
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import IMAGE_SUFFIXES
+from pipeline.archive import is_picture
 from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, common_folder
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.split_names import given_splits, splits_by_folder
 from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import Annotation, looks_like_voc, parse_annotation
-from pipeline.names import bare_of, base_of, folder_of, suffix_of
+from pipeline.names import bare_of, base_of, folder_of
 
 NAME = "voc"
 _MASK_FOLDERS = frozenset({"segmentationclass", "segmentationobject", "segmentationclassaug", "segmentationclassraw"})
@@ -74,7 +74,7 @@ def _pictures(source: Source) -> tuple[list[SourceFile], list[SourceFile]]:
     images: list[SourceFile] = []
     masks: list[SourceFile] = []
     for file in source.files:
-        if suffix_of(file.name) in IMAGE_SUFFIXES:
+        if is_picture(file.name):
             (masks if base_of(folder_of(file.name)).lower() in _MASK_FOLDERS else images).append(file)
     return images, masks
 

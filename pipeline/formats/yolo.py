@@ -1,18 +1,18 @@
 """YOLO: a text file of labels for each picture, with or without a data.yaml that names the classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 
 import yaml
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import IMAGE_SUFFIXES, SPLIT_LISTS
+from pipeline.archive import SPLIT_LISTS, is_picture
 from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, root_of
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.text import clean_label, read_lines
 from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, parse_labels
 from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
+from pipeline.names import bare_of, base_of
 
 NAME = "yolo"
 _CLASS_LISTS = frozenset({"classes.txt", "_classes.txt", "obj.names", "class_names.txt", "predefined_classes.txt"})
@@ -72,23 +72,23 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
 
 
 def _images(source: Source) -> list[SourceFile]:
-    return [file for file in source.files if PurePosixPath(file.name).suffix.lower() in IMAGE_SUFFIXES]
+    return [file for file in source.files if is_picture(file.name)]
 
 
 def _label_files(source: Source) -> list[SourceFile]:
     """Text files called like a picture, lying in a folder of labels, or looking like labels."""
-    stems = {PurePosixPath(image.name).stem for image in _images(source)}
+    stems = {bare_of(base_of(image.name)) for image in _images(source)}
     return [file for file in source.files if file.name.lower().endswith(".txt") and _may_be_labels(file, stems)]
 
 
 def _may_be_labels(file: SourceFile, stems: set[str]) -> bool:
-    path = PurePosixPath(file.name)
-    name = path.name.lower()
-    if path.stem in stems:
+    base = base_of(file.name)
+    name = base.lower()
+    if bare_of(base) in stems:
         return (name not in SPLIT_LISTS and name not in _CLASS_LISTS) or looks_like_labels(file)
     if name in SPLIT_LISTS or name in _CLASS_LISTS or name.startswith(("readme", "license")):
         return False
-    return any(part.lower().startswith("label") for part in path.parts[:-1]) or looks_like_labels(file)
+    return any(part.lower().startswith("label") for part in file.name.split("/")[:-1]) or looks_like_labels(file)
 
 
 def _data_yaml(source: Source, findings: list[Finding]) -> DataYaml | None:
@@ -110,7 +110,7 @@ def _names(source: Source, data: DataYaml | None, findings: list[Finding]) -> Ma
     names: Mapping[int, str] = data.names if data else {}
     where = data.file.name if data else ""
     if not names and (data is None or data.usable):
-        file = next((file for file in source.files if PurePosixPath(file.name).name.lower() in _CLASS_LISTS), None)
+        file = next((file for file in source.files if base_of(file.name).lower() in _CLASS_LISTS), None)
         if file:
             where = file.name
             lines = [clean_label(line) for line in read_lines(file) or ()]
