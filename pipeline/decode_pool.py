@@ -39,10 +39,15 @@ class _Decoder:
 
 
 def decode_all(
-    work: Callable[[Task], Answer], tasks: Sequence[Task], *, processes: int, tick: Callable[[int, int], None]
+    work: Callable[[Task], Answer],
+    tasks: Sequence[Task],
+    *,
+    processes: int,
+    tick: Callable[[int, int], None],
+    seconds: float | None = None,
 ) -> list[Answer | Crash]:
     """`work(task)` for each task, in order. See DecodePool. `tick(done, total)` may raise to stop."""
-    with DecodePool[Task, Answer](work, processes) as pool:
+    with DecodePool[Task, Answer](work, processes, seconds=seconds) as pool:
         pool.submit(tasks)
         return pool.answers(tick)
 
@@ -52,7 +57,7 @@ class DecodePool(Generic[Task, Answer]):
 
     `work` is a function of a module, and can write no file: what it makes is what it returns, in plain values. `send`
     makes of a task what `work` is given, and `receive` is called here with each answer, at once, so that only what it
-    returns is kept.
+    returns is kept. A task that takes more than `seconds` is given up; None: more than DECODE_SECONDS.
     """
 
     def __init__(
@@ -61,11 +66,13 @@ class DecodePool(Generic[Task, Answer]):
         processes: int,
         send: Callable[[Task], Any] = lambda task: task,
         receive: Callable[[Answer | Crash], Any] = lambda answer: answer,
+        seconds: float | None = None,
     ) -> None:
         self._work = work
         self._send = send
         self._receive = receive
         self._processes = processes
+        self._seconds = DECODE_SECONDS if seconds is None else seconds
         self._tasks: list[Task] = []
         self._answers: list[Any] = []
         self._todo: deque[int] = deque()
@@ -138,7 +145,7 @@ class DecodePool(Generic[Task, Answer]):
             if not decoder.waiting:
                 continue
             alive = self._collect(decoder)
-            if not decoder.waiting or (alive and time.monotonic() - decoder.since < DECODE_SECONDS):
+            if not decoder.waiting or (alive and time.monotonic() - decoder.since < self._seconds):
                 continue
             self._blame(at, decoder, alive=alive)
         with self._lock:
@@ -152,13 +159,23 @@ class DecodePool(Generic[Task, Answer]):
         first = decoder.waiting.popleft()
         again = not alive and first not in self._suspects
         if not again:
-            self._answers[first] = self._receive(Crash(_why(decoder.process, alive=alive)))
+            self._answers[first] = self._receive(Crash(self._why(decoder.process, alive=alive)))
         with self._lock:
             self._todo.extendleft(reversed(decoder.waiting))
         decoder = self._replace(at)
         if again:
             self._suspects.add(first)
             self._give(decoder, [first])
+
+    def _why(self, process: DecodingProcess, *, alive: bool) -> str:
+        if alive:
+            return f"Decoding it took more than {self._seconds:.0f} seconds."
+        ending = process.end(seconds=1)
+        if ending is None:
+            return "Decoding it ended the process."
+        if ending.killed:
+            return "Decoding it made the process say what is no answer."
+        return f"Decoding it ended the process (exit status {ending.status})."
 
     def _replace(self, at: int) -> _Decoder:
         self._decoders[at].process.end()
@@ -198,14 +215,3 @@ class DecodePool(Generic[Task, Answer]):
 def _start(work: Callable[[Any], Any]) -> _Decoder:
     process = DecodingProcess(work)
     return _Decoder(process, DecodeLine(process.line))
-
-
-def _why(process: DecodingProcess, *, alive: bool) -> str:
-    if alive:
-        return f"Decoding it took more than {DECODE_SECONDS:.0f} seconds."
-    ending = process.end(seconds=1)
-    if ending is None:
-        return "Decoding it ended the process."
-    if ending.killed:
-        return "Decoding it made the process say what is no answer."
-    return f"Decoding it ended the process (exit status {ending.status})."

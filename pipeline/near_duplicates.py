@@ -9,6 +9,8 @@ from core.domain.errors import PreparationFailed
 from pipeline.decode_pool import Crash, decode_all
 from pipeline.decoding import connect
 
+_SECONDS = 3600.0  # the worst set of 100,000 pictures takes half a minute, and there may be a slower machine
+
 
 class Groups(dict[str, str]):
     """Name -> the smallest name of its group; only those are kept that are not it themselves."""
@@ -46,7 +48,7 @@ def _by_look(found: list[tuple[bytes, str]]) -> Iterator[tuple[bytes, list[str]]
 def _roots_of(looks: bytes, tick: Callable[[int, int], None]) -> "array[int]":
     if not looks:
         return array("q")
-    (roots,) = decode_all(connect, [looks], processes=1, tick=tick)
+    (roots,) = decode_all(connect, [looks], processes=1, tick=tick, seconds=_SECONDS)
     if isinstance(roots, Crash):
         raise PreparationFailed(f"Looking for near-duplicates failed. {roots.why}")
     return array("q", roots)

@@ -28,7 +28,8 @@ class Child:
     """A process in a session and a group of its own; `end` of its stdin is the end of it (a dead man's switch).
 
     Its temporary files, also those that it cannot remove when it is killed, go with it. They lie below the system's
-    temporary folder: the path of a socket is at most 107 bytes, and a scratch folder's is often longer.
+    temporary folder: the path of a socket, as torch's loaders have one, is at most 107 bytes, and a scratch folder's is
+    often longer.
     """
 
     def __init__(self, command: Sequence[str], *, out: Path, log: Path) -> None:
