@@ -24,7 +24,7 @@ LONG = {**TINY, "epochs": 12}
 JOB_ENDED = frozenset({"ready", "rejected", "failed"})
 RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 SHORT_LEASES = {"LEASE_SECONDS": "4", "BEAT_SECONDS": "1", "SWEEP_SECONDS": "0.5", "CHECKPOINT_SECONDS": "0"}
-DATA = Path(os.environ.get("DARKROOM_TEST_DATA", "unset"))
+DATA = Path(os.environ.get("DARKROOM_TEST_DATA") or "unset")
 
 
 @pytest.fixture(scope="module")

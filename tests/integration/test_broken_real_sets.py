@@ -15,7 +15,7 @@ from tests.serving import serving
 from worker.prepare import prepare_job
 from worker.wiring import Worker
 
-DATA = Path(os.environ.get("DARKROOM_TEST_DATA", "unset")) / "data"
+DATA = Path(os.environ.get("DARKROOM_TEST_DATA") or "unset") / "data"
 SETS = {"raccoon": broken_raccoons, "nuts": broken_nuts, "signdigits": broken_digits}
 
 pytestmark = [

@@ -11,7 +11,7 @@ import pytest
 from pipeline.__main__ import run
 from tests.builders import XML, voc_files, zip_files
 
-DATA = Path(os.environ.get("DARKROOM_TEST_DATA", "unset"))
+DATA = Path(os.environ.get("DARKROOM_TEST_DATA") or "unset")
 
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason="set DARKROOM_TEST_DATA to a folder with data/*-voc.zip and bad/ to run this"
