@@ -70,7 +70,7 @@ def extract(
     require_space(into, 2 * total + min(total, max(layout.scratch_bytes for layout in LAYOUTS.values())))
     files, broken = _inflate_all(archive, wanted, into / EXTRACTED_FILE, threads, tick, each)
     if broken:
-        raise _refused(broken)
+        raise _refused(sorted(broken, key=lambda finding: finding.path))
     kept = {entry.name for entry in wanted}
     left_out = tuple(
         sorted(

@@ -16,6 +16,7 @@ BATCH = 64  # pictures sent at once: a round trip costs about as much as decodin
 DECODE_SECONDS = 120.0  # for one picture; 200 megapixels take about 5, and 50 where they are written anew as PNG
 
 _NEARLY_IDLE = 8  # pictures that a process still has when we listen for each of its answers
+_MAX_FAILED_STARTS = 3
 _WORTH_ONE = 4  # pictures that wait before another process is started for them
 
 Task = TypeVar("Task")
@@ -24,7 +25,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """What a task that ended its process, or did not end, has for an answer."""
+    """What a task that ended its process, or did not end, has for an answer: `why` is what it did."""
 
     why: str
 
@@ -78,6 +79,7 @@ class DecodePool(Generic[Task, Answer]):
         self._todo: deque[int] = deque()
         self._suspects: set[int] = set()  # tasks whose process ended while they were worked on: once may be chance
         self._decoders: list[_Decoder] = []
+        self._failed_starts = 0  # one after the other
         self._lock = threading.Lock()
         self._submitted, self._changed = threading.Event(), threading.Event()
         self._done = 0
@@ -135,19 +137,22 @@ class DecodePool(Generic[Task, Answer]):
             self._decoders.append(_start(self._work))
         for at, decoder in enumerate(self._decoders):
             if self._todo and len(decoder.waiting) <= self._share():
-                idle = not decoder.waiting
                 # One that died while it was idle did so for want of memory, say: by no picture's fault.
-                self._give(self._replace(at) if idle and decoder.process.is_gone() else decoder, self._take())
+                died = not decoder.waiting and not self._collect(decoder)
+                self._give(self._replace(at) if died else decoder, self._take())
         for decoder in self._decoders:
             decoder.line.flush()
-        pause({decoder.line: len(decoder.waiting) <= _NEARLY_IDLE for decoder in self._decoders})
+        pause({each.line: len(each.waiting) <= _NEARLY_IDLE for each in self._decoders if each.waiting})
         for at, decoder in enumerate(self._decoders):
             if not decoder.waiting:
                 continue
             alive = self._collect(decoder)
             if not decoder.waiting or (alive and time.monotonic() - decoder.since < self._seconds):
                 continue
-            self._blame(at, decoder, alive=alive)
+            if decoder.ready:
+                self._blame(at, decoder, alive=alive)
+            else:
+                self._start_again(at, decoder)
         with self._lock:
             waiting = len(self._todo) + sum(len(decoder.waiting) for decoder in self._decoders)
             self._done = len(self._tasks) - waiting
@@ -167,15 +172,24 @@ class DecodePool(Generic[Task, Answer]):
             self._suspects.add(first)
             self._give(decoder, [first])
 
+    def _start_again(self, at: int, decoder: _Decoder) -> None:
+        """It, or its server, died before its work: by no picture's fault."""
+        self._failed_starts += 1
+        if self._failed_starts == _MAX_FAILED_STARTS:
+            raise PreparationFailed("Decoding processes do not start.")
+        with self._lock:
+            self._todo.extendleft(reversed(decoder.waiting))
+        self._replace(at)
+
     def _why(self, process: DecodingProcess, *, alive: bool) -> str:
         if alive:
-            return f"Decoding it took more than {self._seconds:.0f} seconds."
+            return f"took more than {self._seconds:.0f} seconds"
         ending = process.end(seconds=1)
         if ending is None:
-            return "Decoding it ended the process."
+            return "ended the process"
         if ending.killed:
-            return "Decoding it made the process say what is no answer."
-        return f"Decoding it ended the process (exit status {ending.status})."
+            return "made the process say what is no answer"
+        return f"ended the process (exit status {ending.status})"
 
     def _replace(self, at: int) -> _Decoder:
         self._decoders[at].process.end()
@@ -194,12 +208,10 @@ class DecodePool(Generic[Task, Answer]):
                 for answer in decoder.line.answers():
                     decoder.since = time.monotonic()
                     if not decoder.ready:
-                        decoder.ready = True
+                        decoder.ready, decoder.process.pid, self._failed_starts = True, answer, 0
                     elif decoder.waiting:
                         self._answers[decoder.waiting.popleft()] = self._receive(answer)
-        except Broken as error:
-            if not decoder.ready:
-                raise PreparationFailed("A decoding process did not start.") from error
+        except Broken:
             return False
         return True
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -42,31 +43,50 @@ def main() -> None:
     gc.freeze()  # else every process looks at all of it again, and so gets a copy of it
     gc.enable()
     running: dict[int, int] = {}
-    with socket.socket(fileno=0) as requests:
-        while True:
-            request, sockets, _, _ = socket.recv_fds(requests, REQUEST.size, 1, socket.MSG_WAITALL)
-            if len(request) < REQUEST.size:
-                break
-            what, number, seconds = REQUEST.unpack(request)
-            if what == START:
-                running[number] = _fork(requests, sockets[0])
-            else:
-                requests.sendall(ENDED.pack(*_ended(running.pop(number), seconds)))
-    for process in running.values():
-        os.kill(process, signal.SIGKILL)
+    try:
+        with socket.socket(fileno=0) as requests:
+            while _serve_one(requests, running):
+                pass
+    except ConnectionError:
+        pass  # the other end died while it waited for us
+    finally:
+        for process in running.values():
+            os.kill(process, signal.SIGKILL)
+
+
+def _serve_one(requests: socket.socket, running: dict[int, int]) -> bool:
+    """False: there will be no more."""
+    request, sockets, _, _ = socket.recv_fds(requests, REQUEST.size, 1, socket.MSG_WAITALL)
+    if len(request) < REQUEST.size:
+        return False
+    what, number, seconds = REQUEST.unpack(request)
+    if what == START:
+        try:
+            running[number] = _fork(requests, sockets[0])
+        except OSError:  # no more processes: its line is closed, which tells
+            traceback.print_exc()
+        finally:
+            os.close(sockets[0])
+    elif number in running:
+        requests.sendall(ENDED.pack(*_ended(running[number], seconds)))
+        del running[number]
+    else:
+        requests.sendall(ENDED.pack(1, False))
+    return True
 
 
 def _fork(requests: socket.socket, line: int) -> int:
     process = os.fork()
-    if not process:
-        try:
-            requests.close()
-            os.open(os.devnull, os.O_RDONLY)  # as standard input, which is free now
-            serve(line)
-        finally:
-            os._exit(1)
-    os.close(line)
-    return process
+    if process:
+        return process
+    try:
+        requests.close()
+        os.open(os.devnull, os.O_RDONLY)  # as standard input, which is free now
+        serve(line)
+        os._exit(1)
+    except BaseException:  # noqa: BLE001 - our mistakes, and want of memory; the server's code is not for this process
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _ended(process: int, seconds: float) -> tuple[int, bool]:
@@ -82,8 +102,8 @@ def _ended(process: int, seconds: float) -> tuple[int, bool]:
 
 
 def serve(line: int) -> None:
-    """The decoding process: is told its work and says that it is there; then lists of tasks come, one answer for each
-    goes back."""
+    """The decoding process: is told its work and says which process it is; then lists of tasks come, one answer for
+    each goes back. Work that cannot read what it is to work on ends it, without a word."""
     warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters is said by the facts
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -91,7 +111,7 @@ def serve(line: int) -> None:
     try:
         with open(line, "rb") as tasks:
             work: Callable[[Any], Any] = pickle.load(tasks)  # noqa: S301 - of our own making
-            _answer(line, None)
+            _answer(line, os.getpid())
             while True:
                 for task in pickle.load(tasks):  # noqa: S301
                     _answer(line, work(task))

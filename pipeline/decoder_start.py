@@ -6,15 +6,16 @@ import sys
 
 _CODE = "import sys; sys.path[:] = {path!r}; from pipeline.decoder_server import main; main()"
 
-_ahead: list[socket.socket] = []
+_ahead: list[tuple[socket.socket, int]] = []
 
 
 def fork_ahead() -> None:
     """For the first lines of a program, while it has no threads: the server imports while it does, and ends with it."""
     ours, theirs = socket.socketpair()
-    if os.fork():
+    process = os.fork()
+    if process:
         theirs.close()
-        _ahead.append(ours)
+        _ahead.append((ours, process))
         return
     try:
         ours.close()
@@ -23,16 +24,22 @@ def fork_ahead() -> None:
         from pipeline.decoder_server import main
 
         main()
-    finally:
         os._exit(0)
+    except BaseException:  # noqa: BLE001 - nothing of this process is to run what comes after us
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)
 
 
-def server() -> socket.socket:
-    """The line to the one that was forked ahead; to a new one, which is no fork of ours, where there is none."""
+def server() -> tuple[socket.socket, int]:
+    """The line to the one that was forked ahead, and its process; where there is none, to a new interpreter."""
     if _ahead:
         return _ahead.pop()
     ours, theirs = socket.socketpair()
     with theirs:
         command = [sys.executable, "-c", _CODE.format(path=sys.path)]
-        os.posix_spawn(sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)])
-    return ours
+        process = os.posix_spawn(
+            sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)]
+        )
+    return ours, process

@@ -6,14 +6,19 @@ take as long as decoding a hundred pictures.
 """
 
 import atexit
+import os
 import pickle
+import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pipeline.decoder_server import END, ENDED, REQUEST, START
 from pipeline.decoder_start import server
+
+_UNREAD = 100  # megabytes that a process may have said and nobody read: more than a socket holds
 
 
 class Ending(NamedTuple):
@@ -29,6 +34,7 @@ class _Server:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: socket.socket | None = None
+        self._process = 0
         self._started = 0  # decoding processes, by all servers
         self._before = 0  # of them those of servers that have died
 
@@ -37,7 +43,7 @@ class _Server:
         with self._lock:
             try:
                 self._send_line(line)
-            except OSError:
+            except ConnectionError:
                 self._died()
                 self._send_line(line)
             self._started += 1
@@ -52,7 +58,7 @@ class _Server:
                 requests = self._running()
                 requests.sendall(REQUEST.pack(END, number, seconds))
                 answer = requests.recv(ENDED.size, socket.MSG_WAITALL)
-            except OSError:
+            except ConnectionError:
                 answer = b""
             if len(answer) < ENDED.size:
                 self._died()
@@ -64,13 +70,15 @@ class _Server:
 
     def _running(self) -> socket.socket:
         if self._requests is None:
-            self._requests = server()
+            self._requests, self._process = server()
             atexit.register(self._requests.close)
         return self._requests
 
     def _died(self) -> None:
         if self._requests:
             self._requests.close()
+            with suppress(ChildProcessError):
+                os.waitpid(self._process, os.WNOHANG)
         self._requests, self._before = None, self._started
 
 
@@ -80,8 +88,11 @@ _SERVER = _Server()
 class DecodingProcess:
     """A process that does `work`, a function of a module, for each task; it may die at any time.
 
-    `line` is our end: lists of tasks go down, one answer for each comes up, and before all others a None.
+    `line` is our end: lists of tasks go down, one answer for each comes up, and before all others the process's number,
+    which whoever reads it sets as `pid`.
     """
+
+    pid: int | None = None
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self.line, theirs = socket.socketpair()
@@ -89,21 +100,27 @@ class DecodingProcess:
             self._number = _SERVER.start(theirs)
         self._ending: Ending | None = None
         self._over = False
-        self.line.sendall(pickle.dumps(work))
-
-    def is_gone(self) -> bool:
-        """Asked while it owes us no answer."""
-        try:
-            return not self.line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        with suppress(ConnectionError):  # its server has died; whoever listens finds that out
+            self.line.sendall(pickle.dumps(work))
 
     def end(self, *, seconds: float = 0.0) -> Ending | None:
         """Wait so long for its end, then kill it. None where nobody knows how it ended."""
         if not self._over:
             self._over = True
             self._ending = _SERVER.end(self._number, seconds)
+            if self._ending is None and self.pid is not None and not self._is_gone():
+                os.kill(self.pid, signal.SIGKILL)
             self.line.close()
         return self._ending
+
+    def _is_gone(self) -> bool:
+        """Only an end that nobody holds any more says so: the number may be another process's by then."""
+        try:
+            for _ in range(_UNREAD):
+                if not self.line.recv(1 << 20, socket.MSG_DONTWAIT):
+                    return True
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return False

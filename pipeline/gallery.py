@@ -41,7 +41,7 @@ def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps:
 
 def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> list[Picture]:
     """`count` pictures by chance, but the same for the same data and seed; first those that show a class first."""
-    by_chance = sorted(pictures, key=lambda picture: _chance(picture, seed))  # the same ones in their order
+    by_chance = sorted(pictures, key=lambda picture: _chance(picture, seed))  # equal pictures by path
     seen: set[int] = set()
     first: list[Picture] = []
     later: list[Picture] = []

@@ -49,7 +49,7 @@ class InspectAhead:
 
     def _facts(self, answer: Inspected | Crash) -> ImageFacts:
         if isinstance(answer, Crash):
-            return ImageFacts(problem=("image-crashes-decoder", answer.why))
+            return ImageFacts(problem=("image-crashes-decoder", f"Decoding it {answer.why}."))
         fields, png = answer
         facts = ImageFacts(*fields)
         if self._converted and png is not None:

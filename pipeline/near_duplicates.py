@@ -50,5 +50,5 @@ def _roots_of(looks: bytes, tick: Callable[[int, int], None]) -> "array[int]":
         return array("q")
     (roots,) = decode_all(connect, [looks], processes=1, tick=tick, seconds=_SECONDS)
     if isinstance(roots, Crash):
-        raise PreparationFailed(f"Looking for near-duplicates failed. {roots.why}")
+        raise PreparationFailed(f"Looking for near-duplicates {roots.why}.")
     return array("q", roots)

@@ -23,16 +23,19 @@ class Steps:
         """Raises RunCancelled when asked to stop."""
         self.end()
         self._stage, self._since, self._told = name, time.monotonic(), 0.0
+        self.raise_if_cancelled()
         if self._line:
-            self._line.raise_if_cancelled()
             self._line.stage(name)
         if self._aloud:
             print(f"{name} ...", file=sys.stderr)  # noqa: T201 - for the person at the terminal
 
-    def tick(self, done: int, total: int) -> None:
-        """Raises RunCancelled when asked to stop."""
+    def raise_if_cancelled(self) -> None:
         if self._line:
             self._line.raise_if_cancelled()
+
+    def tick(self, done: int, total: int) -> None:
+        """Raises RunCancelled when asked to stop."""
+        self.raise_if_cancelled()
         now = time.monotonic()
         if now - self._told < _INTERVAL_SECONDS and done < total:
             return

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import decode_pool, decoder_server
 from pipeline.dataset import SourceFile
-from pipeline.decode_pool import Crash, decode_all
+from pipeline.decode_pool import Crash, DecodePool, decode_all
 from pipeline.inspect_ahead import InspectAhead, inspect_all
 from tests.builders import picture
 from tests.decoding import decoding_processes, double, half_an_answer, kill, kill_stuck, runs_code, servers, stuck
@@ -39,7 +39,7 @@ def _endless(tmp_path: Path) -> SourceFile:
 
 @contextmanager
 def _beside(work: Callable[..., None], *args: Any) -> Iterator[None]:
-    thread = threading.Thread(target=work, args=args)
+    thread = threading.Thread(target=work, args=args, daemon=True)
     thread.start()
     yield
     thread.join()
@@ -134,7 +134,63 @@ def test_a_server_that_died_is_started_again(tmp_path: Path) -> None:
     assert len(servers()) == 1
 
 
-def test_a_server_that_dies_amid_the_work_costs_no_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pause", [0.0, 0.02, 0.1])
+def test_a_server_that_dies_while_it_starts_costs_no_picture(pause: float, tmp_path: Path) -> None:
+    kill(servers())
+    files = _pictures(tmp_path, 3)
+    with InspectAhead(1) as ahead:
+        ahead.add(files)
+        while not servers():
+            time.sleep(0.001)
+        time.sleep(pause)
+        kill(servers())
+        assert {fact.problem for fact in ahead.facts(files, lambda *_: None)} == {None}
+
+
+def test_a_process_that_is_stuck_ends_even_where_its_server_has_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode_pool, "DECODE_SECONDS", 1.0)
+    decode_all(double, [b""], processes=1, tick=lambda *_: None)  # a server is there
+    folder = tmp_path / "stuck"
+    folder.mkdir()
+    processes: list[psutil.Process] = []
+
+    def kill_server() -> None:
+        while not (folder / "0").exists():
+            time.sleep(0.001)
+        processes.extend(decoding_processes())
+        kill(servers())
+
+    with _beside(kill_server):
+        (answer,) = decode_all(stuck, [(str(folder), 1)], processes=1, tick=lambda *_: None)
+    assert answer == Crash("took more than 1 seconds")
+    assert len(processes) == 1 and psutil.wait_procs(processes, timeout=5)[1] == []
+
+
+def test_nobody_turns_in_vain_while_a_process_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One has nothing to do, and was started anew: what it says of itself wakes nobody again and again."""
+    turns = 0
+    turn = DecodePool._turn
+
+    def counted(pool: DecodePool[Any, Any]) -> None:
+        nonlocal turns
+        turns += 1
+        turn(pool)
+
+    monkeypatch.setattr(DecodePool, "_turn", counted)
+    monkeypatch.setattr(decode_pool, "_WORTH_ONE", 0)  # two tasks have a process each
+    monkeypatch.setattr(decode_pool, "DECODE_SECONDS", 3.0)
+    slow, broken = tmp_path / "slow", tmp_path / "broken"
+    slow.mkdir()
+    with DecodePool[tuple[str, int], str](stuck, 2) as pool:
+        pool.submit([(str(slow), 1), (str(broken), 1)])  # there is no such folder: whoever looks there ends
+        answers = pool.answers(lambda *_: None)
+    assert [answer.why for answer in answers] == ["took more than 3 seconds", "ended the process (exit status 1)"]
+    assert turns < 1000
+
+
+def test_a_server_that_dies_between_two_tasks_costs_no_picture(tmp_path: Path) -> None:
     files = _pictures(tmp_path, 40)
     with InspectAhead(2) as ahead:
         ahead.add(files[:20])
@@ -164,3 +220,23 @@ decode_all(stuck, [({str(folder)!r}, 1)], processes=1, tick=lambda *_: None)
         assert len(below) == 2  # a server, and a decoder
         process.kill()
         assert psutil.wait_procs(below, timeout=5)[1] == []
+
+
+def test_it_ends_as_well_when_the_server_waits_for_a_decoder_to_end(tmp_path: Path) -> None:
+    folder = tmp_path / "stuck"
+    folder.mkdir()
+    code = f"""
+from pipeline.decoders import DecodingProcess
+from tests.decoding import stuck
+import pickle
+process = DecodingProcess(stuck)
+process.line.sendall(pickle.dumps([({str(folder)!r}, 1)]))
+process.end(seconds=3)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path.cwd()) as process:
+        while not (folder / "0").exists():
+            time.sleep(0.001)
+        below = psutil.Process(process.pid).children(recursive=True)
+        assert len(below) == 2
+        process.kill()
+        assert psutil.wait_procs(below, timeout=10)[1] == []
