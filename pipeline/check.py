@@ -27,7 +27,7 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
 
     Both lists are emptied: there may be 100,000 items, and none is needed once its picture is made.
     """
-    seen = len(items) + dataset.lost
+    seen = len(items)
     findings: list[Finding] = []
     good: list[tuple[Item, ImageFacts, list[RawBox]]] = []
     classless = 0

@@ -8,7 +8,7 @@ import pytest
 
 from core.domain.finding_codes import FINDING_CODES
 from pipeline.__main__ import run
-from tests.builders import FAULTS, IMAGE, XML, line_of, voc_files, voc_zip
+from tests.builders import FAULTS, IMAGE, XML, line_of, voc_files, voc_zip, zip_files
 
 # fault, code, severity, file, text on the line of the finding (None: no line), outcome
 ROWS = [
@@ -123,6 +123,18 @@ def test_skip_leaves_broken_pictures_out_while_nine_tenths_remain(tmp_path: Path
     if outcome == "ready":
         assert result["images"] == 9
         assert not list((tmp_path / "out" / "tree").rglob("p00.*"))
+
+
+def test_an_annotation_without_a_picture_is_no_picture_that_cannot_be_used(tmp_path: Path) -> None:
+    files = voc_files(images=6)
+    files |= {f"annotations/lone{n}.xml": files[XML].replace(b"p00.jpg", b"lone.jpg") for n in range(2)}
+    archive = zip_files(tmp_path / "data.zip", files)
+    result, findings = _prepare(archive, tmp_path / "skipped", "--on-error", "skip")
+    assert (result["outcome"], result["images"]) == ("ready", 6)
+    assert [finding["code"] for finding in findings].count("image-missing") == 2
+    archive = zip_files(tmp_path / "half.zip", files | {IMAGE: b"no picture"})
+    result, _ = _prepare(archive, tmp_path / "rejected", "--on-error", "skip")
+    assert "1 of 6 pictures cannot be used" in result["problem"]["detail"]
 
 
 def test_a_rejected_dataset_leaves_no_tree_and_keeps_its_findings(tmp_path: Path) -> None:
