@@ -88,6 +88,13 @@ def check_box(box: RawBox, frame: Frame, path: str) -> tuple[RawBox | None, list
     return clipped, _remarks(clipped, box, overshoot, frame, path)
 
 
+def rest_inside(box: RawBox, frame: Frame) -> RawBox | None:
+    """The part of a box that lies inside the upright picture, None where it is thinner than MIN_SIDE."""
+    turned = turn_upright(box, frame) if frame.orientation != 1 else box
+    clipped = _clip(turned, frame.width * 1000, frame.height * 1000)
+    return clipped if min(clipped.x2 - clipped.x1, clipped.y2 - clipped.y1) >= MIN_SIDE else None
+
+
 def _clip(box: RawBox, right: int, bottom: int) -> RawBox:
     """The very box where it lies inside: most do, and there may be a million."""
     if box.x1 >= 0 and box.y1 >= 0 and box.x2 <= right and box.y2 <= bottom:

@@ -146,7 +146,7 @@ def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Findi
         findings.append(Finding("size-missing", Severity.NOTE, path, detail, "Nothing to do.", item.size_line))
     elif size and size not in (upright, stored):
         detail = f"The size is given as {size[0]} x {size[1]}; the picture has {upright[0]} x {upright[1]} pixels."
-        remedy = "Check that the boxes were drawn on this very picture, and not on a scaled one."
+        remedy = "Boxes may be drawn on the declared size: look at them. A repair decides that for the whole set."
         findings.append(Finding("size-wrong", Severity.WARNING, path, detail, remedy, item.size_line))
         size = None
     meant_stored = stored != upright and (size == stored or (size is None and _fit_only(item.boxes, stored, upright)))

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
-from pipeline.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels
+from pipeline.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels, rest_inside
 from pipeline.check import SUFFIXES_OF, frame_of
 from pipeline.dataset import Dataset, Item, Mended, RawBox, Source
 from pipeline.facts import ImageFacts
@@ -24,6 +24,8 @@ def mend(source: Source, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
     """`facts` belong to `dataset.items` by position. Nothing is guessed: what cannot be mended is left out."""
     kept: list[Mended] = []
     changes: list[Finding] = []
+    scaled = _is_scaled(dataset, facts)
+    names_no_picture = _names_no_picture(dataset)
     taken = {file.name.casefold() for file in source.files}
     for item, fact in zip(dataset.items, facts, strict=True):
         reason = _why_left_out(item, fact, dataset)
@@ -31,7 +33,11 @@ def mend(source: Source, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
             detail = f"The picture was left out: {reason}"
             changes.append(_change("repair-picture-left-out", item.image.name, detail))
             continue
-        mended, made = _mend_item(item, fact, taken)
+        if _may_lack_its_own(item, names_no_picture):
+            detail = "The picture was left out: it has no annotation, and one that names no picture may be its own."
+            changes.append(_change("repair-picture-left-out", item.image.name, detail))
+            continue
+        mended, made = _mend_item(item, fact, taken, scaled=scaled)
         changes += made
         if mended:
             kept.append(mended)
@@ -50,22 +56,45 @@ def _why_left_out(item: Item, fact: ImageFacts, dataset: Dataset) -> str | None:
     return None
 
 
-def _mend_item(item: Item, fact: ImageFacts, taken: set[str]) -> tuple[Mended | None, list[Finding]]:
+class _Nameless(NamedTuple):
+    """What a set has of annotations that name no picture: whole ones, or boxes in a list of pictures (COCO)."""
+
+    annotations: bool
+    boxes: bool
+
+
+def _names_no_picture(dataset: Dataset) -> _Nameless:
+    return _Nameless(dataset.lost > 0, any(finding.code == "json-image-unknown" for finding in dataset.findings))
+
+
+def _may_lack_its_own(item: Item, names_no_picture: _Nameless) -> bool:
+    if item.label:
+        return False
+    return (names_no_picture.annotations and item.annotation is None) or (names_no_picture.boxes and not item.boxes)
+
+
+def _mend_item(item: Item, fact: ImageFacts, taken: set[str], *, scaled: bool) -> tuple[Mended | None, list[Finding]]:
     renamed = _renamed(item.image.name, fact, taken)
     name_changes = _name_changes(item, renamed)
     if item.annotation is None:  # background, or a picture whose folder is its class
         return Mended(_as(item, renamed, (), fact.upright), changed=False), name_changes
     frame, found = frame_of(item, fact, item.annotation)
-    drawn_on = _drawn_on(item, fact)
-    boxes, changes = _mend_boxes(item, frame._replace(width=drawn_on[0], height=drawn_on[1]) if drawn_on else frame)
+    wrong_size = {finding.code for finding in found} & {"size-wrong", "size-missing"}
+    drawn_on = _drawn_on(item, fact, scaled=scaled)
+    doubtful = "size-wrong" in wrong_size and not drawn_on
+    if drawn_on:
+        frame = frame._replace(width=drawn_on[0], height=drawn_on[1])
+    boxes, changes = _mend_boxes(item, frame, keep_rests=not doubtful)
+    if doubtful and any(change.code == "repair-box-dropped" for change in changes):
+        detail = "The picture was left out: its size is wrong and its boxes fit another one."
+        return None, [_change("repair-picture-left-out", item.image.name, detail)]
+    if item.boxes and not boxes:
+        detail = "The picture was left out: none of its boxes could be kept, and it would count as background."
+        return None, [*changes, _change("repair-picture-left-out", item.image.name, detail)]
     if drawn_on:
         boxes = [(origin, _scaled(box, drawn_on, fact.upright)) for origin, box in boxes]
         detail = f"The boxes were drawn on {drawn_on[0]} x {drawn_on[1]} pixels; they are scaled to the picture."
         changes.append(_change("repair-boxes-rescaled", item.annotation, detail, item.size_line))
-    wrong_size = {finding.code for finding in found} & {"size-wrong", "size-missing"}
-    if "size-wrong" in wrong_size and not drawn_on and any(change.code == "repair-box-dropped" for change in changes):
-        detail = "The picture was left out: its size is wrong and its boxes fit another one."
-        return None, [_change("repair-picture-left-out", item.image.name, detail)]
     if wrong_size:
         detail = f"The size is {fact.upright[0]} x {fact.upright[1]} now."
         changes.append(_change("repair-size-mended", item.annotation, detail, item.size_line))
@@ -74,17 +103,39 @@ def _mend_item(item: Item, fact: ImageFacts, taken: set[str]) -> tuple[Mended | 
     return Mended(mended, changed, tuple(origin for origin, _ in boxes)), name_changes + changes
 
 
-def _drawn_on(item: Item, fact: ImageFacts) -> tuple[int, int] | None:
-    """The declared size where the boxes can only be meant on it: the picture was made smaller after it was labelled.
+def _is_scaled(dataset: Dataset, facts: list[ImageFacts]) -> bool:
+    """Whether a picture's boxes can only be meant on its declared size: its set was scaled after it was labelled.
 
-    The same shape but for a pixel of rounding, every box inside it, and not every box inside the picture. A picture
-    that was made larger is not told from a slip in the size: its boxes lie inside both.
+    Every box lies inside the declared size, and not every box inside the picture. One such picture speaks for the
+    whole set: the boxes of others may lie inside both by chance, and those of enlarged pictures always do.
     """
-    size, (width, height) = item.size, fact.upright
-    if size is None or fact.orientation != 1 or item.coordinates == "fractions" or not item.boxes:
+    return any(
+        item.size is not None
+        and _is_of_another_scale(item, fact)
+        and _fit(item.boxes, *item.size)
+        and not _fit(item.boxes, *fact.upright)
+        for item, fact in zip(dataset.items, facts, strict=True)
+        if not _why_left_out(item, fact, dataset)
+    )
+
+
+def _drawn_on(item: Item, fact: ImageFacts, *, scaled: bool) -> tuple[int, int] | None:
+    """The declared size where the boxes are meant on it; in a set that is `scaled`, unless they fit the picture alone.
+
+    Those that fit neither reach beyond the declared size, and are clipped there.
+    """
+    if not scaled or item.size is None or not _is_of_another_scale(item, fact):
         return None
+    return item.size if _fit(item.boxes, *item.size) or not _fit(item.boxes, *fact.upright) else None
+
+
+def _is_of_another_scale(item: Item, fact: ImageFacts) -> bool:
+    """Whether it has boxes and a declared size that is not the picture's, of its shape but for a pixel of rounding."""
+    size, (width, height) = item.size, fact.upright
+    if size is None or size == fact.upright or fact.orientation != 1:
+        return False
     same_shape = abs(size[0] * height - size[1] * width) <= max(size)
-    return size if same_shape and _fit(item.boxes, *size) and not _fit(item.boxes, width, height) else None
+    return same_shape and item.coordinates != "fractions" and bool(item.boxes)
 
 
 def _fit(boxes: tuple[RawBox, ...], width: int, height: int) -> bool:
@@ -101,7 +152,8 @@ def _scaled(box: RawBox, size: tuple[int, int], to: tuple[int, int]) -> RawBox:
     )
 
 
-def _mend_boxes(item: Item, frame: Frame) -> tuple[list[tuple[int, RawBox]], list[Finding]]:
+def _mend_boxes(item: Item, frame: Frame, *, keep_rests: bool) -> tuple[list[tuple[int, RawBox]], list[Finding]]:
+    """`keep_rests`: of a box that is mostly outside, the part inside is kept."""
     path = item.annotation or item.image.name
     kept: dict[tuple[str, int, int, int, int], tuple[int, RawBox]] = {}
     changes: list[Finding] = []
@@ -110,10 +162,14 @@ def _mend_boxes(item: Item, frame: Frame) -> tuple[list[tuple[int, RawBox]], lis
         if turned != box:
             changes.append(_box_change("repair-box-swapped", path, box, "Its corners were swapped."))
         checked, found = check_box(turned, frame, path)
-        if checked is None:
+        if checked is None and keep_rests and (rest := rest_inside(turned, frame)):
+            checked = rest
+            detail = "Most of it is outside the picture; the part inside is kept."
+            changes.append(_box_change("repair-box-clipped", path, box, detail))
+        elif checked is None:
             changes.append(_box_change("repair-box-dropped", path, box, found[0].detail.partition(": ")[2]))
             continue
-        if any(finding.code in ("box-clipped", "box-at-edge") for finding in found):
+        elif any(finding.code in ("box-clipped", "box-at-edge") for finding in found):
             changes.append(_box_change("repair-box-clipped", path, box, "It ends at the picture's edge now."))
         if checked[:5] in kept:
             changes.append(_box_change("repair-box-dropped", path, box, "The same box was there twice."))

@@ -110,6 +110,67 @@ def test_boxes_drawn_before_the_picture_was_made_smaller_are_scaled_with_it(tmp_
     assert codes[-2:] == ["repair-boxes-rescaled", "repair-size-mended"] and "repair-picture-left-out" not in codes
 
 
+def test_one_picture_proves_that_the_boxes_of_the_whole_set_are_scaled(tmp_path: Path) -> None:
+    files = voc_files()
+    box, larger = (10.0, 10.0, 40.0, 30.0), "annotations/p01.xml"
+    files[XML] = annotation("p00.jpg", [("ball", 101.0, 61.0, 160.0, 100.0)], size=(192, 128))  # only fits that
+    files[larger] = annotation("p01.jpg", [("cube", *box), ("ball", 50.0, 30.0, 200.0, 60.0)], size=(192, 128))
+    files["annotations/p02.xml"] = annotation("p02.jpg", [("cube", *box)], size=(288, 192))  # fits both
+    files["annotations/p03.xml"] = annotation("p03.jpg", [("cube", *box)], size=(97, 97))  # of another shape
+    files["annotations/p04.xml"] = annotation("p04.jpg", [("cube", 60.0, 40.0, 90.0, 60.0)], size=(48, 32))
+    contents = _contents(_repair(tmp_path, files))
+    trees = [etree.fromstring(contents[f"annotations/p{n:02d}.xml"]) for n in range(5)]
+    assert [[corner.text for corner in tree.find("object/bndbox")] for tree in trees] == [
+        ["51", "31", "80", "50"],
+        ["5.5", "5.5", "20", "15"],
+        ["4", "4", "13.333", "10"],
+        ["10", "10", "40", "30"],
+        ["60", "40", "90", "60"],
+    ]
+    rescaled = [entry["path"] for entry in _log(tmp_path / "repaired.zip") if entry["code"] == "repair-boxes-rescaled"]
+    assert rescaled == [XML, larger, "annotations/p02.xml"]
+    without = files | {XML: voc_files()[XML], larger: voc_files()[larger]}
+    assert not [entry for entry in _log(_repair(tmp_path, without, name="b.zip")) if "rescaled" in entry["code"]]
+
+
+def test_no_picture_becomes_background_by_a_repair(tmp_path: Path) -> None:
+    files = voc_files()
+    files[XML] = annotation("p00.jpg", [("ball", -60.0, 20.0, 50.0, 60.0)])  # less than half is inside
+    files["annotations/p01.xml"] = annotation("p01.jpg", [("cube", 200.0, 10.0, 240.0, 30.0)])
+    files["annotations/p02.xml"] = annotation("p02.jpg", [])
+    contents = _contents(_repair(tmp_path, files))
+    corners = [corner.text for corner in etree.fromstring(contents[XML]).find("object/bndbox")]
+    assert corners == ["1", "20", "50", "60"]
+    assert "images/p01.jpg" not in contents and "images/p02.jpg" in contents
+    told = [(entry["code"], entry["path"]) for entry in _log(tmp_path / "repaired.zip")]
+    assert told == [
+        ("repair-box-clipped", XML),
+        ("repair-box-dropped", "annotations/p01.xml"),
+        ("repair-picture-left-out", "images/p01.jpg"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "old", "new", "image"),
+    [
+        (voc_files, XML, b"p00.jpg", b"other.jpg", IMAGE),
+        (coco_files, JSON, b'"image_id": 0,', b'"image_id": 777,', "train/p00.jpg"),
+        (coco_files, JSON, b'"file_name": "p00.jpg"', b'"file_name": "other.jpg"', "train/p00.jpg"),
+    ],
+    ids=["voc", "annotation of a coco", "picture of a coco"],
+)
+def test_a_picture_whose_annotation_may_be_lost_is_left_out(
+    tmp_path: Path, make: Any, name: str, old: bytes, new: bytes, image: str
+) -> None:
+    files = make()
+    files[name.replace("p00", "other")] = files.pop(name).replace(old, new)
+    contents = _contents(_repair(tmp_path, files))
+    assert [each for each in files if each.endswith(".jpg") and each not in contents] == [image]
+    assert ("repair-picture-left-out", image) in {
+        (entry["code"], entry["path"]) for entry in _log(tmp_path / "repaired.zip")
+    }
+
+
 @pytest.mark.parametrize(
     ("box", "size"),
     [((400.0, 100.0, 700.0, 400.0), (960, 600)), ((400.0, 100.0, 970.0, 400.0), (960, 640))],
