@@ -12,6 +12,8 @@ from pipeline.dataset import Box, Dataset, Item, Picture, RawBox, common_folder
 from pipeline.facts import SUFFIXES, ImageFacts
 from pipeline.names import suffix_of
 
+_PALETTES = frozenset({"P", "PA"})
+
 
 class Checked(NamedTuple):
     """Good pictures by path (given splits still unproven), class names in id order, what was left out, findings."""
@@ -30,6 +32,7 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
     seen = len(items)
     findings: list[Finding] = []
     good: list[tuple[Item, ImageFacts, list[RawBox]]] = []
+    palettes: list[str] = []
     classless = 0
     for item, fact in _taken(items, facts):
         if dataset.kind == "classification" and not item.label:
@@ -38,12 +41,16 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
             continue
         found = list(_check_image(item, fact))
         boxes: list[RawBox] = []
+        broken = item.image.name in dataset.broken
         if not _has_error(found):
             boxes, box_findings = _check_item(item, fact)
-            found += box_findings
+            found += _without_size(box_findings) if broken and _is_unread(item) else box_findings
         findings += found
-        if not _has_error(found) and item.image.name not in dataset.broken:
+        if fact.mode in _PALETTES:
+            palettes.append(item.image.name)
+        if not _has_error(found) and not broken:
             good.append((item, fact, boxes))
+    findings += _palette_note(palettes)
     classes = _class_names(dataset.kind, good)
     root = len(common_folder([item.image.name for item, _, _ in good]))
     ids = {name: number for number, name in enumerate(classes)}
@@ -51,6 +58,24 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
     pictures = [_picture(*good.pop(), root=root, ids=ids) for _ in range(len(good))]
     findings += _set_findings(dataset, pictures, classes)
     return Checked(pictures, classes, seen - classless, findings)
+
+
+def _is_unread(item: Item) -> bool:
+    """Whether nothing is known of what its annotation says."""
+    return not item.boxes and item.size is None and item.size_line is None
+
+
+def _without_size(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.code != "size-missing"]
+
+
+def _palette_note(names: list[str]) -> Iterator[Finding]:
+    """One for the whole set: where one picture has a palette, all of them may."""
+    if names:
+        have = "1 picture has" if len(names) == 1 else f"{len(names)} pictures have"
+        detail = f"{have} a palette of at most 256 colours; trainers read the colours behind it. First: {min(names)}."
+        remedy = "Look at them: masks and screenshots are saved like that, photographs seldom."
+        yield Finding("image-palette", Severity.NOTE, min(names), detail, remedy)
 
 
 def _taken(items: list[Item], facts: list[ImageFacts]) -> Iterator[tuple[Item, ImageFacts]]:
@@ -135,10 +160,7 @@ def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Findi
     stored, upright, findings = (fact.width, fact.height), fact.upright, []
     size = item.size
     if fact.orientation != 1:
-        detail = f"EXIF orientation {fact.orientation}: the picture is stored turned or mirrored and read upright."
-        findings.append(
-            Finding("image-turned", Severity.NOTE, item.image.name, detail, "Nothing to do; or save it upright.")
-        )
+        findings.append(_turned(item, fact))
     if item.coordinates == "fractions":
         return Frame(*upright, corner=0), findings
     if item.annotation and size is None:
@@ -159,11 +181,21 @@ def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Findi
     return Frame(*upright, orientation=fact.orientation if meant_stored else 1, corner=corner), findings
 
 
-def _fit_only(boxes: tuple[RawBox, ...], stored: tuple[int, int], upright: tuple[int, int]) -> bool:
-    def fit(size: tuple[int, int]) -> bool:
-        return all(box.x2 <= size[0] * 1000 and box.y2 <= size[1] * 1000 for box in boxes)
+def _turned(item: Item, fact: ImageFacts) -> Finding:
+    stored, upright = (fact.width, fact.height), fact.upright
+    detail = f"EXIF orientation {fact.orientation}: the picture is stored turned or mirrored and read upright."
+    told = item.coordinates == "fractions" or (stored != upright and item.size in (stored, upright))
+    if item.boxes and not told and _fit(item.boxes, stored) and _fit(item.boxes, upright):
+        detail += " No size tells on which of the two its boxes were drawn, and they fit both: upright was assumed."
+    return Finding("image-turned", Severity.NOTE, item.image.name, detail, "Nothing to do; or save it upright.")
 
-    return fit(stored) and not fit(upright)
+
+def _fit_only(boxes: tuple[RawBox, ...], stored: tuple[int, int], upright: tuple[int, int]) -> bool:
+    return _fit(boxes, stored) and not _fit(boxes, upright)
+
+
+def _fit(boxes: tuple[RawBox, ...], size: tuple[int, int]) -> bool:
+    return all(box.x2 <= size[0] * 1000 and box.y2 <= size[1] * 1000 for box in boxes)
 
 
 def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids: dict[str, int]) -> Picture:
@@ -221,7 +253,7 @@ def _duplicates(pictures: list[Picture], classes: list[str]) -> Iterator[Finding
         if twin is picture:
             continue
         detail = f"The same bytes as {twin.name}."
-        remedy = "Nothing to do: they stay in one split."
+        remedy = "Nothing to do: they stay in one split, unless a given split parts them."
         yield Finding("image-duplicate", Severity.NOTE, picture.name, detail, remedy)
         if twin.label is not None and picture.label is not None and twin.label != picture.label:
             here, there = classes[picture.label], classes[twin.label]

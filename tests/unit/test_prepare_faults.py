@@ -8,7 +8,7 @@ import pytest
 
 from core.domain.finding_codes import FINDING_CODES
 from pipeline.__main__ import run
-from tests.builders import FAULTS, IMAGE, XML, line_of, voc_files, voc_zip, zip_files
+from tests.builders import FAULTS, IMAGE, XML, annotation, line_of, picture, turned, voc_files, voc_zip, zip_files
 
 # fault, code, severity, file, text on the line of the finding (None: no line), outcome
 ROWS = [
@@ -135,6 +135,41 @@ def test_an_annotation_without_a_picture_is_no_picture_that_cannot_be_used(tmp_p
     archive = zip_files(tmp_path / "half.zip", files | {IMAGE: b"no picture"})
     result, _ = _prepare(archive, tmp_path / "rejected", "--on-error", "skip")
     assert "1 of 6 pictures cannot be used" in result["problem"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "box", "guessed"),
+    [
+        (6, None, (10, 10, 40, 40), True),
+        (6, (96, 64), (10, 10, 40, 40), False),
+        (6, (64, 96), (10, 10, 40, 40), False),
+        (6, (50, 50), (10, 10, 40, 40), True),
+        (6, None, (10, 70, 40, 90), False),
+        (3, (96, 64), (10, 10, 40, 40), True),
+    ],
+    ids=["no size", "stored", "upright", "wrong size", "fits one", "upside down"],
+)
+def test_a_turned_picture_says_where_its_boxes_were_guessed(
+    tmp_path: Path, orientation: int, size: tuple[int, int] | None, box: tuple[int, int, int, int], guessed: bool
+) -> None:
+    files = voc_files()
+    files |= {IMAGE: turned(orientation), XML: annotation("p00.jpg", [("ball", *box)], size=size)}
+    _, findings = _prepare(zip_files(tmp_path / "data.zip", files), tmp_path / "out")
+    (told,) = [finding["detail"] for finding in findings if finding["code"] == "image-turned"]
+    assert ("they fit both: upright was assumed" in told) is guessed
+
+
+def test_pictures_with_a_palette_are_told_once(tmp_path: Path) -> None:
+    files = voc_files() | {f"images/p{n:02d}.jpg": picture(mode="P", format="PNG", seed=n) for n in (7, 3)}
+    _, findings = _prepare(zip_files(tmp_path / "data.zip", files), tmp_path / "out")
+    (told,) = [finding for finding in findings if finding["code"] == "image-palette"]
+    assert told["path"] == "images/p03.jpg" and told["detail"].startswith("2 pictures have a palette")
+
+
+@pytest.mark.parametrize(("fault", "code"), [("xml_cut", "xml-invalid"), ("xml_empty", "xml-empty")])
+def test_nothing_is_said_of_the_size_in_an_xml_that_cannot_be_read(tmp_path: Path, fault: str, code: str) -> None:
+    _, findings = _prepare(voc_zip(tmp_path / "data.zip", broken=fault), tmp_path / "out")
+    assert {finding["code"] for finding in findings if finding["path"] == XML} == {code}
 
 
 def test_a_rejected_dataset_leaves_no_tree_and_keeps_its_findings(tmp_path: Path) -> None:
