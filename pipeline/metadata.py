@@ -17,7 +17,7 @@ from pipeline.examined import Examined
 from pipeline.layouts import LAYOUTS
 from pipeline.manifest import HOW
 from pipeline.perceptual import LOOK_BYTES, LOW_BYTES
-from pipeline.split import SPLIT_RULE
+from pipeline.split import SPLIT_RULE, keeps_given
 
 SCHEMA = "darkroom-dataset-metadata/1"
 _GROUPS_NAMED, _PATHS_NAMED = 200, 50  # near-duplicates named one by one: of so many groups, so many paths each
@@ -45,7 +45,7 @@ def describe(
         "kind": done.kind,
         "format": done.format,
         "layout": {"name": LAYOUTS[done.kind].name, "version": LAYOUTS[done.kind].version},
-        "split": {"rule": SPLIT_RULE, "given": any(picture.given_split for picture in done.pictures)},
+        "split": {"rule": SPLIT_RULE, "given": keeps_given(done.pictures, options["split"])},
         "near_duplicates": _near_duplicates(done),
         "classes": done.classes,
         "images": _image_counts(done),

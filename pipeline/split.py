@@ -53,21 +53,39 @@ def assign_splits(
     it only pictures of the same bytes do.
     """
     groups = groups if groups is not None else {picture.sha256: picture.sha256 for picture in pictures}
-    given = {picture.path: picture.given_split for picture in pictures if picture.given_split}
-    findings: list[Finding] = []
-    if options.split == "keep" and given:
-        if "train" in given.values() and len(set(given.values())) > 1:
-            splits, findings = _keep(pictures, given, options, groups)
-        else:
-            findings = [
-                _finding("split-unusable", "The given split has no train part beside another; a new one is made.")
-            ]
-            splits = _remake(pictures, options, groups)
-            findings += _uneven(pictures, splits, options, groups)
+    if keeps_given(pictures, options.split):
+        given = {picture.path: picture.given_split for picture in pictures if picture.given_split}
+        splits, findings = _keep(pictures, given, options, groups)
     else:
+        findings = _unusable(pictures) if options.split == "keep" else []
         splits = _remake(pictures, options, groups)
-        findings = _uneven(pictures, splits, options, groups)
+        findings += _uneven(pictures, splits, options, groups)
     return splits, findings + _judge(pictures, splits, classes, options, groups)
+
+
+def keeps_given(pictures: list[Picture], split: str) -> bool:
+    """Whether the split of the archive is kept: `split` is keep, and it has a train part beside another."""
+    parts = _given_parts(pictures)
+    return split == "keep" and "train" in parts and len(parts) > 1
+
+
+def _given_parts(pictures: list[Picture]) -> set[str]:
+    return {picture.given_split for picture in pictures if picture.given_split}
+
+
+def _unusable(pictures: list[Picture]) -> list[Finding]:
+    """A warning, where a split is given at all."""
+    parts = _given_parts(pictures)
+    if not parts:
+        return []
+    if parts == {"train"}:
+        detail = "Of a split, the archive has only a train part; a new split of all pictures was made."
+        remedy = "Nothing to do; or add a validation part of your own, which is kept."
+    else:
+        shown = " and ".join(split for split in SPLITS if split in parts)
+        detail = f"Of a split, the archive has only {shown}, and no train part; a new split of all pictures was made."
+        remedy = "Nothing to do; or add the train part, then the split is kept."
+    return [_finding("split-unusable", detail, remedy=remedy)]
 
 
 def _keep(
@@ -83,8 +101,10 @@ def _keep(
         fraction = min(options.val_fraction * len(pictures) / len(train), _MAX_CUT)
         splits |= _by_content(train, {"val": fraction, "test": 0.0}, options.seed, groups)
         count = sum(split == "val" for split in splits.values())
-        detail = f"The archive gives no validation part: {count} pictures were cut from train."
-        findings.append(_finding("split-val-cut", detail, severity=Severity.NOTE))
+        if count:
+            cut = "1 picture was" if count == 1 else f"{count} pictures were"
+            detail = f"The archive gives no usable picture for validation: {cut} cut from train."
+            findings.append(_finding("split-val-cut", detail, severity=Severity.NOTE))
     return splits, findings
 
 

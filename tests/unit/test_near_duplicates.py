@@ -167,7 +167,7 @@ def test_near_duplicates_never_straddle_a_split_that_we_make(tmp_path: Path, see
     assert {split for found in homes.values() for split in found} == {"train", "val", "test"}
     codes = [finding.code for finding in done.findings]
     assert codes == ["image-near-duplicate"] * 36
-    told = describe(done, PrepareOptions(), job_id=None, source={}, times={})["near_duplicates"]
+    told = describe(done, PrepareOptions().model_dump(), job_id=None, source={}, times={})["near_duplicates"]
     counted = {name: told[name] for name in ("groups", "images", "largest", "groups_across_splits")}
     assert counted == {"groups": 12, "images": 48, "largest": 4, "groups_across_splits": 0}
     assert told["named"][0]["paths"] == ["0-00.jpg", "1-00.jpg", "2-00.jpg", "3-00.jpg"]

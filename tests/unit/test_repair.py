@@ -191,6 +191,7 @@ def test_a_given_split_survives_whether_by_folders_or_by_lists(tmp_path: Path) -
     files["sets/val.txt"] = b"p09\np10\np11\n"
     FAULTS["image_png_inside"](files)
     result = _prepare(_repair(tmp_path, files), tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "dataset_metadata.json").read_text())["split"]["given"] is True
     assert _split_sizes(tmp_path / "out") == {"train": 9, "val": 3}
     assert result["findings"].keys() <= {"split-without-test"}
 

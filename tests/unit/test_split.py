@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.dataset import Box, Picture, SourceFile
 from pipeline.params.prepare import PrepareOptions
-from pipeline.split import assign_splits
+from pipeline.split import assign_splits, keeps_given
 
 CLASSES = ["a", "b", "c"]
 
@@ -79,6 +79,32 @@ def test_a_given_split_is_kept_and_a_missing_val_is_cut_from_train() -> None:
     assert [finding.code for finding in findings] == ["split-val-cut"]
     remade, _ = assign_splits(pictures, ["a"], PrepareOptions(split="remake"))
     assert remade != splits
+
+
+def test_nothing_is_told_of_a_cut_that_cut_nothing() -> None:
+    pictures = [_picture("0", "0", (0,), "train"), _picture("1", "1", (0,), "test"), _picture("2", "2", (0,), "test")]
+    _, findings = assign_splits(pictures, ["a"], PrepareOptions())
+    assert [finding.code for finding in findings] == ["split-without-val"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "option", "kept", "text"),
+    [
+        (("train", "test"), "keep", True, None),
+        (("train", "test"), "remake", False, None),
+        (("train",), "keep", False, "has only a train part"),
+        (("val", "test"), "keep", False, "has only val and test, and no train part"),
+        ((None,), "keep", False, None),
+    ],
+)
+def test_a_split_is_a_given_one_where_it_is_kept(
+    parts: tuple[str | None, ...], option: str, kept: bool, text: str | None
+) -> None:
+    pictures = [_picture(f"{n}", f"sha{n}", (0,), parts[n % len(parts)]) for n in range(18)]
+    _, findings = assign_splits(pictures, ["a"], PrepareOptions.model_validate({"split": option}))
+    assert keeps_given(pictures, option) is kept
+    told = [finding.detail for finding in findings if finding.code == "split-unusable"]
+    assert len(told) == (text is not None) and all(str(text) in detail for detail in told)
 
 
 def test_a_given_split_that_leaks_is_kept_and_told() -> None:
