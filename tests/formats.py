@@ -186,6 +186,7 @@ COCO_FAULTS: dict[str, Callable[[Files], None]] = {
     "image_unlisted": _put("train/more.jpg", picture(seed=50)),
     "size_wrong": _json(lambda d: d["images"][0].update(width=960)),
     "size_missing": _json(lambda d: d["images"][0].pop("width")),
+    "size_negative": _json(lambda d: d["images"][0].update(width=-96)),
     "category_id_twice": _json(lambda d: d["categories"].append({"id": 3, "name": "cone"})),
     "category_nameless": _json(lambda d: d["categories"].append({"id": 4, "name": " "})),
     "category_name_twice": _json(lambda d: d["categories"].append({"id": 4, "name": "ball"})),

@@ -81,6 +81,7 @@ IMAGES: Mapping[str, FindingCode] = {
 BOXES: Mapping[str, FindingCode] = {
     "box-at-edge": FindingCode(NOTE, "At most a pixel beyond the picture: clipped.", "-", "clipped"),
     "box-clipped": FindingCode(WARNING, "Beyond the picture, most of it inside: clipped.", "Draw it inside.", "clipped"),
+    "box-corner-twice": FindingCode(ERROR, "A box has one of its corners twice.", "Keep the right one.", OUT),
     "box-duplicate": FindingCode(WARNING, "The same box is there twice.", "Remove one.", "one is dropped"),
     "box-elongated": FindingCode(NOTE, "More than 40 times as long as wide.", "Look at it."),
     "box-inverted": FindingCode(ERROR, "min is above max.", "Swap them.", "swapped"),

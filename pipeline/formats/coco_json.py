@@ -102,7 +102,7 @@ def _read_image(coco: CocoFile, element: Element) -> None:
         coco.images[number].usable = False
         return
     width, height = (thousandths(_text(entry.get(name))) for name in ("width", "height"))
-    size = (width // 1000, height // 1000) if width and height and min(width, height) >= 1000 else None
+    size = (width // 1000, height // 1000) if width and height and min(abs(width), abs(height)) >= 1000 else None
     coco.images[number] = CocoImage(entry["file_name"], size, element.line)
 
 

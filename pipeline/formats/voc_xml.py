@@ -105,7 +105,7 @@ def _read_size(root: Any, annotation: Annotation) -> None:
         return
     annotation.size_line = size.sourceline
     width, height = (_number(_text(size, name)) for name in ("width", "height"))
-    if width and height and width > 0 and height > 0:
+    if width and height:  # a negative one is told as it is written: it is not that of any picture
         annotation.size = (width // 1000, height // 1000)
 
 
@@ -128,6 +128,10 @@ def _read_object(element: Any, annotation: Annotation) -> None:
         return
     corners = boxes[0]
     edges = _first_of_each_tag(corners)
+    if len(edges) != len(corners) and (twice := _corner_twice(corners)) is not None:
+        detail = f"A <bndbox> has more than one <{tag_of(twice)}>."
+        _error(annotation, "box-corner-twice", detail, "Keep the right one.", twice.sourceline)
+        return
     texts = [_text_of(edges.get(name)) for name in CORNERS]
     numbers = [_number(text) for text in texts]
     if None in numbers:
@@ -139,6 +143,17 @@ def _read_object(element: Any, annotation: Annotation) -> None:
         difficult = _text_of(children.get("difficult")).lower() in ("1", "true", "yes")
         # 1-based inclusive pixels: the first pixel's left edge is 0, the last one's right edge is its number.
         annotation.boxes.append(RawBox(label, xmin - 1000, ymin - 1000, xmax, ymax, difficult, corners.sourceline))
+
+
+def _corner_twice(corners: Any) -> Any | None:
+    """The first corner whose name came before in this box."""
+    seen: set[str] = set()
+    for child in corners:
+        name = tag_of(child)
+        if name in seen and name in CORNERS:
+            return child
+        seen.add(name)
+    return None
 
 
 def _number(text: str) -> int | None:

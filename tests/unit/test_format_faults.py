@@ -77,6 +77,7 @@ COCO_ROWS = [
     ("image_unlisted", "image-without-annotation", "note", "train/more.jpg", None, "ready"),
     ("size_wrong", "size-wrong", "warning", JSON, '"width": 960', "ready"),
     ("size_missing", "size-missing", "note", JSON, '"p00.jpg"', "ready"),
+    ("size_negative", "size-wrong", "warning", JSON, '"width": -96', "ready"),
     ("category_id_twice", "json-id-twice", "error", JSON, '"cone"', "rejected"),
     ("category_nameless", "class-name-empty", "error", JSON, '{"id": 4', "rejected"),
     ("category_name_twice", "class-name-twice", "warning", JSON, '{"id": 4', "ready"),
