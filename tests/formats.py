@@ -159,6 +159,7 @@ YOLO_FAULTS: dict[str, Callable[[Files], None]] = {
     "name_unused": _yaml(b"nc: 2\nnames:\n", b"nc: 3\nnames:\n  2: cone\n"),
     "yaml_broken": _yaml(b"nc: 2", b"nc: [2"),
     "yaml_alias": _yaml(b"nc: 2", b"a: &a [1]\nb: [*a, *a]"),
+    "yaml_tag": _yaml(b"  1: cube", b"  1: !!python/object/apply:os.system [exit]"),
     "yaml_list": _put(YAML, b"- ball\n- cube\n"),
     "second_yaml": _put("other/data.yaml", b"names: [x, y]\n"),
 }

@@ -50,6 +50,7 @@ YOLO_ROWS = [
     ("name_unused", "class-unused", "note", "", None, "ready"),
     ("yaml_broken", "yaml-invalid", "error", YAML, "names:", "rejected"),
     ("yaml_alias", "yaml-invalid", "error", YAML, "b:", "rejected"),
+    ("yaml_tag", "yaml-invalid", "error", YAML, "1:", "rejected"),
     ("yaml_list", "yaml-invalid", "error", YAML, None, "rejected"),
     ("second_yaml", "yaml-several", "warning", "other/data.yaml", None, "ready"),
 ]
