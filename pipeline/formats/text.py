@@ -20,6 +20,11 @@ def read_lines(file: SourceFile) -> list[str] | None:
     return text.split("\n")  # not splitlines: form feeds and the like end no line in an editor
 
 
+def counted(count: int, noun: str, several: str = "") -> str:
+    """`1 file`, `2 files`; `several` where the plural takes more than an s."""
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
+
+
 def thousandths(value: str | int | Decimal) -> int | None:
     """In 1/1000, rounded half to even. None for what is no finite number of at most a million."""
     try:

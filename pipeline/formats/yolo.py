@@ -9,7 +9,7 @@ from pipeline.archive import SPLIT_LISTS, is_picture
 from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, root_of
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.text import clean_label, read_lines
-from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, parse_labels
+from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, odd_findings, parse_labels
 from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
 from pipeline.names import bare_of, base_of
@@ -37,6 +37,7 @@ def read(source: Source) -> Dataset:
     labels = [parse_labels(file, names, keypoint_columns=columns) for file in _label_files(source)]
     for each in labels:
         findings += each.findings
+    findings += odd_findings(labels)
     pairs = pair(labels, images)
     findings += pair_findings(pairs)
     splits, split_findings = yolo_splits(source, images, data)
