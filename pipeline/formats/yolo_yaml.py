@@ -1,4 +1,4 @@
-"""`data.yaml`, read as data: no tags but plain ones, no anchors, no code, every scalar a string (`no` is a class, not False)."""
+"""`data.yaml`, read as data: no foreign tags, no aliases, no code, every scalar a string (`no` is a class)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,8 @@ MAX_YAML_BYTES = 256 * 1024  # 10,000 class names; PyYAML reads about 100 KB a s
 MAX_YAML_DEPTH = 8
 SUFFIXES = (".yaml", ".yml")
 _YAML_TAG = "tag:yaml.org,2002:"
-_PLAIN_TAGS = frozenset({"!", *(f"{_YAML_TAG}{name}" for name in "str int float bool null map seq timestamp".split())})
+_PLAIN_TYPES = ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")
+_PLAIN_TAGS = frozenset({"!", *(f"{_YAML_TAG}{name}" for name in _PLAIN_TYPES)})
 _SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
