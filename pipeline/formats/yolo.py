@@ -15,7 +15,10 @@ from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
 from pipeline.names import bare_of, base_of
 
 NAME = "yolo"
-_CLASS_LISTS = frozenset({"classes.txt", "_classes.txt", "obj.names", "class_names.txt", "predefined_classes.txt"})
+_DARKNET_LABELS = "_darknet.labels"  # Roboflow's, beside the pictures of each part
+_CLASS_LISTS = frozenset(
+    {"classes.txt", "_classes.txt", "obj.names", "class_names.txt", "predefined_classes.txt", _DARKNET_LABELS}
+)
 
 
 def matches(source: Source) -> str | None:
@@ -111,7 +114,8 @@ def _names(source: Source, data: DataYaml | None, findings: list[Finding]) -> Ma
     names: Mapping[int, str] = data.names if data else {}
     where = data.file.name if data else ""
     if not names and (data is None or data.usable):
-        file = next((file for file in source.files if base_of(file.name).lower() in _CLASS_LISTS), None)
+        lists = [file for file in source.files if base_of(file.name).lower() in _CLASS_LISTS]
+        file = min(lists, key=lambda file: base_of(file.name).lower() == _DARKNET_LABELS, default=None)
         if file:
             where = file.name
             lines = [clean_label(line) for line in read_lines(file) or ()]

@@ -71,6 +71,17 @@ def test_a_given_split_is_kept_wherever_the_yaml_says_it_lies(tmp_path: Path, ya
     )
 
 
+@pytest.mark.parametrize(("others", "label"), [({}, "red ball"), ({"valid/classes.txt": b"cone\ncube\n"}, "cube")])
+def test_a_darknet_export_of_roboflow_names_its_classes(tmp_path: Path, others: Files, label: str) -> None:
+    files: Files = dict(others)
+    for number, part in enumerate(("train", "train", "valid")):
+        files |= {f"{part}/{number}.jpg": picture(seed=number), f"{part}/{number}.txt": LINE.replace(b"0", b"1", 1)}
+        files[f"{part}/_darknet.labels"] = b"cone\nred ball\n"
+    dataset = _read(tmp_path, files)
+    assert [item.boxes[0].label for item in dataset.items] == [label] * 3
+    assert {finding.code for finding in dataset.findings} == {"class-unused"}
+
+
 def test_lists_of_pictures_give_the_split(tmp_path: Path) -> None:
     files: Files = {"data.yaml": b"train: autosplit_train.txt\nval: autosplit_val.txt\nnames: [ball]\n"}
     for number in range(3):
