@@ -164,6 +164,7 @@ FAULTS: dict[str, Callable[[Files], None]] = {
     "box_missing": _xml(lambda xml: b"box>".join(xml.rsplit(b"bndbox>", 2))),
     "name_empty": _boxes(("", 5, 5, 30, 30)),
     "name_similar": _boxes(("Ball ", 8, 8, 30, 30)),
+    "name_spaces": _boxes(("ball ", 8, 8, 30, 30), ("\n\tcube\n", 48, 8, 60, 30)),
     "size_zero": _xml(lambda xml: xml.replace(b"<width>96</width>", b"<width>0</width>")),
     "size_wrong": _xml(lambda xml: xml.replace(b"<width>96</width>", b"<width>960</width>")),
     "size_negative": _xml(lambda xml: xml.replace(b"<width>96</width>", b"<width>-96</width>")),

@@ -191,5 +191,6 @@ COCO_FAULTS: dict[str, Callable[[Files], None]] = {
     "category_id_twice": _json(lambda d: d["categories"].append({"id": 3, "name": "cone"})),
     "category_nameless": _json(lambda d: d["categories"].append({"id": 4, "name": " "})),
     "category_name_twice": _json(lambda d: d["categories"].append({"id": 4, "name": "ball"})),
+    "category_spaces": _json(lambda d: d["categories"][0].update(name="ball\t")),
     "category_unused": _json(lambda d: d["categories"].append({"id": 4, "name": "cone"})),
 }

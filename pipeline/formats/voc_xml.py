@@ -10,7 +10,7 @@ from lxml import etree
 from core.domain import limits
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import RawBox, SourceFile
-from pipeline.formats.text import MAX_CLASS_NAME, clean_label, thousandths
+from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
 from pipeline.formats.voc_structure import structure_findings
 
 _SNIFF_BYTES = 65_536
@@ -38,8 +38,8 @@ def looks_like_voc(file: SourceFile) -> bool:
     return _ROOT.search(file.place.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
 
 
-def parse_annotation(file: SourceFile) -> Annotation | None:
-    """None where the XML is well-formed and no VOC annotation."""
+def parse_annotation(file: SourceFile, written: WrittenNames) -> Annotation | None:
+    """None where the XML is well-formed and no VOC annotation. `written` is that of the whole set."""
     annotation = Annotation(file)
     root = _parse(annotation)
     if root is None:
@@ -52,7 +52,7 @@ def parse_annotation(file: SourceFile) -> Annotation | None:
     _read_size(root, annotation)
     for element in root:
         if tag_of(element) == "object":
-            _read_object(element, annotation)
+            _read_object(element, annotation, written)
     return annotation
 
 
@@ -109,10 +109,11 @@ def _read_size(root: Any, annotation: Annotation) -> None:
         annotation.size = (width // 1000, height // 1000)
 
 
-def _read_object(element: Any, annotation: Annotation) -> None:
+def _read_object(element: Any, annotation: Annotation, written: WrittenNames) -> None:
     line = element.sourceline
     children = _first_of_each_tag(element)
-    label = clean_label(_text_of(children.get("name")))
+    name = children.get("name")
+    label = "" if name is None else written.clean(name.text or "", annotation.file.name, name.sourceline)
     boxes = [child for child in element if tag_of(child) == "bndbox"]
     if not label:
         _error(annotation, "class-name-empty", "An object has no class name.", "Name it, or remove it.", line)

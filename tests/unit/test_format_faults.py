@@ -82,6 +82,7 @@ COCO_ROWS = [
     ("category_id_twice", "json-id-twice", "error", JSON, '"cone"', "rejected"),
     ("category_nameless", "class-name-empty", "error", JSON, '{"id": 4', "rejected"),
     ("category_name_twice", "class-name-twice", "warning", JSON, '{"id": 4', "ready"),
+    ("category_spaces", "class-name-spaces", "note", JSON, r'"ball\t"', "ready"),
     ("category_unused", "class-unused", "note", JSON, None, "ready"),
 ]
 

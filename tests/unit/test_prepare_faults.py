@@ -39,6 +39,7 @@ ROWS = [
     ("list_unknown", "split-list-unknown", "warning", "sets/train.txt", None, "ready"),
     ("mask", "masks-left-out", "note", "SegmentationClass/p00.png", None, "ready"),
     ("name_similar", "class-names-similar", "warning", "", None, "ready"),
+    ("name_spaces", "class-name-spaces", "note", XML, "<name>ball <", "ready"),
     ("size_zero", "size-missing", "note", XML, "<size>", "ready"),
     ("size_wrong", "size-wrong", "warning", XML, "<size>", "ready"),
     ("size_negative", "size-wrong", "warning", XML, "<size>", "ready"),
