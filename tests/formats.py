@@ -128,6 +128,8 @@ YOLO_FAULTS: dict[str, Callable[[Files], None]] = {
     "nan": _label("0 0.5 nan 0.1 0.1"),
     "four_columns": _label("0 0.5 0.5 0.1"),
     "eight_columns": _label("0 0.5 0.5 0.1 0.1 0.2 0.2 0.3"),
+    "commas": _label("0,0.5,0.5,0.2,0.2"),
+    "commas_and_blanks": _label("0, 0.5, 0.5, 0.2, 0.2"),
     "class_unknown": _label("2 0.5 0.5 0.1 0.1"),
     "class_negative": _label("-1 0.5 0.5 0.1 0.1"),
     "class_name": _label("ball 0.5 0.5 0.1 0.1"),

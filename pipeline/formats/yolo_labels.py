@@ -108,6 +108,11 @@ def _units(value: float) -> int:
 
 def _class_name(column: str, names: Mapping[int, str]) -> str:
     value = _number(column)
+    if value is None and "," in column and _number(column.partition(",")[0]) is not None:
+        detail = f"Commas stand between the numbers: {column[:40]!r}."
+        raise _Fault(
+            "label-line-invalid", detail, "Put blanks between the numbers: `class x_centre y_centre width height`."
+        )
     if value is None or value != int(value):
         raise _Fault("class-id-unknown", f"The class is no whole number: {column[:40]!r}.", "Write its number.")
     number = int(value)

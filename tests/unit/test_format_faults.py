@@ -19,6 +19,8 @@ YOLO_ROWS = [
     ("nan", "box-not-a-number", "error", LABEL, 3, "rejected"),
     ("four_columns", "label-line-invalid", "error", LABEL, 3, "rejected"),
     ("eight_columns", "label-line-invalid", "error", LABEL, 3, "rejected"),
+    ("commas", "label-line-invalid", "error", LABEL, 3, "rejected"),
+    ("commas_and_blanks", "label-line-invalid", "error", LABEL, 3, "rejected"),
     ("class_unknown", "class-id-unknown", "error", LABEL, 3, "rejected"),
     ("class_negative", "class-id-unknown", "error", LABEL, 3, "rejected"),
     ("class_name", "class-id-unknown", "error", LABEL, 3, "rejected"),
