@@ -32,7 +32,7 @@ IMAGE_SUFFIXES = frozenset(
         *("jp2", "avif", "heic", "heif", "ppm", "pgm"),
     )
 )
-TEXT_SUFFIXES = frozenset({".xml", ".txt", ".json", ".yaml", ".yml", ".names"})  # what formats are written in
+TEXT_SUFFIXES = frozenset({".xml", ".txt", ".json", ".yaml", ".yml", ".names", ".labels"})  # of formats
 SPLIT_LISTS = frozenset(f"{name}.txt" for name in ("train", "val", "valid", "validation", "test", "trainval"))
 
 _CHUNK = 1 << 18

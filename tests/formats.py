@@ -128,6 +128,8 @@ YOLO_FAULTS: dict[str, Callable[[Files], None]] = {
     "nan": _label("0 0.5 nan 0.1 0.1"),
     "four_columns": _label("0 0.5 0.5 0.1"),
     "eight_columns": _label("0 0.5 0.5 0.1 0.1 0.2 0.2 0.3"),
+    "commas": _label("0,0.5,0.5,0.2,0.2"),
+    "commas_and_blanks": _label("0, 0.5, 0.5, 0.2, 0.2"),
     "class_unknown": _label("2 0.5 0.5 0.1 0.1"),
     "class_negative": _label("-1 0.5 0.5 0.1 0.1"),
     "class_name": _label("ball 0.5 0.5 0.1 0.1"),
@@ -159,6 +161,7 @@ YOLO_FAULTS: dict[str, Callable[[Files], None]] = {
     "name_unused": _yaml(b"nc: 2\nnames:\n", b"nc: 3\nnames:\n  2: cone\n"),
     "yaml_broken": _yaml(b"nc: 2", b"nc: [2"),
     "yaml_alias": _yaml(b"nc: 2", b"a: &a [1]\nb: [*a, *a]"),
+    "yaml_tag": _yaml(b"  1: cube", b"  1: !!python/object/apply:os.system [exit]"),
     "yaml_list": _put(YAML, b"- ball\n- cube\n"),
     "second_yaml": _put("other/data.yaml", b"names: [x, y]\n"),
 }
@@ -186,8 +189,10 @@ COCO_FAULTS: dict[str, Callable[[Files], None]] = {
     "image_unlisted": _put("train/more.jpg", picture(seed=50)),
     "size_wrong": _json(lambda d: d["images"][0].update(width=960)),
     "size_missing": _json(lambda d: d["images"][0].pop("width")),
+    "size_negative": _json(lambda d: d["images"][0].update(width=-96)),
     "category_id_twice": _json(lambda d: d["categories"].append({"id": 3, "name": "cone"})),
     "category_nameless": _json(lambda d: d["categories"].append({"id": 4, "name": " "})),
     "category_name_twice": _json(lambda d: d["categories"].append({"id": 4, "name": "ball"})),
+    "category_spaces": _json(lambda d: d["categories"][0].update(name="ball\t")),
     "category_unused": _json(lambda d: d["categories"].append({"id": 4, "name": "cone"})),
 }

@@ -82,6 +82,7 @@ IMAGES: Mapping[str, FindingCode] = {
 BOXES: Mapping[str, FindingCode] = {
     "box-at-edge": FindingCode(NOTE, "At most a pixel beyond the picture: clipped.", "-", "clipped"),
     "box-clipped": FindingCode(WARNING, "Beyond the picture, most of it inside: clipped.", "Draw it inside.", "clipped"),
+    "box-corner-twice": FindingCode(ERROR, "A box has one of its corners twice.", "Keep the right one.", OUT),
     "box-duplicate": FindingCode(WARNING, "The same box is there twice.", "Remove one.", "one is dropped"),
     "box-elongated": FindingCode(NOTE, "More than 40 times as long as wide.", "Look at it."),
     "box-inverted": FindingCode(ERROR, "min is above max.", "Swap them.", "swapped"),
@@ -106,6 +107,7 @@ CLASSES: Mapping[str, FindingCode] = {
     "class-empty": FindingCode(WARNING, "A folder among those of classes has no picture.", "Add pictures, or remove it."),
     "class-id-unknown": FindingCode(ERROR, "A class number has no name.", "Correct it, or add the name.", OUT),
     "class-name-empty": FindingCode(ERROR, "A class or an object has no name.", "Name it.", OUT),
+    "class-name-spaces": FindingCode(NOTE, "A name is written with spaces around it, and without: one class.", "-"),
     "class-name-too-long": FindingCode(ERROR, "A class name is a sentence.", "Shorten it.", OUT),
     "class-name-twice": FindingCode(WARNING, "Two class numbers have one name; they are one class.", "Rename one."),
     "class-names-missing": FindingCode(WARNING, "Nothing names the classes; their numbers do.", "Add a data.yaml."),

@@ -14,6 +14,7 @@ from pipeline.dataset import SPLITS, Dataset, Item, Mended, RawBox, Source, Sour
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.pairs import background_notes, nearest
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
+from pipeline.formats.text import WrittenNames
 from pipeline.names import base_of
 
 NAME = "coco"
@@ -75,8 +76,11 @@ def _documents(source: Source, findings: list[Finding]) -> list[CocoFile]:
     keys = {file.name: _keys_in(file) for file in source.files if file.name.lower().endswith(".json")}
     whole = [file for file in source.files if keys.get(file.name) == len(_KEYS)]
     instances = [file for file in whole if PurePosixPath(file.name).name.lower().startswith("instances")]
-    read = [parse_coco(file) for file in instances or whole]
-    read += [coco for file in source.files if keys.get(file.name) == 2 and not (coco := parse_coco(file)).usable]
+    written = WrittenNames()
+    read = [parse_coco(file, written) for file in instances or whole]
+    findings += written.findings()
+    halves = (parse_coco(file, WrittenNames()) for file in source.files if keys.get(file.name) == 2)
+    read += [coco for coco in halves if not coco.usable]
     taken = {coco.file.name for coco in read}
     left = [name for name, count in keys.items() if count >= 2 and name not in taken]
     if left:

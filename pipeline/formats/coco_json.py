@@ -9,7 +9,7 @@ from typing import Any
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import RawBox, SourceFile
 from pipeline.formats.json_stream import Element, JsonBroken, read_members
-from pipeline.formats.text import MAX_CLASS_NAME, clean_label, thousandths
+from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
 
 Id = int | str | Decimal
 MAX_FINDINGS = 10_000  # of one file: a script's mistake is made at every annotation, and says nothing new then
@@ -62,7 +62,8 @@ class CocoFile:
     numbers: _Numbers = field(default_factory=_Numbers)
 
 
-def parse_coco(file: SourceFile) -> CocoFile:
+def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
+    """`written` is that of the whole set, which may have several files."""
     coco = CocoFile(file)
     waiting: list[tuple[Id, Id, RawBox]] = []  # annotations may come before their pictures
     unusable: list[tuple[Id, int]] = []
@@ -73,7 +74,7 @@ def parse_coco(file: SourceFile) -> CocoFile:
             if element.key == "images":
                 _read_image(coco, element)
             elif element.key == "categories":
-                _read_category(coco, element)
+                _read_category(coco, element, written)
             elif element.key == "annotations":
                 _read_annotation(coco, element, waiting, unusable)
     except JsonBroken as broken:
@@ -102,18 +103,19 @@ def _read_image(coco: CocoFile, element: Element) -> None:
         coco.images[number].usable = False
         return
     width, height = (thousandths(_text(entry.get(name))) for name in ("width", "height"))
-    size = (width // 1000, height // 1000) if width and height and min(width, height) >= 1000 else None
+    size = (width // 1000, height // 1000) if width and height and min(abs(width), abs(height)) >= 1000 else None
     coco.images[number] = CocoImage(entry["file_name"], size, element.line)
 
 
-def _read_category(coco: CocoFile, element: Element) -> None:
+def _read_category(coco: CocoFile, element: Element, written: WrittenNames) -> None:
     entry = element.value
     number = _id(entry.get("id")) if isinstance(entry, dict) else None
     if number is None:
         detail = f"Category number {element.number} has no `id`."
         _error(coco, element.line, "json-entry-invalid", detail, "Add it.")
         return
-    name = clean_label(entry["name"]) if isinstance(entry.get("name"), str) else ""
+    text = entry.get("name")
+    name = written.clean(text, coco.file.name, element.line) if isinstance(text, str) else ""
     if not name:
         detail = f"The category {_shown(number)} has no name."
         _error(coco, element.line, "class-name-empty", detail, "Name it.")

@@ -2,8 +2,11 @@
 
 import sys
 import unicodedata
+from collections import Counter
+from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
+from core.domain.findings import Finding, Severity
 from pipeline.dataset import SourceFile
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024  # labels of one picture: 100,000 boxes of 80 characters; lists of 100,000 pictures
@@ -20,6 +23,11 @@ def read_lines(file: SourceFile) -> list[str] | None:
     return text.split("\n")  # not splitlines: form feeds and the like end no line in an editor
 
 
+def counted(count: int, noun: str, several: str = "") -> str:
+    """`1 file`, `2 files`; `several` where the plural takes more than an s."""
+    return f"{count} {noun if count == 1 else several or noun + 's'}"
+
+
 def thousandths(value: str | int | Decimal) -> int | None:
     """In 1/1000, rounded half to even. None for what is no finite number of at most a million."""
     try:
@@ -34,3 +42,34 @@ def thousandths(value: str | int | Decimal) -> int | None:
 def clean_label(text: str) -> str:
     """NFC, with runs of white space as one space: `<name>\\n dog\\n</name>` is `dog`."""
     return sys.intern(unicodedata.normalize("NFC", " ".join(text.split())))  # one object, not one a box
+
+
+class WrittenNames:
+    """How the class names of a set are written: alone, or with spaces around them."""
+
+    def __init__(self) -> None:
+        self._alone: set[str] = set()
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, tuple[str, int | None]] = {}
+
+    def clean(self, text: str, path: str, line: int | None) -> str:
+        """`clean_label`. The line breaks that a pretty-printer puts around a name are no spaces."""
+        label = clean_label(text)
+        if not label or text == label or text == text.strip() or "\n" in text:
+            self._alone.add(label)
+        else:
+            self._counts[label] += 1
+            self._first.setdefault(label, (path, line))
+        return label
+
+    def findings(self) -> Iterator[Finding]:
+        """One for the set, where a name is written both ways, at the first with spaces."""
+        both = [label for label in self._first if label in self._alone]
+        if both:
+            count = sum(self._counts[label] for label in both)
+            path, line = self._first[both[0]]
+            detail = (
+                f"{counted(count, 'class name has', 'class names have')} spaces around, here {both[0][:100]!r}: "
+                "the class is the same as without them."
+            )
+            yield Finding("class-name-spaces", Severity.NOTE, path, detail, "Nothing to do; or remove them.", line)

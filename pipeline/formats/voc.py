@@ -11,6 +11,7 @@ from pipeline.archive import is_picture
 from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, common_folder
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.split_names import given_splits, splits_by_folder
+from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import Annotation, looks_like_voc, parse_annotation
 from pipeline.names import bare_of, base_of, folder_of
@@ -31,14 +32,16 @@ def matches(source: Source) -> str | None:
 def read(source: Source) -> Dataset:
     findings: list[Finding] = []
     annotations: list[Annotation] = []
+    written = WrittenNames()
     for file in source.files:
         if file.name.lower().endswith(".xml"):
-            annotation = parse_annotation(file)
+            annotation = parse_annotation(file, written)
             if annotation is None:
                 findings.append(_foreign(file))
             else:
                 annotations.append(annotation)
                 findings += annotation.findings
+    findings += written.findings()
     images, masks = _pictures(source)
     findings += _mask_note(masks)
     pairs = pair(annotations, images)

@@ -10,7 +10,7 @@ from lxml import etree
 from core.domain import limits
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import RawBox, SourceFile
-from pipeline.formats.text import MAX_CLASS_NAME, clean_label, thousandths
+from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
 from pipeline.formats.voc_structure import structure_findings
 
 _SNIFF_BYTES = 65_536
@@ -38,8 +38,8 @@ def looks_like_voc(file: SourceFile) -> bool:
     return _ROOT.search(file.place.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
 
 
-def parse_annotation(file: SourceFile) -> Annotation | None:
-    """None where the XML is well-formed and no VOC annotation."""
+def parse_annotation(file: SourceFile, written: WrittenNames) -> Annotation | None:
+    """None where the XML is well-formed and no VOC annotation. `written` is that of the whole set."""
     annotation = Annotation(file)
     root = _parse(annotation)
     if root is None:
@@ -52,7 +52,7 @@ def parse_annotation(file: SourceFile) -> Annotation | None:
     _read_size(root, annotation)
     for element in root:
         if tag_of(element) == "object":
-            _read_object(element, annotation)
+            _read_object(element, annotation, written)
     return annotation
 
 
@@ -105,14 +105,15 @@ def _read_size(root: Any, annotation: Annotation) -> None:
         return
     annotation.size_line = size.sourceline
     width, height = (_number(_text(size, name)) for name in ("width", "height"))
-    if width and height and width > 0 and height > 0:
+    if width and height:  # a negative one is told as it is written: it is not that of any picture
         annotation.size = (width // 1000, height // 1000)
 
 
-def _read_object(element: Any, annotation: Annotation) -> None:
+def _read_object(element: Any, annotation: Annotation, written: WrittenNames) -> None:
     line = element.sourceline
     children = _first_of_each_tag(element)
-    label = clean_label(_text_of(children.get("name")))
+    name = children.get("name")
+    label = "" if name is None else written.clean(name.text or "", annotation.file.name, name.sourceline)
     boxes = [child for child in element if tag_of(child) == "bndbox"]
     if not label:
         _error(annotation, "class-name-empty", "An object has no class name.", "Name it, or remove it.", line)
@@ -128,6 +129,10 @@ def _read_object(element: Any, annotation: Annotation) -> None:
         return
     corners = boxes[0]
     edges = _first_of_each_tag(corners)
+    if len(edges) != len(corners) and (twice := _corner_twice(corners)) is not None:
+        detail = f"A <bndbox> has more than one <{tag_of(twice)}>."
+        _error(annotation, "box-corner-twice", detail, "Keep the right one.", twice.sourceline)
+        return
     texts = [_text_of(edges.get(name)) for name in CORNERS]
     numbers = [_number(text) for text in texts]
     if None in numbers:
@@ -139,6 +144,17 @@ def _read_object(element: Any, annotation: Annotation) -> None:
         difficult = _text_of(children.get("difficult")).lower() in ("1", "true", "yes")
         # 1-based inclusive pixels: the first pixel's left edge is 0, the last one's right edge is its number.
         annotation.boxes.append(RawBox(label, xmin - 1000, ymin - 1000, xmax, ymax, difficult, corners.sourceline))
+
+
+def _corner_twice(corners: Any) -> Any | None:
+    """The first corner whose name came before in this box."""
+    seen: set[str] = set()
+    for child in corners:
+        name = tag_of(child)
+        if name in seen and name in CORNERS:
+            return child
+        seen.add(name)
+    return None
 
 
 def _number(text: str) -> int | None:

@@ -9,13 +9,16 @@ from pipeline.archive import SPLIT_LISTS, is_picture
 from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, root_of
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.text import clean_label, read_lines
-from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, parse_labels
+from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, odd_findings, parse_labels
 from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
 from pipeline.names import bare_of, base_of
 
 NAME = "yolo"
-_CLASS_LISTS = frozenset({"classes.txt", "_classes.txt", "obj.names", "class_names.txt", "predefined_classes.txt"})
+_DARKNET_LABELS = "_darknet.labels"  # Roboflow's, beside the pictures of each part
+_CLASS_LISTS = frozenset(
+    {"classes.txt", "_classes.txt", "obj.names", "class_names.txt", "predefined_classes.txt", _DARKNET_LABELS}
+)
 
 
 def matches(source: Source) -> str | None:
@@ -37,6 +40,7 @@ def read(source: Source) -> Dataset:
     labels = [parse_labels(file, names, keypoint_columns=columns) for file in _label_files(source)]
     for each in labels:
         findings += each.findings
+    findings += odd_findings(labels)
     pairs = pair(labels, images)
     findings += pair_findings(pairs)
     splits, split_findings = yolo_splits(source, images, data)
@@ -110,7 +114,8 @@ def _names(source: Source, data: DataYaml | None, findings: list[Finding]) -> Ma
     names: Mapping[int, str] = data.names if data else {}
     where = data.file.name if data else ""
     if not names and (data is None or data.usable):
-        file = next((file for file in source.files if base_of(file.name).lower() in _CLASS_LISTS), None)
+        lists = [file for file in source.files if base_of(file.name).lower() in _CLASS_LISTS]
+        file = min(lists, key=lambda file: base_of(file.name).lower() == _DARKNET_LABELS, default=None)
         if file:
             where = file.name
             lines = [clean_label(line) for line in read_lines(file) or ()]

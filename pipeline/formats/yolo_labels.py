@@ -2,12 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import FRACTION, RawBox, SourceFile
-from pipeline.formats.text import read_lines
+from pipeline.formats.text import counted, read_lines
 
 MAX_CLASS_ID = 9999  # where no names are given; the largest public set has 9,000 classes
 _SNIFF_BYTES = 4096
@@ -17,12 +17,16 @@ _LARGEST = 2.0  # a fraction beyond this was meant in pixels
 
 @dataclass(slots=True)
 class Labels:
-    """What one file says. `usable` is False where an error leaves its picture without trustworthy boxes."""
+    """What one file says. `usable` is False where an error leaves its picture without trustworthy boxes.
+
+    `odd`: (kind of line, how many, the first one's number), for lines that are more than a box.
+    """
 
     file: SourceFile
     boxes: list[RawBox] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     usable: bool = True
+    odd: tuple[tuple[str, int, int], ...] = ()
     image_name: str = ""
     folder: str = ""
 
@@ -58,7 +62,7 @@ def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns
         labels.boxes.append(box)
         if kind:
             mended[kind].append(number)
-    labels.findings += [_note(file, kind, found) for kind, found in mended.items() if found]
+    labels.odd = tuple((kind, len(found), found[0]) for kind, found in mended.items() if found)
     return labels
 
 
@@ -104,6 +108,11 @@ def _units(value: float) -> int:
 
 def _class_name(column: str, names: Mapping[int, str]) -> str:
     value = _number(column)
+    if value is None and "," in column and _number(column.partition(",")[0]) is not None:
+        detail = f"Commas stand between the numbers: {column[:40]!r}."
+        raise _Fault(
+            "label-line-invalid", detail, "Put blanks between the numbers: `class x_centre y_centre width height`."
+        )
     if value is None or value != int(value):
         raise _Fault("class-id-unknown", f"The class is no whole number: {column[:40]!r}.", "Write its number.")
     number = int(value)
@@ -125,21 +134,34 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-_NOTES = {
-    "polygon": ("polygons-as-boxes", "{} polygons: each is taken as the box around it.", "Nothing to do."),
+_ODD = {
+    "polygon": (
+        "polygons-as-boxes",
+        "{lines} in {files}: each polygon is taken as the box around it.",
+        "Nothing to do.",
+    ),
     "confidence": (
         "confidence-left-out",
-        "{} lines have a sixth column, taken for a confidence and left out: are these predictions?",
+        "{lines} in {files}: a sixth column is taken for a confidence and left out. Are these predictions?",
         "Look at them, unless people drew them.",
     ),
-    "keypoints": ("keypoints-left-out", "{} lines have keypoints, which are left out.", "Nothing to do."),
+    "keypoints": ("keypoints-left-out", "{lines} in {files}: keypoints behind a box are left out.", "Nothing to do."),
 }
 
 
-def _note(file: SourceFile, kind: str, lines: list[int]) -> Finding:
-    code, detail, remedy = _NOTES[kind]
-    severity = Severity.WARNING if kind == "confidence" else Severity.NOTE
-    return Finding(code, severity, file.name, detail.format(len(lines)), remedy, lines[0])
+def odd_findings(read: Iterable[Labels]) -> Iterator[Finding]:
+    """One of each kind for the whole set, at its first line: what an exporter writes, it writes in every file."""
+    found: dict[str, list[tuple[str, int, int]]] = {kind: [] for kind in _ODD}
+    for labels in read:
+        for kind, count, first in labels.odd:
+            found[kind].append((labels.file.name, count, first))
+    for kind, (code, detail, remedy) in _ODD.items():
+        if of_kind := found[kind]:
+            path, _, line = min(of_kind)
+            lines = counted(sum(count for _, count, _ in of_kind), "line")
+            files = counted(len(of_kind), "label file")
+            severity = Severity.WARNING if kind == "confidence" else Severity.NOTE
+            yield Finding(code, severity, path, detail.format(lines=lines, files=files), remedy, line)
 
 
 def _error(labels: Labels, line: int | None, code: str, detail: str, remedy: str) -> None:

@@ -1,4 +1,4 @@
-"""`data.yaml`, read as data: no tags, no anchors, no code, every scalar a string (`no` is a class, not False)."""
+"""`data.yaml`, read as data: no foreign tags, no aliases, no code, every scalar a string (`no` is a class)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +14,9 @@ from pipeline.formats.text import MAX_CLASS_NAME, clean_label
 MAX_YAML_BYTES = 256 * 1024  # 10,000 class names; PyYAML reads about 100 KB a second
 MAX_YAML_DEPTH = 8
 SUFFIXES = (".yaml", ".yml")
+_YAML_TAG = "tag:yaml.org,2002:"
+_PLAIN_TYPES = ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")
+_PLAIN_TAGS = frozenset({"!", *(f"{_YAML_TAG}{name}" for name in _PLAIN_TYPES)})
 _SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -37,13 +40,17 @@ class _Refused(yaml.YAMLError):
 
 
 class _PlainLoader(yaml.BaseLoader):
-    """Only nodes are made of it. An alias can make a small file huge; deep nesting is no data.yaml."""
+    """Only nodes are made of it. An alias can make a small file huge; deep nesting or a foreign tag is no data.yaml."""
 
     _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise _Refused("It has an alias (`*name`), which is never followed.", self._line())
+        tag = getattr(self.peek_event(), "tag", None)  # type: ignore[no-untyped-call]
+        if tag is not None and tag not in _PLAIN_TAGS:
+            shown = str(tag).replace(_YAML_TAG, "!!", 1)[:100]
+            raise _Refused(f"It has the tag `{shown}`, which is never followed.", self._line())
         self._depth += 1
         if self._depth > MAX_YAML_DEPTH:
             raise _Refused(f"More than {MAX_YAML_DEPTH} levels.", self._line())

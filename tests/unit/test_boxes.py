@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from pipeline.boxes import Frame, check_box, in_pixels, turn_upright
 from pipeline.dataset import FRACTION, Box, Picture, RawBox, SourceFile
+from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_xml import parse_annotation
 from pipeline.formats.yolo_labels import parse_labels
 from pipeline.layouts.yolo import label_lines
@@ -38,7 +39,7 @@ def test_corners_are_one_based_inclusive_pixels(
 ) -> None:
     path = tmp_path / "a.xml"
     path.write_bytes(annotation("a.jpg", [("thing", *corners)]).replace(b"4.0005", b"4.0005"))
-    parsed = parse_annotation(SourceFile("a.xml", str(path), path.stat().st_size, ""))
+    parsed = parse_annotation(SourceFile("a.xml", str(path), path.stat().st_size, ""), WrittenNames())
     assert parsed is not None
     assert [tuple(box[1:5]) for box in parsed.boxes] == [expected]
 
@@ -103,3 +104,22 @@ def test_fractions_become_thousandths_rounded_half_to_even(units: int, side: int
     box = RawBox("thing", units, 0, units, 0, False, None)
     exact = Fraction(units, FRACTION) * side * 1000
     assert in_pixels([box], "fractions", side, 1)[0].x1 == round(exact)
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["cat", "cat ", "\tcat", "dog "], ["2 class names have spaces around, here 'cat'"]),
+        (["cat", " cat"], ["1 class name has spaces around, here 'cat'"]),
+        (["cat ", " cat"], []),
+        (["cat", "\n  cat\n"], []),
+        (["", " "], []),
+    ],
+)
+def test_names_written_with_spaces_and_without_are_told_once(texts: list[str], told: list[str]) -> None:
+    written = WrittenNames()
+    for number, text in enumerate(texts):
+        assert written.clean(text, f"{number}.xml", 3) == text.strip()
+    found = list(written.findings())
+    assert [finding.detail.partition(":")[0] for finding in found] == told
+    assert all((finding.path, finding.line) == ("1.xml", 3) for finding in found)

@@ -8,7 +8,7 @@ import pytest
 
 from core.domain.finding_codes import FINDING_CODES
 from pipeline.__main__ import run
-from tests.builders import Files
+from tests.builders import Files, zip_files
 from tests.formats import COCO_FAULTS, JSON, LABEL, YAML, YOLO_FAULTS, coco_files, coco_zip, yolo_files, yolo_zip
 
 P00 = "images/train/p00.jpg"
@@ -19,6 +19,8 @@ YOLO_ROWS = [
     ("nan", "box-not-a-number", "error", LABEL, 3, "rejected"),
     ("four_columns", "label-line-invalid", "error", LABEL, 3, "rejected"),
     ("eight_columns", "label-line-invalid", "error", LABEL, 3, "rejected"),
+    ("commas", "label-line-invalid", "error", LABEL, 3, "rejected"),
+    ("commas_and_blanks", "label-line-invalid", "error", LABEL, 3, "rejected"),
     ("class_unknown", "class-id-unknown", "error", LABEL, 3, "rejected"),
     ("class_negative", "class-id-unknown", "error", LABEL, 3, "rejected"),
     ("class_name", "class-id-unknown", "error", LABEL, 3, "rejected"),
@@ -50,6 +52,7 @@ YOLO_ROWS = [
     ("name_unused", "class-unused", "note", "", None, "ready"),
     ("yaml_broken", "yaml-invalid", "error", YAML, "names:", "rejected"),
     ("yaml_alias", "yaml-invalid", "error", YAML, "b:", "rejected"),
+    ("yaml_tag", "yaml-invalid", "error", YAML, "1:", "rejected"),
     ("yaml_list", "yaml-invalid", "error", YAML, None, "rejected"),
     ("second_yaml", "yaml-several", "warning", "other/data.yaml", None, "ready"),
 ]
@@ -77,9 +80,11 @@ COCO_ROWS = [
     ("image_unlisted", "image-without-annotation", "note", "train/more.jpg", None, "ready"),
     ("size_wrong", "size-wrong", "warning", JSON, '"width": 960', "ready"),
     ("size_missing", "size-missing", "note", JSON, '"p00.jpg"', "ready"),
+    ("size_negative", "size-wrong", "warning", JSON, '"width": -96', "ready"),
     ("category_id_twice", "json-id-twice", "error", JSON, '"cone"', "rejected"),
     ("category_nameless", "class-name-empty", "error", JSON, '{"id": 4', "rejected"),
     ("category_name_twice", "class-name-twice", "warning", JSON, '{"id": 4', "ready"),
+    ("category_spaces", "class-name-spaces", "note", JSON, r'"ball\t"', "ready"),
     ("category_unused", "class-unused", "note", JSON, None, "ready"),
 ]
 
@@ -107,6 +112,20 @@ def test_a_fault_of_a_coco_file_is_found(
     COCO_FAULTS[fault](files)
     found = _found(coco_zip(tmp_path / "data.zip", broken=fault), tmp_path / "out", code, outcome)
     _assert_place(found, files, severity, file, line)
+
+
+def test_odd_lines_of_many_label_files_are_told_once_for_the_set(tmp_path: Path) -> None:
+    files = yolo_files()
+    files["data.yaml"] += b"kpt_shape: [1, 3]\n"
+    for number in (1, 2, 5):
+        files[f"labels/train/p{number:02d}.txt"] += b"0 0.2 0.2 0.4 0.2 0.4 0.5\n0 0.5 0.5 0.1 0.1 5 5 2\n" * 2
+    _, findings = _prepare(zip_files(tmp_path / "data.zip", files), tmp_path / "out")
+    odd = {each["code"]: each for each in findings if each["code"] in ("polygons-as-boxes", "keypoints-left-out")}
+    assert len([each for each in findings if each["code"] in odd]) == len(odd) == 2
+    assert {(each["path"], each["detail"][:24]) for each in odd.values()} == {
+        ("labels/train/p01.txt", "6 lines in 3 label files")
+    }
+    assert [odd[code]["line"] for code in ("polygons-as-boxes", "keypoints-left-out")] == [3, 4]
 
 
 @pytest.mark.parametrize("make", [yolo_zip, coco_zip])

@@ -71,6 +71,17 @@ def test_a_given_split_is_kept_wherever_the_yaml_says_it_lies(tmp_path: Path, ya
     )
 
 
+@pytest.mark.parametrize(("others", "label"), [({}, "red ball"), ({"valid/classes.txt": b"cone\ncube\n"}, "cube")])
+def test_a_darknet_export_of_roboflow_names_its_classes(tmp_path: Path, others: Files, label: str) -> None:
+    files: Files = dict(others)
+    for number, part in enumerate(("train", "train", "valid")):
+        files |= {f"{part}/{number}.jpg": picture(seed=number), f"{part}/{number}.txt": LINE.replace(b"0", b"1", 1)}
+        files[f"{part}/_darknet.labels"] = b"cone\nred ball\n"
+    dataset = _read(tmp_path, files)
+    assert [item.boxes[0].label for item in dataset.items] == [label] * 3
+    assert {finding.code for finding in dataset.findings} == {"class-unused"}
+
+
 def test_lists_of_pictures_give_the_split(tmp_path: Path) -> None:
     files: Files = {"data.yaml": b"train: autosplit_train.txt\nval: autosplit_val.txt\nnames: [ball]\n"}
     for number in range(3):
@@ -80,11 +91,11 @@ def test_lists_of_pictures_give_the_split(tmp_path: Path) -> None:
 
 
 def test_names_are_text_even_where_yaml_would_make_more_of_them(tmp_path: Path) -> None:
-    files: Files = {"data.yaml": b"names: [no, 1.10, 2020-01-01, null, !!python/name:os.system x]\n"}
-    for number in range(5):
+    files: Files = {"data.yaml": b"names: [no, 1.10, 2020-01-01, null, !!str 7, ! 8]\n"}
+    for number in range(6):
         files |= {f"{number}.jpg": picture(seed=number), f"{number}.txt": LINE.replace(b"0 ", b"%d " % number, 1)}
     labels = [item.boxes[0].label for item in _read(tmp_path, files).items]
-    assert labels == ["no", "1.10", "2020-01-01", "null", "x"]
+    assert labels == ["no", "1.10", "2020-01-01", "null", "7", "8"]
 
 
 def test_coco_with_its_own_folders_reads_the_instances_alone(tmp_path: Path) -> None:
