@@ -117,6 +117,7 @@ CLASSES: Mapping[str, FindingCode] = {
     "class-not-in-train": FindingCode(ERROR, "A class has no picture in train.", "Mend the split, or split=remake."),
     "class-rare": FindingCode(WARNING, "A class is in fewer than three pictures.", "Add pictures of it."),
     "class-unused": FindingCode(NOTE, "Named classes have no box; they are no classes of the dataset.", "-"),
+    "folders-doubled": FindingCode(NOTE, "A folder repeats the one round it; it is left out.", "Zip it once.", "dropped"),
     "no-boxes": FindingCode(ERROR, "There is not one usable box.", "Label some pictures."),
     "too-few-classes": FindingCode(ERROR, "Fewer than two classes have usable pictures.", "Add pictures of another class."),
     "too-few-images": FindingCode(ERROR, "Fewer than three usable pictures.", "Add pictures."),

@@ -4,7 +4,7 @@ A folder is a tuple of its parts, below the archive's root.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.formats.split_names import split_of_folder
@@ -177,6 +177,69 @@ def empty_beside(shelves: Mapping[Folder, Shelf], others: Iterable[Folder]) -> l
             if above[:-1] in beside and above not in known and _may_be_class(above[-1]) and above[-1] not in labels:
                 found.setdefault(above[-1], above)
     return sorted(found.values())
+
+
+def doubled_in(pictures: Mapping[Folder, Collection[tuple[str, str]]], shelves: Mapping[Folder, Shelf]) -> set[Folder]:
+    """Folders in which the one round them lies once more, where this makes other classes of the same pictures.
+
+    `pictures`: folder -> name and SHA-256 of each that lies directly in it; `shelves`: what `shelves_of` says of them.
+    """
+    copies = _copies(pictures)
+    if not copies:
+        return set()
+    once = shelves_of({folder: len(held) for folder, held in pictures.items() if not copies & {*_above(folder)}})
+    doubled: set[Folder] = set()
+    for folder in pictures:
+        round_it = copies & {*_above(folder)}
+        if round_it and shelves[folder].label != once[_original(folder, copies)].label:
+            doubled |= round_it
+    return doubled
+
+
+def may_be_doubled(counts: Mapping[Folder, int]) -> bool:
+    """By numbers alone, so that `doubled_in` is asked of few sets. `counts` is that of `shelves_of`."""
+    tree = _Tree(counts)
+    return any(2 * tree.total[child] == tree.total[child[:-1]] for child in tree.children if child)
+
+
+def _copies(pictures: Mapping[Folder, Collection[tuple[str, str]]]) -> set[Folder]:
+    """Folders with folders that hold what lies beside them, under the same names: the deepest are left out first."""
+    tree = _Tree({folder: len(held) for folder, held in pictures.items()})
+    total = dict(tree.total)
+    copies: set[Folder] = set()
+    for child in sorted(filter(None, tree.children), key=lambda folder: (-len(folder), folder)):
+        parent = child[:-1]
+        if 2 * total[child] != total[parent]:
+            continue
+        inside = _held_below(child, tree, pictures, copies)
+        copies.add(child)
+        if inside != _held_below(parent, tree, pictures, copies):
+            copies.remove(child)
+            continue
+        for above in _above(parent):
+            total[above] -= len(inside)
+    return copies
+
+
+def _held_below(
+    top: Folder, tree: _Tree, pictures: Mapping[Folder, Collection[tuple[str, str]]], without: set[Folder]
+) -> set[tuple[Folder, str, str]]:
+    """Folder below `top`, name and SHA-256 of each picture that is not in one of the folders `without`."""
+    found: set[tuple[Folder, str, str]] = set()
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        found.update((folder[len(top) :], name, sha256) for name, sha256 in pictures.get(folder, ()))
+        waiting += [child for child in tree.children.get(folder, ()) if child not in without]
+    return found
+
+
+def _original(folder: Folder, copies: set[Folder]) -> Folder:
+    """`a/a/cat` -> `a/cat` where `a/a` is a copy."""
+    for at in range(len(folder), 0, -1):
+        if folder[:at] in copies:
+            folder = folder[: at - 1] + folder[at:]
+    return folder
 
 
 def _may_be_class(name: str) -> bool:

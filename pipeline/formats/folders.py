@@ -1,12 +1,14 @@
 """Folders of classes: `<class>/*.jpg`, `train/<class>/*.jpg`, `<class>/train/*.jpg`, at any depth."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive import is_picture
 from pipeline.dataset import Dataset, Item, Mended, Source, SourceFile
-from pipeline.formats.class_folders import Folder, Shelf, empty_beside, shelves_of
+from pipeline.formats.class_folders import Folder, Shelf, doubled_in, empty_beside, may_be_doubled, shelves_of
+from pipeline.names import base_of
 
 NAME = "folders"
 
@@ -18,15 +20,15 @@ def matches(source: Source) -> str | None:
     labels = sum(file.name.lower().endswith((".txt", ".json", ".xml")) for file in source.files)
     if labels * 2 > len(images):
         return "there is about one text file for each picture, so this is no folder of classes."
-    if len({shelf.label for shelf in _places(images).values() if shelf.label}) < 2:
+    if len({shelf.label for shelf in _places(images).shelves.values() if shelf.label}) < 2:
         return "the pictures do not lie in at least two folders that could be classes."
     return None
 
 
 def read(source: Source) -> Dataset:
     """Kind `classification`: each item has the name of its class's folder as its label, None outside of all."""
-    images = _images(source)
-    shelves = _places(images)
+    places = _places(_images(source))
+    shelves, images = places.shelves, places.images
     given = (
         len({shelf.split for shelf in shelves.values() if shelf.label}) > 1
     )  # one part round everything says nothing
@@ -35,7 +37,8 @@ def read(source: Source) -> Dataset:
         for image in images
         for shelf in [shelves[_folder(image.name)]]
     )
-    return Dataset("classification", NAME, items, [*_nested(images, shelves), *_empty(source, shelves)])
+    findings = [*_doubled(places), *_nested(images, shelves), *_empty(source, places)]
+    return Dataset("classification", NAME, items, findings)
 
 
 def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
@@ -47,12 +50,49 @@ def _images(source: Source) -> list[SourceFile]:
     return [file for file in source.files if is_picture(file.name)]
 
 
-def _places(images: list[SourceFile]) -> dict[Folder, Shelf]:
-    return shelves_of(Counter(_folder(image.name) for image in images))
+class _Places(NamedTuple):
+    """`images` without those in `doubled`: folders that repeat the one round them."""
+
+    images: list[SourceFile]
+    shelves: dict[Folder, Shelf]
+    doubled: set[Folder]
+    left_out: int
+
+
+def _places(images: list[SourceFile]) -> _Places:
+    counts = Counter(_folder(image.name) for image in images)
+    shelves = shelves_of(counts)
+    doubled = doubled_in(_by_folder(images), shelves) if may_be_doubled(counts) else set()
+    if not doubled:
+        return _Places(images, shelves, doubled, 0)
+    once = {folder: count for folder, count in counts.items() if not _lies_in(folder, doubled)}
+    kept = [image for image in images if _folder(image.name) in once]
+    return _Places(kept, shelves_of(once), doubled, len(images) - len(kept))
+
+
+def _by_folder(images: list[SourceFile]) -> dict[Folder, list[tuple[str, str]]]:
+    found: dict[Folder, list[tuple[str, str]]] = defaultdict(list)
+    for image in images:
+        found[_folder(image.name)].append((base_of(image.name), image.sha256))
+    return found
+
+
+def _lies_in(folder: Folder, others: set[Folder]) -> bool:
+    return any(folder[:at] in others for at in range(1, len(folder) + 1))
 
 
 def _folder(name: str) -> Folder:
     return tuple(name.split("/")[:-1])
+
+
+def _doubled(places: _Places) -> Iterator[Finding]:
+    if places.doubled:
+        first, *others = sorted(places.doubled)
+        pictures = "1 picture" if places.left_out == 1 else f"{places.left_out} pictures"
+        more = f" (and {len(others)} more)" if others else ""
+        detail = f"This folder{more} holds the same files as the one round it. Its {pictures} are left out."
+        remedy = "Nothing to do; or make the ZIP without it."
+        yield Finding("folders-doubled", Severity.NOTE, "/".join(first), detail, remedy)
 
 
 def _nested(images: list[SourceFile], shelves: dict[Folder, Shelf]) -> Iterator[Finding]:
@@ -72,8 +112,9 @@ def _nested(images: list[SourceFile], shelves: dict[Folder, Shelf]) -> Iterator[
         yield Finding("class-nested", Severity.WARNING, name, detail, remedy)
 
 
-def _empty(source: Source, shelves: dict[Folder, Shelf]) -> Iterator[Finding]:
+def _empty(source: Source, places: _Places) -> Iterator[Finding]:
     names = [*(file.name for file in source.files), *source.left_out, *(f"{name}/" for name in source.folders)]
-    for folder in empty_beside(shelves, dict.fromkeys(map(_folder, names))):
+    others = dict.fromkeys(folder for folder in map(_folder, names) if not _lies_in(folder, places.doubled))
+    for folder in empty_beside(places.shelves, others):
         detail = f"{folder[-1]!r} lies among the folders of classes and holds no picture; it is no class."
         yield Finding("class-empty", Severity.WARNING, "/".join(folder), detail, "Add pictures of it, or remove it.")

@@ -53,8 +53,10 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "detection",
         "Pascal VOC",
         "One XML for each picture. Corners are 1-based inclusive pixels, fractions allowed. <size> may be missing or "
-        "wrong: the decoded picture decides. Pictures without XML are background. Pairs are found by place and name "
-        "first, by <filename> second.",
+        "wrong: the decoded picture decides. Where EXIF turns a picture, its boxes are meant in the upright one, as "
+        "viewers show it; in the stored one only where <size> is that of the stored one, or where <size> is of no help "
+        "and the boxes fit no other (`boxes-turned`). Pictures without XML are background. Pairs are found by place "
+        "and name first, by <filename> second.",
         VOC,
     ),
     "yolo": FormatPage(
@@ -62,8 +64,9 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "detection",
         "YOLO text files",
         "One text file for each picture: a line `class x_centre y_centre width height` for each box, as fractions of "
-        "the upright picture. Polygons become their boxes; a sixth column (a confidence) and keypoints are left out. "
-        "`data.yaml` is read as data: its `download` is never run. Empty or missing files are background.",
+        "the picture, upright by its EXIF orientation. Polygons become their boxes; a sixth column (a confidence) and "
+        "keypoints are left out. `data.yaml` is read as data: its `download` is never run. Empty or missing files are "
+        "background.",
         YOLO,
     ),
     "coco": FormatPage(
@@ -71,8 +74,9 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "detection",
         "COCO JSON",
         "JSON with images, annotations and categories; `bbox` is [x, y, width, height] in pixels of the upright "
-        "picture. Several files are the parts of a split. Crowds are left out. Where there are instances_*.json, the "
-        "other files (captions, keypoints) are left out.",
+        "picture; where EXIF turns it, `width` and `height` of its entry tell upright from stored, as <size> does in "
+        "VOC. Several files are the parts of a split. Crowds are left out. Where there are instances_*.json, the other "
+        "files (captions, keypoints) are left out.",
         COCO,
     ),
     "folders": FormatPage(
@@ -81,7 +85,8 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "Folders of classes",
         "The name of the folder is the class of its pictures, at any depth, with or without train/ val/ test/ around "
         "or inside. A folder `test` among folders of classes is a class; one that holds the same classes as others is a "
-        "part of the split. Classes are numbered in natural order: 10 comes after 9. Pictures in no class are left out.",
+        "part of the split. Classes are numbered in natural order: 10 comes after 9. Pictures in no class are left out, "
+        "and so is a folder that repeats the one round it. Pictures that EXIF turns are read upright.",
         FOLDERS,
     ),
 }

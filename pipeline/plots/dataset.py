@@ -12,6 +12,7 @@ from pipeline.plots.style import INK, MUTED, PALETTE, figure, plain, shorten
 
 SHOWN_CLASSES = 40  # more bars than this cannot be read: the rest is summed up
 MIN_CELLS, MAX_CELLS = 12, 48  # of a side of the heat map: about one box a cell, so that few boxes show a shape too
+_SIDE = 370.0  # of the square of sizes, in pt; a little less than it has
 _SHADES = dict(zip(SPLITS, (PALETTE[0], PALETTE[5], PALETTE[1]), strict=True))
 Draw = Callable[[Path, list[Picture], list[str], Mapping[str, str]], None]
 
@@ -63,10 +64,13 @@ def draw_resolution_scatter(
     xs = np.array([size[0] for size, _ in points], dtype=float)
     ys = np.array([size[1] for size, _ in points], dtype=float)
     shares = np.array([count for _, count in points], dtype=float) / len(pictures)
-    with figure(path, 7.2, 6.4) as drawn:
+    areas = 22 + 1400 * shares
+    low, end = _limits(xs, ys, areas)
+    with figure(path, 6.35, 6.4) as drawn:
         axes = drawn.subplots()
-        end = float(max(xs.max(), ys.max())) * 1.12
-        axes.set(xlim=(0, end), ylim=(0, end), xlabel="width, px", ylabel="height, px", aspect="equal")
+        ticks = [tick for tick in _whole_numbers(9).tick_values(0, end) if 0 <= tick <= end]
+        axes.set(xticks=ticks, yticks=ticks, xlabel="width, px", ylabel="height, px")
+        axes.set(xlim=(low, end), ylim=(low, end), aspect="equal")
         for name, ratio in (("1:1", 1.0), ("4:3", 4 / 3), ("16:9", 16 / 9), ("3:4", 3 / 4), ("9:16", 9 / 16)):
             at = (end, end / ratio) if ratio >= 1 else (end * ratio, end)
             axes.plot((0, at[0]), (0, at[1]), color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
@@ -79,11 +83,9 @@ def draw_resolution_scatter(
                 fontsize=8,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
             )
-        axes.scatter(
-            xs, ys, s=22 + 1400 * shares, color=PALETTE[0], alpha=0.45, edgecolor="white", linewidth=0.8, zorder=3
-        )
+        axes.scatter(xs, ys, s=areas, color=PALETTE[0], alpha=0.45, edgecolor="white", linewidth=0.8, zorder=3)
         (width, height), count = points[0]
-        several = f"{len(points):,} sizes; most often {width} x {height} ({count / len(pictures):.0%})"
+        several = f"{len(points):,} sizes; most often {width} x {height} ({percent(count, len(pictures))})"
         line = f"all {len(pictures):,} pictures have {width} x {height}" if len(points) == 1 else several
         _title(axes, "Sizes of the pictures", line)
 
@@ -131,6 +133,14 @@ def draw_box_centres(
         _title(axes, "Centres of the boxes", line)
 
 
+def percent(count: int, total: int) -> str:
+    """All of it, and nothing less, is 100%; nothing, and nothing more, is 0%."""
+    rounded = round(100 * count / total)
+    if rounded == 100 and count < total:
+        return "over 99%"
+    return "under 1%" if rounded == 0 and count else f"{rounded}%"
+
+
 PLOTS: dict[str, Draw] = {
     "class_distribution": draw_class_distribution,
     "resolution_scatter": draw_resolution_scatter,
@@ -144,6 +154,17 @@ def _classes_line(classes: list[str], order: list[int], totals: Mapping[int, int
     if rest:
         line += f"; {len(rest):,} more classes with {sum(totals[class_id] for class_id in rest):,} {unit} are not shown"
     return line
+
+
+def _limits(xs: np.ndarray, ys: np.ndarray, areas: np.ndarray) -> tuple[float, float]:
+    """Of both axes, in px: from 0, or below it where a dot near the corner needs room. `areas`: of the dots, in pt²."""
+    radii = np.sqrt(areas) / 2 / _SIDE
+    low, end = 0.0, float(max(xs.max(), ys.max())) * 1.12
+    for _ in range(4):  # the room that a dot needs grows with what is shown
+        room = radii * (end - low)
+        low = min(low, float((np.minimum(xs, ys) - room).min()))
+        end = max(end, float((np.maximum(xs, ys) + room).max()))
+    return low, end
 
 
 def _title(axes: Any, title: str, line: str) -> None:
@@ -163,7 +184,7 @@ def _heat() -> Any:
     return LinearSegmentedColormap.from_list("heat", ["#d3e5f2", "#56b4e9", "#0072b2", "#08306b"])
 
 
-def _whole_numbers() -> Any:
+def _whole_numbers(parts: int = 6) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(integer=True, nbins=6)
+    return MaxNLocator(integer=True, nbins=parts)

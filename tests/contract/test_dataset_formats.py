@@ -1,5 +1,6 @@
 """Every dataset format against one contract. A new one adds a line to SAMPLES."""
 
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -35,6 +36,13 @@ def dataset_format(request: pytest.FixtureRequest) -> DatasetFormat:
 
 def test_the_catalogue_and_the_samples_agree() -> None:
     assert [module.NAME for module in load_formats()] == list(SAMPLES) == list(CATALOGUE)
+
+
+def test_users_are_told_how_turned_pictures_are_read() -> None:
+    silent = [
+        name for name, page in CATALOGUE.items() if not {"EXIF", "upright"} <= set(re.findall(r"\w+", page.description))
+    ]
+    assert silent == []
 
 
 def test_a_format_finds_its_own_sample_wherever_it_lies(tmp_path: Path, dataset_format: DatasetFormat) -> None:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pipeline.check import natural_order
-from pipeline.formats.class_folders import empty_beside, shelves_of
+from pipeline.formats.class_folders import doubled_in, empty_beside, may_be_doubled, shelves_of
 
 # What lies there (`folder: pictures`), and for each folder the class and the split that it has.
 TABLE: dict[str, tuple[str, str]] = {
@@ -99,6 +99,7 @@ def test_many_folders_called_like_splits_cost_what_others_cost() -> None:
     counts["other",] = 1
     started = time.monotonic()
     shelves = shelves_of(counts)
+    assert not may_be_doubled(counts)
     assert time.monotonic() - started < 5
     assert {shelf.split for folder, shelf in shelves.items() if folder != ("other",)} == {"train", "test"}
 
@@ -114,6 +115,38 @@ def test_an_empty_folder_among_those_of_classes_is_told_once() -> None:
     shelves = shelves_of(_counts("s/train/cat:9, s/train/dog:9, s/test/cat:9, s/test/dog:9"))
     others = ["s/train/owl", "s/test/owl/notes", "s/train/.git", "s/docs", "__MACOSX/s/train/owl", "s/train/labels"]
     assert empty_beside(shelves, map(_folder, others)) == [("s", "train", "owl")]
+
+
+# What lies there (`folder: names of pictures`; the name is the content too), and the copies that make false classes.
+DOUBLED: dict[str, tuple[str, str]] = {
+    "classes": ("a/cat:12, a/dog:34, a/a/cat:12, a/a/dog:34", "a/a"),
+    "classes at the root": ("cat:12, dog:34, all/cat:12, all/dog:34", "all"),
+    "a train part": ("x/ds/train/cat:12, x/ds/train/dog:34, x/ds/ds/train/cat:12, x/ds/ds/train/dog:34", "x/ds/ds"),
+    "a split": (
+        "s/train/cat:1, s/train/dog:2, s/val/cat:3, s/val/dog:4, "
+        "s/s/train/cat:1, s/s/train/dog:2, s/s/val/cat:3, s/s/val/dog:4",
+        "s/s",
+    ),
+    "three times": ("a/cat:1, a/dog:2, a/a/cat:1, a/a/dog:2, a/a/a/cat:1, a/a/a/dog:2", "a/a, a/a/a"),
+    "other pictures": ("a/cat:12, a/dog:34, a/a/cat:12, a/a/dog:35", ""),
+    "other names of folders": ("a/cat:12, a/dog:34, a/a/cats:12, a/a/dogs:34", ""),
+    "a class within itself": ("cat:12, cat/cat:12, dog/brown:1, dog/white:2, dog/dog/brown:1, dog/dog/white:2", ""),
+    "a part that holds itself": (
+        "train/cat:1, train/dog:2, train/train/cat:1, train/train/dog:2, test/cat:3",
+        "train/train",
+    ),
+    "a part that is as the rest": ("cat:1, dog:2, train/cat:1, train/dog:2", ""),
+}
+
+
+@pytest.mark.parametrize("name", DOUBLED)
+def test_a_folder_that_repeats_the_one_round_it_is_found(name: str) -> None:
+    there, expected = DOUBLED[name]
+    pictures = {folder: [(char, char) for char in names] for folder, names in _entries(there).items()}
+    counts = {folder: len(held) for folder, held in pictures.items()}
+    doubled = doubled_in(pictures, shelves_of(counts))
+    assert doubled == {_folder(text) for text in expected.split(", ") if text}
+    assert may_be_doubled(counts) or not doubled
 
 
 def test_numbers_in_names_count_as_numbers() -> None:

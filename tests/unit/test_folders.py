@@ -71,6 +71,14 @@ def test_strays_are_told_and_cost_nothing(tmp_path: Path) -> None:
     assert done.left_out == 1
 
 
+def test_a_set_that_holds_itself_is_read_once(tmp_path: Path) -> None:
+    files = {f"s/{name}": content for name, content in FILES.items()}
+    once = examined(tmp_path, files)
+    doubled = examined(tmp_path, files | {f"s/{name}": content for name, content in files.items()})
+    assert (doubled.classes, codes(doubled)) == (["9", "10", "test"], {"folders-doubled": ["s/s"]})
+    assert doubled.digests.content_fingerprint == once.digests.content_fingerprint
+
+
 def test_texts_beside_the_folders_make_no_other_format_of_them(tmp_path: Path) -> None:
     files = FILES | {"classes.txt": b"9\n10\ntest\n", "README.txt": b"hello", "labels.json": b'{"0": "9"}'}
     files |= {"9/about.xml": b"<about/>", "data.yaml": b"names: [a, b]", "train.txt": b"9/00.png\n"}

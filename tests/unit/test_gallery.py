@@ -2,11 +2,13 @@
 
 import io
 import json
+import math
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from core.domain.keys import PLOTS
 from pipeline.__main__ import run
@@ -80,6 +82,26 @@ def test_every_plot_is_drawn_whatever_the_classes_are(tmp_path: Path, classes: l
         draw(tmp_path / f"{name}.png", pictures, classes, splits)
         with Image.open(tmp_path / f"{name}.png") as drawn:
             assert min(drawn.size) > 200 and max(drawn.size) < 3000
+
+
+def test_the_dots_of_sizes_are_whole_and_their_square_fills_the_plot(tmp_path: Path) -> None:
+    """Nearly all pictures are small, and one is large: the dot of the small ones lies in the corner."""
+    sizes = [(100, 100)] * 999 + [(3024, 3024)]
+    pictures = [replace(_picture(n, 0), width=width, height=height) for n, (width, height) in enumerate(sizes)]
+    plots.draw_resolution_scatter(tmp_path / "sizes.png", pictures, ["one"], {})
+    with Image.open(tmp_path / "sizes.png") as image:
+        drawn = image.convert("RGB")
+    blue = sum(count for count, pixel in drawn.getcolors(2**24) or [] if _close(pixel, (140, 192, 220)))
+    assert blue > 0.85 * math.pi / 4 * (22 + 1400 * 0.999) * (120 / 72) ** 2
+    left, _, right, _ = ImageChops.invert(drawn).getbbox() or (0, 0, 0, 0)
+    assert left < 0.04 * drawn.width and right > 0.95 * drawn.width
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(2059, "over 99%"), (2062, "100%"), (2040, "99%"), (1, "under 1%"), (0, "0%")]
+)
+def test_a_share_is_never_rounded_to_all_or_nothing(count: int, told: str) -> None:
+    assert plots.percent(count, 2062) == told
 
 
 def test_prepare_draws_the_pictures_and_says_so(tmp_path: Path) -> None:
