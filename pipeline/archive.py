@@ -20,7 +20,7 @@ from core.domain.errors import ArchiveRefused
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import REPAIR_LOG, Rejected, Source, SourceFile
 from pipeline.layouts import LAYOUTS
-from pipeline.names import base_of, suffix_of
+from pipeline.names import base_of, counted, suffix_of
 from pipeline.space import require_space
 from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
 from pipeline.zip_judge import judge
@@ -80,8 +80,9 @@ def extract(
         )
     )
     folders = tuple(sorted(entry.name.rstrip("/") for entry in entries if entry.is_folder))
+    guessed = sorted(entry.name for entry in wanted if entry.guessed)
     files.sort(key=lambda file: file.name)
-    return Source(tuple(files), left_out, folders), list(_notes(files, left_out))
+    return Source(tuple(files), left_out, folders), [*_notes(files, left_out), *_note_guessed(guessed)]
 
 
 def is_picture(name: str) -> bool:
@@ -217,6 +218,7 @@ def _blocks(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
 
 def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Finding]:
     yield from _note_left_out(left_out)
+    yield from _note_unusual([file.name for file in files if not file.name.isascii() or " " in file.name])
     seen: dict[str, str] = {}
     for file in files:
         twin = seen.setdefault(file.name.casefold(), file.name)
@@ -230,6 +232,23 @@ def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Findi
             )
 
 
+def _note_unusual(names: list[str]) -> Iterator[Finding]:
+    if names:
+        detail = (
+            f"{counted(len(names), 'name has', 'names have')} spaces or letters beyond ASCII. They are told as they"
+        )
+        detail += " are; the files that trainers read are written with ASCII names."
+        yield Finding("names-unusual", Severity.NOTE, names[0], detail, "Nothing to do.")
+
+
+def _note_guessed(names: list[str]) -> Iterator[Finding]:
+    if names:
+        detail = f"{counted(len(names), 'name is', 'names are')} not UTF-8, and nothing says how to read"
+        detail += f" {'it' if len(names) == 1 else 'them'}: code page 437 was taken, which may give wrong letters."
+        remedy = "Look whether the names are right; if not, make the ZIP with a tool that writes UTF-8 names."
+        yield Finding("names-guessed", Severity.WARNING, names[0], detail, remedy)
+
+
 def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:
     if not names:
         return
@@ -239,6 +258,6 @@ def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:
         "files-left-out",
         Severity.NOTE,
         names[0],
-        f"{len(names)} files that are neither pictures nor annotations were left out: {kinds}.",
+        f"{counted(len(names), 'file')} left out, as neither a picture nor an annotation: {kinds}.",
         "Nothing to do; they do not count for the fingerprint.",
     )

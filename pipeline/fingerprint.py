@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.domain.errors import DarkroomError
+from pipeline.names import counted, printable
 from pipeline.options import add_options, read_options
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _diff(args: argparse.Namespace) -> int:
     else:
         for archive, done in zip(args.diff, (first, second), strict=True):
             _print(f"{archive}: fingerprint {done.digests.fingerprint}")
-        _print("equal" if equal else f"{len(found)} leaves differ:")
+        _print("equal" if equal else f"{counted(len(found), 'leaf differs', 'leaves differ')}:")
         for difference in found:
             _print(f"  {_line(difference)}")
     return EQUAL if equal else DIFFERENT
@@ -92,9 +93,7 @@ def _summary(done: "Examined") -> dict[str, Any]:
 def _line(difference: "Difference") -> str:
     old, new = (_text(value) for value in (difference.old, difference.new))
     change = f"{old} -> {new}" if old and new else old or new
-    line = f"{difference.leaf:<6} {difference.change:<18} {difference.path}  {change}"
-    # Names are hostile: one may hold what a terminal obeys.
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+    return printable(f"{difference.leaf:<6} {difference.change:<18} {difference.path}  {change}")
 
 
 def _text(value: Any) -> str:

@@ -4,19 +4,26 @@ A person gives arguments or a PrepareConfig; a worker's spec.json goes to `pipel
 """
 
 import argparse
+import json
 import os
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.configs import ConfigInvalid, checked, complain, field_lines, load_file
+from pipeline.names import printable
 from pipeline.options import add_options
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 if TYPE_CHECKING:
     from pipeline.child import Line
     from pipeline.preparation import PrepareSpec
+
+
+SHOWN_FINDINGS = 10
+_STATUS = "exit status: 0 ready, 1 rejected or failed, 2 wrong arguments, 76 cancelled"
 
 
 class PrepareConfig(BaseModel):
@@ -36,11 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="a YAML or JSON file with the fields below; arguments win over it")
     add_options(parser)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "\n".join(["fields of the config:", *field_lines(PrepareConfig)])
+    parser.epilog = "\n".join(["fields of the config:", *field_lines(PrepareConfig), "", _STATUS])
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: ready or rejected, see result.json; 1: our failure, see problem.json; 2: wrong config; 76: cancelled."""
+    """0: ready; 1: rejected, see result.json, or our failure, see problem.json; 2: wrong config; 76: cancelled."""
     # Imported here, so that `--help` is instant.
     from core.domain.errors import PreparationFailed
     from pipeline.child import problem_in, run_child
@@ -52,13 +59,18 @@ def main(args: argparse.Namespace) -> int:
     except (OSError, ConfigInvalid) as error:
         return complain("prepare", args.config, error)
 
+    rejected = False
+
     def work(line: "Line") -> None:
-        _tell(spec.out, prepare(spec, Steps(line, aloud=True)))
+        nonlocal rejected
+        result = prepare(spec, Steps(line, aloud=True))
+        _tell(spec.out, result)
+        rejected = result["outcome"] == "rejected"
 
     status = run_child(spec.out, work, supervised=False, crash=PreparationFailed)
     if status:
         print(f"not prepared: {problem_in(spec.out)}")  # noqa: T201 - for the person
-    return status
+    return status or int(rejected)
 
 
 def _spec_of_person(args: argparse.Namespace) -> "PrepareSpec":
@@ -88,4 +100,17 @@ def _tell(out: Path, result: dict[str, Any]) -> None:
         print(f"fingerprint {result['fingerprint']}")  # noqa: T201
     for code, entry in result["findings"].items():
         print(f"  {entry['severity']:8} {entry['count']:6} {code}")  # noqa: T201
+    from pipeline.preparation import FINDINGS_FILE
+
+    _tell_findings(out / FINDINGS_FILE, result["findings_total"])
     print(f"All of it is in {out}")  # noqa: T201
+
+
+def _tell_findings(file: Path, total: int) -> None:
+    """The first of them, errors before the rest, each with its place."""
+    with file.open(encoding="utf-8") as lines:
+        for finding in map(json.loads, islice(lines, SHOWN_FINDINGS)):
+            place = finding["path"] + (f":{finding['line']}" if finding["line"] else "")
+            print(printable(f"{place}  {finding['code']}  {finding['detail']} {finding['remedy']}"))  # noqa: T201
+    if (more := total - SHOWN_FINDINGS) > 0:
+        print(f"and {more} more, see {file}")  # noqa: T201

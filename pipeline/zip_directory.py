@@ -36,7 +36,10 @@ _MISPLACED = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. `name` is NFC with `/`; `raw_name` the bytes that both headers must share; `header` its offset."""
+    """One entry. `name` is NFC with `/`; `raw_name` the bytes that both headers must share; `header` its offset.
+
+    `guessed`: nothing says in which code page the name was written.
+    """
 
     name: str
     raw_name: bytes
@@ -47,6 +50,7 @@ class Entry:
     size: int
     header: int
     mode: int
+    guessed: bool
 
     @property
     def is_folder(self) -> bool:
@@ -176,7 +180,8 @@ def _parse_entries(directory: bytes, count: int) -> Iterator[Entry]:
         extra = directory[extra_at : extra_at + extra_len]
         size, packed, header = _zip64_values(extra, size, packed, header)
         unix = attrs >> 16  # a link is a link whatever system claims to have made it
-        yield Entry(_decode_name(raw_name, flags, extra), raw_name, flags, method, crc, packed, size, header, unix)
+        name, guessed = _decode_name(raw_name, flags, extra)
+        yield Entry(name, raw_name, flags, method, crc, packed, size, header, unix, guessed)
     if at != len(directory):
         raise BrokenArchive("archive-inconsistent", f"The central directory holds more than its {count} entries.")
 
@@ -208,24 +213,26 @@ def _zip64_values(extra: bytes, size: int, packed: int, header: int) -> tuple[in
     return values[0], values[1], values[2]
 
 
-def _decode_name(raw: bytes, flags: int, extra: bytes) -> str:
-    """NFC, `/` as the separator (Windows PowerShell 5 writes backslashes), without `./` and empty parts.
+def _decode_name(raw: bytes, flags: int, extra: bytes) -> tuple[str, bool]:
+    """(NFC, `/` as the separator (Windows PowerShell 5 writes backslashes), without `./` and empty parts; guessed).
 
-    Unflagged names are UTF-8 where they decode as such, else code page 437. Undecodable ones keep a U+FFFD,
-    which is refused later.
+    Unflagged names are UTF-8 where they decode as such, else code page 437, which is a guess. Undecodable ones keep a
+    U+FFFD, which is refused later.
     """
+    guessed = False
     try:
         name = raw.decode("utf-8")
     except UnicodeDecodeError:
-        name = raw.decode("utf-8", "replace") if flags & _UTF8 else raw.decode("cp437")
+        guessed = not flags & _UTF8
+        name = raw.decode("cp437") if guessed else raw.decode("utf-8", "replace")
     for tag, body in extra_fields(extra):
         # Info-ZIP's Unicode path: version 1, the CRC of the raw name, the name. It counts only for that very name.
         if tag == 0x7075 and len(body) > 5 and body[0] == 1 and body[1:5] == struct.pack("<L", crc32(raw)):
-            name = body[5:].decode("utf-8", "replace")
+            name, guessed = body[5:].decode("utf-8", "replace"), False
     name = unicodedata.normalize("NFC", name.replace("\\", "/"))
     parts = [part for part in name.split("/") if part != "."]
     kept = [part for index, part in enumerate(parts) if part or index in (0, len(parts) - 1)]
-    return "/".join(kept)
+    return "/".join(kept), guessed
 
 
 def locate_data(file: BinaryIO, entry: Entry) -> int | None:

@@ -49,6 +49,8 @@ ARCHIVE: Mapping[str, FindingCode] = {
     "archive-trailing-bytes": FindingCode(ERROR, "Bytes follow the end of the ZIP, or it was cut.", _AGAIN),
     "files-left-out": FindingCode(NOTE, "Files are neither pictures nor text; they never reach the disk.", "-", "dropped"),
     "names-case-equal": FindingCode(WARNING, "Two names differ only in case.", "Rename one of them."),
+    "names-guessed": FindingCode(WARNING, "Names are not UTF-8, and were read as code page 437.", "Make the ZIP with UTF-8 names."),
+    "names-unusual": FindingCode(NOTE, "Names have spaces or letters beyond ASCII; trainers get ASCII names.", "-"),
     "formats-several": FindingCode(NOTE, "Several formats were found; the most complete one is read.", "-", "the others are dropped"),
 }  # fmt: skip
 

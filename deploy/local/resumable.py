@@ -50,13 +50,18 @@ def sha256_of(archive: Path, *, on_bytes: OnBytes) -> str:
 
 
 def ask_preflight(client: httpx.Client, archive: Path) -> dict[str, Any]:
-    """What the service would refuse, by the end of the ZIP alone. Raises UploadFailed."""
+    """What the service would refuse, by the end of the ZIP alone. Raises UploadFailed, at once without a service."""
     total, needed = archive.stat().st_size, END_BYTES
     while True:
         with archive.open("rb") as file:
             file.seek(max(0, total - needed))
             end = file.read()
-        answer = client.post("/preflight", params={"bytes": total}, content=end)
+        try:
+            answer = client.post("/preflight", params={"bytes": total}, content=end)
+        except httpx.TransportError as error:
+            raise UploadFailed(
+                f"{client.base_url} does not answer: {str(error).rstrip('.') or type(error).__name__}."
+            ) from error
         body = _json(answer)
         if body.get("slug") != "preflight-incomplete" or body["needed_bytes"] <= needed:
             return _sound(answer)

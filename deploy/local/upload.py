@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _run(console, args, fields)
     except UploadFailed as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
     except OSError as error:
         console.print(str(error), style="red", markup=False)

@@ -148,3 +148,12 @@ def test_the_client_gives_options_on_and_names_a_bad_one(place: Place) -> None:
 
     bad = place.start_client(archive, "--option", "seed=banana")
     assert "seed" in bad.communicate(timeout=60)[1] and bad.returncode == 1
+
+
+def test_a_service_that_is_not_there_is_one_plain_line_at_once(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "deploy.local.upload", str(voc_zip(tmp_path / "data.zip")), "--url", url]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    told = [line for line in done.stderr.splitlines() if line.strip()]
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(told) == 1 and told[0].startswith(f"{url} does not answer: ")

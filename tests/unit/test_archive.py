@@ -346,3 +346,16 @@ def test_every_zip_of_the_corpus_is_refused_or_read(tmp_path: Path) -> None:
             assert refused.findings, archive.name
             outcomes["refused"] += 1
     assert outcomes["refused"] > 50 and outcomes["read"] > 50
+
+
+def test_names_in_another_code_page_are_told_once(tmp_path: Path) -> None:
+    gbk, russian = "狗/1.jpg".encode("gbk"), "кот.jpg".encode("cp866")
+    utf8 = "犬 1.jpg".encode()
+    whole = (zlib.compress(PICTURE)[2:-4], zlib.crc32(PICTURE), len(PICTURE), 0)
+    (tmp_path / "a.zip").write_bytes(_raw_zip([(name, *whole) for name in (gbk, russian, utf8, b"plain.jpg")]))
+    _, notes = extract(tmp_path / "a.zip", tmp_path, threads=2, tick=lambda *_: None)
+    assert [(note.code, note.severity, note.path) for note in notes] == [
+        ("names-unusual", "note", min(gbk.decode("cp437"), russian.decode("cp437"), utf8.decode())),
+        ("names-guessed", "warning", min(gbk.decode("cp437"), russian.decode("cp437"))),
+    ]
+    assert notes[0].detail.startswith("3 names have spaces") and notes[1].detail.startswith("2 names are not UTF-8")

@@ -110,6 +110,10 @@ def test_a_moved_box_and_a_renamed_class_come_with_old_and_new(
     archives = [str(zip_files(tmp_path / f"{n}.zip", f)) for n, f in (("x", FILES), ("y", changed))]
     assert run(["fingerprint", "--diff", *archives, "--processes", "1"]) in (1, 2)
     assert "\x9b" not in capsys.readouterr().out
+    archives = [str(zip_files(tmp_path / f"{n}.zip", f)) for n, f in (("x", FILES), ("y", FILES | {XML: MOVED}))]
+    split = ["--val-fraction", "0.5", "--seed", "1"]
+    assert run(["fingerprint", "--diff", *archives, "--processes", "1", *split]) == 1
+    assert "\n1 leaf differs:\n" in capsys.readouterr().out
 
 
 def test_a_split_that_changed_is_named(tmp_path: Path) -> None:

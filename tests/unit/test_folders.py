@@ -47,7 +47,7 @@ def test_classes_are_the_folders_in_natural_order_wherever_they_lie(tmp_path: Pa
     done = examined(tmp_path, {f"a/b c/{name.upper()}": content for name, content in FILES.items()})
     assert (done.kind, done.format, done.classes) == ("classification", "folders", ["9", "10", "TEST"])
     assert labels(done)["10/00.PNG"] == "10" and len(labels(done)) == 18
-    assert done.findings == []
+    assert [finding.code for finding in done.findings] == ["names-unusual"]
     by_class = {
         name: Counter(done.splits[p] for p, label in labels(done).items() if label == name) for name in done.classes
     }

@@ -158,7 +158,9 @@ def _assert_place(found: list[dict[str, Any]], files: Files, severity: str, file
 
 
 def _prepare(archive: Path, out: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    assert run(["prepare", str(archive), str(out), "--processes", "1"]) == 0
+    status = run(["prepare", str(archive), str(out), "--processes", "1"])
     findings = [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()]
     assert all(FINDING_CODES[finding["code"]].severity == finding["severity"] for finding in findings)
-    return json.loads((out / "result.json").read_text()), findings
+    result = json.loads((out / "result.json").read_text())
+    assert status == (result["outcome"] == "rejected")
+    return result, findings

@@ -25,9 +25,11 @@ GOOD = voc_files()[XML].decode()
 def prepared(tmp_path: Path, files: Files) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Through the command line, as the worker does it: the result and the findings."""
     archive = zip_files(tmp_path / "data.zip", files, compression=0)  # deflated, the ratio alone would refuse some
-    assert run(["prepare", str(archive), str(tmp_path / "out"), "--processes", "1"]) == 0
+    status = run(["prepare", str(archive), str(tmp_path / "out"), "--processes", "1"])
     findings = [json.loads(line) for line in (tmp_path / "out/findings.jsonl").read_text().splitlines()]
-    return json.loads((tmp_path / "out/result.json").read_text()), findings
+    result = json.loads((tmp_path / "out/result.json").read_text())
+    assert status == (result["outcome"] == "rejected")
+    return result, findings
 
 
 def doctype(inside: str, *, name: str = "&a;") -> str:

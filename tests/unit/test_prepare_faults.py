@@ -181,8 +181,23 @@ def test_a_rejected_dataset_leaves_no_tree_and_keeps_its_findings(tmp_path: Path
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"progress.jsonl", "findings.jsonl", "result.json"}
 
 
+def test_a_person_is_told_the_places_and_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = voc_zip(tmp_path / "data.zip", images=12, broken="image_text")
+    _, findings = _prepare(archive, tmp_path / "out")
+    printed = capsys.readouterr().out
+    first = findings[0]
+    assert f"{first['path']}  {first['code']}  {first['detail']}" in printed
+    files = voc_files(images=12) | {f"lone{number}.xml": voc_files()[XML] for number in range(12)}
+    _, findings = _prepare(zip_files(tmp_path / "many.zip", files), tmp_path / "many")
+    printed = capsys.readouterr().out
+    assert f"and {len(findings) - 10} more, see {tmp_path / 'many' / 'findings.jsonl'}" in printed
+    assert findings[9]["detail"] in printed and findings[10]["path"] + "  " not in printed
+
+
 def _prepare(archive: Path, out: Path, *options: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    assert run(["prepare", str(archive), str(out), "--processes", "1", *options]) == 0
+    status = run(["prepare", str(archive), str(out), "--processes", "1", *options])
     findings = [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()]
     assert all(FINDING_CODES[finding["code"]].severity == finding["severity"] for finding in findings)
-    return json.loads((out / "result.json").read_text()), findings
+    result = json.loads((out / "result.json").read_text())
+    assert status == (result["outcome"] == "rejected")
+    return result, findings

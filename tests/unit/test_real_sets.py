@@ -19,8 +19,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def _prepare(archive: Path, out: Path) -> dict[str, Any]:
-    assert run(["prepare", str(archive), str(out), "--processes", "2"]) == 0
+    status = run(["prepare", str(archive), str(out), "--processes", "2"])
     result: dict[str, Any] = json.loads((out / "result.json").read_text())
+    assert status == (result["outcome"] == "rejected")
     return result
 
 

@@ -250,8 +250,9 @@ def _repair(tmp_path: Path, files: Files, name: str = "repaired.zip") -> Path:
 
 
 def _prepare(archive: Path, out: Path) -> dict[str, Any]:
-    assert run(["prepare", str(archive), str(out), "--processes", "1"]) == 0
+    status = run(["prepare", str(archive), str(out), "--processes", "1"])
     result: dict[str, Any] = json.loads((out / "result.json").read_text())
+    assert status == (result["outcome"] == "rejected")
     return result
 
 
