@@ -16,7 +16,17 @@ from tests.unit.test_format_faults import COCO_ROWS, YOLO_ROWS
 from tests.unit.test_prepare_faults import ROWS
 
 # What a yaml or a JSON means that cannot be read to its end, only its author knows.
-BEYOND = {"name_empty", "names_nested", "yaml_broken", "yaml_alias", "yaml_list", "cut", "latin", "category_id_twice"}
+BEYOND = {
+    "name_empty",
+    "names_nested",
+    "yaml_broken",
+    "yaml_alias",
+    "yaml_list",
+    "yaml_tag",
+    "cut",
+    "latin",
+    "category_id_twice",
+}
 
 
 def _rejected() -> list[Any]:
