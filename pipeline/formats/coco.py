@@ -14,7 +14,7 @@ from pipeline.dataset import SPLITS, Dataset, Item, Mended, RawBox, Source, Sour
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.pairs import background_notes, nearest
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
-from pipeline.formats.text import WrittenNames
+from pipeline.formats.text import WrittenNames, counted
 from pipeline.names import base_of
 
 NAME = "coco"
@@ -26,7 +26,7 @@ def matches(source: Source) -> str | None:
     if not documents:
         return "no JSON files in the archive."
     if not any(_keys_in(file) == len(_KEYS) for file in documents):
-        return f"{len(documents)} JSON files, and none has images, annotations and categories."
+        return f"{counted(len(documents), 'JSON file')}, none with images, annotations and categories."
     return None
 
 
@@ -84,7 +84,8 @@ def _documents(source: Source, findings: list[Finding]) -> list[CocoFile]:
     taken = {coco.file.name for coco in read}
     left = [name for name, count in keys.items() if count >= 2 and name not in taken]
     if left:
-        detail = f"{len(left)} JSON files that list no boxes of their own were left out: {', '.join(left[:5])}."
+        files = counted(len(left), "JSON file was", "JSON files were")
+        detail = f"{files} left out, without boxes of their own: {', '.join(left[:5])}."
         findings.append(Finding("json-left-out", Severity.NOTE, left[0], detail, "Nothing to do."))
     return read
 

@@ -9,7 +9,7 @@ from typing import Any
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import RawBox, SourceFile
 from pipeline.formats.json_stream import Element, JsonBroken, read_members
-from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
+from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, counted, thousandths
 
 Id = int | str | Decimal
 MAX_FINDINGS = 10_000  # of one file: a script's mistake is made at every annotation, and says nothing new then
@@ -217,16 +217,18 @@ def _settle(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: 
 
 def _tell_once(coco: CocoFile) -> None:
     if coco.crowds:
-        detail = f"{len(coco.crowds)} annotations stand for crowds (`iscrowd`); they are left out."
+        stand = counted(len(coco.crowds), "annotation stands", "annotations stand")
+        detail = f"{stand} for crowds (`iscrowd`), which are left out."
         _note(coco, coco.crowds[0], "crowds-left-out", detail)
     if coco.polygons:
-        detail = f"{len(coco.polygons)} polygons without a `bbox`: each is taken as the box around it."
+        detail = f"{counted(len(coco.polygons), 'polygon')} without a `bbox`: each is taken as the box around it."
         _note(coco, coco.polygons[0], "polygons-as-boxes", detail)
     used = {category for image in coco.images.values() for category, _ in image.boxes}
     unused = [name for number, name in coco.names.items() if number not in used]
     if used and unused:
         names = ", ".join(map(repr, unused[:10]))
-        _note(coco, None, "class-unused", f"{len(unused)} of {len(coco.names)} categories have no box: {names}.")
+        have = "has" if len(unused) == 1 else "have"
+        _note(coco, None, "class-unused", f"{len(unused)} of {len(coco.names)} categories {have} no box: {names}.")
 
 
 def _id(value: Any) -> Id | None:

@@ -11,7 +11,7 @@ from pipeline.archive import is_picture
 from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, common_folder
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.split_names import given_splits, splits_by_folder
-from pipeline.formats.text import WrittenNames
+from pipeline.formats.text import WrittenNames, counted
 from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import Annotation, looks_like_voc, parse_annotation
 from pipeline.names import bare_of, base_of, folder_of
@@ -25,7 +25,7 @@ def matches(source: Source) -> str | None:
     if not documents:
         return "no XML files in the archive."
     if not any(looks_like_voc(file) for file in documents):
-        return f"{len(documents)} XML files, and none has <annotation> as its root."
+        return f"{counted(len(documents), 'XML file')}, none with <annotation> as its root."
     return None
 
 
@@ -114,5 +114,6 @@ def _name_findings(annotations: list[Annotation], pairs: Pairs[Annotation]) -> I
 
 def _mask_note(masks: list[SourceFile]) -> Iterator[Finding]:
     if masks:
-        detail = f"{len(masks)} segmentation masks were left out: they are no pictures to detect in."
+        left = counted(len(masks), "segmentation mask was", "segmentation masks were")
+        detail = f"{left} left out: pictures of labels are no pictures to detect in."
         yield Finding("masks-left-out", Severity.NOTE, masks[0].name, detail, "Nothing to do.")

@@ -8,7 +8,7 @@ from core.domain.findings import Finding, Severity
 from pipeline.archive import SPLIT_LISTS, is_picture
 from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, root_of
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
-from pipeline.formats.text import clean_label, read_lines
+from pipeline.formats.text import clean_label, counted, read_lines
 from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, odd_findings, parse_labels
 from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
@@ -27,7 +27,7 @@ def matches(source: Source) -> str | None:
         return "no text files in the archive."
     labels = _label_files(source)
     if not any(looks_like_labels(file) for file in labels):
-        return f"{len(texts)} text files, and none begins with a line of a class and four numbers."
+        return f"{counted(len(texts), 'text file')}, none beginning with a line of a class and four numbers."
     return None
 
 
@@ -139,7 +139,8 @@ def _unused_names(names: Mapping[int, str], items: Sequence[Item]) -> Iterator[F
     used = {box.label for item in items for box in item.boxes}
     unused = [name for name in dict.fromkeys(names.values()) if name not in used]
     if used and unused:
-        detail = f"{len(unused)} of {len(names)} named classes have no box: {', '.join(map(repr, unused[:10]))}."
+        have = "has" if len(unused) == 1 else "have"
+        detail = f"{len(unused)} of {len(names)} named classes {have} no box: {', '.join(map(repr, unused[:10]))}."
         yield Finding("class-unused", Severity.NOTE, "", detail, "Nothing to do; they are no classes of the dataset.")
 
 

@@ -91,7 +91,7 @@ def _read_line(
         return RawBox(label, min(xs), min(ys), max(xs), max(ys), False, line), "polygon"
     raise _Fault(
         "label-line-invalid",
-        f"{count} columns; a box has 5, a polygon a class and at least three pairs.",
+        f"{counted(count, 'column')}; a box has 5, a polygon a class and at least three pairs.",
         "Write `class x_centre y_centre width height`.",
     )
 
@@ -119,7 +119,7 @@ def _class_name(column: str, names: Mapping[int, str]) -> str:
     if not names and 0 <= number <= MAX_CLASS_ID:
         return str(number)
     if number not in names:
-        detail = f"Class {number} has no name; there are {len(names)} names, counted from 0."
+        detail = f"Class {number} has no name; names given: {len(names)}, counted from 0."
         raise _Fault("class-id-unknown", detail, "Correct the number, or add the name.")
     return names[number]
 

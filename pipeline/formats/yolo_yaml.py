@@ -157,7 +157,7 @@ def _read_names(data: DataYaml, node: Any) -> None:
 def _compare_count(data: DataYaml, node: Any) -> None:
     count = str(node.value) if isinstance(node, yaml.ScalarNode) else "?"
     if data.names and count != str(len(data.names)):
-        detail = f"`nc` says {count[:20]}, and there are {len(data.names)} names; the names count."
+        detail = f"`nc` says {count[:20]}, and the number of names is {len(data.names)}; the names count."
         data.findings.append(_warning(data, "yaml-count-differs", detail, "Correct nc.", _line(node)))
 
 

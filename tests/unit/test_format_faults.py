@@ -1,6 +1,7 @@
 """The faults that YOLO trees and COCO files may have: each found in one pass, with its code, its file and its line."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,7 @@ def _assert_place(found: list[dict[str, Any]], files: Files, severity: str, file
     for finding in found:
         assert (finding["severity"], finding["path"]) == (severity, file)
         assert finding["detail"] and finding["remedy"]
+        assert not re.search(r"\b1 ((JSON|label) )?(files|lines|columns|polygons|annotations) ", finding["detail"])
         if isinstance(line, str):
             text = files[file]
             line = text[: text.rindex(line.encode())].count(b"\n") + 1

@@ -121,6 +121,7 @@ def test_coco_with_its_own_folders_reads_the_instances_alone(tmp_path: Path) -> 
     assert [item.split for item in dataset.items] == ["train", "train", "val"]
     assert [tuple(item.boxes[0][:5]) for item in dataset.items] == [("dog", 1500, 2000, 31750, 22000)] * 3
     assert [finding.code for finding in dataset.findings] == ["json-left-out"]
+    assert dataset.findings[0].detail.startswith("4 JSON files were left out")
 
 
 def test_equal_names_in_two_parts_go_to_the_json_of_their_part(tmp_path: Path) -> None:
@@ -162,8 +163,8 @@ def test_an_archive_of_nothing_says_what_each_format_missed(tmp_path: Path) -> N
         _read(tmp_path, files)
     tried = rejected.value.problem.facts["tried"]
     assert list(tried) == ["voc", "yolo", "coco", "folders"]
-    assert "none has <annotation>" in tried["voc"] and "none begins with" in tried["yolo"]
-    assert "none has images, annotations and categories" in tried["coco"]
+    assert "1 XML file, none with <annotation>" in tried["voc"] and "1 text file, none beginning" in tried["yolo"]
+    assert "1 JSON file, none with images, annotations and categories" in tried["coco"]
 
 
 def test_a_prepared_set_uploaded_again_is_the_same_set(tmp_path: Path) -> None:
