@@ -88,9 +88,9 @@ def _folder(name: str) -> Folder:
 def _doubled(places: _Places) -> Iterator[Finding]:
     if places.doubled:
         first, *others = sorted(places.doubled)
-        pictures = "1 picture" if places.left_out == 1 else f"{places.left_out} pictures"
+        pictures = "1 picture is" if places.left_out == 1 else f"{places.left_out} pictures are"
         more = f" (and {len(others)} more)" if others else ""
-        detail = f"This folder{more} holds the same files as the one round it. Its {pictures} are left out."
+        detail = f"This folder{more} holds the same pictures as the one round it; {pictures} left out."
         remedy = "Nothing to do; or make the ZIP without it."
         yield Finding("folders-doubled", Severity.NOTE, "/".join(first), detail, remedy)
 
