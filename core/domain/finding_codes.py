@@ -51,6 +51,7 @@ ARCHIVE: Mapping[str, FindingCode] = {
     "names-case-equal": FindingCode(WARNING, "Two names differ only in case.", "Rename one of them."),
     "names-guessed": FindingCode(WARNING, "Names are not UTF-8, and were read as code page 437.", "Make the ZIP with UTF-8 names."),
     "names-unusual": FindingCode(NOTE, "Names have spaces or letters beyond ASCII; trainers get ASCII names.", "-"),
+    "formats-none": FindingCode(ERROR, "Told before an upload: by its names alone, no format can fit.", "Add annotations, or folders of classes."),
     "formats-several": FindingCode(NOTE, "Several formats were found; the most complete one is read.", "-", "the others are dropped"),
 }  # fmt: skip
 
