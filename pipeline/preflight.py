@@ -13,16 +13,20 @@ import json
 import resource
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from posixpath import splitext
 from typing import Any, BinaryIO
 
-from core.domain.findings import Finding
-from pipeline.archive import IMAGE_SUFFIXES, can_be_data
+from core.domain.findings import Finding, Severity
+from pipeline.archive import IMAGE_SUFFIXES, can_be_data, is_picture
+from pipeline.formats.class_folders import shelves_of
+from pipeline.names import counted
 from pipeline.zip_directory import BrokenArchive, Entry, read_directory
 from pipeline.zip_judge import judge_directory
 
 CPU_SECONDS = 40  # of the API's child; 300,000 entries take about 4
+_MAX_FOLDERS = 1000  # of pictures, that are tried as classes; with more, that is told after the upload
 MEMORY_BYTES = 2 * 1024**3  # of address space; 300,000 entries take about 200 MB
 
 
@@ -72,6 +76,10 @@ def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
         findings = [error.finding]
     files = [entry for entry in entries if not entry.is_folder]
     data = [entry for entry in files if can_be_data(entry.name)]
+    names = [entry.name for entry in data]
+    guess = guess_format(names)
+    if not findings and (findings := list(_no_format(names))):
+        guess["name"] = None
     return {
         "accepted": not findings,
         "findings": [finding.as_dict() for finding in findings],
@@ -82,7 +90,7 @@ def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
         "data_files": len(data),
         "data_bytes": sum(entry.size for entry in data),
         "left_out": len(files) - len(data),
-        "format": guess_format([entry.name for entry in data]),
+        "format": guess,
         "needed_bytes": None,
     }
 
@@ -91,20 +99,39 @@ def guess_format(names: list[str]) -> dict[str, str | None]:
     """{name, why}: what the names of the data files look like. What they say decides, after the upload."""
     suffixes = Counter(map(_suffix, names))
     shown = [name for name in names if _suffix(name) in IMAGE_SUFFIXES]
-    pictures, folders = len(shown), {name.rpartition("/")[0] for name in shown}
+    pictures, seen, folders = len(shown), counted(len(shown), "picture"), {name.rpartition("/")[0] for name in shown}
     of_a_picture = {_stem(name) for name in shown}
     labels = sum(_suffix(name) == ".txt" and _stem(name) in of_a_picture for name in names)
     if not pictures:
         return {"name": None, "why": "no pictures"}
     if count := suffixes[".xml"]:
-        return {"name": "voc", "why": f"{count} XML files and {pictures} pictures"}
+        return {"name": "voc", "why": f"{counted(count, 'XML file')} and {seen}"}
     if labels:
-        return {"name": "yolo", "why": f"{labels} text files named as one of {pictures} pictures"}
+        return {"name": "yolo", "why": f"{counted(labels, 'text file')} named as one of {seen}"}
     if count := suffixes[".json"]:
-        return {"name": "coco", "why": f"{count} JSON files and {pictures} pictures"}
+        return {"name": "coco", "why": f"{counted(count, 'JSON file')} and {seen}"}
     if len(folders) > 1:
         return {"name": "folders", "why": f"{pictures} pictures in {len(folders)} folders, and no annotations"}
-    return {"name": None, "why": f"{pictures} pictures in one folder, and no annotations"}
+    return {"name": None, "why": f"{seen} in one folder, and no annotations"}
+
+
+def _no_format(names: list[str]) -> Iterator[Finding]:
+    """One where no format can fit: no pictures, or nothing beside them and fewer than two folders of classes."""
+    folders = Counter(name.rpartition("/")[0] for name in names if is_picture(name))
+    if not folders:
+        detail = "There are no pictures."
+    elif folders.total() < len(names) or len(folders) > _MAX_FOLDERS or len(_classes(folders)) > 1:
+        return
+    else:
+        detail = f"{counted(len(names), 'picture')}, no annotations, and fewer than two folders that could be classes."
+    remedy = "Add what is missing; GET /formats shows what each format looks like."
+    yield Finding("formats-none", Severity.ERROR, "", detail, remedy)
+
+
+def _classes(folders: Mapping[str, int]) -> set[str]:
+    """Names of the classes that folders of pictures may be."""
+    shelves = shelves_of({tuple(filter(None, folder.split("/"))): count for folder, count in folders.items()})
+    return {shelf.label for shelf in shelves.values() if shelf.label}
 
 
 def _suffix(name: str) -> str:
@@ -146,7 +173,8 @@ def _answer(end: Path, total: int) -> int:
 
 def _told(found: dict[str, Any]) -> str:
     lines = [
-        f"{found['entries']} entries, {found['pictures']} pictures, {found['data_bytes']} bytes of data unpacked",
+        f"{counted(found['entries'], 'entry', 'entries')}, {counted(found['pictures'], 'picture')},"
+        f" {counted(found['data_bytes'], 'byte')} of data unpacked",
         f"looks like {found['format']['name'] or 'nothing we read'}: {found['format']['why']}",
     ]
     for each in found["findings"]:

@@ -81,7 +81,8 @@ class BrokenArchive(Exception):
 
 
 def refusal(code: str, path: str, detail: str) -> Finding:
-    return Finding(code, Severity.ERROR, path, detail, _REMEDIES.get(code, "Make the ZIP again from the folder."))
+    remedy = _REMEDIES.get(code, "Make the ZIP again from the folder.").replace("{path}", path)
+    return Finding(code, Severity.ERROR, path, detail, remedy)
 
 
 def read_directory(file: BinaryIO) -> tuple[list[Entry], int]:
@@ -262,6 +263,8 @@ _REMEDIES = {
     "archive-parent-path": "Zip the folder with relative paths.",
     "archive-compression": "Zip it with the usual deflate compression.",
     "archive-encrypted": "Zip it without a password.",
+    "archive-entry-too-large": "Leave {path} out.",
+    "archive-ratio": "Leave {path} out; a picture can also be saved as PNG or JPEG.",
     "archive-special-file": "Put the files themselves into the ZIP, not links to them.",
     "archive-duplicate-name": "Keep one of the entries (names that look alike may differ only in Unicode form).",
     "archive-not-a-zip": "Upload a whole ZIP; if it is one, upload it again.",

@@ -41,7 +41,7 @@ ARCHIVE: Mapping[str, FindingCode] = {
     "archive-not-a-zip": FindingCode(ERROR, "The file is no ZIP, or its end is missing.", "Upload a whole ZIP."),
     "archive-overlap": FindingCode(ERROR, "Entries share bytes: a bomb.", _AGAIN),
     "archive-parent-path": FindingCode(ERROR, "A path leaves the archive (`..`).", "Zip with relative paths."),
-    "archive-ratio": FindingCode(ERROR, "An entry would grow more than any picture or text does.", _AGAIN),
+    "archive-ratio": FindingCode(ERROR, "An entry would grow more than any picture or text does.", "Leave it out, or save it as PNG or JPEG."),
     "archive-size-lies": FindingCode(ERROR, "An entry is not as large as it says.", _AGAIN),
     "archive-special-file": FindingCode(ERROR, "An entry is a link, a device or a pipe.", "Zip the files themselves."),
     "archive-too-large": FindingCode(ERROR, "The inflated files are too large together.", _SHRINK),
@@ -51,6 +51,7 @@ ARCHIVE: Mapping[str, FindingCode] = {
     "names-case-equal": FindingCode(WARNING, "Two names differ only in case.", "Rename one of them."),
     "names-guessed": FindingCode(WARNING, "Names are not UTF-8, and were read as code page 437.", "Make the ZIP with UTF-8 names."),
     "names-unusual": FindingCode(NOTE, "Names have spaces or letters beyond ASCII; trainers get ASCII names.", "-"),
+    "formats-none": FindingCode(ERROR, "Told before an upload: by its names alone, no format can fit.", "Add annotations, or folders of classes."),
     "formats-several": FindingCode(NOTE, "Several formats were found; the most complete one is read.", "-", "the others are dropped"),
 }  # fmt: skip
 

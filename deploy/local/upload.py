@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from deploy.local.resumable import UploadFailed, ask_preflight, open_client, sha256_of, upload
+from pipeline.names import counted
 
 SHOWN_FINDINGS = 20
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -70,7 +71,7 @@ def notes_folder() -> Path:
 
 def _told(console: Console, found: dict[str, Any]) -> bool:
     looks = found["format"]
-    console.print(f"{found['entries']} entries, {found['pictures']} pictures")
+    console.print(f"{counted(found['entries'], 'entry', 'entries')}, {counted(found['pictures'], 'picture')}")
     console.print(f"looks like {looks['name'] or 'nothing that is read'}: {looks['why']}")
     for finding in found["findings"][:SHOWN_FINDINGS]:
         console.print(f"{finding['code']}  {finding['path']}  {finding['detail']} {finding['remedy']}", markup=False)

@@ -359,3 +359,12 @@ def test_names_in_another_code_page_are_told_once(tmp_path: Path) -> None:
         ("names-guessed", "warning", min(gbk.decode("cp437"), russian.decode("cp437"))),
     ]
     assert notes[0].detail.startswith("3 names have spaces") and notes[1].detail.startswith("2 names are not UTF-8")
+
+
+def test_a_flat_picture_is_refused_with_what_can_be_done_about_it(tmp_path: Path) -> None:
+    archive = zip_files(tmp_path / "a.zip", {"a/white.bmp": b"BM" + bytes(limits.RATIO_FREE_BYTES * 2)})
+    with pytest.raises(Rejected) as refused:
+        _extract(archive, tmp_path)
+    (finding,) = refused.value.findings
+    assert (finding.code, finding.path) == ("archive-ratio", "a/white.bmp")
+    assert finding.remedy == "Leave a/white.bmp out; a picture can also be saved as PNG or JPEG."

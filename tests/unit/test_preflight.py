@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.archive import extract
 from pipeline.dataset import Rejected
+from pipeline.formats import read_dataset
 from pipeline.preflight import EndOfFile, MoreNeeded, guess_format, preflight
 from tests.builders import voc_zip, zip_files
 from tests.unit.test_archive import HOSTILE
@@ -51,6 +52,7 @@ def test_the_directory_alone_tells_what_the_wall_tells_by_it(
     write(archive)
     told = {finding["code"] for finding in judged(archive.read_bytes())["findings"]}
     expected = wall(archive, tmp_path / "into")
+    told.discard("formats-none")  # which is not the wall's to say
     assert told - {"archive-overlap"} == expected - ONLY_INSIDE - {"archive-overlap"}
     assert told <= expected | {"archive-overlap"}
 
@@ -71,7 +73,9 @@ def test_a_good_archive_is_counted_and_recognised_by_its_last_bytes(tmp_path: Pa
 
 
 def test_what_lies_before_the_directory_is_never_asked_for(tmp_path: Path) -> None:
-    archive = zip_files(tmp_path / "a.zip", {f"{number}.jpg": bytes(20_000) for number in range(50)}, compression=0)
+    archive = zip_files(
+        tmp_path / "a.zip", {f"{number % 2}/{number}.jpg": bytes(20_000) for number in range(50)}, compression=0
+    )
     content = archive.read_bytes()
     directory = content.index(b"PK\1\2")
     assert judged(bytes(directory) + content[directory:])["accepted"]
@@ -111,6 +115,34 @@ def test_a_format_is_guessed_by_names(names: list[str], name: str | None) -> Non
     assert guess["name"] == name and guess["why"]
 
 
+@pytest.mark.parametrize(
+    ("names", "accepted"),
+    [
+        (["a.jpg", "b.jpg"], False),
+        (["set/a.jpg", "set/b.jpg", "set/readme.pdf"], False),
+        (["train/images/a.jpg", "valid/images/b.jpg"], False),
+        (["cat/a.jpg", "b.pdf"], False),
+        (["a.xml", "classes.txt"], False),
+        ([], False),
+        (["cat/a.jpg", "dog/b.jpg"], True),
+        (["a.jpg", "b.jpg", "boxes.json"], True),
+        (["a.jpg", "b.jpg", "boxes.txt"], True),
+    ],
+)
+def test_what_no_format_can_fit_is_refused_ahead_and_really_refused(
+    tmp_path: Path, names: list[str], accepted: bool
+) -> None:
+    archive = zip_files(tmp_path / "a.zip", {name: b"x" for name in names})
+    found = judged(archive.read_bytes())
+    assert (found["accepted"], found["counts"]) == (accepted, {} if accepted else {"formats-none": 1})
+    if not accepted:
+        assert found["format"]["name"] is None
+        source, _ = extract(archive, tmp_path, threads=1, tick=lambda *_: None)
+        with pytest.raises(Rejected) as rejected:
+            read_dataset(source, [])
+        assert rejected.value.problem.slug == "format-unknown"
+
+
 BASE = {"set/a.xml": b"<annotation/>", "set/b.jpg": b"x" * 40, "set/é.xml": b"<b/>", "../c.xml": b""}
 
 
@@ -138,6 +170,6 @@ def test_a_fuzzed_directory_is_judged_and_never_crashes_and_agrees_with_the_wall
     (tmp_path / "fuzzed.zip").write_bytes(content)
     expected = wall(tmp_path / "fuzzed.zip", tmp_path / "into")
     assert found["accepted"] == (not found["findings"])
-    assert found["accepted"] or expected, "the wall refuses all that is refused ahead"
-    told = {finding["code"] for finding in found["findings"]}
+    told = {finding["code"] for finding in found["findings"]} - {"formats-none"}  # which is not the wall's to say
+    assert not told or expected, "the wall refuses all that is refused ahead"
     assert told - {"archive-overlap"} <= expected
