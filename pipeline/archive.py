@@ -177,7 +177,7 @@ def _inflate(file: BinaryIO, entry: Entry, target: str, out: int, at: int) -> So
         _write(out, block, at + size)
         size += len(block)
     if size != entry.size:
-        raise BrokenArchive("archive-size-lies", f"Declared as {entry.size} bytes, it is not.", entry.name)
+        raise BrokenArchive("archive-size-lies", f"Declared as {counted(entry.size, 'byte')}, it is not.", entry.name)
     if crc != entry.crc:
         raise BrokenArchive("archive-checksum", "The entry's bytes do not match their checksum (CRC-32).", entry.name)
     return SourceFile(entry.name, target, size, digest.hexdigest() if digest else "", at)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.configs import ConfigInvalid, checked, complain, field_lines, load_file
-from pipeline.names import printable
+from pipeline.names import counted, printable
 from pipeline.options import add_options
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
@@ -96,7 +96,7 @@ def _tell(out: Path, result: dict[str, Any]) -> None:
     if result["problem"]:
         print(f"{result['problem']['slug']}: {result['problem']['detail']}")  # noqa: T201 - for the person
     else:
-        print(f"ready: {result['images']} pictures, classes {', '.join(result['classes'])}")  # noqa: T201
+        print(f"ready: {counted(result['images'], 'picture')}, classes {', '.join(result['classes'])}")  # noqa: T201
         print(f"fingerprint {result['fingerprint']}")  # noqa: T201
     for code, entry in result["findings"].items():
         print(f"  {entry['severity']:8} {entry['count']:6} {code}")  # noqa: T201

@@ -14,6 +14,7 @@ from zlib import crc32
 
 from core.domain import limits
 from core.domain.findings import Finding, Severity
+from pipeline.names import counted
 
 STORED, DEFLATED = 0, 8
 
@@ -152,7 +153,8 @@ def _parse_entries(directory: bytes, count: int) -> Iterator[Entry]:
     at = 0
     for index in range(count):
         if at + _CENTRAL.size > len(directory) or directory[at : at + 4] != b"PK\x01\x02":
-            raise BrokenArchive("archive-inconsistent", f"The central directory ends after {index} of {count} entries.")
+            detail = f"The central directory ends after {index} of {counted(count, 'entry', 'entries')}."
+            raise BrokenArchive("archive-inconsistent", detail)
         (
             _,
             _,
@@ -184,7 +186,8 @@ def _parse_entries(directory: bytes, count: int) -> Iterator[Entry]:
         name, guessed = _decode_name(raw_name, flags, extra)
         yield Entry(name, raw_name, flags, method, crc, packed, size, header, unix, guessed)
     if at != len(directory):
-        raise BrokenArchive("archive-inconsistent", f"The central directory holds more than its {count} entries.")
+        detail = f"The central directory holds more than its {counted(count, 'entry', 'entries')}."
+        raise BrokenArchive("archive-inconsistent", detail)
 
 
 def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:

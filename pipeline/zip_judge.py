@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from core.domain import limits
 from core.domain.findings import Finding
+from pipeline.names import counted
 from pipeline.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, Entry, locate_data, refusal
 
 _REGULAR, _FOLDER = 0o100000, 0o040000
@@ -80,11 +81,13 @@ def judge_sizes(entries: list[Entry]) -> Iterator[Finding]:
         elif entry.method not in (STORED, DEFLATED):
             yield refusal("archive-compression", name, f"Compression method {entry.method}; only stored and deflate.")
         elif entry.method == STORED and entry.size != entry.packed:
-            yield refusal("archive-size-lies", name, f"Stored as {entry.packed} bytes, declared as {entry.size}.")
+            yield refusal(
+                "archive-size-lies", name, f"Stored as {counted(entry.packed, 'byte')}, declared as {entry.size}."
+            )
         if entry.size > limits.MAX_ENTRY_BYTES:
             yield refusal("archive-entry-too-large", name, f"{entry.size} bytes; at most {limits.MAX_ENTRY_BYTES}.")
         if entry.size > limits.RATIO_FREE_BYTES and entry.size > limits.MAX_RATIO * max(1, entry.packed):
-            yield refusal("archive-ratio", name, f"{entry.packed} bytes would grow to {entry.size}.")
+            yield refusal("archive-ratio", name, f"{counted(entry.packed, 'byte')} would grow to {entry.size}.")
     if total > limits.MAX_TOTAL_BYTES:
         yield refusal("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
 

@@ -1,17 +1,22 @@
 """What is wrong with an upload, mended: a repair is a job of its own, made from the other's ZIP."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.files import Stored, file_name, send_stored
-from api.once import TheOnce
+from api.once import Once, TheOnce
 from api.openapi import file_responses, problems
 from api.schemas import PageOf
 from api.schemas.jobs import AcceptedJob, FindingItem, accepted_job, finding_item
-from api.wiring import PAGE, AsLink, Cursor, Limit, ThePlatform
+from api.waiting import wait_until_ended
+from api.wiring import PAGE, AsLink, Cursor, Limit, ThePlatform, Wait
 from core.domain import errors
 from core.services import repairing
 from core.services.jobs import get_job
+from core.services.platform import Platform
 
 router = APIRouter(tags=["datasets"])
 
@@ -25,13 +30,30 @@ router = APIRouter(tags=["datasets"])
         errors.JobNotFound, errors.Gone, errors.JobNotRepairable, errors.RequestInFlight, errors.IdempotencyKeyReused
     ),
 )
-def repair_job(platform: ThePlatform, once: TheOnce, job_id: str) -> Response:
+async def repair_job(request: Request, platform: ThePlatform, once: TheOnce, job_id: str, wait: Wait = 0) -> Response:
     """A new job whose source is the repaired ZIP; a second request answers with the same job.
 
     Boxes are swapped, clipped or dropped, sizes and suffixes mended, junk and what cannot be mended left out. Every
     change is in its repair log. The job that is repaired stays as it is.
     """
-    return once.answer(lambda also: repairing.repair_job(platform, job_id, also=also), accepted_job)
+    answer, new_id = await run_in_threadpool(_repair_once, platform, once, job_id)
+    if wait == 0 or new_id is None:
+        return answer
+    await wait_until_ended(request, platform.db, new_id, seconds=wait)
+    row = await run_in_threadpool(get_job, platform.db, new_id, allow_deleted=True)
+    return Response(accepted_job(row).model_dump_json(), status_code=202, media_type="application/json")
+
+
+def _repair_once(platform: Platform, once: Once, job_id: str) -> tuple[Response, str | None]:
+    """The answer, and the id of the repair's job unless the answer was an earlier one."""
+    repairs: list[str] = []
+
+    def show(row: Any) -> AcceptedJob:
+        repairs[:] = [row.id]
+        return accepted_job(row)
+
+    answer = once.answer(lambda also: repairing.repair_job(platform, job_id, also=also), show)
+    return answer, repairs[0] if repairs else None
 
 
 @router.get(

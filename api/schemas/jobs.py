@@ -8,6 +8,7 @@ from api.schemas import Links, Timestamp, stored_problem
 from api.wiring import link
 from core.db.moves import public_fields
 from core.db.tables import FindingRow, JobRow, RunRow, VersionRow
+from core.domain.errors import ArchiveRefused, FormatUnknown
 from core.domain.keys import plots_of
 from core.domain.states import JobState, RunState
 from core.services.importing import imported_set_of
@@ -152,7 +153,7 @@ def job_links(row: JobRow) -> dict[str, str]:
         links["retry"] = link(f"/jobs/{row.id}/retry")
     if row.source_key:
         links["source"] = link(f"/dataset/source/{row.id}")
-        if row.state in (JobState.READY, JobState.REJECTED):
+        if row.state == JobState.READY or (row.state == JobState.REJECTED and _can_help(row)):
             links["repair"] = link(f"/jobs/{row.id}/repair")
     if broken := repaired_job_of(row):
         links |= {"repair_of": link(f"/jobs/{broken}"), "repair_log": link(f"/jobs/{row.id}/repair-log")}
@@ -171,6 +172,11 @@ def job_links(row: JobRow) -> dict[str, str]:
     if row.last_version:
         links["model"] = link(f"/download/model/{row.id}")
     return links
+
+
+def _can_help(row: JobRow) -> bool:
+    """A repair begins where the archive could be opened and its format is known."""
+    return (row.problem or {}).get("slug") not in (ArchiveRefused.slug, FormatUnknown.slug)
 
 
 def _item_fields(row: JobRow) -> dict[str, Any]:

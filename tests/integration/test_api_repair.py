@@ -1,12 +1,14 @@
 """Formats, repairs and source ZIPs over HTTP."""
 
 import hashlib
+import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from core.services.platform import Platform
-from tests.builders import voc_zip
+from tests.builders import picture, voc_zip, zip_files
 from tests.serving import problem
 from worker.prepare import prepare_job
 from worker.wiring import Worker
@@ -48,6 +50,27 @@ def test_a_rejected_upload_is_repaired_and_both_zips_can_be_had(
     zipped = client.get(repaired["links"]["source"])
     assert hashlib.sha256(zipped.content).hexdigest() == repaired["source"]["sha256"]
     assert client.post(f"/jobs/{job_id}/repair").json()["job_id"] == new
+
+
+def test_a_repair_is_waited_for_whether_it_is_new_or_known(
+    client: httpx.Client, platform: Platform, tmp_path: Path
+) -> None:
+    job_id = _upload(client, platform, voc_zip(tmp_path / "data.zip", broken="box_inverted"))
+    for _ in range(2):
+        began = time.monotonic()
+        answer = client.post(f"/jobs/{job_id}/repair?wait=0.4")
+        assert (answer.status_code, answer.json()["state"]) == (202, "received") and time.monotonic() - began >= 0.4
+    prepare_job(Worker(platform, "prepare", "test"), answer.json()["job_id"])
+    assert client.post(f"/jobs/{job_id}/repair?wait=60").json()["state"] == "ready"
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "a.jpg"])
+def test_no_repair_is_offered_where_none_can_help(
+    client: httpx.Client, platform: Platform, tmp_path: Path, name: str
+) -> None:
+    job_id = _upload(client, platform, zip_files(tmp_path / "data.zip", {name: picture()}))
+    shown = client.get(f"/jobs/{job_id}").json()
+    assert shown["state"] == "rejected" and "source" in shown["links"] and "repair" not in shown["links"]
 
 
 def test_an_upload_cannot_claim_to_be_a_repair(client: httpx.Client) -> None:
