@@ -20,8 +20,9 @@ from core.domain.errors import ArchiveRefused
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import REPAIR_LOG, Rejected, Source, SourceFile
 from pipeline.layouts import LAYOUTS
-from pipeline.names import base_of, counted, suffix_of
+from pipeline.names import base_of, suffix_of
 from pipeline.space import require_space
+from pipeline.words import counted
 from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
 from pipeline.zip_judge import judge
 

@@ -11,6 +11,7 @@ from pipeline.boxes import Frame, check_boxes, in_pixels
 from pipeline.dataset import Box, Dataset, Item, Picture, RawBox, common_folder
 from pipeline.facts import SUFFIXES, ImageFacts
 from pipeline.names import suffix_of
+from pipeline.words import counted
 
 _PALETTES = frozenset({"P", "PA"})
 
@@ -218,17 +219,17 @@ def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, id
 def _set_findings(dataset: Dataset, pictures: list[Picture], classes: list[str]) -> Iterator[Finding]:
     """What can only be said of the whole."""
     if len(pictures) < limits.MIN_IMAGES:
-        detail = f"{len(pictures)} usable pictures; at least {limits.MIN_IMAGES} are needed."
+        detail = f"{counted(len(pictures), 'usable picture')}; at least {limits.MIN_IMAGES} are needed."
         yield Finding("too-few-images", Severity.ERROR, "", detail, "Add pictures.")
     if dataset.kind == "detection" and not classes:
         yield Finding("no-boxes", Severity.ERROR, "", "There is not one usable box.", "Label some pictures.")
     if dataset.kind == "classification" and len(classes) < 2:
-        detail = f"There are usable pictures of {len(classes)} classes; a classifier needs two."
+        detail = f"There are usable pictures of {counted(len(classes), 'class', 'classes')}; a classifier needs two."
         yield Finding("too-few-classes", Severity.ERROR, "", detail, "Add pictures of another class.")
     counts = Counter(class_id for picture in pictures for class_id in picture.class_ids)
     for class_id, name in enumerate(classes):
         if counts[class_id] < 3:
-            detail = f"{name!r} is in {counts[class_id]} pictures: not enough for train, val and test."
+            detail = f"{name!r} is in {counted(counts[class_id], 'picture')}: not enough for train, val and test."
             yield Finding("class-rare", Severity.WARNING, "", detail, "Add pictures of it, or drop the class.")
     yield from _similar_classes(classes)
     yield from _duplicates(pictures, classes)

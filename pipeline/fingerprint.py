@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.domain.errors import DarkroomError
-from pipeline.names import counted, printable
+from pipeline.names import printable
 from pipeline.options import add_options, read_options
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from pipeline.differences import Difference

@@ -30,11 +30,6 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def counted(count: int, noun: str, several: str = "") -> str:
-    """`1 file`, `2 files`; `several` where the plural takes more than an s."""
-    return f"{count} {noun if count == 1 else several or noun + 's'}"
-
-
 def _dot(name: str) -> int | None:
     dot = name.rfind(".")
     return dot if name.rfind("/") + 1 < dot < len(name) - 1 else None

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from core.domain.findings import Finding, Severity
 from pipeline.archive import IMAGE_SUFFIXES, can_be_data, is_picture
 from pipeline.formats.class_folders import shelves_of
-from pipeline.names import counted
+from pipeline.words import counted
 from pipeline.zip_directory import BrokenArchive, Entry, read_directory
 from pipeline.zip_judge import judge_directory
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.configs import ConfigInvalid, checked, complain, field_lines, load_file
-from pipeline.names import counted, printable
+from pipeline.names import printable
 from pipeline.options import add_options
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from pipeline.child import Line

@@ -14,6 +14,7 @@ from typing import Protocol
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import SPLITS, Picture
 from pipeline.leaks import leaks
+from pipeline.words import counted
 
 SPLIT_RULE = 2  # in the fingerprint: grows whenever the same pictures would fall otherwise
 _BACKGROUND = -1  # the class of pictures without boxes
@@ -94,7 +95,7 @@ def _keep(
     findings = leaks(pictures, given, groups)
     splits = {picture.path: given.get(picture.path, "train") for picture in pictures}
     if len(given) < len(pictures):
-        detail = f"{len(pictures) - len(given)} pictures are in no part of the given split; they go to train."
+        detail = f"In no part of the given split: {counted(len(pictures) - len(given), 'picture')}, put into train."
         findings.append(_finding("split-partial", detail))
     if "val" not in given.values():
         train = [picture for picture in pictures if splits[picture.path] == "train"]
@@ -223,8 +224,8 @@ def _uneven(
     return [
         _finding(
             "split-uneven",
-            f"{counts[split]} pictures in {split} where {asked[split]:.0f} were asked for: pictures that look alike "
-            "stay together, and there are large groups of them.",
+            f"{counted(counts[split], 'picture')} in {split} where {asked[split]:.0f} were asked for: pictures that look "
+            "alike stay together, and there are large groups of them.",
         )
         for split in ("val", "test")
         if 0 < counts[split] < _UNEVEN * asked[split]

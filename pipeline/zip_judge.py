@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from core.domain import limits
 from core.domain.findings import Finding
-from pipeline.names import counted
+from pipeline.words import counted
 from pipeline.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, Entry, locate_data, refusal
 
 _REGULAR, _FOLDER = 0o100000, 0o040000

@@ -14,8 +14,9 @@ from pipeline.dataset import SPLITS, Dataset, Item, Mended, RawBox, Source, Sour
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.pairs import background_notes, nearest
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
-from pipeline.formats.text import WrittenNames, counted
+from pipeline.formats.text import WrittenNames
 from pipeline.names import base_of
+from pipeline.words import counted
 
 NAME = "coco"
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')

@@ -9,7 +9,8 @@ from typing import Any
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import RawBox, SourceFile
 from pipeline.formats.json_stream import Element, JsonBroken, read_members
-from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, counted, thousandths
+from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
+from pipeline.words import counted
 
 Id = int | str | Decimal
 MAX_FINDINGS = 10_000  # of one file: a script's mistake is made at every annotation, and says nothing new then

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import SourceFile
+from pipeline.words import counted
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024  # labels of one picture: 100,000 boxes of 80 characters; lists of 100,000 pictures
 MAX_COORDINATE = 1_000_000  # px; a picture of 200 megapixels can be no wider
@@ -21,11 +22,6 @@ def read_lines(file: SourceFile) -> list[str] | None:
         return None
     text = file.place.read().decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     return text.split("\n")  # not splitlines: form feeds and the like end no line in an editor
-
-
-def counted(count: int, noun: str, several: str = "") -> str:
-    """`1 file`, `2 files`; `several` where the plural takes more than an s."""
-    return f"{count} {noun if count == 1 else several or noun + 's'}"
 
 
 def thousandths(value: str | int | Decimal) -> int | None:

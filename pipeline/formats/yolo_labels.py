@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from core.domain.findings import Finding, Severity
 from pipeline.dataset import FRACTION, RawBox, SourceFile
-from pipeline.formats.text import counted, read_lines
+from pipeline.formats.text import read_lines
+from pipeline.words import counted
 
 MAX_CLASS_ID = 9999  # where no names are given; the largest public set has 9,000 classes
 _SNIFF_BYTES = 4096
