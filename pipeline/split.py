@@ -224,8 +224,8 @@ def _uneven(
     return [
         _finding(
             "split-uneven",
-            f"{counted(counts[split], 'picture')} in {split} where {asked[split]:.0f} were asked for: pictures that look "
-            "alike stay together, and there are large groups of them.",
+            f"{counted(counts[split], 'picture')} in {split} where {asked[split]:.0f} were asked for: pictures that "
+            "look alike stay together, and there are large groups of them.",
         )
         for split in ("val", "test")
         if 0 < counts[split] < _UNEVEN * asked[split]
