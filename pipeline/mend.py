@@ -57,14 +57,18 @@ def _why_left_out(item: Item, fact: ImageFacts, dataset: Dataset) -> str | None:
 
 
 class _Nameless(NamedTuple):
-    """What a set has of annotations that name no picture: whole ones, or boxes in a list of pictures (COCO)."""
+    """Whether annotations that name no picture may be those that pictures lack: whole ones, or a COCO's boxes."""
 
     annotations: bool
     boxes: bool
 
 
 def _names_no_picture(dataset: Dataset) -> _Nameless:
-    return _Nameless(dataset.lost > 0, any(finding.code == "json-image-unknown" for finding in dataset.findings))
+    """Only where there is one for each picture that lacks its own: else most of those are background."""
+    bare = sum(item.annotation is None and not item.label for item in dataset.items)
+    empty = sum(not item.boxes and not item.label for item in dataset.items)
+    lost_boxes = sum(finding.code == "json-image-unknown" for finding in dataset.findings)
+    return _Nameless(bare <= dataset.lost, empty <= lost_boxes)
 
 
 def _may_lack_its_own(item: Item, names_no_picture: _Nameless) -> bool:

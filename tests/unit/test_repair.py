@@ -181,6 +181,14 @@ def test_a_picture_whose_annotation_may_be_lost_is_left_out(
     }
 
 
+def test_background_stays_where_there_are_fewer_lost_annotations(tmp_path: Path) -> None:
+    files = voc_files()
+    files["annotations/lost.xml"] = files.pop(XML)
+    files["images/background.jpg"] = picture(seed=-1)
+    contents = _contents(_repair(tmp_path, files))
+    assert {IMAGE, "images/background.jpg"} <= contents.keys()
+
+
 @pytest.mark.parametrize(
     ("box", "size"),
     [((400.0, 100.0, 700.0, 400.0), (960, 600)), ((400.0, 100.0, 970.0, 400.0), (960, 640))],
