@@ -86,9 +86,11 @@ def _pictures(source: Source) -> tuple[list[SourceFile], list[SourceFile]]:
 def _item(image: SourceFile, annotation: Annotation | None, split: str | None) -> Item:
     if annotation is None:
         return Item(image, split=split)
+    boxes = tuple(annotation.boxes)
+    annotation.boxes.clear()  # else there are 100,000 lists beside as many tuples
     return Item(
         image,
-        boxes=tuple(annotation.boxes),
+        boxes=boxes,
         split=split,
         annotation=annotation.file.name,
         size=annotation.size,

@@ -13,6 +13,7 @@ from pipeline.plots.style import INK, MUTED, PALETTE, figure, plain, shorten
 SHOWN_CLASSES = 40  # more bars than this cannot be read: the rest is summed up
 MIN_CELLS, MAX_CELLS = 12, 48  # of a side of the heat map: about one box a cell, so that few boxes show a shape too
 _SIDE = 370.0  # of the square of sizes, in pt; a little less than it has
+_BOXES_COUNTED = 20_000  # at once: all of a million would take 100 MB for a moment
 _SHADES = dict(zip(SPLITS, (PALETTE[0], PALETTE[5], PALETTE[1]), strict=True))
 Draw = Callable[[Path, list[Picture], list[str], Mapping[str, str]], None]
 
@@ -106,7 +107,11 @@ def draw_box_centres(
         ),
         dtype=float,
     ).reshape(-1, 2)
-    counts, _, _ = np.histogram2d(centres[:, 1], centres[:, 0], bins=_cells(len(centres)), range=((0, 1), (0, 1)))
+    cells = _cells(len(centres))
+    counts = np.zeros((cells, cells))
+    for at in range(0, len(centres), _BOXES_COUNTED):
+        part = centres[at : at + _BOXES_COUNTED]
+        counts += np.histogram2d(part[:, 1], part[:, 0], bins=cells, range=((0, 1), (0, 1)))[0]
     with figure(path, 7.0, 6.0) as drawn:
         axes = drawn.subplots()
         heat = axes.imshow(
