@@ -56,9 +56,8 @@ def judge(seen: Seen, scratch: Path, options: ExamineOptions, steps: Steps) -> E
     findings = findings + checked.findings
     steps.stage("splitting")
     splits: dict[str, str] = {}
-    groups = group_alike(
-        {picture.sha256: picture.look for picture in checked.pictures}, lambda *_: steps.raise_if_cancelled()
-    )
+    looks = ((picture.sha256, picture.look) for picture in checked.pictures)
+    groups = group_alike(looks, lambda *_: steps.raise_if_cancelled())
     if checked.pictures:
         findings = findings + list(_alike(checked.pictures, groups))
         splits, split_findings = assign_splits(checked.pictures, checked.classes, options, groups)

@@ -6,6 +6,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.domain.keys import plots_of
 from pipeline.dataset import Picture
 from pipeline.decode_pool import Crash, DecodePool
@@ -41,7 +43,8 @@ def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps:
 
 def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> list[Picture]:
     """`count` pictures by chance, but the same for the same data and seed; first those that show a class first."""
-    by_chance = sorted(pictures, key=lambda picture: _chance(picture, seed))  # equal pictures by path
+    chances = np.fromiter((_chance(picture, seed) for picture in pictures), dtype=np.uint64, count=len(pictures))
+    by_chance = [pictures[at] for at in np.argsort(chances, kind="stable")]  # equal pictures by path
     seen: set[int] = set()
     first: list[Picture] = []
     later: list[Picture] = []
@@ -52,8 +55,8 @@ def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> li
     return (first + later)[:count]
 
 
-def _chance(picture: Picture, seed: int) -> bytes:
-    return hashlib.sha256(f"sample {seed}:{picture.sha256}".encode()).digest()[:8]
+def _chance(picture: Picture, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"sample {seed}:{picture.sha256}".encode()).digest()[:8], "big")
 
 
 def _drawn(name: str, path: Path, done: Examined) -> bool:

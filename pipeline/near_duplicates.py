@@ -1,7 +1,7 @@
 """Groups of pictures that look alike (`pipeline.alike`): made in a decoding process, where numpy is there already."""
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
@@ -19,12 +19,14 @@ class Groups(dict[str, str]):
         return name
 
 
-def group_alike(looks: Mapping[str, bytes | None], tick: Callable[[int, int], None] = lambda *_: None) -> Groups:
-    """The groups of these names. One without a look is a group of its own. The order plays no part.
+def group_alike(
+    looks: Iterable[tuple[str, bytes | None]], tick: Callable[[int, int], None] = lambda *_: None
+) -> Groups:
+    """The groups of these names, each with its look. One without is a group of its own. The order plays no part.
 
     `tick(done, total)` may raise to stop.
     """
-    found = sorted((look, name) for name, look in looks.items() if look is not None)
+    found = sorted((look, name) for name, look in looks if look is not None)
     distinct = b"".join(look for look, _ in _by_look(found))
     roots = _roots_of(distinct, tick)
     joined = {root for number, root in enumerate(roots) if root != number}

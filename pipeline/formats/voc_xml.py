@@ -15,6 +15,8 @@ from pipeline.formats.voc_structure import structure_findings
 
 _SNIFF_BYTES = 65_536
 _ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
+_NUMBERS = 1 << 14  # coordinates kept: the same few thousand come again and again, and 32 bytes each time are much
+_SHORT = 16  # characters of a number that is kept
 _DTD = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -143,7 +145,9 @@ def _read_object(element: Any, annotation: Annotation, written: WrittenNames) ->
     if label:
         difficult = _text_of(children.get("difficult")).lower() in ("1", "true", "yes")
         # 1-based inclusive pixels: the first pixel's left edge is 0, the last one's right edge is its number.
-        annotation.boxes.append(RawBox(label, xmin - 1000, ymin - 1000, xmax, ymax, difficult, corners.sourceline))
+        annotation.boxes.append(
+            RawBox(label, _left_edge(xmin), _left_edge(ymin), xmax, ymax, difficult, corners.sourceline)
+        )
 
 
 def _corner_twice(corners: Any) -> Any | None:
@@ -159,9 +163,19 @@ def _corner_twice(corners: Any) -> Any | None:
 
 def _number(text: str) -> int | None:
     """Thousandths. None for what is no number that a coordinate may be."""
+    return _short_number(text) if len(text) <= _SHORT else thousandths(text)
+
+
+@lru_cache(maxsize=_NUMBERS)
+def _short_number(text: str) -> int | None:
     if text.isascii() and text.isdigit() and len(text) <= 6:
         return int(text) * 1000
     return thousandths(text)
+
+
+@lru_cache(maxsize=_NUMBERS)
+def _left_edge(number: int) -> int:
+    return number - 1000
 
 
 def tag_of(element: Any) -> str:
