@@ -19,7 +19,7 @@ from posixpath import splitext
 from typing import Any, BinaryIO
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import IMAGE_SUFFIXES, can_be_data, is_picture
+from pipeline.archive import can_be_data, is_picture
 from pipeline.formats.class_folders import shelves_of
 from pipeline.words import counted
 from pipeline.zip_directory import BrokenArchive, Entry, read_directory
@@ -86,7 +86,7 @@ def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
         "counts": dict(sorted(Counter(finding.code for finding in findings).items())),
         "bytes": total,
         "entries": len(entries),
-        "pictures": sum(_suffix(entry.name) in IMAGE_SUFFIXES for entry in data),
+        "pictures": sum(is_picture(entry.name) for entry in data),
         "data_files": len(data),
         "data_bytes": sum(entry.size for entry in data),
         "left_out": len(files) - len(data),
@@ -98,7 +98,7 @@ def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
 def guess_format(names: list[str]) -> dict[str, str | None]:
     """{name, why}: what the names of the data files look like. What they say decides, after the upload."""
     suffixes = Counter(map(_suffix, names))
-    shown = [name for name in names if _suffix(name) in IMAGE_SUFFIXES]
+    shown = [name for name in names if is_picture(name)]
     pictures, seen, folders = len(shown), counted(len(shown), "picture"), {name.rpartition("/")[0] for name in shown}
     of_a_picture = {_stem(name) for name in shown}
     labels = sum(_suffix(name) == ".txt" and _stem(name) in of_a_picture for name in names)
