@@ -9,16 +9,17 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from api import openapi, problems
-from api.finishing import Finisher
-from api.logs import configure_logging
-from api.middleware import EveryRequest
-from api.pages import STATIC
-from api.routes import datasets, formats, imports, jobs, models, pictures, repair, runs, service, training, uploads
-from api.uploads import remove_leftovers
+from api.http import openapi, problems
+from api.http.middleware import EveryRequest
+from api.routes import datasets, formats, imports, jobs, models, repair, runs, service, training, uploads
+from api.routes import images as pictures
+from api.uploads.body import remove_leftovers
+from api.uploads.finisher import Finisher
+from api.web.pages import STATIC
 from core.domain.version import VERSION
-from core.services.platform import Platform, open_platform
-from core.services.readiness import Readiness
+from core.logging import configure_logging
+from core.services.context import Platform, open_platform
+from core.services.maintenance.readiness import Readiness
 from core.settings import Settings, load_settings
 
 PREFLIGHTS_AT_ONCE = 2  # each is a process

@@ -1,13 +1,11 @@
 """What an endpoint asks for: the platform, a page, how long to wait."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, cast
-from urllib.parse import quote, urlencode
+from typing import Annotated, cast
 
 from fastapi import Depends, Query, Request
 
 from core.domain.limits import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_SECONDS
-from core.services.platform import Platform
+from core.services.context import Platform
 
 
 def platform_of(request: Request) -> Platform:
@@ -24,9 +22,3 @@ AsLink = Annotated[
     bool, Query(alias="link", description="Redirect to a signed link, where the store gives one; else the file.")
 ]
 PAGE = DEFAULT_PAGE
-
-
-def link(path: str, **query: Any) -> str:
-    """A relative link; a value of None is left out."""
-    given: Mapping[str, Any] = {name: value for name, value in query.items() if value is not None}
-    return quote(path) + (f"?{urlencode(given)}" if given else "")

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.trainers.huggingface import go_offline
+from pipeline.process.huggingface_env import go_offline
 
 
 def main(folder: Path, tree: Path, params: dict[str, Any]) -> None:

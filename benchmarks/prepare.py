@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.picture_sets import PHOTO, write_set
+from benchmarks.image_sets import PHOTO, write_set
 from pipeline.params.prepare import PrepareOptions
 
 OPTIONS = PrepareOptions().model_dump()

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.picture_sets import TINY, write_set
+from benchmarks.image_sets import TINY, write_set
 from pipeline.params.prepare import PrepareOptions
 
 ALLOWED_BYTES = 2048  # of memory for each picture

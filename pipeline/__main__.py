@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 VERBS: dict[str, tuple[str, str]] = {
-    "prepare": ("pipeline.prepare", "check a dataset and write the tree that trainers read"),
-    "fingerprint": ("pipeline.fingerprint", "print both digests of a dataset, offline"),
-    "repair": ("pipeline.repair", "write a repaired copy of a dataset, with a log of every change"),
-    "import": ("pipeline.importing", "make a ZIP of folders of classes from the files of a dataset on a hub"),
-    "train": ("pipeline.train", "train a model on a prepared dataset"),
-    "test": ("pipeline.test", "judge a trained model on a split of a prepared dataset"),
-    "predict": ("pipeline.predict", "run a trained model on pictures"),
+    "prepare": ("pipeline.cli.prepare", "check a dataset and write the tree that trainers read"),
+    "fingerprint": ("pipeline.cli.fingerprint", "print both digests of a dataset, offline"),
+    "repair": ("pipeline.cli.repair", "write a repaired copy of a dataset, with a log of every change"),
+    "import": ("pipeline.cli.import_hub", "make a ZIP of folders of classes from the files of a dataset on a hub"),
+    "train": ("pipeline.cli.train", "train a model on a prepared dataset"),
+    "test": ("pipeline.cli.evaluate", "judge a trained model on a split of a prepared dataset"),
+    "predict": ("pipeline.cli.predict", "run a trained model on pictures"),
 }
 _DECODE = frozenset({"prepare", "fingerprint", "repair"})  # in processes whose server imports while we do
 # Where a worker's start needs less than a person's: no arguments, nor the schemas behind them, which take 0.1 s.
-_FOR_WORKERS = {"prepare": "pipeline.preparation"}
+_FOR_WORKERS = {"prepare": "pipeline.prepare.run"}
 
 
 def run(argv: list[str]) -> int:
@@ -67,7 +67,7 @@ def _usage() -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in _DECODE and not {"-h", "--help"} & set(sys.argv):
-        from pipeline.decoder_start import fork_ahead
+        from pipeline.decode.fork_server_start import fork_ahead
 
         fork_ahead()
         # A million small objects without a circle among them: looking for one every 700 costs a tenth of the reading.

@@ -8,7 +8,7 @@ from types import FrameType
 
 from core.queue import PREPARE, TRAIN
 from core.settings import Settings, load_settings
-from worker.wiring import Worker, announce, configure_logs, open_worker
+from worker.context import Worker, announce, configure_logs, open_worker
 
 HOUSEKEEPING = "housekeeping"
 ROLES = (PREPARE, TRAIN, HOUSEKEEPING)
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     role, settings = arguments[0], load_settings()
     configure_logs(settings)
     if role == HOUSEKEEPING:
-        from worker.housekeeping import keep_house
+        from worker.tasks.housekeeping import keep_house
 
         keep_house(_own_loop(settings, role))
     elif settings.broker_url:
@@ -49,7 +49,7 @@ def _serve_queue(role: str) -> None:
 
 def _look_for_work(worker: Worker) -> None:
     """No broker: nothing rings, so look at the database."""
-    from worker.work import work
+    from worker.loop import work
 
     while not worker.draining.wait(worker.platform.settings.sweep_seconds):
         work(worker)

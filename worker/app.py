@@ -12,9 +12,9 @@ from celery.signals import worker_init, worker_ready, worker_shutting_down
 from core.queue import PREPARE, TRAIN
 from core.queue.app import make_celery, task_name
 from core.settings import load_settings
-from worker.scratch import remove_dead_scratch
-from worker.wiring import Worker, announce, configure_logs, open_worker
-from worker.work import work
+from worker.context import Worker, announce, configure_logs, open_worker
+from worker.inputs.scratch import remove_dead_scratch
+from worker.loop import work
 
 log = structlog.get_logger(__name__)
 

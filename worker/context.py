@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from core.domain.errors import Unavailable
-from core.services.leases import note_worker
-from core.services.platform import Platform, open_platform
+from core.services.context import Platform, open_platform
+from core.services.work.leases import note_worker
 from core.settings import Settings
 
 NOTE_SECONDS = 15.0  # /ready wants a worker seen in the last minute: four chances

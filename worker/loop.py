@@ -6,10 +6,10 @@ import structlog
 
 from core.domain.errors import Unavailable
 from core.queue import PREPARE, TRAIN
-from core.services.sweep import oldest_waiting
-from worker.prepare import prepare_job
-from worker.train import train_run
-from worker.wiring import Worker
+from core.services.maintenance.recovery import oldest_waiting
+from worker.context import Worker
+from worker.tasks.prepare import prepare_job
+from worker.tasks.train import train_run
 
 TASKS: Mapping[str, Callable[[Worker, str], None]] = {PREPARE: prepare_job, TRAIN: train_run}
 

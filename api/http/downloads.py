@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from api.ranges import is_known, range_of
+from api.http.ranges import is_known, range_of
 from core.domain.errors import Unavailable
 from core.storage import ObjectMissing, ObjectStore
 from core.storage.attachment import attachment

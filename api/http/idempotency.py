@@ -12,10 +12,9 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
-from api.wiring import ThePlatform
+from api.dependencies import ThePlatform
 from core.db import Database
 from core.domain.errors import DarkroomError, RequestInvalid
-from core.services.also import Also, nothing
 from core.services.idempotency import (
     Answer,
     Key,
@@ -27,6 +26,7 @@ from core.services.idempotency import (
     refuse_other_request,
     renew_key,
 )
+from core.services.on_commit import Also, nothing
 
 Row = TypeVar("Row")
 

@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from core import clock
 from core.db import Database
-from core.services.events import newest_event
+from core.services.work.events import newest_event
 
 FIRST_PAUSE_SECONDS = 0.1
 LAST_PAUSE_SECONDS = 0.5

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem_response
+from api.http.problems import problem_response
 from core import clock
 from core.domain.errors import DarkroomError, Internal, LimitExceeded, RequestInvalid, Unauthorized
 

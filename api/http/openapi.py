@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.problems import MEDIA_TYPE, status_of
+from api.http.problems import MEDIA_TYPE, status_of
 from api.schemas import FieldError, Problem
 from core.domain import errors
 from core.domain.errors import DarkroomError

@@ -9,14 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from api.http.long_poll import FIRST_PAUSE_SECONDS, longer
 from api.schemas.jobs import timestamp
-from api.waiting import FIRST_PAUSE_SECONDS, longer
 from core import clock
 from core.db import Database
 from core.db.tables import EventRow
 from core.domain.errors import RequestInvalid
 from core.domain.limits import MAX_WAIT_SECONDS
-from core.services.events import events_after, newest_event
+from core.services.work.events import events_after, newest_event
 
 PING_SECONDS = 15.0  # proxies cut a line that is silent for 30
 RECONNECT_MS = 500

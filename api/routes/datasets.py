@@ -6,20 +6,20 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.files import Stored, file_name, send_stored
-from api.once import Once, TheOnce
-from api.openapi import file_responses, problems
+from api.dependencies import AsLink, ThePlatform, Wait
+from api.http.downloads import Stored, file_name, send_stored
+from api.http.idempotency import Once, TheOnce
+from api.http.long_poll import wait_until_ended
+from api.http.openapi import file_responses, problems
 from api.schemas.jobs import AcceptedJob, accepted_job
-from api.uploads import Upload, received
-from api.waiting import wait_until_ended
-from api.wiring import AsLink, ThePlatform, Wait
+from api.uploads.body import Upload, received
 from core.db.tables import JobRow
 from core.domain import errors
 from core.domain.keys import upload_key
-from core.services.also import Also
-from core.services.jobs import get_job, new_job_id, receive_job
-from core.services.overview import get_ready_job, prepared_set_of
-from core.services.platform import Platform
+from core.services.context import Platform
+from core.services.jobs.commands import get_job, new_job_id, receive_job
+from core.services.on_commit import Also
+from core.services.views import get_ready_job, prepared_set_of
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 router = APIRouter(tags=["datasets"])

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.openapi import problems
+from api.http.openapi import problems
 from api.schemas.formats import Formats, all_formats
 from pipeline.params import catalogue
 

@@ -5,21 +5,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.files import NEVER_CHANGES, Stored, file_name, send_stored
-from api.grid import assemble
-from api.openapi import file_responses, problems
-from api.ranges import is_known
-from api.wiring import ThePlatform
+from api.dependencies import ThePlatform
+from api.http.downloads import NEVER_CHANGES, Stored, file_name, send_stored
+from api.http.openapi import file_responses, problems
+from api.http.ranges import is_known
+from api.web.sample_grid import assemble
 from core.domain import errors
 from core.domain.keys import PLOTS, plot_key, samples_key
-from core.services.overview import get_ready_job
-from core.services.platform import Platform
+from core.services.context import Platform
+from core.services.views import get_ready_job
 from core.storage import ObjectMissing, StoredObject
 from core.storage.attachment import attachment
 
 router = APIRouter(prefix="/dataset", tags=["datasets"])
 
-MOST_SAMPLES = 64  # what prepare draws (pipeline/gallery.py)
+MOST_SAMPLES = 64  # what prepare draws (pipeline/prepare/gallery.py)
 Count = Annotated[int, Query(ge=1, le=MOST_SAMPLES, description="Pictures in the grid.")]
 _MISSING = (errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.PictureNotFound)
 _PNG: dict[int | str, dict[str, Any]] = {

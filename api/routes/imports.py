@@ -6,17 +6,17 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.once import Once, TheOnce
-from api.openapi import problems
+from api.dependencies import ThePlatform, Wait
+from api.http.idempotency import Once, TheOnce
+from api.http.long_poll import wait_until_ended
+from api.http.openapi import problems
 from api.schemas.imports import ImportRequest
 from api.schemas.jobs import AcceptedJob, accepted_job
-from api.uploads import NAME_MAX, safe_name
-from api.waiting import wait_until_ended
-from api.wiring import ThePlatform, Wait
+from api.uploads.body import NAME_MAX, safe_name
 from core.domain import errors
-from core.services.importing import import_set
-from core.services.jobs import get_job
-from core.services.platform import Platform
+from core.services.context import Platform
+from core.services.jobs.commands import get_job
+from core.services.jobs.hub_import import import_set
 
 router = APIRouter(tags=["datasets"])
 

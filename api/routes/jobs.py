@@ -6,28 +6,19 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from api.events import event_stream
-from api.files import MAY_CHANGE, file_name
-from api.findings_csv import findings_csv
-from api.once import TheOnce
-from api.openapi import event_responses, problems
+from api.dependencies import PAGE, Cursor, Limit, ThePlatform, Wait
+from api.http.downloads import MAY_CHANGE, file_name
+from api.http.idempotency import TheOnce
+from api.http.long_poll import wait_until_ended
+from api.http.openapi import event_responses, problems
+from api.http.sse import event_stream
 from api.schemas import PageOf
-from api.schemas.jobs import (
-    AcceptedJob,
-    FindingItem,
-    Job,
-    JobItem,
-    accepted_job,
-    finding_item,
-    job_item,
-    job_with_all,
-)
-from api.waiting import wait_until_ended
-from api.wiring import PAGE, Cursor, Limit, ThePlatform, Wait
+from api.schemas.jobs import AcceptedJob, FindingItem, Job, JobItem, accepted_job, finding_item, job_item, job_with_all
+from api.web.findings_csv import findings_csv
 from core.domain import errors
 from core.domain.states import JobState
-from core.services import jobs
-from core.services.overview import job_overview
+from core.services.jobs import commands as jobs
+from core.services.views import job_overview
 from core.storage.attachment import attachment
 
 router = APIRouter(prefix="/jobs", tags=["datasets"])

@@ -3,18 +3,19 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.files import MAY_CHANGE, NEVER_CHANGES, Stored, file_name, send_stored
-from api.once import TheOnce
-from api.openapi import file_responses, problems
+from api.dependencies import PAGE, AsLink, Cursor, Limit, ThePlatform
+from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, Stored, file_name, send_stored
+from api.http.idempotency import TheOnce
+from api.http.openapi import file_responses, problems
 from api.schemas import PageOf
+from api.schemas.links import link
 from api.schemas.models import Alias, ModelVersion, ModelVersions, SetAlias, alias_item, alias_of, model_version
-from api.wiring import PAGE, AsLink, Cursor, Limit, ThePlatform, link
 from core.db.tables import ArtifactRow, VersionRow
 from core.domain import errors
-from core.services import versions
-from core.services.jobs import get_job
-from core.services.overview import version_overviews
-from core.services.platform import Platform
+from core.services.context import Platform
+from core.services.jobs.commands import get_job
+from core.services.models import versions
+from core.services.views import version_overviews
 
 router = APIRouter(tags=["models"])
 

@@ -6,17 +6,17 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.files import Stored, file_name, send_stored
-from api.once import Once, TheOnce
-from api.openapi import file_responses, problems
+from api.dependencies import PAGE, AsLink, Cursor, Limit, ThePlatform, Wait
+from api.http.downloads import Stored, file_name, send_stored
+from api.http.idempotency import Once, TheOnce
+from api.http.long_poll import wait_until_ended
+from api.http.openapi import file_responses, problems
 from api.schemas import PageOf
 from api.schemas.jobs import AcceptedJob, FindingItem, accepted_job, finding_item
-from api.waiting import wait_until_ended
-from api.wiring import PAGE, AsLink, Cursor, Limit, ThePlatform, Wait
 from core.domain import errors
-from core.services import repairing
-from core.services.jobs import get_job
-from core.services.platform import Platform
+from core.services.context import Platform
+from core.services.jobs import repair as repairing
+from core.services.jobs.commands import get_job
 
 router = APIRouter(tags=["datasets"])
 

@@ -6,18 +6,19 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
-from api.events import event_stream
-from api.files import MAY_CHANGE, Stored, send_stored
-from api.once import TheOnce
-from api.openapi import event_responses, file_responses, problems
+from api.dependencies import PAGE, Cursor, Limit, ThePlatform, Wait
+from api.http.downloads import MAY_CHANGE, Stored, send_stored
+from api.http.idempotency import TheOnce
+from api.http.long_poll import wait_until_ended
+from api.http.openapi import event_responses, file_responses, problems
+from api.http.sse import event_stream
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, Run, accepted_run, run_of
-from api.waiting import wait_until_ended
-from api.wiring import PAGE, Cursor, Limit, ThePlatform, Wait
 from core.db.tables import RunLogRow
 from core.domain import errors
 from core.domain.states import RunState
-from core.services import run_logs, runs
+from core.services.runs import commands as runs
+from core.services.runs import logs as run_logs
 from core.storage import ObjectStore, StoredObject
 
 router = APIRouter(prefix="/runs", tags=["training"])

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, Response
 
-from api.markdown import html_of
-from api.openapi import problems
-from api.pages import docs_page, front_page, page, problem_text, wants_html
-from api.problems import problem_response, status_of
+from api.http.openapi import problems
+from api.http.problems import problem_response, status_of
 from api.schemas import Timestamp
 from api.schemas.jobs import timestamp
+from api.web.markdown import html_of
+from api.web.pages import docs_page, front_page, page, problem_text, wants_html
 from core.domain import errors
-from core.services.readiness import Readiness, Report
+from core.services.maintenance.readiness import Readiness, Report
 
 router = APIRouter(tags=["service"])
 

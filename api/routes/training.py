@@ -8,16 +8,16 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.once import Once, TheOnce
-from api.openapi import problems
+from api.dependencies import ThePlatform, Wait
+from api.http.idempotency import Once, TheOnce
+from api.http.long_poll import wait_until_ended
+from api.http.openapi import problems
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, BaselineRequest, TrainRequest, accepted_run
-from api.waiting import wait_until_ended
-from api.wiring import ThePlatform, Wait
 from core.domain import errors
-from core.services.overview import get_ready_job
-from core.services.platform import Platform
-from core.services.runs import get_run, queue_run
+from core.services.context import Platform
+from core.services.runs.commands import get_run, queue_run
+from core.services.views import get_ready_job
 from pipeline.params.catalogue import (
     BASELINE,
     CATALOGUE,

@@ -8,20 +8,20 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api import tus
-from api.finishing import Finisher
-from api.once import TheOnce
-from api.openapi import problems
-from api.pieces import take_piece
-from api.preflight import preflight
-from api.problems import invalid
+from api.dependencies import ThePlatform
+from api.http.idempotency import TheOnce
+from api.http.openapi import problems
+from api.http.problems import invalid
 from api.schemas.uploads import Preflight, ResumableUpload, resumable_upload
-from api.uploads import NAME_MAX, check_room, options_of, refuse_too_large, safe_name
-from api.wiring import ThePlatform
+from api.uploads import tus_headers as tus
+from api.uploads.body import NAME_MAX, check_room, options_of, refuse_too_large, safe_name
+from api.uploads.finisher import Finisher
+from api.uploads.preflight import preflight
+from api.uploads.tus_chunks import take_piece
 from core.db.tables import UploadRow
 from core.domain import errors
-from core.services.assembling import end_upload
-from core.services.uploads import OPEN, REFUSED, NewUpload, create_upload, get_upload
+from core.services.uploads.finish import end_upload
+from core.services.uploads.sessions import OPEN, REFUSED, NewUpload, create_upload, get_upload
 
 router = APIRouter(tags=["datasets"])
 

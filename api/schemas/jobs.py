@@ -5,16 +5,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from api.schemas import Links, Timestamp, stored_problem
-from api.wiring import link
-from core.db.moves import public_fields
+from api.schemas.links import link
 from core.db.tables import FindingRow, JobRow, RunRow, VersionRow
+from core.db.transitions import public_fields
 from core.domain.errors import ArchiveRefused, FormatUnknown
 from core.domain.keys import plots_of
 from core.domain.states import JobState, RunState
-from core.services.importing import imported_set_of
-from core.services.jobs import HUGGINGFACE
-from core.services.overview import JobOverview
-from core.services.repairing import repaired_job_of
+from core.services.jobs.commands import HUGGINGFACE
+from core.services.jobs.hub_import import imported_set_of
+from core.services.jobs.repair import repaired_job_of
+from core.services.views import JobOverview
 from pipeline.params.catalogue import BASELINE, entry_of
 
 JOB_ID = "job_01kaj8x3v0q4f7m2n9r5t6w8y1"

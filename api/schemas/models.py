@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas import Links, PageOf, Timestamp
 from api.schemas.jobs import JOB_ID, SHA256, timestamp
+from api.schemas.links import link
 from api.schemas.runs import RUN_ID
-from api.wiring import link
 from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow
-from core.services.overview import VersionOverview
+from core.services.views import VersionOverview
 
 
 class Artifact(BaseModel):

@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas import Links, Timestamp, stored_problem
 from api.schemas.jobs import JOB_ID, SHA256, timestamp
-from api.wiring import link
-from core.db.moves import public_fields
+from api.schemas.links import link
 from core.db.tables import RunRow
+from core.db.transitions import public_fields
 from core.domain.states import RUN_ENDED, RunState
 from pipeline.params.clip import DEFAULT_MODEL, DEFAULT_TEMPLATES, MODEL_NAME, Prompts, Templates
 

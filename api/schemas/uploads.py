@@ -7,9 +7,9 @@ from pydantic import BaseModel, Field
 
 from api.schemas import Links, Timestamp
 from api.schemas.jobs import JOB_ID, FindingItem, timestamp
-from api.wiring import link
+from api.schemas.links import link
 from core.db.tables import UploadRow
-from core.services.uploads import DONE
+from core.services.uploads.sessions import DONE
 
 
 class ResumableUpload(BaseModel):

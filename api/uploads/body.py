@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from api.multipart import FormReader
-from api.problems import invalid
+from api.http.problems import invalid
+from api.uploads.multipart import FormReader
 from core import clock
 from core.domain.errors import OutOfSpace, UploadInvalid, UploadTooLarge
 from core.settings import MIB, Settings

@@ -6,9 +6,9 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 
 from core.domain.errors import Conflict, DarkroomError, Gone, NotFound, UploadLocked
-from core.services.assembling import finish_upload
-from core.services.platform import Platform
-from core.services.uploads import whole_uploads
+from core.services.context import Platform
+from core.services.uploads.finish import finish_upload
+from core.services.uploads.sessions import whole_uploads
 
 WAIT_SECONDS = 20.0  # a proxy's idle timeout is 60 s; 2 GB take about 10 s on one machine
 AT_ONCE = 2  # each reads and writes a whole upload

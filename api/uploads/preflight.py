@@ -11,14 +11,14 @@ from uuid import uuid4
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from api.uploads import BATCH_BYTES, check_room
+from api.uploads.body import BATCH_BYTES, check_room
 from core.domain.errors import Internal, LimitExceeded, PreflightIncomplete, UploadInvalid
 from core.settings import MIB, Settings
 from core.storage.transfer import full_disk_told
 
 BODY_MAX_BYTES = 64 * MIB  # a directory of 300,000 entries with names of 100 bytes has 45 MB
 CHILD_SECONDS = 60.0
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 async def preflight(request: Request, settings: Settings, *, total: int) -> dict[str, Any]:
@@ -89,7 +89,7 @@ async def _receive(request: Request, path: Path) -> int:
 
 
 def _judge(path: Path, total: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "pipeline.preflight", "--end", str(path), "--bytes", str(total)]
+    command = [sys.executable, "-m", "pipeline.prepare.preflight", "--end", str(path), "--bytes", str(total)]
     try:
         ended = subprocess.run(
             command, cwd=_ROOT, capture_output=True, stdin=subprocess.DEVNULL, timeout=CHILD_SECONDS, check=False

@@ -13,14 +13,14 @@ from uuid import uuid4
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from api.tus import Checksum
-from api.uploads import BATCH_BYTES
+from api.uploads.body import BATCH_BYTES
+from api.uploads.tus_headers import Checksum
 from core import clock
 from core.db.tables import UploadPartRow, UploadRow
 from core.domain.errors import ChecksumMismatch, UploadInvalid
 from core.domain.keys import upload_part_key
-from core.services.platform import Platform
-from core.services.uploads import Hold, add_part, hold_upload, holding, release_upload
+from core.services.context import Platform
+from core.services.uploads.sessions import Hold, add_part, hold_upload, holding, release_upload
 from core.settings import MIB
 from core.storage.transfer import full_disk_told
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from core.db.tables import UploadRow
 from core.domain.errors import MediaTypeUnsupported, TusVersionUnsupported
-from core.services.uploads import DONE
+from core.services.uploads.sessions import DONE
 from core.settings import Settings
 
 VERSION = "1.0.0"

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 
 from core.db import Database
-from core.services.jobs import list_findings
+from core.services.jobs.commands import list_findings
 
 COLUMNS = ("code", "severity", "path", "line", "detail", "remedy")
 _AT_ONCE = 1000

@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-PROBLEM_PAGES = Path(__file__).resolve().parents[1] / "docs" / "problems"
+PROBLEM_PAGES = Path(__file__).resolve().parents[2] / "docs" / "problems"
 STATIC = Path(__file__).resolve().parent / "static"
 
 _CSP = (

@@ -27,9 +27,9 @@ class Bell(Protocol):
 def open_bell(settings: Settings) -> Bell:
     """The bell that `DARKROOM_BROKER_URL` names; the silent one where it is empty. Connects to nothing yet."""
     if not settings.broker_url:
-        from core.queue.silent import SilentBell
+        from core.queue.polling_only import SilentBell
 
         return SilentBell()
-    from core.queue.redis_bell import RedisBell  # Celery and kombu take 0.2 s that a silent bell does not need
+    from core.queue.celery_queue import RedisBell  # Celery and kombu take 0.2 s that a silent bell does not need
 
     return RedisBell(settings)

@@ -1,6 +1,6 @@
 """Idempotency keys: one row for each (method, path, key), claimed before the request's body is read.
 
-in flight -> answered, in the transaction of the very change that it answers (core/services/also.py): a crash leaves
+in flight -> answered, in the transaction of the very change that it answers (on_commit.py): a crash leaves
 either both or neither. The claim of a process that died runs out, and the next request with the key takes it over.
 """
 

@@ -10,7 +10,7 @@ from core.db import Database
 from core.db.tables import AliasRow, ArtifactRow, DatasetRow, JobRow, RunRow, VersionRow
 from core.domain.errors import JobNotReady
 from core.domain.states import JobState
-from core.services.jobs import job_in
+from core.services.jobs.commands import job_in
 
 _SHARING_SHOWN = 20
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.domain.states import JOB_ENDED, RUN_ENDED, JobState, RunState
-from deploy.local import show
+from deploy.local import progress_display as show
 from deploy.local.client import Client
 from deploy.local.demo_kinds import DRAWN, KINDS, Drawn, Kind
 from deploy.local.private_stack import DemoFailed, PrivateStack, log_end, start_stack, stop_stack, wait_until_it_answers

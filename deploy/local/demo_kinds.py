@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.local import poses, scenes, show
+from deploy.local import poses, scenes
+from deploy.local import progress_display as show
 from deploy.local.client import Client
 from deploy.local.drawing import jpeg
 from deploy.local.private_stack import DemoFailed

@@ -1,4 +1,6 @@
-"""honcho over some lines of the Procfile, more patient than its command: `python -m deploy.local.lines api train`.
+"""honcho over some lines of the Procfile, more patient than its own command.
+
+`python -m deploy.local.procfile_runner api train`
 
 honcho kills what has not ended 5 s after the first process did; a keeper gives its command 8 s.
 """

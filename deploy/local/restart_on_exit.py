@@ -1,4 +1,4 @@
-"""Keep one command running: `python -m deploy.local.keep -- command...`
+"""Keep one command running: `python -m deploy.local.restart_on_exit -- command...`
 
 honcho stops everything when one process ends, so every line of the Procfile runs under this loop:
 - an ended command is started again, after 0.5 s, then 1 s, 2 s, ... 30 s; 30 s of life reset that;
@@ -28,7 +28,7 @@ PR_SET_PDEATHSIG = 1
 def main() -> int:
     command = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     if not command:
-        print("usage: python -m deploy.local.keep -- command...", file=sys.stderr)
+        print("usage: python -m deploy.local.restart_on_exit -- command...", file=sys.stderr)
         return 2
     return keep(command)
 

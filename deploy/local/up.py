@@ -179,7 +179,7 @@ def _migrate(stack: Stack) -> None:
 def _run(stack: Stack) -> int:
     """Honcho's exit status, or 0 when a signal ended it: that end was wanted."""
     honcho = subprocess.Popen(
-        [sys.executable, "-m", "deploy.local.lines", *stack.lines],
+        [sys.executable, "-m", "deploy.local.procfile_runner", *stack.lines],
         cwd=ROOT,
         env=stack.environment,
         stdin=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from deploy.local.resumable import UploadFailed, ask_preflight, open_client, sha256_of, upload
-from pipeline.words import counted
+from pipeline.archive.plural import counted
 
 SHOWN_FINDINGS = 20
 DEFAULT_URL = "http://127.0.0.1:8000"

@@ -18,13 +18,12 @@ from typing import BinaryIO
 
 from core.domain.errors import ArchiveRefused
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import REPAIR_LOG, Rejected, Source, SourceFile
-from pipeline.layouts import LAYOUTS
-from pipeline.names import base_of, suffix_of
-from pipeline.space import require_space
-from pipeline.words import counted
-from pipeline.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
-from pipeline.zip_judge import judge
+from pipeline.archive.disk_space import require_space
+from pipeline.archive.entry_names import base_of, suffix_of
+from pipeline.archive.plural import counted
+from pipeline.archive.source import REPAIR_LOG, Rejected, Source, SourceFile
+from pipeline.archive.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
+from pipeline.archive.zip_rules import judge
 
 IMAGE_SUFFIXES = frozenset(
     f".{suffix}"
@@ -48,11 +47,13 @@ def extract(
     threads: int,
     tick: Callable[[int, int], None],
     each: Callable[[list[SourceFile]], None] = lambda _: None,
+    scratch_bytes: int = 0,
 ) -> tuple[Source, list[Finding]]:
     """Inflate every data entry of `archive` into one file in `into`. Returns what lies there, and the notes.
 
     `tick(done, total)` is called after some files and may raise to stop; `each` is given the files as they come, so
-    that work on them can begin before it is known that the rest is whole. Raises Rejected (ArchiveRefused) with all
+    that work on them can begin before it is known that the rest is whole. `scratch_bytes`: the most that whoever
+    writes the set needs beside it, for which there must be room as well. Raises Rejected (ArchiveRefused) with all
     reasons found, before anything is written where the directory tells them; OutOfSpace.
     """
     try:
@@ -68,7 +69,7 @@ def extract(
     total = sum(entry.size for entry in wanted)
     # The extracted files, the tar of them, and what a layout has beside it. Pictures that are written anew may need
     # more: that is asked for again when it is known.
-    require_space(into, 2 * total + min(total, max(layout.scratch_bytes for layout in LAYOUTS.values())))
+    require_space(into, 2 * total + min(total, scratch_bytes))
     files, broken = _inflate_all(archive, wanted, into / EXTRACTED_FILE, threads, tick, each)
     if broken:
         raise _refused(sorted(broken, key=lambda finding: finding.path))

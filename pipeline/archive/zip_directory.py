@@ -14,7 +14,7 @@ from zlib import crc32
 
 from core.domain import limits
 from core.domain.findings import Finding, Severity
-from pipeline.words import counted
+from pipeline.archive.plural import counted
 
 STORED, DEFLATED = 0, 8
 

@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 from core.domain import limits
 from core.domain.findings import Finding
-from pipeline.words import counted
-from pipeline.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, Entry, locate_data, refusal
+from pipeline.archive.plural import counted
+from pipeline.archive.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, Entry, locate_data, refusal
 
 _REGULAR, _FOLDER = 0o100000, 0o040000
 _MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new

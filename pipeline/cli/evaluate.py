@@ -10,12 +10,12 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.domain.errors import DarkroomError
-from pipeline.child import PROBLEM_FILE, Line, problem_in, run_child
-from pipeline.configs import ConfigInvalid, add_config, complain, read_config
-from pipeline.failures import as_failure
+from pipeline.cli.config_files import ConfigInvalid, add_config, complain, read_config
 from pipeline.params.catalogue import Entry
-from pipeline.report import LineReport
+from pipeline.process.child import PROBLEM_FILE, Line, problem_in, run_child
 from pipeline.trainers import Trainer
+from pipeline.training.failures import as_failure
+from pipeline.training.reporter import LineReport
 
 
 class JudgeConfig(BaseModel):
@@ -37,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """0: judged; 1: it could not be; 2: the config is wrong."""
-    from pipeline.predict import entry_of_model
-    from pipeline.shown import shown_of
-    from pipeline.train import kind_of_tree
+    from pipeline.cli.output import shown_of
+    from pipeline.cli.predict import entry_of_model
+    from pipeline.cli.train import kind_of_tree
 
     try:
         config = read_config(args, JudgeConfig)

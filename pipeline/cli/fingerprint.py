@@ -1,4 +1,4 @@
-"""`python -m pipeline.fingerprint data.zip`: both digests, offline, as the platform computes them.
+"""`python -m pipeline fingerprint data.zip`: both digests, offline, as the platform computes them.
 
 `--diff a.zip b.zip` names the leaves by which two archives differ. docs/fingerprint.md says how anyone recomputes it.
 """
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.domain.errors import DarkroomError
-from pipeline.names import printable
-from pipeline.options import add_options, read_options
-from pipeline.words import counted
+from pipeline.archive.entry_names import printable
+from pipeline.archive.plural import counted
+from pipeline.cli.prepare_options import add_options, read_options
 
 if TYPE_CHECKING:
-    from pipeline.differences import Difference
-    from pipeline.examined import Examined
+    from pipeline.dataset.diff import Difference
+    from pipeline.dataset.validated import Examined
 
 EQUAL, DIFFERENT, TROUBLE = 0, 1, 2  # as diff(1) has them
 
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from pipeline.differences import Side, differences
+    from pipeline.dataset.diff import Side, differences
 
     sides = [_examined(archive, args) for archive in args.diff]
     first, second = sides
@@ -66,9 +66,9 @@ def _diff(args: argparse.Namespace) -> int:
 
 def _examined(archive: Path, args: argparse.Namespace) -> "Examined | None":
     """None: rejected or not readable, and it was said why."""
-    from pipeline.dataset import Rejected
-    from pipeline.examine import examine
-    from pipeline.steps import Steps
+    from pipeline.archive.source import Rejected
+    from pipeline.prepare.stages import examine
+    from pipeline.process.progress import Steps
 
     options = read_options(args)
     try:
@@ -112,9 +112,3 @@ def _print_json(value: Any) -> None:
 
 def _print(text: str) -> None:
     print(text)  # noqa: T201 - the command's output
-
-
-if __name__ == "__main__":
-    from pipeline.__main__ import run
-
-    sys.exit(run(["fingerprint", *sys.argv[1:]]))

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.child import Line
     from pipeline.hub.to_zip import LocalFile, Made
-    from pipeline.steps import Steps
+    from pipeline.process.child import Line
+    from pipeline.process.progress import Steps
 
 MEMORY_BYTES = 6 * 1024**3  # address space: a row group inflated, its packed bytes, libraries
 MAX_BYTES = 20 * 1024**3  # of the pictures, by hand; the worker says its own
@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """0: the ZIP is written; 1: problem.json (or the last line, by hand) says why not; 76: cancelled."""
     from core.domain.errors import PreparationFailed
-    from pipeline.child import run_child
-    from pipeline.steps import Steps
+    from pipeline.process.child import run_child
+    from pipeline.process.progress import Steps
 
     if not args.config:
         return _by_hand(args)
@@ -81,7 +81,7 @@ def _read_spec(path: Path) -> ImportSpec:
 
 def _import_for_worker(spec: ImportSpec, steps: "Steps") -> None:
     """Writes the ZIP, then result.json."""
-    from pipeline.preparation import RESULT_FILE, write_json
+    from pipeline.prepare.run import RESULT_FILE, write_json
 
     # What a hostile table makes its reader allocate ends here, not with the machine.
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -131,7 +131,7 @@ def _by_hand(args: argparse.Namespace) -> int:
     from pipeline.hub.files import HubFile, names_of_card, wanted_files
     from pipeline.hub.to_zip import LocalFile
     from pipeline.params.hub_set import HubSet
-    from pipeline.steps import Steps
+    from pipeline.process.progress import Steps
 
     if not (args.folder and args.target):
         args.parser.error("name the folder and the ZIP to write, or --config")

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.domain.errors import DarkroomError
-from pipeline.configs import ConfigInvalid, add_config, complain, read_config
+from pipeline.cli.config_files import ConfigInvalid, add_config, complain, read_config
 from pipeline.params.catalogue import Entry, entry_of
 from pipeline.trainers import Trainer
 
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """0: predicted; 1: it could not be; 2: the config is wrong."""
+    from pipeline.cli.output import shown_of
     from pipeline.plots.boxes import open_upright
-    from pipeline.shown import shown_of
 
     try:
         config = read_config(args, PredictConfig)

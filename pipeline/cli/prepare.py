@@ -1,6 +1,6 @@
 """`python -m pipeline prepare data.zip out/`: check a dataset and write the tree that trainers read.
 
-A person gives arguments or a PrepareConfig; a worker's spec.json goes to `pipeline.preparation.serve`.
+A person gives arguments or a PrepareConfig; a worker's spec.json goes to `pipeline.prepare.run.serve`.
 """
 
 import argparse
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.configs import ConfigInvalid, checked, complain, field_lines, load_file
-from pipeline.names import printable
-from pipeline.options import add_options
+from pipeline.archive.entry_names import printable
+from pipeline.archive.plural import counted
+from pipeline.cli.config_files import ConfigInvalid, checked, complain, field_lines, load_file
+from pipeline.cli.prepare_options import add_options
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
-from pipeline.words import counted
 
 if TYPE_CHECKING:
-    from pipeline.child import Line
-    from pipeline.preparation import PrepareSpec
+    from pipeline.prepare.run import PrepareSpec
+    from pipeline.process.child import Line
 
 
 SHOWN_FINDINGS = 10
@@ -51,9 +51,9 @@ def main(args: argparse.Namespace) -> int:
     """0: ready; 1: rejected, see result.json, or our failure, see problem.json; 2: wrong config; 76: cancelled."""
     # Imported here, so that `--help` is instant.
     from core.domain.errors import PreparationFailed
-    from pipeline.child import problem_in, run_child
-    from pipeline.preparation import prepare
-    from pipeline.steps import Steps
+    from pipeline.prepare.run import prepare
+    from pipeline.process.child import problem_in, run_child
+    from pipeline.process.progress import Steps
 
     try:
         spec = _spec_of_person(args)
@@ -76,7 +76,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _spec_of_person(args: argparse.Namespace) -> "PrepareSpec":
     """Raises ConfigInvalid, OSError."""
-    from pipeline.preparation import PrepareSpec
+    from pipeline.prepare.run import PrepareSpec
 
     content = load_file(args.config) if args.config else {}
     given = {name: value for name, value in vars(args).items() if value is not None}
@@ -101,7 +101,7 @@ def _tell(out: Path, result: dict[str, Any]) -> None:
         print(f"fingerprint {result['fingerprint']}")  # noqa: T201
     for code, entry in result["findings"].items():
         print(f"  {entry['severity']:8} {entry['count']:6} {code}")  # noqa: T201
-    from pipeline.preparation import FINDINGS_FILE
+    from pipeline.prepare.run import FINDINGS_FILE
 
     _tell_findings(out / FINDINGS_FILE, result["findings_total"])
     print(f"All of it is in {out}")  # noqa: T201

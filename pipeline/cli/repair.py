@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.child import Line
-    from pipeline.repaired_zip import Outcome
-    from pipeline.steps import Steps
+    from pipeline.process.child import Line
+    from pipeline.process.progress import Steps
+    from pipeline.repair.rewrite_zip import Outcome
 
 REPAIRED_FILE = "repaired.zip"
 
@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """0: repaired, or rejected where result.json says so; 1: rejected (by hand) or our failure; 76: cancelled."""
     from core.domain.errors import PreparationFailed
-    from pipeline.child import run_child
-    from pipeline.steps import Steps
+    from pipeline.process.child import run_child
+    from pipeline.process.progress import Steps
 
     if args.config:
         spec = _read_spec(args.config)
@@ -62,8 +62,8 @@ def _read_spec(path: Path) -> RepairSpec:
 
 def _repair_for_worker(spec: RepairSpec, steps: "Steps") -> None:
     """Writes the ZIP, then result.json; on a rejection findings.jsonl instead of the ZIP."""
-    from pipeline.dataset import Rejected
-    from pipeline.preparation import RESULT_FILE, rejection, write_json
+    from pipeline.archive.source import Rejected
+    from pipeline.prepare.run import RESULT_FILE, rejection, write_json
 
     try:
         with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
@@ -76,8 +76,8 @@ def _repair_for_worker(spec: RepairSpec, steps: "Steps") -> None:
 
 def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
     from core.domain.errors import DarkroomError
-    from pipeline.dataset import Rejected
-    from pipeline.steps import Steps
+    from pipeline.archive.source import Rejected
+    from pipeline.process.progress import Steps
 
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-", dir=target.parent) as scratch:
@@ -95,6 +95,6 @@ def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
 
 
 def _run(archive: Path, target: Path, scratch: Path, processes: int, steps: "Steps") -> "Outcome":
-    from pipeline.repaired_zip import repair
+    from pipeline.repair.rewrite_zip import repair
 
     return repair(archive, target, scratch, processes=processes, steps=steps)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import FRACTION, Coordinates, RawBox
+from pipeline.dataset.model import FRACTION, Coordinates, RawBox
 
 EDGE_TOLERANCE = 1000  # one pixel: the usual slip of 0-based tools, clipped and only noted
 MIN_REMAINING = 0.5  # of a box's area; a box that loses more was drawn on another picture

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pipeline.alike import differing_bits
-from pipeline.dataset import Box, Picture
+from pipeline.dataset.model import Box, Picture
+from pipeline.decode.phash_index import differing_bits
 
 _MAX_PAIRS = 1_000_000  # of changed boxes in one picture; beyond, they are told as removed and added
 

@@ -9,46 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
-from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding
-from pipeline.places import Place
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One extracted file. `name` is its NFC posix path in the archive; its bytes lie in `file`, from `at` on.
-
-    `sha256` is that of a picture's bytes, and empty for other files.
-    """
-
-    name: str
-    file: str
-    bytes: int
-    sha256: str
-    at: int = 0
-
-    @property
-    def place(self) -> Place:
-        return Place(self.file, self.at, self.bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What an archive holds, in the order of the names. `left_out` are entries that can be no data.
-
-    `folders` are those that have an entry of their own, as an empty one must; without a slash at the end.
-    """
-
-    files: tuple[SourceFile, ...]
-    left_out: tuple[str, ...]
-    folders: tuple[str, ...] = ()
-
+from pipeline.archive.byte_range import Place
+from pipeline.archive.source import SourceFile
 
 # How a format means its numbers. `pixels`: VOC's 1-based inclusive pixels, already as edges (xmin - 1, xmax).
 # `edges`: what lies between pixels, from 0. `fractions`: of the upright picture, in units of 1/FRACTION.
 Coordinates = Literal["pixels", "edges", "fractions"]
 FRACTION = 2 * 10**12  # twelve decimals, and halves of them: a centre and half a width are exact
-REPAIR_LOG = "darkroom-repairs.jsonl"  # the log of every change, in the root of a repaired ZIP
 
 
 class RawBox(NamedTuple):
@@ -120,7 +88,7 @@ class Picture:
     """A checked item, ready to be written. `path` is relative to the dataset's root; size is upright, in pixels.
 
     `converted`: trainers would read it differently or not at all, so it was written anew as PNG, there. `look`: what
-    it looks like (`pipeline/perceptual.py`), None where that says nothing. `label`: the class index of the whole
+    it looks like (`pipeline/decode/phash.py`), None where that says nothing. `label`: the class index of the whole
     picture, None where boxes have the classes.
     """
 
@@ -153,15 +121,6 @@ class Picture:
     @property
     def sha256(self) -> str:
         return self.source.sha256
-
-
-class Rejected(Exception):
-    """The user's data cannot be taken. Carries every finding of the pass; ends in the outcome `rejected`."""
-
-    def __init__(self, problem: DatasetRejected, findings: list[Finding]) -> None:
-        self.problem = problem
-        self.findings = findings
-        super().__init__(problem.detail)
 
 
 SPLITS = ("train", "val", "test")

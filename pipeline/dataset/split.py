@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import SPLITS, Picture
-from pipeline.leaks import leaks
-from pipeline.words import counted
+from pipeline.archive.plural import counted
+from pipeline.dataset.model import SPLITS, Picture
+from pipeline.dataset.split_leakage import leaks
 
 SPLIT_RULE = 2  # in the fingerprint: grows whenever the same pictures would fall otherwise
 _BACKGROUND = -1  # the class of pictures without boxes

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import SPLITS, Picture
+from pipeline.dataset.model import SPLITS, Picture
 
 _REMEDY = "Keep them in one part; or let the split be made anew (split=remake)."
 
@@ -42,8 +42,8 @@ def _alike(pictures: list[Picture], given: Mapping[str, str], groups: Mapping[st
 def _most_alike(picture: Picture, learnt: list[Picture], part: str, given: Mapping[str, str]) -> Iterator[Finding]:
     if picture.look is None or not learnt or any(other.sha256 == picture.sha256 for other in learnt):
         return  # nothing, or told as identical
-    from pipeline.alike import differing_bits  # numpy, 0.1 s: only where a split is given
-    from pipeline.perceptual import LOOK_BYTES
+    from pipeline.decode.phash import LOOK_BYTES
+    from pipeline.decode.phash_index import differing_bits  # numpy, 0.1 s: only where a split is given
 
     bits = differing_bits(picture.look, [other.look or b"\0" * LOOK_BYTES for other in learnt])
     fewest, twin = min(zip(bits, learnt, strict=True), key=lambda entry: (entry[0], entry[1].path))

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from core.domain import limits
 from core.domain.findings import Finding, Severity
-from pipeline.boxes import Frame, check_boxes, in_pixels
-from pipeline.dataset import Box, Dataset, Item, Picture, RawBox, common_folder
-from pipeline.facts import SUFFIXES, ImageFacts
-from pipeline.names import suffix_of
-from pipeline.words import counted
+from pipeline.archive.entry_names import suffix_of
+from pipeline.archive.plural import counted
+from pipeline.dataset.boxes import Frame, check_boxes, in_pixels
+from pipeline.dataset.model import Box, Dataset, Item, Picture, RawBox, common_folder
+from pipeline.decode.image_facts import SUFFIXES, ImageFacts
 
 _PALETTES = frozenset({"P", "PA"})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.domain.findings import Finding
-from pipeline.dataset import Picture
+from pipeline.dataset.model import Picture
 
 
 class Digests(NamedTuple):

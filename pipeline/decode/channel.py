@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.decoder_server import LENGTH
+from pipeline.decode.fork_server import LENGTH
 
 _PAUSE_SECONDS = 0.01  # answers are taken a handful at once: each alone would wake us 1,000 times a second
 _MAX_ANSWER = 1024**3  # bytes; a picture that is written anew has at most half of it

@@ -1,4 +1,4 @@
-"""The server that decoding processes are forked from, and what each of them does. See `pipeline.decoders`.
+"""The server that decoding processes are forked from, and what each of them does. See `pipeline.decode.process`.
 
 Its standard input is a socket to the process that started it: requests come from there, and its end is our end.
 """
@@ -26,7 +26,7 @@ ENDED = struct.Struct("=i?")  # exit status, negative for a signal; whether it h
 
 # Whatever a decoder needs for nearly every picture, before it is asked for.
 _IMPORTED = (
-    *("pipeline.decoding", "pipeline.images", "pipeline.alike"),
+    *("pipeline.decode.tasks", "pipeline.decode.image", "pipeline.decode.phash_index"),
     *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff")),  # TIFF's reads EXIF
 )
 _READ = 1 << 20  # bytes of an answer above which it is not copied

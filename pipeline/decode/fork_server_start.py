@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 
-_CODE = "import sys; sys.path[:] = {path!r}; from pipeline.decoder_server import main; main()"
+_CODE = "import sys; sys.path[:] = {path!r}; from pipeline.decode.fork_server import main; main()"
 
 _ahead: list[tuple[socket.socket, int]] = []
 
@@ -21,7 +21,7 @@ def fork_ahead() -> None:
         ours.close()
         os.dup2(theirs.fileno(), 0)
         theirs.close()
-        from pipeline.decoder_server import main
+        from pipeline.decode.fork_server import main
 
         main()
         os._exit(0)

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.domain import limits
-from pipeline.facts import ImageFacts
-from pipeline.perceptual import look_of
+from pipeline.decode.image_facts import ImageFacts
+from pipeline.decode.phash import look_of
 
 # Pillow's plugins that are asked (JPEG's opens MPO); PSD, EPS (runs Ghostscript) and the exotic rest are not.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pipeline.places import Place
+from pipeline.archive.byte_range import Place
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}  # of what trainers read
 
@@ -13,7 +13,7 @@ _TRANSPOSED = frozenset({5, 6, 7, 8})
 class ImageFacts(NamedTuple):
     """What one decode tells. `width` and `height` as stored, in pixels; `problem` is None or (finding code, detail).
 
-    `look` is what the upright picture looks like, in 32 bytes (`pipeline/perceptual.py`); None for a flat one.
+    `look` is what the upright picture looks like, in 32 bytes (`pipeline/decode/phash.py`); None for a flat one.
     `converted`: where it lies as it was written anew.
     """
 

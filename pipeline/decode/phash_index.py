@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.perceptual import LOOK_BYTES, LOW_BYTES
+from pipeline.decode.phash import LOOK_BYTES, LOW_BYTES
 
 MAX_LOW_BITS = 6
 MAX_BITS = 32

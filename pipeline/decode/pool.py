@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from core.domain.errors import PreparationFailed
-from pipeline.decode_line import Broken, DecodeLine, pause
-from pipeline.decoders import DecodingProcess
+from pipeline.decode.channel import Broken, DecodeLine, pause
+from pipeline.decode.process import DecodingProcess
 
 BATCH = 64  # pictures sent at once: a round trip costs about as much as decoding a thumbnail
 DECODE_SECONDS = 120.0  # for one picture; 200 megapixels take about 5, and 50 where they are written anew as PNG

@@ -6,12 +6,12 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
-from pipeline.dataset import SourceFile
-from pipeline.decode_pool import Crash, DecodePool
-from pipeline.decoding import Inspected, inspect_and_convert, inspect_and_try
-from pipeline.facts import ImageFacts
-from pipeline.places import Place
-from pipeline.space import require_space
+from pipeline.archive.byte_range import Place
+from pipeline.archive.disk_space import require_space
+from pipeline.archive.source import SourceFile
+from pipeline.decode.image_facts import ImageFacts
+from pipeline.decode.pool import Crash, DecodePool
+from pipeline.decode.tasks import Inspected, inspect_and_convert, inspect_and_try
 
 
 class InspectAhead:

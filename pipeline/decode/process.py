@@ -1,4 +1,4 @@
-"""Where decoding processes come from: a server that has imported what they need, and forks (`pipeline.decoder_server`).
+"""Where decoding processes come from: a server that has imported what they need, and forks (`fork_server`).
 
 Not by fork from here, since there are threads; not a new interpreter for each, since that costs 0.1 s of importing; and
 not by multiprocessing's server, whose imports, here and there and in a third process that tracks what we do not use,
@@ -15,8 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from pipeline.decoder_server import END, ENDED, REQUEST, START
-from pipeline.decoder_start import server
+from pipeline.decode.fork_server import END, ENDED, REQUEST, START
+from pipeline.decode.fork_server_start import server
 
 _UNREAD = 100  # megabytes that a process may have said and nobody read: more than a socket holds
 

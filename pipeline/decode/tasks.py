@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.places import Place
+    from pipeline.archive.byte_range import Place
 
 Inspected = tuple[tuple[Any, ...], bytes | None]  # the fields of ImageFacts, and the PNG of what was written anew
 
 
 def inspect_and_convert(place: "Place") -> Inspected:
-    from pipeline.images import inspect_and_convert as inspected
+    from pipeline.decode.image import inspect_and_convert as inspected
 
     facts, converted = inspected(place.read())
     return tuple(facts), converted
@@ -22,6 +22,6 @@ def inspect_and_try(place: "Place") -> Inspected:
 
 def connect(looks: bytes) -> bytes:
     """The root of each, as 64-bit numbers of this machine."""
-    from pipeline.alike import roots_of
+    from pipeline.decode.phash_index import roots_of
 
     return roots_of(looks).tobytes()

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.evaluated import Judged
 
 BINS = 15  # of equal width, as in Guo et al., On Calibration of Modern Neural Networks, 2017
 

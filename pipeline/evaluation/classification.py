@@ -8,9 +8,9 @@ from typing import Any
 
 from pipeline.evaluation.classification_report import classification_report
 from pipeline.evaluation.html import write_html
+from pipeline.evaluation.images import draw_judged, draw_suspects
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.outcome import SPLITS, Outcome, Suspected, prediction_rows, suspect_rows
-from pipeline.evaluation.pictures import draw_judged, draw_suspects
 from pipeline.evaluation.report import Cell
 from pipeline.evaluation.workbook import safe, write_workbook
 from pipeline.plots import draw_training

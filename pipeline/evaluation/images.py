@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.evaluated import Judged
 from pipeline.plots.confusion import draw_confusion
 from pipeline.plots.reliability import draw_reliability
 from pipeline.plots.tiles import Tile, draw_tiles

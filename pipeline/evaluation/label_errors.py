@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.judged import Floats, softmax
+from pipeline.evaluation.evaluated import Floats, softmax
 
 FOLDS = 5
 DIMENSIONS = 256  # principal components that the head sees: more fits noise, and takes longer

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.calibration import calibration
-from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.evaluated import Judged
 
 TOP = 5
 PAIRS = 20  # most-confused pairs that are listed

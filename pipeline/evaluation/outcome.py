@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.evaluated import Judged
+from pipeline.evaluation.label_errors import Suspect
 from pipeline.evaluation.report import Cell
-from pipeline.evaluation.suspects import Suspect
 
 SPLITS = ("val", "test")
 Opener = Callable[[int], Image.Image]

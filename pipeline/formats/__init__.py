@@ -6,7 +6,8 @@ from typing import Protocol, cast
 
 from core.domain.errors import FormatUnknown
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import Dataset, Mended, Rejected, Source
+from pipeline.archive.source import Rejected, Source
+from pipeline.dataset.model import Dataset, Mended
 from pipeline.params.formats import CATALOGUE
 
 

@@ -9,14 +9,15 @@ from typing import Any
 from unicodedata import normalize
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import is_picture
-from pipeline.dataset import SPLITS, Dataset, Item, Mended, RawBox, Source, SourceFile, common_folder, root_of
+from pipeline.archive.entry_names import base_of
+from pipeline.archive.extract import is_picture
+from pipeline.archive.plural import counted
+from pipeline.archive.source import Source, SourceFile
+from pipeline.dataset.model import SPLITS, Dataset, Item, Mended, RawBox, common_folder, root_of
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.pairs import background_notes, nearest
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
 from pipeline.formats.text import WrittenNames
-from pipeline.names import base_of
-from pipeline.words import counted
 
 NAME = "coco"
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')

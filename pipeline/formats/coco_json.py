@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import RawBox, SourceFile
+from pipeline.archive.plural import counted
+from pipeline.archive.source import SourceFile
+from pipeline.dataset.model import RawBox
 from pipeline.formats.json_stream import Element, JsonBroken, read_members
 from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
-from pipeline.words import counted
 
 Id = int | str | Decimal
 MAX_FINDINGS = 10_000  # of one file: a script's mistake is made at every annotation, and says nothing new then

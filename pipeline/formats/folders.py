@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import is_picture
-from pipeline.dataset import Dataset, Item, Mended, Source, SourceFile
+from pipeline.archive.entry_names import base_of
+from pipeline.archive.extract import is_picture
+from pipeline.archive.source import Source, SourceFile
+from pipeline.dataset.model import Dataset, Item, Mended
 from pipeline.formats.class_folders import Folder, Shelf, doubled_in, empty_beside, may_be_doubled, shelves_of
-from pipeline.names import base_of
 
 NAME = "folders"
 

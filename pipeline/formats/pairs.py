@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 from typing import Generic, Protocol, TypeVar
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import Item, SourceFile
-from pipeline.names import bare_of, base_of, folder_of
+from pipeline.archive.entry_names import bare_of, base_of, folder_of
+from pipeline.archive.source import SourceFile
+from pipeline.dataset.model import Item
 
 _MAX_CANDIDATES = 1000  # pictures of one name that are compared by their place; beyond, it is ambiguous
 _PICTURE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "jpg", "jpegs"})

@@ -6,10 +6,11 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import SPLIT_LISTS
-from pipeline.dataset import Source, SourceFile, common_folder
+from pipeline.archive.entry_names import bare_of, base_of
+from pipeline.archive.extract import SPLIT_LISTS
+from pipeline.archive.source import Source, SourceFile
+from pipeline.dataset.model import common_folder
 from pipeline.formats.text import read_lines
-from pipeline.names import bare_of, base_of
 
 _FOLDER = re.compile(r"(train|val|valid|validation|dev|test)(?:ing)?[-_]?\d{0,4}(?:[-_](?:set|images|imgs|data))?")
 _CANONICAL = {"valid": "val", "validation": "val", "dev": "val"}

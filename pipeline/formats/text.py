@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import SourceFile
-from pipeline.words import counted
+from pipeline.archive.plural import counted
+from pipeline.archive.source import SourceFile
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024  # labels of one picture: 100,000 boxes of 80 characters; lists of 100,000 pictures
 MAX_COORDINATE = 1_000_000  # px; a picture of 200 megapixels can be no wider

@@ -7,15 +7,16 @@ is xmin - 1, the right edge xmax.
 from collections.abc import Iterator, Sequence
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import is_picture
-from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, common_folder
+from pipeline.archive.entry_names import bare_of, base_of, folder_of
+from pipeline.archive.extract import is_picture
+from pipeline.archive.plural import counted
+from pipeline.archive.source import Source, SourceFile
+from pipeline.dataset.model import SPLITS, Dataset, Item, Mended, common_folder
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.split_names import given_splits, splits_by_folder
 from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import Annotation, looks_like_voc, parse_annotation
-from pipeline.names import bare_of, base_of, folder_of
-from pipeline.words import counted
 
 NAME = "voc"
 _MASK_FOLDERS = frozenset({"segmentationclass", "segmentationobject", "segmentationclassaug", "segmentationclassraw"})

@@ -5,7 +5,7 @@ from typing import Any
 
 from lxml import etree
 
-from pipeline.dataset import Mended, RawBox
+from pipeline.dataset.model import Mended, RawBox
 from pipeline.formats.voc_xml import CORNERS, child_of, tag_of
 
 

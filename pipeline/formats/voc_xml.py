@@ -9,7 +9,8 @@ from lxml import etree
 
 from core.domain import limits
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import RawBox, SourceFile
+from pipeline.archive.source import SourceFile
+from pipeline.dataset.model import RawBox
 from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
 from pipeline.formats.voc_structure import structure_findings
 

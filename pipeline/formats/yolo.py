@@ -5,15 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import yaml
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import SPLIT_LISTS, is_picture
-from pipeline.dataset import SPLITS, Dataset, Item, Mended, Source, SourceFile, root_of
+from pipeline.archive.entry_names import bare_of, base_of
+from pipeline.archive.extract import SPLIT_LISTS, is_picture
+from pipeline.archive.plural import counted
+from pipeline.archive.source import Source, SourceFile
+from pipeline.dataset.model import SPLITS, Dataset, Item, Mended, root_of
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.text import clean_label, read_lines
 from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, odd_findings, parse_labels
 from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
-from pipeline.names import bare_of, base_of
-from pipeline.words import counted
 
 NAME = "yolo"
 _DARKNET_LABELS = "_darknet.labels"  # Roboflow's, beside the pictures of each part

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import FRACTION, RawBox, SourceFile
+from pipeline.archive.plural import counted
+from pipeline.archive.source import SourceFile
+from pipeline.dataset.model import FRACTION, RawBox
 from pipeline.formats.text import read_lines
-from pipeline.words import counted
 
 MAX_CLASS_ID = 9999  # where no names are given; the largest public set has 9,000 classes
 _SNIFF_BYTES = 4096

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import SPLITS, Source, SourceFile
+from pipeline.archive.source import Source, SourceFile
+from pipeline.dataset.model import SPLITS
 from pipeline.formats.split_names import given_splits, read_list, stems_of
 from pipeline.formats.yolo_yaml import DataYaml
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from core.domain.findings import Finding, Severity
-from pipeline.dataset import SourceFile
+from pipeline.archive.source import SourceFile
 from pipeline.formats.text import MAX_CLASS_NAME, clean_label
 
 MAX_YAML_BYTES = 256 * 1024  # 10,000 class names; PyYAML reads about 100 KB a second

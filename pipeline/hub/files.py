@@ -12,8 +12,8 @@ from typing import Any
 
 from core.domain.errors import HubSetUnusable
 from core.domain.limits import MAX_DEPTH, MAX_NAME_BYTES
-from pipeline.archive import IMAGE_SUFFIXES
-from pipeline.dataset import common_folder
+from pipeline.archive.extract import IMAGE_SUFFIXES
+from pipeline.dataset.model import common_folder
 from pipeline.formats.split_names import split_of_folder
 from pipeline.hub.patterns import Pattern, may_match
 from pipeline.params.hub_set import FOLDERS, HubSet

@@ -13,7 +13,7 @@ from pipeline.hub.columns import Columns, Names
 from pipeline.hub.folder_names import folders_of
 from pipeline.hub.tables import Row, Table, same_classes
 from pipeline.params.hub_set import FOLDERS
-from pipeline.steps import Steps
+from pipeline.process.progress import Steps
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16

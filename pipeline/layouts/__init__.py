@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
-    from pipeline.examined import Examined
-    from pipeline.steps import Steps
-    from pipeline.tarball import Digest
+    from pipeline.dataset.validated import Examined
+    from pipeline.layouts.tarball import Digest
+    from pipeline.process.progress import Steps
 
 TREE_FOLDER, TAR_FILE, MANIFEST_FILE = "tree", "dataset.tar", "manifest.json"
 
@@ -36,6 +36,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "detection": Layout("yolo", 1, "pipeline.layouts.yolo"),
     "classification": Layout("huggingface", 1, "pipeline.layouts.huggingface", scratch_bytes=_SHARD_BYTES),
 }
+MAX_SCRATCH_BYTES = max(layout.scratch_bytes for layout in LAYOUTS.values())
 
 
 class LayoutModule(Protocol):

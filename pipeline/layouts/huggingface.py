@@ -17,15 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.dataset import Picture
+from pipeline.archive.byte_range import Place
+from pipeline.dataset.model import Picture
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, TAR_FILE
-from pipeline.places import Place
-from pipeline.tarball import Digest, TarWriter, open_tar
-from pipeline.trainers.huggingface import go_offline
+from pipeline.layouts.tarball import Digest, TarWriter, open_tar
+from pipeline.process.huggingface_env import go_offline
 
 if TYPE_CHECKING:
-    from pipeline.examined import Examined
-    from pipeline.steps import Steps
+    from pipeline.dataset.validated import Examined
+    from pipeline.process.progress import Steps
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs
 SHARD_BYTES = LAYOUTS["classification"].scratch_bytes  # of one Arrow file

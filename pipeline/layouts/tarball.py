@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.places import Place
+from pipeline.archive.byte_range import Place
 
 _BLOCK = 1 << 20  # bytes that are hashed and written at once
 _BUFFERS = 4

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pipeline.dataset import Picture
-from pipeline.facts import SUFFIXES
+from pipeline.archive.byte_range import Place
+from pipeline.dataset.model import Picture
+from pipeline.decode.image_facts import SUFFIXES
 from pipeline.layouts import MANIFEST_FILE, TAR_FILE
-from pipeline.places import Place
-from pipeline.tarball import Digest, open_tar
+from pipeline.layouts.tarball import Digest, open_tar
 
 if TYPE_CHECKING:
-    from pipeline.examined import Examined
-    from pipeline.steps import Steps
+    from pipeline.dataset.validated import Examined
+    from pipeline.process.progress import Steps
 
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from pipeline.dataset.predictions import Box
 from pipeline.plots.style import colour, shorten
-from pipeline.trainers import Box
 
 
 def open_upright(path: Path) -> Image.Image:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.dataset import SPLITS, Picture
+from pipeline.dataset.model import SPLITS, Picture
 from pipeline.plots.style import INK, MUTED, PALETTE, figure, plain, shorten
 
 SHOWN_CLASSES = 40  # more bars than this cannot be read: the rest is summed up

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.dataset.predictions import Box
 from pipeline.plots.boxes import draw_boxes, open_upright, scaled
-from pipeline.trainers import Box
 
 SIDE = 300  # px of a picture's longer side in the grid
 PAIRS_PER_ROW = 2

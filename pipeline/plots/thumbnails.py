@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.images import open_upright
-from pipeline.places import Place
+from pipeline.archive.byte_range import Place
+from pipeline.dataset.predictions import Box
+from pipeline.decode.image import open_upright
 from pipeline.plots.boxes import draw_boxes, scaled
 from pipeline.plots.style import shorten
-from pipeline.trainers import Box
 
 WIDTH, HEIGHT, CAPTION = 400, 300, 24  # px: the picture's frame, and the line below it
 BACKGROUND, INK, MUTED = "#eef1f4", "#1f2933", "#7b8794"

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.dataset import Picture
-from pipeline.examined import Digests
+from pipeline.dataset.model import Picture
+from pipeline.dataset.split import SPLIT_RULE
+from pipeline.dataset.validated import Digests
 from pipeline.layouts import LAYOUTS
-from pipeline.split import SPLIT_RULE
 
 SCHEMA = "darkroom-manifest/1"
 HOW = (

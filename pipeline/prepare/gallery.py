@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from core.domain.keys import plots_of
-from pipeline.dataset import Picture
-from pipeline.decode_pool import Crash, DecodePool
-from pipeline.examined import Examined
+from pipeline.dataset.model import Picture
+from pipeline.dataset.predictions import Box
+from pipeline.dataset.validated import Examined
+from pipeline.decode.pool import Crash, DecodePool
+from pipeline.layouts.tarball import open_tar
 from pipeline.plots.dataset import PLOTS
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail
-from pipeline.steps import Steps
-from pipeline.tarball import open_tar
-from pipeline.trainers import Box
+from pipeline.process.progress import Steps
 
 THUMBNAILS = 64
 PLOTS_FOLDER = "plots"

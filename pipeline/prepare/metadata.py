@@ -11,13 +11,13 @@ from lxml import etree
 
 from core.domain.findings import count_findings
 from core.domain.version import VERSION
-from pipeline.alike import MAX_BITS, MAX_LOW_BITS
-from pipeline.dataset import SPLITS, Picture
-from pipeline.examined import Examined
+from pipeline.dataset.model import SPLITS, Picture
+from pipeline.dataset.split import SPLIT_RULE, keeps_given
+from pipeline.dataset.validated import Examined
+from pipeline.decode.phash import LOOK_BYTES, LOW_BYTES
+from pipeline.decode.phash_index import MAX_BITS, MAX_LOW_BITS
 from pipeline.layouts import LAYOUTS
-from pipeline.manifest import HOW
-from pipeline.perceptual import LOOK_BYTES, LOW_BYTES
-from pipeline.split import SPLIT_RULE, keeps_given
+from pipeline.prepare.fingerprint import HOW
 
 SCHEMA = "darkroom-dataset-metadata/1"
 _GROUPS_NAMED, _PATHS_NAMED = 200, 50  # near-duplicates named one by one: of so many groups, so many paths each

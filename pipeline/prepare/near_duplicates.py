@@ -1,4 +1,4 @@
-"""Groups of pictures that look alike (`pipeline.alike`): made in a decoding process, where numpy is there already."""
+"""Groups of pictures that look alike (`pipeline.decode.phash_index`), made in a decoding process."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -6,8 +6,8 @@ from itertools import groupby
 from operator import itemgetter
 
 from core.domain.errors import PreparationFailed
-from pipeline.decode_pool import Crash, decode_all
-from pipeline.decoding import connect
+from pipeline.decode.pool import Crash, decode_all
+from pipeline.decode.tasks import connect
 
 _SECONDS = 3600.0  # the worst set of 100,000 pictures takes half a minute, and there may be a slower machine
 

@@ -1,7 +1,7 @@
 """What an archive would be refused for, by its end alone: before gigabytes are sent.
 
-    python -m pipeline.preflight data.zip                        for people; exit status 1 when it would be refused
-    python -m pipeline.preflight --end tail.bin --bytes 123456   the end of a larger file; JSON, for the API
+    python -m pipeline.prepare.preflight data.zip                  for people; exit status 1 when it would be refused
+    python -m pipeline.prepare.preflight --end tail.bin --bytes 123456   the end of a larger file; JSON, for the API
 
 The same reader and the same judges as the wall itself (archive.py). What only the entries tell is judged later: their
 local headers, checksums, and whether their sizes are true.
@@ -19,11 +19,11 @@ from posixpath import splitext
 from typing import Any, BinaryIO
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive import can_be_data, is_picture
+from pipeline.archive.extract import can_be_data, is_picture
+from pipeline.archive.plural import counted
+from pipeline.archive.zip_directory import BrokenArchive, Entry, read_directory
+from pipeline.archive.zip_rules import judge_directory
 from pipeline.formats.class_folders import shelves_of
-from pipeline.words import counted
-from pipeline.zip_directory import BrokenArchive, Entry, read_directory
-from pipeline.zip_judge import judge_directory
 
 CPU_SECONDS = 40  # of the API's child; 300,000 entries take about 4
 _MAX_FOLDERS = 1000  # of pictures, that are tried as classes; with more, that is told after the upload
@@ -144,7 +144,7 @@ def _stem(name: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.preflight", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.prepare.preflight", description=__doc__)
     parser.add_argument("archive", type=Path, nargs="?", help="a ZIP")
     parser.add_argument("--end", type=Path, help="a file with the end of a ZIP; the answer is JSON")
     parser.add_argument("--bytes", type=int, help="size of that ZIP")

@@ -14,14 +14,14 @@ from typing import Any
 from core.domain.errors import PreparationFailed
 from core.domain.findings import Finding, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
-from pipeline.child import Line, run_child
-from pipeline.dataset import Rejected
-from pipeline.examine import judge, read
-from pipeline.examined import Examined
+from pipeline.archive.disk_space import require_space
+from pipeline.archive.source import Rejected
+from pipeline.dataset.validated import Examined
 from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
-from pipeline.space import require_space
-from pipeline.steps import Steps
-from pipeline.tarball import Digest, file_digest
+from pipeline.layouts.tarball import Digest, file_digest
+from pipeline.prepare.stages import judge, read
+from pipeline.process.child import Line, run_child
+from pipeline.process.progress import Steps
 
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
@@ -99,7 +99,7 @@ def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
 
 
 def _log_in(archive: Path) -> list[Finding]:
-    from pipeline.repaired_zip import read_log
+    from pipeline.repair.rewrite_zip import read_log
 
     return read_log(archive)
 
@@ -108,8 +108,8 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
     out = spec.out
     steps.stage("drawing")
     # Not before the pictures are decoded: they import numpy and more, which takes as long as 200 pictures.
-    from pipeline.gallery import draw_gallery
-    from pipeline.metadata import describe
+    from pipeline.prepare.gallery import draw_gallery
+    from pipeline.prepare.metadata import describe
 
     gallery = draw_gallery(done, out, seed=spec.options["seed"], processes=spec.processes, steps=steps)
     tar = None if done.digests.fingerprint in spec.live_sets else _write_set(done, spec, steps)

@@ -9,18 +9,19 @@ from typing import NamedTuple, Protocol
 from core.domain import limits
 from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding, Severity
-from pipeline.archive import extract, is_picture
-from pipeline.check import Checked, check
-from pipeline.dataset import Dataset, Picture, Rejected, SourceFile
-from pipeline.examined import Examined
-from pipeline.facts import ImageFacts
+from pipeline.archive.extract import extract, is_picture
+from pipeline.archive.source import Rejected, SourceFile
+from pipeline.dataset.model import Dataset, Picture
+from pipeline.dataset.split import SplitOptions, assign_splits
+from pipeline.dataset.validate import Checked, check
+from pipeline.dataset.validated import Examined
+from pipeline.decode.image_facts import ImageFacts
+from pipeline.decode.prefetch import InspectAhead
 from pipeline.formats import read_dataset
-from pipeline.inspect_ahead import InspectAhead
-from pipeline.layouts import MANIFEST_FILE
-from pipeline.manifest import write_manifest
-from pipeline.near_duplicates import group_alike
-from pipeline.split import SplitOptions, assign_splits
-from pipeline.steps import Steps
+from pipeline.layouts import MANIFEST_FILE, MAX_SCRATCH_BYTES
+from pipeline.prepare.fingerprint import write_manifest
+from pipeline.prepare.near_duplicates import group_alike
+from pipeline.process.progress import Steps
 
 CONVERTED_FILE = "converted"  # the pictures that were written anew, one after the other
 
@@ -87,7 +88,12 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
     with InspectAhead(processes, scratch / CONVERTED_FILE) as ahead:
         steps.stage("extracting")
         source, findings = extract(
-            archive, scratch, threads=processes, tick=steps.tick, each=lambda files: ahead.add(_pictures(files))
+            archive,
+            scratch,
+            threads=processes,
+            tick=steps.tick,
+            each=lambda files: ahead.add(_pictures(files)),
+            scratch_bytes=MAX_SCRATCH_BYTES,
         )
         steps.stage("reading")
         dataset = read_dataset(source, findings)

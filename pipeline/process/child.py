@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core.domain.errors import DarkroomError, NoSpace, OutOfMemory, TrainerCrashed
-from pipeline.failures import is_full_disk
+from pipeline.process.disk_full import is_full_disk
 
 EXIT_OK = 0
 EXIT_FAILED = 1  # problem.json says why

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from pipeline.child import Line
+from pipeline.process.child import Line
 
 _INTERVAL_SECONDS = 0.3  # a few lines a second at most
 

@@ -9,10 +9,11 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
-from pipeline.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels, rest_inside
-from pipeline.check import SUFFIXES_OF, frame_of
-from pipeline.dataset import Dataset, Item, Mended, RawBox, Source
-from pipeline.facts import ImageFacts
+from pipeline.archive.source import Source
+from pipeline.dataset.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels, rest_inside
+from pipeline.dataset.model import Dataset, Item, Mended, RawBox
+from pipeline.dataset.validate import SUFFIXES_OF, frame_of
+from pipeline.decode.image_facts import ImageFacts
 
 
 class Repaired(NamedTuple):

@@ -12,13 +12,14 @@ from typing import cast
 from core.domain import limits
 from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding, Severity
-from pipeline.archive import extract
-from pipeline.dataset import REPAIR_LOG, Dataset, Rejected, Source
+from pipeline.archive.extract import extract
+from pipeline.archive.source import REPAIR_LOG, Rejected, Source
+from pipeline.dataset.model import Dataset
+from pipeline.decode.prefetch import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
-from pipeline.inspect_ahead import inspect_all
-from pipeline.mend import Repaired, mend
 from pipeline.params.formats import CATALOGUE
-from pipeline.steps import Steps
+from pipeline.process.progress import Steps
+from pipeline.repair.fixes import Repaired, mend
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the same repair twice makes the same bytes
 _MODE = 0o100644 << 16

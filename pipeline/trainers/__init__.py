@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from pipeline.dataset.predictions import Box, Label
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -57,28 +59,6 @@ class TrainedModel:
     best_epoch: int | None
     versions: Mapping[str, str]
     facts: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One detection. Corners in pixels of the picture as it is shown (EXIF rotation applied), origin top left."""
-
-    label: str
-    class_index: int
-    score: float
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One class that a picture may be of; the scores of all classes sum to 1."""
-
-    label: str
-    class_index: int
-    score: float
 
 
 class Report(Protocol):

@@ -1,12 +1,10 @@
 """From whatever a framework raised to a failure with a name. Frameworks are told by their words, not imported."""
 
-import errno
 import traceback
 from collections.abc import Iterator
 
 from core.domain.errors import Diverged, NoSpace, OutOfMemory, TrainerCrashed, TrainingFailed
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
+from pipeline.process.disk_full import is_full_disk
 
 TRACEBACK_LINES = 25  # the end of it, kept on the run; the whole is in the log
 
@@ -36,11 +34,6 @@ def as_failure(error: Exception) -> TrainingFailed:
         return Diverged(text)
     lines = "".join(traceback.format_exception(error)).splitlines()
     return TrainerCrashed(text, traceback=lines[-TRACEBACK_LINES:])
-
-
-def is_full_disk(error: BaseException) -> bool:
-    """A full disk, or a quota that is used up."""
-    return isinstance(error, OSError) and error.errno in FULL
 
 
 def _says(words: str, phrases: tuple[str, ...]) -> bool:

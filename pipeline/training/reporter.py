@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from core.domain.errors import TimedOut
-from pipeline.checkpoint import write_checkpoint
-from pipeline.child import Line
+from pipeline.process.child import Line
 from pipeline.trainers import Ended, Progress, TrainingEnded
+from pipeline.training.checkpoint import write_checkpoint
 
 RECENT_EPOCHS = 5  # the estimate of the time left follows the last epochs: the first one is slow
 

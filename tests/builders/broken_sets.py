@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.builders import Files, line_of
+from tests.builders.voc import Files, line_of
 
 Found = tuple[str, str, int | None]  # code, path, line
 

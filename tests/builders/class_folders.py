@@ -5,7 +5,7 @@ import random
 
 from PIL import Image, ImageDraw
 
-from tests.builders import Files
+from tests.builders.voc import Files
 
 SHAPES = ("box", "disc", "cross")
 

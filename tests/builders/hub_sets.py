@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tests.builders import picture
+from tests.builders.voc import picture
 
 ACTIONS = ("calling", "clapping", "running")
 IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})

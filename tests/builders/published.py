@@ -8,11 +8,12 @@ from pathlib import Path
 
 from core.db.tables import JobRow, VersionRow
 from core.domain.keys import PLOTS, artifact_key, dataset_key, log_key, metadata_key, plot_key, samples_key
-from core.services import preparing, training
-from core.services.leases import Claim
-from core.services.platform import Platform
-from tests import rows
-from tests.builders import picture
+from core.services.context import Platform
+from core.services.jobs import lifecycle as preparing
+from core.services.runs import lifecycle as training
+from core.services.work.leases import Claim
+from tests.builders import rows
+from tests.builders.voc import picture
 
 METADATA = b'{"classes": ["raccoon"]}'
 TAR = b"tar " * 1000

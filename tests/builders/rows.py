@@ -1,11 +1,12 @@
 """Builders of rows, through the use cases that write them."""
 
 from core.db.tables import JobRow, RunRow, VersionRow
-from core.services import preparing, training
-from core.services.jobs import new_job_id, receive_job
-from core.services.leases import Claim
-from core.services.platform import Platform
-from core.services.runs import queue_run
+from core.services.context import Platform
+from core.services.jobs import lifecycle as preparing
+from core.services.jobs.commands import new_job_id, receive_job
+from core.services.runs import lifecycle as training
+from core.services.runs.commands import queue_run
+from core.services.work.leases import Claim
 
 LEASE = 60.0
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-REPOSITORY = Path(__file__).parent.parent
+from tests import REPOSITORY
+
 CLASSES = ("box", "disc")
 
 # Counts every attempt to reach beyond this machine, in the child and in whatever it starts: an audit hook sees

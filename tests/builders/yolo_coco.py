@@ -1,11 +1,11 @@
-"""The dataset of `tests.builders` as YOLO and as COCO, whole or broken in one known way."""
+"""The dataset of `tests.builders.voc` as YOLO and as COCO, whole or broken in one known way."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.builders import SIZE, Files, picture, voc_files, zip_files
+from tests.builders.voc import SIZE, Files, picture, voc_files, zip_files
 
 LABEL = "labels/train/p00.txt"
 YAML = "data.yaml"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.services.platform import Platform, open_platform
+from core.services.context import Platform, open_platform
 from core.settings import Settings
 
 

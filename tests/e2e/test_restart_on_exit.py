@@ -23,7 +23,7 @@ def keep(tmp_path: Path) -> Iterator[Start]:
         pids_file = str(tmp_path / "pids")
         lines = f"import os, signal, subprocess, sys, time\nopen({pids_file!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
         process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.keep", "--", sys.executable, "-c", lines + program],
+            [sys.executable, "-m", "deploy.local.restart_on_exit", "--", sys.executable, "-c", lines + program],
             env={**os.environ, **env},
             stderr=subprocess.PIPE,
             text=True,
@@ -115,7 +115,8 @@ def test_keeper_and_command_end_when_the_parent_is_killed(tmp_path: Path) -> Non
     command = f"import os, time; open({str(tmp_path / 'pids')!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
     starter = (
         "import subprocess, sys, time\n"
-        f"p = subprocess.Popen([sys.executable, '-m', 'deploy.local.keep', '--', sys.executable, '-c', {command!r}])\n"
+        f"command = [sys.executable, '-c', {command!r}]\n"
+        "p = subprocess.Popen([sys.executable, '-m', 'deploy.local.restart_on_exit', '--', *command])\n"
         f"open({str(tmp_path / 'keeper')!r}, 'w').write(str(p.pid)); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", starter])

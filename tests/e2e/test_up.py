@@ -17,7 +17,7 @@ import pytest
 
 from deploy.local.private_stack import free_ports
 from deploy.local.scenes import write_archive
-from tests.e2e.processes import alive, commands, marked, wait_until
+from tests.servers.processes import alive, commands, marked, wait_until
 
 Up = Callable[..., subprocess.Popen[str]]
 PARTS = ("valkey-server", "python -m api", "worker prepare", "worker train", "worker housekeeping", "mlflow", "uvicorn")
@@ -136,7 +136,9 @@ def _start_training(tmp_path: Path) -> None:
 
 def _the_one(stack: subprocess.Popen[str], part: str) -> psutil.Process | None:
     """The part itself, not its keeper, whose command line names it too."""
-    found = [p for p in marked(stack.pid) if part in commands([p]) and "deploy.local.keep" not in commands([p])]
+    found = [
+        p for p in marked(stack.pid) if part in commands([p]) and "deploy.local.restart_on_exit" not in commands([p])
+    ]
     return found[0] if found else None
 
 

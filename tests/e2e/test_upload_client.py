@@ -14,10 +14,9 @@ import pytest
 
 from core.db import open_database
 from core.db.tables import UploadRow
-from tests.builders import voc_zip
+from tests import REPOSITORY
+from tests.builders.voc import voc_zip
 from tests.servers import free_port
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 class Place:

@@ -16,8 +16,8 @@ import pytest
 from deploy.local.client import Client
 from deploy.local.private_stack import PrivateStack, start_stack, stop_stack, wait_until_it_answers
 from deploy.local.scenes import write_archive
-from tests.builders import XML, voc_files, zip_files
-from tests.e2e.processes import marked, wait_until
+from tests.builders.voc import XML, voc_files, zip_files
+from tests.servers.processes import marked, wait_until
 
 TINY = {"epochs": 2, "imgsz": 64, "batch": 8, "pretrained": "never", "device": "cpu", "workers": 0}
 LONG = {**TINY, "epochs": 12}
@@ -195,7 +195,7 @@ def _is(process: psutil.Process, part: str) -> bool:
         command = " ".join(process.cmdline())
     except psutil.Error:
         return False
-    return part in command and "deploy.local.keep" not in command
+    return part in command and "deploy.local.restart_on_exit" not in command
 
 
 def _answers(stack: PrivateStack) -> bool:

@@ -7,10 +7,10 @@ import httpx
 import pytest
 import structlog
 
-from core.services.platform import Platform, open_platform
+from core.services.context import Platform, open_platform
 from core.settings import Settings
 from tests.servers import postgres
-from tests.serving import serving
+from tests.servers.api import serving
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,7 @@ import httpx
 import uvicorn
 
 from api.app import create_app
-from core.services.platform import Platform, open_platform
+from core.services.context import Platform, open_platform
 from core.settings import Settings
 from tests.servers import free_port
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import httpx
 
+from tests import REPOSITORY
 from tests.servers import ServerMissing, free_port, stop, wait_until_up
 
 VARIABLE = "DARKROOM_TEST_S3_ENDPOINT"
 HOW = f"set {VARIABLE}, {VARIABLE[:-8]}ACCESS_KEY and {VARIABLE[:-8]}SECRET_KEY, or `pip install swift`"
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @contextmanager

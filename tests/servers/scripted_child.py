@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.checkpoint import read_checkpoint, write_checkpoint
-from pipeline.child import Line, run_child
+from pipeline.process.child import Line, run_child
+from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 
 EPOCH_SECONDS = 0.15
 

@@ -19,15 +19,15 @@ from pydantic import SecretStr
 from core.db.tables import JobRow, RunRow
 from core.domain.keys import dataset_key, metadata_key, upload_key
 from core.domain.states import JOB_ENDED, RUN_ENDED
-from core.services import preparing
-from core.services.jobs import get_job, new_job_id, receive_job
-from core.services.platform import Platform, open_platform
-from core.services.runs import get_run, queue_run
+from core.services.context import Platform, open_platform
+from core.services.jobs import lifecycle as preparing
+from core.services.jobs.commands import get_job, new_job_id, receive_job
+from core.services.runs.commands import get_run, queue_run
 from core.settings import Settings
 from deploy.local.scenes import write_archive
-from tests.training import draw_tree
+from tests import REPOSITORY
+from tests.builders.training import draw_tree
 
-REPOSITORY = Path(__file__).parent.parent
 PATIENCE_SECONDS = 120.0
 OPTIONS = {"val_fraction": 0.25, "test_fraction": 0.2, "seed": 0}
 TINY = {"model": "yolov8n", "epochs": 2, "imgsz": 64, "batch": 8, "pretrained": "never", "workers": 0, "device": "cpu"}
@@ -44,7 +44,7 @@ class Stack:
 
     def start(self, role: str, *, scripted: bool = False) -> subprocess.Popen[bytes]:
         """`python -m worker <role>`, as the Procfile does. `scripted`: its children only pretend to train."""
-        module = "tests.scripted_worker" if scripted else "worker"
+        module = "tests.servers.scripted_worker" if scripted else "worker"
         with (self.folder / f"{role}-{len(self.processes)}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, role], cwd=REPOSITORY, env=self.environment(), stdout=log, stderr=log

@@ -6,10 +6,8 @@ Nothing is inflated or decoded here but the hub's own JSON; the files go to disk
 import hashlib
 import json
 import re
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ import structlog
 from core.domain.errors import HubSetNotFound, HubSetUnusable, HubUnavailable
 from pipeline.hub.files import HubFile
 from pipeline.params.hub_set import HubSet
-from worker.hold import fulfil
+from worker.threads import start_in_thread
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
@@ -147,8 +145,7 @@ def _watched(work: Callable[[], Result], check: Check) -> Result:
     A name that is looked up, or headers that come a byte at a time, are one call that nothing else ends. The thread is
     left behind then: whoever is told closes the client, and with it the thread's connection.
     """
-    future: Future[Result] = Future()
-    threading.Thread(target=fulfil, args=(future, work), daemon=True, name="hub").start()
+    future = start_in_thread(work, name="hub")
     while not wait_for([future], timeout=_TICK_SECONDS).done:
         check()
     return future.result()

@@ -11,8 +11,8 @@ import structlog
 from core.db.tables import JobRow, RunRow
 from core.domain.errors import Unavailable
 from core.domain.states import JobState, RunState
-from core.services.leases import Claim
-from core.services.platform import Platform
+from core.services.context import Platform
+from core.services.work.leases import Claim
 from core.settings import Settings
 
 LEFTOVER_SECONDS = 24 * 3600  # nothing is being extracted for longer than this

@@ -17,7 +17,7 @@ import httpx
 import structlog
 
 from core.domain.errors import WeightsUnavailable
-from worker.weights import AGAIN_SECONDS, CONNECT_SECONDS, Source, download, inside
+from worker.inputs.weights_file import AGAIN_SECONDS, CONNECT_SECONDS, Source, download, inside
 
 HUB = "https://huggingface.co"
 CONFIG = "config.json"

@@ -1,4 +1,4 @@
-"""The supervisor's end of the line to a child process; the other end is pipeline/child.py."""
+"""The supervisor's end of the line to a child process; the other end is pipeline/process/child.py."""
 
 import json
 import os

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from core.domain.errors import DarkroomError, NoSpace, OutOfMemory, TrainerCrashed, error_from_slug
-from pipeline.child import EXIT_FAILED, EXIT_FULL, PROBLEM_FILE
-from worker.child import log_tail
-from worker.supervise import Ending
+from pipeline.process.child import EXIT_FAILED, EXIT_FULL, PROBLEM_FILE
+from worker.supervision.child import log_tail
+from worker.supervision.supervisor import Ending
 
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)  # nobody crashes by these: an operator, a machine that ends
 

@@ -6,7 +6,6 @@ task does in the meantime asks `check()`, which never waits for anything.
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from types import TracebackType
@@ -16,8 +15,9 @@ import structlog
 
 from core import clock
 from core.domain.errors import OutOfSpace, Unavailable
-from core.services.leases import ClaimLost
-from core.services.training import Look
+from core.services.runs.lifecycle import Look
+from core.services.work.leases import ClaimLost
+from worker.threads import start_in_thread
 
 LOOK_SECONDS = 0.5  # a cancel is seen this fast; its ladder takes 3 s; 5 s are promised
 PATIENCE = 0.75  # of a lease: after 45 of 60 s without a beat the claim counts as lost, before others think so
@@ -93,8 +93,7 @@ class Hold:
         When there is one, this raises at once and leaves the thread behind: what it still stores is garbage that
         no row names, and what it still reads goes to a folder that is being removed.
         """
-        future: Future[Result] = Future()
-        threading.Thread(target=fulfil, args=(future, work), daemon=True, name="apart").start()
+        future = start_in_thread(work, name="apart")
         while not wait_for([future], timeout=POLL_SECONDS).done:
             self.check()
         return future.result()
@@ -191,13 +190,6 @@ class Stopwatch:
             now = clock.monotonic()
             self._seconds += now - self._since
             self._since = now
-
-
-def fulfil(future: "Future[Result]", work: Callable[[], Result]) -> None:
-    try:
-        future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - handed to whoever waits
-        future.set_exception(error)
 
 
 def _set_if(event: threading.Event, condition: bool) -> None:

@@ -9,7 +9,7 @@ import structlog
 
 from core import clock
 from core.domain.errors import OutOfSpace, Unavailable
-from core.services.run_logs import TAIL_BYTES
+from core.services.runs.logs import TAIL_BYTES
 
 LOOK_SECONDS = 1.0
 TELL_SECONDS = 5.0  # 64 KB every 5 s is 13 KB/s for each run: SQLite and PostgreSQL do not feel it

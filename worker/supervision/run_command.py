@@ -11,15 +11,15 @@ import structlog
 from core import clock
 from core.domain.errors import DarkroomError, DatasetRejected, NoSpace, OutOfSpace, PreparationFailed, error_from_slug
 from core.domain.limits import MAX_FINDINGS_KEPT
-from core.services.leases import Claim
-from core.services.preparing import Outcome, reject_job, report_job
-from core.services.sweep import lose_job
-from pipeline.child import EXIT_OK
-from worker.child import child_command
-from worker.endings import cause_of, killed_from_outside
-from worker.hold import Hold
-from worker.supervise import supervise
-from worker.wiring import Worker
+from core.services.jobs.lifecycle import Outcome, reject_job, report_job
+from core.services.maintenance.recovery import lose_job
+from core.services.work.leases import Claim
+from pipeline.process.child import EXIT_OK
+from worker.context import Worker
+from worker.supervision.child import child_command
+from worker.supervision.exit_causes import cause_of, killed_from_outside
+from worker.supervision.lease_keeper import Hold
+from worker.supervision.supervisor import supervise
 
 PROGRESS_SECONDS = 1.0  # an event for each is kept: people look once a second at most
 FINDING_FIELDS = ("code", "severity", "path", "line", "detail", "remedy")

@@ -10,12 +10,12 @@ import structlog
 
 from core import clock
 from core.domain.errors import Unavailable
-from core.services.leases import ClaimLost
-from pipeline.child import PROGRESS_FILE
-from worker.child import Child, Tail
-from worker.hold import CancelAsked, DrainAsked, Hold
-from worker.memory import MemoryWatch
-from worker.system_metrics import GroupSampler
+from core.services.work.leases import ClaimLost
+from pipeline.process.child import PROGRESS_FILE
+from worker.supervision.child import Child, Tail
+from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
+from worker.supervision.oom import MemoryWatch
+from worker.supervision.system_metrics import GroupSampler
 
 TICK_SECONDS = 0.1  # how late an epoch is told, and how late the end of the child is seen
 TELL_AGAIN_SECONDS = 1.0

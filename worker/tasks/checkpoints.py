@@ -13,13 +13,13 @@ from core import clock
 from core.db.tables import RunRow
 from core.domain.errors import OutOfSpace, Unavailable
 from core.domain.keys import checkpoint_key
-from core.services.leases import Claim, ClaimLost
-from core.services.platform import Platform
-from core.services.training import record_checkpoint
+from core.services.context import Platform
+from core.services.runs.lifecycle import record_checkpoint
+from core.services.work.leases import Claim, ClaimLost
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.transfer import sha256_of
-from worker.archives import pack, unpack
-from worker.hold import Hold
+from worker.inputs.tar import pack, unpack
+from worker.supervision.lease_keeper import Hold
 
 RETRY_SECONDS = 5.0
 

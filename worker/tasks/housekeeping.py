@@ -6,10 +6,10 @@ from collections.abc import Callable
 import structlog
 
 from core.domain.errors import DarkroomError
-from core.services.leases import take_lock
-from core.services.sweep import ring_waiting, sweep_lost_leases
-from worker.cleaning import clean
-from worker.wiring import Worker
+from core.services.maintenance.recovery import ring_waiting, sweep_lost_leases
+from core.services.work.leases import take_lock
+from worker.context import Worker
+from worker.tasks.retention import clean
 
 LOCK_SECONDS = 30.0  # a housekeeper that died is replaced after this
 CLEAN_SECONDS = 60.0
@@ -52,7 +52,7 @@ def _repeat(worker: Worker, name: str, work: Callable[[Worker], None], seconds: 
 def _mirror(worker: Worker) -> None:
     if not worker.platform.settings.mlflow_url:
         return
-    from worker.mirror import LOCK, Mirror  # mlflow takes 1 s to import
+    from worker.tasks.mlflow_sync import LOCK, Mirror  # mlflow takes 1 s to import
 
     mirror = Mirror(worker.platform, worker.name)
     _repeat(worker, LOCK, lambda _worker: mirror(), worker.platform.settings.sweep_seconds)

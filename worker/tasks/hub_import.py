@@ -15,17 +15,17 @@ from core import clock
 from core.db.tables import JobRow
 from core.domain.errors import HubOff, HubSetUnusable, OutOfSpace, Unavailable
 from core.domain.keys import imported_key
-from core.services.importing import imported_set_of, pin_import
-from core.services.leases import Claim
-from core.services.preparing import report_job
+from core.services.jobs.hub_import import imported_set_of, pin_import
+from core.services.jobs.lifecycle import report_job
+from core.services.work.leases import Claim
 from core.settings import MIB
 from pipeline.hub.files import IMPORTED_FILE, HubFile, Wanted, names_of_card, wanted_files
 from pipeline.params.hub_set import HubSet
-from worker.hold import Hold
-from worker.hub import Listing, fetch, hub_client, list_set
-from worker.job_child import PROGRESS_SECONDS, in_child
-from worker.made_source import keep_made
-from worker.wiring import Worker
+from worker.context import Worker
+from worker.inputs.hub_client import Listing, fetch, hub_client, list_set
+from worker.supervision.lease_keeper import Hold
+from worker.supervision.run_command import PROGRESS_SECONDS, in_child
+from worker.tasks.store_source import keep_made
 
 WHOLE_SECONDS = 2 * 3600.0  # for the list and all files; 20 GiB in it are 3 MB/s
 SPARE_BYTES = 256 * MIB

@@ -16,10 +16,9 @@ from core import clock
 from core.db.tables import AliasRow, EventRow, RunRow, VersionRow
 from core.domain.errors import Unavailable
 from core.domain.states import RUN_ENDED, RunState
-from core.services.events import events_after
-from core.services.jobs import get_job
-from core.services.leases import ClaimLost, take_lock
-from core.services.mirroring import (
+from core.services.context import Platform
+from core.services.jobs.commands import get_job
+from core.services.models.mlflow_sync import (
     aliases_to_mirror,
     aliases_to_remove,
     note_alias_mirrored,
@@ -30,8 +29,9 @@ from core.services.mirroring import (
     version_of_run,
     versions_to_mirror,
 )
-from core.services.platform import Platform
-from core.services.versions import artifacts_of
+from core.services.models.versions import artifacts_of
+from core.services.work.events import events_after
+from core.services.work.leases import ClaimLost, take_lock
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.tracking import Point, RunTracker, Status, TrackedRun, TrackedVersion, TrackerRefused, open_tracker
 

@@ -10,20 +10,11 @@ import structlog
 
 from core import clock
 from core.db.tables import JobRow
-from core.domain.errors import (
-    DarkroomError,
-    DatasetRejected,
-    Internal,
-    NoSpace,
-    OutOfSpace,
-    StoreRefused,
-    Unavailable,
-)
+from core.domain.errors import DarkroomError, DatasetRejected, Internal, NoSpace, OutOfSpace, StoreRefused, Unavailable
 from core.domain.keys import metadata_key
-from core.services.importing import imported_set_of
-from core.services.jobs import HUGGINGFACE, REPAIR_OF
-from core.services.leases import Claim, ClaimLost, beat_job
-from core.services.preparing import (
+from core.services.jobs.commands import HUGGINGFACE, REPAIR_OF
+from core.services.jobs.hub_import import imported_set_of
+from core.services.jobs.lifecycle import (
     claim_job,
     complete_job,
     fail_job,
@@ -32,17 +23,18 @@ from core.services.preparing import (
     look_at_job,
     report_job,
 )
-from core.services.refusals import refuse_job
-from core.services.repairing import repaired_job_of
-from core.services.training import Look
-from pipeline.failures import is_full_disk
+from core.services.jobs.repair import repaired_job_of
+from core.services.runs.lifecycle import Look
+from core.services.work.leases import Claim, ClaimLost, beat_job
+from core.services.work.store_refusals import refuse_job
 from pipeline.params.prepare import PrepareOptions
-from worker.hold import CancelAsked, DrainAsked, Hold
-from worker.job_child import in_child, nothing_seen, outcome_of, reject, rejection_in
-from worker.prepared import put_gallery, put_set, wait_until_deleted
-from worker.scratch import fresh_folder, scratch_name, scratch_root
-from worker.sources import source_of
-from worker.wiring import Worker
+from pipeline.process.disk_full import is_full_disk
+from worker.context import Worker
+from worker.inputs.scratch import fresh_folder, scratch_name, scratch_root
+from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
+from worker.supervision.run_command import in_child, nothing_seen, outcome_of, reject, rejection_in
+from worker.tasks.source_zip import source_of
+from worker.tasks.store_prepared import put_gallery, put_set, wait_until_deleted
 
 DELETING_SECONDS = 30.0  # a set being deleted is one object and two statements
 

@@ -11,8 +11,9 @@ import structlog
 from core import clock
 from core.domain.errors import UploadNotFound
 from core.domain.keys import job_prefixes, run_prefix
-from core.services.assembling import end_upload
-from core.services.cleaning import (
+from core.services.context import Platform
+from core.services.idempotency import forget_expired_keys
+from core.services.maintenance.retention import (
     active_ids,
     begin_deleting_set,
     claim_orphaned_set,
@@ -25,12 +26,11 @@ from core.services.cleaning import (
     note_job_purged,
     unused_sets,
 )
-from core.services.idempotency import forget_expired_keys
-from core.services.leases import take_lock
-from core.services.platform import Platform
-from core.services.uploads import expired_uploads
-from worker.scratch import remove_dead_scratch
-from worker.wiring import Worker
+from core.services.uploads.finish import end_upload
+from core.services.uploads.sessions import expired_uploads
+from core.services.work.leases import take_lock
+from worker.context import Worker
+from worker.inputs.scratch import remove_dead_scratch
 
 GARBAGE_EVERY_SECONDS = 3600.0  # it lists the whole store
 WORKER_UNSEEN_SECONDS = 3600.0

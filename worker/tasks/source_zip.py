@@ -5,16 +5,16 @@ from pathlib import Path, PurePosixPath
 from core.db.tables import JobRow
 from core.domain.errors import Gone, JobNotFound, PreparationFailed
 from core.domain.keys import repaired_key
-from core.services.importing import imported_set_of
-from core.services.jobs import get_job
-from core.services.leases import Claim
-from core.services.repairing import repaired_job_of
+from core.services.jobs.commands import get_job
+from core.services.jobs.hub_import import imported_set_of
+from core.services.jobs.repair import repaired_job_of
+from core.services.work.leases import Claim
 from core.storage import ObjectCorrupt, ObjectMissing
-from worker.hold import Hold
-from worker.importing import import_source
-from worker.job_child import in_child, outcome_of, reject, rejection_in
-from worker.made_source import keep_made
-from worker.wiring import Worker
+from worker.context import Worker
+from worker.supervision.lease_keeper import Hold
+from worker.supervision.run_command import in_child, outcome_of, reject, rejection_in
+from worker.tasks.hub_import import import_source
+from worker.tasks.store_source import keep_made
 
 
 def source_of(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> tuple[JobRow, Path] | None:

@@ -12,11 +12,11 @@ import structlog
 
 from core.domain.errors import OutOfSpace, TrainerCrashed, Unavailable
 from core.domain.keys import artifact_key
-from core.services.leases import Claim, ClaimLost
-from core.services.platform import Platform
-from core.services.training import PublishedArtifact
+from core.services.context import Platform
+from core.services.runs.lifecycle import PublishedArtifact
+from core.services.work.leases import Claim, ClaimLost
 from core.storage import ObjectCorrupt, ObjectExists, StoredObject
-from worker.hold import CancelAsked, DrainAsked, Hold
+from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
 
 MODEL_FILE = "model.json"
 METRICS_FILE = "metrics.json"

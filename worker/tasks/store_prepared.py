@@ -8,11 +8,11 @@ from typing import Any
 from core import clock
 from core.domain.errors import Unavailable
 from core.domain.keys import dataset_key, plot_key, samples_key
-from core.services.leases import Claim
-from core.services.preparing import LIVE, PreparedSet, find_prepared_set
+from core.services.jobs.lifecycle import LIVE, PreparedSet, find_prepared_set
+from core.services.work.leases import Claim
 from core.storage import ObjectExists
-from worker.hold import Hold
-from worker.wiring import Worker
+from worker.context import Worker
+from worker.supervision.lease_keeper import Hold
 
 
 def put_gallery(worker: Worker, hold: Hold, claim: Claim, out: Path, gallery: Mapping[str, Any]) -> None:

@@ -4,10 +4,10 @@ from functools import partial
 from pathlib import Path
 
 from core.db.tables import JobRow
-from core.services.leases import Claim
-from core.services.preparing import keep_source
-from worker.hold import Hold
-from worker.wiring import Worker
+from core.services.jobs.lifecycle import keep_source
+from core.services.work.leases import Claim
+from worker.context import Worker
+from worker.supervision.lease_keeper import Hold
 
 
 def keep_made(worker: Worker, hold: Hold, claim: Claim, zipped: Path, *, key: str, name: str) -> JobRow:

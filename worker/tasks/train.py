@@ -9,22 +9,11 @@ from typing import Any
 import structlog
 
 from core.db.tables import RunRow
-from core.domain.errors import (
-    DarkroomError,
-    Internal,
-    NoSpace,
-    OutOfSpace,
-    StoreRefused,
-    TrainingFailed,
-    Unavailable,
-)
+from core.domain.errors import DarkroomError, Internal, NoSpace, OutOfSpace, StoreRefused, TrainingFailed, Unavailable
 from core.domain.keys import log_key as key_of_log
-from core.services.leases import Claim, ClaimLost, beat_run
-from core.services.preparing import find_prepared_set
-from core.services.refusals import refuse_run
-from core.services.run_logs import note_log_tail
-from core.services.sweep import lose_run
-from core.services.training import (
+from core.services.jobs.lifecycle import find_prepared_set
+from core.services.maintenance.recovery import lose_run
+from core.services.runs.lifecycle import (
     claim_run,
     fail_run,
     finish_cancel,
@@ -34,22 +23,25 @@ from core.services.training import (
     publish_version,
     report_run,
 )
+from core.services.runs.logs import note_log_tail
+from core.services.work.leases import Claim, ClaimLost, beat_run
+from core.services.work.store_refusals import refuse_run
 from core.storage import ObjectCorrupt, ObjectMissing
-from pipeline.child import EXIT_OK
-from pipeline.failures import is_full_disk
 from pipeline.params.catalogue import entry_of
-from worker.cache import cached_tree, private_tree
-from worker.checkpoints import Uploader, fetch_checkpoint
-from worker.child import child_command
-from worker.endings import cause_of, killed_from_outside
-from worker.hold import CancelAsked, DrainAsked, Hold
-from worker.live_log import LiveLog
-from worker.publish import MODEL_FILE, put_artifacts, put_log, put_log_quickly, read_metrics
-from worker.scratch import fresh_folder, scratch_name, scratch_root
-from worker.supervise import supervise
-from worker.weights import resolve_model
-from worker.weights_folders import resolve_folder
-from worker.wiring import Worker
+from pipeline.process.child import EXIT_OK
+from pipeline.process.disk_full import is_full_disk
+from worker.context import Worker
+from worker.inputs.dataset_cache import cached_tree, private_tree
+from worker.inputs.scratch import fresh_folder, scratch_name, scratch_root
+from worker.inputs.weights_file import resolve_model
+from worker.inputs.weights_folder import resolve_folder
+from worker.supervision.child import child_command
+from worker.supervision.exit_causes import cause_of, killed_from_outside
+from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
+from worker.supervision.live_log import LiveLog
+from worker.supervision.supervisor import supervise
+from worker.tasks.checkpoints import Uploader, fetch_checkpoint
+from worker.tasks.store_artifacts import MODEL_FILE, put_artifacts, put_log, put_log_quickly, read_metrics
 
 DRAIN_UPLOAD_SECONDS = 2.0  # of the 4 s that the end of a worker may take
 LAST_UPLOAD_SECONDS = 30.0  # before a lost child is given back: its last checkpoint is what the next one starts from

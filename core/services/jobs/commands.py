@@ -8,17 +8,17 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.moves import move_job, tell
 from core.db.tables import AliasRow, FindingRow, JobRow, RunRow
+from core.db.transitions import move_job, tell
 from core.domain.errors import Conflict, Gone, JobInUse, JobNotFound, JobNotRetryable
 from core.domain.ids import new_id
 from core.domain.keys import upload_key
 from core.domain.states import RUN_ACTIVE, JobState
 from core.queue import PREPARE
-from core.services.also import Also, nothing
+from core.services.context import Platform
+from core.services.on_commit import Also, nothing
 from core.services.paging import Page, page_of
-from core.services.platform import Platform
-from core.services.runs import cancel_in
+from core.services.runs.commands import cancel_in
 
 # What the options of a job hold besides PrepareOptions, where its worker makes the source.
 REPAIR_OF = "repair_of"  # the job whose upload it repairs

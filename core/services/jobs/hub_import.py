@@ -3,15 +3,15 @@
 from typing import Any
 
 from core.db import Database
-from core.db.moves import change_job
 from core.db.tables import JobRow
+from core.db.transitions import change_job
 from core.domain.errors import HubOff
 from core.domain.states import JobState
 from core.queue import PREPARE
-from core.services.also import Also, nothing
-from core.services.jobs import HUGGINGFACE, add_job, new_job_id
-from core.services.leases import Claim, ClaimLost
-from core.services.platform import Platform
+from core.services.context import Platform
+from core.services.jobs.commands import HUGGINGFACE, add_job, new_job_id
+from core.services.on_commit import Also, nothing
+from core.services.work.leases import Claim, ClaimLost
 
 
 def import_set(

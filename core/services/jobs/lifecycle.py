@@ -12,11 +12,11 @@ from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
-from core.db.moves import change_job, move_job
 from core.db.tables import DatasetRow, FindingRow, JobRow
+from core.db.transitions import change_job, move_job
 from core.domain.errors import DarkroomError
 from core.domain.states import JobState
-from core.services.leases import Claim, ClaimLost
+from core.services.work.leases import Claim, ClaimLost
 
 LIVE, DELETING = "live", "deleting"
 _ROWS_AT_ONCE = 1000

@@ -10,10 +10,10 @@ from core.db.tables import FindingRow, JobRow
 from core.domain.errors import JobNotRepairable
 from core.domain.states import JobState
 from core.queue import PREPARE
-from core.services.also import Also, nothing
-from core.services.jobs import REPAIR_OF, add_job, job_in, new_job_id
+from core.services.context import Platform
+from core.services.jobs.commands import REPAIR_OF, add_job, job_in, new_job_id
+from core.services.on_commit import Also, nothing
 from core.services.paging import Page, page_of
-from core.services.platform import Platform
 
 _REPAIRABLE = (JobState.READY, JobState.REJECTED)
 

@@ -18,7 +18,7 @@ from core import clock
 from core.db.clock import db_now
 from core.db.tables import WorkerRow
 from core.domain.errors import DarkroomError
-from core.services.platform import Platform
+from core.services.context import Platform
 
 KEEP_SECONDS = 10.0
 KEEP_BAD_SECONDS = 1.0  # while something starts or comes back, people look again and again

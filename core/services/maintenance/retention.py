@@ -14,11 +14,11 @@ from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
-from core.db.moves import change_job, change_run
 from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunLogRow, RunRow, UploadPartRow, WorkerRow
+from core.db.transitions import change_job, change_run
 from core.domain.keys import dataset_key, metadata_key_beside
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
-from core.services.preparing import DELETING, LIVE
+from core.services.jobs.lifecycle import DELETING, LIVE
 
 _AT_ONCE = 100
 

@@ -10,8 +10,8 @@ from core import clock
 from core.db import Database
 from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow, VersionRow
 from core.domain.errors import AliasNotFound, AliasReserved, ArtifactNotFound, NoEarlierVersion, VersionNotFound
-from core.services.also import Also, nothing
-from core.services.jobs import job_in
+from core.services.jobs.commands import job_in
+from core.services.on_commit import Also, nothing
 from core.services.paging import Page, page_of
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")

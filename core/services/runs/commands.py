@@ -8,15 +8,15 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.moves import change_run, move_run, tell
 from core.db.tables import JobRow, RunRow
+from core.db.transitions import change_run, move_run, tell
 from core.domain.errors import Gone, JobNotFound, JobNotReady, RunNotCancellable, RunNotFound, RunNotRetryable
 from core.domain.ids import new_id
 from core.domain.states import JobState, RunState
 from core.queue import TRAIN
-from core.services.also import Also, nothing
+from core.services.context import Platform
+from core.services.on_commit import Also, nothing
 from core.services.paging import Page, page_of
-from core.services.platform import Platform
 
 
 def queue_run(platform: Platform, job_id: str, *, trainer: str, params: dict[str, Any], also: Also = nothing) -> RunRow:

@@ -9,13 +9,13 @@ from sqlalchemy import ColumnElement
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.moves import change_job, change_run, move_run
 from core.db.tables import ArtifactRow, JobRow, RunRow, VersionRow
+from core.db.transitions import change_job, change_run, move_run
 from core.domain.errors import DarkroomError
 from core.domain.ids import new_id
 from core.domain.states import JobState, RunState
-from core.services.leases import Claim, ClaimLost
-from core.services.run_logs import keep_log
+from core.services.runs.logs import keep_log
+from core.services.work.leases import Claim, ClaimLost
 
 
 @dataclass(frozen=True, slots=True)

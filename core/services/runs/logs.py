@@ -11,7 +11,7 @@ from core import clock
 from core.db import Database
 from core.db.inserting import insert_if_absent
 from core.db.tables import RunLogRow
-from core.services.leases import Claim
+from core.services.work.leases import Claim
 
 TAIL_BYTES = 64 * 1024  # some hundred epochs of ultralytics; a row that every database takes in a millisecond or two
 

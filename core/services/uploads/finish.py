@@ -4,9 +4,9 @@ import structlog
 
 from core.domain.errors import ChecksumMismatch, DarkroomError, Unavailable
 from core.domain.keys import upload_key, upload_prefix
-from core.services.jobs import receive_job
-from core.services.platform import Platform
-from core.services.uploads import (
+from core.services.context import Platform
+from core.services.jobs.commands import receive_job
+from core.services.uploads.sessions import (
     Hold,
     forget_upload,
     get_upload,

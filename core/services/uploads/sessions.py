@@ -22,8 +22,8 @@ from core.db.clock import db_now
 from core.db.tables import UploadPartRow, UploadRow
 from core.domain.errors import DarkroomError, Gone, UploadLocked, UploadNotFound, UploadOffsetDiffers
 from core.domain.ids import new_id
-from core.services.also import Also, nothing
-from core.services.jobs import new_job_id
+from core.services.jobs.commands import new_job_id
+from core.services.on_commit import Also, nothing
 from core.settings import Settings
 
 OPEN, DONE, REFUSED = "open", "done", "refused"

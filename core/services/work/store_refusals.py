@@ -8,12 +8,12 @@ from typing import Any
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.moves import move_job, move_run
 from core.db.tables import JobRow, RunRow
+from core.db.transitions import move_job, move_run
 from core.domain.errors import StoreRefused
 from core.domain.limits import MAX_REFUSALS
 from core.domain.states import JobState, RunState
-from core.services.leases import Claim, ClaimLost
+from core.services.work.leases import Claim, ClaimLost
 
 
 def refuse_job(db: Database, claim: Claim, error: StoreRefused) -> JobRow:

@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast
 
 from PIL import Image
 
-KINDS = {"detection": "pipeline.shown.detection", "classification": "pipeline.shown.classification"}
+KINDS = {"detection": "pipeline.cli.output.detection", "classification": "pipeline.cli.output.classification"}
 
 
 class Shown(Protocol):

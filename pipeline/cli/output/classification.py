@@ -5,10 +5,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.cli.output.text_table import aligned, lettered, number
+from pipeline.dataset.predictions import Label
 from pipeline.plots.style import GRID, INK, MUTED, colour, shorten
 from pipeline.plots.tiles import fitted
-from pipeline.shown.rows import aligned, lettered, number
-from pipeline.trainers import Label
 
 SIDE = 640  # px of the picture's longer side
 ROW, PAD = 34, 16

@@ -6,9 +6,9 @@ from typing import Any
 
 from PIL import Image
 
+from pipeline.cli.output.text_table import aligned, lettered, number
+from pipeline.dataset.predictions import Box
 from pipeline.plots.boxes import draw_boxes, scaled
-from pipeline.shown.rows import aligned, lettered, number
-from pipeline.trainers import Box
 
 SHOWN_SIDE = 640  # px; a smaller picture is shown enlarged, so that names can be read and hide nothing
 

@@ -10,12 +10,12 @@ from torch import nn
 
 from core.domain.errors import ParamsInvalid
 from pipeline.evaluation.classification import write_outcome
-from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.evaluated import Judged
 from pipeline.evaluation.outcome import Outcome
 from pipeline.trainers import Report
-from pipeline.trainers.classified import open_tree
-from pipeline.trainers.judge import choose_device, judge
-from pipeline.trainers.tensors import input_side
+from pipeline.trainers.classifier.data import open_tree
+from pipeline.trainers.classifier.predict_split import choose_device, judge
+from pipeline.trainers.classifier.tensors import input_side
 
 
 def test_classifier(

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.evaluation.label_errors import out_of_fold, rank_suspects
 from pipeline.evaluation.outcome import Labelled, Suspected
-from pipeline.evaluation.suspects import out_of_fold, rank_suspects
 from pipeline.trainers import Report
-from pipeline.trainers.classified import Pictures, Tree
+from pipeline.trainers.classifier.data import Pictures, Tree
 
 
 def suspected_labels(tree: Tree, features: Any, report: Report, *, described: str, seed: int) -> Suspected:

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from core.domain.errors import TrainerCrashed
-from pipeline.evaluation.judged import Judged, softmax
+from pipeline.evaluation.evaluated import Judged, softmax
 from pipeline.trainers import Report
-from pipeline.trainers.classified import Pictures
-from pipeline.trainers.tensors import Processed, collate
+from pipeline.trainers.classifier.data import Pictures
+from pipeline.trainers.classifier.tensors import Processed, collate
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.judged import Judged, softmax
+from pipeline.evaluation.evaluated import Judged, softmax
 from pipeline.evaluation.metrics import classification_metrics
 
 RESULTS = "results.csv"

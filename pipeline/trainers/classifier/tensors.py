@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline.trainers.classified import Pictures
+from pipeline.trainers.classifier.data import Pictures
 
 
 class Augmented(torch.utils.data.Dataset):  # type: ignore[misc]

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from core.domain.errors import WeightsUnavailable
 from pipeline.params.clip import ClipParams
+from pipeline.process.huggingface_env import go_offline, see_one_gpu
 from pipeline.trainers import Checkpoint, ModelSource, Predictor, Report, TrainedModel
-from pipeline.trainers.huggingface import go_offline, see_one_gpu
 from pipeline.trainers.scratch import scratch_in
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def test(model: Path, dataset: Path, out: Path, report: Report, *, split: str, b
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
         go_offline(Path(home))
         see_one_gpu(device)
+        from pipeline.trainers.classifier.evaluate import test_classifier
         from pipeline.trainers.clip.models import read_published
-        from pipeline.trainers.retest import test_classifier
 
         read = read_published(model)
         chosen: dict[str, Any] = {"split": split, "batch": batch, "device": device}

@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy
 from core.domain.errors import Diverged, WeightsUnavailable
 from pipeline.params.clip import ClipParams
 from pipeline.trainers import Checkpoint, Ended, Progress, Report, TrainingEnded
-from pipeline.trainers.classified import Tree
+from pipeline.trainers.classifier.data import Tree
+from pipeline.trainers.classifier.results import RESULTS, append_result, rounded, split_numbers
 from pipeline.trainers.clip.learners import FEATURES, Learner
-from pipeline.trainers.results import RESULTS, append_result, rounded, split_numbers
 
 LAST, BEST, OPTIMIZER, STATE = "last.safetensors", "best.safetensors", "optimizer.safetensors", "state.json"
 LARGEST_GRADIENT = 1.0  # norm of all gradients of a step: the first steps of a fine-tune at a scale of 100 are steep

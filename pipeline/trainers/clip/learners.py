@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from pipeline.params.clip import ClipParams
-from pipeline.trainers.classified import Tree
+from pipeline.trainers.classifier.data import Tree
+from pipeline.trainers.classifier.tensors import Augmented, Processed, collate, input_side
 from pipeline.trainers.clip.models import Clip, embed_pictures, prompt_head
-from pipeline.trainers.tensors import Augmented, Processed, collate, input_side
 
 LARGEST_SCALE = math.log(100)  # of logits, as CLIP bounds it (2021, 2.5)
 FEATURES = "features.safetensors"

@@ -22,7 +22,7 @@ from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel
 
 from core.domain.errors import WeightsUnavailable
-from pipeline.trainers.package import pack, unpacked
+from pipeline.trainers.classifier.model_zip import pack, unpacked
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -101,7 +101,7 @@ def publish(clip: Clip, head: Mapping[str, torch.Tensor], about: Mapping[str, An
 
 
 def read_published(model: Path) -> tuple[Classifier, Any, tuple[str, ...]]:
-    """Classifier, image processor, classes. `model`: see `pipeline.trainers.package.unpacked`.
+    """Classifier, image processor, classes. `model`: see `pipeline.trainers.classifier.model_zip.unpacked`.
 
     Raises WeightsUnavailable.
     """

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
-from pipeline.evaluation.judged import softmax
-from pipeline.trainers import Label
-from pipeline.trainers.classified import upright
+from pipeline.dataset.predictions import Label
+from pipeline.evaluation.evaluated import softmax
+from pipeline.trainers.classifier.data import upright
+from pipeline.trainers.classifier.tensors import input_side
 from pipeline.trainers.clip.models import read_published
-from pipeline.trainers.tensors import input_side
 
 TOP = 5
 

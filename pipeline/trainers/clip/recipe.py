@@ -10,21 +10,21 @@ from transformers import set_seed
 
 from core.domain.errors import WeightsUnavailable
 from pipeline.evaluation.classification import write_outcome
-from pipeline.evaluation.judged import Judged
+from pipeline.evaluation.evaluated import Judged
 from pipeline.evaluation.outcome import Outcome, Suspected
 from pipeline.evaluation.report import Cell
 from pipeline.params.clip import ClipParams
 from pipeline.trainers import Checkpoint, Report, TrainedModel
-from pipeline.trainers.classified import Tree, open_tree
+from pipeline.trainers.classifier.data import Tree, open_tree
+from pipeline.trainers.classifier.label_errors import suspected_labels
+from pipeline.trainers.classifier.model_zip import MODEL_ZIP
+from pipeline.trainers.classifier.predict_split import choose_device, judge
+from pipeline.trainers.classifier.results import RESULTS, read_results
+from pipeline.trainers.classifier.tensors import input_side
 from pipeline.trainers.clip.fit import Fitted, Pace, fit, put_learnt
 from pipeline.trainers.clip.learners import FEATURES, Probe, Seen, Tower
 from pipeline.trainers.clip.models import VERSIONS, Clip, prompt_head, publish, read_clip, read_published
 from pipeline.trainers.clip.prompts import embed_prompts, prompts_of
-from pipeline.trainers.judge import choose_device, judge
-from pipeline.trainers.package import MODEL_ZIP
-from pipeline.trainers.results import RESULTS, read_results
-from pipeline.trainers.suspects import suspected_labels
-from pipeline.trainers.tensors import input_side
 
 # of AdamW. 1e-5: that of CLIP's fine-tuning recipes; a head on standardised features settles within some tens of epochs
 PACES = {"linear-probe": Pace(epochs=100, lr=1e-3), "fine-tune": Pace(epochs=10, lr=1e-5)}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 
 from pipeline.params.vit import VitParams
+from pipeline.process.huggingface_env import go_offline, see_one_gpu
 from pipeline.trainers import Checkpoint, ModelSource, Predictor, Report, TrainedModel
-from pipeline.trainers.huggingface import go_offline, see_one_gpu
 from pipeline.trainers.scratch import scratch_in
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test(model: Path, dataset: Path, out: Path, report: Report, *, split: str, b
     with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:
         go_offline(Path(home))
         see_one_gpu(device)
-        from pipeline.trainers.retest import test_classifier
+        from pipeline.trainers.classifier.evaluate import test_classifier
         from pipeline.trainers.vit.models import class_names, read_published
 
         network, processor = read_published(model)

@@ -19,9 +19,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from core.domain.errors import Diverged
 from pipeline.params.vit import VitParams
 from pipeline.trainers import Checkpoint, Ended, Progress, Report, TrainingEnded
-from pipeline.trainers.classified import Tree
-from pipeline.trainers.results import RESULTS, SCORES, append_result, rounded, split_numbers
-from pipeline.trainers.tensors import Augmented, Processed, balanced_weights, collate, input_side
+from pipeline.trainers.classifier.data import Tree
+from pipeline.trainers.classifier.results import RESULTS, SCORES, append_result, rounded, split_numbers
+from pipeline.trainers.classifier.tensors import Augmented, Processed, balanced_weights, collate, input_side
 from pipeline.trainers.vit.models import WEIGHTS
 from pipeline.trainers.vit.vendor import SCALER_FILE, STATE_FILES, ExactTrainer, arguments
 

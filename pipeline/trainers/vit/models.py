@@ -22,8 +22,8 @@ from transformers import (
 from core.domain.errors import WeightsUnavailable
 from pipeline.params.vit import SCRATCH_SIZE, VIT_NAME
 from pipeline.trainers import ModelSource
-from pipeline.trainers.package import pack, unpacked
-from pipeline.trainers.tensors import input_side
+from pipeline.trainers.classifier.model_zip import pack, unpacked
+from pipeline.trainers.classifier.tensors import input_side
 
 VERSIONS = {"transformers": transformers.__version__, "torch": torch.__version__}
 WEIGHTS, CONFIG, PROCESSOR, ABOUT = "model.safetensors", "config.json", "preprocessor_config.json", "darkroom.json"

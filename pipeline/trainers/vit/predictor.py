@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from pipeline.evaluation.judged import softmax
-from pipeline.trainers import Label
-from pipeline.trainers.classified import upright
-from pipeline.trainers.tensors import input_side
+from pipeline.dataset.predictions import Label
+from pipeline.evaluation.evaluated import softmax
+from pipeline.trainers.classifier.data import upright
+from pipeline.trainers.classifier.tensors import input_side
 from pipeline.trainers.vit.models import class_names, read_published
 
 TOP = 5

@@ -12,11 +12,11 @@ from pipeline.evaluation.classification import write_outcome
 from pipeline.evaluation.outcome import Outcome
 from pipeline.params.vit import SCRATCH_NAMES, VitParams
 from pipeline.trainers import Checkpoint, ModelSource, Report, TrainedModel
-from pipeline.trainers.classified import Tree, open_tree
-from pipeline.trainers.judge import choose_device, judge
-from pipeline.trainers.package import MODEL_ZIP
-from pipeline.trainers.results import read_results
-from pipeline.trainers.tensors import input_side
+from pipeline.trainers.classifier.data import Tree, open_tree
+from pipeline.trainers.classifier.model_zip import MODEL_ZIP
+from pipeline.trainers.classifier.predict_split import choose_device, judge
+from pipeline.trainers.classifier.results import read_results
+from pipeline.trainers.classifier.tensors import input_side
 from pipeline.trainers.vit.fit import fit
 from pipeline.trainers.vit.models import VERSIONS, build, freeze, load_model, publish, read_published
 from pipeline.trainers.vit.suspects import judge_labels

@@ -12,8 +12,8 @@ from pipeline.evaluation.descriptors import SIDE as DESCRIPTOR_SIDE
 from pipeline.evaluation.outcome import Suspected
 from pipeline.params.vit import VitParams
 from pipeline.trainers import ModelSource, Report
-from pipeline.trainers.classified import Tree
-from pipeline.trainers.suspects import each_picture, suspected_labels
+from pipeline.trainers.classifier.data import Tree
+from pipeline.trainers.classifier.label_errors import each_picture, suspected_labels
 
 
 def judge_labels(

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from ultralytics.utils.metrics import ConfusionMatrix, smooth
 
+from pipeline.dataset.predictions import Box
 from pipeline.plots.grid import Sample
-from pipeline.trainers import Box, Report
+from pipeline.trainers import Report
 from pipeline.trainers.yolo.vendor import validator_class
 
 MIN_SCORE = 0.25  # what prediction shows by default; the confusion matrix counts boxes from here up

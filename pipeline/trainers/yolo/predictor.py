@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ultralytics import RTDETR, YOLO
 
-from pipeline.trainers import Box
+from pipeline.dataset.predictions import Box
 from pipeline.trainers.yolo import vendor
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, read_weights
 

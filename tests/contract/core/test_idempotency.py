@@ -6,6 +6,7 @@ import pytest
 
 from core.domain.errors import IdempotencyKeyReused, RequestInFlight
 from core.services import idempotency
+from core.services.context import Platform
 from core.services.idempotency import (
     Answer,
     Key,
@@ -18,7 +19,6 @@ from core.services.idempotency import (
     refuse_other_request,
     renew_key,
 )
-from core.services.platform import Platform
 
 KEY = Key("POST", "/upload-dataset", "k")
 ANSWER = Answer(digest_of({"a": 1}), 202, {"job_id": "job_1"})

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.db.moves import move_run, public_fields
 from core.db.tables import AliasRow
+from core.db.transitions import move_run, public_fields
 from core.domain.errors import (
     CursorInvalid,
     Gone,
@@ -22,11 +22,26 @@ from core.domain.errors import (
 )
 from core.domain.limits import MAX_LOST_LEASES
 from core.domain.states import RunState
-from core.services import jobs, leases, preparing, runs, sweep, training, versions
-from core.services.events import events_after, newest_event
-from core.services.leases import Claim, ClaimLost
-from core.services.platform import Platform
-from tests.rows import claimed_job, complete, outcome, publish, queued_run, ready_job, received_job, running_run
+from core.services.context import Platform
+from core.services.jobs import commands as jobs
+from core.services.jobs import lifecycle as preparing
+from core.services.maintenance import recovery as sweep
+from core.services.models import versions
+from core.services.runs import commands as runs
+from core.services.runs import lifecycle as training
+from core.services.work import leases
+from core.services.work.events import events_after, newest_event
+from core.services.work.leases import Claim, ClaimLost
+from tests.builders.rows import (
+    claimed_job,
+    complete,
+    outcome,
+    publish,
+    queued_run,
+    ready_job,
+    received_job,
+    running_run,
+)
 
 
 def fold(platform: Platform, subject_id: str) -> dict[str, Any]:

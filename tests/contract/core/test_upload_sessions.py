@@ -7,9 +7,9 @@ import pytest
 
 from core.db.tables import UploadPartRow
 from core.domain.errors import UploadLocked, UploadNotFound, UploadOffsetDiffers
-from core.services.cleaning import named_keys
-from core.services.platform import Platform, open_platform
-from core.services.uploads import (
+from core.services.context import Platform, open_platform
+from core.services.maintenance.retention import named_keys
+from core.services.uploads.sessions import (
     Hold,
     NewUpload,
     add_part,

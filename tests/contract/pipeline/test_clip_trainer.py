@@ -15,14 +15,14 @@ import pytest
 from PIL import Image
 
 from core.domain.errors import Diverged, ParamsInvalid, WeightsUnavailable
-from pipeline.checkpoint import read_checkpoint
-from pipeline.child import Line
 from pipeline.params.catalogue import validate_params
-from pipeline.report import LineReport
+from pipeline.process.child import Line
 from pipeline.trainers import ModelSource, TrainedModel, clip
-from tests.classified import draw_classified_tree
-from tests.clips import make_clip
-from tests.training import start_training
+from pipeline.training.checkpoint import read_checkpoint
+from pipeline.training.reporter import LineReport
+from tests.builders.classification_tree import draw_classified_tree
+from tests.builders.clip_model import make_clip
+from tests.builders.training import start_training
 
 MODEL = {"model": "org/tiny", "batch": 8, "device": "cpu"}
 TEXTS = {"box": ["a drawing of a box."], "disc": ["a round thing"]}  # one sentence each: CLIP itself takes no more

@@ -6,12 +6,12 @@ from types import ModuleType
 
 import pytest
 
-from pipeline.archive import extract
-from pipeline.dataset import Rejected, Source
+from pipeline.archive.extract import extract
+from pipeline.archive.source import Rejected, Source
 from pipeline.formats import DatasetFormat, load_formats, read_dataset
 from pipeline.params.formats import CATALOGUE
-from tests.builders import Files, picture, voc_files, zip_files
-from tests.formats import coco_files, yolo_files
+from tests.builders.voc import Files, picture, voc_files, zip_files
+from tests.builders.yolo_coco import coco_files, yolo_files
 
 SAMPLES: dict[str, Files] = {
     "voc": voc_files(images=4),

@@ -14,8 +14,8 @@ from openpyxl import load_workbook
 from PIL import Image
 
 from deploy.local import poses, scenes
-from pipeline.configs import load_file
-from tests.training import REPOSITORY
+from pipeline.cli.config_files import load_file
+from tests.builders.training import REPOSITORY
 
 pytestmark = pytest.mark.slow  # eight processes, six of which load torch
 

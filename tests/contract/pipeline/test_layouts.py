@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.child import RunCancelled
-from pipeline.examine import examine
-from pipeline.examined import Examined
+from pipeline.dataset.validated import Examined
 from pipeline.layouts import LAYOUTS, layout_of
 from pipeline.params.prepare import PrepareOptions
-from pipeline.steps import Steps
-from tests.builders import Files, voc_files, zip_files
-from tests.folders import folder_files
-from tests.training import REPOSITORY
+from pipeline.prepare.stages import examine
+from pipeline.process.child import RunCancelled
+from pipeline.process.progress import Steps
+from tests.builders.class_folders import folder_files
+from tests.builders.training import REPOSITORY
+from tests.builders.voc import Files, voc_files, zip_files
 
 SAMPLES: dict[str, Files] = {"detection": voc_files(images=6), "classification": folder_files(each=4)}
 
@@ -81,7 +81,7 @@ def test_writing_can_be_cancelled(tmp_path: Path, kind: str) -> None:
 
 def test_what_one_kind_needs_is_not_loaded_for_the_others() -> None:
     names = ", ".join(layout.module for layout in LAYOUTS.values())
-    code = f"import sys, pipeline.preparation, {names}; print({{'datasets', 'pyarrow', 'torch'}} & set(sys.modules))"
+    code = f"import sys, pipeline.prepare.run, {names}; print({{'datasets', 'pyarrow', 'torch'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

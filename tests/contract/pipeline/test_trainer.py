@@ -15,9 +15,10 @@ import pytest
 from openpyxl import load_workbook
 
 from pipeline.params.catalogue import CATALOGUE
-from tests.classified import draw_classified_tree
-from tests.clips import make_clip
-from tests.training import CLASSES, REPOSITORY, Child, draw_tree, start_training
+from tests import REPOSITORY
+from tests.builders.classification_tree import draw_classified_tree
+from tests.builders.clip_model import make_clip
+from tests.builders.training import CLASSES, Child, draw_tree, start_training
 
 Start = Callable[..., Child]
 
@@ -203,7 +204,7 @@ def test_the_verb_test_finds_what_the_run_found(finished: Child, trainer: str, t
 def test_nothing_published_names_a_folder_of_the_machine(finished: Child, tree: Path) -> None:
     for path in (finished.out / "artifacts").iterdir():
         content = path.read_bytes()
-        for folder in (str(finished.out), str(tree), str(Path(__file__).parents[2])):
+        for folder in (str(finished.out), str(tree), str(REPOSITORY)):
             assert folder.encode() not in content, path.name
 
 

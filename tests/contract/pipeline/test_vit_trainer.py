@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.checkpoint import write_checkpoint
-from tests.classified import draw_classified_tree
-from tests.training import REPOSITORY, Child, start_training
+from pipeline.training.checkpoint import write_checkpoint
+from tests.builders.classification_tree import draw_classified_tree
+from tests.builders.training import REPOSITORY, Child, start_training
 
 PARAMS: dict[str, Any] = {
     "model": "vit-nano-scratch",

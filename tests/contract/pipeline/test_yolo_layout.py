@@ -10,13 +10,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.dataset import Box, Picture, SourceFile
-from pipeline.images import inspect_and_convert
+from pipeline.archive.byte_range import Place
+from pipeline.archive.source import SourceFile
+from pipeline.dataset.model import Box, Picture
+from pipeline.decode.image import inspect_and_convert
+from pipeline.layouts.tarball import file_digest
 from pipeline.layouts.yolo import tree_names, write_members
-from pipeline.manifest import write_manifest
-from pipeline.places import Place
-from pipeline.tarball import file_digest
-from tests.builders import picture, turned
+from pipeline.prepare.fingerprint import write_manifest
+from tests.builders.voc import picture, turned
 
 ODD: dict[str, bytes] = {
     "rgb.jpg": picture(),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.training import CLASSES, REPOSITORY, Child, draw_tree, start_training
+from tests.builders.training import CLASSES, REPOSITORY, Child, draw_tree, start_training
 
 PARAMS: dict[str, Any] = {"epochs": 3, "imgsz": 64, "batch": 8, "lr0": 0.002, "device": "cpu"}
 
@@ -97,7 +97,7 @@ def test_a_resumed_run_keeps_its_best_model_and_its_patience(trained: Child, tre
 import sys
 from pathlib import Path
 import torch, ultralytics.nn.tasks
-from pipeline.checkpoint import write_checkpoint
+from pipeline.training.checkpoint import write_checkpoint
 source, target = Path(sys.argv[1]), Path(sys.argv[2])
 last = torch.load(source / "last.pt", weights_only=False)
 last["best_fitness"] = 0.99  # no later epoch beats it

@@ -3,11 +3,11 @@
 import httpx
 import pytest
 
-from core.services.platform import Platform
-from core.services.runs import list_runs
-from core.services.sweep import oldest_waiting
-from tests import published, rows
-from tests.serving import problem
+from core.services.context import Platform
+from core.services.maintenance.recovery import oldest_waiting
+from core.services.runs.commands import list_runs
+from tests.builders import published, rows
+from tests.servers.api import problem
 
 
 def test_a_baseline_is_a_run_of_clip_that_trains_nothing(client: httpx.Client, platform: Platform) -> None:

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 from sqlalchemy import insert
 
-from api.findings_csv import cell
+from api.web.findings_csv import cell
 from core.db.tables import FindingRow
 from core.domain.keys import PLOTS, plot_key, samples_key
-from core.services.platform import Platform
-from pipeline.tarball import open_tar
-from tests import published, rows
-from tests.builders import picture
-from tests.serving import problem
+from core.services.context import Platform
+from pipeline.layouts.tarball import open_tar
+from tests.builders import published, rows
+from tests.builders.voc import picture
+from tests.servers.api import problem
 
 CELL = (400, 324)
 

@@ -6,10 +6,10 @@ import hashlib
 import httpx
 import pytest
 
-from core.services.platform import Platform, open_platform
+from core.services.context import Platform, open_platform
 from core.settings import Settings
-from tests import published
-from tests.serving import problem, serving
+from tests.builders import published
+from tests.servers.api import problem, serving
 
 WEIGHTS = bytes(range(256)) * 9000  # 2.3 MB: more than one chunk
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()

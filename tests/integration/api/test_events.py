@@ -8,14 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-import api.events
-from core.db.moves import public_fields
-from core.services import training
-from core.services.events import events_after
-from core.services.platform import Platform
-from core.services.runs import get_run
-from tests import published, rows
-from tests.serving import problem
+import api.http.sse
+from core.db.transitions import public_fields
+from core.services.context import Platform
+from core.services.runs import lifecycle as training
+from core.services.runs.commands import get_run
+from core.services.work.events import events_after
+from tests.builders import published, rows
+from tests.servers.api import problem
 
 
 def test_an_ended_run_is_replayed_from_any_event_and_then_ends(client: httpx.Client, platform: Platform) -> None:
@@ -34,7 +34,7 @@ def test_an_ended_run_is_replayed_from_any_event_and_then_ends(client: httpx.Cli
 def test_a_follower_who_is_cut_off_again_and_again_sees_each_event_once(
     client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.events, "MAX_WAIT_SECONDS", 0.15)
+    monkeypatch.setattr(api.http.sse, "MAX_WAIT_SECONDS", 0.15)
     claim = rows.running_run(platform)
     worker = threading.Thread(target=train_quickly, args=(platform, claim))
     worker.start()
@@ -57,8 +57,8 @@ def test_a_follower_who_is_cut_off_again_and_again_sees_each_event_once(
 def test_a_silent_stream_is_kept_open_by_comments(
     client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.events, "MAX_WAIT_SECONDS", 1.0)
-    monkeypatch.setattr(api.events, "PING_SECONDS", 0.2)
+    monkeypatch.setattr(api.http.sse, "MAX_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(api.http.sse, "PING_SECONDS", 0.2)
     run = rows.queued_run(platform)
     text = client.get(f"/runs/{run.id}/events").text
     assert text.count(": ping") >= 1 and "retry:" in text and "event: end" not in text
@@ -80,7 +80,7 @@ def train_quickly(platform: Platform, claim: Any) -> None:
 
 
 def cancelled(platform: Platform, claim: Any) -> Any:
-    from core.services.runs import cancel_run
+    from core.services.runs.commands import cancel_run
 
     cancel_run(platform.db, claim.id)
     return claim

@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from core.services.platform import Platform, open_platform
+from core.services.context import Platform, open_platform
 from core.settings import Settings
-from tests.hub_sets import action_set
+from tests.builders.hub_sets import action_set
+from tests.servers.api import problem, serving
 from tests.servers.hub import Hub, hub
-from tests.serving import problem, serving
-from worker.prepare import prepare_job
-from worker.wiring import Worker
+from worker.context import Worker
+from worker.tasks.prepare import prepare_job
 
 SET = "Bingsu/Human_Action_Recognition"
 

@@ -5,12 +5,12 @@ from typing import Any
 import httpx
 
 from core.domain.errors import PreparationFailed
-from core.services import preparing
-from core.services.events import events_after
-from core.services.platform import Platform
-from core.services.runs import get_run
-from tests import published, rows
-from tests.serving import problem
+from core.services.context import Platform
+from core.services.jobs import lifecycle as preparing
+from core.services.runs.commands import get_run
+from core.services.work.events import events_after
+from tests.builders import published, rows
+from tests.servers.api import problem
 
 
 def test_every_polled_state_is_the_fold_of_a_prefix_of_the_events(client: httpx.Client, platform: Platform) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from httpx import Client, Response
 
-import api.preflight
-from core.services.jobs import list_jobs
-from core.services.platform import Platform
-from tests.builders import voc_zip
-from tests.serving import problem, serving
+import api.uploads.preflight
+from core.services.context import Platform
+from core.services.jobs.commands import list_jobs
+from tests.builders.voc import voc_zip
+from tests.servers.api import problem, serving
 
 
 def ask(client: Client, end: bytes, total: int) -> Response:
@@ -64,10 +64,10 @@ def test_a_body_or_a_child_beyond_its_bounds_is_refused(
 ) -> None:
     good = voc_zip(tmp_path / "good.zip").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(api.preflight, "CHILD_SECONDS", 0.001)
+        patch.setattr(api.uploads.preflight, "CHILD_SECONDS", 0.001)
         problem(ask(client, good, len(good)), 413, "limit-exceeded")
     with monkeypatch.context() as patch:
-        patch.setattr(api.preflight, "BODY_MAX_BYTES", 100)
+        patch.setattr(api.uploads.preflight, "BODY_MAX_BYTES", 100)
         problem(ask(client, good, len(good)), 413, "limit-exceeded")
     assert not list(platform.settings.temp.iterdir())
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.services.platform import Platform
-from tests.builders import picture, voc_zip, zip_files
-from tests.serving import problem
-from worker.prepare import prepare_job
-from worker.wiring import Worker
+from core.services.context import Platform
+from tests.builders.voc import picture, voc_zip, zip_files
+from tests.servers.api import problem
+from worker.context import Worker
+from worker.tasks.prepare import prepare_job
 
 
 def _upload(client: httpx.Client, platform: Platform, archive: Path) -> str:

@@ -12,19 +12,19 @@ import pytest
 from httpx import Client, Response
 from sqlalchemy import update
 
-import api.pieces
+import api.uploads.tus_chunks
 from core.db.clock import db_now
 from core.db.tables import UploadRow
 from core.domain.keys import upload_key
-from core.services import assembling
-from core.services.jobs import get_job, list_jobs
-from core.services.platform import Platform
-from core.services.uploads import get_upload, hold_upload
+from core.services.context import Platform
+from core.services.jobs.commands import get_job, list_jobs
+from core.services.uploads import finish as assembling
+from core.services.uploads.sessions import get_upload, hold_upload
 from core.settings import Settings
 from core.storage import open_store
 from core.storage.folder import FolderStore
-from tests.serving import problem, serving
-from worker.cleaning import delete_expired_uploads
+from tests.servers.api import problem, serving
+from worker.tasks.retention import delete_expired_uploads
 
 ZIP = b"PK\x03\x04" + bytes(range(256)) * 9000  # 2.3 MB
 SHA256 = hashlib.sha256(ZIP).hexdigest()
@@ -94,7 +94,7 @@ def test_pieces_become_a_job_with_the_very_bytes_and_the_pieces_go(client: Clien
 def test_what_came_before_a_line_broke_counts(
     client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.pieces, "PART_BYTES", 700_000)
+    monkeypatch.setattr(api.uploads.tus_chunks, "PART_BYTES", 700_000)
     path = begin(client)
     cut_off(client, path, ZIP[:1_500_000])
     wait_until(lambda: offset_of(client, path) == 1_500_000)
@@ -136,7 +136,10 @@ def test_a_piece_at_another_offset_or_beyond_the_end_is_refused(client: Client, 
     path = begin(client)
     assert problem(patch(client, path, 5, ZIP[5:]), 409, "upload-offset-differs")["offset"] == 0
     problem(patch(client, path, 0, ZIP + b"!"), 400, "upload-invalid")
-    assert offset_of(client, path) in (0, len(ZIP) // api.pieces.PART_BYTES * api.pieces.PART_BYTES)
+    assert offset_of(client, path) in (
+        0,
+        len(ZIP) // api.uploads.tus_chunks.PART_BYTES * api.uploads.tus_chunks.PART_BYTES,
+    )
     assert patch(client, path, 0, ZIP).status_code == 204
     problem(patch(client, path, len(ZIP), b"more"), 409, "upload-offset-differs")
     nothing_is_left(platform)

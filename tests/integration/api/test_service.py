@@ -17,18 +17,18 @@ import psutil
 import pytest
 from openapi_spec_validator import validate
 
-import core.services.readiness
-from api.problems import status_of
+import core.services.maintenance.readiness
+from api.http.problems import status_of
 from core.domain.errors import Unavailable, all_errors
-from core.queue.silent import SilentBell
-from core.services.jobs import list_jobs
-from core.services.leases import note_worker
-from core.services.platform import Platform
+from core.queue.polling_only import SilentBell
+from core.services.context import Platform
+from core.services.jobs.commands import list_jobs
+from core.services.work.leases import note_worker
 from core.storage.folder import FolderStore
+from tests import REPOSITORY
 from tests.servers import free_port
-from tests.serving import problem, serving
+from tests.servers.api import problem, serving
 
-REPOSITORY = Path(__file__).parents[2]
 MIB = 1024**2
 
 
@@ -48,7 +48,7 @@ def test_what_nobody_foresaw_is_told_by_its_request_id_alone(
     def explode(*_args: Any, **_kw: Any) -> None:
         raise RuntimeError("the secret path /root/x")
 
-    monkeypatch.setattr("core.services.jobs.list_jobs", explode)
+    monkeypatch.setattr("core.services.jobs.commands.list_jobs", explode)
     answer = client.get("/jobs")
     assert problem(answer, 500, "internal")["request_id"] and "secret" not in answer.text
 
@@ -141,7 +141,7 @@ def test_a_token_guards_everything_but_the_probes(platform: Platform) -> None:
 def test_ready_tells_each_part_and_fails_only_without_database_or_store(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core.services.readiness, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(core.services.maintenance.readiness, "KEEP_SECONDS", 0.0)
     dead = f"http://127.0.0.1:{free_port()}"
     with serving(platform, mlflow_url=dead, broker_url=f"redis://127.0.0.1:{free_port()}/0") as client:
         report = client.get("/ready")

@@ -8,15 +8,15 @@ import pytest
 from api.routes.runs import TAIL_BYTES
 from core.domain.errors import OutOfMemory, StoreRefused
 from core.domain.keys import log_key
-from core.services import training
-from core.services.cleaning import named_keys, note_job_purged
-from core.services.platform import Platform
-from core.services.refusals import refuse_run
-from core.services.run_logs import find_log, note_log_tail
-from core.services.runs import get_run, list_runs
-from core.services.sweep import oldest_waiting
-from tests import published, rows
-from tests.serving import problem
+from core.services.context import Platform
+from core.services.maintenance.recovery import oldest_waiting
+from core.services.maintenance.retention import named_keys, note_job_purged
+from core.services.runs import lifecycle as training
+from core.services.runs.commands import get_run, list_runs
+from core.services.runs.logs import find_log, note_log_tail
+from core.services.work.store_refusals import refuse_run
+from tests.builders import published, rows
+from tests.servers.api import problem
 
 
 def test_a_training_needs_no_more_than_a_ready_job(client: httpx.Client, platform: Platform) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from httpx import Client, Response
 
-from api.uploads import _Sink
+from api.uploads.body import _Sink
 from core.domain.errors import OutOfSpace
 from core.domain.keys import upload_key
+from core.services.context import Platform
 from core.services.idempotency import Key, claim_key
-from core.services.jobs import get_job, list_jobs
-from core.services.platform import Platform
-from tests.serving import problem, serving
+from core.services.jobs.commands import get_job, list_jobs
+from tests.servers.api import problem, serving
 
 ZIP = b"PK\x03\x04" + bytes(range(256)) * 9000  # 2.3 MB: more than one batch
 

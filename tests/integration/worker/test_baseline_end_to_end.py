@@ -11,15 +11,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.services.platform import Platform, open_platform
+from core.services.context import Platform, open_platform
 from core.settings import Settings
-from tests.builders import zip_files
-from tests.clips import make_clip
-from tests.folders import SHAPES, folder_files, shape
-from tests.training import REPOSITORY
-from worker.prepare import prepare_job
-from worker.train import train_run
-from worker.wiring import Worker
+from tests.builders.class_folders import SHAPES, folder_files, shape
+from tests.builders.clip_model import make_clip
+from tests.builders.training import REPOSITORY
+from tests.builders.voc import zip_files
+from worker.context import Worker
+from worker.tasks.prepare import prepare_job
+from worker.tasks.train import train_run
 
 
 @pytest.fixture

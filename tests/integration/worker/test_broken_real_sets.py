@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from core.services.platform import Platform
-from tests.broken_sets import BrokenSet, Found, broken_digits, broken_nuts, broken_raccoons
-from tests.serving import serving
-from worker.prepare import prepare_job
-from worker.wiring import Worker
+from core.services.context import Platform
+from tests.builders.broken_sets import BrokenSet, Found, broken_digits, broken_nuts, broken_raccoons
+from tests.servers.api import serving
+from worker.context import Worker
+from worker.tasks.prepare import prepare_job
 
 DATA = Path(os.environ.get("DARKROOM_TEST_DATA") or "unset") / "data"
 SETS = {"raccoon": broken_raccoons, "nuts": broken_nuts, "signdigits": broken_digits}

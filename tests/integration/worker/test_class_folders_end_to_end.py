@@ -12,15 +12,15 @@ import httpx
 import pytest
 from PIL import Image
 
-from core.services.platform import Platform, open_platform
+from core.services.context import Platform, open_platform
 from core.settings import Settings
-from tests.builders import zip_files
-from tests.folders import SHAPES, folder_files, shape
-from tests.serving import problem
-from tests.training import REPOSITORY
-from worker.prepare import prepare_job
-from worker.train import train_run
-from worker.wiring import Worker
+from tests.builders.class_folders import SHAPES, folder_files, shape
+from tests.builders.training import REPOSITORY
+from tests.builders.voc import zip_files
+from tests.servers.api import problem
+from worker.context import Worker
+from worker.tasks.prepare import prepare_job
+from worker.tasks.train import train_run
 
 NANO = {"model": "vit-nano-scratch", "epochs": 1, "image_size": 32, "batch": 8, "device": "cpu", "workers": 0}
 ZIP = {"content-type": "application/zip"}

@@ -13,24 +13,24 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.services.events import events_after
-from core.services.run_logs import find_log
-from core.services.runs import cancel_run, stop_run
-from core.services.versions import artifacts_of, versions_of
+from core.services.models.versions import artifacts_of, versions_of
+from core.services.runs.commands import cancel_run, stop_run
+from core.services.runs.logs import find_log
+from core.services.work.events import events_after
+from tests.servers.api import serving
 from tests.servers.valkey import Valkey
-from tests.serving import serving
-from tests.stack import REPOSITORY, Stack, child_of, small_set, stack
+from tests.servers.workers import REPOSITORY, Stack, child_of, small_set, stack
 
 KILLED_BEFORE_PUBLISHING = """
 import os, signal, sys
-import tests.scripted_worker
-import worker.train
+import tests.servers.scripted_worker
+import worker.tasks.train
 from core.settings import load_settings
-from worker.wiring import open_worker
+from worker.context import open_worker
 
-worker.train.child_command = tests.scripted_worker.scripted_command
-worker.train.publish_version = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-worker.train.train_run(open_worker(load_settings(), "train"), sys.argv[1])
+worker.tasks.train.child_command = tests.servers.scripted_worker.scripted_command
+worker.tasks.train.publish_version = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+worker.tasks.train.train_run(open_worker(load_settings(), "train"), sys.argv[1])
 """
 
 

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from core.services.versions import artifacts_of, find_version
+from core.services.models.versions import artifacts_of, find_version
 from core.settings import Settings
-from tests.stack import scenes, stack
+from tests.servers.workers import scenes, stack
 
 
 def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1(tmp_path: Path, sqlite_url: str, valkey_url: str) -> None:

@@ -4,23 +4,23 @@ import subprocess
 import sys
 
 from core.db import open_database
-from core.queue.silent import SilentBell
-from core.services.jobs import get_job
-from core.services.platform import Platform
-from core.services.versions import versions_of
+from core.queue.polling_only import SilentBell
+from core.services.context import Platform
+from core.services.jobs.commands import get_job
+from core.services.models.versions import versions_of
 from core.settings import Settings
 from core.storage import open_store
-from tests.rows import ready_job, running_run
-from tests.stack import REPOSITORY
+from tests.builders.rows import ready_job, running_run
+from tests.servers.workers import REPOSITORY
 
 RUNS, PROCESSES = 50, 10
 
 PUBLISH = """
 import sys
-from core.services.leases import Claim
-from core.services.platform import open_platform
+from core.services.work.leases import Claim
+from core.services.context import open_platform
 from core.settings import Settings
-from tests.rows import publish
+from tests.builders.rows import publish
 
 platform = open_platform(Settings(database_url=sys.argv[1]))
 print("ready", flush=True)

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from core.db.tables import JobRow
-from core.services.importing import import_set, imported_set_of
-from core.services.jobs import delete_job, retry_job
-from tests.hub_sets import action_set, jpeg
+from core.services.jobs.commands import delete_job, retry_job
+from core.services.jobs.hub_import import import_set, imported_set_of
+from tests.builders.hub_sets import action_set, jpeg
 from tests.servers.hub import Hub, hub
-from tests.stack import OPTIONS, Stack, stack
-from worker import hub as worker_hub
-from worker import importing
-from worker.prepare import prepare_job
-from worker.wiring import Worker
+from tests.servers.workers import OPTIONS, Stack, stack
+from worker.context import Worker
+from worker.inputs import hub_client as worker_hub
+from worker.tasks import hub_import as importing
+from worker.tasks.prepare import prepare_job
 
 SET = "Bingsu/Human_Action_Recognition"
 

@@ -14,7 +14,7 @@ import pytest
 from core.domain.errors import HubUnavailable
 from pipeline.hub.files import HubFile
 from pipeline.params.hub_set import HubSet
-from worker.hub import Listing, fetch, hub_client, list_set
+from worker.inputs.hub_client import Listing, fetch, hub_client, list_set
 
 SET = HubSet(repository="org/set")
 

@@ -9,15 +9,15 @@ from sqlalchemy import update
 
 from core.db.tables import RunRow, VersionRow
 from core.domain.errors import Diverged
-from core.services import training
-from core.services.leases import Claim
-from core.services.platform import Platform, open_platform
-from core.services.runs import get_run
-from core.services.versions import set_alias, versions_of
+from core.services.context import Platform, open_platform
+from core.services.models.versions import set_alias, versions_of
+from core.services.runs import lifecycle as training
+from core.services.runs.commands import get_run
+from core.services.work.leases import Claim
 from core.settings import Settings
-from tests.rows import queued_run, ready_job
+from tests.builders.rows import queued_run, ready_job
 from tests.servers import free_port
-from worker.mirror import Mirror
+from worker.tasks.mlflow_sync import Mirror
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from core.db.tables import DatasetRow, EventRow, JobRow
 from core.domain.errors import StoreRefused, Unavailable
 from core.domain.keys import PLOTS
 from core.domain.limits import MAX_REFUSALS
-from core.services.jobs import delete_job, list_findings, retry_job
-from tests.stack import Stack, scenes, stack
-from worker.cleaning import delete_unused_sets, purge_deleted_jobs
-from worker.prepare import prepare_job
-from worker.wiring import Worker
+from core.services.jobs.commands import delete_job, list_findings, retry_job
+from tests.servers.workers import Stack, scenes, stack
+from worker.context import Worker
+from worker.tasks.prepare import prepare_job
+from worker.tasks.retention import delete_unused_sets, purge_deleted_jobs
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_a_worker_whose_disk_is_full_says_so(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     job_id = line.upload(archive)
-    monkeypatch.setattr("worker.prepare.fresh_folder", full)
+    monkeypatch.setattr("worker.tasks.prepare.fresh_folder", full)
     prepare_job(worker, job_id)
 
     job = line.job(job_id)

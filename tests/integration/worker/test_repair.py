@@ -10,13 +10,13 @@ from sqlalchemy import update
 
 from core.db.tables import JobRow
 from core.domain.errors import JobNotRepairable
-from core.services.jobs import delete_job, list_findings, retry_job
-from core.services.repairing import list_repairs, repair_job
-from pipeline.dataset import REPAIR_LOG
-from tests.builders import XML, voc_files, voc_zip, zip_files
-from tests.stack import Stack, stack
-from worker.prepare import prepare_job
-from worker.wiring import Worker
+from core.services.jobs.commands import delete_job, list_findings, retry_job
+from core.services.jobs.repair import list_repairs, repair_job
+from pipeline.archive.source import REPAIR_LOG
+from tests.builders.voc import XML, voc_files, voc_zip, zip_files
+from tests.servers.workers import Stack, stack
+from worker.context import Worker
+from worker.tasks.prepare import prepare_job
 
 
 @pytest.fixture

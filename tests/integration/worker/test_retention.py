@@ -11,17 +11,17 @@ import pytest
 
 from core.db.tables import DatasetRow
 from core.domain.keys import checkpoint_key, metadata_key, plot_key, samples_key, upload_key
-from core.services import training
-from core.services.cleaning import begin_deleting_set, finish_deleting_set, note_job_purged
-from core.services.jobs import delete_job, get_job
-from core.services.leases import take_lock
-from core.services.platform import Platform, open_platform
-from core.services.runs import get_run
+from core.services.context import Platform, open_platform
+from core.services.jobs.commands import delete_job, get_job
+from core.services.maintenance.retention import begin_deleting_set, finish_deleting_set, note_job_purged
+from core.services.runs import lifecycle as training
+from core.services.runs.commands import get_run
+from core.services.work.leases import take_lock
 from core.settings import Settings
-from tests.rows import claimed_job, complete, publish, ready_job, running_run
-from worker.cleaning import clean, delete_garbage, delete_old_checkpoints, delete_old_sources
-from worker.scratch import remove_dead_scratch, scratch_name, scratch_root
-from worker.wiring import Worker
+from tests.builders.rows import claimed_job, complete, publish, ready_job, running_run
+from worker.context import Worker
+from worker.inputs.scratch import remove_dead_scratch, scratch_name, scratch_root
+from worker.tasks.retention import clean, delete_garbage, delete_old_checkpoints, delete_old_sources
 
 PREPARED_KEY = f"datasets/1/{'f' * 64}.tar"
 

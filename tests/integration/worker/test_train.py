@@ -10,25 +10,25 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-import worker.publish
-import worker.train
+import worker.tasks.store_artifacts
+import worker.tasks.train
 from core.db.tables import RunRow
 from core.domain.errors import StoreRefused, Unavailable
 from core.domain.limits import MAX_REFUSALS
-from core.services.events import events_after
-from core.services.runs import cancel_run
-from core.services.versions import versions_of
+from core.services.models.versions import versions_of
+from core.services.runs.commands import cancel_run
+from core.services.work.events import events_after
 from core.storage import ObjectStore, StoredObject
-from tests.scripted_worker import scripted_command
-from tests.stack import Stack, small_set, stack
-from worker.train import train_run
-from worker.wiring import Worker
+from tests.servers.scripted_worker import scripted_command
+from tests.servers.workers import Stack, small_set, stack
+from worker.context import Worker
+from worker.tasks.train import train_run
 
 
 @pytest.fixture
 def line(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.setattr(worker.train, "child_command", scripted_command)
-    monkeypatch.setattr(worker.publish, "PAUSES_SECONDS", (0.1, 0.1))
+    monkeypatch.setattr(worker.tasks.train, "child_command", scripted_command)
+    monkeypatch.setattr(worker.tasks.store_artifacts, "PAUSES_SECONDS", (0.1, 0.1))
     with stack(tmp_path, sqlite_url, "", lease_seconds=30.0) as made:
         yield made
 
@@ -146,7 +146,7 @@ def test_the_time_of_earlier_attempts_counts_towards_max_minutes(
         seen.append(json.loads(spec.read_text())["seconds_left"])
         return scripted_command(verb, spec)
 
-    monkeypatch.setattr(worker.train, "child_command", look)
+    monkeypatch.setattr(worker.tasks.train, "child_command", look)
     train_run(worker_on(line), run_id)
 
     assert seen == [30.0]

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from core.db.tables import VersionRow
-from core.services.events import events_after
-from core.services.importing import import_set
-from core.services.runs import queue_run
-from core.services.versions import artifacts_of, versions_of
-from tests.folders import SHAPES, shape
-from tests.hub_sets import table
+from core.services.jobs.hub_import import import_set
+from core.services.models.versions import artifacts_of, versions_of
+from core.services.runs.commands import queue_run
+from core.services.work.events import events_after
+from tests.builders.class_folders import SHAPES, shape
+from tests.builders.hub_sets import table
 from tests.servers.hub import hub
-from tests.stack import OPTIONS, Stack, child_of, stack
+from tests.servers.workers import OPTIONS, Stack, child_of, stack
 
 PARAMS = {"model": "vit-nano-scratch", "epochs": 5, "image_size": 32, "batch": 4, "lr": 0.002, "device": "cpu"}
 PICTURES = 90

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.__main__ import why_not_open
-from api.files import file_name
-from api.markdown import html_of
-from api.multipart import MAX_FIELD_BYTES, FormReader
-from api.problems import status_of
-from api.uploads import safe_name
+from api.http.downloads import file_name
+from api.http.problems import status_of
+from api.uploads.body import safe_name
+from api.uploads.multipart import MAX_FIELD_BYTES, FormReader
+from api.web.markdown import html_of
 from core.domain.errors import LimitExceeded, TrainingFailed, UploadInvalid, all_errors
 from core.settings import Settings
 

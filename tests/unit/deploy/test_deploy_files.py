@@ -3,23 +3,22 @@
 import importlib.util
 import re
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from core.settings import Settings
+from tests import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
 
 
 def test_every_setting_that_a_deploy_file_names_exists() -> None:
     known = {f"DARKROOM_{name.upper()}" for name in Settings.model_fields}
-    texts = [DOCKERFILE, *((ROOT / name).read_text() for name in ("docker-compose.yml", ".env.example"))]
+    texts = [DOCKERFILE, *((REPOSITORY / name).read_text() for name in ("docker-compose.yml", ".env.example"))]
 
     named = set(re.findall(r"DARKROOM_[A-Z0-9_]+", "".join(texts)))
 
@@ -27,8 +26,8 @@ def test_every_setting_that_a_deploy_file_names_exists() -> None:
 
 
 def test_every_variable_that_compose_demands_is_in_the_example() -> None:
-    demanded = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
-    offered = set(re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    demanded = set(re.findall(r"\$\{(\w+):\?", (REPOSITORY / "docker-compose.yml").read_text()))
+    offered = set(re.findall(r"^(\w+)=", (REPOSITORY / ".env.example").read_text(), flags=re.MULTILINE))
 
     assert demanded <= offered
 
@@ -45,16 +44,16 @@ def test_a_service_of_ours_is_a_target_and_its_module_is_in_the_image(name: str)
 
 
 def test_what_the_images_copy_is_sent_to_the_builder() -> None:
-    sent = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    sent = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
 
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, flags=re.MULTILINE):
         for path in source.split():
-            assert (ROOT / path).exists(), path
+            assert (REPOSITORY / path).exists(), path
             assert any(fnmatch(path, pattern) for pattern in sent), path
 
 
 def test_the_api_image_holds_no_pytorch() -> None:
-    installed = (ROOT / "requirements.txt").read_text()
+    installed = (REPOSITORY / "requirements.txt").read_text()
 
     assert not re.search(r"^(torch|ultralytics|mlflow|-r)", installed, flags=re.MULTILINE)
     assert "COPY --from=build-api /opt/venv" in stage("api")

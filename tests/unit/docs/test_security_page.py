@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from core.storage.attachment import attachment
+from tests import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
 ROWS = [
     line.split("|")
-    for line in (ROOT / "docs" / "security.md").read_text(encoding="utf-8").splitlines()
+    for line in (REPOSITORY / "docs" / "security.md").read_text(encoding="utf-8").splitlines()
     if line.startswith("| ") and not line.startswith("| attack")
 ]
 _TEST = re.compile(r" `(tests/[\w/]+\.py)::(\w+)(?:\[(.+)\])?` ")
@@ -23,7 +23,7 @@ def test_a_line_names_an_answer_and_a_test_that_exists(row: list[str]) -> None:
     _, attack, answer, test, _ = row
     named = _TEST.fullmatch(test)
     assert attack.strip() and answer.strip() and named, row
-    functions, texts = _read(ROOT / named[1])
+    functions, texts = _read(REPOSITORY / named[1])
     assert named[2] in functions, test
     assert named[3] is None or named[3] in texts, test
 

@@ -1,11 +1,10 @@
 """Every code that the code can give is in the catalogue, and the page is made from it."""
 
 import ast
-from pathlib import Path
 
 from core.domain.finding_codes import FINDING_CODES, SECTIONS, findings_page
+from tests import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
 PREFIXES = {code.partition("-")[0] for code in FINDING_CODES}
 # Words of the same shape that are no codes.
 OTHER = {"mpl-data", "too-large"}
@@ -13,8 +12,8 @@ OTHER = {"mpl-data", "too-large"}
 
 def _kebab_strings() -> set[str]:
     found: set[str] = set()
-    for path in (ROOT / "pipeline").rglob("*.py"):
-        if not path.is_relative_to(ROOT / "pipeline" / "trainers"):
+    for path in (REPOSITORY / "pipeline").rglob("*.py"):
+        if not path.is_relative_to(REPOSITORY / "pipeline" / "trainers"):
             tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             found |= {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return {text for text in found if text.replace("-", "").isalpha() and text.islower() and "-" in text.strip("-")}
@@ -30,5 +29,5 @@ def test_no_code_is_in_two_sections() -> None:
 
 
 def test_the_page_is_made_from_the_catalogue() -> None:
-    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "findings.md").read_text(encoding="utf-8")
     assert page == findings_page(), "run: python -m core.domain.finding_codes > docs/findings.md"

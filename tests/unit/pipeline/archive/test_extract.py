@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from core.domain import limits
 from core.domain.errors import OutOfSpace
-from pipeline.archive import extract
-from pipeline.dataset import Rejected, Source
-from tests.builders import JUNK, picture, zip_files
+from pipeline.archive.extract import extract
+from pipeline.archive.source import Rejected, Source
+from tests.builders.voc import JUNK, picture, zip_files
 
 PICTURE = picture()
 

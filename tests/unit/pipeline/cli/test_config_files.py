@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from pipeline.configs import ConfigInvalid, checked, load_file
+from pipeline.cli.config_files import ConfigInvalid, checked, load_file
+from pipeline.cli.evaluate import JudgeConfig
+from pipeline.cli.predict import PredictConfig
+from pipeline.cli.prepare import PrepareConfig
+from pipeline.cli.train import TrainConfig
 from pipeline.params.catalogue import params_of
-from pipeline.predict import PredictConfig
-from pipeline.prepare import PrepareConfig
-from pipeline.test import JudgeConfig
-from pipeline.train import TrainConfig
 from pipeline.trainers.scratch import scratch_in
+from tests import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
 SCHEMAS: dict[str, type[BaseModel]] = {
     "prepare": PrepareConfig,
     "train": TrainConfig,
     "test": JudgeConfig,
     "predict": PredictConfig,
 }
-EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*/*.*"))
+EXAMPLES = sorted((REPOSITORY / "docs" / "examples").glob("*/*.*"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -155,7 +155,7 @@ try:
 except SystemExit:
     print([name for name in ("torch", "transformers", "ultralytics", "datasets", "PIL") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     for name, field in SCHEMAS[verb].model_fields.items():
         assert f"\n  {field.alias or name}" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
@@ -166,7 +166,7 @@ except SystemExit:
 def test_an_argument_wins_over_the_file(tmp_path: Path) -> None:
     import argparse
 
-    from pipeline.configs import add_config, read_config
+    from pipeline.cli.config_files import add_config, read_config
 
     parser = argparse.ArgumentParser()
     add_config(parser, JudgeConfig)

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.__main__ import run
-from tests.builders import IMAGE, XML, Files, picture, voc_files, zip_files
+from tests import REPOSITORY
+from tests.builders.voc import IMAGE, XML, Files, picture, voc_files, zip_files
 
 FILES = voc_files(images=6)
-PAGE = Path(__file__).parents[2] / "docs" / "fingerprint.md"
+PAGE = REPOSITORY / "docs" / "fingerprint.md"
 Change = tuple[Files, tuple[str, str, str]]
 
 

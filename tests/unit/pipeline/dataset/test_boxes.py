@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from pipeline.boxes import Frame, check_box, in_pixels, turn_upright
-from pipeline.dataset import FRACTION, Box, Picture, RawBox, SourceFile
+from pipeline.archive.source import SourceFile
+from pipeline.dataset.boxes import Frame, check_box, in_pixels, turn_upright
+from pipeline.dataset.model import FRACTION, Box, Picture, RawBox
 from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_xml import parse_annotation
 from pipeline.formats.yolo_labels import parse_labels
 from pipeline.layouts.yolo import label_lines
-from tests.builders import annotation
+from tests.builders.voc import annotation
 
 sides = st.integers(10, 400)
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.dataset import Box, Picture, SourceFile
+from pipeline.archive.source import SourceFile
+from pipeline.dataset.model import Box, Picture
+from pipeline.dataset.split import assign_splits, keeps_given
 from pipeline.params.prepare import PrepareOptions
-from pipeline.split import assign_splits, keeps_given
 
 CLASSES = ["a", "b", "c"]
 

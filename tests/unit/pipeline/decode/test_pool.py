@@ -13,12 +13,22 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline import decode_pool, decoder_server
-from pipeline.dataset import SourceFile
-from pipeline.decode_pool import Crash, DecodePool, decode_all
-from pipeline.inspect_ahead import InspectAhead, inspect_all
-from tests.builders import picture
-from tests.decoding import decoding_processes, double, half_an_answer, kill, kill_stuck, runs_code, servers, stuck
+from pipeline.archive.source import SourceFile
+from pipeline.decode import fork_server as decoder_server
+from pipeline.decode import pool as decode_pool
+from pipeline.decode.pool import Crash, DecodePool, decode_all
+from pipeline.decode.prefetch import InspectAhead, inspect_all
+from tests.builders.decode_work import (
+    decoding_processes,
+    double,
+    half_an_answer,
+    kill,
+    kill_stuck,
+    runs_code,
+    servers,
+    stuck,
+)
+from tests.builders.voc import picture
 
 
 def _file(path: Path, content: bytes) -> SourceFile:
@@ -206,11 +216,11 @@ def test_whatever_decodes_ends_with_the_process_that_wanted_it(ahead: bool, tmp_
     folder = tmp_path / "stuck"
     folder.mkdir()
     code = f"""
-from pipeline.decoder_start import fork_ahead
+from pipeline.decode.fork_server_start import fork_ahead
 if {ahead}:
     fork_ahead()
-from pipeline.decode_pool import decode_all
-from tests.decoding import stuck
+from pipeline.decode.pool import decode_all
+from tests.builders.decode_work import stuck
 decode_all(stuck, [({str(folder)!r}, 1)], processes=1, tick=lambda *_: None)
 """
     with subprocess.Popen([sys.executable, "-c", code], cwd=Path.cwd()) as process:
@@ -226,8 +236,8 @@ def test_it_ends_as_well_when_the_server_waits_for_a_decoder_to_end(tmp_path: Pa
     folder = tmp_path / "stuck"
     folder.mkdir()
     code = f"""
-from pipeline.decoders import DecodingProcess
-from tests.decoding import stuck
+from pipeline.decode.process import DecodingProcess
+from tests.builders.decode_work import stuck
 import pickle
 process = DecodingProcess(stuck)
 process.line.sendall(pickle.dumps([({str(folder)!r}, 1)]))

@@ -9,10 +9,10 @@ from PIL import Image
 
 from pipeline.evaluation.classification import write_outcome
 from pipeline.evaluation.descriptors import LENGTH, describe_picture
-from pipeline.evaluation.judged import Judged, softmax
+from pipeline.evaluation.evaluated import Judged, softmax
+from pipeline.evaluation.label_errors import out_of_fold, rank_suspects
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.outcome import Labelled, Outcome, Suspected
-from pipeline.evaluation.suspects import out_of_fold, rank_suspects
 from pipeline.evaluation.workbook import safe
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipeline.check import natural_order
+from pipeline.dataset.validate import natural_order
 from pipeline.formats.class_folders import doubled_in, empty_beside, may_be_doubled, shelves_of
 
 # What lies there (`folder: pictures`), and for each folder the class and the split that it has.

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from pipeline.__main__ import run
-from pipeline.archive import extract
-from pipeline.dataset import Dataset, Rejected
+from pipeline.archive.extract import extract
+from pipeline.archive.source import Rejected
+from pipeline.dataset.model import Dataset
 from pipeline.formats import read_dataset
-from tests.builders import Files, picture, voc_files, zip_files
-from tests.formats import coco_files, dump, yolo_files
+from tests.builders.voc import Files, picture, voc_files, zip_files
+from tests.builders.yolo_coco import coco_files, dump, yolo_files
 
 
 def _read(tmp_path: Path, files: Files) -> Dataset:

@@ -9,8 +9,18 @@ import pytest
 
 from core.domain.finding_codes import FINDING_CODES
 from pipeline.__main__ import run
-from tests.builders import Files, zip_files
-from tests.formats import COCO_FAULTS, JSON, LABEL, YAML, YOLO_FAULTS, coco_files, coco_zip, yolo_files, yolo_zip
+from tests.builders.voc import Files, zip_files
+from tests.builders.yolo_coco import (
+    COCO_FAULTS,
+    JSON,
+    LABEL,
+    YAML,
+    YOLO_FAULTS,
+    coco_files,
+    coco_zip,
+    yolo_files,
+    yolo_zip,
+)
 
 P00 = "images/train/p00.jpg"
 

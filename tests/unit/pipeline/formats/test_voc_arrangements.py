@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive import extract
-from pipeline.dataset import Dataset
+from pipeline.archive.extract import extract
+from pipeline.dataset.model import Dataset
 from pipeline.formats import voc
-from tests.builders import Files, annotation, picture, zip_files
+from tests.builders.voc import Files, annotation, picture, zip_files
 
 BOX = ("ball", 5.0, 5.0, 30.0, 30.0)
 

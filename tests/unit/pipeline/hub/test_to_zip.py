@@ -19,8 +19,8 @@ from pipeline.hub import tables
 from pipeline.hub.card import card_of
 from pipeline.hub.folder_names import MAX_CLASSES, folders_of
 from pipeline.hub.to_zip import LocalFile, Made, pictures_to_zip, tables_to_zip
-from pipeline.steps import Steps
-from tests.hub_sets import ACTIONS, IMAGE_TYPE, action_set, jpeg, png, table, written
+from pipeline.process.progress import Steps
+from tests.builders.hub_sets import ACTIONS, IMAGE_TYPE, action_set, jpeg, png, table, written
 
 
 def zipped(folder: Path, *contents: bytes, splits: tuple[str, ...] = (), card: Any = None, **options: Any) -> Made:

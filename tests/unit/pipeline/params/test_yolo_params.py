@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from core.domain.errors import ParamsInvalid
 from pipeline.params.catalogue import CATALOGUE, default_trainer, params_of, validate_params
 from pipeline.params.yolo import YoloParams, model_names, weights_names
-
-REPOSITORY = Path(__file__).parents[2]
+from tests import REPOSITORY
 
 
 def test_every_architecture_has_its_file_in_the_installed_ultralytics() -> None:
@@ -136,7 +135,7 @@ import sys
 from pipeline.params.catalogue import CATALOGUE, validate_params
 for name in CATALOGUE:
     validate_params(name, {})
-import pipeline.train, pipeline.predict
+import pipeline.training.run, pipeline.cli.predict
 heavy = {"torch", "ultralytics", "matplotlib", "cv2", "numpy", "PIL"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pipeline.dataset.predictions import Box
 from pipeline.plots import Sample, draw_split, draw_training
 from pipeline.plots.boxes import draw_boxes
-from pipeline.trainers import Box
 
 
 def evaluation(names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.child import Line, RunCancelled
 from pipeline.params.prepare import PrepareOptions
-from pipeline.preparation import PrepareSpec, prepare
-from pipeline.steps import Steps
-from tests.builders import picture, voc_files, zip_files
-from tests.decoding import servers
+from pipeline.prepare.run import PrepareSpec, prepare
+from pipeline.process.child import Line, RunCancelled
+from pipeline.process.progress import Steps
+from tests.builders.decode_work import servers
+from tests.builders.voc import picture, voc_files, zip_files
 
 PICTURES = 300  # some batches of an extraction, and more than the decoders have done by its end
 

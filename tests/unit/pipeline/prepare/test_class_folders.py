@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from pipeline.__main__ import run
-from pipeline.dataset import Rejected
-from pipeline.examine import examine
-from pipeline.examined import Examined
+from pipeline.archive.source import Rejected
+from pipeline.dataset.validated import Examined
 from pipeline.params.prepare import PrepareOptions
-from pipeline.steps import Steps
-from tests.builders import JUNK, Files, picture, turned, zip_files
-from tests.folders import folder_files, shape
+from pipeline.prepare.stages import examine
+from pipeline.process.progress import Steps
+from tests.builders.class_folders import folder_files, shape
+from tests.builders.voc import JUNK, Files, picture, turned, zip_files
 
 CLASSES = ("9", "10", "test")
 FILES = folder_files(each=6, classes=CLASSES)

@@ -8,7 +8,7 @@ import pytest
 
 from core.domain.finding_codes import FINDING_CODES
 from pipeline.__main__ import run
-from tests.builders import FAULTS, IMAGE, XML, annotation, line_of, picture, turned, voc_files, voc_zip, zip_files
+from tests.builders.voc import FAULTS, IMAGE, XML, annotation, line_of, picture, turned, voc_files, voc_zip, zip_files
 
 # fault, code, severity, file, text on the line of the finding (None: no line), outcome
 ROWS = [

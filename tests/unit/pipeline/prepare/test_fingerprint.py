@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.__main__ import run
-from pipeline.examine import examine
-from pipeline.examined import Digests, Examined
+from pipeline.dataset.validated import Digests, Examined
 from pipeline.params.prepare import PrepareOptions
-from pipeline.steps import Steps
-from tests.builders import IMAGE, JUNK, XML, Files, picture, voc_files, voc_zip, zip_files
+from pipeline.prepare.stages import examine
+from pipeline.process.progress import Steps
+from tests.builders.voc import IMAGE, JUNK, XML, Files, picture, voc_files, voc_zip, zip_files
 
 FILES = voc_files(images=4)
 

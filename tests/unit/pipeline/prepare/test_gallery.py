@@ -12,14 +12,15 @@ from PIL import Image, ImageChops
 
 from core.domain.keys import PLOTS
 from pipeline.__main__ import run
-from pipeline.dataset import Box, Picture, SourceFile
-from pipeline.gallery import THUMBNAILS, choose
-from pipeline.places import Place
+from pipeline.archive.byte_range import Place
+from pipeline.archive.source import SourceFile
+from pipeline.dataset.model import Box, Picture
+from pipeline.dataset.predictions import Box as Drawn
 from pipeline.plots import dataset as plots
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import CAPTION, HEIGHT, WIDTH, Thumbnail, draw_thumbnail
-from pipeline.trainers import Box as Drawn
-from tests.builders import picture, turned, voc_zip
+from pipeline.prepare.gallery import THUMBNAILS, choose
+from tests.builders.voc import picture, turned, voc_zip
 
 
 def _picture(number: int, *class_ids: int) -> Picture:

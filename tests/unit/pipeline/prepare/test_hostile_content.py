@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from core.domain import limits
-from pipeline import images
 from pipeline.__main__ import run
-from pipeline.archive import can_be_data
-from tests.builders import IMAGE, XML, Files, picture, voc_files, zip_files
+from pipeline.archive.extract import can_be_data
+from pipeline.decode import image as images
+from tests.builders.voc import IMAGE, XML, Files, picture, voc_files, zip_files
 
 GOOD = voc_files()[XML].decode()
 

@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from pipeline.alike import MAX_BITS, MAX_LOW_BITS
-from pipeline.examine import examine
-from pipeline.examined import Examined
-from pipeline.images import inspect
-from pipeline.metadata import describe
-from pipeline.near_duplicates import group_alike
+from pipeline.dataset.validated import Examined
+from pipeline.decode.image import inspect
+from pipeline.decode.phash import look_of
+from pipeline.decode.phash_index import MAX_BITS, MAX_LOW_BITS
 from pipeline.params.prepare import PrepareOptions
-from pipeline.perceptual import look_of
-from pipeline.steps import Steps
-from tests.builders import Files, annotation, zip_files
+from pipeline.prepare.metadata import describe
+from pipeline.prepare.near_duplicates import group_alike
+from pipeline.prepare.stages import examine
+from pipeline.process.progress import Steps
+from tests.builders.voc import Files, annotation, zip_files
 
 
 def photograph(seed: int, size: tuple[int, int] = (256, 192)) -> Image.Image:
@@ -190,7 +190,7 @@ def test_a_given_split_that_parts_near_duplicates_is_kept_and_told(tmp_path: Pat
 
 
 def test_a_set_of_one_picture_in_many_versions_leaves_nothing_to_validate_on(tmp_path: Path) -> None:
-    from pipeline.dataset import Rejected
+    from pipeline.archive.source import Rejected
 
     with pytest.raises(Rejected) as rejected:
         _examined(tmp_path, _series(1, 6))

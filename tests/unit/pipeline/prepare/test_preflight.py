@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.archive import extract
-from pipeline.dataset import Rejected
+from pipeline.archive.extract import extract
+from pipeline.archive.source import Rejected
 from pipeline.formats import read_dataset
-from pipeline.preflight import EndOfFile, MoreNeeded, guess_format, preflight
-from tests.builders import voc_zip, zip_files
-from tests.unit.test_archive import HOSTILE
+from pipeline.prepare.preflight import EndOfFile, MoreNeeded, guess_format, preflight
+from tests.builders.voc import voc_zip, zip_files
+from tests.unit.pipeline.archive.test_extract import HOSTILE
 
 # What lies in the entries and not in the directory.
 ONLY_INSIDE = {"archive-headers-differ", "archive-size-lies", "archive-checksum", "archive-broken-data"}

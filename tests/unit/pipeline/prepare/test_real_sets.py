@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.__main__ import run
-from tests.builders import XML, voc_files, zip_files
+from tests.builders.voc import XML, voc_files, zip_files
 
 DATA = Path(os.environ.get("DARKROOM_TEST_DATA") or "unset")
 

@@ -12,13 +12,12 @@ import pytest
 
 from core.domain.errors import NoSpace
 from pipeline.params.prepare import PrepareOptions
-from pipeline.preparation import PrepareSpec, prepare
-from pipeline.steps import Steps
-from tests.builders import voc_zip
-from worker.endings import cause_of
-from worker.supervise import Ending
-
-ROOT = Path(__file__).resolve().parents[2]
+from pipeline.prepare.run import PrepareSpec, prepare
+from pipeline.process.progress import Steps
+from tests import REPOSITORY
+from tests.builders.voc import voc_zip
+from worker.supervision.exit_causes import cause_of
+from worker.supervision.supervisor import Ending
 
 
 def _start(tmp_path: Path, archive: Path, **spec: Any) -> subprocess.Popen[str]:
@@ -40,7 +39,7 @@ def _start(tmp_path: Path, archive: Path, **spec: Any) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=out,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"},
         start_new_session=True,
         text=True,
     )
@@ -119,7 +118,7 @@ def test_what_is_written_anew_is_asked_room_for_before_the_set_is_written(
     archive, out = voc_zip(tmp_path / "data.zip", broken="image_cmyk"), tmp_path / "out"
     out.mkdir()
     asked: list[int] = []
-    monkeypatch.setattr("pipeline.preparation.require_space", lambda _folder, needed: asked.append(needed))
+    monkeypatch.setattr("pipeline.prepare.run.require_space", lambda _folder, needed: asked.append(needed))
     prepare(PrepareSpec(archive, out, PrepareOptions().model_dump(), processes=1, tree=False), Steps())
     with tarfile.open(out / "dataset.tar") as tar:
         assert [name for name in tar.getnames() if name.endswith(".png")]

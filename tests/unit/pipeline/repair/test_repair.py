@@ -9,11 +9,11 @@ import pytest
 from lxml import etree
 
 from pipeline.__main__ import run
-from pipeline.dataset import REPAIR_LOG
-from tests.builders import FAULTS, IMAGE, JUNK, XML, Files, annotation, picture, voc_files, zip_files
-from tests.formats import COCO_FAULTS, JSON, LABEL, YOLO_FAULTS, coco_files, dump, yolo_files
-from tests.unit.test_format_faults import COCO_ROWS, YOLO_ROWS
-from tests.unit.test_prepare_faults import ROWS
+from pipeline.archive.source import REPAIR_LOG
+from tests.builders.voc import FAULTS, IMAGE, JUNK, XML, Files, annotation, picture, voc_files, zip_files
+from tests.builders.yolo_coco import COCO_FAULTS, JSON, LABEL, YOLO_FAULTS, coco_files, dump, yolo_files
+from tests.unit.pipeline.formats.test_format_faults import COCO_ROWS, YOLO_ROWS
+from tests.unit.pipeline.prepare.test_faults import ROWS
 
 # What a yaml or a JSON means that cannot be read to its end, only its author knows.
 BEYOND = {

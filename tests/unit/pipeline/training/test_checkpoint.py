@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import TrainerCrashed
-from pipeline.checkpoint import MANIFEST, read_checkpoint, write_checkpoint
+from pipeline.training.checkpoint import MANIFEST, read_checkpoint, write_checkpoint
 
 
 def some_checkpoint(folder: Path) -> Path:

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pipeline.failures import as_failure
+from pipeline.training.failures import as_failure
 
 
 def raised(error: Exception, cause: Exception | None = None) -> Exception:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.storage import ObjectCorrupt
-from worker.cache import cached_tree, evict, private_tree
+from worker.inputs.dataset_cache import cached_tree, evict, private_tree
 
 FIRST, SECOND = "a" * 64, "b" * 64
 

@@ -9,8 +9,8 @@ import pytest
 
 from core.domain.errors import HubUnavailable
 from pipeline.params.hub_set import HubSet
-from worker import hub as worker_hub
-from worker.hub import hub_client, list_set
+from worker.inputs import hub_client as worker_hub
+from worker.inputs.hub_client import hub_client, list_set
 
 SET = HubSet(repository="org/set")
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from core.domain.errors import WeightsUnavailable
-from worker import weights
-from worker.weights import Source, resolve_model
+from worker.inputs import weights_file as weights
+from worker.inputs.weights_file import Source, resolve_model
 
 
 @pytest.fixture

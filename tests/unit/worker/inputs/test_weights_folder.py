@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from core.domain.errors import WeightsUnavailable
-from worker import weights_folders
-from worker.weights import Source
-from worker.weights_folders import HUB, resolve_folder
+from worker.inputs import weights_folder as weights_folders
+from worker.inputs.weights_file import Source
+from worker.inputs.weights_folder import HUB, resolve_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

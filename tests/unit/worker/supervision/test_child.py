@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from core.domain.errors import Diverged, OutOfMemory, TrainerCrashed, Unavailable
-from core.services.leases import ClaimLost
-from core.services.training import Look
-from worker.child import Tail, log_tail
-from worker.endings import cause_of, killed_from_outside
-from worker.hold import CancelAsked, Hold
-from worker.supervise import Ending, supervise
+from core.services.runs.lifecycle import Look
+from core.services.work.leases import ClaimLost
+from worker.supervision.child import Tail, log_tail
+from worker.supervision.exit_causes import cause_of, killed_from_outside
+from worker.supervision.lease_keeper import CancelAsked, Hold
+from worker.supervision.supervisor import Ending, supervise
 
 STUBBORN = """
 import signal, subprocess, sys, time

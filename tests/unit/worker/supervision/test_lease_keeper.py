@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from core.domain.errors import OutOfSpace, Unavailable
-from core.services.leases import ClaimLost
-from core.services.training import Look
-from worker.hold import CancelAsked, DrainAsked, Hold
+from core.services.runs.lifecycle import Look
+from core.services.work.leases import ClaimLost
+from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
 
 MINE = Look(mine=True, cancel=False, stop=False)
 
@@ -97,7 +97,7 @@ def test_a_short_write_is_repeated_until_the_database_answers() -> None:
 
 
 def test_a_full_disk_or_an_unforeseen_error_ends_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.hold.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("worker.supervision.lease_keeper.LOOK_SECONDS", 0.02)
     beats = iter([OutOfSpace(), ZeroDivisionError()])
     looks = iter([OutOfSpace(), ZeroDivisionError()])
     asked = Look(mine=True, cancel=True, stop=False)

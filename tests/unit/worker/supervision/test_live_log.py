@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import Unavailable
-from core.services.run_logs import TAIL_BYTES
-from worker import live_log
-from worker.live_log import LiveLog
+from core.services.runs.logs import TAIL_BYTES
+from worker.supervision import live_log
+from worker.supervision.live_log import LiveLog
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from worker import memory, system_metrics
-from worker.memory import MemoryWatch
-from worker.system_metrics import GroupSampler, memory_of
+from worker.supervision import oom as memory
+from worker.supervision import system_metrics
+from worker.supervision.oom import MemoryWatch
+from worker.supervision.system_metrics import GroupSampler, memory_of
 
 BUSY = """
 import subprocess, sys

@@ -8,15 +8,15 @@ from sqlalchemy import ColumnElement, select, update
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.moves import move_job, move_run
 from core.db.tables import JobRow, RunRow
+from core.db.transitions import move_job, move_run
 from core.domain.errors import DarkroomError, WorkerLost
 from core.domain.limits import MAX_LOST_LEASES
 from core.domain.states import JobState, RunState
 from core.queue import PREPARE, TRAIN
-from core.services.leases import Claim, ClaimLost
-from core.services.platform import Platform
-from core.services.run_logs import keep_log
+from core.services.context import Platform
+from core.services.runs.logs import keep_log
+from core.services.work.leases import Claim, ClaimLost
 
 _AT_ONCE = 100
 FIRST_RING_AGAIN_SECONDS = 5.0  # doubled at each ring

@@ -1,0 +1,11 @@
+"""Links in answers."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+
+def link(path: str, **query: Any) -> str:
+    """A relative link; a value of None is left out."""
+    given: Mapping[str, Any] = {name: value for name, value in query.items() if value is not None}
+    return quote(path) + (f"?{urlencode(given)}" if given else "")

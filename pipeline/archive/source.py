@@ -1,0 +1,48 @@
+"""What an archive holds once it is extracted, and the refusal of one that cannot be used."""
+
+from dataclasses import dataclass
+
+from core.domain.errors import DatasetRejected
+from core.domain.findings import Finding
+from pipeline.archive.byte_range import Place
+
+REPAIR_LOG = "darkroom-repairs.jsonl"  # the log of every change, in the root of a repaired ZIP
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One extracted file. `name` is its NFC posix path in the archive; its bytes lie in `file`, from `at` on.
+
+    `sha256` is that of a picture's bytes, and empty for other files.
+    """
+
+    name: str
+    file: str
+    bytes: int
+    sha256: str
+    at: int = 0
+
+    @property
+    def place(self) -> Place:
+        return Place(self.file, self.at, self.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an archive holds, in the order of the names. `left_out` are entries that can be no data.
+
+    `folders` are those that have an entry of their own, as an empty one must; without a slash at the end.
+    """
+
+    files: tuple[SourceFile, ...]
+    left_out: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+
+
+class Rejected(Exception):
+    """The user's data cannot be taken. Carries every finding of the pass; ends in the outcome `rejected`."""
+
+    def __init__(self, problem: DatasetRejected, findings: list[Finding]) -> None:
+        self.problem = problem
+        self.findings = findings
+        super().__init__(problem.detail)

@@ -1,0 +1,108 @@
+"""`python -m pipeline train --config train.yaml`: train on a prepared tree, local paths only.
+
+`out/artifacts` is what gets published; `model.json` in it is written last, so its existence means complete.
+A person writes a TrainConfig; a worker, which adds --supervised, a TrainSpec.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.domain.errors import ParamsInvalid
+from pipeline.cli.config_files import ConfigInvalid, add_config, checked, complain, field_lines, read_config
+from pipeline.params.catalogue import CATALOGUE, default_trainer, entry_of, params_of, validate_params
+from pipeline.process.child import PROBLEM_FILE, problem_in, run_child
+from pipeline.training.checkpoint import describe
+from pipeline.training.run import ARTIFACTS, MANIFEST, MODEL_FILE, ModelSpec, TrainSpec, train
+
+
+class TrainConfig(BaseModel):
+    """What a person writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: Path = Field(description="A prepared tree: the folder `tree` that prepare writes.")
+    out: Path = Field(description="A folder; out/artifacts will hold the model and what is known about it.")
+    trainer: str | None = Field(
+        None, description=f"One of {', '.join(CATALOGUE)}. Empty: the first that trains on such a dataset."
+    )
+    params: dict[str, Any] = Field(default_factory=dict, description="What the trainer can be told, as over HTTP.")
+    weights: Path | None = Field(
+        None, description="Start from these: a .pt file, or a folder with model.safetensors. Empty: from scratch."
+    )
+    resume: Path | None = Field(None, description="Go on from this checkpoint, a folder in out/checkpoints.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    trainers = (line for name in CATALOGUE for line in (f"params of {name}:", *field_lines(params_of(name))))
+    add_config(parser, TrainConfig, more="\n".join(trainers))
+    parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)  # the config is a TrainSpec
+
+
+def main(args: argparse.Namespace) -> int:
+    try:
+        spec = TrainSpec.model_validate_json(args.config.read_bytes()) if args.supervised else _spec_of_person(args)
+        params = validate_params(spec.trainer, spec.params)
+    except (OSError, ValidationError, ParamsInvalid, ConfigInvalid) as error:
+        return complain("train", args.config, error)
+    for stale in (spec.out / PROBLEM_FILE, spec.out / ARTIFACTS / MODEL_FILE):  # of an earlier try in the same place
+        stale.unlink(missing_ok=True)
+    status = run_child(
+        spec.out, lambda line: train(spec, params, line, echo=not args.supervised), supervised=args.supervised
+    )
+    if args.supervised:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # at once: taking torch apart takes 0.5 s of the 2 s that a cancel has
+    _tell_person(spec, status)
+    return status
+
+
+def _spec_of_person(args: argparse.Namespace) -> TrainSpec:
+    """Raises ConfigInvalid for whatever is wrong, and OSError."""
+    config = read_config(args, TrainConfig)
+    kind = kind_of_tree(config.dataset)
+    trainer = config.trainer or default_trainer(kind)
+    if trainer is None or trainer not in CATALOGUE:
+        raise ConfigInvalid([f"trainer: must be one of {', '.join(CATALOGUE)}"])
+    if entry_of(trainer).kind != kind:
+        raise ConfigInvalid([f"trainer: {trainer} trains on {entry_of(trainer).kind}, and the dataset is {kind}"])
+    checked(params_of(trainer), config.params, place="params")
+    for name in ("weights", "resume"):
+        path = getattr(config, name)
+        if path is not None and not path.exists():
+            raise ConfigInvalid([f"{name}: there is no {path}"])
+    return TrainSpec(
+        trainer=trainer,
+        params=config.params,
+        dataset=config.dataset,
+        out=config.out,
+        model=ModelSpec(kind="weights", path_or_name=str(config.weights)) if config.weights else None,
+        resume=config.resume,
+        fingerprint=describe(config.dataset / MANIFEST)["sha256"],
+    )
+
+
+def kind_of_tree(tree: Path) -> str:
+    """The kind of dataset in a prepared tree, by its manifest. Raises ConfigInvalid where there is none."""
+    try:
+        return str(json.loads((tree / MANIFEST).read_text(encoding="utf-8"))["kind"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigInvalid([f"dataset: {tree} is no prepared tree; its {MANIFEST} cannot be read"]) from error
+
+
+def _tell_person(spec: TrainSpec, status: int) -> None:
+    if status:
+        sys.stderr.write(f"not trained: {problem_in(spec.out) or 'cancelled'}\n")
+        return
+    from pipeline.cli.output import shown_of  # a child of a worker has no use for it
+
+    artifacts = spec.out / ARTIFACTS
+    metrics = json.loads((artifacts / "metrics.json").read_text(encoding="utf-8"))
+    lines = shown_of(entry_of(spec.trainer).kind).table(metrics)
+    sys.stdout.write("\n".join(["", *lines, "", f"All of it is in {artifacts}", ""]))

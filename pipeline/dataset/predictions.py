@@ -1,0 +1,25 @@
+"""What a model predicts for one image."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One detection. Corners in pixels of the picture as it is shown (EXIF rotation applied), origin top left."""
+
+    label: str
+    class_index: int
+    score: float
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One class that a picture may be of; the scores of all classes sum to 1."""
+
+    label: str
+    class_index: int
+    score: float
