@@ -11,8 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from api.http import openapi, problems
 from api.http.middleware import EveryRequest
-from api.routes import datasets, formats, imports, jobs, models, repair, runs, service, training, uploads
-from api.routes import images as pictures
+from api.routes import datasets, formats, images, imports, jobs, models, repair, runs, service, training, uploads
 from api.uploads.body import remove_leftovers
 from api.uploads.finisher import Finisher
 from api.web.pages import STATIC
@@ -23,7 +22,7 @@ from core.services.maintenance.readiness import Readiness
 from core.settings import Settings, load_settings
 
 PREFLIGHTS_AT_ONCE = 2  # each is a process
-SUMMARY = "Labelled pictures go in, models come out."
+SUMMARY = "Labelled images go in, models come out."
 DESCRIPTION = """Upload a ZIP and get a `job_id`; from then on every step is asynchronous, recorded, resumable and
 immutable.
 
@@ -70,7 +69,7 @@ def _routed() -> FastAPI:
         openapi_url=None,
         lifespan=_lifespan,
     )
-    for routes in (datasets, imports, pictures, uploads, formats, jobs, repair, training, runs, models, service):
+    for routes in (datasets, imports, images, uploads, formats, jobs, repair, training, runs, models, service):
         app.include_router(routes.router)
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))

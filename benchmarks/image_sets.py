@@ -1,4 +1,4 @@
-"""Made sets of any size, in Pascal VOC, stored in a ZIP: photo-like pictures to time, tiny ones to count."""
+"""Made sets of any size, in Pascal VOC, stored in a ZIP: photo-like images to time, tiny ones to count."""
 
 import io
 import zipfile
@@ -19,7 +19,7 @@ _Grey = npt.NDArray[np.float32]
 
 
 def write_set(path: Path, *, images: int, size: tuple[int, int], seed: int = 0) -> None:
-    """Deflated, as a person's ZIP is; the same arguments give the same pictures."""
+    """Deflated, as a person's ZIP is; the same arguments give the same images."""
     draw = _photo(seed) if size == PHOTO else _tiny
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number in range(images):

@@ -2,7 +2,7 @@
 
 Three processes one after the other, round by round, on the same cores (two), over a made set of 5,000 photo-like JPEGs
 and, where DARKROOM_TEST_DATA is set, `raccoon` (200):
-- ours: `python -m pipeline prepare`: read, check every picture and box, look for near-duplicates, split, convert to
+- ours: `python -m pipeline prepare`: read, check every image and box, look for near-duplicates, split, convert to
   YOLO, fingerprint, tar with its digest. The stage `drawing` (plots and thumbnails, a product of its own that the
   peer does not have) is told apart; `ours_whole_seconds` has it too;
 - supervision: unzip, VOC to YOLO as its manual says, nothing checked (requirements-bench.txt in a venv of its own);
@@ -36,8 +36,8 @@ import supervision as sv
 archive, folder = sys.argv[1], Path(sys.argv[2])
 with zipfile.ZipFile(archive) as file:
     file.extractall(folder)
-pictures, documents = (next(folder.rglob(pattern)).parent for pattern in ("*.jpg", "*.xml"))
-dataset = sv.DetectionDataset.from_pascal_voc(str(pictures), str(documents))
+images, documents = (next(folder.rglob(pattern)).parent for pattern in ("*.jpg", "*.xml"))
+dataset = sv.DetectionDataset.from_pascal_voc(str(images), str(documents))
 yolo = folder / "yolo"
 dataset.as_yolo(str(yolo / "images"), str(yolo / "labels"), str(yolo / "data.yaml"))
 """

@@ -1,10 +1,10 @@
 """What preparing costs as sets grow: `python -m benchmarks.prepare_growth [--images 1000 10000 100000]`.
 
-Sets of tiny pictures (24 x 24, 700 bytes) with one to four boxes each: what is measured is what each picture costs
+Sets of tiny images (24 x 24, 700 bytes) with one to four boxes each: what is measured is what each image costs
 besides its pixels. `python -m pipeline prepare` runs as the worker starts it; every 50 ms the resident memory of it
 and of its decoding processes is added up. One JSON line for each size: seconds by stage, the process's own time
 outside all stages, peak memory of the whole tree and of the main process. The last line says how much memory each
-further picture costs, and exits with 1 where that is above 2 KB.
+further image costs, and exits with 1 where that is above 2 KB.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import psutil
 from benchmarks.image_sets import TINY, write_set
 from pipeline.params.prepare import PrepareOptions
 
-ALLOWED_BYTES = 2048  # of memory for each picture
+ALLOWED_BYTES = 2048  # of memory for each image
 SAMPLE_SECONDS = 0.05
 OPTIONS = PrepareOptions().model_dump()
 PROCESSES = 2
@@ -41,7 +41,7 @@ def main() -> int:
         what: round((last[what] - first[what]) * 1024**2 / (last["images"] - first["images"]))
         for what in ("tree_peak_mib", "main_peak_mib")
     }
-    print(json.dumps({"benchmark": "prepare growth", "bytes_for_each_picture": grown, "allowed": ALLOWED_BYTES}))
+    print(json.dumps({"benchmark": "prepare growth", "bytes_for_each_image": grown, "allowed": ALLOWED_BYTES}))
     return 0 if max(grown.values()) <= ALLOWED_BYTES else 1
 
 
@@ -76,7 +76,7 @@ def _row(images: int, sets: Path) -> dict[str, Any]:
         "benchmark": "prepare growth",
         "images": images,
         "seconds": round(seconds, 1),
-        "ms_for_each_picture": round(seconds / images * 1000, 2),
+        "ms_for_each_image": round(seconds / images * 1000, 2),
         "tree_peak_mib": round(tree / 1024**2, 1),
         "main_peak_mib": round(own / 1024**2, 1),
         "stages": stages,

@@ -51,7 +51,7 @@ class Case:
     """`bare` is the command of the bare run, to which its folder, the prepared tree and the params are added."""
 
     draw: Callable[[Path, int], None]
-    pictures: int
+    images: int
     epochs: int  # these take somewhat over 3 minutes on two cores
     params: Mapping[str, Any]
     shortest: Mapping[str, Any]  # params of the runs of one epoch that time the start
@@ -62,7 +62,7 @@ class Case:
 CASES: Mapping[str, Case] = {
     "yolo": Case(
         draw=lambda path, count: scenes.write_archive(path, scenes=count, seed=0),
-        pictures=240,
+        images=240,
         epochs=56,
         params={"imgsz": 128, "batch": 16, "seed": 0, "patience": 0},
         shortest={"imgsz": 64},
@@ -71,7 +71,7 @@ CASES: Mapping[str, Case] = {
     ),
     "vit": Case(
         draw=lambda path, count: poses.write_archive(path, figures=count, seed=0),
-        pictures=960,
+        images=960,
         epochs=60,
         params={"model": "vit-tiny-scratch", "batch": 16, "lr": 1e-3, "crop": 0.8, "seed": 0, "patience": 0}
         | {"suspect_labels": False},  # the bare run looks for none
@@ -87,14 +87,14 @@ def main() -> int:
     parser.add_argument("--trainer", choices=sorted(CASES), default="yolo")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--epochs", type=int, help="default: somewhat over 3 minutes on two cores")
-    parser.add_argument("--pictures", type=int, help="in the drawn set, all splits together")
+    parser.add_argument("--images", type=int, help="in the drawn set, all splits together")
     parser.add_argument("--starts", type=int, default=10, help="runs of one epoch that time POST to child")
     args = parser.parse_args()
     case = CASES[args.trainer]
     params = {**case.params, "epochs": args.epochs or case.epochs}
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as name:
         folder = Path(name)
-        case.draw(folder / "pictures.zip", args.pictures or case.pictures)
+        case.draw(folder / "images.zip", args.images or case.images)
         (folder / "home").mkdir()
         stack = start_stack(folder / "home")
         try:
@@ -119,7 +119,7 @@ def main() -> int:
 
 def _prepare(client: Client, folder: Path) -> tuple[str, Path]:
     """Upload once; the bare runs train on the very same prepared set."""
-    job = client.upload(folder / "pictures.zip", on_bytes=lambda _: None)
+    job = client.upload(folder / "images.zip", on_bytes=lambda _: None)
     ended = list(client.follow(f"/jobs/{job['job_id']}", ended=JOB_ENDED))[-1]
     assert ended["state"] == "ready", ended
     client.download(f"/dataset/download/{job['job_id']}", folder / "dataset.tar")
@@ -159,7 +159,7 @@ def _pair(
 
 
 def _ours(client: Client, job_id: str, params: dict[str, Any]) -> tuple[float, dict[str, float], float]:
-    """From the bell to the end; the same by stages; and what of the evaluation was not looking at pictures."""
+    """From the bell to the end; the same by stages; and what of the evaluation was not looking at images."""
     began = time.time()
     run = client.post(f"/train-async/{job_id}", {"params": {**params, "pretrained": "never", "device": "cpu"}})
     ended = list(client.follow(f"/runs/{run['run_id']}", ended=RUN_ENDED))[-1]
@@ -174,7 +174,7 @@ def _ours(client: Client, job_id: str, params: dict[str, Any]) -> tuple[float, d
 
 
 def _milliseconds(split: dict[str, Any]) -> float:
-    """For one picture."""
+    """For one image."""
     return sum(value for value in split["speed"].values() if isinstance(value, float))
 
 

@@ -25,7 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "import": ("pipeline.cli.import_hub", "make a ZIP of folders of classes from the files of a dataset on a hub"),
     "train": ("pipeline.cli.train", "train a model on a prepared dataset"),
     "test": ("pipeline.cli.evaluate", "judge a trained model on a split of a prepared dataset"),
-    "predict": ("pipeline.cli.predict", "run a trained model on pictures"),
+    "predict": ("pipeline.cli.predict", "run a trained model on images"),
 }
 _DECODE = frozenset({"prepare", "fingerprint", "repair"})  # in processes whose server imports while we do
 # Where a worker's start needs less than a person's: no arguments, nor the schemas behind them, which take 0.1 s.

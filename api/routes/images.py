@@ -20,8 +20,8 @@ from core.storage.attachment import attachment
 router = APIRouter(prefix="/dataset", tags=["datasets"])
 
 MOST_SAMPLES = 64  # what prepare draws (pipeline/prepare/gallery.py)
-Count = Annotated[int, Query(ge=1, le=MOST_SAMPLES, description="Pictures in the grid.")]
-_MISSING = (errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.PictureNotFound)
+Count = Annotated[int, Query(ge=1, le=MOST_SAMPLES, description="Images in the grid.")]
+_MISSING = (errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.ImageNotFound)
 _PNG: dict[int | str, dict[str, Any]] = {
     200: {"description": "A PNG.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "The client has it: If-None-Match."},
@@ -31,12 +31,12 @@ _PNG: dict[int | str, dict[str, Any]] = {
 @router.head("/sample/{job_id}", include_in_schema=False)
 @router.get(
     "/sample/{job_id}",
-    summary="Look at pictures of the dataset",
+    summary="Look at images of the dataset",
     response_class=Response,
     responses=_PNG | problems(*_MISSING),
 )
 def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Count = 16) -> Response:
-    """A grid of pictures with their boxes and class names, or their class, drawn by chance with the job's seed: always
+    """A grid of images with their boxes and class names, or their class, drawn by chance with the job's seed: always
     the same."""
     job = get_ready_job(platform.db, job_id)
     stored = _stored(platform, samples_key(job.id, job.attempt), job_id=job_id, name="sample")
@@ -64,7 +64,7 @@ def dataset_plot(request: Request, platform: ThePlatform, job_id: str, name: str
     job = get_ready_job(platform.db, job_id)
     plot = name.removesuffix(".png")
     if plot not in PLOTS:
-        raise errors.PictureNotFound(f"Plots are {', '.join(PLOTS)}.", job_id=job_id, name=name[:200])
+        raise errors.ImageNotFound(f"Plots are {', '.join(PLOTS)}.", job_id=job_id, name=name[:200])
     found = _stored(platform, plot_key(job.id, job.attempt, plot), job_id=job_id, name=plot)
     shown_as = file_name(job.name, f"{plot}.png")
     stored = Stored(found.key, found.bytes, found.sha256, "image/png", file_name=shown_as, inline=True)
@@ -72,8 +72,8 @@ def dataset_plot(request: Request, platform: ThePlatform, job_id: str, name: str
 
 
 def _stored(platform: Platform, key: str, *, job_id: str, name: str) -> StoredObject:
-    """Raises PictureNotFound: a job of an older version has none, nor one whose pictures could not be drawn."""
+    """Raises ImageNotFound: a job of an older version has none, nor one whose images could not be drawn."""
     stored = platform.store.head(key)
     if stored is None:
-        raise errors.PictureNotFound("This was not drawn when the dataset was prepared.", job_id=job_id, name=name)
+        raise errors.ImageNotFound("This was not drawn when the dataset was prepared.", job_id=job_id, name=name)
     return stored

@@ -31,7 +31,7 @@ router = APIRouter(tags=["datasets"])
 async def import_dataset(
     request: Request, platform: ThePlatform, once: TheOnce, body: ImportRequest, wait: Wait = 0
 ) -> Response:
-    """Pictures with class labels, by name: a worker fetches parquet files or folders of pictures at one commit, makes
+    """Images with class labels, by name: a worker fetches parquet files or folders of images at one commit, makes
     folders of classes of them, and prepares those as if they had been uploaded.
 
     Only the train split is taken unless `splits` says more, and split anew: the official test split of many sets is

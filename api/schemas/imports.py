@@ -9,7 +9,7 @@ COMMIT = "6e5b1a2d3c4f5061728394a5b6c7d8e9f0a1b2c3"
 
 
 class ImportRequest(PrepareOptions, MeantColumns):
-    """A dataset of pictures with class labels on the hub, and the options of an upload."""
+    """A dataset of images with class labels on the hub, and the options of an upload."""
 
     model_config = ConfigDict(
         frozen=True,

@@ -35,8 +35,8 @@ class ImportedFrom(BaseModel):
     commit: str | None = Field(None, description="What the revision was; known once the worker has asked the hub.")
     subset: str | None = None
     splits: list[str] = Field(examples=[["train"]])
-    pictures: int | None = Field(None, examples=[12600])
-    left_out: int | None = Field(None, description="Rows without a picture or a label.", examples=[0])
+    images: int | None = Field(None, examples=[12600])
+    left_out: int | None = Field(None, description="Rows without an image or a label.", examples=[0])
 
 
 class Source(BaseModel):

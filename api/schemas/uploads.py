@@ -32,7 +32,7 @@ class FormatGuess(BaseModel):
     """By the names alone: what the files say is read after the upload."""
 
     name: str | None = Field(examples=["voc"])
-    why: str = Field(examples=["200 XML files and 200 pictures"])
+    why: str = Field(examples=["200 XML files and 200 images"])
 
 
 class Preflight(BaseModel):
@@ -43,7 +43,7 @@ class Preflight(BaseModel):
     counts: dict[str, int] = Field(description="Findings by code.", examples=[{"archive-parent-path": 2}])
     bytes: int = Field(description="Of the ZIP.", examples=[41234567])
     entries: int = Field(examples=[402])
-    pictures: int = Field(examples=[200])
+    images: int = Field(examples=[200])
     data_files: int = Field(description="What would be unpacked.", examples=[400])
     data_bytes: int = Field(description="Their size unpacked.", examples=[43210987])
     left_out: int = Field(description="Files that are no data; they stay packed.", examples=[2])

@@ -45,7 +45,7 @@ def front_page(version: str, links: Mapping[str, str], *, url: str) -> HTMLRespo
         for name, href in links.items()
     )
     body = (
-        "<h1>Darkroom</h1><p class='lead'>Labelled pictures go in, models come out.</p>"
+        "<h1>Darkroom</h1><p class='lead'>Labelled images go in, models come out.</p>"
         "<p>Upload a ZIP and get a job. It is checked, converted and fingerprinted; train on it as often as you like, "
         "and each success is the next version: v1, v2, ... Everything is asynchronous, recorded and resumable.</p>"
         f"<pre>curl -F file=@data.zip '{base}/upload-dataset'\n"

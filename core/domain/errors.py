@@ -9,7 +9,7 @@
     ├── Unauthorized          401   a token is set and was not given
     ├── NotFound              404
     │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
-    │   │   PictureNotFound
+    │   │   ImageNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── Gone                  410   deleted on request
@@ -30,7 +30,7 @@
     │   │   ├── ArchiveRefused      hostile or broken archive
     │   │   ├── FormatUnknown       nothing we read; says what was tried
     │   │   ├── HubSetNotFound      an import: no such dataset or revision on the hub, or not open to us
-    │   │   └── HubSetUnusable      an import: no pictures with labels that we read, or too large
+    │   │   └── HubSetUnusable      an import: no images with labels that we read, or too large
     │   ├── AliasReserved
     │   └── IdempotencyKeyReused    the same key with another body
     ├── UploadLocked          423   another request is sending to this upload
@@ -136,9 +136,9 @@ class ArtifactNotFound(NotFound):
     title = "The model version has no such artifact"
 
 
-class PictureNotFound(NotFound):
-    slug = "picture-not-found"
-    title = "The dataset has no such picture"
+class ImageNotFound(NotFound):
+    slug = "image-not-found"
+    title = "The dataset has no such image"
 
 
 class AliasNotFound(NotFound):

@@ -4,7 +4,7 @@ GIB = 1024**3
 
 # Archive: decided on the central directory before anything is written, and enforced while inflating.
 MAX_ENTRIES = 300_000  # three files an image for the largest sets we are asked for (100,000 images)
-MAX_ENTRY_BYTES = 2 * GIB  # no labelled picture is larger; a lying size stops here
+MAX_ENTRY_BYTES = 2 * GIB  # no labelled image is larger; a lying size stops here
 MAX_TOTAL_BYTES = 200 * GIB  # inflated
 MAX_RATIO = 200  # deflate's best on real XML is about 20; a bomb has 1,000
 RATIO_FREE_BYTES = 1024 * 1024  # small entries may be as repetitive as they like
@@ -20,7 +20,7 @@ MAX_XML_BYTES = 8 * 1024 * 1024
 MAX_XML_DEPTH = 32
 
 # Images
-MAX_IMAGE_PIXELS = 200_000_000  # 200 megapixels: four times the largest camera picture; a bomb has more
+MAX_IMAGE_PIXELS = 200_000_000  # 200 megapixels: four times the largest camera image; a bomb has more
 MAX_IMAGE_BYTES = 512 * 1024 * 1024
 
 # Findings: all are counted, this many are kept with their text.

@@ -11,7 +11,7 @@ Field = npt.NDArray[np.float64]  # side x side, 0 to 1
 
 
 def draw_background(rng: np.random.Generator, side: int) -> Image.Image:
-    """An RGB picture of side x side: a surface between two colours, sometimes mixed with a second surface."""
+    """An RGB image of side x side: a surface between two colours, sometimes mixed with a second surface."""
     field = SURFACES[int(rng.integers(len(SURFACES)))](rng, side)
     if rng.uniform() < 0.4:
         field = 0.6 * field + 0.4 * SURFACES[int(rng.integers(len(SURFACES)))](rng, side)
@@ -20,9 +20,9 @@ def draw_background(rng: np.random.Generator, side: int) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def draw_clutter(rng: np.random.Generator, picture: Image.Image) -> None:
+def draw_clutter(rng: np.random.Generator, image: Image.Image) -> None:
     """Lines, arcs, scribbles and specks: edges and corners without an outline that closes."""
-    draw, side = ImageDraw.Draw(picture), picture.width
+    draw, side = ImageDraw.Draw(image), image.width
     for _ in range(int(rng.integers(0, 7))):
         CLUTTER[int(rng.integers(len(CLUTTER)))](rng, draw, side)
 
@@ -63,8 +63,8 @@ def _weave(rng: np.random.Generator, side: int) -> Field:
 
 def _speckle(rng: np.random.Generator, side: int) -> Field:
     """Gravel: fine noise, softened."""
-    picture = Image.fromarray((rng.uniform(0, 255, (side, side))).astype(np.uint8))
-    soft = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.8, 2.5))))
+    image = Image.fromarray((rng.uniform(0, 255, (side, side))).astype(np.uint8))
+    soft = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.8, 2.5))))
     return _stretch(np.asarray(soft, dtype=np.float64))
 
 

@@ -1,6 +1,6 @@
-"""`make demo`: labelled pictures go in, a model comes out, over HTTP, with nothing running before.
+"""`make demo`: labelled images go in, a model comes out, over HTTP, with nothing running before.
 
-private stack -> drawn pictures (or your ZIP) -> upload -> prepare -> train -> metrics -> download -> predict -> stop.
+private stack -> drawn images (or your ZIP) -> upload -> prepare -> train -> metrics -> download -> predict -> stop.
 What is drawn, trained and shown for each kind of dataset is in demo_kinds.py.
 """
 
@@ -26,7 +26,7 @@ MIRROR_SECONDS = 30.0
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--kind", default="detection", help=f"what is drawn: {' or '.join(DRAWN)}")
-    parser.add_argument("--zip", type=Path, help="your own labelled pictures, of any kind, instead of drawn ones")
+    parser.add_argument("--zip", type=Path, help="your own labelled images, of any kind, instead of drawn ones")
     parser.add_argument("--keep", action="store_true", help="leave the stack running")
     args = parser.parse_args()
     if args.kind not in DRAWN:
@@ -76,7 +76,7 @@ def _run(home: Path, drawn: Drawn, *, own: Path | None, keep: bool) -> int:
 
 
 def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, keep: bool) -> bool:
-    """The straight line. False when a model of the drawn pictures is worse than it should be."""
+    """The straight line. False when a model of the drawn images is worse than it should be."""
     archive = own or _draw(home, drawn)
     _start(stack)
     with Client(stack.api_url, token=os.environ.get("DARKROOM_API_TOKEN", "")) as client:
@@ -89,13 +89,13 @@ def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, ke
         kind.show_metrics(metrics)
         weights, also = _download(client, job_id, version, home, kind)
         if own:
-            picture, shows = kind.own_picture(client, job_id, version, own, home), ""
+            image, shows = kind.own_image(client, job_id, version, own, home), ""
         else:
-            picture = home / "held-out.jpg"
-            shows = drawn.held_out(picture)
+            image = home / "held-out.jpg"
+            shows = drawn.held_out(image)
         if keep:
             version = _mirrored(client, version)
-    prediction = _predict(weights, picture, home, min_score=kind.least_score(metrics), shows=shows)
+    prediction = _predict(weights, image, home, min_score=kind.least_score(metrics), shows=shows)
     places: list[tuple[str, object]] = [("prediction", prediction), ("model", weights), *also]
     show.places([*places, *_places(stack, home, version, keep=keep)])
     name, least = drawn.wanted
@@ -194,13 +194,13 @@ def _mirrored(client: Client, version: dict[str, Any]) -> dict[str, Any]:
     return version
 
 
-def _predict(weights: Path, picture: Path, home: Path, *, min_score: float | None, shows: str) -> Path:
-    """`shows`: what is on the picture, where that is known."""
+def _predict(weights: Path, image: Path, home: Path, *, min_score: float | None, shows: str) -> Path:
+    """`shows`: what is on the image, where that is known."""
     prediction = home / "prediction.png"
     with show.step("Predict") as step:
         options: dict[str, object] = {
             "--model": weights,
-            "--image": picture,
+            "--image": image,
             "--out": prediction,
             "--json": home / "prediction.json",
         }

@@ -20,13 +20,13 @@ from deploy.local.private_stack import DemoFailed
 SEED = 0
 SCENES = 240
 FIGURES = 1600
-OWN_PICTURES_SEEN = 2200  # by a detector in all epochs together: about four minutes at 320 px on two cores
+OWN_IMAGES_SEEN = 2200  # by a detector in all epochs together: about four minutes at 320 px on two cores
 OWN_FACES_SEEN = 30_000  # by a classifier: about three minutes at 64 px on two cores
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """`held_out` draws a picture that no split has, and says what is on it. `wanted`: on the test split, at least."""
+    """`held_out` draws an image that no split has, and says what is on it. `wanted`: on the test split, at least."""
 
     archive: str
     draw: Callable[[Path], str]
@@ -37,11 +37,11 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Kind:
-    """`own_params` for so many of somebody's pictures; `picture` is one of theirs that was not trained on."""
+    """`own_params` for so many of somebody's images; `image` is one of theirs that was not trained on."""
 
     trainer: str
     own_params: Callable[[int], dict[str, Any]]
-    own_picture: Callable[[Client, str, Mapping[str, Any], Path, Path], Path]
+    own_image: Callable[[Client, str, Mapping[str, Any], Path, Path], Path]
     show_metrics: Callable[[dict[str, Any]], None]
     least_score: Callable[[Mapping[str, Any]], float | None]
     also: tuple[tuple[str, str], ...] = (("confusion matrix", "test_confusion_matrix.png"), ("report", "report.html"))
@@ -55,7 +55,7 @@ def _draw_scenes(path: Path) -> str:
 def _a_scene(path: Path) -> str:
     """The first scene of another seed with three kinds of shapes."""
     drawn = scenes.draw_scenes(SCENES, seed=SEED + 1)
-    path.write_bytes(jpeg(next(scene for scene in drawn if len({box.name for box in scene.boxes}) >= 3).picture))
+    path.write_bytes(jpeg(next(scene for scene in drawn if len({box.name for box in scene.boxes}) >= 3).image))
     return ""
 
 
@@ -68,7 +68,7 @@ def _a_pose(path: Path) -> str:
     """The first running figure of another seed."""
     drawn = poses.draw_figures(len(poses.CLASSES), seed=SEED + 1)
     figure = next(figure for figure in drawn if figure.name == "running")
-    path.write_bytes(jpeg(figure.picture))
+    path.write_bytes(jpeg(figure.image))
     return figure.name
 
 
@@ -83,7 +83,7 @@ DRAWN: Mapping[str, Drawn] = {
             "epochs": 28,
             "imgsz": 128,
             "batch": 8,
-            "nbs": 8,  # 21 steps an epoch instead of 3: all that 168 pictures can give in two minutes
+            "nbs": 8,  # 21 steps an epoch instead of 3: all that 168 images can give in two minutes
             "optimizer": "AdamW",
             "lr0": 0.002,
             "momentum": 0.9,
@@ -98,7 +98,7 @@ DRAWN: Mapping[str, Drawn] = {
         held_out=_a_pose,
         params={
             "model": "vit-mini-scratch",  # made from a config: nothing is fetched
-            "epochs": 20,  # 22,000 pictures seen: 0.97; half of that 0.9
+            "epochs": 20,  # 22,000 images seen: 0.97; half of that 0.9
             "batch": 16,
             "lr": 0.001,
             "crop": 0.8,
@@ -110,8 +110,8 @@ DRAWN: Mapping[str, Drawn] = {
 
 
 def _detector_params(images: int) -> dict[str, Any]:
-    """A first look at somebody's pictures within minutes: as many epochs as the time allows, small steps."""
-    epochs = min(150, max(10, round(OWN_PICTURES_SEEN / (0.7 * images))))  # 0.7: the train split
+    """A first look at somebody's images within minutes: as many epochs as the time allows, small steps."""
+    epochs = min(150, max(10, round(OWN_IMAGES_SEEN / (0.7 * images))))  # 0.7: the train split
     steps = {"batch": 4, "nbs": 4, "optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9}
     return {"model": "yolov8n", "imgsz": 320, "epochs": epochs, "patience": 0, "max_minutes": 4, **steps}
 
@@ -124,11 +124,11 @@ def _classifier_params(images: int) -> dict[str, Any]:
 def _of_the_prepared_set(
     client: Client,
     job_id: str,
-    version: Mapping[str, Any],  # noqa: ARG001 - the other kind finds its picture by these two
+    version: Mapping[str, Any],  # noqa: ARG001 - the other kind finds its image by these two
     archive: Path,  # noqa: ARG001
     home: Path,
 ) -> Path:
-    """The first picture of the test split, or of val where there is no test split."""
+    """The first image of the test split, or of val where there is no test split."""
     prepared = client.download(f"/dataset/download/{job_id}", home / "dataset.tar")
     with tarfile.open(prepared) as tar:
         names = sorted(member.name for member in tar if member.isfile() and member.name.startswith("images/"))
@@ -137,7 +137,7 @@ def _of_the_prepared_set(
             if chosen:
                 break
         if chosen is None:
-            raise DemoFailed("The prepared set has no picture outside its train split.")
+            raise DemoFailed("The prepared set has no image outside its train split.")
         content = tar.extractfile(chosen)
         path = home / f"held-out{Path(chosen).suffix}"
         path.write_bytes(content.read() if content else b"")
@@ -145,7 +145,7 @@ def _of_the_prepared_set(
 
 
 def _of_the_archive(client: Client, job_id: str, version: Mapping[str, Any], archive: Path, home: Path) -> Path:
-    """The first picture of the predictions on test, or on val where there is no test split, out of the ZIP itself."""
+    """The first image of the predictions on test, or on val where there is no test split, out of the ZIP itself."""
     link = f"/models/{job_id}/{version['version']}/artifacts/predictions.csv"
     with client.download(link, home / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["split"])  # test before val
@@ -157,7 +157,7 @@ def _of_the_archive(client: Client, job_id: str, version: Mapping[str, Any], arc
                 path = home / f"held-out{Path(found).suffix.lower()}"
                 path.write_bytes(opened.read(found))
                 return path
-    raise DemoFailed("No picture of the test split was found in the ZIP.")
+    raise DemoFailed("No image of the test split was found in the ZIP.")
 
 
 def _best_of_f1(metrics: Mapping[str, Any]) -> float | None:
@@ -169,14 +169,14 @@ KINDS: Mapping[str, Kind] = {
     "detection": Kind(
         trainer="yolo",
         own_params=_detector_params,
-        own_picture=_of_the_prepared_set,
+        own_image=_of_the_prepared_set,
         show_metrics=show.metrics,
         least_score=_best_of_f1,
     ),
     "classification": Kind(
         trainer="vit",
         own_params=_classifier_params,
-        own_picture=_of_the_archive,
+        own_image=_of_the_archive,
         show_metrics=show.classification,
         least_score=lambda _: None,
     ),

@@ -1,4 +1,4 @@
-"""What the demo's pictures of every kind have in common: a colour that can be seen, the camera, and an archive."""
+"""What the demo's images of every kind have in common: a colour that can be seen, the camera, and an archive."""
 
 import colorsys
 import io
@@ -25,19 +25,19 @@ def colour_off(
             return red, green, blue
 
 
-def photograph(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    """The camera's part: some softness, uneven light, grain. `picture` is square."""
-    soft = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.0, 0.8))))
+def photograph(rng: np.random.Generator, image: Image.Image) -> Image.Image:
+    """The camera's part: some softness, uneven light, grain. `image` is square."""
+    soft = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.0, 0.8))))
     pixels = np.asarray(soft, dtype=np.float64)
-    ramp = np.linspace(-1, 1, picture.width)
+    ramp = np.linspace(-1, 1, image.width)
     light = 1 + rng.uniform(-0.22, 0.22) * ramp[None, :, None] + rng.uniform(-0.22, 0.22) * ramp[:, None, None]
     grain = rng.normal(0, rng.uniform(1, 5), pixels.shape)
     return Image.fromarray(np.clip(pixels * light + grain, 0, 255).astype(np.uint8))
 
 
-def jpeg(picture: Image.Image) -> bytes:
+def jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
+    image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 

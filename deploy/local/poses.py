@@ -22,29 +22,29 @@ SIDE = 96  # pixels; trained at 64, where a limb is still two pixels wide
 FINE = 3  # figures are drawn this many times larger, then reduced: smooth edges
 SMALLEST, LARGEST = 0.72, 0.9  # of a standing figure's height, as a part of the side
 THIN, THICK = 0.030, 0.062  # of a limb, as a part of the figure's height
-PALEST = 120  # of 255: as on paper, nothing behind the figure is darker; a small ViT learns strokes from few pictures
+PALEST = 120  # of 255: as on paper, nothing behind the figure is darker; a small ViT learns strokes from few images
 DARK = (0.05, 0.5)  # of 1: how light the colour of a figure is
 ASIDE = (0.25, 0.75)  # where in the room that is left: somewhat off the middle
-MARGIN = 3  # pixels between the figure and the picture's edge, at least
+MARGIN = 3  # pixels between the figure and the image's edge, at least
 
 
 @dataclass(frozen=True)
 class Figure:
     name: str
-    picture: Image.Image
+    image: Image.Image
 
 
 def write_archive(path: Path, *, figures: int, seed: int, shuffle_labels: bool = False) -> None:
-    """Write `figures` pictures as `poses/<class>/0001.jpg`. The same arguments give the same bytes.
+    """Write `figures` images as `poses/<class>/0001.jpg`. The same arguments give the same bytes.
 
-    `shuffle_labels` puts every picture into a random folder: what a model scores on such a set is what it can score
+    `shuffle_labels` puts every image into a random folder: what a model scores on such a set is what it can score
     by cheating.
     """
     rng = np.random.default_rng([seed, 1])
     with zipfile.ZipFile(path, "w") as archive:
         for number, figure in enumerate(draw_figures(figures, seed=seed), start=1):
             name = str(rng.choice(CLASSES)) if shuffle_labels else figure.name
-            add(archive, f"poses/{name}/{number:04d}.jpg", jpeg(figure.picture))
+            add(archive, f"poses/{name}/{number:04d}.jpg", jpeg(figure.image))
 
 
 def draw_figures(count: int, *, seed: int) -> Iterator[Figure]:
@@ -56,17 +56,17 @@ def draw_figures(count: int, *, seed: int) -> Iterator[Figure]:
 
 def draw_figure(rng: np.random.Generator, name: str) -> Image.Image:
     """RGB, SIDE x SIDE: background, clutter, the figure over it, as a camera sees it."""
-    picture = draw_background(rng, SIDE)
-    draw_clutter(rng, picture)
-    picture = picture.point(lambda value: round(PALEST + (255 - PALEST) * value / 255))
+    image = draw_background(rng, SIDE)
+    draw_clutter(rng, image)
+    image = image.point(lambda value: round(PALEST + (255 - PALEST) * value / 255))
     skeleton = draw_skeleton(rng, name)
     scale = float(rng.uniform(SMALLEST, LARGEST)) * SIDE
-    picture = _paste(rng, picture, _placed(rng, skeleton, scale), thickness=float(rng.uniform(THIN, THICK)) * scale)
-    return photograph(rng, picture)
+    image = _paste(rng, image, _placed(rng, skeleton, scale), thickness=float(rng.uniform(THIN, THICK)) * scale)
+    return photograph(rng, image)
 
 
 def _placed(rng: np.random.Generator, skeleton: Skeleton, scale: float) -> Skeleton:
-    """In pixels, somewhere inside the picture; smaller where it would not fit."""
+    """In pixels, somewhere inside the image; smaller where it would not fit."""
     points = np.array(skeleton.points())
     low, high = points.min(axis=0) - skeleton.radius, points.max(axis=0) + skeleton.radius
     scale = min(scale, (SIDE - 2 * MARGIN) / float((high - low).max()))
@@ -85,22 +85,22 @@ def _placed(rng: np.random.Generator, skeleton: Skeleton, scale: float) -> Skele
     )
 
 
-def _paste(rng: np.random.Generator, picture: Image.Image, figure: Skeleton, *, thickness: float) -> Image.Image:
+def _paste(rng: np.random.Generator, image: Image.Image, figure: Skeleton, *, thickness: float) -> Image.Image:
     """The figure in one colour, in two (trousers), with a rim, or with an open head; a soft shadow beneath."""
     style = str(rng.choice(["plain", "plain", "trousers", "rim", "open head"]))
     cover = _cover(figure, thickness, open_head=style == "open head")
     shadow = cover.filter(ImageFilter.GaussianBlur(1.5)).point(lambda value: int(value * 0.4))
-    picture.paste(Image.new("RGB", picture.size, (10, 10, 16)), (1, 2), shadow)
-    beneath = np.asarray(picture, dtype=np.float64)[np.asarray(cover) >= 128].mean(axis=0)
+    image.paste(Image.new("RGB", image.size, (10, 10, 16)), (1, 2), shadow)
+    beneath = np.asarray(image, dtype=np.float64)[np.asarray(cover) >= 128].mean(axis=0)
     colour = colour_off(rng, beneath, values=DARK)
     if style == "rim":
         rim = cover.filter(ImageFilter.MaxFilter(3))
-        picture = Image.composite(Image.new("RGB", picture.size, _shade(colour)), picture, rim)
-    filling = Image.new("RGB", picture.size, colour)
+        image = Image.composite(Image.new("RGB", image.size, _shade(colour)), image, rim)
+    filling = Image.new("RGB", image.size, colour)
     if style == "trousers":
         legs = _strokes([*figure.legs], thickness)
-        filling.paste(Image.new("RGB", picture.size, colour_off(rng, beneath, values=DARK)), (0, 0), legs)
-    return Image.composite(filling, picture, cover)
+        filling.paste(Image.new("RGB", image.size, colour_off(rng, beneath, values=DARK)), (0, 0), legs)
+    return Image.composite(filling, image, cover)
 
 
 def _cover(figure: Skeleton, thickness: float, *, open_head: bool) -> Image.Image:
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for poses.zip")
     parser.add_argument("--figures", type=int, default=960)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shuffle-labels", action="store_true", help="put every picture into a random folder")
+    parser.add_argument("--shuffle-labels", action="store_true", help="put every image into a random folder")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     archive = args.out / "poses.zip"

@@ -90,7 +90,7 @@ def classification(splits: dict[str, dict[str, Any]]) -> None:
     """`splits`: split -> {accuracy, f1, per_class, confusion_matrix, ...}. The matrix is that of test, else of val."""
     table = Table(title="How good it is", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     table.add_column("split")
-    for name in ("pictures", *CLASS_METRICS):
+    for name in ("images", *CLASS_METRICS):
         table.add_column(name, justify="right")
     for split, values in splits.items():
         numbers = (_shown(values.get(name)) for name in CLASS_METRICS)
@@ -105,7 +105,7 @@ def confusion(matrix: dict[str, Any], *, title: str) -> None:
     """Counts on a ground as dark as their share of the row: green on the diagonal, red beside it."""
     labels = matrix["labels"]
     if len(labels) > MOST_CLASSES:
-        console.print(f"\n{len(labels)} classes are too many for a matrix here; see the picture of it.")
+        console.print(f"\n{len(labels)} classes are too many for a matrix here; see the image of it.")
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=0, show_edge=False)
     table.add_column("")

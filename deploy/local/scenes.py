@@ -1,7 +1,7 @@
 """The demo's dataset: paper shapes on busy backgrounds, drawn from a seed, as a Pascal VOC archive.
 
 A class is a shape and nothing else: colour, size, rotation, filling, background and neighbours are drawn from the same
-numbers for all of them, so a model can only learn the outline. Shapes may cover each other and leave the picture; a box
+numbers for all of them, so a model can only learn the outline. Shapes may cover each other and leave the image; a box
 is the tight hull of what can be seen. `python -m deploy.local.scenes out/` writes a set to look at.
 """
 
@@ -45,12 +45,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Scene:
-    picture: Image.Image
+    image: Image.Image
     boxes: tuple[Box, ...]
 
 
 def write_archive(path: Path, *, scenes: int, seed: int, shuffle_labels: bool = False) -> None:
-    """Write `scenes` pictures with their VOC files. The same arguments give the same bytes.
+    """Write `scenes` images with their VOC files. The same arguments give the same bytes.
 
     `shuffle_labels` names every box at random: what a model scores on such a set is what it can score by cheating.
     """
@@ -59,7 +59,7 @@ def write_archive(path: Path, *, scenes: int, seed: int, shuffle_labels: bool = 
         for number, scene in enumerate(draw_scenes(scenes, seed=seed), start=1):
             stem = f"scene-{number:04d}"
             names = [str(rng.choice(CLASSES)) if shuffle_labels else box.name for box in scene.boxes]
-            add(archive, f"shapes/JPEGImages/{stem}.jpg", jpeg(scene.picture))
+            add(archive, f"shapes/JPEGImages/{stem}.jpg", jpeg(scene.image))
             add(archive, f"shapes/Annotations/{stem}.xml", _voc(f"{stem}.jpg", scene, names))
 
 
@@ -71,17 +71,17 @@ def draw_scenes(count: int, *, seed: int) -> Iterator[Scene]:
 
 def draw_scene(rng: np.random.Generator) -> Scene:
     """One to four shapes on a background, later ones over earlier ones."""
-    picture = draw_background(rng, SIDE)
-    draw_clutter(rng, picture)
+    image = draw_background(rng, SIDE)
+    draw_clutter(rng, image)
     placed: list[tuple[str, Mask, float]] = []  # name, what is visible of it, its whole area
     for _ in range(int(rng.integers(1, 5))):
-        picture, placed = _place(rng, picture, placed)
-    picture = photograph(rng, picture)
-    return Scene(picture, tuple(_tight_box(name, mask, area) for name, mask, area in placed))
+        image, placed = _place(rng, image, placed)
+    image = photograph(rng, image)
+    return Scene(image, tuple(_tight_box(name, mask, area) for name, mask, area in placed))
 
 
 def _place(
-    rng: np.random.Generator, picture: Image.Image, placed: list[tuple[str, Mask, float]]
+    rng: np.random.Generator, image: Image.Image, placed: list[tuple[str, Mask, float]]
 ) -> tuple[Image.Image, list[tuple[str, Mask, float]]]:
     """Lay one more shape where it hides no other too much; unchanged when no such place was found."""
     name = str(rng.choice(CLASSES))
@@ -94,8 +94,8 @@ def _place(
         mask = np.asarray(cover) >= 128
         others = [(other, seen & ~mask, whole) for other, seen, whole in placed]
         if all(seen.sum() >= VISIBLE * whole for _, seen, whole in [*others, (name, mask, area)]):
-            return _paste(rng, picture, cover, radius), [*others, (name, mask, area)]
-    return picture, placed
+            return _paste(rng, image, cover, radius), [*others, (name, mask, area)]
+    return image, placed
 
 
 def _circle(rng: np.random.Generator) -> Points:
@@ -159,18 +159,18 @@ def _cover(points: Points) -> Image.Image:
     return fine.reduce(FINE)
 
 
-def _paste(rng: np.random.Generator, picture: Image.Image, cover: Image.Image, radius: float) -> Image.Image:
+def _paste(rng: np.random.Generator, image: Image.Image, cover: Image.Image, radius: float) -> Image.Image:
     shadow = cover.filter(ImageFilter.GaussianBlur(2.0)).point(lambda value: int(value * 0.45))
     offset = (int(rng.integers(-3, 4)), int(rng.integers(1, 4)))
-    picture.paste(Image.new("RGB", picture.size, (10, 10, 16)), offset, shadow)
-    return Image.composite(_filling(rng, picture, cover, radius), picture, cover)
+    image.paste(Image.new("RGB", image.size, (10, 10, 16)), offset, shadow)
+    return Image.composite(_filling(rng, image, cover, radius), image, cover)
 
 
-def _filling(rng: np.random.Generator, picture: Image.Image, cover: Image.Image, radius: float) -> Image.Image:
+def _filling(rng: np.random.Generator, image: Image.Image, cover: Image.Image, radius: float) -> Image.Image:
     """A colour that stands off from what lies beneath: plain, striped, dotted, or with a rim."""
-    beneath = np.asarray(picture, dtype=np.float64)[np.asarray(cover) >= 128].mean(axis=0)
+    beneath = np.asarray(image, dtype=np.float64)[np.asarray(cover) >= 128].mean(axis=0)
     colour = colour_off(rng, beneath)
-    filling = Image.new("RGB", picture.size, colour)
+    filling = Image.new("RGB", image.size, colour)
     second = tuple(int(0.72 * channel + (70 if sum(colour) < 330 else 0)) for channel in colour)
     draw, style = ImageDraw.Draw(filling), rng.choice(["plain", "plain", "striped", "dotted", "rim"])
     step = max(5, int(radius / 3))
@@ -184,7 +184,7 @@ def _filling(rng: np.random.Generator, picture: Image.Image, cover: Image.Image,
                 draw.ellipse([x, y, x + step - 2, y + step - 2], fill=second)
     elif style == "rim":
         inner = cover.filter(ImageFilter.MinFilter(5))
-        filling = Image.composite(filling, Image.new("RGB", picture.size, second), inner)
+        filling = Image.composite(filling, Image.new("RGB", image.size, second), inner)
     return filling
 
 
@@ -198,7 +198,7 @@ def _voc(filename: str, scene: Scene, names: list[str]) -> bytes:
     """VOC counts pixels from 1, the last one included."""
     root = ElementTree.Element("annotation")
     _text(root, folder="JPEGImages", filename=filename)
-    _text(ElementTree.SubElement(root, "size"), width=scene.picture.width, height=scene.picture.height, depth=3)
+    _text(ElementTree.SubElement(root, "size"), width=scene.image.width, height=scene.image.height, depth=3)
     _text(root, segmented=0)
     for name, box in zip(names, scene.boxes, strict=True):
         item = ElementTree.SubElement(root, "object")
@@ -221,7 +221,7 @@ def _text(parent: ElementTree.Element, **values: str | int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.scenes", description=__doc__)
-    parser.add_argument("out", type=Path, help="folder for shapes-voc.zip and the same pictures, loose")
+    parser.add_argument("out", type=Path, help="folder for shapes-voc.zip and the same images, loose")
     parser.add_argument("--scenes", type=int, default=240)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shuffle-labels", action="store_true", help="name every box at random")

@@ -71,7 +71,7 @@ def notes_folder() -> Path:
 
 def _told(console: Console, found: dict[str, Any]) -> bool:
     looks = found["format"]
-    console.print(f"{counted(found['entries'], 'entry', 'entries')}, {counted(found['pictures'], 'picture')}")
+    console.print(f"{counted(found['entries'], 'entry', 'entries')}, {counted(found['images'], 'image')}")
     console.print(f"looks like {looks['name'] or 'nothing that is read'}: {looks['why']}")
     for finding in found["findings"][:SHOWN_FINDINGS]:
         console.print(f"{finding['code']}  {finding['path']}  {finding['detail']} {finding['remedy']}", markup=False)

@@ -65,9 +65,9 @@ def extract(
     if reasons:
         raise _refused(reasons)
     wanted = [entry for entry in entries if can_be_data(entry.name)]
-    wanted.sort(key=lambda entry: (not is_picture(entry.name), entry.name))  # pictures first: more is done with them
+    wanted.sort(key=lambda entry: (not is_image(entry.name), entry.name))  # images first: more is done with them
     total = sum(entry.size for entry in wanted)
-    # The extracted files, the tar of them, and what a layout has beside it. Pictures that are written anew may need
+    # The extracted files, the tar of them, and what a layout has beside it. Images that are written anew may need
     # more: that is asked for again when it is known.
     require_space(into, 2 * total + min(total, scratch_bytes))
     files, broken = _inflate_all(archive, wanted, into / EXTRACTED_FILE, threads, tick, each)
@@ -87,16 +87,16 @@ def extract(
     return Source(tuple(files), left_out, folders), [*_notes(files, left_out), *_note_guessed(guessed)]
 
 
-def is_picture(name: str) -> bool:
+def is_image(name: str) -> bool:
     """By its name; what is in it, nobody knows yet."""
     return suffix_of(name) in IMAGE_SUFFIXES
 
 
 def can_be_data(name: str) -> bool:
-    """Pictures and plain text; nothing that a library might execute or unpickle, and no system junk."""
+    """Images and plain text; nothing that a library might execute or unpickle, and no system junk."""
     if name.endswith("/") or "__MACOSX" in name.split("/") or base_of(name).startswith("."):
         return False
-    return is_picture(name) or suffix_of(name) in TEXT_SUFFIXES
+    return is_image(name) or suffix_of(name) in TEXT_SUFFIXES
 
 
 def _refused(reasons: list[Finding]) -> Rejected:
@@ -166,8 +166,8 @@ def _inflate(file: BinaryIO, entry: Entry, target: str, out: int, at: int) -> So
     if data_at is None:
         raise BrokenArchive("archive-headers-differ", "The entry's two headers say different things.", entry.name)
     file.seek(data_at)
-    # Only a picture's own bytes count for the fingerprint; an annotation counts by what it says.
-    digest = hashlib.sha256() if is_picture(entry.name) else None
+    # Only an image's own bytes count for the fingerprint; an annotation counts by what it says.
+    digest = hashlib.sha256() if is_image(entry.name) else None
     crc, size = 0, 0
     for block in _blocks(file, entry):
         if size + len(block) > entry.size:
@@ -260,6 +260,6 @@ def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:
         "files-left-out",
         Severity.NOTE,
         names[0],
-        f"{counted(len(names), 'file')} left out, as neither a picture nor an annotation: {kinds}.",
+        f"{counted(len(names), 'file')} left out, as neither an image nor an annotation: {kinds}.",
         "Nothing to do; they do not count for the fingerprint.",
     )

@@ -13,7 +13,7 @@ REPAIR_LOG = "darkroom-repairs.jsonl"  # the log of every change, in the root of
 class SourceFile:
     """One extracted file. `name` is its NFC posix path in the archive; its bytes lie in `file`, from `at` on.
 
-    `sha256` is that of a picture's bytes, and empty for other files.
+    `sha256` is that of an image's bytes, and empty for other files.
     """
 
     name: str

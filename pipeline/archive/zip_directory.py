@@ -267,7 +267,7 @@ _REMEDIES = {
     "archive-compression": "Zip it with the usual deflate compression.",
     "archive-encrypted": "Zip it without a password.",
     "archive-entry-too-large": "Leave {path} out.",
-    "archive-ratio": "Leave {path} out; a picture can also be saved as PNG or JPEG.",
+    "archive-ratio": "Leave {path} out; an image can also be saved as PNG or JPEG.",
     "archive-special-file": "Put the files themselves into the ZIP, not links to them.",
     "archive-duplicate-name": "Keep one of the entries (names that look alike may differ only in Unicode form).",
     "archive-not-a-zip": "Upload a whole ZIP; if it is one, upload it again.",

@@ -25,9 +25,9 @@ class JudgeConfig(BaseModel):
 
     model: Path = Field(description="best.pt, model.zip, or a folder with one of them and model.json.")
     dataset: Path = Field(description="A prepared tree: the folder `tree` that prepare writes.")
-    out: Path = Field(description="A folder for metrics.json, the pictures, report.html and report.xlsx.")
+    out: Path = Field(description="A folder for metrics.json, the images, report.html and report.xlsx.")
     split: Literal["test", "val", "train"] = Field("test", description="What it is judged on: test, val or train.")
-    batch: int = Field(32, ge=1, le=1024, description="Pictures at a time.")
+    batch: int = Field(32, ge=1, le=1024, description="Images at a time.")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda|(cuda:)?\d{1,2})$", description="As in params.")
 
 

@@ -50,7 +50,7 @@ def _diff(args: argparse.Namespace) -> int:
     first, second = sides
     if first is None or second is None:
         return TROUBLE
-    found = differences(*(Side(done.pictures, done.classes, done.splits) for done in (first, second)))
+    found = differences(*(Side(done.images, done.classes, done.splits) for done in (first, second)))
     equal = first.digests == second.digests
     if args.json:
         leaves = [difference._asdict() for difference in found]
@@ -88,7 +88,7 @@ def _complain(archive: Path, error: DarkroomError | OSError) -> None:
 
 
 def _summary(done: "Examined") -> dict[str, Any]:
-    return done.digests._asdict() | {"images": len(done.pictures), "classes": done.classes}
+    return done.digests._asdict() | {"images": len(done.images), "classes": done.classes}
 
 
 def _line(difference: "Difference") -> str:

@@ -1,7 +1,7 @@
 """`python -m pipeline import folder/ set.zip`: a dataset as it lies on a Hugging Face hub becomes folders of classes.
 
 The folder holds the files of the repository, fetched by whatever means. Nothing in it is run or unpickled: parquet and
-pictures are read, and a loading script is a file like any other that is left alone.
+images are read, and a loading script is a file like any other that is left alone.
 """
 
 import argparse
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.process.progress import Steps
 
 MEMORY_BYTES = 6 * 1024**3  # address space: a row group inflated, its packed bytes, libraries
-MAX_BYTES = 20 * 1024**3  # of the pictures, by hand; the worker says its own
+MAX_BYTES = 20 * 1024**3  # of the images, by hand; the worker says its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=Path, nargs="?", help="the ZIP to write")
     parser.add_argument("--splits", nargs="+", default=["train"], help="the splits to take. Default: train.")
     parser.add_argument("--subset", help="the subset to take, where there are several: by the README, else a folder")
-    parser.add_argument("--image-column", help="column of the pictures, where there are several")
+    parser.add_argument("--image-column", help="column of the images, where there are several")
     parser.add_argument("--label-column", help="column of the labels, where there are several")
     parser.add_argument("--config", type=Path, help="spec.json instead of arguments")
     parser.add_argument("--supervised", action="store_true", help="stdin is a supervisor's pipe")
@@ -87,7 +87,7 @@ def _import_for_worker(spec: ImportSpec, steps: "Steps") -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     made = _make(spec, steps)
-    result: dict[str, Any] = {"outcome": "imported", "pictures": made.pictures, "left_out": made.left_out}
+    result: dict[str, Any] = {"outcome": "imported", "images": made.images, "left_out": made.left_out}
     write_json(spec.out / RESULT_FILE, result | {"classes": list(made.classes)})
 
 
@@ -95,7 +95,7 @@ def _make(spec: ImportSpec, steps: "Steps") -> "Made":
     """Raises HubSetUnusable, RunCancelled."""
     from core.domain.errors import HubSetUnusable
     from pipeline.hub.files import TABLE
-    from pipeline.hub.to_zip import pictures_to_zip, tables_to_zip
+    from pipeline.hub.to_zip import images_to_zip, tables_to_zip
 
     steps.stage("converting")
     partial = spec.target.with_name(f"{spec.target.name}.part")
@@ -111,9 +111,9 @@ def _make(spec: ImportSpec, steps: "Steps") -> "Made":
                 steps=steps,
             )
         else:
-            made = pictures_to_zip(spec.files, partial, max_bytes=spec.max_bytes, steps=steps)
-        if not made.pictures:
-            raise HubSetUnusable("It has no row with a picture and a label.", left_out=made.left_out)
+            made = images_to_zip(spec.files, partial, max_bytes=spec.max_bytes, steps=steps)
+        if not made.images:
+            raise HubSetUnusable("It has no row with an image and a label.", left_out=made.left_out)
         partial.replace(spec.target)
     except MemoryError as error:
         raise HubSetUnusable("Reading it takes more memory than is allowed.", limit_bytes=MEMORY_BYTES) from error
@@ -151,5 +151,5 @@ def _by_hand(args: argparse.Namespace) -> int:
         print(f"It could not be imported: {error}")  # noqa: T201 - the command's output
         return 1
     left_out = f", {made.left_out} rows left out" if made.left_out else ""
-    print(f"{made.pictures} pictures of {len(made.classes)} classes are in {args.target}{left_out}")  # noqa: T201
+    print(f"{made.images} images of {len(made.classes)} classes are in {args.target}{left_out}")  # noqa: T201
     return 0

@@ -1,4 +1,4 @@
-"""`python -m pipeline predict --model best.pt --image x.jpg --out y.png`: run a trained model on a picture, draw it."""
+"""`python -m pipeline predict --model best.pt --image x.jpg --out y.png`: run a trained model on an image, draw it."""
 
 import argparse
 import json
@@ -24,11 +24,11 @@ class PredictConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Path = Field(description="best.pt, model.zip, or a folder with one of them and model.json.")
-    image: Path = Field(description="The picture to look at.")
-    out: Path = Field(description="Where to put the picture with what was found (.png, .jpg).")
+    image: Path = Field(description="The image to look at.")
+    out: Path = Field(description="Where to put the image with what was found (.png, .jpg).")
     conf: float | None = Field(None, ge=0, le=1, description="Show what has this score or more, 0 to 1.")
     as_json: Path | None = Field(
-        None, alias="json", description="Also write what was found here; boxes in pixels of the upright picture."
+        None, alias="json", description="Also write what was found here; boxes in pixels of the upright image."
     )
 
 

@@ -97,7 +97,7 @@ def _tell(out: Path, result: dict[str, Any]) -> None:
     if result["problem"]:
         print(f"{result['problem']['slug']}: {result['problem']['detail']}")  # noqa: T201 - for the person
     else:
-        print(f"ready: {counted(result['images'], 'picture')}, classes {', '.join(result['classes'])}")  # noqa: T201
+        print(f"ready: {counted(result['images'], 'image')}, classes {', '.join(result['classes'])}")  # noqa: T201
         print(f"fingerprint {result['fingerprint']}")  # noqa: T201
     for code, entry in result["findings"].items():
         print(f"  {entry['severity']:8} {entry['count']:6} {code}")  # noqa: T201

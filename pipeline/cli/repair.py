@@ -68,7 +68,7 @@ def _repair_for_worker(spec: RepairSpec, steps: "Steps") -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
             outcome = _run(spec.archive, spec.target, Path(scratch), spec.processes, steps)
-        result: dict[str, Any] = {"outcome": "repaired", "pictures": outcome.pictures, "changes": len(outcome.changes)}
+        result: dict[str, Any] = {"outcome": "repaired", "images": outcome.images, "changes": len(outcome.changes)}
     except Rejected as rejected:
         result = rejection(rejected, spec.out)
     write_json(spec.out / RESULT_FILE, result)
@@ -88,7 +88,7 @@ def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
     except (DarkroomError, OSError) as error:
         print(f"It could not be repaired: {error}")  # noqa: T201 - the command's output
         return 1
-    print(f"{outcome.pictures} of {outcome.seen} pictures ({outcome.format}) are in {target}")  # noqa: T201
+    print(f"{outcome.images} of {outcome.seen} images ({outcome.format}) are in {target}")  # noqa: T201
     for code, count in sorted(Counter(change.code for change in outcome.changes).items()):
         print(f"  {count:6} {code}")  # noqa: T201 - the command's output
     return 0

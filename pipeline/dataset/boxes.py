@@ -7,15 +7,15 @@ from core.domain.findings import Finding, Severity
 from pipeline.dataset.model import FRACTION, Coordinates, RawBox
 
 EDGE_TOLERANCE = 1000  # one pixel: the usual slip of 0-based tools, clipped and only noted
-MIN_REMAINING = 0.5  # of a box's area; a box that loses more was drawn on another picture
-UNTOLD = 10  # 1/100 px: what six decimals of a picture of 8,000 px are off
+MIN_REMAINING = 0.5  # of a box's area; a box that loses more was drawn on another image
+UNTOLD = 10  # 1/100 px: what six decimals of an image of 8,000 px are off
 ELONGATED = 40  # times as long as wide: a cable, or a slip
-WHOLE = 0.995  # of the picture: then a box says little
+WHOLE = 0.995  # of the image: then a box says little
 MIN_SIDE = 2000  # two pixels: anything smaller is more likely a slip of the mouse than a thing
 
 
 class Frame(NamedTuple):
-    """The upright picture in pixels. `orientation`: the EXIF one if boxes are meant in stored pixels, else 1.
+    """The upright image in pixels. `orientation`: the EXIF one if boxes are meant in stored pixels, else 1.
 
     `corner`: what an annotation's xmin is above the left edge, 1000 for 1-based inclusive pixels.
     """
@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
 
 def in_pixels(boxes: Iterable[RawBox], coordinates: Coordinates, width: int, height: int) -> list[RawBox]:
-    """Fractions of the upright picture as 1/1000 px, rounded half to even; other coordinates as they are."""
+    """Fractions of the upright image as 1/1000 px, rounded half to even; other coordinates as they are."""
     if coordinates != "fractions":
         return list(boxes)
     return [
@@ -44,7 +44,7 @@ def _scaled(units: int, side: int) -> int:
 
 
 def check_boxes(boxes: Iterable[RawBox], frame: Frame, path: str) -> tuple[list[RawBox], list[Finding]]:
-    """Good boxes, upright and inside the picture, duplicates dropped; and the findings about all of them."""
+    """Good boxes, upright and inside the image, duplicates dropped; and the findings about all of them."""
     kept: dict[tuple[str, int, int, int, int], RawBox] = {}
     findings: list[Finding] = []
     for box in boxes:
@@ -62,7 +62,7 @@ def check_boxes(boxes: Iterable[RawBox], frame: Frame, path: str) -> tuple[list[
 
 
 def check_box(box: RawBox, frame: Frame, path: str) -> tuple[RawBox | None, list[Finding]]:
-    """The box clipped to the picture, or None with an error."""
+    """The box clipped to the image, or None with an error."""
     # In 1-based inclusive pixels, xmax == xmin comes here as one pixel: no label is one pixel wide, it is a click.
     wide, high = box.x2 - box.x1 - frame.corner, box.y2 - box.y1 - frame.corner
     if wide < 0 or high < 0:
@@ -79,17 +79,17 @@ def check_box(box: RawBox, frame: Frame, path: str) -> tuple[RawBox | None, list
     clipped = _clip(turned, frame.width * 1000, frame.height * 1000)
     right, bottom = frame.width * 1000, frame.height * 1000
     if clipped.x1 >= clipped.x2 or clipped.y1 >= clipped.y2:
-        detail = f"Wholly outside the picture of {frame.width} x {frame.height}: {_shown(box, frame)}."
+        detail = f"Wholly outside the image of {frame.width} x {frame.height}: {_shown(box, frame)}."
         return None, [_finding("box-outside", Severity.ERROR, path, box, detail, "Draw it again, or remove it.")]
     overshoot = max(-turned.x1, -turned.y1, turned.x2 - right, turned.y2 - bottom, 0)
     if overshoot and _area(clipped) < MIN_REMAINING * _area(turned):
-        detail = f"Most of it is outside the picture of {frame.width} x {frame.height}: {_shown(box, frame)}."
-        return None, [_finding("box-outside", Severity.ERROR, path, box, detail, "Draw it on this very picture.")]
+        detail = f"Most of it is outside the image of {frame.width} x {frame.height}: {_shown(box, frame)}."
+        return None, [_finding("box-outside", Severity.ERROR, path, box, detail, "Draw it on this very image.")]
     return clipped, _remarks(clipped, box, overshoot, frame, path)
 
 
 def rest_inside(box: RawBox, frame: Frame) -> RawBox | None:
-    """The part of a box that lies inside the upright picture, None where it is thinner than MIN_SIDE."""
+    """The part of a box that lies inside the upright image, None where it is thinner than MIN_SIDE."""
     turned = turn_upright(box, frame) if frame.orientation != 1 else box
     clipped = _clip(turned, frame.width * 1000, frame.height * 1000)
     return clipped if min(clipped.x2 - clipped.x1, clipped.y2 - clipped.y1) >= MIN_SIDE else None
@@ -106,9 +106,9 @@ def _remarks(box: RawBox, drawn: RawBox, overshoot: int, frame: Frame, path: str
     """About `box`, which is what `drawn` became."""
     findings: list[Finding] = []
     if overshoot > EDGE_TOLERANCE:
-        beyond = f"Beyond the picture of {frame.width} x {frame.height} by {_px(overshoot)} px"
+        beyond = f"Beyond the image of {frame.width} x {frame.height} by {_px(overshoot)} px"
         detail = f"{beyond}, clipped: {_shown(drawn, frame)}."
-        findings.append(_finding("box-clipped", Severity.WARNING, path, box, detail, "Draw it inside the picture."))
+        findings.append(_finding("box-clipped", Severity.WARNING, path, box, detail, "Draw it inside the image."))
     elif overshoot > UNTOLD:
         why = " (were the corners counted from 0?)" if frame.corner else ""
         detail = f"Beyond the edge by {_px(overshoot)} px, clipped{why}: {_shown(drawn, frame)}."
@@ -121,8 +121,8 @@ def _remarks(box: RawBox, drawn: RawBox, overshoot: int, frame: Frame, path: str
         detail = f"More than {ELONGATED} times as long as wide: {_shown(drawn, frame)}."
         findings.append(_finding("box-elongated", Severity.NOTE, path, box, detail, "Look at it."))
     if _area(box) > WHOLE * frame.width * frame.height * 1_000_000:
-        detail = f"It covers the whole picture of {frame.width} x {frame.height}."
-        findings.append(_finding("box-whole-picture", Severity.NOTE, path, box, detail, "Look at it."))
+        detail = f"It covers the whole image of {frame.width} x {frame.height}."
+        findings.append(_finding("box-whole-image", Severity.NOTE, path, box, detail, "Look at it."))
     return findings
 
 
@@ -133,7 +133,7 @@ def _shown(box: RawBox, frame: Frame) -> str:
 
 
 def turn_upright(box: RawBox, frame: Frame) -> RawBox:
-    """A box in stored pixels as it lies in the upright picture, by the EXIF orientation (CIPA DC-008, table 6)."""
+    """A box in stored pixels as it lies in the upright image, by the EXIF orientation (CIPA DC-008, table 6)."""
     right, bottom = frame.width * 1000, frame.height * 1000
     x1, y1, x2, y2 = box.x1, box.y1, box.x2, box.y2
     match frame.orientation:

@@ -1,8 +1,8 @@
-"""The leaves by which two datasets differ: classes, pictures, boxes or labels, splits, each with its old and its new
+"""The leaves by which two datasets differ: classes, images, boxes or labels, splits, each with its old and its new
 value.
 
-Pictures are matched by path, those left over by their bytes; boxes of a matched picture by their place. Coordinates
-are in pixels, of the upright picture, at the edges of the box.
+Images are matched by path, those left over by their bytes; boxes of a matched image by their place. Coordinates
+are in pixels, of the upright image, at the edges of the box.
 """
 
 from collections import Counter, defaultdict
@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pipeline.dataset.model import Box, Picture
+from pipeline.dataset.model import Box, DatasetImage
 from pipeline.decode.phash_index import differing_bits
 
-_MAX_PAIRS = 1_000_000  # of changed boxes in one picture; beyond, they are told as removed and added
+_MAX_PAIRS = 1_000_000  # of changed boxes in one image; beyond, they are told as removed and added
 
 
 class Difference(NamedTuple):
     """One leaf. `leaf`: class, image, box, label or split.
 
-    `path` is that of the picture in the second dataset, else in the first.
+    `path` is that of the image in the second dataset, else in the first.
     """
 
     leaf: str
@@ -31,9 +31,9 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What is compared of a dataset. `splits`: picture path -> split."""
+    """What is compared of a dataset. `splits`: image path -> split."""
 
-    pictures: list[Picture]
+    images: list[DatasetImage]
     classes: list[str]
     splits: Mapping[str, str]
 
@@ -47,12 +47,12 @@ class _Named(NamedTuple):
 
 
 def differences(first: Side, second: Side) -> list[Difference]:
-    """In the order of the leaves: classes, then pictures by path. Empty where the fingerprints are equal."""
-    pairs, gone, new = _match(first.pictures, second.pictures)
+    """In the order of the leaves: classes, then images by path. Empty where the fingerprints are equal."""
+    pairs, gone, new = _match(first.images, second.images)
     renamed = _renamed_classes(first, second, pairs)
     found = list(_class_differences(first.classes, second.classes, renamed))
-    found += [Difference("image", "removed", picture.path, picture.sha256, None) for picture in gone]
-    found += [Difference("image", "added", picture.path, None, picture.sha256) for picture in new]
+    found += [Difference("image", "removed", image.path, image.sha256, None) for image in gone]
+    found += [Difference("image", "added", image.path, None, image.sha256) for image in new]
     for old, now in pairs:
         found += _image_differences(old, now)
         before = [_Named(renamed.get(box.name, box.name), box.place, box.difficult) for box in _boxes(old, first)]
@@ -60,30 +60,30 @@ def differences(first: Side, second: Side) -> list[Difference]:
         found += _label_differences(now.path, _label(old, first), _label(now, second), renamed)
         if first.splits[old.path] != second.splits[now.path]:
             found.append(Difference("split", "changed", now.path, first.splits[old.path], second.splits[now.path]))
-    return sorted(found, key=lambda leaf: (leaf.leaf != "class", leaf.path))  # stable: within a picture as found
+    return sorted(found, key=lambda leaf: (leaf.leaf != "class", leaf.path))  # stable: within an image as found
 
 
 def _match(
-    first: list[Picture], second: list[Picture]
-) -> tuple[list[tuple[Picture, Picture]], list[Picture], list[Picture]]:
+    first: list[DatasetImage], second: list[DatasetImage]
+) -> tuple[list[tuple[DatasetImage, DatasetImage]], list[DatasetImage], list[DatasetImage]]:
     """(pairs, only in the first, only in the second), by path, then by bytes."""
-    by_path = {picture.path: picture for picture in second}
-    pairs = [(picture, by_path.pop(picture.path)) for picture in first if picture.path in by_path]
+    by_path = {image.path: image for image in second}
+    pairs = [(image, by_path.pop(image.path)) for image in first if image.path in by_path]
     matched = {old.path for old, _ in pairs}
-    by_bytes: dict[str, list[Picture]] = defaultdict(list)
-    for picture in sorted(by_path.values(), key=lambda picture: picture.path, reverse=True):
-        by_bytes[picture.sha256].append(picture)
-    gone: list[Picture] = []
-    for picture in sorted((picture for picture in first if picture.path not in matched), key=lambda p: p.path):
-        if by_bytes[picture.sha256]:
-            pairs.append((picture, by_bytes[picture.sha256].pop()))
+    by_bytes: dict[str, list[DatasetImage]] = defaultdict(list)
+    for image in sorted(by_path.values(), key=lambda image: image.path, reverse=True):
+        by_bytes[image.sha256].append(image)
+    gone: list[DatasetImage] = []
+    for image in sorted((image for image in first if image.path not in matched), key=lambda p: p.path):
+        if by_bytes[image.sha256]:
+            pairs.append((image, by_bytes[image.sha256].pop()))
         else:
-            gone.append(picture)
-    return pairs, gone, [picture for left in by_bytes.values() for picture in left]
+            gone.append(image)
+    return pairs, gone, [image for left in by_bytes.values() for image in left]
 
 
-def _renamed_classes(first: Side, second: Side, pairs: list[tuple[Picture, Picture]]) -> dict[str, str]:
-    """Old name -> new name, of names that one side alone has, where most boxes in one place, or pictures, say so."""
+def _renamed_classes(first: Side, second: Side, pairs: list[tuple[DatasetImage, DatasetImage]]) -> dict[str, str]:
+    """Old name -> new name, of names that one side alone has, where most boxes in one place, or images, say so."""
     gone, new = set(first.classes) - set(second.classes), set(second.classes) - set(first.classes)
     votes: Counter[tuple[str, str]] = Counter()
     for old, now in pairs if gone and new else ():
@@ -110,26 +110,26 @@ def _class_differences(first: list[str], second: list[str], renamed: Mapping[str
         yield Difference("class", "added", "", None, name)
 
 
-def _image_differences(old: Picture, now: Picture) -> Iterator[Difference]:
+def _image_differences(old: DatasetImage, now: DatasetImage) -> Iterator[Difference]:
     if old.path != now.path:
         yield Difference("image", "renamed", now.path, old.path, now.path)
     if old.sha256 != now.sha256:
         yield Difference("image", "other bytes", now.path, _seen(old, now), _seen(now, old))
 
 
-def _seen(picture: Picture, other: Picture) -> dict[str, Any]:
-    seen: dict[str, Any] = {"sha256": picture.sha256, "width": picture.width, "height": picture.height}
-    if picture.look and other.look:
-        seen["look_bits_apart"] = differing_bits(picture.look, [other.look])[0]
+def _seen(image: DatasetImage, other: DatasetImage) -> dict[str, Any]:
+    seen: dict[str, Any] = {"sha256": image.sha256, "width": image.width, "height": image.height}
+    if image.look and other.look:
+        seen["look_bits_apart"] = differing_bits(image.look, [other.look])[0]
     return seen
 
 
-def _boxes(picture: Picture, side: Side) -> list[_Named]:
-    return [_Named(side.classes[box.class_id], _place(box), box.difficult) for box in picture.boxes]
+def _boxes(image: DatasetImage, side: Side) -> list[_Named]:
+    return [_Named(side.classes[box.class_id], _place(box), box.difficult) for box in image.boxes]
 
 
-def _label(picture: Picture, side: Side) -> str | None:
-    return None if picture.label is None else side.classes[picture.label]
+def _label(image: DatasetImage, side: Side) -> str | None:
+    return None if image.label is None else side.classes[image.label]
 
 
 def _label_differences(path: str, old: str | None, new: str | None, renamed: Mapping[str, str]) -> Iterator[Difference]:

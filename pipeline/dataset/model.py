@@ -1,7 +1,7 @@
 """The neutral dataset: what every format reads into and every layout is written from.
 
-Coordinates are integers in 1/1000 of a pixel, 0 at the picture's left and top edge; x2 and y2 are edges, not
-pixels: a box around the whole of a 640 x 480 picture is (0, 0, 640000, 480000).
+Coordinates are integers in 1/1000 of a pixel, 0 at the image's left and top edge; x2 and y2 are edges, not
+pixels: a box around the whole of a 640 x 480 image is (0, 0, 640000, 480000).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pipeline.archive.byte_range import Place
 from pipeline.archive.source import SourceFile
 
 # How a format means its numbers. `pixels`: VOC's 1-based inclusive pixels, already as edges (xmin - 1, xmax).
-# `edges`: what lies between pixels, from 0. `fractions`: of the upright picture, in units of 1/FRACTION.
+# `edges`: what lies between pixels, from 0. `fractions`: of the upright image, in units of 1/FRACTION.
 Coordinates = Literal["pixels", "edges", "fractions"]
 FRACTION = 2 * 10**12  # twelve decimals, and halves of them: a centre and half a width are exact
 
@@ -33,9 +33,9 @@ class RawBox(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture and what is said about it. `size` is the declared (width, height) or None.
+    """One image and what is said about it. `size` is the declared (width, height) or None.
 
-    `split` is train, val, test or None where the archive gives none; `label` the class of the whole picture.
+    `split` is train, val, test or None where the archive gives none; `label` the class of the whole image.
     """
 
     image: SourceFile
@@ -61,9 +61,9 @@ class Dataset:
 
 
 class Mended(NamedTuple):
-    """An item whose boxes lie inside its picture, in `edges` of the upright one, which has `item.size`.
+    """An item whose boxes lie inside its image, in `edges` of the upright one, which has `item.size`.
 
-    `changed`: its annotation must be written anew, since a box, the size or the picture's name was mended.
+    `changed`: its annotation must be written anew, since a box, the size or the image's name was mended.
     `origins`: for each box, its position among those that were read.
     """
 
@@ -73,7 +73,7 @@ class Mended(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A checked box: class index, edges in 1/1000 px inside the upright picture, x1 < x2 and y1 < y2."""
+    """A checked box: class index, edges in 1/1000 px inside the upright image, x1 < x2 and y1 < y2."""
 
     class_id: int
     x1: int
@@ -84,12 +84,12 @@ class Box(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DatasetImage:
     """A checked item, ready to be written. `path` is relative to the dataset's root; size is upright, in pixels.
 
     `converted`: trainers would read it differently or not at all, so it was written anew as PNG, there. `look`: what
     it looks like (`pipeline/decode/phash.py`), None where that says nothing. `label`: the class index of the whole
-    picture, None where boxes have the classes.
+    image, None where boxes have the classes.
     """
 
     path: str
@@ -105,7 +105,7 @@ class Picture:
 
     @property
     def class_ids(self) -> set[int]:
-        """The classes that are in it: of its boxes, or of the whole picture; empty for background."""
+        """The classes that are in it: of its boxes, or of the whole image; empty for background."""
         return {box.class_id for box in self.boxes} if self.label is None else {self.label}
 
     @property
@@ -141,6 +141,6 @@ def common_folder(names: list[str]) -> str:
 
 
 def root_of(kept: Sequence[Mended]) -> str:
-    """The deepest folder that holds all pictures and annotations, with a trailing slash."""
+    """The deepest folder that holds all images and annotations, with a trailing slash."""
     names = [name for item, *_ in kept for name in (item.image.name, item.annotation) if name]
     return common_folder(names)

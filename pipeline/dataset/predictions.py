@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One detection. Corners in pixels of the picture as it is shown (EXIF rotation applied), origin top left."""
+    """One detection. Corners in pixels of the image as it is shown (EXIF rotation applied), origin top left."""
 
     label: str
     class_index: int
@@ -18,7 +18,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One class that a picture may be of; the scores of all classes sum to 1."""
+    """One class that an image may be of; the scores of all classes sum to 1."""
 
     label: str
     class_index: int

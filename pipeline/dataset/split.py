@@ -1,8 +1,8 @@
-"""Train, val and test: deterministic, keyed by content, stratified by class; pictures that look alike go together.
+"""Train, val and test: deterministic, keyed by content, stratified by class; images that look alike go together.
 
-Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) of groups: the class with the fewest unassigned pictures
+Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) of groups: the class with the fewest unassigned images
 first, each group to the split that still wants most of that class, large groups before small ones. The order of equals
-is a hash of the seed and of the group's pictures, so file names and the order of the archive play no part.
+is a hash of the seed and of the group's images, so file names and the order of the archive play no part.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from typing import Protocol
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive.plural import counted
-from pipeline.dataset.model import SPLITS, Picture
+from pipeline.dataset.model import SPLITS, DatasetImage
 from pipeline.dataset.split_leakage import leaks
 
-SPLIT_RULE = 2  # in the fingerprint: grows whenever the same pictures would fall otherwise
-_BACKGROUND = -1  # the class of pictures without boxes
+SPLIT_RULE = 2  # in the fingerprint: grows whenever the same images would fall otherwise
+_BACKGROUND = -1  # the class of images without boxes
 _MAX_CUT = 0.5  # a validation part cut from a given train never takes more of it
 _UNEVEN = 0.5  # of what was asked: a part smaller than this is told
 
@@ -37,7 +37,7 @@ class SplitOptions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Pictures that go together. `name`: of the group; `classes`: class -> pictures with it; `size`: all pictures."""
+    """Images that go together. `name`: of the group; `classes`: class -> images with it; `size`: all images."""
 
     name: str
     key: bytes
@@ -46,96 +46,96 @@ class _Group:
 
 
 def assign_splits(
-    pictures: list[Picture], classes: list[str], options: SplitOptions, groups: Mapping[str, str] | None = None
+    images: list[DatasetImage], classes: list[str], options: SplitOptions, groups: Mapping[str, str] | None = None
 ) -> tuple[dict[str, str], list[Finding]]:
-    """Picture path -> split. A class without a picture in train is an error among the findings.
+    """Image path -> split. A class without an image in train is an error among the findings.
 
-    `groups`: sha256 of each picture -> name of the group that stays together (near_duplicates.group_alike); without
-    it only pictures of the same bytes do.
+    `groups`: sha256 of each image -> name of the group that stays together (near_duplicates.group_alike); without
+    it only images of the same bytes do.
     """
-    groups = groups if groups is not None else {picture.sha256: picture.sha256 for picture in pictures}
-    if keeps_given(pictures, options.split):
-        given = {picture.path: picture.given_split for picture in pictures if picture.given_split}
-        splits, findings = _keep(pictures, given, options, groups)
+    groups = groups if groups is not None else {image.sha256: image.sha256 for image in images}
+    if keeps_given(images, options.split):
+        given = {image.path: image.given_split for image in images if image.given_split}
+        splits, findings = _keep(images, given, options, groups)
     else:
-        findings = _unusable(pictures) if options.split == "keep" else []
-        splits = _remake(pictures, options, groups)
-        findings += _uneven(pictures, splits, options, groups)
-    return splits, findings + _judge(pictures, splits, classes, options, groups)
+        findings = _unusable(images) if options.split == "keep" else []
+        splits = _remake(images, options, groups)
+        findings += _uneven(images, splits, options, groups)
+    return splits, findings + _judge(images, splits, classes, options, groups)
 
 
-def keeps_given(pictures: list[Picture], split: str) -> bool:
+def keeps_given(images: list[DatasetImage], split: str) -> bool:
     """Whether the split of the archive is kept: `split` is keep, and it has a train part beside another."""
-    parts = _given_parts(pictures)
+    parts = _given_parts(images)
     return split == "keep" and "train" in parts and len(parts) > 1
 
 
-def _given_parts(pictures: list[Picture]) -> set[str]:
-    return {picture.given_split for picture in pictures if picture.given_split}
+def _given_parts(images: list[DatasetImage]) -> set[str]:
+    return {image.given_split for image in images if image.given_split}
 
 
-def _unusable(pictures: list[Picture]) -> list[Finding]:
+def _unusable(images: list[DatasetImage]) -> list[Finding]:
     """A warning, where a split is given at all."""
-    parts = _given_parts(pictures)
+    parts = _given_parts(images)
     if not parts:
         return []
     if parts == {"train"}:
-        detail = "Of a split, the archive has only a train part; a new split of all pictures was made."
+        detail = "Of a split, the archive has only a train part; a new split of all images was made."
         remedy = "Nothing to do; or add a validation part of your own, which is kept."
     else:
         shown = " and ".join(split for split in SPLITS if split in parts)
-        detail = f"Of a split, the archive has only {shown}, and no train part; a new split of all pictures was made."
+        detail = f"Of a split, the archive has only {shown}, and no train part; a new split of all images was made."
         remedy = "Nothing to do; or add the train part, then the split is kept."
     return [_finding("split-unusable", detail, remedy=remedy)]
 
 
 def _keep(
-    pictures: list[Picture], given: dict[str, str], options: SplitOptions, groups: Mapping[str, str]
+    images: list[DatasetImage], given: dict[str, str], options: SplitOptions, groups: Mapping[str, str]
 ) -> tuple[dict[str, str], list[Finding]]:
-    findings = leaks(pictures, given, groups)
-    splits = {picture.path: given.get(picture.path, "train") for picture in pictures}
-    if len(given) < len(pictures):
-        detail = f"In no part of the given split: {counted(len(pictures) - len(given), 'picture')}, put into train."
+    findings = leaks(images, given, groups)
+    splits = {image.path: given.get(image.path, "train") for image in images}
+    if len(given) < len(images):
+        detail = f"In no part of the given split: {counted(len(images) - len(given), 'image')}, put into train."
         findings.append(_finding("split-partial", detail))
     if "val" not in given.values():
-        train = [picture for picture in pictures if splits[picture.path] == "train"]
-        fraction = min(options.val_fraction * len(pictures) / len(train), _MAX_CUT)
+        train = [image for image in images if splits[image.path] == "train"]
+        fraction = min(options.val_fraction * len(images) / len(train), _MAX_CUT)
         splits |= _by_content(train, {"val": fraction, "test": 0.0}, options.seed, groups)
         count = sum(split == "val" for split in splits.values())
         if count:
-            cut = "1 picture was" if count == 1 else f"{count} pictures were"
-            detail = f"The archive gives no usable picture for validation: {cut} cut from train."
+            cut = "1 image was" if count == 1 else f"{count} images were"
+            detail = f"The archive gives no usable image for validation: {cut} cut from train."
             findings.append(_finding("split-val-cut", detail, severity=Severity.NOTE))
     return splits, findings
 
 
-def _remake(pictures: list[Picture], options: SplitOptions, groups: Mapping[str, str]) -> dict[str, str]:
+def _remake(images: list[DatasetImage], options: SplitOptions, groups: Mapping[str, str]) -> dict[str, str]:
     fractions = {"val": options.val_fraction, "test": options.test_fraction}
-    return _by_content(pictures, fractions, options.seed, groups)
+    return _by_content(images, fractions, options.seed, groups)
 
 
 def _by_content(
-    pictures: list[Picture], fractions: dict[str, float], seed: int, groups: Mapping[str, str]
+    images: list[DatasetImage], fractions: dict[str, float], seed: int, groups: Mapping[str, str]
 ) -> dict[str, str]:
-    gathered = _gather(pictures, seed, groups)
+    gathered = _gather(images, seed, groups)
     shares = {"train": 1.0 - sum(fractions.values()), **fractions}
     homes = _stratify(gathered, shares)
     _fill_train(gathered, homes)
     for split in ("val", "test"):
         if fractions[split] > 0 and split not in homes.values():
             _give_one(gathered, homes, split)
-    if any(picture.label is not None for picture in pictures):
+    if any(image.label is not None for image in images):
         _fill_held_out(gathered, homes, [split for split in ("val", "test") if fractions[split] > 0])
-    return {picture.path: homes[groups[picture.sha256]] for picture in pictures}
+    return {image.path: homes[groups[image.sha256]] for image in images}
 
 
-def _gather(pictures: list[Picture], seed: int, groups: Mapping[str, str]) -> list[_Group]:
+def _gather(images: list[DatasetImage], seed: int, groups: Mapping[str, str]) -> list[_Group]:
     """Large groups first: they find room while there is room."""
     classes: dict[str, dict[int, int]] = {}
     sizes: Counter[str] = Counter()
-    alone: dict[frozenset[int], dict[int, int]] = {}  # shared by all groups of one picture with the same classes
-    for picture in pictures:
-        name, found = groups[picture.sha256], frozenset(picture.class_ids or {_BACKGROUND})
+    alone: dict[frozenset[int], dict[int, int]] = {}  # shared by all groups of one image with the same classes
+    for image in images:
+        name, found = groups[image.sha256], frozenset(image.class_ids or {_BACKGROUND})
         if not sizes[name]:
             classes[name] = alone.setdefault(found, dict.fromkeys(found, 1))
         else:
@@ -178,7 +178,7 @@ def _stratify(groups: list[_Group], shares: dict[str, float]) -> dict[str, str]:
 
 
 def _fill_train(groups: list[_Group], homes: dict[str, str]) -> None:
-    """Each class has a picture in train, whatever that costs the other splits. Small groups are moved first."""
+    """Each class has an image in train, whatever that costs the other splits. Small groups are moved first."""
     present = {class_id for group in groups if homes[group.name] == "train" for class_id in group.classes}
     for group in reversed(groups):
         if homes[group.name] != "train" and group.classes.keys() - present - {_BACKGROUND}:
@@ -190,7 +190,7 @@ def _give_one(groups: list[_Group], homes: dict[str, str], split: str) -> None:
     """Move one group from train into an empty split, if train keeps all its classes without it."""
     train = [group for group in groups if homes[group.name] == "train"]
     counts = Counter(class_id for group in train for class_id in group.classes)
-    # Labelled pictures first: a validation part of pure background measures nothing.
+    # Labelled images first: a validation part of pure background measures nothing.
     for group in sorted(train, key=lambda group: (_BACKGROUND in group.classes, group.size)):
         if len(train) > 1 and all(counts[class_id] > 1 or class_id == _BACKGROUND for class_id in group.classes):
             homes[group.name] = split
@@ -198,9 +198,9 @@ def _give_one(groups: list[_Group], homes: dict[str, str], split: str) -> None:
 
 
 def _fill_held_out(groups: list[_Group], homes: dict[str, str], splits: list[str]) -> None:
-    """Of folders of classes each class has a picture in each of `splits`, if train keeps one too.
+    """Of folders of classes each class has an image in each of `splits`, if train keeps one too.
 
-    Not for boxes: a picture has several classes there, and moving it for one of them moves the others along.
+    Not for boxes: an image has several classes there, and moving it for one of them moves the others along.
     """
     train = Counter(class_id for group in groups if homes[group.name] == "train" for class_id in group.classes)
     for split in splits:
@@ -214,17 +214,17 @@ def _fill_held_out(groups: list[_Group], homes: dict[str, str], splits: list[str
 
 
 def _uneven(
-    pictures: list[Picture], splits: dict[str, str], options: SplitOptions, groups: Mapping[str, str]
+    images: list[DatasetImage], splits: dict[str, str], options: SplitOptions, groups: Mapping[str, str]
 ) -> list[Finding]:
     """Parts that are much smaller than asked for, because what looks alike stays together."""
-    if _apart(pictures, groups) == len(splits):
+    if _apart(images, groups) == len(splits):
         return []
     asked = {"val": options.val_fraction * len(splits), "test": options.test_fraction * len(splits)}
     counts = Counter(splits.values())
     return [
         _finding(
             "split-uneven",
-            f"{counted(counts[split], 'picture')} in {split} where {asked[split]:.0f} were asked for: pictures that "
+            f"{counted(counts[split], 'image')} in {split} where {asked[split]:.0f} were asked for: images that "
             "look alike stay together, and there are large groups of them.",
         )
         for split in ("val", "test")
@@ -232,13 +232,13 @@ def _uneven(
     ]
 
 
-def _apart(pictures: list[Picture], groups: Mapping[str, str]) -> int:
+def _apart(images: list[DatasetImage], groups: Mapping[str, str]) -> int:
     """How many groups there are."""
-    return len({groups[picture.sha256] for picture in pictures})
+    return len({groups[image.sha256] for image in images})
 
 
 def _judge(
-    pictures: list[Picture],
+    images: list[DatasetImage],
     splits: dict[str, str],
     classes: list[str],
     options: SplitOptions,
@@ -246,20 +246,20 @@ def _judge(
 ) -> list[Finding]:
     present = {split: set[int]() for split in SPLITS}
     counts = Counter(splits.values())
-    for picture in pictures:
-        present[splits[picture.path]].update(picture.class_ids)
+    for image in images:
+        present[splits[image.path]].update(image.class_ids)
     findings = [
-        _finding("class-not-in-train", f"{name!r} has no picture in train.", severity=Severity.ERROR)
+        _finding("class-not-in-train", f"{name!r} has no image in train.", severity=Severity.ERROR)
         for class_id, name in enumerate(classes)
         if class_id not in present["train"]
     ]
-    if pictures[0].label is not None:
+    if images[0].label is not None:
         findings += _missing_classes(present, counts, classes)
     if not counts["val"]:
-        together = _apart(pictures, groups)
-        why = f": {len(pictures)} pictures look like {together}" if together < len(pictures) else ""
-        detail = f"No picture is left for validation without taking a class from train{why}."
-        remedy = "Add pictures; or give a split of your own, which is kept."
+        together = _apart(images, groups)
+        why = f": {len(images)} images look like {together}" if together < len(images) else ""
+        detail = f"No image is left for validation without taking a class from train{why}."
+        remedy = "Add images; or give a split of your own, which is kept."
         findings.append(_finding("split-without-val", detail, severity=Severity.ERROR, remedy=remedy))
     elif not present["val"]:
         findings.append(
@@ -274,12 +274,12 @@ def _judge(
 def _missing_classes(
     present: Mapping[str, set[int]], counts: Mapping[str, int], classes: list[str]
 ) -> Iterator[Finding]:
-    """A class that is not in a held-out part is not measured there. A part without any picture has its own finding."""
+    """A class that is not in a held-out part is not measured there. A part without any image has its own finding."""
     for split in ("val", "test"):
         for class_id, name in enumerate(classes):
             if counts[split] and class_id in present["train"] and class_id not in present[split]:
-                detail = f"{name!r} has no picture in {split}: nothing is measured of it there."
-                yield _finding("class-not-in-split", detail, remedy="Add pictures of it; or split=remake.")
+                detail = f"{name!r} has no image in {split}: nothing is measured of it there."
+                yield _finding("class-not-in-split", detail, remedy="Add images of it; or split=remake.")
 
 
 def _finding(

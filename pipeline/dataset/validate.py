@@ -1,4 +1,4 @@
-"""Decides: which boxes and pictures are good, what is mended, what is an error. All findings in one pass."""
+"""Decides: which boxes and images are good, what is mended, what is an error. All findings in one pass."""
 
 import re
 from collections import Counter, defaultdict
@@ -10,25 +10,25 @@ from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import suffix_of
 from pipeline.archive.plural import counted
 from pipeline.dataset.boxes import Frame, check_boxes, in_pixels
-from pipeline.dataset.model import Box, Dataset, Item, Picture, RawBox, common_folder
+from pipeline.dataset.model import Box, Dataset, DatasetImage, Item, RawBox, common_folder
 from pipeline.decode.image_facts import SUFFIXES, ImageFacts
 
 _PALETTES = frozenset({"P", "PA"})
 
 
 class Checked(NamedTuple):
-    """Good pictures by path (given splits still unproven), class names in id order, what was left out, findings."""
+    """Good images by path (given splits still unproven), class names in id order, what was left out, findings."""
 
-    pictures: list[Picture]
+    images: list[DatasetImage]
     classes: list[str]
     seen: int
     findings: list[Finding]
 
 
 def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Checked:
-    """The `items` of `dataset`, to which `facts` belong by position. Pictures with an error are left out of `pictures`.
+    """The `items` of `dataset`, to which `facts` belong by position. Images with an error are left out of `images`.
 
-    Both lists are emptied: there may be 100,000 items, and none is needed once its picture is made.
+    Both lists are emptied: there may be 100,000 items, and none is needed once its image is made.
     """
     seen = len(items)
     findings: list[Finding] = []
@@ -56,9 +56,9 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
     root = len(common_folder([item.image.name for item, _, _ in good]))
     ids = {name: number for number, name in enumerate(classes)}
     good.reverse()
-    pictures = [_picture(*good.pop(), root=root, ids=ids) for _ in range(len(good))]
-    findings += _set_findings(dataset, pictures, classes)
-    return Checked(pictures, classes, seen - classless, findings)
+    images = [_image(*good.pop(), root=root, ids=ids) for _ in range(len(good))]
+    findings += _set_findings(dataset, images, classes)
+    return Checked(images, classes, seen - classless, findings)
 
 
 def _is_unread(item: Item) -> bool:
@@ -71,9 +71,9 @@ def _without_size(findings: list[Finding]) -> list[Finding]:
 
 
 def _palette_note(names: list[str]) -> Iterator[Finding]:
-    """One for the whole set: where one picture has a palette, all of them may."""
+    """One for the whole set: where one image has a palette, all of them may."""
     if names:
-        have = "1 picture has" if len(names) == 1 else f"{len(names)} pictures have"
+        have = "1 image has" if len(names) == 1 else f"{len(names)} images have"
         detail = f"{have} a palette of at most 256 colours; trainers read the colours behind it. First: {min(names)}."
         remedy = "Look at them: masks and screenshots are saved like that, photographs seldom."
         yield Finding("image-palette", Severity.NOTE, min(names), detail, remedy)
@@ -101,7 +101,7 @@ def _class_names(kind: str, good: list[tuple[Item, ImageFacts, list[RawBox]]]) -
 
 
 def _classless(item: Item) -> Finding:
-    detail = "The picture lies in no folder of a class; it is left out."
+    detail = "The image lies in no folder of a class; it is left out."
     return Finding(
         "image-without-class", Severity.WARNING, item.image.name, detail, "Move it to its class, or remove it."
     )
@@ -115,7 +115,7 @@ def _check_image(item: Item, fact: ImageFacts) -> Iterator[Finding]:
     name = item.image.name
     if fact.problem:
         code, detail = fact.problem
-        yield Finding(code, Severity.ERROR, name, detail, "Replace the picture, or remove it with its annotation.")
+        yield Finding(code, Severity.ERROR, name, detail, "Replace the image, or remove it with its annotation.")
         return
     if item.image.bytes > limits.MAX_IMAGE_BYTES:
         detail = f"{item.image.bytes} bytes; at most {limits.MAX_IMAGE_BYTES}."
@@ -137,7 +137,7 @@ def _mode_findings(name: str, fact: ImageFacts) -> Iterator[Finding]:
         detail = f"More than 8 bits a channel (mode {fact.mode}); they are reduced to 8."
         yield Finding("image-deep", Severity.WARNING, name, detail, "Save it with 8 bits, scaled as you want it.")
     elif "A" in fact.mode:
-        detail = f"The picture has transparency (mode {fact.mode}), which trainers ignore."
+        detail = f"The image has transparency (mode {fact.mode}), which trainers ignore."
         yield Finding("image-alpha", Severity.NOTE, name, detail, "Save it on the background that is meant.")
     elif fact.format not in SUFFIXES:
         detail = f"{fact.format} is converted to PNG for training."
@@ -155,7 +155,7 @@ def _check_item(item: Item, fact: ImageFacts) -> tuple[list[RawBox], list[Findin
 def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Finding]]:
     """In which pixels the boxes are meant.
 
-    Upright ones, as every viewer and labelling tool of today shows the picture; in stored ones where the annotation's
+    Upright ones, as every viewer and labelling tool of today shows the image; in stored ones where the annotation's
     size says so, or, without a usable one, where the boxes fit only them.
     """
     stored, upright, findings = (fact.width, fact.height), fact.upright, []
@@ -165,18 +165,18 @@ def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Findi
     if item.coordinates == "fractions":
         return Frame(*upright, corner=0), findings
     if item.annotation and size is None:
-        detail = f"The size is missing or 0; the picture has {upright[0]} x {upright[1]} pixels."
+        detail = f"The size is missing or 0; the image has {upright[0]} x {upright[1]} pixels."
         findings.append(Finding("size-missing", Severity.NOTE, path, detail, "Nothing to do.", item.size_line))
     elif size and size not in (upright, stored):
-        detail = f"The size is given as {size[0]} x {size[1]}; the picture has {upright[0]} x {upright[1]} pixels."
+        detail = f"The size is given as {size[0]} x {size[1]}; the image has {upright[0]} x {upright[1]} pixels."
         remedy = "Boxes may be drawn on the declared size: look at them. A repair decides that for the whole set."
         findings.append(Finding("size-wrong", Severity.WARNING, path, detail, remedy, item.size_line))
         size = None
     meant_stored = stored != upright and (size == stored or (size is None and _fit_only(item.boxes, stored, upright)))
     if meant_stored:
-        detail = f"The boxes are meant in stored pixels ({stored[0]} x {stored[1]}); they are turned with the picture."
+        detail = f"The boxes are meant in stored pixels ({stored[0]} x {stored[1]}); they are turned with the image."
         findings.append(
-            Finding("boxes-turned", Severity.WARNING, path, detail, "Label the upright picture.", item.size_line)
+            Finding("boxes-turned", Severity.WARNING, path, detail, "Label the upright image.", item.size_line)
         )
     corner = 1000 if item.coordinates == "pixels" else 0
     return Frame(*upright, orientation=fact.orientation if meant_stored else 1, corner=corner), findings
@@ -184,7 +184,7 @@ def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Findi
 
 def _turned(item: Item, fact: ImageFacts) -> Finding:
     stored, upright = (fact.width, fact.height), fact.upright
-    detail = f"EXIF orientation {fact.orientation}: the picture is stored turned or mirrored and read upright."
+    detail = f"EXIF orientation {fact.orientation}: the image is stored turned or mirrored and read upright."
     told = item.coordinates == "fractions" or (stored != upright and item.size in (stored, upright))
     if item.boxes and not told and _fit(item.boxes, stored) and _fit(item.boxes, upright):
         detail += " No size tells on which of the two its boxes were drawn, and they fit both: upright was assumed."
@@ -199,10 +199,10 @@ def _fit(boxes: tuple[RawBox, ...], size: tuple[int, int]) -> bool:
     return all(box.x2 <= size[0] * 1000 and box.y2 <= size[1] * 1000 for box in boxes)
 
 
-def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids: dict[str, int]) -> Picture:
+def _image(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids: dict[str, int]) -> DatasetImage:
     width, height = fact.upright
     checked = sorted(Box(ids[box.label], box.x1, box.y1, box.x2, box.y2, box.difficult) for box in boxes)
-    return Picture(
+    return DatasetImage(
         path=item.image.name[root:],
         source=item.image,
         width=width,
@@ -216,23 +216,23 @@ def _picture(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, id
     )
 
 
-def _set_findings(dataset: Dataset, pictures: list[Picture], classes: list[str]) -> Iterator[Finding]:
+def _set_findings(dataset: Dataset, images: list[DatasetImage], classes: list[str]) -> Iterator[Finding]:
     """What can only be said of the whole."""
-    if len(pictures) < limits.MIN_IMAGES:
-        detail = f"{counted(len(pictures), 'usable picture')}; at least {limits.MIN_IMAGES} are needed."
-        yield Finding("too-few-images", Severity.ERROR, "", detail, "Add pictures.")
+    if len(images) < limits.MIN_IMAGES:
+        detail = f"{counted(len(images), 'usable image')}; at least {limits.MIN_IMAGES} are needed."
+        yield Finding("too-few-images", Severity.ERROR, "", detail, "Add images.")
     if dataset.kind == "detection" and not classes:
-        yield Finding("no-boxes", Severity.ERROR, "", "There is not one usable box.", "Label some pictures.")
+        yield Finding("no-boxes", Severity.ERROR, "", "There is not one usable box.", "Label some images.")
     if dataset.kind == "classification" and len(classes) < 2:
-        detail = f"There are usable pictures of {counted(len(classes), 'class', 'classes')}; a classifier needs two."
-        yield Finding("too-few-classes", Severity.ERROR, "", detail, "Add pictures of another class.")
-    counts = Counter(class_id for picture in pictures for class_id in picture.class_ids)
+        detail = f"There are usable images of {counted(len(classes), 'class', 'classes')}; a classifier needs two."
+        yield Finding("too-few-classes", Severity.ERROR, "", detail, "Add images of another class.")
+    counts = Counter(class_id for image in images for class_id in image.class_ids)
     for class_id, name in enumerate(classes):
         if counts[class_id] < 3:
-            detail = f"{name!r} is in {counted(counts[class_id], 'picture')}: not enough for train, val and test."
-            yield Finding("class-rare", Severity.WARNING, "", detail, "Add pictures of it, or drop the class.")
+            detail = f"{name!r} is in {counted(counts[class_id], 'image')}: not enough for train, val and test."
+            yield Finding("class-rare", Severity.WARNING, "", detail, "Add images of it, or drop the class.")
     yield from _similar_classes(classes)
-    yield from _duplicates(pictures, classes)
+    yield from _duplicates(images, classes)
 
 
 def _similar_classes(classes: list[str]) -> Iterator[Finding]:
@@ -247,22 +247,22 @@ def _similar_classes(classes: list[str]) -> Iterator[Finding]:
             )
 
 
-def _duplicates(pictures: list[Picture], classes: list[str]) -> Iterator[Finding]:
-    first: dict[str, Picture] = {}
-    for picture in pictures:
-        twin = first.setdefault(picture.sha256, picture)
-        if twin is picture:
+def _duplicates(images: list[DatasetImage], classes: list[str]) -> Iterator[Finding]:
+    first: dict[str, DatasetImage] = {}
+    for image in images:
+        twin = first.setdefault(image.sha256, image)
+        if twin is image:
             continue
         detail = f"The same bytes as {twin.name}."
         remedy = "Nothing to do: they stay in one split, unless a given split parts them."
-        yield Finding("image-duplicate", Severity.NOTE, picture.name, detail, remedy)
-        if twin.label is not None and picture.label is not None and twin.label != picture.label:
-            here, there = classes[picture.label], classes[twin.label]
-            detail = f"The same picture as {twin.name}, as {here!r} and not as {there!r}."
-            yield Finding("duplicate-differs", Severity.WARNING, picture.name, detail, "Keep the right one.")
-        if twin.boxes != picture.boxes:
-            detail = f"The same picture as {twin.name}, with other boxes."
-            yield Finding("duplicate-differs", Severity.WARNING, picture.name, detail, "Keep the right one.")
+        yield Finding("image-duplicate", Severity.NOTE, image.name, detail, remedy)
+        if twin.label is not None and image.label is not None and twin.label != image.label:
+            here, there = classes[image.label], classes[twin.label]
+            detail = f"The same image as {twin.name}, as {here!r} and not as {there!r}."
+            yield Finding("duplicate-differs", Severity.WARNING, image.name, detail, "Keep the right one.")
+        if twin.boxes != image.boxes:
+            detail = f"The same image as {twin.name}, with other boxes."
+            yield Finding("duplicate-differs", Severity.WARNING, image.name, detail, "Keep the right one.")
 
 
 SUFFIXES_OF: dict[str, tuple[str, ...]] = {

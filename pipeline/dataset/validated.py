@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.domain.findings import Finding
-from pipeline.dataset.model import Picture
+from pipeline.dataset.model import DatasetImage
 
 
 class Digests(NamedTuple):
@@ -16,15 +16,15 @@ class Digests(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A dataset that is taken. `left_out`: how many pictures were skipped for their errors, or for having no class.
+    """A dataset that is taken. `left_out`: how many images were skipped for their errors, or for having no class.
 
-    `splits`: picture path -> split; `groups`: sha256 of a picture -> name of the group that looks like it; `manifest`:
+    `splits`: image path -> split; `groups`: sha256 of an image -> name of the group that looks like it; `manifest`:
     the file that the fingerprint is the sha256 of.
     """
 
     kind: str
     format: str
-    pictures: list[Picture]
+    images: list[DatasetImage]
     classes: list[str]
     splits: dict[str, str]
     groups: Mapping[str, str]

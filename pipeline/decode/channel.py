@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.decode.fork_server import LENGTH
 
 _PAUSE_SECONDS = 0.01  # answers are taken a handful at once: each alone would wake us 1,000 times a second
-_MAX_ANSWER = 1024**3  # bytes; a picture that is written anew has at most half of it
+_MAX_ANSWER = 1024**3  # bytes; an image that is written anew has at most half of it
 _READ = 1 << 20  # bytes of answers taken at once
 
 

@@ -24,7 +24,7 @@ REQUEST = struct.Struct("=cQd")  # what, number of the process, seconds; with ST
 START, END = b"s", b"e"
 ENDED = struct.Struct("=i?")  # exit status, negative for a signal; whether it had to be killed
 
-# Whatever a decoder needs for nearly every picture, before it is asked for.
+# Whatever a decoder needs for nearly every image, before it is asked for.
 _IMPORTED = (
     *("pipeline.decode.tasks", "pipeline.decode.image", "pipeline.decode.phash_index"),
     *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff")),  # TIFF's reads EXIF

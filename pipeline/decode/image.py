@@ -1,4 +1,4 @@
-"""One picture: decoded once to see that it can be, and written anew where trainers would read it otherwise."""
+"""One image: decoded once to see that it can be, and written anew where trainers would read it otherwise."""
 
 import io
 import warnings
@@ -12,18 +12,18 @@ from pipeline.decode.phash import look_of
 
 # Pillow's plugins that are asked (JPEG's opens MPO); PSD, EPS (runs Ghostscript) and the exotic rest are not.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
-MIN_SIDE = 10  # ultralytics leaves smaller pictures out without an error (data/utils.py, check_image)
+MIN_SIDE = 10  # ultralytics leaves smaller images out without an error (data/utils.py, check_image)
 
 _LOOK_SIDE = 32  # pixels that a scaled decode leaves at least, where there are so many: what a look is made of
-_ROWS = 256  # of a deep picture, brought to 8 bits at once
+_ROWS = 256  # of a deep image, brought to 8 bits at once
 _ORIENTATION = 274  # the EXIF tag; 2 to 8 turn or mirror, anything else (0 and 65537 are seen) says nothing
 
 
 def inspect(content: bytes) -> ImageFacts:
-    """Decode the picture wholly, once. Never raises for what a file can contain.
+    """Decode the image wholly, once. Never raises for what a file can contain.
 
     JPEGs are decoded at an eighth of their size (small ones at less): the whole entropy stream is read at a third of
-    the cost, and what comes out is enough to see what the picture looks like.
+    the cost, and what comes out is enough to see what the image looks like.
     """
     if not content:
         return ImageFacts(problem=("image-empty", "The file has no bytes."))
@@ -35,7 +35,7 @@ def inspect(content: bytes) -> ImageFacts:
 
 
 def inspect_and_convert(content: bytes) -> tuple[ImageFacts, bytes | None]:
-    """The same, and the PNG of a picture that trainers would read otherwise. Never raises for what a file can contain.
+    """The same, and the PNG of an image that trainers would read otherwise. Never raises for what a file can contain.
 
     Whether it can be written anew is a fact as well: nobody asks for it after the dataset is taken.
     """
@@ -56,10 +56,10 @@ def _problem_of(error: Exception) -> tuple[str, str]:
     if isinstance(error, MemoryError):
         return "image-too-large", "Decoding it takes more memory than is allowed."
     if isinstance(error, UnidentifiedImageError):
-        return "image-unreadable", "The file is no picture in a format that we read."
+        return "image-unreadable", "The file is no image in a format that we read."
     detail = " ".join(str(error).split())[:300] or type(error).__name__
     code = "image-truncated" if "truncated" in detail.lower() else "image-unreadable"
-    return code, f"The picture cannot be decoded: {detail}."
+    return code, f"The image cannot be decoded: {detail}."
 
 
 def _inspect(content: bytes) -> ImageFacts:
@@ -89,7 +89,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def open_upright(content: bytes, *, at_least: tuple[int, int]) -> Image.Image:
-    """The picture as 8-bit RGB with its EXIF rotation applied; a JPEG may be smaller, but not below `at_least`."""
+    """The image as 8-bit RGB with its EXIF rotation applied; a JPEG may be smaller, but not below `at_least`."""
     Image.MAX_IMAGE_PIXELS = None
     with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         warnings.simplefilter("ignore")
@@ -100,7 +100,7 @@ def open_upright(content: bytes, *, at_least: tuple[int, int]) -> Image.Image:
 
 
 def convert(content: bytes) -> bytes:
-    """The picture as an upright 8-bit PNG: first frame, 16 bits scaled to 8, CMYK as RGB."""
+    """The image as an upright 8-bit PNG: first frame, 16 bits scaled to 8, CMYK as RGB."""
     Image.MAX_IMAGE_PIXELS = None
     with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         warnings.simplefilter("ignore")

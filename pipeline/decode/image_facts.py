@@ -1,4 +1,4 @@
-"""What one decode tells about a picture."""
+"""What one decode tells about an image."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ _TRANSPOSED = frozenset({5, 6, 7, 8})
 class ImageFacts(NamedTuple):
     """What one decode tells. `width` and `height` as stored, in pixels; `problem` is None or (finding code, detail).
 
-    `look` is what the upright picture looks like, in 32 bytes (`pipeline/decode/phash.py`); None for a flat one.
+    `look` is what the upright image looks like, in 32 bytes (`pipeline/decode/phash.py`); None for a flat one.
     `converted`: where it lies as it was written anew.
     """
 
@@ -29,7 +29,7 @@ class ImageFacts(NamedTuple):
 
     @property
     def upright(self) -> tuple[int, int]:
-        """(width, height) after the EXIF orientation is applied, as OpenCV and browsers show the picture."""
+        """(width, height) after the EXIF orientation is applied, as OpenCV and browsers show the image."""
         return (self.height, self.width) if self.orientation in _TRANSPOSED else (self.width, self.height)
 
     @property

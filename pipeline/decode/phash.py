@@ -1,6 +1,6 @@
-"""What a picture looks like, in 256 bits: pHash (Zauner 2010) of 16 x 16 frequencies, as the library imagehash has it.
+"""What an image looks like, in 256 bits: pHash (Zauner 2010) of 16 x 16 frequencies, as the library imagehash has it.
 
-Two pictures look alike when few bits differ: the same photograph saved again, resized, brighter, blurred or grey.
+Two images look alike when few bits differ: the same photograph saved again, resized, brighter, blurred or grey.
 All arithmetic is exact, in whole numbers: the hash decides the split, which is part of the fingerprint, so it must not
 depend on a machine's matrix library. docs/decisions/0010-near-duplicates.md has the figures.
 """
@@ -18,7 +18,7 @@ FLAT = 2.0  # grey levels of standard deviation: below it there is nothing to se
 _SIDE, _FREQUENCIES, _LOW = 64, 16, 8
 _FIXED_POINT = 1 << 12  # 64 * 4096 * (64 * 4096 * 255) < 2**53: float64 holds every sum exactly
 
-# A turned or mirrored picture is the same array, transposed or reversed. EXIF orientation: (transpose, rows, columns).
+# A turned or mirrored image is the same array, transposed or reversed. EXIF orientation: (transpose, rows, columns).
 _TURNS = {
     2: (False, False, True),
     3: (False, True, True),
@@ -31,7 +31,7 @@ _TURNS = {
 
 
 def look_of(image: Image.Image, orientation: int = 1) -> bytes | None:
-    """32 bytes, the low frequencies first; None for a flat picture. `image` is decoded, at any size, as stored."""
+    """32 bytes, the low frequencies first; None for a flat image. `image` is decoded, at any size, as stored."""
     grey = _upright(_grey(image), orientation)
     if _is_flat(grey):
         return None

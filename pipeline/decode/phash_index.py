@@ -1,7 +1,7 @@
-"""Which pictures look alike, found by an index and never by comparing all pairs.
+"""Which images look alike, found by an index and never by comparing all pairs.
 
 Alike: of the 64 low bits of their looks at most 6 differ, and of all 256 at most 32. Groups are the connected parts:
-a picture that is like another is in its group, so no two that are alike are ever in different groups.
+an image that is like another is in its group, so no two that are alike are ever in different groups.
 
 The index: 6 differing bits touch at most 6 of 8 bytes, so two bytes are equal. Each of the 28 pairs of bytes sorts the
 looks into buckets of its 16 bits, and only within a bucket are looks compared, each with the next `WINDOW`.
@@ -17,7 +17,7 @@ from pipeline.decode.phash import LOOK_BYTES, LOW_BYTES
 MAX_LOW_BITS = 6
 MAX_BITS = 32
 # A bucket of more looks than this (thousands of stills of one scene) is compared in the order of the whole look, each
-# with so many neighbours: the work stays linear in the number of pictures.
+# with so many neighbours: the work stays linear in the number of images.
 WINDOW = 128
 
 _Ints = npt.NDArray[np.intp]

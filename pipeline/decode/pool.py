@@ -1,4 +1,4 @@
-"""Pictures decoded in processes of their own: one that crashes a decoder costs its process, not the job."""
+"""Images decoded in processes of their own: one that crashes a decoder costs its process, not the job."""
 
 import threading
 import time
@@ -12,12 +12,12 @@ from core.domain.errors import PreparationFailed
 from pipeline.decode.channel import Broken, DecodeLine, pause
 from pipeline.decode.process import DecodingProcess
 
-BATCH = 64  # pictures sent at once: a round trip costs about as much as decoding a thumbnail
-DECODE_SECONDS = 120.0  # for one picture; 200 megapixels take about 5, and 50 where they are written anew as PNG
+BATCH = 64  # images sent at once: a round trip costs about as much as decoding a thumbnail
+DECODE_SECONDS = 120.0  # for one image; 200 megapixels take about 5, and 50 where they are written anew as PNG
 
-_NEARLY_IDLE = 8  # pictures that a process still has when we listen for each of its answers
+_NEARLY_IDLE = 8  # images that a process still has when we listen for each of its answers
 _MAX_FAILED_STARTS = 3
-_WORTH_ONE = 4  # pictures that wait before another process is started for them
+_WORTH_ONE = 4  # images that wait before another process is started for them
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -137,7 +137,7 @@ class DecodePool(Generic[Task, Answer]):
             self._decoders.append(_start(self._work))
         for at, decoder in enumerate(self._decoders):
             if self._todo and len(decoder.waiting) <= self._share():
-                # One that died while it was idle did so for want of memory, say: by no picture's fault.
+                # One that died while it was idle did so for want of memory, say: by no image's fault.
                 died = not decoder.waiting and not self._collect(decoder)
                 self._give(self._replace(at) if died else decoder, self._take())
         for decoder in self._decoders:
@@ -173,7 +173,7 @@ class DecodePool(Generic[Task, Answer]):
             self._give(decoder, [first])
 
     def _start_again(self, at: int, decoder: _Decoder) -> None:
-        """It, or its server, died before its work: by no picture's fault."""
+        """It, or its server, died before its work: by no image's fault."""
         self._failed_starts += 1
         if self._failed_starts == _MAX_FAILED_STARTS:
             raise PreparationFailed("Decoding processes do not start.")

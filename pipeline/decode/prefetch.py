@@ -1,4 +1,4 @@
-"""Pictures inspected in decoding processes, from the moment they are out of the archive."""
+"""Images inspected in decoding processes, from the moment they are out of the archive."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from pipeline.decode.tasks import Inspected, inspect_and_convert, inspect_and_tr
 
 
 class InspectAhead:
-    """Pictures inspected as they come out of the archive, while the rest is still inflated and read.
+    """Images inspected as they come out of the archive, while the rest is still inflated and read.
 
     Those that trainers would read otherwise are written anew as well: one after the other into the file `converted`;
     without one it is only seen whether they can be.
@@ -83,7 +83,7 @@ class _Spool:
 
 
 def inspect_all(files: list[SourceFile], *, processes: int, tick: Callable[[int, int], None]) -> list[ImageFacts]:
-    """The facts of every picture, in the order of `files`. `tick(done, total)` may raise to stop."""
+    """The facts of every image, in the order of `files`. `tick(done, total)` may raise to stop."""
     with InspectAhead(processes) as ahead:
         ahead.add(files)
         return ahead.facts(files, tick)

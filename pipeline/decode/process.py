@@ -2,7 +2,7 @@
 
 Not by fork from here, since there are threads; not a new interpreter for each, since that costs 0.1 s of importing; and
 not by multiprocessing's server, whose imports, here and there and in a third process that tracks what we do not use,
-take as long as decoding a hundred pictures.
+take as long as decoding a hundred images.
 """
 
 import atexit

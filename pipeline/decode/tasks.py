@@ -16,7 +16,7 @@ def inspect_and_convert(place: "Place") -> Inspected:
 
 
 def inspect_and_try(place: "Place") -> Inspected:
-    """It is only seen whether the picture can be written anew."""
+    """It is only seen whether the image can be written anew."""
     return inspect_and_convert(place)[0], None
 
 

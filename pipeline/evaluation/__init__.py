@@ -1,1 +1,1 @@
-"""How good a model is, as numbers, pictures and pages; the same for every classifier. No framework, only numpy."""
+"""How good a model is, as numbers, images and pages; the same for every classifier. No framework, only numpy."""

@@ -10,7 +10,7 @@ BINS = 15  # of equal width, as in Guo et al., On Calibration of Modern Neural N
 
 
 def calibration(judged: Judged) -> dict[str, Any]:
-    """`ece`: mean distance between score and accuracy over the bins, by their pictures. Only bins with pictures."""
+    """`ece`: mean distance between score and accuracy over the bins, by their images. Only bins with images."""
     confidence = judged.probabilities.max(axis=1)
     right = judged.predicted == judged.labels
     at = np.minimum((confidence * BINS).astype(int), BINS - 1)

@@ -1,4 +1,4 @@
-"""What a classifier's run leaves besides its model: numbers, predictions, pictures, suspect labels and the report."""
+"""What a classifier's run leaves besides its model: numbers, predictions, images, suspect labels and the report."""
 
 import csv
 import json

@@ -6,18 +6,18 @@ from typing import Any
 
 from pipeline.evaluation.metrics import TOP
 from pipeline.evaluation.outcome import Outcome, Suspected, prediction_rows, suspect_rows
-from pipeline.evaluation.report import Cell, Picture, Report, Section, Table
+from pipeline.evaluation.report import Cell, Figure, Report, Section, Table
 
 _ROWS = {
-    "images": "Pictures",
+    "images": "Images",
     "accuracy": "Accuracy",
     "top5": "Label among the first 5",
     "precision": "Precision, mean over classes",
     "recall": "Recall, mean over classes",
     "f1": "F1, mean over classes",
-    "precision_weighted": "Precision, by pictures",
-    "recall_weighted": "Recall, by pictures",
-    "f1_weighted": "F1, by pictures",
+    "precision_weighted": "Precision, by images",
+    "recall_weighted": "Recall, by images",
+    "f1_weighted": "F1, by images",
     "log_loss": "Log loss",
 }
 _LISTED = 15  # suspects in the page; all of them are in the workbook
@@ -25,13 +25,13 @@ _SMALL_MATRIX = 6  # classes; the numbers of a larger one need the whole page
 
 
 def classification_report(outcome: Outcome, metrics: Mapping[str, Any], folder: Path) -> Report:
-    """`metrics` as in metrics.json; pictures are taken from `folder`."""
+    """`metrics` as in metrics.json; images are taken from `folder`."""
     splits = [split for split in ("test", "val", "train") if metrics.get(split)]
     first = metrics[splits[0]]
     headline = [
         (f"accuracy on {splits[0]}", f"{first['accuracy']:.1%}"),
         (f"F1, mean over classes, on {splits[0]}", f"{first['f1']:.3f}"),
-        (f"pictures in {splits[0]}", str(first["images"])),
+        (f"images in {splits[0]}", str(first["images"])),
         (f"calibration error on {splits[0]}", f"{first['calibration']['ece']:.3f}"),
     ]
     if len(outcome.classes) > TOP:  # of five classes all are among the first five
@@ -39,8 +39,8 @@ def classification_report(outcome: Outcome, metrics: Mapping[str, Any], folder: 
     sections = [_summary(metrics, splits, is_trained=bool(outcome.history))]
     sections += [_split(split, metrics[split], folder) for split in splits]
     if outcome.history:
-        picture = Picture("", folder / "training_curves.png")
-        sections.append(Section("Training", "The dotted line is the epoch whose model was kept.", [picture]))
+        image = Figure("", folder / "training_curves.png")
+        sections.append(Section("Training", "The dotted line is the epoch whose model was kept.", [image]))
     if outcome.suspects:
         sections.append(_suspects(outcome.suspects, outcome.classes, folder))
     header, rows = prediction_rows(outcome)
@@ -54,7 +54,7 @@ def classification_report(outcome: Outcome, metrics: Mapping[str, Any], folder: 
 def _summary(metrics: Mapping[str, Any], splits: list[str], *, is_trained: bool) -> Section:
     rows: list[list[Cell]] = [[name, *(metrics[split][key] for split in splits)] for key, name in _ROWS.items()]
     rows.append(["Calibration error (ECE)", *(metrics[split]["calibration"]["ece"] for split in splits)])
-    rows.append(["Time for a picture, ms", *(_milliseconds(metrics[split]) for split in splits)])
+    rows.append(["Time for an image, ms", *(_milliseconds(metrics[split]) for split in splits)])
     text = "The model was chosen by its numbers on val; test was kept apart until the end."
     return Section("Summary", text if is_trained and len(splits) > 1 else "", [Table("", ["", *splits], rows)])
 
@@ -70,7 +70,7 @@ def _split(split: str, metrics: Mapping[str, Any], folder: Path) -> Section:
     ]
     return Section(
         split.capitalize(),
-        f"{metrics['images']} pictures.",
+        f"{metrics['images']} images.",
         [
             Table("Each class", ["class", *_CLASS_COLUMNS.values()], _class_rows(metrics), sheet=f"Classes {split}"),
             Table(
@@ -81,15 +81,15 @@ def _split(split: str, metrics: Mapping[str, Any], folder: Path) -> Section:
                 shade=True,
                 in_page=False,
             ),
-            Picture("", folder / f"{split}_confusion_matrix.png", wide=len(confusion["labels"]) > _SMALL_MATRIX),
-            Picture("", folder / f"{split}_reliability.png", wide=False),
-            Table("Most confused", ["label", "taken for", "pictures", "share of the label's"], _pair_rows(metrics)),
-            Picture("Worst judged: the label got the least probability", folder / f"{split}_worst.png"),
+            Figure("", folder / f"{split}_confusion_matrix.png", wide=len(confusion["labels"]) > _SMALL_MATRIX),
+            Figure("", folder / f"{split}_reliability.png", wide=False),
+            Table("Most confused", ["label", "taken for", "images", "share of the label's"], _pair_rows(metrics)),
+            Figure("Worst judged: the label got the least probability", folder / f"{split}_worst.png"),
         ],
     )
 
 
-_CLASS_COLUMNS = {"images": "pictures", "found": "found", "precision": "precision", "recall": "recall", "f1": "F1"}
+_CLASS_COLUMNS = {"images": "images", "found": "found", "precision": "precision", "recall": "recall", "f1": "F1"}
 
 
 def _class_rows(metrics: Mapping[str, Any]) -> list[list[Cell]]:
@@ -104,7 +104,7 @@ def _suspects(suspected: Suspected, classes: tuple[str, ...], folder: Path) -> S
     header, rows = suspect_rows(suspected, classes)
     flagged = sum(one.flagged for one in suspected.ranked)
     text = (
-        f"{flagged} of {len(rows)} labels look wrong to a judge that saw each picture without its label; by itself it "
+        f"{flagged} of {len(rows)} labels look wrong to a judge that saw each image without its label; by itself it "
         f"is right in {suspected.accuracy:.0%}. Look at the first ones. All are in suspect_labels.csv."
     )
     return Section(
@@ -113,6 +113,6 @@ def _suspects(suspected: Suspected, classes: tuple[str, ...], folder: Path) -> S
         [
             Table("", header, rows[:_LISTED]),
             Table("", header, rows, sheet="Suspect labels", in_page=False),
-            Picture("The first of the list", folder / "suspect_labels.png"),
+            Figure("The first of the list", folder / "suspect_labels.png"),
         ],
     )

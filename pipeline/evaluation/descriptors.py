@@ -1,4 +1,4 @@
-"""What a picture looks like, as numbers that have seen no label: its shapes, and its coarse colours.
+"""What an image looks like, as numbers that have seen no label: its shapes, and its coarse colours.
 
 Shapes are histograms of oriented gradients (Dalal and Triggs, 2005): 9 unsigned directions, cells of 8 x 8 px, blocks
 of 2 x 2.
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE, CELL, DIRECTIONS = 64, 8, 9
-COLOURS = 8  # the picture as 8 x 8 px, for what gradients do not tell
+COLOURS = 8  # the image as 8 x 8 px, for what gradients do not tell
 LENGTH = (SIDE // CELL - 1) ** 2 * 4 * DIRECTIONS + 3 * COLOURS**2
 
 
-def describe_picture(image: Image.Image) -> NDArray[Any]:
-    """(LENGTH,) of an RGB picture."""
+def describe_image(image: Image.Image) -> NDArray[Any]:
+    """(LENGTH,) of an RGB image."""
     grey = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR), dtype=np.float32) / 255
     small = np.asarray(image.resize((COLOURS, COLOURS), Image.Resampling.BOX), dtype=np.float32) / 255
     return np.concatenate((_gradients(grey), small.ravel()))

@@ -1,15 +1,15 @@
-"""The report of a detector, from its metrics.json and the pictures beside it."""
+"""The report of a detector, from its metrics.json and the images beside it."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation.html import write_html
-from pipeline.evaluation.report import Cell, Picture, Report, Section, Table
+from pipeline.evaluation.report import Cell, Figure, Report, Section, Table
 from pipeline.evaluation.workbook import write_workbook
 
 _ROWS = {
-    "images": "Pictures",
+    "images": "Images",
     "boxes": "Boxes",
     "mAP50": "mAP at IoU 0.5",
     "mAP50-95": "mAP at IoU 0.5 to 0.95",
@@ -19,7 +19,7 @@ _ROWS = {
     "min_score": "Score of the best F1",
 }
 _CLASS_COLUMNS = {
-    "images": "pictures",
+    "images": "images",
     "instances": "boxes",
     "mAP50": "AP50",
     "mAP50-95": "AP50-95",
@@ -30,13 +30,13 @@ _CLASS_COLUMNS = {
 
 
 def write_detection_report(folder: Path, *, title: str, facts: Mapping[str, Cell], metrics: Mapping[str, Any]) -> None:
-    """report.html and report.xlsx in `folder`, where the pictures are. `metrics` as in metrics.json."""
+    """report.html and report.xlsx in `folder`, where the images are. `metrics` as in metrics.json."""
     splits = [split for split in ("test", "val", "train") if metrics.get(split)]
     sections = [_summary(metrics, splits), *(_split(split, metrics[split], folder) for split in splits)]
     curves = folder / "training_curves.png"
     if curves.exists():
         text = "The dotted line is the epoch whose model was kept."
-        sections.append(Section("Training", text, [Picture("", curves)]))
+        sections.append(Section("Training", text, [Figure("", curves)]))
     report = Report(title, _headline(metrics, splits[0]) if splits else [], list(facts.items()), sections)
     write_html(report, folder / "report.html")
     write_workbook(report, folder / "report.xlsx")
@@ -50,7 +50,7 @@ def _headline(metrics: Mapping[str, Any], split: str) -> list[tuple[str, str]]:
 
 def _summary(metrics: Mapping[str, Any], splits: list[str]) -> Section:
     rows: list[list[Cell]] = [[name, *(metrics[split][key] for split in splits)] for key, name in _ROWS.items()]
-    rows.append(["Time for a picture, ms", *(_milliseconds(metrics[split]) for split in splits)])
+    rows.append(["Time for an image, ms", *(_milliseconds(metrics[split]) for split in splits)])
     text = "The model was chosen by its numbers on val; test was kept apart until the end."
     return Section("Summary", text if len(splits) > 1 else "", [Table("", ["", *splits], rows)])
 
@@ -69,7 +69,7 @@ def _split(split: str, metrics: Mapping[str, Any], folder: Path) -> Section:
     ]
     return Section(
         split.capitalize(),
-        f"{metrics['images']} pictures with {metrics['boxes']} boxes.",
+        f"{metrics['images']} images with {metrics['boxes']} boxes.",
         [
             Table("Each class", ["class", *_CLASS_COLUMNS.values()], classes, sheet=f"Classes {split}"),
             Table(
@@ -80,9 +80,9 @@ def _split(split: str, metrics: Mapping[str, Any], folder: Path) -> Section:
                 shade=True,
                 in_page=False,
             ),
-            Picture("", folder / f"{split}_confusion_matrix.png", wide=False),
-            Picture("", folder / f"{split}_confusion_matrix_normalized.png", wide=False),
-            Picture("Precision and recall", folder / f"{split}_curves.png"),
-            Picture("Some pictures: labels left, found right", folder / f"{split}_predictions.png"),
+            Figure("", folder / f"{split}_confusion_matrix.png", wide=False),
+            Figure("", folder / f"{split}_confusion_matrix_normalized.png", wide=False),
+            Figure("Precision and recall", folder / f"{split}_curves.png"),
+            Figure("Some images: labels left, found right", folder / f"{split}_predictions.png"),
         ],
     )

@@ -1,11 +1,11 @@
-"""A report as one HTML file that needs nothing else: pictures inside, no script, all text escaped."""
+"""A report as one HTML file that needs nothing else: images inside, no script, all text escaped."""
 
 import base64
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from pipeline.evaluation.report import Cell, Picture, Report, Section, Table, shown
+from pipeline.evaluation.report import Cell, Figure, Report, Section, Table, shown
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -35,7 +35,7 @@ th, td { padding: 4px 14px 4px 0; vertical-align: top; }
 td { border-bottom: 1px solid #f0f2f4; overflow-wrap: anywhere; max-width: 420px; }
 .n { text-align: right; white-space: nowrap; }
 .shaded td, .shaded th { padding: 4px 9px; border-bottom: 0; }
-.pictures { display: flex; flex-wrap: wrap; gap: 8px 24px; align-items: flex-start; }
+.images { display: flex; flex-wrap: wrap; gap: 8px 24px; align-items: flex-start; }
 figure { margin: 12px 0 0; flex: 1 1 100%; }
 figure.half { flex: 1 1 400px; max-width: 520px; }
 figcaption { font-size: 15px; color: #52606d; font-weight: 600; }
@@ -71,26 +71,26 @@ def _section(section: Section) -> Iterator[str]:
     yield f"\n<section><h2>{escape(section.title)}</h2>"
     if section.text:
         yield f"<p>{escape(section.text)}</p>"
-    pictures: list[str] = []
+    images: list[str] = []
     for part in section.parts:
-        if isinstance(part, Picture):
-            pictures += [_picture(part)] if part.path.exists() else []
+        if isinstance(part, Figure):
+            images += [_image(part)] if part.path.exists() else []
             continue
-        yield _row(pictures)
-        pictures = []
+        yield _row(images)
+        images = []
         yield from _table(part) if part.in_page and part.rows else ()
-    yield _row(pictures) + "</section>"
+    yield _row(images) + "</section>"
 
 
-def _row(pictures: list[str]) -> str:
-    return f'<div class="pictures">{"".join(pictures)}</div>' if pictures else ""
+def _row(images: list[str]) -> str:
+    return f'<div class="images">{"".join(images)}</div>' if images else ""
 
 
-def _picture(picture: Picture) -> str:
-    content = base64.b64encode(picture.path.read_bytes()).decode()
-    title = escape(picture.title)
+def _image(image: Figure) -> str:
+    content = base64.b64encode(image.path.read_bytes()).decode()
+    title = escape(image.title)
     caption = f"<figcaption>{title}</figcaption>" if title else ""
-    half = "" if picture.wide else ' class="half"'
+    half = "" if image.wide else ' class="half"'
     return f'<figure{half}>{caption}<img alt="{title}" src="data:image/png;base64,{content}"></figure>'
 
 

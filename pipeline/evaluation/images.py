@@ -1,4 +1,4 @@
-"""The pictures of a classifier's evaluation."""
+"""The images of a classifier's evaluation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,13 +24,13 @@ def draw_judged(
     """`{split}_confusion_matrix.png`, `..._normalized.png`, `{split}_reliability.png`, `{split}_worst.png`."""
     confusion = metrics["confusion_matrix"]
     for normalized, name in ((False, "confusion_matrix"), (True, "confusion_matrix_normalized")):
-        draw_confusion(confusion, folder / f"{split}_{name}.png", split=split, normalized=normalized, unit="pictures")
+        draw_confusion(confusion, folder / f"{split}_{name}.png", split=split, normalized=normalized, unit="images")
     draw_reliability(metrics["calibration"], folder / f"{split}_reliability.png", split=split)
     draw_tiles([_tile(judged, index, open_image) for index in worst(judged)], folder / f"{split}_worst.png")
 
 
 def worst(judged: Judged) -> list[int]:
-    """The pictures whose label got the least probability, worst first."""
+    """The images whose label got the least probability, worst first."""
     own = judged.probabilities[np.arange(len(judged.labels)), judged.labels]
     return [int(index) for index in np.argsort(own, kind="stable")[:TILES]]
 

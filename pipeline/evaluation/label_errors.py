@@ -1,4 +1,4 @@
-"""Labels that are likely wrong, from probabilities that each picture got from a model which never saw its label.
+"""Labels that are likely wrong, from probabilities that each image got from a model which never saw its label.
 
 Confident learning (Northcutt, Jiang, Chuang, 2021): a cheap head on fixed features, once for each of five parts of the
 set, trained on the other four. Why so: docs/decisions/0012-suspect-labels.md.
@@ -16,7 +16,7 @@ from pipeline.evaluation.evaluated import Floats, softmax
 FOLDS = 5
 DIMENSIONS = 256  # principal components that the head sees: more fits noise, and takes longer
 POWER = 3  # rounds of the search for them; two are enough where the first few stand out
-STEPS, RATE, DECAY = 150, 0.1, 1e-3  # of Adam over all pictures at once; enough for a linear head to settle
+STEPS, RATE, DECAY = 150, 0.1, 1e-3  # of Adam over all images at once; enough for a linear head to settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Suspect:
 
 
 def rank_suspects(labels: Sequence[int], probabilities: Floats) -> list[Suspect]:
-    """Every picture, the likeliest wrong first. `probabilities`: (N, classes), out of sample."""
+    """Every image, the likeliest wrong first. `probabilities`: (N, classes), out of sample."""
     given = np.asarray(labels)
     rows = np.arange(len(given))
     own = probabilities[rows, given]
@@ -68,7 +68,7 @@ def out_of_fold(
     seed: int,
     check: Callable[[], None] = lambda: None,
 ) -> Floats:
-    """(N, classes). `groups`: equal pictures share one, and are never on both sides of a fold. `check` may raise."""
+    """(N, classes). `groups`: equal images share one, and are never on both sides of a fold. `check` may raise."""
     given = np.asarray(labels)
     reduced = _components(np.asarray(features, dtype=np.float64), seed=seed)
     folds = _folds(given, groups, seed=seed)
@@ -81,7 +81,7 @@ def out_of_fold(
 
 
 def _folds(labels: NDArray[np.int_], groups: Sequence[str], *, seed: int) -> NDArray[np.int_]:
-    """Each class spread evenly; the first label of a group decides where its pictures go."""
+    """Each class spread evenly; the first label of a group decides where its images go."""
     first: dict[str, int] = {}
     for index, group in enumerate(groups):
         first.setdefault(group, index)
@@ -97,7 +97,7 @@ def _folds(labels: NDArray[np.int_], groups: Sequence[str], *, seed: int) -> NDA
 
 def _components(features: Floats, *, seed: int) -> Floats:
     """Principal components, unit variance on average, found by random projection (Halko, Martinsson, Tropp, 2011):
-    the whole decomposition takes 10 s for 2000 features, however few pictures there are. No label is involved."""
+    the whole decomposition takes 10 s for 2000 features, however few images there are. No label is involved."""
     scaled = features - features.mean(axis=0)
     scaled /= np.maximum(scaled.std(axis=0), 1e-6)
     keep = min(DIMENSIONS, *scaled.shape)

@@ -1,7 +1,7 @@
 """The numbers of a classifier on one split, as JSON values.
 
-Precision, recall and F1 as scikit-learn has them: macro is the plain mean over the classes with pictures in the split,
-weighted the mean by their pictures; a class that is never found has precision 0.
+Precision, recall and F1 as scikit-learn has them: macro is the plain mean over the classes with images in the split,
+weighted the mean by their images; a class that is never found has precision 0.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ def classification_metrics(judged: Judged) -> dict[str, Any]:
         "log_loss": _rounded(_log_loss(judged)),
         "per_class": {
             name: {
-                # Without a picture of the class there is nothing to measure: null, not zero.
+                # Without an image of the class there is nothing to measure: null, not zero.
                 **{key: _rounded(values[index]) if present[index] else None for key, values in rows.items()},
                 "images": int(there[index]),
                 "found": int(found[index]),
@@ -59,7 +59,7 @@ def confusion(judged: Judged) -> NDArray[np.int_]:
 
 
 def _pairs(classes: tuple[str, ...], matrix: NDArray[np.int_]) -> list[dict[str, Any]]:
-    """What was taken for what, the most often first; `share` of the pictures of the true class."""
+    """What was taken for what, the most often first; `share` of the images of the true class."""
     wrong = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
     pairs = [divmod(int(flat), len(classes)) for flat in order]
@@ -76,7 +76,7 @@ def _pairs(classes: tuple[str, ...], matrix: NDArray[np.int_]) -> list[dict[str,
 
 
 def _top(judged: Judged) -> float:
-    """Part of the pictures whose label is among the five most probable classes."""
+    """Part of the images whose label is among the five most probable classes."""
     own = judged.probabilities[np.arange(len(judged.labels)), judged.labels]
     better = (judged.probabilities > own[:, None]).sum(axis=1)
     return float((better < TOP).mean())

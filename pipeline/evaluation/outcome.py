@@ -15,7 +15,7 @@ Opener = Callable[[int], Image.Image]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Where a picture is: the n-th of its split, and its path in the upload."""
+    """Where an image is: the n-th of its split, and its path in the upload."""
 
     split: str
     index: int
@@ -49,7 +49,7 @@ class Outcome:
 
 
 def prediction_rows(outcome: Outcome) -> tuple[list[str], list[list[Cell]]]:
-    """Header and a row for each picture of val and test: path, split, label, what was found and how probable."""
+    """Header and a row for each image of val and test: path, split, label, what was found and how probable."""
     rows: list[list[Cell]] = []
     for split, judged in outcome.judged.items():
         for path, label, found, scores in zip(

@@ -1,4 +1,4 @@
-"""A report as plain data: sections of tables and pictures. `html` and `workbook` write it, whatever it is about."""
+"""A report as plain data: sections of tables and images. `html` and `workbook` write it, whatever it is about."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,8 +23,8 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """`path` of a PNG; without that file there is no picture."""
+class Figure:
+    """`path` of a PNG; without that file there is no image."""
 
     title: str
     path: Path
@@ -35,7 +35,7 @@ class Picture:
 class Section:
     title: str
     text: str = ""
-    parts: Sequence[Table | Picture] = ()
+    parts: Sequence[Table | Figure] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def load_formats() -> list[DatasetFormat]:
 
 
 def read_dataset(source: Source, findings: list[Finding]) -> Dataset:
-    """What the archive holds, by the format that describes most of its pictures.
+    """What the archive holds, by the format that describes most of its images.
 
     Folders of classes are only thought of where nothing has boxes: nearly every archive has folders. Raises Rejected
     (FormatUnknown) with `findings`, saying what each format missed.
@@ -69,9 +69,9 @@ def _recognise(source: Source) -> tuple[list[DatasetFormat], dict[str, str]]:
 
 
 def _most_complete(read: list[Dataset]) -> Dataset:
-    """Most pictures with a usable annotation, then most boxes, then the first in the catalogue."""
+    """Most images with a usable annotation, then most boxes, then the first in the catalogue."""
     best = max(read, key=_completeness)  # of equals, max keeps the first
-    shown = ", ".join(f"{dataset.format} describes {_completeness(dataset)[0]} pictures" for dataset in read)
+    shown = ", ".join(f"{dataset.format} describes {_completeness(dataset)[0]} images" for dataset in read)
     detail = f"The archive has several formats: {shown}. {best.format} is read, the others are left out."
     remedy = "Nothing to do; or upload the one that is meant alone."
     best.findings.append(Finding("formats-several", Severity.NOTE, "", detail, remedy))

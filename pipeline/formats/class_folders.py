@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pipeline.formats.split_names import split_of_folder
 
 Folder = tuple[str, ...]
-STRAY = 0.1  # of the pictures: so many may lie above the folders of classes, and those are still where most lie
+STRAY = 0.1  # of the images: so many may lie above the folders of classes, and those are still where most lie
 NO_CLASS = frozenset({"images", "image", "imgs", "img", "labels", "annotations", "jpegimages"})
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What its folder says of a picture. `folder` is that of its class, None outside of all; `split` None for none.
+    """What its folder says of an image. `folder` is that of its class, None outside of all; `split` None for none.
 
     `nested`: it lies deeper than the folder of its class.
     """
@@ -31,7 +31,7 @@ class Shelf:
 
 
 def shelves_of(counts: Mapping[Folder, int]) -> dict[Folder, Shelf]:
-    """`counts`: folder -> pictures that lie directly in it.
+    """`counts`: folder -> images that lie directly in it.
 
     All classes lie at one depth, after the folders of splits and those called `images` are left out: at the first one
     above which there are a few strays at most. What lies deeper counts for the class that it is in.
@@ -51,7 +51,7 @@ def shelves_of(counts: Mapping[Folder, int]) -> dict[Folder, Shelf]:
 
 
 class _Tree:
-    """Folders with pictures in or below them. `direct` and `total`: how many; `children` are sorted."""
+    """Folders with images in or below them. `direct` and `total`: how many; `children` are sorted."""
 
     def __init__(self, counts: Mapping[Folder, int]) -> None:
         self.direct = counts
@@ -72,7 +72,7 @@ class _Tree:
         return [above for above in _above(folder) if len(above) > len(self.root)]
 
     def named_below(self, folder: Folder) -> set[str]:
-        """The names of its folders; none where most of its pictures lie directly in it."""
+        """The names of its folders; none where most of its images lie directly in it."""
         if 2 * self.direct.get(folder, 0) >= self.total[folder]:
             return set()
         return {child[-1] for child in self.children[folder]}
@@ -116,7 +116,7 @@ def _splits_among(children: list[Folder], tree: _Tree) -> dict[Folder, str]:
 
 
 def _splits_inside(tree: _Tree) -> dict[Folder, str]:
-    """`cat/train`, `cat/test`: where nearly all pictures lie in such folders, in several classes."""
+    """`cat/train`, `cat/test`: where nearly all images lie in such folders, in several classes."""
     parents = {
         parent: {child: split_of_folder(child[-1]) for child in children} for parent, children in tree.children.items()
     }
@@ -147,7 +147,7 @@ def _silent(tree: _Tree, splits: Mapping[Folder, str]) -> set[Folder]:
 
 
 def _class_depth(depths: Mapping[Folder, int], counts: Mapping[Folder, int]) -> int:
-    """0 where no picture lies in a folder that may be a class."""
+    """0 where no image lies in a folder that may be a class."""
     at: dict[int, int] = defaultdict(int)
     for folder, depth in depths.items():
         if depth:
@@ -161,12 +161,12 @@ def _class_depth(depths: Mapping[Folder, int], counts: Mapping[Folder, int]) -> 
 
 
 def _only_splits(shelves: Mapping[Folder, Shelf]) -> bool:
-    """Pictures in `train/` and `test/`, without classes."""
+    """Images in `train/` and `test/`, without classes."""
     return all(split_of_folder(label) for shelf in shelves.values() if (label := shelf.label))
 
 
 def empty_beside(shelves: Mapping[Folder, Shelf], others: Iterable[Folder]) -> list[Folder]:
-    """Folders among those of classes in which there is no picture, by name. `others`: all folders there are."""
+    """Folders among those of classes in which there is no image, by name. `others`: all folders there are."""
     classes = {shelf.folder for shelf in shelves.values() if shelf.folder}
     labels = {folder[-1] for folder in classes}
     beside = {folder[:-1] for folder in classes}
@@ -179,17 +179,17 @@ def empty_beside(shelves: Mapping[Folder, Shelf], others: Iterable[Folder]) -> l
     return sorted(found.values())
 
 
-def doubled_in(pictures: Mapping[Folder, Collection[tuple[str, str]]], shelves: Mapping[Folder, Shelf]) -> set[Folder]:
-    """Folders in which the one round them lies once more, where this makes other classes of the same pictures.
+def doubled_in(images: Mapping[Folder, Collection[tuple[str, str]]], shelves: Mapping[Folder, Shelf]) -> set[Folder]:
+    """Folders in which the one round them lies once more, where this makes other classes of the same images.
 
-    `pictures`: folder -> name and SHA-256 of each that lies directly in it; `shelves`: what `shelves_of` says of them.
+    `images`: folder -> name and SHA-256 of each that lies directly in it; `shelves`: what `shelves_of` says of them.
     """
-    copies = _copies(pictures)
+    copies = _copies(images)
     if not copies:
         return set()
-    once = shelves_of({folder: len(held) for folder, held in pictures.items() if not copies & {*_above(folder)}})
+    once = shelves_of({folder: len(held) for folder, held in images.items() if not copies & {*_above(folder)}})
     doubled: set[Folder] = set()
-    for folder in pictures:
+    for folder in images:
         round_it = copies & {*_above(folder)}
         if round_it and shelves[folder].label != once[_original(folder, copies)].label:
             doubled |= round_it
@@ -202,18 +202,18 @@ def may_be_doubled(counts: Mapping[Folder, int]) -> bool:
     return any(2 * tree.total[child] == tree.total[child[:-1]] for child in tree.children if child)
 
 
-def _copies(pictures: Mapping[Folder, Collection[tuple[str, str]]]) -> set[Folder]:
+def _copies(images: Mapping[Folder, Collection[tuple[str, str]]]) -> set[Folder]:
     """Folders with folders that hold what lies beside them, under the same names: the deepest are left out first."""
-    tree = _Tree({folder: len(held) for folder, held in pictures.items()})
+    tree = _Tree({folder: len(held) for folder, held in images.items()})
     total = dict(tree.total)
     copies: set[Folder] = set()
     for child in sorted(filter(None, tree.children), key=lambda folder: (-len(folder), folder)):
         parent = child[:-1]
         if 2 * total[child] != total[parent]:
             continue
-        inside = _held_below(child, tree, pictures, copies)
+        inside = _held_below(child, tree, images, copies)
         copies.add(child)
-        if inside != _held_below(parent, tree, pictures, copies):
+        if inside != _held_below(parent, tree, images, copies):
             copies.remove(child)
             continue
         for above in _above(parent):
@@ -222,14 +222,14 @@ def _copies(pictures: Mapping[Folder, Collection[tuple[str, str]]]) -> set[Folde
 
 
 def _held_below(
-    top: Folder, tree: _Tree, pictures: Mapping[Folder, Collection[tuple[str, str]]], without: set[Folder]
+    top: Folder, tree: _Tree, images: Mapping[Folder, Collection[tuple[str, str]]], without: set[Folder]
 ) -> set[tuple[Folder, str, str]]:
-    """Folder below `top`, name and SHA-256 of each picture that is not in one of the folders `without`."""
+    """Folder below `top`, name and SHA-256 of each image that is not in one of the folders `without`."""
     found: set[tuple[Folder, str, str]] = set()
     waiting = [top]
     while waiting:
         folder = waiting.pop()
-        found.update((folder[len(top) :], name, sha256) for name, sha256 in pictures.get(folder, ()))
+        found.update((folder[len(top) :], name, sha256) for name, sha256 in images.get(folder, ()))
         waiting += [child for child in tree.children.get(folder, ()) if child not in without]
     return found
 

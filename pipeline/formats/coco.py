@@ -1,4 +1,4 @@
-"""COCO JSON: pictures, annotations and categories in one file for all pictures, or in one for each part of a split."""
+"""COCO JSON: images, annotations and categories in one file for all images, or in one for each part of a split."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import base_of
-from pipeline.archive.extract import is_picture
+from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import Source, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, Mended, RawBox, common_folder, root_of
@@ -34,23 +34,23 @@ def matches(source: Source) -> str | None:
 
 def read(source: Source) -> Dataset:
     findings: list[Finding] = []
-    images = [file for file in source.files if is_picture(file.name)]
+    images = [file for file in source.files if is_image(file.name)]
     files = _documents(source, findings)
     splits = _splits_of_files(files)
-    pictures = _Pictures(images)
+    matched = _MatchedImages(images)
     for coco in files:
         findings += coco.findings
         for entry in coco.images.values():
-            findings += pictures.claim(coco, entry, splits.get(coco.file.name))
-    given = {name: split for name, (coco, _) in pictures.of.items() if (split := splits.get(coco.file.name))}
+            findings += matched.claim(coco, entry, splits.get(coco.file.name))
+    given = {name: split for name, (coco, _) in matched.of.items() if (split := splits.get(coco.file.name))}
     if not given:
         given = splits_by_folder(images)
-    items = tuple(_item(image, pictures.of.get(image.name), given.get(image.name)) for image in images)
-    findings += background_notes(items, pictures.doubtful)
-    broken = pictures.doubtful | {name for name, (_, entry) in pictures.of.items() if not entry.usable}
+    items = tuple(_item(image, matched.of.get(image.name), given.get(image.name)) for image in images)
+    findings += background_notes(items, matched.doubtful)
+    broken = matched.doubtful | {name for name, (_, entry) in matched.of.items() if not entry.usable}
     if not all(coco.usable for coco in files):
         broken |= {image.name for image in images}  # what the rest of the file says of them, nobody knows
-    return Dataset("detection", NAME, items, findings, frozenset(broken), lost=pictures.lost)
+    return Dataset("detection", NAME, items, findings, frozenset(broken), lost=matched.lost)
 
 
 def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
@@ -71,7 +71,7 @@ def _keys_in(file: SourceFile) -> int:
 
 
 def _documents(source: Source, findings: list[Finding]) -> list[CocoFile]:
-    """COCO's own archive has captions and keypoints of the same pictures: then only instances_*.json are read.
+    """COCO's own archive has captions and keypoints of the same images: then only instances_*.json are read.
 
     A file with two of the keys may be one that was cut; a whole one (captions) has no boxes.
     """
@@ -105,8 +105,8 @@ def _splits_of_files(files: list[CocoFile]) -> dict[str, str]:
     return splits if len(set(splits.values())) > 1 else {}
 
 
-class _Pictures:
-    """`of`: picture -> (its JSON, its entry). `doubtful`: pictures of which nobody can say what is in them."""
+class _MatchedImages:
+    """`of`: image -> (its JSON, its entry). `doubtful`: images of which nobody can say what is in them."""
 
     def __init__(self, images: list[SourceFile]) -> None:
         self.of: dict[str, tuple[CocoFile, CocoImage]] = {}
@@ -121,12 +121,12 @@ class _Pictures:
         path, line, shown = coco.file.name, entry.line, entry.file_name[:200]
         if not found:
             self.lost += 1
-            detail = f"The picture {shown!r} is not in the archive."
+            detail = f"The image {shown!r} is not in the archive."
             yield Finding("image-missing", Severity.ERROR, path, detail, "Add it, or remove it from the JSON.", line)
         elif len(found) > 1:
             self.doubtful |= {image.name for image in found}
-            detail = f"{shown!r} could be several pictures: {', '.join(image.name for image in found[:5])}."
-            remedy = "Write the path in `file_name`, or give each picture a name of its own."
+            detail = f"{shown!r} could be several images: {', '.join(image.name for image in found[:5])}."
+            remedy = "Write the path in `file_name`, or give each image a name of its own."
             yield Finding("image-ambiguous", Severity.ERROR, path, detail, remedy, line)
         elif found[0].name in self.of:
             self.doubtful.add(found[0].name)

@@ -1,4 +1,4 @@
-"""One COCO JSON: its pictures, its categories, and the boxes of each picture; findings with line and number."""
+"""One COCO JSON: its images, its categories, and the boxes of each image; findings with line and number."""
 
 from array import array
 from collections.abc import Iterable
@@ -67,7 +67,7 @@ class CocoFile:
 def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
     """`written` is that of the whole set, which may have several files."""
     coco = CocoFile(file)
-    waiting: list[tuple[Id, Id, RawBox]] = []  # annotations may come before their pictures
+    waiting: list[tuple[Id, Id, RawBox]] = []  # annotations may come before their images
     unusable: list[tuple[Id, int]] = []
     try:
         for element in read_members(file.place.open()):
@@ -92,7 +92,7 @@ def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
 
 def _read_image(coco: CocoFile, element: Element) -> None:
     entry = element.value
-    where = f"Picture number {element.number}"
+    where = f"Image number {element.number}"
     if not isinstance(entry, dict) or _id(entry.get("id")) is None or not isinstance(entry.get("file_name"), str):
         _error(coco, element.line, "json-entry-invalid", f"{where} has no `id` or no `file_name`.", "Add it.")
         return
@@ -101,7 +101,7 @@ def _read_image(coco: CocoFile, element: Element) -> None:
         return
     if number in coco.images:
         detail = f"{where}: the id {_shown(number)} is that of {coco.images[number].file_name[:200]} already."
-        _error(coco, element.line, "json-id-twice", detail, "Give each picture an id of its own.")
+        _error(coco, element.line, "json-id-twice", detail, "Give each image an id of its own.")
         coco.images[number].usable = False
         return
     width, height = (thousandths(_text(entry.get(name))) for name in ("width", "height"))
@@ -149,7 +149,7 @@ def _read_annotation(
             unusable.append((image, line))
         return
     number = _id(entry.get("id"))
-    where += f" (id {_shown(number)}, picture {_shown(image)})" if number is not None else f" (picture {_shown(image)})"
+    where += f" (id {_shown(number)}, image {_shown(image)})" if number is not None else f" (image {_shown(image)})"
     if number is not None:
         coco.numbers.add(number, line)
     if entry.get("iscrowd") in (1, True):
@@ -200,8 +200,8 @@ def _settle(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: 
         if image in coco.images:
             coco.images[image].boxes.append((category, box))
         else:
-            detail = f"An annotation is about the picture {_shown(image)}, which is not listed."
-            _error(coco, box.line, "json-image-unknown", detail, "List the picture, or remove the annotation.")
+            detail = f"An annotation is about the image {_shown(image)}, which is not listed."
+            _error(coco, box.line, "json-image-unknown", detail, "List the image, or remove the annotation.")
     for listed in coco.images.values():
         for category, box in listed.boxes:
             if category not in coco.names:

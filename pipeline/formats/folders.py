@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import base_of
-from pipeline.archive.extract import is_picture
+from pipeline.archive.extract import is_image
 from pipeline.archive.source import Source, SourceFile
 from pipeline.dataset.model import Dataset, Item, Mended
 from pipeline.formats.class_folders import Folder, Shelf, doubled_in, empty_beside, may_be_doubled, shelves_of
@@ -17,12 +17,12 @@ NAME = "folders"
 def matches(source: Source) -> str | None:
     images = _images(source)
     if not images:
-        return "no pictures in the archive."
+        return "no images in the archive."
     labels = sum(file.name.lower().endswith((".txt", ".json", ".xml")) for file in source.files)
     if labels * 2 > len(images):
-        return "there is about one text file for each picture, so this is no folder of classes."
+        return "there is about one text file for each image, so this is no folder of classes."
     if len({shelf.label for shelf in _places(images).shelves.values() if shelf.label}) < 2:
-        return "the pictures do not lie in at least two folders that could be classes."
+        return "the images do not lie in at least two folders that could be classes."
     return None
 
 
@@ -48,7 +48,7 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
 
 
 def _images(source: Source) -> list[SourceFile]:
-    return [file for file in source.files if is_picture(file.name)]
+    return [file for file in source.files if is_image(file.name)]
 
 
 class _Places(NamedTuple):
@@ -89,9 +89,9 @@ def _folder(name: str) -> Folder:
 def _doubled(places: _Places) -> Iterator[Finding]:
     if places.doubled:
         first, *others = sorted(places.doubled)
-        pictures = "1 picture is" if places.left_out == 1 else f"{places.left_out} pictures are"
+        images = "1 image is" if places.left_out == 1 else f"{places.left_out} images are"
         more = f" (and {len(others)} more)" if others else ""
-        detail = f"This folder{more} holds the same pictures as the one round it; {pictures} left out."
+        detail = f"This folder{more} holds the same images as the one round it; {images} left out."
         remedy = "Nothing to do; or make the ZIP without it."
         yield Finding("folders-doubled", Severity.NOTE, "/".join(first), detail, remedy)
 
@@ -106,9 +106,7 @@ def _nested(images: list[SourceFile], shelves: dict[Folder, Shelf]) -> Iterator[
             first.setdefault(folder, image.name)
             counts[folder] += 1
     for folder, name in first.items():
-        detail = (
-            f"{counts[folder]} pictures lie deeper than others; they count for the class {shelves[folder].label!r}."
-        )
+        detail = f"{counts[folder]} images lie deeper than others; they count for the class {shelves[folder].label!r}."
         remedy = "Nothing to do; or move them to the folder of their class."
         yield Finding("class-nested", Severity.WARNING, name, detail, remedy)
 
@@ -117,5 +115,5 @@ def _empty(source: Source, places: _Places) -> Iterator[Finding]:
     names = [*(file.name for file in source.files), *source.left_out, *(f"{name}/" for name in source.folders)]
     others = dict.fromkeys(folder for folder in map(_folder, names) if not _lies_in(folder, places.doubled))
     for folder in empty_beside(places.shelves, others):
-        detail = f"{folder[-1]!r} lies among the folders of classes and holds no picture; it is no class."
-        yield Finding("class-empty", Severity.WARNING, "/".join(folder), detail, "Add pictures of it, or remove it.")
+        detail = f"{folder[-1]!r} lies among the folders of classes and holds no image; it is no class."
+        yield Finding("class-empty", Severity.WARNING, "/".join(folder), detail, "Add images of it, or remove it.")

@@ -10,7 +10,7 @@ from decimal import Decimal
 from io import TextIOWrapper
 from typing import Any, BinaryIO, NamedTuple
 
-MAX_ELEMENT_CHARS = 16 * 1024**2  # the largest mask of a 200-megapixel picture is a tenth of it
+MAX_ELEMENT_CHARS = 16 * 1024**2  # the largest mask of a 200-megapixel image is a tenth of it
 _CHUNK = 1 << 18
 _SPACE = re.compile(r"[ \t\n\r]*")
 

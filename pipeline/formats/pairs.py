@@ -1,4 +1,4 @@
-"""Which picture an annotation is about: by its place and name first, by the file name it gives second."""
+"""Which image an annotation is about: by its place and name first, by the file name it gives second."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,12 +12,12 @@ from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import Item
 
-_MAX_CANDIDATES = 1000  # pictures of one name that are compared by their place; beyond, it is ambiguous
-_PICTURE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "jpg", "jpegs"})
+_MAX_CANDIDATES = 1000  # images of one name that are compared by their place; beyond, it is ambiguous
+_IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "jpg", "jpegs"})
 
 
 class Claim(Protocol):
-    """An annotation of one picture. `image_name` and `folder`: what it says itself, empty for nothing."""
+    """An annotation of one image. `image_name` and `folder`: what it says itself, empty for nothing."""
 
     @property
     def file(self) -> SourceFile: ...
@@ -72,7 +72,7 @@ class _Index:
 
     @cached_property
     def _anywhere(self) -> dict[str, _Few]:
-        """Made when it is asked for: most annotations have their picture where it is looked for first."""
+        """Made when it is asked for: most annotations have their image where it is looked for first."""
         index: dict[str, _Few] = {}
         for image in self._images:
             base = base_of(image.name)
@@ -115,7 +115,7 @@ def pair(annotations: list[Annotation], images: list[SourceFile]) -> Pairs[Annot
             elif free:
                 pairs.ambiguous.append((annotation, [image.name for image in free[:5]]))
             else:
-                # An equal claim that came second; a weaker one was never about this picture.
+                # An equal claim that came second; a weaker one was never about this image.
                 if found and taken[found[0].name] == number:
                     claimed[annotation.file.name] = found[0]
                 left.append(annotation)
@@ -195,11 +195,11 @@ def _closeness(left: str, right: str) -> int:
 
 
 def _narrow(annotation: Claim, found: list[SourceFile]) -> list[SourceFile]:
-    """By the very file name, then by the folder it gives, then by a folder that is called like one of pictures."""
+    """By the very file name, then by the folder it gives, then by a folder that is called like one of images."""
     tests = (
         lambda path: path.name == annotation.image_name,
         lambda path: bool(annotation.folder) and path.parent.name == PurePosixPath(annotation.folder).name,
-        lambda path: path.parent.name.lower() in _PICTURE_FOLDERS,
+        lambda path: path.parent.name.lower() in _IMAGE_FOLDERS,
     )
     found = list({image.name: image for image in found}.values())
     for test in tests if len(found) > 1 else ():
@@ -214,13 +214,13 @@ def _narrow(annotation: Claim, found: list[SourceFile]) -> list[SourceFile]:
 def pair_findings(pairs: Pairs[Annotation]) -> Iterator[Finding]:
     for annotation in pairs.lost:
         named = f" (nor {annotation.image_name[:200]!r})" if annotation.image_name else ""
-        detail = f"There is no picture for this annotation: none of its name{named}."
+        detail = f"There is no image for this annotation: none of its name{named}."
         yield Finding(
-            "image-missing", Severity.ERROR, annotation.file.name, detail, "Add the picture or drop the annotation."
+            "image-missing", Severity.ERROR, annotation.file.name, detail, "Add the image or drop the annotation."
         )
     for annotation, names in pairs.ambiguous:
-        detail = f"Several pictures could be meant: {', '.join(names)}."
-        remedy = "Give each picture a name of its own, or put it beside its annotation."
+        detail = f"Several images could be meant: {', '.join(names)}."
+        remedy = "Give each image a name of its own, or put it beside its annotation."
         yield Finding("image-ambiguous", Severity.ERROR, annotation.file.name, detail, remedy)
     for annotation, image in pairs.twice:
         detail = f"{image.name} has another annotation already."
@@ -233,10 +233,10 @@ def background_notes(items: tuple[Item, ...], doubtful: set[str]) -> Iterator[Fi
     annotated = {stem for item in items if item.annotation and (stem := bare_of(item.image.name)) in stems}
     for name in bare:
         if bare_of(name) in annotated:
-            detail = "Another picture of this name has the annotation; this one is taken for background."
+            detail = "Another image of this name has the annotation; this one is taken for background."
             remedy = "Remove it, or give it its own annotation."
             yield Finding("image-same-stem", Severity.WARNING, name, detail, remedy)
         else:
-            detail = "The picture has no annotation: it counts as background, with nothing in it."
+            detail = "The image has no annotation: it counts as background, with nothing in it."
             remedy = "Annotate it if something is in it."
             yield Finding("image-without-annotation", Severity.NOTE, name, detail, remedy)

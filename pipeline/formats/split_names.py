@@ -14,7 +14,7 @@ from pipeline.formats.text import read_lines
 
 _FOLDER = re.compile(r"(train|val|valid|validation|dev|test)(?:ing)?[-_]?\d{0,4}(?:[-_](?:set|images|imgs|data))?")
 _CANONICAL = {"valid": "val", "validation": "val", "dev": "val"}
-# An image in several lists goes where it does least harm: a test picture that is also trained on is no test.
+# An image in several lists goes where it does least harm: a test image that is also trained on is no test.
 _PRECEDENCE = ("train", "val", "test")
 
 
@@ -77,7 +77,7 @@ def stems_of(images: list[SourceFile]) -> dict[str, list[str]]:
 
 
 def read_list(file: SourceFile, by_stem: dict[str, list[str]]) -> tuple[list[str], list[Finding]]:
-    """The pictures that a list names, and findings for the lines that name none."""
+    """The images that a list names, and findings for the lines that name none."""
     found: list[str] = []
     findings: list[Finding] = []
     folder = str(PurePosixPath(file.name).parent)
@@ -87,14 +87,14 @@ def read_list(file: SourceFile, by_stem: dict[str, list[str]]) -> tuple[list[str
         names = _resolve(line.strip(), by_stem, folder)
         found += names
         if not names:
-            detail = f"The list names {line.strip()[:200]!r}, and there is no such picture."
+            detail = f"The list names {line.strip()[:200]!r}, and there is no such image."
             findings.append(
                 Finding(
                     "split-list-unknown",
                     Severity.WARNING,
                     file.name,
                     detail,
-                    "Add the picture or drop the line.",
+                    "Add the image or drop the line.",
                     number,
                 )
             )
@@ -108,7 +108,7 @@ def _resolve(line: str, by_stem: dict[str, list[str]], folder: str) -> list[str]
         candidates = by_stem.get(wanted.name) or by_stem.get(wanted.stem) or []
         if len(candidates) > 1:
             exact = [name for name in candidates if f"/{name}".endswith(f"/{wanted}")]
-            # Several sets in one archive: a list speaks of the pictures nearest to it.
+            # Several sets in one archive: a list speaks of the images nearest to it.
             candidates = exact or [name for name in candidates if len(common_folder([name, folder])) > 1] or candidates
         if candidates:
             return candidates
@@ -116,7 +116,7 @@ def _resolve(line: str, by_stem: dict[str, list[str]], folder: str) -> list[str]
 
 
 def _merge(listed: dict[str, dict[str, str]], findings: list[Finding]) -> tuple[dict[str, str], list[Finding]]:
-    """`trainval` is train for whatever val does not claim; a picture in two other lists is a conflict."""
+    """`trainval` is train for whatever val does not claim; an image in two other lists is a conflict."""
     trainval = listed.get("trainval", {})
     splits: dict[str, str] = {}
     for split in _PRECEDENCE:
@@ -124,6 +124,6 @@ def _merge(listed: dict[str, dict[str, str]], findings: list[Finding]) -> tuple[
             before = splits.get(name) or ("train" if split == "test" and name in trainval else None)
             if before:
                 detail = f"{name} is listed for {before} and for {split}; it is used for {split} alone."
-                findings.append(Finding("split-conflict", Severity.WARNING, file, detail, "List each picture once."))
+                findings.append(Finding("split-conflict", Severity.WARNING, file, detail, "List each image once."))
             splits[name] = split
     return dict.fromkeys(trainval, "train") | splits, findings

@@ -10,8 +10,8 @@ from core.domain.findings import Finding, Severity
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 
-MAX_TEXT_BYTES = 8 * 1024 * 1024  # labels of one picture: 100,000 boxes of 80 characters; lists of 100,000 pictures
-MAX_COORDINATE = 1_000_000  # px; a picture of 200 megapixels can be no wider
+MAX_TEXT_BYTES = 8 * 1024 * 1024  # labels of one image: 100,000 boxes of 80 characters; lists of 100,000 images
+MAX_COORDINATE = 1_000_000  # px; an image of 200 megapixels can be no wider
 MAX_CLASS_NAME = 200  # characters; a longer one is a sentence that slipped into the wrong field
 _MILLI = Decimal("0.001")
 

@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML for each picture, wherever both lie and whatever their folders are called.
+"""Pascal VOC: one XML for each image, wherever both lie and whatever their folders are called.
 
 Coordinates are read as 1-based inclusive pixels, floats included (VOC development kit, `VOCxml.m`): the left edge
 is xmin - 1, the right edge xmax.
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
-from pipeline.archive.extract import is_picture
+from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import Source, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, Mended, common_folder
@@ -44,7 +44,7 @@ def read(source: Source) -> Dataset:
                 annotations.append(annotation)
                 findings += annotation.findings
     findings += written.findings()
-    images, masks = _pictures(source)
+    images, masks = _images(source)
     findings += _mask_note(masks)
     pairs = pair(annotations, images)
     findings += pair_findings(pairs)
@@ -74,12 +74,12 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
         yield f"{root}ImageSets/Main/{split}.txt", "".join(f"{name}\n" for name in listed).encode()
 
 
-def _pictures(source: Source) -> tuple[list[SourceFile], list[SourceFile]]:
-    """Pictures, and segmentation masks, which are pictures of labels and not of things."""
+def _images(source: Source) -> tuple[list[SourceFile], list[SourceFile]]:
+    """Images, and segmentation masks, which are images of labels and not of things."""
     images: list[SourceFile] = []
     masks: list[SourceFile] = []
     for file in source.files:
-        if is_picture(file.name):
+        if is_image(file.name):
             (masks if base_of(folder_of(file.name)).lower() in _MASK_FOLDERS else images).append(file)
     return images, masks
 
@@ -112,12 +112,12 @@ def _name_findings(annotations: list[Annotation], pairs: Pairs[Annotation]) -> I
         base = base_of(image.name)
         if annotation.image_name not in (base, bare_of(base)):
             detail = f"<filename> says {annotation.image_name[:200]!r}; it is taken for {base}."
-            remedy = "Check that picture and boxes belong together."
+            remedy = "Check that image and boxes belong together."
             yield Finding("filename-differs", Severity.WARNING, annotation.file.name, detail, remedy)
 
 
 def _mask_note(masks: list[SourceFile]) -> Iterator[Finding]:
     if masks:
         left = counted(len(masks), "segmentation mask was", "segmentation masks were")
-        detail = f"{left} left out: pictures of labels are no pictures to detect in."
+        detail = f"{left} left out: images of labels are no images to detect in."
         yield Finding("masks-left-out", Severity.NOTE, masks[0].name, detail, "Nothing to do.")

@@ -24,7 +24,7 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(slots=True)
 class Annotation:
-    """What one XML says. `usable` is False where an error leaves its picture without trustworthy boxes."""
+    """What one XML says. `usable` is False where an error leaves its image without trustworthy boxes."""
 
     file: SourceFile
     image_name: str = ""
@@ -108,7 +108,7 @@ def _read_size(root: Any, annotation: Annotation) -> None:
         return
     annotation.size_line = size.sourceline
     width, height = (_number(_text(size, name)) for name in ("width", "height"))
-    if width and height:  # a negative one is told as it is written: it is not that of any picture
+    if width and height:  # a negative one is told as it is written: it is not that of any image
         annotation.size = (width // 1000, height // 1000)
 
 

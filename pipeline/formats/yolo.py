@@ -1,4 +1,4 @@
-"""YOLO: a text file of labels for each picture, with or without a data.yaml that names the classes."""
+"""YOLO: a text file of labels for each image, with or without a data.yaml that names the classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,7 +6,7 @@ import yaml
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import bare_of, base_of
-from pipeline.archive.extract import SPLIT_LISTS, is_picture
+from pipeline.archive.extract import SPLIT_LISTS, is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import Source, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, Mended, root_of
@@ -17,7 +17,7 @@ from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
 
 NAME = "yolo"
-_DARKNET_LABELS = "_darknet.labels"  # Roboflow's, beside the pictures of each part
+_DARKNET_LABELS = "_darknet.labels"  # Roboflow's, beside the images of each part
 _CLASS_LISTS = frozenset(
     {"classes.txt", "_classes.txt", "obj.names", "class_names.txt", "predefined_classes.txt", _DARKNET_LABELS}
 )
@@ -78,11 +78,11 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
 
 
 def _images(source: Source) -> list[SourceFile]:
-    return [file for file in source.files if is_picture(file.name)]
+    return [file for file in source.files if is_image(file.name)]
 
 
 def _label_files(source: Source) -> list[SourceFile]:
-    """Text files called like a picture, lying in a folder of labels, or looking like labels."""
+    """Text files called like an image, lying in a folder of labels, or looking like labels."""
     stems = {bare_of(base_of(image.name)) for image in _images(source)}
     return [file for file in source.files if file.name.lower().endswith(".txt") and _may_be_labels(file, stems)]
 

@@ -1,4 +1,4 @@
-"""One YOLO label file: `class x_centre y_centre width height` a line, as fractions of the upright picture."""
+"""One YOLO label file: `class x_centre y_centre width height` a line, as fractions of the upright image."""
 
 import math
 from collections import Counter
@@ -19,7 +19,7 @@ _LARGEST = 2.0  # a fraction beyond this was meant in pixels
 
 @dataclass(slots=True)
 class Labels:
-    """What one file says. `usable` is False where an error leaves its picture without trustworthy boxes.
+    """What one file says. `usable` is False where an error leaves its image without trustworthy boxes.
 
     `odd`: (kind of line, how many, the first one's number), for lines that are more than a box.
     """
@@ -49,7 +49,7 @@ def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns
     labels = Labels(file)
     lines = read_lines(file)
     if lines is None:
-        _error(labels, None, "label-file-too-large", f"{file.bytes} bytes for one picture.", "Look at it.")
+        _error(labels, None, "label-file-too-large", f"{file.bytes} bytes for one image.", "Look at it.")
         return labels
     mended: dict[str, list[int]] = {"polygon": [], "confidence": [], "keypoints": []}
     for number, line in enumerate(lines, start=1):
@@ -81,8 +81,8 @@ def _read_line(
     if max(map(abs, values), default=0.0) > _LARGEST and not (keypoint_columns and count > _BOX):
         raise _Fault(
             "box-not-normalised",
-            f"{max(values, key=abs):g} is no fraction of a picture; these look like pixels.",
-            "Divide x and width by the picture's width, y and height by its height.",
+            f"{max(values, key=abs):g} is no fraction of an image; these look like pixels.",
+            "Divide x and width by the image's width, y and height by its height.",
         )
     if count == _BOX or (keypoint_columns and count == _BOX + keypoint_columns):
         return _from_centre(label, values[:4], line), "keypoints" if count > _BOX else None

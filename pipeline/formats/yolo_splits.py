@@ -34,7 +34,7 @@ def _by_yaml(source: Source, images: list[SourceFile], data: DataYaml) -> tuple[
         for path, line in data.parts.get(split, ()):
             place = next((place for place in _places(path, data) if place in folders or place in texts), None)
             if place is None:
-                detail = f"`{split}` names {path[:200]!r}, and there is no such folder or list with pictures."
+                detail = f"`{split}` names {path[:200]!r}, and there is no such folder or list with images."
                 findings.append(_finding(data, "yaml-path-missing", detail, "Correct the path.", line))
             elif place in texts:
                 found, unknown = read_list(texts[place], stems)

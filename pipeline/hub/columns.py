@@ -1,4 +1,4 @@
-"""Which columns of a table are the pictures and their labels, and what the labels are called."""
+"""Which columns of a table are the images and their labels, and what the labels are called."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from core.domain.errors import HubSetUnusable
 
-IMAGE_NAMES = ("image", "img", "picture", "photo")
+IMAGE_NAMES = ("image", "img", "image", "photo")
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target")
 _SHOWN = 20  # columns in a sentence
 
@@ -45,7 +45,7 @@ def columns_of(schema: pa.Schema, card: Names, *, image: str | None, label: str 
     labels = [field.name for field in schema if _is_label(field, names)]
     if label is not None and label in schema.names and label not in labels:
         labels += [label] if _is_text(schema.field(label).type) else []
-    chosen_image = _one(images, image, IMAGE_NAMES, "pictures", schema)
+    chosen_image = _one(images, image, IMAGE_NAMES, "images", schema)
     chosen_label = _one(labels, label, LABEL_NAMES, "labels with class names", schema)
     is_text = _is_text(schema.field(chosen_label).type)
     return Columns(chosen_image, chosen_label, None if is_text else names[chosen_label])

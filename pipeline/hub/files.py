@@ -25,7 +25,7 @@ MAX_PATTERNS = 1_000  # of a card, for the splits that are asked for; the hub's 
 MAX_TRIES = 5_000_000  # patterns times files: half a minute, minutes at worst. 200,000 files may have 25 patterns
 
 Check = Callable[[], None]
-Home = tuple[str, ...]  # the folders that a picture lies in
+Home = tuple[str, ...]  # the folders that an image lies in
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Wanted:
 def wanted_files(
     files: Sequence[HubFile], card: Mapping[str, Any], asked: HubSet, check: Check = lambda: None
 ) -> list[Wanted]:
-    """Tables where there are some, else pictures; in the order of their names. `check()` may raise to stop.
+    """Tables where there are some, else images; in the order of their names. `check()` may raise to stop.
 
     Raises HubSetUnusable.
     """
@@ -65,7 +65,7 @@ def wanted_files(
     missing = [split for split in asked.splits if not any(each.split == split for each in found)]
     if missing:
         raise HubSetUnusable(
-            f"It has no parquet files and no pictures in folders of classes for the split {missing[0]}.",
+            f"It has no parquet files and no images in folders of classes for the split {missing[0]}.",
             repository=asked.repository,
             splits=missing,
         )
@@ -93,7 +93,7 @@ def names_of_card(card: Mapping[str, Any], subset: str | None) -> dict[str, list
 
 
 def _is_usable(name: str) -> bool:
-    """A table or a picture, under a name that is a path below its folder."""
+    """A table or an image, under a name that is a path below its folder."""
     if not name or not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES:  # half a surrogate has no bytes
         return False
     path = PurePosixPath(name)
@@ -185,7 +185,7 @@ def _split_called(part: str, known: set[str]) -> str | None:
 
 
 def _classes_called_so(files: Sequence[HubFile], known: set[str]) -> set[Home]:
-    """A class `test` beside `cat/` and `dog/`: folders called like a split that are none, of pictures."""
+    """A class `test` beside `cat/` and `dog/`: folders called like a split that are none, of images."""
     homes = {tuple(file.name.split("/")[:-1]) for file in files}
     depth = common_folder([file.name for file in files]).count("/") + 1
     beside = {home: _split_called(home[-1], known) for home in homes if len(home) == depth}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from core.domain.errors import HubSetUnusable
 
-MAX_CLASSES = 10_000  # the largest public sets of pictures have about so many; a column of captions has more
+MAX_CLASSES = 10_000  # the largest public sets of images have about so many; a column of captions has more
 _MAX_BYTES = 120
 _FOREIGN = frozenset('/\\:*?"<>|\ufffd')  # of paths, or not allowed in names on Windows
 

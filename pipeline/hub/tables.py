@@ -1,4 +1,4 @@
-"""The rows of parquet files, a few at a time: the bytes of a picture, and the name of its class."""
+"""The rows of parquet files, a few at a time: the bytes of an image, and the name of its class."""
 
 import errno
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from core.domain.errors import HubSetUnusable
 from pipeline.hub.columns import Columns, Names, columns_of
 
-BATCH_BYTES, BATCH_ROWS = 64 * 1024**2, 64  # of pictures in memory, about
+BATCH_BYTES, BATCH_ROWS = 64 * 1024**2, 64  # of images in memory, about
 _LABELS_AT_ONCE = 10_000
 GROUP_BYTES = 1024**3  # a row group inflated, by its own word; `datasets` writes some 100 MB
 _FOOTER_STRINGS, _FOOTER_ITEMS = 64 * 1024**2, 10_000_000  # what a footer may make the reader allocate
@@ -24,7 +24,7 @@ Row = tuple[bytes | None, str | None]
 
 
 class Table:
-    """One parquet file, open inside the context. Raises HubSetUnusable for what is none, and for one without pictures
+    """One parquet file, open inside the context. Raises HubSetUnusable for what is none, and for one without images
     and labels; OSError for what the machine does not give: files, room, its disk."""
 
     def __init__(self, path: Path, name: str, card: Names, *, image: str | None, label: str | None) -> None:
@@ -53,7 +53,7 @@ class Table:
         self._file.close()
 
     def read(self) -> Iterator[Row]:
-        """Picture and class of each row, None for what it lacks."""
+        """Image and class of each row, None for what it lacks."""
         wanted = [self.columns.image, self.columns.label]
         with _blaming(self._name):
             for batch in self._file.iter_batches(self._rows_at_once(), columns=wanted, use_threads=False):

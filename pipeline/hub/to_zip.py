@@ -17,7 +17,7 @@ from pipeline.process.progress import Steps
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
-# The first bytes of a picture, where they are there -> its suffix.
+# The first bytes of an image, where they are there -> its suffix.
 _MAGIC = (
     (0, b"\xff\xd8\xff", "jpg"),
     (0, b"\x89PNG", "png"),
@@ -45,9 +45,9 @@ Open = Callable[[LocalFile], Table]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """`left_out`: rows without a picture or without a label. `classes`: the folders."""
+    """`left_out`: rows without an image or without a label. `classes`: the folders."""
 
-    pictures: int
+    images: int
     left_out: int
     classes: tuple[str, ...]
 
@@ -88,12 +88,12 @@ def tables_to_zip(
     return Made(archive.entries, row - archive.entries, tuple(sorted(used)))
 
 
-def pictures_to_zip(files: Sequence[LocalFile], target: Path, *, max_bytes: int, steps: Steps) -> Made:
-    """Pictures in folders of classes, by the rules that hold for an uploaded ZIP. Raises as `tables_to_zip`."""
+def images_to_zip(files: Sequence[LocalFile], target: Path, *, max_bytes: int, steps: Steps) -> Made:
+    """Images in folders of classes, by the rules that hold for an uploaded ZIP. Raises as `tables_to_zip`."""
     shelves = shelves_of(Counter(_folder(file) for file in files))
     placed = [(file, label) for file in files if (label := shelves[_folder(file)].label)]
     if not placed:
-        raise HubSetUnusable("Its pictures do not lie in folders of classes, of which there are at least two.")
+        raise HubSetUnusable("Its images do not lie in folders of classes, of which there are at least two.")
     folders = folders_of(label for _, label in placed)
     several = len({file.split for file in files}) > 1
     with _ZipFile(target, max_bytes) as archive:
@@ -106,7 +106,7 @@ def pictures_to_zip(files: Sequence[LocalFile], target: Path, *, max_bytes: int,
 
 
 def suffix_of(content: bytes) -> str:
-    """By its first bytes. What is no picture is called one: the check finds it and says so."""
+    """By its first bytes. What is no image is called one: the check finds it and says so."""
     return next((suffix for at, magic, suffix in _MAGIC if content[at : at + len(magic)] == magic), "jpg")
 
 
@@ -147,7 +147,7 @@ def _part(split: str, *, several: bool) -> str:
 
 def _content(path: Path) -> bytes:
     if path.stat().st_size > MAX_IMAGE_BYTES:
-        raise _too_large(f"A picture has {path.stat().st_size} bytes", MAX_IMAGE_BYTES)
+        raise _too_large(f"An image has {path.stat().st_size} bytes", MAX_IMAGE_BYTES)
     return path.read_bytes()
 
 
@@ -170,13 +170,13 @@ class _ZipFile:
         self.entries += 1
         self._bytes += len(content)
         if self.entries > MAX_ENTRIES:
-            raise _too_large("It has more pictures", MAX_ENTRIES)
+            raise _too_large("It has more images", MAX_ENTRIES)
         if len(content) > MAX_IMAGE_BYTES:
-            raise _too_large(f"A picture has {len(content)} bytes", MAX_IMAGE_BYTES)
+            raise _too_large(f"An image has {len(content)} bytes", MAX_IMAGE_BYTES)
         if self._bytes > self._max_bytes:
-            raise _too_large(f"Its pictures have more than {self._max_bytes} bytes", self._max_bytes)
+            raise _too_large(f"Its images have more than {self._max_bytes} bytes", self._max_bytes)
         entry = zipfile.ZipInfo(name, _TIME)
-        entry.compress_type = zipfile.ZIP_STORED  # pictures are compressed already
+        entry.compress_type = zipfile.ZIP_STORED  # images are compressed already
         entry.external_attr = _MODE
         entry.create_system = 3
         self._zip.writestr(entry, content)

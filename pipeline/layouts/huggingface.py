@@ -1,7 +1,7 @@
-"""The tree that `datasets.load_from_disk` reads, and `load_dataset`: pictures with the class of each, in Arrow files.
+"""The tree that `datasets.load_from_disk` reads, and `load_dataset`: images with the class of each, in Arrow files.
 
     classes.json                          the names in stored order
-    data/dataset_dict.json                the splits: train, validation, test; one without pictures is not there
+    data/dataset_dict.json                the splits: train, validation, test; one without images is not there
     data/train/data-00000-of-00001.arrow  image (the bytes of the file), label (ClassLabel), path, sha256
     data/train/{state,dataset_info}.json
     README.md                             where `load_dataset` finds the splits
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.archive.byte_range import Place
-from pipeline.dataset.model import Picture
+from pipeline.dataset.model import DatasetImage
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, TAR_FILE
 from pipeline.layouts.tarball import Digest, TarWriter, open_tar
 from pipeline.process.huggingface_env import go_offline
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs
 SHARD_BYTES = LAYOUTS["classification"].scratch_bytes  # of one Arrow file
-_BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; a picture larger than this is alone in its batch
+_BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; an image larger than this is alone in its batch
 
 
 def write_set(done: "Examined", out: Path, steps: "Steps") -> Digest:
-    """See `pipeline.layouts.LayoutModule`. Pictures that trainers would read otherwise are the PNGs made of them."""
+    """See `pipeline.layouts.LayoutModule`. Images that trainers would read otherwise are the PNGs made of them."""
     # All that the library may write, were it to; and one Arrow file at a time.
     with tempfile.TemporaryDirectory(prefix="writing-", dir=out) as folder:
         scratch = Path(folder)
@@ -57,20 +57,20 @@ def _write_members(done: "Examined", tar: TarWriter, scratch: Path, steps: "Step
     )
     datasets.DatasetInfo(features=features).write_to_directory(str(scratch))
     info = (scratch / "dataset_info.json").read_bytes()
-    parts = {theirs: [p for p in done.pictures if done.splits[p.path] == ours] for ours, theirs in SPLITS.items()}
-    parts = {split: pictures for split, pictures in parts.items() if pictures}
+    parts = {theirs: [p for p in done.images if done.splits[p.path] == ours] for ours, theirs in SPLITS.items()}
+    parts = {split: images for split, images in parts.items() if images}
     tar.add("README.md", _card(list(parts)).encode())
     tar.add("classes.json", _json(done.classes))
     tar.add("data/dataset_dict.json", _json({"splits": list(parts)}))
     written = 0
-    for split, pictures in sorted(parts.items()):
+    for split, images in sorted(parts.items()):
         names = []
-        shards = list(_shards(pictures))
+        shards = list(_shards(images))
         for number, shard in enumerate(shards):
             names.append(f"data-{number:05d}-of-{len(shards):05d}.arrow")
             for rows in _write_shard(shard, features.arrow_schema, scratch / "shard"):
                 written += rows
-                steps.tick(written, len(done.pictures))
+                steps.tick(written, len(done.images))
             _add_file(tar, f"data/{split}/{names[-1]}", scratch / "shard")
         tar.add(f"data/{split}/dataset_info.json", info)
         tar.add(f"data/{split}/state.json", _json(_state(split, names, done.digests.fingerprint)))
@@ -81,41 +81,41 @@ def _add_file(tar: TarWriter, name: str, path: Path) -> None:
     tar.add_place(name, Place(str(path), 0, path.stat().st_size))
 
 
-def _write_shard(pictures: list[Picture], schema: Any, path: Path) -> Iterator[int]:
+def _write_shard(images: list[DatasetImage], schema: Any, path: Path) -> Iterator[int]:
     """Yields how many rows each batch had."""
     import pyarrow as pa
 
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as stream:
-        for rows in _batches(pictures):
+        for rows in _batches(images):
             stream.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
             yield len(rows)
 
 
-def _batches(pictures: list[Picture]) -> Iterator[list[dict[str, Any]]]:
+def _batches(images: list[DatasetImage]) -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     size = 0
-    for picture in pictures:
-        content = picture.written.read()
+    for image in images:
+        content = image.written.read()
         if rows and (size + len(content) > _BATCH_BYTES or len(rows) == _BATCH_ROWS):
             yield rows
             rows, size = [], 0
-        image = {"bytes": content, "path": None}
-        rows.append({"image": image, "label": picture.label, "path": picture.path, "sha256": picture.sha256})
+        cell = {"bytes": content, "path": None}
+        rows.append({"image": cell, "label": image.label, "path": image.path, "sha256": image.sha256})
         size += len(content)
     if rows:
         yield rows
 
 
-def _shards(pictures: list[Picture]) -> Iterator[list[Picture]]:
-    """By the sizes of the pictures, so that their number is known before the first one is written."""
-    shard: list[Picture] = []
+def _shards(images: list[DatasetImage]) -> Iterator[list[DatasetImage]]:
+    """By the sizes of the images, so that their number is known before the first one is written."""
+    shard: list[DatasetImage] = []
     size = 0
-    for picture in pictures:
-        one = picture.written.size
+    for image in images:
+        one = image.written.size
         if shard and size + one > SHARD_BYTES:
             yield shard
             shard, size = [], 0
-        shard.append(picture)
+        shard.append(image)
         size += one
     if shard:
         yield shard

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pipeline.archive.byte_range import Place
-from pipeline.dataset.model import Picture
+from pipeline.dataset.model import DatasetImage
 from pipeline.decode.image_facts import SUFFIXES
 from pipeline.layouts import MANIFEST_FILE, TAR_FILE
 from pipeline.layouts.tarball import Digest, open_tar
@@ -28,11 +28,11 @@ _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 
 
 def write_set(done: "Examined", out: Path, steps: "Steps") -> Digest:
     """See `pipeline.layouts.LayoutModule`."""
-    return write_members(done.pictures, done.classes, done.splits, done.manifest, out / TAR_FILE, steps.tick)
+    return write_members(done.images, done.classes, done.splits, done.manifest, out / TAR_FILE, steps.tick)
 
 
 def write_members(
-    pictures: list[Picture],
+    images: list[DatasetImage],
     classes: list[str],
     splits: dict[str, str],
     manifest: Path,
@@ -40,45 +40,45 @@ def write_members(
     tick: Callable[[int, int], None],
 ) -> Digest:
     """The tree as one tar, members in the order of their names. `tick(done, total)` may raise to stop."""
-    names = tree_names(pictures, splits)
-    by_name = sorted(pictures, key=lambda picture: names[picture.path])
+    names = tree_names(images, splits)
+    by_name = sorted(images, key=lambda image: names[image.path])
     with open_tar(target) as tar:
         tar.add("data.yaml", _data_yaml(classes, splits).encode())
-        for done, picture in enumerate(by_name, start=1):
-            tar.add_place(names[picture.path], picture.written)
-            tick(done, len(pictures))
-        for picture in by_name:
+        for done, image in enumerate(by_name, start=1):
+            tar.add_place(names[image.path], image.written)
+            tick(done, len(images))
+        for image in by_name:
             # An empty file for background, so that a missing one is always a fault.
-            tar.add(_label_name(names[picture.path]), label_lines(picture).encode("ascii"))
+            tar.add(_label_name(names[image.path]), label_lines(image).encode("ascii"))
         tar.add_place(MANIFEST_FILE, Place(str(manifest), 0, manifest.stat().st_size))
         return tar.end()
 
 
 def _label_name(name: str) -> str:
-    """Stems are unique, so labels sort as their pictures do."""
+    """Stems are unique, so labels sort as their images do."""
     return f"labels/{name.removeprefix('images/').rpartition('.')[0]}.txt"
 
 
-def label_lines(picture: Picture) -> str:
-    """`class x_centre y_centre width height`, fractions of the picture.
+def label_lines(image: DatasetImage) -> str:
+    """`class x_centre y_centre width height`, fractions of the image.
 
-    Nine decimals: 1/1000 px of a picture of 65,535 px is 1.5e-8, so the manifest's integers can be had back.
+    Nine decimals: 1/1000 px of an image of 65,535 px is 1.5e-8, so the manifest's integers can be had back.
     """
-    wide, high = picture.width * 1000, picture.height * 1000
+    wide, high = image.width * 1000, image.height * 1000
     return "".join(
         f"{box.class_id} {(box.x1 + box.x2) / 2 / wide:.9f} {(box.y1 + box.y2) / 2 / high:.9f} "
         f"{(box.x2 - box.x1) / wide:.9f} {(box.y2 - box.y1) / high:.9f}\n"
-        for box in picture.boxes
+        for box in image.boxes
     )
 
 
-def tree_names(pictures: list[Picture], splits: dict[str, str]) -> dict[str, str]:
-    """Picture path -> its path in the tree: `images/train/IMG_0001.jpg`.
+def tree_names(images: list[DatasetImage], splits: dict[str, str]) -> dict[str, str]:
+    """Image path -> its path in the tree: `images/train/IMG_0001.jpg`.
 
-    The stem is the picture's own in ASCII, with 8 digits of the sha256 of its path where two would be equal (also
+    The stem is the image's own in ASCII, with 8 digits of the sha256 of its path where two would be equal (also
     but for case). It depends on the set of paths alone, not on their order.
     """
-    stems = {picture.path: _ascii_stem(picture.path) for picture in pictures}
+    stems = {image.path: _ascii_stem(image.path) for image in images}
     for digits in (8, 16, 64):
         counts = Counter(stem.lower() for stem in stems.values())
         doubles = [path for path, stem in stems.items() if counts[stem.lower()] > 1 or not stem]
@@ -88,13 +88,11 @@ def tree_names(pictures: list[Picture], splits: dict[str, str]) -> dict[str, str
             stems[path] = f"{base}-{digest}" if base else f"image-{digest}"[:_MAX_STEM]
         if not doubles:
             break
-    return {
-        picture.path: f"images/{splits[picture.path]}/{stems[picture.path]}{_suffix(picture)}" for picture in pictures
-    }
+    return {image.path: f"images/{splits[image.path]}/{stems[image.path]}{_suffix(image)}" for image in images}
 
 
-def _suffix(picture: Picture) -> str:
-    return ".png" if picture.converted else SUFFIXES[picture.format]
+def _suffix(image: DatasetImage) -> str:
+    return ".png" if image.converted else SUFFIXES[image.format]
 
 
 def _ascii_stem(path: str) -> str:

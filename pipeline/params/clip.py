@@ -1,4 +1,4 @@
-"""Training params of the `clip` trainer: pictures and words in one space.
+"""Training params of the `clip` trainer: images and words in one space.
 
 One schema for the API, the command line and the child process. No heavy library is imported here.
 """
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 _ONE_PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 MODEL_NAME = rf"^{_ONE_PART}(/{_ONE_PART})?$"
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
-DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "a picture of {}.")
+DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "an image of {}.")
 
 MAX_TEXTS = 100  # for a class; the largest published list of templates has 80
 MAX_CLASSES = 10_000
@@ -81,7 +81,7 @@ class ClipParams(BaseModel):
         description="Fine-tune: keep the embeddings and the first so many layers of the image tower as they are.",
     )
     crop: float = Field(
-        0.7, gt=0, le=1, description="Fine-tune: smallest share of a picture that a random crop keeps; 1: no crop."
+        0.7, gt=0, le=1, description="Fine-tune: smallest share of an image that a random crop keeps; 1: no crop."
     )
     fliplr: float = Field(0.5, ge=0, le=1, description="Fine-tune: probability of a left-right flip, in training only.")
 

@@ -19,7 +19,7 @@ class MeantColumns(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_column: str | None = Field(
-        None, max_length=200, description="Column of the pictures; needed where there are several."
+        None, max_length=200, description="Column of the images; needed where there are several."
     )
     label_column: str | None = Field(
         None, max_length=200, description="Column of the labels; needed where there are several.", examples=["labels"]
@@ -34,7 +34,7 @@ class HubSet(MeantColumns):
     subset: str | None = Field(None, pattern=SUBSET)
     splits: tuple[str, ...] = ("train",)
     commit: str | None = None
-    pictures: int | None = None
+    images: int | None = None
     left_out: int | None = None
 
     @field_validator("splits")

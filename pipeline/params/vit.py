@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-# Made from a config, never from weights: small enough for a CPU, for small pictures and few of them.
+# Made from a config, never from weights: small enough for a CPU, for small images and few of them.
 SCRATCH_NAMES = ("vit-nano-scratch", "vit-mini-scratch", "vit-tiny-scratch", "vit-small-scratch", "resnet-tiny-scratch")
 SCRATCH_SIZE = 64  # px; the side of their input when image_size is empty
 
@@ -65,7 +65,7 @@ class VitParams(BaseModel):
         0.7,
         gt=0,
         le=1,
-        description="Smallest share of a picture that a random crop keeps, in training only; 1: no crop.",
+        description="Smallest share of an image that a random crop keeps, in training only; 1: no crop.",
     )
     fliplr: float = Field(0.5, ge=0, le=1, description="Probability of a left-right flip, in training only.")
 

@@ -1,4 +1,4 @@
-"""Pictures of a training and its evaluation, drawn from plain data: the same for every trainer."""
+"""Images of a training and its evaluation, drawn from plain data: the same for every trainer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

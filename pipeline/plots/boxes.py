@@ -1,4 +1,4 @@
-"""Boxes with names and scores on a picture."""
+"""Boxes with names and scores on an image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ def open_upright(path: Path) -> Image.Image:
 
 
 def scaled(box: Box, factor: float) -> Box:
-    """The same box on a picture that is `factor` times as large."""
+    """The same box on an image that is `factor` times as large."""
     corners = (value * factor for value in (box.x1, box.y1, box.x2, box.y2))
     return Box(box.label, box.class_index, box.score, *corners)
 
@@ -48,7 +48,7 @@ def _tag(
     shade: str,
     size: tuple[int, int],
 ) -> None:
-    """The label on the box's upper edge, moved so that all of it is inside the picture."""
+    """The label on the box's upper edge, moved so that all of it is inside the image."""
     left, _, right, _ = pen.textbbox((0, 0), text, font=font)
     _, top, _, bottom = pen.textbbox((0, 0), "Ág", font=font)  # all tags are of one height, whatever is in them
     pad = max(1, round((bottom - top) * 0.1))

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture."""
+"""The confusion matrix as an image."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +22,8 @@ def draw_confusion(
     side = min(18.0, 3.4 + 0.55 * len(labels))
     with figure(path, side + 0.8, side) as drawn:
         axes = drawn.subplots()
-        # The colour is the share of the row in both pictures: a large class must not hide the errors of a small one.
-        picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        # The colour is the share of the row in both images: a large class must not hide the errors of a small one.
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(labels)), labels)
         axes.set_xlabel(_found(confusion))
@@ -36,7 +36,7 @@ def draw_confusion(
         axes.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
         axes.grid(True, which="minor", color="white", linewidth=1.5)
         axes.tick_params(which="minor", length=0)
-        _colourbar(drawn, picture, axes)
+        _colourbar(drawn, image, axes)
         if len(labels) <= NUMBERS_UP_TO:
             _numbers(axes, shown, shares, "{:.2f}" if normalized else "{:.0f}")
 
@@ -47,8 +47,8 @@ def _found(confusion: Mapping[str, Any]) -> str:
     return f"found (score above {confusion['min_score']:g}, IoU above {confusion['min_iou']:g})"
 
 
-def _colourbar(drawn: Any, picture: Any, axes: Any) -> None:
-    bar = drawn.colorbar(picture, ax=axes, shrink=0.6, pad=0.02)
+def _colourbar(drawn: Any, image: Any, axes: Any) -> None:
+    bar = drawn.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
     bar.outline.set_visible(False)
     bar.set_label("share of the row")
 

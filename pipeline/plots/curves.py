@@ -1,4 +1,4 @@
-"""Precision, recall and F1 as four curves in one picture."""
+"""Precision, recall and F1 as four curves in one image."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a dataset is, at a look: how often each class is there, how large the pictures are, where the boxes lie."""
+"""What a dataset is, at a look: how often each class is there, how large the images are, where the boxes lie."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.dataset.model import SPLITS, Picture
+from pipeline.dataset.model import SPLITS, DatasetImage
 from pipeline.plots.style import INK, MUTED, PALETTE, figure, plain, shorten
 
 SHOWN_CLASSES = 40  # more bars than this cannot be read: the rest is summed up
@@ -15,16 +15,18 @@ MIN_CELLS, MAX_CELLS = 12, 48  # of a side of the heat map: about one box a cell
 _SIDE = 370.0  # of the square of sizes, in pt; a little less than it has
 _BOXES_COUNTED = 20_000  # at once: all of a million would take 100 MB for a moment
 _SHADES = dict(zip(SPLITS, (PALETTE[0], PALETTE[5], PALETTE[1]), strict=True))
-Draw = Callable[[Path, list[Picture], list[str], Mapping[str, str]], None]
+Draw = Callable[[Path, list[DatasetImage], list[str], Mapping[str, str]], None]
 
 
-def draw_class_distribution(path: Path, pictures: list[Picture], classes: list[str], splits: Mapping[str, str]) -> None:
-    """A bar for each class, most frequent first, divided by split: of its boxes, or of its pictures."""
-    unit = "boxes" if all(picture.label is None for picture in pictures) else "pictures"
+def draw_class_distribution(
+    path: Path, images: list[DatasetImage], classes: list[str], splits: Mapping[str, str]
+) -> None:
+    """A bar for each class, most frequent first, divided by split: of its boxes, or of its images."""
+    unit = "boxes" if all(image.label is None for image in images) else "images"
     counts: Counter[tuple[int, str]] = Counter()
-    for picture in pictures:
-        found = [box.class_id for box in picture.boxes] if picture.label is None else [picture.label]
-        counts.update((class_id, splits[picture.path]) for class_id in found)
+    for image in images:
+        found = [box.class_id for box in image.boxes] if image.label is None else [image.label]
+        counts.update((class_id, splits[image.path]) for class_id in found)
     totals = {class_id: sum(counts[class_id, split] for split in SPLITS) for class_id in range(len(classes))}
     order = sorted(totals, key=lambda class_id: (-totals[class_id], class_id))
     shown = order[:SHOWN_CLASSES]
@@ -55,16 +57,16 @@ def draw_class_distribution(path: Path, pictures: list[Picture], classes: list[s
 
 def draw_resolution_scatter(
     path: Path,
-    pictures: list[Picture],
+    images: list[DatasetImage],
     classes: list[str],  # noqa: ARG001 - one signature
     splits: Mapping[str, str],  # noqa: ARG001
 ) -> None:
     """A dot for each size, as large as its share; dotted lines are aspect ratios."""
-    sizes = Counter((picture.width, picture.height) for picture in pictures)
+    sizes = Counter((image.width, image.height) for image in images)
     points = sorted(sizes.items(), key=lambda entry: -entry[1])
     xs = np.array([size[0] for size, _ in points], dtype=float)
     ys = np.array([size[1] for size, _ in points], dtype=float)
-    shares = np.array([count for _, count in points], dtype=float) / len(pictures)
+    shares = np.array([count for _, count in points], dtype=float) / len(images)
     areas = 22 + 1400 * shares
     low, end = _limits(xs, ys, areas)
     with figure(path, 6.35, 6.4) as drawn:
@@ -86,24 +88,24 @@ def draw_resolution_scatter(
             )
         axes.scatter(xs, ys, s=areas, color=PALETTE[0], alpha=0.45, edgecolor="white", linewidth=0.8, zorder=3)
         (width, height), count = points[0]
-        several = f"{len(points):,} sizes; most often {width} x {height} ({percent(count, len(pictures))})"
-        line = f"all {len(pictures):,} pictures have {width} x {height}" if len(points) == 1 else several
-        _title(axes, "Sizes of the pictures", line)
+        several = f"{len(points):,} sizes; most often {width} x {height} ({percent(count, len(images))})"
+        line = f"all {len(images):,} images have {width} x {height}" if len(points) == 1 else several
+        _title(axes, "Sizes of the images", line)
 
 
 def draw_box_centres(
     path: Path,
-    pictures: list[Picture],
+    images: list[DatasetImage],
     classes: list[str],  # noqa: ARG001 - one signature
     splits: Mapping[str, str],  # noqa: ARG001
 ) -> None:
-    """Where in the picture the boxes' centres lie, all pictures laid over each other."""
+    """Where in the image the boxes' centres lie, all images laid over each other."""
     centres = np.fromiter(
         (
             place
-            for picture in pictures
-            for box in picture.boxes
-            for place in ((box.x1 + box.x2) / 2000 / picture.width, (box.y1 + box.y2) / 2000 / picture.height)
+            for image in images
+            for box in image.boxes
+            for place in ((box.x1 + box.x2) / 2000 / image.width, (box.y1 + box.y2) / 2000 / image.height)
         ),
         dtype=float,
     ).reshape(-1, 2)

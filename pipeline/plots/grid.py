@@ -1,4 +1,4 @@
-"""A grid of pictures: what was there beside what was found."""
+"""A grid of images: what was there beside what was found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pipeline.dataset.predictions import Box
 from pipeline.plots.boxes import draw_boxes, open_upright, scaled
 
-SIDE = 300  # px of a picture's longer side in the grid
+SIDE = 300  # px of an image's longer side in the grid
 PAIRS_PER_ROW = 2
 GAP = 10
 HEAD = 26
@@ -17,7 +17,7 @@ HEAD = 26
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture with its labels and what a model found in it; boxes in pixels of the upright picture."""
+    """One image with its labels and what a model found in it; boxes in pixels of the upright image."""
 
     image: Path
     truth: tuple[Box, ...]
@@ -25,7 +25,7 @@ class Sample:
 
 
 def draw_grid(samples: Sequence[Sample], path: Path) -> None:
-    """Pairs of pictures, labels left and predictions right. Nothing is written without samples."""
+    """Pairs of images, labels left and predictions right. Nothing is written without samples."""
     if not samples:
         return
     ordered = sorted(samples, key=lambda sample: sample.image.name)

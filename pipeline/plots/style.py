@@ -1,4 +1,4 @@
-"""One look for all pictures: quiet axes, colours that stay apart for colour-blind eyes."""
+"""One look for all images: quiet axes, colours that stay apart for colour-blind eyes."""
 
 import warnings
 from collections.abc import Iterable, Iterator

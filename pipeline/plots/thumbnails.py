@@ -1,4 +1,4 @@
-"""One annotated thumbnail: a picture with its boxes and class names, or its class, and a line that says what it is."""
+"""One annotated thumbnail: an image with its boxes and class names, or its class, and a line that says what it is."""
 
 import io
 from typing import NamedTuple
@@ -11,16 +11,16 @@ from pipeline.decode.image import open_upright
 from pipeline.plots.boxes import draw_boxes, scaled
 from pipeline.plots.style import shorten
 
-WIDTH, HEIGHT, CAPTION = 400, 300, 24  # px: the picture's frame, and the line below it
+WIDTH, HEIGHT, CAPTION = 400, 300, 24  # px: the image's frame, and the line below it
 BACKGROUND, INK, MUTED = "#eef1f4", "#1f2933", "#7b8794"
 _BADGES = {"train": "#52606d", "val": "#0072b2", "test": "#d55e00"}
 _QUALITY = 88
 
 
 class Thumbnail(NamedTuple):
-    """What to draw. `boxes` in pixels of the upright picture; `face` is a font file, None for Pillow's own.
+    """What to draw. `boxes` in pixels of the upright image; `face` is a font file, None for Pillow's own.
 
-    `label`: the class of the whole picture, None where its boxes have the classes.
+    `label`: the class of the whole image, None where its boxes have the classes.
     """
 
     place: Place
@@ -33,13 +33,13 @@ class Thumbnail(NamedTuple):
 
 
 def draw_thumbnail(thumbnail: Thumbnail) -> bytes:
-    """A JPEG of WIDTH x (HEIGHT + CAPTION) pixels; small pictures are enlarged."""
+    """A JPEG of WIDTH x (HEIGHT + CAPTION) pixels; small images are enlarged."""
     width, height = thumbnail.size
     factor = min(WIDTH / width, HEIGHT / height)
     shown = (max(1, round(width * factor)), max(1, round(height * factor)))
-    picture = open_upright(thumbnail.place.read(), at_least=shown).resize(shown, Image.Resampling.LANCZOS)
+    image = open_upright(thumbnail.place.read(), at_least=shown).resize(shown, Image.Resampling.LANCZOS)
     boxes = [scaled(box, factor) for box in thumbnail.boxes]
-    drawn = draw_boxes(picture, boxes, scores=False, face=thumbnail.face)
+    drawn = draw_boxes(image, boxes, scores=False, face=thumbnail.face)
     cell = Image.new("RGB", (WIDTH, HEIGHT + CAPTION), "white")
     cell.paste(BACKGROUND, (0, 0, WIDTH, HEIGHT))
     cell.paste(drawn, ((WIDTH - shown[0]) // 2, (HEIGHT - shown[1]) // 2))
@@ -56,7 +56,7 @@ def _caption(cell: Image.Image, thumbnail: Thumbnail) -> None:
     right = 1 + pen.textlength(thumbnail.split, font=font) + 12
     pen.rounded_rectangle((1, HEIGHT + 4, right, HEIGHT + CAPTION - 2), radius=4, fill=_BADGES[thumbnail.split])
     pen.text((7, middle), thumbnail.split, font=font, fill="white", anchor="lm")
-    if thumbnail.label is not None:  # its class is what a picture is judged by, so it comes first
+    if thumbnail.label is not None:  # its class is what an image is judged by, so it comes first
         pen.text((WIDTH - 2, middle), shorten(thumbnail.name, 22), font=font, fill=MUTED, anchor="rm")
         pen.text((right + 7, middle), shorten(thumbnail.label, 26), font=font, fill=INK, anchor="lm")
         return

@@ -1,4 +1,4 @@
-"""Pictures in a grid, each with two lines below it: what its label says and what a model says."""
+"""Images in a grid, each with two lines below it: what its label says and what a model says."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.plots.style import INK, MUTED
 
-SIDE, GAP, LINE = 190, 14, 19  # px of a picture's longer side, between two, of a line of text
+SIDE, GAP, LINE = 190, 14, 19  # px of an image's longer side, between two, of a line of text
 COLUMNS = 6
 RIGHT, WRONG = "#00704f", "#b44a00"  # both dark enough for small text on white
 
@@ -46,7 +46,7 @@ def draw_tiles(tiles: Sequence[Tile], path: Path) -> None:
 
 
 def fitted(image: Image.Image, side: int) -> Image.Image:
-    """As large as goes into a square of `side` px; small pictures are enlarged."""
+    """As large as goes into a square of `side` px; small images are enlarged."""
     factor = side / max(image.size)
     return image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))))
 

@@ -1,11 +1,11 @@
 """The canonical manifest: what a dataset is, as bytes that anyone can make again. Its sha256 is the fingerprint.
 
-JSON in UTF-8, keys sorted, no spaces; pictures sorted by path (NFC, posix, relative to the deepest folder that holds
-them all); boxes sorted, as [class index, x1, y1, x2, y2, difficult] in 1/1000 px of the upright picture; or, of kind
-classification, the class index of the whole picture as `label`.
+JSON in UTF-8, keys sorted, no spaces; images sorted by path (NFC, posix, relative to the deepest folder that holds
+them all); boxes sorted, as [class index, x1, y1, x2, y2, difficult] in 1/1000 px of the upright image; or, of kind
+classification, the class index of the whole image as `label`.
 
 Two digests: `fingerprint` is the sha256 of the whole; `content_fingerprint` that of the same manifest without
-`layout`, `split_rule` and each picture's `split`, so it stays equal when only the split is made otherwise.
+`layout`, `split_rule` and each image's `split`, so it stays equal when only the split is made otherwise.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.dataset.model import Picture
+from pipeline.dataset.model import DatasetImage
 from pipeline.dataset.split import SPLIT_RULE
 from pipeline.dataset.validated import Digests
 from pipeline.layouts import LAYOUTS
@@ -27,12 +27,12 @@ HOW = (
 
 
 def write_manifest(
-    pictures: list[Picture], classes: list[str], splits: dict[str, str], target: Path, *, kind: str = "detection"
+    images: list[DatasetImage], classes: list[str], splits: dict[str, str], target: Path, *, kind: str = "detection"
 ) -> Digests:
     """Never as a whole in memory. Returns the sha256 of what was written, and that of its content alone."""
     whole, content = hashlib.sha256(), hashlib.sha256()
     with target.open("wb") as file:
-        for part, same_without_split in _parts(pictures, classes, splits, kind):
+        for part, same_without_split in _parts(images, classes, splits, kind):
             file.write(part)
             whole.update(part)
             content.update(same_without_split)
@@ -40,26 +40,26 @@ def write_manifest(
 
 
 def _parts(
-    pictures: list[Picture], classes: list[str], splits: dict[str, str], kind: str
+    images: list[DatasetImage], classes: list[str], splits: dict[str, str], kind: str
 ) -> Iterator[tuple[bytes, bytes]]:
     """The manifest, and that without splits, in parts."""
     head = _canonical({"classes": classes})[:-1] + b',"images":['
     yield head, head
-    for number, picture in enumerate(sorted(pictures, key=lambda picture: picture.path)):
-        entry = (b"," if number else b"") + _canonical(_image(picture))[:-1]
-        yield entry + b',"split":"%b"}' % splits[picture.path].encode(), entry + b"}"
+    for number, image in enumerate(sorted(images, key=lambda image: image.path)):
+        entry = (b"," if number else b"") + _canonical(_image(image))[:-1]
+        yield entry + b',"split":"%b"}' % splits[image.path].encode(), entry + b"}"
     tail: dict[str, Any] = {"kind": kind, "schema": SCHEMA}
     layout = {"layout": {"name": LAYOUTS[kind].name, "version": LAYOUTS[kind].version}, "split_rule": SPLIT_RULE}
     yield b"]," + _canonical(tail | layout)[1:], b"]," + _canonical(tail)[1:]
 
 
-def _image(picture: Picture) -> dict[str, Any]:
+def _image(image: DatasetImage) -> dict[str, Any]:
     """Without its split, whose key is the last one."""
-    boxes = [[*box[:5], int(box.difficult)] for box in picture.boxes]
+    boxes = [[*box[:5], int(box.difficult)] for box in image.boxes]
     return {
-        **({"boxes": boxes} if picture.label is None else {"label": picture.label}),
-        "path": picture.path,
-        "sha256": picture.sha256,
+        **({"boxes": boxes} if image.label is None else {"label": image.label}),
+        "path": image.path,
+        "sha256": image.sha256,
     }
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a prepared dataset: its plots and 64 annotated thumbnails, drawn once, kept beside its metadata."""
+"""The images of a prepared dataset: its plots and 64 annotated thumbnails, drawn once, kept beside its metadata."""
 
 import hashlib
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.domain.keys import plots_of
-from pipeline.dataset.model import Picture
+from pipeline.dataset.model import DatasetImage
 from pipeline.dataset.predictions import Box
 from pipeline.dataset.validated import Examined
 from pipeline.decode.pool import Crash, DecodePool
@@ -29,7 +29,7 @@ def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps:
     """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
-    # In decoding processes: these pictures were decoded small before, and now are decoded larger.
+    # In decoding processes: these images were decoded small before, and now are decoded larger.
     with DecodePool[Thumbnail, bytes](draw_thumbnail, processes) as samples:
         samples.submit(_thumbnails(done, seed))
         drawn = [name for name in plots_of(done.kind) if _drawn(name, plots / f"{name}.png", done)]
@@ -41,27 +41,27 @@ def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps:
     return {"plots": drawn, "samples": len(contents)}
 
 
-def choose(pictures: list[Picture], *, seed: int, count: int = THUMBNAILS) -> list[Picture]:
-    """`count` pictures by chance, but the same for the same data and seed; first those that show a class first."""
-    chances = np.fromiter((_chance(picture, seed) for picture in pictures), dtype=np.uint64, count=len(pictures))
-    by_chance = [pictures[at] for at in np.argsort(chances, kind="stable")]  # equal pictures by path
+def choose(images: list[DatasetImage], *, seed: int, count: int = THUMBNAILS) -> list[DatasetImage]:
+    """`count` images by chance, but the same for the same data and seed; first those that show a class first."""
+    chances = np.fromiter((_chance(image, seed) for image in images), dtype=np.uint64, count=len(images))
+    by_chance = [images[at] for at in np.argsort(chances, kind="stable")]  # equal images by path
     seen: set[int] = set()
-    first: list[Picture] = []
-    later: list[Picture] = []
-    for picture in by_chance:
-        classes = picture.class_ids
-        (first if classes - seen else later).append(picture)
+    first: list[DatasetImage] = []
+    later: list[DatasetImage] = []
+    for image in by_chance:
+        classes = image.class_ids
+        (first if classes - seen else later).append(image)
         seen |= classes
     return (first + later)[:count]
 
 
-def _chance(picture: Picture, seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"sample {seed}:{picture.sha256}".encode()).digest()[:8], "big")
+def _chance(image: DatasetImage, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"sample {seed}:{image.sha256}".encode()).digest()[:8], "big")
 
 
 def _drawn(name: str, path: Path, done: Examined) -> bool:
     try:
-        PLOTS[name](path, done.pictures, done.classes, done.splits)
+        PLOTS[name](path, done.images, done.classes, done.splits)
     except Exception:  # noqa: BLE001 - a plot that cannot be drawn is no reason to refuse a dataset; the log has it
         traceback.print_exc(file=sys.stderr)
         return False
@@ -69,17 +69,17 @@ def _drawn(name: str, path: Path, done: Examined) -> bool:
 
 
 def _thumbnails(done: Examined, seed: int) -> list[Thumbnail]:
-    chosen = choose(done.pictures, seed=seed)
-    face = face_for([*done.classes, *(picture.name for picture in chosen)])
-    return [_thumbnail(picture, done, face) for picture in chosen]
+    chosen = choose(done.images, seed=seed)
+    face = face_for([*done.classes, *(image.name for image in chosen)])
+    return [_thumbnail(image, done, face) for image in chosen]
 
 
-def _thumbnail(picture: Picture, done: Examined, face: str | None) -> Thumbnail:
+def _thumbnail(image: DatasetImage, done: Examined, face: str | None) -> Thumbnail:
     boxes = tuple(
         Box(done.classes[box.class_id], box.class_id, 1.0, *(edge / 1000 for edge in box[1:5]))
-        for box in picture.boxes[:_BOXES_DRAWN]
+        for box in image.boxes[:_BOXES_DRAWN]
     )
-    name = picture.path.rpartition("/")[2]
-    size = (picture.width, picture.height)
-    label = None if picture.label is None else done.classes[picture.label]
-    return Thumbnail(picture.source.place, name, done.splits[picture.path], size, boxes, face, label)
+    name = image.path.rpartition("/")[2]
+    size = (image.width, image.height)
+    label = None if image.label is None else done.classes[image.label]
+    return Thumbnail(image.source.place, name, done.splits[image.path], size, boxes, face, label)

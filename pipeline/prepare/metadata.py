@@ -11,7 +11,7 @@ from lxml import etree
 
 from core.domain.findings import count_findings
 from core.domain.version import VERSION
-from pipeline.dataset.model import SPLITS, Picture
+from pipeline.dataset.model import SPLITS, DatasetImage
 from pipeline.dataset.split import SPLIT_RULE, keeps_given
 from pipeline.dataset.validated import Examined
 from pipeline.decode.phash import LOOK_BYTES, LOW_BYTES
@@ -34,7 +34,7 @@ def describe(
     source: dict[str, Any],
     times: dict[str, Any],
 ) -> dict[str, Any]:
-    """JSON values only. Sizes in pixels of the upright picture, areas in square pixels and as fractions of it."""
+    """JSON values only. Sizes in pixels of the upright image, areas in square pixels and as fractions of it."""
     return {
         "schema": SCHEMA,
         "fingerprint": done.digests.fingerprint,
@@ -45,7 +45,7 @@ def describe(
         "kind": done.kind,
         "format": done.format,
         "layout": {"name": LAYOUTS[done.kind].name, "version": LAYOUTS[done.kind].version},
-        "split": {"rule": SPLIT_RULE, "given": keeps_given(done.pictures, options["split"])},
+        "split": {"rule": SPLIT_RULE, "given": keeps_given(done.images, options["split"])},
         "near_duplicates": _near_duplicates(done),
         "classes": done.classes,
         "images": _image_counts(done),
@@ -61,51 +61,51 @@ def _of_boxes(done: Examined) -> dict[str, Any]:
     return {
         "boxes": _box_counts(done),
         "per_class": _per_class(done),
-        "boxes_per_image": _boxes_per_image(done.pictures),
-        "resolution": _resolution(done.pictures),
-        "box_area": _box_area(done.pictures),
+        "boxes_per_image": _boxes_per_image(done.images),
+        "resolution": _resolution(done.images),
+        "box_area": _box_area(done.images),
     }
 
 
 def _of_labels(done: Examined) -> dict[str, Any]:
-    """`per_split`: of each part that has pictures, how many, of how many classes, and their sizes."""
-    counts = Counter((picture.label or 0, done.splits[picture.path]) for picture in done.pictures)
-    parts = {split: [p for p in done.pictures if done.splits[p.path] == split] for split in SPLITS}
+    """`per_split`: of each part that has images, how many, of how many classes, and their sizes."""
+    counts = Counter((image.label or 0, done.splits[image.path]) for image in done.images)
+    parts = {split: [p for p in done.images if done.splits[p.path] == split] for split in SPLITS}
     return {
         "per_class": {name: {"images": _by_split(counts, label)} for label, name in enumerate(done.classes)},
         "per_split": {
             split: {
-                "images": len(pictures),
-                "classes": len({picture.label for picture in pictures}),
-                "resolution": _resolution(pictures),
+                "images": len(images),
+                "classes": len({image.label for image in images}),
+                "resolution": _resolution(images),
             }
-            for split, pictures in parts.items()
-            if pictures
+            for split, images in parts.items()
+            if images
         },
-        "resolution": _resolution(done.pictures),
+        "resolution": _resolution(done.images),
     }
 
 
 def _image_counts(done: Examined) -> dict[str, Any]:
     splits = Counter(done.splits.values())
     return {
-        "total": len(done.pictures),
+        "total": len(done.images),
         **{split: splits[split] for split in SPLITS},
-        "background": sum(not picture.class_ids for picture in done.pictures),
-        "distinct": len({picture.sha256 for picture in done.pictures}),
-        "converted": sum(picture.converted is not None for picture in done.pictures),
+        "background": sum(not image.class_ids for image in done.images),
+        "distinct": len({image.sha256 for image in done.images}),
+        "converted": sum(image.converted is not None for image in done.images),
         "left_out": done.left_out,
-        "formats": dict(sorted(Counter(picture.format for picture in done.pictures).items())),
+        "formats": dict(sorted(Counter(image.format for image in done.images).items())),
     }
 
 
 def _near_duplicates(done: Examined) -> dict[str, Any]:
-    """Groups of pictures that look alike, identical ones included; the largest are named, by path in the dataset."""
-    sizes = Counter(done.groups[picture.sha256] for picture in done.pictures)
+    """Groups of images that look alike, identical ones included; the largest are named, by path in the dataset."""
+    sizes = Counter(done.groups[image.sha256] for image in done.images)
     members: dict[str, list[str]] = defaultdict(list)
-    for picture in done.pictures:
-        if sizes[done.groups[picture.sha256]] > 1:
-            members[done.groups[picture.sha256]].append(picture.path)
+    for image in done.images:
+        if sizes[done.groups[image.sha256]] > 1:
+            members[done.groups[image.sha256]].append(image.path)
     groups = sorted((sorted(paths) for paths in members.values()), key=lambda group: (-len(group), group))
     return {
         "rule": {
@@ -129,18 +129,18 @@ def _near_duplicates(done: Examined) -> dict[str, Any]:
 def _box_counts(done: Examined) -> dict[str, int]:
     splits: Counter[str] = Counter()
     difficult = 0
-    for picture in done.pictures:
-        splits[done.splits[picture.path]] += len(picture.boxes)
-        difficult += sum(box.difficult for box in picture.boxes)
+    for image in done.images:
+        splits[done.splits[image.path]] += len(image.boxes)
+        difficult += sum(box.difficult for box in image.boxes)
     return {"total": splits.total(), **{split: splits[split] for split in SPLITS}, "difficult": difficult}
 
 
 def _per_class(done: Examined) -> dict[str, dict[str, dict[str, int]]]:
     images: Counter[tuple[int, str]] = Counter()
     boxes: Counter[tuple[int, str]] = Counter()
-    for picture in done.pictures:
-        split = done.splits[picture.path]
-        found = Counter(box.class_id for box in picture.boxes)
+    for image in done.images:
+        split = done.splits[image.path]
+        found = Counter(box.class_id for box in image.boxes)
         boxes.update({(class_id, split): count for class_id, count in found.items()})
         images.update((class_id, split) for class_id in found)
     return {
@@ -154,30 +154,30 @@ def _by_split(counts: Counter[tuple[int, str]], class_id: int) -> dict[str, int]
     return {"total": sum(by_split.values()), **by_split}
 
 
-def _boxes_per_image(pictures: list[Picture]) -> dict[str, Any]:
-    counts = [len(picture.boxes) for picture in pictures]
+def _boxes_per_image(images: list[DatasetImage]) -> dict[str, Any]:
+    counts = [len(image.boxes) for image in images]
     histogram = Counter(min(count, 20) for count in counts)
     return _statistics(counts) | {
         "histogram": {"20+" if count == 20 else str(count): histogram[count] for count in sorted(histogram)}
     }
 
 
-def _resolution(pictures: list[Picture]) -> dict[str, Any]:
-    sizes = Counter((picture.width, picture.height) for picture in pictures)
+def _resolution(images: list[DatasetImage]) -> dict[str, Any]:
+    sizes = Counter((image.width, image.height) for image in images)
     common = sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0]))[:_MOST_COMMON]
     return {
-        "width": _statistics(picture.width for picture in pictures),
-        "height": _statistics(picture.height for picture in pictures),
-        "megapixels": _statistics(picture.width * picture.height / 1e6 for picture in pictures),
+        "width": _statistics(image.width for image in images),
+        "height": _statistics(image.height for image in images),
+        "megapixels": _statistics(image.width * image.height / 1e6 for image in images),
         "distinct": len(sizes),
         "most_common": [{"width": width, "height": height, "images": count} for (width, height), count in common],
     }
 
 
-def _box_area(pictures: list[Picture]) -> dict[str, Any]:
+def _box_area(images: list[DatasetImage]) -> dict[str, Any]:
     # Not by lists of numbers: there may be a million boxes.
-    areas = np.fromiter(((b.x2 - b.x1) * (b.y2 - b.y1) / 1e6 for p in pictures for b in p.boxes), dtype=np.float64)
-    of = np.fromiter((p.width * p.height for p in pictures for _ in p.boxes), dtype=np.float64)
+    areas = np.fromiter(((b.x2 - b.x1) * (b.y2 - b.y1) / 1e6 for p in images for b in p.boxes), dtype=np.float64)
+    of = np.fromiter((p.width * p.height for p in images for _ in p.boxes), dtype=np.float64)
     return {
         "absolute_px": _statistics(areas),
         "relative": _statistics(areas / of),

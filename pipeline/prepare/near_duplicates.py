@@ -1,4 +1,4 @@
-"""Groups of pictures that look alike (`pipeline.decode.phash_index`), made in a decoding process."""
+"""Groups of images that look alike (`pipeline.decode.phash_index`), made in a decoding process."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +9,7 @@ from core.domain.errors import PreparationFailed
 from pipeline.decode.pool import Crash, decode_all
 from pipeline.decode.tasks import connect
 
-_SECONDS = 3600.0  # the worst set of 100,000 pictures takes half a minute, and there may be a slower machine
+_SECONDS = 3600.0  # the worst set of 100,000 images takes half a minute, and there may be a slower machine
 
 
 class Groups(dict[str, str]):

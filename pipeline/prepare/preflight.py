@@ -19,14 +19,14 @@ from posixpath import splitext
 from typing import Any, BinaryIO
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive.extract import can_be_data, is_picture
+from pipeline.archive.extract import can_be_data, is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.zip_directory import BrokenArchive, Entry, read_directory
 from pipeline.archive.zip_rules import judge_directory
 from pipeline.formats.class_folders import shelves_of
 
 CPU_SECONDS = 40  # of the API's child; 300,000 entries take about 4
-_MAX_FOLDERS = 1000  # of pictures, that are tried as classes; with more, that is told after the upload
+_MAX_FOLDERS = 1000  # of images, that are tried as classes; with more, that is told after the upload
 MEMORY_BYTES = 2 * 1024**3  # of address space; 300,000 entries take about 200 MB
 
 
@@ -86,7 +86,7 @@ def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
         "counts": dict(sorted(Counter(finding.code for finding in findings).items())),
         "bytes": total,
         "entries": len(entries),
-        "pictures": sum(is_picture(entry.name) for entry in data),
+        "images": sum(is_image(entry.name) for entry in data),
         "data_files": len(data),
         "data_bytes": sum(entry.size for entry in data),
         "left_out": len(files) - len(data),
@@ -98,12 +98,12 @@ def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
 def guess_format(names: list[str]) -> dict[str, str | None]:
     """{name, why}: what the names of the data files look like. What they say decides, after the upload."""
     suffixes = Counter(map(_suffix, names))
-    shown = [name for name in names if is_picture(name)]
-    pictures, seen, folders = len(shown), counted(len(shown), "picture"), {name.rpartition("/")[0] for name in shown}
-    of_a_picture = {_stem(name) for name in shown}
-    labels = sum(_suffix(name) == ".txt" and _stem(name) in of_a_picture for name in names)
-    if not pictures:
-        return {"name": None, "why": "no pictures"}
+    shown = [name for name in names if is_image(name)]
+    images, seen, folders = len(shown), counted(len(shown), "image"), {name.rpartition("/")[0] for name in shown}
+    of_a_image = {_stem(name) for name in shown}
+    labels = sum(_suffix(name) == ".txt" and _stem(name) in of_a_image for name in names)
+    if not images:
+        return {"name": None, "why": "no images"}
     if count := suffixes[".xml"]:
         return {"name": "voc", "why": f"{counted(count, 'XML file')} and {seen}"}
     if labels:
@@ -111,25 +111,25 @@ def guess_format(names: list[str]) -> dict[str, str | None]:
     if count := suffixes[".json"]:
         return {"name": "coco", "why": f"{counted(count, 'JSON file')} and {seen}"}
     if len(folders) > 1:
-        return {"name": "folders", "why": f"{pictures} pictures in {len(folders)} folders, and no annotations"}
+        return {"name": "folders", "why": f"{images} images in {len(folders)} folders, and no annotations"}
     return {"name": None, "why": f"{seen} in one folder, and no annotations"}
 
 
 def _no_format(names: list[str]) -> Iterator[Finding]:
-    """One where no format can fit: no pictures, or nothing beside them and fewer than two folders of classes."""
-    folders = Counter(name.rpartition("/")[0] for name in names if is_picture(name))
+    """One where no format can fit: no images, or nothing beside them and fewer than two folders of classes."""
+    folders = Counter(name.rpartition("/")[0] for name in names if is_image(name))
     if not folders:
-        detail = "There are no pictures."
+        detail = "There are no images."
     elif folders.total() < len(names) or len(folders) > _MAX_FOLDERS or len(_classes(folders)) > 1:
         return
     else:
-        detail = f"{counted(len(names), 'picture')}, no annotations, and fewer than two folders that could be classes."
+        detail = f"{counted(len(names), 'image')}, no annotations, and fewer than two folders that could be classes."
     remedy = "Add what is missing; GET /formats shows what each format looks like."
     yield Finding("formats-none", Severity.ERROR, "", detail, remedy)
 
 
 def _classes(folders: Mapping[str, int]) -> set[str]:
-    """Names of the classes that folders of pictures may be."""
+    """Names of the classes that folders of images may be."""
     shelves = shelves_of({tuple(filter(None, folder.split("/"))): count for folder, count in folders.items()})
     return {shelf.label for shelf in shelves.values() if shelf.label}
 
@@ -173,7 +173,7 @@ def _answer(end: Path, total: int) -> int:
 
 def _told(found: dict[str, Any]) -> str:
     lines = [
-        f"{counted(found['entries'], 'entry', 'entries')}, {counted(found['pictures'], 'picture')},"
+        f"{counted(found['entries'], 'entry', 'entries')}, {counted(found['images'], 'image')},"
         f" {counted(found['data_bytes'], 'byte')} of data unpacked",
         f"looks like {found['format']['name'] or 'nothing we read'}: {found['format']['why']}",
     ]

@@ -26,7 +26,7 @@ from pipeline.process.progress import Steps
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
 METADATA_FILE = "dataset_metadata.json"
-_MEMBER_BYTES = 4096  # of a picture in a tar or a tree besides its own: headers, padding, a label file
+_MEMBER_BYTES = 4096  # of an image in a tar or a tree besides its own: headers, padding, a label file
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _log_in(archive: Path) -> list[Finding]:
 def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
     out = spec.out
     steps.stage("drawing")
-    # Not before the pictures are decoded: they import numpy and more, which takes as long as 200 pictures.
+    # Not before the images are decoded: they import numpy and more, which takes as long as 200 images.
     from pipeline.prepare.gallery import draw_gallery
     from pipeline.prepare.metadata import describe
 
@@ -128,7 +128,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
         "kind": done.kind,
         "format": done.format,
         "classes": done.classes,
-        "images": len(done.pictures),
+        "images": len(done.images),
         **done.digests._asdict(),
         "layout_version": LAYOUTS[done.kind].version,
         "tar": tar and tar._asdict(),  # None: there already
@@ -139,9 +139,9 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
 
 
 def _write_set(done: Examined, spec: PrepareSpec, steps: Steps) -> Digest:
-    """Raises OutOfSpace before it begins: only now it is known what the pictures that were written anew have."""
+    """Raises OutOfSpace before it begins: only now it is known what the images that were written anew have."""
     steps.stage("writing")
-    total = sum(picture.written.size + _MEMBER_BYTES for picture in done.pictures)
+    total = sum(image.written.size + _MEMBER_BYTES for image in done.images)
     beside = min(total, LAYOUTS[done.kind].scratch_bytes)
     require_space(spec.out, total + max(beside, total if spec.tree else 0))
     return layout_of(done.kind).write_set(done, spec.out, steps)

@@ -1,4 +1,4 @@
-"""From an archive to checked, split and fingerprinted pictures: what `prepare` and `fingerprint` share."""
+"""From an archive to checked, split and fingerprinted images: what `prepare` and `fingerprint` share."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 from core.domain import limits
 from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding, Severity
-from pipeline.archive.extract import extract, is_picture
+from pipeline.archive.extract import extract, is_image
 from pipeline.archive.source import Rejected, SourceFile
-from pipeline.dataset.model import Dataset, Picture
+from pipeline.dataset.model import Dataset, DatasetImage
 from pipeline.dataset.split import SplitOptions, assign_splits
 from pipeline.dataset.validate import Checked, check
 from pipeline.dataset.validated import Examined
@@ -23,7 +23,7 @@ from pipeline.prepare.fingerprint import write_manifest
 from pipeline.prepare.near_duplicates import group_alike
 from pipeline.process.progress import Steps
 
-CONVERTED_FILE = "converted"  # the pictures that were written anew, one after the other
+CONVERTED_FILE = "converted"  # the images that were written anew, one after the other
 
 
 class ExamineOptions(SplitOptions, Protocol):
@@ -57,11 +57,11 @@ def judge(seen: Seen, scratch: Path, options: ExamineOptions, steps: Steps) -> E
     findings = findings + checked.findings
     steps.stage("splitting")
     splits: dict[str, str] = {}
-    looks = ((picture.sha256, picture.look) for picture in checked.pictures)
+    looks = ((image.sha256, image.look) for image in checked.images)
     groups = group_alike(looks, lambda *_: steps.raise_if_cancelled())
-    if checked.pictures:
-        findings = findings + list(_alike(checked.pictures, groups))
-        splits, split_findings = assign_splits(checked.pictures, checked.classes, options, groups)
+    if checked.images:
+        findings = findings + list(_alike(checked.images, groups))
+        splits, split_findings = assign_splits(checked.images, checked.classes, options, groups)
         findings = findings + _own_faults(split_findings, findings)
     _reject_errors(checked, findings, options)
     steps.stage("fingerprinting")
@@ -69,19 +69,19 @@ def judge(seen: Seen, scratch: Path, options: ExamineOptions, steps: Steps) -> E
     return Examined(
         kind=kind,
         format=format_name,
-        pictures=checked.pictures,
+        images=checked.images,
         classes=checked.classes,
         splits=splits,
         groups=groups,
-        digests=write_manifest(checked.pictures, checked.classes, splits, manifest, kind=kind),
+        digests=write_manifest(checked.images, checked.classes, splits, manifest, kind=kind),
         manifest=manifest,
         findings=ordered(findings),
-        left_out=count - len(checked.pictures),
+        left_out=count - len(checked.images),
     )
 
 
 def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
-    """Pictures are decoded from the moment they are there, while the rest is inflated and the annotations are read.
+    """Images are decoded from the moment they are there, while the rest is inflated and the annotations are read.
 
     Leaves what is extracted below `scratch`. Raises Rejected, RunCancelled, OutOfSpace.
     """
@@ -92,7 +92,7 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
             scratch,
             threads=processes,
             tick=steps.tick,
-            each=lambda files: ahead.add(_pictures(files)),
+            each=lambda files: ahead.add(_images(files)),
             scratch_bytes=MAX_SCRATCH_BYTES,
         )
         steps.stage("reading")
@@ -103,22 +103,22 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
     return Seen(dataset, facts, findings + dataset.findings)
 
 
-def _pictures(files: list[SourceFile]) -> list[SourceFile]:
-    return [file for file in files if is_picture(file.name)]
+def _images(files: list[SourceFile]) -> list[SourceFile]:
+    return [file for file in files if is_image(file.name)]
 
 
-def _alike(pictures: list[Picture], groups: Mapping[str, str]) -> Iterator[Finding]:
-    """A note for each picture that looks like an earlier one; those of the same bytes have a note already."""
-    first: dict[str, Picture] = {}
+def _alike(images: list[DatasetImage], groups: Mapping[str, str]) -> Iterator[Finding]:
+    """A note for each image that looks like an earlier one; those of the same bytes have a note already."""
+    first: dict[str, DatasetImage] = {}
     told: set[str] = set()
-    for picture in pictures:
-        leader = first.setdefault(groups[picture.sha256], picture)
-        if leader.sha256 == picture.sha256 or picture.sha256 in told:
+    for image in images:
+        leader = first.setdefault(groups[image.sha256], image)
+        if leader.sha256 == image.sha256 or image.sha256 in told:
             continue
-        told.add(picture.sha256)
-        detail = f"Looks like {leader.name}: almost the same picture, or one of a series."
+        told.add(image.sha256)
+        detail = f"Looks like {leader.name}: almost the same image, or one of a series."
         remedy = "Nothing to do: they stay in one split, unless a given split parts them."
-        yield Finding("image-near-duplicate", Severity.NOTE, picture.name, detail, remedy)
+        yield Finding("image-near-duplicate", Severity.NOTE, image.name, detail, remedy)
 
 
 def ordered(findings: list[Finding]) -> list[Finding]:
@@ -138,13 +138,13 @@ def _reject_errors(checked: Checked, findings: list[Finding], options: ExamineOp
     if not errors:
         return
     of_the_whole = [finding for finding in errors if not finding.path]
-    remaining = len(checked.pictures) / max(1, checked.seen)
+    remaining = len(checked.images) / max(1, checked.seen)
     if options.on_error == "skip" and not of_the_whole and remaining >= limits.SKIP_MIN_REMAINING:
         return
     counts = Counter(finding.code for finding in errors)
     by_code = ", ".join(f"{count} {code}" for code, count in counts.most_common())
-    unusable = checked.seen - len(checked.pictures)
-    detail = f"{unusable} of {checked.seen} pictures cannot be used; errors: {by_code}."
+    unusable = checked.seen - len(checked.images)
+    detail = f"{unusable} of {checked.seen} images cannot be used; errors: {by_code}."
     if options.on_error == "skip" and not of_the_whole:
         detail += f" With on_error=skip at least {limits.SKIP_MIN_REMAINING:.0%} must remain."
     problem = DatasetRejected(detail, errors=dict(sorted(counts.items())), images=checked.seen, unusable=unusable)

@@ -26,17 +26,17 @@ def mend(source: Source, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
     kept: list[Mended] = []
     changes: list[Finding] = []
     scaled = _is_scaled(dataset, facts)
-    names_no_picture = _names_no_picture(dataset)
+    names_no_image = _names_no_image(dataset)
     taken = {file.name.casefold() for file in source.files}
     for item, fact in zip(dataset.items, facts, strict=True):
         reason = _why_left_out(item, fact, dataset)
         if reason:
-            detail = f"The picture was left out: {reason}"
-            changes.append(_change("repair-picture-left-out", item.image.name, detail))
+            detail = f"The image was left out: {reason}"
+            changes.append(_change("repair-image-left-out", item.image.name, detail))
             continue
-        if _may_lack_its_own(item, names_no_picture):
-            detail = "The picture was left out: it has no annotation, and one that names no picture may be its own."
-            changes.append(_change("repair-picture-left-out", item.image.name, detail))
+        if _may_lack_its_own(item, names_no_image):
+            detail = "The image was left out: it has no annotation, and one that names no image may be its own."
+            changes.append(_change("repair-image-left-out", item.image.name, detail))
             continue
         mended, made = _mend_item(item, fact, taken, scaled=scaled)
         changes += made
@@ -58,30 +58,30 @@ def _why_left_out(item: Item, fact: ImageFacts, dataset: Dataset) -> str | None:
 
 
 class _Nameless(NamedTuple):
-    """Whether annotations that name no picture may be those that pictures lack: whole ones, or a COCO's boxes."""
+    """Whether annotations that name no image may be those that images lack: whole ones, or a COCO's boxes."""
 
     annotations: bool
     boxes: bool
 
 
-def _names_no_picture(dataset: Dataset) -> _Nameless:
-    """Only where there is one for each picture that lacks its own: else most of those are background."""
+def _names_no_image(dataset: Dataset) -> _Nameless:
+    """Only where there is one for each image that lacks its own: else most of those are background."""
     bare = sum(item.annotation is None and not item.label for item in dataset.items)
     empty = sum(not item.boxes and not item.label for item in dataset.items)
     lost_boxes = sum(finding.code == "json-image-unknown" for finding in dataset.findings)
     return _Nameless(bare <= dataset.lost, empty <= lost_boxes)
 
 
-def _may_lack_its_own(item: Item, names_no_picture: _Nameless) -> bool:
+def _may_lack_its_own(item: Item, names_no_image: _Nameless) -> bool:
     if item.label:
         return False
-    return (names_no_picture.annotations and item.annotation is None) or (names_no_picture.boxes and not item.boxes)
+    return (names_no_image.annotations and item.annotation is None) or (names_no_image.boxes and not item.boxes)
 
 
 def _mend_item(item: Item, fact: ImageFacts, taken: set[str], *, scaled: bool) -> tuple[Mended | None, list[Finding]]:
     renamed = _renamed(item.image.name, fact, taken)
     name_changes = _name_changes(item, renamed)
-    if item.annotation is None:  # background, or a picture whose folder is its class
+    if item.annotation is None:  # background, or an image whose folder is its class
         return Mended(_as(item, renamed, (), fact.upright), changed=False), name_changes
     frame, found = frame_of(item, fact, item.annotation)
     wrong_size = {finding.code for finding in found} & {"size-wrong", "size-missing"}
@@ -91,14 +91,14 @@ def _mend_item(item: Item, fact: ImageFacts, taken: set[str], *, scaled: bool) -
         frame = frame._replace(width=drawn_on[0], height=drawn_on[1])
     boxes, changes = _mend_boxes(item, frame, keep_rests=not doubtful)
     if doubtful and any(change.code == "repair-box-dropped" for change in changes):
-        detail = "The picture was left out: its size is wrong and its boxes fit another one."
-        return None, [_change("repair-picture-left-out", item.image.name, detail)]
+        detail = "The image was left out: its size is wrong and its boxes fit another one."
+        return None, [_change("repair-image-left-out", item.image.name, detail)]
     if item.boxes and not boxes:
-        detail = "The picture was left out: none of its boxes could be kept, and it would count as background."
-        return None, [*changes, _change("repair-picture-left-out", item.image.name, detail)]
+        detail = "The image was left out: none of its boxes could be kept, and it would count as background."
+        return None, [*changes, _change("repair-image-left-out", item.image.name, detail)]
     if drawn_on:
         boxes = [(origin, _scaled(box, drawn_on, fact.upright)) for origin, box in boxes]
-        detail = f"The boxes were drawn on {drawn_on[0]} x {drawn_on[1]} pixels; they are scaled to the picture."
+        detail = f"The boxes were drawn on {drawn_on[0]} x {drawn_on[1]} pixels; they are scaled to the image."
         changes.append(_change("repair-boxes-rescaled", item.annotation, detail, item.size_line))
     if wrong_size:
         detail = f"The size is {fact.upright[0]} x {fact.upright[1]} now."
@@ -109,10 +109,10 @@ def _mend_item(item: Item, fact: ImageFacts, taken: set[str], *, scaled: bool) -
 
 
 def _is_scaled(dataset: Dataset, facts: list[ImageFacts]) -> bool:
-    """Whether a picture's boxes can only be meant on its declared size: its set was scaled after it was labelled.
+    """Whether an image's boxes can only be meant on its declared size: its set was scaled after it was labelled.
 
-    Every box lies inside the declared size, and not every box inside the picture. One such picture speaks for the
-    whole set: the boxes of others may lie inside both by chance, and those of enlarged pictures always do.
+    Every box lies inside the declared size, and not every box inside the image. One such image speaks for the
+    whole set: the boxes of others may lie inside both by chance, and those of enlarged images always do.
     """
     return any(
         item.size is not None
@@ -125,7 +125,7 @@ def _is_scaled(dataset: Dataset, facts: list[ImageFacts]) -> bool:
 
 
 def _drawn_on(item: Item, fact: ImageFacts, *, scaled: bool) -> tuple[int, int] | None:
-    """The declared size where the boxes are meant on it; in a set that is `scaled`, unless they fit the picture alone.
+    """The declared size where the boxes are meant on it; in a set that is `scaled`, unless they fit the image alone.
 
     Those that fit neither reach beyond the declared size, and are clipped there.
     """
@@ -135,7 +135,7 @@ def _drawn_on(item: Item, fact: ImageFacts, *, scaled: bool) -> tuple[int, int] 
 
 
 def _is_of_another_scale(item: Item, fact: ImageFacts) -> bool:
-    """Whether it has boxes and a declared size that is not the picture's, of its shape but for a pixel of rounding."""
+    """Whether it has boxes and a declared size that is not the image's, of its shape but for a pixel of rounding."""
     size, (width, height) = item.size, fact.upright
     if size is None or size == fact.upright or fact.orientation != 1:
         return False
@@ -169,13 +169,13 @@ def _mend_boxes(item: Item, frame: Frame, *, keep_rests: bool) -> tuple[list[tup
         checked, found = check_box(turned, frame, path)
         if checked is None and keep_rests and (rest := rest_inside(turned, frame)):
             checked = rest
-            detail = "Most of it is outside the picture; the part inside is kept."
+            detail = "Most of it is outside the image; the part inside is kept."
             changes.append(_box_change("repair-box-clipped", path, box, detail))
         elif checked is None:
             changes.append(_box_change("repair-box-dropped", path, box, found[0].detail.partition(": ")[2]))
             continue
         elif any(finding.code in ("box-clipped", "box-at-edge") for finding in found):
-            changes.append(_box_change("repair-box-clipped", path, box, "It ends at the picture's edge now."))
+            changes.append(_box_change("repair-box-clipped", path, box, "It ends at the image's edge now."))
         if checked[:5] in kept:
             changes.append(_box_change("repair-box-dropped", path, box, "The same box was there twice."))
             continue
@@ -213,7 +213,7 @@ def _renamed(name: str, fact: ImageFacts, taken: set[str]) -> str:
 def _name_changes(item: Item, name: str) -> list[Finding]:
     if name == item.image.name:
         return []
-    return [_change("repair-picture-renamed", item.image.name, f"It is called {PurePosixPath(name).name} now.")]
+    return [_change("repair-image-renamed", item.image.name, f"It is called {PurePosixPath(name).name} now.")]
 
 
 def _lost(dataset: Dataset) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""From an archive to a repaired one: the same pictures under their own paths, their annotations mended, and a log."""
+"""From an archive to a repaired one: the same images under their own paths, their annotations mended, and a log."""
 
 import json
 import zipfile
@@ -27,10 +27,10 @@ _MODE = 0o100644 << 16
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`changes` as they are in the log; `pictures` of those that were `seen`."""
+    """`changes` as they are in the log; `images` of those that were `seen`."""
 
     format: str
-    pictures: int
+    images: int
     seen: int
     changes: list[Finding]
 
@@ -64,7 +64,7 @@ def _require_rest(dataset: Dataset, repaired: Repaired, findings: list[Finding])
     if len(repaired.kept) >= limits.MIN_IMAGES:
         return
     detail = (
-        f"{len(repaired.kept)} of {len(dataset.items)} pictures can be kept; at least {limits.MIN_IMAGES} are needed."
+        f"{len(repaired.kept)} of {len(dataset.items)} images can be kept; at least {limits.MIN_IMAGES} are needed."
     )
     problem = DatasetRejected(detail, images=len(dataset.items), unusable=len(dataset.items) - len(repaired.kept))
     raise Rejected(problem, findings + dataset.findings + repaired.changes)
@@ -76,7 +76,7 @@ def _write(target: Path, source: Source, dataset: Dataset, repaired: Repaired, s
     written: set[str] = set()
     with zipfile.ZipFile(target, "w") as archive:
         for done, (item, *_) in enumerate(repaired.kept, start=1):
-            # Pictures are compressed already.
+            # Images are compressed already.
             with archive.open(_entry(item.image.name, zipfile.ZIP_STORED), "w", force_zip64=True) as entry:
                 entry.writelines(item.image.place.blocks())
             written.add(item.image.name)

@@ -113,7 +113,7 @@ class Trainer(Protocol):
     def test(
         self, model: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str
     ) -> None:
-        """Judge a trained model on a split of a prepared tree: metrics.json, pictures, report.{html,xlsx} in `out`.
+        """Judge a trained model on a split of a prepared tree: metrics.json, images, report.{html,xlsx} in `out`.
 
         Raises WeightsUnavailable, ParamsInvalid for a split or classes that do not fit, RunCancelled.
         """

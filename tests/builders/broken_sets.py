@@ -16,13 +16,13 @@ Found = tuple[str, str, int | None]  # code, path, line
 
 @dataclass
 class BrokenSet:
-    """`seeded` is everything that must be told; `lost` the pictures that cannot be used as they are.
+    """`seeded` is everything that must be told; `lost` the images that cannot be used as they are.
 
     `beyond`: those that no repair can mend either.
     """
 
     files: Files
-    pictures: int
+    images: int
     seeded: list[Found] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
     beyond: set[str] = field(default_factory=set)
@@ -33,52 +33,52 @@ class BrokenSet:
                 archive.writestr(name, content)
         return path
 
-    def picture(self, name: str, code: str, change: Callable[[bytes], bytes], *, lost: bool) -> None:
+    def image(self, name: str, code: str, change: Callable[[bytes], bytes], *, lost: bool) -> None:
         self.files[name] = change(self.files[name])
-        self._note(code, name, None, picture=name if lost else None, beyond=lost)
+        self._note(code, name, None, image=name if lost else None, beyond=lost)
 
     def xml(
         self, name: str, code: str, change: Callable[[bytes], bytes], *, at: str | None, lost: str = "", beyond: bool
     ) -> None:
-        """`at`: text on the line of the finding; `lost`: the picture that cannot be used for it."""
+        """`at`: text on the line of the finding; `lost`: the image that cannot be used for it."""
         before = self.files[name]
         self.files[name] = change(before)
         assert self.files[name] != before, (name, code)
         line = line_of(self.files[name], at) if at else None
-        self._note(code, name, line, picture=lost or None, beyond=beyond)
+        self._note(code, name, line, image=lost or None, beyond=beyond)
 
-    def drop(self, name: str, code: str, path: str, *, picture: bool) -> None:
+    def drop(self, name: str, code: str, path: str, *, image: bool) -> None:
         del self.files[name]
-        self.pictures -= picture
+        self.images -= image
         self.seeded.append((code, path, None))
 
     def add(self, name: str, content: bytes, code: str) -> None:
         self.files[name] = content
         self.seeded.append((code, name, None))
 
-    def _note(self, code: str, path: str, line: int | None, *, picture: str | None, beyond: bool) -> None:
+    def _note(self, code: str, path: str, line: int | None, *, image: str | None, beyond: bool) -> None:
         self.seeded.append((code, path, line))
-        if picture:
-            self.lost.add(picture)
-        if picture and beyond:
-            self.beyond.add(picture)
+        if image:
+            self.lost.add(image)
+        if image and beyond:
+            self.beyond.add(image)
 
 
 def broken_raccoons(data: Path) -> BrokenSet:
-    """200 pictures beside 200 annotations, in folders of their own."""
+    """200 images beside 200 annotations, in folders of their own."""
     made = BrokenSet(_files(data / "raccoon-voc.zip"), 200)
 
     def names(number: int) -> tuple[str, str]:
         return f"raccoon/annotations/raccoon-{number}.xml", f"raccoon/images/raccoon-{number}.jpg"
 
     xml, jpg = names(10)
-    made.picture(jpg, "image-truncated", _half, lost=True)
+    made.image(jpg, "image-truncated", _half, lost=True)
     xml, jpg = names(11)
-    made.picture(jpg, "image-empty", lambda _: b"", lost=True)
+    made.image(jpg, "image-empty", lambda _: b"", lost=True)
     xml, jpg = names(14)
-    made.picture(jpg, "image-unreadable", lambda _: b"<html>not found</html>", lost=True)
+    made.image(jpg, "image-unreadable", lambda _: b"<html>not found</html>", lost=True)
     xml, jpg = names(15)
-    made.picture(jpg, "image-extension", _as_png, lost=False)
+    made.image(jpg, "image-extension", _as_png, lost=False)
     xml, jpg = names(16)
     moved = _corner("xmin", lambda x: x + 5000, also=_corner("xmax", lambda x: x + 5000))
     made.xml(xml, "box-outside", moved, at="<bndbox>", lost=jpg, beyond=True)
@@ -112,12 +112,12 @@ def broken_raccoons(data: Path) -> BrokenSet:
     xml, jpg = names(28)
     made.xml(xml, "class-name-empty", _sub("<name>raccoon<", "<name><"), at="<object>", lost=jpg, beyond=True)
     xml, jpg = names(30)
-    made.drop(jpg, "image-missing", xml, picture=True)
+    made.drop(jpg, "image-missing", xml, image=True)
     xml, jpg = names(31)
-    made.drop(xml, "image-without-annotation", jpg, picture=False)
+    made.drop(xml, "image-without-annotation", jpg, image=False)
     made.add("raccoon/images/Raccoon-32.jpg", made.files[names(33)[1]], "names-case-equal")
     made.seeded[-1] = ("names-case-equal", names(32)[1], None)
-    made.pictures += 1
+    made.images += 1
     return made
 
 
@@ -135,7 +135,7 @@ def broken_nuts(data: Path) -> BrokenSet:
     )
     first = made.files[f"{folder}/0.xml"]
     made.seeded[-1] = ("box-inverted", f"{folder}/0.xml", first[: first.index(b"<bndbox>")].count(b"\n") + 1)
-    made.picture(f"{folder}/1.jpg", "image-extension", _as_png, lost=False)
+    made.image(f"{folder}/1.jpg", "image-extension", _as_png, lost=False)
     made.xml(f"{folder}/2.xml", "size-missing", _sub(r"<size>.*?</size>", ""), at=None, beyond=False)
     made.xml(
         f"{folder}/3.xml",
@@ -148,17 +148,17 @@ def broken_nuts(data: Path) -> BrokenSet:
 
 
 def broken_digits(data: Path) -> BrokenSet:
-    """2,062 pictures in folders of their classes, all with an upper-case suffix."""
+    """2,062 images in folders of their classes, all with an upper-case suffix."""
     made = BrokenSet(_files(data / "signdigits-folders.zip"), 2062)
     first = {digit: next(name for name in made.files if name.startswith(f"signdigits/{digit}/")) for digit in range(10)}
-    made.picture(first[0], "image-truncated", _half, lost=True)
-    made.picture(first[1], "image-empty", lambda _: b"", lost=True)
-    made.picture(first[2], "image-unreadable", lambda _: b"<html>not found</html>", lost=True)
-    made.picture(first[3], "image-extension", _as_png, lost=False)
-    made.picture(first[4], "image-too-small", lambda _: _saved(Image.new("RGB", (4, 4)), "JPEG"), lost=True)
+    made.image(first[0], "image-truncated", _half, lost=True)
+    made.image(first[1], "image-empty", lambda _: b"", lost=True)
+    made.image(first[2], "image-unreadable", lambda _: b"<html>not found</html>", lost=True)
+    made.image(first[3], "image-extension", _as_png, lost=False)
+    made.image(first[4], "image-too-small", lambda _: _saved(Image.new("RGB", (4, 4)), "JPEG"), lost=True)
     made.add("signdigits/5/copy.JPG", made.files[first[5]], "image-duplicate")
     made.seeded[-1] = ("image-duplicate", max("signdigits/5/copy.JPG", first[5]), None)
-    made.pictures += 1
+    made.images += 1
     return made
 
 

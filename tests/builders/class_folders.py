@@ -1,4 +1,4 @@
-"""Folders of classes as people send them: drawn pictures, one shape for each class."""
+"""Folders of classes as people send them: drawn images, one shape for each class."""
 
 import io
 import random
@@ -13,7 +13,7 @@ SHAPES = ("box", "disc", "cross")
 def folder_files(
     *, each: int = 8, classes: tuple[str, ...] = SHAPES, side: int = 48, wrap: str = "", splits: tuple[str, ...] = ("",)
 ) -> Files:
-    """`each` pictures of each class, in each of `splits` (`train/`). No two are alike."""
+    """`each` images of each class, in each of `splits` (`train/`). No two are alike."""
     return {
         f"{wrap}{split}{name}/{number:02d}.png": shape(SHAPES[at % 3], seed=f"{split}{name}{number}", side=side)
         for split in splits
@@ -23,11 +23,11 @@ def folder_files(
 
 
 def shape(kind: str, *, seed: str, side: int = 48, format: str = "PNG") -> bytes:
-    """A light shape on dark noise: noise, so that no two pictures look alike."""
+    """A light shape on dark noise: noise, so that no two images look alike."""
     rng = random.Random(seed)
     noise = Image.frombytes("RGB", (8, 8), bytes(rng.randrange(90) for _ in range(192)))
-    picture = noise.resize((side, side), Image.Resampling.BICUBIC)
-    pen = ImageDraw.Draw(picture)
+    image = noise.resize((side, side), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(image)
     wide = rng.randint(side // 2, side * 3 // 4)
     x, y = rng.randint(0, side - wide), rng.randint(0, side - wide)
     shade = tuple(rng.randrange(150, 256) for _ in range(3))
@@ -37,5 +37,5 @@ def shape(kind: str, *, seed: str, side: int = 48, format: str = "PNG") -> bytes
     else:
         (pen.ellipse if kind == "disc" else pen.rectangle)((x, y, x + wide, y + wide), fill=shade)
     content = io.BytesIO()
-    picture.save(content, format)
+    image.save(content, format)
     return content.getvalue()

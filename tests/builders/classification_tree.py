@@ -63,8 +63,8 @@ def draw_classified_tree(
 
 
 def _draw(shape: str, *, side: int, rng: random.Random) -> bytes:
-    picture = Image.new("RGB", (side, side), tuple(rng.randrange(50) for _ in range(3)))
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (side, side), tuple(rng.randrange(50) for _ in range(3)))
+    pen = ImageDraw.Draw(image)
     wide = rng.randint(side // 2, side * 3 // 4)
     x, y = rng.randint(0, side - wide), rng.randint(0, side - wide)
     shade = tuple(rng.randrange(150, 256) for _ in range(3))
@@ -75,5 +75,5 @@ def _draw(shape: str, *, side: int, rng: random.Random) -> bytes:
     else:
         (pen.ellipse if shape == "disc" else pen.rectangle)((x, y, x + wide, y + wide), fill=shade)
     content = io.BytesIO()
-    picture.save(content, "PNG")
+    image.save(content, "PNG")
     return content.getvalue()

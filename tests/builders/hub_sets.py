@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tests.builders.voc import picture
+from tests.builders.voc import image_bytes
 
 ACTIONS = ("calling", "clapping", "running")
 IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -18,8 +18,8 @@ IMAGE_TYPE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 @cache
 def jpeg(number: int) -> bytes:
-    """A picture of its own for each number."""
-    return picture(seed=number)
+    """An image of its own for each number."""
+    return image_bytes(seed=number)
 
 
 @cache
@@ -38,7 +38,7 @@ def table(
     images: Sequence[bytes | None] | None = None,
     metadata: bool = True,
 ) -> bytes:
-    """A parquet file with a picture and a label in each row. `names` None: the labels are texts."""
+    """A parquet file with an image and a label in each row. `names` None: the labels are texts."""
     contents = images if images is not None else [jpeg(first + number) for number in range(len(labels))]
     cells = [{"bytes": content, "path": f"Image_{first + number}.jpg"} for number, content in enumerate(contents)]
     kind = pa.string() if names is None else pa.int64()

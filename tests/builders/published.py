@@ -13,7 +13,7 @@ from core.services.jobs import lifecycle as preparing
 from core.services.runs import lifecycle as training
 from core.services.work.leases import Claim
 from tests.builders import rows
-from tests.builders.voc import picture
+from tests.builders.voc import image_bytes
 
 METADATA = b'{"classes": ["raccoon"]}'
 TAR = b"tar " * 1000
@@ -30,13 +30,13 @@ def put(platform: Platform, key: str, content: bytes) -> tuple[str, int, str]:
 
 
 def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True) -> JobRow:
-    """`drawn`: with its pictures."""
+    """`drawn`: with its images."""
     claim = rows.claimed_job(platform)
     fingerprint = hashlib.sha256(claim.id.encode()).hexdigest()
     tar = put(platform, dataset_key(1, fingerprint), TAR)
     metadata = put(platform, metadata_key(claim.id, claim.attempt), METADATA)
     if drawn:
-        _put_pictures(platform, claim)
+        _put_images(platform, claim)
     row = preparing.complete_job(
         platform.db,
         claim,
@@ -51,14 +51,14 @@ def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True
     return row
 
 
-def _put_pictures(platform: Platform, claim: Claim) -> None:
+def _put_images(platform: Platform, claim: Claim) -> None:
     for name in PLOTS:
-        put(platform, plot_key(claim.id, claim.attempt, name), picture(format="PNG"))
+        put(platform, plot_key(claim.id, claim.attempt, name), image_bytes(format="PNG"))
     samples = io.BytesIO()
     with tarfile.open(fileobj=samples, mode="w") as tar:
         member = tarfile.TarInfo("00.jpg")
-        member.size = len(picture())
-        tar.addfile(member, io.BytesIO(picture()))
+        member.size = len(image_bytes())
+        tar.addfile(member, io.BytesIO(image_bytes()))
     put(platform, samples_key(claim.id, claim.attempt), samples.getvalue())
 
 

@@ -53,9 +53,9 @@ def draw_tree(root: Path, *, train: int = 24, val: int = 8, test: int = 6, side:
     return root
 
 
-def _draw_scene(image: Path, label: Path, *, side: int, rng: random.Random) -> None:
-    picture = Image.new("RGB", (side, side), (rng.randrange(40), rng.randrange(40), rng.randrange(40)))
-    pen = ImageDraw.Draw(picture)
+def _draw_scene(image_path: Path, label: Path, *, side: int, rng: random.Random) -> None:
+    scene = Image.new("RGB", (side, side), (rng.randrange(40), rng.randrange(40), rng.randrange(40)))
+    pen = ImageDraw.Draw(scene)
     rows = []
     for _ in range(rng.randint(1, 2)):
         wide = rng.randint(side // 4, side // 2)
@@ -64,7 +64,7 @@ def _draw_scene(image: Path, label: Path, *, side: int, rng: random.Random) -> N
         (pen.ellipse if kind else pen.rectangle)((x, y, x + wide, y + wide), fill=shade)
         middle = [(x + wide / 2) / side, (y + wide / 2) / side, wide / side, wide / side]
         rows.append(f"{kind} " + " ".join(f"{value:.6f}" for value in middle))
-    picture.save(image)
+    scene.save(image_path)
     label.write_text("\n".join(rows) + "\n")
 
 

@@ -42,7 +42,7 @@ def zip_files(path: Path, files: Files, *, compression: int = zipfile.ZIP_DEFLAT
 
 
 def voc_files(*, images: int = 12, classes: tuple[str, ...] = ("ball", "cube")) -> Files:
-    """Each picture holds one box of each class, at its own place; all pictures differ."""
+    """Each image holds one box of each class, at its own place; all images differ."""
     files: Files = {}
     for number in range(images):
         rng = random.Random(number)
@@ -50,12 +50,12 @@ def voc_files(*, images: int = 12, classes: tuple[str, ...] = ("ball", "cube")) 
             (name, float(x := rng.randint(1, 40)), float(y := rng.randint(1, 25)), x + 24.0 + at, y + 20.0 + at)
             for at, name in enumerate(classes)
         ]
-        files[f"images/p{number:02d}.jpg"] = picture(boxes=boxes, seed=number)
+        files[f"images/p{number:02d}.jpg"] = image_bytes(boxes=boxes, seed=number)
         files[f"annotations/p{number:02d}.xml"] = annotation(f"p{number:02d}.jpg", boxes)
     return files
 
 
-def picture(
+def image_bytes(
     *,
     size: tuple[int, int] = SIZE,
     mode: str = "RGB",
@@ -64,8 +64,8 @@ def picture(
     boxes: Iterable[Box] = (),
     **save: object,
 ) -> bytes:
-    """A picture with a seeded background and a rectangle for each box."""
-    rng = random.Random(f"picture {seed}")
+    """An image with a seeded background and a rectangle for each box."""
+    rng = random.Random(f"image {seed}")
     image = Image.new("RGB", size, (rng.randrange(256), rng.randrange(256), rng.randrange(256)))
     pen = ImageDraw.Draw(image)
     for _, x1, y1, x2, y2 in boxes:
@@ -97,14 +97,14 @@ def line_of(xml: bytes, text: str) -> int:
 
 
 def turned(orientation: int, *, size: tuple[int, int] = SIZE, format: str = "JPEG") -> bytes:
-    """A picture with this EXIF orientation; `size` is as stored."""
+    """An image with this EXIF orientation; `size` is as stored."""
     exif = Image.Exif()
     exif[274] = orientation
-    return picture(size=size, format=format, exif=exif)
+    return image_bytes(size=size, format=format, exif=exif)
 
 
 def _boxes(*boxes: Box, size: tuple[int, int] | None = SIZE) -> Callable[[Files], None]:
-    """Picture 0 has these boxes besides a good one."""
+    """Image 0 has these boxes besides a good one."""
 
     def break_it(files: Files) -> None:
         files[XML] = annotation("p00.jpg", [("ball", 5, 5, 30, 30), ("cube", 40, 5, 60, 30), *boxes], size=size)
@@ -144,7 +144,7 @@ def _drop(name: str) -> Callable[[Files], None]:
 
 def _bomb() -> bytes:
     """A PNG whose header promises 20,000 x 20,000 pixels."""
-    png = picture(format="PNG")
+    png = image_bytes(format="PNG")
 
     header = b"IHDR" + struct.pack(">II", 20_000, 20_000) + png[24:29]
     return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
@@ -168,7 +168,7 @@ FAULTS: dict[str, Callable[[Files], None]] = {
     "size_zero": _xml(lambda xml: xml.replace(b"<width>96</width>", b"<width>0</width>")),
     "size_wrong": _xml(lambda xml: xml.replace(b"<width>96</width>", b"<width>960</width>")),
     "size_negative": _xml(lambda xml: xml.replace(b"<width>96</width>", b"<width>-96</width>")),
-    "filename_differs": _xml(lambda xml: xml.replace(b"p00.jpg", b"C:\\pictures\\other.jpg")),
+    "filename_differs": _xml(lambda xml: xml.replace(b"p00.jpg", b"C:\\images\\other.jpg")),
     "filename_bare": _xml(lambda xml: xml.replace(b"p00.jpg", b"p00")),
     "box_several": _xml(lambda xml: xml.replace(b"</bndbox>\n</object>", b"</bndbox>\n<bndbox/>\n</object>", 1)),
     "box_elongated": _boxes(("ball", 1, 40, 96, 41)),
@@ -187,7 +187,7 @@ FAULTS: dict[str, Callable[[Files], None]] = {
     ),
     "xml_deep": _xml(lambda xml: xml.replace(b"</annotation>", b"<a>" * 40 + b"</a>" * 40 + b"</annotation>")),
     "list_unknown": _add("sets/train.txt", b"p01\nnowhere\n"),
-    "mask": _add("SegmentationClass/p00.png", picture(format="PNG")),
+    "mask": _add("SegmentationClass/p00.png", image_bytes(format="PNG")),
     "xml_cut": _xml(lambda xml: xml[:-20]),
     "xml_empty": _xml(lambda _: b""),
     "xml_dtd": _xml(lambda xml: b'<!DOCTYPE annotation [<!ENTITY a "b">]>\n' + xml),
@@ -198,17 +198,17 @@ FAULTS: dict[str, Callable[[Files], None]] = {
     "xml_missing": _drop(XML),
     "image_truncated": lambda files: files.update({IMAGE: files[IMAGE][: len(files[IMAGE]) // 2]}),
     "image_empty": _image(lambda: b""),
-    "image_text": _image(lambda: b"not a picture at all"),
-    "image_small": _image(lambda: picture(size=(96, 8))),
+    "image_text": _image(lambda: b"not an image at all"),
+    "image_small": _image(lambda: image_bytes(size=(96, 8))),
     "image_bomb": _image(_bomb),
-    "image_png_inside": _image(lambda: picture(format="PNG")),
-    "image_webp_inside": _image(lambda: picture(format="WEBP")),
-    "image_cmyk": _image(lambda: picture(mode="CMYK")),
-    "image_rgba": _image(lambda: picture(mode="RGBA", format="PNG")),
-    "image_palette": _image(lambda: picture(mode="P", format="GIF")),
-    "image_deep": _image(lambda: picture(mode="I;16", format="PNG")),
+    "image_png_inside": _image(lambda: image_bytes(format="PNG")),
+    "image_webp_inside": _image(lambda: image_bytes(format="WEBP")),
+    "image_cmyk": _image(lambda: image_bytes(mode="CMYK")),
+    "image_rgba": _image(lambda: image_bytes(mode="RGBA", format="PNG")),
+    "image_palette": _image(lambda: image_bytes(mode="P", format="GIF")),
+    "image_deep": _image(lambda: image_bytes(mode="I;16", format="PNG")),
     "image_animated": _image(
-        lambda: picture(
+        lambda: image_bytes(
             format="GIF", save_all=True, append_images=[Image.new("RGB", SIZE, colour) for colour in ("red", "blue")]
         )
     ),
@@ -219,8 +219,8 @@ FAULTS: dict[str, Callable[[Files], None]] = {
     "image_orientation_nonsense": _image(lambda: turned(0)),
     "image_twin": lambda files: files.update({"images/copy.jpg": files[IMAGE], "annotations/copy.xml": files[XML]}),
     "annotated_twice": lambda files: files.update({"labels/p00.xml": files[XML]}),
-    "two_candidates": lambda files: files.update({"images/p00.png": picture(format="PNG")}),
-    "case_equal": _add("images/P00.jpg", picture(seed=99)),
+    "two_candidates": lambda files: files.update({"images/p00.png": image_bytes(format="PNG")}),
+    "case_equal": _add("images/P00.jpg", image_bytes(seed=99)),
 }
 
 JUNK: Files = {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.builders.voc import SIZE, Files, picture, voc_files, zip_files
+from tests.builders.voc import SIZE, Files, image_bytes, voc_files, zip_files
 
 LABEL = "labels/train/p00.txt"
 YAML = "data.yaml"
@@ -16,25 +16,25 @@ DATA_YAML = b"path: ../sets\ntrain: images/train\nval: images/val\nnc: 2\nnames:
 
 
 def yolo_files(*, images: int = 12, wrap: str = "") -> Files:
-    """Every fourth picture is in val. Each has a box of each class."""
+    """Every fourth image is in val. Each has a box of each class."""
     files: Files = {f"{wrap}{YAML}": DATA_YAML}
     for number in range(images):
         split = "train" if number % 4 else "val"
         split = "train" if number == 0 else split
-        files[f"{wrap}images/{split}/p{number:02d}.jpg"] = _picture(number)
+        files[f"{wrap}images/{split}/p{number:02d}.jpg"] = _image(number)
         lines = [f"{at} {0.3 + at * 0.3:.6f} {0.4 + number * 0.01:.6f} 0.25 0.3125" for at in (0, 1)]
         files[f"{wrap}labels/{split}/p{number:02d}.txt"] = ("\n".join(lines) + "\n").encode()
     return files
 
 
 def coco_files(*, images: int = 12, wrap: str = "") -> Files:
-    """As Roboflow exports it: a JSON beside the pictures of each part. Category ids have gaps."""
+    """As Roboflow exports it: a JSON beside the images of each part. Category ids have gaps."""
     files: Files = {}
     documents: dict[str, Content] = {}
     for number in range(images):
         split = "valid" if number % 4 == 3 else "train"
         name = f"p{number:02d}.jpg"
-        files[f"{wrap}{split}/{name}"] = _picture(number)
+        files[f"{wrap}{split}/{name}"] = _image(number)
         document = documents.setdefault(split, {"info": {"year": 2026}, "images": [], "annotations": []})
         document["images"].append({"id": number * 7, "file_name": name, "width": SIZE[0], "height": SIZE[1]})
         for at, category in enumerate((3, 90)):
@@ -72,12 +72,12 @@ def _zip(path: Path, files: Files, faults: dict[str, Callable[[Files], None]], b
     return zip_files(path, files)
 
 
-def _picture(number: int) -> bytes:
+def _image(number: int) -> bytes:
     return voc_files(images=number + 1)[f"images/p{number:02d}.jpg"]
 
 
 def _label(line: str) -> Callable[[Files], None]:
-    """Picture 0 has this line besides its two good ones."""
+    """Image 0 has this line besides its two good ones."""
 
     def break_it(files: Files) -> None:
         files[LABEL] += f"{line}\n".encode()
@@ -114,7 +114,7 @@ def _json(change: Callable[[Content], object]) -> Callable[[Files], None]:
 
 
 def _box(**changes: Any) -> Callable[[Files], None]:
-    """An annotation of picture 0 besides its good ones; None removes a member."""
+    """An annotation of image 0 besides its good ones; None removes a member."""
 
     def change(document: Content) -> None:
         entry = {"id": 777, "image_id": 0, "category_id": 3, "bbox": [5, 5, 30, 30]} | changes
@@ -141,17 +141,17 @@ YOLO_FAULTS: dict[str, Callable[[Files], None]] = {
     "no_area": _label("0 0.5 0.5 0 0.2"),
     "twice": _label("0 0.300000 0.400000 0.25 0.3125"),
     "elongated": _label("0 0.5 0.5 0.99 0.0001"),
-    "whole_picture": _label("0 0.5 0.5 1 1"),
+    "whole_image": _label("0 0.5 0.5 1 1"),
     "polygon": _label("0 0.2 0.2 0.4 0.2 0.4 0.5"),
     "confidence": _label("0 0.55 0.5 0.1 0.1 0.87"),
     "label_missing": _drop(LABEL),
     "label_empty": _put(LABEL, b""),
     "image_missing": _drop("images/train/p00.jpg"),
     "label_lost": _put("labels/train/lost.txt", b"0 0.5 0.5 0.1 0.1\n"),
-    "image_text": _put("images/train/p00.jpg", b"no picture"),
+    "image_text": _put("images/train/p00.jpg", b"no image"),
     "download": _yaml(b"nc: 2", b"nc: 2\ndownload: import os; os.system('touch /tmp/pwned')"),
     "count_differs": _yaml(b"nc: 2", b"nc: 3"),
-    "path_missing": _yaml(b"val: images/val", b"val: pictures/nowhere"),
+    "path_missing": _yaml(b"val: images/val", b"val: images/nowhere"),
     "same_folder": _yaml(b"val: images/val", b"val: images/train"),
     "key_twice": _yaml(b"nc: 2", b"nc: 2\nnc: 2"),
     "names_twice": _yaml(b"1: cube", b"1: ball"),
@@ -186,7 +186,7 @@ COCO_FAULTS: dict[str, Callable[[Files], None]] = {
     "image_id_twice": _json(lambda d: d["images"].append(d["images"][0] | {"file_name": "p01.jpg"})),
     "image_missing": _json(lambda d: d["images"].append({"id": 999, "file_name": "none.jpg", "width": 9, "height": 9})),
     "image_listed_twice": _json(lambda d: d["images"].append(d["images"][0] | {"id": 998})),
-    "image_unlisted": _put("train/more.jpg", picture(seed=50)),
+    "image_unlisted": _put("train/more.jpg", image_bytes(seed=50)),
     "size_wrong": _json(lambda d: d["images"][0].update(width=960)),
     "size_missing": _json(lambda d: d["images"][0].pop("width")),
     "size_negative": _json(lambda d: d["images"][0].update(width=-96)),

@@ -17,11 +17,11 @@ from deploy.local.poses import write_archive
 def test_a_rejected_set_ends_the_demo_with_its_findings_and_leaves_nothing_running(tmp_path: Path) -> None:
     archive, home = tmp_path / "broken.zip", tmp_path / "home"
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("set/picture.jpg", b"not a picture")
-        file.writestr("set/picture.xml", b"<annotation><object><name>cat</name></object></annotation>")
+        file.writestr("set/image.jpg", b"not an image")
+        file.writestr("set/image.xml", b"<annotation><object><name>cat</name></object></annotation>")
     done = _demo("--zip", str(archive), home=home)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "picture.jpg" in done.stdout
+    assert "image.jpg" in done.stdout
     assert "The demo failed." in done.stdout
     assert "rejected" in done.stdout
     assert _processes_of(home) == []
@@ -52,8 +52,8 @@ def test_somebodys_folders_of_classes_are_trained_on_and_shown(tmp_path: Path) -
     found = json.loads((home / "prediction.json").read_text())["labels"]
     assert f"{found[0]['label']} {found[0]['score']:.2f}" in done.stdout
     for name in ("prediction.png", "test_confusion_matrix.png"):
-        with Image.open(home / name) as picture:
-            assert picture.width >= 400
+        with Image.open(home / name) as image:
+            assert image.width >= 400
     assert _processes_of(home) == []
 
 

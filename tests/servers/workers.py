@@ -150,7 +150,7 @@ def scenes(folder: Path, *, count: int = 16, seed: int = 1) -> Path:
 
 
 def small_set(folder: Path) -> Path:
-    """A prepared set of four pictures, as one tar."""
+    """A prepared set of four images, as one tar."""
     folder.mkdir(exist_ok=True)
     tree = draw_tree(folder / "tree", train=2, val=1, test=1)
     with tarfile.open(folder / "dataset.tar", "w") as tar:

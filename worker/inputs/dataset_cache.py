@@ -56,7 +56,7 @@ def cached_tree(
 
 @contextmanager
 def private_tree(cache: Path, tree: Path, name: str, *, check: Callable[[], None]) -> Iterator[Path]:
-    """A run's own tree: a trainer writes caches beside the labels, and mends pictures by replacing them.
+    """A run's own tree: a trainer writes caches beside the labels, and mends images by replacing them.
 
     Arrow files are only read (mapped into memory), and are read-only where they are linked.
     """

@@ -4,7 +4,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-CHECK_EVERY = 200  # files; pictures have some hundred KB
+CHECK_EVERY = 200  # files; images have some hundred KB
 
 
 def pack(folder: Path, target: Path) -> Path:

@@ -63,7 +63,7 @@ def import_source(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch
     shutil.rmtree(fetched)
     if result is None:
         return None
-    job = hold.insist(partial(pin_import, db, claim, job, pictures=result["pictures"], left_out=result["left_out"]))
+    job = hold.insist(partial(pin_import, db, claim, job, images=result["images"], left_out=result["left_out"]))
     key = imported_key(claim.id, claim.attempt)
     return keep_made(worker, hold, claim, scratch / "import" / IMPORTED_FILE, key=key, name=job.source_name)
 

@@ -147,7 +147,7 @@ def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mappi
 
 
 def _reject(worker: Worker, hold: Hold, claim: Claim, error: DatasetRejected) -> None:
-    """Before anything was seen of the pictures: what was to be imported is not there or cannot be read."""
+    """Before anything was seen of the images: what was to be imported is not there or cannot be read."""
     try:
         reject(worker, hold, claim, error, nothing_seen())
     except ClaimLost:

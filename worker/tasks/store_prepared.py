@@ -1,4 +1,4 @@
-"""What a preparation stores: the prepared set, shared by its fingerprint, and the job's own pictures."""
+"""What a preparation stores: the prepared set, shared by its fingerprint, and the job's own images."""
 
 from collections.abc import Mapping
 from functools import partial

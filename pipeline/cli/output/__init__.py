@@ -20,7 +20,7 @@ class Shown(Protocol):
         """Members beside `image`, `width` and `height`."""
 
     def table(self, metrics: Mapping[str, Any]) -> list[str]:
-        """`metrics` as in metrics.json: by split, null for one without pictures."""
+        """`metrics` as in metrics.json: by split, null for one without images."""
 
 
 def shown_of(kind: str) -> Shown:

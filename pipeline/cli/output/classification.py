@@ -1,4 +1,4 @@
-"""The most probable classes of a picture, and how often they are right."""
+"""The most probable classes of an image, and how often they are right."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from pipeline.dataset.predictions import Label
 from pipeline.plots.style import GRID, INK, MUTED, colour, shorten
 from pipeline.plots.tiles import fitted
 
-SIDE = 640  # px of the picture's longer side
+SIDE = 640  # px of the image's longer side
 ROW, PAD = 34, 16
 _NAME, _SCORE = 250, 64  # px of the columns; the bar has what is between
 
 
 def draw(image: Image.Image, found: Sequence[Label]) -> Image.Image:
-    """The picture with a bar for each class below it."""
+    """The image with a bar for each class below it."""
     large = fitted(image, SIDE)
     wide = max(SIDE, large.width)
     sheet = Image.new("RGB", (wide, large.height + 2 * PAD + ROW * len(found)), "white")
@@ -52,13 +52,13 @@ def table(metrics: Mapping[str, Any]) -> list[str]:
         if not values:
             continue
         error = values["calibration"]["ece"]
-        head = f"{split}: {values['images']} pictures, accuracy {number(values['accuracy'])}, "
+        head = f"{split}: {values['images']} images, accuracy {number(values['accuracy'])}, "
         lines += [f"{head}F1 {number(values['f1'])}, calibration error {number(error)}", ""]
         rows = [
             [name, str(one["images"]), *(number(one[key]) for key in _NUMBERS)]
             for name, one in values["per_class"].items()
         ]
-        lines += [*aligned([["class", "pictures", *_NUMBERS], *rows]), ""]
+        lines += [*aligned([["class", "images", *_NUMBERS], *rows]), ""]
         lines += [*lettered(values["confusion_matrix"]), ""]
     return lines
 

@@ -1,4 +1,4 @@
-"""Boxes in a picture, and how good they are."""
+"""Boxes in an image, and how good they are."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from pipeline.cli.output.text_table import aligned, lettered, number
 from pipeline.dataset.predictions import Box
 from pipeline.plots.boxes import draw_boxes, scaled
 
-SHOWN_SIDE = 640  # px; a smaller picture is shown enlarged, so that names can be read and hide nothing
+SHOWN_SIDE = 640  # px; a smaller image is shown enlarged, so that names can be read and hide nothing
 
 
 def draw(image: Image.Image, found: Sequence[Box]) -> Image.Image:
@@ -25,7 +25,7 @@ def lines(found: Sequence[Box]) -> list[str]:
 
 
 def as_json(found: Sequence[Box]) -> dict[str, Any]:
-    """Scores to 4 digits, corners to as many of a pixel of the upright picture."""
+    """Scores to 4 digits, corners to as many of a pixel of the upright image."""
     rows = [
         {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(box).items()}
         for box in found
@@ -44,7 +44,7 @@ def table(metrics: Mapping[str, Any]) -> list[str]:
             [name, str(one["instances"]), *(number(one[key]) for key in _NUMBERS)]
             for name, one in values["per_class"].items()
         ]
-        lines += [f"{split}: {values['images']} pictures", ""]
+        lines += [f"{split}: {values['images']} images", ""]
         lines += [*aligned([["class", "boxes", *_NUMBERS], whole, *rows]), ""]
         lines += [*lettered(values["confusion_matrix"]), ""]
     return lines

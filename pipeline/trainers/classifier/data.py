@@ -1,4 +1,4 @@
-"""A prepared classification tree, as pictures with labels. The same for every classifier.
+"""A prepared classification tree, as images with labels. The same for every classifier.
 
 `tree/classes.json` has the names in stored order, `tree/data` is what `datasets.load_from_disk` reads back.
 Import only after `huggingface.go_offline`.
@@ -17,8 +17,8 @@ SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> thei
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """One split. `labels` are ids in the order of the classes, `paths` those of the upload; pictures stay on disk."""
+class SplitImages:
+    """One split. `labels` are ids in the order of the classes, `paths` those of the upload; images stay on disk."""
 
     labels: tuple[int, ...]
     paths: tuple[str, ...]
@@ -39,31 +39,31 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """`splits` by our names; one without pictures is not there."""
+    """`splits` by our names; one without images is not there."""
 
     classes: tuple[str, ...]
-    splits: dict[str, Pictures]
+    splits: dict[str, SplitImages]
 
 
 def open_tree(tree: Path) -> Tree:
     """Raises FileNotFoundError for what is no prepared tree."""
     classes = tuple(json.loads((tree / "classes.json").read_text(encoding="utf-8")))
     data = datasets.load_from_disk(str(tree / "data"))
-    splits = {ours: _pictures(data[theirs]) for ours, theirs in SPLITS.items() if theirs in data and len(data[theirs])}
+    splits = {ours: _images(data[theirs]) for ours, theirs in SPLITS.items() if theirs in data and len(data[theirs])}
     return Tree(classes, splits)
 
 
 def upright(source: Path | io.BytesIO, *, draft: int | None = None) -> Image.Image:
-    """As RGB, with the rotation of its EXIF applied. `draft`: see `Pictures.open_small`."""
+    """As RGB, with the rotation of its EXIF applied. `draft`: see `Images.open_small`."""
     with Image.open(source) as image:
         if draft:
             image.draft("RGB", (draft, draft))
         return ImageOps.exif_transpose(image).convert("RGB")
 
 
-def _pictures(rows: Any) -> Pictures:
+def _images(rows: Any) -> SplitImages:
     encoded = rows.cast_column("image", datasets.Image(decode=False))
-    return Pictures(
+    return SplitImages(
         labels=tuple(int(label) for label in rows["label"]),
         paths=tuple(str(path) for path in rows["path"]),
         digests=tuple(str(digest) for digest in rows["sha256"]),

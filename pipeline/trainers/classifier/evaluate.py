@@ -40,15 +40,15 @@ def test_classifier(
             f"The model knows the classes {', '.join(names)}; the dataset has {', '.join(tree.classes)}."
         )
     report.stage("evaluating")
-    pictures, place = tree.splits[split], choose_device(device)
-    judged, speed = judge(network, processor, pictures, tree.classes, report, batch=batch, device=place)
+    images, place = tree.splits[split], choose_device(device)
+    judged, speed = judge(network, processor, images, tree.classes, report, batch=batch, device=place)
     outcome = Outcome(
         title=title,
         facts={"Split": split, "Input": f"{input_side(processor)} x {input_side(processor)} px", "Device": str(place)},
         classes=tree.classes,
         judged={split: _in_order(judged, names)},
         speeds={split: speed},
-        openers={split: pictures.open},
+        openers={split: images.open},
         history=(),
         best_epoch=None,
         suspects=None,

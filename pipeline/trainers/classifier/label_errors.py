@@ -1,4 +1,4 @@
-"""The search for wrong labels, from features of all pictures that have seen no label of this set."""
+"""The search for wrong labels, from features of all images that have seen no label of this set."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,14 +8,14 @@ import numpy as np
 from pipeline.evaluation.label_errors import out_of_fold, rank_suspects
 from pipeline.evaluation.outcome import Labelled, Suspected
 from pipeline.trainers import Report
-from pipeline.trainers.classifier.data import Pictures, Tree
+from pipeline.trainers.classifier.data import SplitImages, Tree
 
 
 def suspected_labels(tree: Tree, features: Any, report: Report, *, described: str, seed: int) -> Suspected:
-    """`features` (N, length) of the pictures of all splits, in the order of `each_picture`. Raises RunCancelled."""
-    pictures = list(tree.splits.values())
-    labels = [label for split in pictures for label in split.labels]
-    digests = [digest for split in pictures for digest in split.digests]
+    """`features` (N, length) of the images of all splits, in the order of `each_image`. Raises RunCancelled."""
+    images = list(tree.splits.values())
+    labels = [label for split in images for label in split.labels]
+    digests = [digest for split in images for digest in split.digests]
     probabilities = out_of_fold(features, labels, digests, len(tree.classes), seed=seed, check=report.check)
     return Suspected(
         labelled=tuple(
@@ -28,6 +28,6 @@ def suspected_labels(tree: Tree, features: Any, report: Report, *, described: st
     )
 
 
-def each_picture(tree: Tree) -> Iterator[tuple[Pictures, int]]:
+def each_image(tree: Tree) -> Iterator[tuple[SplitImages, int]]:
     """Split by split."""
-    return ((pictures, index) for pictures in tree.splits.values() for index in range(len(pictures)))
+    return ((images, index) for images in tree.splits.values() for index in range(len(images)))

@@ -1,4 +1,4 @@
-"""What a model says about pictures, as probabilities."""
+"""What a model says about images, as probabilities."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from torch import nn
 from core.domain.errors import TrainerCrashed
 from pipeline.evaluation.evaluated import Judged, softmax
 from pipeline.trainers import Report
-from pipeline.trainers.classifier.data import Pictures
+from pipeline.trainers.classifier.data import SplitImages
 from pipeline.trainers.classifier.tensors import Processed, collate
 
 
@@ -30,25 +30,25 @@ def choose_device(wanted: str) -> torch.device:
 def judge(
     model: nn.Module,
     processor: Any,
-    pictures: Pictures,
+    images: SplitImages,
     classes: tuple[str, ...],
     report: Report,
     *,
     batch: int,
     device: torch.device,
 ) -> tuple[Judged, dict[str, float]]:
-    """Every picture once, in order; and how long each took, in ms. Raises RunCancelled."""
-    data = Processed(pictures, processor)
+    """Every image once, in order; and how long each took, in ms. Raises RunCancelled."""
+    data = Processed(images, processor)
     model = model.to(device).eval()
     logits, seconds = [], {"preprocess": 0.0, "inference": 0.0}
-    for start in range(0, len(pictures), batch):
+    for start in range(0, len(images), batch):
         report.check()
         began = time.perf_counter()
-        inputs = collate([data[index] for index in range(start, min(start + batch, len(pictures)))])
+        inputs = collate([data[index] for index in range(start, min(start + batch, len(images)))])
         loaded = time.perf_counter()
         with torch.inference_mode():
             logits.append(model(pixel_values=inputs["pixel_values"].to(device)).logits.float().cpu().numpy())
         seconds["preprocess"] += loaded - began
         seconds["inference"] += time.perf_counter() - loaded
-    judged = Judged(classes, pictures.paths, np.asarray(pictures.labels), softmax(np.concatenate(logits)))
-    return judged, {name: round(1000 * value / len(pictures), 3) for name, value in seconds.items()}
+    judged = Judged(classes, images.paths, np.asarray(images.labels), softmax(np.concatenate(logits)))
+    return judged, {name: round(1000 * value / len(images), 3) for name, value in seconds.items()}

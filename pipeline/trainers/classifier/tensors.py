@@ -1,4 +1,4 @@
-"""Pictures as tensors. Random crops and flips in training only; everything else goes through the image processor."""
+"""Images as tensors. Random crops and flips in training only; everything else goes through the image processor."""
 
 import math
 import random
@@ -8,14 +8,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline.trainers.classifier.data import Pictures
+from pipeline.trainers.classifier.data import SplitImages
 
 
 class Augmented(torch.utils.data.Dataset):  # type: ignore[misc]
-    """For training. What is done to a picture depends on seed, epoch and index alone: a resumed run does the same."""
+    """For training. What is done to an image depends on seed, epoch and index alone: a resumed run does the same."""
 
-    def __init__(self, pictures: Pictures, processor: Any, *, side: int, crop: float, fliplr: float, seed: int) -> None:
-        self._pictures = pictures
+    def __init__(
+        self, images: SplitImages, processor: Any, *, side: int, crop: float, fliplr: float, seed: int
+    ) -> None:
+        self._images = images
         self._side, self._crop, self._fliplr, self._seed = side, crop, fliplr, seed
         self._mean = np.asarray(processor.image_mean, dtype=np.float32).reshape(3, 1, 1)
         self._std = np.asarray(processor.image_std, dtype=np.float32).reshape(3, 1, 1)
@@ -26,31 +28,31 @@ class Augmented(torch.utils.data.Dataset):  # type: ignore[misc]
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = random.Random(f"{self._seed}/{self._epoch}/{index}")
-        image = self._pictures.open(index)
+        image = self._images.open(index)
         box = _crop_box(image.size, self._crop, rng)
         image = image.resize((self._side, self._side), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
         if rng.random() < self._fliplr:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         values = (np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 255 - self._mean) / self._std
-        return {"pixel_values": torch.from_numpy(values), "labels": self._pictures.labels[index]}
+        return {"pixel_values": torch.from_numpy(values), "labels": self._images.labels[index]}
 
 
 class Processed(torch.utils.data.Dataset):  # type: ignore[misc]
     """For evaluation: what serving sees."""
 
-    def __init__(self, pictures: Pictures, processor: Any) -> None:
-        self._pictures, self._processor = pictures, processor
+    def __init__(self, images: SplitImages, processor: Any) -> None:
+        self._images, self._processor = images, processor
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        pixels = self._processor(self._pictures.open(index), return_tensors="pt")["pixel_values"][0]
-        return {"pixel_values": pixels, "labels": self._pictures.labels[index]}
+        pixels = self._processor(self._images.open(index), return_tensors="pt")["pixel_values"][0]
+        return {"pixel_values": pixels, "labels": self._images.labels[index]}
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -75,7 +77,7 @@ def input_side(processor: Any) -> int:
 
 
 def _crop_box(size: tuple[int, int], smallest: float, rng: random.Random) -> tuple[float, float, float, float]:
-    """A part of the picture with `smallest` to 1 of its area, its sides' ratio changed by up to 4/3 either way."""
+    """A part of the image with `smallest` to 1 of its area, its sides' ratio changed by up to 4/3 either way."""
     if smallest >= 1:
         return (0, 0, *size)
     share = rng.uniform(smallest, 1)

@@ -33,7 +33,7 @@ def train(
 ) -> TrainedModel:
     """See `pipeline.trainers.Trainer`. Uses `out/config` and a hidden folder in `out` as scratch.
 
-    Raises WeightsUnavailable without weights: nothing can be made of CLIP from scratch by some thousand pictures.
+    Raises WeightsUnavailable without weights: nothing can be made of CLIP from scratch by some thousand images.
     """
     asked = cast(ClipParams, params)
     if model.kind != "weights":

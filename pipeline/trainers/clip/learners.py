@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from pipeline.params.clip import ClipParams
 from pipeline.trainers.classifier.data import Tree
 from pipeline.trainers.classifier.tensors import Augmented, Processed, collate, input_side
-from pipeline.trainers.clip.models import Clip, embed_pictures, prompt_head
+from pipeline.trainers.clip.models import Clip, embed_images, prompt_head
 
 LARGEST_SCALE = math.log(100)  # of logits, as CLIP bounds it (2021, 2.5)
 FEATURES = "features.safetensors"
@@ -69,7 +69,7 @@ class Seen:
             check()
             batch = collate([data[index] for index in range(start, min(start + self._batch, len(data)))])
             with torch.no_grad():
-                rows.append(embed_pictures(model, batch["pixel_values"].to(self._device)).cpu())
+                rows.append(embed_images(model, batch["pixel_values"].to(self._device)).cpu())
         return torch.cat(rows)
 
 
@@ -123,7 +123,7 @@ class Probe:
 
 
 class Tower:
-    """The image tower learns to put each picture where the prompts of its class lie; these stay where they are.
+    """The image tower learns to put each image where the prompts of its class lie; these stay where they are.
 
     Cross-entropy over the classes, and not the contrast within a batch that CLIP was trained with: there, with few
     classes, most of the "wrong" captions of a batch would be right ones.
@@ -185,8 +185,8 @@ class Tower:
         model, cuda = self._clip.model, self._device.type == "cuda"
         half = cuda and self._params.half and torch.cuda.is_bf16_supported()
         with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=half):
-            pictures = embed_pictures(model, pixel_values)
-        return model.logit_scale.exp() * (pictures.float() @ self._embedded.T)
+            images = embed_images(model, pixel_values)
+        return model.logit_scale.exp() * (images.float() @ self._embedded.T)
 
 
 def shuffled(count: int, batch: int, *, seed: int, epoch: int) -> list[torch.Tensor]:

@@ -1,7 +1,7 @@
 """CLIP models of transformers: read, published, and read back as classifiers.
 
 A published model is a whole CLIP model, which plain transformers reads, and a head: one row for each class, made of the
-prompts or learnt. Whatever the mode was, the logits of a picture are its normalised embedding times that head.
+prompts or learnt. Whatever the mode was, the logits of an image are its normalised embedding times that head.
 """
 
 import hashlib
@@ -57,10 +57,10 @@ class Classifier(nn.Module):  # type: ignore[misc]
         self.register_buffer("bias", bias)
 
     def forward(self, pixel_values: torch.Tensor) -> Any:
-        return SimpleNamespace(logits=embed_pictures(self.model, pixel_values) @ self.weight.T + self.bias)
+        return SimpleNamespace(logits=embed_images(self.model, pixel_values) @ self.weight.T + self.bias)
 
 
-def embed_pictures(model: Any, pixel_values: torch.Tensor) -> torch.Tensor:
+def embed_images(model: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     """(N, width), rows of length 1, in single precision."""
     return normalize(model.get_image_features(pixel_values=pixel_values).pooler_output.float(), dim=-1)
 

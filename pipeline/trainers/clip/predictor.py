@@ -1,4 +1,4 @@
-"""A classifier made of CLIP that names pictures."""
+"""A classifier made of CLIP that names images."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is said of each class, and where that lies among the pictures."""
+"""What is said of each class, and where that lies among the images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

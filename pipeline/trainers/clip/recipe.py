@@ -171,6 +171,6 @@ def _facts(
     return facts | {
         "Epochs": f"{fitted.epochs_done} of {pace_of_run(params).epochs}, {fitted.ended}",
         "Best epoch": f"{fitted.best_epoch}, by {params.best_by} on val",
-        "Training pictures": len(tree.splits["train"]),
+        "Training images": len(tree.splits["train"]),
         "Seed": params.seed,
     }

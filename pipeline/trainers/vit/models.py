@@ -117,7 +117,7 @@ def _config(name: str, image_size: int | None) -> tuple[Any, int]:
     match name:
         case "vit-nano-scratch":
             return _small_vit((32, 2, 2), side=side), side
-        case "vit-mini-scratch":  # 0.2 million weights: tens of thousands of pictures a minute on two cores
+        case "vit-mini-scratch":  # 0.2 million weights: tens of thousands of images a minute on two cores
             return _small_vit((64, 4, 4), side=side), side
         case "vit-tiny-scratch":
             return _small_vit((128, 6, 4), side=side), side

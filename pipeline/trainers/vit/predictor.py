@@ -1,4 +1,4 @@
-"""A trained classifier that names pictures."""
+"""A trained classifier that names images."""
 
 from pathlib import Path
 

@@ -53,8 +53,8 @@ def train(
     published, processor = read_published(artifacts / MODEL_ZIP)
     splits = {split: tree.splits[split] for split in SPLITS if split in tree.splits}
     judged = {
-        split: judge(published, processor, pictures, tree.classes, report, batch=2 * params.batch, device=device)
-        for split, pictures in splits.items()
+        split: judge(published, processor, images, tree.classes, report, batch=2 * params.batch, device=device)
+        for split, images in splits.items()
     }
     suspects = judge_labels(tree, model, params, report, device=device) if params.suspect_labels else None
     outcome = Outcome(
@@ -66,13 +66,13 @@ def train(
             "Input": f"{input_side(processor)} x {input_side(processor)} px",
             "Epochs": f"{fitted.epochs_done} of {params.epochs}, {fitted.ended}",
             "Best epoch": f"{fitted.best_epoch}, by {params.best_by} on val",
-            "Training pictures": len(tree.splits["train"]),
+            "Training images": len(tree.splits["train"]),
             "Seed": params.seed,
         },
         classes=tree.classes,
         judged={split: one for split, (one, _) in judged.items()},
         speeds={split: speed for split, (_, speed) in judged.items()},
-        openers={split: pictures.open for split, pictures in splits.items()},
+        openers={split: images.open for split, images in splits.items()},
         history=read_results(fitted.results),
         best_epoch=fitted.best_epoch,
         suspects=suspects,

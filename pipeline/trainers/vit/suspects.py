@@ -7,19 +7,19 @@ import numpy as np
 import torch
 from transformers import AutoImageProcessor, AutoModel
 
-from pipeline.evaluation.descriptors import LENGTH, describe_picture
+from pipeline.evaluation.descriptors import LENGTH, describe_image
 from pipeline.evaluation.descriptors import SIDE as DESCRIPTOR_SIDE
 from pipeline.evaluation.outcome import Suspected
 from pipeline.params.vit import VitParams
 from pipeline.trainers import ModelSource, Report
 from pipeline.trainers.classifier.data import Tree
-from pipeline.trainers.classifier.label_errors import each_picture, suspected_labels
+from pipeline.trainers.classifier.label_errors import each_image, suspected_labels
 
 
 def judge_labels(
     tree: Tree, source: ModelSource, params: VitParams, report: Report, *, device: torch.device
 ) -> Suspected:
-    """All pictures of all splits, ranked. With pretrained weights these see the pictures, else plain descriptors do:
+    """All images of all splits, ranked. With pretrained weights these see the images, else plain descriptors do:
     the trained model cannot, it has learnt the wrong labels too."""
     if source.kind == "weights":
         weights = Path(source.path_or_name)
@@ -31,12 +31,12 @@ def judge_labels(
 
 
 def _descriptors(tree: Tree, report: Report) -> Any:
-    rows = list(each_picture(tree))
+    rows = list(each_image(tree))
     features = np.empty((len(rows), LENGTH), dtype=np.float32)
-    for row, (pictures, index) in enumerate(rows):
+    for row, (images, index) in enumerate(rows):
         if row % 16 == 0:
             report.check()
-        features[row] = describe_picture(pictures.open_small(index, DESCRIPTOR_SIDE))
+        features[row] = describe_image(images.open_small(index, DESCRIPTOR_SIDE))
     return features
 
 
@@ -47,13 +47,13 @@ def _backbone_features(tree: Tree, weights: Path, report: Report, *, batch: int,
     )
     backbone = backbone.to(device).eval()
     processor = AutoImageProcessor.from_pretrained(str(weights), local_files_only=True, trust_remote_code=False)
-    rows = list(each_picture(tree))
+    rows = list(each_image(tree))
     features = []
     for start in range(0, len(rows), batch):
         report.check()
-        images = [pictures.open(index) for pictures, index in rows[start : start + batch]]
+        opened = [images.open(index) for images, index in rows[start : start + batch]]
         with torch.inference_mode():
-            pixels = processor(images, return_tensors="pt")["pixel_values"].to(device)
+            pixels = processor(opened, return_tensors="pt")["pixel_values"].to(device)
             last = backbone(pixel_values=pixels).last_hidden_state
         places = last.flatten(2).transpose(1, 2) if last.ndim == 4 else last  # (B, C, H, W) of convolutions
         features.append(places.mean(dim=1).float().cpu().numpy())

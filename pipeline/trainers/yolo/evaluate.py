@@ -1,4 +1,4 @@
-"""Evaluation of a weights file on one split, as data. Pictures are drawn from it elsewhere."""
+"""Evaluation of a weights file on one split, as data. Images are drawn from it elsewhere."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pipeline.trainers.yolo.vendor import validator_class
 
 MIN_SCORE = 0.25  # what prediction shows by default; the confusion matrix counts boxes from here up
 MIN_IOU = 0.45  # ultralytics' own for matching in a confusion matrix
-GRID = 12  # pictures in the grid of predictions
+GRID = 12  # images in the grid of predictions
 CURVE_POINTS = 101  # of the 1000 that ultralytics computes: one per hundredth
 
 # Where a split has no box, or none of a class, there is nothing to measure: null, not zero.

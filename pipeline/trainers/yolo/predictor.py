@@ -1,4 +1,4 @@
-"""A trained yolo model that finds boxes in pictures."""
+"""A trained yolo model that finds boxes in images."""
 
 from pathlib import Path
 

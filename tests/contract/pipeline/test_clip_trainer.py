@@ -200,7 +200,7 @@ def test_nothing_in_a_checkpoint_or_a_model_can_run_when_it_is_read(learnt: tupl
     assert kept | published == {".safetensors", ".json", ".csv", ".txt"}
 
 
-def test_a_picture_is_named_by_what_was_published(learnt: tuple[str, Path], tmp_path: Path) -> None:
+def test_a_image_is_named_by_what_was_published(learnt: tuple[str, Path], tmp_path: Path) -> None:
     _, out = learnt
     Image.new("RGB", (60, 30), "white").save(tmp_path / "a.png")
     found = clip.load(out / "artifacts" / "model.zip").predict(tmp_path / "a.png")

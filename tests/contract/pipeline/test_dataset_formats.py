@@ -10,14 +10,14 @@ from pipeline.archive.extract import extract
 from pipeline.archive.source import Rejected, Source
 from pipeline.formats import DatasetFormat, load_formats, read_dataset
 from pipeline.params.formats import CATALOGUE
-from tests.builders.voc import Files, picture, voc_files, zip_files
+from tests.builders.voc import Files, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, yolo_files
 
 SAMPLES: dict[str, Files] = {
     "voc": voc_files(images=4),
     "yolo": yolo_files(images=4),
     "coco": coco_files(images=4),
-    "folders": {f"set/{name}/{n}.JPG": picture(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
+    "folders": {f"set/{name}/{n}.JPG": image_bytes(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
 }
 NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}
 
@@ -38,7 +38,7 @@ def test_the_catalogue_and_the_samples_agree() -> None:
     assert [module.NAME for module in load_formats()] == list(SAMPLES) == list(CATALOGUE)
 
 
-def test_users_are_told_how_turned_pictures_are_read() -> None:
+def test_users_are_told_how_turned_images_are_read() -> None:
     silent = [
         name for name, page in CATALOGUE.items() if not {"EXIF", "upright"} <= set(re.findall(r"\w+", page.description))
     ]

@@ -50,19 +50,19 @@ def test_the_examples_of_a_kind_run_one_after_the_other(name: str, tmp_path: Pat
     assert metrics[0]["confusion_matrix"]["matrix"] == metrics[1]["confusion_matrix"]["matrix"]
     assert "<h1>" in (tested / "report.html").read_text()
     assert "Confusion test" in load_workbook(tested / "report.xlsx").sheetnames
-    with Image.open(tmp_path / name / "prediction.png") as picture:
-        assert picture.width >= 640
-    assert json.loads((tmp_path / name / "prediction.json").read_text())["image"] == "picture.jpg"
+    with Image.open(tmp_path / name / "prediction.png") as image:
+        assert image.width >= 640
+    assert json.loads((tmp_path / name / "prediction.json").read_text())["image"] == "image.jpg"
 
 
 def _draw(name: str, folder: Path) -> None:
     if name == "pose":
         poses.write_archive(folder / "poses.zip", figures=80, seed=0)
-        picture = next(poses.draw_figures(1, seed=1)).picture
+        image = next(poses.draw_figures(1, seed=1)).image
     else:
         scenes.write_archive(folder / "shapes-voc.zip", scenes=30, seed=0)
-        picture = next(scenes.draw_scenes(1, seed=1)).picture
-    picture.save(folder / "picture.jpg")
+        image = next(scenes.draw_scenes(1, seed=1)).image
+    image.save(folder / "image.jpg")
 
 
 def _run(example: Path, case: Case, folder: Path) -> None:

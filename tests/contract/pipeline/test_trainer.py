@@ -27,7 +27,7 @@ MANY = 200  # more epochs than a test waits for
 
 @dataclass(frozen=True)
 class Case:
-    """A trainer, small and quick. `draw` makes a tree of 24 + 8 + 6 pictures, of which `missing` is a file. `make` puts
+    """A trainer, small and quick. `draw` makes a tree of 24 + 8 + 6 images, of which `missing` is a file. `make` puts
     the weights that it cannot do without into a folder."""
 
     params: dict[str, Any]

@@ -143,7 +143,7 @@ print(right / len(data))
 
 
 @pytest.mark.parametrize("named", ["artifacts", "artifacts/model.zip"])
-def test_predict_names_the_class_of_a_picture(trained: Child, named: str, tmp_path: Path) -> None:
+def test_predict_names_the_class_of_a_image(trained: Child, named: str, tmp_path: Path) -> None:
     Image.new("RGB", (60, 30), "white").save(tmp_path / "a.png")
     arguments = ["--model", trained.out / named, "--image", tmp_path / "a.png"]
     outputs = ["--out", tmp_path / "seen.png", "--json", tmp_path / "seen.json"]

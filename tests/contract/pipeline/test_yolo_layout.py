@@ -12,26 +12,26 @@ from PIL import Image
 
 from pipeline.archive.byte_range import Place
 from pipeline.archive.source import SourceFile
-from pipeline.dataset.model import Box, Picture
+from pipeline.dataset.model import Box, DatasetImage
 from pipeline.decode.image import inspect_and_convert
 from pipeline.layouts.tarball import file_digest
 from pipeline.layouts.yolo import tree_names, write_members
 from pipeline.prepare.fingerprint import write_manifest
-from tests.builders.voc import picture, turned
+from tests.builders.voc import image_bytes, turned
 
 ODD: dict[str, bytes] = {
-    "rgb.jpg": picture(),
-    "grey.jpg": picture(mode="L"),
-    "cmyk.jpg": picture(mode="CMYK"),
-    "rgba.png": picture(mode="RGBA", format="PNG"),
-    "palette.png": picture(mode="P", format="PNG"),
-    "bilevel.png": picture(mode="1", format="PNG"),
-    "deep.png": picture(mode="I;16", format="PNG"),
-    "webp.jpg": picture(format="WEBP"),
-    "bmp.bmp": picture(format="BMP"),
-    "tiff.tif": picture(format="TIFF"),
-    "gif.gif": picture(mode="P", format="GIF"),
-    "animated.webp": picture(format="WEBP", save_all=True, append_images=[Image.new("RGB", (96, 64), "red")]),
+    "rgb.jpg": image_bytes(),
+    "grey.jpg": image_bytes(mode="L"),
+    "cmyk.jpg": image_bytes(mode="CMYK"),
+    "rgba.png": image_bytes(mode="RGBA", format="PNG"),
+    "palette.png": image_bytes(mode="P", format="PNG"),
+    "bilevel.png": image_bytes(mode="1", format="PNG"),
+    "deep.png": image_bytes(mode="I;16", format="PNG"),
+    "webp.jpg": image_bytes(format="WEBP"),
+    "bmp.bmp": image_bytes(format="BMP"),
+    "tiff.tif": image_bytes(format="TIFF"),
+    "gif.gif": image_bytes(mode="P", format="GIF"),
+    "animated.webp": image_bytes(format="WEBP", save_all=True, append_images=[Image.new("RGB", (96, 64), "red")]),
     **{f"turned{n}.jpg": turned(n) for n in range(9)},
     **{f"turned{n}.png": turned(n, format="PNG") for n in (3, 6)},
     "turned.webp": turned(8, format="WEBP"),
@@ -42,14 +42,14 @@ ODD: dict[str, bytes] = {
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("odd")
-    pictures = [_picture(folder, name, content) for name, content in ODD.items()]
-    splits = {picture.path: "train" for picture in pictures}
-    return _written(pictures, ["no: 'yes'", "\u56fe", "null"], splits, folder)
+    images = [_image(folder, name, content) for name, content in ODD.items()]
+    splits = {image.path: "train" for image in images}
+    return _written(images, ["no: 'yes'", "\u56fe", "null"], splits, folder)
 
 
-def _written(pictures: list[Picture], classes: list[str], splits: dict[str, str], folder: Path) -> Path:
-    write_manifest(pictures, classes, splits, folder / "manifest")
-    digest = write_members(pictures, classes, splits, folder / "manifest", folder / "set.tar", lambda *_: None)
+def _written(images: list[DatasetImage], classes: list[str], splits: dict[str, str], folder: Path) -> Path:
+    write_manifest(images, classes, splits, folder / "manifest")
+    digest = write_members(images, classes, splits, folder / "manifest", folder / "set.tar", lambda *_: None)
     assert digest == file_digest(folder / "set.tar")
     with tarfile.open(folder / "set.tar") as tar:
         assert tar.getnames() == sorted(tar.getnames())
@@ -57,7 +57,7 @@ def _written(pictures: list[Picture], classes: list[str], splits: dict[str, str]
     return folder / "tree"
 
 
-def _picture(folder: Path, name: str, content: bytes) -> Picture:
+def _image(folder: Path, name: str, content: bytes) -> DatasetImage:
     file = folder / name
     file.write_bytes(content)
     facts, png = inspect_and_convert(content)
@@ -68,7 +68,7 @@ def _picture(folder: Path, name: str, content: bytes) -> Picture:
         converted = Place(str(folder / f"{name}.converted"), 0, len(png))
     boxes = (Box(1, 0, 0, 10_500, 20_000, False),)
     source = SourceFile(name, str(file), len(content), name)
-    return Picture(name, source, *facts.upright, facts.format, converted, boxes, None)
+    return DatasetImage(name, source, *facts.upright, facts.format, converted, boxes, None)
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -84,8 +84,8 @@ def test_opencv_reads_an_image_as_the_labels_mean_it(tree: Path, name: str) -> N
 
 
 def _tree_name(tree: Path, name: str) -> str:
-    pictures = [Picture(n, SourceFile(n, "", 0, n), 9, 9, "JPEG", None, (), None) for n in ODD]
-    stem = Path(tree_names(pictures, dict.fromkeys(ODD, "train"))[name]).stem
+    images = [DatasetImage(n, SourceFile(n, "", 0, n), 9, 9, "JPEG", None, (), None) for n in ODD]
+    stem = Path(tree_names(images, dict.fromkeys(ODD, "train"))[name]).stem
     return next(path.name for path in (tree / "images" / "train").iterdir() if path.stem == stem)
 
 
@@ -99,8 +99,8 @@ def test_sixteen_bits_keep_their_high_byte(tmp_path: Path) -> None:
     values = np.linspace(0, 65_535, 96 * 64).astype(np.uint16).reshape(64, 96)
     content = io.BytesIO()
     Image.fromarray(values).save(content, "PNG")
-    pictures = [_picture(tmp_path, "deep.png", content.getvalue())]
-    tree = _written(pictures, ["a", "b"], {"deep.png": "train"}, tmp_path)
+    images = [_image(tmp_path, "deep.png", content.getvalue())]
+    tree = _written(images, ["a", "b"], {"deep.png": "train"}, tmp_path)
     with Image.open(tree / "images" / "train" / "deep.png") as image:
         assert (np.asarray(image.convert("L")) == values >> 8).all()
 
@@ -117,9 +117,9 @@ def test_tree_names_are_ascii_unique_but_for_case_and_independent_of_order() -> 
         "c/A_1.jpg",
         "\u00e9.jpg",
     ]
-    pictures = [Picture(path, SourceFile(path, "", 0, path), 9, 9, "JPEG", None, (), None) for path in paths]
-    names = tree_names(pictures, dict.fromkeys(paths, "val"))
-    assert tree_names(pictures[::-1], dict.fromkeys(paths, "val")) == names
+    images = [DatasetImage(path, SourceFile(path, "", 0, path), 9, 9, "JPEG", None, (), None) for path in paths]
+    names = tree_names(images, dict.fromkeys(paths, "val"))
+    assert tree_names(images[::-1], dict.fromkeys(paths, "val")) == names
     assert len({name.lower().rsplit(".", 1)[0] for name in names.values()}) == len(paths)
     assert all(name.isascii() and len(name) < 100 and name.startswith("images/val/") for name in names.values())
     assert names["\u00e9.jpg"] == "images/val/e.jpg"

@@ -52,14 +52,14 @@ def test_metrics_count_boxes_by_class_and_by_what_they_were_taken_for(trained: C
         assert sum(sum(row) for row in confusion["matrix"][:-1]) == metrics[split]["boxes"]
 
 
-def test_curves_come_as_data_and_as_pictures(trained: Child) -> None:
+def test_curves_come_as_data_and_as_images(trained: Child) -> None:
     curves = trained.artifact("curves.json")
     series = curves["test"]["classes"]["box"]
     assert {len(values) for values in series.values()} == {len(curves["test"]["x"])} == {101}
     for split in ("val", "test"):
         for name in ("confusion_matrix", "confusion_matrix_normalized", "curves", "predictions"):
-            with Image.open(trained.out / "artifacts" / f"{split}_{name}.png") as picture:
-                assert min(picture.size) > 300
+            with Image.open(trained.out / "artifacts" / f"{split}_{name}.png") as image:
+                assert min(image.size) > 300
     assert (trained.out / "artifacts" / "training_curves.png").is_file()
 
 
@@ -88,7 +88,7 @@ def test_predict_draws_the_boxes_of_a_published_model(trained: Child, tree: Path
     assert seen["boxes"]
     assert all(box["label"] in ("box", "disc") and 0 <= box["x1"] <= box["x2"] <= 64 for box in seen["boxes"])
     with Image.open(tmp_path / "seen.png") as drawn, Image.open(image) as bare:
-        assert drawn.size == (640, 640)  # small pictures are shown enlarged
+        assert drawn.size == (640, 640)  # small images are shown enlarged
         assert drawn.tobytes() != bare.resize(drawn.size).tobytes()
 
 

@@ -15,7 +15,7 @@ from core.domain.keys import PLOTS, plot_key, samples_key
 from core.services.context import Platform
 from pipeline.layouts.tarball import open_tar
 from tests.builders import published, rows
-from tests.builders.voc import picture
+from tests.builders.voc import image_bytes
 from tests.servers.api import problem
 
 CELL = (400, 324)
@@ -27,10 +27,10 @@ def job_id(platform: Platform, tmp_path: Path) -> str:
     job = published.ready_job(platform, drawn=False)
     with open_tar(tmp_path / "samples.tar") as tar:
         for number in range(10):
-            tar.add(f"{number:02d}.jpg", picture(size=CELL, seed=number))
+            tar.add(f"{number:02d}.jpg", image_bytes(size=CELL, seed=number))
         tar.end()
     platform.store.put(samples_key(job.id, job.attempt), tmp_path / "samples.tar")
-    published.put(platform, plot_key(job.id, job.attempt, "box_centres"), picture(format="PNG"))
+    published.put(platform, plot_key(job.id, job.attempt, "box_centres"), image_bytes(format="PNG"))
     return job.id
 
 
@@ -45,7 +45,7 @@ def test_a_sample_is_a_grid_of_the_first_n(client: httpx.Client, job_id: str, n:
     assert grid.size == (36 + columns * 414 - 14, 36 + rows_ * 338 - 14)
     for number in range(min(n, 10)):
         x, y = 18 + number % columns * 414 + 50, 18 + number // columns * 338 + 50
-        expected = Image.open(io.BytesIO(picture(size=CELL, seed=number))).getpixel((50, 50))
+        expected = Image.open(io.BytesIO(image_bytes(size=CELL, seed=number))).getpixel((50, 50))
         assert grid.getpixel((x, y)) == expected
 
 
@@ -65,16 +65,16 @@ def test_a_plot_is_sent_as_it_was_drawn(client: httpx.Client, job_id: str) -> No
     links = client.get(f"/jobs/{job_id}").json()["links"]
     assert {name: links[name] for name in PLOTS} == {name: f"/dataset/plots/{job_id}/{name}" for name in PLOTS}
     answer = client.get(links["box_centres"])
-    assert answer.content == picture(format="PNG") and answer.headers["content-type"] == "image/png"
+    assert answer.content == image_bytes(format="PNG") and answer.headers["content-type"] == "image/png"
     assert "immutable" in answer.headers["cache-control"] and "inline" in answer.headers["content-disposition"]
     assert client.get(f"/dataset/plots/{job_id}/box_centres.png").content == answer.content
-    problem(client.get(f"/dataset/plots/{job_id}/resolution_scatter"), 404, "picture-not-found")
+    problem(client.get(f"/dataset/plots/{job_id}/resolution_scatter"), 404, "image-not-found")
     problem(client.get(f"/dataset/plots/{job_id}/..%2Fsecrets"), 404, "route-not-found")
-    problem(client.get(f"/dataset/plots/{job_id}/nope"), 404, "picture-not-found")
+    problem(client.get(f"/dataset/plots/{job_id}/nope"), 404, "image-not-found")
 
 
-def test_a_job_without_pictures_says_so(client: httpx.Client, platform: Platform) -> None:
-    problem(client.get(f"/dataset/sample/{published.ready_job(platform, drawn=False).id}"), 404, "picture-not-found")
+def test_a_job_without_images_says_so(client: httpx.Client, platform: Platform) -> None:
+    problem(client.get(f"/dataset/sample/{published.ready_job(platform, drawn=False).id}"), 404, "image-not-found")
     problem(client.get(f"/dataset/sample/{rows.received_job(platform).id}"), 409, "job-not-ready")
     problem(client.get("/dataset/sample/job_nope"), 404, "job-not-found")
     problem(client.get("/dataset/plots/job_nope/box_centres"), 404, "job-not-found")

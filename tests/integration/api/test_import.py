@@ -60,7 +60,7 @@ def test_an_import_is_a_job_that_shows_where_it_came_from(
         "commit": commit,
         "subset": None,
         "splits": ["train"],
-        "pictures": 12,
+        "images": 12,
         "left_out": 0,
     }
     assert len(client.get(done["links"]["source"]).content) == done["source"]["bytes"]

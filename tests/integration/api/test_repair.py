@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from core.services.context import Platform
-from tests.builders.voc import picture, voc_zip, zip_files
+from tests.builders.voc import image_bytes, voc_zip, zip_files
 from tests.servers.api import problem
 from worker.context import Worker
 from worker.tasks.prepare import prepare_job
@@ -68,7 +68,7 @@ def test_a_repair_is_waited_for_whether_it_is_new_or_known(
 def test_no_repair_is_offered_where_none_can_help(
     client: httpx.Client, platform: Platform, tmp_path: Path, name: str
 ) -> None:
-    job_id = _upload(client, platform, zip_files(tmp_path / "data.zip", {name: picture()}))
+    job_id = _upload(client, platform, zip_files(tmp_path / "data.zip", {name: image_bytes()}))
     shown = client.get(f"/jobs/{job_id}").json()
     assert shown["state"] == "rejected" and "source" in shown["links"] and "repair" not in shown["links"]
 

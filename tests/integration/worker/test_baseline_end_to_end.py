@@ -47,7 +47,7 @@ def test_without_weights_a_baseline_fails_and_says_so(client: httpx.Client, plat
 
 
 @pytest.mark.slow
-def test_a_baseline_is_published_as_a_version_and_names_pictures(
+def test_a_baseline_is_published_as_a_version_and_names_images(
     client: httpx.Client, platform: Platform, job_id: str, tmp_path: Path
 ) -> None:
     make_clip(platform.settings.weights / "openai--clip-vit-base-patch32")

@@ -87,17 +87,17 @@ def test_every_fault_is_told_at_once_with_its_code_file_and_line(desk: Desk, bro
 
 def test_what_is_broken_is_skipped_and_the_rest_is_taken(desk: Desk, broken: BrokenSet, tmp_path: Path) -> None:
     job = desk.upload(broken.write(tmp_path / "broken.zip"), on_error="skip")
-    assert (job["state"], job["images"]) == ("ready", broken.pictures - len(broken.lost)), job["problem"]
+    assert (job["state"], job["images"]) == ("ready", broken.images - len(broken.lost)), job["problem"]
     assert _missing(broken.seeded, desk.paged(f"/jobs/{job['job_id']}/findings")) == [], "they are listed all the same"
 
 
 def test_a_repaired_set_is_taken_with_all_that_could_be_mended(desk: Desk, broken: BrokenSet, tmp_path: Path) -> None:
     rejected = desk.upload(broken.write(tmp_path / "broken.zip"))
     job = desk.repair(rejected["job_id"])
-    assert (job["state"], job["images"]) == ("ready", broken.pictures - len(broken.beyond)), job["problem"]
+    assert (job["state"], job["images"]) == ("ready", broken.images - len(broken.beyond)), job["problem"]
     assert {entry["severity"] for entry in job["findings"].values()} <= {"warning", "note"}
     changes = desk.paged(f"/jobs/{job['job_id']}/repair-log")
-    left_out = {each["path"] for each in changes if each["code"] == "repair-picture-left-out"}
+    left_out = {each["path"] for each in changes if each["code"] == "repair-image-left-out"}
     assert left_out == broken.beyond
 
 

@@ -52,7 +52,7 @@ def test_folders_of_classes_are_ready_and_can_be_looked_at(client: httpx.Client,
         assert grid.width > 800
     assert client.get(job["links"]["class_distribution"]).headers["content-type"] == "image/png"
     assert "box_centres" not in job["links"]
-    problem(client.get(f"/dataset/plots/{job_id}/box_centres"), 404, "picture-not-found")
+    problem(client.get(f"/dataset/plots/{job_id}/box_centres"), 404, "image-not-found")
     with tarfile.open(fileobj=io.BytesIO(client.get(f"/dataset/download/{job_id}").content)) as tar:
         assert {"classes.json", "manifest.json", "data/dataset_dict.json"} <= set(tar.getnames())
     problem(client.post(f"/train-async/{job_id}", json={"trainer": "yolo"}), 409, "trainer-kind-mismatch")

@@ -84,7 +84,7 @@ def test_the_train_split_of_a_commit_becomes_a_job_that_names_the_commit(
         "sha256": job.source_sha256,
         "huggingface": imported_set_of(job),
     }
-    known = {"repository": SET, "splits": ["train"], "commit": commit, "pictures": 24, "left_out": 0}
+    known = {"repository": SET, "splits": ["train"], "commit": commit, "images": 24, "left_out": 0}
     assert imported_set_of(job) == known
 
 
@@ -180,7 +180,7 @@ def test_a_download_ends_when_the_job_is_deleted_or_the_worker_told_to_end(
     assert list((line.settings.temp / "attempts").iterdir()) == []
 
 
-def test_pictures_in_folders_of_classes_are_imported_too(
+def test_images_in_folders_of_classes_are_imported_too(
     line: Stack, worker: Worker, the_hub: Hub, tmp_path: Path
 ) -> None:
     files = {f"train/{name}/{number} ä.jpg": jpeg(number) for number in range(6) for name in ("hop", "sit down")}

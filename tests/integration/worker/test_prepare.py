@@ -58,7 +58,7 @@ def scratch(line: Stack) -> list[Path]:
     return list((line.settings.temp / "attempts").iterdir())
 
 
-def test_two_uploads_of_the_same_pictures_share_one_prepared_set(line: Stack, worker: Worker, archive: Path) -> None:
+def test_two_uploads_of_the_same_images_share_one_prepared_set(line: Stack, worker: Worker, archive: Path) -> None:
     jobs = [line.upload(archive) for _ in range(2)]
     for job_id in jobs:
         prepare_job(worker, job_id)
@@ -111,7 +111,7 @@ def test_a_set_whose_row_was_never_committed_is_taken_over(line: Stack, worker: 
 
 def test_a_rejected_dataset_keeps_its_problem_and_findings(line: Stack, worker: Worker, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "notes.zip", "w") as notes:
-        notes.writestr("readme.txt", "no pictures here")
+        notes.writestr("readme.txt", "no images here")
     job_id = line.upload(tmp_path / "notes.zip")
     prepare_job(worker, job_id)
 

@@ -47,7 +47,7 @@ def put(platform: Platform, tmp_path: Path, *keys: str) -> None:
 def test_a_deleted_job_leaves_no_object_and_its_prepared_set_goes_with_the_last_job(
     platform: Platform, tmp_path: Path
 ) -> None:
-    first, second = ready_job(platform), ready_job(platform)  # the same pictures
+    first, second = ready_job(platform), ready_job(platform)  # the same images
     run = running_run(platform, first.id)
     weights = f"runs/{run.id}/1/artifacts/best.pt"
     put(platform, tmp_path, PREPARED_KEY, weights, *(upload_key(job.id) for job in (first, second)))

@@ -18,15 +18,15 @@ from tests.servers.hub import hub
 from tests.servers.workers import OPTIONS, Stack, child_of, stack
 
 PARAMS = {"model": "vit-nano-scratch", "epochs": 5, "image_size": 32, "batch": 4, "lr": 0.002, "device": "cpu"}
-PICTURES = 90
+IMAGES = 90
 
 
 @pytest.fixture
 def line(tmp_path: Path, sqlite_url: str) -> Iterator[Stack]:
-    labels = [number % len(SHAPES) for number in range(PICTURES)]
-    pictures = [shape(SHAPES[label], seed=str(number), side=32) for number, label in enumerate(labels)]
+    labels = [number % len(SHAPES) for number in range(IMAGES)]
+    images = [shape(SHAPES[label], seed=str(number), side=32) for number, label in enumerate(labels)]
     with hub() as the_hub:
-        the_hub.add("org/shapes", {"train.parquet": table(labels, names=SHAPES, images=pictures)})
+        the_hub.add("org/shapes", {"train.parquet": table(labels, names=SHAPES, images=images)})
         with stack(tmp_path, sqlite_url, "", hub=True, hub_endpoint=the_hub.endpoint) as made:
             made.start("housekeeping")
             yield made
@@ -39,7 +39,7 @@ def test_a_vit_killed_within_an_epoch_goes_on_and_publishes_what_an_undisturbed_
     line.start("prepare")
     worker = line.start("train")
     job = line.ended_job(job_id)
-    assert (job.state, job.kind, job.images) == ("ready", "classification", PICTURES), job.problem
+    assert (job.state, job.kind, job.images) == ("ready", "classification", IMAGES), job.problem
 
     run_id = queue_run(line.platform, job_id, trainer="vit", params=PARAMS).id
     line.until(lambda: line.run(run_id).checkpoint_epoch)

@@ -24,16 +24,16 @@ def test_each_class_is_a_folder_with_as_many_jpegs_as_any_other(tmp_path: Path) 
     with zipfile.ZipFile(tmp_path / "set.zip") as archive:
         names = archive.namelist()
         assert Counter(name.split("/")[1] for name in names) == dict.fromkeys(CLASSES, 3)
-        with Image.open(BytesIO(archive.read(names[0]))) as picture:
-            assert (picture.format, picture.size) == ("JPEG", (SIDE, SIDE))
+        with Image.open(BytesIO(archive.read(names[0]))) as image:
+            assert (image.format, image.size) == ("JPEG", (SIDE, SIDE))
 
 
 def test_colour_and_brightness_tell_nothing_of_the_class() -> None:
     means: dict[str, list[object]] = {name: [] for name in CLASSES}
     for figure in draw_figures(40 * len(CLASSES), seed=0):
-        means[figure.name].append(np.asarray(figure.picture, dtype=np.float64).mean(axis=(0, 1)))
+        means[figure.name].append(np.asarray(figure.image, dtype=np.float64).mean(axis=(0, 1)))
     colours = np.array([np.mean(values, axis=0) for values in means.values()])
-    assert np.abs(colours - colours.mean(axis=0)).max() < 14  # of 255; the pictures of a class differ by 25 and more
+    assert np.abs(colours - colours.mean(axis=0)).max() < 14  # of 255; the images of a class differ by 25 and more
     assert np.std([value for values in means.values() for value in values], axis=0).min() > 15
 
 
@@ -49,7 +49,7 @@ def test_a_figure_is_in_its_pose_whichever_way_it_looks() -> None:
         assert _extent(figures["sitting"])[1] < standing[1]
 
 
-def test_shuffled_labels_keep_the_pictures_and_change_the_folders(tmp_path: Path) -> None:
+def test_shuffled_labels_keep_the_images_and_change_the_folders(tmp_path: Path) -> None:
     true, shuffled = (
         _labels(tmp_path / name, shuffle_labels=shuffle) for name, shuffle in (("a.zip", False), ("b.zip", True))
     )

@@ -25,12 +25,12 @@ def test_the_same_seed_gives_the_same_archive_and_another_seed_another(tmp_path:
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
 
 
-def test_every_picture_has_an_annotation_in_voc_that_counts_from_one(tmp_path: Path) -> None:
+def test_every_image_has_an_annotation_in_voc_that_counts_from_one(tmp_path: Path) -> None:
     write_archive(tmp_path / "set.zip", scenes=12, seed=0)
     with zipfile.ZipFile(tmp_path / "set.zip") as archive:
-        pictures = [name for name in archive.namelist() if name.endswith(".jpg")]
-        assert len(pictures) == 12
-        for name in pictures:
+        images = [name for name in archive.namelist() if name.endswith(".jpg")]
+        assert len(images) == 12
+        for name in images:
             root = ElementTree.fromstring(archive.read(name.replace("JPEGImages", "Annotations").replace("jpg", "xml")))
             assert name.endswith(f"/{root.findtext('filename')}")
             boxes = [[int(side.text or "") for side in box] for box in root.iter("bndbox")]
@@ -45,13 +45,13 @@ def test_all_classes_come_about_equally_often_and_colour_tells_nothing(scenes: l
     assert set(names) == set(CLASSES)
     assert min(names.values()) > 0.5 * max(names.values())
     colours = {name: np.mean(_centre_colours(scenes, name), axis=0) for name in CLASSES}
-    overall = np.mean([_mean_colour(scene.picture) for scene in scenes], axis=0)
+    overall = np.mean([_mean_colour(scene.image) for scene in scenes], axis=0)
     for colour in colours.values():  # of 255; one colour a class would be 100 apart
         assert np.abs(colour - np.mean(list(colours.values()), axis=0)).max() < 45
         assert np.abs(colour - overall).max() < 90
 
 
-def test_scenes_overlap_leave_the_picture_and_differ_in_size(scenes: list[Scene]) -> None:
+def test_scenes_overlap_leave_the_image_and_differ_in_size(scenes: list[Scene]) -> None:
     boxes = [box for scene in scenes for box in scene.boxes]
     widths = [box.right - box.left for box in boxes]
     assert max(widths) > 1.8 * min(widths)
@@ -106,9 +106,9 @@ def _centre_colours(scenes: list[Scene], name: str) -> list[tuple[int, ...]]:
     for scene in scenes:
         for box in scene.boxes:
             if box.name == name and not box.truncated:
-                colours.append(scene.picture.getpixel(((box.left + box.right) // 2, (box.top + box.bottom) // 2)))
+                colours.append(scene.image.getpixel(((box.left + box.right) // 2, (box.top + box.bottom) // 2)))
     return colours  # type: ignore[return-value]
 
 
-def _mean_colour(picture: Image.Image) -> tuple[float, ...]:
-    return tuple(np.asarray(picture, dtype=np.float64).mean(axis=(0, 1)))
+def _mean_colour(image: Image.Image) -> tuple[float, ...]:
+    return tuple(np.asarray(image, dtype=np.float64).mean(axis=(0, 1)))

@@ -18,9 +18,9 @@ from core.domain import limits
 from core.domain.errors import OutOfSpace
 from pipeline.archive.extract import extract
 from pipeline.archive.source import Rejected, Source
-from tests.builders.voc import JUNK, picture, zip_files
+from tests.builders.voc import JUNK, image_bytes, zip_files
 
-PICTURE = picture()
+IMAGE = image_bytes()
 
 
 def _extract(archive: Path, into: Path) -> Source:
@@ -40,9 +40,9 @@ def _named(name: str) -> Callable[[Path], None]:
     return lambda path: _with_entry(path, zipfile.ZipInfo(name))
 
 
-def _with_entry(path: Path, info: zipfile.ZipInfo, content: bytes = PICTURE) -> None:
+def _with_entry(path: Path, info: zipfile.ZipInfo, content: bytes = IMAGE) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("good.jpg", PICTURE)
+        archive.writestr("good.jpg", IMAGE)
         archive.writestr(info, content)
 
 
@@ -58,9 +58,9 @@ def _mode(mode: int) -> Callable[[Path], None]:
 def _two(first: str, second: str) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(first, PICTURE)
+            archive.writestr(first, IMAGE)
             with pytest.warns(UserWarning) if first == second else _nothing():
-                archive.writestr(second, PICTURE)
+                archive.writestr(second, IMAGE)
 
     return write
 
@@ -75,7 +75,7 @@ def _patched(find: bytes, offset: int, value: bytes) -> Callable[[Path], None]:
     """A good archive with bytes changed `offset` behind the last occurrence of `find`."""
 
     def write(path: Path) -> None:
-        zip_files(path, {"a.jpg": PICTURE, "b.jpg": PICTURE})
+        zip_files(path, {"a.jpg": IMAGE, "b.jpg": IMAGE})
         content = bytearray(path.read_bytes())
         at = content.rindex(find) + offset
         content[at : at + len(value)] = value
@@ -85,7 +85,7 @@ def _patched(find: bytes, offset: int, value: bytes) -> Callable[[Path], None]:
 
 
 def _around(before: bytes, behind: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(before + zip_files(path, {"a.jpg": PICTURE}).read_bytes() + behind) and None
+    return lambda path: path.write_bytes(before + zip_files(path, {"a.jpg": IMAGE}).read_bytes() + behind) and None
 
 
 def _bomb(path: Path) -> None:
@@ -102,7 +102,7 @@ def _lying_bomb(path: Path) -> None:
 
 def _overlap(path: Path) -> None:
     """Fifield: two directory entries, one local header and body."""
-    raw = _raw_zip([(b"a.jpg", zlib.compress(PICTURE)[2:-4], zlib.crc32(PICTURE), len(PICTURE), 0)] * 2, shared=True)
+    raw = _raw_zip([(b"a.jpg", zlib.compress(IMAGE)[2:-4], zlib.crc32(IMAGE), len(IMAGE), 0)] * 2, shared=True)
     path.write_bytes(raw)
 
 
@@ -143,7 +143,7 @@ HOSTILE: list[tuple[str, Callable[[Path], object], str]] = [
         "archive-duplicate-name",
     ),
     ("encrypted", _patched(b"PK\1\2", 8, b"\1"), "archive-encrypted"),
-    ("other compression", lambda path: zip_files(path, {"a.jpg": PICTURE}, compression=14), "archive-compression"),
+    ("other compression", lambda path: zip_files(path, {"a.jpg": IMAGE}, compression=14), "archive-compression"),
     ("ratio", _bomb, "archive-ratio"),
     ("lying size", _lying_bomb, "archive-size-lies"),
     ("overlapping entries", _overlap, "archive-overlap"),
@@ -153,9 +153,9 @@ HOSTILE: list[tuple[str, Callable[[Path], object], str]] = [
     ("wrong checksum", _patched(b"PK\3\4", 60, b"\0\0\0\0"), "archive-"),
     ("leading bytes", _around(b"#!/bin/sh\n", b""), "archive-inconsistent"),
     ("trailing bytes", _around(b"", b"more"), "archive-trailing-bytes"),
-    ("no ZIP", lambda path: path.write_bytes(PICTURE), "archive-not-a-zip"),
+    ("no ZIP", lambda path: path.write_bytes(IMAGE), "archive-not-a-zip"),
     ("empty file", lambda path: path.write_bytes(b""), "archive-not-a-zip"),
-    ("cut", lambda path: path.write_bytes(zip_files(path, {"a.jpg": PICTURE}).read_bytes()[:-30]), "archive-not-a-zip"),
+    ("cut", lambda path: path.write_bytes(zip_files(path, {"a.jpg": IMAGE}).read_bytes()[:-30]), "archive-not-a-zip"),
     ("wrong count", _patched(b"PK\5\6", 8, b"\3\0\3\0"), "archive-inconsistent"),
     ("several disks", _patched(b"PK\5\6", 4, b"\1\0"), "archive-multi-disk"),
 ]
@@ -196,7 +196,7 @@ def test_counts_and_sizes_end_at_their_limits(
 def test_folders_may_have_so_many_levels_and_so_long_names_in_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    files = {f"a/b/{folder}/{number}.jpg": PICTURE for folder in "xyz" for number in range(3)}
+    files = {f"a/b/{folder}/{number}.jpg": IMAGE for folder in "xyz" for number in range(3)}
     archive = zip_files(tmp_path / "data.zip", files)
     monkeypatch.setattr(limits, limit, value)  # three folders, each three deep with five characters
     assert len(_extract(archive, tmp_path / "within").files) == 9
@@ -207,10 +207,10 @@ def test_folders_may_have_so_many_levels_and_so_long_names_in_all(
 def test_room_is_asked_for_the_files_the_tar_and_what_lies_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = zip_files(tmp_path / "data.zip", {"a.jpg": PICTURE})
+    archive = zip_files(tmp_path / "data.zip", {"a.jpg": IMAGE})
     spare = 64 * 1024**2
     (tmp_path / "into").mkdir()
-    free = SimpleNamespace(free=3 * len(PICTURE) + spare - 1)
+    free = SimpleNamespace(free=3 * len(IMAGE) + spare - 1)
     monkeypatch.setattr("shutil.disk_usage", lambda _place: free)
     with pytest.raises(OutOfSpace):
         _extract(archive, tmp_path / "into")
@@ -219,15 +219,15 @@ def test_room_is_asked_for_the_files_the_tar_and_what_lies_beside_it(
 
 
 def test_an_archive_in_an_archive_is_never_opened(tmp_path: Path) -> None:
-    inner = zip_files(tmp_path / "inner.zip", {"../../evil.jpg": PICTURE}).read_bytes()
+    inner = zip_files(tmp_path / "inner.zip", {"../../evil.jpg": IMAGE}).read_bytes()
     nested = {f"set/inner.{suffix}": inner for suffix in ("zip", "tar", "7z", "gz", "jar", "docx")}
-    source = _extract(zip_files(tmp_path / "data.zip", {"set/a.jpg": PICTURE, **nested}), tmp_path / "into")
+    source = _extract(zip_files(tmp_path / "data.zip", {"set/a.jpg": IMAGE, **nested}), tmp_path / "into")
     assert [file.name for file in source.files] == ["set/a.jpg"]
     assert set(source.left_out) == set(nested)
 
 
 def test_a_zip64_record_that_lies_is_refused(tmp_path: Path) -> None:
-    content = zip_files(tmp_path / "base.zip", {"a.jpg": PICTURE}).read_bytes()
+    content = zip_files(tmp_path / "base.zip", {"a.jpg": IMAGE}).read_bytes()
     end_at = content.index(b"PK\5\6")
     _, _, _, count, total, size, at, _ = struct.unpack("<4s4H2LH", content[end_at:])
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, end_at, 1)
@@ -263,27 +263,27 @@ def test_a_lying_size_never_grows_beyond_what_it_declared(tmp_path: Path) -> Non
 def test_all_reasons_are_told_at_once(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for name in ("/abs.jpg", "../up.jpg", "C:/drive.jpg"):
-            archive.writestr(name, PICTURE)
+            archive.writestr(name, IMAGE)
         archive.writestr("zeros.bmp", bytes(4 * 1024 * 1024), zipfile.ZIP_DEFLATED)
     codes = _refusal_codes(tmp_path / "all.zip", tmp_path / "into")
     assert codes == {"archive-absolute-path", "archive-parent-path", "archive-ratio"}
 
 
 def test_only_data_reaches_the_disk_and_never_under_its_own_name(tmp_path: Path) -> None:
-    archive = zip_files(tmp_path / "data.zip", {"set/a b (1).JPG": PICTURE, "set/a.xml": b"<a/>", **JUNK})
+    archive = zip_files(tmp_path / "data.zip", {"set/a b (1).JPG": IMAGE, "set/a.xml": b"<a/>", **JUNK})
     source = _extract(archive, tmp_path / "into")
     text = {"README.txt", "data.yaml"}  # read as data, if at all
     assert [file.name for file in source.files] == [*sorted(text), "set/a b (1).JPG", "set/a.xml"]
     (written,) = (tmp_path / "into").iterdir()
     in_it = sorted(source.files, key=lambda file: file.at)
-    assert [file.name for file in in_it] == ["set/a b (1).JPG", *sorted(text), "set/a.xml"]  # pictures first
+    assert [file.name for file in in_it] == ["set/a b (1).JPG", *sorted(text), "set/a.xml"]  # images first
     assert written.read_bytes() == b"".join(file.place.read() for file in in_it)
     assert set(source.left_out) == set(JUNK) - text
 
 
 def test_windows_backslashes_and_unmarked_utf8_are_understood(tmp_path: Path) -> None:
-    packed = zlib.compress(PICTURE)[2:-4]
-    entry = (packed, zlib.crc32(PICTURE), len(PICTURE), 0)
+    packed = zlib.compress(IMAGE)[2:-4]
+    entry = (packed, zlib.crc32(IMAGE), len(IMAGE), 0)
     raw = _raw_zip([(b"set\\a.jpg", *entry), ("set/\u56fe.jpg".encode(), *entry), (b"./set/b.jpg", *entry)])
     (tmp_path / "data.zip").write_bytes(raw)
     source = _extract(tmp_path / "data.zip", tmp_path / "into")
@@ -307,10 +307,10 @@ def test_zip64_and_streamed_archives_are_accepted(tmp_path: Path) -> None:
         zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("a.jpg", "w", force_zip64=True) as file,
     ):
-        file.write(PICTURE)
+        file.write(IMAGE)
     (tmp_path / "data.zip").write_bytes(out.content)
     source = _extract(tmp_path / "data.zip", tmp_path / "into")
-    assert source.files[0].place.read() == PICTURE
+    assert source.files[0].place.read() == IMAGE
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -351,7 +351,7 @@ def test_every_zip_of_the_corpus_is_refused_or_read(tmp_path: Path) -> None:
 def test_names_in_another_code_page_are_told_once(tmp_path: Path) -> None:
     gbk, russian = "狗/1.jpg".encode("gbk"), "кот.jpg".encode("cp866")
     utf8 = "犬 1.jpg".encode()
-    whole = (zlib.compress(PICTURE)[2:-4], zlib.crc32(PICTURE), len(PICTURE), 0)
+    whole = (zlib.compress(IMAGE)[2:-4], zlib.crc32(IMAGE), len(IMAGE), 0)
     (tmp_path / "a.zip").write_bytes(_raw_zip([(name, *whole) for name in (gbk, russian, utf8, b"plain.jpg")]))
     _, notes = extract(tmp_path / "a.zip", tmp_path, threads=2, tick=lambda *_: None)
     assert [(note.code, note.severity, note.path) for note in notes] == [
@@ -361,10 +361,10 @@ def test_names_in_another_code_page_are_told_once(tmp_path: Path) -> None:
     assert notes[0].detail.startswith("3 names have spaces") and notes[1].detail.startswith("2 names are not UTF-8")
 
 
-def test_a_flat_picture_is_refused_with_what_can_be_done_about_it(tmp_path: Path) -> None:
+def test_a_flat_image_is_refused_with_what_can_be_done_about_it(tmp_path: Path) -> None:
     archive = zip_files(tmp_path / "a.zip", {"a/white.bmp": b"BM" + bytes(limits.RATIO_FREE_BYTES * 2)})
     with pytest.raises(Rejected) as refused:
         _extract(archive, tmp_path)
     (finding,) = refused.value.findings
     assert (finding.code, finding.path) == ("archive-ratio", "a/white.bmp")
-    assert finding.remedy == "Leave a/white.bmp out; a picture can also be saved as PNG or JPEG."
+    assert finding.remedy == "Leave a/white.bmp out; an image can also be saved as PNG or JPEG."

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.__main__ import run
 from tests import REPOSITORY
-from tests.builders.voc import IMAGE, XML, Files, picture, voc_files, zip_files
+from tests.builders.voc import IMAGE, XML, Files, image_bytes, voc_files, zip_files
 
 FILES = voc_files(images=6)
 PAGE = REPOSITORY / "docs" / "fingerprint.md"
@@ -45,9 +45,9 @@ XMLS = tuple(name for name in FILES if name.endswith(".xml"))
 MOVED = re.sub(rb"<xmax>(\d+)", lambda m: b"<xmax>%d" % (int(m[1]) - 1), FILES[XML], count=1)
 
 CHANGES: dict[str, Change] = {
-    "added": (FILES | {"images/more.jpg": picture(seed=78)}, ("image", "added", "more.jpg")),
+    "added": (FILES | {"images/more.jpg": image_bytes(seed=78)}, ("image", "added", "more.jpg")),
     "removed": (without(FILES, IMAGE, XML), ("image", "removed", "p00.jpg")),
-    "pixels": (FILES | {IMAGE: picture(seed=77)}, ("image", "other bytes", "p00.jpg")),
+    "pixels": (FILES | {IMAGE: image_bytes(seed=77)}, ("image", "other bytes", "p00.jpg")),
     "renamed": (
         without(FILES, IMAGE, XML)
         | {"images/q.jpg": FILES[IMAGE], "annotations/q.xml": FILES[XML].replace(b"p00", b"q")},
@@ -68,7 +68,7 @@ def test_one_change_is_one_leaf(tmp_path: Path, change: str) -> None:
     changed, leaf = CHANGES[change]
     status, answer = diff(tmp_path, FILES, changed)
     assert status == 1 and answer["equal"] is False
-    # What is in the archive may move other pictures to another part of the split that we make.
+    # What is in the archive may move other images to another part of the split that we make.
     assert {found for found in leaves(answer) if found[0] != "split"} == {leaf}
 
 
@@ -77,14 +77,14 @@ def test_one_change_is_one_leaf(tmp_path: Path, change: str) -> None:
 def test_any_set_of_changes_is_named_and_the_way_back_as_well(tmp_path: Path, chosen: set[str]) -> None:
     files, expected = dict(FILES), set[tuple[str, str, str]]()
     if "added" in chosen:
-        files["images/more.jpg"] = picture(seed=78)
+        files["images/more.jpg"] = image_bytes(seed=78)
         expected.add(("image", "added", "more.jpg"))
     if "moved at p01" in chosen:
         xml = files["annotations/p01.xml"]
         files["annotations/p01.xml"] = re.sub(rb"<ymin>(\d+)", lambda m: b"<ymin>%d" % (int(m[1]) + 1), xml, count=1)
         expected.add(("box", "moved", "p01.jpg"))
     if "pixels at p02" in chosen:
-        files["images/p02.jpg"] = picture(seed=79)
+        files["images/p02.jpg"] = image_bytes(seed=79)
         expected.add(("image", "other bytes", "p02.jpg"))
     if "removed p03" in chosen:
         files = without(files, "images/p03.jpg", "annotations/p03.xml")

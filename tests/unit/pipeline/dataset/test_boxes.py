@@ -1,4 +1,4 @@
-"""Geometry: what a VOC corner means, how boxes turn with a picture, and that labels keep the manifest's numbers."""
+"""Geometry: what a VOC corner means, how boxes turn with an image, and that labels keep the manifest's numbers."""
 
 import io
 import tempfile
@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.boxes import Frame, check_box, in_pixels, turn_upright
-from pipeline.dataset.model import FRACTION, Box, Picture, RawBox
+from pipeline.dataset.model import FRACTION, Box, DatasetImage, RawBox
 from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_xml import parse_annotation
 from pipeline.formats.yolo_labels import parse_labels
@@ -29,7 +29,7 @@ def _raw(x1: int, y1: int, x2: int, y2: int) -> RawBox:
 @pytest.mark.parametrize(
     ("corners", "expected"),
     [
-        ((1, 1, 96, 64), (0, 0, 96_000, 64_000)),  # the whole picture
+        ((1, 1, 96, 64), (0, 0, 96_000, 64_000)),  # the whole image
         ((10, 20, 30, 40), (9_000, 19_000, 30_000, 40_000)),
         ((1.5, 2.25, 3.125, 4.0005), (500, 1_250, 3_125, 4_000)),  # half to even
         ((1.0015, 1, 3.0025, 4), (2, 0, 3_002, 4_000)),
@@ -46,8 +46,8 @@ def test_corners_are_one_based_inclusive_pixels(
 
 
 @given(sides, sides, st.integers(1, 8), st.data())
-def test_a_box_turns_with_its_picture(width: int, height: int, orientation: int, data: st.DataObject) -> None:
-    """The white rectangle of a stored picture is found where the turned box says, after Pillow turned the pixels."""
+def test_a_box_turns_with_its_image(width: int, height: int, orientation: int, data: st.DataObject) -> None:
+    """The white rectangle of a stored image is found where the turned box says, after Pillow turned the pixels."""
     x1, y1 = data.draw(st.integers(0, width - 2)), data.draw(st.integers(0, height - 2))
     x2, y2 = data.draw(st.integers(x1 + 1, width - 1)), data.draw(st.integers(y1 + 1, height - 1))
     stored = Image.new("L", (width, height))
@@ -62,7 +62,7 @@ def test_a_box_turns_with_its_picture(width: int, height: int, orientation: int,
 
 
 @given(sides, sides, *[st.integers(-500_000, 900_000)] * 4)
-def test_a_kept_box_lies_inside_the_picture_and_has_an_area(
+def test_a_kept_box_lies_inside_the_image_and_has_an_area(
     width: int, height: int, x1: int, y1: int, x2: int, y2: int
 ) -> None:
     box, findings = check_box(_raw(x1, y1, x2, y2), Frame(width, height), "a.xml")
@@ -80,7 +80,7 @@ def test_a_label_gives_back_the_integers_of_the_manifest(width: int, height: int
     x1, y1 = data.draw(st.integers(0, width * 1000 - 1)), data.draw(st.integers(0, height * 1000 - 1))
     x2, y2 = data.draw(st.integers(x1 + 1, width * 1000)), data.draw(st.integers(y1 + 1, height * 1000))
     box = Box(3, x1, y1, x2, y2, False)
-    line = label_lines(Picture("a.jpg", SourceFile("a.jpg", "", 0, ""), width, height, "JPEG", None, (box,), None))
+    line = label_lines(DatasetImage("a.jpg", SourceFile("a.jpg", "", 0, ""), width, height, "JPEG", None, (box,), None))
     class_id, x, y, w, h = (float(text) for text in line.split())
     back = [(x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height]
     assert class_id == 3 and all(0 <= value <= 1 for value in (x, y, w, h))
@@ -92,10 +92,10 @@ def test_a_yolo_label_says_the_same_integers_again(width: int, height: int, data
     x1, y1 = data.draw(st.integers(0, width * 1000 - 1)), data.draw(st.integers(0, height * 1000 - 1))
     x2, y2 = data.draw(st.integers(x1 + 1, width * 1000)), data.draw(st.integers(y1 + 1, height * 1000))
     box = Box(0, x1, y1, x2, y2, False)
-    picture = Picture("a.jpg", SourceFile("a.jpg", "", 0, ""), width, height, "JPEG", None, (box,), None)
+    image = DatasetImage("a.jpg", SourceFile("a.jpg", "", 0, ""), width, height, "JPEG", None, (box,), None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.txt"
-        path.write_text(label_lines(picture))
+        path.write_text(label_lines(image))
         labels = parse_labels(SourceFile("a.txt", str(path), path.stat().st_size, ""), {0: "thing"})
     assert [read[1:5] for read in in_pixels(labels.boxes, "fractions", width, height)] == [(x1, y1, x2, y2)]
 

@@ -1,4 +1,4 @@
-"""Decoding processes: a picture that kills one, or never ends, costs itself and nothing else."""
+"""Decoding processes: an image that kills one, or never ends, costs itself and nothing else."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ from tests.builders.decode_work import (
     servers,
     stuck,
 )
-from tests.builders.voc import picture
+from tests.builders.voc import image_bytes
 
 
 def _file(path: Path, content: bytes) -> SourceFile:
@@ -36,8 +36,8 @@ def _file(path: Path, content: bytes) -> SourceFile:
     return SourceFile(path.name, str(path), len(content), "")
 
 
-def _pictures(tmp_path: Path, count: int) -> list[SourceFile]:
-    return [_file(tmp_path / f"{number:03d}.jpg", picture(seed=number)) for number in range(count)]
+def _images(tmp_path: Path, count: int) -> list[SourceFile]:
+    return [_file(tmp_path / f"{number:03d}.jpg", image_bytes(seed=number)) for number in range(count)]
 
 
 def _endless(tmp_path: Path) -> SourceFile:
@@ -55,15 +55,15 @@ def _beside(work: Callable[..., None], *args: Any) -> Iterator[None]:
     thread.join()
 
 
-def test_facts_come_in_the_order_of_the_pictures(tmp_path: Path) -> None:
+def test_facts_come_in_the_order_of_the_images(tmp_path: Path) -> None:
     sizes = [(10 + number, 200 - number) for number in range(100)]
-    files = [_file(tmp_path / f"{number}.jpg", picture(size=size)) for number, size in enumerate(sizes)]
+    files = [_file(tmp_path / f"{number}.jpg", image_bytes(size=size)) for number, size in enumerate(sizes)]
     facts = inspect_all(files, processes=2, tick=lambda *_: None)
     assert [(fact.width, fact.height) for fact in facts] == sizes
 
 
-def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
-    files = _pictures(tmp_path, 40)
+def test_a_decoder_that_dies_costs_one_image(tmp_path: Path) -> None:
+    files = _images(tmp_path, 40)
     files.insert(17, SourceFile("gone.jpg", str(tmp_path / "gone.jpg"), 1, ""))  # whoever reads it ends
     facts = inspect_all(files, processes=1, tick=lambda *_: None)
     problems = {number: fact.problem for number, fact in enumerate(facts) if fact.problem}
@@ -84,9 +84,9 @@ def test_work_whose_process_was_killed_once_is_done_again(times: int, crashes: l
     assert all("exit status -9" in answer.why for answer in answers if isinstance(answer, Crash))
 
 
-def test_a_decoder_that_died_while_it_was_idle_costs_no_picture(tmp_path: Path) -> None:
+def test_a_decoder_that_died_while_it_was_idle_costs_no_image(tmp_path: Path) -> None:
     with InspectAhead(1) as ahead:
-        first, second = _pictures(tmp_path, 2)
+        first, second = _images(tmp_path, 2)
         ahead.add([first])
         ahead.facts([first], lambda *_: None)
         kill(decoding_processes())
@@ -115,7 +115,7 @@ def test_a_decoder_may_take_only_so_much_memory_and_write_no_file(tmp_path: Path
     seen: dict[str, tuple[int, int]] = {}
 
     def look_once_stuck() -> None:
-        for number in range(2):  # a picture is blamed the second time
+        for number in range(2):  # an image is blamed the second time
             while not (tmp_path / "stuck" / str(number)).exists():
                 time.sleep(0.001)
             (process,) = decoding_processes()
@@ -129,15 +129,15 @@ def test_a_decoder_may_take_only_so_much_memory_and_write_no_file(tmp_path: Path
     assert seen == {"memory": (decoder_server.MEMORY_BYTES,) * 2, "file": (0, 0)}
 
 
-def test_a_picture_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_pool, "DECODE_SECONDS", 2.0)
-    facts = inspect_all([_endless(tmp_path), *_pictures(tmp_path, 5)], processes=1, tick=lambda *_: None)
+    facts = inspect_all([_endless(tmp_path), *_images(tmp_path, 5)], processes=1, tick=lambda *_: None)
     assert [bool(fact.problem) for fact in facts] == [True, False, False, False, False, False]
     assert not decoding_processes()
 
 
 def test_a_server_that_died_is_started_again(tmp_path: Path) -> None:
-    first, second = _pictures(tmp_path, 2)
+    first, second = _images(tmp_path, 2)
     assert [fact.problem for fact in inspect_all([first], processes=1, tick=lambda *_: None)] == [None]
     kill(servers())
     assert [fact.problem for fact in inspect_all([second], processes=1, tick=lambda *_: None)] == [None]
@@ -145,9 +145,9 @@ def test_a_server_that_died_is_started_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.02, 0.1])
-def test_a_server_that_dies_while_it_starts_costs_no_picture(pause: float, tmp_path: Path) -> None:
+def test_a_server_that_dies_while_it_starts_costs_no_image(pause: float, tmp_path: Path) -> None:
     kill(servers())
-    files = _pictures(tmp_path, 3)
+    files = _images(tmp_path, 3)
     with InspectAhead(1) as ahead:
         ahead.add(files)
         while not servers():
@@ -200,8 +200,8 @@ def test_nobody_turns_in_vain_while_a_process_works(tmp_path: Path, monkeypatch:
     assert turns < 1000
 
 
-def test_a_server_that_dies_between_two_tasks_costs_no_picture(tmp_path: Path) -> None:
-    files = _pictures(tmp_path, 40)
+def test_a_server_that_dies_between_two_tasks_costs_no_image(tmp_path: Path) -> None:
+    files = _images(tmp_path, 40)
     with InspectAhead(2) as ahead:
         ahead.add(files[:20])
         ahead.facts(files[:20], lambda *_: None)

@@ -8,7 +8,7 @@ from openpyxl import load_workbook
 from PIL import Image
 
 from pipeline.evaluation.classification import write_outcome
-from pipeline.evaluation.descriptors import LENGTH, describe_picture
+from pipeline.evaluation.descriptors import LENGTH, describe_image
 from pipeline.evaluation.evaluated import Judged, softmax
 from pipeline.evaluation.label_errors import out_of_fold, rank_suspects
 from pipeline.evaluation.metrics import classification_metrics
@@ -19,7 +19,7 @@ from pipeline.evaluation.workbook import safe
 def judged(
     labels: list[int], found: list[int], *, classes: tuple[str, ...] = ("a", "b", "c"), sure: float = 0.8
 ) -> Judged:
-    """Each picture found as told, with this score; the others share the rest."""
+    """Each image found as told, with this score; the others share the rest."""
     probabilities = np.full((len(labels), len(classes)), (1 - sure) / max(1, len(classes) - 1))
     probabilities[np.arange(len(labels)), found] = sure
     paths = tuple(f"{index}.png" for index in range(len(labels)))
@@ -42,7 +42,7 @@ def test_the_numbers_are_those_worked_out_by_hand() -> None:
     assert pairs == [("a", "b", 1, 0.33333), ("b", "a", 1, 0.5), ("c", "b", 1, 1.0)]
 
 
-def test_a_class_without_pictures_in_the_split_is_not_measured_and_drags_nothing_down() -> None:
+def test_a_class_without_images_in_the_split_is_not_measured_and_drags_nothing_down() -> None:
     metrics = classification_metrics(judged([0, 1], [0, 1]))
     assert metrics["per_class"]["c"] == {"precision": None, "recall": None, "f1": None, "images": 0, "found": 0}
     assert metrics["f1"] == metrics["accuracy"] == 1.0
@@ -78,8 +78,8 @@ def test_flipped_labels_come_first_among_the_suspects() -> None:
     assert np.isin(flipped, flagged).mean() > 0.7
 
 
-def test_equal_pictures_never_vouch_for_each_other() -> None:
-    """A picture that is there twice under two labels: each judge saw neither of them."""
+def test_equal_images_never_vouch_for_each_other() -> None:
+    """An image that is there twice under two labels: each judge saw neither of them."""
     rng = np.random.default_rng(1)
     features = np.repeat(rng.normal(size=(50, 60)), 2, axis=0)  # noise: only the twin could tell
     labels = np.repeat(rng.integers(2, size=50), 2)
@@ -90,9 +90,9 @@ def test_equal_pictures_never_vouch_for_each_other() -> None:
     assert (with_twins.argmax(axis=1) == labels).mean() > 0.8
 
 
-def test_a_picture_of_any_size_and_colour_is_described() -> None:
+def test_a_image_of_any_size_and_colour_is_described() -> None:
     for size in ((1, 1), (300, 20), (64, 64)):
-        described = describe_picture(Image.new("RGB", size, "orange"))
+        described = describe_image(Image.new("RGB", size, "orange"))
         assert described.shape == (LENGTH,)
         assert np.isfinite(described).all()
 
@@ -109,7 +109,7 @@ def test_text_of_an_upload_is_no_formula(value: str | int, kept: str | int) -> N
 def test_a_whole_outcome_is_written_for_any_number_of_classes(count: int, tmp_path: Path) -> None:
     classes = tuple(f"=class {index} <b>名前" for index in range(count))
     one = judged([0, count - 1, 0], [0, 0, count - 1], classes=classes)
-    picture = Image.new("RGB", (30, 20), "red")
+    image = Image.new("RGB", (30, 20), "red")
     ranked = tuple(rank_suspects([0, count - 1, 0], one.probabilities)) if count > 1 else ()
     outcome = Outcome(
         title="<i>title",
@@ -117,7 +117,7 @@ def test_a_whole_outcome_is_written_for_any_number_of_classes(count: int, tmp_pa
         classes=classes,
         judged={"val": one},
         speeds={},
-        openers={"val": lambda _: picture},
+        openers={"val": lambda _: image},
         history=[],
         best_epoch=None,
         suspects=Suspected(
@@ -125,7 +125,7 @@ def test_a_whole_outcome_is_written_for_any_number_of_classes(count: int, tmp_pa
             ranked,
             0.9,
             "none",
-            {"val": lambda _: picture},
+            {"val": lambda _: image},
         ),
     )
     write_outcome(outcome, tmp_path, check=lambda: None)

@@ -7,7 +7,7 @@ import pytest
 from pipeline.dataset.validate import natural_order
 from pipeline.formats.class_folders import doubled_in, empty_beside, may_be_doubled, shelves_of
 
-# What lies there (`folder: pictures`), and for each folder the class and the split that it has.
+# What lies there (`folder: images`), and for each folder the class and the split that it has.
 TABLE: dict[str, tuple[str, str]] = {
     "plain": ("cat:9, dog:9", "cat:cat/-, dog:dog/-"),
     "spaces and digits": ("10:9, 9:9, a b:9", "10:10/-, 9:9/-, a b:a b/-"),
@@ -117,7 +117,7 @@ def test_an_empty_folder_among_those_of_classes_is_told_once() -> None:
     assert empty_beside(shelves, map(_folder, others)) == [("s", "train", "owl")]
 
 
-# What lies there (`folder: names of pictures`; the name is the content too), and the copies that make false classes.
+# What lies there (`folder: names of images`; the name is the content too), and the copies that make false classes.
 DOUBLED: dict[str, tuple[str, str]] = {
     "classes": ("a/cat:12, a/dog:34, a/a/cat:12, a/a/dog:34", "a/a"),
     "classes at the root": ("cat:12, dog:34, all/cat:12, all/dog:34", "all"),
@@ -128,7 +128,7 @@ DOUBLED: dict[str, tuple[str, str]] = {
         "s/s",
     ),
     "three times": ("a/cat:1, a/dog:2, a/a/cat:1, a/a/dog:2, a/a/a/cat:1, a/a/a/dog:2", "a/a, a/a/a"),
-    "other pictures": ("a/cat:12, a/dog:34, a/a/cat:12, a/a/dog:35", ""),
+    "other images": ("a/cat:12, a/dog:34, a/a/cat:12, a/a/dog:35", ""),
     "other names of folders": ("a/cat:12, a/dog:34, a/a/cats:12, a/a/dogs:34", ""),
     "a class within itself": ("cat:12, cat/cat:12, dog/brown:1, dog/white:2, dog/dog/brown:1, dog/dog/white:2", ""),
     "a part that holds itself": (
@@ -142,9 +142,9 @@ DOUBLED: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("name", DOUBLED)
 def test_a_folder_that_repeats_the_one_round_it_is_found(name: str) -> None:
     there, expected = DOUBLED[name]
-    pictures = {folder: [(char, char) for char in names] for folder, names in _entries(there).items()}
-    counts = {folder: len(held) for folder, held in pictures.items()}
-    doubled = doubled_in(pictures, shelves_of(counts))
+    images = {folder: [(char, char) for char in names] for folder, names in _entries(there).items()}
+    counts = {folder: len(held) for folder, held in images.items()}
+    doubled = doubled_in(images, shelves_of(counts))
     assert doubled == {_folder(text) for text in expected.split(", ") if text}
     assert may_be_doubled(counts) or not doubled
 

@@ -11,7 +11,7 @@ from pipeline.archive.extract import extract
 from pipeline.archive.source import Rejected
 from pipeline.dataset.model import Dataset
 from pipeline.formats import read_dataset
-from tests.builders.voc import Files, picture, voc_files, zip_files
+from tests.builders.voc import Files, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, dump, yolo_files
 
 
@@ -31,7 +31,7 @@ LINE = b"0 0.5 0.5 0.25 0.25\n"
 
 
 @pytest.mark.parametrize(
-    ("image", "label"),
+    ("image_name", "label"),
     [
         ("images/train/{}.jpg", "labels/train/{}.txt"),
         ("train/images/{}.jpg", "train/labels/{}.txt"),
@@ -41,13 +41,13 @@ LINE = b"0 0.5 0.5 0.25 0.25\n"
         ("pics/{}.jpg", "yolo labels/{}.txt"),
     ],
 )
-def test_labels_find_their_pictures_in_every_usual_place(tmp_path: Path, image: str, label: str) -> None:
+def test_labels_find_their_images_in_every_usual_place(tmp_path: Path, image_name: str, label: str) -> None:
     files: Files = {}
     for name in ("1", "2", "3"):
-        files |= {image.format(name): picture(seed=int(name)), label.format(name): LINE}
+        files |= {image_name.format(name): image_bytes(seed=int(name)), label.format(name): LINE}
     dataset = _read(tmp_path, files | {"README.roboflow.txt": b"hello", "x/classes.txt": b"ball\n"})
     assert dataset.format == "yolo"
-    assert _pairs(dataset) == {image.format(name): label.format(name) for name in ("1", "2", "3")}
+    assert _pairs(dataset) == {image_name.format(name): label.format(name) for name in ("1", "2", "3")}
     assert {box.label for item in dataset.items for box in item.boxes} == {"ball"}
 
 
@@ -64,7 +64,7 @@ def test_labels_find_their_pictures_in_every_usual_place(tmp_path: Path, image: 
 def test_a_given_split_is_kept_wherever_the_yaml_says_it_lies(tmp_path: Path, yaml: str) -> None:
     files: Files = {"set/data.yaml": f"{yaml}names: [ball]\n".encode()}
     for number, part in enumerate(("train", "train", "valid", "test")):
-        files[f"set/{part}/images/{number}.jpg"] = picture(seed=number)
+        files[f"set/{part}/images/{number}.jpg"] = image_bytes(seed=number)
         files[f"set/{part}/labels/{number}.txt"] = LINE
     dataset = _read(tmp_path, files)
     assert {item.image.name[-5]: item.split for item in dataset.items} == dict(
@@ -76,17 +76,17 @@ def test_a_given_split_is_kept_wherever_the_yaml_says_it_lies(tmp_path: Path, ya
 def test_a_darknet_export_of_roboflow_names_its_classes(tmp_path: Path, others: Files, label: str) -> None:
     files: Files = dict(others)
     for number, part in enumerate(("train", "train", "valid")):
-        files |= {f"{part}/{number}.jpg": picture(seed=number), f"{part}/{number}.txt": LINE.replace(b"0", b"1", 1)}
+        files |= {f"{part}/{number}.jpg": image_bytes(seed=number), f"{part}/{number}.txt": LINE.replace(b"0", b"1", 1)}
         files[f"{part}/_darknet.labels"] = b"cone\nred ball\n"
     dataset = _read(tmp_path, files)
     assert [item.boxes[0].label for item in dataset.items] == [label] * 3
     assert {finding.code for finding in dataset.findings} == {"class-unused"}
 
 
-def test_lists_of_pictures_give_the_split(tmp_path: Path) -> None:
+def test_lists_of_images_give_the_split(tmp_path: Path) -> None:
     files: Files = {"data.yaml": b"train: autosplit_train.txt\nval: autosplit_val.txt\nnames: [ball]\n"}
     for number in range(3):
-        files |= {f"images/{number}.jpg": picture(seed=number), f"labels/{number}.txt": LINE}
+        files |= {f"images/{number}.jpg": image_bytes(seed=number), f"labels/{number}.txt": LINE}
     files |= {"autosplit_train.txt": b"./images/0.jpg\n./images/1.jpg\n", "autosplit_val.txt": b"./images/2.jpg\n"}
     assert [item.split for item in _read(tmp_path, files).items] == ["train", "train", "val"]
 
@@ -94,7 +94,7 @@ def test_lists_of_pictures_give_the_split(tmp_path: Path) -> None:
 def test_names_are_text_even_where_yaml_would_make_more_of_them(tmp_path: Path) -> None:
     files: Files = {"data.yaml": b"names: [no, 1.10, 2020-01-01, null, !!str 7, ! 8]\n"}
     for number in range(6):
-        files |= {f"{number}.jpg": picture(seed=number), f"{number}.txt": LINE.replace(b"0 ", b"%d " % number, 1)}
+        files |= {f"{number}.jpg": image_bytes(seed=number), f"{number}.txt": LINE.replace(b"0 ", b"%d " % number, 1)}
     labels = [item.boxes[0].label for item in _read(tmp_path, files).items]
     assert labels == ["no", "1.10", "2020-01-01", "null", "7", "8"]
 
@@ -102,7 +102,7 @@ def test_names_are_text_even_where_yaml_would_make_more_of_them(tmp_path: Path) 
 def test_coco_with_its_own_folders_reads_the_instances_alone(tmp_path: Path) -> None:
     files: Files = {}
     for split, number in (("train", 1), ("train", 2), ("val", 3)):
-        files[f"coco/{split}2017/{number:012d}.jpg"] = picture(seed=number)
+        files[f"coco/{split}2017/{number:012d}.jpg"] = image_bytes(seed=number)
     for split, numbers in (("train", (1, 2)), ("val", (3,))):
         content: dict[str, Any] = {
             "info": {},
@@ -144,7 +144,7 @@ def test_of_several_formats_the_most_complete_one_is_read_and_said(tmp_path: Pat
     dataset = _read(tmp_path, files)
     assert dataset.format == ("voc" if kept == 12 else "yolo"), "of equals, the one with more boxes"
     assert [finding.detail for finding in dataset.findings if finding.code == "formats-several"] == [
-        f"The archive has several formats: voc describes {kept} pictures, yolo describes 12 pictures. "
+        f"The archive has several formats: voc describes {kept} images, yolo describes 12 images. "
         f"{dataset.format} is read, the others are left out."
     ]
 
@@ -159,7 +159,12 @@ def test_nothing_that_could_run_reaches_the_disk(tmp_path: Path) -> None:
 
 
 def test_an_archive_of_nothing_says_what_each_format_missed(tmp_path: Path) -> None:
-    files: Files = {"a.jpg": picture(), "pom.xml": b"<project/>", "notes.txt": b"hello there", "package.json": b"{}"}
+    files: Files = {
+        "a.jpg": image_bytes(),
+        "pom.xml": b"<project/>",
+        "notes.txt": b"hello there",
+        "package.json": b"{}",
+    }
     with pytest.raises(Rejected) as rejected:
         _read(tmp_path, files)
     tried = rejected.value.problem.facts["tried"]

@@ -43,7 +43,7 @@ YOLO_ROWS = [
     ("no_area", "box-zero-area", "error", LABEL, 3, "rejected"),
     ("twice", "box-duplicate", "warning", LABEL, 3, "ready"),
     ("elongated", "box-tiny", "warning", LABEL, 3, "ready"),
-    ("whole_picture", "box-whole-picture", "note", LABEL, 3, "ready"),
+    ("whole_image", "box-whole-image", "note", LABEL, 3, "ready"),
     ("polygon", "polygons-as-boxes", "note", LABEL, 3, "ready"),
     ("confidence", "confidence-left-out", "warning", LABEL, 3, "ready"),
     ("label_missing", "image-without-annotation", "note", P00, None, "ready"),

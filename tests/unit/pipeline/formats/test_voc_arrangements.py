@@ -7,7 +7,7 @@ import pytest
 from pipeline.archive.extract import extract
 from pipeline.dataset.model import Dataset
 from pipeline.formats import voc
-from tests.builders.voc import Files, annotation, picture, zip_files
+from tests.builders.voc import Files, annotation, image_bytes, zip_files
 
 BOX = ("ball", 5.0, 5.0, 30.0, 30.0)
 
@@ -25,7 +25,7 @@ def _pairs(dataset: Dataset) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize(
-    ("image", "xml"),
+    ("image_name", "xml"),
     [
         ("VOC2012/JPEGImages/{}.jpg", "VOC2012/Annotations/{}.xml"),
         ("images/{}.jpg", "annotations/{}.xml"),
@@ -37,29 +37,29 @@ def _pairs(dataset: Dataset) -> dict[str, str | None]:
         ("pics (1)/\u00e9t\u00e9 {}.JPG", "notes/\u00e9t\u00e9 {}.XML"),
     ],
 )
-def test_pairs_are_found_in_every_usual_place(tmp_path: Path, image: str, xml: str) -> None:
+def test_pairs_are_found_in_every_usual_place(tmp_path: Path, image_name: str, xml: str) -> None:
     files: Files = {}
     for name in ("1", "2", "3"):
-        files[image.format(name)] = picture(seed=int(name))
+        files[image_name.format(name)] = image_bytes(seed=int(name))
         files[xml.format(name)] = annotation(f"{name}.jpg", [BOX])
     dataset = _read(tmp_path, files)
-    assert _pairs(dataset) == {image.format(name): xml.format(name) for name in ("1", "2", "3")}
+    assert _pairs(dataset) == {image_name.format(name): xml.format(name) for name in ("1", "2", "3")}
 
 
 def test_equal_names_in_several_folders_stay_with_their_own(tmp_path: Path) -> None:
     files: Files = {}
     for seed, place in enumerate(("train", "valid", "test")):
-        files[f"{place}/images/1.jpg"] = picture(seed=seed)
+        files[f"{place}/images/1.jpg"] = image_bytes(seed=seed)
         files[f"{place}/annots/1.xml"] = annotation("1.jpg", [BOX])
     dataset = _read(tmp_path, files)
     assert _pairs(dataset) == {f"{p}/images/1.jpg": f"{p}/annots/1.xml" for p in ("train", "valid", "test")}
     assert {item.image.name[:2]: item.split for item in dataset.items} == {"tr": "train", "va": "val", "te": "test"}
 
 
-def test_a_missing_picture_never_steals_that_of_another_folder(tmp_path: Path) -> None:
+def test_a_missing_image_never_steals_that_of_another_folder(tmp_path: Path) -> None:
     files = {
         "test/1.xml": annotation("1.jpg", [BOX]),
-        "train/1.jpg": picture(),
+        "train/1.jpg": image_bytes(),
         "train/1.xml": annotation("1.jpg", [BOX]),
     }
     dataset = _read(tmp_path, files)
@@ -68,18 +68,18 @@ def test_a_missing_picture_never_steals_that_of_another_folder(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("filename", ["photo.jpg", "photo", "C:\\Users\\me\\photo.jpg", "/home/me/photo.jpg"])
-def test_a_filename_finds_the_picture_where_the_names_differ(tmp_path: Path, filename: str) -> None:
-    files = {"images/photo.jpg": picture(), "annotations/0001.xml": annotation(filename, [BOX])}
+def test_a_filename_finds_the_image_where_the_names_differ(tmp_path: Path, filename: str) -> None:
+    files = {"images/photo.jpg": image_bytes(), "annotations/0001.xml": annotation(filename, [BOX])}
     assert _pairs(_read(tmp_path, files)) == {"images/photo.jpg": "annotations/0001.xml"}
 
 
-def test_the_filename_decides_between_two_pictures_of_one_name(tmp_path: Path) -> None:
-    files = {"a.jpg": picture(), "a.png": picture(format="PNG"), "a.xml": annotation("a.png", [BOX])}
+def test_the_filename_decides_between_two_images_of_one_name(tmp_path: Path) -> None:
+    files = {"a.jpg": image_bytes(), "a.png": image_bytes(format="PNG"), "a.xml": annotation("a.png", [BOX])}
     assert _pairs(_read(tmp_path, files)) == {"a.jpg": None, "a.png": "a.xml"}
 
 
-def test_two_pictures_that_could_be_meant_are_an_error(tmp_path: Path) -> None:
-    files = {"a.jpg": picture(), "a.png": picture(format="PNG"), "a.xml": annotation("a", [BOX])}
+def test_two_images_that_could_be_meant_are_an_error(tmp_path: Path) -> None:
+    files = {"a.jpg": image_bytes(), "a.png": image_bytes(format="PNG"), "a.xml": annotation("a", [BOX])}
     dataset = _read(tmp_path, files)
     assert [finding.code for finding in dataset.findings] == ["image-ambiguous"]
     assert dataset.broken == {"a.jpg", "a.png"}
@@ -88,7 +88,7 @@ def test_two_pictures_that_could_be_meant_are_an_error(tmp_path: Path) -> None:
 def test_image_sets_give_the_split(tmp_path: Path) -> None:
     files: Files = {}
     for number in range(5):
-        files[f"VOC/JPEGImages/{number}.jpg"] = picture(seed=number)
+        files[f"VOC/JPEGImages/{number}.jpg"] = image_bytes(seed=number)
         files[f"VOC/Annotations/{number}.xml"] = annotation(f"{number}.jpg", [BOX])
     main = "VOC/ImageSets/Main"
     files |= {f"{main}/train.txt": b"0\r\n1\r\n", f"{main}/val.txt": b"2\n9\n", f"{main}/trainval.txt": b"0\n1\n2\n3\n"}
@@ -103,15 +103,15 @@ def test_image_sets_give_the_split(tmp_path: Path) -> None:
 
 
 def test_a_single_folder_called_train_is_no_split(tmp_path: Path) -> None:
-    files = {"train/a.jpg": picture(), "train/a.xml": annotation("a.jpg", [BOX])}
+    files = {"train/a.jpg": image_bytes(), "train/a.xml": annotation("a.jpg", [BOX])}
     assert [item.split for item in _read(tmp_path, files).items] == [None]
 
 
-def test_segmentation_masks_are_no_pictures(tmp_path: Path) -> None:
+def test_segmentation_masks_are_no_images(tmp_path: Path) -> None:
     files = {
-        "JPEGImages/a.jpg": picture(),
+        "JPEGImages/a.jpg": image_bytes(),
         "Annotations/a.xml": annotation("a.jpg", [BOX]),
-        "SegmentationClass/a.png": picture(format="PNG"),
+        "SegmentationClass/a.png": image_bytes(format="PNG"),
     }
     dataset = _read(tmp_path, files)
     assert _pairs(dataset) == {"JPEGImages/a.jpg": "Annotations/a.xml"}

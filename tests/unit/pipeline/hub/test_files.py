@@ -44,7 +44,7 @@ def test_what_the_hub_converted_is_taken_by_its_subset() -> None:
         taken(CONVERTED)
 
 
-def test_pictures_in_folders_of_classes_are_taken_where_there_are_no_tables() -> None:
+def test_images_in_folders_of_classes_are_taken_where_there_are_no_tables() -> None:
     assert [name for _, name in taken(FOLDERS)] == ["train/cat/1.JPG", "train/cat/2.jpg", "train/dog/1.png"]
     assert ("test", "test/cat/3.jpg") in taken(FOLDERS, "train", "test")
 

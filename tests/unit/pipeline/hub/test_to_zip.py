@@ -18,7 +18,7 @@ from pipeline.__main__ import run
 from pipeline.hub import tables
 from pipeline.hub.card import card_of
 from pipeline.hub.folder_names import MAX_CLASSES, folders_of
-from pipeline.hub.to_zip import LocalFile, Made, pictures_to_zip, tables_to_zip
+from pipeline.hub.to_zip import LocalFile, Made, images_to_zip, tables_to_zip
 from pipeline.process.progress import Steps
 from tests.builders.hub_sets import ACTIONS, IMAGE_TYPE, action_set, jpeg, png, table, written
 
@@ -42,7 +42,7 @@ def names_in(folder: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_each_row_becomes_a_picture_in_the_folder_of_its_class(tmp_path: Path) -> None:
+def test_each_row_becomes_a_image_in_the_folder_of_its_class(tmp_path: Path) -> None:
     made = zipped(tmp_path, table([0, 1, 2, 1]), table([2, 0], images=[png(1), jpeg(9)], first=4))
     assert made == Made(6, 0, ("calling", "clapping", "running"))
     with zipfile.ZipFile(tmp_path / "made.zip") as archive:
@@ -67,9 +67,9 @@ def test_several_splits_are_kept_as_folders(tmp_path: Path) -> None:
     ]
 
 
-def test_rows_without_a_label_or_a_picture_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_rows_without_a_label_or_a_image_are_left_out_and_counted(tmp_path: Path) -> None:
     made = zipped(tmp_path, table([0, -1, None, 1], images=[jpeg(0), jpeg(1), jpeg(2), None]))
-    assert (made.pictures, made.left_out) == (1, 3)
+    assert (made.images, made.left_out) == (1, 3)
     assert names_in(tmp_path) == ["calling/0000001.jpg"]
 
 
@@ -101,10 +101,10 @@ TWO = pa.table({name: pa.array([{"bytes": b"x", "path": None}], IMAGE_TYPE) for 
         (
             [written(pa.table({"text": ["a"], "label": ["b"]}))],
             {},
-            "no column of pictures; its columns are text, label",
+            "no column of images; its columns are text, label",
         ),
         ([written(NUMBERS)], {}, "no column of labels with class names"),
-        ([written(TWO.append_column("label", pa.array(["a"])))], {}, "several columns of pictures: left, right"),
+        ([written(TWO.append_column("label", pa.array(["a"])))], {}, "several columns of images: left, right"),
         ([table([0])], {"label": "pose"}, "column pose has no labels"),
         ([table([0]), table([0], names=("a", "b", "c"))], {}, "different class names"),
         ([table([7])], {}, "A label is 7, and there are 3 class names"),
@@ -112,7 +112,7 @@ TWO = pa.table({name: pa.array([{"bytes": b"x", "path": None}], IMAGE_TYPE) for 
         ([table([0, 1])[:-500] + table([0, 1])[-400:]], {}, "data/0.parquet is no parquet file"),
         ([table([0, 1, 2])], {"max_bytes": 2000}, "more than 2000 bytes"),
     ],
-    ids=["no pictures", "no names", "two of them", "no such", "two lists", "no such class", "no table", "cut", "large"],
+    ids=["no images", "no names", "two of them", "no such", "two lists", "no such class", "no table", "cut", "large"],
 )
 def test_what_cannot_be_imported_says_why(
     tmp_path: Path, files: list[bytes], options: dict[str, Any], reason: str
@@ -145,13 +145,13 @@ def test_class_names_become_safe_and_different_folders() -> None:
     assert folders_of(reversed(hostile)) == folders
 
 
-def test_pictures_in_folders_keep_their_classes(tmp_path: Path) -> None:
+def test_images_in_folders_keep_their_classes(tmp_path: Path) -> None:
     names = ["train/jump rope/1.JPG", "train/sit/a/2.jpg", "train/loose.jpg"]
     files = []
     for number, name in enumerate(names):
         (tmp_path / str(number)).write_bytes(jpeg(number))
         files.append(LocalFile("train", name, tmp_path / str(number)))
-    made = pictures_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=Steps())
+    made = images_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=Steps())
     assert made == Made(2, 1, ("jump rope", "sit"))
     assert names_in(tmp_path) == ["jump rope/0000001.jpg", "sit/0000002.jpg"]
 
@@ -160,7 +160,7 @@ def test_a_folder_called_images_is_no_class(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(jpeg(1))
     names = ["train/cat/images/1.jpg", "train/dog/images/1.jpg", "train/dog/images/2.jpg"]
     files = [LocalFile("train", name, tmp_path / "1.jpg") for name in names]
-    assert pictures_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=Steps()) == Made(3, 0, ("cat", "dog"))
+    assert images_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=Steps()) == Made(3, 0, ("cat", "dog"))
 
 
 def test_many_class_names_that_begin_alike_take_no_time_and_more_are_refused(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_more_files_than_a_process_may_open_are_read(tmp_path: Path) -> None:
     taken = len(list(Path("/proc/self/fd").iterdir()))
     resource.setrlimit(resource.RLIMIT_NOFILE, (taken + 20, limits[1]))
     try:
-        assert zipped(tmp_path, *several, splits=("train",) * 40).pictures == 80
+        assert zipped(tmp_path, *several, splits=("train",) * 40).images == 80
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
@@ -205,7 +205,7 @@ def test_a_fetched_repository_becomes_a_zip_by_hand_and_no_script_of_it_is_run(t
     command = [sys.executable, "-m", "pipeline", "import", str(tmp_path / "set"), str(tmp_path / "made.zip")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"24 pictures of 3 classes are in {tmp_path / 'made.zip'}\n"
+    assert done.stdout == f"24 images of 3 classes are in {tmp_path / 'made.zip'}\n"
     assert len(names_in(tmp_path)) == 24
     done = subprocess.run([*command, "--splits", "extra"], capture_output=True, text=True, check=False)
     assert (done.returncode, "for the split extra" in done.stdout) == (1, True)

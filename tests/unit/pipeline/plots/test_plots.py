@@ -1,4 +1,4 @@
-"""Pictures are drawn for any number of classes, whatever they are called."""
+"""Images are drawn for any number of classes, whatever they are called."""
 
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,8 @@ def test_a_split_is_drawn_whatever_its_classes_are(names: list[str], tmp_path: P
     metrics, curves = evaluation(names)
     draw_split(tmp_path, "test", metrics=metrics, curves=curves, samples=[Sample(tmp_path / "a.jpg", (box,), (box,))])
     for path in tmp_path.glob("test_*.png"):
-        with Image.open(path) as picture:
-            assert max(picture.size) < 3000
+        with Image.open(path) as image:
+            assert max(image.size) < 3000
     assert len(list(tmp_path.glob("test_*.png"))) == 4
 
 
@@ -52,11 +52,11 @@ def test_a_split_without_boxes_is_drawn(tmp_path: Path) -> None:
 def test_a_training_of_one_epoch_is_drawn(tmp_path: Path) -> None:
     row = {"epoch": 1.0, "train/box_loss": 1.0, "val/box_loss": 2.0, "metrics/mAP50(B)": 0.1, "lr/pg0": 0.01}
     draw_training([row], tmp_path / "training.png", best_epoch=1)
-    with Image.open(tmp_path / "training.png") as picture:
-        assert picture.width > 600
+    with Image.open(tmp_path / "training.png") as image:
+        assert image.width > 600
 
 
-def test_boxes_are_drawn_on_a_copy_and_inside_the_picture() -> None:
+def test_boxes_are_drawn_on_a_copy_and_inside_the_image() -> None:
     bare = Image.new("RGB", (200, 100))
     drawn = draw_boxes(bare, [Box("disc", 1, 0.87, 150, 0, 260, 40)])
     assert bare.getcolors() == [(200 * 100, (0, 0, 0))]

@@ -15,13 +15,13 @@ from pipeline.prepare.run import PrepareSpec, prepare
 from pipeline.process.child import Line, RunCancelled
 from pipeline.process.progress import Steps
 from tests.builders.decode_work import servers
-from tests.builders.voc import picture, voc_files, zip_files
+from tests.builders.voc import image_bytes, voc_files, zip_files
 
-PICTURES = 300  # some batches of an extraction, and more than the decoders have done by its end
+IMAGES = 300  # some batches of an extraction, and more than the decoders have done by its end
 
 
 class CancelledWhileExtracting(Steps):
-    """The word comes when the first pictures are extracted and are being decoded."""
+    """The word comes when the first images are extracted and are being decoded."""
 
     def __init__(self, line: Line) -> None:
         super().__init__(line)
@@ -65,15 +65,17 @@ def test_an_entry_found_broken_while_extracting_leaves_no_thread_process_or_file
 
 def _archive(tmp_path: Path) -> Path:
     files = voc_files(images=12)
-    files |= {f"images/more{number:03d}.jpg": picture(size=(640, 480), seed=number) for number in range(PICTURES)}
-    return zip_files(tmp_path / "data.zip", files | {"images/z.jpg": picture(seed=-1)}, compression=zipfile.ZIP_STORED)
+    files |= {f"images/more{number:03d}.jpg": image_bytes(size=(640, 480), seed=number) for number in range(IMAGES)}
+    return zip_files(
+        tmp_path / "data.zip", files | {"images/z.jpg": image_bytes(seed=-1)}, compression=zipfile.ZIP_STORED
+    )
 
 
 def _damage_last_entry(archive: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         entry = opened.infolist()[-1]
     content = bytearray(archive.read_bytes())
-    content[entry.header_offset + 30 + len(entry.filename) + 100] ^= 1  # a byte of its picture
+    content[entry.header_offset + 30 + len(entry.filename) + 100] ^= 1  # a byte of its image
     archive.write_bytes(content)
 
 

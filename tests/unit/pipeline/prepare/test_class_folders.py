@@ -19,7 +19,7 @@ from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.stages import examine
 from pipeline.process.progress import Steps
 from tests.builders.class_folders import folder_files, shape
-from tests.builders.voc import JUNK, Files, picture, turned, zip_files
+from tests.builders.voc import JUNK, Files, image_bytes, turned, zip_files
 
 CLASSES = ("9", "10", "test")
 FILES = folder_files(each=6, classes=CLASSES)
@@ -40,7 +40,7 @@ def codes(done: Examined) -> dict[str, list[str]]:
 
 
 def labels(done: Examined) -> dict[str, str]:
-    return {p.path: done.classes[p.label] for p in done.pictures if p.label is not None}
+    return {p.path: done.classes[p.label] for p in done.images if p.label is not None}
 
 
 def test_classes_are_the_folders_in_natural_order_wherever_they_lie(tmp_path: Path) -> None:
@@ -56,11 +56,11 @@ def test_classes_are_the_folders_in_natural_order_wherever_they_lie(tmp_path: Pa
 
 def test_strays_are_told_and_cost_nothing(tmp_path: Path) -> None:
     files = FILES | JUNK
-    files["stray.png"] = b"not even a picture"
+    files["stray.png"] = b"not even an image"
     files["9/old/deep.png"] = shape("disc", seed="deep")
     files["11/notes.txt"] = b"to come"
     done = examined(tmp_path, files)
-    assert done.classes == ["9", "10", "test"] and len(done.pictures) == 19
+    assert done.classes == ["9", "10", "test"] and len(done.images) == 19
     assert labels(done)["9/old/deep.png"] == "9"
     found = codes(done)
     assert (found["image-without-class"], found["class-nested"], found["class-empty"]) == (
@@ -83,7 +83,7 @@ def test_texts_beside_the_folders_make_no_other_format_of_them(tmp_path: Path) -
     files = FILES | {"classes.txt": b"9\n10\ntest\n", "README.txt": b"hello", "labels.json": b'{"0": "9"}'}
     files |= {"9/about.xml": b"<about/>", "data.yaml": b"names: [a, b]", "train.txt": b"9/00.png\n"}
     done = examined(tmp_path, files)
-    assert (done.format, done.classes, len(done.pictures)) == ("folders", ["9", "10", "test"], 18)
+    assert (done.format, done.classes, len(done.images)) == ("folders", ["9", "10", "test"], 18)
 
 
 def test_an_empty_folder_is_seen_by_its_own_entry(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_an_empty_folder_is_seen_by_its_own_entry(tmp_path: Path) -> None:
     assert codes(done) == {"class-empty": ["owl"]}
 
 
-def test_a_picture_in_two_classes_and_classes_of_few_are_told(tmp_path: Path) -> None:
+def test_a_image_in_two_classes_and_classes_of_few_are_told(tmp_path: Path) -> None:
     files = FILES | {"test/copy.png": FILES["9/00.png"], "rare/1.png": shape("disc", seed="r1")}
     done = examined(tmp_path, files)
     found = codes(done)
@@ -104,7 +104,7 @@ def test_a_picture_in_two_classes_and_classes_of_few_are_told(tmp_path: Path) ->
     assert done.splits["test/copy.png"] == done.splits["9/00.png"]
 
 
-def test_one_class_of_usable_pictures_is_none(tmp_path: Path) -> None:
+def test_one_class_of_usable_images_is_none(tmp_path: Path) -> None:
     files = {name: content if name.startswith("9/") else b"broken" for name, content in FILES.items()}
     with pytest.raises(Rejected) as rejected:
         examined(tmp_path, files)
@@ -159,12 +159,12 @@ def test_a_changed_label_or_class_name_changes_the_fingerprint_and_is_named(
 
 
 ODD: Files = {
-    "9/cmyk.jpg": picture(mode="CMYK", seed=1),
-    "9/deep.png": picture(mode="I;16", format="PNG", seed=2),
-    "9/moving.gif": picture(mode="P", format="GIF", seed=3),
+    "9/cmyk.jpg": image_bytes(mode="CMYK", seed=1),
+    "9/deep.png": image_bytes(mode="I;16", format="PNG", seed=2),
+    "9/moving.gif": image_bytes(mode="P", format="GIF", seed=3),
     "10/turned.jpg": turned(6, size=(96, 48)),
     "10/turned.png": turned(6, size=(96, 48), format="PNG"),
-    "10/wrong.jpg": picture(format="PNG", seed=4),
+    "10/wrong.jpg": image_bytes(format="PNG", seed=4),
 }
 
 
@@ -231,7 +231,7 @@ def test_the_metadata_counts_by_class_and_by_part(prepared: Path) -> None:
     assert result["gallery"] == {"plots": ["class_distribution", "resolution_scatter"], "samples": 24}
 
 
-def test_the_same_pictures_make_the_same_tar_whatever_is_round_them(prepared: Path, tmp_path: Path) -> None:
+def test_the_same_images_make_the_same_tar_whatever_is_round_them(prepared: Path, tmp_path: Path) -> None:
     sent = FILES | ODD
     archive = zip_files(tmp_path / "data.zip", {f"wrap/{name}": sent[name] for name in reversed(sorted(sent))} | JUNK)
     assert run(["prepare", str(archive), str(tmp_path / "out"), "--processes", "1"]) == 0

@@ -8,7 +8,18 @@ import pytest
 
 from core.domain.finding_codes import FINDING_CODES
 from pipeline.__main__ import run
-from tests.builders.voc import FAULTS, IMAGE, XML, annotation, line_of, picture, turned, voc_files, voc_zip, zip_files
+from tests.builders.voc import (
+    FAULTS,
+    IMAGE,
+    XML,
+    annotation,
+    image_bytes,
+    line_of,
+    turned,
+    voc_files,
+    voc_zip,
+    zip_files,
+)
 
 # fault, code, severity, file, text on the line of the finding (None: no line), outcome
 ROWS = [
@@ -28,7 +39,7 @@ ROWS = [
     ("box_several", "box-several", "error", XML, "<bndbox/>", "rejected"),
     ("box_elongated", "box-elongated", "note", XML, "<bndbox>", "ready"),
     ("box_elongated_less", None, "", "", None, "ready"),
-    ("box_whole", "box-whole-picture", "note", XML, "<bndbox>", "ready"),
+    ("box_whole", "box-whole-image", "note", XML, "<bndbox>", "ready"),
     ("flag_odd", "xml-structure", "warning", XML, "maybe", "ready"),
     ("text_astray", "xml-structure", "warning", XML, "<object>\nhello", "ready"),
     ("name_nested", "xml-structure", "warning", XML, "<b/>", "ready"),
@@ -118,7 +129,7 @@ def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("images", "outcome"), [(10, "ready"), (9, "rejected")])
-def test_skip_leaves_broken_pictures_out_while_nine_tenths_remain(tmp_path: Path, images: int, outcome: str) -> None:
+def test_skip_leaves_broken_images_out_while_nine_tenths_remain(tmp_path: Path, images: int, outcome: str) -> None:
     archive = voc_zip(tmp_path / "data.zip", broken="box_inverted", images=images)
     result, findings = _prepare(archive, tmp_path / "out", "--on-error", "skip")
     assert result["outcome"] == outcome
@@ -128,16 +139,16 @@ def test_skip_leaves_broken_pictures_out_while_nine_tenths_remain(tmp_path: Path
         assert not list((tmp_path / "out" / "tree").rglob("p00.*"))
 
 
-def test_an_annotation_without_a_picture_is_no_picture_that_cannot_be_used(tmp_path: Path) -> None:
+def test_an_annotation_without_a_image_is_no_image_that_cannot_be_used(tmp_path: Path) -> None:
     files = voc_files(images=6)
     files |= {f"annotations/lone{n}.xml": files[XML].replace(b"p00.jpg", b"lone.jpg") for n in range(2)}
     archive = zip_files(tmp_path / "data.zip", files)
     result, findings = _prepare(archive, tmp_path / "skipped", "--on-error", "skip")
     assert (result["outcome"], result["images"]) == ("ready", 6)
     assert [finding["code"] for finding in findings].count("image-missing") == 2
-    archive = zip_files(tmp_path / "half.zip", files | {IMAGE: b"no picture"})
+    archive = zip_files(tmp_path / "half.zip", files | {IMAGE: b"no image"})
     result, _ = _prepare(archive, tmp_path / "rejected", "--on-error", "skip")
-    assert "1 of 6 pictures cannot be used" in result["problem"]["detail"]
+    assert "1 of 6 images cannot be used" in result["problem"]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +163,7 @@ def test_an_annotation_without_a_picture_is_no_picture_that_cannot_be_used(tmp_p
     ],
     ids=["no size", "stored", "upright", "wrong size", "fits one", "upside down"],
 )
-def test_a_turned_picture_says_where_its_boxes_were_guessed(
+def test_a_turned_image_says_where_its_boxes_were_guessed(
     tmp_path: Path, orientation: int, size: tuple[int, int] | None, box: tuple[int, int, int, int], guessed: bool
 ) -> None:
     files = voc_files()
@@ -162,11 +173,11 @@ def test_a_turned_picture_says_where_its_boxes_were_guessed(
     assert ("they fit both: upright was assumed" in told) is guessed
 
 
-def test_pictures_with_a_palette_are_told_once(tmp_path: Path) -> None:
-    files = voc_files() | {f"images/p{n:02d}.jpg": picture(mode="P", format="PNG", seed=n) for n in (7, 3)}
+def test_images_with_a_palette_are_told_once(tmp_path: Path) -> None:
+    files = voc_files() | {f"images/p{n:02d}.jpg": image_bytes(mode="P", format="PNG", seed=n) for n in (7, 3)}
     _, findings = _prepare(zip_files(tmp_path / "data.zip", files), tmp_path / "out")
     (told,) = [finding for finding in findings if finding["code"] == "image-palette"]
-    assert told["path"] == "images/p03.jpg" and told["detail"].startswith("2 pictures have a palette")
+    assert told["path"] == "images/p03.jpg" and told["detail"].startswith("2 images have a palette")
 
 
 @pytest.mark.parametrize(("fault", "code"), [("xml_cut", "xml-invalid"), ("xml_empty", "xml-empty")])

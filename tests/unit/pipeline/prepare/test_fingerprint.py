@@ -16,7 +16,7 @@ from pipeline.dataset.validated import Digests, Examined
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.stages import examine
 from pipeline.process.progress import Steps
-from tests.builders.voc import IMAGE, JUNK, XML, Files, picture, voc_files, voc_zip, zip_files
+from tests.builders.voc import IMAGE, JUNK, XML, Files, image_bytes, voc_files, voc_zip, zip_files
 
 FILES = voc_files(images=4)
 
@@ -63,7 +63,7 @@ def test_the_folder_of_the_annotations_and_the_xmls_other_words_do_not_matter(
 
 
 CHANGES: dict[str, Files] = {
-    "other pixels": {IMAGE: picture(seed=77)},
+    "other pixels": {IMAGE: image_bytes(seed=77)},
     "one box by one pixel": {
         XML: re.sub(rb"<xmax>(\d+)", lambda m: b"<xmax>%d" % (int(m[1]) - 1), FILES[XML], count=1)
     },
@@ -75,8 +75,8 @@ CHANGES: dict[str, Files] = {
         for name, content in FILES.items()
         if "xml" in name
     },
-    "one picture more": {"images/more.jpg": picture(seed=78)},
-    "a picture's name": {"images/renamed.jpg": picture(seed=79)},
+    "one image more": {"images/more.jpg": image_bytes(seed=78)},
+    "an image's name": {"images/renamed.jpg": image_bytes(seed=79)},
 }
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a dataset: chosen by a seed, drawn whatever its classes are called."""
+"""The images of a dataset: chosen by a seed, drawn whatever its classes are called."""
 
 import io
 import json
@@ -14,40 +14,40 @@ from core.domain.keys import PLOTS
 from pipeline.__main__ import run
 from pipeline.archive.byte_range import Place
 from pipeline.archive.source import SourceFile
-from pipeline.dataset.model import Box, Picture
+from pipeline.dataset.model import Box, DatasetImage
 from pipeline.dataset.predictions import Box as Drawn
 from pipeline.plots import dataset as plots
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import CAPTION, HEIGHT, WIDTH, Thumbnail, draw_thumbnail
 from pipeline.prepare.gallery import THUMBNAILS, choose
-from tests.builders.voc import picture, turned, voc_zip
+from tests.builders.voc import image_bytes, turned, voc_zip
 
 
-def _picture(number: int, *class_ids: int) -> Picture:
+def _image(number: int, *class_ids: int) -> DatasetImage:
     boxes = tuple(Box(class_id, 0, 0, 10_000, 10_000, False) for class_id in class_ids)
-    return Picture(
+    return DatasetImage(
         f"{number}.jpg", SourceFile(f"{number}.jpg", "", 0, f"{number:064d}"), 100, 80, "JPEG", None, boxes, None
     )
 
 
 def test_samples_are_seeded_and_show_every_class_first() -> None:
-    pictures = [_picture(n, *([0] if n < 190 else [n - 189])) for n in range(200)]
-    chosen = choose(pictures, seed=0)
+    images = [_image(n, *([0] if n < 190 else [n - 189])) for n in range(200)]
+    chosen = choose(images, seed=0)
     assert len(chosen) == THUMBNAILS and len({p.path for p in chosen}) == THUMBNAILS
     assert {box.class_id for p in chosen[:11] for box in p.boxes} == set(range(11))
-    assert choose(pictures[::-1], seed=0) == chosen != choose(pictures, seed=1)
-    assert len(choose(pictures[:5], seed=0)) == 5
+    assert choose(images[::-1], seed=0) == chosen != choose(images, seed=1)
+    assert len(choose(images[:5], seed=0)) == 5
 
 
 @pytest.mark.parametrize(
     ("content", "size"),
     [
-        (picture(size=(1600, 1200)), (1600, 1200)),
-        (picture(size=(24, 80)), (24, 80)),
+        (image_bytes(size=(1600, 1200)), (1600, 1200)),
+        (image_bytes(size=(24, 80)), (24, 80)),
         (turned(6, size=(640, 480)), (480, 640)),
-        (picture(mode="I;16", format="PNG"), (96, 64)),
-        (picture(mode="CMYK"), (96, 64)),
-        (picture(mode="P", format="GIF"), (96, 64)),
+        (image_bytes(mode="I;16", format="PNG"), (96, 64)),
+        (image_bytes(mode="CMYK"), (96, 64)),
+        (image_bytes(mode="P", format="GIF"), (96, 64)),
     ],
     ids=["large", "narrow", "turned", "deep", "cmyk", "palette"],
 )
@@ -76,20 +76,20 @@ def _close(pixel: object, shade: tuple[int, int, int]) -> bool:
     ids=["one", "odd", "many"],
 )
 def test_every_plot_is_drawn_whatever_the_classes_are(tmp_path: Path, classes: list[str]) -> None:
-    pictures = [_picture(n, n % len(classes), (n * 7) % len(classes)) for n in range(100)]
-    splits = {p.path: ("train", "val", "test")[n % 3] for n, p in enumerate(pictures)}
+    images = [_image(n, n % len(classes), (n * 7) % len(classes)) for n in range(100)]
+    splits = {p.path: ("train", "val", "test")[n % 3] for n, p in enumerate(images)}
     assert tuple(plots.PLOTS) == PLOTS
     for name, draw in plots.PLOTS.items():
-        draw(tmp_path / f"{name}.png", pictures, classes, splits)
+        draw(tmp_path / f"{name}.png", images, classes, splits)
         with Image.open(tmp_path / f"{name}.png") as drawn:
             assert min(drawn.size) > 200 and max(drawn.size) < 3000
 
 
 def test_the_dots_of_sizes_are_whole_and_their_square_fills_the_plot(tmp_path: Path) -> None:
-    """Nearly all pictures are small, and one is large: the dot of the small ones lies in the corner."""
+    """Nearly all images are small, and one is large: the dot of the small ones lies in the corner."""
     sizes = [(100, 100)] * 999 + [(3024, 3024)]
-    pictures = [replace(_picture(n, 0), width=width, height=height) for n, (width, height) in enumerate(sizes)]
-    plots.draw_resolution_scatter(tmp_path / "sizes.png", pictures, ["one"], {})
+    images = [replace(_image(n, 0), width=width, height=height) for n, (width, height) in enumerate(sizes)]
+    plots.draw_resolution_scatter(tmp_path / "sizes.png", images, ["one"], {})
     with Image.open(tmp_path / "sizes.png") as image:
         drawn = image.convert("RGB")
     blue = sum(count for count, pixel in drawn.getcolors(2**24) or [] if _close(pixel, (140, 192, 220)))
@@ -105,7 +105,7 @@ def test_a_share_is_never_rounded_to_all_or_nothing(count: int, told: str) -> No
     assert plots.percent(count, 2062) == told
 
 
-def test_prepare_draws_the_pictures_and_says_so(tmp_path: Path) -> None:
+def test_prepare_draws_the_images_and_says_so(tmp_path: Path) -> None:
     archive = voc_zip(tmp_path / "data.zip", images=9)
     assert run(["prepare", str(archive), str(tmp_path / "out"), "--processes", "1"]) == 0
     result = json.loads((tmp_path / "out" / "result.json").read_text())

@@ -1,4 +1,4 @@
-"""Hostile XML, pictures and trainers' files, each in an archive whose wall they pass: a finding, and nothing else."""
+"""Hostile XML, images and trainers' files, each in an archive whose wall they pass: a finding, and nothing else."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from core.domain import limits
 from pipeline.__main__ import run
 from pipeline.archive.extract import can_be_data
 from pipeline.decode import image as images
-from tests.builders.voc import IMAGE, XML, Files, picture, voc_files, zip_files
+from tests.builders.voc import IMAGE, XML, Files, image_bytes, voc_files, zip_files
 
 GOOD = voc_files()[XML].decode()
 
@@ -125,13 +125,13 @@ def png_bomb(width: int, height: int) -> bytes:
 
 
 def text_bomb() -> bytes:
-    content = picture(format="PNG")
+    content = image_bytes(format="PNG")
     bomb = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(200_000_000), 9))
     return content[:33] + bomb + content[33:]
 
 
 def profile_bomb() -> bytes:
-    content = picture(format="PNG")
+    content = image_bytes(format="PNG")
     bomb = png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(200_000_000), 9))
     return content[:33] + bomb + content[33:]
 
@@ -149,7 +149,7 @@ def many_frames() -> bytes:
     return out.getvalue()
 
 
-PICTURES: dict[str, tuple[Callable[[], bytes], set[str]]] = {
+IMAGES: dict[str, tuple[Callable[[], bytes], set[str]]] = {
     "pixels of a PNG": (lambda: png_bomb(60_000, 60_000), {"image-too-large"}),
     "one row of a PNG": (lambda: png_bomb(2**31 - 1, 10), {"image-too-large", "image-unreadable"}),
     "text chunk of a PNG": (text_bomb, {"image-unreadable", "image-too-large"}),
@@ -163,9 +163,9 @@ PICTURES: dict[str, tuple[Callable[[], bytes], set[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("attack", PICTURES)
-def test_a_hostile_picture_costs_itself_and_little_memory(tmp_path: Path, attack: str) -> None:
-    make, codes = PICTURES[attack]
+@pytest.mark.parametrize("attack", IMAGES)
+def test_a_hostile_image_costs_itself_and_little_memory(tmp_path: Path, attack: str) -> None:
+    make, codes = IMAGES[attack]
     result, findings = prepared(tmp_path, voc_files() | {IMAGE: make()})
     found = {finding["code"] for finding in findings if finding["path"] == IMAGE} or {""}
     assert found & codes, findings
@@ -180,20 +180,20 @@ def test_a_hostile_picture_costs_itself_and_little_memory(tmp_path: Path, attack
         (RuntimeError(), "image-unreadable"),
     ],
 )
-def test_a_picture_that_cannot_be_written_anew_is_its_own_error(
+def test_a_image_that_cannot_be_written_anew_is_its_own_error(
     monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
 ) -> None:
     def refuse(content: bytes) -> bytes:
         raise error
 
     monkeypatch.setattr(images, "convert", refuse)
-    facts, png = images.inspect_and_convert(picture(mode="CMYK"))
+    facts, png = images.inspect_and_convert(image_bytes(mode="CMYK"))
     assert facts.problem and facts.problem[0] == code and png is None
-    assert images.inspect_and_convert(picture())[0].problem is None, "an ordinary one is not written anew"
+    assert images.inspect_and_convert(image_bytes())[0].problem is None, "an ordinary one is not written anew"
 
 
-def test_a_picture_may_be_so_large_as_a_png_and_no_larger(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = picture(mode="CMYK")
+def test_a_image_may_be_so_large_as_a_png_and_no_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = image_bytes(mode="CMYK")
     size = len(images.convert(content))
     monkeypatch.setattr(limits, "MAX_IMAGE_BYTES", size)
     assert len(images.inspect_and_convert(content)[1] or b"") == size
@@ -238,7 +238,7 @@ def test_a_yolo_yaml_is_read_as_data_and_never_run(tmp_path: Path, orders: str) 
     fired = tmp_path / "fired"
     files: Files = {}
     for number in range(12):
-        files[f"images/p{number:02d}.jpg"] = picture(seed=number)
+        files[f"images/p{number:02d}.jpg"] = image_bytes(seed=number)
         files[f"labels/p{number:02d}.txt"] = b"0 0.5 0.5 0.25 0.25\n"
     head = "" if orders.startswith("names") else "names: [ball]\n"
     files["data.yaml"] = f"{head}path: ../../etc\ntrain: images\n{orders.format(fired=fired)}\n".encode()

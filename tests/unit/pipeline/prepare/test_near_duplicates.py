@@ -1,4 +1,4 @@
-"""Pictures that look alike are found, stay together, and are told where a given split parts them."""
+"""Images that look alike are found, stay together, and are told where a given split parts them."""
 
 import io
 import random
@@ -27,7 +27,7 @@ from tests.builders.voc import Files, annotation, zip_files
 
 
 def photograph(seed: int, size: tuple[int, int] = (256, 192)) -> Image.Image:
-    """Blurred shapes: texture at every scale, as a camera's picture has."""
+    """Blurred shapes: texture at every scale, as a camera's image has."""
     rng = random.Random(f"photograph {seed}")
     image = Image.new("RGB", size, (rng.randrange(256), rng.randrange(256), rng.randrange(256)))
     pen = ImageDraw.Draw(image)
@@ -71,7 +71,7 @@ def look(content: bytes) -> bytes | None:
 
 
 @pytest.mark.parametrize("alter", ALIKE)
-def test_a_picture_altered_a_little_looks_the_same(alter: str) -> None:
+def test_a_image_altered_a_little_looks_the_same(alter: str) -> None:
     looks: dict[str, bytes | None] = {}
     for seed in range(8):
         looks[f"{seed} a"] = look(encoded(photograph(seed), quality=95))
@@ -81,7 +81,7 @@ def test_a_picture_altered_a_little_looks_the_same(alter: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_a_look_is_of_the_upright_picture(orientation: int) -> None:
+def test_a_look_is_of_the_upright_image(orientation: int) -> None:
     stored = photograph(1, (200, 200)).convert("L")
     stored.getexif()[274] = orientation
     upright = ImageOps.exif_transpose(stored)
@@ -89,7 +89,7 @@ def test_a_look_is_of_the_upright_picture(orientation: int) -> None:
     assert set(group_alike(looks.items()).values()) == {"stored"}
 
 
-def test_a_flat_picture_looks_like_nothing() -> None:
+def test_a_flat_image_looks_like_nothing() -> None:
     looks = {colour: look_of(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")}
     assert looks == {"red": None, "blue": None}
     groups = group_alike(looks.items())
@@ -140,7 +140,7 @@ def _smallest_by_hand(name: str, looks: dict[str, bytes]) -> str:
 
 
 def _series(count: int, each: int) -> Files:
-    """`count` pictures, each saved `each` times at another quality, one box on each."""
+    """`count` images, each saved `each` times at another quality, one box on each."""
     files: Files = {}
     for number in range(count):
         for version in range(each):
@@ -189,13 +189,13 @@ def test_a_given_split_that_parts_near_duplicates_is_kept_and_told(tmp_path: Pat
     assert not [finding for finding in again.findings if finding.code.startswith("split-leak")]
 
 
-def test_a_set_of_one_picture_in_many_versions_leaves_nothing_to_validate_on(tmp_path: Path) -> None:
+def test_a_set_of_one_image_in_many_versions_leaves_nothing_to_validate_on(tmp_path: Path) -> None:
     from pipeline.archive.source import Rejected
 
     with pytest.raises(Rejected) as rejected:
         _examined(tmp_path, _series(1, 6))
     (error,) = (finding for finding in rejected.value.findings if finding.severity == "error")
-    assert error.code == "split-without-val" and "6 pictures look like 1" in error.detail
+    assert error.code == "split-without-val" and "6 images look like 1" in error.detail
 
 
 def test_a_part_made_small_by_a_large_group_is_told(tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ def test_a_good_archive_is_counted_and_recognised_by_its_last_bytes(tmp_path: Pa
     content = voc_zip(tmp_path / "data.zip", images=12).read_bytes()
     found = judged(content, sent=22)  # the end record alone: then exactly the directory is asked for
     assert found["accepted"] and found["findings"] == []
-    assert (found["entries"], found["pictures"], found["data_files"]) == (24, 12, 24)
-    assert found["format"] == {"name": "voc", "why": "12 XML files and 12 pictures"}
+    assert (found["entries"], found["images"], found["data_files"]) == (24, 12, 24)
+    assert found["format"] == {"name": "voc", "why": "12 XML files and 12 images"}
     assert found["bytes"] == len(content)
 
 
@@ -114,7 +114,7 @@ def test_an_archive_with_zip64_records_is_read_by_its_end(tmp_path: Path) -> Non
 def test_a_format_is_guessed_by_names(names: list[str], name: str | None) -> None:
     guess = guess_format(names)
     assert guess["name"] == name and guess["why"]
-    assert not re.search(r"\b1 \w* ?(files|pictures)", str(guess["why"]))
+    assert not re.search(r"\b1 \w* ?(files|images)", str(guess["why"]))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def _prepare(archive: Path, out: Path) -> dict[str, Any]:
     return result
 
 
-def test_raccoon_is_ready_with_every_picture_and_box(tmp_path: Path) -> None:
+def test_raccoon_is_ready_with_every_image_and_box(tmp_path: Path) -> None:
     result = _prepare(DATA / "data" / "raccoon-voc.zip", tmp_path / "out")
     assert (result["outcome"], result["images"], result["classes"]) == ("ready", 200, ["raccoon"])
     metadata = json.loads((tmp_path / "out" / "dataset_metadata.json").read_text())

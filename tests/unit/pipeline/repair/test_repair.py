@@ -10,7 +10,7 @@ from lxml import etree
 
 from pipeline.__main__ import run
 from pipeline.archive.source import REPAIR_LOG
-from tests.builders.voc import FAULTS, IMAGE, JUNK, XML, Files, annotation, picture, voc_files, zip_files
+from tests.builders.voc import FAULTS, IMAGE, JUNK, XML, Files, annotation, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import COCO_FAULTS, JSON, LABEL, YOLO_FAULTS, coco_files, dump, yolo_files
 from tests.unit.pipeline.formats.test_format_faults import COCO_ROWS, YOLO_ROWS
 from tests.unit.pipeline.prepare.test_faults import ROWS
@@ -104,10 +104,10 @@ def test_what_was_good_goes_on_byte_for_byte_and_junk_does_not(tmp_path: Path) -
     assert b"<filename>p00.png</filename>" in contents[XML]
     codes = [entry["code"] for entry in _log(tmp_path / "repaired.zip")]
     assert codes.count("repair-junk-dropped") + codes.count("repair-file-dropped") == len(JUNK)
-    assert "repair-picture-renamed" in codes
+    assert "repair-image-renamed" in codes
 
 
-def test_boxes_drawn_before_the_picture_was_made_smaller_are_scaled_with_it(tmp_path: Path) -> None:
+def test_boxes_drawn_before_the_image_was_made_smaller_are_scaled_with_it(tmp_path: Path) -> None:
     files = voc_files()
     boxes = [("ball", 401.0, 101.0, 700.0, 400.0), ("cube", 30.0, 1.0, 11.0, 640.0), ("ball", 50.0, 50.0, 50.0, 90.0)]
     files[XML] = annotation("p00.jpg", boxes, size=(960, 641))
@@ -117,10 +117,10 @@ def test_boxes_drawn_before_the_picture_was_made_smaller_are_scaled_with_it(tmp_
     assert corners == [["41", "10.984", "70", "39.938"], ["2", "1", "3", "63.9"]], "the click has no area and is gone"
     assert (root.findtext("size/width"), root.findtext("size/height")) == ("96", "64")
     codes = [entry["code"] for entry in _log(repaired)]
-    assert codes[-2:] == ["repair-boxes-rescaled", "repair-size-mended"] and "repair-picture-left-out" not in codes
+    assert codes[-2:] == ["repair-boxes-rescaled", "repair-size-mended"] and "repair-image-left-out" not in codes
 
 
-def test_one_picture_proves_that_the_boxes_of_the_whole_set_are_scaled(tmp_path: Path) -> None:
+def test_one_image_proves_that_the_boxes_of_the_whole_set_are_scaled(tmp_path: Path) -> None:
     files = voc_files()
     box, larger = (10.0, 10.0, 40.0, 30.0), "annotations/p01.xml"
     files[XML] = annotation("p00.jpg", [("ball", 101.0, 61.0, 160.0, 100.0)], size=(192, 128))  # only fits that
@@ -143,7 +143,7 @@ def test_one_picture_proves_that_the_boxes_of_the_whole_set_are_scaled(tmp_path:
     assert not [entry for entry in _log(_repair(tmp_path, without, name="b.zip")) if "rescaled" in entry["code"]]
 
 
-def test_no_picture_becomes_background_by_a_repair(tmp_path: Path) -> None:
+def test_no_image_becomes_background_by_a_repair(tmp_path: Path) -> None:
     files = voc_files()
     files[XML] = annotation("p00.jpg", [("ball", -60.0, 20.0, 50.0, 60.0)])  # less than half is inside
     files["annotations/p01.xml"] = annotation("p01.jpg", [("cube", 200.0, 10.0, 240.0, 30.0)])
@@ -156,7 +156,7 @@ def test_no_picture_becomes_background_by_a_repair(tmp_path: Path) -> None:
     assert told == [
         ("repair-box-clipped", XML),
         ("repair-box-dropped", "annotations/p01.xml"),
-        ("repair-picture-left-out", "images/p01.jpg"),
+        ("repair-image-left-out", "images/p01.jpg"),
     ]
 
 
@@ -167,16 +167,16 @@ def test_no_picture_becomes_background_by_a_repair(tmp_path: Path) -> None:
         (coco_files, JSON, b'"image_id": 0,', b'"image_id": 777,', "train/p00.jpg"),
         (coco_files, JSON, b'"file_name": "p00.jpg"', b'"file_name": "other.jpg"', "train/p00.jpg"),
     ],
-    ids=["voc", "annotation of a coco", "picture of a coco"],
+    ids=["voc", "annotation of a coco", "image of a coco"],
 )
-def test_a_picture_whose_annotation_may_be_lost_is_left_out(
+def test_a_image_whose_annotation_may_be_lost_is_left_out(
     tmp_path: Path, make: Any, name: str, old: bytes, new: bytes, image: str
 ) -> None:
     files = make()
     files[name.replace("p00", "other")] = files.pop(name).replace(old, new)
     contents = _contents(_repair(tmp_path, files))
     assert [each for each in files if each.endswith(".jpg") and each not in contents] == [image]
-    assert ("repair-picture-left-out", image) in {
+    assert ("repair-image-left-out", image) in {
         (entry["code"], entry["path"]) for entry in _log(tmp_path / "repaired.zip")
     }
 
@@ -184,7 +184,7 @@ def test_a_picture_whose_annotation_may_be_lost_is_left_out(
 def test_background_stays_where_there_are_fewer_lost_annotations(tmp_path: Path) -> None:
     files = voc_files()
     files["annotations/lost.xml"] = files.pop(XML)
-    files["images/background.jpg"] = picture(seed=-1)
+    files["images/background.jpg"] = image_bytes(seed=-1)
     contents = _contents(_repair(tmp_path, files))
     assert {IMAGE, "images/background.jpg"} <= contents.keys()
 
@@ -237,14 +237,14 @@ def test_one_coco_file_for_each_part_of_the_split(tmp_path: Path) -> None:
 
 def test_a_set_of_which_nothing_can_be_kept_is_not_written(tmp_path: Path) -> None:
     files = voc_files(images=3)
-    files[IMAGE] = b"no picture"
+    files[IMAGE] = b"no image"
     archive = zip_files(tmp_path / "data.zip", files)
     assert run(["repair", str(archive), str(tmp_path / "repaired.zip"), "--processes", "1"]) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["data.zip"]
 
 
 def test_a_supervised_repair_of_a_hostile_archive_is_a_rejection_with_findings(tmp_path: Path) -> None:
-    archive = zip_files(tmp_path / "data.zip", {"../a.jpg": picture()})
+    archive = zip_files(tmp_path / "data.zip", {"../a.jpg": image_bytes()})
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps({"archive": str(archive), "out": str(tmp_path / "out"), "processes": 1}))
     (tmp_path / "out").mkdir()

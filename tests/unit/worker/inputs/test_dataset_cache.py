@@ -88,7 +88,7 @@ def test_a_run_writes_into_its_own_tree_only(tmp_path: Path, fetch: Callable[[Pa
     cache = tmp_path / "cache"
     with tree_in(cache, FIRST, fetch) as tree, private_tree(cache, tree, "run_x-1", check=lambda: None) as private:
         image, label = Path("images/train/0.jpg"), Path("labels/train/0.txt")
-        assert (private / image).stat().st_ino == (tree / image).stat().st_ino, "no copy of the pictures"
+        assert (private / image).stat().st_ino == (tree / image).stat().st_ino, "no copy of the images"
         (private / label).write_text("changed")
         (private / "labels/train.cache").write_text("new")
         (private / "mended.jpg").write_bytes(b"mended")
