@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     )
 
     lease_seconds: float = Field(60.0, gt=0, description="A claim not renewed for this long is lost.")
-    beat_seconds: float = Field(15.0, gt=0, description="How often a claim is renewed.")
+    heartbeat_seconds: float = Field(15.0, gt=0, description="How often a claim is renewed.")
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="A checkpoint goes to the store at most this often, at an epoch's end."
     )

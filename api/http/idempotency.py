@@ -26,7 +26,7 @@ from core.services.idempotency import (
     refuse_other_request,
     renew_key,
 )
-from core.services.on_commit import Also, nothing
+from core.services.on_commit import OnCommit, do_nothing
 
 Row = TypeVar("Row")
 
@@ -44,7 +44,12 @@ class Once:
         self._earlier: Answer | None = None
 
     def answer(
-        self, work: Callable[[Also], Row], show: Callable[[Row], BaseModel], *, request: Any = None, status: int = 202
+        self,
+        work: Callable[[OnCommit], Row],
+        show: Callable[[Row], BaseModel],
+        *,
+        request: Any = None,
+        status: int = 202,
     ) -> JSONResponse:
         """Do `work` once and answer what `show` makes of its row. `request` is what tells two requests apart.
 
@@ -74,7 +79,7 @@ class Once:
         )
 
     def finish(
-        self, work: Callable[[Also], Row], show: Callable[[Row], BaseModel], *, request: Any, status: int
+        self, work: Callable[[OnCommit], Row], show: Callable[[Row], BaseModel], *, request: Any, status: int
     ) -> JSONResponse:
         if (replayed := self.earlier(request)) is not None:
             return replayed
@@ -86,11 +91,11 @@ class Once:
             with suppress(DarkroomError):  # the claim runs out by itself; the first error is the one to tell
                 free_key(self._db, self._claim)
 
-    def _keeping(self, show: Callable[[Row], BaseModel], digest: str, status: int) -> Also:
+    def _keeping(self, show: Callable[[Row], BaseModel], digest: str, status: int) -> OnCommit:
         """The answer is committed with the very change that it answers: a crash leaves both or neither."""
         claim = self._claim
         if claim is None:
-            return nothing
+            return do_nothing
 
         def keep(session: Session, row: Row) -> None:
             keep_answer(session, claim, Answer(digest, status, show(row).model_dump(mode="json")))

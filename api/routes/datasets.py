@@ -18,7 +18,7 @@ from core.domain import errors
 from core.domain.keys import upload_key
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, new_job_id, receive_job
-from core.services.on_commit import Also
+from core.services.on_commit import OnCommit
 from core.services.views import get_ready_job, prepared_set_of
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
@@ -79,7 +79,7 @@ async def upload_dataset(request: Request, platform: ThePlatform, once: TheOnce,
 def _receive_once(platform: Platform, once: Once, upload: Upload, job_id: str) -> Response:
     options = upload.options.model_dump(mode="json")
 
-    def put_and_receive(also: Also) -> JobRow:
+    def put_and_receive(on_commit: OnCommit) -> JobRow:
         platform.store.put(upload_key(job_id), upload.path, sha256=upload.sha256, media_type="application/zip")
         return receive_job(
             platform,
@@ -89,7 +89,7 @@ def _receive_once(platform: Platform, once: Once, upload: Upload, job_id: str) -
             source_name=upload.source_name,
             source_bytes=upload.bytes,
             source_sha256=upload.sha256,
-            also=also,
+            on_commit=on_commit,
         )
 
     meaning = {"sha256": upload.sha256, "name": upload.name, "options": options}

@@ -61,5 +61,5 @@ def _import_once(platform: Platform, once: Once, body: ImportRequest) -> tuple[R
         made[:] = [row.id]
         return accepted_job(row)
 
-    answer = once.answer(lambda also: import_set(platform, **asked, also=also), show, request=asked)
+    answer = once.answer(lambda on_commit: import_set(platform, **asked, on_commit=on_commit), show, request=asked)
     return answer, made[0] if made else None

@@ -102,7 +102,7 @@ async def follow_job(
 )
 def retry_job(platform: ThePlatform, once: TheOnce, job_id: str) -> Response:
     """Only one that failed on our side: a rejected one needs another upload."""
-    return once.answer(lambda also: jobs.retry_job(platform, job_id, also=also), accepted_job)
+    return once.answer(lambda on_commit: jobs.retry_job(platform, job_id, on_commit=on_commit), accepted_job)
 
 
 @router.delete(

@@ -147,7 +147,7 @@ def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
 def roll_back_alias(platform: ThePlatform, once: TheOnce, job_id: str, alias: str) -> Response:
     """Walks the history back, and is itself kept in it."""
     return once.answer(
-        lambda also: versions.roll_back_alias(platform.db, job_id, alias, also=also),
+        lambda on_commit: versions.roll_back_alias(platform.db, job_id, alias, on_commit=on_commit),
         lambda rolled_back: alias_of(*rolled_back),
         status=200,
     )

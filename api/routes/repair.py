@@ -52,7 +52,7 @@ def _repair_once(platform: Platform, once: Once, job_id: str) -> tuple[Response,
         repairs[:] = [row.id]
         return accepted_job(row)
 
-    answer = once.answer(lambda also: repairing.repair_job(platform, job_id, also=also), show)
+    answer = once.answer(lambda on_commit: repairing.repair_job(platform, job_id, on_commit=on_commit), show)
     return answer, repairs[0] if repairs else None
 
 

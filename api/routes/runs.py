@@ -107,7 +107,7 @@ def run_log(
 )
 def cancel_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
     """Within 5 seconds, at any moment; nothing is published."""
-    return once.answer(lambda also: runs.cancel_run(platform.db, run_id, also=also), accepted_run)
+    return once.answer(lambda on_commit: runs.cancel_run(platform.db, run_id, on_commit=on_commit), accepted_run)
 
 
 @router.post(
@@ -119,7 +119,7 @@ def cancel_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
 )
 def stop_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
     """It is evaluated and published as a version."""
-    return once.answer(lambda also: runs.stop_run(platform.db, run_id, also=also), accepted_run)
+    return once.answer(lambda on_commit: runs.stop_run(platform.db, run_id, on_commit=on_commit), accepted_run)
 
 
 @router.post(
@@ -130,7 +130,7 @@ def stop_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
     responses=problems(errors.RunNotFound, errors.RunNotRetryable, errors.JobNotReady, errors.IdempotencyKeyReused),
 )
 def retry_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
-    return once.answer(lambda also: runs.retry_run(platform, run_id, also=also), accepted_run)
+    return once.answer(lambda on_commit: runs.retry_run(platform, run_id, on_commit=on_commit), accepted_run)
 
 
 def _text(content: bytes, found: RunLogRow) -> Response:

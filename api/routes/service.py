@@ -13,7 +13,7 @@ from api.schemas.jobs import timestamp
 from api.web.markdown import html_of
 from api.web.pages import docs_page, front_page, page, problem_text, wants_html
 from core.domain import errors
-from core.services.maintenance.readiness import Readiness, Report
+from core.services.maintenance.readiness import Readiness, ReadinessReport
 
 router = APIRouter(tags=["service"])
 
@@ -124,7 +124,7 @@ def favicon() -> Response:
     return Response(status_code=204)
 
 
-def _ready(report: Report) -> Ready:
+def _ready(report: ReadinessReport) -> Ready:
     checks = {
         name: CheckItem(state=check.state, seconds=check.seconds, detail=check.detail)
         for name, check in report.checks.items()

@@ -127,9 +127,9 @@ def _queue_once(
         queued[:] = [row.id]
         return accepted_run(row)
 
-    def work(also: Any) -> Any:
+    def work(on_commit: Any) -> Any:
         trainer, params = validated()
-        return queue_run(platform, job_id, trainer=trainer, params=params, also=also)
+        return queue_run(platform, job_id, trainer=trainer, params=params, on_commit=on_commit)
 
     answer = once.answer(work, show, request=asked.model_dump(mode="json"))
     return answer, queued[0] if queued else None

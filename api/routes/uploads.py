@@ -91,7 +91,7 @@ def begin_upload(request: Request, platform: ThePlatform, once: TheOnce) -> Resp
     check_room(copies * new.length_bytes, platform.settings)
 
     answer = once.answer(
-        lambda also: create_upload(platform.db, platform.settings, new, also=also),
+        lambda on_commit: create_upload(platform.db, platform.settings, new, on_commit=on_commit),
         resumable_upload,
         request=[new.length_bytes, new.source_name, new.name, new.options, new.sha256],
         status=201,

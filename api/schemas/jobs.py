@@ -39,7 +39,7 @@ class ImportedFrom(BaseModel):
     left_out: int | None = Field(None, description="Rows without an image or a label.", examples=[0])
 
 
-class Source(BaseModel):
+class JobSource(BaseModel):
     """The ZIP that the job is made of: the upload, or what a worker made (0 bytes until then)."""
 
     name: str = Field(examples=["raccoon.zip"])
@@ -59,7 +59,7 @@ class JobItem(BaseModel):
     job_id: str = Field(examples=[JOB_ID])
     seq: int = Field(description="Number of the newest event in what you see.", examples=[7])
     created_at: Timestamp
-    source: Source
+    source: JobSource
     options: dict[str, Any] = Field(examples=[{"val_fraction": 0.2, "test_fraction": 0.1, "seed": 0}])
 
     name: str = Field(examples=["raccoon"])
@@ -192,9 +192,9 @@ def _item_fields(row: JobRow) -> dict[str, Any]:
     }
 
 
-def _source(row: JobRow) -> Source:
+def _source(row: JobRow) -> JobSource:
     imported = imported_set_of(row)
-    return Source(
+    return JobSource(
         name=row.source_name,
         bytes=row.source_bytes,
         sha256=row.source_sha256,

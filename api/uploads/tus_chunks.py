@@ -20,7 +20,7 @@ from core.db.tables import UploadPartRow, UploadRow
 from core.domain.errors import ChecksumMismatch, UploadInvalid
 from core.domain.keys import upload_part_key
 from core.services.context import Platform
-from core.services.uploads.sessions import Hold, add_part, hold_upload, holding, release_upload
+from core.services.uploads.sessions import UploadLease, add_part, keeping_lease, lease_upload, release_upload
 from core.settings import MIB
 from core.storage.transfer import full_disk_told
 
@@ -36,14 +36,14 @@ async def take_piece(
     Raises what `hold_upload` does, UploadInvalid (more bytes than announced), ChecksumMismatch, UploadLocked (another
     request took over), OutOfSpace, Unavailable, ClientDisconnect.
     """
-    hold, row = await run_in_threadpool(hold_upload, platform.db, upload_id, offset=offset)
-    intake = _Intake(platform, hold, row, checksum)
+    lease, row = await run_in_threadpool(lease_upload, platform.db, upload_id, offset=offset)
+    intake = _Intake(platform, lease, row, checksum)
     try:
-        with holding(platform.db, hold, alive=intake.alive):
+        with keeping_lease(platform.db, lease, alive=intake.alive):
             await _feed(request, intake)
     finally:
         intake.drop()
-        await asyncio.shield(run_in_threadpool(release_upload, platform.db, hold))
+        await asyncio.shield(run_in_threadpool(release_upload, platform.db, lease))
     return intake.row
 
 
@@ -78,10 +78,10 @@ async def _batches(request: Request) -> AsyncGenerator[bytes]:
 class _Intake:
     """What has come of one request. Used by one thread at a time."""
 
-    def __init__(self, platform: Platform, hold: Hold, row: UploadRow, checksum: Checksum | None) -> None:
+    def __init__(self, platform: Platform, lease: UploadLease, row: UploadRow, checksum: Checksum | None) -> None:
         self.row = row
         self._platform = platform
-        self._hold = hold
+        self._lease = lease
         self._checksum = checksum
         self._path = platform.settings.temp / f"upload-{uuid4().hex}.part"
         self._file = self._path.open("xb")
@@ -139,10 +139,10 @@ class _Intake:
         with full_disk_told(self._path.parent):
             self._file.flush()
         start, sha256 = self.row.received_bytes, self._digests["sha256"].hexdigest()
-        key = upload_part_key(self.row.id, start, self._hold.token)
+        key = upload_part_key(self.row.id, start, self._lease.token)
         self._platform.store.put(key, self._path, sha256=sha256)
         part = UploadPartRow(upload_id=self.row.id, start=start, bytes=self._bytes, sha256=sha256, key=key)
-        self.row = add_part(self._platform.db, self._platform.settings, self._hold, part)
+        self.row = add_part(self._platform.db, self._platform.settings, self._lease, part)
         self._file.seek(0)
         self._file.truncate()
         self._bytes, self._digests = 0, _new_digests(self._checksum)

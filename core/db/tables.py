@@ -52,8 +52,8 @@ class Leased:
     lease_expires_at: Mapped[float | None]  # the database's clock
     lost_leases: Mapped[int] = mapped_column(default=0)
     refusals: Mapped[int] = mapped_column(default=0, server_default="0")  # attempts that the store said no to
-    rung_at: Mapped[float | None]  # the database's clock; the sweep rings again later and later
-    rings: Mapped[int] = mapped_column(default=0)
+    enqueued_at: Mapped[float | None]  # the database's clock; the sweep rings again later and later
+    enqueue_count: Mapped[int] = mapped_column(default=0)
     event_seq: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -12,8 +12,8 @@ TRAIN = "train"
 TASKS = (PREPARE, TRAIN)
 
 
-class Bell(Protocol):
-    def ring(self, task: str, row_id: str) -> bool:
+class TaskQueue(Protocol):
+    def enqueue(self, task: str, row_id: str) -> bool:
         """Tell a worker to look at a row. True: the message is with the broker.
 
         A ring that fails is logged, never raised, and takes 2 s at most: the sweep rings again.
@@ -24,12 +24,12 @@ class Bell(Protocol):
         """Seconds that the broker took to answer. Raises `Unavailable`."""
 
 
-def open_bell(settings: Settings) -> Bell:
+def open_queue(settings: Settings) -> TaskQueue:
     """The bell that `DARKROOM_BROKER_URL` names; the silent one where it is empty. Connects to nothing yet."""
     if not settings.broker_url:
-        from core.queue.polling_only import SilentBell
+        from core.queue.polling_only import PollingOnly
 
-        return SilentBell()
-    from core.queue.celery_queue import RedisBell  # Celery and kombu take 0.2 s that a silent bell does not need
+        return PollingOnly()
+    from core.queue.celery_queue import CeleryQueue  # Celery and kombu take 0.2 s that a silent bell does not need
 
-    return RedisBell(settings)
+    return CeleryQueue(settings)

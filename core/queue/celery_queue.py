@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 1.0  # a person waits behind a ring, and the sweep repeats it
 log = structlog.get_logger(__name__)
 
 
-class RedisBell:
+class CeleryQueue:
     """Safe for threads: each ring takes a producer from Celery's pool."""
 
     def __init__(self, settings: Settings) -> None:
@@ -31,7 +31,7 @@ class RedisBell:
             "connect_retries_timeout": TIMEOUT_SECONDS,
         }
 
-    def ring(self, task: str, row_id: str) -> bool:
+    def enqueue(self, task: str, row_id: str) -> bool:
         if task not in TASKS:
             raise ValueError(f"no worker listens to {task!r}")
         try:

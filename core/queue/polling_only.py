@@ -1,8 +1,8 @@
 """No broker: nothing rings, and the sweep finds every row by itself, at most `DARKROOM_SWEEP_SECONDS` later."""
 
 
-class SilentBell:
-    def ring(self, task: str, row_id: str) -> bool:  # noqa: ARG002 - the protocol's
+class PollingOnly:
+    def enqueue(self, task: str, row_id: str) -> bool:  # noqa: ARG002 - the protocol's
         return False
 
     def ping(self) -> float:

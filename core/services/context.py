@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from core.db import Database, open_database
-from core.queue import Bell, open_bell
+from core.queue import TaskQueue, open_queue
 from core.settings import Settings
 from core.storage import ObjectStore, open_store
 
@@ -13,9 +13,9 @@ class Platform:
     settings: Settings
     db: Database
     store: ObjectStore
-    bell: Bell
+    queue: TaskQueue
 
 
 def open_platform(settings: Settings) -> Platform:
     """Nothing is connected before its first use."""
-    return Platform(settings, open_database(settings.database), open_store(settings), open_bell(settings))
+    return Platform(settings, open_database(settings.database), open_store(settings), open_queue(settings))

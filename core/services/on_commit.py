@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 # Called inside the transaction, after the change, with the changed row. What it raises rolls the change back.
-Also = Callable[[Session, Any], None]
+OnCommit = Callable[[Session, Any], None]
 
 
-def nothing(_session: Session, _row: Any) -> None:
+def do_nothing(_session: Session, _row: Any) -> None:
     """The default: nothing else."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 
 
-class Place(NamedTuple):
+class ByteRange(NamedTuple):
     """In `file`, `size` bytes from `at` on. What a process that decodes them is told."""
 
     file: str
@@ -37,7 +37,7 @@ class Place(NamedTuple):
     def blocks(self) -> Iterator[bytes]:
         """All of it, a megabyte at a time."""
         for start in range(0, self.size, _BLOCK):
-            yield Place(self.file, self.at + start, min(_BLOCK, self.size - start)).read()
+            yield ByteRange(self.file, self.at + start, min(_BLOCK, self.size - start)).read()
 
     def open(self) -> BinaryIO:
         """A stream of it, for what is too large to be read at once."""
@@ -55,9 +55,9 @@ class Place(NamedTuple):
 
 
 class _Part(io.RawIOBase):
-    def __init__(self, place: Place) -> None:
-        self._handle = open(place.file, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by `close`
-        self._at, self._end = place.at, place.at + place.size
+    def __init__(self, byte_range: ByteRange) -> None:
+        self._handle = open(byte_range.file, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by `close`
+        self._at, self._end = byte_range.at, byte_range.at + byte_range.size
 
     def readable(self) -> bool:
         return True

@@ -21,8 +21,8 @@ from core.domain.findings import Finding, Severity
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.entry_names import base_of, suffix_of
 from pipeline.archive.plural import counted
-from pipeline.archive.source import REPAIR_LOG, Rejected, Source, SourceFile
-from pipeline.archive.zip_directory import DEFLATED, BrokenArchive, Entry, locate_data, read_directory
+from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected, SourceFile
+from pipeline.archive.zip_directory import DEFLATED, BrokenArchive, ZipEntry, locate_data, read_directory
 from pipeline.archive.zip_rules import judge
 
 IMAGE_SUFFIXES = frozenset(
@@ -48,7 +48,7 @@ def extract(
     tick: Callable[[int, int], None],
     each: Callable[[list[SourceFile]], None] = lambda _: None,
     scratch_bytes: int = 0,
-) -> tuple[Source, list[Finding]]:
+) -> tuple[ExtractedArchive, list[Finding]]:
     """Inflate every data entry of `archive` into one file in `into`. Returns what lies there, and the notes.
 
     `tick(done, total)` is called after some files and may raise to stop; `each` is given the files as they come, so
@@ -84,7 +84,7 @@ def extract(
     folders = tuple(sorted(entry.name.rstrip("/") for entry in entries if entry.is_folder))
     guessed = sorted(entry.name for entry in wanted if entry.guessed)
     files.sort(key=lambda file: file.name)
-    return Source(tuple(files), left_out, folders), [*_notes(files, left_out), *_note_guessed(guessed)]
+    return ExtractedArchive(tuple(files), left_out, folders), [*_notes(files, left_out), *_note_guessed(guessed)]
 
 
 def is_image(name: str) -> bool:
@@ -109,7 +109,7 @@ def _refused(reasons: list[Finding]) -> Rejected:
 
 def _inflate_all(
     archive: Path,
-    wanted: list[Entry],
+    wanted: list[ZipEntry],
     target: Path,
     threads: int,
     tick: Callable[[int, int], None],
@@ -150,14 +150,14 @@ def _inflate_all(
     return files, broken
 
 
-def _inflate_or_finding(file: BinaryIO, entry: Entry, target: str, out: int, at: int) -> SourceFile | Finding:
+def _inflate_or_finding(file: BinaryIO, entry: ZipEntry, target: str, out: int, at: int) -> SourceFile | Finding:
     try:
         return _inflate(file, entry, target, out, at)
     except BrokenArchive as error:
         return error.finding
 
 
-def _inflate(file: BinaryIO, entry: Entry, target: str, out: int, at: int) -> SourceFile:
+def _inflate(file: BinaryIO, entry: ZipEntry, target: str, out: int, at: int) -> SourceFile:
     """Write one entry to `out`, which is open on `target`, never a byte beyond the place that is its own.
 
     Its real size, end and CRC must be the declared ones. Raises BrokenArchive.
@@ -192,7 +192,7 @@ def _write(out: int, block: bytes, at: int) -> None:
         view, at = view[written:], at + written
 
 
-def _blocks(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
+def _blocks(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
     """The entry's bytes in blocks of at most `_CHUNK`, never more than one byte above the declared size in all."""
     left = entry.packed
     if entry.method != DEFLATED:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding
-from pipeline.archive.byte_range import Place
+from pipeline.archive.byte_range import ByteRange
 
 REPAIR_LOG = "darkroom-repairs.jsonl"  # the log of every change, in the root of a repaired ZIP
 
@@ -23,12 +23,12 @@ class SourceFile:
     at: int = 0
 
     @property
-    def place(self) -> Place:
-        return Place(self.file, self.at, self.bytes)
+    def byte_range(self) -> ByteRange:
+        return ByteRange(self.file, self.at, self.bytes)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ExtractedArchive:
     """What an archive holds, in the order of the names. `left_out` are entries that can be no data.
 
     `folders` are those that have an entry of their own, as an empty one must; without a slash at the end.

@@ -36,7 +36,7 @@ _MISPLACED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ZipEntry:
     """One entry. `name` is NFC with `/`; `raw_name` the bytes that both headers must share; `header` its offset.
 
     `guessed`: nothing says in which code page the name was written.
@@ -86,7 +86,7 @@ def refusal(code: str, path: str, detail: str) -> Finding:
     return Finding(code, Severity.ERROR, path, detail, remedy)
 
 
-def read_directory(file: BinaryIO) -> tuple[list[Entry], int]:
+def read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
     """All entries in the directory's order, and the directory's offset. Raises BrokenArchive."""
     total = file.seek(0, io.SEEK_END)
     tail_at = max(0, total - _END.size - _MAX_COMMENT)
@@ -149,7 +149,7 @@ def _read_end64(file: BinaryIO, end_at: int, end: _End) -> tuple[int, _End]:
     return end64_at, end64
 
 
-def _parse_entries(directory: bytes, count: int) -> Iterator[Entry]:
+def _parse_entries(directory: bytes, count: int) -> Iterator[ZipEntry]:
     at = 0
     for index in range(count):
         if at + _CENTRAL.size > len(directory) or directory[at : at + 4] != b"PK\x01\x02":
@@ -184,7 +184,7 @@ def _parse_entries(directory: bytes, count: int) -> Iterator[Entry]:
         size, packed, header = _zip64_values(extra, size, packed, header)
         unix = attrs >> 16  # a link is a link whatever system claims to have made it
         name, guessed = _decode_name(raw_name, flags, extra)
-        yield Entry(name, raw_name, flags, method, crc, packed, size, header, unix, guessed)
+        yield ZipEntry(name, raw_name, flags, method, crc, packed, size, header, unix, guessed)
     if at != len(directory):
         detail = f"The central directory holds more than its {counted(count, 'entry', 'entries')}."
         raise BrokenArchive("archive-inconsistent", detail)
@@ -239,7 +239,7 @@ def _decode_name(raw: bytes, flags: int, extra: bytes) -> tuple[str, bool]:
     return "/".join(kept), guessed
 
 
-def locate_data(file: BinaryIO, entry: Entry) -> int | None:
+def locate_data(file: BinaryIO, entry: ZipEntry) -> int | None:
     """Offset of the entry's bytes; None where its local header is missing or disagrees with the central one."""
     file.seek(entry.header)
     head = file.read(_LOCAL.size)

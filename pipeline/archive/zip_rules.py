@@ -7,27 +7,27 @@ from typing import BinaryIO
 from core.domain import limits
 from core.domain.findings import Finding
 from pipeline.archive.plural import counted
-from pipeline.archive.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, Entry, locate_data, refusal
+from pipeline.archive.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, ZipEntry, locate_data, refusal
 
 _REGULAR, _FOLDER = 0o100000, 0o040000
 _MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
 
 
-def judge(file: BinaryIO, entries: list[Entry], directory_at: int) -> list[Finding]:
+def judge(file: BinaryIO, entries: list[ZipEntry], directory_at: int) -> list[Finding]:
     """Every reason to refuse, by the directory and the local headers alone. Nothing is inflated or written."""
     names = judge_names(entries), judge_folders(entries)
     checks = *names, judge_sizes(entries), _judge_local_headers(file, entries, directory_at)
     return list(islice(chain(*checks), _MAX_REASONS))
 
 
-def judge_directory(entries: list[Entry], directory_at: int) -> list[Finding]:
+def judge_directory(entries: list[ZipEntry], directory_at: int) -> list[Finding]:
     """What can be said of that without the local headers, before the archive is sent."""
     names = judge_names(entries), judge_folders(entries)
     checks = *names, judge_sizes(entries), _judge_places(entries, directory_at)
     return list(islice(chain(*checks), _MAX_REASONS))
 
 
-def judge_names(entries: list[Entry]) -> Iterator[Finding]:
+def judge_names(entries: list[ZipEntry]) -> Iterator[Finding]:
     seen: set[str] = set()
     for entry in entries:
         yield from (refusal(code, _shown(entry.name), detail) for code, detail in _name_faults(entry))
@@ -37,7 +37,7 @@ def judge_names(entries: list[Entry]) -> Iterator[Finding]:
         seen.add(key)
 
 
-def _name_faults(entry: Entry) -> Iterator[tuple[str, str]]:
+def _name_faults(entry: ZipEntry) -> Iterator[tuple[str, str]]:
     name, raw = entry.name, entry.raw_name
     parts = [part for part in name.split("/") if part]
     if not name or name == "/":
@@ -58,7 +58,7 @@ def _name_faults(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "archive-special-file", "The entry is a link, a device or a pipe."
 
 
-def judge_folders(entries: list[Entry]) -> Iterator[Finding]:
+def judge_folders(entries: list[ZipEntry]) -> Iterator[Finding]:
     """What lies beside what is found out with each folder at each of its levels: so many of them are too many."""
     levels = characters = 0
     for folder in {entry.name.rpartition("/")[0] for entry in entries}:
@@ -71,7 +71,7 @@ def judge_folders(entries: list[Entry]) -> Iterator[Finding]:
         yield refusal("archive-name-too-long", "", detail)
 
 
-def judge_sizes(entries: list[Entry]) -> Iterator[Finding]:
+def judge_sizes(entries: list[ZipEntry]) -> Iterator[Finding]:
     total = 0
     for entry in entries:
         name = _shown(entry.name)
@@ -92,7 +92,7 @@ def judge_sizes(entries: list[Entry]) -> Iterator[Finding]:
         yield refusal("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
 
 
-def _judge_places(entries: list[Entry], directory_at: int) -> Iterator[Finding]:
+def _judge_places(entries: list[ZipEntry], directory_at: int) -> Iterator[Finding]:
     """Entries that share bytes even if their local headers are as short as can be."""
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header):
@@ -105,7 +105,7 @@ def _judge_places(entries: list[Entry], directory_at: int) -> Iterator[Finding]:
             end = directory_at
 
 
-def _judge_local_headers(file: BinaryIO, entries: list[Entry], directory_at: int) -> Iterator[Finding]:
+def _judge_local_headers(file: BinaryIO, entries: list[ZipEntry], directory_at: int) -> Iterator[Finding]:
     """Both headers of an entry say the same, and no two entries share bytes (Fifield's overlapping bomb)."""
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header):

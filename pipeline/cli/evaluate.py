@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.domain.errors import DarkroomError
 from pipeline.cli.config_files import ConfigInvalid, add_config, complain, read_config
-from pipeline.params.catalogue import Entry
-from pipeline.process.child import PROBLEM_FILE, Line, problem_in, run_child
+from pipeline.params.catalogue import TrainerEntry
+from pipeline.process.child import PROBLEM_FILE, Channel, problem_in, run_child
 from pipeline.trainers import Trainer
 from pipeline.training.failures import as_failure
-from pipeline.training.reporter import LineReport
+from pipeline.training.reporter import ChannelReporter
 
 
 class JudgeConfig(BaseModel):
@@ -59,8 +59,8 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _test(config: JudgeConfig, entry: Entry, line: Line) -> None:
-    report = LineReport(line, out=config.out, seconds_left=None, checkpoint_seconds=0, echo=True)
+def _test(config: JudgeConfig, entry: TrainerEntry, line: Channel) -> None:
+    report = ChannelReporter(line, out=config.out, seconds_left=None, checkpoint_seconds=0, echo=True)
     trainer = cast(Trainer, import_module(entry.trainer))
     chosen: dict[str, Any] = {"split": config.split, "batch": config.batch, "device": config.device}
     try:

@@ -18,7 +18,7 @@ from pipeline.cli.prepare_options import add_options, read_options
 
 if TYPE_CHECKING:
     from pipeline.dataset.diff import Difference
-    from pipeline.dataset.validated import Examined
+    from pipeline.dataset.validated import ValidatedDataset
 
 EQUAL, DIFFERENT, TROUBLE = 0, 1, 2  # as diff(1) has them
 
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
         return _diff(args)
     if args.diff or not args.archive:
         args.parser.error("name one ZIP, or two after --diff")
-    done = _examined(args.archive, args)
+    done = _validated(args.archive, args)
     if done is None:
         return 1
     _print_json(_summary(done))
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
 def _diff(args: argparse.Namespace) -> int:
     from pipeline.dataset.diff import Side, differences
 
-    sides = [_examined(archive, args) for archive in args.diff]
+    sides = [_validated(archive, args) for archive in args.diff]
     first, second = sides
     if first is None or second is None:
         return TROUBLE
@@ -64,7 +64,7 @@ def _diff(args: argparse.Namespace) -> int:
     return EQUAL if equal else DIFFERENT
 
 
-def _examined(archive: Path, args: argparse.Namespace) -> "Examined | None":
+def _validated(archive: Path, args: argparse.Namespace) -> "ValidatedDataset | None":
     """None: rejected or not readable, and it was said why."""
     from pipeline.archive.source import Rejected
     from pipeline.prepare.stages import examine
@@ -87,7 +87,7 @@ def _complain(archive: Path, error: DarkroomError | OSError) -> None:
     print(f"{archive}: {slug}: {error}", file=sys.stderr)  # noqa: T201 - the command's output
 
 
-def _summary(done: "Examined") -> dict[str, Any]:
+def _summary(done: "ValidatedDataset") -> dict[str, Any]:
     return done.digests._asdict() | {"images": len(done.images), "classes": done.classes}
 
 

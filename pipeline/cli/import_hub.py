@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.hub.to_zip import LocalFile, Made
-    from pipeline.process.child import Line
+    from pipeline.process.child import Channel
     from pipeline.process.progress import Steps
 
 MEMORY_BYTES = 6 * 1024**3  # address space: a row group inflated, its packed bytes, libraries
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
         return _by_hand(args)
     spec = _read_spec(args.config)
 
-    def work(line: "Line") -> None:
+    def work(line: "Channel") -> None:
         _import_for_worker(spec, Steps(line))
 
     return run_child(spec.out, work, supervised=args.supervised, crash=PreparationFailed)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.domain.errors import DarkroomError
 from pipeline.cli.config_files import ConfigInvalid, add_config, complain, read_config
-from pipeline.params.catalogue import Entry, entry_of
+from pipeline.params.catalogue import TrainerEntry, entry_of
 from pipeline.trainers import Trainer
 
 DEFAULT_TRAINER = "yolo"  # a .pt file says nothing about its trainer; a folder has model.json, a ZIP darkroom.json
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def entry_of_model(model: Path) -> Entry:
+def entry_of_model(model: Path) -> TrainerEntry:
     """By what the model says of itself. Raises ParamsInvalid for a trainer that does not exist, ValueError, OSError."""
     try:
         return entry_of(str(_about(model).get("trainer", DEFAULT_TRAINER)))

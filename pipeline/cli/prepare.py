@@ -20,7 +20,7 @@ from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 if TYPE_CHECKING:
     from pipeline.prepare.run import PrepareSpec
-    from pipeline.process.child import Line
+    from pipeline.process.child import Channel
 
 
 SHOWN_FINDINGS = 10
@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
 
     rejected = False
 
-    def work(line: "Line") -> None:
+    def work(line: "Channel") -> None:
         nonlocal rejected
         result = prepare(spec, Steps(line, aloud=True))
         _tell(spec.out, result)

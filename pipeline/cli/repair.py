@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.process.child import Line
+    from pipeline.process.child import Channel
     from pipeline.process.progress import Steps
-    from pipeline.repair.rewrite_zip import Outcome
+    from pipeline.repair.rewrite_zip import RepairResult
 
 REPAIRED_FILE = "repaired.zip"
 
@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     if args.config:
         spec = _read_spec(args.config)
 
-        def work(line: "Line") -> None:
+        def work(line: "Channel") -> None:
             _repair_for_worker(spec, Steps(line))
 
         return run_child(spec.out, work, supervised=args.supervised, crash=PreparationFailed)
@@ -94,7 +94,7 @@ def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
     return 0
 
 
-def _run(archive: Path, target: Path, scratch: Path, processes: int, steps: "Steps") -> "Outcome":
+def _run(archive: Path, target: Path, scratch: Path, processes: int, steps: "Steps") -> "RepairResult":
     from pipeline.repair.rewrite_zip import repair
 
     return repair(archive, target, scratch, processes=processes, steps=steps)

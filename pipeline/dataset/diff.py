@@ -119,8 +119,8 @@ def _image_differences(old: DatasetImage, now: DatasetImage) -> Iterator[Differe
 
 def _seen(image: DatasetImage, other: DatasetImage) -> dict[str, Any]:
     seen: dict[str, Any] = {"sha256": image.sha256, "width": image.width, "height": image.height}
-    if image.look and other.look:
-        seen["look_bits_apart"] = differing_bits(image.look, [other.look])[0]
+    if image.phash and other.phash:
+        seen["look_bits_apart"] = differing_bits(image.phash, [other.phash])[0]
     return seen
 
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
 from core.domain.findings import Finding
-from pipeline.archive.byte_range import Place
+from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.source import SourceFile
 
 # How a format means its numbers. `pixels`: VOC's 1-based inclusive pixels, already as edges (xmin - 1, xmax).
@@ -60,7 +60,7 @@ class Dataset:
     lost: int = 0
 
 
-class Mended(NamedTuple):
+class RepairedItem(NamedTuple):
     """An item whose boxes lie inside its image, in `edges` of the upright one, which has `item.size`.
 
     `changed`: its annotation must be written anew, since a box, the size or the image's name was mended.
@@ -97,10 +97,10 @@ class DatasetImage:
     width: int
     height: int
     format: str
-    converted: Place | None
+    converted: ByteRange | None
     boxes: tuple[Box, ...]
     given_split: str | None
-    look: bytes | None = None
+    phash: bytes | None = None
     label: int | None = None
 
     @property
@@ -109,9 +109,9 @@ class DatasetImage:
         return {box.class_id for box in self.boxes} if self.label is None else {self.label}
 
     @property
-    def written(self) -> Place:
+    def written(self) -> ByteRange:
         """The bytes that trainers get."""
-        return self.converted or self.source.place
+        return self.converted or self.source.byte_range
 
     @property
     def name(self) -> str:
@@ -140,7 +140,7 @@ def common_folder(names: list[str]) -> str:
     return "".join(f"{part}/" for part in common)
 
 
-def root_of(kept: Sequence[Mended]) -> str:
+def root_of(kept: Sequence[RepairedItem]) -> str:
     """The deepest folder that holds all images and annotations, with a trailing slash."""
     names = [name for item, *_ in kept for name in (item.image.name, item.annotation) if name]
     return common_folder(names)

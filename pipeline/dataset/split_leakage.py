@@ -42,15 +42,15 @@ def _alike(images: list[DatasetImage], given: Mapping[str, str], groups: Mapping
 def _most_alike(
     image: DatasetImage, learnt: list[DatasetImage], part: str, given: Mapping[str, str]
 ) -> Iterator[Finding]:
-    if image.look is None or not learnt or any(other.sha256 == image.sha256 for other in learnt):
+    if image.phash is None or not learnt or any(other.sha256 == image.sha256 for other in learnt):
         return  # nothing, or told as identical
-    from pipeline.decode.phash import LOOK_BYTES
+    from pipeline.decode.phash import PHASH_BYTES
     from pipeline.decode.phash_index import differing_bits  # numpy, 0.1 s: only where a split is given
 
-    bits = differing_bits(image.look, [other.look or b"\0" * LOOK_BYTES for other in learnt])
+    bits = differing_bits(image.phash, [other.phash or b"\0" * PHASH_BYTES for other in learnt])
     fewest, twin = min(zip(bits, learnt, strict=True), key=lambda entry: (entry[0], entry[1].path))
     detail = (
         f"In {part}, and looks like {twin.name} in {given[twin.path]}: "
-        f"{fewest} of the {LOOK_BYTES * 8} bits of their perceptual hashes differ."
+        f"{fewest} of the {PHASH_BYTES * 8} bits of their perceptual hashes differ."
     )
     yield Finding("split-leak-near", Severity.WARNING, image.name, detail, _REMEDY)

@@ -211,7 +211,7 @@ def _image(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids:
         converted=fact.converted,
         boxes=tuple(checked),
         given_split=item.split,
-        look=fact.look,
+        phash=fact.phash,
         label=ids[item.label] if item.label else None,
     )
 

@@ -15,7 +15,7 @@ class Digests(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ValidatedDataset:
     """A dataset that is taken. `left_out`: how many images were skipped for their errors, or for having no class.
 
     `splits`: image path -> split; `groups`: sha256 of an image -> name of the group that looks like it; `manifest`:

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.domain import limits
 from pipeline.decode.image_facts import ImageFacts
-from pipeline.decode.phash import look_of
+from pipeline.decode.phash import phash_of
 
 # Pillow's plugins that are asked (JPEG's opens MPO); PSD, EPS (runs Ghostscript) and the exotic rest are not.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
@@ -77,7 +77,7 @@ def _inspect(content: bytes) -> ImageFacts:
             image.draft(None, (max(width // 8, _LOOK_SIDE), max(height // 8, _LOOK_SIDE)))
         image.load()
         orientation = _orientation(image)
-        return facts._replace(orientation=orientation, frames=frames, look=look_of(image, orientation))
+        return facts._replace(orientation=orientation, frames=frames, phash=phash_of(image, orientation))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pipeline.archive.byte_range import Place
+from pipeline.archive.byte_range import ByteRange
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}  # of what trainers read
 
@@ -24,8 +24,8 @@ class ImageFacts(NamedTuple):
     orientation: int = 1
     frames: int = 1
     problem: tuple[str, str] | None = None
-    look: bytes | None = None
-    converted: Place | None = None
+    phash: bytes | None = None
+    converted: ByteRange | None = None
 
     @property
     def upright(self) -> tuple[int, int]:

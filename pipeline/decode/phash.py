@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-LOOK_BYTES = 32
+PHASH_BYTES = 32
 LOW_BYTES = 8  # of them the first: the 8 x 8 lowest frequencies, which small changes touch least
 FLAT = 2.0  # grey levels of standard deviation: below it there is nothing to see, and noise would decide
 
@@ -30,7 +30,7 @@ _TURNS = {
 }
 
 
-def look_of(image: Image.Image, orientation: int = 1) -> bytes | None:
+def phash_of(image: Image.Image, orientation: int = 1) -> bytes | None:
     """32 bytes, the low frequencies first; None for a flat image. `image` is decoded, at any size, as stored."""
     grey = _upright(_grey(image), orientation)
     if _is_flat(grey):

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.decode.phash import LOOK_BYTES, LOW_BYTES
+from pipeline.decode.phash import LOW_BYTES, PHASH_BYTES
 
 MAX_LOW_BITS = 6
 MAX_BITS = 32
@@ -22,35 +22,35 @@ WINDOW = 128
 
 _Ints = npt.NDArray[np.intp]
 _Keys = npt.NDArray[np.uint32]
-_Looks = npt.NDArray[np.uint64]  # n x 4: the 256 bits of each
+_Phashes = npt.NDArray[np.uint64]  # n x 4: the 256 bits of each
 
 
-def roots_of(looks: bytes) -> _Ints:
+def roots_of(phashes: bytes) -> _Ints:
     """For each of these looks, one after the other, the number of the first one of its group."""
-    return _connected(_as_array([looks]))
+    return _connected(_as_array([phashes]))
 
 
-def differing_bits(look: bytes, others: list[bytes]) -> list[int]:
+def differing_bits(phash: bytes, others: list[bytes]) -> list[int]:
     """How many of the 256 bits differ between `look` and each of `others`."""
-    return [int(bits) for bits in np.bitwise_count(_as_array(others) ^ _as_array([look])).sum(axis=1)]
+    return [int(bits) for bits in np.bitwise_count(_as_array(others) ^ _as_array([phash])).sum(axis=1)]
 
 
-def _as_array(looks: list[bytes]) -> _Looks:
-    return np.frombuffer(b"".join(looks), dtype=np.uint64).reshape(-1, LOOK_BYTES // 8)
+def _as_array(phashes: list[bytes]) -> _Phashes:
+    return np.frombuffer(b"".join(phashes), dtype=np.uint64).reshape(-1, PHASH_BYTES // 8)
 
 
-def _connected(looks: _Looks) -> _Ints:
+def _connected(phashes: _Phashes) -> _Ints:
     """For each look the number of the first look of its group."""
-    roots = np.arange(len(looks), dtype=np.int64)
-    low: _Keys = looks.view(np.uint8).reshape(-1, LOOK_BYTES)[:, :LOW_BYTES].astype(np.uint32)
+    roots = np.arange(len(phashes), dtype=np.int64)
+    low: _Keys = phashes.view(np.uint8).reshape(-1, PHASH_BYTES)[:, :LOW_BYTES].astype(np.uint32)
     for first, second in combinations(range(LOW_BYTES), 2):
         key: _Keys = low[:, first] * np.uint32(256) + low[:, second]
         order = np.argsort(key, kind="stable")  # within a bucket: in the order of the whole look
-        roots = _join_buckets(looks, order, key[order], roots)
+        roots = _join_buckets(phashes, order, key[order], roots)
     return roots
 
 
-def _join_buckets(looks: _Looks, order: _Ints, keys: _Keys, roots: _Ints) -> _Ints:
+def _join_buckets(phashes: _Phashes, order: _Ints, keys: _Keys, roots: _Ints) -> _Ints:
     places = np.arange(len(keys))
     for step in range(1, WINDOW + 1):
         places = places[places + step < len(keys)]
@@ -60,13 +60,13 @@ def _join_buckets(looks: _Looks, order: _Ints, keys: _Keys, roots: _Ints) -> _In
         left, right = order[places], order[places + step]
         apart = roots[left] != roots[right]  # those in one group already need no comparison
         left, right = left[apart], right[apart]
-        alike = _alike(looks, left, right)
+        alike = _alike(phashes, left, right)
         roots = _joined(roots, left[alike], right[alike])
     return roots
 
 
-def _alike(looks: _Looks, left: _Ints, right: _Ints) -> npt.NDArray[np.bool_]:
-    bits: npt.NDArray[np.uint8] = np.bitwise_count(looks[left] ^ looks[right])
+def _alike(phashes: _Phashes, left: _Ints, right: _Ints) -> npt.NDArray[np.bool_]:
+    bits: npt.NDArray[np.uint8] = np.bitwise_count(phashes[left] ^ phashes[right])
     alike: npt.NDArray[np.bool_] = (bits[:, 0] <= MAX_LOW_BITS) & (bits.sum(axis=1) <= MAX_BITS)
     return alike
 

@@ -6,7 +6,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
-from pipeline.archive.byte_range import Place
+from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.source import SourceFile
 from pipeline.decode.image_facts import ImageFacts
@@ -24,7 +24,7 @@ class InspectAhead:
     def __init__(self, processes: int, converted: Path | None = None) -> None:
         self._converted = _Spool(converted) if converted else None
         work = inspect_and_convert if converted else inspect_and_try
-        self._pool = DecodePool(work, processes, send=_place, receive=self._facts)
+        self._pool = DecodePool(work, processes, send=_byte_range, receive=self._facts)
         self._names: list[str] = []
 
     def __enter__(self) -> Self:
@@ -65,7 +65,7 @@ class _Spool:
         self._file: FileIO | None = None
         self._end = 0
 
-    def add(self, content: bytes) -> Place:
+    def add(self, content: bytes) -> ByteRange:
         """Raises OutOfSpace, OSError."""
         require_space(self._path.parent, len(content))
         if self._file is None:
@@ -73,9 +73,9 @@ class _Spool:
         left = memoryview(content)
         while left:
             left = left[self._file.write(left) :]
-        place = Place(str(self._path), self._end, len(content))
+        byte_range = ByteRange(str(self._path), self._end, len(content))
         self._end += len(content)
-        return place
+        return byte_range
 
     def close(self) -> None:
         if self._file:
@@ -89,5 +89,5 @@ def inspect_all(files: list[SourceFile], *, processes: int, tick: Callable[[int,
         return ahead.facts(files, tick)
 
 
-def _place(file: SourceFile) -> Place:
-    return file.place
+def _byte_range(file: SourceFile) -> ByteRange:
+    return file.byte_range

@@ -10,13 +10,13 @@ from pipeline.evaluation.classification_report import classification_report
 from pipeline.evaluation.html import write_html
 from pipeline.evaluation.images import draw_judged, draw_suspects
 from pipeline.evaluation.metrics import classification_metrics
-from pipeline.evaluation.outcome import SPLITS, Outcome, Suspected, prediction_rows, suspect_rows
+from pipeline.evaluation.outcome import SPLITS, ClassifierEvaluation, Suspected, prediction_rows, suspect_rows
 from pipeline.evaluation.report import Cell
 from pipeline.evaluation.workbook import safe, write_workbook
 from pipeline.plots import draw_training
 
 
-def write_outcome(outcome: Outcome, folder: Path, *, check: Callable[[], None]) -> None:
+def write_outcome(outcome: ClassifierEvaluation, folder: Path, *, check: Callable[[], None]) -> None:
     """metrics.json, predictions.csv, suspect_labels.{csv,json}, *.png, report.{html,xlsx}. `check` may raise."""
     metrics: dict[str, Any] = {split: _metrics(outcome, split) for split in dict.fromkeys((*SPLITS, *outcome.judged))}
     _write_json(folder / "metrics.json", metrics)
@@ -37,14 +37,14 @@ def write_outcome(outcome: Outcome, folder: Path, *, check: Callable[[], None]) 
     write_workbook(report, folder / "report.xlsx")
 
 
-def _metrics(outcome: Outcome, split: str) -> dict[str, Any] | None:
+def _metrics(outcome: ClassifierEvaluation, split: str) -> dict[str, Any] | None:
     if split not in outcome.judged:
         return None
     speed = {"unit": "ms per image", **outcome.speeds.get(split, {})}
     return {**classification_metrics(outcome.judged[split]), "speed": speed}
 
 
-def _write_predictions(outcome: Outcome, path: Path) -> None:
+def _write_predictions(outcome: ClassifierEvaluation, path: Path) -> None:
     header, rows = prediction_rows(outcome)
     _write_csv(path, header, rows)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation.metrics import TOP
-from pipeline.evaluation.outcome import Outcome, Suspected, prediction_rows, suspect_rows
+from pipeline.evaluation.outcome import ClassifierEvaluation, Suspected, prediction_rows, suspect_rows
 from pipeline.evaluation.report import Cell, Figure, Report, Section, Table
 
 _ROWS = {
@@ -24,7 +24,7 @@ _LISTED = 15  # suspects in the page; all of them are in the workbook
 _SMALL_MATRIX = 6  # classes; the numbers of a larger one need the whole page
 
 
-def classification_report(outcome: Outcome, metrics: Mapping[str, Any], folder: Path) -> Report:
+def classification_report(outcome: ClassifierEvaluation, metrics: Mapping[str, Any], folder: Path) -> Report:
     """`metrics` as in metrics.json; images are taken from `folder`."""
     splits = [split for split in ("test", "val", "train") if metrics.get(split)]
     first = metrics[splits[0]]

@@ -34,7 +34,7 @@ class Suspected:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ClassifierEvaluation:
     """`judged`, `speeds` (ms per image) and `openers` by split; `history` has a row for each epoch, as results.csv."""
 
     title: str
@@ -48,7 +48,7 @@ class Outcome:
     suspects: Suspected | None
 
 
-def prediction_rows(outcome: Outcome) -> tuple[list[str], list[list[Cell]]]:
+def prediction_rows(outcome: ClassifierEvaluation) -> tuple[list[str], list[list[Cell]]]:
     """Header and a row for each image of val and test: path, split, label, what was found and how probable."""
     rows: list[list[Cell]] = []
     for split, judged in outcome.judged.items():

@@ -6,8 +6,8 @@ from typing import Protocol, cast
 
 from core.domain.errors import FormatUnknown
 from core.domain.findings import Finding, Severity
-from pipeline.archive.source import Rejected, Source
-from pipeline.dataset.model import Dataset, Mended
+from pipeline.archive.source import ExtractedArchive, Rejected
+from pipeline.dataset.model import Dataset, RepairedItem
 from pipeline.params.formats import CATALOGUE
 
 
@@ -16,15 +16,15 @@ class DatasetFormat(Protocol):
 
     NAME: str
 
-    def matches(self, source: Source) -> str | None:
+    def matches(self, source: ExtractedArchive) -> str | None:
         """None where this format is found, by content and wherever it lies; else what is missing, for people."""
         ...
 
-    def read(self, source: Source) -> Dataset:
+    def read(self, source: ExtractedArchive) -> Dataset:
         """Everything that the source says, with findings about what could not be read. Decides nothing."""
         ...
 
-    def rewrite(self, source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:
+    def rewrite(self, source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:
         """The annotation files of what is kept after a repair, by name, so that `read` reads the same items again.
 
         `source` is what was read: files of items that are not `changed` go on as they are where that is possible.
@@ -36,7 +36,7 @@ def load_formats() -> list[DatasetFormat]:
     return [cast(DatasetFormat, import_module(page.module)) for page in CATALOGUE.values()]
 
 
-def read_dataset(source: Source, findings: list[Finding]) -> Dataset:
+def read_dataset(source: ExtractedArchive, findings: list[Finding]) -> Dataset:
     """What the archive holds, by the format that describes most of its images.
 
     Folders of classes are only thought of where nothing has boxes: nearly every archive has folders. Raises Rejected
@@ -56,7 +56,7 @@ def read_dataset(source: Source, findings: list[Finding]) -> Dataset:
     return _most_complete([candidate.read(source) for candidate in found])
 
 
-def _recognise(source: Source) -> tuple[list[DatasetFormat], dict[str, str]]:
+def _recognise(source: ExtractedArchive) -> tuple[list[DatasetFormat], dict[str, str]]:
     found: list[DatasetFormat] = []
     tried: dict[str, str] = {}
     for candidate in load_formats():

@@ -12,8 +12,8 @@ from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import base_of
 from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
-from pipeline.archive.source import Source, SourceFile
-from pipeline.dataset.model import SPLITS, Dataset, Item, Mended, RawBox, common_folder, root_of
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.dataset.model import SPLITS, Dataset, Item, RawBox, RepairedItem, common_folder, root_of
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.pairs import background_notes, nearest
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
@@ -23,7 +23,7 @@ NAME = "coco"
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
 
 
-def matches(source: Source) -> str | None:
+def matches(source: ExtractedArchive) -> str | None:
     documents = [file for file in source.files if file.name.lower().endswith(".json")]
     if not documents:
         return "no JSON files in the archive."
@@ -32,7 +32,7 @@ def matches(source: Source) -> str | None:
     return None
 
 
-def read(source: Source) -> Dataset:
+def read(source: ExtractedArchive) -> Dataset:
     findings: list[Finding] = []
     images = [file for file in source.files if is_image(file.name)]
     files = _documents(source, findings)
@@ -53,7 +53,7 @@ def read(source: Source) -> Dataset:
     return Dataset("detection", NAME, items, findings, frozenset(broken), lost=matched.lost)
 
 
-def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
+def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
     """One JSON for each part of the split, or one for all. Ids are new; what COCO says besides boxes is not kept."""
     root = root_of(kept)
     names = sorted({box.label for item, *_ in kept for box in item.boxes})
@@ -67,10 +67,10 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
 
 def _keys_in(file: SourceFile) -> int:
     """How many of the three keys are anywhere in it."""
-    return sum(file.place.contains(_KEYS))
+    return sum(file.byte_range.contains(_KEYS))
 
 
-def _documents(source: Source, findings: list[Finding]) -> list[CocoFile]:
+def _documents(source: ExtractedArchive, findings: list[Finding]) -> list[CocoFile]:
     """COCO's own archive has captions and keypoints of the same images: then only instances_*.json are read.
 
     A file with two of the keys may be one that was cut; a whole one (captions) has no boxes.

@@ -70,7 +70,7 @@ def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
     waiting: list[tuple[Id, Id, RawBox]] = []  # annotations may come before their images
     unusable: list[tuple[Id, int]] = []
     try:
-        for element in read_members(file.place.open()):
+        for element in read_members(file.byte_range.open()):
             if element.number is None:
                 continue
             if element.key == "images":

@@ -7,14 +7,14 @@ from typing import NamedTuple
 from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import base_of
 from pipeline.archive.extract import is_image
-from pipeline.archive.source import Source, SourceFile
-from pipeline.dataset.model import Dataset, Item, Mended
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.dataset.model import Dataset, Item, RepairedItem
 from pipeline.formats.class_folders import Folder, Shelf, doubled_in, empty_beside, may_be_doubled, shelves_of
 
 NAME = "folders"
 
 
-def matches(source: Source) -> str | None:
+def matches(source: ExtractedArchive) -> str | None:
     images = _images(source)
     if not images:
         return "no images in the archive."
@@ -26,7 +26,7 @@ def matches(source: Source) -> str | None:
     return None
 
 
-def read(source: Source) -> Dataset:
+def read(source: ExtractedArchive) -> Dataset:
     """Kind `classification`: each item has the name of its class's folder as its label, None outside of all."""
     places = _places(_images(source))
     shelves, images = places.shelves, places.images
@@ -42,12 +42,12 @@ def read(source: Source) -> Dataset:
     return Dataset("classification", NAME, items, findings)
 
 
-def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
+def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
     """Nothing: the folders say it all."""
     return iter(())
 
 
-def _images(source: Source) -> list[SourceFile]:
+def _images(source: ExtractedArchive) -> list[SourceFile]:
     return [file for file in source.files if is_image(file.name)]
 
 
@@ -111,7 +111,7 @@ def _nested(images: list[SourceFile], shelves: dict[Folder, Shelf]) -> Iterator[
         yield Finding("class-nested", Severity.WARNING, name, detail, remedy)
 
 
-def _empty(source: Source, places: _Places) -> Iterator[Finding]:
+def _empty(source: ExtractedArchive, places: _Places) -> Iterator[Finding]:
     names = [*(file.name for file in source.files), *source.left_out, *(f"{name}/" for name in source.folders)]
     others = dict.fromkeys(folder for folder in map(_folder, names) if not _lies_in(folder, places.doubled))
     for folder in empty_beside(places.shelves, others):

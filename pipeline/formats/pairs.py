@@ -16,7 +16,7 @@ _MAX_CANDIDATES = 1000  # images of one name that are compared by their place; b
 _IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "jpg", "jpegs"})
 
 
-class Claim(Protocol):
+class PairClaim(Protocol):
     """An annotation of one image. `image_name` and `folder`: what it says itself, empty for nothing."""
 
     @property
@@ -27,7 +27,7 @@ class Claim(Protocol):
     def folder(self) -> str: ...
 
 
-Annotation = TypeVar("Annotation", bound=Claim)
+Annotation = TypeVar("Annotation", bound=PairClaim)
 
 
 @dataclass(slots=True)
@@ -128,29 +128,29 @@ def pair(annotations: list[Annotation], images: list[SourceFile]) -> Pairs[Annot
     return pairs
 
 
-def _own_name(annotation: Claim) -> list[str]:
+def _own_name(annotation: PairClaim) -> list[str]:
     return [bare_of(base_of(annotation.file.name))]
 
 
-def _file_name(annotation: Claim) -> list[str]:
+def _file_name(annotation: PairClaim) -> list[str]:
     named = PurePosixPath(annotation.image_name)
     return list(dict.fromkeys((named.name, named.stem))) if annotation.image_name else []
 
 
-def _here(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
+def _here(annotation: PairClaim, key: str, index: _Index) -> list[SourceFile]:
     return index.here(folder_of(annotation.file.name), key)
 
 
-def _beside(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
+def _beside(annotation: PairClaim, key: str, index: _Index) -> list[SourceFile]:
     places = _hollowed(folder_of(annotation.file.name))
     return _in_folders([other for place in places for other in index.folders.get(place, ())], key, index)
 
 
-def _near(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
+def _near(annotation: PairClaim, key: str, index: _Index) -> list[SourceFile]:
     return _in_folders(_one_level(folder_of(annotation.file.name), index), key, index)
 
 
-def _anywhere(annotation: Claim, key: str, index: _Index) -> list[SourceFile]:
+def _anywhere(annotation: PairClaim, key: str, index: _Index) -> list[SourceFile]:
     return nearest(folder_of(annotation.file.name), index.anywhere(key)[: _MAX_CANDIDATES + 1])
 
 
@@ -194,7 +194,7 @@ def _closeness(left: str, right: str) -> int:
     return leading + trailing
 
 
-def _narrow(annotation: Claim, found: list[SourceFile]) -> list[SourceFile]:
+def _narrow(annotation: PairClaim, found: list[SourceFile]) -> list[SourceFile]:
     """By the very file name, then by the folder it gives, then by a folder that is called like one of images."""
     tests = (
         lambda path: path.name == annotation.image_name,

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.extract import SPLIT_LISTS
-from pipeline.archive.source import Source, SourceFile
+from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import common_folder
 from pipeline.formats.text import read_lines
 
@@ -41,7 +41,7 @@ def splits_by_folder(images: list[SourceFile]) -> dict[str, str]:
     return splits if len(set(splits.values())) > 1 else {}
 
 
-def given_splits(source: Source, images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
+def given_splits(source: ExtractedArchive, images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
     """Image name -> split, by lists where there are some, else by folders."""
     lists = [file for file in source.files if base_of(file.name).lower() in SPLIT_LISTS]
     if lists:

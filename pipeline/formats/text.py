@@ -20,7 +20,7 @@ def read_lines(file: SourceFile) -> list[str] | None:
     """The lines of a text file in UTF-8, what is no UTF-8 replaced. None where it is too large."""
     if file.bytes > MAX_TEXT_BYTES:
         return None
-    text = file.place.read().decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    text = file.byte_range.read().decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     return text.split("\n")  # not splitlines: form feeds and the like end no line in an editor
 
 

@@ -10,8 +10,8 @@ from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
-from pipeline.archive.source import Source, SourceFile
-from pipeline.dataset.model import SPLITS, Dataset, Item, Mended, common_folder
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, common_folder
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.split_names import given_splits, splits_by_folder
 from pipeline.formats.text import WrittenNames
@@ -22,7 +22,7 @@ NAME = "voc"
 _MASK_FOLDERS = frozenset({"segmentationclass", "segmentationobject", "segmentationclassaug", "segmentationclassraw"})
 
 
-def matches(source: Source) -> str | None:
+def matches(source: ExtractedArchive) -> str | None:
     documents = [file for file in source.files if file.name.lower().endswith(".xml")]
     if not documents:
         return "no XML files in the archive."
@@ -31,7 +31,7 @@ def matches(source: Source) -> str | None:
     return None
 
 
-def read(source: Source) -> Dataset:
+def read(source: ExtractedArchive) -> Dataset:
     findings: list[Finding] = []
     annotations: list[Annotation] = []
     written = WrittenNames()
@@ -58,12 +58,12 @@ def read(source: Source) -> Dataset:
     return Dataset("detection", NAME, items, findings, frozenset(broken), lost=len(pairs.lost))
 
 
-def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:
+def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:
     """XML as it is where nothing changed, else with its corners, size and file name set; lists for a given split."""
     files = {file.name: file for file in source.files}
     for each in kept:
         if each.item.annotation:
-            content = files[each.item.annotation].place.read()
+            content = files[each.item.annotation].byte_range.read()
             yield each.item.annotation, rewrite_annotation(content, each) if each.changed else content
     splits = {item.image.name: item.split for item, *_ in kept if item.split}
     if splits == splits_by_folder([item.image for item, *_ in kept]):
@@ -74,7 +74,7 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
         yield f"{root}ImageSets/Main/{split}.txt", "".join(f"{name}\n" for name in listed).encode()
 
 
-def _images(source: Source) -> tuple[list[SourceFile], list[SourceFile]]:
+def _images(source: ExtractedArchive) -> tuple[list[SourceFile], list[SourceFile]]:
     """Images, and segmentation masks, which are images of labels and not of things."""
     images: list[SourceFile] = []
     masks: list[SourceFile] = []

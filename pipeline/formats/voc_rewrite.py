@@ -5,16 +5,16 @@ from typing import Any
 
 from lxml import etree
 
-from pipeline.dataset.model import Mended, RawBox
+from pipeline.dataset.model import RawBox, RepairedItem
 from pipeline.formats.voc_xml import CORNERS, child_of, tag_of
 
 
-def rewrite_annotation(content: bytes, mended: Mended) -> bytes:
+def rewrite_annotation(content: bytes, repaired_item: RepairedItem) -> bytes:
     """`content` was read before, so it is well-formed and each of its objects has a box. In UTF-8."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
     root = etree.fromstring(content, parser)
-    item = mended.item
-    boxes = dict(zip(mended.origins, item.boxes, strict=True))
+    item = repaired_item.item
+    boxes = dict(zip(repaired_item.origins, item.boxes, strict=True))
     for number, element in enumerate([child for child in root if tag_of(child) == "object"]):
         if number in boxes:
             _set_corners(element, boxes[number])

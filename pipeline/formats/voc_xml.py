@@ -38,7 +38,7 @@ class Annotation:
 
 def looks_like_voc(file: SourceFile) -> bool:
     """Whether `<annotation` comes within the first 64 KB, also in UTF-16."""
-    return _ROOT.search(file.place.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
+    return _ROOT.search(file.byte_range.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
 
 
 def parse_annotation(file: SourceFile, written: WrittenNames) -> Annotation | None:
@@ -64,7 +64,7 @@ def _parse(annotation: Annotation) -> Any | None:
     if source.bytes > limits.MAX_XML_BYTES:
         _error(annotation, "xml-too-large", f"{source.bytes} bytes; at most {limits.MAX_XML_BYTES}.", "Split it.")
         return None
-    content = source.place.read()
+    content = source.byte_range.read()
     if not content.strip():
         _error(annotation, "xml-empty", "The annotation is empty.", "Restore the file, or remove it.")
         return None

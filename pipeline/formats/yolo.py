@@ -8,8 +8,8 @@ from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.extract import SPLIT_LISTS, is_image
 from pipeline.archive.plural import counted
-from pipeline.archive.source import Source, SourceFile
-from pipeline.dataset.model import SPLITS, Dataset, Item, Mended, root_of
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, root_of
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.text import clean_label, read_lines
 from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, odd_findings, parse_labels
@@ -23,7 +23,7 @@ _CLASS_LISTS = frozenset(
 )
 
 
-def matches(source: Source) -> str | None:
+def matches(source: ExtractedArchive) -> str | None:
     texts = [file for file in source.files if file.name.lower().endswith(".txt")]
     if not texts:
         return "no text files in the archive."
@@ -33,7 +33,7 @@ def matches(source: Source) -> str | None:
     return None
 
 
-def read(source: Source) -> Dataset:
+def read(source: ExtractedArchive) -> Dataset:
     images = _images(source)
     findings: list[Finding] = []
     data = _data_yaml(source, findings)
@@ -55,7 +55,7 @@ def read(source: Source) -> Dataset:
     return Dataset("detection", NAME, items, findings, broken, lost=len(pairs.lost))
 
 
-def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes]]:
+def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:
     """Labels as they are where nothing changed; a data.yaml of names and, for a given split, lists."""
     data = _data_yaml(source, [])
     names = _names(source, data, []) or _numbered(kept)
@@ -68,7 +68,7 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
         if each.changed:
             yield item.annotation, _lines(item, numbers).encode()
         else:
-            yield item.annotation, files[item.annotation].place.read()
+            yield item.annotation, files[item.annotation].byte_range.read()
     root = root_of(kept)
     yield f"{root}data.yaml", _yaml_of(names, kept).encode()
     for split in SPLITS:
@@ -77,11 +77,11 @@ def rewrite(source: Source, kept: Sequence[Mended]) -> Iterator[tuple[str, bytes
             yield f"{root}{split}.txt", "".join(f"./{name}\n" for name in listed).encode()
 
 
-def _images(source: Source) -> list[SourceFile]:
+def _images(source: ExtractedArchive) -> list[SourceFile]:
     return [file for file in source.files if is_image(file.name)]
 
 
-def _label_files(source: Source) -> list[SourceFile]:
+def _label_files(source: ExtractedArchive) -> list[SourceFile]:
     """Text files called like an image, lying in a folder of labels, or looking like labels."""
     stems = {bare_of(base_of(image.name)) for image in _images(source)}
     return [file for file in source.files if file.name.lower().endswith(".txt") and _may_be_labels(file, stems)]
@@ -97,7 +97,7 @@ def _may_be_labels(file: SourceFile, stems: set[str]) -> bool:
     return any(part.lower().startswith("label") for part in file.name.split("/")[:-1]) or looks_like_labels(file)
 
 
-def _data_yaml(source: Source, findings: list[Finding]) -> DataYaml | None:
+def _data_yaml(source: ExtractedArchive, findings: list[Finding]) -> DataYaml | None:
     found = [read_yaml(file) for file in find_yaml(source.files)]
     if not found:
         return None
@@ -111,7 +111,7 @@ def _data_yaml(source: Source, findings: list[Finding]) -> DataYaml | None:
     return data
 
 
-def _names(source: Source, data: DataYaml | None, findings: list[Finding]) -> Mapping[int, str]:
+def _names(source: ExtractedArchive, data: DataYaml | None, findings: list[Finding]) -> Mapping[int, str]:
     """Class number -> name, by data.yaml or a list of classes; empty where numbers are all there is."""
     names: Mapping[int, str] = data.names if data else {}
     where = data.file.name if data else ""
@@ -154,7 +154,7 @@ def _broken(
     return frozenset(pairs.broken | {name for name, labels in by_image.items() if not labels.usable})
 
 
-def _numbered(kept: Sequence[Mended]) -> dict[int, str]:
+def _numbered(kept: Sequence[RepairedItem]) -> dict[int, str]:
     """Without names every label is its own number."""
     return {int(label): label for label in {box.label for item, *_ in kept for box in item.boxes}}
 
@@ -170,7 +170,7 @@ def _lines(item: Item, numbers: Mapping[str, int]) -> str:
     )
 
 
-def _yaml_of(names: Mapping[int, str], kept: Sequence[Mended]) -> str:
+def _yaml_of(names: Mapping[int, str], kept: Sequence[RepairedItem]) -> str:
     given = {item.split for item, *_ in kept}
     content: dict[str, object] = {"path": "."}
     content |= {split: f"{split}.txt" for split in SPLITS if split in given}

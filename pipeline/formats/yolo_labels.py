@@ -39,7 +39,7 @@ class _Fault(Exception):
 
 def looks_like_labels(file: SourceFile) -> bool:
     """Whether the first line with anything in it is a class and at least four numbers."""
-    text = file.place.read(_SNIFF_BYTES).decode("utf-8-sig", "replace")
+    text = file.byte_range.read(_SNIFF_BYTES).decode("utf-8-sig", "replace")
     first = next((line.split() for line in text.split("\n") if line.strip()), [])
     return len(first) >= _BOX and all(_number(column) is not None for column in first[1:_BOX])
 
@@ -51,7 +51,7 @@ def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns
     if lines is None:
         _error(labels, None, "label-file-too-large", f"{file.bytes} bytes for one image.", "Look at it.")
         return labels
-    mended: dict[str, list[int]] = {"polygon": [], "confidence": [], "keypoints": []}
+    repaired_item: dict[str, list[int]] = {"polygon": [], "confidence": [], "keypoints": []}
     for number, line in enumerate(lines, start=1):
         columns = line.split()
         if not columns:
@@ -63,8 +63,8 @@ def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns
             continue
         labels.boxes.append(box)
         if kind:
-            mended[kind].append(number)
-    labels.odd = tuple((kind, len(found), found[0]) for kind, found in mended.items() if found)
+            repaired_item[kind].append(number)
+    labels.odd = tuple((kind, len(found), found[0]) for kind, found in repaired_item.items() if found)
     return labels
 
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive.source import Source, SourceFile
+from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS
 from pipeline.formats.split_names import given_splits, read_list, stems_of
 from pipeline.formats.yolo_yaml import DataYaml
 
 
 def yolo_splits(
-    source: Source, images: list[SourceFile], data: DataYaml | None
+    source: ExtractedArchive, images: list[SourceFile], data: DataYaml | None
 ) -> tuple[dict[str, str], list[Finding]]:
     """Image name -> split: by data.yaml where its paths exist, else by lists or folders."""
     if data is None or len(data.parts) < 2:
@@ -23,7 +23,9 @@ def yolo_splits(
     return fallback, findings + more
 
 
-def _by_yaml(source: Source, images: list[SourceFile], data: DataYaml) -> tuple[dict[str, str], list[Finding]]:
+def _by_yaml(
+    source: ExtractedArchive, images: list[SourceFile], data: DataYaml
+) -> tuple[dict[str, str], list[Finding]]:
     folders = {str(parent) for image in images for parent in PurePosixPath(image.name).parents}
     texts = {file.name: file for file in source.files if file.name.lower().endswith(".txt")}
     stems = stems_of(images)

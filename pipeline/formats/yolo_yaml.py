@@ -74,7 +74,7 @@ def _called_data(file: SourceFile) -> bool:
 
 
 def _speaks_of_data(file: SourceFile) -> bool:
-    text = b"\n" + file.place.read(MAX_YAML_BYTES).removeprefix(b"\xef\xbb\xbf")
+    text = b"\n" + file.byte_range.read(MAX_YAML_BYTES).removeprefix(b"\xef\xbb\xbf")
     return any(f"\n{key}:".encode() in text for key in ("names", "nc", "train")) or _called_data(file)
 
 
@@ -84,7 +84,7 @@ def read_yaml(file: SourceFile) -> DataYaml:
         _error(data, "yaml-invalid", f"{file.bytes} bytes; at most {MAX_YAML_BYTES}.", "Keep names and paths alone.")
         return data
     try:
-        text = file.place.read().decode("utf-8-sig")
+        text = file.byte_range.read().decode("utf-8-sig")
         root = yaml.compose(text, Loader=_PlainLoader)
     except UnicodeDecodeError:
         _error(data, "yaml-invalid", "It is no UTF-8.", "Save it as UTF-8.")

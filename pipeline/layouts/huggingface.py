@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.archive.byte_range import Place
+from pipeline.archive.byte_range import ByteRange
 from pipeline.dataset.model import DatasetImage
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, TAR_FILE
 from pipeline.layouts.tarball import Digest, TarWriter, open_tar
 from pipeline.process.huggingface_env import go_offline
 
 if TYPE_CHECKING:
-    from pipeline.dataset.validated import Examined
+    from pipeline.dataset.validated import ValidatedDataset
     from pipeline.process.progress import Steps
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs
@@ -32,7 +32,7 @@ SHARD_BYTES = LAYOUTS["classification"].scratch_bytes  # of one Arrow file
 _BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; an image larger than this is alone in its batch
 
 
-def write_set(done: "Examined", out: Path, steps: "Steps") -> Digest:
+def write_set(done: "ValidatedDataset", out: Path, steps: "Steps") -> Digest:
     """See `pipeline.layouts.LayoutModule`. Images that trainers would read otherwise are the PNGs made of them."""
     # All that the library may write, were it to; and one Arrow file at a time.
     with tempfile.TemporaryDirectory(prefix="writing-", dir=out) as folder:
@@ -43,7 +43,7 @@ def write_set(done: "Examined", out: Path, steps: "Steps") -> Digest:
             return tar.end()
 
 
-def _write_members(done: "Examined", tar: TarWriter, scratch: Path, steps: "Steps") -> None:
+def _write_members(done: "ValidatedDataset", tar: TarWriter, scratch: Path, steps: "Steps") -> None:
     """In the order of their names."""
     import datasets  # here alone, and after `go_offline`: it takes a second, and reads the environment
 
@@ -78,7 +78,7 @@ def _write_members(done: "Examined", tar: TarWriter, scratch: Path, steps: "Step
 
 
 def _add_file(tar: TarWriter, name: str, path: Path) -> None:
-    tar.add_place(name, Place(str(path), 0, path.stat().st_size))
+    tar.add_place(name, ByteRange(str(path), 0, path.stat().st_size))
 
 
 def _write_shard(images: list[DatasetImage], schema: Any, path: Path) -> Iterator[int]:

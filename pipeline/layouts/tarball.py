@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.archive.byte_range import Place
+from pipeline.archive.byte_range import ByteRange
 
 _BLOCK = 1 << 20  # bytes that are hashed and written at once
 _BUFFERS = 4
@@ -47,10 +47,10 @@ class TarWriter:
         self._hashing.put(content)
         self._hashing.pad(tarfile.BLOCKSIZE)
 
-    def add_place(self, name: str, place: Place) -> None:
+    def add_place(self, name: str, byte_range: ByteRange) -> None:
         """Raises OSError where the file ends before the place does."""
-        self._hashing.put(_header(name, place.size))
-        self._hashing.put_place(place)
+        self._hashing.put(_header(name, byte_range.size))
+        self._hashing.put_place(byte_range)
         self._hashing.pad(tarfile.BLOCKSIZE)
 
     def end(self) -> Digest:
@@ -109,14 +109,14 @@ class _Hashing:
             self._fill(len(part))
             left = left[len(part) :]
 
-    def put_place(self, place: Place) -> None:
-        at, left = place.at, place.size
-        file = os.open(place.file, os.O_RDONLY)
+    def put_place(self, byte_range: ByteRange) -> None:
+        at, left = byte_range.at, byte_range.size
+        file = os.open(byte_range.file, os.O_RDONLY)
         try:
             while left:
                 got = os.preadv(file, [self._room()[:left]], at)
                 if not got:
-                    raise OSError(f"{place.file} ends at {at}, {left} bytes too early.")
+                    raise OSError(f"{byte_range.file} ends at {at}, {left} bytes too early.")
                 self._fill(got)
                 at, left = at + got, left - got
         finally:

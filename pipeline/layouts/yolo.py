@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pipeline.archive.byte_range import Place
+from pipeline.archive.byte_range import ByteRange
 from pipeline.dataset.model import DatasetImage
 from pipeline.decode.image_facts import SUFFIXES
 from pipeline.layouts import MANIFEST_FILE, TAR_FILE
 from pipeline.layouts.tarball import Digest, open_tar
 
 if TYPE_CHECKING:
-    from pipeline.dataset.validated import Examined
+    from pipeline.dataset.validated import ValidatedDataset
     from pipeline.process.progress import Steps
 
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
 
 
-def write_set(done: "Examined", out: Path, steps: "Steps") -> Digest:
+def write_set(done: "ValidatedDataset", out: Path, steps: "Steps") -> Digest:
     """See `pipeline.layouts.LayoutModule`."""
     return write_members(done.images, done.classes, done.splits, done.manifest, out / TAR_FILE, steps.tick)
 
@@ -50,7 +50,7 @@ def write_members(
         for image in by_name:
             # An empty file for background, so that a missing one is always a fault.
             tar.add(_label_name(names[image.path]), label_lines(image).encode("ascii"))
-        tar.add_place(MANIFEST_FILE, Place(str(manifest), 0, manifest.stat().st_size))
+        tar.add_place(MANIFEST_FILE, ByteRange(str(manifest), 0, manifest.stat().st_size))
         return tar.end()
 
 

@@ -15,7 +15,7 @@ from core.domain.errors import ParamsInvalid
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TrainerEntry:
     """`kind` of the datasets it trains on; `params` is `module:Class`; `trainer` is a module (pipeline.trainers.Trainer).
 
     `weights`: what pretrained weights are, one file or a folder with a config; a worker gets them before the training.
@@ -27,16 +27,18 @@ class Entry:
     weights: Literal["file", "folder"] = "file"
 
 
-CATALOGUE: Mapping[str, Entry] = {
-    "yolo": Entry("detection", "pipeline.params.yolo:YoloParams", "pipeline.trainers.yolo"),
-    "vit": Entry("classification", "pipeline.params.vit:VitParams", "pipeline.trainers.vit", weights="folder"),
-    "clip": Entry("classification", "pipeline.params.clip:ClipParams", "pipeline.trainers.clip", weights="folder"),
+CATALOGUE: Mapping[str, TrainerEntry] = {
+    "yolo": TrainerEntry("detection", "pipeline.params.yolo:YoloParams", "pipeline.trainers.yolo"),
+    "vit": TrainerEntry("classification", "pipeline.params.vit:VitParams", "pipeline.trainers.vit", weights="folder"),
+    "clip": TrainerEntry(
+        "classification", "pipeline.params.clip:ClipParams", "pipeline.trainers.clip", weights="folder"
+    ),
 }
 
 BASELINE = "clip"  # the trainer that has something to say without a training
 
 
-def entry_of(trainer: str) -> Entry:
+def entry_of(trainer: str) -> TrainerEntry:
     """Raises ParamsInvalid for a trainer that does not exist."""
     if trainer not in CATALOGUE:
         errors = [{"field": "trainer", "message": f"must be one of: {', '.join(sorted(CATALOGUE))}"}]

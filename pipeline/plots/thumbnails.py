@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.archive.byte_range import Place
+from pipeline.archive.byte_range import ByteRange
 from pipeline.dataset.predictions import Box
 from pipeline.decode.image import open_upright
 from pipeline.plots.boxes import draw_boxes, scaled
@@ -23,7 +23,7 @@ class Thumbnail(NamedTuple):
     `label`: the class of the whole image, None where its boxes have the classes.
     """
 
-    place: Place
+    byte_range: ByteRange
     name: str
     split: str
     size: tuple[int, int]
@@ -37,7 +37,7 @@ def draw_thumbnail(thumbnail: Thumbnail) -> bytes:
     width, height = thumbnail.size
     factor = min(WIDTH / width, HEIGHT / height)
     shown = (max(1, round(width * factor)), max(1, round(height * factor)))
-    image = open_upright(thumbnail.place.read(), at_least=shown).resize(shown, Image.Resampling.LANCZOS)
+    image = open_upright(thumbnail.byte_range.read(), at_least=shown).resize(shown, Image.Resampling.LANCZOS)
     boxes = [scaled(box, factor) for box in thumbnail.boxes]
     drawn = draw_boxes(image, boxes, scores=False, face=thumbnail.face)
     cell = Image.new("RGB", (WIDTH, HEIGHT + CAPTION), "white")

@@ -11,7 +11,7 @@ import numpy as np
 from core.domain.keys import plots_of
 from pipeline.dataset.model import DatasetImage
 from pipeline.dataset.predictions import Box
-from pipeline.dataset.validated import Examined
+from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.pool import Crash, DecodePool
 from pipeline.layouts.tarball import open_tar
 from pipeline.plots.dataset import PLOTS
@@ -25,7 +25,7 @@ SAMPLES_FILE = "samples.tar"
 _BOXES_DRAWN = 300  # on one thumbnail; more is a coloured surface
 
 
-def draw_gallery(done: Examined, out: Path, *, seed: int, processes: int, steps: Steps) -> dict[str, Any]:
+def draw_gallery(done: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: Steps) -> dict[str, Any]:
     """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
@@ -59,7 +59,7 @@ def _chance(image: DatasetImage, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"sample {seed}:{image.sha256}".encode()).digest()[:8], "big")
 
 
-def _drawn(name: str, path: Path, done: Examined) -> bool:
+def _drawn(name: str, path: Path, done: ValidatedDataset) -> bool:
     try:
         PLOTS[name](path, done.images, done.classes, done.splits)
     except Exception:  # noqa: BLE001 - a plot that cannot be drawn is no reason to refuse a dataset; the log has it
@@ -68,13 +68,13 @@ def _drawn(name: str, path: Path, done: Examined) -> bool:
     return True
 
 
-def _thumbnails(done: Examined, seed: int) -> list[Thumbnail]:
+def _thumbnails(done: ValidatedDataset, seed: int) -> list[Thumbnail]:
     chosen = choose(done.images, seed=seed)
     face = face_for([*done.classes, *(image.name for image in chosen)])
     return [_thumbnail(image, done, face) for image in chosen]
 
 
-def _thumbnail(image: DatasetImage, done: Examined, face: str | None) -> Thumbnail:
+def _thumbnail(image: DatasetImage, done: ValidatedDataset, face: str | None) -> Thumbnail:
     boxes = tuple(
         Box(done.classes[box.class_id], box.class_id, 1.0, *(edge / 1000 for edge in box[1:5]))
         for box in image.boxes[:_BOXES_DRAWN]
@@ -82,4 +82,4 @@ def _thumbnail(image: DatasetImage, done: Examined, face: str | None) -> Thumbna
     name = image.path.rpartition("/")[2]
     size = (image.width, image.height)
     label = None if image.label is None else done.classes[image.label]
-    return Thumbnail(image.source.place, name, done.splits[image.path], size, boxes, face, label)
+    return Thumbnail(image.source.byte_range, name, done.splits[image.path], size, boxes, face, label)

@@ -13,8 +13,8 @@ from core.domain.findings import count_findings
 from core.domain.version import VERSION
 from pipeline.dataset.model import SPLITS, DatasetImage
 from pipeline.dataset.split import SPLIT_RULE, keeps_given
-from pipeline.dataset.validated import Examined
-from pipeline.decode.phash import LOOK_BYTES, LOW_BYTES
+from pipeline.dataset.validated import ValidatedDataset
+from pipeline.decode.phash import LOW_BYTES, PHASH_BYTES
 from pipeline.decode.phash_index import MAX_BITS, MAX_LOW_BITS
 from pipeline.layouts import LAYOUTS
 from pipeline.prepare.fingerprint import HOW
@@ -27,7 +27,7 @@ _SMALL, _MEDIUM = 32**2, 96**2
 
 
 def describe(
-    done: Examined,
+    done: ValidatedDataset,
     options: Mapping[str, Any],
     *,
     job_id: str | None,
@@ -57,7 +57,7 @@ def describe(
     }
 
 
-def _of_boxes(done: Examined) -> dict[str, Any]:
+def _of_boxes(done: ValidatedDataset) -> dict[str, Any]:
     return {
         "boxes": _box_counts(done),
         "per_class": _per_class(done),
@@ -67,7 +67,7 @@ def _of_boxes(done: Examined) -> dict[str, Any]:
     }
 
 
-def _of_labels(done: Examined) -> dict[str, Any]:
+def _of_labels(done: ValidatedDataset) -> dict[str, Any]:
     """`per_split`: of each part that has images, how many, of how many classes, and their sizes."""
     counts = Counter((image.label or 0, done.splits[image.path]) for image in done.images)
     parts = {split: [p for p in done.images if done.splits[p.path] == split] for split in SPLITS}
@@ -86,7 +86,7 @@ def _of_labels(done: Examined) -> dict[str, Any]:
     }
 
 
-def _image_counts(done: Examined) -> dict[str, Any]:
+def _image_counts(done: ValidatedDataset) -> dict[str, Any]:
     splits = Counter(done.splits.values())
     return {
         "total": len(done.images),
@@ -99,7 +99,7 @@ def _image_counts(done: Examined) -> dict[str, Any]:
     }
 
 
-def _near_duplicates(done: Examined) -> dict[str, Any]:
+def _near_duplicates(done: ValidatedDataset) -> dict[str, Any]:
     """Groups of images that look alike, identical ones included; the largest are named, by path in the dataset."""
     sizes = Counter(done.groups[image.sha256] for image in done.images)
     members: dict[str, list[str]] = defaultdict(list)
@@ -110,7 +110,7 @@ def _near_duplicates(done: Examined) -> dict[str, Any]:
     return {
         "rule": {
             "hash": "pHash of 16 x 16 frequencies",
-            "bits": LOOK_BYTES * 8,
+            "bits": PHASH_BYTES * 8,
             "max_bits": MAX_BITS,
             "low_bits": LOW_BYTES * 8,
             "max_low_bits": MAX_LOW_BITS,
@@ -126,7 +126,7 @@ def _near_duplicates(done: Examined) -> dict[str, Any]:
     }
 
 
-def _box_counts(done: Examined) -> dict[str, int]:
+def _box_counts(done: ValidatedDataset) -> dict[str, int]:
     splits: Counter[str] = Counter()
     difficult = 0
     for image in done.images:
@@ -135,7 +135,7 @@ def _box_counts(done: Examined) -> dict[str, int]:
     return {"total": splits.total(), **{split: splits[split] for split in SPLITS}, "difficult": difficult}
 
 
-def _per_class(done: Examined) -> dict[str, dict[str, dict[str, int]]]:
+def _per_class(done: ValidatedDataset) -> dict[str, dict[str, dict[str, int]]]:
     images: Counter[tuple[int, str]] = Counter()
     boxes: Counter[tuple[int, str]] = Counter()
     for image in done.images:

@@ -20,37 +20,37 @@ class Groups(dict[str, str]):
 
 
 def group_alike(
-    looks: Iterable[tuple[str, bytes | None]], tick: Callable[[int, int], None] = lambda *_: None
+    phashes: Iterable[tuple[str, bytes | None]], tick: Callable[[int, int], None] = lambda *_: None
 ) -> Groups:
     """The groups of these names, each with its look. One without is a group of its own. The order plays no part.
 
     `tick(done, total)` may raise to stop.
     """
-    found = sorted((look, name) for name, look in looks if look is not None)
-    distinct = b"".join(look for look, _ in _by_look(found))
+    found = sorted((phash, name) for name, phash in phashes if phash is not None)
+    distinct = b"".join(phash for phash, _ in _by_phash(found))
     roots = _roots_of(distinct, tick)
     joined = {root for number, root in enumerate(roots) if root != number}
     smallest: dict[int, str] = {}  # of the groups of several looks
-    for root, (_, names) in zip(roots, _by_look(found), strict=True):
+    for root, (_, names) in zip(roots, _by_phash(found), strict=True):
         if root in joined:
             smallest[root] = min(smallest.get(root, names[0]), names[0])
     groups = Groups()
-    for root, (_, names) in zip(roots, _by_look(found), strict=True):
+    for root, (_, names) in zip(roots, _by_phash(found), strict=True):
         leader = smallest.get(root, names[0])
         groups.update((name, leader) for name in names if name != leader)
     return groups
 
 
-def _by_look(found: list[tuple[bytes, str]]) -> Iterator[tuple[bytes, list[str]]]:
+def _by_phash(found: list[tuple[bytes, str]]) -> Iterator[tuple[bytes, list[str]]]:
     """Each look once, with the names that have it: in order, as they are in `found`."""
-    for look, pairs in groupby(found, key=itemgetter(0)):
-        yield look, [name for _, name in pairs]
+    for phash, pairs in groupby(found, key=itemgetter(0)):
+        yield phash, [name for _, name in pairs]
 
 
-def _roots_of(looks: bytes, tick: Callable[[int, int], None]) -> "array[int]":
-    if not looks:
+def _roots_of(phashes: bytes, tick: Callable[[int, int], None]) -> "array[int]":
+    if not phashes:
         return array("q")
-    (roots,) = decode_all(connect, [looks], processes=1, tick=tick, seconds=_SECONDS)
+    (roots,) = decode_all(connect, [phashes], processes=1, tick=tick, seconds=_SECONDS)
     if isinstance(roots, Crash):
         raise PreparationFailed(f"Looking for near-duplicates {roots.why}.")
     return array("q", roots)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from core.domain.findings import Finding, Severity
 from pipeline.archive.extract import can_be_data, is_image
 from pipeline.archive.plural import counted
-from pipeline.archive.zip_directory import BrokenArchive, Entry, read_directory
+from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
 from pipeline.archive.zip_rules import judge_directory
 from pipeline.formats.class_folders import shelves_of
 
@@ -68,7 +68,7 @@ class EndOfFile(io.RawIOBase):
 
 def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
     """Findings and what the archive holds, as JSON values. `file` may be an EndOfFile. Raises MoreNeeded."""
-    entries: list[Entry] = []
+    entries: list[ZipEntry] = []
     try:
         entries, directory_at = read_directory(file)
         findings = judge_directory(entries, directory_at)

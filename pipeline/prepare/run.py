@@ -16,11 +16,11 @@ from core.domain.findings import Finding, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.source import Rejected
-from pipeline.dataset.validated import Examined
+from pipeline.dataset.validated import ValidatedDataset
 from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.layouts.tarball import Digest, file_digest
 from pipeline.prepare.stages import judge, read
-from pipeline.process.child import Line, run_child
+from pipeline.process.child import Channel, run_child
 from pipeline.process.progress import Steps
 
 RESULT_FILE = "result.json"  # the last file: its existence means complete
@@ -53,7 +53,7 @@ def serve(path: str) -> int:
     """What a worker starts. 0: ready or rejected, see result.json; 1: our failure, see problem.json; 76: cancelled."""
     spec = read_spec(Path(path))
 
-    def work(line: Line) -> None:
+    def work(line: Channel) -> None:
         prepare(spec, Steps(line))
 
     return run_child(spec.out, work, supervised=True, crash=PreparationFailed)
@@ -104,7 +104,7 @@ def _log_in(archive: Path) -> list[Finding]:
     return read_log(archive)
 
 
-def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
+def _write(done: ValidatedDataset, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
     out = spec.out
     steps.stage("drawing")
     # Not before the images are decoded: they import numpy and more, which takes as long as 200 images.
@@ -138,7 +138,7 @@ def _write(done: Examined, spec: PrepareSpec, steps: Steps, started: datetime) -
     }
 
 
-def _write_set(done: Examined, spec: PrepareSpec, steps: Steps) -> Digest:
+def _write_set(done: ValidatedDataset, spec: PrepareSpec, steps: Steps) -> Digest:
     """Raises OutOfSpace before it begins: only now it is known what the images that were written anew have."""
     steps.stage("writing")
     total = sum(image.written.size + _MEMBER_BYTES for image in done.images)

@@ -14,7 +14,7 @@ from pipeline.archive.source import Rejected, SourceFile
 from pipeline.dataset.model import Dataset, DatasetImage
 from pipeline.dataset.split import SplitOptions, assign_splits
 from pipeline.dataset.validate import Checked, check
-from pipeline.dataset.validated import Examined
+from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.image_facts import ImageFacts
 from pipeline.decode.prefetch import InspectAhead
 from pipeline.formats import read_dataset
@@ -33,7 +33,7 @@ class ExamineOptions(SplitOptions, Protocol):
     def on_error(self) -> str: ...
 
 
-class Seen(NamedTuple):
+class RawDataset(NamedTuple):
     """What an archive holds. `facts` belong to `dataset.items` by position."""
 
     dataset: Dataset
@@ -41,12 +41,12 @@ class Seen(NamedTuple):
     findings: list[Finding]
 
 
-def examine(archive: Path, scratch: Path, options: ExamineOptions, *, processes: int, steps: Steps) -> Examined:
+def examine(archive: Path, scratch: Path, options: ExamineOptions, *, processes: int, steps: Steps) -> ValidatedDataset:
     """Leaves what is extracted below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
     return judge(read(archive, scratch, processes=processes, steps=steps), scratch, options, steps)
 
 
-def judge(seen: Seen, scratch: Path, options: ExamineOptions, steps: Steps) -> Examined:
+def judge(seen: RawDataset, scratch: Path, options: ExamineOptions, steps: Steps) -> ValidatedDataset:
     """Raises Rejected with everything found, RunCancelled."""
     dataset, facts, findings = seen
     kind, format_name, items = dataset.kind, dataset.format, list(dataset.items)
@@ -57,8 +57,8 @@ def judge(seen: Seen, scratch: Path, options: ExamineOptions, steps: Steps) -> E
     findings = findings + checked.findings
     steps.stage("splitting")
     splits: dict[str, str] = {}
-    looks = ((image.sha256, image.look) for image in checked.images)
-    groups = group_alike(looks, lambda *_: steps.raise_if_cancelled())
+    phashes = ((image.sha256, image.phash) for image in checked.images)
+    groups = group_alike(phashes, lambda *_: steps.raise_if_cancelled())
     if checked.images:
         findings = findings + list(_alike(checked.images, groups))
         splits, split_findings = assign_splits(checked.images, checked.classes, options, groups)
@@ -66,7 +66,7 @@ def judge(seen: Seen, scratch: Path, options: ExamineOptions, steps: Steps) -> E
     _reject_errors(checked, findings, options)
     steps.stage("fingerprinting")
     manifest = scratch / MANIFEST_FILE
-    return Examined(
+    return ValidatedDataset(
         kind=kind,
         format=format_name,
         images=checked.images,
@@ -80,7 +80,7 @@ def judge(seen: Seen, scratch: Path, options: ExamineOptions, steps: Steps) -> E
     )
 
 
-def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
+def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> RawDataset:
     """Images are decoded from the moment they are there, while the rest is inflated and the annotations are read.
 
     Leaves what is extracted below `scratch`. Raises Rejected, RunCancelled, OutOfSpace.
@@ -100,7 +100,7 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> Seen:
         del source  # the annotations are read
         steps.stage("checking")
         facts = ahead.facts([item.image for item in dataset.items], steps.tick)
-    return Seen(dataset, facts, findings + dataset.findings)
+    return RawDataset(dataset, facts, findings + dataset.findings)
 
 
 def _images(files: list[SourceFile]) -> list[SourceFile]:

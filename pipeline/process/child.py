@@ -33,7 +33,7 @@ class RunCancelled(BaseException):
     """Raised inside a trainer by `report` when it was asked to stop and throw away. Not a failure."""
 
 
-class Line:
+class Channel:
     """The child's end. `cancelled` and `stopping` are set from stdin by a thread of their own."""
 
     def __init__(self, out: Path) -> None:
@@ -74,7 +74,7 @@ class Line:
 
 
 def run_child(
-    out: Path, work: Callable[[Line], None], *, supervised: bool, crash: type[DarkroomError] = TrainerCrashed
+    out: Path, work: Callable[[Channel], None], *, supervised: bool, crash: type[DarkroomError] = TrainerCrashed
 ) -> int:
     """Run `work` and turn however it ends into an exit status and, for a failure, `out/problem.json`.
 
@@ -83,7 +83,7 @@ def run_child(
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with closing(Line(out)) as line:
+        with closing(Channel(out)) as line:
             if supervised:
                 line.listen()
             work(line)

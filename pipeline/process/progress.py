@@ -3,7 +3,7 @@
 import sys
 import time
 
-from pipeline.process.child import Line
+from pipeline.process.child import Channel
 
 _INTERVAL_SECONDS = 0.3  # a few lines a second at most
 
@@ -11,7 +11,7 @@ _INTERVAL_SECONDS = 0.3  # a few lines a second at most
 class Steps:
     """Stages with their durations. `line` is None where nobody listens; `aloud` prints for a person."""
 
-    def __init__(self, line: Line | None = None, *, aloud: bool = False) -> None:
+    def __init__(self, line: Channel | None = None, *, aloud: bool = False) -> None:
         self._line = line
         self._aloud = aloud
         self._stage = ""

@@ -9,21 +9,21 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
-from pipeline.archive.source import Source
+from pipeline.archive.source import ExtractedArchive
 from pipeline.dataset.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels, rest_inside
-from pipeline.dataset.model import Dataset, Item, Mended, RawBox
+from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem
 from pipeline.dataset.validate import SUFFIXES_OF, frame_of
 from pipeline.decode.image_facts import ImageFacts
 
 
 class Repaired(NamedTuple):
-    kept: list[Mended]
+    kept: list[RepairedItem]
     changes: list[Finding]
 
 
-def mend(source: Source, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
+def mend(source: ExtractedArchive, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
     """`facts` belong to `dataset.items` by position. Nothing is guessed: what cannot be mended is left out."""
-    kept: list[Mended] = []
+    kept: list[RepairedItem] = []
     changes: list[Finding] = []
     scaled = _is_scaled(dataset, facts)
     names_no_image = _names_no_image(dataset)
@@ -38,10 +38,10 @@ def mend(source: Source, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
             detail = "The image was left out: it has no annotation, and one that names no image may be its own."
             changes.append(_change("repair-image-left-out", item.image.name, detail))
             continue
-        mended, made = _mend_item(item, fact, taken, scaled=scaled)
+        repaired_item, made = _mend_item(item, fact, taken, scaled=scaled)
         changes += made
-        if mended:
-            kept.append(mended)
+        if repaired_item:
+            kept.append(repaired_item)
     changes += _lost(dataset)
     changes += (_change("repair-junk-dropped", name, "It is no data.") for name in source.left_out)
     return Repaired(kept, changes)
@@ -78,11 +78,13 @@ def _may_lack_its_own(item: Item, names_no_image: _Nameless) -> bool:
     return (names_no_image.annotations and item.annotation is None) or (names_no_image.boxes and not item.boxes)
 
 
-def _mend_item(item: Item, fact: ImageFacts, taken: set[str], *, scaled: bool) -> tuple[Mended | None, list[Finding]]:
+def _mend_item(
+    item: Item, fact: ImageFacts, taken: set[str], *, scaled: bool
+) -> tuple[RepairedItem | None, list[Finding]]:
     renamed = _renamed(item.image.name, fact, taken)
     name_changes = _name_changes(item, renamed)
     if item.annotation is None:  # background, or an image whose folder is its class
-        return Mended(_as(item, renamed, (), fact.upright), changed=False), name_changes
+        return RepairedItem(_as(item, renamed, (), fact.upright), changed=False), name_changes
     frame, found = frame_of(item, fact, item.annotation)
     wrong_size = {finding.code for finding in found} & {"size-wrong", "size-missing"}
     drawn_on = _drawn_on(item, fact, scaled=scaled)
@@ -103,9 +105,9 @@ def _mend_item(item: Item, fact: ImageFacts, taken: set[str], *, scaled: bool) -
     if wrong_size:
         detail = f"The size is {fact.upright[0]} x {fact.upright[1]} now."
         changes.append(_change("repair-size-mended", item.annotation, detail, item.size_line))
-    mended = _as(item, renamed, tuple(box for _, box in boxes), fact.upright)
+    repaired_item = _as(item, renamed, tuple(box for _, box in boxes), fact.upright)
     changed = bool(changes) or renamed != item.image.name
-    return Mended(mended, changed, tuple(origin for origin, _ in boxes)), name_changes + changes
+    return RepairedItem(repaired_item, changed, tuple(origin for origin, _ in boxes)), name_changes + changes
 
 
 def _is_scaled(dataset: Dataset, facts: list[ImageFacts]) -> bool:

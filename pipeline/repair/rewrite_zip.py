@@ -13,7 +13,7 @@ from core.domain import limits
 from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding, Severity
 from pipeline.archive.extract import extract
-from pipeline.archive.source import REPAIR_LOG, Rejected, Source
+from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset
 from pipeline.decode.prefetch import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
@@ -26,7 +26,7 @@ _MODE = 0o100644 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RepairResult:
     """`changes` as they are in the log; `images` of those that were `seen`."""
 
     format: str
@@ -35,7 +35,7 @@ class Outcome:
     changes: list[Finding]
 
 
-def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps: Steps) -> Outcome:
+def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps: Steps) -> RepairResult:
     """Write `target`, with its log in the root. Raises Rejected where there is nothing to repair, RunCancelled."""
     steps.stage("extracting")
     source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
@@ -50,7 +50,7 @@ def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps:
     changes = _write(partial, source, dataset, repaired, steps)
     partial.replace(target)
     steps.end()
-    return Outcome(dataset.format, len(repaired.kept), len(dataset.items), changes)
+    return RepairResult(dataset.format, len(repaired.kept), len(dataset.items), changes)
 
 
 def read_log(archive: Path) -> list[Finding]:
@@ -70,7 +70,7 @@ def _require_rest(dataset: Dataset, repaired: Repaired, findings: list[Finding])
     raise Rejected(problem, findings + dataset.findings + repaired.changes)
 
 
-def _write(target: Path, source: Source, dataset: Dataset, repaired: Repaired, steps: Steps) -> list[Finding]:
+def _write(target: Path, source: ExtractedArchive, dataset: Dataset, repaired: Repaired, steps: Steps) -> list[Finding]:
     """Returns the whole log, which is the last entry."""
     writer = cast(DatasetFormat, import_module(CATALOGUE[dataset.format].module))
     written: set[str] = set()
@@ -78,7 +78,7 @@ def _write(target: Path, source: Source, dataset: Dataset, repaired: Repaired, s
         for done, (item, *_) in enumerate(repaired.kept, start=1):
             # Images are compressed already.
             with archive.open(_entry(item.image.name, zipfile.ZIP_STORED), "w", force_zip64=True) as entry:
-                entry.writelines(item.image.place.blocks())
+                entry.writelines(item.image.byte_range.blocks())
             written.add(item.image.name)
             steps.tick(done, len(repaired.kept))
         for name, text in writer.rewrite(source, repaired.kept):
@@ -91,7 +91,7 @@ def _write(target: Path, source: Source, dataset: Dataset, repaired: Repaired, s
     return changes
 
 
-def _unused(source: Source, dataset: Dataset, repaired: Repaired, written: set[str]) -> Iterator[Finding]:
+def _unused(source: ExtractedArchive, dataset: Dataset, repaired: Repaired, written: set[str]) -> Iterator[Finding]:
     """Files that could be data and that nothing is told by: notes, masks, what another file says now."""
     told = {change.path for change in repaired.changes} | {item.annotation for item in dataset.items}
     for file in source.files:

@@ -61,7 +61,7 @@ class TrainedModel:
     facts: Mapping[str, Any]
 
 
-class Report(Protocol):
+class Reporter(Protocol):
     """How a trainer tells and asks. Every call raises RunCancelled once the run was asked to be thrown away."""
 
     def __call__(self, progress: Progress) -> None:
@@ -97,7 +97,7 @@ class Trainer(Protocol):
         dataset: Path,
         params: "BaseModel",
         out: Path,
-        report: Report,
+        report: Reporter,
         *,
         model: ModelSource,
         resume: Checkpoint | None,
@@ -111,7 +111,7 @@ class Trainer(Protocol):
         """Load from a folder of artifacts or from a weights file. Raises WeightsUnavailable."""
 
     def test(
-        self, model: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str
+        self, model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str
     ) -> None:
         """Judge a trained model on a split of a prepared tree: metrics.json, images, report.{html,xlsx} in `out`.
 

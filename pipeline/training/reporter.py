@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Literal
 
 from core.domain.errors import TimedOut
-from pipeline.process.child import Line
+from pipeline.process.child import Channel
 from pipeline.trainers import Ended, Progress, TrainingEnded
 from pipeline.training.checkpoint import write_checkpoint
 
 RECENT_EPOCHS = 5  # the estimate of the time left follows the last epochs: the first one is slow
 
 
-class LineReport:
+class ChannelReporter:
     """`pipeline.trainers.Report` over the line to the supervisor. `echo`: also print for a person."""
 
     def __init__(
         self,
-        line: Line,
+        line: Channel,
         *,
         out: Path,
         seconds_left: float | None,

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.domain.errors import DarkroomError
 from pipeline.params.catalogue import entry_of
-from pipeline.process.child import Line
+from pipeline.process.child import Channel
 from pipeline.trainers import ModelSource, TrainedModel, Trainer
 from pipeline.training.checkpoint import describe, read_checkpoint
 from pipeline.training.failures import as_failure
-from pipeline.training.reporter import LineReport
+from pipeline.training.reporter import ChannelReporter
 
 ARTIFACTS = "artifacts"
 MODEL_FILE = "model.json"  # the last file
@@ -51,8 +51,8 @@ class TrainSpec(BaseModel):
     fingerprint: str | None = None
 
 
-def train(spec: TrainSpec, params: BaseModel, line: Line, *, echo: bool) -> None:
-    report = LineReport(
+def train(spec: TrainSpec, params: BaseModel, line: Channel, *, echo: bool) -> None:
+    report = ChannelReporter(
         line,
         out=spec.out,
         seconds_left=_seconds_left(spec, params),
@@ -74,7 +74,7 @@ def train(spec: TrainSpec, params: BaseModel, line: Line, *, echo: bool) -> None
     report.check()
 
 
-def _trained(spec: TrainSpec, params: BaseModel, report: LineReport) -> TrainedModel:
+def _trained(spec: TrainSpec, params: BaseModel, report: ChannelReporter) -> TrainedModel:
     resume = None if spec.resume is None else read_checkpoint(spec.resume)
     source = ModelSource(**spec.model.model_dump()) if spec.model else _from_params(params)
     trainer = _load_trainer(spec.trainer)

@@ -80,13 +80,13 @@ def broken_raccoons(data: Path) -> BrokenSet:
     xml, jpg = names(15)
     made.image(jpg, "image-extension", _as_png, lost=False)
     xml, jpg = names(16)
-    moved = _corner("xmin", lambda x: x + 5000, also=_corner("xmax", lambda x: x + 5000))
+    moved = _corner("xmin", lambda x: x + 5000, on_commit=_corner("xmax", lambda x: x + 5000))
     made.xml(xml, "box-outside", moved, at="<bndbox>", lost=jpg, beyond=True)
     xml, jpg = names(18)
     made.xml(
         xml,
         "box-clipped",
-        _corner("xmin", lambda _: 5, also=_corner("xmax", lambda _: _wide(made.files[jpg]) + 20)),
+        _corner("xmin", lambda _: 5, on_commit=_corner("xmax", lambda _: _wide(made.files[jpg]) + 20)),
         at="<bndbox>",
         beyond=False,
     )
@@ -94,7 +94,7 @@ def broken_raccoons(data: Path) -> BrokenSet:
     made.xml(
         xml,
         "box-inverted",
-        _corner("xmin", lambda _: 182, also=_corner("xmax", lambda _: 87)),
+        _corner("xmin", lambda _: 182, on_commit=_corner("xmax", lambda _: 87)),
         at="<bndbox>",
         lost=jpg,
         beyond=False,
@@ -128,7 +128,7 @@ def broken_nuts(data: Path) -> BrokenSet:
     made.xml(
         f"{folder}/0.xml",
         "box-inverted",
-        _corner("ymin", lambda _: 500, also=_corner("ymax", lambda _: 100)),
+        _corner("ymin", lambda _: 500, on_commit=_corner("ymax", lambda _: 100)),
         at=None,
         lost=f"{folder}/0.jpg",
         beyond=False,
@@ -190,13 +190,13 @@ def _sub(pattern: str, text: str) -> Callable[[bytes], bytes]:
 
 
 def _corner(
-    name: str, value: Callable[[int], int], *, also: Callable[[bytes], bytes] = lambda content: content
+    name: str, value: Callable[[int], int], *, on_commit: Callable[[bytes], bytes] = lambda content: content
 ) -> Callable[[bytes], bytes]:
     """Another number in the first <xmin>, say."""
 
     def change(content: bytes) -> bytes:
         number = rf"<{name}>(\d+)</{name}>"
         text = re.sub(number, lambda match: f"<{name}>{value(int(match[1]))}</{name}>", content.decode(), count=1)
-        return also(text.encode())
+        return on_commit(text.encode())
 
     return change

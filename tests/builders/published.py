@@ -40,7 +40,7 @@ def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True
     row = preparing.complete_job(
         platform.db,
         claim,
-        preparing.Outcome(kind, "voc", ["raccoon"], 10, {}, []),
+        preparing.ValidationResult(kind, "voc", ["raccoon"], 10, {}, []),
         preparing.PreparedSet(fingerprint, 1, *tar),
         content_fingerprint="c" * 64,
         metadata_key=metadata[0],

@@ -29,9 +29,9 @@ def claimed_job(platform: Platform, *, lease: float = LEASE) -> Claim:
     return claimed[0]
 
 
-def outcome(findings: int = 0) -> preparing.Outcome:
+def outcome(findings: int = 0) -> preparing.ValidationResult:
     one = {"code": "box-outside", "severity": "warning", "path": "a.xml", "line": 3, "detail": "d", "remedy": "r"}
-    return preparing.Outcome(
+    return preparing.ValidationResult(
         kind="detection",
         format="voc",
         classes=["raccoon"],

@@ -19,7 +19,7 @@ from tests.builders.voc import voc_zip
 from tests.servers import free_port
 
 
-class Place:
+class ByteRange:
     """A home, a port, and what is started there."""
 
     def __init__(self, folder: Path, database: str) -> None:
@@ -79,8 +79,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, sqlite_url: str) -> Iterator[Place]:
-    made = Place(tmp_path, sqlite_url)
+def place(tmp_path: Path, sqlite_url: str) -> Iterator[ByteRange]:
+    made = ByteRange(tmp_path, sqlite_url)
     yield made
     for process in made.started:
         process.kill()
@@ -95,7 +95,7 @@ def big_zip(path: Path, *, mib: int) -> Path:
     return path
 
 
-def test_an_upload_survives_kill_9_of_its_client_and_of_the_service(place: Place) -> None:
+def test_an_upload_survives_kill_9_of_its_client_and_of_the_service(place: ByteRange) -> None:
     archive = big_zip(place.folder / "big.zip", mib=128)
     service = place.start_api()
 
@@ -123,7 +123,7 @@ def test_an_upload_survives_kill_9_of_its_client_and_of_the_service(place: Place
     assert not list((place.folder / "cache/darkroom/uploads").iterdir())
 
 
-def test_the_client_sends_nothing_that_would_be_refused(place: Place) -> None:
+def test_the_client_sends_nothing_that_would_be_refused(place: ByteRange) -> None:
     place.start_api()
     archive = voc_zip(place.folder / "evil.zip")
     with zipfile.ZipFile(archive, "a") as file:
@@ -137,7 +137,7 @@ def test_the_client_sends_nothing_that_would_be_refused(place: Place) -> None:
     assert place.received() == 0 and not httpx.get(f"{place.url}/jobs").json()["items"]
 
 
-def test_the_client_gives_options_on_and_names_a_bad_one(place: Place) -> None:
+def test_the_client_gives_options_on_and_names_a_bad_one(place: ByteRange) -> None:
     place.start_api()
     archive = voc_zip(place.folder / "small.zip")
 

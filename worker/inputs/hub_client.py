@@ -72,7 +72,7 @@ def list_set(client: httpx.Client, endpoint: str, asked: HubSet, *, ends: float,
     check = _patient(ends, check)
     revision = asked.commit or asked.revision or "main"
     address = f"{endpoint.rstrip('/')}/api/datasets/{asked.repository}/revision/{quote(revision, safe='')}?blobs=true"
-    listing = _insist(lambda: _list(client, address, asked, revision, check), check)
+    listing = _retry_until_lost(lambda: _list(client, address, asked, revision, check), check)
     if asked.commit and listing.commit != asked.commit:
         raise HubUnavailable("The hub answers with another commit than it was asked for.", commit=listing.commit)
     return listing
@@ -113,7 +113,7 @@ def fetch(
             came(-size)
             raise
 
-    return _insist(once, check)
+    return _retry_until_lost(once, check)
 
 
 def _patient(ends: float, check: Check) -> Check:
@@ -125,7 +125,7 @@ def _patient(ends: float, check: Check) -> Check:
     return patient
 
 
-def _insist(work: Callable[[], Result], check: Check) -> Result:
+def _retry_until_lost(work: Callable[[], Result], check: Check) -> Result:
     for pause in (*PAUSES_SECONDS, None):
         check()
         try:

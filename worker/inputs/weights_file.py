@@ -23,7 +23,7 @@ _not_before: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class WeightsSource:
     """`config`: an architecture by name, from scratch. `weights`: a local file. `note` is for the run's page."""
 
     kind: Literal["config", "weights"]
@@ -34,7 +34,7 @@ class Source:
         return {"kind": self.kind, "path_or_name": self.path_or_name}
 
 
-def resolve_model(params: dict[str, Any], folder: Path, *, hub: bool, check: Callable[[], None]) -> Source:
+def resolve_model(params: dict[str, Any], folder: Path, *, hub: bool, check: Callable[[], None]) -> WeightsSource:
     """By `model` and `pretrained` (auto, required, never). `check()` may raise during a download.
 
     A name ending in `.pt` is a file of the weights folder, which it cannot leave. Raises WeightsUnavailable for one
@@ -44,14 +44,14 @@ def resolve_model(params: dict[str, Any], folder: Path, *, hub: bool, check: Cal
     is_file = name.endswith(".pt")
     stem = name.removesuffix(".pt").removesuffix(".yaml")
     if wanted == "never" and not is_file:
-        return Source("config", f"{stem}.yaml", "trained from scratch: pretrained weights were not wanted")
+        return WeightsSource("config", f"{stem}.yaml", "trained from scratch: pretrained weights were not wanted")
     path = _file_in(folder, f"{stem}.pt") or (_from_hub(folder, stem, check) if hub else None)
     if path is not None:
-        return Source("weights", str(path), f"started from the pretrained weights {path.name}")
+        return WeightsSource("weights", str(path), f"started from the pretrained weights {path.name}")
     if is_file or wanted == "required":
         where = "the weights folder and the hub" if hub else "the weights folder"
         raise WeightsUnavailable(f"{stem}.pt is neither in {where}." if hub else f"{stem}.pt is not in {where}.")
-    return Source("config", f"{stem}.yaml", "trained from scratch: no pretrained weights were found")
+    return WeightsSource("config", f"{stem}.yaml", "trained from scratch: no pretrained weights were found")
 
 
 def inside(folder: Path, name: str) -> Path | None:

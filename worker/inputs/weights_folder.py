@@ -17,7 +17,7 @@ import httpx
 import structlog
 
 from core.domain.errors import WeightsUnavailable
-from worker.inputs.weights_file import AGAIN_SECONDS, CONNECT_SECONDS, Source, download, inside
+from worker.inputs.weights_file import AGAIN_SECONDS, CONNECT_SECONDS, WeightsSource, download, inside
 
 HUB = "https://huggingface.co"
 CONFIG = "config.json"
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 _not_before: dict[str, float] = {}
 
 
-def resolve_folder(params: dict[str, Any], folder: Path, *, hub: bool, check: Callable[[], None]) -> Source:
+def resolve_folder(params: dict[str, Any], folder: Path, *, hub: bool, check: Callable[[], None]) -> WeightsSource:
     """By `model` and `pretrained` (auto, required, never). `check()` may raise during a download.
 
     `org/name` lies in the weights folder as `org--name` or `org/name`, `name` as itself. Raises WeightsUnavailable for
@@ -45,16 +45,16 @@ def resolve_folder(params: dict[str, Any], folder: Path, *, hub: bool, check: Ca
     """
     name, wanted = str(params.get("model", "")), params.get("pretrained", "auto")
     if MADE_HERE.fullmatch(name):
-        return Source("config", name)
+        return WeightsSource("config", name)
     if wanted == "never":
-        return Source("config", name, "trained from scratch: pretrained weights were not wanted")
+        return WeightsSource("config", name, "trained from scratch: pretrained weights were not wanted")
     path = _in_folder(folder, name) or (_from_hub(folder, name, check) if hub else None)
     if path is not None:
-        return Source("weights", str(path), f"started from the pretrained weights {name}{_revision(path)}")
+        return WeightsSource("weights", str(path), f"started from the pretrained weights {name}{_revision(path)}")
     if wanted == "required":
         where = "in the weights folder nor on the hub" if hub else "in the weights folder"
         raise WeightsUnavailable(f"{name} is {'neither' if hub else 'not'} {where}.", model=name)
-    return Source("config", name, "trained from scratch: no pretrained weights were found")
+    return WeightsSource("config", name, "trained from scratch: no pretrained weights were found")
 
 
 @dataclass(frozen=True, slots=True)

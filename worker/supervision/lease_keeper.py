@@ -15,7 +15,7 @@ import structlog
 
 from core import clock
 from core.domain.errors import OutOfSpace, Unavailable
-from core.services.runs.lifecycle import Look
+from core.services.runs.lifecycle import ClaimStatus
 from core.services.work.leases import ClaimLost
 from worker.threads import start_in_thread
 
@@ -28,15 +28,15 @@ Result = TypeVar("Result")
 log = structlog.get_logger(__name__)
 
 
-class CancelAsked(Exception):
+class CancelRequested(Exception):
     """The user wants it thrown away."""
 
 
-class DrainAsked(Exception):
+class DrainRequested(Exception):
     """This worker was told to end: give the row back."""
 
 
-class Hold:
+class LeaseKeeper:
     """A context: the claim is renewed inside it.
 
     `beat(worked_seconds)` renews the lease, False when it matches no row. `look()` asks the row.
@@ -44,27 +44,27 @@ class Hold:
 
     def __init__(
         self,
-        beat: Callable[[float], bool],
-        look: Callable[[], Look],
+        heartbeat: Callable[[float], bool],
+        look: Callable[[], ClaimStatus],
         draining: threading.Event,
         *,
         lease_seconds: float,
-        beat_seconds: float,
+        heartbeat_seconds: float,
     ) -> None:
-        self._beat = beat
+        self._heartbeat = heartbeat
         self._look = look
         self._draining = draining
-        self._beat_seconds = beat_seconds
+        self._heartbeat_seconds = heartbeat_seconds
         self._patience_seconds = PATIENCE * lease_seconds
         self._over = threading.Event()
         self._lost = threading.Event()
         self._cancel = threading.Event()
         self._stop = threading.Event()
-        self._beaten_at = clock.monotonic()
+        self._last_heartbeat_at = clock.monotonic()
         self._worked = Stopwatch()
 
     def __enter__(self) -> Self:
-        for target in (self._keep_beating, self._keep_looking):
+        for target in (self._keep_heartbeat, self._keep_looking):
             threading.Thread(target=target, daemon=True, name=target.__name__.strip("_")).start()
         return self
 
@@ -74,7 +74,7 @@ class Hold:
         self._over.set()
 
     @property
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """The user wants the best so far."""
         return self._stop.is_set()
 
@@ -83,11 +83,11 @@ class Hold:
         if self._is_lost():
             raise ClaimLost
         if self._cancel.is_set():
-            raise CancelAsked
+            raise CancelRequested
         if self._draining.is_set():
-            raise DrainAsked
+            raise DrainRequested
 
-    def apart(self, work: Callable[[], Result]) -> Result:
+    def run_in_thread(self, work: Callable[[], Result]) -> Result:
         """Do `work` (a fetch, a put) in a thread and wait for it while there is no reason to stop.
 
         When there is one, this raises at once and leaves the thread behind: what it still stores is garbage that
@@ -98,7 +98,7 @@ class Hold:
             self.check()
         return future.result()
 
-    def insist(self, work: Callable[[], Result]) -> Result:
+    def retry_until_lost(self, work: Callable[[], Result]) -> Result:
         """Repeat a short write to the database until it answers or the claim is lost."""
         while True:
             try:
@@ -119,20 +119,20 @@ class Hold:
             yield
         finally:
             self._worked.stop()
-            self._beat_once()
+            self._heartbeat_once()
 
     def _is_lost(self) -> bool:
-        return self._lost.is_set() or clock.monotonic() - self._beaten_at > self._patience_seconds
+        return self._lost.is_set() or clock.monotonic() - self._last_heartbeat_at > self._patience_seconds
 
-    def _keep_beating(self) -> None:
-        while not self._over.wait(self._beat_seconds):
-            self._beat_once()
+    def _keep_heartbeat(self) -> None:
+        while not self._over.wait(self._heartbeat_seconds):
+            self._heartbeat_once()
 
-    def _beat_once(self) -> None:
+    def _heartbeat_once(self) -> None:
         began, worked = clock.monotonic(), self._worked.take()
         try:
-            if self._beat(worked):
-                self._beaten_at = began
+            if self._heartbeat(worked):
+                self._last_heartbeat_at = began
             else:
                 self._lost.set()
         except (Unavailable, OutOfSpace) as error:

@@ -11,14 +11,14 @@ import structlog
 from core import clock
 from core.domain.errors import DarkroomError, DatasetRejected, NoSpace, OutOfSpace, PreparationFailed, error_from_slug
 from core.domain.limits import MAX_FINDINGS_KEPT
-from core.services.jobs.lifecycle import Outcome, reject_job, report_job
+from core.services.jobs.lifecycle import ValidationResult, reject_job, report_job
 from core.services.maintenance.recovery import lose_job
 from core.services.work.leases import Claim
 from pipeline.process.child import EXIT_OK
 from worker.context import Worker
 from worker.supervision.child import child_command
 from worker.supervision.exit_causes import cause_of, killed_from_outside
-from worker.supervision.lease_keeper import Hold
+from worker.supervision.lease_keeper import LeaseKeeper
 from worker.supervision.supervisor import supervise
 
 PROGRESS_SECONDS = 1.0  # an event for each is kept: people look once a second at most
@@ -28,17 +28,17 @@ log = structlog.get_logger(__name__)
 
 
 def in_child(
-    worker: Worker, hold: Hold, claim: Claim, verb: str, out: Path, content: Mapping[str, Any]
+    worker: Worker, lease: LeaseKeeper, claim: Claim, verb: str, out: Path, content: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Run a verb to its end and read what it found out. None: it was killed, and the attempt is given up."""
     out.mkdir()
     child_log, spec = out.with_suffix(".log"), out.with_suffix(".json")
     spec.write_text(json.dumps(content), encoding="utf-8")
     teller = Teller(worker, claim)
-    ending = supervise(hold, child_command(verb, spec), out=out, log_path=child_log, tell=teller.tell)
+    ending = supervise(lease, child_command(verb, spec), out=out, log_path=child_log, tell=teller.tell)
     if killed_from_outside(ending):
         lost = PreparationFailed(f"The preparation was killed by signal {-ending.status} again and again.")
-        hold.insist(lambda: lose_job(worker.platform.db, claim, lost))
+        lease.retry_until_lost(lambda: lose_job(worker.platform.db, claim, lost))
         return None
     result = _read_json(out / "result.json")
     if ending.status != EXIT_OK or result is None:
@@ -46,9 +46,9 @@ def in_child(
     return result
 
 
-def reject(worker: Worker, hold: Hold, claim: Claim, error: DarkroomError, outcome: Outcome) -> None:
+def reject(worker: Worker, lease: LeaseKeeper, claim: Claim, error: DarkroomError, outcome: ValidationResult) -> None:
     """The data's fault, told with what was found out."""
-    hold.insist(lambda: reject_job(worker.platform.db, claim, error, outcome))
+    lease.retry_until_lost(lambda: reject_job(worker.platform.db, claim, error, outcome))
     log.info("job.rejected", job_id=claim.id, slug=error.slug)
 
 
@@ -59,8 +59,8 @@ def rejection_in(result: Mapping[str, Any]) -> DarkroomError:
     )
 
 
-def outcome_of(out: Path, result: Mapping[str, Any]) -> Outcome:
-    return Outcome(
+def outcome_of(out: Path, result: Mapping[str, Any]) -> ValidationResult:
+    return ValidationResult(
         kind=result.get("kind"),
         format=result.get("format"),
         classes=result.get("classes"),
@@ -70,8 +70,8 @@ def outcome_of(out: Path, result: Mapping[str, Any]) -> Outcome:
     )
 
 
-def nothing_seen() -> Outcome:
-    return Outcome(kind=None, format=None, classes=None, images=None, counts={}, findings=())
+def nothing_seen() -> ValidationResult:
+    return ValidationResult(kind=None, format=None, classes=None, images=None, counts={}, findings=())
 
 
 def _findings(path: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from core.domain.errors import Unavailable
 from core.services.work.leases import ClaimLost
 from pipeline.process.child import PROGRESS_FILE
 from worker.supervision.child import Child, Tail
-from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
+from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
 from worker.supervision.oom import MemoryWatch
 from worker.supervision.system_metrics import GroupSampler
 
@@ -35,7 +35,7 @@ class Ending:
 
 
 def supervise(
-    hold: Hold,
+    lease: LeaseKeeper,
     command: Sequence[str],
     *,
     out: Path,
@@ -55,12 +55,12 @@ def supervise(
     sampler = GroupSampler(child.pid)
     sampled_at, said_stop = clock.monotonic(), False
     lines = Lines(Tail(out / PROGRESS_FILE), tell)
-    watch = Watch(hold, child)
+    watch = Watch(lease, child)
     try:
-        with hold.working():
+        with lease.working():
             while (status := child.status(wait_seconds=TICK_SECONDS)) is None:
-                hold.check()
-                if hold.stop_asked and not said_stop:
+                lease.check()
+                if lease.stop_requested and not said_stop:
                     child.say("stop")
                     said_stop = True
                 lines.pass_on()
@@ -68,14 +68,14 @@ def supervise(
                     sampled_at = clock.monotonic()
                     _tell_sample(sampler, memory, sample)
         watch.close()
-        lines.pass_on_all(hold)
+        lines.pass_on_all(lease)
         log.info("child.ended", pid=child.pid, status=status)
         return Ending(status, out_of_memory=memory.ran_out())
-    except CancelAsked:
+    except CancelRequested:
         watch.stop()
         child.cancel()
         raise
-    except DrainAsked:
+    except DrainRequested:
         watch.stop()
         child.kill()
         lines.pass_on()  # a checkpoint that was finished in the last moment
@@ -91,11 +91,11 @@ def supervise(
 class Watch:
     """Ends the child when there is a reason to and the loop does not act, blocked in the database. Asks no database."""
 
-    def __init__(self, hold: Hold, child: Child) -> None:
-        self._hold = hold
+    def __init__(self, lease: LeaseKeeper, child: Child) -> None:
+        self._lease = lease
         self._child = child
         self._over = threading.Event()
-        self._reason: ClaimLost | CancelAsked | DrainAsked | None = None
+        self._reason: ClaimLost | CancelRequested | DrainRequested | None = None
         self._thread = threading.Thread(target=self._run, daemon=True, name="watch")
         self._thread.start()
 
@@ -113,13 +113,13 @@ class Watch:
     def _run(self) -> None:
         while not self._over.wait(TICK_SECONDS):
             try:
-                self._hold.check()
-            except (ClaimLost, CancelAsked, DrainAsked) as reason:
+                self._lease.check()
+            except (ClaimLost, CancelRequested, DrainRequested) as reason:
                 if self._over.wait(WATCH_SECONDS):
                     return
                 self._reason = reason
                 log.warning("child.ended_by_watch", pid=self._child.pid, reason=type(reason).__name__)
-                if isinstance(reason, CancelAsked):
+                if isinstance(reason, CancelRequested):
                     self._child.cancel()
                 else:
                     self._child.kill()
@@ -150,10 +150,10 @@ class Lines:
             return False
         return True
 
-    def pass_on_all(self, hold: Hold) -> None:
+    def pass_on_all(self, lease: LeaseKeeper) -> None:
         while not self.pass_on():
-            hold.check()
-            hold.pause(TICK_SECONDS)
+            lease.check()
+            lease.pause(TICK_SECONDS)
 
 
 def _tell_sample(sampler: GroupSampler, memory: MemoryWatch, sample: Sample) -> None:

@@ -19,7 +19,7 @@ from core.services.work.leases import Claim, ClaimLost
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.transfer import sha256_of
 from worker.inputs.tar import pack, unpack
-from worker.supervision.lease_keeper import Hold
+from worker.supervision.lease_keeper import LeaseKeeper
 
 RETRY_SECONDS = 5.0
 
@@ -119,7 +119,9 @@ class Uploader:
                 log.warning("checkpoint.left", key=older, error=error.detail)
 
 
-def fetch_checkpoint(platform: Platform, run: RunRow, hold: Hold, scratch: Path) -> tuple[Path | None, str | None]:
+def fetch_checkpoint(
+    platform: Platform, run: RunRow, lease: LeaseKeeper, scratch: Path
+) -> tuple[Path | None, str | None]:
     """The folder of the run's last checkpoint; None without one. The second is a note when it cannot be used.
 
     A checkpoint that is missing or damaged never fails a run: it starts afresh. Raises Unavailable, OutOfSpace.
@@ -128,10 +130,10 @@ def fetch_checkpoint(platform: Platform, run: RunRow, hold: Hold, scratch: Path)
         return None, None
     key, archive, folder = run.checkpoint_key, scratch / "checkpoint.tar", scratch / "checkpoint"
     try:
-        stored = hold.apart(lambda: platform.store.fetch(key, archive))
+        stored = lease.run_in_thread(lambda: platform.store.fetch(key, archive))
         if run.checkpoint_sha256 not in (None, stored.sha256):
             raise ObjectCorrupt(key)
-        unpack(archive, folder, check=hold.check)
+        unpack(archive, folder, check=lease.check)
         _require_whole(folder)
     except (ObjectMissing, ObjectCorrupt, tarfile.TarError, ValueError, KeyError) as error:
         log.warning("checkpoint.unusable", run_id=run.id, key=key, error=str(error)[:200])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from core.domain.errors import DarkroomError
-from core.services.maintenance.recovery import ring_waiting, sweep_lost_leases
+from core.services.maintenance.recovery import enqueue_waiting, sweep_lost_leases
 from core.services.work.leases import take_lock
 from worker.context import Worker
 from worker.tasks.retention import clean
@@ -33,7 +33,7 @@ def sweep(worker: Worker) -> None:
     """Give back what lost workers held, then ring for what waits."""
     for row_id in sweep_lost_leases(worker.platform.db):
         log.warning("lease.lost", id=row_id)
-    ring_waiting(worker.platform)
+    enqueue_waiting(worker.platform)
 
 
 def _repeat(worker: Worker, name: str, work: Callable[[Worker], None], seconds: float) -> None:

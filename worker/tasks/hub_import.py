@@ -23,7 +23,7 @@ from pipeline.hub.files import IMPORTED_FILE, HubFile, Wanted, names_of_card, wa
 from pipeline.params.hub_set import HubSet
 from worker.context import Worker
 from worker.inputs.hub_client import Listing, fetch, hub_client, list_set
-from worker.supervision.lease_keeper import Hold
+from worker.supervision.lease_keeper import LeaseKeeper
 from worker.supervision.run_command import PROGRESS_SECONDS, in_child
 from worker.tasks.store_source import keep_made
 
@@ -31,7 +31,7 @@ WHOLE_SECONDS = 2 * 3600.0  # for the list and all files; 20 GiB in it are 3 MB/
 SPARE_BYTES = 256 * MIB
 
 
-def import_source(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> JobRow | None:
+def import_source(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow, scratch: Path) -> JobRow | None:
     """The job, which names the ZIP from here on. None: this attempt has ended otherwise.
 
     Raises HubOff, HubSetNotFound, HubSetUnusable, HubUnavailable, OutOfSpace.
@@ -39,18 +39,20 @@ def import_source(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch
     settings, db = worker.platform.settings, worker.platform.db
     if not settings.hub:
         raise HubOff("The worker does not reach out to a hub (DARKROOM_HUB=false).")
-    hold.insist(lambda: report_job(db, claim, stage="importing", progress=None))
+    lease.retry_until_lost(lambda: report_job(db, claim, stage="importing", progress=None))
     asked = HubSet.model_validate(imported_set_of(job))
     ends = time.monotonic() + WHOLE_SECONDS
     fetched = scratch / "hub"
     fetched.mkdir()
     with hub_client(settings.hub_endpoint) as client:
-        listing = hold.apart(lambda: list_set(client, settings.hub_endpoint, asked, ends=ends, check=hold.check))
-        job = hold.insist(partial(pin_import, db, claim, job, commit=listing.commit))
-        wanted = hold.apart(lambda: wanted_files(listing.files, listing.card, asked, hold.check))
+        listing = lease.run_in_thread(
+            lambda: list_set(client, settings.hub_endpoint, asked, ends=ends, check=lease.check)
+        )
+        job = lease.retry_until_lost(partial(pin_import, db, claim, job, commit=listing.commit))
+        wanted = lease.run_in_thread(lambda: wanted_files(listing.files, listing.card, asked, lease.check))
         _require_room([each.file for each in wanted], scratch, limit_bytes=settings.upload_max_bytes)
-        take = partial(_fetch_all, worker, hold, claim, client, asked, listing, wanted, fetched, ends)
-        files = hold.apart(take)
+        take = partial(_fetch_all, worker, lease, claim, client, asked, listing, wanted, fetched, ends)
+        files = lease.run_in_thread(take)
     spec = {
         "out": str(scratch / "import"),
         "files": files,
@@ -59,13 +61,15 @@ def import_source(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch
         "class_names": names_of_card(listing.card, asked.subset),
         "max_bytes": settings.upload_max_bytes,
     }
-    result = in_child(worker, hold, claim, "import", scratch / "import", spec)
+    result = in_child(worker, lease, claim, "import", scratch / "import", spec)
     shutil.rmtree(fetched)
     if result is None:
         return None
-    job = hold.insist(partial(pin_import, db, claim, job, images=result["images"], left_out=result["left_out"]))
+    job = lease.retry_until_lost(
+        partial(pin_import, db, claim, job, images=result["images"], left_out=result["left_out"])
+    )
     key = imported_key(claim.id, claim.attempt)
-    return keep_made(worker, hold, claim, scratch / "import" / IMPORTED_FILE, key=key, name=job.source_name)
+    return keep_made(worker, lease, claim, scratch / "import" / IMPORTED_FILE, key=key, name=job.source_name)
 
 
 def _require_room(files: list[HubFile], scratch: Path, *, limit_bytes: int) -> None:
@@ -82,7 +86,7 @@ def _require_room(files: list[HubFile], scratch: Path, *, limit_bytes: int) -> N
 
 def _fetch_all(
     worker: Worker,
-    hold: Hold,
+    lease: LeaseKeeper,
     claim: Claim,
     client: httpx.Client,
     asked: HubSet,
@@ -107,7 +111,7 @@ def _fetch_all(
             target,
             limit_bytes=left,
             ends=ends,
-            check=hold.check,
+            check=lease.check,
             came=told.add,
         )
         files.append({"split": each.split, "name": each.file.name, "path": str(target)})

@@ -20,18 +20,18 @@ from core.services.jobs.lifecycle import (
     fail_job,
     give_back_job,
     live_fingerprints,
-    look_at_job,
+    poll_job,
     report_job,
 )
 from core.services.jobs.repair import repaired_job_of
-from core.services.runs.lifecycle import Look
-from core.services.work.leases import Claim, ClaimLost, beat_job
+from core.services.runs.lifecycle import ClaimStatus
+from core.services.work.leases import Claim, ClaimLost, heartbeat_job
 from core.services.work.store_refusals import refuse_job
 from pipeline.params.prepare import PrepareOptions
 from pipeline.process.disk_full import is_full_disk
 from worker.context import Worker
 from worker.inputs.scratch import fresh_folder, scratch_name, scratch_root
-from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
+from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
 from worker.supervision.run_command import in_child, nothing_seen, outcome_of, reject, rejection_in
 from worker.tasks.source_zip import source_of
 from worker.tasks.store_prepared import put_gallery, put_set, wait_until_deleted
@@ -49,51 +49,51 @@ def prepare_job(worker: Worker, job_id: str) -> None:
         return
     claim, job = claimed
     log.info("job.claimed", job_id=job_id, attempt=claim.attempt)
-    hold = Hold(
-        lambda _worked: beat_job(db, claim, lease_seconds=settings.lease_seconds),
-        lambda: Look(mine=look_at_job(db, claim), cancel=False, stop=False),
+    lease = LeaseKeeper(
+        lambda _worked: heartbeat_job(db, claim, lease_seconds=settings.lease_seconds),
+        lambda: ClaimStatus(mine=poll_job(db, claim), cancel=False, stop=False),
         worker.draining,
         lease_seconds=settings.lease_seconds,
-        beat_seconds=settings.beat_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
     )
-    with hold, ExitStack() as folders:  # the end is written before the folder is removed
+    with lease, ExitStack() as folders:  # the end is written before the folder is removed
         try:
             scratch = folders.enter_context(fresh_folder(scratch_root(settings), scratch_name(claim)))
-            _prepare(worker, hold, claim, job, scratch)
+            _prepare(worker, lease, claim, job, scratch)
         except ClaimLost:
             log.warning("job.lost", job_id=job_id, attempt=claim.attempt)  # deleted, or another worker has it
-        except (DrainAsked, CancelAsked):
+        except (DrainRequested, CancelRequested):
             _give_back(worker, claim, later=False)
         except StoreRefused as error:
-            _refused(worker, hold, claim, error)
+            _refused(worker, lease, claim, error)
         except Unavailable as error:
             log.warning("job.given_back", job_id=job_id, reason=error.detail)
             _give_back(worker, claim, later=True)
         except DatasetRejected as error:
-            _reject(worker, hold, claim, error)
+            _reject(worker, lease, claim, error)
         except OutOfSpace as error:
-            _fail(worker, hold, claim, NoSpace(error.detail, **error.facts))
+            _fail(worker, lease, claim, NoSpace(error.detail, **error.facts))
         except DarkroomError as error:
-            _fail(worker, hold, claim, error)
+            _fail(worker, lease, claim, error)
         except Exception as error:
             log.exception("job.unforeseen", job_id=job_id)
-            _fail(worker, hold, claim, NoSpace("The worker's disk is full.") if is_full_disk(error) else Internal())
+            _fail(worker, lease, claim, NoSpace("The worker's disk is full.") if is_full_disk(error) else Internal())
 
 
-def _prepare(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> None:
-    source = source_of(worker, hold, claim, job, scratch)
+def _prepare(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow, scratch: Path) -> None:
+    source = source_of(worker, lease, claim, job, scratch)
     if source is None:
         return
     job, archive = source
     out = scratch / "out"
     spec = _spec(job, archive, out, worker.platform.settings.prepare_processes)
-    result = in_child(worker, hold, claim, "prepare", out, spec | {"live_sets": live_fingerprints(worker.platform.db)})
+    result = in_child(worker, lease, claim, "prepare", out, spec | {"live_sets": live_fingerprints(worker.platform.db)})
     if result is None:
         return
     if result["outcome"] == "ready":
-        _complete(worker, hold, claim, out, result)
+        _complete(worker, lease, claim, out, result)
     else:
-        reject(worker, hold, claim, rejection_in(result), outcome_of(out, result))
+        reject(worker, lease, claim, rejection_in(result), outcome_of(out, result))
 
 
 def _options(job: JobRow) -> dict[str, Any]:
@@ -118,12 +118,12 @@ def _spec(job: JobRow, archive: Path, out: Path, processes: int) -> dict[str, An
     }
 
 
-def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mapping[str, Any]) -> None:
+def _complete(worker: Worker, lease: LeaseKeeper, claim: Claim, out: Path, result: Mapping[str, Any]) -> None:
     db, store = worker.platform.db, worker.platform.store
-    hold.insist(lambda: report_job(db, claim, stage="storing", progress=None))
+    lease.retry_until_lost(lambda: report_job(db, claim, stage="storing", progress=None))
     key = metadata_key(claim.id, claim.attempt)
-    metadata = hold.apart(lambda: store.put(key, out / "dataset_metadata.json", media_type="application/json"))
-    put_gallery(worker, hold, claim, out, result.get("gallery") or {})
+    metadata = lease.run_in_thread(lambda: store.put(key, out / "dataset_metadata.json", media_type="application/json"))
+    put_gallery(worker, lease, claim, out, result.get("gallery") or {})
     outcome = outcome_of(out, result)
     commit = partial(
         complete_job,
@@ -137,34 +137,34 @@ def _complete(worker: Worker, hold: Hold, claim: Claim, out: Path, result: Mappi
     )
     ends = clock.monotonic() + DELETING_SECONDS
     while True:
-        prepared = put_set(worker, hold, out, result)
-        if hold.insist(partial(commit, prepared=prepared)) is not None:
+        prepared = put_set(worker, lease, out, result)
+        if lease.retry_until_lost(partial(commit, prepared=prepared)) is not None:
             reused = result["tar"] is None
             log.info("job.ready", job_id=claim.id, fingerprint=prepared.fingerprint, reused=reused)
             return
-        if not wait_until_deleted(worker, hold, prepared.fingerprint, ends=ends):
+        if not wait_until_deleted(worker, lease, prepared.fingerprint, ends=ends):
             raise Unavailable("The same prepared dataset is just being deleted.")
 
 
-def _reject(worker: Worker, hold: Hold, claim: Claim, error: DatasetRejected) -> None:
+def _reject(worker: Worker, lease: LeaseKeeper, claim: Claim, error: DatasetRejected) -> None:
     """Before anything was seen of the images: what was to be imported is not there or cannot be read."""
     try:
-        reject(worker, hold, claim, error, nothing_seen())
+        reject(worker, lease, claim, error, nothing_seen())
     except ClaimLost:
         log.warning("job.lost", job_id=claim.id)
 
 
-def _fail(worker: Worker, hold: Hold, claim: Claim, error: DarkroomError) -> None:
+def _fail(worker: Worker, lease: LeaseKeeper, claim: Claim, error: DarkroomError) -> None:
     try:
-        hold.insist(lambda: fail_job(worker.platform.db, claim, error))
+        lease.retry_until_lost(lambda: fail_job(worker.platform.db, claim, error))
         log.warning("job.failed", job_id=claim.id, slug=error.slug, detail=error.detail)
     except ClaimLost:
         log.warning("job.lost", job_id=claim.id)
 
 
-def _refused(worker: Worker, hold: Hold, claim: Claim, error: StoreRefused) -> None:
+def _refused(worker: Worker, lease: LeaseKeeper, claim: Claim, error: StoreRefused) -> None:
     try:
-        row = hold.insist(lambda: refuse_job(worker.platform.db, claim, error))
+        row = lease.retry_until_lost(lambda: refuse_job(worker.platform.db, claim, error))
         log.warning("job.refused", job_id=claim.id, state=row.state, cause=error.facts.get("cause"))
     except ClaimLost:
         log.warning("job.lost", job_id=claim.id)

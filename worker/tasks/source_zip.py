@@ -11,30 +11,32 @@ from core.services.jobs.repair import repaired_job_of
 from core.services.work.leases import Claim
 from core.storage import ObjectCorrupt, ObjectMissing
 from worker.context import Worker
-from worker.supervision.lease_keeper import Hold
+from worker.supervision.lease_keeper import LeaseKeeper
 from worker.supervision.run_command import in_child, outcome_of, reject, rejection_in
 from worker.tasks.hub_import import import_source
 from worker.tasks.store_source import keep_made
 
 
-def source_of(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> tuple[JobRow, Path] | None:
+def source_of(
+    worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow, scratch: Path
+) -> tuple[JobRow, Path] | None:
     """The job, which names its source from here on, and the ZIP. None: this attempt has ended otherwise."""
     if job.source_key is None and (repaired_job_of(job) or imported_set_of(job)):
         make = _repair_source if repaired_job_of(job) else import_source
-        made = make(worker, hold, claim, job, scratch)
+        made = make(worker, lease, claim, job, scratch)
         if made is None:
             return None
         job = made
-    return job, fetch_source(worker, hold, job, scratch)
+    return job, fetch_source(worker, lease, job, scratch)
 
 
-def fetch_source(worker: Worker, hold: Hold, job: JobRow, scratch: Path) -> Path:
+def fetch_source(worker: Worker, lease: LeaseKeeper, job: JobRow, scratch: Path) -> Path:
     archive, store = scratch / "source.zip", worker.platform.store
     if job.source_key is None:
         raise PreparationFailed("The uploaded ZIP is no longer kept.")
     key = job.source_key
     try:
-        stored = hold.apart(lambda: store.fetch(key, archive))
+        stored = lease.run_in_thread(lambda: store.fetch(key, archive))
     except ObjectMissing as error:
         raise PreparationFailed("The uploaded ZIP is missing from the object store.", key=key) from error
     except ObjectCorrupt as error:
@@ -44,21 +46,21 @@ def fetch_source(worker: Worker, hold: Hold, job: JobRow, scratch: Path) -> Path
     return archive
 
 
-def _repair_source(worker: Worker, hold: Hold, claim: Claim, job: JobRow, scratch: Path) -> JobRow | None:
+def _repair_source(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow, scratch: Path) -> JobRow | None:
     """Make the repaired ZIP, store it, and name it in the row."""
     out = scratch / "repair"
-    archive = fetch_source(worker, hold, _broken_job(worker, job), scratch)
+    archive = fetch_source(worker, lease, _broken_job(worker, job), scratch)
     spec = {"archive": str(archive), "out": str(out), "processes": worker.platform.settings.prepare_processes}
-    result = in_child(worker, hold, claim, "repair", out, spec)
+    result = in_child(worker, lease, claim, "repair", out, spec)
     archive.unlink()
     if result is None:
         return None
     if result["outcome"] != "repaired":
-        reject(worker, hold, claim, rejection_in(result), outcome_of(out, result))
+        reject(worker, lease, claim, rejection_in(result), outcome_of(out, result))
         return None
     # Of this attempt: a library of another version may have packed an earlier one otherwise.
     key, name = repaired_key(claim.id, claim.attempt), f"{PurePosixPath(job.source_name).stem}-repaired.zip"
-    return keep_made(worker, hold, claim, out / "repaired.zip", key=key, name=name)
+    return keep_made(worker, lease, claim, out / "repaired.zip", key=key, name=name)
 
 
 def _broken_job(worker: Worker, job: JobRow) -> JobRow:

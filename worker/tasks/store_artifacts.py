@@ -16,7 +16,7 @@ from core.services.context import Platform
 from core.services.runs.lifecycle import PublishedArtifact
 from core.services.work.leases import Claim, ClaimLost
 from core.storage import ObjectCorrupt, ObjectExists, StoredObject
-from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
+from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
 
 MODEL_FILE = "model.json"
 METRICS_FILE = "metrics.json"
@@ -39,13 +39,15 @@ _MEDIA_TYPES = {
 log = structlog.get_logger(__name__)
 
 
-def put_artifacts(platform: Platform, hold: Hold, claim: Claim, folder: Path) -> tuple[list[PublishedArtifact], str]:
+def put_artifacts(
+    platform: Platform, lease: LeaseKeeper, claim: Claim, folder: Path
+) -> tuple[list[PublishedArtifact], str]:
     """Store every file of `folder`. Returns them by name, and the name of the weights.
 
     Raises TrainerCrashed when the weights are not among them; and what `hold.check` and the store raise.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
-    artifacts = [_put(platform, hold, claim, path) for path in files if not path.name.startswith(".")]
+    artifacts = [_put(platform, lease, claim, path) for path in files if not path.name.startswith(".")]
     weights = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")).get("weights", {}).get("name", "best.pt")
     if weights not in {artifact.name for artifact in artifacts}:
         raise TrainerCrashed(f"The trainer named {weights} as its weights and left no such file.")
@@ -58,13 +60,22 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def put_log(platform: Platform, hold: Hold, key: str, path: Path) -> str | None:
+def put_log(platform: Platform, lease: LeaseKeeper, key: str, path: Path) -> str | None:
     """Keep the child's log if it can be kept: that it cannot must not change how a run ends."""
     if not path.exists():
         return None
     try:
-        hold.apart(lambda: platform.store.put(key, path, media_type=_MEDIA_TYPES[".log"]))
-    except (ClaimLost, CancelAsked, DrainAsked, Unavailable, OutOfSpace, ObjectExists, ObjectCorrupt, OSError) as error:
+        lease.run_in_thread(lambda: platform.store.put(key, path, media_type=_MEDIA_TYPES[".log"]))
+    except (
+        ClaimLost,
+        CancelRequested,
+        DrainRequested,
+        Unavailable,
+        OutOfSpace,
+        ObjectExists,
+        ObjectCorrupt,
+        OSError,
+    ) as error:
         log.warning("log.not_kept", key=key, error=str(error)[:200])
         return None
     return key
@@ -89,18 +100,18 @@ def put_log_quickly(platform: Platform, key: str, path: Path) -> str | None:
     return key if kept.is_set() else None
 
 
-def _put(platform: Platform, hold: Hold, claim: Claim, path: Path) -> PublishedArtifact:
+def _put(platform: Platform, lease: LeaseKeeper, claim: Claim, path: Path) -> PublishedArtifact:
     key = artifact_key(claim.id, claim.attempt, path.name)
     media_type = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
-    stored = _put_patiently(hold, partial(platform.store.put, key, path, media_type=media_type))
+    stored = _put_patiently(lease, partial(platform.store.put, key, path, media_type=media_type))
     return PublishedArtifact(path.name, key, stored.bytes, stored.sha256, media_type)
 
 
-def _put_patiently(hold: Hold, put: Callable[[], StoredObject]) -> StoredObject:
+def _put_patiently(lease: LeaseKeeper, put: Callable[[], StoredObject]) -> StoredObject:
     for pause_seconds in PAUSES_SECONDS:
         try:
-            return hold.apart(put)
+            return lease.run_in_thread(put)
         except Unavailable as error:
             log.warning("put.retried", error=error.detail)
-        hold.apart(partial(time.sleep, pause_seconds))
-    return hold.apart(put)
+        lease.run_in_thread(partial(time.sleep, pause_seconds))
+    return lease.run_in_thread(put)

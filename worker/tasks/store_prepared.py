@@ -12,21 +12,21 @@ from core.services.jobs.lifecycle import LIVE, PreparedSet, find_prepared_set
 from core.services.work.leases import Claim
 from core.storage import ObjectExists
 from worker.context import Worker
-from worker.supervision.lease_keeper import Hold
+from worker.supervision.lease_keeper import LeaseKeeper
 
 
-def put_gallery(worker: Worker, hold: Hold, claim: Claim, out: Path, gallery: Mapping[str, Any]) -> None:
+def put_gallery(worker: Worker, lease: LeaseKeeper, claim: Claim, out: Path, gallery: Mapping[str, Any]) -> None:
     """The plots and the samples that the child drew. Named by no row: they live and go with the job's metadata."""
     put = worker.platform.store.put
     for name in gallery.get("plots", ()):
         key, path = plot_key(claim.id, claim.attempt, name), out / "plots" / f"{name}.png"
-        hold.apart(partial(put, key, path, media_type="image/png"))
+        lease.run_in_thread(partial(put, key, path, media_type="image/png"))
     if gallery.get("samples"):
         key = samples_key(claim.id, claim.attempt)
-        hold.apart(partial(put, key, out / "samples.tar", media_type="application/x-tar"))
+        lease.run_in_thread(partial(put, key, out / "samples.tar", media_type="application/x-tar"))
 
 
-def put_set(worker: Worker, hold: Hold, out: Path, result: Mapping[str, Any]) -> PreparedSet:
+def put_set(worker: Worker, lease: LeaseKeeper, out: Path, result: Mapping[str, Any]) -> PreparedSet:
     """The prepared set's object, put unless a live row says that it is there. Raises Unavailable."""
     fingerprint, layout = result["fingerprint"], int(result["layout_version"])
     known = find_prepared_set(worker.platform.db, fingerprint)
@@ -37,7 +37,7 @@ def put_set(worker: Worker, hold: Hold, out: Path, result: Mapping[str, Any]) ->
     key, store = dataset_key(layout, fingerprint), worker.platform.store
     tar, media_type = out / "dataset.tar", "application/x-tar"
     try:
-        put = hold.apart(lambda: store.put(key, tar, sha256=result["tar"]["sha256"], media_type=media_type))
+        put = lease.run_in_thread(lambda: store.put(key, tar, sha256=result["tar"]["sha256"], media_type=media_type))
     except ObjectExists:
         # Whole, of the same fingerprint, named by no row: a crash left it, packed a little differently.
         existing = store.head(key)
@@ -47,12 +47,12 @@ def put_set(worker: Worker, hold: Hold, out: Path, result: Mapping[str, Any]) ->
     return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256)
 
 
-def wait_until_deleted(worker: Worker, hold: Hold, fingerprint: str, *, ends: float) -> bool:
+def wait_until_deleted(worker: Worker, lease: LeaseKeeper, fingerprint: str, *, ends: float) -> bool:
     """False: the time ran out."""
     while clock.monotonic() < ends:
-        hold.check()
+        lease.check()
         known = find_prepared_set(worker.platform.db, fingerprint)
         if known is None or known.state == LIVE:
             return True
-        hold.pause(0.25)
+        lease.pause(0.25)
     return False

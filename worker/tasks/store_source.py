@@ -7,12 +7,12 @@ from core.db.tables import JobRow
 from core.services.jobs.lifecycle import keep_source
 from core.services.work.leases import Claim
 from worker.context import Worker
-from worker.supervision.lease_keeper import Hold
+from worker.supervision.lease_keeper import LeaseKeeper
 
 
-def keep_made(worker: Worker, hold: Hold, claim: Claim, zipped: Path, *, key: str, name: str) -> JobRow:
+def keep_made(worker: Worker, lease: LeaseKeeper, claim: Claim, zipped: Path, *, key: str, name: str) -> JobRow:
     """Store it, name it in the row, and remove the local file. Raises ClaimLost."""
-    put = hold.apart(lambda: worker.platform.store.put(key, zipped, media_type="application/zip"))
+    put = lease.run_in_thread(lambda: worker.platform.store.put(key, zipped, media_type="application/zip"))
     zipped.unlink()
     keep = partial(keep_source, worker.platform.db, claim, name=name, key=put.key)
-    return hold.insist(lambda: keep(size=put.bytes, sha256=put.sha256))
+    return lease.retry_until_lost(lambda: keep(size=put.bytes, sha256=put.sha256))

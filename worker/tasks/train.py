@@ -18,13 +18,13 @@ from core.services.runs.lifecycle import (
     fail_run,
     finish_cancel,
     give_back_run,
-    look_at_run,
     note_system,
+    poll_run,
     publish_version,
     report_run,
 )
 from core.services.runs.logs import note_log_tail
-from core.services.work.leases import Claim, ClaimLost, beat_run
+from core.services.work.leases import Claim, ClaimLost, heartbeat_run
 from core.services.work.store_refusals import refuse_run
 from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.params.catalogue import entry_of
@@ -37,7 +37,7 @@ from worker.inputs.weights_file import resolve_model
 from worker.inputs.weights_folder import resolve_folder
 from worker.supervision.child import child_command
 from worker.supervision.exit_causes import cause_of, killed_from_outside
-from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
+from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
 from worker.supervision.live_log import LiveLog
 from worker.supervision.supervisor import supervise
 from worker.tasks.checkpoints import Uploader, fetch_checkpoint
@@ -59,24 +59,24 @@ def train_run(worker: Worker, run_id: str) -> None:
         return
     claim, run = claimed
     log.info("run.claimed", run_id=run_id, attempt=claim.attempt)
-    hold = Hold(
-        lambda worked: beat_run(db, claim, lease_seconds=settings.lease_seconds, worked_seconds=worked),
-        lambda: look_at_run(db, claim),
+    lease = LeaseKeeper(
+        lambda worked: heartbeat_run(db, claim, lease_seconds=settings.lease_seconds, worked_seconds=worked),
+        lambda: poll_run(db, claim),
         worker.draining,
         lease_seconds=settings.lease_seconds,
-        beat_seconds=settings.beat_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
     )
-    with hold:
-        _Attempt(worker, hold, claim, run).go()
+    with lease:
+        _Attempt(worker, lease, claim, run).go()
 
 
 class _Attempt:
     """One attempt at a run: its claim, its folder, its log."""
 
-    def __init__(self, worker: Worker, hold: Hold, claim: Claim, run: RunRow) -> None:
+    def __init__(self, worker: Worker, lease: LeaseKeeper, claim: Claim, run: RunRow) -> None:
         self.platform = worker.platform
         self.db = worker.platform.db
-        self.hold = hold
+        self.lease = lease
         self.claim = claim
         self.run = run
         self.scratch = scratch_root(worker.platform.settings) / scratch_name(claim)
@@ -94,9 +94,9 @@ class _Attempt:
             self._train(folders)
         except ClaimLost:
             self._end_cancelled_or_lost()
-        except CancelAsked:
+        except CancelRequested:
             self._cancelled()
-        except DrainAsked:
+        except DrainRequested:
             self._give_back(later=False)
         except StoreRefused as error:
             self._refused(error)
@@ -113,7 +113,7 @@ class _Attempt:
 
     def _train(self, folders: ExitStack) -> None:
         tree = self._fetch_tree(folders)
-        resume, note = fetch_checkpoint(self.platform, self.run, self.hold, self.scratch)
+        resume, note = fetch_checkpoint(self.platform, self.run, self.lease, self.scratch)
         if note:
             self._note("checkpoint", note)
         spec = self._write_spec(tree, resume)
@@ -132,12 +132,12 @@ class _Attempt:
                 settings.cache,
                 self.run.fingerprint,
                 fetch=self._fetch_tar,
-                check=self.hold.check,
-                pause=self.hold.pause,
+                check=self.lease.check,
+                pause=self.lease.pause,
                 max_bytes=settings.cache_max_bytes,
             )
         )
-        private = private_tree(settings.cache, tree, scratch_name(self.claim), check=self.hold.check)
+        private = private_tree(settings.cache, tree, scratch_name(self.claim), check=self.lease.check)
         return stack.enter_context(private)
 
     def _fetch_tar(self, target: Path) -> None:
@@ -145,7 +145,7 @@ class _Attempt:
         if prepared is None:
             raise TrainingFailed("The prepared dataset was deleted.", fingerprint=self.run.fingerprint)
         try:
-            stored = self.hold.apart(lambda: self.platform.store.fetch(prepared.key, target))
+            stored = self.lease.run_in_thread(lambda: self.platform.store.fetch(prepared.key, target))
         except ObjectMissing as error:
             raise TrainingFailed("The prepared dataset is missing from the object store.", key=prepared.key) from error
         except ObjectCorrupt as error:
@@ -155,9 +155,9 @@ class _Attempt:
 
     def _write_spec(self, tree: Path, resume: Path | None) -> Path:
         settings, run = self.platform.settings, self.run
-        source = self.hold.apart(
+        source = self.lease.run_in_thread(
             lambda: _RESOLVERS[entry_of(run.trainer).weights](
-                run.params, settings.weights, hub=settings.hub, check=self.hold.check
+                run.params, settings.weights, hub=settings.hub, check=self.lease.check
             )
         )
         if source.note:
@@ -186,25 +186,25 @@ class _Attempt:
         try:
             with LiveLog(self.log_path, self._note_log):
                 ending = supervise(
-                    self.hold,
+                    self.lease,
                     child_command("train", spec),
                     out=self.out,
                     log_path=self.log_path,
                     tell=lambda line: self._tell(line, uploader),
                     sample=lambda values: note_system(self.db, self.claim, values),
-                    sample_seconds=self.platform.settings.beat_seconds,
+                    sample_seconds=self.platform.settings.heartbeat_seconds,
                 )
-        except DrainAsked:
+        except DrainRequested:
             uploader.settle(seconds=DRAIN_UPLOAD_SECONDS)
             raise
         if ending.status == EXIT_OK and (self.out / "artifacts" / MODEL_FILE).exists():
             return True
         cause = cause_of(ending, self.out, self.log_path)
-        self.hold.apart(lambda: uploader.settle(seconds=LAST_UPLOAD_SECONDS))
+        self.lease.run_in_thread(lambda: uploader.settle(seconds=LAST_UPLOAD_SECONDS))
         if not killed_from_outside(ending):
             raise cause
         log_key = self._put_log()
-        self.hold.insist(lambda: lose_run(self.db, self.claim, cause, log_key=log_key))
+        self.lease.retry_until_lost(lambda: lose_run(self.db, self.claim, cause, log_key=log_key))
         log.warning("run.child_killed", run_id=self.claim.id, signal=-ending.status)
         return False
 
@@ -225,12 +225,12 @@ class _Attempt:
         note_log_tail(self.db, self.claim, tail, total_bytes=total_bytes)
 
     def _publish(self) -> None:
-        self.hold.insist(lambda: report_run(self.db, self.claim, "progress", stage="storing"))
-        artifacts, weights = put_artifacts(self.platform, self.hold, self.claim, self.out / "artifacts")
+        self.lease.retry_until_lost(lambda: report_run(self.db, self.claim, "progress", stage="storing"))
+        artifacts, weights = put_artifacts(self.platform, self.lease, self.claim, self.out / "artifacts")
         log_key = self._put_log()
-        self.hold.check()
-        self.hold.insist(lambda: report_run(self.db, self.claim, "progress", stage="publishing"))
-        version = self.hold.insist(
+        self.lease.check()
+        self.lease.retry_until_lost(lambda: report_run(self.db, self.claim, "progress", stage="publishing"))
+        version = self.lease.retry_until_lost(
             lambda: publish_version(
                 self.db,
                 self.claim,
@@ -244,11 +244,11 @@ class _Attempt:
 
     def _note(self, name: str, text: str) -> None:
         self.notes |= {name: text}
-        self.hold.insist(lambda: report_run(self.db, self.claim, "progress", notes=self.notes))
+        self.lease.retry_until_lost(lambda: report_run(self.db, self.claim, "progress", notes=self.notes))
 
     def _put_log(self) -> str | None:
         key = key_of_log(self.claim.id, self.claim.attempt)
-        return put_log(self.platform, self.hold, key, self.log_path)
+        return put_log(self.platform, self.lease, key, self.log_path)
 
     def _put_log_quickly(self) -> str | None:
         return put_log_quickly(self.platform, key_of_log(self.claim.id, self.claim.attempt), self.log_path)
@@ -256,7 +256,7 @@ class _Attempt:
     def _end_cancelled_or_lost(self) -> None:
         """A publish that found the run cancelling is a cancel; anything else is no business of ours any more."""
         try:
-            if look_at_run(self.db, self.claim).cancel:
+            if poll_run(self.db, self.claim).cancel:
                 return self._cancelled()
         except Unavailable:
             pass
@@ -265,7 +265,7 @@ class _Attempt:
     def _cancelled(self) -> None:
         log_key = self._put_log_quickly()
         try:
-            self.hold.insist(lambda: finish_cancel(self.db, self.claim, log_key=log_key))
+            self.lease.retry_until_lost(lambda: finish_cancel(self.db, self.claim, log_key=log_key))
             log.info("run.cancelled", run_id=self.claim.id)
         except ClaimLost:
             log.warning("run.lost", run_id=self.claim.id)
@@ -273,7 +273,7 @@ class _Attempt:
     def _fail(self, error: DarkroomError) -> None:
         log_key = self._put_log()
         try:
-            self.hold.insist(lambda: fail_run(self.db, self.claim, error, log_key=log_key))
+            self.lease.retry_until_lost(lambda: fail_run(self.db, self.claim, error, log_key=log_key))
             log.warning("run.failed", run_id=self.claim.id, slug=error.slug, detail=error.detail)
         except ClaimLost:
             self._end_cancelled_or_lost()
@@ -283,7 +283,7 @@ class _Attempt:
         if (self.out / "artifacts" / MODEL_FILE).exists():
             return self._fail(error)
         try:
-            row = self.hold.insist(lambda: refuse_run(self.db, self.claim, error))
+            row = self.lease.retry_until_lost(lambda: refuse_run(self.db, self.claim, error))
             log.warning("run.refused", run_id=self.claim.id, state=row.state, cause=error.facts.get("cause"))
         except ClaimLost:
             self._end_cancelled_or_lost()

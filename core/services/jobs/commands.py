@@ -16,7 +16,7 @@ from core.domain.keys import upload_key
 from core.domain.states import RUN_ACTIVE, JobState
 from core.queue import PREPARE
 from core.services.context import Platform
-from core.services.on_commit import Also, nothing
+from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 from core.services.runs.commands import cancel_in
 
@@ -39,7 +39,7 @@ def receive_job(
     source_name: str,
     source_bytes: int,
     source_sha256: str,
-    also: Also = nothing,
+    on_commit: OnCommit = do_nothing,
 ) -> JobRow:
     """The object at `upload_key(job_id)` is stored: commit the row that names it, then ring."""
     with platform.db.transaction() as session:
@@ -53,8 +53,8 @@ def receive_job(
             source_sha256=source_sha256,
             source_key=upload_key(job_id),
         )
-        also(session, row)
-    platform.bell.ring(PREPARE, job_id)
+        on_commit(session, row)
+    platform.queue.enqueue(PREPARE, job_id)
     return row
 
 
@@ -82,8 +82,8 @@ def add_job(
         source_key=source_key,
         attempt=0,
         lost_leases=0,
-        rings=1,
-        rung_at=db_now(),
+        enqueue_count=1,
+        enqueued_at=db_now(),
         event_seq=1,
         last_version=0,
         created_at=at,
@@ -133,7 +133,7 @@ def list_findings(
         return page_of(session, statement, FindingRow.number, cursor=cursor, limit=limit)
 
 
-def retry_job(platform: Platform, job_id: str, *, also: Also = nothing) -> JobRow:
+def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothing) -> JobRow:
     """failed -> received. Raises JobNotFound, Gone, JobNotRetryable."""
     with platform.db.transaction() as session:
         before = job_in(session, job_id, lock=True)
@@ -151,15 +151,15 @@ def retry_job(platform: Platform, job_id: str, *, also: Also = nothing) -> JobRo
             finished_at=None,
             lost_leases=0,
             refusals=0,
-            rings=1,
-            rung_at=db_now(),
+            enqueue_count=1,
+            enqueued_at=db_now(),
         )
         if row is None:
             raise JobNotRetryable(
                 f"The job is {before.state}; only a failed one can be retried.", job_id=job_id, state=before.state
             )
-        also(session, row)
-    platform.bell.ring(PREPARE, job_id)
+        on_commit(session, row)
+    platform.queue.enqueue(PREPARE, job_id)
     return row
 
 

@@ -10,12 +10,12 @@ from core.domain.states import JobState
 from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.jobs.commands import HUGGINGFACE, add_job, new_job_id
-from core.services.on_commit import Also, nothing
+from core.services.on_commit import OnCommit, do_nothing
 from core.services.work.leases import Claim, ClaimLost
 
 
 def import_set(
-    platform: Platform, *, name: str, hub_set: dict[str, Any], options: dict[str, Any], also: Also = nothing
+    platform: Platform, *, name: str, hub_set: dict[str, Any], options: dict[str, Any], on_commit: OnCommit = do_nothing
 ) -> JobRow:
     """The job that imports `hub_set` (a HubSet). Nothing is asked of the hub here. Raises HubOff."""
     if not platform.settings.hub:
@@ -32,8 +32,8 @@ def import_set(
             source_sha256="",
             source_key=None,
         )
-        also(session, row)
-    platform.bell.ring(PREPARE, row.id)
+        on_commit(session, row)
+    platform.queue.enqueue(PREPARE, row.id)
     return row
 
 

@@ -35,7 +35,7 @@ class PreparedSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ValidationResult:
     """What a child found out about an upload, ready or rejected."""
 
     kind: str | None
@@ -82,7 +82,7 @@ def keep_source(db: Database, claim: Claim, *, name: str, key: str, size: int, s
     return row
 
 
-def look_at_job(db: Database, claim: Claim) -> bool:
+def poll_job(db: Database, claim: Claim) -> bool:
     """Is it still ours? A deleted job is not."""
     with db.reading() as session:
         row = session.get(JobRow, claim.id)
@@ -105,7 +105,7 @@ def live_fingerprints(db: Database) -> list[str]:
 def complete_job(
     db: Database,
     claim: Claim,
-    outcome: Outcome,
+    outcome: ValidationResult,
     prepared: PreparedSet,
     *,
     content_fingerprint: str,
@@ -138,7 +138,7 @@ def complete_job(
     return row
 
 
-def reject_job(db: Database, claim: Claim, error: DarkroomError, outcome: Outcome) -> JobRow:
+def reject_job(db: Database, claim: Claim, error: DarkroomError, outcome: ValidationResult) -> JobRow:
     """preparing -> rejected: the user's data. Raises ClaimLost."""
     with db.transaction() as session:
         changes = _seen(outcome)
@@ -172,7 +172,7 @@ def give_back_job(db: Database, claim: Claim, *, later: bool = False) -> None:
 
     `later`: it met an Unavailable; the sweep rings after a pause that doubles each time.
     """
-    ring = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
+    enqueue = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
     with db.transaction() as session:
         row = move_job(
             session,
@@ -183,13 +183,13 @@ def give_back_job(db: Database, claim: Claim, *, later: bool = False) -> None:
             stage=None,
             progress=None,
             lease_expires_at=None,
-            **ring,
+            **enqueue,
         )
         if row is None:
             raise ClaimLost
 
 
-def _seen(outcome: Outcome) -> dict[str, Any]:
+def _seen(outcome: ValidationResult) -> dict[str, Any]:
     return {
         "stage": None,
         "progress": None,

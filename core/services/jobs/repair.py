@@ -12,13 +12,13 @@ from core.domain.states import JobState
 from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.jobs.commands import REPAIR_OF, add_job, job_in, new_job_id
-from core.services.on_commit import Also, nothing
+from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 
 _REPAIRABLE = (JobState.READY, JobState.REJECTED)
 
 
-def repair_job(platform: Platform, job_id: str, *, also: Also = nothing) -> JobRow:
+def repair_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothing) -> JobRow:
     """The job that repairs this one: a new one, or the one there is. Raises JobNotFound, Gone, JobNotRepairable."""
     with platform.db.transaction() as session:
         broken = job_in(session, job_id, lock=True)
@@ -26,9 +26,9 @@ def repair_job(platform: Platform, job_id: str, *, also: Also = nothing) -> JobR
         known = row is not None
         if row is None:
             row = _new_repair(session, broken)
-        also(session, row)
+        on_commit(session, row)
     if not known:
-        platform.bell.ring(PREPARE, row.id)
+        platform.queue.enqueue(PREPARE, row.id)
     return row
 
 

@@ -41,7 +41,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReadinessReport:
     state: State
     checks: Mapping[str, Check]
     checked_at: datetime
@@ -53,10 +53,10 @@ class Readiness:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._lock = threading.Lock()
-        self._report: Report | None = None
+        self._report: ReadinessReport | None = None
         self._ask_at = 0.0
 
-    def report(self) -> Report:
+    def report(self) -> ReadinessReport:
         with self._lock:
             if self._report is None or clock.monotonic() > self._ask_at:
                 self._report = check_all(self._platform)
@@ -65,7 +65,7 @@ class Readiness:
             return self._report
 
 
-def check_all(platform: Platform) -> Report:
+def check_all(platform: Platform) -> ReadinessReport:
     """Ask every part now. Takes at most PROBE_SECONDS."""
     pool = ThreadPoolExecutor(len(PROBES), thread_name_prefix="probe")
     started = {name: pool.submit(_timed, probe, platform) for name, probe in PROBES.items()}
@@ -77,7 +77,7 @@ def check_all(platform: Platform) -> Report:
         worst = "degraded"
     if any(checks[name].state == "failed" for name in NEEDED):
         worst = "failed"
-    return Report(worst, checks, clock.now())
+    return ReadinessReport(worst, checks, clock.now())
 
 
 def _timed(probe: Probe, platform: Platform) -> tuple[State, float, str]:
@@ -114,7 +114,7 @@ def _store(platform: Platform) -> tuple[State, str]:
 def _broker(platform: Platform) -> tuple[State, str]:
     if not platform.settings.broker_url:
         return "ok", "none is configured: the sweep finds what waits"
-    platform.bell.ping()
+    platform.queue.ping()
     return "ok", "answers"
 
 

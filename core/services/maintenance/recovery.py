@@ -19,8 +19,8 @@ from core.services.runs.logs import keep_log
 from core.services.work.leases import Claim, ClaimLost
 
 _AT_ONCE = 100
-FIRST_RING_AGAIN_SECONDS = 5.0  # doubled at each ring
-LAST_RING_AGAIN_SECONDS = 300.0
+FIRST_REENQUEUE_SECONDS = 5.0  # doubled at each ring
+LAST_REENQUEUE_SECONDS = 300.0
 
 
 def sweep_lost_leases(db: Database) -> list[str]:
@@ -33,14 +33,14 @@ def sweep_lost_leases(db: Database) -> list[str]:
     return moved_jobs + moved_runs
 
 
-def ring_waiting(platform: Platform) -> int:
+def enqueue_waiting(platform: Platform) -> int:
     """Ring for rows that wait: never rung, or rung long enough ago. Returns how many were rung."""
-    rung = 0
+    enqueued = 0
     for table, state, task in ((JobRow, JobState.RECEIVED, PREPARE), (RunRow, RunState.QUEUED, TRAIN)):
         for row_id in _due(platform.db, table, str(state)):
-            platform.bell.ring(task, row_id)
-            rung += 1
-    return rung
+            platform.queue.enqueue(task, row_id)
+            enqueued += 1
+    return enqueued
 
 
 def oldest_waiting(db: Database, task: str, *, but_not: Collection[str] = ()) -> str | None:
@@ -147,12 +147,21 @@ def _due(db: Database, table: type[JobRow] | type[RunRow], state: str) -> list[s
     due: list[str] = []
     with db.transaction() as session:
         now = session.execute(select(db_now())).scalar_one()
-        columns = select(table.id, table.rings, table.rung_at)
+        columns = select(table.id, table.enqueue_count, table.enqueued_at)
         waiting = columns.where(table.state == state).order_by(table.id).limit(_AT_ONCE)
-        for row_id, rings, rung_at in session.execute(waiting).all():
-            pause = min(FIRST_RING_AGAIN_SECONDS * 2 ** min(rings, 10), LAST_RING_AGAIN_SECONDS)
-            if rung_at is None or now - rung_at > pause:
-                still = (table.id == row_id, table.state == state, table.rings == rings)  # not claimed, not rung since
-                ring = update(table).where(*still).values(rung_at=now, rings=table.rings + 1).returning(table.id)
-                due += session.execute(ring).scalars()
+        for row_id, enqueue_count, enqueued_at in session.execute(waiting).all():
+            pause = min(FIRST_REENQUEUE_SECONDS * 2 ** min(enqueue_count, 10), LAST_REENQUEUE_SECONDS)
+            if enqueued_at is None or now - enqueued_at > pause:
+                still = (
+                    table.id == row_id,
+                    table.state == state,
+                    table.enqueue_count == enqueue_count,
+                )  # not claimed, not rung since
+                enqueue = (
+                    update(table)
+                    .where(*still)
+                    .values(enqueued_at=now, enqueue_count=table.enqueue_count + 1)
+                    .returning(table.id)
+                )
+                due += session.execute(enqueue).scalars()
     return due

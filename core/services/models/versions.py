@@ -11,7 +11,7 @@ from core.db import Database
 from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow, VersionRow
 from core.domain.errors import AliasNotFound, AliasReserved, ArtifactNotFound, NoEarlierVersion, VersionNotFound
 from core.services.jobs.commands import job_in
-from core.services.on_commit import Also, nothing
+from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -93,7 +93,7 @@ def set_alias(db: Database, job_id: str, alias: str, *, version: str) -> AliasRo
 
 
 def roll_back_alias(
-    db: Database, job_id: str, alias: str, *, also: Also = nothing
+    db: Database, job_id: str, alias: str, *, on_commit: OnCommit = do_nothing
 ) -> tuple[AliasRow, list[AliasMoveRow]]:
     """Return to the version before, walking the history back; the rollback is itself kept. As `get_alias`.
 
@@ -109,7 +109,7 @@ def roll_back_alias(
         _move_alias(session, row, action="rollback", number=earlier.number, stands_on=earlier.position)
         session.flush()
         rolled_back = row, _moves_in(session, job_id, alias)
-        also(session, rolled_back)
+        on_commit(session, rolled_back)
     return rolled_back
 
 

@@ -15,11 +15,13 @@ from core.domain.ids import new_id
 from core.domain.states import JobState, RunState
 from core.queue import TRAIN
 from core.services.context import Platform
-from core.services.on_commit import Also, nothing
+from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 
 
-def queue_run(platform: Platform, job_id: str, *, trainer: str, params: dict[str, Any], also: Also = nothing) -> RunRow:
+def queue_run(
+    platform: Platform, job_id: str, *, trainer: str, params: dict[str, Any], on_commit: OnCommit = do_nothing
+) -> RunRow:
     """Commit a queued run of a ready job, then ring. `params` are validated. Raises JobNotFound, Gone, JobNotReady."""
     at = clock.now()
     with platform.db.transaction() as session:
@@ -35,8 +37,8 @@ def queue_run(platform: Platform, job_id: str, *, trainer: str, params: dict[str
             spent_seconds=0.0,
             attempt=0,
             lost_leases=0,
-            rings=1,
-            rung_at=db_now(),
+            enqueue_count=1,
+            enqueued_at=db_now(),
             event_seq=1,
             mirror_seq=0,
             created_at=at,
@@ -45,8 +47,8 @@ def queue_run(platform: Platform, job_id: str, *, trainer: str, params: dict[str
         session.add(row)
         session.flush()
         tell(session, row, "state", ("state", "attempt", "stop_requested"))
-        also(session, row)
-    platform.bell.ring(TRAIN, row.id)
+        on_commit(session, row)
+    platform.queue.enqueue(TRAIN, row.id)
     return row
 
 
@@ -88,7 +90,7 @@ def list_runs(
         return page_of(session, statement, RunRow.id, cursor=cursor, limit=limit, newest_first=True)
 
 
-def cancel_run(db: Database, run_id: str, *, also: Also = nothing) -> RunRow:
+def cancel_run(db: Database, run_id: str, *, on_commit: OnCommit = do_nothing) -> RunRow:
     """queued -> cancelled at once, running -> cancelling (its supervisor sees it). Again: the same answer.
 
     Raises RunNotFound, RunNotCancellable.
@@ -98,7 +100,7 @@ def cancel_run(db: Database, run_id: str, *, also: Also = nothing) -> RunRow:
         row = cancel_in(session, run_id)
         if row is None and before.state not in (RunState.CANCELLING, RunState.CANCELLED):
             raise RunNotCancellable(f"The run has {before.state}.", run_id=run_id, state=before.state)
-        also(session, row or before)
+        on_commit(session, row or before)
     return row or before
 
 
@@ -112,7 +114,7 @@ def cancel_in(session: Session, run_id: str) -> RunRow | None:
     return at_once or move_run(session, run_id, RunState.CANCELLING)
 
 
-def stop_run(db: Database, run_id: str, *, also: Also = nothing) -> RunRow:
+def stop_run(db: Database, run_id: str, *, on_commit: OnCommit = do_nothing) -> RunRow:
     """Ask a running run to end now and publish the best so far. Raises RunNotFound, RunNotCancellable."""
     with db.transaction() as session:
         before = run_in(session, run_id)
@@ -124,11 +126,11 @@ def stop_run(db: Database, run_id: str, *, also: Also = nothing) -> RunRow:
                 run_id=run_id,
                 state=before.state,
             )
-        also(session, row)
+        on_commit(session, row)
     return row
 
 
-def retry_run(platform: Platform, run_id: str, *, also: Also = nothing) -> RunRow:
+def retry_run(platform: Platform, run_id: str, *, on_commit: OnCommit = do_nothing) -> RunRow:
     """failed -> queued, from its checkpoint if it has one. Raises RunNotFound, RunNotRetryable, JobNotReady."""
     with platform.db.transaction() as session:
         before = run_in(session, run_id)
@@ -145,14 +147,14 @@ def retry_run(platform: Platform, run_id: str, *, also: Also = nothing) -> RunRo
             lost_leases=0,
             refusals=0,
             spent_seconds=0.0,
-            rings=1,
-            rung_at=db_now(),
+            enqueue_count=1,
+            enqueued_at=db_now(),
             mirrored_at=None,
         )
         if row is None:
             raise RunNotRetryable(f"The run is {before.state}.", run_id=run_id, state=before.state)
-        also(session, row)
-    platform.bell.ring(TRAIN, run_id)
+        on_commit(session, row)
+    platform.queue.enqueue(TRAIN, run_id)
     return row
 
 

@@ -30,7 +30,7 @@ class PublishedArtifact:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ClaimStatus:
     """What a supervisor must know several times a second."""
 
     mine: bool  # running or cancelling, and the attempt is still ours
@@ -54,13 +54,13 @@ def claim_run(db: Database, run_id: str, worker: str, *, lease_seconds: float) -
     return (Claim(row.id, row.attempt), row) if row else None
 
 
-def look_at_run(db: Database, claim: Claim) -> Look:
+def poll_run(db: Database, claim: Claim) -> ClaimStatus:
     """Is it still ours, and was it asked to cancel or to stop?"""
     with db.reading() as session:
         row = session.get(RunRow, claim.id)
     active = row is not None and row.state in (RunState.RUNNING, RunState.CANCELLING)
     mine = active and row is not None and row.attempt == claim.attempt
-    return Look(
+    return ClaimStatus(
         mine=mine,
         cancel=mine and row is not None and row.state == RunState.CANCELLING,
         stop=mine and row is not None and row.stop_requested,
@@ -166,8 +166,8 @@ def give_back_run(db: Database, claim: Claim, *, later: bool = False, log_key: s
 
     `later`: it met an Unavailable; the sweep rings after a pause that doubles each time.
     """
-    ring: dict[str, Any] = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
-    changes = {"stage": None, "lease_expires_at": None, **ring}
+    enqueue: dict[str, Any] = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
+    changes = {"stage": None, "lease_expires_at": None, **enqueue}
     _move_mine(db, claim, RunState.QUEUED, sources=[RunState.RUNNING], log_key=log_key, **changes)
 
 

@@ -7,11 +7,11 @@ from core.domain.keys import upload_key, upload_prefix
 from core.services.context import Platform
 from core.services.jobs.commands import receive_job
 from core.services.uploads.sessions import (
-    Hold,
+    UploadLease,
     forget_upload,
     get_upload,
-    hold_upload,
-    holding,
+    keeping_lease,
+    lease_upload,
     mark_done,
     parts_of,
     refuse_upload,
@@ -29,10 +29,10 @@ def finish_upload(platform: Platform, upload_id: str) -> None:
     it), Gone (refused), Unavailable, OutOfSpace.
     """
     length = get_upload(platform.db, upload_id).length_bytes
-    hold, row = hold_upload(platform.db, upload_id, offset=length)
+    lease, row = lease_upload(platform.db, upload_id, offset=length)
     pieces = [StoredObject(part.key, part.bytes, part.sha256) for part in parts_of(platform.db, upload_id)]
-    with holding(platform.db, hold, alive=lambda: True):
-        stored = _join(platform, hold, row.job_id, pieces, sha256=row.sha256)
+    with keeping_lease(platform.db, lease, alive=lambda: True):
+        stored = _join(platform, lease, row.job_id, pieces, sha256=row.sha256)
         if stored is not None:
             receive_job(
                 platform,
@@ -42,7 +42,7 @@ def finish_upload(platform: Platform, upload_id: str) -> None:
                 source_name=row.source_name,
                 source_bytes=stored.bytes,
                 source_sha256=stored.sha256,
-                also=lambda session, _job: mark_done(session, hold),
+                on_commit=lambda session, _job: mark_done(session, lease),
             )
             log.info("upload.done", upload_id=upload_id, job_id=row.job_id)
     platform.store.delete_prefix(upload_prefix(upload_id))
@@ -56,7 +56,7 @@ def end_upload(platform: Platform, upload_id: str) -> None:
 
 
 def _join(
-    platform: Platform, hold: Hold, job_id: str, pieces: list[StoredObject], *, sha256: str | None
+    platform: Platform, lease: UploadLease, job_id: str, pieces: list[StoredObject], *, sha256: str | None
 ) -> StoredObject | None:
     """None when the whole is not what was promised: then the upload is refused."""
     scratch = platform.settings.temp
@@ -66,9 +66,9 @@ def _join(
             upload_key(job_id), pieces, sha256=sha256, media_type="application/zip", scratch=scratch
         )
     except ObjectCorrupt as error:
-        log.warning("upload.refused", upload_id=hold.upload_id, reason=str(error))
+        log.warning("upload.refused", upload_id=lease.upload_id, reason=str(error))
         problem: DarkroomError = ChecksumMismatch("The bytes that are stored are not those that the sha256 promised.")
-        refuse_upload(platform.db, hold, problem)
+        refuse_upload(platform.db, lease, problem)
         return None
     except ObjectMissing as error:
         raise Unavailable(f"A piece of the upload is missing from the object store: {error}.") from error

@@ -23,19 +23,19 @@ from core.db.tables import UploadPartRow, UploadRow
 from core.domain.errors import DarkroomError, Gone, UploadLocked, UploadNotFound, UploadOffsetDiffers
 from core.domain.ids import new_id
 from core.services.jobs.commands import new_job_id
-from core.services.on_commit import Also, nothing
+from core.services.on_commit import OnCommit, do_nothing
 from core.settings import Settings
 
 OPEN, DONE, REFUSED = "open", "done", "refused"
-HOLD_SECONDS = 30.0  # a request that died is replaced after this
-BEAT_SECONDS = 8.0  # three may be missed
+LEASE_SECONDS = 30.0  # a request that died is replaced after this
+HEARTBEAT_SECONDS = 8.0  # three may be missed
 _AT_ONCE = 100
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class UploadLease:
     """The right to change one upload. `token` tells it from that of a request which took over."""
 
     upload_id: str
@@ -53,7 +53,7 @@ class NewUpload:
     sha256: str | None
 
 
-def create_upload(db: Database, settings: Settings, new: NewUpload, *, also: Also = nothing) -> UploadRow:
+def create_upload(db: Database, settings: Settings, new: NewUpload, *, on_commit: OnCommit = do_nothing) -> UploadRow:
     with db.transaction() as session:
         statement = (
             insert(UploadRow)
@@ -73,7 +73,7 @@ def create_upload(db: Database, settings: Settings, new: NewUpload, *, also: Als
             .returning(UploadRow)
         )
         row = session.execute(statement).scalar_one()
-        also(session, row)
+        on_commit(session, row)
     return row
 
 
@@ -90,41 +90,41 @@ def parts_of(db: Database, upload_id: str) -> list[UploadPartRow]:
         return list(session.execute(of_it).scalars())
 
 
-def hold_upload(db: Database, upload_id: str, *, offset: int) -> tuple[Hold, UploadRow]:
+def lease_upload(db: Database, upload_id: str, *, offset: int) -> tuple[UploadLease, UploadRow]:
     """Take an open upload that stands at `offset`.
 
     Raises UploadNotFound, Gone (refused or expired), UploadOffsetDiffers, UploadLocked.
     """
-    hold = Hold(upload_id, secrets.token_hex(16))
+    lease = UploadLease(upload_id, secrets.token_hex(16))
     free = or_(UploadRow.holder.is_(None), UploadRow.lease_expires_at < db_now())
     with db.transaction() as session:
         row = _change(
             session,
             (UploadRow.id == upload_id, UploadRow.state == OPEN, UploadRow.received_bytes == offset, free),
-            holder=hold.token,
-            lease_expires_at=db_now() + HOLD_SECONDS,
+            holder=lease.token,
+            lease_expires_at=db_now() + LEASE_SECONDS,
         )
         if row is None:
             raise _why_not(_upload_in(session, upload_id), offset)
-    return hold, row
+    return lease, row
 
 
 @contextmanager
-def holding(db: Database, hold: Hold, *, alive: Callable[[], bool]) -> Iterator[None]:
+def keeping_lease(db: Database, lease: UploadLease, *, alive: Callable[[], bool]) -> Iterator[None]:
     """Renew the hold in a thread of its own for as long as `alive()` says that something happens."""
     ended = threading.Event()
 
-    def beat() -> None:
-        while not ended.wait(BEAT_SECONDS):
+    def heartbeat() -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
             if not alive():
                 continue
             try:
                 with db.transaction() as session:
-                    _change(session, _held(hold), lease_expires_at=db_now() + HOLD_SECONDS)
+                    _change(session, _is_leased(lease), lease_expires_at=db_now() + LEASE_SECONDS)
             except DarkroomError as error:  # the database is away for a moment: the next beat may do
-                log.warning("upload.beat_failed", upload_id=hold.upload_id, error=error.detail)
+                log.warning("upload.beat_failed", upload_id=lease.upload_id, error=error.detail)
 
-    thread = threading.Thread(target=beat, daemon=True, name=f"hold {hold.upload_id}")
+    thread = threading.Thread(target=heartbeat, daemon=True, name=f"hold {lease.upload_id}")
     thread.start()
     try:
         yield
@@ -132,39 +132,41 @@ def holding(db: Database, hold: Hold, *, alive: Callable[[], bool]) -> Iterator[
         ended.set()
 
 
-def add_part(db: Database, settings: Settings, hold: Hold, part: UploadPartRow) -> UploadRow:
+def add_part(db: Database, settings: Settings, lease: UploadLease, part: UploadPartRow) -> UploadRow:
     """Name a stored piece and move the offset behind it. Raises UploadLocked when another request took over."""
     with db.transaction() as session:
         row = _change(
             session,
-            (*_held(hold), UploadRow.received_bytes == part.start),
+            (*_is_leased(lease), UploadRow.received_bytes == part.start),
             received_bytes=part.start + part.bytes,
-            lease_expires_at=db_now() + HOLD_SECONDS,
+            lease_expires_at=db_now() + LEASE_SECONDS,
             expires_at=db_now() + settings.keep_upload_hours * 3600,
         )
         if row is None:
-            raise UploadLocked("Another request took this upload over, or it was ended.", upload_id=hold.upload_id)
+            raise UploadLocked("Another request took this upload over, or it was ended.", upload_id=lease.upload_id)
         session.add(part)
     return row
 
 
-def release_upload(db: Database, hold: Hold) -> None:
+def release_upload(db: Database, lease: UploadLease) -> None:
     with db.transaction() as session:
-        _change(session, _held(hold), holder=None, lease_expires_at=None)
+        _change(session, _is_leased(lease), holder=None, lease_expires_at=None)
 
 
-def mark_done(session: Session, hold: Hold) -> None:
+def mark_done(session: Session, lease: UploadLease) -> None:
     """In the transaction that makes the job: both or neither. Raises UploadLocked."""
-    if _change(session, _held(hold), state=DONE, holder=None, lease_expires_at=None) is None:
-        raise UploadLocked("Another request took this upload over, or it was ended.", upload_id=hold.upload_id)
-    session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == hold.upload_id))
+    if _change(session, _is_leased(lease), state=DONE, holder=None, lease_expires_at=None) is None:
+        raise UploadLocked("Another request took this upload over, or it was ended.", upload_id=lease.upload_id)
+    session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == lease.upload_id))
 
 
-def refuse_upload(db: Database, hold: Hold, problem: DarkroomError) -> None:
+def refuse_upload(db: Database, lease: UploadLease, problem: DarkroomError) -> None:
     """What came is not what was promised: nothing of it is kept."""
     with db.transaction() as session:
-        _change(session, _held(hold), state=REFUSED, problem=problem.as_problem(), holder=None, lease_expires_at=None)
-        session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == hold.upload_id))
+        _change(
+            session, _is_leased(lease), state=REFUSED, problem=problem.as_problem(), holder=None, lease_expires_at=None
+        )
+        session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == lease.upload_id))
 
 
 def forget_upload(db: Database, upload_id: str) -> None:
@@ -206,8 +208,8 @@ def _why_not(row: UploadRow, offset: int) -> DarkroomError:
     return UploadLocked("Another request is sending to this upload, or has just died.", upload_id=row.id)
 
 
-def _held(hold: Hold) -> tuple[ColumnElement[bool], ...]:
-    return (UploadRow.id == hold.upload_id, UploadRow.state == OPEN, UploadRow.holder == hold.token)
+def _is_leased(lease: UploadLease) -> tuple[ColumnElement[bool], ...]:
+    return (UploadRow.id == lease.upload_id, UploadRow.state == OPEN, UploadRow.holder == lease.token)
 
 
 def _change(session: Session, where: tuple[ColumnElement[bool], ...], **changes: Any) -> UploadRow | None:

@@ -23,7 +23,7 @@ class ClaimLost(Exception):
     """The row has moved on: another attempt, another state. Stop, and write nothing more."""
 
 
-def beat_job(db: Database, claim: Claim, *, lease_seconds: float) -> bool:
+def heartbeat_job(db: Database, claim: Claim, *, lease_seconds: float) -> bool:
     """Renew the lease. False: the claim is lost."""
     statement = (
         update(JobRow)
@@ -35,7 +35,7 @@ def beat_job(db: Database, claim: Claim, *, lease_seconds: float) -> bool:
         return session.execute(statement).first() is not None
 
 
-def beat_run(db: Database, claim: Claim, *, lease_seconds: float, worked_seconds: float) -> bool:
+def heartbeat_run(db: Database, claim: Claim, *, lease_seconds: float, worked_seconds: float) -> bool:
     """Renew the lease and add `worked_seconds` since the last beat to what the run has spent. False: lost."""
     active = [str(RunState.RUNNING), str(RunState.CANCELLING)]
     statement = (

@@ -11,8 +11,8 @@ from torch import nn
 from core.domain.errors import ParamsInvalid
 from pipeline.evaluation.classification import write_outcome
 from pipeline.evaluation.evaluated import Judged
-from pipeline.evaluation.outcome import Outcome
-from pipeline.trainers import Report
+from pipeline.evaluation.outcome import ClassifierEvaluation
+from pipeline.trainers import Reporter
 from pipeline.trainers.classifier.data import open_tree
 from pipeline.trainers.classifier.predict_split import choose_device, judge
 from pipeline.trainers.classifier.tensors import input_side
@@ -22,7 +22,7 @@ def test_classifier(
     model: tuple[nn.Module, Any, Sequence[str]],
     dataset: Path,
     out: Path,
-    report: Report,
+    report: Reporter,
     *,
     split: str,
     batch: int,
@@ -42,7 +42,7 @@ def test_classifier(
     report.stage("evaluating")
     images, place = tree.splits[split], choose_device(device)
     judged, speed = judge(network, processor, images, tree.classes, report, batch=batch, device=place)
-    outcome = Outcome(
+    outcome = ClassifierEvaluation(
         title=title,
         facts={"Split": split, "Input": f"{input_side(processor)} x {input_side(processor)} px", "Device": str(place)},
         classes=tree.classes,

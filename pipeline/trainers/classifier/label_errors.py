@@ -7,11 +7,11 @@ import numpy as np
 
 from pipeline.evaluation.label_errors import out_of_fold, rank_suspects
 from pipeline.evaluation.outcome import Labelled, Suspected
-from pipeline.trainers import Report
+from pipeline.trainers import Reporter
 from pipeline.trainers.classifier.data import SplitImages, Tree
 
 
-def suspected_labels(tree: Tree, features: Any, report: Report, *, described: str, seed: int) -> Suspected:
+def suspected_labels(tree: Tree, features: Any, report: Reporter, *, described: str, seed: int) -> Suspected:
     """`features` (N, length) of the images of all splits, in the order of `each_image`. Raises RunCancelled."""
     images = list(tree.splits.values())
     labels = [label for split in images for label in split.labels]

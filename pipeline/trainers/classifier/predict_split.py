@@ -9,7 +9,7 @@ from torch import nn
 
 from core.domain.errors import TrainerCrashed
 from pipeline.evaluation.evaluated import Judged, softmax
-from pipeline.trainers import Report
+from pipeline.trainers import Reporter
 from pipeline.trainers.classifier.data import SplitImages
 from pipeline.trainers.classifier.tensors import Processed, collate
 
@@ -32,7 +32,7 @@ def judge(
     processor: Any,
     images: SplitImages,
     classes: tuple[str, ...],
-    report: Report,
+    report: Reporter,
     *,
     batch: int,
     device: torch.device,

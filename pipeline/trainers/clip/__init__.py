@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from core.domain.errors import WeightsUnavailable
 from pipeline.params.clip import ClipParams
 from pipeline.process.huggingface_env import go_offline, see_one_gpu
-from pipeline.trainers import Checkpoint, ModelSource, Predictor, Report, TrainedModel
+from pipeline.trainers import Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
 from pipeline.trainers.scratch import scratch_in
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def train(
     dataset: Path,
     params: BaseModel,
     out: Path,
-    report: Report,
+    report: Reporter,
     *,
     model: ModelSource,
     resume: Checkpoint | None,
@@ -59,7 +59,7 @@ def load(model: Path) -> Predictor:
     return ClipPredictor(model)
 
 
-def test(model: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str) -> None:
+def test(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
         go_offline(Path(home))

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from core.domain.errors import Diverged, WeightsUnavailable
 from pipeline.params.clip import ClipParams
-from pipeline.trainers import Checkpoint, Ended, Progress, Report, TrainingEnded
+from pipeline.trainers import Checkpoint, Ended, Progress, Reporter, TrainingEnded
 from pipeline.trainers.classifier.data import Tree
 from pipeline.trainers.classifier.results import RESULTS, append_result, rounded, split_numbers
 from pipeline.trainers.clip.learners import FEATURES, Learner
@@ -66,7 +66,7 @@ def fit(
     params: ClipParams,
     pace: Pace,
     work: Path,
-    report: Report,
+    report: Reporter,
     *,
     weights: str,
     resume: Checkpoint | None,
@@ -111,7 +111,7 @@ def _epoch(
     params: ClipParams,
     pace: Pace,
     work: Path,
-    report: Report,
+    report: Reporter,
     state: State,
 ) -> Ended | None:
     """One pass, judged, told and saved. Says how the training ended, if it did not by its epochs."""
@@ -147,7 +147,7 @@ def _pass(
     optimizer: torch.optim.Optimizer,
     params: ClipParams,
     pace: Pace,
-    report: Report,
+    report: Reporter,
     *,
     have_model: bool,
 ) -> tuple[float, float]:

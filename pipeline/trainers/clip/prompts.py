@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from core.domain.errors import WeightsUnavailable
 from pipeline.params.catalogue import fit_classes
 from pipeline.params.clip import ClipParams
-from pipeline.trainers import Report
+from pipeline.trainers import Reporter
 
 
 def prompts_of(classes: Sequence[str], params: ClipParams) -> dict[str, tuple[str, ...]]:
@@ -26,7 +26,7 @@ def spoken(name: str) -> str:
     return " ".join(name.replace("_", " ").split())
 
 
-def embed_prompts(model: Any, tokenizer: Any, prompts: Mapping[str, Sequence[str]], report: Report) -> torch.Tensor:
+def embed_prompts(model: Any, tokenizer: Any, prompts: Mapping[str, Sequence[str]], report: Reporter) -> torch.Tensor:
     """(classes, width), rows of length 1: the mean of the embeddings of each class's sentences (CLIP 2021, 3.1.4).
 
     A sentence longer than the model's context is cut. Raises WeightsUnavailable where no numbers come out.

@@ -11,10 +11,10 @@ from transformers import set_seed
 from core.domain.errors import WeightsUnavailable
 from pipeline.evaluation.classification import write_outcome
 from pipeline.evaluation.evaluated import Judged
-from pipeline.evaluation.outcome import Outcome, Suspected
+from pipeline.evaluation.outcome import ClassifierEvaluation, Suspected
 from pipeline.evaluation.report import Cell
 from pipeline.params.clip import ClipParams
-from pipeline.trainers import Checkpoint, Report, TrainedModel
+from pipeline.trainers import Checkpoint, Reporter, TrainedModel
 from pipeline.trainers.classifier.data import Tree, open_tree
 from pipeline.trainers.classifier.label_errors import suspected_labels
 from pipeline.trainers.classifier.model_zip import MODEL_ZIP
@@ -35,7 +35,7 @@ def train(
     dataset: Path,
     params: ClipParams,
     out: Path,
-    report: Report,
+    report: Reporter,
     *,
     weights: Path,
     resume: Checkpoint | None,
@@ -70,7 +70,7 @@ def train(
     publish(clip, head, about, artifacts / MODEL_ZIP)
     judged = _judged(artifacts / MODEL_ZIP, tree, params, report, device=device)
     suspects = _suspects(clip, seen, tree, params, report, device=device) if params.suspect_labels else None
-    outcome = Outcome(
+    outcome = ClassifierEvaluation(
         title=f"clip: {params.model}, {params.mode}",
         facts=_facts(params, weights, prompts, tree, clip, fitted),
         classes=tree.classes,
@@ -126,7 +126,7 @@ def _learner(
 
 
 def _judged(
-    model: Path, tree: Tree, params: ClipParams, report: Report, *, device: torch.device
+    model: Path, tree: Tree, params: ClipParams, report: Reporter, *, device: torch.device
 ) -> dict[str, tuple[Judged, dict[str, float]]]:
     """What is published, on val and test. Raises WeightsUnavailable where it gives no numbers."""
     classifier, processor, classes = read_published(model)
@@ -141,7 +141,7 @@ def _judged(
 
 
 def _suspects(
-    clip: Clip, seen: Seen, tree: Tree, params: ClipParams, report: Report, *, device: torch.device
+    clip: Clip, seen: Seen, tree: Tree, params: ClipParams, report: Reporter, *, device: torch.device
 ) -> Suspected:
     """By the image tower as it was before this run: one that has learnt has learnt the wrong labels too."""
     if params.mode == "fine-tune":

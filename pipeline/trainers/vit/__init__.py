@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from pipeline.params.vit import VitParams
 from pipeline.process.huggingface_env import go_offline, see_one_gpu
-from pipeline.trainers import Checkpoint, ModelSource, Predictor, Report, TrainedModel
+from pipeline.trainers import Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
 from pipeline.trainers.scratch import scratch_in
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def train(
     dataset: Path,
     params: BaseModel,
     out: Path,
-    report: Report,
+    report: Reporter,
     *,
     model: ModelSource,
     resume: Checkpoint | None,
@@ -47,7 +47,7 @@ def load(model: Path) -> Predictor:
     return VitPredictor(model)
 
 
-def test(model: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str) -> None:
+def test(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:
         go_offline(Path(home))

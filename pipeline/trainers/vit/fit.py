@@ -18,7 +18,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from core.domain.errors import Diverged
 from pipeline.params.vit import VitParams
-from pipeline.trainers import Checkpoint, Ended, Progress, Report, TrainingEnded
+from pipeline.trainers import Checkpoint, Ended, Progress, Reporter, TrainingEnded
 from pipeline.trainers.classifier.data import Tree
 from pipeline.trainers.classifier.results import RESULTS, SCORES, append_result, rounded, split_numbers
 from pipeline.trainers.classifier.tensors import Augmented, Processed, balanced_weights, collate, input_side
@@ -55,7 +55,7 @@ def fit(
     processor: Any,
     params: VitParams,
     work: Path,
-    report: Report,
+    report: Reporter,
     *,
     lr: float,
     resume: Checkpoint | None,
@@ -94,7 +94,7 @@ def fit(
 class _Watch(TrainerCallback):  # type: ignore[misc]
     """What we do at transformers' callbacks: told at each epoch's end, asked at each step."""
 
-    def __init__(self, report: Report, params: VitParams, work: Path, state: State) -> None:
+    def __init__(self, report: Reporter, params: VitParams, work: Path, state: State) -> None:
         self.report, self.params, self.work, self.state = report, params, work, state
         self.logged: dict[str, float] = {}
         self.began = time.monotonic() - state.seconds

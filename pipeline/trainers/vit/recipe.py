@@ -9,9 +9,9 @@ from transformers import AutoImageProcessor, set_seed
 
 from core.domain.errors import WeightsUnavailable
 from pipeline.evaluation.classification import write_outcome
-from pipeline.evaluation.outcome import Outcome
+from pipeline.evaluation.outcome import ClassifierEvaluation
 from pipeline.params.vit import SCRATCH_NAMES, VitParams
-from pipeline.trainers import Checkpoint, ModelSource, Report, TrainedModel
+from pipeline.trainers import Checkpoint, ModelSource, Reporter, TrainedModel
 from pipeline.trainers.classifier.data import Tree, open_tree
 from pipeline.trainers.classifier.model_zip import MODEL_ZIP
 from pipeline.trainers.classifier.predict_split import choose_device, judge
@@ -29,7 +29,7 @@ def train(
     dataset: Path,
     params: VitParams,
     out: Path,
-    report: Report,
+    report: Reporter,
     *,
     model: ModelSource,
     resume: Checkpoint | None,
@@ -57,7 +57,7 @@ def train(
         for split, images in splits.items()
     }
     suspects = judge_labels(tree, model, params, report, device=device) if params.suspect_labels else None
-    outcome = Outcome(
+    outcome = ClassifierEvaluation(
         title=f"vit: {params.model}",
         facts={
             "Model": params.model,
@@ -91,7 +91,7 @@ def train(
     )
 
 
-def _check_source(model: ModelSource, params: VitParams, report: Report) -> None:
+def _check_source(model: ModelSource, params: VitParams, report: Reporter) -> None:
     """Raises WeightsUnavailable before anything is spent on the run."""
     if model.kind == "weights":
         return

@@ -11,13 +11,13 @@ from pipeline.evaluation.descriptors import LENGTH, describe_image
 from pipeline.evaluation.descriptors import SIDE as DESCRIPTOR_SIDE
 from pipeline.evaluation.outcome import Suspected
 from pipeline.params.vit import VitParams
-from pipeline.trainers import ModelSource, Report
+from pipeline.trainers import ModelSource, Reporter
 from pipeline.trainers.classifier.data import Tree
 from pipeline.trainers.classifier.label_errors import each_image, suspected_labels
 
 
 def judge_labels(
-    tree: Tree, source: ModelSource, params: VitParams, report: Report, *, device: torch.device
+    tree: Tree, source: ModelSource, params: VitParams, report: Reporter, *, device: torch.device
 ) -> Suspected:
     """All images of all splits, ranked. With pretrained weights these see the images, else plain descriptors do:
     the trained model cannot, it has learnt the wrong labels too."""
@@ -30,7 +30,7 @@ def judge_labels(
     return suspected_labels(tree, features, report, described=described, seed=params.seed)
 
 
-def _descriptors(tree: Tree, report: Report) -> Any:
+def _descriptors(tree: Tree, report: Reporter) -> Any:
     rows = list(each_image(tree))
     features = np.empty((len(rows), LENGTH), dtype=np.float32)
     for row, (images, index) in enumerate(rows):
@@ -40,7 +40,7 @@ def _descriptors(tree: Tree, report: Report) -> Any:
     return features
 
 
-def _backbone_features(tree: Tree, weights: Path, report: Report, *, batch: int, device: torch.device) -> Any:
+def _backbone_features(tree: Tree, weights: Path, report: Reporter, *, batch: int, device: torch.device) -> Any:
     """The mean over places of the last layer, as the weights were before this training."""
     backbone = AutoModel.from_pretrained(
         str(weights), use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from pydantic import BaseModel
 
 from pipeline.params.yolo import YoloParams
-from pipeline.trainers import Checkpoint, ModelSource, Predictor, Report, TrainedModel
+from pipeline.trainers import Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
 from pipeline.trainers.scratch import scratch_in
 from pipeline.trainers.yolo.environment import go_offline
 
@@ -24,7 +24,7 @@ def train(
     dataset: Path,
     params: BaseModel,
     out: Path,
-    report: Report,
+    report: Reporter,
     *,
     model: ModelSource,
     resume: Checkpoint | None,
@@ -46,7 +46,7 @@ def load(model: Path) -> Predictor:
     return YoloPredictor(model / "best.pt" if model.is_dir() else model)
 
 
-def test(model: Path, dataset: Path, out: Path, report: Report, *, split: str, batch: int, device: str) -> None:
+def test(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:
         go_offline(Path(config))

@@ -10,7 +10,7 @@ from ultralytics.utils.metrics import ConfusionMatrix, smooth
 
 from pipeline.dataset.predictions import Box
 from pipeline.plots.grid import Sample
-from pipeline.trainers import Report
+from pipeline.trainers import Reporter
 from pipeline.trainers.yolo.vendor import validator_class
 
 MIN_SCORE = 0.25  # what prediction shows by default; the confusion matrix counts boxes from here up
@@ -34,7 +34,7 @@ class Evaluation:
 def evaluate(
     weights: Path,
     data: Path,
-    report: Report,
+    report: Reporter,
     *,
     split: str,
     imgsz: int,

@@ -17,7 +17,7 @@ import torch
 
 from core.domain.errors import Diverged
 from pipeline.params.yolo import YoloParams
-from pipeline.trainers import Checkpoint, Ended, ModelSource, Progress, Report, TrainingEnded
+from pipeline.trainers import Checkpoint, Ended, ModelSource, Progress, Reporter, TrainingEnded
 from pipeline.trainers.yolo.vendor import trainer_class
 
 CHECKPOINT_FILES = ("last.pt", "best.pt", "results.csv")
@@ -52,7 +52,7 @@ def fit(
     data: Path,
     params: YoloParams,
     work: Path,
-    report: Report,
+    report: Reporter,
     *,
     model: ModelSource,
     resume: Checkpoint | None,
@@ -87,7 +87,7 @@ def fit(
 class _Watch:
     """What we do at ultralytics' callbacks."""
 
-    def __init__(self, report: Report, *, epochs_done: int) -> None:
+    def __init__(self, report: Reporter, *, epochs_done: int) -> None:
         self.report = report
         self.epochs_done = epochs_done
         self.ended: Ended = "completed"

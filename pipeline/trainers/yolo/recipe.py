@@ -12,7 +12,7 @@ from core.domain.errors import ParamsInvalid, WeightsUnavailable
 from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
-from pipeline.trainers import Checkpoint, ModelSource, Report, TrainedModel
+from pipeline.trainers import Checkpoint, ModelSource, Reporter, TrainedModel
 from pipeline.trainers.yolo.evaluate import Evaluation, evaluate
 from pipeline.trainers.yolo.fit import Fitted, choose_device, fit, read_results
 from pipeline.trainers.yolo.vendor import VERSIONS
@@ -25,7 +25,7 @@ def train(
     dataset: Path,
     params: YoloParams,
     out: Path,
-    report: Report,
+    report: Reporter,
     *,
     model: ModelSource,
     resume: Checkpoint | None,
@@ -94,7 +94,7 @@ def test(
     weights: Path,
     dataset: Path,
     out: Path,
-    report: Report,
+    report: Reporter,
     *,
     split: str,
     batch: int,
@@ -130,7 +130,7 @@ def test(
     write_detection_report(out, title=f"yolo: {weights.name}", facts=facts, metrics={split: judged.metrics})
 
 
-def _check_source(model: ModelSource, params: YoloParams, report: Report) -> bool:
+def _check_source(model: ModelSource, params: YoloParams, report: Reporter) -> bool:
     """Whether it is an RT-DETR. Raises WeightsUnavailable before anything is spent on the run."""
     if model.kind == "weights":
         return is_rtdetr(model_in(read_weights(Path(model.path_or_name))))
@@ -184,7 +184,7 @@ def _write_numbers(evaluations: Mapping[str, Evaluation], artifacts: Path) -> No
 
 
 def _draw(
-    evaluations: Mapping[str, Evaluation], fitted: Fitted, artifacts: Path, report: Report, *, best_epoch: int
+    evaluations: Mapping[str, Evaluation], fitted: Fitted, artifacts: Path, report: Reporter, *, best_epoch: int
 ) -> None:
     draw_training(read_results(fitted.results), artifacts / "training_curves.png", best_epoch=best_epoch)
     for split, evaluation in evaluations.items():

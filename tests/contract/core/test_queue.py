@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import Unavailable
-from core.queue import PREPARE, TRAIN, open_bell
+from core.queue import PREPARE, TRAIN, open_queue
 from core.settings import Settings
 from tests.servers import free_port
 from tests.servers.valkey import Valkey
@@ -62,24 +62,24 @@ def lines(path: Path) -> list[str]:
 
 @pytest.mark.integration
 def test_a_ring_reaches_the_worker_of_its_queue_and_no_other(private_valkey: Valkey, tmp_path: Path) -> None:
-    bell = open_bell(Settings(broker_url=private_valkey.url))
+    queue = open_queue(Settings(broker_url=private_valkey.url))
     with (
         worker(private_valkey.url, TRAIN, tmp_path / "train"),
         worker(private_valkey.url, PREPARE, tmp_path / "prepare"),
     ):
-        assert bell.ring(TRAIN, "run_1")
-        assert bell.ring(PREPARE, "job_1")
+        assert queue.enqueue(TRAIN, "run_1")
+        assert queue.enqueue(PREPARE, "job_1")
         wait_for(lambda: lines(tmp_path / "train") == ["run_1"], seconds=5)
         wait_for(lambda: lines(tmp_path / "prepare") == ["job_1"], seconds=5)
 
 
 @pytest.mark.integration
 def test_a_busy_worker_leaves_the_next_message_to_an_idle_one(private_valkey: Valkey, tmp_path: Path) -> None:
-    bell = open_bell(Settings(broker_url=private_valkey.url))
+    queue = open_queue(Settings(broker_url=private_valkey.url))
     with worker(private_valkey.url, TRAIN, tmp_path / "first", work_seconds=60):
-        bell.ring(TRAIN, "run_1")
+        queue.enqueue(TRAIN, "run_1")
         wait_for(lambda: lines(tmp_path / "first") == ["run_1"], seconds=5)
-        bell.ring(TRAIN, "run_2")
+        queue.enqueue(TRAIN, "run_2")
         time.sleep(1.5)  # longer than the worker's poll: time enough to take it, were it to
         with worker(private_valkey.url, TRAIN, tmp_path / "second"):
             wait_for(lambda: lines(tmp_path / "second") == ["run_2"], seconds=5)
@@ -87,7 +87,7 @@ def test_a_busy_worker_leaves_the_next_message_to_an_idle_one(private_valkey: Va
 
 @pytest.mark.integration
 def test_a_ring_waits_for_a_worker_that_starts_later(private_valkey: Valkey, tmp_path: Path) -> None:
-    assert open_bell(Settings(broker_url=private_valkey.url)).ring(TRAIN, "run_1")
+    assert open_queue(Settings(broker_url=private_valkey.url)).enqueue(TRAIN, "run_1")
     private_valkey.stop()
     private_valkey.start()
     with worker(private_valkey.url, TRAIN, tmp_path / "train"):
@@ -96,68 +96,68 @@ def test_a_ring_waits_for_a_worker_that_starts_later(private_valkey: Valkey, tmp
 
 @pytest.mark.integration
 def test_a_ring_at_a_dead_broker_says_so_and_the_next_one_at_a_living_broker_is_sent(private_valkey: Valkey) -> None:
-    bell = open_bell(Settings(broker_url=private_valkey.url))
-    assert bell.ring(TRAIN, "run_1")
-    assert 0 < bell.ping() < 1
+    queue = open_queue(Settings(broker_url=private_valkey.url))
+    assert queue.enqueue(TRAIN, "run_1")
+    assert 0 < queue.ping() < 1
 
     private_valkey.kill()
     start = time.monotonic()
-    assert not bell.ring(TRAIN, "run_2")
+    assert not queue.enqueue(TRAIN, "run_2")
     with pytest.raises(Unavailable):
-        bell.ping()
+        queue.ping()
     assert time.monotonic() - start < 2
 
     private_valkey.start()
-    assert bell.ring(TRAIN, "run_3")
+    assert queue.enqueue(TRAIN, "run_3")
 
 
 @pytest.mark.integration
 def test_a_worker_hears_again_once_its_broker_is_back(private_valkey: Valkey, tmp_path: Path) -> None:
-    bell = open_bell(Settings(broker_url=private_valkey.url))
+    queue = open_queue(Settings(broker_url=private_valkey.url))
     with worker(private_valkey.url, TRAIN, tmp_path / "train"):
         private_valkey.kill()
         time.sleep(1)
         private_valkey.start()
-        assert bell.ring(TRAIN, "run_1")
+        assert queue.enqueue(TRAIN, "run_1")
         wait_for(lambda: lines(tmp_path / "train") == ["run_1"], seconds=15)
 
 
 @pytest.mark.integration
 def test_many_threads_may_ring_at_once(private_valkey: Valkey) -> None:
-    bell = open_bell(Settings(broker_url=private_valkey.url))
+    queue = open_queue(Settings(broker_url=private_valkey.url))
 
     with ThreadPoolExecutor(32) as pool:
-        sent = list(pool.map(lambda number: bell.ring(TRAIN, f"run_{number}"), range(200)))
+        sent = list(pool.map(lambda number: queue.enqueue(TRAIN, f"run_{number}"), range(200)))
 
     assert all(sent)
 
 
 @pytest.mark.integration
 def test_a_ring_at_a_broker_that_hangs_ends_within_two_seconds(private_valkey: Valkey) -> None:
-    bell = open_bell(Settings(broker_url=private_valkey.url))
-    assert bell.ring(TRAIN, "run_1")
+    queue = open_queue(Settings(broker_url=private_valkey.url))
+    assert queue.enqueue(TRAIN, "run_1")
 
     with private_valkey.frozen():
         start = time.monotonic()
-        assert not bell.ring(TRAIN, "run_2")
+        assert not queue.enqueue(TRAIN, "run_2")
         assert time.monotonic() - start < 2
 
-    assert bell.ring(TRAIN, "run_3")
+    assert queue.enqueue(TRAIN, "run_3")
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}/0", "redis+socket:///no/such/socket?virtual_host=0"])
 def test_a_ring_at_no_broker_says_so_at_once(url: str) -> None:
-    bell = open_bell(Settings(broker_url=url.format(port=free_port())))
+    queue = open_queue(Settings(broker_url=url.format(port=free_port())))
 
     start = time.monotonic()
-    assert not bell.ring(TRAIN, "run_1")
+    assert not queue.enqueue(TRAIN, "run_1")
     with pytest.raises(Unavailable):
-        bell.ping()
+        queue.ping()
     assert time.monotonic() - start < 2
 
 
 def test_the_silent_bell_sends_nothing_and_is_always_well() -> None:
-    bell = open_bell(Settings(broker_url=""))
+    queue = open_queue(Settings(broker_url=""))
 
-    assert not bell.ring(TRAIN, "run_1")
-    assert bell.ping() == 0.0
+    assert not queue.enqueue(TRAIN, "run_1")
+    assert queue.ping() == 0.0

@@ -106,7 +106,7 @@ def test_a_failed_job_is_retried_and_the_old_attempt_can_write_nothing(platform:
     assert again is not None and again[0].attempt == 2
     with pytest.raises(ClaimLost):
         complete(platform, old)
-    assert not leases.beat_job(platform.db, old, lease_seconds=60)
+    assert not leases.heartbeat_job(platform.db, old, lease_seconds=60)
     assert complete(platform, again[0]) is not None
 
 
@@ -143,7 +143,7 @@ def test_a_zombie_publishes_nothing(platform: Platform) -> None:
 
 def test_a_beaten_lease_is_not_swept(platform: Platform) -> None:
     claim = running_run(platform, lease=-1.0)
-    assert leases.beat_run(platform.db, claim, lease_seconds=60, worked_seconds=2.5)
+    assert leases.heartbeat_run(platform.db, claim, lease_seconds=60, worked_seconds=2.5)
     assert sweep.sweep_lost_leases(platform.db) == []
     assert runs.get_run(platform.db, claim.id).spent_seconds == 2.5
 
@@ -162,7 +162,7 @@ def test_cancel_is_at_once_when_queued_and_finished_by_the_supervisor_when_runni
     assert runs.cancel_run(platform.db, queued_run(platform).id).state == "cancelled"
     claim = running_run(platform)
     assert runs.cancel_run(platform.db, claim.id).state == "cancelling"
-    assert training.look_at_run(platform.db, claim).cancel
+    assert training.poll_run(platform.db, claim).cancel
     with pytest.raises(ClaimLost):
         publish(platform, claim)
     training.finish_cancel(platform.db, claim, log_key=None)
@@ -195,12 +195,12 @@ def test_a_published_run_cannot_be_cancelled(platform: Platform) -> None:
 
 def test_waiting_rows_are_rung_again_later_and_later(platform: Platform) -> None:
     run = queued_run(platform)  # rung at once: not due for 10 s
-    assert sweep.ring_waiting(platform) == 0
+    assert sweep.enqueue_waiting(platform) == 0
     claimed = training.claim_run(platform.db, run.id, "w", lease_seconds=60)
     assert claimed is not None
     training.give_back_run(platform.db, claimed[0])  # never rung since: due now, and then not again
-    assert sweep.ring_waiting(platform) == 1
-    assert sweep.ring_waiting(platform) == 0
+    assert sweep.enqueue_waiting(platform) == 1
+    assert sweep.enqueue_waiting(platform) == 0
     assert sweep.oldest_waiting(platform.db, "train") == run.id
 
 

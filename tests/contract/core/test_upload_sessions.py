@@ -10,14 +10,14 @@ from core.domain.errors import UploadLocked, UploadNotFound, UploadOffsetDiffers
 from core.services.context import Platform, open_platform
 from core.services.maintenance.retention import named_keys
 from core.services.uploads.sessions import (
-    Hold,
     NewUpload,
+    UploadLease,
     add_part,
     create_upload,
     expired_uploads,
     forget_upload,
     get_upload,
-    hold_upload,
+    lease_upload,
     mark_done,
     parts_of,
     release_upload,
@@ -33,39 +33,39 @@ def platform(tmp_path: Path, database_url: str) -> Iterator[Platform]:
     opened.db.close()
 
 
-def part(hold: Hold, start: int, size: int) -> UploadPartRow:
-    key = f"uploads/{hold.upload_id}/parts/{start}"
-    return UploadPartRow(upload_id=hold.upload_id, start=start, bytes=size, sha256="0" * 64, key=key)
+def part(lease: UploadLease, start: int, size: int) -> UploadPartRow:
+    key = f"uploads/{lease.upload_id}/parts/{start}"
+    return UploadPartRow(upload_id=lease.upload_id, start=start, bytes=size, sha256="0" * 64, key=key)
 
 
 def test_only_the_holder_moves_the_offset_and_only_from_where_it_stands(platform: Platform) -> None:
     db, settings = platform.db, platform.settings
     new = NewUpload(3 * 1024**4, "data.zip", "data", {"seed": 0}, None)
     upload_id = create_upload(db, settings, new).id
-    hold, row = hold_upload(db, upload_id, offset=0)
+    lease, row = lease_upload(db, upload_id, offset=0)
     assert (row.length_bytes, row.received_bytes) == (3 * 1024**4, 0)
 
     with pytest.raises(UploadLocked):
-        hold_upload(db, upload_id, offset=0)
+        lease_upload(db, upload_id, offset=0)
     with pytest.raises(UploadOffsetDiffers):
-        hold_upload(db, upload_id, offset=7)
+        lease_upload(db, upload_id, offset=7)
     with pytest.raises(UploadLocked):
-        add_part(db, settings, Hold(upload_id, "another"), part(hold, 0, 10))
-    assert add_part(db, settings, hold, part(hold, 0, 2**40)).received_bytes == 2**40
+        add_part(db, settings, UploadLease(upload_id, "another"), part(lease, 0, 10))
+    assert add_part(db, settings, lease, part(lease, 0, 2**40)).received_bytes == 2**40
     with pytest.raises(UploadLocked):
-        add_part(db, settings, hold, part(hold, 0, 10))
-    assert add_part(db, settings, hold, part(hold, 2**40, 2**41)).received_bytes == 3 * 2**40
+        add_part(db, settings, lease, part(lease, 0, 10))
+    assert add_part(db, settings, lease, part(lease, 2**40, 2**41)).received_bytes == 3 * 2**40
 
     assert [piece.start for piece in parts_of(db, upload_id)] == [0, 2**40]
     assert named_keys(db, [f"uploads/{upload_id}/parts/0", "other"]) == {f"uploads/{upload_id}/parts/0"}
     assert whole_uploads(db) == [upload_id]
     assert expired_uploads(db) == [], "it is held"
-    release_upload(db, hold)
+    release_upload(db, lease)
     assert expired_uploads(db) == [upload_id]
 
     with pytest.raises(UploadLocked), db.transaction() as session:
-        mark_done(session, hold)
-    again, _ = hold_upload(db, upload_id, offset=3 * 2**40)
+        mark_done(session, lease)
+    again, _ = lease_upload(db, upload_id, offset=3 * 2**40)
     with db.transaction() as session:
         mark_done(session, again)
     assert get_upload(db, upload_id).state == "done" and not parts_of(db, upload_id)

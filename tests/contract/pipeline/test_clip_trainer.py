@@ -19,7 +19,7 @@ from pipeline.params.catalogue import validate_params
 from pipeline.process.child import Line
 from pipeline.trainers import ModelSource, TrainedModel, clip
 from pipeline.training.checkpoint import read_checkpoint
-from pipeline.training.reporter import LineReport
+from pipeline.training.reporter import ChannelReporter
 from tests.builders.classification_tree import draw_classified_tree
 from tests.builders.clip_model import make_clip
 from tests.builders.training import start_training
@@ -54,7 +54,7 @@ def run(tree: Path, weights: Path) -> Run:
     def trained(out: Path, mode: str, *, model: Path = weights, resume: Path | None = None, **params: Any) -> Path:
         out.mkdir()
         line = Line(out)
-        report = LineReport(line, out=out, seconds_left=None, checkpoint_seconds=0, echo=False)
+        report = ChannelReporter(line, out=out, seconds_left=None, checkpoint_seconds=0, echo=False)
         asked = validate_params("clip", {**MODEL, **PARAMS[mode], **params})
         source, checkpoint = ModelSource("weights", str(model)), read_checkpoint(resume) if resume else None
         try:
@@ -212,7 +212,7 @@ def test_a_image_is_named_by_what_was_published(learnt: tuple[str, Path], tmp_pa
 def test_it_is_judged_again_as_it_was(learnt: tuple[str, Path], tree: Path, tmp_path: Path) -> None:
     _, out = learnt
     line = Line(tmp_path)
-    report = LineReport(line, out=tmp_path, seconds_left=None, checkpoint_seconds=0, echo=False)
+    report = ChannelReporter(line, out=tmp_path, seconds_left=None, checkpoint_seconds=0, echo=False)
     clip.test(out / "artifacts", tree, tmp_path, report, split="test", batch=4, device="cpu")
     line.close()
     then, now = (json.loads((each / "metrics.json").read_text())["test"] for each in (out / "artifacts", tmp_path))

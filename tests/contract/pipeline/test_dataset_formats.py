@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from pipeline.archive.extract import extract
-from pipeline.archive.source import Rejected, Source
+from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.formats import DatasetFormat, load_formats, read_dataset
 from pipeline.params.formats import CATALOGUE
 from tests.builders.voc import Files, image_bytes, voc_files, zip_files
@@ -22,7 +22,7 @@ SAMPLES: dict[str, Files] = {
 NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}
 
 
-def _source(tmp_path: Path, files: Files) -> Source:
+def _source(tmp_path: Path, files: Files) -> ExtractedArchive:
     (tmp_path / "into").mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
     return extract(archive, tmp_path / "into", threads=1, tick=lambda *_: None)[0]

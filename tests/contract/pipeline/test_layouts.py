@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.dataset.validated import Examined
+from pipeline.dataset.validated import ValidatedDataset
 from pipeline.layouts import LAYOUTS, layout_of
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.stages import examine
@@ -35,7 +35,7 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def examined(tmp_path: Path, kind: str) -> Examined:
+def examined(tmp_path: Path, kind: str) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", SAMPLES[kind])

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipeline.archive.byte_range import Place
+from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import Box, DatasetImage
 from pipeline.decode.image import inspect_and_convert
@@ -65,7 +65,7 @@ def _image(folder: Path, name: str, content: bytes) -> DatasetImage:
     converted = None
     if png:
         (folder / f"{name}.converted").write_bytes(png)
-        converted = Place(str(folder / f"{name}.converted"), 0, len(png))
+        converted = ByteRange(str(folder / f"{name}.converted"), 0, len(png))
     boxes = (Box(1, 0, 0, 10_500, 20_000, False),)
     source = SourceFile(name, str(file), len(content), name)
     return DatasetImage(name, source, *facts.upright, facts.format, converted, boxes, None)

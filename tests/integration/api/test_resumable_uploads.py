@@ -19,7 +19,7 @@ from core.domain.keys import upload_key
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_jobs
 from core.services.uploads import finish as assembling
-from core.services.uploads.sessions import get_upload, hold_upload
+from core.services.uploads.sessions import get_upload, lease_upload
 from core.settings import Settings
 from core.storage import open_store
 from core.storage.folder import FolderStore
@@ -147,7 +147,7 @@ def test_a_piece_at_another_offset_or_beyond_the_end_is_refused(client: Client, 
 
 def test_one_request_at_a_time_sends_to_an_upload(client: Client, platform: Platform) -> None:
     path = begin(client)
-    hold_upload(platform.db, path.rpartition("/")[2], offset=0)
+    lease_upload(platform.db, path.rpartition("/")[2], offset=0)
     answer = patch(client, path, 0, ZIP)
     problem(answer, 423, "upload-locked")
     assert int(answer.headers["retry-after"]) > 0

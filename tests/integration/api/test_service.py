@@ -20,7 +20,7 @@ from openapi_spec_validator import validate
 import core.services.maintenance.readiness
 from api.http.problems import status_of
 from core.domain.errors import Unavailable, all_errors
-from core.queue.polling_only import SilentBell
+from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
 from core.services.jobs.commands import list_jobs
 from core.services.work.leases import note_worker
@@ -61,7 +61,7 @@ def test_an_answer_that_was_lost_after_the_commit_is_given_again(
 
     headers = {"idempotency-key": "k", "content-type": "application/zip"}
     with monkeypatch.context() as patch:
-        patch.setattr(SilentBell, "ring", crash)
+        patch.setattr(PollingOnly, "ring", crash)
         problem(client.post("/upload-dataset", content=b"PK", headers=headers), 500, "internal")
     again = client.post("/upload-dataset", content=b"PK", headers=headers)
     assert again.status_code == 202 and again.headers["idempotency-replayed"] == "true"

@@ -94,7 +94,7 @@ def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_asked(client: ht
     assert client.post(f"/runs/{queued.id}/cancel").json()["state"] == "cancelled"
     claim = rows.running_run(platform, job.id)
     assert client.post(f"/runs/{claim.id}/cancel").json()["state"] == "cancelling"
-    assert training.look_at_run(platform.db, claim).cancel
+    assert training.poll_run(platform.db, claim).cancel
     training.finish_cancel(platform.db, claim, log_key=None)
     assert client.post(f"/runs/{claim.id}/cancel").json()["state"] == "cancelled", "again: the same answer"
     version = published.version(platform, job.id, b"one")
@@ -105,7 +105,7 @@ def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_asked(client: ht
 def test_stop_keeps_what_a_running_run_has(client: httpx.Client, platform: Platform) -> None:
     claim = rows.running_run(platform)
     assert client.post(f"/runs/{claim.id}/stop").status_code == 202
-    assert training.look_at_run(platform.db, claim).stop and client.get(f"/runs/{claim.id}").json()["stop_requested"]
+    assert training.poll_run(platform.db, claim).stop and client.get(f"/runs/{claim.id}").json()["stop_requested"]
     problem(client.post(f"/runs/{rows.queued_run(platform).id}/stop"), 409, "run-not-cancellable")
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from core.db import open_database
-from core.queue.polling_only import SilentBell
+from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
 from core.services.jobs.commands import get_job
 from core.services.models.versions import versions_of
@@ -32,7 +32,7 @@ for run_id in sys.argv[2:]:
 
 def test_fifty_publishes_at_once_give_v1_to_v50(database_url: str) -> None:
     settings = Settings(database_url=database_url)
-    platform = Platform(settings, open_database(database_url), open_store(settings), SilentBell())
+    platform = Platform(settings, open_database(database_url), open_store(settings), PollingOnly())
     job_id = ready_job(platform).id
     run_ids = [running_run(platform, job_id).id for _ in range(RUNS)]
     processes = [

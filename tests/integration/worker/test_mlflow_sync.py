@@ -128,7 +128,7 @@ def test_with_mlflow_down_runs_go_on_and_the_mirror_catches_up(
 ) -> None:
     job = ready_job(platform)
     nowhere = platform.settings.model_copy(update={"mlflow_url": f"http://127.0.0.1:{free_port()}"})
-    down = Mirror(Platform(nowhere, platform.db, platform.store, platform.bell), "test")
+    down = Mirror(Platform(nowhere, platform.db, platform.store, platform.queue), "test")
     claim = trained(platform, job.id, tmp_path)
     down()
     failing = trained(platform, job.id, tmp_path)

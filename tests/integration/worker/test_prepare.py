@@ -85,7 +85,7 @@ def test_a_set_deleted_while_its_twin_is_prepared_is_written_again(line: Stack, 
     while_preparing(line, worker, second, lambda _child: clean_meanwhile())
     job = line.job(second)
     if job.state == "received":  # its child had been told that the set is there
-        assert job.rung_at is not None
+        assert job.enqueued_at is not None
         prepare_job(worker, second)
     assert line.job(second).state == "ready"
     assert len(list(line.platform.store.list_prefix("datasets/"))) == 1
@@ -160,7 +160,7 @@ def test_a_killed_child_is_a_lost_attempt_and_the_third_fails_the_job(
 def test_a_worker_that_drains_gives_the_job_back(line: Stack, worker: Worker, archive: Path) -> None:
     job = while_preparing(line, worker, line.upload(archive), lambda _child: worker.draining.set())
 
-    assert (job.state, job.lost_leases, job.rung_at) == ("received", 0, None)
+    assert (job.state, job.lost_leases, job.enqueued_at) == ("received", 0, None)
 
 
 def test_a_worker_whose_disk_is_full_says_so(
@@ -190,7 +190,7 @@ def test_a_store_that_is_away_gives_the_job_back_for_later(line: Stack, worker: 
     prepare_job(replace(worker, platform=replace(line.platform, store=away)), job_id)
 
     job = line.job(job_id)
-    assert job.state == "received" and job.rung_at is not None, "the sweep rings after a pause"
+    assert job.state == "received" and job.enqueued_at is not None, "the sweep rings after a pause"
     prepare_job(worker, job_id)
     assert line.job(job_id).state == "ready"
 

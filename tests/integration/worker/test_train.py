@@ -88,7 +88,7 @@ def test_a_store_that_stays_away_gives_the_run_back_for_later(line: Stack, job_i
     train_run(worker_on(line, part, times=99), run_id)
 
     run = line.run(run_id)
-    assert (run.state, run.lost_leases) == ("queued", 0) and run.rung_at is not None
+    assert (run.state, run.lost_leases) == ("queued", 0) and run.enqueued_at is not None
     train_run(worker_on(line), run_id)
     assert line.run(run_id).state == "succeeded"
 

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from core.domain import limits
 from core.domain.errors import OutOfSpace
 from pipeline.archive.extract import extract
-from pipeline.archive.source import Rejected, Source
+from pipeline.archive.source import ExtractedArchive, Rejected
 from tests.builders.voc import JUNK, image_bytes, zip_files
 
 IMAGE = image_bytes()
 
 
-def _extract(archive: Path, into: Path) -> Source:
+def _extract(archive: Path, into: Path) -> ExtractedArchive:
     into.mkdir(exist_ok=True)
     return extract(archive, into, threads=2, tick=lambda *_: None)[0]
 
@@ -277,7 +277,7 @@ def test_only_data_reaches_the_disk_and_never_under_its_own_name(tmp_path: Path)
     (written,) = (tmp_path / "into").iterdir()
     in_it = sorted(source.files, key=lambda file: file.at)
     assert [file.name for file in in_it] == ["set/a b (1).JPG", *sorted(text), "set/a.xml"]  # images first
-    assert written.read_bytes() == b"".join(file.place.read() for file in in_it)
+    assert written.read_bytes() == b"".join(file.byte_range.read() for file in in_it)
     assert set(source.left_out) == set(JUNK) - text
 
 
@@ -327,7 +327,7 @@ def test_a_fuzzed_archive_is_refused_or_read_and_never_crashes(tmp_path: Path, a
         assert refused.findings
         return
     for file in source.files:
-        assert zlib.crc32(file.place.read()) in {zlib.crc32(b"<annotation/>"), zlib.crc32(b"<b/>")}
+        assert zlib.crc32(file.byte_range.read()) in {zlib.crc32(b"<annotation/>"), zlib.crc32(b"<b/>")}
 
 
 def _corpus() -> list[Path]:

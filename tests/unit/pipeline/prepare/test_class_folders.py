@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.__main__ import run
 from pipeline.archive.source import Rejected
-from pipeline.dataset.validated import Examined
+from pipeline.dataset.validated import ValidatedDataset
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.stages import examine
 from pipeline.process.progress import Steps
@@ -25,21 +25,21 @@ CLASSES = ("9", "10", "test")
 FILES = folder_files(each=6, classes=CLASSES)
 
 
-def examined(tmp_path: Path, files: Files, **options: Any) -> Examined:
+def examined(tmp_path: Path, files: Files, **options: Any) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
     return examine(archive, into, PrepareOptions(**options), processes=1, steps=Steps())
 
 
-def codes(done: Examined) -> dict[str, list[str]]:
+def codes(done: ValidatedDataset) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for finding in done.findings:
         found.setdefault(finding.code, []).append(finding.path)
     return found
 
 
-def labels(done: Examined) -> dict[str, str]:
+def labels(done: ValidatedDataset) -> dict[str, str]:
     return {p.path: done.classes[p.label] for p in done.images if p.label is not None}
 
 

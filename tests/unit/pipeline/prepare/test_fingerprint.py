@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.__main__ import run
-from pipeline.dataset.validated import Digests, Examined
+from pipeline.dataset.validated import Digests, ValidatedDataset
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.stages import examine
 from pipeline.process.progress import Steps
@@ -21,7 +21,7 @@ from tests.builders.voc import IMAGE, JUNK, XML, Files, image_bytes, voc_files, 
 FILES = voc_files(images=4)
 
 
-def _examine(tmp_path: Path, files: Files, **how: Any) -> Examined:
+def _examine(tmp_path: Path, files: Files, **how: Any) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files, **how)

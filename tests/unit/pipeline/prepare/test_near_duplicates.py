@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from pipeline.dataset.validated import Examined
+from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.image import inspect
-from pipeline.decode.phash import look_of
+from pipeline.decode.phash import phash_of
 from pipeline.decode.phash_index import MAX_BITS, MAX_LOW_BITS
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.metadata import describe
@@ -66,18 +66,18 @@ def _exif(orientation: int) -> Image.Exif:
     return exif
 
 
-def look(content: bytes) -> bytes | None:
-    return inspect(content).look
+def phash(content: bytes) -> bytes | None:
+    return inspect(content).phash
 
 
 @pytest.mark.parametrize("alter", ALIKE)
 def test_a_image_altered_a_little_looks_the_same(alter: str) -> None:
-    looks: dict[str, bytes | None] = {}
+    phashes: dict[str, bytes | None] = {}
     for seed in range(8):
-        looks[f"{seed} a"] = look(encoded(photograph(seed), quality=95))
-        looks[f"{seed} b"] = look(ALIKE[alter](photograph(seed)))
-    groups = group_alike(looks.items())
-    assert {name: groups[name] for name in looks} == {name: f"{name[0]} a" for name in looks}
+        phashes[f"{seed} a"] = phash(encoded(photograph(seed), quality=95))
+        phashes[f"{seed} b"] = phash(ALIKE[alter](photograph(seed)))
+    groups = group_alike(phashes.items())
+    assert {name: groups[name] for name in phashes} == {name: f"{name[0]} a" for name in phashes}
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
@@ -85,14 +85,14 @@ def test_a_look_is_of_the_upright_image(orientation: int) -> None:
     stored = photograph(1, (200, 200)).convert("L")
     stored.getexif()[274] = orientation
     upright = ImageOps.exif_transpose(stored)
-    looks = {"stored": look_of(stored, orientation), "upright": look_of(upright)}
-    assert set(group_alike(looks.items()).values()) == {"stored"}
+    phashes = {"stored": phash_of(stored, orientation), "upright": phash_of(upright)}
+    assert set(group_alike(phashes.items()).values()) == {"stored"}
 
 
 def test_a_flat_image_looks_like_nothing() -> None:
-    looks = {colour: look_of(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")}
-    assert looks == {"red": None, "blue": None}
-    groups = group_alike(looks.items())
+    phashes = {colour: phash_of(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")}
+    assert phashes == {"red": None, "blue": None}
+    groups = group_alike(phashes.items())
     assert groups["red"] == "red" and groups["blue"] == "blue"
 
 
@@ -102,7 +102,7 @@ def test_the_hash_is_that_of_the_library(seed: int) -> None:
     theirs = imagehash.phash(image, hash_size=16, highfreq_factor=4).hash
     low = np.zeros((16, 16), bool)
     low[:8, :8] = True
-    ours = np.unpackbits(np.frombuffer(look_of(image) or b"", np.uint8)).astype(bool)
+    ours = np.unpackbits(np.frombuffer(phash_of(image) or b"", np.uint8)).astype(bool)
     # They resize in one step and sum in floats: a coefficient beside the median may fall to the other side.
     assert (ours != np.concatenate([theirs[low], theirs[~low]])).sum() <= 2
 
@@ -111,26 +111,26 @@ def test_the_hash_is_that_of_the_library(seed: int) -> None:
 @given(st.integers(0, 2**32), st.integers(2, 60))
 def test_the_index_finds_what_comparing_all_pairs_finds(seed: int, count: int) -> None:
     rng = random.Random(seed)
-    looks = {str(number): _near(rng, rng.randbytes(32), 0) for number in range(count)}
+    phashes = {str(number): _near(rng, rng.randbytes(32), 0) for number in range(count)}
     for number in range(count):
-        looks[f"{number} again"] = _near(rng, looks[str(rng.randrange(count))], rng.randrange(60))
-    groups = group_alike(looks.items())
-    assert {name: groups[name] for name in looks} == {name: _smallest_by_hand(name, looks) for name in looks}
-    assert groups == group_alike(reversed(looks.items()))
+        phashes[f"{number} again"] = _near(rng, phashes[str(rng.randrange(count))], rng.randrange(60))
+    groups = group_alike(phashes.items())
+    assert {name: groups[name] for name in phashes} == {name: _smallest_by_hand(name, phashes) for name in phashes}
+    assert groups == group_alike(reversed(phashes.items()))
 
 
-def _near(rng: random.Random, look: bytes, bits: int) -> bytes:
-    changed = int.from_bytes(look)
+def _near(rng: random.Random, phash: bytes, bits: int) -> bytes:
+    changed = int.from_bytes(phash)
     for bit in rng.sample(range(256), bits):
         changed ^= 1 << bit
     return changed.to_bytes(32)
 
 
-def _smallest_by_hand(name: str, looks: dict[str, bytes]) -> str:
+def _smallest_by_hand(name: str, phashes: dict[str, bytes]) -> str:
     reached, todo = {name}, [name]
     while todo:
-        here = looks[todo.pop()]
-        for other, there in looks.items():
+        here = phashes[todo.pop()]
+        for other, there in phashes.items():
             apart = int.from_bytes(here) ^ int.from_bytes(there)
             alike = (apart >> 192).bit_count() <= MAX_LOW_BITS and apart.bit_count() <= MAX_BITS
             if alike and other not in reached:
@@ -150,7 +150,7 @@ def _series(count: int, each: int) -> Files:
     return files
 
 
-def _examined(tmp_path: Path, files: Files, **options: Any) -> Examined:
+def _validated(tmp_path: Path, files: Files, **options: Any) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
@@ -159,7 +159,7 @@ def _examined(tmp_path: Path, files: Files, **options: Any) -> Examined:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_near_duplicates_never_straddle_a_split_that_we_make(tmp_path: Path, seed: int) -> None:
-    done = _examined(tmp_path, _series(12, 4), seed=seed)
+    done = _validated(tmp_path, _series(12, 4), seed=seed)
     homes: dict[str, set[str]] = defaultdict(set)
     for path, split in done.splits.items():
         homes[path.partition("-")[2]].add(split)
@@ -178,14 +178,14 @@ def test_a_given_split_that_parts_near_duplicates_is_kept_and_told(tmp_path: Pat
     train = [f"0-{number:02d}" for number in range(4)] + ["1-03"]
     lists = {"train": train, "val": ["1-00"], "test": ["1-01", "1-02"]}
     files |= {f"ImageSets/Main/{split}.txt": "\n".join(names).encode() for split, names in lists.items()}
-    done = _examined(tmp_path, files)
+    done = _validated(tmp_path, files)
     leaks = [finding for finding in done.findings if finding.code == "split-leak-near"]
     assert [(leak.severity, leak.path) for leak in leaks] == [
         ("warning", f"images/1-{number:02d}.jpg") for number in (0, 1, 2)
     ]
     assert leaks[0].detail.startswith("In val, and looks like images/0-00.jpg in train: ")
     assert done.splits["1-00.jpg"] == "val"
-    again = _examined(tmp_path, files, split="remake")
+    again = _validated(tmp_path, files, split="remake")
     assert not [finding for finding in again.findings if finding.code.startswith("split-leak")]
 
 
@@ -193,7 +193,7 @@ def test_a_set_of_one_image_in_many_versions_leaves_nothing_to_validate_on(tmp_p
     from pipeline.archive.source import Rejected
 
     with pytest.raises(Rejected) as rejected:
-        _examined(tmp_path, _series(1, 6))
+        _validated(tmp_path, _series(1, 6))
     (error,) = (finding for finding in rejected.value.findings if finding.severity == "error")
     assert error.code == "split-without-val" and "6 images look like 1" in error.detail
 
@@ -202,5 +202,5 @@ def test_a_part_made_small_by_a_large_group_is_told(tmp_path: Path) -> None:
     files = _series(3, 1) | {
         f"images/series-{number}.jpg": encoded(photograph(9), quality=50 + number) for number in range(30)
     }
-    done = _examined(tmp_path, files, test_fraction=0.3)
+    done = _validated(tmp_path, files, test_fraction=0.3)
     assert "split-uneven" in {finding.code for finding in done.findings}

@@ -10,7 +10,7 @@ import pytest
 
 from core.domain.errors import WeightsUnavailable
 from worker.inputs import weights_file as weights
-from worker.inputs.weights_file import Source, resolve_model
+from worker.inputs.weights_file import WeightsSource, resolve_model
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "weights"
 
 
-def resolve(folder: Path, model: str, pretrained: str = "auto", *, hub: bool = False) -> Source:
+def resolve(folder: Path, model: str, pretrained: str = "auto", *, hub: bool = False) -> WeightsSource:
     return resolve_model({"model": model, "pretrained": pretrained}, folder, hub=hub, check=lambda: None)
 
 

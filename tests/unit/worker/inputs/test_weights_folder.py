@@ -9,7 +9,7 @@ import pytest
 
 from core.domain.errors import WeightsUnavailable
 from worker.inputs import weights_folder as weights_folders
-from worker.inputs.weights_file import Source
+from worker.inputs.weights_file import WeightsSource
 from worker.inputs.weights_folder import HUB, resolve_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def resolve(folder: Path, model: str, pretrained: str = "auto", *, hub: bool = False) -> Source:
+def resolve(folder: Path, model: str, pretrained: str = "auto", *, hub: bool = False) -> WeightsSource:
     return resolve_folder({"model": model, "pretrained": pretrained}, folder, hub=hub, check=lambda: None)
 
 
@@ -44,12 +44,14 @@ def test_weights_in_the_folder_are_used_unless_they_are_not_wanted(folder: Path)
 
 
 def test_a_small_one_made_here_needs_no_weights_and_no_note(folder: Path) -> None:
-    assert resolve(folder, "vit-tiny-scratch", hub=True) == Source("config", "vit-tiny-scratch")
+    assert resolve(folder, "vit-tiny-scratch", hub=True) == WeightsSource("config", "vit-tiny-scratch")
 
 
 @pytest.mark.parametrize("name", ["org/missing", "half/done", "link", "../secret", "ours/../../secret"])
 def test_what_is_missing_incomplete_or_elsewhere_is_not_taken(folder: Path, name: str) -> None:
-    assert resolve(folder, name) == Source("config", name, "trained from scratch: no pretrained weights were found")
+    assert resolve(folder, name) == WeightsSource(
+        "config", name, "trained from scratch: no pretrained weights were found"
+    )
     with pytest.raises(WeightsUnavailable):
         resolve(folder, name, "required")
 

@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from core.domain.errors import Diverged, OutOfMemory, TrainerCrashed, Unavailable
-from core.services.runs.lifecycle import Look
+from core.services.runs.lifecycle import ClaimStatus
 from core.services.work.leases import ClaimLost
 from worker.supervision.child import Tail, log_tail
 from worker.supervision.exit_causes import cause_of, killed_from_outside
-from worker.supervision.lease_keeper import CancelAsked, Hold
+from worker.supervision.lease_keeper import CancelRequested, LeaseKeeper
 from worker.supervision.supervisor import Ending, supervise
 
 STUBBORN = """
@@ -35,18 +35,18 @@ class Asked:
     def __init__(self) -> None:
         self.cancel = threading.Event()
         self.mine = True
-        self.hold = Hold(
+        self.lease = LeaseKeeper(
             lambda _: True,
-            lambda: Look(mine=self.mine, cancel=self.cancel.is_set(), stop=False),
+            lambda: ClaimStatus(mine=self.mine, cancel=self.cancel.is_set(), stop=False),
             threading.Event(),
             lease_seconds=60,
-            beat_seconds=1,
+            heartbeat_seconds=1,
         )
 
 
 def watch(out: Path, code: str, tell: Any = lambda _line: None, asked: Asked | None = None) -> Ending:
-    with (asked or Asked()).hold as hold:
-        return supervise(hold, [sys.executable, "-c", code], out=out, log_path=out / "log", tell=tell)
+    with (asked or Asked()).lease as lease:
+        return supervise(lease, [sys.executable, "-c", code], out=out, log_path=out / "log", tell=tell)
 
 
 def test_what_a_killed_child_leaves_in_its_temporary_folder_is_removed(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_stubborn_child_and_its_own_children_are_gone_after_a_cancel(tmp_path:
     asked = Asked()
     threading.Timer(0.5, asked.cancel.set).start()
     began = time.monotonic()
-    with pytest.raises(CancelAsked):
+    with pytest.raises(CancelRequested):
         watch(tmp_path, STUBBORN, asked=asked)
     assert time.monotonic() - began < 5.5
     grandchild = int((tmp_path / "pid").read_text())

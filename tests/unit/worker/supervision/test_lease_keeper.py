@@ -7,23 +7,25 @@ from collections.abc import Callable
 import pytest
 
 from core.domain.errors import OutOfSpace, Unavailable
-from core.services.runs.lifecycle import Look
+from core.services.runs.lifecycle import ClaimStatus
 from core.services.work.leases import ClaimLost
-from worker.supervision.lease_keeper import CancelAsked, DrainAsked, Hold
+from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
 
-MINE = Look(mine=True, cancel=False, stop=False)
+MINE = ClaimStatus(mine=True, cancel=False, stop=False)
 
 
-def hold(
-    beat: Callable[[float], bool] = lambda _: True,
-    look: Callable[[], Look] = lambda: MINE,
+def lease(
+    heartbeat: Callable[[float], bool] = lambda _: True,
+    look: Callable[[], ClaimStatus] = lambda: MINE,
     draining: threading.Event | None = None,
     lease_seconds: float = 1.0,
-) -> Hold:
-    return Hold(beat, look, draining or threading.Event(), lease_seconds=lease_seconds, beat_seconds=0.05)
+) -> LeaseKeeper:
+    return LeaseKeeper(
+        heartbeat, look, draining or threading.Event(), lease_seconds=lease_seconds, heartbeat_seconds=0.05
+    )
 
 
-def until_raised(held: Hold, kind: type[Exception], *, seconds: float) -> None:
+def until_raised(held: LeaseKeeper, kind: type[Exception], *, seconds: float) -> None:
     ends = time.monotonic() + seconds
     with pytest.raises(kind):
         while time.monotonic() < ends:
@@ -32,7 +34,7 @@ def until_raised(held: Hold, kind: type[Exception], *, seconds: float) -> None:
 
 
 def test_a_beat_that_matches_no_row_loses_the_claim() -> None:
-    with hold(beat=lambda _: False) as held:
+    with lease(heartbeat=lambda _: False) as held:
         until_raised(held, ClaimLost, seconds=1)
 
 
@@ -40,7 +42,7 @@ def test_beats_that_fail_lose_the_claim_before_the_lease_is_over() -> None:
     def fail(_: float) -> bool:
         raise Unavailable
 
-    with hold(beat=fail) as held:
+    with lease(heartbeat=fail) as held:
         held.check()
         time.sleep(0.3)
         held.check()  # the database may come back
@@ -50,7 +52,7 @@ def test_beats_that_fail_lose_the_claim_before_the_lease_is_over() -> None:
 def test_time_that_stood_still_loses_the_claim_at_once() -> None:
     """As for a worker that was stopped and goes on: the first look at the clock says so, no beat is needed."""
     blocked = threading.Event()
-    with hold(beat=lambda _: blocked.wait(5)) as held:
+    with lease(heartbeat=lambda _: blocked.wait(5)) as held:
         time.sleep(0.8)
         with pytest.raises(ClaimLost):
             held.check()
@@ -59,26 +61,26 @@ def test_time_that_stood_still_loses_the_claim_at_once() -> None:
 
 def test_a_cancel_a_drain_and_a_stop_are_seen() -> None:
     draining = threading.Event()
-    with hold(look=lambda: Look(mine=True, cancel=True, stop=True)) as held:
-        until_raised(held, CancelAsked, seconds=1)
-        assert held.stop_asked
-    with hold(draining=draining) as held:
+    with lease(look=lambda: ClaimStatus(mine=True, cancel=True, stop=True)) as held:
+        until_raised(held, CancelRequested, seconds=1)
+        assert held.stop_requested
+    with lease(draining=draining) as held:
         held.check()
         draining.set()
-        until_raised(held, DrainAsked, seconds=1)
+        until_raised(held, DrainRequested, seconds=1)
 
 
 def test_slow_work_apart_does_not_keep_a_cancel_waiting() -> None:
     asked = threading.Event()
     release = threading.Event()
-    with hold(look=lambda: Look(mine=True, cancel=asked.is_set(), stop=False)) as held:
-        assert held.apart(lambda: 42) == 42
+    with lease(look=lambda: ClaimStatus(mine=True, cancel=asked.is_set(), stop=False)) as held:
+        assert held.run_in_thread(lambda: 42) == 42
         with pytest.raises(ZeroDivisionError):
-            held.apart(lambda: 1 // 0)
+            held.run_in_thread(lambda: 1 // 0)
         threading.Timer(0.1, asked.set).start()
         began = time.monotonic()
-        with pytest.raises(CancelAsked):
-            held.apart(lambda: release.wait(30))
+        with pytest.raises(CancelRequested):
+            held.run_in_thread(lambda: release.wait(30))
         assert time.monotonic() - began < 2
         release.set()
 
@@ -92,44 +94,44 @@ def test_a_short_write_is_repeated_until_the_database_answers() -> None:
             raise answer
         return str(answer)
 
-    with hold(lease_seconds=10) as held:
-        assert held.insist(write) == "written"
+    with lease(lease_seconds=10) as held:
+        assert held.retry_until_lost(write) == "written"
 
 
 def test_a_full_disk_or_an_unforeseen_error_ends_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.supervision.lease_keeper.LOOK_SECONDS", 0.02)
     beats = iter([OutOfSpace(), ZeroDivisionError()])
     looks = iter([OutOfSpace(), ZeroDivisionError()])
-    asked = Look(mine=True, cancel=True, stop=False)
+    asked = ClaimStatus(mine=True, cancel=True, stop=False)
     beaten = threading.Event()
 
-    def beat(_: float) -> bool:
+    def heartbeat(_: float) -> bool:
         if error := next(beats, None):
             raise error
         beaten.set()
         return True
 
-    def look() -> Look:
+    def look() -> ClaimStatus:
         if error := next(looks, None):
             raise error
         return asked
 
-    with hold(beat, look, lease_seconds=10) as held:
+    with lease(heartbeat, look, lease_seconds=10) as held:
         assert beaten.wait(2)
-        until_raised(held, CancelAsked, seconds=2)
+        until_raised(held, CancelRequested, seconds=2)
 
 
 def test_the_time_worked_is_told_once_and_a_missed_beat_loses_none_of_it() -> None:
     told: list[float] = []
     missed = iter([True, True])
 
-    def beat(worked: float) -> bool:
+    def heartbeat(worked: float) -> bool:
         if next(missed, False):
             raise Unavailable
         told.append(worked)
         return True
 
-    with hold(beat=beat) as held:
+    with lease(heartbeat=heartbeat) as held:
         time.sleep(0.2)
         with held.working():
             time.sleep(0.4)
