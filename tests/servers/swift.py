@@ -17,7 +17,7 @@ from typing import Any  # noqa: E402
 from eventlet import wsgi  # noqa: E402
 from swift.account.server import AccountController  # noqa: E402
 from swift.common import storage_policy, utils  # noqa: E402
-from swift.common.enqueue import RingData  # noqa: E402
+from swift.common.ring import RingData  # noqa: E402
 from swift.common.wsgi import SwiftHttpProtocol, loadapp  # noqa: E402
 from swift.container.server import ContainerController  # noqa: E402
 from swift.obj.server import ObjectController  # noqa: E402
@@ -50,7 +50,7 @@ def main(folder: Path, port: int, secret: str) -> None:
     backends = {"account": AccountController, "container": ContainerController, "object": ObjectController}
     listeners = {name: eventlet.listen(("127.0.0.1", 0)) for name in backends}
     for name, listener in listeners.items():
-        _enqueue(listener.getsockname()[1]).save(str(folder / "etc" / f"{name}.ring.gz"))
+        _device_table(listener.getsockname()[1]).save(str(folder / "etc" / f"{name}.ring.gz"))
     for name, controller in backends.items():
         eventlet.spawn(_serve, listeners[name], controller(common))
 
@@ -59,7 +59,7 @@ def main(folder: Path, port: int, secret: str) -> None:
     _serve(eventlet.listen(("127.0.0.1", port)), loadapp(str(folder / "etc" / "proxy.conf")))
 
 
-def _enqueue(port: int) -> Any:
+def _device_table(port: int) -> Any:
     device = {"id": 0, "zone": 0, "region": 1, "device": "disk", "weight": 1.0, "meta": ""}
     address = {"ip": "127.0.0.1", "port": port, "replication_ip": "127.0.0.1", "replication_port": port}
     return RingData([array.array("H", [0] * 2 ** (32 - PART_SHIFT))], [device | address], PART_SHIFT)
