@@ -49,9 +49,9 @@ def _with_size(family: str, size: str) -> str:
 
 
 def weights_names(model: str) -> tuple[str, ...]:
-    """File names under which pretrained weights of `model` may lie in a weights folder or on the hub, best first.
+    """File names of the pretrained weights of `model` in a weights folder; the first is the one on the hub.
 
-    The hub spells the weights of YOLOv3 and YOLOv5 with a `u` (`yolov5nu.pt`) and p6 as `yolov5n6u.pt`.
+    The hub adds a `u` to the weights of YOLOv3 and YOLOv5 (`yolov5nu.pt`) and writes p6 as `yolov5n6u.pt`.
     """
     if model.endswith(".pt"):
         return (model,)

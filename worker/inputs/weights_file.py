@@ -2,7 +2,7 @@
 
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -12,6 +12,7 @@ import httpx
 import structlog
 
 from core.domain.errors import WeightsUnavailable
+from pipeline.params.yolo import weights_names
 
 HUB = "https://github.com/ultralytics/assets/releases/download/v8.4.0"  # of the pinned ultralytics
 MAX_BYTES = 3 * 1024**3  # of one file; yolo has up to 0.4 GB, ViT-huge 2.5 GB
@@ -42,16 +43,17 @@ def resolve_model(params: dict[str, Any], folder: Path, *, hub: bool, check: Cal
     """
     name, wanted = str(params.get("model", "")), params.get("pretrained", "auto")
     is_file = name.endswith(".pt")
-    stem = name.removesuffix(".pt").removesuffix(".yaml")
+    architecture = f"{name.removesuffix('.yaml')}.yaml"
     if wanted == "never" and not is_file:
-        return WeightsSource("config", f"{stem}.yaml", "trained from scratch: pretrained weights were not wanted")
-    path = _file_in(folder, f"{stem}.pt") or (_from_hub(folder, stem, check) if hub else None)
+        return WeightsSource("config", architecture, "trained from scratch: pretrained weights were not wanted")
+    files = weights_names(name.removesuffix(".yaml"))
+    path = _first_file_in(folder, files) or (_from_hub(folder, files[0], check) if hub else None)
     if path is not None:
         return WeightsSource("weights", str(path), f"started from the pretrained weights {path.name}")
     if is_file or wanted == "required":
-        where = "the weights folder and the hub" if hub else "the weights folder"
-        raise WeightsUnavailable(f"{stem}.pt is neither in {where}." if hub else f"{stem}.pt is not in {where}.")
-    return WeightsSource("config", f"{stem}.yaml", "trained from scratch: no pretrained weights were found")
+        where = "neither in the weights folder nor on the hub" if hub else "not in the weights folder"
+        raise WeightsUnavailable(f"{files[0]} is {where}.")
+    return WeightsSource("config", architecture, "trained from scratch: no pretrained weights were found")
 
 
 def inside(folder: Path, name: str) -> Path | None:
@@ -61,25 +63,25 @@ def inside(folder: Path, name: str) -> Path | None:
     return path if path.is_relative_to(root) else None
 
 
-def _file_in(folder: Path, name: str) -> Path | None:
-    path = inside(folder, name)
-    return path if path and path.is_file() else None
+def _first_file_in(folder: Path, names: Iterable[str]) -> Path | None:
+    paths = (inside(folder, name) for name in names)
+    return next((path for path in paths if path and path.is_file()), None)
 
 
-def _from_hub(folder: Path, stem: str, check: Callable[[], None]) -> Path | None:
-    if "/" in stem or any(time.monotonic() < _not_before.get(what, 0.0) for what in (HUB, stem)):
+def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None:
+    if "/" in name or any(time.monotonic() < _not_before.get(what, 0.0) for what in (HUB, name)):
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{stem}.{token_hex(8)}.part"
+    partial = folder / f".{name}.{token_hex(8)}.part"
     try:
-        download(f"{HUB}/{stem}.pt", partial, check)
+        download(f"{HUB}/{name}", partial, check)
         if not zipfile.is_zipfile(partial):  # torch.save writes a ZIP
             raise ValueError("not a PyTorch file")
-        return partial.replace(folder / f"{stem}.pt")
+        return partial.replace(folder / name)
     except (httpx.HTTPError, OSError, ValueError) as error:
-        log.warning("weights.not_downloaded", name=stem, error=str(error)[:200])
+        log.warning("weights.not_downloaded", name=name, error=str(error)[:200])
         away = isinstance(error, httpx.TransportError)
-        _not_before[HUB if away else stem] = time.monotonic() + AGAIN_SECONDS
+        _not_before[HUB if away else name] = time.monotonic() + AGAIN_SECONDS
         return None
     finally:
         partial.unlink(missing_ok=True)

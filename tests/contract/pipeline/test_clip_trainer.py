@@ -16,7 +16,7 @@ from PIL import Image
 
 from core.domain.errors import Diverged, ParamsInvalid, WeightsUnavailable
 from pipeline.params.catalogue import validate_params
-from pipeline.process.child import Line
+from pipeline.process.child import Channel
 from pipeline.trainers import ModelSource, TrainedModel, clip
 from pipeline.training.checkpoint import read_checkpoint
 from pipeline.training.reporter import ChannelReporter
@@ -53,7 +53,7 @@ def run(tree: Path, weights: Path) -> Run:
 
     def trained(out: Path, mode: str, *, model: Path = weights, resume: Path | None = None, **params: Any) -> Path:
         out.mkdir()
-        line = Line(out)
+        line = Channel(out)
         report = ChannelReporter(line, out=out, seconds_left=None, checkpoint_seconds=0, echo=False)
         asked = validate_params("clip", {**MODEL, **PARAMS[mode], **params})
         source, checkpoint = ModelSource("weights", str(model)), read_checkpoint(resume) if resume else None
@@ -211,7 +211,7 @@ def test_a_image_is_named_by_what_was_published(learnt: tuple[str, Path], tmp_pa
 
 def test_it_is_judged_again_as_it_was(learnt: tuple[str, Path], tree: Path, tmp_path: Path) -> None:
     _, out = learnt
-    line = Line(tmp_path)
+    line = Channel(tmp_path)
     report = ChannelReporter(line, out=tmp_path, seconds_left=None, checkpoint_seconds=0, echo=False)
     clip.test(out / "artifacts", tree, tmp_path, report, split="test", batch=4, device="cpu")
     line.close()

@@ -12,7 +12,7 @@ from pipeline.evaluation.descriptors import LENGTH, describe_image
 from pipeline.evaluation.evaluated import Judged, softmax
 from pipeline.evaluation.label_errors import out_of_fold, rank_suspects
 from pipeline.evaluation.metrics import classification_metrics
-from pipeline.evaluation.outcome import Labelled, Outcome, Suspected
+from pipeline.evaluation.outcome import ClassifierEvaluation, Labelled, Suspected
 from pipeline.evaluation.workbook import safe
 
 
@@ -111,7 +111,7 @@ def test_a_whole_outcome_is_written_for_any_number_of_classes(count: int, tmp_pa
     one = judged([0, count - 1, 0], [0, 0, count - 1], classes=classes)
     image = Image.new("RGB", (30, 20), "red")
     ranked = tuple(rank_suspects([0, count - 1, 0], one.probabilities)) if count > 1 else ()
-    outcome = Outcome(
+    outcome = ClassifierEvaluation(
         title="<i>title",
         facts={"Model": "=x"},
         classes=classes,

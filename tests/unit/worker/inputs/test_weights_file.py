@@ -34,6 +34,23 @@ def test_weights_in_the_folder_are_used_unless_they_are_not_wanted(folder: Path)
     assert resolve(folder, "yolov8n", "never").as_spec() == {"kind": "config", "path_or_name": "yolov8n.yaml"}
 
 
+@pytest.mark.parametrize(
+    "model, file", [("yolov5n", "yolov5nu.pt"), ("yolov5s-p6", "yolov5s6u.pt"), ("yolov3-tiny.yaml", "yolov3-tinyu.pt")]
+)
+def test_weights_are_found_under_the_name_that_the_hub_gives_them(
+    folder: Path, hub: Callable[..., list[str]], model: str, file: str
+) -> None:
+    requested = hub(lambda _: httpx.Response(200, content=torch_file()))
+    assert resolve(folder, model, hub=True).path_or_name == str(folder / file)
+    assert len(requested) == 1 and requested[0].endswith(f"/{file}")
+    assert resolve(folder, model).path_or_name == str(folder / file)
+
+
+def test_weights_under_the_plain_name_of_an_architecture_are_used_too(folder: Path) -> None:
+    (folder / "yolov5n.pt").write_bytes(b"w")
+    assert resolve(folder, "yolov5n").path_or_name == str(folder / "yolov5n.pt")
+
+
 def test_without_weights_auto_trains_from_scratch_and_says_so(folder: Path) -> None:
     source = resolve(folder, "yolo11s")
     assert (source.kind, source.path_or_name) == ("config", "yolo11s.yaml")
