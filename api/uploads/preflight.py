@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,10 @@ from api.uploads.body import BATCH_BYTES, check_room
 from core.domain.errors import Internal, LimitExceeded, PreflightIncomplete, UploadInvalid
 from core.settings import MIB, Settings
 from core.storage.transfer import full_disk_told
+from pipeline.process.environment import child_environment
 
 BODY_MAX_BYTES = 64 * MIB  # a directory of 300,000 entries with names of 100 bytes has 45 MB
 CHILD_SECONDS = 60.0
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 async def preflight(request: Request, settings: Settings, *, total: int) -> dict[str, Any]:
@@ -92,7 +93,12 @@ def _judge(path: Path, total: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "pipeline.prepare.preflight", "--end", str(path), "--bytes", str(total)]
     try:
         ended = subprocess.run(
-            command, cwd=_ROOT, capture_output=True, stdin=subprocess.DEVNULL, timeout=CHILD_SECONDS, check=False
+            command,
+            env=child_environment(os.environ),
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=CHILD_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise LimitExceeded(f"Judging the directory takes more than {CHILD_SECONDS:.0f} s.") from error

@@ -6,18 +6,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pipeline
+from pipeline.process.environment import child_environment
 
 CANCEL_SECONDS = 2.0  # the child may end by itself
 TERM_SECONDS = 1.0
-SECRET_PREFIXES = ("DARKROOM_", "AWS_", "MLFLOW_")  # a child decodes users' bytes: it is told no password
 LOG_TAIL_BYTES = 4096
-
-_ROOT = Path(pipeline.__file__).resolve().parents[1]
 
 
 def child_command(verb: str, spec: Path) -> list[str]:
@@ -38,7 +35,7 @@ class Child:
             self._process = subprocess.Popen(
                 command,
                 cwd=out,
-                env=_environment(os.environ) | {"TMPDIR": self._temporary.name},
+                env=child_environment(os.environ) | {"TMPDIR": self._temporary.name},
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -126,9 +123,3 @@ def _parsed(line: bytes) -> Any:
         return json.loads(line)
     except ValueError:
         return None
-
-
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in given.items() if not name.startswith(SECRET_PREFIXES)}
-    paths = [str(_ROOT), *filter(None, [given.get("PYTHONPATH")])]
-    return kept | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}

@@ -72,6 +72,21 @@ def test_a_body_or_a_child_beyond_its_bounds_is_refused(
     assert not list(platform.settings.temp.iterdir())
 
 
+def test_the_child_gets_no_password(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {"DARKROOM_API_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD"}
+    for name in secrets:
+        monkeypatch.setenv(name, "s3cret")
+    seen = tmp_path / "environment.json"
+    program = f"import json, os, pathlib; pathlib.Path({str(seen)!r}).write_text(json.dumps(dict(os.environ)))"
+    (tmp_path / "sitecustomize.py").write_text(program)  # Python imports it at its start
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    good = voc_zip(tmp_path / "good.zip").read_bytes()
+    assert ask(client, good, len(good)).json()["accepted"]
+    environment = json.loads(seen.read_text())
+    assert "PATH" in environment and not secrets & set(environment)
+    assert "s3cret" not in environment.values()
+
+
 def test_hostile_names_come_back_as_plain_text(client: Client, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("../<script>\x1b[31m\r\n=cmd.jpg", b"x")
