@@ -68,13 +68,13 @@ def _validated(archive: Path, args: argparse.Namespace) -> "ValidatedDataset | N
     """None: rejected or not readable, and it was said why."""
     from pipeline.archive.source import Rejected
     from pipeline.prepare.stages import examine
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
     options = read_options(args)
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
             processes = args.processes or os.cpu_count() or 1
-            return examine(archive, Path(scratch), options, processes=processes, steps=Steps())
+            return examine(archive, Path(scratch), options, processes=processes, steps=StageReporter())
     except Rejected as rejected:
         _complain(archive, rejected.problem)
     except (DarkroomError, OSError) as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.hub.to_zip import LocalFile, Made
     from pipeline.process.child import Channel
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
 MEMORY_BYTES = 6 * 1024**3  # address space: a row group inflated, its packed bytes, libraries
 MAX_BYTES = 20 * 1024**3  # of the images, by hand; the worker says its own
@@ -50,14 +50,14 @@ def main(args: argparse.Namespace) -> int:
     """0: the ZIP is written; 1: problem.json (or the last line, by hand) says why not; 76: cancelled."""
     from core.domain.errors import PreparationFailed
     from pipeline.process.child import run_child
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
     if not args.config:
         return _by_hand(args)
     spec = _read_spec(args.config)
 
     def work(line: "Channel") -> None:
-        _import_for_worker(spec, Steps(line))
+        _import_for_worker(spec, StageReporter(line))
 
     return run_child(spec.out, work, supervised=args.supervised, crash=PreparationFailed)
 
@@ -79,7 +79,7 @@ def _read_spec(path: Path) -> ImportSpec:
     )
 
 
-def _import_for_worker(spec: ImportSpec, steps: "Steps") -> None:
+def _import_for_worker(spec: ImportSpec, steps: "StageReporter") -> None:
     """Writes the ZIP, then result.json."""
     from pipeline.prepare.run import RESULT_FILE, write_json
 
@@ -91,7 +91,7 @@ def _import_for_worker(spec: ImportSpec, steps: "Steps") -> None:
     write_json(spec.out / RESULT_FILE, result | {"classes": list(made.classes)})
 
 
-def _make(spec: ImportSpec, steps: "Steps") -> "Made":
+def _make(spec: ImportSpec, steps: "StageReporter") -> "Made":
     """Raises HubSetUnusable, RunCancelled."""
     from core.domain.errors import HubSetUnusable
     from pipeline.hub.files import TABLE
@@ -131,7 +131,7 @@ def _by_hand(args: argparse.Namespace) -> int:
     from pipeline.hub.files import HubFile, names_of_card, wanted_files
     from pipeline.hub.to_zip import LocalFile
     from pipeline.params.hub_set import HubSet
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
     if not (args.folder and args.target):
         args.parser.error("name the folder and the ZIP to write, or --config")
@@ -144,7 +144,7 @@ def _by_hand(args: argparse.Namespace) -> int:
         files = [LocalFile(each.split, each.file.name, folder / each.file.name) for each in wanted]
         columns = (args.image_column, args.label_column)
         spec = ImportSpec(files, args.target, args.target.parent, *columns, names_of_card(card, asked.subset))
-        made = _make(spec, Steps(aloud=True))
+        made = _make(spec, StageReporter(verbose=True))
     except ValidationError as error:
         args.parser.error(str(error.errors()[0]["msg"]))
     except (DarkroomError, OSError) as error:

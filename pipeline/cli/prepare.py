@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
     from core.domain.errors import PreparationFailed
     from pipeline.prepare.run import prepare
     from pipeline.process.child import problem_in, run_child
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
     try:
         spec = _spec_of_person(args)
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
 
     def work(line: "Channel") -> None:
         nonlocal rejected
-        result = prepare(spec, Steps(line, aloud=True))
+        result = prepare(spec, StageReporter(line, verbose=True))
         _tell(spec.out, result)
         rejected = result["outcome"] == "rejected"
 

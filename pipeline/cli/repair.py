@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.process.child import Channel
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
     from pipeline.repair.rewrite_zip import RepairResult
 
 REPAIRED_FILE = "repaired.zip"
@@ -40,13 +40,13 @@ def main(args: argparse.Namespace) -> int:
     """0: repaired, or rejected where result.json says so; 1: rejected (by hand) or our failure; 76: cancelled."""
     from core.domain.errors import PreparationFailed
     from pipeline.process.child import run_child
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
     if args.config:
         spec = _read_spec(args.config)
 
         def work(line: "Channel") -> None:
-            _repair_for_worker(spec, Steps(line))
+            _repair_for_worker(spec, StageReporter(line))
 
         return run_child(spec.out, work, supervised=args.supervised, crash=PreparationFailed)
     if not (args.archive and args.repaired):
@@ -60,7 +60,7 @@ def _read_spec(path: Path) -> RepairSpec:
     return RepairSpec(Path(spec["archive"]), out / REPAIRED_FILE, out, int(spec.get("processes") or 1))
 
 
-def _repair_for_worker(spec: RepairSpec, steps: "Steps") -> None:
+def _repair_for_worker(spec: RepairSpec, steps: "StageReporter") -> None:
     """Writes the ZIP, then result.json; on a rejection findings.jsonl instead of the ZIP."""
     from pipeline.archive.source import Rejected
     from pipeline.prepare.run import RESULT_FILE, rejection, write_json
@@ -77,11 +77,11 @@ def _repair_for_worker(spec: RepairSpec, steps: "Steps") -> None:
 def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
     from core.domain.errors import DarkroomError
     from pipeline.archive.source import Rejected
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-", dir=target.parent) as scratch:
-            outcome = _run(archive, target, Path(scratch), processes, Steps(aloud=True))
+            outcome = _run(archive, target, Path(scratch), processes, StageReporter(verbose=True))
     except Rejected as rejected:
         print(f"{rejected.problem.slug}: {rejected.problem.detail}")  # noqa: T201 - the command's output
         return 1
@@ -94,7 +94,7 @@ def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
     return 0
 
 
-def _run(archive: Path, target: Path, scratch: Path, processes: int, steps: "Steps") -> "RepairResult":
+def _run(archive: Path, target: Path, scratch: Path, processes: int, steps: "StageReporter") -> "RepairResult":
     from pipeline.repair.rewrite_zip import repair
 
     return repair(archive, target, scratch, processes=processes, steps=steps)

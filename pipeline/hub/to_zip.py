@@ -13,7 +13,7 @@ from pipeline.hub.columns import Columns, Names
 from pipeline.hub.folder_names import folders_of
 from pipeline.hub.tables import Row, Table, same_classes
 from pipeline.params.hub_set import FOLDERS
-from pipeline.process.progress import Steps
+from pipeline.process.progress import StageReporter
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
@@ -60,7 +60,7 @@ def tables_to_zip(
     image: str | None,
     label: str | None,
     max_bytes: int,
-    steps: Steps,
+    steps: StageReporter,
 ) -> Made:
     """`<class>/<number>.<suffix>`, below `train/`, `val/` and `test/` where several splits are taken.
 
@@ -88,7 +88,7 @@ def tables_to_zip(
     return Made(archive.entries, row - archive.entries, tuple(sorted(used)))
 
 
-def images_to_zip(files: Sequence[LocalFile], target: Path, *, max_bytes: int, steps: Steps) -> Made:
+def images_to_zip(files: Sequence[LocalFile], target: Path, *, max_bytes: int, steps: StageReporter) -> Made:
     """Images in folders of classes, by the rules that hold for an uploaded ZIP. Raises as `tables_to_zip`."""
     shelves = shelves_of(Counter(_folder(file) for file in files))
     placed = [(file, label) for file in files if (label := shelves[_folder(file)].label)]

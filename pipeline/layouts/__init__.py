@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     from pipeline.dataset.validated import ValidatedDataset
     from pipeline.layouts.tarball import Digest
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
 TREE_FOLDER, TAR_FILE, MANIFEST_FILE = "tree", "dataset.tar", "manifest.json"
 
@@ -40,7 +40,7 @@ MAX_SCRATCH_BYTES = max(layout.scratch_bytes for layout in LAYOUTS.values())
 
 
 class LayoutModule(Protocol):
-    def write_set(self, done: "ValidatedDataset", out: Path, steps: "Steps") -> "Digest":
+    def write_set(self, done: "ValidatedDataset", out: Path, steps: "StageReporter") -> "Digest":
         """Write `out/dataset.tar`, its manifest among the members: the same bytes for the same dataset.
 
         Raises RunCancelled when told so.

@@ -25,14 +25,14 @@ from pipeline.process.huggingface_env import go_offline
 
 if TYPE_CHECKING:
     from pipeline.dataset.validated import ValidatedDataset
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs
 SHARD_BYTES = LAYOUTS["classification"].scratch_bytes  # of one Arrow file
 _BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; an image larger than this is alone in its batch
 
 
-def write_set(done: "ValidatedDataset", out: Path, steps: "Steps") -> Digest:
+def write_set(done: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
     """See `pipeline.layouts.LayoutModule`. Images that trainers would read otherwise are the PNGs made of them."""
     # All that the library may write, were it to; and one Arrow file at a time.
     with tempfile.TemporaryDirectory(prefix="writing-", dir=out) as folder:
@@ -43,7 +43,7 @@ def write_set(done: "ValidatedDataset", out: Path, steps: "Steps") -> Digest:
             return tar.end()
 
 
-def _write_members(done: "ValidatedDataset", tar: TarWriter, scratch: Path, steps: "Steps") -> None:
+def _write_members(done: "ValidatedDataset", tar: TarWriter, scratch: Path, steps: "StageReporter") -> None:
     """In the order of their names."""
     import datasets  # here alone, and after `go_offline`: it takes a second, and reads the environment
 

@@ -21,12 +21,12 @@ from pipeline.layouts.tarball import Digest, open_tar
 
 if TYPE_CHECKING:
     from pipeline.dataset.validated import ValidatedDataset
-    from pipeline.process.progress import Steps
+    from pipeline.process.progress import StageReporter
 
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
 
 
-def write_set(done: "ValidatedDataset", out: Path, steps: "Steps") -> Digest:
+def write_set(done: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
     """See `pipeline.layouts.LayoutModule`."""
     return write_members(done.images, done.classes, done.splits, done.manifest, out / TAR_FILE, steps.tick)
 

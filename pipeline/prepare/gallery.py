@@ -17,7 +17,7 @@ from pipeline.layouts.tarball import open_tar
 from pipeline.plots.dataset import PLOTS
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail
-from pipeline.process.progress import Steps
+from pipeline.process.progress import StageReporter
 
 THUMBNAILS = 64
 PLOTS_FOLDER = "plots"
@@ -25,7 +25,9 @@ SAMPLES_FILE = "samples.tar"
 _BOXES_DRAWN = 300  # on one thumbnail; more is a coloured surface
 
 
-def draw_gallery(done: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: Steps) -> dict[str, Any]:
+def draw_gallery(
+    done: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter
+) -> dict[str, Any]:
     """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)

@@ -21,7 +21,7 @@ from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.layouts.tarball import Digest, file_digest
 from pipeline.prepare.stages import judge, read
 from pipeline.process.child import Channel, run_child
-from pipeline.process.progress import Steps
+from pipeline.process.progress import StageReporter
 
 RESULT_FILE = "result.json"  # the last file: its existence means complete
 FINDINGS_FILE = "findings.jsonl"
@@ -54,7 +54,7 @@ def serve(path: str) -> int:
     spec = read_spec(Path(path))
 
     def work(line: Channel) -> None:
-        prepare(spec, Steps(line))
+        prepare(spec, StageReporter(line))
 
     return run_child(spec.out, work, supervised=True, crash=PreparationFailed)
 
@@ -74,7 +74,7 @@ def read_spec(path: Path) -> PrepareSpec:
     )
 
 
-def prepare(spec: PrepareSpec, steps: Steps) -> dict[str, Any]:
+def prepare(spec: PrepareSpec, steps: StageReporter) -> dict[str, Any]:
     """Everything below `spec.out`; returns what result.json says. Raises RunCancelled and DarkroomErrors of ours."""
     out = spec.out
     if (out / TREE_FOLDER).exists() or (out / RESULT_FILE).exists():
@@ -104,7 +104,7 @@ def _log_in(archive: Path) -> list[Finding]:
     return read_log(archive)
 
 
-def _write(done: ValidatedDataset, spec: PrepareSpec, steps: Steps, started: datetime) -> dict[str, Any]:
+def _write(done: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, started: datetime) -> dict[str, Any]:
     out = spec.out
     steps.stage("drawing")
     # Not before the images are decoded: they import numpy and more, which takes as long as 200 images.
@@ -138,7 +138,7 @@ def _write(done: ValidatedDataset, spec: PrepareSpec, steps: Steps, started: dat
     }
 
 
-def _write_set(done: ValidatedDataset, spec: PrepareSpec, steps: Steps) -> Digest:
+def _write_set(done: ValidatedDataset, spec: PrepareSpec, steps: StageReporter) -> Digest:
     """Raises OutOfSpace before it begins: only now it is known what the images that were written anew have."""
     steps.stage("writing")
     total = sum(image.written.size + _MEMBER_BYTES for image in done.images)

@@ -21,7 +21,7 @@ from pipeline.formats import read_dataset
 from pipeline.layouts import MANIFEST_FILE, MAX_SCRATCH_BYTES
 from pipeline.prepare.fingerprint import write_manifest
 from pipeline.prepare.near_duplicates import group_alike
-from pipeline.process.progress import Steps
+from pipeline.process.progress import StageReporter
 
 CONVERTED_FILE = "converted"  # the images that were written anew, one after the other
 
@@ -41,12 +41,14 @@ class RawDataset(NamedTuple):
     findings: list[Finding]
 
 
-def examine(archive: Path, scratch: Path, options: ExamineOptions, *, processes: int, steps: Steps) -> ValidatedDataset:
+def examine(
+    archive: Path, scratch: Path, options: ExamineOptions, *, processes: int, steps: StageReporter
+) -> ValidatedDataset:
     """Leaves what is extracted below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
     return judge(read(archive, scratch, processes=processes, steps=steps), scratch, options, steps)
 
 
-def judge(seen: RawDataset, scratch: Path, options: ExamineOptions, steps: Steps) -> ValidatedDataset:
+def judge(seen: RawDataset, scratch: Path, options: ExamineOptions, steps: StageReporter) -> ValidatedDataset:
     """Raises Rejected with everything found, RunCancelled."""
     dataset, facts, findings = seen
     kind, format_name, items = dataset.kind, dataset.format, list(dataset.items)
@@ -80,7 +82,7 @@ def judge(seen: RawDataset, scratch: Path, options: ExamineOptions, steps: Steps
     )
 
 
-def read(archive: Path, scratch: Path, *, processes: int, steps: Steps) -> RawDataset:
+def read(archive: Path, scratch: Path, *, processes: int, steps: StageReporter) -> RawDataset:
     """Images are decoded from the moment they are there, while the rest is inflated and the annotations are read.
 
     Leaves what is extracted below `scratch`. Raises Rejected, RunCancelled, OutOfSpace.

@@ -8,12 +8,12 @@ from pipeline.process.child import Channel
 _INTERVAL_SECONDS = 0.3  # a few lines a second at most
 
 
-class Steps:
-    """Stages with their durations. `line` is None where nobody listens; `aloud` prints for a person."""
+class StageReporter:
+    """Stages with their durations. `line` is None where nobody listens; `verbose` prints for a person."""
 
-    def __init__(self, line: Channel | None = None, *, aloud: bool = False) -> None:
+    def __init__(self, line: Channel | None = None, *, verbose: bool = False) -> None:
         self._line = line
-        self._aloud = aloud
+        self._verbose = verbose
         self._stage = ""
         self._since = 0.0
         self._told = 0.0
@@ -26,7 +26,7 @@ class Steps:
         self.raise_if_cancelled()
         if self._line:
             self._line.stage(name)
-        if self._aloud:
+        if self._verbose:
             print(f"{name} ...", file=sys.stderr)  # noqa: T201 - for the person at the terminal
 
     def raise_if_cancelled(self) -> None:
@@ -42,7 +42,7 @@ class Steps:
         self._told = now
         if self._line:
             self._line.emit("progress", done=done, total=total)
-        if self._aloud:
+        if self._verbose:
             print(f"  {done}/{total}", file=sys.stderr, end="\r" if done < total else "\n")  # noqa: T201
 
     def end(self) -> None:

@@ -18,7 +18,7 @@ from pipeline.dataset.model import Dataset
 from pipeline.decode.prefetch import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
 from pipeline.params.formats import CATALOGUE
-from pipeline.process.progress import Steps
+from pipeline.process.progress import StageReporter
 from pipeline.repair.fixes import Repaired, mend
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the same repair twice makes the same bytes
@@ -35,7 +35,7 @@ class RepairResult:
     changes: list[Finding]
 
 
-def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps: Steps) -> RepairResult:
+def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps: StageReporter) -> RepairResult:
     """Write `target`, with its log in the root. Raises Rejected where there is nothing to repair, RunCancelled."""
     steps.stage("extracting")
     source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
@@ -70,7 +70,9 @@ def _require_rest(dataset: Dataset, repaired: Repaired, findings: list[Finding])
     raise Rejected(problem, findings + dataset.findings + repaired.changes)
 
 
-def _write(target: Path, source: ExtractedArchive, dataset: Dataset, repaired: Repaired, steps: Steps) -> list[Finding]:
+def _write(
+    target: Path, source: ExtractedArchive, dataset: Dataset, repaired: Repaired, steps: StageReporter
+) -> list[Finding]:
     """Returns the whole log, which is the last entry."""
     writer = cast(DatasetFormat, import_module(CATALOGUE[dataset.format].module))
     written: set[str] = set()

@@ -12,32 +12,34 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.process.child import Line, run_child
+from pipeline.process.child import Channel, run_child
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 
 EPOCH_SECONDS = 0.15
 
 
-def train(spec: dict[str, Any], line: Line) -> None:
+def train(spec: dict[str, Any], channel: Channel) -> None:
     out, epochs, seed = Path(spec["out"]), spec["params"]["epochs"], spec["params"].get("seed")
     assert (Path(spec["dataset"]) / "data.yaml").exists()
     done = read_checkpoint(Path(spec["resume"])).epoch if spec["resume"] else 0
-    line.stage("training")
+    channel.stage("training")
     for epoch in range(done + 1, epochs + 1):
-        _pass_time(line, ignore=seed == 13)
+        _pass_time(channel, ignore=seed == 13)
         if seed == 14 and epoch == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         metrics = {"mAP50": epoch / epochs}
-        line.emit("epoch", epoch=epoch, epochs=epochs, metrics=metrics, seconds_left=(epochs - epoch) * EPOCH_SECONDS)
+        channel.emit(
+            "epoch", epoch=epoch, epochs=epochs, metrics=metrics, seconds_left=(epochs - epoch) * EPOCH_SECONDS
+        )
         (out / "last.pt").write_text(f"epoch {epoch}")
         name = f"checkpoints/{epoch:06d}"
         write_checkpoint(out / name, {"last.pt": out / "last.pt"}, epoch=epoch, ended=None)
-        line.emit("checkpoint", epoch=epoch, path=name)
-        if line.stopping.is_set():
+        channel.emit("checkpoint", epoch=epoch, path=name)
+        if channel.stopping.is_set():
             break
-    line.stage("evaluating")
-    _pass_time(line, ignore=seed == 13)
-    line.stage("packing")
+    channel.stage("evaluating")
+    _pass_time(channel, ignore=seed == 13)
+    channel.stage("packing")
     artifacts = out / "artifacts"
     artifacts.mkdir()
     (artifacts / "best.pt").write_text(f"weights of attempt {spec['attempt']}")
@@ -47,14 +49,14 @@ def train(spec: dict[str, Any], line: Line) -> None:
         (artifacts / "model.json").write_text(json.dumps({"weights": {"name": "best.pt"}}))
 
 
-def _pass_time(line: Line, *, ignore: bool) -> None:
+def _pass_time(channel: Channel, *, ignore: bool) -> None:
     if ignore:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(EPOCH_SECONDS)
     if not ignore:
-        line.raise_if_cancelled()
+        channel.raise_if_cancelled()
 
 
 if __name__ == "__main__":
     content = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_text())
-    sys.exit(run_child(Path(content["out"]), lambda line: train(content, line), supervised=True))
+    sys.exit(run_child(Path(content["out"]), lambda channel: train(content, channel), supervised=True))

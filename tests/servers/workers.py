@@ -69,7 +69,7 @@ class Stack:
         row = preparing.complete_job(
             self.platform.db,
             claimed[0],
-            preparing.Outcome("detection", "voc", ["box", "disc"], 4, {}, []),
+            preparing.ValidationResult("detection", "voc", ["box", "disc"], 4, {}, []),
             preparing.PreparedSet(fingerprint, 1, stored.key, stored.bytes, stored.sha256),
             content_fingerprint="c" * 64,
             metadata_key=metadata_key(job_id, 1),
@@ -130,7 +130,7 @@ def stack(folder: Path, database_url: str, broker_url: str, **changes: Any) -> I
         **{
             "hub": False,
             "lease_seconds": 4.0,
-            "beat_seconds": 0.5,
+            "heartbeat_seconds": 0.5,
             "sweep_seconds": 0.5,
             "checkpoint_seconds": 0.0,
             **changes,

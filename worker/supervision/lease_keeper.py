@@ -1,7 +1,7 @@
 """Holding a claim: beating for it, looking at its row, and saying at every step whether to go on.
 
 The beat has a thread of its own, free of all other work. Another looks at the row twice a second. Whatever the
-task does in the meantime asks `check()`, which never waits for anything.
+task does in the meantime asks `raise_if_stopped()`, which never waits for anything.
 """
 
 import threading
@@ -78,7 +78,7 @@ class LeaseKeeper:
         """The user wants the best so far."""
         return self._stop.is_set()
 
-    def check(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Raises ClaimLost, CancelAsked or DrainAsked when there is a reason not to go on."""
         if self._is_lost():
             raise ClaimLost
@@ -95,7 +95,7 @@ class LeaseKeeper:
         """
         future = start_in_thread(work, name="apart")
         while not wait_for([future], timeout=POLL_SECONDS).done:
-            self.check()
+            self.raise_if_stopped()
         return future.result()
 
     def retry_until_lost(self, work: Callable[[], Result]) -> Result:

@@ -59,7 +59,7 @@ def supervise(
     try:
         with lease.working():
             while (status := child.status(wait_seconds=TICK_SECONDS)) is None:
-                lease.check()
+                lease.raise_if_stopped()
                 if lease.stop_requested and not said_stop:
                     child.say("stop")
                     said_stop = True
@@ -113,7 +113,7 @@ class Watch:
     def _run(self) -> None:
         while not self._over.wait(TICK_SECONDS):
             try:
-                self._lease.check()
+                self._lease.raise_if_stopped()
             except (ClaimLost, CancelRequested, DrainRequested) as reason:
                 if self._over.wait(WATCH_SECONDS):
                     return
@@ -152,7 +152,7 @@ class Lines:
 
     def pass_on_all(self, lease: LeaseKeeper) -> None:
         while not self.pass_on():
-            lease.check()
+            lease.raise_if_stopped()
             lease.pause(TICK_SECONDS)
 
 

@@ -133,7 +133,7 @@ def fetch_checkpoint(
         stored = lease.run_in_thread(lambda: platform.store.fetch(key, archive))
         if run.checkpoint_sha256 not in (None, stored.sha256):
             raise ObjectCorrupt(key)
-        unpack(archive, folder, check=lease.check)
+        unpack(archive, folder, check=lease.raise_if_stopped)
         _require_whole(folder)
     except (ObjectMissing, ObjectCorrupt, tarfile.TarError, ValueError, KeyError) as error:
         log.warning("checkpoint.unusable", run_id=run.id, key=key, error=str(error)[:200])

@@ -46,10 +46,10 @@ def import_source(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow,
     fetched.mkdir()
     with hub_client(settings.hub_endpoint) as client:
         listing = lease.run_in_thread(
-            lambda: list_set(client, settings.hub_endpoint, asked, ends=ends, check=lease.check)
+            lambda: list_set(client, settings.hub_endpoint, asked, ends=ends, check=lease.raise_if_stopped)
         )
         job = lease.retry_until_lost(partial(pin_import, db, claim, job, commit=listing.commit))
-        wanted = lease.run_in_thread(lambda: wanted_files(listing.files, listing.card, asked, lease.check))
+        wanted = lease.run_in_thread(lambda: wanted_files(listing.files, listing.card, asked, lease.raise_if_stopped))
         _require_room([each.file for each in wanted], scratch, limit_bytes=settings.upload_max_bytes)
         take = partial(_fetch_all, worker, lease, claim, client, asked, listing, wanted, fetched, ends)
         files = lease.run_in_thread(take)
@@ -95,7 +95,7 @@ def _fetch_all(
     folder: Path,
     ends: float,
 ) -> list[dict[str, str]]:
-    """Each under a number of its own, never under its name on the hub. In a thread: ends when `hold.check` raises."""
+    """Stores each file under a number, never under its name on the hub. Ends when the lease does."""
     settings = worker.platform.settings
     left = settings.upload_max_bytes
     told = _Told(worker, claim, total=sum(each.file.bytes or 0 for each in wanted))
@@ -111,7 +111,7 @@ def _fetch_all(
             target,
             limit_bytes=left,
             ends=ends,
-            check=lease.check,
+            check=lease.raise_if_stopped,
             came=told.add,
         )
         files.append({"split": each.split, "name": each.file.name, "path": str(target)})

@@ -44,7 +44,7 @@ def put_artifacts(
 ) -> tuple[list[PublishedArtifact], str]:
     """Store every file of `folder`. Returns them by name, and the name of the weights.
 
-    Raises TrainerCrashed when the weights are not among them; and what `hold.check` and the store raise.
+    Raises TrainerCrashed when the weights are not among them; and what `lease.raise_if_stopped` and the store raise.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
     artifacts = [_put(platform, lease, claim, path) for path in files if not path.name.startswith(".")]

@@ -50,7 +50,7 @@ def put_set(worker: Worker, lease: LeaseKeeper, out: Path, result: Mapping[str, 
 def wait_until_deleted(worker: Worker, lease: LeaseKeeper, fingerprint: str, *, ends: float) -> bool:
     """False: the time ran out."""
     while clock.monotonic() < ends:
-        lease.check()
+        lease.raise_if_stopped()
         known = find_prepared_set(worker.platform.db, fingerprint)
         if known is None or known.state == LIVE:
             return True

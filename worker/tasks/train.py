@@ -132,12 +132,12 @@ class _Attempt:
                 settings.cache,
                 self.run.fingerprint,
                 fetch=self._fetch_tar,
-                check=self.lease.check,
+                check=self.lease.raise_if_stopped,
                 pause=self.lease.pause,
                 max_bytes=settings.cache_max_bytes,
             )
         )
-        private = private_tree(settings.cache, tree, scratch_name(self.claim), check=self.lease.check)
+        private = private_tree(settings.cache, tree, scratch_name(self.claim), check=self.lease.raise_if_stopped)
         return stack.enter_context(private)
 
     def _fetch_tar(self, target: Path) -> None:
@@ -157,7 +157,7 @@ class _Attempt:
         settings, run = self.platform.settings, self.run
         source = self.lease.run_in_thread(
             lambda: _RESOLVERS[entry_of(run.trainer).weights](
-                run.params, settings.weights, hub=settings.hub, check=self.lease.check
+                run.params, settings.weights, hub=settings.hub, check=self.lease.raise_if_stopped
             )
         )
         if source.note:
@@ -228,7 +228,7 @@ class _Attempt:
         self.lease.retry_until_lost(lambda: report_run(self.db, self.claim, "progress", stage="storing"))
         artifacts, weights = put_artifacts(self.platform, self.lease, self.claim, self.out / "artifacts")
         log_key = self._put_log()
-        self.lease.check()
+        self.lease.raise_if_stopped()
         self.lease.retry_until_lost(lambda: report_run(self.db, self.claim, "progress", stage="publishing"))
         version = self.lease.retry_until_lost(
             lambda: publish_version(

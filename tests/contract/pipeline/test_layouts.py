@@ -15,7 +15,7 @@ from pipeline.layouts import LAYOUTS, layout_of
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.stages import examine
 from pipeline.process.child import RunCancelled
-from pipeline.process.progress import Steps
+from pipeline.process.progress import StageReporter
 from tests.builders.class_folders import folder_files
 from tests.builders.training import REPOSITORY
 from tests.builders.voc import Files, voc_files, zip_files
@@ -23,10 +23,10 @@ from tests.builders.voc import Files, voc_files, zip_files
 SAMPLES: dict[str, Files] = {"detection": voc_files(images=6), "classification": folder_files(each=4)}
 
 
-class Cancelled(Steps):
+class Cancelled(StageReporter):
     """A run that was told to end while its set is written."""
 
-    def tick(self, done: int, total: int) -> None:  # noqa: ARG002 - the signature of Steps
+    def tick(self, done: int, total: int) -> None:  # noqa: ARG002 - the signature of StageReporter
         raise RunCancelled
 
 
@@ -39,7 +39,7 @@ def examined(tmp_path: Path, kind: str) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", SAMPLES[kind])
-    return examine(archive, into, PrepareOptions(), processes=1, steps=Steps())
+    return examine(archive, into, PrepareOptions(), processes=1, steps=StageReporter())
 
 
 def test_the_catalogue_and_the_samples_agree() -> None:
@@ -50,7 +50,7 @@ def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kin
     done = examined(tmp_path, kind)
     out = tmp_path / "out"
     out.mkdir()
-    digest = layout_of(kind).write_set(done, out, Steps())
+    digest = layout_of(kind).write_set(done, out, StageReporter())
     content = (out / "dataset.tar").read_bytes()
     assert digest == (len(content), hashlib.sha256(content).hexdigest())
     with tarfile.open(out / "dataset.tar") as tar:
@@ -69,7 +69,7 @@ def test_the_same_dataset_is_the_same_tar(tmp_path: Path, kind: str) -> None:
     digests = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        digests.append(layout_of(kind).write_set(examined(tmp_path, kind), tmp_path / name, Steps()))
+        digests.append(layout_of(kind).write_set(examined(tmp_path, kind), tmp_path / name, StageReporter()))
     assert digests[0] == digests[1]
 
 

@@ -13,14 +13,14 @@ import pytest
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import PrepareSpec, prepare
 from pipeline.process.child import Line, RunCancelled
-from pipeline.process.progress import Steps
+from pipeline.process.progress import StageReporter
 from tests.builders.decode_work import servers
 from tests.builders.voc import image_bytes, voc_files, zip_files
 
 IMAGES = 300  # some batches of an extraction, and more than the decoders have done by its end
 
 
-class CancelledWhileExtracting(Steps):
+class CancelledWhileExtracting(StageReporter):
     """The word comes when the first images are extracted and are being decoded."""
 
     def __init__(self, line: Line) -> None:
@@ -55,7 +55,7 @@ def test_an_entry_found_broken_while_extracting_leaves_no_thread_process_or_file
     _damage_last_entry(archive)
     out.mkdir()
     with _nothing_left(tmp_path):
-        result = prepare(_spec(archive, out), Steps())
+        result = prepare(_spec(archive, out), StageReporter())
     assert result["problem"]["slug"] == "archive-refused"
     assert result["findings"]["archive-checksum"]["count"] == 1
     assert sorted(path.name for path in out.iterdir()) == ["findings.jsonl", "result.json"]

@@ -22,7 +22,7 @@ from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.metadata import describe
 from pipeline.prepare.near_duplicates import group_alike
 from pipeline.prepare.stages import examine
-from pipeline.process.progress import Steps
+from pipeline.process.progress import StageReporter
 from tests.builders.voc import Files, annotation, zip_files
 
 
@@ -154,7 +154,7 @@ def _validated(tmp_path: Path, files: Files, **options: Any) -> ValidatedDataset
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
-    return examine(archive, into, PrepareOptions(**options), processes=1, steps=Steps())
+    return examine(archive, into, PrepareOptions(**options), processes=1, steps=StageReporter())
 
 
 @pytest.mark.parametrize("seed", range(3))

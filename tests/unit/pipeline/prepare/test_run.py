@@ -13,7 +13,7 @@ import pytest
 from core.domain.errors import NoSpace
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import PrepareSpec, prepare
-from pipeline.process.progress import Steps
+from pipeline.process.progress import StageReporter
 from tests import REPOSITORY
 from tests.builders.voc import voc_zip
 from worker.supervision.exit_causes import cause_of
@@ -119,7 +119,7 @@ def test_what_is_written_anew_is_asked_room_for_before_the_set_is_written(
     out.mkdir()
     asked: list[int] = []
     monkeypatch.setattr("pipeline.prepare.run.require_space", lambda _folder, needed: asked.append(needed))
-    prepare(PrepareSpec(archive, out, PrepareOptions().model_dump(), processes=1, tree=False), Steps())
+    prepare(PrepareSpec(archive, out, PrepareOptions().model_dump(), processes=1, tree=False), StageReporter())
     with tarfile.open(out / "dataset.tar") as tar:
         assert [name for name in tar.getnames() if name.endswith(".png")]
     assert asked and asked[0] >= (out / "dataset.tar").stat().st_size

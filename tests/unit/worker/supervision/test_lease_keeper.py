@@ -29,7 +29,7 @@ def until_raised(held: LeaseKeeper, kind: type[Exception], *, seconds: float) ->
     ends = time.monotonic() + seconds
     with pytest.raises(kind):
         while time.monotonic() < ends:
-            held.check()
+            held.raise_if_stopped()
             time.sleep(0.01)
 
 
@@ -43,9 +43,9 @@ def test_beats_that_fail_lose_the_claim_before_the_lease_is_over() -> None:
         raise Unavailable
 
     with lease(heartbeat=fail) as held:
-        held.check()
+        held.raise_if_stopped()
         time.sleep(0.3)
-        held.check()  # the database may come back
+        held.raise_if_stopped()  # the database may come back
         until_raised(held, ClaimLost, seconds=0.6)
 
 
@@ -55,7 +55,7 @@ def test_time_that_stood_still_loses_the_claim_at_once() -> None:
     with lease(heartbeat=lambda _: blocked.wait(5)) as held:
         time.sleep(0.8)
         with pytest.raises(ClaimLost):
-            held.check()
+            held.raise_if_stopped()
         blocked.set()
 
 
@@ -65,7 +65,7 @@ def test_a_cancel_a_drain_and_a_stop_are_seen() -> None:
         until_raised(held, CancelRequested, seconds=1)
         assert held.stop_requested
     with lease(draining=draining) as held:
-        held.check()
+        held.raise_if_stopped()
         draining.set()
         until_raised(held, DrainRequested, seconds=1)
 
