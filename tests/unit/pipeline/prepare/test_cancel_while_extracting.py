@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import PrepareSpec, prepare
-from pipeline.process.child import Line, RunCancelled
+from pipeline.process.child import Channel, RunCancelled
 from pipeline.process.progress import StageReporter
 from tests.builders.decode_work import servers
 from tests.builders.voc import image_bytes, voc_files, zip_files
@@ -23,7 +23,7 @@ IMAGES = 300  # some batches of an extraction, and more than the decoders have d
 class CancelledWhileExtracting(StageReporter):
     """The word comes when the first images are extracted and are being decoded."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Channel) -> None:
         super().__init__(line)
         self.told = line
         self.at = ""
@@ -41,7 +41,7 @@ class CancelledWhileExtracting(StageReporter):
 def test_a_cancel_in_the_middle_of_extracting_leaves_no_thread_process_or_file(tmp_path: Path) -> None:
     archive, out = _archive(tmp_path), tmp_path / "out"
     out.mkdir()
-    line = Line(out)
+    line = Channel(out)
     steps = CancelledWhileExtracting(line)
     with _nothing_left(tmp_path), pytest.raises(RunCancelled):
         prepare(_spec(archive, out), steps)
