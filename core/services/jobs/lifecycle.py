@@ -172,7 +172,7 @@ def give_back_job(db: Database, claim: Claim, *, later: bool = False) -> None:
 
     `later`: it met an Unavailable; the sweep rings after a pause that doubles each time.
     """
-    enqueue = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
+    enqueue = {"enqueued_at": db_now()} if later else {"enqueue_count": 0, "enqueued_at": None}
     with db.transaction() as session:
         row = move_job(
             session,

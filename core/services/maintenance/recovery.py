@@ -90,7 +90,7 @@ def _count_lost_job(
         to = JobState.FAILED
         changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now()}
     else:
-        to, changes = JobState.RECEIVED, {"rings": 0, "rung_at": None}
+        to, changes = JobState.RECEIVED, {"enqueue_count": 0, "enqueued_at": None}
     changes |= {"stage": None, "progress": None, "lost_leases": lost, "lease_expires_at": None}
     with db.transaction() as session:
         return move_job(session, job.id, to, sources=[JobState.PREPARING], fence=attempt, where=where, **changes)
@@ -132,7 +132,7 @@ def _count_lost_run(
         to = RunState.FAILED
         changes: dict[str, Any] = {"problem": error.as_problem(), "finished_at": clock.now()}
     else:
-        to, changes = RunState.QUEUED, {"rings": 0, "rung_at": None}
+        to, changes = RunState.QUEUED, {"enqueue_count": 0, "enqueued_at": None}
     changes |= {"stage": None, "lost_leases": lost, "lease_expires_at": None}
     changes |= {} if log_key is None else {"log_key": log_key}  # an earlier attempt's is better than none
     with db.transaction() as session:
@@ -143,7 +143,7 @@ def _count_lost_run(
 
 
 def _due(db: Database, table: type[JobRow] | type[RunRow], state: str) -> list[str]:
-    """Claim the right to ring: `rung_at` is written before the bell, so that two sweeps do not ring twice."""
+    """Claim the right to ring: `enqueued_at` is written before the bell, so that two sweeps do not ring twice."""
     due: list[str] = []
     with db.transaction() as session:
         now = session.execute(select(db_now())).scalar_one()

@@ -166,7 +166,7 @@ def give_back_run(db: Database, claim: Claim, *, later: bool = False, log_key: s
 
     `later`: it met an Unavailable; the sweep rings after a pause that doubles each time.
     """
-    enqueue: dict[str, Any] = {"rung_at": db_now()} if later else {"rings": 0, "rung_at": None}
+    enqueue: dict[str, Any] = {"enqueued_at": db_now()} if later else {"enqueue_count": 0, "enqueued_at": None}
     changes = {"stage": None, "lease_expires_at": None, **enqueue}
     _move_mine(db, claim, RunState.QUEUED, sources=[RunState.RUNNING], log_key=log_key, **changes)
 

@@ -46,4 +46,4 @@ def _counted(refusals: int, error: StoreRefused) -> tuple[bool, dict[str, Any]]:
     changes: dict[str, Any] = {"stage": None, "lease_expires_at": None, "refusals": refusals}
     if refusals >= MAX_REFUSALS:
         return True, changes | {"problem": error.as_problem(), "finished_at": clock.now()}
-    return False, changes | {"rung_at": db_now()}
+    return False, changes | {"enqueued_at": db_now()}
