@@ -24,7 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "repair": ("pipeline.cli.repair", "write a repaired copy of a dataset, with a log of every change"),
     "import": ("pipeline.cli.import_hub", "make a ZIP of folders of classes from the files of a dataset on a hub"),
     "train": ("pipeline.cli.train", "train a model on a prepared dataset"),
-    "test": ("pipeline.cli.evaluate", "judge a trained model on a split of a prepared dataset"),
+    "evaluate": ("pipeline.cli.evaluate", "evaluate a trained model on a split of a prepared dataset"),
     "predict": ("pipeline.cli.predict", "run a trained model on images"),
 }
 _DECODE = frozenset({"prepare", "fingerprint", "repair"})  # in processes whose server imports while we do

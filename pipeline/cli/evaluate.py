@@ -1,4 +1,4 @@
-"""`python -m pipeline test --model best.pt --dataset tree --out report`: judge a trained model on a split of a set."""
+"""`python -m pipeline evaluate --model best.pt --dataset tree --out report`: evaluate a trained model on one split."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from pipeline.training.failures import as_failure
 from pipeline.training.reporter import ChannelReporter
 
 
-class JudgeConfig(BaseModel):
+class EvaluateConfig(BaseModel):
     """What a person writes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,32 +26,32 @@ class JudgeConfig(BaseModel):
     model: Path = Field(description="best.pt, model.zip, or a folder with one of them and model.json.")
     dataset: Path = Field(description="A prepared tree: the folder `tree` that prepare writes.")
     out: Path = Field(description="A folder for metrics.json, the images, report.html and report.xlsx.")
-    split: Literal["test", "val", "train"] = Field("test", description="What it is judged on: test, val or train.")
+    split: Literal["test", "val", "train"] = Field("test", description="The split to evaluate on: test, val or train.")
     batch: int = Field(32, ge=1, le=1024, description="Images at a time.")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda|(cuda:)?\d{1,2})$", description="As in params.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_config(parser, JudgeConfig)
+    add_config(parser, EvaluateConfig)
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: judged; 1: it could not be; 2: the config is wrong."""
+    """Returns 0 when evaluated, 1 when that failed, 2 for a wrong config."""
     from pipeline.cli.output import shown_of
     from pipeline.cli.predict import entry_of_model
     from pipeline.cli.train import kind_of_tree
 
     try:
-        config = read_config(args, JudgeConfig)
+        config = read_config(args, EvaluateConfig)
         entry = entry_of_model(config.model)
         kind = kind_of_tree(config.dataset)
         if kind != entry.kind:
             raise ConfigInvalid([f"dataset: it is for {kind}, and the model for {entry.kind}"])
     except (OSError, ValueError, DarkroomError) as error:
-        return complain("test", args.config, error)
+        return complain("evaluate", args.config, error)
     (config.out / PROBLEM_FILE).unlink(missing_ok=True)
-    if run_child(config.out, lambda line: _test(config, entry, line), supervised=False):
-        sys.stderr.write(f"not tested: {problem_in(config.out) or 'cancelled'}\n")
+    if run_child(config.out, lambda line: _evaluate(config, entry, line), supervised=False):
+        sys.stderr.write(f"not evaluated: {problem_in(config.out) or 'cancelled'}\n")
         return 1
     metrics = json.loads((config.out / "metrics.json").read_text(encoding="utf-8"))
     lines = shown_of(entry.kind).table(metrics)
@@ -59,12 +59,12 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _test(config: JudgeConfig, entry: TrainerEntry, line: Channel) -> None:
+def _evaluate(config: EvaluateConfig, entry: TrainerEntry, line: Channel) -> None:
     report = ChannelReporter(line, out=config.out, seconds_left=None, checkpoint_seconds=0, echo=True)
     trainer = cast(Trainer, import_module(entry.trainer))
     chosen: dict[str, Any] = {"split": config.split, "batch": config.batch, "device": config.device}
     try:
-        trainer.test(config.model, config.dataset, config.out, report, **chosen)
+        trainer.evaluate(config.model, config.dataset, config.out, report, **chosen)
     except DarkroomError:
         raise
     except Exception as error:

@@ -70,7 +70,7 @@ class Reporter(Protocol):
     def poll(self, *, have_model: bool) -> None:
         """At every batch. Raises TrainingEnded when told to stop or out of time; TimedOut without a model yet."""
 
-    def check(self) -> None:
+    def raise_if_cancelled(self) -> None:
         """Where ending early makes no sense any more (evaluation): only RunCancelled."""
 
     def stage(self, name: Literal["loading", "training", "evaluating", "packing"]) -> None: ...
@@ -110,7 +110,7 @@ class Trainer(Protocol):
     def load(self, model: Path) -> Predictor:
         """Load from a folder of artifacts or from a weights file. Raises WeightsUnavailable."""
 
-    def test(
+    def evaluate(
         self, model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str
     ) -> None:
         """Judge a trained model on a split of a prepared tree: metrics.json, images, report.{html,xlsx} in `out`.

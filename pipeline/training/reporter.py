@@ -51,10 +51,10 @@ class ChannelReporter:
             seconds_left=round(left, 1),
         )
         self._say(_row(progress, left))
-        self.check()
+        self.raise_if_cancelled()
 
     def poll(self, *, have_model: bool) -> None:
-        self.check()
+        self.raise_if_cancelled()
         if self._deadline is not None and time.monotonic() >= self._deadline:
             if not have_model:
                 raise TimedOut("max_minutes were over before the first epoch was done.")
@@ -64,11 +64,11 @@ class ChannelReporter:
         ):  # with no model yet there is nothing to keep: go on to the first
             raise TrainingEnded("stopped")
 
-    def check(self) -> None:
+    def raise_if_cancelled(self) -> None:
         self._line.raise_if_cancelled()
 
     def stage(self, name: Literal["loading", "training", "evaluating", "packing"]) -> None:
-        self.check()
+        self.raise_if_cancelled()
         self._line.stage(name)
         self._epoch_began = time.monotonic()
         self._say(f"{name} ...")
@@ -86,7 +86,7 @@ class ChannelReporter:
         self._checkpointed = epoch
         self._checkpoint_due = time.monotonic() + self._checkpoint_seconds
         self._line.emit("checkpoint", epoch=epoch, path=name)
-        self.check()
+        self.raise_if_cancelled()
 
     def _estimate(self, epochs: int, now: float) -> float:
         left = epochs * sum(self._recent) / len(self._recent)

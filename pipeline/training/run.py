@@ -71,7 +71,7 @@ def train(spec: TrainSpec, params: BaseModel, line: Channel, *, echo: bool) -> N
         raise as_failure(error) from error
     report.stage("packing")
     _write_last(artifacts / MODEL_FILE, _model_json(spec, params, trained, artifacts))
-    report.check()
+    report.raise_if_cancelled()
 
 
 def _trained(spec: TrainSpec, params: BaseModel, report: ChannelReporter) -> TrainedModel:

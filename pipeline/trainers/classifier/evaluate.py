@@ -18,7 +18,7 @@ from pipeline.trainers.classifier.predict_split import choose_device, judge
 from pipeline.trainers.classifier.tensors import input_side
 
 
-def test_classifier(
+def evaluate_classifier(
     model: tuple[nn.Module, Any, Sequence[str]],
     dataset: Path,
     out: Path,
@@ -53,7 +53,7 @@ def test_classifier(
         best_epoch=None,
         suspects=None,
     )
-    write_outcome(outcome, out, check=report.check)
+    write_outcome(outcome, out, check=report.raise_if_cancelled)
 
 
 def _in_order(judged: Judged, names: Sequence[str]) -> Judged:

@@ -16,7 +16,9 @@ def suspected_labels(tree: Tree, features: Any, report: Reporter, *, described: 
     images = list(tree.splits.values())
     labels = [label for split in images for label in split.labels]
     digests = [digest for split in images for digest in split.digests]
-    probabilities = out_of_fold(features, labels, digests, len(tree.classes), seed=seed, check=report.check)
+    probabilities = out_of_fold(
+        features, labels, digests, len(tree.classes), seed=seed, check=report.raise_if_cancelled
+    )
     return Suspected(
         labelled=tuple(
             Labelled(split, index, path) for split, one in tree.splits.items() for index, path in enumerate(one.paths)

@@ -42,7 +42,7 @@ def judge(
     model = model.to(device).eval()
     logits, seconds = [], {"preprocess": 0.0, "inference": 0.0}
     for start in range(0, len(images), batch):
-        report.check()
+        report.raise_if_cancelled()
         began = time.perf_counter()
         inputs = collate([data[index] for index in range(start, min(start + batch, len(images)))])
         loaded = time.perf_counter()

@@ -45,7 +45,7 @@ def train(
     go_offline(out / "config")
     see_one_gpu(asked.device)
     recipe = _import_recipe()
-    report.check()
+    report.raise_if_cancelled()
     weights = Path(model.path_or_name)
     with scratch_in(out) as work:
         return cast(TrainedModel, recipe.train(dataset, asked, out, report, weights=weights, resume=resume, work=work))
@@ -59,17 +59,17 @@ def load(model: Path) -> Predictor:
     return ClipPredictor(model)
 
 
-def test(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
+def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
         go_offline(Path(home))
         see_one_gpu(device)
-        from pipeline.trainers.classifier.evaluate import test_classifier
+        from pipeline.trainers.classifier.evaluate import evaluate_classifier
         from pipeline.trainers.clip.models import read_published
 
         read = read_published(model)
         chosen: dict[str, Any] = {"split": split, "batch": batch, "device": device}
-        test_classifier(read, dataset, out, report, **chosen, title=f"clip: {model.name}")
+        evaluate_classifier(read, dataset, out, report, **chosen, title=f"clip: {model.name}")
 
 
 def _import_recipe() -> "ModuleType":

@@ -119,7 +119,7 @@ def _epoch(
     torch.manual_seed(params.seed + epoch)  # for models with dropout: a resumed run drops the same
     loss, lr = _pass(epoch, learner, optimizer, params, pace, report, have_model=state.epochs_done > 0)
     labels = tree.splits["val"].labels
-    logits = learner.judge(report.check)
+    logits = learner.judge(report.raise_if_cancelled)
     val_loss = float(cross_entropy(logits.float(), torch.tensor(labels)))
     if not (math.isfinite(loss) and math.isfinite(val_loss)):
         raise Diverged(f"The loss was not finite in epoch {epoch}.", epoch=epoch)

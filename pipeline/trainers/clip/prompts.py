@@ -34,7 +34,7 @@ def embed_prompts(model: Any, tokenizer: Any, prompts: Mapping[str, Sequence[str
     device, longest = model.device, model.config.text_config.max_position_embeddings
     rows = []
     for sentences in prompts.values():
-        report.check()
+        report.raise_if_cancelled()
         tokens = tokenizer(list(sentences), padding=True, truncation=True, max_length=longest, return_tensors="pt")
         with torch.inference_mode():
             features = model.get_text_features(

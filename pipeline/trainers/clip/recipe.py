@@ -61,7 +61,7 @@ def train(
     if learner is not None:
         pace = pace_of_run(params)
         fitted = fit(learner, tree, params, pace, work, report, weights=clip.digest, resume=resume)
-        learner.prepare(report.check)  # a run of which only evaluation is left has not
+        learner.prepare(report.raise_if_cancelled)  # a run of which only evaluation is left has not
         put_learnt(learner, fitted.best)
         head = learner.head()
 
@@ -81,7 +81,7 @@ def train(
         best_epoch=fitted.best_epoch if fitted else None,
         suspects=suspects,
     )
-    write_outcome(outcome, artifacts, check=report.check)
+    write_outcome(outcome, artifacts, check=report.raise_if_cancelled)
     if fitted:
         shutil.copyfile(fitted.results, artifacts / RESULTS)
     return TrainedModel(
@@ -146,7 +146,7 @@ def _suspects(
     """By the image tower as it was before this run: one that has learnt has learnt the wrong labels too."""
     if params.mode == "fine-tune":
         seen = Seen(read_clip(clip.folder), tree, batch=2 * params.batch, device=device)
-    features = torch.cat([seen.of(split, report.check) for split in tree.splits]).numpy()
+    features = torch.cat([seen.of(split, report.raise_if_cancelled) for split in tree.splits]).numpy()
     return suspected_labels(tree, features, report, described="pretrained image tower of CLIP", seed=params.seed)
 
 

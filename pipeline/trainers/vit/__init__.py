@@ -33,7 +33,7 @@ def train(
     go_offline(out / "config")
     see_one_gpu(cast(VitParams, params).device)
     recipe = _import_recipe()
-    report.check()
+    report.raise_if_cancelled()
     asked = cast(VitParams, params)
     with scratch_in(out) as work:
         return cast(TrainedModel, recipe.train(dataset, asked, out, report, model=model, resume=resume, work=work))
@@ -47,18 +47,18 @@ def load(model: Path) -> Predictor:
     return VitPredictor(model)
 
 
-def test(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
+def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:
         go_offline(Path(home))
         see_one_gpu(device)
-        from pipeline.trainers.classifier.evaluate import test_classifier
+        from pipeline.trainers.classifier.evaluate import evaluate_classifier
         from pipeline.trainers.vit.models import class_names, read_published
 
         network, processor = read_published(model)
         read = (network, processor, class_names(network))
         chosen: dict[str, Any] = {"split": split, "batch": batch, "device": device}
-        test_classifier(read, dataset, out, report, **chosen, title=f"vit: {model.name}")
+        evaluate_classifier(read, dataset, out, report, **chosen, title=f"vit: {model.name}")
 
 
 def _import_recipe() -> "ModuleType":

@@ -108,7 +108,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         self._poll()
 
     def on_prediction_step(self, *_: Any, **__: Any) -> None:
-        self.report.check()  # its epoch is nearly done: let it count
+        self.report.raise_if_cancelled()  # its epoch is nearly done: let it count
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:  # noqa: ARG002
         self.logged |= logs

@@ -77,7 +77,7 @@ def train(
         best_epoch=fitted.best_epoch,
         suspects=suspects,
     )
-    write_outcome(outcome, artifacts, check=report.check)
+    write_outcome(outcome, artifacts, check=report.raise_if_cancelled)
     shutil.copyfile(fitted.results, artifacts / "results.csv")
     return TrainedModel(
         weights=MODEL_ZIP,

@@ -35,7 +35,7 @@ def _descriptors(tree: Tree, report: Reporter) -> Any:
     features = np.empty((len(rows), LENGTH), dtype=np.float32)
     for row, (images, index) in enumerate(rows):
         if row % 16 == 0:
-            report.check()
+            report.raise_if_cancelled()
         features[row] = describe_image(images.open_small(index, DESCRIPTOR_SIDE))
     return features
 
@@ -50,7 +50,7 @@ def _backbone_features(tree: Tree, weights: Path, report: Reporter, *, batch: in
     rows = list(each_image(tree))
     features = []
     for start in range(0, len(rows), batch):
-        report.check()
+        report.raise_if_cancelled()
         opened = [images.open(index) for images, index in rows[start : start + batch]]
         with torch.inference_mode():
             pixels = processor(opened, return_tensors="pt")["pixel_values"].to(device)

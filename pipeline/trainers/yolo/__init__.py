@@ -32,7 +32,7 @@ def train(
     """See `pipeline.trainers.Trainer`. Uses `out/config` and a hidden folder in `out` as scratch."""
     go_offline(out / "config")
     recipe = _import_recipe()
-    report.check()
+    report.raise_if_cancelled()
     asked = cast(YoloParams, params)
     with scratch_in(out) as work:
         return cast(TrainedModel, recipe.train(dataset, asked, out, report, model=model, resume=resume, work=work))
@@ -46,14 +46,14 @@ def load(model: Path) -> Predictor:
     return YoloPredictor(model / "best.pt" if model.is_dir() else model)
 
 
-def test(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
+def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:
         go_offline(Path(config))
         recipe = _import_recipe()
         weights = model / "best.pt" if model.is_dir() else model
         with scratch_in(out) as work:
-            recipe.test(weights, dataset, out, report, split=split, batch=batch, device=device, work=work)
+            recipe.evaluate(weights, dataset, out, report, split=split, batch=batch, device=device, work=work)
 
 
 def _import_recipe() -> "ModuleType":

@@ -31,7 +31,7 @@ class Evaluation:
     samples: tuple[Sample, ...]
 
 
-def evaluate(
+def evaluate_split(
     weights: Path,
     data: Path,
     report: Reporter,
@@ -52,7 +52,7 @@ def evaluate(
             **{"imgsz": imgsz, "batch": batch, "device": device, "workers": workers},
             **{"rect": not is_rtdetr, "plots": False, "verbose": False},
         },
-        _callbacks=defaultdict(list, {"on_val_batch_end": [lambda _: report.check()]}),
+        _callbacks=defaultdict(list, {"on_val_batch_end": [lambda _: report.raise_if_cancelled()]}),
     )
     validator(model=str(weights))
     names = [validator.names[index] for index in range(len(validator.names))]

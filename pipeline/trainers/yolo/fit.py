@@ -101,7 +101,9 @@ class _Watch:
                 "on_train_epoch_start": [self.poll],
                 "on_train_batch_end": [self.poll],
                 "on_train_epoch_end": [self.raise_if_diverged],
-                "on_val_batch_end": [lambda _: self.report.check()],  # its epoch is nearly done: let it count
+                "on_val_batch_end": [
+                    lambda _: self.report.raise_if_cancelled()
+                ],  # its epoch is nearly done: let it count
                 "on_model_save": [self.tell],
             },
         )

@@ -13,7 +13,7 @@ from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
 from pipeline.trainers import Checkpoint, ModelSource, Reporter, TrainedModel
-from pipeline.trainers.yolo.evaluate import Evaluation, evaluate
+from pipeline.trainers.yolo.evaluate import Evaluation, evaluate_split
 from pipeline.trainers.yolo.fit import Fitted, choose_device, fit, read_results
 from pipeline.trainers.yolo.vendor import VERSIONS
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, publish_weights, read_weights
@@ -44,7 +44,7 @@ def train(
     best = read_weights(fitted.best)
     publish_weights(best, artifacts / "best.pt", input_size=params.imgsz)
     evaluations = {
-        split: evaluate(
+        split: evaluate_split(
             artifacts / "best.pt",
             data,
             report,
@@ -90,7 +90,7 @@ def train(
     )
 
 
-def test(
+def evaluate(
     weights: Path,
     dataset: Path,
     out: Path,
@@ -112,7 +112,7 @@ def test(
         raise ParamsInvalid(f"The model knows the classes {', '.join(known)}; the dataset has {', '.join(names)}.")
     imgsz = int(model.args["imgsz"])
     report.stage("evaluating")
-    judged = evaluate(
+    evaluation = evaluate_split(
         weights,
         data,
         report,
@@ -124,10 +124,10 @@ def test(
         work=work,
         is_rtdetr=is_rtdetr(model),
     )
-    _write_numbers({split: judged}, out)
-    draw_split(out, split, metrics=judged.metrics, curves=judged.curves, samples=judged.samples)
+    _write_numbers({split: evaluation}, out)
+    draw_split(out, split, metrics=evaluation.metrics, curves=evaluation.curves, samples=evaluation.samples)
     facts = {"Split": split, "Input": f"{imgsz} x {imgsz} px"}
-    write_detection_report(out, title=f"yolo: {weights.name}", facts=facts, metrics={split: judged.metrics})
+    write_detection_report(out, title=f"yolo: {weights.name}", facts=facts, metrics={split: evaluation.metrics})
 
 
 def _check_source(model: ModelSource, params: YoloParams, report: Reporter) -> bool:
@@ -188,5 +188,5 @@ def _draw(
 ) -> None:
     draw_training(read_results(fitted.results), artifacts / "training_curves.png", best_epoch=best_epoch)
     for split, evaluation in evaluations.items():
-        report.check()
+        report.raise_if_cancelled()
         draw_split(artifacts, split, metrics=evaluation.metrics, curves=evaluation.curves, samples=evaluation.samples)

@@ -39,17 +39,17 @@ def test_the_examples_of_a_kind_run_one_after_the_other(name: str, tmp_path: Pat
     _draw(name, tmp_path)
     for config in sorted((REPOSITORY / "docs" / "examples" / name).iterdir()):
         _run(config, case, tmp_path)
-    trained, tested = tmp_path / name / "trained" / "artifacts", tmp_path / name / "tested"
+    trained, evaluated = tmp_path / name / "trained" / "artifacts", tmp_path / name / "evaluated"
     assert (trained / "model.json").exists()
     manifest = tmp_path / name / "prepared" / "tree" / "manifest.json"
     fingerprint = json.loads((trained / "model.json").read_text())["fingerprint"]
     assert fingerprint == json.loads((tmp_path / name / "prepared" / "result.json").read_text())["fingerprint"]
     assert manifest.exists()
-    metrics = [json.loads((folder / "metrics.json").read_text())["test"] for folder in (trained, tested)]
+    metrics = [json.loads((folder / "metrics.json").read_text())["test"] for folder in (trained, evaluated)]
     assert metrics[0][case.metric] == pytest.approx(metrics[1][case.metric], abs=1e-4)
     assert metrics[0]["confusion_matrix"]["matrix"] == metrics[1]["confusion_matrix"]["matrix"]
-    assert "<h1>" in (tested / "report.html").read_text()
-    assert "Confusion test" in load_workbook(tested / "report.xlsx").sheetnames
+    assert "<h1>" in (evaluated / "report.html").read_text()
+    assert "Confusion test" in load_workbook(evaluated / "report.xlsx").sheetnames
     with Image.open(tmp_path / name / "prediction.png") as image:
         assert image.width >= 640
     assert json.loads((tmp_path / name / "prediction.json").read_text())["image"] == "image.jpg"
@@ -81,5 +81,5 @@ def _run(example: Path, case: Case, folder: Path) -> None:
         timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    if verb in ("train", "test"):
+    if verb in ("train", "evaluate"):
         assert "there \\ found" in done.stdout

@@ -176,7 +176,7 @@ def test_a_report_is_published_as_a_page_and_as_a_workbook(finished: Child) -> N
 
 
 @pytest.mark.slow  # `make test` has the same by way of a training's own evaluation
-def test_the_verb_test_finds_what_the_run_found(finished: Child, trainer: str, tree: Path, tmp_path: Path) -> None:
+def test_evaluate_finds_what_the_run_found(finished: Child, trainer: str, tree: Path, tmp_path: Path) -> None:
     prepared = shutil.copytree(tree, tmp_path / "tree")
     (prepared / "manifest.json").write_text(json.dumps({"kind": CATALOGUE[trainer].kind}))
     arguments = [
@@ -189,7 +189,7 @@ def test_the_verb_test_finds_what_the_run_found(finished: Child, trainer: str, t
         "--split",
         "val",
     ]
-    command = [sys.executable, "-m", "pipeline", "test", *map(str, arguments), "--device", "cpu"]
+    command = [sys.executable, "-m", "pipeline", "evaluate", *map(str, arguments), "--device", "cpu"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "out" / "metrics.json").read_text())

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from pipeline.cli.config_files import ConfigInvalid, checked, load_file
-from pipeline.cli.evaluate import JudgeConfig
+from pipeline.cli.evaluate import EvaluateConfig
 from pipeline.cli.predict import PredictConfig
 from pipeline.cli.prepare import PrepareConfig
 from pipeline.cli.train import TrainConfig
@@ -19,7 +19,7 @@ from tests import REPOSITORY
 SCHEMAS: dict[str, type[BaseModel]] = {
     "prepare": PrepareConfig,
     "train": TrainConfig,
-    "test": JudgeConfig,
+    "evaluate": EvaluateConfig,
     "predict": PredictConfig,
 }
 EXAMPLES = sorted((REPOSITORY / "docs" / "examples").glob("*/*.*"))
@@ -51,7 +51,7 @@ def test_every_example_fits_its_schema(example: Path) -> None:
         ("train", "out:", "out: must be a path"),
         ("train", "params: [", "line 5: "),
         ("train", "- out", "line "),
-        ("test", "split: all", "split: must be 'test', 'val' or 'train'"),
+        ("evaluate", "split: all", "split: must be 'test', 'val' or 'train'"),
         ("prepare", "options: {val_fraction: 2}", "options.val_fraction: must be below 1"),
         ("prepare", "options: {val_fraction: 0}", "options: val_fraction must be above 0"),
         ("prepare", "archive: nowhere.zip", "archive: there is no nowhere.zip"),
@@ -76,7 +76,7 @@ def test_what_is_wrong_is_said_with_its_place_and_nothing_is_begun(
     usual = {
         "prepare": {"archive": "data.zip", "out": "out"},
         "train": {"dataset": "tree", "out": "out", "trainer": "vit"},
-        "test": {"model": "best.pt", "dataset": "tree", "out": "out"},
+        "evaluate": {"model": "best.pt", "dataset": "tree", "out": "out"},
         "predict": {"model": "best.pt", "image": "a.png", "out": "b.png"},
     }[verb]
     lines = [f"{name}: {value}" for name, value in usual.items() if not config.startswith(f"{name}:")]
@@ -139,7 +139,7 @@ def test_a_trainers_scratch_leaves_alone_what_lies_beside_it(tmp_path: Path) -> 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ConfigInvalid) as caught:
-        checked(JudgeConfig, {"split": "all", "batch": 0, "modle": "x"})
+        checked(EvaluateConfig, {"split": "all", "batch": 0, "modle": "x"})
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
         *("model", "dataset", "out", "split", "batch", "modle")
     ]
@@ -169,8 +169,8 @@ def test_an_argument_wins_over_the_file(tmp_path: Path) -> None:
     from pipeline.cli.config_files import add_config, read_config
 
     parser = argparse.ArgumentParser()
-    add_config(parser, JudgeConfig)
+    add_config(parser, EvaluateConfig)
     (tmp_path / "test.json").write_text('{"model": "a.pt", "dataset": "tree", "out": "out", "split": "val"}')
     args = parser.parse_args(["--config", str(tmp_path / "test.json"), "--split", "train", "--batch", "8"])
-    config = read_config(args, JudgeConfig)
+    config = read_config(args, EvaluateConfig)
     assert (config.model, config.split, config.batch) == (Path("a.pt"), "train", 8)
