@@ -12,7 +12,7 @@ from pipeline.evaluation.images import draw_judged, draw_suspects
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.outcome import SPLITS, ClassifierEvaluation, Suspected, prediction_rows, suspect_rows
 from pipeline.evaluation.report import Cell
-from pipeline.evaluation.workbook import safe, write_workbook
+from pipeline.evaluation.workbook import safe_cell, write_workbook
 from pipeline.plots import draw_training
 
 
@@ -66,7 +66,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]
     with path.open("w", encoding="utf-8", newline="") as file:
         written = csv.writer(file)
         written.writerow(header)
-        written.writerows([safe(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+        written.writerows([safe_cell(cell) for cell in row] for row in rows)
 
 
 def _write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:

@@ -13,13 +13,13 @@ from openpyxl import Workbook
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
+from core.domain.spreadsheet import as_text_cell
 from pipeline.evaluation.html import shares, tint
 from pipeline.evaluation.report import Cell, Report, Table
 
 MAX_WIDTH = 60  # characters; a longer cell is cut on the screen only
 MAX_ROWS = 1_048_575  # of a sheet, below its header
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # not allowed in XML 1.0
 _HEAD = PatternFill("solid", fgColor="1F4E79")
 
@@ -35,28 +35,28 @@ def write_workbook(report: Report, path: Path) -> None:
     book.save(path)
 
 
-def safe(value: Cell) -> Cell:
-    """Text that a spreadsheet would run gets an apostrophe in front; characters that XML cannot hold are marked."""
+def safe_cell(value: Cell) -> Cell:
+    """Returns text that a spreadsheet does not compute, cut to a cell's length and without what XML cannot hold."""
     if not isinstance(value, str):
         return value
     text = _ILLEGAL.sub("\ufffd", value)[:32_000]  # of the 32,767 characters that a cell holds
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return as_text_cell(text)
 
 
 def _summary(sheet: Any, report: Report) -> None:
     sheet.title = "Summary"
-    sheet.append([safe(report.title)])
+    sheet.append([safe_cell(report.title)])
     sheet["A1"].font = Font(bold=True, size=14)
     for rows in (report.headline, report.facts):
         sheet.append([])
         for name, value in rows:
-            sheet.append([safe(name), safe(value)])
+            sheet.append([safe_cell(name), safe_cell(value)])
             sheet.cell(sheet.max_row, 2).alignment = Alignment(horizontal="left")
     for section in report.sections:
         for part in section.parts:
             if isinstance(part, Table) and not part.sheet and part.in_page and part.rows:
                 sheet.append([])
-                sheet.append([safe(f"{section.title}: {part.title}" if part.title else section.title)])
+                sheet.append([safe_cell(f"{section.title}: {part.title}" if part.title else section.title)])
                 sheet.cell(sheet.max_row, 1).font = Font(bold=True)
                 _rows(sheet, part)
     _widths(sheet, first=2)
@@ -70,11 +70,11 @@ def _sheet(sheet: Any, table: Table) -> None:
 
 
 def _rows(sheet: Any, table: Table) -> None:
-    sheet.append([safe(name) for name in table.header])
+    sheet.append([safe_cell(name) for name in table.header])
     for cell in sheet[sheet.max_row]:
         cell.font, cell.fill = Font(bold=True, color="FFFFFF"), _HEAD
     for row in table.rows[:MAX_ROWS]:
-        sheet.append([safe(value) for value in row])
+        sheet.append([safe_cell(value) for value in row])
         if table.shade:
             _shade(sheet, row)
         for column, value in enumerate(row, 1):

@@ -13,7 +13,7 @@ from pipeline.evaluation.evaluated import Judged, softmax
 from pipeline.evaluation.label_errors import out_of_fold, rank_suspects
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.outcome import ClassifierEvaluation, Labelled, Suspected
-from pipeline.evaluation.workbook import safe
+from pipeline.evaluation.workbook import safe_cell
 
 
 def judged(
@@ -99,10 +99,20 @@ def test_a_image_of_any_size_and_colour_is_described() -> None:
 
 @pytest.mark.parametrize(
     ("value", "kept"),
-    [("=1+1", "'=1+1"), ("@x", "'@x"), ("-5", "'-5"), ("a=b", "a=b"), ("a\x00b", "a\ufffdb"), (-5, -5)],
+    [
+        ("=1+1", "'=1+1"),
+        ("@x", "'@x"),
+        ("-5", "'-5"),
+        (" =1+1", "' =1+1"),
+        ("\n=1+1", "'\n=1+1"),
+        ("\uff1d1+1", "'\uff1d1+1"),  # the full-width sign
+        ("a=b", "a=b"),
+        ("a\x00b", "a\ufffdb"),
+        (-5, -5),
+    ],
 )
 def test_text_of_an_upload_is_no_formula(value: str | int, kept: str | int) -> None:
-    assert safe(value) == kept
+    assert safe_cell(value) == kept
 
 
 @pytest.mark.parametrize("count", [1, 2, 120], ids=["one class", "two classes", "many classes"])
