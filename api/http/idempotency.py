@@ -1,9 +1,16 @@
-"""Idempotency-Key: a POST with a key is done once, and its answer is given again for 24 hours."""
+"""Idempotency-Key: a POST with a key is done once, and its answer is replayed for 24 hours.
+
+with idempotency.claimed():
+    if replayed := idempotency.replay(body):
+        return replayed
+    row = use_case(..., on_commit=idempotency.keep(shape, body))
+return shape(row)
+"""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
@@ -16,14 +23,14 @@ from api.dependencies import ThePlatform
 from core.db import Database
 from core.domain.errors import DarkroomError, RequestInvalid
 from core.services.idempotency import (
-    Answer,
-    Key,
+    IdempotencyKey,
     KeyClaim,
+    StoredAnswer,
     claim_key,
     digest_of,
-    free_key,
     keep_answer,
     refuse_other_request,
+    release_key,
     renew_key,
 )
 from core.services.on_commit import OnCommit, do_nothing
@@ -31,46 +38,51 @@ from core.services.on_commit import OnCommit, do_nothing
 Row = TypeVar("Row")
 
 RENEW_SECONDS = 20.0
-_SANE_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_VALID_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
-class Once:
-    """One request. Without a key its methods do what they are asked and nothing else."""
+class IdempotentRequest:
+    """A POST and its key. Without a key nothing is claimed, replayed or kept.
 
-    def __init__(self, db: Database, key: Key | None) -> None:
+    `status` is the HTTP status of the route's answer.
+    """
+
+    def __init__(self, db: Database, key: IdempotencyKey | None, *, status: int) -> None:
         self._db = db
         self._key = key
+        self._status = status
         self._claim: KeyClaim | None = None
-        self._earlier: Answer | None = None
+        self._earlier: StoredAnswer | None = None
 
-    def answer(
-        self,
-        work: Callable[[OnCommit], Row],
-        show: Callable[[Row], BaseModel],
-        *,
-        request: Any = None,
-        status: int = 202,
-    ) -> JSONResponse:
-        """Do `work` once and answer what `show` makes of its row. `request` is what tells two requests apart.
-
-        Raises RequestInFlight, IdempotencyKeyReused and whatever `work` raises; then the key is free again.
-        """
-        self.claim()
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Claim the key for the block; a block that raises releases it. Raises RequestInFlight."""
+        self._claim_key()
         try:
-            return self.finish(work, show, request=request, status=status)
+            yield
         except BaseException:
-            self.free()
+            self._release_key()
             raise
 
-    def claim(self) -> None:
-        """Raises RequestInFlight."""
-        if self._key is not None:
-            claimed = claim_key(self._db, self._key)
-            self._claim = claimed if isinstance(claimed, KeyClaim) else None
-            self._earlier = claimed if isinstance(claimed, Answer) else None
+    @asynccontextmanager
+    async def claimed_for_long(self) -> AsyncIterator[None]:
+        """The same around awaits: the claim is renewed while an upload is received. Raises RequestInFlight."""
+        await run_in_threadpool(self._claim_key)
+        renewing = asyncio.create_task(self._renew())
+        try:
+            yield
+        except BaseException:
+            await asyncio.shield(run_in_threadpool(self._release_key))
+            raise
+        finally:
+            renewing.cancel()
 
-    def earlier(self, request: Any) -> JSONResponse | None:
-        """The answer that was given to this key. Raises IdempotencyKeyReused when that was to another request."""
+    def replay(self, request: Any = None) -> JSONResponse | None:
+        """The answer that the key was given before; None for a key that is new.
+
+        `request` holds, as JSON values, what makes two requests the same. Raises IdempotencyKeyReused when the answer
+        belongs to another one.
+        """
         if self._earlier is None or self._key is None:
             return None
         refuse_other_request(self._earlier, self._key, digest_of(request))
@@ -78,68 +90,61 @@ class Once:
             self._earlier.body, status_code=self._earlier.status, headers={"idempotency-replayed": "true"}
         )
 
-    def finish(
-        self, work: Callable[[OnCommit], Row], show: Callable[[Row], BaseModel], *, request: Any, status: int
-    ) -> JSONResponse:
-        if (replayed := self.earlier(request)) is not None:
-            return replayed
-        row = work(self._keeping(show, digest_of(request), status))
-        return JSONResponse(show(row).model_dump(mode="json"), status_code=status)
-
-    def free(self) -> None:
-        if self._claim is not None:
-            with suppress(DarkroomError):  # the claim runs out by itself; the first error is the one to tell
-                free_key(self._db, self._claim)
-
-    def _keeping(self, show: Callable[[Row], BaseModel], digest: str, status: int) -> OnCommit:
-        """The answer is committed with the very change that it answers: a crash leaves both or neither."""
+    def keep(self, shape: Callable[[Row], BaseModel], request: Any = None) -> OnCommit:
+        """Commits the answer `shape(row)` in the transaction of the change that it answers: a crash leaves both or
+        neither. `request` as for `replay`."""
         claim = self._claim
         if claim is None:
             return do_nothing
 
-        def keep(session: Session, row: Row) -> None:
-            keep_answer(session, claim, Answer(digest, status, show(row).model_dump(mode="json")))
+        def keep_shaped(session: Session, row: Row) -> None:
+            body = shape(row).model_dump(mode="json")
+            keep_answer(session, claim, StoredAnswer(digest_of(request), self._status, body))
 
-        return keep
+        return keep_shaped
 
-    @asynccontextmanager
-    async def claimed(self) -> AsyncIterator[None]:
-        """Hold the key through a long upload, and free it when nothing came of it. Raises RequestInFlight."""
-        await run_in_threadpool(self.claim)
-        renewing = asyncio.create_task(self._renew())
-        try:
-            yield
-        except BaseException:
-            await asyncio.shield(run_in_threadpool(self.free))
-            raise
-        finally:
-            renewing.cancel()
+    def _claim_key(self) -> None:
+        if self._key is None:
+            return
+        claimed = claim_key(self._db, self._key)
+        if isinstance(claimed, KeyClaim):
+            self._claim = claimed
+        else:
+            self._earlier = claimed
+
+    def _release_key(self) -> None:
+        if self._claim is not None:
+            with suppress(DarkroomError):  # the claim expires by itself; the first error is the one to report
+                release_key(self._db, self._claim)
 
     async def _renew(self) -> None:
         while self._claim is not None:
             await asyncio.sleep(RENEW_SECONDS)
-            with suppress(DarkroomError):  # the database is away for a moment: the next one may do
+            with suppress(DarkroomError):  # the database may be back at the next renewal
                 await run_in_threadpool(renew_key, self._db, self._claim)
 
 
-def once_of(
+def idempotent_request(
     request: Request,
     platform: ThePlatform,
     idempotency_key: Annotated[
         str | None,
         Header(
             alias="Idempotency-Key",
-            description="Chosen by the client; the same request sent again with it is answered, not done again.",
+            description="Chosen by the client. The same request sent again with the same key is not done again: "
+            "it gets the first answer.",
         ),
     ] = None,
-) -> Once:
+) -> IdempotentRequest:
+    status = request.scope["route"].status_code or 200
     if idempotency_key is None:
-        return Once(platform.db, None)
-    if not _SANE_KEY.fullmatch(idempotency_key):
+        return IdempotentRequest(platform.db, None, status=status)
+    if not _VALID_KEY.fullmatch(idempotency_key):
         problem = {"field": "Idempotency-Key", "message": "1 to 200 printable ASCII characters without spaces"}
         raise RequestInvalid("Not valid: Idempotency-Key.", errors=[problem])
-    # 200: the column's width. A path that long names nothing, and its request fails whatever the key.
-    return Once(platform.db, Key(request.method, request.url.path[:200], idempotency_key))
+    # 200: the column's width. A longer path names nothing, and its request fails with any key.
+    key = IdempotencyKey(request.method, request.url.path[:200], idempotency_key)
+    return IdempotentRequest(platform.db, key, status=status)
 
 
-TheOnce = Annotated[Once, Depends(once_of)]
+Idempotency = Annotated[IdempotentRequest, Depends(idempotent_request)]

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from api.dependencies import AsLink, ThePlatform, Wait
 from api.http.downloads import Stored, file_name, send_stored
-from api.http.idempotency import Once, TheOnce
-from api.http.long_poll import wait_until_ended
+from api.http.idempotency import Idempotency
+from api.http.long_poll import job_when_ended
 from api.http.openapi import file_responses, problems
 from api.schemas.jobs import AcceptedJob, accepted_job
 from api.uploads.body import Upload, received
@@ -17,7 +17,7 @@ from core.db.tables import JobRow
 from core.domain import errors
 from core.domain.keys import upload_key
 from core.services.context import Platform
-from core.services.jobs.commands import get_job, new_job_id, receive_job
+from core.services.jobs.commands import new_job_id, receive_job
 from core.services.on_commit import OnCommit
 from core.services.views import get_ready_job, prepared_set_of
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
@@ -61,39 +61,39 @@ _QUERY = [
     ),
     openapi_extra={"requestBody": _UPLOAD_BODY, "parameters": _QUERY},
 )
-async def upload_dataset(request: Request, platform: ThePlatform, once: TheOnce, wait: Wait = 0) -> Response:
-    """Stream a ZIP in and get a job; it is checked, converted and fingerprinted from then on.
+async def upload_dataset(
+    request: Request, platform: ThePlatform, idempotency: Idempotency, wait: Wait = 0
+) -> AcceptedJob | Response:
+    """Stream a ZIP in and get a job, which is then validated, converted and fingerprinted.
 
-    The ZIP comes as the form field `file`, or as the body itself. Options come as form fields or query parameters.
+    The ZIP is the form field `file` or the body itself. Options are form fields or query parameters.
     """
-    async with once.claimed(), received(request, platform.settings) as upload:
-        job_id = new_job_id()
-        answer = await run_in_threadpool(_receive_once, platform, once, upload, job_id)
-    if wait == 0 or "idempotency-replayed" in answer.headers:
-        return answer
-    await wait_until_ended(request, platform.db, job_id, seconds=wait)
-    row = await run_in_threadpool(get_job, platform.db, job_id, allow_deleted=True)
-    return Response(accepted_job(row).model_dump_json(), status_code=202, media_type="application/json")
+    async with idempotency.claimed_for_long(), received(request, platform.settings) as upload:
+        if replayed := idempotency.replay(_meaning(upload)):
+            return replayed
+        on_commit = idempotency.keep(accepted_job, _meaning(upload))
+        job = await run_in_threadpool(_store_and_receive, platform, upload, on_commit)
+    return accepted_job(await job_when_ended(request, platform.db, job, seconds=wait))
 
 
-def _receive_once(platform: Platform, once: Once, upload: Upload, job_id: str) -> Response:
-    options = upload.options.model_dump(mode="json")
+def _meaning(upload: Upload) -> dict[str, Any]:
+    """What makes two uploads with one Idempotency-Key the same request."""
+    return {"sha256": upload.sha256, "name": upload.name, "options": upload.options.model_dump(mode="json")}
 
-    def put_and_receive(on_commit: OnCommit) -> JobRow:
-        platform.store.put(upload_key(job_id), upload.path, sha256=upload.sha256, media_type="application/zip")
-        return receive_job(
-            platform,
-            job_id,
-            name=upload.name,
-            options=options,
-            source_name=upload.source_name,
-            source_bytes=upload.bytes,
-            source_sha256=upload.sha256,
-            on_commit=on_commit,
-        )
 
-    meaning = {"sha256": upload.sha256, "name": upload.name, "options": options}
-    return once.finish(put_and_receive, accepted_job, request=meaning, status=202)
+def _store_and_receive(platform: Platform, upload: Upload, on_commit: OnCommit) -> JobRow:
+    job_id = new_job_id()
+    platform.store.put(upload_key(job_id), upload.path, sha256=upload.sha256, media_type="application/zip")
+    return receive_job(
+        platform,
+        job_id,
+        name=upload.name,
+        options=upload.options.model_dump(mode="json"),
+        source_name=upload.source_name,
+        source_bytes=upload.bytes,
+        source_sha256=upload.sha256,
+        on_commit=on_commit,
+    )
 
 
 @router.head("/dataset/metadata/{job_id}", include_in_schema=False)

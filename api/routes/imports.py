@@ -7,15 +7,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.dependencies import ThePlatform, Wait
-from api.http.idempotency import Once, TheOnce
-from api.http.long_poll import wait_until_ended
+from api.http.idempotency import Idempotency
+from api.http.long_poll import job_when_ended
 from api.http.openapi import problems
 from api.schemas.imports import ImportRequest
 from api.schemas.jobs import AcceptedJob, accepted_job
 from api.uploads.body import NAME_MAX, safe_name
 from core.domain import errors
-from core.services.context import Platform
-from core.services.jobs.commands import get_job
 from core.services.jobs.hub_import import import_set
 
 router = APIRouter(tags=["datasets"])
@@ -29,8 +27,8 @@ router = APIRouter(tags=["datasets"])
     responses=problems(errors.HubOff, errors.RequestInFlight, errors.IdempotencyKeyReused),
 )
 async def import_dataset(
-    request: Request, platform: ThePlatform, once: TheOnce, body: ImportRequest, wait: Wait = 0
-) -> Response:
+    request: Request, platform: ThePlatform, idempotency: Idempotency, body: ImportRequest, wait: Wait = 0
+) -> AcceptedJob | Response:
     """Images with class labels, by name: a worker fetches parquet files or folders of images at one commit, makes
     folders of classes of them, and prepares those as if they had been uploaded.
 
@@ -39,27 +37,19 @@ async def import_dataset(
     kept as they are. The commit is in the job's `source` and in `dataset_metadata.json`; the same commit gives the
     same fingerprint. No code of the repository is run.
     """
-    answer, job_id = await run_in_threadpool(_import_once, platform, once, body)
-    if wait == 0 or job_id is None:
-        return answer
-    await wait_until_ended(request, platform.db, job_id, seconds=wait)
-    row = await run_in_threadpool(get_job, platform.db, job_id, allow_deleted=True)
-    return Response(accepted_job(row).model_dump_json(), status_code=202, media_type="application/json")
+    requested = _requested(body)
+    async with idempotency.claimed_for_long():
+        if replayed := idempotency.replay(requested):
+            return replayed
+        on_commit = idempotency.keep(accepted_job, requested)
+        job = await run_in_threadpool(import_set, platform, **requested, on_commit=on_commit)
+    return accepted_job(await job_when_ended(request, platform.db, job, seconds=wait))
 
 
-def _import_once(platform: Platform, once: Once, body: ImportRequest) -> tuple[Response, str | None]:
-    """The answer, and the id of the job unless the answer was an earlier one."""
-    made: list[str] = []
+def _requested(body: ImportRequest) -> dict[str, Any]:
     name = safe_name(body.name or "") or body.huggingface.rpartition("/")[2]
-    asked: dict[str, Any] = {
+    return {
         "name": name[:NAME_MAX],
         "hub_set": body.hub_set().model_dump(mode="json", exclude_none=True),
         "options": body.options().model_dump(mode="json"),
     }
-
-    def show(row: Any) -> AcceptedJob:
-        made[:] = [row.id]
-        return accepted_job(row)
-
-    answer = once.answer(lambda on_commit: import_set(platform, **asked, on_commit=on_commit), show, request=asked)
-    return answer, made[0] if made else None

@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from api.dependencies import PAGE, Cursor, Limit, ThePlatform, Wait
 from api.http.downloads import MAY_CHANGE, file_name
-from api.http.idempotency import TheOnce
+from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.openapi import event_responses, problems
 from api.http.sse import event_stream
@@ -100,9 +100,13 @@ async def follow_job(
     summary="Prepare a failed job again",
     responses=problems(errors.JobNotFound, errors.Gone, errors.JobNotRetryable, errors.IdempotencyKeyReused),
 )
-def retry_job(platform: ThePlatform, once: TheOnce, job_id: str) -> Response:
+def retry_job(platform: ThePlatform, idempotency: Idempotency, job_id: str) -> AcceptedJob | Response:
     """Only one that failed on our side: a rejected one needs another upload."""
-    return once.answer(lambda on_commit: jobs.retry_job(platform, job_id, on_commit=on_commit), accepted_job)
+    with idempotency.claimed():
+        if replayed := idempotency.replay():
+            return replayed
+        job = jobs.retry_job(platform, job_id, on_commit=idempotency.keep(accepted_job))
+    return accepted_job(job)
 
 
 @router.delete(

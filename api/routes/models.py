@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from api.dependencies import PAGE, AsLink, Cursor, Limit, ThePlatform
 from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, Stored, file_name, send_stored
-from api.http.idempotency import TheOnce
+from api.http.idempotency import Idempotency
 from api.http.openapi import file_responses, problems
 from api.schemas import PageOf
 from api.schemas.links import link
@@ -120,7 +120,7 @@ def download_model(
 def set_alias(platform: ThePlatform, job_id: str, alias: str, body: SetAlias) -> Alias:
     """`production`, say. Every move is kept."""
     versions.set_alias(platform.db, job_id, alias, version=body.version)
-    return alias_of(*versions.get_alias(platform.db, job_id, alias))
+    return alias_of(versions.get_alias(platform.db, job_id, alias))
 
 
 @router.get(
@@ -129,7 +129,7 @@ def set_alias(platform: ThePlatform, job_id: str, alias: str, body: SetAlias) ->
     responses=problems(*_MISSING[:2], errors.AliasNotFound),
 )
 def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
-    return alias_of(*versions.get_alias(platform.db, job_id, alias))
+    return alias_of(versions.get_alias(platform.db, job_id, alias))
 
 
 @router.post(
@@ -144,13 +144,13 @@ def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
         errors.IdempotencyKeyReused,
     ),
 )
-def roll_back_alias(platform: ThePlatform, once: TheOnce, job_id: str, alias: str) -> Response:
+def roll_back_alias(platform: ThePlatform, idempotency: Idempotency, job_id: str, alias: str) -> Alias | Response:
     """Walks the history back, and is itself kept in it."""
-    return once.answer(
-        lambda on_commit: versions.roll_back_alias(platform.db, job_id, alias, on_commit=on_commit),
-        lambda rolled_back: alias_of(*rolled_back),
-        status=200,
-    )
+    with idempotency.claimed():
+        if replayed := idempotency.replay():
+            return replayed
+        rolled_back = versions.roll_back_alias(platform.db, job_id, alias, on_commit=idempotency.keep(alias_of))
+    return alias_of(rolled_back)
 
 
 @router.delete(

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from api.dependencies import PAGE, Cursor, Limit, ThePlatform, Wait
 from api.http.downloads import MAY_CHANGE, Stored, send_stored
-from api.http.idempotency import TheOnce
+from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.openapi import event_responses, file_responses, problems
 from api.http.sse import event_stream
@@ -105,9 +105,13 @@ def run_log(
     summary="Cancel a run and discard it",
     responses=problems(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
 )
-def cancel_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
+def cancel_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
     """Within 5 seconds, at any moment; nothing is published."""
-    return once.answer(lambda on_commit: runs.cancel_run(platform.db, run_id, on_commit=on_commit), accepted_run)
+    with idempotency.claimed():
+        if replayed := idempotency.replay():
+            return replayed
+        run = runs.cancel_run(platform.db, run_id, on_commit=idempotency.keep(accepted_run))
+    return accepted_run(run)
 
 
 @router.post(
@@ -117,9 +121,13 @@ def cancel_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
     summary="Stop a run and keep the best so far",
     responses=problems(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
 )
-def stop_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
+def stop_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
     """It is evaluated and published as a version."""
-    return once.answer(lambda on_commit: runs.stop_run(platform.db, run_id, on_commit=on_commit), accepted_run)
+    with idempotency.claimed():
+        if replayed := idempotency.replay():
+            return replayed
+        run = runs.stop_run(platform.db, run_id, on_commit=idempotency.keep(accepted_run))
+    return accepted_run(run)
 
 
 @router.post(
@@ -129,8 +137,12 @@ def stop_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
     summary="Train a failed run on, from its checkpoint",
     responses=problems(errors.RunNotFound, errors.RunNotRetryable, errors.JobNotReady, errors.IdempotencyKeyReused),
 )
-def retry_run(platform: ThePlatform, once: TheOnce, run_id: str) -> Response:
-    return once.answer(lambda on_commit: runs.retry_run(platform, run_id, on_commit=on_commit), accepted_run)
+def retry_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
+    with idempotency.claimed():
+        if replayed := idempotency.replay():
+            return replayed
+        run = runs.retry_run(platform, run_id, on_commit=idempotency.keep(accepted_run))
+    return accepted_run(run)
 
 
 def _text(content: bytes, found: RunLogRow) -> Response:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from api.dependencies import ThePlatform
-from api.http.idempotency import TheOnce
+from api.http.idempotency import Idempotency
 from api.http.openapi import problems
 from api.http.problems import invalid
 from api.schemas.uploads import Preflight, ResumableUpload, resumable_upload
@@ -20,6 +20,7 @@ from api.uploads.preflight import preflight
 from api.uploads.tus_chunks import take_piece
 from core.db.tables import UploadRow
 from core.domain import errors
+from core.services.context import Platform
 from core.services.uploads.finish import end_upload
 from core.services.uploads.sessions import OPEN, REFUSED, NewUpload, create_upload, get_upload
 
@@ -82,23 +83,21 @@ def offer(platform: ThePlatform) -> Response:
         ]
     },
 )
-def begin_upload(request: Request, platform: ThePlatform, once: TheOnce) -> Response:
-    """`Location` is where its pieces go: PATCH, any number of them, one after another."""
+def begin_upload(request: Request, platform: ThePlatform, idempotency: Idempotency) -> Response:
+    """`Location` is where its chunks go: PATCH, any number of them, one after another."""
     tus.require_version(request.headers)
     new = _announced(request)
     refuse_too_large(new.length_bytes, platform.settings)
-    copies = 2 if platform.settings.store.startswith("file:") else 1  # its pieces, and the whole made of them
+    copies = 2 if platform.settings.store.startswith("file:") else 1  # the chunks, and the whole joined of them
     check_room(copies * new.length_bytes, platform.settings)
 
-    answer = once.answer(
-        lambda on_commit: create_upload(platform.db, platform.settings, new, on_commit=on_commit),
-        resumable_upload,
-        request=[new.length_bytes, new.source_name, new.name, new.options, new.sha256],
-        status=201,
-    )
-    upload_id = ResumableUpload.model_validate_json(bytes(answer.body)).upload_id
-    answer.headers["location"] = f"{platform.settings.public_url.rstrip('/')}/uploads/{upload_id}"
-    return answer
+    meaning = [new.length_bytes, new.source_name, new.name, new.options, new.sha256]
+    with idempotency.claimed():
+        if replayed := idempotency.replay(meaning):
+            return _with_location(replayed, platform)
+        on_commit = idempotency.keep(resumable_upload, meaning)
+        row = create_upload(platform.db, platform.settings, new, on_commit=on_commit)
+    return _with_location(JSONResponse(resumable_upload(row).model_dump(mode="json"), status_code=201), platform)
 
 
 @router.head("/uploads/{upload_id}", include_in_schema=False)
@@ -212,6 +211,12 @@ async def _look(platform: ThePlatform, finisher: Finisher, upload_id: str) -> Up
     if row.state == OPEN and row.received_bytes == row.length_bytes:
         finisher.begin(upload_id)  # a process may have died between the last byte and the job
     return row
+
+
+def _with_location(answer: JSONResponse, platform: Platform) -> JSONResponse:
+    upload_id = ResumableUpload.model_validate_json(bytes(answer.body)).upload_id
+    answer.headers["location"] = f"{platform.settings.public_url.rstrip('/')}/uploads/{upload_id}"
+    return answer
 
 
 def _announced(request: Request) -> NewUpload:

@@ -114,7 +114,9 @@ def alias_item(row: AliasRow) -> AliasItem:
     return AliasItem(alias=row.alias, version=f"v{row.number}", updated_at=timestamp(row.updated_at))
 
 
-def alias_of(row: AliasRow, moves: Sequence[AliasMoveRow]) -> Alias:
+def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]]) -> Alias:
+    """`alias`: the row and its moves, oldest first."""
+    row, moves = alias
     path = f"/models/{row.job_id}/aliases/{row.alias}"
     return Alias(
         job_id=row.job_id,

@@ -1,7 +1,7 @@
 """Idempotency keys: one row for each (method, path, key), claimed before the request's body is read.
 
-in flight -> answered, in the transaction of the very change that it answers (on_commit.py): a crash leaves
-either both or neither. The claim of a process that died runs out, and the next request with the key takes it over.
+in flight -> answered, in the transaction of the change that the answer reports (on_commit.py): a crash leaves
+both or neither. The claim of a process that died expires, and the next request with the key takes it over.
 """
 
 import json
@@ -19,12 +19,12 @@ from core.db.inserting import insert_if_absent
 from core.db.tables import IdempotencyRow
 from core.domain.errors import IdempotencyKeyReused, RequestInFlight
 
-CLAIM_SECONDS = 90.0  # renewed every 20 s while an upload runs: four missed and the process is dead
-KEEP_SECONDS = 24 * 3600.0  # an answer is replayed this long
+CLAIM_SECONDS = 90.0  # renewed every 20 s while an upload is received: after four missed renewals the process is dead
+KEEP_SECONDS = 24 * 3600.0  # how long an answer is replayed
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class IdempotencyKey:
     method: str
     path: str
     key: str
@@ -32,15 +32,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyClaim:
-    """The right to answer a key's request. `token` tells it from the claim of one that took over."""
+    """The right to answer the request of a key. `token` distinguishes it from the claim of a request that took over."""
 
-    key: Key
+    key: IdempotencyKey
     token: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What was answered. `digest` is that of the request it answered."""
+class StoredAnswer:
+    """An answer to replay. `digest` is that of the request it answered."""
 
     digest: str
     status: int
@@ -48,33 +48,35 @@ class Answer:
 
 
 def digest_of(request: Any) -> str:
-    """The sha256 of a request's meaning as canonical JSON: the order of its fields does not count."""
+    """The sha256 of a request's JSON values in canonical form: the order of fields does not count."""
     text = json.dumps(request, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()
 
 
-def claim_key(db: Database, key: Key) -> KeyClaim | Answer:
-    """Claim a key, or find what was answered. Raises RequestInFlight while another request holds it."""
+def claim_key(db: Database, key: IdempotencyKey) -> KeyClaim | StoredAnswer:
+    """Claim a key, or return its stored answer. Raises RequestInFlight while another request holds the claim."""
     claim = KeyClaim(key, secrets.token_hex(16))
     with db.transaction() as session:
-        session.execute(delete(IdempotencyRow).where(*_is(key), IdempotencyRow.expires_at < db_now()))
+        session.execute(delete(IdempotencyRow).where(*_has_key(key), IdempotencyRow.expires_at < db_now()))
         if _insert_if_absent(session, claim):
             return claim
-        row = session.execute(select(IdempotencyRow).where(*_is(key))).scalar_one_or_none()
+        row = session.execute(select(IdempotencyRow).where(*_has_key(key))).scalar_one_or_none()
     if row is None or row.status is None or row.digest is None:
-        raise RequestInFlight(f"The key {key.key!r} is being answered; ask again in some seconds.", key=key.key)
-    return Answer(row.digest, row.status, row.answer or {})
+        raise RequestInFlight(
+            f"A request with the key {key.key!r} is still being answered; try again in a few seconds.", key=key.key
+        )
+    return StoredAnswer(row.digest, row.status, row.answer or {})
 
 
 def renew_key(db: Database, claim: KeyClaim) -> bool:
-    """Hold a claim on. False: it ran out and somebody else has it."""
+    """Extend a claim. False: it expired, and another request has the key."""
     statement = update(IdempotencyRow).where(*_is_claimed(claim)).values(expires_at=db_now() + CLAIM_SECONDS)
     with db.transaction() as session:
         return session.execute(statement.returning(IdempotencyRow.key)).first() is not None
 
 
-def keep_answer(session: Session, claim: KeyClaim, answer: Answer) -> None:
-    """Answer a key within the transaction of what it answers. Raises RequestInFlight when the claim was lost."""
+def keep_answer(session: Session, claim: KeyClaim, answer: StoredAnswer) -> None:
+    """Store the answer within the transaction of its change. Raises RequestInFlight when the claim was lost."""
     statement = (
         update(IdempotencyRow)
         .where(*_is_claimed(claim))
@@ -82,26 +84,26 @@ def keep_answer(session: Session, claim: KeyClaim, answer: Answer) -> None:
         .returning(IdempotencyRow.key)
     )
     if session.execute(statement).first() is None:
-        raise RequestInFlight(f"The key {claim.key.key!r} was taken over by another request.", key=claim.key.key)
+        raise RequestInFlight(f"Another request took over the key {claim.key.key!r}.", key=claim.key.key)
 
 
-def free_key(db: Database, claim: KeyClaim) -> None:
-    """Nothing was done for this key: the next request may try. An answered key stays."""
+def release_key(db: Database, claim: KeyClaim) -> None:
+    """Give up a claim, so that the next request can have the key. An answered key stays."""
     with db.transaction() as session:
         session.execute(delete(IdempotencyRow).where(*_is_claimed(claim)))
 
 
-def forget_expired_keys(db: Database) -> int:
-    """For housekeeping. Returns how many were forgotten."""
+def delete_expired_keys(db: Database) -> int:
+    """Returns the number of keys deleted."""
     with db.transaction() as session:
         statement = delete(IdempotencyRow).where(IdempotencyRow.expires_at < db_now()).returning(IdempotencyRow.key)
         return len(session.execute(statement).all())
 
 
-def refuse_other_request(answer: Answer, key: Key, digest: str) -> None:
-    """Raises IdempotencyKeyReused when `answer` answered a request that differs from this one."""
+def refuse_other_request(answer: StoredAnswer, key: IdempotencyKey, digest: str) -> None:
+    """Raises IdempotencyKeyReused when `answer` belongs to a request that differs from this one."""
     if answer.digest != digest:
-        raise IdempotencyKeyReused(f"The key {key.key!r} was used with another request.", key=key.key)
+        raise IdempotencyKeyReused(f"The key {key.key!r} was used with another request: choose a new key.", key=key.key)
 
 
 def _insert_if_absent(session: Session, claim: KeyClaim) -> bool:
@@ -110,15 +112,15 @@ def _insert_if_absent(session: Session, claim: KeyClaim) -> bool:
         "method": key.method,
         "path": key.path,
         "key": key.key,
-        "digest": claim.token,  # until the answer is there; then the request's
+        "digest": claim.token,  # the token until the key is answered, then the digest of the request
         "expires_at": db_now() + CLAIM_SECONDS,
     }
     return insert_if_absent(session, IdempotencyRow, values)
 
 
-def _is(key: Key) -> tuple[ColumnElement[bool], ...]:
+def _has_key(key: IdempotencyKey) -> tuple[ColumnElement[bool], ...]:
     return (IdempotencyRow.method == key.method, IdempotencyRow.path == key.path, IdempotencyRow.key == key.key)
 
 
 def _is_claimed(claim: KeyClaim) -> tuple[ColumnElement[bool], ...]:
-    return (*_is(claim.key), IdempotencyRow.status.is_(None), IdempotencyRow.digest == claim.token)
+    return (*_has_key(claim.key), IdempotencyRow.status.is_(None), IdempotencyRow.digest == claim.token)

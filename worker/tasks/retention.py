@@ -12,7 +12,7 @@ from core import clock
 from core.domain.errors import UploadNotFound
 from core.domain.keys import job_prefixes, run_prefix
 from core.services.context import Platform
-from core.services.idempotency import forget_expired_keys
+from core.services.idempotency import delete_expired_keys
 from core.services.maintenance.retention import (
     active_ids,
     begin_deleting_set,
@@ -49,7 +49,7 @@ def clean(worker: Worker) -> None:
     delete_old_sources(platform)
     delete_old_checkpoints(platform)
     delete_expired_uploads(platform)
-    forget_expired_keys(platform.db)
+    delete_expired_keys(platform.db)
     forget_workers(platform.db, unseen_seconds=WORKER_UNSEEN_SECONDS)
     remove_dead_scratch(platform)
     # A holder of its own each time: the lock is an alarm clock that lets one through an hour.

@@ -1,4 +1,4 @@
-"""Idempotency keys on each database: one claim wins, an answer commits with what it answers, a dead claim runs out."""
+"""Idempotency keys on each database: one claim wins, an answer commits with its change, a dead claim expires."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,23 +8,23 @@ from core.domain.errors import IdempotencyKeyReused, RequestInFlight
 from core.services import idempotency
 from core.services.context import Platform
 from core.services.idempotency import (
-    Answer,
-    Key,
+    IdempotencyKey,
     KeyClaim,
+    StoredAnswer,
     claim_key,
+    delete_expired_keys,
     digest_of,
-    forget_expired_keys,
-    free_key,
     keep_answer,
     refuse_other_request,
+    release_key,
     renew_key,
 )
 
-KEY = Key("POST", "/upload-dataset", "k")
-ANSWER = Answer(digest_of({"a": 1}), 202, {"job_id": "job_1"})
+KEY = IdempotencyKey("POST", "/upload-dataset", "k")
+ANSWER = StoredAnswer(digest_of({"a": 1}), 202, {"job_id": "job_1"})
 
 
-def test_of_many_requests_at_once_one_gets_the_claim(platform: Platform) -> None:
+def test_one_of_many_concurrent_requests_gets_the_claim(platform: Platform) -> None:
     def attempt(_number: int) -> bool:
         try:
             return isinstance(claim_key(platform.db, KEY), KeyClaim)
@@ -35,39 +35,40 @@ def test_of_many_requests_at_once_one_gets_the_claim(platform: Platform) -> None
         assert sum(pool.map(attempt, range(16))) == 1
 
 
-def test_an_answer_is_found_by_the_same_request_and_refused_to_another(platform: Platform) -> None:
+def test_the_same_request_gets_the_answer_and_another_is_refused(platform: Platform) -> None:
     claim = claimed(platform)
     with platform.db.transaction() as session:
         keep_answer(session, claim, ANSWER)
-    free_key(platform.db, claim)  # an answered key stays
+    release_key(platform.db, claim)  # an answered key stays
     found = claim_key(platform.db, KEY)
-    assert found == ANSWER and isinstance(found, Answer)
+    assert found == ANSWER and isinstance(found, StoredAnswer)
     refuse_other_request(found, KEY, digest_of({"a": 1}))
     with pytest.raises(IdempotencyKeyReused):
         refuse_other_request(found, KEY, digest_of({"a": 2}))
-    assert isinstance(claim_key(platform.db, Key("POST", "/other", "k")), KeyClaim), "a key belongs to its path"
+    other = claim_key(platform.db, IdempotencyKey("POST", "/other", "k"))
+    assert isinstance(other, KeyClaim), "a key belongs to its path"
 
 
-def test_the_claim_of_a_dead_process_runs_out_and_its_holder_can_answer_no_more(
+def test_the_claim_of_a_dead_process_expires_and_can_no_longer_be_answered(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idempotency, "CLAIM_SECONDS", -1.0)
     dead = claimed(platform)
     monkeypatch.undo()
-    heir = claimed(platform)
-    assert renew_key(platform.db, heir) and not renew_key(platform.db, dead)
+    successor = claimed(platform)
+    assert renew_key(platform.db, successor) and not renew_key(platform.db, dead)
     with pytest.raises(RequestInFlight), platform.db.transaction() as session:
         keep_answer(session, dead, ANSWER)
-    free_key(platform.db, dead)  # frees nothing that is not its own
+    release_key(platform.db, dead)  # leaves the successor's claim
     with pytest.raises(RequestInFlight):
         claim_key(platform.db, KEY)
 
 
-def test_answers_are_forgotten_after_their_time(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_answers_are_deleted(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idempotency, "KEEP_SECONDS", -1.0)
     with platform.db.transaction() as session:
         keep_answer(session, claimed(platform), ANSWER)
-    assert forget_expired_keys(platform.db) == 1 and forget_expired_keys(platform.db) == 0
+    assert delete_expired_keys(platform.db) == 1 and delete_expired_keys(platform.db) == 0
     assert isinstance(claim_key(platform.db, KEY), KeyClaim)
 
 

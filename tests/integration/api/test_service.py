@@ -61,7 +61,7 @@ def test_an_answer_that_was_lost_after_the_commit_is_given_again(
 
     headers = {"idempotency-key": "k", "content-type": "application/zip"}
     with monkeypatch.context() as patch:
-        patch.setattr(PollingOnly, "ring", crash)
+        patch.setattr(PollingOnly, "enqueue", crash)
         problem(client.post("/upload-dataset", content=b"PK", headers=headers), 500, "internal")
     again = client.post("/upload-dataset", content=b"PK", headers=headers)
     assert again.status_code == 202 and again.headers["idempotency-replayed"] == "true"

@@ -14,6 +14,7 @@ from core.services.maintenance.retention import named_keys, note_job_purged
 from core.services.runs import lifecycle as training
 from core.services.runs.commands import get_run, list_runs
 from core.services.runs.logs import find_log, note_log_tail
+from core.services.work.events import events_after
 from core.services.work.store_refusals import refuse_run
 from tests.builders import published, rows
 from tests.servers.api import problem
@@ -86,6 +87,22 @@ def test_the_same_key_queues_one_run_whatever_the_order_of_the_fields(client: ht
     assert len(list_runs(platform.db, cursor=None, limit=10).items) == 1
     problem(client.post(path, content=b'{"params":{"epochs":4}}', headers=headers), 422, "idempotency-key-reused")
     problem(client.post(path, headers={"Idempotency-Key": "two words"}), 400, "request-invalid")
+
+
+@pytest.mark.parametrize("action", ["cancel", "stop", "retry"])
+def test_the_same_key_replays_the_answer_to_an_action_on_a_run(
+    client: httpx.Client, platform: Platform, action: str
+) -> None:
+    claim = rows.running_run(platform)
+    if action == "retry":
+        training.fail_run(platform.db, claim, OutOfMemory("too much"), log_key=None)
+    path, headers = f"/runs/{claim.id}/{action}", {"Idempotency-Key": "k"}
+    first = client.post(path, headers=headers)
+    events = len(events_after(platform.db, claim.id, seq=0))
+    again = client.post(path, headers=headers)
+    assert (first.status_code, again.status_code) == (202, 202) and first.json() == again.json()
+    assert "idempotency-replayed" not in first.headers and again.headers["idempotency-replayed"] == "true"
+    assert len(events_after(platform.db, claim.id, seq=0)) == events, "it was not done again"
 
 
 def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_asked(client: httpx.Client, platform: Platform) -> None:

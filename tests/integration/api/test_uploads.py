@@ -11,7 +11,7 @@ from api.uploads.body import _Sink
 from core.domain.errors import OutOfSpace
 from core.domain.keys import upload_key
 from core.services.context import Platform
-from core.services.idempotency import Key, claim_key
+from core.services.idempotency import IdempotencyKey, claim_key
 from core.services.jobs.commands import get_job, list_jobs
 from tests.servers.api import problem, serving
 
@@ -132,7 +132,7 @@ def test_the_same_key_creates_one_job_and_replays_its_answer(client: Client, pla
 
 
 def test_a_key_in_flight_is_a_conflict_and_a_refused_request_frees_it(client: Client, platform: Platform) -> None:
-    claim_key(platform.db, Key("POST", "/upload-dataset", "busy"))
+    claim_key(platform.db, IdempotencyKey("POST", "/upload-dataset", "busy"))
     assert problem(upload(client, key="busy"), 409, "request-in-flight")["key"] == "busy"
     problem(upload(client, key="k2", data={"seed": "-1"}), 400, "request-invalid")
     assert upload(client, key="k2").status_code == 202
