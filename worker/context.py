@@ -11,7 +11,7 @@ import structlog
 
 from core.domain.errors import Unavailable
 from core.services.context import Platform, open_platform
-from core.services.work.leases import note_worker
+from core.services.work.locks import note_worker
 from core.settings import Settings
 
 NOTE_SECONDS = 15.0  # /ready wants a worker seen in the last minute: four chances

@@ -1,12 +1,14 @@
 """The tables. Rows are snapshots: sessions do not expire them, and every change is an UPDATE that asks the row."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
+
+from core.domain.states import JOB_LIFECYCLE, RUN_LIFECYCLE, Lifecycle
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -45,20 +47,46 @@ class Base(DeclarativeBase):
 
 
 class Leased:
-    """What a job and a run share: a claim that must be renewed, a bell that was rung, events that were told."""
+    """What work that a worker claims has in common: a state, a lease to renew, the queue's memory, numbered events.
 
+    A kind of work is a table with these columns and the three class variables; the use cases are in
+    core/services/work, written once over such a table.
+    """
+
+    lifecycle: ClassVar[Lifecycle]
+    # The fields that polling returns and events carry, by the names of the JSON.
+    public: ClassVar[tuple[str, ...]]
+    # The fields that describe one attempt: cleared when it begins and when it ends.
+    of_attempt: ClassVar[tuple[str, ...]]
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    stage: Mapped[str | None] = mapped_column(String(40))
+    progress: Mapped[dict[str, Any] | None]
+    problem: Mapped[dict[str, Any] | None]
     attempt: Mapped[int] = mapped_column(default=0)  # grows at every claim and fences every later write
     worker: Mapped[str | None]
     lease_expires_at: Mapped[float | None]  # the database's clock
     lost_leases: Mapped[int] = mapped_column(default=0)
-    refusals: Mapped[int] = mapped_column(default=0, server_default="0")  # attempts that the store said no to
-    enqueued_at: Mapped[float | None]  # the database's clock; the sweep rings again later and later
-    enqueue_count: Mapped[int] = mapped_column(default=0)
+    refusals: Mapped[int] = mapped_column(default=0, server_default="0")  # attempts that the store refused
+    enqueued_at: Mapped[float | None]  # the database's clock
+    enqueue_count: Mapped[int] = mapped_column(default=0)  # each time the sweep waits longer before the next message
     event_seq: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class Resumable:
+    """What leased work with checkpoints has beside: it can be stopped early, and the next attempt continues it."""
+
+    stop_requested: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    spent_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")  # over all attempts
+    checkpoint_key: Mapped[str | None]
+    checkpoint_epoch: Mapped[int | None]
+    checkpoint_sha256: Mapped[str | None] = mapped_column(String(64))
+    checkpoint_at: Mapped[datetime | None]
 
 
 class DatasetRow(Base):
@@ -75,13 +103,17 @@ class DatasetRow(Base):
 
 
 class JobRow(Leased, Base):
+    """An upload and the dataset prepared from it. `progress` is {done, total} of the stage."""
+
     __tablename__ = "jobs"
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    lifecycle = JOB_LIFECYCLE
+    public = (
+        "name", "state", "stage", "progress", "problem", "attempt", "kind", "format", "classes", "images", "findings",
+        "fingerprint", "content_fingerprint", "last_version", "started_at", "finished_at", "deleted_at",
+    )  # fmt: skip
+    of_attempt = ("stage", "progress")
+
     name: Mapped[str] = mapped_column(String(200))
-    state: Mapped[str] = mapped_column(String(16))
-    stage: Mapped[str | None] = mapped_column(String(40))
-    progress: Mapped[dict[str, Any] | None]  # {done, total} of the stage
-    problem: Mapped[dict[str, Any] | None]
     options: Mapped[dict[str, Any]]  # PrepareOptions
     source_name: Mapped[str] = mapped_column(String(400))
     source_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -148,25 +180,23 @@ class FindingRow(Base):
     __table_args__ = (Index("ix_findings_job_id_code", "job_id", "code"),)
 
 
-class RunRow(Leased, Base):
+class RunRow(Leased, Resumable, Base):
+    """A training of one dataset. `progress` is {epoch, epochs, metrics, seconds_left}; it outlives an attempt."""
+
     __tablename__ = "runs"
-    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    lifecycle = RUN_LIFECYCLE
+    public = (
+        "state", "stage", "progress", "notes", "problem", "attempt", "version", "stop_requested", "checkpoint_epoch",
+        "started_at", "finished_at",
+    )  # fmt: skip
+    of_attempt = ("stage",)
+
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     trainer: Mapped[str] = mapped_column(String(40))
     params: Mapped[dict[str, Any]]
     fingerprint: Mapped[str] = mapped_column(String(64))
-    state: Mapped[str] = mapped_column(String(16))
-    stage: Mapped[str | None] = mapped_column(String(40))
-    progress: Mapped[dict[str, Any] | None]  # {epoch, epochs, metrics, seconds_left}
     notes: Mapped[dict[str, Any] | None]  # name -> sentence, e.g. where the weights came from
-    problem: Mapped[dict[str, Any] | None]
     version: Mapped[int | None]  # the number, once published
-    stop_requested: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
-    spent_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")  # over all attempts
-    checkpoint_key: Mapped[str | None]
-    checkpoint_epoch: Mapped[int | None]
-    checkpoint_sha256: Mapped[str | None] = mapped_column(String(64))
-    checkpoint_at: Mapped[datetime | None]
     log_key: Mapped[str | None]  # of the newest attempt whose whole log was kept
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     mirror_seq: Mapped[int] = mapped_column(default=0)  # events up to here are in MLflow

@@ -4,6 +4,8 @@ job:  received -> preparing -> ready | rejected (the user's data) | failed (ours
 run:  queued -> running -> succeeded | failed;  running -> cancelling -> cancelled
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -25,38 +27,68 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
-JOB_MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.RECEIVED: frozenset({JobState.PREPARING, JobState.DELETED}),
-    # back to received: a lost lease or a drained worker
-    JobState.PREPARING: frozenset(
-        {JobState.READY, JobState.REJECTED, JobState.FAILED, JobState.RECEIVED, JobState.DELETED}
-    ),
-    JobState.READY: frozenset({JobState.DELETED}),
-    JobState.REJECTED: frozenset({JobState.DELETED}),
-    JobState.FAILED: frozenset({JobState.RECEIVED, JobState.DELETED}),  # received: retry
-    JobState.DELETED: frozenset(),
-}
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """The moves of one kind of work, and the part that each state plays when a worker claims a row."""
 
-RUN_MOVES: dict[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
-    # back to queued: a lost lease or a drained worker
-    RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLING, RunState.QUEUED}),
-    RunState.CANCELLING: frozenset({RunState.CANCELLED}),
-    RunState.SUCCEEDED: frozenset(),
-    RunState.FAILED: frozenset({RunState.QUEUED}),  # retry, from its checkpoint
-    RunState.CANCELLED: frozenset(),
-}
+    moves: Mapping[StrEnum, frozenset[StrEnum]]
+    waiting: StrEnum  # a worker may claim it; a lost or returned claim ends here
+    working: StrEnum  # a worker holds the claim
+    failed: StrEnum
+    activity: str  # completes "3 workers were lost while ..."
+    cancelling: StrEnum | None = None  # a worker holds the claim and was requested to stop
+    cancelled: StrEnum | None = None
 
-JOB_ENDED = frozenset({JobState.READY, JobState.REJECTED, JobState.FAILED, JobState.DELETED})
-RUN_ENDED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
-RUN_ACTIVE = frozenset(set(RunState) - RUN_ENDED)
+    @property
+    def active(self) -> frozenset[StrEnum]:
+        """The states in which a worker holds the claim."""
+        return frozenset(state for state in (self.working, self.cancelling) if state is not None)
 
+    @property
+    def ended(self) -> frozenset[StrEnum]:
+        return frozenset(self.moves) - self.active - {self.waiting}
 
-def job_sources(to: JobState) -> frozenset[JobState]:
-    """The states from which a job may move to `to`."""
-    return frozenset(state for state, targets in JOB_MOVES.items() if to in targets)
+    def sources(self, to: StrEnum) -> frozenset[StrEnum]:
+        """The states from which a row may move to `to`."""
+        return frozenset(state for state, targets in self.moves.items() if to in targets)
 
 
-def run_sources(to: RunState) -> frozenset[RunState]:
-    """The states from which a run may move to `to`."""
-    return frozenset(state for state, targets in RUN_MOVES.items() if to in targets)
+JOB_LIFECYCLE = Lifecycle(
+    moves={
+        JobState.RECEIVED: frozenset({JobState.PREPARING, JobState.DELETED}),
+        # back to received: a lost lease or a drained worker
+        JobState.PREPARING: frozenset(
+            {JobState.READY, JobState.REJECTED, JobState.FAILED, JobState.RECEIVED, JobState.DELETED}
+        ),
+        JobState.READY: frozenset({JobState.DELETED}),
+        JobState.REJECTED: frozenset({JobState.DELETED}),
+        JobState.FAILED: frozenset({JobState.RECEIVED, JobState.DELETED}),  # received: retry
+        JobState.DELETED: frozenset(),
+    },
+    waiting=JobState.RECEIVED,
+    working=JobState.PREPARING,
+    failed=JobState.FAILED,
+    activity="preparing this upload",
+)
+
+RUN_LIFECYCLE = Lifecycle(
+    moves={
+        RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
+        # back to queued: a lost lease or a drained worker
+        RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLING, RunState.QUEUED}),
+        RunState.CANCELLING: frozenset({RunState.CANCELLED}),
+        RunState.SUCCEEDED: frozenset(),
+        RunState.FAILED: frozenset({RunState.QUEUED}),  # retry, from its checkpoint
+        RunState.CANCELLED: frozenset(),
+    },
+    waiting=RunState.QUEUED,
+    working=RunState.RUNNING,
+    failed=RunState.FAILED,
+    activity="training this run",
+    cancelling=RunState.CANCELLING,
+    cancelled=RunState.CANCELLED,
+)
+
+JOB_ENDED = JOB_LIFECYCLE.ended
+RUN_ENDED = RUN_LIFECYCLE.ended
+RUN_ACTIVE = frozenset(RunState) - RUN_ENDED

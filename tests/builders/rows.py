@@ -6,7 +6,7 @@ from core.services.jobs import lifecycle as preparing
 from core.services.jobs.commands import new_job_id, receive_job
 from core.services.runs import lifecycle as training
 from core.services.runs.commands import queue_run
-from core.services.work.leases import Claim
+from core.services.work.leases import Claim, claim_row
 
 LEASE = 60.0
 
@@ -24,7 +24,7 @@ def received_job(platform: Platform, name: str = "raccoons") -> JobRow:
 
 
 def claimed_job(platform: Platform, *, lease: float = LEASE) -> Claim:
-    claimed = preparing.claim_job(platform.db, received_job(platform).id, "w", lease_seconds=lease)
+    claimed = claim_row(platform.db, JobRow, received_job(platform).id, "w", lease_seconds=lease)
     assert claimed is not None
     return claimed[0]
 
@@ -72,7 +72,7 @@ def queued_run(platform: Platform, job_id: str | None = None) -> RunRow:
 
 
 def running_run(platform: Platform, job_id: str | None = None, *, lease: float = LEASE) -> Claim:
-    claimed = training.claim_run(platform.db, queued_run(platform, job_id).id, "w", lease_seconds=lease)
+    claimed = claim_row(platform.db, RunRow, queued_run(platform, job_id).id, "w", lease_seconds=lease)
     assert claimed is not None
     return claimed[0]
 

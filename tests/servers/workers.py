@@ -23,6 +23,7 @@ from core.services.context import Platform, open_platform
 from core.services.jobs import lifecycle as preparing
 from core.services.jobs.commands import get_job, new_job_id, receive_job
 from core.services.runs.commands import get_run, queue_run
+from core.services.work.leases import claim_row
 from core.settings import Settings
 from deploy.local.scenes import write_archive
 from tests import REPOSITORY
@@ -62,7 +63,7 @@ class Stack:
     def ready_job(self, archive: Path) -> str:
         """A job whose prepared set is `archive`, without a worker."""
         job_id = self.upload(archive)
-        claimed = preparing.claim_job(self.platform.db, job_id, "test", lease_seconds=60)
+        claimed = claim_row(self.platform.db, JobRow, job_id, "test", lease_seconds=60)
         assert claimed is not None
         fingerprint = hashlib.sha256(archive.read_bytes()).hexdigest()
         stored = self.platform.store.put(dataset_key(1, fingerprint), archive)

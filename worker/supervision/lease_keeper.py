@@ -15,8 +15,7 @@ import structlog
 
 from core import clock
 from core.domain.errors import OutOfSpace, Unavailable
-from core.services.runs.lifecycle import ClaimStatus
-from core.services.work.leases import ClaimLost
+from core.services.work.leases import ClaimLost, ClaimStatus
 from worker.threads import start_in_thread
 
 LOOK_SECONDS = 0.5  # a cancel is seen this fast; its ladder takes 3 s; 5 s are promised

@@ -9,11 +9,12 @@ from typing import Any
 import structlog
 
 from core import clock
+from core.db.tables import JobRow
 from core.domain.errors import DarkroomError, DatasetRejected, NoSpace, OutOfSpace, PreparationFailed, error_from_slug
 from core.domain.limits import MAX_FINDINGS_KEPT
-from core.services.jobs.lifecycle import ValidationResult, reject_job, report_job
-from core.services.maintenance.recovery import lose_job
-from core.services.work.leases import Claim
+from core.services.jobs.lifecycle import ValidationResult, reject_job
+from core.services.work.endings import lose_attempt
+from core.services.work.leases import Claim, report_progress
 from pipeline.process.child import EXIT_OK
 from worker.context import Worker
 from worker.supervision.child import child_command
@@ -38,7 +39,7 @@ def in_child(
     ending = supervise(lease, child_command(verb, spec), out=out, log_path=child_log, tell=teller.tell)
     if killed_from_outside(ending):
         lost = PreparationFailed(f"The preparation was killed by signal {-ending.status} again and again.")
-        lease.retry_until_lost(lambda: lose_job(worker.platform.db, claim, lost))
+        lease.retry_until_lost(lambda: lose_attempt(worker.platform.db, JobRow, claim, lost))
         return None
     result = _read_json(out / "result.json")
     if ending.status != EXIT_OK or result is None:
@@ -109,7 +110,7 @@ class Teller:
     def tell(self, line: Mapping[str, Any]) -> None:
         now = clock.monotonic()
         if line.get("type") == "stage":
-            report_job(self._db, self._claim, stage=line["stage"], progress=None)
+            report_progress(self._db, JobRow, self._claim, stage=line["stage"], progress=None)
         elif line.get("type") == "progress" and now - self._told_at >= PROGRESS_SECONDS:
             self._told_at = now
-            report_job(self._db, self._claim, progress={"done": line["done"], "total": line["total"]})
+            report_progress(self._db, JobRow, self._claim, progress={"done": line["done"], "total": line["total"]})

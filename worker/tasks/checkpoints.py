@@ -14,8 +14,7 @@ from core.db.tables import RunRow
 from core.domain.errors import OutOfSpace, Unavailable
 from core.domain.keys import checkpoint_key
 from core.services.context import Platform
-from core.services.runs.lifecycle import record_checkpoint
-from core.services.work.leases import Claim, ClaimLost
+from core.services.work.leases import Claim, ClaimLost, record_checkpoint
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.transfer import sha256_of
 from worker.inputs.tar import pack, unpack
@@ -107,7 +106,7 @@ class Uploader:
         key = checkpoint_key(self._claim.id, self._claim.attempt, offered.epoch)
         archive = pack(offered.folder, self._scratch / f"checkpoint-{offered.epoch:06d}.tar")
         stored = self._platform.store.put(key, archive, media_type="application/x-tar")
-        record_checkpoint(self._platform.db, self._claim, key=key, epoch=offered.epoch, sha256=stored.sha256)
+        record_checkpoint(self._platform.db, RunRow, self._claim, key=key, epoch=offered.epoch, sha256=stored.sha256)
         log.info("checkpoint.stored", run_id=self._claim.id, epoch=offered.epoch, bytes=stored.bytes)
         archive.unlink()
         shutil.rmtree(offered.folder, ignore_errors=True)

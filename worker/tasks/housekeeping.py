@@ -7,7 +7,7 @@ import structlog
 
 from core.domain.errors import DarkroomError
 from core.services.maintenance.recovery import enqueue_waiting, sweep_lost_leases
-from core.services.work.leases import take_lock
+from core.services.work.locks import take_lock
 from worker.context import Worker
 from worker.tasks.retention import clean
 

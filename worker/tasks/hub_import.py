@@ -16,8 +16,7 @@ from core.db.tables import JobRow
 from core.domain.errors import HubOff, HubSetUnusable, OutOfSpace, Unavailable
 from core.domain.keys import imported_key
 from core.services.jobs.hub_import import imported_set_of, pin_import
-from core.services.jobs.lifecycle import report_job
-from core.services.work.leases import Claim
+from core.services.work.leases import Claim, report_progress
 from core.settings import MIB
 from pipeline.hub.files import IMPORTED_FILE, HubFile, Wanted, names_of_card, wanted_files
 from pipeline.params.hub_set import HubSet
@@ -39,7 +38,7 @@ def import_source(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow,
     settings, db = worker.platform.settings, worker.platform.db
     if not settings.hub:
         raise HubOff("The worker does not reach out to a hub (DARKROOM_HUB=false).")
-    lease.retry_until_lost(lambda: report_job(db, claim, stage="importing", progress=None))
+    lease.retry_until_lost(lambda: report_progress(db, JobRow, claim, stage="importing", progress=None))
     asked = HubSet.model_validate(imported_set_of(job))
     ends = time.monotonic() + WHOLE_SECONDS
     fetched = scratch / "hub"
@@ -136,6 +135,6 @@ class _Told:
         self._told_at = now
         progress: dict[str, Any] = {"done": self._done, "total": max(self._done, self._total)}
         try:
-            report_job(self._worker.platform.db, self._claim, progress=progress)
+            report_progress(self._worker.platform.db, JobRow, self._claim, progress=progress)
         except Unavailable:
             return

@@ -31,7 +31,8 @@ from core.services.models.mlflow_sync import (
 )
 from core.services.models.versions import artifacts_of
 from core.services.work.events import events_after
-from core.services.work.leases import ClaimLost, take_lock
+from core.services.work.leases import ClaimLost
+from core.services.work.locks import take_lock
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.tracking import Point, RunTracker, Status, TrackedRun, TrackedVersion, TrackerRefused, open_tracker
 

@@ -15,18 +15,12 @@ from core.domain.keys import metadata_key
 from core.services.jobs.commands import HUGGINGFACE, REPAIR_OF
 from core.services.jobs.hub_import import imported_set_of
 from core.services.jobs.lifecycle import (
-    claim_job,
     complete_job,
-    fail_job,
-    give_back_job,
     live_fingerprints,
-    poll_job,
-    report_job,
 )
 from core.services.jobs.repair import repaired_job_of
-from core.services.runs.lifecycle import ClaimStatus
-from core.services.work.leases import Claim, ClaimLost, heartbeat_job
-from core.services.work.store_refusals import refuse_job
+from core.services.work.endings import fail_attempt, give_back_attempt, refuse_attempt
+from core.services.work.leases import Claim, ClaimLost, claim_row, poll_claim, renew_lease, report_progress
 from pipeline.params.prepare import PrepareOptions
 from pipeline.process.disk_full import is_full_disk
 from worker.context import Worker
@@ -44,14 +38,14 @@ log = structlog.get_logger(__name__)
 def prepare_job(worker: Worker, job_id: str) -> None:
     """Prepare one upload, if it is still waiting. How it ends is on the row. Raises Unavailable (the database)."""
     settings, db = worker.platform.settings, worker.platform.db
-    claimed = claim_job(db, job_id, worker.name, lease_seconds=settings.lease_seconds)
+    claimed = claim_row(db, JobRow, job_id, worker.name, lease_seconds=settings.lease_seconds)
     if claimed is None:
         return
     claim, job = claimed
     log.info("job.claimed", job_id=job_id, attempt=claim.attempt)
     lease = LeaseKeeper(
-        lambda _worked: heartbeat_job(db, claim, lease_seconds=settings.lease_seconds),
-        lambda: ClaimStatus(mine=poll_job(db, claim), cancel=False, stop=False),
+        lambda _worked: renew_lease(db, JobRow, claim, lease_seconds=settings.lease_seconds),
+        lambda: poll_claim(db, JobRow, claim),
         worker.draining,
         lease_seconds=settings.lease_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,
@@ -120,7 +114,7 @@ def _spec(job: JobRow, archive: Path, out: Path, processes: int) -> dict[str, An
 
 def _complete(worker: Worker, lease: LeaseKeeper, claim: Claim, out: Path, result: Mapping[str, Any]) -> None:
     db, store = worker.platform.db, worker.platform.store
-    lease.retry_until_lost(lambda: report_job(db, claim, stage="storing", progress=None))
+    lease.retry_until_lost(lambda: report_progress(db, JobRow, claim, stage="storing", progress=None))
     key = metadata_key(claim.id, claim.attempt)
     metadata = lease.run_in_thread(lambda: store.put(key, out / "dataset_metadata.json", media_type="application/json"))
     put_gallery(worker, lease, claim, out, result.get("gallery") or {})
@@ -156,7 +150,7 @@ def _reject(worker: Worker, lease: LeaseKeeper, claim: Claim, error: DatasetReje
 
 def _fail(worker: Worker, lease: LeaseKeeper, claim: Claim, error: DarkroomError) -> None:
     try:
-        lease.retry_until_lost(lambda: fail_job(worker.platform.db, claim, error))
+        lease.retry_until_lost(lambda: fail_attempt(worker.platform.db, JobRow, claim, error))
         log.warning("job.failed", job_id=claim.id, slug=error.slug, detail=error.detail)
     except ClaimLost:
         log.warning("job.lost", job_id=claim.id)
@@ -164,7 +158,7 @@ def _fail(worker: Worker, lease: LeaseKeeper, claim: Claim, error: DarkroomError
 
 def _refused(worker: Worker, lease: LeaseKeeper, claim: Claim, error: StoreRefused) -> None:
     try:
-        row = lease.retry_until_lost(lambda: refuse_job(worker.platform.db, claim, error))
+        row = lease.retry_until_lost(lambda: refuse_attempt(worker.platform.db, JobRow, claim, error))
         log.warning("job.refused", job_id=claim.id, state=row.state, cause=error.facts.get("cause"))
     except ClaimLost:
         log.warning("job.lost", job_id=claim.id)
@@ -172,6 +166,6 @@ def _refused(worker: Worker, lease: LeaseKeeper, claim: Claim, error: StoreRefus
 
 def _give_back(worker: Worker, claim: Claim, *, later: bool) -> None:
     try:
-        give_back_job(worker.platform.db, claim, later=later)
+        give_back_attempt(worker.platform.db, JobRow, claim, later=later)
     except (ClaimLost, Unavailable):
         log.warning("job.lost", job_id=claim.id)  # its lease runs out, and the sweep gives it back

@@ -28,7 +28,7 @@ from core.services.maintenance.retention import (
 )
 from core.services.uploads.finish import end_upload
 from core.services.uploads.sessions import expired_uploads
-from core.services.work.leases import take_lock
+from core.services.work.locks import take_lock
 from worker.context import Worker
 from worker.inputs.scratch import remove_dead_scratch
 

@@ -12,20 +12,10 @@ from core.db.tables import RunRow
 from core.domain.errors import DarkroomError, Internal, NoSpace, OutOfSpace, StoreRefused, TrainingFailed, Unavailable
 from core.domain.keys import log_key as key_of_log
 from core.services.jobs.lifecycle import find_prepared_set
-from core.services.maintenance.recovery import lose_run
-from core.services.runs.lifecycle import (
-    claim_run,
-    fail_run,
-    finish_cancel,
-    give_back_run,
-    note_system,
-    poll_run,
-    publish_version,
-    report_run,
-)
-from core.services.runs.logs import note_log_tail
-from core.services.work.leases import Claim, ClaimLost, heartbeat_run
-from core.services.work.store_refusals import refuse_run
+from core.services.runs.lifecycle import finish_cancel, publish_version
+from core.services.runs.logs import keeping_log, note_log_tail
+from core.services.work.endings import fail_attempt, give_back_attempt, lose_attempt, refuse_attempt
+from core.services.work.leases import Claim, ClaimLost, claim_row, poll_claim, renew_lease, report_progress
 from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.params.catalogue import entry_of
 from pipeline.process.child import EXIT_OK
@@ -54,14 +44,14 @@ log = structlog.get_logger(__name__)
 def train_run(worker: Worker, run_id: str) -> None:
     """Train one run, if it is still waiting. How it ends is on the row. Raises Unavailable (the database)."""
     settings, db = worker.platform.settings, worker.platform.db
-    claimed = claim_run(db, run_id, worker.name, lease_seconds=settings.lease_seconds)
+    claimed = claim_row(db, RunRow, run_id, worker.name, lease_seconds=settings.lease_seconds)
     if claimed is None:
         return
     claim, run = claimed
     log.info("run.claimed", run_id=run_id, attempt=claim.attempt)
     lease = LeaseKeeper(
-        lambda worked: heartbeat_run(db, claim, lease_seconds=settings.lease_seconds, worked_seconds=worked),
-        lambda: poll_run(db, claim),
+        lambda worked: renew_lease(db, RunRow, claim, lease_seconds=settings.lease_seconds, worked_seconds=worked),
+        lambda: poll_claim(db, RunRow, claim),
         worker.draining,
         lease_seconds=settings.lease_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,
@@ -191,7 +181,7 @@ class _Attempt:
                     out=self.out,
                     log_path=self.log_path,
                     tell=lambda line: self._tell(line, uploader),
-                    sample=lambda values: note_system(self.db, self.claim, values),
+                    sample=self._report_sample,
                     sample_seconds=self.platform.settings.heartbeat_seconds,
                 )
         except DrainRequested:
@@ -203,33 +193,36 @@ class _Attempt:
         self.lease.run_in_thread(lambda: uploader.settle(seconds=LAST_UPLOAD_SECONDS))
         if not killed_from_outside(ending):
             raise cause
-        log_key = self._put_log()
-        self.lease.retry_until_lost(lambda: lose_run(self.db, self.claim, cause, log_key=log_key))
+        kept = keeping_log(self.claim, self._put_log())
+        self.lease.retry_until_lost(lambda: lose_attempt(self.db, RunRow, self.claim, cause, on_commit=kept))
         log.warning("run.child_killed", run_id=self.claim.id, signal=-ending.status)
         return False
 
     def _tell(self, line: Mapping[str, Any], uploader: Uploader) -> None:
         match line.get("type"):
             case "stage":
-                report_run(self.db, self.claim, "progress", stage=line["stage"])
+                report_progress(self.db, RunRow, self.claim, stage=line["stage"])
             case "epoch":
                 progress = {name: line.get(name) for name in ("epoch", "epochs", "metrics", "seconds_left")}
-                report_run(self.db, self.claim, "progress", progress=progress)
+                report_progress(self.db, RunRow, self.claim, progress=progress)
             case "checkpoint":
                 uploader.offer(int(line["epoch"]), self.out / line["path"])
             case "note":
                 self.notes |= {str(line["name"]): str(line["text"])}
-                report_run(self.db, self.claim, "progress", notes=self.notes)
+                report_progress(self.db, RunRow, self.claim, notes=self.notes)
+
+    def _report_sample(self, sample: Mapping[str, float]) -> None:
+        report_progress(self.db, RunRow, self.claim, "system", extra={"system": sample})
 
     def _note_log(self, tail: bytes, total_bytes: int) -> None:
         note_log_tail(self.db, self.claim, tail, total_bytes=total_bytes)
 
     def _publish(self) -> None:
-        self.lease.retry_until_lost(lambda: report_run(self.db, self.claim, "progress", stage="storing"))
+        self.lease.retry_until_lost(lambda: report_progress(self.db, RunRow, self.claim, stage="storing"))
         artifacts, weights = put_artifacts(self.platform, self.lease, self.claim, self.out / "artifacts")
         log_key = self._put_log()
         self.lease.raise_if_stopped()
-        self.lease.retry_until_lost(lambda: report_run(self.db, self.claim, "progress", stage="publishing"))
+        self.lease.retry_until_lost(lambda: report_progress(self.db, RunRow, self.claim, stage="publishing"))
         version = self.lease.retry_until_lost(
             lambda: publish_version(
                 self.db,
@@ -244,7 +237,7 @@ class _Attempt:
 
     def _note(self, name: str, text: str) -> None:
         self.notes |= {name: text}
-        self.lease.retry_until_lost(lambda: report_run(self.db, self.claim, "progress", notes=self.notes))
+        self.lease.retry_until_lost(lambda: report_progress(self.db, RunRow, self.claim, notes=self.notes))
 
     def _put_log(self) -> str | None:
         key = key_of_log(self.claim.id, self.claim.attempt)
@@ -256,7 +249,7 @@ class _Attempt:
     def _end_cancelled_or_lost(self) -> None:
         """A publish that found the run cancelling is a cancel; anything else is no business of ours any more."""
         try:
-            if poll_run(self.db, self.claim).cancel:
+            if poll_claim(self.db, RunRow, self.claim).cancel:
                 return self._cancelled()
         except Unavailable:
             pass
@@ -271,9 +264,9 @@ class _Attempt:
             log.warning("run.lost", run_id=self.claim.id)
 
     def _fail(self, error: DarkroomError) -> None:
-        log_key = self._put_log()
+        kept = keeping_log(self.claim, self._put_log())
         try:
-            self.lease.retry_until_lost(lambda: fail_run(self.db, self.claim, error, log_key=log_key))
+            self.lease.retry_until_lost(lambda: fail_attempt(self.db, RunRow, self.claim, error, on_commit=kept))
             log.warning("run.failed", run_id=self.claim.id, slug=error.slug, detail=error.detail)
         except ClaimLost:
             self._end_cancelled_or_lost()
@@ -283,15 +276,15 @@ class _Attempt:
         if (self.out / "artifacts" / MODEL_FILE).exists():
             return self._fail(error)
         try:
-            row = self.lease.retry_until_lost(lambda: refuse_run(self.db, self.claim, error))
+            row = self.lease.retry_until_lost(lambda: refuse_attempt(self.db, RunRow, self.claim, error))
             log.warning("run.refused", run_id=self.claim.id, state=row.state, cause=error.facts.get("cause"))
         except ClaimLost:
             self._end_cancelled_or_lost()
 
     def _give_back(self, *, later: bool) -> None:
-        log_key = self._put_log_quickly()
+        kept = keeping_log(self.claim, self._put_log_quickly())
         try:
-            give_back_run(self.db, self.claim, later=later, log_key=log_key)
+            give_back_attempt(self.db, RunRow, self.claim, later=later, on_commit=kept)
             log.info("run.given_back", run_id=self.claim.id, attempt=self.claim.attempt)
         except ClaimLost:
             self._end_cancelled_or_lost()

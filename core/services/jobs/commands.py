@@ -9,7 +9,7 @@ from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.tables import AliasRow, FindingRow, JobRow, RunRow
-from core.db.transitions import move_job, tell
+from core.db.transitions import move, record_event
 from core.domain.errors import Conflict, Gone, JobInUse, JobNotFound, JobNotRetryable
 from core.domain.ids import new_id
 from core.domain.keys import upload_key
@@ -91,7 +91,7 @@ def add_job(
     )
     session.add(row)
     session.flush()
-    tell(session, row, "state", ("name", "state", "attempt", "last_version"))
+    record_event(session, row, "state", ("name", "state", "attempt", "last_version"))
     return row
 
 
@@ -140,8 +140,9 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
         # A repair or an import without a source has not been made yet, or is made again.
         if before.source_key is None and not {REPAIR_OF, HUGGINGFACE} & set(before.options):
             raise JobNotRetryable("The uploaded ZIP is no longer kept: upload it again.", job_id=job_id)
-        row = move_job(
+        row = move(
             session,
+            JobRow,
             job_id,
             JobState.RECEIVED,
             sources=[JobState.FAILED],
@@ -185,7 +186,7 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
         for run_id in active:
             cancel_in(session, run_id)
         at = clock.now()
-        row = move_job(session, job_id, JobState.DELETED, deleted_at=at, finished_at=at, lease_expires_at=None)
+        row = move(session, JobRow, job_id, JobState.DELETED, deleted_at=at, finished_at=at, lease_expires_at=None)
         if row is None:
             raise Conflict("The job changed while it was being deleted; try again.", job_id=job_id)
     return row

@@ -4,14 +4,12 @@ from typing import Any
 
 from core.db import Database
 from core.db.tables import JobRow
-from core.db.transitions import change_job
 from core.domain.errors import HubOff
-from core.domain.states import JobState
 from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.jobs.commands import HUGGINGFACE, add_job, new_job_id
 from core.services.on_commit import OnCommit, do_nothing
-from core.services.work.leases import Claim, ClaimLost
+from core.services.work.leases import Claim, report_progress
 
 
 def import_set(
@@ -46,9 +44,4 @@ def imported_set_of(row: JobRow) -> dict[str, Any] | None:
 def pin_import(db: Database, claim: Claim, job: JobRow, **known: Any) -> JobRow:
     """Note what the worker found out of the set: the commit, which later attempts keep to. Raises ClaimLost."""
     options = dict(job.options) | {HUGGINGFACE: {**(imported_set_of(job) or {}), **known}}
-    mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
-    with db.transaction() as session:
-        row = change_job(session, claim.id, "progress", where=mine, options=options)
-        if row is None:
-            raise ClaimLost
-    return row
+    return report_progress(db, JobRow, claim, options=options)

@@ -1,4 +1,7 @@
-"""Use cases of a job as the worker sees it: claim -> ... -> complete | reject | fail | give back."""
+"""How the preparation of a job ends with a result: complete or reject.
+
+What it shares with other leased work (claim, report, fail, give back, ...) is in core/services/work.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +13,16 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.db import Database
-from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
 from core.db.tables import DatasetRow, FindingRow, JobRow
-from core.db.transitions import change_job, move_job
 from core.domain.errors import DarkroomError
 from core.domain.states import JobState
-from core.services.work.leases import Claim, ClaimLost
+from core.services.work.endings import end_attempt
+from core.services.work.leases import Claim, report_progress
 
 LIVE, DELETING = "live", "deleting"
 _ROWS_AT_ONCE = 1000
-_SETS_TOLD = 10_000  # 700 KB of a child's spec; an older set is written again, and found to be there
+_SETS_LISTED = 10_000  # 700 KB of a child's spec; an older set is written again, and its put finds the object
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class PreparedSet:
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """What a child found out about an upload, ready or rejected."""
+    """What the validation of an upload found, ready or rejected."""
 
     kind: str | None
     format: str | None
@@ -46,47 +48,10 @@ class ValidationResult:
     findings: Sequence[Mapping[str, Any]]  # with code, severity, path, line, detail, remedy
 
 
-def claim_job(db: Database, job_id: str, worker: str, *, lease_seconds: float) -> tuple[Claim, JobRow] | None:
-    """Begin an attempt: received -> preparing. None: it is not waiting any more."""
-    with db.transaction() as session:
-        row = move_job(
-            session,
-            job_id,
-            JobState.PREPARING,
-            attempt=JobRow.attempt + 1,
-            stage="fetching",
-            progress=None,
-            worker=worker,
-            started_at=clock.now(),
-            lease_expires_at=db_now() + lease_seconds,
-        )
-    return (Claim(row.id, row.attempt), row) if row else None
-
-
-def report_job(db: Database, claim: Claim, **changes: Any) -> None:
-    """Tell stage or progress ({done, total}). Raises ClaimLost."""
-    with db.transaction() as session:
-        mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
-        if change_job(session, claim.id, "progress", where=mine, **changes) is None:
-            raise ClaimLost
-
-
 def keep_source(db: Database, claim: Claim, *, name: str, key: str, size: int, sha256: str) -> JobRow:
-    """The ZIP that this attempt made is stored: from here on it is what the job is made of. Raises ClaimLost."""
-    mine = (JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
-    source = {"source_name": name, "source_key": key, "source_bytes": size, "source_sha256": sha256}
-    with db.transaction() as session:
-        row = change_job(session, claim.id, "progress", where=mine, progress=None, refusals=0, **source)
-        if row is None:
-            raise ClaimLost
-    return row
-
-
-def poll_job(db: Database, claim: Claim) -> bool:
-    """Is it still ours? A deleted job is not."""
-    with db.reading() as session:
-        row = session.get(JobRow, claim.id)
-    return row is not None and row.state == JobState.PREPARING and row.attempt == claim.attempt
+    """Name the stored ZIP that this attempt made (a repair, an import) as the job's source. Raises ClaimLost."""
+    source: dict[str, Any] = {"source_name": name, "source_key": key, "source_bytes": size, "source_sha256": sha256}
+    return report_progress(db, JobRow, claim, progress=None, refusals=0, **source)
 
 
 def find_prepared_set(db: Database, fingerprint: str) -> DatasetRow | None:
@@ -96,10 +61,10 @@ def find_prepared_set(db: Database, fingerprint: str) -> DatasetRow | None:
 
 
 def live_fingerprints(db: Database) -> list[str]:
-    """The newest prepared sets that are there: what a child need not write again."""
+    """The newest live prepared sets: a child need not write them again."""
     with db.reading() as session:
         live = select(DatasetRow.fingerprint).where(DatasetRow.state == LIVE)
-        return list(session.execute(live.order_by(DatasetRow.created_at.desc()).limit(_SETS_TOLD)).scalars())
+        return list(session.execute(live.order_by(DatasetRow.created_at.desc()).limit(_SETS_LISTED)).scalars())
 
 
 def complete_job(
@@ -116,85 +81,37 @@ def complete_job(
     """preparing -> ready, naming objects that are stored. Raises ClaimLost, and what `is_stored` raises.
 
     None: the set is being deleted, or has been. Wait until its row is gone, put the object again, and call again.
-    `is_stored(key)` is asked inside the transaction, once for each set that is new.
+    `is_stored(key)` is called inside the transaction, once for each set that is new.
     """
     with db.transaction() as session:
-        if not _hold_prepared_set(session, prepared, is_stored):
+        if not _lock_prepared_set(session, prepared, is_stored):
             return None
-        row = move_job(
+        row = end_attempt(
             session,
-            claim.id,
+            JobRow,
+            claim,
             JobState.READY,
-            fence=claim.attempt,
-            **_seen(outcome),
+            **_columns_of(outcome),
             fingerprint=prepared.fingerprint,
             content_fingerprint=content_fingerprint,
             metadata_key=metadata_key,
             metadata_sha256=metadata_sha256,
         )
-        if row is None:
-            raise ClaimLost
         _keep_findings(session, claim.id, outcome.findings)
     return row
 
 
 def reject_job(db: Database, claim: Claim, error: DarkroomError, outcome: ValidationResult) -> JobRow:
-    """preparing -> rejected: the user's data. Raises ClaimLost."""
+    """preparing -> rejected: the user's data has errors. Raises ClaimLost."""
     with db.transaction() as session:
-        changes = _seen(outcome)
-        row = move_job(session, claim.id, JobState.REJECTED, fence=claim.attempt, problem=error.as_problem(), **changes)
-        if row is None:
-            raise ClaimLost
+        changes = {"problem": error.as_problem(), **_columns_of(outcome)}
+        row = end_attempt(session, JobRow, claim, JobState.REJECTED, **changes)
         _keep_findings(session, claim.id, outcome.findings)
     return row
 
 
-def fail_job(db: Database, claim: Claim, error: DarkroomError) -> JobRow:
-    """preparing -> failed: ours, can be retried. Raises ClaimLost."""
-    with db.transaction() as session:
-        row = move_job(
-            session,
-            claim.id,
-            JobState.FAILED,
-            fence=claim.attempt,
-            problem=error.as_problem(),
-            progress=None,
-            finished_at=clock.now(),
-            lease_expires_at=None,
-        )
-        if row is None:
-            raise ClaimLost
-    return row
-
-
-def give_back_job(db: Database, claim: Claim, *, later: bool = False) -> None:
-    """preparing -> received: the worker is told to end. The sweep rings, at once. Raises ClaimLost.
-
-    `later`: it met an Unavailable; the sweep rings after a pause that doubles each time.
-    """
-    enqueue = {"enqueued_at": db_now()} if later else {"enqueue_count": 0, "enqueued_at": None}
-    with db.transaction() as session:
-        row = move_job(
-            session,
-            claim.id,
-            JobState.RECEIVED,
-            sources=[JobState.PREPARING],
-            fence=claim.attempt,
-            stage=None,
-            progress=None,
-            lease_expires_at=None,
-            **enqueue,
-        )
-        if row is None:
-            raise ClaimLost
-
-
-def _seen(outcome: ValidationResult) -> dict[str, Any]:
+def _columns_of(outcome: ValidationResult) -> dict[str, Any]:
     return {
-        "stage": None,
-        "progress": None,
-        "finished_at": clock.now(),
-        "lease_expires_at": None,
         "kind": outcome.kind,
         "format": outcome.format,
         "classes": outcome.classes,
@@ -203,8 +120,8 @@ def _seen(outcome: ValidationResult) -> dict[str, Any]:
     }
 
 
-def _hold_prepared_set(session: Session, prepared: PreparedSet, is_stored: Callable[[str], bool]) -> bool:
-    """Add the set's row unless it is there, and lock it. False: it is being deleted, or has been."""
+def _lock_prepared_set(session: Session, prepared: PreparedSet, is_stored: Callable[[str], bool]) -> bool:
+    """Add the set's row unless it exists, and lock it. False: it is being deleted, or has been."""
     values = {
         "fingerprint": prepared.fingerprint,
         "layout_version": prepared.layout_version,
@@ -216,8 +133,8 @@ def _hold_prepared_set(session: Session, prepared: PreparedSet, is_stored: Calla
     }
     # Two jobs with the same images may end at the same moment: one of them inserts.
     inserted = insert_if_absent(session, DatasetRow, values)
-    # The object may have gone with a row that was there when this attempt looked. From here on the new row's lock
-    # keeps whoever deletes sets away.
+    # The object may have been deleted with a row that this attempt read earlier. From here on the new row's lock keeps
+    # the deletion of sets away.
     if inserted and not is_stored(prepared.key):
         session.execute(delete(DatasetRow).where(DatasetRow.fingerprint == prepared.fingerprint))
         return False

@@ -15,7 +15,7 @@ from core.db import Database
 from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
 from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunLogRow, RunRow, UploadPartRow, WorkerRow
-from core.db.transitions import change_job, change_run
+from core.db.transitions import change
 from core.domain.keys import dataset_key, metadata_key_beside
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
 from core.services.jobs.lifecycle import DELETING, LIVE
@@ -38,7 +38,7 @@ def note_job_purged(db: Database, job_id: str) -> None:
     runs = select(RunRow.id).where(RunRow.job_id == job_id)
     with db.transaction() as session:
         session.execute(delete(RunLogRow).where(RunLogRow.run_id.in_(runs)))
-        change_job(session, job_id, "purged", fingerprint=None, purged_at=clock.now())
+        change(session, JobRow, job_id, "purged", fingerprint=None, purged_at=clock.now())
 
 
 def unused_sets(db: Database) -> list[DatasetRow]:
@@ -109,7 +109,9 @@ def forget_old_checkpoints(db: Database, *, before: datetime) -> list[tuple[str,
     with db.transaction() as session:
         run_ids = list(session.execute(select(RunRow.id).where(*ended).limit(_AT_ONCE)).scalars())
         changed = [
-            change_run(session, run_id, "purged", where=ended, **forgotten, purged_at=clock.now(), mirror_seq=mirrored)
+            change(
+                session, RunRow, run_id, "purged", where=ended, **forgotten, purged_at=clock.now(), mirror_seq=mirrored
+            )
             for run_id in run_ids
         ]
     return [(run.id, run.attempt) for run in changed if run is not None]

@@ -9,7 +9,7 @@ from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.tables import JobRow, RunRow
-from core.db.transitions import change_run, move_run, tell
+from core.db.transitions import change, move, record_event
 from core.domain.errors import Gone, JobNotFound, JobNotReady, RunNotCancellable, RunNotFound, RunNotRetryable
 from core.domain.ids import new_id
 from core.domain.states import JobState, RunState
@@ -46,7 +46,7 @@ def queue_run(
         )
         session.add(row)
         session.flush()
-        tell(session, row, "state", ("state", "attempt", "stop_requested"))
+        record_event(session, row, "state", ("state", "attempt", "stop_requested"))
         on_commit(session, row)
     platform.queue.enqueue(TRAIN, row.id)
     return row
@@ -108,10 +108,10 @@ def cancel_in(session: Session, run_id: str) -> RunRow | None:
     """Cancel inside a transaction, whatever the attempt is."""
     # Held before the two statements: one that is given back between them would be neither queued nor running.
     session.execute(select(RunRow.id).where(RunRow.id == run_id).with_for_update())
-    at_once = move_run(
-        session, run_id, RunState.CANCELLED, sources=[RunState.QUEUED], stage=None, finished_at=clock.now()
+    at_once = move(
+        session, RunRow, run_id, RunState.CANCELLED, sources=[RunState.QUEUED], stage=None, finished_at=clock.now()
     )
-    return at_once or move_run(session, run_id, RunState.CANCELLING)
+    return at_once or move(session, RunRow, run_id, RunState.CANCELLING)
 
 
 def stop_run(db: Database, run_id: str, *, on_commit: OnCommit = do_nothing) -> RunRow:
@@ -119,7 +119,7 @@ def stop_run(db: Database, run_id: str, *, on_commit: OnCommit = do_nothing) -> 
     with db.transaction() as session:
         before = run_in(session, run_id)
         running = (RunRow.state == str(RunState.RUNNING),)
-        row = change_run(session, run_id, "stop", where=running, stop_requested=True)
+        row = change(session, RunRow, run_id, "stop", where=running, stop_requested=True)
         if row is None:
             raise RunNotCancellable(
                 f"The run is {before.state}; only a running one has something to keep.",
@@ -135,8 +135,9 @@ def retry_run(platform: Platform, run_id: str, *, on_commit: OnCommit = do_nothi
     with platform.db.transaction() as session:
         before = run_in(session, run_id)
         _fingerprint_of_ready_job(session, before.job_id)
-        row = move_run(
+        row = move(
             session,
+            RunRow,
             run_id,
             RunState.QUEUED,
             sources=[RunState.FAILED],

@@ -3,9 +3,8 @@
 from sqlalchemy import select
 
 from core.db import Database
-from core.db.tables import EventRow, JobRow, RunRow
+from core.db.tables import EventRow, JobRow, Leased, RunRow
 from core.domain.errors import JobNotFound, RunNotFound
-from core.domain.states import JOB_ENDED, RUN_ENDED
 
 
 def events_after(db: Database, subject_id: str, *, seq: int, limit: int = 500) -> list[EventRow]:
@@ -22,10 +21,10 @@ def events_after(db: Database, subject_id: str, *, seq: int, limit: int = 500) -
 
 def newest_event(db: Database, subject_id: str) -> tuple[int, bool]:
     """The number of the newest event, and whether its job or run has ended. Raises JobNotFound, RunNotFound."""
-    of_job = subject_id.startswith("job_")
+    table: type[Leased] = JobRow if subject_id.startswith("job_") else RunRow
     with db.reading() as session:
-        row = session.get(JobRow, subject_id) if of_job else session.get(RunRow, subject_id)
+        row = session.get(table, subject_id)
     if row is None:
-        error = JobNotFound if of_job else RunNotFound
+        error = JobNotFound if table is JobRow else RunNotFound
         raise error(f"There is no {subject_id}.", id=subject_id)
-    return row.event_seq, row.state in (JOB_ENDED if of_job else RUN_ENDED)
+    return row.event_seq, row.state in table.lifecycle.ended

@@ -1,68 +1,124 @@
-"""Claims, beats and named locks. A claim is (id, attempt); whoever holds an older attempt can change nothing."""
+"""Leased work, part one: claim a row, renew its lease, poll it, report on it.
 
+Every function is written once for all tables with the columns of `Leased`: jobs and runs. A claim is (id, attempt);
+a worker with an older attempt can change nothing. How an attempt ends is in endings.py.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
 
+from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.inserting import insert_if_absent
-from core.db.tables import JobRow, LockRow, RunRow, WorkerRow
-from core.domain.states import JobState, RunState
+from core.db.tables import JobRow, Leased, Resumable, RunRow
+from core.db.transitions import change, move
+from core.queue import PREPARE, TRAIN
+
+TABLES: Mapping[str, type[Leased]] = {PREPARE: JobRow, TRAIN: RunRow}  # the rows that a task's messages name
+
+Row = TypeVar("Row", bound=Leased)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on a job or a run, until somebody else has a higher attempt."""
+    """The right to work on a row, until another worker has a higher attempt."""
 
     id: str
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimStatus:
+    """What a supervisor polls for several times a second."""
+
+    mine: bool  # a worker holds the claim, and its attempt is this one
+    cancel: bool
+    stop: bool
 
 
 class ClaimLost(Exception):
     """The row has moved on: another attempt, another state. Stop, and write nothing more."""
 
 
-def heartbeat_job(db: Database, claim: Claim, *, lease_seconds: float) -> bool:
-    """Renew the lease. False: the claim is lost."""
-    statement = (
-        update(JobRow)
-        .where(JobRow.id == claim.id, JobRow.attempt == claim.attempt, JobRow.state == str(JobState.PREPARING))
-        .values(lease_expires_at=db_now() + lease_seconds)
-        .returning(JobRow.id)
-    )
+def claim_row(
+    db: Database, table: type[Row], row_id: str, worker: str, *, lease_seconds: float
+) -> tuple[Claim, Row] | None:
+    """Begin an attempt: waiting -> working. None: the row is not waiting any more."""
+    changes: dict[str, Any] = dict.fromkeys(table.of_attempt)
+    changes |= {"stage": "fetching", "worker": worker, "started_at": clock.now()}
     with db.transaction() as session:
-        return session.execute(statement).first() is not None
-
-
-def heartbeat_run(db: Database, claim: Claim, *, lease_seconds: float, worked_seconds: float) -> bool:
-    """Renew the lease and add `worked_seconds` since the last beat to what the run has spent. False: lost."""
-    active = [str(RunState.RUNNING), str(RunState.CANCELLING)]
-    statement = (
-        update(RunRow)
-        .where(RunRow.id == claim.id, RunRow.attempt == claim.attempt, RunRow.state.in_(active))
-        .values(lease_expires_at=db_now() + lease_seconds, spent_seconds=RunRow.spent_seconds + worked_seconds)
-        .returning(RunRow.id)
-    )
-    with db.transaction() as session:
-        return session.execute(statement).first() is not None
-
-
-def take_lock(db: Database, name: str, holder: str, *, seconds: float) -> bool:
-    """Take or renew a named lock. False: somebody else holds it and is alive."""
-    with db.transaction() as session:
-        insert_if_absent(session, LockRow, {"name": name, "holder": holder, "expires_at": 0.0})
-        statement = (
-            update(LockRow)
-            .where(LockRow.name == name, (LockRow.holder == holder) | (LockRow.expires_at < db_now()))
-            .values(holder=holder, expires_at=db_now() + seconds)
-            .returning(LockRow.name)
+        row = move(
+            session,
+            table,
+            row_id,
+            table.lifecycle.working,
+            attempt=table.attempt + 1,
+            lease_expires_at=db_now() + lease_seconds,
+            **changes,
         )
+    return (Claim(row.id, row.attempt), row) if row else None
+
+
+def renew_lease(
+    db: Database, table: type[Leased], claim: Claim, *, lease_seconds: float, worked_seconds: float = 0.0
+) -> bool:
+    """Renew the lease; False: the claim is lost. `worked_seconds` since the last heartbeat add to what is spent."""
+    changes: dict[str, Any] = {"lease_expires_at": db_now() + lease_seconds}
+    if issubclass(table, Resumable):
+        changes["spent_seconds"] = table.spent_seconds + worked_seconds
+    statement = update(table).where(table.id == claim.id, *held(table, claim)).values(**changes).returning(table.id)
+    with db.transaction() as session:
         return session.execute(statement).first() is not None
 
 
-def note_worker(db: Database, name: str, role: str) -> None:
-    """Say that this worker is alive."""
+def poll_claim(db: Database, table: type[Leased], claim: Claim) -> ClaimStatus:
+    """Whether the claim is still held, and whether its user requested to cancel or to stop."""
+    with db.reading() as session:
+        row = session.get(table, claim.id)
+    if row is None or row.attempt != claim.attempt or row.state not in table.lifecycle.active:
+        return ClaimStatus(mine=False, cancel=False, stop=False)
+    stop = isinstance(row, Resumable) and row.stop_requested
+    return ClaimStatus(mine=True, cancel=row.state == table.lifecycle.cancelling, stop=stop)
+
+
+def report_progress(
+    db: Database,
+    table: type[Row],
+    claim: Claim,
+    event: str = "progress",
+    *,
+    extra: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Row:
+    """Change a claimed row (its stage, its progress, ...), with an event. Raises ClaimLost.
+
+    `extra` goes into the event alone: a sample of the child's processor, memory and GPU.
+    """
     with db.transaction() as session:
-        insert_if_absent(session, WorkerRow, {"name": name, "role": role, "seen_at": 0.0})
-        session.execute(update(WorkerRow).where(WorkerRow.name == name).values(role=role, seen_at=db_now()))
+        row = change(session, table, claim.id, event, where=held(table, claim), extra=extra, **changes)
+        if row is None:
+            raise ClaimLost
+    return row
+
+
+def record_checkpoint(db: Database, table: type[Leased], claim: Claim, *, key: str, epoch: int, sha256: str) -> None:
+    """Name a stored checkpoint as the one to continue from. Raises ClaimLost."""
+    report_progress(
+        db,
+        table,
+        claim,
+        "checkpoint",
+        checkpoint_key=key,
+        checkpoint_epoch=epoch,
+        checkpoint_sha256=sha256,
+        checkpoint_at=clock.now(),
+        refusals=0,  # the store accepts writes again, and hours may lie between two refusals
+    )
+
+
+def held(table: type[Leased], claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    """The guards of a write by the worker that holds the claim."""
+    return (table.attempt == claim.attempt, table.state.in_(sorted(table.lifecycle.active)))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.db.tables import AliasRow
-from core.db.transitions import move_run, public_fields
+from core.db.tables import AliasRow, JobRow, RunRow
+from core.db.transitions import move, public_fields
 from core.domain.errors import (
     CursorInvalid,
     Gone,
@@ -29,7 +29,7 @@ from core.services.maintenance import recovery as sweep
 from core.services.models import versions
 from core.services.runs import commands as runs
 from core.services.runs import lifecycle as training
-from core.services.work import leases
+from core.services.work import endings, leases, locks
 from core.services.work.events import events_after, newest_event
 from core.services.work.leases import Claim, ClaimLost
 from tests.builders.rows import (
@@ -53,14 +53,14 @@ def fold(platform: Platform, subject_id: str) -> dict[str, Any]:
 
 def test_a_job_is_claimed_once(platform: Platform) -> None:
     job = received_job(platform)
-    first = preparing.claim_job(platform.db, job.id, "w1", lease_seconds=60)
+    first = leases.claim_row(platform.db, JobRow, job.id, "w1", lease_seconds=60)
     assert first is not None and first[0] == Claim(job.id, 1)
-    assert preparing.claim_job(platform.db, job.id, "w2", lease_seconds=60) is None
+    assert leases.claim_row(platform.db, JobRow, job.id, "w2", lease_seconds=60) is None
 
 
 def test_the_events_of_a_job_fold_into_what_polling_shows(platform: Platform) -> None:
     claim = claimed_job(platform)
-    preparing.report_job(platform.db, claim, stage="checking", progress={"done": 3, "total": 9})
+    leases.report_progress(platform.db, JobRow, claim, stage="checking", progress={"done": 3, "total": 9})
     complete(platform, claim, findings=2)
     job = jobs.get_job(platform.db, claim.id)
     shown = {name: value for name, value in public_fields(job).items() if value is not None}
@@ -71,9 +71,9 @@ def test_the_events_of_a_job_fold_into_what_polling_shows(platform: Platform) ->
 
 def test_the_events_of_a_run_fold_into_what_polling_shows(platform: Platform) -> None:
     claim = running_run(platform)
-    training.report_run(platform.db, claim, "progress", stage="training", progress={"epoch": 1, "epochs": 3})
-    training.note_system(platform.db, claim, {"cpu_percent": 90.0})
-    training.record_checkpoint(platform.db, claim, key="k", epoch=1, sha256="4" * 64)
+    leases.report_progress(platform.db, RunRow, claim, stage="training", progress={"epoch": 1, "epochs": 3})
+    leases.report_progress(platform.db, RunRow, claim, "system", extra={"system": {"cpu_percent": 90.0}})
+    leases.record_checkpoint(platform.db, RunRow, claim, key="k", epoch=1, sha256="4" * 64)
     publish(platform, claim)
     run = runs.get_run(platform.db, claim.id)
     folded = fold(platform, run.id)
@@ -100,13 +100,13 @@ def test_a_cursor_of_another_list_is_refused(platform: Platform) -> None:
 
 def test_a_failed_job_is_retried_and_the_old_attempt_can_write_nothing(platform: Platform) -> None:
     old = claimed_job(platform)
-    preparing.fail_job(platform.db, old, PreparationFailed("ours"))
+    endings.fail_attempt(platform.db, JobRow, old, PreparationFailed("ours"))
     jobs.retry_job(platform, old.id)
-    again = preparing.claim_job(platform.db, old.id, "w", lease_seconds=60)
+    again = leases.claim_row(platform.db, JobRow, old.id, "w", lease_seconds=60)
     assert again is not None and again[0].attempt == 2
     with pytest.raises(ClaimLost):
         complete(platform, old)
-    assert not leases.heartbeat_job(platform.db, old, lease_seconds=60)
+    assert not leases.renew_lease(platform.db, JobRow, old, lease_seconds=60)
     assert complete(platform, again[0]) is not None
 
 
@@ -127,12 +127,12 @@ def test_a_run_needs_a_ready_job(platform: Platform) -> None:
 def test_a_zombie_publishes_nothing(platform: Platform) -> None:
     zombie = running_run(platform, lease=-1.0)
     assert sweep.sweep_lost_leases(platform.db) == [zombie.id]
-    again = training.claim_run(platform.db, zombie.id, "w2", lease_seconds=60)
+    again = leases.claim_row(platform.db, RunRow, zombie.id, "w2", lease_seconds=60)
     assert again is not None
     for attempt_to_write in (
         lambda: publish(platform, zombie),
-        lambda: training.fail_run(platform.db, zombie, OutOfMemory(), log_key=None),
-        lambda: training.record_checkpoint(platform.db, zombie, key="k", epoch=1, sha256="4" * 64),
+        lambda: endings.fail_attempt(platform.db, RunRow, zombie, OutOfMemory()),
+        lambda: leases.record_checkpoint(platform.db, RunRow, zombie, key="k", epoch=1, sha256="4" * 64),
     ):
         with pytest.raises(ClaimLost):
             attempt_to_write()
@@ -143,7 +143,7 @@ def test_a_zombie_publishes_nothing(platform: Platform) -> None:
 
 def test_a_beaten_lease_is_not_swept(platform: Platform) -> None:
     claim = running_run(platform, lease=-1.0)
-    assert leases.heartbeat_run(platform.db, claim, lease_seconds=60, worked_seconds=2.5)
+    assert leases.renew_lease(platform.db, RunRow, claim, lease_seconds=60, worked_seconds=2.5)
     assert sweep.sweep_lost_leases(platform.db) == []
     assert runs.get_run(platform.db, claim.id).spent_seconds == 2.5
 
@@ -151,7 +151,7 @@ def test_a_beaten_lease_is_not_swept(platform: Platform) -> None:
 def test_after_three_lost_leases_the_run_is_failed_as_worker_lost(platform: Platform) -> None:
     run = queued_run(platform)
     for _ in range(MAX_LOST_LEASES):
-        assert training.claim_run(platform.db, run.id, "w", lease_seconds=-1.0)
+        assert leases.claim_row(platform.db, RunRow, run.id, "w", lease_seconds=-1.0)
         assert sweep.sweep_lost_leases(platform.db) == [run.id]
     row = runs.get_run(platform.db, run.id)
     assert row.state == "failed" and row.problem is not None and row.problem["slug"] == "worker-lost"
@@ -162,7 +162,7 @@ def test_cancel_is_at_once_when_queued_and_finished_by_the_supervisor_when_runni
     assert runs.cancel_run(platform.db, queued_run(platform).id).state == "cancelled"
     claim = running_run(platform)
     assert runs.cancel_run(platform.db, claim.id).state == "cancelling"
-    assert training.poll_run(platform.db, claim).cancel
+    assert leases.poll_claim(platform.db, RunRow, claim).cancel
     with pytest.raises(ClaimLost):
         publish(platform, claim)
     training.finish_cancel(platform.db, claim, log_key=None)
@@ -173,7 +173,7 @@ def test_a_run_that_is_given_back_while_it_is_cancelled_ends_cancelled(platform:
     claim = running_run(platform)
     with ThreadPoolExecutor(1) as pool:
         with platform.db.transaction() as session:
-            move_run(session, claim.id, RunState.QUEUED, stage=None, lease_expires_at=None)
+            move(session, RunRow, claim.id, RunState.QUEUED, stage=None, lease_expires_at=None)
             cancelled = pool.submit(runs.cancel_run, platform.db, claim.id)
             time.sleep(0.5)  # it has begun, and waits for this transaction
         assert cancelled.result(timeout=10).state == "cancelled"
@@ -196,19 +196,19 @@ def test_a_published_run_cannot_be_cancelled(platform: Platform) -> None:
 def test_waiting_rows_are_rung_again_later_and_later(platform: Platform) -> None:
     run = queued_run(platform)  # rung at once: not due for 10 s
     assert sweep.enqueue_waiting(platform) == 0
-    claimed = training.claim_run(platform.db, run.id, "w", lease_seconds=60)
+    claimed = leases.claim_row(platform.db, RunRow, run.id, "w", lease_seconds=60)
     assert claimed is not None
-    training.give_back_run(platform.db, claimed[0])  # never rung since: due now, and then not again
+    endings.give_back_attempt(platform.db, RunRow, claimed[0])  # never rung since: due now, and then not again
     assert sweep.enqueue_waiting(platform) == 1
     assert sweep.enqueue_waiting(platform) == 0
     assert sweep.oldest_waiting(platform.db, "train") == run.id
 
 
 def test_a_lock_is_held_by_one_until_it_expires(platform: Platform) -> None:
-    assert leases.take_lock(platform.db, "sweep", "a", seconds=60)
-    assert not leases.take_lock(platform.db, "sweep", "b", seconds=60)
-    assert leases.take_lock(platform.db, "sweep", "a", seconds=-1)
-    assert leases.take_lock(platform.db, "sweep", "b", seconds=60)
+    assert locks.take_lock(platform.db, "sweep", "a", seconds=60)
+    assert not locks.take_lock(platform.db, "sweep", "b", seconds=60)
+    assert locks.take_lock(platform.db, "sweep", "a", seconds=-1)
+    assert locks.take_lock(platform.db, "sweep", "b", seconds=60)
 
 
 def test_rollback_walks_the_history_back_and_is_kept(platform: Platform) -> None:

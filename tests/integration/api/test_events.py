@@ -9,11 +9,13 @@ import httpx
 import pytest
 
 import api.http.sse
+from core.db.tables import RunRow
 from core.db.transitions import public_fields
 from core.services.context import Platform
 from core.services.runs import lifecycle as training
 from core.services.runs.commands import get_run
 from core.services.work.events import events_after
+from core.services.work.leases import report_progress
 from tests.builders import published, rows
 from tests.servers.api import problem
 
@@ -75,7 +77,7 @@ def test_who_follows_a_job_is_told_of_its_deletion(client: httpx.Client, platfor
 def train_quickly(platform: Platform, claim: Any) -> None:
     for epoch in range(1, 41):
         progress = {"epoch": epoch, "epochs": 40, "metrics": {"mAP50": epoch / 40}, "seconds_left": 40.0 - epoch}
-        training.report_run(platform.db, claim, "epoch", progress=progress)
+        report_progress(platform.db, RunRow, claim, "epoch", progress=progress)
     training.finish_cancel(platform.db, cancelled(platform, claim), log_key=None)
 
 

@@ -4,11 +4,13 @@ from typing import Any
 
 import httpx
 
+from core.db.tables import JobRow
 from core.domain.errors import PreparationFailed
 from core.services.context import Platform
-from core.services.jobs import lifecycle as preparing
 from core.services.runs.commands import get_run
+from core.services.work.endings import fail_attempt
 from core.services.work.events import events_after
+from core.services.work.leases import report_progress
 from tests.builders import published, rows
 from tests.servers.api import problem
 
@@ -17,7 +19,7 @@ def test_every_polled_state_is_the_fold_of_a_prefix_of_the_events(client: httpx.
     claim = rows.claimed_job(platform)
     path = f"/jobs/{claim.id}"
     polled = [client.get(path).json()]
-    preparing.report_job(platform.db, claim, stage="checking", progress={"done": 1, "total": 2})
+    report_progress(platform.db, JobRow, claim, stage="checking", progress={"done": 1, "total": 2})
     polled.append(client.get(path).json())
     rows.complete(platform, claim, findings=2)
     polled.append(client.get(path).json())
@@ -62,7 +64,7 @@ def test_only_a_failed_job_can_be_retried_and_a_key_makes_it_once(client: httpx.
     claim = rows.claimed_job(platform)
     path = f"/jobs/{claim.id}/retry"
     assert problem(client.post(path), 409, "job-not-retryable")["state"] == "preparing"
-    preparing.fail_job(platform.db, claim, PreparationFailed("The disk broke."))
+    fail_attempt(platform.db, JobRow, claim, PreparationFailed("The disk broke."))
     assert client.get(f"/jobs/{claim.id}").json()["problem"]["slug"] == "preparation-failed"
     headers = {"Idempotency-Key": "again"}
     first = client.post(path, headers=headers)

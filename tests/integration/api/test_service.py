@@ -23,7 +23,7 @@ from core.domain.errors import Unavailable, all_errors
 from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
 from core.services.jobs.commands import list_jobs
-from core.services.work.leases import note_worker
+from core.services.work.locks import note_worker
 from core.storage.folder import FolderStore
 from tests import REPOSITORY
 from tests.servers import free_port

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from api.routes.runs import TAIL_BYTES
+from core.db.tables import RunRow
 from core.domain.errors import OutOfMemory, StoreRefused
 from core.domain.keys import log_key
 from core.services.context import Platform
@@ -13,9 +14,10 @@ from core.services.maintenance.recovery import oldest_waiting
 from core.services.maintenance.retention import named_keys, note_job_purged
 from core.services.runs import lifecycle as training
 from core.services.runs.commands import get_run, list_runs
-from core.services.runs.logs import find_log, note_log_tail
+from core.services.runs.logs import find_log, keeping_log, note_log_tail
+from core.services.work.endings import fail_attempt, give_back_attempt, refuse_attempt
 from core.services.work.events import events_after
-from core.services.work.store_refusals import refuse_run
+from core.services.work.leases import claim_row, poll_claim, record_checkpoint
 from tests.builders import published, rows
 from tests.servers.api import problem
 
@@ -111,7 +113,7 @@ def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_asked(client: ht
     assert client.post(f"/runs/{queued.id}/cancel").json()["state"] == "cancelled"
     claim = rows.running_run(platform, job.id)
     assert client.post(f"/runs/{claim.id}/cancel").json()["state"] == "cancelling"
-    assert training.poll_run(platform.db, claim).cancel
+    assert poll_claim(platform.db, RunRow, claim).cancel
     training.finish_cancel(platform.db, claim, log_key=None)
     assert client.post(f"/runs/{claim.id}/cancel").json()["state"] == "cancelled", "again: the same answer"
     version = published.version(platform, job.id, b"one")
@@ -122,14 +124,14 @@ def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_asked(client: ht
 def test_stop_keeps_what_a_running_run_has(client: httpx.Client, platform: Platform) -> None:
     claim = rows.running_run(platform)
     assert client.post(f"/runs/{claim.id}/stop").status_code == 202
-    assert training.poll_run(platform.db, claim).stop and client.get(f"/runs/{claim.id}").json()["stop_requested"]
+    assert poll_claim(platform.db, RunRow, claim).stop and client.get(f"/runs/{claim.id}").json()["stop_requested"]
     problem(client.post(f"/runs/{rows.queued_run(platform).id}/stop"), 409, "run-not-cancellable")
 
 
 def test_a_failed_run_says_why_and_can_be_retried(client: httpx.Client, platform: Platform) -> None:
     claim = rows.running_run(platform)
     problem(client.post(f"/runs/{claim.id}/retry"), 409, "run-not-retryable")
-    training.fail_run(platform.db, claim, OutOfMemory("batch 64 does not fit.", batch=64), log_key=None)
+    fail_attempt(platform.db, RunRow, claim, OutOfMemory("batch 64 does not fit.", batch=64))
     shown = client.get(f"/runs/{claim.id}").json()
     assert (shown["problem"]["slug"], shown["problem"]["batch"]) == ("out-of-memory", 64)
     assert client.post(shown["links"]["retry"]).json()["state"] == "queued"
@@ -152,17 +154,17 @@ def test_the_tail_of_a_log_is_of_whole_lines_and_a_progress_bar_is_one_of_them(
     key, path, bar = log_key(claim.id, claim.attempt), tmp_path / "log", b"1%\r50%\r100%\n"
     path.write_bytes(b"x" * 40 + b"\n" + b"y" * (TAIL_BYTES - 20) + b"\n" + bar)
     platform.store.put(key, path)
-    training.fail_run(platform.db, claim, OutOfMemory("too much"), log_key=key)
+    fail_attempt(platform.db, RunRow, claim, OutOfMemory("too much"), on_commit=keeping_log(claim, key))
     assert client.get(f"/runs/{claim.id}/log?tail=1").content == bar
     assert client.get(f"/runs/{claim.id}/log?tail=9").content == b"y" * (TAIL_BYTES - 20) + b"\n" + bar
 
 
 def test_a_store_that_took_a_checkpoint_has_its_refusals_forgotten(platform: Platform) -> None:
     claim = rows.running_run(platform)
-    assert refuse_run(platform.db, claim, StoreRefused("no")).refusals == 1
-    claimed = training.claim_run(platform.db, claim.id, "w", lease_seconds=60)
+    assert refuse_attempt(platform.db, RunRow, claim, StoreRefused("no")).refusals == 1
+    claimed = claim_row(platform.db, RunRow, claim.id, "w", lease_seconds=60)
     assert claimed is not None
-    training.record_checkpoint(platform.db, claimed[0], key="k", epoch=1, sha256="4" * 64)
+    record_checkpoint(platform.db, RunRow, claimed[0], key="k", epoch=1, sha256="4" * 64)
     assert get_run(platform.db, claim.id).refusals == 0
 
 
@@ -179,12 +181,12 @@ def test_a_running_run_shows_the_end_of_its_log_and_each_attempt_keeps_its_own(
     assert client.get(f"{path}?tail=1").text == "epoch 3\n"
     assert "log" in client.get(f"/runs/{claim.id}").json()["links"]
 
-    training.give_back_run(platform.db, claim)  # as for a lost worker: nothing was kept
-    again = training.claim_run(platform.db, claim.id, "w", lease_seconds=60)
+    give_back_attempt(platform.db, RunRow, claim)  # as for a lost worker: nothing was kept
+    again = claim_row(platform.db, RunRow, claim.id, "w", lease_seconds=60)
     assert again is not None
     note_log_tail(platform.db, again[0], b"epoch 3, again\n", total_bytes=15)
     key = published.put(platform, log_key(claim.id, 2), b"the whole\n")[0]
-    training.fail_run(platform.db, again[0], OutOfMemory(), log_key=key)
+    fail_attempt(platform.db, RunRow, again[0], OutOfMemory(), on_commit=keeping_log(again[0], key))
     note_log_tail(platform.db, again[0], b"late\n", total_bytes=20)  # by a thread that was still waiting
 
     assert [client.get(f"{path}{query}").text for query in ("", "?attempt=2", "?attempt=1")] == [
@@ -200,7 +202,7 @@ def test_a_running_run_shows_the_end_of_its_log_and_each_attempt_keeps_its_own(
 def test_the_logs_of_a_purged_job_are_gone(client: httpx.Client, platform: Platform) -> None:
     claim = rows.running_run(platform)
     note_log_tail(platform.db, claim, b"epoch 1\n", total_bytes=8)
-    training.fail_run(platform.db, claim, OutOfMemory(), log_key=None)
+    fail_attempt(platform.db, RunRow, claim, OutOfMemory())
     job_id = get_run(platform.db, claim.id).job_id
     client.delete(f"/jobs/{job_id}")
     note_job_purged(platform.db, job_id)

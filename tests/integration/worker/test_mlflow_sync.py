@@ -13,7 +13,8 @@ from core.services.context import Platform, open_platform
 from core.services.models.versions import set_alias, versions_of
 from core.services.runs import lifecycle as training
 from core.services.runs.commands import get_run
-from core.services.work.leases import Claim
+from core.services.work.endings import fail_attempt
+from core.services.work.leases import Claim, claim_row, report_progress
 from core.settings import Settings
 from tests.builders.rows import queued_run, ready_job
 from tests.servers import free_port
@@ -33,13 +34,14 @@ def mirror(platform: Platform) -> None:
 
 def trained(platform: Platform, job_id: str, tmp_path: Path) -> Claim:
     """A running run with two epochs told and a sample of the system."""
-    claimed = training.claim_run(platform.db, queued_run(platform, job_id).id, "w", lease_seconds=60)
+    claimed = claim_row(platform.db, RunRow, queued_run(platform, job_id).id, "w", lease_seconds=60)
     assert claimed is not None
     claim = claimed[0]
     for epoch in (1, 2):
         progress = {"epoch": epoch, "epochs": 2, "metrics": {"mAP50": epoch / 4, "loss": None}, "seconds_left": 1.0}
-        training.report_run(platform.db, claim, "progress", progress=progress)
-    training.note_system(platform.db, claim, {"cpu_percent": 90.0, "memory_bytes": 1e9})
+        report_progress(platform.db, RunRow, claim, progress=progress)
+    sample = {"cpu_percent": 90.0, "memory_bytes": 1e9}
+    report_progress(platform.db, RunRow, claim, "system", extra={"system": sample})
     return claim
 
 
@@ -132,7 +134,7 @@ def test_with_mlflow_down_runs_go_on_and_the_mirror_catches_up(
     claim = trained(platform, job.id, tmp_path)
     down()
     failing = trained(platform, job.id, tmp_path)
-    training.fail_run(platform.db, failing, Diverged(), log_key=None)
+    fail_attempt(platform.db, RunRow, failing, Diverged())
     published(platform, claim, tmp_path)
     down()
     assert get_run(platform.db, claim.id).mlflow_run_id is None

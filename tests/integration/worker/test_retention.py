@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from core.db.tables import DatasetRow
+from core.db.tables import DatasetRow, RunRow
 from core.domain.keys import checkpoint_key, metadata_key, plot_key, samples_key, upload_key
 from core.services.context import Platform, open_platform
 from core.services.jobs.commands import delete_job, get_job
 from core.services.maintenance.retention import begin_deleting_set, finish_deleting_set, note_job_purged
-from core.services.runs import lifecycle as training
 from core.services.runs.commands import get_run
-from core.services.work.leases import take_lock
+from core.services.work.leases import record_checkpoint
+from core.services.work.locks import take_lock
 from core.settings import Settings
 from tests.builders.rows import claimed_job, complete, publish, ready_job, running_run
 from worker.context import Worker
@@ -118,7 +118,7 @@ def test_old_sources_and_checkpoints_of_what_ended_go(platform: Platform, tmp_pa
     for claim in (active, done):
         key = checkpoint_key(claim.id, 1, 3)
         put(platform, tmp_path, key)
-        training.record_checkpoint(platform.db, claim, key=key, epoch=3, sha256="5" * 64)
+        record_checkpoint(platform.db, RunRow, claim, key=key, epoch=3, sha256="5" * 64)
     put(platform, tmp_path, upload_key(job.id))
     publish(platform, done)
     time.sleep(0.01)

@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from core.db import open_database
-from core.services.work.leases import note_worker
+from core.services.work.locks import note_worker
 from deploy import worker_health
 
 

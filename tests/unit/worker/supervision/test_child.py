@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from core.domain.errors import Diverged, OutOfMemory, TrainerCrashed, Unavailable
-from core.services.runs.lifecycle import ClaimStatus
-from core.services.work.leases import ClaimLost
+from core.services.work.leases import ClaimLost, ClaimStatus
 from worker.supervision.child import Tail, log_tail
 from worker.supervision.exit_causes import cause_of, killed_from_outside
 from worker.supervision.lease_keeper import CancelRequested, LeaseKeeper

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from core.domain.errors import OutOfSpace, Unavailable
-from core.services.runs.lifecycle import ClaimStatus
-from core.services.work.leases import ClaimLost
+from core.services.work.leases import ClaimLost, ClaimStatus
 from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
 
 MINE = ClaimStatus(mine=True, cancel=False, stop=False)
