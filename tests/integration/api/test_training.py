@@ -97,7 +97,7 @@ def test_the_same_key_replays_the_answer_to_an_action_on_a_run(
 ) -> None:
     claim = rows.running_run(platform)
     if action == "retry":
-        training.fail_run(platform.db, claim, OutOfMemory("too much"), log_key=None)
+        fail_attempt(platform.db, RunRow, claim, OutOfMemory("too much"))
     path, headers = f"/runs/{claim.id}/{action}", {"Idempotency-Key": "k"}
     first = client.post(path, headers=headers)
     events = len(events_after(platform.db, claim.id, seq=0))
