@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from api.uploads.body import BATCH_BYTES, check_room
 from core.domain.errors import Internal, LimitExceeded, PreflightIncomplete, UploadInvalid
+from core.domain.findings import Finding
 from core.settings import MIB, Settings
 from core.storage.transfer import full_disk_told
 from pipeline.process.environment import child_environment
@@ -53,16 +54,9 @@ def _too_large(total: int, found: dict[str, Any], settings: Settings) -> dict[st
     limit = settings.upload_max_bytes
     if total <= limit:
         return {}
-    finding = {
-        "code": "upload-too-large",
-        "severity": "error",
-        "path": "",
-        "line": None,
-        "detail": f"{total} bytes; at most {limit} are accepted.",
-        "remedy": "Split the dataset, or ask the operator for a higher limit.",
-    }
-    counts = found["counts"] | {"upload-too-large": 1}
-    return {"accepted": False, "findings": [finding, *found["findings"]], "counts": counts}
+    finding = Finding.of("upload-too-large", "", f"The ZIP has {total} bytes; the limit is {limit}.")
+    counts = found["counts"] | {finding.code: 1}
+    return {"accepted": False, "findings": [finding.as_dict(), *found["findings"]], "counts": counts}
 
 
 def _room(request: Request) -> asyncio.Semaphore:

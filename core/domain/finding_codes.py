@@ -1,20 +1,21 @@
-"""Every code that a finding may have: what it means, what its owner does, and what a repair does about it.
+"""The catalogue of findings: for each code its severity, what it means, what to do, and what a repair does about it.
 
 `python -m core.domain.finding_codes` prints docs/findings.md.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import NamedTuple
 
-from core.domain.findings import Severity
 
-ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-OUT = "the image is left out"
-ENTRY_OUT = "left out"
+class Severity(StrEnum):
+    ERROR = "error"  # the item cannot be used: the dataset is rejected, or the item left out with on_error=skip
+    WARNING = "warning"  # used, perhaps corrected; worth checking
+    NOTE = "note"  # a fact that explains a number
 
 
 class FindingCode(NamedTuple):
-    """`repaired`: what `POST /jobs/{job_id}/repair` does; empty for nothing."""
+    """`repaired`: what `POST /jobs/{job_id}/repair` does about it; empty for nothing."""
 
     severity: Severity
     meaning: str
@@ -22,188 +23,194 @@ class FindingCode(NamedTuple):
     repaired: str = ""
 
 
-_AGAIN = "Make the ZIP again from the folder."
-_SHRINK = "Split the dataset."
+ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
-ARCHIVE: Mapping[str, FindingCode] = {
-    "archive-absolute-path": FindingCode(ERROR, "An entry has an absolute path or a drive.", "Zip with relative paths."),
-    "archive-broken-data": FindingCode(ERROR, "An entry cannot be inflated, or ends too early or too late.", _AGAIN),
-    "archive-checksum": FindingCode(ERROR, "The bytes of an entry do not match its CRC-32.", _AGAIN),
-    "archive-compression": FindingCode(ERROR, "An entry is neither stored nor deflated.", "Use deflate."),
-    "archive-duplicate-name": FindingCode(ERROR, "Two entries have one name (after Unicode NFC).", "Keep one of them."),
-    "archive-encrypted": FindingCode(ERROR, "An entry is encrypted.", "Zip it without a password."),
-    "archive-entry-too-large": FindingCode(ERROR, "An entry is larger than any labelled image.", "Leave it out."),
-    "archive-headers-differ": FindingCode(ERROR, "The two headers of an entry contradict each other.", _AGAIN),
-    "archive-inconsistent": FindingCode(ERROR, "The central directory is not where it should be.", _AGAIN),
-    "archive-multi-disk": FindingCode(ERROR, "The ZIP is one part of several.", "Make one ZIP of it."),
-    "archive-name-invalid": FindingCode(ERROR, "A name is empty, no UTF-8, or has control characters.", "Rename it."),
-    "archive-name-too-long": FindingCode(ERROR, "A name or path is too long or too deep.", "Rename it or its folders."),
-    "archive-not-a-zip": FindingCode(ERROR, "The file is no ZIP, or its end is missing.", "Upload a whole ZIP."),
-    "archive-overlap": FindingCode(ERROR, "Entries share bytes: a bomb.", _AGAIN),
-    "archive-parent-path": FindingCode(ERROR, "A path leaves the archive (`..`).", "Zip with relative paths."),
-    "archive-ratio": FindingCode(ERROR, "An entry would grow more than any image or text does.", "Leave it out, or save it as PNG or JPEG."),
-    "archive-size-lies": FindingCode(ERROR, "An entry is not as large as it says.", _AGAIN),
-    "archive-special-file": FindingCode(ERROR, "An entry is a link, a device or a pipe.", "Zip the files themselves."),
-    "archive-too-large": FindingCode(ERROR, "The inflated files are too large together.", _SHRINK),
-    "archive-too-many-entries": FindingCode(ERROR, "There are too many entries.", _SHRINK),
-    "archive-trailing-bytes": FindingCode(ERROR, "Bytes follow the end of the ZIP, or it was cut.", _AGAIN),
-    "files-left-out": FindingCode(NOTE, "Files are neither images nor text; they never reach the disk.", "-", "dropped"),
-    "names-case-equal": FindingCode(WARNING, "Two names differ only in case.", "Rename one of them."),
-    "names-guessed": FindingCode(WARNING, "Names are not UTF-8, and were read as code page 437.", "Make the ZIP with UTF-8 names."),
-    "names-unusual": FindingCode(NOTE, "Names have spaces or letters beyond ASCII; trainers get ASCII names.", "-"),
-    "formats-none": FindingCode(ERROR, "Told before an upload: by its names alone, no format can fit.", "Add annotations, or folders of classes."),
-    "formats-several": FindingCode(NOTE, "Several formats were found; the most complete one is read.", "-", "the others are dropped"),
+_NOTHING = "Nothing to do."
+_LEFT_OUT = "the image is left out"
+_ZIP_AGAIN = "Create the ZIP again from the original folder."
+_RELATIVE = "Create the ZIP with relative paths."
+_SMALLER_SET = "Split the dataset into several."
+_REPLACE = "Replace the image, or remove it together with its annotation."
+_CHECK_BOX = "Check the box."
+_REMAKE = "Correct the split, or have a new one made (split=remake)."
+_REPAIRED = "Done by the repair."
+
+ARCHIVE_CODES: Mapping[str, FindingCode] = {
+    "upload-too-large": FindingCode(ERROR, "Before an upload: the ZIP exceeds the size limit of an upload.", "Split the dataset, or ask the operator for a higher limit."),
+    "archive-absolute-path": FindingCode(ERROR, "An entry has an absolute path or a drive letter.", _RELATIVE),
+    "archive-broken-data": FindingCode(ERROR, "The compressed data of an entry is corrupt, or has the wrong length.", _ZIP_AGAIN),
+    "archive-checksum": FindingCode(ERROR, "The bytes of an entry do not match its CRC-32.", _ZIP_AGAIN),
+    "archive-compression": FindingCode(ERROR, "An entry uses a compression method other than stored or deflate.", "Create the ZIP with deflate, the usual compression."),
+    "archive-duplicate-name": FindingCode(ERROR, "Two entries have the same name (after Unicode NFC normalisation).", "Keep one of them; names that look the same may differ in their Unicode form alone."),
+    "archive-encrypted": FindingCode(ERROR, "An entry is encrypted.", "Create the ZIP without a password."),
+    "archive-entry-too-large": FindingCode(ERROR, "An entry exceeds the size limit of one file.", "Leave the file out."),
+    "archive-headers-differ": FindingCode(ERROR, "The local and the central header of an entry contradict each other.", _ZIP_AGAIN),
+    "archive-inconsistent": FindingCode(ERROR, "The central directory is damaged, or not where the end record says.", _ZIP_AGAIN),
+    "archive-multi-disk": FindingCode(ERROR, "The ZIP is one part of a multi-part archive.", "Create a single ZIP."),
+    "archive-name-invalid": FindingCode(ERROR, "A name is empty, is not valid UTF-8, or has control characters.", "Rename the file."),
+    "archive-name-too-long": FindingCode(ERROR, "A name or path is too long, or folders are nested too deeply.", "Rename the file, or use fewer and shorter folders."),
+    "archive-not-a-zip": FindingCode(ERROR, "The file is not a ZIP, or its end is missing.", "Upload a complete ZIP; if it is one, upload it again."),
+    "archive-overlap": FindingCode(ERROR, "Entries share bytes of the archive, as in a ZIP bomb.", _ZIP_AGAIN),
+    "archive-parent-path": FindingCode(ERROR, "A path leads out of the archive (`..`).", _RELATIVE),
+    "archive-ratio": FindingCode(ERROR, "An entry would expand far more than images and text do, as in a ZIP bomb.", "Leave the file out; if it is an image, save it as PNG or JPEG."),
+    "archive-size-mismatch": FindingCode(ERROR, "The size of an entry is not the one that its header declares.", _ZIP_AGAIN),
+    "archive-special-file": FindingCode(ERROR, "An entry is a link, a device or a pipe.", "Put the files themselves into the ZIP, not links to them."),
+    "archive-too-large": FindingCode(ERROR, "All files together exceed the limit of the unpacked size.", _SMALLER_SET),
+    "archive-too-many-entries": FindingCode(ERROR, "The ZIP has more entries than are accepted.", _SMALLER_SET),
+    "archive-trailing-bytes": FindingCode(ERROR, "There are bytes after the end of the ZIP, or its end was cut off.", _ZIP_AGAIN),
+    "files-left-out": FindingCode(NOTE, "Files that are neither images nor annotations are left out; they are never written to disk.", "Nothing to do; they do not count for the fingerprint.", "dropped"),
+    "names-differ-in-case": FindingCode(WARNING, "Two names differ only in upper and lower case.", "Rename one of them."),
+    "names-encoding-guessed": FindingCode(WARNING, "Names are not UTF-8 and were read as code page 437, which may give wrong letters.", "Check the names; if they are wrong, create the ZIP with a tool that writes UTF-8 names."),
+    "names-unusual": FindingCode(NOTE, "Names have spaces or characters beyond ASCII; the files that trainers read get ASCII names.", _NOTHING),
+    "formats-none": FindingCode(ERROR, "Before an upload: by the names of the files, no dataset format can match.", "Add annotations, or put the images into one folder for each class; GET /formats describes each format."),
+    "formats-several": FindingCode(NOTE, "The archive has annotations in several formats; the most complete one is read.", "Nothing to do, or upload only the annotations that you mean.", "the others are dropped"),
 }  # fmt: skip
 
-IMAGES: Mapping[str, FindingCode] = {
-    "image-alpha": FindingCode(NOTE, "The image has transparency, which trainers ignore.", "Save it on a background."),
-    "image-ambiguous": FindingCode(ERROR, "An annotation could be about several images.", "Give each its own name.", OUT),
-    "image-animated": FindingCode(WARNING, "Several frames or pages; the first is used.", "Save the frame that is meant."),
-    "image-annotated-twice": FindingCode(ERROR, "An image has two annotations.", "Keep one of them.", OUT),
-    "image-cmyk": FindingCode(WARNING, "CMYK is turned into RGB without a profile.", "Save it as RGB."),
-    "image-converted": FindingCode(NOTE, "The format is converted to PNG for training.", "-"),
-    "image-crashes-decoder": FindingCode(ERROR, "Decoding it kills the decoder or never ends.", "Save it anew.", OUT),
-    "image-deep": FindingCode(WARNING, "More than 8 bits a channel are reduced to 8.", "Save it with 8 bits."),
-    "image-duplicate": FindingCode(NOTE, "Two images have the same bytes; they stay in one part, unless a given split parts them.", "-"),
-    "duplicate-differs": FindingCode(WARNING, "Two images of the same bytes have other boxes, or another class.", "Keep the right one."),
-    "image-near-duplicate": FindingCode(NOTE, "An image looks almost like another; they stay in one part, unless a given split parts them.", "-"),
-    "image-empty": FindingCode(ERROR, "The file has no bytes.", "Replace or remove it.", OUT),
-    "image-extension": FindingCode(WARNING, "The name says another format than the content.", "Rename it.", "renamed"),
-    "image-missing": FindingCode(ERROR, "An annotation has no image.", "Add it, or drop the annotation.", "left out, and images without any annotation"),
-    "image-palette": FindingCode(NOTE, "Images have a palette of colours, as masks and screenshots have.", "Look at them."),
-    "image-same-stem": FindingCode(WARNING, "Another image of this name has the annotation.", "Remove or annotate it."),
-    "image-too-large": FindingCode(ERROR, "More pixels or bytes than are accepted.", "Save it smaller.", OUT),
-    "image-too-small": FindingCode(ERROR, "A side is too short to train on.", "Remove it.", OUT),
-    "image-truncated": FindingCode(ERROR, "The image ends too early.", "Replace it.", OUT),
-    "image-turned": FindingCode(NOTE, "EXIF says it is stored turned; it is read upright.", "-"),
-    "image-unreadable": FindingCode(ERROR, "It cannot be decoded.", "Replace or remove it.", OUT),
-    "image-without-annotation": FindingCode(NOTE, "No annotation: it counts as background.", "Annotate it if need be."),
-    "image-without-class": FindingCode(WARNING, "It lies in no folder of a class, and is left out.", "Move or remove it.", OUT),
-    "masks-left-out": FindingCode(NOTE, "Segmentation masks are no images to detect in.", "-", "dropped"),
+IMAGE_CODES: Mapping[str, FindingCode] = {
+    "image-alpha": FindingCode(NOTE, "The image has transparency, which trainers ignore.", "Nothing to do, or save it on the background that you mean."),
+    "image-ambiguous": FindingCode(ERROR, "An annotation could belong to several images.", "Give each image a unique name; or put it beside its annotation, in COCO write its path in `file_name`.", _LEFT_OUT),
+    "image-animated": FindingCode(WARNING, "The image has several frames or pages; the first one is used.", "Save the frame that you mean as an image of its own."),
+    "image-annotated-twice": FindingCode(ERROR, "An image has two annotations.", "Keep one of them.", _LEFT_OUT),
+    "image-cmyk": FindingCode(WARNING, "The image is in CMYK and is converted to RGB without a colour profile.", "Save it as RGB."),
+    "image-converted": FindingCode(NOTE, "The image is converted to PNG for training.", _NOTHING),
+    "image-crashes-decoder": FindingCode(ERROR, "Decoding the image crashes the decoder or does not finish in time.", "Save the image again, or remove it together with its annotation.", _LEFT_OUT),
+    "image-high-bit-depth": FindingCode(WARNING, "The image has more than 8 bits per channel and is reduced to 8.", "Save it with 8 bits per channel, scaled as you need it."),
+    "image-duplicate": FindingCode(NOTE, "Two images have the same bytes. They are kept in one split, unless a given split separates them.", _NOTHING),
+    "duplicate-labels-differ": FindingCode(WARNING, "Two images with the same bytes have different boxes or classes.", "Keep the correct one."),
+    "image-near-duplicate": FindingCode(NOTE, "An image looks almost the same as another. They are kept in one split, unless a given split separates them.", _NOTHING),
+    "image-empty": FindingCode(ERROR, "The file has no bytes.", _REPLACE, _LEFT_OUT),
+    "image-extension": FindingCode(WARNING, "The file extension does not match the content, which decides.", "Rename the file.", "renamed"),
+    "image-missing": FindingCode(ERROR, "The image of an annotation is not in the archive.", "Add the image, or remove the annotation.", "left out, and images without any annotation"),
+    "image-palette": FindingCode(NOTE, "Images are stored with a colour palette, as masks and screenshots often are.", "Check that they are not masks; photographs rarely have a palette."),
+    "image-same-stem": FindingCode(WARNING, "The annotation belongs to another image with the same name; this one is used as background.", "Remove the image, or give it an annotation of its own."),
+    "image-too-large": FindingCode(ERROR, "The image exceeds the limit of pixels or bytes.", "Save it smaller.", _LEFT_OUT),
+    "image-too-small": FindingCode(ERROR, "The image is too narrow or too low to train on.", _REPLACE, _LEFT_OUT),
+    "image-truncated": FindingCode(ERROR, "The image file ends too early.", _REPLACE, _LEFT_OUT),
+    "image-exif-rotated": FindingCode(NOTE, "The stored image is rotated or mirrored, as its EXIF orientation says; it is read upright.", "Nothing to do, or save it upright."),
+    "image-unreadable": FindingCode(ERROR, "The image cannot be decoded.", _REPLACE, _LEFT_OUT),
+    "image-without-annotation": FindingCode(NOTE, "The image has no annotation and is used as background: an image with no objects.", "Annotate it if it has objects."),
+    "image-without-class": FindingCode(WARNING, "The image is in no class folder and is left out.", "Move it into the folder of its class, or remove it.", _LEFT_OUT),
+    "masks-left-out": FindingCode(NOTE, "Segmentation masks are left out: they are labels, not images to detect objects in.", _NOTHING, "dropped"),
 }  # fmt: skip
 
-BOXES: Mapping[str, FindingCode] = {
-    "box-at-edge": FindingCode(NOTE, "At most a pixel beyond the image: clipped.", "-", "clipped"),
-    "box-clipped": FindingCode(WARNING, "Beyond the image, most of it inside: clipped.", "Draw it inside.", "clipped"),
-    "box-corner-twice": FindingCode(ERROR, "A box has one of its corners twice.", "Keep the right one.", OUT),
-    "box-duplicate": FindingCode(WARNING, "The same box is there twice.", "Remove one.", "one is dropped"),
-    "box-elongated": FindingCode(NOTE, "More than 40 times as long as wide.", "Look at it."),
-    "box-inverted": FindingCode(ERROR, "min is above max.", "Swap them.", "swapped"),
-    "box-missing": FindingCode(ERROR, "An object has no box.", "Draw it, or remove the object.", OUT),
-    "box-not-a-number": FindingCode(ERROR, "A coordinate is no finite number.", "Mend it.", OUT),
-    "box-not-normalised": FindingCode(ERROR, "A YOLO number is in pixels, not a fraction.", "Divide by the size.", OUT),
-    "box-outside": FindingCode(ERROR, "Wholly or mostly outside the image.", "Draw it on this very image.", "clipped where 2 px of it are inside, else dropped"),
-    "box-several": FindingCode(ERROR, "An object has several boxes.", "Write an object for each.", OUT),
-    "box-tiny": FindingCode(WARNING, "Thinner than 2 px.", "Look at it."),
-    "box-whole-image": FindingCode(NOTE, "It covers the whole image.", "Look at it."),
-    "box-zero-area": FindingCode(ERROR, "It has no area.", "Draw it again.", "dropped"),
-    "boxes-turned": FindingCode(WARNING, "Boxes are meant in stored pixels; they are turned with the image.", "Label the upright image."),
-    "size-missing": FindingCode(NOTE, "The declared size is missing or 0; the image decides.", "-", "set"),
-    "size-wrong": FindingCode(WARNING, "The declared size is not that of the image, which decides.", "Check the boxes.", "set; where one image proves that its boxes were drawn on the declared size, those of the whole set are scaled; left out where they fit neither size"),
-    "polygons-as-boxes": FindingCode(NOTE, "Polygons are taken as the boxes around them.", "-"),
-    "confidence-left-out": FindingCode(WARNING, "Labels have a sixth column: predictions?", "Look at them."),
-    "crowds-left-out": FindingCode(NOTE, "COCO crowds are no boxes.", "-", "dropped"),
-    "keypoints-left-out": FindingCode(NOTE, "Keypoints behind the boxes are left out.", "-"),
+BOX_CODES: Mapping[str, FindingCode] = {
+    "box-at-edge": FindingCode(NOTE, "The box reaches at most one pixel beyond the image and is clipped.", _NOTHING, "clipped"),
+    "box-clipped": FindingCode(WARNING, "The box reaches beyond the image, with most of its area inside, and is clipped.", "Draw it inside the image.", "clipped"),
+    "box-corner-twice": FindingCode(ERROR, "A box gives one of its corners twice.", "Keep the correct one.", _LEFT_OUT),
+    "box-duplicate": FindingCode(WARNING, "The same box is listed twice.", "Remove one of them.", "one is dropped"),
+    "box-elongated": FindingCode(NOTE, "One side of the box is more than 40 times the other.", _CHECK_BOX),
+    "box-inverted": FindingCode(ERROR, "The minimum of a box is above its maximum.", "Swap the two corners.", "swapped"),
+    "box-missing": FindingCode(ERROR, "An object has no box.", "Draw its box, or remove the object.", _LEFT_OUT),
+    "box-not-a-number": FindingCode(ERROR, "A coordinate is not a finite number.", "Correct the coordinates.", _LEFT_OUT),
+    "box-not-normalised": FindingCode(ERROR, "A YOLO label is in pixels instead of fractions of the image.", "Divide x and width by the width of the image, y and height by its height.", _LEFT_OUT),
+    "box-outside": FindingCode(ERROR, "The box is completely or mostly outside the image.", "Draw the box again on this image, or remove it.", "clipped where 2 px of it are inside, else dropped"),
+    "box-several": FindingCode(ERROR, "An object has several boxes.", "Write one object for each box.", _LEFT_OUT),
+    "box-tiny": FindingCode(WARNING, "A side of the box is shorter than 2 px.", _CHECK_BOX),
+    "box-whole-image": FindingCode(NOTE, "The box covers the whole image.", _CHECK_BOX),
+    "box-zero-area": FindingCode(ERROR, "The box has no area.", "Draw it again, or remove it.", "dropped"),
+    "boxes-rotated": FindingCode(WARNING, "The boxes refer to the stored pixels of an image with an EXIF rotation; they are rotated with the image.", "Label the upright image."),
+    "size-missing": FindingCode(NOTE, "The declared image size is missing or 0; the decoded image decides.", _NOTHING, "set"),
+    "size-wrong": FindingCode(WARNING, "The declared image size is not that of the decoded image, which decides.", "Check whether the boxes were drawn on the declared size; a repair decides this for the whole dataset.", "set; where one image proves that its boxes were drawn on the declared size, those of the whole set are scaled; left out where they fit neither size"),
+    "polygons-as-boxes": FindingCode(NOTE, "Polygons are replaced by the boxes around them.", _NOTHING),
+    "confidence-left-out": FindingCode(WARNING, "YOLO labels have a sixth column, which is read as a confidence and left out.", "Check that the labels are not the predictions of a model."),
+    "crowds-left-out": FindingCode(NOTE, "COCO crowd annotations (`iscrowd`) are left out.", _NOTHING, "dropped"),
+    "keypoints-left-out": FindingCode(NOTE, "Keypoints after a box are left out.", _NOTHING),
 }  # fmt: skip
 
-CLASSES: Mapping[str, FindingCode] = {
-    "class-empty": FindingCode(WARNING, "A folder among those of classes has no image.", "Add images, or remove it."),
-    "class-id-unknown": FindingCode(ERROR, "A class number has no name.", "Correct it, or add the name.", OUT),
-    "class-name-empty": FindingCode(ERROR, "A class or an object has no name.", "Name it.", OUT),
-    "class-name-spaces": FindingCode(NOTE, "A name is written with spaces around it, and without: one class.", "-"),
-    "class-name-too-long": FindingCode(ERROR, "A class name is a sentence.", "Shorten it.", OUT),
-    "class-name-twice": FindingCode(WARNING, "Two class numbers have one name; they are one class.", "Rename one."),
-    "class-names-missing": FindingCode(WARNING, "Nothing names the classes; their numbers do.", "Add a data.yaml."),
-    "class-names-similar": FindingCode(WARNING, "Names differ only in case, space or punctuation.", "Name one class one way."),
-    "class-nested": FindingCode(WARNING, "Images lie deeper than others; the class's folder above them counts.", "Look at them."),
-    "class-not-in-split": FindingCode(WARNING, "A class of images is not in val, or not in test.", "Add images of it, or split=remake."),
-    "class-not-in-train": FindingCode(ERROR, "A class has no image in train.", "Mend the split, or split=remake."),
-    "class-rare": FindingCode(WARNING, "A class is in fewer than three images.", "Add images of it."),
-    "class-unused": FindingCode(NOTE, "Named classes have no box; they are no classes of the dataset.", "-"),
-    "folders-doubled": FindingCode(NOTE, "A folder repeats the one round it; it is left out.", "Zip it once.", "dropped"),
-    "no-boxes": FindingCode(ERROR, "There is not one usable box.", "Label some images."),
+CLASS_CODES: Mapping[str, FindingCode] = {
+    "class-empty": FindingCode(WARNING, "A folder among the class folders has no images; it is not a class.", "Add images to it, or remove it."),
+    "class-id-unknown": FindingCode(ERROR, "A class number is not a whole number, or has no name.", "Correct the number, or add the name of the class.", _LEFT_OUT),
+    "class-name-empty": FindingCode(ERROR, "A class or an object has no class name.", "Add the name, or remove the entry.", _LEFT_OUT),
+    "class-name-spaces": FindingCode(NOTE, "A class name is written with and without spaces around it; both are the same class.", "Nothing to do, or remove the spaces."),
+    "class-name-too-long": FindingCode(ERROR, "A class name exceeds the length limit.", "Shorten it.", _LEFT_OUT),
+    "class-name-twice": FindingCode(WARNING, "Two class numbers have the same name; they become one class.", "Give each class a unique name."),
+    "class-names-missing": FindingCode(WARNING, "No file names the classes; their numbers are used as names.", "Add a data.yaml with `names`."),
+    "class-names-similar": FindingCode(WARNING, "Class names differ only in case, spaces or punctuation.", "If they are the same class, use one spelling."),
+    "class-nested": FindingCode(WARNING, "Images are in subfolders of a class folder; they belong to that class.", "Nothing to do, or move them into the folder of their class."),
+    "class-not-in-split": FindingCode(WARNING, "A class has no image in val or in test, so it is not measured there.", "Add images of the class, or have a new split made (split=remake)."),
+    "class-not-in-train": FindingCode(ERROR, "A class has no image in train.", _REMAKE),
+    "class-rare": FindingCode(WARNING, "A class is in fewer than three images: too few for train, val and test.", "Add images of the class, or remove it."),
+    "class-unused": FindingCode(NOTE, "Named classes have no boxes; they are not classes of the dataset.", _NOTHING),
+    "folders-repeated": FindingCode(NOTE, "A folder holds the same images as its parent folder and is left out.", "Nothing to do, or create the ZIP without it.", "dropped"),
+    "no-boxes": FindingCode(ERROR, "The dataset has no usable box.", "Annotate some images."),
     "too-few-classes": FindingCode(ERROR, "Fewer than two classes have usable images.", "Add images of another class."),
-    "too-few-images": FindingCode(ERROR, "Fewer than three usable images.", "Add images."),
+    "too-few-images": FindingCode(ERROR, "The dataset has fewer than three usable images.", "Add images."),
 }  # fmt: skip
 
-ANNOTATIONS: Mapping[str, FindingCode] = {
-    "filename-differs": FindingCode(WARNING, "<filename> names another file.", "Check that they belong together.", "set where the XML is written anew"),
-    "xml-dtd": FindingCode(ERROR, "A DTD or entities, which are never read.", "Remove them.", OUT),
-    "xml-empty": FindingCode(ERROR, "The XML is empty.", "Restore it, or remove it.", OUT),
-    "xml-invalid": FindingCode(ERROR, "The XML is not well-formed, or in an unknown encoding.", "Mend it.", OUT),
-    "xml-not-voc": FindingCode(WARNING, "An XML without <annotation>.", "Remove it.", "dropped"),
-    "xml-structure": FindingCode(WARNING, "The XML differs from the field's structure (voc.xsd).", "Correct the line."),
-    "xml-too-deep": FindingCode(ERROR, "Nested too deeply.", "Export it as plain VOC.", OUT),
-    "xml-too-large": FindingCode(ERROR, "Larger than any annotation of an image.", "Split it.", OUT),
-    "label-file-too-large": FindingCode(ERROR, "A label file is larger than any image's labels.", "Look at it.", OUT),
-    "label-line-invalid": FindingCode(ERROR, "A line is neither a box nor a polygon.", "Write five columns.", OUT),
-    "yaml-count-differs": FindingCode(WARNING, "`nc` is not the number of names, which count.", "Correct it.", "dropped"),
-    "yaml-download": FindingCode(WARNING, "`download` is never run.", "Remove it.", "dropped"),
-    "yaml-invalid": FindingCode(ERROR, "data.yaml cannot be read as data.", "Mend it."),
-    "yaml-key-twice": FindingCode(WARNING, "A key is there twice; the last one counts.", "Remove one.", "one is dropped"),
-    "yaml-names-invalid": FindingCode(ERROR, "`names` does not give one name for each number.", "Mend it."),
-    "yaml-path-missing": FindingCode(WARNING, "A part of the split names no folder or list that exists.", "Correct the path.", "written as lists"),
-    "yaml-several": FindingCode(WARNING, "Another yaml names other classes.", "Upload one set at a time.", "dropped"),
-    "json-annotation-twice": FindingCode(WARNING, "Two annotations have one id.", "Give each its own.", "numbered anew"),
-    "json-entry-invalid": FindingCode(ERROR, "An entry lacks its ids or its name.", "Add them.", ENTRY_OUT),
-    "json-id-twice": FindingCode(ERROR, "Two images or categories have one id.", "Give each its own.", OUT),
-    "json-image-unknown": FindingCode(ERROR, "An annotation is about an image that is not listed.", "List it.", "left out, and images without any annotation"),
-    "json-invalid": FindingCode(ERROR, "The JSON cannot be read to its end.", "Mend or export it."),
-    "json-left-out": FindingCode(NOTE, "A JSON lists no boxes of its own (captions, keypoints).", "-", "dropped"),
+ANNOTATION_CODES: Mapping[str, FindingCode] = {
+    "filename-differs": FindingCode(WARNING, "<filename> names a different file than the image that the XML was matched to.", "Check that the image and the boxes belong together.", "set where the XML is rewritten"),
+    "xml-dtd": FindingCode(ERROR, "The XML has a DTD or entities, which are never read.", "Remove them.", _LEFT_OUT),
+    "xml-empty": FindingCode(ERROR, "The XML file is empty.", "Restore the file, or remove it.", _LEFT_OUT),
+    "xml-invalid": FindingCode(ERROR, "The XML is not well-formed, or has an unknown encoding.", "Correct the XML and save it as UTF-8.", _LEFT_OUT),
+    "xml-not-voc": FindingCode(WARNING, "The root of the XML is not <annotation>; the file is left out.", "Remove the file if it is not an annotation.", "dropped"),
+    "xml-structure": FindingCode(WARNING, "The XML differs from the usual structure of VOC (voc.xsd); it is read as far as it is unambiguous.", "Correct the line as pipeline/formats/voc.xsd describes it."),
+    "xml-too-deep": FindingCode(ERROR, "The XML is nested too deeply.", "Export it as plain Pascal VOC.", _LEFT_OUT),
+    "xml-too-large": FindingCode(ERROR, "The XML exceeds the size limit of an annotation.", "Write one XML file for each image.", _LEFT_OUT),
+    "label-file-too-large": FindingCode(ERROR, "A label file exceeds the size limit for one image.", "Check that it holds the labels of one image only.", _LEFT_OUT),
+    "label-line-invalid": FindingCode(ERROR, "A line of a label file is neither a box nor a polygon.", "Write `class x_centre y_centre width height`, separated by spaces.", _LEFT_OUT),
+    "yaml-count-differs": FindingCode(WARNING, "`nc` differs from the number of names, which decides.", "Correct `nc`.", "dropped"),
+    "yaml-download": FindingCode(WARNING, "`download` is ignored: the archive is the only source of data.", "Remove it.", "dropped"),
+    "yaml-invalid": FindingCode(ERROR, "data.yaml cannot be read as plain YAML.", "Write plain UTF-8 YAML with only `names` and the paths of the splits."),
+    "yaml-key-twice": FindingCode(WARNING, "A key is listed twice; the last one is used.", "Remove one of them.", "one is dropped"),
+    "yaml-names-invalid": FindingCode(ERROR, "`names` is not one name for each class number.", "Write a list of names, or one `0: name` for each class."),
+    "yaml-path-missing": FindingCode(WARNING, "data.yaml names a folder or list of a split that is not in the archive.", "Correct the path.", "written as lists"),
+    "yaml-several": FindingCode(WARNING, "A second YAML file names different classes and is ignored.", "Upload one dataset at a time.", "dropped"),
+    "json-annotation-twice": FindingCode(WARNING, "Two annotations have the same id.", "Give each annotation a unique id.", "new ids are assigned"),
+    "json-entry-invalid": FindingCode(ERROR, "An image, category or annotation lacks a required field.", "Add the field that the detail names.", "left out"),
+    "json-id-twice": FindingCode(ERROR, "Two images or two categories have the same id.", "Give each one a unique id.", _LEFT_OUT),
+    "json-image-unknown": FindingCode(ERROR, "An annotation refers to an image that is not listed in `images`.", "List the image, or remove the annotation.", "left out, and images without any annotation"),
+    "json-invalid": FindingCode(ERROR, "The JSON is invalid or incomplete.", "Correct the JSON, or export it again."),
+    "json-left-out": FindingCode(NOTE, "A JSON file without boxes (captions, keypoints) is left out.", _NOTHING, "dropped"),
 }  # fmt: skip
 
-_REMAKE = "Mend the split, or let it be made anew (split=remake)."
-
-SPLITS: Mapping[str, FindingCode] = {
-    "split-conflict": FindingCode(WARNING, "An image is listed for two parts.", "List it once.", "one list each"),
-    "split-leak": FindingCode(WARNING, "The same image is in two parts of the given split.", _REMAKE),
-    "split-leak-near": FindingCode(WARNING, "A held-out image looks like one that is trained on.", _REMAKE),
-    "split-list-unknown": FindingCode(WARNING, "A list names an image that is not there.", "Drop the line.", "dropped"),
-    "split-partial": FindingCode(WARNING, "Images are in no part; they go to train.", _REMAKE),
-    "split-same-folder": FindingCode(WARNING, "Two parts are the same folder.", "Give each its own."),
-    "split-uneven": FindingCode(WARNING, "The parts are far from the sizes asked for.", _REMAKE),
-    "split-unusable": FindingCode(WARNING, "Of a split there is only train, or no train; a new one is made.", "Add the missing part, or nothing."),
-    "split-val-cut": FindingCode(NOTE, "No usable image is given for validation; some were cut from train.", "-"),
-    "split-val-unlabelled": FindingCode(WARNING, "The validation part has no box.", _REMAKE),
-    "split-without-test": FindingCode(WARNING, "There is no test part.", _REMAKE),
-    "split-without-val": FindingCode(ERROR, "No image is left for validation.", "Add images."),
+SPLIT_CODES: Mapping[str, FindingCode] = {
+    "split-conflict": FindingCode(WARNING, "An image is listed for two splits.", "List each image once.", "listed once"),
+    "split-leak": FindingCode(WARNING, "The same image is in two parts of the given split.", "Keep the copies in one part, or have a new split made (split=remake)."),
+    "split-leak-near": FindingCode(WARNING, "A val or test image looks almost the same as one that is trained on.", "Keep such images in one part, or have a new split made (split=remake)."),
+    "split-list-unknown": FindingCode(WARNING, "A split list names an image that is not in the archive.", "Add the image, or remove the line.", "dropped"),
+    "split-partial": FindingCode(WARNING, "Images are in no part of the given split and are added to train.", _REMAKE),
+    "split-same-folder": FindingCode(WARNING, "Two splits name the same folder.", "Give each split a folder of its own."),
+    "split-uneven": FindingCode(WARNING, "A split is much smaller than requested, because near-duplicates are kept together.", "Nothing to do, or give a split of your own."),
+    "split-unusable": FindingCode(WARNING, "The archive gives only train, or no train; a new split of all images is made.", "Nothing to do, or add the missing part; then the given split is kept."),
+    "split-val-from-train": FindingCode(NOTE, "The given split has no usable validation image; some images are moved from train.", _NOTHING),
+    "split-val-unlabelled": FindingCode(WARNING, "No image of the validation split has a box, so nothing can be measured on it.", _REMAKE),
+    "split-without-test": FindingCode(WARNING, "There is no test split; the model is measured on the validation split.", _REMAKE),
+    "split-without-val": FindingCode(ERROR, "No image is left for validation.", "Add images, or give a split of your own, which is kept."),
 }  # fmt: skip
 
-_LOG = "Done by the repair."
-
-REPAIRS: Mapping[str, FindingCode] = {
-    "repair-box-clipped": FindingCode(NOTE, "The box ends at the image's edge now.", _LOG),
-    "repair-box-dropped": FindingCode(NOTE, "The box was outside, without area, or there twice.", _LOG),
-    "repair-box-swapped": FindingCode(NOTE, "The box's corners were swapped.", _LOG),
-    "repair-boxes-rescaled": FindingCode(NOTE, "The boxes were drawn on an image of another size and the same shape, and are scaled.", _LOG),
-    "repair-entry-left-out": FindingCode(NOTE, "An annotation or entry could not be used.", _LOG),
-    "repair-file-dropped": FindingCode(NOTE, "A file that says nothing of the dataset, or whose content was written anew.", _LOG),
-    "repair-junk-dropped": FindingCode(NOTE, "A file that is no data.", _LOG),
-    "repair-image-left-out": FindingCode(NOTE, "The image or its annotation is beyond repair, or it would count as background by mistake.", _LOG),
-    "repair-image-renamed": FindingCode(NOTE, "The image has the suffix of its content now.", _LOG),
-    "repair-size-mended": FindingCode(NOTE, "The declared size is that of the image now.", _LOG),
+REPAIR_CODES: Mapping[str, FindingCode] = {
+    "repair-box-clipped": FindingCode(NOTE, "The box was clipped to the image.", _REPAIRED),
+    "repair-box-dropped": FindingCode(NOTE, "The box was removed: it was outside the image, had no area, or was a duplicate.", _REPAIRED),
+    "repair-box-swapped": FindingCode(NOTE, "The corners of the box were swapped.", _REPAIRED),
+    "repair-boxes-rescaled": FindingCode(NOTE, "The boxes were drawn on a larger or smaller copy of the image and were scaled.", _REPAIRED),
+    "repair-entry-left-out": FindingCode(NOTE, "An annotation, or an entry of one, was left out because it cannot be used.", _REPAIRED),
+    "repair-file-dropped": FindingCode(NOTE, "A file was left out: it is not part of the dataset, or its content was rewritten to another file.", _REPAIRED),
+    "repair-junk-dropped": FindingCode(NOTE, "A file was left out: it is neither an image nor an annotation.", _REPAIRED),
+    "repair-image-left-out": FindingCode(NOTE, "The image was left out: it or its annotation cannot be repaired, or it would wrongly count as background.", _REPAIRED),
+    "repair-image-renamed": FindingCode(NOTE, "The image was renamed to the file extension of its content.", _REPAIRED),
+    "repair-size-fixed": FindingCode(NOTE, "The declared size was set to that of the image.", _REPAIRED),
 }  # fmt: skip
 
 SECTIONS: Mapping[str, Mapping[str, FindingCode]] = {
-    "The archive": ARCHIVE,
-    "Images": IMAGES,
-    "Boxes": BOXES,
-    "Classes": CLASSES,
-    "Annotation files": ANNOTATIONS,
-    "Splits": SPLITS,
-    "The log of a repair": REPAIRS,
+    "The archive": ARCHIVE_CODES,
+    "Images": IMAGE_CODES,
+    "Boxes": BOX_CODES,
+    "Classes": CLASS_CODES,
+    "Annotation files": ANNOTATION_CODES,
+    "Splits": SPLIT_CODES,
+    "The log of a repair": REPAIR_CODES,
 }
 FINDING_CODES: Mapping[str, FindingCode] = {code: entry for part in SECTIONS.values() for code, entry in part.items()}
 
 
 def findings_page() -> str:
-    """docs/findings.md."""
+    """The text of docs/findings.md."""
     lines = [
         "# Findings",
         "",
-        "Everything that is wrong or odd in an upload is told in one pass, at `GET /jobs/{job_id}/findings`: an",
-        "**error** rejects the dataset (or leaves its item out with `on_error=skip`), a **warning** is worth a look, a",
-        "**note** explains a number. The last column says what `POST /jobs/{job_id}/repair` does.",
+        "Everything wrong or unusual in an upload is reported in one pass, at `GET /jobs/{job_id}/findings`. An **error**",
+        "rejects the dataset (with `on_error=skip` it leaves the item out), a **warning** is worth checking, a **note**",
+        "explains a number. The last column is what `POST /jobs/{job_id}/repair` does about it.",
     ]
     for title, codes in SECTIONS.items():
         lines += ["", f"## {title}", "", "| code | severity | meaning | what to do | repair |", "|---|---|---|---|---|"]

@@ -1,19 +1,20 @@
-"""A finding: one thing that is wrong or odd in a dataset, said so that its owner can mend it."""
+"""A finding: one thing that is wrong or unusual in a dataset, described so that its owner can correct it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
+from core.domain.finding_codes import FINDING_CODES, Severity
 
-class Severity(StrEnum):
-    ERROR = "error"  # the item cannot be used: rejects the dataset, or is left out with on_error=skip
-    WARNING = "warning"  # used, perhaps mended; worth a look
-    NOTE = "note"  # a fact that explains a number
+__all__ = ["Finding", "Severity", "count_findings"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`code` is stable kebab-case; `path` is the entry's name in the archive; `line` is 1-based or None."""
+    """`code` is stable kebab-case; `path` is the entry's name in the archive; `line` is 1-based or None.
+
+    Built by `Finding.of`, so that severity and remedy are those of the catalogue.
+    """
 
     code: str
     severity: Severity
@@ -21,6 +22,17 @@ class Finding:
     detail: str
     remedy: str
     line: int | None = None
+
+    @classmethod
+    def of(cls, code: str, path: str, detail: str, *, line: int | None = None) -> "Finding":
+        """Raises KeyError for a code that is not in the catalogue."""
+        entry = FINDING_CODES[code]
+        return cls(code, entry.severity, path, detail, entry.remedy, line)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Finding":
+        """What `as_dict` returned, as it was then: the catalogue may have changed since."""
+        return cls(**{**stored, "severity": Severity(stored["severity"])})
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

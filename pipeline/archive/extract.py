@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.domain.errors import ArchiveRefused
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.entry_names import base_of, suffix_of
 from pipeline.archive.plural import counted
@@ -179,7 +179,9 @@ def _inflate(file: BinaryIO, entry: ZipEntry, target: str, out: int, at: int) ->
         _write(out, block, at + size)
         size += len(block)
     if size != entry.size:
-        raise BrokenArchive("archive-size-lies", f"Declared as {counted(entry.size, 'byte')}, it is not.", entry.name)
+        raise BrokenArchive(
+            "archive-size-mismatch", f"Declared as {counted(entry.size, 'byte')}, it is not.", entry.name
+        )
     if crc != entry.crc:
         raise BrokenArchive("archive-checksum", "The entry's bytes do not match their checksum (CRC-32).", entry.name)
     return SourceFile(entry.name, target, size, digest.hexdigest() if digest else "", at)
@@ -225,30 +227,22 @@ def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Findi
     for file in files:
         twin = seen.setdefault(file.name.casefold(), file.name)
         if twin != file.name:
-            yield Finding(
-                "names-case-equal",
-                Severity.WARNING,
-                file.name,
-                f"It differs from {twin} only in case: on Windows and macOS one would overwrite the other.",
-                "Rename one of them.",
-            )
+            detail = f"The name differs from {twin} only in case: on Windows and macOS one would overwrite the other."
+            yield Finding.of("names-differ-in-case", file.name, detail)
 
 
 def _note_unusual(names: list[str]) -> Iterator[Finding]:
     if names:
-        detail = (
-            f"{counted(len(names), 'name has', 'names have')} spaces or letters beyond ASCII. They are told as they"
-        )
-        detail += " are; the files that trainers read are written with ASCII names."
-        yield Finding("names-unusual", Severity.NOTE, names[0], detail, "Nothing to do.")
+        have = counted(len(names), "name has", "names have")
+        detail = f"{have} spaces or characters beyond ASCII. The files that trainers read get ASCII names."
+        yield Finding.of("names-unusual", names[0], detail)
 
 
 def _note_guessed(names: list[str]) -> Iterator[Finding]:
     if names:
-        detail = f"{counted(len(names), 'name is', 'names are')} not UTF-8, and nothing says how to read"
-        detail += f" {'it' if len(names) == 1 else 'them'}: code page 437 was taken, which may give wrong letters."
-        remedy = "Look whether the names are right; if not, make the ZIP with a tool that writes UTF-8 names."
-        yield Finding("names-guessed", Severity.WARNING, names[0], detail, remedy)
+        are = counted(len(names), "name is", "names are")
+        detail = f"{are} not UTF-8, with no encoding declared: read as code page 437, which may give wrong letters."
+        yield Finding.of("names-encoding-guessed", names[0], detail)
 
 
 def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:
@@ -256,10 +250,5 @@ def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:
         return
     suffixes = Counter(suffix_of(name) or base_of(name) for name in names)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(8))
-    yield Finding(
-        "files-left-out",
-        Severity.NOTE,
-        names[0],
-        f"{counted(len(names), 'file')} left out, as neither an image nor an annotation: {kinds}.",
-        "Nothing to do; they do not count for the fingerprint.",
-    )
+    detail = f"{counted(len(names), 'file')} left out, as neither an image nor an annotation: {kinds}."
+    yield Finding.of("files-left-out", names[0], detail)

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 from zlib import crc32
 
 from core.domain import limits
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 
 STORED, DEFLATED = 0, 8
@@ -77,13 +77,8 @@ class BrokenArchive(Exception):
     """The bytes are no ZIP that can be read as a whole. Carries the one finding that says why."""
 
     def __init__(self, code: str, detail: str, path: str = "") -> None:
-        self.finding = refusal(code, path, detail)
+        self.finding = Finding.of(code, path, detail)
         super().__init__(detail)
-
-
-def refusal(code: str, path: str, detail: str) -> Finding:
-    remedy = _REMEDIES.get(code, "Make the ZIP again from the folder.").replace("{path}", path)
-    return Finding(code, Severity.ERROR, path, detail, remedy)
 
 
 def read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
@@ -259,21 +254,3 @@ def locate_data(file: BinaryIO, entry: ZipEntry) -> int | None:
         if local != central and not (streamed and local in (0, 0xFFFFFFFF)):
             return None
     return entry.header + _LOCAL.size + int(name_len) + int(extra_len)
-
-
-_REMEDIES = {
-    "archive-absolute-path": "Zip the folder with relative paths.",
-    "archive-parent-path": "Zip the folder with relative paths.",
-    "archive-compression": "Zip it with the usual deflate compression.",
-    "archive-encrypted": "Zip it without a password.",
-    "archive-entry-too-large": "Leave {path} out.",
-    "archive-ratio": "Leave {path} out; an image can also be saved as PNG or JPEG.",
-    "archive-special-file": "Put the files themselves into the ZIP, not links to them.",
-    "archive-duplicate-name": "Keep one of the entries (names that look alike may differ only in Unicode form).",
-    "archive-not-a-zip": "Upload a whole ZIP; if it is one, upload it again.",
-    "archive-multi-disk": "Make one ZIP of it.",
-    "archive-too-many-entries": "Split the dataset.",
-    "archive-too-large": "Split the dataset.",
-    "archive-name-invalid": "Rename the file.",
-    "archive-name-too-long": "Rename the file or its folders.",
-}

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from core.domain import limits
 from core.domain.findings import Finding
 from pipeline.archive.plural import counted
-from pipeline.archive.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, ZipEntry, locate_data, refusal
+from pipeline.archive.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, ZipEntry, locate_data
 
 _REGULAR, _FOLDER = 0o100000, 0o040000
 _MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
@@ -30,10 +30,10 @@ def judge_directory(entries: list[ZipEntry], directory_at: int) -> list[Finding]
 def judge_names(entries: list[ZipEntry]) -> Iterator[Finding]:
     seen: set[str] = set()
     for entry in entries:
-        yield from (refusal(code, _shown(entry.name), detail) for code, detail in _name_faults(entry))
+        yield from (Finding.of(code, _shown(entry.name), detail) for code, detail in _name_faults(entry))
         key = entry.name.rstrip("/")
         if key in seen and not entry.is_folder:
-            yield refusal("archive-duplicate-name", _shown(entry.name), "Two entries have this name.")
+            yield Finding.of("archive-duplicate-name", _shown(entry.name), "Two entries have this name.")
         seen.add(key)
 
 
@@ -68,7 +68,7 @@ def judge_folders(entries: list[ZipEntry]) -> Iterator[Finding]:
     if levels > limits.MAX_FOLDER_LEVELS or characters > limits.MAX_FOLDER_CHARACTERS:
         detail = f"The folders have {levels} levels in all, with {characters} characters; at most"
         detail += f" {limits.MAX_FOLDER_LEVELS} and {limits.MAX_FOLDER_CHARACTERS}."
-        yield refusal("archive-name-too-long", "", detail)
+        yield Finding.of("archive-name-too-long", "", detail)
 
 
 def judge_sizes(entries: list[ZipEntry]) -> Iterator[Finding]:
@@ -77,19 +77,21 @@ def judge_sizes(entries: list[ZipEntry]) -> Iterator[Finding]:
         name = _shown(entry.name)
         total += entry.size
         if entry.flags & ENCRYPTED:
-            yield refusal("archive-encrypted", name, "The entry is encrypted.")
+            yield Finding.of("archive-encrypted", name, "The entry is encrypted.")
         elif entry.method not in (STORED, DEFLATED):
-            yield refusal("archive-compression", name, f"Compression method {entry.method}; only stored and deflate.")
+            yield Finding.of(
+                "archive-compression", name, f"Compression method {entry.method}; only stored and deflate."
+            )
         elif entry.method == STORED and entry.size != entry.packed:
-            yield refusal(
-                "archive-size-lies", name, f"Stored as {counted(entry.packed, 'byte')}, declared as {entry.size}."
+            yield Finding.of(
+                "archive-size-mismatch", name, f"Stored as {counted(entry.packed, 'byte')}, declared as {entry.size}."
             )
         if entry.size > limits.MAX_ENTRY_BYTES:
-            yield refusal("archive-entry-too-large", name, f"{entry.size} bytes; at most {limits.MAX_ENTRY_BYTES}.")
+            yield Finding.of("archive-entry-too-large", name, f"{entry.size} bytes; at most {limits.MAX_ENTRY_BYTES}.")
         if entry.size > limits.RATIO_FREE_BYTES and entry.size > limits.MAX_RATIO * max(1, entry.packed):
-            yield refusal("archive-ratio", name, f"{counted(entry.packed, 'byte')} would grow to {entry.size}.")
+            yield Finding.of("archive-ratio", name, f"{counted(entry.packed, 'byte')} would grow to {entry.size}.")
     if total > limits.MAX_TOTAL_BYTES:
-        yield refusal("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
+        yield Finding.of("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
 
 
 def _judge_places(entries: list[ZipEntry], directory_at: int) -> Iterator[Finding]:
@@ -98,10 +100,10 @@ def _judge_places(entries: list[ZipEntry], directory_at: int) -> Iterator[Findin
     for entry in sorted(entries, key=lambda entry: entry.header):
         name = _shown(entry.name)
         if entry.header < end:
-            yield refusal("archive-overlap", name, "The entry shares bytes with another one.")
+            yield Finding.of("archive-overlap", name, "The entry shares bytes with another one.")
         end = max(end, entry.header + LOCAL_BYTES + len(entry.raw_name) + entry.packed)
         if end > directory_at:
-            yield refusal("archive-overlap", name, "The entry reaches into the central directory.")
+            yield Finding.of("archive-overlap", name, "The entry reaches into the central directory.")
             end = directory_at
 
 
@@ -111,14 +113,14 @@ def _judge_local_headers(file: BinaryIO, entries: list[ZipEntry], directory_at: 
     for entry in sorted(entries, key=lambda entry: entry.header):
         name = _shown(entry.name)
         if entry.header < end:
-            yield refusal("archive-overlap", name, "The entry shares bytes with another one.")
+            yield Finding.of("archive-overlap", name, "The entry shares bytes with another one.")
         data_at = locate_data(file, entry)
         if data_at is None:
-            yield refusal("archive-headers-differ", name, "The entry's two headers say different things.")
+            yield Finding.of("archive-headers-differ", name, "The entry's two headers say different things.")
             continue
         end = data_at + entry.packed
         if end > directory_at:
-            yield refusal("archive-overlap", name, "The entry reaches into the central directory.")
+            yield Finding.of("archive-overlap", name, "The entry reaches into the central directory.")
 
 
 def _shown(name: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.dataset.model import FRACTION, Coordinates, RawBox
 
 EDGE_TOLERANCE = 1000  # one pixel: the usual slip of 0-based tools, clipped and only noted
@@ -53,9 +53,7 @@ def check_boxes(boxes: Iterable[RawBox], frame: Frame, path: str) -> tuple[list[
         if checked is None:
             continue
         if checked[:5] in kept:
-            findings.append(
-                _finding("box-duplicate", Severity.WARNING, path, box, "The same box is there twice.", "Remove one.")
-            )
+            findings.append(_finding("box-duplicate", path, box, "The same box is listed twice."))
             continue
         kept[checked[:5]] = checked
     return list(kept.values()), findings
@@ -66,25 +64,20 @@ def check_box(box: RawBox, frame: Frame, path: str) -> tuple[RawBox | None, list
     # In 1-based inclusive pixels, xmax == xmin comes here as one pixel: no label is one pixel wide, it is a click.
     wide, high = box.x2 - box.x1 - frame.corner, box.y2 - box.y1 - frame.corner
     if wide < 0 or high < 0:
-        return None, [
-            _finding(
-                "box-inverted", Severity.ERROR, path, box, f"min is above max: {_shown(box, frame)}.", "Swap them."
-            )
-        ]
+        detail = f"The minimum is above the maximum: {_corners(box, frame)}."
+        return None, [_finding("box-inverted", path, box, detail)]
     if wide == 0 or high == 0:
-        return None, [
-            _finding("box-zero-area", Severity.ERROR, path, box, f"No area: {_shown(box, frame)}.", "Draw it again.")
-        ]
+        return None, [_finding("box-zero-area", path, box, f"The box has no area: {_corners(box, frame)}.")]
     turned = turn_upright(box, frame) if frame.orientation != 1 else box
     clipped = _clip(turned, frame.width * 1000, frame.height * 1000)
     right, bottom = frame.width * 1000, frame.height * 1000
     if clipped.x1 >= clipped.x2 or clipped.y1 >= clipped.y2:
-        detail = f"Wholly outside the image of {frame.width} x {frame.height}: {_shown(box, frame)}."
-        return None, [_finding("box-outside", Severity.ERROR, path, box, detail, "Draw it again, or remove it.")]
+        detail = f"Completely outside the image of {frame.width} x {frame.height}: {_corners(box, frame)}."
+        return None, [_finding("box-outside", path, box, detail)]
     overshoot = max(-turned.x1, -turned.y1, turned.x2 - right, turned.y2 - bottom, 0)
     if overshoot and _area(clipped) < MIN_REMAINING * _area(turned):
-        detail = f"Most of it is outside the image of {frame.width} x {frame.height}: {_shown(box, frame)}."
-        return None, [_finding("box-outside", Severity.ERROR, path, box, detail, "Draw it on this very image.")]
+        detail = f"Mostly outside the image of {frame.width} x {frame.height}: {_corners(box, frame)}."
+        return None, [_finding("box-outside", path, box, detail)]
     return clipped, _remarks(clipped, box, overshoot, frame, path)
 
 
@@ -107,26 +100,24 @@ def _remarks(box: RawBox, drawn: RawBox, overshoot: int, frame: Frame, path: str
     findings: list[Finding] = []
     if overshoot > EDGE_TOLERANCE:
         beyond = f"Beyond the image of {frame.width} x {frame.height} by {_px(overshoot)} px"
-        detail = f"{beyond}, clipped: {_shown(drawn, frame)}."
-        findings.append(_finding("box-clipped", Severity.WARNING, path, box, detail, "Draw it inside the image."))
+        findings.append(_finding("box-clipped", path, box, f"{beyond}, clipped: {_corners(drawn, frame)}."))
     elif overshoot > UNTOLD:
         why = " (were the corners counted from 0?)" if frame.corner else ""
-        detail = f"Beyond the edge by {_px(overshoot)} px, clipped{why}: {_shown(drawn, frame)}."
-        findings.append(_finding("box-at-edge", Severity.NOTE, path, box, detail, "Nothing to do."))
+        detail = f"Beyond the edge by {_px(overshoot)} px, clipped{why}: {_corners(drawn, frame)}."
+        findings.append(_finding("box-at-edge", path, box, detail))
     short, long = sorted((box.x2 - box.x1, box.y2 - box.y1))
     if short < MIN_SIDE:
-        detail = f"Thinner than 2 px: {_shown(drawn, frame)}."
-        findings.append(_finding("box-tiny", Severity.WARNING, path, box, detail, "Look at it."))
+        findings.append(_finding("box-tiny", path, box, f"A side is shorter than 2 px: {_corners(drawn, frame)}."))
     elif long > ELONGATED * short:
-        detail = f"More than {ELONGATED} times as long as wide: {_shown(drawn, frame)}."
-        findings.append(_finding("box-elongated", Severity.NOTE, path, box, detail, "Look at it."))
+        detail = f"One side is more than {ELONGATED} times the other: {_corners(drawn, frame)}."
+        findings.append(_finding("box-elongated", path, box, detail))
     if _area(box) > WHOLE * frame.width * frame.height * 1_000_000:
-        detail = f"It covers the whole image of {frame.width} x {frame.height}."
-        findings.append(_finding("box-whole-image", Severity.NOTE, path, box, detail, "Look at it."))
+        detail = f"The box covers the whole image of {frame.width} x {frame.height}."
+        findings.append(_finding("box-whole-image", path, box, detail))
     return findings
 
 
-def _shown(box: RawBox, frame: Frame) -> str:
+def _corners(box: RawBox, frame: Frame) -> str:
     if frame.corner:
         return f"xmin {_px(box.x1 + 1000)}, ymin {_px(box.y1 + 1000)}, xmax {_px(box.x2)}, ymax {_px(box.y2)}"
     return f"left {_px(box.x1)}, top {_px(box.y1)}, right {_px(box.x2)}, bottom {_px(box.y2)} px"
@@ -162,5 +153,5 @@ def _px(milli: int) -> str:
     return f"{milli / 1000:g}"
 
 
-def _finding(code: str, severity: Severity, path: str, box: RawBox, detail: str, remedy: str) -> Finding:
-    return Finding(code, severity, path, f"{box.label[:100]!r}: {detail}", remedy, box.line)
+def _finding(code: str, path: str, box: RawBox, detail: str) -> Finding:
+    return Finding.of(code, path, f"{box.label[:100]!r}: {detail}", line=box.line)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.dataset.model import SPLITS, DatasetImage
 from pipeline.dataset.split_leakage import leaks
@@ -80,13 +80,11 @@ def _unusable(images: list[DatasetImage]) -> list[Finding]:
     if not parts:
         return []
     if parts == {"train"}:
-        detail = "Of a split, the archive has only a train part; a new split of all images was made."
-        remedy = "Nothing to do; or add a validation part of your own, which is kept."
+        detail = "The archive gives only a train part of a split; a new split of all images is made."
     else:
         shown = " and ".join(split for split in SPLITS if split in parts)
-        detail = f"Of a split, the archive has only {shown}, and no train part; a new split of all images was made."
-        remedy = "Nothing to do; or add the train part, then the split is kept."
-    return [_finding("split-unusable", detail, remedy=remedy)]
+        detail = f"The archive gives only {shown} of a split and no train part; a new split of all images is made."
+    return [Finding.of("split-unusable", "", detail)]
 
 
 def _keep(
@@ -95,17 +93,17 @@ def _keep(
     findings = leaks(images, given, groups)
     splits = {image.path: given.get(image.path, "train") for image in images}
     if len(given) < len(images):
-        detail = f"In no part of the given split: {counted(len(images) - len(given), 'image')}, put into train."
-        findings.append(_finding("split-partial", detail))
+        detail = f"{counted(len(images) - len(given), 'image')} in no part of the given split, added to train."
+        findings.append(Finding.of("split-partial", "", detail))
     if "val" not in given.values():
         train = [image for image in images if splits[image.path] == "train"]
         fraction = min(options.val_fraction * len(images) / len(train), _MAX_CUT)
         splits |= _by_content(train, {"val": fraction, "test": 0.0}, options.seed, groups)
         count = sum(split == "val" for split in splits.values())
         if count:
-            cut = "1 image was" if count == 1 else f"{count} images were"
-            detail = f"The archive gives no usable image for validation: {cut} cut from train."
-            findings.append(_finding("split-val-cut", detail, severity=Severity.NOTE))
+            moved = "1 image was" if count == 1 else f"{count} images were"
+            detail = f"The archive gives no usable image for validation: {moved} moved from train."
+            findings.append(Finding.of("split-val-from-train", "", detail))
     return splits, findings
 
 
@@ -222,10 +220,11 @@ def _uneven(
     asked = {"val": options.val_fraction * len(splits), "test": options.test_fraction * len(splits)}
     counts = Counter(splits.values())
     return [
-        _finding(
+        Finding.of(
             "split-uneven",
-            f"{counted(counts[split], 'image')} in {split} where {asked[split]:.0f} were asked for: images that "
-            "look alike stay together, and there are large groups of them.",
+            "",
+            f"{counted(counts[split], 'image')} in {split} where {asked[split]:.0f} were requested: near-duplicates "
+            "are kept together, and there are large groups of them.",
         )
         for split in ("val", "test")
         if 0 < counts[split] < _UNEVEN * asked[split]
@@ -249,7 +248,7 @@ def _judge(
     for image in images:
         present[splits[image.path]].update(image.class_ids)
     findings = [
-        _finding("class-not-in-train", f"{name!r} has no image in train.", severity=Severity.ERROR)
+        Finding.of("class-not-in-train", "", f"{name!r} has no image in train.")
         for class_id, name in enumerate(classes)
         if class_id not in present["train"]
     ]
@@ -257,17 +256,16 @@ def _judge(
         findings += _missing_classes(present, counts, classes)
     if not counts["val"]:
         together = _apart(images, groups)
-        why = f": {len(images)} images look like {together}" if together < len(images) else ""
-        detail = f"No image is left for validation without taking a class from train{why}."
-        remedy = "Add images; or give a split of your own, which is kept."
-        findings.append(_finding("split-without-val", detail, severity=Severity.ERROR, remedy=remedy))
+        kept = f": near-duplicates are kept together, and {len(images)} images form {counted(together, 'group')}"
+        detail = "No image can be moved to the validation split without removing a class from train"
+        detail += f"{kept if together < len(images) else ''}."
+        findings.append(Finding.of("split-without-val", "", detail))
     elif not present["val"]:
-        findings.append(
-            _finding("split-val-unlabelled", "The validation part has no box: nothing can be measured on it.")
-        )
+        detail = "No image of the validation split has a box, so nothing can be measured on it."
+        findings.append(Finding.of("split-val-unlabelled", "", detail))
     if not counts["test"] and options.test_fraction > 0:
-        detail = "There is no test part; the model is measured on the validation part alone."
-        findings.append(_finding("split-without-test", detail))
+        detail = "There is no test split; the model is measured on the validation split only."
+        findings.append(Finding.of("split-without-test", "", detail))
     return findings
 
 
@@ -278,16 +276,5 @@ def _missing_classes(
     for split in ("val", "test"):
         for class_id, name in enumerate(classes):
             if counts[split] and class_id in present["train"] and class_id not in present[split]:
-                detail = f"{name!r} has no image in {split}: nothing is measured of it there."
-                yield _finding("class-not-in-split", detail, remedy="Add images of it; or split=remake.")
-
-
-def _finding(
-    code: str,
-    detail: str,
-    *,
-    path: str = "",
-    severity: Severity = Severity.WARNING,
-    remedy: str = "Mend the split, or let it be made anew (split=remake).",
-) -> Finding:
-    return Finding(code, severity, path, detail, remedy)
+                detail = f"{name!r} has no image in {split}, so it is not measured there."
+                yield Finding.of("class-not-in-split", "", detail)

@@ -3,10 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.dataset.model import SPLITS, DatasetImage
-
-_REMEDY = "Keep them in one part; or let the split be made anew (split=remake)."
 
 
 def leaks(images: list[DatasetImage], given: Mapping[str, str], groups: Mapping[str, str]) -> list[Finding]:
@@ -24,7 +22,7 @@ def _identical(images: list[DatasetImage], given: Mapping[str, str]) -> Iterator
         if len(places) > 1:
             shown = " and ".join(f"{split} ({name})" for split, name in sorted(places.items()))
             detail = f"The same image is in {shown}."
-            yield Finding("split-leak", Severity.WARNING, min(places.values()), detail, _REMEDY)
+            yield Finding.of("split-leak", min(places.values()), detail)
 
 
 def _alike(images: list[DatasetImage], given: Mapping[str, str], groups: Mapping[str, str]) -> Iterator[Finding]:
@@ -53,4 +51,4 @@ def _most_alike(
         f"In {part}, and looks like {twin.name} in {given[twin.path]}: "
         f"{fewest} of the {PHASH_BYTES * 8} bits of their perceptual hashes differ."
     )
-    yield Finding("split-leak-near", Severity.WARNING, image.name, detail, _REMEDY)
+    yield Finding.of("split-leak-near", image.name, detail)

@@ -74,9 +74,8 @@ def _palette_note(names: list[str]) -> Iterator[Finding]:
     """One for the whole set: where one image has a palette, all of them may."""
     if names:
         have = "1 image has" if len(names) == 1 else f"{len(names)} images have"
-        detail = f"{have} a palette of at most 256 colours; trainers read the colours behind it. First: {min(names)}."
-        remedy = "Look at them: masks and screenshots are saved like that, photographs seldom."
-        yield Finding("image-palette", Severity.NOTE, min(names), detail, remedy)
+        detail = f"{have} a palette of at most 256 colours, which trainers read as colours. First: {min(names)}."
+        yield Finding.of("image-palette", min(names), detail)
 
 
 def _taken(items: list[Item], facts: list[ImageFacts]) -> Iterator[tuple[Item, ImageFacts]]:
@@ -101,10 +100,7 @@ def _class_names(kind: str, good: list[tuple[Item, ImageFacts, list[RawBox]]]) -
 
 
 def _classless(item: Item) -> Finding:
-    detail = "The image lies in no folder of a class; it is left out."
-    return Finding(
-        "image-without-class", Severity.WARNING, item.image.name, detail, "Move it to its class, or remove it."
-    )
+    return Finding.of("image-without-class", item.image.name, "The image is in no class folder and is left out.")
 
 
 def _has_error(findings: list[Finding]) -> bool:
@@ -115,33 +111,31 @@ def _check_image(item: Item, fact: ImageFacts) -> Iterator[Finding]:
     name = item.image.name
     if fact.problem:
         code, detail = fact.problem
-        yield Finding(code, Severity.ERROR, name, detail, "Replace the image, or remove it with its annotation.")
+        yield Finding.of(code, name, detail)
         return
     if item.image.bytes > limits.MAX_IMAGE_BYTES:
-        detail = f"{item.image.bytes} bytes; at most {limits.MAX_IMAGE_BYTES}."
-        yield Finding("image-too-large", Severity.ERROR, name, detail, "Save it smaller.")
+        detail = f"The image has {item.image.bytes} bytes; the limit is {limits.MAX_IMAGE_BYTES}."
+        yield Finding.of("image-too-large", name, detail)
     if suffix_of(name) not in SUFFIXES_OF.get(fact.format, ()):
-        detail = f"The name says {suffix_of(name)}, the content is {fact.format}."
-        yield Finding("image-extension", Severity.WARNING, name, detail, "Rename it; it is used as what it is.")
+        detail = f"The file extension is {suffix_of(name)}, but the content is {fact.format}; it is read as that."
+        yield Finding.of("image-extension", name, detail)
     yield from _mode_findings(name, fact)
 
 
 def _mode_findings(name: str, fact: ImageFacts) -> Iterator[Finding]:
     if fact.frames > 1 and fact.format != "MPO":
-        detail = f"{fact.frames} frames or pages; the first one is used."
-        yield Finding("image-animated", Severity.WARNING, name, detail, "Save the frame that is meant.")
+        yield Finding.of("image-animated", name, f"{fact.frames} frames or pages; the first one is used.")
     if fact.mode == "CMYK":
-        detail = "The colours are CMYK; they are turned into RGB without a profile."
-        yield Finding("image-cmyk", Severity.WARNING, name, detail, "Save it as RGB.")
+        detail = "The image is in CMYK; it is converted to RGB without a colour profile."
+        yield Finding.of("image-cmyk", name, detail)
     elif fact.mode.startswith("I") or fact.mode == "F":
-        detail = f"More than 8 bits a channel (mode {fact.mode}); they are reduced to 8."
-        yield Finding("image-deep", Severity.WARNING, name, detail, "Save it with 8 bits, scaled as you want it.")
+        detail = f"More than 8 bits per channel (mode {fact.mode}); they are reduced to 8."
+        yield Finding.of("image-high-bit-depth", name, detail)
     elif "A" in fact.mode:
         detail = f"The image has transparency (mode {fact.mode}), which trainers ignore."
-        yield Finding("image-alpha", Severity.NOTE, name, detail, "Save it on the background that is meant.")
+        yield Finding.of("image-alpha", name, detail)
     elif fact.format not in SUFFIXES:
-        detail = f"{fact.format} is converted to PNG for training."
-        yield Finding("image-converted", Severity.NOTE, name, detail, "Nothing to do.")
+        yield Finding.of("image-converted", name, f"{fact.format} is converted to PNG for training.")
 
 
 def _check_item(item: Item, fact: ImageFacts) -> tuple[list[RawBox], list[Finding]]:
@@ -161,34 +155,31 @@ def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Findi
     stored, upright, findings = (fact.width, fact.height), fact.upright, []
     size = item.size
     if fact.orientation != 1:
-        findings.append(_turned(item, fact))
+        findings.append(_exif_note(item, fact))
     if item.coordinates == "fractions":
         return Frame(*upright, corner=0), findings
     if item.annotation and size is None:
-        detail = f"The size is missing or 0; the image has {upright[0]} x {upright[1]} pixels."
-        findings.append(Finding("size-missing", Severity.NOTE, path, detail, "Nothing to do.", item.size_line))
+        detail = f"The declared size is missing or 0; the image has {upright[0]} x {upright[1]} pixels."
+        findings.append(Finding.of("size-missing", path, detail, line=item.size_line))
     elif size and size not in (upright, stored):
-        detail = f"The size is given as {size[0]} x {size[1]}; the image has {upright[0]} x {upright[1]} pixels."
-        remedy = "Boxes may be drawn on the declared size: look at them. A repair decides that for the whole set."
-        findings.append(Finding("size-wrong", Severity.WARNING, path, detail, remedy, item.size_line))
+        detail = f"The declared size is {size[0]} x {size[1]}; the image has {upright[0]} x {upright[1]} pixels."
+        findings.append(Finding.of("size-wrong", path, detail, line=item.size_line))
         size = None
     meant_stored = stored != upright and (size == stored or (size is None and _fit_only(item.boxes, stored, upright)))
     if meant_stored:
-        detail = f"The boxes are meant in stored pixels ({stored[0]} x {stored[1]}); they are turned with the image."
-        findings.append(
-            Finding("boxes-turned", Severity.WARNING, path, detail, "Label the upright image.", item.size_line)
-        )
+        detail = f"The boxes refer to the stored pixels ({stored[0]} x {stored[1]}); they are rotated with the image."
+        findings.append(Finding.of("boxes-rotated", path, detail, line=item.size_line))
     corner = 1000 if item.coordinates == "pixels" else 0
     return Frame(*upright, orientation=fact.orientation if meant_stored else 1, corner=corner), findings
 
 
-def _turned(item: Item, fact: ImageFacts) -> Finding:
+def _exif_note(item: Item, fact: ImageFacts) -> Finding:
     stored, upright = (fact.width, fact.height), fact.upright
-    detail = f"EXIF orientation {fact.orientation}: the image is stored turned or mirrored and read upright."
-    told = item.coordinates == "fractions" or (stored != upright and item.size in (stored, upright))
-    if item.boxes and not told and _fit(item.boxes, stored) and _fit(item.boxes, upright):
-        detail += " No size tells on which of the two its boxes were drawn, and they fit both: upright was assumed."
-    return Finding("image-turned", Severity.NOTE, item.image.name, detail, "Nothing to do; or save it upright.")
+    detail = f"EXIF orientation {fact.orientation}: the stored image is rotated or mirrored, and is read upright."
+    known = item.coordinates == "fractions" or (stored != upright and item.size in (stored, upright))
+    if item.boxes and not known and _fit(item.boxes, stored) and _fit(item.boxes, upright):
+        detail += " Its boxes fit both, and no declared size decides: they were assumed to be drawn on the upright one."
+    return Finding.of("image-exif-rotated", item.image.name, detail)
 
 
 def _fit_only(boxes: tuple[RawBox, ...], stored: tuple[int, int], upright: tuple[int, int]) -> bool:
@@ -219,50 +210,46 @@ def _image(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids:
 def _set_findings(dataset: Dataset, images: list[DatasetImage], classes: list[str]) -> Iterator[Finding]:
     """What can only be said of the whole."""
     if len(images) < limits.MIN_IMAGES:
-        detail = f"{counted(len(images), 'usable image')}; at least {limits.MIN_IMAGES} are needed."
-        yield Finding("too-few-images", Severity.ERROR, "", detail, "Add images.")
+        detail = f"The dataset has {counted(len(images), 'usable image')}; at least {limits.MIN_IMAGES} are needed."
+        yield Finding.of("too-few-images", "", detail)
     if dataset.kind == "detection" and not classes:
-        yield Finding("no-boxes", Severity.ERROR, "", "There is not one usable box.", "Label some images.")
+        yield Finding.of("no-boxes", "", "The dataset has no usable box.")
     if dataset.kind == "classification" and len(classes) < 2:
         detail = f"There are usable images of {counted(len(classes), 'class', 'classes')}; a classifier needs two."
-        yield Finding("too-few-classes", Severity.ERROR, "", detail, "Add images of another class.")
+        yield Finding.of("too-few-classes", "", detail)
     counts = Counter(class_id for image in images for class_id in image.class_ids)
     for class_id, name in enumerate(classes):
         if counts[class_id] < 3:
-            detail = f"{name!r} is in {counted(counts[class_id], 'image')}: not enough for train, val and test."
-            yield Finding("class-rare", Severity.WARNING, "", detail, "Add images of it, or drop the class.")
+            detail = f"{name!r} is in {counted(counts[class_id], 'image')}: too few for train, val and test."
+            yield Finding.of("class-rare", "", detail)
     yield from _similar_classes(classes)
     yield from _duplicates(images, classes)
 
 
 def _similar_classes(classes: list[str]) -> Iterator[Finding]:
-    alike: dict[str, list[str]] = defaultdict(list)
+    spellings: dict[str, list[str]] = defaultdict(list)
     for name in classes:
-        alike["".join(char for char in name.casefold() if char.isalnum())].append(name)
-    for key, names in alike.items():
+        spellings["".join(char for char in name.casefold() if char.isalnum())].append(name)
+    for key, names in spellings.items():
         if key and len(names) > 1:
-            detail = f"These differ only in case, space or punctuation: {', '.join(map(repr, names))}."
-            yield Finding(
-                "class-names-similar", Severity.WARNING, "", detail, "If they are one class, name it one way."
-            )
+            detail = f"These names differ only in case, spaces or punctuation: {', '.join(map(repr, names))}."
+            yield Finding.of("class-names-similar", "", detail)
 
 
 def _duplicates(images: list[DatasetImage], classes: list[str]) -> Iterator[Finding]:
     first: dict[str, DatasetImage] = {}
     for image in images:
-        twin = first.setdefault(image.sha256, image)
-        if twin is image:
+        original = first.setdefault(image.sha256, image)
+        if original is image:
             continue
-        detail = f"The same bytes as {twin.name}."
-        remedy = "Nothing to do: they stay in one split, unless a given split parts them."
-        yield Finding("image-duplicate", Severity.NOTE, image.name, detail, remedy)
-        if twin.label is not None and image.label is not None and twin.label != image.label:
-            here, there = classes[image.label], classes[twin.label]
-            detail = f"The same image as {twin.name}, as {here!r} and not as {there!r}."
-            yield Finding("duplicate-differs", Severity.WARNING, image.name, detail, "Keep the right one.")
-        if twin.boxes != image.boxes:
-            detail = f"The same image as {twin.name}, with other boxes."
-            yield Finding("duplicate-differs", Severity.WARNING, image.name, detail, "Keep the right one.")
+        yield Finding.of("image-duplicate", image.name, f"The same bytes as {original.name}.")
+        if original.label is not None and image.label is not None and original.label != image.label:
+            name, other = classes[image.label], classes[original.label]
+            detail = f"The same image as {original.name}, but in class {name!r} instead of {other!r}."
+            yield Finding.of("duplicate-labels-differ", image.name, detail)
+        if original.boxes != image.boxes:
+            detail = f"The same image as {original.name}, but with different boxes."
+            yield Finding.of("duplicate-labels-differ", image.name, detail)
 
 
 SUFFIXES_OF: dict[str, tuple[str, ...]] = {

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from core.domain.errors import FormatUnknown
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset, RepairedItem
 from pipeline.params.formats import CATALOGUE
@@ -71,10 +71,9 @@ def _recognise(source: ExtractedArchive) -> tuple[list[DatasetFormat], dict[str,
 def _most_complete(read: list[Dataset]) -> Dataset:
     """Most images with a usable annotation, then most boxes, then the first in the catalogue."""
     best = max(read, key=_completeness)  # of equals, max keeps the first
-    shown = ", ".join(f"{dataset.format} describes {_completeness(dataset)[0]} images" for dataset in read)
-    detail = f"The archive has several formats: {shown}. {best.format} is read, the others are left out."
-    remedy = "Nothing to do; or upload the one that is meant alone."
-    best.findings.append(Finding("formats-several", Severity.NOTE, "", detail, remedy))
+    images = ", ".join(f"{dataset.format} describes {_completeness(dataset)[0]} images" for dataset in read)
+    detail = f"The archive has several formats: {images}. {best.format} is read, the others are left out."
+    best.findings.append(Finding.of("formats-several", "", detail))
     return best
 
 

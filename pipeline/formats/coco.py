@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from unicodedata import normalize
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.entry_names import base_of
 from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
@@ -88,7 +88,7 @@ def _documents(source: ExtractedArchive, findings: list[Finding]) -> list[CocoFi
     if left:
         files = counted(len(left), "JSON file was", "JSON files were")
         detail = f"{files} left out, without boxes of their own: {', '.join(left[:5])}."
-        findings.append(Finding("json-left-out", Severity.NOTE, left[0], detail, "Nothing to do."))
+        findings.append(Finding.of("json-left-out", left[0], detail))
     return read
 
 
@@ -118,20 +118,19 @@ class _MatchedImages:
 
     def claim(self, coco: CocoFile, entry: CocoImage, split: str | None) -> Iterator[Finding]:
         found = self._find(coco.file.name, entry.file_name, split)
-        path, line, shown = coco.file.name, entry.line, entry.file_name[:200]
+        path, line, file_name = coco.file.name, entry.line, entry.file_name[:200]
         if not found:
             self.lost += 1
-            detail = f"The image {shown!r} is not in the archive."
-            yield Finding("image-missing", Severity.ERROR, path, detail, "Add it, or remove it from the JSON.", line)
+            detail = f"The image {file_name!r} is not in the archive."
+            yield Finding.of("image-missing", path, detail, line=line)
         elif len(found) > 1:
             self.doubtful |= {image.name for image in found}
-            detail = f"{shown!r} could be several images: {', '.join(image.name for image in found[:5])}."
-            remedy = "Write the path in `file_name`, or give each image a name of its own."
-            yield Finding("image-ambiguous", Severity.ERROR, path, detail, remedy, line)
+            detail = f"{file_name!r} could be several images: {', '.join(image.name for image in found[:5])}."
+            yield Finding.of("image-ambiguous", path, detail, line=line)
         elif found[0].name in self.of:
             self.doubtful.add(found[0].name)
-            detail = f"{found[0].name} is listed by {self.of[found[0].name][0].file.name} already."
-            yield Finding("image-annotated-twice", Severity.ERROR, path, detail, "Keep one of them.", line)
+            detail = f"{found[0].name} is already listed in {self.of[found[0].name][0].file.name}."
+            yield Finding.of("image-annotated-twice", path, detail, line=line)
         else:
             self.of[found[0].name] = (coco, entry)
 

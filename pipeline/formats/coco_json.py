@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import RawBox
@@ -81,7 +81,7 @@ def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
                 _read_annotation(coco, element, waiting, unusable)
     except JsonBroken as broken:
         coco.usable = False
-        _error(coco, broken.line, "json-invalid", f"The JSON cannot be read: {broken.detail}", "Mend or export it.")
+        _report(coco, broken.line, "json-invalid", f"The JSON cannot be read: {broken.detail}")
         for image in coco.images.values():
             image.boxes = []  # half of them, of categories that may come later
         return coco
@@ -94,14 +94,14 @@ def _read_image(coco: CocoFile, element: Element) -> None:
     entry = element.value
     where = f"Image number {element.number}"
     if not isinstance(entry, dict) or _id(entry.get("id")) is None or not isinstance(entry.get("file_name"), str):
-        _error(coco, element.line, "json-entry-invalid", f"{where} has no `id` or no `file_name`.", "Add it.")
+        _report(coco, element.line, "json-entry-invalid", f"{where} has no `id` or no `file_name`.")
         return
     number = _id(entry["id"])
     if number is None:
         return
     if number in coco.images:
-        detail = f"{where}: the id {_shown(number)} is that of {coco.images[number].file_name[:200]} already."
-        _error(coco, element.line, "json-id-twice", detail, "Give each image an id of its own.")
+        detail = f"{where}: {coco.images[number].file_name[:200]} already has the id {_printed(number)}."
+        _report(coco, element.line, "json-id-twice", detail)
         coco.images[number].usable = False
         return
     width, height = (thousandths(_text(entry.get(name))) for name in ("width", "height"))
@@ -114,24 +114,23 @@ def _read_category(coco: CocoFile, element: Element, written: WrittenNames) -> N
     number = _id(entry.get("id")) if isinstance(entry, dict) else None
     if number is None:
         detail = f"Category number {element.number} has no `id`."
-        _error(coco, element.line, "json-entry-invalid", detail, "Add it.")
+        _report(coco, element.line, "json-entry-invalid", detail)
         return
     text = entry.get("name")
     name = written.clean(text, coco.file.name, element.line) if isinstance(text, str) else ""
     if not name:
-        detail = f"The category {_shown(number)} has no name."
-        _error(coco, element.line, "class-name-empty", detail, "Name it.")
+        _report(coco, element.line, "class-name-empty", f"The category {_printed(number)} has no name.")
     elif len(name) > MAX_CLASS_NAME:
-        detail = f"A class name of {len(name)} characters; at most {MAX_CLASS_NAME}."
-        _error(coco, element.line, "class-name-too-long", detail, "Shorten it.")
+        detail = f"A class name has {len(name)} characters; the limit is {MAX_CLASS_NAME}."
+        _report(coco, element.line, "class-name-too-long", detail)
     elif coco.names.get(number, name) != name:
-        detail = f"The category {_shown(number)} is called {coco.names[number]!r} and {name!r}."
-        _error(coco, element.line, "json-id-twice", detail, "Give each category an id of its own.")
-        del coco.names[number]  # which one is meant, nobody knows
+        detail = f"Two categories have the id {_printed(number)}: {coco.names[number]!r} and {name!r}."
+        _report(coco, element.line, "json-id-twice", detail)
+        del coco.names[number]  # it is unknown which one the annotations refer to
     else:
         if name in coco.names.values():
-            detail = f"Two classes are called {name!r}; they are one from here on."
-            _warn(coco, element.line, "class-name-twice", detail, "Give each its own name.")
+            detail = f"Two categories are named {name!r}; they become one class."
+            _report(coco, element.line, "class-name-twice", detail)
         coco.names[number] = name
 
 
@@ -143,13 +142,14 @@ def _read_annotation(
     category = _id(entry.get("category_id")) if isinstance(entry, dict) else None
     where = f"Annotation number {element.number}"
     if image is None or category is None:
-        detail = f"{where} has no `image_id` or no `category_id`."
-        _error(coco, line, "json-entry-invalid", detail, "Add it.")
+        _report(coco, line, "json-entry-invalid", f"{where} has no `image_id` or no `category_id`.")
         if image is not None:
             unusable.append((image, line))
         return
     number = _id(entry.get("id"))
-    where += f" (id {_shown(number)}, image {_shown(image)})" if number is not None else f" (image {_shown(image)})"
+    where += (
+        f" (id {_printed(number)}, image {_printed(image)})" if number is not None else f" (image {_printed(image)})"
+    )
     if number is not None:
         coco.numbers.add(number, line)
     if entry.get("iscrowd") in (1, True):
@@ -171,15 +171,15 @@ def _box(coco: CocoFile, entry: dict[str, Any], line: int, where: str) -> RawBox
         if values:
             coco.polygons.append(line)
     if not values:
-        _error(coco, line, "box-missing", f"{where} has no `bbox`.", "Draw its box, or remove it.")
+        _report(coco, line, "box-missing", f"{where} has no `bbox`.")
         return None
     if not isinstance(values, list) or len(values) != 4:
-        _error(coco, line, "box-not-a-number", f"{where}: `bbox` is no list of four numbers.", "Mend it.")
+        _report(coco, line, "box-not-a-number", f"{where}: `bbox` is not a list of four numbers.")
         return None
     numbers = [thousandths(_text(value)) for value in values]
     if None in numbers:
         wrong = str(values[numbers.index(None)])[:40]
-        _error(coco, line, "box-not-a-number", f"{where}: {wrong!r} is no number for a box.", "Mend it.")
+        _report(coco, line, "box-not-a-number", f"{where}: {wrong!r} is not a valid coordinate.")
         return None
     x, y, width, height = (Decimal(_text(value)) for value in values)
     x1, y1, x2, y2 = (thousandths(edge) or 0 for edge in (x, y, x + width, y + height))
@@ -200,18 +200,18 @@ def _settle(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: 
         if image in coco.images:
             coco.images[image].boxes.append((category, box))
         else:
-            detail = f"An annotation is about the image {_shown(image)}, which is not listed."
-            _error(coco, box.line, "json-image-unknown", detail, "List the image, or remove the annotation.")
+            detail = f"An annotation refers to the image {_printed(image)}, which is not listed in `images`."
+            _report(coco, box.line, "json-image-unknown", detail)
     for listed in coco.images.values():
         for category, box in listed.boxes:
             if category not in coco.names:
-                detail = f"The category {_shown(category)} is not listed."
-                _error(coco, box.line, "class-id-unknown", detail, "List it, or correct the number.")
+                detail = f"The category {_printed(category)} is not listed in `categories`."
+                _report(coco, box.line, "class-id-unknown", detail)
                 listed.usable = False
         listed.boxes = [entry for entry in listed.boxes if entry[0] in coco.names]
     for number, line in coco.numbers.twice():
-        detail = f"The id {_shown(number)} is that of another annotation already."
-        _warn(coco, line, "json-annotation-twice", detail, "Give each an id of its own.")
+        detail = f"Another annotation already has the id {_printed(number)}."
+        _report(coco, line, "json-annotation-twice", detail)
     for image, _ in unusable:
         if image in coco.images:
             coco.images[image].usable = False
@@ -219,8 +219,7 @@ def _settle(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: 
 
 def _tell_once(coco: CocoFile) -> None:
     if coco.crowds:
-        stand = counted(len(coco.crowds), "annotation stands", "annotations stand")
-        detail = f"{stand} for crowds (`iscrowd`), which are left out."
+        detail = f"{counted(len(coco.crowds), 'crowd annotation')} (`iscrowd`) left out."
         _note(coco, coco.crowds[0], "crowds-left-out", detail)
     if coco.polygons:
         detail = f"{counted(len(coco.polygons), 'polygon')} without a `bbox`: each is taken as the box around it."
@@ -237,7 +236,7 @@ def _id(value: Any) -> Id | None:
     return value if isinstance(value, int | str | Decimal) and not isinstance(value, bool) else None
 
 
-def _shown(number: Id | None) -> str:
+def _printed(number: Id | None) -> str:
     return str(number)[:40]
 
 
@@ -247,14 +246,9 @@ def _text(value: Any) -> str | int | Decimal:
 
 
 def _note(coco: CocoFile, line: int | None, code: str, detail: str) -> None:
-    coco.findings.append(Finding(code, Severity.NOTE, coco.file.name, detail, "Nothing to do.", line))
+    coco.findings.append(Finding.of(code, coco.file.name, detail, line=line))
 
 
-def _warn(coco: CocoFile, line: int, code: str, detail: str, remedy: str) -> None:
+def _report(coco: CocoFile, line: int | None, code: str, detail: str) -> None:
     if len(coco.findings) < MAX_FINDINGS:
-        coco.findings.append(Finding(code, Severity.WARNING, coco.file.name, detail, remedy, line))
-
-
-def _error(coco: CocoFile, line: int | None, code: str, detail: str, remedy: str) -> None:
-    if len(coco.findings) < MAX_FINDINGS:
-        coco.findings.append(Finding(code, Severity.ERROR, coco.file.name, detail, remedy, line))
+        coco.findings.append(Finding.of(code, coco.file.name, detail, line=line))

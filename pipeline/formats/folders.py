@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.entry_names import base_of
 from pipeline.archive.extract import is_image
+from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RepairedItem
 from pipeline.formats.class_folders import Folder, Shelf, doubled_in, empty_beside, may_be_doubled, shelves_of
@@ -91,9 +92,8 @@ def _doubled(places: _Places) -> Iterator[Finding]:
         first, *others = sorted(places.doubled)
         images = "1 image is" if places.left_out == 1 else f"{places.left_out} images are"
         more = f" (and {len(others)} more)" if others else ""
-        detail = f"This folder{more} holds the same images as the one round it; {images} left out."
-        remedy = "Nothing to do; or make the ZIP without it."
-        yield Finding("folders-doubled", Severity.NOTE, "/".join(first), detail, remedy)
+        detail = f"This folder{more} holds the same images as its parent folder; {images} left out."
+        yield Finding.of("folders-repeated", "/".join(first), detail)
 
 
 def _nested(images: list[SourceFile], shelves: dict[Folder, Shelf]) -> Iterator[Finding]:
@@ -106,14 +106,14 @@ def _nested(images: list[SourceFile], shelves: dict[Folder, Shelf]) -> Iterator[
             first.setdefault(folder, image.name)
             counts[folder] += 1
     for folder, name in first.items():
-        detail = f"{counts[folder]} images lie deeper than others; they count for the class {shelves[folder].label!r}."
-        remedy = "Nothing to do; or move them to the folder of their class."
-        yield Finding("class-nested", Severity.WARNING, name, detail, remedy)
+        images_are = counted(counts[folder], "image is", "images are")
+        detail = f"{images_are} in a subfolder of the class folder {shelves[folder].label!r} and belong to that class."
+        yield Finding.of("class-nested", name, detail)
 
 
 def _empty(source: ExtractedArchive, places: _Places) -> Iterator[Finding]:
     names = [*(file.name for file in source.files), *source.left_out, *(f"{name}/" for name in source.folders)]
     others = dict.fromkeys(folder for folder in map(_folder, names) if not _lies_in(folder, places.doubled))
     for folder in empty_beside(places.shelves, others):
-        detail = f"{folder[-1]!r} lies among the folders of classes and holds no image; it is no class."
-        yield Finding("class-empty", Severity.WARNING, "/".join(folder), detail, "Add images of it, or remove it.")
+        detail = f"{folder[-1]!r} is among the class folders but has no images; it is not a class."
+        yield Finding.of("class-empty", "/".join(folder), detail)

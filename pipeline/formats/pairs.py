@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import Generic, Protocol, TypeVar
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import Item
@@ -213,18 +213,15 @@ def _narrow(annotation: PairClaim, found: list[SourceFile]) -> list[SourceFile]:
 
 def pair_findings(pairs: Pairs[Annotation]) -> Iterator[Finding]:
     for annotation in pairs.lost:
-        named = f" (nor {annotation.image_name[:200]!r})" if annotation.image_name else ""
-        detail = f"There is no image for this annotation: none of its name{named}."
-        yield Finding(
-            "image-missing", Severity.ERROR, annotation.file.name, detail, "Add the image or drop the annotation."
-        )
+        named = f", and none named {annotation.image_name[:200]!r}" if annotation.image_name else ""
+        detail = f"The archive has no image with the name of this annotation{named}."
+        yield Finding.of("image-missing", annotation.file.name, detail)
     for annotation, names in pairs.ambiguous:
-        detail = f"Several images could be meant: {', '.join(names)}."
-        remedy = "Give each image a name of its own, or put it beside its annotation."
-        yield Finding("image-ambiguous", Severity.ERROR, annotation.file.name, detail, remedy)
+        detail = f"The annotation could belong to several images: {', '.join(names)}."
+        yield Finding.of("image-ambiguous", annotation.file.name, detail)
     for annotation, image in pairs.twice:
-        detail = f"{image.name} has another annotation already."
-        yield Finding("image-annotated-twice", Severity.ERROR, annotation.file.name, detail, "Keep one of them.")
+        detail = f"{image.name} already has another annotation."
+        yield Finding.of("image-annotated-twice", annotation.file.name, detail)
 
 
 def background_notes(items: tuple[Item, ...], doubtful: set[str]) -> Iterator[Finding]:
@@ -233,10 +230,8 @@ def background_notes(items: tuple[Item, ...], doubtful: set[str]) -> Iterator[Fi
     annotated = {stem for item in items if item.annotation and (stem := bare_of(item.image.name)) in stems}
     for name in bare:
         if bare_of(name) in annotated:
-            detail = "Another image of this name has the annotation; this one is taken for background."
-            remedy = "Remove it, or give it its own annotation."
-            yield Finding("image-same-stem", Severity.WARNING, name, detail, remedy)
+            detail = "The annotation belongs to another image with this name; this one is used as background."
+            yield Finding.of("image-same-stem", name, detail)
         else:
-            detail = "The image has no annotation: it counts as background, with nothing in it."
-            remedy = "Annotate it if something is in it."
-            yield Finding("image-without-annotation", Severity.NOTE, name, detail, remedy)
+            detail = "The image has no annotation and is used as background: an image with no objects."
+            yield Finding.of("image-without-annotation", name, detail)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.extract import SPLIT_LISTS
 from pipeline.archive.source import ExtractedArchive, SourceFile
@@ -87,17 +87,8 @@ def read_list(file: SourceFile, by_stem: dict[str, list[str]]) -> tuple[list[str
         names = _resolve(line.strip(), by_stem, folder)
         found += names
         if not names:
-            detail = f"The list names {line.strip()[:200]!r}, and there is no such image."
-            findings.append(
-                Finding(
-                    "split-list-unknown",
-                    Severity.WARNING,
-                    file.name,
-                    detail,
-                    "Add the image or drop the line.",
-                    number,
-                )
-            )
+            detail = f"The list names {line.strip()[:200]!r}, which is not in the archive."
+            findings.append(Finding.of("split-list-unknown", file.name, detail, line=number))
     return found, findings
 
 
@@ -123,7 +114,7 @@ def _merge(listed: dict[str, dict[str, str]], findings: list[Finding]) -> tuple[
         for name, file in listed.get(split, {}).items():
             before = splits.get(name) or ("train" if split == "test" and name in trainval else None)
             if before:
-                detail = f"{name} is listed for {before} and for {split}; it is used for {split} alone."
-                findings.append(Finding("split-conflict", Severity.WARNING, file, detail, "List each image once."))
+                detail = f"{name} is listed for {before} and for {split}; it is used for {split} only."
+                findings.append(Finding.of("split-conflict", file, detail))
             splits[name] = split
     return dict.fromkeys(trainval, "train") | splits, findings

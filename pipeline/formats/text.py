@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 
@@ -64,8 +64,6 @@ class WrittenNames:
         if both:
             count = sum(self._counts[label] for label in both)
             path, line = self._first[both[0]]
-            detail = (
-                f"{counted(count, 'class name has', 'class names have')} spaces around, here {both[0][:100]!r}: "
-                "the class is the same as without them."
-            )
-            yield Finding("class-name-spaces", Severity.NOTE, path, detail, "Nothing to do; or remove them.", line)
+            have = counted(count, "class name has", "class names have")
+            detail = f"{have} spaces at an end, here {both[0][:100]!r}: the class is the same as without them."
+            yield Finding.of("class-name-spaces", path, detail, line=line)

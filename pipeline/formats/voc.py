@@ -6,7 +6,7 @@ is xmin - 1, the right edge xmax.
 
 from collections.abc import Iterator, Sequence
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
@@ -39,7 +39,8 @@ def read(source: ExtractedArchive) -> Dataset:
         if file.name.lower().endswith(".xml"):
             annotation = parse_annotation(file, written)
             if annotation is None:
-                findings.append(_foreign(file))
+                detail = "The root of this XML is not <annotation>; it is left out."
+                findings.append(Finding.of("xml-not-voc", file.name, detail))
             else:
                 annotations.append(annotation)
                 findings += annotation.findings
@@ -99,11 +100,6 @@ def _item(image: SourceFile, annotation: Annotation | None, split: str | None) -
     )
 
 
-def _foreign(file: SourceFile) -> Finding:
-    detail = "The root of this XML is not <annotation>; it was left out."
-    return Finding("xml-not-voc", Severity.WARNING, file.name, detail, "Remove it if it is no annotation.")
-
-
 def _name_findings(annotations: list[Annotation], pairs: Pairs[Annotation]) -> Iterator[Finding]:
     for annotation in annotations:
         image = pairs.of.get(annotation.file.name)
@@ -111,13 +107,12 @@ def _name_findings(annotations: list[Annotation], pairs: Pairs[Annotation]) -> I
             continue
         base = base_of(image.name)
         if annotation.image_name not in (base, bare_of(base)):
-            detail = f"<filename> says {annotation.image_name[:200]!r}; it is taken for {base}."
-            remedy = "Check that image and boxes belong together."
-            yield Finding("filename-differs", Severity.WARNING, annotation.file.name, detail, remedy)
+            detail = f"<filename> is {annotation.image_name[:200]!r}, but the annotation is used for {base}."
+            yield Finding.of("filename-differs", annotation.file.name, detail)
 
 
 def _mask_note(masks: list[SourceFile]) -> Iterator[Finding]:
     if masks:
         left = counted(len(masks), "segmentation mask was", "segmentation masks were")
-        detail = f"{left} left out: images of labels are no images to detect in."
-        yield Finding("masks-left-out", Severity.NOTE, masks[0].name, detail, "Nothing to do.")
+        detail = f"{left} left out: masks are labels, not images to detect objects in."
+        yield Finding.of("masks-left-out", masks[0].name, detail)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lxml import etree
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 
 MAX_OF_A_FILE = 20  # a tool that gets it wrong does so at every object
 
@@ -19,13 +19,11 @@ def structure_findings(root: Any, path: str) -> Iterator[Finding]:
     schema = _schema()
     if schema.validate(root):
         return
-    told: set[int] = set()
+    lines: set[int] = set()
     for error in schema.error_log:
-        if error.line not in told and len(told) < MAX_OF_A_FILE:
-            told.add(error.line)
-            detail = " ".join(str(error.message).split())[:300]
-            remedy = "Correct it as pipeline/formats/voc.xsd describes it; it was read as far as it is clear."
-            yield Finding("xml-structure", Severity.WARNING, path, detail, remedy, error.line)
+        if error.line not in lines and len(lines) < MAX_OF_A_FILE:
+            lines.add(error.line)
+            yield Finding.of("xml-structure", path, " ".join(str(error.message).split())[:300], line=error.line)
 
 
 @lru_cache(maxsize=1)

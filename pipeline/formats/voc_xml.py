@@ -8,7 +8,7 @@ from typing import Any
 from lxml import etree
 
 from core.domain import limits
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import RawBox
 from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
@@ -19,6 +19,7 @@ _ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
 _NUMBERS = 1 << 14  # coordinates kept: the same few thousand come again and again, and 32 bytes each time are much
 _SHORT = 16  # characters of a number that is kept
 _DTD = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
+_HAS_DTD = "The XML has a DTD or entities, which are never read."
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -62,30 +63,30 @@ def parse_annotation(file: SourceFile, written: WrittenNames) -> Annotation | No
 def _parse(annotation: Annotation) -> Any | None:
     source = annotation.file
     if source.bytes > limits.MAX_XML_BYTES:
-        _error(annotation, "xml-too-large", f"{source.bytes} bytes; at most {limits.MAX_XML_BYTES}.", "Split it.")
+        _error(annotation, "xml-too-large", f"The XML has {source.bytes} bytes; the limit is {limits.MAX_XML_BYTES}.")
         return None
     content = source.byte_range.read()
     if not content.strip():
-        _error(annotation, "xml-empty", "The annotation is empty.", "Restore the file, or remove it.")
+        _error(annotation, "xml-empty", "The XML file is empty.")
         return None
     if match := _DTD.search(content):
         line = content.count(b"\n", 0, match.start()) + 1
-        _error(annotation, "xml-dtd", "The XML has a DTD or entities, which are never read.", "Remove it.", line)
+        _error(annotation, "xml-dtd", _HAS_DTD, line)
         return None
     try:
         root = etree.fromstring(content, _parser())
     except etree.XMLSyntaxError as error:
-        _error(annotation, "xml-invalid", f"The XML is not well-formed: {error.msg}.", "Mend the XML.", error.lineno)
+        _error(annotation, "xml-invalid", f"The XML is not well-formed: {error.msg}.", error.lineno)
         return None
     except (ValueError, LookupError) as error:
-        _error(annotation, "xml-invalid", f"The XML cannot be read: {error}.", "Save it as UTF-8.")
+        _error(annotation, "xml-invalid", f"The XML cannot be read: {error}.")
         return None
     # The scan above reads ASCII; a DTD in UTF-16 is seen here.
     if root.getroottree().docinfo.internalDTD is not None:
-        _error(annotation, "xml-dtd", "The XML has a DTD or entities, which are never read.", "Remove it.", 1)
+        _error(annotation, "xml-dtd", _HAS_DTD, 1)
         return None
     if _is_too_deep()(root):
-        _error(annotation, "xml-too-deep", f"More than {limits.MAX_XML_DEPTH} levels.", "Export it as plain VOC.")
+        _error(annotation, "xml-too-deep", f"The XML has more than {limits.MAX_XML_DEPTH} levels.")
         return None
     return root
 
@@ -119,28 +120,27 @@ def _read_object(element: Any, annotation: Annotation, written: WrittenNames) ->
     label = "" if name is None else written.clean(name.text or "", annotation.file.name, name.sourceline)
     boxes = [child for child in element if tag_of(child) == "bndbox"]
     if not label:
-        _error(annotation, "class-name-empty", "An object has no class name.", "Name it, or remove it.", line)
+        _error(annotation, "class-name-empty", "An object has no class name.", line)
     elif len(label) > MAX_CLASS_NAME:
-        detail = f"A class name of {len(label)} characters; at most {MAX_CLASS_NAME}."
-        _error(annotation, "class-name-too-long", detail, "Shorten it.", line)
+        detail = f"A class name has {len(label)} characters; the limit is {MAX_CLASS_NAME}."
+        _error(annotation, "class-name-too-long", detail, line)
     if len(boxes) != 1:
         if boxes:
-            detail = f"An object has {len(boxes)} <bndbox>."
-            _error(annotation, "box-several", detail, "Write an object for each.", boxes[1].sourceline)
+            _error(annotation, "box-several", f"An object has {len(boxes)} <bndbox>.", boxes[1].sourceline)
         else:
-            _error(annotation, "box-missing", "An object has no <bndbox>.", "Draw its box, or remove it.", line)
+            _error(annotation, "box-missing", "An object has no <bndbox>.", line)
         return
     corners = boxes[0]
     edges = _first_of_each_tag(corners)
     if len(edges) != len(corners) and (twice := _corner_twice(corners)) is not None:
         detail = f"A <bndbox> has more than one <{tag_of(twice)}>."
-        _error(annotation, "box-corner-twice", detail, "Keep the right one.", twice.sourceline)
+        _error(annotation, "box-corner-twice", detail, twice.sourceline)
         return
     texts = [_text_of(edges.get(name)) for name in CORNERS]
     numbers = [_number(text) for text in texts]
     if None in numbers:
-        shown = ", ".join(f"{name}={text[:40]!r}" for name, text in zip(CORNERS, texts, strict=True))
-        _error(annotation, "box-not-a-number", f"A corner is no number: {shown}.", "Mend it.", corners.sourceline)
+        values = ", ".join(f"{name}={text[:40]!r}" for name, text in zip(CORNERS, texts, strict=True))
+        _error(annotation, "box-not-a-number", f"A coordinate is not a number: {values}.", corners.sourceline)
         return
     xmin, ymin, xmax, ymax = (number for number in numbers if number is not None)
     if label:
@@ -207,6 +207,6 @@ def _text_of(element: Any | None) -> str:
     return (element.text or "").strip() if element is not None else ""
 
 
-def _error(annotation: Annotation, code: str, detail: str, remedy: str, line: int | None = None) -> None:
+def _error(annotation: Annotation, code: str, detail: str, line: int | None = None) -> None:
     annotation.usable = False
-    annotation.findings.append(Finding(code, Severity.ERROR, annotation.file.name, detail, remedy, line))
+    annotation.findings.append(Finding.of(code, annotation.file.name, detail, line=line))

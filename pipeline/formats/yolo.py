@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.extract import SPLIT_LISTS, is_image
 from pipeline.archive.plural import counted
@@ -105,9 +105,8 @@ def _data_yaml(source: ExtractedArchive, findings: list[Finding]) -> DataYaml | 
     findings += data.findings
     for other in found[1:]:
         if other.names != data.names:
-            detail = f"It names other classes than {data.file.name}, which is read."
-            finding = Finding("yaml-several", Severity.WARNING, other.file.name, detail, "Upload one set at a time.")
-            findings.append(finding)
+            detail = f"This file names other classes than {data.file.name}, which is the one that is read."
+            findings.append(Finding.of("yaml-several", other.file.name, detail))
     return data
 
 
@@ -123,11 +122,11 @@ def _names(source: ExtractedArchive, data: DataYaml | None, findings: list[Findi
             lines = [clean_label(line) for line in read_lines(file) or ()]
             names = {number: name for number, name in enumerate(lines) if name}
         else:
-            detail = "No data.yaml and no classes.txt names the classes: they are called by their numbers."
-            findings.append(Finding("class-names-missing", Severity.WARNING, where, detail, "Add a data.yaml."))
+            detail = "No data.yaml or classes.txt names the classes; their numbers are used as names."
+            findings.append(Finding.of("class-names-missing", where, detail))
     for name in duplicate_names(names):
-        detail = f"Two classes are called {name[:100]!r}; they are one from here on."
-        findings.append(Finding("class-name-twice", Severity.WARNING, where, detail, "Give each its own name."))
+        detail = f"Two class numbers have the name {name[:100]!r}; they become one class."
+        findings.append(Finding.of("class-name-twice", where, detail))
     return names
 
 
@@ -143,7 +142,7 @@ def _unused_names(names: Mapping[int, str], items: Sequence[Item]) -> Iterator[F
     if used and unused:
         have = "has" if len(unused) == 1 else "have"
         detail = f"{len(unused)} of {len(names)} named classes {have} no box: {', '.join(map(repr, unused[:10]))}."
-        yield Finding("class-unused", Severity.NOTE, "", detail, "Nothing to do; they are no classes of the dataset.")
+        yield Finding.of("class-unused", "", detail)
 
 
 def _broken(

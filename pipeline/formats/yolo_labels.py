@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import FRACTION, RawBox
@@ -33,8 +33,8 @@ class Labels:
     folder: str = ""
 
 
-class _Fault(Exception):
-    """A line that says no box: (code, detail, remedy)."""
+class _InvalidLine(Exception):
+    """A line from which no box can be read: (code, detail)."""
 
 
 def looks_like_labels(file: SourceFile) -> bool:
@@ -49,7 +49,7 @@ def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns
     labels = Labels(file)
     lines = read_lines(file)
     if lines is None:
-        _error(labels, None, "label-file-too-large", f"{file.bytes} bytes for one image.", "Look at it.")
+        _error(labels, None, "label-file-too-large", f"The label file has {file.bytes} bytes.")
         return labels
     repaired_item: dict[str, list[int]] = {"polygon": [], "confidence": [], "keypoints": []}
     for number, line in enumerate(lines, start=1):
@@ -58,8 +58,8 @@ def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns
             continue
         try:
             box, kind = _read_line(columns, names, keypoint_columns, number)
-        except _Fault as fault:
-            _error(labels, number, *fault.args)
+        except _InvalidLine as error:
+            _error(labels, number, *error.args)
             continue
         labels.boxes.append(box)
         if kind:
@@ -75,14 +75,13 @@ def _read_line(
     numbers = [_number(column) for column in columns[1:]]
     if None in numbers:
         wrong = columns[1:][numbers.index(None)][:40]
-        raise _Fault("box-not-a-number", f"A column is no number: {wrong!r}.", "Mend it.")
+        raise _InvalidLine("box-not-a-number", f"A column is not a number: {wrong!r}.")
     values = [number for number in numbers if number is not None]
     count = len(columns)
     if max(map(abs, values), default=0.0) > _LARGEST and not (keypoint_columns and count > _BOX):
-        raise _Fault(
+        raise _InvalidLine(
             "box-not-normalised",
-            f"{max(values, key=abs):g} is no fraction of an image; these look like pixels.",
-            "Divide x and width by the image's width, y and height by its height.",
+            f"{max(values, key=abs):g} is not a fraction of the image; the line seems to be in pixels.",
         )
     if count == _BOX or (keypoint_columns and count == _BOX + keypoint_columns):
         return _from_centre(label, values[:4], line), "keypoints" if count > _BOX else None
@@ -91,10 +90,9 @@ def _read_line(
     if count >= 7 and count % 2:  # three corners are the least
         xs, ys = ([2 * _units(value) for value in values[at::2]] for at in (0, 1))
         return RawBox(label, min(xs), min(ys), max(xs), max(ys), False, line), "polygon"
-    raise _Fault(
+    raise _InvalidLine(
         "label-line-invalid",
-        f"{counted(count, 'column')}; a box has 5, a polygon a class and at least three pairs.",
-        "Write `class x_centre y_centre width height`.",
+        f"The line has {counted(count, 'column')}; a box has 5, a polygon a class and at least three pairs.",
     )
 
 
@@ -111,18 +109,16 @@ def _units(value: float) -> int:
 def _class_name(column: str, names: Mapping[int, str]) -> str:
     value = _number(column)
     if value is None and "," in column and _number(column.partition(",")[0]) is not None:
-        detail = f"Commas stand between the numbers: {column[:40]!r}."
-        raise _Fault(
-            "label-line-invalid", detail, "Put blanks between the numbers: `class x_centre y_centre width height`."
-        )
+        detail = f"The numbers are separated by commas instead of spaces: {column[:40]!r}."
+        raise _InvalidLine("label-line-invalid", detail)
     if value is None or value != int(value):
-        raise _Fault("class-id-unknown", f"The class is no whole number: {column[:40]!r}.", "Write its number.")
+        raise _InvalidLine("class-id-unknown", f"The class is not a whole number: {column[:40]!r}.")
     number = int(value)
     if not names and 0 <= number <= MAX_CLASS_ID:
         return str(number)
     if number not in names:
-        detail = f"Class {number} has no name; names given: {len(names)}, counted from 0."
-        raise _Fault("class-id-unknown", detail, "Correct the number, or add the name.")
+        detail = f"Class {number} has no name; {counted(len(names), 'class is', 'classes are')} named, counted from 0."
+        raise _InvalidLine("class-id-unknown", detail)
     return names[number]
 
 
@@ -137,38 +133,32 @@ def _number(text: str) -> float | None:
 
 
 _ODD = {
-    "polygon": (
-        "polygons-as-boxes",
-        "{lines} in {files}: each polygon is taken as the box around it.",
-        "Nothing to do.",
-    ),
+    "polygon": ("polygons-as-boxes", "each polygon is replaced by the box around it."),
     "confidence": (
         "confidence-left-out",
-        "{lines} in {files}: a sixth column is taken for a confidence and left out. Are these predictions?",
-        "Look at them, unless people drew them.",
+        "a sixth column is read as a confidence and left out. Are these the predictions of a model?",
     ),
-    "keypoints": ("keypoints-left-out", "{lines} in {files}: keypoints behind a box are left out.", "Nothing to do."),
+    "keypoints": ("keypoints-left-out", "keypoints after a box are left out."),
 }
 
 
 def odd_findings(read: Iterable[Labels]) -> Iterator[Finding]:
-    """One of each kind for the whole set, at its first line: what an exporter writes, it writes in every file."""
+    """One of each kind for the whole set, at its first line: an exporter writes the same kind into every file."""
     found: dict[str, list[tuple[str, int, int]]] = {kind: [] for kind in _ODD}
     for labels in read:
         for kind, count, first in labels.odd:
             found[kind].append((labels.file.name, count, first))
-    for kind, (code, detail, remedy) in _ODD.items():
+    for kind, (code, detail) in _ODD.items():
         if of_kind := found[kind]:
             path, _, line = min(of_kind)
             lines = counted(sum(count for _, count, _ in of_kind), "line")
             files = counted(len(of_kind), "label file")
-            severity = Severity.WARNING if kind == "confidence" else Severity.NOTE
-            yield Finding(code, severity, path, detail.format(lines=lines, files=files), remedy, line)
+            yield Finding.of(code, path, f"{lines} in {files}: {detail}", line=line)
 
 
-def _error(labels: Labels, line: int | None, code: str, detail: str, remedy: str) -> None:
+def _error(labels: Labels, line: int | None, code: str, detail: str) -> None:
     labels.usable = False
-    labels.findings.append(Finding(code, Severity.ERROR, labels.file.name, detail, remedy, line))
+    labels.findings.append(Finding.of(code, labels.file.name, detail, line=line))
 
 
 def duplicate_names(names: Mapping[int, str]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS
 from pipeline.formats.split_names import given_splits, read_list, stems_of
@@ -36,15 +36,15 @@ def _by_yaml(
         for path, line in data.parts.get(split, ()):
             place = next((place for place in _places(path, data) if place in folders or place in texts), None)
             if place is None:
-                detail = f"`{split}` names {path[:200]!r}, and there is no such folder or list with images."
-                findings.append(_finding(data, "yaml-path-missing", detail, "Correct the path.", line))
+                detail = f"`{split}` names {path[:200]!r}; the archive has no such list or folder with images."
+                findings.append(Finding.of("yaml-path-missing", data.file.name, detail, line=line))
             elif place in texts:
                 found, unknown = read_list(texts[place], stems)
                 findings += unknown
                 splits |= dict.fromkeys(found, split)
             elif place in homes:
-                detail = f"`{split}` is the same folder as `{homes[place]}`: {place}. It is taken for {homes[place]}."
-                findings.append(_finding(data, "split-same-folder", detail, "Give each part its own.", line))
+                detail = f"`{split}` names the same folder as `{homes[place]}`: {place}. It is used for {homes[place]}."
+                findings.append(Finding.of("split-same-folder", data.file.name, detail, line=line))
             else:
                 homes[place] = split
     for image in images:
@@ -74,7 +74,3 @@ def _parts(path: str) -> tuple[str, ...]:
         elif part not in ("", ".", "..") and not part.endswith(":"):
             parts.append(part)
     return tuple(parts)
-
-
-def _finding(data: DataYaml, code: str, detail: str, remedy: str, line: int) -> Finding:
-    return Finding(code, Severity.WARNING, data.file.name, detail, remedy, line)

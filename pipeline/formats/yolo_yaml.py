@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.source import SourceFile
 from pipeline.formats.text import MAX_CLASS_NAME, clean_label
 
@@ -46,14 +46,14 @@ class _PlainLoader(yaml.BaseLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise _Refused("It has an alias (`*name`), which is never followed.", self._line())
+            raise _Refused("The file has an alias (`*name`), which is not accepted.", self._line())
         tag = getattr(self.peek_event(), "tag", None)  # type: ignore[no-untyped-call]
         if tag is not None and tag not in _PLAIN_TAGS:
             shown = str(tag).replace(_YAML_TAG, "!!", 1)[:100]
-            raise _Refused(f"It has the tag `{shown}`, which is never followed.", self._line())
+            raise _Refused(f"The file has the tag `{shown}`, which is not accepted.", self._line())
         self._depth += 1
         if self._depth > MAX_YAML_DEPTH:
-            raise _Refused(f"More than {MAX_YAML_DEPTH} levels.", self._line())
+            raise _Refused(f"The file has more than {MAX_YAML_DEPTH} levels.", self._line())
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
@@ -81,26 +81,26 @@ def _speaks_of_data(file: SourceFile) -> bool:
 def read_yaml(file: SourceFile) -> DataYaml:
     data = DataYaml(file)
     if file.bytes > MAX_YAML_BYTES:
-        _error(data, "yaml-invalid", f"{file.bytes} bytes; at most {MAX_YAML_BYTES}.", "Keep names and paths alone.")
+        _error(data, "yaml-invalid", f"The file has {file.bytes} bytes; the limit is {MAX_YAML_BYTES}.")
         return data
     try:
         text = file.byte_range.read().decode("utf-8-sig")
         root = yaml.compose(text, Loader=_PlainLoader)
     except UnicodeDecodeError:
-        _error(data, "yaml-invalid", "It is no UTF-8.", "Save it as UTF-8.")
+        _error(data, "yaml-invalid", "The file is not UTF-8.")
         return data
     except _Refused as refused:
-        _error(data, "yaml-invalid", refused.detail, "Write names and paths alone.", refused.line)
+        _error(data, "yaml-invalid", refused.detail, refused.line)
         return data
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        _error(data, "yaml-invalid", f"It is no YAML: {error.problem}.", "Mend it.", line)
+        _error(data, "yaml-invalid", f"The file is not valid YAML: {error.problem}.", line)
         return data
     except (yaml.YAMLError, ValueError) as error:
-        _error(data, "yaml-invalid", f"It is no YAML: {' '.join(str(error).split())[:200]}.", "Mend it.")
+        _error(data, "yaml-invalid", f"The file is not valid YAML: {' '.join(str(error).split())[:200]}.")
         return data
     if not isinstance(root, yaml.MappingNode):
-        _error(data, "yaml-invalid", "It is no mapping of keys to values.", "Write `names:` and the paths.")
+        _error(data, "yaml-invalid", "The file is not a mapping of keys to values.")
         return data
     _read_keys(data, root)
     return data
@@ -111,12 +111,10 @@ def _read_keys(data: DataYaml, root: yaml.MappingNode) -> None:
     for key, value in root.value:
         name = str(key.value)
         if name in keys:
-            detail = f"The key {name[:40]!r} is there twice; the last one counts."
-            data.findings.append(_warning(data, "yaml-key-twice", detail, "Remove one.", _line(key)))
+            _warn(data, "yaml-key-twice", f"The key {name[:40]!r} is listed twice; the last one is used.", _line(key))
         keys[name] = value
         if name == "download":
-            detail = "`download` is never run: data come from the archive alone."
-            data.findings.append(_warning(data, "yaml-download", detail, "Remove it.", _line(key)))
+            _warn(data, "yaml-download", "`download` is ignored: the archive is the only source of data.", _line(key))
     if "names" in keys:
         _read_names(data, keys["names"])
     if "nc" in keys and data.usable:
@@ -135,21 +133,20 @@ def _read_names(data: DataYaml, node: Any) -> None:
     elif isinstance(node, yaml.MappingNode):
         entries = [(key.value, value) for key, value in node.value]
     else:
-        _error(data, "yaml-names-invalid", "`names` is no list and no mapping.", "List the names.", _line(node))
+        _error(data, "yaml-names-invalid", "`names` is neither a list nor a mapping.", _line(node))
         return
     for key, value in entries:
         line = _line(value)
         number = int(key) if str(key).isascii() and str(key).isdigit() and len(str(key)) <= 6 else None
         if number is None or not isinstance(value, yaml.ScalarNode):
-            detail = "`names` must give one name for each number."
-            _error(data, "yaml-names-invalid", detail, "Write `0: cat`.", line)
+            _error(data, "yaml-names-invalid", "`names` must give one name for each class number.", line)
             continue
         name = clean_label(str(value.value))
         if not name:
-            _error(data, "class-name-empty", f"Class {number} has no name.", "Name it.", line)
+            _error(data, "class-name-empty", f"Class {number} has no name.", line)
         elif len(name) > MAX_CLASS_NAME:
-            detail = f"A class name of {len(name)} characters; at most {MAX_CLASS_NAME}."
-            _error(data, "class-name-too-long", detail, "Shorten it.", line)
+            detail = f"A class name has {len(name)} characters; the limit is {MAX_CLASS_NAME}."
+            _error(data, "class-name-too-long", detail, line)
         else:
             data.names[number] = name
 
@@ -157,8 +154,8 @@ def _read_names(data: DataYaml, node: Any) -> None:
 def _compare_count(data: DataYaml, node: Any) -> None:
     count = str(node.value) if isinstance(node, yaml.ScalarNode) else "?"
     if data.names and count != str(len(data.names)):
-        detail = f"`nc` says {count[:20]}, and the number of names is {len(data.names)}; the names count."
-        data.findings.append(_warning(data, "yaml-count-differs", detail, "Correct nc.", _line(node)))
+        detail = f"`nc` is {count[:20]}, but {len(data.names)} names are listed; the names are used."
+        _warn(data, "yaml-count-differs", detail, _line(node))
 
 
 def _paths(node: Any) -> Iterator[tuple[str, int]]:
@@ -182,10 +179,10 @@ def _line(node: Any) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _warning(data: DataYaml, code: str, detail: str, remedy: str, line: int | None) -> Finding:
-    return Finding(code, Severity.WARNING, data.file.name, detail, remedy, line)
+def _warn(data: DataYaml, code: str, detail: str, line: int) -> None:
+    data.findings.append(Finding.of(code, data.file.name, detail, line=line))
 
 
-def _error(data: DataYaml, code: str, detail: str, remedy: str, line: int | None = None) -> None:
+def _error(data: DataYaml, code: str, detail: str, line: int | None = None) -> None:
     data.usable = False
-    data.findings.append(Finding(code, Severity.ERROR, data.file.name, detail, remedy, line))
+    data.findings.append(Finding.of(code, data.file.name, detail, line=line))

@@ -55,7 +55,7 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "One XML for each image. Corners are 1-based inclusive pixels, fractions allowed. <size> may be missing or "
         "wrong: the decoded image decides. Where EXIF turns an image, its boxes are meant in the upright one, as "
         "viewers show it; in the stored one only where <size> is that of the stored one, or where <size> is of no help "
-        "and the boxes fit no other (`boxes-turned`). Images without XML are background. Pairs are found by place "
+        "and the boxes fit no other (`boxes-rotated`). Images without XML are background. Pairs are found by place "
         "and name first, by <filename> second.",
         VOC,
     ),

@@ -18,7 +18,7 @@ from pathlib import Path
 from posixpath import splitext
 from typing import Any, BinaryIO
 
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.extract import can_be_data, is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
@@ -124,8 +124,7 @@ def _no_format(names: list[str]) -> Iterator[Finding]:
         return
     else:
         detail = f"{counted(len(names), 'image')}, no annotations, and fewer than two folders that could be classes."
-    remedy = "Add what is missing; GET /formats shows what each format looks like."
-    yield Finding("formats-none", Severity.ERROR, "", detail, remedy)
+    yield Finding.of("formats-none", "", detail)
 
 
 def _classes(folders: Mapping[str, int]) -> set[str]:
@@ -178,7 +177,7 @@ def _told(found: dict[str, Any]) -> str:
         f"looks like {found['format']['name'] or 'nothing we read'}: {found['format']['why']}",
     ]
     for each in found["findings"]:
-        finding = Finding(**each)
+        finding = Finding.from_dict(each)
         lines.append(f"{finding.severity}  {finding.code}  {finding.path}  {finding.detail}  {finding.remedy}")
     return "\n".join([*lines, "accepted so far" if found["accepted"] else "would be refused", ""])
 

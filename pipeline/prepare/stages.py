@@ -119,8 +119,7 @@ def _alike(images: list[DatasetImage], groups: Mapping[str, str]) -> Iterator[Fi
             continue
         told.add(image.sha256)
         detail = f"Looks like {leader.name}: almost the same image, or one of a series."
-        remedy = "Nothing to do: they stay in one split, unless a given split parts them."
-        yield Finding("image-near-duplicate", Severity.NOTE, image.name, detail, remedy)
+        yield Finding.of("image-near-duplicate", image.name, detail)
 
 
 def ordered(findings: list[Finding]) -> list[Finding]:

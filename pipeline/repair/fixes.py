@@ -104,7 +104,7 @@ def _mend_item(
         changes.append(_change("repair-boxes-rescaled", item.annotation, detail, item.size_line))
     if wrong_size:
         detail = f"The size is {fact.upright[0]} x {fact.upright[1]} now."
-        changes.append(_change("repair-size-mended", item.annotation, detail, item.size_line))
+        changes.append(_change("repair-size-fixed", item.annotation, detail, item.size_line))
     repaired_item = _as(item, renamed, tuple(box for _, box in boxes), fact.upright)
     changed = bool(changes) or renamed != item.image.name
     return RepairedItem(repaired_item, changed, tuple(origin for origin, _ in boxes)), name_changes + changes
@@ -230,4 +230,4 @@ def _box_change(code: str, path: str, box: RawBox, detail: str) -> Finding:
 
 
 def _change(code: str, path: str, detail: str, line: int | None = None) -> Finding:
-    return Finding(code, Severity.NOTE, path, detail, "Done by the repair.", line)
+    return Finding.of(code, path, detail, line=line)

@@ -11,7 +11,7 @@ from typing import cast
 
 from core.domain import limits
 from core.domain.errors import DatasetRejected
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding
 from pipeline.archive.extract import extract
 from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset
@@ -56,8 +56,7 @@ def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps:
 def read_log(archive: Path) -> list[Finding]:
     """The log of a ZIP that `repair` wrote, at most MAX_FINDINGS_KEPT lines of it."""
     with zipfile.ZipFile(archive) as file, file.open(REPAIR_LOG) as lines:
-        told = [json.loads(line) for line in islice(lines, limits.MAX_FINDINGS_KEPT)]
-    return [Finding(**entry | {"severity": Severity(entry["severity"])}) for entry in told]
+        return [Finding.from_dict(json.loads(line)) for line in islice(lines, limits.MAX_FINDINGS_KEPT)]
 
 
 def _require_rest(dataset: Dataset, repaired: Repaired, findings: list[Finding]) -> None:
@@ -99,7 +98,7 @@ def _unused(source: ExtractedArchive, dataset: Dataset, repaired: Repaired, writ
     for file in source.files:
         if file.name not in written and file.name not in told:
             detail = "Nothing in it belongs to the dataset, or it was written anew elsewhere."
-            yield Finding("repair-file-dropped", Severity.NOTE, file.name, detail, "Done by the repair.")
+            yield Finding.of("repair-file-dropped", file.name, detail)
 
 
 def _entry(name: str, method: int) -> zipfile.ZipInfo:

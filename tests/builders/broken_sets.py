@@ -115,8 +115,8 @@ def broken_raccoons(data: Path) -> BrokenSet:
     made.drop(jpg, "image-missing", xml, image=True)
     xml, jpg = names(31)
     made.drop(xml, "image-without-annotation", jpg, image=False)
-    made.add("raccoon/images/Raccoon-32.jpg", made.files[names(33)[1]], "names-case-equal")
-    made.seeded[-1] = ("names-case-equal", names(32)[1], None)
+    made.add("raccoon/images/Raccoon-32.jpg", made.files[names(33)[1]], "names-differ-in-case")
+    made.seeded[-1] = ("names-differ-in-case", names(32)[1], None)
     made.images += 1
     return made
 

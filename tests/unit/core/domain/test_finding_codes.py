@@ -1,8 +1,13 @@
 """Every code that the code can give is in the catalogue, and the page is made from it."""
 
 import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from core.domain.finding_codes import FINDING_CODES, SECTIONS, findings_page
+from core.domain.findings import Finding, Severity
 from tests import REPOSITORY
 
 PREFIXES = {code.partition("-")[0] for code in FINDING_CODES}
@@ -10,9 +15,17 @@ PREFIXES = {code.partition("-")[0] for code in FINDING_CODES}
 OTHER = {"mpl-data", "too-large"}
 
 
+PACKAGES = ("api", "core", "pipeline", "worker")
+
+
+def _code_files() -> Iterator[Path]:
+    for package in PACKAGES:
+        yield from (REPOSITORY / package).rglob("*.py")
+
+
 def _kebab_strings() -> set[str]:
     found: set[str] = set()
-    for path in (REPOSITORY / "pipeline").rglob("*.py"):
+    for path in [*(REPOSITORY / "pipeline").rglob("*.py"), REPOSITORY / "api" / "uploads" / "preflight.py"]:
         if not path.is_relative_to(REPOSITORY / "pipeline" / "trainers"):
             tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             found |= {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)}
@@ -31,3 +44,37 @@ def test_no_code_is_in_two_sections() -> None:
 def test_the_page_is_made_from_the_catalogue() -> None:
     page = (REPOSITORY / "docs" / "findings.md").read_text(encoding="utf-8")
     assert page == findings_page(), "run: python -m core.domain.finding_codes > docs/findings.md"
+
+
+def test_a_finding_takes_severity_and_remedy_from_the_catalogue() -> None:
+    finding = Finding.of("image-empty", "a.jpg", "The file has no bytes.", line=3)
+    entry = FINDING_CODES["image-empty"]
+    assert (finding.severity, finding.remedy, finding.line) == (entry.severity, entry.remedy, 3)
+
+
+def test_a_finding_with_an_unknown_code_is_not_made() -> None:
+    with pytest.raises(KeyError, match="image-odd"):
+        Finding.of("image-odd", "a.jpg", "It is odd.")
+
+
+def test_a_stored_finding_is_read_as_it_was_stored() -> None:
+    stored = Finding.of("image-empty", "a.jpg", "The file has no bytes.").as_dict() | {"remedy": "An older remedy."}
+    finding = Finding.from_dict({**stored, "severity": "error"})
+    assert finding.as_dict() == stored
+    assert isinstance(finding.severity, Severity)
+
+
+def test_no_finding_is_built_around_the_catalogue() -> None:
+    """`Finding(...)` could differ from it: outside its own module a finding is made by `of` or `from_dict`."""
+    calls = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}"
+        for path in _code_files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding"
+    ]
+    assert calls == []
+
+
+def test_every_meaning_and_remedy_is_a_sentence() -> None:
+    texts = [text for entry in FINDING_CODES.values() for text in (entry.meaning, entry.remedy)]
+    assert [text for text in texts if not text.endswith(".")] == []

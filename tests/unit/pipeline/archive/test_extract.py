@@ -145,7 +145,7 @@ HOSTILE: list[tuple[str, Callable[[Path], object], str]] = [
     ("encrypted", _patched(b"PK\1\2", 8, b"\1"), "archive-encrypted"),
     ("other compression", lambda path: zip_files(path, {"a.jpg": IMAGE}, compression=14), "archive-compression"),
     ("ratio", _bomb, "archive-ratio"),
-    ("lying size", _lying_bomb, "archive-size-lies"),
+    ("lying size", _lying_bomb, "archive-size-mismatch"),
     ("overlapping entries", _overlap, "archive-overlap"),
     ("central size differs", _patched(b"PK\1\2", 24, b"\1\0\0\0"), "archive-headers-differ"),
     ("central name differs", _patched(b"b.jpg", 0, b"c"), "archive-headers-differ"),
@@ -356,7 +356,7 @@ def test_names_in_another_code_page_are_told_once(tmp_path: Path) -> None:
     _, notes = extract(tmp_path / "a.zip", tmp_path, threads=2, tick=lambda *_: None)
     assert [(note.code, note.severity, note.path) for note in notes] == [
         ("names-unusual", "note", min(gbk.decode("cp437"), russian.decode("cp437"), utf8.decode())),
-        ("names-guessed", "warning", min(gbk.decode("cp437"), russian.decode("cp437"))),
+        ("names-encoding-guessed", "warning", min(gbk.decode("cp437"), russian.decode("cp437"))),
     ]
     assert notes[0].detail.startswith("3 names have spaces") and notes[1].detail.startswith("2 names are not UTF-8")
 
@@ -367,4 +367,4 @@ def test_a_flat_image_is_refused_with_what_can_be_done_about_it(tmp_path: Path) 
         _extract(archive, tmp_path)
     (finding,) = refused.value.findings
     assert (finding.code, finding.path) == ("archive-ratio", "a/white.bmp")
-    assert finding.remedy == "Leave a/white.bmp out; an image can also be saved as PNG or JPEG."
+    assert finding.remedy == "Leave the file out; if it is an image, save it as PNG or JPEG."

@@ -110,8 +110,8 @@ def test_fractions_become_thousandths_rounded_half_to_even(units: int, side: int
 @pytest.mark.parametrize(
     ("texts", "told"),
     [
-        (["cat", "cat ", "\tcat", "dog "], ["2 class names have spaces around, here 'cat'"]),
-        (["cat", " cat"], ["1 class name has spaces around, here 'cat'"]),
+        (["cat", "cat ", "\tcat", "dog "], ["2 class names have spaces at an end, here 'cat'"]),
+        (["cat", " cat"], ["1 class name has spaces at an end, here 'cat'"]),
         (["cat ", " cat"], []),
         (["cat", "\n  cat\n"], []),
         (["", " "], []),

@@ -75,7 +75,7 @@ def test_a_given_split_is_kept_and_a_missing_val_is_cut_from_train() -> None:
     splits, findings = assign_splits(images, ["a"], PrepareOptions())
     assert {path for path, split in splits.items() if split == "test"} == {"0", "1"}
     assert Counter(splits.values())["val"] in (3, 4)
-    assert [finding.code for finding in findings] == ["split-val-cut"]
+    assert [finding.code for finding in findings] == ["split-val-from-train"]
     remade, _ = assign_splits(images, ["a"], PrepareOptions(split="remake"))
     assert remade != splits
 
@@ -91,8 +91,8 @@ def test_nothing_is_told_of_a_cut_that_cut_nothing() -> None:
     [
         (("train", "test"), "keep", True, None),
         (("train", "test"), "remake", False, None),
-        (("train",), "keep", False, "has only a train part"),
-        (("val", "test"), "keep", False, "has only val and test, and no train part"),
+        (("train",), "keep", False, "gives only a train part"),
+        (("val", "test"), "keep", False, "gives only val and test of a split and no train part"),
         ((None,), "keep", False, None),
     ],
 )

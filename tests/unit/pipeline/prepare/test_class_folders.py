@@ -75,7 +75,7 @@ def test_a_set_that_holds_itself_is_read_once(tmp_path: Path) -> None:
     files = {f"s/{name}": content for name, content in FILES.items()}
     once = examined(tmp_path, files)
     doubled = examined(tmp_path, files | {f"s/{name}": content for name, content in files.items()})
-    assert (doubled.classes, codes(doubled)) == (["9", "10", "test"], {"folders-doubled": ["s/s"]})
+    assert (doubled.classes, codes(doubled)) == (["9", "10", "test"], {"folders-repeated": ["s/s"]})
     assert doubled.digests.content_fingerprint == once.digests.content_fingerprint
 
 
@@ -99,7 +99,7 @@ def test_a_image_in_two_classes_and_classes_of_few_are_told(tmp_path: Path) -> N
     files = FILES | {"test/copy.png": FILES["9/00.png"], "rare/1.png": shape("disc", seed="r1")}
     done = examined(tmp_path, files)
     found = codes(done)
-    assert found["duplicate-differs"] == ["test/copy.png"]
+    assert found["duplicate-labels-differ"] == ["test/copy.png"]
     assert len(found["class-rare"]) == 1 and len(found["class-not-in-split"]) == 2
     assert done.splits["test/copy.png"] == done.splits["9/00.png"]
 

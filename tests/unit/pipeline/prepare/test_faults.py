@@ -74,15 +74,15 @@ ROWS = [
     ("image_cmyk", "image-cmyk", "warning", IMAGE, None, "ready"),
     ("image_rgba", "image-alpha", "note", IMAGE, None, "ready"),
     ("image_palette", "image-converted", "note", IMAGE, None, "ready"),
-    ("image_deep", "image-deep", "warning", IMAGE, None, "ready"),
+    ("image_deep", "image-high-bit-depth", "warning", IMAGE, None, "ready"),
     ("image_animated", "image-animated", "warning", IMAGE, None, "ready"),
-    ("image_turned", "image-turned", "note", IMAGE, None, "ready"),
-    ("image_turned_boxes_stored", "boxes-turned", "warning", XML, "<size>", "ready"),
+    ("image_turned", "image-exif-rotated", "note", IMAGE, None, "ready"),
+    ("image_turned_boxes_stored", "boxes-rotated", "warning", XML, "<size>", "ready"),
     ("image_orientation_nonsense", None, "", "", None, "ready"),
     ("image_twin", "image-duplicate", "note", IMAGE, None, "ready"),
     ("annotated_twice", "image-annotated-twice", "error", "labels/p00.xml", None, "rejected"),
     ("two_candidates", "image-same-stem", "warning", "images/p00.png", None, "ready"),
-    ("case_equal", "names-case-equal", "warning", IMAGE, None, "ready"),
+    ("case_equal", "names-differ-in-case", "warning", IMAGE, None, "ready"),
 ]
 
 
@@ -169,8 +169,8 @@ def test_a_turned_image_says_where_its_boxes_were_guessed(
     files = voc_files()
     files |= {IMAGE: turned(orientation), XML: annotation("p00.jpg", [("ball", *box)], size=size)}
     _, findings = _prepare(zip_files(tmp_path / "data.zip", files), tmp_path / "out")
-    (told,) = [finding["detail"] for finding in findings if finding["code"] == "image-turned"]
-    assert ("they fit both: upright was assumed" in told) is guessed
+    (told,) = [finding["detail"] for finding in findings if finding["code"] == "image-exif-rotated"]
+    assert ("assumed to be drawn on the upright one" in told) is guessed
 
 
 def test_images_with_a_palette_are_told_once(tmp_path: Path) -> None:

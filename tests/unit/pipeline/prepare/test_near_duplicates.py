@@ -195,7 +195,7 @@ def test_a_set_of_one_image_in_many_versions_leaves_nothing_to_validate_on(tmp_p
     with pytest.raises(Rejected) as rejected:
         _validated(tmp_path, _series(1, 6))
     (error,) = (finding for finding in rejected.value.findings if finding.severity == "error")
-    assert error.code == "split-without-val" and "6 images look like 1" in error.detail
+    assert error.code == "split-without-val" and "6 images form 1 group." in error.detail
 
 
 def test_a_part_made_small_by_a_large_group_is_told(tmp_path: Path) -> None:

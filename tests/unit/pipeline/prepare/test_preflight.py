@@ -20,7 +20,7 @@ from tests.builders.voc import voc_zip, zip_files
 from tests.unit.pipeline.archive.test_extract import HOSTILE
 
 # What lies in the entries and not in the directory.
-ONLY_INSIDE = {"archive-headers-differ", "archive-size-lies", "archive-checksum", "archive-broken-data"}
+ONLY_INSIDE = {"archive-headers-differ", "archive-size-mismatch", "archive-checksum", "archive-broken-data"}
 
 
 def judged(content: bytes, *, sent: int | None = None) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def test_signdigits_is_ready_with_every_class_in_every_part(tmp_path: Path) -> N
     result = _prepare(DATA / "data" / "signdigits-folders.zip", tmp_path / "out")
     assert (result["outcome"], result["kind"], result["images"]) == ("ready", "classification", 2062)
     assert result["classes"] == [str(digit) for digit in range(10)]
-    assert result["findings"] == {"image-turned": {"severity": "note", "count": 3}}
+    assert result["findings"] == {"image-exif-rotated": {"severity": "note", "count": 3}}
     metadata = json.loads((tmp_path / "out" / "dataset_metadata.json").read_text())
     assert all(min(entry["images"].values()) >= 20 for entry in metadata["per_class"].values())
 

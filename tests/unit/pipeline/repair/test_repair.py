@@ -87,7 +87,7 @@ def test_boxes_are_swapped_clipped_and_dropped_where_they_stand(tmp_path: Path) 
         ("repair-box-clipped", XML, True),
         ("repair-box-dropped", XML, True),
         ("repair-box-dropped", XML, True),
-        ("repair-size-mended", XML, True),
+        ("repair-size-fixed", XML, True),
     ]
 
 
@@ -117,7 +117,7 @@ def test_boxes_drawn_before_the_image_was_made_smaller_are_scaled_with_it(tmp_pa
     assert corners == [["41", "10.984", "70", "39.938"], ["2", "1", "3", "63.9"]], "the click has no area and is gone"
     assert (root.findtext("size/width"), root.findtext("size/height")) == ("96", "64")
     codes = [entry["code"] for entry in _log(repaired)]
-    assert codes[-2:] == ["repair-boxes-rescaled", "repair-size-mended"] and "repair-image-left-out" not in codes
+    assert codes[-2:] == ["repair-boxes-rescaled", "repair-size-fixed"] and "repair-image-left-out" not in codes
 
 
 def test_one_image_proves_that_the_boxes_of_the_whole_set_are_scaled(tmp_path: Path) -> None:
