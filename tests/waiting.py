@@ -10,14 +10,17 @@ POLL_SECONDS = 0.02
 
 
 def wait_until(condition: Callable[[], Value], *, seconds: float, what: str | Callable[[], str]) -> Value:
-    """Returns the first true value of `condition()`.
+    """Returns the first true value of `condition()`. Waiting takes at most half of a core, however costly it is.
 
     Raises AssertionError after `seconds`, with `what` was awaited, or the text that `what()` gives then (the log of
     a server, say).
     """
     deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
+    while True:
+        began = time.monotonic()
+        if value := condition():
+            return value
+        ended = time.monotonic()
+        if ended > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
-        time.sleep(POLL_SECONDS)
-    return value
+        time.sleep(max(POLL_SECONDS, ended - began))

@@ -1,4 +1,4 @@
-"""What the demo asks of the API, by plain HTTP: any client could do the same."""
+"""The demo's requests to the API, over plain HTTP: any client can do the same."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ POLL_SECONDS = 1.0
 
 
 class Client:
-    """Answers are the JSON objects of the API. Raises DemoFailed for every problem it answers with."""
+    """Methods return the JSON objects of the API. They raise DemoFailed for every problem in an answer."""
 
     def __init__(self, api_url: str, *, token: str = "") -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -39,13 +39,13 @@ class Client:
         return _json(self._http.post(path, json=body, headers=_key()))
 
     def upload(self, archive: Path, *, on_bytes: Callable[[int], None]) -> dict[str, Any]:
-        """The raw body, a chunk at a time; `on_bytes` gets the size of each."""
+        """Sends the archive as a raw body, a chunk at a time; `on_bytes` gets the size of each."""
         headers = {"Content-Type": "application/zip", "Content-Length": str(archive.stat().st_size), **_key()}
         body = _chunks(archive, on_bytes)
         return _json(self._http.post("/upload-dataset", params={"name": archive.name}, content=body, headers=headers))
 
     def follow(self, path: str, *, ended: frozenset[str]) -> Iterator[dict[str, Any]]:
-        """The job or run, again and again, until its state is one of `ended`; that one comes last."""
+        """Yields the job or run every second until its state is one of `ended`; that state comes last."""
         while True:
             thing = self.get(path)
             yield thing
@@ -54,7 +54,7 @@ class Client:
             time.sleep(POLL_SECONDS)
 
     def events(self, path: str) -> Iterator[dict[str, Any]]:
-        """The events of a job or run from its first on, to its `end`: {seq, type, at, data}."""
+        """Yields the events of a job or run, from the first to `end`: {seq, type, at, data}."""
         last = "0"
         while True:
             with self._http.stream("GET", path, headers={"Last-Event-ID": last}) as answer:
@@ -67,7 +67,7 @@ class Client:
                         yield event
 
     def download(self, path: str, to: Path, *, sha256: str = "") -> Path:
-        """Raises DemoFailed when the bytes are not those that were promised."""
+        """Raises DemoFailed when `sha256` is given and the bytes have another."""
         digest = hashlib.sha256()
         with self._http.stream("GET", path, follow_redirects=True) as answer, to.open("wb") as file:
             if answer.is_error:
@@ -77,7 +77,7 @@ class Client:
                 digest.update(chunk)
                 file.write(chunk)
         if sha256 and digest.hexdigest() != sha256:
-            raise DemoFailed(f"{path} should have sha256 {sha256} and has {digest.hexdigest()}.")
+            raise DemoFailed(f"{path} has sha256 {digest.hexdigest()}; expected {sha256}.")
         return to
 
 

@@ -1,6 +1,6 @@
-"""What differs between the demos: what is drawn, what is trained, what is shown and what is good enough.
+"""What differs between the kinds of demo: images, training params, display and the score that is good enough.
 
-`DRAWN` is what `make demo KIND=...` draws; `KINDS` is what is done with a job, by the kind that it turned out to be.
+`DRAWN`: what `make demo KIND=...` draws. `KINDS`: what the demo does with a job, by the kind that `prepare` detected.
 """
 
 import csv
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import poses, scenes
-from deploy.local import progress_display as show
+from deploy.local import progress_display as display
 from deploy.local.client import Client
 from deploy.local.drawing import jpeg
 from deploy.local.private_stack import DemoFailed
@@ -20,13 +20,13 @@ from deploy.local.private_stack import DemoFailed
 SEED = 0
 SCENES = 240
 FIGURES = 1600
-OWN_IMAGES_SEEN = 2200  # by a detector in all epochs together: about four minutes at 320 px on two cores
-OWN_FACES_SEEN = 30_000  # by a classifier: about three minutes at 64 px on two cores
+DETECTOR_IMAGES = 2200  # of all epochs together: about four minutes at 320 px on two cores
+CLASSIFIER_IMAGES = 30_000  # the same for a classifier: about three minutes at 64 px on two cores
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """`held_out` draws an image that no split has, and says what is on it. `wanted`: on the test split, at least."""
+    """`held_out` draws an image of no split and returns its ground truth. `wanted`: metric and minimum on test."""
 
     archive: str
     draw: Callable[[Path], str]
@@ -37,14 +37,17 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Kind:
-    """`own_params` for so many of somebody's images; `image` is one of theirs that was not trained on."""
+    """For the user's own ZIP: `own_params` by its number of images; `own_image` is one that was not trained on."""
 
     trainer: str
     own_params: Callable[[int], dict[str, Any]]
     own_image: Callable[[Client, str, Mapping[str, Any], Path, Path], Path]
     show_metrics: Callable[[dict[str, Any]], None]
     least_score: Callable[[Mapping[str, Any]], float | None]
-    also: tuple[tuple[str, str], ...] = (("confusion matrix", "test_confusion_matrix.png"), ("report", "report.html"))
+    artifacts: tuple[tuple[str, str], ...] = (
+        ("confusion matrix", "test_confusion_matrix.png"),
+        ("report", "report.html"),
+    )
 
 
 def _draw_scenes(path: Path) -> str:
@@ -83,7 +86,7 @@ DRAWN: Mapping[str, Drawn] = {
             "epochs": 28,
             "imgsz": 128,
             "batch": 8,
-            "nbs": 8,  # 21 steps an epoch instead of 3: all that 168 images can give in two minutes
+            "nbs": 8,  # 21 steps an epoch instead of 3: the best that 168 images give in two minutes
             "optimizer": "AdamW",
             "lr0": 0.002,
             "momentum": 0.9,
@@ -110,21 +113,21 @@ DRAWN: Mapping[str, Drawn] = {
 
 
 def _detector_params(images: int) -> dict[str, Any]:
-    """A first look at somebody's images within minutes: as many epochs as the time allows, small steps."""
-    epochs = min(150, max(10, round(OWN_IMAGES_SEEN / (0.7 * images))))  # 0.7: the train split
+    """A first result on the user's images within minutes: as many epochs as the time allows, small batches."""
+    epochs = min(150, max(10, round(DETECTOR_IMAGES / (0.7 * images))))  # 0.7: the train split
     steps = {"batch": 4, "nbs": 4, "optimizer": "AdamW", "lr0": 0.001, "momentum": 0.9}
     return {"model": "yolov8n", "imgsz": 320, "epochs": epochs, "patience": 0, "max_minutes": 4, **steps}
 
 
 def _classifier_params(images: int) -> dict[str, Any]:
-    epochs = min(100, max(5, round(OWN_FACES_SEEN / (0.7 * images))))
+    epochs = min(100, max(5, round(CLASSIFIER_IMAGES / (0.7 * images))))
     return {**DRAWN["pose"].params, "epochs": epochs, "max_minutes": 4}
 
 
-def _of_the_prepared_set(
+def _from_prepared_set(
     client: Client,
     job_id: str,
-    version: Mapping[str, Any],  # noqa: ARG001 - the other kind finds its image by these two
+    version: Mapping[str, Any],  # noqa: ARG001 - for the other kind
     archive: Path,  # noqa: ARG001
     home: Path,
 ) -> Path:
@@ -137,14 +140,14 @@ def _of_the_prepared_set(
             if chosen:
                 break
         if chosen is None:
-            raise DemoFailed("The prepared set has no image outside its train split.")
+            raise DemoFailed("The prepared dataset has no image outside its train split.")
         content = tar.extractfile(chosen)
         path = home / f"held-out{Path(chosen).suffix}"
         path.write_bytes(content.read() if content else b"")
     return path
 
 
-def _of_the_archive(client: Client, job_id: str, version: Mapping[str, Any], archive: Path, home: Path) -> Path:
+def _from_archive(client: Client, job_id: str, version: Mapping[str, Any], archive: Path, home: Path) -> Path:
     """The first image of the predictions on test, or on val where there is no test split, out of the ZIP itself."""
     link = f"/models/{job_id}/{version['version']}/artifacts/predictions.csv"
     with client.download(link, home / "predictions.csv").open(encoding="utf-8", newline="") as file:
@@ -160,8 +163,8 @@ def _of_the_archive(client: Client, job_id: str, version: Mapping[str, Any], arc
     raise DemoFailed("No image of the test split was found in the ZIP.")
 
 
-def _best_of_f1(metrics: Mapping[str, Any]) -> float | None:
-    """Where F1 peaks on the val split; the usual least score when nothing was found there."""
+def _best_f1_score(metrics: Mapping[str, Any]) -> float | None:
+    """The score at which F1 peaks on the val split; 0.25, the default, at least, and when nothing was predicted."""
     return max(0.25, metrics["val"]["min_score"] or 0.0)
 
 
@@ -169,15 +172,15 @@ KINDS: Mapping[str, Kind] = {
     "detection": Kind(
         trainer="yolo",
         own_params=_detector_params,
-        own_image=_of_the_prepared_set,
-        show_metrics=show.metrics,
-        least_score=_best_of_f1,
+        own_image=_from_prepared_set,
+        show_metrics=display.metrics,
+        least_score=_best_f1_score,
     ),
     "classification": Kind(
         trainer="vit",
         own_params=_classifier_params,
-        own_image=_of_the_archive,
-        show_metrics=show.classification,
+        own_image=_from_archive,
+        show_metrics=display.classification,
         least_score=lambda _: None,
     ),
 }

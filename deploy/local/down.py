@@ -1,4 +1,4 @@
-"""`make down`: stop the stack of DARKROOM_HOME, or without it every stack found in .darkroom."""
+"""`make down`: stops the stack of DARKROOM_HOME, or without it every stack found in .darkroom."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from deploy.local.up import LOCK_FILE, ROOT, STOP_SECONDS
+from pipeline.archive.plural import counted
 
 
 def main() -> int:
@@ -15,9 +16,10 @@ def main() -> int:
     for process in stacks:
         process.terminate()
     _, left = psutil.wait_procs(stacks, timeout=STOP_SECONDS + 5)
-    print(f"Stopped {len(stacks) - len(left)}." if stacks else "Nothing runs.")
+    stopped = len(stacks) - len(left)
+    print(f"Stopped {counted(stopped, 'stack')}." if stacks else "No stack is running.")
     for process in left:
-        print(f"Process {process.pid} does not end.", file=sys.stderr)
+        print(f"Process {process.pid} has not exited after {STOP_SECONDS + 5:.0f} s.", file=sys.stderr)
     return 1 if left else 0
 
 
@@ -29,7 +31,7 @@ def _lock_files() -> list[Path]:
 
 
 def _stack_process(path: Path) -> psutil.Process | None:
-    """The launcher named in the file, if that is what runs under its number today."""
+    """The launcher named in the file, if its pid still belongs to a launcher."""
     try:
         process = psutil.Process(json.loads(path.read_text())["pid"])
         return process if "deploy.local.up" in process.cmdline() else None

@@ -1,4 +1,4 @@
-"""A stack of the demo's own: `make up` on free ports and another home, its output in a file."""
+"""A private stack: `make up` on free ports and in a home of its own, its output in a file."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ LOG_LINES = 40
 
 
 class DemoFailed(Exception):
-    """Says to a person what did not work."""
+    """Its text is printed for a person."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,21 @@ def start_stack(home: Path) -> PrivateStack:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is the demo's, which then stops the stack
+            start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops the stack
         )
     return PrivateStack(process, f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{mlflow_port}", log)
 
 
 def wait_until_it_answers(stack: PrivateStack) -> Iterator[str]:
-    """Yield what is still missing until the API takes uploads: what else is starting will find the work waiting.
+    """Yields what is still missing until the API takes uploads; the parts that start later find the work queued.
 
-    Raises DemoFailed when the stack ends or takes too long.
+    Raises DemoFailed when the stack exits or takes longer than READY_SECONDS.
     """
     ends = time.monotonic() + READY_SECONDS
     while not takes_uploads(stack.api_url):
         yield "waiting for the API"
         if stack.process.poll() is not None:
-            raise DemoFailed(f"The stack ended with status {stack.process.returncode} while it started.")
+            raise DemoFailed(f"The stack exited with status {stack.process.returncode} while it was starting.")
         if time.monotonic() > ends:
             raise DemoFailed(f"The API does not answer after {READY_SECONDS:.0f} s.")
         time.sleep(0.25)
@@ -81,7 +81,7 @@ def stop_stack(stack: PrivateStack) -> None:
     try:
         stack.process.wait(STOP_SECONDS + 5)
     except subprocess.TimeoutExpired:
-        stack.process.kill()  # its keepers notice and end by themselves
+        stack.process.kill()  # its process supervisors notice that and stop by themselves
         stack.process.wait()
 
 
@@ -91,7 +91,7 @@ def log_end(stack: PrivateStack) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports on 127.0.0.1 that nobody listens on now."""
+    """Different ports on 127.0.0.1 that are free now."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

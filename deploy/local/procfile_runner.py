@@ -1,8 +1,8 @@
-"""honcho over some lines of the Procfile, more patient than its own command.
+"""honcho over the named entries of the Procfile, with a longer grace than the `honcho` command gives.
 
 `python -m deploy.local.procfile_runner api train`
 
-honcho kills what has not ended 5 s after the first process did; a keeper gives its command 8 s.
+The command kills what has not exited 5 s after the first process; a supervisor gives its own command 8 s.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""How the demo looks: progress while something runs, tables when it is done."""
+"""The terminal output of the demo: progress while something runs, tables when it is done."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ console = Console(highlight=False)
 
 METRICS = ("mAP50", "mAP50-95", "precision", "recall")
 CLASS_METRICS = ("accuracy", "precision", "recall", "f1")
-MOST_CLASSES, MATRIX_CELL = 16, 8  # a matrix in a terminal: so many columns of so many characters
-SHOWN_FINDINGS = 20
+MAX_MATRIX_CLASSES, MATRIX_CELL = 16, 8  # a confusion matrix in a terminal: columns, and characters in each
+MAX_FINDINGS = 20
 
 
 @contextmanager
 def step(title: str) -> Iterator["Step"]:
-    """One line of the display: spinner, bar, what it does now, how long it took."""
+    """One line of the display: spinner, name, bar, time, and a note on the current state."""
     columns = (
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("[bold]{task.description:<8}[/]"),
@@ -56,7 +56,7 @@ def title(text: str, below: str) -> None:
 
 
 def epoch_note(progress: dict[str, Any]) -> str:
-    """`epoch 12/30  mAP50 0.61  about 70 s left` of a run's progress; less where less is known."""
+    """`epoch 12/30  mAP50 0.61  about 70 s left` of a run's progress; metrics and time only once they are known."""
     parts = [f"epoch {progress['epoch']}/{progress['epochs']}"]
     known = progress.get("metrics") or {}
     parts += [f"{name} {known[name]:.3f}" for name in ("mAP50", "accuracy") if known.get(name) is not None]
@@ -65,47 +65,49 @@ def epoch_note(progress: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def notes(said: dict[str, Any]) -> None:
-    """What the run says about itself, under its line."""
-    for text in said.values():
+def notes(texts: dict[str, Any]) -> None:
+    """The notes of a run, below its line."""
+    for text in texts.values():
         console.print(f"  [dim]{escape(str(text))}[/]", soft_wrap=True)
 
 
 def metrics(splits: dict[str, dict[str, Any]]) -> None:
     """`splits`: split -> {mAP50, ..., per_class: {name: {mAP50, ...}}}."""
-    table = Table(title="How good it is", title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    table = Table(title="Metrics", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     table.add_column("split")
     table.add_column("class")
     for name in METRICS:
         table.add_column(name, justify="right")
     for split, values in splits.items():
-        table.add_row(split, "[bold]all[/]", *(f"[bold]{_shown(values.get(name))}[/]" for name in METRICS))
+        table.add_row(split, "[bold]all[/]", *(f"[bold]{_number(values.get(name))}[/]" for name in METRICS))
         for label, own in values.get("per_class", {}).items():
-            table.add_row("", escape(label), *(_shown(own.get(name)) for name in METRICS))
+            table.add_row("", escape(label), *(_number(own.get(name)) for name in METRICS))
     console.print()
     console.print(table)
 
 
 def classification(splits: dict[str, dict[str, Any]]) -> None:
     """`splits`: split -> {accuracy, f1, per_class, confusion_matrix, ...}. The matrix is that of test, else of val."""
-    table = Table(title="How good it is", title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    table = Table(title="Metrics", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     table.add_column("split")
     for name in ("images", *CLASS_METRICS):
         table.add_column(name, justify="right")
     for split, values in splits.items():
-        numbers = (_shown(values.get(name)) for name in CLASS_METRICS)
+        numbers = (_number(values.get(name)) for name in CLASS_METRICS)
         table.add_row(split, str(values["images"]), *(f"[bold]{number}[/]" for number in numbers))
     console.print()
     console.print(table)
     split = "test" if "test" in splits else "val"
-    confusion(splits[split]["confusion_matrix"], title=f"Confusion matrix, {split}: a row is what is there")
+    confusion(
+        splits[split]["confusion_matrix"], title=f"Confusion matrix, {split} (rows: ground truth, columns: predicted)"
+    )
 
 
 def confusion(matrix: dict[str, Any], *, title: str) -> None:
-    """Counts on a ground as dark as their share of the row: green on the diagonal, red beside it."""
+    """Counts on a background as strong as their share of the row: green on the diagonal, red beside it."""
     labels = matrix["labels"]
-    if len(labels) > MOST_CLASSES:
-        console.print(f"\n{len(labels)} classes are too many for a matrix here; see the image of it.")
+    if len(labels) > MAX_MATRIX_CLASSES:
+        console.print(f"\nThe confusion matrix of {len(labels)} classes is too large for the terminal; see its image.")
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=0, show_edge=False)
     table.add_column("")
@@ -113,43 +115,44 @@ def confusion(matrix: dict[str, Any], *, title: str) -> None:
         table.add_column(escape(label), justify="center", overflow="fold", max_width=MATRIX_CELL, min_width=MATRIX_CELL)
     for row, (label, counts) in enumerate(zip(labels, matrix["matrix"], strict=True)):
         total = sum(counts) or 1
-        cells = [_cell(count, count / total, right=row == column) for column, count in enumerate(counts)]
+        cells = [_cell(count, count / total, correct=row == column) for column, count in enumerate(counts)]
         table.add_row(f"{escape(label)}  ", *cells)
     console.print()
     console.print(table)
 
 
-def _cell(count: int, share: float, *, right: bool) -> Text:
+def _cell(count: int, share: float, *, correct: bool) -> Text:
     if not count:
         return Text("·".center(MATRIX_CELL), style="dim")
     strength = 0.25 + 0.75 * share
-    red, green, blue = (round(strength * channel) for channel in ((30, 130, 70) if right else (190, 40, 40)))
+    red, green, blue = (round(strength * channel) for channel in ((30, 130, 70) if correct else (190, 40, 40)))
     return Text(str(count).center(MATRIX_CELL), style=f"white on rgb({red},{green},{blue})")
 
 
-def _shown(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
 def findings(items: list[dict[str, Any]], *, total: int) -> None:
-    table = Table(title="What is wrong with the data", title_justify="left", title_style="bold", padding=(0, 1))
+    table = Table(title="Findings", title_justify="left", title_style="bold", padding=(0, 1))
     for name in ("severity", "code", "file", "line", "detail", "remedy"):
         table.add_column(name, overflow="fold")
-    for item in items[:SHOWN_FINDINGS]:
+    for item in items[:MAX_FINDINGS]:
         line = "" if item["line"] is None else str(item["line"])
         row = (item["severity"], item["code"], item["path"], line, item["detail"], item["remedy"])
         table.add_row(*(escape(str(cell)) for cell in row))
     console.print(table)
-    if total > SHOWN_FINDINGS:
-        console.print(f"... and {total - SHOWN_FINDINGS} more.")
+    if total > MAX_FINDINGS:
+        console.print(f"... and {total - MAX_FINDINGS} more.")
 
 
-def places(rows: Iterable[tuple[str, object]]) -> None:
-    console.print("\n[bold]Where everything is[/]")
-    for name, place in rows:
-        console.print(f"  [dim]{name:<20}[/]{escape(str(place))}", soft_wrap=True)  # a path is copied whole
+def locations(rows: Iterable[tuple[str, object]]) -> None:
+    """Names and the files or addresses that they stand for."""
+    console.print("\n[bold]Files and addresses[/]")
+    for name, location in rows:
+        console.print(f"  [dim]{name:<20}[/]{escape(str(location))}", soft_wrap=True)  # a path can be copied whole
 
 
 def failure(text: str, *, log: Path, log_end: str) -> None:
-    console.print(Panel(escape(log_end) or "(empty)", title=f"the end of {escape(str(log))}", border_style="red"))
+    console.print(Panel(escape(log_end) or "(empty)", title=f"last lines of {escape(str(log))}", border_style="red"))
     console.print(f"[bold red]The demo failed.[/] {escape(text)}")

@@ -1,9 +1,9 @@
-"""Keep one command running: `python -m deploy.local.restart_on_exit -- command...`
+"""A process supervisor for one command: `python -m deploy.local.restart_on_exit -- command...`
 
-honcho stops everything when one process ends, so every line of the Procfile runs under this loop:
-- an ended command is started again, after 0.5 s, then 1 s, 2 s, ... 30 s; 30 s of life reset that;
-- SIGTERM and SIGINT go on to the command's process group; after 8 s what is left of it is killed;
-- when the parent dies (or the stack named by DARKROOM_STACK_PID), however it dies, the command ends with it.
+honcho stops everything when one process exits, so each entry of the Procfile runs under a supervisor:
+- it restarts the command when that exits, after 0.5 s, then 1 s, 2 s, ... 30 s; a run of 30 s resets the delay;
+- it passes SIGTERM and SIGINT on to the command's process group, and kills what is left of the group after 8 s;
+- it stops the command when its own parent, or the process DARKROOM_STACK_PID, exits in whatever way.
 """
 
 import ctypes
@@ -17,9 +17,9 @@ from types import FrameType
 
 import psutil
 
-FIRST_WAIT_SECONDS = 0.5
-LONGEST_WAIT_SECONDS = 30.0
-HEALTHY_SECONDS = 30.0  # a command that lived this long did start
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 30.0
+HEALTHY_SECONDS = 30.0  # a command that ran this long did start
 GRACE_SECONDS = 8.0  # a worker needs under 4 s to end a training from its last checkpoint
 POLL_SECONDS = 0.25
 PR_SET_PDEATHSIG = 1
@@ -30,56 +30,57 @@ def main() -> int:
     if not command:
         print("usage: python -m deploy.local.restart_on_exit -- command...", file=sys.stderr)
         return 2
-    return keep(command)
+    return supervise(command)
 
 
-def keep(command: list[str]) -> int:
-    """Run `command` again and again until a signal comes or the parent is gone. Returns 0: this end was wanted."""
-    stopping = _stop_on_signals()
+def supervise(command: list[str]) -> int:
+    """Runs `command` again and again until a signal arrives or the parent has exited. Returns 0: a requested stop."""
+    signalled = _note_signals()
     orphaned = _watch_parents()
 
-    def ended() -> bool:
-        return stopping() or orphaned()
+    def stopping() -> bool:
+        return signalled() or orphaned()
 
     _die_with_parent(signal.SIGTERM)
-    wait_seconds = FIRST_WAIT_SECONDS
+    delay_seconds = FIRST_DELAY_SECONDS
     while True:
         started = time.monotonic()
-        status = _run_once(command, ended)
+        status = _run_once(command, stopping)
         if status is None:
             return 0
-        lived = time.monotonic() - started
-        wait_seconds = FIRST_WAIT_SECONDS if lived >= HEALTHY_SECONDS else wait_seconds
-        _say(f"{_ending(status)} after {lived:.1f} s; starting again in {wait_seconds:g} s")
-        if _until(ended, seconds=wait_seconds):
+        ran = time.monotonic() - started
+        delay_seconds = FIRST_DELAY_SECONDS if ran >= HEALTHY_SECONDS else delay_seconds
+        _log(f"{_ending(status)} after {ran:.1f} s; restarting in {delay_seconds:g} s")
+        if _until(stopping, seconds=delay_seconds):
             return 0
-        wait_seconds = min(2 * wait_seconds, LONGEST_WAIT_SECONDS)
+        delay_seconds = min(2 * delay_seconds, LONGEST_DELAY_SECONDS)
 
 
-def _run_once(command: list[str], ended: Callable[[], bool]) -> int | None:
-    """The command's exit status; None when it was us who had to end, and it is gone."""
+def _run_once(command: list[str], stopping: Callable[[], bool]) -> int | None:
+    """Returns the command's exit status; None when the supervisor has to stop, and has stopped the command."""
     child = _start(command)
-    _until(lambda: child.poll() is not None or ended())
-    if ended():
+    _until(lambda: child.poll() is not None or stopping())
+    if stopping():
         _end(child)
         return None
     _kill_group(child.pid)  # a killed server leaves its workers behind, and they hold its port
     return child.wait()
 
 
-def _stop_on_signals() -> Callable[[], bool]:
-    seen: list[int] = []
+def _note_signals() -> Callable[[], bool]:
+    """Returns whether SIGTERM, SIGINT or SIGHUP has arrived since."""
+    received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
-        seen.append(number)
+        received.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, note)
-    return lambda: bool(seen)
+    return lambda: bool(received)
 
 
 def _watch_parents() -> Callable[[], bool]:
-    """True once the parent changed, or the stack's own process is gone (honcho's pumps can outlive it)."""
+    """Returns whether the parent has changed or the stack's launcher has exited (honcho's pumps can outlive it)."""
     parent, stack = os.getppid(), _stack_process()
 
     def orphaned() -> bool:
@@ -104,7 +105,7 @@ def _alive(process: psutil.Process) -> bool:
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    """In a session of its own, so that signals reach the whole of it and only through us."""
+    """In a session of its own, so that a signal reaches its whole group, and only through the supervisor."""
     try:
         return subprocess.Popen(
             command,
@@ -113,18 +114,18 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
             preexec_fn=lambda: _die_with_parent(signal.SIGKILL),  # safe: this process has one thread
         )
     except OSError as error:
-        _say(f"cannot start {command[0]}: {error}")
+        _log(f"cannot start {command[0]}: {error}")
         return subprocess.Popen(["false"], start_new_session=True)
 
 
 def _die_with_parent(number: int) -> None:
-    """Linux tells us of the parent's death, even by SIGKILL; elsewhere the polling notices a moment later."""
+    """Linux signals the death of the parent, even by SIGKILL; elsewhere the polling notices it a moment later."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def _until(done: Callable[[], bool], *, seconds: float = float("inf")) -> bool:
-    """Wait until `done()` or the time is up; which of the two it was."""
+    """Waits for `done()`. Returns False when the time is up first."""
     ends = time.monotonic() + seconds
     while not done():
         if time.monotonic() >= ends:
@@ -134,7 +135,7 @@ def _until(done: Callable[[], bool], *, seconds: float = float("inf")) -> bool:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask the group, wait for its first process, kill what is left."""
+    """SIGTERM to the group, a wait for its first process, SIGKILL to what is left."""
     _signal_group(child.pid, signal.SIGTERM)
     _until(lambda: child.poll() is not None, seconds=GRACE_SECONDS)
     _kill_group(child.pid)
@@ -148,16 +149,16 @@ def _kill_group(group: int) -> None:
 def _signal_group(group: int, number: int) -> None:
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # macOS says EPERM for a group of zombies
+    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
         return
 
 
 def _ending(status: int) -> str:
-    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
 
 
-def _say(text: str) -> None:
-    print(f"[keep] {text}", file=sys.stderr, flush=True)
+def _log(text: str) -> None:
+    print(f"[supervisor] {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

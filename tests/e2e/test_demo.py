@@ -1,4 +1,4 @@
-"""`make demo`, as a person runs it; the good end is what `make demo` itself is for."""
+"""`make demo`, as a person runs it; `make demo` itself checks the successful end."""
 
 import json
 import os
@@ -27,30 +27,30 @@ def test_a_rejected_set_ends_the_demo_with_its_findings_and_leaves_nothing_runni
     assert _processes_of(home) == []
 
 
-def test_a_zip_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_a_missing_zip_is_reported_before_anything_starts(tmp_path: Path) -> None:
     done = _demo("--zip", str(tmp_path / "nowhere.zip"), home=tmp_path / "home")
     assert done.returncode == 2
     assert "nowhere.zip" in done.stderr
     assert not (tmp_path / "home").exists()
 
 
-def test_a_kind_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_an_unknown_kind_is_reported_before_anything_starts(tmp_path: Path) -> None:
     done = _demo("--kind", "poses", home=tmp_path / "home")
     assert done.returncode == 2
-    assert done.stderr == "There is no demo 'poses'. There are: detection, pose.\n"
+    assert done.stderr == "Unknown kind 'poses'. Known kinds: detection, pose.\n"
     assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.slow  # a whole line, 40 s and more
-def test_somebodys_folders_of_classes_are_trained_on_and_shown(tmp_path: Path) -> None:
+def test_the_users_folders_of_classes_are_trained_on_and_their_metrics_printed(tmp_path: Path) -> None:
     archive, home = tmp_path / "folders.zip", tmp_path / "home"
     write_archive(archive, figures=80, seed=0)
     done = _demo("--zip", str(archive), home=home)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Confusion matrix, test" in done.stdout
     assert "jumping" in done.stdout
-    found = json.loads((home / "prediction.json").read_text())["labels"]
-    assert f"{found[0]['label']} {found[0]['score']:.2f}" in done.stdout
+    labels = json.loads((home / "prediction.json").read_text())["labels"]
+    assert f"{labels[0]['label']} {labels[0]['score']:.2f}" in done.stdout
     for name in ("prediction.png", "test_confusion_matrix.png"):
         with Image.open(home / name) as image:
             assert image.width >= 400
@@ -68,11 +68,11 @@ def _demo(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _processes_of(home: Path) -> list[str]:
-    found = []
+    commands = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("DARKROOM_HOME") == str(home):
-                found.append(" ".join(process.cmdline()))
+                commands.append(" ".join(process.cmdline()))
         except (psutil.Error, OSError):
             continue
-    return found
+    return commands

@@ -17,7 +17,8 @@ import pytest
 
 from deploy.local.private_stack import free_ports
 from deploy.local.scenes import write_archive
-from tests.servers.processes import alive, commands, marked, wait_until
+from tests.servers.processes import alive, commands, marked
+from tests.waiting import wait_until
 
 Up = Callable[..., subprocess.Popen[str]]
 PARTS = ("valkey-server", "python -m api", "worker prepare", "worker train", "worker housekeeping", "mlflow", "uvicorn")
@@ -25,7 +26,7 @@ PARTS = ("valkey-server", "python -m api", "worker prepare", "worker train", "wo
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    """Start a stack on ports and a home of its own; whatever a test leaves is killed."""
+    """Start a stack on ports and in a home of its own; what a test leaves running is killed."""
     started: list[subprocess.Popen[str]] = []
 
     def start(**settings: str | int) -> subprocess.Popen[str]:
@@ -78,7 +79,9 @@ def test_a_killed_launcher_takes_everything_with_it(up: Up, tmp_path: Path) -> N
 
 
 def test_a_killed_part_comes_back(up: Up, tmp_path: Path) -> None:
-    stack = up(MLFLOW_URL="http://127.0.0.1:9")  # another's, and away: not started, and nothing else minds
+    stack = up(
+        MLFLOW_URL="http://127.0.0.1:9"
+    )  # another server, which is down: none is started, and the other parts run without it
     _wait_until_it_answers(tmp_path)
     for part in ("python -m api", "valkey-server", "worker train"):
         first = _the_one(stack, part)
@@ -106,7 +109,7 @@ def test_a_second_stack_on_the_same_home_is_refused(up: Up, tmp_path: Path) -> N
     _wait_until_it_answers(tmp_path)
     second = up(MLFLOW_URL="http://127.0.0.1:9")
     assert second.wait(timeout=20) == 1
-    assert "Another stack runs" in _log(tmp_path)
+    assert "Another stack runs in" in _log(tmp_path)
     assert str(first.pid) in _log(tmp_path)
 
 
@@ -135,7 +138,7 @@ def _start_training(tmp_path: Path) -> None:
 
 
 def _the_one(stack: subprocess.Popen[str], part: str) -> psutil.Process | None:
-    """The part itself, not its keeper, whose command line names it too."""
+    """The part itself, not its process supervisor, whose command line names it too."""
     found = [
         p for p in marked(stack.pid) if part in commands([p]) and "deploy.local.restart_on_exit" not in commands([p])
     ]
@@ -153,7 +156,7 @@ def _json(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _api(tmp_path: Path) -> str:
-    """Where the running stack says it is."""
+    """The address of the API, from the file that the running stack writes."""
     return str(json.loads((tmp_path / "home" / "stack.json").read_text())["api"])
 
 

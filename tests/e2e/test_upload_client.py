@@ -1,10 +1,9 @@
-"""The upload client against a service of its own, both killed on the way."""
+"""The upload client against an API of the test's own; both are killed in the middle of an upload."""
 
 import hashlib
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +16,11 @@ from core.db.tables import UploadRow
 from tests import REPOSITORY
 from tests.builders.voc import voc_zip
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 
-class ByteRange:
-    """A home, a port, and what is started there."""
+class LocalService:
+    """The home folder and port of one API, and the processes that a test starts there."""
 
     def __init__(self, folder: Path, database: str) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class ByteRange:
             return False
 
     def received(self) -> int:
-        """Bytes of the one upload that there is."""
+        """Bytes received of the only upload; 0 before it exists."""
         database = open_database(self.database)
         try:
             with database.reading() as session:
@@ -71,16 +71,13 @@ class ByteRange:
         finally:
             database.close()
 
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        ends = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < ends, (self.folder / "api.log").read_text()[-3000:]
-            time.sleep(0.01)
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        wait_until(condition, seconds=60, what=lambda: (self.folder / "api.log").read_text()[-3000:])
 
 
 @pytest.fixture
-def place(tmp_path: Path, sqlite_url: str) -> Iterator[ByteRange]:
-    made = ByteRange(tmp_path, sqlite_url)
+def local(tmp_path: Path, sqlite_url: str) -> Iterator[LocalService]:
+    made = LocalService(tmp_path, sqlite_url)
     yield made
     for process in made.started:
         process.kill()
@@ -95,64 +92,64 @@ def big_zip(path: Path, *, mib: int) -> Path:
     return path
 
 
-def test_an_upload_survives_kill_9_of_its_client_and_of_the_service(place: ByteRange) -> None:
-    archive = big_zip(place.folder / "big.zip", mib=128)
-    service = place.start_api()
+def test_an_upload_survives_kill_9_of_its_client_and_of_the_service(local: LocalService) -> None:
+    archive = big_zip(local.folder / "big.zip", mib=128)
+    service = local.start_api()
 
-    first = place.start_client(archive)
-    place.wait_until(lambda: place.received() > 0)
+    first = local.start_client(archive)
+    local.wait_until(lambda: local.received() > 0)
     first.kill()
     first.communicate()
-    stored = place.received()
-    assert 0 < stored < archive.stat().st_size, "killed on the way"
+    stored = local.received()
+    assert 0 < stored < archive.stat().st_size, "killed in the middle"
 
-    second = place.start_client(archive)
-    place.wait_until(lambda: place.received() > stored)
+    second = local.start_client(archive)
+    local.wait_until(lambda: local.received() > stored)
     service.kill()
     service.wait()
-    at_the_kill = place.received()
-    assert at_the_kill < archive.stat().st_size, "killed on the way"
-    place.start_api()
-    told, said = second.communicate(timeout=120)
+    at_the_kill = local.received()
+    assert at_the_kill < archive.stat().st_size, "killed in the middle"
+    local.start_api()
+    stdout, stderr = second.communicate(timeout=120)
 
-    assert second.returncode == 0, said
-    assert "going on from byte" in said and "going on from byte 0" not in said
-    job = httpx.get(f"{place.url}/jobs/{told.strip()}").json()
+    assert second.returncode == 0, stderr
+    assert "resuming at byte" in stderr and "resuming at byte 0" not in stderr
+    job = httpx.get(f"{local.url}/jobs/{stdout.strip()}").json()
     assert job["source"]["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
-    assert len(httpx.get(f"{place.url}/jobs").json()["items"]) == 1
-    assert not list((place.folder / "cache/darkroom/uploads").iterdir())
+    assert len(httpx.get(f"{local.url}/jobs").json()["items"]) == 1
+    assert not list((local.folder / "cache/darkroom/uploads").iterdir())
 
 
-def test_the_client_sends_nothing_that_would_be_refused(place: ByteRange) -> None:
-    place.start_api()
-    archive = voc_zip(place.folder / "evil.zip")
+def test_the_client_sends_nothing_that_would_be_refused(local: LocalService) -> None:
+    local.start_api()
+    archive = voc_zip(local.folder / "evil.zip")
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr("../../evil.jpg", b"x")
 
-    client = place.start_client(archive)
-    told, said = client.communicate(timeout=60)
+    client = local.start_client(archive)
+    stdout, stderr = client.communicate(timeout=60)
 
-    assert client.returncode == 1 and not told
-    assert "archive-parent-path" in said and "nothing was sent" in said
-    assert place.received() == 0 and not httpx.get(f"{place.url}/jobs").json()["items"]
+    assert client.returncode == 1 and not stdout
+    assert "archive-parent-path" in stderr and "nothing was sent" in stderr
+    assert local.received() == 0 and not httpx.get(f"{local.url}/jobs").json()["items"]
 
 
-def test_the_client_gives_options_on_and_names_a_bad_one(place: ByteRange) -> None:
-    place.start_api()
-    archive = voc_zip(place.folder / "small.zip")
+def test_the_client_sends_options_and_names_a_bad_one(local: LocalService) -> None:
+    local.start_api()
+    archive = voc_zip(local.folder / "small.zip")
 
-    told, said = place.start_client(archive, "--option", "seed=7", "--option", "name=Balls").communicate(timeout=60)
-    job = httpx.get(f"{place.url}/jobs/{told.strip()}").json()
-    assert (job["options"]["seed"], job["name"]) == (7, "Balls"), said
+    stdout, stderr = local.start_client(archive, "--option", "seed=7", "--option", "name=Balls").communicate(timeout=60)
+    job = httpx.get(f"{local.url}/jobs/{stdout.strip()}").json()
+    assert (job["options"]["seed"], job["name"]) == (7, "Balls"), stderr
 
-    bad = place.start_client(archive, "--option", "seed=banana")
+    bad = local.start_client(archive, "--option", "seed=banana")
     assert "seed" in bad.communicate(timeout=60)[1] and bad.returncode == 1
 
 
-def test_a_service_that_is_not_there_is_one_plain_line_at_once(tmp_path: Path) -> None:
+def test_a_service_that_does_not_answer_is_one_line_at_once(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "deploy.local.upload", str(voc_zip(tmp_path / "data.zip")), "--url", url]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
-    told = [line for line in done.stderr.splitlines() if line.strip()]
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert (done.returncode, done.stdout) == (1, "")
-    assert len(told) == 1 and told[0].startswith(f"{url} does not answer: ")
+    assert len(lines) == 1 and lines[0].startswith(f"{url} does not answer: ")

@@ -1,4 +1,4 @@
-"""The straight line over HTTP, under `make up`, with real processes; and what becomes of it when they are killed."""
+"""From upload to model over HTTP, under `make up`, with real processes, some of which are killed on the way."""
 
 import hashlib
 import os
@@ -17,7 +17,8 @@ from deploy.local.client import Client
 from deploy.local.private_stack import PrivateStack, start_stack, stop_stack, wait_until_it_answers
 from deploy.local.scenes import write_archive
 from tests.builders.voc import XML, voc_files, zip_files
-from tests.servers.processes import marked, wait_until
+from tests.servers.processes import marked
+from tests.waiting import wait_until
 
 TINY = {"epochs": 2, "imgsz": 64, "batch": 8, "pretrained": "never", "device": "cpu", "workers": 0}
 LONG = {**TINY, "epochs": 12}
@@ -118,7 +119,7 @@ def test_cancel_ends_a_training_within_five_seconds(client: Client, job_id: str)
     began = time.monotonic()
     client.post(f"/runs/{accepted['run_id']}/cancel", {})
     assert _ended(client, f"/runs/{accepted['run_id']}", RUN_ENDED)["state"] == "cancelled"
-    assert time.monotonic() - began < 5 + 0.5  # the client looks every half second
+    assert time.monotonic() - began < 5 + 0.5  # half a second for polling
 
 
 def test_versions_have_no_gaps_after_all_that(client: Client, job_id: str) -> None:
@@ -134,7 +135,7 @@ def test_every_hostile_archive_gets_a_typed_answer_and_writes_nothing_outside(
     home = stack.log.parent
     before, served_by = _files_outside(home), _servers(stack)
     assert len(served_by) == 4, "the API, and three workers"
-    told = len(stack.log.read_text())
+    log_length = len(stack.log.read_text())
     archives = sorted((DATA / "bad" / "zips").rglob("*.zip")) + _archives_of_bad_xml(tmp_path)
     assert len(archives) > 100
     jobs, refused = {}, {}
@@ -152,7 +153,7 @@ def test_every_hostile_archive_gets_a_typed_answer_and_writes_nothing_outside(
     wrong = {name: job["state"] for name, job in ends.items() if job["state"] != "rejected"}
     assert wrong == {}
     assert all(job["problem"]["slug"] and job["problem"]["detail"] for job in ends.values())
-    statuses = re.findall(r"child\.ended.* status=(-?\d+)", stack.log.read_text()[told:])
+    statuses = re.findall(r"child\.ended.* status=(-?\d+)", stack.log.read_text()[log_length:])
     assert len(statuses) >= len(jobs) and set(statuses) == {"0"}, "no child died of what it read"
     assert _files_outside(home) == before
     assert _servers(stack) == served_by, "the API and the workers are the processes that they were"
@@ -169,7 +170,7 @@ def _killed_in_the_middle(client: Client, stack: PrivateStack, job_id: str, part
     accepted = client.post(f"/train-async/{job_id}", {"params": LONG})
     _until_epoch(client, accepted["run_id"])
     _kill(stack, part)
-    wait_until(lambda: _answers(stack), seconds=30)
+    wait_until(lambda: _answers(stack), seconds=30, what="the API answers")
     return _ended(client, f"/runs/{accepted['run_id']}", RUN_ENDED)
 
 
@@ -180,13 +181,13 @@ def _until_epoch(client: Client, run_id: str) -> None:
         progress = run["progress"]
         return progress is not None and progress["epoch"] >= 1
 
-    wait_until(in_the_middle, seconds=60)
+    wait_until(in_the_middle, seconds=60, what="the first epoch ends")
 
 
 def _kill(stack: PrivateStack, part: str) -> None:
-    found = [process for process in marked(stack.process.pid) if _is(process, part)]
-    assert found, part
-    for process in found:
+    processes = [process for process in marked(stack.process.pid) if _is(process, part)]
+    assert processes, part
+    for process in processes:
         process.send_signal(signal.SIGKILL)
 
 
@@ -213,22 +214,22 @@ def _ended(client: Client, path: str, states: frozenset[str], *, seconds: float 
 
 
 def _expect_it_in_mlflow(stack: PrivateStack, job_id: str, version: dict[str, Any]) -> None:
-    """The mirror comes after the version; it has the run, its metrics, the dataset, and the registered version."""
+    """The MLflow sync follows the version; it has the run, its metrics, the dataset, and the registered version."""
 
-    def mlflow(verb: Callable[..., httpx.Response], path: str, **more: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = verb(f"{stack.mlflow_url}/api/2.0/mlflow/{path}", timeout=20, **more).json()
+    def mlflow(method: Callable[..., httpx.Response], path: str, **more: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = method(f"{stack.mlflow_url}/api/2.0/mlflow/{path}", timeout=20, **more).json()
         return answer
 
     def registered() -> list[dict[str, Any]]:
-        found = mlflow(httpx.get, "model-versions/search", params={"filter": f"name='{job_id}'"})
-        return list(found.get("model_versions", []))
+        answer = mlflow(httpx.get, "model-versions/search", params={"filter": f"name='{job_id}'"})
+        return list(answer.get("model_versions", []))
 
     wait_until(lambda: registered() != [], seconds=90, what=lambda: stack.log.read_text()[-4000:])
     (model,) = registered()
     run = mlflow(httpx.get, "runs/get", params={"run_id": model["run_id"]})["run"]
     assert run["info"]["status"] == "FINISHED"
     assert {metric["key"] for metric in run["data"]["metrics"]} >= {"mAP50"}
-    (dataset,) = [given["dataset"] for given in run["inputs"]["dataset_inputs"]]
+    (dataset,) = [item["dataset"] for item in run["inputs"]["dataset_inputs"]]
     assert dataset["digest"] == version["fingerprint"][:32]
     assert model["source"] == f"runs:/{model['run_id']}/model"
 

@@ -1,19 +1,20 @@
-"""Real servers for tests: the one a variable names, else a private one on a free port or socket, else none.
+"""Real servers for tests: the one that a variable names, else a private one on a free port or socket, else none.
 
-Never whatever happens to listen on a usual port: it may hold somebody's data.
+A server that already listens on a default port is never used: it may hold real data.
 """
 
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from tests.waiting import wait_until
 
 START_SECONDS = 30.0  # PostgreSQL and Valkey need under 1, Swift 3 on a busy machine
 
 
 class ServerMissing(Exception):
-    """No such server was named and none could be started; the text says how to get one."""
+    """No variable names such a server and none could be started; the text says how to get one."""
 
 
 def free_port() -> int:
@@ -25,17 +26,25 @@ def free_port() -> int:
 def wait_until_up(
     process: subprocess.Popen[bytes], answers: Callable[[], bool], log: Path, *, seconds: float = START_SECONDS
 ) -> None:
-    """Return when `answers()` is true. Raises RuntimeError with the end of the log when the server ends or hangs."""
-    deadline = time.monotonic() + seconds
-    while not answers():
-        if process.poll() is not None or time.monotonic() > deadline:
-            stop(process)
-            raise RuntimeError(f"{process.args!r} did not come up:\n{log.read_text(errors='replace')[-2000:]}")
-        time.sleep(0.02)
+    """Returns when `answers()` is true. Raises AssertionError with the end of the log when the server ends or hangs."""
+
+    def up() -> bool:
+        assert process.poll() is None, f"{process.args!r} ended with status {process.returncode}: {_end_of(log)}"
+        return answers()
+
+    try:
+        wait_until(up, seconds=seconds, what=lambda: f"{process.args!r} answers: {_end_of(log)}")
+    except AssertionError:
+        stop(process)
+        raise
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
 
 
 def stop(process: subprocess.Popen[bytes], *, with_signal: int | None = None) -> None:
-    """End a server: SIGTERM (or the signal it prefers), then SIGKILL after 10 s."""
+    """Stops a server: SIGTERM (or the signal it prefers), then SIGKILL after 10 s."""
     if process.poll() is not None:
         return
     if with_signal is None:

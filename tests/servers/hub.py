@@ -6,7 +6,6 @@ It answers as the hub does: a listing with digests, `X-Error-Code`, 401 for what
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -143,16 +142,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = short < len(content)
 
     def _drip(self, content: bytes) -> None:
-        """A byte now and then, until nobody listens or the hub closes."""
+        """A byte every 20 ms, until the client disconnects or the hub closes."""
         for at in range(len(content)):
-            if self.hub.closing.is_set():
+            if self.hub.closing.wait(0.02):
                 break
             try:
                 self.wfile.write(content[at : at + 1])
                 self.wfile.flush()
             except OSError:
                 break
-            time.sleep(0.02)
         self.close_connection = True
 
     def _answer(self, status: int, body: bytes, **headers: str) -> None:

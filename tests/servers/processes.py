@@ -1,13 +1,12 @@
-"""What runs for a stack, seen from outside: by the mark that its launcher leaves in their environment."""
+"""The processes of a stack, found by the DARKROOM_STACK_PID that its launcher sets in their environment."""
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import psutil
 
 
 def marked(stack_pid: int) -> list[psutil.Process]:
-    """Every process of the stack of launcher `stack_pid`, in whatever session: marked, or born of one that is."""
+    """The processes of the stack of launcher `stack_pid`, in any session: those that are marked, and their children."""
     found = set()
     for process in psutil.process_iter():
         try:
@@ -29,7 +28,7 @@ def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def commands(processes: list[psutil.Process]) -> str:
-    """Their command lines, to look into and to show when a test fails."""
+    """Their command lines, one a line: to search, and for the message of a failed test."""
     lines = []
     for process in processes:
         try:
@@ -37,10 +36,3 @@ def commands(processes: list[psutil.Process]) -> str:
         except psutil.Error:
             continue
     return "\n".join(lines)
-
-
-def wait_until(condition: Callable[[], bool], *, seconds: float, what: Callable[[], str] = lambda: "") -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, f"it did not happen within {seconds} s\n{what()}"
-        time.sleep(0.1)
