@@ -10,8 +10,7 @@ from api.http.openapi import problems
 from api.http.problems import problem_response, status_of
 from api.schemas import Timestamp
 from api.schemas.jobs import timestamp
-from api.web.markdown import html_of
-from api.web.pages import docs_page, front_page, page, problem_text, wants_html
+from api.web.pages import docs_page, front_page, problem_page, problem_text, wants_html
 from core.domain import errors
 from core.services.maintenance.readiness import Readiness, ReadinessReport
 
@@ -104,7 +103,7 @@ def explain_problem(request: Request, slug: str) -> Any:
     kind = known[slug]
     text = problem_text(slug) or f"# {kind.title}\n\n`{slug}` · HTTP {status_of(kind)}\n"
     if wants_html(request):
-        return page(kind.title, html_of(text))
+        return problem_page(kind.title, text)
     return ProblemPage(slug=slug, title=kind.title, status=status_of(kind), text=text)
 
 

@@ -1,75 +1,75 @@
-"""The few pages for people: what this service is, the problems, the API's documentation. No script but Swagger UI's."""
+"""The pages for people: the front page, the problems, the API's documentation. Only Swagger UI runs a script."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
-from html import escape
 from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 PROBLEM_PAGES = Path(__file__).resolve().parents[2] / "docs" / "problems"
 STATIC = Path(__file__).resolve().parent / "static"
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 _CSP = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 )
-# Swagger UI sets styles on its elements and draws its icons from data: URLs; it asks this service only.
+# Swagger UI sets styles on its elements and draws its icons from data: URLs; its requests go to this service only.
 _DOCS_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 )
+_FILE_LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)*[\w/-]+\.md(?:#[\w-]+)?\)")
 
 
 def wants_html(request: Request) -> bool:
-    """A browser says text/html first; a program says */* or application/json."""
+    """A browser accepts text/html by name; a program accepts */* or application/json."""
     return "text/html" in request.headers.get("accept", "")
 
 
-def page(title: str, body: str) -> HTMLResponse:
-    """`body` is HTML, escaped by who made it; `title` is text."""
-    html = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{escape(title)}</title><link rel="stylesheet" href="/assets/darkroom.css"></head>'
-        f"<body><main>{body}</main></body></html>"
-    )
-    return HTMLResponse(html, headers={"content-security-policy": _CSP, "vary": "accept"})
-
-
 def front_page(version: str, links: Mapping[str, str], *, url: str) -> HTMLResponse:
-    """`url` is how the browser reaches us."""
-    base = escape(url.rstrip("/"))
-    items = "".join(
-        f'<li><a href="{escape(href)}"><b>{escape(name)}</b><span>{escape(href)}</span></a></li>'
-        for name, href in links.items()
-    )
-    body = (
-        "<h1>Darkroom</h1><p class='lead'>Labelled images go in, models come out.</p>"
-        "<p>Upload a ZIP and get a job. It is checked, converted and fingerprinted; train on it as often as you like, "
-        "and each success is the next version: v1, v2, ... Everything is asynchronous, recorded and resumable.</p>"
-        f"<pre>curl -F file=@data.zip '{base}/upload-dataset'\n"
-        f"curl -X POST '{base}/train-async/job_...'\n"
-        f"curl -OJ '{base}/download/model/job_...'</pre>"
-        f"<ul class='links'>{items}</ul><p class='small'>version {escape(version)}</p>"
-    )
-    return page("Darkroom", body)
+    """`url` is the address by which the browser reaches this service."""
+    return _page("front.html", version=version, links=links, base_url=url.rstrip("/"))
+
+
+def problem_page(title: str, text: str) -> HTMLResponse:
+    """`text` is Markdown."""
+    return _page("problem.html", title=title, content=html_of(text))
 
 
 def docs_page() -> HTMLResponse:
-    html = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Darkroom: API</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="stylesheet" href="/assets/swagger/swagger-ui.css">'
-        '<link rel="icon" href="/assets/swagger/favicon-32x32.png"></head>'
-        '<body><div id="docs"></div><script src="/assets/swagger/swagger-ui-bundle.js"></script>'
-        '<script src="/assets/docs.js"></script></body></html>'
-    )
-    return HTMLResponse(html, headers={"content-security-policy": _DOCS_CSP})
+    return _page("docs.html", csp=_DOCS_CSP)
 
 
 @lru_cache(maxsize=128)
 def problem_text(slug: str) -> str | None:
-    """The Markdown of a problem's page; None when it has none. `slug` is one of ours, never a path."""
+    """The Markdown of a problem's page, or None. `slug` is that of a known error, never a path."""
     path = PROBLEM_PAGES / f"{slug}.md"
     return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def html_of(text: str) -> Markup:
+    """CommonMark as HTML. HTML in the text is escaped; links to scripts and to files of the repository become text."""
+    served = _FILE_LINK.sub(r"\1", text)
+    return Markup(MarkdownIt("commonmark", {"html": False}).render(served))  # noqa: S704 - escaped by the renderer
+
+
+def _page(template: str, *, csp: str = _CSP, **values: Any) -> HTMLResponse:
+    html = _templates().get_template(template).render(values)
+    return HTMLResponse(html, headers={"content-security-policy": csp, "vary": "accept"})
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,5 +1,6 @@
 """The API's small parts: reading forms in any pieces, ranges, pages, and where it may listen."""
 
+from html import unescape
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from api.http.downloads import file_name
 from api.http.problems import status_of
 from api.uploads.body import safe_name
 from api.uploads.multipart import MAX_FIELD_BYTES, FormReader
-from api.web.markdown import html_of
+from api.web.pages import front_page, html_of, problem_page
 from core.domain.errors import LimitExceeded, TrainingFailed, UploadInvalid, all_errors
 from core.settings import Settings
 
@@ -84,11 +85,32 @@ def test_a_name_is_shown_and_never_leads_anywhere(name: str, safe: str) -> None:
     assert "/" not in file_name(name, "v1", "best.pt") and '"' not in file_name('a"b')
 
 
-def test_a_page_escapes_whatever_is_in_it() -> None:
+def test_markdown_becomes_html_and_everything_else_in_it_is_escaped() -> None:
     html = html_of("# A & B\n\n<script>`x<y`</script>\n- one\n- `two`\n\n```sh\ncurl <url>\n```")
     assert "<script>" not in html and "<h1>A &amp; B</h1>" in html
     assert "<code>x&lt;y</code>" in html and "<li><code>two</code></li>" in html
-    assert "<pre>curl &lt;url&gt;</pre>" in html
+    assert '<pre><code class="language-sh">curl &lt;url&gt;\n</code></pre>' in html
+    assert "<p>See operations.</p>" in html_of("See [operations](../operations.md#limits).")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "[x](javascript:alert(1))",
+        "![x](data:text/html;base64,PHNjcmlwdD4=)",
+        "<javascript:alert(1)>",
+        '`"><script>alert(1)</script>`',
+    ],
+)
+def test_hostile_text_on_a_page_is_escaped(hostile: str) -> None:
+    problem = bytes(problem_page(hostile, hostile).body).decode()
+    front = bytes(front_page(hostile, {hostile: hostile}, url=f"http://localhost/{hostile}").body).decode()
+    for html in (problem, front):
+        assert hostile in unescape(html), "it is there, as text"
+        for dangerous in ("<script", "<img", 'href="javascript', 'src="data'):
+            assert dangerous not in html
 
 
 def test_every_error_has_a_status_of_its_family() -> None:
