@@ -32,7 +32,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Box:
+class SceneBox:
     """Pixel indices of the first and last visible column and row, 0-based and inclusive."""
 
     name: str
@@ -46,7 +46,7 @@ class Box:
 @dataclass(frozen=True)
 class Scene:
     image: Image.Image
-    boxes: tuple[Box, ...]
+    boxes: tuple[SceneBox, ...]
 
 
 def write_archive(path: Path, *, scenes: int, seed: int, shuffle_labels: bool = False) -> None:
@@ -188,10 +188,10 @@ def _filling(rng: np.random.Generator, image: Image.Image, cover: Image.Image, r
     return filling
 
 
-def _tight_box(name: str, mask: Mask, area: float) -> Box:
+def _tight_box(name: str, mask: Mask, area: float) -> SceneBox:
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     left, right, top, bottom = int(columns[0]), int(columns[-1]), int(rows[0]), int(rows[-1])
-    return Box(name, left, top, right, bottom, truncated=bool(mask.sum() < 0.9 * area))
+    return SceneBox(name, left, top, right, bottom, truncated=bool(mask.sum() < 0.9 * area))
 
 
 def _voc(filename: str, scene: Scene, names: list[str]) -> bytes:

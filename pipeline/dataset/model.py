@@ -124,6 +124,8 @@ class DatasetImage:
 
 
 SPLITS = ("train", "val", "test")
+HELD_OUT_SPLITS = ("val", "test")  # a run evaluates both after training; test is not used before
+HUGGINGFACE_SPLITS = {"train": "train", "val": "validation", "test": "test"}  # our name -> that of the Hugging Face hub
 
 
 def common_folder(names: list[str]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class PredictedBox:
     """One detection. Corners in pixels of the image as it is shown (EXIF rotation applied), origin top left."""
 
     label: str
@@ -17,7 +17,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class PredictedLabel:
     """One class that an image may be of; the scores of all classes sum to 1."""
 
     label: str

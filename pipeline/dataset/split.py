@@ -13,7 +13,7 @@ from typing import Protocol
 
 from core.domain.findings import Finding
 from pipeline.archive.plural import counted
-from pipeline.dataset.model import SPLITS, DatasetImage
+from pipeline.dataset.model import HELD_OUT_SPLITS, SPLITS, DatasetImage
 from pipeline.dataset.split_leakage import leaks
 
 SPLIT_RULE = 2  # in the fingerprint: grows whenever the same images would fall otherwise
@@ -119,11 +119,11 @@ def _by_content(
     shares = {"train": 1.0 - sum(fractions.values()), **fractions}
     homes = _stratify(gathered, shares)
     _fill_train(gathered, homes)
-    for split in ("val", "test"):
+    for split in HELD_OUT_SPLITS:
         if fractions[split] > 0 and split not in homes.values():
             _give_one(gathered, homes, split)
     if any(image.label is not None for image in images):
-        _fill_held_out(gathered, homes, [split for split in ("val", "test") if fractions[split] > 0])
+        _fill_held_out(gathered, homes, [split for split in HELD_OUT_SPLITS if fractions[split] > 0])
     return {image.path: homes[groups[image.sha256]] for image in images}
 
 
@@ -226,7 +226,7 @@ def _uneven(
             f"{counted(counts[split], 'image')} in {split} where {asked[split]:.0f} were requested: near-duplicates "
             "are kept together, and there are large groups of them.",
         )
-        for split in ("val", "test")
+        for split in HELD_OUT_SPLITS
         if 0 < counts[split] < _UNEVEN * asked[split]
     ]
 
@@ -273,7 +273,7 @@ def _missing_classes(
     present: Mapping[str, set[int]], counts: Mapping[str, int], classes: list[str]
 ) -> Iterator[Finding]:
     """A class that is not in a held-out part is not measured there. A part without any image has its own finding."""
-    for split in ("val", "test"):
+    for split in HELD_OUT_SPLITS:
         for class_id, name in enumerate(classes):
             if counts[split] and class_id in present["train"] and class_id not in present[split]:
                 detail = f"{name!r} has no image in {split}, so it is not measured there."

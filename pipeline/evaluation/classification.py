@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.evaluation.classification_report import classification_report
 from pipeline.evaluation.html import write_html
 from pipeline.evaluation.images import draw_judged, draw_suspects
 from pipeline.evaluation.metrics import classification_metrics
-from pipeline.evaluation.outcome import SPLITS, ClassifierEvaluation, Suspected, prediction_rows, suspect_rows
+from pipeline.evaluation.outcome import ClassifierEvaluation, Suspected, prediction_rows, suspect_rows
 from pipeline.evaluation.report import Cell
 from pipeline.evaluation.workbook import safe_cell, write_workbook
 from pipeline.plots import draw_training
@@ -18,7 +19,9 @@ from pipeline.plots import draw_training
 
 def write_outcome(outcome: ClassifierEvaluation, folder: Path, *, check: Callable[[], None]) -> None:
     """metrics.json, predictions.csv, suspect_labels.{csv,json}, *.png, report.{html,xlsx}. `check` may raise."""
-    metrics: dict[str, Any] = {split: _metrics(outcome, split) for split in dict.fromkeys((*SPLITS, *outcome.judged))}
+    metrics: dict[str, Any] = {
+        split: _metrics(outcome, split) for split in dict.fromkeys((*HELD_OUT_SPLITS, *outcome.judged))
+    }
     _write_json(folder / "metrics.json", metrics)
     _write_predictions(outcome, folder / "predictions.csv")
     if outcome.history:

@@ -9,7 +9,6 @@ from pipeline.evaluation.evaluated import Judged
 from pipeline.evaluation.label_errors import Suspect
 from pipeline.evaluation.report import Cell
 
-SPLITS = ("val", "test")
 Opener = Callable[[int], Image.Image]
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.archive.byte_range import ByteRange
-from pipeline.dataset.model import DatasetImage
+from pipeline.dataset.model import HUGGINGFACE_SPLITS, DatasetImage
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, TAR_FILE
 from pipeline.layouts.tarball import Digest, TarWriter, open_tar
 from pipeline.process.huggingface_env import go_offline
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pipeline.dataset.validated import ValidatedDataset
     from pipeline.process.progress import StageReporter
 
-SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs
 SHARD_BYTES = LAYOUTS["classification"].scratch_bytes  # of one Arrow file
 _BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; an image larger than this is alone in its batch
 
@@ -57,7 +56,9 @@ def _write_members(done: "ValidatedDataset", tar: TarWriter, scratch: Path, step
     )
     datasets.DatasetInfo(features=features).write_to_directory(str(scratch))
     info = (scratch / "dataset_info.json").read_bytes()
-    parts = {theirs: [p for p in done.images if done.splits[p.path] == ours] for ours, theirs in SPLITS.items()}
+    parts = {
+        theirs: [p for p in done.images if done.splits[p.path] == ours] for ours, theirs in HUGGINGFACE_SPLITS.items()
+    }
     parts = {split: images for split, images in parts.items() if images}
     tar.add("README.md", _card(list(parts)).encode())
     tar.add("classes.json", _json(done.classes))

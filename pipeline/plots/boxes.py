@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from pipeline.dataset.predictions import Box
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots.style import colour, shorten
 
 
@@ -15,14 +15,14 @@ def open_upright(path: Path) -> Image.Image:
         return ImageOps.exif_transpose(image).convert("RGB")
 
 
-def scaled(box: Box, factor: float) -> Box:
+def scaled(box: PredictedBox, factor: float) -> PredictedBox:
     """The same box on an image that is `factor` times as large."""
     corners = (value * factor for value in (box.x1, box.y1, box.x2, box.y2))
-    return Box(box.label, box.class_index, box.score, *corners)
+    return PredictedBox(box.label, box.class_index, box.score, *corners)
 
 
 def draw_boxes(
-    image: Image.Image, boxes: Sequence[Box], *, scores: bool = True, face: str | None = None
+    image: Image.Image, boxes: Sequence[PredictedBox], *, scores: bool = True, face: str | None = None
 ) -> Image.Image:
     """A copy of `image` with boxes on it; the best one is drawn last, on top. `face`: a font file."""
     drawn = image.copy()
@@ -42,7 +42,7 @@ def draw_boxes(
 def _tag(
     pen: ImageDraw.ImageDraw,
     text: str,
-    box: Box,
+    box: PredictedBox,
     *,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     shade: str,

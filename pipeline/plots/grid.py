@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.dataset.predictions import Box
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots.boxes import draw_boxes, open_upright, scaled
 
 SIDE = 300  # px of an image's longer side in the grid
@@ -20,8 +20,8 @@ class Sample:
     """One image with its labels and what a model found in it; boxes in pixels of the upright image."""
 
     image: Path
-    truth: tuple[Box, ...]
-    predicted: tuple[Box, ...]
+    truth: tuple[PredictedBox, ...]
+    predicted: tuple[PredictedBox, ...]
 
 
 def draw_grid(samples: Sequence[Sample], path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.archive.byte_range import ByteRange
-from pipeline.dataset.predictions import Box
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.decode.image import open_upright
 from pipeline.plots.boxes import draw_boxes, scaled
 from pipeline.plots.style import shorten
@@ -27,7 +27,7 @@ class Thumbnail(NamedTuple):
     name: str
     split: str
     size: tuple[int, int]
-    boxes: tuple[Box, ...]
+    boxes: tuple[PredictedBox, ...]
     face: str | None
     label: str | None = None
 

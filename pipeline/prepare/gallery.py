@@ -10,7 +10,7 @@ import numpy as np
 
 from core.domain.keys import plots_of
 from pipeline.dataset.model import DatasetImage
-from pipeline.dataset.predictions import Box
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.pool import Crash, DecodePool
 from pipeline.layouts.tarball import open_tar
@@ -78,7 +78,7 @@ def _thumbnails(done: ValidatedDataset, seed: int) -> list[Thumbnail]:
 
 def _thumbnail(image: DatasetImage, done: ValidatedDataset, face: str | None) -> Thumbnail:
     boxes = tuple(
-        Box(done.classes[box.class_id], box.class_id, 1.0, *(edge / 1000 for edge in box[1:5]))
+        PredictedBox(done.classes[box.class_id], box.class_id, 1.0, *(edge / 1000 for edge in box[1:5]))
         for box in image.boxes[:_BOXES_DRAWN]
     )
     name = image.path.rpartition("/")[2]

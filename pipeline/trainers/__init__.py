@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pipeline.dataset.predictions import Box, Label
+from pipeline.dataset.predictions import PredictedBox, PredictedLabel
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -87,7 +87,7 @@ class Predictor(Protocol):
 
     classes: tuple[str, ...]
 
-    def predict(self, image: Path, *, min_score: float = 0.25) -> Sequence[Box] | Sequence[Label]:
+    def predict(self, image: Path, *, min_score: float = 0.25) -> Sequence[PredictedBox] | Sequence[PredictedLabel]:
         """Boxes from `min_score` up, or the most probable classes (at most five); best first."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.cli.output.text_table import aligned, lettered, number
-from pipeline.dataset.predictions import Label
+from pipeline.dataset.predictions import PredictedLabel
 from pipeline.plots.style import GRID, INK, MUTED, colour, shorten
 from pipeline.plots.tiles import fitted
 
@@ -15,7 +15,7 @@ ROW, PAD = 34, 16
 _NAME, _SCORE = 250, 64  # px of the columns; the bar has what is between
 
 
-def draw(image: Image.Image, found: Sequence[Label]) -> Image.Image:
+def draw(image: Image.Image, found: Sequence[PredictedLabel]) -> Image.Image:
     """The image with a bar for each class below it."""
     large = fitted(image, SIDE)
     wide = max(SIDE, large.width)
@@ -34,11 +34,11 @@ def draw(image: Image.Image, found: Sequence[Label]) -> Image.Image:
     return sheet
 
 
-def lines(found: Sequence[Label]) -> list[str]:
+def lines(found: Sequence[PredictedLabel]) -> list[str]:
     return [f"{one.label} {one.score:.2f}" for one in found]
 
 
-def as_json(found: Sequence[Label]) -> dict[str, Any]:
+def as_json(found: Sequence[PredictedLabel]) -> dict[str, Any]:
     """Best first."""
     return {
         "labels": [{"label": one.label, "class_index": one.class_index, "score": round(one.score, 5)} for one in found]

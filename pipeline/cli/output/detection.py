@@ -7,24 +7,24 @@ from typing import Any
 from PIL import Image
 
 from pipeline.cli.output.text_table import aligned, lettered, number
-from pipeline.dataset.predictions import Box
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots.boxes import draw_boxes, scaled
 
 SHOWN_SIDE = 640  # px; a smaller image is shown enlarged, so that names can be read and hide nothing
 
 
-def draw(image: Image.Image, found: Sequence[Box]) -> Image.Image:
+def draw(image: Image.Image, found: Sequence[PredictedBox]) -> Image.Image:
     factor = max(1, SHOWN_SIDE // max(image.size))
     large = image.resize((image.width * factor, image.height * factor))
     return draw_boxes(large, [scaled(box, factor) for box in found])
 
 
-def lines(found: Sequence[Box]) -> list[str]:
+def lines(found: Sequence[PredictedBox]) -> list[str]:
     rows = [f"{box.label} {box.score:.2f}  {box.x1:.0f},{box.y1:.0f} - {box.x2:.0f},{box.y2:.0f}" for box in found]
     return [*rows, f"{len(found)} found"]
 
 
-def as_json(found: Sequence[Box]) -> dict[str, Any]:
+def as_json(found: Sequence[PredictedBox]) -> dict[str, Any]:
     """Scores to 4 digits, corners to as many of a pixel of the upright image."""
     rows = [
         {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(box).items()}

@@ -13,7 +13,7 @@ from typing import Any
 import datasets
 from PIL import Image, ImageOps
 
-SPLITS = {"train": "train", "val": "validation", "test": "test"}  # ours -> theirs
+from pipeline.dataset.model import HUGGINGFACE_SPLITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,11 @@ def open_tree(tree: Path) -> Tree:
     """Raises FileNotFoundError for what is no prepared tree."""
     classes = tuple(json.loads((tree / "classes.json").read_text(encoding="utf-8")))
     data = datasets.load_from_disk(str(tree / "data"))
-    splits = {ours: _images(data[theirs]) for ours, theirs in SPLITS.items() if theirs in data and len(data[theirs])}
+    splits = {
+        ours: _images(data[theirs])
+        for ours, theirs in HUGGINGFACE_SPLITS.items()
+        if theirs in data and len(data[theirs])
+    }
     return Tree(classes, splits)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.dataset.predictions import Label
+from pipeline.dataset.predictions import PredictedLabel
 from pipeline.evaluation.evaluated import softmax
 from pipeline.trainers.classifier.data import upright
 from pipeline.trainers.classifier.tensors import input_side
@@ -20,10 +20,10 @@ class ClipPredictor:
         self._model, self._processor, self.classes = read_published(model)
         self.input_size = input_side(self._processor)
 
-    def predict(self, image: Path, *, min_score: float = 0.0) -> list[Label]:
+    def predict(self, image: Path, *, min_score: float = 0.0) -> list[PredictedLabel]:
         """The five most probable classes, best first."""
         pixels = self._processor(upright(image), return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
             scores = softmax(self._model(pixel_values=pixels).logits[0].numpy())
         best = scores.argsort()[::-1][:TOP]
-        return [Label(self.classes[i], int(i), float(scores[i])) for i in best if scores[i] >= min_score]
+        return [PredictedLabel(self.classes[i], int(i), float(scores[i])) for i in best if scores[i] >= min_score]

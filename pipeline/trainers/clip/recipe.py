@@ -9,6 +9,7 @@ import torch
 from transformers import set_seed
 
 from core.domain.errors import WeightsUnavailable
+from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.evaluation.classification import write_outcome
 from pipeline.evaluation.evaluated import Judged
 from pipeline.evaluation.outcome import ClassifierEvaluation, Suspected
@@ -28,7 +29,6 @@ from pipeline.trainers.clip.prompts import embed_prompts, prompts_of
 
 # of AdamW. 1e-5: that of CLIP's fine-tuning recipes; a head on standardised features settles within some tens of epochs
 PACES = {"linear-probe": Pace(epochs=100, lr=1e-3), "fine-tune": Pace(epochs=10, lr=1e-5)}
-SPLITS = ("val", "test")  # test is looked at once, here
 
 
 def train(
@@ -132,7 +132,7 @@ def _judged(
     classifier, processor, classes = read_published(model)
     judged = {
         split: judge(classifier, processor, tree.splits[split], classes, report, batch=2 * params.batch, device=device)
-        for split in SPLITS
+        for split in HELD_OUT_SPLITS
         if split in tree.splits
     }
     if not all(np.isfinite(one.probabilities).all() for one, _ in judged.values()):

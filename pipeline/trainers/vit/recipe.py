@@ -8,6 +8,7 @@ from torch import nn
 from transformers import AutoImageProcessor, set_seed
 
 from core.domain.errors import WeightsUnavailable
+from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.evaluation.classification import write_outcome
 from pipeline.evaluation.outcome import ClassifierEvaluation
 from pipeline.params.vit import SCRATCH_NAMES, VitParams
@@ -22,7 +23,6 @@ from pipeline.trainers.vit.models import VERSIONS, build, freeze, load_model, pu
 from pipeline.trainers.vit.suspects import judge_labels
 
 LR_FROM_WEIGHTS, LR_FROM_SCRATCH = 5e-5, 1e-3  # of AdamW; the first is that of the ViT fine-tuning recipes
-SPLITS = ("val", "test")  # test is looked at once, here
 
 
 def train(
@@ -51,7 +51,7 @@ def train(
     report.stage("evaluating")
     publish(fitted.best, network, processor, artifacts / MODEL_ZIP)
     published, processor = read_published(artifacts / MODEL_ZIP)
-    splits = {split: tree.splits[split] for split in SPLITS if split in tree.splits}
+    splits = {split: tree.splits[split] for split in HELD_OUT_SPLITS if split in tree.splits}
     judged = {
         split: judge(published, processor, images, tree.classes, report, batch=2 * params.batch, device=device)
         for split, images in splits.items()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ultralytics.utils.metrics import ConfusionMatrix, smooth
 
-from pipeline.dataset.predictions import Box
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots.grid import Sample
 from pipeline.trainers import Reporter
 from pipeline.trainers.yolo.vendor import validator_class
@@ -96,9 +96,9 @@ def _watching(base: type[Any]) -> type[Any]:
     return Watching
 
 
-def _boxes(scaled: dict[str, Any], scores: list[float], names: dict[int, str]) -> tuple[Box, ...]:
+def _boxes(scaled: dict[str, Any], scores: list[float], names: dict[int, str]) -> tuple[PredictedBox, ...]:
     rows = zip(scaled["cls"].int().tolist(), scores, scaled["bboxes"].tolist(), strict=True)
-    return tuple(Box(names[index], index, score, *corners) for index, score, corners in rows)
+    return tuple(PredictedBox(names[index], index, score, *corners) for index, score, corners in rows)
 
 
 def _metrics(validator: Any, names: list[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ultralytics import RTDETR, YOLO
 
-from pipeline.dataset.predictions import Box
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.trainers.yolo import vendor
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, read_weights
 
@@ -20,8 +20,8 @@ class YoloPredictor:
         self.classes = tuple(str(model.names[index]) for index in range(len(model.names)))
         self._model = (RTDETR if is_rtdetr(model) else YOLO)(str(weights))
 
-    def predict(self, image: Path, *, min_score: float = 0.25) -> list[Box]:
+    def predict(self, image: Path, *, min_score: float = 0.25) -> list[PredictedBox]:
         found = self._model.predict(str(image), conf=min_score, imgsz=self.input_size, verbose=False, save=False)[0]
         rows = zip(found.boxes.cls.int().tolist(), found.boxes.conf.tolist(), found.boxes.xyxy.tolist(), strict=True)
-        boxes = [Box(self.classes[index], index, score, *corners) for index, score, corners in rows]
+        boxes = [PredictedBox(self.classes[index], index, score, *corners) for index, score, corners in rows]
         return sorted(boxes, key=lambda box: -box.score)

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from core.domain.errors import ParamsInvalid, WeightsUnavailable
+from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
@@ -17,8 +18,6 @@ from pipeline.trainers.yolo.evaluate import Evaluation, evaluate_split
 from pipeline.trainers.yolo.fit import Fitted, choose_device, fit, read_results
 from pipeline.trainers.yolo.vendor import VERSIONS
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, publish_weights, read_weights
-
-SPLITS = ("val", "test")  # test is looked at once, here
 
 
 def train(
@@ -56,7 +55,7 @@ def train(
             work=work,
             is_rtdetr=rtdetr,
         )
-        for split in SPLITS
+        for split in HELD_OUT_SPLITS
         if _has_images(dataset, split)
     }
     _write_numbers(evaluations, artifacts)
@@ -148,7 +147,7 @@ def _was_rtdetr(resume: Checkpoint) -> bool:
 def _absolute_data(dataset: Path, work: Path) -> tuple[Path, list[str]]:
     """A data.yaml of our own making for ultralytics (it runs `download:` of a foreign one), and the class names."""
     names = _class_names(dataset)
-    splits = {split: f"images/{split}" for split in ("train", *SPLITS) if _has_images(dataset, split)}
+    splits = {split: f"images/{split}" for split in ("train", *HELD_OUT_SPLITS) if _has_images(dataset, split)}
     path = work / "data.yaml"
     content = {"path": str(dataset.resolve()), **splits, "names": dict(enumerate(names))}
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -167,7 +166,7 @@ def _has_images(dataset: Path, split: str) -> bool:
 
 
 def _write_relative_data(dataset: Path, names: list[str], path: Path) -> None:
-    splits = {split: f"images/{split}" for split in ("train", *SPLITS) if _has_images(dataset, split)}
+    splits = {split: f"images/{split}" for split in ("train", *HELD_OUT_SPLITS) if _has_images(dataset, split)}
     content = {"path": ".", **splits, "names": dict(enumerate(names))}
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
@@ -177,7 +176,7 @@ def _write_numbers(evaluations: Mapping[str, Evaluation], artifacts: Path) -> No
     for name in ("metrics", "curves"):
         content: dict[str, Any] = {
             split: getattr(evaluations[split], name) if split in evaluations else None
-            for split in dict.fromkeys((*SPLITS, *evaluations))
+            for split in dict.fromkeys((*HELD_OUT_SPLITS, *evaluations))
         }
         text = json.dumps(content, indent=1 if name == "metrics" else None, allow_nan=False, ensure_ascii=False)
         (artifacts / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.dataset.predictions import Box
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots import Sample, draw_split, draw_training
 from pipeline.plots.boxes import draw_boxes
 
@@ -33,7 +33,7 @@ def evaluation(names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
 )
 def test_a_split_is_drawn_whatever_its_classes_are(names: list[str], tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), "white").save(tmp_path / "a.jpg")
-    box = Box(names[0], 0, 0.9, -3, -3, 50, 20)
+    box = PredictedBox(names[0], 0, 0.9, -3, -3, 50, 20)
     metrics, curves = evaluation(names)
     draw_split(tmp_path, "test", metrics=metrics, curves=curves, samples=[Sample(tmp_path / "a.jpg", (box,), (box,))])
     for path in tmp_path.glob("test_*.png"):
@@ -58,7 +58,7 @@ def test_a_training_of_one_epoch_is_drawn(tmp_path: Path) -> None:
 
 def test_boxes_are_drawn_on_a_copy_and_inside_the_image() -> None:
     bare = Image.new("RGB", (200, 100))
-    drawn = draw_boxes(bare, [Box("disc", 1, 0.87, 150, 0, 260, 40)])
+    drawn = draw_boxes(bare, [PredictedBox("disc", 1, 0.87, 150, 0, 260, 40)])
     assert bare.getcolors() == [(200 * 100, (0, 0, 0))]
     assert drawn.size == bare.size
     assert drawn.getpixel((151, 20)) == (0xD5, 0x5E, 0x00)

@@ -15,7 +15,7 @@ from pipeline.__main__ import run
 from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import Box, DatasetImage
-from pipeline.dataset.predictions import Box as Drawn
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots import dataset as plots
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import CAPTION, HEIGHT, WIDTH, Thumbnail, draw_thumbnail
@@ -56,7 +56,7 @@ def test_a_thumbnail_has_one_size_and_its_box_in_the_right_place(
 ) -> None:
     (tmp_path / "p").write_bytes(content)
     width, height = size
-    box = Drawn("名前", 1, 1.0, width * 0.25, height * 0.25, width * 0.75, height * 0.75)
+    box = PredictedBox("名前", 1, 1.0, width * 0.25, height * 0.25, width * 0.75, height * 0.75)
     task = Thumbnail(ByteRange(str(tmp_path / "p"), 0, len(content)), "ü.jpg", "val", size, (box,), face_for(["名前ü"]))
     drawn = Image.open(io.BytesIO(draw_thumbnail(task)))
     assert drawn.size == (WIDTH, HEIGHT + CAPTION)
