@@ -16,8 +16,8 @@ DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md
 
 def test_the_settings_table_is_made_from_the_settings() -> None:
     text = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
-    shown = text.partition("<!-- settings: begin -->")[2].partition("<!-- settings: end -->")[0]
-    assert shown.strip() == settings_table(), "run: python -m core.settings"
+    listed = text.partition("<!-- settings: begin -->")[2].partition("<!-- settings: end -->")[0]
+    assert listed.strip() == settings_table(), "run: python -m core.settings"
 
 
 @pytest.mark.parametrize("error", all_errors(), ids=lambda error: error.slug)
