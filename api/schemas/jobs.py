@@ -11,9 +11,6 @@ from core.db.transitions import public_fields
 from core.domain.errors import ArchiveRefused, FormatUnknown
 from core.domain.keys import plots_of
 from core.domain.states import JobState, RunState
-from core.services.jobs.commands import HUGGINGFACE
-from core.services.jobs.hub_import import imported_set_of
-from core.services.jobs.repair import repaired_job_of
 from core.services.views import JobOverview
 from pipeline.params.catalogue import BASELINE, entry_of
 
@@ -155,8 +152,8 @@ def job_links(row: JobRow) -> dict[str, str]:
         links["source"] = link(f"/dataset/source/{row.id}")
         if row.state == JobState.READY or (row.state == JobState.REJECTED and _can_help(row)):
             links["repair"] = link(f"/jobs/{row.id}/repair")
-    if broken := repaired_job_of(row):
-        links |= {"repair_of": link(f"/jobs/{broken}"), "repair_log": link(f"/jobs/{row.id}/repair-log")}
+    if row.repair_of:
+        links |= {"repair_of": link(f"/jobs/{row.repair_of}"), "repair_log": link(f"/jobs/{row.id}/repair-log")}
     if row.state == JobState.READY:
         links |= {
             "metadata": link(f"/dataset/metadata/{row.id}"),
@@ -186,19 +183,18 @@ def _item_fields(row: JobRow) -> dict[str, Any]:
         "seq": row.event_seq,
         "created_at": timestamp(row.created_at),
         "source": _source(row),
-        "options": {name: value for name, value in row.options.items() if name != HUGGINGFACE},
+        "options": row.options,
         "links": job_links(row),
         **shown,
     }
 
 
 def _source(row: JobRow) -> JobSource:
-    imported = imported_set_of(row)
     return JobSource(
         name=row.source_name,
         bytes=row.source_bytes,
         sha256=row.source_sha256,
-        huggingface=ImportedFrom.model_validate(imported) if imported else None,
+        huggingface=ImportedFrom.model_validate(row.huggingface) if row.huggingface else None,
     )
 
 

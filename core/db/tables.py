@@ -115,10 +115,12 @@ class JobRow(Leased, Base):
 
     name: Mapped[str] = mapped_column(String(200))
     options: Mapped[dict[str, Any]]  # PrepareOptions
+    repair_of: Mapped[str | None] = mapped_column(String(40), ForeignKey("jobs.id"))  # the job whose upload it repairs
+    huggingface: Mapped[dict[str, Any] | None]  # of an import: HubSet, and what its worker found out of it
     source_name: Mapped[str] = mapped_column(String(400))
     source_bytes: Mapped[int] = mapped_column(BigInteger)
     source_sha256: Mapped[str] = mapped_column(String(64))
-    source_key: Mapped[str | None]  # None once the ZIP was swept
+    source_key: Mapped[str | None]  # None before its worker has made the ZIP, and once retention has deleted it
     kind: Mapped[str | None] = mapped_column(String(40))  # detection
     format: Mapped[str | None] = mapped_column(String(40))  # voc
     classes: Mapped[list[str] | None]
@@ -134,6 +136,7 @@ class JobRow(Leased, Base):
     __table_args__ = (
         Index("ix_jobs_state", "state"),
         Index("ix_jobs_fingerprint", "fingerprint"),
+        Index("ix_jobs_repair_of", "repair_of"),
         Index("ix_jobs_lease_expires_at", "lease_expires_at"),
     )
 
@@ -263,7 +266,7 @@ class AliasRow(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     alias: Mapped[str] = mapped_column(String(64), primary_key=True)
     number: Mapped[int]
-    position: Mapped[int]  # AliasMoveRow.position of the `set` it stands on
+    position: Mapped[int]  # AliasMoveRow.position of the `set` in effect
     moves: Mapped[int] = mapped_column(default=0)  # the newest AliasMoveRow.position
     updated_at: Mapped[datetime]
     mirrored_number: Mapped[int | None]  # what MLflow was last told
@@ -278,8 +281,8 @@ class AliasMoveRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True)  # 1, 2, ...
     action: Mapped[str] = mapped_column(String(16))  # set | rollback | remove
     number: Mapped[int]
-    stands_on: Mapped[int]  # the `set` it returned to; its own position for a `set`
-    came_from: Mapped[int]  # the `set` it stood on before; 0 at the start
+    position_before: Mapped[int]  # AliasRow.position before this move; 0 at the start
+    position_after: Mapped[int]  # and after it: that of the `set` it returned to; its own for a `set`
     at: Mapped[datetime]
 
 

@@ -15,7 +15,7 @@ from core import clock
 from core.db.tables import JobRow
 from core.domain.errors import HubOff, HubSetUnusable, OutOfSpace, Unavailable
 from core.domain.keys import imported_key
-from core.services.jobs.hub_import import imported_set_of, pin_import
+from core.services.jobs.hub_import import pin_import
 from core.services.work.leases import Claim, report_progress
 from core.settings import MIB
 from pipeline.hub.files import IMPORTED_FILE, HubFile, Wanted, names_of_card, wanted_files
@@ -39,7 +39,7 @@ def import_source(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow,
     if not settings.hub:
         raise HubOff("The worker does not reach out to a hub (DARKROOM_HUB=false).")
     lease.retry_until_lost(lambda: report_progress(db, JobRow, claim, stage="importing", progress=None))
-    asked = HubSet.model_validate(imported_set_of(job))
+    asked = HubSet.model_validate(job.huggingface)
     ends = time.monotonic() + WHOLE_SECONDS
     fetched = scratch / "hub"
     fetched.mkdir()

@@ -12,13 +12,10 @@ from core import clock
 from core.db.tables import JobRow
 from core.domain.errors import DarkroomError, DatasetRejected, Internal, NoSpace, OutOfSpace, StoreRefused, Unavailable
 from core.domain.keys import metadata_key
-from core.services.jobs.commands import HUGGINGFACE, REPAIR_OF
-from core.services.jobs.hub_import import imported_set_of
 from core.services.jobs.lifecycle import (
     complete_job,
     live_fingerprints,
 )
-from core.services.jobs.repair import repaired_job_of
 from core.services.work.endings import fail_attempt, give_back_attempt, refuse_attempt
 from core.services.work.leases import Claim, ClaimLost, claim_row, poll_claim, renew_lease, report_progress
 from pipeline.params.prepare import PrepareOptions
@@ -92,14 +89,13 @@ def _prepare(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow, scra
 
 def _options(job: JobRow) -> dict[str, Any]:
     """All of them, checked: the child takes them as they are."""
-    given = {name: value for name, value in job.options.items() if name not in (REPAIR_OF, HUGGINGFACE)}
-    return PrepareOptions.model_validate(given).model_dump()
+    return PrepareOptions.model_validate(job.options).model_dump()
 
 
 def _spec(job: JobRow, archive: Path, out: Path, processes: int) -> dict[str, Any]:
     source: dict[str, Any] = {"name": job.source_name, "bytes": job.source_bytes, "sha256": job.source_sha256}
-    if imported := imported_set_of(job):
-        source[HUGGINGFACE] = imported
+    if job.huggingface:
+        source["huggingface"] = job.huggingface
     return {
         "archive": str(archive),
         "out": str(out),
@@ -107,7 +103,7 @@ def _spec(job: JobRow, archive: Path, out: Path, processes: int) -> dict[str, An
         "source": source,
         "options": _options(job),
         "processes": processes,
-        "repaired": repaired_job_of(job) is not None,
+        "repaired": job.repair_of is not None,
         "tree": False,
     }
 

@@ -6,8 +6,6 @@ from core.db.tables import JobRow
 from core.domain.errors import Gone, JobNotFound, PreparationFailed
 from core.domain.keys import repaired_key
 from core.services.jobs.commands import get_job
-from core.services.jobs.hub_import import imported_set_of
-from core.services.jobs.repair import repaired_job_of
 from core.services.work.leases import Claim
 from core.storage import ObjectCorrupt, ObjectMissing
 from worker.context import Worker
@@ -21,8 +19,8 @@ def source_of(
     worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow, scratch: Path
 ) -> tuple[JobRow, Path] | None:
     """The job, which names its source from here on, and the ZIP. None: this attempt has ended otherwise."""
-    if job.source_key is None and (repaired_job_of(job) or imported_set_of(job)):
-        make = _repair_source if repaired_job_of(job) else import_source
+    if job.source_key is None and (job.repair_of or job.huggingface):
+        make = _repair_source if job.repair_of else import_source
         made = make(worker, lease, claim, job, scratch)
         if made is None:
             return None
@@ -65,6 +63,6 @@ def _repair_source(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow
 
 def _broken_job(worker: Worker, job: JobRow) -> JobRow:
     try:
-        return get_job(worker.platform.db, str(repaired_job_of(job)))
+        return get_job(worker.platform.db, str(job.repair_of))
     except (JobNotFound, Gone) as error:
         raise PreparationFailed("The job whose upload was to be repaired is deleted.") from error

@@ -20,10 +20,6 @@ from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 from core.services.runs.commands import cancel_in
 
-# What the options of a job hold besides PrepareOptions, where its worker makes the source.
-REPAIR_OF = "repair_of"  # the job whose upload it repairs
-HUGGINGFACE = "huggingface"  # the dataset on the hub that it imports: HubSet, and the commit once it is known
-
 
 def new_job_id() -> str:
     """The id comes first: the upload's object is named after it, before the row exists."""
@@ -68,14 +64,20 @@ def add_job(
     source_bytes: int,
     source_sha256: str,
     source_key: str | None,
+    repair_of: str | None = None,
+    huggingface: dict[str, Any] | None = None,
 ) -> JobRow:
-    """A job that waits. Without a `source_key` its worker makes the source: of another job's, or of a hub's files."""
+    """A job that waits. Without a `source_key` its worker makes the source: the ZIP of `repair_of` repaired, or a ZIP
+    of the files of `huggingface`.
+    """
     at = clock.now()
     row = JobRow(
         id=job_id,
         name=name,
         state=str(JobState.RECEIVED),
         options=options,
+        repair_of=repair_of,
+        huggingface=huggingface,
         source_name=source_name,
         source_bytes=source_bytes,
         source_sha256=source_sha256,
@@ -137,8 +139,8 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
     """failed -> received. Raises JobNotFound, Gone, JobNotRetryable."""
     with platform.db.transaction() as session:
         before = job_in(session, job_id, lock=True)
-        # A repair or an import without a source has not been made yet, or is made again.
-        if before.source_key is None and not {REPAIR_OF, HUGGINGFACE} & set(before.options):
+        # The source of a repair or an import is made by its worker, again if need be.
+        if before.source_key is None and before.repair_of is None and before.huggingface is None:
             raise JobNotRetryable("The uploaded ZIP is no longer kept: upload it again.", job_id=job_id)
         row = move(
             session,

@@ -7,7 +7,7 @@ from core.db.tables import JobRow
 from core.domain.errors import HubOff
 from core.queue import PREPARE
 from core.services.context import Platform
-from core.services.jobs.commands import HUGGINGFACE, add_job, new_job_id
+from core.services.jobs.commands import add_job, new_job_id
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.work.leases import Claim, report_progress
 
@@ -23,7 +23,8 @@ def import_set(
             session,
             new_job_id(),
             name=name,
-            options=options | {HUGGINGFACE: hub_set},
+            options=options,
+            huggingface=hub_set,
             # What it will be called; its size and digest are known once the ZIP is made.
             source_name=f"{hub_set['repository'].replace('/', '--')}.zip",
             source_bytes=0,
@@ -35,13 +36,6 @@ def import_set(
     return row
 
 
-def imported_set_of(row: JobRow) -> dict[str, Any] | None:
-    """What this job imports, a HubSet as JSON, with `commit` once that is known."""
-    value = row.options.get(HUGGINGFACE)
-    return dict(value) if isinstance(value, dict) else None
-
-
 def pin_import(db: Database, claim: Claim, job: JobRow, **known: Any) -> JobRow:
     """Note what the worker found out of the set: the commit, which later attempts keep to. Raises ClaimLost."""
-    options = dict(job.options) | {HUGGINGFACE: {**(imported_set_of(job) or {}), **known}}
-    return report_progress(db, JobRow, claim, options=options)
+    return report_progress(db, JobRow, claim, huggingface={**(job.huggingface or {}), **known})

@@ -1,7 +1,5 @@
 """Repairing an upload: a new job whose source is the repaired ZIP, which its worker makes from the old job's."""
 
-from typing import Any
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -11,7 +9,7 @@ from core.domain.errors import JobNotRepairable
 from core.domain.states import JobState
 from core.queue import PREPARE
 from core.services.context import Platform
-from core.services.jobs.commands import REPAIR_OF, add_job, job_in, new_job_id
+from core.services.jobs.commands import add_job, job_in, new_job_id
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 
@@ -32,12 +30,6 @@ def repair_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_noth
     return row
 
 
-def repaired_job_of(row: JobRow) -> str | None:
-    """The id of the job whose upload this one repairs."""
-    value = row.options.get(REPAIR_OF)
-    return str(value) if value else None
-
-
 def list_repairs(db: Database, job_id: str, *, cursor: str | None, limit: int) -> Page[FindingRow]:
     """Every change that the repair made, in the order of the log. Raises JobNotFound, Gone."""
     with db.reading() as session:
@@ -49,7 +41,7 @@ def list_repairs(db: Database, job_id: str, *, cursor: str | None, limit: int) -
 def _repair_in(session: Session, job_id: str) -> JobRow | None:
     """The newest repair that is under way or done. Read under the lock of the job that it repairs."""
     over = [str(JobState.DELETED), str(JobState.FAILED)]
-    statement = select(JobRow).where(JobRow.options[REPAIR_OF].as_string() == job_id, JobRow.state.not_in(over))
+    statement = select(JobRow).where(JobRow.repair_of == job_id, JobRow.state.not_in(over))
     return session.execute(statement.order_by(JobRow.id.desc()).limit(1)).scalar_one_or_none()
 
 
@@ -59,12 +51,13 @@ def _new_repair(session: Session, broken: JobRow) -> JobRow:
         raise JobNotRepairable(detail, job_id=broken.id, state=broken.state)
     if broken.source_key is None:
         raise JobNotRepairable("The uploaded ZIP is no longer kept: upload it again.", job_id=broken.id)
-    options: dict[str, Any] = dict(broken.options) | {REPAIR_OF: broken.id}
     return add_job(
         session,
         new_job_id(),
         name=f"{broken.name[:189]} (repaired)",  # 200 is the column's width
-        options=options,
+        options=broken.options,
+        repair_of=broken.id,
+        huggingface=broken.huggingface,
         # Those of the upload until the repaired ZIP is stored.
         source_name=broken.source_name,
         source_bytes=broken.source_bytes,

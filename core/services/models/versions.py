@@ -88,7 +88,7 @@ def set_alias(db: Database, job_id: str, alias: str, *, version: str) -> AliasRo
             session.flush()
         elif row.number == number:
             return row
-        _move_alias(session, row, action="set", number=number, stands_on=row.moves + 1)
+        _move_alias(session, row, action="set", number=number, position_after=row.moves + 1)
     return row
 
 
@@ -103,10 +103,10 @@ def roll_back_alias(
         job_in(session, job_id, lock=True)
         row = _alias_in(session, job_id, alias)
         stood_on = session.get_one(AliasMoveRow, (job_id, alias, row.position))
-        if stood_on.came_from == 0:
+        if stood_on.position_before == 0:
             raise NoEarlierVersion(f"{alias} stands at the start of its history.", job_id=job_id, alias=alias)
-        earlier = session.get_one(AliasMoveRow, (job_id, alias, stood_on.came_from))
-        _move_alias(session, row, action="rollback", number=earlier.number, stands_on=earlier.position)
+        earlier = session.get_one(AliasMoveRow, (job_id, alias, stood_on.position_before))
+        _move_alias(session, row, action="rollback", number=earlier.number, position_after=earlier.position)
         session.flush()
         rolled_back = row, _moves_in(session, job_id, alias)
         on_commit(session, rolled_back)
@@ -118,7 +118,7 @@ def remove_alias(db: Database, job_id: str, alias: str) -> None:
     with db.transaction() as session:
         job_in(session, job_id, lock=True)
         row = _alias_in(session, job_id, alias)
-        _move_alias(session, row, action="remove", number=row.number, stands_on=NOWHERE)
+        _move_alias(session, row, action="remove", number=row.number, position_after=NOWHERE)
         row.number = NOWHERE
 
 
@@ -138,11 +138,11 @@ def aliases_of(db: Database, job_id: str) -> list[AliasRow]:
         return list(session.execute(statement).scalars())
 
 
-def _move_alias(session: Session, row: AliasRow, *, action: str, number: int, stands_on: int) -> None:
-    came_from = row.position
+def _move_alias(session: Session, row: AliasRow, *, action: str, number: int, position_after: int) -> None:
+    position_before = row.position
     row.moves += 1
     row.number = number
-    row.position = stands_on
+    row.position = position_after
     row.updated_at = clock.now()
     move = AliasMoveRow(
         job_id=row.job_id,
@@ -150,8 +150,8 @@ def _move_alias(session: Session, row: AliasRow, *, action: str, number: int, st
         position=row.moves,
         action=action,
         number=number,
-        stands_on=stands_on,
-        came_from=came_from,
+        position_after=position_after,
+        position_before=position_before,
         at=row.updated_at,
     )
     session.add(move)

@@ -11,7 +11,7 @@ import pytest
 
 from core.db.tables import JobRow
 from core.services.jobs.commands import delete_job, retry_job
-from core.services.jobs.hub_import import import_set, imported_set_of
+from core.services.jobs.hub_import import import_set
 from tests.builders.hub_sets import action_set, jpeg
 from tests.servers.hub import Hub, hub
 from tests.servers.workers import OPTIONS, Stack, stack
@@ -82,10 +82,10 @@ def test_the_train_split_of_a_commit_becomes_a_job_that_names_the_commit(
         "name": "Bingsu--Human_Action_Recognition.zip",
         "bytes": job.source_bytes,
         "sha256": job.source_sha256,
-        "huggingface": imported_set_of(job),
+        "huggingface": job.huggingface,
     }
     known = {"repository": SET, "splits": ["train"], "commit": commit, "images": 24, "left_out": 0}
-    assert imported_set_of(job) == known
+    assert job.huggingface == known
 
 
 def test_a_later_attempt_keeps_to_the_first_commit_and_makes_the_same_zip(
@@ -100,7 +100,7 @@ def test_a_later_attempt_keeps_to_the_first_commit_and_makes_the_same_zip(
     retry_job(line.platform, failed.id)
     prepare_job(worker, failed.id)
     again = line.job(failed.id)
-    assert (imported_set_of(again) or {})["commit"] == commit != the_hub.repositories[SET].revisions["main"]
+    assert (again.huggingface or {})["commit"] == commit != the_hub.repositories[SET].revisions["main"]
     assert again.source_sha256 == before.source_sha256 and again.fingerprint == before.fingerprint
 
 

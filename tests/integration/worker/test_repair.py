@@ -49,7 +49,7 @@ def test_a_rejected_upload_becomes_a_ready_job_with_a_log(line: Stack, worker: W
 
     job = line.job(new.id)
     assert (job.state, job.images, job.classes) == ("ready", 12, ["ball", "cube"]), job.problem
-    assert (job.source_name, job.options["repair_of"]) == ("balls-repaired.zip", broken)
+    assert (job.source_name, job.repair_of) == ("balls-repaired.zip", broken)
     changes = list_repairs(line.platform.db, new.id, cursor=None, limit=100).items
     assert [(row.code, row.path, row.line) for row in changes] == [("repair-box-swapped", XML, changes[0].line)]
     assert (job.findings or {})["repair-box-swapped"] == {"severity": "note", "count": 1}

@@ -1,0 +1,203 @@
+"""A database of an earlier schema migrates without loss, on SQLite and on PostgreSQL, and the services answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+
+from core.db import open_database
+from core.db.migrate import alembic_config, upgrade
+from core.db.transitions import public_fields
+from core.domain.errors import AliasNotFound, Gone, NoEarlierVersion
+from core.domain.finding_codes import FINDING_CODES
+from core.services.context import Platform, open_platform
+from core.services.idempotency import Answer, Key, claim_key
+from core.services.jobs.commands import get_job, list_findings, list_jobs
+from core.services.jobs.repair import list_repairs, repair_job
+from core.services.maintenance.recovery import enqueue_waiting, oldest_waiting, sweep_lost_leases
+from core.services.models import versions
+from core.services.runs.commands import get_run, list_runs
+from core.services.runs.logs import find_log
+from core.services.uploads.sessions import get_upload, parts_of
+from core.services.work.events import events_after
+from core.settings import Settings
+from pipeline.params.prepare import PrepareOptions
+from tests.builders import database_0006 as old
+from tests.servers import postgres
+
+Rows = dict[str, list[dict[str, Any]]]
+RENAMED_CODES = {
+    "box-whole-picture": "box-whole-image",
+    "repair-picture-left-out": "repair-image-left-out",
+    "repair-picture-renamed": "repair-image-renamed",
+}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
+def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A filled database of the schema at revision 0006."""
+    if request.param == "sqlite":
+        yield _filled(f"sqlite:///{tmp_path / 'old.db'}")
+        return
+    with postgres.database(request.getfixturevalue("postgres_url")) as url:
+        yield _filled(url)
+
+
+@pytest.fixture
+def platform(old_url: str, tmp_path: Path) -> Iterator[Platform]:
+    """The services over that database, migrated."""
+    upgrade(old_url)
+    opened = open_platform(Settings(home=tmp_path / "home", database_url=old_url))
+    yield opened
+    opened.db.close()
+
+
+def test_no_value_is_lost(old_url: str) -> None:
+    before = _rows(old_url)
+    upgrade(old_url)
+    after = _rows(old_url)
+    assert {table: len(rows) for table, rows in after.items()} == {table: len(rows) for table, rows in before.items()}
+    for row in after["jobs"]:
+        origins = {"repair_of": row.pop("repair_of"), "huggingface": _renamed(row.pop("huggingface"), "images", "pictures")}
+        row["options"] |= {name: value for name, value in origins.items() if value is not None}
+    assert _with_old_names(after) == before
+
+
+def test_a_downgrade_restores_every_row_and_the_next_upgrade_too(old_url: str) -> None:
+    before = _rows(old_url)
+    upgrade(old_url)
+    after = _rows(old_url)
+    _downgrade(old_url, "0006")
+    assert _rows(old_url) == before
+    upgrade(old_url)
+    assert _rows(old_url) == after
+
+
+def test_a_migration_gives_only_codes_that_the_catalogue_has() -> None:
+    assert set(RENAMED_CODES.values()) <= set(FINDING_CODES) and not set(RENAMED_CODES) & set(FINDING_CODES)
+
+
+def test_jobs_answer_after_the_migration(platform: Platform) -> None:
+    ids = {row.id for row in list_jobs(platform.db, cursor=None, limit=100).items}
+    assert ids == {row["id"] for row in old.ROWS["jobs"]} - {old.DELETED}
+    for job_id in ids:
+        PrepareOptions.model_validate(get_job(platform.db, job_id).options)
+    with pytest.raises(Gone):
+        get_job(platform.db, old.DELETED)
+    imported = get_job(platform.db, old.IMPORT)
+    assert imported.huggingface == old.HUB_SET | {"images": 24, "left_out": 1} and imported.repair_of is None
+    assert (imported.enqueue_count, imported.enqueued_at) == (1, 1790843400.25)
+    assert get_job(platform.db, old.REPAIR_OF_IMPORT).huggingface == imported.huggingface
+
+
+def test_a_repair_is_found_after_the_migration_and_not_made_again(platform: Platform) -> None:
+    assert get_job(platform.db, old.REPAIR).repair_of == old.REJECTED
+    assert repair_job(platform, old.REJECTED).id == old.REPAIR
+    assert repair_job(platform, old.IMPORT).id == old.REPAIR_OF_IMPORT
+    codes = [row.code for row in list_repairs(platform.db, old.REPAIR, cursor=None, limit=100).items]
+    assert codes == [*["repair-box-clipped"] * 4, *["repair-image-left-out"] * 2, "repair-image-renamed"]
+    whole = list_findings(platform.db, old.READY, cursor=None, limit=100, code="box-whole-image").items
+    assert [row.number for row in whole] == [1]
+
+
+def test_events_still_fold_into_what_polling_returns(platform: Platform) -> None:
+    for row in (get_job(platform.db, old.REPAIR), get_run(platform.db, old.FIRST)):
+        folded: dict[str, Any] = {}
+        for event in events_after(platform.db, row.id, seq=0):
+            folded |= event.data
+        assert _known(folded) == _known(public_fields(row))
+
+
+def test_models_and_aliases_answer_after_the_migration(platform: Platform) -> None:
+    db = platform.db
+    found = versions.list_versions(db, job_id=old.READY, cursor=None, limit=100).items
+    assert [(row.number, row.run_id) for row in found] == [(2, old.SECOND), (1, old.FIRST)]
+    assert [row.name for row in versions.artifacts_of(db, [found[0].id])[found[0].id]] == [
+        "best.pt",
+        "metrics.json",
+        "model.json",
+    ]
+    assert versions.find_version(db, old.READY, alias="production").number == 2
+    with pytest.raises(AliasNotFound):
+        versions.find_version(db, old.READY, alias="staging")
+    assert versions.roll_back_alias(db, old.READY, "production")[0].number == 1
+    with pytest.raises(NoEarlierVersion):
+        versions.roll_back_alias(db, old.READY, "production")
+    assert len(versions.get_alias(db, old.READY, "production")[1]) == 5
+
+
+def test_work_goes_on_after_the_migration(platform: Platform) -> None:
+    assert {row.id for row in list_runs(platform.db, cursor=None, limit=100).items} == {
+        row["id"] for row in old.ROWS["runs"]
+    }
+    running = find_log(platform.db, old.RUNNING)
+    assert running is not None and (running.tail, running.total_bytes) == (b"epoch 2\n\xff", 90)
+    assert get_run(platform.db, old.RUNNING).checkpoint_epoch == 2
+    assert sweep_lost_leases(platform.db) == []
+    assert enqueue_waiting(platform) == 3, "two jobs and a run wait"
+    assert oldest_waiting(platform.db, "train") == old.QUEUED
+    assert get_upload(platform.db, "upload_1").length_bytes == 9_000_000_000
+    assert [part.key for part in parts_of(platform.db, "upload_1")] == ["uploads/upload_1/parts/0"]
+    answer = claim_key(platform.db, Key("POST", "/upload-dataset", "k1"))
+    assert isinstance(answer, Answer) and answer.body == {"job_id": old.RECEIVED}
+
+
+def _filled(url: str) -> str:
+    upgrade(url, "0006")
+    database = open_database(url)
+    with database.engine.execution_options(darkroom_writes=True).begin() as connection:
+        old.fill(connection)
+    database.close()
+    return url
+
+
+def _downgrade(url: str, revision: str) -> None:
+    database = open_database(url)
+    config = alembic_config()
+    with database.engine.execution_options(darkroom_writes=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    database.close()
+
+
+def _rows(url: str) -> Rows:
+    """Every row of every table, as the database has it."""
+    database = open_database(url)
+    metadata = sa.MetaData()
+    with database.engine.connect() as connection:
+        metadata.reflect(connection)
+        rows: Rows = {}
+        for table in metadata.sorted_tables:
+            if table.name == "alembic_version":
+                continue
+            ordered = sa.select(table).order_by(*table.primary_key.columns)
+            rows[table.name] = [dict(row) for row in connection.execute(ordered).mappings()]
+    database.close()
+    return rows
+
+
+def _with_old_names(rows: Rows) -> Rows:
+    codes = {new: before for before, new in RENAMED_CODES.items()}
+    for row in rows["findings"]:
+        row["code"] = codes.get(row["code"], row["code"])
+    for counts in [row["findings"] for row in rows["jobs"]] + [row["data"].get("findings") for row in rows["events"]]:
+        for code in [code for code in counts or {} if code in codes]:
+            counts[codes[code]] = counts.pop(code)
+    for table in ("jobs", "runs"):
+        rows[table] = [_renamed(_renamed(row, "enqueued_at", "rung_at"), "enqueue_count", "rings") for row in rows[table]]
+    rows["alias_moves"] = [
+        _renamed(_renamed(row, "position_before", "came_from"), "position_after", "stands_on")
+        for row in rows["alias_moves"]
+    ]
+    return rows
+
+
+def _renamed(fields: Any, new: str, before: str) -> Any:
+    return fields and {before if name == new else name: value for name, value in fields.items()}
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
