@@ -17,9 +17,19 @@ COLUMNS = {
     "alias_moves": {"came_from": "position_before", "stands_on": "position_after"},
 }
 CODES = {
+    "archive-size-lies": "archive-size-mismatch",
     "box-whole-picture": "box-whole-image",
+    "boxes-turned": "boxes-rotated",
+    "duplicate-differs": "duplicate-labels-differ",
+    "folders-doubled": "folders-repeated",
+    "image-deep": "image-high-bit-depth",
+    "image-turned": "image-exif-rotated",
+    "names-case-equal": "names-differ-in-case",
+    "names-guessed": "names-encoding-guessed",
     "repair-picture-left-out": "repair-image-left-out",
     "repair-picture-renamed": "repair-image-renamed",
+    "repair-size-mended": "repair-size-fixed",
+    "split-val-cut": "split-val-from-train",
 }
 HUB_FIELDS = {"pictures": "images"}  # of jobs.huggingface
 
@@ -30,6 +40,7 @@ JOBS = sa.table(
     sa.column("repair_of", sa.String),
     sa.column("huggingface", sa.JSON(none_as_null=True)),
     sa.column("findings", sa.JSON),
+    sa.column("problem", sa.JSON),
 )
 FINDINGS = sa.table("findings", sa.column("code", sa.String))
 EVENTS = sa.table(
@@ -82,33 +93,34 @@ def _origins_into_options() -> None:
 
 
 def _rename_codes(codes: Mapping[str, str]) -> None:
-    """In findings, and where they are counted: in jobs, and in the events of jobs."""
+    """In findings, and where a job, its problem or its events count them."""
     bind = op.get_bind()
     for old, new in codes.items():
         op.execute(sa.update(FINDINGS).where(FINDINGS.c.code == old).values(code=new))
-    for job_id, counts in bind.execute(
-        sa.select(JOBS.c.id, JOBS.c.findings).where(_names(JOBS.c.findings, codes))
-    ).all():
-        op.execute(sa.update(JOBS).where(JOBS.c.id == job_id).values(findings=_sorted(_renamed(counts, codes))))
+    for column in (JOBS.c.findings, JOBS.c.problem):
+        for job_id, value in bind.execute(sa.select(JOBS.c.id, column).where(_names(column, codes))).all():
+            op.execute(sa.update(JOBS).where(JOBS.c.id == job_id).values({column.name: _with_codes(value, codes)}))
     for subject_id, seq, data in bind.execute(sa.select(EVENTS).where(_names(EVENTS.c.data, codes))).all():
-        if data.get("findings"):
-            data["findings"] = _sorted(_renamed(data["findings"], codes))
-            op.execute(
-                sa.update(EVENTS).where(EVENTS.c.subject_id == subject_id, EVENTS.c.seq == seq).values(data=data)
-            )
+        counted = {name: _with_codes(data[name], codes) for name in ("findings", "problem") if name in data}
+        this = (EVENTS.c.subject_id == subject_id, EVENTS.c.seq == seq)
+        op.execute(sa.update(EVENTS).where(*this).values(data=data | counted))
 
 
 def _names(column: sa.ColumnClause[Any], codes: Mapping[str, str]) -> sa.ColumnElement[bool]:
     text = sa.cast(column, sa.Text)
-    return sa.or_(*(text.contains(code) for code in codes))
+    return sa.or_(*(text.contains(f'"{code}"') for code in codes))
+
+
+def _with_codes(value: Any, codes: Mapping[str, str]) -> Any:
+    """Counts by code are sorted by code."""
+    if not isinstance(value, dict):
+        return value
+    renamed = {codes.get(name, name): _with_codes(inner, codes) for name, inner in value.items()}
+    return dict(sorted(renamed.items())) if renamed.keys() != value.keys() else renamed
 
 
 def _renamed(fields: Mapping[str, Any] | None, names: Mapping[str, str]) -> dict[str, Any] | None:
     return None if fields is None else {names.get(name, name): value for name, value in fields.items()}
-
-
-def _sorted(counts: Mapping[str, Any] | None) -> dict[str, Any]:
-    return dict(sorted((counts or {}).items()))
 
 
 def _reversed(names: Mapping[str, str]) -> dict[str, str]:

@@ -189,6 +189,18 @@ _REPAIR_COUNTS = {
     "repair-box-clipped": {"severity": "note", "count": 4},
     "repair-picture-left-out": {"severity": "note", "count": 2},
     "repair-picture-renamed": {"severity": "note", "count": 1},
+    "repair-size-mended": {"severity": "note", "count": 1},
+}
+_ARCHIVE_COUNTS = {
+    "archive-checksum": {"severity": "error", "count": 1},
+    "archive-size-lies": {"severity": "error", "count": 2},
+}
+_ARCHIVE_PROBLEM = {
+    "type": "/problems/archive-refused",
+    "slug": "archive-refused",
+    "title": "The archive is broken or unsafe",
+    "detail": "An entry is not as large as it says.",
+    "reasons": {"archive-checksum": 1, "archive-size-lies": 2},
 }
 
 ROWS: dict[str, list[dict[str, Any]]] = {
@@ -206,8 +218,9 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         _job(
             REJECTED,
             "rejected",
-            problem={"slug": "dataset-rejected", "errors": {"box-outside": 2}},
-            findings={"box-outside": {"severity": "error", "count": 2}},
+            event_seq=2,
+            problem=_ARCHIVE_PROBLEM,
+            findings=_ARCHIVE_COUNTS,
         ),
         _job(FAILED, "failed", problem={"slug": "preparation-failed", "detail": "The disk broke."}, lost_leases=3),
         _job(DELETED, "deleted", deleted_at=_at(7), purged_at=_at(8), source_key=None),
@@ -237,13 +250,15 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "findings": [
         _finding(READY, 1, "box-whole-picture", "note"),
-        _finding(REJECTED, 1, "box-outside", "error"),
-        _finding(REJECTED, 2, "box-outside", "error"),
+        _finding(REJECTED, 1, "archive-size-lies", "error"),
+        _finding(REJECTED, 2, "archive-size-lies", "error"),
+        _finding(REJECTED, 3, "archive-checksum", "error"),
         _finding(REPAIR, 1, "box-whole-picture", "note"),
         *(_finding(REPAIR, number, "repair-box-clipped", "note") for number in range(2, 6)),
         _finding(REPAIR, 6, "repair-picture-left-out", "note"),
         _finding(REPAIR, 7, "repair-picture-left-out", "note"),
         _finding(REPAIR, 8, "repair-picture-renamed", "note"),
+        _finding(REPAIR, 9, "repair-size-mended", "note"),
     ],
     "uploads": [
         {
@@ -320,6 +335,16 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         _move("staging", 2, "remove", 2, stands_on=0, came_from=1),
     ],
     "events": [
+        _event(REJECTED, 1, "state", name="set 4", state="preparing", attempt=1, last_version=0, started_at=_text(1)),
+        _event(
+            REJECTED,
+            2,
+            "state",
+            state="rejected",
+            finished_at=_text(6),
+            problem=_ARCHIVE_PROBLEM,
+            findings=_ARCHIVE_COUNTS,
+        ),
         _event(REPAIR, 1, "state", name="set 4 (repaired)", state="received", attempt=0, last_version=0),
         _event(REPAIR, 2, "state", state="preparing", attempt=1, stage="fetching", started_at=_text(1)),
         _event(REPAIR, 3, "progress", stage="checking", progress={"done": 3, "total": 12}),

@@ -1,12 +1,13 @@
 """A database of an earlier schema migrates without loss, on SQLite and on PostgreSQL, and the services answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from core.db import open_database
 from core.db.migrate import alembic_config, upgrade
@@ -14,7 +15,7 @@ from core.db.transitions import public_fields
 from core.domain.errors import AliasNotFound, Gone, NoEarlierVersion
 from core.domain.finding_codes import FINDING_CODES
 from core.services.context import Platform, open_platform
-from core.services.idempotency import Answer, Key, claim_key
+from core.services.idempotency import IdempotencyKey, StoredAnswer, claim_key
 from core.services.jobs.commands import get_job, list_findings, list_jobs
 from core.services.jobs.repair import list_repairs, repair_job
 from core.services.maintenance.recovery import enqueue_waiting, oldest_waiting, sweep_lost_leases
@@ -30,9 +31,17 @@ from tests.servers import postgres
 
 Rows = dict[str, list[dict[str, Any]]]
 RENAMED_CODES = {
+    "archive-size-lies": "archive-size-mismatch",
     "box-whole-picture": "box-whole-image",
     "repair-picture-left-out": "repair-image-left-out",
     "repair-picture-renamed": "repair-image-renamed",
+    "repair-size-mended": "repair-size-fixed",
+}  # those among the rows of this database
+
+OLD_COLUMNS = {
+    "jobs": {"enqueued_at": "rung_at", "enqueue_count": "rings"},
+    "runs": {"enqueued_at": "rung_at", "enqueue_count": "rings"},
+    "alias_moves": {"position_before": "came_from", "position_after": "stands_on"},
 }
 
 
@@ -60,9 +69,6 @@ def test_no_value_is_lost(old_url: str) -> None:
     upgrade(old_url)
     after = _rows(old_url)
     assert {table: len(rows) for table, rows in after.items()} == {table: len(rows) for table, rows in before.items()}
-    for row in after["jobs"]:
-        origins = {"repair_of": row.pop("repair_of"), "huggingface": _renamed(row.pop("huggingface"), "images", "pictures")}
-        row["options"] |= {name: value for name, value in origins.items() if value is not None}
     assert _with_old_names(after) == before
 
 
@@ -76,8 +82,10 @@ def test_a_downgrade_restores_every_row_and_the_next_upgrade_too(old_url: str) -
     assert _rows(old_url) == after
 
 
-def test_a_migration_gives_only_codes_that_the_catalogue_has() -> None:
-    assert set(RENAMED_CODES.values()) <= set(FINDING_CODES) and not set(RENAMED_CODES) & set(FINDING_CODES)
+def test_codes_are_renamed_to_codes_of_the_catalogue() -> None:
+    renamed = ScriptDirectory.from_config(alembic_config()).get_revision("0007").module.CODES
+    assert RENAMED_CODES.items() <= renamed.items()
+    assert set(renamed.values()) <= set(FINDING_CODES) and not set(renamed) & set(FINDING_CODES)
 
 
 def test_jobs_answer_after_the_migration(platform: Platform) -> None:
@@ -98,13 +106,22 @@ def test_a_repair_is_found_after_the_migration_and_not_made_again(platform: Plat
     assert repair_job(platform, old.REJECTED).id == old.REPAIR
     assert repair_job(platform, old.IMPORT).id == old.REPAIR_OF_IMPORT
     codes = [row.code for row in list_repairs(platform.db, old.REPAIR, cursor=None, limit=100).items]
-    assert codes == [*["repair-box-clipped"] * 4, *["repair-image-left-out"] * 2, "repair-image-renamed"]
+    assert codes == [
+        *["repair-box-clipped"] * 4,
+        *["repair-image-left-out"] * 2,
+        "repair-image-renamed",
+        "repair-size-fixed",
+    ]
     whole = list_findings(platform.db, old.READY, cursor=None, limit=100, code="box-whole-image").items
     assert [row.number for row in whole] == [1]
+    assert (get_job(platform.db, old.REJECTED).problem or {})["reasons"] == {
+        "archive-checksum": 1,
+        "archive-size-mismatch": 2,
+    }
 
 
 def test_events_still_fold_into_what_polling_returns(platform: Platform) -> None:
-    for row in (get_job(platform.db, old.REPAIR), get_run(platform.db, old.FIRST)):
+    for row in (get_job(platform.db, old.REPAIR), get_job(platform.db, old.REJECTED), get_run(platform.db, old.FIRST)):
         folded: dict[str, Any] = {}
         for event in events_after(platform.db, row.id, seq=0):
             folded |= event.data
@@ -141,8 +158,8 @@ def test_work_goes_on_after_the_migration(platform: Platform) -> None:
     assert oldest_waiting(platform.db, "train") == old.QUEUED
     assert get_upload(platform.db, "upload_1").length_bytes == 9_000_000_000
     assert [part.key for part in parts_of(platform.db, "upload_1")] == ["uploads/upload_1/parts/0"]
-    answer = claim_key(platform.db, Key("POST", "/upload-dataset", "k1"))
-    assert isinstance(answer, Answer) and answer.body == {"job_id": old.RECEIVED}
+    answer = claim_key(platform.db, IdempotencyKey("POST", "/upload-dataset", "k1"))
+    assert isinstance(answer, StoredAnswer) and answer.body == {"job_id": old.RECEIVED}
 
 
 def _filled(url: str) -> str:
@@ -180,24 +197,26 @@ def _rows(url: str) -> Rows:
 
 
 def _with_old_names(rows: Rows) -> Rows:
+    for table, names in OLD_COLUMNS.items():
+        rows[table] = [{names.get(name, name): value for name, value in row.items()} for row in rows[table]]
     codes = {new: before for before, new in RENAMED_CODES.items()}
     for row in rows["findings"]:
         row["code"] = codes.get(row["code"], row["code"])
-    for counts in [row["findings"] for row in rows["jobs"]] + [row["data"].get("findings") for row in rows["events"]]:
-        for code in [code for code in counts or {} if code in codes]:
-            counts[codes[code]] = counts.pop(code)
-    for table in ("jobs", "runs"):
-        rows[table] = [_renamed(_renamed(row, "enqueued_at", "rung_at"), "enqueue_count", "rings") for row in rows[table]]
-    rows["alias_moves"] = [
-        _renamed(_renamed(row, "position_before", "came_from"), "position_after", "stands_on")
-        for row in rows["alias_moves"]
-    ]
+    for fields in [*rows["jobs"], *(row["data"] for row in rows["events"])]:
+        _rename_keys(fields.get("findings"), codes)
+        _rename_keys((fields.get("problem") or {}).get("reasons"), codes)
+    for row in rows["jobs"]:
+        hub_set = row.pop("huggingface")
+        _rename_keys(hub_set, {"images": "pictures"})
+        origins = {"repair_of": row.pop("repair_of"), "huggingface": hub_set}
+        row["options"] |= {name: value for name, value in origins.items() if value is not None}
     return rows
 
 
-def _renamed(fields: Any, new: str, before: str) -> Any:
-    return fields and {before if name == new else name: value for name, value in fields.items()}
+def _rename_keys(fields: dict[str, Any] | None, names: Mapping[str, str]) -> None:
+    for name in [name for name in fields or {} if name in names]:
+        fields[names[name]] = fields.pop(name)
 
 
-def _known(fields: dict[str, Any]) -> dict[str, Any]:
+def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
