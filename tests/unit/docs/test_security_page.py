@@ -1,4 +1,4 @@
-"""docs/security.md: each attack has an answer and a test that exists."""
+"""docs/security.md: each attack has an answer, and a test that exists."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ _TEST = re.compile(r" `(tests/[\w/]+\.py)::(\w+)(?:\[(.+)\])?` ")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[1].strip() for row in ROWS])
-def test_a_line_names_an_answer_and_a_test_that_exists(row: list[str]) -> None:
+def test_each_line_names_an_answer_and_an_existing_test(row: list[str]) -> None:
     _, attack, answer, test, _ = row
     named = _TEST.fullmatch(test)
     assert attack.strip() and answer.strip() and named, row
@@ -36,7 +36,7 @@ def test_no_attack_is_listed_twice() -> None:
 @pytest.mark.parametrize(
     "name", ['a"; filename="evil.exe', "a\r\nSet-Cookie: x=y", "a\\b.pt", "../../x", "\u202egpj.exe", "ü%0d%0a", ""]
 )
-def test_a_download_s_name_stays_one_header(name: str) -> None:
+def test_the_name_of_a_download_stays_one_header(name: str) -> None:
     value = attachment(name)
     value.encode("ascii")
     assert re.fullmatch(r"""attachment; filename="[^"\\/\r\n]+"; filename\*=UTF-8''[\w.%~-]+""", value), value
