@@ -1,7 +1,6 @@
 """From upload to model over HTTP, under `make up`, with real processes, some of which are killed on the way."""
 
 import hashlib
-import os
 import re
 import signal
 import time
@@ -16,6 +15,7 @@ import pytest
 from deploy.local.client import Client
 from deploy.local.private_stack import PrivateStack, start_stack, stop_stack, wait_until_it_answers
 from deploy.local.scenes import write_archive
+from tests.builders import hostile
 from tests.builders.voc import XML, voc_files, zip_files
 from tests.servers.processes import marked
 from tests.waiting import wait_until
@@ -25,7 +25,6 @@ LONG = {**TINY, "epochs": 12}
 JOB_ENDED = frozenset({"ready", "rejected", "failed"})
 RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 SHORT_LEASES = {"LEASE_SECONDS": "4", "BEAT_SECONDS": "1", "SWEEP_SECONDS": "0.5", "CHECKPOINT_SECONDS": "0"}
-DATA = Path(os.environ.get("DARKROOM_TEST_DATA") or "unset")
 
 
 @pytest.fixture(scope="module")
@@ -128,26 +127,35 @@ def test_versions_have_no_gaps_after_all_that(client: Client, job_id: str) -> No
     assert sorted(versions) == list(range(1, len(succeeded) + 1))
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="set DARKROOM_TEST_DATA to a folder with bad/ to upload it all")
+@pytest.mark.parametrize(
+    ("make_zips", "make_documents"),
+    [
+        (hostile.zips, hostile.documents),
+        pytest.param(hostile.corpus_zips, hostile.corpus_documents, marks=hostile.NEEDS_CORPUS),
+    ],
+)
 def test_every_hostile_archive_gets_a_typed_answer_and_writes_nothing_outside(
-    client: Client, stack: PrivateStack, tmp_path: Path
+    client: Client,
+    stack: PrivateStack,
+    tmp_path: Path,
+    make_zips: Callable[[], dict[str, bytes]],
+    make_documents: Callable[[], dict[str, bytes]],
 ) -> None:
     home = stack.log.parent
     before, served_by = _files_outside(home), _servers(stack)
     assert len(served_by) == 4, "the API, and three workers"
     log_length = len(stack.log.read_text())
-    archives = sorted((DATA / "bad" / "zips").rglob("*.zip")) + _archives_of_bad_xml(tmp_path)
-    assert len(archives) > 100
+    archives = make_zips() | _archives_of_hostile_xml(make_documents(), tmp_path)
+    assert len(archives) > 80
     jobs, refused = {}, {}
     with httpx.Client(base_url=stack.api_url, timeout=60) as http:
-        for archive in archives:
-            with archive.open("rb") as body:
-                answer = http.post("/upload-dataset", content=body.read(), headers={"content-type": "application/zip"})
-            assert answer.status_code < 500, (archive.name, answer.text)
+        for name, content in archives.items():
+            answer = http.post("/upload-dataset", content=content, headers={"content-type": "application/zip"})
+            assert answer.status_code < 500, (name, answer.text)
             if answer.status_code == 202:
-                jobs[archive.name] = answer.json()["job_id"]
+                jobs[name] = answer.json()["job_id"]
             else:
-                refused[archive.name] = answer.json()
+                refused[name] = answer.json()
         assert all(problem["type"].startswith("/problems/") for problem in refused.values())
         ends = {name: _ended(client, f"/jobs/{job}", JOB_ENDED) for name, job in jobs.items()}
     wrong = {name: job["state"] for name, job in ends.items() if job["state"] != "rejected"}
@@ -234,16 +242,13 @@ def _expect_it_in_mlflow(stack: PrivateStack, job_id: str, version: dict[str, An
     assert model["source"] == f"runs:/{model['run_id']}/model"
 
 
-def _archives_of_bad_xml(folder: Path) -> list[Path]:
-    """A small sound set in which one annotation carries the document type of each hostile XML file."""
-    made = []
-    for source in sorted((DATA / "bad" / "xml").rglob("*.xml")):
-        content = source.read_bytes()
-        doctype = content[content.find(b"<!DOCTYPE") : content.rfind(b"]>") + 2]
-        if doctype:
-            files = voc_files()
-            files[XML] = doctype + b"\n" + files[XML]
-            made.append(zip_files(folder / f"{source.stem}.zip", files))
+def _archives_of_hostile_xml(documents: dict[str, bytes], folder: Path) -> dict[str, bytes]:
+    """A small sound dataset for each document type, which one of its annotations carries."""
+    made = {}
+    for name, doctype in hostile.doctypes(documents).items():
+        files = voc_files()
+        files[XML] = doctype + files[XML]
+        made[f"xml {name}"] = zip_files(folder / f"{name}.zip", files).read_bytes()
     return made
 
 

@@ -17,6 +17,7 @@ from core.domain import limits
 from pipeline.__main__ import run
 from pipeline.archive.extract import can_be_data
 from pipeline.decode import image as images
+from tests.builders import hostile
 from tests.builders.voc import IMAGE, XML, Files, image_bytes, voc_files, zip_files
 
 GOOD = voc_files()[XML].decode()
@@ -98,19 +99,18 @@ def test_inclusions_and_style_sheets_are_text_like_any_other(tmp_path: Path) -> 
     assert b"root:" not in written and "root:" not in json.dumps(findings)
 
 
-def _corpus() -> list[Path]:
-    root = os.environ.get("DARKROOM_TEST_DATA")
-    return sorted(Path(root, "bad/xml/xmltestdata").glob("*.xml")) if root else []
-
-
-@pytest.mark.skipif(not _corpus(), reason="set DARKROOM_TEST_DATA to a folder with bad/xml to walk the corpus")
-def test_every_xml_of_the_corpus_is_refused_or_left_out(tmp_path: Path) -> None:
-    for each in _corpus():
-        place = tmp_path / each.stem
-        place.mkdir()
-        _, findings = prepared(place, voc_files() | {XML: each.read_bytes()})
+@hostile.ALL_DOCUMENTS
+def test_every_hostile_xml_is_refused_or_left_out(
+    tmp_path: Path, make_documents: Callable[[], dict[str, bytes]]
+) -> None:
+    documents = make_documents()
+    assert len(documents) >= 10
+    for name, content in documents.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        _, findings = prepared(folder, voc_files(images=3) | {XML: content})
         codes = {finding["code"] for finding in findings if finding["path"] == XML}
-        assert codes & {"xml-dtd", "xml-not-voc", "xml-invalid"}, (each.name, codes)
+        assert codes & {"xml-dtd", "xml-not-voc", "xml-invalid", "xml-empty"}, (name, codes)
 
 
 def png_chunk(kind: bytes, content: bytes) -> bytes:
