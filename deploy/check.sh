@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What can be said about the Dockerfile, the compose files and the workflows without running them. No network needed.
+# Static checks of the Dockerfile, the compose files and the workflows. Needs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
@@ -8,3 +8,4 @@ hadolint Dockerfile
 yamllint --strict --config-file .yamllint.yml docker-compose.yml deploy/compose.*.yml .github/workflows .yamllint.yml
 check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/compose.*.yml
 check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+actionlint

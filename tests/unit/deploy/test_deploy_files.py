@@ -1,4 +1,4 @@
-"""What no linter of Dockerfiles or YAML knows: that the files fit the code they deploy."""
+"""The deploy files fit the code that they deploy, which no linter of Dockerfiles or YAML checks."""
 
 import importlib.util
 import re
@@ -13,31 +13,38 @@ from tests import REPOSITORY
 
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
-OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
+BUILT = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
+WORKFLOWS = {path.name: path.read_text() for path in sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))}
+TARGETS = {"api", "worker", "mlflow"}
 
 
 def test_every_setting_that_a_deploy_file_names_exists() -> None:
     known = {f"DARKROOM_{name.upper()}" for name in Settings.model_fields}
-    texts = [DOCKERFILE, *((REPOSITORY / name).read_text() for name in ("docker-compose.yml", ".env.example"))]
+    texts = {name: (REPOSITORY / name).read_text() for name in ("Dockerfile", "docker-compose.yml", ".env.example")}
 
-    named = set(re.findall(r"DARKROOM_[A-Z0-9_]+", "".join(texts)))
+    named = {name: set(re.findall(r"DARKROOM_[A-Z0-9_]+", text)) for name, text in texts.items()}
 
-    assert named <= known
+    assert all(named.values()), "each of the files names some"
+    assert set().union(*named.values()) <= known
 
 
 def test_every_variable_that_compose_demands_is_in_the_example() -> None:
     demanded = set(re.findall(r"\$\{(\w+):\?", (REPOSITORY / "docker-compose.yml").read_text()))
     offered = set(re.findall(r"^(\w+)=", (REPOSITORY / ".env.example").read_text(), flags=re.MULTILINE))
 
-    assert demanded <= offered
+    assert {"POSTGRES_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"} <= demanded <= offered
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_a_service_of_ours_is_a_target_and_its_module_is_in_the_image(name: str) -> None:
-    target = OURS[name]["build"]["target"]
+def test_every_target_is_a_service_that_is_built() -> None:
+    assert {service["build"]["target"] for service in BUILT.values()} == TARGETS
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_built_service_is_a_target_and_its_module_is_in_the_image(name: str) -> None:
+    target = BUILT[name]["build"]["target"]
     assert re.search(rf"^FROM \w+ AS {target}$", DOCKERFILE, flags=re.MULTILINE)
 
-    command = OURS[name].get("command", [])
+    command = BUILT[name].get("command", [])
     if command[:2] == ["python", "-m"]:
         assert importlib.util.find_spec(command[2]) is not None
         assert command[2].partition(".")[0] in copied_into(target)
@@ -46,16 +53,22 @@ def test_a_service_of_ours_is_a_target_and_its_module_is_in_the_image(name: str)
 def test_what_the_images_copy_is_sent_to_the_builder() -> None:
     sent = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
 
-    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, flags=re.MULTILINE):
-        for path in source.split():
-            assert (REPOSITORY / path).exists(), path
-            assert any(fnmatch(path, pattern) for pattern in sent), path
+    sources = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, flags=re.MULTILINE)
+    copied = {path for source in sources for path in source.split()}
+
+    assert {"core", "pipeline", "api", "worker", "constraints.txt"} <= copied
+    for path in copied:
+        assert (REPOSITORY / path).exists(), path
+        assert any(fnmatch(path, pattern) for pattern in sent), path
 
 
 def test_the_api_image_holds_no_pytorch() -> None:
-    installed = (REPOSITORY / "requirements.txt").read_text()
+    heavy = re.compile(r"^(torch|ultralytics|mlflow|-r)", flags=re.MULTILINE)
 
-    assert not re.search(r"^(torch|ultralytics|mlflow|-r)", installed, flags=re.MULTILINE)
+    assert heavy.search((REPOSITORY / "requirements-worker.txt").read_text()), (
+        "the expression finds them where they are"
+    )
+    assert not heavy.search((REPOSITORY / "requirements.txt").read_text())
     assert "COPY --from=build-api /opt/venv" in stage("api")
 
 
@@ -68,9 +81,35 @@ def test_every_port_is_bound_to_loopback() -> None:
 
 def test_every_image_is_pinned() -> None:
     images = [service["image"] for service in COMPOSE["services"].values() if "build" not in service]
-    images += re.findall(r"^FROM (\S+:\S+)", DOCKERFILE, flags=re.MULTILINE)
+    bases = re.findall(r"^FROM (\S+:\S+)", DOCKERFILE, flags=re.MULTILINE)
 
-    assert all(re.search(r":\d+\.\d+", image) for image in images)
+    assert images and bases
+    assert [image for image in images + bases if not re.search(r":\d+\.\d+", image)] == []
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_action_is_pinned_to_a_commit_and_names_its_version(name: str) -> None:
+    actions = re.findall(r"uses: (?!\./)(.+)$", WORKFLOWS[name], flags=re.MULTILINE)
+
+    assert actions
+    assert [action for action in actions if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
+
+
+def test_a_pull_request_builds_every_image_with_a_cache_and_pushes_none() -> None:
+    workflow = yaml.safe_load(WORKFLOWS["check.yml"])
+    job = workflow["jobs"]["image"]
+    (build,) = [step["with"] for step in job["steps"] if "docker/build-push-action" in step["uses"]]
+
+    assert "pull_request" in workflow[True]  # YAML 1.1 reads the key `on` as true
+    assert set(job["strategy"]["matrix"]["target"]) == TARGETS
+    assert build["push"] is False
+    assert build["cache-from"].startswith("type=gha") and build["cache-to"].startswith("type=gha")
+
+
+def test_a_branch_with_a_pull_request_is_checked_once() -> None:
+    triggers = yaml.safe_load(WORKFLOWS["check.yml"])[True]
+
+    assert triggers["push"] == {"branches": ["main"]}
 
 
 def stage(target: str) -> str:
@@ -80,6 +119,6 @@ def stage(target: str) -> str:
 
 
 def copied_into(target: str) -> set[str]:
-    """The top-level folders in an image of ours."""
+    """The top-level folders that the image of this target has."""
     text = stage(target) + stage("darkroom")
     return {source.partition("/")[0] for source in re.findall(r"^COPY (?!--from)(\S+)", text, flags=re.MULTILINE)}
