@@ -1,63 +1,72 @@
-# `make` alone says what there is. Everything runs in .venv; nothing is installed outside it.
+# `make` alone lists the commands. Everything runs in .venv; nothing is installed outside it.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
-# Two processes, file by file, in the order of the folders: the long tests with real processes come first.
+# Two processes take test files in the order of the folders: the long tests with real processes come before the unit tests.
+# COVERAGE=1 measures the lines that run in these processes; `make coverage` reports them.
 PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+MEASURE := $(if $(COVERAGE),--cov --cov-append --cov-report= --cov-fail-under=0)
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# Prints a counter for each package that pip collects, and what goes wrong.
+# Prints a counter of the packages that pip collects, and its errors.
 PROGRESS := awk '/^ *Collecting /{n++; printf "\r\033[K  %d packages: %s", n, $$2; fflush()} \
   /^Installing collected/{printf "\r\033[K  %d packages: installing", n; fflush()} \
   /ERROR|error:/{printf "\n%s", $$0} END{print ""}'
 
-.PHONY: help setup demo up down test test-all check format openapi clean
+.PHONY: help setup demo up down test test-slow test-all coverage check format openapi clean
 
-help: ## Say what there is
+help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.local ## Make .venv with what `make demo` and `make up` need (once; again when the requirements change)
+setup: .venv/.local ## Create .venv with what `make demo` and `make up` need (again when the requirements change)
 
-demo: .venv/.local ## Upload, train, download and use a model, from nothing (KIND=pose: poses instead of boxes; ZIP=path: your own data; KEEP=1: leave the stack running)
+demo: .venv/.local ## Upload, train, download and use a model (KIND=pose: classification instead of detection; ZIP=path: your own data; KEEP=1: leave the stack running)
 	@$(PY) -m deploy.local.demo $(if $(KIND),--kind "$(KIND)") $(if $(ZIP),--zip "$(ZIP)") $(if $(filter-out 0,$(KEEP)),--keep)
 
 up: .venv/.local ## Start the service and keep it running: API on 127.0.0.1:8000, MLflow on 127.0.0.1:5000
 	@exec $(PY) -m deploy.local.up
 
-down: .venv/.local ## Stop what `make up` or `make demo KEEP=1` left running
+down: .venv/.local ## Stop the stacks that `make up` or `make demo KEEP=1` started
 	@$(PY) -m deploy.local.down
 
 test: .venv/.dev ## Run the tests: unit, contract, integration, and a short e2e with real processes
-	@$(PYTEST) -m "not slow"
+	@$(if $(COVERAGE),rm -f .coverage)
+	@$(PYTEST) $(MEASURE) -m "not slow"
 
-test-all: .venv/.dev ## Run every test, the slow ones too (DARKROOM_TEST_DATA=folder adds the real datasets)
-	@$(PYTEST)
+test-slow: .venv/.dev ## Run the slow tests alone (DARKROOM_TEST_DATA=folder adds real datasets and hostile corpora)
+	@$(PYTEST) $(MEASURE) -m slow
 
-check: .venv/.dev ## Check format, lint, types, import rules, migrations, OpenAPI snapshot and deploy files
+test-all: ## Run every test, the slow ones too, and check the coverage floor
+	@$(MAKE) COVERAGE=1 test test-slow coverage
+
+coverage: .venv/.dev ## Report the coverage of the last run with COVERAGE=1; fails below the floor in pyproject.toml
+	@$(PY) -m coverage report
+
+check: .venv/.dev ## Check format, lint, types, import contracts, migrations, OpenAPI snapshot and deploy files
 	@deploy/local/check.sh
 
-format: .venv/.dev ## Format the code and mend what the linter can
+format: .venv/.dev ## Format the code and apply the fixes of the linter
 	@$(PY) -m ruff check -q --fix . && $(PY) -m ruff format -q .
 
-openapi: .venv/.dev ## Write docs/openapi.json anew
+openapi: .venv/.dev ## Regenerate docs/openapi.json
 	@$(PY) -m api.snapshot --write docs/openapi.json
 
 clean: ## Remove .venv and caches; .darkroom, with your data, stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
 
 .venv/bin/python:
 	@deploy/local/make_venv.sh
 
 .venv/.local: .venv/bin/python requirements.txt requirements-worker.txt requirements-local.txt constraints.txt
-	@echo "Installing what runs (about 3 GB with PyTorch: some minutes, once)"
+	@echo "Installing the runtime packages (about 3 GB with PyTorch: some minutes, once)"
 	@$(PY) -m pip install -r requirements-local.txt | $(PROGRESS)
 	@touch $@
 
 .venv/.dev: .venv/.local requirements-dev.txt
-	@echo "Installing what tests and checks"
+	@echo "Installing the packages for tests and checks"
 	@$(PY) -m pip install -r requirements-dev.txt | $(PROGRESS)
 	@touch $@
