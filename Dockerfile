@@ -1,14 +1,14 @@
 # syntax=docker/dockerfile:1
 # Three images from one file: `api` (no PyTorch, about 0.5 GB), `worker` (PyTorch and ultralytics) and `mlflow`.
-# `docker compose build` makes all three. Nothing here runs as root: 10001 is `darkroom`,
-# as a number because Kubernetes cannot tell from a name that it is not root's.
+# `docker compose build` makes all three. No image runs as root: the user is 10001, `darkroom`,
+# as a number because Kubernetes cannot verify of a name that it is not root.
 
 FROM python:3.11.15-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PATH=/opt/venv/bin:$PATH
-# tini ends what a training leaves behind: a DataLoader's process whose parent was killed becomes a child of process 1.
-# No version: Debian keeps only the newest of a release, so a pinned one stops building.
+# tini reaps what a training leaves behind: a DataLoader's process whose parent was killed becomes a child of process 1.
+# Not pinned: Debian keeps only the newest version of a release, so a build with a pinned one fails later.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends tini \
@@ -18,7 +18,7 @@ ENTRYPOINT ["tini", "--"]
 
 
 FROM base AS build-api
-# An index of one's own, or of PyTorch's builds without CUDA (3 GB less):
+# A private index, or one with PyTorch's builds without CUDA, which are 3 GB smaller:
 # docker build --build-arg PIP_EXTRA_INDEX_URL=...
 ARG PIP_EXTRA_INDEX_URL=""
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -46,13 +46,13 @@ FROM base AS mlflow
 COPY --from=build-mlflow /opt/venv /opt/venv
 USER 10001
 WORKDIR /var/lib/darkroom
-# Without these two: 15 processes and 3 GB instead of 2 and 0.4 GB, and a call home at every start.
+# Without these two: 15 processes and 3 GB instead of 2 and 0.4 GB, and telemetry at every start.
 ENV MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
     MLFLOW_DISABLE_TELEMETRY=true
 EXPOSE 5000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:5000/health', timeout=4)"]
-# Where runs and artifacts are kept comes from MLFLOW_BACKEND_STORE_URI and MLFLOW_ARTIFACTS_DESTINATION.
+# MLFLOW_BACKEND_STORE_URI and MLFLOW_ARTIFACTS_DESTINATION name where runs and artifacts are stored.
 CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--workers", "1", "--serve-artifacts"]
 
 
@@ -68,14 +68,14 @@ FROM darkroom AS worker
 COPY --from=build-worker /opt/venv /opt/venv
 COPY worker worker
 COPY deploy/__init__.py deploy/worker_health.py deploy/
-# opencv-python-headless brings its own libraries; beyond them it needs libstdc++, zlib and libc, which the base has.
-# Should that change, or a requirement be missing, the build fails here rather than a training later.
+# opencv-python-headless brings its own libraries; it also needs libstdc++, zlib and libc, which the base has.
+# If that changes, or a requirement is missing, the build fails here and not a training later.
 RUN python -c "import worker.app, core.storage.s3, kombu.transport.redis, cv2, torch, torchvision"
 USER 10001
 VOLUME /var/lib/darkroom
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "deploy.worker_health"]
-# One process a role: prepare, train or housekeeping.
+# One container for each role: prepare, train or housekeeping.
 CMD ["python", "-m", "worker", "train"]
 
 
@@ -84,11 +84,11 @@ COPY --from=build-api /opt/venv /opt/venv
 COPY migrations migrations
 COPY docs docs
 COPY api api
-# Some modules are imported late, by what the settings name: a requirement that is missing fails here.
+# The settings decide which modules are imported later: a missing requirement fails here.
 RUN python -c "import api.app, core.storage.s3, kombu.transport.redis; api.app.create_app()"
 USER 10001
 VOLUME /var/lib/darkroom
-# A container is reached from outside itself: without DARKROOM_API_TOKEN or DARKROOM_ALLOW_OPEN it refuses to start.
+# Other hosts can reach this address: without DARKROOM_API_TOKEN or DARKROOM_ALLOW_OPEN the API refuses to start.
 ENV DARKROOM_API_HOST=0.0.0.0 \
     DARKROOM_API_PORT=8000
 EXPOSE 8000

@@ -1,6 +1,6 @@
-"""`python -m deploy.worker_health`: whether this container's worker was seen in the last minute. Exit status 0 or 1.
+"""`python -m deploy.worker_health`: exit status 0 when this container's worker sent a heartbeat in the last minute.
 
-A worker says so itself, every 15 s, in the table that /ready reads; it does while it trains, too.
+A worker writes its heartbeat every 15 s, also while it trains, to the table that /ready reads.
 """
 
 import socket
@@ -14,24 +14,24 @@ from core.db.tables import WorkerRow
 from core.domain.errors import DarkroomError
 from core.settings import Settings
 
-SEEN_SECONDS = 60
+HEARTBEAT_SECONDS = 60  # four heartbeats
 
 
 def main() -> int:
     database = open_database(Settings().database)
-    mine = select(WorkerRow.name).where(
+    recent = select(WorkerRow.name).where(
         WorkerRow.name.startswith(f"{socket.gethostname()}:", autoescape=True),
-        WorkerRow.seen_at > db_now() - SEEN_SECONDS,
+        WorkerRow.seen_at > db_now() - HEARTBEAT_SECONDS,
     )
     try:
         with database.reading() as session:
-            seen = session.execute(mine.limit(1)).first() is not None
+            alive = session.execute(recent.limit(1)).first() is not None
     except DarkroomError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     finally:
         database.close()
-    return 0 if seen else 1
+    return 0 if alive else 1
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""`make up`, `make demo`, `make down` and the upload client: the platform on one machine."""

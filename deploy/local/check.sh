@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make check`: every rule of the house that a program can judge. All are run; one that fails fails the whole.
+# `make check`: format, lint, types, contracts and generated files. Runs every check; exits with 1 when one fails.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
