@@ -19,7 +19,7 @@ from pipeline.training.reporter import ChannelReporter
 
 
 class EvaluateConfig(BaseModel):
-    """What a person writes."""
+    """The fields of the config and the arguments of the command."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class EvaluateConfig(BaseModel):
     dataset: Path = Field(description="A prepared tree: the folder `tree` that prepare writes.")
     out: Path = Field(description="A folder for metrics.json, the images, report.html and report.xlsx.")
     split: Literal["test", "val", "train"] = Field("test", description="The split to evaluate on: test, val or train.")
-    batch: int = Field(32, ge=1, le=1024, description="Images at a time.")
+    batch: int = Field(32, ge=1, le=1024, description="Images per batch.")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda|(cuda:)?\d{1,2})$", description="As in params.")
 
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Returns 0 when evaluated, 1 when that failed, 2 for a wrong config."""
-    from pipeline.cli.output import shown_of
+    from pipeline.cli.output import output_of
     from pipeline.cli.predict import entry_of_model
     from pipeline.cli.train import kind_of_tree
 
@@ -46,21 +46,21 @@ def main(args: argparse.Namespace) -> int:
         entry = entry_of_model(config.model)
         kind = kind_of_tree(config.dataset)
         if kind != entry.kind:
-            raise ConfigInvalid([f"dataset: it is for {kind}, and the model for {entry.kind}"])
+            raise ConfigInvalid([f"dataset: it is for {kind}, but the model is for {entry.kind}"])
     except (OSError, ValueError, DarkroomError) as error:
         return complain("evaluate", args.config, error)
     (config.out / PROBLEM_FILE).unlink(missing_ok=True)
-    if run_child(config.out, lambda line: _evaluate(config, entry, line), supervised=False):
+    if run_child(config.out, lambda channel: _evaluate(config, entry, channel), supervised=False):
         sys.stderr.write(f"not evaluated: {problem_in(config.out) or 'cancelled'}\n")
         return 1
     metrics = json.loads((config.out / "metrics.json").read_text(encoding="utf-8"))
-    lines = shown_of(entry.kind).table(metrics)
-    sys.stdout.write("\n".join(["", *lines, f"All of it is in {config.out}", ""]))
+    lines = output_of(entry.kind).table(metrics)
+    sys.stdout.write("\n".join(["", *lines, f"All results are in {config.out}", ""]))
     return 0
 
 
-def _evaluate(config: EvaluateConfig, entry: TrainerEntry, line: Channel) -> None:
-    report = ChannelReporter(line, out=config.out, seconds_left=None, checkpoint_seconds=0, echo=True)
+def _evaluate(config: EvaluateConfig, entry: TrainerEntry, channel: Channel) -> None:
+    report = ChannelReporter(channel, out=config.out, seconds_left=None, checkpoint_seconds=0, echo=True)
     trainer = cast(Trainer, import_module(entry.trainer))
     chosen: dict[str, Any] = {"split": config.split, "batch": config.batch, "device": config.device}
     try:

@@ -15,20 +15,20 @@ from pipeline.cli.config_files import ConfigInvalid, add_config, complain, read_
 from pipeline.params.catalogue import TrainerEntry, entry_of
 from pipeline.trainers import Trainer
 
-DEFAULT_TRAINER = "yolo"  # a .pt file says nothing about its trainer; a folder has model.json, a ZIP darkroom.json
+DEFAULT_TRAINER = "yolo"  # of a .pt file, which does not name one; a folder has model.json, a ZIP darkroom.json
 
 
 class PredictConfig(BaseModel):
-    """What a person writes."""
+    """The fields of the config and the arguments of the command."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Path = Field(description="best.pt, model.zip, or a folder with one of them and model.json.")
-    image: Path = Field(description="The image to look at.")
-    out: Path = Field(description="Where to put the image with what was found (.png, .jpg).")
-    conf: float | None = Field(None, ge=0, le=1, description="Show what has this score or more, 0 to 1.")
+    image: Path = Field(description="The image to predict.")
+    out: Path = Field(description="Where to write the image with its predictions (.png, .jpg).")
+    conf: float | None = Field(None, ge=0, le=1, description="The lowest confidence that is listed, 0 to 1.")
     as_json: Path | None = Field(
-        None, alias="json", description="Also write what was found here; boxes in pixels of the upright image."
+        None, alias="json", description="Also write the predictions to this file; boxes in pixels of the upright image."
     )
 
 
@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: predicted; 1: it could not be; 2: the config is wrong."""
-    from pipeline.cli.output import shown_of
+    """Returns 0 when predicted, 1 when that failed, 2 for a wrong config."""
+    from pipeline.cli.output import output_of
     from pipeline.plots.boxes import open_upright
 
     try:
@@ -48,28 +48,30 @@ def main(args: argparse.Namespace) -> int:
     try:
         image = open_upright(config.image)
         entry = entry_of_model(config.model)
-        trainer, shown = cast(Trainer, import_module(entry.trainer)), shown_of(entry.kind)
-        given = {} if config.conf is None else {"min_score": config.conf}
-        found = trainer.load(config.model).predict(config.image, **given)
-        shown.draw(image, found).save(config.out)
+        trainer, output = cast(Trainer, import_module(entry.trainer)), output_of(entry.kind)
+        options = {} if config.conf is None else {"min_score": config.conf}
+        predictions = trainer.load(config.model).predict(config.image, **options)
+        output.draw(image, predictions).save(config.out)
     except (DarkroomError, OSError, ValueError) as error:
         sys.stderr.write(f"python -m pipeline predict: {error}\n")
         return 1
     if config.as_json:
         head = {"image": config.image.name, "width": image.width, "height": image.height}
-        config.as_json.write_text(json.dumps({**head, **shown.as_json(found)}, indent=1) + "\n", encoding="utf-8")
-    for line in shown.lines(found):
+        config.as_json.write_text(
+            json.dumps({**head, **output.as_json(predictions)}, indent=1) + "\n", encoding="utf-8"
+        )
+    for line in output.lines(predictions):
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{config.out}\n")
     return 0
 
 
 def entry_of_model(model: Path) -> TrainerEntry:
-    """By what the model says of itself. Raises ParamsInvalid for a trainer that does not exist, ValueError, OSError."""
+    """The trainer that the model names. Raises ParamsInvalid for an unknown trainer, ValueError and OSError."""
     try:
         return entry_of(str(_about(model).get("trainer", DEFAULT_TRAINER)))
     except (zipfile.BadZipFile, KeyError, AttributeError) as error:
-        raise ValueError(f"{model} does not say what it is: {error}") from error
+        raise ValueError(f"{model} does not name its trainer: {error}") from error
 
 
 def _about(model: Path) -> Any:

@@ -100,9 +100,9 @@ def _tell_person(spec: TrainSpec, status: int) -> None:
     if status:
         sys.stderr.write(f"not trained: {problem_in(spec.out) or 'cancelled'}\n")
         return
-    from pipeline.cli.output import shown_of  # a child of a worker has no use for it
+    from pipeline.cli.output import output_of  # a child of a worker has no use for it
 
     artifacts = spec.out / ARTIFACTS
     metrics = json.loads((artifacts / "metrics.json").read_text(encoding="utf-8"))
-    lines = shown_of(entry_of(spec.trainer).kind).table(metrics)
+    lines = output_of(entry_of(spec.trainer).kind).table(metrics)
     sys.stdout.write("\n".join(["", *lines, "", f"All of it is in {artifacts}", ""]))

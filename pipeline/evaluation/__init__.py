@@ -1,1 +1,1 @@
-"""How good a model is, as numbers, images and pages; the same for every classifier. No framework, only numpy."""
+"""Evaluation of models: metrics, images, suspect labels and reports. No deep-learning framework is imported here."""

@@ -1,4 +1,4 @@
-"""What a classifier's run leaves besides its model: numbers, predictions, images, suspect labels and the report."""
+"""Writes the evaluation of a classifier: metrics, predictions, images, suspect labels and the report."""
 
 import csv
 import json
@@ -8,58 +8,57 @@ from typing import Any
 
 from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.evaluation.classification_report import classification_report
+from pipeline.evaluation.classifier_evaluation import (
+    ClassifierEvaluation,
+    LabelErrorSearch,
+    prediction_rows,
+    suspect_label_rows,
+)
 from pipeline.evaluation.html import write_html
-from pipeline.evaluation.images import draw_judged, draw_suspects
+from pipeline.evaluation.images import draw_predictions, draw_suspect_labels
 from pipeline.evaluation.metrics import classification_metrics
-from pipeline.evaluation.outcome import ClassifierEvaluation, Suspected, prediction_rows, suspect_rows
 from pipeline.evaluation.report import Cell
 from pipeline.evaluation.workbook import safe_cell, write_workbook
 from pipeline.plots import draw_training
 
 
-def write_outcome(outcome: ClassifierEvaluation, folder: Path, *, check: Callable[[], None]) -> None:
-    """metrics.json, predictions.csv, suspect_labels.{csv,json}, *.png, report.{html,xlsx}. `check` may raise."""
-    metrics: dict[str, Any] = {
-        split: _metrics(outcome, split) for split in dict.fromkeys((*HELD_OUT_SPLITS, *outcome.judged))
-    }
+def write_evaluation(evaluation: ClassifierEvaluation, folder: Path, *, raise_if_cancelled: Callable[[], None]) -> None:
+    """Writes metrics.json, predictions.csv, suspect_labels.{csv,json}, *.png and report.{html,xlsx}."""
+    splits = dict.fromkeys((*HELD_OUT_SPLITS, *evaluation.predictions))
+    metrics: dict[str, Any] = {split: _metrics(evaluation, split) for split in splits}
     _write_json(folder / "metrics.json", metrics)
-    _write_predictions(outcome, folder / "predictions.csv")
-    if outcome.history:
-        draw_training(outcome.history, folder / "training_curves.png", best_epoch=outcome.best_epoch or 1)
-    for split, judged in outcome.judged.items():
-        check()
-        draw_judged(judged, metrics[split], outcome.openers[split], folder, split=split)
-    if outcome.suspects:
-        check()
-        _write_suspects(outcome.suspects, outcome.classes, folder)
-        draw_suspects(outcome.suspects, outcome.classes, folder / "suspect_labels.png")
-    check()
-    report = classification_report(outcome, metrics, folder)
+    _write_csv(folder / "predictions.csv", *prediction_rows(evaluation))
+    if evaluation.history:
+        draw_training(evaluation.history, folder / "training_curves.png", best_epoch=evaluation.best_epoch or 1)
+    for split, predictions in evaluation.predictions.items():
+        raise_if_cancelled()
+        draw_predictions(predictions, metrics[split], evaluation.openers[split], folder, split=split)
+    if evaluation.label_errors:
+        raise_if_cancelled()
+        _write_suspect_labels(evaluation.label_errors, evaluation.classes, folder)
+        draw_suspect_labels(evaluation.label_errors, evaluation.classes, folder / "suspect_labels.png")
+    raise_if_cancelled()
+    report = classification_report(evaluation, metrics, folder)
     write_html(report, folder / "report.html")
-    check()
+    raise_if_cancelled()
     write_workbook(report, folder / "report.xlsx")
 
 
-def _metrics(outcome: ClassifierEvaluation, split: str) -> dict[str, Any] | None:
-    if split not in outcome.judged:
+def _metrics(evaluation: ClassifierEvaluation, split: str) -> dict[str, Any] | None:
+    if split not in evaluation.predictions:
         return None
-    speed = {"unit": "ms per image", **outcome.speeds.get(split, {})}
-    return {**classification_metrics(outcome.judged[split]), "speed": speed}
+    speed = {"unit": "ms per image", **evaluation.speeds.get(split, {})}
+    return {**classification_metrics(evaluation.predictions[split]), "speed": speed}
 
 
-def _write_predictions(outcome: ClassifierEvaluation, path: Path) -> None:
-    header, rows = prediction_rows(outcome)
-    _write_csv(path, header, rows)
-
-
-def _write_suspects(suspected: Suspected, classes: Sequence[str], folder: Path) -> None:
-    header, rows = suspect_rows(suspected, classes)
+def _write_suspect_labels(search: LabelErrorSearch, classes: Sequence[str], folder: Path) -> None:
+    header, rows = suspect_label_rows(search, classes)
     _write_csv(folder / "suspect_labels.csv", header, rows)
     content = {
         "images": len(rows),
-        "flagged": sum(one.flagged for one in suspected.ranked),
-        "accuracy_of_the_judge": round(suspected.accuracy, 5),
-        "features": suspected.features,
+        "flagged": sum(one.flagged for one in search.ranked),
+        "out_of_fold_accuracy": round(search.accuracy, 5),
+        "features": search.features,
         "labels": [dict(zip((name.replace(" ", "_") for name in header), row, strict=True)) for row in rows],
     }
     _write_json(folder / "suspect_labels.json", content, indent=None)
@@ -67,9 +66,9 @@ def _write_suspects(suspected: Suspected, classes: Sequence[str], folder: Path) 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        written = csv.writer(file)
-        written.writerow(header)
-        written.writerows([safe_cell(cell) for cell in row] for row in rows)
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows([safe_cell(cell) for cell in row] for row in rows)
 
 
 def _write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:

@@ -1,4 +1,4 @@
-"""What an image looks like, as numbers that have seen no label: its shapes, and its coarse colours.
+"""Descriptors of an image that use no label: its shapes and its coarse colours.
 
 Shapes are histograms of oriented gradients (Dalal and Triggs, 2005): 9 unsigned directions, cells of 8 x 8 px, blocks
 of 2 x 2.
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE, CELL, DIRECTIONS = 64, 8, 9
-COLOURS = 8  # the image as 8 x 8 px, for what gradients do not tell
+COLOURS = 8  # the image as 8 x 8 px, which gradients do not describe
 LENGTH = (SIDE // CELL - 1) ** 2 * 4 * DIRECTIONS + 3 * COLOURS**2
 
 
 def describe_image(image: Image.Image) -> NDArray[Any]:
-    """(LENGTH,) of an RGB image."""
+    """(LENGTH,) float32 of an RGB image."""
     grey = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR), dtype=np.float32) / 255
     small = np.asarray(image.resize((COLOURS, COLOURS), Image.Resampling.BOX), dtype=np.float32) / 255
     return np.concatenate((_gradients(grey), small.ravel()))
@@ -30,11 +30,9 @@ def _gradients(grey: NDArray[Any]) -> Any:
     part = direction - np.floor(direction)
     cells = SIDE // CELL
     rows, columns = np.indices(grey.shape) // CELL
-    place = (rows * cells + columns) * DIRECTIONS
-    votes = np.bincount((place + low).ravel(), ((1 - part) * strength).ravel(), cells * cells * DIRECTIONS)
-    votes += np.bincount(
-        (place + (low + 1) % DIRECTIONS).ravel(), (part * strength).ravel(), cells * cells * DIRECTIONS
-    )
+    cell = (rows * cells + columns) * DIRECTIONS
+    votes = np.bincount((cell + low).ravel(), ((1 - part) * strength).ravel(), cells * cells * DIRECTIONS)
+    votes += np.bincount((cell + (low + 1) % DIRECTIONS).ravel(), (part * strength).ravel(), cells * cells * DIRECTIONS)
     grid = votes.reshape(cells, cells, DIRECTIONS)
     blocks = np.concatenate((grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:]), axis=2)
     return (blocks / np.sqrt((blocks**2).sum(axis=2, keepdims=True) + 1e-2)).astype(np.float32).ravel()

@@ -1,4 +1,4 @@
-"""The report of a detector, from its metrics.json and the images beside it."""
+"""The report of a detector, from its metrics and the images in the same folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ _ROWS = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
-    "min_score": "Score of the best F1",
+    "min_score": "Confidence of the best F1",
 }
 _CLASS_COLUMNS = {
     "images": "images",
@@ -30,12 +30,12 @@ _CLASS_COLUMNS = {
 
 
 def write_detection_report(folder: Path, *, title: str, facts: Mapping[str, Cell], metrics: Mapping[str, Any]) -> None:
-    """report.html and report.xlsx in `folder`, where the images are. `metrics` as in metrics.json."""
+    """Writes report.html and report.xlsx into `folder`, where the images are. `metrics` as in metrics.json."""
     splits = [split for split in ("test", "val", "train") if metrics.get(split)]
     sections = [_summary(metrics, splits), *(_split(split, metrics[split], folder) for split in splits)]
     curves = folder / "training_curves.png"
     if curves.exists():
-        text = "The dotted line is the epoch whose model was kept."
+        text = "The dotted line marks the epoch whose model was kept."
         sections.append(Section("Training", text, [Figure("", curves)]))
     report = Report(title, _headline(metrics, splits[0]) if splits else [], list(facts.items()), sections)
     write_html(report, folder / "report.html")
@@ -50,8 +50,8 @@ def _headline(metrics: Mapping[str, Any], split: str) -> list[tuple[str, str]]:
 
 def _summary(metrics: Mapping[str, Any], splits: list[str]) -> Section:
     rows: list[list[Cell]] = [[name, *(metrics[split][key] for split in splits)] for key, name in _ROWS.items()]
-    rows.append(["Time for an image, ms", *(_milliseconds(metrics[split]) for split in splits)])
-    text = "The model was chosen by its numbers on val; test was kept apart until the end."
+    rows.append(["Time per image, ms", *(_milliseconds(metrics[split]) for split in splits)])
+    text = "The model was chosen by its metrics on val; test was used only for this report."
     return Section("Summary", text if len(splits) > 1 else "", [Table("", ["", *splits], rows)])
 
 
@@ -71,10 +71,10 @@ def _split(split: str, metrics: Mapping[str, Any], folder: Path) -> Section:
         split.capitalize(),
         f"{metrics['images']} images with {metrics['boxes']} boxes.",
         [
-            Table("Each class", ["class", *_CLASS_COLUMNS.values()], classes, sheet=f"Classes {split}"),
+            Table("Per class", ["class", *_CLASS_COLUMNS.values()], classes, sheet=f"Classes {split}"),
             Table(
                 "Confusion matrix",
-                ["there \\ found", *confusion["labels"]],
+                ["ground truth \\ predicted", *confusion["labels"]],
                 matrix,
                 sheet=f"Confusion {split}",
                 shade=True,
@@ -83,6 +83,6 @@ def _split(split: str, metrics: Mapping[str, Any], folder: Path) -> Section:
             Figure("", folder / f"{split}_confusion_matrix.png", wide=False),
             Figure("", folder / f"{split}_confusion_matrix_normalized.png", wide=False),
             Figure("Precision and recall", folder / f"{split}_curves.png"),
-            Figure("Some images: labels left, found right", folder / f"{split}_predictions.png"),
+            Figure("Sample images: ground truth left, predicted right", folder / f"{split}_predictions.png"),
         ],
     )

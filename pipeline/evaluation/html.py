@@ -1,11 +1,11 @@
-"""A report as one HTML file that needs nothing else: images inside, no script, all text escaped."""
+"""A report as one self-contained HTML file: images embedded, no script, all text escaped."""
 
 import base64
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from pipeline.evaluation.report import Cell, Figure, Report, Section, Table, shown
+from pipeline.evaluation.report import Cell, Figure, Report, Section, Table, cell_text
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -61,7 +61,7 @@ def _body(report: Report) -> Iterator[str]:
     yield f"<h1>{escape(report.title)}</h1>"
     tiles = (f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in report.headline)
     yield f'<div class="headline">{"".join(tiles)}</div>'
-    facts = (f"<div><span>{escape(name)}</span><b>{escape(shown(value))}</b></div>" for name, value in report.facts)
+    facts = (f"<div><span>{escape(name)}</span><b>{escape(cell_text(value))}</b></div>" for name, value in report.facts)
     yield f'<div class="facts">{"".join(facts)}</div>'
     for section in report.sections:
         yield from _section(section)
@@ -74,7 +74,7 @@ def _section(section: Section) -> Iterator[str]:
     images: list[str] = []
     for part in section.parts:
         if isinstance(part, Figure):
-            images += [_image(part)] if part.path.exists() else []
+            images += [_figure(part)] if part.path.exists() else []
             continue
         yield _row(images)
         images = []
@@ -86,11 +86,11 @@ def _row(images: list[str]) -> str:
     return f'<div class="images">{"".join(images)}</div>' if images else ""
 
 
-def _image(image: Figure) -> str:
-    content = base64.b64encode(image.path.read_bytes()).decode()
-    title = escape(image.title)
+def _figure(figure: Figure) -> str:
+    content = base64.b64encode(figure.path.read_bytes()).decode()
+    title = escape(figure.title)
     caption = f"<figcaption>{title}</figcaption>" if title else ""
-    half = "" if image.wide else ' class="half"'
+    half = "" if figure.wide else ' class="half"'
     return f'<figure{half}>{caption}<img alt="{title}" src="data:image/png;base64,{content}"></figure>'
 
 
@@ -105,7 +105,9 @@ def _table(table: Table) -> Iterator[str]:
     for row in table.rows:
         cells = zip(row, numeric, _shades(row) if table.shade else [""] * len(row), strict=True)
         yield (
-            "<tr>" + "".join(f"<td{' class=n' if n else ''}{s}>{escape(shown(c))}</td>" for c, n, s in cells) + "</tr>"
+            "<tr>"
+            + "".join(f"<td{' class=n' if n else ''}{s}>{escape(cell_text(c))}</td>" for c, n, s in cells)
+            + "</tr>"
         )
     yield "</tbody></table></div>"
 
@@ -119,12 +121,12 @@ def _shades(row: Sequence[Cell]) -> list[str]:
 
 
 def shares(row: Sequence[Cell]) -> list[float | None]:
-    """Of the numbers of a row their part of its sum; None for text."""
+    """The share of each number in the sum of its row; None for text."""
     total = sum(value for value in row if isinstance(value, int | float)) or 1
     return [value / total if isinstance(value, int | float) else None for value in row]
 
 
 def tint(share: float) -> str:
-    """White to a blue on which black can still be read, as rrggbb."""
+    """White to a blue on which black text is legible, as rrggbb."""
     low, high = (255, 255, 255), (107, 174, 214)
     return "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(low, high, strict=True))

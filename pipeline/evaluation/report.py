@@ -1,4 +1,4 @@
-"""A report as plain data: sections of tables and images. `html` and `workbook` write it, whatever it is about."""
+"""A report as plain data: sections of tables and figures. `html` and `workbook` write it, for every kind of model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ Cell = str | int | float | None  # None is a number that could not be measured
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`sheet`: also a sheet of the workbook, under this name. `shade`: numbers are coloured by their share of the row.
+    """`sheet`: the name of its own sheet in the workbook. `shade`: numbers are coloured by their share of the row.
 
-    `in_page`: a table of thousands of rows belongs in the workbook only.
+    `in_page` is False for a table of thousands of rows: it is in the workbook only.
     """
 
     title: str
@@ -24,11 +24,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`path` of a PNG; without that file there is no image."""
+    """`path` of a PNG; without that file the figure is left out."""
 
     title: str
     path: Path
-    wide: bool = True  # over the whole page; two that are not stand side by side
+    wide: bool = True  # as wide as the page; two narrow ones stand side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`headline` are the few numbers that matter, `facts` what the model is and how it was made."""
+    """`headline`: the main metrics. `facts`: the model and how it was trained."""
 
     title: str
     headline: Sequence[tuple[str, str]]
@@ -48,8 +48,8 @@ class Report:
     sections: Sequence[Section] = field(default_factory=tuple)
 
 
-def shown(value: Cell) -> str:
-    """A cell for people: fractions to three places, nothing for what could not be measured."""
+def cell_text(value: Cell) -> str:
+    """Fractions to three places; a dash for what could not be measured."""
     if value is None:
         return "–"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

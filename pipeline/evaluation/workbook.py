@@ -1,4 +1,4 @@
-"""A report as an Excel workbook: a summary and a sheet for each table that wants one.
+"""A report as an Excel workbook: a summary, and a sheet for each table that has a `sheet`.
 
 Text that would be a formula in a spreadsheet is kept as text: names of classes and files come from an upload.
 """
@@ -17,7 +17,7 @@ from core.domain.spreadsheet import as_text_cell
 from pipeline.evaluation.html import shares, tint
 from pipeline.evaluation.report import Cell, Report, Table
 
-MAX_WIDTH = 60  # characters; a longer cell is cut on the screen only
+MAX_WIDTH = 60  # characters of a column; a longer cell is complete but cut on the screen
 MAX_ROWS = 1_048_575  # of a sheet, below its header
 
 _ILLEGAL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # not allowed in XML 1.0

@@ -1,4 +1,4 @@
-"""Images of a training and its evaluation, drawn from plain data: the same for every trainer."""
+"""Images of a dataset, a training and its evaluation, drawn from plain data: the same for every trainer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["Sample", "draw_split", "draw_training"]
 def draw_split(
     folder: Path, split: str, *, metrics: Mapping[str, Any], curves: Mapping[str, Any], samples: Sequence[Sample]
 ) -> None:
-    """`{split}_confusion_matrix.png`, `..._normalized.png`, `{split}_curves.png`, `{split}_predictions.png`."""
+    """Writes `{split}_confusion_matrix.png`, `..._normalized.png`, `{split}_curves.png`, `{split}_predictions.png`."""
     confusion = metrics["confusion_matrix"]
     draw_confusion(confusion, folder / f"{split}_confusion_matrix.png", split=split, normalized=False)
     draw_confusion(confusion, folder / f"{split}_confusion_matrix_normalized.png", split=split, normalized=True)

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 as four curves in one image."""
+"""Precision, recall and F1 of a detector as four curves in one image."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,24 +8,24 @@ import numpy as np
 
 from pipeline.plots.style import INK, MUTED, colour, figure, plain, shorten
 
-NAMED_UP_TO = 10  # more classes than this and only the mean stands out
+NAMED_UP_TO = 10  # classes; with more, only their mean has a colour of its own
 
 _PANELS = (
-    ("precision_by_recall", "Precision over recall", "recall", "precision"),
-    ("f1_by_score", "F1 over score", "score", "F1"),
-    ("precision_by_score", "Precision over score", "score", "precision"),
-    ("recall_by_score", "Recall over score", "score", "recall"),
+    ("precision_by_recall", "Precision by recall", "recall", "precision"),
+    ("f1_by_score", "F1 by confidence", "confidence", "F1"),
+    ("precision_by_score", "Precision by confidence", "confidence", "precision"),
+    ("recall_by_score", "Recall by confidence", "confidence", "recall"),
 )
 
 
 def draw_curves(metrics: Mapping[str, Any], curves: Mapping[str, Any], path: Path, *, split: str) -> None:
-    """`curves` as in curves.json. The dotted line is the score at which the metrics are taken."""
+    """`curves` as in curves.json. The dotted line is the confidence at which precision, recall and F1 are taken."""
     with figure(path, 11, 8.2) as drawn:
         panels = drawn.subplots(2, 2).ravel()
-        for axes, (key, title, below, beside) in zip(panels, _PANELS, strict=True):
-            axes.set(title=title, xlabel=below, ylabel=beside, xlim=(0, 1), ylim=(0, 1.02))
+        for axes, (key, title, xlabel, ylabel) in zip(panels, _PANELS, strict=True):
+            axes.set(title=title, xlabel=xlabel, ylabel=ylabel, xlim=(0, 1), ylim=(0, 1.02))
             _draw_classes(axes, curves, key)
-            if below == "score" and metrics["min_score"] is not None:
+            if xlabel == "confidence" and metrics["min_score"] is not None:
                 axes.axvline(metrics["min_score"], color=MUTED, linestyle=":", linewidth=1.2)
         _legend(drawn, metrics, curves)
         drawn.suptitle(_summary(metrics, split), x=0.01, ha="left", fontsize=10, color=INK)
@@ -47,7 +47,7 @@ def _draw_classes(axes: Any, curves: Mapping[str, Any], key: str) -> None:
 
 
 def _values(series: Mapping[str, Any], key: str) -> Any:
-    """Above the score of a class's last box its precision is a matter of taste (0/0): leave it out."""
+    """Without precision above the confidence of the last box of a class: it is undefined there (0/0)."""
     values = np.asarray(series[key], dtype=float)
     if key == "precision_by_score":
         values[np.asarray(series["recall_by_score"]) == 0] = np.nan
@@ -70,6 +70,6 @@ def _legend(drawn: Any, metrics: Mapping[str, Any], curves: Mapping[str, Any]) -
 
 
 def _summary(metrics: Mapping[str, Any], split: str) -> str:
-    names = [name for name in ("mAP50", "mAP50-95", "precision", "recall", "f1") if metrics[name] is not None]
-    numbers = "   ".join(f"{name} {metrics[name]:.3f}" for name in names)
+    names = {"mAP50": "mAP50", "mAP50-95": "mAP50-95", "precision": "precision", "recall": "recall", "f1": "F1"}
+    numbers = "   ".join(f"{name} {metrics[key]:.3f}" for key, name in names.items() if metrics[key] is not None)
     return f"{split}: {metrics['images']} images, {metrics['boxes']} boxes   {numbers}"

@@ -1,4 +1,4 @@
-"""A grid of images: what was there beside what was found."""
+"""A grid of images: ground truth and predictions side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots.boxes import draw_boxes, open_upright, scaled
+from pipeline.plots.tiles import fitted
 
-SIDE = 300  # px of an image's longer side in the grid
+SIDE = 300  # px of the longer side of an image in the grid
 PAIRS_PER_ROW = 2
 GAP = 10
 HEAD = 26
@@ -17,7 +18,7 @@ HEAD = 26
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image with its labels and what a model found in it; boxes in pixels of the upright image."""
+    """One image with its labelled and its predicted boxes, in pixels of the upright image."""
 
     image: Path
     truth: tuple[PredictedBox, ...]
@@ -25,26 +26,26 @@ class Sample:
 
 
 def draw_grid(samples: Sequence[Sample], path: Path) -> None:
-    """Pairs of images, labels left and predictions right. Nothing is written without samples."""
+    """Writes pairs of images to `path`, ground truth left and predictions right; nothing without samples."""
     if not samples:
         return
     ordered = sorted(samples, key=lambda sample: sample.image.name)
     pairs = [_pair(sample) for sample in ordered]
     columns = min(PAIRS_PER_ROW, len(pairs))
     rows = -(-len(pairs) // columns)
-    wide, high = 2 * SIDE + 4, SIDE
-    sheet = Image.new("RGB", (columns * (wide + GAP) + GAP, HEAD + rows * (high + GAP) + GAP), "white")
-    _heads(sheet, columns, wide)
+    width, height = 2 * SIDE + 4, SIDE
+    sheet = Image.new("RGB", (columns * (width + GAP) + GAP, HEAD + rows * (height + GAP) + GAP), "white")
+    _heads(sheet, columns, width)
     for index, pair in enumerate(pairs):
         row, column = divmod(index, columns)
-        sheet.paste(pair, (GAP + column * (wide + GAP), HEAD + row * (high + GAP)))
+        sheet.paste(pair, (GAP + column * (width + GAP), HEAD + row * (height + GAP)))
     sheet.save(path)
 
 
 def _pair(sample: Sample) -> Image.Image:
     image = open_upright(sample.image)
     factor = SIDE / max(image.size)
-    small = image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))))
+    small = fitted(image, SIDE)
     sheet = Image.new("RGB", (2 * SIDE + 4, SIDE), "#f1f3f5")
     for half, (boxes, scores) in enumerate(((sample.truth, False), (sample.predicted, True))):
         drawn = draw_boxes(small, [scaled(box, factor) for box in boxes], scores=scores)
@@ -52,10 +53,10 @@ def _pair(sample: Sample) -> Image.Image:
     return sheet
 
 
-def _heads(sheet: Image.Image, columns: int, wide: int) -> None:
+def _heads(sheet: Image.Image, columns: int, width: int) -> None:
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)
     for column in range(columns):
-        left = GAP + column * (wide + GAP)
-        pen.text((left, 5), "labels", font=font, fill="#1f2933")
-        pen.text((left + SIDE + 4, 5), "found", font=font, fill="#1f2933")
+        left = GAP + column * (width + GAP)
+        pen.text((left, 5), "ground truth", font=font, fill="#1f2933")
+        pen.text((left + SIDE + 4, 5), "predicted", font=font, fill="#1f2933")

@@ -1,4 +1,4 @@
-"""How the losses and metrics went over the epochs."""
+"""Losses, metrics and learning rate by epoch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.plots.style import INK, MUTED, colour, figure
 
+_NAMES = {"f1": "F1"}
 _METRICS = ("mAP50", "mAP50-95", "accuracy", "f1", "precision", "recall")
 
 
@@ -18,7 +19,7 @@ def draw_training(rows: Sequence[Mapping[str, float]], path: Path, *, best_epoch
         grid = drawn.add_gridspec(1 if one_row else 2, 4 if one_row else max(3, len(losses)))
         for index, name in enumerate(losses):
             axes = drawn.add_subplot(grid[0, index])
-            axes.set_title(name.replace("_", " "))
+            axes.set(title=name.replace("_", " ").capitalize(), xlabel="epoch")
             _line(axes, rows, f"train/{name}", colour(0), "train")
             _line(axes, rows, f"val/{name}", colour(1), "val")
             _mark_best(axes, best_epoch)
@@ -30,9 +31,9 @@ def draw_training(rows: Sequence[Mapping[str, float]], path: Path, *, best_epoch
 
 def _draw_metrics(axes: Any, rows: Sequence[Mapping[str, float]], columns: list[str], best_epoch: int) -> None:
     axes.set(title=f"Metrics on val (best model: epoch {best_epoch})", xlabel="epoch", ylim=(0, 1.02))
-    shown = [(name, label) for label in _METRICS for name in columns if _bare(name) == label]
-    for index, (name, label) in enumerate(shown):
-        _line(axes, rows, name, colour(index), label, width=1.4 if index else 2.2)
+    lines = [(name, label) for label in _METRICS for name in columns if _bare(name) == label]
+    for index, (name, label) in enumerate(lines):
+        _line(axes, rows, name, colour(index), _NAMES.get(label, label), width=1.4 if index else 2.2)
     _mark_best(axes, best_epoch)
     axes.legend(fontsize=8, ncols=3, loc="lower right")
 
@@ -60,7 +61,7 @@ def _mark_best(axes: Any, best_epoch: int) -> None:
 
 
 def _bare(name: str) -> str:
-    """`metrics/mAP50(B)` -> `mAP50`; other columns -> nothing."""
+    """`metrics/mAP50(B)` -> `mAP50`; other columns -> an empty string."""
     if not name.startswith("metrics/"):
         return ""
     return name.removeprefix("metrics/").partition("(")[0]

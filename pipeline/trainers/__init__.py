@@ -1,4 +1,4 @@
-"""The seam between the `train` verb and a framework: a trainer is a module that fits this protocol."""
+"""The protocol of trainers: each is a module that adapts one framework to the commands train, evaluate and predict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Ended = Literal["completed", "early-stopped", "max-minutes", "stopped"]
 
 
 class TrainingEnded(Exception):
-    """Raised by `report.poll`: end now, keep the best so far. Never a failure."""
+    """Raised by `report.poll`: end the training now and keep the best model so far. Not a failure."""
 
     def __init__(self, ended: Ended) -> None:
         self.ended = ended
@@ -23,7 +23,7 @@ class TrainingEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """After an epoch: `epoch` is 1-based and done; `metrics` by name, None where a number is not finite."""
+    """The state after an epoch: `epoch` counts from 1; `metrics` by name, None where a number is not finite."""
 
     epoch: int
     epochs: int
@@ -32,7 +32,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """What a training starts from. `config`: an architecture, weights drawn from the seed. `weights`: a local file."""
+    """The start of a training. `config`: an architecture with random weights. `weights`: a local file or folder."""
 
     kind: Literal["config", "weights"]
     path_or_name: str
@@ -40,7 +40,7 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A verified checkpoint on this machine. `ended` is set when its epoch was the last: only evaluation is left."""
+    """A verified checkpoint on this machine. `ended` is set after the last epoch: only the evaluation is left."""
 
     path: Path
     epoch: int
@@ -49,7 +49,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """What a trainer hands back; its files lie in `out/artifacts`. `weights` names one of them."""
+    """The result of a training; its files are in `out/artifacts`. `weights` is the name of one of them."""
 
     weights: str
     classes: tuple[str, ...]
@@ -62,24 +62,25 @@ class TrainedModel:
 
 
 class Reporter(Protocol):
-    """How a trainer tells and asks. Every call raises RunCancelled once the run was asked to be thrown away."""
+    """Progress up, commands down. Every method raises RunCancelled once the run is cancelled."""
 
     def __call__(self, progress: Progress) -> None:
-        """Once per epoch."""
+        """Reports an epoch; called once for each."""
 
     def poll(self, *, have_model: bool) -> None:
-        """At every batch. Raises TrainingEnded when told to stop or out of time; TimedOut without a model yet."""
+        """Called at every batch. Raises TrainingEnded on a stop or at the end of the time, TimedOut without a model."""
 
     def raise_if_cancelled(self) -> None:
-        """Where ending early makes no sense any more (evaluation): only RunCancelled."""
+        """Called during the evaluation, which a stop does not end."""
 
-    def stage(self, name: Literal["loading", "training", "evaluating", "packing"]) -> None: ...
+    def stage(self, name: Literal["loading", "training", "evaluating", "packing"]) -> None:
+        """Reports the start of a stage."""
 
     def note(self, name: str, text: str) -> None:
-        """Something people should know about this run."""
+        """Adds a note for people to the run."""
 
     def checkpoint(self, epoch: int, files: Mapping[str, Path], *, ended: Ended | None) -> None:
-        """Offer a checkpoint after `epoch` (name -> file). Written when one is due, always when `ended` is set."""
+        """Offers a checkpoint after `epoch` (name -> file); written when one is due, and always when `ended` is set."""
 
 
 class Predictor(Protocol):
@@ -102,18 +103,18 @@ class Trainer(Protocol):
         model: ModelSource,
         resume: Checkpoint | None,
     ) -> TrainedModel:
-        """Train on a prepared tree (which may be written into) and leave the artifacts in `out/artifacts`.
+        """Trains on a prepared tree, which may be written into; the artifacts are left in `out/artifacts`.
 
-        Raises a TrainingFailed, TrainingEnded never, RunCancelled when told so.
+        Raises a TrainingFailed, and RunCancelled; never TrainingEnded.
         """
 
     def load(self, model: Path) -> Predictor:
-        """Load from a folder of artifacts or from a weights file. Raises WeightsUnavailable."""
+        """Loads a folder of artifacts or a weights file. Raises WeightsUnavailable."""
 
     def evaluate(
         self, model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str
     ) -> None:
-        """Judge a trained model on a split of a prepared tree: metrics.json, images, report.{html,xlsx} in `out`.
+        """Evaluates a trained model on a split of a prepared tree: metrics.json, images, report.{html,xlsx} in `out`.
 
-        Raises WeightsUnavailable, ParamsInvalid for a split or classes that do not fit, RunCancelled.
+        Raises WeightsUnavailable, ParamsInvalid for a missing split or other classes, RunCancelled.
         """

@@ -1,4 +1,4 @@
-"""A trainer's own folder below `out`: a person's `out` may hold anything, `work/` included."""
+"""A hidden work folder inside `out`: a person's `out` may already contain files, also in a folder `work`."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def scratch_in(out: Path) -> Iterator[Path]:
-    """A new, empty folder in `out`, on the disk that the artifacts go to; gone at the end."""
+    """A new, empty folder in `out`, on the same disk as the artifacts; it is removed at the end."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".work-", ignore_cleanup_errors=True) as work:
         yield Path(work)

@@ -1,4 +1,4 @@
-"""What a predictor found, and how good it is, for people. One module for each kind of dataset."""
+"""Predictions and metrics as text, JSON and images for the command line. One module for each kind of dataset."""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -9,19 +9,22 @@ from PIL import Image
 KINDS = {"detection": "pipeline.cli.output.detection", "classification": "pipeline.cli.output.classification"}
 
 
-class Shown(Protocol):
-    """What a kind's module provides; `found` is what its predictors return."""
+class KindOutput(Protocol):
+    """The module of a kind. `predictions`: what the predictors of that kind return for one image."""
 
-    def draw(self, image: Image.Image, found: Sequence[Any]) -> Image.Image: ...
+    def draw(self, image: Image.Image, predictions: Sequence[Any]) -> Image.Image:
+        """A copy of the image with its predictions."""
 
-    def lines(self, found: Sequence[Any]) -> list[str]: ...
+    def lines(self, predictions: Sequence[Any]) -> list[str]:
+        """One line of text per prediction."""
 
-    def as_json(self, found: Sequence[Any]) -> dict[str, Any]:
-        """Members beside `image`, `width` and `height`."""
+    def as_json(self, predictions: Sequence[Any]) -> dict[str, Any]:
+        """Members of the JSON file besides `image`, `width` and `height`."""
 
     def table(self, metrics: Mapping[str, Any]) -> list[str]:
         """`metrics` as in metrics.json: by split, null for one without images."""
 
 
-def shown_of(kind: str) -> Shown:
-    return cast(Shown, import_module(KINDS[kind]))
+def output_of(kind: str) -> KindOutput:
+    """The module for a kind of dataset."""
+    return cast(KindOutput, import_module(KINDS[kind]))

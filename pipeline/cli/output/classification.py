@@ -1,4 +1,4 @@
-"""The most probable classes of an image, and how often they are right."""
+"""The most probable classes of an image, and the metrics of a classifier."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,19 +12,19 @@ from pipeline.plots.tiles import fitted
 
 SIDE = 640  # px of the image's longer side
 ROW, PAD = 34, 16
-_NAME, _SCORE = 250, 64  # px of the columns; the bar has what is between
+_NAME, _SCORE = 250, 64  # px: widths of the columns; the bar takes the rest
 
 
-def draw(image: Image.Image, found: Sequence[PredictedLabel]) -> Image.Image:
-    """The image with a bar for each class below it."""
+def draw(image: Image.Image, predictions: Sequence[PredictedLabel]) -> Image.Image:
+    """The image, enlarged where it is small, with one bar per class below it."""
     large = fitted(image, SIDE)
-    wide = max(SIDE, large.width)
-    sheet = Image.new("RGB", (wide, large.height + 2 * PAD + ROW * len(found)), "white")
-    sheet.paste(large, ((wide - large.width) // 2, 0))
+    width = max(SIDE, large.width)
+    sheet = Image.new("RGB", (width, large.height + 2 * PAD + ROW * len(predictions)), "white")
+    sheet.paste(large, ((width - large.width) // 2, 0))
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(19)
-    for place, one in enumerate(found):
+    for place, one in enumerate(predictions):
         top = large.height + PAD + place * ROW
-        left, right = PAD + _NAME, wide - PAD - _SCORE
+        left, right = PAD + _NAME, width - PAD - _SCORE
         pen.text((PAD, top + 4), shorten(one.label, 26), font=font, fill=MUTED if place else INK)
         pen.rectangle((left, top + 6, right, top + ROW - 8), fill=GRID)
         end = left + round(one.score * (right - left))
@@ -34,19 +34,21 @@ def draw(image: Image.Image, found: Sequence[PredictedLabel]) -> Image.Image:
     return sheet
 
 
-def lines(found: Sequence[PredictedLabel]) -> list[str]:
-    return [f"{one.label} {one.score:.2f}" for one in found]
+def lines(predictions: Sequence[PredictedLabel]) -> list[str]:
+    return [f"{one.label} {one.score:.2f}" for one in predictions]
 
 
-def as_json(found: Sequence[PredictedLabel]) -> dict[str, Any]:
+def as_json(predictions: Sequence[PredictedLabel]) -> dict[str, Any]:
     """Best first."""
     return {
-        "labels": [{"label": one.label, "class_index": one.class_index, "score": round(one.score, 5)} for one in found]
+        "labels": [
+            {"label": one.label, "class_index": one.class_index, "score": round(one.score, 5)} for one in predictions
+        ]
     }
 
 
 def table(metrics: Mapping[str, Any]) -> list[str]:
-    """Each split: accuracy, each class, confusion matrix."""
+    """For each split: accuracy, metrics per class, confusion matrix."""
     lines = []
     for split, values in metrics.items():
         if not values:

@@ -1,4 +1,4 @@
-"""Boxes in an image, and how good they are."""
+"""Predicted boxes in an image, and the metrics of a detector."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,31 +10,33 @@ from pipeline.cli.output.text_table import aligned, lettered, number
 from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots.boxes import draw_boxes, scaled
 
-SHOWN_SIDE = 640  # px; a smaller image is shown enlarged, so that names can be read and hide nothing
+MIN_SIDE = 640  # px; a smaller image is enlarged, so that names are legible and cover little
 
 
-def draw(image: Image.Image, found: Sequence[PredictedBox]) -> Image.Image:
-    factor = max(1, SHOWN_SIDE // max(image.size))
+def draw(image: Image.Image, predictions: Sequence[PredictedBox]) -> Image.Image:
+    factor = max(1, MIN_SIDE // max(image.size))
     large = image.resize((image.width * factor, image.height * factor))
-    return draw_boxes(large, [scaled(box, factor) for box in found])
+    return draw_boxes(large, [scaled(box, factor) for box in predictions])
 
 
-def lines(found: Sequence[PredictedBox]) -> list[str]:
-    rows = [f"{box.label} {box.score:.2f}  {box.x1:.0f},{box.y1:.0f} - {box.x2:.0f},{box.y2:.0f}" for box in found]
-    return [*rows, f"{len(found)} found"]
+def lines(predictions: Sequence[PredictedBox]) -> list[str]:
+    rows = [
+        f"{box.label} {box.score:.2f}  {box.x1:.0f},{box.y1:.0f} - {box.x2:.0f},{box.y2:.0f}" for box in predictions
+    ]
+    return [*rows, f"{len(predictions)} boxes"]
 
 
-def as_json(found: Sequence[PredictedBox]) -> dict[str, Any]:
-    """Scores to 4 digits, corners to as many of a pixel of the upright image."""
+def as_json(predictions: Sequence[PredictedBox]) -> dict[str, Any]:
+    """Corners in pixels of the upright image; they and scores are rounded to 4 digits."""
     rows = [
         {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(box).items()}
-        for box in found
+        for box in predictions
     ]
     return {"boxes": rows}
 
 
 def table(metrics: Mapping[str, Any]) -> list[str]:
-    """Each split: all classes, each class, confusion matrix."""
+    """For each split: metrics of all classes, of each class, confusion matrix."""
     lines = []
     for split, values in metrics.items():
         if not values:
@@ -48,6 +50,10 @@ def table(metrics: Mapping[str, Any]) -> list[str]:
         lines += [*aligned([["class", "boxes", *_NUMBERS], whole, *rows]), ""]
         lines += [*lettered(values["confusion_matrix"]), ""]
     return lines
+
+
+def _line(box: PredictedBox) -> str:
+    return f"{box.label} {box.score:.2f}  {box.x1:.0f},{box.y1:.0f} - {box.x2:.0f},{box.y2:.0f}"
 
 
 _NUMBERS = ("mAP50", "mAP50-95", "precision", "recall", "f1")

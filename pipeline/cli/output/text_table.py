@@ -5,7 +5,7 @@ from itertools import product
 from string import ascii_lowercase
 from typing import Any
 
-MOST = 30  # classes in a matrix that a terminal can show
+MAX_LABELS = 30  # of a matrix; a terminal is about as wide
 
 
 def number(value: float | None) -> str:
@@ -13,23 +13,23 @@ def number(value: float | None) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, the others to the right."""
+    """Lines with the first column aligned left and the others right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(wide) for cell, wide in zip(row[1:], widths[1:], strict=True))]
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         )
         for row in rows
     ]
 
 
 def lettered(confusion: Mapping[str, Any]) -> list[str]:
-    """A confusion matrix with letters for the names over its columns: rows are what was there."""
+    """A confusion matrix with letters for the names over its columns: rows are the ground truth."""
     labels, matrix = confusion["labels"], confusion["matrix"]
-    if len(labels) > MOST:
-        return [f"the confusion matrix of {len(labels)} classes is in metrics.json"]
+    if len(labels) > MAX_LABELS:
+        return [f"The confusion matrix of {len(labels)} labels is in metrics.json."]
     letters = [letter for letter, _ in zip(_letters(), labels, strict=False)]
-    rows = [["there \\ found", *letters]]
+    rows = [["ground truth \\ predicted", *letters]]
     for label, letter, counts in zip(labels, letters, matrix, strict=True):
         rows.append([f"{letter}  {label}", *(str(count) if count else "." for count in counts)])
     return aligned(rows)

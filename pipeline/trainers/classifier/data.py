@@ -1,7 +1,7 @@
 """A prepared classification tree, as images with labels. The same for every classifier.
 
-`tree/classes.json` has the names in stored order, `tree/data` is what `datasets.load_from_disk` reads back.
-Import only after `huggingface.go_offline`.
+`tree/classes.json` has the names in stored order, `tree/data` is a dataset for `datasets.load_from_disk`.
+Import only after `huggingface_env.go_offline`.
 """
 
 import io
@@ -18,7 +18,7 @@ from pipeline.dataset.model import HUGGINGFACE_SPLITS
 
 @dataclass(frozen=True, slots=True)
 class SplitImages:
-    """One split. `labels` are ids in the order of the classes, `paths` those of the upload; images stay on disk."""
+    """One split. `labels` are ids in the order of the classes, `paths` are those of the upload; images stay on disk."""
 
     labels: tuple[int, ...]
     paths: tuple[str, ...]
@@ -29,24 +29,24 @@ class SplitImages:
         return len(self.labels)
 
     def open(self, index: int) -> Image.Image:
-        """Upright RGB."""
+        """RGB, upright."""
         return upright(io.BytesIO(self._rows[index]["image"]["bytes"]))
 
     def open_small(self, index: int, side: int) -> Image.Image:
-        """As `open`, and at least `side` px on its shorter side if it was; large JPEGs are read many times faster."""
+        """As `open`, reduced to no less than `side` px on the shorter side: large JPEGs are read many times faster."""
         return upright(io.BytesIO(self._rows[index]["image"]["bytes"]), draft=side)
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """`splits` by our names; one without images is not there."""
+    """`splits` by Darkroom's names, without the empty ones."""
 
     classes: tuple[str, ...]
     splits: dict[str, SplitImages]
 
 
 def open_tree(tree: Path) -> Tree:
-    """Raises FileNotFoundError for what is no prepared tree."""
+    """Raises FileNotFoundError for a folder that is not a prepared tree."""
     classes = tuple(json.loads((tree / "classes.json").read_text(encoding="utf-8")))
     data = datasets.load_from_disk(str(tree / "data"))
     splits = {
@@ -58,7 +58,7 @@ def open_tree(tree: Path) -> Tree:
 
 
 def upright(source: Path | io.BytesIO, *, draft: int | None = None) -> Image.Image:
-    """As RGB, with the rotation of its EXIF applied. `draft`: see `Images.open_small`."""
+    """RGB, with the EXIF rotation applied. `draft`: see `SplitImages.open_small`."""
     with Image.open(source) as image:
         if draft:
             image.draft("RGB", (draft, draft))

@@ -1,4 +1,4 @@
-"""`test` of every classifier: what a published model says about a split, and the report of that."""
+"""`evaluate` of every classifier: the predictions of a published model on a split, and their report."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +9,14 @@ import numpy as np
 from torch import nn
 
 from core.domain.errors import ParamsInvalid
-from pipeline.evaluation.classification import write_outcome
-from pipeline.evaluation.evaluated import Judged
-from pipeline.evaluation.outcome import ClassifierEvaluation
+from pipeline.evaluation.classification import write_evaluation
+from pipeline.evaluation.classifier_evaluation import ClassifierEvaluation
+from pipeline.evaluation.split_predictions import SplitPredictions
 from pipeline.trainers import Reporter
 from pipeline.trainers.classifier.data import open_tree
-from pipeline.trainers.classifier.predict_split import choose_device, judge
+from pipeline.trainers.classifier.predict_split import predict_split
 from pipeline.trainers.classifier.tensors import input_side
+from pipeline.trainers.device import visible_device
 
 
 def evaluate_classifier(
@@ -29,7 +30,7 @@ def evaluate_classifier(
     device: str,
     title: str,
 ) -> None:
-    """`model`: network, image processor, class names in its order. Raises ParamsInvalid for a set that does not fit."""
+    """`model`: network, image processor, class names in its order. Raises ParamsInvalid where the dataset differs."""
     network, processor, names = model
     report.stage("loading")
     tree = open_tree(dataset)
@@ -37,26 +38,26 @@ def evaluate_classifier(
         raise ParamsInvalid(f"The dataset has no {split} split.", split=split)
     if set(names) != set(tree.classes):
         raise ParamsInvalid(
-            f"The model knows the classes {', '.join(names)}; the dataset has {', '.join(tree.classes)}."
+            f"The model was trained on the classes {', '.join(names)}; the dataset has {', '.join(tree.classes)}."
         )
     report.stage("evaluating")
-    images, place = tree.splits[split], choose_device(device)
-    judged, speed = judge(network, processor, images, tree.classes, report, batch=batch, device=place)
-    outcome = ClassifierEvaluation(
+    images, used = tree.splits[split], visible_device(device)
+    predictions, speed = predict_split(network, processor, images, tree.classes, report, batch=batch, device=used)
+    evaluation = ClassifierEvaluation(
         title=title,
-        facts={"Split": split, "Input": f"{input_side(processor)} x {input_side(processor)} px", "Device": str(place)},
+        facts={"Split": split, "Input": f"{input_side(processor)} x {input_side(processor)} px", "Device": str(used)},
         classes=tree.classes,
-        judged={split: _in_order(judged, names)},
+        predictions={split: _in_order_of_dataset(predictions, names)},
         speeds={split: speed},
         openers={split: images.open},
         history=(),
         best_epoch=None,
-        suspects=None,
+        label_errors=None,
     )
-    write_outcome(outcome, out, check=report.raise_if_cancelled)
+    write_evaluation(evaluation, out, raise_if_cancelled=report.raise_if_cancelled)
 
 
-def _in_order(judged: Judged, names: Sequence[str]) -> Judged:
+def _in_order_of_dataset(predictions: SplitPredictions, names: Sequence[str]) -> SplitPredictions:
     """The model's columns in the order of the dataset's classes."""
-    columns = [list(names).index(name) for name in judged.classes]
-    return replace(judged, probabilities=np.asarray(judged.probabilities[:, columns]))
+    columns = [list(names).index(name) for name in predictions.classes]
+    return replace(predictions, probabilities=np.asarray(predictions.probabilities[:, columns]))

@@ -1,4 +1,4 @@
-"""What a model says about images, as probabilities."""
+"""The predictions of a classifier for the images of a split."""
 
 import time
 from typing import Any
@@ -7,27 +7,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.domain.errors import TrainerCrashed
-from pipeline.evaluation.evaluated import Judged, softmax
+from pipeline.evaluation.split_predictions import SplitPredictions, softmax
 from pipeline.trainers import Reporter
 from pipeline.trainers.classifier.data import SplitImages
 from pipeline.trainers.classifier.tensors import Processed, collate
 
 
-def choose_device(wanted: str) -> torch.device:
-    """Raises TrainerCrashed for a device that this machine does not have."""
-    if wanted == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if wanted in ("cpu", "mps"):
-        return torch.device(wanted)
-    if not torch.cuda.is_available():
-        raise TrainerCrashed(f"The device {wanted} is not on this machine.", device=wanted)
-    return torch.device("cuda")  # the one that the environment lets this process see
-
-
-def judge(
+def predict_split(
     model: nn.Module,
     processor: Any,
     images: SplitImages,
@@ -36,8 +22,8 @@ def judge(
     *,
     batch: int,
     device: torch.device,
-) -> tuple[Judged, dict[str, float]]:
-    """Every image once, in order; and how long each took, in ms. Raises RunCancelled."""
+) -> tuple[SplitPredictions, dict[str, float]]:
+    """Predictions in the order of the images, and the mean ms per image of each step. Raises RunCancelled."""
     data = Processed(images, processor)
     model = model.to(device).eval()
     logits, seconds = [], {"preprocess": 0.0, "inference": 0.0}
@@ -50,5 +36,5 @@ def judge(
             logits.append(model(pixel_values=inputs["pixel_values"].to(device)).logits.float().cpu().numpy())
         seconds["preprocess"] += loaded - began
         seconds["inference"] += time.perf_counter() - loaded
-    judged = Judged(classes, images.paths, np.asarray(images.labels), softmax(np.concatenate(logits)))
-    return judged, {name: round(1000 * value / len(images), 3) for name, value in seconds.items()}
+    predictions = SplitPredictions(classes, images.paths, np.asarray(images.labels), softmax(np.concatenate(logits)))
+    return predictions, {name: round(1000 * value / len(images), 3) for name, value in seconds.items()}

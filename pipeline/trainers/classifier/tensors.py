@@ -1,4 +1,4 @@
-"""Images as tensors. Random crops and flips in training only; everything else goes through the image processor."""
+"""Images as tensors: with random crops and flips for training, through the image processor for everything else."""
 
 import math
 import random
@@ -12,7 +12,7 @@ from pipeline.trainers.classifier.data import SplitImages
 
 
 class Augmented(torch.utils.data.Dataset):  # type: ignore[misc]
-    """For training. What is done to an image depends on seed, epoch and index alone: a resumed run does the same."""
+    """For training. Crop and flip depend on seed, epoch and index alone, so that a resumed run repeats them."""
 
     def __init__(
         self, images: SplitImages, processor: Any, *, side: int, crop: float, fliplr: float, seed: int
@@ -42,7 +42,7 @@ class Augmented(torch.utils.data.Dataset):  # type: ignore[misc]
 
 
 class Processed(torch.utils.data.Dataset):  # type: ignore[misc]
-    """For evaluation: what serving sees."""
+    """For evaluation: the same tensors as in prediction."""
 
     def __init__(self, images: SplitImages, processor: Any) -> None:
         self._images, self._processor = images, processor
@@ -63,26 +63,26 @@ def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 def balanced_weights(labels: tuple[int, ...], classes: int) -> list[float]:
-    """The inverse of each class's share, 1 on average over the images; 0 for a class without any."""
+    """The inverse of the share of each class, 1 on average over the images; 0 for a class without images."""
     counts = np.bincount(labels, minlength=classes)
     present = int((counts > 0).sum())
     return [float(len(labels) / (present * count)) if count else 0.0 for count in counts]
 
 
 def input_side(processor: Any) -> int:
-    """Side of the square that the model sees, px."""
+    """Side of the square input of the model, px."""
     crop = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
     size = dict(crop or processor.size)
     return int(size.get("height") or size["shortest_edge"])
 
 
 def _crop_box(size: tuple[int, int], smallest: float, rng: random.Random) -> tuple[float, float, float, float]:
-    """A part of the image with `smallest` to 1 of its area, its sides' ratio changed by up to 4/3 either way."""
+    """A random part with `smallest` to 1 of the area of the image; its aspect ratio differs by up to 4/3 either way."""
     if smallest >= 1:
         return (0, 0, *size)
     share = rng.uniform(smallest, 1)
     squeeze = math.exp(rng.uniform(-1, 1) * math.log(4 / 3) / 2)
-    wide = min(1.0, math.sqrt(share) * squeeze) * size[0]
-    high = min(1.0, math.sqrt(share) / squeeze) * size[1]
-    x, y = rng.uniform(0, size[0] - wide), rng.uniform(0, size[1] - high)
-    return (x, y, x + wide, y + high)
+    width = min(1.0, math.sqrt(share) * squeeze) * size[0]
+    height = min(1.0, math.sqrt(share) / squeeze) * size[1]
+    x, y = rng.uniform(0, size[0] - width), rng.uniform(0, size[1] - height)
+    return (x, y, x + width, y + height)

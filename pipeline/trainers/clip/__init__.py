@@ -1,14 +1,11 @@
-"""The `clip` trainer: CLIP models of transformers, as they are, with a linear head, or fine-tuned.
+"""The `clip` trainer: CLIP models of transformers, zero-shot, with a linear head, or fine-tuned.
 
-This package is its home among the trainers. Nothing heavy is imported here: the environment must be set before
-transformers is, since it reads it at import.
+Nothing heavy is imported here: transformers reads its environment when it is imported.
 """
 
-import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -16,10 +13,10 @@ from core.domain.errors import WeightsUnavailable
 from pipeline.params.clip import ClipParams
 from pipeline.process.huggingface_env import go_offline, see_one_gpu
 from pipeline.trainers import Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
+from pipeline.trainers.recipe_import import import_recipe
 from pipeline.trainers.scratch import scratch_in
 
-if TYPE_CHECKING:
-    from types import ModuleType
+__all__ = ["evaluate", "load", "train"]
 
 
 def train(
@@ -33,27 +30,28 @@ def train(
 ) -> TrainedModel:
     """See `pipeline.trainers.Trainer`. Uses `out/config` and a hidden folder in `out` as scratch.
 
-    Raises WeightsUnavailable without weights: nothing can be made of CLIP from scratch by some thousand images.
+    Raises WeightsUnavailable without weights: some thousand images cannot train CLIP from scratch.
     """
-    asked = cast(ClipParams, params)
+    options = cast(ClipParams, params)
     if model.kind != "weights":
         raise WeightsUnavailable(
-            f"{asked.model} needs its pretrained weights, and none were given: a folder with config.json and "
-            ".safetensors in the weights folder, or the hub.",
-            model=asked.model,
+            f"{options.model} needs its pretrained weights: put a folder with config.json and .safetensors into the "
+            "weights folder, or allow the hub.",
+            model=options.model,
         )
     go_offline(out / "config")
-    see_one_gpu(asked.device)
-    recipe = _import_recipe()
+    see_one_gpu(options.device)
+    recipe = import_recipe("clip", library="transformers")
     report.raise_if_cancelled()
     weights = Path(model.path_or_name)
     with scratch_in(out) as work:
-        return cast(TrainedModel, recipe.train(dataset, asked, out, report, weights=weights, resume=resume, work=work))
+        trained = recipe.train(dataset, options, out, report, weights=weights, resume=resume, work=work)
+    return cast(TrainedModel, trained)
 
 
 def load(model: Path) -> Predictor:
-    """`model`: a folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable when it is none of ours."""
-    with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:  # only looked at while it is imported
+    """`model`: a folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable for anything else."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:  # read while transformers is imported only
         go_offline(Path(home))
         from pipeline.trainers.clip.predictor import ClipPredictor
     return ClipPredictor(model)
@@ -65,16 +63,7 @@ def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: 
         go_offline(Path(home))
         see_one_gpu(device)
         from pipeline.trainers.classifier.evaluate import evaluate_classifier
-        from pipeline.trainers.clip.models import read_published
+        from pipeline.trainers.clip.models import read_published_clip
 
-        read = read_published(model)
-        chosen: dict[str, Any] = {"split": split, "batch": batch, "device": device}
-        evaluate_classifier(read, dataset, out, report, **chosen, title=f"clip: {model.name}")
-
-
-def _import_recipe() -> "ModuleType":
-    began = time.monotonic()
-    from pipeline.trainers.clip import recipe
-
-    sys.stderr.write(f"transformers.imported seconds={time.monotonic() - began:.2f}\n")
-    return recipe
+        options: dict[str, Any] = {"split": split, "batch": batch, "device": device}
+        evaluate_classifier(read_published_clip(model), dataset, out, report, **options, title=f"clip: {model.name}")

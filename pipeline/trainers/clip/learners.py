@@ -1,4 +1,4 @@
-"""The two ways in which CLIP learns: a head on what the frozen image tower sees, or that tower itself."""
+"""The two ways to train CLIP: a linear head on features of the frozen image tower, or that tower itself."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,95 +15,93 @@ from pipeline.trainers.classifier.data import Tree
 from pipeline.trainers.classifier.tensors import Augmented, Processed, collate, input_side
 from pipeline.trainers.clip.models import Clip, embed_images, prompt_head
 
-LARGEST_SCALE = math.log(100)  # of logits, as CLIP bounds it (2021, 2.5)
+MAX_LOG_SCALE = math.log(100)  # of logits, as CLIP bounds it (2021, 2.5)
 FEATURES = "features.safetensors"
 
-Check = Callable[[], None]
+RaiseIfCancelled = Callable[[], None]
 
 
 class Learner(Protocol):
-    """`trained`: what the optimizer changes, by name; all of it on one device. `steps` of one epoch."""
+    """`trained`: the parameters that the optimizer changes, by name, on one device. `steps` of one epoch."""
 
     trained: dict[str, nn.Parameter]
     steps: int
 
-    def prepare(self, check: Check) -> None:
-        """Before the first epoch; again: nothing is done."""
+    def prepare(self, raise_if_cancelled: RaiseIfCancelled) -> None:
+        """Called before the first epoch; a second call does nothing."""
 
     def losses(self, epoch: int) -> Iterator[torch.Tensor]:
-        """The loss of each batch; the caller takes a step before it asks for the next. Same epoch, same batches."""
+        """The loss of each batch; the caller takes a step after each. The same epoch has the same batches."""
 
-    def judge(self, check: Check) -> torch.Tensor:
+    def predict(self, raise_if_cancelled: RaiseIfCancelled) -> torch.Tensor:
         """Logits (N, classes) of the validation split."""
 
     def head(self) -> dict[str, torch.Tensor]:
-        """What is published beside the towers; see `models.Classifier`."""
+        """The published head; see `models.ClipClassifier`."""
 
 
-class Seen:
-    """What the image tower sees, looked at once for each split: (N, width), rows of length 1, on the CPU."""
+class ImageFeatures:
+    """The embeddings of all images by the image tower, computed once per split: (N, width), rows of norm 1, CPU."""
 
     def __init__(self, clip: Clip, tree: Tree, *, batch: int, device: torch.device) -> None:
         self._clip, self._tree, self._batch, self._device = clip, tree, batch, device
-        self._known: dict[str, torch.Tensor] = {}
+        self._by_split: dict[str, torch.Tensor] = {}
 
-    def of(self, split: str, check: Check) -> torch.Tensor:
-        if split not in self._known:
-            self._known[split] = self._look(split, check)
-        return self._known[split]
+    def of(self, split: str, raise_if_cancelled: RaiseIfCancelled) -> torch.Tensor:
+        if split not in self._by_split:
+            self._by_split[split] = self._embed(split, raise_if_cancelled)
+        return self._by_split[split]
 
     def save(self, path: Path) -> None:
-        save_file(self._known, path)
+        save_file(self._by_split, path)
 
     def read(self, path: Path) -> None:
-        """What `save` wrote."""
-        self._known = load_file(path)
+        """Reads a file of `save`."""
+        self._by_split = load_file(path)
 
-    def _look(self, split: str, check: Check) -> torch.Tensor:
-        model, data = (
-            self._clip.model.to(self._device).eval(),
-            Processed(self._tree.splits[split], self._clip.processor),
-        )
+    def _embed(self, split: str, raise_if_cancelled: RaiseIfCancelled) -> torch.Tensor:
+        model = self._clip.model.to(self._device).eval()
+        data = Processed(self._tree.splits[split], self._clip.processor)
         rows = []
         for start in range(0, len(data), self._batch):
-            check()
+            raise_if_cancelled()
             batch = collate([data[index] for index in range(start, min(start + self._batch, len(data)))])
             with torch.no_grad():
                 rows.append(embed_images(model, batch["pixel_values"].to(self._device)).cpu())
         return torch.cat(rows)
 
 
-class Probe:
-    """Logistic regression on standardised features, from nothing: the prompts play no part."""
+class LinearProbe:
+    """Logistic regression on standardised features, from zero weights: the prompts are not used."""
 
-    def __init__(self, seen: Seen, tree: Tree, params: ClipParams, *, kept: Path) -> None:
-        self._seen, self._params, self._kept = seen, params, kept
+    def __init__(self, features: ImageFeatures, tree: Tree, params: ClipParams, *, cache: Path) -> None:
+        self._features, self._params, self._cache = features, params, cache
         self._classes, self._labels = len(tree.classes), torch.tensor(tree.splits["train"].labels)
         self.steps = math.ceil(len(self._labels) / params.batch)
         self.trained: dict[str, nn.Parameter] = {}
 
-    def prepare(self, check: Check) -> None:
-        if self._kept.is_file():
-            self._seen.read(self._kept)  # of a run that went before: nothing is looked at twice
-        train = self._seen.of("train", check)
-        self._seen.of("val", check)
-        self._seen.save(self._kept)
+    def prepare(self, raise_if_cancelled: RaiseIfCancelled) -> None:
+        if self._cache.is_file():
+            self._features.read(self._cache)  # of the attempt before: no image is embedded twice
+        train = self._features.of("train", raise_if_cancelled)
+        self._features.of("val", raise_if_cancelled)
+        self._features.save(self._cache)
         self.trained = self.trained or {
             "weight": nn.Parameter(torch.zeros(self._classes, train.shape[1])),
             "bias": nn.Parameter(torch.zeros(self._classes)),
         }
 
     def losses(self, epoch: int) -> Iterator[torch.Tensor]:
-        features = self._standardised(self._seen.of("train", _nothing))
+        features = self._standardised(self._features.of("train", _no_check))
         for rows in shuffled(len(features), self._params.batch, seed=self._params.seed, epoch=epoch):
             yield cross_entropy(self._logits(features[rows]), self._labels[rows])
 
-    def judge(self, check: Check) -> torch.Tensor:
+    def predict(self, raise_if_cancelled: RaiseIfCancelled) -> torch.Tensor:
         with torch.no_grad():
-            return self._logits(self._standardised(self._seen.of("val", check)))
+            return self._logits(self._standardised(self._features.of("val", raise_if_cancelled)))
 
     def head(self) -> dict[str, torch.Tensor]:
-        """For features as they are: the standardisation is folded in."""
+        """The head for features that are not standardised: the standardisation is folded into it."""
         mean, spread = self._moments()
         weight, bias = self.trained["weight"].detach(), self.trained["bias"].detach()
         folded = weight / spread
@@ -117,16 +115,16 @@ class Probe:
         return (features - mean) / spread
 
     def _moments(self) -> tuple[torch.Tensor, torch.Tensor]:
-        train = self._seen.of("train", _nothing)
-        # 1e-4: features have a length of 1; one that never changes is left at nothing
+        train = self._features.of("train", _no_check)
+        # 1e-4: embeddings have a norm of 1; a constant feature becomes zero
         return train.mean(dim=0), train.std(dim=0, unbiased=False).clamp_min(1e-4)
 
 
-class Tower:
-    """The image tower learns to put each image where the prompts of its class lie; these stay where they are.
+class FineTune:
+    """Trains the image tower towards the embeddings of the prompts, which are fixed.
 
-    Cross-entropy over the classes, and not the contrast within a batch that CLIP was trained with: there, with few
-    classes, most of the "wrong" captions of a batch would be right ones.
+    The loss is cross-entropy over the classes, not the contrastive loss within a batch that CLIP was trained with: with
+    few classes, most of the "wrong" captions of a batch would be right.
     """
 
     def __init__(
@@ -146,8 +144,8 @@ class Tower:
         self.frozen = _freeze(model.vision_model, params.freeze_layers)
         self.trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
 
-    def prepare(self, check: Check) -> None:
-        check()
+    def prepare(self, raise_if_cancelled: RaiseIfCancelled) -> None:
+        raise_if_cancelled()
 
     def losses(self, epoch: int) -> Iterator[torch.Tensor]:
         model = self._clip.model.train()
@@ -165,13 +163,13 @@ class Tower:
             labels = batch["labels"].to(self._device)
             yield cross_entropy(self._logits(batch["pixel_values"].to(self._device)), labels)
             with torch.no_grad():
-                model.logit_scale.clamp_(max=LARGEST_SCALE)
+                model.logit_scale.clamp_(max=MAX_LOG_SCALE)
 
-    def judge(self, check: Check) -> torch.Tensor:
+    def predict(self, raise_if_cancelled: RaiseIfCancelled) -> torch.Tensor:
         model, data = self._clip.model.eval(), Processed(self._tree.splits["val"], self._clip.processor)
-        rows, batch = [], 2 * self._params.batch  # no gradients are kept
+        rows, batch = [], 2 * self._params.batch  # without gradients twice the batch fits
         for start in range(0, len(data), batch):
-            check()
+            raise_if_cancelled()
             items = collate([data[index] for index in range(start, min(start + batch, len(data)))])
             with torch.no_grad():
                 rows.append(self._logits(items["pixel_values"].to(self._device)).cpu())
@@ -190,20 +188,20 @@ class Tower:
 
 
 def shuffled(count: int, batch: int, *, seed: int, epoch: int) -> list[torch.Tensor]:
-    """The rows of each batch; they depend on seed and epoch alone: a resumed run takes the same."""
+    """The rows of each batch; they depend on seed and epoch alone, so that a resumed run repeats them."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
     return list(order.split(batch))
 
 
 def _freeze(tower: Any, layers: int) -> int:
-    """Keep the embeddings and the first `layers` layers. Returns how many layers were kept."""
+    """Freezes the embeddings and the first `layers` layers. Returns the number of frozen layers."""
     if not layers:
         return 0
-    kept = list(tower.encoder.layers)[:layers]
-    for part in (tower.embeddings, tower.pre_layrnorm, *kept):
+    frozen = list(tower.encoder.layers)[:layers]
+    for part in (tower.embeddings, tower.pre_layrnorm, *frozen):
         part.requires_grad_(False)
-    return len(kept)
+    return len(frozen)
 
 
-def _nothing() -> None:
-    """All splits are known by now."""
+def _no_check() -> None:
+    """For features that are already computed."""

@@ -1,7 +1,7 @@
 """CLIP models of transformers: read, published, and read back as classifiers.
 
-A published model is a whole CLIP model, which plain transformers reads, and a head: one row for each class, made of the
-prompts or learnt. Whatever the mode was, the logits of an image are its normalised embedding times that head.
+A published model is a complete CLIP model, which plain transformers reads, and a head: one row per class, computed from
+the prompts or learnt. In every mode the logits of an image are its normalised embedding times that head.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel
 
 from core.domain.errors import WeightsUnavailable
-from pipeline.trainers.classifier.model_zip import pack, unpacked
+from pipeline.trainers.classifier.model_zip import model_files, pack_model
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -31,14 +31,14 @@ VERSIONS = {"transformers": transformers.__version__, "torch": torch.__version__
 WEIGHTS, HEAD, ABOUT = "model.safetensors", "head.safetensors", "darkroom.json"
 CONFIGS = ("config.json", "preprocessor_config.json")
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
-TEXT_FILES = ("tokenizer.json", "vocab.json")  # one of them at least: what a name becomes must not be guessed
+TEXT_FILES = ("tokenizer.json", "vocab.json")  # at least one: without them transformers makes up a tokenizer
 
-_OUT_OF_REACH = (OSError, ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError)
+_UNUSABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError)
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """`digest`: sha256 over the weights, of the folder that it was read from."""
+    """`folder`: where it was read from. `digest`: the sha256 over the weights in it."""
 
     model: Any
     processor: Any
@@ -47,7 +47,7 @@ class Clip:
     digest: str
 
 
-class Classifier(nn.Module):  # type: ignore[misc]
+class ClipClassifier(nn.Module):  # type: ignore[misc]
     """`weight` (classes, width), `bias` (classes): of normalised embeddings."""
 
     def __init__(self, model: Any, weight: torch.Tensor, bias: torch.Tensor) -> None:
@@ -66,28 +66,28 @@ def embed_images(model: Any, pixel_values: torch.Tensor) -> torch.Tensor:
 
 
 def read_clip(folder: Path) -> Clip:
-    """Raises WeightsUnavailable for what is no whole CLIP model, or cannot be read safely."""
+    """Raises WeightsUnavailable for anything but a complete CLIP model that can be read safely."""
     try:
         kind = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False).model_type
         if kind != "clip":
-            raise ValueError(f"it is of the kind {kind}")
+            raise ValueError(f"its model_type is {kind}")
         if not any((folder / name).is_file() for name in TEXT_FILES):
             raise ValueError("its tokenizer is missing")
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         processor = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         return Clip(_read_model(folder), processor, tokenizer, folder, _digest(folder))
-    except _OUT_OF_REACH as error:
+    except _UNUSABLE as error:
         raise WeightsUnavailable(f"{folder.name} cannot be used as a CLIP model: {str(error)[:500]}") from error
 
 
 def prompt_head(model: Any, embedded: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The head of a model that goes by its prompts: their embeddings times its own scale."""
+    """The head that classifies by the prompts: their embeddings times the logit scale of the model."""
     scale = model.logit_scale.detach().exp().to("cpu", torch.float32)
     return {"weight": (embedded.cpu() * scale).contiguous(), "bias": torch.zeros(len(embedded))}
 
 
-def publish(clip: Clip, head: Mapping[str, torch.Tensor], about: Mapping[str, Any], target: Path) -> None:
-    """The model as it is now, with its head and configs, as one ZIP."""
+def publish_clip(clip: Clip, head: Mapping[str, torch.Tensor], about: Mapping[str, Any], target: Path) -> None:
+    """Writes the model with its current weights, head and configs as one ZIP."""
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as name:
         folder = Path(name)
         clip.model.to("cpu").save_pretrained(folder, safe_serialization=True, max_shard_size="100GB")
@@ -95,26 +95,26 @@ def publish(clip: Clip, head: Mapping[str, torch.Tensor], about: Mapping[str, An
         save_file(dict(head), folder / HEAD, {"format": "pt"})
         content = {"schema": 1, "trainer": "clip", **about}
         (folder / ABOUT).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
-        ours = {each: folder / each for each in (*CONFIGS, WEIGHTS, HEAD, ABOUT)}
-        theirs = {each: clip.folder / each for each in TOKENIZER if (clip.folder / each).is_file()}
-        pack({**ours, **theirs}, target)
+        written = {each: folder / each for each in (*CONFIGS, WEIGHTS, HEAD, ABOUT)}
+        copied = {each: clip.folder / each for each in TOKENIZER if (clip.folder / each).is_file()}
+        pack_model({**written, **copied}, target)
 
 
-def read_published(model: Path) -> tuple[Classifier, Any, tuple[str, ...]]:
-    """Classifier, image processor, classes. `model`: see `pipeline.trainers.classifier.model_zip.unpacked`.
+def read_published_clip(model: Path) -> tuple[ClipClassifier, Any, tuple[str, ...]]:
+    """Classifier, image processor, classes. `model`: see `pipeline.trainers.classifier.model_zip.model_files`.
 
     Raises WeightsUnavailable.
     """
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as name:
         try:
-            folder = unpacked(model, Path(name))
+            folder = model_files(model, Path(name))
             about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
             head = load_file(folder / HEAD)
-            classifier = Classifier(_read_model(folder), head["weight"], head["bias"]).eval()
+            classifier = ClipClassifier(_read_model(folder), head["weight"], head["bias"]).eval()
             processor = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
             return classifier, processor, _names(about["classes"], head["weight"])
-        except _OUT_OF_REACH as error:
-            raise WeightsUnavailable(f"{model.name} is not a model of ours: {str(error)[:500]}") from error
+        except _UNUSABLE as error:
+            raise WeightsUnavailable(f"{model.name} is not a model of the clip trainer: {str(error)[:500]}") from error
 
 
 def _names(classes: Sequence[Any], weight: torch.Tensor) -> tuple[str, ...]:
@@ -124,15 +124,15 @@ def _names(classes: Sequence[Any], weight: torch.Tensor) -> tuple[str, ...]:
 
 
 def _read_model(folder: Path) -> Any:
-    """A part that the file lacks would silently be drawn at random: it is refused."""
-    model, told = CLIPModel.from_pretrained(
+    """Raises ValueError for missing weights, which transformers would silently draw at random."""
+    model, info = CLIPModel.from_pretrained(
         str(folder),
         use_safetensors=True,
         local_files_only=True,
         dtype=torch.float32,
         output_loading_info=True,
     )
-    missing = sorted(told["missing_keys"])
+    missing = sorted(info["missing_keys"])
     if missing:
         raise ValueError(f"{len(missing)} weights are missing, such as {missing[0]}")
     return model.eval()

@@ -1,23 +1,23 @@
-"""A classifier made of CLIP that names images."""
+"""A trained clip classifier that predicts the class of an image."""
 
 from pathlib import Path
 
 import torch
 
 from pipeline.dataset.predictions import PredictedLabel
-from pipeline.evaluation.evaluated import softmax
+from pipeline.evaluation.split_predictions import softmax
 from pipeline.trainers.classifier.data import upright
 from pipeline.trainers.classifier.tensors import input_side
-from pipeline.trainers.clip.models import read_published
+from pipeline.trainers.clip.models import read_published_clip
 
 TOP = 5
 
 
 class ClipPredictor:
-    """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for what is no model of ours."""
+    """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for anything but a model of the clip trainer."""
 
     def __init__(self, model: Path) -> None:
-        self._model, self._processor, self.classes = read_published(model)
+        self._model, self._processor, self.classes = read_published_clip(model)
         self.input_size = input_side(self._processor)
 
     def predict(self, image: Path, *, min_score: float = 0.0) -> list[PredictedLabel]:

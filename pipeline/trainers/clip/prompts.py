@@ -1,4 +1,4 @@
-"""What is said of each class, and where that lies among the images."""
+"""The prompts of each class and their embeddings, in the same space as those of the images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,23 +13,23 @@ from pipeline.trainers import Reporter
 
 
 def prompts_of(classes: Sequence[str], params: ClipParams) -> dict[str, tuple[str, ...]]:
-    """Every class with its sentences. Raises ParamsInvalid for prompts of a class that the dataset does not have."""
+    """The sentences of each class. Raises ParamsInvalid for prompts of a class that the dataset does not have."""
     fit_classes(params, classes)
     return {
-        name: params.prompts.get(name) or tuple(template.replace("{}", spoken(name)) for template in params.templates)
+        name: params.prompts.get(name) or tuple(template.replace("{}", readable(name)) for template in params.templates)
         for name in classes
     }
 
 
-def spoken(name: str) -> str:
-    """`using_laptop` as people say it."""
+def readable(name: str) -> str:
+    """`using_laptop` -> `using laptop`."""
     return " ".join(name.replace("_", " ").split())
 
 
 def embed_prompts(model: Any, tokenizer: Any, prompts: Mapping[str, Sequence[str]], report: Reporter) -> torch.Tensor:
-    """(classes, width), rows of length 1: the mean of the embeddings of each class's sentences (CLIP 2021, 3.1.4).
+    """(classes, width), rows of norm 1: the mean of the embeddings of the sentences of each class (CLIP 2021, 3.1.4).
 
-    A sentence longer than the model's context is cut. Raises WeightsUnavailable where no numbers come out.
+    A sentence longer than the context of the model is cut. Raises WeightsUnavailable for embeddings with NaN.
     """
     device, longest = model.device, model.config.text_config.max_position_embeddings
     rows = []
@@ -41,7 +41,7 @@ def embed_prompts(model: Any, tokenizer: Any, prompts: Mapping[str, Sequence[str
                 input_ids=tokens["input_ids"].to(device), attention_mask=tokens["attention_mask"].to(device)
             ).pooler_output
         rows.append(normalize(normalize(features.float(), dim=-1).mean(dim=0), dim=0))
-    embedded = torch.stack(rows).clone()  # out of inference mode: it takes part in a training
+    embedded = torch.stack(rows).clone()  # a tensor outside of inference mode can take part in a training
     if not torch.isfinite(embedded).all():
-        raise WeightsUnavailable("The text tower gives no numbers: the weights are damaged.")
+        raise WeightsUnavailable("The embeddings of the text tower are not finite: the weights are damaged.")
     return embedded

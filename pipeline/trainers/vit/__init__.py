@@ -1,23 +1,21 @@
-"""The `vit` trainer: any image classifier of transformers. This package is its home among the trainers.
+"""The `vit` trainer: any image classifier of transformers.
 
-Nothing heavy is imported here: the environment must be set before transformers is, since it reads it at import.
+Nothing heavy is imported here: transformers reads its environment when it is imported.
 """
 
-import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pydantic import BaseModel
 
 from pipeline.params.vit import VitParams
 from pipeline.process.huggingface_env import go_offline, see_one_gpu
 from pipeline.trainers import Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
+from pipeline.trainers.recipe_import import import_recipe
 from pipeline.trainers.scratch import scratch_in
 
-if TYPE_CHECKING:
-    from types import ModuleType
+__all__ = ["evaluate", "load", "train"]
 
 
 def train(
@@ -30,18 +28,18 @@ def train(
     resume: Checkpoint | None,
 ) -> TrainedModel:
     """See `pipeline.trainers.Trainer`. Uses `out/config` and a hidden folder in `out` as scratch."""
+    options = cast(VitParams, params)
     go_offline(out / "config")
-    see_one_gpu(cast(VitParams, params).device)
-    recipe = _import_recipe()
+    see_one_gpu(options.device)
+    recipe = import_recipe("vit", library="transformers")
     report.raise_if_cancelled()
-    asked = cast(VitParams, params)
     with scratch_in(out) as work:
-        return cast(TrainedModel, recipe.train(dataset, asked, out, report, model=model, resume=resume, work=work))
+        return cast(TrainedModel, recipe.train(dataset, options, out, report, model=model, resume=resume, work=work))
 
 
 def load(model: Path) -> Predictor:
-    """`model`: a folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable when it is none of ours."""
-    with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:  # only looked at while it is imported
+    """`model`: a folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable for anything else."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:  # read while transformers is imported only
         go_offline(Path(home))
         from pipeline.trainers.vit.predictor import VitPredictor
     return VitPredictor(model)
@@ -53,17 +51,9 @@ def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: 
         go_offline(Path(home))
         see_one_gpu(device)
         from pipeline.trainers.classifier.evaluate import evaluate_classifier
-        from pipeline.trainers.vit.models import class_names, read_published
+        from pipeline.trainers.vit.models import class_names, read_published_vit
 
-        network, processor = read_published(model)
-        read = (network, processor, class_names(network))
-        chosen: dict[str, Any] = {"split": split, "batch": batch, "device": device}
-        evaluate_classifier(read, dataset, out, report, **chosen, title=f"vit: {model.name}")
-
-
-def _import_recipe() -> "ModuleType":
-    began = time.monotonic()
-    from pipeline.trainers.vit import recipe
-
-    sys.stderr.write(f"transformers.imported seconds={time.monotonic() - began:.2f}\n")
-    return recipe
+        network, processor = read_published_vit(model)
+        loaded = (network, processor, class_names(network))
+        options: dict[str, Any] = {"split": split, "batch": batch, "device": device}
+        evaluate_classifier(loaded, dataset, out, report, **options, title=f"vit: {model.name}")

@@ -1,6 +1,6 @@
-"""The training itself: transformers' loop, with our hands on its callbacks.
+"""Trains with the loop of transformers, through its callbacks.
 
-An exception out of a callback ends it early, and the files of the last whole epoch are what counts.
+An exception from a callback ends it early; the files of the last complete epoch are the result.
 """
 
 import json
@@ -20,8 +20,9 @@ from core.domain.errors import Diverged
 from pipeline.params.vit import VitParams
 from pipeline.trainers import Checkpoint, Ended, Progress, Reporter, TrainingEnded
 from pipeline.trainers.classifier.data import Tree
-from pipeline.trainers.classifier.results import RESULTS, SCORES, append_result, rounded, split_numbers
+from pipeline.trainers.classifier.results import SCORES, FittedClassifier, append_result, rounded, split_scores
 from pipeline.trainers.classifier.tensors import Augmented, Processed, balanced_weights, collate, input_side
+from pipeline.trainers.results import RESULTS
 from pipeline.trainers.vit.models import WEIGHTS
 from pipeline.trainers.vit.vendor import SCALER_FILE, STATE_FILES, ExactTrainer, arguments
 
@@ -29,8 +30,8 @@ BEST, STATE = "best.safetensors", "state.json"
 
 
 @dataclass(slots=True)
-class State:
-    """What a run knows besides transformers' own state, as state.json in each checkpoint."""
+class VitState:
+    """The state of a run besides that of transformers, as state.json in each checkpoint."""
 
     epochs_done: int = 0
     best_epoch: int | None = None
@@ -38,18 +39,7 @@ class State:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """`best` holds the weights of `best_epoch`, as they were then."""
-
-    best: Path
-    results: Path
-    ended: Ended
-    epochs_done: int
-    best_epoch: int
-
-
-def fit(
+def fit_vit(
     tree: Tree,
     model: Any,
     processor: Any,
@@ -59,12 +49,12 @@ def fit(
     *,
     lr: float,
     resume: Checkpoint | None,
-) -> Fitted:
-    """Train to the end of the epochs, of patience or of time. Raises Diverged, RunCancelled, TimedOut."""
-    state = _laid_out(resume, work) if resume else State()
+) -> FittedClassifier:
+    """Trains to the end of the epochs, of patience or of time. Raises Diverged, RunCancelled, TimedOut."""
+    state = _restored(resume, work) if resume else VitState()
     if resume and resume.ended:
         return _fitted(work, state, resume.ended)
-    watch = _Watch(report, params, work, state)
+    callbacks = _Callbacks(report, params, work, state)
     side = input_side(processor)
     train = Augmented(
         tree.splits["train"], processor, side=side, crop=params.crop, fliplr=params.fliplr, seed=params.seed
@@ -76,25 +66,25 @@ def fit(
         eval_dataset=Processed(tree.splits["val"], processor),
         data_collator=collate,
         processing_class=processor,
-        compute_metrics=lambda seen: split_numbers(tree.classes, seen.predictions, seen.label_ids),
+        compute_metrics=lambda output: split_scores(tree.classes, output.predictions, output.label_ids),
         compute_loss_func=_loss(params, tree),
-        callbacks=[watch],
+        callbacks=[callbacks],
     )
-    trainer.remove_callback(PrinterCallback)  # our own lines tell the same
+    trainer.remove_callback(PrinterCallback)  # the reporter prints the same
     ended: Ended
     try:
         trainer.train(resume_from_checkpoint=str(work / "resume") if resume else None)
         ended = "completed" if state.epochs_done >= params.epochs else "early-stopped"
     except TrainingEnded as end:
         ended = end.ended
-        report.checkpoint(state.epochs_done, watch.files(), ended=ended)
+        report.checkpoint(state.epochs_done, callbacks.files(), ended=ended)
     return _fitted(work, state, ended)
 
 
-class _Watch(TrainerCallback):  # type: ignore[misc]
-    """What we do at transformers' callbacks: told at each epoch's end, asked at each step."""
+class _Callbacks(TrainerCallback):  # type: ignore[misc]
+    """Reports, stops and checkpoints at the callbacks of transformers."""
 
-    def __init__(self, report: Reporter, params: VitParams, work: Path, state: State) -> None:
+    def __init__(self, report: Reporter, params: VitParams, work: Path, state: VitState) -> None:
         self.report, self.params, self.work, self.state = report, params, work, state
         self.logged: dict[str, float] = {}
         self.began = time.monotonic() - state.seconds
@@ -108,13 +98,13 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         self._poll()
 
     def on_prediction_step(self, *_: Any, **__: Any) -> None:
-        self.report.raise_if_cancelled()  # its epoch is nearly done: let it count
+        self.report.raise_if_cancelled()  # no stop: the epoch is nearly complete
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:  # noqa: ARG002
         self.logged |= logs
 
     def on_evaluate(self, args: Any, state: Any, control: Any, *, model: Any, **_: Any) -> None:  # noqa: ARG002
-        """The epoch's numbers are there. Its weights are kept as they are now, if they are the best so far."""
+        """Called once an epoch is evaluated; its weights are copied if they are the best so far."""
         epoch = round(state.epoch)
         losses = self.logged.get("loss", math.nan), self.logged.get("eval_loss", math.nan)
         if not all(map(math.isfinite, losses)):
@@ -129,7 +119,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
             control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """An epoch is done, evaluated and saved."""
+        """Called once an epoch is evaluated and saved."""
         self.saved = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         done = self.state.epochs_done
         metrics = {name: rounded(value) for name, value in _metrics(self.logged).items()}
@@ -140,7 +130,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         self.report.checkpoint(done, self.files(), ended=ended)
 
     def files(self) -> dict[str, Path]:
-        """Those of the last whole epoch, by their names in a checkpoint."""
+        """The files of the last complete epoch, by their names in a checkpoint."""
         (self.work / STATE).write_text(json.dumps(asdict(self.state)) + "\n", encoding="utf-8")
         names = [*STATE_FILES, *([SCALER_FILE] if (self.saved / SCALER_FILE).exists() else [])]
         return {name: self.saved / name for name in names} | {name: self.work / name for name in (BEST, RESULTS, STATE)}
@@ -168,16 +158,18 @@ def _loss(params: VitParams, tree: Tree) -> Any:
 
 
 def _metrics(logged: Mapping[str, float]) -> dict[str, float]:
-    ours = {name: logged[f"eval_{name}"] for name in SCORES}
-    return {**ours, "loss": logged["loss"], "val_loss": logged["eval_loss"], "lr": logged["learning_rate"]}
+    scores = {name: logged[f"eval_{name}"] for name in SCORES}
+    return {**scores, "loss": logged["loss"], "val_loss": logged["eval_loss"], "lr": logged["learning_rate"]}
 
 
-def _laid_out(resume: Checkpoint, work: Path) -> State:
+def _restored(resume: Checkpoint, work: Path) -> VitState:
     shutil.copytree(resume.path, work / "resume")
     for name in (BEST, RESULTS, STATE):
         shutil.move(work / "resume" / name, work / name)
-    return State(**json.loads((work / STATE).read_text(encoding="utf-8")))
+    return VitState(**json.loads((work / STATE).read_text(encoding="utf-8")))
 
 
-def _fitted(work: Path, state: State, ended: Ended) -> Fitted:
-    return Fitted(work / BEST, work / RESULTS, ended, state.epochs_done, state.best_epoch or state.epochs_done)
+def _fitted(work: Path, state: VitState, ended: Ended) -> FittedClassifier:
+    return FittedClassifier(
+        work / BEST, work / RESULTS, ended, state.epochs_done, state.best_epoch or state.epochs_done
+    )

@@ -1,4 +1,4 @@
-"""Image classifiers of transformers: made from a config or from weights, published, and read back."""
+"""Image classifiers of transformers: built from a config or from weights, published, and read back."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from transformers import (
 from core.domain.errors import WeightsUnavailable
 from pipeline.params.vit import SCRATCH_SIZE, VIT_NAME
 from pipeline.trainers import ModelSource
-from pipeline.trainers.classifier.model_zip import pack, unpacked
+from pipeline.trainers.classifier.model_zip import model_files, pack_model
 from pipeline.trainers.classifier.tensors import input_side
 
 VERSIONS = {"transformers": transformers.__version__, "torch": torch.__version__}
@@ -36,53 +36,56 @@ _VITS = {
     "large": (1024, 24, 16),
     "huge": (1280, 32, 16),
 }
-_OUT_OF_REACH = (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError)
+_UNUSABLE = (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError)
 
 
-def build(source: ModelSource, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:
-    """A model with a head for `classes` and its image processor. New weights are drawn from torch's seed.
+def build_classifier(source: ModelSource, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:
+    """A model with a head for `classes`, and its image processor. New weights depend on torch's seed.
 
-    Raises WeightsUnavailable for weights that cannot be read safely, and for a name that has no config of ours.
+    Raises WeightsUnavailable for weights that cannot be read safely, and for a name without a known architecture.
     """
     if source.kind == "config":
         return _from_scratch(source.path_or_name, classes, image_size)
     try:
         return _from_weights(Path(source.path_or_name), classes, image_size)
-    except _OUT_OF_REACH as error:
+    except _UNUSABLE as error:
         name = Path(source.path_or_name).name
         raise WeightsUnavailable(f"{name} cannot be used as an image classifier: {str(error)[:500]}") from error
 
 
 def load_model(folder: Path) -> nn.Module:
-    """The weights in `folder` exactly. `from_pretrained` and not `load_state_dict`: the names of layers in the file
-    are not those in the model, and the latter skips what it does not know (transformers 5.23, issue 43701)."""
+    """The model with exactly the weights in `folder`.
+
+    By `from_pretrained`, not `load_state_dict`: the file names the layers otherwise than the model does, and the
+    latter skips unknown names (transformers 5.23, issue 43701).
+    """
     model: nn.Module = AutoModelForImageClassification.from_pretrained(
         str(folder), use_safetensors=True, trust_remote_code=False, local_files_only=True
     )
     return model
 
 
-def publish(weights: Path, model: Any, processor: Any, target: Path) -> None:
-    """`weights` (a .safetensors of `model`'s architecture, byte for byte) with its configs as one ZIP."""
+def publish_vit(weights: Path, model: Any, processor: Any, target: Path) -> None:
+    """Writes `weights` (a .safetensors of the architecture of `model`, byte for byte) with its configs as one ZIP."""
     with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as name:
         folder = Path(name)
-        vars(model.config).pop("use_cache", None)  # left behind by a training, and not by a resume that only evaluates
+        vars(model.config).pop("use_cache", None)  # set by a training, and not by a resumed run that only evaluates
         model.config.save_pretrained(folder)
         processor.save_pretrained(folder)
         (folder / ABOUT).write_text(json.dumps({"schema": 1, "trainer": "vit"}) + "\n", encoding="utf-8")
         files = {each: folder / each for each in (CONFIG, PROCESSOR, ABOUT)}
-        pack({**files, WEIGHTS: weights}, target)
+        pack_model({**files, WEIGHTS: weights}, target)
 
 
-def read_published(model: Path) -> tuple[nn.Module, Any]:
-    """A folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable."""
+def read_published_vit(model: Path) -> tuple[nn.Module, Any]:
+    """The model and its image processor; `model` as in `model_files`. Raises WeightsUnavailable."""
     with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as name:
         try:
-            folder = unpacked(model, Path(name))
+            folder = model_files(model, Path(name))
             read = load_model(folder).eval()
             return read, AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
-        except _OUT_OF_REACH as error:
-            raise WeightsUnavailable(f"{model.name} is not a model of ours: {str(error)[:500]}") from error
+        except _UNUSABLE as error:
+            raise WeightsUnavailable(f"{model.name} is not a model of the vit trainer: {str(error)[:500]}") from error
 
 
 def class_names(model: Any) -> tuple[str, ...]:
@@ -90,7 +93,7 @@ def class_names(model: Any) -> tuple[str, ...]:
 
 
 def freeze(model: Any, layers: int) -> int:
-    """Keep the embeddings and the first `layers` layers as they are. Returns how many layers were kept.
+    """Freezes the embeddings and the first `layers` layers. Returns the number of frozen layers.
 
     A layer is an element of the first list of modules: a block of a ViT, a stage of a Swin, ConvNeXt or ResNet.
     """
@@ -98,11 +101,11 @@ def freeze(model: Any, layers: int) -> int:
         return 0
     backbone = model.base_model
     blocks = next((part for part in backbone.modules() if isinstance(part, nn.ModuleList) and len(part) > 1), None)
-    kept = list(blocks)[:layers] if blocks is not None else []
+    frozen = list(blocks)[:layers] if blocks is not None else []
     early = [part for name, part in backbone.named_children() if re.search("embed|stem", name)]
-    for part in (*early, *kept):
+    for part in (*early, *frozen):
         part.requires_grad_(False)
-    return len(kept)
+    return len(frozen)
 
 
 def _from_scratch(name: str, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:
@@ -128,15 +131,15 @@ def _config(name: str, image_size: int | None) -> tuple[Any, int]:
             return ResNetConfig(embedding_size=32, hidden_sizes=widths, depths=[1] * 4, layer_type="basic"), side
     named = VIT_NAME.search(name)
     if named is None:
-        raise WeightsUnavailable(f"No weights were found for {name}, and its name does not say its architecture.")
+        raise WeightsUnavailable(f"No weights were found for {name}, and no architecture is known by that name.")
     side = image_size or int(named["side"])
     return _vit_config(_VITS[named["size"]], patch=int(named["patch"]), side=side), side
 
 
 def _small_vit(shape: tuple[int, int, int], *, side: int) -> ViTConfig:
-    """The usual 0.02 of new weights is for a width of 768 and more: with it a narrow one learns nothing for epochs."""
+    """A narrow ViT. Its initial weights depend on its width: with the usual 0.02 it learns nothing for epochs."""
     config = _vit_config(shape, patch=8, side=side)
-    config.initializer_range = shape[0] ** -0.5  # LeCun's: what comes out is as wide as what goes in
+    config.initializer_range = shape[0] ** -0.5  # LeCun's: the variance stays the same from layer to layer
     return config
 
 
@@ -156,7 +159,7 @@ def _from_weights(folder: Path, classes: Sequence[str], image_size: int | None) 
     read: Any = AutoModelForImageClassification.from_pretrained(
         str(folder),
         **_labels(classes),
-        ignore_mismatched_sizes=True,  # the head is a new one
+        ignore_mismatched_sizes=True,  # the head is new
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
@@ -172,7 +175,7 @@ def _from_weights(folder: Path, classes: Sequence[str], image_size: int | None) 
 
 
 def _resized(model: Any, side: int) -> nn.Module:
-    """The same weights for another input: learned places of patches are interpolated, as ViT (2020, 3.2) does."""
+    """The same weights for another input size: position embeddings are interpolated, as in ViT (2020, 3.2)."""
     if not hasattr(model.config, "image_size"):
         return model  # convolutions take any size
     config = type(model.config).from_dict({**model.config.to_dict(), "image_size": side})
@@ -186,13 +189,13 @@ def _resized(model: Any, side: int) -> nn.Module:
     return larger
 
 
-def _interpolated(places: torch.Tensor, wanted: torch.Size) -> torch.Tensor:
+def _interpolated(positions: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """(1, extra + n x n, dim) -> (1, extra + m x m, dim); the extra ones (class token) stay."""
-    old, new = int((places.shape[1] - 1) ** 0.5), int((wanted[1] - 1) ** 0.5)
-    extra = places.shape[1] - old * old
-    grid = places[:, extra:].reshape(1, old, old, -1).permute(0, 3, 1, 2)
+    old, new = int((positions.shape[1] - 1) ** 0.5), int((shape[1] - 1) ** 0.5)
+    extra = positions.shape[1] - old * old
+    grid = positions[:, extra:].reshape(1, old, old, -1).permute(0, 3, 1, 2)
     grown = nn.functional.interpolate(grid, size=(new, new), mode="bicubic", align_corners=False)
-    return torch.cat((places[:, :extra], grown.permute(0, 2, 3, 1).reshape(1, new * new, -1)), dim=1)
+    return torch.cat((positions[:, :extra], grown.permute(0, 2, 3, 1).reshape(1, new * new, -1)), dim=1)
 
 
 def _labels(classes: Sequence[str]) -> dict[str, Any]:

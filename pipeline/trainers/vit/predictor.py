@@ -1,23 +1,23 @@
-"""A trained classifier that names images."""
+"""A trained vit classifier that predicts the class of an image."""
 
 from pathlib import Path
 
 import torch
 
 from pipeline.dataset.predictions import PredictedLabel
-from pipeline.evaluation.evaluated import softmax
+from pipeline.evaluation.split_predictions import softmax
 from pipeline.trainers.classifier.data import upright
 from pipeline.trainers.classifier.tensors import input_side
-from pipeline.trainers.vit.models import class_names, read_published
+from pipeline.trainers.vit.models import class_names, read_published_vit
 
 TOP = 5
 
 
 class VitPredictor:
-    """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for what is no model of ours."""
+    """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for anything but a model of the vit trainer."""
 
     def __init__(self, model: Path) -> None:
-        self._model, self._processor = read_published(model)
+        self._model, self._processor = read_published_vit(model)
         self.classes = class_names(self._model)
         self.input_size = input_side(self._processor)
 

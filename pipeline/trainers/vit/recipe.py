@@ -1,4 +1,4 @@
-"""A vit run from top to bottom: data, model, fit, publish, evaluate, look for wrong labels, report."""
+"""A vit run from top to bottom: data, model, fit, publish, evaluate, search for wrong labels, report."""
 
 import shutil
 from pathlib import Path
@@ -9,18 +9,19 @@ from transformers import AutoImageProcessor, set_seed
 
 from core.domain.errors import WeightsUnavailable
 from pipeline.dataset.model import HELD_OUT_SPLITS
-from pipeline.evaluation.classification import write_outcome
-from pipeline.evaluation.outcome import ClassifierEvaluation
+from pipeline.evaluation.classification import write_evaluation
+from pipeline.evaluation.classifier_evaluation import ClassifierEvaluation
 from pipeline.params.vit import SCRATCH_NAMES, VitParams
 from pipeline.trainers import Checkpoint, ModelSource, Reporter, TrainedModel
 from pipeline.trainers.classifier.data import Tree, open_tree
 from pipeline.trainers.classifier.model_zip import MODEL_ZIP
-from pipeline.trainers.classifier.predict_split import choose_device, judge
-from pipeline.trainers.classifier.results import read_results
+from pipeline.trainers.classifier.predict_split import predict_split
 from pipeline.trainers.classifier.tensors import input_side
-from pipeline.trainers.vit.fit import fit
-from pipeline.trainers.vit.models import VERSIONS, build, freeze, load_model, publish, read_published
-from pipeline.trainers.vit.suspects import judge_labels
+from pipeline.trainers.device import visible_device
+from pipeline.trainers.results import RESULTS, read_results
+from pipeline.trainers.vit.fit import fit_vit
+from pipeline.trainers.vit.label_errors import find_label_errors
+from pipeline.trainers.vit.models import VERSIONS, build_classifier, freeze, load_model, publish_vit, read_published_vit
 
 LR_FROM_WEIGHTS, LR_FROM_SCRATCH = 5e-5, 1e-3  # of AdamW; the first is that of the ViT fine-tuning recipes
 
@@ -39,25 +40,25 @@ def train(
     artifacts = out / "artifacts"
     artifacts.mkdir(parents=True, exist_ok=True)
     _check_source(model, params, report)
-    device = choose_device(params.device)
+    device = visible_device(params.device)
     tree = open_tree(dataset)
     set_seed(params.seed)
     network, processor = _model(tree, params, model, resume)
     frozen = freeze(network, params.freeze_layers)
     lr = params.lr or (LR_FROM_WEIGHTS if model.kind == "weights" else LR_FROM_SCRATCH)
 
-    fitted = fit(tree, network, processor, params, work, report, lr=lr, resume=resume)
+    fitted = fit_vit(tree, network, processor, params, work, report, lr=lr, resume=resume)
 
     report.stage("evaluating")
-    publish(fitted.best, network, processor, artifacts / MODEL_ZIP)
-    published, processor = read_published(artifacts / MODEL_ZIP)
+    publish_vit(fitted.best, network, processor, artifacts / MODEL_ZIP)
+    published, processor = read_published_vit(artifacts / MODEL_ZIP)
     splits = {split: tree.splits[split] for split in HELD_OUT_SPLITS if split in tree.splits}
-    judged = {
-        split: judge(published, processor, images, tree.classes, report, batch=2 * params.batch, device=device)
+    predictions = {
+        split: predict_split(published, processor, images, tree.classes, report, batch=2 * params.batch, device=device)
         for split, images in splits.items()
     }
-    suspects = judge_labels(tree, model, params, report, device=device) if params.suspect_labels else None
-    outcome = ClassifierEvaluation(
+    label_errors = find_label_errors(tree, model, params, report, device=device) if params.suspect_labels else None
+    evaluation = ClassifierEvaluation(
         title=f"vit: {params.model}",
         facts={
             "Model": params.model,
@@ -70,15 +71,15 @@ def train(
             "Seed": params.seed,
         },
         classes=tree.classes,
-        judged={split: one for split, (one, _) in judged.items()},
-        speeds={split: speed for split, (_, speed) in judged.items()},
+        predictions={split: one for split, (one, _) in predictions.items()},
+        speeds={split: speed for split, (_, speed) in predictions.items()},
         openers={split: images.open for split, images in splits.items()},
         history=read_results(fitted.results),
         best_epoch=fitted.best_epoch,
-        suspects=suspects,
+        label_errors=label_errors,
     )
-    write_outcome(outcome, artifacts, check=report.raise_if_cancelled)
-    shutil.copyfile(fitted.results, artifacts / "results.csv")
+    write_evaluation(evaluation, artifacts, raise_if_cancelled=report.raise_if_cancelled)
+    shutil.copyfile(fitted.results, artifacts / RESULTS)
     return TrainedModel(
         weights=MODEL_ZIP,
         classes=tree.classes,
@@ -92,7 +93,7 @@ def train(
 
 
 def _check_source(model: ModelSource, params: VitParams, report: Reporter) -> None:
-    """Raises WeightsUnavailable before anything is spent on the run."""
+    """Raises WeightsUnavailable for missing weights that are required."""
     if model.kind == "weights":
         return
     if params.pretrained == "required":
@@ -102,9 +103,9 @@ def _check_source(model: ModelSource, params: VitParams, report: Reporter) -> No
 
 
 def _model(tree: Tree, params: VitParams, source: ModelSource, resume: Checkpoint | None) -> tuple[nn.Module, Any]:
-    """A resumed run takes all from its checkpoint: here weights may lie where there were none before."""
+    """A resumed run takes all from its checkpoint: the weights folder may have changed since its start."""
     if resume is None:
-        return build(source, tree.classes, params.image_size)
+        return build_classifier(source, tree.classes, params.image_size)
     return load_model(resume.path), AutoImageProcessor.from_pretrained(str(resume.path), local_files_only=True)
 
 

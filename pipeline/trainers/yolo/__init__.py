@@ -1,23 +1,22 @@
-"""The `yolo` trainer. This package is the one home of ultralytics (AGPL-3.0), and switches off all it does unasked.
+"""The `yolo` trainer: detectors of ultralytics. Only this package imports it (AGPL-3.0), and switches off all it does
+without being asked to.
 
-Nothing heavy is imported here: the environment must be set before ultralytics is, since it reads it at import.
+Nothing heavy is imported here: ultralytics reads its environment when it is imported.
 """
 
-import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from pydantic import BaseModel
 
 from pipeline.params.yolo import YoloParams
 from pipeline.trainers import Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
+from pipeline.trainers.recipe_import import import_recipe
 from pipeline.trainers.scratch import scratch_in
 from pipeline.trainers.yolo.environment import go_offline
 
-if TYPE_CHECKING:
-    from types import ModuleType
+__all__ = ["evaluate", "load", "train"]
 
 
 def train(
@@ -31,34 +30,28 @@ def train(
 ) -> TrainedModel:
     """See `pipeline.trainers.Trainer`. Uses `out/config` and a hidden folder in `out` as scratch."""
     go_offline(out / "config")
-    recipe = _import_recipe()
+    recipe = import_recipe("yolo", library="ultralytics")
     report.raise_if_cancelled()
-    asked = cast(YoloParams, params)
+    options = cast(YoloParams, params)
     with scratch_in(out) as work:
-        return cast(TrainedModel, recipe.train(dataset, asked, out, report, model=model, resume=resume, work=work))
+        return cast(TrainedModel, recipe.train(dataset, options, out, report, model=model, resume=resume, work=work))
 
 
 def load(model: Path) -> Predictor:
-    """`model`: a folder with `best.pt`, or a `.pt` file. Raises WeightsUnavailable when it is none of ours."""
-    with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:  # only looked at while it is imported
+    """`model`: a folder with `best.pt`, or a `.pt` file. Raises WeightsUnavailable for anything else."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:  # read while ultralytics is imported only
         go_offline(Path(config))
         from pipeline.trainers.yolo.predictor import YoloPredictor
-    return YoloPredictor(model / "best.pt" if model.is_dir() else model)
+    return YoloPredictor(_weights_in(model))
 
 
 def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
     """See `pipeline.trainers.Trainer`."""
-    with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:
+    with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config, scratch_in(out) as work:
         go_offline(Path(config))
-        recipe = _import_recipe()
-        weights = model / "best.pt" if model.is_dir() else model
-        with scratch_in(out) as work:
-            recipe.evaluate(weights, dataset, out, report, split=split, batch=batch, device=device, work=work)
+        recipe = import_recipe("yolo", library="ultralytics")
+        recipe.evaluate(_weights_in(model), dataset, out, report, split=split, batch=batch, device=device, work=work)
 
 
-def _import_recipe() -> "ModuleType":
-    began = time.monotonic()
-    from pipeline.trainers.yolo import recipe
-
-    sys.stderr.write(f"ultralytics.imported seconds={time.monotonic() - began:.2f}\n")
-    return recipe
+def _weights_in(model: Path) -> Path:
+    return model / "best.pt" if model.is_dir() else model

@@ -1,7 +1,7 @@
-"""What must be in place before ultralytics is imported, so that it talks to nobody and leaves the home folder alone.
+"""The environment of ultralytics, set before its import: no network access, and no files in the home folder.
 
-Proved by counting its network attempts: none, with the environment, the settings and the fonts below (it looks for
-its fonts on the net even when it is told to be offline).
+A test counts its network attempts: none, with the environment, the settings and the fonts below. (It downloads missing
+fonts even when it is offline by its settings.)
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 OFFLINE = {
     "YOLO_OFFLINE": "true",  # no version check, no telemetry, no downloads
-    "YOLO_AUTOINSTALL": "false",  # it would call pip in the middle of a run
+    "YOLO_AUTOINSTALL": "false",  # else it calls pip in the middle of a run
     "ULTRALYTICS_SAFE_LOAD": "true",  # .pt files are read with weights_only and a list of known classes
     "DO_NOT_TRACK": "1",
     "MPLBACKEND": "Agg",
@@ -20,7 +20,7 @@ OFFLINE = {
 }
 
 SETTINGS = {
-    "settings_version": "0.0.8",  # another version, key or type and it writes the file anew with everything on
+    "settings_version": "0.0.8",  # with another version, key or type it rewrites the file with everything on
     "uuid": "",
     "api_key": "",
     "openai_api_key": "",
@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 def go_offline(config: Path) -> None:
-    """Set the environment of this process and make `config` a complete, private ultralytics config folder."""
+    """Sets the environment of this process and makes `config` a complete, private ultralytics config folder."""
     os.environ.update(OFFLINE)
     os.environ["YOLO_CONFIG_DIR"] = str(config)
     home = config / "Ultralytics"
@@ -42,7 +42,7 @@ def go_offline(config: Path) -> None:
 
 
 def _a_font() -> Path:
-    """DejaVu Sans out of matplotlib, found without importing it."""
+    """DejaVu Sans of matplotlib, found without importing it."""
     spec = find_spec("matplotlib")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("matplotlib is not installed; see requirements-worker.txt")

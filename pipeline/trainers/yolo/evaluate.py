@@ -1,4 +1,4 @@
-"""Evaluation of a weights file on one split, as data. Images are drawn from it elsewhere."""
+"""Evaluates a weights file on one split; the result is data, from which pipeline.plots draws the images."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from pipeline.plots.grid import Sample
 from pipeline.trainers import Reporter
 from pipeline.trainers.yolo.vendor import validator_class
 
-MIN_SCORE = 0.25  # what prediction shows by default; the confusion matrix counts boxes from here up
-MIN_IOU = 0.45  # ultralytics' own for matching in a confusion matrix
+MIN_SCORE = 0.25  # the default of prediction; the confusion matrix counts boxes of a higher confidence
+MIN_IOU = 0.45  # the default of ultralytics for matching in a confusion matrix
 GRID = 12  # images in the grid of predictions
 CURVE_POINTS = 101  # of the 1000 that ultralytics computes: one per hundredth
 
-# Where a split has no box, or none of a class, there is nothing to measure: null, not zero.
+# Without boxes in a split, or of a class, nothing can be measured: null, not zero.
 _NOTHING: dict[str, float | None] = dict.fromkeys(("mAP50", "mAP50-95", "precision", "recall", "f1"))
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class DetectorEvaluation:
     """`metrics` and `curves` are JSON values as they go to metrics.json and curves.json."""
 
     metrics: dict[str, Any]
@@ -43,9 +43,9 @@ def evaluate_split(
     workers: int,
     work: Path,
     is_rtdetr: bool,
-) -> Evaluation:
-    """mAP and friends of `weights` on `split`. Precision, recall and F1 are those at the score of the best mean F1."""
-    validator = _watching(validator_class(is_rtdetr=is_rtdetr))(
+) -> DetectorEvaluation:
+    """The metrics of `weights` on `split`. Precision, recall and F1 are those at the confidence of the best mean F1."""
+    validator = _recording(validator_class(is_rtdetr=is_rtdetr))(
         save_dir=work,
         args={
             **{"task": "detect", "mode": "val", "model": str(weights), "data": str(data), "split": split},
@@ -56,23 +56,24 @@ def evaluate_split(
     )
     validator(model=str(weights))
     names = [validator.names[index] for index in range(len(validator.names))]
-    return Evaluation(
+    return DetectorEvaluation(
         metrics=_metrics(validator, names),
         curves=_curves(validator.metrics.box, names),
         samples=tuple(validator.samples),
     )
 
 
-def _watching(base: type[Any]) -> type[Any]:
-    """A validator that also fills a confusion matrix at MIN_SCORE (theirs counts from 0.001) and keeps some samples."""
+def _recording(base: type[Any]) -> type[Any]:
+    """A validator that also fills a confusion matrix at MIN_SCORE (that of ultralytics counts from 0.001) and keeps
+    some samples."""
 
-    class Watching(base):  # type: ignore[misc]
+    class RecordingValidator(base):  # type: ignore[misc]
         def init_metrics(self, model: Any) -> None:
             super().init_metrics(model)
             self.confusion = ConfusionMatrix(names=model.names)
             self.samples: list[Sample] = []
             images = len(self.dataloader.dataset)
-            self.wanted = {(index * images) // GRID for index in range(GRID)} if images > GRID else set(range(images))
+            self.sampled = {(index * images) // GRID for index in range(GRID)} if images > GRID else set(range(images))
 
         def update_metrics(self, preds: list[dict[str, Any]], batch: dict[str, Any]) -> None:
             first = self.seen
@@ -80,20 +81,20 @@ def _watching(base: type[Any]) -> type[Any]:
             for index, pred in enumerate(preds):
                 truth = self._prepare_batch(index, batch)
                 self.confusion.process_batch(pred, truth, conf=MIN_SCORE, iou_thres=MIN_IOU)
-                if first + index in self.wanted:
+                if first + index in self.sampled:
                     self.samples.append(self.sample(pred, truth))
 
         def sample(self, pred: dict[str, Any], truth: dict[str, Any]) -> Sample:
-            shown = {key: pred[key][pred["conf"] > MIN_SCORE] for key in ("bboxes", "conf", "cls")}
-            scores = shown["conf"].tolist()
+            confident = {key: pred[key][pred["conf"] > MIN_SCORE] for key in ("bboxes", "conf", "cls")}
+            scores = confident["conf"].tolist()
             ones = [1.0] * len(truth["cls"])
             return Sample(
                 image=Path(truth["im_file"]),
                 truth=_boxes(self.scale_preds(dict(truth), truth), ones, self.names),
-                predicted=_boxes(self.scale_preds(shown, truth), scores, self.names),
+                predicted=_boxes(self.scale_preds(confident, truth), scores, self.names),
             )
 
-    return Watching
+    return RecordingValidator
 
 
 def _boxes(scaled: dict[str, Any], scores: list[float], names: dict[int, str]) -> tuple[PredictedBox, ...]:
@@ -147,14 +148,14 @@ def _numbers(map50: float, map50_95: float, precision: float, recall: float, f1:
 
 
 def _best_score(box: Any) -> float | None:
-    """The score at which precision, recall and F1 are taken: the peak of the smoothed mean F1 curve, as ultralytics."""
+    """The confidence of the peak of the smoothed mean F1 curve, where ultralytics takes precision, recall and F1."""
     if not len(box.ap_class_index):
         return None
     return round(float(box.px[int(smooth(np.asarray(box.f1_curve).mean(0), 0.1).argmax())]), 3)
 
 
 def _curves(box: Any, names: list[str]) -> dict[str, Any]:
-    """Per class with boxes in the split: precision over recall, and precision, recall, F1 over the score."""
+    """Per class with boxes in the split: precision by recall, and precision, recall and F1 by confidence."""
     if not len(box.ap_class_index):
         return {"x": [], "classes": {}}
     at = np.linspace(0, len(box.px) - 1, CURVE_POINTS).round().astype(int)

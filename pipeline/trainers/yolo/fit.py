@@ -1,10 +1,9 @@
-"""The training itself: ultralytics' loop, with our hands on its callbacks.
+"""Trains with the loop of ultralytics, through its callbacks.
 
-It is never stopped by `trainer.stop` (a later resume would silently start afresh) nor by its `time` (it replaces
-`epochs`): an exception out of a callback ends it, and the files of the last whole epoch are what counts.
+Neither `trainer.stop` ends it (a later resume would silently start from the first epoch) nor its `time` (which replaces
+`epochs`), but an exception from a callback; the files of the last complete epoch are the result.
 """
 
-import csv
 import math
 import shutil
 from collections import defaultdict
@@ -13,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from core.domain.errors import Diverged
 from pipeline.params.yolo import YoloParams
 from pipeline.trainers import Checkpoint, Ended, ModelSource, Progress, Reporter, TrainingEnded
+from pipeline.trainers.results import RESULTS, read_results
 from pipeline.trainers.yolo.vendor import trainer_class
 
-CHECKPOINT_FILES = ("last.pt", "best.pt", "results.csv")
+CHECKPOINT_FILES = ("last.pt", "best.pt", RESULTS)
 
 _SAME_NAMES = (
     *("epochs", "batch", "nbs", "imgsz", "patience", "seed"),
@@ -34,12 +32,12 @@ _METRICS = {
     "metrics/precision(B)": "precision",
     "metrics/recall(B)": "recall",
 }
-SGD_FROM = 0.005  # a given lr0 from here up is meant for SGD (usually 0.01), below for AdamW (usually 0.001)
+SGD_FROM = 0.005  # an lr0 from here up is meant for SGD (usually 0.01), below for AdamW (usually 0.001)
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """`work/weights/{last,best}.pt` and `work/results.csv` are those of the last whole epoch."""
+class FittedDetector:
+    """`best` and `results` (results.csv) are those of the last complete epoch; `batch` is the one that fitted."""
 
     best: Path
     results: Path
@@ -48,7 +46,7 @@ class Fitted:
     batch: int
 
 
-def fit(
+def fit_yolo(
     data: Path,
     params: YoloParams,
     work: Path,
@@ -58,13 +56,13 @@ def fit(
     resume: Checkpoint | None,
     is_rtdetr: bool,
     device: str,
-) -> Fitted:
-    """Train to the end of the epochs, of patience or of time. Raises Diverged, RunCancelled, TimedOut."""
+) -> FittedDetector:
+    """Trains to the end of the epochs, of patience or of time. Raises Diverged, RunCancelled, TimedOut."""
     if resume:
-        _lay_out(resume, work)
+        _restore(resume, work)
     if resume and resume.ended:
         return _fitted(work, ended=resume.ended, epochs_done=resume.epoch, batch=params.batch)
-    watch = _Watch(report, epochs_done=resume.epoch if resume else 0)
+    callbacks = _Callbacks(report, epochs_done=resume.epoch if resume else 0)
     overrides = _resumed(work) if resume else _overrides(params, model)
     trainer = trainer_class(is_rtdetr=is_rtdetr)(
         overrides={
@@ -72,78 +70,63 @@ def fit(
             **{"data": str(data), "save_dir": str(work), "device": device, "workers": params.workers},
             **{"plots": False, "verbose": False},
         },
-        _callbacks=watch.callbacks(),
+        _callbacks=callbacks.by_event(),
     )
     try:
         trainer.train()
     except TrainingEnded as end:
-        watch.ended = end.ended
-        report.checkpoint(watch.epochs_done, _checkpoint_files(trainer), ended=end.ended)
+        callbacks.ended = end.ended
+        report.checkpoint(callbacks.epochs_done, _checkpoint_files(trainer), ended=end.ended)
     finally:
         _close_loaders(trainer)
-    return _fitted(work, ended=watch.ended, epochs_done=watch.epochs_done, batch=trainer.batch_size)
+    return _fitted(work, ended=callbacks.ended, epochs_done=callbacks.epochs_done, batch=trainer.batch_size)
 
 
-class _Watch:
-    """What we do at ultralytics' callbacks."""
+class _Callbacks:
+    """Reports, stops and checkpoints at the callbacks of ultralytics."""
 
     def __init__(self, report: Reporter, *, epochs_done: int) -> None:
         self.report = report
         self.epochs_done = epochs_done
         self.ended: Ended = "completed"
 
-    def callbacks(self) -> dict[str, list[Callable[[Any], None]]]:
+    def by_event(self) -> dict[str, list[Callable[[Any], None]]]:
         return defaultdict(
             list,
             {
                 "on_pretrain_routine_end": [self.poll],
-                "on_train_start": [self.go_on_counting_time, lambda _: self.report.stage("training")],
+                "on_train_start": [self.continue_time, lambda _: self.report.stage("training")],
                 "on_train_epoch_start": [self.poll],
                 "on_train_batch_end": [self.poll],
                 "on_train_epoch_end": [self.raise_if_diverged],
                 "on_val_batch_end": [
                     lambda _: self.report.raise_if_cancelled()
-                ],  # its epoch is nearly done: let it count
-                "on_model_save": [self.tell],
+                ],  # no stop: the epoch is nearly complete
+                "on_model_save": [self.report_epoch],
             },
         )
 
     def poll(self, trainer: Any) -> None:
         self.report.poll(have_model=trainer.best.exists())
 
-    def go_on_counting_time(self, trainer: Any) -> None:
-        """The column `time` of results.csv goes on where the attempt before left off."""
+    def continue_time(self, trainer: Any) -> None:
+        """The column `time` of results.csv continues from the previous attempt."""
         rows = read_results(trainer.csv)
         trainer.train_time_start -= rows[-1]["time"] if rows else 0.0
 
     def raise_if_diverged(self, trainer: Any) -> None:
-        """In the first epoch nothing can be restored; later ultralytics goes back to last.pt, three times."""
+        """Only in the first epoch of an attempt: later ultralytics itself goes back to last.pt, three times."""
         finite = all(math.isfinite(float(value)) for value in trainer.tloss.values())
         if not finite and trainer.epoch == trainer.start_epoch:
             raise Diverged("The loss was not finite in the first epoch.", epoch=trainer.epoch + 1)
 
-    def tell(self, trainer: Any) -> None:
-        """An epoch is done, validated and saved."""
+    def report_epoch(self, trainer: Any) -> None:
+        """Called once an epoch is validated and saved."""
         self.epochs_done = trainer.epoch + 1
         self.ended = "completed" if self.epochs_done >= trainer.epochs else "early-stopped"
         self.report(Progress(self.epochs_done, trainer.epochs, _metrics(trainer)))
         ended = self.ended if trainer.stop else None
         self.report.checkpoint(self.epochs_done, _checkpoint_files(trainer), ended=ended)
-
-
-def choose_device(wanted: str) -> str:
-    """Ours -> theirs: `cpu`, `mps` or the number of a GPU."""
-    if wanted == "auto":
-        return "0" if torch.cuda.is_available() else "cpu"
-    return {"cuda": "0"}.get(wanted, wanted.removeprefix("cuda:"))
-
-
-def read_results(path: Path) -> list[dict[str, float]]:
-    """results.csv as rows of numbers; empty when there is none."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name.strip(): float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def _overrides(params: YoloParams, model: ModelSource) -> dict[str, Any]:
@@ -154,7 +137,7 @@ def _overrides(params: YoloParams, model: ModelSource) -> dict[str, Any]:
     overrides["optimizer"] = params.optimizer
     if params.lr0 is not None:
         overrides["lr0"] = params.lr0
-        if params.optimizer == "auto":  # theirs ignores a given lr0 then
+        if params.optimizer == "auto":  # with which ultralytics ignores lr0
             overrides["optimizer"] = "SGD" if params.lr0 >= SGD_FROM else "AdamW"
     if params.freeze:
         overrides["freeze"] = params.freeze
@@ -166,12 +149,12 @@ def _overrides(params: YoloParams, model: ModelSource) -> dict[str, Any]:
 
 
 def _resumed(work: Path) -> dict[str, Any]:
-    """Everything else comes out of last.pt: the resolved optimizer, a halved batch, the hyperparameters."""
+    """All other settings are in last.pt: the resolved optimizer, a halved batch, the hyperparameters."""
     last = str(work / "weights" / "last.pt")
     return {"task": "detect", "mode": "train", "model": last, "resume": last}
 
 
-def _lay_out(resume: Checkpoint, work: Path) -> None:
+def _restore(resume: Checkpoint, work: Path) -> None:
     (work / "weights").mkdir(parents=True, exist_ok=True)
     for name in CHECKPOINT_FILES:
         shutil.copyfile(resume.path / name, work / name if name.endswith(".csv") else work / "weights" / name)
@@ -196,17 +179,17 @@ def _rounded(value: float) -> float | None:
 
 
 def _close_loaders(trainer: Any) -> None:
-    """Their worker processes would live as long as this one."""
+    """Else their worker processes live as long as this one."""
     for name in ("train_loader", "test_loader"):
         loader: Any = getattr(trainer, name, None)
         if hasattr(loader, "close"):
             loader.close()
 
 
-def _fitted(work: Path, *, ended: Ended, epochs_done: int, batch: int) -> Fitted:
-    return Fitted(
+def _fitted(work: Path, *, ended: Ended, epochs_done: int, batch: int) -> FittedDetector:
+    return FittedDetector(
         best=work / "weights" / "best.pt",
-        results=work / "results.csv",
+        results=work / RESULTS,
         ended=ended,
         epochs_done=epochs_done,
         batch=batch,

@@ -1,4 +1,4 @@
-"""A trained yolo model that finds boxes in images."""
+"""A trained detector that predicts boxes."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from pipeline.dataset.predictions import PredictedBox
 from pipeline.trainers.yolo import vendor
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, read_weights
 
-_QUIETENED = vendor.VERSIONS  # importing vendor is what matters: it quietens ultralytics
+_QUIETENED = vendor.VERSIONS  # vendor is imported for its effect: it quietens ultralytics
 
 
 class YoloPredictor:
-    """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for a file that is none or is not safe."""
+    """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for a file that is not a safe weights file."""
 
     def __init__(self, weights: Path) -> None:
         model = model_in(read_weights(weights))
@@ -21,7 +21,7 @@ class YoloPredictor:
         self._model = (RTDETR if is_rtdetr(model) else YOLO)(str(weights))
 
     def predict(self, image: Path, *, min_score: float = 0.25) -> list[PredictedBox]:
-        found = self._model.predict(str(image), conf=min_score, imgsz=self.input_size, verbose=False, save=False)[0]
-        rows = zip(found.boxes.cls.int().tolist(), found.boxes.conf.tolist(), found.boxes.xyxy.tolist(), strict=True)
+        result = self._model.predict(str(image), conf=min_score, imgsz=self.input_size, verbose=False, save=False)[0]
+        rows = zip(result.boxes.cls.int().tolist(), result.boxes.conf.tolist(), result.boxes.xyxy.tolist(), strict=True)
         boxes = [PredictedBox(self.classes[index], index, score, *corners) for index, score, corners in rows]
         return sorted(boxes, key=lambda box: -box.score)

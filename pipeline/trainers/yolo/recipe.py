@@ -14,8 +14,10 @@ from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
 from pipeline.trainers import Checkpoint, ModelSource, Reporter, TrainedModel
-from pipeline.trainers.yolo.evaluate import Evaluation, evaluate_split
-from pipeline.trainers.yolo.fit import Fitted, choose_device, fit, read_results
+from pipeline.trainers.device import choose_device
+from pipeline.trainers.results import RESULTS, read_results
+from pipeline.trainers.yolo.evaluate import DetectorEvaluation, evaluate_split
+from pipeline.trainers.yolo.fit import FittedDetector, fit_yolo
 from pipeline.trainers.yolo.vendor import VERSIONS
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, publish_weights, read_weights
 
@@ -35,9 +37,9 @@ def train(
     artifacts.mkdir(parents=True, exist_ok=True)
     rtdetr = _check_source(model, params, report) if resume is None else _was_rtdetr(resume)
     data, names = _absolute_data(dataset, work)
-    device = choose_device(params.device)
+    device = choose_device(params.device, mps=False)
 
-    fitted = fit(data, params, work, report, model=model, resume=resume, is_rtdetr=rtdetr, device=device)
+    fitted = fit_yolo(data, params, work, report, model=model, resume=resume, is_rtdetr=rtdetr, device=device)
 
     report.stage("evaluating")
     best = read_weights(fitted.best)
@@ -49,7 +51,7 @@ def train(
             report,
             split=split,
             imgsz=params.imgsz,
-            batch=fitted.batch * 2,  # no gradients are kept: twice the training batch, as ultralytics
+            batch=fitted.batch * 2,  # without gradients twice the batch fits, as in ultralytics
             device=device,
             workers=params.workers,
             work=work,
@@ -59,7 +61,7 @@ def train(
         if _has_images(dataset, split)
     }
     _write_numbers(evaluations, artifacts)
-    shutil.copyfile(fitted.results, artifacts / "results.csv")
+    shutil.copyfile(fitted.results, artifacts / RESULTS)
     _write_relative_data(dataset, names, artifacts / "data.yaml")
     _draw(evaluations, fitted, artifacts, report, best_epoch=best["epoch"] + 1)
     write_detection_report(
@@ -76,7 +78,7 @@ def train(
         metrics={split: evaluation.metrics for split, evaluation in evaluations.items()},
     )
     if fitted.batch != params.batch:
-        report.note("batch", f"a batch of {params.batch} did not fit into memory: trained with {fitted.batch}")
+        report.note("batch", f"A batch of {params.batch} did not fit into memory: trained with {fitted.batch}.")
     return TrainedModel(
         weights="best.pt",
         classes=tuple(names),
@@ -107,8 +109,10 @@ def evaluate(
         raise ParamsInvalid(f"The dataset has no {split} split.", split=split)
     data, names = _absolute_data(dataset, work)
     known = [str(model.names[index]) for index in range(len(model.names))]
-    if known != names:  # theirs compares class ids
-        raise ParamsInvalid(f"The model knows the classes {', '.join(known)}; the dataset has {', '.join(names)}.")
+    if known != names:  # in the same order: ultralytics compares class ids
+        raise ParamsInvalid(
+            f"The model was trained on the classes {', '.join(known)}; the dataset has {', '.join(names)}."
+        )
     imgsz = int(model.args["imgsz"])
     report.stage("evaluating")
     evaluation = evaluate_split(
@@ -118,7 +122,7 @@ def evaluate(
         split=split,
         imgsz=imgsz,
         batch=batch,
-        device=choose_device(device),
+        device=choose_device(device, mps=False),
         workers=0,
         work=work,
         is_rtdetr=is_rtdetr(model),
@@ -130,7 +134,7 @@ def evaluate(
 
 
 def _check_source(model: ModelSource, params: YoloParams, report: Reporter) -> bool:
-    """Whether it is an RT-DETR. Raises WeightsUnavailable before anything is spent on the run."""
+    """Whether the model is an RT-DETR. Raises WeightsUnavailable for missing or unusable weights."""
     if model.kind == "weights":
         return is_rtdetr(model_in(read_weights(Path(model.path_or_name))))
     if params.pretrained == "required" or params.model.endswith(".pt"):
@@ -145,7 +149,7 @@ def _was_rtdetr(resume: Checkpoint) -> bool:
 
 
 def _absolute_data(dataset: Path, work: Path) -> tuple[Path, list[str]]:
-    """A data.yaml of our own making for ultralytics (it runs `download:` of a foreign one), and the class names."""
+    """A data.yaml with absolute paths, written anew because ultralytics runs its `download:`, and the class names."""
     names = _class_names(dataset)
     splits = {split: f"images/{split}" for split in ("train", *HELD_OUT_SPLITS) if _has_images(dataset, split)}
     path = work / "data.yaml"
@@ -171,7 +175,7 @@ def _write_relative_data(dataset: Path, names: list[str], path: Path) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _write_numbers(evaluations: Mapping[str, Evaluation], artifacts: Path) -> None:
+def _write_numbers(evaluations: Mapping[str, DetectorEvaluation], artifacts: Path) -> None:
     """metrics.json and curves.json, with null for a split without images."""
     for name in ("metrics", "curves"):
         content: dict[str, Any] = {
@@ -183,7 +187,12 @@ def _write_numbers(evaluations: Mapping[str, Evaluation], artifacts: Path) -> No
 
 
 def _draw(
-    evaluations: Mapping[str, Evaluation], fitted: Fitted, artifacts: Path, report: Reporter, *, best_epoch: int
+    evaluations: Mapping[str, DetectorEvaluation],
+    fitted: FittedDetector,
+    artifacts: Path,
+    report: Reporter,
+    *,
+    best_epoch: int,
 ) -> None:
     draw_training(read_results(fitted.results), artifacts / "training_curves.png", best_epoch=best_epoch)
     for split, evaluation in evaluations.items():

@@ -1,4 +1,4 @@
-"""ultralytics, imported once and quietened, and its classes with what we change in them.
+"""ultralytics, imported and quietened, and its classes with Darkroom's changes.
 
 Import only after `environment.go_offline`.
 """
@@ -17,12 +17,12 @@ utils.VERBOSE = False  # no progress bars in a log file
 
 VERSIONS = {"ultralytics": ultralytics.__version__, "torch": torch.__version__}
 
-# GPUs whose half precision gives NaN losses or zero mAP, as ultralytics.utils.checks.check_amp has them.
+# GPUs whose half precision gives NaN losses or zero mAP, from ultralytics.utils.checks.check_amp.
 _BAD_AMP = ("1660", "1650", "1630", "t400", "t550", "t600", "t1000", "t1200", "t2000", "k40m")
 
 
 def _amp_works(model: Any) -> bool:
-    """In place of `check_amp`, which downloads a model to try it out."""
+    """Replaces `check_amp`, which downloads a model for its test."""
     device = next(model.parameters()).device
     if device.type != "cuda":
         return False
@@ -34,7 +34,8 @@ engine.check_amp = _amp_works
 
 
 class _NoFinalEval:
-    """Our own evaluation follows, on val and test; and theirs strips last.pt, from which a run could go on."""
+    """Without the final evaluation: `evaluate_split` does it, on val and test, and the one of ultralytics strips
+    last.pt, which a resumed run needs."""
 
     def final_eval(self) -> None:
         return

@@ -1,4 +1,4 @@
-"""Weights files: read the safe way, written without anything of the machine that made them."""
+"""Weights files: read without running code, written without paths or dates of this machine."""
 
 import io
 from pathlib import Path
@@ -10,13 +10,13 @@ from ultralytics.utils import DEFAULT_CFG_DICT
 
 from core.domain.errors import WeightsUnavailable
 
-_OF_THE_MACHINE = ("data", "model", "project", "name", "save_dir", "resume", "cfg", "pretrained", "device", "workers")
+_MACHINE_ARGS = ("data", "model", "project", "name", "save_dir", "resume", "cfg", "pretrained", "device", "workers")
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """The checkpoint in a `.pt` file, on the CPU, unpickling known classes only.
+    """The checkpoint in a `.pt` file, on the CPU; only known classes are unpickled.
 
-    Raises WeightsUnavailable when it is missing, damaged, of another kind, or holds anything that could run code.
+    Raises WeightsUnavailable for a file that is missing, damaged, of another kind, or could run code.
     """
     if not path.is_file():
         raise WeightsUnavailable(f"There is no weights file {path.name}.", file=path.name)
@@ -24,12 +24,12 @@ def read_weights(path: Path) -> dict[str, Any]:
         checkpoint, _ = torch_safe_load(str(path), safe_only=True)
     except MemoryError:
         raise
-    except Exception as error:  # foreign bytes: whatever reading them raises, it means unusable
+    except Exception as error:  # untrusted bytes may raise anything: all of it means unusable
         reason = " ".join(str(error).split())[:300].replace(str(path), path.name)
         raise WeightsUnavailable(f"{path.name} cannot be loaded safely: {reason}", file=path.name) from error
     model = checkpoint.get("ema") or checkpoint.get("model")
     if getattr(model, "task", "detect") != "detect" or not isinstance(model, torch.nn.Module):
-        raise WeightsUnavailable(f"{path.name} holds no detection model.", file=path.name)
+        raise WeightsUnavailable(f"{path.name} does not contain a detection model.", file=path.name)
     return dict(checkpoint)
 
 
@@ -42,9 +42,9 @@ def is_rtdetr(model: Any) -> bool:
 
 
 def publish_weights(checkpoint: dict[str, Any], path: Path, *, input_size: int) -> None:
-    """Write what `YOLO(path)` needs and nothing else: half precision, no optimizer, no paths, no dates.
+    """Writes only what `YOLO(path)` reads: half precision, no optimizer, no paths, no dates.
 
-    The bytes depend on the training alone, so the same seed, data and machine give the same sha256.
+    The bytes depend on the training alone: the same seed, data and machine give the same sha256.
     """
     model = model_in(checkpoint).half()
     for parameter in model.parameters():
@@ -52,12 +52,12 @@ def publish_weights(checkpoint: dict[str, Any], path: Path, *, input_size: int) 
     model.criterion = None
     model.yaml = {**model.yaml, "yaml_file": Path(str(model.yaml.get("yaml_file", ""))).name}
     known = {name: value for name, value in checkpoint["train_args"].items() if name in DEFAULT_CFG_DICT}
-    args = {**DEFAULT_CFG_DICT, **known, **dict.fromkeys(_OF_THE_MACHINE), "imgsz": input_size}
+    args = {**DEFAULT_CFG_DICT, **known, **dict.fromkeys(_MACHINE_ARGS), "imgsz": input_size}
     model.args = args
     for name in ("pt_path", "model_path"):
         if hasattr(model, name):
             delattr(model, name)
-    buffer = io.BytesIO()  # written in one go: a full disk is then an OSError that says so
+    buffer = io.BytesIO()  # then written at once: a full disk raises an OSError, in torch.save another error
     torch.save(
         {
             "epoch": -1,

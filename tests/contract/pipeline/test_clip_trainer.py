@@ -122,8 +122,8 @@ def test_zero_shot_says_what_bare_transformers_says_and_trains_nothing(
     assert len(ours) == len(rows)
     for row, scores in zip(rows, theirs, strict=True):
         told = ours[row["path"]]
-        assert told["found"] == ("box", "disc")[scores.argmax()]
-        assert float(told["score of label"]) == pytest.approx(scores[row["label"]], abs=2e-5)
+        assert told["predicted"] == ("box", "disc")[scores.argmax()]
+        assert float(told["ground truth probability"]) == pytest.approx(scores[row["label"]], abs=2e-5)
 
 
 def test_a_class_is_the_mean_of_its_sentences(run: Run, weights: Path, tmp_path: Path) -> None:

@@ -82,4 +82,4 @@ def _run(example: Path, case: Case, folder: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     if verb in ("train", "evaluate"):
-        assert "there \\ found" in done.stdout
+        assert "ground truth \\ predicted" in done.stdout

@@ -1,4 +1,4 @@
-"""What a classifier said about a split."""
+"""The predictions of a classifier on one split."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """`paths` and `labels` have N entries, `probabilities` is (N, classes), each row sums to 1."""
+class SplitPredictions:
+    """`paths` and `labels` have N entries, `probabilities` is (N, classes); each of its rows sums to 1."""
 
     classes: tuple[str, ...]
     paths: tuple[str, ...]
@@ -20,7 +20,13 @@ class Judged:
 
     @property
     def predicted(self) -> NDArray[np.int_]:
+        """(N,) ids of the most probable classes."""
         return np.asarray(self.probabilities.argmax(axis=1))
+
+    @property
+    def label_probabilities(self) -> Floats:
+        """(N,) probabilities of the labels."""
+        return np.asarray(self.probabilities[np.arange(len(self.labels)), self.labels])
 
 
 def softmax(logits: NDArray[Any]) -> Floats:

@@ -1,4 +1,4 @@
-"""Features that have seen no label of this set, for the search for wrong ones."""
+"""Features that were made without the labels of the dataset, for the search for wrong ones."""
 
 from pathlib import Path
 from typing import Any
@@ -7,27 +7,29 @@ import numpy as np
 import torch
 from transformers import AutoImageProcessor, AutoModel
 
+from pipeline.evaluation.classifier_evaluation import LabelErrorSearch
 from pipeline.evaluation.descriptors import LENGTH, describe_image
 from pipeline.evaluation.descriptors import SIDE as DESCRIPTOR_SIDE
-from pipeline.evaluation.outcome import Suspected
 from pipeline.params.vit import VitParams
 from pipeline.trainers import ModelSource, Reporter
 from pipeline.trainers.classifier.data import Tree
-from pipeline.trainers.classifier.label_errors import each_image, suspected_labels
+from pipeline.trainers.classifier.label_errors import each_image, search_label_errors
 
 
-def judge_labels(
+def find_label_errors(
     tree: Tree, source: ModelSource, params: VitParams, report: Reporter, *, device: torch.device
-) -> Suspected:
-    """All images of all splits, ranked. With pretrained weights these see the images, else plain descriptors do:
-    the trained model cannot, it has learnt the wrong labels too."""
+) -> LabelErrorSearch:
+    """Ranks the images of all splits, by the pretrained backbone as it was before this training, else by descriptors.
+
+    The trained model would not do: it has learnt the wrong labels too.
+    """
     if source.kind == "weights":
         weights = Path(source.path_or_name)
         features = _backbone_features(tree, weights, report, batch=2 * params.batch, device=device)
     else:
         features = _descriptors(tree, report)
     described = "pretrained backbone" if source.kind == "weights" else "gradients and colours"
-    return suspected_labels(tree, features, report, described=described, seed=params.seed)
+    return search_label_errors(tree, features, report, described=described, seed=params.seed)
 
 
 def _descriptors(tree: Tree, report: Reporter) -> Any:
@@ -41,7 +43,7 @@ def _descriptors(tree: Tree, report: Reporter) -> Any:
 
 
 def _backbone_features(tree: Tree, weights: Path, report: Reporter, *, batch: int, device: torch.device) -> Any:
-    """The mean over places of the last layer, as the weights were before this training."""
+    """(N, width): the mean over positions of the last layer, with the weights from before this training."""
     backbone = AutoModel.from_pretrained(
         str(weights), use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=torch.float32
     )
@@ -55,6 +57,6 @@ def _backbone_features(tree: Tree, weights: Path, report: Reporter, *, batch: in
         with torch.inference_mode():
             pixels = processor(opened, return_tensors="pt")["pixel_values"].to(device)
             last = backbone(pixel_values=pixels).last_hidden_state
-        places = last.flatten(2).transpose(1, 2) if last.ndim == 4 else last  # (B, C, H, W) of convolutions
-        features.append(places.mean(dim=1).float().cpu().numpy())
+        positions = last.flatten(2).transpose(1, 2) if last.ndim == 4 else last  # (B, C, H, W) of convolutions
+        features.append(positions.mean(dim=1).float().cpu().numpy())
     return np.concatenate(features)
