@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from api.http import openapi, problems
-from api.http.middleware import EveryRequest
+from api.http.middleware import RequestMiddleware
 from api.routes import datasets, formats, images, imports, jobs, models, repair, runs, service, training, uploads
 from api.uploads.body import remove_leftovers
 from api.uploads.finisher import Finisher
@@ -21,32 +21,36 @@ from core.services.context import Platform, open_platform
 from core.services.maintenance.readiness import Readiness
 from core.settings import Settings, load_settings
 
-PREFLIGHTS_AT_ONCE = 2  # each is a process
+CONCURRENT_PREFLIGHTS = 2  # each runs a process
 SUMMARY = "Labelled images go in, models come out."
 DESCRIPTION = """Upload a ZIP and get a `job_id`; from then on every step is asynchronous, recorded, resumable and
 immutable.
 
-Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem whose `type` leads to a page that says
-what to do. Every answer has an `X-Request-ID`. Lists are `{items, next_cursor}`. A POST with an `Idempotency-Key`
-is done once, and its answer is given again for 24 hours."""
+Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem; its `type` is the address of a page that
+explains what to do. Every answer has an `X-Request-ID`. Lists are `{items, next_cursor}`. A POST with an
+`Idempotency-Key` is done once, and its answer is replayed for 24 hours."""
 
 
 def create_app(platform: Platform | None = None) -> FastAPI:
-    """Nothing is connected before the first request. Without a `platform`: the one the environment describes."""
+    """The application over `platform`, by default the one of the environment's settings. Opens no connection."""
     if platform is None:
         settings = load_settings()
         configure_logging(settings)
         platform = open_platform(settings)
-    app = _routed()
+    app = _with_routes()
     app.state.platform = platform
     app.state.readiness = Readiness(platform)
     token = platform.settings.api_token.get_secret_value()
-    app.add_middleware(EveryRequest, token=token, hosts=_names_of(platform.settings))
+    app.add_middleware(RequestMiddleware, token=token, hosts=_host_names(platform.settings))
     return app
 
 
-def _names_of(settings: Settings) -> frozenset[str]:
-    """Without a token the network is the only guard: then only loopback's names, and the public one, are answered."""
+def _host_names(settings: Settings) -> frozenset[str]:
+    """The host names that requests may use; empty for any.
+
+    Without a token the network is the only protection: then only the names of loopback, the configured host and the
+    public URL are accepted.
+    """
     if settings.allow_open or settings.api_token.get_secret_value():
         return frozenset()
     public = urlsplit(settings.public_url).hostname
@@ -54,17 +58,17 @@ def _names_of(settings: Settings) -> frozenset[str]:
 
 
 def describe() -> dict[str, Any]:
-    """The OpenAPI document; it does not depend on settings."""
-    return _routed().openapi()
+    """The OpenAPI document. It does not depend on settings."""
+    return _with_routes().openapi()
 
 
-def _routed() -> FastAPI:
+def _with_routes() -> FastAPI:
     app = FastAPI(
         title="Darkroom",
         version=VERSION,
         summary=SUMMARY,
         description=DESCRIPTION,
-        docs_url=None,  # ours are local: no content delivery network
+        docs_url=None,  # FastAPI's page loads Swagger UI from a content delivery network; /docs serves it itself
         redoc_url=None,
         openapi_url=None,
         lifespan=_lifespan,
@@ -83,7 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     platform: Platform = app.state.platform
     platform.settings.temp.mkdir(parents=True, exist_ok=True)
     remove_leftovers(platform.settings)
-    app.state.preflights = asyncio.Semaphore(PREFLIGHTS_AT_ONCE)
+    app.state.preflights = asyncio.Semaphore(CONCURRENT_PREFLIGHTS)
     app.state.finisher = Finisher(platform)
     resuming = asyncio.create_task(app.state.finisher.resume())
     yield

@@ -1,4 +1,4 @@
-"""What an endpoint asks for: the platform, a page, how long to wait."""
+"""Parameters that several endpoints share: the platform, a page of a list, the time to wait."""
 
 from typing import Annotated, cast
 
@@ -13,12 +13,18 @@ def platform_of(request: Request) -> Platform:
 
 
 ThePlatform = Annotated[Platform, Depends(platform_of)]
-Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Items on a page.")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the previous page.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Number of items on a page.")]
 Wait = Annotated[
-    float, Query(ge=0, le=MAX_WAIT_SECONDS, description="Answer when it has ended, or after so many seconds.")
+    float,
+    Query(
+        ge=0,
+        le=MAX_WAIT_SECONDS,
+        description="Wait up to this many seconds for the job or run to end before answering.",
+    ),
 ]
 AsLink = Annotated[
-    bool, Query(alias="link", description="Redirect to a signed link, where the store gives one; else the file.")
+    bool,
+    Query(alias="link", description="Redirect to a signed link where the store supports it; otherwise send the file."),
 ]
 PAGE = DEFAULT_PAGE

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a file: `python -m api.snapshot --write|--check FILE`."""
+"""Writes or checks the OpenAPI document in a file: `python -m api.snapshot --write|--check FILE`."""
 
 import json
 import sys

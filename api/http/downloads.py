@@ -1,4 +1,4 @@
-"""Sending stored objects: whole or a range, with a digest, a name and an ETag; or a signed link to them."""
+"""Sending stored objects, whole or as a range, with digest, file name and ETag, or as a signed link."""
 
 import base64
 import re
@@ -12,14 +12,14 @@ from core.domain.errors import Unavailable
 from core.storage import ObjectMissing, ObjectStore
 from core.storage.attachment import attachment
 
-NEVER_CHANGES = "private, max-age=31536000, immutable"  # a version, a dataset; private: a token may guard it
-MAY_CHANGE = "private, no-cache"  # latest, an alias: ask again, a 304 costs nothing
+NEVER_CHANGES = "private, max-age=31536000, immutable"  # a version, a dataset; private: it may need a token
+MAY_CHANGE = "private, no-cache"  # the latest version, an alias: revalidated each time, a 304 is cheap
 _OF_304 = ("etag", "cache-control", "content-location")
-LINK_SECONDS = 900  # long enough to begin a download; one that has begun goes on
+LINK_SECONDS = 900  # enough to start a download; a started one continues after it
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredFile:
     """An object to send. `sha256` is hexadecimal."""
 
     key: str
@@ -27,13 +27,13 @@ class Stored:
     sha256: str
     media_type: str
     file_name: str
-    inline: bool = False  # shown rather than saved, where the browser can; never for a type that runs anything
+    inline: bool = False  # opened in the browser rather than saved; never for a type that can run scripts
 
 
 def send_stored(
     request: Request,
     store: ObjectStore,
-    stored: Stored,
+    stored: StoredFile,
     *,
     cache: str = NEVER_CHANGES,
     location: str | None = None,
@@ -50,20 +50,20 @@ def send_stored(
     if is_known(request.headers, headers["etag"]):
         kept = {name: value for name, value in headers.items() if name in _OF_304}
         return Response(status_code=304, headers=kept)
-    # Only GET has ranges: RFC 9110, 14.2.
-    asked = request.method == "GET"
-    wanted = range_of(request.headers, size=stored.bytes, etag=headers["etag"]) if asked else None
-    start, end = wanted or (0, stored.bytes - 1)
+    requested = None
+    if request.method == "GET":  # only GET has ranges: RFC 9110, 14.2
+        requested = range_of(request.headers, size=stored.bytes, etag=headers["etag"])
+    start, end = requested or (0, stored.bytes - 1)
     headers["content-length"] = str(end - start + 1)
-    if wanted:
+    if requested:
         headers["content-range"] = f"bytes {start}-{end}/{stored.bytes}"
-    status = 206 if wanted else 200
+    status = 206 if requested else 200
     if request.method == "HEAD" or stored.bytes == 0:
         return Response(status_code=status, headers=headers, media_type=stored.media_type)
     try:
         chunks = store.open(stored.key, start=start, end=end)
     except ObjectMissing as error:
-        raise Unavailable("The object store does not have this file.", service="store") from error
+        raise Unavailable("The file is missing from the object store.", service="store") from error
     return StreamingResponse(chunks, status_code=status, headers=headers, media_type=stored.media_type)
 
 
@@ -73,7 +73,7 @@ def file_name(*parts: str) -> str:
     return re.sub(r"[^\w.()+@ -]+", "_", joined).strip(". ")[:200] or "download"
 
 
-def _headers(stored: Stored, *, cache: str, location: str | None) -> dict[str, str]:
+def _headers(stored: StoredFile, *, cache: str, location: str | None) -> dict[str, str]:
     digest = base64.b64encode(bytes.fromhex(stored.sha256)).decode()
     disposition = attachment(stored.file_name)
     if stored.inline:

@@ -1,4 +1,4 @@
-"""What holds for every request: an id, a token where one is set, a body of sane size, safe headers, a line in the log.
+"""Middleware for every request: request id, token, host, size limit of the body, security headers, a log event.
 
 Plain ASGI, so that streams pass through unbuffered.
 """
@@ -17,27 +17,27 @@ from api.http.problems import problem_response
 from core import clock
 from core.domain.errors import DarkroomError, Internal, LimitExceeded, RequestInvalid, Unauthorized
 
-BODY_MAX_BYTES = 1024**2  # of every request but an upload: the largest params have a few KB
-OWN_LIMIT_PATHS = re.compile(r"/upload-dataset|/preflight|/uploads/.*")  # they bound their bodies themselves
+BODY_MAX_BYTES = 1024**2  # of every request except uploads; the largest params have a few KB
+OWN_LIMIT_PATHS = re.compile(r"/upload-dataset|/preflight|/uploads/.*")  # these routes limit their bodies themselves
 TUS_PATHS = re.compile(r"/uploads(/.*)?")
 OPEN_PATHS = ("/health", "/ready")
 
 _PORT = re.compile(r":[0-9]*$")
-_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_VALID_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SAFE_HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
-    # Nothing that we serve runs anything; the pages that need more say so themselves.
+    # No script, style or frame; the pages for people set a policy of their own.
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 }
 
 log = structlog.get_logger(__name__)
 
 
-class EveryRequest:
+class RequestMiddleware:
     def __init__(self, app: ASGIApp, *, token: str, hosts: frozenset[str] = frozenset()) -> None:
-        """`hosts`: the names a request may call this service by; empty for any."""
+        """`hosts`: the host names that requests may use; empty for any."""
         self._app = app
         self._token = token
         self._hosts = hosts
@@ -59,7 +59,7 @@ class EveryRequest:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 if TUS_PATHS.fullmatch(scope["path"]):
-                    headers.setdefault("tus-resumable", "1.0.0")  # the protocol wants it in every answer
+                    headers.setdefault("tus-resumable", "1.0.0")  # required in every answer
                 for name, value in _SAFE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
@@ -71,13 +71,13 @@ class EveryRequest:
         except Exception as error:
             log.exception("request.crashed")
             if status:
-                raise  # too late for another answer: the server cuts the connection, and the client sees it
-            problem = Internal(f"An unforeseen error; the log has it under {request_id}.")
+                raise  # the answer has begun: the server closes the connection, which the client notices
+            problem = Internal(f"An unexpected error. Its details are in the service's log under {request_id}.")
             problem.__cause__ = error
             await problem_response(problem, Request(scope))(scope, receive, send_safely)
         finally:
             seconds = round(clock.monotonic() - start, 4)
-            # Polling is most of the traffic and least of the news.
+            # Polling is most of the traffic and rarely of interest.
             level = logging.DEBUG if scope["method"] in ("GET", "HEAD") and 0 < status < 400 else logging.INFO
             log.log(level, "request.done", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
 
@@ -87,7 +87,7 @@ class EveryRequest:
             _check_token(scope, self._token)
             _check_text(scope)
             _check_site(scope)
-            body = receive if OWN_LIMIT_PATHS.fullmatch(scope["path"]) else _limited(scope, receive)
+            body = receive if OWN_LIMIT_PATHS.fullmatch(scope["path"]) else _with_limit(scope, receive)
         except DarkroomError as error:
             await problem_response(error, Request(scope))(scope, receive, send)
             return
@@ -96,40 +96,42 @@ class EveryRequest:
 
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
-    return given if _SANE_ID.fullmatch(given) else f"req_{uuid4().hex}"
+    return given if _VALID_ID.fullmatch(given) else f"req_{uuid4().hex}"
 
 
 def _check_host(scope: Scope, hosts: frozenset[str]) -> None:
-    """DNS rebinding: to the browser a page whose name was made to lead here is no other site, but it says that name."""
+    """Against DNS rebinding: a hostile page whose name resolves to this machine still sends that name as Host."""
     if not hosts or scope["path"] in OPEN_PATHS:
         return
     host = _PORT.sub("", Headers(scope=scope).get("host", "")).lower()
     if host not in hosts:
-        raise RequestInvalid(f"This service is not called {host[:100]!r}: DARKROOM_PUBLIC_URL says what it is called.")
+        raise RequestInvalid(
+            f"The host {host[:100]!r} is not a name of this service. Its operator can set DARKROOM_PUBLIC_URL."
+        )
 
 
 def _check_token(scope: Scope, token: str) -> None:
     if not token or scope["path"] in OPEN_PATHS:
         return
     scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-    # compare_digest: its time does not tell how much of the token was right
+    # compare_digest takes the same time however much of the token is right.
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
         raise Unauthorized("Send the header `Authorization: Bearer <token>`.")
 
 
 def _check_text(scope: Scope) -> None:
-    # No id or name has them, and PostgreSQL takes no text with a NUL in it.
+    # No id or name has one, and PostgreSQL refuses text with a NUL character.
     if b"%00" in scope["query_string"] or "\x00" in scope["path"]:
-        raise RequestInvalid("A path or a query with a NUL character.")
+        raise RequestInvalid("The path or the query contains a NUL character.")
 
 
 def _check_site(scope: Scope) -> None:
-    """A page of another site, open in a browser on this machine, can send forms to a service on loopback."""
+    """Against cross-site requests: a page of another site can send forms to a service on loopback."""
     if scope["method"] not in ("GET", "HEAD") and Headers(scope=scope).get("sec-fetch-site") == "cross-site":
-        raise RequestInvalid("A page of another site may only read.")
+        raise RequestInvalid("A page of another site may only send GET and HEAD.")
 
 
-def _limited(scope: Scope, receive: Receive) -> Receive:
+def _with_limit(scope: Scope, receive: Receive) -> Receive:
     announced = Headers(scope=scope).get("content-length", "0")
     if announced.isdigit() and int(announced) > BODY_MAX_BYTES:
         raise _too_large()
@@ -147,4 +149,4 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
 
 
 def _too_large() -> LimitExceeded:
-    return LimitExceeded(f"The body may have {BODY_MAX_BYTES} bytes.", limit_bytes=BODY_MAX_BYTES)
+    return LimitExceeded(f"The body exceeds the limit of {BODY_MAX_BYTES} bytes.", limit_bytes=BODY_MAX_BYTES)

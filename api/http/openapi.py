@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives, with our problems in it."""
+"""The OpenAPI document: what FastAPI derives, completed with the problems."""
 
 import json
 from collections.abc import Mapping
@@ -16,24 +16,24 @@ _EVERYWHERE: tuple[type[DarkroomError], ...] = (errors.RequestInvalid, errors.Un
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 TAGS = [
-    {"name": "datasets", "description": "Upload a ZIP; see it checked, converted and fingerprinted."},
-    {"name": "training", "description": "Train on a ready job, watch, stop or cancel."},
-    {"name": "models", "description": "Published versions, their files, and the aliases that point at them."},
-    {"name": "service", "description": "Is it alive, is it ready, what went wrong."},
+    {"name": "datasets", "description": "Upload a ZIP and have it validated, converted and fingerprinted."},
+    {"name": "training", "description": "Train on a ready job; follow, stop or cancel a run."},
+    {"name": "models", "description": "Published versions, their artifacts, and the aliases that point at them."},
+    {"name": "service", "description": "Liveness, readiness and the explanation of problems."},
 ]
 
 
 def problems(*kinds: type[DarkroomError]) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: each problem it answers, with an example, under its status."""
-    found: dict[int | str, dict[str, Any]] = {}
+    responses: dict[int | str, dict[str, Any]] = {}
     for kind in (*_EVERYWHERE, *kinds):
         status = status_of(kind)
-        entry = found.setdefault(
+        entry = responses.setdefault(
             status, {"description": "", "content": {MEDIA_TYPE: {"schema": _PROBLEM, "examples": {}}}}
         )
         entry["description"] = " / ".join(filter(None, [entry["description"], kind.title]))
         entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": _example(kind)}
-    return dict(sorted(found.items(), key=lambda item: str(item[0])))
+    return dict(sorted(responses.items(), key=lambda item: str(item[0])))
 
 
 def file_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
@@ -41,9 +41,9 @@ def file_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
     content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
     return {
         200: {"description": "The file, with its sha256 as ETag and in Repr-Digest.", "content": content},
-        206: {"description": "The range asked for.", "content": content},
-        304: {"description": "The client has it: If-None-Match."},
-        307: {"description": "With `link=true`, where the store gives signed links."},
+        206: {"description": "The requested range.", "content": content},
+        304: {"description": "The client has the current version (If-None-Match)."},
+        307: {"description": "A signed link, with `link=true` where the store supports it."},
     }
 
 
@@ -51,7 +51,9 @@ def event_responses() -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that sends events."""
     return {
         200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
-        204: {"description": "It has ended, and you have seen that."},
+        204: {
+            "description": "The job or run has ended and `Last-Event-ID` is that of the `end` event: stop reconnecting."
+        },
     }
 
 
@@ -61,7 +63,7 @@ def install(app: FastAPI) -> None:
             app.openapi_schema = _document(app)
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents
+    app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents it
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schema.pop("$defs", None)
         schemas[model.__name__] = schema
-    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours is a 400
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; an invalid request is a 400 here
         schemas.pop(unused, None)
     document["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "Needed where DARKROOM_API_TOKEN is set."}
@@ -86,11 +88,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document["security"] = [{}, {"token": []}]
     for path in document["paths"].values():
         for operation in path.values():
-            _without_foreign_422(operation["responses"])
+            _drop_validation_422(operation["responses"])
     return document
 
 
-def _without_foreign_422(responses: dict[str, Any]) -> None:
+def _drop_validation_422(responses: dict[str, Any]) -> None:
     if "HTTPValidationError" in json.dumps(responses.get("422", {})):
         del responses["422"]
 

@@ -1,4 +1,4 @@
-"""Every error as an RFC 9457 problem: a family of errors has a status, an error has a slug, a detail and facts."""
+"""Errors as RFC 9457 problems: a family of errors has a status; an error has a slug, a detail and facts."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ STATUS: Mapping[type[Any], int] = {
     errors.RangeInvalid: 416,
     errors.Unprocessable: 422,
     errors.UploadLocked: 423,
-    errors.ChecksumMismatch: 460,  # the tus protocol's own
+    errors.ChecksumMismatch: 460,  # defined by the tus protocol
     errors.Unavailable: 503,
     errors.OutOfSpace: 507,
     DarkroomError: 500,
@@ -61,7 +61,7 @@ def problem_response(error: DarkroomError, request: Request, headers: Mapping[st
     more = dict(_HEADERS.get(type(error), {})) | dict(headers or {})
     if isinstance(error, errors.RangeInvalid) and "bytes" in error.facts:
         more["content-range"] = f"bytes */{error.facts['bytes']}"
-    # ASCII: half a surrogate pair, which JSON can carry in, has no UTF-8.
+    # ASCII, because a lone surrogate, which a JSON body can contain, cannot be encoded as UTF-8.
     return Response(json.dumps(body), status_code=int(body["status"]), headers=more, media_type=MEDIA_TYPE)
 
 
@@ -84,27 +84,29 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 
 def invalid(named: list[dict[str, str]]) -> errors.RequestInvalid:
-    """The problem of a request some of whose fields, [{field, message}], are not valid."""
+    """The problem of a request with invalid fields, [{field, message}]."""
     fields = ", ".join(each["field"] for each in named)
     return errors.RequestInvalid(f"Not valid: {fields}.", errors=named)
 
 
 def _named(each: Mapping[str, Any]) -> dict[str, str]:
-    place, *path = each["loc"]  # ("body", "params", "epochs")
+    part, *path = each["loc"]  # ("body", "params", "epochs")
     if each["type"] == "json_invalid":
         return {"field": "body", "message": f"not JSON: {each.get('ctx', {}).get('error', each['msg'])}"}
-    return {"field": ".".join(str(part) for part in path) or str(place), "message": str(each["msg"])}
+    return {"field": ".".join(str(name) for name in path) or str(part), "message": str(each["msg"])}
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
-    if isinstance(error.__cause__, DarkroomError):  # FastAPI wraps what reading a body raised
+    if isinstance(error.__cause__, DarkroomError):  # FastAPI wraps the error raised while a body is read
         return problem_response(error.__cause__, request)
     path, headers = request.url.path, error.headers
     if error.status_code == 404:
-        return problem_response(errors.RouteNotFound(f"There is no {path[:200]}.", links={"docs": "/docs"}), request)
+        return problem_response(
+            errors.RouteNotFound(f"There is no path {path[:200]}.", links={"docs": "/docs"}), request
+        )
     if error.status_code == 405:
-        return problem_response(errors.MethodNotAllowed(f"{path} does not take {request.method}."), request, headers)
+        return problem_response(errors.MethodNotAllowed(f"{path} does not accept {request.method}."), request, headers)
     if error.status_code < 500:
         return problem_response(errors.RequestInvalid(str(error.detail)), request)
     return problem_response(errors.Internal(), request)

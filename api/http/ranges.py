@@ -1,4 +1,4 @@
-"""Byte ranges of RFC 9110: one range is honoured; several, or one we cannot read, mean the whole."""
+"""Byte ranges of RFC 9110. One range is honoured; several, or one that cannot be parsed, mean the whole file."""
 
 import re
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ _ONE = re.compile(r"bytes\s*=\s*(\d{0,20})\s*-\s*(\d{0,20})\s*", re.ASCII | re.I
 
 
 def range_of(headers: Mapping[str, str], *, size: int, etag: str) -> tuple[int, int] | None:
-    """First and last byte, inclusive; None: the whole. Raises RangeInvalid for one that lies outside."""
+    """First and last byte, inclusive; None for the whole. Raises RangeInvalid for a range outside the file."""
     match = _ONE.fullmatch(headers.get("range", ""))
     if match is None or match.groups() == ("", "") or headers.get("if-range", etag) != etag:
         return None
     first, last = match.groups()
-    if not first:  # the last so many bytes
+    if not first:  # `bytes=-N`: the last N bytes
         start, end = max(size - int(last), 0), size - 1
         outside = int(last) == 0 or size == 0
     else:
@@ -28,6 +28,6 @@ def range_of(headers: Mapping[str, str], *, size: int, etag: str) -> tuple[int, 
 
 
 def is_known(headers: Mapping[str, str], etag: str) -> bool:
-    """Does the client have it already (If-None-Match)? Weak comparison, as the RFC asks for here."""
+    """Whether the client has this version already (If-None-Match). Compared weakly, as the RFC requires."""
     given = [tag.strip().removeprefix("W/") for tag in headers.get("if-none-match", "").split(",")]
     return etag in given or "*" in given

@@ -1,4 +1,4 @@
-"""Server-sent events: the same sequence that polling sees, from any number on, without a gap or a duplicate."""
+"""Server-sent events: the same sequence as polling, from any number on, without gaps or duplicates."""
 
 import asyncio
 import json
@@ -18,16 +18,17 @@ from core.domain.errors import RequestInvalid
 from core.domain.limits import MAX_WAIT_SECONDS
 from core.services.work.events import events_after, newest_event
 
-PING_SECONDS = 15.0  # proxies cut a line that is silent for 30
+PING_SECONDS = 15.0  # proxies close a connection that is silent for 30 s
 RECONNECT_MS = 500
 
 _EVENT_ID = re.compile(r"(\d{1,9})(\.end)?")
 
 
 async def event_stream(request: Request, db: Database, subject_id: str, *, last_event_id: str | None) -> Response:
-    """All events after `last_event_id`, then each as it comes, for at most 60 s; the client comes back by itself.
+    """All events after `last_event_id`, then new ones as they occur, for at most 60 s; then the client reconnects.
 
-    When the job or run has ended: `end`, with the id `{seq}.end`; who comes back with that gets 204 and stays away.
+    After the end of the job or run: `end`, with the id `{seq}.end`. A client that reconnects with this id gets 204,
+    which stops it from reconnecting.
     Raises JobNotFound, RunNotFound, RequestInvalid.
     """
     seq, saw_end = _parse(request.headers.get("last-event-id") or last_event_id or "0")
@@ -43,7 +44,7 @@ async def _events(request: Request, db: Database, subject_id: str, seq: int) -> 
     deadline = clock.monotonic() + MAX_WAIT_SECONDS
     ping_at, pause = clock.monotonic() + PING_SECONDS, FIRST_PAUSE_SECONDS
     while True:
-        # The newest number first: whatever came in between is read below, and then it has not ended yet for us.
+        # The newest number is read first: an event that occurs in between is then sent before `end`.
         newest, ended = await run_in_threadpool(newest_event, db, subject_id)
         rows = await run_in_threadpool(events_after, db, subject_id, seq=seq)
         for row in rows:
@@ -72,6 +73,6 @@ def _message(row: EventRow) -> str:
 def _parse(event_id: str) -> tuple[int, bool]:
     match = _EVENT_ID.fullmatch(event_id.strip())
     if match is None:
-        problem = {"field": "Last-Event-ID", "message": "the id of an event of this stream"}
+        problem = {"field": "Last-Event-ID", "message": "expected the id of an event of this stream"}
         raise RequestInvalid("Not valid: Last-Event-ID.", errors=[problem])
     return int(match.group(1)), match.group(2) is not None

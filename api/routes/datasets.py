@@ -1,4 +1,4 @@
-"""An upload comes in, its prepared set and metadata go out."""
+"""Uploading a ZIP; downloading the prepared dataset and its metadata."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from api.dependencies import AsLink, ThePlatform, Wait
-from api.http.downloads import Stored, file_name, send_stored
+from api.http.downloads import StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
 from api.http.openapi import file_responses, problems
@@ -24,7 +24,12 @@ from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 router = APIRouter(tags=["datasets"])
 
-_NAME = {"type": "string", "maxLength": 200, "default": "", "description": "Name of the job. Empty: the file's."}
+_NAME = {
+    "type": "string",
+    "maxLength": 200,
+    "default": "",
+    "description": "Name of the job. By default that of the file.",
+}
 _PROPERTIES: dict[str, Any] = PrepareOptions.model_json_schema()["properties"]
 _OTHER_NAMES = {
     synonym: {"type": _PROPERTIES[name]["type"], "description": f"Another name for `{name}`."}
@@ -99,7 +104,7 @@ def _store_and_receive(platform: Platform, upload: Upload, on_commit: OnCommit) 
 @router.head("/dataset/metadata/{job_id}", include_in_schema=False)
 @router.get(
     "/dataset/metadata/{job_id}",
-    summary="The dataset's metadata",
+    summary="Read the metadata of a dataset",
     response_class=Response,
     responses=file_responses("application/json") | problems(errors.JobNotFound, errors.Gone, errors.JobNotReady),
 )
@@ -107,12 +112,12 @@ def dataset_metadata(request: Request, platform: ThePlatform, job_id: str) -> Re
     """The immutable `dataset_metadata.json` of a ready job: classes, counts, statistics, fingerprint."""
     job = get_ready_job(platform.db, job_id)
     key = str(job.metadata_key)
-    known = platform.store.head(key)
-    if known is None:
-        raise errors.Unavailable("The object store does not have the metadata.", service="store")
+    found = platform.store.head(key)
+    if found is None:
+        raise errors.Unavailable("The metadata is missing from the object store.", service="store")
     name = file_name(job.name, "dataset_metadata.json")
-    stored = Stored(
-        key, known.bytes, job.metadata_sha256 or known.sha256, "application/json", file_name=name, inline=True
+    stored = StoredFile(
+        key, found.bytes, job.metadata_sha256 or found.sha256, "application/json", file_name=name, inline=True
     )
     return send_stored(request, platform.store, stored)
 
@@ -126,9 +131,9 @@ def dataset_metadata(request: Request, platform: ThePlatform, job_id: str) -> Re
     | problems(errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.RangeInvalid),
 )
 def download_dataset(request: Request, platform: ThePlatform, job_id: str, as_link: AsLink = False) -> Response:
-    """The prepared set as one uncompressed tar, with ranges, and its manifest: for boxes images, labels and `data.yaml`
-    as YOLO has them; for folders of classes what `datasets.load_from_disk` reads, in `data/`."""
+    """The prepared dataset and its manifest as one uncompressed tar. Boxes: images, labels and `data.yaml` in YOLO's
+    layout. Folders of classes: a dataset for `datasets.load_from_disk`, in `data/`. Ranges are supported."""
     job, dataset = prepared_set_of(platform.db, job_id)
     name = file_name(job.name, f"{dataset.fingerprint[:12]}.tar")
-    stored = Stored(dataset.key, dataset.bytes, dataset.sha256, "application/x-tar", file_name=name)
+    stored = StoredFile(dataset.key, dataset.bytes, dataset.sha256, "application/x-tar", file_name=name)
     return send_stored(request, platform.store, stored, as_link=as_link)

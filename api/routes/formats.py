@@ -1,4 +1,4 @@
-"""What an upload may look like."""
+"""The dataset formats that an upload may have."""
 
 from fastapi import APIRouter
 
@@ -9,7 +9,7 @@ from pipeline.params import catalogue
 router = APIRouter(tags=["datasets"])
 
 
-@router.get("/formats", summary="Read which dataset formats are recognised", responses=problems())
+@router.get("/formats", summary="List the dataset formats", responses=problems())
 def list_formats() -> Formats:
-    """Each with an example tree. The most complete one is read where an archive has several."""
+    """Each with an example tree. Of an archive with several formats the most complete one is read."""
     return all_formats(frozenset(entry.kind for entry in catalogue.CATALOGUE.values()))

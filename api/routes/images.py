@@ -1,4 +1,4 @@
-"""A prepared dataset to look at: a grid of samples, and its plots."""
+"""Images of a prepared dataset: a grid of samples, and its plots."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.dependencies import ThePlatform
-from api.http.downloads import NEVER_CHANGES, Stored, file_name, send_stored
+from api.http.downloads import NEVER_CHANGES, StoredFile, file_name, send_stored
 from api.http.openapi import file_responses, problems
 from api.http.ranges import is_known
 from api.web.sample_grid import assemble
@@ -19,25 +19,25 @@ from core.storage.attachment import attachment
 
 router = APIRouter(prefix="/dataset", tags=["datasets"])
 
-MOST_SAMPLES = 64  # what prepare draws (pipeline/prepare/gallery.py)
-Count = Annotated[int, Query(ge=1, le=MOST_SAMPLES, description="Images in the grid.")]
+MAX_SAMPLES = 64  # prepare stores this many (pipeline/prepare/gallery.py)
+Count = Annotated[int, Query(ge=1, le=MAX_SAMPLES, description="Number of images in the grid.")]
 _MISSING = (errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.ImageNotFound)
 _PNG: dict[int | str, dict[str, Any]] = {
     200: {"description": "A PNG.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
-    304: {"description": "The client has it: If-None-Match."},
+    304: {"description": "The client has the current version (If-None-Match)."},
 }
 
 
 @router.head("/sample/{job_id}", include_in_schema=False)
 @router.get(
     "/sample/{job_id}",
-    summary="Look at images of the dataset",
+    summary="Render sample images of a dataset",
     response_class=Response,
     responses=_PNG | problems(*_MISSING),
 )
 def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Count = 16) -> Response:
-    """A grid of images with their boxes and class names, or their class, drawn by chance with the job's seed: always
-    the same."""
+    """A grid of images with their boxes and class names, or their class. The sample is random with the job's seed, and
+    therefore always the same."""
     job = get_ready_job(platform.db, job_id)
     stored = _stored(platform, samples_key(job.id, job.attempt), job_id=job_id, name="sample")
     headers = {"etag": f'"{stored.sha256}-{n}"', "cache-control": NEVER_CHANGES}
@@ -46,7 +46,7 @@ def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Coun
     try:
         samples = b"".join(platform.store.open(stored.key))
     except ObjectMissing as error:
-        raise errors.Unavailable("The object store does not have this file.", service="store") from error
+        raise errors.Unavailable("The file is missing from the object store.", service="store") from error
     disposition = attachment(file_name(job.name, f"sample-{n}.png")).replace("attachment", "inline", 1)
     headers["content-disposition"] = disposition
     return Response(assemble(samples, n), headers=headers, media_type="image/png")
@@ -55,25 +55,29 @@ def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Coun
 @router.head("/plots/{job_id}/{name}", include_in_schema=False)
 @router.get(
     "/plots/{job_id}/{name}",
-    summary="Look at a plot of the dataset",
+    summary="Download a plot of a dataset",
     response_class=Response,
     responses=file_responses("image/png") | problems(*_MISSING, errors.RangeInvalid),
 )
 def dataset_plot(request: Request, platform: ThePlatform, job_id: str, name: str) -> Response:
-    """`class_distribution`, `resolution_scatter` or, where there are boxes, `box_centres`, as PNG."""
+    """`class_distribution`, `resolution_scatter` or, for detection, `box_centres`, as PNG."""
     job = get_ready_job(platform.db, job_id)
     plot = name.removesuffix(".png")
     if plot not in PLOTS:
-        raise errors.ImageNotFound(f"Plots are {', '.join(PLOTS)}.", job_id=job_id, name=name[:200])
+        raise errors.ImageNotFound(
+            f"There is no such plot; the plots are {', '.join(PLOTS)}.", job_id=job_id, name=name[:200]
+        )
     found = _stored(platform, plot_key(job.id, job.attempt, plot), job_id=job_id, name=plot)
-    shown_as = file_name(job.name, f"{plot}.png")
-    stored = Stored(found.key, found.bytes, found.sha256, "image/png", file_name=shown_as, inline=True)
+    name = file_name(job.name, f"{plot}.png")
+    stored = StoredFile(found.key, found.bytes, found.sha256, "image/png", file_name=name, inline=True)
     return send_stored(request, platform.store, stored)
 
 
 def _stored(platform: Platform, key: str, *, job_id: str, name: str) -> StoredObject:
-    """Raises ImageNotFound: a job of an older version has none, nor one whose images could not be drawn."""
+    """Raises ImageNotFound, for a job of an older version or one whose images could not be rendered."""
     stored = platform.store.head(key)
     if stored is None:
-        raise errors.ImageNotFound("This was not drawn when the dataset was prepared.", job_id=job_id, name=name)
+        raise errors.ImageNotFound(
+            "This image was not rendered when the dataset was prepared.", job_id=job_id, name=name
+        )
     return stored

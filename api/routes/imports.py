@@ -1,4 +1,4 @@
-"""A dataset comes from a hub instead of an upload; from its worker on it is a job like any other."""
+"""Importing a dataset from a hub. Apart from its source, the job is like that of an upload."""
 
 from typing import Any
 
@@ -29,13 +29,13 @@ router = APIRouter(tags=["datasets"])
 async def import_dataset(
     request: Request, platform: ThePlatform, idempotency: Idempotency, body: ImportRequest, wait: Wait = 0
 ) -> AcceptedJob | Response:
-    """Images with class labels, by name: a worker fetches parquet files or folders of images at one commit, makes
-    folders of classes of them, and prepares those as if they had been uploaded.
+    """Images with class labels, by the name of the repository: a worker downloads its parquet files or folders of
+    images at one commit, converts them to folders of classes, and prepares those like an upload.
 
-    Only the train split is taken unless `splits` says more, and split anew: the official test split of many sets is
-    empty or wrong (in `Bingsu/Human_Action_Recognition` everything in it is labelled `calling`). Several splits are
-    kept as they are. The commit is in the job's `source` and in `dataset_metadata.json`; the same commit gives the
-    same fingerprint. No code of the repository is run.
+    By default only the train split is used, and is split again: the official test split of many datasets is empty or
+    wrong (in `Bingsu/Human_Action_Recognition` all of it is labelled `calling`). With several `splits` they are kept
+    as they are. The commit is part of the job's `source` and of `dataset_metadata.json`; the same commit gives the same
+    fingerprint. No code of the repository is run.
     """
     requested = _requested(body)
     async with idempotency.claimed_for_long():

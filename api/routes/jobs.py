@@ -1,4 +1,4 @@
-"""Jobs: listed, looked at, retried, deleted, followed."""
+"""Jobs: list, read, follow, retry and delete them."""
 
 from typing import Any, Literal
 
@@ -32,19 +32,21 @@ _CSV: dict[int | str, dict[str, Any]] = {
 def list_jobs(
     platform: ThePlatform, state: JobState | None = None, cursor: Cursor = None, limit: Limit = PAGE
 ) -> PageOf[JobItem]:
-    """Newest first. Deleted jobs only with `state=deleted`."""
+    """Newest first. Deleted jobs are listed only with `state=deleted`."""
     page = jobs.list_jobs(platform.db, cursor=cursor, limit=limit, state=state)
     return PageOf(items=[job_item(row) for row in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/{job_id}", summary="Look at a job", responses=problems(errors.JobNotFound, errors.Gone))
+@router.get("/{job_id}", summary="Read a job", responses=problems(errors.JobNotFound, errors.Gone))
 async def get_job(request: Request, platform: ThePlatform, job_id: str, wait: Wait = 0) -> Job:
-    """State, stage, problem, findings by code, fingerprint, runs, versions."""
+    """State, stage, problem, number of findings by code, fingerprint, runs and versions."""
     await wait_until_ended(request, platform.db, job_id, seconds=wait)
     return job_with_all(await run_in_threadpool(job_overview, platform.db, job_id))
 
 
-@router.get("/{job_id}/findings", summary="Read its findings", responses=problems(errors.JobNotFound, errors.Gone))
+@router.get(
+    "/{job_id}/findings", summary="List the findings of a job", responses=problems(errors.JobNotFound, errors.Gone)
+)
 def list_findings(
     platform: ThePlatform,
     job_id: str,
@@ -53,14 +55,14 @@ def list_findings(
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> PageOf[FindingItem]:
-    """All that is wrong or odd in the upload, with where it is and what to do about it."""
+    """Everything that is wrong or unusual in the dataset, with its location and the remedy."""
     page = jobs.list_findings(platform.db, job_id, cursor=cursor, limit=limit, code=code, severity=severity)
     return PageOf(items=[finding_item(row) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.get(
     "/{job_id}/findings.csv",
-    summary="Download its findings as CSV",
+    summary="Download the findings of a job as CSV",
     response_class=Response,
     responses=_CSV | problems(errors.JobNotFound, errors.Gone),
 )
@@ -70,7 +72,7 @@ def download_findings(
     code: str | None = None,
     severity: Literal["error", "warning", "note"] | None = None,
 ) -> Response:
-    """All of them, for a spreadsheet; a cell that would be a formula there has a `'` in front."""
+    """All findings. Text that a spreadsheet would compute as a formula has a `'` in front."""
     job = jobs.get_job(platform.db, job_id)
     chunks = findings_csv(platform.db, job_id, code=code, severity=severity)
     headers = {"content-disposition": attachment(file_name(job.name, "findings.csv")), "cache-control": MAY_CHANGE}
@@ -79,16 +81,16 @@ def download_findings(
 
 @router.get(
     "/{job_id}/events",
-    summary="Follow a job",
+    summary="Follow the events of a job",
     response_class=Response,
     responses=event_responses() | problems(errors.JobNotFound, errors.Gone),
 )
 async def follow_job(
     request: Request, platform: ThePlatform, job_id: str, last_event_id: str | None = None
 ) -> Response:
-    """Server-sent events, each a merge patch of what polling shows, from `Last-Event-ID` on; `end` is the last."""
-    seen = request.headers.get("last-event-id") or last_event_id
-    if seen is None:  # one who was already following is told of the deletion as an event
+    """Server-sent events after `Last-Event-ID`, each a merge patch of the polled job; `end` is the last one."""
+    last_seen = request.headers.get("last-event-id") or last_event_id
+    if last_seen is None:  # a client that is already following gets the deletion as an event
         await run_in_threadpool(jobs.get_job, platform.db, job_id)
     return await event_stream(request, platform.db, job_id, last_event_id=last_event_id)
 
@@ -101,7 +103,7 @@ async def follow_job(
     responses=problems(errors.JobNotFound, errors.Gone, errors.JobNotRetryable, errors.IdempotencyKeyReused),
 )
 def retry_job(platform: ThePlatform, idempotency: Idempotency, job_id: str) -> AcceptedJob | Response:
-    """Only one that failed on our side: a rejected one needs another upload."""
+    """Only for a job in the state `failed`. A rejected job needs another upload or a repair."""
     with idempotency.claimed():
         if replayed := idempotency.replay():
             return replayed
@@ -115,5 +117,6 @@ def retry_job(platform: ThePlatform, idempotency: Idempotency, job_id: str) -> A
     responses=problems(errors.JobNotFound, errors.Gone, errors.JobInUse),
 )
 def delete_job(platform: ThePlatform, job_id: str, cancel: bool = False) -> AcceptedJob:
-    """With its models and, where no other job shares it, its dataset. Afterwards 410. `cancel` ends its active runs."""
+    """Deletes its models too and, unless another job shares it, its dataset. Afterwards it answers 410. `cancel=true`
+    cancels its active runs first."""
     return accepted_job(jobs.delete_job(platform, job_id, cancel=cancel))

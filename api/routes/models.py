@@ -1,10 +1,10 @@
-"""Model versions, their artifacts, the download and the aliases."""
+"""Model versions, their artifacts, downloads and aliases."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.dependencies import PAGE, AsLink, Cursor, Limit, ThePlatform
-from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, Stored, file_name, send_stored
+from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.openapi import file_responses, problems
 from api.schemas import PageOf
@@ -22,16 +22,16 @@ router = APIRouter(tags=["models"])
 _MISSING = (errors.JobNotFound, errors.Gone, errors.VersionNotFound)
 
 
-@router.get("/models", summary="List model versions across jobs", responses=problems(errors.CursorInvalid))
+@router.get("/models", summary="List the model versions of all jobs", responses=problems(errors.CursorInvalid))
 def list_models(
     platform: ThePlatform, job_id: str | None = None, cursor: Cursor = None, limit: Limit = PAGE
 ) -> PageOf[ModelVersion]:
     """Newest first."""
     page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
-    return PageOf(items=_shown(platform, page.items), next_cursor=page.next_cursor)
+    return PageOf(items=_model_versions(platform, page.items), next_cursor=page.next_cursor)
 
 
-@router.get("/models/{job_id}", summary="List a job's versions", responses=problems(*_MISSING[:2]))
+@router.get("/models/{job_id}", summary="List the model versions of a job", responses=problems(*_MISSING[:2]))
 def list_job_models(platform: ThePlatform, job_id: str, cursor: Cursor = None, limit: Limit = PAGE) -> ModelVersions:
     """Newest first, with the aliases that point at them."""
     page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
@@ -40,23 +40,23 @@ def list_job_models(platform: ThePlatform, job_id: str, cursor: Cursor = None, l
         links["download"] = link(f"/download/model/{job_id}")
     return ModelVersions(
         job_id=job_id,
-        items=_shown(platform, page.items),
+        items=_model_versions(platform, page.items),
         next_cursor=page.next_cursor,
         aliases=[alias_item(row) for row in versions.aliases_of(platform.db, job_id)],
         links=links,
     )
 
 
-@router.get("/models/{job_id}/{version}", summary="Look at a version", responses=problems(*_MISSING))
+@router.get("/models/{job_id}/{version}", summary="Read a model version", responses=problems(*_MISSING))
 def get_model(platform: ThePlatform, job_id: str, version: str) -> ModelVersion:
-    """Metrics, params, fingerprint, artifacts with their sha256. `version` is `v2` or `latest`."""
-    return _shown(platform, [versions.find_version(platform.db, job_id, version=version)])[0]
+    """Metrics, params, fingerprint, artifacts with their sha256. `version` is, for example, `v2`, or `latest`."""
+    return _model_versions(platform, [versions.find_version(platform.db, job_id, version=version)])[0]
 
 
 @router.head("/models/{job_id}/{version}/artifacts/{name}", include_in_schema=False)
 @router.get(
     "/models/{job_id}/{version}/artifacts/{name}",
-    summary="Download one artifact",
+    summary="Download an artifact",
     response_class=Response,
     responses=file_responses("application/octet-stream")
     | problems(*_MISSING, errors.ArtifactNotFound, errors.RangeInvalid),
@@ -64,16 +64,16 @@ def get_model(platform: ThePlatform, job_id: str, version: str) -> ModelVersion:
 def get_artifact(
     request: Request, platform: ThePlatform, job_id: str, version: str, name: str, as_link: AsLink = False
 ) -> Response:
-    """`best.pt`, `metrics.json`, `data.yaml`, `model.json`, `results.csv`, plots."""
+    """`best.pt`, `metrics.json`, `data.yaml`, `model.json`, `results.csv` or a plot."""
     row = versions.find_version(platform.db, job_id, version=version)
     artifact = versions.find_artifact(platform.db, row, name)
     path = link(f"/models/{job_id}/v{row.number}/artifacts/{name}")
-    moves = version == "latest"
+    is_latest = version == "latest"
     return send_stored(
         request,
         platform.store,
         _stored(platform, row, artifact),
-        cache=MAY_CHANGE if moves else NEVER_CHANGES,
+        cache=MAY_CHANGE if is_latest else NEVER_CHANGES,
         location=path,
         as_link=as_link,
     )
@@ -82,7 +82,7 @@ def get_artifact(
 @router.head("/download/model/{job_id}", include_in_schema=False)
 @router.get(
     "/download/model/{job_id}",
-    summary="Download the weights",
+    summary="Download the weights of a model",
     response_class=Response,
     responses=file_responses("application/octet-stream")
     | problems(*_MISSING, errors.AliasNotFound, errors.RangeInvalid),
@@ -95,18 +95,18 @@ def download_model(
     alias: str | None = None,
     as_link: AsLink = False,
 ) -> Response:
-    """By `version`, by `alias`, or the latest; Content-Location names the version. Ranges, sha256, a file name."""
+    """By `version`, by `alias`, or the latest. Content-Location names the version; ranges are supported."""
     if version and alias:
-        problem = {"field": "alias", "message": "give version or alias, not both"}
+        problem = {"field": "alias", "message": "send either version or alias"}
         raise errors.RequestInvalid("Not valid: alias.", errors=[problem])
     row = versions.find_version(platform.db, job_id, version=version, alias=alias)
     artifact = versions.find_artifact(platform.db, row, row.weights_name)
-    moves = version in (None, "latest")
+    may_change = version in (None, "latest")
     return send_stored(
         request,
         platform.store,
         _stored(platform, row, artifact),
-        cache=MAY_CHANGE if moves else NEVER_CHANGES,
+        cache=MAY_CHANGE if may_change else NEVER_CHANGES,
         location=link(f"/download/model/{job_id}", version=f"v{row.number}"),
         as_link=as_link,
     )
@@ -118,14 +118,14 @@ def download_model(
     responses=problems(*_MISSING, errors.AliasReserved),
 )
 def set_alias(platform: ThePlatform, job_id: str, alias: str, body: SetAlias) -> Alias:
-    """`production`, say. Every move is kept."""
+    """Sets an alias such as `production`. Every move is kept in its history."""
     versions.set_alias(platform.db, job_id, alias, version=body.version)
     return alias_of(versions.get_alias(platform.db, job_id, alias))
 
 
 @router.get(
     "/models/{job_id}/aliases/{alias}",
-    summary="Where an alias points, and its history",
+    summary="Read an alias and its history",
     responses=problems(*_MISSING[:2], errors.AliasNotFound),
 )
 def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
@@ -135,7 +135,7 @@ def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
 @router.post(
     "/models/{job_id}/aliases/{alias}/rollback",
     response_model=Alias,
-    summary="Point an alias back at the version before",
+    summary="Roll an alias back to its previous version",
     responses=problems(
         *_MISSING[:2],
         errors.AliasNotFound,
@@ -145,7 +145,7 @@ def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
     ),
 )
 def roll_back_alias(platform: ThePlatform, idempotency: Idempotency, job_id: str, alias: str) -> Alias | Response:
-    """Walks the history back, and is itself kept in it."""
+    """Goes back one step in the history; the rollback is kept in it too."""
     with idempotency.claimed():
         if replayed := idempotency.replay():
             return replayed
@@ -161,17 +161,17 @@ def roll_back_alias(platform: ThePlatform, idempotency: Idempotency, job_id: str
     responses=problems(*_MISSING[:2], errors.AliasNotFound),
 )
 def remove_alias(platform: ThePlatform, job_id: str, alias: str) -> Response:
-    """The version stays. Set again, the alias begins anew, with its whole history."""
+    """The version stays. An alias that is set again keeps its history but cannot be rolled back past its removal."""
     versions.remove_alias(platform.db, job_id, alias)
     return Response(status_code=204)
 
 
-def _shown(platform: Platform, rows: list[VersionRow]) -> list[ModelVersion]:
+def _model_versions(platform: Platform, rows: list[VersionRow]) -> list[ModelVersion]:
     mlflow = platform.settings.mlflow_link
     return [model_version(each, mlflow_link=mlflow) for each in version_overviews(platform.db, rows)]
 
 
-def _stored(platform: Platform, version: VersionRow, artifact: ArtifactRow) -> Stored:
+def _stored(platform: Platform, version: VersionRow, artifact: ArtifactRow) -> StoredFile:
     job = get_job(platform.db, version.job_id)
     name = file_name(job.name, f"v{version.number}", artifact.name)
-    return Stored(artifact.key, artifact.bytes, artifact.sha256, artifact.media_type, file_name=name)
+    return StoredFile(artifact.key, artifact.bytes, artifact.sha256, artifact.media_type, file_name=name)

@@ -1,4 +1,4 @@
-"""Runs: listed, looked at, followed, cancelled, stopped, retried; their logs."""
+"""Runs: list, read, follow, cancel, stop and retry them; read their logs."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
 from api.dependencies import PAGE, Cursor, Limit, ThePlatform, Wait
-from api.http.downloads import MAY_CHANGE, Stored, send_stored
+from api.http.downloads import MAY_CHANGE, StoredFile, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.openapi import event_responses, file_responses, problems
@@ -23,8 +23,8 @@ from core.storage import ObjectStore, StoredObject
 
 router = APIRouter(prefix="/runs", tags=["training"])
 
-TAIL_BYTES = 1024**2  # the most that ?tail= reads
-MAX_ATTEMPT = 2**31 - 1  # a database's integer
+TAIL_BYTES = 1024**2  # ?tail= reads at most this much of the end
+MAX_ATTEMPT = 2**31 - 1  # the largest integer of the database
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -41,23 +41,23 @@ def list_runs(
     return PageOf(items=[run_of(row) for row in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/{run_id}", summary="Look at a run", responses=problems(errors.RunNotFound, errors.Gone))
+@router.get("/{run_id}", summary="Read a run", responses=problems(errors.RunNotFound, errors.Gone))
 async def get_run(request: Request, platform: ThePlatform, run_id: str, wait: Wait = 0) -> Run:
-    """State, stage, progress, attempt, problem, and the version once published."""
+    """State, stage, progress, attempt, problem and, once published, the version."""
     await wait_until_ended(request, platform.db, run_id, seconds=wait)
     return run_of(await run_in_threadpool(runs.get_living_run, platform.db, run_id))
 
 
 @router.get(
     "/{run_id}/events",
-    summary="Follow a run",
+    summary="Follow the events of a run",
     response_class=Response,
     responses=event_responses() | problems(errors.RunNotFound, errors.Gone),
 )
 async def follow_run(
     request: Request, platform: ThePlatform, run_id: str, last_event_id: str | None = None
 ) -> Response:
-    """Server-sent events, each a merge patch of what polling shows, from `Last-Event-ID` on; `end` is the last."""
+    """Server-sent events after `Last-Event-ID`, each a merge patch of the polled run; `end` is the last one."""
     await run_in_threadpool(runs.get_living_run, platform.db, run_id)
     return await event_stream(request, platform.db, run_id, last_event_id=last_event_id)
 
@@ -73,27 +73,29 @@ def run_log(
     request: Request,
     platform: ThePlatform,
     run_id: str,
-    tail: Annotated[int | None, Query(ge=1, le=10_000, description="Only the last so many lines.")] = None,
-    attempt: Annotated[int | None, Query(ge=1, le=MAX_ATTEMPT, description="Of this attempt; else the newest.")] = None,
+    tail: Annotated[int | None, Query(ge=1, le=10_000, description="Only this many lines of the end.")] = None,
+    attempt: Annotated[
+        int | None, Query(ge=1, le=MAX_ATTEMPT, description="Number of the attempt. By default the newest one.")
+    ] = None,
 ) -> Response:
-    """What the training printed. While it runs, the last 64 KB of it, some seconds old; the whole once it has ended.
+    """The output of the training. While it runs, the last 64 KB, a few seconds old; afterwards all of it.
 
-    `X-Log-Attempt` says whose it is, and `X-Log-Part` whether it is `whole` or the `end`. The end is what remains of
-    an attempt whose worker was lost.
+    `X-Log-Attempt` is the number of the attempt, and `X-Log-Part` is `whole` or `end`. Of an attempt whose worker was
+    lost only the end remains.
     """
     runs.get_living_run(platform.db, run_id)
     found = run_logs.find_log(platform.db, run_id, attempt=attempt)
     if found is None:
-        raise errors.NotFound("There is no log yet: nothing was printed.", run_id=run_id, attempt=attempt)
+        raise errors.NotFound("There is no log yet.", run_id=run_id, attempt=attempt)
     if found.key is None:
         return _text(_last_lines(_whole_lines(found), tail), found)
-    known = platform.store.head(found.key)
-    if known is None:
-        raise errors.NotFound("The log is not kept any more.", run_id=run_id, attempt=found.attempt)
+    stored = platform.store.head(found.key)
+    if stored is None:
+        raise errors.NotFound("The log is no longer kept.", run_id=run_id, attempt=found.attempt)
     if tail is not None:
-        return _text(_last_lines(_end_of(platform.store, known), tail), found)
-    stored = Stored(known.key, known.bytes, known.sha256, TEXT, file_name=f"{run_id}.log", inline=True)
-    answer = send_stored(request, platform.store, stored, cache=MAY_CHANGE)  # a retry has another log
+        return _text(_last_lines(_end_of(platform.store, stored), tail), found)
+    file = StoredFile(stored.key, stored.bytes, stored.sha256, TEXT, file_name=f"{run_id}.log", inline=True)
+    answer = send_stored(request, platform.store, file, cache=MAY_CHANGE)  # a retry writes another log
     answer.headers.update(_part(found, whole=True))
     return answer
 
@@ -102,11 +104,11 @@ def run_log(
     "/{run_id}/cancel",
     status_code=202,
     response_model=AcceptedRun,
-    summary="Cancel a run and discard it",
+    summary="Cancel a run and discard its results",
     responses=problems(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
 )
 def cancel_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
-    """Within 5 seconds, at any moment; nothing is published."""
+    """Takes at most 5 seconds, at any moment. Nothing is published."""
     with idempotency.claimed():
         if replayed := idempotency.replay():
             return replayed
@@ -118,11 +120,11 @@ def cancel_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> 
     "/{run_id}/stop",
     status_code=202,
     response_model=AcceptedRun,
-    summary="Stop a run and keep the best so far",
+    summary="Stop a run and keep its best epoch",
     responses=problems(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
 )
 def stop_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
-    """It is evaluated and published as a version."""
+    """The best epoch so far is evaluated and published as a version."""
     with idempotency.claimed():
         if replayed := idempotency.replay():
             return replayed
@@ -134,7 +136,7 @@ def stop_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> Ac
     "/{run_id}/retry",
     status_code=202,
     response_model=AcceptedRun,
-    summary="Train a failed run on, from its checkpoint",
+    summary="Continue a failed run from its checkpoint",
     responses=problems(errors.RunNotFound, errors.RunNotRetryable, errors.JobNotReady, errors.IdempotencyKeyReused),
 )
 def retry_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
@@ -155,22 +157,22 @@ def _part(found: RunLogRow, *, whole: bool) -> dict[str, str]:
 
 
 def _whole_lines(found: RunLogRow) -> bytes:
-    """Without the line that the end begins in the middle of."""
+    """The tail without its first line where that is incomplete."""
     cut = found.total_bytes > len(found.tail)
     return found.tail.partition(b"\n")[2] if cut else found.tail
 
 
 def _last_lines(content: bytes, lines: int | None) -> bytes:
-    """Only \\n ends a line: a progress bar is one, however often it returns to its start."""
+    """Only \\n ends a line: a progress bar with carriage returns counts as one."""
     if lines is None:
         return content
     kept = content.split(b"\n")
     return b"\n".join(kept[-lines - (kept[-1] == b"") :])
 
 
-def _end_of(store: ObjectStore, known: StoredObject) -> bytes:
-    if known.bytes == 0:
+def _end_of(store: ObjectStore, log: StoredObject) -> bytes:
+    if log.bytes == 0:
         return b""
-    start = max(known.bytes - TAIL_BYTES, 0)
-    end = b"".join(store.open(known.key, start=start, end=known.bytes - 1))
-    return end.partition(b"\n")[2] if start else end  # it may begin in the middle of a line
+    start = max(log.bytes - TAIL_BYTES, 0)
+    end = b"".join(store.open(log.key, start=start, end=log.bytes - 1))
+    return end.partition(b"\n")[2] if start else end  # the first line may be incomplete

@@ -1,4 +1,4 @@
-"""What this service is, whether it is alive and ready, and what its problems mean."""
+"""The front page, liveness, readiness, the explanation of problems, and the API documentation."""
 
 from typing import Any, Literal
 
@@ -35,15 +35,15 @@ class CheckItem(BaseModel):
 
 
 class Ready(BaseModel):
-    """`degraded`: requests are taken, and what they ask for happens later. `failed` comes with 503."""
+    """`degraded`: requests are accepted, but jobs and runs may be delayed. `failed`: the status is 503."""
 
     state: Literal["ok", "degraded", "failed"]
-    checks: dict[str, CheckItem] = Field(description="database, broker, store, mlflow, worker")
+    checks: dict[str, CheckItem] = Field(description="By part: `database`, `broker`, `store`, `mlflow`, `worker`.")
     checked_at: Timestamp
 
 
 class ProblemPage(BaseModel):
-    """What a kind of problem means and what to do about it."""
+    """The meaning of a problem and what to do about it."""
 
     slug: str = Field(examples=["job-not-ready"])
     title: str
@@ -51,9 +51,9 @@ class ProblemPage(BaseModel):
     text: str = Field(description="Markdown.")
 
 
-@router.get("/", summary="What this service is", response_model=Service)
+@router.get("/", summary="Describe this service", response_model=Service)
 def front(request: Request) -> Any:
-    """JSON for programs, a page for browsers."""
+    """JSON for programs, an HTML page for browsers."""
     app = request.app
     links = {
         "documentation": "/docs",
@@ -72,34 +72,34 @@ def front(request: Request) -> Any:
     return Service(name="darkroom", version=app.version, description=app.summary, links=links)
 
 
-@router.get("/health", summary="Is it alive?")
+@router.get("/health", summary="Check that the service is alive")
 def health() -> Health:
     return Health()
 
 
-@router.get("/ready", summary="Is it ready?", response_model=Ready, responses=problems())
+@router.get("/ready", summary="Check that the service is ready", response_model=Ready, responses=problems())
 def ready(request: Request) -> Any:
-    """503 only without database or store; anything else makes it `degraded`. The answer is kept for 10 s."""
+    """503 when the database or the store fails; a failure of another part makes it `degraded`. Cached for 10 s."""
     readiness: Readiness = request.app.state.readiness
-    shown = _ready(readiness.report())
-    if shown.state != "failed":
-        return shown
-    failed = ", ".join(name for name, check in shown.checks.items() if check.state == "failed")
-    problem = errors.Unavailable(f"Not ready: {failed}.", **shown.model_dump(mode="json"))
+    report = _ready(readiness.report())
+    if report.state != "failed":
+        return report
+    failed = ", ".join(name for name, check in report.checks.items() if check.state == "failed")
+    problem = errors.Unavailable(f"The service is not ready; failed: {failed}.", **report.model_dump(mode="json"))
     return problem_response(problem, request)
 
 
 @router.get(
     "/problems/{slug}",
-    summary="What a problem means",
+    summary="Explain a problem",
     response_model=ProblemPage,
     responses=problems(errors.NotFound),
 )
 def explain_problem(request: Request, slug: str) -> Any:
-    """Where the `type` of every problem leads. JSON for programs, a page for browsers."""
+    """The address in the `type` of every problem. JSON for programs, an HTML page for browsers."""
     known = {kind.slug: kind for kind in errors.all_errors()}
     if slug not in known:
-        raise errors.NotFound(f"There is no problem called {slug[:80]!r}.", asked_for=slug[:80])
+        raise errors.NotFound(f"There is no problem called {slug[:80]!r}.", requested=slug[:80])
     kind = known[slug]
     text = problem_text(slug) or f"# {kind.title}\n\n`{slug}` · HTTP {status_of(kind)}\n"
     if wants_html(request):

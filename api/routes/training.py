@@ -1,4 +1,4 @@
-"""Trainings are asked for; the trainers there are."""
+"""Starting trainings and baselines; listing the trainers."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ router = APIRouter(tags=["training"])
 
 
 class TrainerItem(BaseModel):
-    """A trainer, the kind of dataset it trains on, and its params as a JSON Schema with ranges and defaults."""
+    """A trainer with the kind of dataset it trains on and its params, a JSON Schema with ranges and defaults."""
 
     name: str = Field(examples=["yolo"])
     kind: str = Field(examples=["detection"])
@@ -75,7 +75,7 @@ async def train_async(
     body: TrainRequest | None = None,
     wait: Wait = 0,
 ) -> AcceptedRun | Response:
-    """Queue a training. Every success publishes the job's next version: v1, v2, ..."""
+    """Queues a run. Each one that succeeds publishes the job's next version: v1, v2, ..."""
     requested = body or TrainRequest(trainer=None)
     meaning = requested.model_dump(mode="json")
     async with idempotency.claimed_for_long():
@@ -101,7 +101,7 @@ async def baseline(
     body: BaselineRequest | None = None,
     wait: Wait = 0,
 ) -> AcceptedRun | Response:
-    """Queue a run of `clip` that trains nothing: each class is what its prompts say. It is published as a version."""
+    """Queues a run of `clip` without training: it classifies by the prompts of the classes. It publishes a version."""
     requested = body or BaselineRequest()
     meaning = requested.model_dump(mode="json")
     async with idempotency.claimed_for_long():

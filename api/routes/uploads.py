@@ -1,4 +1,4 @@
-"""Big uploads: resumable (tus 1.0.0), and judged by their directory before they are sent."""
+"""Large uploads: resumable (tus 1.0.0), with a preflight that validates the ZIP's directory before it is sent."""
 
 import re
 from pathlib import PurePosixPath
@@ -17,17 +17,17 @@ from api.uploads import tus_headers as tus
 from api.uploads.body import NAME_MAX, check_room, options_of, refuse_too_large, safe_name
 from api.uploads.finisher import Finisher
 from api.uploads.preflight import preflight
-from api.uploads.tus_chunks import take_piece
+from api.uploads.tus_chunks import append_chunk
 from core.db.tables import UploadRow
 from core.domain import errors
 from core.services.context import Platform
-from core.services.uploads.finish import end_upload
+from core.services.uploads.finish import discard_upload
 from core.services.uploads.sessions import OPEN, REFUSED, NewUpload, create_upload, get_upload
 
 router = APIRouter(tags=["datasets"])
 
 _NO_UPLOAD = (errors.UploadNotFound, errors.Gone, errors.TusVersionUnsupported)
-_PIECE = {"required": True, "content": {tus.PIECE_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+_CHUNK = {"required": True, "content": {tus.CHUNK_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
 _ZIP_END = {
     "required": True,
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
@@ -50,18 +50,18 @@ def finisher_of(request: Request) -> Finisher:
 TheFinisher = Annotated[Finisher, Depends(finisher_of)]
 
 
-@router.options("/uploads", summary="What resumable uploads can do", status_code=204)
+@router.options("/uploads", summary="Read the capabilities of resumable uploads", status_code=204)
 @router.options("/uploads/{upload_id}", include_in_schema=False, status_code=204)
-def offer(platform: ThePlatform) -> Response:
-    """Version, extensions, checksum algorithms and largest size, as headers of the tus protocol."""
-    return Response(status_code=204, headers=tus.offer(platform.settings))
+def capabilities(platform: ThePlatform) -> Response:
+    """Version, extensions, checksum algorithms and size limit, as headers of the tus protocol."""
+    return Response(status_code=204, headers=tus.capabilities(platform.settings))
 
 
 @router.post(
     "/uploads",
     status_code=201,
     response_model=ResumableUpload,
-    summary="Begin a resumable upload",
+    summary="Start a resumable upload",
     responses=problems(
         errors.UploadInvalid,
         errors.RequestInFlight,
@@ -73,22 +73,22 @@ def offer(platform: ThePlatform) -> Response:
     openapi_extra={
         "parameters": [
             _VERSION,
-            _header("Upload-Length", "Bytes of the whole ZIP."),
+            _header("Upload-Length", "Size of the whole ZIP in bytes."),
             _header(
                 "Upload-Metadata",
-                "`name base64,...`: `filename`, `name`, `sha256` (of the whole, in hexadecimal: checked at the end), "
-                "and the options of `/upload-dataset`.",
+                "Pairs `key base64value`, separated by commas: `filename`, `name`, `sha256` (of the whole ZIP, in "
+                "hexadecimal; verified at the end), and the options of `/upload-dataset`.",
                 required=False,
             ),
         ]
     },
 )
-def begin_upload(request: Request, platform: ThePlatform, idempotency: Idempotency) -> Response:
-    """`Location` is where its chunks go: PATCH, any number of them, one after another."""
+def start_upload(request: Request, platform: ThePlatform, idempotency: Idempotency) -> Response:
+    """`Location` is the URL of the upload. Send the ZIP to it as any number of chunks, each with a PATCH."""
     tus.require_version(request.headers)
     new = _announced(request)
     refuse_too_large(new.length_bytes, platform.settings)
-    copies = 2 if platform.settings.store.startswith("file:") else 1  # the chunks, and the whole joined of them
+    copies = 2 if platform.settings.store.startswith("file:") else 1  # the parts, and the object joined from them
     check_room(copies * new.length_bytes, platform.settings)
 
     meaning = [new.length_bytes, new.source_name, new.name, new.options, new.sha256]
@@ -102,27 +102,27 @@ def begin_upload(request: Request, platform: ThePlatform, idempotency: Idempoten
 
 @router.head("/uploads/{upload_id}", include_in_schema=False)
 async def head_upload(request: Request, platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> Response:
-    """How far it is: where the next piece begins."""
+    """`Upload-Offset` is where the next chunk begins."""
     tus.require_version(request.headers)
-    row = await _look(platform, finisher, upload_id)
+    row = await _current(platform, finisher, upload_id)
     if row.state == REFUSED:
-        raise errors.Gone("The upload was refused; send it again from the start.", problem=row.problem)
+        raise errors.Gone("The upload was refused: start a new one.", problem=row.problem)
     return Response(status_code=200, headers=tus.describe(row))
 
 
 @router.get(
     "/uploads/{upload_id}",
-    summary="Look at a resumable upload",
+    summary="Read the state of a resumable upload",
     responses=problems(errors.UploadNotFound),
 )
-async def show_upload(platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> ResumableUpload:
-    """How far it is, and once it is done the job that it became."""
-    return resumable_upload(await _look(platform, finisher, upload_id))
+async def read_upload(platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> ResumableUpload:
+    """The bytes stored so far and, once it is done, the job created from it."""
+    return resumable_upload(await _current(platform, finisher, upload_id))
 
 
 @router.patch(
     "/uploads/{upload_id}",
-    summary="Send a piece of a resumable upload",
+    summary="Send a chunk of a resumable upload",
     status_code=204,
     responses=problems(
         *_NO_UPLOAD,
@@ -134,29 +134,29 @@ async def show_upload(platform: ThePlatform, finisher: TheFinisher, upload_id: s
         errors.OutOfSpace,
     ),
     openapi_extra={
-        "requestBody": _PIECE,
+        "requestBody": _CHUNK,
         "parameters": [
             _VERSION,
-            _header("Upload-Offset", "Where the piece begins: what HEAD said, or the answer to the last piece."),
-            _header("Upload-Checksum", "`sha256 <base64>` or `sha1 <base64>` of this piece.", required=False),
+            _header("Upload-Offset", "Where the chunk begins: the `Upload-Offset` of the last answer."),
+            _header("Upload-Checksum", "`sha256 <base64>` or `sha1 <base64>` of this chunk.", required=False),
         ],
     },
 )
-async def send_piece(request: Request, platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> Response:
-    """The bytes from `Upload-Offset` on. With the last one the upload becomes a job, named by `Darkroom-Job-Id`.
+async def send_chunk(request: Request, platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> Response:
+    """The bytes from `Upload-Offset` on. With the last byte the upload becomes a job, named by `Darkroom-Job-Id`.
 
-    What is answered as `Upload-Offset` is stored for good. A piece with a checksum counts whole or not at all; of one
-    without, what came counts when the line breaks. The job may take some seconds more than the last piece: then
-    `Darkroom-Job-Id` comes with HEAD or GET.
+    All bytes below the `Upload-Offset` of the answer are stored for good. When the connection breaks, a chunk with a
+    checksum is dropped as a whole; of a chunk without one, the bytes received are kept. Creating the job can take some
+    seconds longer than the last chunk: then `Darkroom-Job-Id` comes with a later HEAD or GET.
     """
     tus.require_version(request.headers)
-    tus.require_piece(request.headers)
+    tus.require_chunk(request.headers)
     try:
         offset = tus.whole_number(request.headers, "Upload-Offset")
         checksum = tus.read_checksum(request.headers)
     except tus.HeaderInvalid as error:
         raise invalid([{"field": error.name, "message": error.message}]) from error
-    row = await take_piece(request, platform, upload_id, offset=offset, checksum=checksum)
+    row = await append_chunk(request, platform, upload_id, offset=offset, checksum=checksum)
     if row.received_bytes == row.length_bytes:
         await finisher.wait(upload_id)
         row = await run_in_threadpool(get_upload, platform.db, upload_id)
@@ -165,31 +165,31 @@ async def send_piece(request: Request, platform: ThePlatform, finisher: TheFinis
 
 @router.delete(
     "/uploads/{upload_id}",
-    summary="End a resumable upload",
+    summary="Delete a resumable upload",
     status_code=204,
     responses=problems(errors.UploadNotFound, errors.TusVersionUnsupported),
 )
 def delete_upload(request: Request, platform: ThePlatform, upload_id: str) -> Response:
-    """Nothing of it is kept. A job that it became already stays."""
+    """Deletes its bytes. A job already created from it stays."""
     tus.require_version(request.headers)
-    end_upload(platform, upload_id)
+    discard_upload(platform, upload_id)
     return Response(status_code=204)
 
 
 @router.post("/uploads/{upload_id}", include_in_schema=False)
 async def override(request: Request, platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> Response:
-    """For clients behind something that lets no PATCH and DELETE through; the protocol asks for it."""
+    """PATCH and DELETE for clients whose proxy allows neither; part of the protocol."""
     match request.headers.get("x-http-method-override", "").upper():
         case "PATCH":
-            return await send_piece(request, platform, finisher, upload_id)
+            return await send_chunk(request, platform, finisher, upload_id)
         case "DELETE":
             return await run_in_threadpool(delete_upload, request, platform, upload_id)
-    raise errors.MethodNotAllowed("POST takes only X-HTTP-Method-Override: PATCH or DELETE here.")
+    raise errors.MethodNotAllowed("A POST to an upload needs the header X-HTTP-Method-Override with PATCH or DELETE.")
 
 
 @router.post(
     "/preflight",
-    summary="Judge a ZIP by its directory, before it is sent",
+    summary="Validate the directory of a ZIP before sending it",
     responses=problems(errors.PreflightIncomplete, errors.LimitExceeded),
     openapi_extra={"requestBody": _ZIP_END},
 )
@@ -198,18 +198,18 @@ async def preflight_archive(
     platform: ThePlatform,
     total: Annotated[int, Query(alias="bytes", ge=1, le=2**50, description="Size of the whole ZIP.")],
 ) -> Preflight:
-    """The body is the end of the ZIP: its last 65,557 bytes or more, the whole central directory among them.
+    """Send the last 65,557 bytes of the ZIP, or more: they must contain the whole central directory.
 
-    When its directory is longer than what was sent, `preflight-incomplete` says how many of the last bytes are needed.
-    What lies in the files themselves (local headers, checksums, annotations) is judged after the upload.
+    When the directory is longer than the body, the problem `preflight-incomplete` names the number of bytes needed.
+    The content of the files (local headers, checksums, annotations) is validated after the upload.
     """
     return Preflight.model_validate(await preflight(request, platform.settings, total=total))
 
 
-async def _look(platform: ThePlatform, finisher: Finisher, upload_id: str) -> UploadRow:
+async def _current(platform: ThePlatform, finisher: Finisher, upload_id: str) -> UploadRow:
     row = await run_in_threadpool(get_upload, platform.db, upload_id)
     if row.state == OPEN and row.received_bytes == row.length_bytes:
-        finisher.begin(upload_id)  # a process may have died between the last byte and the job
+        finisher.begin(upload_id)  # a process may have died after the last byte and before the job
     return row
 
 
@@ -222,12 +222,12 @@ def _with_location(answer: JSONResponse, platform: Platform) -> JSONResponse:
 def _announced(request: Request) -> NewUpload:
     try:
         if "upload-defer-length" in request.headers:
-            raise tus.HeaderInvalid("Upload-Defer-Length", "the length is needed at the start, as Upload-Length")
+            raise tus.HeaderInvalid("Upload-Defer-Length", "not supported: send Upload-Length")
         length = tus.whole_number(request.headers, "Upload-Length")
         fields = tus.read_metadata(request.headers)
         sha256 = fields.pop("sha256", "").lower() or None
         if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-            raise tus.HeaderInvalid("Upload-Metadata", "`sha256` has 64 hexadecimal digits")
+            raise tus.HeaderInvalid("Upload-Metadata", "expected 64 hexadecimal digits as `sha256`")
     except tus.HeaderInvalid as error:
         raise invalid([{"field": error.name, "message": error.message}]) from error
     if length == 0:

@@ -1,4 +1,4 @@
-"""The dataset formats as their users see them."""
+"""JSON of the dataset formats."""
 
 from typing import Literal
 
@@ -11,26 +11,29 @@ class Format(BaseModel):
     name: str = Field(examples=["voc"])
     title: str = Field(examples=["Pascal VOC"])
     kind: Literal["detection", "classification"]
-    trained: bool = Field(description="Whether a dataset of this kind can be trained on.")
+    trainable: bool = Field(description="Whether a trainer exists for this kind of dataset.")
     description: str
-    tree: str = Field(description="An example, one entry a line.", examples=["set/\n  images/1.jpg\n  xml/1.xml"])
+    tree: str = Field(
+        description="An example tree of files, one per line.", examples=["set/\n  images/1.jpg\n  xml/1.xml"]
+    )
 
 
 class Formats(BaseModel):
-    """Asked in this order. Formats are recognised by content; folders may be called and nested as you like."""
+    """The formats in the order in which they are tried. Formats are recognised by content; names and nesting of folders
+    are free."""
 
     items: list[Format]
 
 
-def all_formats(trained: frozenset[str]) -> Formats:
-    """`trained`: the kinds of dataset that some trainer takes."""
+def all_formats(trainable: frozenset[str]) -> Formats:
+    """`trainable`: the kinds of dataset for which a trainer exists."""
     return Formats(
         items=[
             Format(
                 name=name,
                 title=page.title,
                 kind=page.kind,
-                trained=page.kind in trained,
+                trainable=page.kind in trainable,
                 description=page.description,
                 tree=page.tree,
             )

@@ -1,4 +1,4 @@
-"""What an import is asked for with."""
+"""JSON of a request to import a dataset from a hub."""
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -9,7 +9,7 @@ COMMIT = "6e5b1a2d3c4f5061728394a5b6c7d8e9f0a1b2c3"
 
 
 class ImportRequest(PrepareOptions, MeantColumns):
-    """A dataset of images with class labels on the hub, and the options of an upload."""
+    """A dataset of images with class labels on a hub, with the options of an upload."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -23,28 +23,32 @@ class ImportRequest(PrepareOptions, MeantColumns):
     )
 
     huggingface: str = Field(
-        pattern=REPOSITORY, description="The repository's name.", examples=["Bingsu/Human_Action_Recognition"]
+        pattern=REPOSITORY,
+        description="Name of the repository on the hub.",
+        examples=["Bingsu/Human_Action_Recognition"],
     )
     revision: str | None = Field(
         None,
         pattern=REVISION,
-        description="A commit, tag or branch. Without one: the newest commit.",
+        description="A commit, tag or branch. By default the newest commit.",
         examples=[COMMIT],
     )
     subset: str | None = Field(
-        None, pattern=SUBSET, description="Which of its subsets (configurations), where there are several."
+        None,
+        pattern=SUBSET,
+        description="The subset (configuration) to import. Required where the repository has several.",
     )
     splits: tuple[str, ...] = Field(
         ("train",),
         min_length=1,
         max_length=3,
-        description="The splits to take. One is split anew; several (of train, validation, test) are kept.",
+        description="The splits to import. One is split again; several (of train, validation, test) are kept.",
     )
-    name: str | None = Field(None, max_length=200, description="Name of the job. Empty: the repository's.")
+    name: str | None = Field(None, max_length=200, description="Name of the job. By default that of the repository.")
 
     @field_validator("splits")
     @classmethod
-    def splits_that_can_be_told_apart(cls, splits: tuple[str, ...]) -> tuple[str, ...]:
+    def check_splits(cls, splits: tuple[str, ...]) -> tuple[str, ...]:
         return checked_splits(splits)
 
     def hub_set(self) -> HubSet:

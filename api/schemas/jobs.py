@@ -1,4 +1,4 @@
-"""Jobs as their users see them."""
+"""JSON of jobs and findings."""
 
 from typing import Any, Literal
 
@@ -25,24 +25,26 @@ class AcceptedJob(BaseModel):
 
 
 class ImportedFrom(BaseModel):
-    """The dataset on the hub that the ZIP was made of."""
+    """The dataset on a hub that the ZIP was created from."""
 
     repository: str = Field(examples=["Bingsu/Human_Action_Recognition"])
-    revision: str | None = Field(None, description="As it was asked for.", examples=["main"])
-    commit: str | None = Field(None, description="What the revision was; known once the worker has asked the hub.")
+    revision: str | None = Field(None, description="The revision of the request.", examples=["main"])
+    commit: str | None = Field(None, description="The commit of the revision; null until the worker has resolved it.")
     subset: str | None = None
     splits: list[str] = Field(examples=[["train"]])
     images: int | None = Field(None, examples=[12600])
-    left_out: int | None = Field(None, description="Rows without an image or a label.", examples=[0])
+    left_out: int | None = Field(
+        None, description="Number of rows left out because they have no image or no label.", examples=[0]
+    )
 
 
 class JobSource(BaseModel):
-    """The ZIP that the job is made of: the upload, or what a worker made (0 bytes until then)."""
+    """The source ZIP of the job: uploaded, or created by a worker for an import (0 bytes until then) or a repair."""
 
     name: str = Field(examples=["raccoon.zip"])
     bytes: int = Field(examples=[41234567])
     sha256: str = Field(examples=[SHA256])
-    huggingface: ImportedFrom | None = Field(None, description="Of an import.")
+    huggingface: ImportedFrom | None = Field(None, description="Only for an import.")
 
 
 class FindingCount(BaseModel):
@@ -51,18 +53,20 @@ class FindingCount(BaseModel):
 
 
 class JobItem(BaseModel):
-    """A job in a list. From `name` to `deleted_at` these are the fields that events patch."""
+    """A job in a list. Events patch the fields from `name` to `deleted_at`."""
 
     job_id: str = Field(examples=[JOB_ID])
-    seq: int = Field(description="Number of the newest event in what you see.", examples=[7])
+    seq: int = Field(description="Number of the newest event that this answer includes.", examples=[7])
     created_at: Timestamp
     source: JobSource
     options: dict[str, Any] = Field(examples=[{"val_fraction": 0.2, "test_fraction": 0.1, "seed": 0}])
 
     name: str = Field(examples=["raccoon"])
     state: JobState
-    stage: str | None = Field(description="What is being done; for people.", examples=["checking"])
-    progress: dict[str, Any] | None = Field(description="Of the stage.", examples=[{"done": 120, "total": 200}])
+    stage: str | None = Field(description="The current step, for display.", examples=["checking"])
+    progress: dict[str, Any] | None = Field(
+        description="Progress of the stage.", examples=[{"done": 120, "total": 200}]
+    )
     problem: dict[str, Any] | None = stored_problem()
     attempt: int = Field(examples=[1])
     kind: str | None = Field(examples=["detection"])
@@ -70,12 +74,12 @@ class JobItem(BaseModel):
     classes: list[str] | None = Field(examples=[["raccoon"]])
     images: int | None = Field(examples=[200])
     findings: dict[str, FindingCount] | None = Field(
-        description="Code -> severity and count; all of them at /jobs/{job_id}/findings.",
+        description="Severity and count by code. The findings themselves are at `/jobs/{job_id}/findings`.",
         examples=[{"box-outside": {"severity": "error", "count": 3}}],
     )
-    fingerprint: str | None = Field(description="Digest of images, annotations, classes and split.", examples=[SHA256])
-    content_fingerprint: str | None = Field(description="The same without the split.", examples=[SHA256])
-    last_version: int = Field(examples=[2])
+    fingerprint: str | None = Field(description="sha256 of images, annotations, classes and split.", examples=[SHA256])
+    content_fingerprint: str | None = Field(description="The fingerprint without the split.", examples=[SHA256])
+    last_version: int = Field(description="Number of the newest model version; 0 without one.", examples=[2])
     started_at: Timestamp | None
     finished_at: Timestamp | None
     deleted_at: Timestamp | None
@@ -102,7 +106,7 @@ class Job(JobItem):
     """A job with its runs and versions, oldest first."""
 
     shared_with: list[str] = Field(
-        description="Other ready jobs with the same fingerprint, at most 20: they share one prepared dataset.",
+        description="At most 20 other ready jobs with the same fingerprint, which share the prepared dataset.",
         examples=[["job_01kaj8x3v0q4f7m2n9r5t6w8y0"]],
     )
     runs: list[RunInJob]
@@ -110,11 +114,11 @@ class Job(JobItem):
 
 
 class FindingItem(BaseModel):
-    """One thing that is wrong or odd in a dataset, and what to do about it."""
+    """Something wrong or unusual in a dataset, with its location and the remedy."""
 
     code: str = Field(examples=["box-outside"])
     severity: Literal["error", "warning", "note"]
-    path: str = Field(examples=["annotations/raccoon-17.xml"], description="Name of the entry in the archive.")
+    path: str = Field(examples=["annotations/raccoon-17.xml"], description="Name of the file in the archive.")
     line: int | None = Field(examples=[21])
     detail: str = Field(examples=["The box reaches 12 px beyond the right edge."])
     remedy: str = Field(examples=["Correct xmax, or delete the object."])
@@ -150,7 +154,7 @@ def job_links(row: JobRow) -> dict[str, str]:
         links["retry"] = link(f"/jobs/{row.id}/retry")
     if row.source_key:
         links["source"] = link(f"/dataset/source/{row.id}")
-        if row.state == JobState.READY or (row.state == JobState.REJECTED and _can_help(row)):
+        if row.state == JobState.READY or (row.state == JobState.REJECTED and _is_repairable(row)):
             links["repair"] = link(f"/jobs/{row.id}/repair")
     if row.repair_of:
         links |= {"repair_of": link(f"/jobs/{row.repair_of}"), "repair_log": link(f"/jobs/{row.id}/repair-log")}
@@ -171,13 +175,12 @@ def job_links(row: JobRow) -> dict[str, str]:
     return links
 
 
-def _can_help(row: JobRow) -> bool:
-    """A repair begins where the archive could be opened and its format is known."""
+def _is_repairable(row: JobRow) -> bool:
+    """A repair needs an archive that can be opened and a known format."""
     return (row.problem or {}).get("slug") not in (ArchiveRefused.slug, FormatUnknown.slug)
 
 
 def _item_fields(row: JobRow) -> dict[str, Any]:
-    shown = public_fields(row)
     return {
         "job_id": row.id,
         "seq": row.event_seq,
@@ -185,7 +188,7 @@ def _item_fields(row: JobRow) -> dict[str, Any]:
         "source": _source(row),
         "options": row.options,
         "links": job_links(row),
-        **shown,
+        **public_fields(row),
     }
 
 

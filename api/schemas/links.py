@@ -1,4 +1,4 @@
-"""Links in answers."""
+"""Relative links in answers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,6 @@ from urllib.parse import quote, urlencode
 
 
 def link(path: str, **query: Any) -> str:
-    """A relative link; a value of None is left out."""
-    given: Mapping[str, Any] = {name: value for name, value in query.items() if value is not None}
-    return quote(path) + (f"?{urlencode(given)}" if given else "")
+    """A relative link with a query. Values of None are left out."""
+    present: Mapping[str, Any] = {name: value for name, value in query.items() if value is not None}
+    return quote(path) + (f"?{urlencode(present)}" if present else "")

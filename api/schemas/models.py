@@ -1,4 +1,4 @@
-"""Model versions, their artifacts and aliases as their users see them."""
+"""JSON of model versions, artifacts and aliases."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -22,15 +22,15 @@ class Artifact(BaseModel):
 
 
 class MlflowRun(BaseModel):
-    """Where MLflow shows it; null until it is mirrored."""
+    """The run in MLflow that mirrors this version; null until it exists."""
 
     run_id: str
-    version: str | None = Field(description="Version of the registered model named after the job.")
-    link: str | None = Field(description="The run's page.")
+    version: str | None = Field(description="Version of the registered model in MLflow, which is named after the job.")
+    link: str | None = Field(description="The page of the run in MLflow.")
 
 
 class ModelVersion(BaseModel):
-    """A published model version; it never changes but for the aliases that point at it."""
+    """A published model version. It never changes, except for the aliases that point at it."""
 
     job_id: str = Field(examples=[JOB_ID])
     version: str = Field(examples=["v1"])
@@ -39,8 +39,8 @@ class ModelVersion(BaseModel):
     trainer: str = Field(examples=["yolo"])
     params: dict[str, Any] = Field(examples=[{"epochs": 30, "model": "yolov8n"}])
     metrics: dict[str, Any] = Field(examples=[{"test": {"mAP50": 0.94, "mAP50-95": 0.71}}])
-    fingerprint: str = Field(description="Of the dataset it was trained on.", examples=[SHA256])
-    weights: str = Field(description="The artifact that /download/model sends.", examples=["best.pt"])
+    fingerprint: str = Field(description="Fingerprint of the dataset it was trained on.", examples=[SHA256])
+    weights: str = Field(description="The artifact that `/download/model` sends.", examples=["best.pt"])
     artifacts: list[Artifact]
     aliases: list[str] = Field(examples=[["production"]])
     mlflow: MlflowRun | None
@@ -55,7 +55,7 @@ class AliasItem(BaseModel):
 
 
 class ModelVersions(PageOf[ModelVersion]):
-    """The versions of a job, newest first, and the aliases that point at them."""
+    """The model versions of a job, newest first, and the aliases that point at them."""
 
     job_id: str = Field(examples=[JOB_ID])
     aliases: list[AliasItem]
@@ -76,7 +76,7 @@ class AliasMove(BaseModel):
 
 
 class Alias(AliasItem):
-    """Where an alias points, and how it came there, oldest first."""
+    """The version that an alias points at, and its history, oldest first."""
 
     job_id: str = Field(examples=[JOB_ID])
     history: list[AliasMove]
@@ -152,6 +152,6 @@ def _move(row: AliasMoveRow) -> AliasMove:
 def _mlflow(overview: VersionOverview, mlflow_link: str) -> MlflowRun | None:
     if overview.mlflow_run_id is None:
         return None
-    # MLflow's page for a run when only its id is known.
+    # The address of a run in MLflow when its experiment is not known.
     page = f"{mlflow_link.rstrip('/')}/#/runs/{overview.mlflow_run_id}" if mlflow_link else None
     return MlflowRun(run_id=overview.mlflow_run_id, version=overview.version.mlflow_version, link=page)

@@ -1,4 +1,4 @@
-"""Runs as their users see them, and what asks for one."""
+"""JSON of runs and of the requests that start them."""
 
 from typing import Any
 
@@ -16,19 +16,19 @@ RUN_ID = "run_01kaj8x4b1c2d3e4f5g6h7j8k9"
 
 
 class TrainRequest(BaseModel):
-    """Everything may be left out. GET /trainers has every param with its range and default."""
+    """All fields are optional. `GET /trainers` lists every param with its range and default."""
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={"examples": [{"trainer": "yolo", "params": {"model": "yolov8n", "epochs": 30}}]},
     )
 
-    trainer: str | None = Field(None, max_length=40, description="Empty: the one for this kind of dataset.")
+    trainer: str | None = Field(None, max_length=40, description="By default the trainer for the kind of the dataset.")
     params: dict[str, Any] = Field(default_factory=dict)
 
 
 class BaselineRequest(BaseModel):
-    """Everything may be left out. These are params of the trainer `clip`."""
+    """All fields are optional. They are params of the trainer `clip`."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -42,10 +42,10 @@ class BaselineRequest(BaseModel):
         },
     )
 
-    model: str = Field(DEFAULT_MODEL, pattern=MODEL_NAME, max_length=200, description="A CLIP model by its name.")
-    templates: Templates = Field(DEFAULT_TEMPLATES, description="Sentences with `{}` for the name of the class.")
+    model: str = Field(DEFAULT_MODEL, pattern=MODEL_NAME, max_length=200, description="Name of a CLIP model.")
+    templates: Templates = Field(DEFAULT_TEMPLATES, description="Prompts with `{}` in place of the name of the class.")
     prompts: Prompts = Field(
-        default_factory=dict, description="Whole sentences for a class, in place of the templates, by its name."
+        default_factory=dict, description="Prompts by class name, which replace the templates for that class."
     )
 
 
@@ -56,30 +56,33 @@ class AcceptedRun(BaseModel):
 
 
 class Run(BaseModel):
-    """A training. From `state` to `finished_at` these are the fields that events patch."""
+    """A training or a baseline. Events patch the fields from `state` to `finished_at`."""
 
     run_id: str = Field(examples=[RUN_ID])
     job_id: str = Field(examples=[JOB_ID])
-    seq: int = Field(description="Number of the newest event in what you see.", examples=[12])
+    seq: int = Field(description="Number of the newest event that this answer includes.", examples=[12])
     trainer: str = Field(examples=["yolo"])
-    params: dict[str, Any] = Field(description="All of them, defaults filled in.", examples=[{"epochs": 30}])
-    fingerprint: str = Field(description="Of the dataset it trains on.", examples=[SHA256])
+    params: dict[str, Any] = Field(description="All params, including defaults.", examples=[{"epochs": 30}])
+    fingerprint: str = Field(description="Fingerprint of the dataset it trains on.", examples=[SHA256])
     created_at: Timestamp
 
     state: RunState
-    stage: str | None = Field(description="What is being done; for people.", examples=["training"])
+    stage: str | None = Field(description="The current step, for display.", examples=["training"])
     progress: dict[str, Any] | None = Field(
-        description="`epoch`, `epochs`, `metrics` so far and `seconds_left`.",
+        description="`epoch`, `epochs`, the newest `metrics` and `seconds_left`.",
         examples=[{"epoch": 3, "epochs": 30, "metrics": {"mAP50": 0.41}, "seconds_left": 118.2}],
     )
     notes: dict[str, Any] | None = Field(
-        description="What its user should know.", examples=[{"weights": "trained from scratch: no weights were found"}]
+        description="Remarks of the trainer by topic.",
+        examples=[{"weights": "trained from scratch: no weights were found"}],
     )
     problem: dict[str, Any] | None = stored_problem()
     attempt: int = Field(examples=[1])
-    version: int | None = Field(description="Number of the model version, once published.", examples=[1])
+    version: int | None = Field(description="Number of the model version; null until it is published.", examples=[1])
     stop_requested: bool
-    checkpoint_epoch: int | None = Field(description="A lost worker's successor goes on from here.", examples=[3])
+    checkpoint_epoch: int | None = Field(
+        description="Epoch of the newest checkpoint, from which a retry or another worker continues.", examples=[3]
+    )
     started_at: Timestamp | None
     finished_at: Timestamp | None
     links: Links

@@ -1,4 +1,4 @@
-"""Resumable uploads and the preflight as their users see them."""
+"""JSON of resumable uploads and of the preflight."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -15,38 +15,38 @@ from core.services.uploads.sessions import DONE
 class ResumableUpload(BaseModel):
     upload_id: str = Field(examples=["upload_01kaj8x3v0q4f7m2n9r5t6w8y1"])
     state: Literal["open", "done", "refused"] = Field(
-        description="`open` with all bytes there: they are being put together; ask again."
+        description="`open` although `offset` equals `length`: the job is being created; read the state again."
     )
-    offset: int = Field(description="Bytes that are stored for good.", examples=[33554432])
-    length: int = Field(examples=[41234567])
+    offset: int = Field(description="Number of bytes stored for good.", examples=[33554432])
+    length: int = Field(description="Size of the whole ZIP in bytes.", examples=[41234567])
     name: str = Field(examples=["raccoon"])
     options: dict[str, Any] = Field(examples=[{"val_fraction": 0.2, "test_fraction": 0.1, "seed": 0}])
-    job_id: str | None = Field(description="Once it is done.", examples=[JOB_ID])
-    problem: dict[str, Any] | None = Field(description="Why it was refused.")
+    job_id: str | None = Field(description="The job created from the upload; null until then.", examples=[JOB_ID])
+    problem: dict[str, Any] | None = Field(description="The problem that it was refused for.")
     created_at: Timestamp
     expires_at: Timestamp
     links: Links
 
 
 class FormatGuess(BaseModel):
-    """By the names alone: what the files say is read after the upload."""
+    """The format by the names of the files; their content is read after the upload."""
 
     name: str | None = Field(examples=["voc"])
     why: str = Field(examples=["200 XML files and 200 images"])
 
 
 class Preflight(BaseModel):
-    """What the upload would be refused for, as far as the directory of the ZIP tells."""
+    """The errors that the upload would be refused for, as far as the directory of the ZIP contains them."""
 
     accepted: bool
     findings: list[FindingItem] = Field(description="At most 1,000; the codes are those of a job's findings.")
     counts: dict[str, int] = Field(description="Findings by code.", examples=[{"archive-parent-path": 2}])
-    bytes: int = Field(description="Of the ZIP.", examples=[41234567])
+    bytes: int = Field(description="Size of the ZIP.", examples=[41234567])
     entries: int = Field(examples=[402])
     images: int = Field(examples=[200])
-    data_files: int = Field(description="What would be unpacked.", examples=[400])
-    data_bytes: int = Field(description="Their size unpacked.", examples=[43210987])
-    left_out: int = Field(description="Files that are no data; they stay packed.", examples=[2])
+    data_files: int = Field(description="Number of files that would be unpacked.", examples=[400])
+    data_bytes: int = Field(description="Unpacked size of these files.", examples=[43210987])
+    left_out: int = Field(description="Number of files that are not data and would not be unpacked.", examples=[2])
     format: FormatGuess
 
 

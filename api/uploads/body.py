@@ -1,4 +1,4 @@
-"""An upload, straight to a file in the temp folder: size cap and sha256 as it passes, memory flat."""
+"""Receiving an upload into a temporary file: size limit and sha256 as it arrives, in constant memory."""
 
 import hashlib
 import re
@@ -23,10 +23,10 @@ from core.settings import MIB, Settings
 from core.storage.transfer import full_disk_told
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
-BATCH_BYTES = MIB  # hashed, parsed and written at once in a thread; what is in memory of an upload
-FORM_BYTES = MIB  # what a form may have around its file
-SPARE_BYTES = 256 * MIB  # of the disk, for everything else
-LEFTOVER_SECONDS = 24 * 3600  # no upload takes longer; older ones are of a process that died
+BATCH_BYTES = MIB  # parsed, hashed and written by one call in a thread; all that is in memory of an upload
+FORM_BYTES = MIB  # allowance for a form around its file
+SPARE_BYTES = 256 * MIB  # of the disk, kept free for everything else
+LEFTOVER_SECONDS = 24 * 3600  # no upload takes longer; an older file belongs to a process that died
 RAW_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 NAME_MAX = 200
 _FIELDS = {"name", *PrepareOptions.model_fields, *SYNONYMS}
@@ -34,7 +34,7 @@ _FIELDS = {"name", *PrepareOptions.model_fields, *SYNONYMS}
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A received file, gone when the block that received it ends."""
+    """A received file. It is removed at the end of the block that received it."""
 
     path: Path
     bytes: int
@@ -46,7 +46,7 @@ class Upload:
 
 @asynccontextmanager
 async def received(request: Request, settings: Settings) -> AsyncIterator[Upload]:
-    """Receive the body of a request. Whatever happens, the temporary file is gone afterwards.
+    """Receive the body of a request into a temporary file, which is removed after the block in any case.
 
     Raises UploadInvalid, UploadTooLarge, RequestInvalid (options), LimitExceeded, OutOfSpace, ClientDisconnect.
     """
@@ -57,7 +57,7 @@ async def received(request: Request, settings: Settings) -> AsyncIterator[Upload
         yield await _receive(request, sink)
     finally:
         try:
-            with suppress(OutOfSpace):  # what was still to be written is thrown away anyway
+            with suppress(OutOfSpace):  # the file is deleted anyway
                 sink.close()
         finally:
             path.unlink(missing_ok=True)
@@ -76,16 +76,20 @@ def refuse_too_large(size: int, settings: Settings) -> None:
 
 
 def check_room(size: int, settings: Settings) -> None:
-    """Raises OutOfSpace. Makes the temp folder."""
+    """Raises OutOfSpace. Creates the temporary folder."""
     with full_disk_told(settings.temp):
         settings.temp.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.temp).free
     if free < size + SPARE_BYTES:
-        raise OutOfSpace("The service has no room for this upload.", needed_bytes=size + SPARE_BYTES, free_bytes=free)
+        raise OutOfSpace(
+            "The service has not enough free disk space for this upload.",
+            needed_bytes=size + SPARE_BYTES,
+            free_bytes=free,
+        )
 
 
 def remove_leftovers(settings: Settings) -> None:
-    """Remove the uploads of processes that died."""
+    """Remove the temporary files of processes that died."""
     for path in settings.temp.glob("upload-*.part"):
         with suppress(FileNotFoundError):  # another process of the API removes them too
             if clock.now().timestamp() - path.stat().st_mtime > LEFTOVER_SECONDS:
@@ -93,7 +97,7 @@ def remove_leftovers(settings: Settings) -> None:
 
 
 class _Sink:
-    """The file on disk, and what is known of it so far. Used by one thread at a time."""
+    """The temporary file with its size and digest so far. Used by one thread at a time."""
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path
@@ -128,11 +132,12 @@ async def _receive(request: Request, sink: _Sink) -> Upload:
         fields |= form.fields
         source_name = form.file_name or ""
     elif kind in RAW_TYPES:
-        source_name = _named_in_headers(request.headers)
+        source_name = _file_name_in(request.headers)
         await _feed(request, sink.write)
     else:
         raise UploadInvalid(
-            "Send multipart/form-data with the field `file`, or the ZIP itself as application/zip.", content_type=kind
+            "Send multipart/form-data with the file field `file`, or the ZIP itself as application/zip.",
+            content_type=kind,
         )
     sha256 = await run_in_threadpool(sink.close)
     if sink.bytes == 0:
@@ -143,7 +148,7 @@ async def _receive(request: Request, sink: _Sink) -> Upload:
 
 
 async def _feed(request: Request, write: Callable[[bytes], None]) -> None:
-    """Pass the body on in batches, each in a thread: the loop stays free, and the client is slowed to our pace."""
+    """Pass the body on in batches, each in a thread: the event loop stays free, and a slow disk slows the client."""
     batch = bytearray()
     async for chunk in request.stream():
         batch += chunk
@@ -154,9 +159,9 @@ async def _feed(request: Request, write: Callable[[bytes], None]) -> None:
 
 
 def options_of(fields: Mapping[str, str]) -> PrepareOptions:
-    """Raises RequestInvalid that names each bad field."""
+    """Raises RequestInvalid with the name of each invalid field."""
     try:
-        # An empty field of a form is one that was not filled in.
+        # A form sends a field that was not filled in as an empty one.
         return PrepareOptions.model_validate({name: value for name, value in fields.items() if value})
     except ValidationError as error:
         raise invalid(
@@ -167,23 +172,27 @@ def options_of(fields: Mapping[str, str]) -> PrepareOptions:
         ) from error
 
 
-def _named_in_headers(headers: Mapping[str, str]) -> str:
+def _file_name_in(headers: Mapping[str, str]) -> str:
     if given := headers.get("x-file-name"):
         return unquote(given)
     message = Message()
     message["content-disposition"] = headers.get("content-disposition", "")
     try:
         return message.get_filename() or ""
-    except (ValueError, TypeError, LookupError):  # an unknown charset, bytes that are not of it, half a continuation
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+    ):  # an unknown charset, bytes not valid in it, an incomplete continuation
         return ""
 
 
 def safe_name(name: str) -> str:
-    """The last part of a name, printable, at most NAME_MAX characters. It is shown, and never used as a path."""
+    """The last part of a name, printable, at most NAME_MAX characters. For display: never used as a path."""
     last = re.split(r"[/\\]", name)[-1]
     return "".join(char for char in last if char.isprintable()).strip()[:NAME_MAX]
 
 
 def _too_large(settings: Settings) -> UploadTooLarge:
     limit = settings.upload_max_bytes
-    return UploadTooLarge(f"An upload may have {limit} bytes.", limit_bytes=limit)
+    return UploadTooLarge(f"The upload exceeds the limit of {limit} bytes.", limit_bytes=limit)

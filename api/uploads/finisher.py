@@ -1,4 +1,4 @@
-"""Whole uploads become jobs in the background: the request that brought the last byte waits a while, not for ever."""
+"""Complete uploads become jobs in the background; the request with the last byte waits for at most 20 s."""
 
 import asyncio
 
@@ -8,21 +8,21 @@ from starlette.concurrency import run_in_threadpool
 from core.domain.errors import Conflict, DarkroomError, Gone, NotFound, UploadLocked
 from core.services.context import Platform
 from core.services.uploads.finish import finish_upload
-from core.services.uploads.sessions import whole_uploads
+from core.services.uploads.sessions import complete_uploads
 
 WAIT_SECONDS = 20.0  # a proxy's idle timeout is 60 s; 2 GB take about 10 s on one machine
-AT_ONCE = 2  # each reads and writes a whole upload
+CONCURRENT = 2  # each reads and writes a whole upload
 
 log = structlog.get_logger(__name__)
 
 
 class Finisher:
-    """At most one task an upload in this process; the hold on the row is what keeps other processes out."""
+    """Runs at most one task for each upload in this process. The lease on the row excludes other processes."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(CONCURRENT)
 
     def begin(self, upload_id: str) -> asyncio.Task[None]:
         task = self._tasks.get(upload_id)
@@ -35,20 +35,20 @@ class Finisher:
         await asyncio.wait([self.begin(upload_id)], timeout=WAIT_SECONDS)
 
     async def resume(self) -> None:
-        """Finish what a process left that died between the last byte and the job."""
+        """Finish the uploads of a process that died between the last byte and the job."""
         try:
-            for upload_id in await run_in_threadpool(whole_uploads, self._platform.db):
+            for upload_id in await run_in_threadpool(complete_uploads, self._platform.db):
                 self.begin(upload_id)
-        except DarkroomError as error:  # whoever asks for such an upload begins it as well
-            log.warning("uploads.not_resumed", reason=error.detail)
+        except DarkroomError as error:  # a GET or HEAD of such an upload starts it as well
+            log.warning("uploads.resume_failed", reason=error.detail)
 
     async def _finish(self, upload_id: str) -> None:
-        async with self._room:
+        async with self._slots:
             try:
                 await run_in_threadpool(finish_upload, self._platform, upload_id)
             except (Conflict, Gone, NotFound, UploadLocked) as error:
-                log.info("upload.not_ours", upload_id=upload_id, reason=error.detail)
+                log.info("upload.finished_elsewhere", upload_id=upload_id, reason=error.detail)
             except DarkroomError as error:
-                log.warning("upload.unfinished", upload_id=upload_id, reason=error.detail)
+                log.warning("upload.finish_failed", upload_id=upload_id, reason=error.detail)
             except Exception:
-                log.exception("upload.unfinished", upload_id=upload_id)  # a task has nobody else to tell
+                log.exception("upload.finish_failed", upload_id=upload_id)  # nothing awaits the task's exception

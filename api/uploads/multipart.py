@@ -1,7 +1,7 @@
-"""A streaming reader of multipart/form-data: fields in any order, the file straight to where it is sent.
+"""A streaming reader of multipart/form-data: fields in any order, the file passed on as it arrives.
 
-python-multipart splits the bytes; what is kept of them is ours: the file is never in memory, and a field,
-a header and their number are bounded.
+python-multipart splits the bytes. The file is never held in memory; the size of a field and the number of fields are
+limited.
 """
 
 from collections.abc import Callable
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 FILE_FIELD = "file"
-MAX_FIELDS = 32  # there are six
+MAX_FIELDS = 32  # uploads use six
 MAX_FIELD_BYTES = 16 * 1024  # the longest is a name of 200 characters
 
 
 class FormReader:
-    """Give it the body piece by piece; it gives each piece of the file to `write`."""
+    """Takes the body in blocks of any size and passes the bytes of the file to `write`."""
 
     def __init__(self, content_type: str, write: Callable[[bytes], None]) -> None:
         _, options = parse_options_header(content_type)
         if b"boundary" not in options:
-            raise UploadInvalid("multipart/form-data without a boundary.")
+            raise UploadInvalid("The content type multipart/form-data has no boundary.")
         self.fields: dict[str, str] = {}
         self.file_name: str | None = None  # None: no part called `file` yet
         self._write = write
@@ -49,21 +49,21 @@ class FormReader:
         try:
             self._parser = MultipartParser(options[b"boundary"], callbacks)
         except FormParserError as error:
-            raise UploadInvalid(f"A multipart boundary that cannot be: {error}.") from error
+            raise UploadInvalid(f"The multipart boundary is invalid: {error}.") from error
 
     def feed(self, data: bytes) -> None:
-        """Raises UploadInvalid for a broken body, LimitExceeded for too many or too large fields."""
+        """Raises UploadInvalid for a malformed body, LimitExceeded for too many or too large fields."""
         try:
             self._parser.write(data)
         except FormParserError as error:
-            raise UploadInvalid(f"The multipart body is broken: {error}.") from error
+            raise UploadInvalid(f"The multipart body is malformed: {error}.") from error
 
     def finish(self) -> None:
-        """Raises UploadInvalid when the body ended early or held no file."""
+        """Raises UploadInvalid when the body ended early or has no file."""
         if not self._ended:
             raise UploadInvalid("The multipart body ends before its last boundary.")
         if self.file_name is None:
-            raise UploadInvalid(f"No part of the form is a file called `{FILE_FIELD}`.")
+            raise UploadInvalid(f"The form has no file field `{FILE_FIELD}`.")
 
     def _begin_part(self) -> None:
         self._headers = {}
@@ -87,13 +87,13 @@ class FormReader:
         if not self._field:
             raise UploadInvalid("A part of the form has no name.")
         if self._is_file and self.file_name is not None:
-            raise UploadInvalid(f"The form has more than one part called `{FILE_FIELD}`.")
+            raise UploadInvalid(f"The form has more than one field `{FILE_FIELD}`.")
         if self._is_file:
             self.file_name = _text(options.get(b"filename", b""))
         elif b"filename" in options:
-            raise UploadInvalid(f"The file belongs into `{FILE_FIELD}`, not into {self._field[:80]!r}.")
+            raise UploadInvalid(f"Send the file in the field `{FILE_FIELD}`, not in {self._field[:80]!r}.")
         elif len(self.fields) >= MAX_FIELDS:
-            raise LimitExceeded(f"A form may have {MAX_FIELDS} fields.", limit=MAX_FIELDS)
+            raise LimitExceeded(f"The form exceeds the limit of {MAX_FIELDS} fields.", limit=MAX_FIELDS)
 
     def _add_content(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
@@ -102,7 +102,9 @@ class FormReader:
         self._value += data[start:end]
         if len(self._value) > MAX_FIELD_BYTES:
             raise LimitExceeded(
-                f"A field may have {MAX_FIELD_BYTES} bytes.", field=self._field[:80], limit_bytes=MAX_FIELD_BYTES
+                f"The field {self._field[:80]!r} exceeds the limit of {MAX_FIELD_BYTES} bytes.",
+                field=self._field[:80],
+                limit_bytes=MAX_FIELD_BYTES,
             )
 
     def _end_part(self) -> None:

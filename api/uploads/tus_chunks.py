@@ -1,7 +1,7 @@
-"""A piece of a resumable upload, from the request into the store.
+"""Receiving a chunk of a resumable upload: the body of one PATCH, from the request into the store.
 
-It is stored in parts of 32 MiB as it comes, so that little is lost when the line breaks: what came up to then counts.
-With a checksum it counts only as a whole, and is stored as one part once the checksum was found to hold.
+The chunk is stored in parts of 32 MiB as it arrives, so that a broken connection loses little: the parts received
+until then stay. A chunk with a checksum is stored as one part, and only after its checksum was verified.
 """
 
 import asyncio
@@ -20,46 +20,46 @@ from core.db.tables import UploadPartRow, UploadRow
 from core.domain.errors import ChecksumMismatch, UploadInvalid
 from core.domain.keys import upload_part_key
 from core.services.context import Platform
-from core.services.uploads.sessions import UploadLease, add_part, keeping_lease, lease_upload, release_upload
+from core.services.uploads.sessions import UploadLease, add_part, lease_upload, release_upload, renewing_lease
 from core.settings import MIB
 from core.storage.transfer import full_disk_told
 
-PART_BYTES = 32 * MIB  # what a broken line costs at most; 640 parts for the largest upload
-IDLE_SECONDS = 30.0  # without a byte: the line is dead, though nobody said so
+PART_BYTES = 32 * MIB  # lost at most with a broken connection; the largest upload has 640 parts
+IDLE_SECONDS = 30.0  # a connection without a byte for this long is taken to be broken
 
 
-async def take_piece(
+async def append_chunk(
     request: Request, platform: Platform, upload_id: str, *, offset: int, checksum: Checksum | None
 ) -> UploadRow:
-    """Append the body to an upload that stands at `offset`. Returns it as it stands then.
+    """Append the body to an upload whose offset is `offset`. Returns the upload with its new offset.
 
-    Raises what `hold_upload` does, UploadInvalid (more bytes than announced), ChecksumMismatch, UploadLocked (another
+    Raises what `lease_upload` does, UploadInvalid (more bytes than announced), ChecksumMismatch, UploadLocked (another
     request took over), OutOfSpace, Unavailable, ClientDisconnect.
     """
     lease, row = await run_in_threadpool(lease_upload, platform.db, upload_id, offset=offset)
-    intake = _Intake(platform, lease, row, checksum)
+    writer = _ChunkWriter(platform, lease, row, checksum)
     try:
-        with keeping_lease(platform.db, lease, alive=intake.alive):
-            await _feed(request, intake)
+        with renewing_lease(platform.db, lease, is_active=writer.is_active):
+            await _receive(request, writer)
     finally:
-        intake.drop()
+        writer.close()
         await asyncio.shield(run_in_threadpool(release_upload, platform.db, lease))
-    return intake.row
+    return writer.row
 
 
-async def _feed(request: Request, intake: "_Intake") -> None:
+async def _receive(request: Request, writer: "_ChunkWriter") -> None:
     try:
         async with aclosing(_batches(request)) as batches:
             async for batch in batches:
-                await run_in_threadpool(intake.write, batch)
+                await run_in_threadpool(writer.write, batch)
     except (ClientDisconnect, TimeoutError):
-        await run_in_threadpool(intake.keep)
+        await run_in_threadpool(writer.keep_received)
         raise ClientDisconnect from None
-    await run_in_threadpool(intake.finish)
+    await run_in_threadpool(writer.finish)
 
 
 async def _batches(request: Request) -> AsyncGenerator[bytes]:
-    """The body in pieces of about 1 MiB; what is in hand is given out before a broken line is told."""
+    """The body in batches of about 1 MiB. Bytes received before a broken connection are yielded before it is raised."""
     batch, stream = bytearray(), request.stream()
     try:
         while True:
@@ -75,8 +75,8 @@ async def _batches(request: Request) -> AsyncGenerator[bytes]:
         raise
 
 
-class _Intake:
-    """What has come of one request. Used by one thread at a time."""
+class _ChunkWriter:
+    """Collects the bytes of one chunk in a temporary file and stores them as parts. Used by one thread at a time."""
 
     def __init__(self, platform: Platform, lease: UploadLease, row: UploadRow, checksum: Checksum | None) -> None:
         self.row = row
@@ -87,11 +87,11 @@ class _Intake:
         self._file = self._path.open("xb")
         self._digests = _new_digests(checksum)
         self._bytes = 0
-        self._seen = clock.monotonic()
+        self._received_at = clock.monotonic()
 
-    def alive(self) -> bool:
-        """Whether a byte came lately. A line that only looks open does not keep others out."""
-        return clock.monotonic() - self._seen < IDLE_SECONDS
+    def is_active(self) -> bool:
+        """Whether bytes arrived in the last 30 s. An idle connection does not lock others out of the upload."""
+        return clock.monotonic() - self._received_at < IDLE_SECONDS
 
     def write(self, data: bytes) -> None:
         while data:
@@ -99,32 +99,33 @@ class _Intake:
             self._append(data[:room])
             data = data[room:]
             if self._bytes >= PART_BYTES and not self._checksum:
-                self._store()
-        self._seen = clock.monotonic()
+                self._store_part()
+        self._received_at = clock.monotonic()
 
     def finish(self) -> None:
-        """The body has come whole. Raises ChecksumMismatch."""
+        """Store the rest of a complete chunk. Raises ChecksumMismatch."""
         digests = {name: digest.digest() for name, digest in self._digests.items()}
-        if self._checksum and not self._checksum.holds(digests):
+        if self._checksum and not self._checksum.matches(digests):
             raise ChecksumMismatch(
-                "The piece arrived with other bytes than its checksum says; nothing of it was kept. Send it again.",
+                "The chunk does not match its checksum; nothing of it was kept. Send it again.",
                 offset=self.row.received_bytes,
             )
-        self._store()
+        self._store_part()
 
-    def keep(self) -> None:
-        """The line broke: what came counts, unless a checksum was to vouch for it."""
+    def keep_received(self) -> None:
+        """Store what arrived of an interrupted chunk, unless it has a checksum, which can no longer be verified."""
         if not self._checksum:
-            self._store()
+            self._store_part()
 
-    def drop(self) -> None:
+    def close(self) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
     def _append(self, data: bytes) -> None:
         if self.row.received_bytes + self._bytes + len(data) > self.row.length_bytes:
             raise UploadInvalid(
-                f"More bytes than the {self.row.length_bytes} that were announced.", length=self.row.length_bytes
+                f"The chunk exceeds the {self.row.length_bytes} bytes that were announced as Upload-Length.",
+                length=self.row.length_bytes,
             )
         with full_disk_told(self._path.parent):
             self._file.write(data)
@@ -132,8 +133,8 @@ class _Intake:
             digest.update(data)
         self._bytes += len(data)
 
-    def _store(self) -> None:
-        """Bytes, then row."""
+    def _store_part(self) -> None:
+        """The object first, then the row that records it."""
         if self._bytes == 0:
             return
         with full_disk_told(self._path.parent):
@@ -146,7 +147,7 @@ class _Intake:
         self._file.seek(0)
         self._file.truncate()
         self._bytes, self._digests = 0, _new_digests(self._checksum)
-        self._seen = clock.monotonic()
+        self._received_at = clock.monotonic()
 
 
 def _new_digests(checksum: Checksum | None) -> "dict[str, hashlib._Hash]":

@@ -16,9 +16,9 @@ from core.settings import Settings
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,checksum,termination,expiration"
-CHECKSUMS = ("sha256", "sha1")  # sha1: the one that the protocol demands
-PIECE_TYPE = "application/offset+octet-stream"
-_FOREIGN_METADATA = frozenset({"filetype", "type", "relativePath", "lastModified"})  # of well-known clients: not ours
+CHECKSUMS = ("sha256", "sha1")  # the protocol requires sha1
+CHUNK_TYPE = "application/offset+octet-stream"
+_IGNORED_METADATA = frozenset({"filetype", "type", "relativePath", "lastModified"})  # sent by common tus clients
 _MAX_METADATA = 16 * 1024
 
 
@@ -26,12 +26,12 @@ class Checksum(NamedTuple):
     algorithm: str
     digest: bytes
 
-    def holds(self, digests: Mapping[str, bytes]) -> bool:
+    def matches(self, digests: Mapping[str, bytes]) -> bool:
         return digests[self.algorithm] == self.digest
 
 
 class HeaderInvalid(Exception):
-    """A header that cannot be read: `name`, and what it should be."""
+    """A header that cannot be parsed. `message` says what is expected."""
 
     def __init__(self, name: str, message: str) -> None:
         self.name = name
@@ -44,35 +44,37 @@ def require_version(headers: Mapping[str, str]) -> None:
         raise TusVersionUnsupported(f"Send the header `Tus-Resumable: {VERSION}`.")
 
 
-def require_piece(headers: Mapping[str, str]) -> None:
+def require_chunk(headers: Mapping[str, str]) -> None:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != PIECE_TYPE:
-        raise MediaTypeUnsupported(f"A piece of an upload is sent as {PIECE_TYPE}.", content_type=kind[:100])
+    if kind != CHUNK_TYPE:
+        raise MediaTypeUnsupported(
+            f"Send a chunk of an upload with the content type {CHUNK_TYPE}.", content_type=kind[:100]
+        )
 
 
 def whole_number(headers: Mapping[str, str], name: str) -> int:
     """Raises HeaderInvalid."""
     given = headers.get(name.lower(), "")
     if not re.fullmatch(r"[0-9]{1,15}", given):
-        raise HeaderInvalid(name, "a whole number of bytes")
+        raise HeaderInvalid(name, "expected a whole number of bytes")
     return int(given)
 
 
 def read_metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """`name base64, name base64, ...`, without what other clients' pages add. Raises HeaderInvalid."""
+    """The pairs of `name base64, name base64, ...`, without those that are ignored. Raises HeaderInvalid."""
     given = headers.get("upload-metadata", "")
     if len(given) > _MAX_METADATA:
-        raise HeaderInvalid("Upload-Metadata", f"at most {_MAX_METADATA} bytes")
-    found: dict[str, str] = {}
+        raise HeaderInvalid("Upload-Metadata", f"exceeds the limit of {_MAX_METADATA} bytes")
+    pairs: dict[str, str] = {}
     for pair in filter(None, (pair.strip() for pair in given.split(","))):
         name, _, value = pair.partition(" ")
-        if name in found:
-            raise HeaderInvalid("Upload-Metadata", f"{name[:80]!r} comes twice")
+        if name in pairs:
+            raise HeaderInvalid("Upload-Metadata", f"{name[:80]!r} occurs twice")
         try:
-            found[name] = base64.b64decode(value.strip(), validate=True).decode()
+            pairs[name] = base64.b64decode(value.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise HeaderInvalid("Upload-Metadata", f"the value of {name[:80]!r} is no base64 of UTF-8") from error
-    return {name: value for name, value in found.items() if name not in _FOREIGN_METADATA}
+            raise HeaderInvalid("Upload-Metadata", f"the value of {name[:80]!r} is not UTF-8 text in base64") from error
+    return {name: value for name, value in pairs.items() if name not in _IGNORED_METADATA}
 
 
 def read_checksum(headers: Mapping[str, str]) -> Checksum | None:
@@ -83,14 +85,14 @@ def read_checksum(headers: Mapping[str, str]) -> Checksum | None:
     try:
         digest = base64.b64decode(value.strip(), validate=True)
     except binascii.Error as error:
-        raise HeaderInvalid("Upload-Checksum", "`<algorithm> <base64>`") from error
+        raise HeaderInvalid("Upload-Checksum", "expected `<algorithm> <base64>`") from error
     if algorithm not in CHECKSUMS or len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
-        raise HeaderInvalid("Upload-Checksum", f"a digest of {' or '.join(CHECKSUMS)}, in base64")
+        raise HeaderInvalid("Upload-Checksum", f"expected a digest of {' or '.join(CHECKSUMS)}, in base64")
     return Checksum(algorithm, digest)
 
 
-def offer(settings: Settings) -> dict[str, str]:
-    """What OPTIONS says."""
+def capabilities(settings: Settings) -> dict[str, str]:
+    """The headers that answer OPTIONS."""
     return {
         "tus-resumable": VERSION,
         "tus-version": VERSION,
@@ -101,15 +103,15 @@ def offer(settings: Settings) -> dict[str, str]:
 
 
 def describe(row: UploadRow) -> dict[str, str]:
-    """What HEAD says, and in parts the other answers."""
-    shown = {
+    """The headers that answer HEAD and, with the new offset, PATCH."""
+    headers = {
         "cache-control": "no-store",
         "upload-offset": str(row.received_bytes),
         "upload-length": str(row.length_bytes),
         "upload-metadata": write_metadata({"filename": row.source_name, "name": row.name}),
         "upload-expires": format_datetime(datetime.fromtimestamp(row.expires_at, UTC), usegmt=True),
     }
-    return shown | ({"darkroom-job-id": row.job_id} if row.state == DONE else {})
+    return headers | ({"darkroom-job-id": row.job_id} if row.state == DONE else {})
 
 
 def write_metadata(values: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ from core.services.maintenance.retention import (
     note_job_purged,
     unused_sets,
 )
-from core.services.uploads.finish import end_upload
+from core.services.uploads.finish import discard_upload
 from core.services.uploads.sessions import expired_uploads
 from core.services.work.locks import take_lock
 from worker.context import Worker
@@ -87,7 +87,7 @@ def delete_old_checkpoints(platform: Platform) -> None:
 def delete_expired_uploads(platform: Platform) -> None:
     for upload_id in expired_uploads(platform.db):
         with suppress(UploadNotFound):  # its owner was faster
-            end_upload(platform, upload_id)
+            discard_upload(platform, upload_id)
             log.info("upload.expired", upload_id=upload_id)
 
 

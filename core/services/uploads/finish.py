@@ -1,4 +1,4 @@
-"""The last step of a resumable upload: its pieces become one object, then a job. Bytes, row, bell."""
+"""The last step of a resumable upload: its parts become one object, then a job."""
 
 import structlog
 
@@ -8,13 +8,13 @@ from core.services.context import Platform
 from core.services.jobs.commands import receive_job
 from core.services.uploads.sessions import (
     UploadLease,
-    forget_upload,
+    delete_upload_rows,
     get_upload,
-    keeping_lease,
     lease_upload,
     mark_done,
     parts_of,
     refuse_upload,
+    renewing_lease,
 )
 from core.storage import ObjectCorrupt, ObjectMissing, StoredObject
 
@@ -22,17 +22,17 @@ log = structlog.get_logger(__name__)
 
 
 def finish_upload(platform: Platform, upload_id: str) -> None:
-    """Make the job of an upload whose last byte has come. Any number of times: it is made once.
+    """Create the job of a complete upload. Called any number of times, it creates one.
 
-    A failure of ours keeps the hold until it runs out, so that whoever tries again does not do so at once.
-    Raises UploadNotFound, UploadOffsetDiffers (bytes are missing, or it is done), UploadLocked (another process is at
-    it), Gone (refused), Unavailable, OutOfSpace.
+    After a failure of the store or the database the lease stays until it expires, which delays the next attempt.
+    Raises UploadNotFound, UploadOffsetDiffers (bytes are missing, or it is done), UploadLocked (another process has the
+    lease), Gone (refused), Unavailable, OutOfSpace.
     """
     length = get_upload(platform.db, upload_id).length_bytes
     lease, row = lease_upload(platform.db, upload_id, offset=length)
-    pieces = [StoredObject(part.key, part.bytes, part.sha256) for part in parts_of(platform.db, upload_id)]
-    with keeping_lease(platform.db, lease, alive=lambda: True):
-        stored = _join(platform, lease, row.job_id, pieces, sha256=row.sha256)
+    parts = [StoredObject(part.key, part.bytes, part.sha256) for part in parts_of(platform.db, upload_id)]
+    with renewing_lease(platform.db, lease, is_active=lambda: True):
+        stored = _join(platform, lease, row.job_id, parts, sha256=row.sha256)
         if stored is not None:
             receive_job(
                 platform,
@@ -48,27 +48,29 @@ def finish_upload(platform: Platform, upload_id: str) -> None:
     platform.store.delete_prefix(upload_prefix(upload_id))
 
 
-def end_upload(platform: Platform, upload_id: str) -> None:
-    """Forget an upload and its pieces. A job that it became stays. Raises UploadNotFound."""
+def discard_upload(platform: Platform, upload_id: str) -> None:
+    """Delete an upload and its parts. A job created from it stays. Raises UploadNotFound."""
     get_upload(platform.db, upload_id)
-    forget_upload(platform.db, upload_id)
+    delete_upload_rows(platform.db, upload_id)
     platform.store.delete_prefix(upload_prefix(upload_id))
 
 
 def _join(
-    platform: Platform, lease: UploadLease, job_id: str, pieces: list[StoredObject], *, sha256: str | None
+    platform: Platform, lease: UploadLease, job_id: str, parts: list[StoredObject], *, sha256: str | None
 ) -> StoredObject | None:
-    """None when the whole is not what was promised: then the upload is refused."""
+    """Join the parts to one object. None: its sha256 is not the promised one, and the upload is refused."""
     scratch = platform.settings.temp
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         return platform.store.join(
-            upload_key(job_id), pieces, sha256=sha256, media_type="application/zip", scratch=scratch
+            upload_key(job_id), parts, sha256=sha256, media_type="application/zip", scratch=scratch
         )
     except ObjectCorrupt as error:
         log.warning("upload.refused", upload_id=lease.upload_id, reason=str(error))
-        problem: DarkroomError = ChecksumMismatch("The bytes that are stored are not those that the sha256 promised.")
+        problem: DarkroomError = ChecksumMismatch(
+            "The sha256 of the uploaded bytes differs from the one in Upload-Metadata: start a new upload."
+        )
         refuse_upload(platform.db, lease, problem)
         return None
     except ObjectMissing as error:
-        raise Unavailable(f"A piece of the upload is missing from the object store: {error}.") from error
+        raise Unavailable(f"A part of the upload is missing from the object store: {error}.") from error

@@ -1,8 +1,8 @@
-"""Use cases of a resumable upload: created, held by one request at a time, grown piece by piece, forgotten.
+"""Use cases of a resumable upload: created, leased to one request at a time, extended part by part, deleted.
 
-Each piece is bytes, then row: the object is stored, then one statement names it and moves the offset. What the offset
-says is therefore stored for good, and a writer that lost its hold can neither move it nor overwrite a piece.
-The last step, pieces to job, is in assembling.py.
+For each part the object is stored first; then one statement records it and moves the offset. All bytes below the offset
+are therefore stored for good, and a request that lost its lease can neither move the offset nor overwrite a part.
+The last step, from parts to a job, is in finish.py.
 """
 
 import secrets
@@ -27,16 +27,16 @@ from core.services.on_commit import OnCommit, do_nothing
 from core.settings import Settings
 
 OPEN, DONE, REFUSED = "open", "done", "refused"
-LEASE_SECONDS = 30.0  # a request that died is replaced after this
+LEASE_SECONDS = 30.0  # another request can take over from one that died after this
 HEARTBEAT_SECONDS = 8.0  # three may be missed
-_AT_ONCE = 100
+_BATCH = 100
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class UploadLease:
-    """The right to change one upload. `token` tells it from that of a request which took over."""
+    """The right to change one upload. `token` distinguishes it from the lease of a request that took over."""
 
     upload_id: str
     token: str
@@ -44,7 +44,7 @@ class UploadLease:
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """What a client says of an upload before its first byte."""
+    """What the client announces before the first byte. `sha256` is that of the whole upload, if promised."""
 
     length_bytes: int
     source_name: str
@@ -84,14 +84,14 @@ def get_upload(db: Database, upload_id: str) -> UploadRow:
 
 
 def parts_of(db: Database, upload_id: str) -> list[UploadPartRow]:
-    """Its pieces, in order and without gaps."""
+    """The stored parts of an upload, in order and without gaps."""
     with db.reading() as session:
-        of_it = select(UploadPartRow).where(UploadPartRow.upload_id == upload_id).order_by(UploadPartRow.start)
-        return list(session.execute(of_it).scalars())
+        statement = select(UploadPartRow).where(UploadPartRow.upload_id == upload_id).order_by(UploadPartRow.start)
+        return list(session.execute(statement).scalars())
 
 
 def lease_upload(db: Database, upload_id: str, *, offset: int) -> tuple[UploadLease, UploadRow]:
-    """Take an open upload that stands at `offset`.
+    """Lease an open upload whose offset is `offset`.
 
     Raises UploadNotFound, Gone (refused or expired), UploadOffsetDiffers, UploadLocked.
     """
@@ -110,21 +110,21 @@ def lease_upload(db: Database, upload_id: str, *, offset: int) -> tuple[UploadLe
 
 
 @contextmanager
-def keeping_lease(db: Database, lease: UploadLease, *, alive: Callable[[], bool]) -> Iterator[None]:
-    """Renew the hold in a thread of its own for as long as `alive()` says that something happens."""
+def renewing_lease(db: Database, lease: UploadLease, *, is_active: Callable[[], bool]) -> Iterator[None]:
+    """Renew the lease in a thread during the block, as long as `is_active()`."""
     ended = threading.Event()
 
     def heartbeat() -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
-            if not alive():
+            if not is_active():
                 continue
             try:
                 with db.transaction() as session:
-                    _change(session, _is_leased(lease), lease_expires_at=db_now() + LEASE_SECONDS)
-            except DarkroomError as error:  # the database is away for a moment: the next beat may do
-                log.warning("upload.beat_failed", upload_id=lease.upload_id, error=error.detail)
+                    _change(session, _has_lease(lease), lease_expires_at=db_now() + LEASE_SECONDS)
+            except DarkroomError as error:  # the database may be back at the next heartbeat
+                log.warning("upload.heartbeat_failed", upload_id=lease.upload_id, error=error.detail)
 
-    thread = threading.Thread(target=heartbeat, daemon=True, name=f"hold {lease.upload_id}")
+    thread = threading.Thread(target=heartbeat, daemon=True, name=f"lease {lease.upload_id}")
     thread.start()
     try:
         yield
@@ -133,82 +133,85 @@ def keeping_lease(db: Database, lease: UploadLease, *, alive: Callable[[], bool]
 
 
 def add_part(db: Database, settings: Settings, lease: UploadLease, part: UploadPartRow) -> UploadRow:
-    """Name a stored piece and move the offset behind it. Raises UploadLocked when another request took over."""
+    """Record a stored part and move the offset to its end. Raises UploadLocked when another request took over."""
     with db.transaction() as session:
         row = _change(
             session,
-            (*_is_leased(lease), UploadRow.received_bytes == part.start),
+            (*_has_lease(lease), UploadRow.received_bytes == part.start),
             received_bytes=part.start + part.bytes,
             lease_expires_at=db_now() + LEASE_SECONDS,
             expires_at=db_now() + settings.keep_upload_hours * 3600,
         )
         if row is None:
-            raise UploadLocked("Another request took this upload over, or it was ended.", upload_id=lease.upload_id)
+            raise UploadLocked("Another request took over this upload, or deleted it.", upload_id=lease.upload_id)
         session.add(part)
     return row
 
 
 def release_upload(db: Database, lease: UploadLease) -> None:
     with db.transaction() as session:
-        _change(session, _is_leased(lease), holder=None, lease_expires_at=None)
+        _change(session, _has_lease(lease), holder=None, lease_expires_at=None)
 
 
 def mark_done(session: Session, lease: UploadLease) -> None:
-    """In the transaction that makes the job: both or neither. Raises UploadLocked."""
-    if _change(session, _is_leased(lease), state=DONE, holder=None, lease_expires_at=None) is None:
-        raise UploadLocked("Another request took this upload over, or it was ended.", upload_id=lease.upload_id)
+    """Runs in the transaction that creates the job: both or neither. Raises UploadLocked."""
+    if _change(session, _has_lease(lease), state=DONE, holder=None, lease_expires_at=None) is None:
+        raise UploadLocked("Another request took over this upload, or deleted it.", upload_id=lease.upload_id)
     session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == lease.upload_id))
 
 
 def refuse_upload(db: Database, lease: UploadLease, problem: DarkroomError) -> None:
-    """What came is not what was promised: nothing of it is kept."""
+    """The bytes are not those that the client promised: keep the problem and delete the parts."""
     with db.transaction() as session:
         _change(
-            session, _is_leased(lease), state=REFUSED, problem=problem.as_problem(), holder=None, lease_expires_at=None
+            session, _has_lease(lease), state=REFUSED, problem=problem.as_problem(), holder=None, lease_expires_at=None
         )
         session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == lease.upload_id))
 
 
-def forget_upload(db: Database, upload_id: str) -> None:
-    """Let go of an upload and its pieces, whoever holds it: a holder finds out at its next step."""
+def delete_upload_rows(db: Database, upload_id: str) -> None:
+    """Delete an upload and its parts, leased or not: the holder of a lease gets UploadLocked at its next step."""
     with db.transaction() as session:
         session.execute(delete(UploadPartRow).where(UploadPartRow.upload_id == upload_id))
         session.execute(delete(UploadRow).where(UploadRow.id == upload_id))
 
 
 def expired_uploads(db: Database) -> list[str]:
+    """The ids of at most 100 uploads that expired and are not leased."""
     free = or_(UploadRow.holder.is_(None), UploadRow.lease_expires_at < db_now())
     with db.reading() as session:
-        statement = select(UploadRow.id).where(UploadRow.expires_at < db_now(), free).limit(_AT_ONCE)
+        statement = select(UploadRow.id).where(UploadRow.expires_at < db_now(), free).limit(_BATCH)
         return list(session.execute(statement).scalars())
 
 
-def whole_uploads(db: Database) -> list[str]:
-    """Open ones whose last byte has come: a process died between that and the job."""
-    whole = (UploadRow.state == OPEN, UploadRow.received_bytes == UploadRow.length_bytes)
+def complete_uploads(db: Database) -> list[str]:
+    """The ids of at most 100 open uploads with all bytes stored: a process died before it created the job."""
+    complete = (UploadRow.state == OPEN, UploadRow.received_bytes == UploadRow.length_bytes)
     with db.reading() as session:
-        return list(session.execute(select(UploadRow.id).where(*whole).limit(_AT_ONCE)).scalars())
+        return list(session.execute(select(UploadRow.id).where(*complete).limit(_BATCH)).scalars())
 
 
 def _upload_in(session: Session, upload_id: str) -> UploadRow:
     row = session.get(UploadRow, upload_id)
     if row is None:
-        raise UploadNotFound(f"There is no upload {upload_id[:80]}; it may have expired.", upload_id=upload_id[:80])
+        raise UploadNotFound(
+            f"There is no upload {upload_id[:80]}; it may have expired or been deleted.", upload_id=upload_id[:80]
+        )
     return row
 
 
 def _why_not(row: UploadRow, offset: int) -> DarkroomError:
     if row.state == REFUSED:
-        return Gone("The upload was refused; send it again from the start.", upload_id=row.id, problem=row.problem)
+        return Gone("The upload was refused: start a new one.", upload_id=row.id, problem=row.problem)
     if row.received_bytes != offset:
-        detail = f"The upload has {row.received_bytes} bytes, not {offset}."
+        detail = f"The upload continues at byte {row.received_bytes}, not {offset}."
         return UploadOffsetDiffers(detail, upload_id=row.id, offset=row.received_bytes, length=row.length_bytes)
     if row.state == DONE:
         return UploadOffsetDiffers("The upload is complete.", upload_id=row.id, offset=offset, length=row.length_bytes)
-    return UploadLocked("Another request is sending to this upload, or has just died.", upload_id=row.id)
+    return UploadLocked("Another request is sending to this upload; try again in a few seconds.", upload_id=row.id)
 
 
-def _is_leased(lease: UploadLease) -> tuple[ColumnElement[bool], ...]:
+def _has_lease(lease: UploadLease) -> tuple[ColumnElement[bool], ...]:
     return (UploadRow.id == lease.upload_id, UploadRow.state == OPEN, UploadRow.holder == lease.token)
 
 

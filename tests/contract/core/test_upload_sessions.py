@@ -13,15 +13,15 @@ from core.services.uploads.sessions import (
     NewUpload,
     UploadLease,
     add_part,
+    complete_uploads,
     create_upload,
+    delete_upload_rows,
     expired_uploads,
-    forget_upload,
     get_upload,
     lease_upload,
     mark_done,
     parts_of,
     release_upload,
-    whole_uploads,
 )
 from core.settings import Settings
 
@@ -58,7 +58,7 @@ def test_only_the_holder_moves_the_offset_and_only_from_where_it_stands(platform
 
     assert [piece.start for piece in parts_of(db, upload_id)] == [0, 2**40]
     assert named_keys(db, [f"uploads/{upload_id}/parts/0", "other"]) == {f"uploads/{upload_id}/parts/0"}
-    assert whole_uploads(db) == [upload_id]
+    assert complete_uploads(db) == [upload_id]
     assert expired_uploads(db) == [], "it is held"
     release_upload(db, lease)
     assert expired_uploads(db) == [upload_id]
@@ -69,6 +69,6 @@ def test_only_the_holder_moves_the_offset_and_only_from_where_it_stands(platform
     with db.transaction() as session:
         mark_done(session, again)
     assert get_upload(db, upload_id).state == "done" and not parts_of(db, upload_id)
-    forget_upload(db, upload_id)
+    delete_upload_rows(db, upload_id)
     with pytest.raises(UploadNotFound):
         get_upload(db, upload_id)

@@ -26,7 +26,7 @@ def test_the_formats_are_documented(client: httpx.Client) -> None:
     items = client.get("/formats").json()["items"]
     assert [item["name"] for item in items] == ["voc", "yolo", "coco", "folders"]
     assert all(item["title"] and item["description"] and "\n" in item["tree"] for item in items)
-    assert {item["kind"] for item in items if item["trained"]} >= {"detection"}
+    assert {item["kind"] for item in items if item["trainable"]} >= {"detection"}
 
 
 def test_a_rejected_upload_is_repaired_and_both_zips_can_be_had(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.__main__ import why_not_open
+from api.__main__ import refusal_to_listen
 from api.http.downloads import file_name
 from api.http.problems import status_of
 from api.uploads.body import safe_name
@@ -67,7 +67,7 @@ def test_a_form_that_is_not_ours_is_refused_by_name(body: bytes, error: type[Exc
     ],
 )
 def test_beyond_loopback_a_token_is_needed(host: str, settings: dict[str, object], allowed: bool) -> None:
-    assert (why_not_open(Settings.model_validate({"api_host": host, **settings})) == "") == allowed
+    assert (refusal_to_listen(Settings.model_validate({"api_host": host, **settings})) == "") == allowed
 
 
 @pytest.mark.parametrize(
