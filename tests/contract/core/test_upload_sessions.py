@@ -38,7 +38,7 @@ def part(lease: UploadLease, start: int, size: int) -> UploadPartRow:
     return UploadPartRow(upload_id=lease.upload_id, start=start, bytes=size, sha256="0" * 64, key=key)
 
 
-def test_only_the_holder_moves_the_offset_and_only_from_where_it_stands(platform: Platform) -> None:
+def test_only_the_lease_moves_the_offset_and_only_from_its_current_value(platform: Platform) -> None:
     db, settings = platform.db, platform.settings
     new = NewUpload(3 * 1024**4, "data.zip", "data", {"seed": 0}, None)
     upload_id = create_upload(db, settings, new).id

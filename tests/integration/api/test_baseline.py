@@ -22,7 +22,7 @@ def test_a_baseline_is_a_run_of_clip_that_trains_nothing(client: httpx.Client, p
     assert oldest_waiting(platform.db, "train") == run["run_id"]
 
 
-def test_its_words_can_be_chosen(client: httpx.Client, platform: Platform) -> None:
+def test_model_templates_and_prompts_can_be_chosen(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform, kind="classification")
     body = {"model": "ours", "templates": ["a person {}"], "prompts": {"raccoon": ["a raccoon at night"]}}
     answer = client.post(f"/baseline/{job.id}?wait=0.2", json=body)
@@ -40,7 +40,7 @@ def test_its_words_can_be_chosen(client: httpx.Client, platform: Platform) -> No
         ({"model": "../../etc"}, "request-invalid", "model"),
     ],
 )
-def test_what_is_wrong_with_the_words_is_named(
+def test_an_invalid_template_prompt_or_model_is_named(
     client: httpx.Client, platform: Platform, body: object, slug: str, field: str
 ) -> None:
     job = published.ready_job(platform, kind="classification")
@@ -49,16 +49,14 @@ def test_what_is_wrong_with_the_words_is_named(
     assert list_runs(platform.db, cursor=None, limit=1).items == []
 
 
-def test_a_training_with_prompts_for_a_class_that_is_not_there_is_not_begun(
-    client: httpx.Client, platform: Platform
-) -> None:
+def test_a_training_with_prompts_for_an_unknown_class_is_refused(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform, kind="classification")
     body = {"trainer": "clip", "params": {"prompts": {"racoon": ["a raccoon"], "raccoon": ["a raccoon"]}}}
     answer = problem(client.post(f"/train-async/{job.id}", json=body), 400, "params-invalid")
     assert [each["field"] for each in answer["errors"]] == ["params.prompts.racoon"]
 
 
-def test_boxes_have_no_baseline(client: httpx.Client, platform: Platform) -> None:
+def test_a_detection_dataset_has_no_baseline(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     assert problem(client.post(f"/baseline/{job.id}"), 409, "trainer-kind-mismatch")["kind"] == "detection"
     assert "baseline" not in client.get(f"/jobs/{job.id}").json()["links"]

@@ -48,7 +48,7 @@ def test_a_sample_is_a_grid_of_the_first_n(client: httpx.Client, job_id: str, n:
         assert grid.getpixel((x, y)) == expected
 
 
-def test_a_sample_never_changes_and_is_cached_for_ever(client: httpx.Client, job_id: str) -> None:
+def test_a_sample_never_changes_and_is_cached_forever(client: httpx.Client, job_id: str) -> None:
     answer = client.get(f"/dataset/sample/{job_id}")
     assert "immutable" in answer.headers["cache-control"]
     assert 'inline; filename="raccoons-sample-16.png"' in answer.headers["content-disposition"]
@@ -60,7 +60,7 @@ def test_a_sample_never_changes_and_is_cached_for_ever(client: httpx.Client, job
         problem(client.get(f"/dataset/sample/{job_id}?n={n}"), 400, "request-invalid")
 
 
-def test_a_plot_is_sent_as_it_was_drawn(client: httpx.Client, job_id: str) -> None:
+def test_a_plot_is_sent_as_it_was_stored(client: httpx.Client, job_id: str) -> None:
     links = client.get(f"/jobs/{job_id}").json()["links"]
     assert {name: links[name] for name in PLOTS} == {name: f"/dataset/plots/{job_id}/{name}" for name in PLOTS}
     answer = client.get(links["box_centres"])
@@ -72,14 +72,14 @@ def test_a_plot_is_sent_as_it_was_drawn(client: httpx.Client, job_id: str) -> No
     problem(client.get(f"/dataset/plots/{job_id}/nope"), 404, "image-not-found")
 
 
-def test_a_job_without_images_says_so(client: httpx.Client, platform: Platform) -> None:
+def test_a_job_without_rendered_images_answers_404(client: httpx.Client, platform: Platform) -> None:
     problem(client.get(f"/dataset/sample/{published.ready_job(platform, drawn=False).id}"), 404, "image-not-found")
     problem(client.get(f"/dataset/sample/{rows.received_job(platform).id}"), 409, "job-not-ready")
     problem(client.get("/dataset/sample/job_nope"), 404, "job-not-found")
     problem(client.get("/dataset/plots/job_nope/box_centres"), 404, "job-not-found")
 
 
-def test_jobs_that_share_a_prepared_set_name_each_other(client: httpx.Client, platform: Platform) -> None:
+def test_jobs_that_share_a_prepared_dataset_list_each_other(client: httpx.Client, platform: Platform) -> None:
     ids = [published.rows.complete(platform, rows.claimed_job(platform)) for _ in range(3)]
     first, second, third = (row.id for row in ids if row)
     assert client.get(f"/jobs/{second}").json()["shared_with"] == [first, third]
@@ -87,7 +87,7 @@ def test_jobs_that_share_a_prepared_set_name_each_other(client: httpx.Client, pl
     assert client.get(f"/jobs/{second}").json()["shared_with"] == [third]
 
 
-def test_all_findings_come_as_csv_and_none_is_a_formula(client: httpx.Client, platform: Platform) -> None:
+def test_all_findings_are_exported_as_csv_without_formulas(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     names = ["=cmd|' /C calc'!A0", " =1", "\uff1d1", "\nb", 'with "quotes", commas', "zwei\nZeilen", "ü.xml"]
     found = [

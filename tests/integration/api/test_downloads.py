@@ -24,7 +24,7 @@ def job_id(platform: Platform) -> str:
     return job.id
 
 
-def test_the_latest_weights_come_whole_with_digest_and_name(client: httpx.Client, job_id: str) -> None:
+def test_the_latest_weights_are_sent_whole_with_digest_and_file_name(client: httpx.Client, job_id: str) -> None:
     answer = client.get(f"/download/model/{job_id}")
     assert answer.content == WEIGHTS
     expected = {
@@ -43,7 +43,7 @@ def test_the_latest_weights_come_whole_with_digest_and_name(client: httpx.Client
     assert head.status_code == 200 and head.content == b"" and head.headers["content-length"] == str(len(WEIGHTS))
 
 
-def test_a_version_never_changes_and_is_cached_for_ever(client: httpx.Client, job_id: str) -> None:
+def test_a_version_never_changes_and_is_cached_forever(client: httpx.Client, job_id: str) -> None:
     answer = client.get(f"/download/model/{job_id}?version=v1")
     assert answer.content == b"first" and "immutable" in answer.headers["cache-control"]
     assert client.get(f"/models/{job_id}/v1/artifacts/best.pt").content == b"first"
@@ -66,7 +66,9 @@ def test_a_version_never_changes_and_is_cached_for_ever(client: httpx.Client, jo
         ("bytes=-99999999", 0, len(WEIGHTS)),
     ],
 )
-def test_a_range_is_the_bytes_it_names(client: httpx.Client, job_id: str, wanted: str, start: int, end: int) -> None:
+def test_a_range_returns_the_requested_bytes(
+    client: httpx.Client, job_id: str, wanted: str, start: int, end: int
+) -> None:
     answer = client.get(f"/download/model/{job_id}", headers={"range": wanted})
     assert answer.status_code == 206 and answer.content == WEIGHTS[start:end]
     assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{len(WEIGHTS)}"
@@ -80,11 +82,11 @@ def test_a_range_outside_the_file_is_refused_with_its_size(client: httpx.Client,
 
 
 @pytest.mark.parametrize("wanted", ["bytes=5-2", "bytes=0-1,5-6", "lines=1-2", "bytes=-", "bytes=a-b"])
-def test_a_range_that_we_do_not_read_means_the_whole(client: httpx.Client, job_id: str, wanted: str) -> None:
+def test_an_unsupported_range_returns_the_whole_file(client: httpx.Client, job_id: str, wanted: str) -> None:
     assert client.get(f"/download/model/{job_id}", headers={"range": wanted}).status_code == 200
 
 
-def test_a_range_of_another_version_is_not_mixed_in(client: httpx.Client, job_id: str) -> None:
+def test_a_range_of_another_version_is_ignored(client: httpx.Client, job_id: str) -> None:
     path = f"/download/model/{job_id}"
     headers = {"range": "bytes=5-", "if-range": '"of-the-version-before"'}
     assert client.get(path, headers=headers).content == WEIGHTS
@@ -144,7 +146,7 @@ def test_an_alias_moves_keeps_its_history_and_rolls_back(client: httpx.Client, j
     assert [(alias["alias"], alias["version"]) for alias in listed["aliases"]] == [("production", "v1")]
 
 
-def test_versions_are_listed_in_a_job_and_across_jobs(client: httpx.Client, platform: Platform, job_id: str) -> None:
+def test_versions_are_listed_for_a_job_and_for_all_jobs(client: httpx.Client, platform: Platform, job_id: str) -> None:
     other = published.ready_job(platform)
     published.version(platform, other.id, b"other")
     assert [item["version"] for item in client.get(f"/models/{job_id}").json()["items"]] == ["v2", "v1"]

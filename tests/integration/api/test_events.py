@@ -33,7 +33,7 @@ def test_an_ended_run_is_replayed_from_any_event_and_then_ends(client: httpx.Cli
     problem(client.get("/runs/run_nope/events"), 404, "run-not-found")
 
 
-def test_a_follower_who_is_cut_off_again_and_again_sees_each_event_once(
+def test_a_client_that_reconnects_again_and_again_gets_each_event_once(
     client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api.http.sse, "MAX_WAIT_SECONDS", 0.15)
@@ -66,7 +66,7 @@ def test_a_silent_stream_is_kept_open_by_comments(
     assert text.count(": ping") >= 1 and "retry:" in text and "event: end" not in text
 
 
-def test_who_follows_a_job_is_told_of_its_deletion(client: httpx.Client, platform: Platform) -> None:
+def test_the_deletion_of_a_job_is_an_event_of_its_stream(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     events = list(stream(client, f"/jobs/{job.id}/events", None))
     client.delete(f"/jobs/{job.id}")

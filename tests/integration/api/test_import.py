@@ -32,9 +32,7 @@ def platform(sqlite_url: str, tmp_path: Path, the_hub: Hub) -> Iterator[Platform
     opened.db.close()
 
 
-def test_an_import_is_a_job_that_shows_where_it_came_from(
-    client: httpx.Client, platform: Platform, the_hub: Hub
-) -> None:
+def test_an_import_is_a_job_that_reports_its_origin(client: httpx.Client, platform: Platform, the_hub: Hub) -> None:
     commit = the_hub.add(SET, action_set(per_class=4))
     body = {"huggingface": SET, "seed": 7, "val_fraction": 0.25, "test_fraction": 0.25}
     answer = client.post("/import-dataset", json=body, headers={"idempotency-key": "k1"})
@@ -83,21 +81,19 @@ def test_an_import_is_a_job_that_shows_where_it_came_from(
         ({"huggingface": SET, "trust_remote_code": True}, "trust_remote_code"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_by_its_name(
-    client: httpx.Client, body: dict[str, Any], field: str
-) -> None:
+def test_an_invalid_field_of_an_import_is_named(client: httpx.Client, body: dict[str, Any], field: str) -> None:
     told = problem(client.post("/import-dataset", json=body), 400, "request-invalid")
     assert [error["field"].partition(".")[0] for error in told["errors"]] == [field]
     assert client.get("/jobs").json()["items"] == []
 
 
-def test_an_installation_that_does_not_reach_out_says_so_at_once(platform: Platform) -> None:
+def test_an_import_is_refused_at_once_where_the_hub_is_off(platform: Platform) -> None:
     with serving(platform, hub=False) as client:
         problem(client.post("/import-dataset", json={"huggingface": SET}), 409, "hub-off")
         assert client.get("/jobs").json()["items"] == []
 
 
-def test_an_answer_can_wait_for_the_end(client: httpx.Client) -> None:
+def test_an_import_can_wait_for_the_end(client: httpx.Client) -> None:
     answer = client.post("/import-dataset?wait=0.2", json={"huggingface": SET, "name": "actions"})
     assert (answer.status_code, answer.json()["state"]) == (202, "received")
     assert client.get(answer.json()["links"]["self"]).json()["name"] == "actions"

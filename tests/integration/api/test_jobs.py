@@ -15,7 +15,7 @@ from tests.builders import published, rows
 from tests.servers.api import problem
 
 
-def test_every_polled_state_is_the_fold_of_a_prefix_of_the_events(client: httpx.Client, platform: Platform) -> None:
+def test_every_polled_state_is_the_merge_of_the_events_so_far(client: httpx.Client, platform: Platform) -> None:
     claim = rows.claimed_job(platform)
     path = f"/jobs/{claim.id}"
     polled = [client.get(path).json()]
@@ -33,7 +33,7 @@ def test_every_polled_state_is_the_fold_of_a_prefix_of_the_events(client: httpx.
     assert polled[-1]["findings"] == {"box-outside": {"severity": "warning", "count": 2}}
 
 
-def test_findings_are_paged_without_a_gap_and_filtered(client: httpx.Client, platform: Platform) -> None:
+def test_findings_are_paged_without_gaps_and_can_be_filtered(client: httpx.Client, platform: Platform) -> None:
     claim = rows.claimed_job(platform)
     rows.complete(platform, claim, findings=7)
     path = f"/jobs/{claim.id}/findings"
@@ -48,7 +48,7 @@ def test_findings_are_paged_without_a_gap_and_filtered(client: httpx.Client, pla
     problem(client.get(path, params={"cursor": "nonsense!"}), 400, "cursor-invalid")
 
 
-def test_a_job_shows_its_runs_and_versions(client: httpx.Client, platform: Platform) -> None:
+def test_a_job_lists_its_runs_and_versions(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     published.version(platform, job.id, b"one")
     rows.queued_run(platform, job.id)
@@ -60,7 +60,7 @@ def test_a_job_shows_its_runs_and_versions(client: httpx.Client, platform: Platf
             assert client.get(path).status_code == 200, path
 
 
-def test_only_a_failed_job_can_be_retried_and_a_key_makes_it_once(client: httpx.Client, platform: Platform) -> None:
+def test_only_a_failed_job_can_be_retried_and_a_key_retries_it_once(client: httpx.Client, platform: Platform) -> None:
     claim = rows.claimed_job(platform)
     path = f"/jobs/{claim.id}/retry"
     assert problem(client.post(path), 409, "job-not-retryable")["state"] == "preparing"
@@ -74,7 +74,7 @@ def test_only_a_failed_job_can_be_retried_and_a_key_makes_it_once(client: httpx.
     problem(client.post(path), 409, "job-not-retryable")
 
 
-def test_a_deleted_job_is_gone_and_one_in_use_stays(client: httpx.Client, platform: Platform) -> None:
+def test_a_deleted_job_is_gone_and_a_job_in_use_cannot_be_deleted(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     published.version(platform, job.id, b"one")
     run = rows.queued_run(platform, job.id)

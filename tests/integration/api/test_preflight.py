@@ -27,7 +27,7 @@ def evil_zip(path: Path, *, entries: int = 1, padding: int = 0) -> bytes:
     return path.read_bytes()
 
 
-def test_the_end_of_a_zip_tells_what_it_would_be_refused_for(
+def test_the_end_of_a_zip_is_enough_to_find_what_it_would_be_refused_for(
     client: Client, platform: Platform, tmp_path: Path
 ) -> None:
     content = evil_zip(tmp_path / "evil.zip", padding=1_000_000)
@@ -41,14 +41,14 @@ def test_the_end_of_a_zip_tells_what_it_would_be_refused_for(
     assert not list_jobs(platform.db, cursor=None, limit=1).items and not list(platform.settings.temp.iterdir())
 
 
-def test_more_of_the_end_is_asked_for_where_the_directory_is_longer(client: Client, tmp_path: Path) -> None:
+def test_a_longer_directory_needs_more_of_the_end(client: Client, tmp_path: Path) -> None:
     content = evil_zip(tmp_path / "evil.zip", entries=1000)
     needed = problem(ask(client, content[-66_000:], len(content)), 400, "preflight-incomplete")["needed_bytes"]
     assert 66_000 < needed < len(content)
     assert ask(client, content[-needed:], len(content)).json()["counts"] == {"archive-parent-path": 1000}
 
 
-def test_what_is_no_zip_or_too_large_is_said(platform: Platform, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_zip_or_is_too_large_gets_a_finding(platform: Platform, tmp_path: Path) -> None:
     good = voc_zip(tmp_path / "good.zip").read_bytes()
     with serving(platform, upload_max_bytes=len(good) - 1) as client:
         assert ask(client, bytes(70_000), 10**12).json()["counts"] == {"archive-not-a-zip": 1, "upload-too-large": 1}
@@ -59,7 +59,7 @@ def test_what_is_no_zip_or_too_large_is_said(platform: Platform, tmp_path: Path)
         problem(client.post("/preflight", content=good), 400, "request-invalid")
 
 
-def test_a_body_or_a_child_beyond_its_bounds_is_refused(
+def test_a_body_or_a_child_beyond_its_limits_is_refused(
     client: Client, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = voc_zip(tmp_path / "good.zip").read_bytes()
@@ -87,7 +87,7 @@ def test_the_child_gets_no_password(client: Client, tmp_path: Path, monkeypatch:
     assert "s3cret" not in environment.values()
 
 
-def test_hostile_names_come_back_as_plain_text(client: Client, tmp_path: Path) -> None:
+def test_hostile_names_are_returned_as_plain_text(client: Client, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("../<script>\x1b[31m\r\n=cmd.jpg", b"x")
     content = (tmp_path / "a.zip").read_bytes()

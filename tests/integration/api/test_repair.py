@@ -29,7 +29,7 @@ def test_the_formats_are_documented(client: httpx.Client) -> None:
     assert {item["kind"] for item in items if item["trainable"]} >= {"detection"}
 
 
-def test_a_rejected_upload_is_repaired_and_both_zips_can_be_had(
+def test_a_rejected_upload_is_repaired_and_both_zips_can_be_downloaded(
     client: httpx.Client, platform: Platform, tmp_path: Path
 ) -> None:
     archive = voc_zip(tmp_path / "data.zip", broken="box_inverted")
@@ -52,7 +52,7 @@ def test_a_rejected_upload_is_repaired_and_both_zips_can_be_had(
     assert client.post(f"/jobs/{job_id}/repair").json()["job_id"] == new
 
 
-def test_a_repair_is_waited_for_whether_it_is_new_or_known(
+def test_a_request_can_wait_for_a_new_and_for_an_existing_repair(
     client: httpx.Client, platform: Platform, tmp_path: Path
 ) -> None:
     job_id = _upload(client, platform, voc_zip(tmp_path / "data.zip", broken="box_inverted"))
@@ -65,7 +65,7 @@ def test_a_repair_is_waited_for_whether_it_is_new_or_known(
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "a.jpg"])
-def test_no_repair_is_offered_where_none_can_help(
+def test_no_repair_is_offered_where_none_is_possible(
     client: httpx.Client, platform: Platform, tmp_path: Path, name: str
 ) -> None:
     job_id = _upload(client, platform, zip_files(tmp_path / "data.zip", {name: image_bytes()}))

@@ -73,7 +73,7 @@ def nothing_is_left(platform: Platform) -> None:
     assert list(platform.settings.temp.iterdir()) == []
 
 
-def test_pieces_become_a_job_with_the_very_bytes_and_the_pieces_go(client: Client, platform: Platform) -> None:
+def test_chunks_become_a_job_with_the_same_bytes_and_the_parts_are_deleted(client: Client, platform: Platform) -> None:
     path = begin(client, filename="../my set.zip", seed="7", filetype="application/zip")
     at = 0
     for size in (1, 1_000_000, len(ZIP)):
@@ -91,7 +91,7 @@ def test_pieces_become_a_job_with_the_very_bytes_and_the_pieces_go(client: Clien
     nothing_is_left(platform)
 
 
-def test_what_came_before_a_line_broke_counts(
+def test_bytes_received_before_a_broken_connection_are_kept(
     client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api.uploads.tus_chunks, "PART_BYTES", 700_000)
@@ -103,7 +103,7 @@ def test_what_came_before_a_line_broke_counts(
     nothing_is_left(platform)
 
 
-def test_a_broken_piece_with_a_checksum_counts_for_nothing(client: Client, platform: Platform) -> None:
+def test_an_interrupted_chunk_with_a_checksum_is_dropped(client: Client, platform: Platform) -> None:
     path = begin(client)
     cut_off(client, path, ZIP[:1_500_000], f"Upload-Checksum: {checksum(ZIP)}\r\n")
     assert patch_when_free(client, path, 0, ZIP, upload_checksum=checksum(ZIP, "sha1")).status_code == 204
@@ -111,7 +111,7 @@ def test_a_broken_piece_with_a_checksum_counts_for_nothing(client: Client, platf
     nothing_is_left(platform)
 
 
-def test_a_piece_that_differs_from_its_checksum_is_not_kept(client: Client, platform: Platform) -> None:
+def test_a_chunk_that_differs_from_its_checksum_is_dropped(client: Client, platform: Platform) -> None:
     path = begin(client)
     wrong = patch(client, path, 0, ZIP[:1000], upload_checksum=checksum(ZIP[:999]))
     assert problem(wrong, 460, "checksum-mismatch")["offset"] == 0
@@ -120,9 +120,7 @@ def test_a_piece_that_differs_from_its_checksum_is_not_kept(client: Client, plat
     nothing_is_left(platform)
 
 
-def test_a_whole_that_differs_from_its_promise_is_refused_and_nothing_of_it_is_kept(
-    client: Client, platform: Platform
-) -> None:
+def test_an_upload_that_differs_from_its_sha256_is_refused_and_deleted(client: Client, platform: Platform) -> None:
     path = begin(client, sha256=hashlib.sha256(b"another").hexdigest())
     assert "darkroom-job-id" not in patch(client, path, 0, ZIP).headers
     wait_until(lambda: client.get(path).json()["state"] == "refused")
@@ -132,7 +130,7 @@ def test_a_whole_that_differs_from_its_promise_is_refused_and_nothing_of_it_is_k
     assert not list(platform.store.list_prefix("")) and not list_jobs(platform.db, cursor=None, limit=1).items
 
 
-def test_a_piece_at_another_offset_or_beyond_the_end_is_refused(client: Client, platform: Platform) -> None:
+def test_a_chunk_at_another_offset_or_beyond_the_end_is_refused(client: Client, platform: Platform) -> None:
     path = begin(client)
     assert problem(patch(client, path, 5, ZIP[5:]), 409, "upload-offset-differs")["offset"] == 0
     problem(patch(client, path, 0, ZIP + b"!"), 400, "upload-invalid")
@@ -145,7 +143,7 @@ def test_a_piece_at_another_offset_or_beyond_the_end_is_refused(client: Client, 
     nothing_is_left(platform)
 
 
-def test_one_request_at_a_time_sends_to_an_upload(client: Client, platform: Platform) -> None:
+def test_only_one_request_at_a_time_can_send_to_an_upload(client: Client, platform: Platform) -> None:
     path = begin(client)
     lease_upload(platform.db, path.rpartition("/")[2], offset=0)
     answer = patch(client, path, 0, ZIP)
@@ -155,7 +153,7 @@ def test_one_request_at_a_time_sends_to_an_upload(client: Client, platform: Plat
     assert patch(client, path, 0, ZIP).status_code == 204, "the holder died"
 
 
-def test_a_request_that_lost_its_hold_changes_nothing(
+def test_a_request_that_lost_its_lease_changes_nothing(
     client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = begin(client)
@@ -171,7 +169,7 @@ def test_a_request_that_lost_its_hold_changes_nothing(
     assert offset_of(client, path) == 0
 
 
-def test_another_process_goes_on_where_the_first_one_died(client: Client, platform: Platform) -> None:
+def test_another_process_continues_where_the_first_one_died(client: Client, platform: Platform) -> None:
     path = begin(client)
     patch(client, path, 0, ZIP[:1_000_000])
     with serving(platform, temp_dir=platform.settings.home / "another-machine") as other:
@@ -179,7 +177,7 @@ def test_another_process_goes_on_where_the_first_one_died(client: Client, platfo
         assert patch(other, path, 1_000_000, ZIP[1_000_000:]).headers["darkroom-job-id"] == job_of(client, path)
 
 
-def test_pieces_become_one_object_on_s3(platform: Platform, s3_settings: Settings) -> None:
+def test_parts_become_one_object_on_s3(platform: Platform, s3_settings: Settings) -> None:
     s3 = s3_settings.model_dump(include={"store_url", "s3_endpoint", "s3_region", "s3_access_key", "s3_secret_key"})
     with serving(platform, **s3) as client:
         path = begin(client, sha256=SHA256)
@@ -193,7 +191,7 @@ def test_pieces_become_one_object_on_s3(platform: Platform, s3_settings: Setting
 
 
 @pytest.mark.parametrize("crash", ["before the object", "between the object and the row"])
-def test_a_crash_after_the_last_byte_makes_one_job_at_the_next_start(
+def test_after_a_crash_behind_the_last_byte_the_next_start_creates_one_job(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, crash: str
 ) -> None:
     def die(*_args: Any, **_named: Any) -> None:
@@ -213,7 +211,7 @@ def test_a_crash_after_the_last_byte_makes_one_job_at_the_next_start(
     assert [key for key, _ in platform.store.list_prefix("")] == [upload_key(job_of_row(platform, path))]
 
 
-def test_an_upload_can_be_ended(client: Client, platform: Platform) -> None:
+def test_an_upload_can_be_deleted(client: Client, platform: Platform) -> None:
     path = begin(client)
     patch(client, path, 0, ZIP[:1000])
     assert client.delete(path, headers=TUS).status_code == 204
@@ -222,7 +220,7 @@ def test_an_upload_can_be_ended(client: Client, platform: Platform) -> None:
     assert not list(platform.store.list_prefix(""))
 
 
-def test_an_upload_that_nobody_goes_on_with_expires(client: Client, platform: Platform) -> None:
+def test_an_abandoned_upload_expires(client: Client, platform: Platform) -> None:
     path, lively = begin(client), begin(client)
     patch(client, path, 0, ZIP[:1000])
     expire(platform, path, expires_at=db_now() - 1)
@@ -231,7 +229,7 @@ def test_an_upload_that_nobody_goes_on_with_expires(client: Client, platform: Pl
     assert not list(platform.store.list_prefix("")) and offset_of(client, lively) == 0
 
 
-def test_the_same_key_begins_one_upload(client: Client) -> None:
+def test_the_same_key_starts_one_upload(client: Client) -> None:
     first, again = (begun(client, headers={"idempotency-key": "k"}, name="a") for _ in range(2))
     assert first.json()["upload_id"] == again.json()["upload_id"]
     assert first.headers["location"] == again.headers["location"]
@@ -247,7 +245,7 @@ def test_a_client_that_can_only_post_overrides_the_method(client: Client, platfo
     problem(client.post(path, headers={**TUS, "x-http-method-override": "GET"}), 405, "method-not-allowed")
 
 
-def test_the_service_says_what_it_can(client: Client) -> None:
+def test_the_capabilities_are_listed(client: Client) -> None:
     answer = client.options("/uploads")
     assert answer.status_code == 204 and answer.headers["tus-version"] == "1.0.0"
     assert set(answer.headers["tus-extension"].split(",")) == {"creation", "checksum", "termination", "expiration"}
@@ -273,7 +271,9 @@ def test_the_service_says_what_it_can(client: Client) -> None:
         ({"upload-metadata": "name " + "YWFh" * 5000}, 400, "request-invalid"),
     ],
 )
-def test_a_bad_beginning_is_refused(client: Client, headers: dict[str, str], status: int, slug: str) -> None:
+def test_an_invalid_start_of_an_upload_is_refused(
+    client: Client, headers: dict[str, str], status: int, slug: str
+) -> None:
     problem(client.post("/uploads", headers={**TUS, "upload-length": "10", **headers}), status, slug)
 
 
@@ -288,7 +288,7 @@ def test_a_bad_beginning_is_refused(client: Client, headers: dict[str, str], sta
         ({"upload_checksum": "nonsense"}, 400, "request-invalid"),
     ],
 )
-def test_a_bad_piece_is_refused(client: Client, headers: dict[str, str], status: int, slug: str) -> None:
+def test_an_invalid_chunk_is_refused(client: Client, headers: dict[str, str], status: int, slug: str) -> None:
     path = begin(client)
     answer = patch(client, path, 0, b"PK", **headers)
     problem(answer, status, slug)
@@ -296,7 +296,7 @@ def test_a_bad_piece_is_refused(client: Client, headers: dict[str, str], status:
     assert offset_of(client, path) == 0
 
 
-def test_without_room_no_upload_is_begun(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_free_disk_space_no_upload_is_started(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _place: SimpleNamespace(free=300 * 1024**2))
     assert begun(client).status_code == 201
     problem(begun(client, 30 * 1024**2), 507, "out-of-space")  # pieces and whole, and 256 MiB for everything else

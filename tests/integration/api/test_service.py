@@ -42,7 +42,7 @@ def test_every_error_is_a_problem_with_the_request_id(client: httpx.Client) -> N
     problem(client.get("/assets/nope.js"), 404, "route-not-found")
 
 
-def test_what_nobody_foresaw_is_told_by_its_request_id_alone(
+def test_an_unexpected_error_is_reported_by_its_request_id_only(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(*_args: Any, **_kw: Any) -> None:
@@ -53,7 +53,7 @@ def test_what_nobody_foresaw_is_told_by_its_request_id_alone(
     assert problem(answer, 500, "internal")["request_id"] and "secret" not in answer.text
 
 
-def test_an_answer_that_was_lost_after_the_commit_is_given_again(
+def test_an_answer_lost_after_the_commit_is_replayed(
     client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_args: Any) -> bool:
@@ -84,7 +84,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_no_hostile_name_gets_more_than_a_4xx(
+def test_no_hostile_name_causes_a_server_error(
     platform: Platform, request: pytest.FixtureRequest, database: str
 ) -> None:
     settings = {"database_url": request.getfixturevalue("migrated_postgres_url")} if database == "postgres" else {}
@@ -108,13 +108,13 @@ def test_no_hostile_name_gets_more_than_a_4xx(
         assert answer.status_code < 500, answer.text
 
 
-def test_a_page_of_another_site_may_only_read(client: httpx.Client) -> None:
+def test_a_page_of_another_site_can_only_read(client: httpx.Client) -> None:
     headers = {"sec-fetch-site": "cross-site"}
     assert client.get("/jobs", headers=headers).status_code == 200
     problem(client.post("/runs/run_x/cancel", headers=headers), 400, "request-invalid")
 
 
-def test_a_page_whose_name_was_made_to_lead_here_gets_nothing(platform: Platform) -> None:
+def test_a_request_with_a_foreign_host_is_refused(platform: Platform) -> None:
     rebound = {"host": "evil.example:8000"}
     with serving(platform) as client:
         problem(client.get("/jobs", headers=rebound), 400, "request-invalid")
@@ -127,7 +127,7 @@ def test_a_page_whose_name_was_made_to_lead_here_gets_nothing(platform: Platform
             assert answer.status_code == 200, guarded
 
 
-def test_a_token_guards_everything_but_the_probes(platform: Platform) -> None:
+def test_the_token_protects_everything_except_the_probes(platform: Platform) -> None:
     with serving(platform, api_token="s3cret") as client:
         for path in ("/", "/jobs", "/docs", "/openapi.json", "/nowhere"):
             answer = client.get(path)
@@ -138,7 +138,7 @@ def test_a_token_guards_everything_but_the_probes(platform: Platform) -> None:
         assert client.get("/health").status_code == client.get("/ready").status_code == 200
 
 
-def test_ready_tells_each_part_and_fails_only_without_database_or_store(
+def test_ready_reports_each_part_and_fails_only_without_database_or_store(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(core.services.maintenance.readiness, "KEEP_SECONDS", 0.0)
@@ -163,7 +163,7 @@ def test_ready_tells_each_part_and_fails_only_without_database_or_store(
         assert failed["state"] == "failed" and failed["checks"]["store"]["state"] == "failed"
 
 
-def test_every_problem_has_its_page_for_programs_and_for_people(client: httpx.Client) -> None:
+def test_every_problem_has_a_page_as_json_and_as_html(client: httpx.Client) -> None:
     for kind in all_errors():
         answer = client.get(f"/problems/{kind.slug}").json()
         assert (answer["slug"], answer["title"], answer["status"]) == (kind.slug, kind.title, status_of(kind))
@@ -173,7 +173,7 @@ def test_every_problem_has_its_page_for_programs_and_for_people(client: httpx.Cl
     problem(client.get("/problems/%3Cscript%3E"), 404, "not-found")
 
 
-def test_the_pages_load_nothing_from_elsewhere(client: httpx.Client) -> None:
+def test_the_pages_load_nothing_from_other_sites(client: httpx.Client) -> None:
     assert client.get("/").json()["links"]["documentation"] == "/docs"
     for path in ("/", "/docs"):
         page = client.get(path, headers={"accept": "text/html"})
@@ -183,7 +183,7 @@ def test_the_pages_load_nothing_from_elsewhere(client: httpx.Client) -> None:
         assert client.get(f"/assets/{asset}").status_code == 200
 
 
-def test_the_openapi_document_is_valid_complete_and_kept(client: httpx.Client) -> None:
+def test_the_openapi_document_is_valid_complete_and_up_to_date(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     validate(document)
     assert document == json.loads((REPOSITORY / "docs" / "openapi.json").read_text()), "python -m api.snapshot --write"
@@ -235,7 +235,7 @@ def test_memory_does_not_grow_with_the_upload(platform: Platform) -> None:
         assert max(highest, process.memory_info().rss) - before < 64 * MIB
 
 
-def test_a_client_that_goes_away_leaves_nothing_behind(platform: Platform) -> None:
+def test_a_client_that_disconnects_leaves_nothing_behind(platform: Platform) -> None:
     with api_process(platform) as (client, _):
         address = (client.base_url.host, client.base_url.port or 80)
         with socket.create_connection(address) as line:

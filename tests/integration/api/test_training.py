@@ -22,7 +22,7 @@ from tests.builders import published, rows
 from tests.servers.api import problem
 
 
-def test_a_training_needs_no_more_than_a_ready_job(client: httpx.Client, platform: Platform) -> None:
+def test_a_training_needs_only_a_ready_job(client: httpx.Client, platform: Platform) -> None:
     waiting = rows.received_job(platform)
     assert problem(client.post(f"/train-async/{waiting.id}"), 409, "job-not-ready")["state"] == "received"
     job = published.ready_job(platform)
@@ -66,7 +66,7 @@ def test_bad_params_are_named(
     assert list_runs(platform.db, cursor=None, limit=1).items == []
 
 
-def test_broken_json_and_an_endless_body_are_refused(client: httpx.Client, platform: Platform) -> None:
+def test_malformed_json_and_an_endless_body_are_refused(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     headers = {"content-type": "application/json"}
     problem(client.post(f"/train-async/{job.id}", content=b"{", headers=headers), 400, "request-invalid")
@@ -74,7 +74,7 @@ def test_broken_json_and_an_endless_body_are_refused(client: httpx.Client, platf
     problem(client.post(f"/train-async/{job.id}", content=endless, headers=headers), 413, "limit-exceeded")
 
 
-def test_a_kind_that_no_trainer_trains_on_is_a_mismatch(client: httpx.Client, platform: Platform) -> None:
+def test_a_kind_of_dataset_without_a_trainer_is_refused(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform, kind="captions")
     problem(client.post(f"/train-async/{job.id}"), 409, "trainer-kind-mismatch")
     problem(client.post(f"/train-async/{job.id}", json={"trainer": "yolo"}), 409, "trainer-kind-mismatch")
@@ -107,7 +107,9 @@ def test_the_same_key_replays_the_answer_to_an_action_on_a_run(
     assert len(events_after(platform.db, claim.id, seq=0)) == events, "it was not done again"
 
 
-def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_asked(client: httpx.Client, platform: Platform) -> None:
+def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_cancelling(
+    client: httpx.Client, platform: Platform
+) -> None:
     job = published.ready_job(platform)
     queued = rows.queued_run(platform, job.id)
     assert client.post(f"/runs/{queued.id}/cancel").json()["state"] == "cancelled"
@@ -121,14 +123,14 @@ def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_asked(client: ht
     problem(client.post("/runs/run_nope/cancel"), 404, "run-not-found")
 
 
-def test_stop_keeps_what_a_running_run_has(client: httpx.Client, platform: Platform) -> None:
+def test_stop_is_passed_on_to_a_running_run(client: httpx.Client, platform: Platform) -> None:
     claim = rows.running_run(platform)
     assert client.post(f"/runs/{claim.id}/stop").status_code == 202
     assert poll_claim(platform.db, RunRow, claim).stop and client.get(f"/runs/{claim.id}").json()["stop_requested"]
     problem(client.post(f"/runs/{rows.queued_run(platform).id}/stop"), 409, "run-not-cancellable")
 
 
-def test_a_failed_run_says_why_and_can_be_retried(client: httpx.Client, platform: Platform) -> None:
+def test_a_failed_run_keeps_its_problem_and_can_be_retried(client: httpx.Client, platform: Platform) -> None:
     claim = rows.running_run(platform)
     problem(client.post(f"/runs/{claim.id}/retry"), 409, "run-not-retryable")
     fail_attempt(platform.db, RunRow, claim, OutOfMemory("batch 64 does not fit.", batch=64))
@@ -138,7 +140,7 @@ def test_a_failed_run_says_why_and_can_be_retried(client: httpx.Client, platform
     assert get_run(platform.db, claim.id).problem is None
 
 
-def test_a_log_is_read_whole_by_its_tail_and_by_ranges(client: httpx.Client, platform: Platform) -> None:
+def test_a_log_can_be_read_whole_by_its_tail_and_by_ranges(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     run_id = published.version(platform, job.id, b"one").run_id
     assert client.get(f"/runs/{run_id}/log").content == published.LOG
@@ -147,7 +149,7 @@ def test_a_log_is_read_whole_by_its_tail_and_by_ranges(client: httpx.Client, pla
     problem(client.get(f"/runs/{rows.queued_run(platform).id}/log"), 404, "not-found")
 
 
-def test_the_tail_of_a_log_is_of_whole_lines_and_a_progress_bar_is_one_of_them(
+def test_the_tail_of_a_log_has_whole_lines_and_a_progress_bar_is_one(
     client: httpx.Client, platform: Platform, tmp_path: Path
 ) -> None:
     claim = rows.running_run(platform)
@@ -159,7 +161,7 @@ def test_the_tail_of_a_log_is_of_whole_lines_and_a_progress_bar_is_one_of_them(
     assert client.get(f"/runs/{claim.id}/log?tail=9").content == b"y" * (TAIL_BYTES - 20) + b"\n" + bar
 
 
-def test_a_store_that_took_a_checkpoint_has_its_refusals_forgotten(platform: Platform) -> None:
+def test_a_stored_checkpoint_resets_the_count_of_refusals(platform: Platform) -> None:
     claim = rows.running_run(platform)
     assert refuse_attempt(platform.db, RunRow, claim, StoreRefused("no")).refusals == 1
     claimed = claim_row(platform.db, RunRow, claim.id, "w", lease_seconds=60)
@@ -168,7 +170,7 @@ def test_a_store_that_took_a_checkpoint_has_its_refusals_forgotten(platform: Pla
     assert get_run(platform.db, claim.id).refusals == 0
 
 
-def test_a_running_run_shows_the_end_of_its_log_and_each_attempt_keeps_its_own(
+def test_the_end_of_a_log_can_be_read_during_a_run_and_each_attempt_has_its_own(
     client: httpx.Client, platform: Platform
 ) -> None:
     claim = rows.running_run(platform)
@@ -216,7 +218,7 @@ def test_runs_are_filtered_by_job_and_state(client: httpx.Client, platform: Plat
     assert [item["run_id"] for item in client.get("/runs?state=queued").json()["items"]] == [run.id]
 
 
-def test_the_catalogue_says_what_each_param_means(client: httpx.Client) -> None:
+def test_the_catalogue_describes_each_param(client: httpx.Client) -> None:
     yolo = next(item for item in client.get("/trainers").json()["items"] if item["name"] == "yolo")
     epochs = yolo["params"]["properties"]["epochs"]
     assert epochs["minimum"] == 1 and epochs["description"] and epochs["default"] >= 1

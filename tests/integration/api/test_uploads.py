@@ -50,14 +50,14 @@ def test_a_raw_body_takes_its_options_from_the_query(client: Client, platform: P
     "parameter",
     ["filename*=undefined''x", "filename*=idna''%ff", "filename*=punycode''%ff%ff", "filename*0*=a''b; filename*=x''y"],
 )
-def test_a_file_name_that_cannot_be_read_is_none(client: Client, platform: Platform, parameter: str) -> None:
+def test_a_malformed_file_name_is_replaced(client: Client, platform: Platform, parameter: str) -> None:
     headers = {"content-type": "application/zip", "content-disposition": f"attachment; {parameter}"}
     answer = client.post("/upload-dataset", content=ZIP, headers=headers)
     assert answer.status_code == 202 and get_job(platform.db, answer.json()["job_id"]).source_name
     nothing_is_left(platform)
 
 
-def test_a_disk_that_is_full_at_the_close_leaves_nothing(
+def test_a_disk_that_is_full_at_the_close_leaves_no_file(
     client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     close = _Sink.close
@@ -81,7 +81,7 @@ def test_a_disk_that_is_full_at_the_close_leaves_nothing(
         ({"val_fraction": "0.8", "test_fraction": "0.5"}, "val_fraction, test_fraction"),
     ],
 )
-def test_a_bad_option_is_named(client: Client, platform: Platform, fields: dict[str, str], field: str) -> None:
+def test_an_invalid_option_is_named(client: Client, platform: Platform, fields: dict[str, str], field: str) -> None:
     answer = upload(client, data=fields)
     assert problem(answer, 400, "request-invalid")["errors"][0]["field"] == field
     nothing_is_left(platform)
@@ -111,7 +111,7 @@ def test_a_body_without_a_readable_file_is_refused(
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_an_upload_above_the_cap_is_refused_announced_or_not(platform: Platform, announced: bool) -> None:
+def test_an_upload_above_the_limit_is_refused_announced_or_not(platform: Platform, announced: bool) -> None:
     with serving(platform, upload_max_bytes=len(ZIP) - 1) as client:
         body: Any = ZIP if announced else iter([ZIP[:1000], ZIP[1000:]])
         answer = client.post("/upload-dataset", content=body, headers={"content-type": "application/zip"})

@@ -21,7 +21,7 @@ FILE = b"PK\r\n--edg" + bytes(range(256)) + b"\r\n--edge-not-yet\r\n--edgf\r\n"
 
 
 @given(cuts=st.lists(st.integers(1, 700), max_size=12))
-def test_a_form_reads_the_same_in_whatever_pieces_it_comes(cuts: list[int]) -> None:
+def test_a_form_is_read_the_same_in_blocks_of_any_size(cuts: list[int]) -> None:
     body = field("seed", "7") + file(FILE) + field("name", "Füchse & Co") + b"--edge--\r\nepilogue"
     received = bytearray()
     form = FormReader(TYPE, received.extend)
@@ -47,7 +47,7 @@ def test_a_form_reads_the_same_in_whatever_pieces_it_comes(cuts: list[int]) -> N
         ),
     ],
 )
-def test_a_form_that_is_not_ours_is_refused_by_name(body: bytes, error: type[Exception]) -> None:
+def test_an_invalid_form_is_refused(body: bytes, error: type[Exception]) -> None:
     form = FormReader(TYPE, lambda _data: None)
     with pytest.raises(error):
         form.feed(body)
@@ -66,7 +66,7 @@ def test_a_form_that_is_not_ours_is_refused_by_name(body: bytes, error: type[Exc
         ("192.0.2.1", {"allow_open": True}, True),
     ],
 )
-def test_beyond_loopback_a_token_is_needed(host: str, settings: dict[str, object], allowed: bool) -> None:
+def test_an_address_beyond_loopback_needs_a_token(host: str, settings: dict[str, object], allowed: bool) -> None:
     assert (refusal_to_listen(Settings.model_validate({"api_host": host, **settings})) == "") == allowed
 
 
@@ -80,7 +80,7 @@ def test_beyond_loopback_a_token_is_needed(host: str, settings: dict[str, object
         ("x" * 500, "x" * 200),
     ],
 )
-def test_a_name_is_shown_and_never_leads_anywhere(name: str, safe: str) -> None:
+def test_a_file_name_never_contains_a_path(name: str, safe: str) -> None:
     assert safe_name(name) == safe
     assert "/" not in file_name(name, "v1", "best.pt") and '"' not in file_name('a"b')
 
