@@ -1,14 +1,17 @@
-"""Logging: structlog events, `noun.verb` with fields, as text for people or JSON lines for programs."""
+"""Logging: structlog events, `noun.verb` with fields, as text for people or JSON lines for programs, on stderr."""
 
 import logging
+import os
+import sys
 from typing import Any
 
 import structlog
 
-from core.settings import Settings
+from core.settings import Settings, unknown_settings
 
 
 def configure_logging(settings: Settings) -> None:
+    """Events from `log_level` on; of libraries, warnings and errors. Names the variables that are no setting."""
     level = logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
     last: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -23,7 +26,9 @@ def configure_logging(settings: Settings) -> None:
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s %(message)s")
-    for name in ("httpx", "botocore", "urllib3", "s3transfer"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.basicConfig(level=max(level, logging.WARNING), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log = structlog.get_logger(__name__)
+    for variable, close in unknown_settings(os.environ).items():
+        log.warning("setting.unknown", variable=variable, did_you_mean=close)

@@ -3,28 +3,36 @@
 The table in docs/operations.md is made from this file: `python -m core.settings`.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024**2
 GIB = 1024**3
 
+PREFIX = "DARKROOM_"
+# Variables of the launcher, the upload client and the tests, which are no settings.
+OTHER_VARIABLES = ("DARKROOM_STACK_PID", "DARKROOM_BROKER_BINARY", "DARKROOM_BROKER_SOCKET", "DARKROOM_URL")
+TEST_PREFIX = "DARKROOM_TEST_"
+
 
 class Settings(BaseSettings):
     """Defaults run everything on one machine under `home`; only values differ in production."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DARKROOM_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
     )
 
     home: Path = Field(Path(".darkroom"), description="Folder of all local state.")
 
     database_url: str = Field("", description="SQLAlchemy URL. Empty: SQLite (WAL) in `home`.")
     broker_url: str = Field(
-        "", description="Redis protocol URL of the doorbell. Empty: nothing rings, the sweep finds the rows."
+        "", description="Redis protocol URL of the task queue's broker. Empty: workers poll the database."
     )
     store_url: str = Field("", description="`s3://bucket/prefix` or `file:///folder`. Empty: a folder in `home`.")
     s3_endpoint: str = Field("", description="S3 endpoint as the service reaches it. Empty: AWS.")
@@ -46,21 +54,27 @@ class Settings(BaseSettings):
     allow_open: bool = Field(False, description="Let the API bind beyond loopback without a token.")
     public_url: str = Field("", description="How users reach the API, for absolute links. Empty: relative links.")
 
-    mlflow_url: str = Field("", description="MLflow tracking URI of the mirror. Empty: nothing is mirrored.")
-    mlflow_public_url: str = Field("", description="How users reach the MLflow page. Empty: `mlflow_url`.")
+    mlflow_url: str = Field("", description="MLflow tracking URI that runs are mirrored to. Empty: no mirror.")
+    mlflow_public_url: str = Field("", description="How users reach MLflow's pages. Empty: `mlflow_url`.")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of the MLflow server that `make up` starts.")
 
     upload_max_bytes: int = Field(20 * GIB, gt=0, description="Largest upload accepted.")
     keep_upload_hours: float = Field(
-        48.0, gt=0, description="A resumable upload that is not finished is kept this long after its last bytes."
+        48.0, gt=0, description="An unfinished resumable upload is kept this long after its last bytes."
     )
-    temp_dir: Path | None = Field(None, description="Uploads and workers' scratch. Empty: `home`/tmp.")
+    temp_dir: Path | None = Field(
+        None, description="Folder of uploads in progress and of workers' temporary files. Empty: `home`/tmp."
+    )
     cache_dir: Path | None = Field(None, description="The worker's cache of prepared datasets. Empty: `home`/cache.")
-    cache_max_bytes: int = Field(50 * GIB, gt=0, description="The cache is evicted above this; never a set in use.")
+    cache_max_bytes: int = Field(
+        50 * GIB,
+        gt=0,
+        description="Above this size the cache evicts the datasets used least recently, never one in use.",
+    )
     weights_dir: Path | None = Field(None, description="Folder of pretrained weights. Empty: `home`/weights.")
     hub: bool = Field(
         True,
-        description="Let a worker reach out to a hub: for pretrained weights that the folder lacks, and for datasets to import.",
+        description="Let workers download from a hub: pretrained weights that the folder lacks, and datasets to import.",
     )
     hub_endpoint: str = Field(
         "https://huggingface.co", description="The Hugging Face hub that datasets are imported from, or a mirror of it."
@@ -69,15 +83,15 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(60.0, gt=0, description="A claim not renewed for this long is lost.")
     heartbeat_seconds: float = Field(15.0, gt=0, description="How often a claim is renewed.")
     checkpoint_seconds: float = Field(
-        60.0, ge=0, description="A checkpoint goes to the store at most this often, at an epoch's end."
+        60.0, ge=0, description="A checkpoint is stored at most this often, at the end of an epoch."
     )
     sweep_seconds: float = Field(
-        5.0, gt=0, description="How often housekeeping looks for lost leases, unrung rows and things to mirror."
+        5.0, gt=0, description="How often housekeeping sweeps: lost leases, rows to enqueue again, runs to mirror."
     )
     prepare_processes: int = Field(2, ge=1, description="Processes that decode images while preparing.")
     keep_source_days: float = Field(30.0, ge=0, description="Uploaded ZIPs of ended jobs are kept this long.")
     keep_checkpoint_days: float = Field(7.0, ge=0, description="Checkpoints of ended runs are kept this long.")
-    garbage_hours: float = Field(24.0, ge=0, description="Objects that no row names are spared this long.")
+    orphan_hours: float = Field(24.0, ge=0, description="Objects that no row names are kept this long.")
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(False, description="Log JSON lines instead of text.")
@@ -113,13 +127,26 @@ def load_settings() -> Settings:
     return Settings()
 
 
+def unknown_settings(environment: Iterable[str]) -> dict[str, str | None]:
+    """The `DARKROOM_...` variables in the environment and `.env` that are no setting, each with a similar one."""
+    file = Settings.model_config.get("env_file")
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    names = sorted({*environment, *(dotenv_values(str(file)) if file else ())})
+    unknown = [name for name in names if name.upper().startswith(PREFIX) and not _is_known(name.upper(), known)]
+    return {name: next(iter(get_close_matches(name.upper(), known, n=1, cutoff=0.75)), None) for name in unknown}
+
+
+def _is_known(variable: str, settings: Iterable[str]) -> bool:
+    return variable in settings or variable in OTHER_VARIABLES or variable.startswith(TEST_PREFIX)
+
+
 def settings_table() -> str:
     """A Markdown table of every setting, for docs/operations.md."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.default
-        shown = "" if default in ("", None) or isinstance(default, SecretStr) else f"`{default}`"
-        rows.append(f"| `DARKROOM_{name.upper()}` | {shown} | {field.description} |")
+        example = "" if default in ("", None) or isinstance(default, SecretStr) else f"`{default}`"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {example} | {field.description} |")
     return "\n".join(rows)
 
 

@@ -42,7 +42,7 @@ def _needed(server: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def _only_our_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _only_these_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test reads the settings, nor the `.env`, of the person who runs it."""
     for name in [name for name in os.environ if name.startswith("DARKROOM_") and not name.startswith("DARKROOM_TEST_")]:
         monkeypatch.delenv(name)
@@ -90,7 +90,7 @@ def s3_settings(s3_server: dict[str, Any]) -> Settings:
 
     bucket = f"darkroom-test-{uuid4().hex[:12]}"
     settings = Settings(store_url=f"s3://{bucket}/some/prefix", **s3_server)
-    open_s3(settings, bucket=bucket, prefix="").create_bucket()
+    open_s3(settings, bucket=bucket, prefix="").make_ready()
     return settings
 
 

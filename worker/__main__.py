@@ -6,9 +6,10 @@ import sys
 import warnings
 from types import FrameType
 
+from core.logging import configure_logging
 from core.queue import PREPARE, TRAIN
 from core.settings import Settings, load_settings
-from worker.context import Worker, announce, configure_logs, open_worker
+from worker.context import Worker, announce, open_worker
 
 HOUSEKEEPING = "housekeeping"
 ROLES = (PREPARE, TRAIN, HOUSEKEEPING)
@@ -19,7 +20,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"usage: python -m worker {' | '.join(ROLES)}\n")
         return 2
     role, settings = arguments[0], load_settings()
-    configure_logs(settings)
+    configure_logging(settings)
     if role == HOUSEKEEPING:
         from worker.tasks.housekeeping import keep_house
 

@@ -9,10 +9,11 @@ from typing import Any
 import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
+from core.logging import configure_logging
 from core.queue import PREPARE, TRAIN
 from core.queue.app import make_celery, task_name
 from core.settings import load_settings
-from worker.context import Worker, announce, configure_logs, open_worker
+from worker.context import Worker, announce, open_worker
 from worker.inputs.scratch import remove_dead_scratch
 from worker.loop import work
 
@@ -40,7 +41,7 @@ def worker_of(role: str) -> Worker:
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _begin(**_: Any) -> None:
-    configure_logs(load_settings())
+    configure_logging(load_settings())
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

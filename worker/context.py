@@ -1,9 +1,7 @@
 """What a worker process is: the platform, a name, and whether it was told to end."""
 
-import logging
 import os
 import socket
-import sys
 import threading
 from dataclasses import dataclass, field
 
@@ -48,21 +46,3 @@ def _announce(worker: Worker) -> None:
             log.exception("worker.unseen")
         if worker.draining.wait(NOTE_SECONDS):
             return
-
-
-def configure_logs(settings: Settings) -> None:
-    """Events `noun.verb` with fields, as text or JSON lines, on stderr."""
-    level = logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
-    logging.basicConfig(level=max(level, logging.WARNING), format="%(asctime)s %(name)s %(message)s")
-    last = structlog.processors.JSONRenderer() if settings.log_json else structlog.dev.ConsoleRenderer(colors=False)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            last,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

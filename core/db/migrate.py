@@ -30,16 +30,6 @@ def upgrade(url: str, revision: str = "head") -> None:
         database.close()
 
 
-def current_and_head(url: str) -> tuple[str | None, str | None]:
-    database = open_database(url)
-    try:
-        with database.engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-    finally:
-        database.close()
-    return current, ScriptDirectory.from_config(alembic_config()).get_current_head()
-
-
 def drift(url: str) -> list[str]:
     """Where the tables in code and the migrated database differ, and whether there is more than one head."""
     heads = ScriptDirectory.from_config(alembic_config()).get_heads()

@@ -1,4 +1,12 @@
-"""Every object key, spelt once. Keys are remote; paths are local; links are for people."""
+"""Every object key, spelt in this file alone. A key is remote, a path is local, a link is for people."""
+
+import re
+
+ROOTS = ("uploads/", "jobs/", "runs/", "datasets/", "probe/")  # every key begins with one of them
+PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
+
+_OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")
+_DATASET = re.compile(r"datasets/(\d+)/([0-9a-f]{64})\.tar")
 
 
 def upload_key(job_id: str) -> str:
@@ -6,7 +14,7 @@ def upload_key(job_id: str) -> str:
 
 
 def upload_part_key(upload_id: str, start: int, token: str) -> str:
-    """A piece of a resumable upload. `token` is the writer's: one that lost its hold overwrites nobody's piece."""
+    """A piece of a resumable upload. `token` is the writer's: one whose lease is lost overwrites no other's piece."""
     return f"{upload_prefix(upload_id)}{start:015d}-{token}"
 
 
@@ -26,15 +34,24 @@ def dataset_key(layout_version: int, fingerprint: str) -> str:
     return f"datasets/{layout_version}/{fingerprint}.tar"
 
 
+def dataset_of(key: str) -> tuple[int, str] | None:
+    """The layout version and the fingerprint in a key made by `dataset_key`; None for another key."""
+    match = _DATASET.fullmatch(key)
+    return (int(match[1]), match[2]) if match else None
+
+
 def metadata_key(job_id: str, attempt: int) -> str:
     return f"jobs/{job_id}/{attempt}/dataset_metadata.json"
 
 
-PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # what prepare draws of a dataset
+def metadata_key_beside(key: str) -> str | None:
+    """The metadata's key of the attempt that made this object of a job; None for an object of another kind."""
+    match = _OF_JOB.match(key)
+    return metadata_key(match[1], int(match[2])) if match else None
 
 
 def plots_of(kind: str | None) -> tuple[str, ...]:
-    """Those that say something of this kind of dataset."""
+    """The plots that this kind of dataset has."""
     return tuple(name for name in PLOTS if name != "box_centres" or kind == "detection")
 
 
@@ -47,29 +64,40 @@ def samples_key(job_id: str, attempt: int) -> str:
     return f"jobs/{job_id}/{attempt}/samples.tar"
 
 
-def metadata_key_beside(key: str) -> str | None:
-    """The metadata's key of the attempt that made this object of a job; None for an object of another kind."""
-    parts = key.split("/")
-    return "/".join((*parts[:3], "dataset_metadata.json")) if parts[0] == "jobs" and len(parts) > 3 else None
-
-
-def run_prefix(run_id: str, attempt: int) -> str:
-    """Object keys of a run hold its attempt: a worker presumed dead cannot overwrite its successor."""
-    return f"runs/{run_id}/{attempt}/"
-
-
 def checkpoint_key(run_id: str, attempt: int, epoch: int) -> str:
-    return f"{run_prefix(run_id, attempt)}checkpoints/{epoch:06d}.tar"
+    return f"{checkpoints_prefix(run_id, attempt)}{epoch:06d}.tar"
+
+
+def checkpoints_prefix(run_id: str, attempt: int) -> str:
+    return f"{_attempt_prefix(run_id, attempt)}checkpoints/"
 
 
 def artifact_key(run_id: str, attempt: int, name: str) -> str:
-    return f"{run_prefix(run_id, attempt)}artifacts/{name}"
+    return f"{_attempt_prefix(run_id, attempt)}artifacts/{name}"
 
 
 def log_key(run_id: str, attempt: int) -> str:
-    return f"{run_prefix(run_id, attempt)}train.log"
+    return f"{_attempt_prefix(run_id, attempt)}train.log"
 
 
 def job_prefixes(job_id: str) -> tuple[str, ...]:
-    """What a deleted job leaves to sweep, its runs excepted."""
+    """The objects of a job, without those of its runs."""
     return (f"uploads/{job_id}/", f"jobs/{job_id}/")
+
+
+def run_prefix(run_id: str) -> str:
+    return f"runs/{run_id}/"
+
+
+def probe_key(token: str) -> str:
+    return f"probe/{token}"
+
+
+def owner_of(key: str) -> str:
+    """The id of the job, upload or run in a key; for a dataset its layout version."""
+    return key.split("/", 2)[1]
+
+
+def _attempt_prefix(run_id: str, attempt: int) -> str:
+    """Keys of a run hold its attempt: a worker presumed dead cannot overwrite its successor."""
+    return f"{run_prefix(run_id)}{attempt}/"

@@ -1,12 +1,11 @@
 """The bell over the Redis protocol (Redis, Valkey), as a Celery message."""
 
-import time
-
 import structlog
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
+from core import clock
 from core.domain.errors import Unavailable
 from core.queue import TASKS
 from core.queue.app import make_celery, task_name
@@ -45,10 +44,10 @@ class CeleryQueue:
         return True
 
     def ping(self) -> float:
-        start = time.perf_counter()
+        start = clock.monotonic()
         try:
             with self._app.connection_for_write() as connection:
                 connection.default_channel.client.ping()
         except (KombuError, BrokerError, RedisError, OSError) as error:
             raise Unavailable("The message broker does not answer.", service="broker") from error
-        return time.perf_counter() - start
+        return clock.monotonic() - start

@@ -94,6 +94,9 @@ class ObjectStore(Protocol):
         None where the store has no address of its own: then the service streams the bytes.
         """
 
+    def make_ready(self) -> bool:
+        """Create the bucket or the folder that holds the objects, unless it exists. True: it was created now."""
+
     def probe(self) -> None:
         """Write, read and delete a small object."""
 

@@ -1,21 +1,22 @@
-"""`python -m core.storage`: make the store ready (create the bucket where it is missing) and try it out. Runs once."""
+"""`python -m core.storage`: make the store ready (create the bucket where it is missing) and probe it. Runs once."""
 
-import logging
+import structlog
 
-from core.settings import load_settings
+from core.logging import configure_logging
+from core.settings import Settings, load_settings
 from core.storage import open_store
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
-def make_ready() -> None:
-    store = open_store(load_settings())
-    if hasattr(store, "create_bucket") and store.create_bucket():
-        log.info("bucket.created")
+def main(settings: Settings) -> None:
+    store = open_store(settings)
+    if store.make_ready():
+        log.info("store.created", store=settings.store)
     store.probe()
-    log.info("store.ready")
+    log.info("store.ready", store=settings.store)
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    make_ready()
+    configure_logging(load_settings())
+    main(load_settings())

@@ -9,12 +9,12 @@ import hashlib
 import json
 import os
 import secrets
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from core import clock
 from core.domain.errors import RangeInvalid, Unavailable
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.transfer import (
@@ -148,6 +148,12 @@ class FolderStore:
     def link(self, key: str, *, seconds: int, file_name: str) -> str | None:  # noqa: ARG002 - the protocol's
         return None
 
+    def make_ready(self) -> bool:
+        with self._answering():
+            existed = self._root.is_dir()
+            self._root.mkdir(parents=True, exist_ok=True)
+        return not existed
+
     def probe(self) -> None:
         probe_by_use(self)
 
@@ -250,7 +256,7 @@ def _prune(folder: Path, root: Path) -> None:
 
 def _clear_leftovers(folder: Path) -> None:
     """What a crash left half written."""
-    oldest = time.time() - LEFTOVER_SECONDS
+    oldest = clock.now().timestamp() - LEFTOVER_SECONDS
     for path in folder.iterdir():
         try:
             if path.stat().st_mtime < oldest:

@@ -14,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from core.domain.errors import StoreRefused, Unavailable
+from core.domain.keys import probe_key
 from core.settings import MIB, Settings
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.attachment import attachment
@@ -174,8 +175,7 @@ class S3Store:
     def probe(self) -> None:
         probe_by_use(self)
 
-    def create_bucket(self) -> bool:
-        """Create the bucket unless it is there. True: it was created now."""
+    def make_ready(self) -> bool:
         with answering(self._bucket):
             try:
                 self._client.head_bucket(Bucket=self._bucket)
@@ -250,7 +250,7 @@ class S3Store:
             return self._conditional
 
     def _try_condition(self) -> bool:
-        name = self._name(f"probe/{secrets.token_hex(8)}")
+        name = self._name(probe_key(secrets.token_hex(8)))
         with answering(name):
             self._client.put_object(Bucket=self._bucket, Key=name, Body=b"1")
             try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.domain.errors import OutOfSpace, Unavailable
+from core.domain.keys import probe_key
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectExists, ObjectStore, StoredObject
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -89,9 +90,9 @@ def full_disk_told(place: Path) -> Iterator[None]:
 def probe_by_use(store: ObjectStore) -> None:
     """Write, read and delete a small object. Raises `Unavailable` or `OutOfSpace`.
 
-    The key is a fresh one: what a crash leaves is garbage like any other, and swept like it.
+    The key is new each time: an object that a crash leaves is an orphan, which retention deletes.
     """
-    key, text = f"probe/{secrets.token_hex(8)}", secrets.token_bytes(16)
+    key, text = probe_key(secrets.token_hex(8)), secrets.token_bytes(16)
     with tempfile.NamedTemporaryFile(prefix="darkroom-probe-") as file:
         file.write(text)
         file.flush()

@@ -24,7 +24,7 @@ from typing import NoReturn
 import httpx
 import psutil
 
-from core.settings import Settings, load_settings
+from core.settings import Settings, load_settings, unknown_settings
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15.0  # a process supervisor gives 8 s, procfile_runner 12 s
@@ -45,6 +45,8 @@ class Stack:
 
 def main() -> int:
     settings = load_settings()
+    for variable, close in unknown_settings(os.environ).items():
+        print(f"{variable} is no setting.{f' Did you mean {close}?' if close else ''}")
     home = settings.home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     _stop_by_exception()

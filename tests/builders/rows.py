@@ -4,6 +4,7 @@ from core.db.tables import JobRow, RunRow, VersionRow
 from core.services.context import Platform
 from core.services.jobs import lifecycle as preparing
 from core.services.jobs.commands import new_job_id, receive_job
+from core.services.models.versions import list_versions
 from core.services.runs import lifecycle as training
 from core.services.runs.commands import queue_run
 from core.services.work.leases import Claim, claim_row
@@ -83,3 +84,8 @@ def publish(platform: Platform, claim: Claim) -> VersionRow:
     return training.publish_version(
         platform.db, claim, metrics={"test": {"mAP50": 0.9}}, weights_name="best.pt", artifacts=[weights], log_key=None
     )
+
+
+def versions_of(platform: Platform, job_id: str) -> list[VersionRow]:
+    """All versions of a job, v1 first."""
+    return list_versions(platform.db, job_id=job_id, cursor=None, limit=500).items[::-1]

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import httpx
 import structlog
 
+from core import clock
 from core.domain.errors import HubSetNotFound, HubSetUnusable, HubUnavailable
 from pipeline.hub.files import HubFile
 from pipeline.params.hub_set import HubSet
@@ -119,7 +120,7 @@ def fetch(
 def _patient(ends: float, check: Check) -> Check:
     def patient() -> None:
         check()
-        if time.monotonic() > ends:
+        if clock.monotonic() > ends:
             raise HubUnavailable("The hub is too slow: all that was to be fetched has not come in time.")
 
     return patient
@@ -152,8 +153,8 @@ def _watched(work: Callable[[], Result], check: Check) -> Result:
 
 
 def _pause(seconds: float, check: Check) -> None:
-    ends = time.monotonic() + seconds
-    while (left := ends - time.monotonic()) > 0:
+    ends = clock.monotonic() + seconds
+    while (left := ends - clock.monotonic()) > 0:
         check()
         time.sleep(min(left, _TICK_SECONDS))
 

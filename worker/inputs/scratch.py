@@ -1,13 +1,13 @@
 """Folders of an attempt: made empty, removed at its end however it ends. What a kill leaves, cleaning removes."""
 
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 
+from core import clock
 from core.db.tables import JobRow, RunRow
 from core.domain.errors import Unavailable
 from core.domain.states import JobState, RunState
@@ -59,7 +59,7 @@ def remove_dead_scratch(platform: Platform) -> list[str]:
 def _remove_old_leftovers(settings: Settings) -> None:
     """What was being extracted or mirrored when its process was killed."""
     for path in (*settings.cache.glob(".*.part"), *settings.temp.glob("mirror-*")):
-        if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+        if clock.now().timestamp() - path.stat().st_mtime > LEFTOVER_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -1,6 +1,5 @@
 """What a training starts from, as a local path, before the child (which is always offline) is started."""
 
-import time
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import httpx
 import structlog
 
+from core import clock
 from core.domain.errors import WeightsUnavailable
 from pipeline.params.yolo import weights_names
 
@@ -69,7 +69,7 @@ def _first_file_in(folder: Path, names: Iterable[str]) -> Path | None:
 
 
 def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None:
-    if "/" in name or any(time.monotonic() < _not_before.get(what, 0.0) for what in (HUB, name)):
+    if "/" in name or any(clock.monotonic() < _not_before.get(what, 0.0) for what in (HUB, name)):
         return None
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{name}.{token_hex(8)}.part"
@@ -81,7 +81,7 @@ def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None
     except (httpx.HTTPError, OSError, ValueError) as error:
         log.warning("weights.not_downloaded", name=name, error=str(error)[:200])
         away = isinstance(error, httpx.TransportError)
-        _not_before[HUB if away else name] = time.monotonic() + AGAIN_SECONDS
+        _not_before[HUB if away else name] = clock.monotonic() + AGAIN_SECONDS
         return None
     finally:
         partial.unlink(missing_ok=True)
@@ -89,7 +89,7 @@ def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None
 
 def download(url: str, target: Path, check: Callable[[], None]) -> None:
     """Raises httpx.HTTPError, OSError, and ValueError for what is too large or too slow."""
-    ends = time.monotonic() + WHOLE_SECONDS
+    ends = clock.monotonic() + WHOLE_SECONDS
     timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
     size = 0
     with (
@@ -100,6 +100,6 @@ def download(url: str, target: Path, check: Callable[[], None]) -> None:
         for chunk in answer.iter_bytes():
             check()
             size += len(chunk)
-            if size > MAX_BYTES or time.monotonic() > ends:
+            if size > MAX_BYTES or clock.monotonic() > ends:
                 raise ValueError("too large or too slow")
             file.write(chunk)

@@ -6,7 +6,6 @@ the same download as a single file's, which can be cancelled and is bounded.
 
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 import structlog
 
+from core import clock
 from core.domain.errors import WeightsUnavailable
 from worker.inputs.weights_file import AGAIN_SECONDS, CONNECT_SECONDS, WeightsSource, download, inside
 
@@ -80,7 +80,7 @@ def _in_folder(folder: Path, name: str) -> Path | None:
 
 
 def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None:
-    if not HUB_NAME.fullmatch(name) or any(time.monotonic() < _not_before.get(what, 0.0) for what in (HUB, name)):
+    if not HUB_NAME.fullmatch(name) or any(clock.monotonic() < _not_before.get(what, 0.0) for what in (HUB, name)):
         return None
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{name.replace('/', '--')}.{token_hex(8)}.part"
@@ -95,7 +95,7 @@ def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None
     except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
         log.warning("weights.not_downloaded", name=name, error=str(error)[:200])
         away = isinstance(error, httpx.TransportError)
-        _not_before[HUB if away else name] = time.monotonic() + AGAIN_SECONDS
+        _not_before[HUB if away else name] = clock.monotonic() + AGAIN_SECONDS
         return _in_folder(folder, name)  # another worker may have been first
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -114,7 +114,7 @@ class Uploader:
         if older is not None and older != key:
             try:
                 self._platform.store.delete_prefix(older)
-            except Unavailable as error:  # this one is recorded; the other goes with the garbage
+            except Unavailable as error:  # this one is recorded; retention deletes the other as an orphan
                 log.warning("checkpoint.left", key=older, error=error.detail)
 
 

@@ -4,7 +4,6 @@ resolve -> pin -> fetch (bytes only, here) -> convert (in a child process) -> ke
 """
 
 import shutil
-import time
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -40,7 +39,7 @@ def import_source(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow,
         raise HubOff("The worker does not reach out to a hub (DARKROOM_HUB=false).")
     lease.retry_until_lost(lambda: report_progress(db, JobRow, claim, stage="importing", progress=None))
     asked = HubSet.model_validate(job.huggingface)
-    ends = time.monotonic() + WHOLE_SECONDS
+    ends = clock.monotonic() + WHOLE_SECONDS
     fetched = scratch / "hub"
     fetched.mkdir()
     with hub_client(settings.hub_endpoint) as client:

@@ -1,6 +1,5 @@
 """Deleting what nothing needs any more: objects, rows, folders. Each step can be cut short and is done again."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -10,7 +9,7 @@ import structlog
 
 from core import clock
 from core.domain.errors import UploadNotFound
-from core.domain.keys import job_prefixes, run_prefix
+from core.domain.keys import ROOTS, checkpoints_prefix, dataset_of, job_prefixes, owner_of, run_prefix
 from core.services.context import Platform
 from core.services.idempotency import delete_expired_keys
 from core.services.maintenance.retention import (
@@ -32,17 +31,15 @@ from core.services.work.locks import take_lock
 from worker.context import Worker
 from worker.inputs.scratch import remove_dead_scratch
 
-GARBAGE_EVERY_SECONDS = 3600.0  # it lists the whole store
+ORPHANS_EVERY_SECONDS = 3600.0  # it lists the whole store
 WORKER_UNSEEN_SECONDS = 3600.0
-_OURS = ("uploads/", "jobs/", "runs/", "datasets/", "probe/")
 _AT_ONCE = 500  # SQLite takes 32,766 parameters; a page of S3's list has 1,000
-_SET = re.compile(r"datasets/(\d+)/([0-9a-f]{64})\.tar")
 
 log = structlog.get_logger(__name__)
 
 
 def clean(worker: Worker) -> None:
-    """One round; the garbage only once an hour, whoever keeps house."""
+    """One round; the orphaned objects only once an hour, by whichever housekeeper comes first."""
     platform = worker.platform
     purge_deleted_jobs(platform)
     delete_unused_sets(platform)
@@ -53,13 +50,13 @@ def clean(worker: Worker) -> None:
     forget_workers(platform.db, unseen_seconds=WORKER_UNSEEN_SECONDS)
     remove_dead_scratch(platform)
     # A holder of its own each time: the lock is an alarm clock that lets one through an hour.
-    if take_lock(platform.db, "garbage", f"{worker.name} {clock.now_ms()}", seconds=GARBAGE_EVERY_SECONDS):
-        delete_garbage(platform)
+    if take_lock(platform.db, "orphans", f"{worker.name} {clock.now_ms()}", seconds=ORPHANS_EVERY_SECONDS):
+        delete_orphans(platform)
 
 
 def purge_deleted_jobs(platform: Platform) -> None:
     for job_id, run_ids in jobs_to_purge(platform.db):
-        for prefix in (*job_prefixes(job_id), *(f"runs/{run_id}/" for run_id in run_ids)):
+        for prefix in (*job_prefixes(job_id), *(run_prefix(run_id) for run_id in run_ids)):
             platform.store.delete_prefix(prefix)
         note_job_purged(platform.db, job_id)
         log.info("job.purged", job_id=job_id)
@@ -81,7 +78,7 @@ def delete_old_checkpoints(platform: Platform) -> None:
     before = _ago(days=platform.settings.keep_checkpoint_days)
     for run_id, attempts in forget_old_checkpoints(platform.db, before=before):
         for attempt in range(1, attempts + 1):
-            platform.store.delete_prefix(f"{run_prefix(run_id, attempt)}checkpoints/")
+            platform.store.delete_prefix(checkpoints_prefix(run_id, attempt))
 
 
 def delete_expired_uploads(platform: Platform) -> None:
@@ -91,32 +88,32 @@ def delete_expired_uploads(platform: Platform) -> None:
             log.info("upload.expired", upload_id=upload_id)
 
 
-def delete_garbage(platform: Platform) -> list[str]:
-    """Delete objects that no row names, old enough that no row is just about to. Returns their keys."""
-    before = _ago(hours=platform.settings.garbage_hours)
+def delete_orphans(platform: Platform) -> list[str]:
+    """Delete objects that no row names and that are old enough that no row is about to. Returns their keys."""
+    before = _ago(hours=platform.settings.orphan_hours)
     deleted: list[str] = []
-    for prefix in _OURS:
+    for prefix in ROOTS:
         old = (key for key, at in platform.store.list_prefix(prefix) if at <= before)
         for keys in _batches(old):
-            deleted += [key for key in _unnamed(platform, keys) if _delete_garbage(platform, key)]
+            deleted += [key for key in _unnamed(platform, keys) if _delete_orphan(platform, key)]
     return deleted
 
 
 def _unnamed(platform: Platform, keys: list[str]) -> list[str]:
     named = named_keys(platform.db, keys)
-    active = active_ids(platform.db, {_owner(key) for key in keys})
-    return [key for key in keys if key not in named and _owner(key) not in active]
+    active = active_ids(platform.db, {owner_of(key) for key in keys})
+    return [key for key in keys if key not in named and owner_of(key) not in active]
 
 
-def _delete_garbage(platform: Platform, key: str) -> bool:
-    prepared = _SET.fullmatch(key)
+def _delete_orphan(platform: Platform, key: str) -> bool:
+    prepared = dataset_of(key)
     if prepared is None:
         platform.store.delete_prefix(key)
-    elif claim_orphaned_set(platform.db, int(prepared[1]), prepared[2]):
-        _delete_set(platform, prepared[2], key)
+    elif claim_orphaned_set(platform.db, *prepared):
+        _delete_set(platform, prepared[1], key)
     else:
         return False
-    log.info("garbage.deleted", key=key)
+    log.info("orphan.deleted", key=key)
     return True
 
 
@@ -124,11 +121,6 @@ def _delete_set(platform: Platform, fingerprint: str, key: str) -> None:
     platform.store.delete_prefix(key)
     finish_deleting_set(platform.db, fingerprint)
     log.info("dataset.deleted", fingerprint=fingerprint)
-
-
-def _owner(key: str) -> str:
-    """The id of the job or run in a key."""
-    return key.split("/", 2)[1]
 
 
 def _ago(*, days: float = 0.0, hours: float = 0.0) -> datetime:

@@ -30,13 +30,6 @@ def list_versions(db: Database, *, cursor: str | None, limit: int, job_id: str |
         return page_of(session, statement, VersionRow.id, cursor=cursor, limit=limit, newest_first=True)
 
 
-def versions_of(db: Database, job_id: str) -> list[VersionRow]:
-    """All versions of a job, v1 first."""
-    with db.reading() as session:
-        statement = select(VersionRow).where(VersionRow.job_id == job_id).order_by(VersionRow.number)
-        return list(session.execute(statement).scalars())
-
-
 def find_version(db: Database, job_id: str, *, version: str | None = None, alias: str | None = None) -> VersionRow:
     """By `v2` (or `2`), by alias, or the latest. Raises JobNotFound, Gone, VersionNotFound, AliasNotFound."""
     with db.reading() as session:

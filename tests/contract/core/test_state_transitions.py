@@ -41,6 +41,7 @@ from tests.builders.rows import (
     ready_job,
     received_job,
     running_run,
+    versions_of,
 )
 
 
@@ -138,7 +139,7 @@ def test_a_zombie_publishes_nothing(platform: Platform) -> None:
             attempt_to_write()
     assert publish(platform, again[0]).number == 1
     job_id = runs.get_run(platform.db, zombie.id).job_id
-    assert [row.number for row in versions.versions_of(platform.db, job_id)] == [1]
+    assert [row.number for row in versions_of(platform, job_id)] == [1]
 
 
 def test_a_beaten_lease_is_not_swept(platform: Platform) -> None:

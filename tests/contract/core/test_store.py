@@ -220,6 +220,17 @@ def test_a_probe_leaves_nothing(store: ObjectStore) -> None:
     assert list(store.list_prefix("")) == []
 
 
+def test_a_store_is_made_ready_once(store: ObjectStore, tmp_path: Path) -> None:
+    store.make_ready()
+    store.put("kept", file_of(tmp_path / "a", b"1"))
+    assert store.make_ready() is False, "it exists"
+    assert store.head("kept") is not None
+
+
+def test_a_new_folder_is_made_ready(tmp_path: Path) -> None:
+    assert FolderStore(tmp_path / "some" / "store").make_ready() is True and (tmp_path / "some" / "store").is_dir()
+
+
 def test_a_fetch_replaces_the_local_file_only_when_it_is_whole(store: ObjectStore, tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"kept")
     with pytest.raises(ObjectMissing):

@@ -13,10 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.services.models.versions import artifacts_of, versions_of
+from core.services.models.versions import artifacts_of
 from core.services.runs.commands import cancel_run, stop_run
 from core.services.runs.logs import find_log
 from core.services.work.events import events_after
+from tests.builders.rows import versions_of
 from tests.servers.api import serving
 from tests.servers.valkey import Valkey
 from tests.servers.workers import REPOSITORY, Stack, child_of, small_set, stack
@@ -61,7 +62,7 @@ def epochs_told(line: Stack, run_id: str) -> list[int]:
 
 
 def assert_one_version(line: Stack, job_id: str, *, attempt: int) -> None:
-    versions = versions_of(line.platform.db, job_id)
+    versions = versions_of(line.platform, job_id)
     assert [(version.number, version.attempt) for version in versions] == [(1, attempt)], line.logs()
     for artifact in artifacts_of(line.platform.db, [versions[0].id])[versions[0].id]:
         stored = line.platform.store.head(artifact.key)
@@ -125,7 +126,7 @@ def test_a_worker_killed_between_put_and_publish_leaves_one_version_of_the_next_
     killed = subprocess.run(command, cwd=REPOSITORY, env=line.environment(), check=False)
     assert killed.returncode == -signal.SIGKILL
     assert line.platform.store.head(f"runs/{run_id}/1/artifacts/best.pt") is not None, "it was put"
-    assert versions_of(line.platform.db, job_id) == []
+    assert versions_of(line.platform, job_id) == []
     line.start("train", scripted=True)
 
     assert line.ended_run(run_id).state == "succeeded"
@@ -182,7 +183,7 @@ def test_a_cancel_ends_the_run_within_five_seconds(line: Stack, job_id: str, sta
 
     assert time.monotonic() - began < 5.0, line.logs()
     assert child_of(worker) is None
-    assert versions_of(line.platform.db, job_id) == []
+    assert versions_of(line.platform, job_id) == []
 
 
 def test_a_stopped_run_publishes_the_best_so_far(line: Stack, job_id: str) -> None:

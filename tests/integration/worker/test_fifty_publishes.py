@@ -7,10 +7,9 @@ from core.db import open_database
 from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
 from core.services.jobs.commands import get_job
-from core.services.models.versions import versions_of
 from core.settings import Settings
 from core.storage import open_store
-from tests.builders.rows import ready_job, running_run
+from tests.builders.rows import ready_job, running_run, versions_of
 from tests.servers.workers import REPOSITORY
 
 RUNS, PROCESSES = 50, 10
@@ -54,7 +53,7 @@ def test_fifty_publishes_at_once_give_v1_to_v50(database_url: str) -> None:
         assert process.stdout is not None
         process.stdout.close()
 
-    versions = versions_of(platform.db, job_id)
+    versions = versions_of(platform, job_id)
     assert [version.number for version in versions] == list(range(1, RUNS + 1))
     assert len({version.run_id for version in versions}) == RUNS
     assert get_job(platform.db, job_id).last_version == RUNS

@@ -10,13 +10,13 @@ from sqlalchemy import update
 from core.db.tables import RunRow, VersionRow
 from core.domain.errors import Diverged
 from core.services.context import Platform, open_platform
-from core.services.models.versions import set_alias, versions_of
+from core.services.models.versions import set_alias
 from core.services.runs import lifecycle as training
 from core.services.runs.commands import get_run
 from core.services.work.endings import fail_attempt
 from core.services.work.leases import Claim, claim_row, report_progress
 from core.settings import Settings
-from tests.builders.rows import queued_run, ready_job
+from tests.builders.rows import queued_run, ready_job, versions_of
 from tests.servers import free_port
 from worker.tasks.mlflow_sync import Mirror
 
@@ -99,7 +99,7 @@ def test_mlflow_shows_runs_versions_and_aliases_as_ours(platform: Platform, mlfl
         get_run(platform.db, run_id).mlflow_run_id for run_id in (second.id, first.id)
     ]
     assert see.get_model_version_by_alias(job.id, "production").version == "2"
-    assert [version.mlflow_version for version in versions_of(platform.db, job.id)] == ["1", "2"]
+    assert [version.mlflow_version for version in versions_of(platform, job.id)] == ["1", "2"]
     mlflow.set_tracking_uri(mlflow_url)
     folder = mlflow.artifacts.download_artifacts(f"models:/{job.id}@production", dst_path=str(tmp_path / "down"))
     assert (Path(folder) / "best.pt").read_text() == f"best.pt of {first.id}"

@@ -21,14 +21,14 @@ from core.settings import Settings
 from tests.builders.rows import claimed_job, complete, publish, ready_job, running_run
 from worker.context import Worker
 from worker.inputs.scratch import remove_dead_scratch, scratch_name, scratch_root
-from worker.tasks.retention import clean, delete_garbage, delete_old_checkpoints, delete_old_sources
+from worker.tasks.retention import clean, delete_old_checkpoints, delete_old_sources, delete_orphans
 
 PREPARED_KEY = f"datasets/1/{'f' * 64}.tar"
 
 
 @pytest.fixture
 def platform(tmp_path: Path, database_url: str) -> Iterator[Platform]:
-    kept = {"garbage_hours": 0, "keep_source_days": 0, "keep_checkpoint_days": 0}
+    kept = {"orphan_hours": 0, "keep_source_days": 0, "keep_checkpoint_days": 0}
     opened = open_platform(Settings(home=tmp_path / "home", database_url=database_url, **kept))
     yield opened
     opened.db.close()
@@ -84,14 +84,16 @@ def test_a_prepared_set_that_is_being_deleted_is_put_again_by_the_next_job(platf
     assert complete(platform, later) is not None
 
 
-def test_garbage_is_what_no_row_names_and_nobody_is_working_on(platform: Platform, tmp_path: Path) -> None:
+def test_an_orphan_is_an_object_that_no_row_names_and_no_active_attempt_made(
+    platform: Platform, tmp_path: Path
+) -> None:
     job = ready_job(platform)
     active, done = running_run(platform, job.id), running_run(platform, job.id)
     publish(platform, done)
     named = {upload_key(job.id), metadata_key(job.id, 1), PREPARED_KEY, f"runs/{done.id}/1/artifacts/best.pt"}
     named |= {samples_key(job.id, 1), plot_key(job.id, 1, "box_centres")}  # beside the metadata that the row names
     soon = {f"runs/{active.id}/1/artifacts/best.pt"}
-    garbage = {
+    orphans = {
         upload_key("job_gone"),
         f"runs/{done.id}/0/artifacts/best.pt",
         samples_key(job.id, 0),
@@ -99,17 +101,17 @@ def test_garbage_is_what_no_row_names_and_nobody_is_working_on(platform: Platfor
         f"datasets/1/{'e' * 64}.tar",
         "probe/abc",
     }
-    put(platform, tmp_path, *named, *soon, *garbage)
+    put(platform, tmp_path, *named, *soon, *orphans)
 
-    assert set(delete_garbage(platform)) == garbage
+    assert set(delete_orphans(platform)) == orphans
     assert stored(platform) == named | soon
 
 
-def test_young_garbage_is_spared(platform: Platform, tmp_path: Path) -> None:
+def test_a_young_orphan_is_kept(platform: Platform, tmp_path: Path) -> None:
     put(platform, tmp_path, upload_key("job_just_uploading"))
-    patient = platform.settings.model_copy(update={"garbage_hours": 24})
+    patient = platform.settings.model_copy(update={"orphan_hours": 24})
 
-    assert delete_garbage(replace(platform, settings=patient)) == []
+    assert delete_orphans(replace(platform, settings=patient)) == []
 
 
 def test_old_sources_and_checkpoints_of_what_ended_go(platform: Platform, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import worker.tasks.train
 from core.db.tables import RunRow
 from core.domain.errors import StoreRefused, Unavailable
 from core.domain.limits import MAX_REFUSALS
-from core.services.models.versions import versions_of
 from core.services.runs.commands import cancel_run
 from core.services.work.events import events_after
 from core.storage import ObjectStore, StoredObject
+from tests.builders.rows import versions_of
 from tests.servers.scripted_worker import scripted_command
 from tests.servers.workers import Stack, small_set, stack
 from worker.context import Worker
@@ -79,7 +79,7 @@ def test_a_store_that_is_away_for_a_moment_costs_nothing(line: Stack, job_id: st
 
     run = line.run(run_id)
     assert (run.state, run.attempt) == ("succeeded", 1), run.problem
-    assert len(versions_of(line.platform.db, job_id)) == 1
+    assert len(versions_of(line.platform, job_id)) == 1
 
 
 @pytest.mark.parametrize("part", ["datasets/", "artifacts/best.pt"])

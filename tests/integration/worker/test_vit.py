@@ -9,11 +9,12 @@ import pytest
 
 from core.db.tables import VersionRow
 from core.services.jobs.hub_import import import_set
-from core.services.models.versions import artifacts_of, versions_of
+from core.services.models.versions import artifacts_of
 from core.services.runs.commands import queue_run
 from core.services.work.events import events_after
 from tests.builders.class_folders import SHAPES, shape
 from tests.builders.hub_sets import table
+from tests.builders.rows import versions_of
 from tests.servers.hub import hub
 from tests.servers.workers import OPTIONS, Stack, child_of, stack
 
@@ -55,7 +56,7 @@ def test_a_vit_killed_within_an_epoch_goes_on_and_publishes_what_an_undisturbed_
     assert [epoch for attempt, epoch in told if attempt == 2] == list(range(first_again, PARAMS["epochs"] + 1))
     undisturbed = line.ended_run(queue_run(line.platform, job_id, trainer="vit", params=PARAMS).id)
     assert (undisturbed.state, undisturbed.attempt) == ("succeeded", 1)
-    versions = versions_of(line.platform.db, job_id)
+    versions = versions_of(line.platform, job_id)
     assert sorted((version.number, version.attempt) for version in versions) == [(1, 2), (2, 1)]
     killed, whole = sorted(versions, key=lambda version: version.number)
     assert weights(line, killed) == weights(line, whole)

@@ -1,0 +1,41 @@
+"""Variables that are no setting are named, with the setting that may have been meant."""
+
+from pathlib import Path
+
+import pytest
+import structlog
+
+from core.logging import configure_logging
+from core.settings import Settings, unknown_settings
+
+
+def test_a_misspelt_setting_is_named_with_a_similar_one() -> None:
+    environment = ["DARKROOM_API_PROT", "DARKROOM_API_PORT", "darkroom_home", "HOME", "DARKROOM_NONSENSE"]
+    assert unknown_settings(environment) == {"DARKROOM_API_PROT": "DARKROOM_API_PORT", "DARKROOM_NONSENSE": None}
+
+
+def test_variables_of_the_launcher_the_client_and_the_tests_are_known() -> None:
+    assert unknown_settings(["DARKROOM_STACK_PID", "DARKROOM_URL", "DARKROOM_TEST_DATA"]) == {}
+
+
+def test_the_env_file_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    file.write_text("POSTGRES_PASSWORD=x\nDARKROOM_LEASE_SECOND=3\n")
+    monkeypatch.setitem(Settings.model_config, "env_file", str(file))
+    assert unknown_settings([]) == {"DARKROOM_LEASE_SECOND": "DARKROOM_LEASE_SECONDS"}
+
+
+@pytest.mark.parametrize("before, after", [("BEAT_SECONDS", "HEARTBEAT_SECONDS"), ("ORPHANS_HOURS", "ORPHAN_HOURS")])
+def test_a_setting_by_a_former_name_leads_to_its_name(before: str, after: str) -> None:
+    assert unknown_settings([f"DARKROOM_{before}"]) == {f"DARKROOM_{before}": f"DARKROOM_{after}"}
+
+
+def test_a_process_warns_once_at_its_start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DARKROOM_API_PROT", "1")
+    try:
+        configure_logging(Settings())
+        warned = capsys.readouterr().err
+    finally:
+        structlog.reset_defaults()
+    assert warned.count("setting.unknown") == 1
+    assert "did_you_mean=DARKROOM_API_PORT" in warned and "DARKROOM_HOME" not in warned
