@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from core.domain.errors import RangeInvalid, StoreRefused, Unavailable
 from core.settings import MIB, Settings
 from core.storage import ObjectCorrupt, ObjectExists, ObjectMissing, ObjectStore, StoredObject, open_store
+from core.storage.folder import FolderStore
 from tests.servers import free_port
 from tests.waiting import wait_until
 
