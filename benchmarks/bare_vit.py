@@ -1,10 +1,10 @@
-"""What a person would write for transformers' Trainer: `python -m benchmarks.bare_vit FOLDER TREE PARAMS`.
+"""The script that a user of transformers' Trainer writes: `python -m benchmarks.bare_vit FOLDER TREE PARAMS`.
 
 The settings of `pipeline.trainers.vit` (optimizer, schedule, augmentation, evaluation and saving after each epoch, the
-best model of all), on the same prepared set, and at the end the same evaluation: that model on val and on test.
+best model of all), on the same prepared dataset, and at the end the same evaluation: that model on val and on test.
 
-What it says of the best model is wrong: `load_best_model_at_end` of transformers 5.23 leaves the layers of a ViT as
-they were made (issue 43701). It takes the same time.
+The scores that it prints are wrong: `load_best_model_at_end` of transformers 5.23 leaves the layers of a ViT at their
+initial values (issue 43701 of transformers). The time is the same.
 """
 
 import json
@@ -16,7 +16,7 @@ from pipeline.process.huggingface_env import go_offline
 
 
 def main(folder: Path, tree: Path, params: dict[str, Any]) -> None:
-    go_offline(folder / "config")  # the environment is prepared as for our child
+    go_offline(folder / "config")  # the environment of the child process
     import numpy as np
     import torch
     from datasets import load_from_disk
@@ -52,8 +52,8 @@ def main(folder: Path, tree: Path, params: dict[str, Any]) -> None:
         images = [image.convert("RGB") for image in rows["image"]]
         return {**processor(images, return_tensors="pt"), "labels": rows["label"]}
 
-    def accuracy(seen: Any) -> dict[str, float]:
-        return {"accuracy": float((seen.predictions.argmax(axis=1) == seen.label_ids).mean())}
+    def accuracy(evaluation: Any) -> dict[str, float]:
+        return {"accuracy": float((evaluation.predictions.argmax(axis=1) == evaluation.label_ids).mean())}
 
     def collate(rows: Any) -> Any:
         pixels = torch.stack([row["pixel_values"] for row in rows])

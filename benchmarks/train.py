@@ -1,11 +1,12 @@
 """What the platform adds to a training: `python -m benchmarks.train [--trainer vit] [--pairs 5] [--epochs 40]`.
 
 Figures, as JSON lines:
-- the time from the bell to the published version, over that of the same training by the framework alone, in pairs one
-  after the other (ours, bare, bare, ours, ...). Bare means one process: train, evaluate the best model on val and on
-  test. What the platform does besides (fetch, store, publish) is in the ratio, and told apart;
-- for `vit`, whose bare run draws nothing, the same without our report: its seconds are told apart;
-- the time from POST /train-async to the start of the child process, with a warm worker.
+- the time from POST /train-async to the published version, divided by that of the same training with the framework
+  alone, in alternating pairs (platform, bare, bare, platform, ...). Bare means one process: train, evaluate the best
+  model on val and on test. The ratio includes what the platform adds (fetch, store, publish), which is also listed by
+  stage;
+- for `vit`, whose bare run draws nothing, the same without the report, whose seconds are listed separately;
+- the time from POST /train-async to the start of the child process, with a running worker.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from deploy.local.private_stack import start_stack, stop_stack, wait_until_it_an
 RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 JOB_ENDED = frozenset({"ready", "rejected", "failed"})
 
-# Bare: what a person would write. The environment (offline, fonts, settings) is prepared as for our child.
+# Bare: the script that a user of the framework writes, in the environment of the child (offline, fonts, settings).
 BARE = """
 import json, sys
 from pathlib import Path
@@ -52,11 +53,11 @@ class Case:
 
     draw: Callable[[Path, int], None]
     images: int
-    epochs: int  # these take somewhat over 3 minutes on two cores
+    epochs: int  # these take a little over 3 minutes on two cores
     params: Mapping[str, Any]
-    shortest: Mapping[str, Any]  # params of the runs of one epoch that time the start
+    shortest: Mapping[str, Any]  # params of the one-epoch runs that measure the start
     bare: tuple[str, ...]
-    draws: bool  # whether the bare run draws plots as ours does
+    draws: bool  # whether the bare run draws plots as the platform does
 
 
 CASES: Mapping[str, Case] = {
@@ -74,7 +75,7 @@ CASES: Mapping[str, Case] = {
         images=960,
         epochs=60,
         params={"model": "vit-tiny-scratch", "batch": 16, "lr": 1e-3, "crop": 0.8, "seed": 0, "patience": 0}
-        | {"suspect_labels": False},  # the bare run looks for none
+        | {"suspect_labels": False},  # the bare run searches for none
         shortest={"model": "vit-nano-scratch", "image_size": 32, "suspect_labels": False},
         bare=("-m", "benchmarks.bare_vit"),
         draws=False,
@@ -86,9 +87,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trainer", choices=sorted(CASES), default="yolo")
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--epochs", type=int, help="default: somewhat over 3 minutes on two cores")
-    parser.add_argument("--images", type=int, help="in the drawn set, all splits together")
-    parser.add_argument("--starts", type=int, default=10, help="runs of one epoch that time POST to child")
+    parser.add_argument("--epochs", type=int, help="default: a little over 3 minutes on two cores")
+    parser.add_argument("--images", type=int, help="in the drawn dataset, all splits together")
+    parser.add_argument(
+        "--starts", type=int, default=10, help="one-epoch runs that measure the time from POST to child"
+    )
     args = parser.parse_args()
     case = CASES[args.trainer]
     params = {**case.params, "epochs": args.epochs or case.epochs}
@@ -104,21 +107,21 @@ def main() -> int:
                 job_id, tree = _prepare(client, folder)
                 starts = [_start_seconds(client, job_id, case) for _ in range(args.starts)]
                 if starts:
-                    _say(figure="post_to_child_seconds", **_spread(starts))
+                    _print(figure="post_to_child_seconds", **_spread(starts))
                 pairs = [_pair(client, job_id, tree, folder, case, params, number) for number in range(args.pairs)]
         finally:
             stop_stack(stack)
     for figure in ("ratio", "ratio_without_report"):
         ratios = [pair[figure] for pair in pairs if figure in pair]
         if ratios:
-            _say(figure=figure, trainer=args.trainer, **_spread(ratios))
-    _say(figure="seconds", ours=_spread([p["ours_seconds"] for p in pairs]),
+            _print(figure=figure, trainer=args.trainer, **_spread(ratios))
+    _print(figure="seconds", platform=_spread([p["platform_seconds"] for p in pairs]),
          bare=_spread([p["bare_seconds"] for p in pairs]))  # fmt: skip
     return 0
 
 
 def _prepare(client: Client, folder: Path) -> tuple[str, Path]:
-    """Upload once; the bare runs train on the very same prepared set."""
+    """Uploads once; the bare runs train on the same prepared dataset."""
     job = client.upload(folder / "images.zip", on_bytes=lambda _: None)
     ended = list(client.follow(f"/jobs/{job['job_id']}", ended=JOB_ENDED))[-1]
     assert ended["state"] == "ready", ended
@@ -133,7 +136,7 @@ def _prepare(client: Client, folder: Path) -> tuple[str, Path]:
 
 
 def _start_seconds(client: Client, job_id: str, case: Case) -> float:
-    """From before the POST to the event in which the child says `loading`: its first line, after Python's own start."""
+    """From before the POST to the stage `loading`, which the child reports first, after the start of Python."""
     began = time.time()
     run = client.post(f"/train-async/{job_id}", {"params": {**case.shortest, "epochs": 1, "pretrained": "never"}})
     stages = _stages(client, run["run_id"])
@@ -146,31 +149,31 @@ def _pair(
 ) -> dict[str, float]:
     bare_folder = folder / f"bare-{number}"
     if number % 2 == 0:
-        ours, apart, report = _ours(client, job_id, params)
+        ours, stages, report = _platform(client, job_id, params)
         bare = _bare(tree, bare_folder, case, params)
     else:
         bare = _bare(tree, bare_folder, case, params)
-        ours, apart, report = _ours(client, job_id, params)
-    pair = {"ours_seconds": round(ours, 2), "bare_seconds": round(bare, 2), "ratio": round(ours / bare, 4)}
+        ours, stages, report = _platform(client, job_id, params)
+    pair = {"platform_seconds": round(ours, 2), "bare_seconds": round(bare, 2), "ratio": round(ours / bare, 4)}
     if not case.draws:
         pair |= {"report_seconds": round(report, 2), "ratio_without_report": round((ours - report) / bare, 4)}
-    _say(figure="pair", number=number, **pair, ours_apart=apart)
+    _print(figure="pair", number=number, **pair, stages=stages)
     return pair
 
 
-def _ours(client: Client, job_id: str, params: dict[str, Any]) -> tuple[float, dict[str, float], float]:
-    """From the bell to the end; the same by stages; and what of the evaluation was not looking at images."""
+def _platform(client: Client, job_id: str, params: dict[str, Any]) -> tuple[float, dict[str, float], float]:
+    """Seconds from POST to the end; the same by stage; and those of the evaluation beyond the inference."""
     began = time.time()
     run = client.post(f"/train-async/{job_id}", {"params": {**params, "pretrained": "never", "device": "cpu"}})
     ended = list(client.follow(f"/runs/{run['run_id']}", ended=RUN_ENDED))[-1]
     assert ended["state"] == "succeeded", ended
     finished = datetime.fromisoformat(ended["finished_at"]).timestamp()
     marks = [*_stages(client, run["run_id"]).items(), ("end", finished)]
-    apart = {name: round(after - at, 2) for (name, at), (_, after) in pairwise(marks)}
+    by_stage = {name: round(after - at, 2) for (name, at), (_, after) in pairwise(marks)}
     metrics = client.get(f"/models/{job_id}/v{ended['version']}")["metrics"]
-    looking = sum(split["images"] * _milliseconds(split) / 1000 for split in metrics.values() if split)
-    report = max(0.0, apart.get("evaluating", 0.0) - looking)
-    return finished - began, {"waiting": round(marks[0][1] - began, 2), **apart}, report
+    inference = sum(split["images"] * _milliseconds(split) / 1000 for split in metrics.values() if split)
+    report = max(0.0, by_stage.get("evaluating", 0.0) - inference)
+    return finished - began, {"waiting": round(marks[0][1] - began, 2), **by_stage}, report
 
 
 def _milliseconds(split: dict[str, Any]) -> float:
@@ -188,7 +191,7 @@ def _bare(tree: Path, folder: Path, case: Case, params: dict[str, Any]) -> float
 
 
 def _stages(client: Client, run_id: str) -> dict[str, float]:
-    """Stage -> when it was told, out of the run's events; follows the stream until `loading` is there."""
+    """Stage -> time of its event in the run's stream."""
     stages: dict[str, float] = {}
     for event in client.events(f"/runs/{run_id}/events"):
         stage = event["data"].get("stage")
@@ -206,7 +209,7 @@ def _spread(values: list[float]) -> dict[str, float]:
     }
 
 
-def _say(**fields: Any) -> None:
+def _print(**fields: Any) -> None:
     print(json.dumps(fields), flush=True)
 
 

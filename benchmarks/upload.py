@@ -1,9 +1,9 @@
 """What an upload costs the API: `python -m benchmarks.upload [--mib 2048]`.
 
-A real `python -m api` on a home of its own takes a ZIP of the size named (one stored entry, made as it is sent, so that
-it is nowhere whole) by each way there is: one raw body, a multipart form, and in resumable pieces with checksums. One
-JSON line for each: seconds, MB/s, and by how many MiB the resident memory of the process grew at most, sampled every
-50 ms from before the first byte to the answer. Exit status 1 when one grew by 64 MiB or more.
+A `python -m api` in a home of its own receives a ZIP of the given size (one stored entry, generated while it is
+sent) in each way there is: as one raw body, as a multipart form, and as resumable chunks with checksums. Prints one
+JSON line for each: seconds, MB/s, and the peak growth of the process's resident memory in MiB, sampled every 50 ms from
+before the first byte to the answer. Exit status 1 when one grew by 64 MiB or more.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from deploy.local.private_stack import free_ports
 MIB = 1024**2
 ALLOWED_MIB = 64
 SAMPLE_SECONDS = 0.05
-PIECE_BYTES = 16 * MIB
+CHUNK_BYTES = 16 * MIB
 BLOCK = random.Random(0).randbytes(MIB)
 
 
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def measure(name: str, send: Callable[[httpx.Client, int], str], mib: int) -> float:
-    """Each way has a service of its own: one upload leaves pages that the next would find already counted."""
+    """Each way has a service of its own: the pages that one upload leaves would hide the growth of the next."""
     with tempfile.TemporaryDirectory(prefix="darkroom-bench-") as folder:
         (port,) = free_ports(1)
         settings = {"DARKROOM_HOME": folder, "DARKROOM_API_PORT": str(port)}
@@ -56,14 +56,14 @@ def measure(name: str, send: Callable[[httpx.Client, int], str], mib: int) -> fl
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
                 _wait(client)
-                send(client, 1)  # what the first upload imports is no growth with the size
+                send(client, 1)  # the first upload imports modules, which is no growth with the size
                 before, peak, stop = _sample(process.pid)
                 started = time.monotonic()
                 sha256 = send(client, mib)
                 seconds = time.monotonic() - started
                 stop.set()
                 newest = client.get("/jobs", params={"limit": 1}).json()["items"][0]
-                assert newest["source"]["sha256"] == sha256, "the service has other bytes"
+                assert newest["source"]["sha256"] == sha256, "the service stored other bytes"
         finally:
             process.kill()
             process.wait()
@@ -99,21 +99,21 @@ def resumable(client: httpx.Client, mib: int) -> str:
     tus = {"tus-resumable": "1.0.0"}
     path = client.post("/uploads", headers={**tus, "upload-length": str(length)}).headers["location"]
     digest, offset = hashlib.sha256(), 0
-    for piece in _pieces(_hashed(zip_stream(mib), digest)):
-        said = base64.b64encode(hashlib.sha256(piece).digest()).decode()
-        headers = {**tus, "upload-offset": str(offset), "upload-checksum": f"sha256 {said}"}
+    for chunk in _chunks(_hashed(zip_stream(mib), digest)):
+        checksum = base64.b64encode(hashlib.sha256(chunk).digest()).decode()
+        headers = {**tus, "upload-offset": str(offset), "upload-checksum": f"sha256 {checksum}"}
         answer = client.patch(
-            path, content=piece, headers=headers | {"content-type": "application/offset+octet-stream"}
+            path, content=chunk, headers=headers | {"content-type": "application/offset+octet-stream"}
         )
         assert answer.status_code == 204, answer.text
-        offset += len(piece)
+        offset += len(chunk)
     while not client.get(path).json()["job_id"]:
         time.sleep(0.2)
     return digest.hexdigest()
 
 
 def zip_stream(mib: int) -> Iterator[bytes]:
-    """A whole ZIP with one stored entry of so many MiB, zip64 where it must be."""
+    """A ZIP with one stored entry of `mib` MiB, in zip64."""
     size, name = mib * MIB, b"noise.bin"
     crc = 0
     for _ in range(mib):
@@ -141,14 +141,14 @@ def _hashed(blocks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
         yield block
 
 
-def _pieces(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    piece = bytearray()
+def _chunks(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    chunk = bytearray()
     for block in blocks:
-        piece += block
-        if len(piece) >= PIECE_BYTES:
-            yield bytes(piece)
-            piece.clear()
-    yield bytes(piece)
+        chunk += block
+        if len(chunk) >= CHUNK_BYTES:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)
 
 
 def _job(answer: httpx.Response) -> None:
@@ -156,16 +156,16 @@ def _job(answer: httpx.Response) -> None:
 
 
 def _sample(pid: int) -> tuple[int, list[int], threading.Event]:
-    """Resident bytes now, and a list that grows with the highest seen until the event is set."""
+    """Resident bytes now, a list whose only item is the peak, and the event that ends the sampling."""
     process, stop = psutil.Process(pid), threading.Event()
     before = process.memory_info().rss
     peak = [before]
 
-    def look() -> None:
+    def sample() -> None:
         while not stop.wait(SAMPLE_SECONDS):
             peak[0] = max(peak[0], process.memory_info().rss)
 
-    threading.Thread(target=look, daemon=True).start()
+    threading.Thread(target=sample, daemon=True).start()
     return before, peak, stop
 
 
@@ -176,7 +176,7 @@ def _wait(client: httpx.Client) -> None:
             return
         except httpx.TransportError:
             time.sleep(0.1)
-    raise SystemExit("the service does not start")
+    raise SystemExit("the service did not start within 60 s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The folder of a test sets its mark; the fixtures bring real servers, each started at its first use."""
+"""The folder of a test sets its marker; the fixtures are real servers, each started at its first use."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextmanager
 def _needed(server: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
-    """Start a server. Where there is none the test skips and says how to get one; under CI=true it fails."""
+    """Starts a server. Where there is none the test is skipped with how to get one; under CI=true it fails."""
     try:
         starting = server()
         value = starting.__enter__()

@@ -1,4 +1,4 @@
-"""Backgrounds of the demo's scenes: surfaces and clutter that look like anything but a shape with a label."""
+"""Backgrounds of the demo's images: surfaces, and clutter that has no outline of a labelled shape."""
 
 import math
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def draw_background(rng: np.random.Generator, side: int) -> Image.Image:
 
 
 def draw_clutter(rng: np.random.Generator, image: Image.Image) -> None:
-    """Lines, arcs, scribbles and specks: edges and corners without an outline that closes."""
+    """Lines, arcs, scribbles and specks: edges and corners without a closed outline."""
     draw, side = ImageDraw.Draw(image), image.width
     for _ in range(int(rng.integers(0, 7))):
         CLUTTER[int(rng.integers(len(CLUTTER)))](rng, draw, side)

@@ -1,4 +1,4 @@
-"""What the demo's images of every kind have in common: a colour that can be seen, the camera, and an archive."""
+"""Shared by the demo's scenes and poses: visible colours, the effects of a camera, and archive entries."""
 
 import colorsys
 import io
@@ -14,9 +14,9 @@ Colour = tuple[int, int, int]
 def colour_off(
     rng: np.random.Generator, beneath: npt.NDArray[np.float64], *, values: tuple[float, float] = (0.25, 1)
 ) -> Colour:
-    """Any colour at least 140 (of 441) away from `beneath`: nobody could name what cannot be seen.
+    """A random colour at a distance of at least 140 (of 441) from `beneath`, so that the shape is visible.
 
-    `values`: how dark and how light it may be, of 1.
+    `values`: range of its brightness, 0 to 1.
     """
     while True:
         hue, saturation, value = rng.uniform(0, 1), rng.uniform(0.25, 1), rng.uniform(*values)
@@ -26,7 +26,7 @@ def colour_off(
 
 
 def photograph(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """The camera's part: some softness, uneven light, grain. `image` is square."""
+    """The effects of a camera: some blur, uneven light, grain. `image` is square."""
     soft = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.0, 0.8))))
     pixels = np.asarray(soft, dtype=np.float64)
     ramp = np.linspace(-1, 1, image.width)
@@ -42,4 +42,6 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    archive.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), content)  # no clock: the same bytes
+    archive.writestr(
+        zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), content
+    )  # a fixed date: the same bytes each time

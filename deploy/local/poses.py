@@ -1,7 +1,7 @@
 """The demo's folders of classes: stick figures in eight poses on busy backgrounds, drawn from a seed.
 
-A class is a pose and nothing else: build, size, place, thickness, colours, background and clutter are drawn from the
-same numbers for all of them. `python -m deploy.local.poses out/` writes a set to look at.
+A class is a pose and nothing else: build, size, position, thickness, colours, background and clutter have the same
+distribution in all classes. `python -m deploy.local.poses out/` writes images for inspection.
 """
 
 import argparse
@@ -22,9 +22,9 @@ SIDE = 96  # pixels; trained at 64, where a limb is still two pixels wide
 FINE = 3  # figures are drawn this many times larger, then reduced: smooth edges
 SMALLEST, LARGEST = 0.72, 0.9  # of a standing figure's height, as a part of the side
 THIN, THICK = 0.030, 0.062  # of a limb, as a part of the figure's height
-PALEST = 120  # of 255: as on paper, nothing behind the figure is darker; a small ViT learns strokes from few images
-DARK = (0.05, 0.5)  # of 1: how light the colour of a figure is
-ASIDE = (0.25, 0.75)  # where in the room that is left: somewhat off the middle
+PALEST = 120  # of 255: nothing behind the figure is darker, so a small ViT learns strokes from few images
+DARK = (0.05, 0.5)  # brightness of a figure's colour, 0 to 1
+ASIDE = (0.25, 0.75)  # position within the free space: off the middle
 MARGIN = 3  # pixels between the figure and the image's edge, at least
 
 
@@ -37,8 +37,8 @@ class Figure:
 def write_archive(path: Path, *, figures: int, seed: int, shuffle_labels: bool = False) -> None:
     """Write `figures` images as `poses/<class>/0001.jpg`. The same arguments give the same bytes.
 
-    `shuffle_labels` puts every image into a random folder: what a model scores on such a set is what it can score
-    by cheating.
+    `shuffle_labels` puts every image into a random folder: the score of a model on such a dataset is that of chance
+    and leaks.
     """
     rng = np.random.default_rng([seed, 1])
     with zipfile.ZipFile(path, "w") as archive:
@@ -66,7 +66,7 @@ def draw_figure(rng: np.random.Generator, name: str) -> Image.Image:
 
 
 def _placed(rng: np.random.Generator, skeleton: Skeleton, scale: float) -> Skeleton:
-    """In pixels, somewhere inside the image; smaller where it would not fit."""
+    """Scaled to pixels at a random position inside the image, smaller where it would not fit."""
     points = np.array(skeleton.points())
     low, high = points.min(axis=0) - skeleton.radius, points.max(axis=0) + skeleton.radius
     scale = min(scale, (SIDE - 2 * MARGIN) / float((high - low).max()))

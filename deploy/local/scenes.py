@@ -1,8 +1,8 @@
 """The demo's dataset: paper shapes on busy backgrounds, drawn from a seed, as a Pascal VOC archive.
 
-A class is a shape and nothing else: colour, size, rotation, filling, background and neighbours are drawn from the same
-numbers for all of them, so a model can only learn the outline. Shapes may cover each other and leave the image; a box
-is the tight hull of what can be seen. `python -m deploy.local.scenes out/` writes a set to look at.
+A class is a shape and nothing else: colour, size, rotation, filling, background and neighbours have the same
+distribution in all classes, so a model can only learn the outline. Shapes may cover each other and leave the image; a
+box is the tight hull of the visible part. `python -m deploy.local.scenes out/` writes images for inspection.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SIDE = 160  # pixels; trained at 128, so a shape keeps its outline
 FINE = 3  # shapes are drawn this many times larger, then reduced: smooth edges
 SMALLEST, LARGEST = 19, 42  # a shape's radius in pixels
 VISIBLE = 0.8  # of a shape's area must stay visible, or it is drawn elsewhere
-TILT = math.radians(25)  # either way from upright: a square stays a square and no diamond
+TILT = math.radians(25)  # in both directions from upright: a square does not become a diamond
 TRIES = 12
 
 Points = list[tuple[float, float]]
@@ -52,7 +52,7 @@ class Scene:
 def write_archive(path: Path, *, scenes: int, seed: int, shuffle_labels: bool = False) -> None:
     """Write `scenes` images with their VOC files. The same arguments give the same bytes.
 
-    `shuffle_labels` names every box at random: what a model scores on such a set is what it can score by cheating.
+    `shuffle_labels` names every box at random: the score of a model on such a dataset is that of chance and leaks.
     """
     rng = np.random.default_rng([seed, 1])
     with zipfile.ZipFile(path, "w") as archive:
@@ -73,7 +73,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     """One to four shapes on a background, later ones over earlier ones."""
     image = draw_background(rng, SIDE)
     draw_clutter(rng, image)
-    placed: list[tuple[str, Mask, float]] = []  # name, what is visible of it, its whole area
+    placed: list[tuple[str, Mask, float]] = []  # name, visible part, whole area
     for _ in range(int(rng.integers(1, 5))):
         image, placed = _place(rng, image, placed)
     image = photograph(rng, image)
@@ -83,7 +83,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
 def _place(
     rng: np.random.Generator, image: Image.Image, placed: list[tuple[str, Mask, float]]
 ) -> tuple[Image.Image, list[tuple[str, Mask, float]]]:
-    """Lay one more shape where it hides no other too much; unchanged when no such place was found."""
+    """Adds one shape where every shape stays VISIBLE; unchanged when no such position was found."""
     name = str(rng.choice(CLASSES))
     for _ in range(TRIES):
         radius = float(rng.uniform(SMALLEST, LARGEST))
@@ -92,8 +92,8 @@ def _place(
         area = _area(turned) * radius**2
         cover = _cover([(x + radius * px, y + radius * py) for px, py in turned])
         mask = np.asarray(cover) >= 128
-        others = [(other, seen & ~mask, whole) for other, seen, whole in placed]
-        if all(seen.sum() >= VISIBLE * whole for _, seen, whole in [*others, (name, mask, area)]):
+        others = [(other, visible & ~mask, whole) for other, visible, whole in placed]
+        if all(visible.sum() >= VISIBLE * whole for _, visible, whole in [*others, (name, mask, area)]):
             return _paste(rng, image, cover, radius), [*others, (name, mask, area)]
     return image, placed
 
@@ -141,7 +141,7 @@ def _jitter(rng: np.random.Generator, points: Points, amount: float) -> Points:
 
 
 def _turn(points: Points, *, angle: float, rng: np.random.Generator) -> Points:
-    """Stretched a little, as if seen from the side, then turned."""
+    """Narrowed a little, as if seen from the side, then rotated."""
     wide, (cos, sin) = float(rng.uniform(0.86, 1.0)), (math.cos(angle), math.sin(angle))
     return [(wide * x * cos - y * sin, wide * x * sin + y * cos) for x, y in points]
 

@@ -20,7 +20,7 @@ WAVER = 0.006  # how far a joint is off: drawn by hand
 
 @dataclass(frozen=True)
 class Pose:
-    """Arms and legs right then left, as one looks at the figure. `width`: 1 seen from the front, less from the side.
+    """Arms and legs: right, then left, as the viewer sees them. `width`: 1 from the front, less from the side.
 
     `turn` lays the whole figure down.
     """
@@ -150,7 +150,7 @@ def _about(rng: np.random.Generator, middle: float, spread: float) -> float:
 
 
 def _both(rng: np.random.Generator, upper: tuple[float, float], lower: tuple[float, float]) -> tuple[Limb, Limb]:
-    """Right and left alike but not equal: each angle is (middle, spread), outwards."""
+    """Right and left similar but not equal: each angle is (middle, spread), outwards."""
     right, left = ((_about(rng, *upper), _about(rng, *lower)) for _ in range(2))
     return right, (-left[0], -left[1])
 

@@ -1,4 +1,4 @@
-"""A platform on each database, with a directory store and a silent bell."""
+"""A platform on each database, with a directory store and a queue that only polls."""
 
 from collections.abc import Iterator
 from pathlib import Path

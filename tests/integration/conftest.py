@@ -1,4 +1,4 @@
-"""A platform on SQLite with a directory store and a silent bell, and the API over it on a port of its own."""
+"""A platform on SQLite with a directory store and a queue that only polls, and the API over it on a port of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path

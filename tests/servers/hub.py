@@ -1,6 +1,6 @@
-"""A stand-in for a Hugging Face hub on loopback: the two routes of its API that are used, and its storage behind them.
+"""A stand-in for a Hugging Face hub on loopback: the two routes of its API that the worker uses, and its storage.
 
-It answers as the hub does: a listing with digests, `X-Error-Code`, 401 for what is not there, a redirect to storage.
+It answers as the hub does: a listing with digests, `X-Error-Code`, 401 for an unknown repository, a redirect.
 """
 
 import hashlib
@@ -35,12 +35,12 @@ class Repository:
 
 @dataclass
 class Hub:
-    """`faults`: so many of the next downloads go wrong (`short`, `damaged`, `slow`), or of the requests (`busy`)."""
+    """`faults`: kind -> how many of the next downloads (`short`, `damaged`, `slow`) or requests (`busy`) fail."""
 
     endpoint: str = ""
     repositories: dict[str, Repository] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     fetching: threading.Event = field(default_factory=threading.Event)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -57,20 +57,20 @@ class Hub:
 
 @contextmanager
 def hub() -> Iterator[Hub]:
-    told = Hub()
+    opened = Hub()
 
     class Handler(_Handler):
-        hub = told
+        hub = opened
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    told.endpoint = f"http://127.0.0.1:{server.server_port}"
+    opened.endpoint = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield told
+        yield opened
     finally:
-        told.closing.set()
+        opened.closing.set()
         server.shutdown()
         server.server_close()
         thread.join(10)
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        self.hub.asked.append(self.path)
+        self.hub.requests.append(self.path)
         kind, _, rest = path.lstrip("/").partition("/")
         if self.hub.fault("busy"):
             self._answer(503, b"busy")
@@ -90,8 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
             name, _, revision = rest.removeprefix("datasets/").partition("/revision/")
             self._list(name, unquote(revision))
         elif kind == "datasets":
-            name, _, place = rest.partition("/resolve/")
-            self._resolve(name, *(unquote(part) for part in place.split("/", 1)))
+            name, _, path = rest.partition("/resolve/")
+            self._resolve(name, *(unquote(part) for part in path.split("/", 1)))
         elif kind == "storage":
             self._send(rest)
         else:
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         if commit not in repository.commits:
             self._answer(404, b'{"error": "Invalid rev id"}', **{"X-Error-Code": "RevisionNotFound"})
             return
-        told = {
+        info = {
             "id": name,
             "sha": commit,
             "gated": "auto" if repository.gated else False,
@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             "cardData": repository.card,
             "siblings": [_sibling(path, content) for path, content in repository.commits[commit].items()],
         }
-        self._answer(200, json.dumps(told).encode(), **{"Content-Type": "application/json"})
+        self._answer(200, json.dumps(info).encode(), **{"Content-Type": "application/json"})
 
     def _resolve(self, name: str, commit: str, path: str) -> None:
         content = self.hub.repositories[name].commits[commit].get(path)
@@ -124,8 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
         digest = hashlib.sha256(content).hexdigest()
         self._answer(302, b"", Location=f"/storage/{name}/{commit}/{digest}")
 
-    def _send(self, place: str) -> None:
-        name, commit, digest = place.rsplit("/", 2)
+    def _send(self, stored: str) -> None:
+        name, commit, digest = stored.rsplit("/", 2)
         files = self.hub.repositories[name].commits[commit].values()
         content = next(each for each in files if hashlib.sha256(each).hexdigest() == digest)
         self.hub.fetching.set()
@@ -162,13 +162,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the test says what was asked."""
+        """Silent: a test reads `requests`."""
 
 
 def _sibling(path: str, content: bytes) -> dict[str, Any]:
     git = hashlib.sha1(f"blob {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
-    told: dict[str, Any] = {"rfilename": path, "size": len(content), "blobId": git}
-    if path.endswith(".parquet"):  # what the hub keeps as a large file; its git object is a pointer
-        told["blobId"] = hashlib.sha1(path.encode(), usedforsecurity=False).hexdigest()
-        told["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
-    return told
+    sibling: dict[str, Any] = {"rfilename": path, "size": len(content), "blobId": git}
+    if path.endswith(".parquet"):  # the hub stores it as a large file; its git object is a pointer
+        sibling["blobId"] = hashlib.sha1(path.encode(), usedforsecurity=False).hexdigest()
+        sibling["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    return sibling

@@ -101,7 +101,7 @@ def _programs() -> Path:
 
 
 def _not_as_root(folder: Path) -> dict[str, Any]:
-    """PostgreSQL refuses to run as root: then it runs as somebody else, who owns the folder."""
+    """PostgreSQL refuses to run as root: then it runs as another user, who owns the folder."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):

@@ -1,4 +1,4 @@
-"""Both bells against one contract: a ring says whether it was sent, never raises, and never takes long."""
+"""Both queues against one contract: `enqueue` returns whether the message was sent, never raises, and is quick."""
 
 import os
 import subprocess

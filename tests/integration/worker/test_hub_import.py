@@ -73,7 +73,7 @@ def test_the_train_split_of_a_commit_becomes_a_job_that_names_the_commit(
     assert (job.state, job.kind, job.classes) == ("ready", "classification", ["calling", "clapping", "running"])
     found = names(line, job, tmp_path)
     assert (len(found), found[0]) == (24, "calling/0000001.jpg"), "nothing of the test split"
-    fetched = [path for path in the_hub.asked if "/resolve/" in path]
+    fetched = [path for path in the_hub.requests if "/resolve/" in path]
     assert all(f"/resolve/{commit}/data/train-" in path for path in fetched)
     assert len(fetched) == 4, "the short one and the damaged one were fetched again"
 
@@ -118,7 +118,7 @@ def test_what_the_hub_does_not_have_for_us_rejects_the_job(line: Stack, worker: 
         job = imported(line, worker, **more)
         assert slug(job) == ("rejected", wanted), job.problem
         assert (job.problem or {}).get("reason") == reason
-    assert not [path for path in the_hub.asked if "/resolve/" in path], "nothing was fetched for it"
+    assert not [path for path in the_hub.requests if "/resolve/" in path], "nothing was fetched for it"
 
 
 def test_tables_that_cannot_be_used_reject_the_job(line: Stack, worker: Worker, the_hub: Hub) -> None:
@@ -135,7 +135,7 @@ def test_a_set_above_the_limit_is_not_fetched(tmp_path: Path, sqlite_url: str, t
         job = imported(line, Worker(line.platform, "prepare", "test"))
         assert slug(job) == ("rejected", "hub-set-unusable")
         assert (job.problem or {})["reason"] == "too-large"
-    assert not [path for path in the_hub.asked if "/resolve/" in path]
+    assert not [path for path in the_hub.requests if "/resolve/" in path]
 
 
 def test_a_hub_that_is_not_there_or_too_slow_fails_the_job(
