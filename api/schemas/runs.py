@@ -10,7 +10,8 @@ from api.schemas.links import link
 from core.db.tables import RunRow
 from core.db.transitions import public_fields
 from core.domain.states import RUN_ENDED, RunState
-from pipeline.params.clip import DEFAULT_MODEL, DEFAULT_TEMPLATES, MODEL_NAME, Prompts, Templates
+from pipeline.params.clip import DEFAULT_MODEL, DEFAULT_TEMPLATES, Prompts, Templates
+from pipeline.params.common import MODEL_NAME
 
 RUN_ID = "run_01kaj8x4b1c2d3e4f5g6h7j8k9"
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.domain.errors import DarkroomError
 from pipeline.cli.config_files import ConfigInvalid, add_config, complain, read_config
 from pipeline.params.catalogue import TrainerEntry
+from pipeline.params.common import Device
 from pipeline.process.child import PROBLEM_FILE, Channel, problem_in, run_child
 from pipeline.trainers import Trainer
 from pipeline.training.failures import as_failure
@@ -28,7 +29,7 @@ class EvaluateConfig(BaseModel):
     out: Path = Field(description="A folder for metrics.json, the images, report.html and report.xlsx.")
     split: Literal["test", "val", "train"] = Field("test", description="The split to evaluate on: test, val or train.")
     batch: int = Field(32, ge=1, le=1024, description="Images per batch.")
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda|(cuda:)?\d{1,2})$", description="As in params.")
+    device: Device = "auto"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

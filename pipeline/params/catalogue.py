@@ -1,4 +1,4 @@
-"""The trainers there are: name -> kind of dataset, params schema, trainer. Import strings, so that this file is light.
+"""The catalogue of trainers: name -> kind of dataset, params schema, trainer. All are import strings, so that it is light.
 
 A new trainer is one file of params, one trainer and one line here.
 """
@@ -18,7 +18,7 @@ from core.domain.errors import ParamsInvalid
 class TrainerEntry:
     """`kind` of the datasets it trains on; `params` is `module:Class`; `trainer` is a module (pipeline.trainers.Trainer).
 
-    `weights`: what pretrained weights are, one file or a folder with a config; a worker gets them before the training.
+    `weights`: whether pretrained weights are one file or a folder with a config; a worker fetches them beforehand.
     """
 
     kind: str
@@ -35,11 +35,11 @@ CATALOGUE: Mapping[str, TrainerEntry] = {
     ),
 }
 
-BASELINE = "clip"  # the trainer that has something to say without a training
+BASELINE = "clip"  # the trainer that predicts without a training
 
 
 def entry_of(trainer: str) -> TrainerEntry:
-    """Raises ParamsInvalid for a trainer that does not exist."""
+    """Raises ParamsInvalid for an unknown trainer."""
     if trainer not in CATALOGUE:
         errors = [{"field": "trainer", "message": f"must be one of: {', '.join(sorted(CATALOGUE))}"}]
         raise ParamsInvalid(f"There is no trainer {trainer!r}.", errors=errors)
@@ -48,13 +48,13 @@ def entry_of(trainer: str) -> TrainerEntry:
 
 @lru_cache(maxsize=len(CATALOGUE))
 def params_of(trainer: str) -> type[BaseModel]:
-    """The params schema of a trainer; loads no heavy library."""
+    """The params schema of a trainer. No heavy library is imported."""
     module, _, name = entry_of(trainer).params.partition(":")
     return cast(type[BaseModel], getattr(import_module(module), name))
 
 
 def validate_params(trainer: str, params: Mapping[str, Any]) -> BaseModel:
-    """Params with their defaults filled in. Raises ParamsInvalid with `errors`: [{field, message}], one per bad field."""
+    """Params with their defaults. Raises ParamsInvalid with `errors`: [{field, message}], one per invalid field."""
     try:
         return params_of(trainer).model_validate(dict(params))
     except ValidationError as error:
@@ -68,14 +68,14 @@ def validate_params(trainer: str, params: Mapping[str, Any]) -> BaseModel:
 
 @runtime_checkable
 class NamesClasses(Protocol):
-    """Params that speak of single classes."""
+    """Params with values for single classes."""
 
     def misfits(self, classes: Collection[str]) -> list[dict[str, str]]:
         """[{field, message}] for what does not fit a dataset of these classes."""
 
 
 def fit_classes(params: BaseModel, classes: Collection[str], *, within: str = "params.") -> None:
-    """Raises ParamsInvalid for params that name a class which is not there; `within` is where they lie in a request."""
+    """Raises ParamsInvalid for params of a class that the dataset does not have. `within`: their place in a request."""
     misfits = params.misfits(classes) if isinstance(params, NamesClasses) else []
     if misfits:
         errors = [{**each, "field": f"{within}{each['field']}"} for each in misfits]
@@ -83,5 +83,5 @@ def fit_classes(params: BaseModel, classes: Collection[str], *, within: str = "p
 
 
 def default_trainer(kind: str) -> str | None:
-    """The trainer used when a request names none, by the kind of the dataset; None when there is none for it."""
+    """The trainer for a kind of dataset where a request names none; None for a kind without a trainer."""
     return next((name for name, entry in CATALOGUE.items() if entry.kind == kind), None)

@@ -1,17 +1,19 @@
-"""Training params of the `yolo` trainer, under the names the field uses (those of ultralytics).
+"""Params of the `yolo` trainer, with the names of ultralytics.
 
-One schema for the API, the command line and the child process. The names of architectures are spelt out here, so
-that a request is checked without importing ultralytics; a test compares them with the files of the installed version.
+The names of architectures are listed here, so that a request is checked without importing ultralytics; a test compares
+them with the files of the installed version.
 """
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from pipeline.params.common import Device, MaxMinutes, Patience, Pretrained, Seed, Workers
+
 SIZES = "nsmlx"
 
-# family -> sizes; the size goes behind the number: yolov8n, yolov8n-p2. Open-vocabulary families (world, yoloe) are
-# not here: they need a text encoder, and are not trained on a closed list of classes.
+# family -> sizes; the size follows the number: yolov8n, yolov8n-p2. Open-vocabulary families (world, yoloe) are left
+# out: they need a text encoder, and are not trained on a closed list of classes.
 _SIZED: dict[str, str] = {
     "yolov5": SIZES,
     "yolov5-p6": SIZES,
@@ -38,7 +40,7 @@ _UNSIZED: tuple[str, ...] = (
 
 
 def model_names() -> tuple[str, ...]:
-    """Every architecture that can be named, sorted."""
+    """The names of all architectures, sorted."""
     sized = (_with_size(family, size) for family, sizes in _SIZED.items() for size in sizes)
     return tuple(sorted((*sized, *_UNSIZED)))
 
@@ -63,7 +65,7 @@ def weights_names(model: str) -> tuple[str, ...]:
 
 
 class YoloParams(BaseModel):
-    """What a `yolo` training can be told. Fractions and probabilities are 0 to 1."""
+    """Params of a `yolo` training. Fractions and probabilities are 0 to 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,51 +76,45 @@ class YoloParams(BaseModel):
         description="An architecture (`yolov8n`, `yolo11s`, `yolo26n`, ...) or the name of a `.pt` file in the weights folder.",
         examples=["yolov8n", "yolo11s", "our-best.pt"],
     )
-    pretrained: Literal["auto", "required", "never"] = Field(
-        "auto",
-        description="`auto`: start from pretrained weights where they can be had, else from scratch, and say so. `required`: fail without them. `never`: from scratch.",
-    )
+    pretrained: Pretrained = "auto"
 
     epochs: int = Field(100, ge=1, le=10_000, description="Passes over the training split.")
-    batch: int = Field(16, ge=1, le=1024, description="Images per step. Halved when the first epoch does not fit.")
+    batch: int = Field(
+        16, ge=1, le=1024, description="Images per step. Halved where the first epoch does not fit into memory."
+    )
     nbs: int = Field(
         64,
         ge=1,
         le=1024,
-        description="Images per change of the weights: gradients of smaller batches are gathered. Lower it to `batch` on a small set.",
+        description="Images per update of the weights: gradients of smaller batches are accumulated. Lower it to `batch` for a small dataset.",
     )
-    # 64: below it a last batch of one image has a single value per channel, and ultralytics refuses to train
+    # With less than 64 px a last batch of one image has a single value per channel, and ultralytics refuses to train.
     imgsz: int = Field(640, ge=64, le=4096, multiple_of=32, description="Side of the square input, in pixels.")
-    patience: int = Field(
-        50, ge=0, le=10_000, description="End after this many epochs without a better model; 0 never ends early."
-    )
-    max_minutes: float | None = Field(
-        None, gt=0, le=60 * 24 * 30, description="End after this time, all attempts together, and keep the best so far."
-    )
-    freeze: int | None = Field(None, ge=0, le=100, description="Keep the first so many layers as they are.")
-    device: str = Field(
-        "auto",
-        pattern=r"^(auto|cpu|mps|cuda|(cuda:)?\d{1,2})$",
-        description="`auto` takes a GPU when there is one; else `cpu`, `mps`, `cuda` or the number of one GPU.",
-    )
-    workers: int = Field(8, ge=0, le=64, description="Processes that load images for a GPU; a CPU loads by itself.")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, data and machine: same model.")
+    patience: Patience = 50
+    max_minutes: MaxMinutes = None
+    freeze: int | None = Field(None, ge=0, le=100, description="Freeze this number of layers, from the first on.")
+    device: Device = "auto"
+    workers: Workers = 8
+    seed: Seed = 0
 
     optimizer: Literal["auto", "SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSProp"] = Field(
         "auto",
-        description="`auto` chooses the optimizer and lr0 by the number of steps. With a given lr0 it is SGD from 0.005 up, AdamW below.",
+        description="`auto` chooses the optimizer and lr0 by the number of steps. With an lr0 it is SGD from 0.005 up, AdamW below.",
     )
     lr0: float | None = Field(
-        None, gt=0, le=1, description="First learning rate, usually 0.01 for SGD and 0.001 for AdamW. Empty: chosen."
+        None,
+        gt=0,
+        le=1,
+        description="First learning rate, usually 0.01 for SGD and 0.001 for AdamW. Empty: chosen with the optimizer.",
     )
     lrf: float = Field(0.01, gt=0, le=1, description="Last learning rate, as a fraction of lr0.")
     cos_lr: bool = Field(False, description="Cosine instead of linear decay of the learning rate.")
     momentum: float = Field(0.937, ge=0, lt=1, description="Momentum of SGD, beta1 of Adam.")
     weight_decay: float = Field(0.0005, ge=0, le=0.1, description="L2 penalty.")
-    warmup_epochs: float = Field(3.0, ge=0, le=100, description="Epochs of rising learning rate; fractions are fine.")
+    warmup_epochs: float = Field(3.0, ge=0, le=100, description="Epochs of rising learning rate; may be a fraction.")
 
     mosaic: float = Field(1.0, ge=0, le=1, description="Probability of four images joined into one.")
-    close_mosaic: int = Field(10, ge=0, le=10_000, description="No mosaic in the last so many epochs.")
+    close_mosaic: int = Field(10, ge=0, le=10_000, description="No mosaic in this number of epochs at the end.")
     mixup: float = Field(0.0, ge=0, le=1, description="Probability of blending two images.")
     cutmix: float = Field(0.0, ge=0, le=1, description="Probability of pasting a part of another image.")
     fliplr: float = Field(0.5, ge=0, le=1, description="Probability of a left-right flip.")
@@ -126,10 +122,10 @@ class YoloParams(BaseModel):
     hsv_h: float = Field(0.015, ge=0, le=1, description="Hue jitter, as a fraction.")
     hsv_s: float = Field(0.7, ge=0, le=1, description="Saturation jitter, as a fraction.")
     hsv_v: float = Field(0.4, ge=0, le=1, description="Brightness jitter, as a fraction.")
-    degrees: float = Field(0.0, ge=0, le=180, description="Rotation up to so many degrees either way.")
-    translate: float = Field(0.1, ge=0, le=1, description="Shift up to this fraction of the image.")
-    scale: float = Field(0.5, ge=0, lt=1, description="Zoom up to this fraction in or out.")
-    shear: float = Field(0.0, ge=0, le=90, description="Shear up to so many degrees.")
+    degrees: float = Field(0.0, ge=0, le=180, description="Rotation by up to this number of degrees either way.")
+    translate: float = Field(0.1, ge=0, le=1, description="Shift by up to this fraction of the image.")
+    scale: float = Field(0.5, ge=0, lt=1, description="Zoom by up to this fraction in or out.")
+    shear: float = Field(0.0, ge=0, le=90, description="Shear by up to this number of degrees.")
     perspective: float = Field(0.0, ge=0, le=0.001, description="Perspective distortion.")
 
     @field_validator("model")
@@ -139,5 +135,7 @@ class YoloParams(BaseModel):
             return value
         name = value.removesuffix(".yaml")
         if name not in model_names():
-            raise ValueError(f"no architecture {value!r}; for example yolov8n, yolo11s, yolo26m, or a file NAME.pt")
+            raise ValueError(
+                f"unknown architecture {value!r}; for example yolov8n, yolo11s, yolo26m, or a file NAME.pt"
+            )
         return name
