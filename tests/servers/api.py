@@ -1,7 +1,6 @@
-"""The API on a free port, in a thread of the test's own process: real HTTP, streams and disconnects included."""
+"""The API on a free port, in a thread of the test process: real HTTP with streams and disconnects."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,11 +12,12 @@ from api.app import create_app
 from core.services.context import Platform, open_platform
 from core.settings import Settings
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 
 @contextmanager
 def serving(platform: Platform, **settings: Any) -> Iterator[httpx.Client]:
-    """A client of the API over `platform`, or over one with other `settings` on the same database and home."""
+    """A client of the API over `platform`, or over a platform with other `settings` on the same database and home."""
     if settings:
         same: dict[str, Any] = {"home": platform.settings.home, "database_url": platform.settings.database}
         platform = open_platform(Settings(**(same | settings)))
@@ -27,8 +27,7 @@ def serving(platform: Platform, **settings: Any) -> Iterator[httpx.Client]:
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.005)
+    wait_until(lambda: server.started, seconds=10, what="the API accepts connections")
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
             yield client
@@ -38,7 +37,7 @@ def serving(platform: Platform, **settings: Any) -> Iterator[httpx.Client]:
 
 
 def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """The problem that an answer is."""
+    """The body of an answer that must be this problem."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()

@@ -1,4 +1,4 @@
-"""A resumable upload's rows, on both databases."""
+"""The rows of a resumable upload on both databases."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,10 +56,10 @@ def test_only_the_lease_moves_the_offset_and_only_from_its_current_value(platfor
         add_part(db, settings, lease, part(lease, 0, 10))
     assert add_part(db, settings, lease, part(lease, 2**40, 2**41)).received_bytes == 3 * 2**40
 
-    assert [piece.start for piece in parts_of(db, upload_id)] == [0, 2**40]
+    assert [stored.start for stored in parts_of(db, upload_id)] == [0, 2**40]
     assert named_keys(db, [f"uploads/{upload_id}/parts/0", "other"]) == {f"uploads/{upload_id}/parts/0"}
     assert complete_uploads(db) == [upload_id]
-    assert expired_uploads(db) == [], "it is held"
+    assert expired_uploads(db) == [], "it is leased"
     release_upload(db, lease)
     assert expired_uploads(db) == [upload_id]
 

@@ -1,4 +1,4 @@
-"""A zero-shot baseline over HTTP: right after the upload, with words of one's own, once."""
+"""A zero-shot baseline over HTTP, with its own templates and prompts."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Looking at a dataset, and its findings as CSV."""
+"""Sample images and plots of a dataset, and its findings as CSV."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ CELL = (400, 324)
 
 @pytest.fixture
 def job_id(platform: Platform, tmp_path: Path) -> str:
-    """A ready job with ten samples, each of a colour of its own, and one plot."""
+    """A ready job with ten samples, each of a different colour, and one plot."""
     job = published.ready_job(platform, drawn=False)
     with open_tar(tmp_path / "samples.tar") as tar:
         for number in range(10):

@@ -1,4 +1,4 @@
-"""Downloads: versions, aliases, ranges, digests, names; and the aliases themselves."""
+"""Downloads by version, alias and range, with digests and file names; aliases and their history."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
 
 @pytest.fixture
 def job_id(platform: Platform) -> str:
-    """A job with v1 (other bytes) and v2 (WEIGHTS)."""
+    """A job with v1, whose weights are `first`, and v2, whose weights are WEIGHTS."""
     job = published.ready_job(platform)
     published.version(platform, job.id, b"first")
     published.version(platform, job.id, WEIGHTS)
@@ -152,9 +152,9 @@ def test_versions_are_listed_for_a_job_and_for_all_jobs(client: httpx.Client, pl
     assert [item["version"] for item in client.get(f"/models/{job_id}").json()["items"]] == ["v2", "v1"]
     across = client.get("/models").json()["items"]
     assert [item["job_id"] for item in across] == [other.id, job_id, job_id]
-    shown = client.get(f"/models/{job_id}/v2").json()
-    assert shown["metrics"] == {"test": {"mAP50": 0.9}} and shown["mlflow"] is None
-    for artifact in shown["artifacts"]:
+    model = client.get(f"/models/{job_id}/v2").json()
+    assert model["metrics"] == {"test": {"mAP50": 0.9}} and model["mlflow"] is None
+    for artifact in model["artifacts"]:
         content = client.get(artifact["links"]["self"]).content
         assert (len(content), hashlib.sha256(content).hexdigest()) == (artifact["bytes"], artifact["sha256"])
 

@@ -1,4 +1,4 @@
-"""Event streams over real HTTP: replayed and live, without a gap, a duplicate or a loss."""
+"""Event streams over real HTTP, replayed and live, without gaps or duplicates."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ from core.db.tables import RunRow
 from core.db.transitions import public_fields
 from core.services.context import Platform
 from core.services.runs import lifecycle as training
-from core.services.runs.commands import get_run
+from core.services.runs.commands import cancel_run, get_run
 from core.services.work.events import events_after
 from core.services.work.leases import report_progress
 from tests.builders import published, rows
@@ -47,13 +47,15 @@ def test_a_client_that_reconnects_again_and_again_gets_each_event_once(
             seen.append(event)
             last = event["id"]
     worker.join()
-    told = events_after(platform.db, claim.id, seq=0)
-    assert [event["data"]["seq"] for event in seen[:-1]] == [row.seq for row in told] == list(range(1, len(told) + 1))
-    folded: dict[str, Any] = {}
+    stored = events_after(platform.db, claim.id, seq=0)
+    assert (
+        [event["data"]["seq"] for event in seen[:-1]] == [row.seq for row in stored] == list(range(1, len(stored) + 1))
+    )
+    merged: dict[str, Any] = {}
     for event in seen[:-1]:
-        folded |= event["data"]["data"]
-    shown = public_fields(get_run(platform.db, claim.id))
-    assert {name: value for name, value in shown.items() if name in folded} == folded
+        merged |= event["data"]["data"]
+    polled = public_fields(get_run(platform.db, claim.id))
+    assert {name: value for name, value in polled.items() if name in merged} == merged
 
 
 def test_a_silent_stream_is_kept_open_by_comments(
@@ -78,14 +80,8 @@ def train_quickly(platform: Platform, claim: Any) -> None:
     for epoch in range(1, 41):
         progress = {"epoch": epoch, "epochs": 40, "metrics": {"mAP50": epoch / 40}, "seconds_left": 40.0 - epoch}
         report_progress(platform.db, RunRow, claim, "epoch", progress=progress)
-    training.finish_cancel(platform.db, cancelled(platform, claim), log_key=None)
-
-
-def cancelled(platform: Platform, claim: Any) -> Any:
-    from core.services.runs.commands import cancel_run
-
     cancel_run(platform.db, claim.id)
-    return claim
+    training.finish_cancel(platform.db, claim, log_key=None)
 
 
 def stream(client: httpx.Client, path: str, last_event_id: str | None) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Imports over HTTP: what is asked for, what is answered, and what is refused before a worker sees it."""
+"""Imports over HTTP: requests, answers, and what is refused before a worker starts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,8 +82,8 @@ def test_an_import_is_a_job_that_reports_its_origin(client: httpx.Client, platfo
     ],
 )
 def test_an_invalid_field_of_an_import_is_named(client: httpx.Client, body: dict[str, Any], field: str) -> None:
-    told = problem(client.post("/import-dataset", json=body), 400, "request-invalid")
-    assert [error["field"].partition(".")[0] for error in told["errors"]] == [field]
+    answer = problem(client.post("/import-dataset", json=body), 400, "request-invalid")
+    assert [error["field"].partition(".")[0] for error in answer["errors"]] == [field]
     assert client.get("/jobs").json()["items"] == []
 
 

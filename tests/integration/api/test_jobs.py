@@ -1,4 +1,4 @@
-"""Jobs over HTTP: what polling shows, what may be done to them, and what is gone."""
+"""Jobs over HTTP: polling, findings, retry and deletion."""
 
 from typing import Any
 
@@ -24,12 +24,12 @@ def test_every_polled_state_is_the_merge_of_the_events_so_far(client: httpx.Clie
     rows.complete(platform, claim, findings=2)
     polled.append(client.get(path).json())
     events = events_after(platform.db, claim.id, seq=0)
-    for shown in polled:
-        folded: dict[str, Any] = {}
-        for event in events[: shown["seq"]]:
-            folded |= event.data
-        assert {name: shown[name] for name in folded} == folded
-        assert all(value is None for name, value in shown.items() if name in NULLABLE and name not in folded)
+    for job in polled:
+        merged: dict[str, Any] = {}
+        for event in events[: job["seq"]]:
+            merged |= event.data
+        assert {name: job[name] for name in merged} == merged
+        assert all(value is None for name, value in job.items() if name in NULLABLE and name not in merged)
     assert polled[-1]["findings"] == {"box-outside": {"severity": "warning", "count": 2}}
 
 
@@ -52,11 +52,11 @@ def test_a_job_lists_its_runs_and_versions(client: httpx.Client, platform: Platf
     job = published.ready_job(platform)
     published.version(platform, job.id, b"one")
     rows.queued_run(platform, job.id)
-    shown = client.get(f"/jobs/{job.id}").json()
-    assert [(run["state"], run["version"]) for run in shown["runs"]] == [("succeeded", 1), ("queued", None)]
-    assert [version["version"] for version in shown["versions"]] == ["v1"] and shown["last_version"] == 1
-    for path in shown["links"].values():
-        if path not in (shown["links"]["train"], shown["links"].get("repair"), shown["links"].get("source")):
+    answer = client.get(f"/jobs/{job.id}").json()
+    assert [(run["state"], run["version"]) for run in answer["runs"]] == [("succeeded", 1), ("queued", None)]
+    assert [version["version"] for version in answer["versions"]] == ["v1"] and answer["last_version"] == 1
+    for path in answer["links"].values():
+        if path not in (answer["links"]["train"], answer["links"].get("repair"), answer["links"].get("source")):
             assert client.get(path).status_code == 200, path
 
 

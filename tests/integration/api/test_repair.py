@@ -34,11 +34,11 @@ def test_a_rejected_upload_is_repaired_and_both_zips_can_be_downloaded(
 ) -> None:
     archive = voc_zip(tmp_path / "data.zip", broken="box_inverted")
     job_id = _upload(client, platform, archive)
-    shown = client.get(f"/jobs/{job_id}").json()
-    assert shown["state"] == "rejected"
-    assert client.get(shown["links"]["source"]).content == archive.read_bytes()
+    rejected = client.get(f"/jobs/{job_id}").json()
+    assert rejected["state"] == "rejected"
+    assert client.get(rejected["links"]["source"]).content == archive.read_bytes()
 
-    answer = client.post(shown["links"]["repair"])
+    answer = client.post(rejected["links"]["repair"])
     assert answer.status_code == 202
     new = answer.json()["job_id"]
     problem(client.get(f"/dataset/source/{new}"), 410, "gone")
@@ -69,8 +69,8 @@ def test_no_repair_is_offered_where_none_is_possible(
     client: httpx.Client, platform: Platform, tmp_path: Path, name: str
 ) -> None:
     job_id = _upload(client, platform, zip_files(tmp_path / "data.zip", {name: image_bytes()}))
-    shown = client.get(f"/jobs/{job_id}").json()
-    assert shown["state"] == "rejected" and "source" in shown["links"] and "repair" not in shown["links"]
+    rejected = client.get(f"/jobs/{job_id}").json()
+    assert rejected["state"] == "rejected" and "source" in rejected["links"] and "repair" not in rejected["links"]
 
 
 def test_an_upload_cannot_claim_to_be_a_repair(client: httpx.Client) -> None:

@@ -1,10 +1,8 @@
-"""Resumable uploads: any number of pieces, breaks and processes; one job, with the very bytes."""
+"""Resumable uploads: any number of chunks, interruptions and processes; one job with the same bytes."""
 
 import base64
 import hashlib
 import socket
-import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,12 +16,13 @@ from core.db.tables import UploadRow
 from core.domain.keys import upload_key
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_jobs
-from core.services.uploads import finish as assembling
+from core.services.uploads import finish
 from core.services.uploads.sessions import get_upload, lease_upload
 from core.settings import Settings
 from core.storage import open_store
 from core.storage.folder import FolderStore
 from tests.servers.api import problem, serving
+from tests.waiting import wait_until
 from worker.tasks.retention import delete_expired_uploads
 
 ZIP = b"PK\x03\x04" + bytes(range(256)) * 9000  # 2.3 MB
@@ -31,16 +30,18 @@ SHA256 = hashlib.sha256(ZIP).hexdigest()
 TUS = {"tus-resumable": "1.0.0"}
 
 
-def begin(client: Client, length: int = len(ZIP), **metadata: str) -> str:
+def start(client: Client, length: int = len(ZIP), **metadata: str) -> str:
     """The path of a new upload."""
-    answer = begun(client, length, **metadata)
+    answer = start_answer(client, length, **metadata)
     assert answer.status_code == 201, answer.text
     return str(answer.headers["location"])
 
 
-def begun(client: Client, length: int = len(ZIP), headers: dict[str, str] | None = None, **metadata: str) -> Response:
-    said = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
-    sent = {**TUS, "upload-length": str(length), "upload-metadata": said, **(headers or {})}
+def start_answer(
+    client: Client, length: int = len(ZIP), headers: dict[str, str] | None = None, **metadata: str
+) -> Response:
+    pairs = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
+    sent = {**TUS, "upload-length": str(length), "upload-metadata": pairs, **(headers or {})}
     return client.post("/uploads", headers=sent)
 
 
@@ -62,11 +63,7 @@ def offset_of(client: Client, path: str) -> int:
 
 
 def job_of(client: Client, path: str) -> str:
-    ends = time.monotonic() + 20
-    while not (shown := client.get(path).json())["job_id"]:
-        assert time.monotonic() < ends, shown
-        time.sleep(0.05)
-    return str(shown["job_id"])
+    return str(wait_until(lambda: client.get(path).json()["job_id"], seconds=20, what="the job of the upload"))
 
 
 def nothing_is_left(platform: Platform) -> None:
@@ -74,20 +71,22 @@ def nothing_is_left(platform: Platform) -> None:
 
 
 def test_chunks_become_a_job_with_the_same_bytes_and_the_parts_are_deleted(client: Client, platform: Platform) -> None:
-    path = begin(client, filename="../my set.zip", seed="7", filetype="application/zip")
-    at = 0
+    path = start(client, filename="../my set.zip", seed="7", filetype="application/zip")
+    offset = 0
     for size in (1, 1_000_000, len(ZIP)):
-        answer = patch(client, path, at, ZIP[at : at + size], upload_checksum=checksum(ZIP[at : at + size]))
+        answer = patch(
+            client, path, offset, ZIP[offset : offset + size], upload_checksum=checksum(ZIP[offset : offset + size])
+        )
         assert answer.status_code == 204, answer.text
-        at = int(answer.headers["upload-offset"])
-        assert at == offset_of(client, path)
+        offset = int(answer.headers["upload-offset"])
+        assert offset == offset_of(client, path)
     row = get_job(platform.db, answer.headers["darkroom-job-id"])
     assert (row.source_bytes, row.source_sha256, row.name) == (len(ZIP), SHA256, "my set")
     assert (row.source_name, row.options["seed"]) == ("my set.zip", 7)
     assert [key for key, _ in platform.store.list_prefix("uploads/")] == [upload_key(row.id)]
     assert b"".join(platform.store.open(upload_key(row.id))) == ZIP
-    shown = client.get(path).json()
-    assert (shown["state"], shown["links"]["job"]) == ("done", f"/jobs/{row.id}")
+    upload = client.get(path).json()
+    assert (upload["state"], upload["links"]["job"]) == ("done", f"/jobs/{row.id}")
     nothing_is_left(platform)
 
 
@@ -95,24 +94,24 @@ def test_bytes_received_before_a_broken_connection_are_kept(
     client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api.uploads.tus_chunks, "PART_BYTES", 700_000)
-    path = begin(client)
-    cut_off(client, path, ZIP[:1_500_000])
-    wait_until(lambda: offset_of(client, path) == 1_500_000)
+    path = start(client)
+    interrupt(client, path, ZIP[:1_500_000])
+    wait_until(lambda: offset_of(client, path) == 1_500_000, seconds=10, what="all bytes received are kept")
     assert patch_when_free(client, path, 1_500_000, ZIP[1_500_000:]).status_code == 204
     assert get_job(platform.db, job_of(client, path)).source_sha256 == SHA256
     nothing_is_left(platform)
 
 
 def test_an_interrupted_chunk_with_a_checksum_is_dropped(client: Client, platform: Platform) -> None:
-    path = begin(client)
-    cut_off(client, path, ZIP[:1_500_000], f"Upload-Checksum: {checksum(ZIP)}\r\n")
+    path = start(client)
+    interrupt(client, path, ZIP[:1_500_000], f"Upload-Checksum: {checksum(ZIP)}\r\n")
     assert patch_when_free(client, path, 0, ZIP, upload_checksum=checksum(ZIP, "sha1")).status_code == 204
     assert get_job(platform.db, job_of(client, path)).source_sha256 == SHA256
     nothing_is_left(platform)
 
 
 def test_a_chunk_that_differs_from_its_checksum_is_dropped(client: Client, platform: Platform) -> None:
-    path = begin(client)
+    path = start(client)
     wrong = patch(client, path, 0, ZIP[:1000], upload_checksum=checksum(ZIP[:999]))
     assert problem(wrong, 460, "checksum-mismatch")["offset"] == 0
     assert offset_of(client, path) == 0
@@ -121,9 +120,9 @@ def test_a_chunk_that_differs_from_its_checksum_is_dropped(client: Client, platf
 
 
 def test_an_upload_that_differs_from_its_sha256_is_refused_and_deleted(client: Client, platform: Platform) -> None:
-    path = begin(client, sha256=hashlib.sha256(b"another").hexdigest())
+    path = start(client, sha256=hashlib.sha256(b"another").hexdigest())
     assert "darkroom-job-id" not in patch(client, path, 0, ZIP).headers
-    wait_until(lambda: client.get(path).json()["state"] == "refused")
+    wait_until(lambda: client.get(path).json()["state"] == "refused", seconds=10, what="the refusal")
     assert client.get(path).json()["problem"]["slug"] == "checksum-mismatch"
     assert client.head(path, headers=TUS).status_code == 410
     problem(patch(client, path, len(ZIP), b""), 410, "gone")
@@ -131,7 +130,7 @@ def test_an_upload_that_differs_from_its_sha256_is_refused_and_deleted(client: C
 
 
 def test_a_chunk_at_another_offset_or_beyond_the_end_is_refused(client: Client, platform: Platform) -> None:
-    path = begin(client)
+    path = start(client)
     assert problem(patch(client, path, 5, ZIP[5:]), 409, "upload-offset-differs")["offset"] == 0
     problem(patch(client, path, 0, ZIP + b"!"), 400, "upload-invalid")
     assert offset_of(client, path) in (
@@ -144,23 +143,23 @@ def test_a_chunk_at_another_offset_or_beyond_the_end_is_refused(client: Client, 
 
 
 def test_only_one_request_at_a_time_can_send_to_an_upload(client: Client, platform: Platform) -> None:
-    path = begin(client)
+    path = start(client)
     lease_upload(platform.db, path.rpartition("/")[2], offset=0)
     answer = patch(client, path, 0, ZIP)
     problem(answer, 423, "upload-locked")
     assert int(answer.headers["retry-after"]) > 0
     expire(platform, path, lease_expires_at=db_now() - 1)
-    assert patch(client, path, 0, ZIP).status_code == 204, "the holder died"
+    assert patch(client, path, 0, ZIP).status_code == 204, "the lease expired"
 
 
 def test_a_request_that_lost_its_lease_changes_nothing(
     client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = begin(client)
+    path = start(client)
     put = FolderStore.put
 
     def put_late(*args: Any, **named: Any) -> Any:
-        expire(platform, path, holder="somebody else")
+        expire(platform, path, holder="another request")
         return put(*args, **named)
 
     with monkeypatch.context() as patched:
@@ -170,7 +169,7 @@ def test_a_request_that_lost_its_lease_changes_nothing(
 
 
 def test_another_process_continues_where_the_first_one_died(client: Client, platform: Platform) -> None:
-    path = begin(client)
+    path = start(client)
     patch(client, path, 0, ZIP[:1_000_000])
     with serving(platform, temp_dir=platform.settings.home / "another-machine") as other:
         assert offset_of(other, path) == 1_000_000
@@ -180,8 +179,8 @@ def test_another_process_continues_where_the_first_one_died(client: Client, plat
 def test_parts_become_one_object_on_s3(platform: Platform, s3_settings: Settings) -> None:
     s3 = s3_settings.model_dump(include={"store_url", "s3_endpoint", "s3_region", "s3_access_key", "s3_secret_key"})
     with serving(platform, **s3) as client:
-        path = begin(client, sha256=SHA256)
-        assert patch(client, path, 0, ZIP[:6]).status_code == 204  # S3's own parts have 5 MiB at least
+        path = start(client, sha256=SHA256)
+        assert patch(client, path, 0, ZIP[:6]).status_code == 204  # smaller than the 5 MiB that S3 requires of a part
         assert patch(client, path, 6, ZIP[6:]).status_code == 204
         job_id = job_of(client, path)
     store = open_store(s3_settings)
@@ -198,21 +197,21 @@ def test_after_a_crash_behind_the_last_byte_the_next_start_creates_one_job(
         raise RuntimeError("killed")
 
     with serving(platform) as client, monkeypatch.context() as patched:
-        where: Any = (FolderStore, "join") if crash == "before the object" else (assembling, "receive_job")
+        where: Any = (FolderStore, "join") if crash == "before the object" else (finish, "receive_job")
         patched.setattr(*where, die)
-        path = begin(client)
+        path = start(client)
         answer = patch(client, path, 0, ZIP)
         assert answer.status_code == 204 and "darkroom-job-id" not in answer.headers
         assert client.get(path).json()["state"] == "open"
     expire(platform, path, lease_expires_at=db_now() - 1)
-    with serving(platform) as client:  # its start finishes what is whole, whether or not anybody asks
-        wait_until(lambda: bool(list_jobs(platform.db, cursor=None, limit=2).items))
+    with serving(platform) as client:  # its start finishes complete uploads without a request
+        wait_until(lambda: list_jobs(platform.db, cursor=None, limit=2).items, seconds=10, what="the job")
         assert [row.id for row in list_jobs(platform.db, cursor=None, limit=2).items] == [job_of(client, path)]
     assert [key for key, _ in platform.store.list_prefix("")] == [upload_key(job_of_row(platform, path))]
 
 
 def test_an_upload_can_be_deleted(client: Client, platform: Platform) -> None:
-    path = begin(client)
+    path = start(client)
     patch(client, path, 0, ZIP[:1000])
     assert client.delete(path, headers=TUS).status_code == 204
     problem(client.get(path), 404, "upload-not-found")
@@ -221,23 +220,23 @@ def test_an_upload_can_be_deleted(client: Client, platform: Platform) -> None:
 
 
 def test_an_abandoned_upload_expires(client: Client, platform: Platform) -> None:
-    path, lively = begin(client), begin(client)
+    path, other = start(client), start(client)
     patch(client, path, 0, ZIP[:1000])
     expire(platform, path, expires_at=db_now() - 1)
     delete_expired_uploads(platform)
     problem(client.get(path), 404, "upload-not-found")
-    assert not list(platform.store.list_prefix("")) and offset_of(client, lively) == 0
+    assert not list(platform.store.list_prefix("")) and offset_of(client, other) == 0
 
 
 def test_the_same_key_starts_one_upload(client: Client) -> None:
-    first, again = (begun(client, headers={"idempotency-key": "k"}, name="a") for _ in range(2))
+    first, again = (start_answer(client, headers={"idempotency-key": "k"}, name="a") for _ in range(2))
     assert first.json()["upload_id"] == again.json()["upload_id"]
     assert first.headers["location"] == again.headers["location"]
-    problem(begun(client, headers={"idempotency-key": "k"}, name="b"), 422, "idempotency-key-reused")
+    problem(start_answer(client, headers={"idempotency-key": "k"}, name="b"), 422, "idempotency-key-reused")
 
 
 def test_a_client_that_can_only_post_overrides_the_method(client: Client, platform: Platform) -> None:
-    path = begin(client, 3)
+    path = start(client, 3)
     headers = {**TUS, "upload-offset": "0", "content-type": "application/offset+octet-stream"}
     answer = client.post(path, content=b"PK!", headers={**headers, "x-http-method-override": "PATCH"})
     assert answer.status_code == 204 and answer.headers["upload-offset"] == "3"
@@ -289,7 +288,7 @@ def test_an_invalid_start_of_an_upload_is_refused(
     ],
 )
 def test_an_invalid_chunk_is_refused(client: Client, headers: dict[str, str], status: int, slug: str) -> None:
-    path = begin(client)
+    path = start(client)
     answer = patch(client, path, 0, b"PK", **headers)
     problem(answer, status, slug)
     assert answer.headers["tus-resumable"] == "1.0.0"
@@ -297,34 +296,33 @@ def test_an_invalid_chunk_is_refused(client: Client, headers: dict[str, str], st
 
 
 def test_without_free_disk_space_no_upload_is_started(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _place: SimpleNamespace(free=300 * 1024**2))
-    assert begun(client).status_code == 201
-    problem(begun(client, 30 * 1024**2), 507, "out-of-space")  # pieces and whole, and 256 MiB for everything else
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=300 * 1024**2))
+    assert start_answer(client).status_code == 201
+    problem(
+        start_answer(client, 30 * 1024**2), 507, "out-of-space"
+    )  # parts and the joined object, and 256 MiB for everything else
 
 
-def cut_off(client: Client, path: str, content: bytes, header: str = "") -> None:
-    """Send the beginning of a piece and drop the line."""
+def interrupt(client: Client, path: str, content: bytes, header: str = "") -> None:
+    """Send the beginning of a chunk, close the connection, and wait until the service has noticed."""
     host, port = client.base_url.host, client.base_url.port
-    with socket.create_connection((host, port or 80)) as line:
+    with socket.create_connection((host, port or 80), timeout=10) as connection:
         head = f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n{header}"
         head += f"Content-Type: application/offset+octet-stream\r\nContent-Length: {len(ZIP)}\r\n\r\n"
-        line.sendall(head.encode() + content)
-        time.sleep(0.5)  # for the service to read it: a reset may drop what lies in the buffers
+        connection.sendall(head.encode() + content)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
 
 
 def patch_when_free(client: Client, path: str, offset: int, content: bytes, **headers: str) -> Response:
-    """The broken request lets go within moments."""
-    for answer in _until_free(client, path, offset, content, headers):
-        if answer.status_code != 423:
-            return answer
-    raise AssertionError("still locked")
+    """PATCH as soon as the interrupted request has released its lease."""
 
+    def answer_unless_locked() -> Response | None:
+        answer = patch(client, path, offset, content, **headers)
+        return None if answer.status_code == 423 else answer
 
-def _until_free(client: Client, path: str, offset: int, content: bytes, headers: dict[str, str]) -> Iterator[Response]:
-    ends = time.monotonic() + 10
-    while time.monotonic() < ends:
-        yield patch(client, path, offset, content, **headers)
-        time.sleep(0.1)
+    return wait_until(answer_unless_locked, seconds=10, what="the release of the lease")
 
 
 def expire(platform: Platform, path: str, **values: Any) -> None:
@@ -334,10 +332,3 @@ def expire(platform: Platform, path: str, **values: Any) -> None:
 
 def job_of_row(platform: Platform, path: str) -> str:
     return get_upload(platform.db, path.rpartition("/")[2]).job_id
-
-
-def wait_until(condition: Any, seconds: float = 10) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it did not happen"
-        time.sleep(0.05)

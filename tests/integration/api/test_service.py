@@ -1,4 +1,4 @@
-"""What holds for every request, the pages, and the service as a process of its own."""
+"""Rules for every request, the pages, and the service as a separate process."""
 
 import base64
 import json
@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from core.storage.folder import FolderStore
 from tests import REPOSITORY
 from tests.servers import free_port
 from tests.servers.api import problem, serving
+from tests.waiting import wait_until
 
 MIB = 1024**2
 
@@ -57,7 +57,7 @@ def test_an_answer_lost_after_the_commit_is_replayed(
     client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_args: Any) -> bool:
-        raise RuntimeError("between the row and the answer")
+        raise RuntimeError("after the commit, before the answer")
 
     headers = {"idempotency-key": "k", "content-type": "application/zip"}
     with monkeypatch.context() as patch:
@@ -191,7 +191,7 @@ def test_the_openapi_document_is_valid_complete_and_up_to_date(client: httpx.Cli
         for method, operation in operations.items():
             assert operation["summary"] and operation["tags"], (method, path)
             wants_key = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
-            assert wants_key == (method == "post" and path != "/preflight"), (method, path)  # it changes nothing
+            assert wants_key == (method == "post" and path != "/preflight"), (method, path)  # preflight changes nothing
 
 
 def test_the_api_loads_no_heavy_library() -> None:
@@ -236,15 +236,16 @@ def test_memory_does_not_grow_with_the_upload(platform: Platform) -> None:
 
 
 def test_a_client_that_disconnects_leaves_nothing_behind(platform: Platform) -> None:
+    temp = platform.settings.temp
     with api_process(platform) as (client, _):
         address = (client.base_url.host, client.base_url.port or 80)
-        with socket.create_connection(address) as line:
-            line.sendall(
+        with socket.create_connection(address) as connection:
+            connection.sendall(
                 b"POST /upload-dataset HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/zip\r\n"
                 b"idempotency-key: k\r\ncontent-length: 9000000\r\n\r\n" + b"x" * 3_000_000
             )
-            until(lambda: any(platform.settings.temp.iterdir()))
-        until(lambda: not any(platform.settings.temp.iterdir()))
+            wait_until(lambda: any(temp.iterdir()), seconds=20, what="a temporary file")
+        wait_until(lambda: not any(temp.iterdir()), seconds=20, what="its removal")
         headers = {"idempotency-key": "k", "content-type": "application/zip"}
         assert client.post("/upload-dataset", content=b"PK", headers=headers).status_code == 202
 
@@ -258,7 +259,7 @@ def api_process(platform: Platform) -> Iterator[tuple[httpx.Client, psutil.Proce
     with subprocess.Popen([sys.executable, "-m", "api"], cwd=REPOSITORY, env=environment) as process:
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as client:
-                until(lambda: answers(client))
+                wait_until(lambda: answers(client), seconds=20, what="the API answers")
                 yield client, psutil.Process(process.pid)
         finally:
             process.terminate()
@@ -279,10 +280,3 @@ def wrapped(body: Iterator[bytes], headers: dict[str, str]) -> Iterator[bytes]:
     yield b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'
     yield from body
     yield b'\r\n--b\r\ncontent-disposition: form-data; name="seed"\r\n\r\n7\r\n--b--'
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Trainings over HTTP: asked for with named params, cancelled, stopped, retried, their logs read."""
+"""Trainings over HTTP: params, cancel, stop, retry and logs."""
 
 from pathlib import Path
 
@@ -134,9 +134,9 @@ def test_a_failed_run_keeps_its_problem_and_can_be_retried(client: httpx.Client,
     claim = rows.running_run(platform)
     problem(client.post(f"/runs/{claim.id}/retry"), 409, "run-not-retryable")
     fail_attempt(platform.db, RunRow, claim, OutOfMemory("batch 64 does not fit.", batch=64))
-    shown = client.get(f"/runs/{claim.id}").json()
-    assert (shown["problem"]["slug"], shown["problem"]["batch"]) == ("out-of-memory", 64)
-    assert client.post(shown["links"]["retry"]).json()["state"] == "queued"
+    failed = client.get(f"/runs/{claim.id}").json()
+    assert (failed["problem"]["slug"], failed["problem"]["batch"]) == ("out-of-memory", 64)
+    assert client.post(failed["links"]["retry"]).json()["state"] == "queued"
     assert get_run(platform.db, claim.id).problem is None
 
 
@@ -178,18 +178,18 @@ def test_the_end_of_a_log_can_be_read_during_a_run_and_each_attempt_has_its_own(
     problem(client.get(path), 404, "not-found")
     note_log_tail(platform.db, claim, b"epoch 1\n", total_bytes=8)
     note_log_tail(platform.db, claim, b"ch 1\nepoch 2\nepoch 3\n", total_bytes=24)
-    shown = client.get(path)
-    assert (shown.text, shown.headers["x-log-part"]) == ("epoch 2\nepoch 3\n", "end"), "from its first whole line on"
+    end = client.get(path)
+    assert (end.text, end.headers["x-log-part"]) == ("epoch 2\nepoch 3\n", "end"), "from its first whole line on"
     assert client.get(f"{path}?tail=1").text == "epoch 3\n"
     assert "log" in client.get(f"/runs/{claim.id}").json()["links"]
 
-    give_back_attempt(platform.db, RunRow, claim)  # as for a lost worker: nothing was kept
+    give_back_attempt(platform.db, RunRow, claim)  # like a lost worker, which leaves no log
     again = claim_row(platform.db, RunRow, claim.id, "w", lease_seconds=60)
     assert again is not None
     note_log_tail(platform.db, again[0], b"epoch 3, again\n", total_bytes=15)
     key = published.put(platform, log_key(claim.id, 2), b"the whole\n")[0]
     fail_attempt(platform.db, RunRow, again[0], OutOfMemory(), on_commit=keeping_log(again[0], key))
-    note_log_tail(platform.db, again[0], b"late\n", total_bytes=20)  # by a thread that was still waiting
+    note_log_tail(platform.db, again[0], b"late\n", total_bytes=20)  # from a thread that was still waiting
 
     assert [client.get(f"{path}{query}").text for query in ("", "?attempt=2", "?attempt=1")] == [
         "the whole\n",

@@ -1,4 +1,4 @@
-"""Uploads: in any shape, bounded, idempotent, and leaving nothing behind."""
+"""Uploads: forms and raw bodies, limits, idempotency, and no files left behind."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The API's small parts: reading forms in any pieces, ranges, pages, and where it may listen."""
+"""Small parts of the API: forms, file names, pages, statuses, and the address it may listen on."""
 
 from html import unescape
 from itertools import pairwise
