@@ -5,10 +5,10 @@ import os
 import sys
 from importlib import import_module
 
-TYPE_CHECKING = False  # typing and argparse take 0.01 s, in which the server of decoding processes can begin
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import NoReturn, Protocol
+    from typing import Protocol
 
     class Verb(Protocol):
         """What a verb's module provides; it imports nothing heavy before `main` is called."""
@@ -27,7 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("pipeline.cli.evaluate", "evaluate a trained model on a split of a prepared dataset"),
     "predict": ("pipeline.cli.predict", "run a trained model on images"),
 }
-_DECODE = frozenset({"prepare", "fingerprint", "repair"})  # in processes whose server imports while we do
+_READ_DATASETS = frozenset({"prepare", "fingerprint", "repair"})
 # Where a worker's start needs less than a person's: no arguments, nor the schemas behind them, which take 0.1 s.
 _FOR_WORKERS = {"prepare": "pipeline.prepare.run"}
 
@@ -43,7 +43,8 @@ def run(argv: list[str]) -> int:
         return 2
     module, summary = VERBS[name]
     if name in _FOR_WORKERS and argv[1:2] == ["--config"] and argv[3:] == ["--supervised"]:
-        _work(_FOR_WORKERS[name], argv[2])
+        status: int = import_module(_FOR_WORKERS[name]).serve(argv[2])
+        return status
     import argparse
 
     verb: Verb = import_module(module)
@@ -52,26 +53,16 @@ def run(argv: list[str]) -> int:
     return verb.main(parser.parse_args(argv[1:]))
 
 
-def _work(module: str, spec: str) -> "NoReturn":
-    """For a worker. The interpreter's way out, which frees each object, takes 0.02 s: its files are closed by then."""
-    status = import_module(module).serve(spec)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
 def _usage() -> str:
     lines = "\n".join(f"  {name:<12} {summary}" for name, (_, summary) in VERBS.items())
     return f"usage: python -m pipeline <verb> [--help] ...\n\n{lines}"
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] and sys.argv[1] in _DECODE and not {"-h", "--help"} & set(sys.argv):
-        from pipeline.decode.fork_server_start import fork_ahead
-
-        fork_ahead()
-        # A million small objects without a circle among them: looking for one every 700 costs a tenth of the reading.
+    if sys.argv[1:2] and sys.argv[1] in _READ_DATASETS:
+        # A million small objects without a cycle among them: a collection every 700 costs a tenth of the reading.
         gc.set_threshold(100_000)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting its threads takes as long as importing numpy
     status = run(sys.argv[1:])
     gc.freeze()  # else the interpreter looks for garbage on its way out: 0.05 s where numpy and matplotlib were used
     sys.exit(status)

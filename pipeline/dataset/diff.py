@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pipeline.dataset.model import Box, DatasetImage
-from pipeline.decode.phash_index import differing_bits
+from pipeline.dataset.near_duplicates import differing_bits
 
 _MAX_PAIRS = 1_000_000  # of changed boxes in one image; beyond, they are told as removed and added
 

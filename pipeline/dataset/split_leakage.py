@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from core.domain.findings import Finding
 from pipeline.dataset.model import SPLITS, DatasetImage
+from pipeline.dataset.near_duplicates import differing_bits
+from pipeline.decode.phash import PHASH_BYTES
 
 
 def leaks(images: list[DatasetImage], given: Mapping[str, str], groups: Mapping[str, str]) -> list[Finding]:
@@ -42,9 +44,6 @@ def _most_alike(
 ) -> Iterator[Finding]:
     if image.phash is None or not learnt or any(other.sha256 == image.sha256 for other in learnt):
         return  # nothing, or told as identical
-    from pipeline.decode.phash import PHASH_BYTES
-    from pipeline.decode.phash_index import differing_bits  # numpy, 0.1 s: only where a split is given
-
     bits = differing_bits(image.phash, [other.phash or b"\0" * PHASH_BYTES for other in learnt])
     fewest, twin = min(zip(bits, learnt, strict=True), key=lambda entry: (entry[0], entry[1].path))
     detail = (

@@ -1,20 +1,25 @@
-"""What one decode tells about an image."""
+"""The facts that one decode finds out about an image, and the bytes in which a decoding process sends them."""
 
-from typing import NamedTuple
+import json
+import sys
+from typing import Any, NamedTuple
 
 from pipeline.archive.byte_range import ByteRange
+from pipeline.decode.phash import PHASH_BYTES
 
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}  # of what trainers read
 
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TRANSPOSED = frozenset({5, 6, 7, 8})
+_MAX_SIDE = 2**31 - 1
+_PROBLEMS = frozenset({"image-empty", "image-too-large", "image-too-small", "image-truncated", "image-unreadable"})
 
 
 class ImageFacts(NamedTuple):
-    """What one decode tells. `width` and `height` as stored, in pixels; `problem` is None or (finding code, detail).
+    """`width` and `height` as stored, in pixels; `problem` is None or (finding code, detail).
 
-    `look` is what the upright image looks like, in 32 bytes (`pipeline/decode/phash.py`); None for a flat one.
-    `converted`: where it lies as it was written anew.
+    `phash`: 32 bytes, of the upright image (`pipeline/decode/phash.py`); None for a flat one. `converted`: where the
+    PNG lies of an image that trainers would read differently.
     """
 
     width: int = 0
@@ -42,3 +47,49 @@ class ImageFacts(NamedTuple):
         turned = self.orientation != 1 and self.format not in ("JPEG", "MPO")
         several = self.frames > 1 and self.format != "MPO"  # of an MPO, every JPEG reader sees the first
         return self.format not in SUFFIXES or self.mode not in _PLAIN_MODES or turned or several
+
+
+def pack(facts: ImageFacts, png: bytes | None) -> bytes:
+    """One line of JSON, then the PNG. `converted` is not in it: the process that decodes cannot write it."""
+    phash = facts.phash.hex() if facts.phash else None
+    return json.dumps([*facts[:7], phash]).encode() + b"\n" + (png or b"")
+
+
+def unpack(content: bytes) -> tuple[ImageFacts, bytes | None]:
+    """The reverse of `pack`, of bytes that may be hostile: every value has its type and range. Raises ValueError."""
+    line, _, png = content.partition(b"\n")
+    try:
+        width, height, format, mode, orientation, frames, problem, phash = json.loads(line)
+        facts = ImageFacts(
+            _whole(width, _MAX_SIDE),
+            _whole(height, _MAX_SIDE),
+            sys.intern(_text(format)),  # not 100,000 times "JPEG"
+            sys.intern(_text(mode)),
+            _whole(orientation, 8),
+            _whole(frames, _MAX_SIDE),
+            None if problem is None else _problem(*problem),
+            None if phash is None else bytes.fromhex(phash),
+        )
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"No facts of an image: {error}.") from error
+    if facts.phash is not None and len(facts.phash) != PHASH_BYTES:
+        raise ValueError("A perceptual hash of another length.")
+    return facts, png or None
+
+
+def _whole(value: Any, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"No number from 0 to {most}.")
+    return value
+
+
+def _problem(code: Any, detail: Any) -> tuple[str, str]:
+    if code not in _PROBLEMS:
+        raise ValueError("No problem of an image.")
+    return code, _text(detail)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("No text.")
+    return value

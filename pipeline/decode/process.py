@@ -1,126 +1,107 @@
-"""Where decoding processes come from: a server that has imported what they need, and forks (`fork_server`).
+"""A decoding process, seen from its parent: forked by multiprocessing's fork server, which has imported what it needs.
 
-Not by fork from here, since there are threads; not a new interpreter for each, since that costs 0.1 s of importing; and
-not by multiprocessing's server, whose imports, here and there and in a third process that tracks what we do not use,
-take as long as decoding a hundred images.
+Not forked from here, because there are threads; not a new interpreter, because each would import numpy and Pillow
+again (0.2 s). The fork server starts with the first decoding process and ends with this process.
 """
 
-import atexit
-import os
-import pickle
-import signal
+import multiprocessing
 import socket
+import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from multiprocessing.context import ForkServerContext, SpawnContext
+from typing import Any
 
-from pipeline.decode.fork_server import END, ENDED, REQUEST, START
-from pipeline.decode.fork_server_start import server
+from core.domain.limits import MAX_IMAGE_BYTES
+from pipeline.decode.child import READY, serve
 
-_UNREAD = 100  # megabytes that a process may have said and nobody read: more than a socket holds
-
-
-class Ending(NamedTuple):
-    """How a process ended: its exit status, negative for a signal; `killed` where it did not end by itself."""
-
-    status: int
-    killed: bool
-
-
-class _Server:
-    """One of this process, started when first needed, and again when it has died. It ends when this process does."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requests: socket.socket | None = None
-        self._process = 0
-        self._started = 0  # decoding processes, by all servers
-        self._before = 0  # of them those of servers that have died
-
-    def start(self, line: socket.socket) -> int:
-        """A decoding process at that end of a line; not waited for. Returns its number."""
-        with self._lock:
-            try:
-                self._send_line(line)
-            except ConnectionError:
-                self._died()
-                self._send_line(line)
-            self._started += 1
-            return self._started - 1
-
-    def end(self, number: int, seconds: float) -> Ending | None:
-        """Wait so long for its end, then kill it. None where nobody knows, since its server has died."""
-        with self._lock:
-            if number < self._before:
-                return None
-            try:
-                requests = self._running()
-                requests.sendall(REQUEST.pack(END, number, seconds))
-                answer = requests.recv(ENDED.size, socket.MSG_WAITALL)
-            except ConnectionError:
-                answer = b""
-            if len(answer) < ENDED.size:
-                self._died()
-                return None
-            return Ending(*ENDED.unpack(answer))
-
-    def _send_line(self, line: socket.socket) -> None:
-        socket.send_fds(self._running(), [REQUEST.pack(START, self._started, 0.0)], [line.fileno()])
-
-    def _running(self) -> socket.socket:
-        if self._requests is None:
-            self._requests, self._process = server()
-            atexit.register(self._requests.close)
-        return self._requests
-
-    def _died(self) -> None:
-        if self._requests:
-            self._requests.close()
-            with suppress(ChildProcessError):
-                os.waitpid(self._process, os.WNOHANG)
-        self._requests, self._before = None, self._started
+_PRELOADED = [
+    *("pipeline.decode.child", "pipeline.decode.tasks"),
+    *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff")),  # TIFF's reads EXIF
+]
+_MAX_REPLY = MAX_IMAGE_BYTES + 1024**2  # bytes: a converted image and its facts
+_START_SECONDS = 60.0
+_EXIT_SECONDS = 1.0
+_MAX_TEMPORARY = 70  # characters: the server's socket lies below, and the path of a socket has at most 107
+_LOCK = threading.Lock()  # multiprocessing starts and reaps processes from one thread at a time
 
 
-_SERVER = _Server()
+class ProcessEnded(Exception):
+    """The decoding process closed its end of the connection, or sent what is no message."""
 
 
 class DecodingProcess:
-    """A process that does `work`, a function of a module, for each task; it may die at any time.
+    """A process that runs `work`, a function of a module, for each task; it may die, or send anything, at any time.
 
-    `line` is our end: lists of tasks go down, one answer for each comes up, and before all others the process's number,
-    which whoever reads it sets as `pid`.
+    A process belongs to one thread; only `stop` and `silent_seconds` are called by others. Raises ProcessEnded where
+    it does not start.
     """
 
-    pid: int | None = None
-
-    def __init__(self, work: Callable[[Any], Any]) -> None:
-        self.line, theirs = socket.socketpair()
-        with theirs:
-            self._number = _SERVER.start(theirs)
-        self._ending: Ending | None = None
-        self._over = False
-        with suppress(ConnectionError):  # its server has died; whoever listens finds that out
-            self.line.sendall(pickle.dumps(work))
-
-    def end(self, *, seconds: float = 0.0) -> Ending | None:
-        """Wait so long for its end, then kill it. None where nobody knows how it ended."""
-        if not self._over:
-            self._over = True
-            self._ending = _SERVER.end(self._number, seconds)
-            if self._ending is None and self.pid is not None and not self._is_gone():
-                os.kill(self.pid, signal.SIGKILL)
-            self.line.close()
-        return self._ending
-
-    def _is_gone(self) -> bool:
-        """Only an end that nobody holds any more says so: the number may be another process's by then."""
+    def __init__(self, work: Callable[[Any], bytes], seconds: float) -> None:
+        self._since: float | None = None
+        context = _context()
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, work, seconds), daemon=True)
         try:
-            for _ in range(_UNREAD):
-                if not self.line.recv(1 << 20, socket.MSG_DONTWAIT):
-                    return True
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return False
+            with _LOCK:
+                self._process.start()
+            theirs.close()
+            if not self._connection.poll(_START_SECONDS) or self.receive() != READY:
+                raise ProcessEnded
+        except (OSError, EOFError) as error:  # the server died while it was starting the process
+            self._connection.close()
+            raise ProcessEnded from error
+
+    def send(self, tasks: list[Any]) -> None:
+        """Only once every earlier task has its reply: the process reads nothing while it works."""
+        self._since = time.monotonic()
+        with suppress(OSError):  # it is dead already: `receive` raises
+            self._connection.send(tasks)
+
+    def receive(self) -> bytes:
+        """The next reply. Raises ProcessEnded."""
+        try:
+            reply = self._connection.recv_bytes(_MAX_REPLY)
+        except (OSError, EOFError) as error:
+            raise ProcessEnded from error
+        self._since = time.monotonic()
+        return reply
+
+    def rest(self) -> None:
+        """All tasks have their replies."""
+        self._since = None
+
+    def silent_seconds(self) -> float:
+        """How long the next reply has been due; 0 for a process without tasks."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def stop(self) -> None:
+        """Kill it, and make a `receive` that waits for it raise ProcessEnded, whoever else holds the other end."""
+        self._process.kill()
+        with suppress(OSError), socket.fromfd(self._connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as end:
+            end.shutdown(socket.SHUT_RDWR)
+
+    def exit_status(self) -> int | None:
+        """Negative for a signal; None where it still runs."""
+        with _LOCK:
+            self._process.join(_EXIT_SECONDS)
+            return self._process.exitcode
+
+    def close(self) -> None:
+        """End it and free what this process holds of it; with that it also ends where its server has died."""
+        self.stop()
+        self._connection.close()
+        with _LOCK, suppress(ValueError):  # still running after a kill and a second: its parent's end will end it
+            self._process.join(_EXIT_SECONDS)
+            self._process.close()
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    if len(tempfile.gettempdir()) > _MAX_TEMPORARY:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context

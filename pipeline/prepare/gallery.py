@@ -32,7 +32,7 @@ def draw_gallery(
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
     # In decoding processes: these images were decoded small before, and now are decoded larger.
-    with DecodePool[Thumbnail, bytes](draw_thumbnail, processes) as samples:
+    with DecodePool(draw_thumbnail, parse=bytes, processes=processes) as samples:
         samples.submit(_thumbnails(done, seed))
         drawn = [name for name in plots_of(done.kind) if _drawn(name, plots / f"{name}.png", done)]
         contents = [content for content in samples.answers(steps.tick) if not isinstance(content, Crash)]

@@ -12,10 +12,10 @@ from lxml import etree
 from core.domain.findings import count_findings
 from core.domain.version import VERSION
 from pipeline.dataset.model import SPLITS, DatasetImage
+from pipeline.dataset.near_duplicates import MAX_BITS, MAX_LOW_BITS
 from pipeline.dataset.split import SPLIT_RULE, keeps_given
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.phash import LOW_BYTES, PHASH_BYTES
-from pipeline.decode.phash_index import MAX_BITS, MAX_LOW_BITS
 from pipeline.layouts import LAYOUTS
 from pipeline.prepare.fingerprint import HOW
 

@@ -12,15 +12,15 @@ from core.domain.findings import Finding, Severity
 from pipeline.archive.extract import extract, is_image
 from pipeline.archive.source import Rejected, SourceFile
 from pipeline.dataset.model import Dataset, DatasetImage
+from pipeline.dataset.near_duplicates import group_near_duplicates
 from pipeline.dataset.split import SplitOptions, assign_splits
 from pipeline.dataset.validate import Checked, check
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.image_facts import ImageFacts
-from pipeline.decode.prefetch import InspectAhead
+from pipeline.decode.inspect_ahead import InspectAhead
 from pipeline.formats import read_dataset
 from pipeline.layouts import MANIFEST_FILE, MAX_SCRATCH_BYTES
 from pipeline.prepare.fingerprint import write_manifest
-from pipeline.prepare.near_duplicates import group_alike
 from pipeline.process.progress import StageReporter
 
 CONVERTED_FILE = "converted"  # the images that were written anew, one after the other
@@ -60,7 +60,7 @@ def judge(seen: RawDataset, scratch: Path, options: ExamineOptions, steps: Stage
     steps.stage("splitting")
     splits: dict[str, str] = {}
     phashes = ((image.sha256, image.phash) for image in checked.images)
-    groups = group_alike(phashes, lambda *_: steps.raise_if_cancelled())
+    groups = group_near_duplicates(phashes, steps.raise_if_cancelled)
     if checked.images:
         findings = findings + list(_alike(checked.images, groups))
         splits, split_findings = assign_splits(checked.images, checked.classes, options, groups)

@@ -15,7 +15,7 @@ from core.domain.findings import Finding
 from pipeline.archive.extract import extract
 from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset
-from pipeline.decode.prefetch import inspect_all
+from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
 from pipeline.params.formats import CATALOGUE
 from pipeline.process.progress import StageReporter

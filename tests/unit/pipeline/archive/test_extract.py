@@ -1,4 +1,4 @@
-"""The wall: what an archive may not do, and that nothing of it reaches the disk."""
+"""Archive validation: what an archive is refused for, and that nothing of it reaches the disk."""
 
 import io
 import struct
@@ -23,9 +23,9 @@ from tests.builders.voc import JUNK, image_bytes, zip_files
 IMAGE = image_bytes()
 
 
-def _extract(archive: Path, into: Path) -> ExtractedArchive:
+def _extract(archive: Path, into: Path, *, scratch_bytes: int = 0) -> ExtractedArchive:
     into.mkdir(exist_ok=True)
-    return extract(archive, into, threads=2, tick=lambda *_: None)[0]
+    return extract(archive, into, threads=2, tick=lambda *_: None, scratch_bytes=scratch_bytes)[0]
 
 
 def _refusal_codes(archive: Path, into: Path) -> set[str]:
@@ -204,18 +204,19 @@ def test_folders_may_have_so_many_levels_and_so_long_names_in_all(
     assert _refusal_codes(archive, tmp_path / "beyond") == {"archive-name-too-long"}
 
 
-def test_room_is_asked_for_the_files_the_tar_and_what_lies_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("scratch_bytes", "times"), [(0, 2), (1024**3, 3)])
+def test_space_is_required_for_the_files_their_tar_and_scratch_as_large_as_the_files_at_most(
+    scratch_bytes: int, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = zip_files(tmp_path / "data.zip", {"a.jpg": IMAGE})
     spare = 64 * 1024**2
     (tmp_path / "into").mkdir()
-    free = SimpleNamespace(free=3 * len(IMAGE) + spare - 1)
+    free = SimpleNamespace(free=times * len(IMAGE) + spare - 1)
     monkeypatch.setattr("shutil.disk_usage", lambda _place: free)
     with pytest.raises(OutOfSpace):
-        _extract(archive, tmp_path / "into")
+        _extract(archive, tmp_path / "into", scratch_bytes=scratch_bytes)
     free.free += 1
-    assert _extract(archive, tmp_path / "into").files
+    assert _extract(archive, tmp_path / "into", scratch_bytes=scratch_bytes).files
 
 
 def test_an_archive_in_an_archive_is_never_opened(tmp_path: Path) -> None:
@@ -310,7 +311,7 @@ def test_zip64_and_streamed_archives_are_accepted(tmp_path: Path) -> None:
         file.write(IMAGE)
     (tmp_path / "data.zip").write_bytes(out.content)
     source = _extract(tmp_path / "data.zip", tmp_path / "into")
-    assert source.files[0].place.read() == IMAGE
+    assert source.files[0].byte_range.read() == IMAGE
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,13 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
+from pipeline.dataset.near_duplicates import MAX_BITS, MAX_LOW_BITS, group_near_duplicates
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.image import inspect
 from pipeline.decode.phash import phash_of
-from pipeline.decode.phash_index import MAX_BITS, MAX_LOW_BITS
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.metadata import describe
-from pipeline.prepare.near_duplicates import group_alike
 from pipeline.prepare.stages import examine
 from pipeline.process.progress import StageReporter
 from tests.builders.voc import Files, annotation, zip_files
@@ -76,7 +75,7 @@ def test_a_image_altered_a_little_looks_the_same(alter: str) -> None:
     for seed in range(8):
         phashes[f"{seed} a"] = phash(encoded(photograph(seed), quality=95))
         phashes[f"{seed} b"] = phash(ALIKE[alter](photograph(seed)))
-    groups = group_alike(phashes.items())
+    groups = group_near_duplicates(phashes.items())
     assert {name: groups[name] for name in phashes} == {name: f"{name[0]} a" for name in phashes}
 
 
@@ -86,13 +85,13 @@ def test_a_look_is_of_the_upright_image(orientation: int) -> None:
     stored.getexif()[274] = orientation
     upright = ImageOps.exif_transpose(stored)
     phashes = {"stored": phash_of(stored, orientation), "upright": phash_of(upright)}
-    assert set(group_alike(phashes.items()).values()) == {"stored"}
+    assert set(group_near_duplicates(phashes.items()).values()) == {"stored"}
 
 
 def test_a_flat_image_looks_like_nothing() -> None:
     phashes = {colour: phash_of(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")}
     assert phashes == {"red": None, "blue": None}
-    groups = group_alike(phashes.items())
+    groups = group_near_duplicates(phashes.items())
     assert groups["red"] == "red" and groups["blue"] == "blue"
 
 
@@ -114,9 +113,9 @@ def test_the_index_finds_what_comparing_all_pairs_finds(seed: int, count: int) -
     phashes = {str(number): _near(rng, rng.randbytes(32), 0) for number in range(count)}
     for number in range(count):
         phashes[f"{number} again"] = _near(rng, phashes[str(rng.randrange(count))], rng.randrange(60))
-    groups = group_alike(phashes.items())
+    groups = group_near_duplicates(phashes.items())
     assert {name: groups[name] for name in phashes} == {name: _smallest_by_hand(name, phashes) for name in phashes}
-    assert groups == group_alike(reversed(phashes.items()))
+    assert groups == group_near_duplicates(reversed(phashes.items()))
 
 
 def _near(rng: random.Random, phash: bytes, bits: int) -> bytes:

@@ -1,6 +1,6 @@
-"""Images inspected in decoding processes, from the moment they are out of the archive."""
+"""Images inspected in decoding processes while the archive they come from is still being extracted."""
 
-import sys
+import threading
 from collections.abc import Callable, Iterable
 from io import FileIO
 from pathlib import Path
@@ -9,22 +9,22 @@ from typing import Any, Self
 from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.source import SourceFile
-from pipeline.decode.image_facts import ImageFacts
-from pipeline.decode.pool import Crash, DecodePool
-from pipeline.decode.tasks import Inspected, inspect_and_convert, inspect_and_try
+from pipeline.decode.image_facts import ImageFacts, unpack
+from pipeline.decode.pool import Crash, DecodePool, MalformedReply
+from pipeline.decode.tasks import inspect, inspect_only
 
 
 class InspectAhead:
     """Images inspected as they come out of the archive, while the rest is still inflated and read.
 
-    Those that trainers would read otherwise are written anew as well: one after the other into the file `converted`;
-    without one it is only seen whether they can be.
+    Those that trainers would read differently are converted: their PNGs lie one after the other in the file
+    `converted`. Without it, they are only tried.
     """
 
     def __init__(self, processes: int, converted: Path | None = None) -> None:
         self._converted = _Spool(converted) if converted else None
-        work = inspect_and_convert if converted else inspect_and_try
-        self._pool = DecodePool(work, processes, send=_byte_range, receive=self._facts)
+        work = inspect if converted else inspect_only
+        self._pool = DecodePool(work, parse=self._facts, processes=processes)
         self._names: list[str] = []
 
     def __enter__(self) -> Self:
@@ -40,42 +40,51 @@ class InspectAhead:
         """Each file once."""
         new = list(files)
         self._names += [file.name for file in new]
-        self._pool.submit(new)
+        self._pool.submit(file.byte_range for file in new)
 
     def facts(self, files: list[SourceFile], tick: Callable[[int, int], None]) -> list[ImageFacts]:
-        """Of each file that was added, in this order. `tick(done, total)` may raise to stop."""
+        """The facts of each of `files`, which were added, in their order. `tick(done, total)` may raise to stop."""
         answers = dict(zip(self._names, self._pool.answers(tick), strict=True))
-        return [answers[file.name] for file in files]
+        return [_facts_of(answers[file.name]) for file in files]
 
-    def _facts(self, answer: Inspected | Crash) -> ImageFacts:
-        if isinstance(answer, Crash):
-            return ImageFacts(problem=("image-crashes-decoder", f"Decoding it {answer.why}."))
-        fields, png = answer
-        facts = ImageFacts(*fields)
+    def _facts(self, reply: bytes) -> ImageFacts:
+        """Raises MalformedReply, OutOfSpace, OSError."""
+        try:
+            facts, png = unpack(reply)
+        except ValueError as error:
+            raise MalformedReply from error
         if self._converted and png is not None:
             facts = facts._replace(converted=self._converted.add(png))
-        return facts._replace(format=sys.intern(facts.format), mode=sys.intern(facts.mode))  # not 100,000 times "JPEG"
+        return facts
+
+
+def _facts_of(answer: ImageFacts | Crash) -> ImageFacts:
+    if isinstance(answer, Crash):
+        return ImageFacts(problem=("image-crashes-decoder", f"Decoding it {answer.why}."))
+    return answer
 
 
 class _Spool:
-    """Contents one after the other in a file that is there from the first one on."""
+    """Contents one after the other in one file, which is made for the first of them. Filled by several threads."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
         self._file: FileIO | None = None
         self._end = 0
 
     def add(self, content: bytes) -> ByteRange:
         """Raises OutOfSpace, OSError."""
-        require_space(self._path.parent, len(content))
-        if self._file is None:
-            self._file = self._path.open("xb", buffering=0)
-        left = memoryview(content)
-        while left:
-            left = left[self._file.write(left) :]
-        byte_range = ByteRange(str(self._path), self._end, len(content))
-        self._end += len(content)
-        return byte_range
+        with self._lock:
+            require_space(self._path.parent, len(content))
+            if self._file is None:
+                self._file = self._path.open("xb", buffering=0)
+            left = memoryview(content)
+            while left:
+                left = left[self._file.write(left) :]
+            byte_range = ByteRange(str(self._path), self._end, len(content))
+            self._end += len(content)
+            return byte_range
 
     def close(self) -> None:
         if self._file:
@@ -87,7 +96,3 @@ def inspect_all(files: list[SourceFile], *, processes: int, tick: Callable[[int,
     with InspectAhead(processes) as ahead:
         ahead.add(files)
         return ahead.facts(files, tick)
-
-
-def _byte_range(file: SourceFile) -> ByteRange:
-    return file.byte_range
