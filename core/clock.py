@@ -1,4 +1,4 @@
-"""Time, in one place. Lease times are not taken from here: they are the database's clock (core/db/clock.py)."""
+"""The process's clock. Lease times do not come from here: they use the database's clock (core/db/clock.py)."""
 
 import time
 from datetime import UTC, datetime
@@ -15,5 +15,5 @@ def now_ms() -> int:
 
 
 def monotonic() -> float:
-    """Seconds that never run backwards, for durations."""
+    """Seconds that never go backwards, for durations."""
     return time.monotonic()

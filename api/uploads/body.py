@@ -20,7 +20,7 @@ from api.uploads.multipart import FormReader
 from core import clock
 from core.domain.errors import OutOfSpace, UploadInvalid, UploadTooLarge
 from core.settings import MIB, Settings
-from core.storage.transfer import full_disk_told
+from core.storage.transfer import naming_full_disk
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 BATCH_BYTES = MIB  # parsed, hashed and written by one call in a thread; all that is in memory of an upload
@@ -77,7 +77,7 @@ def refuse_too_large(size: int, settings: Settings) -> None:
 
 def check_room(size: int, settings: Settings) -> None:
     """Raises OutOfSpace. Creates the temporary folder."""
-    with full_disk_told(settings.temp):
+    with naming_full_disk(settings.temp):
         settings.temp.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.temp).free
     if free < size + SPARE_BYTES:
@@ -103,7 +103,7 @@ class _Sink:
         self.path = path
         self.bytes = 0
         self.settings = settings
-        with full_disk_told(path.parent):
+        with naming_full_disk(path.parent):
             self._file = path.open("xb")
         self._digest = hashlib.sha256()
 
@@ -111,12 +111,12 @@ class _Sink:
         self.bytes += len(data)
         if self.bytes > self.settings.upload_max_bytes:
             raise _too_large(self.settings)
-        with full_disk_told(self.path.parent):
+        with naming_full_disk(self.path.parent):
             self._file.write(data)
         self._digest.update(data)
 
     def close(self) -> str:
-        with full_disk_told(self.path.parent):
+        with naming_full_disk(self.path.parent):
             self._file.close()
         return self._digest.hexdigest()
 

@@ -16,7 +16,7 @@ from api.uploads.body import BATCH_BYTES, check_room
 from core.domain.errors import DarkroomError, Internal, LimitExceeded, PreflightIncomplete, UploadInvalid
 from core.domain.findings import Finding
 from core.settings import MIB, Settings
-from core.storage.transfer import full_disk_told
+from core.storage.transfer import naming_full_disk
 from pipeline.process.environment import child_environment
 
 BODY_MAX_BYTES = 64 * MIB  # a directory of 300,000 entries with names of 100 bytes takes 45 MB
@@ -69,7 +69,7 @@ async def _receive(request: Request, path: Path) -> int:
     size, batch = 0, bytearray()
 
     def write(data: bytes) -> None:
-        with full_disk_told(path.parent), path.open("ab") as file:
+        with naming_full_disk(path.parent), path.open("ab") as file:
             file.write(data)
 
     async for chunk in request.stream():

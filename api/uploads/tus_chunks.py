@@ -22,7 +22,7 @@ from core.domain.keys import upload_part_key
 from core.services.context import Platform
 from core.services.uploads.sessions import UploadLease, add_part, lease_upload, release_upload, renewing_lease
 from core.settings import MIB
-from core.storage.transfer import full_disk_told
+from core.storage.transfer import naming_full_disk
 
 PART_BYTES = 32 * MIB  # lost at most with a broken connection; the largest upload has 640 parts
 IDLE_SECONDS = 30.0  # a connection without a byte for this long is taken to be broken
@@ -127,7 +127,7 @@ class _ChunkWriter:
                 f"The chunk exceeds the {self.row.length_bytes} bytes that were announced as Upload-Length.",
                 length=self.row.length_bytes,
             )
-        with full_disk_told(self._path.parent):
+        with naming_full_disk(self._path.parent):
             self._file.write(data)
         for digest in self._digests.values():
             digest.update(data)
@@ -137,7 +137,7 @@ class _ChunkWriter:
         """The object first, then the row that records it."""
         if self._bytes == 0:
             return
-        with full_disk_told(self._path.parent):
+        with naming_full_disk(self._path.parent):
             self._file.flush()
         start, sha256 = self.row.received_bytes, self._digests["sha256"].hexdigest()
         key = upload_part_key(self.row.id, start, self._lease.token)

@@ -1,4 +1,4 @@
-"""The database: SQLite (WAL) on one machine, PostgreSQL for a team. One sync session, transactions in sight."""
+"""The database: SQLite (WAL) on one machine, PostgreSQL for a team. Sessions are synchronous."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from core.domain.errors import OutOfSpace, Unavailable
 
 BUSY_TIMEOUT_MS = 30_000  # SQLite: writers queue this long before they give up
 _WRITES = "darkroom_writes"
-_SERVER_TIMEOUTS = "-c statement_timeout=30000 -c lock_timeout=20000"  # ms; what the URL says holds over these
+_SERVER_TIMEOUTS = "-c statement_timeout=30000 -c lock_timeout=20000"  # ms; options of the URL override these
 
 
 class Database:
@@ -47,19 +47,19 @@ def open_database(url: str) -> Database:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         server = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": 10}
-        return Database(create_engine(url, connect_args=_impatient(parsed), **server))
+        return Database(create_engine(url, connect_args=_with_timeouts(parsed), **server))
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    # pool_size 20: as many as the API has threads for plain `def` endpoints, halved
+    # 20 connections: half as many as the API has threads for plain `def` endpoints
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20, max_overflow=40)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Database(engine)
 
 
-def _impatient(url: URL) -> dict[str, Any]:
-    """A server that is gone without a word, or a lock that is never given back, is an error and no long silence."""
-    given = url.query.get("options", "")
+def _with_timeouts(url: URL) -> dict[str, Any]:
+    """A server that disappears, or a lock that is never released, becomes an error after seconds."""
+    options = url.query.get("options", "")
     return {
         "connect_timeout": 5,
         "keepalives": 1,
@@ -67,18 +67,18 @@ def _impatient(url: URL) -> dict[str, Any]:
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 10_000,
-        "options": f"{_SERVER_TIMEOUTS} {given if isinstance(given, str) else ' '.join(given)}".strip(),
+        "options": f"{_SERVER_TIMEOUTS} {options if isinstance(options, str) else ' '.join(options)}".strip(),
     }
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # BEGIN is ours
+    connection.isolation_level = None  # _begin_sqlite begins the transactions
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # One that starts reading and then writes fails at once when another wrote in between: take the lock first.
+    # A transaction that reads first fails at its first write when another has written in between: lock at the start.
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

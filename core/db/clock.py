@@ -1,5 +1,7 @@
-"""The database's clock: seconds since the epoch as a float. Leases are written and judged by it alone,
-so two workers whose own clocks differ never disagree about whether a lease is lost."""
+"""The database's clock: seconds since the epoch as a float.
+
+Leases are written and compared by it alone, so that workers whose own clocks differ agree on whether a lease is lost.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""INSERT ... ON CONFLICT DO NOTHING, which both databases have, each in its own dialect."""
+"""INSERT ... ON CONFLICT DO NOTHING, for SQLite and PostgreSQL."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from core.db.tables import Base
 
 
 def insert_if_absent(session: Session, table: type[Base], values: Mapping[str, Any]) -> bool:
-    """False: a row with this key is there already, and stays as it is."""
+    """Returns False where a row with this key exists; that row stays unchanged."""
     insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
     key = next(iter(table.__table__.primary_key))
     statement = insert(table).values(**values).on_conflict_do_nothing().returning(key)

@@ -1,4 +1,4 @@
-"""Migrations: run once, as a step of their own, never by every process that starts."""
+"""Migrations: run once, as a separate step, never by each process at its start."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ _SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database to `revision`. Two at once are safe: the second waits and finds nothing to do."""
+    """Upgrade the database to `revision`. Two at once are safe: the second waits and then has nothing to do."""
     database = open_database(url)
     try:
         with database.engine.execution_options(darkroom_writes=True).begin() as connection:
             if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table takes its time
-                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # and a second migration waits for the first
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table takes longer
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # a second migration waits for the first
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7253021)")
             config = alembic_config()
             config.attributes["connection"] = connection
@@ -31,7 +31,7 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def drift(url: str) -> list[str]:
-    """Where the tables in code and the migrated database differ, and whether there is more than one head."""
+    """The differences between the tables in code and the migrated database; more than one head is one too."""
     heads = ScriptDirectory.from_config(alembic_config()).get_heads()
     found = [] if len(heads) == 1 else [f"{len(heads)} heads: {', '.join(heads)}"]
     database = open_database(url)

@@ -1,4 +1,4 @@
-"""The tables. Rows are snapshots: sessions do not expire them, and every change is an UPDATE that asks the row."""
+"""The tables. Rows are snapshots: sessions do not expire them, and every change is an UPDATE with guards."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -90,7 +90,7 @@ class Resumable:
 
 
 class DatasetRow(Base):
-    """A prepared set, shared by every job whose upload has its fingerprint. The object exists when this says so."""
+    """A prepared set, shared by all jobs whose upload has its fingerprint. While `state` is live, its object exists."""
 
     __tablename__ = "datasets"
     fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -132,7 +132,7 @@ class JobRow(Leased, Base):
     metadata_sha256: Mapped[str | None] = mapped_column(String(64))
     last_version: Mapped[int] = mapped_column(default=0)
     deleted_at: Mapped[datetime | None]
-    purged_at: Mapped[datetime | None]  # its objects are gone
+    purged_at: Mapped[datetime | None]  # when its objects were deleted
     __table_args__ = (
         Index("ix_jobs_state", "state"),
         Index("ix_jobs_fingerprint", "fingerprint"),
@@ -142,7 +142,7 @@ class JobRow(Leased, Base):
 
 
 class UploadRow(Base):
-    """A resumable upload. Its pieces are objects, so that any API process can take the next one."""
+    """A resumable upload. Its parts are objects, so that any API process can accept the next one."""
 
     __tablename__ = "uploads"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -151,9 +151,9 @@ class UploadRow(Base):
     source_name: Mapped[str] = mapped_column(String(400))
     options: Mapped[dict[str, Any]]  # PrepareOptions
     length_bytes: Mapped[int] = mapped_column(BigInteger)
-    received_bytes: Mapped[int] = mapped_column(BigInteger)  # stored for good: the protocol's offset
-    sha256: Mapped[str | None] = mapped_column(String(64))  # of the whole, where the client promised it
-    job_id: Mapped[str] = mapped_column(String(40))  # the id of the job it becomes, chosen at the start
+    received_bytes: Mapped[int] = mapped_column(BigInteger)  # stored permanently: the protocol's offset
+    sha256: Mapped[str | None] = mapped_column(String(64))  # of the whole, where the client announced it
+    job_id: Mapped[str] = mapped_column(String(40))  # of the job it becomes, chosen at the start
     problem: Mapped[dict[str, Any] | None]
     holder: Mapped[str | None] = mapped_column(String(32))  # one request at a time
     lease_expires_at: Mapped[float | None]  # the database's clock
@@ -200,11 +200,11 @@ class RunRow(Leased, Resumable, Base):
     fingerprint: Mapped[str] = mapped_column(String(64))
     notes: Mapped[dict[str, Any] | None]  # name -> sentence, e.g. where the weights came from
     version: Mapped[int | None]  # the number, once published
-    log_key: Mapped[str | None]  # of the newest attempt whose whole log was kept
+    log_key: Mapped[str | None]  # of the newest attempt whose whole log is stored
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
-    mirror_seq: Mapped[int] = mapped_column(default=0)  # events up to here are in MLflow
-    mirrored_at: Mapped[datetime | None]  # everything of the ended run is in MLflow
-    purged_at: Mapped[datetime | None]  # its checkpoints are gone
+    mirror_seq: Mapped[int] = mapped_column(default=0)  # events up to this number are in MLflow
+    mirrored_at: Mapped[datetime | None]  # when the ended run was complete in MLflow
+    purged_at: Mapped[datetime | None]  # when its checkpoints were deleted
     __table_args__ = (
         Index("ix_runs_job_id", "job_id"),
         Index("ix_runs_state", "state"),
@@ -213,22 +213,22 @@ class RunRow(Leased, Resumable, Base):
 
 
 class RunLogRow(Base):
-    """What one attempt at a run printed: the end of it while it runs, then the object that holds it whole.
+    """The log of one attempt at a run: its tail while it runs, then the object with the whole log.
 
-    The end stays where the whole could not be kept: its worker was killed, or the store was away.
+    The tail stays where the whole log was not stored: the worker was killed, or the store did not answer.
     """
 
     __tablename__ = "run_logs"
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str | None] = mapped_column(unique=True)
-    tail: Mapped[bytes]  # empty once there is a key
-    total_bytes: Mapped[int] = mapped_column(BigInteger)  # how long the log was when `tail` was read
+    tail: Mapped[bytes]  # empty once `key` is set
+    total_bytes: Mapped[int] = mapped_column(BigInteger)  # length of the log when `tail` was read
     updated_at: Mapped[datetime]
 
 
 class VersionRow(Base):
-    """A published model version. Never deleted singly, never changed but for what the mirror notes."""
+    """A published model version. It is deleted with its job only; after publishing, only `mlflow_version` changes."""
 
     __tablename__ = "versions"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -257,9 +257,9 @@ class ArtifactRow(Base):
 
 
 class AliasRow(Base):
-    """Where an alias points now; `number` 0: nowhere, it was removed.
+    """The version that an alias points at; `number` 0: none, the alias was removed.
 
-    `position` is its place in the history; rollback walks back from it.
+    `position` is its place in the history, from which a rollback goes back.
     """
 
     __tablename__ = "aliases"
@@ -269,11 +269,11 @@ class AliasRow(Base):
     position: Mapped[int]  # AliasMoveRow.position of the `set` in effect
     moves: Mapped[int] = mapped_column(default=0)  # the newest AliasMoveRow.position
     updated_at: Mapped[datetime]
-    mirrored_number: Mapped[int | None]  # what MLflow was last told
+    mirrored_number: Mapped[int | None]  # the last one sent to MLflow
 
 
 class AliasMoveRow(Base):
-    """The history of an alias; only ever added to."""
+    """The history of an alias. Rows are only added."""
 
     __tablename__ = "alias_moves"
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
@@ -287,7 +287,7 @@ class AliasMoveRow(Base):
 
 
 class EventRow(Base):
-    """One change of a job or a run, as a merge patch of what polling shows."""
+    """One change of a job or a run, as a merge patch of what polling returns."""
 
     __tablename__ = "events"
     subject_id: Mapped[str] = mapped_column(String(40), primary_key=True)  # a job's or a run's id
@@ -309,7 +309,7 @@ class IdempotencyRow(Base):
 
 
 class LockRow(Base):
-    """A named lease, for what only one process may do at a time: the sweep, the mirror."""
+    """A named lease, for what one process at a time may do: the sweep, the MLflow sync."""
 
     __tablename__ = "locks"
     name: Mapped[str] = mapped_column(String(80), primary_key=True)

@@ -3,10 +3,10 @@
     DarkroomError
     ├── RequestInvalid        400   the request itself is wrong
     │   ├── ParamsInvalid           training params: each bad field is named
-    │   ├── CursorInvalid           a cursor that no list of ours gave
+    │   ├── CursorInvalid           a cursor that no list returned
     │   ├── UploadInvalid           no file, a broken multipart body, an empty upload
     │   └── PreflightIncomplete     the end of the ZIP that was sent lacks part of its directory
-    ├── Unauthorized          401   a token is set and was not given
+    ├── Unauthorized          401   a token is required, and the request has none or another
     ├── NotFound              404
     │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
     │   │   ImageNotFound
@@ -17,37 +17,37 @@
     │   ├── JobNotReady  JobNotRetryable  JobNotRepairable  JobInUse  RunNotCancellable  RunNotRetryable
     │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
-    │   ├── HubOff                  this installation does not reach out to a hub
-    │   ├── UploadOffsetDiffers     a piece of a resumable upload that does not begin where the last one ended
+    │   ├── HubOff                  downloads from a hub are switched off
+    │   ├── UploadOffsetDiffers     a part of a resumable upload that does not begin where the last one ended
     │   └── RequestInFlight         the same Idempotency-Key is being answered
-    ├── TusVersionUnsupported 412   another version of the tus protocol, or none was named
+    ├── TusVersionUnsupported 412   another version of the tus protocol, or none
     ├── LimitExceeded         413
     │   └── UploadTooLarge
-    ├── MediaTypeUnsupported  415   a piece of an upload in another content type than the protocol's
+    ├── MediaTypeUnsupported  415   a part of an upload in another content type than the protocol's
     ├── RangeInvalid          416
     ├── Unprocessable         422   understood, and refused
     │   ├── DatasetRejected         the user's data; carries findings
     │   │   ├── ArchiveRefused      hostile or broken archive
-    │   │   ├── FormatUnknown       nothing we read; says what was tried
-    │   │   ├── HubSetNotFound      an import: no such dataset or revision on the hub, or not open to us
-    │   │   └── HubSetUnusable      an import: no images with labels that we read, or too large
+    │   │   ├── FormatUnknown       no supported format; lists what was tried
+    │   │   ├── HubSetNotFound      an import: no such dataset or revision on the hub, or access is denied
+    │   │   └── HubSetUnusable      an import: no images with supported labels, or too large
     │   ├── AliasReserved
     │   └── IdempotencyKeyReused    the same key with another body
     ├── UploadLocked          423   another request is sending to this upload
-    ├── ChecksumMismatch      460   the bytes that came are not those that were promised (tus)
-    ├── TrainingFailed        kept on the run, never answered to a POST
+    ├── ChecksumMismatch      460   the received bytes do not match the announced checksum (tus)
+    ├── TrainingFailed        kept on the run, never an answer to a POST
     │   ├── OutOfMemory  Diverged  TimedOut  WeightsUnavailable
     │   ├── NoSpace                 kept on a job as well
     │   └── WorkerLost  TrainerCrashed
-    ├── PreparationFailed     kept on the job: ours, can be retried
-    │   └── HubUnavailable          an import: the hub does not answer, or not with what it promised
-    ├── Unavailable           503   a service we need does not answer; retried
-    │   └── StoreRefused            the object store answers, and says no: tried a few times more, then it is the end
+    ├── PreparationFailed     kept on the job: the service's fault, can be retried
+    │   └── HubUnavailable          an import: the hub does not answer, or sends other bytes than it announced
+    ├── Unavailable           503   a required service does not answer; retried
+    │   └── StoreRefused            the object store denies access or lacks the bucket: retried MAX_REFUSALS times
     ├── OutOfSpace            507   the disk or the store is full
-    └── Internal              500   what nobody foresaw; its text stays in the log
+    └── Internal              500   an unexpected error; its text stays in the log
 
 An error carries a slug (stable, the page under /problems/), a title (the same for every occurrence),
-a detail (this occurrence) and facts (JSON values). The HTTP status of a family is the API's business.
+a detail (this occurrence) and facts (JSON values). The API maps a family to its HTTP status.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class DarkroomError(Exception):
     """Base of every known failure. `detail` is a sentence for people, `facts` are JSON values for programs."""
 
     slug: ClassVar[str] = "internal"
-    title: ClassVar[str] = "Something unforeseen happened"
+    title: ClassVar[str] = "An unexpected error occurred"
 
     def __init__(self, detail: str = "", **facts: Any) -> None:
         self.detail = detail or self.title
@@ -93,7 +93,7 @@ class CursorInvalid(RequestInvalid):
 
 class UploadInvalid(RequestInvalid):
     slug = "upload-invalid"
-    title = "The upload holds no readable file"
+    title = "The upload contains no readable file"
 
 
 class PreflightIncomplete(RequestInvalid):
@@ -108,7 +108,7 @@ class Unauthorized(DarkroomError):
 
 class NotFound(DarkroomError):
     slug = "not-found"
-    title = "There is no such thing"
+    title = "Not found"
 
 
 class RouteNotFound(NotFound):
@@ -163,7 +163,7 @@ class Gone(DarkroomError):
 
 class Conflict(DarkroomError):
     slug = "conflict"
-    title = "The state of the thing does not allow this"
+    title = "The current state does not allow this"
 
 
 class JobNotReady(Conflict):
@@ -208,12 +208,12 @@ class NoEarlierVersion(Conflict):
 
 class HubOff(Conflict):
     slug = "hub-off"
-    title = "This installation does not reach out to a hub"
+    title = "Downloads from a hub are switched off"
 
 
 class UploadOffsetDiffers(Conflict):
     slug = "upload-offset-differs"
-    title = "The upload goes on at another offset"
+    title = "The upload continues at another offset"
 
 
 class RequestInFlight(Conflict):
@@ -223,7 +223,7 @@ class RequestInFlight(Conflict):
 
 class TusVersionUnsupported(DarkroomError):
     slug = "tus-version-unsupported"
-    title = "Resumable uploads speak tus 1.0.0"
+    title = "Resumable uploads use tus 1.0.0"
 
 
 class LimitExceeded(DarkroomError):
@@ -238,7 +238,7 @@ class UploadTooLarge(LimitExceeded):
 
 class MediaTypeUnsupported(DarkroomError):
     slug = "media-type-unsupported"
-    title = "The body has another content type than this needs"
+    title = "The content type of the body is not supported"
 
 
 class UploadLocked(DarkroomError):
@@ -248,7 +248,7 @@ class UploadLocked(DarkroomError):
 
 class ChecksumMismatch(DarkroomError):
     slug = "checksum-mismatch"
-    title = "The bytes are not those that were promised"
+    title = "The checksum does not match the received bytes"
 
 
 class RangeInvalid(DarkroomError):
@@ -273,12 +273,12 @@ class ArchiveRefused(DatasetRejected):
 
 class FormatUnknown(DatasetRejected):
     slug = "format-unknown"
-    title = "The archive holds no dataset format that we read"
+    title = "The archive contains no supported dataset format"
 
 
 class HubSetNotFound(DatasetRejected):
     slug = "hub-set-not-found"
-    title = "The hub has no such dataset for us"
+    title = "The hub has no such dataset, or denies access to it"
 
 
 class HubSetUnusable(DatasetRejected):
@@ -323,12 +323,12 @@ class NoSpace(TrainingFailed):
 
 class WeightsUnavailable(TrainingFailed):
     slug = "weights-unavailable"
-    title = "The pretrained weights cannot be had"
+    title = "The pretrained weights are not available"
 
 
 class WorkerLost(TrainingFailed):
     slug = "worker-lost"
-    title = "The worker was lost too often"
+    title = "The worker was lost too many times"
 
 
 class TrainerCrashed(TrainingFailed):
@@ -338,7 +338,7 @@ class TrainerCrashed(TrainingFailed):
 
 class PreparationFailed(DarkroomError):
     slug = "preparation-failed"
-    title = "The preparation failed on our side"
+    title = "The preparation failed on the side of the service"
 
 
 class HubUnavailable(PreparationFailed):
@@ -348,7 +348,7 @@ class HubUnavailable(PreparationFailed):
 
 class Unavailable(DarkroomError):
     slug = "unavailable"
-    title = "A service that we need does not answer"
+    title = "A required service does not answer"
 
 
 class StoreRefused(Unavailable):
@@ -363,7 +363,7 @@ class OutOfSpace(DarkroomError):
 
 class Internal(DarkroomError):
     slug = "internal"
-    title = "Something unforeseen happened"
+    title = "An unexpected error occurred"
 
 
 def all_errors() -> list[type[DarkroomError]]:
@@ -378,6 +378,6 @@ def all_errors() -> list[type[DarkroomError]]:
 
 
 def error_from_slug(slug: str, detail: str, **facts: Any) -> DarkroomError:
-    """Rebuild an error that crossed a process boundary; a slug nobody knows becomes `Internal`."""
+    """Rebuild an error that crossed a process boundary; an unknown slug becomes `Internal`."""
     known = {cls.slug: cls for cls in all_errors()}
     return known.get(slug, Internal)(detail, **facts)

@@ -1,4 +1,4 @@
-"""Ids: a prefix and a ULID in lower case (48 bits of milliseconds, 80 random bits), so that they sort by time."""
+"""Ids: a prefix and a ULID in lower case (48 bits of milliseconds, 80 random bits). They sort by time."""
 
 import secrets
 

@@ -1,17 +1,17 @@
-"""Limits, each with its reason. Those an operator may want to move are settings; these are not."""
+"""Limits, each with its reason. Limits that an operator may want to change are settings."""
 
 GIB = 1024**3
 
-# Archive: decided on the central directory before anything is written, and enforced while inflating.
-MAX_ENTRIES = 300_000  # three files an image for the largest sets we are asked for (100,000 images)
-MAX_ENTRY_BYTES = 2 * GIB  # no labelled image is larger; a lying size stops here
+# Archive: checked in the central directory before anything is written, and enforced while inflating.
+MAX_ENTRIES = 300_000  # three files for each image of the largest supported set (100,000 images)
+MAX_ENTRY_BYTES = 2 * GIB  # no labelled image is larger; an entry whose declared size is false is cut here
 MAX_TOTAL_BYTES = 200 * GIB  # inflated
 MAX_RATIO = 200  # deflate's best on real XML is about 20; a bomb has 1,000
-RATIO_FREE_BYTES = 1024 * 1024  # small entries may be as repetitive as they like
+RATIO_FREE_BYTES = 1024 * 1024  # entries below this size may have any ratio
 MAX_NAME_BYTES = 1024
 MAX_DEPTH = 32
-# Of all different folders together: the levels, and the characters of each name at each of its levels. A folder in
-# memory takes up to 1 KB a level: 100,000 folders five deep, with names of 200 characters.
+# Sums over all distinct folders: their levels, and the characters of each name at each of its levels. A folder takes up
+# to 1 KB of memory a level: this allows 100,000 folders five deep, with names of 200 characters.
 MAX_FOLDER_LEVELS = 500_000
 MAX_FOLDER_CHARACTERS = 100_000_000
 
@@ -23,15 +23,15 @@ MAX_XML_DEPTH = 32
 MAX_IMAGE_PIXELS = 200_000_000  # 200 megapixels: four times the largest camera image; a bomb has more
 MAX_IMAGE_BYTES = 512 * 1024 * 1024
 
-# Findings: all are counted, this many are kept with their text.
+# Findings: all are counted, at most this many are kept with their text.
 MAX_FINDINGS_KEPT = 100_000
 
 MIN_IMAGES = 3  # one for each of train, val and test
-SKIP_MIN_REMAINING = 0.9  # on_error=skip: this part of the images must remain
+SKIP_MIN_REMAINING = 0.9  # on_error=skip: this fraction of the images must remain
 
 # Leases
-MAX_LOST_LEASES = 3  # then the job or run is failed: worker-lost
-MAX_REFUSALS = 5  # of the store: 10 + 20 + 40 + 80 s apart, in which a permission just given has spread
+MAX_LOST_LEASES = 3  # then the job or run fails: worker-lost
+MAX_REFUSALS = 5  # of the store, with pauses of 10, 20, 40 and 80 s: time for a new permission to take effect
 
 # Waiting and paging
 MAX_WAIT_SECONDS = 60  # shorter than the idle timeout of common proxies

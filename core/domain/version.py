@@ -1,3 +1,3 @@
-"""The version of Darkroom, as pyproject.toml has it (a test sees to that): an image has the code and no such file."""
+"""The version of Darkroom, equal to that of pyproject.toml (a test compares them): container images lack that file."""
 
 VERSION = "0.1.0"

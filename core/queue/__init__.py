@@ -1,6 +1,6 @@
-"""The doorbell: it says "look at row X", nothing else. The row is the truth, the sweep rings again.
+"""The task queue: a message names a row that waits, nothing else. The row is the truth; the sweep enqueues it again.
 
-Only ids cross the queue, and a ring comes after the transaction that wrote the row has ended.
+Only ids cross the queue, and a message is sent after the transaction that wrote the row has ended.
 """
 
 from typing import Protocol
@@ -14,10 +14,10 @@ TASKS = (PREPARE, TRAIN)
 
 class TaskQueue(Protocol):
     def enqueue(self, task: str, row_id: str) -> bool:
-        """Tell a worker to look at a row. True: the message is with the broker.
+        """Send a worker the id of a row that waits. True: the broker has the message.
 
-        A ring that fails is logged, never raised, and takes 2 s at most: the sweep rings again.
-        ValueError for a task that is none of `TASKS`.
+        A failure is logged, never raised, and takes 2 s at most: the sweep enqueues the row again.
+        Raises ValueError for a task that is none of `TASKS`.
         """
 
     def ping(self) -> float:
@@ -25,11 +25,11 @@ class TaskQueue(Protocol):
 
 
 def open_queue(settings: Settings) -> TaskQueue:
-    """The bell that `DARKROOM_BROKER_URL` names; the silent one where it is empty. Connects to nothing yet."""
+    """The queue that `DARKROOM_BROKER_URL` names; polling only where it is empty. Connects to nothing yet."""
     if not settings.broker_url:
         from core.queue.polling_only import PollingOnly
 
         return PollingOnly()
-    from core.queue.celery_queue import CeleryQueue  # Celery and kombu take 0.2 s that a silent bell does not need
+    from core.queue.celery_queue import CeleryQueue  # Celery and kombu take 0.2 s to import
 
     return CeleryQueue(settings)

@@ -1,4 +1,4 @@
-"""The bell over the Redis protocol (Redis, Valkey), as a Celery message."""
+"""The task queue over the Redis protocol (Redis, Valkey), with Celery messages."""
 
 import structlog
 from kombu.exceptions import KombuError
@@ -11,13 +11,13 @@ from core.queue import TASKS
 from core.queue.app import make_celery, task_name
 from core.settings import Settings
 
-TIMEOUT_SECONDS = 1.0  # a person waits behind a ring, and the sweep repeats it
+TIMEOUT_SECONDS = 1.0  # a person waits for the answer meanwhile, and the sweep repeats it
 
 log = structlog.get_logger(__name__)
 
 
 class CeleryQueue:
-    """Safe for threads: each ring takes a producer from Celery's pool."""
+    """Safe for threads: each call takes a producer from Celery's pool."""
 
     def __init__(self, settings: Settings) -> None:
         self._app = make_celery(settings)
@@ -32,14 +32,14 @@ class CeleryQueue:
 
     def enqueue(self, task: str, row_id: str) -> bool:
         if task not in TASKS:
-            raise ValueError(f"no worker listens to {task!r}")
+            raise ValueError(f"no worker has the task {task!r}")
         try:
             self._app.send_task(task_name(task), args=[row_id], ignore_result=True, retry=False)
         except (KombuError, BrokerError, RedisError, OSError) as error:
-            log.warning("bell.failed", task=task, row_id=row_id, error=str(error)[:200])
+            log.warning("enqueue.failed", task=task, row_id=row_id, error=str(error)[:200])
             return False
-        except Exception:  # whatever else a client raises: the row is written, and the sweep rings again
-            log.exception("bell.failed", task=task, row_id=row_id)
+        except Exception:  # any other error of a client: the row is written, and the sweep enqueues it again
+            log.exception("enqueue.failed", task=task, row_id=row_id)
             return False
         return True
 

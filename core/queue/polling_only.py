@@ -1,4 +1,4 @@
-"""No broker: nothing rings, and the sweep finds every row by itself, at most `DARKROOM_SWEEP_SECONDS` later."""
+"""No broker: workers poll the database for waiting rows, every `DARKROOM_SWEEP_SECONDS`."""
 
 
 class PollingOnly:

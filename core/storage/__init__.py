@@ -1,8 +1,8 @@
 """The object store: keys are remote, paths are local, links are for people.
 
-Two implementations of one protocol: a directory (`folder.py`) and S3 (`s3*.py`, the only home of boto3).
-A published key is written once. `ObjectMissing`, `ObjectExists` and `ObjectCorrupt` are for programs and never
-reach a user as they are; what a user may see is `Unavailable` and `OutOfSpace` of the domain.
+Two implementations of one protocol: a directory (`folder.py`) and S3 (`s3*.py`, the only files that import boto3).
+A published key is written once. `ObjectMissing`, `ObjectExists` and `ObjectCorrupt` are for programs and never reach a
+user; a user may get `Unavailable` and `OutOfSpace` of the domain.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,14 @@ from urllib.parse import unquote, urlsplit
 
 from core.settings import Settings
 
-CHUNK_BYTES = 1024**2  # what is held in memory of an object, per reader
+CHUNK_BYTES = 1024**2  # of an object in memory, per reader
 KEY_MAX_BYTES = 1024  # S3's limit
 PART_MAX_BYTES = 240  # a file name has 255 on ext4, APFS and NTFS; the directory store adds a suffix
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as the store knows it. `sha256` is hexadecimal, empty where another program wrote the object."""
+    """An object in the store. `sha256` is hexadecimal, empty where another program wrote the object."""
 
     key: str
     bytes: int
@@ -37,12 +37,12 @@ class ObjectExists(Exception):
 
 
 class ObjectCorrupt(Exception):
-    """The bytes are not those that the sha256 promised."""
+    """The bytes do not have the expected sha256."""
 
 
 class ObjectStore(Protocol):
-    """All methods raise `Unavailable` when the store does not answer (its `StoreRefused` when it answers that we may
-    not, or that the bucket does not exist) and `ValueError` for a key of a wrong shape.
+    """All methods raise `Unavailable` when the store does not answer (its subclass `StoreRefused` when the store denies
+    access or the bucket does not exist) and `ValueError` for a malformed key.
 
     A key is relative, with `/` between its parts, and is never also the folder of another key.
     """
@@ -52,19 +52,19 @@ class ObjectStore(Protocol):
     ) -> StoredObject:
         """Store a local file: the whole object appears, or nothing does.
 
-        The same bytes again are fine. Raises `ObjectExists` for other bytes under a key that exists,
-        `ObjectCorrupt` when the file's digest is found not to be `sha256`, and `OutOfSpace`.
-        Two puts of one key at the same moment are exclusive only where the store can do that
-        (a directory, S3 with conditional writes): the lock that always holds is the unique key of a row.
+        The same bytes may be put again. Raises `ObjectExists` for other bytes under a key that exists, `ObjectCorrupt`
+        when the file's digest turns out not to be `sha256`, and `OutOfSpace`.
+        Two puts of one key at the same moment are exclusive only where the store supports it (a directory, S3 with
+        conditional writes): the guarantee is the unique key of a row.
         """
 
     def join(
         self, key: str, parts: Sequence[StoredObject], *, sha256: str | None, media_type: str, scratch: Path
     ) -> StoredObject:
-        """Store one object made of the bytes of others, in their order; they stay. As `put`: all or nothing.
+        """Store one object made of the bytes of others, in their order; they stay. Like `put`: all or nothing.
 
         `scratch` is a local folder with room for the whole; a store may not need it. Raises `ObjectMissing`,
-        `ObjectCorrupt` (a part is not what it was, or the whole has not `sha256`), `ObjectExists`, `OutOfSpace`.
+        `ObjectCorrupt` (a part has changed, or the whole does not have `sha256`), `ObjectExists`, `OutOfSpace`.
         """
 
     def fetch(self, key: str, path: Path) -> StoredObject:
@@ -83,7 +83,7 @@ class ObjectStore(Protocol):
         """
 
     def delete_prefix(self, prefix: str) -> int:
-        """Delete every object whose key starts with `prefix`, and say how many. An empty prefix is refused."""
+        """Delete every object whose key starts with `prefix`, which is not empty. Returns their number."""
 
     def list_prefix(self, prefix: str) -> Iterator[tuple[str, datetime]]:
         """Keys that start with `prefix` (empty: all), with the UTC time each was last written."""
@@ -91,7 +91,7 @@ class ObjectStore(Protocol):
     def link(self, key: str, *, seconds: int, file_name: str) -> str | None:
         """A URL that downloads the object as `file_name` without further credentials for `seconds` (7 days at most).
 
-        None where the store has no address of its own: then the service streams the bytes.
+        None where the store has no URLs: then the service streams the bytes.
         """
 
     def make_ready(self) -> bool:
@@ -105,7 +105,7 @@ def open_store(settings: Settings) -> ObjectStore:
     """The store that `DARKROOM_STORE_URL` names: `s3://bucket/prefix` or `file:///folder`. Connects to nothing yet."""
     url = urlsplit(settings.store)
     if url.scheme == "s3":
-        from core.storage.s3 import open_s3  # 0.3 s and 50 MB that a directory does not need
+        from core.storage.s3 import open_s3  # takes 0.3 s and 50 MB to import
 
         return open_s3(settings, bucket=url.netloc, prefix=unquote(url.path))
     if url.scheme == "file" and url.netloc in ("", "localhost"):

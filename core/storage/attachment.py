@@ -1,4 +1,4 @@
-"""The Content-Disposition of a download, whatever a person called the file."""
+"""The Content-Disposition of a download, safe for any file name."""
 
 from urllib.parse import quote
 

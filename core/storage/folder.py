@@ -1,8 +1,8 @@
-"""The directory store: an object is the file `<root>/<key>`, so a person can look.
+"""The directory store: an object is the file `<root>/<key>`, readable without this program.
 
 Beside the objects lie `.temp/` (files being written; the same file system, so that a hard link publishes them)
-and `.sha256/`, a note of each object's digest under the hash of its key. A note counts only while size and time of the
-file are those it was made for: it is a cache, the file is the truth, and a note lost in a crash is made again.
+and `.sha256/`, a note of each object's digest under the hash of its key. A note is valid only while the file has the
+size and the time that it was made for: it is a cache, and one lost in a crash is made again.
 """
 
 import hashlib
@@ -21,19 +21,19 @@ from core.storage.transfer import (
     chunks_of,
     chunks_of_parts,
     fetch_whole,
-    full_disk_told,
+    naming_full_disk,
     probe_by_use,
     same_or_refused,
     sha256_of,
     write_durably,
 )
 
-LINK_ATTEMPTS = 5  # a delete may remove an empty folder between our making it and our using it
-LEFTOVER_SECONDS = 24 * 3600  # nothing is being written for longer than this
+LINK_ATTEMPTS = 5  # a delete may remove an empty folder between its creation and its use
+LEFTOVER_SECONDS = 24 * 3600  # no write takes longer
 
 
 class FolderStore:
-    """Any number of processes on one machine may use the same root."""
+    """Safe for any number of processes on one machine."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
@@ -76,7 +76,7 @@ class FolderStore:
                 if sha256 not in (None, digest):
                     raise ObjectCorrupt(f"{key}: the bytes have sha256 {digest}, {sha256} was promised")
                 if not _publish(partial, target):
-                    return same_or_refused(self._require(key), digest)  # another put won
+                    return same_or_refused(self._require(key), digest)  # another put was faster
             finally:
                 partial.unlink(missing_ok=True)
             self._write_note(key, target.stat(), digest)
@@ -105,7 +105,7 @@ class FolderStore:
 
     def open(self, key: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         stream = self._stream(self._root / checked_key(key), start, end)
-        next(stream)  # up to its first, empty yield: the errors of opening belong to this call
+        next(stream)  # up to its first, empty yield: errors of opening are raised by this call
         return stream
 
     def _stream(self, path: Path, start: int, end: int | None) -> Iterator[bytes]:
@@ -164,7 +164,7 @@ class FolderStore:
         return known
 
     def _paths(self, prefix: str) -> Iterator[Path]:
-        """Files of objects, in the order of their keys within a folder."""
+        """Files of objects, sorted by key within a folder."""
         folder = self._root / prefix.rpartition("/")[0]
         for parent, folders, files in os.walk(folder, onerror=_raise_unless_missing):
             if Path(parent) == self._root:
@@ -202,9 +202,9 @@ class FolderStore:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """A full disk is `OutOfSpace`; a disk that fails, is read-only or not ours is `Unavailable`."""
+        """Raises `OutOfSpace` for a full disk, `Unavailable` for one that fails, is read-only or denies access."""
         try:
-            with full_disk_told(self._root):
+            with naming_full_disk(self._root):
                 yield
         except OSError as error:
             what = error.strerror or str(error)
@@ -212,7 +212,7 @@ class FolderStore:
 
 
 def _publish(partial: Path, target: Path) -> bool:
-    """Give the finished file its name, unless the name is taken: one system call, so one winner. True: it is ours."""
+    """Give the finished file its name; False: the name is taken. One system call, so that one of several puts wins."""
     for attempt in range(LINK_ATTEMPTS):
         _make_durable_folders(target.parent)
         try:
@@ -236,7 +236,7 @@ def _make_durable_folders(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A name in a folder survives a power cut only when the folder itself was written."""
+    """A new name in a folder survives a power cut only after the folder itself is synced."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -255,7 +255,7 @@ def _prune(folder: Path, root: Path) -> None:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """What a crash left half written."""
+    """Remove the partial files that a crash left."""
     oldest = clock.now().timestamp() - LEFTOVER_SECONDS
     for path in folder.iterdir():
         try:

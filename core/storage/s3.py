@@ -1,4 +1,4 @@
-"""The S3 store, with `s3_answers.py` the only home of boto3: AWS, SeaweedFS, Swift or another server that speaks S3."""
+"""The S3 store: AWS, SeaweedFS, Swift and other servers of the protocol. With s3_answers.py alone it imports boto3."""
 
 import base64
 import secrets
@@ -22,7 +22,7 @@ from core.storage.s3_answers import EXISTS, MISSING, KeyContended, KeyTaken, ans
 from core.storage.transfer import (
     chunks_of_parts,
     fetch_whole,
-    full_disk_told,
+    naming_full_disk,
     probe_by_use,
     same_or_refused,
     sha256_of,
@@ -32,9 +32,9 @@ from core.storage.transfer import (
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-SINGLE_PUT_BYTES = 64 * MIB  # above it a failed request costs too much to repeat: parts
+SINGLE_PUT_BYTES = 64 * MIB  # above this size an object is sent in parts: a failed request costs too much to repeat
 PART_BYTES = 32 * MIB  # S3 allows 10,000 parts: up to 312 GiB
-CONFLICT_ATTEMPTS = 4  # a 409 means that another conditional put of the key is under way
+CONFLICT_ATTEMPTS = 4  # 409: another conditional put of the key is under way
 LINK_MAX_SECONDS = 7 * 24 * 3600  # signature version 4 allows no more
 
 
@@ -55,7 +55,7 @@ def _client(settings: Settings, endpoint: str) -> "S3Client":
         retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=32,
         tcp_keepalive=True,
-        # Servers of one's own rarely have a wildcard DNS name for their buckets; AWS prefers it.
+        # Self-hosted servers rarely have a wildcard DNS name for their buckets; AWS prefers it.
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
     return boto3.session.Session().client(
@@ -92,20 +92,20 @@ class S3Store:
         if size > SINGLE_PUT_BYTES:
             self._put_parts(key, path, digest=digest, media_type=media_type)
         elif not self._put_single(key, path, digest=digest, media_type=media_type):
-            return same_or_refused(self._require(key), digest)  # another put won
+            return same_or_refused(self._require(key), digest)  # another put was faster
         return StoredObject(key, size, digest)
 
     def join(
         self, key: str, parts: Sequence[StoredObject], *, sha256: str | None, media_type: str, scratch: Path
     ) -> StoredObject:
         # Through a local file: the digest goes into the object's metadata, which S3 takes before the first byte, and
-        # a server-side copy (UploadPartCopy) neither tells it nor takes parts below 5 MiB.
+        # a server-side copy (UploadPartCopy) neither returns a digest nor takes parts below 5 MiB.
         whole = scratch / f"upload-{secrets.token_hex(16)}.part"
         try:
-            with full_disk_told(scratch):
+            with naming_full_disk(scratch):
                 _, digest = write_durably(chunks_of_parts(self, parts), whole)
             if sha256 not in (None, digest):
-                raise ObjectCorrupt(f"{key}: the parts have sha256 {digest}, {sha256} was promised")
+                raise ObjectCorrupt(f"{key}: the parts have sha256 {digest}, expected {sha256}")
             return self.put(key, whole, sha256=digest, media_type=media_type)
         finally:
             whole.unlink(missing_ok=True)
@@ -121,13 +121,13 @@ class S3Store:
                 answer = self._client.head_object(Bucket=self._bucket, Key=self._name(key))
         except ObjectMissing:
             return None
-        # Header names have no case, and servers differ: Swift answers `Sha256`.
+        # Header names ignore case, and servers differ: Swift answers `Sha256`.
         metadata = {name.lower(): value for name, value in answer["Metadata"].items()}
         return StoredObject(key, answer["ContentLength"], metadata.get("sha256", ""))
 
     def open(self, key: str, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         stream = self._stream(key, start, end)
-        next(stream)  # up to its first, empty yield: the errors of opening belong to this call
+        next(stream)  # up to its first, empty yield: errors of opening are raised by this call
         return stream
 
     def _stream(self, key: str, start: int, end: int | None) -> Iterator[bytes]:
@@ -185,7 +185,7 @@ class S3Store:
                     raise
             region: Any = self._client.meta.region_name
             elsewhere: dict[str, Any] = {"CreateBucketConfiguration": {"LocationConstraint": region}}
-            # AWS refuses its first region by name, and wants every other one.
+            # AWS rejects its first region as a constraint, and requires every other one.
             self._client.create_bucket(Bucket=self._bucket, **({} if region == "us-east-1" else elsewhere))
             return True
 
@@ -195,7 +195,7 @@ class S3Store:
     def _require(self, key: str) -> StoredObject:
         known = self.head(key)
         if known is None:
-            self._require_bucket()  # a HEAD answers 404 for either, without a word
+            self._require_bucket()  # a HEAD answers 404 for both, without a code
             raise ObjectMissing(key)
         return known
 
@@ -209,7 +209,7 @@ class S3Store:
                 raise
 
     def _put_parts(self, key: str, path: Path, *, digest: str, media_type: str) -> None:
-        """Parts appear as one object when the last is in. No condition is possible here (boto3 issue 4366)."""
+        """Parts appear as one object once the last is stored. boto3 allows no condition here (its issue 4366)."""
         with answering(key):
             self._client.upload_file(
                 str(path),
@@ -239,11 +239,11 @@ class S3Store:
                 return False
             except KeyContended:
                 if attempt == CONFLICT_ATTEMPTS - 1:
-                    raise Unavailable(f"Another writer of {key} does not come to an end.", service="store") from None
+                    raise Unavailable(f"Another writer of {key} does not finish.", service="store") from None
         raise AssertionError("the loop returns or raises")
 
     def _honours_conditions(self) -> bool:
-        """Whether the server refuses a second `If-None-Match: *` put; many accept the header and ignore it."""
+        """Whether the server rejects a second `If-None-Match: *` put; many accept the header and ignore it."""
         with self._conditional_lock:
             if self._conditional is None:
                 self._conditional = self._try_condition()
@@ -262,11 +262,11 @@ class S3Store:
         return False
 
     def _delete(self, names: list[str]) -> int:
-        """Delete one page of names (1000 at most, S3's own limit for both requests)."""
+        """Delete one page of names (1000 at most, S3's limit for both requests)."""
         answer = self._client.delete_objects(
             Bucket=self._bucket, Delete={"Objects": [{"Key": name} for name in names], "Quiet": True}
         )
         if errors := answer.get("Errors", []):
-            said = errors[0].get("Message", "")
-            raise Unavailable(f"The object store kept {len(errors)} objects: {said}", service="store")
+            message = errors[0].get("Message", "")
+            raise Unavailable(f"The object store did not delete {len(errors)} objects: {message}", service="store")
         return len(names)

@@ -1,4 +1,4 @@
-"""What an S3 server's answers mean: its codes as our errors. AWS, SeaweedFS, MinIO and Swift spell them differently."""
+"""The error codes of S3 servers as errors of the domain. AWS, SeaweedFS, MinIO and Swift spell them differently."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ class KeyContended(Exception):
 
 @contextmanager
 def answering(key: str) -> Iterator[None]:
-    """Turn boto3's errors into ours."""
+    """Raise errors of the domain in place of boto3's."""
     try:
         yield
     except ClientError as error:
@@ -41,7 +41,7 @@ def answering(key: str) -> Iterator[None]:
         cause = type(error).__name__
         raise StoreRefused(refusal(cause), service="store", cause=cause) from error
     except (BotoCoreError, Boto3Error) as error:
-        # A failed upload of parts arrives wrapped, its cause beside it.
+        # A failed upload of parts is wrapped, with its cause as context.
         if isinstance(error.__context__, ClientError):
             raise _named(error.__context__, key) from error
         raise Unavailable("The object store does not answer.", service="store", cause=type(error).__name__) from error
@@ -62,7 +62,7 @@ def _named(error: ClientError, key: str) -> Exception:
     if code in CONFLICT:
         return KeyContended(key)
     if code in CORRUPT:
-        return ObjectCorrupt(f"{key}: the store received other bytes than its sha256 promised")
+        return ObjectCorrupt(f"{key}: the store received bytes with another sha256")
     if code in FULL:
         return OutOfSpace("The object store is full.")
     if code in REFUSED:

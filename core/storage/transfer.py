@@ -1,4 +1,4 @@
-"""What both stores do with bytes: copy them while hashing, and try themselves out."""
+"""What both stores share: copy bytes while hashing them, and probe the store."""
 
 import errno
 import hashlib
@@ -28,7 +28,7 @@ def chunks_of(file: BinaryIO) -> Iterator[bytes]:
 
 
 def write_durably(chunks: Iterable[bytes], target: Path) -> tuple[int, str]:
-    """Write a new file, through to the disk. Returns its size and its sha256."""
+    """Write a new file and sync it to the disk. Returns its size and its sha256."""
     digest, size = hashlib.sha256(), 0
     with target.open("xb") as file:
         for chunk in chunks:
@@ -41,7 +41,7 @@ def write_durably(chunks: Iterable[bytes], target: Path) -> tuple[int, str]:
 
 
 def chunks_of_parts(store: ObjectStore, parts: Sequence[StoredObject]) -> Iterator[bytes]:
-    """The bytes of several objects, one after the other. Raises `ObjectCorrupt` behind one that has changed."""
+    """The bytes of several objects, one after the other. Raises `ObjectCorrupt` after one that has changed."""
     for part in parts:
         digest, size = hashlib.sha256(), 0
         for chunk in store.open(part.key):
@@ -53,16 +53,16 @@ def chunks_of_parts(store: ObjectStore, parts: Sequence[StoredObject]) -> Iterat
 
 
 def fetch_whole(chunks: Iterable[bytes], path: Path, *, key: str, size: int, sha256: str) -> str:
-    """Write a local file that appears only when it has the size and, where one is known, the sha256 promised.
+    """Write a local file that appears only once its size and, where one is known, its sha256 are verified.
 
     Returns the sha256. Raises `ObjectCorrupt`, `OutOfSpace`.
     """
     partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
     try:
-        with full_disk_told(path.parent):
+        with naming_full_disk(path.parent):
             got_size, got_sha256 = write_durably(chunks, partial)
         if got_size != size or (sha256 and got_sha256 != sha256):
-            raise ObjectCorrupt(f"{key}: {got_size} bytes, sha256 {got_sha256}; promised {size}, {sha256 or 'unknown'}")
+            raise ObjectCorrupt(f"{key}: {got_size} bytes, sha256 {got_sha256}; expected {size}, {sha256 or 'unknown'}")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -70,20 +70,20 @@ def fetch_whole(chunks: Iterable[bytes], path: Path, *, key: str, size: int, sha
 
 
 def same_or_refused(known: StoredObject, sha256: str) -> StoredObject:
-    """What a put answers when the key is taken. Raises `ObjectExists` unless it is taken by the same bytes."""
+    """The answer of a put whose key is taken. Raises `ObjectExists` unless it is taken by the same bytes."""
     if known.sha256 != sha256:
         raise ObjectExists(known.key)
     return known
 
 
 @contextmanager
-def full_disk_told(place: Path) -> Iterator[None]:
-    """Turn a full disk or quota into `OutOfSpace`; every other error passes."""
+def naming_full_disk(folder: Path) -> Iterator[None]:
+    """Raise `OutOfSpace` for a full disk or quota; every other error passes."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise OutOfSpace(f"The disk of {place} is full.") from error
+            raise OutOfSpace(f"The disk of {folder} is full.") from error
         raise
 
 
@@ -100,4 +100,4 @@ def probe_by_use(store: ObjectStore) -> None:
     read = b"".join(store.open(key))
     store.delete_prefix(key)
     if read != text:
-        raise Unavailable("The object store returned other bytes than it was given.", service="store")
+        raise Unavailable("The object store returned other bytes than were stored.", service="store")

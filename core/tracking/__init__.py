@@ -1,7 +1,8 @@
-"""The run tracker: where people look at runs side by side. It mirrors our rows and owns nothing.
+"""The run tracker, in which people compare runs. It mirrors the rows and owns nothing.
 
-Two implementations of one protocol: MLflow (`mlflow_tracker.py`, the only home of mlflow) and none (`null.py`).
-Every call may be repeated: a crash between the tracker's answer and our row leads to the same run, not to a second.
+Two implementations of one protocol: MLflow (`mlflow_tracker.py`, the only file that imports mlflow) and none
+(`null.py`). Every call may be repeated: after a crash between the tracker's answer and the commit of the row, the same
+call leads to the same run, not to a second one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 @dataclass(frozen=True, slots=True)
 class TrackedRun:
-    """What a run begins with. Times are milliseconds since the epoch, UTC."""
+    """A run at its start. Times are milliseconds since the epoch, UTC."""
 
     run_id: str
     job_id: str
@@ -50,17 +51,17 @@ class TrackedVersion:
 
 
 class TrackerRefused(Exception):
-    """The tracker answered, and will never take this."""
+    """The tracker rejects this call permanently."""
 
 
 class RunTracker(Protocol):
-    """All methods raise `Unavailable` when the tracker does not answer and `TrackerRefused` when it says no."""
+    """All methods raise `Unavailable` when the tracker does not answer, `TrackerRefused` when it rejects the call."""
 
     def begin(self, run: TrackedRun) -> str:
-        """Find or make the run; returns the tracker's own id of it. One that had ended runs again."""
+        """Find or create the run; returns the tracker's id of it. A run that had ended is set to running again."""
 
     def log(self, tracked_id: str, points: Sequence[Point], tags: Mapping[str, str]) -> None:
-        """Add points of curves, and set tags. The same points again are one."""
+        """Add points of curves, and set tags. Repeated points are stored once."""
 
     def keep(self, tracked_id: str, file: Path, folder: str) -> None:
         """Copy a file into a folder of the run's artifacts; an empty name is the root."""
@@ -68,7 +69,7 @@ class RunTracker(Protocol):
     def finish(self, tracked_id: str, status: Status, *, at_ms: int) -> None: ...
 
     def register(self, version: TrackedVersion) -> str:
-        """Find or make a version of the job's registered model; returns the tracker's name of it."""
+        """Find or create a version of the job's registered model; returns the tracker's name of it."""
 
     def alias(self, job_id: str, alias: str, name: str) -> None:
         """Point an alias of the registered model at a version, by the tracker's name of it."""
@@ -80,7 +81,7 @@ class RunTracker(Protocol):
 def open_tracker(settings: Settings) -> RunTracker:
     """The tracker that `DARKROOM_MLFLOW_URL` names; none where it is empty. Connects to nothing yet."""
     if settings.mlflow_url:
-        from core.tracking.mlflow_tracker import open_mlflow  # 1 s and 170 MB
+        from core.tracking.mlflow_tracker import open_mlflow  # takes 1 s and 170 MB to import
 
         return open_mlflow(settings.mlflow_url)
     from core.tracking.null import NullTracker

@@ -1,7 +1,7 @@
-"""MLflow as the run tracker, and the only home of mlflow. Explicit ids on a client, never the fluent API's globals.
+"""MLflow as the run tracker. Explicit ids on a client, never the fluent API's globals.
 
-An experiment per job, a run per run (found again by the tag `darkroom_run`), a registered model per job whose versions
-are found again by the tag `darkroom_version`.
+A job is an experiment and a registered model, a run is a run (found by the tag `darkroom_run`), and a version is a
+version of that model (found by the tag `darkroom_version`).
 """
 
 import math
@@ -17,7 +17,7 @@ from core.domain.errors import Unavailable
 from core.tracking import Point, Status, TrackedRun, TrackedVersion, TrackerRefused
 
 RUN_TAG, VERSION_TAG = "darkroom_run", "darkroom_version"
-DIGEST_LENGTH = 32  # MLflow takes 36 characters; the whole fingerprint is in a tag
+DIGEST_LENGTH = 32  # MLflow allows 36 characters; the whole fingerprint is in a tag
 POINTS_AT_ONCE = 1000  # MLflow's limit for one batch
 PARAMS_AT_ONCE = 100
 MODEL_FOLDER = "model"
@@ -28,14 +28,14 @@ _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-# Its pages then show metrics and curves first; otherwise they take an experiment for one about language models.
-_SHOWN_AS_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+# MLflow's pages then begin with metrics and curves; without it they treat an experiment as one about language models.
+_KIND_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 _NAME = re.compile(r"[^\w\-./ :]")
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "INVALID_STATE")
 
 
 def open_mlflow(url: str) -> "MlflowTracker":
-    """Connects to nothing yet. Sets mlflow's timeouts for the whole process, which it reads from the environment."""
+    """Connects to nothing yet. Sets mlflow's timeouts for the whole process: mlflow reads them from the environment."""
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
     from mlflow import MlflowClient
 
@@ -55,7 +55,7 @@ class MlflowTracker:
             tracked = found[0] if found else self._create(experiment_id, run)
             tracked_id = str(tracked.info.run_id)
             if tracked.info.status != "RUNNING":
-                self._client.update_run(tracked_id, status="RUNNING")  # a run that is tried again
+                self._client.update_run(tracked_id, status="RUNNING")  # a retried run
             self._describe(tracked_id, run)
             return tracked_id
 
@@ -119,7 +119,7 @@ class MlflowTracker:
     def _experiment(self, run: TrackedRun) -> str:
         known = self._client.get_experiment_by_name(run.job_id)
         if known is None:
-            tags = {"darkroom_job": run.job_id, "darkroom_job_name": run.job_name, **_SHOWN_AS_TRAINING}
+            tags = {"darkroom_job": run.job_id, "darkroom_job_name": run.job_name, **_KIND_TAGS}
             return str(self._client.create_experiment(run.job_id, tags=tags))
         if known.lifecycle_stage != "active":
             self._client.restore_experiment(known.experiment_id)
@@ -136,7 +136,7 @@ class MlflowTracker:
         return self._client.create_run(experiment_id, start_time=run.started_ms, tags=tags, run_name=run.run_id)
 
     def _describe(self, tracked_id: str, run: TrackedRun) -> None:
-        """Params and the dataset as an input; the same ones again change nothing."""
+        """Log the params and the dataset as an input; repeated calls change nothing."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
         params = (Param(_named(name), str(value)[:6000]) for name, value in sorted(run.params.items()))
@@ -179,5 +179,5 @@ def _answering() -> Iterator[None]:
 
 
 def _named(name: str) -> str:
-    """`metrics/mAP50(B)` -> `metrics/mAP50_B_`: MLflow takes no other characters."""
+    """`metrics/mAP50(B)` -> `metrics/mAP50_B_`: MLflow allows no other characters."""
     return _NAME.sub("_", name)[:250]

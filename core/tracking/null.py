@@ -1,4 +1,4 @@
-"""No tracker: everything is taken and nothing is kept. Our rows are the truth with or without one."""
+"""No tracker: every call is accepted and nothing is stored. The rows are the truth with or without a tracker."""
 # ruff: noqa: ARG002 - the arguments are the protocol's
 
 from collections.abc import Mapping, Sequence
