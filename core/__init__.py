@@ -1,0 +1,1 @@
+"""What the API and the worker share: domain, settings, database, object store, task queue, tracking, use cases."""

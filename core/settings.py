@@ -123,7 +123,7 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """The process's settings, read at the first call."""
+    """The settings of this process, read at the first call."""
     return Settings()
 
 

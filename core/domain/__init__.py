@@ -1,0 +1,1 @@
+"""Plain values and rules without I/O: errors, states, findings, ids, object keys, limits."""

@@ -1,4 +1,4 @@
-"""What every use case stands on: settings, database, store and bell, opened once for each process."""
+"""The platform that every use case runs on: settings, database, object store and task queue, opened once a process."""
 
 from dataclasses import dataclass
 
@@ -17,5 +17,5 @@ class Platform:
 
 
 def open_platform(settings: Settings) -> Platform:
-    """Nothing is connected before its first use."""
+    """Connects to nothing before the first use."""
     return Platform(settings, open_database(settings.database), open_store(settings), open_queue(settings))

@@ -1,4 +1,4 @@
-"""Cursor pagination: the cursor is the last key of the page before, so new rows never shift a page."""
+"""Cursor pagination: the cursor is the last key of the previous page, so that new rows do not shift a page."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from core.domain.errors import CursorInvalid
 
 Row = TypeVar("Row")
 
-INTEGER_MAX = 2**31 - 1  # PostgreSQL's
+INTEGER_MAX = 2**31 - 1  # of PostgreSQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def _decode(cursor: str, key: InstrumentedAttribute[Any]) -> Any:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         value = key.type.python_type(text)
         if not text.isprintable() or (isinstance(value, int) and abs(value) > INTEGER_MAX):
-            raise ValueError("no value of this column")
+            raise ValueError("not a value of this column")
         return value
     except (ValueError, binascii.Error, UnicodeDecodeError) as error:
-        raise CursorInvalid("Take the cursor from `next_cursor` of the page before.", cursor=cursor[:200]) from error
+        raise CursorInvalid("Use the `next_cursor` of the previous page as the cursor.", cursor=cursor[:200]) from error

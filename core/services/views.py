@@ -1,4 +1,4 @@
-"""What belongs together when a job, a run or a version is shown, read in one session."""
+"""Rows that an answer about a job or a version needs together, read in one session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from core.domain.errors import JobNotReady
 from core.domain.states import JobState
 from core.services.jobs.commands import job_in
 
-_SHARING_SHOWN = 20
+_SHARING_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class JobOverview:
-    """Runs, versions and ids oldest first. `shared_with`: other jobs that have the same prepared set."""
+    """A job, its runs and versions, oldest first. `shared_with`: ids of other ready jobs with the same prepared set."""
 
     job: JobRow
     runs: list[RunRow]
@@ -27,7 +27,7 @@ class JobOverview:
 
 @dataclass(frozen=True, slots=True)
 class VersionOverview:
-    """Aliases are the names that point at it now."""
+    """A version with its artifacts by name, and the aliases that point at it now."""
 
     version: VersionRow
     artifacts: list[ArtifactRow]
@@ -47,7 +47,7 @@ def job_overview(db: Database, job_id: str) -> JobOverview:
 
 
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
-    """In the order given."""
+    """In the order of `versions`."""
     with db.reading() as session:
         artifacts = _artifacts(session, versions)
         aliases = _aliases(session, versions)
@@ -89,7 +89,7 @@ def _sharing(session: Session, job: JobRow) -> list[str]:
     if job.fingerprint is None:
         return []
     same = (JobRow.fingerprint == job.fingerprint, JobRow.id != job.id, JobRow.state == str(JobState.READY))
-    return list(session.execute(select(JobRow.id).where(*same).order_by(JobRow.id).limit(_SHARING_SHOWN)).scalars())
+    return list(session.execute(select(JobRow.id).where(*same).order_by(JobRow.id).limit(_SHARING_LISTED)).scalars())
 
 
 def _artifacts(session: Session, versions: Sequence[VersionRow]) -> dict[str, list[ArtifactRow]]:

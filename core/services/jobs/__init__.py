@@ -1,0 +1,1 @@
+"""A job: one upload and the dataset prepared from it."""

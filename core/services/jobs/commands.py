@@ -1,4 +1,4 @@
-"""Use cases of a job as its user sees it: received, looked at, retried, deleted. The worker's are in preparing.py."""
+"""What a user does with a job: upload, read, list, retry, delete. What a worker does is in lifecycle.py."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from core.services.runs.commands import cancel_in
 
 
 def new_job_id() -> str:
-    """The id comes first: the upload's object is named after it, before the row exists."""
+    """The id is chosen first: the key of the upload's object contains it, before the row exists."""
     return new_id("job", clock.now_ms())
 
 
@@ -37,7 +37,7 @@ def receive_job(
     source_sha256: str,
     on_commit: OnCommit = do_nothing,
 ) -> JobRow:
-    """The object at `upload_key(job_id)` is stored: commit the row that names it, then ring."""
+    """Commit the row that names the stored object at `upload_key(job_id)`, then enqueue it."""
     with platform.db.transaction() as session:
         row = add_job(
             session,
@@ -104,7 +104,7 @@ def get_job(db: Database, job_id: str, *, allow_deleted: bool = False) -> JobRow
 
 
 def job_in(session: Session, job_id: str, *, allow_deleted: bool = False, lock: bool = False) -> JobRow:
-    """Read a job inside a transaction; `lock` holds its row until the end (PostgreSQL; SQLite has one writer)."""
+    """Read a job inside a transaction; `lock` locks its row until the end (PostgreSQL; SQLite has one writer)."""
     statement = select(JobRow).where(JobRow.id == job_id)
     row = session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
     if row is None:
@@ -115,7 +115,7 @@ def job_in(session: Session, job_id: str, *, allow_deleted: bool = False, lock: 
 
 
 def list_jobs(db: Database, *, cursor: str | None, limit: int, state: str | None = None) -> Page[JobRow]:
-    """Newest first. Deleted jobs are shown only when asked for by state."""
+    """Newest first. Deleted jobs are listed only with `state="deleted"`."""
     wanted = JobRow.state == state if state else JobRow.state != str(JobState.DELETED)
     with db.reading() as session:
         return page_of(session, select(JobRow).where(wanted), JobRow.id, cursor=cursor, limit=limit, newest_first=True)
@@ -124,7 +124,7 @@ def list_jobs(db: Database, *, cursor: str | None, limit: int, state: str | None
 def list_findings(
     db: Database, job_id: str, *, cursor: str | None, limit: int, code: str | None = None, severity: str | None = None
 ) -> Page[FindingRow]:
-    """In the order they were found. Raises JobNotFound, Gone."""
+    """In the order in which they were found. Raises JobNotFound, Gone."""
     with db.reading() as session:
         job_in(session, job_id)
         statement = select(FindingRow).where(FindingRow.job_id == job_id)
@@ -141,7 +141,7 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
         before = job_in(session, job_id, lock=True)
         # The source of a repair or an import is made by its worker, again if need be.
         if before.source_key is None and before.repair_of is None and before.huggingface is None:
-            raise JobNotRetryable("The uploaded ZIP is no longer kept: upload it again.", job_id=job_id)
+            raise JobNotRetryable("The uploaded ZIP is no longer stored: upload it again.", job_id=job_id)
         row = move(
             session,
             JobRow,
@@ -159,7 +159,7 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
         )
         if row is None:
             raise JobNotRetryable(
-                f"The job is {before.state}; only a failed one can be retried.", job_id=job_id, state=before.state
+                f"The job is {before.state}; only a failed job can be retried.", job_id=job_id, state=before.state
             )
         on_commit(session, row)
     platform.queue.enqueue(PREPARE, job_id)
@@ -167,7 +167,7 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
 
 
 def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobRow:
-    """Mark a job deleted; the sweep removes its objects. `cancel` cancels its active runs first.
+    """Mark a job deleted; retention removes its objects. `cancel` cancels its active runs first.
 
     Raises JobNotFound, Gone, and JobInUse for a job with active runs or an aliased version.
     """
@@ -196,6 +196,6 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
 
 def _active_runs(session: Session, job_id: str) -> list[str]:
     active = [str(state) for state in RUN_ACTIVE]
-    # In one order, whoever locks them.
+    # Always in the same order: two transactions that lock several runs do not deadlock.
     wanted = select(RunRow.id).where(RunRow.job_id == job_id, RunRow.state.in_(active)).order_by(RunRow.id)
     return list(session.execute(wanted).scalars())

@@ -1,4 +1,4 @@
-"""Importing a dataset from a hub: a new job whose source is a ZIP, which its worker makes of the hub's files."""
+"""Importing a dataset from a hub: a new job whose source ZIP its worker makes of the hub's files."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ from core.services.work.leases import Claim, report_progress
 def import_set(
     platform: Platform, *, name: str, hub_set: dict[str, Any], options: dict[str, Any], on_commit: OnCommit = do_nothing
 ) -> JobRow:
-    """The job that imports `hub_set` (a HubSet). Nothing is asked of the hub here. Raises HubOff."""
+    """Create the job that imports `hub_set` (a HubSet). Sends no request to the hub. Raises HubOff."""
     if not platform.settings.hub:
-        raise HubOff("This installation does not reach out to a hub (DARKROOM_HUB=false).")
+        raise HubOff("Downloads from a hub are switched off here (DARKROOM_HUB=false).")
     with platform.db.transaction() as session:
         row = add_job(
             session,
@@ -25,7 +25,7 @@ def import_set(
             name=name,
             options=options,
             huggingface=hub_set,
-            # What it will be called; its size and digest are known once the ZIP is made.
+            # Its future name; size and digest are known once the ZIP is made.
             source_name=f"{hub_set['repository'].replace('/', '--')}.zip",
             source_bytes=0,
             source_sha256="",
@@ -37,5 +37,5 @@ def import_set(
 
 
 def pin_import(db: Database, claim: Claim, job: JobRow, **known: Any) -> JobRow:
-    """Note what the worker found out of the set: the commit, which later attempts keep to. Raises ClaimLost."""
+    """Record facts about the imported set, such as the commit that later attempts use too. Raises ClaimLost."""
     return report_progress(db, JobRow, claim, huggingface={**(job.huggingface or {}), **known})

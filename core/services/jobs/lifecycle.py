@@ -27,7 +27,7 @@ _SETS_LISTED = 10_000  # 700 KB of a child's spec; an older set is written again
 
 @dataclass(frozen=True, slots=True)
 class PreparedSet:
-    """The object of a prepared set, as `put` answered it."""
+    """The object of a prepared set, as `put` returned it."""
 
     fingerprint: str
     layout_version: int
@@ -131,7 +131,7 @@ def _lock_prepared_set(session: Session, prepared: PreparedSet, is_stored: Calla
         "sha256": prepared.sha256,
         "created_at": clock.now(),
     }
-    # Two jobs with the same images may end at the same moment: one of them inserts.
+    # Two jobs with the same images may end at the same moment: one of them inserts the row.
     inserted = insert_if_absent(session, DatasetRow, values)
     # The object may have been deleted with a row that this attempt read earlier. From here on the new row's lock keeps
     # the deletion of sets away.

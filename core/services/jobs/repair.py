@@ -1,4 +1,4 @@
-"""Repairing an upload: a new job whose source is the repaired ZIP, which its worker makes from the old job's."""
+"""Repairing an upload: a new job whose source is the repaired ZIP, which its worker makes of that upload."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,7 +17,7 @@ _REPAIRABLE = (JobState.READY, JobState.REJECTED)
 
 
 def repair_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothing) -> JobRow:
-    """The job that repairs this one: a new one, or the one there is. Raises JobNotFound, Gone, JobNotRepairable."""
+    """The job that repairs this one, a new one unless it exists. Raises JobNotFound, Gone, JobNotRepairable."""
     with platform.db.transaction() as session:
         broken = job_in(session, job_id, lock=True)
         row = _repair_in(session, job_id)
@@ -31,7 +31,7 @@ def repair_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_noth
 
 
 def list_repairs(db: Database, job_id: str, *, cursor: str | None, limit: int) -> Page[FindingRow]:
-    """Every change that the repair made, in the order of the log. Raises JobNotFound, Gone."""
+    """Every change of the repair, in the order of its log. Raises JobNotFound, Gone."""
     with db.reading() as session:
         job_in(session, job_id)
         statement = select(FindingRow).where(FindingRow.job_id == job_id, FindingRow.code.startswith("repair-"))
@@ -39,7 +39,7 @@ def list_repairs(db: Database, job_id: str, *, cursor: str | None, limit: int) -
 
 
 def _repair_in(session: Session, job_id: str) -> JobRow | None:
-    """The newest repair that is under way or done. Read under the lock of the job that it repairs."""
+    """The newest repair that is in progress or done. Call it under the lock of the job that it repairs."""
     over = [str(JobState.DELETED), str(JobState.FAILED)]
     statement = select(JobRow).where(JobRow.repair_of == job_id, JobRow.state.not_in(over))
     return session.execute(statement.order_by(JobRow.id.desc()).limit(1)).scalar_one_or_none()
@@ -47,10 +47,10 @@ def _repair_in(session: Session, job_id: str) -> JobRow | None:
 
 def _new_repair(session: Session, broken: JobRow) -> JobRow:
     if broken.state not in _REPAIRABLE:
-        detail = f"The job is {broken.state}; one that is ready or rejected can be repaired."
+        detail = f"The job is {broken.state}; only a ready or rejected job can be repaired."
         raise JobNotRepairable(detail, job_id=broken.id, state=broken.state)
     if broken.source_key is None:
-        raise JobNotRepairable("The uploaded ZIP is no longer kept: upload it again.", job_id=broken.id)
+        raise JobNotRepairable("The uploaded ZIP is no longer stored: upload it again.", job_id=broken.id)
     return add_job(
         session,
         new_job_id(),
@@ -58,7 +58,7 @@ def _new_repair(session: Session, broken: JobRow) -> JobRow:
         options=broken.options,
         repair_of=broken.id,
         huggingface=broken.huggingface,
-        # Those of the upload until the repaired ZIP is stored.
+        # Of the upload, until the repaired ZIP is stored.
         source_name=broken.source_name,
         source_bytes=broken.source_bytes,
         source_sha256=broken.source_sha256,

@@ -1,0 +1,1 @@
+"""What housekeeping and the readiness check do with rows."""

@@ -1,7 +1,7 @@
-"""Is this service ready? Every part is asked at once, each with a time limit, and a good answer is kept for 10 s.
+"""Whether this service is ready. All parts are probed at once, each with a time limit; a good report is kept for 10 s.
 
-Without the database or the store nothing works: failed. Without broker, MLflow or a worker requests are still
-taken, and what they ask for happens later: degraded.
+failed: the database or the store does not work, without which nothing does. degraded: the broker, MLflow or a worker is
+missing; requests are accepted, and the work happens later.
 """
 
 import threading
@@ -21,10 +21,10 @@ from core.domain.errors import DarkroomError
 from core.services.context import Platform
 
 KEEP_SECONDS = 10.0
-KEEP_BAD_SECONDS = 1.0  # while something starts or comes back, people look again and again
+KEEP_BAD_SECONDS = 1.0  # while a part starts or recovers, people check often
 PROBE_SECONDS = 3.0
 MLFLOW_SECONDS = 2.0
-WORKER_SECONDS = 60.0  # a worker says that it is alive every 15 s
+WORKER_SECONDS = 60.0  # a worker records that it is alive every 15 s
 NEEDED_ROLES = ("prepare", "train")
 
 State = Literal["ok", "degraded", "failed"]
@@ -48,30 +48,30 @@ class ReadinessReport:
 
 
 class Readiness:
-    """Keeps the last report; asks again when it is too old. Safe for threads: one asks, all wait."""
+    """Keeps the last report, and probes again when it is too old. Safe for threads: one probes, the others wait."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._lock = threading.Lock()
         self._report: ReadinessReport | None = None
-        self._ask_at = 0.0
+        self._probe_at = 0.0
 
     def report(self) -> ReadinessReport:
         with self._lock:
-            if self._report is None or clock.monotonic() > self._ask_at:
+            if self._report is None or clock.monotonic() > self._probe_at:
                 self._report = check_all(self._platform)
                 keep = KEEP_SECONDS if self._report.state == "ok" else KEEP_BAD_SECONDS
-                self._ask_at = clock.monotonic() + keep
+                self._probe_at = clock.monotonic() + keep
             return self._report
 
 
 def check_all(platform: Platform) -> ReadinessReport:
-    """Ask every part now. Takes at most PROBE_SECONDS."""
+    """Probe every part now. Takes at most PROBE_SECONDS."""
     pool = ThreadPoolExecutor(len(PROBES), thread_name_prefix="probe")
     started = {name: pool.submit(_timed, probe, platform) for name, probe in PROBES.items()}
     wait(started.values(), timeout=PROBE_SECONDS)
-    pool.shutdown(wait=False)  # one that hangs ends by its own timeout
-    checks = {name: _outcome(name, future) for name, future in started.items()}
+    pool.shutdown(wait=False)  # a probe that hangs ends by its own timeout
+    checks = {name: _check(name, future) for name, future in started.items()}
     worst: State = "ok"
     if any(check.state != "ok" for check in checks.values()):
         worst = "degraded"
@@ -86,18 +86,18 @@ def _timed(probe: Probe, platform: Platform) -> tuple[State, float, str]:
     return state, clock.monotonic() - start, detail
 
 
-def _outcome(name: str, future: "Future[tuple[State, float, str]]") -> Check:
-    bad: State = "failed" if name in NEEDED else "degraded"
+def _check(name: str, future: "Future[tuple[State, float, str]]") -> Check:
+    fault: State = "failed" if name in NEEDED else "degraded"
     if not future.done():
-        return Check(bad, PROBE_SECONDS, f"no answer within {PROBE_SECONDS:g} s")
+        return Check(fault, PROBE_SECONDS, f"no answer within {PROBE_SECONDS:g} s")
     error = future.exception()
     if error is None:
         state, seconds, detail = future.result()
         return Check(state, round(seconds, 4), detail)
     if isinstance(error, DarkroomError):
-        return Check(bad, 0.0, error.detail)
-    log.error("probe.failed", probe=name, error=repr(error))  # its text stays in the log
-    return Check(bad, 0.0, "failed unexpectedly; see the log")
+        return Check(fault, 0.0, error.detail)
+    log.error("probe.failed", probe=name, error=repr(error))  # the text of the error stays in the log
+    return Check(fault, 0.0, "failed unexpectedly; see the log")
 
 
 def _database(platform: Platform) -> tuple[State, str]:
@@ -113,7 +113,7 @@ def _store(platform: Platform) -> tuple[State, str]:
 
 def _broker(platform: Platform) -> tuple[State, str]:
     if not platform.settings.broker_url:
-        return "ok", "none is configured: the sweep finds what waits"
+        return "ok", "none is configured: workers poll the database"
     platform.queue.ping()
     return "ok", "answers"
 
@@ -121,7 +121,7 @@ def _broker(platform: Platform) -> tuple[State, str]:
 def _mlflow(platform: Platform) -> tuple[State, str]:
     if not platform.settings.mlflow_url:
         return "ok", "none is configured: nothing is mirrored"
-    import httpx  # 0.1 s of start-up that only this probe needs
+    import httpx  # takes 0.1 s to import
 
     try:
         answer = httpx.get(f"{platform.settings.mlflow_url.rstrip('/')}/health", timeout=MLFLOW_SECONDS)

@@ -1,6 +1,6 @@
-"""What may go: rows and keys that nothing needs any more. The objects themselves are the worker's to delete.
+"""Finding and deleting rows that nothing needs any more. The worker deletes their objects.
 
-A prepared set goes in three steps, so that no job ever names an object that is gone: its row is locked and marked
+A prepared set is deleted in three steps, so that no job ever names a deleted object: its row is locked and marked
 `deleting`, then the object is deleted, then the row. `complete_job` takes the same lock and puts the object again.
 """
 
@@ -24,7 +24,7 @@ _AT_ONCE = 100
 
 
 def jobs_to_purge(db: Database) -> list[tuple[str, list[str]]]:
-    """Deleted jobs whose objects are still there, with the ids of their runs; none that still runs."""
+    """Deleted jobs whose objects still exist, with the ids of their runs; none with an active run."""
     active = exists().where(RunRow.job_id == JobRow.id, RunRow.state.in_(_texts(RUN_ACTIVE)))
     deleted = (JobRow.state == str(JobState.DELETED), JobRow.purged_at.is_(None), ~active)
     with db.reading() as session:
@@ -34,7 +34,7 @@ def jobs_to_purge(db: Database) -> list[tuple[str, list[str]]]:
 
 
 def note_job_purged(db: Database, job_id: str) -> None:
-    """Its objects are gone; it lets go of its prepared set, and the logs of its runs go."""
+    """Record that the job's objects are deleted; drop its prepared set and the logs of its runs."""
     runs = select(RunRow.id).where(RunRow.job_id == job_id)
     with db.transaction() as session:
         session.execute(delete(RunLogRow).where(RunLogRow.run_id.in_(runs)))
@@ -42,7 +42,7 @@ def note_job_purged(db: Database, job_id: str) -> None:
 
 
 def unused_sets(db: Database) -> list[DatasetRow]:
-    """Prepared sets that no job names, and those whose deletion was begun and not finished."""
+    """Prepared sets that no job names, and those whose deletion has begun and is not finished."""
     unused = ~exists().where(JobRow.fingerprint == DatasetRow.fingerprint)
     with db.reading() as session:
         statement = select(DatasetRow).where(or_(DatasetRow.state == DELETING, unused)).limit(_AT_ONCE)
@@ -50,7 +50,7 @@ def unused_sets(db: Database) -> list[DatasetRow]:
 
 
 def begin_deleting_set(db: Database, fingerprint: str) -> bool:
-    """Mark an unused set, under its row's lock. False: a job has taken it meanwhile."""
+    """Mark an unused set as being deleted, under its row's lock. False: a job uses it by now."""
     with db.transaction() as session:
         row = session.execute(
             select(DatasetRow).where(DatasetRow.fingerprint == fingerprint).with_for_update()
@@ -64,7 +64,7 @@ def begin_deleting_set(db: Database, fingerprint: str) -> bool:
 
 
 def claim_orphaned_set(db: Database, layout_version: int, fingerprint: str) -> bool:
-    """A set's object that no row names, to be deleted by the same steps. False: a row names it by now."""
+    """Make a row for a set's object that none names, to delete it by the same steps. False: a row names it by now."""
     values = {
         "fingerprint": fingerprint,
         "layout_version": layout_version,
@@ -87,7 +87,7 @@ def finish_deleting_set(db: Database, fingerprint: str) -> None:
 
 
 def forget_old_sources(db: Database, *, before: datetime) -> list[str]:
-    """Let go of the uploaded ZIPs of jobs that ended before; returns the keys to delete."""
+    """Drop the source ZIPs of jobs that ended before `before`; returns the keys to delete."""
     ended = (JobRow.state.in_(_texts(JOB_ENDED)), JobRow.finished_at < before, JobRow.source_key.is_not(None))
     with db.transaction() as session:
         found = session.execute(select(JobRow.id, JobRow.source_key).where(*ended).limit(_AT_ONCE)).all()
@@ -97,14 +97,14 @@ def forget_old_sources(db: Database, *, before: datetime) -> list[str]:
 
 
 def forget_old_checkpoints(db: Database, *, before: datetime) -> list[tuple[str, int]]:
-    """Let go of the checkpoints of runs that ended before; returns their (id, attempt)."""
+    """Drop the checkpoints of runs that ended before `before`; returns their (id, attempt)."""
     ended = (
         RunRow.state.in_(_texts(RUN_ENDED)),
         RunRow.finished_at < before,
         or_(RunRow.purged_at.is_(None), RunRow.purged_at < RunRow.finished_at),
     )
     forgotten = {"checkpoint_key": None, "checkpoint_epoch": None, "checkpoint_sha256": None, "checkpoint_at": None}
-    # A tracker that has the whole run is not told of this: it would be told the whole run again.
+    # Counts as mirrored for a tracker that has the whole run: it would get the whole run again.
     mirrored = case((RunRow.mirrored_at.is_not(None), RunRow.event_seq + 1), else_=RunRow.mirror_seq)
     with db.transaction() as session:
         run_ids = list(session.execute(select(RunRow.id).where(*ended).limit(_AT_ONCE)).scalars())
@@ -123,7 +123,7 @@ def forget_workers(db: Database, *, unseen_seconds: float) -> None:
 
 
 def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
-    """Those of `keys` that a row names, or that lie beside the metadata that a row names: plots and samples."""
+    """Those of `keys` that a row names, and plots and samples beside metadata that a row names."""
     columns = (
         JobRow.source_key,
         JobRow.metadata_key,
@@ -145,7 +145,7 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
 
 
 def active_ids(db: Database, ids: Collection[str]) -> set[str]:
-    """Those of the jobs and runs in `ids` that have not ended: what they store is named by a row soon."""
+    """The jobs and runs in `ids` that have not ended: a row may name their objects soon."""
     with db.reading() as session:
         jobs = select(JobRow.id).where(JobRow.id.in_(ids), JobRow.state.not_in(_texts(JOB_ENDED)))
         runs = select(RunRow.id).where(RunRow.id.in_(ids), RunRow.state.in_(_texts(RUN_ACTIVE)))

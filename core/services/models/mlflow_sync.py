@@ -1,4 +1,4 @@
-"""What the mirror has still to tell the run tracker, and how far it came. Rows only; the telling is the worker's."""
+"""Which rows the run tracker lacks, and notes of those it has. The worker sends them."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _AT_ONCE = 50
 
 
 def runs_to_mirror(db: Database, *, but_not: set[str]) -> list[RunRow]:
-    """Runs with events that the tracker has not seen, or that ended and are not complete there; oldest first."""
+    """Runs with events that the tracker lacks, or that ended and are not complete there; oldest first."""
     ended = [str(state) for state in RUN_ENDED]
     begun = RunRow.state != str(RunState.QUEUED)
     behind = or_(RunRow.mirror_seq < RunRow.event_seq, and_(RunRow.state.in_(ended), RunRow.mirrored_at.is_(None)))
@@ -28,7 +28,7 @@ def version_of_run(db: Database, run_id: str) -> VersionRow | None:
 
 
 def versions_to_mirror(db: Database) -> list[tuple[VersionRow, RunRow]]:
-    """For each job its next version to register, whose run is complete in the tracker: v1 before v2."""
+    """The next version to register of each job, if its run is complete in the tracker: v1 before v2."""
     missing = (VersionRow.mlflow_version.is_(None),)
     with db.reading() as session:
         statement = select(VersionRow).where(*missing).order_by(VersionRow.job_id, VersionRow.number)
@@ -40,7 +40,7 @@ def versions_to_mirror(db: Database) -> list[tuple[VersionRow, RunRow]]:
 
 
 def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, str]]:
-    """Aliases that point elsewhere than the tracker was told, with the tracker's name of that version."""
+    """Aliases that point at another version than in the tracker, with the tracker's name of that version."""
     moved = or_(AliasRow.mirrored_number.is_(None), AliasRow.mirrored_number != AliasRow.number)
     same = and_(VersionRow.job_id == AliasRow.job_id, VersionRow.number == AliasRow.number)
     with db.reading() as session:
@@ -49,20 +49,20 @@ def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, str]]:
 
 
 def aliases_to_remove(db: Database) -> list[AliasRow]:
-    """Aliases that were removed and that the tracker may still have."""
-    told = or_(AliasRow.mirrored_number.is_(None), AliasRow.mirrored_number != 0)
+    """Removed aliases that the tracker may still have."""
+    mirrored = or_(AliasRow.mirrored_number.is_(None), AliasRow.mirrored_number != 0)
     with db.reading() as session:
-        return list(session.execute(select(AliasRow).where(AliasRow.number == 0, told)).scalars())
+        return list(session.execute(select(AliasRow).where(AliasRow.number == 0, mirrored)).scalars())
 
 
 def note_run_mirrored(db: Database, run_id: str, **values: Any) -> None:
-    """Any of mlflow_run_id and mirror_seq."""
+    """Sets mlflow_run_id, mirror_seq or both."""
     with db.transaction() as session:
         session.execute(update(RunRow).where(RunRow.id == run_id).values(**values))
 
 
 def note_run_complete(db: Database, run: RunRow) -> None:
-    """Everything of the run as it was read is in the tracker. A run retried since is not complete."""
+    """Record that the tracker has everything of the run, unless it was retried since `run` was read."""
     as_read = (RunRow.id == run.id, RunRow.state == run.state, RunRow.attempt == run.attempt)
     with db.transaction() as session:
         session.execute(update(RunRow).where(*as_read).values(mirrored_at=clock.now()))

@@ -15,8 +15,8 @@ from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_RESERVED = re.compile(r"latest|v\d+")  # reserved by MLflow too
-NOWHERE = 0  # the number and the position of an alias that was removed
+_RESERVED = re.compile(r"latest|v\d+")  # MLflow reserves them too
+NOWHERE = 0  # the number and the position of a removed alias
 _NUMBER = re.compile(r"v?([1-9]\d{0,8})")
 
 
@@ -41,8 +41,8 @@ def find_version(db: Database, job_id: str, *, version: str | None = None, alias
             statement = statement.where(VersionRow.number == _number(job_id, version))
         row = session.execute(statement.order_by(VersionRow.number.desc()).limit(1)).scalar_one_or_none()
     if row is None:
-        wanted = version or "any version"
-        raise VersionNotFound(f"The job {job_id} has not {wanted}.", job_id=job_id, version=version)
+        wanted = f"no version {version}" if version else "no versions"
+        raise VersionNotFound(f"The job {job_id} has {wanted}.", job_id=job_id, version=version)
     return row
 
 
@@ -66,10 +66,10 @@ def find_artifact(db: Database, version: VersionRow, name: str) -> ArtifactRow:
 
 
 def set_alias(db: Database, job_id: str, alias: str, *, version: str) -> AliasRow:
-    """Point an alias at a version and keep the move. Raises AliasReserved, JobNotFound, Gone, VersionNotFound."""
+    """Point an alias at a version, and record the move. Raises AliasReserved, JobNotFound, Gone, VersionNotFound."""
     _refuse_reserved(alias)
     with db.transaction() as session:
-        job_in(session, job_id, lock=True)  # held: the job cannot be deleted under its first alias
+        job_in(session, job_id, lock=True)  # locked: the job cannot be deleted while it gets its first alias
         number = _number(job_id, version)
         exists = select(VersionRow.id).where(VersionRow.job_id == job_id, VersionRow.number == number)
         if session.execute(exists).first() is None:
@@ -88,17 +88,19 @@ def set_alias(db: Database, job_id: str, alias: str, *, version: str) -> AliasRo
 def roll_back_alias(
     db: Database, job_id: str, alias: str, *, on_commit: OnCommit = do_nothing
 ) -> tuple[AliasRow, list[AliasMoveRow]]:
-    """Return to the version before, walking the history back; the rollback is itself kept. As `get_alias`.
+    """Point an alias at its previous version in the history, and record the move. Returns the same as `get_alias`.
 
     Raises JobNotFound, Gone, AliasNotFound, NoEarlierVersion.
     """
     with db.transaction() as session:
         job_in(session, job_id, lock=True)
         row = _alias_in(session, job_id, alias)
-        stood_on = session.get_one(AliasMoveRow, (job_id, alias, row.position))
-        if stood_on.position_before == 0:
-            raise NoEarlierVersion(f"{alias} stands at the start of its history.", job_id=job_id, alias=alias)
-        earlier = session.get_one(AliasMoveRow, (job_id, alias, stood_on.position_before))
+        current = session.get_one(AliasMoveRow, (job_id, alias, row.position))
+        if current.position_before == 0:
+            raise NoEarlierVersion(
+                f"{alias} is at the start of its history: there is no earlier version.", job_id=job_id, alias=alias
+            )
+        earlier = session.get_one(AliasMoveRow, (job_id, alias, current.position_before))
         _move_alias(session, row, action="rollback", number=earlier.number, position_after=earlier.position)
         session.flush()
         rolled_back = row, _moves_in(session, job_id, alias)
@@ -107,7 +109,10 @@ def roll_back_alias(
 
 
 def remove_alias(db: Database, job_id: str, alias: str) -> None:
-    """Point it at nothing, and keep the move; set again, it begins anew. Raises JobNotFound, Gone, AliasNotFound."""
+    """Point an alias at nothing, and record the move. Set again, its history for rollbacks starts anew.
+
+    Raises JobNotFound, Gone, AliasNotFound.
+    """
     with db.transaction() as session:
         job_in(session, job_id, lock=True)
         row = _alias_in(session, job_id, alias)
@@ -116,7 +121,7 @@ def remove_alias(db: Database, job_id: str, alias: str) -> None:
 
 
 def get_alias(db: Database, job_id: str, alias: str) -> tuple[AliasRow, list[AliasMoveRow]]:
-    """Where an alias points and how it came there, oldest first. Raises JobNotFound, Gone, AliasNotFound."""
+    """An alias and its moves, oldest first. Raises JobNotFound, Gone, AliasNotFound."""
     with db.reading() as session:
         job_in(session, job_id)
         row = _alias_in(session, job_id, alias)
@@ -165,7 +170,7 @@ def _alias_in(session: Session, job_id: str, alias: str) -> AliasRow:
 def _refuse_reserved(alias: str) -> None:
     if _RESERVED.fullmatch(alias) or not _ALIAS.fullmatch(alias):
         raise AliasReserved(
-            "An alias is lower case letters, digits, - and _, starts with a letter, and is neither `latest` nor `v1`.",
+            "An alias is at most 64 lower-case letters, digits, - and _, and starts with a letter; `latest` and `v1` are reserved.",
             alias=alias[:200],
         )
 

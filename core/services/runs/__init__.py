@@ -1,0 +1,1 @@
+"""A run: one training of a prepared dataset."""

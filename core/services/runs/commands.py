@@ -1,4 +1,4 @@
-"""Use cases of a run as its user sees it: queued, cancelled, stopped, retried. The worker's are in training.py."""
+"""What a user does with a run: queue, read, list, cancel, stop, retry. What a worker does is in lifecycle.py."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from core.services.paging import Page, page_of
 def queue_run(
     platform: Platform, job_id: str, *, trainer: str, params: dict[str, Any], on_commit: OnCommit = do_nothing
 ) -> RunRow:
-    """Commit a queued run of a ready job, then ring. `params` are validated. Raises JobNotFound, Gone, JobNotReady."""
+    """Commit a run of a ready job, then enqueue it. `params` are valid. Raises JobNotFound, Gone, JobNotReady."""
     at = clock.now()
     with platform.db.transaction() as session:
         fingerprint = _fingerprint_of_ready_job(session, job_id)
@@ -59,7 +59,7 @@ def get_run(db: Database, run_id: str) -> RunRow:
 
 
 def get_living_run(db: Database, run_id: str) -> RunRow:
-    """A run as its user may see it. Raises RunNotFound, and Gone where its job was deleted."""
+    """A run whose job is not deleted. Raises RunNotFound, Gone."""
     with db.reading() as session:
         run = run_in(session, run_id)
         job = session.get_one(JobRow, run.job_id)
@@ -69,7 +69,7 @@ def get_living_run(db: Database, run_id: str) -> RunRow:
 
 
 def run_in(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
-    """Read a run inside a transaction; `lock` holds its row until the end (PostgreSQL; SQLite has one writer)."""
+    """Read a run inside a transaction; `lock` locks its row until the end (PostgreSQL; SQLite has one writer)."""
     statement = select(RunRow).where(RunRow.id == run_id)
     row = session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
     if row is None:
@@ -80,7 +80,7 @@ def run_in(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
 def list_runs(
     db: Database, *, cursor: str | None, limit: int, state: str | None = None, job_id: str | None = None
 ) -> Page[RunRow]:
-    """Newest first. Runs of deleted jobs are gone, here as one by one."""
+    """Newest first, without the runs of deleted jobs."""
     statement = select(RunRow).join(JobRow, JobRow.id == RunRow.job_id).where(JobRow.state != str(JobState.DELETED))
     if state:
         statement = statement.where(RunRow.state == state)
@@ -91,7 +91,7 @@ def list_runs(
 
 
 def cancel_run(db: Database, run_id: str, *, on_commit: OnCommit = do_nothing) -> RunRow:
-    """queued -> cancelled at once, running -> cancelling (its supervisor sees it). Again: the same answer.
+    """queued -> cancelled at once, running -> cancelling (its supervisor polls for it). Repeated: the same answer.
 
     Raises RunNotFound, RunNotCancellable.
     """
@@ -105,8 +105,8 @@ def cancel_run(db: Database, run_id: str, *, on_commit: OnCommit = do_nothing) -
 
 
 def cancel_in(session: Session, run_id: str) -> RunRow | None:
-    """Cancel inside a transaction, whatever the attempt is."""
-    # Held before the two statements: one that is given back between them would be neither queued nor running.
+    """Cancel inside a transaction, at any attempt. None: the run is neither queued nor running."""
+    # Locked before the two statements: a run that is given back between them would match neither.
     session.execute(select(RunRow.id).where(RunRow.id == run_id).with_for_update())
     at_once = move(
         session, RunRow, run_id, RunState.CANCELLED, sources=[RunState.QUEUED], stage=None, finished_at=clock.now()
@@ -115,14 +115,14 @@ def cancel_in(session: Session, run_id: str) -> RunRow | None:
 
 
 def stop_run(db: Database, run_id: str, *, on_commit: OnCommit = do_nothing) -> RunRow:
-    """Ask a running run to end now and publish the best so far. Raises RunNotFound, RunNotCancellable."""
+    """Request a running run to end now and to publish its best model so far. Raises RunNotFound, RunNotCancellable."""
     with db.transaction() as session:
         before = run_in(session, run_id)
         running = (RunRow.state == str(RunState.RUNNING),)
         row = change(session, RunRow, run_id, "stop", where=running, stop_requested=True)
         if row is None:
             raise RunNotCancellable(
-                f"The run is {before.state}; only a running one has something to keep.",
+                f"The run is {before.state}; only a running run can be stopped.",
                 run_id=run_id,
                 state=before.state,
             )
@@ -160,7 +160,7 @@ def retry_run(platform: Platform, run_id: str, *, on_commit: OnCommit = do_nothi
 
 
 def _fingerprint_of_ready_job(session: Session, job_id: str) -> str:
-    # FOR UPDATE: a job cannot be deleted between this look and the commit of a run that needs it.
+    # FOR UPDATE: the job cannot be deleted between this read and the commit of a run that needs it.
     job = session.execute(select(JobRow).where(JobRow.id == job_id).with_for_update()).scalar_one_or_none()
     if job is None:
         raise JobNotFound(f"There is no job {job_id}.", job_id=job_id)

@@ -38,9 +38,9 @@ def publish_version(
     artifacts: Sequence[PublishedArtifact],
     log_key: str | None,
 ) -> VersionRow:
-    """One transaction: the next number of the job, the version with its artifacts, the run succeeded.
+    """Publish in one transaction: the next number of the job, the version with its artifacts, the run succeeded.
 
-    Numbers have no gaps and are given once: the job's counter and the guarded move commit together or not at all.
+    Numbers are unique and without gaps: the job's counter and the guarded move commit together or not at all.
     Raises ClaimLost.
     """
     with db.transaction() as session:

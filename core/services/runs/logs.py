@@ -14,7 +14,7 @@ from core.db.tables import RunLogRow, RunRow
 from core.services.on_commit import OnCommit
 from core.services.work.leases import Claim
 
-TAIL_BYTES = 64 * 1024  # some hundred epochs of ultralytics; a row that every database takes in a millisecond or two
+TAIL_BYTES = 64 * 1024  # some hundred epochs of ultralytics; every database writes such a row in 1 to 2 ms
 
 
 def note_log_tail(db: Database, claim: Claim, tail: bytes, *, total_bytes: int) -> None:
@@ -46,7 +46,7 @@ def find_log(db: Database, run_id: str, *, attempt: int | None = None) -> RunLog
 
 
 def _write(session: Session, claim: Claim, **values: object) -> None:
-    # Keyed by attempt: a worker presumed dead writes beside its successor, never over it.
+    # Keyed by attempt: a worker presumed dead does not overwrite the log of its successor.
     mine = {"run_id": claim.id, "attempt": claim.attempt}
     at = clock.now()
     if not insert_if_absent(session, RunLogRow, {"tail": b"", "total_bytes": 0, **mine, **values, "updated_at": at}):

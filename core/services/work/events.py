@@ -1,4 +1,4 @@
-"""The events of a job or a run, in order, from a given number on."""
+"""The events of a job or a run, in order, after a given number."""
 
 from sqlalchemy import select
 
@@ -8,7 +8,7 @@ from core.domain.errors import JobNotFound, RunNotFound
 
 
 def events_after(db: Database, subject_id: str, *, seq: int, limit: int = 500) -> list[EventRow]:
-    """Events with a number above `seq`, oldest first. Numbers have no gaps."""
+    """Events with a number above `seq`, oldest first. Numbers are without gaps."""
     statement = (
         select(EventRow)
         .where(EventRow.subject_id == subject_id, EventRow.seq > seq)
