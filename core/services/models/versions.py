@@ -170,7 +170,7 @@ def _alias_in(session: Session, job_id: str, alias: str) -> AliasRow:
 def _refuse_reserved(alias: str) -> None:
     if _RESERVED.fullmatch(alias) or not _ALIAS.fullmatch(alias):
         raise AliasReserved(
-            "Use up to 64 lower-case letters, digits, - and _, beginning with a letter; `latest` and `v1` are reserved.",
+            "Use up to 64 lower-case letters, digits, - and _, a letter first; `latest` and `v1` are reserved.",
             alias=alias[:200],
         )
 
