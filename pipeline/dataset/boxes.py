@@ -1,4 +1,4 @@
-"""The geometry of boxes: turned upright, judged, clipped. All numbers are integers in 1/1000 px."""
+"""The geometry of boxes: rotated upright, checked and clipped. All coordinates are integers in 1/1000 px."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,18 +6,18 @@ from typing import NamedTuple
 from core.domain.findings import Finding
 from pipeline.dataset.model import FRACTION, Coordinates, RawBox
 
-EDGE_TOLERANCE = 1000  # one pixel: the usual slip of 0-based tools, clipped and only noted
+EDGE_TOLERANCE = 1000  # one pixel: the usual error of 0-based tools; clipped with a note only
 MIN_REMAINING = 0.5  # of a box's area; a box that loses more was drawn on another image
-UNTOLD = 10  # 1/100 px: what six decimals of an image of 8,000 px are off
-ELONGATED = 40  # times as long as wide: a cable, or a slip
-WHOLE = 0.995  # of the image: then a box says little
-MIN_SIDE = 2000  # two pixels: anything smaller is more likely a slip of the mouse than a thing
+ROUNDING = 10  # 1/100 px: the error of six decimals in an image of 8,000 px; clipped without a finding
+ELONGATED = 40  # ratio of the sides: a cable, or a mistake
+WHOLE = 0.995  # of the image's area: such a box carries little information
+MIN_SIDE = 2000  # two pixels: anything smaller is more likely an accidental click than an object
 
 
 class Frame(NamedTuple):
-    """The upright image in pixels. `orientation`: the EXIF one if boxes are meant in stored pixels, else 1.
+    """Size of the upright image in pixels. `orientation`: the EXIF value if the boxes refer to stored pixels, else 1.
 
-    `corner`: what an annotation's xmin is above the left edge, 1000 for 1-based inclusive pixels.
+    `corner`: offset of an annotation's xmin from the left edge; 1000 for 1-based inclusive pixels, else 0.
     """
 
     width: int
@@ -27,7 +27,7 @@ class Frame(NamedTuple):
 
 
 def in_pixels(boxes: Iterable[RawBox], coordinates: Coordinates, width: int, height: int) -> list[RawBox]:
-    """Fractions of the upright image as 1/1000 px, rounded half to even; other coordinates as they are."""
+    """Fractions of the upright image in 1/1000 px, rounded half to even; other coordinates unchanged."""
     if coordinates != "fractions":
         return list(boxes)
     return [
@@ -44,12 +44,12 @@ def _scaled(units: int, side: int) -> int:
 
 
 def check_boxes(boxes: Iterable[RawBox], frame: Frame, path: str) -> tuple[list[RawBox], list[Finding]]:
-    """Good boxes, upright and inside the image, duplicates dropped; and the findings about all of them."""
+    """(usable boxes: upright, inside the image, without duplicates; the findings about all boxes)."""
     kept: dict[tuple[str, int, int, int, int], RawBox] = {}
     findings: list[Finding] = []
     for box in boxes:
-        checked, found = check_box(box, frame, path)
-        findings += found
+        checked, box_findings = check_box(box, frame, path)
+        findings += box_findings
         if checked is None:
             continue
         if checked[:5] in kept:
@@ -61,47 +61,47 @@ def check_boxes(boxes: Iterable[RawBox], frame: Frame, path: str) -> tuple[list[
 
 def check_box(box: RawBox, frame: Frame, path: str) -> tuple[RawBox | None, list[Finding]]:
     """The box clipped to the image, or None with an error."""
-    # In 1-based inclusive pixels, xmax == xmin comes here as one pixel: no label is one pixel wide, it is a click.
+    # In 1-based inclusive pixels xmax == xmin would be one pixel: no object is that narrow, it is an accidental click.
     wide, high = box.x2 - box.x1 - frame.corner, box.y2 - box.y1 - frame.corner
     if wide < 0 or high < 0:
         detail = f"The minimum is above the maximum: {_corners(box, frame)}."
         return None, [_finding("box-inverted", path, box, detail)]
     if wide == 0 or high == 0:
         return None, [_finding("box-zero-area", path, box, f"The box has no area: {_corners(box, frame)}.")]
-    turned = turn_upright(box, frame) if frame.orientation != 1 else box
-    clipped = _clip(turned, frame.width * 1000, frame.height * 1000)
+    upright = rotate_upright(box, frame) if frame.orientation != 1 else box
+    clipped = _clip(upright, frame.width * 1000, frame.height * 1000)
     right, bottom = frame.width * 1000, frame.height * 1000
     if clipped.x1 >= clipped.x2 or clipped.y1 >= clipped.y2:
         detail = f"Completely outside the image of {frame.width} x {frame.height}: {_corners(box, frame)}."
         return None, [_finding("box-outside", path, box, detail)]
-    overshoot = max(-turned.x1, -turned.y1, turned.x2 - right, turned.y2 - bottom, 0)
-    if overshoot and _area(clipped) < MIN_REMAINING * _area(turned):
+    overshoot = max(-upright.x1, -upright.y1, upright.x2 - right, upright.y2 - bottom, 0)
+    if overshoot and _area(clipped) < MIN_REMAINING * _area(upright):
         detail = f"Mostly outside the image of {frame.width} x {frame.height}: {_corners(box, frame)}."
         return None, [_finding("box-outside", path, box, detail)]
-    return clipped, _remarks(clipped, box, overshoot, frame, path)
+    return clipped, _notes_on(clipped, box, overshoot, frame, path)
 
 
-def rest_inside(box: RawBox, frame: Frame) -> RawBox | None:
-    """The part of a box that lies inside the upright image, None where it is thinner than MIN_SIDE."""
-    turned = turn_upright(box, frame) if frame.orientation != 1 else box
-    clipped = _clip(turned, frame.width * 1000, frame.height * 1000)
+def part_inside(box: RawBox, frame: Frame) -> RawBox | None:
+    """The part of a box inside the upright image; None where a side of it is shorter than MIN_SIDE."""
+    upright = rotate_upright(box, frame) if frame.orientation != 1 else box
+    clipped = _clip(upright, frame.width * 1000, frame.height * 1000)
     return clipped if min(clipped.x2 - clipped.x1, clipped.y2 - clipped.y1) >= MIN_SIDE else None
 
 
 def _clip(box: RawBox, right: int, bottom: int) -> RawBox:
-    """The very box where it lies inside: most do, and there may be a million."""
+    """The same object where the box is inside: most are, and there may be a million."""
     if box.x1 >= 0 and box.y1 >= 0 and box.x2 <= right and box.y2 <= bottom:
         return box
     return box._replace(x1=max(0, box.x1), y1=max(0, box.y1), x2=min(right, box.x2), y2=min(bottom, box.y2))
 
 
-def _remarks(box: RawBox, drawn: RawBox, overshoot: int, frame: Frame, path: str) -> list[Finding]:
-    """About `box`, which is what `drawn` became."""
+def _notes_on(box: RawBox, drawn: RawBox, overshoot: int, frame: Frame, path: str) -> list[Finding]:
+    """Warnings and notes about `box`, the upright and clipped form of `drawn`."""
     findings: list[Finding] = []
     if overshoot > EDGE_TOLERANCE:
         beyond = f"Beyond the image of {frame.width} x {frame.height} by {_px(overshoot)} px"
         findings.append(_finding("box-clipped", path, box, f"{beyond}, clipped: {_corners(drawn, frame)}."))
-    elif overshoot > UNTOLD:
+    elif overshoot > ROUNDING:
         why = " (were the corners counted from 0?)" if frame.corner else ""
         detail = f"Beyond the edge by {_px(overshoot)} px, clipped{why}: {_corners(drawn, frame)}."
         findings.append(_finding("box-at-edge", path, box, detail))
@@ -123,8 +123,8 @@ def _corners(box: RawBox, frame: Frame) -> str:
     return f"left {_px(box.x1)}, top {_px(box.y1)}, right {_px(box.x2)}, bottom {_px(box.y2)} px"
 
 
-def turn_upright(box: RawBox, frame: Frame) -> RawBox:
-    """A box in stored pixels as it lies in the upright image, by the EXIF orientation (CIPA DC-008, table 6)."""
+def rotate_upright(box: RawBox, frame: Frame) -> RawBox:
+    """Maps a box from stored pixels to the upright image, by the EXIF orientation (CIPA DC-008, table 6)."""
     right, bottom = frame.width * 1000, frame.height * 1000
     x1, y1, x2, y2 = box.x1, box.y1, box.x2, box.y2
     match frame.orientation:

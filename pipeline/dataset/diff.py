@@ -1,8 +1,7 @@
-"""The leaves by which two datasets differ: classes, images, boxes or labels, splits, each with its old and its new
-value.
+"""The differences between two datasets: classes, images, boxes or labels, and splits, each with old and new value.
 
-Images are matched by path, those left over by their bytes; boxes of a matched image by their place. Coordinates
-are in pixels, of the upright image, at the edges of the box.
+Images are matched by path, the remaining ones by their bytes; boxes of a matched image by their position. Coordinates
+are the edges of the box in pixels of the upright image.
 """
 
 from collections import Counter, defaultdict
@@ -13,13 +12,13 @@ from typing import Any, NamedTuple
 from pipeline.dataset.model import Box, DatasetImage
 from pipeline.dataset.near_duplicates import differing_bits
 
-_MAX_PAIRS = 1_000_000  # of changed boxes in one image; beyond, they are told as removed and added
+_MAX_PAIRS = 1_000_000  # of changed boxes in one image; beyond, they are reported as removed and added
 
 
 class Difference(NamedTuple):
-    """One leaf. `leaf`: class, image, box, label or split.
+    """One difference. `leaf`: what differs: class, image, box, label or split.
 
-    `path` is that of the image in the second dataset, else in the first.
+    `path`: of the image in the second dataset, or in the first where the second lacks it.
     """
 
     leaf: str
@@ -31,23 +30,23 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What is compared of a dataset. `splits`: image path -> split."""
+    """The compared content of one dataset. `splits`: image path -> split."""
 
     images: list[DatasetImage]
     classes: list[str]
     splits: Mapping[str, str]
 
 
-class _Named(NamedTuple):
-    """A box under its class's name, so that ids that moved are no difference."""
+class _NamedBox(NamedTuple):
+    """A box with the name of its class instead of its id, so that renumbered classes are not a difference."""
 
     name: str
-    place: tuple[int, int, int, int]
+    edges: tuple[int, int, int, int]
     difficult: bool
 
 
 def differences(first: Side, second: Side) -> list[Difference]:
-    """In the order of the leaves: classes, then images by path. Empty where the fingerprints are equal."""
+    """Classes first, then by path of the image. Empty where the fingerprints are equal."""
     pairs, gone, new = _match(first.images, second.images)
     renamed = _renamed_classes(first, second, pairs)
     found = list(_class_differences(first.classes, second.classes, renamed))
@@ -55,12 +54,12 @@ def differences(first: Side, second: Side) -> list[Difference]:
     found += [Difference("image", "added", image.path, None, image.sha256) for image in new]
     for old, now in pairs:
         found += _image_differences(old, now)
-        before = [_Named(renamed.get(box.name, box.name), box.place, box.difficult) for box in _boxes(old, first)]
+        before = [_NamedBox(renamed.get(box.name, box.name), box.edges, box.difficult) for box in _boxes(old, first)]
         found += _box_differences(now.path, before, _boxes(now, second))
         found += _label_differences(now.path, _label(old, first), _label(now, second), renamed)
         if first.splits[old.path] != second.splits[now.path]:
             found.append(Difference("split", "changed", now.path, first.splits[old.path], second.splits[now.path]))
-    return sorted(found, key=lambda leaf: (leaf.leaf != "class", leaf.path))  # stable: within an image as found
+    return sorted(found, key=lambda leaf: (leaf.leaf != "class", leaf.path))  # stable within an image
 
 
 def _match(
@@ -83,14 +82,14 @@ def _match(
 
 
 def _renamed_classes(first: Side, second: Side, pairs: list[tuple[DatasetImage, DatasetImage]]) -> dict[str, str]:
-    """Old name -> new name, of names that one side alone has, where most boxes in one place, or images, say so."""
+    """Old name -> new name, for names that only one side has, by majority of the boxes with equal edges, or images."""
     gone, new = set(first.classes) - set(second.classes), set(second.classes) - set(first.classes)
     votes: Counter[tuple[str, str]] = Counter()
     for old, now in pairs if gone and new else ():
-        places = defaultdict(list)
+        names_at = defaultdict(list)
         for box in _boxes(now, second):
-            places[box.place].append(box.name)
-        votes.update((box.name, name) for box in _boxes(old, first) for name in places[box.place])
+            names_at[box.edges].append(box.name)
+        votes.update((box.name, name) for box in _boxes(old, first) for name in names_at[box.edges])
         label, other = _label(old, first), _label(now, second)
         if label is not None and other is not None:
             votes[label, other] += 1
@@ -114,18 +113,18 @@ def _image_differences(old: DatasetImage, now: DatasetImage) -> Iterator[Differe
     if old.path != now.path:
         yield Difference("image", "renamed", now.path, old.path, now.path)
     if old.sha256 != now.sha256:
-        yield Difference("image", "other bytes", now.path, _seen(old, now), _seen(now, old))
+        yield Difference("image", "other bytes", now.path, _content(old, now), _content(now, old))
 
 
-def _seen(image: DatasetImage, other: DatasetImage) -> dict[str, Any]:
-    seen: dict[str, Any] = {"sha256": image.sha256, "width": image.width, "height": image.height}
+def _content(image: DatasetImage, other: DatasetImage) -> dict[str, Any]:
+    content: dict[str, Any] = {"sha256": image.sha256, "width": image.width, "height": image.height}
     if image.phash and other.phash:
-        seen["look_bits_apart"] = differing_bits(image.phash, [other.phash])[0]
-    return seen
+        content["phash_distance"] = differing_bits(image.phash, [other.phash])[0]
+    return content
 
 
-def _boxes(image: DatasetImage, side: Side) -> list[_Named]:
-    return [_Named(side.classes[box.class_id], _place(box), box.difficult) for box in image.boxes]
+def _boxes(image: DatasetImage, side: Side) -> list[_NamedBox]:
+    return [_NamedBox(side.classes[box.class_id], _edges(box), box.difficult) for box in image.boxes]
 
 
 def _label(image: DatasetImage, side: Side) -> str | None:
@@ -137,47 +136,47 @@ def _label_differences(path: str, old: str | None, new: str | None, renamed: Map
         yield Difference("label", "changed", path, old, new)
 
 
-def _place(box: Box) -> tuple[int, int, int, int]:
+def _edges(box: Box) -> tuple[int, int, int, int]:
     return (box.x1, box.y1, box.x2, box.y2)
 
 
-def _box_differences(path: str, before: list[_Named], after: list[_Named]) -> Iterator[Difference]:
+def _box_differences(path: str, before: list[_NamedBox], after: list[_NamedBox]) -> Iterator[Difference]:
     same = Counter(before) & Counter(after)
     old = list((Counter(before) - same).elements())
     new = list((Counter(after) - same).elements())
-    gone, come = set(range(len(old))), set(range(len(new)))
+    removed, added = set(range(len(old))), set(range(len(new)))
     for _, i, j in sorted(_candidates(old, new)):
-        if i in gone and j in come:
-            gone.remove(i)
-            come.remove(j)
-            yield Difference("box", _change(old[i], new[j]), path, _shown(old[i]), _shown(new[j]))
-    for i in sorted(gone):
-        yield Difference("box", "removed", path, _shown(old[i]), None)
-    for j in sorted(come):
-        yield Difference("box", "added", path, None, _shown(new[j]))
+        if i in removed and j in added:
+            removed.remove(i)
+            added.remove(j)
+            yield Difference("box", _change(old[i], new[j]), path, _as_dict(old[i]), _as_dict(new[j]))
+    for i in sorted(removed):
+        yield Difference("box", "removed", path, _as_dict(old[i]), None)
+    for j in sorted(added):
+        yield Difference("box", "added", path, None, _as_dict(new[j]))
 
 
-def _candidates(old: list[_Named], new: list[_Named]) -> Iterator[tuple[int, int, int]]:
-    """(distance, number in old, number in new) of boxes that may be the same: in one place, or of one class."""
+def _candidates(old: list[_NamedBox], new: list[_NamedBox]) -> Iterator[tuple[int, int, int]]:
+    """(distance, number in old, number in new) of boxes that may be the same: equal edges, or the same class."""
     if len(old) * len(new) > _MAX_PAIRS:
         return
     for i, one in enumerate(old):
         for j, other in enumerate(new):
-            if one.place == other.place or one.name == other.name:
-                yield sum(abs(a - b) for a, b in zip(one.place, other.place, strict=True)), i, j
+            if one.edges == other.edges or one.name == other.name:
+                yield sum(abs(a - b) for a, b in zip(one.edges, other.edges, strict=True)), i, j
 
 
-def _change(old: _Named, new: _Named) -> str:
+def _change(old: _NamedBox, new: _NamedBox) -> str:
     changes = []
     if old.name != new.name:
         changes.append("class changed")
-    if old.place != new.place:
+    if old.edges != new.edges:
         changes.append("moved")
     if old.difficult != new.difficult:
         changes.append("difficult changed")
     return ", ".join(changes)
 
 
-def _shown(box: _Named) -> dict[str, Any]:
-    x1, y1, x2, y2 = (edge / 1000 for edge in box.place)
+def _as_dict(box: _NamedBox) -> dict[str, Any]:
+    x1, y1, x2, y2 = (edge / 1000 for edge in box.edges)
     return {"class": box.name, "x1": x1, "y1": y1, "x2": x2, "y2": y2, "difficult": box.difficult}

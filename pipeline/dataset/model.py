@@ -1,4 +1,4 @@
-"""The neutral dataset: what every format reads into and every layout is written from.
+"""The neutral dataset model: every format is read into it and every layout is written from it.
 
 Coordinates are integers in 1/1000 of a pixel, 0 at the image's left and top edge; x2 and y2 are edges, not
 pixels: a box around the whole of a 640 x 480 image is (0, 0, 640000, 480000).
@@ -13,14 +13,14 @@ from core.domain.findings import Finding
 from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.source import SourceFile
 
-# How a format means its numbers. `pixels`: VOC's 1-based inclusive pixels, already as edges (xmin - 1, xmax).
-# `edges`: what lies between pixels, from 0. `fractions`: of the upright image, in units of 1/FRACTION.
+# How a format states coordinates. `pixels`: VOC's 1-based inclusive pixels, converted to edges (xmin - 1, xmax).
+# `edges`: edges between pixels, from 0. `fractions`: of the upright image, in units of 1/FRACTION.
 Coordinates = Literal["pixels", "edges", "fractions"]
 FRACTION = 2 * 10**12  # twelve decimals, and halves of them: a centre and half a width are exact
 
 
 class RawBox(NamedTuple):
-    """A box as its annotation says, in 1/1000 px (or 1/FRACTION), unclipped, possibly inverted. `line` is 1-based."""
+    """A box as annotated, in 1/1000 px (or 1/FRACTION): unclipped, possibly inverted. `line` is 1-based."""
 
     label: str
     x1: int
@@ -33,9 +33,9 @@ class RawBox(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image and what is said about it. `size` is the declared (width, height) or None.
+    """One image with its annotation. `size`: the declared (width, height), or None.
 
-    `split` is train, val, test or None where the archive gives none; `label` the class of the whole image.
+    `split`: train, val or test, None where the archive gives none. `label`: the class of the whole image.
     """
 
     image: SourceFile
@@ -50,7 +50,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What a reader saw. `broken`: images whose annotation cannot be used; `lost`: how many annotations lack one."""
+    """What a format reads. `broken`: images with an unusable annotation; `lost`: count of annotations with no image."""
 
     kind: str
     format: str
@@ -61,10 +61,10 @@ class Dataset:
 
 
 class RepairedItem(NamedTuple):
-    """An item whose boxes lie inside its image, in `edges` of the upright one, which has `item.size`.
+    """An item after a repair: its boxes are `edges` inside the upright image, whose size is `item.size`.
 
-    `changed`: its annotation must be written anew, since a box, the size or the image's name was mended.
-    `origins`: for each box, its position among those that were read.
+    `changed`: its annotation must be rewritten, because a box, the size or the name of the image was repaired.
+    `origins`: for each box, its index among the boxes that were read.
     """
 
     item: Item
@@ -73,7 +73,7 @@ class RepairedItem(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A checked box: class index, edges in 1/1000 px inside the upright image, x1 < x2 and y1 < y2."""
+    """A checked box: class index and edges in 1/1000 px inside the upright image, with x1 < x2 and y1 < y2."""
 
     class_id: int
     x1: int
@@ -85,11 +85,11 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DatasetImage:
-    """A checked item, ready to be written. `path` is relative to the dataset's root; size is upright, in pixels.
+    """A checked item, ready to be written. `path` is relative to the dataset's root; the size is upright, in pixels.
 
-    `converted`: trainers would read it differently or not at all, so it was written anew as PNG, there. `look`: what
-    it looks like (`pipeline/decode/phash.py`), None where that says nothing. `label`: the class index of the whole
-    image, None where boxes have the classes.
+    `converted`: where its PNG copy is, if trainers would misread the original. `phash`: the perceptual hash
+    (`pipeline/decode/phash.py`), None for images that are too uniform for one. `label`: class index of the whole
+    image, None in detection.
     """
 
     path: str
@@ -105,12 +105,12 @@ class DatasetImage:
 
     @property
     def class_ids(self) -> set[int]:
-        """The classes that are in it: of its boxes, or of the whole image; empty for background."""
+        """The classes of its boxes, or of the whole image; empty for background."""
         return {box.class_id for box in self.boxes} if self.label is None else {self.label}
 
     @property
     def written(self) -> ByteRange:
-        """The bytes that trainers get."""
+        """The bytes that trainers read."""
         return self.converted or self.source.byte_range
 
     @property

@@ -1,11 +1,11 @@
-"""What a model predicts for one image."""
+"""Predictions of a model for one image."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PredictedBox:
-    """One detection. Corners in pixels of the image as it is shown (EXIF rotation applied), origin top left."""
+    """A detected box, or a ground-truth box to draw beside it. In pixels of the upright image, origin top left."""
 
     label: str
     class_index: int
@@ -18,7 +18,7 @@ class PredictedBox:
 
 @dataclass(frozen=True, slots=True)
 class PredictedLabel:
-    """One class that an image may be of; the scores of all classes sum to 1."""
+    """One class with its score; the scores of all classes of an image sum to 1."""
 
     label: str
     class_index: int

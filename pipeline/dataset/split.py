@@ -1,8 +1,8 @@
-"""Train, val and test: deterministic, keyed by content, stratified by class; images that look alike go together.
+"""Train, val and test splits: deterministic, keyed by content, stratified by class; near-duplicates stay together.
 
 Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) of groups: the class with the fewest unassigned images
-first, each group to the split that still wants most of that class, large groups before small ones. The order of equals
-is a hash of the seed and of the group's images, so file names and the order of the archive play no part.
+first, each group to the split that still needs most of that class, large groups before small ones. Ties are ordered by
+a hash of the seed and the group's images, so file names and the order of the archive have no influence.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from pipeline.archive.plural import counted
 from pipeline.dataset.model import HELD_OUT_SPLITS, SPLITS, DatasetImage
 from pipeline.dataset.split_leakage import leaks
 
-SPLIT_RULE = 2  # in the fingerprint: grows whenever the same images would fall otherwise
+SPLIT_RULE = 2  # part of the fingerprint: incremented whenever the same images would be split differently
 _BACKGROUND = -1  # the class of images without boxes
-_MAX_CUT = 0.5  # a validation part cut from a given train never takes more of it
-_UNEVEN = 0.5  # of what was asked: a part smaller than this is told
+_MAX_CUT = 0.5  # of a given train: at most this part of it is moved to a missing val
+_UNEVEN = 0.5  # of the requested size: a smaller split gets a warning
 
 
 class SplitOptions(Protocol):
-    """Of PrepareOptions, what decides a split."""
+    """The fields of PrepareOptions that decide a split."""
 
     @property
     def val_fraction(self) -> float: ...
@@ -37,7 +37,7 @@ class SplitOptions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Images that go together. `name`: of the group; `classes`: class -> images with it; `size`: all images."""
+    """Images that stay together. `classes`: class -> number of images with it; `size`: number of images."""
 
     name: str
     key: bytes
@@ -48,10 +48,10 @@ class _Group:
 def assign_splits(
     images: list[DatasetImage], classes: list[str], options: SplitOptions, groups: Mapping[str, str] | None = None
 ) -> tuple[dict[str, str], list[Finding]]:
-    """Image path -> split. A class without an image in train is an error among the findings.
+    """Image path -> split, and findings; a class without an image in train is an error among them.
 
-    `groups`: sha256 of each image -> name of the group that stays together (near_duplicates.group_alike); without
-    it only images of the same bytes do.
+    `groups`: sha256 of an image -> name of its group of near-duplicates, which stays together; without it only images
+    with the same bytes stay together.
     """
     groups = groups if groups is not None else {image.sha256: image.sha256 for image in images}
     if keeps_given(images, options.split):
@@ -61,11 +61,11 @@ def assign_splits(
         findings = _unusable(images) if options.split == "keep" else []
         splits = _remake(images, options, groups)
         findings += _uneven(images, splits, options, groups)
-    return splits, findings + _judge(images, splits, classes, options, groups)
+    return splits, findings + _check(images, splits, classes, options, groups)
 
 
 def keeps_given(images: list[DatasetImage], split: str) -> bool:
-    """Whether the split of the archive is kept: `split` is keep, and it has a train part beside another."""
+    """Whether the split of the archive is kept: `split` is keep, and it gives train and at least one other part."""
     parts = _given_parts(images)
     return split == "keep" and "train" in parts and len(parts) > 1
 
@@ -75,15 +75,15 @@ def _given_parts(images: list[DatasetImage]) -> set[str]:
 
 
 def _unusable(images: list[DatasetImage]) -> list[Finding]:
-    """A warning, where a split is given at all."""
+    """A warning if the archive gives a split."""
     parts = _given_parts(images)
     if not parts:
         return []
     if parts == {"train"}:
         detail = "The archive gives only a train part of a split; a new split of all images is made."
     else:
-        shown = " and ".join(split for split in SPLITS if split in parts)
-        detail = f"The archive gives only {shown} of a split and no train part; a new split of all images is made."
+        present = " and ".join(split for split in SPLITS if split in parts)
+        detail = f"The archive gives only {present} of a split and no train part; a new split of all images is made."
     return [Finding.of("split-unusable", "", detail)]
 
 
@@ -117,18 +117,18 @@ def _by_content(
 ) -> dict[str, str]:
     gathered = _gather(images, seed, groups)
     shares = {"train": 1.0 - sum(fractions.values()), **fractions}
-    homes = _stratify(gathered, shares)
-    _fill_train(gathered, homes)
+    assigned = _stratify(gathered, shares)
+    _fill_train(gathered, assigned)
     for split in HELD_OUT_SPLITS:
-        if fractions[split] > 0 and split not in homes.values():
-            _give_one(gathered, homes, split)
+        if fractions[split] > 0 and split not in assigned.values():
+            _move_one(gathered, assigned, split)
     if any(image.label is not None for image in images):
-        _fill_held_out(gathered, homes, [split for split in HELD_OUT_SPLITS if fractions[split] > 0])
-    return {image.path: homes[groups[image.sha256]] for image in images}
+        _fill_held_out(gathered, assigned, [split for split in HELD_OUT_SPLITS if fractions[split] > 0])
+    return {image.path: assigned[groups[image.sha256]] for image in images}
 
 
 def _gather(images: list[DatasetImage], seed: int, groups: Mapping[str, str]) -> list[_Group]:
-    """Large groups first: they find room while there is room."""
+    """Large groups first, while every split has room for them."""
     classes: dict[str, dict[int, int]] = {}
     sizes: Counter[str] = Counter()
     alone: dict[frozenset[int], dict[int, int]] = {}  # shared by all groups of one image with the same classes
@@ -157,56 +157,56 @@ def _stratify(groups: list[_Group], shares: dict[str, float]) -> dict[str, str]:
     left = {class_id: sum(group.classes[class_id] for group in found) for class_id, found in members.items()}
     wants = {split: {class_id: share * count for class_id, count in left.items()} for split, share in shares.items()}
     room = {split: share * sum(group.size for group in groups) for split, share in shares.items()}
-    homes: dict[str, str] = {}
+    assigned: dict[str, str] = {}
     while left:
         rarest = min(left, key=lambda class_id: (left[class_id], class_id))
         for group in members[rarest]:
-            if group.name in homes:
+            if group.name in assigned:
                 continue
             # Ties go to the emptier split, then to train: the order of SPLITS.
-            home = max(SPLITS, key=lambda split: (wants[split][rarest], room[split]))
-            homes[group.name] = home
-            room[home] -= group.size
+            split = max(SPLITS, key=lambda name: (wants[name][rarest], room[name]))
+            assigned[group.name] = split
+            room[split] -= group.size
             for class_id, count in group.classes.items():
-                wants[home][class_id] -= count
+                wants[split][class_id] -= count
                 if class_id in left:
                     left[class_id] -= count
         del left[rarest]
-    return homes
+    return assigned
 
 
-def _fill_train(groups: list[_Group], homes: dict[str, str]) -> None:
-    """Each class has an image in train, whatever that costs the other splits. Small groups are moved first."""
-    present = {class_id for group in groups if homes[group.name] == "train" for class_id in group.classes}
+def _fill_train(groups: list[_Group], assigned: dict[str, str]) -> None:
+    """Give train an image of each class, at the expense of the other splits. Small groups are moved first."""
+    present = {class_id for group in groups if assigned[group.name] == "train" for class_id in group.classes}
     for group in reversed(groups):
-        if homes[group.name] != "train" and group.classes.keys() - present - {_BACKGROUND}:
-            homes[group.name] = "train"
+        if assigned[group.name] != "train" and group.classes.keys() - present - {_BACKGROUND}:
+            assigned[group.name] = "train"
             present |= group.classes.keys()
 
 
-def _give_one(groups: list[_Group], homes: dict[str, str], split: str) -> None:
-    """Move one group from train into an empty split, if train keeps all its classes without it."""
-    train = [group for group in groups if homes[group.name] == "train"]
+def _move_one(groups: list[_Group], assigned: dict[str, str], split: str) -> None:
+    """Move one group from train to an empty split, if train keeps all its classes without it."""
+    train = [group for group in groups if assigned[group.name] == "train"]
     counts = Counter(class_id for group in train for class_id in group.classes)
-    # Labelled images first: a validation part of pure background measures nothing.
+    # Labelled images first: nothing can be measured on a split of pure background.
     for group in sorted(train, key=lambda group: (_BACKGROUND in group.classes, group.size)):
         if len(train) > 1 and all(counts[class_id] > 1 or class_id == _BACKGROUND for class_id in group.classes):
-            homes[group.name] = split
+            assigned[group.name] = split
             return
 
 
-def _fill_held_out(groups: list[_Group], homes: dict[str, str], splits: list[str]) -> None:
-    """Of folders of classes each class has an image in each of `splits`, if train keeps one too.
+def _fill_held_out(groups: list[_Group], assigned: dict[str, str], splits: list[str]) -> None:
+    """For classification: give each of `splits` an image of each class, if train keeps one too.
 
-    Not for boxes: an image has several classes there, and moving it for one of them moves the others along.
+    Not for detection: an image has several classes there, and moving it for one of them moves the others as well.
     """
-    train = Counter(class_id for group in groups if homes[group.name] == "train" for class_id in group.classes)
+    train = Counter(class_id for group in groups if assigned[group.name] == "train" for class_id in group.classes)
     for split in splits:
-        present = {class_id for group in groups if homes[group.name] == split for class_id in group.classes}
+        present = {class_id for group in groups if assigned[group.name] == split for class_id in group.classes}
         for group in reversed(groups):  # small ones first
             wanted = group.classes.keys() - present
-            if wanted and homes[group.name] == "train" and all(train[class_id] > 1 for class_id in group.classes):
-                homes[group.name] = split
+            if wanted and assigned[group.name] == "train" and all(train[class_id] > 1 for class_id in group.classes):
+                assigned[group.name] = split
                 present |= group.classes.keys()
                 train.subtract(group.classes.keys())
 
@@ -214,29 +214,28 @@ def _fill_held_out(groups: list[_Group], homes: dict[str, str], splits: list[str
 def _uneven(
     images: list[DatasetImage], splits: dict[str, str], options: SplitOptions, groups: Mapping[str, str]
 ) -> list[Finding]:
-    """Parts that are much smaller than asked for, because what looks alike stays together."""
-    if _apart(images, groups) == len(splits):
+    """Splits that are much smaller than requested, because near-duplicates stay together."""
+    if _count_groups(images, groups) == len(splits):
         return []
-    asked = {"val": options.val_fraction * len(splits), "test": options.test_fraction * len(splits)}
+    requested = {"val": options.val_fraction * len(splits), "test": options.test_fraction * len(splits)}
     counts = Counter(splits.values())
     return [
         Finding.of(
             "split-uneven",
             "",
-            f"{counted(counts[split], 'image')} in {split} where {asked[split]:.0f} were requested: near-duplicates "
-            "are kept together, and there are large groups of them.",
+            f"{counted(counts[split], 'image')} in {split} where {requested[split]:.0f} were requested: near-"
+            "duplicates are kept together, and there are large groups of them.",
         )
         for split in HELD_OUT_SPLITS
-        if 0 < counts[split] < _UNEVEN * asked[split]
+        if 0 < counts[split] < _UNEVEN * requested[split]
     ]
 
 
-def _apart(images: list[DatasetImage], groups: Mapping[str, str]) -> int:
-    """How many groups there are."""
+def _count_groups(images: list[DatasetImage], groups: Mapping[str, str]) -> int:
     return len({groups[image.sha256] for image in images})
 
 
-def _judge(
+def _check(
     images: list[DatasetImage],
     splits: dict[str, str],
     classes: list[str],
@@ -255,7 +254,7 @@ def _judge(
     if images[0].label is not None:
         findings += _missing_classes(present, counts, classes)
     if not counts["val"]:
-        together = _apart(images, groups)
+        together = _count_groups(images, groups)
         kept = f": near-duplicates are kept together, and {len(images)} images form {counted(together, 'group')}"
         detail = "No image can be moved to the validation split without removing a class from train"
         detail += f"{kept if together < len(images) else ''}."
@@ -272,7 +271,7 @@ def _judge(
 def _missing_classes(
     present: Mapping[str, set[int]], counts: Mapping[str, int], classes: list[str]
 ) -> Iterator[Finding]:
-    """A class that is not in a held-out part is not measured there. A part without any image has its own finding."""
+    """A class without an image in val or test is not measured there. A split with no images has its own finding."""
     for split in HELD_OUT_SPLITS:
         for class_id, name in enumerate(classes):
             if counts[split] and class_id in present["train"] and class_id not in present[split]:

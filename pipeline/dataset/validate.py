@@ -1,4 +1,4 @@
-"""Decides: which boxes and images are good, what is mended, what is an error. All findings in one pass."""
+"""Validation of a raw dataset: which images and boxes are usable, and every finding about them, in one pass."""
 
 import re
 from collections import Counter, defaultdict
@@ -17,7 +17,7 @@ _PALETTES = frozenset({"P", "PA"})
 
 
 class Checked(NamedTuple):
-    """Good images by path (given splits still unproven), class names in id order, what was left out, findings."""
+    """Usable images (given splits not yet checked), class names in id order, number of images read, findings."""
 
     images: list[DatasetImage]
     classes: list[str]
@@ -26,16 +26,16 @@ class Checked(NamedTuple):
 
 
 def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Checked:
-    """The `items` of `dataset`, to which `facts` belong by position. Images with an error are left out of `images`.
+    """Checks the `items` of `dataset`; `facts` belong to them by index. Images with an error are left out of `images`.
 
-    Both lists are emptied: there may be 100,000 items, and none is needed once its image is made.
+    Empties both lists: there may be 100,000 items, and none is needed after its image is built.
     """
     seen = len(items)
     findings: list[Finding] = []
     good: list[tuple[Item, ImageFacts, list[RawBox]]] = []
     palettes: list[str] = []
     classless = 0
-    for item, fact in _taken(items, facts):
+    for item, fact in _drain(items, facts):
         if dataset.kind == "classification" and not item.label:
             classless += 1
             findings.append(_classless(item))
@@ -62,7 +62,7 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
 
 
 def _is_unread(item: Item) -> bool:
-    """Whether nothing is known of what its annotation says."""
+    """Whether its annotation could not be read at all."""
     return not item.boxes and item.size is None and item.size_line is None
 
 
@@ -71,15 +71,15 @@ def _without_size(findings: list[Finding]) -> list[Finding]:
 
 
 def _palette_note(names: list[str]) -> Iterator[Finding]:
-    """One for the whole set: where one image has a palette, all of them may."""
+    """One note for the whole dataset: often all images have a palette."""
     if names:
         have = "1 image has" if len(names) == 1 else f"{len(names)} images have"
         detail = f"{have} a palette of at most 256 colours, which trainers read as colours. First: {min(names)}."
         yield Finding.of("image-palette", min(names), detail)
 
 
-def _taken(items: list[Item], facts: list[ImageFacts]) -> Iterator[tuple[Item, ImageFacts]]:
-    """In their order."""
+def _drain(items: list[Item], facts: list[ImageFacts]) -> Iterator[tuple[Item, ImageFacts]]:
+    """Pairs in their order, removed from both lists as they are read."""
     items.reverse()
     facts.reverse()
     while items:
@@ -87,13 +87,13 @@ def _taken(items: list[Item], facts: list[ImageFacts]) -> Iterator[tuple[Item, I
 
 
 def natural_order(name: str) -> tuple[list[str | int], str]:
-    """A sort key by which `9` comes before `10`: runs of the digits 0 to 9 are numbers, else code points count."""
-    parts = re.split("([0-9]+)", name)  # text and digits take turns, so that like is compared with like
+    """A sort key that puts `9` before `10`: runs of the digits 0 to 9 compare as numbers, the rest by code point."""
+    parts = re.split("([0-9]+)", name)  # text and digits alternate, so the same types are compared
     return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
 
 
 def _class_names(kind: str, good: list[tuple[Item, ImageFacts, list[RawBox]]]) -> list[str]:
-    """In id order: of boxes by code points, of folders in natural order."""
+    """In id order: by code point in detection, in natural order in classification."""
     if kind == "classification":
         return sorted({item.label for item, _, _ in good if item.label}, key=natural_order)
     return sorted({box.label for _, _, boxes in good for box in boxes})
@@ -147,10 +147,10 @@ def _check_item(item: Item, fact: ImageFacts) -> tuple[list[RawBox], list[Findin
 
 
 def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Finding]]:
-    """In which pixels the boxes are meant.
+    """The frame that the boxes of `item` refer to, and findings about the declared size.
 
-    Upright ones, as every viewer and labelling tool of today shows the image; in stored ones where the annotation's
-    size says so, or, without a usable one, where the boxes fit only them.
+    It is the upright image, as today's viewers and labelling tools display it. It is the stored one where the declared
+    size is that of the stored image, or where no declared size is usable and the boxes fit the stored image only.
     """
     stored, upright, findings = (fact.width, fact.height), fact.upright, []
     size = item.size
@@ -165,12 +165,12 @@ def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Findi
         detail = f"The declared size is {size[0]} x {size[1]}; the image has {upright[0]} x {upright[1]} pixels."
         findings.append(Finding.of("size-wrong", path, detail, line=item.size_line))
         size = None
-    meant_stored = stored != upright and (size == stored or (size is None and _fit_only(item.boxes, stored, upright)))
-    if meant_stored:
+    by_stored = stored != upright and (size == stored or (size is None and _fit_only(item.boxes, stored, upright)))
+    if by_stored:
         detail = f"The boxes refer to the stored pixels ({stored[0]} x {stored[1]}); they are rotated with the image."
         findings.append(Finding.of("boxes-rotated", path, detail, line=item.size_line))
     corner = 1000 if item.coordinates == "pixels" else 0
-    return Frame(*upright, orientation=fact.orientation if meant_stored else 1, corner=corner), findings
+    return Frame(*upright, orientation=fact.orientation if by_stored else 1, corner=corner), findings
 
 
 def _exif_note(item: Item, fact: ImageFacts) -> Finding:
@@ -208,7 +208,7 @@ def _image(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids:
 
 
 def _set_findings(dataset: Dataset, images: list[DatasetImage], classes: list[str]) -> Iterator[Finding]:
-    """What can only be said of the whole."""
+    """Findings about the dataset as a whole."""
     if len(images) < limits.MIN_IMAGES:
         detail = f"The dataset has {counted(len(images), 'usable image')}; at least {limits.MIN_IMAGES} are needed."
         yield Finding.of("too-few-images", "", detail)

@@ -1,4 +1,4 @@
-"""A dataset that is taken: what the layouts, the plots and the metadata are made from."""
+"""A validated dataset: the input of the layouts, the plots and the metadata."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Digests(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ValidatedDataset:
-    """A dataset that is taken. `left_out`: how many images were skipped for their errors, or for having no class.
+    """A dataset that was accepted. `left_out`: number of images skipped because of errors or a missing class.
 
-    `splits`: image path -> split; `groups`: sha256 of an image -> name of the group that looks like it; `manifest`:
-    the file that the fingerprint is the sha256 of.
+    `splits`: image path -> split; `groups`: sha256 of an image -> name of its group of near-duplicates; `manifest`:
+    the file whose sha256 is the fingerprint.
     """
 
     kind: str

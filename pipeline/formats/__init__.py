@@ -1,4 +1,7 @@
-"""The formats we read: recognised by content, the most complete one taken. pipeline.params.formats lists them."""
+"""The dataset formats: recognised by content; of several, the most complete one is read.
+
+`pipeline.params.formats` lists them.
+"""
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -10,6 +13,8 @@ from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset, RepairedItem
 from pipeline.params.formats import CATALOGUE
 
+__all__ = ["DatasetFormat", "load_formats", "read_dataset"]
+
 
 class DatasetFormat(Protocol):
     """A module that recognises, reads and writes one format."""
@@ -17,17 +22,17 @@ class DatasetFormat(Protocol):
     NAME: str
 
     def matches(self, source: ExtractedArchive) -> str | None:
-        """None where this format is found, by content and wherever it lies; else what is missing, for people."""
+        """None where the archive has this format, by content and in any folder; else what is missing, as a sentence."""
         ...
 
     def read(self, source: ExtractedArchive) -> Dataset:
-        """Everything that the source says, with findings about what could not be read. Decides nothing."""
+        """All annotations of the source, with findings about what cannot be read. Validates nothing."""
         ...
 
     def rewrite(self, source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:
-        """The annotation files of what is kept after a repair, by name, so that `read` reads the same items again.
+        """(name, content) of the annotation files for the items kept by a repair, so that `read` gives the same items.
 
-        `source` is what was read: files of items that are not `changed` go on as they are where that is possible.
+        `source`: the archive that was read. Files of items that are not `changed` are copied where possible.
         """
         ...
 
@@ -37,15 +42,15 @@ def load_formats() -> list[DatasetFormat]:
 
 
 def read_dataset(source: ExtractedArchive, findings: list[Finding]) -> Dataset:
-    """What the archive holds, by the format that describes most of its images.
+    """Reads the archive in the format that describes most of its images.
 
-    Folders of classes are only thought of where nothing has boxes: nearly every archive has folders. Raises Rejected
-    (FormatUnknown) with `findings`, saying what each format missed.
+    Class folders are only considered where no format has boxes: nearly every archive has folders. Raises Rejected
+    (FormatUnknown) with `findings`, and with what each format is missing.
     """
     found, tried = _recognise(source)
     if not found:
-        seen = f"{len(source.files)} files could be data, {len(source.left_out)} could not"
-        detail = f"{seen}. " + " ".join(f"{name}: {missed}" for name, missed in tried.items())
+        counts = f"{len(source.files)} files are images or text, {len(source.left_out)} are neither"
+        detail = f"{counts}. " + " ".join(f"{name}: {missing}" for name, missing in tried.items())
         problem = FormatUnknown(detail, tried=tried, left_out=list(source.left_out[:20]))
         raise Rejected(problem, findings)
     kinds = {CATALOGUE[candidate.NAME].kind for candidate in found}
@@ -60,17 +65,17 @@ def _recognise(source: ExtractedArchive) -> tuple[list[DatasetFormat], dict[str,
     found: list[DatasetFormat] = []
     tried: dict[str, str] = {}
     for candidate in load_formats():
-        missed = candidate.matches(source)
-        if missed is None:
+        missing = candidate.matches(source)
+        if missing is None:
             found.append(candidate)
         else:
-            tried[candidate.NAME] = missed
+            tried[candidate.NAME] = missing
     return found, tried
 
 
 def _most_complete(read: list[Dataset]) -> Dataset:
     """Most images with a usable annotation, then most boxes, then the first in the catalogue."""
-    best = max(read, key=_completeness)  # of equals, max keeps the first
+    best = max(read, key=_completeness)  # max returns the first of equals
     images = ", ".join(f"{dataset.format} describes {_completeness(dataset)[0]} images" for dataset in read)
     detail = f"The archive has several formats: {images}. {best.format} is read, the others are left out."
     best.findings.append(Finding.of("formats-several", "", detail))

@@ -1,6 +1,6 @@
-"""Which folders are classes and which are parts of a split, by how they lie: a name alone cannot tell a class `test`.
+"""Decides which folders are classes and which are splits, by the folder tree: a name alone is ambiguous (`test`).
 
-A folder is a tuple of its parts, below the archive's root.
+A folder is a tuple of the names on its path from the archive's root.
 """
 
 from collections import Counter, defaultdict
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pipeline.formats.split_names import split_of_folder
 
 Folder = tuple[str, ...]
-STRAY = 0.1  # of the images: so many may lie above the folders of classes, and those are still where most lie
+STRAY = 0.1  # of all images: at most this part may be above the class folders
 NO_CLASS = frozenset({"images", "image", "imgs", "img", "labels", "annotations", "jpegimages"})
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """What its folder says of an image. `folder` is that of its class, None outside of all; `split` None for none.
+class Assignment:
+    """Class and split of the images in one folder. `folder`: the class folder, None outside of all class folders.
 
-    `nested`: it lies deeper than the folder of its class.
+    `nested`: the images are in a subfolder of their class folder.
     """
 
     folder: Folder | None = None
@@ -30,28 +30,30 @@ class Shelf:
         return self.folder[-1] if self.folder else None
 
 
-def shelves_of(counts: Mapping[Folder, int]) -> dict[Folder, Shelf]:
-    """`counts`: folder -> images that lie directly in it.
+def assign_folders(counts: Mapping[Folder, int]) -> dict[Folder, Assignment]:
+    """`counts`: folder -> number of images directly in it. Returns the assignment of each of these folders.
 
-    All classes lie at one depth, after the folders of splits and those called `images` are left out: at the first one
-    above which there are a few strays at most. What lies deeper counts for the class that it is in.
+    All class folders have the same depth, not counting split folders and those named `images`: the smallest depth with
+    at most STRAY of the images above it. Images in deeper folders belong to the class folder they are in.
     """
     tree = _Tree(counts)
     splits, outside = _split_folders(tree)
-    left_out = {*splits, *_silent(tree, splits)}
-    parts = {folder: [above for above in tree.way_to(folder) if above not in left_out] for folder in counts}
+    left_out = {*splits, *_generic_folders(tree, splits)}
+    parts = {folder: [above for above in tree.path_to(folder) if above not in left_out] for folder in counts}
     depth = _class_depth({folder: len(found) for folder, found in parts.items()}, counts)
-    loose = "train" if splits and "train" not in splits.values() else None
-    shelves: dict[Folder, Shelf] = {}
+    default = "train" if splits and "train" not in splits.values() else None
+    assignments: dict[Folder, Assignment] = {}
     for folder, found in parts.items():
-        split = next((splits[above] for above in _above(folder) if above in splits), loose)
+        split = next((splits[above] for above in _above(folder) if above in splits), default)
         classed = depth and len(found) >= depth and not any(above in outside for above in _above(folder))
-        shelves[folder] = Shelf(found[depth - 1], split, len(found) > depth) if classed else Shelf(None, split)
-    return shelves if splits or not _only_splits(shelves) else dict.fromkeys(shelves, Shelf())
+        assignments[folder] = (
+            Assignment(found[depth - 1], split, len(found) > depth) if classed else Assignment(None, split)
+        )
+    return assignments if splits or not _only_splits(assignments) else dict.fromkeys(assignments, Assignment())
 
 
 class _Tree:
-    """Folders with images in or below them. `direct` and `total`: how many; `children` are sorted."""
+    """Folders with images in or below them. `direct`, `total`: number of images; `children` are sorted."""
 
     def __init__(self, counts: Mapping[Folder, int]) -> None:
         self.direct = counts
@@ -64,28 +66,27 @@ class _Tree:
                     found[above[:-1]].add(above)
         self.children = {folder: sorted(below) for folder, below in found.items()}
         self.root: Folder = ()
-        while len(self.children.get(self.root, ())) == 1:  # folders round everything
+        while len(self.children.get(self.root, ())) == 1:  # a folder around everything
             self.root = self.children[self.root][0]
 
-    def way_to(self, folder: Folder) -> list[Folder]:
-        """The folders below the root on the way to this one, and itself."""
+    def path_to(self, folder: Folder) -> list[Folder]:
+        """The folders from below the root to `folder`, which is the last."""
         return [above for above in _above(folder) if len(above) > len(self.root)]
 
     def named_below(self, folder: Folder) -> set[str]:
-        """The names of its folders; none where most of its images lie directly in it."""
+        """The names of its subfolders; empty where most of its images are directly in it."""
         if 2 * self.direct.get(folder, 0) >= self.total[folder]:
             return set()
         return {child[-1] for child in self.children[folder]}
 
 
 def _above(folder: Folder) -> list[Folder]:
-    """The root, ..., the folder itself."""
+    """The root, ..., `folder` itself."""
     return [folder[:at] for at in range(len(folder) + 1)]
 
 
 def _split_folders(tree: _Tree) -> tuple[dict[Folder, str], set[Folder]]:
-    """Folders that are parts of a split, round the classes or else inside of them; and folders beside them that are
-    neither part nor class."""
+    """(split folders, around the class folders or else inside them; folders beside them that are neither)."""
     splits: dict[Folder, str] = {}
     outside: set[Folder] = set()
     waiting: list[Folder] = [()]
@@ -102,52 +103,54 @@ def _split_folders(tree: _Tree) -> tuple[dict[Folder, str], set[Folder]]:
 
 
 def _splits_among(children: list[Folder], tree: _Tree) -> dict[Folder, str]:
-    """`train/cat`, `test/cat`: those called like a split that hold folders of classes, of which others are beside.
+    """`train/cat`, `test/cat`: children named like a split with subfolders that also occur elsewhere beside them.
 
-    All of them are parts where nothing else is beside and one holds folders: a test part is often without classes.
+    All children are splits where all are named like one and one has subfolders: test is often without classes.
     """
     named = {child: split for child in children if (split := split_of_folder(child[-1]))}
     below = {child: tree.named_below(child) for child in named}
     if len(named) == len(children) and len(set(named.values())) > 1 and any(below.values()):
         return named
     held = Counter(name for names in below.values() for name in names)
-    held.update({child[-1]: 2 for child in children if child not in named})  # beside them: one of them is enough
+    held.update(
+        {child[-1]: 2 for child in children if child not in named}
+    )  # a class folder beside a split: one is enough
     return {child: split for child, split in named.items() if any(held[name] > 1 for name in below[child])}
 
 
 def _splits_inside(tree: _Tree) -> dict[Folder, str]:
-    """`cat/train`, `cat/test`: where nearly all images lie in such folders, in several classes."""
+    """`cat/train`, `cat/test`: where nearly all images are in such folders, in several classes."""
     parents = {
         parent: {child: split_of_folder(child[-1]) for child in children} for parent, children in tree.children.items()
     }
     inside: dict[Folder, str] = {}
-    homes = 0
+    classes = 0
     for parent, children in parents.items():
         found = {child: split for child, split in children.items() if split and child not in tree.children}
         if len(found) == len(children) and parent != tree.root:
             inside |= found
-            homes += 1
+            classes += 1
     held = sum(tree.direct[folder] for folder in inside)
-    return inside if homes > 1 and held >= (1 - STRAY) * tree.total[()] else {}
+    return inside if classes > 1 and held >= (1 - STRAY) * tree.total[()] else {}
 
 
-def _silent(tree: _Tree, splits: Mapping[Folder, str]) -> set[Folder]:
-    """Folders like `cat/images/`: called so, and alone in their folder, or in several classes."""
-    called = [folder for folder in tree.total if folder and folder[-1].lower() in NO_CLASS]
-    homes: dict[str, set[Folder]] = defaultdict(set)
-    for folder in called:
-        home = tuple(above[-1] for above in _above(folder[:-1])[1:] if above not in splits)
-        homes[folder[-1].lower()].add(home)
+def _generic_folders(tree: _Tree, splits: Mapping[Folder, str]) -> set[Folder]:
+    """Folders like `cat/images/`: with a name of NO_CLASS, and the only subfolder of their parent, or in several."""
+    generic = [folder for folder in tree.total if folder and folder[-1].lower() in NO_CLASS]
+    parents: dict[str, set[Folder]] = defaultdict(set)
+    for folder in generic:
+        parent = tuple(above[-1] for above in _above(folder[:-1])[1:] if above not in splits)
+        parents[folder[-1].lower()].add(parent)
     return {
         folder
-        for folder in called
-        if len(homes[folder[-1].lower()]) > 1
+        for folder in generic
+        if len(parents[folder[-1].lower()]) > 1
         or (tree.children[folder[:-1]] == [folder] and not tree.direct.get(folder[:-1]))
     }
 
 
 def _class_depth(depths: Mapping[Folder, int], counts: Mapping[Folder, int]) -> int:
-    """0 where no image lies in a folder that may be a class."""
+    """0 where no image is in a folder that may be a class."""
     at: dict[int, int] = defaultdict(int)
     for folder, depth in depths.items():
         if depth:
@@ -160,17 +163,17 @@ def _class_depth(depths: Mapping[Folder, int], counts: Mapping[Folder, int]) -> 
     return 0
 
 
-def _only_splits(shelves: Mapping[Folder, Shelf]) -> bool:
-    """Images in `train/` and `test/`, without classes."""
-    return all(split_of_folder(label) for shelf in shelves.values() if (label := shelf.label))
+def _only_splits(assignments: Mapping[Folder, Assignment]) -> bool:
+    """Whether all class folders are named like a split: images in `train/` and `test/`, without classes."""
+    return all(split_of_folder(label) for each in assignments.values() if (label := each.label))
 
 
-def empty_beside(shelves: Mapping[Folder, Shelf], others: Iterable[Folder]) -> list[Folder]:
-    """Folders among those of classes in which there is no image, by name. `others`: all folders there are."""
-    classes = {shelf.folder for shelf in shelves.values() if shelf.folder}
+def empty_class_folders(assignments: Mapping[Folder, Assignment], others: Iterable[Folder]) -> list[Folder]:
+    """Folders beside the class folders that have no images, sorted. `others`: all folders of the archive."""
+    classes = {each.folder for each in assignments.values() if each.folder}
     labels = {folder[-1] for folder in classes}
     beside = {folder[:-1] for folder in classes}
-    known = {above for folder in shelves for above in _above(folder)}
+    known = {above for folder in assignments for above in _above(folder)}
     found: dict[str, Folder] = {}
     for other in others:
         for above in _above(other)[1:]:
@@ -179,31 +182,33 @@ def empty_beside(shelves: Mapping[Folder, Shelf], others: Iterable[Folder]) -> l
     return sorted(found.values())
 
 
-def doubled_in(images: Mapping[Folder, Collection[tuple[str, str]]], shelves: Mapping[Folder, Shelf]) -> set[Folder]:
-    """Folders in which the one round them lies once more, where this makes other classes of the same images.
+def repeated_folders(
+    images: Mapping[Folder, Collection[tuple[str, str]]], assignments: Mapping[Folder, Assignment]
+) -> set[Folder]:
+    """Folders that repeat the content of their parent, where this gives the same images another class.
 
-    `images`: folder -> name and SHA-256 of each that lies directly in it; `shelves`: what `shelves_of` says of them.
+    `images`: folder -> name and SHA-256 of each image directly in it; `assignments`: those of `assign_folders`.
     """
     copies = _copies(images)
     if not copies:
         return set()
-    once = shelves_of({folder: len(held) for folder, held in images.items() if not copies & {*_above(folder)}})
-    doubled: set[Folder] = set()
+    without = assign_folders({folder: len(held) for folder, held in images.items() if not copies & {*_above(folder)}})
+    repeated: set[Folder] = set()
     for folder in images:
-        round_it = copies & {*_above(folder)}
-        if round_it and shelves[folder].label != once[_original(folder, copies)].label:
-            doubled |= round_it
-    return doubled
+        copies_above = copies & {*_above(folder)}
+        if copies_above and assignments[folder].label != without[_original(folder, copies)].label:
+            repeated |= copies_above
+    return repeated
 
 
-def may_be_doubled(counts: Mapping[Folder, int]) -> bool:
-    """By numbers alone, so that `doubled_in` is asked of few sets. `counts` is that of `shelves_of`."""
+def may_be_repeated(counts: Mapping[Folder, int]) -> bool:
+    """A quick check by counts alone, so that `repeated_folders` is rarely needed. `counts`: as for `assign_folders`."""
     tree = _Tree(counts)
     return any(2 * tree.total[child] == tree.total[child[:-1]] for child in tree.children if child)
 
 
 def _copies(images: Mapping[Folder, Collection[tuple[str, str]]]) -> set[Folder]:
-    """Folders with folders that hold what lies beside them, under the same names: the deepest are left out first."""
+    """Folders whose content is that of their parent without them, under the same names. The deepest are found first."""
     tree = _Tree({folder: len(held) for folder, held in images.items()})
     total = dict(tree.total)
     copies: set[Folder] = set()
@@ -224,7 +229,7 @@ def _copies(images: Mapping[Folder, Collection[tuple[str, str]]]) -> set[Folder]
 def _held_below(
     top: Folder, tree: _Tree, images: Mapping[Folder, Collection[tuple[str, str]]], without: set[Folder]
 ) -> set[tuple[Folder, str, str]]:
-    """Folder below `top`, name and SHA-256 of each image that is not in one of the folders `without`."""
+    """(folder relative to `top`, name, SHA-256) of each image below `top`, except in the folders `without`."""
     found: set[tuple[Folder, str, str]] = set()
     waiting = [top]
     while waiting:

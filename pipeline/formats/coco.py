@@ -1,4 +1,4 @@
-"""COCO JSON: images, annotations and categories in one file for all images, or in one for each part of a split."""
+"""COCO JSON: images, annotations and categories in one file for all images, or in one file for each split."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def matches(source: ExtractedArchive) -> str | None:
     if not documents:
         return "no JSON files in the archive."
     if not any(_keys_in(file) == len(_KEYS) for file in documents):
-        return f"{counted(len(documents), 'JSON file')}, none with images, annotations and categories."
+        return f"{counted(len(documents), 'JSON file')}, none with `images`, `annotations` and `categories`."
     return None
 
 
@@ -41,7 +41,7 @@ def read(source: ExtractedArchive) -> Dataset:
     for coco in files:
         findings += coco.findings
         for entry in coco.images.values():
-            findings += matched.claim(coco, entry, splits.get(coco.file.name))
+            findings += matched.match(coco, entry, splits.get(coco.file.name))
     given = {name: split for name, (coco, _) in matched.of.items() if (split := splits.get(coco.file.name))}
     if not given:
         given = splits_by_folder(images)
@@ -49,12 +49,12 @@ def read(source: ExtractedArchive) -> Dataset:
     findings += background_notes(items, matched.doubtful)
     broken = matched.doubtful | {name for name, (_, entry) in matched.of.items() if not entry.usable}
     if not all(coco.usable for coco in files):
-        broken |= {image.name for image in images}  # what the rest of the file says of them, nobody knows
+        broken |= {image.name for image in images}  # the unread rest of the file may be about any of them
     return Dataset("detection", NAME, items, findings, frozenset(broken), lost=matched.lost)
 
 
-def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
-    """One JSON for each part of the split, or one for all. Ids are new; what COCO says besides boxes is not kept."""
+def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the protocol
+    """One JSON for each split, or one for all. Ids are new; only boxes are kept of what COCO can hold."""
     root = root_of(kept)
     names = sorted({box.label for item, *_ in kept for box in item.boxes})
     described = [item for item, *_ in kept if item.annotation]
@@ -66,14 +66,14 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
 
 
 def _keys_in(file: SourceFile) -> int:
-    """How many of the three keys are anywhere in it."""
+    """How many of the three keys occur anywhere in the file."""
     return sum(file.byte_range.contains(_KEYS))
 
 
 def _documents(source: ExtractedArchive, findings: list[Finding]) -> list[CocoFile]:
-    """COCO's own archive has captions and keypoints of the same images: then only instances_*.json are read.
+    """COCO's own archive has captions and keypoints of the same images: there only instances_*.json are read.
 
-    A file with two of the keys may be one that was cut; a whole one (captions) has no boxes.
+    A file with two of the keys may be truncated, which is an error; a complete one (captions) has no boxes.
     """
     keys = {file.name: _keys_in(file) for file in source.files if file.name.lower().endswith(".json")}
     whole = [file for file in source.files if keys.get(file.name) == len(_KEYS)]
@@ -93,7 +93,7 @@ def _documents(source: ExtractedArchive, findings: list[Finding]) -> list[CocoFi
 
 
 def _splits_of_files(files: list[CocoFile]) -> dict[str, str]:
-    """JSON name -> split, by its own name (`instances_val2017`) or its folder; empty unless they differ."""
+    """JSON name -> split, by its name (`instances_val2017`) or folder; empty unless two splits are named."""
     root = len(common_folder([coco.file.name for coco in files]))
     splits: dict[str, str] = {}
     for coco in files:
@@ -106,7 +106,7 @@ def _splits_of_files(files: list[CocoFile]) -> dict[str, str]:
 
 
 class _MatchedImages:
-    """`of`: image -> (its JSON, its entry). `doubtful`: images of which nobody can say what is in them."""
+    """`of`: image -> (its JSON, its entry). `doubtful`: images whose annotation is ambiguous."""
 
     def __init__(self, images: list[SourceFile]) -> None:
         self.of: dict[str, tuple[CocoFile, CocoImage]] = {}
@@ -116,7 +116,7 @@ class _MatchedImages:
         for image in images:
             self._by_name[base_of(image.name)].append(image)
 
-    def claim(self, coco: CocoFile, entry: CocoImage, split: str | None) -> Iterator[Finding]:
+    def match(self, coco: CocoFile, entry: CocoImage, split: str | None) -> Iterator[Finding]:
         found = self._find(coco.file.name, entry.file_name, split)
         path, line, file_name = coco.file.name, entry.line, entry.file_name[:200]
         if not found:
@@ -135,7 +135,7 @@ class _MatchedImages:
             self.of[found[0].name] = (coco, entry)
 
     def _find(self, document: str, file_name: str, split: str | None) -> list[SourceFile]:
-        """By the whole path it gives, by its folder's name, then the nearest to the JSON."""
+        """By the full path in `file_name`, then by a folder named like the split, then the nearest to the JSON."""
         wanted = PurePosixPath(normalize("NFC", file_name).replace("\\", "/"))
         found = self._by_name.get(wanted.name, [])
         if len(found) > 1:
@@ -150,12 +150,12 @@ def _splits_in(name: str) -> set[str | None]:
     return {split_of_folder(part) for part in PurePosixPath(name).parts[:-1]}
 
 
-def _item(image: SourceFile, claim: tuple[CocoFile, CocoImage] | None, split: str | None) -> Item:
-    if claim is None:
+def _item(image: SourceFile, matched: tuple[CocoFile, CocoImage] | None, split: str | None) -> Item:
+    if matched is None:
         return Item(image, split=split, coordinates="edges")
-    coco, entry = claim
+    coco, entry = matched
     boxes = tuple(box._replace(label=coco.names[category]) for category, box in entry.boxes)
-    entry.boxes = []  # read once: there may be a million of them
+    entry.boxes = []  # not needed again: there may be a million boxes
     return Item(
         image,
         boxes=boxes,

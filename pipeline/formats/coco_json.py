@@ -1,4 +1,4 @@
-"""One COCO JSON: its images, its categories, and the boxes of each image; findings with line and number."""
+"""Reads one COCO JSON: images, categories, and the boxes of each image; findings with their line."""
 
 from array import array
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from pipeline.formats.json_stream import Element, JsonBroken, read_members
 from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
 
 Id = int | str | Decimal
-MAX_FINDINGS = 10_000  # of one file: a script's mistake is made at every annotation, and says nothing new then
+MAX_FINDINGS = 10_000  # of one file: the mistake of a script repeats at every annotation
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class CocoImage:
 
 @dataclass(slots=True)
 class _Numbers:
-    """Ids of annotations and their lines, 16 bytes each: a set of them would take six times as much."""
+    """Ids of annotations and their lines, 16 bytes each; a set would take six times as much."""
 
     ids: "array[int]" = field(default_factory=lambda: array("q"))
     lines: "array[int]" = field(default_factory=lambda: array("q"))
@@ -40,9 +40,9 @@ class _Numbers:
         self.ids.append(int(number) if small else hash(number))
         self.lines.append(line)
 
-    def twice(self) -> list[tuple[int, int]]:
-        """(id, line) of each annotation whose id came before, in the order of the file."""
-        import numpy as np  # 0.1 s, and every format is asked whether it is the one
+    def duplicates(self) -> list[tuple[int, int]]:
+        """(id, line) of each annotation whose id occurred before, in the order of the file."""
+        import numpy as np  # 0.1 s; this module is imported for every archive
 
         ids = np.frombuffer(self.ids, dtype=np.int64)
         order = np.argsort(ids, kind="stable")
@@ -52,7 +52,7 @@ class _Numbers:
 
 @dataclass(slots=True)
 class CocoFile:
-    """`usable` is False where the file could not be read to its end."""
+    """`usable`: the file was read to its end."""
 
     file: SourceFile
     images: dict[Id, CocoImage] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class CocoFile:
 
 
 def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
-    """`written` is that of the whole set, which may have several files."""
+    """`written`: shared by all files of the dataset."""
     coco = CocoFile(file)
     waiting: list[tuple[Id, Id, RawBox]] = []  # annotations may come before their images
     unusable: list[tuple[Id, int]] = []
@@ -83,10 +83,10 @@ def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
         coco.usable = False
         _report(coco, broken.line, "json-invalid", f"The JSON cannot be read: {broken.detail}")
         for image in coco.images.values():
-            image.boxes = []  # half of them, of categories that may come later
+            image.boxes = []  # incomplete, and their categories may be in the unread rest
         return coco
-    _settle(coco, waiting, unusable)
-    _tell_once(coco)
+    _resolve(coco, waiting, unusable)
+    _note_once(coco)
     return coco
 
 
@@ -195,7 +195,7 @@ def _around(polygons: list[Any]) -> list[Decimal] | None:
     return [left, top, max(numbers[0::2]) - left, max(numbers[1::2]) - top]
 
 
-def _settle(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: Iterable[tuple[Id, int]]) -> None:
+def _resolve(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: Iterable[tuple[Id, int]]) -> None:
     for image, category, box in waiting:
         if image in coco.images:
             coco.images[image].boxes.append((category, box))
@@ -209,7 +209,7 @@ def _settle(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: 
                 _report(coco, box.line, "class-id-unknown", detail)
                 listed.usable = False
         listed.boxes = [entry for entry in listed.boxes if entry[0] in coco.names]
-    for number, line in coco.numbers.twice():
+    for number, line in coco.numbers.duplicates():
         detail = f"Another annotation already has the id {_printed(number)}."
         _report(coco, line, "json-annotation-twice", detail)
     for image, _ in unusable:
@@ -217,7 +217,7 @@ def _settle(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: 
             coco.images[image].usable = False
 
 
-def _tell_once(coco: CocoFile) -> None:
+def _note_once(coco: CocoFile) -> None:
     if coco.crowds:
         detail = f"{counted(len(coco.crowds), 'crowd annotation')} (`iscrowd`) left out."
         _note(coco, coco.crowds[0], "crowds-left-out", detail)
@@ -241,7 +241,7 @@ def _printed(number: Id | None) -> str:
 
 
 def _text(value: Any) -> str | int | Decimal:
-    """A number as `thousandths` takes it; what is none becomes what it refuses."""
+    """A number as input of `thousandths`; an empty string, which it refuses, for anything else."""
     return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else ""
 
 

@@ -1,4 +1,4 @@
-"""Folders of classes: `<class>/*.jpg`, `train/<class>/*.jpg`, `<class>/train/*.jpg`, at any depth."""
+"""Class folders: `<class>/*.jpg`, `train/<class>/*.jpg`, `<class>/train/*.jpg`, at any depth."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,14 @@ from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RepairedItem
-from pipeline.formats.class_folders import Folder, Shelf, doubled_in, empty_beside, may_be_doubled, shelves_of
+from pipeline.formats.class_folders import (
+    Assignment,
+    Folder,
+    assign_folders,
+    empty_class_folders,
+    may_be_repeated,
+    repeated_folders,
+)
 
 NAME = "folders"
 
@@ -21,30 +28,29 @@ def matches(source: ExtractedArchive) -> str | None:
         return "no images in the archive."
     labels = sum(file.name.lower().endswith((".txt", ".json", ".xml")) for file in source.files)
     if labels * 2 > len(images):
-        return "there is about one text file for each image, so this is no folder of classes."
-    if len({shelf.label for shelf in _places(images).shelves.values() if shelf.label}) < 2:
-        return "the images do not lie in at least two folders that could be classes."
+        return "about every image has a text file, so these are not class folders."
+    if len({each.label for each in _assigned(images).assignments.values() if each.label}) < 2:
+        return "the images are not in two or more folders that could be classes."
     return None
 
 
 def read(source: ExtractedArchive) -> Dataset:
-    """Kind `classification`: each item has the name of its class's folder as its label, None outside of all."""
-    places = _places(_images(source))
-    shelves, images = places.shelves, places.images
-    given = (
-        len({shelf.split for shelf in shelves.values() if shelf.label}) > 1
-    )  # one part round everything says nothing
+    """Kind `classification`: the label of an item is the name of its class folder, None outside of all."""
+    assigned = _assigned(_images(source))
+    assignments, images = assigned.assignments, assigned.images
+    splits = {each.split for each in assignments.values() if each.label}
+    given = len(splits) > 1  # a single split folder around everything is not a split
     items = tuple(
-        Item(image, split=shelf.split if given else None, label=shelf.label)
+        Item(image, split=each.split if given else None, label=each.label)
         for image in images
-        for shelf in [shelves[_folder(image.name)]]
+        for each in [assignments[_folder(image.name)]]
     )
-    findings = [*_doubled(places), *_nested(images, shelves), *_empty(source, places)]
+    findings = [*_repeated(assigned), *_nested(images, assignments), *_empty(source, assigned)]
     return Dataset("classification", NAME, items, findings)
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
-    """Nothing: the folders say it all."""
+    """Nothing: the folders are the annotation."""
     return iter(())
 
 
@@ -52,24 +58,24 @@ def _images(source: ExtractedArchive) -> list[SourceFile]:
     return [file for file in source.files if is_image(file.name)]
 
 
-class _Places(NamedTuple):
-    """`images` without those in `doubled`: folders that repeat the one round them."""
+class _Assigned(NamedTuple):
+    """`images` without those in `repeated`: folders that repeat their parent."""
 
     images: list[SourceFile]
-    shelves: dict[Folder, Shelf]
-    doubled: set[Folder]
+    assignments: dict[Folder, Assignment]
+    repeated: set[Folder]
     left_out: int
 
 
-def _places(images: list[SourceFile]) -> _Places:
+def _assigned(images: list[SourceFile]) -> _Assigned:
     counts = Counter(_folder(image.name) for image in images)
-    shelves = shelves_of(counts)
-    doubled = doubled_in(_by_folder(images), shelves) if may_be_doubled(counts) else set()
-    if not doubled:
-        return _Places(images, shelves, doubled, 0)
-    once = {folder: count for folder, count in counts.items() if not _lies_in(folder, doubled)}
-    kept = [image for image in images if _folder(image.name) in once]
-    return _Places(kept, shelves_of(once), doubled, len(images) - len(kept))
+    assignments = assign_folders(counts)
+    repeated = repeated_folders(_by_folder(images), assignments) if may_be_repeated(counts) else set()
+    if not repeated:
+        return _Assigned(images, assignments, repeated, 0)
+    without = {folder: count for folder, count in counts.items() if not _is_in(folder, repeated)}
+    kept = [image for image in images if _folder(image.name) in without]
+    return _Assigned(kept, assign_folders(without), repeated, len(images) - len(kept))
 
 
 def _by_folder(images: list[SourceFile]) -> dict[Folder, list[tuple[str, str]]]:
@@ -79,7 +85,7 @@ def _by_folder(images: list[SourceFile]) -> dict[Folder, list[tuple[str, str]]]:
     return found
 
 
-def _lies_in(folder: Folder, others: set[Folder]) -> bool:
+def _is_in(folder: Folder, others: set[Folder]) -> bool:
     return any(folder[:at] in others for at in range(1, len(folder) + 1))
 
 
@@ -87,33 +93,35 @@ def _folder(name: str) -> Folder:
     return tuple(name.split("/")[:-1])
 
 
-def _doubled(places: _Places) -> Iterator[Finding]:
-    if places.doubled:
-        first, *others = sorted(places.doubled)
-        images = "1 image is" if places.left_out == 1 else f"{places.left_out} images are"
+def _repeated(assigned: _Assigned) -> Iterator[Finding]:
+    if assigned.repeated:
+        first, *others = sorted(assigned.repeated)
+        images = counted(assigned.left_out, "image is", "images are")
         more = f" (and {len(others)} more)" if others else ""
         detail = f"This folder{more} holds the same images as its parent folder; {images} left out."
         yield Finding.of("folders-repeated", "/".join(first), detail)
 
 
-def _nested(images: list[SourceFile], shelves: dict[Folder, Shelf]) -> Iterator[Finding]:
-    """One for each folder below that of its class."""
+def _nested(images: list[SourceFile], assignments: dict[Folder, Assignment]) -> Iterator[Finding]:
+    """One finding for each subfolder of a class folder."""
     first: dict[Folder, str] = {}
     counts: Counter[Folder] = Counter()
     for image in images:
         folder = _folder(image.name)
-        if shelves[folder].nested:
+        if assignments[folder].nested:
             first.setdefault(folder, image.name)
             counts[folder] += 1
     for folder, name in first.items():
         images_are = counted(counts[folder], "image is", "images are")
-        detail = f"{images_are} in a subfolder of the class folder {shelves[folder].label!r} and belong to that class."
+        detail = (
+            f"{images_are} in a subfolder of the class folder {assignments[folder].label!r} and belong to that class."
+        )
         yield Finding.of("class-nested", name, detail)
 
 
-def _empty(source: ExtractedArchive, places: _Places) -> Iterator[Finding]:
+def _empty(source: ExtractedArchive, assigned: _Assigned) -> Iterator[Finding]:
     names = [*(file.name for file in source.files), *source.left_out, *(f"{name}/" for name in source.folders)]
-    others = dict.fromkeys(folder for folder in map(_folder, names) if not _lies_in(folder, places.doubled))
-    for folder in empty_beside(places.shelves, others):
+    others = dict.fromkeys(folder for folder in map(_folder, names) if not _is_in(folder, assigned.repeated))
+    for folder in empty_class_folders(assigned.assignments, others):
         detail = f"{folder[-1]!r} is among the class folders but has no images; it is not a class."
         yield Finding.of("class-empty", "/".join(folder), detail)

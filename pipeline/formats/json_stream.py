@@ -1,6 +1,6 @@
-"""A large JSON object, member by member: of its top-level arrays one element is in memory at a time.
+"""Streams a large JSON object member by member: of a top-level array, one element is in memory at a time.
 
-Python's own scanner decodes each element, on a window of text that grows until the element fits.
+Python's JSON decoder decodes each element, on a window of text that grows until the element fits.
 """
 
 import json
@@ -16,7 +16,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class Element(NamedTuple):
-    """`key`: the member of the top-level object; `number`: 0-based in its array, None for a value that is no array."""
+    """`key`: member of the top-level object; `number`: 0-based index in its array, None for a value outside arrays."""
 
     key: str
     number: int | None
@@ -25,7 +25,7 @@ class Element(NamedTuple):
 
 
 class JsonBroken(Exception):
-    """The text is no JSON object, or one of its elements is too large or too deep."""
+    """The text is not a JSON object, or one of its elements is too large or too deep."""
 
     def __init__(self, detail: str, line: int) -> None:
         self.detail, self.line = detail, line
@@ -33,9 +33,9 @@ class JsonBroken(Exception):
 
 
 def read_members(file: BinaryIO) -> Iterator[Element]:
-    """Every member of the top-level object in the order of the text; numbers with a point as Decimal.
+    """Yields every member of the top-level object in the order of the text; numbers with a point as Decimal.
 
-    Raises JsonBroken; what came before it was whole.
+    Raises JsonBroken; the elements before it are complete.
     """
     with TextIOWrapper(file, encoding="utf-8-sig") as text:
         yield from _Window(text).members()
@@ -92,11 +92,11 @@ class _Window:
                     self._line += self._text.count("\n", self._at, error.pos)
                     raise self._broken(error.msg) from error
             except RecursionError as error:
-                raise self._broken("It is nested too deeply") from error
+                raise self._broken("The JSON is nested too deeply") from error
             except ValueError as error:  # an integer of more digits than Python converts
                 raise self._broken(str(error)) from error
             else:
-                # A number at the end of the window may go on behind it: `1` of `1e+5`.
+                # A number at the end of the window may continue after it: `1` of `1e+5`.
                 if isinstance(value, dict | list | str) or end + 3 <= len(self._text) or not self._more():
                     self._advance(end)
                     return value
@@ -128,16 +128,16 @@ class _Window:
         self._at = to
 
     def _more(self) -> bool:
-        """Twice as much text as is left, without what was read. False at the end of the file."""
+        """Drops the decoded text and doubles the rest. Returns False at the end of the file."""
         if self._ended:
             return False
         left = len(self._text) - self._at
         if left > MAX_ELEMENT_CHARS:
-            raise self._broken(f"One element has more than {MAX_ELEMENT_CHARS} characters, or it is no JSON")
+            raise self._broken(f"One element has more than {MAX_ELEMENT_CHARS} characters, or the text is not JSON")
         try:
             chunk = self._file.read(max(_CHUNK, left))
         except UnicodeDecodeError as error:
-            raise self._broken("It is no UTF-8") from error
+            raise self._broken("The text is not UTF-8") from error
         if not chunk:
             self._ended = True
             return False

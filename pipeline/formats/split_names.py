@@ -1,4 +1,4 @@
-"""Splits that an archive gives: by folders (`train/`, `valid/`, `test2017/`) or lists (`ImageSets/Main/train.txt`)."""
+"""Splits given by an archive: by folders (`train/`, `valid/`, `test2017/`) or lists (`ImageSets/Main/train.txt`)."""
 
 import re
 from collections import defaultdict
@@ -9,13 +9,11 @@ from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.extract import SPLIT_LISTS
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.dataset.model import common_folder
+from pipeline.dataset.model import SPLITS, common_folder
 from pipeline.formats.text import read_lines
 
 _FOLDER = re.compile(r"(train|val|valid|validation|dev|test)(?:ing)?[-_]?\d{0,4}(?:[-_](?:set|images|imgs|data))?")
 _CANONICAL = {"valid": "val", "validation": "val", "dev": "val"}
-# An image in several lists goes where it does least harm: a test image that is also trained on is no test.
-_PRECEDENCE = ("train", "val", "test")
 
 
 @lru_cache(maxsize=4096)
@@ -26,9 +24,9 @@ def split_of_folder(name: str) -> str | None:
 
 
 def splits_by_folder(images: list[SourceFile]) -> dict[str, str]:
-    """Image name -> split, from the first folder below the common root that is called like one.
+    """Image name -> split, from the first folder below the common root that is named like a split.
 
-    Empty where fewer than two splits are named: a single `train/` round everything says nothing.
+    Empty where fewer than two splits are named: a single `train/` around everything is not a split.
     """
     names = [image.name for image in images]
     root = len(common_folder(names))
@@ -42,7 +40,7 @@ def splits_by_folder(images: list[SourceFile]) -> dict[str, str]:
 
 
 def given_splits(source: ExtractedArchive, images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
-    """Image name -> split, by lists where there are some, else by folders."""
+    """Image name -> split, by lists if the archive has any, else by folders."""
     lists = [file for file in source.files if base_of(file.name).lower() in SPLIT_LISTS]
     if lists:
         splits, findings = splits_by_list(lists, images)
@@ -52,7 +50,7 @@ def given_splits(source: ExtractedArchive, images: list[SourceFile]) -> tuple[di
 
 
 def splits_by_list(lists: list[SourceFile], images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
-    """Image name -> split, from text files called like a split. `ImageSets/Main` wins over other places."""
+    """Image name -> split, from text files named like a split. `ImageSets/Main` takes precedence over other folders."""
     main = [file for file in lists if PurePosixPath(file.name).parent.name.lower() == "main"]
     by_stem = stems_of(images)
     listed: dict[str, dict[str, str]] = {}
@@ -77,7 +75,7 @@ def stems_of(images: list[SourceFile]) -> dict[str, list[str]]:
 
 
 def read_list(file: SourceFile, by_stem: dict[str, list[str]]) -> tuple[list[str], list[Finding]]:
-    """The images that a list names, and findings for the lines that name none."""
+    """(images named by the list, findings for lines that name none)."""
     found: list[str] = []
     findings: list[Finding] = []
     folder = str(PurePosixPath(file.name).parent)
@@ -93,13 +91,13 @@ def read_list(file: SourceFile, by_stem: dict[str, list[str]]) -> tuple[list[str
 
 
 def _resolve(line: str, by_stem: dict[str, list[str]], folder: str) -> list[str]:
-    """A line is a stem, a file name or a path, perhaps followed by a column (`2008_000002 -1`)."""
+    """The images of a line: a stem, a file name or a path, optionally followed by a column (`2008_000002 -1`)."""
     for text in (line, line.split()[0]):
         wanted = PurePosixPath(text.replace("\\", "/"))
         candidates = by_stem.get(wanted.name) or by_stem.get(wanted.stem) or []
         if len(candidates) > 1:
             exact = [name for name in candidates if f"/{name}".endswith(f"/{wanted}")]
-            # Several sets in one archive: a list speaks of the images nearest to it.
+            # Several datasets in one archive: a list is about the images nearest to it.
             candidates = exact or [name for name in candidates if len(common_folder([name, folder])) > 1] or candidates
         if candidates:
             return candidates
@@ -107,10 +105,10 @@ def _resolve(line: str, by_stem: dict[str, list[str]], folder: str) -> list[str]
 
 
 def _merge(listed: dict[str, dict[str, str]], findings: list[Finding]) -> tuple[dict[str, str], list[Finding]]:
-    """`trainval` is train for whatever val does not claim; an image in two other lists is a conflict."""
+    """Images of `trainval` that are not in val go to train; an image in two other lists is a conflict."""
     trainval = listed.get("trainval", {})
     splits: dict[str, str] = {}
-    for split in _PRECEDENCE:
+    for split in SPLITS:  # an image in several lists goes to the last: a test image that is trained on tests nothing
         for name, file in listed.get(split, {}).items():
             before = splits.get(name) or ("train" if split == "test" and name in trainval else None)
             if before:

@@ -1,4 +1,4 @@
-"""Small text files and numbers, as the formats read them: bounded, and never trusted."""
+"""Reads the small text files and numbers of the formats, within limits and without trusting them."""
 
 import sys
 import unicodedata
@@ -11,21 +11,21 @@ from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024  # labels of one image: 100,000 boxes of 80 characters; lists of 100,000 images
-MAX_COORDINATE = 1_000_000  # px; an image of 200 megapixels can be no wider
-MAX_CLASS_NAME = 200  # characters; a longer one is a sentence that slipped into the wrong field
+MAX_COORDINATE = 1_000_000  # px; beyond the width of any accepted image
+MAX_CLASS_NAME = 200  # characters; a longer one is a sentence in the wrong field
 _MILLI = Decimal("0.001")
 
 
 def read_lines(file: SourceFile) -> list[str] | None:
-    """The lines of a text file in UTF-8, what is no UTF-8 replaced. None where it is too large."""
+    """The lines of a UTF-8 text file, invalid bytes replaced. None for a file of more than MAX_TEXT_BYTES."""
     if file.bytes > MAX_TEXT_BYTES:
         return None
     text = file.byte_range.read().decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    return text.split("\n")  # not splitlines: form feeds and the like end no line in an editor
+    return text.split("\n")  # not splitlines(): form feeds and the like are not line ends in an editor
 
 
 def thousandths(value: str | int | Decimal) -> int | None:
-    """In 1/1000, rounded half to even. None for what is no finite number of at most a million."""
+    """In 1/1000, rounded half to even. None for anything but a finite number of at most a million."""
     try:
         number = Decimal(value)
         if not number.is_finite() or abs(number) > MAX_COORDINATE:
@@ -37,30 +37,32 @@ def thousandths(value: str | int | Decimal) -> int | None:
 
 def clean_label(text: str) -> str:
     """NFC, with runs of white space as one space: `<name>\\n dog\\n</name>` is `dog`."""
-    return sys.intern(unicodedata.normalize("NFC", " ".join(text.split())))  # one object, not one a box
+    return sys.intern(
+        unicodedata.normalize("NFC", " ".join(text.split()))
+    )  # one string object for all boxes of a class
 
 
 class WrittenNames:
-    """How the class names of a set are written: alone, or with spaces around them."""
+    """Counts class names of a dataset that are written both with and without spaces around them."""
 
     def __init__(self) -> None:
-        self._alone: set[str] = set()
+        self._without: set[str] = set()
         self._counts: Counter[str] = Counter()
         self._first: dict[str, tuple[str, int | None]] = {}
 
     def clean(self, text: str, path: str, line: int | None) -> str:
-        """`clean_label`. The line breaks that a pretty-printer puts around a name are no spaces."""
+        """`clean_label(text)`, counted. Line breaks around a name, as pretty-printers add them, are not counted."""
         label = clean_label(text)
         if not label or text == label or text == text.strip() or "\n" in text:
-            self._alone.add(label)
+            self._without.add(label)
         else:
             self._counts[label] += 1
             self._first.setdefault(label, (path, line))
         return label
 
     def findings(self) -> Iterator[Finding]:
-        """One for the set, where a name is written both ways, at the first with spaces."""
-        both = [label for label in self._first if label in self._alone]
+        """One note for the dataset where names are written both ways, at the first one with spaces."""
+        both = [label for label in self._first if label in self._without]
         if both:
             count = sum(self._counts[label] for label in both)
             path, line = self._first[both[0]]

@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML for each image, wherever both lie and whatever their folders are called.
+"""Pascal VOC: one XML for each image, in any folder.
 
 Coordinates are read as 1-based inclusive pixels, floats included (VOC development kit, `VOCxml.m`): the left edge
 is xmin - 1, the right edge xmax.
@@ -16,7 +16,7 @@ from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.split_names import given_splits, splits_by_folder
 from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_rewrite import rewrite_annotation
-from pipeline.formats.voc_xml import Annotation, looks_like_voc, parse_annotation
+from pipeline.formats.voc_xml import VocAnnotation, is_voc, parse_annotation
 
 NAME = "voc"
 _MASK_FOLDERS = frozenset({"segmentationclass", "segmentationobject", "segmentationclassaug", "segmentationclassraw"})
@@ -26,14 +26,14 @@ def matches(source: ExtractedArchive) -> str | None:
     documents = [file for file in source.files if file.name.lower().endswith(".xml")]
     if not documents:
         return "no XML files in the archive."
-    if not any(looks_like_voc(file) for file in documents):
+    if not any(is_voc(file) for file in documents):
         return f"{counted(len(documents), 'XML file')}, none with <annotation> as its root."
     return None
 
 
 def read(source: ExtractedArchive) -> Dataset:
     findings: list[Finding] = []
-    annotations: list[Annotation] = []
+    annotations: list[VocAnnotation] = []
     written = WrittenNames()
     for file in source.files:
         if file.name.lower().endswith(".xml"):
@@ -60,7 +60,7 @@ def read(source: ExtractedArchive) -> Dataset:
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:
-    """XML as it is where nothing changed, else with its corners, size and file name set; lists for a given split."""
+    """XML unchanged where nothing was repaired, else with new corners, size and file name; lists for a given split."""
     files = {file.name: file for file in source.files}
     for each in kept:
         if each.item.annotation:
@@ -71,12 +71,12 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
         return
     root = common_folder(list(splits))
     for split in SPLITS:
-        listed = sorted(name for name, home in splits.items() if home == split)
+        listed = sorted(name for name, assigned in splits.items() if assigned == split)
         yield f"{root}ImageSets/Main/{split}.txt", "".join(f"{name}\n" for name in listed).encode()
 
 
 def _images(source: ExtractedArchive) -> tuple[list[SourceFile], list[SourceFile]]:
-    """Images, and segmentation masks, which are images of labels and not of things."""
+    """(images, segmentation masks)."""
     images: list[SourceFile] = []
     masks: list[SourceFile] = []
     for file in source.files:
@@ -85,11 +85,11 @@ def _images(source: ExtractedArchive) -> tuple[list[SourceFile], list[SourceFile
     return images, masks
 
 
-def _item(image: SourceFile, annotation: Annotation | None, split: str | None) -> Item:
+def _item(image: SourceFile, annotation: VocAnnotation | None, split: str | None) -> Item:
     if annotation is None:
         return Item(image, split=split)
     boxes = tuple(annotation.boxes)
-    annotation.boxes.clear()  # else there are 100,000 lists beside as many tuples
+    annotation.boxes.clear()  # not needed again: 100,000 lists would stay beside the tuples
     return Item(
         image,
         boxes=boxes,
@@ -100,7 +100,7 @@ def _item(image: SourceFile, annotation: Annotation | None, split: str | None) -
     )
 
 
-def _name_findings(annotations: list[Annotation], pairs: Pairs[Annotation]) -> Iterator[Finding]:
+def _name_findings(annotations: list[VocAnnotation], pairs: Pairs[VocAnnotation]) -> Iterator[Finding]:
     for annotation in annotations:
         image = pairs.of.get(annotation.file.name)
         if image is None or not annotation.image_name:

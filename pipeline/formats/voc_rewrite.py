@@ -1,4 +1,4 @@
-"""A VOC annotation with its boxes, size and file name set; whatever else it says stays."""
+"""Rewrites the boxes, size and file name of a VOC annotation; everything else in it is kept."""
 
 from pathlib import PurePosixPath
 from typing import Any
@@ -10,7 +10,7 @@ from pipeline.formats.voc_xml import CORNERS, child_of, tag_of
 
 
 def rewrite_annotation(content: bytes, repaired_item: RepairedItem) -> bytes:
-    """`content` was read before, so it is well-formed and each of its objects has a box. In UTF-8."""
+    """Returns UTF-8. `content` was read before, so it is well-formed and each of its objects has one box."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
     root = etree.fromstring(content, parser)
     item = repaired_item.item
@@ -21,7 +21,7 @@ def rewrite_annotation(content: bytes, repaired_item: RepairedItem) -> bytes:
         else:
             root.remove(element)
     if item.size:
-        size = _made(root, "size")
+        size = _child(root, "size")
         _set(size, "width", str(item.size[0]))
         _set(size, "height", str(item.size[1]))
     _set(root, "filename", PurePosixPath(item.image.name).name)
@@ -30,15 +30,15 @@ def rewrite_annotation(content: bytes, repaired_item: RepairedItem) -> bytes:
 
 def _set_corners(element: Any, box: RawBox) -> None:
     corners = child_of(element, "bndbox")
-    # 1-based inclusive pixels again: the left edge 0 is the first pixel.
+    # Back to 1-based inclusive pixels: the left edge 0 is pixel 1.
     for name, value in zip(CORNERS, (box.x1 + 1000, box.y1 + 1000, box.x2, box.y2), strict=True):
         _set(corners, name, f"{value / 1000:.3f}".rstrip("0").rstrip("."))
 
 
 def _set(parent: Any, name: str, text: str) -> None:
-    _made(parent, name).text = text
+    _child(parent, name).text = text
 
 
-def _made(parent: Any, name: str) -> Any:
+def _child(parent: Any, name: str) -> Any:
     found = child_of(parent, name)
     return etree.SubElement(parent, name) if found is None else found

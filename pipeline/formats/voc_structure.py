@@ -1,4 +1,4 @@
-"""What an XSD of the field's own structure (voc.xsd) says of an annotation: text where elements belong, odd flags."""
+"""Compares an annotation with an XSD of the VOC structure (voc.xsd): text in place of elements, invalid flags."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -9,11 +9,11 @@ from lxml import etree
 
 from core.domain.findings import Finding
 
-MAX_OF_A_FILE = 20  # a tool that gets it wrong does so at every object
+MAX_OF_A_FILE = 20  # the mistake of a tool repeats at every object
 
 
 def structure_findings(root: Any, path: str) -> Iterator[Finding]:
-    """One for each line. Documents with a namespace, or in capitals, are read and not compared."""
+    """One finding for each line. Documents with a namespace or upper-case tags are not compared."""
     if root.tag != "annotation":
         return
     schema = _schema()

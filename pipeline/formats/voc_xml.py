@@ -1,4 +1,4 @@
-"""One Pascal VOC annotation, parsed without entities, network or DTD."""
+"""Parses one Pascal VOC annotation, without entities, network or DTD."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ from pipeline.formats.voc_structure import structure_findings
 
 _SNIFF_BYTES = 65_536
 _ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
-_NUMBERS = 1 << 14  # coordinates kept: the same few thousand come again and again, and 32 bytes each time are much
-_SHORT = 16  # characters of a number that is kept
+_NUMBERS = 1 << 14  # cached coordinates: the same few thousand values repeat, and each object takes 32 bytes
+_SHORT = 16  # characters; longer numbers are not cached
 _DTD = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _HAS_DTD = "The XML has a DTD or entities, which are never read."
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(slots=True)
-class Annotation:
-    """What one XML says. `usable` is False where an error leaves its image without trustworthy boxes."""
+class VocAnnotation:
+    """The content of one XML. `usable`: no error makes the boxes of its image unreliable."""
 
     file: SourceFile
     image_name: str = ""
@@ -37,14 +37,14 @@ class Annotation:
     usable: bool = True
 
 
-def looks_like_voc(file: SourceFile) -> bool:
-    """Whether `<annotation` comes within the first 64 KB, also in UTF-16."""
+def is_voc(file: SourceFile) -> bool:
+    """Whether `<annotation` is in the first 64 KB, in UTF-8 or UTF-16."""
     return _ROOT.search(file.byte_range.read(_SNIFF_BYTES).replace(b"\0", b"")) is not None
 
 
-def parse_annotation(file: SourceFile, written: WrittenNames) -> Annotation | None:
-    """None where the XML is well-formed and no VOC annotation. `written` is that of the whole set."""
-    annotation = Annotation(file)
+def parse_annotation(file: SourceFile, written: WrittenNames) -> VocAnnotation | None:
+    """None where the XML is well-formed but not a VOC annotation. `written`: shared by the whole dataset."""
+    annotation = VocAnnotation(file)
     root = _parse(annotation)
     if root is None:
         return annotation
@@ -60,7 +60,7 @@ def parse_annotation(file: SourceFile, written: WrittenNames) -> Annotation | No
     return annotation
 
 
-def _parse(annotation: Annotation) -> Any | None:
+def _parse(annotation: VocAnnotation) -> Any | None:
     source = annotation.file
     if source.bytes > limits.MAX_XML_BYTES:
         _error(annotation, "xml-too-large", f"The XML has {source.bytes} bytes; the limit is {limits.MAX_XML_BYTES}.")
@@ -81,7 +81,7 @@ def _parse(annotation: Annotation) -> Any | None:
     except (ValueError, LookupError) as error:
         _error(annotation, "xml-invalid", f"The XML cannot be read: {error}.")
         return None
-    # The scan above reads ASCII; a DTD in UTF-16 is seen here.
+    # The scan above only finds ASCII; a DTD in UTF-16 is found here.
     if root.getroottree().docinfo.internalDTD is not None:
         _error(annotation, "xml-dtd", _HAS_DTD, 1)
         return None
@@ -103,17 +103,17 @@ def _is_too_deep() -> Any:
     return etree.XPath("boolean(" + "/*" * (limits.MAX_XML_DEPTH + 1) + ")")
 
 
-def _read_size(root: Any, annotation: Annotation) -> None:
+def _read_size(root: Any, annotation: VocAnnotation) -> None:
     size = child_of(root, "size")
     if size is None:
         return
     annotation.size_line = size.sourceline
     width, height = (_number(_text(size, name)) for name in ("width", "height"))
-    if width and height:  # a negative one is told as it is written: it is not that of any image
+    if width and height:  # a negative size is kept, so that it is reported as wrong
         annotation.size = (width // 1000, height // 1000)
 
 
-def _read_object(element: Any, annotation: Annotation, written: WrittenNames) -> None:
+def _read_object(element: Any, annotation: VocAnnotation, written: WrittenNames) -> None:
     line = element.sourceline
     children = _first_of_each_tag(element)
     name = children.get("name")
@@ -152,7 +152,7 @@ def _read_object(element: Any, annotation: Annotation, written: WrittenNames) ->
 
 
 def _corner_twice(corners: Any) -> Any | None:
-    """The first corner whose name came before in this box."""
+    """The first corner whose name occurred before in this box."""
     seen: set[str] = set()
     for child in corners:
         name = tag_of(child)
@@ -163,7 +163,7 @@ def _corner_twice(corners: Any) -> Any | None:
 
 
 def _number(text: str) -> int | None:
-    """Thousandths. None for what is no number that a coordinate may be."""
+    """In 1/1000. None for anything that is not a valid coordinate."""
     return _short_number(text) if len(text) <= _SHORT else thousandths(text)
 
 
@@ -181,17 +181,17 @@ def _left_edge(number: int) -> int:
 
 def tag_of(element: Any) -> str:
     tag = element.tag
-    return _plain(tag) if isinstance(tag, str) else ""
+    return _local_name(tag) if isinstance(tag, str) else ""
 
 
 @lru_cache(maxsize=256)
-def _plain(tag: str) -> str:
-    """Without its namespace, in lower case. An annotation has a dozen tags, thousands of times."""
+def _local_name(tag: str) -> str:
+    """Without namespace, in lower case. Cached: an annotation repeats a dozen tags thousands of times."""
     return tag.rsplit("}", 1)[-1].lower()
 
 
 def _first_of_each_tag(element: Any) -> dict[str, Any]:
-    """As `child_of` finds them one by one."""
+    """Tag -> the child that `child_of` finds for it."""
     return {tag_of(child): child for child in reversed(element)}
 
 
@@ -207,6 +207,6 @@ def _text_of(element: Any | None) -> str:
     return (element.text or "").strip() if element is not None else ""
 
 
-def _error(annotation: Annotation, code: str, detail: str, line: int | None = None) -> None:
+def _error(annotation: VocAnnotation, code: str, detail: str, line: int | None = None) -> None:
     annotation.usable = False
     annotation.findings.append(Finding.of(code, annotation.file.name, detail, line=line))

@@ -1,4 +1,4 @@
-"""YOLO: a text file of labels for each image, with or without a data.yaml that names the classes."""
+"""YOLO: one label file for each image, with or without a data.yaml that names the classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,12 +12,12 @@ from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, root_of
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
 from pipeline.formats.text import clean_label, read_lines
-from pipeline.formats.yolo_labels import Labels, duplicate_names, looks_like_labels, odd_findings, parse_labels
+from pipeline.formats.yolo_labels import YoloLabels, duplicate_names, is_label_file, odd_findings, parse_labels
 from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
 
 NAME = "yolo"
-_DARKNET_LABELS = "_darknet.labels"  # Roboflow's, beside the images of each part
+_DARKNET_LABELS = "_darknet.labels"  # written by Roboflow beside the images of each split
 _CLASS_LISTS = frozenset(
     {"classes.txt", "_classes.txt", "obj.names", "class_names.txt", "predefined_classes.txt", _DARKNET_LABELS}
 )
@@ -28,7 +28,7 @@ def matches(source: ExtractedArchive) -> str | None:
     if not texts:
         return "no text files in the archive."
     labels = _label_files(source)
-    if not any(looks_like_labels(file) for file in labels):
+    if not any(is_label_file(file) for file in labels):
         return f"{counted(len(texts), 'text file')}, none beginning with a line of a class and four numbers."
     return None
 
@@ -56,7 +56,7 @@ def read(source: ExtractedArchive) -> Dataset:
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:
-    """Labels as they are where nothing changed; a data.yaml of names and, for a given split, lists."""
+    """Label files unchanged where nothing was repaired; a data.yaml with the names and lists for a given split."""
     data = _data_yaml(source, [])
     names = _names(source, data, []) or _numbered(kept)
     numbers = {name: number for number, name in sorted(names.items(), reverse=True)}
@@ -82,7 +82,7 @@ def _images(source: ExtractedArchive) -> list[SourceFile]:
 
 
 def _label_files(source: ExtractedArchive) -> list[SourceFile]:
-    """Text files called like an image, lying in a folder of labels, or looking like labels."""
+    """Text files named like an image, in a folder of labels, or with the content of a label file."""
     stems = {bare_of(base_of(image.name)) for image in _images(source)}
     return [file for file in source.files if file.name.lower().endswith(".txt") and _may_be_labels(file, stems)]
 
@@ -91,10 +91,10 @@ def _may_be_labels(file: SourceFile, stems: set[str]) -> bool:
     base = base_of(file.name)
     name = base.lower()
     if bare_of(base) in stems:
-        return (name not in SPLIT_LISTS and name not in _CLASS_LISTS) or looks_like_labels(file)
+        return (name not in SPLIT_LISTS and name not in _CLASS_LISTS) or is_label_file(file)
     if name in SPLIT_LISTS or name in _CLASS_LISTS or name.startswith(("readme", "license")):
         return False
-    return any(part.lower().startswith("label") for part in file.name.split("/")[:-1]) or looks_like_labels(file)
+    return any(part.lower().startswith("label") for part in file.name.split("/")[:-1]) or is_label_file(file)
 
 
 def _data_yaml(source: ExtractedArchive, findings: list[Finding]) -> DataYaml | None:
@@ -111,7 +111,7 @@ def _data_yaml(source: ExtractedArchive, findings: list[Finding]) -> DataYaml | 
 
 
 def _names(source: ExtractedArchive, data: DataYaml | None, findings: list[Finding]) -> Mapping[int, str]:
-    """Class number -> name, by data.yaml or a list of classes; empty where numbers are all there is."""
+    """Class number -> name, by data.yaml or a list of classes; empty where the archive has only numbers."""
     names: Mapping[int, str] = data.names if data else {}
     where = data.file.name if data else ""
     if not names and (data is None or data.usable):
@@ -130,7 +130,7 @@ def _names(source: ExtractedArchive, data: DataYaml | None, findings: list[Findi
     return names
 
 
-def _item(image: SourceFile, labels: Labels | None, split: str | None) -> Item:
+def _item(image: SourceFile, labels: YoloLabels | None, split: str | None) -> Item:
     if labels is None:
         return Item(image, split=split, coordinates="fractions")
     return Item(image, boxes=tuple(labels.boxes), split=split, annotation=labels.file.name, coordinates="fractions")
@@ -146,21 +146,21 @@ def _unused_names(names: Mapping[int, str], items: Sequence[Item]) -> Iterator[F
 
 
 def _broken(
-    items: Sequence[Item], by_image: Mapping[str, Labels], pairs: Pairs[Labels], data: DataYaml | None
+    items: Sequence[Item], by_image: Mapping[str, YoloLabels], pairs: Pairs[YoloLabels], data: DataYaml | None
 ) -> frozenset[str]:
     if data and not data.usable:
-        return frozenset(item.image.name for item in items)  # nobody knows what their classes are called
+        return frozenset(item.image.name for item in items)  # the names of their classes are unknown
     return frozenset(pairs.broken | {name for name, labels in by_image.items() if not labels.usable})
 
 
 def _numbered(kept: Sequence[RepairedItem]) -> dict[int, str]:
-    """Without names every label is its own number."""
+    """Without class names, each label is its number."""
     return {int(label): label for label in {box.label for item, *_ in kept for box in item.boxes}}
 
 
 def _lines(item: Item, numbers: Mapping[str, int]) -> str:
     if item.size is None:
-        raise ValueError("a mended item knows its size")
+        raise ValueError("a repaired item has a size")
     wide, high = item.size[0] * 1000, item.size[1] * 1000
     return "".join(
         f"{numbers[box.label]} {(box.x1 + box.x2) / 2 / wide:.9f} {(box.y1 + box.y2) / 2 / high:.9f} "

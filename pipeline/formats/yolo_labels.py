@@ -1,4 +1,4 @@
-"""One YOLO label file: `class x_centre y_centre width height` a line, as fractions of the upright image."""
+"""Reads one YOLO label file: lines of `class x_centre y_centre width height`, as fractions of the upright image."""
 
 import math
 from collections import Counter
@@ -11,17 +11,17 @@ from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import FRACTION, RawBox
 from pipeline.formats.text import read_lines
 
-MAX_CLASS_ID = 9999  # where no names are given; the largest public set has 9,000 classes
+MAX_CLASS_ID = 9999  # for datasets without class names; the largest public dataset has 9,000 classes
 _SNIFF_BYTES = 4096
 _BOX = 5  # columns: the class and its box
-_LARGEST = 2.0  # a fraction beyond this was meant in pixels
+_LARGEST = 2.0  # a larger value is in pixels
 
 
 @dataclass(slots=True)
-class Labels:
-    """What one file says. `usable` is False where an error leaves its image without trustworthy boxes.
+class YoloLabels:
+    """The content of one label file. `usable`: no error makes the boxes of its image unreliable.
 
-    `odd`: (kind of line, how many, the first one's number), for lines that are more than a box.
+    `odd`: (kind, count, first line) of the lines that hold more than a box.
     """
 
     file: SourceFile
@@ -37,21 +37,21 @@ class _InvalidLine(Exception):
     """A line from which no box can be read: (code, detail)."""
 
 
-def looks_like_labels(file: SourceFile) -> bool:
-    """Whether the first line with anything in it is a class and at least four numbers."""
+def is_label_file(file: SourceFile) -> bool:
+    """Whether the first line that is not blank is a class and at least four numbers."""
     text = file.byte_range.read(_SNIFF_BYTES).decode("utf-8-sig", "replace")
     first = next((line.split() for line in text.split("\n") if line.strip()), [])
     return len(first) >= _BOX and all(_number(column) is not None for column in first[1:_BOX])
 
 
-def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns: int = 0) -> Labels:
-    """`names` empty: every class number is its own name. `keypoint_columns`: those behind each box."""
-    labels = Labels(file)
+def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns: int = 0) -> YoloLabels:
+    """`names`: empty if class numbers serve as names. `keypoint_columns`: number of columns after each box."""
+    labels = YoloLabels(file)
     lines = read_lines(file)
     if lines is None:
         _error(labels, None, "label-file-too-large", f"The label file has {file.bytes} bytes.")
         return labels
-    repaired_item: dict[str, list[int]] = {"polygon": [], "confidence": [], "keypoints": []}
+    odd_lines: dict[str, list[int]] = {"polygon": [], "confidence": [], "keypoints": []}
     for number, line in enumerate(lines, start=1):
         columns = line.split()
         if not columns:
@@ -63,8 +63,8 @@ def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns
             continue
         labels.boxes.append(box)
         if kind:
-            repaired_item[kind].append(number)
-    labels.odd = tuple((kind, len(found), found[0]) for kind, found in repaired_item.items() if found)
+            odd_lines[kind].append(number)
+    labels.odd = tuple((kind, len(found), found[0]) for kind, found in odd_lines.items() if found)
     return labels
 
 
@@ -87,7 +87,7 @@ def _read_line(
         return _from_centre(label, values[:4], line), "keypoints" if count > _BOX else None
     if count == _BOX + 1:
         return _from_centre(label, values[:4], line), "confidence"
-    if count >= 7 and count % 2:  # three corners are the least
+    if count >= 7 and count % 2:  # a polygon has at least three corners
         xs, ys = ([2 * _units(value) for value in values[at::2]] for at in (0, 1))
         return RawBox(label, min(xs), min(ys), max(xs), max(ys), False, line), "polygon"
     raise _InvalidLine(
@@ -102,7 +102,7 @@ def _from_centre(label: str, values: list[float], line: int) -> RawBox:
 
 
 def _units(value: float) -> int:
-    """Half of FRACTION: a centre and half a side are whole numbers of units."""
+    """In units of 2/FRACTION, so that a centre plus or minus half a side is a whole number of 1/FRACTION."""
     return round(value * (FRACTION // 2))
 
 
@@ -123,7 +123,7 @@ def _class_name(column: str, names: Mapping[int, str]) -> str:
 
 
 def _number(text: str) -> float | None:
-    if not text.isascii() or "_" in text:  # Python's float takes 1_000 and digits of all scripts
+    if not text.isascii() or "_" in text:  # float() accepts 1_000 and the digits of all scripts
         return None
     try:
         value = float(text)
@@ -142,7 +142,7 @@ _ODD = {
 }
 
 
-def odd_findings(read: Iterable[Labels]) -> Iterator[Finding]:
+def odd_findings(read: Iterable[YoloLabels]) -> Iterator[Finding]:
     """One of each kind for the whole set, at its first line: an exporter writes the same kind into every file."""
     found: dict[str, list[tuple[str, int, int]]] = {kind: [] for kind in _ODD}
     for labels in read:
@@ -156,7 +156,7 @@ def odd_findings(read: Iterable[Labels]) -> Iterator[Finding]:
             yield Finding.of(code, path, f"{lines} in {files}: {detail}", line=line)
 
 
-def _error(labels: Labels, line: int | None, code: str, detail: str) -> None:
+def _error(labels: YoloLabels, line: int | None, code: str, detail: str) -> None:
     labels.usable = False
     labels.findings.append(Finding.of(code, labels.file.name, detail, line=line))
 

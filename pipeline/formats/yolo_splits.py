@@ -1,4 +1,4 @@
-"""Where the parts of a split lie that a data.yaml names: folders or lists, written for another machine's disk."""
+"""Finds the splits that a data.yaml names: folders or lists, by paths of another machine."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -13,7 +13,7 @@ from pipeline.formats.yolo_yaml import DataYaml
 def yolo_splits(
     source: ExtractedArchive, images: list[SourceFile], data: DataYaml | None
 ) -> tuple[dict[str, str], list[Finding]]:
-    """Image name -> split: by data.yaml where its paths exist, else by lists or folders."""
+    """Image name -> split: by data.yaml if its paths exist in the archive, else by lists or folders."""
     if data is None or len(data.parts) < 2:
         return given_splits(source, images)
     splits, findings = _by_yaml(source, images, data)
@@ -29,35 +29,37 @@ def _by_yaml(
     folders = {str(parent) for image in images for parent in PurePosixPath(image.name).parents}
     texts = {file.name: file for file in source.files if file.name.lower().endswith(".txt")}
     stems = stems_of(images)
-    homes: dict[str, str] = {}  # folder -> split
+    split_of: dict[str, str] = {}  # folder -> split
     splits: dict[str, str] = {}
     findings: list[Finding] = []
     for split in SPLITS:
         for path, line in data.parts.get(split, ()):
-            place = next((place for place in _places(path, data) if place in folders or place in texts), None)
-            if place is None:
+            known = next((each for each in _candidates(path, data) if each in folders or each in texts), None)
+            if known is None:
                 detail = f"`{split}` names {path[:200]!r}; the archive has no such list or folder with images."
                 findings.append(Finding.of("yaml-path-missing", data.file.name, detail, line=line))
-            elif place in texts:
-                found, unknown = read_list(texts[place], stems)
+            elif known in texts:
+                found, unknown = read_list(texts[known], stems)
                 findings += unknown
                 splits |= dict.fromkeys(found, split)
-            elif place in homes:
-                detail = f"`{split}` names the same folder as `{homes[place]}`: {place}. It is used for {homes[place]}."
+            elif known in split_of:
+                first = split_of[known]
+                detail = f"`{split}` names the same folder as `{first}`: {known}. It is used for {first}."
                 findings.append(Finding.of("split-same-folder", data.file.name, detail, line=line))
             else:
-                homes[place] = split
+                split_of[known] = split
     for image in images:
-        home = next((homes[str(folder)] for folder in PurePosixPath(image.name).parents if str(folder) in homes), None)
-        if home and image.name not in splits:
-            splits[image.name] = home
+        parents = map(str, PurePosixPath(image.name).parents)
+        assigned = next((split_of[folder] for folder in parents if folder in split_of), None)
+        if assigned and image.name not in splits:
+            splits[image.name] = assigned
     return splits, findings
 
 
-def _places(path: str, data: DataYaml) -> Iterator[str]:
-    """From the likeliest on: below `path:`, below the yaml's folder and its parents, then ever shorter ends of it.
+def _candidates(path: str, data: DataYaml) -> Iterator[str]:
+    """The likeliest first: below `path:`, below the folder of the YAML and its parents, then shorter ends of the path.
 
-    `../train/images` beside `train/` is what Roboflow writes; absolute paths are those of its author's disk.
+    Roboflow writes `../train/images` beside `train/`; absolute paths are those of the author's disk.
     """
     parts, root = _parts(path), _parts(data.root)
     bases = [parent.parts for parent in PurePosixPath(data.file.name).parents]

@@ -1,4 +1,4 @@
-"""`data.yaml`, read as data: no foreign tags, no aliases, no code, every scalar a string (`no` is a class)."""
+"""Reads `data.yaml` as plain data: no custom tags, no aliases, no code, every scalar a string (`no` is a class)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ import yaml
 
 from core.domain.findings import Finding
 from pipeline.archive.source import SourceFile
+from pipeline.formats.plain_yaml import PlainLoader, YamlRefused
 from pipeline.formats.text import MAX_CLASS_NAME, clean_label
 
 MAX_YAML_BYTES = 256 * 1024  # 10,000 class names; PyYAML reads about 100 KB a second
@@ -22,7 +23,7 @@ _SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "va
 
 @dataclass(slots=True)
 class DataYaml:
-    """`names` by class number; `parts`: split -> (path as written, line). `usable`: the names can be trusted."""
+    """`names`: by class number; `parts`: split -> (path as written, line). `usable`: the names are reliable."""
 
     file: SourceFile
     names: dict[int, str] = field(default_factory=dict)
@@ -33,49 +34,37 @@ class DataYaml:
     usable: bool = True
 
 
-class _Refused(yaml.YAMLError):
-    def __init__(self, detail: str, line: int) -> None:
-        self.detail, self.line = detail, line
-        super().__init__(detail)
-
-
-class _PlainLoader(yaml.BaseLoader):
-    """Only nodes are made of it. An alias can make a small file huge; deep nesting or a foreign tag is no data.yaml."""
+class _DataYamlLoader(PlainLoader):
+    """Composes nodes only. A custom tag or deep nesting does not belong in a data.yaml."""
 
     _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise _Refused("The file has an alias (`*name`), which is not accepted.", self._line())
         tag = getattr(self.peek_event(), "tag", None)  # type: ignore[no-untyped-call]
         if tag is not None and tag not in _PLAIN_TAGS:
-            shown = str(tag).replace(_YAML_TAG, "!!", 1)[:100]
-            raise _Refused(f"The file has the tag `{shown}`, which is not accepted.", self._line())
+            name = str(tag).replace(_YAML_TAG, "!!", 1)[:100]
+            raise YamlRefused(f"The file has the tag `{name}`, which is not accepted.", self.next_line())
         self._depth += 1
         if self._depth > MAX_YAML_DEPTH:
-            raise _Refused(f"The file has more than {MAX_YAML_DEPTH} levels.", self._line())
+            raise YamlRefused(f"The file has more than {MAX_YAML_DEPTH} levels.", self.next_line())
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
-    def _line(self) -> int:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        return int(event.start_mark.line) + 1
-
 
 def find_yaml(files: tuple[SourceFile, ...]) -> list[SourceFile]:
     """Every YAML file that names classes or splits, `data.yaml` first, then the shallowest."""
-    found = [file for file in files if file.name.lower().endswith(SUFFIXES) and _speaks_of_data(file)]
-    return sorted(found, key=lambda file: (not _called_data(file), file.name.count("/"), file.name))
+    found = [file for file in files if file.name.lower().endswith(SUFFIXES) and _describes_data(file)]
+    return sorted(found, key=lambda file: (not _is_named_data(file), file.name.count("/"), file.name))
 
 
-def _called_data(file: SourceFile) -> bool:
+def _is_named_data(file: SourceFile) -> bool:
     return PurePosixPath(file.name).stem.lower() in ("data", "dataset")
 
 
-def _speaks_of_data(file: SourceFile) -> bool:
+def _describes_data(file: SourceFile) -> bool:
     text = b"\n" + file.byte_range.read(MAX_YAML_BYTES).removeprefix(b"\xef\xbb\xbf")
-    return any(f"\n{key}:".encode() in text for key in ("names", "nc", "train")) or _called_data(file)
+    return any(f"\n{key}:".encode() in text for key in ("names", "nc", "train")) or _is_named_data(file)
 
 
 def read_yaml(file: SourceFile) -> DataYaml:
@@ -85,11 +74,11 @@ def read_yaml(file: SourceFile) -> DataYaml:
         return data
     try:
         text = file.byte_range.read().decode("utf-8-sig")
-        root = yaml.compose(text, Loader=_PlainLoader)
+        root = yaml.compose(text, Loader=_DataYamlLoader)
     except UnicodeDecodeError:
         _error(data, "yaml-invalid", "The file is not UTF-8.")
         return data
-    except _Refused as refused:
+    except YamlRefused as refused:
         _error(data, "yaml-invalid", refused.detail, refused.line)
         return data
     except yaml.MarkedYAMLError as error:

@@ -1,4 +1,4 @@
-"""The card of a dataset in a folder: the front matter of its README, which a hub would give as JSON."""
+"""Reads the card of a dataset in a local folder: the front matter of its README, which a hub returns as JSON."""
 
 from pathlib import Path
 from typing import Any
@@ -6,22 +6,14 @@ from typing import Any
 import yaml
 
 from core.domain.errors import HubSetUnusable
+from pipeline.formats.plain_yaml import PlainLoader
 
 README = "README.md"
 MAX_BYTES = 1024**2  # 20,000 class names; PyYAML reads about 100 KB a second
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Plain values alone. An alias can make a small file huge."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it has an alias (`*name`), which is never followed")
-        return super().compose_node(parent, index)
-
-
 def card_of(folder: Path) -> dict[str, Any]:
-    """Empty where there is no README, or none with a front matter. Raises HubSetUnusable for one that is no YAML."""
+    """Empty for a folder with no README, or no front matter in it. Raises HubSetUnusable for invalid YAML."""
     readme = folder / README
     if not readme.is_file():
         return {}
@@ -40,11 +32,11 @@ def card_of(folder: Path) -> dict[str, Any]:
 
 def _read(text: str) -> dict[str, Any]:
     try:
-        card: Any = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader without aliases
+        card: Any = yaml.load(text, Loader=PlainLoader)  # noqa: S506 - a SafeLoader without aliases
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise _unusable(f"is no YAML: {' '.join(str(error).split())[:200]}") from error
+        raise _unusable(f"is not valid YAML: {' '.join(str(error).split())[:200]}") from error
     return card if isinstance(card, dict) else {}
 
 
 def _unusable(what: str) -> HubSetUnusable:
-    return HubSetUnusable(f"The front matter of {README}, which says what its files are, {what}. Mend or remove it.")
+    return HubSetUnusable(f"The front matter of {README}, which describes the files, {what}. Correct or remove it.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.domain.errors import HubSetUnusable
 from core.domain.limits import MAX_ENTRIES, MAX_IMAGE_BYTES
-from pipeline.formats.class_folders import Folder, shelves_of
+from pipeline.formats.class_folders import Folder, assign_folders
 from pipeline.hub.columns import Columns, Names
 from pipeline.hub.folder_names import folders_of
 from pipeline.hub.tables import Row, Table, same_classes
@@ -90,8 +90,8 @@ def tables_to_zip(
 
 def images_to_zip(files: Sequence[LocalFile], target: Path, *, max_bytes: int, steps: StageReporter) -> Made:
     """Images in folders of classes, by the rules that hold for an uploaded ZIP. Raises as `tables_to_zip`."""
-    shelves = shelves_of(Counter(_folder(file) for file in files))
-    placed = [(file, label) for file in files if (label := shelves[_folder(file)].label)]
+    assignments = assign_folders(Counter(_folder(file) for file in files))
+    placed = [(file, label) for file in files if (label := assignments[_folder(file)].label)]
     if not placed:
         raise HubSetUnusable("Its images do not lie in folders of classes, of which there are at least two.")
     folders = folders_of(label for _, label in placed)

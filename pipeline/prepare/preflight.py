@@ -23,7 +23,7 @@ from pipeline.archive.extract import can_be_data, is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
 from pipeline.archive.zip_rules import judge_directory
-from pipeline.formats.class_folders import shelves_of
+from pipeline.formats.class_folders import assign_folders
 
 CPU_SECONDS = 40  # of the API's child; 300,000 entries take about 4
 _MAX_FOLDERS = 1000  # of images, that are tried as classes; with more, that is told after the upload
@@ -129,8 +129,8 @@ def _no_format(names: list[str]) -> Iterator[Finding]:
 
 def _classes(folders: Mapping[str, int]) -> set[str]:
     """Names of the classes that folders of images may be."""
-    shelves = shelves_of({tuple(filter(None, folder.split("/"))): count for folder, count in folders.items()})
-    return {shelf.label for shelf in shelves.values() if shelf.label}
+    assignments = assign_folders({tuple(filter(None, folder.split("/"))): count for folder, count in folders.items()})
+    return {each.label for each in assignments.values() if each.label}
 
 
 def _suffix(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive.source import ExtractedArchive
-from pipeline.dataset.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels, rest_inside
+from pipeline.dataset.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels, part_inside
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem
 from pipeline.dataset.validate import SUFFIXES_OF, frame_of
 from pipeline.decode.image_facts import ImageFacts
@@ -169,7 +169,7 @@ def _mend_boxes(item: Item, frame: Frame, *, keep_rests: bool) -> tuple[list[tup
         if turned != box:
             changes.append(_box_change("repair-box-swapped", path, box, "Its corners were swapped."))
         checked, found = check_box(turned, frame, path)
-        if checked is None and keep_rests and (rest := rest_inside(turned, frame)):
+        if checked is None and keep_rests and (rest := part_inside(turned, frame)):
             checked = rest
             detail = "Most of it is outside the image; the part inside is kept."
             changes.append(_box_change("repair-box-clipped", path, box, detail))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from pipeline.archive.source import SourceFile
-from pipeline.dataset.boxes import Frame, check_box, in_pixels, turn_upright
+from pipeline.dataset.boxes import Frame, check_box, in_pixels, rotate_upright
 from pipeline.dataset.model import FRACTION, Box, DatasetImage, RawBox
 from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_xml import parse_annotation
@@ -57,7 +57,7 @@ def test_a_box_turns_with_its_image(width: int, height: int, orientation: int, d
     content = io.BytesIO()
     stored.save(content, "PNG", exif=exif)
     upright = ImageOps.exif_transpose(Image.open(content))
-    turned = turn_upright(_raw(x1 * 1000, y1 * 1000, x2 * 1000, y2 * 1000), Frame(*upright.size, orientation))
+    turned = rotate_upright(_raw(x1 * 1000, y1 * 1000, x2 * 1000, y2 * 1000), Frame(*upright.size, orientation))
     assert upright.getbbox() == tuple(edge // 1000 for edge in turned[1:5])
 
 

@@ -1,13 +1,13 @@
-"""Which folders are classes, which are parts of a split, and which are neither: by how they lie."""
+"""Which folders are classes, which are splits, and which are neither, by the folder tree."""
 
 import time
 
 import pytest
 
 from pipeline.dataset.validate import natural_order
-from pipeline.formats.class_folders import doubled_in, empty_beside, may_be_doubled, shelves_of
+from pipeline.formats.class_folders import assign_folders, empty_class_folders, may_be_repeated, repeated_folders
 
-# What lies there (`folder: images`), and for each folder the class and the split that it has.
+# Number of images by folder (`folder: images`), and the expected class and split of each folder.
 TABLE: dict[str, tuple[str, str]] = {
     "plain": ("cat:9, dog:9", "cat:cat/-, dog:dog/-"),
     "spaces and digits": ("10:9, 9:9, a b:9", "10:10/-, 9:9/-, a b:a b/-"),
@@ -86,38 +86,38 @@ TABLE: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_folders_are_told_apart_by_how_they_lie(name: str) -> None:
+def test_each_folder_gets_its_class_and_split(name: str) -> None:
     there, expected = TABLE[name]
-    shelves = shelves_of(_counts(there))
-    told = {folder: f"{shelf.label}/{shelf.split or '-'}" if shelf.label else "-" for folder, shelf in shelves.items()}
-    assert told == _entries(expected)
+    assignments = assign_folders(_counts(there))
+    found = {folder: f"{each.label}/{each.split or '-'}" if each.label else "-" for folder, each in assignments.items()}
+    assert found == _entries(expected)
 
 
-def test_many_folders_called_like_splits_cost_what_others_cost() -> None:
-    """As a hostile archive has them: compared pair by pair, these took a minute."""
+def test_many_folders_named_like_splits_take_no_longer_than_others() -> None:
+    """As in a hostile archive: compared pair by pair, these took a minute."""
     counts = {(f"{word}{number}", str(number)): 1 for word in ("train", "test") for number in range(7_000)}
     counts["other",] = 1
     started = time.monotonic()
-    shelves = shelves_of(counts)
-    assert not may_be_doubled(counts)
+    assignments = assign_folders(counts)
+    assert not may_be_repeated(counts)
     assert time.monotonic() - started < 5
-    assert {shelf.split for folder, shelf in shelves.items() if folder != ("other",)} == {"train", "test"}
+    assert {each.split for folder, each in assignments.items() if folder != ("other",)} == {"train", "test"}
 
 
-def test_what_lies_deeper_than_its_class_is_told() -> None:
-    shelves = shelves_of(_counts("cat:9, cat/old:1, dog:9, dog/images:9"))
-    assert {folder for folder, shelf in shelves.items() if shelf.nested} == {("cat", "old"), ("dog", "images")}
-    shelves = shelves_of(_counts("cat/images:9, dog/images:9"))
-    assert not any(shelf.nested for shelf in shelves.values())
+def test_images_below_a_class_folder_are_nested() -> None:
+    assignments = assign_folders(_counts("cat:9, cat/old:1, dog:9, dog/images:9"))
+    assert {folder for folder, each in assignments.items() if each.nested} == {("cat", "old"), ("dog", "images")}
+    assignments = assign_folders(_counts("cat/images:9, dog/images:9"))
+    assert not any(each.nested for each in assignments.values())
 
 
-def test_an_empty_folder_among_those_of_classes_is_told_once() -> None:
-    shelves = shelves_of(_counts("s/train/cat:9, s/train/dog:9, s/test/cat:9, s/test/dog:9"))
+def test_an_empty_folder_beside_class_folders_is_listed_once() -> None:
+    assignments = assign_folders(_counts("s/train/cat:9, s/train/dog:9, s/test/cat:9, s/test/dog:9"))
     others = ["s/train/owl", "s/test/owl/notes", "s/train/.git", "s/docs", "__MACOSX/s/train/owl", "s/train/labels"]
-    assert empty_beside(shelves, map(_folder, others)) == [("s", "train", "owl")]
+    assert empty_class_folders(assignments, map(_folder, others)) == [("s", "train", "owl")]
 
 
-# What lies there (`folder: names of images`; the name is the content too), and the copies that make false classes.
+# Images by folder (`folder: names`; the name is also the content), and the copies that would make false classes.
 DOUBLED: dict[str, tuple[str, str]] = {
     "classes": ("a/cat:12, a/dog:34, a/a/cat:12, a/a/dog:34", "a/a"),
     "classes at the root": ("cat:12, dog:34, all/cat:12, all/dog:34", "all"),
@@ -140,13 +140,13 @@ DOUBLED: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", DOUBLED)
-def test_a_folder_that_repeats_the_one_round_it_is_found(name: str) -> None:
+def test_a_folder_that_repeats_its_parent_is_found(name: str) -> None:
     there, expected = DOUBLED[name]
     images = {folder: [(char, char) for char in names] for folder, names in _entries(there).items()}
     counts = {folder: len(held) for folder, held in images.items()}
-    doubled = doubled_in(images, shelves_of(counts))
-    assert doubled == {_folder(text) for text in expected.split(", ") if text}
-    assert may_be_doubled(counts) or not doubled
+    repeated = repeated_folders(images, assign_folders(counts))
+    assert repeated == {_folder(text) for text in expected.split(", ") if text}
+    assert may_be_repeated(counts) or not repeated
 
 
 def test_numbers_in_names_count_as_numbers() -> None:

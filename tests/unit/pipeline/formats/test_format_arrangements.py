@@ -170,7 +170,7 @@ def test_an_archive_of_nothing_says_what_each_format_missed(tmp_path: Path) -> N
     tried = rejected.value.problem.facts["tried"]
     assert list(tried) == ["voc", "yolo", "coco", "folders"]
     assert "1 XML file, none with <annotation>" in tried["voc"] and "1 text file, none beginning" in tried["yolo"]
-    assert "1 JSON file, none with images, annotations and categories" in tried["coco"]
+    assert "1 JSON file, none with `images`, `annotations` and `categories`" in tried["coco"]
 
 
 def test_a_prepared_set_uploaded_again_is_the_same_set(tmp_path: Path) -> None:

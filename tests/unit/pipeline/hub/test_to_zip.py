@@ -224,7 +224,7 @@ def test_by_hand_the_card_says_which_files_are_meant_and_what_the_labels_are_cal
     assert names_in(tmp_path) == ["sitting/0000001.jpg", "standing/0000002.jpg", "standing/0000003.jpg"]
     for refused in ("a: [", "a: &b [1]\nc: *b", "a: 2026-99-99", "? {}\n: 1", "[" * 5000):
         (tmp_path / "README.md").write_text(f"---\n{refused}\n---\n")
-        with pytest.raises(HubSetUnusable, match="is no YAML"):
+        with pytest.raises(HubSetUnusable, match="is not valid YAML"):
             card_of(tmp_path)
     (tmp_path / "README.md").write_text("# no front matter")
     assert card_of(tmp_path) == {}

@@ -182,7 +182,7 @@ def test_a_given_split_that_parts_near_duplicates_is_kept_and_told(tmp_path: Pat
     assert [(leak.severity, leak.path) for leak in leaks] == [
         ("warning", f"images/1-{number:02d}.jpg") for number in (0, 1, 2)
     ]
-    assert leaks[0].detail.startswith("In val, and looks like images/0-00.jpg in train: ")
+    assert leaks[0].detail.startswith("This image of val looks almost the same as images/0-00.jpg in train: ")
     assert done.splits["1-00.jpg"] == "val"
     again = _validated(tmp_path, files, split="remake")
     assert not [finding for finding in again.findings if finding.code.startswith("split-leak")]
