@@ -104,18 +104,18 @@ def _circle(rng: np.random.Generator) -> Points:
 
 
 def _square(rng: np.random.Generator) -> Points:
-    return _jitter(rng, _ring(4), 0.05)
+    return _jitter(rng, _polygon(4), 0.05)
 
 
 def _triangle(rng: np.random.Generator) -> Points:
-    return _jitter(rng, _ring(3), 0.07)
+    return _jitter(rng, _polygon(3), 0.07)
 
 
 def _star(rng: np.random.Generator) -> Points:
     waist = float(rng.uniform(0.4, 0.5))  # the regular five-pointed star has 0.38
     return [
         (x * (waist if corner % 2 else 1.0), y * (waist if corner % 2 else 1.0))
-        for corner, (x, y) in enumerate(_ring(10))
+        for corner, (x, y) in enumerate(_polygon(10))
     ]
 
 
@@ -128,7 +128,7 @@ OUTLINES: dict[str, Callable[[np.random.Generator], Points]] = {
 CLASSES = tuple(OUTLINES)
 
 
-def _ring(corners: int) -> Points:
+def _polygon(corners: int) -> Points:
     """Evenly spaced on the unit circle: an even number lies flat, an odd one and the star point up."""
     first = math.pi / corners if corners == 4 else -math.pi / 2
     return [

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from tests import REPOSITORY
+from tests.waiting import wait_until
 
 CLASSES = ("box", "disc")
 
@@ -75,7 +75,7 @@ class Child:
     process: "subprocess.Popen[bytes]"
     out: Path
 
-    def tell(self, command: str) -> None:
+    def send(self, command: str) -> None:
         assert self.process.stdin
         self.process.stdin.write(f"{command}\n".encode())
         self.process.stdin.flush()
@@ -86,11 +86,11 @@ class Child:
         return [line for line in map(json.loads, whole) if line["type"] == kind]
 
     def wait_for(self, reached: Callable[["Child"], Any], seconds: float = 90) -> None:
-        end = time.monotonic() + seconds
-        while not reached(self):
-            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.log()[-3000:]}"
-            assert time.monotonic() < end, f"waited for {seconds} s: {self.log()[-3000:]}"
-            time.sleep(0.02)
+        def reached_while_it_runs() -> Any:
+            assert self.process.poll() is None, f"exited with {self.process.returncode}: {self.log()[-3000:]}"
+            return reached(self)
+
+        wait_until(reached_while_it_runs, seconds=seconds, what=lambda: self.log()[-3000:])
 
     def end(self, seconds: float = 90) -> int:
         try:

@@ -215,7 +215,7 @@ def test_the_same_seed_gives_the_same_weights(finished: Child, start: Start, tre
 
 
 def test_cancel_throws_away_within_two_seconds(running: Child) -> None:
-    running.tell("cancel")
+    running.send("cancel")
     began = time.monotonic()
     assert running.end() == 76
     assert time.monotonic() - began < 2
@@ -223,7 +223,7 @@ def test_cancel_throws_away_within_two_seconds(running: Child) -> None:
 
 
 def test_stop_keeps_and_evaluates_the_best_so_far(running: Child) -> None:
-    running.tell("stop")
+    running.send("stop")
     assert running.end() == 0, running.log()[-3000:]
     model = running.artifact("model.json")
     assert model["ended"] == "stopped"

@@ -1,4 +1,4 @@
-"""The demo's scenes: what a model learns from must be what the boxes say."""
+"""The demo's scenes: boxes fit their shapes, and nothing but the outline reveals a class."""
 
 import itertools
 import zipfile
