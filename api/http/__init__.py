@@ -1,0 +1,1 @@
+"""Rules of HTTP that routes share: problems, idempotency, ranges, downloads, events, waiting, middleware, OpenAPI."""

@@ -73,16 +73,18 @@ def file_name(*parts: str) -> str:
     return re.sub(r"[^\w.()+@ -]+", "_", joined).strip(". ")[:200] or "download"
 
 
+def inline(name: str) -> str:
+    """The Content-Disposition of a file that a browser opens."""
+    return attachment(name).replace("attachment", "inline", 1)
+
+
 def _headers(stored: StoredFile, *, cache: str, location: str | None) -> dict[str, str]:
     digest = base64.b64encode(bytes.fromhex(stored.sha256)).decode()
-    disposition = attachment(stored.file_name)
-    if stored.inline:
-        disposition = disposition.replace("attachment", "inline", 1)
     headers = {
         "etag": f'"{stored.sha256}"',
         "accept-ranges": "bytes",
         "cache-control": cache,
-        "content-disposition": disposition,
+        "content-disposition": inline(stored.file_name) if stored.inline else attachment(stored.file_name),
         "x-checksum-sha256": stored.sha256,
         "repr-digest": f"sha-256=:{digest}:",
     }

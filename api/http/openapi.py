@@ -23,7 +23,7 @@ TAGS = [
 ]
 
 
-def problems(*kinds: type[DarkroomError]) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*kinds: type[DarkroomError]) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: each problem it answers, with an example, under its status."""
     responses: dict[int | str, dict[str, Any]] = {}
     for kind in (*_EVERYWHERE, *kinds):

@@ -66,37 +66,37 @@ def problem_response(error: DarkroomError, request: Request, headers: Mapping[st
 
 
 def install(app: FastAPI) -> None:
-    app.add_exception_handler(DarkroomError, _known)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DarkroomError, _darkroom_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
 
 
-def _known(request: Request, error: Exception) -> Response:
+def _darkroom_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DarkroomError)  # noqa: S101 - for the type checker: it is registered for this class
     if status_of(type(error)) >= 500:
         log.warning("request.failed", slug=error.slug, detail=error.detail, cause=repr(error.__cause__))
     return problem_response(error, request)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
-    return problem_response(invalid([_named(each) for each in error.errors()]), request)
+    return problem_response(invalid_fields([_field_error(each) for each in error.errors()]), request)
 
 
-def invalid(named: list[dict[str, str]]) -> errors.RequestInvalid:
+def invalid_fields(fields: list[dict[str, str]]) -> errors.RequestInvalid:
     """The problem of a request with invalid fields, [{field, message}]."""
-    fields = ", ".join(each["field"] for each in named)
-    return errors.RequestInvalid(f"Not valid: {fields}.", errors=named)
+    names = ", ".join(each["field"] for each in fields)
+    return errors.RequestInvalid(f"Not valid: {names}.", errors=fields)
 
 
-def _named(each: Mapping[str, Any]) -> dict[str, str]:
+def _field_error(each: Mapping[str, Any]) -> dict[str, str]:
     part, *path = each["loc"]  # ("body", "params", "epochs")
     if each["type"] == "json_invalid":
         return {"field": "body", "message": f"not JSON: {each.get('ctx', {}).get('error', each['msg'])}"}
     return {"field": ".".join(str(name) for name in path) or str(part), "message": str(each["msg"])}
 
 
-def _http(request: Request, error: Exception) -> Response:
+def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     if isinstance(error.__cause__, DarkroomError):  # FastAPI wraps the error raised while a body is read
         return problem_response(error.__cause__, request)

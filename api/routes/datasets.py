@@ -10,9 +10,9 @@ from api.dependencies import AsLink, ThePlatform, Wait
 from api.http.downloads import StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
-from api.http.openapi import file_responses, problems
+from api.http.openapi import file_responses, problem_responses
 from api.schemas.jobs import AcceptedJob, accepted_job
-from api.uploads.body import Upload, received
+from api.uploads.body import ReceivedUpload, received
 from core.db.tables import JobRow
 from core.domain import errors
 from core.domain.keys import upload_key
@@ -57,7 +57,7 @@ _QUERY = [
     status_code=202,
     response_model=AcceptedJob,
     summary="Upload a ZIP",
-    responses=problems(
+    responses=problem_responses(
         errors.UploadInvalid,
         errors.RequestInFlight,
         errors.UploadTooLarge,
@@ -81,12 +81,12 @@ async def upload_dataset(
     return accepted_job(await job_when_ended(request, platform.db, job, seconds=wait))
 
 
-def _meaning(upload: Upload) -> dict[str, Any]:
+def _meaning(upload: ReceivedUpload) -> dict[str, Any]:
     """What makes two uploads with one Idempotency-Key the same request."""
     return {"sha256": upload.sha256, "name": upload.name, "options": upload.options.model_dump(mode="json")}
 
 
-def _store_and_receive(platform: Platform, upload: Upload, on_commit: OnCommit) -> JobRow:
+def _store_and_receive(platform: Platform, upload: ReceivedUpload, on_commit: OnCommit) -> JobRow:
     job_id = new_job_id()
     platform.store.put(upload_key(job_id), upload.path, sha256=upload.sha256, media_type="application/zip")
     return receive_job(
@@ -106,7 +106,8 @@ def _store_and_receive(platform: Platform, upload: Upload, on_commit: OnCommit) 
     "/dataset/metadata/{job_id}",
     summary="Read the metadata of a dataset",
     response_class=Response,
-    responses=file_responses("application/json") | problems(errors.JobNotFound, errors.Gone, errors.JobNotReady),
+    responses=file_responses("application/json")
+    | problem_responses(errors.JobNotFound, errors.Gone, errors.JobNotReady),
 )
 def dataset_metadata(request: Request, platform: ThePlatform, job_id: str) -> Response:
     """The immutable `dataset_metadata.json` of a ready job: classes, counts, statistics, fingerprint."""
@@ -128,7 +129,7 @@ def dataset_metadata(request: Request, platform: ThePlatform, job_id: str) -> Re
     summary="Download the prepared dataset",
     response_class=Response,
     responses=file_responses("application/x-tar")
-    | problems(errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.RangeInvalid),
+    | problem_responses(errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.RangeInvalid),
 )
 def download_dataset(request: Request, platform: ThePlatform, job_id: str, as_link: AsLink = False) -> Response:
     """The prepared dataset and its manifest as one uncompressed tar. Boxes: images, labels and `data.yaml` in YOLO's

@@ -2,14 +2,14 @@
 
 from fastapi import APIRouter
 
-from api.http.openapi import problems
+from api.http.openapi import problem_responses
 from api.schemas.formats import Formats, all_formats
 from pipeline.params import catalogue
 
 router = APIRouter(tags=["datasets"])
 
 
-@router.get("/formats", summary="List the dataset formats", responses=problems())
+@router.get("/formats", summary="List the dataset formats", responses=problem_responses())
 def list_formats() -> Formats:
     """Each with an example tree. Of an archive with several formats the most complete one is read."""
     return all_formats(frozenset(entry.kind for entry in catalogue.CATALOGUE.values()))

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.dependencies import ThePlatform
-from api.http.downloads import NEVER_CHANGES, StoredFile, file_name, send_stored
-from api.http.openapi import file_responses, problems
+from api.http.downloads import NEVER_CHANGES, StoredFile, file_name, inline, send_stored
+from api.http.openapi import file_responses, problem_responses
 from api.http.ranges import is_known
 from api.web.sample_grid import assemble
 from core.domain import errors
@@ -15,7 +15,6 @@ from core.domain.keys import PLOTS, plot_key, samples_key
 from core.services.context import Platform
 from core.services.views import get_ready_job
 from core.storage import ObjectMissing, StoredObject
-from core.storage.attachment import attachment
 
 router = APIRouter(prefix="/dataset", tags=["datasets"])
 
@@ -33,7 +32,7 @@ _PNG: dict[int | str, dict[str, Any]] = {
     "/sample/{job_id}",
     summary="Render sample images of a dataset",
     response_class=Response,
-    responses=_PNG | problems(*_MISSING),
+    responses=_PNG | problem_responses(*_MISSING),
 )
 def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Count = 16) -> Response:
     """A grid of images with their boxes and class names, or their class. The sample is random with the job's seed, and
@@ -47,8 +46,7 @@ def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Coun
         samples = b"".join(platform.store.open(stored.key))
     except ObjectMissing as error:
         raise errors.Unavailable("The file is missing from the object store.", service="store") from error
-    disposition = attachment(file_name(job.name, f"sample-{n}.png")).replace("attachment", "inline", 1)
-    headers["content-disposition"] = disposition
+    headers["content-disposition"] = inline(file_name(job.name, f"sample-{n}.png"))
     return Response(assemble(samples, n), headers=headers, media_type="image/png")
 
 
@@ -57,7 +55,7 @@ def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Coun
     "/plots/{job_id}/{name}",
     summary="Download a plot of a dataset",
     response_class=Response,
-    responses=file_responses("image/png") | problems(*_MISSING, errors.RangeInvalid),
+    responses=file_responses("image/png") | problem_responses(*_MISSING, errors.RangeInvalid),
 )
 def dataset_plot(request: Request, platform: ThePlatform, job_id: str, name: str) -> Response:
     """`class_distribution`, `resolution_scatter` or, for detection, `box_centres`, as PNG."""

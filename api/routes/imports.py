@@ -1,4 +1,4 @@
-"""Importing a dataset from a hub. Apart from its source, the job is like that of an upload."""
+"""Importing a dataset from a hub. Its job differs from that of an upload only in its source."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.dependencies import ThePlatform, Wait
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
-from api.http.openapi import problems
+from api.http.openapi import problem_responses
 from api.schemas.imports import ImportRequest
 from api.schemas.jobs import AcceptedJob, accepted_job
 from api.uploads.body import NAME_MAX, safe_name
@@ -24,7 +24,7 @@ router = APIRouter(tags=["datasets"])
     status_code=202,
     response_model=AcceptedJob,
     summary="Import a dataset from a Hugging Face hub",
-    responses=problems(errors.HubOff, errors.RequestInFlight, errors.IdempotencyKeyReused),
+    responses=problem_responses(errors.HubOff, errors.RequestInFlight, errors.IdempotencyKeyReused),
 )
 async def import_dataset(
     request: Request, platform: ThePlatform, idempotency: Idempotency, body: ImportRequest, wait: Wait = 0

@@ -10,7 +10,7 @@ from api.dependencies import PAGE, Cursor, Limit, ThePlatform, Wait
 from api.http.downloads import MAY_CHANGE, file_name
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
-from api.http.openapi import event_responses, problems
+from api.http.openapi import event_responses, problem_responses
 from api.http.sse import event_stream
 from api.schemas import PageOf
 from api.schemas.jobs import AcceptedJob, FindingItem, Job, JobItem, accepted_job, finding_item, job_item, job_with_all
@@ -28,7 +28,7 @@ _CSV: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", summary="List jobs", responses=problems(errors.CursorInvalid))
+@router.get("", summary="List jobs", responses=problem_responses(errors.CursorInvalid))
 def list_jobs(
     platform: ThePlatform, state: JobState | None = None, cursor: Cursor = None, limit: Limit = PAGE
 ) -> PageOf[JobItem]:
@@ -37,7 +37,7 @@ def list_jobs(
     return PageOf(items=[job_item(row) for row in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/{job_id}", summary="Read a job", responses=problems(errors.JobNotFound, errors.Gone))
+@router.get("/{job_id}", summary="Read a job", responses=problem_responses(errors.JobNotFound, errors.Gone))
 async def get_job(request: Request, platform: ThePlatform, job_id: str, wait: Wait = 0) -> Job:
     """State, stage, problem, number of findings by code, fingerprint, runs and versions."""
     await wait_until_ended(request, platform.db, job_id, seconds=wait)
@@ -45,7 +45,9 @@ async def get_job(request: Request, platform: ThePlatform, job_id: str, wait: Wa
 
 
 @router.get(
-    "/{job_id}/findings", summary="List the findings of a job", responses=problems(errors.JobNotFound, errors.Gone)
+    "/{job_id}/findings",
+    summary="List the findings of a job",
+    responses=problem_responses(errors.JobNotFound, errors.Gone),
 )
 def list_findings(
     platform: ThePlatform,
@@ -64,7 +66,7 @@ def list_findings(
     "/{job_id}/findings.csv",
     summary="Download the findings of a job as CSV",
     response_class=Response,
-    responses=_CSV | problems(errors.JobNotFound, errors.Gone),
+    responses=_CSV | problem_responses(errors.JobNotFound, errors.Gone),
 )
 def download_findings(
     platform: ThePlatform,
@@ -83,7 +85,7 @@ def download_findings(
     "/{job_id}/events",
     summary="Follow the events of a job",
     response_class=Response,
-    responses=event_responses() | problems(errors.JobNotFound, errors.Gone),
+    responses=event_responses() | problem_responses(errors.JobNotFound, errors.Gone),
 )
 async def follow_job(
     request: Request, platform: ThePlatform, job_id: str, last_event_id: str | None = None
@@ -100,7 +102,7 @@ async def follow_job(
     status_code=202,
     response_model=AcceptedJob,
     summary="Prepare a failed job again",
-    responses=problems(errors.JobNotFound, errors.Gone, errors.JobNotRetryable, errors.IdempotencyKeyReused),
+    responses=problem_responses(errors.JobNotFound, errors.Gone, errors.JobNotRetryable, errors.IdempotencyKeyReused),
 )
 def retry_job(platform: ThePlatform, idempotency: Idempotency, job_id: str) -> AcceptedJob | Response:
     """Only for a job in the state `failed`. A rejected job needs another upload or a repair."""
@@ -114,7 +116,7 @@ def retry_job(platform: ThePlatform, idempotency: Idempotency, job_id: str) -> A
 @router.delete(
     "/{job_id}",
     summary="Delete a job",
-    responses=problems(errors.JobNotFound, errors.Gone, errors.JobInUse),
+    responses=problem_responses(errors.JobNotFound, errors.Gone, errors.JobInUse),
 )
 def delete_job(platform: ThePlatform, job_id: str, cancel: bool = False) -> AcceptedJob:
     """Deletes its models too and, unless another job shares it, its dataset. Afterwards it answers 410. `cancel=true`

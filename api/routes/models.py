@@ -6,7 +6,7 @@ from starlette.responses import Response
 from api.dependencies import PAGE, AsLink, Cursor, Limit, ThePlatform
 from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
-from api.http.openapi import file_responses, problems
+from api.http.openapi import file_responses, problem_responses
 from api.schemas import PageOf
 from api.schemas.links import link
 from api.schemas.models import Alias, ModelVersion, ModelVersions, SetAlias, alias_item, alias_of, model_version
@@ -22,7 +22,7 @@ router = APIRouter(tags=["models"])
 _MISSING = (errors.JobNotFound, errors.Gone, errors.VersionNotFound)
 
 
-@router.get("/models", summary="List the model versions of all jobs", responses=problems(errors.CursorInvalid))
+@router.get("/models", summary="List the model versions of all jobs", responses=problem_responses(errors.CursorInvalid))
 def list_models(
     platform: ThePlatform, job_id: str | None = None, cursor: Cursor = None, limit: Limit = PAGE
 ) -> PageOf[ModelVersion]:
@@ -31,7 +31,7 @@ def list_models(
     return PageOf(items=_model_versions(platform, page.items), next_cursor=page.next_cursor)
 
 
-@router.get("/models/{job_id}", summary="List the model versions of a job", responses=problems(*_MISSING[:2]))
+@router.get("/models/{job_id}", summary="List the model versions of a job", responses=problem_responses(*_MISSING[:2]))
 def list_job_models(platform: ThePlatform, job_id: str, cursor: Cursor = None, limit: Limit = PAGE) -> ModelVersions:
     """Newest first, with the aliases that point at them."""
     page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
@@ -47,7 +47,7 @@ def list_job_models(platform: ThePlatform, job_id: str, cursor: Cursor = None, l
     )
 
 
-@router.get("/models/{job_id}/{version}", summary="Read a model version", responses=problems(*_MISSING))
+@router.get("/models/{job_id}/{version}", summary="Read a model version", responses=problem_responses(*_MISSING))
 def get_model(platform: ThePlatform, job_id: str, version: str) -> ModelVersion:
     """Metrics, params, fingerprint, artifacts with their sha256. `version` is, for example, `v2`, or `latest`."""
     return _model_versions(platform, [versions.find_version(platform.db, job_id, version=version)])[0]
@@ -59,7 +59,7 @@ def get_model(platform: ThePlatform, job_id: str, version: str) -> ModelVersion:
     summary="Download an artifact",
     response_class=Response,
     responses=file_responses("application/octet-stream")
-    | problems(*_MISSING, errors.ArtifactNotFound, errors.RangeInvalid),
+    | problem_responses(*_MISSING, errors.ArtifactNotFound, errors.RangeInvalid),
 )
 def get_artifact(
     request: Request, platform: ThePlatform, job_id: str, version: str, name: str, as_link: AsLink = False
@@ -85,7 +85,7 @@ def get_artifact(
     summary="Download the weights of a model",
     response_class=Response,
     responses=file_responses("application/octet-stream")
-    | problems(*_MISSING, errors.AliasNotFound, errors.RangeInvalid),
+    | problem_responses(*_MISSING, errors.AliasNotFound, errors.RangeInvalid),
 )
 def download_model(
     request: Request,
@@ -115,7 +115,7 @@ def download_model(
 @router.put(
     "/models/{job_id}/aliases/{alias}",
     summary="Point an alias at a version",
-    responses=problems(*_MISSING, errors.AliasReserved),
+    responses=problem_responses(*_MISSING, errors.AliasReserved),
 )
 def set_alias(platform: ThePlatform, job_id: str, alias: str, body: SetAlias) -> Alias:
     """Sets an alias such as `production`. Every move is kept in its history."""
@@ -126,7 +126,7 @@ def set_alias(platform: ThePlatform, job_id: str, alias: str, body: SetAlias) ->
 @router.get(
     "/models/{job_id}/aliases/{alias}",
     summary="Read an alias and its history",
-    responses=problems(*_MISSING[:2], errors.AliasNotFound),
+    responses=problem_responses(*_MISSING[:2], errors.AliasNotFound),
 )
 def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
     return alias_of(versions.get_alias(platform.db, job_id, alias))
@@ -136,7 +136,7 @@ def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
     "/models/{job_id}/aliases/{alias}/rollback",
     response_model=Alias,
     summary="Roll an alias back to its previous version",
-    responses=problems(
+    responses=problem_responses(
         *_MISSING[:2],
         errors.AliasNotFound,
         errors.NoEarlierVersion,
@@ -158,7 +158,7 @@ def roll_back_alias(platform: ThePlatform, idempotency: Idempotency, job_id: str
     status_code=204,
     response_class=Response,
     summary="Remove an alias",
-    responses=problems(*_MISSING[:2], errors.AliasNotFound),
+    responses=problem_responses(*_MISSING[:2], errors.AliasNotFound),
 )
 def remove_alias(platform: ThePlatform, job_id: str, alias: str) -> Response:
     """The version stays. An alias that is set again keeps its history but cannot be rolled back past its removal."""

@@ -8,7 +8,7 @@ from api.dependencies import PAGE, AsLink, Cursor, Limit, ThePlatform, Wait
 from api.http.downloads import StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
-from api.http.openapi import file_responses, problems
+from api.http.openapi import file_responses, problem_responses
 from api.schemas import PageOf
 from api.schemas.jobs import AcceptedJob, FindingItem, accepted_job, finding_item
 from core.domain import errors
@@ -23,7 +23,7 @@ router = APIRouter(tags=["datasets"])
     status_code=202,
     response_model=AcceptedJob,
     summary="Repair an upload",
-    responses=problems(
+    responses=problem_responses(
         errors.JobNotFound, errors.Gone, errors.JobNotRepairable, errors.RequestInFlight, errors.IdempotencyKeyReused
     ),
 )
@@ -46,7 +46,7 @@ async def repair_job(
 @router.get(
     "/jobs/{job_id}/repair-log",
     summary="List the changes of a repair",
-    responses=problems(errors.JobNotFound, errors.Gone),
+    responses=problem_responses(errors.JobNotFound, errors.Gone),
 )
 def repair_log(platform: ThePlatform, job_id: str, cursor: Cursor = None, limit: Limit = PAGE) -> PageOf[FindingItem]:
     """Every change, with its location in the original ZIP. Empty for a job that is not a repair."""
@@ -59,7 +59,8 @@ def repair_log(platform: ThePlatform, job_id: str, cursor: Cursor = None, limit:
     "/dataset/source/{job_id}",
     summary="Download the source ZIP",
     response_class=Response,
-    responses=file_responses("application/zip") | problems(errors.JobNotFound, errors.Gone, errors.RangeInvalid),
+    responses=file_responses("application/zip")
+    | problem_responses(errors.JobNotFound, errors.Gone, errors.RangeInvalid),
 )
 def download_source(request: Request, platform: ThePlatform, job_id: str, as_link: AsLink = False) -> Response:
     """The ZIP that the job was created from, uploaded, repaired or imported. 410 when it is no longer kept."""

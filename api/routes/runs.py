@@ -10,7 +10,7 @@ from api.dependencies import PAGE, Cursor, Limit, ThePlatform, Wait
 from api.http.downloads import MAY_CHANGE, StoredFile, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
-from api.http.openapi import event_responses, file_responses, problems
+from api.http.openapi import event_responses, file_responses, problem_responses
 from api.http.sse import event_stream
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, Run, accepted_run, run_of
@@ -28,7 +28,7 @@ MAX_ATTEMPT = 2**31 - 1  # the largest integer of the database
 TEXT = "text/plain; charset=utf-8"
 
 
-@router.get("", summary="List runs", responses=problems(errors.CursorInvalid))
+@router.get("", summary="List runs", responses=problem_responses(errors.CursorInvalid))
 def list_runs(
     platform: ThePlatform,
     state: RunState | None = None,
@@ -41,7 +41,7 @@ def list_runs(
     return PageOf(items=[run_of(row) for row in page.items], next_cursor=page.next_cursor)
 
 
-@router.get("/{run_id}", summary="Read a run", responses=problems(errors.RunNotFound, errors.Gone))
+@router.get("/{run_id}", summary="Read a run", responses=problem_responses(errors.RunNotFound, errors.Gone))
 async def get_run(request: Request, platform: ThePlatform, run_id: str, wait: Wait = 0) -> Run:
     """State, stage, progress, attempt, problem and, once published, the version."""
     await wait_until_ended(request, platform.db, run_id, seconds=wait)
@@ -52,7 +52,7 @@ async def get_run(request: Request, platform: ThePlatform, run_id: str, wait: Wa
     "/{run_id}/events",
     summary="Follow the events of a run",
     response_class=Response,
-    responses=event_responses() | problems(errors.RunNotFound, errors.Gone),
+    responses=event_responses() | problem_responses(errors.RunNotFound, errors.Gone),
 )
 async def follow_run(
     request: Request, platform: ThePlatform, run_id: str, last_event_id: str | None = None
@@ -67,7 +67,7 @@ async def follow_run(
     summary="Read a run's log",
     response_class=Response,
     responses=file_responses("text/plain")
-    | problems(errors.RunNotFound, errors.Gone, errors.NotFound, errors.RangeInvalid),
+    | problem_responses(errors.RunNotFound, errors.Gone, errors.NotFound, errors.RangeInvalid),
 )
 def run_log(
     request: Request,
@@ -84,19 +84,19 @@ def run_log(
     lost only the end remains.
     """
     runs.get_living_run(platform.db, run_id)
-    found = run_logs.find_log(platform.db, run_id, attempt=attempt)
-    if found is None:
+    log = run_logs.find_log(platform.db, run_id, attempt=attempt)
+    if log is None:
         raise errors.NotFound("There is no log yet.", run_id=run_id, attempt=attempt)
-    if found.key is None:
-        return _text(_last_lines(_whole_lines(found), tail), found)
-    stored = platform.store.head(found.key)
+    if log.key is None:
+        return _end_response(_last_lines(_whole_lines(log), tail), log)
+    stored = platform.store.head(log.key)
     if stored is None:
-        raise errors.NotFound("The log is no longer kept.", run_id=run_id, attempt=found.attempt)
+        raise errors.NotFound("The log is no longer kept.", run_id=run_id, attempt=log.attempt)
     if tail is not None:
-        return _text(_last_lines(_end_of(platform.store, stored), tail), found)
+        return _end_response(_last_lines(_end_of(platform.store, stored), tail), log)
     file = StoredFile(stored.key, stored.bytes, stored.sha256, TEXT, file_name=f"{run_id}.log", inline=True)
     answer = send_stored(request, platform.store, file, cache=MAY_CHANGE)  # a retry writes another log
-    answer.headers.update(_part(found, whole=True))
+    answer.headers.update(_part(log, whole=True))
     return answer
 
 
@@ -105,7 +105,7 @@ def run_log(
     status_code=202,
     response_model=AcceptedRun,
     summary="Cancel a run and discard its results",
-    responses=problems(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
+    responses=problem_responses(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
 )
 def cancel_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
     """Takes at most 5 seconds, at any moment. Nothing is published."""
@@ -121,7 +121,7 @@ def cancel_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> 
     status_code=202,
     response_model=AcceptedRun,
     summary="Stop a run and keep its best epoch",
-    responses=problems(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
+    responses=problem_responses(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
 )
 def stop_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
     """The best epoch so far is evaluated and published as a version."""
@@ -137,7 +137,9 @@ def stop_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> Ac
     status_code=202,
     response_model=AcceptedRun,
     summary="Continue a failed run from its checkpoint",
-    responses=problems(errors.RunNotFound, errors.RunNotRetryable, errors.JobNotReady, errors.IdempotencyKeyReused),
+    responses=problem_responses(
+        errors.RunNotFound, errors.RunNotRetryable, errors.JobNotReady, errors.IdempotencyKeyReused
+    ),
 )
 def retry_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
     with idempotency.claimed():
@@ -147,19 +149,19 @@ def retry_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> A
     return accepted_run(run)
 
 
-def _text(content: bytes, found: RunLogRow) -> Response:
-    headers = {"cache-control": MAY_CHANGE, **_part(found, whole=False)}
+def _end_response(content: bytes, log: RunLogRow) -> Response:
+    headers = {"cache-control": MAY_CHANGE, **_part(log, whole=False)}
     return PlainTextResponse(content, headers=headers)
 
 
-def _part(found: RunLogRow, *, whole: bool) -> dict[str, str]:
-    return {"x-log-attempt": str(found.attempt), "x-log-part": "whole" if whole else "end"}
+def _part(log: RunLogRow, *, whole: bool) -> dict[str, str]:
+    return {"x-log-attempt": str(log.attempt), "x-log-part": "whole" if whole else "end"}
 
 
-def _whole_lines(found: RunLogRow) -> bytes:
+def _whole_lines(log: RunLogRow) -> bytes:
     """The tail without its first line where that is incomplete."""
-    cut = found.total_bytes > len(found.tail)
-    return found.tail.partition(b"\n")[2] if cut else found.tail
+    cut = log.total_bytes > len(log.tail)
+    return log.tail.partition(b"\n")[2] if cut else log.tail
 
 
 def _last_lines(content: bytes, lines: int | None) -> bytes:
@@ -170,9 +172,9 @@ def _last_lines(content: bytes, lines: int | None) -> bytes:
     return b"\n".join(kept[-lines - (kept[-1] == b"") :])
 
 
-def _end_of(store: ObjectStore, log: StoredObject) -> bytes:
-    if log.bytes == 0:
+def _end_of(store: ObjectStore, stored: StoredObject) -> bytes:
+    if stored.bytes == 0:
         return b""
-    start = max(log.bytes - TAIL_BYTES, 0)
-    end = b"".join(store.open(log.key, start=start, end=log.bytes - 1))
+    start = max(stored.bytes - TAIL_BYTES, 0)
+    end = b"".join(store.open(stored.key, start=start, end=stored.bytes - 1))
     return end.partition(b"\n")[2] if start else end  # the first line may be incomplete

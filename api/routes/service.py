@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, Response
 
-from api.http.openapi import problems
+from api.http.openapi import problem_responses
 from api.http.problems import problem_response, status_of
 from api.schemas import Timestamp
 from api.schemas.jobs import timestamp
@@ -77,7 +77,7 @@ def health() -> Health:
     return Health()
 
 
-@router.get("/ready", summary="Check that the service is ready", response_model=Ready, responses=problems())
+@router.get("/ready", summary="Check that the service is ready", response_model=Ready, responses=problem_responses())
 def ready(request: Request) -> Any:
     """503 when the database or the store fails; a failure of another part makes it `degraded`. Cached for 10 s."""
     readiness: Readiness = request.app.state.readiness
@@ -93,7 +93,7 @@ def ready(request: Request) -> Any:
     "/problems/{slug}",
     summary="Explain a problem",
     response_model=ProblemPage,
-    responses=problems(errors.NotFound),
+    responses=problem_responses(errors.NotFound),
 )
 def explain_problem(request: Request, slug: str) -> Any:
     """The address in the `type` of every problem. JSON for programs, an HTML page for browsers."""

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.dependencies import ThePlatform, Wait
 from api.http.idempotency import Idempotency
 from api.http.long_poll import run_when_ended
-from api.http.openapi import problems
+from api.http.openapi import problem_responses
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, BaselineRequest, TrainRequest, accepted_run
 from core.db.tables import RunRow
@@ -49,7 +49,7 @@ def list_trainers() -> PageOf[TrainerItem]:
     return PageOf(items=items)
 
 
-_PROBLEMS = problems(
+_PROBLEMS = problem_responses(
     errors.ParamsInvalid,
     errors.JobNotFound,
     errors.Gone,

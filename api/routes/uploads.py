@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, Response
 
 from api.dependencies import ThePlatform
 from api.http.idempotency import Idempotency
-from api.http.openapi import problems
-from api.http.problems import invalid
+from api.http.openapi import problem_responses
+from api.http.problems import invalid_fields
 from api.schemas.uploads import Preflight, ResumableUpload, resumable_upload
 from api.uploads import tus_headers as tus
 from api.uploads.body import NAME_MAX, check_room, options_of, refuse_too_large, safe_name
@@ -62,7 +62,7 @@ def capabilities(platform: ThePlatform) -> Response:
     status_code=201,
     response_model=ResumableUpload,
     summary="Start a resumable upload",
-    responses=problems(
+    responses=problem_responses(
         errors.UploadInvalid,
         errors.RequestInFlight,
         errors.UploadTooLarge,
@@ -113,7 +113,7 @@ async def head_upload(request: Request, platform: ThePlatform, finisher: TheFini
 @router.get(
     "/uploads/{upload_id}",
     summary="Read the state of a resumable upload",
-    responses=problems(errors.UploadNotFound),
+    responses=problem_responses(errors.UploadNotFound),
 )
 async def read_upload(platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> ResumableUpload:
     """The bytes stored so far and, once it is done, the job created from it."""
@@ -124,7 +124,7 @@ async def read_upload(platform: ThePlatform, finisher: TheFinisher, upload_id: s
     "/uploads/{upload_id}",
     summary="Send a chunk of a resumable upload",
     status_code=204,
-    responses=problems(
+    responses=problem_responses(
         *_NO_UPLOAD,
         errors.UploadInvalid,
         errors.UploadOffsetDiffers,
@@ -155,7 +155,7 @@ async def send_chunk(request: Request, platform: ThePlatform, finisher: TheFinis
         offset = tus.whole_number(request.headers, "Upload-Offset")
         checksum = tus.read_checksum(request.headers)
     except tus.HeaderInvalid as error:
-        raise invalid([{"field": error.name, "message": error.message}]) from error
+        raise invalid_fields([{"field": error.name, "message": error.message}]) from error
     row = await append_chunk(request, platform, upload_id, offset=offset, checksum=checksum)
     if row.received_bytes == row.length_bytes:
         await finisher.wait(upload_id)
@@ -167,7 +167,7 @@ async def send_chunk(request: Request, platform: ThePlatform, finisher: TheFinis
     "/uploads/{upload_id}",
     summary="Delete a resumable upload",
     status_code=204,
-    responses=problems(errors.UploadNotFound, errors.TusVersionUnsupported),
+    responses=problem_responses(errors.UploadNotFound, errors.TusVersionUnsupported),
 )
 def delete_upload(request: Request, platform: ThePlatform, upload_id: str) -> Response:
     """Deletes its bytes. A job already created from it stays."""
@@ -190,7 +190,7 @@ async def override(request: Request, platform: ThePlatform, finisher: TheFinishe
 @router.post(
     "/preflight",
     summary="Validate the directory of a ZIP before sending it",
-    responses=problems(errors.PreflightIncomplete, errors.LimitExceeded),
+    responses=problem_responses(errors.PreflightIncomplete, errors.LimitExceeded),
     openapi_extra={"requestBody": _ZIP_END},
 )
 async def preflight_archive(
@@ -229,7 +229,7 @@ def _announced(request: Request) -> NewUpload:
         if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
             raise tus.HeaderInvalid("Upload-Metadata", "expected 64 hexadecimal digits as `sha256`")
     except tus.HeaderInvalid as error:
-        raise invalid([{"field": error.name, "message": error.message}]) from error
+        raise invalid_fields([{"field": error.name, "message": error.message}]) from error
     if length == 0:
         raise errors.UploadInvalid("The upload is empty.")
     source_name = safe_name(fields.pop("filename", "")) or "upload.zip"

@@ -152,6 +152,6 @@ def _move(row: AliasMoveRow) -> AliasMove:
 def _mlflow(overview: VersionOverview, mlflow_link: str) -> MlflowRun | None:
     if overview.mlflow_run_id is None:
         return None
-    # The address of a run in MLflow when its experiment is not known.
+    # The address that MLflow accepts without the id of the experiment.
     page = f"{mlflow_link.rstrip('/')}/#/runs/{overview.mlflow_run_id}" if mlflow_link else None
     return MlflowRun(run_id=overview.mlflow_run_id, version=overview.version.mlflow_version, link=page)

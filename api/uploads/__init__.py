@@ -1,0 +1,1 @@
+"""Receiving uploads: forms and raw bodies, resumable uploads (tus), and the preflight of a ZIP."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from api.http.problems import invalid
+from api.http.problems import invalid_fields
 from api.uploads.multipart import FormReader
 from core import clock
 from core.domain.errors import OutOfSpace, UploadInvalid, UploadTooLarge
@@ -33,7 +33,7 @@ _FIELDS = {"name", *PrepareOptions.model_fields, *SYNONYMS}
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class ReceivedUpload:
     """A received file. It is removed at the end of the block that received it."""
 
     path: Path
@@ -45,7 +45,7 @@ class Upload:
 
 
 @asynccontextmanager
-async def received(request: Request, settings: Settings) -> AsyncIterator[Upload]:
+async def received(request: Request, settings: Settings) -> AsyncIterator[ReceivedUpload]:
     """Receive the body of a request into a temporary file, which is removed after the block in any case.
 
     Raises UploadInvalid, UploadTooLarge, RequestInvalid (options), LimitExceeded, OutOfSpace, ClientDisconnect.
@@ -121,19 +121,19 @@ class _Sink:
         return self._digest.hexdigest()
 
 
-async def _receive(request: Request, sink: _Sink) -> Upload:
+async def _receive(request: Request, sink: _Sink) -> ReceivedUpload:
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     fields = {name: value for name, value in request.query_params.items() if name in _FIELDS}
     if kind == "multipart/form-data":
         form = FormReader(content_type, sink.write)
-        await _feed(request, form.feed)
+        await write_in_batches(request, form.feed)
         form.finish()
         fields |= form.fields
         source_name = form.file_name or ""
     elif kind in RAW_TYPES:
         source_name = _file_name_in(request.headers)
-        await _feed(request, sink.write)
+        await write_in_batches(request, sink.write)
     else:
         raise UploadInvalid(
             "Send multipart/form-data with the file field `file`, or the ZIP itself as application/zip.",
@@ -144,10 +144,12 @@ async def _receive(request: Request, sink: _Sink) -> Upload:
         raise UploadInvalid("The upload is empty.")
     source_name = safe_name(source_name)
     name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
-    return Upload(sink.path, sink.bytes, sha256, source_name or "upload.zip", name[:NAME_MAX], options_of(fields))
+    return ReceivedUpload(
+        sink.path, sink.bytes, sha256, source_name or "upload.zip", name[:NAME_MAX], options_of(fields)
+    )
 
 
-async def _feed(request: Request, write: Callable[[bytes], None]) -> None:
+async def write_in_batches(request: Request, write: Callable[[bytes], None]) -> None:
     """Pass the body on in batches, each in a thread: the event loop stays free, and a slow disk slows the client."""
     batch = bytearray()
     async for chunk in request.stream():
@@ -164,7 +166,7 @@ def options_of(fields: Mapping[str, str]) -> PrepareOptions:
         # A form sends a field that was not filled in as an empty one.
         return PrepareOptions.model_validate({name: value for name, value in fields.items() if value})
     except ValidationError as error:
-        raise invalid(
+        raise invalid_fields(
             [
                 {"field": ".".join(map(str, each["loc"])) or "val_fraction, test_fraction", "message": each["msg"]}
                 for each in error.errors(include_url=False, include_context=False, include_input=False)
@@ -179,11 +181,7 @@ def _file_name_in(headers: Mapping[str, str]) -> str:
     message["content-disposition"] = headers.get("content-disposition", "")
     try:
         return message.get_filename() or ""
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-    ):  # an unknown charset, bytes not valid in it, an incomplete continuation
+    except (ValueError, TypeError, LookupError):  # an unknown charset, bytes invalid in it, half a continuation
         return ""
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from api.uploads.body import BATCH_BYTES, check_room
+from api.uploads.body import check_room, write_in_batches
 from core.domain.errors import DarkroomError, Internal, LimitExceeded, PreflightIncomplete, UploadInvalid
 from core.domain.findings import Finding
 from core.settings import MIB, Settings
@@ -66,21 +66,18 @@ def _free_slot(request: Request) -> asyncio.Semaphore:
 
 
 async def _receive(request: Request, path: Path) -> int:
-    size, batch = 0, bytearray()
+    """Write the body to `path`. Returns its size in bytes."""
+    size = 0
 
     def write(data: bytes) -> None:
+        nonlocal size
+        size += len(data)
+        if size > BODY_MAX_BYTES:
+            raise LimitExceeded(f"The body exceeds the limit of {BODY_MAX_BYTES} bytes.", limit_bytes=BODY_MAX_BYTES)
         with naming_full_disk(path.parent), path.open("ab") as file:
             file.write(data)
 
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_MAX_BYTES:
-            raise LimitExceeded(f"The body exceeds the limit of {BODY_MAX_BYTES} bytes.", limit_bytes=BODY_MAX_BYTES)
-        batch += chunk
-        if len(batch) >= BATCH_BYTES:
-            await run_in_threadpool(write, bytes(batch))
-            batch.clear()
-    await run_in_threadpool(write, bytes(batch))
+    await write_in_batches(request, write)
     return size
 
 

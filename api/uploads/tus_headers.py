@@ -31,7 +31,7 @@ class Checksum(NamedTuple):
 
 
 class HeaderInvalid(Exception):
-    """A header that cannot be parsed. `message` says what is expected."""
+    """A header that cannot be parsed. `message` describes the expected value."""
 
     def __init__(self, name: str, message: str) -> None:
         self.name = name

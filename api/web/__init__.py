@@ -1,0 +1,1 @@
+"""What the API renders itself: HTML pages, a grid of sample images, and findings as CSV."""
