@@ -11,6 +11,7 @@ from core.db.tables import AliasRow, ArtifactRow, DatasetRow, JobRow, RunRow, Ve
 from core.domain.errors import JobNotReady
 from core.domain.states import JobState
 from core.services.jobs.commands import job_in
+from core.services.models.versions import artifacts_in
 
 _SHARING_LISTED = 20
 
@@ -49,7 +50,7 @@ def job_overview(db: Database, job_id: str) -> JobOverview:
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
     """In the order of `versions`."""
     with db.reading() as session:
-        artifacts = _artifacts(session, versions)
+        artifacts = artifacts_in(session, [version.id for version in versions])
         aliases = _aliases(session, versions)
         run_ids = [version.run_id for version in versions]
         runs = session.execute(select(RunRow.id, RunRow.mlflow_run_id).where(RunRow.id.in_(run_ids)))
@@ -90,14 +91,6 @@ def _sharing(session: Session, job: JobRow) -> list[str]:
         return []
     same = (JobRow.fingerprint == job.fingerprint, JobRow.id != job.id, JobRow.state == str(JobState.READY))
     return list(session.execute(select(JobRow.id).where(*same).order_by(JobRow.id).limit(_SHARING_LISTED)).scalars())
-
-
-def _artifacts(session: Session, versions: Sequence[VersionRow]) -> dict[str, list[ArtifactRow]]:
-    found: dict[str, list[ArtifactRow]] = {version.id: [] for version in versions}
-    statement = select(ArtifactRow).where(ArtifactRow.version_id.in_(list(found))).order_by(ArtifactRow.name)
-    for row in session.execute(statement).scalars():
-        found[row.version_id].append(row)
-    return found
 
 
 def _aliases(session: Session, versions: Sequence[VersionRow]) -> dict[tuple[str, int], list[str]]:

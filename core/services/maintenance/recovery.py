@@ -4,14 +4,12 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, select, update
 
-from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.tables import Leased
-from core.db.transitions import move
 from core.domain.errors import WorkerLost
 from core.services.context import Platform
-from core.services.work.endings import lose_attempt
+from core.services.work.endings import end_attempt, lose_attempt
 from core.services.work.leases import TABLES, Claim, ClaimLost
 
 _AT_ONCE = 100
@@ -48,24 +46,16 @@ def oldest_waiting(db: Database, task: str, *, but_not: Collection[str] = ()) ->
 
 
 def _cancel_lost(db: Database, table: type[Leased], row: Leased) -> bool:
-    """Its user requested to cancel and its worker is lost: it is cancelled."""
-    lifecycle = table.lifecycle
-    if lifecycle.cancelling is None or lifecycle.cancelled is None:
+    """cancelling -> cancelled: no worker is left to do it."""
+    cancelled = table.lifecycle.cancelled
+    if cancelled is None:
         return False
-    with db.transaction() as session:
-        cancelled = move(
-            session,
-            table,
-            row.id,
-            lifecycle.cancelled,
-            sources=[lifecycle.cancelling],
-            fence=row.attempt,
-            where=_still_lost(table),
-            stage=None,
-            lease_expires_at=None,
-            finished_at=clock.now(),
-        )
-    return cancelled is not None
+    try:
+        with db.transaction() as session:
+            end_attempt(session, table, Claim(row.id, row.attempt), cancelled, where=_still_lost(table))
+    except ClaimLost:
+        return False
+    return True
 
 
 def _give_back_lost(db: Database, table: type[Leased], row: Leased) -> bool:

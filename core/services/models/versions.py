@@ -47,12 +47,16 @@ def find_version(db: Database, job_id: str, *, version: str | None = None, alias
 
 
 def artifacts_of(db: Database, version_ids: Sequence[str]) -> dict[str, list[ArtifactRow]]:
-    """Version id -> its artifacts by name."""
+    """The artifacts of each version, by its id, sorted by name."""
+    with db.reading() as session:
+        return artifacts_in(session, version_ids)
+
+
+def artifacts_in(session: Session, version_ids: Sequence[str]) -> dict[str, list[ArtifactRow]]:
     found: dict[str, list[ArtifactRow]] = {version_id: [] for version_id in version_ids}
     statement = select(ArtifactRow).where(ArtifactRow.version_id.in_(version_ids)).order_by(ArtifactRow.name)
-    with db.reading() as session:
-        for row in session.execute(statement).scalars():
-            found[row.version_id].append(row)
+    for row in session.execute(statement).scalars():
+        found[row.version_id].append(row)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Jobs and runs move as the tables of moves say, on every database."""
+"""Jobs and runs move as their lifecycles allow, on every database."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -59,18 +59,18 @@ def test_a_job_is_claimed_once(platform: Platform) -> None:
     assert leases.claim_row(platform.db, JobRow, job.id, "w2", lease_seconds=60) is None
 
 
-def test_the_events_of_a_job_fold_into_what_polling_shows(platform: Platform) -> None:
+def test_the_events_of_a_job_fold_into_what_polling_returns(platform: Platform) -> None:
     claim = claimed_job(platform)
     leases.report_progress(platform.db, JobRow, claim, stage="checking", progress={"done": 3, "total": 9})
     complete(platform, claim, findings=2)
     job = jobs.get_job(platform.db, claim.id)
-    shown = {name: value for name, value in public_fields(job).items() if value is not None}
-    assert {name: value for name, value in fold(platform, job.id).items() if value is not None} == shown
-    assert shown["state"] == "ready" and shown["findings"]["box-outside"]["count"] == 2
+    polled = {name: value for name, value in public_fields(job).items() if value is not None}
+    assert {name: value for name, value in fold(platform, job.id).items() if value is not None} == polled
+    assert polled["state"] == "ready" and polled["findings"]["box-outside"]["count"] == 2
     assert newest_event(platform.db, job.id) == (4, True)
 
 
-def test_the_events_of_a_run_fold_into_what_polling_shows(platform: Platform) -> None:
+def test_the_events_of_a_run_fold_into_what_polling_returns(platform: Platform) -> None:
     claim = running_run(platform)
     leases.report_progress(platform.db, RunRow, claim, stage="training", progress={"epoch": 1, "epochs": 3})
     leases.report_progress(platform.db, RunRow, claim, "system", extra={"system": {"cpu_percent": 90.0}})
@@ -79,8 +79,8 @@ def test_the_events_of_a_run_fold_into_what_polling_shows(platform: Platform) ->
     run = runs.get_run(platform.db, claim.id)
     folded = fold(platform, run.id)
     assert folded.pop("system") == {"cpu_percent": 90.0}
-    shown = {name: value for name, value in public_fields(run).items() if value is not None}
-    assert {name: value for name, value in folded.items() if value is not None} == shown
+    polled = {name: value for name, value in public_fields(run).items() if value is not None}
+    assert {name: value for name, value in folded.items() if value is not None} == polled
     assert [event.seq for event in events_after(platform.db, run.id, seq=0)] == list(range(1, run.event_seq + 1))
 
 
@@ -111,13 +111,13 @@ def test_a_failed_job_is_retried_and_the_old_attempt_can_write_nothing(platform:
     assert complete(platform, again[0]) is not None
 
 
-def test_a_job_is_not_ready_with_a_prepared_set_whose_object_went_meanwhile(platform: Platform) -> None:
+def test_a_job_is_not_ready_with_a_prepared_set_whose_object_was_deleted_meanwhile(platform: Platform) -> None:
     claim = claimed_job(platform)
     assert complete(platform, claim, is_stored=False) is None, "put it again, and call again"
     assert preparing.find_prepared_set(platform.db, "f" * 64) is None
     assert jobs.get_job(platform.db, claim.id).state == "preparing"
     assert complete(platform, claim) is not None
-    assert complete(platform, claimed_job(platform), is_stored=False) is not None, "its row says that it is there"
+    assert complete(platform, claimed_job(platform), is_stored=False) is not None, "its row names the object"
 
 
 def test_a_run_needs_a_ready_job(platform: Platform) -> None:
@@ -125,24 +125,24 @@ def test_a_run_needs_a_ready_job(platform: Platform) -> None:
         queued_run(platform, received_job(platform).id)
 
 
-def test_a_zombie_publishes_nothing(platform: Platform) -> None:
-    zombie = running_run(platform, lease=-1.0)
-    assert sweep.sweep_lost_leases(platform.db) == [zombie.id]
-    again = leases.claim_row(platform.db, RunRow, zombie.id, "w2", lease_seconds=60)
+def test_a_worker_whose_lease_was_lost_publishes_nothing(platform: Platform) -> None:
+    lost = running_run(platform, lease=-1.0)
+    assert sweep.sweep_lost_leases(platform.db) == [lost.id]
+    again = leases.claim_row(platform.db, RunRow, lost.id, "w2", lease_seconds=60)
     assert again is not None
     for attempt_to_write in (
-        lambda: publish(platform, zombie),
-        lambda: endings.fail_attempt(platform.db, RunRow, zombie, OutOfMemory()),
-        lambda: leases.record_checkpoint(platform.db, RunRow, zombie, key="k", epoch=1, sha256="4" * 64),
+        lambda: publish(platform, lost),
+        lambda: endings.fail_attempt(platform.db, RunRow, lost, OutOfMemory()),
+        lambda: leases.record_checkpoint(platform.db, RunRow, lost, key="k", epoch=1, sha256="4" * 64),
     ):
         with pytest.raises(ClaimLost):
             attempt_to_write()
     assert publish(platform, again[0]).number == 1
-    job_id = runs.get_run(platform.db, zombie.id).job_id
+    job_id = runs.get_run(platform.db, lost.id).job_id
     assert [row.number for row in versions_of(platform, job_id)] == [1]
 
 
-def test_a_beaten_lease_is_not_swept(platform: Platform) -> None:
+def test_a_renewed_lease_is_not_swept(platform: Platform) -> None:
     claim = running_run(platform, lease=-1.0)
     assert leases.renew_lease(platform.db, RunRow, claim, lease_seconds=60, worked_seconds=2.5)
     assert sweep.sweep_lost_leases(platform.db) == []
@@ -159,7 +159,7 @@ def test_after_three_lost_leases_the_run_is_failed_as_worker_lost(platform: Plat
     assert runs.retry_run(platform, run.id).state == "queued"
 
 
-def test_cancel_is_at_once_when_queued_and_finished_by_the_supervisor_when_running(platform: Platform) -> None:
+def test_a_queued_run_is_cancelled_at_once_and_a_running_one_by_its_supervisor(platform: Platform) -> None:
     assert runs.cancel_run(platform.db, queued_run(platform).id).state == "cancelled"
     claim = running_run(platform)
     assert runs.cancel_run(platform.db, claim.id).state == "cancelling"
@@ -194,12 +194,12 @@ def test_a_published_run_cannot_be_cancelled(platform: Platform) -> None:
         runs.cancel_run(platform.db, claim.id)
 
 
-def test_waiting_rows_are_rung_again_later_and_later(platform: Platform) -> None:
-    run = queued_run(platform)  # rung at once: not due for 10 s
+def test_waiting_rows_are_enqueued_again_later_and_later(platform: Platform) -> None:
+    run = queued_run(platform)  # enqueued at once: not due for 10 s
     assert sweep.enqueue_waiting(platform) == 0
     claimed = leases.claim_row(platform.db, RunRow, run.id, "w", lease_seconds=60)
     assert claimed is not None
-    endings.give_back_attempt(platform.db, RunRow, claimed[0])  # never rung since: due now, and then not again
+    endings.give_back_attempt(platform.db, RunRow, claimed[0])  # not enqueued since: due now, and then not again
     assert sweep.enqueue_waiting(platform) == 1
     assert sweep.enqueue_waiting(platform) == 0
     assert sweep.oldest_waiting(platform.db, "train") == run.id

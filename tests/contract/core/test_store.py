@@ -1,4 +1,4 @@
-"""Every object store against one contract: a directory, and S3 as a real server speaks it."""
+"""Every object store against one contract: a directory, and S3 with a real server."""
 
 import hashlib
 import os
@@ -129,7 +129,7 @@ def test_chunks_are_at_most_a_mebibyte(store: ObjectStore, tmp_path: Path) -> No
     assert max(sizes) <= MIB
 
 
-def test_what_is_missing_is_said_at_the_call(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_missing_object_is_reported_at_the_call(store: ObjectStore, tmp_path: Path) -> None:
     assert store.head("no/such") is None
     with pytest.raises(ObjectMissing):
         store.open("no/such")
@@ -148,8 +148,8 @@ def test_the_same_bytes_may_be_put_again_and_others_may_not(store: ObjectStore, 
 
 
 def test_eight_racing_puts_leave_one_whole_object(store: ObjectStore, tmp_path: Path) -> None:
-    """One winner where the store is atomic. Swift checks its condition before it writes, so several racers may be told
-    that they won: the object is still one of theirs, whole, and the row's unique key says whose it is."""
+    """One winner where the store is atomic. Swift checks its condition before it writes, so several racers may get the
+    answer that they won: the object is one of theirs, whole, and the row's unique key decides which."""
     contents = [bytes([65 + racer]) * (200_000 + racer) for racer in range(8)]
     files = [file_of(tmp_path / f"{racer}", content) for racer, content in enumerate(contents)]
     line = threading.Barrier(len(files))
@@ -172,7 +172,7 @@ def test_eight_racing_puts_leave_one_whole_object(store: ObjectStore, tmp_path: 
         assert len(winners) == 1
 
 
-def test_a_put_that_does_not_hold_its_promise_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_put_with_another_digest_than_announced_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:
     with pytest.raises(ObjectCorrupt):
         store.put("broken", file_of(tmp_path / "a", b"these bytes"), sha256=sha256(b"those bytes"))
 
@@ -188,7 +188,7 @@ def test_keys_may_be_written_in_any_script(store: ObjectStore, tmp_path: Path, n
 
 
 @pytest.mark.parametrize("key", ["", "/root", "../up", "a/../b", "a//b", "a/", ".temp/x", "a\\b", "a\nb", "ü" * 600])
-def test_a_key_of_a_wrong_shape_is_refused(store: ObjectStore, tmp_path: Path, key: str) -> None:
+def test_a_malformed_key_is_refused(store: ObjectStore, tmp_path: Path, key: str) -> None:
     with pytest.raises(ValueError, match="key"):
         store.put(key, file_of(tmp_path / "a", b"x"))
 
@@ -253,7 +253,7 @@ def test_bytes_changed_on_the_disk_are_found_by_a_fetch(tmp_path: Path) -> None:
     path = tmp_path / "objects" / "model"
     stat = path.stat()
     path.write_bytes(b"as it is!")
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # what a failing disk does, it does quietly
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # a failing disk changes bytes without changing the time
 
     with pytest.raises(ObjectCorrupt):
         store.fetch("model", tmp_path / "b")
@@ -261,7 +261,7 @@ def test_bytes_changed_on_the_disk_are_found_by_a_fetch(tmp_path: Path) -> None:
 
 
 def test_a_put_killed_halfway_leaves_no_object(tmp_path: Path) -> None:
-    """The bytes are in, the name is not: what SIGKILL between the two leaves."""
+    """SIGKILL between writing the bytes and giving them their name."""
     store = open_store(Settings(store_url=(tmp_path / "objects").as_uri()))
     store.put("first", file_of(tmp_path / "a", b"x"))
     (tmp_path / "objects" / ".temp" / "half").write_bytes(b"half of an ob")
@@ -284,7 +284,7 @@ try:
 except OutOfSpace:
     assert store.head("large") is None
     assert store.put("small", folder / "small").bytes == 1
-    print("told")
+    print("full")
 """
 
 
@@ -298,8 +298,8 @@ def test_a_full_disk_is_out_of_space_and_leaves_room_for_less(tmp_path: Path) ->
     run = subprocess.run([*namespace, str(tmp_path), sys.executable, FILL_A_DISK], capture_output=True, text=True)
 
     if run.returncode == 99 or "unshare" in run.stderr:
-        pytest.skip("a small disk needs the right to mount one in a namespace of its own")
-    assert run.stdout == "told\n", run.stderr
+        pytest.skip("a small disk needs the permission to mount one in a namespace")
+    assert run.stdout == "full\n", run.stderr
 
 
 def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
@@ -367,10 +367,10 @@ def test_a_server_that_cannot_be_used_is_unavailable_within_seconds(
     store = open_store(s3_settings.model_copy(update=changes[wrong]))
 
     start = time.monotonic()
-    with pytest.raises(Unavailable) as told:
+    with pytest.raises(Unavailable) as raised:
         store.probe()
     assert time.monotonic() - start < 8
-    assert isinstance(told.value, StoreRefused) == (wrong != "address")
+    assert isinstance(raised.value, StoreRefused) == (wrong != "address")
     if wrong == "bucket":
         with pytest.raises(StoreRefused, match="NoSuchBucket"):
             store.fetch("any", tmp_path / "any")
@@ -387,21 +387,19 @@ def test_a_server_that_cannot_be_used_is_unavailable_within_seconds(
         (500, "InternalError", False),
     ],
 )
-def test_a_server_that_says_no_is_told_from_one_that_is_away(
+def test_a_server_that_denies_access_is_distinguished_from_one_that_is_down(
     tmp_path: Path, status: int, code: str, refused: bool
 ) -> None:
     with answering(status, f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode()) as endpoint:
         keys = {"s3_access_key": SecretStr("k"), "s3_secret_key": SecretStr("s")}
         store = open_store(Settings(store_url="s3://bucket", s3_endpoint=endpoint, **keys))
-        with pytest.raises(Unavailable) as told:
+        with pytest.raises(Unavailable) as raised:
             list(store.list_prefix("uploads/"))
-        assert isinstance(told.value, StoreRefused) == refused
-        assert told.value.facts == {"service": "store", "cause": code}
-        with pytest.raises(Unavailable) as told:
-            store.put(
-                "a", file_of(tmp_path / "a", b"x")
-            )  # begins with a HEAD, whose answer has no body: its status alone
-        assert isinstance(told.value, StoreRefused) == (refused and status != 400)
+        assert isinstance(raised.value, StoreRefused) == refused
+        assert raised.value.facts == {"service": "store", "cause": code}
+        with pytest.raises(Unavailable) as raised:
+            store.put("a", file_of(tmp_path / "a", b"x"))  # begins with a HEAD, whose answer has a status and no body
+        assert isinstance(raised.value, StoreRefused) == (refused and status != 400)
 
 
 @contextmanager

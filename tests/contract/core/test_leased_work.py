@@ -1,0 +1,128 @@
+"""Leased work over a table of its own: a description of the table is all that another kind of work needs."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+import pytest
+from sqlalchemy.orm import DeclarativeBase
+
+from core import clock
+from core.db.tables import Base, Leased, Resumable
+from core.domain.errors import OutOfMemory, StoreRefused
+from core.domain.limits import MAX_LOST_LEASES, MAX_REFUSALS
+from core.domain.states import Lifecycle
+from core.services.context import Platform
+from core.services.maintenance.recovery import enqueue_waiting, oldest_waiting, sweep_lost_leases
+from core.services.work import endings, leases
+from core.services.work.events import events_after
+from core.services.work.leases import Claim, ClaimLost
+
+
+class Work(StrEnum):
+    WAITING = "waiting"
+    WORKING = "working"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Tables(DeclarativeBase):
+    type_annotation_map = Base.type_annotation_map
+
+
+class WorkRow(Leased, Resumable, Tables):
+    __tablename__ = "some_work"
+    lifecycle = Lifecycle(
+        moves={
+            Work.WAITING: frozenset({Work.WORKING, Work.CANCELLED}),
+            Work.WORKING: frozenset({Work.DONE, Work.FAILED, Work.CANCELLING, Work.WAITING}),
+            Work.CANCELLING: frozenset({Work.CANCELLED}),
+            Work.DONE: frozenset(),
+            Work.FAILED: frozenset({Work.WAITING}),
+            Work.CANCELLED: frozenset(),
+        },
+        waiting=Work.WAITING,
+        working=Work.WORKING,
+        failed=Work.FAILED,
+        activity="doing this work",
+        cancelling=Work.CANCELLING,
+        cancelled=Work.CANCELLED,
+    )
+    public = ("state", "stage", "progress", "problem", "attempt", "checkpoint_epoch")
+    of_attempt = ("stage", "progress")
+
+
+@pytest.fixture(autouse=True)
+def _table(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    Tables.metadata.create_all(platform.db.engine)
+    monkeypatch.setitem(leases.TABLES, "some-work", WorkRow)
+    monkeypatch.setattr(platform.queue, "enqueue", lambda _task, _row_id: True)
+    yield
+
+
+def waiting(platform: Platform, work_id: str = "work_1") -> str:
+    at = clock.now()
+    with platform.db.transaction() as session:
+        session.add(WorkRow(id=work_id, state=Work.WAITING, created_at=at, updated_at=at))
+    return work_id
+
+
+def claimed(platform: Platform, work_id: str = "work_1", *, lease_seconds: float = 60) -> Claim:
+    found = leases.claim_row(platform.db, WorkRow, work_id, "w", lease_seconds=lease_seconds)
+    assert found is not None
+    return found[0]
+
+
+def row_of(platform: Platform, work_id: str = "work_1") -> WorkRow:
+    with platform.db.reading() as session:
+        return session.get_one(WorkRow, work_id)
+
+
+def test_it_is_claimed_renewed_reported_and_failed(platform: Platform) -> None:
+    waiting(platform)
+    claim = claimed(platform)
+    assert leases.renew_lease(platform.db, WorkRow, claim, lease_seconds=60, worked_seconds=1.5)
+    leases.report_progress(platform.db, WorkRow, claim, stage="half", progress={"done": 1, "total": 2})
+    leases.record_checkpoint(platform.db, WorkRow, claim, key="k", epoch=3, sha256="4" * 64)
+    endings.fail_attempt(platform.db, WorkRow, claim, OutOfMemory())
+    row = row_of(platform)
+    assert (row.state, row.stage, row.progress, row.checkpoint_epoch) == ("failed", None, None, 3)
+    assert row.spent_seconds == 1.5 and row.finished_at is not None and row.lease_expires_at is None
+    assert [event.type for event in events_after(platform.db, claim.id, seq=0)] == [
+        "state",
+        "progress",
+        "checkpoint",
+        "state",
+    ]
+    assert not leases.poll_claim(platform.db, WorkRow, claim).mine
+    with pytest.raises(ClaimLost):
+        leases.report_progress(platform.db, WorkRow, claim, stage="late")
+
+
+def test_it_is_given_back_and_enqueued_by_the_next_sweep(platform: Platform) -> None:
+    claim = claimed(platform, waiting(platform))
+    endings.give_back_attempt(platform.db, WorkRow, claim)
+    assert oldest_waiting(platform.db, "some-work") == claim.id
+    assert (enqueue_waiting(platform), enqueue_waiting(platform)) == (1, 0)
+    again = claimed(platform)
+    endings.give_back_attempt(platform.db, WorkRow, again, later=True)
+    assert enqueue_waiting(platform) == 0, "it waits for its pause"
+    assert not leases.renew_lease(platform.db, WorkRow, claim, lease_seconds=60), "an older attempt"
+
+
+def test_a_store_that_refuses_it_fails_it_in_the_end(platform: Platform) -> None:
+    waiting(platform)
+    for number in range(1, MAX_REFUSALS + 1):
+        row = endings.refuse_attempt(platform.db, WorkRow, claimed(platform), StoreRefused("denied"))
+        assert row.state == ("failed" if number == MAX_REFUSALS else "waiting")
+    assert (row_of(platform).problem or {})["slug"] == "store-refused"
+
+
+def test_its_lost_leases_are_swept_and_fail_it_in_the_end(platform: Platform) -> None:
+    work_id = waiting(platform)
+    for _ in range(MAX_LOST_LEASES):
+        claimed(platform, lease_seconds=-1)
+        assert sweep_lost_leases(platform.db) == [work_id]
+    problem = row_of(platform).problem or {}
+    assert problem["slug"] == "worker-lost" and problem["detail"] == "3 workers were lost while doing this work."
