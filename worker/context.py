@@ -1,4 +1,4 @@
-"""What a worker process is: the platform, a name, and whether it was told to end."""
+"""A worker process: the platform, a role, a name, its launcher, and whether it is draining."""
 
 import os
 import socket
@@ -11,19 +11,22 @@ from core.domain.errors import Unavailable
 from core.services.context import Platform, open_platform
 from core.services.work.locks import note_worker
 from core.settings import Settings
+from worker.supervision.launcher import Launcher
+from worker.supervision.local_launcher import LocalLauncher
 
-NOTE_SECONDS = 15.0  # /ready wants a worker seen in the last minute: four chances
+ANNOUNCE_SECONDS = 15.0  # /ready wants a worker announced in the last minute: four chances
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One process of a role: prepare, train or housekeeping. `draining` is set when it was told to end."""
+    """One process of a role: prepare, train or housekeeping. `draining` is set when it is to end."""
 
     platform: Platform
     role: str
     name: str
+    launcher: Launcher = field(default_factory=LocalLauncher)
     draining: threading.Event = field(default_factory=threading.Event)
 
 
@@ -32,7 +35,7 @@ def open_worker(settings: Settings, role: str) -> Worker:
 
 
 def announce(worker: Worker) -> None:
-    """Say from now on, in a thread of its own, that this worker is alive."""
+    """Write to the database every 15 s, in a thread, that this worker is alive."""
     threading.Thread(target=_announce, args=(worker,), daemon=True, name="announce").start()
 
 
@@ -41,8 +44,8 @@ def _announce(worker: Worker) -> None:
         try:
             note_worker(worker.platform.db, worker.name, worker.role)
         except Unavailable as error:
-            log.warning("worker.unseen", error=error.detail)
-        except Exception:  # seen again when it can be: the thread lives as long as the worker
-            log.exception("worker.unseen")
-        if worker.draining.wait(NOTE_SECONDS):
+            log.warning("worker.not_announced", error=error.detail)
+        except Exception:  # tried again: the thread lives as long as the worker
+            log.exception("worker.not_announced")
+        if worker.draining.wait(ANNOUNCE_SECONDS):
             return

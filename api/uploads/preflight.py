@@ -82,7 +82,7 @@ async def _receive(request: Request, path: Path) -> int:
 
 
 def _validate(path: Path, total: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "pipeline.prepare.preflight", "--end", str(path), "--bytes", str(total)]
+    command = [sys.executable, "-m", "pipeline", "preflight", "--end", str(path), "--bytes", str(total)]
     try:
         ended = subprocess.run(
             command,

@@ -13,7 +13,8 @@ from core.domain.errors import DarkroomError
 from pipeline.cli.config_files import ConfigInvalid, add_config, complain, read_config
 from pipeline.params.catalogue import TrainerEntry
 from pipeline.params.common import Device
-from pipeline.process.child import PROBLEM_FILE, Channel, problem_in, run_child
+from pipeline.process.child import Channel, run_child
+from pipeline.process.results import PROBLEM_FILE, problem_in
 from pipeline.trainers import Trainer
 from pipeline.training.failures import as_failure
 from pipeline.training.reporter import ChannelReporter

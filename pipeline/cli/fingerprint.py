@@ -84,7 +84,7 @@ def _validated(archive: Path, args: argparse.Namespace) -> "ValidatedDataset | N
 
 def _complain(archive: Path, error: DarkroomError | OSError) -> None:
     slug = error.slug if isinstance(error, DarkroomError) else "unreadable"
-    print(f"{archive}: {slug}: {error}", file=sys.stderr)  # noqa: T201 - the command's output
+    print(f"{archive}: {slug}: {error}", file=sys.stderr)
 
 
 def _summary(done: "ValidatedDataset") -> dict[str, Any]:
@@ -111,4 +111,4 @@ def _print_json(value: Any) -> None:
 
 
 def _print(text: str) -> None:
-    print(text)  # noqa: T201 - the command's output
+    print(text)

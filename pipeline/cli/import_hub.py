@@ -1,37 +1,32 @@
-"""`python -m pipeline import folder/ set.zip`: a dataset as it lies on a Hugging Face hub becomes folders of classes.
+"""`python -m pipeline import folder/ set.zip`: the files of a dataset on a Hugging Face hub become folders of classes.
 
-The folder holds the files of the repository, fetched by whatever means. Nothing in it is run or unpickled: parquet and
-images are read, and a loading script is a file like any other that is left alone.
+The folder holds the files of the repository, fetched by any means. Nothing in it is run or unpickled: parquet and
+images are read, and a loading script is left alone like any other file. A worker gives an ImportSpec after `--config`.
 """
 
 import argparse
-import json
 import resource
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from core.domain.errors import DarkroomError, HubSetUnusable, PreparationFailed
+from pipeline.hub.card import card_of
+from pipeline.hub.files import IMPORTED_FILE, TABLE, HubFile, names_of_card, wanted_files
+from pipeline.params.hub_set import HubSet
+from pipeline.process.child import run_child
+from pipeline.process.progress import StageReporter
+from pipeline.process.results import ImportedArchive, write_result
+from pipeline.process.specs import FetchedFile, ImportSpec
 
 if TYPE_CHECKING:
-    from pipeline.hub.to_zip import LocalFile, Made
-    from pipeline.process.child import Channel
-    from pipeline.process.progress import StageReporter
+    from pipeline.hub.columns import Names
+    from pipeline.hub.to_zip import Made
 
 MEMORY_BYTES = 6 * 1024**3  # address space: a row group inflated, its packed bytes, libraries
-MAX_BYTES = 20 * 1024**3  # of the images, by hand; the worker says its own
-
-
-@dataclass(frozen=True, slots=True)
-class ImportSpec:
-    """`out` is the folder of a supervised child, which writes IMPORTED_FILE and result.json there."""
-
-    files: Sequence["LocalFile"]
-    target: Path
-    out: Path
-    image_column: str | None = None
-    label_column: str | None = None
-    class_names: dict[str, list[str]] = field(default_factory=dict)
-    max_bytes: int = MAX_BYTES
+MAX_BYTES = 20 * 1024**3  # of the images, by hand; a worker's spec names its own limit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,109 +42,91 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: the ZIP is written; 1: problem.json (or the last line, by hand) says why not; 76: cancelled."""
-    from core.domain.errors import PreparationFailed
-    from pipeline.process.child import run_child
-    from pipeline.process.progress import StageReporter
-
+    """Returns 0: the ZIP is written; 1: problem.json (or the last line, by hand) holds the reason; 76: cancelled."""
     if not args.config:
-        return _by_hand(args)
-    spec = _read_spec(args.config)
-
-    def work(line: "Channel") -> None:
-        _import_for_worker(spec, StageReporter(line))
-
-    return run_child(spec.out, work, supervised=args.supervised, crash=PreparationFailed)
-
-
-def _read_spec(path: Path) -> ImportSpec:
-    from pipeline.hub.files import IMPORTED_FILE
-    from pipeline.hub.to_zip import LocalFile
-
-    spec = json.loads(path.read_text(encoding="utf-8"))
-    out = Path(spec["out"])
-    return ImportSpec(
-        files=[LocalFile(each["split"], each["name"], Path(each["path"])) for each in spec["files"]],
-        target=out / IMPORTED_FILE,
-        out=out,
-        image_column=spec.get("image_column"),
-        label_column=spec.get("label_column"),
-        class_names=spec.get("class_names") or {},
-        max_bytes=int(spec["max_bytes"]),
+        return _import_by_hand(args)
+    spec = ImportSpec.model_validate_json(args.config.read_bytes())
+    return run_child(
+        spec.out,
+        lambda channel: _import_for_worker(spec, StageReporter(channel)),
+        supervised=args.supervised,
+        crash=PreparationFailed,
     )
 
 
-def _import_for_worker(spec: ImportSpec, steps: "StageReporter") -> None:
+def _import_for_worker(spec: ImportSpec, steps: StageReporter) -> None:
     """Writes the ZIP, then result.json."""
-    from pipeline.prepare.run import RESULT_FILE, write_json
-
-    # What a hostile table makes its reader allocate ends here, not with the machine.
+    # A hostile table that makes its reader allocate ends this process, not the machine.
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    made = _make(spec, steps)
-    result: dict[str, Any] = {"outcome": "imported", "images": made.images, "left_out": made.left_out}
-    write_json(spec.out / RESULT_FILE, result | {"classes": list(made.classes)})
+    made = _write_zip(
+        spec.files,
+        spec.out / IMPORTED_FILE,
+        spec.class_names,
+        image_column=spec.image_column,
+        label_column=spec.label_column,
+        max_bytes=spec.max_bytes,
+        steps=steps,
+    )
+    write_result(spec.out, ImportedArchive(images=made.images, left_out=made.left_out, classes=made.classes))
 
 
-def _make(spec: ImportSpec, steps: "StageReporter") -> "Made":
-    """Raises HubSetUnusable, RunCancelled."""
-    from core.domain.errors import HubSetUnusable
-    from pipeline.hub.files import TABLE
-    from pipeline.hub.to_zip import images_to_zip, tables_to_zip
+def _import_by_hand(args: argparse.Namespace) -> int:
+    if not (args.folder and args.target):
+        args.parser.error("name the folder and the ZIP to write, or --config")
+    folder: Path = args.folder
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    try:
+        hub_set = HubSet(repository="local", splits=tuple(args.splits), subset=args.subset)
+        card = card_of(folder)
+        wanted = wanted_files([HubFile(name) for name in names], card, hub_set)
+        made = _write_zip(
+            [FetchedFile(each.split, each.file.name, folder / each.file.name) for each in wanted],
+            args.target,
+            names_of_card(card, hub_set.subset),
+            image_column=args.image_column,
+            label_column=args.label_column,
+            max_bytes=MAX_BYTES,
+            steps=StageReporter(verbose=True),
+        )
+    except ValidationError as error:
+        args.parser.error(str(error.errors()[0]["msg"]))
+    except (DarkroomError, OSError) as error:
+        print(f"The dataset could not be imported: {error}")
+        return 1
+    left_out = f", {made.left_out} rows left out" if made.left_out else ""
+    print(f"{made.images} images of {len(made.classes)} classes are in {args.target}{left_out}")
+    return 0
+
+
+def _write_zip(
+    files: Sequence[FetchedFile],
+    target: Path,
+    class_names: "Names",
+    *,
+    image_column: str | None,
+    label_column: str | None,
+    max_bytes: int,
+    steps: StageReporter,
+) -> "Made":
+    """The ZIP appears whole or not at all. Raises HubSetUnusable, RunCancelled."""
+    from pipeline.hub.to_zip import images_to_zip, tables_to_zip  # pyarrow takes 0.3 s
 
     steps.stage("converting")
-    partial = spec.target.with_name(f"{spec.target.name}.part")
+    partial = target.with_name(f"{target.name}.part")
     try:
-        if all(each.name.lower().endswith(TABLE) for each in spec.files):
+        if all(each.name.lower().endswith(TABLE) for each in files):
             made = tables_to_zip(
-                spec.files,
-                partial,
-                spec.class_names,
-                image=spec.image_column,
-                label=spec.label_column,
-                max_bytes=spec.max_bytes,
-                steps=steps,
+                files, partial, class_names, image=image_column, label=label_column, max_bytes=max_bytes, steps=steps
             )
         else:
-            made = images_to_zip(spec.files, partial, max_bytes=spec.max_bytes, steps=steps)
+            made = images_to_zip(files, partial, max_bytes=max_bytes, steps=steps)
         if not made.images:
             raise HubSetUnusable("It has no row with an image and a label.", left_out=made.left_out)
-        partial.replace(spec.target)
+        partial.replace(target)
     except MemoryError as error:
         raise HubSetUnusable("Reading it takes more memory than is allowed.", limit_bytes=MEMORY_BYTES) from error
     finally:
         partial.unlink(missing_ok=True)
     steps.end()
     return made
-
-
-def _by_hand(args: argparse.Namespace) -> int:
-    from pydantic import ValidationError
-
-    from core.domain.errors import DarkroomError
-    from pipeline.hub.card import card_of
-    from pipeline.hub.files import HubFile, names_of_card, wanted_files
-    from pipeline.hub.to_zip import LocalFile
-    from pipeline.params.hub_set import HubSet
-    from pipeline.process.progress import StageReporter
-
-    if not (args.folder and args.target):
-        args.parser.error("name the folder and the ZIP to write, or --config")
-    folder: Path = args.folder
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    try:
-        asked = HubSet(repository="local", splits=tuple(args.splits), subset=args.subset)
-        card = card_of(folder)
-        wanted = wanted_files([HubFile(name) for name in names], card, asked)
-        files = [LocalFile(each.split, each.file.name, folder / each.file.name) for each in wanted]
-        columns = (args.image_column, args.label_column)
-        spec = ImportSpec(files, args.target, args.target.parent, *columns, names_of_card(card, asked.subset))
-        made = _make(spec, StageReporter(verbose=True))
-    except ValidationError as error:
-        args.parser.error(str(error.errors()[0]["msg"]))
-    except (DarkroomError, OSError) as error:
-        print(f"It could not be imported: {error}")  # noqa: T201 - the command's output
-        return 1
-    left_out = f", {made.left_out} rows left out" if made.left_out else ""
-    print(f"{made.images} images of {len(made.classes)} classes are in {args.target}{left_out}")  # noqa: T201
-    return 0

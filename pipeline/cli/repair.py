@@ -1,30 +1,22 @@
-"""`python -m pipeline repair data.zip repaired.zip`: boxes, sizes and names mended, junk and broken items left out."""
+"""`python -m pipeline repair data.zip repaired.zip`: boxes, sizes and names fixed, junk and broken items left out.
+
+A worker gives a RepairSpec after `--config`.
+"""
 
 import argparse
-import json
 import os
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from pipeline.process.child import Channel
-    from pipeline.process.progress import StageReporter
-    from pipeline.repair.rewrite_zip import RepairResult
-
-REPAIRED_FILE = "repaired.zip"
-
-
-@dataclass(frozen=True, slots=True)
-class RepairSpec:
-    """`out` is the folder of a supervised child, which writes REPAIRED_FILE and result.json there."""
-
-    archive: Path
-    target: Path
-    out: Path
-    processes: int
+from core.domain.errors import DarkroomError, PreparationFailed
+from pipeline.archive.source import Rejected
+from pipeline.prepare.run import rejection, write_json
+from pipeline.process.child import run_child
+from pipeline.process.progress import StageReporter
+from pipeline.process.results import REPAIRED_FILE, RESULT_FILE, RepairedArchive, write_result
+from pipeline.process.specs import RepairSpec
+from pipeline.repair.rewrite_zip import repair
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,64 +29,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """0: repaired, or rejected where result.json says so; 1: rejected (by hand) or our failure; 76: cancelled."""
-    from core.domain.errors import PreparationFailed
-    from pipeline.process.child import run_child
-    from pipeline.process.progress import StageReporter
-
+    """Returns 0: repaired, or rejected where result.json says so; 1: rejected (by hand) or failed; 76: cancelled."""
     if args.config:
-        spec = _read_spec(args.config)
-
-        def work(line: "Channel") -> None:
-            _repair_for_worker(spec, StageReporter(line))
-
-        return run_child(spec.out, work, supervised=args.supervised, crash=PreparationFailed)
+        spec = RepairSpec.model_validate_json(args.config.read_bytes())
+        return run_child(
+            spec.out,
+            lambda channel: _repair_for_worker(spec, StageReporter(channel)),
+            supervised=args.supervised,
+            crash=PreparationFailed,
+        )
     if not (args.archive and args.repaired):
         args.parser.error("name the ZIP and the one to write, or --config")
     return _repair_by_hand(args.archive, args.repaired, args.processes or os.cpu_count() or 1)
 
 
-def _read_spec(path: Path) -> RepairSpec:
-    spec = json.loads(path.read_text(encoding="utf-8"))
-    out = Path(spec["out"])
-    return RepairSpec(Path(spec["archive"]), out / REPAIRED_FILE, out, int(spec.get("processes") or 1))
-
-
-def _repair_for_worker(spec: RepairSpec, steps: "StageReporter") -> None:
+def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
     """Writes the ZIP, then result.json; on a rejection findings.jsonl instead of the ZIP."""
-    from pipeline.archive.source import Rejected
-    from pipeline.prepare.run import RESULT_FILE, rejection, write_json
-
+    target = spec.out / REPAIRED_FILE
     try:
         with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
-            outcome = _run(spec.archive, spec.target, Path(scratch), spec.processes, steps)
-        result: dict[str, Any] = {"outcome": "repaired", "images": outcome.images, "changes": len(outcome.changes)}
+            done = repair(spec.archive, target, Path(scratch), processes=spec.processes, steps=steps)
     except Rejected as rejected:
-        result = rejection(rejected, spec.out)
-    write_json(spec.out / RESULT_FILE, result)
+        write_json(spec.out / RESULT_FILE, rejection(rejected, spec.out))
+    else:
+        write_result(spec.out, RepairedArchive(images=done.images, changes=len(done.changes)))
 
 
 def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
-    from core.domain.errors import DarkroomError
-    from pipeline.archive.source import Rejected
-    from pipeline.process.progress import StageReporter
-
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-", dir=target.parent) as scratch:
-            outcome = _run(archive, target, Path(scratch), processes, StageReporter(verbose=True))
+            steps = StageReporter(verbose=True)
+            done = repair(archive, target, Path(scratch), processes=processes, steps=steps)
     except Rejected as rejected:
-        print(f"{rejected.problem.slug}: {rejected.problem.detail}")  # noqa: T201 - the command's output
+        print(f"{rejected.problem.slug}: {rejected.problem.detail}")
         return 1
     except (DarkroomError, OSError) as error:
-        print(f"It could not be repaired: {error}")  # noqa: T201 - the command's output
+        print(f"The archive could not be repaired: {error}")
         return 1
-    print(f"{outcome.images} of {outcome.seen} images ({outcome.format}) are in {target}")  # noqa: T201
-    for code, count in sorted(Counter(change.code for change in outcome.changes).items()):
-        print(f"  {count:6} {code}")  # noqa: T201 - the command's output
+    print(f"{done.images} of {done.seen} images ({done.format}) are in {target}")
+    for code, count in sorted(Counter(change.code for change in done.changes).items()):
+        print(f"  {count:6} {code}")
     return 0
-
-
-def _run(archive: Path, target: Path, scratch: Path, processes: int, steps: "StageReporter") -> "RepairResult":
-    from pipeline.repair.rewrite_zip import repair
-
-    return repair(archive, target, scratch, processes=processes, steps=steps)

@@ -16,22 +16,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.domain.errors import ParamsInvalid
 from pipeline.cli.config_files import ConfigInvalid, add_config, checked, complain, field_lines, read_config
 from pipeline.params.catalogue import CATALOGUE, default_trainer, entry_of, params_of, validate_params
-from pipeline.process.child import PROBLEM_FILE, problem_in, run_child
-from pipeline.training.checkpoint import describe
-from pipeline.training.run import ARTIFACTS, MANIFEST, MODEL_FILE, ModelSpec, TrainSpec, train
+from pipeline.process.checkpoint_manifest import digest_of
+from pipeline.process.child import run_child
+from pipeline.process.results import PROBLEM_FILE, problem_in
+from pipeline.process.specs import ModelSpec, TrainSpec
+from pipeline.training.run import ARTIFACTS, MANIFEST, MODEL_FILE, train
 
 
 class TrainConfig(BaseModel):
-    """What a person writes."""
+    """The config that a person writes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: Path = Field(description="A prepared tree: the folder `tree` that prepare writes.")
-    out: Path = Field(description="A folder; out/artifacts will hold the model and what is known about it.")
+    out: Path = Field(description="A folder; the model and its report are written to out/artifacts.")
     trainer: str | None = Field(
         None, description=f"One of {', '.join(CATALOGUE)}. Empty: the first that trains on such a dataset."
     )
-    params: dict[str, Any] = Field(default_factory=dict, description="What the trainer can be told, as over HTTP.")
+    params: dict[str, Any] = Field(default_factory=dict, description="The trainer's params, as over HTTP.")
     weights: Path | None = Field(
         None, description="Start from these: a .pt file, or a folder with model.safetensors. Empty: from scratch."
     )
@@ -46,24 +48,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     try:
-        spec = TrainSpec.model_validate_json(args.config.read_bytes()) if args.supervised else _spec_of_person(args)
+        spec = TrainSpec.model_validate_json(args.config.read_bytes()) if args.supervised else _spec_of_arguments(args)
         params = validate_params(spec.trainer, spec.params)
     except (OSError, ValidationError, ParamsInvalid, ConfigInvalid) as error:
         return complain("train", args.config, error)
     for stale in (spec.out / PROBLEM_FILE, spec.out / ARTIFACTS / MODEL_FILE):  # of an earlier try in the same place
         stale.unlink(missing_ok=True)
     status = run_child(
-        spec.out, lambda line: train(spec, params, line, echo=not args.supervised), supervised=args.supervised
+        spec.out, lambda channel: train(spec, params, channel, echo=not args.supervised), supervised=args.supervised
     )
     if args.supervised:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)  # at once: taking torch apart takes 0.5 s of the 2 s that a cancel has
-    _tell_person(spec, status)
+        os._exit(status)  # without cleaning up: torch takes 0.5 s for it, of the 2 s that a cancel has
+    _print_result(spec, status)
     return status
 
 
-def _spec_of_person(args: argparse.Namespace) -> TrainSpec:
+def _spec_of_arguments(args: argparse.Namespace) -> TrainSpec:
     """Raises ConfigInvalid for whatever is wrong, and OSError."""
     config = read_config(args, TrainConfig)
     kind = kind_of_tree(config.dataset)
@@ -84,23 +86,23 @@ def _spec_of_person(args: argparse.Namespace) -> TrainSpec:
         out=config.out,
         model=ModelSpec(kind="weights", path_or_name=str(config.weights)) if config.weights else None,
         resume=config.resume,
-        fingerprint=describe(config.dataset / MANIFEST)["sha256"],
+        fingerprint=digest_of(config.dataset / MANIFEST).sha256,
     )
 
 
 def kind_of_tree(tree: Path) -> str:
-    """The kind of dataset in a prepared tree, by its manifest. Raises ConfigInvalid where there is none."""
+    """The kind of dataset in a prepared tree, by its manifest. Raises ConfigInvalid for any other folder."""
     try:
         return str(json.loads((tree / MANIFEST).read_text(encoding="utf-8"))["kind"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigInvalid([f"dataset: {tree} is no prepared tree; its {MANIFEST} cannot be read"]) from error
+        raise ConfigInvalid([f"dataset: {tree} is not a prepared tree: its {MANIFEST} cannot be read"]) from error
 
 
-def _tell_person(spec: TrainSpec, status: int) -> None:
+def _print_result(spec: TrainSpec, status: int) -> None:
     if status:
         sys.stderr.write(f"not trained: {problem_in(spec.out) or 'cancelled'}\n")
         return
-    from pipeline.cli.output import output_of  # a child of a worker has no use for it
+    from pipeline.cli.output import output_of  # a worker's child prints nothing
 
     artifacts = spec.out / ARTIFACTS
     metrics = json.loads((artifacts / "metrics.json").read_text(encoding="utf-8"))

@@ -14,6 +14,7 @@ from pipeline.hub.folder_names import folders_of
 from pipeline.hub.tables import Row, Table, same_classes
 from pipeline.params.hub_set import FOLDERS
 from pipeline.process.progress import StageReporter
+from pipeline.process.specs import FetchedFile
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
@@ -31,16 +32,7 @@ _MAGIC = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A fetched file: its split, its name on the hub, and where it lies."""
-
-    split: str
-    name: str
-    path: Path
-
-
-Open = Callable[[LocalFile], Table]
+Open = Callable[[FetchedFile], Table]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +45,7 @@ class Made:
 
 
 def tables_to_zip(
-    files: Sequence[LocalFile],
+    files: Sequence[FetchedFile],
     target: Path,
     card: Names,
     *,
@@ -68,7 +60,7 @@ def tables_to_zip(
     Raises HubSetUnusable, RunCancelled, OSError.
     """
 
-    def opened(file: LocalFile) -> Table:
+    def opened(file: FetchedFile) -> Table:
         return Table(file.path, file.name, card, image=image, label=label)
 
     columns, total = _looked_at(files, opened)
@@ -88,7 +80,7 @@ def tables_to_zip(
     return Made(archive.entries, row - archive.entries, tuple(sorted(used)))
 
 
-def images_to_zip(files: Sequence[LocalFile], target: Path, *, max_bytes: int, steps: StageReporter) -> Made:
+def images_to_zip(files: Sequence[FetchedFile], target: Path, *, max_bytes: int, steps: StageReporter) -> Made:
     """Images in folders of classes, by the rules that hold for an uploaded ZIP. Raises as `tables_to_zip`."""
     assignments = assign_folders(Counter(_folder(file) for file in files))
     placed = [(file, label) for file in files if (label := assignments[_folder(file)].label)]
@@ -110,7 +102,7 @@ def suffix_of(content: bytes) -> str:
     return next((suffix for at, magic, suffix in _MAGIC if content[at : at + len(magic)] == magic), "jpg")
 
 
-def _looked_at(files: Sequence[LocalFile], opened: Open) -> tuple[Columns, int]:
+def _looked_at(files: Sequence[FetchedFile], opened: Open) -> tuple[Columns, int]:
     """The columns, with class names that are the same in all files, and the number of rows."""
     first: Columns | None = None
     total = 0
@@ -125,19 +117,19 @@ def _looked_at(files: Sequence[LocalFile], opened: Open) -> tuple[Columns, int]:
     return first, total
 
 
-def _labels(files: Sequence[LocalFile], opened: Open) -> Iterator[str]:
+def _labels(files: Sequence[FetchedFile], opened: Open) -> Iterator[str]:
     """Every class name that is a text: they are all known only after one look at the whole column."""
     for file in files:
         with opened(file) as table:
             yield from table.labels()
 
 
-def _rows(file: LocalFile, opened: Open) -> Iterator[Row]:
+def _rows(file: FetchedFile, opened: Open) -> Iterator[Row]:
     with opened(file) as table:
         yield from table.read()
 
 
-def _folder(file: LocalFile) -> Folder:
+def _folder(file: FetchedFile) -> Folder:
     return tuple(file.name.split("/")[:-1])
 
 

@@ -1,20 +1,12 @@
 """What an archive would be refused for, by its end alone: before gigabytes are sent.
 
-    python -m pipeline.prepare.preflight data.zip                  for people; exit status 1 when it would be refused
-    python -m pipeline.prepare.preflight --end tail.bin --bytes 123456   the end of a larger file; JSON, for the API
-
 The same reader and the same judges as the wall itself (archive.py). What only the entries tell is judged later: their
 local headers, checksums, and whether their sizes are true.
 """
 
-import argparse
 import io
-import json
-import resource
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from posixpath import splitext
 from typing import Any, BinaryIO
 
@@ -25,9 +17,7 @@ from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directo
 from pipeline.archive.zip_rules import judge_directory
 from pipeline.formats.class_folders import assign_folders
 
-CPU_SECONDS = 40  # of the API's child; 300,000 entries take about 4
 _MAX_FOLDERS = 1000  # of images, that are tried as classes; with more, that is told after the upload
-MEMORY_BYTES = 2 * 1024**3  # of address space; 300,000 entries take about 200 MB
 
 
 class MoreNeeded(Exception):
@@ -140,47 +130,3 @@ def _suffix(name: str) -> str:
 
 def _stem(name: str) -> str:
     return splitext(name.rpartition("/")[2])[0]
-
-
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.prepare.preflight", description=__doc__)
-    parser.add_argument("archive", type=Path, nargs="?", help="a ZIP")
-    parser.add_argument("--end", type=Path, help="a file with the end of a ZIP; the answer is JSON")
-    parser.add_argument("--bytes", type=int, help="size of that ZIP")
-    args = parser.parse_args(arguments)
-    if args.end and args.bytes:
-        return _answer(args.end, args.bytes)
-    if args.archive is None:
-        parser.error("name a ZIP")
-    with args.archive.open("rb") as file:
-        found = preflight(file, args.archive.stat().st_size)
-    sys.stdout.write(_told(found))
-    return 0 if found["accepted"] else 1
-
-
-def _answer(end: Path, total: int) -> int:
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    with end.open("rb") as file:
-        try:
-            found = preflight(EndOfFile(file, total), total)  # type: ignore[arg-type] # it reads and seeks
-        except MoreNeeded as more:
-            found = {"needed_bytes": more.bytes}
-    json.dump(found, sys.stdout)
-    return 0
-
-
-def _told(found: dict[str, Any]) -> str:
-    lines = [
-        f"{counted(found['entries'], 'entry', 'entries')}, {counted(found['images'], 'image')},"
-        f" {counted(found['data_bytes'], 'byte')} of data unpacked",
-        f"looks like {found['format']['name'] or 'nothing we read'}: {found['format']['why']}",
-    ]
-    for each in found["findings"]:
-        finding = Finding.from_dict(each)
-        lines.append(f"{finding.severity}  {finding.code}  {finding.path}  {finding.detail}  {finding.remedy}")
-    return "\n".join([*lines, "accepted so far" if found["accepted"] else "would be refused", ""])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

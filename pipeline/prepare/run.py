@@ -1,14 +1,10 @@
 """The straight line of `prepare`: examine, write the tree, the tar, the metadata, and result.json last."""
 
 import json
-import os
 import shutil
-import tarfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from core.domain.errors import PreparationFailed
@@ -20,58 +16,12 @@ from pipeline.dataset.validated import ValidatedDataset
 from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.layouts.tarball import Digest, file_digest
 from pipeline.prepare.stages import judge, read
-from pipeline.process.child import Channel, run_child
 from pipeline.process.progress import StageReporter
+from pipeline.process.results import FINDINGS_FILE, METADATA_FILE, RESULT_FILE
+from pipeline.process.specs import PrepareSpec
+from pipeline.process.tar import unpack
 
-RESULT_FILE = "result.json"  # the last file: its existence means complete
-FINDINGS_FILE = "findings.jsonl"
-METADATA_FILE = "dataset_metadata.json"
 _MEMBER_BYTES = 4096  # of an image in a tar or a tree besides its own: headers, padding, a label file
-
-
-@dataclass(frozen=True, slots=True)
-class PrepareSpec:
-    """`source`: name, bytes and sha256 of the archive where they are known already; else they are computed.
-
-    `repaired`: the archive is one that we repaired; its log goes behind the findings. `live_sets`: fingerprints of
-    prepared sets that are there already: such a one is not written again. `tree`: the tar is unpacked as well.
-    `options` are all the fields of PrepareOptions, checked.
-    """
-
-    archive: Path
-    out: Path
-    options: Mapping[str, Any]
-    processes: int
-    job_id: str | None = None
-    source: dict[str, Any] | None = None
-    repaired: bool = False
-    live_sets: frozenset[str] = frozenset()
-    tree: bool = True
-
-
-def serve(path: str) -> int:
-    """What a worker starts. 0: ready or rejected, see result.json; 1: our failure, see problem.json; 76: cancelled."""
-    spec = read_spec(Path(path))
-
-    def work(line: Channel) -> None:
-        prepare(spec, StageReporter(line))
-
-    return run_child(spec.out, work, supervised=True, crash=PreparationFailed)
-
-
-def read_spec(path: Path) -> PrepareSpec:
-    spec = json.loads(path.read_text(encoding="utf-8"))
-    return PrepareSpec(
-        archive=Path(spec["archive"]),
-        out=Path(spec["out"]),
-        options=spec["options"],
-        processes=int(spec.get("processes") or os.cpu_count() or 1),
-        job_id=spec.get("job_id"),
-        source=spec.get("source"),
-        repaired=bool(spec.get("repaired")),
-        live_sets=frozenset(spec.get("live_sets") or ()),
-        tree=bool(spec.get("tree", True)),
-    )
 
 
 def prepare(spec: PrepareSpec, steps: StageReporter) -> dict[str, Any]:
@@ -84,9 +34,8 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> dict[str, Any]:
     scratch.mkdir(parents=True)
     log = _log_in(spec.archive) if spec.repaired else []
     try:
-        options = SimpleNamespace(**spec.options)
         # In one line: nothing here holds what was read while it is judged.
-        done = judge(read(spec.archive, scratch, processes=spec.processes, steps=steps), scratch, options, steps)
+        done = judge(read(spec.archive, scratch, processes=spec.processes, steps=steps), scratch, spec.options, steps)
         result = _write(replace(done, findings=done.findings + log), spec, steps, started)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, rejected.findings + log), out)
@@ -111,7 +60,7 @@ def _write(done: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, star
     from pipeline.prepare.gallery import draw_gallery
     from pipeline.prepare.metadata import describe
 
-    gallery = draw_gallery(done, out, seed=spec.options["seed"], processes=spec.processes, steps=steps)
+    gallery = draw_gallery(done, out, seed=spec.options.seed, processes=spec.processes, steps=steps)
     tar = None if done.digests.fingerprint in spec.live_sets else _write_set(done, spec, steps)
     source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
     steps.end()
@@ -120,7 +69,7 @@ def _write(done: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, star
         "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "seconds": steps.seconds,
     }
-    metadata = describe(done, spec.options, job_id=spec.job_id, source=source, times=times)
+    metadata = describe(done, spec.options.model_dump(), job_id=spec.job_id, source=source, times=times)
     write_json(out / METADATA_FILE, metadata)
     return {
         "outcome": "ready",
@@ -150,8 +99,7 @@ def _write_set(done: ValidatedDataset, spec: PrepareSpec, steps: StageReporter) 
 def _unpack(tar: Path, tree: Path) -> None:
     """All or nothing: the folder appears when it is whole."""
     partial = tree.with_name(f"{tree.name}.part")
-    with tarfile.open(tar) as members:
-        members.extractall(partial, filter="data")
+    unpack(tar, partial)
     partial.replace(tree)
 
 

@@ -1,0 +1,3 @@
+"""What a command of the pipeline shares with its supervisor: specs, results, the channel, the environment."""
+
+__all__ = ["child", "disk_full", "environment", "huggingface_env", "progress", "results", "specs"]

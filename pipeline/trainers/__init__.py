@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipeline.dataset.predictions import PredictedBox, PredictedLabel
+from pipeline.process.checkpoint_manifest import Ended as Ended
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-Ended = Literal["completed", "early-stopped", "max-minutes", "stopped"]
 
 
 class TrainingEnded(Exception):

@@ -7,53 +7,29 @@ import time
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from core.domain.errors import DarkroomError
 from pipeline.params.catalogue import entry_of
+from pipeline.process.checkpoint_manifest import digest_of
 from pipeline.process.child import Channel
+from pipeline.process.results import write_last
+from pipeline.process.specs import TrainSpec
 from pipeline.trainers import ModelSource, TrainedModel, Trainer
-from pipeline.training.checkpoint import describe, read_checkpoint
+from pipeline.training.checkpoint import read_checkpoint
 from pipeline.training.failures import as_failure
 from pipeline.training.reporter import ChannelReporter
 
 ARTIFACTS = "artifacts"
-MODEL_FILE = "model.json"  # the last file
+MODEL_FILE = "model.json"  # written last: its existence means complete
 MANIFEST = "manifest.json"  # of a prepared tree; its sha256 is the fingerprint
 
 
-class ModelSpec(BaseModel):
-    """What to start from; see `pipeline.trainers.ModelSource`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["config", "weights"]
-    path_or_name: str
-
-
-class TrainSpec(BaseModel):
-    """spec.json, as a worker writes it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    trainer: str = "yolo"
-    params: dict[str, Any] = Field(default_factory=dict)
-    dataset: Path  # a private tree: the trainer may write caches into it
-    out: Path
-    model: ModelSpec | None = None  # None: the architecture that params.model names, from scratch
-    resume: Path | None = None  # a checkpoint's folder
-    seconds_left: float | None = None  # what is left of max_minutes over all attempts; None: all of it
-    checkpoint_seconds: float = Field(60.0, ge=0)
-    run_id: str | None = None
-    attempt: int = Field(1, ge=1)
-    fingerprint: str | None = None
-
-
-def train(spec: TrainSpec, params: BaseModel, line: Channel, *, echo: bool) -> None:
+def train(spec: TrainSpec, params: BaseModel, channel: Channel, *, echo: bool) -> None:
     report = ChannelReporter(
-        line,
+        channel,
         out=spec.out,
         seconds_left=_seconds_left(spec, params),
         checkpoint_seconds=spec.checkpoint_seconds,
@@ -70,7 +46,8 @@ def train(spec: TrainSpec, params: BaseModel, line: Channel, *, echo: bool) -> N
         traceback.print_exc()
         raise as_failure(error) from error
     report.stage("packing")
-    _write_last(artifacts / MODEL_FILE, _model_json(spec, params, trained, artifacts))
+    content = _model_json(spec, params, trained, artifacts)
+    write_last(artifacts / MODEL_FILE, json.dumps(content, indent=2, allow_nan=False) + "\n")
     report.raise_if_cancelled()
 
 
@@ -89,7 +66,7 @@ def _seconds_left(spec: TrainSpec, params: BaseModel) -> float | None:
 
 
 def _from_params(params: BaseModel) -> ModelSource:
-    """On a command line nobody has looked for weights: the architecture by its name."""
+    """The architecture that the params name: a command line starts without a search for weights."""
     return ModelSource("config", str(getattr(params, "model", "")))
 
 
@@ -114,13 +91,7 @@ def _model_json(spec: TrainSpec, params: BaseModel, trained: TrainedModel, artif
         "ended": trained.ended,
         "epochs_done": trained.epochs_done,
         "best_epoch": trained.best_epoch,
-        "weights": {"name": trained.weights, **describe(artifacts / trained.weights)},
+        "weights": {"name": trained.weights, **digest_of(artifacts / trained.weights).model_dump()},
         "versions": {"python": platform.python_version(), **trained.versions},
         **trained.facts,
     }
-
-
-def _write_last(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -1,16 +1,20 @@
 """`python -m tests.servers.scripted_worker train`: the real worker with scripted training children."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import worker.tasks.train
 from worker.__main__ import main
+from worker.supervision.local_launcher import LocalLauncher
 
 
-def scripted_command(verb: str, spec: Path) -> list[str]:
-    return [sys.executable, "-m", "tests.servers.scripted_child", verb, "--config", str(spec), "--supervised"]
+class ScriptedLauncher(LocalLauncher):
+    """Starts children that only pretend to train."""
+
+    def command(self, name: str, spec_file: Path) -> Sequence[str]:
+        return [sys.executable, "-m", "tests.servers.scripted_child", name, "--config", str(spec_file), "--supervised"]
 
 
 if __name__ == "__main__":
-    worker.tasks.train.child_command = scripted_command
+    LocalLauncher.command = ScriptedLauncher.command
     main(sys.argv[1:])

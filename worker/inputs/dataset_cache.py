@@ -17,7 +17,7 @@ from typing import IO
 
 import structlog
 
-from worker.inputs.tar import CHECK_EVERY, unpack
+from pipeline.process.tar import CHECK_EVERY, unpack
 
 POLL_SECONDS = 0.2
 

@@ -13,6 +13,7 @@ import structlog
 from core import clock
 from core.domain.errors import WeightsUnavailable
 from pipeline.params.yolo import weights_names
+from pipeline.process.specs import ModelSpec
 
 HUB = "https://github.com/ultralytics/assets/releases/download/v8.4.0"  # of the pinned ultralytics
 MAX_BYTES = 3 * 1024**3  # of one file; yolo has up to 0.4 GB, ViT-huge 2.5 GB
@@ -31,8 +32,8 @@ class WeightsSource:
     path_or_name: str
     note: str | None = None
 
-    def as_spec(self) -> dict[str, str]:
-        return {"kind": self.kind, "path_or_name": self.path_or_name}
+    def as_spec(self) -> ModelSpec:
+        return ModelSpec(kind=self.kind, path_or_name=self.path_or_name)
 
 
 def resolve_model(params: dict[str, Any], folder: Path, *, hub: bool, check: Callable[[], None]) -> WeightsSource:

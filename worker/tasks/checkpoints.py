@@ -1,6 +1,5 @@
 """Checkpoints on their way to the store and back. One thread uploads, always the newest; training never waits."""
 
-import json
 import shutil
 import tarfile
 import threading
@@ -16,9 +15,9 @@ from core.domain.keys import checkpoint_key
 from core.services.context import Platform
 from core.services.work.leases import Claim, ClaimLost, record_checkpoint
 from core.storage import ObjectCorrupt, ObjectMissing
-from core.storage.transfer import sha256_of
-from worker.inputs.tar import pack, unpack
-from worker.supervision.lease_keeper import LeaseKeeper
+from pipeline.process.checkpoint_manifest import CheckpointDamaged, verify_checkpoint
+from pipeline.process.tar import pack, unpack
+from worker.tasks.attempt import Attempt
 
 RETRY_SECONDS = 5.0
 
@@ -27,12 +26,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Offered:
+    """A complete checkpoint in a local folder."""
+
     epoch: int
     folder: Path
 
 
 class Uploader:
-    """Put, record, then delete what it replaces. A store that does not answer delays it and nothing else."""
+    """Stores, records, then deletes what it replaces. A store that does not answer delays the checkpoint alone."""
 
     def __init__(self, platform: Platform, claim: Claim, scratch: Path) -> None:
         self._platform = platform
@@ -46,7 +47,7 @@ class Uploader:
         threading.Thread(target=self._run, daemon=True, name="checkpoints").start()
 
     def offer(self, epoch: int, folder: Path) -> None:
-        """A complete local checkpoint. One that still waits is replaced by it."""
+        """Queue a checkpoint for upload, in place of one that still waits."""
         with self._changed:
             older, self._next = self._next, Offered(epoch, folder)
             self._changed.notify_all()
@@ -54,7 +55,7 @@ class Uploader:
             shutil.rmtree(older.folder, ignore_errors=True)
 
     def settle(self, *, seconds: float) -> bool:
-        """Wait until all that was offered is stored and recorded. False: not within `seconds`."""
+        """Wait until every queued checkpoint is stored and recorded. False: not within `seconds`."""
         ends = clock.monotonic() + seconds
         with self._changed:
             while self._next is not None or self._busy:
@@ -76,11 +77,11 @@ class Uploader:
             except ClaimLost:
                 self.close()
             except (Unavailable, OutOfSpace) as error:
-                log.warning("checkpoint.waits", run_id=self._claim.id, epoch=offered.epoch, error=error.detail)
+                log.warning("checkpoint.delayed", run_id=self._claim.id, epoch=offered.epoch, error=error.detail)
                 self._put_back(offered)
-            except OSError as error:  # the scratch is being removed, or its disk is full: an older one has to do
+            except OSError as error:  # the scratch is being removed, or its disk is full: the older one stays
                 log.warning("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch, error=str(error))
-            except Exception:  # this one is lost; the thread stays for the next
+            except Exception:  # this one is lost; the next is tried
                 log.exception("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch)
             finally:
                 with self._changed:
@@ -118,37 +119,24 @@ class Uploader:
                 log.warning("checkpoint.left", key=older, error=error.detail)
 
 
-def fetch_checkpoint(
-    platform: Platform, run: RunRow, lease: LeaseKeeper, scratch: Path
-) -> tuple[Path | None, str | None]:
-    """The folder of the run's last checkpoint; None without one. The second is a note when it cannot be used.
+def fetch_checkpoint(attempt: Attempt[RunRow], run: RunRow) -> tuple[Path | None, str | None]:
+    """The folder of the run's last checkpoint, None without one; and a note for people when it cannot be used.
 
     A checkpoint that is missing or damaged never fails a run: it starts afresh. Raises Unavailable, OutOfSpace.
     """
     if run.checkpoint_key is None:
         return None, None
-    key, archive, folder = run.checkpoint_key, scratch / "checkpoint.tar", scratch / "checkpoint"
+    key, archive, folder = run.checkpoint_key, attempt.scratch / "checkpoint.tar", attempt.scratch / "checkpoint"
     try:
-        stored = lease.run_in_thread(lambda: platform.store.fetch(key, archive))
+        stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.fetch(key, archive))
         if run.checkpoint_sha256 not in (None, stored.sha256):
             raise ObjectCorrupt(key)
-        unpack(archive, folder, check=lease.raise_if_stopped)
-        _require_whole(folder)
-    except (ObjectMissing, ObjectCorrupt, tarfile.TarError, ValueError, KeyError) as error:
-        log.warning("checkpoint.unusable", run_id=run.id, key=key, error=str(error)[:200])
+        unpack(archive, folder, check=attempt.lease.raise_if_stopped)
+        verify_checkpoint(folder)
+    except (ObjectMissing, ObjectCorrupt, tarfile.TarError, CheckpointDamaged) as error:
+        attempt.log.warning("checkpoint.unusable", key=key, error=str(error)[:200])
         shutil.rmtree(folder, ignore_errors=True)
         return None, f"started afresh: the checkpoint of epoch {run.checkpoint_epoch} could not be read"
     finally:
         archive.unlink(missing_ok=True)
     return folder, None
-
-
-def _require_whole(folder: Path) -> None:
-    """The manifest is the last file a trainer writes. Raises ValueError, KeyError or ObjectCorrupt."""
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
-        raise ObjectCorrupt("a checkpoint without its manifest")
-    for entry in json.loads(manifest.read_text(encoding="utf-8"))["files"]:
-        path = folder / Path(entry["name"]).name
-        if not path.is_file() or sha256_of(path) != entry["sha256"]:
-            raise ObjectCorrupt(f"{entry['name']} is not as the checkpoint's manifest says")

@@ -1,12 +1,11 @@
-"""An import's source: files of a hub's dataset at one commit -> a ZIP, stored as what the job is made of.
+"""The source of an import: files of a hub's dataset at one commit -> a ZIP, stored as the source of the job.
 
-resolve -> pin -> fetch (bytes only, here) -> convert (in a child process) -> keep.
+resolve -> pin -> fetch (bytes only, here) -> convert (in a child process) -> store.
 """
 
 import shutil
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import httpx
 
@@ -15,66 +14,66 @@ from core.db.tables import JobRow
 from core.domain.errors import HubOff, HubSetUnusable, OutOfSpace, Unavailable
 from core.domain.keys import imported_key
 from core.services.jobs.hub_import import pin_import
-from core.services.work.leases import Claim, report_progress
 from core.settings import MIB
 from pipeline.hub.files import IMPORTED_FILE, HubFile, Wanted, names_of_card, wanted_files
 from pipeline.params.hub_set import HubSet
-from worker.context import Worker
+from pipeline.process.results import ImportedArchive
+from pipeline.process.specs import FetchedFile, ImportSpec
 from worker.inputs.hub_client import Listing, fetch, hub_client, list_set
-from worker.supervision.lease_keeper import LeaseKeeper
-from worker.supervision.run_command import PROGRESS_SECONDS, in_child
-from worker.tasks.store_source import keep_made
+from worker.tasks.attempt import Attempt
+from worker.tasks.run_command import PROGRESS_SECONDS, in_child
+from worker.tasks.store_source import store_source
 
-WHOLE_SECONDS = 2 * 3600.0  # for the list and all files; 20 GiB in it are 3 MB/s
+WHOLE_SECONDS = 2 * 3600.0  # for the list and all files: 20 GiB need 3 MB/s
 SPARE_BYTES = 256 * MIB
 
 
-def import_source(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow, scratch: Path) -> JobRow | None:
-    """The job, which names the ZIP from here on. None: this attempt has ended otherwise.
+def import_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
+    """The job, which now names the ZIP. None: the job has been rejected or given back.
 
     Raises HubOff, HubSetNotFound, HubSetUnusable, HubUnavailable, OutOfSpace.
     """
-    settings, db = worker.platform.settings, worker.platform.db
+    settings, db, claim, lease = attempt.platform.settings, attempt.db, attempt.claim, attempt.lease
     if not settings.hub:
         raise HubOff("The worker does not reach out to a hub (DARKROOM_HUB=false).")
-    lease.retry_until_lost(lambda: report_progress(db, JobRow, claim, stage="importing", progress=None))
-    asked = HubSet.model_validate(job.huggingface)
+    attempt.report_surely(stage="importing", progress=None)
+    hub_set = HubSet.model_validate(job.huggingface)
     ends = clock.monotonic() + WHOLE_SECONDS
-    fetched = scratch / "hub"
+    fetched = attempt.scratch / "hub"
     fetched.mkdir()
     with hub_client(settings.hub_endpoint) as client:
         listing = lease.run_in_thread(
-            lambda: list_set(client, settings.hub_endpoint, asked, ends=ends, check=lease.raise_if_stopped)
+            lambda: list_set(client, settings.hub_endpoint, hub_set, ends=ends, check=lease.raise_if_stopped)
         )
         job = lease.retry_until_lost(partial(pin_import, db, claim, job, commit=listing.commit))
-        wanted = lease.run_in_thread(lambda: wanted_files(listing.files, listing.card, asked, lease.raise_if_stopped))
-        _require_room([each.file for each in wanted], scratch, limit_bytes=settings.upload_max_bytes)
-        take = partial(_fetch_all, worker, lease, claim, client, asked, listing, wanted, fetched, ends)
+        wanted = lease.run_in_thread(lambda: wanted_files(listing.files, listing.card, hub_set, lease.raise_if_stopped))
+        _require_room([each.file for each in wanted], attempt.scratch, limit_bytes=settings.upload_max_bytes)
+        take = partial(_fetch_all, attempt, client, hub_set, listing, wanted, fetched, ends)
         files = lease.run_in_thread(take)
-    spec = {
-        "out": str(scratch / "import"),
-        "files": files,
-        "image_column": asked.image_column,
-        "label_column": asked.label_column,
-        "class_names": names_of_card(listing.card, asked.subset),
-        "max_bytes": settings.upload_max_bytes,
-    }
-    result = in_child(worker, lease, claim, "import", scratch / "import", spec)
+    spec = ImportSpec(
+        out=attempt.scratch / "import",
+        files=files,
+        image_column=hub_set.image_column,
+        label_column=hub_set.label_column,
+        class_names=names_of_card(listing.card, hub_set.subset),
+        max_bytes=settings.upload_max_bytes,
+    )
+    imported = in_child(attempt, spec, ImportedArchive)
     shutil.rmtree(fetched)
-    if result is None:
+    if imported is None:
         return None
     job = lease.retry_until_lost(
-        partial(pin_import, db, claim, job, images=result["images"], left_out=result["left_out"])
+        partial(pin_import, db, claim, job, images=imported.images, left_out=imported.left_out)
     )
     key = imported_key(claim.id, claim.attempt)
-    return keep_made(worker, lease, claim, scratch / "import" / IMPORTED_FILE, key=key, name=job.source_name)
+    return store_source(attempt, spec.out / IMPORTED_FILE, key=key, name=job.source_name)
 
 
 def _require_room(files: list[HubFile], scratch: Path, *, limit_bytes: int) -> None:
     """Raises HubSetUnusable above the limit, OutOfSpace without room for the files and the ZIP of them."""
     size = sum(file.bytes or 0 for file in files)
     if size > limit_bytes:
-        detail = f"Its files have {size} bytes; at most {limit_bytes} are taken."
+        detail = f"Its files have {size} bytes and exceed the limit of {limit_bytes} bytes."
         raise HubSetUnusable(detail, reason="too-large", bytes=size, limit=limit_bytes)
     needed, free = 2 * size + SPARE_BYTES, shutil.disk_usage(scratch).free
     if free < needed:
@@ -83,57 +82,53 @@ def _require_room(files: list[HubFile], scratch: Path, *, limit_bytes: int) -> N
 
 
 def _fetch_all(
-    worker: Worker,
-    lease: LeaseKeeper,
-    claim: Claim,
+    attempt: Attempt[JobRow],
     client: httpx.Client,
-    asked: HubSet,
+    hub_set: HubSet,
     listing: Listing,
     wanted: list[Wanted],
     folder: Path,
     ends: float,
-) -> list[dict[str, str]]:
+) -> tuple[FetchedFile, ...]:
     """Stores each file under a number, never under its name on the hub. Ends when the lease does."""
-    settings = worker.platform.settings
+    settings = attempt.platform.settings
     left = settings.upload_max_bytes
-    told = _Told(worker, claim, total=sum(each.file.bytes or 0 for each in wanted))
-    files: list[dict[str, str]] = []
+    reporter = _FetchReporter(attempt, total=sum(each.file.bytes or 0 for each in wanted))
+    files: list[FetchedFile] = []
     for number, each in enumerate(wanted):
         target = folder / f"{number:06d}{PurePosixPath(each.file.name).suffix.lower()}"
         left -= fetch(
             client,
             settings.hub_endpoint,
-            asked,
+            hub_set,
             listing,
             each.file,
             target,
             limit_bytes=left,
             ends=ends,
-            check=lease.raise_if_stopped,
-            came=told.add,
+            check=attempt.lease.raise_if_stopped,
+            came=reporter.add,
         )
-        files.append({"split": each.split, "name": each.file.name, "path": str(target)})
-    return files
+        files.append(FetchedFile(each.split, each.file.name, target))
+    return tuple(files)
 
 
-class _Told:
-    """Bytes that came, told at most once a second. Lost where the database does not answer: the next one comes."""
+class _FetchReporter:
+    """Reports the bytes fetched, at most once a second. A report that the database does not take is dropped."""
 
-    def __init__(self, worker: Worker, claim: Claim, *, total: int) -> None:
-        self._worker = worker
-        self._claim = claim
+    def __init__(self, attempt: Attempt[JobRow], *, total: int) -> None:
+        self._attempt = attempt
         self._total = total
         self._done = 0
-        self._told_at = float("-inf")
+        self._reported_at = float("-inf")
 
     def add(self, count: int) -> None:
         self._done += count
         now = clock.monotonic()
-        if now - self._told_at < PROGRESS_SECONDS:
+        if now - self._reported_at < PROGRESS_SECONDS:
             return
-        self._told_at = now
-        progress: dict[str, Any] = {"done": self._done, "total": max(self._done, self._total)}
+        self._reported_at = now
         try:
-            report_progress(self._worker.platform.db, JobRow, self._claim, progress=progress)
+            self._attempt.report(progress={"done": self._done, "total": max(self._done, self._total)})
         except Unavailable:
             return

@@ -1,40 +1,41 @@
-"""The ZIP that a job is made of, as a local file: fetched, or made first from another job's or from the hub's files."""
+"""The source ZIP of a job, as a local file: fetched, or made first from another job's ZIP or from a hub's files."""
 
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from core.db.tables import JobRow
 from core.domain.errors import Gone, JobNotFound, PreparationFailed
 from core.domain.keys import repaired_key
 from core.services.jobs.commands import get_job
-from core.services.work.leases import Claim
 from core.storage import ObjectCorrupt, ObjectMissing
-from worker.context import Worker
-from worker.supervision.lease_keeper import LeaseKeeper
-from worker.supervision.run_command import in_child, outcome_of, reject, rejection_in
+from pipeline.process.results import REPAIRED_FILE, RepairedArchive
+from pipeline.process.specs import RepairSpec
+from worker.tasks.attempt import Attempt
 from worker.tasks.hub_import import import_source
-from worker.tasks.store_source import keep_made
+from worker.tasks.run_command import in_child
+from worker.tasks.store_source import store_source
 
 
-def source_of(
-    worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow, scratch: Path
-) -> tuple[JobRow, Path] | None:
-    """The job, which names its source from here on, and the ZIP. None: this attempt has ended otherwise."""
+def source_of(attempt: Attempt[JobRow], job: JobRow) -> tuple[JobRow, Path] | None:
+    """The job, which now names its source, and the ZIP. None: the job has been rejected or given back.
+
+    Raises PreparationFailed, and what `import_source` raises.
+    """
     if job.source_key is None and (job.repair_of or job.huggingface):
         make = _repair_source if job.repair_of else import_source
-        made = make(worker, lease, claim, job, scratch)
+        made = make(attempt, job)
         if made is None:
             return None
         job = made
-    return job, fetch_source(worker, lease, job, scratch)
+    return job, _fetch_source(attempt, job)
 
 
-def fetch_source(worker: Worker, lease: LeaseKeeper, job: JobRow, scratch: Path) -> Path:
-    archive, store = scratch / "source.zip", worker.platform.store
-    if job.source_key is None:
+def _fetch_source(attempt: Attempt[JobRow], job: JobRow) -> Path:
+    archive, key = attempt.scratch / "source.zip", job.source_key
+    if key is None:
         raise PreparationFailed("The uploaded ZIP is no longer kept.")
-    key = job.source_key
     try:
-        stored = lease.run_in_thread(lambda: store.fetch(key, archive))
+        stored = attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, key, archive))
     except ObjectMissing as error:
         raise PreparationFailed("The uploaded ZIP is missing from the object store.", key=key) from error
     except ObjectCorrupt as error:
@@ -44,25 +45,23 @@ def fetch_source(worker: Worker, lease: LeaseKeeper, job: JobRow, scratch: Path)
     return archive
 
 
-def _repair_source(worker: Worker, lease: LeaseKeeper, claim: Claim, job: JobRow, scratch: Path) -> JobRow | None:
+def _repair_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
     """Make the repaired ZIP, store it, and name it in the row."""
-    out = scratch / "repair"
-    archive = fetch_source(worker, lease, _broken_job(worker, job), scratch)
-    spec = {"archive": str(archive), "out": str(out), "processes": worker.platform.settings.prepare_processes}
-    result = in_child(worker, lease, claim, "repair", out, spec)
+    archive = _fetch_source(attempt, _broken_job(attempt, job))
+    processes = attempt.platform.settings.prepare_processes
+    spec = RepairSpec(archive=archive, out=attempt.scratch / "repair", processes=processes)
+    repaired = in_child(attempt, spec, RepairedArchive)
     archive.unlink()
-    if result is None:
+    if repaired is None:
         return None
-    if result["outcome"] != "repaired":
-        reject(worker, lease, claim, rejection_in(result), outcome_of(out, result))
-        return None
-    # Of this attempt: a library of another version may have packed an earlier one otherwise.
-    key, name = repaired_key(claim.id, claim.attempt), f"{PurePosixPath(job.source_name).stem}-repaired.zip"
-    return keep_made(worker, lease, claim, out / "repaired.zip", key=key, name=name)
+    # The key is of this attempt: another version of a library may have packed an earlier attempt's ZIP differently.
+    key = repaired_key(attempt.claim.id, attempt.claim.attempt)
+    name = f"{PurePosixPath(job.source_name).stem}-repaired.zip"
+    return store_source(attempt, spec.out / REPAIRED_FILE, key=key, name=name)
 
 
-def _broken_job(worker: Worker, job: JobRow) -> JobRow:
+def _broken_job(attempt: Attempt[JobRow], job: JobRow) -> JobRow:
     try:
-        return get_job(worker.platform.db, str(job.repair_of))
+        return get_job(attempt.db, str(job.repair_of))
     except (JobNotFound, Gone) as error:
         raise PreparationFailed("The job whose upload was to be repaired is deleted.") from error

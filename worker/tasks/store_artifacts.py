@@ -1,7 +1,6 @@
-"""What a finished training leaves, on its way to the store. The row that names it follows, in train.py."""
+"""The artifacts of a finished training, put into the store. The row that names them follows, in train.py."""
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,17 +9,16 @@ from typing import Any
 
 import structlog
 
-from core.domain.errors import OutOfSpace, TrainerCrashed, Unavailable
+from core.db.tables import RunRow
+from core.domain.errors import TrainerCrashed, Unavailable
 from core.domain.keys import artifact_key
-from core.services.context import Platform
 from core.services.runs.lifecycle import PublishedArtifact
-from core.services.work.leases import Claim, ClaimLost
-from core.storage import ObjectCorrupt, ObjectExists, StoredObject
-from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
+from core.storage import StoredObject
+from worker.supervision.lease_keeper import LeaseKeeper
+from worker.tasks.attempt import Attempt
 
 MODEL_FILE = "model.json"
 METRICS_FILE = "metrics.json"
-LOG_SECONDS = 0.7  # of the 5 s of a cancel and the 4 s of a drain
 PAUSES_SECONDS = (1.0, 2.0, 4.0)  # a restart of the store does not cost an evaluation
 
 _MEDIA_TYPES = {
@@ -39,15 +37,13 @@ _MEDIA_TYPES = {
 log = structlog.get_logger(__name__)
 
 
-def put_artifacts(
-    platform: Platform, lease: LeaseKeeper, claim: Claim, folder: Path
-) -> tuple[list[PublishedArtifact], str]:
+def put_artifacts(attempt: Attempt[RunRow], folder: Path) -> tuple[list[PublishedArtifact], str]:
     """Store every file of `folder`. Returns them by name, and the name of the weights.
 
-    Raises TrainerCrashed when the weights are not among them; and what `lease.raise_if_stopped` and the store raise.
+    Raises TrainerCrashed when the weights are not among them, and what ends a lease and the store raise.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
-    artifacts = [_put(platform, lease, claim, path) for path in files if not path.name.startswith(".")]
+    artifacts = [_put(attempt, path) for path in files if not path.name.startswith(".")]
     weights = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")).get("weights", {}).get("name", "best.pt")
     if weights not in {artifact.name for artifact in artifacts}:
         raise TrainerCrashed(f"The trainer named {weights} as its weights and left no such file.")
@@ -60,50 +56,11 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def put_log(platform: Platform, lease: LeaseKeeper, key: str, path: Path) -> str | None:
-    """Keep the child's log if it can be kept: that it cannot must not change how a run ends."""
-    if not path.exists():
-        return None
-    try:
-        lease.run_in_thread(lambda: platform.store.put(key, path, media_type=_MEDIA_TYPES[".log"]))
-    except (
-        ClaimLost,
-        CancelRequested,
-        DrainRequested,
-        Unavailable,
-        OutOfSpace,
-        ObjectExists,
-        ObjectCorrupt,
-        OSError,
-    ) as error:
-        log.warning("log.not_kept", key=key, error=str(error)[:200])
-        return None
-    return key
-
-
-def put_log_quickly(platform: Platform, key: str, path: Path) -> str | None:
-    """As `put_log`, for an attempt that is asked to end: kept if the store takes it within LOG_SECONDS."""
-    if not path.exists():
-        return None
-    kept = threading.Event()
-
-    def put() -> None:
-        try:
-            platform.store.put(key, path, media_type=_MEDIA_TYPES[".log"])
-            kept.set()
-        except Exception:  # a log changes nothing about how a run ends
-            log.exception("log.not_kept", key=key)
-
-    thread = threading.Thread(target=put, daemon=True, name="log")
-    thread.start()
-    thread.join(LOG_SECONDS)
-    return key if kept.is_set() else None
-
-
-def _put(platform: Platform, lease: LeaseKeeper, claim: Claim, path: Path) -> PublishedArtifact:
-    key = artifact_key(claim.id, claim.attempt, path.name)
+def _put(attempt: Attempt[RunRow], path: Path) -> PublishedArtifact:
+    key = artifact_key(attempt.claim.id, attempt.claim.attempt, path.name)
     media_type = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
-    stored = _put_patiently(lease, partial(platform.store.put, key, path, media_type=media_type))
+    put = partial(attempt.platform.store.put, key, path, media_type=media_type)
+    stored = _put_patiently(attempt.lease, put)
     return PublishedArtifact(path.name, key, stored.bytes, stored.sha256, media_type)
 
 

@@ -70,10 +70,3 @@ def publish_version(
         session.flush()
         session.add_all(ArtifactRow(version_id=version.id, **asdict(artifact)) for artifact in artifacts)
     return version
-
-
-def finish_cancel(db: Database, claim: Claim, *, log_key: str | None) -> None:
-    """cancelling -> cancelled. Raises ClaimLost."""
-    with db.transaction() as session:
-        end_attempt(session, RunRow, claim, RunState.CANCELLED)
-        keep_log(session, claim, log_key)

@@ -2,6 +2,7 @@
 
 fail       working -> failed
 give back  working -> waiting: the worker drains, or a service does not answer
+cancel     cancelling -> cancelled
 refuse     the object store denies access or lacks the bucket. Unlike an outage this does not pass by itself, so it is
            counted: working -> waiting, after MAX_REFUSALS -> failed
 lose       the worker or its child died: working -> waiting, after MAX_LOST_LEASES -> failed
@@ -49,6 +50,16 @@ def give_back_attempt(
     """
     with db.transaction() as session:
         row = end_attempt(session, table, claim, table.lifecycle.waiting, **(LATER if later else AT_ONCE))
+        on_commit(session, row)
+    return row
+
+
+def cancel_attempt(db: Database, table: type[Row], claim: Claim, *, on_commit: OnCommit = do_nothing) -> Row:
+    """cancelling -> cancelled. Raises ClaimLost, also for a kind of work that cannot be cancelled."""
+    if table.lifecycle.cancelled is None:
+        raise ClaimLost
+    with db.transaction() as session:
+        row = end_attempt(session, table, claim, table.lifecycle.cancelled)
         on_commit(session, row)
     return row
 

@@ -28,7 +28,6 @@ from core.services.jobs import lifecycle as preparing
 from core.services.maintenance import recovery as sweep
 from core.services.models import versions
 from core.services.runs import commands as runs
-from core.services.runs import lifecycle as training
 from core.services.work import endings, leases, locks
 from core.services.work.events import events_after, newest_event
 from core.services.work.leases import Claim, ClaimLost
@@ -166,7 +165,7 @@ def test_a_queued_run_is_cancelled_at_once_and_a_running_one_by_its_supervisor(p
     assert leases.poll_claim(platform.db, RunRow, claim).cancel
     with pytest.raises(ClaimLost):
         publish(platform, claim)
-    training.finish_cancel(platform.db, claim, log_key=None)
+    endings.cancel_attempt(platform.db, RunRow, claim)
     assert runs.cancel_run(platform.db, claim.id).state == "cancelled"
 
 

@@ -12,8 +12,8 @@ import api.http.sse
 from core.db.tables import RunRow
 from core.db.transitions import public_fields
 from core.services.context import Platform
-from core.services.runs import lifecycle as training
 from core.services.runs.commands import cancel_run, get_run
+from core.services.work.endings import cancel_attempt
 from core.services.work.events import events_after
 from core.services.work.leases import report_progress
 from tests.builders import published, rows
@@ -81,7 +81,7 @@ def train_quickly(platform: Platform, claim: Any) -> None:
         progress = {"epoch": epoch, "epochs": 40, "metrics": {"mAP50": epoch / 40}, "seconds_left": 40.0 - epoch}
         report_progress(platform.db, RunRow, claim, "epoch", progress=progress)
     cancel_run(platform.db, claim.id)
-    training.finish_cancel(platform.db, claim, log_key=None)
+    cancel_attempt(platform.db, RunRow, claim)
 
 
 def stream(client: httpx.Client, path: str, last_event_id: str | None) -> Iterator[dict[str, Any]]:

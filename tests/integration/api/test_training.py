@@ -12,10 +12,9 @@ from core.domain.keys import log_key
 from core.services.context import Platform
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.maintenance.retention import named_keys, note_job_purged
-from core.services.runs import lifecycle as training
 from core.services.runs.commands import get_run, list_runs
 from core.services.runs.logs import find_log, keeping_log, note_log_tail
-from core.services.work.endings import fail_attempt, give_back_attempt, refuse_attempt
+from core.services.work.endings import cancel_attempt, fail_attempt, give_back_attempt, refuse_attempt
 from core.services.work.events import events_after
 from core.services.work.leases import claim_row, poll_claim, record_checkpoint
 from tests.builders import published, rows
@@ -116,7 +115,7 @@ def test_a_queued_run_is_cancelled_at_once_and_a_running_one_is_cancelling(
     claim = rows.running_run(platform, job.id)
     assert client.post(f"/runs/{claim.id}/cancel").json()["state"] == "cancelling"
     assert poll_claim(platform.db, RunRow, claim).cancel
-    training.finish_cancel(platform.db, claim, log_key=None)
+    cancel_attempt(platform.db, RunRow, claim)
     assert client.post(f"/runs/{claim.id}/cancel").json()["state"] == "cancelled", "again: the same answer"
     version = published.version(platform, job.id, b"one")
     problem(client.post(f"/runs/{version.run_id}/cancel"), 409, "run-not-cancellable")

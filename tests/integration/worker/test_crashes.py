@@ -24,12 +24,13 @@ from tests.servers.workers import REPOSITORY, Stack, child_of, small_set, stack
 
 KILLED_BEFORE_PUBLISHING = """
 import os, signal, sys
-import tests.servers.scripted_worker
 import worker.tasks.train
 from core.settings import load_settings
+from tests.servers.scripted_worker import ScriptedLauncher
 from worker.context import open_worker
+from worker.supervision.local_launcher import LocalLauncher
 
-worker.tasks.train.child_command = tests.servers.scripted_worker.scripted_command
+LocalLauncher.command = ScriptedLauncher.command
 worker.tasks.train.publish_version = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 worker.tasks.train.train_run(open_worker(load_settings(), "train"), sys.argv[1])
 """

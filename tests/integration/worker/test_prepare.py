@@ -170,7 +170,7 @@ def test_a_worker_whose_disk_is_full_says_so(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     job_id = line.upload(archive)
-    monkeypatch.setattr("worker.tasks.prepare.fresh_folder", full)
+    monkeypatch.setattr("worker.tasks.attempt.fresh_folder", full)
     prepare_job(worker, job_id)
 
     job = line.job(job_id)

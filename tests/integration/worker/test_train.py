@@ -1,6 +1,5 @@
 """How a train task meets a store that is away or has lost something, in one process with a scripted child."""
 
-import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,23 +10,23 @@ import pytest
 from sqlalchemy import update
 
 import worker.tasks.store_artifacts
-import worker.tasks.train
 from core.db.tables import RunRow
 from core.domain.errors import StoreRefused, Unavailable
 from core.domain.limits import MAX_REFUSALS
 from core.services.runs.commands import cancel_run
 from core.services.work.events import events_after
 from core.storage import ObjectStore, StoredObject
+from pipeline.process.specs import ChildSpec, TrainSpec
 from tests.builders.rows import versions_of
-from tests.servers.scripted_worker import scripted_command
+from tests.servers.scripted_worker import ScriptedLauncher
 from tests.servers.workers import Stack, small_set, stack
 from worker.context import Worker
+from worker.supervision.launcher import SupervisedProcess
 from worker.tasks.train import train_run
 
 
 @pytest.fixture
 def line(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.setattr(worker.tasks.train, "child_command", scripted_command)
     monkeypatch.setattr(worker.tasks.store_artifacts, "PAUSES_SECONDS", (0.1, 0.1))
     with stack(tmp_path, sqlite_url, "", lease_seconds=30.0) as made:
         yield made
@@ -69,7 +68,7 @@ AWAY = Unavailable("The object store does not answer.")
 
 def worker_on(line: Stack, part: str = "", *, times: int = 0, error: Unavailable = AWAY) -> Worker:
     shaky: Any = Shaky(line.platform.store, part, times=times, error=error)
-    return Worker(replace(line.platform, store=shaky), "train", "test")
+    return Worker(replace(line.platform, store=shaky), "train", "test", ScriptedLauncher())
 
 
 @pytest.mark.parametrize("part", ["checkpoints/", "artifacts/best.pt"])
@@ -134,23 +133,25 @@ def test_weights_that_are_required_and_not_there_fail_the_run(line: Stack, job_i
     assert run.problem is not None and run.problem["slug"] == "weights-unavailable"
 
 
-def test_the_time_of_earlier_attempts_counts_towards_max_minutes(
-    line: Stack, job_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_time_of_earlier_attempts_counts_towards_max_minutes(line: Stack, job_id: str) -> None:
     run_id = line.train(job_id, max_minutes=2)
     with line.platform.db.transaction() as session:
         session.execute(update(RunRow).values(spent_seconds=90.0))
-    seen: list[float] = []
+    launcher = RecordingLauncher()
+    train_run(replace(worker_on(line), launcher=launcher), run_id)
 
-    def look(verb: str, spec: Path) -> list[str]:
-        seen.append(json.loads(spec.read_text())["seconds_left"])
-        return scripted_command(verb, spec)
-
-    monkeypatch.setattr(worker.tasks.train, "child_command", look)
-    train_run(worker_on(line), run_id)
-
-    assert seen == [30.0]
+    assert [spec.seconds_left for spec in launcher.specs] == [30.0]
     assert 90.0 < line.run(run_id).spent_seconds < 120.0
+
+
+class RecordingLauncher(ScriptedLauncher):
+    def __init__(self) -> None:
+        self.specs: list[TrainSpec] = []
+
+    def start(self, spec: ChildSpec, *, log: Path) -> SupervisedProcess:
+        assert isinstance(spec, TrainSpec)
+        self.specs.append(spec)
+        return super().start(spec, log=log)
 
 
 def test_stages_and_progress_are_told_in_order(line: Stack, job_id: str) -> None:
@@ -169,7 +170,7 @@ def test_a_cancelled_run_keeps_its_log(line: Stack, job_id: str) -> None:
         target=lambda: line.until(lambda: line.run(run_id).progress) and cancel_run(line.platform.db, run_id)
     )
     canceller.start()
-    train_run(Worker(line.platform, "train", "test"), run_id)
+    train_run(Worker(line.platform, "train", "test", ScriptedLauncher()), run_id)
     canceller.join()
     run = line.run(run_id)
     assert run.state == "cancelled"

@@ -47,7 +47,7 @@ def test_every_example_fits_its_schema(example: Path) -> None:
         ("train", "trainer: vgg", "trainer: must be one of yolo, vit"),
         ("train", "trainer: yolo", "trainer: yolo trains on detection, and the dataset is classification"),
         ("train", "weights: nowhere", "weights: there is no nowhere"),
-        ("train", "dataset: nowhere", "dataset: nowhere is no prepared tree"),
+        ("train", "dataset: nowhere", "dataset: nowhere is not a prepared tree"),
         ("train", "out:", "out: must be a path"),
         ("train", "params: [", "line 5: "),
         ("train", "- out", "line "),
@@ -55,7 +55,7 @@ def test_every_example_fits_its_schema(example: Path) -> None:
         ("prepare", "options: {val_fraction: 2}", "options.val_fraction: must be below 1"),
         ("prepare", "options: {val_fraction: 0}", "options: val_fraction must be above 0"),
         ("prepare", "archive: nowhere.zip", "archive: there is no nowhere.zip"),
-        ("prepare", "out: tree", "out: tree is there and not an empty folder"),
+        ("prepare", "out: tree", "out: tree exists and is not an empty folder"),
         ("predict", "conf: 2", "conf: must be at most 1"),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_read_is_said_in_a_sentence(name: str, content: by
     ("config", "out", "said"),
     [
         ("options: [1]", "out", "options: must be fields with values"),
-        ("options: null", "mine", "out: mine is there and not an empty folder"),
+        ("options: null", "mine", "out: mine exists and is not an empty folder"),
     ],
 )
 def test_a_preparation_that_would_go_wrong_is_not_begun(

@@ -18,19 +18,20 @@ from pipeline.__main__ import run
 from pipeline.hub import tables
 from pipeline.hub.card import card_of
 from pipeline.hub.folder_names import MAX_CLASSES, folders_of
-from pipeline.hub.to_zip import LocalFile, Made, images_to_zip, tables_to_zip
+from pipeline.hub.to_zip import Made, images_to_zip, tables_to_zip
 from pipeline.process.progress import StageReporter
+from pipeline.process.specs import FetchedFile
 from tests.builders.hub_sets import ACTIONS, IMAGE_TYPE, action_set, jpeg, png, table, written
 
 
 def zipped(folder: Path, *contents: bytes, splits: tuple[str, ...] = (), card: Any = None, **options: Any) -> Made:
     """As `folder/made.zip`; the tables are of `splits`, or all of train."""
     folder.mkdir(exist_ok=True)
-    files: list[LocalFile] = []
+    files: list[FetchedFile] = []
     for number, content in enumerate(contents):
         (folder / f"{number}.parquet").write_bytes(content)
         files.append(
-            LocalFile((splits or ("train",) * 9)[number], f"data/{number}.parquet", folder / f"{number}.parquet")
+            FetchedFile((splits or ("train",) * 9)[number], f"data/{number}.parquet", folder / f"{number}.parquet")
         )
     given: dict[str, Any] = {"image": None, "label": None, "max_bytes": 10**9} | options
     return tables_to_zip(files, folder / "made.zip", card or {}, steps=StageReporter(), **given)
@@ -150,7 +151,7 @@ def test_images_in_folders_keep_their_classes(tmp_path: Path) -> None:
     files = []
     for number, name in enumerate(names):
         (tmp_path / str(number)).write_bytes(jpeg(number))
-        files.append(LocalFile("train", name, tmp_path / str(number)))
+        files.append(FetchedFile("train", name, tmp_path / str(number)))
     made = images_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=StageReporter())
     assert made == Made(2, 1, ("jump rope", "sit"))
     assert names_in(tmp_path) == ["jump rope/0000001.jpg", "sit/0000002.jpg"]
@@ -159,7 +160,7 @@ def test_images_in_folders_keep_their_classes(tmp_path: Path) -> None:
 def test_a_folder_called_images_is_no_class(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(jpeg(1))
     names = ["train/cat/images/1.jpg", "train/dog/images/1.jpg", "train/dog/images/2.jpg"]
-    files = [LocalFile("train", name, tmp_path / "1.jpg") for name in names]
+    files = [FetchedFile("train", name, tmp_path / "1.jpg") for name in names]
     assert images_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=StageReporter()) == Made(
         3, 0, ("cat", "dog")
     )

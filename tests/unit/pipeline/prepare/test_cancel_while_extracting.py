@@ -11,9 +11,10 @@ import psutil
 import pytest
 
 from pipeline.params.prepare import PrepareOptions
-from pipeline.prepare.run import PrepareSpec, prepare
+from pipeline.prepare.run import prepare
 from pipeline.process.child import Channel, RunCancelled
 from pipeline.process.progress import StageReporter
+from pipeline.process.specs import PrepareSpec
 from tests.builders.decode_work import servers
 from tests.builders.voc import image_bytes, voc_files, zip_files
 
@@ -80,7 +81,7 @@ def _damage_last_entry(archive: Path) -> None:
 
 
 def _spec(archive: Path, out: Path) -> PrepareSpec:
-    return PrepareSpec(archive, out, PrepareOptions().model_dump(), processes=2)
+    return PrepareSpec(archive=archive, out=out, options=PrepareOptions(), processes=2)
 
 
 @contextmanager

@@ -12,12 +12,13 @@ import pytest
 
 from core.domain.errors import NoSpace
 from pipeline.params.prepare import PrepareOptions
-from pipeline.prepare.run import PrepareSpec, prepare
+from pipeline.prepare.run import prepare
 from pipeline.process.progress import StageReporter
+from pipeline.process.specs import PrepareSpec
 from tests import REPOSITORY
 from tests.builders.voc import voc_zip
 from worker.supervision.exit_causes import cause_of
-from worker.supervision.supervisor import Ending
+from worker.supervision.launcher import ProcessExit
 
 
 def _start(tmp_path: Path, archive: Path, **spec: Any) -> subprocess.Popen[str]:
@@ -119,7 +120,7 @@ def test_what_is_written_anew_is_asked_room_for_before_the_set_is_written(
     out.mkdir()
     asked: list[int] = []
     monkeypatch.setattr("pipeline.prepare.run.require_space", lambda _folder, needed: asked.append(needed))
-    prepare(PrepareSpec(archive, out, PrepareOptions().model_dump(), processes=1, tree=False), StageReporter())
+    prepare(PrepareSpec(archive=archive, out=out, options=PrepareOptions(), processes=1, tree=False), StageReporter())
     with tarfile.open(out / "dataset.tar") as tar:
         assert [name for name in tar.getnames() if name.endswith(".png")]
     assert asked and asked[0] >= (out / "dataset.tar").stat().st_size
@@ -140,5 +141,5 @@ def test_a_full_disk_is_told_even_where_the_reason_cannot_be_written(tmp_path: P
         (out / name).symlink_to("/dev/full")
     with _start(tmp_path, voc_zip(tmp_path / "data.zip")) as child:
         status = child.wait(30)
-    cause = cause_of(Ending(status, out_of_memory=False), out, tmp_path / "log")
+    cause = cause_of(ProcessExit(status, out_of_memory=False), out, tmp_path / "log")
     assert isinstance(cause, NoSpace)

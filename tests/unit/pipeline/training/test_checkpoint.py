@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import TrainerCrashed
-from pipeline.training.checkpoint import MANIFEST, read_checkpoint, write_checkpoint
+from pipeline.process.checkpoint_manifest import MANIFEST_FILE
+from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 
 
 def some_checkpoint(folder: Path) -> Path:
@@ -39,6 +40,6 @@ def test_changed_or_missing_bytes_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_folder_without_manifest_is_no_checkpoint(tmp_path: Path) -> None:
     folder = some_checkpoint(tmp_path)
-    (folder / MANIFEST).unlink()
+    (folder / MANIFEST_FILE).unlink()
     with pytest.raises(TrainerCrashed, match="cannot be read"):
         read_checkpoint(folder)

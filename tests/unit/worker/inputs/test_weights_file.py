@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from core.domain.errors import WeightsUnavailable
+from pipeline.process.specs import ModelSpec
 from worker.inputs import weights_file as weights
 from worker.inputs.weights_file import WeightsSource, resolve_model
 
@@ -29,9 +30,9 @@ def resolve(folder: Path, model: str, pretrained: str = "auto", *, hub: bool = F
 
 def test_weights_in_the_folder_are_used_unless_they_are_not_wanted(folder: Path) -> None:
     for model in ("yolov8n", "yolov8n.yaml", "yolov8n.pt"):
-        assert resolve(folder, model).as_spec() == {"kind": "weights", "path_or_name": str(folder / "yolov8n.pt")}
+        assert resolve(folder, model).as_spec() == ModelSpec(kind="weights", path_or_name=str(folder / "yolov8n.pt"))
     assert resolve(folder, "ours/mine.pt").path_or_name == str(folder / "ours" / "mine.pt")
-    assert resolve(folder, "yolov8n", "never").as_spec() == {"kind": "config", "path_or_name": "yolov8n.yaml"}
+    assert resolve(folder, "yolov8n", "never").as_spec() == ModelSpec(kind="config", path_or_name="yolov8n.yaml")
 
 
 @pytest.mark.parametrize(

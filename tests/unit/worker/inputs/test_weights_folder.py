@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from core.domain.errors import WeightsUnavailable
+from pipeline.process.specs import ModelSpec
 from worker.inputs import weights_folder as weights_folders
 from worker.inputs.weights_file import WeightsSource
 from worker.inputs.weights_folder import HUB, resolve_folder
@@ -39,8 +40,8 @@ def resolve(folder: Path, model: str, pretrained: str = "auto", *, hub: bool = F
 
 def test_weights_in_the_folder_are_used_unless_they_are_not_wanted(folder: Path) -> None:
     for model, name in (("google/vit", "google--vit"), ("ours", "ours")):
-        assert resolve(folder, model).as_spec() == {"kind": "weights", "path_or_name": str(folder / name)}
-    assert resolve(folder, "google/vit", "never").as_spec() == {"kind": "config", "path_or_name": "google/vit"}
+        assert resolve(folder, model).as_spec() == ModelSpec(kind="weights", path_or_name=str(folder / name))
+    assert resolve(folder, "google/vit", "never").as_spec() == ModelSpec(kind="config", path_or_name="google/vit")
 
 
 def test_a_small_one_made_here_needs_no_weights_and_no_note(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Supervising small real children: what is passed on, and how each way of ending is understood."""
+"""Supervising small real children: what is passed on, and the cause that each exit is given."""
 
 import json
 import os
@@ -14,10 +14,13 @@ import pytest
 
 from core.domain.errors import Diverged, OutOfMemory, TrainerCrashed, Unavailable
 from core.services.work.leases import ClaimLost, ClaimStatus
-from worker.supervision.child import Tail, log_tail
-from worker.supervision.exit_causes import cause_of, killed_from_outside
+from pipeline.process.specs import RepairSpec
+from tests.waiting import wait_until
+from worker.supervision.exit_causes import cause_of, killed_from_outside, log_tail
+from worker.supervision.launcher import ProcessExit
 from worker.supervision.lease_keeper import CancelRequested, LeaseKeeper
-from worker.supervision.supervisor import Ending, supervise
+from worker.supervision.local_launcher import LocalLauncher, Tail
+from worker.supervision.supervisor import supervise
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -28,8 +31,8 @@ time.sleep(60)
 """
 
 
-class Asked:
-    """A hold whose answers the test gives."""
+class Claimed:
+    """A lease on a claim whose status the test sets."""
 
     def __init__(self) -> None:
         self.cancel = threading.Event()
@@ -43,25 +46,36 @@ class Asked:
         )
 
 
-def watch(out: Path, code: str, tell: Any = lambda _line: None, asked: Asked | None = None) -> Ending:
-    with (asked or Asked()).lease as lease:
-        return supervise(lease, [sys.executable, "-c", code], out=out, log_path=out / "log", tell=tell)
+class CodeLauncher(LocalLauncher):
+    """Runs some Python in place of a command."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def command(self, _name: str, _spec_file: Path) -> list[str]:
+        return [sys.executable, "-c", self._code]
+
+
+def run_code(out: Path, code: str, report: Any = lambda _line: None, claimed: Claimed | None = None) -> ProcessExit:
+    spec = RepairSpec(archive=out / "none.zip", out=out, processes=1)
+    with (claimed or Claimed()).lease as lease:
+        return supervise(lease, CodeLauncher(code), spec, log_path=out / "log", report=report)
 
 
 def test_what_a_killed_child_leaves_in_its_temporary_folder_is_removed(tmp_path: Path) -> None:
     code = "import os, signal, tempfile; open('where', 'w').write(tempfile.mkdtemp()); os.kill(0, signal.SIGKILL)"
-    assert watch(tmp_path, code).status == -signal.SIGKILL
+    assert run_code(tmp_path, code).status == -signal.SIGKILL
     assert not Path((tmp_path / "where").read_text()).exists()
 
 
-def test_lines_are_told_in_order_and_again_while_the_database_is_away(tmp_path: Path) -> None:
-    told: list[dict[str, Any]] = []
+def test_reports_are_passed_on_in_order_and_repeated_while_the_database_is_away(tmp_path: Path) -> None:
+    reported: list[dict[str, Any]] = []
     away = iter([True])
 
-    def tell(line: dict[str, Any]) -> None:
+    def report(line: dict[str, Any]) -> None:
         if next(away, False):
             raise Unavailable
-        told.append(line)
+        reported.append(line)
 
     code = "\n".join(
         [
@@ -70,22 +84,19 @@ def test_lines_are_told_in_order_and_again_while_the_database_is_away(tmp_path: 
             "f.write('{\"half')",
         ]
     )
-    assert watch(tmp_path, code, tell).status == 0
-    assert told == [{"epoch": 1}, {"epoch": 2}, {"epoch": 3}]
+    assert run_code(tmp_path, code, report).status == 0
+    assert reported == [{"epoch": 1}, {"epoch": 2}, {"epoch": 3}]
 
 
 def test_a_stubborn_child_and_its_own_children_are_gone_after_a_cancel(tmp_path: Path) -> None:
-    asked = Asked()
-    threading.Timer(0.5, asked.cancel.set).start()
+    claimed = Claimed()
+    threading.Timer(0.5, claimed.cancel.set).start()
     began = time.monotonic()
     with pytest.raises(CancelRequested):
-        watch(tmp_path, STUBBORN, asked=asked)
+        run_code(tmp_path, STUBBORN, claimed=claimed)
     assert time.monotonic() - began < 5.5
     grandchild = int((tmp_path / "pid").read_text())
-    ends = time.monotonic() + 2  # a KILL is sure, and not instant
-    while _runs(grandchild) and time.monotonic() < ends:
-        time.sleep(0.02)
-    assert not _runs(grandchild)
+    wait_until(lambda: not _runs(grandchild), seconds=2, what="the end of a killed process")
 
 
 def _runs(pid: int) -> bool:
@@ -93,19 +104,19 @@ def _runs(pid: int) -> bool:
 
 
 def test_a_lost_claim_kills_the_child_at_once(tmp_path: Path) -> None:
-    asked = Asked()
-    asked.mine = False
+    claimed = Claimed()
+    claimed.mine = False
     began = time.monotonic()
     with pytest.raises(ClaimLost):
-        watch(tmp_path, STUBBORN, asked=asked)
+        run_code(tmp_path, STUBBORN, claimed=claimed)
     assert time.monotonic() - began < 2
 
 
 def test_a_loop_blocked_in_the_database_does_not_keep_the_child_of_a_lost_claim_alive(tmp_path: Path) -> None:
-    asked, answered = Asked(), threading.Event()
+    claimed, answered = Claimed(), threading.Event()
 
     def blocked(_line: dict[str, Any]) -> None:
-        asked.mine = False
+        claimed.mine = False
         answered.wait(10)
 
     threading.Timer(4, answered.set).start()
@@ -117,14 +128,14 @@ def test_a_loop_blocked_in_the_database_does_not_keep_the_child_of_a_lost_claim_
 
     threading.Timer(3.5, note).start()
     with pytest.raises(ClaimLost):
-        watch(tmp_path, code, blocked, asked)
+        run_code(tmp_path, code, blocked, claimed)
     assert seen == [False], "gone while the loop was still blocked"
 
 
-def test_a_child_is_told_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_gets_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DARKROOM_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "secret")
-    watch(tmp_path, "import json, os; json.dump(dict(os.environ), open('environment', 'w'))")
+    run_code(tmp_path, "import json, os; json.dump(dict(os.environ), open('environment', 'w'))")
 
     assert "secret" not in json.loads((tmp_path / "environment").read_text()).values()
 
@@ -133,19 +144,19 @@ def test_every_ending_has_a_typed_cause_with_the_end_of_its_log(tmp_path: Path) 
     log = tmp_path / "log"
     log.write_text("x" * 10_000 + "the last words")
 
-    killed = Ending(-signal.SIGKILL, out_of_memory=False)
+    killed = ProcessExit(-signal.SIGKILL, out_of_memory=False)
     assert killed_from_outside(killed) and "signal 9" in cause_of(killed, tmp_path, log).detail
-    ran_out = Ending(-signal.SIGKILL, out_of_memory=True)
+    ran_out = ProcessExit(-signal.SIGKILL, out_of_memory=True)
     assert not killed_from_outside(ran_out) and isinstance(cause_of(ran_out, tmp_path, log), OutOfMemory)
     for status in (-signal.SIGSEGV, 0, 1, 2):
-        cause = cause_of(Ending(status, out_of_memory=False), tmp_path, log)
+        cause = cause_of(ProcessExit(status, out_of_memory=False), tmp_path, log)
         assert isinstance(cause, TrainerCrashed) and cause.facts["log_tail"].endswith("the last words")
-        assert not killed_from_outside(Ending(status, out_of_memory=False))
+        assert not killed_from_outside(ProcessExit(status, out_of_memory=False))
     assert len(log_tail(log)) == 4096
 
     (tmp_path / "problem.json").write_text(json.dumps({"slug": "diverged", "detail": "at epoch 3", "facts": {"e": 3}}))
-    told = cause_of(Ending(1, out_of_memory=False), tmp_path, log)
-    assert isinstance(told, Diverged) and told.facts == {"e": 3}
+    cause = cause_of(ProcessExit(1, out_of_memory=False), tmp_path, log)
+    assert isinstance(cause, Diverged) and cause.facts == {"e": 3}
 
 
 def test_a_tail_reads_whole_lines_only(tmp_path: Path) -> None:

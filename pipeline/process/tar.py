@@ -1,4 +1,4 @@
-"""Tars of our own making, written and opened safely."""
+"""Tars that Darkroom writes: packed, and unpacked without leaving the folder."""
 
 import tarfile
 from collections.abc import Callable
@@ -16,8 +16,10 @@ def pack(folder: Path, target: Path) -> Path:
 
 
 def unpack(archive: Path, folder: Path, *, check: Callable[[], None] = lambda: None) -> None:
-    """`check()` may raise, at least once a second. Raises tarfile.TarError for a broken archive or a member that
-    would leave the folder."""
+    """Calls `check()` every CHECK_EVERY files; it may raise to stop.
+
+    Raises tarfile.TarError for a broken archive, and for a member that would leave the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive, "r:") as tar:
         for number, member in enumerate(tar):

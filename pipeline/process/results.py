@@ -1,0 +1,123 @@
+"""What a child process leaves for its supervisor: result.json, or problem.json for a failure of ours."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from core.domain.errors import DarkroomError, error_from_slug
+
+RESULT_FILE = "result.json"  # written last: its existence means complete
+PROBLEM_FILE = "problem.json"
+FINDINGS_FILE = "findings.jsonl"
+METADATA_FILE = "dataset_metadata.json"
+REPAIRED_FILE = "repaired.zip"
+
+
+class ChildResult(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ChildProblem(ChildResult):
+    """A typed error that crosses the process boundary."""
+
+    slug: str
+    detail: str
+    facts: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, error: DarkroomError) -> Self:
+        return cls(slug=error.slug, detail=error.detail, facts=error.facts)
+
+    def as_error(self) -> DarkroomError:
+        return error_from_slug(self.slug, self.detail, **self.facts)
+
+
+class FileDigest(ChildResult):
+    bytes: int
+    sha256: str
+
+
+class Gallery(ChildResult):
+    """`plots`: names of the plots that were drawn; `samples`: number of sample images."""
+
+    plots: tuple[str, ...] = ()
+    samples: int = 0
+
+
+class Prepared(ChildResult):
+    outcome: Literal["ready"]
+    kind: str
+    format: str
+    classes: list[str]
+    images: int
+    fingerprint: str
+    content_fingerprint: str
+    layout_version: int
+    tar: FileDigest | None  # None: a live set has this fingerprint
+    gallery: Gallery
+    metadata: FileDigest
+    findings: dict[str, Any]  # code -> {severity, count}
+    findings_total: int
+
+
+class Rejection(ChildResult):
+    """The data's fault; findings.jsonl lists what is wrong."""
+
+    outcome: Literal["rejected"]
+    problem: ChildProblem
+    kind: str | None = None
+    format: str | None = None
+    findings: dict[str, Any] = Field(default_factory=dict)
+    findings_total: int = 0
+
+
+class RepairedArchive(ChildResult):
+    outcome: Literal["repaired"] = "repaired"
+    images: int
+    changes: int
+
+
+class ImportedArchive(ChildResult):
+    outcome: Literal["imported"] = "imported"
+    images: int
+    left_out: int  # rows without an image or without a label
+    classes: tuple[str, ...]
+
+
+AnyResult = Annotated[Prepared | Rejection | RepairedArchive | ImportedArchive, Field(discriminator="outcome")]
+_ANY_RESULT: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
+
+
+def read_result(out: Path) -> Prepared | Rejection | RepairedArchive | ImportedArchive | None:
+    """The result in a child's folder; None where it is missing or malformed."""
+    try:
+        return _ANY_RESULT.validate_json((out / RESULT_FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def read_problem(out: Path) -> ChildProblem | None:
+    """The failure in a child's folder; None where it is missing or malformed."""
+    try:
+        return ChildProblem.model_validate_json((out / PROBLEM_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def problem_in(out: Path) -> str:
+    """`slug: detail` of the failure in a child's folder; empty where there is none."""
+    problem = read_problem(out)
+    return f"{problem.slug}: {problem.detail}" if problem else ""
+
+
+def write_result(out: Path, result: ChildResult) -> None:
+    """All or nothing."""
+    write_last(out / RESULT_FILE, result.model_dump_json(indent=1))
+
+
+def write_last(path: Path, text: str) -> None:
+    """The file appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,83 @@
+"""What a supervisor asks of a child process (spec.json): one model for each command, written and read with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.params.prepare import PrepareOptions
+
+
+class ChildSpec(BaseModel):
+    """`out`: the child's folder, in which progress.jsonl, problem.json and its results lie."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: ClassVar[str]  # of `python -m pipeline`
+    out: Path
+
+
+class PrepareSpec(ChildSpec):
+    command = "prepare"
+
+    archive: Path
+    options: PrepareOptions
+    processes: int = Field(ge=1)
+    job_id: str | None = None
+    source: dict[str, Any] | None = None  # name, bytes, sha256 of the archive, for the metadata; None: computed
+    repaired: bool = False  # the archive was written by `repair`: its log goes behind the findings
+    live_sets: frozenset[str] = frozenset()  # fingerprints of prepared sets that are stored: not written again
+    tree: bool = True  # the tar is unpacked as well
+
+
+class RepairSpec(ChildSpec):
+    command = "repair"
+
+    archive: Path
+    processes: int = Field(ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A file of a hub's dataset: its split, its name on the hub, and where it lies."""
+
+    split: str
+    name: str
+    path: Path
+
+
+class ImportSpec(ChildSpec):
+    command = "import"
+
+    files: tuple[FetchedFile, ...]
+    image_column: str | None = None
+    label_column: str | None = None
+    class_names: dict[str, list[str]] = Field(
+        default_factory=dict
+    )  # column -> names of its classes, by the dataset's card
+    max_bytes: int  # of all images
+
+
+class ModelSpec(BaseModel):
+    """What to start from; see `pipeline.trainers.ModelSource`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["config", "weights"]
+    path_or_name: str
+
+
+class TrainSpec(ChildSpec):
+    command = "train"
+
+    trainer: str
+    params: dict[str, Any]
+    dataset: Path  # a private tree: the trainer may write caches into it
+    model: ModelSpec | None = None  # None: the architecture that params.model names, from scratch
+    resume: Path | None = None  # a checkpoint's folder
+    seconds_left: float | None = None  # what is left of max_minutes over all attempts; None: all of it
+    checkpoint_seconds: float = Field(60.0, ge=0)
+    run_id: str | None = None
+    attempt: int = Field(1, ge=1)
+    fingerprint: str | None = None

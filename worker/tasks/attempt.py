@@ -1,0 +1,172 @@
+"""An attempt at a claimed row: claim it, keep its lease, work on it, and write to the row how that ended.
+
+The ladder of exceptions stands here once, for every table with a lease.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic
+
+import structlog
+
+from core.db import Database
+from core.domain.errors import DarkroomError, Internal, NoSpace, OutOfSpace, StoreRefused, Unavailable
+from core.services.context import Platform
+from core.services.on_commit import OnCommit, do_nothing
+from core.services.work.endings import (
+    cancel_attempt,
+    fail_attempt,
+    give_back_attempt,
+    lose_attempt,
+    refuse_attempt,
+)
+from core.services.work.leases import Claim, ClaimLost, Row, claim_row, poll_claim, renew_lease, report_progress
+from pipeline.process.disk_full import is_full_disk
+from worker.context import Worker
+from worker.inputs.scratch import fresh_folder, scratch_name, scratch_root
+from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[Row]):
+    """The claim on a row, what keeps it, and where the work happens. Each ending raises ClaimLost.
+
+    `scratch` is empty at first. `folders` are left after the ending is written: 100,000 files take seconds to remove.
+    """
+
+    worker: Worker
+    table: type[Row]
+    claim: Claim
+    lease: LeaseKeeper
+    scratch: Path
+    folders: ExitStack
+    store_log: "StoreLog"
+
+    @property
+    def platform(self) -> Platform:
+        return self.worker.platform
+
+    @property
+    def db(self) -> Database:
+        return self.worker.platform.db
+
+    @property
+    def noun(self) -> str:
+        """`job` or `run`, for the names of log events."""
+        return self.table.__name__.removesuffix("Row").lower()
+
+    @property
+    def log(self) -> Any:
+        return log.bind(**{f"{self.noun}_id": self.claim.id}, attempt=self.claim.attempt)
+
+    def report(self, **changes: Any) -> None:
+        """Change the row's stage, progress or notes. Raises ClaimLost, Unavailable."""
+        report_progress(self.db, self.table, self.claim, **changes)
+
+    def report_surely(self, **changes: Any) -> None:
+        """As `report`, repeated until the database answers."""
+        self.lease.retry_until_lost(partial(self.report, **changes))
+
+    def fail(self, error: DarkroomError) -> None:
+        kept = self.store_log(self, quickly=False)
+        self.lease.retry_until_lost(lambda: fail_attempt(self.db, self.table, self.claim, error, on_commit=kept))
+        self.log.warning(f"{self.noun}.failed", slug=error.slug, detail=error.detail)
+
+    def lose(self, error: DarkroomError) -> None:
+        """Count the attempt as lost, as when its worker dies: the row waits again, or fails with `error`."""
+        kept = self.store_log(self, quickly=False)
+        self.lease.retry_until_lost(lambda: lose_attempt(self.db, self.table, self.claim, error, on_commit=kept))
+        self.log.warning(f"{self.noun}.child_killed", detail=error.detail)
+
+    def refuse(self, error: StoreRefused) -> None:
+        row = self.lease.retry_until_lost(lambda: refuse_attempt(self.db, self.table, self.claim, error))
+        self.log.warning(f"{self.noun}.refused", state=row.state, cause=error.facts.get("cause"))
+
+    def cancel(self) -> None:
+        kept = self.store_log(self, quickly=True)
+        self.lease.retry_until_lost(lambda: cancel_attempt(self.db, self.table, self.claim, on_commit=kept))
+        self.log.info(f"{self.noun}.cancelled")
+
+    def give_back(self, *, later: bool) -> None:
+        """Raises Unavailable, too: then the lease expires, and the sweep gives the row back."""
+        kept = self.store_log(self, quickly=True)
+        give_back_attempt(self.db, self.table, self.claim, later=later, on_commit=kept)
+        self.log.info(f"{self.noun}.given_back")
+
+
+StoreLog = Callable[..., OnCommit]  # (attempt, *, quickly: bool): stores what the attempt printed; commits its key
+
+
+def store_no_log(_attempt: Attempt[Any], *, quickly: bool) -> OnCommit:  # noqa: ARG001 - the signature of StoreLog
+    return do_nothing
+
+
+def run_attempt(
+    worker: Worker,
+    table: type[Row],
+    row_id: str,
+    work: Callable[[Attempt[Row], Row], None],
+    *,
+    store_log: StoreLog = store_no_log,
+) -> None:
+    """Claim a row, if it still waits, and do `work`; the row records how that ended. Raises Unavailable (the claim)."""
+    settings, db = worker.platform.settings, worker.platform.db
+    claimed = claim_row(db, table, row_id, worker.name, lease_seconds=settings.lease_seconds)
+    if claimed is None:
+        return
+    claim, row = claimed
+    lease = LeaseKeeper(
+        lambda worked: renew_lease(db, table, claim, lease_seconds=settings.lease_seconds, worked_seconds=worked),
+        lambda: poll_claim(db, table, claim),
+        worker.draining,
+        lease_seconds=settings.lease_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
+    )
+    scratch = scratch_root(settings) / scratch_name(claim)
+    with lease, ExitStack() as folders:
+        attempt = Attempt(worker, table, claim, lease, scratch, folders, store_log)
+        attempt.log.info(f"{attempt.noun}.claimed")
+        try:
+            _work_to_an_end(attempt, row, work)
+        except (ClaimLost, Unavailable):
+            _cancel_or_leave(attempt)
+
+
+def _work_to_an_end(attempt: Attempt[Row], row: Row, work: Callable[[Attempt[Row], Row], None]) -> None:
+    """Raises ClaimLost, and Unavailable when the end cannot be written."""
+    try:
+        attempt.folders.enter_context(fresh_folder(attempt.scratch.parent, attempt.scratch.name))
+        work(attempt, row)
+    except ClaimLost:
+        raise
+    except CancelRequested:
+        attempt.cancel()
+    except DrainRequested:
+        attempt.give_back(later=False)
+    except StoreRefused as error:
+        attempt.refuse(error)
+    except Unavailable as error:
+        attempt.log.warning(f"{attempt.noun}.interrupted", reason=error.detail)
+        attempt.give_back(later=True)
+    except OutOfSpace as error:
+        attempt.fail(NoSpace(error.detail, **error.facts))
+    except DarkroomError as error:
+        attempt.fail(error)
+    except Exception as error:
+        attempt.log.exception(f"{attempt.noun}.crashed")
+        attempt.fail(NoSpace("The worker's disk is full.") if is_full_disk(error) else Internal())
+
+
+def _cancel_or_leave(attempt: Attempt[Any]) -> None:
+    """A write that found the row cancelling is a cancel; otherwise the row belongs to this attempt no more."""
+    try:
+        if poll_claim(attempt.db, attempt.table, attempt.claim).cancel:
+            return attempt.cancel()
+    except (ClaimLost, Unavailable):
+        pass
+    attempt.log.warning(f"{attempt.noun}.lost")

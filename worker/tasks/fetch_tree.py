@@ -1,0 +1,43 @@
+"""The prepared dataset of a run, as a private tree on this machine."""
+
+from functools import partial
+from pathlib import Path
+
+from core.db.tables import RunRow
+from core.domain.errors import TrainingFailed
+from core.services.jobs.lifecycle import find_prepared_set
+from core.storage import ObjectCorrupt, ObjectMissing
+from worker.inputs.dataset_cache import cached_tree, private_tree
+from worker.inputs.scratch import scratch_name
+from worker.tasks.attempt import Attempt
+
+
+def fetch_tree(attempt: Attempt[RunRow], run: RunRow) -> Path:
+    """A tree of the run's own, kept until the attempt's folders are left. Raises TrainingFailed, and as the store."""
+    settings, lease = attempt.platform.settings, attempt.lease
+    tree = attempt.folders.enter_context(
+        cached_tree(
+            settings.cache,
+            run.fingerprint,
+            fetch=partial(_fetch_tar, attempt, run.fingerprint),
+            check=lease.raise_if_stopped,
+            pause=lease.pause,
+            max_bytes=settings.cache_max_bytes,
+        )
+    )
+    private = private_tree(settings.cache, tree, scratch_name(attempt.claim), check=lease.raise_if_stopped)
+    return attempt.folders.enter_context(private)
+
+
+def _fetch_tar(attempt: Attempt[RunRow], fingerprint: str, target: Path) -> None:
+    prepared = find_prepared_set(attempt.db, fingerprint)
+    if prepared is None:
+        raise TrainingFailed("The prepared dataset was deleted.", fingerprint=fingerprint)
+    try:
+        stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.fetch(prepared.key, target))
+    except ObjectMissing as error:
+        raise TrainingFailed("The prepared dataset is missing from the object store.", key=prepared.key) from error
+    except ObjectCorrupt as error:
+        raise TrainingFailed("The prepared dataset is damaged in the object store.", key=prepared.key) from error
+    if stored.sha256 != prepared.sha256:
+        raise TrainingFailed("The stored dataset is not the one that was prepared.", key=prepared.key)

@@ -1,0 +1,104 @@
+"""A command of the pipeline in a supervised process, on behalf of a job: its reports, its exit, its result."""
+
+import json
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core import clock
+from core.db.tables import JobRow
+from core.domain.errors import DarkroomError, DatasetRejected, NoSpace, OutOfSpace, PreparationFailed
+from core.domain.limits import MAX_FINDINGS_KEPT
+from core.services.jobs.lifecycle import ValidationResult, reject_job
+from pipeline.process.child import EXIT_OK
+from pipeline.process.results import (
+    FINDINGS_FILE,
+    ImportedArchive,
+    Prepared,
+    Rejection,
+    RepairedArchive,
+    read_result,
+)
+from pipeline.process.specs import ChildSpec
+from worker.supervision.exit_causes import cause_of, killed_from_outside
+from worker.supervision.supervisor import supervise
+from worker.tasks.attempt import Attempt
+
+PROGRESS_SECONDS = 1.0  # each report is kept as an event: more than one a second is of no use to people
+FINDING_FIELDS = ("code", "severity", "path", "line", "detail", "remedy")
+NOTHING_FOUND = ValidationResult(kind=None, format=None, classes=None, images=None, counts={}, findings=())
+
+Result = TypeVar("Result", Prepared, RepairedArchive, ImportedArchive)
+
+
+def in_child(attempt: Attempt[JobRow], spec: ChildSpec, result: type[Result]) -> Result | None:
+    """Run a command to its end and read its result. None: it was killed, or rejected the data; the row has moved on.
+
+    Raises PreparationFailed, OutOfSpace, NoSpace, DatasetRejected, and what ends a lease.
+    """
+    spec.out.mkdir()
+    log_path = spec.out.with_suffix(".log")
+    reporter = JobReporter(attempt)
+    ended = supervise(attempt.lease, attempt.worker.launcher, spec, log_path=log_path, report=reporter.report)
+    if killed_from_outside(ended):
+        attempt.lose(PreparationFailed(f"The preparation was killed by signal {-ended.status} again and again."))
+        return None
+    found = read_result(spec.out)
+    if ended.status != EXIT_OK or not isinstance(found, result | Rejection):
+        raise _as_failure_of_job(cause_of(ended, spec.out, log_path))
+    if isinstance(found, Rejection):
+        reject(attempt, found.problem.as_error(), _outcome_of(found, spec.out))
+        return None
+    return found
+
+
+def reject(attempt: Attempt[JobRow], error: DarkroomError, outcome: ValidationResult = NOTHING_FOUND) -> None:
+    """The data's fault: the job ends with its findings. Raises ClaimLost."""
+    attempt.lease.retry_until_lost(lambda: reject_job(attempt.db, attempt.claim, error, outcome))
+    attempt.log.info("job.rejected", slug=error.slug)
+
+
+def findings_in(out: Path) -> list[dict[str, Any]]:
+    """The first MAX_FINDINGS_KEPT; the result counts all of them."""
+    path = out / FINDINGS_FILE
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as lines:
+        findings = map(json.loads, islice(lines, MAX_FINDINGS_KEPT))
+        return [{name: finding.get(name) for name in FINDING_FIELDS} for finding in findings]
+
+
+def _outcome_of(rejection: Rejection, out: Path) -> ValidationResult:
+    return ValidationResult(
+        kind=rejection.kind,
+        format=rejection.format,
+        classes=None,
+        images=None,
+        counts=rejection.findings,
+        findings=findings_in(out),
+    )
+
+
+def _as_failure_of_job(cause: DarkroomError) -> DarkroomError:
+    """A child that crashed is a failure of ours, not of the data."""
+    if isinstance(cause, PreparationFailed | OutOfSpace | NoSpace | DatasetRejected):
+        return cause
+    return PreparationFailed(cause.detail, **{"cause": cause.slug, **cause.facts})
+
+
+class JobReporter:
+    """Reports stages at once, and progress within a stage at most once a second."""
+
+    def __init__(self, attempt: Attempt[JobRow]) -> None:
+        self._attempt = attempt
+        self._reported_at = float("-inf")
+
+    def report(self, line: Mapping[str, Any]) -> None:
+        """Raises ClaimLost, Unavailable."""
+        now = clock.monotonic()
+        if line.get("type") == "stage":
+            self._attempt.report(stage=line["stage"], progress=None)
+        elif line.get("type") == "progress" and now - self._reported_at >= PROGRESS_SECONDS:
+            self._reported_at = now
+            self._attempt.report(progress={"done": line["done"], "total": line["total"]})
