@@ -18,7 +18,6 @@ from pipeline.archive.plural import counted
 from pipeline.cli.config_files import ConfigInvalid, checked, complain, field_lines, load_file
 from pipeline.cli.prepare_options import add_options
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
-from pipeline.prepare.run import prepare
 from pipeline.process.child import run_child
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import FINDINGS_FILE, RESULT_FILE, problem_in
@@ -58,6 +57,8 @@ def main(args: argparse.Namespace) -> int:
         )
     except (OSError, ValidationError, ConfigInvalid) as error:
         return complain("prepare", args.config, error)
+    from pipeline.prepare.run import prepare  # it loads Pillow, which `--help` does not need
+
     status = run_child(
         spec.out,
         lambda channel: prepare(spec, StageReporter(channel, verbose=not args.supervised)),

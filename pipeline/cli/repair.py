@@ -11,12 +11,10 @@ from pathlib import Path
 
 from core.domain.errors import DarkroomError, PreparationFailed
 from pipeline.archive.source import Rejected
-from pipeline.prepare.run import rejection, write_json
 from pipeline.process.child import run_child
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import REPAIRED_FILE, RESULT_FILE, RepairedArchive, write_result
 from pipeline.process.specs import RepairSpec
-from pipeline.repair.rewrite_zip import repair
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +43,10 @@ def main(args: argparse.Namespace) -> int:
 
 def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
     """Writes the ZIP, then result.json; on a rejection findings.jsonl instead of the ZIP."""
+    # Imported here: they load Pillow, which `--help` does not need.
+    from pipeline.prepare.run import rejection, write_json
+    from pipeline.repair.rewrite_zip import repair
+
     target = spec.out / REPAIRED_FILE
     try:
         with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
@@ -56,6 +58,8 @@ def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
 
 
 def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
+    from pipeline.repair.rewrite_zip import repair
+
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-", dir=target.parent) as scratch:
             steps = StageReporter(verbose=True)
