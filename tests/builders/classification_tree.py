@@ -1,4 +1,4 @@
-"""Prepared classification trees of our own drawing: light boxes, discs and crosses on dark ground."""
+"""Prepared classification trees with drawn images: light boxes, discs and crosses on dark ground."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ def draw_classified_tree(
     classes: tuple[str, ...] = ("box", "disc"),
     flipped: Mapping[str, str] | None = None,
 ) -> Path:
-    """As the huggingface layout writes it. `flipped`: path -> the wrong label that it gets."""
+    """As the huggingface layout writes it. `flipped`: path -> its wrong label."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(root / ".cache")}
     import datasets
 
@@ -46,10 +46,10 @@ def draw_classified_tree(
             name = classes[index % len(classes)]
             path = f"{name}/{split}-{index:03d}.png"
             content = _draw(SHAPES[index % len(classes)], side=side, rng=rng)
-            told = (flipped or {}).get(path, name)
+            labelled = (flipped or {}).get(path, name)
             for key, value in (
                 ("image", {"bytes": content, "path": None}),
-                ("label", classes.index(told)),
+                ("label", classes.index(labelled)),
                 ("path", path),
                 ("sha256", hashlib.sha256(content).hexdigest()),
             ):

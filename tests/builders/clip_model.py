@@ -1,4 +1,4 @@
-"""A CLIP model of our own making: small, drawn at random, with a tokenizer that knows bytes and no words."""
+"""A small CLIP model with random weights and a tokenizer of single bytes."""
 
 import json
 import os
@@ -8,7 +8,7 @@ WIDTH, SIDE = 32, 32
 
 
 def make_clip(folder: Path, *, seed: int = 0) -> Path:
-    """As a weights folder has it: config.json, model.safetensors, preprocessor_config.json, tokenizer files."""
+    """Writes what a weights folder has: config.json, model.safetensors, preprocessor_config.json, tokenizer files."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / ".cache")}
     import torch
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
@@ -29,7 +29,7 @@ def make_clip(folder: Path, *, seed: int = 0) -> Path:
 
 
 def write_tokenizer(folder: Path) -> int:
-    """CLIP's own, without a single merge: each byte is a word. Returns how many words there are."""
+    """The tokenizer of CLIP without merges: each byte is a token. Returns the size of its vocabulary."""
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import CLIPTokenizer
 

@@ -1,4 +1,4 @@
-"""Real training children over small trees of our own drawing."""
+"""Real training children on small, drawn trees."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from tests.waiting import wait_until
 
 CLASSES = ("box", "disc")
 
-# Counts every attempt to reach beyond this machine, in the child and in whatever it starts: an audit hook sees
-# even what a library tries and swallows.
+# Records every attempt at network access, of the child and of its own children: an audit hook also catches attempts
+# whose errors a library suppresses.
 NETWORK_GUARD = """
 import os, sys
 
@@ -99,14 +99,14 @@ class Child:
             self.kill()
             raise
         finally:
-            self.hang_up()
+            self.close_stdin()
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
-        self.hang_up()
+        self.close_stdin()
 
-    def hang_up(self) -> None:
+    def close_stdin(self) -> None:
         assert self.process.stdin
         self.process.stdin.close()
 

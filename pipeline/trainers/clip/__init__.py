@@ -53,8 +53,9 @@ def load(model: Path) -> Predictor:
     """`model`: a folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable for anything else."""
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:  # read while transformers is imported only
         go_offline(Path(home))
-        from pipeline.trainers.clip.predictor import ClipPredictor
-    return ClipPredictor(model)
+        from pipeline.trainers.classifier.predictor import ClassifierPredictor
+        from pipeline.trainers.clip.models import read_published_clip
+    return ClassifierPredictor(*read_published_clip(model))
 
 
 def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:

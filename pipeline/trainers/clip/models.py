@@ -101,10 +101,7 @@ def publish_clip(clip: Clip, head: Mapping[str, torch.Tensor], about: Mapping[st
 
 
 def read_published_clip(model: Path) -> tuple[ClipClassifier, Any, tuple[str, ...]]:
-    """Classifier, image processor, classes. `model`: see `pipeline.trainers.classifier.model_zip.model_files`.
-
-    Raises WeightsUnavailable.
-    """
+    """Network, image processor, class names. `model`: see `model_files`. Raises WeightsUnavailable."""
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as name:
         try:
             folder = model_files(model, Path(name))

@@ -41,8 +41,9 @@ def load(model: Path) -> Predictor:
     """`model`: a folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable for anything else."""
     with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:  # read while transformers is imported only
         go_offline(Path(home))
-        from pipeline.trainers.vit.predictor import VitPredictor
-    return VitPredictor(model)
+        from pipeline.trainers.classifier.predictor import ClassifierPredictor
+        from pipeline.trainers.vit.models import read_published_vit
+    return ClassifierPredictor(*read_published_vit(model))
 
 
 def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
@@ -51,9 +52,7 @@ def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: 
         go_offline(Path(home))
         see_one_gpu(device)
         from pipeline.trainers.classifier.evaluate import evaluate_classifier
-        from pipeline.trainers.vit.models import class_names, read_published_vit
+        from pipeline.trainers.vit.models import read_published_vit
 
-        network, processor = read_published_vit(model)
-        loaded = (network, processor, class_names(network))
         options: dict[str, Any] = {"split": split, "batch": batch, "device": device}
-        evaluate_classifier(loaded, dataset, out, report, **options, title=f"vit: {model.name}")
+        evaluate_classifier(read_published_vit(model), dataset, out, report, **options, title=f"vit: {model.name}")

@@ -98,7 +98,7 @@ class _Callbacks(TrainerCallback):  # type: ignore[misc]
         self._poll()
 
     def on_prediction_step(self, *_: Any, **__: Any) -> None:
-        self.report.raise_if_cancelled()  # no stop: the epoch is nearly complete
+        self.report.raise_if_cancelled()  # a stop waits: the epoch is nearly complete
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:  # noqa: ARG002
         self.logged |= logs

@@ -77,19 +77,16 @@ def publish_vit(weights: Path, model: Any, processor: Any, target: Path) -> None
         pack_model({**files, WEIGHTS: weights}, target)
 
 
-def read_published_vit(model: Path) -> tuple[nn.Module, Any]:
-    """The model and its image processor; `model` as in `model_files`. Raises WeightsUnavailable."""
+def read_published_vit(model: Path) -> tuple[nn.Module, Any, tuple[str, ...]]:
+    """Network, image processor, class names. `model`: see `model_files`. Raises WeightsUnavailable."""
     with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as name:
         try:
             folder = model_files(model, Path(name))
-            read = load_model(folder).eval()
-            return read, AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
+            network = load_model(folder).eval()
+            processor = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
+            return network, processor, _class_names(network)
         except _UNUSABLE as error:
             raise WeightsUnavailable(f"{model.name} is not a model of the vit trainer: {str(error)[:500]}") from error
-
-
-def class_names(model: Any) -> tuple[str, ...]:
-    return tuple(str(model.config.id2label[index]) for index in range(model.config.num_labels))
 
 
 def freeze(model: Any, layers: int) -> int:
@@ -106,6 +103,10 @@ def freeze(model: Any, layers: int) -> int:
     for part in (*early, *frozen):
         part.requires_grad_(False)
     return len(frozen)
+
+
+def _class_names(model: Any) -> tuple[str, ...]:
+    return tuple(str(model.config.id2label[index]) for index in range(model.config.num_labels))
 
 
 def _from_scratch(name: str, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:

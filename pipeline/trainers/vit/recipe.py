@@ -51,7 +51,7 @@ def train(
 
     report.stage("evaluating")
     publish_vit(fitted.best, network, processor, artifacts / MODEL_ZIP)
-    published, processor = read_published_vit(artifacts / MODEL_ZIP)
+    published, processor, _ = read_published_vit(artifacts / MODEL_ZIP)
     splits = {split: tree.splits[split] for split in HELD_OUT_SPLITS if split in tree.splits}
     predictions = {
         split: predict_split(published, processor, images, tree.classes, report, batch=2 * params.batch, device=device)

@@ -99,9 +99,8 @@ class _Callbacks:
                 "on_train_epoch_start": [self.poll],
                 "on_train_batch_end": [self.poll],
                 "on_train_epoch_end": [self.raise_if_diverged],
-                "on_val_batch_end": [
-                    lambda _: self.report.raise_if_cancelled()
-                ],  # no stop: the epoch is nearly complete
+                # A stop waits: the epoch is nearly complete.
+                "on_val_batch_end": [lambda _: self.report.raise_if_cancelled()],
                 "on_model_save": [self.report_epoch],
             },
         )

@@ -1,5 +1,5 @@
-"""What is the clip trainer's own. Its model is a small one drawn at random: that it is computed right can be seen, not
-that it is clever."""
+"""What only the clip trainer does. Its model is small and has random weights: the tests check its computations, not its
+accuracy."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ from tests.builders.clip_model import make_clip
 from tests.builders.training import start_training
 
 MODEL = {"model": "org/tiny", "batch": 8, "device": "cpu"}
-TEXTS = {"box": ["a drawing of a box."], "disc": ["a round thing"]}  # one sentence each: CLIP itself takes no more
+TEXTS = {"box": ["a drawing of a box."], "disc": ["a round thing"]}  # one sentence each, as bare CLIP takes them
 PROMPTS = {"disc": ["a round thing", "a plate seen from above, white on black"]}
 PARAMS: dict[str, dict[str, Any]] = {
     "zero-shot": {"mode": "zero-shot", "templates": ["a drawing of a {}."], "prompts": PROMPTS},
@@ -49,16 +49,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tree: Path, weights: Path) -> Run:
-    """Train in this process: what a child costs most is its imports, and the contract of all trainers has real ones."""
+    """Trains in this process: a child spends most of its time on imports, and test_trainer.py starts real ones."""
 
     def trained(out: Path, mode: str, *, model: Path = weights, resume: Path | None = None, **params: Any) -> Path:
         out.mkdir()
         line = Channel(out)
         report = ChannelReporter(line, out=out, seconds_left=None, checkpoint_seconds=0, echo=False)
-        asked = validate_params("clip", {**MODEL, **PARAMS[mode], **params})
+        options = validate_params("clip", {**MODEL, **PARAMS[mode], **params})
         source, checkpoint = ModelSource("weights", str(model)), read_checkpoint(resume) if resume else None
         try:
-            done: TrainedModel = clip.train(tree, asked, out, report, model=source, resume=checkpoint)
+            done: TrainedModel = clip.train(tree, options, out, report, model=source, resume=checkpoint)
         finally:
             line.close()
         assert (out / "artifacts" / done.weights).is_file()
@@ -68,8 +68,8 @@ def run(tree: Path, weights: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def judged(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(tmp_path_factory.mktemp("judged") / "out", "zero-shot", prompts={"disc": TEXTS["disc"]})
+def zero_shot(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("zero-shot") / "out", "zero-shot", prompts={"disc": TEXTS["disc"]})
 
 
 @pytest.fixture(scope="module", params=["linear-probe", "fine-tune"])
@@ -93,14 +93,14 @@ def tensors(path: Path) -> dict[str, Any]:
     return dict(load_file(path))
 
 
-def test_zero_shot_says_what_bare_transformers_says_and_trains_nothing(
-    judged: Path, tree: Path, weights: Path, tmp_path: Path
+def test_zero_shot_predicts_as_bare_transformers_does_and_trains_nothing(
+    zero_shot: Path, tree: Path, weights: Path, tmp_path: Path
 ) -> None:
     import datasets
     import torch
     from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
-    out = judged
+    out = zero_shot
     assert [line["stage"] for line in lines(out, "stage")] == ["evaluating"]
     assert lines(out, "epoch") == lines(out, "checkpoint") == []
     assert not (out / "artifacts" / "results.csv").exists()
@@ -121,9 +121,9 @@ def test_zero_shot_says_what_bare_transformers_says_and_trains_nothing(
         ours = {row["path"]: row for row in csv.DictReader(file) if row["split"] == "test"}
     assert len(ours) == len(rows)
     for row, scores in zip(rows, theirs, strict=True):
-        told = ours[row["path"]]
-        assert told["predicted"] == ("box", "disc")[scores.argmax()]
-        assert float(told["ground truth probability"]) == pytest.approx(scores[row["label"]], abs=2e-5)
+        prediction = ours[row["path"]]
+        assert prediction["predicted"] == ("box", "disc")[scores.argmax()]
+        assert float(prediction["ground truth probability"]) == pytest.approx(scores[row["label"]], abs=2e-5)
 
 
 def test_a_class_is_the_mean_of_its_sentences(run: Run, weights: Path, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_resumed_run_computes_what_the_uninterrupted_one_did(
     assert (again / "artifacts" / "model.zip").read_bytes() == (out / "artifacts" / "model.zip").read_bytes()
 
 
-def test_a_run_does_not_go_on_from_other_weights(learnt: tuple[str, Path], run: Run, tmp_path: Path) -> None:
+def test_a_run_does_not_resume_from_other_weights(learnt: tuple[str, Path], run: Run, tmp_path: Path) -> None:
     mode, out = learnt
     other = make_clip(tmp_path / "other", seed=1)
     with pytest.raises(WeightsUnavailable, match="other weights"):
@@ -200,16 +200,16 @@ def test_nothing_in_a_checkpoint_or_a_model_can_run_when_it_is_read(learnt: tupl
     assert kept | published == {".safetensors", ".json", ".csv", ".txt"}
 
 
-def test_a_image_is_named_by_what_was_published(learnt: tuple[str, Path], tmp_path: Path) -> None:
+def test_a_published_model_predicts_the_class_of_an_image(learnt: tuple[str, Path], tmp_path: Path) -> None:
     _, out = learnt
     Image.new("RGB", (60, 30), "white").save(tmp_path / "a.png")
-    found = clip.load(out / "artifacts" / "model.zip").predict(tmp_path / "a.png")
-    assert {one.label for one in found} == {"box", "disc"}
-    assert sum(one.score for one in found) == pytest.approx(1)
-    assert found[0].score >= found[1].score
+    predictions = clip.load(out / "artifacts" / "model.zip").predict(tmp_path / "a.png")
+    assert {one.label for one in predictions} == {"box", "disc"}
+    assert sum(one.score for one in predictions) == pytest.approx(1)
+    assert predictions[0].score >= predictions[1].score
 
 
-def test_it_is_judged_again_as_it_was(learnt: tuple[str, Path], tree: Path, tmp_path: Path) -> None:
+def test_evaluate_gives_the_metrics_of_the_run(learnt: tuple[str, Path], tree: Path, tmp_path: Path) -> None:
     _, out = learnt
     line = Channel(tmp_path)
     report = ChannelReporter(line, out=tmp_path, seconds_left=None, checkpoint_seconds=0, echo=False)
@@ -219,17 +219,17 @@ def test_it_is_judged_again_as_it_was(learnt: tuple[str, Path], tree: Path, tmp_
     assert {**then, "speed": None} == {**now, "speed": None}
 
 
-def test_suspect_labels_come_from_the_tower_as_it_was(learnt: tuple[str, Path], judged: Path) -> None:
+def test_suspect_labels_come_from_the_pretrained_tower(learnt: tuple[str, Path], zero_shot: Path) -> None:
     mode, out = learnt
     if mode == "linear-probe":
-        assert not (out / "artifacts" / "suspect_labels.json").exists(), "it was told not to"
+        assert not (out / "artifacts" / "suspect_labels.json").exists(), "suspect_labels is off"
         return
-    before, after = (json.loads((each / "artifacts" / "suspect_labels.json").read_text()) for each in (judged, out))
+    before, after = (json.loads((each / "artifacts" / "suspect_labels.json").read_text()) for each in (zero_shot, out))
     assert before["images"] == 42
     assert before["labels"] == after["labels"]
 
 
-def test_prompts_of_a_class_that_is_not_there_are_named(run: Run, tmp_path: Path) -> None:
+def test_prompts_of_an_unknown_class_are_named(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ParamsInvalid) as caught:
         run(tmp_path / "out", "zero-shot", prompts={"dics": ["a disc"]})
     assert [error["field"] for error in caught.value.facts["errors"]] == ["params.prompts.dics"]
@@ -238,7 +238,7 @@ def test_prompts_of_a_class_that_is_not_there_are_named(run: Run, tmp_path: Path
 @pytest.mark.parametrize(
     "broken", ["no safetensors", "no tokenizer", "another kind", "a part is missing", "not numbers"]
 )
-def test_weights_that_are_none_are_a_typed_failure(broken: str, run: Run, weights: Path, tmp_path: Path) -> None:
+def test_unusable_weights_are_a_typed_failure(broken: str, run: Run, weights: Path, tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
     folder = shutil.copytree(weights, tmp_path / "weights")
@@ -274,7 +274,7 @@ def test_a_loss_that_is_not_a_number_is_diverged(run: Run, weights: Path, tmp_pa
         run(tmp_path / "out", "fine-tune", model=folder)
 
 
-def test_without_weights_a_run_says_so_before_anything_is_imported(tree: Path, tmp_path: Path) -> None:
+def test_without_weights_a_run_fails_before_anything_is_imported(tree: Path, tmp_path: Path) -> None:
     child = start_training(tmp_path / "out", tree, trainer="clip", params={"mode": "zero-shot"})
     assert child.end() == 1
     problem = child.problem()

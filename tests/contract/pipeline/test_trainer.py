@@ -1,4 +1,4 @@
-"""What every trainer must do, seen through `python -m pipeline train` as a worker starts it."""
+"""What every trainer does, through `python -m pipeline train` as a worker starts it."""
 
 import csv
 import json
@@ -27,8 +27,8 @@ MANY = 200  # more epochs than a test waits for
 
 @dataclass(frozen=True)
 class Case:
-    """A trainer, small and quick. `draw` makes a tree of 24 + 8 + 6 images, of which `missing` is a file. `make` puts
-    the weights that it cannot do without into a folder."""
+    """A trainer with small, quick params. `draw` makes a tree of 24 + 8 + 6 images; without its file `missing` a
+    training crashes. `make` writes the weights that a trainer needs into a folder."""
 
     params: dict[str, Any]
     draw: Callable[..., Path]
@@ -61,7 +61,7 @@ CASES = {
 PARAMS = {name: case.params for name, case in CASES.items()}
 
 
-# The contract of one trainer takes a minute and more, and `make test` has ten in all: `make test-all` runs every one.
+# The contract of one trainer takes more than a minute, and `make test` ten in all: `make test-all` runs every one.
 IN_EVERY_RUN = {"yolo"}
 
 
@@ -75,7 +75,7 @@ def trainer(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def start(trainer: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
-    """Start a training of this trainer; `spec`: the members of spec.json that a test is about."""
+    """Starts a training of this trainer; `spec`: members of spec.json."""
     make = CASES[trainer].make
     folder = make(tmp_path_factory.mktemp("weights") / "org--tiny") if make else None
     model = {"model": {"kind": "weights", "path_or_name": str(folder)}} if folder else {}
@@ -93,7 +93,7 @@ def tree(trainer: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(start: Start, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Child:
-    """A run that went to its end; its network attempts are in `out/network`."""
+    """A completed run; its network attempts are in `out/network`."""
     out = tmp_path_factory.mktemp("finished")
     child = start(out, tree, guard=out / "network", run_id="run_1", fingerprint="f" * 64)
     assert child.end() == 0, child.log()[-3000:]
@@ -117,7 +117,7 @@ def killed(trainer: str, start: Start, tree: Path, tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def running(trainer: str, start: Start, tmp_path: Path) -> Iterator[Child]:
-    """In its second epoch of very many, on a set without a test split."""
+    """A run in its second epoch of very many, on a dataset without a test split."""
     params = {**PARAMS[trainer], "epochs": MANY}
     tree = CASES[trainer].draw(tmp_path / "tree", test=0)
     child = start(tmp_path / "out", tree, params=params)
@@ -127,22 +127,22 @@ def running(trainer: str, start: Start, tmp_path: Path) -> Iterator[Child]:
         child.kill()
 
 
-def test_a_run_tells_its_stages_and_every_epoch_in_order(finished: Child, trainer: str) -> None:
+def test_a_run_reports_its_stages_and_every_epoch_in_order(finished: Child, trainer: str) -> None:
     assert [line["stage"] for line in finished.lines("stage")] == ["loading", "training", "evaluating", "packing"]
     epochs = finished.lines("epoch")
     assert [(line["epoch"], line["epochs"]) for line in epochs] == [(1, 2), (2, 2)]
     assert (CASES[trainer].metrics - {"f1"}) | {"lr"} <= set(epochs[-1]["metrics"])
-    assert epochs[0]["seconds_left"] >= (0 if trainer == "clip" else 0.1)  # a tenth is the least that is told
+    assert epochs[0]["seconds_left"] >= (0 if trainer == "clip" else 0.1)  # rounded to tenths
     assert epochs[-1]["seconds_left"] == 0
 
 
-def test_a_run_tries_to_reach_nobody(finished: Child) -> None:
+def test_a_run_makes_no_network_access(finished: Child) -> None:
     attempts = (finished.out / "network").read_text().splitlines()
-    assert attempts, "the guard was not there"
+    assert attempts, "the guard was not active"
     assert [line for line in attempts if line != "watching"] == []
 
 
-def test_model_json_is_the_last_file_and_says_what_the_model_is(finished: Child, trainer: str) -> None:
+def test_model_json_is_the_last_file_and_describes_the_model(finished: Child, trainer: str) -> None:
     model = finished.artifact("model.json")
     assert model["classes"] == list(CLASSES)
     assert (model["kind"], model["ended"], model["epochs_done"]) == (CATALOGUE[trainer].kind, "completed", 2)
@@ -175,8 +175,8 @@ def test_a_report_is_published_as_a_page_and_as_a_workbook(finished: Child) -> N
     assert [cell.value for cell in book["Classes test"]["A"]] == ["class", *CLASSES]
 
 
-@pytest.mark.slow  # `make test` has the same by way of a training's own evaluation
-def test_evaluate_finds_what_the_run_found(finished: Child, trainer: str, tree: Path, tmp_path: Path) -> None:
+@pytest.mark.slow  # `make test` covers the same code by the evaluation of a training
+def test_evaluate_gives_the_metrics_of_the_run(finished: Child, trainer: str, tree: Path, tmp_path: Path) -> None:
     prepared = shutil.copytree(tree, tmp_path / "tree")
     (prepared / "manifest.json").write_text(json.dumps({"kind": CATALOGUE[trainer].kind}))
     arguments = [
@@ -192,11 +192,11 @@ def test_evaluate_finds_what_the_run_found(finished: Child, trainer: str, tree: 
     command = [sys.executable, "-m", "pipeline", "evaluate", *map(str, arguments), "--device", "cpu"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    told = finished.artifact("metrics.json")["val"]
-    assert found["test"] is None
+    again = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    metrics = finished.artifact("metrics.json")["val"]
+    assert again["test"] is None
     for name in CASES[trainer].metrics:
-        assert found["val"][name] == pytest.approx(told[name], abs=1e-4)
+        assert again["val"][name] == pytest.approx(metrics[name], abs=1e-4)
     assert (tmp_path / "out" / "report.html").exists()
     assert (tmp_path / "out" / "report.xlsx").exists()
 
@@ -214,7 +214,7 @@ def test_the_same_seed_gives_the_same_weights(finished: Child, start: Start, tre
     assert again.artifact("model.json")["weights"] == finished.artifact("model.json")["weights"]
 
 
-def test_cancel_throws_away_within_two_seconds(running: Child) -> None:
+def test_cancel_ends_a_run_within_two_seconds_without_a_model(running: Child) -> None:
     running.send("cancel")
     began = time.monotonic()
     assert running.end() == 76
@@ -232,12 +232,12 @@ def test_stop_keeps_and_evaluates_the_best_so_far(running: Child) -> None:
     assert running.artifact("metrics.json")["val"]["images"] == 8
 
 
-def test_a_child_whose_supervisor_is_gone_ends_itself(running: Child) -> None:
-    running.hang_up()
+def test_a_child_ends_itself_when_its_supervisor_is_gone(running: Child) -> None:
+    running.close_stdin()
     assert running.end(2) == -9
 
 
-def test_a_run_killed_with_sigkill_goes_on_at_the_next_epoch_elsewhere(
+def test_a_run_killed_with_sigkill_resumes_at_the_next_epoch_elsewhere(
     killed: Path, trainer: str, start: Start, tmp_path: Path
 ) -> None:
     child = start(
@@ -299,7 +299,7 @@ def test_a_damaged_checkpoint_is_refused(killed: Path, start: Start, trainer: st
     assert (child.problem()["slug"], child.problem()["facts"]) == ("trainer-crashed", {"files": ["results.csv"]})
 
 
-def test_a_crash_is_told_with_the_end_of_its_traceback(trainer: str, start: Start, tmp_path: Path) -> None:
+def test_a_crash_is_reported_with_the_end_of_its_traceback(trainer: str, start: Start, tmp_path: Path) -> None:
     empty = tmp_path / "tree"
     empty.mkdir()
     child = start(tmp_path / "out", empty)

@@ -1,4 +1,4 @@
-"""What is the vit trainer's own: that the best model is the one published, weights, failures, suspect labels."""
+"""What only the vit trainer does: the best model is published, weights, failures, suspect labels."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ def trained(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Child:
 
 @pytest.fixture(scope="module")
 def weights(trained: Child, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What was published, unpacked: pretrained weights as they lie in a weights folder."""
+    """The published model, unpacked: pretrained weights as in a weights folder."""
     folder = tmp_path_factory.mktemp("weights") / "org--name"
     with zipfile.ZipFile(trained.out / "artifacts" / "model.zip") as archive:
         archive.extractall(folder)
@@ -63,7 +63,7 @@ def published(child: Child) -> bytes:
 
 
 def run_python(code: str, *arguments: object, folder: Path) -> str:
-    """Run a snippet with transformers offline, in a process of its own."""
+    """Runs a snippet with transformers offline, in its own process."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, **OFFLINE, "HF_HOME": str(folder)}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -130,10 +130,10 @@ import io, sys, datasets
 from PIL import Image
 from transformers import pipeline
 data = datasets.load_from_disk(sys.argv[2] + "/data")["validation"]
-judge = pipeline("image-classification", model=sys.argv[1])
+classify = pipeline("image-classification", model=sys.argv[1])
 names = data.features["label"].names
-right = sum(judge(row["image"])[0]["label"] == names[row["label"]] for row in data)
-print(right / len(data))
+correct = sum(classify(row["image"])[0]["label"] == names[row["label"]] for row in data)
+print(correct / len(data))
 """
     accuracy = float(run_python(code, weights, tree, folder=tmp_path).split()[-1])
     assert accuracy == pytest.approx(trained.artifact("metrics.json")["val"]["accuracy"], abs=1e-5)
@@ -143,20 +143,20 @@ print(right / len(data))
 
 
 @pytest.mark.parametrize("named", ["artifacts", "artifacts/model.zip"])
-def test_predict_names_the_class_of_a_image(trained: Child, named: str, tmp_path: Path) -> None:
+def test_predict_writes_the_classes_of_an_image(trained: Child, named: str, tmp_path: Path) -> None:
     Image.new("RGB", (60, 30), "white").save(tmp_path / "a.png")
     arguments = ["--model", trained.out / named, "--image", tmp_path / "a.png"]
-    outputs = ["--out", tmp_path / "seen.png", "--json", tmp_path / "seen.json"]
+    outputs = ["--out", tmp_path / "predicted.png", "--json", tmp_path / "predicted.json"]
     command = [sys.executable, "-m", "pipeline", "predict", *map(str, [*arguments, *outputs])]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    seen = json.loads((tmp_path / "seen.json").read_text())
-    assert (seen["width"], seen["height"]) == (60, 30)
-    scores = [one["score"] for one in seen["labels"]]
-    assert {one["label"] for one in seen["labels"]} == {"box", "disc"}
+    written = json.loads((tmp_path / "predicted.json").read_text())
+    assert (written["width"], written["height"]) == (60, 30)
+    scores = [one["score"] for one in written["labels"]]
+    assert {one["label"] for one in written["labels"]} == {"box", "disc"}
     assert scores == sorted(scores, reverse=True)
     assert sum(scores) == pytest.approx(1, abs=1e-4)
-    with Image.open(tmp_path / "seen.png") as drawn:
+    with Image.open(tmp_path / "predicted.png") as drawn:
         assert drawn.width >= 640
 
 
@@ -185,7 +185,7 @@ print(new["vit.embeddings.position_embeddings"].shape)
 
 
 @pytest.mark.parametrize("broken", ["no safetensors", "not a config"])
-def test_weights_that_are_none_are_a_typed_failure(broken: str, weights: Path, tree: Path, tmp_path: Path) -> None:
+def test_unusable_weights_are_a_typed_failure(broken: str, weights: Path, tree: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(weights, tmp_path / "weights")
     if broken == "no safetensors":
         (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
@@ -196,7 +196,7 @@ def test_weights_that_are_none_are_a_typed_failure(broken: str, weights: Path, t
     assert child.problem()["slug"] == "weights-unavailable", child.log()[-2000:]
 
 
-def test_required_weights_that_are_not_there_are_a_typed_failure(tree: Path, tmp_path: Path) -> None:
+def test_missing_required_weights_are_a_typed_failure(tree: Path, tmp_path: Path) -> None:
     child = start(tmp_path / "out", tree, params={"pretrained": "required", "model": "org/name"})
     assert child.end() == 1
     assert child.problem()["slug"] == "weights-unavailable"
@@ -225,7 +225,7 @@ def test_a_full_disk_is_no_space(tree: Path, tmp_path: Path) -> None:
     assert child.problem()["slug"] == "no-space", child.log()[-2000:]
 
 
-def test_half_of_the_flipped_labels_are_in_the_first_tenth_of_the_suspects(tmp_path: Path) -> None:
+def test_half_of_the_flipped_labels_are_in_the_first_tenth_of_the_ranking(tmp_path: Path) -> None:
     classes, counts = ("box", "disc", "cross"), {"train": 240, "validation": 36, "test": 24}
     rng, flipped = random.Random(1), {}
     for split, count in counts.items():
@@ -239,10 +239,10 @@ def test_half_of_the_flipped_labels_are_in_the_first_tenth_of_the_suspects(tmp_p
         rows = list(csv.DictReader(file))
     assert len(rows) == 300
     assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 301)]
-    found = [row for row in rows[:30] if row["path"] in flipped]
-    assert len(found) >= len(flipped) / 2
-    right = [row for row in found if row["suggested"] == row["path"].partition("/")[0]]
-    assert len(right) > len(found) / 2
+    flips = [row for row in rows[:30] if row["path"] in flipped]
+    assert len(flips) >= len(flipped) / 2
+    correct = [row for row in flips if row["suggested"] == row["path"].partition("/")[0]]
+    assert len(correct) > len(flips) / 2
 
 
 def test_hostile_names_stay_text_in_the_report(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is the yolo trainer's own: weights, the names of its failures, the files that others load."""
+"""What only the yolo trainer does: weights, its failures, files that plain ultralytics loads."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def trained(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Child:
 
 
 def run_python(code: str, *arguments: object, folder: Path) -> str:
-    """Run a snippet with ultralytics offline, in a process of its own."""
+    """Runs a snippet with ultralytics offline, in its own process."""
     environment = {**os.environ, "YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(folder), "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -37,11 +37,11 @@ def run_python(code: str, *arguments: object, folder: Path) -> str:
     return done.stdout
 
 
-def test_a_run_without_weights_says_that_it_is_from_scratch(trained: Child) -> None:
+def test_a_run_without_weights_notes_that_it_is_from_scratch(trained: Child) -> None:
     assert [note["name"] for note in trained.lines("note")] == ["weights"]
 
 
-def test_metrics_count_boxes_by_class_and_by_what_they_were_taken_for(trained: Child) -> None:
+def test_metrics_count_boxes_by_class_and_in_a_confusion_matrix(trained: Child) -> None:
     metrics = trained.artifact("metrics.json")
     for split in ("val", "test"):
         assert metrics[split]["boxes"] == sum(row["instances"] for row in metrics[split]["per_class"].values())
@@ -79,16 +79,16 @@ print(sorted(model.names.items()), "optimizer" in model.ckpt and model.ckpt["opt
 def test_predict_draws_the_boxes_of_a_published_model(trained: Child, tree: Path, tmp_path: Path) -> None:
     image = tree / "images" / "val" / "000.png"
     arguments = ["--model", trained.out / "artifacts", "--image", image, "--conf", "0.0001"]
-    outputs = ["--out", tmp_path / "seen.png", "--json", tmp_path / "seen.json"]
+    outputs = ["--out", tmp_path / "predicted.png", "--json", tmp_path / "predicted.json"]
     command = [sys.executable, "-m", "pipeline", "predict", *map(str, [*arguments, *outputs])]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    seen = json.loads((tmp_path / "seen.json").read_text())
-    assert (seen["width"], seen["height"]) == (64, 64)
-    assert seen["boxes"]
-    assert all(box["label"] in ("box", "disc") and 0 <= box["x1"] <= box["x2"] <= 64 for box in seen["boxes"])
-    with Image.open(tmp_path / "seen.png") as drawn, Image.open(image) as bare:
-        assert drawn.size == (640, 640)  # small images are shown enlarged
+    written = json.loads((tmp_path / "predicted.json").read_text())
+    assert (written["width"], written["height"]) == (64, 64)
+    assert written["boxes"]
+    assert all(box["label"] in ("box", "disc") and 0 <= box["x1"] <= box["x2"] <= 64 for box in written["boxes"])
+    with Image.open(tmp_path / "predicted.png") as drawn, Image.open(image) as bare:
+        assert drawn.size == (640, 640)  # small images are enlarged
         assert drawn.tobytes() != bare.resize(drawn.size).tobytes()
 
 
@@ -138,7 +138,7 @@ def test_weights_that_would_run_code_are_refused_unread(tree: Path, tmp_path: Pa
     assert not (tmp_path / "gone-off").exists()
 
 
-def test_required_weights_that_are_not_there_are_a_typed_failure(tree: Path, tmp_path: Path) -> None:
+def test_missing_required_weights_are_a_typed_failure(tree: Path, tmp_path: Path) -> None:
     child = start_training(tmp_path / "out", tree, params={**PARAMS, "pretrained": "required"})
     assert child.end() == 1
     assert child.problem()["slug"] == "weights-unavailable"

@@ -7,7 +7,7 @@ from pipeline.params.catalogue import validate_params
 from pipeline.params.clip import MAX_TEXTS
 
 
-def test_without_a_word_it_is_a_zero_shot_of_the_known_model() -> None:
+def test_the_default_is_zero_shot_with_the_default_model() -> None:
     params = validate_params("clip", {}).model_dump(mode="json")
     assert (params["mode"], params["model"]) == ("zero-shot", "openai/clip-vit-base-patch32")
     assert params["pretrained"] == "required"

@@ -50,6 +50,6 @@ def test_classification_trains_with_vit_by_default() -> None:
         ("org/my-vit-base-patch16-224", None),
     ],
 )
-def test_a_name_may_say_its_architecture(name: str, architecture: tuple[str, str, str] | None) -> None:
-    found = VIT_NAME.search(name)
-    assert (found and (found["size"], found["patch"], found["side"])) == architecture
+def test_a_name_may_define_its_architecture(name: str, architecture: tuple[str, str, str] | None) -> None:
+    match = VIT_NAME.search(name)
+    assert (match and (match["size"], match["patch"], match["side"])) == architecture

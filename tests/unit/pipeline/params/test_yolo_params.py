@@ -125,7 +125,7 @@ def test_a_kind_has_a_trainer_by_default() -> None:
         ("our.pt", "our.pt"),
     ],
 )
-def test_weights_are_looked_for_under_the_names_of_the_hub(model: str, first: str) -> None:
+def test_the_first_name_of_weights_is_that_of_the_hub(model: str, first: str) -> None:
     assert weights_names(model)[0] == first
 
 

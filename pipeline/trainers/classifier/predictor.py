@@ -1,29 +1,30 @@
-"""A trained clip classifier that predicts the class of an image."""
+"""A trained classifier that predicts the class of an image."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from pipeline.dataset.predictions import PredictedLabel
 from pipeline.evaluation.split_predictions import softmax
 from pipeline.trainers.classifier.data import upright
 from pipeline.trainers.classifier.tensors import input_side
-from pipeline.trainers.clip.models import read_published_clip
 
 TOP = 5
 
 
-class ClipPredictor:
-    """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for anything but a model of the clip trainer."""
+class ClassifierPredictor:
+    """See `pipeline.trainers.Predictor`."""
 
-    def __init__(self, model: Path) -> None:
-        self._model, self._processor, self.classes = read_published_clip(model)
-        self.input_size = input_side(self._processor)
+    def __init__(self, network: nn.Module, processor: Any, classes: tuple[str, ...]) -> None:
+        self._network, self._processor, self.classes = network, processor, classes
+        self.input_size = input_side(processor)
 
     def predict(self, image: Path, *, min_score: float = 0.0) -> list[PredictedLabel]:
         """The five most probable classes, best first."""
         pixels = self._processor(upright(image), return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
-            scores = softmax(self._model(pixel_values=pixels).logits[0].numpy())
+            scores = softmax(self._network(pixel_values=pixels).logits[0].float().numpy())
         best = scores.argsort()[::-1][:TOP]
         return [PredictedLabel(self.classes[i], int(i), float(scores[i])) for i in best if scores[i] >= min_score]
