@@ -1,4 +1,4 @@
-"""The demo's figures: what a model learns from must be the pose and nothing else."""
+"""The demo's figures: a class is a pose and nothing else."""
 
 import zipfile
 from collections import Counter
@@ -19,7 +19,7 @@ def test_the_same_seed_gives_the_same_archive_and_another_seed_another(tmp_path:
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
 
 
-def test_each_class_is_a_folder_with_as_many_jpegs_as_any_other(tmp_path: Path) -> None:
+def test_each_class_is_a_folder_with_the_same_number_of_jpegs(tmp_path: Path) -> None:
     write_archive(tmp_path / "set.zip", figures=3 * len(CLASSES), seed=0)
     with zipfile.ZipFile(tmp_path / "set.zip") as archive:
         names = archive.namelist()
@@ -28,7 +28,7 @@ def test_each_class_is_a_folder_with_as_many_jpegs_as_any_other(tmp_path: Path) 
             assert (image.format, image.size) == ("JPEG", (SIDE, SIDE))
 
 
-def test_colour_and_brightness_tell_nothing_of_the_class() -> None:
+def test_colour_and_brightness_do_not_depend_on_the_class() -> None:
     means: dict[str, list[object]] = {name: [] for name in CLASSES}
     for figure in draw_figures(40 * len(CLASSES), seed=0):
         means[figure.name].append(np.asarray(figure.image, dtype=np.float64).mean(axis=(0, 1)))
@@ -37,11 +37,11 @@ def test_colour_and_brightness_tell_nothing_of_the_class() -> None:
     assert np.std([value for values in means.values() for value in values], axis=0).min() > 15
 
 
-def test_a_figure_is_in_its_pose_whichever_way_it_looks() -> None:
+def test_a_figure_is_in_its_pose_when_mirrored_too() -> None:
     for seed in range(40):
         figures = {name: draw_skeleton(np.random.default_rng([seed, 7]), name) for name in CLASSES}
         assert {name for name, one in figures.items() if _hands_above_head(one) == 2} == {"arms raised", "jumping jack"}
-        assert _feet_apart(figures["jumping jack"]) > 2 * _feet_apart(figures["arms raised"])
+        assert _feet_distance(figures["jumping jack"]) > 2 * _feet_distance(figures["arms raised"])
         lying, standing = (_extent(figures[name]) for name in ("lying", "standing"))
         assert lying[0] > 1.5 * lying[1]
         assert standing[1] > 1.5 * standing[0]
@@ -64,13 +64,13 @@ def _labels(path: Path, *, shuffle_labels: bool) -> dict[bytes, str]:
 
 
 def _hands_above_head(figure: Skeleton) -> int:
-    """y grows downwards. A figure that lies has no hand above its head in this sense: its head is beside it."""
+    """y grows downwards. A lying figure counts as 0: its head lies beside its hands."""
     if _extent(figure)[0] > _extent(figure)[1] * 1.5:
         return 0
     return sum(arm[-1][1] < figure.head[1] for arm in figure.arms)
 
 
-def _feet_apart(figure: Skeleton) -> float:
+def _feet_distance(figure: Skeleton) -> float:
     right, left = (np.array(leg[-1]) for leg in figure.legs)
     return float(np.linalg.norm(right - left))
 

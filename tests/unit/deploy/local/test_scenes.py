@@ -1,4 +1,4 @@
-"""The demo's scenes: boxes fit their shapes, and nothing but the outline reveals a class."""
+"""The demo's scenes: boxes fit their shapes, and a class is an outline and nothing else."""
 
 import itertools
 import zipfile
@@ -40,13 +40,13 @@ def test_every_image_has_an_annotation_in_voc_that_counts_from_one(tmp_path: Pat
                 assert 1 <= top < bottom <= SIDE
 
 
-def test_all_classes_come_about_equally_often_and_colour_tells_nothing(scenes: list[Scene]) -> None:
+def test_all_classes_are_about_equally_frequent_and_colour_does_not_depend_on_them(scenes: list[Scene]) -> None:
     names = Counter(box.name for scene in scenes for box in scene.boxes)
     assert set(names) == set(CLASSES)
     assert min(names.values()) > 0.5 * max(names.values())
     colours = {name: np.mean(_centre_colours(scenes, name), axis=0) for name in CLASSES}
     overall = np.mean([_mean_colour(scene.image) for scene in scenes], axis=0)
-    for colour in colours.values():  # of 255; one colour a class would be 100 apart
+    for colour in colours.values():  # of 255; with one colour for each class they would differ by 100
         assert np.abs(colour - np.mean(list(colours.values()), axis=0)).max() < 45
         assert np.abs(colour - overall).max() < 90
 
