@@ -1,0 +1,1 @@
+"""What tests are made of: datasets, hostile files, database rows, training children."""

@@ -1,0 +1,1 @@
+"""Every implementation of an interface against one contract."""

@@ -1,0 +1,1 @@
+"""Real processes over HTTP, as a person starts them."""
