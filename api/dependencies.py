@@ -12,7 +12,7 @@ def platform_of(request: Request) -> Platform:
     return cast(Platform, request.app.state.platform)
 
 
-ThePlatform = Annotated[Platform, Depends(platform_of)]
+CurrentPlatform = Annotated[Platform, Depends(platform_of)]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the previous page.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Number of items on a page.")]
 Wait = Annotated[

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
-from api.dependencies import ThePlatform
+from api.dependencies import CurrentPlatform
 from core.db import Database
 from core.domain.errors import DarkroomError, RequestInvalid
 from core.services.idempotency import (
@@ -126,7 +126,7 @@ class IdempotentRequest:
 
 def idempotent_request(
     request: Request,
-    platform: ThePlatform,
+    platform: CurrentPlatform,
     idempotency_key: Annotated[
         str | None,
         Header(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.dependencies import AsLink, ThePlatform, Wait
+from api.dependencies import AsLink, CurrentPlatform, Wait
 from api.http.downloads import StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
@@ -67,7 +67,7 @@ _QUERY = [
     openapi_extra={"requestBody": _UPLOAD_BODY, "parameters": _QUERY},
 )
 async def upload_dataset(
-    request: Request, platform: ThePlatform, idempotency: Idempotency, wait: Wait = 0
+    request: Request, platform: CurrentPlatform, idempotency: Idempotency, wait: Wait = 0
 ) -> AcceptedJob | Response:
     """Stream a ZIP in and get a job, which is then validated, converted and fingerprinted.
 
@@ -109,7 +109,7 @@ def _store_and_receive(platform: Platform, upload: ReceivedUpload, on_commit: On
     responses=file_responses("application/json")
     | problem_responses(errors.JobNotFound, errors.Gone, errors.JobNotReady),
 )
-def dataset_metadata(request: Request, platform: ThePlatform, job_id: str) -> Response:
+def dataset_metadata(request: Request, platform: CurrentPlatform, job_id: str) -> Response:
     """The immutable `dataset_metadata.json` of a ready job: classes, counts, statistics, fingerprint."""
     job = get_ready_job(platform.db, job_id)
     key = str(job.metadata_key)
@@ -131,7 +131,7 @@ def dataset_metadata(request: Request, platform: ThePlatform, job_id: str) -> Re
     responses=file_responses("application/x-tar")
     | problem_responses(errors.JobNotFound, errors.Gone, errors.JobNotReady, errors.RangeInvalid),
 )
-def download_dataset(request: Request, platform: ThePlatform, job_id: str, as_link: AsLink = False) -> Response:
+def download_dataset(request: Request, platform: CurrentPlatform, job_id: str, as_link: AsLink = False) -> Response:
     """The prepared dataset and its manifest as one uncompressed tar. Boxes: images, labels and `data.yaml` in YOLO's
     layout. Folders of classes: a dataset for `datasets.load_from_disk`, in `data/`. Ranges are supported."""
     job, dataset = prepared_set_of(platform.db, job_id)

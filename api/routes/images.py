@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.dependencies import ThePlatform
+from api.dependencies import CurrentPlatform
 from api.http.downloads import NEVER_CHANGES, StoredFile, file_name, inline, send_stored
 from api.http.openapi import file_responses, problem_responses
 from api.http.ranges import is_known
@@ -34,7 +34,7 @@ _PNG: dict[int | str, dict[str, Any]] = {
     response_class=Response,
     responses=_PNG | problem_responses(*_MISSING),
 )
-def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Count = 16) -> Response:
+def dataset_sample(request: Request, platform: CurrentPlatform, job_id: str, n: Count = 16) -> Response:
     """A grid of images with their boxes and class names, or their class. The sample is random with the job's seed, and
     therefore always the same."""
     job = get_ready_job(platform.db, job_id)
@@ -57,7 +57,7 @@ def dataset_sample(request: Request, platform: ThePlatform, job_id: str, n: Coun
     response_class=Response,
     responses=file_responses("image/png") | problem_responses(*_MISSING, errors.RangeInvalid),
 )
-def dataset_plot(request: Request, platform: ThePlatform, job_id: str, name: str) -> Response:
+def dataset_plot(request: Request, platform: CurrentPlatform, job_id: str, name: str) -> Response:
     """`class_distribution`, `resolution_scatter` or, for detection, `box_centres`, as PNG."""
     job = get_ready_job(platform.db, job_id)
     plot = name.removesuffix(".png")

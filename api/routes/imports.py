@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.dependencies import ThePlatform, Wait
+from api.dependencies import CurrentPlatform, Wait
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
 from api.http.openapi import problem_responses
@@ -27,7 +27,7 @@ router = APIRouter(tags=["datasets"])
     responses=problem_responses(errors.HubOff, errors.RequestInFlight, errors.IdempotencyKeyReused),
 )
 async def import_dataset(
-    request: Request, platform: ThePlatform, idempotency: Idempotency, body: ImportRequest, wait: Wait = 0
+    request: Request, platform: CurrentPlatform, idempotency: Idempotency, body: ImportRequest, wait: Wait = 0
 ) -> AcceptedJob | Response:
     """Images with class labels, by the name of the repository: a worker downloads its parquet files or folders of
     images at one commit, converts them to folders of classes, and prepares those like an upload.

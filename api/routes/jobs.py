@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from api.dependencies import PAGE, Cursor, Limit, ThePlatform, Wait
+from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, Wait
 from api.http.downloads import MAY_CHANGE, file_name
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
@@ -30,7 +30,7 @@ _CSV: dict[int | str, dict[str, Any]] = {
 
 @router.get("", summary="List jobs", responses=problem_responses(errors.CursorInvalid))
 def list_jobs(
-    platform: ThePlatform, state: JobState | None = None, cursor: Cursor = None, limit: Limit = PAGE
+    platform: CurrentPlatform, state: JobState | None = None, cursor: Cursor = None, limit: Limit = PAGE
 ) -> PageOf[JobItem]:
     """Newest first. Deleted jobs are listed only with `state=deleted`."""
     page = jobs.list_jobs(platform.db, cursor=cursor, limit=limit, state=state)
@@ -38,7 +38,7 @@ def list_jobs(
 
 
 @router.get("/{job_id}", summary="Read a job", responses=problem_responses(errors.JobNotFound, errors.Gone))
-async def get_job(request: Request, platform: ThePlatform, job_id: str, wait: Wait = 0) -> Job:
+async def get_job(request: Request, platform: CurrentPlatform, job_id: str, wait: Wait = 0) -> Job:
     """State, stage, problem, number of findings by code, fingerprint, runs and versions."""
     await wait_until_ended(request, platform.db, job_id, seconds=wait)
     return job_with_all(await run_in_threadpool(job_overview, platform.db, job_id))
@@ -50,7 +50,7 @@ async def get_job(request: Request, platform: ThePlatform, job_id: str, wait: Wa
     responses=problem_responses(errors.JobNotFound, errors.Gone),
 )
 def list_findings(
-    platform: ThePlatform,
+    platform: CurrentPlatform,
     job_id: str,
     code: str | None = None,
     severity: Literal["error", "warning", "note"] | None = None,
@@ -69,7 +69,7 @@ def list_findings(
     responses=_CSV | problem_responses(errors.JobNotFound, errors.Gone),
 )
 def download_findings(
-    platform: ThePlatform,
+    platform: CurrentPlatform,
     job_id: str,
     code: str | None = None,
     severity: Literal["error", "warning", "note"] | None = None,
@@ -88,7 +88,7 @@ def download_findings(
     responses=event_responses() | problem_responses(errors.JobNotFound, errors.Gone),
 )
 async def follow_job(
-    request: Request, platform: ThePlatform, job_id: str, last_event_id: str | None = None
+    request: Request, platform: CurrentPlatform, job_id: str, last_event_id: str | None = None
 ) -> Response:
     """Server-sent events after `Last-Event-ID`, each a merge patch of the polled job; `end` is the last one."""
     last_seen = request.headers.get("last-event-id") or last_event_id
@@ -104,7 +104,7 @@ async def follow_job(
     summary="Prepare a failed job again",
     responses=problem_responses(errors.JobNotFound, errors.Gone, errors.JobNotRetryable, errors.IdempotencyKeyReused),
 )
-def retry_job(platform: ThePlatform, idempotency: Idempotency, job_id: str) -> AcceptedJob | Response:
+def retry_job(platform: CurrentPlatform, idempotency: Idempotency, job_id: str) -> AcceptedJob | Response:
     """Only for a job in the state `failed`. A rejected job needs another upload or a repair."""
     with idempotency.claimed():
         if replayed := idempotency.replay():
@@ -118,7 +118,7 @@ def retry_job(platform: ThePlatform, idempotency: Idempotency, job_id: str) -> A
     summary="Delete a job",
     responses=problem_responses(errors.JobNotFound, errors.Gone, errors.JobInUse),
 )
-def delete_job(platform: ThePlatform, job_id: str, cancel: bool = False) -> AcceptedJob:
+def delete_job(platform: CurrentPlatform, job_id: str, cancel: bool = False) -> AcceptedJob:
     """Deletes its models too and, unless another job shares it, its dataset. Afterwards it answers 410. `cancel=true`
     cancels its active runs first."""
     return accepted_job(jobs.delete_job(platform, job_id, cancel=cancel))

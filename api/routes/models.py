@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.dependencies import PAGE, AsLink, Cursor, Limit, ThePlatform
+from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit
 from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.openapi import file_responses, problem_responses
@@ -24,7 +24,7 @@ _MISSING = (errors.JobNotFound, errors.Gone, errors.VersionNotFound)
 
 @router.get("/models", summary="List the model versions of all jobs", responses=problem_responses(errors.CursorInvalid))
 def list_models(
-    platform: ThePlatform, job_id: str | None = None, cursor: Cursor = None, limit: Limit = PAGE
+    platform: CurrentPlatform, job_id: str | None = None, cursor: Cursor = None, limit: Limit = PAGE
 ) -> PageOf[ModelVersion]:
     """Newest first."""
     page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
@@ -32,7 +32,9 @@ def list_models(
 
 
 @router.get("/models/{job_id}", summary="List the model versions of a job", responses=problem_responses(*_MISSING[:2]))
-def list_job_models(platform: ThePlatform, job_id: str, cursor: Cursor = None, limit: Limit = PAGE) -> ModelVersions:
+def list_job_models(
+    platform: CurrentPlatform, job_id: str, cursor: Cursor = None, limit: Limit = PAGE
+) -> ModelVersions:
     """Newest first, with the aliases that point at them."""
     page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
     links = {"self": link(f"/models/{job_id}"), "job": link(f"/jobs/{job_id}")}
@@ -48,7 +50,7 @@ def list_job_models(platform: ThePlatform, job_id: str, cursor: Cursor = None, l
 
 
 @router.get("/models/{job_id}/{version}", summary="Read a model version", responses=problem_responses(*_MISSING))
-def get_model(platform: ThePlatform, job_id: str, version: str) -> ModelVersion:
+def get_model(platform: CurrentPlatform, job_id: str, version: str) -> ModelVersion:
     """Metrics, params, fingerprint, artifacts with their sha256. `version` is, for example, `v2`, or `latest`."""
     return _model_versions(platform, [versions.find_version(platform.db, job_id, version=version)])[0]
 
@@ -62,7 +64,7 @@ def get_model(platform: ThePlatform, job_id: str, version: str) -> ModelVersion:
     | problem_responses(*_MISSING, errors.ArtifactNotFound, errors.RangeInvalid),
 )
 def get_artifact(
-    request: Request, platform: ThePlatform, job_id: str, version: str, name: str, as_link: AsLink = False
+    request: Request, platform: CurrentPlatform, job_id: str, version: str, name: str, as_link: AsLink = False
 ) -> Response:
     """`best.pt`, `metrics.json`, `data.yaml`, `model.json`, `results.csv` or a plot."""
     row = versions.find_version(platform.db, job_id, version=version)
@@ -89,7 +91,7 @@ def get_artifact(
 )
 def download_model(
     request: Request,
-    platform: ThePlatform,
+    platform: CurrentPlatform,
     job_id: str,
     version: str | None = None,
     alias: str | None = None,
@@ -117,7 +119,7 @@ def download_model(
     summary="Point an alias at a version",
     responses=problem_responses(*_MISSING, errors.AliasReserved),
 )
-def set_alias(platform: ThePlatform, job_id: str, alias: str, body: SetAlias) -> Alias:
+def set_alias(platform: CurrentPlatform, job_id: str, alias: str, body: SetAlias) -> Alias:
     """Sets an alias such as `production`. Every move is kept in its history."""
     versions.set_alias(platform.db, job_id, alias, version=body.version)
     return alias_of(versions.get_alias(platform.db, job_id, alias))
@@ -128,7 +130,8 @@ def set_alias(platform: ThePlatform, job_id: str, alias: str, body: SetAlias) ->
     summary="Read an alias and its history",
     responses=problem_responses(*_MISSING[:2], errors.AliasNotFound),
 )
-def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
+def get_alias(platform: CurrentPlatform, job_id: str, alias: str) -> Alias:
+    """The version that it points at now, and every move, oldest first."""
     return alias_of(versions.get_alias(platform.db, job_id, alias))
 
 
@@ -144,7 +147,7 @@ def get_alias(platform: ThePlatform, job_id: str, alias: str) -> Alias:
         errors.IdempotencyKeyReused,
     ),
 )
-def roll_back_alias(platform: ThePlatform, idempotency: Idempotency, job_id: str, alias: str) -> Alias | Response:
+def roll_back_alias(platform: CurrentPlatform, idempotency: Idempotency, job_id: str, alias: str) -> Alias | Response:
     """Goes back one step in the history; the rollback is kept in it too."""
     with idempotency.claimed():
         if replayed := idempotency.replay():
@@ -160,7 +163,7 @@ def roll_back_alias(platform: ThePlatform, idempotency: Idempotency, job_id: str
     summary="Remove an alias",
     responses=problem_responses(*_MISSING[:2], errors.AliasNotFound),
 )
-def remove_alias(platform: ThePlatform, job_id: str, alias: str) -> Response:
+def remove_alias(platform: CurrentPlatform, job_id: str, alias: str) -> Response:
     """The version stays. An alias that is set again keeps its history but cannot be rolled back past its removal."""
     versions.remove_alias(platform.db, job_id, alias)
     return Response(status_code=204)

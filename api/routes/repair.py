@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.dependencies import PAGE, AsLink, Cursor, Limit, ThePlatform, Wait
+from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit, Wait
 from api.http.downloads import StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
@@ -28,7 +28,7 @@ router = APIRouter(tags=["datasets"])
     ),
 )
 async def repair_job(
-    request: Request, platform: ThePlatform, idempotency: Idempotency, job_id: str, wait: Wait = 0
+    request: Request, platform: CurrentPlatform, idempotency: Idempotency, job_id: str, wait: Wait = 0
 ) -> AcceptedJob | Response:
     """Creates a job whose source is the repaired ZIP; a second request answers with the same job.
 
@@ -48,7 +48,9 @@ async def repair_job(
     summary="List the changes of a repair",
     responses=problem_responses(errors.JobNotFound, errors.Gone),
 )
-def repair_log(platform: ThePlatform, job_id: str, cursor: Cursor = None, limit: Limit = PAGE) -> PageOf[FindingItem]:
+def repair_log(
+    platform: CurrentPlatform, job_id: str, cursor: Cursor = None, limit: Limit = PAGE
+) -> PageOf[FindingItem]:
     """Every change, with its location in the original ZIP. Empty for a job that is not a repair."""
     page = repairs.list_repairs(platform.db, job_id, cursor=cursor, limit=limit)
     return PageOf(items=[finding_item(row) for row in page.items], next_cursor=page.next_cursor)
@@ -62,7 +64,7 @@ def repair_log(platform: ThePlatform, job_id: str, cursor: Cursor = None, limit:
     responses=file_responses("application/zip")
     | problem_responses(errors.JobNotFound, errors.Gone, errors.RangeInvalid),
 )
-def download_source(request: Request, platform: ThePlatform, job_id: str, as_link: AsLink = False) -> Response:
+def download_source(request: Request, platform: CurrentPlatform, job_id: str, as_link: AsLink = False) -> Response:
     """The ZIP that the job was created from, uploaded, repaired or imported. 410 when it is no longer kept."""
     job = get_job(platform.db, job_id)
     if job.source_key is None:

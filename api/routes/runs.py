@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
-from api.dependencies import PAGE, Cursor, Limit, ThePlatform, Wait
+from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, Wait
 from api.http.downloads import MAY_CHANGE, StoredFile, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
@@ -30,7 +30,7 @@ TEXT = "text/plain; charset=utf-8"
 
 @router.get("", summary="List runs", responses=problem_responses(errors.CursorInvalid))
 def list_runs(
-    platform: ThePlatform,
+    platform: CurrentPlatform,
     state: RunState | None = None,
     job_id: str | None = None,
     cursor: Cursor = None,
@@ -42,7 +42,7 @@ def list_runs(
 
 
 @router.get("/{run_id}", summary="Read a run", responses=problem_responses(errors.RunNotFound, errors.Gone))
-async def get_run(request: Request, platform: ThePlatform, run_id: str, wait: Wait = 0) -> Run:
+async def get_run(request: Request, platform: CurrentPlatform, run_id: str, wait: Wait = 0) -> Run:
     """State, stage, progress, attempt, problem and, once published, the version."""
     await wait_until_ended(request, platform.db, run_id, seconds=wait)
     return run_of(await run_in_threadpool(runs.get_living_run, platform.db, run_id))
@@ -55,7 +55,7 @@ async def get_run(request: Request, platform: ThePlatform, run_id: str, wait: Wa
     responses=event_responses() | problem_responses(errors.RunNotFound, errors.Gone),
 )
 async def follow_run(
-    request: Request, platform: ThePlatform, run_id: str, last_event_id: str | None = None
+    request: Request, platform: CurrentPlatform, run_id: str, last_event_id: str | None = None
 ) -> Response:
     """Server-sent events after `Last-Event-ID`, each a merge patch of the polled run; `end` is the last one."""
     await run_in_threadpool(runs.get_living_run, platform.db, run_id)
@@ -71,7 +71,7 @@ async def follow_run(
 )
 def run_log(
     request: Request,
-    platform: ThePlatform,
+    platform: CurrentPlatform,
     run_id: str,
     tail: Annotated[int | None, Query(ge=1, le=10_000, description="Only this many lines of the end.")] = None,
     attempt: Annotated[
@@ -107,7 +107,7 @@ def run_log(
     summary="Cancel a run and discard its results",
     responses=problem_responses(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
 )
-def cancel_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
+def cancel_run(platform: CurrentPlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
     """Takes at most 5 seconds, at any moment. Nothing is published."""
     with idempotency.claimed():
         if replayed := idempotency.replay():
@@ -123,7 +123,7 @@ def cancel_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> 
     summary="Stop a run and keep its best epoch",
     responses=problem_responses(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
 )
-def stop_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
+def stop_run(platform: CurrentPlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
     """The best epoch so far is evaluated and published as a version."""
     with idempotency.claimed():
         if replayed := idempotency.replay():
@@ -141,7 +141,8 @@ def stop_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> Ac
         errors.RunNotFound, errors.RunNotRetryable, errors.JobNotReady, errors.IdempotencyKeyReused
     ),
 )
-def retry_run(platform: ThePlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
+def retry_run(platform: CurrentPlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
+    """Queues the run again. Without a checkpoint it starts from the beginning."""
     with idempotency.claimed():
         if replayed := idempotency.replay():
             return replayed

@@ -18,6 +18,8 @@ router = APIRouter(tags=["service"])
 
 
 class Service(BaseModel):
+    """The name, version and entry points of the service."""
+
     name: str = Field(examples=["darkroom"])
     version: str = Field(examples=["0.1.0"])
     description: str
@@ -25,10 +27,14 @@ class Service(BaseModel):
 
 
 class Health(BaseModel):
+    """The process is alive."""
+
     state: Literal["ok"] = "ok"
 
 
 class CheckItem(BaseModel):
+    """The state of a part of the service."""
+
     state: Literal["ok", "degraded", "failed"]
     seconds: float = Field(examples=[0.0021])
     detail: str = Field(examples=["answers"])
@@ -74,6 +80,7 @@ def front(request: Request) -> Any:
 
 @router.get("/health", summary="Check that the service is alive")
 def health() -> Health:
+    """Answers as long as the process runs; checks no other part."""
     return Health()
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.dependencies import ThePlatform, Wait
+from api.dependencies import CurrentPlatform, Wait
 from api.http.idempotency import Idempotency
 from api.http.long_poll import run_when_ended
 from api.http.openapi import problem_responses
@@ -42,6 +42,7 @@ class TrainerItem(BaseModel):
 
 @router.get("/trainers", summary="List trainers and their params")
 def list_trainers() -> PageOf[TrainerItem]:
+    """Each with the ranges, defaults and descriptions of its params."""
     items = [
         TrainerItem(name=name, kind=entry.kind, params=params_of(name).model_json_schema())
         for name, entry in CATALOGUE.items()
@@ -69,7 +70,7 @@ _PROBLEMS = problem_responses(
 )
 async def train_async(
     request: Request,
-    platform: ThePlatform,
+    platform: CurrentPlatform,
     idempotency: Idempotency,
     job_id: str,
     body: TrainRequest | None = None,
@@ -95,7 +96,7 @@ async def train_async(
 )
 async def baseline(
     request: Request,
-    platform: ThePlatform,
+    platform: CurrentPlatform,
     idempotency: Idempotency,
     job_id: str,
     body: BaselineRequest | None = None,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from api.dependencies import ThePlatform
+from api.dependencies import CurrentPlatform
 from api.http.idempotency import Idempotency
 from api.http.openapi import problem_responses
 from api.http.problems import invalid_fields
@@ -47,12 +47,12 @@ def finisher_of(request: Request) -> Finisher:
     return finisher
 
 
-TheFinisher = Annotated[Finisher, Depends(finisher_of)]
+CurrentFinisher = Annotated[Finisher, Depends(finisher_of)]
 
 
 @router.options("/uploads", summary="Read the capabilities of resumable uploads", status_code=204)
 @router.options("/uploads/{upload_id}", include_in_schema=False, status_code=204)
-def capabilities(platform: ThePlatform) -> Response:
+def capabilities(platform: CurrentPlatform) -> Response:
     """Version, extensions, checksum algorithms and size limit, as headers of the tus protocol."""
     return Response(status_code=204, headers=tus.capabilities(platform.settings))
 
@@ -83,7 +83,7 @@ def capabilities(platform: ThePlatform) -> Response:
         ]
     },
 )
-def start_upload(request: Request, platform: ThePlatform, idempotency: Idempotency) -> Response:
+def start_upload(request: Request, platform: CurrentPlatform, idempotency: Idempotency) -> Response:
     """`Location` is the URL of the upload. Send the ZIP to it as any number of chunks, each with a PATCH."""
     tus.require_version(request.headers)
     new = _announced(request)
@@ -101,7 +101,9 @@ def start_upload(request: Request, platform: ThePlatform, idempotency: Idempoten
 
 
 @router.head("/uploads/{upload_id}", include_in_schema=False)
-async def head_upload(request: Request, platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> Response:
+async def head_upload(
+    request: Request, platform: CurrentPlatform, finisher: CurrentFinisher, upload_id: str
+) -> Response:
     """`Upload-Offset` is where the next chunk begins."""
     tus.require_version(request.headers)
     row = await _current(platform, finisher, upload_id)
@@ -115,7 +117,7 @@ async def head_upload(request: Request, platform: ThePlatform, finisher: TheFini
     summary="Read the state of a resumable upload",
     responses=problem_responses(errors.UploadNotFound),
 )
-async def read_upload(platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> ResumableUpload:
+async def read_upload(platform: CurrentPlatform, finisher: CurrentFinisher, upload_id: str) -> ResumableUpload:
     """The bytes stored so far and, once it is done, the job created from it."""
     return resumable_upload(await _current(platform, finisher, upload_id))
 
@@ -142,7 +144,9 @@ async def read_upload(platform: ThePlatform, finisher: TheFinisher, upload_id: s
         ],
     },
 )
-async def send_chunk(request: Request, platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> Response:
+async def send_chunk(
+    request: Request, platform: CurrentPlatform, finisher: CurrentFinisher, upload_id: str
+) -> Response:
     """The bytes from `Upload-Offset` on. With the last byte the upload becomes a job, named by `Darkroom-Job-Id`.
 
     All bytes below the `Upload-Offset` of the answer are stored for good. When the connection breaks, a chunk with a
@@ -169,7 +173,7 @@ async def send_chunk(request: Request, platform: ThePlatform, finisher: TheFinis
     status_code=204,
     responses=problem_responses(errors.UploadNotFound, errors.TusVersionUnsupported),
 )
-def delete_upload(request: Request, platform: ThePlatform, upload_id: str) -> Response:
+def delete_upload(request: Request, platform: CurrentPlatform, upload_id: str) -> Response:
     """Deletes its bytes. A job already created from it stays."""
     tus.require_version(request.headers)
     discard_upload(platform, upload_id)
@@ -177,7 +181,7 @@ def delete_upload(request: Request, platform: ThePlatform, upload_id: str) -> Re
 
 
 @router.post("/uploads/{upload_id}", include_in_schema=False)
-async def override(request: Request, platform: ThePlatform, finisher: TheFinisher, upload_id: str) -> Response:
+async def override(request: Request, platform: CurrentPlatform, finisher: CurrentFinisher, upload_id: str) -> Response:
     """PATCH and DELETE for clients whose proxy allows neither; part of the protocol."""
     match request.headers.get("x-http-method-override", "").upper():
         case "PATCH":
@@ -195,7 +199,7 @@ async def override(request: Request, platform: ThePlatform, finisher: TheFinishe
 )
 async def preflight_archive(
     request: Request,
-    platform: ThePlatform,
+    platform: CurrentPlatform,
     total: Annotated[int, Query(alias="bytes", ge=1, le=2**50, description="Size of the whole ZIP.")],
 ) -> Preflight:
     """Send the last 65,557 bytes of the ZIP, or more: they must contain the whole central directory.
@@ -206,7 +210,7 @@ async def preflight_archive(
     return Preflight.model_validate(await preflight(request, platform.settings, total=total))
 
 
-async def _current(platform: ThePlatform, finisher: Finisher, upload_id: str) -> UploadRow:
+async def _current(platform: CurrentPlatform, finisher: Finisher, upload_id: str) -> UploadRow:
     row = await run_in_threadpool(get_upload, platform.db, upload_id)
     if row.state == OPEN and row.received_bytes == row.length_bytes:
         finisher.begin(upload_id)  # a process may have died after the last byte and before the job

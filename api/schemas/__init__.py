@@ -26,6 +26,8 @@ class Problem(BaseModel):
 
 
 class FieldError(BaseModel):
+    """An invalid field of a request."""
+
     field: str = Field(examples=["params.epochs"])
     message: str = Field(examples=["Input should be greater than or equal to 1"])
 

@@ -8,6 +8,8 @@ from pipeline.params.formats import CATALOGUE
 
 
 class Format(BaseModel):
+    """A dataset format with an example."""
+
     name: str = Field(examples=["voc"])
     title: str = Field(examples=["Pascal VOC"])
     kind: Literal["detection", "classification"]

@@ -19,6 +19,8 @@ SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
 class AcceptedJob(BaseModel):
+    """A job that was created or is prepared again."""
+
     job_id: str = Field(examples=[JOB_ID])
     state: JobState
     links: Links
@@ -48,6 +50,8 @@ class JobSource(BaseModel):
 
 
 class FindingCount(BaseModel):
+    """The severity of a finding and how often it occurs."""
+
     severity: Literal["error", "warning", "note"]
     count: int = Field(examples=[3])
 
@@ -87,6 +91,8 @@ class JobItem(BaseModel):
 
 
 class RunInJob(BaseModel):
+    """A run of the job, in short."""
+
     run_id: str
     state: RunState
     version: int | None = Field(examples=[1])
@@ -94,6 +100,8 @@ class RunInJob(BaseModel):
 
 
 class VersionInJob(BaseModel):
+    """A model version of the job, in short."""
+
     version: str = Field(examples=["v1"])
     number: int = Field(examples=[1])
     run_id: str

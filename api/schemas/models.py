@@ -14,6 +14,8 @@ from core.services.views import VersionOverview
 
 
 class Artifact(BaseModel):
+    """A file of a model version."""
+
     name: str = Field(examples=["best.pt"])
     bytes: int = Field(examples=[6234567])
     sha256: str = Field(examples=[SHA256])
@@ -49,6 +51,8 @@ class ModelVersion(BaseModel):
 
 
 class AliasItem(BaseModel):
+    """An alias and the version that it points at."""
+
     alias: str = Field(examples=["production"])
     version: str = Field(examples=["v2"])
     updated_at: Timestamp
@@ -63,12 +67,16 @@ class ModelVersions(PageOf[ModelVersion]):
 
 
 class SetAlias(BaseModel):
+    """The version that the alias shall point at."""
+
     model_config = ConfigDict(extra="forbid")
 
     version: str = Field(max_length=20, examples=["v2"])
 
 
 class AliasMove(BaseModel):
+    """An entry in the history of an alias."""
+
     position: int = Field(examples=[1])
     action: Literal["set", "rollback", "remove"]
     version: str = Field(examples=["v2"])

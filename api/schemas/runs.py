@@ -51,6 +51,8 @@ class BaselineRequest(BaseModel):
 
 
 class AcceptedRun(BaseModel):
+    """A run that was queued, or that a request cancels or stops."""
+
     run_id: str = Field(examples=[RUN_ID])
     state: RunState
     links: Links

@@ -13,6 +13,8 @@ from core.services.uploads.sessions import DONE
 
 
 class ResumableUpload(BaseModel):
+    """A resumable upload and how much of it is stored."""
+
     upload_id: str = Field(examples=["upload_01kaj8x3v0q4f7m2n9r5t6w8y1"])
     state: Literal["open", "done", "refused"] = Field(
         description="`open` although `offset` equals `length`: the job is being created; read the state again."
@@ -36,7 +38,7 @@ class FormatGuess(BaseModel):
 
 
 class Preflight(BaseModel):
-    """The errors that the upload would be refused for, as far as the directory of the ZIP contains them."""
+    """The errors that the upload would be refused for, as far as they can be found in the directory of the ZIP."""
 
     accepted: bool
     findings: list[FindingItem] = Field(description="At most 1,000; the codes are those of a job's findings.")
