@@ -1,4 +1,4 @@
-"""Logging: structlog events, `noun.verb` with fields, as text for people or JSON lines for programs, on stderr."""
+"""Logging: structlog events such as `run.published` with fields, as text or as JSON lines, on stderr."""
 
 import logging
 import os

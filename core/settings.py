@@ -12,8 +12,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-MIB = 1024**2
-GIB = 1024**3
+from core.domain.limits import GIB
 
 PREFIX = "DARKROOM_"
 # Variables of the launcher, the upload client and the tests, which are no settings.

@@ -11,7 +11,7 @@ from api.http.openapi import file_responses, problem_responses
 from api.http.ranges import is_known
 from api.web.sample_grid import assemble
 from core.domain import errors
-from core.domain.keys import PLOTS, plot_key, samples_key
+from core.domain.keys import PLOT_NAMES, plot_key, samples_key
 from core.services.context import Platform
 from core.services.views import get_ready_job
 from core.storage import ObjectMissing, StoredObject
@@ -61,9 +61,9 @@ def dataset_plot(request: Request, platform: CurrentPlatform, job_id: str, name:
     """`class_distribution`, `resolution_scatter` or, for detection, `box_centres`, as PNG."""
     job = get_ready_job(platform.db, job_id)
     plot = name.removesuffix(".png")
-    if plot not in PLOTS:
+    if plot not in PLOT_NAMES:
         raise errors.ImageNotFound(
-            f"There is no such plot; the plots are {', '.join(PLOTS)}.", job_id=job_id, name=name[:200]
+            f"There is no such plot; the plots are {', '.join(PLOT_NAMES)}.", job_id=job_id, name=name[:200]
         )
     found = _stored(platform, plot_key(job.id, job.attempt, plot), job_id=job_id, name=plot)
     name = file_name(job.name, f"{plot}.png")

@@ -19,7 +19,8 @@ from api.http.problems import invalid_fields
 from api.uploads.multipart import FormReader
 from core import clock
 from core.domain.errors import OutOfSpace, UploadInvalid, UploadTooLarge
-from core.settings import MIB, Settings
+from core.domain.limits import MIB
+from core.settings import Settings
 from core.storage.transfer import naming_full_disk
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from api.uploads.body import check_room, write_in_batches
 from core.domain.errors import DarkroomError, Internal, LimitExceeded, PreflightIncomplete, UploadInvalid
 from core.domain.findings import Finding
-from core.settings import MIB, Settings
+from core.domain.limits import MIB
+from core.settings import Settings
 from core.storage.transfer import naming_full_disk
 from pipeline.process.environment import child_environment
 

@@ -19,9 +19,9 @@ from core import clock
 from core.db.tables import UploadPartRow, UploadRow
 from core.domain.errors import ChecksumMismatch, UploadInvalid
 from core.domain.keys import upload_part_key
+from core.domain.limits import MIB
 from core.services.context import Platform
 from core.services.uploads.sessions import UploadLease, add_part, lease_upload, release_upload, renewing_lease
-from core.settings import MIB
 from core.storage.transfer import naming_full_disk
 
 PART_BYTES = 32 * MIB  # lost at most with a broken connection; the largest upload has 640 parts

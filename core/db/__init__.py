@@ -14,6 +14,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from core.domain.errors import OutOfSpace, Unavailable
 
+__all__ = [
+    "Database",
+    "open_database",
+]
+
 BUSY_TIMEOUT_MS = 30_000  # SQLite: writers queue this long before they give up
 _WRITES = "darkroom_writes"
 _SERVER_TIMEOUTS = "-c statement_timeout=30000 -c lock_timeout=20000"  # ms; options of the URL override these

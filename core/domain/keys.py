@@ -3,7 +3,7 @@
 import re
 
 ROOTS = ("uploads/", "jobs/", "runs/", "datasets/", "probe/")  # every key begins with one of them
-PLOTS = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
+PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
 
 _OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")
 _DATASET = re.compile(r"datasets/(\d+)/([0-9a-f]{64})\.tar")
@@ -52,7 +52,7 @@ def metadata_key_beside(key: str) -> str | None:
 
 def plots_of(kind: str | None) -> tuple[str, ...]:
     """The plots that this kind of dataset has."""
-    return tuple(name for name in PLOTS if name != "box_centres" or kind == "detection")
+    return tuple(name for name in PLOT_NAMES if name != "box_centres" or kind == "detection")
 
 
 def plot_key(job_id: str, attempt: int, name: str) -> str:

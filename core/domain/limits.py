@@ -1,5 +1,6 @@
 """Limits, each with its reason. Limits that an operator may want to change are settings."""
 
+MIB = 1024**2
 GIB = 1024**3
 
 # Archive: checked in the central directory before anything is written, and enforced while inflating.
@@ -7,7 +8,7 @@ MAX_ENTRIES = 300_000  # three files for each image of the largest supported set
 MAX_ENTRY_BYTES = 2 * GIB  # no labelled image is larger; an entry whose declared size is false is cut here
 MAX_TOTAL_BYTES = 200 * GIB  # inflated
 MAX_RATIO = 200  # deflate's best on real XML is about 20; a bomb has 1,000
-RATIO_FREE_BYTES = 1024 * 1024  # entries below this size may have any ratio
+RATIO_FREE_BYTES = MIB  # entries below this size may have any ratio
 MAX_NAME_BYTES = 1024
 MAX_DEPTH = 32
 # Sums over all distinct folders: their levels, and the characters of each name at each of its levels. A folder takes up
@@ -16,12 +17,12 @@ MAX_FOLDER_LEVELS = 500_000
 MAX_FOLDER_CHARACTERS = 100_000_000
 
 # XML: a VOC annotation of 1,000 boxes has about 300 KB.
-MAX_XML_BYTES = 8 * 1024 * 1024
+MAX_XML_BYTES = 8 * MIB
 MAX_XML_DEPTH = 32
 
 # Images
 MAX_IMAGE_PIXELS = 200_000_000  # 200 megapixels: four times the largest camera image; a bomb has more
-MAX_IMAGE_BYTES = 512 * 1024 * 1024
+MAX_IMAGE_BYTES = 512 * MIB
 
 # Findings: all are counted, at most this many are kept with their text.
 MAX_FINDINGS_KEPT = 100_000

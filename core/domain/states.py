@@ -1,6 +1,6 @@
 """The states of a job and a run, and every move that exists, as data.
 
-job:  received -> preparing -> ready | rejected (the user's data) | failed (ours, retryable) -> deleted
+job:  received -> preparing -> ready | rejected (the user's data) | failed (the service's fault, retryable) -> deleted
 run:  queued -> running -> succeeded | failed;  running -> cancelling -> cancelled
 """
 

@@ -7,6 +7,14 @@ from typing import Protocol
 
 from core.settings import Settings
 
+__all__ = [
+    "PREPARE",
+    "TASKS",
+    "TRAIN",
+    "TaskQueue",
+    "open_queue",
+]
+
 PREPARE = "prepare"
 TRAIN = "train"
 TASKS = (PREPARE, TRAIN)

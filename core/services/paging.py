@@ -10,26 +10,26 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.domain.errors import CursorInvalid
 
-Row = TypeVar("Row")
+Item = TypeVar("Item")
 
 INTEGER_MAX = 2**31 - 1  # of PostgreSQL
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[Row]):
-    items: list[Row]
+class Page(Generic[Item]):
+    items: list[Item]
     next_cursor: str | None
 
 
 def page_of(
     session: Session,
-    statement: Select[Row],
+    statement: Select[Item],
     key: InstrumentedAttribute[Any],
     *,
     cursor: str | None,
     limit: int,
     newest_first: bool = False,
-) -> Page[Row]:
+) -> Page[Item]:
     """One page ordered by `key`, which must be unique within the statement. Raises CursorInvalid."""
     if cursor:
         last = _decode(cursor, key)

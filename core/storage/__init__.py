@@ -14,6 +14,18 @@ from urllib.parse import unquote, urlsplit
 
 from core.settings import Settings
 
+__all__ = [
+    "CHUNK_BYTES",
+    "ObjectCorrupt",
+    "ObjectExists",
+    "ObjectMissing",
+    "ObjectStore",
+    "StoredObject",
+    "checked_key",
+    "checked_prefix",
+    "open_store",
+]
+
 CHUNK_BYTES = 1024**2  # of an object in memory, per reader
 KEY_MAX_BYTES = 1024  # S3's limit
 PART_MAX_BYTES = 240  # a file name has 255 on ext4, APFS and NTFS; the directory store adds a suffix

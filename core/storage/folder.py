@@ -28,8 +28,8 @@ from core.storage.transfer import (
     write_durably,
 )
 
-LINK_ATTEMPTS = 5  # a delete may remove an empty folder between its creation and its use
-LEFTOVER_SECONDS = 24 * 3600  # no write takes longer
+_LINK_ATTEMPTS = 5  # a delete may remove an empty folder between its creation and its use
+_LEFTOVER_SECONDS = 24 * 3600  # no write takes longer
 
 
 class FolderStore:
@@ -213,7 +213,7 @@ class FolderStore:
 
 def _publish(partial: Path, target: Path) -> bool:
     """Give the finished file its name; False: the name is taken. One system call, so that one of several puts wins."""
-    for attempt in range(LINK_ATTEMPTS):
+    for attempt in range(_LINK_ATTEMPTS):
         _make_durable_folders(target.parent)
         try:
             os.link(partial, target)
@@ -221,7 +221,7 @@ def _publish(partial: Path, target: Path) -> bool:
         except FileExistsError:
             return False
         except FileNotFoundError:
-            if attempt == LINK_ATTEMPTS - 1:
+            if attempt == _LINK_ATTEMPTS - 1:
                 raise
     _sync_folder(target.parent)
     return True
@@ -256,7 +256,7 @@ def _prune(folder: Path, root: Path) -> None:
 
 def _clear_leftovers(folder: Path) -> None:
     """Remove the partial files that a crash left."""
-    oldest = clock.now().timestamp() - LEFTOVER_SECONDS
+    oldest = clock.now().timestamp() - _LEFTOVER_SECONDS
     for path in folder.iterdir():
         try:
             if path.stat().st_mtime < oldest:

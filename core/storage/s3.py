@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 
 from core.domain.errors import StoreRefused, Unavailable
 from core.domain.keys import probe_key
-from core.settings import MIB, Settings
+from core.domain.limits import MIB
+from core.settings import Settings
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.attachment import attachment
 from core.storage.s3_answers import EXISTS, MISSING, KeyContended, KeyTaken, answering, refusal
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 SINGLE_PUT_BYTES = 64 * MIB  # above this size an object is sent in parts: a failed request costs too much to repeat
-PART_BYTES = 32 * MIB  # S3 allows 10,000 parts: up to 312 GiB
+UPLOAD_PART_BYTES = 32 * MIB  # S3 allows 10,000 parts: up to 312 GiB
 CONFLICT_ATTEMPTS = 4  # 409: another conditional put of the key is under way
 LINK_MAX_SECONDS = 7 * 24 * 3600  # signature version 4 allows no more
 
@@ -77,7 +78,7 @@ class S3Store:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._transfer = TransferConfig(
-            multipart_threshold=SINGLE_PUT_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4
+            multipart_threshold=SINGLE_PUT_BYTES, multipart_chunksize=UPLOAD_PART_BYTES, max_concurrency=4
         )
         self._conditional: bool | None = None
         self._conditional_lock = threading.Lock()

@@ -11,15 +11,15 @@ from core.storage import ObjectCorrupt, ObjectMissing
 
 MISSING = {"404", "NoSuchKey", "NotFound"}
 EXISTS = {"412", "PreconditionFailed"}
-CONFLICT = {"409", "ConditionalRequestConflict"}
-BEYOND = {"416", "InvalidRange"}
-CORRUPT = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
-REFUSED = {
+_CONFLICT = {"409", "ConditionalRequestConflict"}
+_BEYOND = {"416", "InvalidRange"}
+_CORRUPT = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
+_REFUSED = {
     "403", "Forbidden", "AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidAccessKeyId", "InvalidSecurity",
     "SignatureDoesNotMatch", "AuthorizationHeaderMalformed", "RequestTimeTooSkewed", "ExpiredToken", "InvalidToken",
     "NotSignedUp", "UnauthorizedAccess", "NoSuchBucket", "InvalidBucketName", "PermanentRedirect", "301",
 }  # fmt: skip
-FULL = {"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "NoSpace"}
+_FULL = {"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "NoSpace"}
 
 
 class KeyTaken(Exception):
@@ -55,16 +55,16 @@ def _named(error: ClientError, key: str) -> Exception:
     code = error.response["Error"].get("Code", "")
     if code in MISSING:
         return ObjectMissing(key)
-    if code in BEYOND:
+    if code in _BEYOND:
         return RangeInvalid("The range begins beyond the end of the file.")
     if code in EXISTS:
         return KeyTaken(key)
-    if code in CONFLICT:
+    if code in _CONFLICT:
         return KeyContended(key)
-    if code in CORRUPT:
+    if code in _CORRUPT:
         return ObjectCorrupt(f"{key}: the store received bytes with another sha256")
-    if code in FULL:
+    if code in _FULL:
         return OutOfSpace("The object store is full.")
-    if code in REFUSED:
+    if code in _REFUSED:
         return StoreRefused(refusal(code), service="store", cause=code)
     return Unavailable(f"The object store failed: {code}.", service="store", cause=code)

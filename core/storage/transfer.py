@@ -14,7 +14,7 @@ from core.domain.errors import OutOfSpace, Unavailable
 from core.domain.keys import probe_key
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectExists, ObjectStore, StoredObject
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def sha256_of(path: Path) -> str:
@@ -82,7 +82,7 @@ def naming_full_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in _FULL:
             raise OutOfSpace(f"The disk of {folder} is full.") from error
         raise
 

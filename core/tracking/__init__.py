@@ -12,6 +12,16 @@ from typing import Any, Literal, Protocol
 
 from core.settings import Settings
 
+__all__ = [
+    "Point",
+    "RunTracker",
+    "Status",
+    "TrackedRun",
+    "TrackedVersion",
+    "TrackerRefused",
+    "open_tracker",
+]
+
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from core.db.tables import JobRow, VersionRow
-from core.domain.keys import PLOTS, artifact_key, dataset_key, log_key, metadata_key, plot_key, samples_key
+from core.domain.keys import PLOT_NAMES, artifact_key, dataset_key, log_key, metadata_key, plot_key, samples_key
 from core.services.context import Platform
 from core.services.jobs import lifecycle as preparing
 from core.services.runs import lifecycle as training
@@ -52,7 +52,7 @@ def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True
 
 
 def _put_images(platform: Platform, claim: Claim) -> None:
-    for name in PLOTS:
+    for name in PLOT_NAMES:
         put(platform, plot_key(claim.id, claim.attempt, name), image_bytes(format="PNG"))
     samples = io.BytesIO()
     with tarfile.open(fileobj=samples, mode="w") as tar:

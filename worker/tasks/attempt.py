@@ -13,6 +13,7 @@ from typing import Any, Generic
 import structlog
 
 from core.db import Database
+from core.db.transitions import Row
 from core.domain.errors import DarkroomError, Internal, NoSpace, OutOfSpace, StoreRefused, Unavailable
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
@@ -23,7 +24,7 @@ from core.services.work.endings import (
     lose_attempt,
     refuse_attempt,
 )
-from core.services.work.leases import Claim, ClaimLost, Row, claim_row, poll_claim, renew_lease, report_progress
+from core.services.work.leases import Claim, ClaimLost, claim_row, poll_claim, renew_lease, report_progress
 from pipeline.process.disk_full import is_full_disk
 from worker.context import Worker
 from worker.inputs.scratch import fresh_folder, scratch_name, scratch_root

@@ -13,8 +13,8 @@ from core import clock
 from core.db.tables import JobRow
 from core.domain.errors import HubOff, HubSetUnusable, OutOfSpace, Unavailable
 from core.domain.keys import imported_key
+from core.domain.limits import MIB
 from core.services.jobs.hub_import import pin_import
-from core.settings import MIB
 from pipeline.hub.files import IMPORTED_FILE, HubFile, Wanted, names_of_card, wanted_files
 from pipeline.params.hub_set import HubSet
 from pipeline.process.results import ImportedArchive

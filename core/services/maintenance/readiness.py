@@ -20,30 +20,30 @@ from core.db.tables import WorkerRow
 from core.domain.errors import DarkroomError
 from core.services.context import Platform
 
-KEEP_SECONDS = 10.0
-KEEP_BAD_SECONDS = 1.0  # while a part starts or recovers, people check often
+REPORT_SECONDS = 10.0
+FAULTY_REPORT_SECONDS = 1.0  # while a part starts or recovers, people check often
 PROBE_SECONDS = 3.0
 MLFLOW_SECONDS = 2.0
 WORKER_SECONDS = 60.0  # a worker records that it is alive every 15 s
 NEEDED_ROLES = ("prepare", "train")
 
-State = Literal["ok", "degraded", "failed"]
-Probe = Callable[[Platform], tuple[State, str]]
+ProbeState = Literal["ok", "degraded", "failed"]
+Probe = Callable[[Platform], tuple[ProbeState, str]]
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    state: State
+class ProbeResult:
+    state: ProbeState
     seconds: float
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReadinessReport:
-    state: State
-    checks: Mapping[str, Check]
+    state: ProbeState
+    checks: Mapping[str, ProbeResult]
     checked_at: datetime
 
 
@@ -60,7 +60,7 @@ class Readiness:
         with self._lock:
             if self._report is None or clock.monotonic() > self._probe_at:
                 self._report = check_all(self._platform)
-                keep = KEEP_SECONDS if self._report.state == "ok" else KEEP_BAD_SECONDS
+                keep = REPORT_SECONDS if self._report.state == "ok" else FAULTY_REPORT_SECONDS
                 self._probe_at = clock.monotonic() + keep
             return self._report
 
@@ -71,8 +71,8 @@ def check_all(platform: Platform) -> ReadinessReport:
     started = {name: pool.submit(_timed, probe, platform) for name, probe in PROBES.items()}
     wait(started.values(), timeout=PROBE_SECONDS)
     pool.shutdown(wait=False)  # a probe that hangs ends by its own timeout
-    checks = {name: _check(name, future) for name, future in started.items()}
-    worst: State = "ok"
+    checks = {name: _result(name, future) for name, future in started.items()}
+    worst: ProbeState = "ok"
     if any(check.state != "ok" for check in checks.values()):
         worst = "degraded"
     if any(checks[name].state == "failed" for name in NEEDED):
@@ -80,45 +80,45 @@ def check_all(platform: Platform) -> ReadinessReport:
     return ReadinessReport(worst, checks, clock.now())
 
 
-def _timed(probe: Probe, platform: Platform) -> tuple[State, float, str]:
+def _timed(probe: Probe, platform: Platform) -> tuple[ProbeState, float, str]:
     start = clock.monotonic()
     state, detail = probe(platform)
     return state, clock.monotonic() - start, detail
 
 
-def _check(name: str, future: "Future[tuple[State, float, str]]") -> Check:
-    fault: State = "failed" if name in NEEDED else "degraded"
+def _result(name: str, future: "Future[tuple[ProbeState, float, str]]") -> ProbeResult:
+    fault: ProbeState = "failed" if name in NEEDED else "degraded"
     if not future.done():
-        return Check(fault, PROBE_SECONDS, f"no answer within {PROBE_SECONDS:g} s")
+        return ProbeResult(fault, PROBE_SECONDS, f"no answer within {PROBE_SECONDS:g} s")
     error = future.exception()
     if error is None:
         state, seconds, detail = future.result()
-        return Check(state, round(seconds, 4), detail)
+        return ProbeResult(state, round(seconds, 4), detail)
     if isinstance(error, DarkroomError):
-        return Check(fault, 0.0, error.detail)
+        return ProbeResult(fault, 0.0, error.detail)
     log.error("probe.failed", probe=name, error=repr(error))  # the text of the error stays in the log
-    return Check(fault, 0.0, "failed unexpectedly; see the log")
+    return ProbeResult(fault, 0.0, "failed unexpectedly; see the log")
 
 
-def _database(platform: Platform) -> tuple[State, str]:
+def _database(platform: Platform) -> tuple[ProbeState, str]:
     with platform.db.reading() as session:
         session.execute(select(func.count()).select_from(WorkerRow)).scalar_one()
     return "ok", platform.db.engine.dialect.name
 
 
-def _store(platform: Platform) -> tuple[State, str]:
+def _store(platform: Platform) -> tuple[ProbeState, str]:
     platform.store.probe()
     return "ok", "written, read and deleted"
 
 
-def _broker(platform: Platform) -> tuple[State, str]:
+def _broker(platform: Platform) -> tuple[ProbeState, str]:
     if not platform.settings.broker_url:
         return "ok", "none is configured: workers poll the database"
     platform.queue.ping()
     return "ok", "answers"
 
 
-def _mlflow(platform: Platform) -> tuple[State, str]:
+def _mlflow(platform: Platform) -> tuple[ProbeState, str]:
     if not platform.settings.mlflow_url:
         return "ok", "none is configured: nothing is mirrored"
     import httpx  # takes 0.1 s to import
@@ -132,7 +132,7 @@ def _mlflow(platform: Platform) -> tuple[State, str]:
     return "ok", "answers"
 
 
-def _worker(platform: Platform) -> tuple[State, str]:
+def _worker(platform: Platform) -> tuple[ProbeState, str]:
     alive = select(WorkerRow.role, func.count()).where(WorkerRow.seen_at > db_now() - WORKER_SECONDS)
     with platform.db.reading() as session:
         counts = dict(session.execute(alive.group_by(WorkerRow.role)).all())

@@ -10,7 +10,7 @@ lose       the worker or its child died: working -> waiting, after MAX_LOST_LEAS
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
@@ -18,8 +18,7 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.tables import Leased
-from core.db.transitions import move
+from core.db.transitions import Row, move
 from core.domain.errors import DarkroomError, StoreRefused
 from core.domain.limits import MAX_LOST_LEASES, MAX_REFUSALS
 from core.services.on_commit import OnCommit, do_nothing
@@ -27,8 +26,6 @@ from core.services.work.leases import Claim, ClaimLost
 
 AT_ONCE: Mapping[str, Any] = {"enqueue_count": 0, "enqueued_at": None}  # the next sweep enqueues it
 LATER: Mapping[str, Any] = {"enqueued_at": db_now()}  # a sweep after a pause, which doubles each time
-
-Row = TypeVar("Row", bound=Leased)
 
 
 def fail_attempt(

@@ -6,7 +6,7 @@ a worker with an older attempt can change nothing. How an attempt ends is in end
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, update
 
@@ -14,12 +14,10 @@ from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.tables import JobRow, Leased, Resumable, RunRow
-from core.db.transitions import change, move
+from core.db.transitions import Row, change, move
 from core.queue import PREPARE, TRAIN
 
 TABLES: Mapping[str, type[Leased]] = {PREPARE: JobRow, TRAIN: RunRow}  # the rows that a task's messages name
-
-Row = TypeVar("Row", bound=Leased)
 
 
 @dataclass(frozen=True, slots=True)

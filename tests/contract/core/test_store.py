@@ -20,7 +20,8 @@ import pytest
 from pydantic import SecretStr
 
 from core.domain.errors import RangeInvalid, StoreRefused, Unavailable
-from core.settings import MIB, Settings
+from core.domain.limits import MIB
+from core.settings import Settings
 from core.storage import ObjectCorrupt, ObjectExists, ObjectMissing, ObjectStore, StoredObject, open_store
 from core.storage.folder import FolderStore
 from tests.servers import free_port

@@ -10,7 +10,7 @@ from PIL import Image
 from sqlalchemy import insert
 
 from core.db.tables import FindingRow
-from core.domain.keys import PLOTS, plot_key, samples_key
+from core.domain.keys import PLOT_NAMES, plot_key, samples_key
 from core.services.context import Platform
 from pipeline.layouts.tarball import open_tar
 from tests.builders import published, rows
@@ -62,7 +62,9 @@ def test_a_sample_never_changes_and_is_cached_forever(client: httpx.Client, job_
 
 def test_a_plot_is_sent_as_it_was_stored(client: httpx.Client, job_id: str) -> None:
     links = client.get(f"/jobs/{job_id}").json()["links"]
-    assert {name: links[name] for name in PLOTS} == {name: f"/dataset/plots/{job_id}/{name}" for name in PLOTS}
+    assert {name: links[name] for name in PLOT_NAMES} == {
+        name: f"/dataset/plots/{job_id}/{name}" for name in PLOT_NAMES
+    }
     answer = client.get(links["box_centres"])
     assert answer.content == image_bytes(format="PNG") and answer.headers["content-type"] == "image/png"
     assert "immutable" in answer.headers["cache-control"] and "inline" in answer.headers["content-disposition"]

@@ -17,7 +17,7 @@ from sqlalchemy import delete, select, update
 
 from core.db.tables import DatasetRow, EventRow, JobRow
 from core.domain.errors import StoreRefused, Unavailable
-from core.domain.keys import PLOTS
+from core.domain.keys import PLOT_NAMES
 from core.domain.limits import MAX_REFUSALS
 from core.services.jobs.commands import delete_job, list_findings, retry_job
 from tests.servers.workers import Stack, scenes, stack
@@ -70,7 +70,7 @@ def test_two_uploads_of_the_same_images_share_one_prepared_set(line: Stack, work
     assert ("writing" in stages(line, jobs[0]), "writing" in stages(line, jobs[1])) == (True, False)
     for job_id in jobs:  # what is the job's own is made for each
         kept = {key.removeprefix(f"jobs/{job_id}/1/") for key, _ in line.platform.store.list_prefix(f"jobs/{job_id}/")}
-        assert kept == {"dataset_metadata.json", "samples.tar", *(f"plots/{name}.png" for name in PLOTS)}
+        assert kept == {"dataset_metadata.json", "samples.tar", *(f"plots/{name}.png" for name in PLOT_NAMES)}
 
 
 def test_a_set_deleted_while_its_twin_is_prepared_is_written_again(line: Stack, worker: Worker, archive: Path) -> None:

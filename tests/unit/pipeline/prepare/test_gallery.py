@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
-from core.domain.keys import PLOTS
+from core.domain.keys import PLOT_NAMES
 from pipeline.__main__ import run
 from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.source import SourceFile
@@ -78,7 +78,7 @@ def _close(pixel: object, shade: tuple[int, int, int]) -> bool:
 def test_every_plot_is_drawn_whatever_the_classes_are(tmp_path: Path, classes: list[str]) -> None:
     images = [_image(n, n % len(classes), (n * 7) % len(classes)) for n in range(100)]
     splits = {p.path: ("train", "val", "test")[n % 3] for n, p in enumerate(images)}
-    assert tuple(plots.PLOTS) == PLOTS
+    assert tuple(plots.PLOTS) == PLOT_NAMES
     for name, draw in plots.PLOTS.items():
         draw(tmp_path / f"{name}.png", images, classes, splits)
         with Image.open(tmp_path / f"{name}.png") as drawn:
@@ -109,7 +109,7 @@ def test_prepare_draws_the_images_and_says_so(tmp_path: Path) -> None:
     archive = voc_zip(tmp_path / "data.zip", images=9)
     assert run(["prepare", str(archive), str(tmp_path / "out"), "--processes", "1"]) == 0
     result = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert result["gallery"] == {"plots": list(PLOTS), "samples": 9}
+    assert result["gallery"] == {"plots": list(PLOT_NAMES), "samples": 9}
     with tarfile.open(tmp_path / "out" / "samples.tar") as tar:
         assert tar.getnames() == [f"{number:02d}.jpg" for number in range(9)]
-    assert {path.stem for path in (tmp_path / "out" / "plots").iterdir()} == set(PLOTS)
+    assert {path.stem for path in (tmp_path / "out" / "plots").iterdir()} == set(PLOT_NAMES)
