@@ -52,6 +52,13 @@ def test_a_rejected_upload_is_repaired_and_both_zips_can_be_downloaded(
     assert client.post(f"/jobs/{job_id}/repair").json()["job_id"] == new
 
 
+def test_the_same_key_replays_the_answer_to_a_repair(client: httpx.Client, platform: Platform, tmp_path: Path) -> None:
+    job_id = _upload(client, platform, voc_zip(tmp_path / "data.zip", broken="box_inverted"))
+    first, again = (client.post(f"/jobs/{job_id}/repair", headers={"Idempotency-Key": "k"}) for _ in range(2))
+    assert first.json() == again.json() and (first.status_code, again.status_code) == (202, 202)
+    assert "idempotency-replayed" not in first.headers and again.headers["idempotency-replayed"] == "true"
+
+
 def test_a_request_can_wait_for_a_new_and_for_an_existing_repair(
     client: httpx.Client, platform: Platform, tmp_path: Path
 ) -> None:
