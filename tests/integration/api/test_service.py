@@ -141,7 +141,7 @@ def test_the_token_protects_everything_except_the_probes(platform: Platform) -> 
 def test_ready_reports_each_part_and_fails_only_without_database_or_store(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core.services.maintenance.readiness, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(core.services.maintenance.readiness, "REPORT_SECONDS", 0.0)
     dead = f"http://127.0.0.1:{free_port()}"
     with serving(platform, mlflow_url=dead, broker_url=f"redis://127.0.0.1:{free_port()}/0") as client:
         report = client.get("/ready")
