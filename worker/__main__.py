@@ -1,4 +1,4 @@
-"""`python -m worker prepare | train | housekeeping`: one process of that role, until it is told to end."""
+"""`python -m worker prepare | train | housekeeping`: one process of that role, until SIGTERM or Ctrl-C."""
 
 import os
 import signal
@@ -22,16 +22,16 @@ def main(arguments: list[str]) -> int:
     role, settings = arguments[0], load_settings()
     configure_logging(settings)
     if role == HOUSEKEEPING:
-        from worker.tasks.housekeeping import keep_house
+        from worker.tasks.housekeeping import run_housekeeping
 
-        keep_house(_own_loop(settings, role))
+        run_housekeeping(_own_loop(settings, role))
     elif settings.broker_url:
         _serve_queue(role)
     else:
-        _look_for_work(_own_loop(settings, role))
+        _poll_for_work(_own_loop(settings, role))
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not by returning: a put that was left behind when the worker was told to end would be waited for.
+    # Not by returning: that would wait for a put that a drained attempt left behind.
     os._exit(0)
 
 
@@ -48,8 +48,8 @@ def _serve_queue(role: str) -> None:
     )
 
 
-def _look_for_work(worker: Worker) -> None:
-    """No broker: nothing rings, so look at the database."""
+def _poll_for_work(worker: Worker) -> None:
+    """Without a broker there are no messages: poll the database."""
     from worker.loop import work
 
     while not worker.draining.wait(worker.platform.settings.sweep_seconds):

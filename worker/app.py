@@ -1,4 +1,4 @@
-"""The Celery application. Two tasks; a message says which row to look at, and the row says the rest.
+"""The Celery application. Two tasks; a message names a row, and the row holds the rest.
 
 `python -m worker train` is how it is started; `celery -A worker.app worker -Q train --pool threads -c 1` does the same.
 """

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 def work(worker: Worker, row_id: str | None = None) -> None:
     """Do the row, then claim the oldest waiting ones until there are none. Never raises.
 
-    A row that came back (given back, its child killed) is not taken twice in a row: the sweep rings for it.
+    A row that came back (given back, its child killed) is not taken twice in a row: the sweep enqueues it.
     """
     seen: set[str] = set()
     try:
@@ -31,6 +31,8 @@ def work(worker: Worker, row_id: str | None = None) -> None:
             TASKS[worker.role](worker, row_id)
             row_id = None
     except Unavailable as error:
-        log.warning("work.stopped", reason=error.detail)  # the row waits; the sweep rings when the database is back
+        log.warning(
+            "work.stopped", reason=error.detail
+        )  # the row waits; the sweep enqueues it when the database is back
     except Exception:
         log.exception("work.unforeseen", row_id=row_id)

@@ -18,5 +18,5 @@ def start_in_thread(work: Callable[[], Result], *, name: str) -> "Future[Result]
 def _resolve(future: "Future[Result]", work: Callable[[], Result]) -> None:
     try:
         future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+    except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
         future.set_exception(error)

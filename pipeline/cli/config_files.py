@@ -1,4 +1,4 @@
-"""Config files of the command line: YAML or JSON, checked against a schema; what is wrong is named with its place.
+"""Config files of the command line: YAML or JSON, checked against a schema; errors are reported with their place.
 
 Every field of a config without parts of its own is an argument too, and an argument wins over the file.
 """
@@ -32,7 +32,7 @@ class ConfigInvalid(ValueError):
 
 
 def add_config(parser: argparse.ArgumentParser, schema: type[BaseModel], *, more: str = "") -> None:
-    """`--config` and an argument for each plain field; the help ends with what a config may hold, and `more`."""
+    """Adds `--config` and an argument for each plain field; the help lists all fields, then `more`."""
     parser.add_argument("--config", type=Path, help="a YAML or JSON file with the fields below")
     for name in _plain_fields(schema):
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, default=None, help=argparse.SUPPRESS)
@@ -43,14 +43,14 @@ def add_config(parser: argparse.ArgumentParser, schema: type[BaseModel], *, more
 
 
 def read_config(args: argparse.Namespace, schema: type[Schema]) -> Schema:
-    """What the file says and the arguments after it. Raises ConfigInvalid with every problem, OSError."""
+    """The fields of the file, overridden by arguments. Raises ConfigInvalid with every problem, OSError."""
     content = load_file(args.config) if args.config else {}
     given = {name: value for name in _plain_fields(schema) if (value := getattr(args, name, None)) is not None}
     return checked(schema, {**content, **given})
 
 
 def load_file(path: Path) -> dict[str, Any]:
-    """The fields in it, unchecked. Raises ConfigInvalid for what is no mapping in YAML or JSON, OSError."""
+    """The fields in it, unchecked. Raises ConfigInvalid unless it is a mapping in YAML or JSON, OSError."""
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-8")
@@ -68,7 +68,7 @@ def load_file(path: Path) -> dict[str, Any]:
         raise ConfigInvalid([f"line {line}: is not UTF-8"]) from error
     except RecursionError as error:
         raise ConfigInvalid(["line 1: is nested too deeply"]) from error
-    except ValueError as error:  # a date of no calendar, a number of 5000 digits
+    except ValueError as error:  # an impossible date, a number of 5000 digits
         raise ConfigInvalid([f"config: {error}"]) from error
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise ConfigInvalid(["line 1: must be fields with values, such as `out: folder`"])
@@ -84,10 +84,10 @@ def checked(schema: type[Schema], content: Mapping[str, Any], *, place: str = ""
         raise ConfigInvalid(_problem(schema, one, place=place) for one in found) from error
 
 
-def complain(verb: str, config: Path | None, error: Exception) -> int:
-    """Say what is wrong with a config, and where. Returns the exit status, 2."""
+def complain(command: str, config: Path | None, error: Exception) -> int:
+    """Print what is wrong with a config, and where. Returns the exit status, 2."""
     text = str(error)
-    head = str(config) if config else f"python -m pipeline {verb}"
+    head = str(config) if config else f"python -m pipeline {command}"
     lines = text.splitlines()
     sys.stderr.write(
         f"{head}: {text}\n" if len(lines) == 1 else "\n".join([f"{head}:", *(f"  {one}" for one in lines), ""])
@@ -96,12 +96,12 @@ def complain(verb: str, config: Path | None, error: Exception) -> int:
 
 
 def field_lines(schema: type[BaseModel], *, indent: str = "  ") -> list[str]:
-    """For a help text: each field with its default and what it is; below it its parts."""
+    """For a help text: each field with its default and description, and its parts below it."""
     lines = []
     for name, field in _fields(schema).items():
         default = field.default
-        shown = "" if default is PydanticUndefined or default is None else f" = {_plain(default)}"
-        text = f"{name}{'' if field.is_required() or not shown else shown}  {field.description or ''}".rstrip()
+        value = "" if default is PydanticUndefined or default is None else f" = {_plain(default)}"
+        text = f"{name}{value}  {field.description or ''}".rstrip()
         lines += textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}    ")
         part = _schema_in(field.annotation)
         lines += field_lines(part, indent=f"{indent}    ") if part else []
@@ -155,16 +155,20 @@ def _unknown(schema: type[BaseModel], place: tuple[int | str, ...]) -> str:
         schema = _schema_in(_fields(schema)[str(part)].annotation) or schema
     names = list(_fields(schema))
     close = get_close_matches(str(place[-1]), names, n=1)
-    return f"there is no such field; is {close[0]} meant?" if close else f"there is no such field; {', '.join(names)}"
+    return (
+        f"there is no such field; did you mean {close[0]}?"
+        if close
+        else f"there is no such field; the fields are {', '.join(names)}"
+    )
 
 
 def _fields(schema: type[BaseModel]) -> dict[str, FieldInfo]:
-    """By the names that a config has for them."""
+    """By their names in a config."""
     return {field.alias or name: field for name, field in schema.model_fields.items()}
 
 
 def _plain_fields(schema: type[BaseModel]) -> list[str]:
-    """Those that an argument can give: no fields of their own, no list."""
+    """The fields that an argument can set: without parts, and not a list."""
     many = ("dict", "list", "tuple")
     return [
         name
@@ -174,7 +178,7 @@ def _plain_fields(schema: type[BaseModel]) -> list[str]:
 
 
 def _schema_in(annotation: Any) -> type[BaseModel] | None:
-    """The schema of a field that is one, or one or nothing."""
+    """The schema of a field that has parts, also an optional one."""
     for kind in (annotation, *(one for one in get_args(annotation) if one is not NoneType)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind

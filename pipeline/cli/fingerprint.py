@@ -1,6 +1,6 @@
 """`python -m pipeline fingerprint data.zip`: both digests, offline, as the platform computes them.
 
-`--diff a.zip b.zip` names the leaves by which two archives differ. docs/fingerprint.md says how anyone recomputes it.
+`--diff a.zip b.zip` names the leaves by which two archives differ. docs/fingerprint.md describes how to recompute it.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def _diff(args: argparse.Namespace) -> int:
 
 
 def _validated(archive: Path, args: argparse.Namespace) -> "ValidatedDataset | None":
-    """None: rejected or not readable, and it was said why."""
+    """None: rejected or not readable; the reason is printed."""
     from pipeline.archive.source import Rejected
     from pipeline.prepare.stages import examine
     from pipeline.process.progress import StageReporter

@@ -1,4 +1,4 @@
-"""The environment of a child process that decodes users' bytes: it is given no password."""
+"""The environment of a child process that decodes users' bytes: without credentials."""
 
 import os
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""What must be in place before transformers or datasets is imported, so that they talk to nobody and write nowhere.
+"""The environment to set before transformers or datasets is imported, so that they stay offline and write nowhere.
 
-Proved by counting their network attempts: none. Without it a name that is no folder costs 90 s of retries.
+A test counts their network attempts: none. Without it a name that is not a folder costs 90 s of retries.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a child process leaves for its supervisor: result.json, or problem.json for a failure of ours."""
+"""What a child process leaves for its supervisor: result.json, or problem.json for a failure."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self

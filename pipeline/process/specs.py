@@ -1,4 +1,4 @@
-"""What a supervisor asks of a child process (spec.json): one model for each command, written and read with it."""
+"""The spec that a supervisor gives a command (spec.json): one model each, used to write and to read it."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From whatever a framework raised to a failure with a name. Frameworks are told by their words, not imported."""
+"""An exception of a framework as a typed failure. Recognised by its message: no framework is imported."""
 
 import traceback
 from collections.abc import Iterator
@@ -20,23 +20,23 @@ _SPACE_WORDS = ("no space left on device",)
 
 
 def as_failure(error: Exception) -> TrainingFailed:
-    """The typed cause of `error`, looked for along its chain of causes as well. Never "unknown"."""
+    """The typed cause of `error` or of one of the errors that caused it; TrainerCrashed where none is recognised."""
     chain = list(_chain(error))
     text = f"{type(error).__name__}: {error}"[:2000]
     words = " ".join(str(each) for each in chain).lower()
-    if any(is_full_disk(each) for each in chain) or _says(words, _SPACE_WORDS):
+    if any(is_full_disk(each) for each in chain) or _contains(words, _SPACE_WORDS):
         return NoSpace(f"The disk is full: {error}")
     if any(isinstance(each, MemoryError) or type(each).__name__ == "OutOfMemoryError" for each in chain):
         return OutOfMemory(text)
-    if _says(words, _MEMORY_WORDS):
+    if _contains(words, _MEMORY_WORDS):
         return OutOfMemory(text)
-    if _says(words, _DIVERGED_WORDS):
+    if _contains(words, _DIVERGED_WORDS):
         return Diverged(text)
     lines = "".join(traceback.format_exception(error)).splitlines()
     return TrainerCrashed(text, traceback=lines[-TRACEBACK_LINES:])
 
 
-def _says(words: str, phrases: tuple[str, ...]) -> bool:
+def _contains(words: str, phrases: tuple[str, ...]) -> bool:
     return any(phrase in words for phrase in phrases)
 
 

@@ -1,4 +1,4 @@
-"""What a trainer tells its supervisor and what it is told: progress up; cancel, stop and the end of its time down."""
+"""Between a trainer and its supervisor: progress up; cancel, stop and the end of its time down."""
 
 import sys
 import time
@@ -16,11 +16,11 @@ RECENT_EPOCHS = 5  # the estimate of the time left follows the last epochs: the 
 
 
 class ChannelReporter:
-    """`pipeline.trainers.Report` over the line to the supervisor. `echo`: also print for a person."""
+    """`pipeline.trainers.Reporter` over the channel to the supervisor. `echo`: also print for a person."""
 
     def __init__(
         self,
-        line: Channel,
+        channel: Channel,
         *,
         out: Path,
         seconds_left: float | None,
@@ -28,7 +28,7 @@ class ChannelReporter:
         echo: bool,
     ) -> None:
         now = time.monotonic()
-        self._line = line
+        self._channel = channel
         self._out = out
         self._deadline = None if seconds_left is None else now + seconds_left
         self._checkpoint_seconds = checkpoint_seconds
@@ -43,39 +43,39 @@ class ChannelReporter:
         self._recent.append(now - self._epoch_began)
         self._epoch_began = now
         left = self._estimate(progress.epochs - progress.epoch, now)
-        self._line.emit(
+        self._channel.emit(
             "epoch",
             epoch=progress.epoch,
             epochs=progress.epochs,
             metrics=dict(progress.metrics),
             seconds_left=round(left, 1),
         )
-        self._say(_row(progress, left))
+        self._print(_row(progress, left))
         self.raise_if_cancelled()
 
     def poll(self, *, have_model: bool) -> None:
         self.raise_if_cancelled()
         if self._deadline is not None and time.monotonic() >= self._deadline:
             if not have_model:
-                raise TimedOut("max_minutes were over before the first epoch was done.")
+                raise TimedOut("max_minutes ended before the first epoch.")
             raise TrainingEnded("max-minutes")
         if (
-            self._line.stopping.is_set() and have_model
+            self._channel.stopping.is_set() and have_model
         ):  # with no model yet there is nothing to keep: go on to the first
             raise TrainingEnded("stopped")
 
     def raise_if_cancelled(self) -> None:
-        self._line.raise_if_cancelled()
+        self._channel.raise_if_cancelled()
 
     def stage(self, name: Literal["loading", "training", "evaluating", "packing"]) -> None:
         self.raise_if_cancelled()
-        self._line.stage(name)
+        self._channel.stage(name)
         self._epoch_began = time.monotonic()
-        self._say(f"{name} ...")
+        self._print(f"{name} ...")
 
     def note(self, name: str, text: str) -> None:
-        self._line.emit("note", name=name, text=text)
-        self._say(f"note: {text}")
+        self._channel.emit("note", name=name, text=text)
+        self._print(f"note: {text}")
 
     def checkpoint(self, epoch: int, files: Mapping[str, Path], *, ended: Ended | None) -> None:
         due = time.monotonic() >= self._checkpoint_due or ended is not None
@@ -85,14 +85,14 @@ class ChannelReporter:
         write_checkpoint(self._out / name, files, epoch=epoch, ended=ended)
         self._checkpointed = epoch
         self._checkpoint_due = time.monotonic() + self._checkpoint_seconds
-        self._line.emit("checkpoint", epoch=epoch, path=name)
+        self._channel.emit("checkpoint", epoch=epoch, path=name)
         self.raise_if_cancelled()
 
     def _estimate(self, epochs: int, now: float) -> float:
         left = epochs * sum(self._recent) / len(self._recent)
         return left if self._deadline is None else max(0.0, min(left, self._deadline - now))
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._echo:
             sys.stdout.write(text + "\n")
             sys.stdout.flush()

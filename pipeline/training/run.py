@@ -24,7 +24,7 @@ from pipeline.training.reporter import ChannelReporter
 
 ARTIFACTS = "artifacts"
 MODEL_FILE = "model.json"  # written last: its existence means complete
-MANIFEST = "manifest.json"  # of a prepared tree; its sha256 is the fingerprint
+MANIFEST = "manifest.json"  # of a prepared tree: its sha256 is the fingerprint
 
 
 def train(spec: TrainSpec, params: BaseModel, channel: Channel, *, echo: bool) -> None:

@@ -19,7 +19,7 @@ import structlog
 
 from pipeline.process.tar import CHECK_EVERY, unpack
 
-POLL_SECONDS = 0.2
+RETRY_LOCK_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -50,13 +50,13 @@ def cached_tree(
             if not _is_there(cache, fingerprint):
                 _add(cache, fingerprint, fetch, check)
                 evict(cache, max_bytes=max_bytes)
-            # From exclusive to shared is not atomic: another may evict it in between, so look again.
+            # From exclusive to shared is not atomic: another worker may evict it in between, so check again.
         yield cache / fingerprint / "tree"
 
 
 @contextmanager
 def private_tree(cache: Path, tree: Path, name: str, *, check: Callable[[], None]) -> Iterator[Path]:
-    """A run's own tree: a trainer writes caches beside the labels, and mends images by replacing them.
+    """A run's own tree: a trainer writes caches beside the labels, and repairs images by replacing them.
 
     Arrow files are only read (mapped into memory), and are read-only where they are linked.
     """
@@ -126,14 +126,14 @@ def _share(lock: IO[str], check: Callable[[], None], pause: Callable[[float], No
 
 
 def _lock(lock: IO[str], how: int, check: Callable[[], None], pause: Callable[[float], None]) -> None:
-    """Wait for a lock, asking now and then whether waiting still makes sense."""
+    """Wait for a lock; `check` may raise to stop waiting."""
     while True:
         try:
             fcntl.flock(lock, how | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             check()
-            pause(POLL_SECONDS)
+            pause(RETRY_LOCK_SECONDS)
 
 
 def _link_tree(tree: Path, private: Path, check: Callable[[], None]) -> None:

@@ -36,15 +36,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A dataset's repository at one commit. `card`: what its README says of it for programs."""
+    """A dataset's repository at one commit. `card`: the metadata in the front matter of its README."""
 
     commit: str
     files: tuple[HubFile, ...]
     card: dict[str, Any]
 
 
-class _NotYet(Exception):
-    """Worth another try."""
+class _Transient(Exception):
+    """A failure that a retry may cure."""
 
 
 def hub_client(endpoint: str) -> httpx.Client:
@@ -64,25 +64,25 @@ def hub_client(endpoint: str) -> httpx.Client:
     )
 
 
-def list_set(client: httpx.Client, endpoint: str, asked: HubSet, *, ends: float, check: Check) -> Listing:
-    """What `asked` is at its commit, or at its revision where none is known.
+def list_set(client: httpx.Client, endpoint: str, hub_set: HubSet, *, ends: float, check: Check) -> Listing:
+    """The files of `hub_set` at its commit, or at its revision where no commit is known yet.
 
-    `ends`: the monotonic second at which the patience ends. `check()` may raise to stop, and is asked at any time.
+    `ends`: the monotonic second of the deadline. `check()` is called repeatedly, and may raise to stop.
     Raises HubSetNotFound, HubSetUnusable, HubUnavailable.
     """
     check = _patient(ends, check)
-    revision = asked.commit or asked.revision or "main"
-    address = f"{endpoint.rstrip('/')}/api/datasets/{asked.repository}/revision/{quote(revision, safe='')}?blobs=true"
-    listing = _retry_until_lost(lambda: _list(client, address, asked, revision, check), check)
-    if asked.commit and listing.commit != asked.commit:
-        raise HubUnavailable("The hub answers with another commit than it was asked for.", commit=listing.commit)
+    revision = hub_set.commit or hub_set.revision or "main"
+    address = f"{endpoint.rstrip('/')}/api/datasets/{hub_set.repository}/revision/{quote(revision, safe='')}?blobs=true"
+    listing = _retry(lambda: _list(client, address, hub_set, revision, check), check)
+    if hub_set.commit and listing.commit != hub_set.commit:
+        raise HubUnavailable("The hub answers with another commit than was requested.", commit=listing.commit)
     return listing
 
 
 def fetch(
     client: httpx.Client,
     endpoint: str,
-    asked: HubSet,
+    hub_set: HubSet,
     listing: Listing,
     file: HubFile,
     target: Path,
@@ -92,12 +92,14 @@ def fetch(
     check: Check,
     came: Callable[[int], None],
 ) -> int:
-    """One file, whole and as the commit has it. Returns its size. `came` is told each piece, less what was in vain.
+    """Fetch one file, whole and as the commit has it. Returns its size.
+
+    `came` gets the size of each piece, and after a failed try minus their sum.
 
     `ends` and `check` as of `list_set`. Raises as it does, and OSError.
     """
     check = _patient(ends, check)
-    path = f"/datasets/{asked.repository}/resolve/{listing.commit}/{quote(file.name)}"
+    path = f"/datasets/{hub_set.repository}/resolve/{listing.commit}/{quote(file.name)}"
     address = endpoint.rstrip("/") + path
 
     def once() -> int:
@@ -109,42 +111,42 @@ def fetch(
             came(count)
 
         try:
-            return _fetch(client, address, asked, file, target, limit_bytes, check, piece)
+            return _fetch(client, address, hub_set, file, target, limit_bytes, check, piece)
         except BaseException:
             came(-size)
             raise
 
-    return _retry_until_lost(once, check)
+    return _retry(once, check)
 
 
 def _patient(ends: float, check: Check) -> Check:
     def patient() -> None:
         check()
         if clock.monotonic() > ends:
-            raise HubUnavailable("The hub is too slow: all that was to be fetched has not come in time.")
+            raise HubUnavailable("The hub is too slow: the files were not fetched in time.")
 
     return patient
 
 
-def _retry_until_lost(work: Callable[[], Result], check: Check) -> Result:
+def _retry(work: Callable[[], Result], check: Check) -> Result:
     for pause in (*PAUSES_SECONDS, None):
         check()
         try:
-            return _watched(work, check)
-        except (httpx.HTTPError, _NotYet) as error:
+            return _interruptible(work, check)
+        except (httpx.HTTPError, _Transient) as error:
             reason = str(error) or type(error).__name__
             if pause is None:
-                raise HubUnavailable(f"The hub does not answer as it should: {reason[:200]}") from error
-            log.warning("hub.again", reason=reason[:200], pause_seconds=pause)
+                raise HubUnavailable(f"The hub does not answer correctly: {reason[:200]}") from error
+            log.warning("hub.retried", reason=reason[:200], pause_seconds=pause)
             _pause(pause, check)
     raise AssertionError("the last try returns or raises")
 
 
-def _watched(work: Callable[[], Result], check: Check) -> Result:
-    """Do `work` in a thread, and ask `check` meanwhile.
+def _interruptible(work: Callable[[], Result], check: Check) -> Result:
+    """Do `work` in a thread, and call `check` meanwhile.
 
-    A name that is looked up, or headers that come a byte at a time, are one call that nothing else ends. The thread is
-    left behind then: whoever is told closes the client, and with it the thread's connection.
+    A DNS lookup, or headers that come a byte at a time, are one call that cannot be interrupted. When `check` raises,
+    the thread is left behind: the caller closes the client, and with it the thread's connection.
     """
     future = start_in_thread(work, name="hub")
     while not wait_for([future], timeout=_TICK_SECONDS).done:
@@ -159,49 +161,49 @@ def _pause(seconds: float, check: Check) -> None:
         time.sleep(min(left, _TICK_SECONDS))
 
 
-def _list(client: httpx.Client, address: str, asked: HubSet, revision: str, check: Check) -> Listing:
+def _list(client: httpx.Client, address: str, hub_set: HubSet, revision: str, check: Check) -> Listing:
     content = bytearray()
     with client.stream("GET", address) as answer:
-        _require_ok(answer, asked, revision)
+        _require_ok(answer, hub_set, revision)
         for piece in answer.iter_raw():
             check()
             content += piece
             if len(content) > LISTING_BYTES:
                 raise HubSetUnusable("The list of its files is too long.", limit_bytes=LISTING_BYTES)
     try:
-        told = json.loads(content)
-        commit, siblings = str(told["sha"]), list(told["siblings"])
+        answer_json = json.loads(content)
+        commit, siblings = str(answer_json["sha"]), list(answer_json["siblings"])
         files = tuple(_file(each) for each in siblings)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _NotYet("its answer is not that of a hub") from error
+        raise _Transient("its answer is malformed") from error
     if not COMMIT.fullmatch(commit):
-        raise _NotYet("it names no commit")
-    if told.get("gated") or told.get("private") or told.get("disabled"):
-        raise _not_found(asked, "gated", "is open only to those who were let in; Darkroom has no account there")
-    card = told.get("cardData")
+        raise _Transient("it names no commit")
+    if answer_json.get("gated") or answer_json.get("private") or answer_json.get("disabled"):
+        raise _not_found(hub_set, "gated", "is gated; Darkroom has no account on the hub")
+    card = answer_json.get("cardData")
     return Listing(commit, files, card if isinstance(card, dict) else {})
 
 
-def _file(told: Any) -> HubFile:
-    """Raises TypeError, KeyError and ValueError for what no hub says."""
-    if not isinstance(told, dict):
-        raise TypeError("a file is no object")
-    lfs = told.get("lfs") if isinstance(told.get("lfs"), dict) else None
-    size = told.get("size")
+def _file(entry: Any) -> HubFile:
+    """Raises TypeError, KeyError and ValueError for a malformed entry."""
+    if not isinstance(entry, dict):
+        raise TypeError("a file is not an object")
+    lfs = entry.get("lfs") if isinstance(entry.get("lfs"), dict) else None
+    size = entry.get("size")
     if size is not None and (not isinstance(size, int) or size < 0):
-        raise ValueError("a size is no number of bytes")
+        raise ValueError("a size is not a number of bytes")
     return HubFile(
-        str(told["rfilename"]),
+        str(entry["rfilename"]),
         size,
         str(lfs["sha256"]) if lfs else None,
-        str(told["blobId"]) if not lfs and told.get("blobId") else None,
+        str(entry["blobId"]) if not lfs and entry.get("blobId") else None,
     )
 
 
 def _fetch(
     client: httpx.Client,
     address: str,
-    asked: HubSet,
+    hub_set: HubSet,
     file: HubFile,
     target: Path,
     limit_bytes: int,
@@ -212,40 +214,40 @@ def _fetch(
     git = hashlib.sha1(f"blob {file.bytes}\0".encode(), usedforsecurity=False)  # how git names a file
     limit = limit_bytes if file.bytes is None else file.bytes
     with client.stream("GET", address) as answer, target.open("wb") as out:
-        _require_ok(answer, asked, "")
-        # As they come: pieces of a size of our own would wait for a slow hub, and nothing would be checked meanwhile.
+        _require_ok(answer, hub_set, "")
+        # Pieces as they arrive: pieces of a fixed size would wait for a slow hub, with no check meanwhile.
         for piece in answer.iter_raw():
             check()
             size += len(piece)
             if size > limit and file.bytes is None:
-                raise HubSetUnusable(f"{file.name} is larger than is taken.", reason="too-large", limit=limit_bytes)
+                raise HubSetUnusable(f"{file.name} exceeds the size limit.", reason="too-large", limit=limit_bytes)
             if size > limit:
-                raise _NotYet(f"{file.name} is larger than it was said to be")
+                raise _Transient(f"{file.name} is larger than the hub lists it")
             out.write(piece)
             sha256.update(piece)
             git.update(piece)
             came(len(piece))
     if file.bytes not in (None, size):
-        raise _NotYet(f"{file.name} came with {size} of {file.bytes} bytes")
+        raise _Transient(f"{file.name} came with {size} of {file.bytes} bytes")
     if (file.sha256 or sha256.hexdigest()) != sha256.hexdigest():
-        raise _NotYet(f"{file.name} came damaged")
+        raise _Transient(f"{file.name} came damaged")
     if file.bytes is not None and (file.git_sha1 or git.hexdigest()) != git.hexdigest():
-        raise _NotYet(f"{file.name} came damaged")
+        raise _Transient(f"{file.name} came damaged")
     return size
 
 
-def _require_ok(answer: httpx.Response, asked: HubSet, revision: str) -> None:
-    """Raises HubSetNotFound for what another try would not change, else httpx.HTTPStatusError."""
+def _require_ok(answer: httpx.Response, hub_set: HubSet, revision: str) -> None:
+    """Raises HubSetNotFound where a retry would not help, else httpx.HTTPStatusError."""
     code, status = answer.headers.get("x-error-code", ""), answer.status_code
     if code == "RevisionNotFound":
-        raise _not_found(asked, "revision", f"has no revision {revision}")
+        raise _not_found(hub_set, "revision", f"has no revision {revision}")
     if code == "GatedRepo" or status == 403:
-        raise _not_found(asked, "gated", "is open only to those who were let in; Darkroom has no account there")
-    if status in (400, 401, 404, 410):  # the hub says 401 for what is not there, too
-        raise _not_found(asked, "repository", "is not there, or not open to everybody")
+        raise _not_found(hub_set, "gated", "is gated; Darkroom has no account on the hub")
+    if status in (400, 401, 404, 410):  # 401: also for a repository that does not exist
+        raise _not_found(hub_set, "repository", "does not exist, or is not public")
     answer.raise_for_status()
 
 
-def _not_found(asked: HubSet, reason: str, what: str) -> HubSetNotFound:
-    detail = f"On the hub, the dataset {asked.repository} {what}."
-    return HubSetNotFound(detail, repository=asked.repository, revision=asked.revision, reason=reason)
+def _not_found(hub_set: HubSet, reason: str, what: str) -> HubSetNotFound:
+    detail = f"On the hub, the dataset {hub_set.repository} {what}."
+    return HubSetNotFound(detail, repository=hub_set.repository, revision=hub_set.revision, reason=reason)

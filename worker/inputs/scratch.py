@@ -1,4 +1,4 @@
-"""Folders of an attempt: made empty, removed at its end however it ends. What a kill leaves, cleaning removes."""
+"""The folder of an attempt: empty at first, removed at its end. Retention removes the folders of killed attempts."""
 
 import shutil
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ def fresh_folder(root: Path, name: str) -> Iterator[Path]:
 
 
 def remove_dead_scratch(platform: Platform) -> list[str]:
-    """Remove what attempts of this machine left that are over: killed with their worker. Returns their names."""
+    """Remove the folders of attempts on this machine that have ended, killed with their worker. Returns their names."""
     roots = [scratch_root(platform.settings), platform.settings.cache / "private"]
     names = sorted({path.name for root in roots if root.is_dir() for path in root.iterdir()})
     try:
         dead = [name for name in names if not _is_alive(platform, name)]
     except Unavailable:
-        return []  # another time
+        return []  # the next round removes them
     _remove_old_leftovers(platform.settings)
     for name in dead:
         for root in roots:
@@ -57,14 +57,14 @@ def remove_dead_scratch(platform: Platform) -> list[str]:
 
 
 def _remove_old_leftovers(settings: Settings) -> None:
-    """What was being extracted or mirrored when its process was killed."""
-    for path in (*settings.cache.glob(".*.part"), *settings.temp.glob("mirror-*")):
+    """Files that were being extracted or sent to MLflow when their process was killed."""
+    for path in (*settings.cache.glob(".*.part"), *settings.temp.glob("mlflow-*")):
         if clock.now().timestamp() - path.stat().st_mtime > LEFTOVER_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_alive(platform: Platform, name: str) -> bool:
-    """Whether the attempt in `name` is still its row's newest and at work."""
+    """Whether the attempt in `name` is the newest of its row and still works."""
     row_id, _, attempt = name.rpartition("-")
     with platform.db.reading() as session:
         row = session.get(JobRow, row_id) or session.get(RunRow, row_id)

@@ -1,4 +1,4 @@
-"""What a training starts from, as a local path, before the child (which is always offline) is started."""
+"""The weights a training starts from, as a local path; resolved before the child, which is offline, is started."""
 
 import zipfile
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ from pipeline.process.specs import ModelSpec
 HUB = "https://github.com/ultralytics/assets/releases/download/v8.4.0"  # of the pinned ultralytics
 MAX_BYTES = 3 * 1024**3  # of one file; yolo has up to 0.4 GB, ViT-huge 2.5 GB
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 10.0, 30.0, 1800.0
-AGAIN_SECONDS = 600.0  # a hub that did not answer is not asked again so soon: a start shall take under a second
+RETRY_HUB_SECONDS = 600.0  # pause after a hub did not answer: without it each start would wait for its timeout
 
 log = structlog.get_logger(__name__)
 _not_before: dict[str, float] = {}
@@ -82,7 +82,7 @@ def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None
     except (httpx.HTTPError, OSError, ValueError) as error:
         log.warning("weights.not_downloaded", name=name, error=str(error)[:200])
         away = isinstance(error, httpx.TransportError)
-        _not_before[HUB if away else name] = clock.monotonic() + AGAIN_SECONDS
+        _not_before[HUB if away else name] = clock.monotonic() + RETRY_HUB_SECONDS
         return None
     finally:
         partial.unlink(missing_ok=True)

@@ -17,21 +17,21 @@ import structlog
 
 from core import clock
 from core.domain.errors import WeightsUnavailable
-from worker.inputs.weights_file import AGAIN_SECONDS, CONNECT_SECONDS, WeightsSource, download, inside
+from worker.inputs.weights_file import CONNECT_SECONDS, RETRY_HUB_SECONDS, WeightsSource, download, inside
 
 HUB = "https://huggingface.co"
 CONFIG = "config.json"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = re.compile(
     r"(config|preprocessor_config|processor_config|model\.safetensors\.index)\.json|model.*\.safetensors"
-    r"|(tokenizer|tokenizer_config|special_tokens_map|vocab)\.json|merges\.txt"  # of models that read, such as CLIP
+    r"|(tokenizer|tokenizer_config|special_tokens_map|vocab)\.json|merges\.txt"  # of models with text, such as CLIP
 )
-# Some repositories (openai/clip-vit-base-patch32) have pickles only; the hub's own robot offers the same weights as
-# .safetensors in a pull request. transformers takes them from there, too, and by the same two marks.
+# Some repositories (openai/clip-vit-base-patch32) have pickles only; a bot of the hub offers the same weights as
+# .safetensors in a pull request. transformers uses them, too, by the same author and title.
 CONVERTED_BY, CONVERTED_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
 HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 REVISION = ".revision"  # the commit on the hub, beside the files of that commit
-MADE_HERE = re.compile(r"[a-z0-9-]+-scratch")  # made from a config by the trainer: there are no weights to look for
+MADE_HERE = re.compile(r"[a-z0-9-]+-scratch")  # made from a config by the trainer: no weights exist
 
 log = structlog.get_logger(__name__)
 _not_before: dict[str, float] = {}
@@ -95,7 +95,7 @@ def _from_hub(folder: Path, name: str, check: Callable[[], None]) -> Path | None
     except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
         log.warning("weights.not_downloaded", name=name, error=str(error)[:200])
         away = isinstance(error, httpx.TransportError)
-        _not_before[HUB if away else name] = clock.monotonic() + AGAIN_SECONDS
+        _not_before[HUB if away else name] = clock.monotonic() + RETRY_HUB_SECONDS
         return _in_folder(folder, name)  # another worker may have been first
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -112,17 +112,17 @@ def _list(name: str) -> _Listing:
 
 
 def _list_commit(name: str, path: str) -> _Listing:
-    told = _ask(path)
-    commit, names = str(told["sha"]), [str(each["rfilename"]) for each in told["siblings"]]
+    answer = _get_json(path)
+    commit, names = str(answer["sha"]), [str(each["rfilename"]) for each in answer["siblings"]]
     if not COMMIT.fullmatch(commit):
-        raise ValueError(f"{commit[:50]} is no commit")
+        raise ValueError(f"{commit[:50]} is not a commit")
     wanted = [each for each in names if WANTED.fullmatch(each)]
     return _Listing(commit, {each: f"{HUB}/{name}/resolve/{commit}/{each}" for each in wanted})
 
 
 def _converted(name: str) -> int | None:
-    """The number of the open pull request in which the hub's robot offers .safetensors."""
-    offered = _ask(f"/api/models/{name}/discussions?type=pull_request&status=open&author={CONVERTED_BY}")
+    """The number of the open pull request in which the hub's bot offers .safetensors."""
+    offered = _get_json(f"/api/models/{name}/discussions?type=pull_request&status=open&author={CONVERTED_BY}")
     for each in offered["discussions"]:
         is_open = each["isPullRequest"] and each["status"] == "open"
         if is_open and each["title"] == CONVERTED_TITLE and each["author"]["name"] == CONVERTED_BY:
@@ -130,7 +130,7 @@ def _converted(name: str) -> int | None:
     return None
 
 
-def _ask(path: str) -> Any:
+def _get_json(path: str) -> Any:
     return httpx.get(f"{HUB}{path}", timeout=CONNECT_SECONDS, follow_redirects=True).raise_for_status().json()
 
 

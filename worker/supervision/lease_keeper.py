@@ -1,7 +1,7 @@
-"""Holding a claim: beating for it, looking at its row, and saying at every step whether to go on.
+"""Keeping a claim while its task works: renewing the lease, polling the row, stopping the task when there is a reason.
 
-The beat has a thread of its own, free of all other work. Another looks at the row twice a second. Whatever the
-task does in the meantime asks `raise_if_stopped()`, which never waits for anything.
+The heartbeat has a thread of its own, free of all other work. Another thread polls the row twice a second. The task
+calls `raise_if_stopped()`, which never waits.
 """
 
 import threading
@@ -18,9 +18,9 @@ from core.domain.errors import OutOfSpace, Unavailable
 from core.services.work.leases import ClaimLost, ClaimStatus
 from worker.threads import start_in_thread
 
-LOOK_SECONDS = 0.5  # a cancel is seen this fast; its ladder takes 3 s; 5 s are promised
-PATIENCE = 0.75  # of a lease: after 45 of 60 s without a beat the claim counts as lost, before others think so
-POLL_SECONDS = 0.05
+POLL_ROW_SECONDS = 0.5  # the delay of a cancel; its ladder takes 3 s, and 5 s are promised
+PATIENCE = 0.75  # of a lease: after 45 of 60 s without a heartbeat the claim counts as lost, before the sweep takes it
+CHECK_THREAD_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 
 Result = TypeVar("Result")
@@ -28,30 +28,30 @@ log = structlog.get_logger(__name__)
 
 
 class CancelRequested(Exception):
-    """The user wants it thrown away."""
+    """The user requested to cancel: throw the work away."""
 
 
 class DrainRequested(Exception):
-    """This worker was told to end: give the row back."""
+    """This worker is to end: give the row back."""
 
 
 class LeaseKeeper:
     """A context: the claim is renewed inside it.
 
-    `beat(worked_seconds)` renews the lease, False when it matches no row. `look()` asks the row.
+    `heartbeat(worked_seconds)` renews the lease; False when it matches no row. `poll()` reads the row.
     """
 
     def __init__(
         self,
         heartbeat: Callable[[float], bool],
-        look: Callable[[], ClaimStatus],
+        poll: Callable[[], ClaimStatus],
         draining: threading.Event,
         *,
         lease_seconds: float,
         heartbeat_seconds: float,
     ) -> None:
         self._heartbeat = heartbeat
-        self._look = look
+        self._poll = poll
         self._draining = draining
         self._heartbeat_seconds = heartbeat_seconds
         self._patience_seconds = PATIENCE * lease_seconds
@@ -63,7 +63,7 @@ class LeaseKeeper:
         self._worked = Stopwatch()
 
     def __enter__(self) -> Self:
-        for target in (self._keep_heartbeat, self._keep_looking):
+        for target in (self._keep_heartbeat, self._keep_polling):
             threading.Thread(target=target, daemon=True, name=target.__name__.strip("_")).start()
         return self
 
@@ -74,11 +74,11 @@ class LeaseKeeper:
 
     @property
     def stop_requested(self) -> bool:
-        """The user wants the best so far."""
+        """The user requested to stop: keep the best so far."""
         return self._stop.is_set()
 
     def raise_if_stopped(self) -> None:
-        """Raises ClaimLost, CancelAsked or DrainAsked when there is a reason not to go on."""
+        """Raises ClaimLost, CancelRequested or DrainRequested."""
         if self._is_lost():
             raise ClaimLost
         if self._cancel.is_set():
@@ -89,11 +89,11 @@ class LeaseKeeper:
     def run_in_thread(self, work: Callable[[], Result]) -> Result:
         """Do `work` (a fetch, a put) in a thread and wait for it while there is no reason to stop.
 
-        When there is one, this raises at once and leaves the thread behind: what it still stores is garbage that
+        When there is one, this raises at once and leaves the thread behind: what it still stores is an object that
         no row names, and what it still reads goes to a folder that is being removed.
         """
-        future = start_in_thread(work, name="apart")
-        while not wait_for([future], timeout=POLL_SECONDS).done:
+        future = start_in_thread(work, name="interruptible")
+        while not wait_for([future], timeout=CHECK_THREAD_SECONDS).done:
             self.raise_if_stopped()
         return future.result()
 
@@ -112,7 +112,7 @@ class LeaseKeeper:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """The time inside counts as spent by the run, told with the beats and once more at the end."""
+        """The time inside counts as spent by the run, reported with the heartbeats and once more at the end."""
         self._worked.start()
         try:
             yield
@@ -136,25 +136,25 @@ class LeaseKeeper:
                 self._lost.set()
         except (Unavailable, OutOfSpace) as error:
             self._worked.put_back(worked)
-            log.warning("beat.missed", error=error.detail)
-        except Exception:  # a beat that ends is a claim that is lost: it goes on, and the patience decides
+            log.warning("heartbeat.missed", error=error.detail)
+        except Exception:  # the thread must live on: PATIENCE decides when the claim is lost
             self._worked.put_back(worked)
-            log.exception("beat.unforeseen")
+            log.exception("heartbeat.failed")
 
-    def _keep_looking(self) -> None:
+    def _keep_polling(self) -> None:
         while not self._over.is_set():
             try:
-                seen = self._look()
+                status = self._poll()
             except (Unavailable, OutOfSpace):
-                continue  # the beats decide how long that may last
-            except Exception:  # as the beat
-                log.exception("look.unforeseen")
+                continue  # PATIENCE decides how long that may last
+            except Exception:  # as in the heartbeat
+                log.exception("poll.failed")
                 continue
             finally:
-                self._over.wait(LOOK_SECONDS)
-            _set_if(self._lost, not seen.mine)
-            _set_if(self._cancel, seen.cancel)
-            _set_if(self._stop, seen.stop)
+                self._over.wait(POLL_ROW_SECONDS)
+            _set_if(self._lost, not status.mine)
+            _set_if(self._cancel, status.cancel)
+            _set_if(self._stop, status.stop)
 
 
 class Stopwatch:

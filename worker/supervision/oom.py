@@ -1,4 +1,4 @@
-"""Was it the kernel's out-of-memory killer? A SIGKILL alone does not say who sent it; these do."""
+"""Evidence of the kernel's out-of-memory killer. A SIGKILL alone does not name its sender."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import psutil
 NEAR = 0.9  # of the limit: the last sample before the kill is some seconds old
 
 _CGROUP = Path("/sys/fs/cgroup")
-_UNLIMITED_BYTES = 2**60  # cgroup v1 says about 2**63 for no limit
+_UNLIMITED_BYTES = 2**60  # cgroup v1 reports about 2**63 for no limit
 
 
 class MemoryWatch:
@@ -26,7 +26,7 @@ class MemoryWatch:
 
 
 def _oom_kills() -> int:
-    """0 where the system does not tell (macOS, no control groups)."""
+    """0 where the system does not count them (macOS, no control groups)."""
     for name in ("memory.events", "memory.oom_control"):  # cgroup v2, v1
         for folder in _folders():
             for line in _text(folder / name).splitlines():

@@ -50,7 +50,7 @@ class GroupSampler:
 def memory_of(process: psutil.Process) -> int:
     """Proportional set size: of a page that n processes share (torch's libraries, a loader's tensors) 1/n each.
 
-    The kernel walks the page tables for it, once a beat. The resident set where it does not tell.
+    The kernel walks the page tables for it, once per heartbeat. The resident set where it reports none.
     """
     try:
         lines = Path(ROLLUP.format(pid=process.pid)).read_text(encoding="ascii").splitlines()
@@ -87,7 +87,7 @@ class Gpu:
         if self._tried:
             return self._nvml
         self._tried = True
-        if not os.path.exists("/dev/nvidiactl"):  # noqa: PTH110 - a device, not a file of ours
+        if not os.path.exists("/dev/nvidiactl"):  # noqa: PTH110 - a device file
             return None
         try:
             nvml = importlib.import_module("pynvml")

@@ -1,4 +1,4 @@
-"""The housekeeper: sweep, clean, mirror. Any number may run; named locks let one at a time do each."""
+"""Housekeeping: sweep, clean, sync MLflow. Several processes may run; named locks let one at a time do each."""
 
 import threading
 from collections.abc import Callable
@@ -17,12 +17,12 @@ CLEAN_SECONDS = 60.0
 log = structlog.get_logger(__name__)
 
 
-def keep_house(worker: Worker) -> None:
-    """Until the worker is told to end. The mirror and the cleaning have threads of their own: the sweep never waits."""
+def run_housekeeping(worker: Worker) -> None:
+    """Runs until the worker drains. Cleaning and the MLflow sync have threads of their own: the sweep never waits."""
     seconds = worker.platform.settings.sweep_seconds
     threads = [
         threading.Thread(target=_repeat, args=(worker, "clean", clean, max(CLEAN_SECONDS, seconds)), daemon=True),
-        threading.Thread(target=_mirror, args=(worker,), daemon=True),
+        threading.Thread(target=_sync_mlflow, args=(worker,), daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -30,7 +30,7 @@ def keep_house(worker: Worker) -> None:
 
 
 def sweep(worker: Worker) -> None:
-    """Give back what lost workers held, then ring for what waits."""
+    """Give back the rows of lost workers, then enqueue the rows that wait."""
     for row_id in sweep_lost_leases(worker.platform.db):
         log.warning("lease.lost", id=row_id)
     enqueue_waiting(worker.platform)
@@ -44,15 +44,15 @@ def _repeat(worker: Worker, name: str, work: Callable[[Worker], None], seconds: 
         except DarkroomError as error:
             log.warning(f"{name}.failed", error=error.detail)
         except Exception:
-            log.exception(f"{name}.failed")  # the house is kept on
+            log.exception(f"{name}.failed")  # tried again in the next round
         if worker.draining.wait(seconds):
             return
 
 
-def _mirror(worker: Worker) -> None:
+def _sync_mlflow(worker: Worker) -> None:
     if not worker.platform.settings.mlflow_url:
         return
-    from worker.tasks.mlflow_sync import LOCK, Mirror  # mlflow takes 1 s to import
+    from worker.tasks.mlflow_sync import LOCK, MlflowSync  # mlflow takes 1 s to import
 
-    mirror = Mirror(worker.platform, worker.name)
-    _repeat(worker, LOCK, lambda _worker: mirror(), worker.platform.settings.sweep_seconds)
+    sync = MlflowSync(worker.platform, worker.name)
+    _repeat(worker, LOCK, lambda _worker: sync(), worker.platform.settings.sweep_seconds)

@@ -1,4 +1,4 @@
-"""Telling MLflow what our rows say: runs from their events, then versions in order, then aliases.
+"""Copies rows to MLflow: runs from their events, then versions in order, then aliases.
 
 Nothing waits for it: when MLflow is down, runs train and publish all the same, and this catches up.
 """
@@ -36,7 +36,7 @@ from core.services.work.locks import take_lock
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.tracking import Point, RunTracker, Status, TrackedRun, TrackedVersion, TrackerRefused, open_tracker
 
-LOCK = "mirror"
+LOCK = "mlflow"
 LOCK_SECONDS = 120.0  # renewed at each step; the longest step is the upload of one file of weights
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 2.0, 60.0
 MODEL_FOLDER, PLOTS_FOLDER, LOG_FOLDER = "model", "plots", "logs"
@@ -49,8 +49,8 @@ _STATUSES: Mapping[str, Status] = {
 log = structlog.get_logger(__name__)
 
 
-class Mirror:
-    """Remembers, within one process, that MLflow is down and what it refused."""
+class MlflowSync:
+    """Remembers, within one process, that MLflow is down and which rows it refused."""
 
     def __init__(self, platform: Platform, holder: str, tracker: RunTracker | None = None) -> None:
         self._platform = platform
@@ -62,40 +62,40 @@ class Mirror:
         self._not_before = 0.0
 
     def __call__(self) -> None:
-        """One round. Never raises for MLflow's sake."""
+        """One round. An MLflow that is down or refuses raises nothing."""
         if clock.monotonic() < self._not_before:
             return
         try:
             self._round()
         except ClaimLost:
-            return  # another housekeeper mirrors
+            return  # another process syncs
         except Unavailable as error:
             self._wait_longer(error)
             return
         if self._pause_seconds:
-            log.info("mirror.caught_up")
+            log.info("mlflow.caught_up")
         self._pause_seconds = 0.0
 
     def _round(self) -> None:
         db = self._platform.db
         for run in runs_to_mirror(db, but_not=self._refused):
-            self._one(run.id, partial(self._mirror_run, run))
+            self._sync_one(run.id, partial(self._mirror_run, run))
         for version, run in versions_to_mirror(db):
             if version.id not in self._refused:
-                self._one(version.id, partial(self._mirror_version, version, run))
+                self._sync_one(version.id, partial(self._mirror_version, version, run))
         for alias, name in aliases_to_mirror(db):
-            self._one(f"{alias.job_id} {alias.alias}", partial(self._mirror_alias, alias, name))
+            self._sync_one(f"{alias.job_id} {alias.alias}", partial(self._mirror_alias, alias, name))
         for alias in aliases_to_remove(db):
-            self._one(f"{alias.job_id} {alias.alias}", partial(self._remove_alias, alias))
+            self._sync_one(f"{alias.job_id} {alias.alias}", partial(self._remove_alias, alias))
 
-    def _one(self, subject: str, tell: Callable[[], None]) -> None:
+    def _sync_one(self, subject: str, sync: Callable[[], None]) -> None:
         if not take_lock(self._platform.db, LOCK, self._holder, seconds=LOCK_SECONDS):
             raise ClaimLost
         try:
-            tell()
-        except TrackerRefused as error:  # it would say no again, and the others must not wait behind it
+            sync()
+        except TrackerRefused as error:  # it would refuse again, and the others must not wait behind it
             self._refused.add(subject)
-            log.error("mirror.refused", id=subject, error=str(error))
+            log.error("mlflow.refused", id=subject, error=str(error))
 
     def _mirror_run(self, run: RunRow) -> None:
         db = self._platform.db
@@ -112,7 +112,7 @@ class Mirror:
             log.info("run.mirrored", run_id=run.id, tracked_id=tracked_id)
 
     def _begun(self, run: RunRow) -> str:
-        """The tracker's id, asked for once for each attempt."""
+        """The tracker's id of the run, requested once per attempt."""
         known = self._attempts.get(run.id)
         if known is not None and known == run.attempt and run.mlflow_run_id is not None:
             return run.mlflow_run_id
@@ -149,7 +149,7 @@ class Mirror:
     def _keep(self, tracked_id: str, key: str, name: str, folder: str) -> None:
         temp = self._platform.settings.temp
         temp.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="mirror-", dir=temp) as scratch:
+        with TemporaryDirectory(prefix="mlflow-", dir=temp) as scratch:
             path = Path(scratch) / name
             try:
                 self._platform.store.fetch(key, path)
@@ -157,7 +157,7 @@ class Mirror:
                 ObjectMissing,
                 ObjectCorrupt,
             ) as error:  # deleted with its job, or damaged: there is nothing to show
-                log.warning("mirror.object_missing", key=key, error=str(error)[:200])
+                log.warning("mlflow.object_missing", key=key, error=str(error)[:200])
                 return
             self._tracker.keep(tracked_id, path, folder)
 
@@ -187,7 +187,7 @@ class Mirror:
 
     def _wait_longer(self, error: Unavailable) -> None:
         if not self._pause_seconds:
-            log.warning("mirror.waits", error=error.detail, **error.facts)  # once, not at each try
+            log.warning("mlflow.unavailable", error=error.detail, **error.facts)  # once, not at each try
         self._pause_seconds = min(max(FIRST_PAUSE_SECONDS, 2 * self._pause_seconds), LAST_PAUSE_SECONDS)
         self._not_before = clock.monotonic() + self._pause_seconds
 
@@ -214,13 +214,13 @@ def tags_of(run: RunRow) -> dict[str, str]:
 
 def numbers_in(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     """Every number of a nested object, by its path: `test/per_class/star/mAP50`."""
-    found: list[tuple[str, float]] = []
+    numbers: list[tuple[str, float]] = []
     for name, value in sorted(metrics.items()):
         if isinstance(value, Mapping):
-            found += numbers_in(value, f"{prefix}{name}/")
+            numbers += numbers_in(value, f"{prefix}{name}/")
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            found.append((f"{prefix}{name}", float(value)))
-    return found
+            numbers.append((f"{prefix}{name}", float(value)))
+    return numbers
 
 
 def _folder_of(name: str, weights_name: str) -> str:

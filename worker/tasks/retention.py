@@ -1,4 +1,4 @@
-"""Deleting what nothing needs any more: objects, rows, folders. Each step can be cut short and is done again."""
+"""Deletes objects, rows and folders that are no longer needed. A step that is interrupted is repeated next round."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -49,7 +49,7 @@ def clean(worker: Worker) -> None:
     delete_expired_keys(platform.db)
     forget_workers(platform.db, unseen_seconds=WORKER_UNSEEN_SECONDS)
     remove_dead_scratch(platform)
-    # A holder of its own each time: the lock is an alarm clock that lets one through an hour.
+    # Another holder each time: so the lock is taken once an hour.
     if take_lock(platform.db, "orphans", f"{worker.name} {clock.now_ms()}", seconds=ORPHANS_EVERY_SECONDS):
         delete_orphans(platform)
 

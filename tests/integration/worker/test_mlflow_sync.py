@@ -18,7 +18,7 @@ from core.services.work.leases import Claim, claim_row, report_progress
 from core.settings import Settings
 from tests.builders.rows import queued_run, ready_job, versions_of
 from tests.servers import free_port
-from worker.tasks.mlflow_sync import Mirror
+from worker.tasks.mlflow_sync import MlflowSync
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def platform(tmp_path: Path, sqlite_url: str, mlflow_url: str) -> Iterator[Platf
 
 
 def mirror(platform: Platform) -> None:
-    Mirror(platform, "test")()
+    MlflowSync(platform, "test")()
 
 
 def trained(platform: Platform, job_id: str, tmp_path: Path) -> Claim:
@@ -130,7 +130,7 @@ def test_with_mlflow_down_runs_go_on_and_the_mirror_catches_up(
 ) -> None:
     job = ready_job(platform)
     nowhere = platform.settings.model_copy(update={"mlflow_url": f"http://127.0.0.1:{free_port()}"})
-    down = Mirror(Platform(nowhere, platform.db, platform.store, platform.queue), "test")
+    down = MlflowSync(Platform(nowhere, platform.db, platform.store, platform.queue), "test")
     claim = trained(platform, job.id, tmp_path)
     down()
     failing = trained(platform, job.id, tmp_path)

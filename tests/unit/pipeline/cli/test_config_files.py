@@ -38,12 +38,12 @@ def test_every_example_fits_its_schema(example: Path) -> None:
     [
         ("train", "params: {epochs: 0}", "params.epochs: must be at least 1"),
         ("train", "params: {epochs: many}", "params.epochs: must be a whole number"),
-        ("train", "params: {epoch: 3}", "params.epoch: there is no such field; is epochs meant?"),
+        ("train", "params: {epoch: 3}", "params.epoch: there is no such field; did you mean epochs?"),
         ("train", "params: {scheduler: none}", "params.scheduler: must be 'linear', 'cosine' or 'constant'"),
         ("train", "params: {image_size: 100}", "params.image_size: must be a multiple of 16"),
         ("train", "params: 3", "params: must be fields with values"),
-        ("train", "traner: vit", "traner: there is no such field; is trainer meant?"),
-        ("train", "run_id: run_1", "run_id: there is no such field; "),  # a worker's, not a person's
+        ("train", "traner: vit", "traner: there is no such field; did you mean trainer?"),
+        ("train", "run_id: run_1", "run_id: there is no such field; the fields are "),  # a worker's, not a person's
         ("train", "trainer: vgg", "trainer: must be one of yolo, vit"),
         ("train", "trainer: yolo", "trainer: yolo trains on detection, and the dataset is classification"),
         ("train", "weights: nowhere", "weights: there is no nowhere"),

@@ -28,9 +28,9 @@ def test_a_hub_reached_by_tls_is_never_left_for_plain_http() -> None:
     "siblings",
     [["x"], [None], "x", {"a": 1}, [{"rfilename": "a", "size": -1}], [{"rfilename": "a", "size": float("inf")}], [{}]],
 )
-def test_a_list_that_is_none_is_the_hubs_fault(monkeypatch: pytest.MonkeyPatch, siblings: Any) -> None:
+def test_a_malformed_list_of_files_is_a_failure_of_the_hub(monkeypatch: pytest.MonkeyPatch, siblings: Any) -> None:
     monkeypatch.setattr(worker_hub, "PAUSES_SECONDS", ())
     content = json.dumps({"sha": "0" * 40, "siblings": siblings}).encode()
     answering = httpx.MockTransport(lambda _: httpx.Response(200, stream=httpx.ByteStream(content)))
-    with httpx.Client(transport=answering) as client, pytest.raises(HubUnavailable, match="not that of a hub"):
+    with httpx.Client(transport=answering) as client, pytest.raises(HubUnavailable, match="its answer is malformed"):
         list_set(client, "http://hub", SET, ends=time.monotonic() + 10, check=lambda: None)

@@ -1,4 +1,4 @@
-"""A held claim says within a moment why not to go on."""
+"""A lease keeper stops its task within a moment when there is a reason."""
 
 import threading
 import time
@@ -15,12 +15,12 @@ MINE = ClaimStatus(mine=True, cancel=False, stop=False)
 
 def lease(
     heartbeat: Callable[[float], bool] = lambda _: True,
-    look: Callable[[], ClaimStatus] = lambda: MINE,
+    poll: Callable[[], ClaimStatus] = lambda: MINE,
     draining: threading.Event | None = None,
     lease_seconds: float = 1.0,
 ) -> LeaseKeeper:
     return LeaseKeeper(
-        heartbeat, look, draining or threading.Event(), lease_seconds=lease_seconds, heartbeat_seconds=0.05
+        heartbeat, poll, draining or threading.Event(), lease_seconds=lease_seconds, heartbeat_seconds=0.05
     )
 
 
@@ -32,12 +32,12 @@ def until_raised(held: LeaseKeeper, kind: type[Exception], *, seconds: float) ->
             time.sleep(0.01)
 
 
-def test_a_beat_that_matches_no_row_loses_the_claim() -> None:
+def test_a_heartbeat_that_matches_no_row_loses_the_claim() -> None:
     with lease(heartbeat=lambda _: False) as held:
         until_raised(held, ClaimLost, seconds=1)
 
 
-def test_beats_that_fail_lose_the_claim_before_the_lease_is_over() -> None:
+def test_heartbeats_that_fail_lose_the_claim_before_the_lease_is_over() -> None:
     def fail(_: float) -> bool:
         raise Unavailable
 
@@ -49,7 +49,7 @@ def test_beats_that_fail_lose_the_claim_before_the_lease_is_over() -> None:
 
 
 def test_time_that_stood_still_loses_the_claim_at_once() -> None:
-    """As for a worker that was stopped and goes on: the first look at the clock says so, no beat is needed."""
+    """As for a worker that was stopped and goes on: the first check of the clock finds it, without a heartbeat."""
     blocked = threading.Event()
     with lease(heartbeat=lambda _: blocked.wait(5)) as held:
         time.sleep(0.8)
@@ -58,9 +58,9 @@ def test_time_that_stood_still_loses_the_claim_at_once() -> None:
         blocked.set()
 
 
-def test_a_cancel_a_drain_and_a_stop_are_seen() -> None:
+def test_a_cancel_a_drain_and_a_stop_are_noticed() -> None:
     draining = threading.Event()
-    with lease(look=lambda: ClaimStatus(mine=True, cancel=True, stop=True)) as held:
+    with lease(poll=lambda: ClaimStatus(mine=True, cancel=True, stop=True)) as held:
         until_raised(held, CancelRequested, seconds=1)
         assert held.stop_requested
     with lease(draining=draining) as held:
@@ -69,14 +69,14 @@ def test_a_cancel_a_drain_and_a_stop_are_seen() -> None:
         until_raised(held, DrainRequested, seconds=1)
 
 
-def test_slow_work_apart_does_not_keep_a_cancel_waiting() -> None:
-    asked = threading.Event()
+def test_slow_work_in_a_thread_does_not_delay_a_cancel() -> None:
+    cancel = threading.Event()
     release = threading.Event()
-    with lease(look=lambda: ClaimStatus(mine=True, cancel=asked.is_set(), stop=False)) as held:
+    with lease(poll=lambda: ClaimStatus(mine=True, cancel=cancel.is_set(), stop=False)) as held:
         assert held.run_in_thread(lambda: 42) == 42
         with pytest.raises(ZeroDivisionError):
             held.run_in_thread(lambda: 1 // 0)
-        threading.Timer(0.1, asked.set).start()
+        threading.Timer(0.1, cancel.set).start()
         began = time.monotonic()
         with pytest.raises(CancelRequested):
             held.run_in_thread(lambda: release.wait(30))
@@ -97,37 +97,37 @@ def test_a_short_write_is_repeated_until_the_database_answers() -> None:
         assert held.retry_until_lost(write) == "written"
 
 
-def test_a_full_disk_or_an_unforeseen_error_ends_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.supervision.lease_keeper.LOOK_SECONDS", 0.02)
-    beats = iter([OutOfSpace(), ZeroDivisionError()])
-    looks = iter([OutOfSpace(), ZeroDivisionError()])
-    asked = ClaimStatus(mine=True, cancel=True, stop=False)
-    beaten = threading.Event()
+def test_a_full_disk_or_an_unforeseen_error_ends_neither_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.supervision.lease_keeper.POLL_ROW_SECONDS", 0.02)
+    heartbeat_errors = iter([OutOfSpace(), ZeroDivisionError()])
+    poll_errors = iter([OutOfSpace(), ZeroDivisionError()])
+    cancelling = ClaimStatus(mine=True, cancel=True, stop=False)
+    renewed = threading.Event()
 
     def heartbeat(_: float) -> bool:
-        if error := next(beats, None):
+        if error := next(heartbeat_errors, None):
             raise error
-        beaten.set()
+        renewed.set()
         return True
 
-    def look() -> ClaimStatus:
-        if error := next(looks, None):
+    def poll() -> ClaimStatus:
+        if error := next(poll_errors, None):
             raise error
-        return asked
+        return cancelling
 
-    with lease(heartbeat, look, lease_seconds=10) as held:
-        assert beaten.wait(2)
+    with lease(heartbeat, poll, lease_seconds=10) as held:
+        assert renewed.wait(2)
         until_raised(held, CancelRequested, seconds=2)
 
 
-def test_the_time_worked_is_told_once_and_a_missed_beat_loses_none_of_it() -> None:
-    told: list[float] = []
+def test_the_time_worked_is_reported_once_and_a_missed_heartbeat_loses_none_of_it() -> None:
+    reported: list[float] = []
     missed = iter([True, True])
 
     def heartbeat(worked: float) -> bool:
         if next(missed, False):
             raise Unavailable
-        told.append(worked)
+        reported.append(worked)
         return True
 
     with lease(heartbeat=heartbeat) as held:
@@ -135,4 +135,4 @@ def test_the_time_worked_is_told_once_and_a_missed_beat_loses_none_of_it() -> No
         with held.working():
             time.sleep(0.4)
         time.sleep(0.2)
-    assert 0.35 < sum(told) < 0.6
+    assert 0.35 < sum(reported) < 0.6
