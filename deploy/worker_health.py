@@ -14,14 +14,14 @@ from core.db.tables import WorkerRow
 from core.domain.errors import DarkroomError
 from core.settings import Settings
 
-HEARTBEAT_SECONDS = 60  # four heartbeats
+MAX_AGE_SECONDS = 60  # four heartbeats
 
 
 def main() -> int:
     database = open_database(Settings().database)
     recent = select(WorkerRow.name).where(
         WorkerRow.name.startswith(f"{socket.gethostname()}:", autoescape=True),
-        WorkerRow.seen_at > db_now() - HEARTBEAT_SECONDS,
+        WorkerRow.seen_at > db_now() - MAX_AGE_SECONDS,
     )
     try:
         with database.reading() as session:
