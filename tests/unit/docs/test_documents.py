@@ -11,7 +11,7 @@ from core.domain.version import VERSION
 from core.settings import settings_table
 from tests import REPOSITORY
 
-DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def test_the_settings_table_is_generated_from_the_settings() -> None:
@@ -47,6 +47,14 @@ def test_every_decision_is_listed_once_in_order() -> None:
     )
     assert len(decisions) > 18
     assert [path.name for path in decisions] == listed
+
+
+def test_every_file_named_in_a_document_exists() -> None:
+    pattern = r"`((?:api|benchmarks|core|deploy|docs|migrations|pipeline|tests|worker)/[\w/.-]+)`"
+    current = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
+    named = {name for path in current for name in re.findall(pattern, path.read_text(encoding="utf-8"))}
+    assert len(named) > 20
+    assert sorted(name for name in named if not (REPOSITORY / name).exists()) == []
 
 
 def test_every_make_target_named_in_a_document_exists() -> None:
