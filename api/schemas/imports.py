@@ -2,13 +2,13 @@
 
 from pydantic import ConfigDict, Field, field_validator
 
-from pipeline.params.hub_set import REPOSITORY, REVISION, SUBSET, HubSet, MeantColumns, checked_splits
+from pipeline.params.hub_set import REPOSITORY, REVISION, SUBSET, HubSet, RequestedColumns, checked_splits
 from pipeline.params.prepare import PrepareOptions
 
 COMMIT = "6e5b1a2d3c4f5061728394a5b6c7d8e9f0a1b2c3"
 
 
-class ImportRequest(PrepareOptions, MeantColumns):
+class ImportRequest(PrepareOptions, RequestedColumns):
     """A dataset of images with class labels on a hub, with the options of an upload."""
 
     model_config = ConfigDict(

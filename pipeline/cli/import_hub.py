@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from core.domain.errors import DarkroomError, HubSetUnusable, PreparationFailed
 from pipeline.hub.card import card_of
-from pipeline.hub.files import IMPORTED_FILE, TABLE, HubFile, names_of_card, wanted_files
+from pipeline.hub.files import IMPORTED_FILE, TABLE, HubFile, names_of_card, select_files
 from pipeline.params.hub_set import HubSet
 from pipeline.process.child import run_child
 from pipeline.process.progress import StageReporter
@@ -23,7 +23,7 @@ from pipeline.process.specs import FetchedFile, ImportSpec
 
 if TYPE_CHECKING:
     from pipeline.hub.columns import Names
-    from pipeline.hub.to_zip import Made
+    from pipeline.hub.to_zip import ImportedZip
 
 MEMORY_BYTES = 6 * 1024**3  # address space: a row group inflated, its packed bytes, libraries
 MAX_BYTES = 20 * 1024**3  # of the images, by hand; a worker's spec names its own limit
@@ -79,7 +79,7 @@ def _import_by_hand(args: argparse.Namespace) -> int:
     try:
         hub_set = HubSet(repository="local", splits=tuple(args.splits), subset=args.subset)
         card = card_of(folder)
-        wanted = wanted_files([HubFile(name) for name in names], card, hub_set)
+        wanted = select_files([HubFile(name) for name in names], card, hub_set)
         made = _write_zip(
             [FetchedFile(each.split, each.file.name, folder / each.file.name) for each in wanted],
             args.target,
@@ -108,7 +108,7 @@ def _write_zip(
     label_column: str | None,
     max_bytes: int,
     steps: StageReporter,
-) -> "Made":
+) -> "ImportedZip":
     """The ZIP appears whole or not at all. Raises HubSetUnusable, RunCancelled."""
     from pipeline.hub.to_zip import images_to_zip, tables_to_zip  # pyarrow takes 0.3 s
 

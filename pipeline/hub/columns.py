@@ -1,4 +1,4 @@
-"""Which columns of a table are the images and their labels, and what the labels are called."""
+"""Finds the image column and the label column of a table, and the class names of the labels."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,15 @@ import pyarrow as pa
 
 from core.domain.errors import HubSetUnusable
 
-IMAGE_NAMES = ("image", "img", "image", "photo")
+IMAGE_NAMES = ("image", "img", "picture", "photo")
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target")
-_SHOWN = 20  # columns in a sentence
+_MAX_LISTED = 20  # columns in a message
 
 Names = Mapping[str, Sequence[str]]
 
 
 class Columns:
-    """`names`: class names by number; None where the labels are the names themselves."""
+    """`names`: class names by number; None where the labels are class names."""
 
     def __init__(self, image: str, label: str, names: Sequence[str] | None) -> None:
         self.image = image
@@ -24,24 +24,24 @@ class Columns:
         self.names = names
 
     def class_of(self, value: Any) -> str | None:
-        """None: it has no label. Raises HubSetUnusable for a number that has no name."""
-        if value is None or (self.names is not None and value == -1):  # -1: the hub's own for "not told"
+        """None for a row without a label. Raises HubSetUnusable for a number without a name."""
+        if value is None or (self.names is not None and value == -1):  # -1: how the hub marks an unlabelled row
             return None
         if self.names is None:
             return str(value)
         if not isinstance(value, int) or not 0 <= value < len(self.names):
-            raise HubSetUnusable(f"A label is {value!r:.80}, and there are {len(self.names)} class names.")
+            raise HubSetUnusable(f"A label is {value!r:.80}, but the dataset has {len(self.names)} class names.")
         return self.names[value]
 
 
 def columns_of(schema: pa.Schema, card: Names, *, image: str | None, label: str | None) -> Columns:
-    """By the features that `datasets` wrote into the table, the types, and the names. Raises HubSetUnusable.
+    """By the features that `datasets` wrote into the table, by types, and by names. Raises HubSetUnusable.
 
-    `card`: class names by column, for tables that lack them. `image` and `label`: those that are meant.
+    `card`: class names by column, for tables that lack them. `image`, `label`: the requested columns.
     """
     features = _features(schema)
     images = [field.name for field in schema if _is_image(field, features.get(field.name))]
-    names = {**card, **{name: told for name in features if (told := _class_names(features[name]))}}
+    names = {**card, **{name: found for name in features if (found := _class_names(features[name]))}}
     labels = [field.name for field in schema if _is_label(field, names)]
     if label is not None and label in schema.names and label not in labels:
         labels += [label] if _is_text(schema.field(label).type) else []
@@ -51,25 +51,29 @@ def columns_of(schema: pa.Schema, card: Names, *, image: str | None, label: str 
     return Columns(chosen_image, chosen_label, None if is_text else names[chosen_label])
 
 
-def _one(found: list[str], meant: str | None, usual: Sequence[str], what: str, schema: pa.Schema) -> str:
-    columns = schema.names[:_SHOWN]
-    if meant is not None:
-        if meant not in found:
-            raise HubSetUnusable(f"Its column {meant} has no {what}.", columns=columns)
-        return meant
+def _one(found: list[str], requested: str | None, usual: Sequence[str], what: str, schema: pa.Schema) -> str:
+    columns = schema.names[:_MAX_LISTED]
+    if requested is not None:
+        if requested not in found:
+            raise HubSetUnusable(f"The column {requested} has no {what}.", columns=columns)
+        return requested
     if not found:
-        raise HubSetUnusable(f"It has no column of {what}; its columns are {', '.join(columns)}.", columns=columns)
+        raise HubSetUnusable(
+            f"The dataset has no column of {what}; its columns are {', '.join(columns)}.", columns=columns
+        )
     likely = [name for name in usual if name in found]
     if len(found) > 1 and not likely:
-        raise HubSetUnusable(f"It has several columns of {what}: {', '.join(found)}. Name one.", columns=found)
+        raise HubSetUnusable(
+            f"The dataset has several columns of {what}: {', '.join(found)}. Name one of them.", columns=found
+        )
     return likely[0] if likely else found[0]
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
-    """What the library `datasets` keeps in the table's metadata, as JSON."""
-    told = (schema.metadata or {}).get(b"huggingface")
+    """The features that the library `datasets` keeps as JSON in the metadata of the table."""
+    stored = (schema.metadata or {}).get(b"huggingface")
     try:
-        features = json.loads(told)["info"]["features"] if told else {}
+        features = json.loads(stored)["info"]["features"] if stored else {}
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}

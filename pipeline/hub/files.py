@@ -1,7 +1,7 @@
-"""Which files of a hub's dataset hold the splits that are wanted. By names and the dataset's card; nothing is opened.
+"""Selects the files of a hub's dataset that hold the requested splits, by names and the card; no file is opened.
 
-The card (the front matter of its README, which the hub gives as JSON) wins where it names files; else their folders
-and names tell, as `data/train-00000-of-00002.parquet` or `train/cat/1.jpg` do.
+The card (the front matter of its README, which the hub returns as JSON) takes precedence where it names files; else
+folders and names decide, as in `data/train-00000-of-00002.parquet` or `train/cat/1.jpg`.
 """
 
 import re
@@ -14,23 +14,21 @@ from core.domain.errors import HubSetUnusable
 from core.domain.limits import MAX_DEPTH, MAX_NAME_BYTES
 from pipeline.archive.extract import IMAGE_SUFFIXES
 from pipeline.dataset.model import common_folder
+from pipeline.formats.class_folders import Folder
 from pipeline.formats.split_names import split_of_folder
 from pipeline.hub.patterns import Pattern, may_match
-from pipeline.params.hub_set import FOLDERS, HubSet
+from pipeline.params.hub_set import SPLIT_FOLDERS, HubSet
 
 TABLE = ".parquet"
-IMPORTED_FILE = "imported.zip"  # what a child makes of the files
-MAX_FILES = 20_000  # each is a request; with 50 ms for one, 17 minutes
-MAX_PATTERNS = 1_000  # of a card, for the splits that are asked for; the hub's own cards have one for each split
-MAX_TRIES = 5_000_000  # patterns times files: half a minute, minutes at worst. 200,000 files may have 25 patterns
-
-Check = Callable[[], None]
-Home = tuple[str, ...]  # the folders that an image lies in
+IMPORTED_FILE = "imported.zip"  # written by the child process
+MAX_FILES = 20_000  # each is one request: 17 minutes at 50 ms
+MAX_PATTERNS = 1_000  # of a card, for the requested splits; the hub's own cards have one for each split
+MAX_MATCHES = 5_000_000  # patterns times files: half a minute, minutes at worst; 25 patterns for 200,000 files
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """`sha256` of what the hub keeps as a large file, `git_sha1` of its git object for the rest."""
+    """`sha256`: of files in the hub's large file storage; `git_sha1`: of the git object, for the others."""
 
     name: str
     bytes: int | None = None
@@ -39,8 +37,8 @@ class HubFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file, and the split that it belongs to."""
+class SplitFile:
+    """A file and the split that it belongs to."""
 
     split: str
     file: HubFile
@@ -50,34 +48,34 @@ class Wanted:
         return self.file.name.lower().endswith(TABLE)
 
 
-def wanted_files(
-    files: Sequence[HubFile], card: Mapping[str, Any], asked: HubSet, check: Check = lambda: None
-) -> list[Wanted]:
-    """Tables where there are some, else images; in the order of their names. `check()` may raise to stop.
+def select_files(
+    files: Sequence[HubFile], card: Mapping[str, Any], requested: HubSet, check: Callable[[], None] = lambda: None
+) -> list[SplitFile]:
+    """Tables if the dataset has any, else images; sorted by name within each split. `check()` may raise to stop.
 
     Raises HubSetUnusable.
     """
     usable = [file for file in files if _is_usable(file.name)]
-    by_card = _by_card(usable, card, asked, check)
-    found = by_card if by_card is not None else list(_by_name(usable, asked))
+    by_card = _by_card(usable, card, requested, check)
+    found = by_card if by_card is not None else list(_by_name(usable, requested))
     if any(each.is_table for each in found):
         found = [each for each in found if each.is_table]
-    missing = [split for split in asked.splits if not any(each.split == split for each in found)]
+    missing = [split for split in requested.splits if not any(each.split == split for each in found)]
     if missing:
         raise HubSetUnusable(
-            f"It has no parquet files and no images in folders of classes for the split {missing[0]}.",
-            repository=asked.repository,
+            f"The dataset has no parquet files and no images in class folders for the split {missing[0]}.",
+            repository=requested.repository,
             splits=missing,
         )
     if len(found) > MAX_FILES:
-        raise HubSetUnusable(f"It is {len(found)} files; at most {MAX_FILES} are fetched.", files=len(found))
-    return sorted(found, key=lambda each: (asked.splits.index(each.split), each.file.name))
+        raise HubSetUnusable(f"The dataset has {len(found)} files; at most {MAX_FILES} are fetched.", files=len(found))
+    return sorted(found, key=lambda each: (requested.splits.index(each.split), each.file.name))
 
 
 def names_of_card(card: Mapping[str, Any], subset: str | None) -> dict[str, list[str]]:
-    """Column -> class names, from the card's `dataset_info`, for tables that do not say it themselves."""
-    told = card.get("dataset_info")
-    infos = [info for info in (told if isinstance(told, list) else [told]) if isinstance(info, dict)]
+    """Column -> class names, from `dataset_info` of the card, for tables that do not have them."""
+    entry = card.get("dataset_info")
+    infos = [info for info in (entry if isinstance(entry, list) else [entry]) if isinstance(info, dict)]
     chosen = [info for info in infos if subset and info.get("config_name") == subset] or infos[:1]
     features = chosen[0].get("features") if chosen else None
     found: dict[str, list[str]] = {}
@@ -93,8 +91,10 @@ def names_of_card(card: Mapping[str, Any], subset: str | None) -> dict[str, list
 
 
 def _is_usable(name: str) -> bool:
-    """A table or an image, under a name that is a path below its folder."""
-    if not name or not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES:  # half a surrogate has no bytes
+    """Whether it is a table or an image, with a relative path within the repository."""
+    if (
+        not name or not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES
+    ):  # isprintable() excludes lone surrogates, which encode() refuses
         return False
     path = PurePosixPath(name)
     if name.startswith("/") or ".." in path.parts or name.count("/") > MAX_DEPTH:
@@ -102,99 +102,104 @@ def _is_usable(name: str) -> bool:
     return path.suffix.lower() == TABLE or path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def _by_card(files: Sequence[HubFile], card: Mapping[str, Any], asked: HubSet, check: Check) -> list[Wanted] | None:
-    """None where the card names no files. Raises HubSetUnusable where it has several subsets and none is meant, and
-    for more patterns than are matched."""
-    told = card.get("configs")
-    configs = [config for config in told if isinstance(config, dict)] if isinstance(told, list) else []
+def _by_card(
+    files: Sequence[HubFile], card: Mapping[str, Any], requested: HubSet, check: Callable[[], None]
+) -> list[SplitFile] | None:
+    """None where the card names no files. Raises HubSetUnusable where it has several subsets and none is requested, and
+    for too many patterns."""
+    entries = card.get("configs")
+    configs = [config for config in entries if isinstance(config, dict)] if isinstance(entries, list) else []
     named = {str(config.get("config_name")): config for config in configs if config.get("data_files")}
     if not named:
         return None
-    patterns: dict[str, list[Pattern]] = {split: [] for split in asked.splits}
-    for number, (split, pattern) in enumerate(_patterns(_chosen(named, asked)["data_files"], asked), start=1):
-        if number > MAX_PATTERNS or number * len(files) > MAX_TRIES:
-            detail = f"Its card names more patterns of files than are matched with {len(files)} files."
-            raise HubSetUnusable(detail, limit=min(MAX_PATTERNS, MAX_TRIES // max(1, len(files))))
+    patterns: dict[str, list[Pattern]] = {split: [] for split in requested.splits}
+    for number, (split, pattern) in enumerate(_patterns(_chosen(named, requested)["data_files"], requested), start=1):
+        if number > MAX_PATTERNS or number * len(files) > MAX_MATCHES:
+            detail = f"The card of the dataset names too many file patterns for its {len(files)} files."
+            raise HubSetUnusable(detail, limit=min(MAX_PATTERNS, MAX_MATCHES // max(1, len(files))))
         check()
         patterns[split].append(Pattern(pattern))
-    found: dict[str, Wanted] = {}
+    found: dict[str, SplitFile] = {}
     for split, own in patterns.items():
         for file in files:
             check()
             parts = file.name.split("/")
             if any(pattern.matches(parts) for pattern in own):
-                found.setdefault(file.name, Wanted(split, file))
+                found.setdefault(file.name, SplitFile(split, file))
     return list(found.values())
 
 
-def _chosen(named: Mapping[str, dict[str, Any]], asked: HubSet) -> dict[str, Any]:
-    if asked.subset is not None:
-        if asked.subset not in named:
-            raise _which(f"It has no subset {asked.subset}.", named)
-        return named[asked.subset]
+def _chosen(named: Mapping[str, dict[str, Any]], requested: HubSet) -> dict[str, Any]:
+    if requested.subset is not None:
+        if requested.subset not in named:
+            raise _ambiguous(f"The dataset has no subset {requested.subset}.", named)
+        return named[requested.subset]
     defaults = [config for name, config in named.items() if config.get("default") is True or name == "default"]
     if not defaults and len(named) > 1:
-        raise _which("It has several subsets: name one as `subset`.", named)
+        raise _ambiguous("The dataset has several subsets: name one as `subset`.", named)
     return defaults[0] if defaults else next(iter(named.values()))
 
 
-def _which(detail: str, names: Mapping[str, Any]) -> HubSetUnusable:
+def _ambiguous(detail: str, names: Mapping[str, Any]) -> HubSetUnusable:
     return HubSetUnusable(detail, subsets=sorted(names)[:100])
 
 
-def _patterns(told: Any, asked: HubSet) -> Iterator[tuple[str, str]]:
-    """(split, pattern) of what a card says: one pattern, several, or several for each split. Of those asked for."""
-    for entry in told if isinstance(told, list) else [told]:
+def _patterns(data_files: Any, requested: HubSet) -> Iterator[tuple[str, str]]:
+    """(split, pattern) for the requested splits. `data_files`: one pattern, a list, or a list for each split."""
+    for entry in data_files if isinstance(data_files, list) else [data_files]:
         split, paths = (entry.get("split"), entry.get("path")) if isinstance(entry, dict) else ("train", entry)
         for path in paths if isinstance(paths, list) else [paths]:
-            if split in asked.splits and isinstance(path, str) and may_match(path):
+            if split in requested.splits and isinstance(path, str) and may_match(path):
                 yield split, path.removeprefix("./")
 
 
-def _by_name(files: Sequence[HubFile], asked: HubSet) -> Iterator[Wanted]:
-    """A file belongs to the split that a folder, or a word of a table's name, is called.
+def _by_name(files: Sequence[HubFile], requested: HubSet) -> Iterator[SplitFile]:
+    """By the first folder, or word in the name of a table, that is named like a split.
 
-    To train where no file names a split. Where one does, a file that names none (`holdout-0.parquet`) is in none.
+    If no file names a split, all are train. If one does, a file that names none (`holdout-0.parquet`) is left out.
     """
     tables = [file for file in files if file.name.lower().endswith(TABLE)]
-    chosen = [file for file in tables or files if asked.subset is None or file.name.split("/")[0] == asked.subset]
-    known = {*FOLDERS, *asked.splits}
+    chosen = [
+        file for file in tables or files if requested.subset is None or file.name.split("/")[0] == requested.subset
+    ]
+    known = {*SPLIT_FOLDERS, *requested.splits}
     subsets = {file.name.split("/")[0] for file in chosen if len(file.name.split("/")) > 2} if tables else set()
     if len(subsets - known - {"data"}) > 1:
-        raise _which("It has several subsets: name one as `subset`.", dict.fromkeys(subsets))
-    classes = set() if tables else _classes_called_so(chosen, known)
+        raise _ambiguous("The dataset has several subsets: name one as `subset`.", dict.fromkeys(subsets))
+    classes = set() if tables else _classes_named_like_splits(chosen, known)
     named = [_split_of(file.name, known, classes, is_table=bool(tables)) for file in chosen]
     default = None if any(named) else "train"
     for file, split in zip(chosen, named, strict=True):
-        wanted = _asked_as(split or default, asked)
-        if wanted is not None:
-            yield Wanted(wanted, file)
+        name = _requested_name(split or default, requested)
+        if name is not None:
+            yield SplitFile(name, file)
 
 
-def _split_of(name: str, known: set[str], classes: set[Home], *, is_table: bool) -> str | None:
+def _split_of(name: str, known: set[str], classes: set[Folder], *, is_table: bool) -> str | None:
     *folders, last = name.split("/")
     words = re.split(r"[-_. ]", PurePosixPath(last).stem) if is_table else []
     if tuple(folders) in classes:
         return None
-    return next((split for part in (*folders, *words) if (split := _split_called(part, known))), None)
+    return next((split for part in (*folders, *words) if (split := _split_named(part, known))), None)
 
 
-def _split_called(part: str, known: set[str]) -> str | None:
+def _split_named(part: str, known: set[str]) -> str | None:
     """`Train` and `train2017` are train."""
     return part if part in known else split_of_folder(part)
 
 
-def _classes_called_so(files: Sequence[HubFile], known: set[str]) -> set[Home]:
-    """A class `test` beside `cat/` and `dog/`: folders called like a split that are none, of images."""
-    homes = {tuple(file.name.split("/")[:-1]) for file in files}
+def _classes_named_like_splits(files: Sequence[HubFile], known: set[str]) -> set[Folder]:
+    """Image folders named like a split that are classes: `test/` beside `cat/` and `dog/`."""
+    folders = {tuple(file.name.split("/")[:-1]) for file in files}
     depth = common_folder([file.name for file in files]).count("/") + 1
-    beside = {home: _split_called(home[-1], known) for home in homes if len(home) == depth}
-    enough = sum(split is None for split in beside.values()) > 1
-    return {home for home, split in beside.items() if split} if enough else set()
+    beside = {folder: _split_named(folder[-1], known) for folder in folders if len(folder) == depth}
+    several = sum(split is None for split in beside.values()) > 1
+    return {folder for folder, split in beside.items() if split} if several else set()
 
 
-def _asked_as(split: str | None, asked: HubSet) -> str | None:
-    """`valid/` is meant by `validation`."""
-    if split in asked.splits:
+def _requested_name(split: str | None, requested: HubSet) -> str | None:
+    """The requested name of a split: `validation` for `valid/`; None for one that is not requested."""
+    if split in requested.splits:
         return split
-    return next((each for each in asked.splits if split in FOLDERS and FOLDERS.get(each) == FOLDERS[split]), None)
+    folder = SPLIT_FOLDERS.get(split or "")
+    return next((each for each in requested.splits if folder and SPLIT_FOLDERS.get(each) == folder), None)

@@ -1,4 +1,4 @@
-"""Patterns of file names as a dataset's card has them: `data/train-*`, `**/*.parquet`. Each is compiled once."""
+"""File name patterns of a dataset's card: `data/train-*`, `**/*.parquet`. Each is compiled once."""
 
 import re
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ MAX_PATTERN = 300  # characters
 
 
 def may_match(pattern: str) -> bool:
-    """Not so long or deep that no name that is taken is."""
+    """Whether an accepted file name can be as long and as deep as the pattern."""
     return len(pattern) <= MAX_PATTERN and pattern.count("/") <= MAX_DEPTH
 
 
 class Pattern:
-    """Matched part by part; `**` is any number of folders. Takes no longer than one is long times the other."""
+    """Matches part by part; `**` is any number of folders. Time: parts of the pattern times parts of the name."""
 
     def __init__(self, pattern: str) -> None:
         self._parts = [None if part == "**" else re.compile(translate(part)).match for part in pattern.split("/")]
         self._deep = None in self._parts
 
     def matches(self, parts: Sequence[str]) -> bool:
-        """`parts`: a name, split at its slashes."""
+        """`parts`: a file name, split at `/`."""
         if not self._deep and len(parts) != len(self._parts):
             return False
         reached = {0}

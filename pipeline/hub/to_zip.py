@@ -1,4 +1,4 @@
-"""A hub's files become a ZIP of folders of classes. The same files give the same bytes."""
+"""Converts files of a hub to a ZIP of class folders. The same files always give the same bytes."""
 
 import zipfile
 from collections import Counter
@@ -11,14 +11,14 @@ from core.domain.limits import MAX_ENTRIES, MAX_IMAGE_BYTES
 from pipeline.formats.class_folders import Folder, assign_folders
 from pipeline.hub.columns import Columns, Names
 from pipeline.hub.folder_names import folders_of
-from pipeline.hub.tables import Row, Table, same_classes
-from pipeline.params.hub_set import FOLDERS
+from pipeline.hub.tables import ParquetTable, Row, same_classes
+from pipeline.params.hub_set import SPLIT_FOLDERS
 from pipeline.process.progress import StageReporter
 from pipeline.process.specs import FetchedFile
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
-# The first bytes of an image, where they are there -> its suffix.
+# (offset, bytes at it, suffix of the image format).
 _MAGIC = (
     (0, b"\xff\xd8\xff", "jpg"),
     (0, b"\x89PNG", "png"),
@@ -32,12 +32,12 @@ _MAGIC = (
 )
 
 
-Open = Callable[[FetchedFile], Table]
+_OpenTable = Callable[[FetchedFile], ParquetTable]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """`left_out`: rows without an image or without a label. `classes`: the folders."""
+class ImportedZip:
+    """`left_out`: number of rows without an image or a label. `classes`: names of the folders."""
 
     images: int
     left_out: int
@@ -53,79 +53,79 @@ def tables_to_zip(
     label: str | None,
     max_bytes: int,
     steps: StageReporter,
-) -> Made:
-    """`<class>/<number>.<suffix>`, below `train/`, `val/` and `test/` where several splits are taken.
+) -> ImportedZip:
+    """Writes `<class>/<number>.<suffix>`, below `train/`, `val/` and `test/` for several splits.
 
-    The number is the row's, over all files. One file is open at a time: a set has more than a process may open.
-    Raises HubSetUnusable, RunCancelled, OSError.
+    The number counts rows over all files. One file is open at a time: a dataset may have more files than a process
+    may open. Raises HubSetUnusable, RunCancelled, OSError.
     """
 
-    def opened(file: FetchedFile) -> Table:
-        return Table(file.path, file.name, card, image=image, label=label)
+    def open_table(file: FetchedFile) -> ParquetTable:
+        return ParquetTable(file.path, file.name, card, image=image, label=label)
 
-    columns, total = _looked_at(files, opened)
-    folders = folders_of(columns.names if columns.names is not None else _labels(files, opened))
+    columns, total = _inspect(files, open_table)
+    folders = folders_of(columns.names if columns.names is not None else _labels(files, open_table))
     several = len({file.split for file in files}) > 1
     used: set[str] = set()
     row = 0
     with _ZipFile(target, max_bytes) as archive:
         for file in files:
             part = _part(file.split, several=several)
-            for content, name in _rows(file, opened):
+            for content, name in _rows(file, open_table):
                 row += 1
                 if content is not None and name is not None:
                     used.add(folders[name])
-                    archive.add(f"{part}{folders[name]}/{row:07d}.{suffix_of(content)}", content)
+                    archive.add(f"{part}{folders[name]}/{row:07d}.{image_suffix(content)}", content)
                 steps.tick(row, total)
-    return Made(archive.entries, row - archive.entries, tuple(sorted(used)))
+    return ImportedZip(archive.entries, row - archive.entries, tuple(sorted(used)))
 
 
-def images_to_zip(files: Sequence[FetchedFile], target: Path, *, max_bytes: int, steps: StageReporter) -> Made:
-    """Images in folders of classes, by the rules that hold for an uploaded ZIP. Raises as `tables_to_zip`."""
+def images_to_zip(files: Sequence[FetchedFile], target: Path, *, max_bytes: int, steps: StageReporter) -> ImportedZip:
+    """Writes images in class folders, by the rules of an uploaded ZIP. Raises the same as `tables_to_zip`."""
     assignments = assign_folders(Counter(_folder(file) for file in files))
-    placed = [(file, label) for file in files if (label := assignments[_folder(file)].label)]
-    if not placed:
-        raise HubSetUnusable("Its images do not lie in folders of classes, of which there are at least two.")
-    folders = folders_of(label for _, label in placed)
+    labelled = [(file, label) for file in files if (label := assignments[_folder(file)].label)]
+    if not labelled:
+        raise HubSetUnusable("The images of the dataset are not in two or more class folders.")
+    folders = folders_of(label for _, label in labelled)
     several = len({file.split for file in files}) > 1
     with _ZipFile(target, max_bytes) as archive:
-        for row, (file, label) in enumerate(placed, start=1):
+        for row, (file, label) in enumerate(labelled, start=1):
             content = _content(file.path)
             part = _part(file.split, several=several)
-            archive.add(f"{part}{folders[label]}/{row:07d}.{suffix_of(content)}", content)
-            steps.tick(row, len(placed))
-    return Made(archive.entries, len(files) - len(placed), tuple(sorted(set(folders.values()))))
+            archive.add(f"{part}{folders[label]}/{row:07d}.{image_suffix(content)}", content)
+            steps.tick(row, len(labelled))
+    return ImportedZip(archive.entries, len(files) - len(labelled), tuple(sorted(set(folders.values()))))
 
 
-def suffix_of(content: bytes) -> str:
-    """By its first bytes. What is no image is called one: the check finds it and says so."""
+def image_suffix(content: bytes) -> str:
+    """By the first bytes; `jpg` for unknown content, which the validation of the dataset reports."""
     return next((suffix for at, magic, suffix in _MAGIC if content[at : at + len(magic)] == magic), "jpg")
 
 
-def _looked_at(files: Sequence[FetchedFile], opened: Open) -> tuple[Columns, int]:
-    """The columns, with class names that are the same in all files, and the number of rows."""
+def _inspect(files: Sequence[FetchedFile], open_table: _OpenTable) -> tuple[Columns, int]:
+    """(columns, number of rows). Raises HubSetUnusable where the class names differ between files."""
     first: Columns | None = None
     total = 0
     for file in files:
-        with opened(file) as table:
+        with open_table(file) as table:
             first = first or table.columns
             if not same_classes(first, table.columns):
-                raise HubSetUnusable("Its files have different class names.")
+                raise HubSetUnusable("The files of the dataset have different class names.")
             total += table.rows
     if first is None:
-        raise HubSetUnusable("It has no parquet files.")
+        raise HubSetUnusable("The dataset has no parquet files.")
     return first, total
 
 
-def _labels(files: Sequence[FetchedFile], opened: Open) -> Iterator[str]:
-    """Every class name that is a text: they are all known only after one look at the whole column."""
+def _labels(files: Sequence[FetchedFile], open_table: _OpenTable) -> Iterator[str]:
+    """The class names of text labels, which are complete only after the whole column is read."""
     for file in files:
-        with opened(file) as table:
+        with open_table(file) as table:
             yield from table.labels()
 
 
-def _rows(file: FetchedFile, opened: Open) -> Iterator[Row]:
-    with opened(file) as table:
+def _rows(file: FetchedFile, open_table: _OpenTable) -> Iterator[Row]:
+    with open_table(file) as table:
         yield from table.read()
 
 
@@ -134,17 +134,17 @@ def _folder(file: FetchedFile) -> Folder:
 
 
 def _part(split: str, *, several: bool) -> str:
-    return f"{FOLDERS[split]}/" if several else ""
+    return f"{SPLIT_FOLDERS[split]}/" if several else ""
 
 
 def _content(path: Path) -> bytes:
     if path.stat().st_size > MAX_IMAGE_BYTES:
-        raise _too_large(f"An image has {path.stat().st_size} bytes", MAX_IMAGE_BYTES)
+        raise _too_large(f"An image of the dataset has {path.stat().st_size} bytes", MAX_IMAGE_BYTES)
     return path.read_bytes()
 
 
 class _ZipFile:
-    """Stored entries of one time and mode, up to limits."""
+    """A ZIP of stored entries with a fixed time and mode. Raises HubSetUnusable above the limits."""
 
     def __init__(self, target: Path, max_bytes: int) -> None:
         self._zip = zipfile.ZipFile(target, "w")
@@ -162,11 +162,13 @@ class _ZipFile:
         self.entries += 1
         self._bytes += len(content)
         if self.entries > MAX_ENTRIES:
-            raise _too_large("It has more images", MAX_ENTRIES)
+            raise _too_large("The dataset has too many images", MAX_ENTRIES)
         if len(content) > MAX_IMAGE_BYTES:
-            raise _too_large(f"An image has {len(content)} bytes", MAX_IMAGE_BYTES)
+            raise _too_large(f"An image of the dataset has {len(content)} bytes", MAX_IMAGE_BYTES)
         if self._bytes > self._max_bytes:
-            raise _too_large(f"Its images have more than {self._max_bytes} bytes", self._max_bytes)
+            raise _too_large(
+                f"The images of the dataset have more than {self._max_bytes} bytes in total", self._max_bytes
+            )
         entry = zipfile.ZipInfo(name, _TIME)
         entry.compress_type = zipfile.ZIP_STORED  # images are compressed already
         entry.external_attr = _MODE
@@ -175,4 +177,4 @@ class _ZipFile:
 
 
 def _too_large(what: str, limit: int) -> HubSetUnusable:
-    return HubSetUnusable(f"{what}; at most {limit} are taken.", reason="too-large", limit=limit)
+    return HubSetUnusable(f"{what}; the limit is {limit}.", reason="too-large", limit=limit)

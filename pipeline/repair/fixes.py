@@ -1,6 +1,6 @@
-"""What a repair does to a dataset: boxes swapped, clipped, scaled or dropped, names mended, broken items left out.
+"""Repairs the items of a dataset: swaps, clips, scales and drops boxes, corrects sizes and names, drops broken items.
 
-Each change is a finding whose code begins with `repair-`, with the place in the archive that was read.
+Each change is a finding whose code begins with `repair-`, with the path and line in the archive that was read.
 """
 
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ class Repaired(NamedTuple):
     changes: list[Finding]
 
 
-def mend(source: ExtractedArchive, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
-    """`facts` belong to `dataset.items` by position. Nothing is guessed: what cannot be mended is left out."""
+def repair_items(source: ExtractedArchive, dataset: Dataset, facts: list[ImageFacts]) -> Repaired:
+    """`facts` belong to `dataset.items` by index. Nothing is guessed: what cannot be repaired is left out."""
     kept: list[RepairedItem] = []
     changes: list[Finding] = []
-    scaled = _is_scaled(dataset, facts)
-    names_no_image = _names_no_image(dataset)
+    rescaled = _is_rescaled(dataset, facts)
+    unmatched = _unmatched(dataset)
     taken = {file.name.casefold() for file in source.files}
     for item, fact in zip(dataset.items, facts, strict=True):
         reason = _why_left_out(item, fact, dataset)
@@ -34,52 +34,58 @@ def mend(source: ExtractedArchive, dataset: Dataset, facts: list[ImageFacts]) ->
             detail = f"The image was left out: {reason}"
             changes.append(_change("repair-image-left-out", item.image.name, detail))
             continue
-        if _may_lack_its_own(item, names_no_image):
-            detail = "The image was left out: it has no annotation, and one that names no image may be its own."
+        if _may_lack_its_own(item, unmatched):
+            detail = (
+                "The image was left out: it has no annotation, and an annotation without an image may belong to it."
+            )
             changes.append(_change("repair-image-left-out", item.image.name, detail))
             continue
-        repaired_item, made = _mend_item(item, fact, taken, scaled=scaled)
+        repaired_item, made = _repair_item(item, fact, taken, rescaled=rescaled)
         changes += made
         if repaired_item:
             kept.append(repaired_item)
-    changes += _lost(dataset)
-    changes += (_change("repair-junk-dropped", name, "It is no data.") for name in source.left_out)
+    changes += _left_out_entries(dataset)
+    changes += (
+        _change("repair-junk-dropped", name, "The file is neither an image nor an annotation.")
+        for name in source.left_out
+    )
     return Repaired(kept, changes)
 
 
 def _why_left_out(item: Item, fact: ImageFacts, dataset: Dataset) -> str | None:
     if dataset.kind == "classification" and not item.label:
-        return "it lies in no folder of a class."
+        return "it is in no class folder."
     if fact.problem:
         return fact.problem[1]
     if item.image.name in dataset.broken:
-        return f"its annotation has an error that only its author can mend ({item.annotation or 'none is its own'})."
+        source = item.annotation or "it has no usable annotation"
+        return f"its annotation has an error that only its author can correct ({source})."
     return None
 
 
-class _Nameless(NamedTuple):
-    """Whether annotations that name no image may be those that images lack: whole ones, or a COCO's boxes."""
+class _Unmatched(NamedTuple):
+    """Whether annotations without an image may be those that images lack: whole ones, or boxes of a COCO file."""
 
     annotations: bool
     boxes: bool
 
 
-def _names_no_image(dataset: Dataset) -> _Nameless:
-    """Only where there is one for each image that lacks its own: else most of those are background."""
+def _unmatched(dataset: Dataset) -> _Unmatched:
+    """Only if there is at least one for each image without annotation: else most of these images are background."""
     bare = sum(item.annotation is None and not item.label for item in dataset.items)
     empty = sum(not item.boxes and not item.label for item in dataset.items)
     lost_boxes = sum(finding.code == "json-image-unknown" for finding in dataset.findings)
-    return _Nameless(bare <= dataset.lost, empty <= lost_boxes)
+    return _Unmatched(bare <= dataset.lost, empty <= lost_boxes)
 
 
-def _may_lack_its_own(item: Item, names_no_image: _Nameless) -> bool:
+def _may_lack_its_own(item: Item, unmatched: _Unmatched) -> bool:
     if item.label:
         return False
-    return (names_no_image.annotations and item.annotation is None) or (names_no_image.boxes and not item.boxes)
+    return (unmatched.annotations and item.annotation is None) or (unmatched.boxes and not item.boxes)
 
 
-def _mend_item(
-    item: Item, fact: ImageFacts, taken: set[str], *, scaled: bool
+def _repair_item(
+    item: Item, fact: ImageFacts, taken: set[str], *, rescaled: bool
 ) -> tuple[RepairedItem | None, list[Finding]]:
     renamed = _renamed(item.image.name, fact, taken)
     name_changes = _name_changes(item, renamed)
@@ -87,34 +93,34 @@ def _mend_item(
         return RepairedItem(_as(item, renamed, (), fact.upright), changed=False), name_changes
     frame, found = frame_of(item, fact, item.annotation)
     wrong_size = {finding.code for finding in found} & {"size-wrong", "size-missing"}
-    drawn_on = _drawn_on(item, fact, scaled=scaled)
+    drawn_on = _drawn_on(item, fact, rescaled=rescaled)
     doubtful = "size-wrong" in wrong_size and not drawn_on
     if drawn_on:
         frame = frame._replace(width=drawn_on[0], height=drawn_on[1])
-    boxes, changes = _mend_boxes(item, frame, keep_rests=not doubtful)
+    boxes, changes = _repair_boxes(item, frame, keep_part=not doubtful)
     if doubtful and any(change.code == "repair-box-dropped" for change in changes):
-        detail = "The image was left out: its size is wrong and its boxes fit another one."
+        detail = "The image was left out: its declared size is wrong, and its boxes do not fit the image."
         return None, [_change("repair-image-left-out", item.image.name, detail)]
     if item.boxes and not boxes:
-        detail = "The image was left out: none of its boxes could be kept, and it would count as background."
+        detail = "The image was left out: none of its boxes could be kept, and it would wrongly count as background."
         return None, [*changes, _change("repair-image-left-out", item.image.name, detail)]
     if drawn_on:
         boxes = [(origin, _scaled(box, drawn_on, fact.upright)) for origin, box in boxes]
-        detail = f"The boxes were drawn on {drawn_on[0]} x {drawn_on[1]} pixels; they are scaled to the image."
+        detail = f"The boxes were drawn on {drawn_on[0]} x {drawn_on[1]} pixels; they were scaled to the image."
         changes.append(_change("repair-boxes-rescaled", item.annotation, detail, item.size_line))
     if wrong_size:
-        detail = f"The size is {fact.upright[0]} x {fact.upright[1]} now."
+        detail = f"The declared size was set to {fact.upright[0]} x {fact.upright[1]}."
         changes.append(_change("repair-size-fixed", item.annotation, detail, item.size_line))
     repaired_item = _as(item, renamed, tuple(box for _, box in boxes), fact.upright)
     changed = bool(changes) or renamed != item.image.name
     return RepairedItem(repaired_item, changed, tuple(origin for origin, _ in boxes)), name_changes + changes
 
 
-def _is_scaled(dataset: Dataset, facts: list[ImageFacts]) -> bool:
-    """Whether an image's boxes can only be meant on its declared size: its set was scaled after it was labelled.
+def _is_rescaled(dataset: Dataset, facts: list[ImageFacts]) -> bool:
+    """Whether the images of the dataset were resized after they were labelled.
 
-    Every box lies inside the declared size, and not every box inside the image. One such image speaks for the
-    whole set: the boxes of others may lie inside both by chance, and those of enlarged images always do.
+    Proved by one image whose boxes are all inside its declared size but not all inside the image. One is enough: the
+    boxes of other images may be inside both by chance, and those of enlarged images always are.
     """
     return any(
         item.size is not None
@@ -126,18 +132,18 @@ def _is_scaled(dataset: Dataset, facts: list[ImageFacts]) -> bool:
     )
 
 
-def _drawn_on(item: Item, fact: ImageFacts, *, scaled: bool) -> tuple[int, int] | None:
-    """The declared size where the boxes are meant on it; in a set that is `scaled`, unless they fit the image alone.
+def _drawn_on(item: Item, fact: ImageFacts, *, rescaled: bool) -> tuple[int, int] | None:
+    """The declared size, where the boxes were drawn on it: in a `rescaled` dataset, unless they fit only the image.
 
-    Those that fit neither reach beyond the declared size, and are clipped there.
+    Boxes that fit neither reach beyond the declared size and are clipped to it.
     """
-    if not scaled or item.size is None or not _is_of_another_scale(item, fact):
+    if not rescaled or item.size is None or not _is_of_another_scale(item, fact):
         return None
     return item.size if _fit(item.boxes, *item.size) or not _fit(item.boxes, *fact.upright) else None
 
 
 def _is_of_another_scale(item: Item, fact: ImageFacts) -> bool:
-    """Whether it has boxes and a declared size that is not the image's, of its shape but for a pixel of rounding."""
+    """Whether it has boxes, and a declared size of another scale: the same aspect ratio within a pixel of rounding."""
     size, (width, height) = item.size, fact.upright
     if size is None or size == fact.upright or fact.orientation != 1:
         return False
@@ -159,34 +165,36 @@ def _scaled(box: RawBox, size: tuple[int, int], to: tuple[int, int]) -> RawBox:
     )
 
 
-def _mend_boxes(item: Item, frame: Frame, *, keep_rests: bool) -> tuple[list[tuple[int, RawBox]], list[Finding]]:
-    """`keep_rests`: of a box that is mostly outside, the part inside is kept."""
+def _repair_boxes(item: Item, frame: Frame, *, keep_part: bool) -> tuple[list[tuple[int, RawBox]], list[Finding]]:
+    """(index, box) of the boxes that are kept, and changes. `keep_part`: clip boxes that are mostly outside."""
     path = item.annotation or item.image.name
     kept: dict[tuple[str, int, int, int, int], tuple[int, RawBox]] = {}
     changes: list[Finding] = []
     for origin, box in enumerate(in_pixels(item.boxes, item.coordinates, frame.width, frame.height)):
-        turned = _swapped(box, frame)
-        if turned != box:
-            changes.append(_box_change("repair-box-swapped", path, box, "Its corners were swapped."))
-        checked, found = check_box(turned, frame, path)
-        if checked is None and keep_rests and (rest := part_inside(turned, frame)):
-            checked = rest
-            detail = "Most of it is outside the image; the part inside is kept."
+        ordered = _swapped(box, frame)
+        if ordered != box:
+            changes.append(_box_change("repair-box-swapped", path, box, "The corners of the box were swapped."))
+        checked, found = check_box(ordered, frame, path)
+        if checked is None and keep_part and (part := part_inside(ordered, frame)):
+            checked = part
+            detail = "Most of the box was outside the image; the part inside was kept."
             changes.append(_box_change("repair-box-clipped", path, box, detail))
         elif checked is None:
             changes.append(_box_change("repair-box-dropped", path, box, found[0].detail.partition(": ")[2]))
             continue
         elif any(finding.code in ("box-clipped", "box-at-edge") for finding in found):
-            changes.append(_box_change("repair-box-clipped", path, box, "It ends at the image's edge now."))
+            changes.append(_box_change("repair-box-clipped", path, box, "The box was clipped to the image."))
         if checked[:5] in kept:
-            changes.append(_box_change("repair-box-dropped", path, box, "The same box was there twice."))
+            changes.append(
+                _box_change("repair-box-dropped", path, box, "The same box was listed twice; one was removed.")
+            )
             continue
         kept[checked[:5]] = (origin, checked)
     return list(kept.values()), changes
 
 
 def _swapped(box: RawBox, frame: Frame) -> RawBox:
-    """min and max as they were meant: xmin - 1 and xmax are the edges, so the one pixel moves along."""
+    """Minimum and maximum in order. In 1-based pixels the edges are xmin - 1 and xmax, so the offset moves along."""
     corner = frame.corner
     if box.x2 - box.x1 < corner:
         box = box._replace(x1=box.x2 - corner, x2=box.x1 + corner)
@@ -200,7 +208,7 @@ def _as(item: Item, name: str, boxes: tuple[RawBox, ...], size: tuple[int, int])
 
 
 def _renamed(name: str, fact: ImageFacts, taken: set[str]) -> str:
-    """With the suffix of its content, unless another file has that name."""
+    """The name with the suffix of the content; unchanged if another file has that name."""
     suffixes = SUFFIXES_OF.get(fact.format, ())
     path = PurePosixPath(name)
     if not suffixes or path.suffix.lower() in suffixes:
@@ -215,14 +223,16 @@ def _renamed(name: str, fact: ImageFacts, taken: set[str]) -> str:
 def _name_changes(item: Item, name: str) -> list[Finding]:
     if name == item.image.name:
         return []
-    return [_change("repair-image-renamed", item.image.name, f"It is called {PurePosixPath(name).name} now.")]
+    return [_change("repair-image-renamed", item.image.name, f"The image was renamed to {PurePosixPath(name).name}.")]
 
 
-def _lost(dataset: Dataset) -> Iterator[Finding]:
-    """What could not be read, or belongs to nothing: no reader made it part of an item that is kept."""
+def _left_out_entries(dataset: Dataset) -> Iterator[Finding]:
+    """Entries with an error that is not about an item: no format made them part of one."""
     for finding in dataset.findings:
         if finding.severity is Severity.ERROR:
-            yield _change("repair-entry-left-out", finding.path, f"Left out: {finding.detail}", finding.line)
+            yield _change(
+                "repair-entry-left-out", finding.path, f"The entry was left out: {finding.detail}", finding.line
+            )
 
 
 def _box_change(code: str, path: str, box: RawBox, detail: str) -> Finding:

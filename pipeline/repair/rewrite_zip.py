@@ -1,4 +1,4 @@
-"""From an archive to a repaired one: the same images under their own paths, their annotations mended, and a log."""
+"""Writes a repaired ZIP: the same images under their own paths, repaired annotations, and a log of all changes."""
 
 import json
 import zipfile
@@ -19,15 +19,15 @@ from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
 from pipeline.params.formats import CATALOGUE
 from pipeline.process.progress import StageReporter
-from pipeline.repair.fixes import Repaired, mend
+from pipeline.repair.fixes import Repaired, repair_items
 
-_TIME = (1980, 1, 1, 0, 0, 0)  # the same repair twice makes the same bytes
+_TIME = (1980, 1, 1, 0, 0, 0)  # of every entry: the same repair always writes the same bytes
 _MODE = 0o100644 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class RepairResult:
-    """`changes` as they are in the log; `images` of those that were `seen`."""
+    """`images`: number that were kept, of those `seen` in the archive; `changes`: the lines of the log."""
 
     format: str
     images: int
@@ -36,15 +36,15 @@ class RepairResult:
 
 
 def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps: StageReporter) -> RepairResult:
-    """Write `target`, with its log in the root. Raises Rejected where there is nothing to repair, RunCancelled."""
+    """Writes `target` with the log in its root. Raises Rejected where too few images can be kept, RunCancelled."""
     steps.stage("extracting")
     source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
     steps.stage("reading")
     dataset = read_dataset(source, findings)
     steps.stage("checking")
     facts = inspect_all([item.image for item in dataset.items], processes=processes, tick=steps.tick)
-    repaired = mend(source, dataset, facts)
-    _require_rest(dataset, repaired, findings)
+    repaired = repair_items(source, dataset, facts)
+    _require_enough(dataset, repaired, findings)
     steps.stage("repairing")
     partial = target.with_name(f"{target.name}.part")
     changes = _write(partial, source, dataset, repaired, steps)
@@ -54,12 +54,12 @@ def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps:
 
 
 def read_log(archive: Path) -> list[Finding]:
-    """The log of a ZIP that `repair` wrote, at most MAX_FINDINGS_KEPT lines of it."""
+    """Reads the log of a ZIP that `repair` wrote, at most MAX_FINDINGS_KEPT lines."""
     with zipfile.ZipFile(archive) as file, file.open(REPAIR_LOG) as lines:
         return [Finding.from_dict(json.loads(line)) for line in islice(lines, limits.MAX_FINDINGS_KEPT)]
 
 
-def _require_rest(dataset: Dataset, repaired: Repaired, findings: list[Finding]) -> None:
+def _require_enough(dataset: Dataset, repaired: Repaired, findings: list[Finding]) -> None:
     if len(repaired.kept) >= limits.MIN_IMAGES:
         return
     detail = (
@@ -72,12 +72,12 @@ def _require_rest(dataset: Dataset, repaired: Repaired, findings: list[Finding])
 def _write(
     target: Path, source: ExtractedArchive, dataset: Dataset, repaired: Repaired, steps: StageReporter
 ) -> list[Finding]:
-    """Returns the whole log, which is the last entry."""
+    """Returns all changes. The log is the last entry of the ZIP."""
     writer = cast(DatasetFormat, import_module(CATALOGUE[dataset.format].module))
     written: set[str] = set()
     with zipfile.ZipFile(target, "w") as archive:
         for done, (item, *_) in enumerate(repaired.kept, start=1):
-            # Images are compressed already.
+            # Image formats are compressed already.
             with archive.open(_entry(item.image.name, zipfile.ZIP_STORED), "w", force_zip64=True) as entry:
                 entry.writelines(item.image.byte_range.blocks())
             written.add(item.image.name)
@@ -93,11 +93,11 @@ def _write(
 
 
 def _unused(source: ExtractedArchive, dataset: Dataset, repaired: Repaired, written: set[str]) -> Iterator[Finding]:
-    """Files that could be data and that nothing is told by: notes, masks, what another file says now."""
-    told = {change.path for change in repaired.changes} | {item.annotation for item in dataset.items}
+    """Files that are not in the repaired ZIP and have no change yet: notes, masks, rewritten annotations."""
+    covered = {change.path for change in repaired.changes} | {item.annotation for item in dataset.items}
     for file in source.files:
-        if file.name not in written and file.name not in told:
-            detail = "Nothing in it belongs to the dataset, or it was written anew elsewhere."
+        if file.name not in written and file.name not in covered:
+            detail = "The file is not part of the dataset, or its content was rewritten to another file."
             yield Finding.of("repair-file-dropped", file.name, detail)
 
 

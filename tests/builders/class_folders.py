@@ -1,4 +1,4 @@
-"""Folders of classes as people send them: drawn images, one shape for each class."""
+"""Class folders as users upload them: drawn images, one shape for each class."""
 
 import io
 import random
@@ -13,7 +13,7 @@ SHAPES = ("box", "disc", "cross")
 def folder_files(
     *, each: int = 8, classes: tuple[str, ...] = SHAPES, side: int = 48, wrap: str = "", splits: tuple[str, ...] = ("",)
 ) -> Files:
-    """`each` images of each class, in each of `splits` (`train/`). No two are alike."""
+    """`each` images of each class, in each of `splits` (`train/`). No two are near-duplicates."""
     return {
         f"{wrap}{split}{name}/{number:02d}.png": shape(SHAPES[at % 3], seed=f"{split}{name}{number}", side=side)
         for split in splits
@@ -23,7 +23,7 @@ def folder_files(
 
 
 def shape(kind: str, *, seed: str, side: int = 48, format: str = "PNG") -> bytes:
-    """A light shape on dark noise: noise, so that no two images look alike."""
+    """A light shape on dark noise, which keeps any two images from being near-duplicates."""
     rng = random.Random(seed)
     noise = Image.frombytes("RGB", (8, 8), bytes(rng.randrange(90) for _ in range(192)))
     image = noise.resize((side, side), Image.Resampling.BICUBIC)

@@ -15,7 +15,7 @@ from core.domain.errors import HubOff, HubSetUnusable, OutOfSpace, Unavailable
 from core.domain.keys import imported_key
 from core.domain.limits import MIB
 from core.services.jobs.hub_import import pin_import
-from pipeline.hub.files import IMPORTED_FILE, HubFile, Wanted, names_of_card, wanted_files
+from pipeline.hub.files import IMPORTED_FILE, HubFile, SplitFile, names_of_card, select_files
 from pipeline.params.hub_set import HubSet
 from pipeline.process.results import ImportedArchive
 from pipeline.process.specs import FetchedFile, ImportSpec
@@ -46,7 +46,7 @@ def import_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
             lambda: list_set(client, settings.hub_endpoint, hub_set, ends=ends, check=lease.raise_if_stopped)
         )
         job = lease.retry_until_lost(partial(pin_import, db, claim, job, commit=listing.commit))
-        wanted = lease.run_in_thread(lambda: wanted_files(listing.files, listing.card, hub_set, lease.raise_if_stopped))
+        wanted = lease.run_in_thread(lambda: select_files(listing.files, listing.card, hub_set, lease.raise_if_stopped))
         _require_room([each.file for each in wanted], attempt.scratch, limit_bytes=settings.upload_max_bytes)
         take = partial(_fetch_all, attempt, client, hub_set, listing, wanted, fetched, ends)
         files = lease.run_in_thread(take)
@@ -86,7 +86,7 @@ def _fetch_all(
     client: httpx.Client,
     hub_set: HubSet,
     listing: Listing,
-    wanted: list[Wanted],
+    wanted: list[SplitFile],
     folder: Path,
     ends: float,
 ) -> tuple[FetchedFile, ...]:

@@ -1,4 +1,4 @@
-"""A hub's files become folders of classes: what is taken, what is left out, what is refused."""
+"""Files of a hub become class folders: what is taken, what is left out, what is refused."""
 
 import errno
 import resource
@@ -17,14 +17,17 @@ from core.domain.errors import HubSetUnusable
 from pipeline.__main__ import run
 from pipeline.hub import tables
 from pipeline.hub.card import card_of
+from pipeline.hub.columns import columns_of
 from pipeline.hub.folder_names import MAX_CLASSES, folders_of
-from pipeline.hub.to_zip import Made, images_to_zip, tables_to_zip
+from pipeline.hub.to_zip import ImportedZip, images_to_zip, tables_to_zip
 from pipeline.process.progress import StageReporter
 from pipeline.process.specs import FetchedFile
 from tests.builders.hub_sets import ACTIONS, IMAGE_TYPE, action_set, jpeg, png, table, written
 
 
-def zipped(folder: Path, *contents: bytes, splits: tuple[str, ...] = (), card: Any = None, **options: Any) -> Made:
+def zipped(
+    folder: Path, *contents: bytes, splits: tuple[str, ...] = (), card: Any = None, **options: Any
+) -> ImportedZip:
     """As `folder/made.zip`; the tables are of `splits`, or all of train."""
     folder.mkdir(exist_ok=True)
     files: list[FetchedFile] = []
@@ -43,9 +46,9 @@ def names_in(folder: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_each_row_becomes_a_image_in_the_folder_of_its_class(tmp_path: Path) -> None:
+def test_each_row_becomes_an_image_in_its_class_folder(tmp_path: Path) -> None:
     made = zipped(tmp_path, table([0, 1, 2, 1]), table([2, 0], images=[png(1), jpeg(9)], first=4))
-    assert made == Made(6, 0, ("calling", "clapping", "running"))
+    assert made == ImportedZip(6, 0, ("calling", "clapping", "running"))
     with zipfile.ZipFile(tmp_path / "made.zip") as archive:
         assert archive.namelist()[:2] == ["calling/0000001.jpg", "clapping/0000002.jpg"]
         assert archive.namelist()[4:] == ["running/0000005.png", "calling/0000006.jpg"]
@@ -68,7 +71,7 @@ def test_several_splits_are_kept_as_folders(tmp_path: Path) -> None:
     ]
 
 
-def test_rows_without_a_label_or_a_image_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_rows_without_a_label_or_an_image_are_left_out_and_counted(tmp_path: Path) -> None:
     made = zipped(tmp_path, table([0, -1, None, 1], images=[jpeg(0), jpeg(1), jpeg(2), None]))
     assert (made.images, made.left_out) == (1, 3)
     assert names_in(tmp_path) == ["calling/0000001.jpg"]
@@ -81,7 +84,7 @@ def test_labels_may_be_texts_and_names_may_come_from_the_card(tmp_path: Path) ->
     assert made.classes == ("sitting", "standing")
 
 
-def test_what_datasets_itself_writes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_written_by_datasets_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     import datasets
 
@@ -89,7 +92,7 @@ def test_what_datasets_itself_writes_is_read(tmp_path: Path, monkeypatch: pytest
     rows = {"image": [{"bytes": jpeg(n), "path": None} for n in range(3)], "labels": [0, 2, -1]}
     datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "0.parquet")
     made = zipped(tmp_path, (tmp_path / "0.parquet").read_bytes())
-    assert made == Made(2, 1, ("calling", "running"))
+    assert made == ImportedZip(2, 1, ("calling", "running"))
 
 
 NUMBERS = pa.table({"image": pa.array([{"bytes": b"x", "path": None}], IMAGE_TYPE), "label": pa.array([1])})
@@ -108,21 +111,21 @@ TWO = pa.table({name: pa.array([{"bytes": b"x", "path": None}], IMAGE_TYPE) for 
         ([written(TWO.append_column("label", pa.array(["a"])))], {}, "several columns of images: left, right"),
         ([table([0])], {"label": "pose"}, "column pose has no labels"),
         ([table([0]), table([0], names=("a", "b", "c"))], {}, "different class names"),
-        ([table([7])], {}, "A label is 7, and there are 3 class names"),
-        ([b"PAR1 but not really PAR1"], {}, "data/0.parquet is no parquet file"),
-        ([table([0, 1])[:-500] + table([0, 1])[-400:]], {}, "data/0.parquet is no parquet file"),
+        ([table([7])], {}, "A label is 7, but the dataset has 3 class names"),
+        ([b"PAR1 but not really PAR1"], {}, "data/0.parquet cannot be read as parquet"),
+        ([table([0, 1])[:-500] + table([0, 1])[-400:]], {}, "data/0.parquet cannot be read as parquet"),
         ([table([0, 1, 2])], {"max_bytes": 2000}, "more than 2000 bytes"),
     ],
     ids=["no images", "no names", "two of them", "no such", "two lists", "no such class", "no table", "cut", "large"],
 )
-def test_what_cannot_be_imported_says_why(
+def test_a_dataset_that_cannot_be_imported_is_refused_with_the_reason(
     tmp_path: Path, files: list[bytes], options: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(HubSetUnusable, match=reason):
         zipped(tmp_path, *files, **options)
 
 
-def test_a_row_group_may_inflate_to_so_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_group_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "GROUP_BYTES", 1_000_000)
     bomb = table([0], images=[bytes(2_000_000)])
     assert len(bomb) < 200_000
@@ -135,7 +138,13 @@ def test_one_of_several_columns_can_be_named(tmp_path: Path) -> None:
     assert zipped(tmp_path, written(two), image="right", label="coarse").classes == ("b",)
 
 
-def test_class_names_become_safe_and_different_folders() -> None:
+@pytest.mark.parametrize("name", ["image", "img", "picture", "photo"])
+def test_a_binary_column_with_a_usual_name_is_the_image_column(name: str) -> None:
+    schema = pa.schema([(name, pa.binary()), ("label", pa.string())])
+    assert columns_of(schema, {}, image=None, label=None).image == name
+
+
+def test_class_names_become_safe_and_unique_folders() -> None:
     hostile = ["a/b", "a\\b", "..", "", ".hidden", "CON\0", "Ä", "Run", "run", "x" * 500, "C:x", "end. ", "__MACOSX"]
     folders = folders_of(hostile)
     assert folders["Run"] == "Run" and folders["run"] == "run~2"
@@ -153,20 +162,20 @@ def test_images_in_folders_keep_their_classes(tmp_path: Path) -> None:
         (tmp_path / str(number)).write_bytes(jpeg(number))
         files.append(FetchedFile("train", name, tmp_path / str(number)))
     made = images_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=StageReporter())
-    assert made == Made(2, 1, ("jump rope", "sit"))
+    assert made == ImportedZip(2, 1, ("jump rope", "sit"))
     assert names_in(tmp_path) == ["jump rope/0000001.jpg", "sit/0000002.jpg"]
 
 
-def test_a_folder_called_images_is_no_class(tmp_path: Path) -> None:
+def test_a_folder_named_images_is_not_a_class(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(jpeg(1))
     names = ["train/cat/images/1.jpg", "train/dog/images/1.jpg", "train/dog/images/2.jpg"]
     files = [FetchedFile("train", name, tmp_path / "1.jpg") for name in names]
-    assert images_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=StageReporter()) == Made(
+    assert images_to_zip(files, tmp_path / "made.zip", max_bytes=10**6, steps=StageReporter()) == ImportedZip(
         3, 0, ("cat", "dog")
     )
 
 
-def test_many_class_names_that_begin_alike_take_no_time_and_more_are_refused(tmp_path: Path) -> None:
+def test_many_class_names_with_one_prefix_are_mapped_quickly_and_too_many_are_refused(tmp_path: Path) -> None:
     names = [f"{'a' * 150} {number}" for number in range(MAX_CLASSES)]
     began = time.process_time()
     assert len(set(folders_of(names).values())) == MAX_CLASSES
@@ -190,7 +199,7 @@ def test_more_files_than_a_process_may_open_are_read(tmp_path: Path) -> None:
     ("number", "raised"),
     [(errno.EMFILE, OSError), (errno.EIO, OSError), (errno.EINVAL, HubSetUnusable), (None, HubSetUnusable)],
 )
-def test_what_the_system_refuses_is_not_the_datas_fault(
+def test_an_error_of_the_system_is_not_blamed_on_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None, raised: type[Exception]
 ) -> None:
     def refused(*_: object, **__: object) -> None:
@@ -201,7 +210,7 @@ def test_what_the_system_refuses_is_not_the_datas_fault(
         zipped(tmp_path, table([0]))
 
 
-def test_a_fetched_repository_becomes_a_zip_by_hand_and_no_script_of_it_is_run(tmp_path: Path) -> None:
+def test_a_local_repository_becomes_a_zip_and_its_scripts_are_not_run(tmp_path: Path) -> None:
     for name, content in action_set().items():
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).write_bytes(content)
@@ -214,7 +223,7 @@ def test_a_fetched_repository_becomes_a_zip_by_hand_and_no_script_of_it_is_run(t
     assert (done.returncode, "for the split extra" in done.stdout) == (1, True)
 
 
-def test_by_hand_the_card_says_which_files_are_meant_and_what_the_labels_are_called(tmp_path: Path) -> None:
+def test_on_the_command_line_the_card_names_files_and_classes(tmp_path: Path) -> None:
     names = "{name: labels, dtype: {class_label: {names: {'0': sitting, '1': standing}}}}"
     files = "[{config_name: default, data_files: [{split: train, path: data/a.parquet}]}]"
     (tmp_path / "data").mkdir()
