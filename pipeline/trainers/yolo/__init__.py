@@ -1,7 +1,7 @@
-"""The `yolo` trainer: detectors of ultralytics. Only this package imports it (AGPL-3.0), and switches off all it does
-without being asked to.
+"""The `yolo` trainer: detectors of ultralytics.
 
-Nothing heavy is imported here: ultralytics reads its environment when it is imported.
+ultralytics (AGPL-3.0) is imported by this package alone, without its telemetry, downloads and integrations.
+Nothing heavy is imported here: it reads its environment when it is imported.
 """
 
 import tempfile

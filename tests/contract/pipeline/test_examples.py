@@ -66,14 +66,14 @@ def _draw(name: str, folder: Path) -> None:
 
 
 def _run(example: Path, case: Case, folder: Path) -> None:
-    verb = example.stem.partition("-")[2]
+    command = example.stem.partition("-")[2]
     config = load_file(example)
-    if verb == "train":
+    if command == "train":
         config["params"] |= {**case.few, "device": "cpu"}
-    path = folder / f"{verb}.yaml"
+    path = folder / f"{command}.yaml"
     path.write_text(yaml.safe_dump(config))
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", verb, "--config", str(path)],
+        [sys.executable, "-m", "pipeline", command, "--config", str(path)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
@@ -81,5 +81,5 @@ def _run(example: Path, case: Case, folder: Path) -> None:
         timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    if verb in ("train", "evaluate"):
+    if command in ("train", "evaluate"):
         assert "ground truth \\ predicted" in done.stdout
