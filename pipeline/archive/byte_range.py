@@ -1,4 +1,4 @@
-"""Where bytes lie that came out of an archive: all of them in one file, one entry after the other.
+"""The bytes of an extracted entry: a range of the one file that holds all entries, one after the other.
 
 A file for each entry would cost more to make, open and remove than most annotations cost to read.
 """
@@ -16,7 +16,7 @@ _BLOCK = 1 << 20
 
 
 class ByteRange(NamedTuple):
-    """In `file`, `size` bytes from `at` on. What a process that decodes them is told."""
+    """In `file`, `size` bytes from `at` on. This is what decoding processes receive."""
 
     file: str
     at: int
@@ -44,7 +44,7 @@ class ByteRange(NamedTuple):
         return io.BufferedReader(_Part(self))
 
     def contains(self, words: tuple[bytes, ...]) -> list[bool]:
-        """Which of `words` are anywhere in it: the system's page cache is the only memory this takes."""
+        """Whether each of `words` is anywhere in it. Takes no memory besides the system's page cache."""
         if not self.size:
             return [False] * len(words)
         with (

@@ -1,6 +1,6 @@
-"""Names of an archive's entries (NFC, posix, clean), taken apart as PurePosixPath does it, at a tenth of its price.
+"""The parts of an entry's name (NFC, posix, clean), as PurePosixPath has them, in a tenth of its time.
 
-There may be 100,000 of them, and each is asked several times.
+There may be 100,000 names, and each is taken apart several times.
 """
 
 
@@ -26,7 +26,7 @@ def suffix_of(name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """For a terminal: names are hostile, and one may hold what a terminal obeys."""
+    """For a terminal: a hostile name may hold control sequences, which are escaped."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

@@ -1,8 +1,8 @@
-"""A ZIP becomes data, safely: judged as a whole, then inflated under the limits that were judged.
+"""Extract the data of a ZIP safely: it is validated as a whole, then inflated within its declared sizes.
 
-All of it goes into one file of ours, each entry at a place that its declared size decides, so no name of the archive
-can reach outside the folder, collide with another or mean something to the file system. Only entries that can be data
-are written at all.
+All entries go into one file, each into a byte range that its declared size decides: no name in the archive becomes a
+path, so none can reach outside the folder, collide with another or have a meaning to the file system. Only entries
+that can be data are written.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from pipeline.archive.entry_names import base_of, suffix_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected, SourceFile
 from pipeline.archive.zip_directory import DEFLATED, BrokenArchive, ZipEntry, locate_data, read_directory
-from pipeline.archive.zip_rules import judge
+from pipeline.archive.zip_rules import validate
 
 IMAGE_SUFFIXES = frozenset(
     f".{suffix}"
@@ -49,17 +49,17 @@ def extract(
     each: Callable[[list[SourceFile]], None] = lambda _: None,
     scratch_bytes: int = 0,
 ) -> tuple[ExtractedArchive, list[Finding]]:
-    """Inflate every data entry of `archive` into one file in `into`. Returns what lies there, and the notes.
+    """Inflate every data entry of `archive` into one file in `into`. Returns the extracted files, and notes.
 
-    `tick(done, total)` is called after some files and may raise to stop; `each` is given the files as they come, so
-    that work on them can begin before it is known that the rest is whole. `scratch_bytes`: the most that whoever
-    writes the set needs beside it, for which there must be room as well. Raises Rejected (ArchiveRefused) with all
-    reasons found, before anything is written where the directory tells them; OutOfSpace.
+    `tick(done, total)` is called after some files and may raise to stop. `each` receives the files as they are
+    extracted, so that work on them begins before the rest is known to be whole. `scratch_bytes`: the most that a
+    layout writes beside its tar; the disk must have space for it as well. Raises Rejected (ArchiveRefused) with all
+    reasons found, before anything is written where the directory shows them; OutOfSpace.
     """
     try:
         with archive.open("rb") as file:
             entries, directory_at = read_directory(file)
-            reasons = judge(file, entries, directory_at)
+            reasons = validate(file, entries, directory_at)
     except BrokenArchive as error:
         reasons, entries = [error.finding], []
     if reasons:
@@ -67,8 +67,8 @@ def extract(
     wanted = [entry for entry in entries if can_be_data(entry.name)]
     wanted.sort(key=lambda entry: (not is_image(entry.name), entry.name))  # images first: more is done with them
     total = sum(entry.size for entry in wanted)
-    # The extracted files, the tar of them, and what a layout has beside it. Images that are written anew may need
-    # more: that is asked for again when it is known.
+    # The extracted files, their tar, and what a layout writes beside it. Converted images may need more: space for
+    # them is required again when their sizes are known.
     require_space(into, 2 * total + min(total, scratch_bytes))
     files, broken = _inflate_all(archive, wanted, into / EXTRACTED_FILE, threads, tick, each)
     if broken:
@@ -88,7 +88,7 @@ def extract(
 
 
 def is_image(name: str) -> bool:
-    """By its name; what is in it, nobody knows yet."""
+    """By its name alone, not its content."""
     return suffix_of(name) in IMAGE_SUFFIXES
 
 
@@ -116,7 +116,7 @@ def _inflate_all(
     each: Callable[[list[SourceFile]], None],
 ) -> tuple[list[SourceFile], list[Finding]]:
     """In threads: inflating, hashing, CRC and writing all release the interpreter's lock."""
-    places = list(accumulate((entry.size for entry in wanted), initial=0))
+    starts = list(accumulate((entry.size for entry in wanted), initial=0))
     local = threading.local()
     handles: list[BinaryIO] = []
 
@@ -128,7 +128,7 @@ def _inflate_all(
             local.file = archive.open("rb")
             handles.append(local.file)
         batch = enumerate(wanted[first : first + _BATCH], start=first)
-        return [_inflate_or_finding(local.file, entry, name, out.fileno(), places[number]) for number, entry in batch]
+        return [_inflate_or_finding(local.file, entry, name, out.fileno(), starts[number]) for number, entry in batch]
 
     files: list[SourceFile] = []
     broken: list[Finding] = []
@@ -158,15 +158,15 @@ def _inflate_or_finding(file: BinaryIO, entry: ZipEntry, target: str, out: int, 
 
 
 def _inflate(file: BinaryIO, entry: ZipEntry, target: str, out: int, at: int) -> SourceFile:
-    """Write one entry to `out`, which is open on `target`, never a byte beyond the place that is its own.
+    """Write one entry to `out`, which is open on `target`, from `at` on, and never beyond its declared size.
 
     Its real size, end and CRC must be the declared ones. Raises BrokenArchive.
     """
     data_at = locate_data(file, entry)
     if data_at is None:
-        raise BrokenArchive("archive-headers-differ", "The entry's two headers say different things.", entry.name)
+        raise BrokenArchive("archive-headers-differ", "The entry's two headers differ.", entry.name)
     file.seek(data_at)
-    # Only an image's own bytes count for the fingerprint; an annotation counts by what it says.
+    # The fingerprint contains the bytes of images alone; of annotations, the values that are read from them.
     digest = hashlib.sha256() if is_image(entry.name) else None
     crc, size = 0, 0
     for block in _blocks(file, entry):
@@ -180,7 +180,9 @@ def _inflate(file: BinaryIO, entry: ZipEntry, target: str, out: int, at: int) ->
         size += len(block)
     if size != entry.size:
         raise BrokenArchive(
-            "archive-size-mismatch", f"Declared as {counted(entry.size, 'byte')}, it is not.", entry.name
+            "archive-size-mismatch",
+            f"The entry is declared as {counted(entry.size, 'byte')} and has another size.",
+            entry.name,
         )
     if crc != entry.crc:
         raise BrokenArchive("archive-checksum", "The entry's bytes do not match their checksum (CRC-32).", entry.name)
@@ -217,7 +219,7 @@ def _blocks(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
     except zlib.error as error:
         raise BrokenArchive("archive-broken-data", f"The entry cannot be inflated: {error}.", entry.name) from error
     if not inflater.eof or inflater.unused_data or left:
-        raise BrokenArchive("archive-broken-data", "The compressed bytes end too early or too late.", entry.name)
+        raise BrokenArchive("archive-broken-data", "The compressed data ends too early or too late.", entry.name)
 
 
 def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Finding]:
@@ -225,9 +227,9 @@ def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Findi
     yield from _note_unusual([file.name for file in files if not file.name.isascii() or " " in file.name])
     seen: dict[str, str] = {}
     for file in files:
-        twin = seen.setdefault(file.name.casefold(), file.name)
-        if twin != file.name:
-            detail = f"The name differs from {twin} only in case: on Windows and macOS one would overwrite the other."
+        other = seen.setdefault(file.name.casefold(), file.name)
+        if other != file.name:
+            detail = f"The name differs from {other} only in case: on Windows and macOS one would overwrite the other."
             yield Finding.of("names-differ-in-case", file.name, detail)
 
 

@@ -1,4 +1,4 @@
-"""Numbers in sentences that people read."""
+"""Counts in messages for people."""
 
 
 def counted(count: int, noun: str, several: str = "") -> str:

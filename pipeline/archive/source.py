@@ -1,4 +1,4 @@
-"""What an archive holds once it is extracted, and the refusal of one that cannot be used."""
+"""The files of an extracted archive, and the rejection of one that cannot be used."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ REPAIR_LOG = "darkroom-repairs.jsonl"  # the log of every change, in the root of
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One extracted file. `name` is its NFC posix path in the archive; its bytes lie in `file`, from `at` on.
+    """One extracted file. `name` is its NFC posix path in the archive; its bytes are those of `file` from `at` on.
 
     `sha256` is that of an image's bytes, and empty for other files.
     """
@@ -29,9 +29,9 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class ExtractedArchive:
-    """What an archive holds, in the order of the names. `left_out` are entries that can be no data.
+    """The files of an archive, sorted by name. `left_out`: names of the entries that cannot be data.
 
-    `folders` are those that have an entry of their own, as an empty one must; without a slash at the end.
+    `folders`: those that have an entry of their own, as an empty one must; without a slash at the end.
     """
 
     files: tuple[SourceFile, ...]
@@ -40,7 +40,7 @@ class ExtractedArchive:
 
 
 class Rejected(Exception):
-    """The user's data cannot be taken. Carries every finding of the pass; ends in the outcome `rejected`."""
+    """The user's data cannot be used. Carries every finding; the job ends as `rejected`."""
 
     def __init__(self, problem: DatasetRejected, findings: list[Finding]) -> None:
         self.problem = problem

@@ -1,7 +1,7 @@
 """The central directory of a ZIP, read before anything is inflated.
 
-Our own parser, not `zipfile`, because that one repairs silently what a wall must refuse: leading bytes, directories
-of the wrong size, names that differ between the two headers. Formats: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.5.
+A parser of its own, not `zipfile`, which silently repairs what validation must refuse: leading bytes, directories of
+the wrong size, names that differ between the two headers. Formats: PKWARE APPNOTE 6.3.10, sections 4.3 and 4.5.
 """
 
 import io
@@ -39,7 +39,7 @@ _MISPLACED = (
 class ZipEntry:
     """One entry. `name` is NFC with `/`; `raw_name` the bytes that both headers must share; `header` its offset.
 
-    `guessed`: nothing says in which code page the name was written.
+    `guessed`: the code page of the name is not declared.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ZipEntry:
 
 
 class _End(NamedTuple):
-    """What both kinds of end record say."""
+    """The fields that both kinds of end record have."""
 
     disk: int
     directory_disk: int
@@ -74,7 +74,7 @@ class _End(NamedTuple):
 
 
 class BrokenArchive(Exception):
-    """The bytes are no ZIP that can be read as a whole. Carries the one finding that says why."""
+    """The bytes are not a whole, readable ZIP. Carries the one finding that states why."""
 
     def __init__(self, code: str, detail: str, path: str = "") -> None:
         self.finding = Finding.of(code, path, detail)
@@ -90,7 +90,7 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
     at = _find_end(tail)
     end_at = tail_at + at
     end = _End(*_END.unpack_from(tail, at)[1:7])
-    # Some writers add the ZIP64 record where it is not needed; then both must say the same.
+    # Some writers add the ZIP64 record where it is not needed; then both must agree.
     if end.saturated or end.offset + end.size != end_at:
         end_at, end = _read_end64(file, end_at, end)
     disk, directory_disk, here, count, size, offset = end
@@ -140,7 +140,7 @@ def _read_end64(file: BinaryIO, end_at: int, end: _End) -> tuple[int, _End]:
     end64 = _End(*fields)
     limits_of = (0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
     if any(small not in (large, limit) for small, large, limit in zip(end, end64, limits_of, strict=True)):
-        raise BrokenArchive("archive-inconsistent", "The archive's two end records say different things.")
+        raise BrokenArchive("archive-inconsistent", "The archive's two end records differ.")
     return end64_at, end64
 
 

@@ -1,4 +1,4 @@
-"""Every reason to refuse a ZIP, by its directory and local headers alone: nothing is inflated or written for it."""
+"""Archive validation: every reason to refuse a ZIP, by its directory and local headers; nothing is inflated."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -10,30 +10,36 @@ from pipeline.archive.plural import counted
 from pipeline.archive.zip_directory import DEFLATED, ENCRYPTED, LOCAL_BYTES, STORED, ZipEntry, locate_data
 
 _REGULAR, _FOLDER = 0o100000, 0o040000
-_MAX_REASONS = 1000  # findings of a refusal; the rest says nothing new
+_MAX_REASONS = 1000  # findings of a refusal; more of them add nothing
 
 
-def judge(file: BinaryIO, entries: list[ZipEntry], directory_at: int) -> list[Finding]:
-    """Every reason to refuse, by the directory and the local headers alone. Nothing is inflated or written."""
-    names = judge_names(entries), judge_folders(entries)
-    checks = *names, judge_sizes(entries), _judge_local_headers(file, entries, directory_at)
-    return list(islice(chain(*checks), _MAX_REASONS))
+def validate(file: BinaryIO, entries: list[ZipEntry], directory_at: int) -> list[Finding]:
+    """Every reason to refuse the archive; empty for one that may be extracted. At most _MAX_REASONS."""
+    return _first_reasons(_common_reasons(entries), _check_local_headers(file, entries, directory_at))
 
 
-def judge_directory(entries: list[ZipEntry], directory_at: int) -> list[Finding]:
-    """What can be said of that without the local headers, before the archive is sent."""
-    names = judge_names(entries), judge_folders(entries)
-    checks = *names, judge_sizes(entries), _judge_places(entries, directory_at)
-    return list(islice(chain(*checks), _MAX_REASONS))
+def validate_directory(entries: list[ZipEntry], directory_at: int) -> list[Finding]:
+    """The reasons that show without the local headers: before the archive is sent."""
+    return _first_reasons(_common_reasons(entries), _check_extents(entries, directory_at))
 
 
-def judge_names(entries: list[ZipEntry]) -> Iterator[Finding]:
+def _first_reasons(*reasons: Iterator[Finding]) -> list[Finding]:
+    return list(islice(chain(*reasons), _MAX_REASONS))
+
+
+def _common_reasons(entries: list[ZipEntry]) -> Iterator[Finding]:
+    yield from _check_names(entries)
+    yield from _check_folders(entries)
+    yield from _check_sizes(entries)
+
+
+def _check_names(entries: list[ZipEntry]) -> Iterator[Finding]:
     seen: set[str] = set()
     for entry in entries:
-        yield from (Finding.of(code, _shown(entry.name), detail) for code, detail in _name_faults(entry))
+        yield from (Finding.of(code, _printable(entry.name), detail) for code, detail in _name_faults(entry))
         key = entry.name.rstrip("/")
         if key in seen and not entry.is_folder:
-            yield Finding.of("archive-duplicate-name", _shown(entry.name), "Two entries have this name.")
+            yield Finding.of("archive-duplicate-name", _printable(entry.name), "Two entries have this name.")
         seen.add(key)
 
 
@@ -51,15 +57,15 @@ def _name_faults(entry: ZipEntry) -> Iterator[tuple[str, str]]:
     if not name.isprintable() and any(ord(char) < 32 or ord(char) == 127 for char in name):
         yield "archive-name-invalid", "The name holds a NUL or another control character."
     if "\ufffd" in name:
-        yield "archive-name-invalid", "The name is marked as UTF-8 and is not."
+        yield "archive-name-invalid", "The name is declared as UTF-8 and is not."
     if len(raw) > limits.MAX_NAME_BYTES or len(parts) > limits.MAX_DEPTH:
         yield "archive-name-too-long", f"More than {limits.MAX_NAME_BYTES} bytes or {limits.MAX_DEPTH} folders."
     if entry.mode & 0o170000 not in (0, _REGULAR, _FOLDER):
         yield "archive-special-file", "The entry is a link, a device or a pipe."
 
 
-def judge_folders(entries: list[ZipEntry]) -> Iterator[Finding]:
-    """What lies beside what is found out with each folder at each of its levels: so many of them are too many."""
+def _check_folders(entries: list[ZipEntry]) -> Iterator[Finding]:
+    """Formats compare each folder at each of its levels: the sum over all of them is limited."""
     levels = characters = 0
     for folder in {entry.name.rpartition("/")[0] for entry in entries}:
         deep = folder.count("/") + 1
@@ -71,10 +77,10 @@ def judge_folders(entries: list[ZipEntry]) -> Iterator[Finding]:
         yield Finding.of("archive-name-too-long", "", detail)
 
 
-def judge_sizes(entries: list[ZipEntry]) -> Iterator[Finding]:
+def _check_sizes(entries: list[ZipEntry]) -> Iterator[Finding]:
     total = 0
     for entry in entries:
-        name = _shown(entry.name)
+        name = _printable(entry.name)
         total += entry.size
         if entry.flags & ENCRYPTED:
             yield Finding.of("archive-encrypted", name, "The entry is encrypted.")
@@ -94,11 +100,11 @@ def judge_sizes(entries: list[ZipEntry]) -> Iterator[Finding]:
         yield Finding.of("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
 
 
-def _judge_places(entries: list[ZipEntry], directory_at: int) -> Iterator[Finding]:
+def _check_extents(entries: list[ZipEntry], directory_at: int) -> Iterator[Finding]:
     """Entries that share bytes even if their local headers are as short as can be."""
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header):
-        name = _shown(entry.name)
+        name = _printable(entry.name)
         if entry.header < end:
             yield Finding.of("archive-overlap", name, "The entry shares bytes with another one.")
         end = max(end, entry.header + LOCAL_BYTES + len(entry.raw_name) + entry.packed)
@@ -107,24 +113,24 @@ def _judge_places(entries: list[ZipEntry], directory_at: int) -> Iterator[Findin
             end = directory_at
 
 
-def _judge_local_headers(file: BinaryIO, entries: list[ZipEntry], directory_at: int) -> Iterator[Finding]:
-    """Both headers of an entry say the same, and no two entries share bytes (Fifield's overlapping bomb)."""
+def _check_local_headers(file: BinaryIO, entries: list[ZipEntry], directory_at: int) -> Iterator[Finding]:
+    """Both headers of an entry agree, and no two entries share bytes (Fifield's overlapping bomb)."""
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header):
-        name = _shown(entry.name)
+        name = _printable(entry.name)
         if entry.header < end:
             yield Finding.of("archive-overlap", name, "The entry shares bytes with another one.")
         data_at = locate_data(file, entry)
         if data_at is None:
-            yield Finding.of("archive-headers-differ", name, "The entry's two headers say different things.")
+            yield Finding.of("archive-headers-differ", name, "The entry's two headers differ.")
             continue
         end = data_at + entry.packed
         if end > directory_at:
             yield Finding.of("archive-overlap", name, "The entry reaches into the central directory.")
 
 
-def _shown(name: str) -> str:
-    """A name as a finding may carry it: no control characters, no lone surrogates, at most 300 characters."""
+def _printable(name: str) -> str:
+    """A name fit for a finding: no control characters, no lone surrogates, at most 300 characters."""
     if name.isprintable() and len(name) <= 300:
         return name
     return "".join(char if char.isprintable() else "\ufffd" for char in name[:300])

@@ -67,14 +67,14 @@ def _diff(args: argparse.Namespace) -> int:
 def _validated(archive: Path, args: argparse.Namespace) -> "ValidatedDataset | None":
     """None: rejected or not readable; the reason is printed."""
     from pipeline.archive.source import Rejected
-    from pipeline.prepare.stages import examine
+    from pipeline.prepare.stages import validate_archive
     from pipeline.process.progress import StageReporter
 
     options = read_options(args)
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
             processes = args.processes or os.cpu_count() or 1
-            return examine(archive, Path(scratch), options, processes=processes, steps=StageReporter())
+            return validate_archive(archive, Path(scratch), options, processes=processes, steps=StageReporter())
     except Rejected as rejected:
         _complain(archive, rejected.problem)
     except (DarkroomError, OSError) as error:

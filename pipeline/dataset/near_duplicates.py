@@ -8,13 +8,15 @@ The index: 6 differing bits touch at most 6 of 8 bytes, so two bytes are equal. 
 hashes into buckets by its 16 bits, and only within a bucket are hashes compared, each with the next `WINDOW`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations, groupby
 from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
+from core.domain.findings import Finding
+from pipeline.dataset.model import DatasetImage
 from pipeline.decode.phash import LOW_BYTES, PHASH_BYTES
 
 MAX_LOW_BITS = 6
@@ -54,6 +56,19 @@ def group_near_duplicates(
         representative = smallest[root]
         groups.update((name, representative) for name in names if name != representative)
     return groups
+
+
+def near_duplicate_notes(images: list[DatasetImage], groups: Mapping[str, str]) -> Iterator[Finding]:
+    """A note for each near-duplicate of an earlier image. Images of the same bytes have a note of their own already."""
+    first: dict[str, DatasetImage] = {}
+    reported: set[str] = set()
+    for image in images:
+        representative = first.setdefault(groups[image.sha256], image)
+        if representative.sha256 == image.sha256 or image.sha256 in reported:
+            continue
+        reported.add(image.sha256)
+        detail = f"Looks like {representative.name}: almost the same image, or one of a series."
+        yield Finding.of("image-near-duplicate", image.name, detail)
 
 
 def differing_bits(phash: bytes, others: list[bytes]) -> list[int]:

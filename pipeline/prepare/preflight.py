@@ -14,7 +14,7 @@ from core.domain.findings import Finding
 from pipeline.archive.extract import can_be_data, is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
-from pipeline.archive.zip_rules import judge_directory
+from pipeline.archive.zip_rules import validate_directory
 from pipeline.formats.class_folders import assign_folders
 
 _MAX_FOLDERS = 1000  # of images, that are tried as classes; with more, that is told after the upload
@@ -61,7 +61,7 @@ def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
     entries: list[ZipEntry] = []
     try:
         entries, directory_at = read_directory(file)
-        findings = judge_directory(entries, directory_at)
+        findings = validate_directory(entries, directory_at)
     except BrokenArchive as error:
         findings = [error.finding]
     files = [entry for entry in entries if not entry.is_folder]

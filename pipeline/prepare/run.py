@@ -15,7 +15,7 @@ from pipeline.archive.source import Rejected
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.layouts.tarball import Digest, file_digest
-from pipeline.prepare.stages import judge, read
+from pipeline.prepare.stages import validate_archive
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import FINDINGS_FILE, METADATA_FILE, RESULT_FILE
 from pipeline.process.specs import PrepareSpec
@@ -34,9 +34,9 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> dict[str, Any]:
     scratch.mkdir(parents=True)
     log = _log_in(spec.archive) if spec.repaired else []
     try:
-        # In one line: nothing here holds what was read while it is judged.
-        done = judge(read(spec.archive, scratch, processes=spec.processes, steps=steps), scratch, spec.options, steps)
-        result = _write(replace(done, findings=done.findings + log), spec, steps, started)
+        options = SimpleNamespace(**spec.options)
+        dataset = validate_archive(spec.archive, scratch, spec.options, processes=spec.processes, steps=steps)
+        result = _write(replace(dataset, findings=dataset.findings + log), spec, steps, started)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, rejected.findings + log), out)
     finally:

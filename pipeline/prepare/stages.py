@@ -1,7 +1,9 @@
-"""From an archive to checked, split and fingerprinted images: what `prepare` and `fingerprint` share."""
+"""From an archive to a validated dataset: extract -> read -> validate -> split -> fingerprint.
+
+`prepare` writes what comes out of it; `fingerprint` prints its digests.
+"""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -11,8 +13,8 @@ from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding, Severity
 from pipeline.archive.extract import extract, is_image
 from pipeline.archive.source import Rejected, SourceFile
-from pipeline.dataset.model import Dataset, DatasetImage
-from pipeline.dataset.near_duplicates import group_near_duplicates
+from pipeline.dataset.model import Dataset, Item
+from pipeline.dataset.near_duplicates import Groups, group_near_duplicates, near_duplicate_notes
 from pipeline.dataset.split import SplitOptions, assign_splits
 from pipeline.dataset.validate import Checked, check
 from pipeline.dataset.validated import ValidatedDataset
@@ -23,70 +25,62 @@ from pipeline.layouts import MANIFEST_FILE, MAX_SCRATCH_BYTES
 from pipeline.prepare.fingerprint import write_manifest
 from pipeline.process.progress import StageReporter
 
-CONVERTED_FILE = "converted"  # the images that were written anew, one after the other
+CONVERTED_FILE = "converted"  # the images that were converted to PNG, one after the other
 
 
-class ExamineOptions(SplitOptions, Protocol):
-    """Of PrepareOptions, what decides on a dataset. Not themselves: pydantic, too, takes 0.1 s."""
+class ValidationOptions(SplitOptions, Protocol):
+    """The fields of PrepareOptions that decide on a dataset."""
 
     @property
     def on_error(self) -> str: ...
 
 
 class RawDataset(NamedTuple):
-    """What an archive holds. `facts` belong to `dataset.items` by position."""
+    """What an archive holds. `facts` belong to `items` by position; `dataset` has no items of its own."""
 
     dataset: Dataset
+    items: list[Item]
     facts: list[ImageFacts]
     findings: list[Finding]
 
 
-def examine(
-    archive: Path, scratch: Path, options: ExamineOptions, *, processes: int, steps: StageReporter
+class DatasetSplit(NamedTuple):
+    """`splits`: image path -> split; `groups`: sha256 -> name of its group of near-duplicates."""
+
+    splits: dict[str, str]
+    groups: Groups
+    findings: list[Finding]
+
+
+def validate_archive(
+    archive: Path, scratch: Path, options: ValidationOptions, *, processes: int, steps: StageReporter
 ) -> ValidatedDataset:
-    """Leaves what is extracted below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
-    return judge(read(archive, scratch, processes=processes, steps=steps), scratch, options, steps)
-
-
-def judge(seen: RawDataset, scratch: Path, options: ExamineOptions, steps: StageReporter) -> ValidatedDataset:
-    """Raises Rejected with everything found, RunCancelled."""
-    dataset, facts, findings = seen
-    kind, format_name, items = dataset.kind, dataset.format, list(dataset.items)
-    count = len(items)
-    dataset = replace(dataset, items=())
-    del seen  # nothing else holds the items while they are checked
-    checked = check(dataset, items, facts)
-    findings = findings + checked.findings
+    """Leaves the extracted files below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
+    raw = _extract_and_read(archive, scratch, processes=processes, steps=steps)
+    count = len(raw.items)
+    checked = check(raw.dataset, raw.items, raw.facts)  # empties both lists: there may be 100,000 items
     steps.stage("splitting")
-    splits: dict[str, str] = {}
-    phashes = ((image.sha256, image.phash) for image in checked.images)
-    groups = group_near_duplicates(phashes, steps.raise_if_cancelled)
-    if checked.images:
-        findings = findings + list(_alike(checked.images, groups))
-        splits, split_findings = assign_splits(checked.images, checked.classes, options, groups)
-        findings = findings + _own_faults(split_findings, findings)
+    split = _split(checked, options, steps)
+    findings = _without_consequences(raw.findings + checked.findings, split.findings)
     _reject_errors(checked, findings, options)
     steps.stage("fingerprinting")
-    manifest = scratch / MANIFEST_FILE
+    manifest, kind = scratch / MANIFEST_FILE, raw.dataset.kind
     return ValidatedDataset(
         kind=kind,
-        format=format_name,
+        format=raw.dataset.format,
         images=checked.images,
         classes=checked.classes,
-        splits=splits,
-        groups=groups,
-        digests=write_manifest(checked.images, checked.classes, splits, manifest, kind=kind),
+        splits=split.splits,
+        groups=split.groups,
+        digests=write_manifest(checked.images, checked.classes, split.splits, manifest, kind=kind),
         manifest=manifest,
         findings=ordered(findings),
         left_out=count - len(checked.images),
     )
 
 
-def read(archive: Path, scratch: Path, *, processes: int, steps: StageReporter) -> RawDataset:
-    """Images are decoded from the moment they are there, while the rest is inflated and the annotations are read.
-
-    Leaves what is extracted below `scratch`. Raises Rejected, RunCancelled, OutOfSpace.
-    """
+def _extract_and_read(archive: Path, scratch: Path, *, processes: int, steps: StageReporter) -> RawDataset:
+    """Images are decoded from the moment they are extracted, while the rest is inflated and annotations are read."""
     with InspectAhead(processes, scratch / CONVERTED_FILE) as ahead:
         steps.stage("extracting")
         source, findings = extract(
@@ -102,39 +96,29 @@ def read(archive: Path, scratch: Path, *, processes: int, steps: StageReporter) 
         del source  # the annotations are read
         steps.stage("checking")
         facts = ahead.facts([item.image for item in dataset.items], steps.tick)
-    return RawDataset(dataset, facts, findings + dataset.findings)
+    return RawDataset(replace(dataset, items=()), list(dataset.items), facts, findings + dataset.findings)
 
 
 def _images(files: list[SourceFile]) -> list[SourceFile]:
     return [file for file in files if is_image(file.name)]
 
 
-def _alike(images: list[DatasetImage], groups: Mapping[str, str]) -> Iterator[Finding]:
-    """A note for each image that looks like an earlier one; those of the same bytes have a note already."""
-    first: dict[str, DatasetImage] = {}
-    told: set[str] = set()
-    for image in images:
-        leader = first.setdefault(groups[image.sha256], image)
-        if leader.sha256 == image.sha256 or image.sha256 in told:
-            continue
-        told.add(image.sha256)
-        detail = f"Looks like {leader.name}: almost the same image, or one of a series."
-        yield Finding.of("image-near-duplicate", image.name, detail)
+def _split(checked: Checked, options: ValidationOptions, steps: StageReporter) -> DatasetSplit:
+    phashes = ((image.sha256, image.phash) for image in checked.images)
+    groups = group_near_duplicates(phashes, steps.raise_if_cancelled)
+    if not checked.images:
+        return DatasetSplit({}, groups, [])
+    splits, findings = assign_splits(checked.images, checked.classes, options, groups)
+    return DatasetSplit(splits, groups, [*near_duplicate_notes(checked.images, groups), *findings])
 
 
-def ordered(findings: list[Finding]) -> list[Finding]:
-    """Errors first, then by path and line: what is kept when there are too many is what matters."""
-    rank = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
-    return sorted(findings, key=lambda finding: (rank[finding.severity], finding.path, finding.line or 0, finding.code))
+def _without_consequences(findings: list[Finding], of_the_split: list[Finding]) -> list[Finding]:
+    """Both, but no error of the split beside another: it follows from what is broken already."""
+    broken = any(finding.severity is Severity.ERROR for finding in findings)
+    return findings + [each for each in of_the_split if not (broken and each.severity is Severity.ERROR)]
 
 
-def _own_faults(split_findings: list[Finding], before: list[Finding]) -> list[Finding]:
-    """An error of the split is only told where it is no consequence of what is broken already."""
-    broken = any(finding.severity is Severity.ERROR for finding in before)
-    return [finding for finding in split_findings if not (broken and finding.severity is Severity.ERROR)]
-
-
-def _reject_errors(checked: Checked, findings: list[Finding], options: ExamineOptions) -> None:
+def _reject_errors(checked: Checked, findings: list[Finding], options: ValidationOptions) -> None:
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if not errors:
         return
@@ -150,3 +134,9 @@ def _reject_errors(checked: Checked, findings: list[Finding], options: ExamineOp
         detail += f" With on_error=skip at least {limits.SKIP_MIN_REMAINING:.0%} must remain."
     problem = DatasetRejected(detail, errors=dict(sorted(counts.items())), images=checked.seen, unusable=unusable)
     raise Rejected(problem, ordered(findings))
+
+
+def ordered(findings: list[Finding]) -> list[Finding]:
+    """Errors first, then by path and line: what is kept when there are too many is what matters."""
+    rank = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
+    return sorted(findings, key=lambda finding: (rank[finding.severity], finding.path, finding.line or 0, finding.code))

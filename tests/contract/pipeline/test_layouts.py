@@ -13,7 +13,7 @@ import pytest
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.layouts import LAYOUTS, layout_of
 from pipeline.params.prepare import PrepareOptions
-from pipeline.prepare.stages import examine
+from pipeline.prepare.stages import validate_archive
 from pipeline.process.child import RunCancelled
 from pipeline.process.progress import StageReporter
 from tests.builders.class_folders import folder_files
@@ -39,7 +39,7 @@ def examined(tmp_path: Path, kind: str) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", SAMPLES[kind])
-    return examine(archive, into, PrepareOptions(), processes=1, steps=StageReporter())
+    return validate_archive(archive, into, PrepareOptions(), processes=1, steps=StageReporter())
 
 
 def test_the_catalogue_and_the_samples_agree() -> None:

@@ -16,7 +16,7 @@ from pipeline.__main__ import run
 from pipeline.archive.source import Rejected
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.params.prepare import PrepareOptions
-from pipeline.prepare.stages import examine
+from pipeline.prepare.stages import validate_archive
 from pipeline.process.progress import StageReporter
 from tests.builders.class_folders import folder_files, shape
 from tests.builders.voc import JUNK, Files, image_bytes, turned, zip_files
@@ -29,7 +29,7 @@ def examined(tmp_path: Path, files: Files, **options: Any) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
-    return examine(archive, into, PrepareOptions(**options), processes=1, steps=StageReporter())
+    return validate_archive(archive, into, PrepareOptions(**options), processes=1, steps=StageReporter())
 
 
 def codes(done: ValidatedDataset) -> dict[str, list[str]]:
@@ -91,7 +91,7 @@ def test_an_empty_folder_is_seen_by_its_own_entry(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr("owl/", b"")
     (tmp_path / "into").mkdir()
-    done = examine(archive, tmp_path / "into", PrepareOptions(), processes=1, steps=StageReporter())
+    done = validate_archive(archive, tmp_path / "into", PrepareOptions(), processes=1, steps=StageReporter())
     assert codes(done) == {"class-empty": ["owl"]}
 
 

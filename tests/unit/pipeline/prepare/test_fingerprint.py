@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.__main__ import run
 from pipeline.dataset.validated import Digests, ValidatedDataset
 from pipeline.params.prepare import PrepareOptions
-from pipeline.prepare.stages import examine
+from pipeline.prepare.stages import validate_archive
 from pipeline.process.progress import StageReporter
 from tests.builders.voc import IMAGE, JUNK, XML, Files, image_bytes, voc_files, voc_zip, zip_files
 
@@ -25,7 +25,7 @@ def _examine(tmp_path: Path, files: Files, **how: Any) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files, **how)
-    return examine(archive, into, PrepareOptions(), processes=1, steps=StageReporter())
+    return validate_archive(archive, into, PrepareOptions(), processes=1, steps=StageReporter())
 
 
 def _digests(tmp_path: Path, files: Files, **how: Any) -> Digests:
@@ -91,7 +91,7 @@ def test_another_split_changes_the_fingerprint_and_not_that_of_the_content(tmp_p
     into = tmp_path / "into"
     into.mkdir()
     archive = zip_files(tmp_path / "data.zip", FILES)
-    other = examine(archive, into, PrepareOptions(seed=5), processes=1, steps=StageReporter()).digests
+    other = validate_archive(archive, into, PrepareOptions(seed=5), processes=1, steps=StageReporter()).digests
     assert other.content_fingerprint == original.content_fingerprint
     assert other.fingerprint != original.fingerprint
 

@@ -20,7 +20,7 @@ from pipeline.decode.image import inspect
 from pipeline.decode.phash import phash_of
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.metadata import describe
-from pipeline.prepare.stages import examine
+from pipeline.prepare.stages import validate_archive
 from pipeline.process.progress import StageReporter
 from tests.builders.voc import Files, annotation, zip_files
 
@@ -153,7 +153,7 @@ def _validated(tmp_path: Path, files: Files, **options: Any) -> ValidatedDataset
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
-    return examine(archive, into, PrepareOptions(**options), processes=1, steps=StageReporter())
+    return validate_archive(archive, into, PrepareOptions(**options), processes=1, steps=StageReporter())
 
 
 @pytest.mark.parametrize("seed", range(3))
