@@ -40,7 +40,7 @@ MAX_SCRATCH_BYTES = max(layout.scratch_bytes for layout in LAYOUTS.values())
 
 
 class LayoutModule(Protocol):
-    def write_set(self, done: "ValidatedDataset", out: Path, steps: "StageReporter") -> "Digest":
+    def write_set(self, dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> "Digest":
         """Write `out/dataset.tar`, its manifest among the members: the same bytes for the same dataset.
 
         Raises RunCancelled when told so.

@@ -31,25 +31,25 @@ SHARD_BYTES = LAYOUTS["classification"].scratch_bytes  # of one Arrow file
 _BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; an image larger than this is alone in its batch
 
 
-def write_set(done: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
+def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
     """See `pipeline.layouts.LayoutModule`. Images that trainers would read otherwise are the PNGs made of them."""
     # All that the library may write, were it to; and one Arrow file at a time.
     with tempfile.TemporaryDirectory(prefix="writing-", dir=out) as folder:
         scratch = Path(folder)
         go_offline(scratch)
         with open_tar(out / TAR_FILE) as tar:
-            _write_members(done, tar, scratch, steps)
+            _write_members(dataset, tar, scratch, steps)
             return tar.end()
 
 
-def _write_members(done: "ValidatedDataset", tar: TarWriter, scratch: Path, steps: "StageReporter") -> None:
+def _write_members(dataset: "ValidatedDataset", tar: TarWriter, scratch: Path, steps: "StageReporter") -> None:
     """In the order of their names."""
     import datasets  # here alone, and after `go_offline`: it takes a second, and reads the environment
 
     features = datasets.Features(
         {
             "image": datasets.Image(),
-            "label": datasets.ClassLabel(names=done.classes),
+            "label": datasets.ClassLabel(names=dataset.classes),
             "path": datasets.Value("string"),
             "sha256": datasets.Value("string"),
         }
@@ -57,11 +57,12 @@ def _write_members(done: "ValidatedDataset", tar: TarWriter, scratch: Path, step
     datasets.DatasetInfo(features=features).write_to_directory(str(scratch))
     info = (scratch / "dataset_info.json").read_bytes()
     parts = {
-        theirs: [p for p in done.images if done.splits[p.path] == ours] for ours, theirs in HUGGINGFACE_SPLITS.items()
+        theirs: [p for p in dataset.images if dataset.splits[p.path] == ours]
+        for ours, theirs in HUGGINGFACE_SPLITS.items()
     }
     parts = {split: images for split, images in parts.items() if images}
     tar.add("README.md", _card(list(parts)).encode())
-    tar.add("classes.json", _json(done.classes))
+    tar.add("classes.json", _json(dataset.classes))
     tar.add("data/dataset_dict.json", _json({"splits": list(parts)}))
     written = 0
     for split, images in sorted(parts.items()):
@@ -71,11 +72,11 @@ def _write_members(done: "ValidatedDataset", tar: TarWriter, scratch: Path, step
             names.append(f"data-{number:05d}-of-{len(shards):05d}.arrow")
             for rows in _write_shard(shard, features.arrow_schema, scratch / "shard"):
                 written += rows
-                steps.tick(written, len(done.images))
+                steps.tick(written, len(dataset.images))
             _add_file(tar, f"data/{split}/{names[-1]}", scratch / "shard")
         tar.add(f"data/{split}/dataset_info.json", info)
-        tar.add(f"data/{split}/state.json", _json(_state(split, names, done.digests.fingerprint)))
-    _add_file(tar, MANIFEST_FILE, done.manifest)
+        tar.add(f"data/{split}/state.json", _json(_state(split, names, dataset.digests.fingerprint)))
+    _add_file(tar, MANIFEST_FILE, dataset.manifest)
 
 
 def _add_file(tar: TarWriter, name: str, path: Path) -> None:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
 
 
-def write_set(done: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
+def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
     """See `pipeline.layouts.LayoutModule`."""
-    return write_members(done.images, done.classes, done.splits, done.manifest, out / TAR_FILE, steps.tick)
+    return write_members(dataset.images, dataset.classes, dataset.splits, dataset.manifest, out / TAR_FILE, steps.tick)
 
 
 def write_members(

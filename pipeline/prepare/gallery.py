@@ -26,15 +26,15 @@ _BOXES_DRAWN = 300  # on one thumbnail; more is a coloured surface
 
 
 def draw_gallery(
-    done: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter
+    dataset: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter
 ) -> dict[str, Any]:
     """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
     # In decoding processes: these images were decoded small before, and now are decoded larger.
     with DecodePool(draw_thumbnail, parse=bytes, processes=processes) as samples:
-        samples.submit(_thumbnails(done, seed))
-        drawn = [name for name in plots_of(done.kind) if _drawn(name, plots / f"{name}.png", done)]
+        samples.submit(_thumbnails(dataset, seed))
+        drawn = [name for name in plots_of(dataset.kind) if _drawn(name, plots / f"{name}.png", dataset)]
         contents = [content for content in samples.answers(steps.tick) if not isinstance(content, Crash)]
     with open_tar(out / SAMPLES_FILE) as tar:
         for number, content in enumerate(contents):
@@ -61,27 +61,27 @@ def _chance(image: DatasetImage, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"sample {seed}:{image.sha256}".encode()).digest()[:8], "big")
 
 
-def _drawn(name: str, path: Path, done: ValidatedDataset) -> bool:
+def _drawn(name: str, path: Path, dataset: ValidatedDataset) -> bool:
     try:
-        PLOTS[name](path, done.images, done.classes, done.splits)
+        PLOTS[name](path, dataset.images, dataset.classes, dataset.splits)
     except Exception:  # noqa: BLE001 - a plot that cannot be drawn is no reason to refuse a dataset; the log has it
         traceback.print_exc(file=sys.stderr)
         return False
     return True
 
 
-def _thumbnails(done: ValidatedDataset, seed: int) -> list[Thumbnail]:
-    chosen = choose(done.images, seed=seed)
-    face = face_for([*done.classes, *(image.name for image in chosen)])
-    return [_thumbnail(image, done, face) for image in chosen]
+def _thumbnails(dataset: ValidatedDataset, seed: int) -> list[Thumbnail]:
+    chosen = choose(dataset.images, seed=seed)
+    face = face_for([*dataset.classes, *(image.name for image in chosen)])
+    return [_thumbnail(image, dataset, face) for image in chosen]
 
 
-def _thumbnail(image: DatasetImage, done: ValidatedDataset, face: str | None) -> Thumbnail:
+def _thumbnail(image: DatasetImage, dataset: ValidatedDataset, face: str | None) -> Thumbnail:
     boxes = tuple(
-        PredictedBox(done.classes[box.class_id], box.class_id, 1.0, *(edge / 1000 for edge in box[1:5]))
+        PredictedBox(dataset.classes[box.class_id], box.class_id, 1.0, *(edge / 1000 for edge in box[1:5]))
         for box in image.boxes[:_BOXES_DRAWN]
     )
     name = image.path.rpartition("/")[2]
     size = (image.width, image.height)
-    label = None if image.label is None else done.classes[image.label]
-    return Thumbnail(image.source.byte_range, name, done.splits[image.path], size, boxes, face, label)
+    label = None if image.label is None else dataset.classes[image.label]
+    return Thumbnail(image.source.byte_range, name, dataset.splits[image.path], size, boxes, face, label)

@@ -27,7 +27,7 @@ _SMALL, _MEDIUM = 32**2, 96**2
 
 
 def describe(
-    done: ValidatedDataset,
+    dataset: ValidatedDataset,
     options: Mapping[str, Any],
     *,
     job_id: str | None,
@@ -37,42 +37,42 @@ def describe(
     """JSON values only. Sizes in pixels of the upright image, areas in square pixels and as fractions of it."""
     return {
         "schema": SCHEMA,
-        "fingerprint": done.digests.fingerprint,
-        "content_fingerprint": done.digests.content_fingerprint,
+        "fingerprint": dataset.digests.fingerprint,
+        "content_fingerprint": dataset.digests.content_fingerprint,
         "fingerprint_how": HOW,
         "job_id": job_id,
         "source": source,
-        "kind": done.kind,
-        "format": done.format,
-        "layout": {"name": LAYOUTS[done.kind].name, "version": LAYOUTS[done.kind].version},
-        "split": {"rule": SPLIT_RULE, "given": keeps_given(done.images, options["split"])},
-        "near_duplicates": _near_duplicates(done),
-        "classes": done.classes,
-        "images": _image_counts(done),
-        **(_of_boxes(done) if done.kind == "detection" else _of_labels(done)),
-        "findings": count_findings(done.findings),
+        "kind": dataset.kind,
+        "format": dataset.format,
+        "layout": {"name": LAYOUTS[dataset.kind].name, "version": LAYOUTS[dataset.kind].version},
+        "split": {"rule": SPLIT_RULE, "given": keeps_given(dataset.images, options["split"])},
+        "near_duplicates": _near_duplicates(dataset),
+        "classes": dataset.classes,
+        "images": _image_counts(dataset),
+        **(_of_boxes(dataset) if dataset.kind == "detection" else _of_labels(dataset)),
+        "findings": count_findings(dataset.findings),
         "options": dict(options),
         "versions": versions(),
         "times": times,
     }
 
 
-def _of_boxes(done: ValidatedDataset) -> dict[str, Any]:
+def _of_boxes(dataset: ValidatedDataset) -> dict[str, Any]:
     return {
-        "boxes": _box_counts(done),
-        "per_class": _per_class(done),
-        "boxes_per_image": _boxes_per_image(done.images),
-        "resolution": _resolution(done.images),
-        "box_area": _box_area(done.images),
+        "boxes": _box_counts(dataset),
+        "per_class": _per_class(dataset),
+        "boxes_per_image": _boxes_per_image(dataset.images),
+        "resolution": _resolution(dataset.images),
+        "box_area": _box_area(dataset.images),
     }
 
 
-def _of_labels(done: ValidatedDataset) -> dict[str, Any]:
+def _of_labels(dataset: ValidatedDataset) -> dict[str, Any]:
     """`per_split`: of each part that has images, how many, of how many classes, and their sizes."""
-    counts = Counter((image.label or 0, done.splits[image.path]) for image in done.images)
-    parts = {split: [p for p in done.images if done.splits[p.path] == split] for split in SPLITS}
+    counts = Counter((image.label or 0, dataset.splits[image.path]) for image in dataset.images)
+    parts = {split: [p for p in dataset.images if dataset.splits[p.path] == split] for split in SPLITS}
     return {
-        "per_class": {name: {"images": _by_split(counts, label)} for label, name in enumerate(done.classes)},
+        "per_class": {name: {"images": _by_split(counts, label)} for label, name in enumerate(dataset.classes)},
         "per_split": {
             split: {
                 "images": len(images),
@@ -82,30 +82,30 @@ def _of_labels(done: ValidatedDataset) -> dict[str, Any]:
             for split, images in parts.items()
             if images
         },
-        "resolution": _resolution(done.images),
+        "resolution": _resolution(dataset.images),
     }
 
 
-def _image_counts(done: ValidatedDataset) -> dict[str, Any]:
-    splits = Counter(done.splits.values())
+def _image_counts(dataset: ValidatedDataset) -> dict[str, Any]:
+    splits = Counter(dataset.splits.values())
     return {
-        "total": len(done.images),
+        "total": len(dataset.images),
         **{split: splits[split] for split in SPLITS},
-        "background": sum(not image.class_ids for image in done.images),
-        "distinct": len({image.sha256 for image in done.images}),
-        "converted": sum(image.converted is not None for image in done.images),
-        "left_out": done.left_out,
-        "formats": dict(sorted(Counter(image.format for image in done.images).items())),
+        "background": sum(not image.class_ids for image in dataset.images),
+        "distinct": len({image.sha256 for image in dataset.images}),
+        "converted": sum(image.converted is not None for image in dataset.images),
+        "left_out": dataset.left_out,
+        "formats": dict(sorted(Counter(image.format for image in dataset.images).items())),
     }
 
 
-def _near_duplicates(done: ValidatedDataset) -> dict[str, Any]:
+def _near_duplicates(dataset: ValidatedDataset) -> dict[str, Any]:
     """Groups of images that look alike, identical ones included; the largest are named, by path in the dataset."""
-    sizes = Counter(done.groups[image.sha256] for image in done.images)
+    sizes = Counter(dataset.groups[image.sha256] for image in dataset.images)
     members: dict[str, list[str]] = defaultdict(list)
-    for image in done.images:
-        if sizes[done.groups[image.sha256]] > 1:
-            members[done.groups[image.sha256]].append(image.path)
+    for image in dataset.images:
+        if sizes[dataset.groups[image.sha256]] > 1:
+            members[dataset.groups[image.sha256]].append(image.path)
     groups = sorted((sorted(paths) for paths in members.values()), key=lambda group: (-len(group), group))
     return {
         "rule": {
@@ -118,34 +118,34 @@ def _near_duplicates(done: ValidatedDataset) -> dict[str, Any]:
         "groups": len(groups),
         "images": sum(map(len, groups)),
         "largest": len(groups[0]) if groups else 0,
-        "groups_across_splits": sum(len({done.splits[path] for path in paths}) > 1 for paths in groups),
+        "groups_across_splits": sum(len({dataset.splits[path] for path in paths}) > 1 for paths in groups),
         "named": [
-            {"images": len(paths), "splits": sorted({done.splits[p] for p in paths}), "paths": paths[:_PATHS_NAMED]}
+            {"images": len(paths), "splits": sorted({dataset.splits[p] for p in paths}), "paths": paths[:_PATHS_NAMED]}
             for paths in groups[:_GROUPS_NAMED]
         ],
     }
 
 
-def _box_counts(done: ValidatedDataset) -> dict[str, int]:
+def _box_counts(dataset: ValidatedDataset) -> dict[str, int]:
     splits: Counter[str] = Counter()
     difficult = 0
-    for image in done.images:
-        splits[done.splits[image.path]] += len(image.boxes)
+    for image in dataset.images:
+        splits[dataset.splits[image.path]] += len(image.boxes)
         difficult += sum(box.difficult for box in image.boxes)
     return {"total": splits.total(), **{split: splits[split] for split in SPLITS}, "difficult": difficult}
 
 
-def _per_class(done: ValidatedDataset) -> dict[str, dict[str, dict[str, int]]]:
+def _per_class(dataset: ValidatedDataset) -> dict[str, dict[str, dict[str, int]]]:
     images: Counter[tuple[int, str]] = Counter()
     boxes: Counter[tuple[int, str]] = Counter()
-    for image in done.images:
-        split = done.splits[image.path]
+    for image in dataset.images:
+        split = dataset.splits[image.path]
         found = Counter(box.class_id for box in image.boxes)
         boxes.update({(class_id, split): count for class_id, count in found.items()})
         images.update((class_id, split) for class_id in found)
     return {
         name: {what: _by_split(counts, class_id) for what, counts in (("images", images), ("boxes", boxes))}
-        for class_id, name in enumerate(done.classes)
+        for class_id, name in enumerate(dataset.classes)
     }
 
 

@@ -35,7 +35,7 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def examined(tmp_path: Path, kind: str) -> ValidatedDataset:
+def validated(tmp_path: Path, kind: str) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", SAMPLES[kind])
@@ -47,10 +47,10 @@ def test_the_catalogue_and_the_samples_agree() -> None:
 
 
 def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kind: str) -> None:
-    done = examined(tmp_path, kind)
+    dataset = validated(tmp_path, kind)
     out = tmp_path / "out"
     out.mkdir()
-    digest = layout_of(kind).write_set(done, out, StageReporter())
+    digest = layout_of(kind).write_set(dataset, out, StageReporter())
     content = (out / "dataset.tar").read_bytes()
     assert digest == (len(content), hashlib.sha256(content).hexdigest())
     with tarfile.open(out / "dataset.tar") as tar:
@@ -58,7 +58,7 @@ def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kin
         manifest = _read(tar, "manifest.json")
     assert [member.name for member in members] == sorted(member.name for member in members)
     assert {(m.mtime, m.mode, m.uid, m.uname) for m in members} == {(0, 0o644, 0, "")}
-    assert hashlib.sha256(manifest).hexdigest() == done.digests.fingerprint
+    assert hashlib.sha256(manifest).hexdigest() == dataset.digests.fingerprint
     layout = LAYOUTS[kind]
     told: dict[str, Any] = json.loads(manifest)
     assert (told["kind"], told["layout"]) == (kind, {"name": layout.name, "version": layout.version})
@@ -69,14 +69,14 @@ def test_the_same_dataset_is_the_same_tar(tmp_path: Path, kind: str) -> None:
     digests = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        digests.append(layout_of(kind).write_set(examined(tmp_path, kind), tmp_path / name, StageReporter()))
+        digests.append(layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / name, StageReporter()))
     assert digests[0] == digests[1]
 
 
 def test_writing_can_be_cancelled(tmp_path: Path, kind: str) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(RunCancelled):
-        layout_of(kind).write_set(examined(tmp_path, kind), tmp_path / "out", Cancelled())
+        layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / "out", Cancelled())
 
 
 def test_what_one_kind_needs_is_not_loaded_for_the_others() -> None:

@@ -25,31 +25,32 @@ CLASSES = ("9", "10", "test")
 FILES = folder_files(each=6, classes=CLASSES)
 
 
-def examined(tmp_path: Path, files: Files, **options: Any) -> ValidatedDataset:
+def validated(tmp_path: Path, files: Files, **options: Any) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
     return validate_archive(archive, into, PrepareOptions(**options), processes=1, steps=StageReporter())
 
 
-def codes(done: ValidatedDataset) -> dict[str, list[str]]:
+def codes(dataset: ValidatedDataset) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for finding in done.findings:
+    for finding in dataset.findings:
         found.setdefault(finding.code, []).append(finding.path)
     return found
 
 
-def labels(done: ValidatedDataset) -> dict[str, str]:
-    return {p.path: done.classes[p.label] for p in done.images if p.label is not None}
+def labels(dataset: ValidatedDataset) -> dict[str, str]:
+    return {p.path: dataset.classes[p.label] for p in dataset.images if p.label is not None}
 
 
 def test_classes_are_the_folders_in_natural_order_wherever_they_lie(tmp_path: Path) -> None:
-    done = examined(tmp_path, {f"a/b c/{name.upper()}": content for name, content in FILES.items()})
-    assert (done.kind, done.format, done.classes) == ("classification", "folders", ["9", "10", "TEST"])
-    assert labels(done)["10/00.PNG"] == "10" and len(labels(done)) == 18
-    assert [finding.code for finding in done.findings] == ["names-unusual"]
+    dataset = validated(tmp_path, {f"a/b c/{name.upper()}": content for name, content in FILES.items()})
+    assert (dataset.kind, dataset.format, dataset.classes) == ("classification", "folders", ["9", "10", "TEST"])
+    assert labels(dataset)["10/00.PNG"] == "10" and len(labels(dataset)) == 18
+    assert [finding.code for finding in dataset.findings] == ["names-unusual"]
     by_class = {
-        name: Counter(done.splits[p] for p, label in labels(done).items() if label == name) for name in done.classes
+        name: Counter(dataset.splits[p] for p, label in labels(dataset).items() if label == name)
+        for name in dataset.classes
     }
     assert all(counts == {"train": 4, "val": 1, "test": 1} for counts in by_class.values()), by_class
 
@@ -59,22 +60,22 @@ def test_strays_are_told_and_cost_nothing(tmp_path: Path) -> None:
     files["stray.png"] = b"not even an image"
     files["9/old/deep.png"] = shape("disc", seed="deep")
     files["11/notes.txt"] = b"to come"
-    done = examined(tmp_path, files)
-    assert done.classes == ["9", "10", "test"] and len(done.images) == 19
-    assert labels(done)["9/old/deep.png"] == "9"
-    found = codes(done)
+    dataset = validated(tmp_path, files)
+    assert dataset.classes == ["9", "10", "test"] and len(dataset.images) == 19
+    assert labels(dataset)["9/old/deep.png"] == "9"
+    found = codes(dataset)
     assert (found["image-without-class"], found["class-nested"], found["class-empty"]) == (
         ["stray.png"],
         ["9/old/deep.png"],
         ["11"],
     )
-    assert done.left_out == 1
+    assert dataset.left_out == 1
 
 
 def test_a_set_that_holds_itself_is_read_once(tmp_path: Path) -> None:
     files = {f"s/{name}": content for name, content in FILES.items()}
-    once = examined(tmp_path, files)
-    doubled = examined(tmp_path, files | {f"s/{name}": content for name, content in files.items()})
+    once = validated(tmp_path, files)
+    doubled = validated(tmp_path, files | {f"s/{name}": content for name, content in files.items()})
     assert (doubled.classes, codes(doubled)) == (["9", "10", "test"], {"folders-repeated": ["s/s"]})
     assert doubled.digests.content_fingerprint == once.digests.content_fingerprint
 
@@ -82,8 +83,8 @@ def test_a_set_that_holds_itself_is_read_once(tmp_path: Path) -> None:
 def test_texts_beside_the_folders_make_no_other_format_of_them(tmp_path: Path) -> None:
     files = FILES | {"classes.txt": b"9\n10\ntest\n", "README.txt": b"hello", "labels.json": b'{"0": "9"}'}
     files |= {"9/about.xml": b"<about/>", "data.yaml": b"names: [a, b]", "train.txt": b"9/00.png\n"}
-    done = examined(tmp_path, files)
-    assert (done.format, done.classes, len(done.images)) == ("folders", ["9", "10", "test"], 18)
+    dataset = validated(tmp_path, files)
+    assert (dataset.format, dataset.classes, len(dataset.images)) == ("folders", ["9", "10", "test"], 18)
 
 
 def test_an_empty_folder_is_seen_by_its_own_entry(tmp_path: Path) -> None:
@@ -91,39 +92,39 @@ def test_an_empty_folder_is_seen_by_its_own_entry(tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr("owl/", b"")
     (tmp_path / "into").mkdir()
-    done = validate_archive(archive, tmp_path / "into", PrepareOptions(), processes=1, steps=StageReporter())
-    assert codes(done) == {"class-empty": ["owl"]}
+    dataset = validate_archive(archive, tmp_path / "into", PrepareOptions(), processes=1, steps=StageReporter())
+    assert codes(dataset) == {"class-empty": ["owl"]}
 
 
 def test_a_image_in_two_classes_and_classes_of_few_are_told(tmp_path: Path) -> None:
     files = FILES | {"test/copy.png": FILES["9/00.png"], "rare/1.png": shape("disc", seed="r1")}
-    done = examined(tmp_path, files)
-    found = codes(done)
+    dataset = validated(tmp_path, files)
+    found = codes(dataset)
     assert found["duplicate-labels-differ"] == ["test/copy.png"]
     assert len(found["class-rare"]) == 1 and len(found["class-not-in-split"]) == 2
-    assert done.splits["test/copy.png"] == done.splits["9/00.png"]
+    assert dataset.splits["test/copy.png"] == dataset.splits["9/00.png"]
 
 
 def test_one_class_of_usable_images_is_none(tmp_path: Path) -> None:
     files = {name: content if name.startswith("9/") else b"broken" for name, content in FILES.items()}
     with pytest.raises(Rejected) as rejected:
-        examined(tmp_path, files)
+        validated(tmp_path, files)
     assert "too-few-classes" in {finding.code for finding in rejected.value.findings}
 
 
 def test_a_given_split_is_kept_and_its_leaks_and_gaps_are_told(tmp_path: Path) -> None:
     files = folder_files(each=4, classes=("cat", "test"), splits=("train/", "valid/", "test/"))
     files |= {"test/cat/leak.png": files["train/cat/00.png"], "train/dog/1.png": shape("cross", seed="dog")}
-    done = examined(tmp_path, files)
-    assert done.classes == ["cat", "dog", "test"]
-    assert {path: split for path, split in done.splits.items() if split != path.partition("/")[0]} == {
+    dataset = validated(tmp_path, files)
+    assert dataset.classes == ["cat", "dog", "test"]
+    assert {path: split for path, split in dataset.splits.items() if split != path.partition("/")[0]} == {
         path: "val" for path in files if path.startswith("valid/")
     }
-    found = codes(done)
+    found = codes(dataset)
     assert found["split-leak"] == ["test/cat/leak.png"]
     assert len(found["class-not-in-split"]) == 2
-    remade = examined(tmp_path, files, split="remake")
-    assert remade.digests.content_fingerprint == done.digests.content_fingerprint
+    remade = validated(tmp_path, files, split="remake")
+    assert remade.digests.content_fingerprint == dataset.digests.content_fingerprint
     assert remade.splits["test/cat/leak.png"] == remade.splits["train/cat/00.png"]
 
 
@@ -134,8 +135,8 @@ def test_a_given_split_is_kept_and_its_leaks_and_gaps_are_told(tmp_path: Path) -
 def test_every_class_has_its_share_of_each_part(
     tmp_path: Path, names: dict[str, float], sizes: tuple[int, int]
 ) -> None:
-    done = examined(tmp_path, FILES, **names)
-    counts = Counter((label, done.splits[path]) for path, label in labels(done).items())
+    dataset = validated(tmp_path, FILES, **names)
+    counts = Counter((label, dataset.splits[path]) for path, label in labels(dataset).items())
     assert {(counts[name, "val"], counts[name, "test"]) for name in CLASSES} == {sizes}
 
 
@@ -246,8 +247,8 @@ def test_a_repaired_zip_of_folders_is_ready(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "repaired.zip") as repaired:
         contents = {name: repaired.read(name) for name in repaired.namelist() if name.endswith((".png", ".jpg"))}
     assert contents == FILES | {"9/wrong.png": files["9/wrong.jpg"]}
-    done = examined(tmp_path, contents)
-    assert done.classes == ["9", "10", "test"] and done.findings == []
+    dataset = validated(tmp_path, contents)
+    assert dataset.classes == ["9", "10", "test"] and dataset.findings == []
 
 
 def test_large_sets_go_into_several_files_and_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

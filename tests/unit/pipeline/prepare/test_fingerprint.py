@@ -21,7 +21,7 @@ from tests.builders.voc import IMAGE, JUNK, XML, Files, image_bytes, voc_files, 
 FILES = voc_files(images=4)
 
 
-def _examine(tmp_path: Path, files: Files, **how: Any) -> ValidatedDataset:
+def _validated(tmp_path: Path, files: Files, **how: Any) -> ValidatedDataset:
     into = tmp_path / "into"
     into.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files, **how)
@@ -29,7 +29,7 @@ def _examine(tmp_path: Path, files: Files, **how: Any) -> ValidatedDataset:
 
 
 def _digests(tmp_path: Path, files: Files, **how: Any) -> Digests:
-    return _examine(tmp_path, files, **how).digests
+    return _validated(tmp_path, files, **how).digests
 
 
 @pytest.fixture(scope="module")

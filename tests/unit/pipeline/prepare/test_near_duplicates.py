@@ -158,15 +158,15 @@ def _validated(tmp_path: Path, files: Files, **options: Any) -> ValidatedDataset
 
 @pytest.mark.parametrize("seed", range(3))
 def test_near_duplicates_never_straddle_a_split_that_we_make(tmp_path: Path, seed: int) -> None:
-    done = _validated(tmp_path, _series(12, 4), seed=seed)
+    dataset = _validated(tmp_path, _series(12, 4), seed=seed)
     homes: dict[str, set[str]] = defaultdict(set)
-    for path, split in done.splits.items():
+    for path, split in dataset.splits.items():
         homes[path.partition("-")[2]].add(split)
     assert all(len(found) == 1 for found in homes.values())
     assert {split for found in homes.values() for split in found} == {"train", "val", "test"}
-    codes = [finding.code for finding in done.findings]
+    codes = [finding.code for finding in dataset.findings]
     assert codes == ["image-near-duplicate"] * 36
-    told = describe(done, PrepareOptions().model_dump(), job_id=None, source={}, times={})["near_duplicates"]
+    told = describe(dataset, PrepareOptions().model_dump(), job_id=None, source={}, times={})["near_duplicates"]
     counted = {name: told[name] for name in ("groups", "images", "largest", "groups_across_splits")}
     assert counted == {"groups": 12, "images": 48, "largest": 4, "groups_across_splits": 0}
     assert told["named"][0]["paths"] == ["0-00.jpg", "1-00.jpg", "2-00.jpg", "3-00.jpg"]
@@ -177,13 +177,13 @@ def test_a_given_split_that_parts_near_duplicates_is_kept_and_told(tmp_path: Pat
     train = [f"0-{number:02d}" for number in range(4)] + ["1-03"]
     lists = {"train": train, "val": ["1-00"], "test": ["1-01", "1-02"]}
     files |= {f"ImageSets/Main/{split}.txt": "\n".join(names).encode() for split, names in lists.items()}
-    done = _validated(tmp_path, files)
-    leaks = [finding for finding in done.findings if finding.code == "split-leak-near"]
+    dataset = _validated(tmp_path, files)
+    leaks = [finding for finding in dataset.findings if finding.code == "split-leak-near"]
     assert [(leak.severity, leak.path) for leak in leaks] == [
         ("warning", f"images/1-{number:02d}.jpg") for number in (0, 1, 2)
     ]
     assert leaks[0].detail.startswith("This image of val looks almost the same as images/0-00.jpg in train: ")
-    assert done.splits["1-00.jpg"] == "val"
+    assert dataset.splits["1-00.jpg"] == "val"
     again = _validated(tmp_path, files, split="remake")
     assert not [finding for finding in again.findings if finding.code.startswith("split-leak")]
 
@@ -201,5 +201,5 @@ def test_a_part_made_small_by_a_large_group_is_told(tmp_path: Path) -> None:
     files = _series(3, 1) | {
         f"images/series-{number}.jpg": encoded(photograph(9), quality=50 + number) for number in range(30)
     }
-    done = _validated(tmp_path, files, test_fraction=0.3)
-    assert "split-uneven" in {finding.code for finding in done.findings}
+    dataset = _validated(tmp_path, files, test_fraction=0.3)
+    assert "split-uneven" in {finding.code for finding in dataset.findings}
