@@ -67,7 +67,7 @@ def _diff(args: argparse.Namespace) -> int:
 def _validated(archive: Path, args: argparse.Namespace) -> "ValidatedDataset | None":
     """None: rejected or not readable; the reason is printed."""
     from pipeline.archive.source import Rejected
-    from pipeline.prepare.stages import validate_archive
+    from pipeline.prepare.run import validate_archive
     from pipeline.process.progress import StageReporter
 
     options = read_options(args)

@@ -8,7 +8,6 @@ import json
 import os
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,7 +19,7 @@ from pipeline.cli.prepare_options import add_options
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 from pipeline.process.child import run_child
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import FINDINGS_FILE, RESULT_FILE, problem_in
+from pipeline.process.results import FINDINGS_FILE, Prepared, Rejection, problem_in, read_result
 from pipeline.process.specs import PrepareSpec
 
 PRINTED_FINDINGS = 10
@@ -70,9 +69,10 @@ def main(args: argparse.Namespace) -> int:
     if status:
         print(f"not prepared: {problem_in(spec.out)}")
         return status
-    result = json.loads((spec.out / RESULT_FILE).read_text(encoding="utf-8"))
-    _print_result(spec.out, result)
-    return int(result["outcome"] == "rejected")
+    result = read_result(spec.out)
+    if isinstance(result, Prepared | Rejection):
+        _print_result(spec.out, result)
+    return int(not isinstance(result, Prepared))
 
 
 def _spec_of_arguments(args: argparse.Namespace) -> PrepareSpec:
@@ -97,15 +97,15 @@ def _spec_of_arguments(args: argparse.Namespace) -> PrepareSpec:
     )
 
 
-def _print_result(out: Path, result: dict[str, Any]) -> None:
-    if result["problem"]:
-        print(f"{result['problem']['slug']}: {result['problem']['detail']}")
+def _print_result(out: Path, result: Prepared | Rejection) -> None:
+    if isinstance(result, Rejection):
+        print(f"{result.problem.slug}: {result.problem.detail}")
     else:
-        print(f"ready: {counted(result['images'], 'image')}, classes {', '.join(result['classes'])}")
-        print(f"fingerprint {result['fingerprint']}")
-    for code, entry in result["findings"].items():
+        print(f"ready: {counted(result.images, 'image')}, classes {', '.join(result.classes)}")
+        print(f"fingerprint {result.fingerprint}")
+    for code, entry in result.findings.items():
         print(f"  {entry['severity']:8} {entry['count']:6} {code}")
-    _print_findings(out / FINDINGS_FILE, result["findings_total"])
+    _print_findings(out / FINDINGS_FILE, result.findings_total)
     print(f"All of it is in {out}")
 
 

@@ -13,7 +13,7 @@ from core.domain.errors import DarkroomError, PreparationFailed
 from pipeline.archive.source import Rejected
 from pipeline.process.child import run_child
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import REPAIRED_FILE, RESULT_FILE, RepairedArchive, write_result
+from pipeline.process.results import REPAIRED_FILE, RepairedArchive, write_result
 from pipeline.process.specs import RepairSpec
 
 
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
 def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
     """Writes the ZIP, then result.json; on a rejection findings.jsonl instead of the ZIP."""
     # Imported here: they load Pillow, which `--help` does not need.
-    from pipeline.prepare.run import rejection, write_json
+    from pipeline.prepare.result import rejection
     from pipeline.repair.rewrite_zip import repair
 
     target = spec.out / REPAIRED_FILE
@@ -52,7 +52,7 @@ def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
         with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
             done = repair(spec.archive, target, Path(scratch), processes=spec.processes, steps=steps)
     except Rejected as rejected:
-        write_json(spec.out / RESULT_FILE, rejection(rejected, spec.out))
+        write_result(spec.out, rejection(rejected, spec.out))
     else:
         write_result(spec.out, RepairedArchive(images=done.images, changes=len(done.changes)))
 

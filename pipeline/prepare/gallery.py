@@ -4,7 +4,6 @@ import hashlib
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from pipeline.plots.dataset import PLOTS
 from pipeline.plots.style import face_for
 from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail
 from pipeline.process.progress import StageReporter
+from pipeline.process.results import Gallery
 
 THUMBNAILS = 64
 PLOTS_FOLDER = "plots"
@@ -25,9 +25,7 @@ SAMPLES_FILE = "samples.tar"
 _BOXES_DRAWN = 300  # on one thumbnail; more is a coloured surface
 
 
-def draw_gallery(
-    dataset: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter
-) -> dict[str, Any]:
+def draw_gallery(dataset: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter) -> Gallery:
     """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
@@ -40,7 +38,7 @@ def draw_gallery(
         for number, content in enumerate(contents):
             tar.add(f"{number:02d}.jpg", content)
         tar.end()
-    return {"plots": drawn, "samples": len(contents)}
+    return Gallery(plots=tuple(drawn), samples=len(contents))
 
 
 def choose(images: list[DatasetImage], *, seed: int, count: int = THUMBNAILS) -> list[DatasetImage]:

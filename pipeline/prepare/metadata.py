@@ -1,8 +1,10 @@
-"""`dataset_metadata.json`: what a prepared dataset is, in numbers. Written once."""
+"""`dataset_metadata.json`: a prepared dataset in numbers. Written once."""
 
+import json
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,32 @@ from pipeline.dataset.split import SPLIT_RULE, keeps_given
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.phash import LOW_BYTES, PHASH_BYTES
 from pipeline.layouts import LAYOUTS
+from pipeline.layouts.tarball import Digest, file_digest
 from pipeline.prepare.fingerprint import HOW
+from pipeline.process.results import METADATA_FILE, write_last
+from pipeline.process.specs import PrepareSpec
 
 SCHEMA = "darkroom-dataset-metadata/1"
 _GROUPS_NAMED, _PATHS_NAMED = 200, 50  # near-duplicates named one by one: of so many groups, so many paths each
 _MOST_COMMON = 10  # resolutions named one by one
 # COCO's own borders of small, medium and large, in square pixels.
 _SMALL, _MEDIUM = 32**2, 96**2
+
+
+def write_metadata(
+    dataset: ValidatedDataset, spec: PrepareSpec, *, started: datetime, seconds: Mapping[str, float]
+) -> Digest:
+    """Write `dataset_metadata.json` below `spec.out`. `seconds`: of each stage."""
+    source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
+    times = {
+        "started_at": started.isoformat(timespec="milliseconds"),
+        "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "seconds": dict(seconds),
+    }
+    metadata = describe(dataset, spec.options.model_dump(), job_id=spec.job_id, source=source, times=times)
+    file = spec.out / METADATA_FILE
+    write_last(file, json.dumps(metadata, ensure_ascii=False, indent=1))
+    return file_digest(file)
 
 
 def describe(

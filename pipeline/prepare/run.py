@@ -1,138 +1,192 @@
-"""The straight line of `prepare`: examine, write the tree, the tar, the metadata, and result.json last."""
+"""`prepare` and `fingerprint`: extract -> read -> validate -> split -> fingerprint -> write.
 
-import json
+`fingerprint` is `validate_archive`, without what is written. The fingerprint is the sha256 of the manifest, which
+contains the split and becomes a member of the tar: so it is known before the set is written, or not, where a set of
+the same fingerprint is stored already.
+"""
+
 import shutil
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from core.domain.errors import PreparationFailed
-from core.domain.findings import Finding, count_findings
-from core.domain.limits import MAX_FINDINGS_KEPT
+from core.domain import limits
+from core.domain.errors import DatasetRejected, PreparationFailed
+from core.domain.findings import Finding, Severity
 from pipeline.archive.disk_space import require_space
-from pipeline.archive.source import Rejected
+from pipeline.archive.extract import extract, is_image
+from pipeline.archive.source import Rejected, SourceFile
+from pipeline.dataset.model import Dataset, Item
+from pipeline.dataset.near_duplicates import Groups, group_near_duplicates, near_duplicate_notes
+from pipeline.dataset.split import assign_splits
+from pipeline.dataset.validate import Checked, check
 from pipeline.dataset.validated import ValidatedDataset
-from pipeline.layouts import LAYOUTS, TAR_FILE, TREE_FOLDER, layout_of
-from pipeline.layouts.tarball import Digest, file_digest
-from pipeline.prepare.stages import validate_archive
+from pipeline.decode.image_facts import ImageFacts
+from pipeline.decode.inspect_ahead import InspectAhead
+from pipeline.formats import read_dataset
+from pipeline.layouts import LAYOUTS, MANIFEST_FILE, MAX_SCRATCH_BYTES, TAR_FILE, TREE_FOLDER, layout_of
+from pipeline.layouts.tarball import Digest
+from pipeline.params.prepare import PrepareOptions
+from pipeline.prepare.fingerprint import write_manifest
+from pipeline.prepare.gallery import draw_gallery
+from pipeline.prepare.metadata import write_metadata
+from pipeline.prepare.result import most_severe_first, prepared, rejection
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import FINDINGS_FILE, METADATA_FILE, RESULT_FILE
+from pipeline.process.results import RESULT_FILE, Prepared, Rejection, write_result
 from pipeline.process.specs import PrepareSpec
 from pipeline.process.tar import unpack
+from pipeline.repair.rewrite_zip import read_log
 
+CONVERTED_FILE = "converted"  # the images that were converted to PNG, one after the other
 _MEMBER_BYTES = 4096  # of an image in a tar or a tree besides its own: headers, padding, a label file
 
 
-def prepare(spec: PrepareSpec, steps: StageReporter) -> dict[str, Any]:
-    """Everything below `spec.out`; returns what result.json says. Raises RunCancelled and DarkroomErrors of ours."""
+class RawDataset(NamedTuple):
+    """What an archive holds. `facts` belong to `items` by position; `dataset` has no items of its own."""
+
+    dataset: Dataset
+    items: list[Item]
+    facts: list[ImageFacts]
+    findings: list[Finding]
+
+
+class DatasetSplit(NamedTuple):
+    """`splits`: image path -> split; `groups`: sha256 -> name of its group of near-duplicates."""
+
+    splits: dict[str, str]
+    groups: Groups
+    findings: list[Finding]
+
+
+def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
+    """Write everything below `spec.out`, result.json last, and return that. Raises RunCancelled, DarkroomError."""
     out = spec.out
     if (out / TREE_FOLDER).exists() or (out / RESULT_FILE).exists():
         raise PreparationFailed(f"{out} holds a result already; name an empty folder.")
     started = datetime.now(UTC)
     scratch = out / "extracted"
     scratch.mkdir(parents=True)
-    log = _log_in(spec.archive) if spec.repaired else []
+    log = read_log(spec.archive) if spec.repaired else []
+    result: Prepared | Rejection
     try:
-        options = SimpleNamespace(**spec.options)
         dataset = validate_archive(spec.archive, scratch, spec.options, processes=spec.processes, steps=steps)
         result = _write(replace(dataset, findings=dataset.findings + log), spec, steps, started)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, rejected.findings + log), out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    if spec.tree and result["tar"]:
+    if spec.tree and isinstance(result, Prepared) and result.tar:
         _unpack(out / TAR_FILE, out / TREE_FOLDER)
-    write_json(out / RESULT_FILE, result)
+    write_result(out, result)
     return result
 
 
-def _log_in(archive: Path) -> list[Finding]:
-    from pipeline.repair.rewrite_zip import read_log
+def validate_archive(
+    archive: Path, scratch: Path, options: PrepareOptions, *, processes: int, steps: StageReporter
+) -> ValidatedDataset:
+    """Leaves the extracted files below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
+    raw = _extract_and_read(archive, scratch, processes=processes, steps=steps)
+    count = len(raw.items)
+    checked = check(raw.dataset, raw.items, raw.facts)  # empties both lists: there may be 100,000 items
+    steps.stage("splitting")
+    split = _split(checked, options, steps)
+    findings = _without_consequences(raw.findings + checked.findings, split.findings)
+    _reject_errors(checked, findings, options)
+    steps.stage("fingerprinting")
+    manifest, kind = scratch / MANIFEST_FILE, raw.dataset.kind
+    return ValidatedDataset(
+        kind=kind,
+        format=raw.dataset.format,
+        images=checked.images,
+        classes=checked.classes,
+        splits=split.splits,
+        groups=split.groups,
+        digests=write_manifest(checked.images, checked.classes, split.splits, manifest, kind=kind),
+        manifest=manifest,
+        findings=most_severe_first(findings),
+        left_out=count - len(checked.images),
+    )
 
-    return read_log(archive)
+
+def _extract_and_read(archive: Path, scratch: Path, *, processes: int, steps: StageReporter) -> RawDataset:
+    """Images are decoded from the moment they are extracted, while the rest is inflated and annotations are read."""
+    with InspectAhead(processes, scratch / CONVERTED_FILE) as ahead:
+        steps.stage("extracting")
+        source, findings = extract(
+            archive,
+            scratch,
+            threads=processes,
+            tick=steps.tick,
+            each=lambda files: ahead.add(_images(files)),
+            scratch_bytes=MAX_SCRATCH_BYTES,
+        )
+        steps.stage("reading")
+        dataset = read_dataset(source, findings)
+        del source  # the annotations are read
+        steps.stage("checking")
+        facts = ahead.facts([item.image for item in dataset.items], steps.tick)
+    return RawDataset(replace(dataset, items=()), list(dataset.items), facts, findings + dataset.findings)
 
 
-def _write(done: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, started: datetime) -> dict[str, Any]:
-    out = spec.out
+def _images(files: list[SourceFile]) -> list[SourceFile]:
+    return [file for file in files if is_image(file.name)]
+
+
+def _split(checked: Checked, options: PrepareOptions, steps: StageReporter) -> DatasetSplit:
+    phashes = ((image.sha256, image.phash) for image in checked.images)
+    groups = group_near_duplicates(phashes, steps.raise_if_cancelled)
+    if not checked.images:
+        return DatasetSplit({}, groups, [])
+    splits, findings = assign_splits(checked.images, checked.classes, options, groups)
+    return DatasetSplit(splits, groups, [*near_duplicate_notes(checked.images, groups), *findings])
+
+
+def _without_consequences(findings: list[Finding], of_the_split: list[Finding]) -> list[Finding]:
+    """Both, but no error of the split beside another: it follows from what is broken already."""
+    broken = any(finding.severity is Severity.ERROR for finding in findings)
+    return findings + [each for each in of_the_split if not (broken and each.severity is Severity.ERROR)]
+
+
+def _reject_errors(checked: Checked, findings: list[Finding], options: PrepareOptions) -> None:
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if not errors:
+        return
+    of_the_whole = [finding for finding in errors if not finding.path]
+    remaining = len(checked.images) / max(1, checked.seen)
+    if options.on_error == "skip" and not of_the_whole and remaining >= limits.SKIP_MIN_REMAINING:
+        return
+    counts = Counter(finding.code for finding in errors)
+    by_code = ", ".join(f"{count} {code}" for code, count in counts.most_common())
+    unusable = checked.seen - len(checked.images)
+    detail = f"{unusable} of {checked.seen} images cannot be used; errors: {by_code}."
+    if options.on_error == "skip" and not of_the_whole:
+        detail += f" With on_error=skip at least {limits.SKIP_MIN_REMAINING:.0%} must remain."
+    problem = DatasetRejected(detail, errors=dict(sorted(counts.items())), images=checked.seen, unusable=unusable)
+    raise Rejected(problem, most_severe_first(findings))
+
+
+def _write(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, started: datetime) -> Prepared:
     steps.stage("drawing")
-    # Not before the images are decoded: they import numpy and more, which takes as long as 200 images.
-    from pipeline.prepare.gallery import draw_gallery
-    from pipeline.prepare.metadata import describe
-
-    gallery = draw_gallery(done, out, seed=spec.options.seed, processes=spec.processes, steps=steps)
-    tar = None if done.digests.fingerprint in spec.live_sets else _write_set(done, spec, steps)
-    source = spec.source or {"name": spec.archive.name, **file_digest(spec.archive)._asdict()}
+    gallery = draw_gallery(dataset, spec.out, seed=spec.options.seed, processes=spec.processes, steps=steps)
+    tar = None if dataset.digests.fingerprint in spec.live_sets else _write_set(dataset, spec, steps)
     steps.end()
-    times = {
-        "started_at": started.isoformat(timespec="milliseconds"),
-        "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "seconds": steps.seconds,
-    }
-    metadata = describe(done, spec.options.model_dump(), job_id=spec.job_id, source=source, times=times)
-    write_json(out / METADATA_FILE, metadata)
-    return {
-        "outcome": "ready",
-        "problem": None,
-        "kind": done.kind,
-        "format": done.format,
-        "classes": done.classes,
-        "images": len(done.images),
-        **done.digests._asdict(),
-        "layout_version": LAYOUTS[done.kind].version,
-        "tar": tar and tar._asdict(),  # None: there already
-        "gallery": gallery,
-        "metadata": file_digest(out / METADATA_FILE)._asdict(),
-        **_findings(done.findings, out),
-    }
+    metadata = write_metadata(dataset, spec, started=started, seconds=steps.seconds)
+    return prepared(dataset, spec.out, tar=tar, gallery=gallery, metadata=metadata)
 
 
-def _write_set(done: ValidatedDataset, spec: PrepareSpec, steps: StageReporter) -> Digest:
-    """Raises OutOfSpace before it begins: only now it is known what the images that were written anew have."""
+def _write_set(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporter) -> Digest:
+    """Raises OutOfSpace before it begins: only now the sizes of the converted images are known."""
     steps.stage("writing")
-    total = sum(image.written.size + _MEMBER_BYTES for image in done.images)
-    beside = min(total, LAYOUTS[done.kind].scratch_bytes)
+    total = sum(image.written.size + _MEMBER_BYTES for image in dataset.images)
+    beside = min(total, LAYOUTS[dataset.kind].scratch_bytes)
     require_space(spec.out, total + max(beside, total if spec.tree else 0))
-    return layout_of(done.kind).write_set(done, spec.out, steps)
+    return layout_of(dataset.kind).write_set(dataset, spec.out, steps)
 
 
 def _unpack(tar: Path, tree: Path) -> None:
-    """All or nothing: the folder appears when it is whole."""
+    """The folder appears whole or not at all."""
     partial = tree.with_name(f"{tree.name}.part")
     unpack(tar, partial)
     partial.replace(tree)
-
-
-def rejection(rejected: Rejected, out: Path) -> dict[str, Any]:
-    problem = rejected.problem
-    return {
-        "outcome": "rejected",
-        "problem": {"slug": problem.slug, "detail": problem.detail, "facts": problem.facts},
-        "kind": problem.facts.get("kind"),
-        "format": problem.facts.get("format"),
-        "classes": None,
-        "images": None,
-        "fingerprint": None,
-        "content_fingerprint": None,
-        "layout_version": None,
-        "tar": None,
-        "gallery": None,
-        "metadata": None,
-        **_findings(rejected.findings, out),
-    }
-
-
-def _findings(findings: list[Finding], out: Path) -> dict[str, Any]:
-    """Write them, at most MAX_FINDINGS_KEPT; count them all."""
-
-    with (out / FINDINGS_FILE).open("w", encoding="utf-8") as file:
-        for finding in findings[:MAX_FINDINGS_KEPT]:
-            file.write(json.dumps(finding.as_dict(), ensure_ascii=False) + "\n")
-    return {"findings": count_findings(findings), "findings_total": len(findings)}
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """All or nothing."""
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(path)

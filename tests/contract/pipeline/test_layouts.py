@@ -13,7 +13,7 @@ import pytest
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.layouts import LAYOUTS, layout_of
 from pipeline.params.prepare import PrepareOptions
-from pipeline.prepare.stages import validate_archive
+from pipeline.prepare.run import validate_archive
 from pipeline.process.child import RunCancelled
 from pipeline.process.progress import StageReporter
 from tests.builders.class_folders import folder_files

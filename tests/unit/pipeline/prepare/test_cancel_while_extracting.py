@@ -14,6 +14,7 @@ from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import prepare
 from pipeline.process.child import Channel, RunCancelled
 from pipeline.process.progress import StageReporter
+from pipeline.process.results import Rejection
 from pipeline.process.specs import PrepareSpec
 from tests.builders.decode_work import servers
 from tests.builders.voc import image_bytes, voc_files, zip_files
@@ -57,8 +58,9 @@ def test_an_entry_found_broken_while_extracting_leaves_no_thread_process_or_file
     out.mkdir()
     with _nothing_left(tmp_path):
         result = prepare(_spec(archive, out), StageReporter())
-    assert result["problem"]["slug"] == "archive-refused"
-    assert result["findings"]["archive-checksum"]["count"] == 1
+    assert isinstance(result, Rejection)
+    assert result.problem.slug == "archive-refused"
+    assert result.findings["archive-checksum"]["count"] == 1
     assert sorted(path.name for path in out.iterdir()) == ["findings.jsonl", "result.json"]
     (finding,) = [json.loads(text) for text in (out / "findings.jsonl").read_text().splitlines()]
     assert finding["path"] == "images/z.jpg"

@@ -16,7 +16,7 @@ from pipeline.__main__ import run
 from pipeline.archive.source import Rejected
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.params.prepare import PrepareOptions
-from pipeline.prepare.stages import validate_archive
+from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
 from tests.builders.class_folders import folder_files, shape
 from tests.builders.voc import JUNK, Files, image_bytes, turned, zip_files

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.__main__ import run
 from pipeline.dataset.validated import Digests, ValidatedDataset
 from pipeline.params.prepare import PrepareOptions
-from pipeline.prepare.stages import validate_archive
+from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
 from tests.builders.voc import IMAGE, JUNK, XML, Files, image_bytes, voc_files, voc_zip, zip_files
 

@@ -20,7 +20,7 @@ from pipeline.decode.image import inspect
 from pipeline.decode.phash import phash_of
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.metadata import describe
-from pipeline.prepare.stages import validate_archive
+from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
 from tests.builders.voc import Files, annotation, zip_files
 
