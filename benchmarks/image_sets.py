@@ -70,7 +70,7 @@ def _cut(rng: np.random.Generator, textures: list[_Grey]) -> _Grey:
 
 
 def _tiny(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Noise, four pixels of one grey to a patch: no two look alike."""
+    """Noise, four pixels of one grey to a patch: no two are near-duplicates."""
     patches = rng.integers(0, 256, (TINY[1] // 2, TINY[0] // 2), dtype=np.uint8)
     return patches.repeat(2, axis=0).repeat(2, axis=1)
 

@@ -1,11 +1,11 @@
 """How fast a dataset is prepared: `python -m benchmarks.prepare --peer .venv-bench/bin/python [--rounds 5]`.
 
-Three processes one after the other, round by round, on the same cores (two), over a made set of 5,000 photo-like JPEGs
+Three processes one after the other, round by round, on the same cores (two), over a generated set of 5,000 photo-like JPEGs
 and, where DARKROOM_TEST_DATA is set, `raccoon` (200):
-- ours: `python -m pipeline prepare`: read, check every image and box, look for near-duplicates, split, convert to
-  YOLO, fingerprint, tar with its digest. The stage `drawing` (plots and thumbnails, a product of its own that the
-  peer does not have) is told apart; `ours_whole_seconds` has it too;
-- supervision: unzip, VOC to YOLO as its manual says, nothing checked (requirements-bench.txt in a venv of its own);
+- ours: `python -m pipeline prepare`: read, validate every image and box, find near-duplicates, split, convert to
+  YOLO, fingerprint, tar with its digest. The stage `drawing` (plots and thumbnails, which the peer does not make) is
+  not counted, except in `ours_whole_seconds`;
+- supervision: unzip, VOC to YOLO as in its manual, without validation (requirements-bench.txt in a venv of its own);
 - floor: inflating, hashing and decoding alone, with the same decode mode, in two processes, writing nothing.
 All are timed from the start of the process to its end. One JSON line for each set: medians and ratios of medians.
 """
@@ -125,7 +125,7 @@ def _sets(folder: Path, made: Path | None, images: int) -> list[tuple[str, Path,
 
 
 def _ours(archive: Path, out: Path) -> float:
-    """As the worker starts it: what is known of the archive already, its size and digest, is told."""
+    """As the worker starts it: the spec contains the size and digest of the archive, which are known already."""
     out.mkdir()
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
