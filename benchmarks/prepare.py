@@ -1,7 +1,7 @@
 """How fast a dataset is prepared: `python -m benchmarks.prepare --peer .venv-bench/bin/python [--rounds 5]`.
 
-Three processes one after the other, round by round, on the same cores (two), over a generated set of 5,000 photo-like JPEGs
-and, where DARKROOM_TEST_DATA is set, `raccoon` (200):
+Three processes one after the other, round by round, on the same cores (two), over a generated set of 5,000 photo-like
+JPEGs and, where DARKROOM_TEST_DATA is set, `raccoon` (200):
 - ours: `python -m pipeline prepare`: read, validate every image and box, find near-duplicates, split, convert to
   YOLO, fingerprint, tar with its digest. The stage `drawing` (plots and thumbnails, which the peer does not make) is
   not counted, except in `ours_whole_seconds`;
