@@ -1,7 +1,7 @@
 """A child that keeps the contract of `python -m pipeline train` and only pretends to train: 0.15 s an epoch, no torch.
 
 Params: `seed` 13 ignores a polite cancel; 14 kills itself at its second epoch, every time; 15 writes 1 MB of weights
-that nobody finds (no model.json).
+without a model.json.
 """
 
 import json

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from core.settings import Settings
 from deploy.local.scenes import write_archive
 from tests import REPOSITORY
 from tests.builders.training import draw_tree
+from tests.waiting import wait_until
 
 PATIENCE_SECONDS = 120.0
 OPTIONS = {"val_fraction": 0.25, "test_fraction": 0.2, "seed": 0}
@@ -96,13 +96,10 @@ class Stack:
         return self.until(lambda: _if(self.run(run_id), RUN_ENDED))
 
     def until(self, found: Callable[[], Result | None], *, seconds: float = PATIENCE_SECONDS) -> Result:
-        """What `found` answers once it is true. Fails with the workers' logs."""
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
-            if answer := found():
-                return answer
-            time.sleep(0.05)
-        raise AssertionError(f"not within {seconds:g} s:\n{self.logs()}")
+        """The first true value of `found()`. Fails with the workers' logs."""
+        value = wait_until(found, seconds=seconds, what=self.logs)
+        assert value is not None
+        return value
 
     def logs(self) -> str:
         return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log")))
@@ -116,8 +113,8 @@ class Stack:
         self.platform.db.close()
 
     def environment(self) -> dict[str, str]:
-        told = self.settings.model_dump(exclude_unset=True)
-        ours = {f"DARKROOM_{name.upper()}": _text(value) for name, value in told.items()}
+        changed = self.settings.model_dump(exclude_unset=True)
+        ours = {f"DARKROOM_{name.upper()}": _text(value) for name, value in changed.items()}
         return {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")} | ours
 
 

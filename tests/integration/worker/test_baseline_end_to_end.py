@@ -1,4 +1,4 @@
-"""A baseline goes the whole line: folders uploaded, CLIP asked, a version published, its model used."""
+"""A baseline from end to end: folders uploaded, CLIP evaluated, a version published, its model used."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def job_id(client: httpx.Client, platform: Platform, tmp_path: Path) -> str:
     return str(answer.json()["job_id"])
 
 
-def test_without_weights_a_baseline_fails_and_says_so(client: httpx.Client, platform: Platform, job_id: str) -> None:
+def test_without_weights_a_baseline_fails_by_name(client: httpx.Client, platform: Platform, job_id: str) -> None:
     queued = client.post(f"/baseline/{job_id}")
     train_run(Worker(platform, "train", "test"), queued.json()["run_id"])
     run = client.get(queued.json()["links"]["self"]).json()
@@ -58,9 +58,9 @@ def test_a_baseline_is_published_as_a_version_and_names_images(
     version = client.get(f"/models/{job_id}/v1").json()
     assert version["trainer"] == "clip"
     assert version["metrics"]["test"]["images"] > 0 and version["metrics"]["val"]["accuracy"] is not None
-    told = client.get(f"/models/{job_id}/v1/artifacts/model.json").json()
-    assert told["prompts"]["disc"] == ["a round thing"] and told["prompts"]["box"][0] == "a photo of a box."
-    assert (told["mode"], told["epochs_done"], told["kind"]) == ("zero-shot", 0, "classification")
+    about = client.get(f"/models/{job_id}/v1/artifacts/model.json").json()
+    assert about["prompts"]["disc"] == ["a round thing"] and about["prompts"]["box"][0] == "a photo of a box."
+    assert (about["mode"], about["epochs_done"], about["kind"]) == ("zero-shot", 0, "classification")
 
     model = client.get(f"/download/model/{job_id}").content
     with zipfile.ZipFile(io.BytesIO(model)) as archive:

@@ -1,4 +1,4 @@
-"""The three real sets, broken by hand, over HTTP: every fault is told in one pass, skipped, and repaired."""
+"""The three real sets, broken by hand, over HTTP: every fault is reported in one pass, skipped, and repaired."""
 
 import os
 from collections import Counter
@@ -72,7 +72,9 @@ def desk(platform: Platform) -> Iterator[Desk]:
         yield Desk(client, platform)
 
 
-def test_every_fault_is_told_at_once_with_its_code_file_and_line(desk: Desk, broken: BrokenSet, tmp_path: Path) -> None:
+def test_every_fault_is_reported_at_once_with_its_code_file_and_line(
+    desk: Desk, broken: BrokenSet, tmp_path: Path
+) -> None:
     job = desk.upload(broken.write(tmp_path / "broken.zip"))
     assert job["state"] == "rejected"
     findings = desk.paged(f"/jobs/{job['job_id']}/findings")
@@ -91,7 +93,9 @@ def test_what_is_broken_is_skipped_and_the_rest_is_taken(desk: Desk, broken: Bro
     assert _missing(broken.seeded, desk.paged(f"/jobs/{job['job_id']}/findings")) == [], "they are listed all the same"
 
 
-def test_a_repaired_set_is_taken_with_all_that_could_be_mended(desk: Desk, broken: BrokenSet, tmp_path: Path) -> None:
+def test_a_repaired_set_is_accepted_with_all_that_could_be_repaired(
+    desk: Desk, broken: BrokenSet, tmp_path: Path
+) -> None:
     rejected = desk.upload(broken.write(tmp_path / "broken.zip"))
     job = desk.repair(rejected["job_id"])
     assert (job["state"], job["images"]) == ("ready", broken.images - len(broken.beyond)), job["problem"]
@@ -102,5 +106,5 @@ def test_a_repaired_set_is_taken_with_all_that_could_be_mended(desk: Desk, broke
 
 
 def _missing(seeded: list[Found], findings: list[dict[str, Any]]) -> list[Found]:
-    told = {(each["code"], each["path"], each["line"]) for each in findings}
-    return [found for found in seeded if found not in told]
+    reported = {(each["code"], each["path"], each["line"]) for each in findings}
+    return [found for found in seeded if found not in reported]

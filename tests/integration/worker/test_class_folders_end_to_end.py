@@ -59,7 +59,7 @@ def test_folders_of_classes_are_ready_and_can_be_looked_at(client: httpx.Client,
 
 
 @pytest.mark.slow
-def test_the_default_trainer_learns_from_folders_what_predict_tells(
+def test_the_default_trainer_learns_from_folders_what_predict_returns(
     client: httpx.Client, platform: Platform, job_id: str, tmp_path: Path
 ) -> None:
     queued = client.post(f"/train-async/{job_id}", json={"params": NANO})
@@ -88,7 +88,7 @@ def test_the_default_trainer_learns_from_folders_what_predict_tells(
         {"validation_size": "0.6", "test_size": "0.4"},
     ],
 )
-def test_sizes_of_parts_are_between_0_and_1_and_said_once(client: httpx.Client, options: dict[str, str]) -> None:
+def test_sizes_of_parts_are_between_0_and_1_and_given_once(client: httpx.Client, options: dict[str, str]) -> None:
     problem(client.post("/upload-dataset", params=options, content=b"PK", headers=ZIP), 400, "request-invalid")
     form = {"file": ("a.zip", b"PK")}
     problem(client.post("/upload-dataset", data=options, files=form), 400, "request-invalid")

@@ -1,6 +1,6 @@
-"""Kill -9 and its kin at each point of a run, with real processes: one version, from the right attempt.
+"""Kills at each point of a run, with real processes: one version, from the right attempt.
 
-The children only pretend to train, but in the first test: what is proved is the worker's.
+Except in the first test the children only pretend to train: the subject is the worker.
 """
 
 import signal
@@ -57,7 +57,7 @@ def wait_for_checkpoint(line: Stack, run_id: str) -> None:
     line.until(seen)
 
 
-def epochs_told(line: Stack, run_id: str) -> list[int]:
+def epochs_reported(line: Stack, run_id: str) -> list[int]:
     events = events_after(line.platform.db, run_id, seq=0)
     return [event.data["progress"]["epoch"] for event in events if event.data.get("progress")]
 
@@ -87,7 +87,7 @@ def test_a_real_training_whose_worker_is_killed_goes_on_elsewhere_from_the_check
 
     assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 1), line.logs()
     assert_one_version(line, job_id, attempt=2)
-    assert epochs_told(line, run_id).count(1) == 1, "it did not start afresh"
+    assert epochs_reported(line, run_id).count(1) == 1, "it did not start afresh"
     with serving(line.platform) as client:
         lost, whole = (client.get(f"/runs/{run_id}/log{query}") for query in ("?attempt=1", ""))
     assert "trainer.imported" in lost.text and lost.headers["x-log-part"] == "end", "what is left of the lost attempt"
@@ -107,7 +107,7 @@ def test_a_killed_child_goes_on_from_the_checkpoint_as_a_lost_attempt(line: Stac
 
     assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 1), line.logs()
     assert_one_version(line, job_id, attempt=2)
-    assert epochs_told(line, run_id).count(1) == 1
+    assert epochs_reported(line, run_id).count(1) == 1
 
 
 def test_a_child_that_is_killed_every_time_fails_the_run_with_its_log(line: Stack, job_id: str) -> None:
@@ -153,7 +153,7 @@ def test_a_zombie_finishes_and_overwrites_nothing(line: Stack, job_id: str) -> N
     assert child_of(zombie) is None
 
 
-def test_a_worker_told_to_end_gives_the_run_back_within_four_seconds(line: Stack, job_id: str) -> None:
+def test_a_drained_worker_gives_the_run_back_within_four_seconds(line: Stack, job_id: str) -> None:
     worker = line.start("train", scripted=True)
     run_id = line.train(job_id, epochs=40)
     wait_for_checkpoint(line, run_id)
@@ -167,7 +167,7 @@ def test_a_worker_told_to_end_gives_the_run_back_within_four_seconds(line: Stack
 
     assert line.ended_run(run_id).state == "succeeded"
     assert_one_version(line, job_id, attempt=2)
-    assert epochs_told(line, run_id).count(1) == 1
+    assert epochs_reported(line, run_id).count(1) == 1
 
 
 @pytest.mark.parametrize("stage", ["training", "evaluating"])
@@ -215,7 +215,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_no_run(
         first = line.train(job_id, epochs=10)
         wait_for_checkpoint(line, first)
         private_valkey.kill()
-        second = line.train(job_id)  # nobody hears this bell
+        second = line.train(job_id)  # this message is lost
         assert line.ended_run(first).state == "succeeded", line.logs()
         private_valkey.start()
 
@@ -242,4 +242,4 @@ def test_a_checkpoint_that_cannot_be_read_starts_the_run_afresh_with_a_note(
 
     assert run.state == "succeeded", line.logs()
     assert run.notes is not None and "afresh" in run.notes["checkpoint"]
-    assert epochs_told(line, run_id).count(1) == 2
+    assert epochs_reported(line, run_id).count(1) == 2

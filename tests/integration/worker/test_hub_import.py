@@ -1,4 +1,4 @@
-"""An import: from a hub on loopback to a job's source, by the real child; and every way in which a hub disappoints."""
+"""An import: from a hub on loopback to a job's source, by the real child; and every fault of a hub."""
 
 import json
 import threading
@@ -42,14 +42,14 @@ def worker(line: Stack) -> Worker:
     return Worker(line.platform, "prepare", "test")
 
 
-def asked(line: Stack, repository: str = SET, **more: Any) -> str:
+def import_job(line: Stack, repository: str = SET, **more: Any) -> str:
     """The id of a new job that imports."""
     hub_set = {"repository": repository, "splits": ["train"], **more}
     return import_set(line.platform, name="actions", hub_set=hub_set, options=OPTIONS).id
 
 
 def imported(line: Stack, worker: Worker, repository: str = SET, **more: Any) -> JobRow:
-    job_id = asked(line, repository, **more)
+    job_id = import_job(line, repository, **more)
     prepare_job(worker, job_id)
     return line.job(job_id)
 
@@ -68,7 +68,7 @@ def test_the_train_split_of_a_commit_becomes_a_job_that_names_the_commit(
     line: Stack, worker: Worker, the_hub: Hub, tmp_path: Path
 ) -> None:
     commit = the_hub.add(SET, action_set())
-    the_hub.faults |= {"busy": 2, "short": 1, "damaged": 1}  # it is asked again
+    the_hub.faults |= {"busy": 2, "short": 1, "damaged": 1}  # requests are repeated
     job = imported(line, worker)
     assert (job.state, job.kind, job.classes) == ("ready", "classification", ["calling", "clapping", "running"])
     found = names(line, job, tmp_path)
@@ -151,20 +151,20 @@ def test_a_hub_that_is_not_there_or_too_slow_fails_the_job(
         assert slug(imported(line, Worker(line.platform, "prepare", "test"))) == ("failed", "hub-unavailable")
 
 
-def test_a_worker_that_may_not_reach_out_says_so(line: Stack, tmp_path: Path, sqlite_url: str) -> None:
-    job_id = asked(line)
+def test_a_worker_without_a_hub_fails_the_import_by_name(line: Stack, tmp_path: Path, sqlite_url: str) -> None:
+    job_id = import_job(line)
     with stack(tmp_path, sqlite_url, "", hub=False) as closed:
         prepare_job(Worker(closed.platform, "prepare", "test"), job_id)
     assert slug(line.job(job_id)) == ("failed", "hub-off")
 
 
 @pytest.mark.parametrize("ending", ["deleted", "drained"])
-def test_a_download_ends_when_the_job_is_deleted_or_the_worker_told_to_end(
+def test_a_download_ends_when_the_job_is_deleted_or_the_worker_drains(
     line: Stack, worker: Worker, the_hub: Hub, ending: str
 ) -> None:
     the_hub.add(SET, action_set())
     the_hub.faults["slow"] = 1
-    job_id = asked(line)
+    job_id = import_job(line)
     task = threading.Thread(target=prepare_job, args=(worker, job_id))
     task.start()
     assert the_hub.fetching.wait(10)

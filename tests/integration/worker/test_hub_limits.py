@@ -1,4 +1,4 @@
-"""A hub that never comes to an end: what is asked of it ends all the same."""
+"""A hub whose answers never end: requests to it end all the same."""
 
 import socket
 import threading
@@ -44,28 +44,28 @@ def endless_headers() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("what", ["list", "file"])
-@pytest.mark.parametrize("ending", ["late", "told"])
-def test_an_answer_that_never_begins_ends_with_the_time_for_all_or_when_told(
+@pytest.mark.parametrize("ending", ["late", "stopped"])
+def test_an_answer_that_never_begins_ends_at_the_deadline_or_when_stopped(
     tmp_path: Path, what: str, ending: str
 ) -> None:
     began = time.monotonic()
     ends = began + (0.3 if ending == "late" else 60)
 
     def check() -> None:
-        if ending == "told" and time.monotonic() > began + 0.3:
+        if ending == "stopped" and time.monotonic() > began + 0.3:
             raise InterruptedError
 
-    def ask(client: httpx.Client, endpoint: str) -> None:
+    def request(client: httpx.Client, endpoint: str) -> None:
         if what == "list":
             list_set(client, endpoint, SET, ends=ends, check=check)
             return
         listing, target = Listing("0" * 40, (), {}), tmp_path / "a"
-        told: dict[str, Any] = {"limit_bytes": 9, "ends": ends, "check": check, "came": lambda _: None}
-        fetch(client, endpoint, SET, listing, HubFile("a"), target, **told)
+        options: dict[str, Any] = {"limit_bytes": 9, "ends": ends, "check": check, "came": lambda _: None}
+        fetch(client, endpoint, SET, listing, HubFile("a"), target, **options)
 
-    wanted = {"late": (HubUnavailable, "too slow"), "told": (InterruptedError, None)}[ending]
+    wanted = {"late": (HubUnavailable, "too slow"), "stopped": (InterruptedError, None)}[ending]
     with endless_headers() as endpoint, hub_client(endpoint) as client, pytest.raises(wanted[0], match=wanted[1]):
-        ask(client, endpoint)
+        request(client, endpoint)
     for thread in [thread for thread in threading.enumerate() if thread.name == "hub"]:
         thread.join(5)
         assert not thread.is_alive(), "the closed client ends what was left behind"

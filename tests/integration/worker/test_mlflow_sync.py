@@ -33,7 +33,7 @@ def mirror(platform: Platform) -> None:
 
 
 def trained(platform: Platform, job_id: str, tmp_path: Path) -> Claim:
-    """A running run with two epochs told and a sample of the system."""
+    """A running run with two reported epochs and a sample of the system."""
     claimed = claim_row(platform.db, RunRow, queued_run(platform, job_id).id, "w", lease_seconds=60)
     assert claimed is not None
     claim = claimed[0]

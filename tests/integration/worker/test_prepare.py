@@ -73,7 +73,9 @@ def test_two_uploads_of_the_same_images_share_one_prepared_set(line: Stack, work
         assert kept == {"dataset_metadata.json", "samples.tar", *(f"plots/{name}.png" for name in PLOT_NAMES)}
 
 
-def test_a_set_deleted_while_its_twin_is_prepared_is_written_again(line: Stack, worker: Worker, archive: Path) -> None:
+def test_a_set_deleted_while_the_same_images_are_prepared_is_written_again(
+    line: Stack, worker: Worker, archive: Path
+) -> None:
     first, second = (line.upload(archive) for _ in range(2))
     prepare_job(worker, first)
     delete_job(line.platform, first)
@@ -84,7 +86,7 @@ def test_a_set_deleted_while_its_twin_is_prepared_is_written_again(line: Stack, 
 
     while_preparing(line, worker, second, lambda _child: clean_meanwhile())
     job = line.job(second)
-    if job.state == "received":  # its child had been told that the set is there
+    if job.state == "received":  # its child was given the set as a live one
         assert job.enqueued_at is not None
         prepare_job(worker, second)
     assert line.job(second).state == "ready"
@@ -163,7 +165,7 @@ def test_a_worker_that_drains_gives_the_job_back(line: Stack, worker: Worker, ar
     assert (job.state, job.lost_leases, job.enqueued_at) == ("received", 0, None)
 
 
-def test_a_worker_whose_disk_is_full_says_so(
+def test_a_worker_whose_disk_is_full_fails_the_job_by_name(
     line: Stack, worker: Worker, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> Any:
@@ -190,13 +192,13 @@ def test_a_store_that_is_away_gives_the_job_back_for_later(line: Stack, worker: 
     prepare_job(replace(worker, platform=replace(line.platform, store=away)), job_id)
 
     job = line.job(job_id)
-    assert job.state == "received" and job.enqueued_at is not None, "the sweep rings after a pause"
+    assert job.state == "received" and job.enqueued_at is not None, "the sweep enqueues it after a pause"
     prepare_job(worker, job_id)
     assert line.job(job_id).state == "ready"
 
 
 class Refusing:
-    """A store that answers, and says no."""
+    """A store that answers, and refuses."""
 
     def fetch(self, *_: Any) -> Any:
         raise StoreRefused(
@@ -218,6 +220,6 @@ def test_a_store_that_refuses_is_tried_a_few_times_and_then_fails_the_job_by_nam
     assert job.problem is not None
     assert (job.problem["slug"], job.problem["cause"]) == ("store-refused", "AccessDenied")
 
-    retry_job(line.platform, job_id)  # the policy is mended
+    retry_job(line.platform, job_id)  # the policy is fixed
     prepare_job(worker, job_id)
     assert (line.job(job_id).state, line.job(job_id).refusals) == ("ready", 0)

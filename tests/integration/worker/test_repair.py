@@ -28,9 +28,9 @@ def line(tmp_path: Path, database_url: str) -> Iterator[Stack]:
 @pytest.fixture
 def worker(line: Stack) -> Iterator[Worker]:
     yield Worker(line.platform, "prepare", "test")
-    # The threads of a hold end a moment after it: before that the database cannot be closed.
+    # The threads of a lease keeper end a moment after it: before that the database cannot be closed.
     for thread in threading.enumerate():
-        if thread.name in ("keep_beating", "keep_looking"):
+        if thread.name in ("keep_heartbeat", "keep_polling"):
             thread.join(10)
 
 
@@ -44,7 +44,7 @@ def _rejected(line: Stack, worker: Worker, tmp_path: Path) -> str:
 def test_a_rejected_upload_becomes_a_ready_job_with_a_log(line: Stack, worker: Worker, tmp_path: Path) -> None:
     broken = _rejected(line, worker, tmp_path)
     new = repair_job(line.platform, broken)
-    assert repair_job(line.platform, broken).id == new.id, "asked twice, done once"
+    assert repair_job(line.platform, broken).id == new.id, "requested twice, done once"
     prepare_job(worker, new.id)
 
     job = line.job(new.id)

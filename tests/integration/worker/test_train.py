@@ -1,4 +1,4 @@
-"""How a train task meets a store that is away or has lost something, in one process with a scripted child."""
+"""A train task with a store that is down or has lost an object, in one process with a scripted child."""
 
 import threading
 from collections.abc import Iterator
@@ -154,7 +154,7 @@ class RecordingLauncher(ScriptedLauncher):
         return super().start(spec, log=log)
 
 
-def test_stages_and_progress_are_told_in_order(line: Stack, job_id: str) -> None:
+def test_stages_and_progress_are_reported_in_order(line: Stack, job_id: str) -> None:
     run_id = line.train(job_id, epochs=2)
     train_run(worker_on(line), run_id)
 

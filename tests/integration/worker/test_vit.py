@@ -50,10 +50,10 @@ def test_a_vit_killed_within_an_epoch_goes_on_and_publishes_what_an_undisturbed_
     run = line.ended_run(run_id)
 
     assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 1), (run.problem, line.logs())
-    told = epochs_told(line, run_id)
-    first_again = next(epoch for attempt, epoch in told if attempt == 2)
+    reported = epochs_reported(line, run_id)
+    first_again = next(epoch for attempt, epoch in reported if attempt == 2)
     assert first_again > 1, "it did not start afresh"
-    assert [epoch for attempt, epoch in told if attempt == 2] == list(range(first_again, PARAMS["epochs"] + 1))
+    assert [epoch for attempt, epoch in reported if attempt == 2] == list(range(first_again, PARAMS["epochs"] + 1))
     undisturbed = line.ended_run(queue_run(line.platform, job_id, trainer="vit", params=PARAMS).id)
     assert (undisturbed.state, undisturbed.attempt) == ("succeeded", 1)
     versions = versions_of(line.platform, job_id)
@@ -62,14 +62,14 @@ def test_a_vit_killed_within_an_epoch_goes_on_and_publishes_what_an_undisturbed_
     assert weights(line, killed) == weights(line, whole)
 
 
-def epochs_told(line: Stack, run_id: str) -> list[tuple[int, int]]:
-    """(attempt, epoch), in the order they were told."""
-    told, attempt = [], 0
+def epochs_reported(line: Stack, run_id: str) -> list[tuple[int, int]]:
+    """(attempt, epoch), in the order of the reports."""
+    reported, attempt = [], 0
     for event in events_after(line.platform.db, run_id, seq=0):
         attempt = event.data.get("attempt", attempt)
         if progress := event.data.get("progress"):
-            told.append((attempt, progress["epoch"]))
-    return told
+            reported.append((attempt, progress["epoch"]))
+    return reported
 
 
 def weights(line: Stack, version: VersionRow) -> bytes:

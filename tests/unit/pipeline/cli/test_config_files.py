@@ -34,7 +34,7 @@ def test_every_example_fits_its_schema(example: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "config", "said"),
+    ("command", "config", "message"),
     [
         ("train", "params: {epochs: 0}", "params.epochs: must be at least 1"),
         ("train", "params: {epochs: many}", "params.epochs: must be a whole number"),
@@ -59,10 +59,10 @@ def test_every_example_fits_its_schema(example: Path) -> None:
         ("predict", "conf: 2", "conf: must be at most 1"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place_and_nothing_is_begun(
-    verb: str,
+def test_an_error_is_printed_with_its_place_and_nothing_is_started(
+    command: str,
     config: str,
-    said: str,
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -78,16 +78,16 @@ def test_what_is_wrong_is_said_with_its_place_and_nothing_is_begun(
         "train": {"dataset": "tree", "out": "out", "trainer": "vit"},
         "evaluate": {"model": "best.pt", "dataset": "tree", "out": "out"},
         "predict": {"model": "best.pt", "image": "a.png", "out": "b.png"},
-    }[verb]
+    }[command]
     lines = [f"{name}: {value}" for name, value in usual.items() if not config.startswith(f"{name}:")]
     (tmp_path / "config.yaml").write_text("\n".join([*lines, config, ""]))
-    assert run([verb, "--config", "config.yaml"]) == 2
-    assert said in capsys.readouterr().err
+    assert run([command, "--config", "config.yaml"]) == 2
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.yaml", b"out: x\nsplit: \x01", "line 2: special characters are not allowed"),
         ("a.yaml", b"out: x\nsplit: \xff", "line 2: is not UTF-8"),
@@ -97,15 +97,15 @@ def test_what_is_wrong_is_said_with_its_place_and_nothing_is_begun(
         ("a.yaml", b"out: 2026-99-99", "config: month must be in 1..12"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_said_in_a_sentence(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_one_sentence(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigInvalid) as caught:
         load_file(tmp_path / name)
-    assert caught.value.problems == (said,)
+    assert caught.value.problems == (message,)
 
 
 @pytest.mark.parametrize(
-    ("config", "out", "said"),
+    ("config", "out", "message"),
     [
         ("options: [1]", "out", "options: must be fields with values"),
         ("options: null", "mine", "out: mine exists and is not an empty folder"),
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_read_is_said_in_a_sentence(name: str, content: by
 def test_a_preparation_that_would_go_wrong_is_not_begun(
     config: str,
     out: str,
-    said: str,
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -126,7 +126,7 @@ def test_a_preparation_that_would_go_wrong_is_not_begun(
     (tmp_path / "data.zip").touch()
     (tmp_path / "config.yaml").write_text(f"archive: data.zip\nout: {out}\n{config}\n")
     assert run(["prepare", "--config", "config.yaml", "--seed", "3"]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_trainers_scratch_leaves_alone_what_lies_beside_it(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_trainers_scratch_leaves_alone_what_lies_beside_it(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     with pytest.raises(ConfigInvalid) as caught:
         checked(EvaluateConfig, {"split": "all", "batch": 0, "modle": "x"})
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
@@ -145,21 +145,21 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("verb", SCHEMAS)
-def test_help_lists_every_field_and_loads_nothing_heavy(verb: str) -> None:
+@pytest.mark.parametrize("command", SCHEMAS)
+def test_help_lists_every_field_and_loads_nothing_heavy(command: str) -> None:
     code = f"""
 import sys
 from pipeline.__main__ import run
 try:
-    run([{verb!r}, "--help"])
+    run([{command!r}, "--help"])
 except SystemExit:
     print([name for name in ("torch", "transformers", "ultralytics", "datasets", "PIL") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    for name, field in SCHEMAS[verb].model_fields.items():
+    for name, field in SCHEMAS[command].model_fields.items():
         assert f"\n  {field.alias or name}" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
-    if verb == "train":
+    if command == "train":
         assert all(f"\n  {name}" in done.stdout for name in params_of("vit").model_fields)
 
 

@@ -91,8 +91,8 @@ def test_a_run_writes_into_its_own_tree_only(tmp_path: Path, fetch: Callable[[Pa
         assert (private / image).stat().st_ino == (tree / image).stat().st_ino, "no copy of the images"
         (private / label).write_text("changed")
         (private / "labels/train.cache").write_text("new")
-        (private / "mended.jpg").write_bytes(b"mended")
-        os.replace(private / "mended.jpg", private / image)
+        (private / "repaired.jpg").write_bytes(b"repaired")
+        os.replace(private / "repaired.jpg", private / image)
         assert (tree / label).read_bytes() == b"x" * 1000 == (tree / image).read_bytes()
         assert not (tree / "labels/train.cache").exists()
     assert not private.exists()

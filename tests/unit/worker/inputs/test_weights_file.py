@@ -52,7 +52,7 @@ def test_weights_under_the_plain_name_of_an_architecture_are_used_too(folder: Pa
     assert resolve(folder, "yolov5n").path_or_name == str(folder / "yolov5n.pt")
 
 
-def test_without_weights_auto_trains_from_scratch_and_says_so(folder: Path) -> None:
+def test_without_weights_auto_trains_from_scratch_with_a_note(folder: Path) -> None:
     source = resolve(folder, "yolo11s")
     assert (source.kind, source.path_or_name) == ("config", "yolo11s.yaml")
     assert source.note == "trained from scratch: no pretrained weights were found"
@@ -75,36 +75,36 @@ def torch_file() -> bytes:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[httpx.Request], httpx.Response]], list[str]]:
-    """A hub that answers as told; the rest of httpx is the real one."""
+    """A hub with a given answer; the rest of httpx is the real one."""
 
     def answer_with(answer: Callable[[httpx.Request], httpx.Response]) -> list[str]:
-        asked: list[str] = []
+        requested: list[str] = []
 
         def handle(request: httpx.Request) -> httpx.Response:
-            asked.append(str(request.url))
+            requested.append(str(request.url))
             return answer(request)
 
         client = httpx.Client(transport=httpx.MockTransport(handle))
         monkeypatch.setattr(weights.httpx, "stream", client.stream)
         weights._not_before.clear()
-        return asked
+        return requested
 
     return answer_with
 
 
-def test_the_hub_is_asked_once_and_its_file_is_kept(folder: Path, hub: Callable[..., list[str]]) -> None:
-    asked = hub(lambda _: httpx.Response(200, content=torch_file()))
+def test_the_hub_is_queried_once_and_its_file_is_kept(folder: Path, hub: Callable[..., list[str]]) -> None:
+    requested = hub(lambda _: httpx.Response(200, content=torch_file()))
     for _ in range(2):
         assert resolve(folder, "yolo11n", hub=True).path_or_name == str(folder / "yolo11n.pt")
-    assert len(asked) == 1 and asked[0].endswith("/yolo11n.pt")
+    assert len(requested) == 1 and requested[0].endswith("/yolo11n.pt")
 
 
 @pytest.mark.parametrize("answer", [(404, b""), (200, b"<html>a captive portal</html>")])
-def test_a_hub_that_has_nothing_usable_leaves_no_file_and_is_not_asked_again_soon(
+def test_a_hub_that_has_nothing_usable_leaves_no_file_and_is_not_queried_again_soon(
     folder: Path, hub: Callable[..., list[str]], answer: tuple[int, bytes]
 ) -> None:
-    asked = hub(lambda _: httpx.Response(answer[0], content=answer[1]))
+    requested = hub(lambda _: httpx.Response(answer[0], content=answer[1]))
     before = sorted(folder.iterdir())
     for _ in range(2):
         assert resolve(folder, "yolo11n", hub=True).kind == "config"
-    assert len(asked) == 1 and sorted(folder.iterdir()) == before
+    assert len(requested) == 1 and sorted(folder.iterdir()) == before

@@ -59,20 +59,20 @@ def test_what_is_missing_incomplete_or_elsewhere_is_not_taken(folder: Path, name
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], httpx.Response]], list[str]]:
-    """A hub that answers as told by path; the rest of httpx is the real one."""
+    """A hub with a given answer for each path; the rest of httpx is the real one."""
 
     def answer_with(answer: Callable[[str], httpx.Response]) -> list[str]:
-        asked: list[str] = []
+        requested: list[str] = []
 
         def handle(request: httpx.Request) -> httpx.Response:
-            asked.append(str(request.url).removeprefix(HUB))
-            return answer(asked[-1])
+            requested.append(str(request.url).removeprefix(HUB))
+            return answer(requested[-1])
 
         client = httpx.Client(transport=httpx.MockTransport(handle))
         monkeypatch.setattr(weights_folders.httpx, "get", client.get)
         monkeypatch.setattr(weights_folders.httpx, "stream", client.stream)
         weights_folders._not_before.clear()
-        return asked
+        return requested
 
     return answer_with
 
@@ -92,7 +92,7 @@ def test_of_a_name_on_the_hub_only_safetensors_and_json_of_one_commit_are_fetche
         "x/../config.json",
         "a.py",
     )
-    asked = hub(
+    requested = hub(
         lambda path: httpx.Response(200, json=listing(*there)) if "/api/" in path else httpx.Response(200, content=b"w")
     )
     for _ in range(2):
@@ -100,7 +100,7 @@ def test_of_a_name_on_the_hub_only_safetensors_and_json_of_one_commit_are_fetche
         assert source.path_or_name == str(folder / "org--name")
         assert source.note == f"started from the pretrained weights org/name at {COMMIT[:12]}"
     wanted = ("config.json", "model.safetensors", "preprocessor_config.json")
-    assert asked == ["/api/models/org/name", *(f"/org/name/resolve/{COMMIT}/{name}" for name in wanted)]
+    assert requested == ["/api/models/org/name", *(f"/org/name/resolve/{COMMIT}/{name}" for name in wanted)]
     assert sorted(path.name for path in (folder / "org--name").iterdir()) == [".revision", *wanted]
 
 
@@ -108,12 +108,12 @@ def offer(author: str, number: int, title: str = weights_folders.CONVERTED_TITLE
     return {"num": number, "title": title, "status": "open", "isPullRequest": True, "author": {"name": author}}
 
 
-@pytest.mark.parametrize("trusted", [True, False], ids=["by the hub's robot", "by somebody"])
+@pytest.mark.parametrize("trusted", [True, False], ids=["by the hub's bot", "by another user"])
 def test_of_a_name_that_has_pickles_only_the_offer_of_the_hubs_robot_is_taken_and_nobody_elses(
     folder: Path, hub: Callable[..., list[str]], trusted: bool
 ) -> None:
     plain = ["config.json", "pytorch_model.bin", "tokenizer.json", "vocab.json", "merges.txt"]
-    offers = [offer("somebody", 1), offer(weights_folders.CONVERTED_BY, 2, "Hello")]
+    offers = [offer("another-user", 1), offer(weights_folders.CONVERTED_BY, 2, "Hello")]
     offers += [offer(weights_folders.CONVERTED_BY, 3)] if trusted else []
 
     def answer(path: str) -> httpx.Response:
@@ -142,12 +142,12 @@ def test_of_a_name_that_has_pickles_only_the_offer_of_the_hubs_robot_is_taken_an
     ],
     ids=["unknown", "no JSON", "pickles only", "another JSON"],
 )
-def test_a_hub_that_has_nothing_usable_leaves_nothing_and_is_not_asked_again_soon(
+def test_a_hub_that_has_nothing_usable_leaves_nothing_and_is_not_queried_again_soon(
     folder: Path, hub: Callable[..., list[str]], answer: httpx.Response
 ) -> None:
-    asked = hub(lambda _: answer)
+    requested = hub(lambda _: answer)
     before = sorted(folder.iterdir())
     for _ in range(2):
         assert resolve(folder, "org/other", hub=True).kind == "config"
-    assert asked and len(asked) == len(set(asked))
+    assert requested and len(requested) == len(set(requested))
     assert sorted(folder.iterdir()) == before

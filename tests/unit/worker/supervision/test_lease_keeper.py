@@ -8,6 +8,7 @@ import pytest
 
 from core.domain.errors import OutOfSpace, Unavailable
 from core.services.work.leases import ClaimLost, ClaimStatus
+from tests.waiting import wait_until
 from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
 
 MINE = ClaimStatus(mine=True, cancel=False, stop=False)
@@ -25,11 +26,8 @@ def lease(
 
 
 def until_raised(held: LeaseKeeper, kind: type[Exception], *, seconds: float) -> None:
-    ends = time.monotonic() + seconds
     with pytest.raises(kind):
-        while time.monotonic() < ends:
-            held.raise_if_stopped()
-            time.sleep(0.01)
+        wait_until(held.raise_if_stopped, seconds=seconds, what=kind.__name__)
 
 
 def test_a_heartbeat_that_matches_no_row_loses_the_claim() -> None:

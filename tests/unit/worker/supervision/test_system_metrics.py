@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.waiting import wait_until
 from worker.supervision import oom as memory
 from worker.supervision import system_metrics
 from worker.supervision.oom import MemoryWatch
@@ -27,12 +27,11 @@ def test_a_sample_is_of_the_whole_group() -> None:
     process = subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True)
     try:
         sampler = GroupSampler(process.pid)
-        time.sleep(0.5)
-        sampler.sample()
-        time.sleep(0.5)
-        sample = sampler.sample()
-        assert sample["memory_bytes"] > 50_000_000
-        assert sample["cpu_percent"] > 5
+        wait_until(
+            lambda: (sample := sampler.sample())["memory_bytes"] > 50_000_000 and sample["cpu_percent"] > 5,
+            seconds=10,
+            what="a sample of a group that is busy and holds 50 MB",
+        )
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -78,7 +77,7 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_kill_by_the_kernel_is_told_from_one_by_a_person(group: Path) -> None:
+def test_a_kill_by_the_kernel_is_distinguished_from_one_by_a_person(group: Path) -> None:
     watch = MemoryWatch()
     watch.note(500_000)
     assert not watch.ran_out()
