@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from core.db.tables import Base
+from core.db.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=METADATA,
     compare_type=True,
     render_as_batch=True,  # SQLite alters a table by copying it
 )

@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from core.db import open_database
-from core.db.tables import Base
+from core.db.tables import METADATA
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -38,7 +38,7 @@ def drift(url: str) -> list[str]:
     try:
         with database.engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
-            found += [str(difference) for difference in compare_metadata(context, Base.metadata)]
+            found += [str(difference) for difference in compare_metadata(context, METADATA)]
     finally:
         database.close()
     return found

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, update
 from sqlalchemy.orm import Session
 
 from core import clock
-from core.db.tables import EventRow, Leased
+from core.db.base import Leased
+from core.db.tables import EventRow
 
 Row = TypeVar("Row", bound=Leased)
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import select, update
 
 from core.db import Database
+from core.db.base import Leased
 from core.db.clock import db_now
-from core.db.tables import Leased
 from core.domain.errors import WorkerLost
 from core.services.context import Platform
-from core.services.work.endings import end_attempt, lose_attempt
+from core.services.work.endings import cancel_attempt, lose_attempt
 from core.services.work.leases import TABLES, Claim, ClaimLost
 
 _AT_ONCE = 100
@@ -18,12 +18,12 @@ LAST_REENQUEUE_SECONDS = 300.0
 
 
 def sweep_lost_leases(db: Database) -> list[str]:
-    """Give back what lost workers held; fail it after MAX_LOST_LEASES. Returns the ids that moved."""
+    """Give back the rows of lost workers; fail them after MAX_LOST_LEASES. Returns the ids that moved."""
     moved: list[str] = []
     for table in TABLES.values():
         with db.reading() as session:
             lost = list(session.execute(select(table).where(table.lease_expires_at < db_now())).scalars())
-        moved += [row.id for row in lost if _cancel_lost(db, table, row) or _give_back_lost(db, table, row)]
+        moved += [row.id for row in lost if _end_lost(db, table, row)]
     return moved
 
 
@@ -45,31 +45,19 @@ def oldest_waiting(db: Database, task: str, *, but_not: Collection[str] = ()) ->
         return session.execute(waiting.order_by(table.id).limit(1)).scalar_one_or_none()
 
 
-def _cancel_lost(db: Database, table: type[Leased], row: Leased) -> bool:
-    """cancelling -> cancelled: no worker is left to do it."""
-    cancelled = table.lifecycle.cancelled
-    if cancelled is None:
-        return False
-    try:
-        with db.transaction() as session:
-            end_attempt(session, table, Claim(row.id, row.attempt), cancelled, where=_still_lost(table))
-    except ClaimLost:
-        return False
-    return True
-
-
-def _give_back_lost(db: Database, table: type[Leased], row: Leased) -> bool:
+def _end_lost(db: Database, table: type[Leased], row: Leased) -> bool:
+    """False: its worker has renewed the lease, or another sweep was faster."""
+    claim, still_lost = Claim(row.id, row.attempt), (table.lease_expires_at < db_now(),)
     lost = row.lost_leases + 1
     error = WorkerLost(f"{lost} workers were lost while {table.lifecycle.activity}.", lost_leases=lost)
     try:
-        lose_attempt(db, table, Claim(row.id, row.attempt), error, where=_still_lost(table))
+        if row.state == table.lifecycle.cancelling:
+            cancel_attempt(db, table, claim, where=still_lost)
+        else:
+            lose_attempt(db, table, claim, error, where=still_lost)
     except ClaimLost:
         return False
     return True
-
-
-def _still_lost(table: type[Leased]) -> tuple[ColumnElement[bool]]:
-    return (table.lease_expires_at < db_now(),)
 
 
 def _due(db: Database, table: type[Leased]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How a training ends that its worker publishes or cancels.
+"""How a training ends with a result: its model version is published.
 
 What it shares with other leased work (claim, report, checkpoint, fail, give back, ...) is in core/services/work.
 """

@@ -1,6 +1,7 @@
 """Leased work, part two: how an attempt ends without a result, written once for all tables with a lease.
 
 fail       working -> failed
+cancel     cancelling -> cancelled
 give back  working -> waiting: the worker drains, or a service does not answer
 cancel     cancelling -> cancelled
 refuse     the object store denies access or lacks the bucket. Unlike an outage this does not pass by itself, so it is
@@ -51,12 +52,19 @@ def give_back_attempt(
     return row
 
 
-def cancel_attempt(db: Database, table: type[Row], claim: Claim, *, on_commit: OnCommit = do_nothing) -> Row:
+def cancel_attempt(
+    db: Database,
+    table: type[Row],
+    claim: Claim,
+    *,
+    where: Collection[ColumnElement[bool]] = (),
+    on_commit: OnCommit = do_nothing,
+) -> Row:
     """cancelling -> cancelled. Raises ClaimLost, also for a kind of work that cannot be cancelled."""
     if table.lifecycle.cancelled is None:
         raise ClaimLost
     with db.transaction() as session:
-        row = end_attempt(session, table, claim, table.lifecycle.cancelled)
+        row = end_attempt(session, table, claim, table.lifecycle.cancelled, where=where)
         on_commit(session, row)
     return row
 

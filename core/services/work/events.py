@@ -3,7 +3,8 @@
 from sqlalchemy import select
 
 from core.db import Database
-from core.db.tables import EventRow, JobRow, Leased, RunRow
+from core.db.base import Leased
+from core.db.tables import EventRow, JobRow, RunRow
 from core.domain.errors import JobNotFound, RunNotFound
 
 

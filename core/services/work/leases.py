@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, update
 
 from core import clock
 from core.db import Database
+from core.db.base import Leased, Resumable
 from core.db.clock import db_now
-from core.db.tables import JobRow, Leased, Resumable, RunRow
+from core.db.tables import JobRow, RunRow
 from core.db.transitions import Row, change, move
 from core.queue import PREPARE, TRAIN
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.orm import DeclarativeBase
 
 from core import clock
-from core.db.tables import Base, Leased, Resumable
+from core.db.base import Base, Leased, Resumable
 from core.domain.errors import OutOfMemory, StoreRefused
 from core.domain.limits import MAX_LOST_LEASES, MAX_REFUSALS
 from core.domain.states import Lifecycle
