@@ -46,7 +46,7 @@ class Stack:
 def main() -> int:
     settings = load_settings()
     for variable, close in unknown_settings(os.environ).items():
-        print(f"{variable} is no setting.{f' Did you mean {close}?' if close else ''}")
+        print(f"{variable} is not a setting.{f' Did you mean {close}?' if close else ''}")
     home = settings.home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     _stop_by_exception()

@@ -1,2 +1,2 @@
--- MLflow keeps its own tables, in a database of its own.
+-- A database for the tables of MLflow.
 CREATE DATABASE mlflow;

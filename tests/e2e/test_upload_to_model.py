@@ -39,6 +39,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateStack]:
     try:
         for _ in wait_until_it_answers(started):
             pass
+        assert "is not a setting" not in started.log.read_text(), "every name in SHORT_LEASES is one"
         yield started
     finally:
         stop_stack(started)
