@@ -11,7 +11,7 @@ MIN_REMAINING = 0.5  # of a box's area; a box that loses more was drawn on anoth
 ROUNDING = 10  # 1/100 px: the error of six decimals in an image of 8,000 px; clipped without a finding
 ELONGATED = 40  # ratio of the sides: a cable, or a mistake
 WHOLE = 0.995  # of the image's area: such a box carries little information
-MIN_SIDE = 2000  # two pixels: anything smaller is more likely an accidental click than an object
+MIN_BOX_SIDE = 2000  # two pixels: anything smaller is more likely an accidental click than an object
 
 
 class Frame(NamedTuple):
@@ -82,10 +82,10 @@ def check_box(box: RawBox, frame: Frame, path: str) -> tuple[RawBox | None, list
 
 
 def part_inside(box: RawBox, frame: Frame) -> RawBox | None:
-    """The part of a box inside the upright image; None where a side of it is shorter than MIN_SIDE."""
+    """The part of a box inside the upright image; None where a side of it is shorter than MIN_BOX_SIDE."""
     upright = rotate_upright(box, frame) if frame.orientation != 1 else box
     clipped = _clip(upright, frame.width * 1000, frame.height * 1000)
-    return clipped if min(clipped.x2 - clipped.x1, clipped.y2 - clipped.y1) >= MIN_SIDE else None
+    return clipped if min(clipped.x2 - clipped.x1, clipped.y2 - clipped.y1) >= MIN_BOX_SIDE else None
 
 
 def _clip(box: RawBox, right: int, bottom: int) -> RawBox:
@@ -106,7 +106,7 @@ def _notes_on(box: RawBox, drawn: RawBox, overshoot: int, frame: Frame, path: st
         detail = f"Beyond the edge by {_px(overshoot)} px, clipped{why}: {_corners(drawn, frame)}."
         findings.append(_finding("box-at-edge", path, box, detail))
     short, long = sorted((box.x2 - box.x1, box.y2 - box.y1))
-    if short < MIN_SIDE:
+    if short < MIN_BOX_SIDE:
         findings.append(_finding("box-tiny", path, box, f"A side is shorter than 2 px: {_corners(drawn, frame)}."))
     elif long > ELONGATED * short:
         detail = f"One side is more than {ELONGATED} times the other: {_corners(drawn, frame)}."

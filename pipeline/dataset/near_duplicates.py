@@ -1,4 +1,4 @@
-"""Near-duplicates: which images look alike, by their perceptual hashes, and never by comparing all pairs.
+"""Near-duplicates: groups of similar images, by their perceptual hashes, without comparing all pairs.
 
 Two images are near-duplicates when of the 64 low bits of their hashes at most 6 differ, and of all 256 at most 32.
 Groups are the connected components: an image is in the group of each of its near-duplicates, so no two of them are
@@ -42,7 +42,7 @@ def group_near_duplicates(
 ) -> Groups:
     """The groups of these names, each with its hash. A name without a hash is a group of its own.
 
-    The order plays no part. `check` is called now and then, and may raise to stop: the worst set of 100,000 images
+    The order does not matter. `check` is called at intervals and may raise to stop: the worst set of 100,000 images
     takes half a minute.
     """
     pairs = sorted((phash, name) for name, phash in phashes if phash is not None)

@@ -14,7 +14,7 @@ from pipeline.formats.json_stream import Element, JsonBroken, read_members
 from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
 
 Id = int | str | Decimal
-MAX_FINDINGS = 10_000  # of one file: the mistake of a script repeats at every annotation
+MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats at every annotation
 
 
 @dataclass(slots=True)
@@ -250,5 +250,5 @@ def _note(coco: CocoFile, line: int | None, code: str, detail: str) -> None:
 
 
 def _report(coco: CocoFile, line: int | None, code: str, detail: str) -> None:
-    if len(coco.findings) < MAX_FINDINGS:
+    if len(coco.findings) < MAX_FILE_FINDINGS:
         coco.findings.append(Finding.of(code, coco.file.name, detail, line=line))

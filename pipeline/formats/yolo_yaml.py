@@ -14,7 +14,7 @@ from pipeline.formats.text import MAX_CLASS_NAME, clean_label
 
 MAX_YAML_BYTES = 256 * 1024  # 10,000 class names; PyYAML reads about 100 KB a second
 MAX_YAML_DEPTH = 8
-SUFFIXES = (".yaml", ".yml")
+YAML_SUFFIXES = (".yaml", ".yml")
 _YAML_TAG = "tag:yaml.org,2002:"
 _PLAIN_TYPES = ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")
 _PLAIN_TAGS = frozenset({"!", *(f"{_YAML_TAG}{name}" for name in _PLAIN_TYPES)})
@@ -54,7 +54,7 @@ class _DataYamlLoader(PlainLoader):
 
 def find_yaml(files: tuple[SourceFile, ...]) -> list[SourceFile]:
     """Every YAML file that names classes or splits, `data.yaml` first, then the shallowest."""
-    found = [file for file in files if file.name.lower().endswith(SUFFIXES) and _describes_data(file)]
+    found = [file for file in files if file.name.lower().endswith(YAML_SUFFIXES) and _describes_data(file)]
     return sorted(found, key=lambda file: (not _is_named_data(file), file.name.count("/"), file.name))
 
 

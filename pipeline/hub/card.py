@@ -9,7 +9,7 @@ from core.domain.errors import HubSetUnusable
 from pipeline.formats.plain_yaml import PlainLoader
 
 README = "README.md"
-MAX_BYTES = 1024**2  # 20,000 class names; PyYAML reads about 100 KB a second
+MAX_CARD_BYTES = 1024**2  # 20,000 class names; PyYAML reads about 100 KB a second
 
 
 def card_of(folder: Path) -> dict[str, Any]:
@@ -18,14 +18,14 @@ def card_of(folder: Path) -> dict[str, Any]:
     if not readme.is_file():
         return {}
     with readme.open("rb") as file:
-        text = file.read(MAX_BYTES + 1).decode("utf-8-sig", "replace")
+        text = file.read(MAX_CARD_BYTES + 1).decode("utf-8-sig", "replace")
     lines = text.splitlines()
     if not lines or lines[0].rstrip() != "---":
         return {}
     end = next((at for at, line in enumerate(lines[1:], start=1) if line.rstrip() == "---"), None)
     if end is None:
-        if readme.stat().st_size > MAX_BYTES:
-            raise _unusable(f"is larger than {MAX_BYTES} bytes")
+        if readme.stat().st_size > MAX_CARD_BYTES:
+            raise _unusable(f"is larger than {MAX_CARD_BYTES} bytes")
         return {}
     return _read("\n".join(lines[1:end]))
 

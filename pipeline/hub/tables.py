@@ -20,7 +20,7 @@ _FOOTER_STRINGS, _FOOTER_ITEMS = 64 * 1024**2, 10_000_000  # limits of what the 
 # OSErrors caused by the data: those of Arrow have no errno, and an invalid offset is an error of the table.
 _DATA_ERRORS = (None, errno.EINVAL, errno.EOVERFLOW)
 
-Row = tuple[bytes | None, str | None]
+TableRow = tuple[bytes | None, str | None]
 
 
 class ParquetTable:
@@ -55,7 +55,7 @@ class ParquetTable:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def read(self) -> Iterator[Row]:
+    def read(self) -> Iterator[TableRow]:
         """(image, class) of each row; None for a missing one."""
         wanted = [self.columns.image, self.columns.label]
         with _attributing(self._name):

@@ -11,7 +11,7 @@ from core.domain.limits import MAX_ENTRIES, MAX_IMAGE_BYTES
 from pipeline.formats.class_folders import Folder, assign_folders
 from pipeline.hub.columns import Columns, Names
 from pipeline.hub.folder_names import folders_of
-from pipeline.hub.tables import ParquetTable, Row, same_classes
+from pipeline.hub.tables import ParquetTable, TableRow, same_classes
 from pipeline.params.hub_set import SPLIT_FOLDERS
 from pipeline.process.progress import StageReporter
 from pipeline.process.specs import FetchedFile
@@ -124,7 +124,7 @@ def _labels(files: Sequence[FetchedFile], open_table: _OpenTable) -> Iterator[st
             yield from table.labels()
 
 
-def _rows(file: FetchedFile, open_table: _OpenTable) -> Iterator[Row]:
+def _rows(file: FetchedFile, open_table: _OpenTable) -> Iterator[TableRow]:
     with open_table(file) as table:
         yield from table.read()
 

@@ -1,4 +1,4 @@
-"""The real sets of DARKROOM_TEST_DATA, broken by hand: each fault with where it must be found."""
+"""The real datasets of DARKROOM_TEST_DATA with faults put into them, each with the place where it must be found."""
 
 import io
 import re
@@ -16,9 +16,9 @@ Found = tuple[str, str, int | None]  # code, path, line
 
 @dataclass
 class BrokenSet:
-    """`seeded` is everything that must be told; `lost` the images that cannot be used as they are.
+    """`seeded`: every finding that must be reported; `lost`: images that cannot be used as they are.
 
-    `beyond`: those that no repair can mend either.
+    `beyond`: images that no repair can fix.
     """
 
     files: Files

@@ -1,4 +1,4 @@
-"""The dataset of `tests.builders.voc` as YOLO and as COCO, whole or broken in one known way."""
+"""The dataset of `tests.builders.voc` as YOLO and as COCO, valid or with one known fault."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def yolo_files(*, images: int = 12, wrap: str = "") -> Files:
 
 
 def coco_files(*, images: int = 12, wrap: str = "") -> Files:
-    """As Roboflow exports it: a JSON beside the images of each part. Category ids have gaps."""
+    """As exported by Roboflow: a JSON beside the images of each split. Category ids have gaps."""
     files: Files = {}
     documents: dict[str, Content] = {}
     for number in range(images):
@@ -48,7 +48,7 @@ def coco_files(*, images: int = 12, wrap: str = "") -> Files:
 
 
 def dump(document: Any) -> bytes:
-    """One entry a line, so that a finding has a line."""
+    """One entry per line, so that findings have a line."""
     lines = ["{"]
     for key, value in document.items():
         if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Every dataset format against one contract. A new one adds a line to SAMPLES."""
+"""The contract of every dataset format. A new format adds a line to SAMPLES."""
 
 import re
 from pathlib import Path
@@ -38,14 +38,14 @@ def test_the_catalogue_and_the_samples_agree() -> None:
     assert [module.NAME for module in load_formats()] == list(SAMPLES) == list(CATALOGUE)
 
 
-def test_users_are_told_how_turned_images_are_read() -> None:
+def test_the_catalogue_describes_how_rotated_images_are_read() -> None:
     silent = [
         name for name, page in CATALOGUE.items() if not {"EXIF", "upright"} <= set(re.findall(r"\w+", page.description))
     ]
     assert silent == []
 
 
-def test_a_format_finds_its_own_sample_wherever_it_lies(tmp_path: Path, dataset_format: DatasetFormat) -> None:
+def test_a_format_finds_its_own_sample_in_any_folder(tmp_path: Path, dataset_format: DatasetFormat) -> None:
     sample = SAMPLES[dataset_format.NAME]
     assert dataset_format.matches(_source(tmp_path, sample)) is None
     deep = {f"a/b c/{name}": content for name, content in sample.items()}
@@ -54,7 +54,7 @@ def test_a_format_finds_its_own_sample_wherever_it_lies(tmp_path: Path, dataset_
     assert read_dataset(source, []).format == dataset_format.NAME
 
 
-def test_a_format_says_what_it_missed(tmp_path: Path, dataset_format: DatasetFormat) -> None:
+def test_a_format_states_what_is_missing(tmp_path: Path, dataset_format: DatasetFormat) -> None:
     missed = dataset_format.matches(_source(tmp_path, NOTHING))
     assert missed and missed.endswith(".")
 
@@ -68,7 +68,7 @@ def test_reading_is_deterministic_and_in_the_order_of_names(tmp_path: Path, data
     assert first.format == dataset_format.NAME
 
 
-def test_an_unknown_archive_is_answered_with_what_was_tried(tmp_path: Path) -> None:
+def test_an_unknown_archive_is_refused_with_what_was_tried(tmp_path: Path) -> None:
     with pytest.raises(Rejected) as rejected:
         read_dataset(_source(tmp_path, NOTHING), [])
     assert rejected.value.problem.slug == "format-unknown"

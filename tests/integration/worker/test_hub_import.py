@@ -125,7 +125,7 @@ def test_tables_that_cannot_be_used_reject_the_job(line: Stack, worker: Worker, 
     the_hub.add(SET, {"train.parquet": b"PAR1, and then something else"})
     job = imported(line, worker)
     assert slug(job) == ("rejected", "hub-set-unusable")
-    assert "train.parquet is no parquet file" in (job.problem or {})["detail"]
+    assert "train.parquet cannot be read as parquet" in (job.problem or {})["detail"]
 
 
 def test_a_set_above_the_limit_is_not_fetched(tmp_path: Path, sqlite_url: str, the_hub: Hub) -> None:

@@ -1,4 +1,4 @@
-"""Every code that the code can give is in the catalogue, and the page is made from it."""
+"""The catalogue has every code of a finding, and the page is generated from it."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from core.domain.findings import Finding, Severity
 from tests import REPOSITORY
 
 PREFIXES = {code.partition("-")[0] for code in FINDING_CODES}
-# Words of the same shape that are no codes.
+# Words of the same form that are not codes.
 OTHER = {"mpl-data", "too-large"}
 
 
@@ -32,7 +32,7 @@ def _kebab_strings() -> set[str]:
     return {text for text in found if text.replace("-", "").isalpha() and text.islower() and "-" in text.strip("-")}
 
 
-def test_the_catalogue_has_exactly_the_codes_of_the_code() -> None:
+def test_the_catalogue_has_exactly_the_codes_that_are_used() -> None:
     given = {text for text in _kebab_strings() if text.partition("-")[0] in PREFIXES} - OTHER
     assert given == set(FINDING_CODES)
 
@@ -41,7 +41,7 @@ def test_no_code_is_in_two_sections() -> None:
     assert sum(len(codes) for codes in SECTIONS.values()) == len(FINDING_CODES)
 
 
-def test_the_page_is_made_from_the_catalogue() -> None:
+def test_the_page_is_generated_from_the_catalogue() -> None:
     page = (REPOSITORY / "docs" / "findings.md").read_text(encoding="utf-8")
     assert page == findings_page(), "run: python -m core.domain.finding_codes > docs/findings.md"
 
@@ -52,7 +52,7 @@ def test_a_finding_takes_severity_and_remedy_from_the_catalogue() -> None:
     assert (finding.severity, finding.remedy, finding.line) == (entry.severity, entry.remedy, 3)
 
 
-def test_a_finding_with_an_unknown_code_is_not_made() -> None:
+def test_a_finding_with_an_unknown_code_is_refused() -> None:
     with pytest.raises(KeyError, match="image-odd"):
         Finding.of("image-odd", "a.jpg", "It is odd.")
 
@@ -64,7 +64,7 @@ def test_a_stored_finding_is_read_as_it_was_stored() -> None:
     assert isinstance(finding.severity, Severity)
 
 
-def test_no_finding_is_built_around_the_catalogue() -> None:
+def test_no_finding_bypasses_the_catalogue() -> None:
     """`Finding(...)` could differ from it: outside its own module a finding is made by `of` or `from_dict`."""
     calls = [
         f"{path.relative_to(REPOSITORY)}:{node.lineno}"

@@ -1,4 +1,4 @@
-"""Geometry: what a VOC corner means, how boxes turn with an image, and that labels keep the manifest's numbers."""
+"""Geometry: VOC corners, boxes rotated with an image, and labels that keep the numbers of the manifest."""
 
 import io
 import tempfile
@@ -46,8 +46,8 @@ def test_corners_are_one_based_inclusive_pixels(
 
 
 @given(sides, sides, st.integers(1, 8), st.data())
-def test_a_box_turns_with_its_image(width: int, height: int, orientation: int, data: st.DataObject) -> None:
-    """The white rectangle of a stored image is found where the turned box says, after Pillow turned the pixels."""
+def test_a_box_is_rotated_with_its_image(width: int, height: int, orientation: int, data: st.DataObject) -> None:
+    """The white rectangle of a stored image is inside the rotated box after Pillow rotated the pixels."""
     x1, y1 = data.draw(st.integers(0, width - 2)), data.draw(st.integers(0, height - 2))
     x2, y2 = data.draw(st.integers(x1 + 1, width - 1)), data.draw(st.integers(y1 + 1, height - 1))
     stored = Image.new("L", (width, height))
@@ -62,7 +62,7 @@ def test_a_box_turns_with_its_image(width: int, height: int, orientation: int, d
 
 
 @given(sides, sides, *[st.integers(-500_000, 900_000)] * 4)
-def test_a_kept_box_lies_inside_the_image_and_has_an_area(
+def test_a_kept_box_is_inside_the_image_and_has_an_area(
     width: int, height: int, x1: int, y1: int, x2: int, y2: int
 ) -> None:
     box, findings = check_box(_raw(x1, y1, x2, y2), Frame(width, height), "a.xml")
@@ -88,7 +88,7 @@ def test_a_label_gives_back_the_integers_of_the_manifest(width: int, height: int
 
 
 @given(st.integers(10, 65_535), st.integers(10, 65_535), st.data())
-def test_a_yolo_label_says_the_same_integers_again(width: int, height: int, data: st.DataObject) -> None:
+def test_a_yolo_label_round_trips_to_the_same_integers(width: int, height: int, data: st.DataObject) -> None:
     x1, y1 = data.draw(st.integers(0, width * 1000 - 1)), data.draw(st.integers(0, height * 1000 - 1))
     x2, y2 = data.draw(st.integers(x1 + 1, width * 1000)), data.draw(st.integers(y1 + 1, height * 1000))
     box = Box(0, x1, y1, x2, y2, False)
@@ -108,7 +108,7 @@ def test_fractions_become_thousandths_rounded_half_to_even(units: int, side: int
 
 
 @pytest.mark.parametrize(
-    ("texts", "told"),
+    ("texts", "expected"),
     [
         (["cat", "cat ", "\tcat", "dog "], ["2 class names have spaces at an end, here 'cat'"]),
         (["cat", " cat"], ["1 class name has spaces at an end, here 'cat'"]),
@@ -117,10 +117,10 @@ def test_fractions_become_thousandths_rounded_half_to_even(units: int, side: int
         (["", " "], []),
     ],
 )
-def test_names_written_with_spaces_and_without_are_told_once(texts: list[str], told: list[str]) -> None:
+def test_names_written_with_and_without_spaces_are_one_finding(texts: list[str], expected: list[str]) -> None:
     written = WrittenNames()
     for number, text in enumerate(texts):
         assert written.clean(text, f"{number}.xml", 3) == text.strip()
     found = list(written.findings())
-    assert [finding.detail.partition(":")[0] for finding in found] == told
+    assert [finding.detail.partition(":")[0] for finding in found] == expected
     assert all((finding.path, finding.line) == ("1.xml", 3) for finding in found)

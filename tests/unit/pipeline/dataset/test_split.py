@@ -40,7 +40,7 @@ def test_every_class_gets_its_share_of_every_split() -> None:
     assert rare == {"train": 7, "val": 2, "test": 1}
 
 
-def test_names_and_order_play_no_part_and_the_seed_does() -> None:
+def test_the_split_depends_on_the_seed_and_not_on_names_or_order() -> None:
     images = _set()
     by_content = {image.sha256: _split(images)[image.path] for image in images}
     renamed = [_image(f"x/{p.path}", p.sha256, tuple(b.class_id for b in p.boxes)) for p in reversed(images)]
@@ -70,7 +70,7 @@ def test_val_and_test_get_at_least_one_image(count: int) -> None:
     assert set(_split(images).values()) == {"train", "val", "test"}
 
 
-def test_a_given_split_is_kept_and_a_missing_val_is_cut_from_train() -> None:
+def test_a_given_split_is_kept_and_a_missing_val_is_taken_from_train() -> None:
     images = [_image(f"{n}", f"sha{n}", (0,), "test" if n < 2 else "train") for n in range(18)]
     splits, findings = assign_splits(images, ["a"], PrepareOptions())
     assert {path for path, split in splits.items() if split == "test"} == {"0", "1"}
@@ -80,7 +80,7 @@ def test_a_given_split_is_kept_and_a_missing_val_is_cut_from_train() -> None:
     assert remade != splits
 
 
-def test_nothing_is_told_of_a_cut_that_cut_nothing() -> None:
+def test_there_is_no_note_if_no_image_was_taken_from_train() -> None:
     images = [_image("0", "0", (0,), "train"), _image("1", "1", (0,), "test"), _image("2", "2", (0,), "test")]
     _, findings = assign_splits(images, ["a"], PrepareOptions())
     assert [finding.code for finding in findings] == ["split-without-val"]
@@ -96,17 +96,17 @@ def test_nothing_is_told_of_a_cut_that_cut_nothing() -> None:
         ((None,), "keep", False, None),
     ],
 )
-def test_a_split_is_a_given_one_where_it_is_kept(
+def test_a_given_split_is_kept_or_a_warning_says_why_not(
     parts: tuple[str | None, ...], option: str, kept: bool, text: str | None
 ) -> None:
     images = [_image(f"{n}", f"sha{n}", (0,), parts[n % len(parts)]) for n in range(18)]
     _, findings = assign_splits(images, ["a"], PrepareOptions.model_validate({"split": option}))
     assert keeps_given(images, option) is kept
-    told = [finding.detail for finding in findings if finding.code == "split-unusable"]
-    assert len(told) == (text is not None) and all(str(text) in detail for detail in told)
+    details = [finding.detail for finding in findings if finding.code == "split-unusable"]
+    assert len(details) == (text is not None) and all(str(text) in detail for detail in details)
 
 
-def test_a_given_split_that_leaks_is_kept_and_told() -> None:
+def test_a_given_split_that_leaks_is_kept_with_a_warning() -> None:
     rows = [("0", "same", "train"), ("1", "same", "val"), ("2", "other", "train")]
     images = [_image(path, sha, (0,), given) for path, sha, given in rows]
     splits, findings = assign_splits(images, ["a"], PrepareOptions(test_fraction=0))
@@ -114,7 +114,7 @@ def test_a_given_split_that_leaks_is_kept_and_told() -> None:
     assert [finding.code for finding in findings] == ["split-leak"]
 
 
-def test_a_class_that_a_given_split_keeps_from_train_is_an_error() -> None:
+def test_a_class_missing_from_a_given_train_split_is_an_error() -> None:
     images = [_image("0", "0", (0,), "train"), _image("1", "1", (1,), "val"), _image("2", "2", (0,), "val")]
     _, findings = assign_splits(images, ["a", "b"], PrepareOptions(test_fraction=0))
     assert [(finding.code, finding.severity) for finding in findings] == [("class-not-in-train", "error")]

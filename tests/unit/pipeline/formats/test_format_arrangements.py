@@ -1,4 +1,4 @@
-"""Formats wherever they lie: YOLO and COCO in every usual shape, several formats at once, and nothing at all."""
+"""Formats in any folder: YOLO and COCO in every usual arrangement, several formats at once, and none."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_labels_find_their_images_in_every_usual_place(tmp_path: Path, image_nam
         "",
     ],
 )
-def test_a_given_split_is_kept_wherever_the_yaml_says_it_lies(tmp_path: Path, yaml: str) -> None:
+def test_a_given_split_is_kept_for_any_path_in_the_yaml(tmp_path: Path, yaml: str) -> None:
     files: Files = {"set/data.yaml": f"{yaml}names: [ball]\n".encode()}
     for number, part in enumerate(("train", "train", "valid", "test")):
         files[f"set/{part}/images/{number}.jpg"] = image_bytes(seed=number)
@@ -91,7 +91,7 @@ def test_lists_of_images_give_the_split(tmp_path: Path) -> None:
     assert [item.split for item in _read(tmp_path, files).items] == ["train", "train", "val"]
 
 
-def test_names_are_text_even_where_yaml_would_make_more_of_them(tmp_path: Path) -> None:
+def test_names_stay_text_where_yaml_would_convert_them(tmp_path: Path) -> None:
     files: Files = {"data.yaml": b"names: [no, 1.10, 2020-01-01, null, !!str 7, ! 8]\n"}
     for number in range(6):
         files |= {f"{number}.jpg": image_bytes(seed=number), f"{number}.txt": LINE.replace(b"0 ", b"%d " % number, 1)}
@@ -99,7 +99,7 @@ def test_names_are_text_even_where_yaml_would_make_more_of_them(tmp_path: Path) 
     assert labels == ["no", "1.10", "2020-01-01", "null", "7", "8"]
 
 
-def test_coco_with_its_own_folders_reads_the_instances_alone(tmp_path: Path) -> None:
+def test_of_the_coco_archive_only_the_instances_are_read(tmp_path: Path) -> None:
     files: Files = {}
     for split, number in (("train", 1), ("train", 2), ("val", 3)):
         files[f"coco/{split}2017/{number:012d}.jpg"] = image_bytes(seed=number)
@@ -125,7 +125,7 @@ def test_coco_with_its_own_folders_reads_the_instances_alone(tmp_path: Path) -> 
     assert dataset.findings[0].detail.startswith("4 JSON files were left out")
 
 
-def test_equal_names_in_two_parts_go_to_the_json_of_their_part(tmp_path: Path) -> None:
+def test_equal_names_in_two_splits_go_to_the_json_of_their_split(tmp_path: Path) -> None:
     files = coco_files(images=8)
     files = {name.replace("p07", "p00").replace("p03", "p01"): content for name, content in files.items()}
     files = {name: content.replace(b"p07", b"p00").replace(b"p03", b"p01") for name, content in files.items()}
@@ -135,7 +135,7 @@ def test_equal_names_in_two_parts_go_to_the_json_of_their_part(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kept", [12, 5])
-def test_of_several_formats_the_most_complete_one_is_read_and_said(tmp_path: Path, kept: int) -> None:
+def test_of_several_formats_the_most_complete_one_is_read_and_reported(tmp_path: Path, kept: int) -> None:
     files = voc_files()
     for number in range(12):
         files[f"labels/p{number:02d}.txt"] = LINE
@@ -149,7 +149,7 @@ def test_of_several_formats_the_most_complete_one_is_read_and_said(tmp_path: Pat
     ]
 
 
-def test_nothing_that_could_run_reaches_the_disk(tmp_path: Path) -> None:
+def test_files_that_could_be_executed_are_never_written(tmp_path: Path) -> None:
     unsafe = {"labels/train.cache": b"\x80\x04pickle", "images/a.npy": b"\x93NUMPY", "best.pt": b"PK", "a.py": b"1"}
     files = yolo_files() | unsafe
     dataset = _read(tmp_path, files)
@@ -158,7 +158,7 @@ def test_nothing_that_could_run_reaches_the_disk(tmp_path: Path) -> None:
     assert not [content for content in unsafe.values() if len(content) > 2 and content in written.read_bytes()]
 
 
-def test_an_archive_of_nothing_says_what_each_format_missed(tmp_path: Path) -> None:
+def test_an_archive_without_a_format_lists_what_each_format_misses(tmp_path: Path) -> None:
     files: Files = {
         "a.jpg": image_bytes(),
         "pom.xml": b"<project/>",
@@ -173,7 +173,7 @@ def test_an_archive_of_nothing_says_what_each_format_missed(tmp_path: Path) -> N
     assert "1 JSON file, none with `images`, `annotations` and `categories`" in tried["coco"]
 
 
-def test_a_prepared_set_uploaded_again_is_the_same_set(tmp_path: Path) -> None:
+def test_a_prepared_dataset_uploaded_again_has_the_same_content(tmp_path: Path) -> None:
     first = zip_files(tmp_path / "first.zip", voc_files())
     assert run(["prepare", str(first), str(tmp_path / "one"), "--processes", "1"]) == 0
     tree = tmp_path / "one" / "tree"
@@ -182,7 +182,7 @@ def test_a_prepared_set_uploaded_again_is_the_same_set(tmp_path: Path) -> None:
     assert run(["prepare", str(again), str(tmp_path / "two"), "--processes", "1"]) == 0
     one, two = (json.loads((tmp_path / name / "tree" / "manifest.json").read_text()) for name in ("one", "two"))
 
-    def told(manifest: dict[str, Any]) -> dict[str, Any]:
+    def content_of(manifest: dict[str, Any]) -> dict[str, Any]:
         return {image["sha256"]: (image["split"], image["boxes"]) for image in manifest["images"]}
 
-    assert told(one) == told(two) and one["classes"] == two["classes"]
+    assert content_of(one) == content_of(two) and one["classes"] == two["classes"]

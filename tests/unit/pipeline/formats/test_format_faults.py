@@ -1,4 +1,4 @@
-"""The faults that YOLO trees and COCO files may have: each found in one pass, with its code, its file and its line."""
+"""Faults of YOLO datasets and COCO files: all found in one pass, each with code, file and line."""
 
 import json
 import re
@@ -106,7 +106,7 @@ def test_every_fault_of_the_builders_is_in_a_table() -> None:
 
 
 @pytest.mark.parametrize(("fault", "code", "severity", "file", "line", "outcome"), YOLO_ROWS, ids=repr)
-def test_a_fault_of_a_yolo_tree_is_found(
+def test_a_fault_of_a_yolo_dataset_is_found(
     tmp_path: Path, fault: str, code: str | None, severity: str, file: str, line: str | int | None, outcome: str
 ) -> None:
     files = yolo_files()
@@ -125,7 +125,7 @@ def test_a_fault_of_a_coco_file_is_found(
     _assert_place(found, files, severity, file, line)
 
 
-def test_odd_lines_of_many_label_files_are_told_once_for_the_set(tmp_path: Path) -> None:
+def test_odd_lines_of_many_label_files_are_one_finding(tmp_path: Path) -> None:
     files = yolo_files()
     files["data.yaml"] += b"kpt_shape: [1, 3]\n"
     for number in (1, 2, 5):
@@ -140,7 +140,7 @@ def test_odd_lines_of_many_label_files_are_told_once_for_the_set(tmp_path: Path)
 
 
 @pytest.mark.parametrize("make", [yolo_zip, coco_zip])
-def test_a_good_set_of_each_format_has_no_finding_and_keeps_its_split(tmp_path: Path, make: Any) -> None:
+def test_a_valid_dataset_of_each_format_has_no_findings_and_keeps_its_split(tmp_path: Path, make: Any) -> None:
     result, findings = _prepare(make(tmp_path / "data.zip"), tmp_path / "out")
     assert (result["outcome"], result["classes"], result["images"]) == ("ready", ["ball", "cube"], 12)
     assert [finding["code"] for finding in findings if finding["code"] != "split-without-test"] == []
@@ -148,13 +148,13 @@ def test_a_good_set_of_each_format_has_no_finding_and_keeps_its_split(tmp_path: 
 
 def _found(archive: Path, out: Path, code: str | None, outcome: str) -> list[dict[str, Any]]:
     result, findings = _prepare(archive, out)
-    told = [(finding["code"], finding["detail"]) for finding in findings]
-    assert result["outcome"] == outcome, told
+    listed = [(finding["code"], finding["detail"]) for finding in findings]
+    assert result["outcome"] == outcome, listed
     if code is None:
-        assert {name for name, _ in told} <= {"split-without-test"}
+        assert {name for name, _ in listed} <= {"split-without-test"}
         return []
     found = [finding for finding in findings if finding["code"] == code]
-    assert len(found) == 1, told
+    assert len(found) == 1, listed
     return found
 
 

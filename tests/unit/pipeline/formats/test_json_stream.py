@@ -1,4 +1,4 @@
-"""Our reader of large JSON says what Python's own says, wherever its window ends."""
+"""The streaming reader returns what json.loads returns, wherever its window ends."""
 
 import json
 from decimal import Decimal
@@ -24,13 +24,13 @@ values = st.recursive(
 
 
 def _whole(path: Path) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for element in read_members(path.open("rb")):
         if element.number is None:
-            told[element.key] = element.value
+            members[element.key] = element.value
         else:
-            told.setdefault(element.key, []).append(element.value)
-    return told
+            members.setdefault(element.key, []).append(element.value)
+    return members
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -68,7 +68,7 @@ def test_an_element_has_its_line(tmp_path: Path) -> None:
         ('{"a": "\udcff"}', 1),
     ],
 )
-def test_what_is_no_json_is_said_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+def test_invalid_json_is_reported_with_its_line(tmp_path: Path, text: str, line: int) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(JsonBroken) as broken:
@@ -76,7 +76,7 @@ def test_what_is_no_json_is_said_with_its_line(tmp_path: Path, text: str, line: 
     assert broken.value.line == line
 
 
-def test_one_element_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_element_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_stream, "MAX_ELEMENT_CHARS", 1000)
     monkeypatch.setattr(json_stream, "_CHUNK", 100)
     path = tmp_path / "a.json"

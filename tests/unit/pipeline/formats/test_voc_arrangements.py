@@ -1,4 +1,4 @@
-"""VOC is found whatever its folders are called, pairs are made by place and name, and given splits are read."""
+"""VOC is found in any folders, pairs are made by folder and name, and given splits are read."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def test_equal_names_in_several_folders_stay_with_their_own(tmp_path: Path) -> N
     assert {item.image.name[:2]: item.split for item in dataset.items} == {"tr": "train", "va": "val", "te": "test"}
 
 
-def test_a_missing_image_never_steals_that_of_another_folder(tmp_path: Path) -> None:
+def test_an_annotation_without_image_does_not_take_that_of_another_folder(tmp_path: Path) -> None:
     files = {
         "test/1.xml": annotation("1.jpg", [BOX]),
         "train/1.jpg": image_bytes(),
@@ -78,7 +78,7 @@ def test_the_filename_decides_between_two_images_of_one_name(tmp_path: Path) -> 
     assert _pairs(_read(tmp_path, files)) == {"a.jpg": None, "a.png": "a.xml"}
 
 
-def test_two_images_that_could_be_meant_are_an_error(tmp_path: Path) -> None:
+def test_an_annotation_of_two_possible_images_is_an_error(tmp_path: Path) -> None:
     files = {"a.jpg": image_bytes(), "a.png": image_bytes(format="PNG"), "a.xml": annotation("a", [BOX])}
     dataset = _read(tmp_path, files)
     assert [finding.code for finding in dataset.findings] == ["image-ambiguous"]
@@ -102,12 +102,12 @@ def test_image_sets_give_the_split(tmp_path: Path) -> None:
     ]
 
 
-def test_a_single_folder_called_train_is_no_split(tmp_path: Path) -> None:
+def test_a_single_folder_named_train_is_not_a_split(tmp_path: Path) -> None:
     files = {"train/a.jpg": image_bytes(), "train/a.xml": annotation("a.jpg", [BOX])}
     assert [item.split for item in _read(tmp_path, files).items] == [None]
 
 
-def test_segmentation_masks_are_no_images(tmp_path: Path) -> None:
+def test_segmentation_masks_are_not_images(tmp_path: Path) -> None:
     files = {
         "JPEGImages/a.jpg": image_bytes(),
         "Annotations/a.xml": annotation("a.jpg", [BOX]),

@@ -1,4 +1,4 @@
-"""A repaired ZIP is accepted, tells every change, and keeps what was good as it was."""
+"""A repaired ZIP is accepted, logs every change, and keeps valid files unchanged."""
 
 import json
 import zipfile
@@ -43,18 +43,18 @@ def _rejected() -> list[Any]:
 
 
 @pytest.mark.parametrize(("make", "fault"), _rejected())
-def test_a_rejected_set_is_accepted_once_it_is_repaired(tmp_path: Path, make: Any, fault: Any) -> None:
+def test_a_rejected_dataset_is_accepted_after_a_repair(tmp_path: Path, make: Any, fault: Any) -> None:
     files = make()
     fault(files)
     repaired = _repair(tmp_path, files)
     result = _prepare(repaired, tmp_path / "out")
     assert result["outcome"] == "ready"
     assert result["images"] >= 11 and result["classes"] == ["ball", "cube"]
-    assert _log(repaired), "what was wrong was changed, and every change is told"
+    assert _log(repaired), "every change is in the log"
 
 
 @pytest.mark.parametrize("make", [voc_files, yolo_files, coco_files])
-def test_a_good_set_keeps_its_fingerprint(tmp_path: Path, make: Any) -> None:
+def test_a_valid_dataset_keeps_its_fingerprint(tmp_path: Path, make: Any) -> None:
     files = make()
     before = _prepare(zip_files(tmp_path / "before.zip", files), tmp_path / "before")
     repaired = _repair(tmp_path, files)
@@ -64,7 +64,7 @@ def test_a_good_set_keeps_its_fingerprint(tmp_path: Path, make: Any) -> None:
     assert again["fingerprint"] == before["fingerprint"]
 
 
-def test_boxes_are_swapped_clipped_and_dropped_where_they_stand(tmp_path: Path) -> None:
+def test_boxes_are_swapped_clipped_and_dropped_and_logged_with_their_line(tmp_path: Path) -> None:
     files = voc_files()
     boxes = [
         ("ball", 5.0, 5.0, 30.0, 30.0),
@@ -81,8 +81,8 @@ def test_boxes_are_swapped_clipped_and_dropped_where_they_stand(tmp_path: Path) 
     assert corners == [["5", "5", "30", "30"], ["40", "20", "60", "40"], ["70.5", "30", "96", "60"]]
     assert [each.findtext("pose") for each in root.iter("object")] == ["Left"] * 3
     assert (root.findtext("size/width"), root.findtext("size/height")) == ("96", "64")
-    told = [(entry["code"], entry["path"], entry["line"] is not None) for entry in _log(repaired)]
-    assert told == [
+    log = [(entry["code"], entry["path"], entry["line"] is not None) for entry in _log(repaired)]
+    assert log == [
         ("repair-box-swapped", XML, True),
         ("repair-box-clipped", XML, True),
         ("repair-box-dropped", XML, True),
@@ -91,7 +91,7 @@ def test_boxes_are_swapped_clipped_and_dropped_where_they_stand(tmp_path: Path) 
     ]
 
 
-def test_what_was_good_goes_on_byte_for_byte_and_junk_does_not(tmp_path: Path) -> None:
+def test_valid_files_are_copied_byte_for_byte_and_junk_is_dropped(tmp_path: Path) -> None:
     files = voc_files() | JUNK
     FAULTS["box_inverted"](files)
     FAULTS["image_png_inside"](files)
@@ -120,7 +120,7 @@ def test_boxes_drawn_before_the_image_was_made_smaller_are_scaled_with_it(tmp_pa
     assert codes[-2:] == ["repair-boxes-rescaled", "repair-size-fixed"] and "repair-image-left-out" not in codes
 
 
-def test_one_image_proves_that_the_boxes_of_the_whole_set_are_scaled(tmp_path: Path) -> None:
+def test_one_image_proves_that_the_whole_dataset_was_rescaled(tmp_path: Path) -> None:
     files = voc_files()
     box, larger = (10.0, 10.0, 40.0, 30.0), "annotations/p01.xml"
     files[XML] = annotation("p00.jpg", [("ball", 101.0, 61.0, 160.0, 100.0)], size=(192, 128))  # only fits that
@@ -143,7 +143,7 @@ def test_one_image_proves_that_the_boxes_of_the_whole_set_are_scaled(tmp_path: P
     assert not [entry for entry in _log(_repair(tmp_path, without, name="b.zip")) if "rescaled" in entry["code"]]
 
 
-def test_no_image_becomes_background_by_a_repair(tmp_path: Path) -> None:
+def test_a_repair_turns_no_image_into_background(tmp_path: Path) -> None:
     files = voc_files()
     files[XML] = annotation("p00.jpg", [("ball", -60.0, 20.0, 50.0, 60.0)])  # less than half is inside
     files["annotations/p01.xml"] = annotation("p01.jpg", [("cube", 200.0, 10.0, 240.0, 30.0)])
@@ -152,8 +152,8 @@ def test_no_image_becomes_background_by_a_repair(tmp_path: Path) -> None:
     corners = [corner.text for corner in etree.fromstring(contents[XML]).find("object/bndbox")]
     assert corners == ["1", "20", "50", "60"]
     assert "images/p01.jpg" not in contents and "images/p02.jpg" in contents
-    told = [(entry["code"], entry["path"]) for entry in _log(tmp_path / "repaired.zip")]
-    assert told == [
+    log = [(entry["code"], entry["path"]) for entry in _log(tmp_path / "repaired.zip")]
+    assert log == [
         ("repair-box-clipped", XML),
         ("repair-box-dropped", "annotations/p01.xml"),
         ("repair-image-left-out", "images/p01.jpg"),
@@ -169,7 +169,7 @@ def test_no_image_becomes_background_by_a_repair(tmp_path: Path) -> None:
     ],
     ids=["voc", "annotation of a coco", "image of a coco"],
 )
-def test_a_image_whose_annotation_may_be_lost_is_left_out(
+def test_an_image_whose_annotation_may_be_lost_is_left_out(
     tmp_path: Path, make: Any, name: str, old: bytes, new: bytes, image: str
 ) -> None:
     files = make()
@@ -181,7 +181,7 @@ def test_a_image_whose_annotation_may_be_lost_is_left_out(
     }
 
 
-def test_background_stays_where_there_are_fewer_lost_annotations(tmp_path: Path) -> None:
+def test_background_is_kept_if_there_are_fewer_lost_annotations(tmp_path: Path) -> None:
     files = voc_files()
     files["annotations/lost.xml"] = files.pop(XML)
     files["images/background.jpg"] = image_bytes(seed=-1)
@@ -192,7 +192,7 @@ def test_background_stays_where_there_are_fewer_lost_annotations(tmp_path: Path)
 @pytest.mark.parametrize(
     ("box", "size"),
     [((400.0, 100.0, 700.0, 400.0), (960, 600)), ((400.0, 100.0, 970.0, 400.0), (960, 640))],
-    ids=["another shape", "not even inside the size that is told"],
+    ids=["another shape", "not inside the declared size"],
 )
 def test_boxes_that_fit_no_size_are_not_guessed(
     tmp_path: Path, box: tuple[float, float, float, float], size: tuple[int, int]
@@ -202,7 +202,7 @@ def test_boxes_that_fit_no_size_are_not_guessed(
     assert IMAGE not in _contents(_repair(tmp_path, files))
 
 
-def test_a_given_split_survives_whether_by_folders_or_by_lists(tmp_path: Path) -> None:
+def test_a_given_split_by_folders_or_lists_is_kept(tmp_path: Path) -> None:
     files = voc_files()
     FAULTS["box_inverted"](files)
     files["sets/train.txt"] = "".join(f"p{n:02d}\n" for n in range(9)).encode()
@@ -214,7 +214,7 @@ def test_a_given_split_survives_whether_by_folders_or_by_lists(tmp_path: Path) -
     assert result["findings"].keys() <= {"split-without-test"}
 
 
-def test_the_download_of_a_yaml_is_gone(tmp_path: Path) -> None:
+def test_the_download_of_a_yaml_is_removed(tmp_path: Path) -> None:
     files = yolo_files()
     YOLO_FAULTS["download"](files)
     YOLO_FAULTS["negative_side"](files)
@@ -224,7 +224,7 @@ def test_the_download_of_a_yaml_is_gone(tmp_path: Path) -> None:
     assert lines[2] == "0 0.500000000 0.500000000 0.200000000 0.200000000"
 
 
-def test_one_coco_file_for_each_part_of_the_split(tmp_path: Path) -> None:
+def test_one_coco_file_is_written_for_each_split(tmp_path: Path) -> None:
     files = coco_files()
     COCO_FAULTS["box_negative"](files)
     contents = _contents(_repair(tmp_path, files))
@@ -235,7 +235,7 @@ def test_one_coco_file_for_each_part_of_the_split(tmp_path: Path) -> None:
     assert _prepare(tmp_path / "repaired.zip", tmp_path / "out")["images"] == 12
 
 
-def test_a_set_of_which_nothing_can_be_kept_is_not_written(tmp_path: Path) -> None:
+def test_a_dataset_with_nothing_to_keep_is_not_written(tmp_path: Path) -> None:
     files = voc_files(images=3)
     files[IMAGE] = b"no image"
     archive = zip_files(tmp_path / "data.zip", files)
