@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from core.domain.errors import DarkroomError, error_from_slug
 
@@ -24,6 +24,14 @@ class ChildProblem(ChildResult):
     slug: str
     detail: str
     facts: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("facts")
+    @classmethod
+    def keep_the_names_of_an_error(cls, facts: dict[str, Any]) -> dict[str, Any]:
+        """A child that is hostile must not make `as_error` fail."""
+        if {"slug", "detail"} & facts.keys():
+            raise ValueError("slug and detail are not facts")
+        return facts
 
     @classmethod
     def of(cls, error: DarkroomError) -> Self:
