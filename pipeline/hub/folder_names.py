@@ -34,7 +34,7 @@ def _limited(names: Iterable[str]) -> set[str]:
     for name in names:
         found.add(name)
         if len(found) > MAX_CLASS_FOLDERS:
-            detail = f"The dataset has more than {MAX_CLASS_FOLDERS} class names: its labels are not classes, or it is too large."
+            detail = f"The dataset has more than {MAX_CLASS_FOLDERS} class names: it is too large, or has other labels."
             raise HubSetUnusable(detail, limit=MAX_CLASS_FOLDERS)
     return found
 
