@@ -1,4 +1,4 @@
-"""From one message to the next: do the row it names, then whatever else waits, then be idle."""
+"""Work on the row that a message names, then on the other rows that wait, until there are none."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,22 +17,21 @@ log = structlog.get_logger(__name__)
 
 
 def work(worker: Worker, row_id: str | None = None) -> None:
-    """Do the row, then claim the oldest waiting ones until there are none. Never raises.
+    """Work on the row, then on the oldest waiting ones until there are none. Never raises.
 
     A row that came back (given back, its child killed) is not taken twice in a row: the sweep enqueues it.
     """
-    seen: set[str] = set()
+    tried: set[str] = set()
     try:
         while not worker.draining.is_set():
-            row_id = row_id or oldest_waiting(worker.platform.db, worker.role, but_not=seen)
+            row_id = row_id or oldest_waiting(worker.platform.db, worker.role, but_not=tried)
             if row_id is None:
                 return
-            seen.add(row_id)
+            tried.add(row_id)
             TASKS[worker.role](worker, row_id)
             row_id = None
     except Unavailable as error:
-        log.warning(
-            "work.stopped", reason=error.detail
-        )  # the row waits; the sweep enqueues it when the database is back
+        # The row waits; the sweep enqueues it when the database is back.
+        log.warning("work.stopped", reason=error.detail)
     except Exception:
-        log.exception("work.unforeseen", row_id=row_id)
+        log.exception("work.failed", row_id=row_id)

@@ -53,9 +53,7 @@ class ImportSpec(ChildSpec):
     files: tuple[FetchedFile, ...]
     image_column: str | None = None
     label_column: str | None = None
-    class_names: dict[str, list[str]] = Field(
-        default_factory=dict
-    )  # column -> names of its classes, by the dataset's card
+    class_names: dict[str, list[str]] = Field(default_factory=dict)  # column -> its classes, by the dataset's card
     max_bytes: int  # of all images
 
 

@@ -59,9 +59,8 @@ class ChannelReporter:
             if not have_model:
                 raise TimedOut("max_minutes ended before the first epoch.")
             raise TrainingEnded("max-minutes")
-        if (
-            self._channel.stopping.is_set() and have_model
-        ):  # with no model yet there is nothing to keep: go on to the first
+        # Without a model there is nothing to keep: train on until there is one.
+        if self._channel.stopping.is_set() and have_model:
             raise TrainingEnded("stopped")
 
     def raise_if_cancelled(self) -> None:
