@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Returns 0: repaired, or for a worker also rejected, see result.json; 1: rejected (by hand) or failed; 76: cancelled."""
+    """Returns 0: repaired, or for a worker rejected (see result.json); 1: rejected or failed; 76: cancelled."""
     if args.config:
         spec = RepairSpec.model_validate_json(args.config.read_bytes())
         return run_child(
