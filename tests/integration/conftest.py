@@ -9,7 +9,6 @@ import structlog
 
 from core.services.context import Platform, open_platform
 from core.settings import Settings
-from tests.servers import postgres
 from tests.servers.api import serving
 
 
@@ -30,12 +29,6 @@ def platform(sqlite_url: str, tmp_path: Path) -> Iterator[Platform]:
     opened = open_platform(Settings(home=tmp_path / "home", database_url=sqlite_url))
     yield opened
     opened.db.close()
-
-
-@pytest.fixture
-def migrated_postgres_url(postgres_url: str, postgres_template: str) -> Iterator[str]:
-    with postgres.database(postgres_url, template=postgres_template) as url:
-        yield url
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def roll_back_alias(
 
 
 def remove_alias(db: Database, job_id: str, alias: str) -> None:
-    """Point an alias at nothing, and record the move. Set again, its history for rollbacks starts anew.
+    """Remove an alias, and record the move. A later `set` begins a new history for rollbacks.
 
     Raises JobNotFound, Gone, AliasNotFound.
     """

@@ -87,7 +87,7 @@ HOSTILE = [
 def test_no_hostile_name_causes_a_server_error(
     platform: Platform, request: pytest.FixtureRequest, database: str
 ) -> None:
-    settings = {"database_url": request.getfixturevalue("migrated_postgres_url")} if database == "postgres" else {}
+    settings = {"database_url": request.getfixturevalue("postgres_copy")} if database == "postgres" else {}
     with serving(platform, **settings) as client:
         paths = [path for path in client.get("/openapi.json").json()["paths"] if "{" in path]
         cursor = base64.urlsafe_b64encode(b"9" * 30).decode()
