@@ -1,4 +1,4 @@
-"""The platform that every use case runs on: settings, database, object store and task queue, opened once a process."""
+"""The platform that every use case runs on, opened once a process."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,8 @@ from core.storage import ObjectStore, open_store
 
 @dataclass(frozen=True, slots=True)
 class Platform:
+    """Safe for threads, like each of its parts."""
+
     settings: Settings
     db: Database
     store: ObjectStore
