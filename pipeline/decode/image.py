@@ -1,4 +1,4 @@
-"""One image: decoded once to see that it can be, and written anew where trainers would read it otherwise."""
+"""One image: decoded once to prove that it can be, and converted to PNG where trainers would read it differently."""
 
 import io
 import warnings
@@ -10,24 +10,24 @@ from core.domain import limits
 from pipeline.decode.image_facts import ImageFacts
 from pipeline.decode.phash import phash_of
 
-# Pillow's plugins that are asked (JPEG's opens MPO); PSD, EPS (runs Ghostscript) and the exotic rest are not.
+# Pillow's plugins that may open a file (JPEG's opens MPO); not PSD, EPS (runs Ghostscript) and other rare ones.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
 MIN_SIDE = 10  # ultralytics leaves smaller images out without an error (data/utils.py, check_image)
 
-_LOOK_SIDE = 32  # pixels that a scaled decode leaves at least, where there are so many: what a look is made of
-_ROWS = 256  # of a deep image, brought to 8 bits at once
-_ORIENTATION = 274  # the EXIF tag; 2 to 8 turn or mirror, anything else (0 and 65537 are seen) says nothing
+_DRAFT_SIDE = 32  # pixels that a scaled decode leaves at least, where the image has them: enough for the hash
+_ROWS = 256  # of a deep image, converted to 8 bits at once
+_ORIENTATION = 274  # the EXIF tag; 2 to 8 turn or mirror, any other value (0 and 65537 occur) means nothing
 
 
 def inspect(content: bytes) -> ImageFacts:
-    """Decode the image wholly, once. Never raises for what a file can contain.
+    """Decode the whole image once. Never raises, whatever the file contains.
 
     JPEGs are decoded at an eighth of their size (small ones at less): the whole entropy stream is read at a third of
-    the cost, and what comes out is enough to see what the image looks like.
+    the cost, and the result is large enough for the perceptual hash.
     """
     if not content:
         return ImageFacts(problem=("image-empty", "The file has no bytes."))
-    Image.MAX_IMAGE_PIXELS = None  # judged by us, below, before a pixel is decoded
+    Image.MAX_IMAGE_PIXELS = None  # checked below, before a pixel is decoded
     try:
         return _inspect(content)
     except Exception as error:  # noqa: BLE001 - decoders raise anything for hostile bytes, and all of it means unreadable
@@ -35,28 +35,28 @@ def inspect(content: bytes) -> ImageFacts:
 
 
 def inspect_and_convert(content: bytes) -> tuple[ImageFacts, bytes | None]:
-    """The same, and the PNG of an image that trainers would read otherwise. Never raises for what a file can contain.
+    """The same, and the PNG of an image that trainers would read differently. Never raises, whatever the file contains.
 
-    Whether it can be written anew is a fact as well: nobody asks for it after the dataset is taken.
+    That it cannot be converted is a problem of the image as well, and is found before the dataset is accepted.
     """
     facts = inspect(content)
     if facts.problem or not facts.convert:
         return facts, None
     try:
         png = convert(content)
-    except Exception as error:  # noqa: BLE001 - as above: here the whole of a JPEG is decoded for the first time
+    except Exception as error:  # noqa: BLE001 - as above; a JPEG is decoded in full size here for the first time
         return facts._replace(problem=_problem_of(error)), None
     if len(png) > limits.MAX_IMAGE_BYTES:
-        detail = f"As PNG it has {len(png)} bytes; at most {limits.MAX_IMAGE_BYTES}."
+        detail = f"As PNG it has {len(png)} bytes; at most {limits.MAX_IMAGE_BYTES} are accepted."
         return facts._replace(problem=("image-too-large", detail)), None
     return facts, png
 
 
 def _problem_of(error: Exception) -> tuple[str, str]:
     if isinstance(error, MemoryError):
-        return "image-too-large", "Decoding it takes more memory than is allowed."
+        return "image-too-large", "Decoding the image takes more memory than is allowed."
     if isinstance(error, UnidentifiedImageError):
-        return "image-unreadable", "The file is no image in a format that we read."
+        return "image-unreadable", "The file is not an image in a supported format."
     detail = " ".join(str(error).split())[:300] or type(error).__name__
     code = "image-truncated" if "truncated" in detail.lower() else "image-unreadable"
     return code, f"The image cannot be decoded: {detail}."
@@ -74,7 +74,7 @@ def _inspect(content: bytes) -> ImageFacts:
             return facts._replace(problem=("image-too-small", detail))
         frames = int(getattr(image, "n_frames", 1))
         if facts.format == "JPEG":
-            image.draft(None, (max(width // 8, _LOOK_SIDE), max(height // 8, _LOOK_SIDE)))
+            image.draft(None, (max(width // 8, _DRAFT_SIDE), max(height // 8, _DRAFT_SIDE)))
         image.load()
         orientation = _orientation(image)
         return facts._replace(orientation=orientation, frames=frames, phash=phash_of(image, orientation))
@@ -83,7 +83,7 @@ def _inspect(content: bytes) -> ImageFacts:
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - broken EXIF says nothing about the pixels, and nothing is what it counts for
+    except Exception:  # noqa: BLE001 - broken EXIF does not make the pixels unusable; it is ignored
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -114,7 +114,7 @@ def convert(content: bytes) -> bytes:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit values keep their high byte, as OpenCV does it; of other ranges nothing says what is white: stretched."""
+    """16-bit values keep their high byte, as in OpenCV; other ranges have no defined white, and are stretched."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
         low, high = float(values.min()), float(values.max())

@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 from pipeline.archive.byte_range import ByteRange
 from pipeline.decode.phash import PHASH_BYTES
 
-SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}  # of what trainers read
+SUFFIXES = {
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "BMP": ".bmp",
+    "WEBP": ".webp",
+}  # of the formats that trainers read
 
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TRANSPOSED = frozenset({5, 6, 7, 8})
@@ -42,7 +48,7 @@ class ImageFacts(NamedTuple):
         """Whether trainers would read it differently or not at all.
 
         Kept as they are: 8-bit grey, palette, RGB(A) in JPEG, PNG, BMP and WEBP with one frame; JPEG also turned,
-        since every reader turns it (for the other formats that differs between versions of OpenCV).
+        since every reader turns it (for other formats that differs between versions of OpenCV).
         """
         turned = self.orientation != 1 and self.format not in ("JPEG", "MPO")
         several = self.frames > 1 and self.format != "MPO"  # of an MPO, every JPEG reader sees the first

@@ -18,7 +18,7 @@ class InspectAhead:
     """Images inspected as they come out of the archive, while the rest is still inflated and read.
 
     Those that trainers would read differently are converted: their PNGs lie one after the other in the file
-    `converted`. Without it, they are only tried.
+    `converted`. Without it, conversion is only tried.
     """
 
     def __init__(self, processes: int, converted: Path | None = None) -> None:

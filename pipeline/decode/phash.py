@@ -1,6 +1,6 @@
-"""What an image looks like, in 256 bits: pHash (Zauner 2010) of 16 x 16 frequencies, as the library imagehash has it.
+"""The perceptual hash of an image: pHash (Zauner 2010) of 16 x 16 frequencies, 256 bits, as in the library imagehash.
 
-Two images look alike when few bits differ: the same photograph saved again, resized, brighter, blurred or grey.
+Few bits differ between near-duplicates: the same photograph saved again, resized, brighter, blurred or grey.
 All arithmetic is exact, in whole numbers: the hash decides the split, which is part of the fingerprint, so it must not
 depend on a machine's matrix library. docs/decisions/0010-near-duplicates.md has the figures.
 """
@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 PHASH_BYTES = 32
-LOW_BYTES = 8  # of them the first: the 8 x 8 lowest frequencies, which small changes touch least
-FLAT = 2.0  # grey levels of standard deviation: below it there is nothing to see, and noise would decide
+LOW_BYTES = 8  # of them the first: the 8 x 8 lowest frequencies, which small changes affect least
+FLAT = 2.0  # grey levels of standard deviation: below it, noise would decide the bits
 
 _SIDE, _FREQUENCIES, _LOW = 64, 16, 8
 _FIXED_POINT = 1 << 12  # 64 * 4096 * (64 * 4096 * 255) < 2**53: float64 holds every sum exactly
@@ -38,7 +38,7 @@ def phash_of(image: Image.Image, orientation: int = 1) -> bytes | None:
     cosines = _cosines()
     found = cosines @ grey @ cosines.T
     middle = np.sort(found, axis=None)[_FREQUENCIES**2 // 2 - 1 : _FREQUENCIES**2 // 2 + 1]
-    bits = found > (middle[0] + middle[1]) / 2  # the median, at a fifth of numpy's price
+    bits = found > (middle[0] + middle[1]) / 2  # the median, in a fifth of the time of numpy's
     return np.packbits(bits.ravel()[_low_first()]).tobytes()
 
 
@@ -70,11 +70,11 @@ def _upright(grey: npt.NDArray[np.float64], orientation: int) -> npt.NDArray[np.
 
 @lru_cache(maxsize=1)
 def _low_first() -> npt.NDArray[np.intp]:
-    """The places of the 8 x 8 lowest frequencies among all 256, then of the rest, both row by row."""
-    places = np.arange(_FREQUENCIES**2).reshape(_FREQUENCIES, _FREQUENCIES)
-    low = np.zeros(places.shape, dtype=bool)
+    """The positions of the 8 x 8 lowest frequencies among all 256, then of the rest, both row by row."""
+    positions = np.arange(_FREQUENCIES**2).reshape(_FREQUENCIES, _FREQUENCIES)
+    low = np.zeros(positions.shape, dtype=bool)
     low[:_LOW, :_LOW] = True
-    return np.concatenate([places[low], places[~low]])
+    return np.concatenate([positions[low], positions[~low]])
 
 
 @lru_cache(maxsize=1)

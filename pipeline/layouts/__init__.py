@@ -1,4 +1,4 @@
-"""How prepared sets are written: one layout for each kind of dataset. Import strings: a kind loads what it needs alone.
+"""How prepared sets are written: one layout for each kind of dataset, imported only for its kind.
 
 A new layout is one module (LayoutModule) and one entry here.
 """
@@ -19,7 +19,7 @@ TREE_FOLDER, TAR_FILE, MANIFEST_FILE = "tree", "dataset.tar", "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`version` is in the fingerprint: it grows whenever the same dataset would be written otherwise.
+    """`version` is in the fingerprint: it is raised whenever the same dataset would be written differently.
 
     `scratch_bytes`: the most that lies beside the tar while it is written.
     """
@@ -43,7 +43,7 @@ class LayoutModule(Protocol):
     def write_set(self, dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> "Digest":
         """Write `out/dataset.tar`, its manifest among the members: the same bytes for the same dataset.
 
-        Raises RunCancelled when told so.
+        Raises RunCancelled when the run is cancelled.
         """
 
 

@@ -32,8 +32,8 @@ _BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; an image 
 
 
 def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
-    """See `pipeline.layouts.LayoutModule`. Images that trainers would read otherwise are the PNGs made of them."""
-    # All that the library may write, were it to; and one Arrow file at a time.
+    """See `pipeline.layouts.LayoutModule`. Converted images are PNGs."""
+    # For whatever the library writes, and for one Arrow file at a time.
     with tempfile.TemporaryDirectory(prefix="writing-", dir=out) as folder:
         scratch = Path(folder)
         go_offline(scratch)
@@ -44,7 +44,7 @@ def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") ->
 
 def _write_members(dataset: "ValidatedDataset", tar: TarWriter, scratch: Path, steps: "StageReporter") -> None:
     """In the order of their names."""
-    import datasets  # here alone, and after `go_offline`: it takes a second, and reads the environment
+    import datasets  # after `go_offline`, since it reads the environment; importing it takes a second
 
     features = datasets.Features(
         {
@@ -80,7 +80,7 @@ def _write_members(dataset: "ValidatedDataset", tar: TarWriter, scratch: Path, s
 
 
 def _add_file(tar: TarWriter, name: str, path: Path) -> None:
-    tar.add_place(name, ByteRange(str(path), 0, path.stat().st_size))
+    tar.add_range(name, ByteRange(str(path), 0, path.stat().st_size))
 
 
 def _write_shard(images: list[DatasetImage], schema: Any, path: Path) -> Iterator[int]:
@@ -109,7 +109,7 @@ def _batches(images: list[DatasetImage]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _shards(images: list[DatasetImage]) -> Iterator[list[DatasetImage]]:
-    """By the sizes of the images, so that their number is known before the first one is written."""
+    """Cut by the sizes of the images, so that the number of shards is known before the first one is written."""
     shard: list[DatasetImage] = []
     size = 0
     for image in images:
@@ -124,7 +124,7 @@ def _shards(images: list[DatasetImage]) -> Iterator[list[DatasetImage]]:
 
 
 def _state(split: str, names: list[str], fingerprint: str) -> dict[str, Any]:
-    """As `save_to_disk` writes it; but its fingerprint, the name of caches, says what is in there."""
+    """As `save_to_disk` writes it; but the fingerprint, by which caches are named, depends on the content."""
     return {
         "_data_files": [{"filename": name} for name in names],
         "_fingerprint": hashlib.sha256(f"{fingerprint}/{split}".encode()).hexdigest()[:16],

@@ -1,4 +1,4 @@
-"""One uncompressed tar whose bytes depend on its members alone: no times, owners or order of the disk."""
+"""An uncompressed tar whose bytes depend on its members alone: no times, no owners, no order of a folder."""
 
 import hashlib
 import io
@@ -25,9 +25,9 @@ class Digest(NamedTuple):
 
 @contextmanager
 def open_tar(target: Path) -> Iterator["TarWriter"]:
-    """A writer of `target`; what it has written is whole once `end` has returned."""
-    # Hashing and writing release the interpreter's lock: in threads of their own they go on while files are read.
-    # One thread each, since blocks follow one another.
+    """A writer of `target`, which is complete once `end` has returned."""
+    # Hashing and writing release the interpreter's lock: in threads they go on while files are read. One thread each,
+    # since blocks are processed in order.
     with (
         target.open("wb", buffering=0) as file,
         ThreadPoolExecutor(1) as hashing,
@@ -37,7 +37,7 @@ def open_tar(target: Path) -> Iterator["TarWriter"]:
 
 
 class TarWriter:
-    """Members in the order of their names is what makes the bytes depend on the files alone; whoever adds keeps it."""
+    """The caller adds members in the order of their names, so that the bytes depend on the files alone."""
 
     def __init__(self, hashing: "_Hashing") -> None:
         self._hashing = hashing
@@ -47,10 +47,10 @@ class TarWriter:
         self._hashing.put(content)
         self._hashing.pad(tarfile.BLOCKSIZE)
 
-    def add_place(self, name: str, byte_range: ByteRange) -> None:
-        """Raises OSError where the file ends before the place does."""
+    def add_range(self, name: str, byte_range: ByteRange) -> None:
+        """Raises OSError where the file ends before the range does."""
         self._hashing.put(_header(name, byte_range.size))
-        self._hashing.put_place(byte_range)
+        self._hashing.put_range(byte_range)
         self._hashing.pad(tarfile.BLOCKSIZE)
 
     def end(self) -> Digest:
@@ -59,7 +59,7 @@ class TarWriter:
 
 
 def _header(name: str, size: int) -> bytes:
-    """As `tarfile` writes it, at a tenth of the price for short ASCII names and sizes below 8 GiB."""
+    """As `tarfile` writes it, in a tenth of the time for short ASCII names and sizes below 8 GiB."""
     raw = name.encode()
     if len(raw) > tarfile.LENGTH_NAME or not name.isascii() or size >= 8**11:
         member = tarfile.TarInfo(name)
@@ -85,10 +85,10 @@ def file_digest(path: Path) -> Digest:
 
 
 class _Hashing:
-    """What is put is counted, and in blocks hashed and written to `file` by a thread each.
+    """Counts all bytes, and hashes and writes them in blocks, in a thread each.
 
-    A few buffers, used again and again: one is filled while the others are hashed and written. A new megabyte each time
-    would cost more than its hash, and with two we would wait for every hash that is a little late.
+    A few buffers are reused: one is filled while the others are hashed and written. A new megabyte each time would
+    cost more than its hash; with two buffers, filling would wait for every hash that is a little late.
     """
 
     def __init__(self, file: io.FileIO, hashing: Executor, writing: Executor) -> None:
@@ -109,7 +109,7 @@ class _Hashing:
             self._fill(len(part))
             left = left[len(part) :]
 
-    def put_place(self, byte_range: ByteRange) -> None:
+    def put_range(self, byte_range: ByteRange) -> None:
         at, left = byte_range.at, byte_range.size
         file = os.open(byte_range.file, os.O_RDONLY)
         try:
@@ -141,7 +141,7 @@ class _Hashing:
             self._flush()
 
     def _flush(self) -> None:
-        """A few blocks are behind at most; an error of writing comes up at one of the next."""
+        """At most a few blocks are pending; an error of writing is raised at one of the next blocks."""
         block = self._filling[: self._filled]
         hashed, written = self._hashing.submit(self._digest.update, block), self._writing.submit(self._write, block)
         self._pending.append((self._filling, hashed, written))
@@ -149,7 +149,7 @@ class _Hashing:
         self._filled = 0
 
     def _oldest(self) -> memoryview:
-        """The buffer that has been behind for longest, free again."""
+        """Returns the buffer that has been pending for longest, once it is free."""
         buffer, hashed, written = self._pending.popleft()
         hashed.result()
         written.result()

@@ -1,6 +1,6 @@
-"""The tree that ultralytics reads: images/, labels/ and a data.yaml of our own making, never the user's.
+"""The tree that ultralytics reads: images/, labels/ and a data.yaml that is generated, never the user's.
 
-Images go in as they are; those that trainers would read otherwise as the PNG that was made of them.
+Images are written as they are; those that trainers would read differently, as converted to PNG.
 """
 
 import hashlib
@@ -45,12 +45,12 @@ def write_members(
     with open_tar(target) as tar:
         tar.add("data.yaml", _data_yaml(classes, splits).encode())
         for done, image in enumerate(by_name, start=1):
-            tar.add_place(names[image.path], image.written)
+            tar.add_range(names[image.path], image.written)
             tick(done, len(images))
         for image in by_name:
             # An empty file for background, so that a missing one is always a fault.
             tar.add(_label_name(names[image.path]), label_lines(image).encode("ascii"))
-        tar.add_place(MANIFEST_FILE, ByteRange(str(manifest), 0, manifest.stat().st_size))
+        tar.add_range(MANIFEST_FILE, ByteRange(str(manifest), 0, manifest.stat().st_size))
         return tar.end()
 
 
@@ -62,7 +62,7 @@ def _label_name(name: str) -> str:
 def label_lines(image: DatasetImage) -> str:
     """`class x_centre y_centre width height`, fractions of the image.
 
-    Nine decimals: 1/1000 px of an image of 65,535 px is 1.5e-8, so the manifest's integers can be had back.
+    Nine decimals: 1/1000 px of an image of 65,535 px is 1.5e-8, so the manifest's integers can be restored.
     """
     wide, high = image.width * 1000, image.height * 1000
     return "".join(

@@ -1,11 +1,11 @@
-"""The canonical manifest: what a dataset is, as bytes that anyone can make again. Its sha256 is the fingerprint.
+"""The canonical manifest: a dataset as bytes that anyone can reproduce. Its sha256 is the fingerprint.
 
 JSON in UTF-8, keys sorted, no spaces; images sorted by path (NFC, posix, relative to the deepest folder that holds
 them all); boxes sorted, as [class index, x1, y1, x2, y2, difficult] in 1/1000 px of the upright image; or, of kind
 classification, the class index of the whole image as `label`.
 
 Two digests: `fingerprint` is the sha256 of the whole; `content_fingerprint` that of the same manifest without
-`layout`, `split_rule` and each image's `split`, so it stays equal when only the split is made otherwise.
+`layout`, `split_rule` and each image's `split`, so it stays equal when only the split differs.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ HOW = (
 def write_manifest(
     images: list[DatasetImage], classes: list[str], splits: dict[str, str], target: Path, *, kind: str = "detection"
 ) -> Digests:
-    """Never as a whole in memory. Returns the sha256 of what was written, and that of its content alone."""
+    """Writes it in parts, never as a whole in memory. Returns both digests."""
     whole, content = hashlib.sha256(), hashlib.sha256()
     with target.open("wb") as file:
         for part, same_without_split in _parts(images, classes, splits, kind):
@@ -42,7 +42,7 @@ def write_manifest(
 def _parts(
     images: list[DatasetImage], classes: list[str], splits: dict[str, str], kind: str
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The manifest, and that without splits, in parts."""
+    """Pairs of a part of the manifest and the same part without splits."""
     head = _canonical({"classes": classes})[:-1] + b',"images":['
     yield head, head
     for number, image in enumerate(sorted(images, key=lambda image: image.path)):

@@ -1,4 +1,4 @@
-"""The images of a prepared dataset: its plots and 64 annotated thumbnails, drawn once, kept beside its metadata."""
+"""The plots of a prepared dataset and 64 annotated thumbnails: drawn once, stored beside its metadata."""
 
 import hashlib
 import sys
@@ -22,14 +22,14 @@ from pipeline.process.results import Gallery
 THUMBNAILS = 64
 PLOTS_FOLDER = "plots"
 SAMPLES_FILE = "samples.tar"
-_BOXES_DRAWN = 300  # on one thumbnail; more is a coloured surface
+_BOXES_DRAWN = 300  # on one thumbnail; with more, they cannot be distinguished
 
 
 def draw_gallery(dataset: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter) -> Gallery:
     """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
-    # In decoding processes: these images were decoded small before, and now are decoded larger.
+    # In decoding processes: inspection decoded these images at a smaller size, thumbnails decode them larger.
     with DecodePool(draw_thumbnail, parse=bytes, processes=processes) as samples:
         samples.submit(_thumbnails(dataset, seed))
         drawn = [name for name in plots_of(dataset.kind) if _drawn(name, plots / f"{name}.png", dataset)]
@@ -42,7 +42,7 @@ def draw_gallery(dataset: ValidatedDataset, out: Path, *, seed: int, processes: 
 
 
 def choose(images: list[DatasetImage], *, seed: int, count: int = THUMBNAILS) -> list[DatasetImage]:
-    """`count` images by chance, but the same for the same data and seed; first those that show a class first."""
+    """`count` random images, the same for the same data and seed; those with a class not yet chosen come first."""
     chances = np.fromiter((_chance(image, seed) for image in images), dtype=np.uint64, count=len(images))
     by_chance = [images[at] for at in np.argsort(chances, kind="stable")]  # equal images by path
     seen: set[int] = set()
@@ -62,7 +62,7 @@ def _chance(image: DatasetImage, seed: int) -> int:
 def _drawn(name: str, path: Path, dataset: ValidatedDataset) -> bool:
     try:
         PLOTS[name](path, dataset.images, dataset.classes, dataset.splits)
-    except Exception:  # noqa: BLE001 - a plot that cannot be drawn is no reason to refuse a dataset; the log has it
+    except Exception:  # noqa: BLE001 - a plot that cannot be drawn does not reject a dataset; the log has the error
         traceback.print_exc(file=sys.stderr)
         return False
     return True

@@ -25,8 +25,8 @@ from pipeline.process.results import METADATA_FILE, write_last
 from pipeline.process.specs import PrepareSpec
 
 SCHEMA = "darkroom-dataset-metadata/1"
-_GROUPS_NAMED, _PATHS_NAMED = 200, 50  # near-duplicates named one by one: of so many groups, so many paths each
-_MOST_COMMON = 10  # resolutions named one by one
+_GROUPS_LISTED, _PATHS_LISTED = 200, 50  # near-duplicates listed one by one: this many groups, this many paths of each
+_MOST_COMMON = 10  # resolutions listed one by one
 # COCO's own borders of small, medium and large, in square pixels.
 _SMALL, _MEDIUM = 32**2, 96**2
 
@@ -89,7 +89,7 @@ def _of_boxes(dataset: ValidatedDataset) -> dict[str, Any]:
 
 
 def _of_labels(dataset: ValidatedDataset) -> dict[str, Any]:
-    """`per_split`: of each part that has images, how many, of how many classes, and their sizes."""
+    """`per_split`: for each split with images, their number, the number of their classes, and their sizes."""
     counts = Counter((image.label or 0, dataset.splits[image.path]) for image in dataset.images)
     parts = {split: [p for p in dataset.images if dataset.splits[p.path] == split] for split in SPLITS}
     return {
@@ -121,7 +121,7 @@ def _image_counts(dataset: ValidatedDataset) -> dict[str, Any]:
 
 
 def _near_duplicates(dataset: ValidatedDataset) -> dict[str, Any]:
-    """Groups of images that look alike, identical ones included; the largest are named, by path in the dataset."""
+    """Groups of near-duplicates, identical images included; the largest are listed, by path in the dataset."""
     sizes = Counter(dataset.groups[image.sha256] for image in dataset.images)
     members: dict[str, list[str]] = defaultdict(list)
     for image in dataset.images:
@@ -141,8 +141,8 @@ def _near_duplicates(dataset: ValidatedDataset) -> dict[str, Any]:
         "largest": len(groups[0]) if groups else 0,
         "groups_across_splits": sum(len({dataset.splits[path] for path in paths}) > 1 for paths in groups),
         "named": [
-            {"images": len(paths), "splits": sorted({dataset.splits[p] for p in paths}), "paths": paths[:_PATHS_NAMED]}
-            for paths in groups[:_GROUPS_NAMED]
+            {"images": len(paths), "splits": sorted({dataset.splits[p] for p in paths}), "paths": paths[:_PATHS_LISTED]}
+            for paths in groups[:_GROUPS_LISTED]
         ],
     }
 
