@@ -1,6 +1,6 @@
 """The parts of an entry's name (NFC, posix, clean), as PurePosixPath has them, in a tenth of its time.
 
-There may be 100,000 names, and each is taken apart several times.
+There may be 100,000 names, and each is split several times.
 """
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.dataset.model import SPLITS, DatasetImage
 from pipeline.plots.style import INK, MUTED, PALETTE, figure, plain, shorten
 
-SHOWN_CLASSES = 40  # more bars than this cannot be read: the rest is summed up
+MAX_BARS = 40  # more bars than this cannot be read: the rest is summed up
 MIN_CELLS, MAX_CELLS = 12, 48  # of a side of the heat map: about one box a cell, so that few boxes show a shape too
 _SIDE = 370.0  # of the square of sizes, in pt; a little less than it has
 _BOXES_COUNTED = 20_000  # at once: all of a million would take 100 MB for a moment
@@ -29,20 +29,20 @@ def draw_class_distribution(
         counts.update((class_id, splits[image.path]) for class_id in found)
     totals = {class_id: sum(counts[class_id, split] for split in SPLITS) for class_id in range(len(classes))}
     order = sorted(totals, key=lambda class_id: (-totals[class_id], class_id))
-    shown = order[:SHOWN_CLASSES]
-    with figure(path, 8.6, 1.7 + 0.32 * len(shown)) as drawn:
+    bars = order[:MAX_BARS]
+    with figure(path, 8.6, 1.7 + 0.32 * len(bars)) as drawn:
         axes = drawn.subplots()
-        left = np.zeros(len(shown))
+        left = np.zeros(len(bars))
         for split in SPLITS:
-            widths = np.array([counts[class_id, split] for class_id in shown], dtype=float)
+            widths = np.array([counts[class_id, split] for class_id in bars], dtype=float)
             if widths.any():
-                axes.barh(range(len(shown)), widths, left=left, height=0.72, color=_SHADES[split], label=split)
+                axes.barh(range(len(bars)), widths, left=left, height=0.72, color=_SHADES[split], label=split)
             left += widths
-        for row, class_id in enumerate(shown):
+        for row, class_id in enumerate(bars):
             axes.annotate(
                 f"{totals[class_id]:,}", (left[row], row), (4, 0), textcoords="offset points", va="center", color=INK
             )
-        axes.set_yticks(range(len(shown)), [plain(shorten(classes[class_id], 32)) for class_id in shown])
+        axes.set_yticks(range(len(bars)), [plain(shorten(classes[class_id], 32)) for class_id in bars])
         axes.invert_yaxis()
         axes.grid(False, axis="y")
         axes.tick_params(axis="y", length=0)
@@ -157,9 +157,9 @@ PLOTS: dict[str, Draw] = {
 
 def _classes_line(classes: list[str], order: list[int], totals: Mapping[int, int], unit: str) -> str:
     line = f"{sum(totals.values()):,} {unit} of {len(classes):,} {'classes' if len(classes) != 1 else 'class'}"
-    rest = order[SHOWN_CLASSES:]
+    rest = order[MAX_BARS:]
     if rest:
-        line += f"; {len(rest):,} more classes with {sum(totals[class_id] for class_id in rest):,} {unit} are not shown"
+        line += f"; {len(rest):,} more classes with {sum(totals[class_id] for class_id in rest):,} {unit} are not drawn"
     return line
 
 
@@ -167,7 +167,7 @@ def _limits(xs: np.ndarray, ys: np.ndarray, areas: np.ndarray) -> tuple[float, f
     """Of both axes, in px: from 0, or below it where a dot near the corner needs room. `areas`: of the dots, in pt²."""
     radii = np.sqrt(areas) / 2 / _SIDE
     low, end = 0.0, float(max(xs.max(), ys.max())) * 1.12
-    for _ in range(4):  # the room that a dot needs grows with what is shown
+    for _ in range(4):  # the room that a dot needs grows with the range of the axes
         room = radii * (end - low)
         low = min(low, float((np.minimum(xs, ys) - room).min()))
         end = max(end, float((np.maximum(xs, ys) + room).max()))

@@ -1,4 +1,4 @@
-"""One look for all images: quiet axes, colours that stay apart for colour-blind eyes."""
+"""One style for all plots: quiet axes, and colours that colour-blind readers can distinguish."""
 
 import warnings
 from collections.abc import Iterable, Iterator

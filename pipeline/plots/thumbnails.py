@@ -36,13 +36,13 @@ def draw_thumbnail(thumbnail: Thumbnail) -> bytes:
     """A JPEG of WIDTH x (HEIGHT + CAPTION) pixels; small images are enlarged."""
     width, height = thumbnail.size
     factor = min(WIDTH / width, HEIGHT / height)
-    shown = (max(1, round(width * factor)), max(1, round(height * factor)))
-    image = open_upright(thumbnail.byte_range.read(), at_least=shown).resize(shown, Image.Resampling.LANCZOS)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    image = open_upright(thumbnail.byte_range.read(), at_least=size).resize(size, Image.Resampling.LANCZOS)
     boxes = [scaled(box, factor) for box in thumbnail.boxes]
     drawn = draw_boxes(image, boxes, scores=False, face=thumbnail.face)
     cell = Image.new("RGB", (WIDTH, HEIGHT + CAPTION), "white")
     cell.paste(BACKGROUND, (0, 0, WIDTH, HEIGHT))
-    cell.paste(drawn, ((WIDTH - shown[0]) // 2, (HEIGHT - shown[1]) // 2))
+    cell.paste(drawn, ((WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2))
     _caption(cell, thumbnail)
     out = io.BytesIO()
     cell.save(out, "JPEG", quality=_QUALITY, subsampling=0)  # boxes are thin coloured lines
@@ -56,7 +56,7 @@ def _caption(cell: Image.Image, thumbnail: Thumbnail) -> None:
     right = 1 + pen.textlength(thumbnail.split, font=font) + 12
     pen.rounded_rectangle((1, HEIGHT + 4, right, HEIGHT + CAPTION - 2), radius=4, fill=_BADGES[thumbnail.split])
     pen.text((7, middle), thumbnail.split, font=font, fill="white", anchor="lm")
-    if thumbnail.label is not None:  # its class is what an image is judged by, so it comes first
+    if thumbnail.label is not None:  # the class is what an image is checked for, so it comes first
         pen.text((WIDTH - 2, middle), shorten(thumbnail.name, 22), font=font, fill=MUTED, anchor="rm")
         pen.text((right + 7, middle), shorten(thumbnail.label, 26), font=font, fill=INK, anchor="lm")
         return

@@ -1,7 +1,7 @@
-"""What an archive would be refused for, by its end alone: before gigabytes are sent.
+"""The reasons to refuse an archive, found in its end alone, before gigabytes are sent.
 
-The same reader and the same judges as the wall itself (archive.py). What only the entries tell is judged later: their
-local headers, checksums, and whether their sizes are true.
+The directory is read and validated by the functions that extraction uses. What only the entries contain is checked
+after the upload: their local headers, checksums, and actual sizes.
 """
 
 import io
@@ -17,7 +17,7 @@ from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directo
 from pipeline.archive.zip_rules import validate_directory
 from pipeline.formats.class_folders import assign_folders
 
-_MAX_FOLDERS = 1000  # of images, that are tried as classes; with more, that is told after the upload
+_MAX_FOLDERS = 1000  # of images, that are tried as classes; more are tried after the upload
 
 
 class MoreNeeded(Exception):
@@ -86,12 +86,13 @@ def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
 
 
 def guess_format(names: list[str]) -> dict[str, str | None]:
-    """{name, why}: what the names of the data files look like. What they say decides, after the upload."""
+    """{name, why}: the format that the names of the data files suggest. Their content decides, after the upload."""
     suffixes = Counter(map(_suffix, names))
-    shown = [name for name in names if is_image(name)]
-    images, seen, folders = len(shown), counted(len(shown), "image"), {name.rpartition("/")[0] for name in shown}
-    of_a_image = {_stem(name) for name in shown}
-    labels = sum(_suffix(name) == ".txt" and _stem(name) in of_a_image for name in names)
+    image_names = [name for name in names if is_image(name)]
+    images, seen = len(image_names), counted(len(image_names), "image")
+    folders = {name.rpartition("/")[0] for name in image_names}
+    stems = {_stem(name) for name in image_names}
+    labels = sum(_suffix(name) == ".txt" and _stem(name) in stems for name in names)
     if not images:
         return {"name": None, "why": "no images"}
     if count := suffixes[".xml"]:

@@ -217,7 +217,7 @@ FAULTS: dict[str, Callable[[Files], None]] = {
         {IMAGE: turned(6), XML: annotation("p00.jpg", [("ball", 60, 10, 96, 30), ("cube", 1, 1, 20, 20)])}
     ),
     "image_orientation_nonsense": _image(lambda: turned(0)),
-    "image_twin": lambda files: files.update({"images/copy.jpg": files[IMAGE], "annotations/copy.xml": files[XML]}),
+    "image_copied": lambda files: files.update({"images/copy.jpg": files[IMAGE], "annotations/copy.xml": files[XML]}),
     "annotated_twice": lambda files: files.update({"labels/p00.xml": files[XML]}),
     "two_candidates": lambda files: files.update({"images/p00.png": image_bytes(format="PNG")}),
     "case_equal": _add("images/P00.jpg", image_bytes(seed=99)),

@@ -24,7 +24,7 @@ SAMPLES: dict[str, Files] = {"detection": voc_files(images=6), "classification":
 
 
 class Cancelled(StageReporter):
-    """A run that was told to end while its set is written."""
+    """A run that is cancelled while its set is written."""
 
     def tick(self, done: int, total: int) -> None:  # noqa: ARG002 - the signature of StageReporter
         raise RunCancelled
@@ -60,8 +60,8 @@ def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kin
     assert {(m.mtime, m.mode, m.uid, m.uname) for m in members} == {(0, 0o644, 0, "")}
     assert hashlib.sha256(manifest).hexdigest() == dataset.digests.fingerprint
     layout = LAYOUTS[kind]
-    told: dict[str, Any] = json.loads(manifest)
-    assert (told["kind"], told["layout"]) == (kind, {"name": layout.name, "version": layout.version})
+    stored: dict[str, Any] = json.loads(manifest)
+    assert (stored["kind"], stored["layout"]) == (kind, {"name": layout.name, "version": layout.version})
     assert {path.name for path in out.iterdir()} <= {"tree", "dataset.tar"}, "nothing else is left behind"
 
 

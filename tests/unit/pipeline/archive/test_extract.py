@@ -261,7 +261,7 @@ def test_a_lying_size_never_grows_beyond_what_it_declared(tmp_path: Path) -> Non
     assert sum(path.stat().st_size for path in (tmp_path / "into").rglob("*")) <= 1000
 
 
-def test_all_reasons_are_told_at_once(tmp_path: Path) -> None:
+def test_all_reasons_are_reported_at_once(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for name in ("/abs.jpg", "../up.jpg", "C:/drive.jpg"):
             archive.writestr(name, IMAGE)
@@ -346,7 +346,7 @@ def test_every_hostile_zip_is_refused_or_read(tmp_path: Path, make_zips: Callabl
     assert outcomes["refused"] > 50 and outcomes["read"] >= 10
 
 
-def test_names_in_another_code_page_are_told_once(tmp_path: Path) -> None:
+def test_names_in_another_code_page_are_reported_once(tmp_path: Path) -> None:
     gbk, russian = "狗/1.jpg".encode("gbk"), "кот.jpg".encode("cp866")
     utf8 = "犬 1.jpg".encode()
     whole = (zlib.compress(IMAGE)[2:-4], zlib.crc32(IMAGE), len(IMAGE), 0)

@@ -79,7 +79,7 @@ ROWS = [
     ("image_turned", "image-exif-rotated", "note", IMAGE, None, "ready"),
     ("image_turned_boxes_stored", "boxes-rotated", "warning", XML, "<size>", "ready"),
     ("image_orientation_nonsense", None, "", "", None, "ready"),
-    ("image_twin", "image-duplicate", "note", IMAGE, None, "ready"),
+    ("image_copied", "image-duplicate", "note", IMAGE, None, "ready"),
     ("annotated_twice", "image-annotated-twice", "error", "labels/p00.xml", None, "rejected"),
     ("two_candidates", "image-same-stem", "warning", "images/p00.png", None, "ready"),
     ("case_equal", "names-differ-in-case", "warning", IMAGE, None, "ready"),

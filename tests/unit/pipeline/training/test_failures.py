@@ -26,7 +26,7 @@ def raised(error: Exception, cause: Exception | None = None) -> Exception:
         (OSError(errno.EACCES, "Permission denied"), "trainer-crashed"),
     ],
 )
-def test_a_failure_is_told_by_its_cause(error: Exception, slug: str) -> None:
+def test_a_failure_is_reported_by_its_cause(error: Exception, slug: str) -> None:
     assert as_failure(raised(error)).slug == slug
 
 

@@ -62,7 +62,7 @@ def test_memory_that_a_group_shares_counts_once() -> None:
         process.communicate()
 
 
-def test_where_the_kernel_does_not_tell_the_resident_set_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_kernel_does_not_report_it_the_resident_set_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system_metrics, "ROLLUP", "/proc/{pid}/no_such_file")
     own = psutil.Process()
     assert memory_of(own) == pytest.approx(own.memory_info().rss, rel=0.1)
