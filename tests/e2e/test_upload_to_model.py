@@ -128,7 +128,8 @@ def test_versions_have_no_gaps_after_all_that(client: Client, job_id: str) -> No
     assert sorted(versions) == list(range(1, len(succeeded) + 1))
 
 
-@pytest.mark.slow  # a job for each of them
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # a job for each archive: 170 took 300 s on a busy machine
 @pytest.mark.parametrize(
     ("make_zips", "make_documents"),
     [
