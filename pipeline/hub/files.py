@@ -92,9 +92,8 @@ def names_of_card(card: Mapping[str, Any], subset: str | None) -> dict[str, list
 
 def _is_usable(name: str) -> bool:
     """Whether it is a table or an image, with a relative path within the repository."""
-    if (
-        not name or not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES
-    ):  # isprintable() excludes lone surrogates, which encode() refuses
+    # isprintable() excludes lone surrogates, which encode() refuses.
+    if not name or not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES:
         return False
     path = PurePosixPath(name)
     if name.startswith("/") or ".." in path.parts or name.count("/") > MAX_DEPTH:

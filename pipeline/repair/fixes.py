@@ -35,9 +35,7 @@ def repair_items(source: ExtractedArchive, dataset: Dataset, facts: list[ImageFa
             changes.append(_change("repair-image-left-out", item.image.name, detail))
             continue
         if _may_lack_its_own(item, unmatched):
-            detail = (
-                "The image was left out: it has no annotation, and an annotation without an image may belong to it."
-            )
+            detail = "The image was left out: an annotation that matches no image may belong to it."
             changes.append(_change("repair-image-left-out", item.image.name, detail))
             continue
         repaired_item, made = _repair_item(item, fact, taken, rescaled=rescaled)
@@ -58,8 +56,9 @@ def _why_left_out(item: Item, fact: ImageFacts, dataset: Dataset) -> str | None:
     if fact.problem:
         return fact.problem[1]
     if item.image.name in dataset.broken:
-        source = item.annotation or "it has no usable annotation"
-        return f"its annotation has an error that only its author can correct ({source})."
+        if item.annotation is None:
+            return "its annotation is ambiguous or cannot be read."
+        return f"its annotation has an error that only its author can correct ({item.annotation})."
     return None
 
 
