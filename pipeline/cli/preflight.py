@@ -12,7 +12,7 @@ from typing import Any
 
 from core.domain.findings import Finding
 from pipeline.archive.plural import counted
-from pipeline.prepare.preflight import EndOfFile, MoreNeeded, preflight
+from pipeline.prepare.preflight import ArchiveEnd, MoreBytesNeeded, inspect_archive_end
 
 CPU_SECONDS = 40  # 300,000 entries take about 4
 MEMORY_BYTES = 2 * 1024**3  # of address space; 300,000 entries take about 200 MB
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
     if args.archive is None:
         args.parser.error("name a ZIP, or --end and --bytes")
     with args.archive.open("rb") as file:
-        found = preflight(file, args.archive.stat().st_size)
+        found = inspect_archive_end(file, args.archive.stat().st_size)
     _print_for_person(found)
     return 0 if found["accepted"] else 1
 
@@ -43,8 +43,8 @@ def _print_json_of_end(end: Path, total: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     with end.open("rb") as file:
         try:
-            found = preflight(EndOfFile(file, total), total)  # type: ignore[arg-type] # it reads and seeks
-        except MoreNeeded as more:
+            found = inspect_archive_end(ArchiveEnd(file, total), total)  # type: ignore[arg-type] # it reads and seeks
+        except MoreBytesNeeded as more:
             found = {"needed_bytes": more.bytes}
     print(json.dumps(found))
 

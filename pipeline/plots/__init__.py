@@ -1,4 +1,4 @@
-"""Images of a dataset, a training and its evaluation, drawn from plain data: the same for every trainer."""
+"""Plots of a dataset, a training and its evaluation, drawn from plain data: the same for every trainer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -10,7 +10,7 @@ from pipeline.plots.style import colour, shorten
 
 
 def open_upright(path: Path) -> Image.Image:
-    """As RGB, with the rotation of its EXIF applied: the frame that boxes are given in."""
+    """As RGB, with the rotation of its EXIF applied: the pixels that boxes refer to."""
     with Image.open(path) as image:
         return ImageOps.exif_transpose(image).convert("RGB")
 
@@ -24,7 +24,7 @@ def scaled(box: PredictedBox, factor: float) -> PredictedBox:
 def draw_boxes(
     image: Image.Image, boxes: Sequence[PredictedBox], *, scores: bool = True, face: str | None = None
 ) -> Image.Image:
-    """A copy of `image` with boxes on it; the best one is drawn last, on top. `face`: a font file."""
+    """A copy of `image` with boxes on it; the one with the highest score is drawn last, on top. `face`: a font file."""
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
     short = min(image.size)
@@ -33,7 +33,7 @@ def draw_boxes(
     worst_first = sorted(boxes, key=lambda box: box.score)
     for box in worst_first:
         pen.rectangle((box.x1, box.y1, box.x2, box.y2), outline=colour(box.class_index), width=width)
-    for box in worst_first:  # after all the frames, so that none crosses a name
+    for box in worst_first:  # after all frames, so that none crosses a label
         text = f"{shorten(box.label)} {box.score:.2f}" if scores else shorten(box.label)
         _tag(pen, text, box, font=font, shade=colour(box.class_index), size=image.size)
     return drawn
@@ -50,7 +50,7 @@ def _tag(
 ) -> None:
     """The label on the box's upper edge, moved so that all of it is inside the image."""
     left, _, right, _ = pen.textbbox((0, 0), text, font=font)
-    _, top, _, bottom = pen.textbbox((0, 0), "Ág", font=font)  # all tags are of one height, whatever is in them
+    _, top, _, bottom = pen.textbbox((0, 0), "Ág", font=font)  # all tags have one height, whatever their text
     pad = max(1, round((bottom - top) * 0.1))
     wide, high = right - left + 6 * pad, bottom - top + 2 * pad
     x = max(0, min(box.x1, size[0] - wide))

@@ -1,4 +1,4 @@
-"""What a dataset is, at a look: how often each class is there, how large the images are, where the boxes lie."""
+"""Plots of a dataset: boxes or images per class, sizes of the images, centres of the boxes."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ Draw = Callable[[Path, list[DatasetImage], list[str], Mapping[str, str]], None]
 def draw_class_distribution(
     path: Path, images: list[DatasetImage], classes: list[str], splits: Mapping[str, str]
 ) -> None:
-    """A bar for each class, most frequent first, divided by split: of its boxes, or of its images."""
+    """A bar for each class, most frequent first, divided by split: its boxes, or its images."""
     unit = "boxes" if all(image.label is None for image in images) else "images"
     counts: Counter[tuple[int, str]] = Counter()
     for image in images:
@@ -50,7 +50,7 @@ def draw_class_distribution(
         axes.set_xlim(left=0)
         axes.set_xlabel(unit)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        _title(axes, f"{unit.capitalize()} of each class", _classes_line(classes, order, totals, unit))
+        _title(axes, f"{unit.capitalize()} per class", _classes_line(classes, order, totals, unit))
         if counts:
             drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
@@ -72,7 +72,7 @@ def draw_resolution_scatter(
     with figure(path, 6.35, 6.4) as drawn:
         axes = drawn.subplots()
         ticks = [tick for tick in _whole_numbers(9).tick_values(0, end) if 0 <= tick <= end]
-        axes.set(xticks=ticks, yticks=ticks, xlabel="width, px", ylabel="height, px")
+        axes.set(xticks=ticks, yticks=ticks, xlabel="width (px)", ylabel="height (px)")
         axes.set(xlim=(low, end), ylim=(low, end), aspect="equal")
         for name, ratio in (("1:1", 1.0), ("4:3", 4 / 3), ("16:9", 16 / 9), ("3:4", 3 / 4), ("9:16", 9 / 16)):
             at = (end, end / ratio) if ratio >= 1 else (end * ratio, end)
@@ -88,9 +88,9 @@ def draw_resolution_scatter(
             )
         axes.scatter(xs, ys, s=areas, color=PALETTE[0], alpha=0.45, edgecolor="white", linewidth=0.8, zorder=3)
         (width, height), count = points[0]
-        several = f"{len(points):,} sizes; most often {width} x {height} ({percent(count, len(images))})"
-        line = f"all {len(images):,} images have {width} x {height}" if len(points) == 1 else several
-        _title(axes, "Sizes of the images", line)
+        several = f"{len(points):,} sizes; most common {width} x {height} ({percent(count, len(images))})"
+        line = f"all {len(images):,} images are {width} x {height}" if len(points) == 1 else several
+        _title(axes, "Image sizes", line)
 
 
 def draw_box_centres(
@@ -99,13 +99,13 @@ def draw_box_centres(
     classes: list[str],  # noqa: ARG001 - one signature
     splits: Mapping[str, str],  # noqa: ARG001
 ) -> None:
-    """Where in the image the boxes' centres lie, all images laid over each other."""
+    """A heat map of the centres of all boxes, relative to the size of their image."""
     centres = np.fromiter(
         (
-            place
+            share
             for image in images
             for box in image.boxes
-            for place in ((box.x1 + box.x2) / 2000 / image.width, (box.y1 + box.y2) / 2000 / image.height)
+            for share in ((box.x1 + box.x2) / 2000 / image.width, (box.y1 + box.y2) / 2000 / image.height)
         ),
         dtype=float,
     ).reshape(-1, 2)
@@ -120,7 +120,7 @@ def draw_box_centres(
             np.ma.masked_equal(counts, 0), extent=(0, 1, 1, 0), cmap=_heat(), vmin=0, interpolation="nearest"
         )
         axes.set_facecolor("#f5f7fa")
-        axes.set(xlabel="from left to right", ylabel="from top to bottom", xlim=(0, 1), ylim=(1, 0))
+        axes.set(xlabel="x (share of the width)", ylabel="y (share of the height)", xlim=(0, 1), ylim=(1, 0))
         ticks = (0, 0.25, 0.5, 0.75, 1)
         axes.set_xticks(ticks, [f"{tick:.0%}" for tick in ticks])
         axes.set_yticks(ticks, [f"{tick:.0%}" for tick in ticks])
@@ -136,12 +136,12 @@ def draw_box_centres(
             axes.plot(x, y, marker="+", markersize=14, markeredgewidth=2, color=PALETTE[1])
             line = f"{len(centres):,} boxes; + is their median, {x:.0%} from the left and {y:.0%} from the top"
         else:
-            line = "there is no box"
-        _title(axes, "Centres of the boxes", line)
+            line = "no boxes"
+        _title(axes, "Box centres", line)
 
 
 def percent(count: int, total: int) -> str:
-    """All of it, and nothing less, is 100%; nothing, and nothing more, is 0%."""
+    """Only the whole is 100%, and only nothing is 0%."""
     rounded = round(100 * count / total)
     if rounded == 100 and count < total:
         return "over 99%"
@@ -164,7 +164,7 @@ def _classes_line(classes: list[str], order: list[int], totals: Mapping[int, int
 
 
 def _limits(xs: np.ndarray, ys: np.ndarray, areas: np.ndarray) -> tuple[float, float]:
-    """Of both axes, in px: from 0, or below it where a dot near the corner needs room. `areas`: of the dots, in pt²."""
+    """Of both axes, in px: from 0, or lower where a dot near the corner needs space. `areas`: of the dots, in pt²."""
     radii = np.sqrt(areas) / 2 / _SIDE
     low, end = 0.0, float(max(xs.max(), ys.max())) * 1.12
     for _ in range(4):  # the room that a dot needs grows with the range of the axes

@@ -54,7 +54,7 @@ def figure(path: Path, width: float, height: float) -> Iterator[Any]:
     from matplotlib.figure import Figure
 
     with rc_context({**_STYLE, "font.family": _fonts()}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it shows a box instead
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box is drawn instead
         drawn = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawn)
         yield drawn
@@ -62,7 +62,7 @@ def figure(path: Path, width: float, height: float) -> Iterator[Any]:
 
 
 def _fonts() -> list[str]:
-    """DejaVu Sans comes with matplotlib and knows no CJK: behind it those that this machine has."""
+    """DejaVu Sans, which comes with matplotlib and has no CJK, then those of the fallbacks that are installed."""
     from matplotlib.font_manager import fontManager
 
     installed = set(fontManager.get_font_names())

@@ -1,4 +1,4 @@
-"""One annotated thumbnail: an image with its boxes and class names, or its class, and a line that says what it is."""
+"""An annotated thumbnail: an image with its boxes and class names, or its class, above a caption."""
 
 import io
 from typing import NamedTuple
@@ -18,7 +18,7 @@ _QUALITY = 88
 
 
 class Thumbnail(NamedTuple):
-    """What to draw. `boxes` in pixels of the upright image; `face` is a font file, None for Pillow's own.
+    """`boxes` in pixels of the upright image; `face` is a font file, None for Pillow's own.
 
     `label`: the class of the whole image, None where its boxes have the classes.
     """

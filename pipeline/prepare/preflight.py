@@ -20,16 +20,16 @@ from pipeline.formats.class_folders import assign_folders
 _MAX_FOLDERS = 1000  # of images, that are tried as classes; more are tried after the upload
 
 
-class MoreNeeded(Exception):
-    """What was sent does not reach back to where the directory begins. `bytes`: of the end of the file."""
+class MoreBytesNeeded(Exception):
+    """The bytes do not reach back to the start of the directory. `bytes`: how many of the file's end do."""
 
     def __init__(self, needed: int) -> None:
         self.bytes = needed
         super().__init__(needed)
 
 
-class EndOfFile(io.RawIOBase):
-    """A file of `total` bytes of which only the last ones are there. Reading before them raises MoreNeeded."""
+class ArchiveEnd(io.RawIOBase):
+    """A file of `total` bytes of which only the last ones are present. Reading before them raises MoreBytesNeeded."""
 
     def __init__(self, end: BinaryIO, total: int) -> None:
         self._end = end
@@ -49,15 +49,15 @@ class EndOfFile(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         if self._at < self._starts and size != 0:
-            raise MoreNeeded(self._total - self._at)
+            raise MoreBytesNeeded(self._total - self._at)
         self._end.seek(self._at - self._starts)
         data = self._end.read(size)
         self._at += len(data)
         return data
 
 
-def preflight(file: BinaryIO, total: int) -> dict[str, Any]:
-    """Findings and what the archive holds, as JSON values. `file` may be an EndOfFile. Raises MoreNeeded."""
+def inspect_archive_end(file: BinaryIO, total: int) -> dict[str, Any]:
+    """Findings and the archive's contents, as JSON values. `file` may be an ArchiveEnd. Raises MoreBytesNeeded."""
     entries: list[ZipEntry] = []
     try:
         entries, directory_at = read_directory(file)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.archive.extract import extract
 from pipeline.archive.source import Rejected
 from pipeline.formats import read_dataset
-from pipeline.prepare.preflight import EndOfFile, MoreNeeded, guess_format, preflight
+from pipeline.prepare.preflight import ArchiveEnd, MoreBytesNeeded, guess_format, inspect_archive_end
 from tests.builders.voc import voc_zip, zip_files
 from tests.unit.pipeline.archive.test_extract import HOSTILE
 
@@ -29,8 +29,8 @@ def judged(content: bytes, *, sent: int | None = None) -> dict[str, Any]:
     for _ in range(4):
         end = io.BytesIO(content[len(content) - needed :])
         try:
-            return preflight(EndOfFile(end, len(content)), len(content))  # type: ignore[arg-type] # reads and seeks
-        except MoreNeeded as more:
+            return inspect_archive_end(ArchiveEnd(end, len(content)), len(content))  # type: ignore[arg-type] # reads and seeks
+        except MoreBytesNeeded as more:
             assert needed < more.bytes <= len(content)
             needed = more.bytes
     raise AssertionError("it asks again and again")
