@@ -23,11 +23,11 @@ IMAGES = 300  # some batches of an extraction, and more than the decoders have d
 
 
 class CancelledWhileExtracting(StageReporter):
-    """The word comes when the first images are extracted and are being decoded."""
+    """Cancels when the first images are extracted and are being decoded."""
 
     def __init__(self, line: Channel) -> None:
         super().__init__(line)
-        self.told = line
+        self.channel = line
         self.at = ""
 
     def stage(self, name: str) -> None:
@@ -36,7 +36,7 @@ class CancelledWhileExtracting(StageReporter):
 
     def tick(self, done: int, total: int) -> None:
         if self.at == "extracting" and done:
-            self.told.cancelled.set()
+            self.channel.cancelled.set()
         super().tick(done, total)
 
 

@@ -55,7 +55,7 @@ def test_classes_are_the_folders_in_natural_order_wherever_they_lie(tmp_path: Pa
     assert all(counts == {"train": 4, "val": 1, "test": 1} for counts in by_class.values()), by_class
 
 
-def test_strays_are_told_and_cost_nothing(tmp_path: Path) -> None:
+def test_strays_are_reported_and_cost_nothing(tmp_path: Path) -> None:
     files = FILES | JUNK
     files["stray.png"] = b"not even an image"
     files["9/old/deep.png"] = shape("disc", seed="deep")
@@ -96,7 +96,7 @@ def test_an_empty_folder_is_seen_by_its_own_entry(tmp_path: Path) -> None:
     assert codes(dataset) == {"class-empty": ["owl"]}
 
 
-def test_a_image_in_two_classes_and_classes_of_few_are_told(tmp_path: Path) -> None:
+def test_an_image_in_two_classes_and_classes_of_few_are_reported(tmp_path: Path) -> None:
     files = FILES | {"test/copy.png": FILES["9/00.png"], "rare/1.png": shape("disc", seed="r1")}
     dataset = validated(tmp_path, files)
     found = codes(dataset)
@@ -112,7 +112,7 @@ def test_one_class_of_usable_images_is_none(tmp_path: Path) -> None:
     assert "too-few-classes" in {finding.code for finding in rejected.value.findings}
 
 
-def test_a_given_split_is_kept_and_its_leaks_and_gaps_are_told(tmp_path: Path) -> None:
+def test_a_given_split_is_kept_and_its_leaks_and_gaps_are_reported(tmp_path: Path) -> None:
     files = folder_files(each=4, classes=("cat", "test"), splits=("train/", "valid/", "test/"))
     files |= {"test/cat/leak.png": files["train/cat/00.png"], "train/dog/1.png": shape("cross", seed="dog")}
     dataset = validated(tmp_path, files)
@@ -191,8 +191,8 @@ for split, rows in data.items():
     for row, raw in zip(rows, rows.cast_column("image", datasets.Image(decode=False))):
         image = row["image"]
         kind = Image.open(io.BytesIO(raw["image"]["bytes"])).format
-        told = [split, row["label"], image.mode, *image.size, kind, row["sha256"]]
-        seen["rows"][row["path"]] = told
+        facts = [split, row["label"], image.mode, *image.size, kind, row["sha256"]]
+        seen["rows"][row["path"]] = facts
 print(json.dumps(seen))
 """
 

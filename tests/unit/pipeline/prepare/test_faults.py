@@ -112,9 +112,9 @@ def test_a_fault_is_found_with_its_code_file_and_line(
 def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
     import zipfile
 
-    apart = ["box_outside", "xml_cut", "image_truncated", "image_missing", "name_similar"]
+    faults = ["box_outside", "xml_cut", "image_truncated", "image_missing", "name_similar"]
     with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
-        for number, fault in enumerate(apart):
+        for number, fault in enumerate(faults):
             files = voc_files()
             FAULTS[fault](files)
             for name, content in files.items():
@@ -169,15 +169,15 @@ def test_a_turned_image_says_where_its_boxes_were_guessed(
     files = voc_files()
     files |= {IMAGE: turned(orientation), XML: annotation("p00.jpg", [("ball", *box)], size=size)}
     _, findings = _prepare(zip_files(tmp_path / "data.zip", files), tmp_path / "out")
-    (told,) = [finding["detail"] for finding in findings if finding["code"] == "image-exif-rotated"]
-    assert ("assumed to be drawn on the upright one" in told) is guessed
+    (detail,) = [finding["detail"] for finding in findings if finding["code"] == "image-exif-rotated"]
+    assert ("assumed to be drawn on the upright one" in detail) is guessed
 
 
-def test_images_with_a_palette_are_told_once(tmp_path: Path) -> None:
+def test_images_with_a_palette_are_reported_once(tmp_path: Path) -> None:
     files = voc_files() | {f"images/p{n:02d}.jpg": image_bytes(mode="P", format="PNG", seed=n) for n in (7, 3)}
     _, findings = _prepare(zip_files(tmp_path / "data.zip", files), tmp_path / "out")
-    (told,) = [finding for finding in findings if finding["code"] == "image-palette"]
-    assert told["path"] == "images/p03.jpg" and told["detail"].startswith("2 images have a palette")
+    (palette,) = [finding for finding in findings if finding["code"] == "image-palette"]
+    assert palette["path"] == "images/p03.jpg" and palette["detail"].startswith("2 images have a palette")
 
 
 @pytest.mark.parametrize(("fault", "code"), [("xml_cut", "xml-invalid"), ("xml_empty", "xml-empty")])
@@ -192,7 +192,7 @@ def test_a_rejected_dataset_leaves_no_tree_and_keeps_its_findings(tmp_path: Path
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"progress.jsonl", "findings.jsonl", "result.json"}
 
 
-def test_a_person_is_told_the_places_and_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_person_gets_the_places_and_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = voc_zip(tmp_path / "data.zip", images=12, broken="image_text")
     _, findings = _prepare(archive, tmp_path / "out")
     printed = capsys.readouterr().out

@@ -99,10 +99,10 @@ def test_the_dots_of_sizes_are_whole_and_their_square_fills_the_plot(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("count", "told"), [(2059, "over 99%"), (2062, "100%"), (2040, "99%"), (1, "under 1%"), (0, "0%")]
+    ("count", "printed"), [(2059, "over 99%"), (2062, "100%"), (2040, "99%"), (1, "under 1%"), (0, "0%")]
 )
-def test_a_share_is_never_rounded_to_all_or_nothing(count: int, told: str) -> None:
-    assert plots.percent(count, 2062) == told
+def test_a_share_is_never_rounded_to_all_or_nothing(count: int, printed: str) -> None:
+    assert plots.percent(count, 2062) == printed
 
 
 def test_prepare_draws_the_images_and_says_so(tmp_path: Path) -> None:

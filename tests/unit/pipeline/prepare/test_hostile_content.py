@@ -1,4 +1,4 @@
-"""Hostile XML, images and trainers' files, each in an archive whose wall they pass: a finding, and nothing else."""
+"""Hostile XML, images and files for trainers, each in a valid archive: a finding, and nothing else."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Images that look alike are found, stay together, and are told where a given split parts them."""
+"""Near-duplicates are found, stay in one split, and are reported where a given split divides them."""
 
 import io
 import random
@@ -43,7 +43,7 @@ def encoded(image: Image.Image, format: str = "JPEG", **save: Any) -> bytes:
 
 
 Alter = Callable[[Image.Image], bytes]
-ALIKE: dict[str, Alter] = {
+ALTERED: dict[str, Alter] = {
     "saved again": lambda image: encoded(image, quality=40),
     "another format": lambda image: encoded(image, "PNG"),
     "JPEG 2000": lambda image: encoded(image, "JPEG2000"),
@@ -69,18 +69,18 @@ def phash(content: bytes) -> bytes | None:
     return inspect(content).phash
 
 
-@pytest.mark.parametrize("alter", ALIKE)
-def test_a_image_altered_a_little_looks_the_same(alter: str) -> None:
+@pytest.mark.parametrize("alter", ALTERED)
+def test_an_image_altered_a_little_is_a_near_duplicate(alter: str) -> None:
     phashes: dict[str, bytes | None] = {}
     for seed in range(8):
         phashes[f"{seed} a"] = phash(encoded(photograph(seed), quality=95))
-        phashes[f"{seed} b"] = phash(ALIKE[alter](photograph(seed)))
+        phashes[f"{seed} b"] = phash(ALTERED[alter](photograph(seed)))
     groups = group_near_duplicates(phashes.items())
     assert {name: groups[name] for name in phashes} == {name: f"{name[0]} a" for name in phashes}
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_a_look_is_of_the_upright_image(orientation: int) -> None:
+def test_a_perceptual_hash_is_that_of_the_upright_image(orientation: int) -> None:
     stored = photograph(1, (200, 200)).convert("L")
     stored.getexif()[274] = orientation
     upright = ImageOps.exif_transpose(stored)
@@ -88,7 +88,7 @@ def test_a_look_is_of_the_upright_image(orientation: int) -> None:
     assert set(group_near_duplicates(phashes.items()).values()) == {"stored"}
 
 
-def test_a_flat_image_looks_like_nothing() -> None:
+def test_a_flat_image_has_no_perceptual_hash() -> None:
     phashes = {colour: phash_of(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue")}
     assert phashes == {"red": None, "blue": None}
     groups = group_near_duplicates(phashes.items())
@@ -130,9 +130,9 @@ def _smallest_by_hand(name: str, phashes: dict[str, bytes]) -> str:
     while todo:
         here = phashes[todo.pop()]
         for other, there in phashes.items():
-            apart = int.from_bytes(here) ^ int.from_bytes(there)
-            alike = (apart >> 192).bit_count() <= MAX_LOW_BITS and apart.bit_count() <= MAX_BITS
-            if alike and other not in reached:
+            distance = int.from_bytes(here) ^ int.from_bytes(there)
+            near = (distance >> 192).bit_count() <= MAX_LOW_BITS and distance.bit_count() <= MAX_BITS
+            if near and other not in reached:
                 reached.add(other)
                 todo.append(other)
     return min(reached)
@@ -166,13 +166,13 @@ def test_near_duplicates_never_straddle_a_split_that_we_make(tmp_path: Path, see
     assert {split for found in homes.values() for split in found} == {"train", "val", "test"}
     codes = [finding.code for finding in dataset.findings]
     assert codes == ["image-near-duplicate"] * 36
-    told = describe(dataset, PrepareOptions().model_dump(), job_id=None, source={}, times={})["near_duplicates"]
-    counted = {name: told[name] for name in ("groups", "images", "largest", "groups_across_splits")}
+    described = describe(dataset, PrepareOptions().model_dump(), job_id=None, source={}, times={})["near_duplicates"]
+    counted = {name: described[name] for name in ("groups", "images", "largest", "groups_across_splits")}
     assert counted == {"groups": 12, "images": 48, "largest": 4, "groups_across_splits": 0}
-    assert told["named"][0]["paths"] == ["0-00.jpg", "1-00.jpg", "2-00.jpg", "3-00.jpg"]
+    assert described["named"][0]["paths"] == ["0-00.jpg", "1-00.jpg", "2-00.jpg", "3-00.jpg"]
 
 
-def test_a_given_split_that_parts_near_duplicates_is_kept_and_told(tmp_path: Path) -> None:
+def test_a_given_split_that_divides_near_duplicates_is_kept_and_reported(tmp_path: Path) -> None:
     files = _series(4, 2)
     train = [f"0-{number:02d}" for number in range(4)] + ["1-03"]
     lists = {"train": train, "val": ["1-00"], "test": ["1-01", "1-02"]}
@@ -197,7 +197,7 @@ def test_a_set_of_one_image_in_many_versions_leaves_nothing_to_validate_on(tmp_p
     assert error.code == "split-without-val" and "6 images form 1 group." in error.detail
 
 
-def test_a_part_made_small_by_a_large_group_is_told(tmp_path: Path) -> None:
+def test_a_part_made_small_by_a_large_group_is_reported(tmp_path: Path) -> None:
     files = _series(3, 1) | {
         f"images/series-{number}.jpg": encoded(photograph(9), quality=50 + number) for number in range(30)
     }

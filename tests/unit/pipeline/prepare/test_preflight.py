@@ -1,4 +1,4 @@
-"""The preflight: what the wall would say, by the end of the ZIP alone, and never more than the wall."""
+"""The preflight: from the end of the ZIP alone, what archive validation refuses, and never more."""
 
 import io
 import re
@@ -23,8 +23,8 @@ from tests.unit.pipeline.archive.test_extract import HOSTILE
 ONLY_INSIDE = {"archive-headers-differ", "archive-size-mismatch", "archive-checksum", "archive-broken-data"}
 
 
-def judged(content: bytes, *, sent: int | None = None) -> dict[str, Any]:
-    """By the last `sent` bytes, and by as many more as are asked for."""
+def preflighted(content: bytes, *, sent: int | None = None) -> dict[str, Any]:
+    """The answer for the last `sent` bytes, and for as many more as are requested."""
     needed = min(65_557 if sent is None else sent, len(content))
     for _ in range(4):
         end = io.BytesIO(content[len(content) - needed :])
@@ -33,10 +33,10 @@ def judged(content: bytes, *, sent: int | None = None) -> dict[str, Any]:
         except MoreBytesNeeded as more:
             assert needed < more.bytes <= len(content)
             needed = more.bytes
-    raise AssertionError("it asks again and again")
+    raise AssertionError("it requests more again and again")
 
 
-def wall(archive: Path, into: Path) -> set[str]:
+def extraction_codes(archive: Path, into: Path) -> set[str]:
     into.mkdir(exist_ok=True)
     try:
         extract(archive, into, threads=1, tick=lambda *_: None)
@@ -46,40 +46,40 @@ def wall(archive: Path, into: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(("write", "code"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
-def test_the_directory_alone_tells_what_the_wall_tells_by_it(
+def test_the_preflight_finds_in_the_directory_what_extraction_finds_there(
     tmp_path: Path, write: Callable[[Path], object], code: str
 ) -> None:
     archive = tmp_path / "hostile.zip"
     write(archive)
-    told = {finding["code"] for finding in judged(archive.read_bytes())["findings"]}
-    expected = wall(archive, tmp_path / "into")
-    told.discard("formats-none")  # which is not the wall's to say
-    assert told - {"archive-overlap"} == expected - ONLY_INSIDE - {"archive-overlap"}
-    assert told <= expected | {"archive-overlap"}
+    codes = {finding["code"] for finding in preflighted(archive.read_bytes())["findings"]}
+    expected = extraction_codes(archive, tmp_path / "into")
+    codes.discard("formats-none")  # which extraction does not report
+    assert codes - {"archive-overlap"} == expected - ONLY_INSIDE - {"archive-overlap"}
+    assert codes <= expected | {"archive-overlap"}
 
 
 def test_overlapping_entries_are_seen_in_the_directory(tmp_path: Path) -> None:
     write = next(write for name, write, _ in HOSTILE if name == "overlapping entries")
     write(tmp_path / "a.zip")
-    assert judged((tmp_path / "a.zip").read_bytes())["counts"]["archive-overlap"] >= 1
+    assert preflighted((tmp_path / "a.zip").read_bytes())["counts"]["archive-overlap"] >= 1
 
 
 def test_a_good_archive_is_counted_and_recognised_by_its_last_bytes(tmp_path: Path) -> None:
     content = voc_zip(tmp_path / "data.zip", images=12).read_bytes()
-    found = judged(content, sent=22)  # the end record alone: then exactly the directory is asked for
+    found = preflighted(content, sent=22)  # the end record alone: then exactly the directory is requested
     assert found["accepted"] and found["findings"] == []
     assert (found["entries"], found["images"], found["data_files"]) == (24, 12, 24)
     assert found["format"] == {"name": "voc", "why": "12 XML files and 12 images"}
     assert found["bytes"] == len(content)
 
 
-def test_what_lies_before_the_directory_is_never_asked_for(tmp_path: Path) -> None:
+def test_what_lies_before_the_directory_is_never_requested(tmp_path: Path) -> None:
     archive = zip_files(
         tmp_path / "a.zip", {f"{number % 2}/{number}.jpg": bytes(20_000) for number in range(50)}, compression=0
     )
     content = archive.read_bytes()
     directory = content.index(b"PK\1\2")
-    assert judged(bytes(directory) + content[directory:])["accepted"]
+    assert preflighted(bytes(directory) + content[directory:])["accepted"]
 
 
 def test_an_archive_with_zip64_records_is_read_by_its_end(tmp_path: Path) -> None:
@@ -91,12 +91,12 @@ def test_an_archive_with_zip64_records_is_read_by_its_end(tmp_path: Path) -> Non
     end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, total, size, at)
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, end_at, 1)
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
-    assert judged(content[:end_at] + end64 + locator + end)["entries"] == 1
+    assert preflighted(content[:end_at] + end64 + locator + end)["entries"] == 1
 
     lying = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 2**40, 2**40, 2**50, at)
-    assert judged(content[:end_at] + lying + locator + end)["counts"] == {"archive-too-many-entries": 1}
+    assert preflighted(content[:end_at] + lying + locator + end)["counts"] == {"archive-too-many-entries": 1}
     beyond = struct.pack("<4sLQL", b"PK\6\7", 0, 2**63, 1)
-    assert judged(content[:end_at] + end64 + beyond + end)["counts"] == {"archive-inconsistent": 1}
+    assert preflighted(content[:end_at] + end64 + beyond + end)["counts"] == {"archive-inconsistent": 1}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_no_format_can_fit_is_refused_ahead_and_really_refused(
     tmp_path: Path, names: list[str], accepted: bool
 ) -> None:
     archive = zip_files(tmp_path / "a.zip", {name: b"x" for name in names})
-    found = judged(archive.read_bytes())
+    found = preflighted(archive.read_bytes())
     assert (found["accepted"], found["counts"]) == (accepted, {} if accepted else {"formats-none": 1})
     if not accepted:
         assert found["format"]["name"] is None
@@ -155,7 +155,7 @@ BASE = {"set/a.xml": b"<annotation/>", "set/b.jpg": b"x" * 40, "set/é.xml": b"<
     st.integers(1, 2000),
 )
 @example([(0, b"\xff" * 8)], 0, 22)
-def test_a_fuzzed_directory_is_judged_and_never_crashes_and_agrees_with_the_wall(
+def test_a_fuzzed_directory_never_crashes_the_preflight_which_agrees_with_extraction(
     tmp_path: Path, changes: list[tuple[int, bytes]], shift: int, sent: int
 ) -> None:
     """Only the central directory and the end record are changed; `shift` cuts or adds bytes before them."""
@@ -167,11 +167,11 @@ def test_a_fuzzed_directory_is_judged_and_never_crashes_and_agrees_with_the_wall
     content[directory:directory] = bytes(max(0, shift))
     del content[directory : directory + max(0, -shift)]
 
-    found = judged(bytes(content), sent=min(sent, len(content)))
+    found = preflighted(bytes(content), sent=min(sent, len(content)))
 
     (tmp_path / "fuzzed.zip").write_bytes(content)
-    expected = wall(tmp_path / "fuzzed.zip", tmp_path / "into")
+    expected = extraction_codes(tmp_path / "fuzzed.zip", tmp_path / "into")
     assert found["accepted"] == (not found["findings"])
-    told = {finding["code"] for finding in found["findings"]} - {"formats-none"}  # which is not the wall's to say
-    assert not told or expected, "the wall refuses all that is refused ahead"
-    assert told - {"archive-overlap"} <= expected
+    codes = {finding["code"] for finding in found["findings"]} - {"formats-none"}  # which extraction does not report
+    assert not codes or expected, "extraction refuses all that the preflight refuses"
+    assert codes - {"archive-overlap"} <= expected

@@ -113,17 +113,17 @@ def test_a_child_whose_supervisor_is_gone_ends_with_its_whole_group(tmp_path: Pa
         assert child.wait(30) == -9
 
 
-def test_what_is_written_anew_is_asked_room_for_before_the_set_is_written(
+def test_the_space_of_converted_images_is_required_before_the_set_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive, out = voc_zip(tmp_path / "data.zip", broken="image_cmyk"), tmp_path / "out"
     out.mkdir()
-    asked: list[int] = []
-    monkeypatch.setattr("pipeline.prepare.run.require_space", lambda _folder, needed: asked.append(needed))
+    required: list[int] = []
+    monkeypatch.setattr("pipeline.prepare.run.require_space", lambda _folder, needed: required.append(needed))
     prepare(PrepareSpec(archive=archive, out=out, options=PrepareOptions(), processes=1, tree=False), StageReporter())
     with tarfile.open(out / "dataset.tar") as tar:
         assert [name for name in tar.getnames() if name.endswith(".png")]
-    assert asked and asked[0] >= (out / "dataset.tar").stat().st_size
+    assert required and required[0] >= (out / "dataset.tar").stat().st_size
 
 
 def test_a_failure_of_ours_is_a_problem_and_no_rejection(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_failure_of_ours_is_a_problem_and_no_rejection(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_told_even_where_the_reason_cannot_be_written(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_even_where_the_reason_cannot_be_written(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     for name in ("progress.jsonl", "problem.json.part"):
