@@ -33,7 +33,7 @@ def source_of(attempt: Attempt[JobRow], job: JobRow) -> tuple[JobRow, Path] | No
 def _fetch_source(attempt: Attempt[JobRow], job: JobRow) -> Path:
     archive, key = attempt.scratch / "source.zip", job.source_key
     if key is None:
-        raise PreparationFailed("The uploaded ZIP is no longer kept.")
+        raise PreparationFailed("The uploaded ZIP is no longer stored.")
     try:
         stored = attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, key, archive))
     except ObjectMissing as error:

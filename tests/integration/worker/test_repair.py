@@ -82,7 +82,7 @@ def test_what_has_not_ended_or_is_no_longer_kept_cannot_be_repaired(
     swept = _rejected(line, worker, tmp_path)
     with line.platform.db.transaction() as session:
         session.execute(update(JobRow).where(JobRow.id == swept).values(source_key=None))
-    with pytest.raises(JobNotRepairable, match="no longer kept"):
+    with pytest.raises(JobNotRepairable, match="no longer stored"):
         repair_job(line.platform, swept)
 
 
