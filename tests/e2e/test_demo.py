@@ -63,7 +63,7 @@ def _demo(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "DARKROOM_HOME": str(home), "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=280,  # it takes 40 s on two idle cores
     )
 
 
