@@ -89,7 +89,7 @@ def compare(title: str, archive: Path, images: int, folder: Path, *, peer: str |
     for _ in range(rounds):
         for name, way in ways.items():
             out = folder / "out"
-            os.sync()  # nobody pays for what another has written
+            os.sync()  # so that no round pays for what another has written
             taken = way(archive, out)
             if name == "ours":
                 whole.append(taken)

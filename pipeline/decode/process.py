@@ -79,7 +79,7 @@ class DecodingProcess:
         return 0.0 if since is None else time.monotonic() - since
 
     def stop(self) -> None:
-        """Kill it, and make a `receive` that waits for it raise ProcessEnded, whoever else holds the other end."""
+        """Kill it, and make a `receive` that waits for it raise ProcessEnded, whatever else holds the other end."""
         self._process.kill()
         with suppress(OSError), socket.fromfd(self._connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as end:
             end.shutdown(socket.SHUT_RDWR)

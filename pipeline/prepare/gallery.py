@@ -45,13 +45,13 @@ def choose(images: list[DatasetImage], *, seed: int, count: int = THUMBNAILS) ->
     """`count` random images, the same for the same data and seed; those with a class not yet chosen come first."""
     chances = np.fromiter((_chance(image, seed) for image in images), dtype=np.uint64, count=len(images))
     by_chance = [images[at] for at in np.argsort(chances, kind="stable")]  # equal images by path
-    seen: set[int] = set()
+    chosen_classes: set[int] = set()
     first: list[DatasetImage] = []
     later: list[DatasetImage] = []
     for image in by_chance:
         classes = image.class_ids
-        (first if classes - seen else later).append(image)
-        seen |= classes
+        (first if classes - chosen_classes else later).append(image)
+        chosen_classes |= classes
     return (first + later)[:count]
 
 

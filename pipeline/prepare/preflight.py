@@ -89,21 +89,21 @@ def guess_format(names: list[str]) -> dict[str, str | None]:
     """{name, why}: the format that the names of the data files suggest. Their content decides, after the upload."""
     suffixes = Counter(map(_suffix, names))
     image_names = [name for name in names if is_image(name)]
-    images, seen = len(image_names), counted(len(image_names), "image")
+    images, of_images = len(image_names), counted(len(image_names), "image")
     folders = {name.rpartition("/")[0] for name in image_names}
     stems = {_stem(name) for name in image_names}
     labels = sum(_suffix(name) == ".txt" and _stem(name) in stems for name in names)
     if not images:
         return {"name": None, "why": "no images"}
     if count := suffixes[".xml"]:
-        return {"name": "voc", "why": f"{counted(count, 'XML file')} and {seen}"}
+        return {"name": "voc", "why": f"{counted(count, 'XML file')} and {of_images}"}
     if labels:
-        return {"name": "yolo", "why": f"{counted(labels, 'text file')} named as one of {seen}"}
+        return {"name": "yolo", "why": f"{counted(labels, 'text file')} named as one of {of_images}"}
     if count := suffixes[".json"]:
-        return {"name": "coco", "why": f"{counted(count, 'JSON file')} and {seen}"}
+        return {"name": "coco", "why": f"{counted(count, 'JSON file')} and {of_images}"}
     if len(folders) > 1:
         return {"name": "folders", "why": f"{images} images in {len(folders)} folders, and no annotations"}
-    return {"name": None, "why": f"{seen} in one folder, and no annotations"}
+    return {"name": None, "why": f"{of_images} in one folder, and no annotations"}
 
 
 def _no_format(names: list[str]) -> Iterator[Finding]:
