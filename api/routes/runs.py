@@ -38,14 +38,16 @@ def list_runs(
 ) -> PageOf[Run]:
     """Newest first."""
     page = runs.list_runs(platform.db, cursor=cursor, limit=limit, state=state, job_id=job_id)
-    return PageOf(items=[run_of(row) for row in page.items], next_cursor=page.next_cursor)
+    mlflow = platform.settings.mlflow_link
+    return PageOf(items=[run_of(row, mlflow_link=mlflow) for row in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/{run_id}", summary="Read a run", responses=problem_responses(errors.RunNotFound, errors.Gone))
 async def get_run(request: Request, platform: CurrentPlatform, run_id: str, wait: Wait = 0) -> Run:
     """State, stage, progress, attempt, problem and, once published, the version."""
     await wait_until_ended(request, platform.db, run_id, seconds=wait)
-    return run_of(await run_in_threadpool(runs.get_living_run, platform.db, run_id))
+    run = await run_in_threadpool(runs.get_living_run, platform.db, run_id)
+    return run_of(run, mlflow_link=platform.settings.mlflow_link)
 
 
 @router.get(

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.schemas import Links, PageOf, Timestamp
 from api.schemas.jobs import JOB_ID, SHA256, timestamp
 from api.schemas.links import link
+from api.schemas.mlflow import MlflowVersion, mlflow_version
 from api.schemas.runs import RUN_ID
 from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow
 from core.services.views import VersionOverview
@@ -21,14 +22,6 @@ class Artifact(BaseModel):
     sha256: str = Field(examples=[SHA256])
     media_type: str = Field(examples=["application/octet-stream"])
     links: Links
-
-
-class MlflowRun(BaseModel):
-    """The run in MLflow that mirrors this version; null until it exists."""
-
-    run_id: str
-    version: str | None = Field(description="Version of the registered model in MLflow, which is named after the job.")
-    link: str | None = Field(description="The page of the run in MLflow.")
 
 
 class ModelVersion(BaseModel):
@@ -45,7 +38,7 @@ class ModelVersion(BaseModel):
     weights: str = Field(description="The artifact that `/download/model` sends.", examples=["best.pt"])
     artifacts: list[Artifact]
     aliases: list[str] = Field(examples=[["production"]])
-    mlflow: MlflowRun | None
+    mlflow: MlflowVersion | None
     created_at: Timestamp
     links: Links
 
@@ -107,7 +100,7 @@ def model_version(overview: VersionOverview, *, mlflow_link: str) -> ModelVersio
         weights=row.weights_name,
         artifacts=[_artifact(artifact, path) for artifact in overview.artifacts],
         aliases=overview.aliases,
-        mlflow=_mlflow(overview, mlflow_link),
+        mlflow=mlflow_version(row, overview.run, mlflow_link=mlflow_link),
         created_at=timestamp(row.created_at),
         links={
             "self": link(path),
@@ -155,11 +148,3 @@ def _move(row: AliasMoveRow) -> AliasMove:
     return AliasMove.model_validate(
         {"position": row.position, "action": row.action, "version": f"v{row.number}", "at": timestamp(row.at)}
     )
-
-
-def _mlflow(overview: VersionOverview, mlflow_link: str) -> MlflowRun | None:
-    if overview.mlflow_run_id is None:
-        return None
-    # The address that MLflow accepts without the id of the experiment.
-    page = f"{mlflow_link.rstrip('/')}/#/runs/{overview.mlflow_run_id}" if mlflow_link else None
-    return MlflowRun(run_id=overview.mlflow_run_id, version=overview.version.mlflow_version, link=page)

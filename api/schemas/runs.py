@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.schemas import Links, Timestamp, stored_problem
 from api.schemas.jobs import JOB_ID, SHA256, timestamp
 from api.schemas.links import link
+from api.schemas.mlflow import MlflowRun, mlflow_run
 from core.db.tables import RunRow
 from core.db.transitions import public_fields
 from core.domain.states import RUN_ENDED, RunState
@@ -68,6 +69,7 @@ class Run(BaseModel):
     params: dict[str, Any] = Field(description="All params, including defaults.", examples=[{"epochs": 30}])
     fingerprint: str = Field(description="Fingerprint of the dataset it trains on.", examples=[SHA256])
     created_at: Timestamp
+    mlflow: MlflowRun | None
 
     state: RunState
     stage: str | None = Field(description="The current step, for display.", examples=["training"])
@@ -95,7 +97,7 @@ def accepted_run(row: RunRow) -> AcceptedRun:
     return AcceptedRun(run_id=row.id, state=RunState(row.state), links=run_links(row))
 
 
-def run_of(row: RunRow) -> Run:
+def run_of(row: RunRow, *, mlflow_link: str) -> Run:
     return Run(
         run_id=row.id,
         job_id=row.job_id,
@@ -104,6 +106,7 @@ def run_of(row: RunRow) -> Run:
         params=row.params,
         fingerprint=row.fingerprint,
         created_at=timestamp(row.created_at),
+        mlflow=mlflow_run(row, mlflow_link=mlflow_link),
         links=run_links(row),
         **public_fields(row),
     )

@@ -125,6 +125,7 @@ class RunRow(Leased, Resumable, Base):
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     mirror_seq: Mapped[int] = mapped_column(default=0)  # events up to this number are in MLflow
     mirrored_at: Mapped[datetime | None]  # when the ended run was complete in MLflow
+    mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected the last call about it
     purged_at: Mapped[datetime | None]  # when its checkpoints were deleted
     __table_args__ = (
         Index("ix_runs_job_id", "job_id"),
@@ -149,7 +150,7 @@ class RunLogRow(Base):
 
 
 class VersionRow(Base):
-    """A published model version. It is deleted with its job only; after publishing, only `mlflow_version` changes."""
+    """A published model version, deleted with its job only. After publishing only `mlflow_...` changes."""
 
     __tablename__ = "versions"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -164,6 +165,7 @@ class VersionRow(Base):
     weights_name: Mapped[str] = mapped_column(String(200))  # the artifact that /download/model sends
     created_at: Mapped[datetime]
     mlflow_version: Mapped[str | None] = mapped_column(String(40))
+    mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected it
     __table_args__ = (UniqueConstraint("job_id", "number"),)
 
 

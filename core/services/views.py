@@ -33,7 +33,7 @@ class VersionOverview:
     version: VersionRow
     artifacts: list[ArtifactRow]
     aliases: list[str]
-    mlflow_run_id: str | None
+    run: RunRow
 
 
 def job_overview(db: Database, job_id: str) -> JobOverview:
@@ -53,14 +53,13 @@ def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[Vers
         artifacts = artifacts_in(session, [version.id for version in versions])
         aliases = _aliases(session, versions)
         run_ids = [version.run_id for version in versions]
-        runs = session.execute(select(RunRow.id, RunRow.mlflow_run_id).where(RunRow.id.in_(run_ids)))
-        mlflow_runs = dict(runs.all())
+        runs = {run.id: run for run in session.execute(select(RunRow).where(RunRow.id.in_(run_ids))).scalars()}
     return [
         VersionOverview(
             version,
             artifacts[version.id],
             aliases.get((version.job_id, version.number), []),
-            mlflow_runs.get(version.run_id),
+            runs[version.run_id],
         )
         for version in versions
     ]

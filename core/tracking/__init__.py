@@ -40,9 +40,9 @@ class TrackedRun:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One value of a curve."""
+    """One value of a curve. `path`: the parts of the metric's name, such as `("test", "per_class", "a/b", "f1")`."""
 
-    name: str
+    path: tuple[str, ...]
     value: float
     step: int
     at_ms: int

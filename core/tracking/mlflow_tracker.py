@@ -6,7 +6,6 @@ version of that model (found by the tag `darkroom_version`).
 
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -15,6 +14,7 @@ from typing import Any
 
 from core.domain.errors import Unavailable
 from core.tracking import Point, Status, TrackedRun, TrackedVersion, TrackerRefused
+from core.tracking.metric_names import metric_name
 
 RUN_TAG, VERSION_TAG = "darkroom_run", "darkroom_version"
 DIGEST_LENGTH = 32  # MLflow allows 36 characters; the whole fingerprint is in a tag
@@ -30,8 +30,25 @@ _ENVIRONMENT = {
 }
 # MLflow's pages then begin with metrics and curves; without it they treat an experiment as one about language models.
 _KIND_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-_NAME = re.compile(r"[^\w\-./ :]")
-_REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "INVALID_STATE")
+# Errors that come back however often the call is repeated. All others count as an MLflow that does not answer.
+_REFUSALS = frozenset(
+    {
+        "ALREADY_EXISTS",
+        "BAD_REQUEST",
+        "FEATURE_DISABLED",
+        "INVALID_PARAMETER_VALUE",
+        "INVALID_STATE",
+        "INVALID_STATE_TRANSITION",
+        "MALFORMED_REQUEST",
+        "NOT_IMPLEMENTED",
+        "PERMISSION_DENIED",
+        "QUOTA_EXCEEDED",
+        "RESOURCE_ALREADY_EXISTS",
+        "RESOURCE_CONFLICT",
+        "RESOURCE_DOES_NOT_EXIST",  # deleted in MLflow
+        "RESOURCE_LIMIT_EXCEEDED",
+    }
+)
 
 
 def open_mlflow(url: str) -> "MlflowTracker":
@@ -63,7 +80,7 @@ class MlflowTracker:
         from mlflow.entities import Metric, RunTag
 
         metrics = (
-            Metric(_named(point.name), point.value, point.at_ms, point.step)
+            Metric(metric_name(point.path), point.value, point.at_ms, point.step)
             for point in points
             if math.isfinite(point.value)
         )
@@ -71,7 +88,9 @@ class MlflowTracker:
             while batch := list(islice(metrics, POINTS_AT_ONCE)):
                 self._client.log_batch(tracked_id, metrics=batch)
             if tags:
-                self._client.log_batch(tracked_id, tags=[RunTag(name, text[:5000]) for name, text in tags.items()])
+                self._client.log_batch(
+                    tracked_id, tags=[RunTag(name, _text(text)[:5000]) for name, text in tags.items()]
+                )
 
     def keep(self, tracked_id: str, file: Path, folder: str) -> None:
         with _answering():
@@ -139,7 +158,9 @@ class MlflowTracker:
         """Log the params and the dataset as an input; repeated calls change nothing."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-        params = (Param(_named(name), str(value)[:6000]) for name, value in sorted(run.params.items()))
+        params = (
+            Param(metric_name(name.split("/")), _text(value)[:6000]) for name, value in sorted(run.params.items())
+        )
         while batch := list(islice(params, PARAMS_AT_ONCE)):
             self._client.log_batch(tracked_id, params=batch)
         dataset = Dataset(
@@ -178,6 +199,6 @@ def _answering() -> Iterator[None]:
         raise Unavailable("MLflow does not answer.", service="mlflow", cause=str(error)[:200]) from error
 
 
-def _named(name: str) -> str:
-    """`metrics/mAP50(B)` -> `metrics/mAP50_B_`: MLflow allows no other characters."""
-    return _NAME.sub("_", name)[:250]
+def _text(value: object) -> str:
+    """Without lone surrogates, which are no UTF-8, and NUL characters, which PostgreSQL refuses."""
+    return str(value).encode(errors="backslashreplace").decode().replace("\0", "\\0")

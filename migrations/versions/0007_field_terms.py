@@ -1,4 +1,4 @@
-"""Columns and finding codes by their new names; the origin of a repair or an import in columns of its own"""
+"""Columns and finding codes by their new names; the origin of a repair or an import, and what MLflow refused, in columns"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +31,7 @@ CODES = {
     "repair-size-mended": "repair-size-fixed",
     "split-val-cut": "split-val-from-train",
 }
+MLFLOW_TABLES = ("runs", "versions")
 HUB_FIELDS = {"pictures": "images"}  # of jobs.huggingface
 
 JOBS = sa.table(
@@ -55,6 +56,8 @@ def upgrade() -> None:
     op.execute("ALTER TABLE jobs ADD COLUMN repair_of VARCHAR(40) CONSTRAINT fk_jobs_repair_of REFERENCES jobs (id)")
     op.add_column("jobs", sa.Column("huggingface", sa.JSON(), nullable=True))
     op.create_index("ix_jobs_repair_of", "jobs", ["repair_of"])
+    for table in MLFLOW_TABLES:
+        op.add_column(table, sa.Column("mlflow_refused", sa.Text(), nullable=True))
     _origins_from_options()
     _rename_codes(CODES)
 
@@ -62,6 +65,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     _rename_codes(_reversed(CODES))
     _origins_into_options()
+    for table in MLFLOW_TABLES:
+        op.drop_column(table, "mlflow_refused")
     op.drop_index("ix_jobs_repair_of", table_name="jobs")
     op.drop_column("jobs", "huggingface")
     op.drop_column("jobs", "repair_of")

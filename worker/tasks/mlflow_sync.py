@@ -22,6 +22,7 @@ from core.services.models.mlflow_sync import (
     aliases_to_mirror,
     aliases_to_remove,
     note_alias_mirrored,
+    note_refused,
     note_run_complete,
     note_run_mirrored,
     note_version_mirrored,
@@ -50,7 +51,10 @@ log = structlog.get_logger(__name__)
 
 
 class MlflowSync:
-    """Remembers, within one process, that MLflow is down and which rows it refused."""
+    """Remembers, within one process, that MLflow is down and which rows it refused.
+
+    The rows keep the reason of a refusal; the next process tries them again.
+    """
 
     def __init__(self, platform: Platform, holder: str, tracker: RunTracker | None = None) -> None:
         self._platform = platform
@@ -79,16 +83,18 @@ class MlflowSync:
     def _round(self) -> None:
         db = self._platform.db
         for run in runs_to_mirror(db, but_not=self._refused):
-            self._sync_one(run.id, partial(self._mirror_run, run))
-        for version, run in versions_to_mirror(db):
-            if version.id not in self._refused:
-                self._sync_one(version.id, partial(self._mirror_version, version, run))
+            self._sync_one(run.id, partial(self._mirror_run, run), row=run)
+        for version, run in versions_to_mirror(db, but_not=self._refused):
+            self._sync_one(version.id, partial(self._mirror_version, version, run), row=version)
         for alias, name in aliases_to_mirror(db):
-            self._sync_one(f"{alias.job_id} {alias.alias}", partial(self._mirror_alias, alias, name))
+            self._sync_one(_move_of(alias), partial(self._mirror_alias, alias, name))
         for alias in aliases_to_remove(db):
-            self._sync_one(f"{alias.job_id} {alias.alias}", partial(self._remove_alias, alias))
+            self._sync_one(_move_of(alias), partial(self._remove_alias, alias))
 
-    def _sync_one(self, subject: str, sync: Callable[[], None]) -> None:
+    def _sync_one(self, subject: str, sync: Callable[[], None], *, row: RunRow | VersionRow | None = None) -> None:
+        """`row`: the one that keeps the reason of a refusal."""
+        if subject in self._refused:
+            return
         if not take_lock(self._platform.db, LOCK, self._holder, seconds=LOCK_SECONDS):
             raise ClaimLost
         try:
@@ -96,6 +102,8 @@ class MlflowSync:
         except TrackerRefused as error:  # it would refuse again, and the others must not wait behind it
             self._refused.add(subject)
             log.error("mlflow.refused", id=subject, error=str(error))
+            if row is not None:
+                note_refused(self._platform.db, row, str(error))
 
     def _mirror_run(self, run: RunRow) -> None:
         db = self._platform.db
@@ -137,7 +145,7 @@ class MlflowSync:
         at_ms = _ms(run.finished_at or run.updated_at)
         version = version_of_run(self._platform.db, run.id)
         if version is not None:
-            points = [Point(name, value, 0, at_ms) for name, value in numbers_in(version.metrics)]
+            points = [Point(path, value, 0, at_ms) for path, value in numbers_in(version.metrics)]
             self._tracker.log(tracked_id, points, {"darkroom_version": f"v{version.number}"})
             for artifact in artifacts_of(self._platform.db, [version.id])[version.id]:
                 self._keep(tracked_id, artifact.key, artifact.name, _folder_of(artifact.name, version.weights_name))
@@ -197,11 +205,11 @@ def points_of(event: EventRow) -> list[Point]:
     at_ms = _ms(event.at)
     progress, system = event.data.get("progress") or {}, event.data.get("system") or {}
     metrics = [
-        Point(name, float(value), int(progress["epoch"]), at_ms)
+        Point((*name.split("/"),), float(value), int(progress["epoch"]), at_ms)
         for name, value in (progress.get("metrics") or {}).items()
         if value is not None
     ]
-    return metrics + [Point(f"system/{name}", float(value), event.seq, at_ms) for name, value in system.items()]
+    return metrics + [Point(("system", name), float(value), event.seq, at_ms) for name, value in system.items()]
 
 
 def tags_of(run: RunRow) -> dict[str, str]:
@@ -212,15 +220,19 @@ def tags_of(run: RunRow) -> dict[str, str]:
     return tags | ({"darkroom_problem": problem["slug"], "darkroom_detail": problem["detail"]} if problem else {})
 
 
-def numbers_in(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    """Every number of a nested object, by its path: `test/per_class/star/mAP50`."""
-    numbers: list[tuple[str, float]] = []
+def numbers_in(metrics: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], float]]:
+    """Every number of a nested object, by its path: `("test", "per_class", "star", "mAP50")`."""
+    numbers: list[tuple[tuple[str, ...], float]] = []
     for name, value in sorted(metrics.items()):
         if isinstance(value, Mapping):
-            numbers += numbers_in(value, f"{prefix}{name}/")
+            numbers += numbers_in(value, (*prefix, name))
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            numbers.append((f"{prefix}{name}", float(value)))
+            numbers.append(((*prefix, name), float(value)))
     return numbers
+
+
+def _move_of(alias: AliasRow) -> str:
+    return f"{alias.job_id} {alias.alias} {alias.number}"
 
 
 def _folder_of(name: str, weights_name: str) -> str:

@@ -1,7 +1,7 @@
 """Whether this service is ready. All parts are probed at once, each with a time limit; a good report is kept for 10 s.
 
 failed: the database or the store does not work, without which nothing does. degraded: the broker, MLflow or a worker is
-missing; requests are accepted, and the work happens later.
+missing, or MLflow refused a run; requests are accepted, and the work happens later.
 """
 
 import threading
@@ -19,6 +19,7 @@ from core.db.clock import db_now
 from core.db.tables import WorkerRow
 from core.domain.errors import DarkroomError
 from core.services.context import Platform
+from core.services.models.mlflow_sync import count_refused
 
 REPORT_SECONDS = 10.0
 FAULTY_REPORT_SECONDS = 1.0  # while a part starts or recovers, people check often
@@ -129,6 +130,9 @@ def _mlflow(platform: Platform) -> tuple[ProbeState, str]:
         return "degraded", f"does not answer ({type(error).__name__}); the mirror catches up later"
     if answer.status_code != httpx.codes.OK:
         return "degraded", f"answers with status {answer.status_code}"
+    if refused := count_refused(platform.db):
+        runs = "1 run" if refused == 1 else f"{refused} runs"
+        return "degraded", f"answers, but refused {runs}: see `mlflow` at GET /runs/{{run_id}}"
     return "ok", "answers"
 
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from core import clock
 from core.db import Database
-from core.db.tables import AliasRow, RunRow, VersionRow
-from core.domain.states import RUN_ENDED, RunState
+from core.db.tables import AliasRow, JobRow, RunRow, VersionRow
+from core.domain.states import RUN_ENDED, JobState, RunState
 
 _AT_ONCE = 50
 
@@ -27,11 +27,15 @@ def version_of_run(db: Database, run_id: str) -> VersionRow | None:
         return session.execute(select(VersionRow).where(VersionRow.run_id == run_id)).scalar_one_or_none()
 
 
-def versions_to_mirror(db: Database) -> list[tuple[VersionRow, RunRow]]:
-    """The next version to register of each job, if its run is complete in the tracker: v1 before v2."""
-    missing = (VersionRow.mlflow_version.is_(None),)
+def versions_to_mirror(db: Database, *, but_not: set[str]) -> list[tuple[VersionRow, RunRow]]:
+    """The next version to register of each job, if its run is complete in the tracker: v1 before v2.
+
+    `but_not`: ids of versions and runs. A version that they leave out does not hold up the next one.
+    """
+    missing = VersionRow.mlflow_version.is_(None)
+    allowed = (VersionRow.id.not_in(but_not), VersionRow.run_id.not_in(but_not))
     with db.reading() as session:
-        statement = select(VersionRow).where(*missing).order_by(VersionRow.job_id, VersionRow.number)
+        statement = select(VersionRow).where(missing, *allowed).order_by(VersionRow.job_id, VersionRow.number)
         first: dict[str, VersionRow] = {}
         for version in session.execute(statement).scalars():
             first.setdefault(version.job_id, version)
@@ -56,21 +60,36 @@ def aliases_to_remove(db: Database) -> list[AliasRow]:
 
 
 def note_run_mirrored(db: Database, run_id: str, **values: Any) -> None:
-    """Sets mlflow_run_id, mirror_seq or both."""
+    """Sets mlflow_run_id, mirror_seq or both; a refusal before is over."""
     with db.transaction() as session:
-        session.execute(update(RunRow).where(RunRow.id == run_id).values(**values))
+        session.execute(update(RunRow).where(RunRow.id == run_id).values(**values, mlflow_refused=None))
+
+
+def note_refused(db: Database, row: RunRow | VersionRow, reason: str) -> None:
+    with db.transaction() as session:
+        session.execute(update(type(row)).where(type(row).id == row.id).values(mlflow_refused=reason))
+
+
+def count_refused(db: Database) -> int:
+    """Runs of jobs that were not deleted of which the tracker refused the run or its version."""
+    refused = or_(RunRow.mlflow_refused.is_not(None), VersionRow.mlflow_refused.is_not(None))
+    with_versions = select(func.count(RunRow.id)).outerjoin(VersionRow, VersionRow.run_id == RunRow.id)
+    living = with_versions.join(JobRow, JobRow.id == RunRow.job_id).where(JobRow.state != str(JobState.DELETED))
+    with db.reading() as session:
+        return session.execute(living.where(refused)).scalar_one()
 
 
 def note_run_complete(db: Database, run: RunRow) -> None:
     """Record that the tracker has everything of the run, unless it was retried since `run` was read."""
     as_read = (RunRow.id == run.id, RunRow.state == run.state, RunRow.attempt == run.attempt)
     with db.transaction() as session:
-        session.execute(update(RunRow).where(*as_read).values(mirrored_at=clock.now()))
+        session.execute(update(RunRow).where(*as_read).values(mirrored_at=clock.now(), mlflow_refused=None))
 
 
 def note_version_mirrored(db: Database, version_id: str, name: str) -> None:
     with db.transaction() as session:
-        session.execute(update(VersionRow).where(VersionRow.id == version_id).values(mlflow_version=name))
+        registered = {"mlflow_version": name, "mlflow_refused": None}
+        session.execute(update(VersionRow).where(VersionRow.id == version_id).values(registered))
 
 
 def note_alias_mirrored(db: Database, alias: AliasRow) -> None:

@@ -205,6 +205,8 @@ def _with_old_names(rows: Rows) -> Rows:
     for fields in [*rows["jobs"], *(row["data"] for row in rows["events"])]:
         _rename_keys(fields.get("findings"), codes)
         _rename_keys((fields.get("problem") or {}).get("reasons"), codes)
+    for row in [*rows["runs"], *rows["versions"]]:
+        assert row.pop("mlflow_refused") is None
     for row in rows["jobs"]:
         hub_set = row.pop("huggingface")
         _rename_keys(hub_set, {"images": "pictures"})

@@ -28,7 +28,7 @@ def a_run(job_id: str, run_id: str) -> TrackedRun:
 def test_a_run_is_begun_once_however_often_it_is_requested(tracker: RunTracker, tmp_path: Path) -> None:
     job_id, run_id = f"job_{uuid4().hex}", f"run_{uuid4().hex}"
     first = tracker.begin(a_run(job_id, run_id))
-    points = [Point("mAP50(B)", 0.5, 1, 1_700_000_001_000), Point("loss", float("nan"), 1, 1_700_000_001_000)]
+    points = [Point(("mAP50(B)",), 0.5, 1, 1_700_000_001_000), Point(("loss",), float("nan"), 1, 1_700_000_001_000)]
     for _ in range(2):
         tracker.log(first, points, {"darkroom_attempt": "1"})
     (tmp_path / "best.pt").write_bytes(b"weights")

@@ -1,9 +1,10 @@
 """What an MLflow client sees of our rows, through a real server."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import update
 
@@ -18,6 +19,7 @@ from core.services.work.leases import Claim, claim_row, report_progress
 from core.settings import Settings
 from tests.builders.rows import queued_run, ready_job, versions_of
 from tests.servers import free_port
+from tests.servers.api import serving
 from worker.tasks.mlflow_sync import MlflowSync
 
 
@@ -45,13 +47,14 @@ def trained(platform: Platform, job_id: str, tmp_path: Path) -> Claim:
     return claim
 
 
-def published(platform: Platform, claim: Claim, tmp_path: Path) -> VersionRow:
+def published(platform: Platform, claim: Claim, tmp_path: Path, classes: Sequence[str] = ("star",)) -> VersionRow:
     artifacts = []
     for name in ("best.pt", "model.json", "metrics.json", "curve.png"):
         (tmp_path / name).write_text(f"{name} of {claim.id}")
         stored = platform.store.put(f"runs/{claim.id}/{claim.attempt}/artifacts/{name}", tmp_path / name)
         artifacts.append(training.PublishedArtifact(name, stored.key, stored.bytes, stored.sha256, "text/plain"))
-    metrics = {"test": {"mAP50": 0.9, "per_class": {"star": {"mAP50": 0.8}}}, "speed": {"ms": 3}}
+    per_class = {name: {"mAP50": 0.8, "f1": number / 8} for number, name in enumerate(classes)}
+    metrics = {"test": {"mAP50": 0.9, "per_class": per_class}, "speed": {"ms": 3}}
     return training.publish_version(
         platform.db, claim, metrics=metrics, weights_name="best.pt", artifacts=artifacts, log_key=None
     )
@@ -147,3 +150,69 @@ def test_with_mlflow_down_runs_go_on_and_the_mirror_catches_up(
         for run in see.search_runs([see.get_experiment_by_name(job.id).experiment_id])
     }
     assert states == {claim.id: ("FINISHED", None), failing.id: ("FAILED", "diverged")}
+
+
+def test_classes_of_printed_formulas_have_metrics_of_their_own(
+    platform: Platform, mlflow_url: str, tmp_path: Path
+) -> None:
+    classes = (".", "+", "=", "(", ")", "7", "..", "/", "🍎 apfel", "🍎" * 200, "_x2B_", "\ud800", "a/b")
+    job = ready_job(platform)
+    claim = trained(platform, job.id, tmp_path)
+    published(platform, claim, tmp_path, classes)
+    mirror(platform)
+
+    see = client(mlflow_url)
+    (version,) = see.search_model_versions(f"name = '{job.id}'")
+    run = see.get_run(version.run_id)
+    assert run.info.status == "FINISHED"
+    measured = {name: value for name, value in run.data.metrics.items() if name.endswith("/f1")}
+    assert sorted(measured.values()) == [number / 8 for number in range(len(classes))]
+    assert measured["test/per_class/7/f1"] == 5 / 8 and measured["test/per_class/_x2E_/f1"] == 0.0
+
+
+def test_a_refused_run_shows_its_reason_and_does_not_hold_up_the_next_version(
+    platform: Platform, mlflow_url: str, tmp_path: Path
+) -> None:
+    job = ready_job(platform)
+    first, second = (trained(platform, job.id, tmp_path) for _ in range(2))
+    sync = MlflowSync(platform, "test")
+    sync()
+    see = client(mlflow_url)
+    see.delete_run(get_run(platform.db, first.id).mlflow_run_id)  # MLflow refuses what is logged to it from now on
+    for claim in (first, second):
+        published(platform, claim, tmp_path)
+    for _ in range(2):
+        sync()
+
+    with serving(platform) as service:
+        run, version = copies(service, job.id, first.id)
+        assert run["state"] == version["state"] == "failed"
+        assert run["detail"] == version["detail"] and "active" in run["detail"]
+        run, version = copies(service, job.id, second.id)
+        assert (run["state"], version["state"], version["version"]) == ("synced", "synced", "1")
+        assert run["link"] == f"{mlflow_url}/#/runs/{get_run(platform.db, second.id).mlflow_run_id}"
+        check = service.get("/ready").json()["checks"]["mlflow"]
+        assert (check["state"], "refused 1 run" in check["detail"]) == ("degraded", True)
+
+    mirror(platform)  # another process tries it again
+    with serving(platform) as service:
+        run, version = copies(service, job.id, first.id)
+        assert (run["state"], run["detail"], version["version"]) == ("synced", None, "2")
+        assert service.get("/ready").json()["checks"]["mlflow"]["state"] == "ok"
+
+
+def test_a_run_waits_until_mlflow_has_it(platform: Platform, tmp_path: Path) -> None:
+    job = ready_job(platform)
+    claim = trained(platform, job.id, tmp_path)
+    published(platform, claim, tmp_path)
+    with serving(platform) as service:
+        run, version = copies(service, job.id, claim.id)
+        assert (run["state"], run["run_id"], version["state"], version["version"]) == ("waiting", None, "waiting", None)
+    with serving(platform, mlflow_url="") as service:
+        assert copies(service, job.id, claim.id) == (None, None)
+
+
+def copies(service: httpx.Client, job_id: str, run_id: str) -> tuple[Any, Any]:
+    """`mlflow` of a run and of its version."""
+    run = service.get(f"/runs/{run_id}").json()
+    return run["mlflow"], service.get(f"/models/{job_id}/v{run['version']}").json()["mlflow"]
