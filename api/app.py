@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
 from api.http import openapi, problems
 from api.http.middleware import RequestMiddleware
+from api.http.unknown import refuse_unknown_parameters
 from api.routes import datasets, formats, images, imports, jobs, models, repair, runs, service, training, uploads
 from api.uploads.body import remove_leftovers
 from api.uploads.finisher import Finisher
@@ -28,7 +29,8 @@ immutable.
 
 Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem; its `type` is the address of a page that
 explains what to do. Every answer has an `X-Request-ID`. Lists are `{items, next_cursor}`. A POST with an
-`Idempotency-Key` is done once, and its answer is replayed for 24 hours."""
+`Idempotency-Key` is done once, and its answer is replayed for 24 hours. A query parameter, form field or JSON field
+that is not known is refused by name."""
 
 
 def create_app(platform: Platform | None = None) -> FastAPI:
@@ -72,6 +74,7 @@ def _with_routes() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         lifespan=_lifespan,
+        dependencies=[Depends(refuse_unknown_parameters)],
     )
     for routes in (datasets, imports, images, uploads, formats, jobs, repair, training, runs, models, service):
         app.include_router(routes.router)

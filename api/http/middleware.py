@@ -18,7 +18,7 @@ from core import clock
 from core.domain.errors import DarkroomError, Internal, LimitExceeded, RequestInvalid, Unauthorized
 
 BODY_MAX_BYTES = 1024**2  # of every request except uploads; the largest params have a few KB
-OWN_LIMIT_PATHS = re.compile(r"/upload-dataset|/preflight|/uploads/.*")  # these routes limit their bodies themselves
+OWN_LIMIT_PATHS = re.compile(r"/upload-dataset|/preflight|/uploads(/.*)?")  # these routes limit their bodies themselves
 TUS_PATHS = re.compile(r"/uploads(/.*)?")
 OPEN_PATHS = ("/health", "/ready")
 

@@ -14,7 +14,7 @@ from api.http.openapi import problem_responses
 from api.http.problems import invalid_fields
 from api.schemas.uploads import Preflight, ResumableUpload, resumable_upload
 from api.uploads import tus_headers as tus
-from api.uploads.body import NAME_MAX, check_room, options_of, refuse_too_large, safe_name
+from api.uploads.body import NAME_MAX, OPTION_NAMES, check_room, options_of, refuse_too_large, safe_name
 from api.uploads.finisher import Finisher
 from api.uploads.preflight import preflight
 from api.uploads.tus_chunks import append_chunk
@@ -27,7 +27,8 @@ from core.services.uploads.sessions import OPEN, REFUSED, NewUpload, create_uplo
 router = APIRouter(tags=["datasets"])
 
 _NO_UPLOAD = (errors.UploadNotFound, errors.Gone, errors.TusVersionUnsupported)
-_CHUNK = {"required": True, "content": {tus.CHUNK_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+_BYTES = {tus.CHUNK_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+_CHUNK = {"required": True, "content": _BYTES}
 _ZIP_END = {
     "required": True,
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
@@ -40,6 +41,7 @@ def _header(name: str, description: str, *, required: bool = True) -> dict[str, 
 
 
 _VERSION = _header("Tus-Resumable", "`1.0.0`")
+_CHECKSUM = _header("Upload-Checksum", "`sha256 <base64>` or `sha1 <base64>` of this chunk.", required=False)
 
 
 def finisher_of(request: Request) -> Finisher:
@@ -69,24 +71,48 @@ def capabilities(platform: CurrentPlatform) -> Response:
         errors.IdempotencyKeyReused,
         errors.OutOfSpace,
         errors.TusVersionUnsupported,
+        errors.MediaTypeUnsupported,
+        errors.ChecksumMismatch,
+        errors.UploadNotFound,
     ),
     openapi_extra={
+        "requestBody": {"required": False, "content": _BYTES},
         "parameters": [
             _VERSION,
             _header("Upload-Length", "Size of the whole ZIP in bytes."),
+            _CHECKSUM,
             _header(
                 "Upload-Metadata",
                 "Pairs `key base64value`, separated by commas: `filename`, `name`, `sha256` (of the whole ZIP, in "
-                "hexadecimal; verified at the end), and the options of `/upload-dataset`.",
+                "hexadecimal; verified at the end), and the options of `/upload-dataset`. Other keys are ignored.",
                 required=False,
             ),
-        ]
+        ],
     },
 )
-def start_upload(request: Request, platform: CurrentPlatform, idempotency: Idempotency) -> Response:
-    """`Location` is the URL of the upload. Send the ZIP to it as any number of chunks, each with a PATCH."""
+async def start_upload(
+    request: Request, platform: CurrentPlatform, finisher: CurrentFinisher, idempotency: Idempotency
+) -> Response:
+    """`Location` is the URL of the upload. Send the ZIP to it as any number of chunks, each with a PATCH.
+
+    The first chunk may be the body of this request: `Upload-Offset` is where the next one begins.
+    """
     tus.require_version(request.headers)
+    tus.refuse_unsupported(request.headers)
     new = _announced(request)
+    with_chunk = tus.carries_chunk(request.headers, length=new.length_bytes)
+    checksum = _checksum_in(request)
+    row, replayed = await run_in_threadpool(_create, platform, idempotency, new)
+    if with_chunk and not replayed:
+        row = await _append(request, platform, finisher, row.id, offset=0, checksum=checksum)
+    answer = JSONResponse(resumable_upload(row).model_dump(mode="json"), status_code=201)
+    answer.headers["location"] = f"{platform.settings.public_url.rstrip('/')}/uploads/{row.id}"
+    answer.headers.update(tus.describe(row) | ({"idempotency-replayed": "true"} if replayed else {}))
+    return answer
+
+
+def _create(platform: Platform, idempotency: Idempotency, new: NewUpload) -> tuple[UploadRow, bool]:
+    """(the upload, whether an earlier request with the same key created it). Raises UploadNotFound if that is gone."""
     refuse_too_large(new.length_bytes, platform.settings)
     copies = 2 if platform.settings.store.startswith("file:") else 1  # the parts, and the object joined from them
     check_room(copies * new.length_bytes, platform.settings)
@@ -94,10 +120,10 @@ def start_upload(request: Request, platform: CurrentPlatform, idempotency: Idemp
     meaning = [new.length_bytes, new.source_name, new.name, new.options, new.sha256]
     with idempotency.claimed():
         if replayed := idempotency.replay(meaning):
-            return _with_location(replayed, platform)
+            upload_id = ResumableUpload.model_validate_json(bytes(replayed.body)).upload_id
+            return get_upload(platform.db, upload_id), True
         on_commit = idempotency.keep(resumable_upload, meaning)
-        row = create_upload(platform.db, platform.settings, new, on_commit=on_commit)
-    return _with_location(JSONResponse(resumable_upload(row).model_dump(mode="json"), status_code=201), platform)
+        return create_upload(platform.db, platform.settings, new, on_commit=on_commit), False
 
 
 @router.head("/uploads/{upload_id}", include_in_schema=False)
@@ -140,7 +166,7 @@ async def read_upload(platform: CurrentPlatform, finisher: CurrentFinisher, uplo
         "parameters": [
             _VERSION,
             _header("Upload-Offset", "Where the chunk begins: the `Upload-Offset` of the last answer."),
-            _header("Upload-Checksum", "`sha256 <base64>` or `sha1 <base64>` of this chunk.", required=False),
+            _CHECKSUM,
         ],
     },
 )
@@ -157,13 +183,10 @@ async def send_chunk(
     tus.require_chunk(request.headers)
     try:
         offset = tus.whole_number(request.headers, "Upload-Offset")
-        checksum = tus.read_checksum(request.headers)
     except tus.HeaderInvalid as error:
         raise invalid_fields([{"field": error.name, "message": error.message}]) from error
-    row = await append_chunk(request, platform, upload_id, offset=offset, checksum=checksum)
-    if row.received_bytes == row.length_bytes:
-        await finisher.wait(upload_id)
-        row = await run_in_threadpool(get_upload, platform.db, upload_id)
+    checksum = _checksum_in(request)
+    row = await _append(request, platform, finisher, upload_id, offset=offset, checksum=checksum)
     return Response(status_code=204, headers=tus.describe(row))
 
 
@@ -210,6 +233,23 @@ async def preflight_archive(
     return Preflight.model_validate(await preflight(request, platform.settings, total=total))
 
 
+async def _append(
+    request: Request,
+    platform: Platform,
+    finisher: Finisher,
+    upload_id: str,
+    *,
+    offset: int,
+    checksum: tus.Checksum | None,
+) -> UploadRow:
+    """The upload with the body appended; finished, where that was its last byte and the job was created in time."""
+    row = await append_chunk(request, platform, upload_id, offset=offset, checksum=checksum)
+    if row.received_bytes < row.length_bytes:
+        return row
+    await finisher.wait(upload_id)
+    return await run_in_threadpool(get_upload, platform.db, upload_id)
+
+
 async def _current(platform: CurrentPlatform, finisher: Finisher, upload_id: str) -> UploadRow:
     row = await run_in_threadpool(get_upload, platform.db, upload_id)
     if row.state == OPEN and row.received_bytes == row.length_bytes:
@@ -217,18 +257,17 @@ async def _current(platform: CurrentPlatform, finisher: Finisher, upload_id: str
     return row
 
 
-def _with_location(answer: JSONResponse, platform: Platform) -> JSONResponse:
-    upload_id = ResumableUpload.model_validate_json(bytes(answer.body)).upload_id
-    answer.headers["location"] = f"{platform.settings.public_url.rstrip('/')}/uploads/{upload_id}"
-    return answer
+def _checksum_in(request: Request) -> tus.Checksum | None:
+    try:
+        return tus.read_checksum(request.headers)
+    except tus.HeaderInvalid as error:
+        raise invalid_fields([{"field": error.name, "message": error.message}]) from error
 
 
 def _announced(request: Request) -> NewUpload:
     try:
-        if "upload-defer-length" in request.headers:
-            raise tus.HeaderInvalid("Upload-Defer-Length", "not supported: send Upload-Length")
         length = tus.whole_number(request.headers, "Upload-Length")
-        fields = tus.read_metadata(request.headers)
+        fields = tus.read_metadata(request.headers, options=OPTION_NAMES)
         sha256 = fields.pop("sha256", "").lower() or None
         if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
             raise tus.HeaderInvalid("Upload-Metadata", "expected 64 hexadecimal digits as `sha256`")

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from api.http.problems import invalid_fields
+from api.http.unknown import unknown_names
 from api.uploads.multipart import FormReader
 from core import clock
 from core.domain.errors import OutOfSpace, UploadInvalid, UploadTooLarge
@@ -30,7 +31,8 @@ SPARE_BYTES = 256 * MIB  # of the disk, kept free for everything else
 LEFTOVER_SECONDS = 24 * 3600  # no upload takes longer; an older file belongs to a process that died
 RAW_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 NAME_MAX = 200
-_FIELDS = {"name", *PrepareOptions.model_fields, *SYNONYMS}
+OPTION_NAMES = (*PrepareOptions.model_fields, *SYNONYMS)
+_FIELDS = ("name", *OPTION_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,9 @@ async def write_in_batches(request: Request, write: Callable[[bytes], None]) -> 
 
 
 def options_of(fields: Mapping[str, str]) -> PrepareOptions:
-    """Raises RequestInvalid with the name of each invalid field."""
+    """Raises RequestInvalid with the name of each unknown or invalid field."""
+    if unknown := [name for name in fields if name not in OPTION_NAMES]:
+        raise unknown_names("field", unknown, _FIELDS)
     try:
         # A form sends a field that was not filled in as an empty one.
         return PrepareOptions.model_validate({name: value for name, value in fields.items() if value})

@@ -4,21 +4,28 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import NamedTuple
 
+from api.http.unknown import meant
 from core.db.tables import UploadRow
-from core.domain.errors import MediaTypeUnsupported, TusVersionUnsupported
+from core.domain.errors import MediaTypeUnsupported, RequestInvalid, TusVersionUnsupported, UploadInvalid
 from core.services.uploads.sessions import DONE
 from core.settings import Settings
 
 VERSION = "1.0.0"
-EXTENSIONS = "creation,checksum,termination,expiration"
+EXTENSIONS = "creation,creation-with-upload,checksum,termination,expiration"
 CHECKSUMS = ("sha256", "sha1")  # the protocol requires sha1
 CHUNK_TYPE = "application/offset+octet-stream"
-_IGNORED_METADATA = frozenset({"filetype", "type", "relativePath", "lastModified"})  # sent by common tus clients
+OWN_METADATA = ("filename", "name", "sha256")
+_UNSUPPORTED = {
+    "Upload-Concat": "Concatenation of partial uploads is not supported: send the ZIP as one upload (in tus-js-client "
+    "`parallelUploads: 1`).",
+    "Upload-Defer-Length": "An upload of unknown length is not supported, because its size is checked before its first "
+    "byte: send Upload-Length.",
+}
 _MAX_METADATA = 16 * 1024
 
 
@@ -44,12 +51,35 @@ def require_version(headers: Mapping[str, str]) -> None:
         raise TusVersionUnsupported(f"Send the header `Tus-Resumable: {VERSION}`.")
 
 
+def refuse_unsupported(headers: Mapping[str, str]) -> None:
+    """Raises RequestInvalid for the header of an extension that is not in EXTENSIONS."""
+    for name, reason in _UNSUPPORTED.items():
+        if name.lower() in headers:
+            raise RequestInvalid(reason, errors=[{"field": name, "message": reason}])
+
+
 def require_chunk(headers: Mapping[str, str]) -> None:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != CHUNK_TYPE:
         raise MediaTypeUnsupported(
             f"Send a chunk of an upload with the content type {CHUNK_TYPE}.", content_type=kind[:100]
         )
+
+
+def carries_chunk(headers: Mapping[str, str], *, length: int) -> bool:
+    """Whether the request that starts an upload of `length` bytes has the first of them in its body.
+
+    Raises MediaTypeUnsupported for a body of another type: its bytes would be lost. Raises UploadInvalid for more bytes
+    than `length`.
+    """
+    announced = headers.get("content-length", "0")
+    size = int(announced) if announced.isdigit() else 0
+    if size == 0 and "transfer-encoding" not in headers:
+        return False
+    require_chunk(headers)
+    if size > length:
+        raise UploadInvalid(f"The body exceeds the {length} bytes that were announced as Upload-Length.", length=length)
+    return True
 
 
 def whole_number(headers: Mapping[str, str], name: str) -> int:
@@ -60,8 +90,11 @@ def whole_number(headers: Mapping[str, str], name: str) -> int:
     return int(given)
 
 
-def read_metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """The pairs of `name base64, name base64, ...`, without those that are ignored. Raises HeaderInvalid."""
+def read_metadata(headers: Mapping[str, str], *, options: Collection[str]) -> dict[str, str]:
+    """The pairs of `name base64, name base64, ...` that are OWN_METADATA or options. Raises HeaderInvalid.
+
+    Clients may send metadata of their own, which is ignored; a misspelled option is refused.
+    """
     given = headers.get("upload-metadata", "")
     if len(given) > _MAX_METADATA:
         raise HeaderInvalid("Upload-Metadata", f"exceeds the limit of {_MAX_METADATA} bytes")
@@ -70,11 +103,16 @@ def read_metadata(headers: Mapping[str, str]) -> dict[str, str]:
         name, _, value = pair.partition(" ")
         if name in pairs:
             raise HeaderInvalid("Upload-Metadata", f"{name[:80]!r} occurs twice")
+        pairs[name] = ""
+        if name not in OWN_METADATA and name not in options:
+            if close := meant(name, options):
+                raise HeaderInvalid("Upload-Metadata", f"{name[:80]!r} is not known; did you mean {close!r}?")
+            continue
         try:
             pairs[name] = base64.b64decode(value.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
             raise HeaderInvalid("Upload-Metadata", f"the value of {name[:80]!r} is not UTF-8 text in base64") from error
-    return {name: value for name, value in pairs.items() if name not in _IGNORED_METADATA}
+    return {name: value for name, value in pairs.items() if name in OWN_METADATA or name in options}
 
 
 def read_checksum(headers: Mapping[str, str]) -> Checksum | None:
