@@ -30,7 +30,7 @@ def version_of_run(db: Database, run_id: str) -> VersionRow | None:
 def versions_to_mirror(db: Database, *, but_not: set[str]) -> list[tuple[VersionRow, RunRow]]:
     """The next version to register of each job, if its run is complete in the tracker: v1 before v2.
 
-    `but_not`: ids of versions and runs. A version that they leave out does not hold up the next one.
+    `but_not`: ids of versions and runs. A version that they leave out does not delay the next one.
     """
     missing = VersionRow.mlflow_version.is_(None)
     allowed = (VersionRow.id.not_in(but_not), VersionRow.run_id.not_in(but_not))

@@ -170,7 +170,7 @@ def test_classes_of_printed_formulas_have_metrics_of_their_own(
     assert measured["test/per_class/7/f1"] == 5 / 8 and measured["test/per_class/_x2E_/f1"] == 0.0
 
 
-def test_a_refused_run_shows_its_reason_and_does_not_hold_up_the_next_version(
+def test_a_refused_run_shows_its_reason_and_does_not_delay_the_next_version(
     platform: Platform, mlflow_url: str, tmp_path: Path
 ) -> None:
     job = ready_job(platform)
