@@ -49,6 +49,7 @@ ARCHIVE_CODES: Mapping[str, FindingCode] = {
     "archive-multi-disk": FindingCode(ERROR, "The ZIP is one part of a multi-part archive.", "Create a single ZIP."),
     "archive-name-invalid": FindingCode(ERROR, "A name is empty, is not valid UTF-8, or has control characters.", "Rename the file."),
     "archive-name-too-long": FindingCode(ERROR, "A name or path is too long, or folders are nested too deeply.", "Rename the file, or use fewer and shorter folders."),
+    "archive-nested": FindingCode(WARNING, "An archive inside the archive is not read.", "If it holds images or annotations, unpack it into the folder and create the ZIP again.", "dropped"),
     "archive-not-a-zip": FindingCode(ERROR, "The file is not a ZIP, or its end is missing.", "Upload a complete ZIP; if it is one, upload it again."),
     "archive-overlap": FindingCode(ERROR, "Entries share bytes of the archive, as in a ZIP bomb.", _ZIP_AGAIN),
     "archive-parent-path": FindingCode(ERROR, "A path leads out of the archive (`..`).", _RELATIVE),

@@ -18,8 +18,10 @@ from typing import BinaryIO
 
 from core.domain.errors import ArchiveRefused
 from core.domain.findings import Finding
+from pipeline.archive.contents import inner_archives, kinds_of
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.entry_names import base_of, suffix_of
+from pipeline.archive.first_bytes import HEAD_BYTES
 from pipeline.archive.plural import counted
 from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected, SourceFile
 from pipeline.archive.zip_directory import DEFLATED, BrokenArchive, ZipEntry, locate_data, read_directory
@@ -58,7 +60,8 @@ def extract(
     """
     try:
         with archive.open("rb") as file:
-            entries, directory_at = read_directory(file)
+            head = file.read(HEAD_BYTES)
+            entries, directory_at = read_directory(file, head)
             reasons = validate(file, entries, directory_at)
     except BrokenArchive as error:
         reasons, entries = [error.finding], []
@@ -250,7 +253,8 @@ def _note_guessed(names: list[str]) -> Iterator[Finding]:
 def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:
     if not names:
         return
-    suffixes = Counter(suffix_of(name) or base_of(name) for name in names)
-    kinds = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(8))
-    detail = f"{counted(len(names), 'file')} left out, as neither an image nor an annotation: {kinds}."
+    if inner := inner_archives(names):
+        detail = f"{counted(len(inner), 'archive')} inside the archive not read: {', '.join(inner[:5])}."
+        yield Finding.of("archive-nested", inner[0], detail)
+    detail = f"{counted(len(names), 'file')} left out, as neither an image nor an annotation: {kinds_of(names)}."
     yield Finding.of("files-left-out", names[0], detail)

@@ -14,6 +14,7 @@ from zlib import crc32
 
 from core.domain import limits
 from core.domain.findings import Finding
+from pipeline.archive.first_bytes import name_content
 from pipeline.archive.plural import counted
 
 STORED, DEFLATED = 0, 8
@@ -28,7 +29,9 @@ _MAX_COMMENT = 65_535
 ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13  # the entry, strong encryption, masked directory
 _STREAMED = 1 << 3  # sizes and CRC follow the data
 _UTF8 = 1 << 11
+_COUNTS = 1 << 16  # the end record counts entries modulo this
 _MAX_DIRECTORY = 256 * 1024**2  # bytes; 300,000 entries with names of 200 bytes have 75 MB
+_NO_ZIP = frozenset({"archive-not-a-zip", "archive-trailing-bytes", "archive-inconsistent"})
 _MISPLACED = (
     "The central directory does not end where its end record begins: bytes were put before or into the archive, "
     "or some were lost."
@@ -68,9 +71,9 @@ class _End(NamedTuple):
     size: int
     offset: int
 
-    @property
-    def saturated(self) -> bool:
-        return 0xFFFF in self[:4] or 0xFFFFFFFF in self[4:]
+    def is_before(self, end_at: int) -> bool:
+        """Whether it places the directory right before `end_at`, so that there is no ZIP64 record."""
+        return 0xFFFFFFFF not in self[4:] and self.offset + self.size == end_at
 
 
 class BrokenArchive(Exception):
@@ -81,8 +84,24 @@ class BrokenArchive(Exception):
         super().__init__(detail)
 
 
-def read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
-    """All entries in the directory's order, and the directory's offset. Raises BrokenArchive."""
+def read_directory(file: BinaryIO, head: bytes | None = None) -> tuple[list[ZipEntry], int]:
+    """All entries in the directory's order, and the directory's offset. Raises BrokenArchive.
+
+    `head`: the first bytes of the file where they are known. They name what else the file is.
+    """
+    try:
+        return _read_directory(file)
+    except BrokenArchive as error:
+        code = error.finding.code
+        content = None if head is None else name_content(head)
+        # A ZIP that has an end is damaged in the way that was found.
+        whole = head is not None and head.startswith(b"PK") and code != "archive-not-a-zip"
+        if content is None or whole or code not in _NO_ZIP:
+            raise
+        raise BrokenArchive(code, content) from error
+
+
+def _read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
     total = file.seek(0, io.SEEK_END)
     tail_at = max(0, total - _END.size - _MAX_COMMENT)
     file.seek(tail_at)
@@ -91,7 +110,8 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
     end_at = tail_at + at
     end = _End(*_END.unpack_from(tail, at)[1:7])
     # Some writers add the ZIP64 record where it is not needed; then both must agree.
-    if end.saturated or end.offset + end.size != end_at:
+    zip64 = not end.is_before(end_at)
+    if zip64:
         end_at, end = _read_end64(file, end_at, end)
     disk, directory_disk, here, count, size, offset = end
     if disk or directory_disk or here != count:
@@ -106,7 +126,7 @@ def read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
     if size > _MAX_DIRECTORY:
         raise BrokenArchive("archive-too-many-entries", f"A central directory of {size} bytes.")
     file.seek(offset)
-    return list(_parse_entries(file.read(size), count)), offset
+    return list(_parse_entries(file.read(size), count, wraps=not zip64)), offset
 
 
 def _find_end(tail: bytes) -> int:
@@ -144,10 +164,16 @@ def _read_end64(file: BinaryIO, end_at: int, end: _End) -> tuple[int, _End]:
     return end64_at, end64
 
 
-def _parse_entries(directory: bytes, count: int) -> Iterator[ZipEntry]:
-    at = 0
-    for index in range(count):
+def _parse_entries(directory: bytes, count: int, *, wraps: bool) -> Iterator[ZipEntry]:
+    """`wraps`: Finder writes no ZIP64 and counts modulo 65,536; the directory is read to its end."""
+    at = index = 0
+    while index < count or (wraps and at < len(directory)):
+        if index == limits.MAX_ENTRIES:
+            detail = f"More entries than the {limits.MAX_ENTRIES} that are accepted."
+            raise BrokenArchive("archive-too-many-entries", detail)
         if at + _CENTRAL.size > len(directory) or directory[at : at + 4] != b"PK\x01\x02":
+            if index >= count:
+                break
             detail = f"The central directory ends after {index} of {counted(count, 'entry', 'entries')}."
             raise BrokenArchive("archive-inconsistent", detail)
         (
@@ -180,7 +206,8 @@ def _parse_entries(directory: bytes, count: int) -> Iterator[ZipEntry]:
         unix = attrs >> 16  # a link is a link whatever system claims to have made it
         name, guessed = _decode_name(raw_name, flags, extra)
         yield ZipEntry(name, raw_name, flags, method, crc, packed, size, header, unix, guessed)
-    if at != len(directory):
+        index += 1
+    if at != len(directory) or (index - count) % _COUNTS:
         detail = f"The central directory holds more than its {counted(count, 'entry', 'entries')}."
         raise BrokenArchive("archive-inconsistent", detail)
 

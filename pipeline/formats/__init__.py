@@ -3,17 +3,23 @@
 `pipeline.params.formats` lists them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
 from core.domain.errors import FormatUnknown
 from core.domain.findings import Finding
+from pipeline.archive.contents import describe_contents, kinds_of
+from pipeline.archive.entry_names import folder_of
+from pipeline.archive.extract import is_image
+from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset, RepairedItem
 from pipeline.params.formats import CATALOGUE
 
 __all__ = ["DatasetFormat", "load_formats", "read_dataset"]
+
+_ABSENT = "no "  # begins the sentence of a format of which the archive has no file
 
 
 class DatasetFormat(Protocol):
@@ -49,9 +55,7 @@ def read_dataset(source: ExtractedArchive, findings: list[Finding]) -> Dataset:
     """
     found, tried = _recognise(source)
     if not found:
-        counts = f"{len(source.files)} files are images or text, {len(source.left_out)} are neither"
-        detail = f"{counts}. " + " ".join(f"{name}: {missing}" for name, missing in tried.items())
-        problem = FormatUnknown(detail, tried=tried, left_out=list(source.left_out[:20]))
+        problem = FormatUnknown(_what_is_missing(source, tried), tried=tried, left_out=list(source.left_out[:20]))
         raise Rejected(problem, findings)
     kinds = {CATALOGUE[candidate.NAME].kind for candidate in found}
     if "detection" in kinds:
@@ -59,6 +63,21 @@ def read_dataset(source: ExtractedArchive, findings: list[Finding]) -> Dataset:
     if len(found) == 1:
         return found[0].read(source)
     return _most_complete([candidate.read(source) for candidate in found])
+
+
+def _what_is_missing(source: ExtractedArchive, tried: Mapping[str, str]) -> str:
+    """What the archive holds, what the formats miss whose files are present, and what to do."""
+    names = [file.name for file in source.files]
+    images = [name for name in names if is_image(name)]
+    if not images:
+        return describe_contents([*names, *source.left_out])
+    folders = {folder_of(name) for name in images}
+    held = f"The archive holds {counted(len(images), 'image')} in {counted(len(folders), 'folder')}"
+    others = [name for name in (*names, *source.left_out) if not is_image(name)]
+    held += f", and {kinds_of(others)}." if others else ", and no other files."
+    missing = [f"{name}: {text}" for name, text in tried.items() if not text.startswith(_ABSENT)]
+    remedy = "Add the annotations of the images, or put the images of each class into a folder with its name."
+    return " ".join([held, *missing, remedy])
 
 
 def _recognise(source: ExtractedArchive) -> tuple[list[DatasetFormat], dict[str, str]]:

@@ -11,7 +11,9 @@ from posixpath import splitext
 from typing import Any, BinaryIO
 
 from core.domain.findings import Finding
+from pipeline.archive.contents import describe_contents
 from pipeline.archive.extract import can_be_data, is_image
+from pipeline.archive.first_bytes import HEAD_BYTES
 from pipeline.archive.plural import counted
 from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
 from pipeline.archive.zip_rules import validate_directory
@@ -60,7 +62,7 @@ def inspect_archive_end(file: BinaryIO, total: int) -> dict[str, Any]:
     """Findings and the archive's contents, as JSON values. `file` may be an ArchiveEnd. Raises MoreBytesNeeded."""
     entries: list[ZipEntry] = []
     try:
-        entries, directory_at = read_directory(file)
+        entries, directory_at = read_directory(file, _head(file))
         findings = validate_directory(entries, directory_at)
     except BrokenArchive as error:
         findings = [error.finding]
@@ -68,7 +70,7 @@ def inspect_archive_end(file: BinaryIO, total: int) -> dict[str, Any]:
     data = [entry for entry in files if can_be_data(entry.name)]
     names = [entry.name for entry in data]
     guess = guess_format(names)
-    if not findings and (findings := list(_no_format(names))):
+    if not findings and (findings := list(_no_format(names, [entry.name for entry in files]))):
         guess["name"] = None
     return {
         "accepted": not findings,
@@ -83,6 +85,15 @@ def inspect_archive_end(file: BinaryIO, total: int) -> dict[str, Any]:
         "format": guess,
         "needed_bytes": None,
     }
+
+
+def _head(file: BinaryIO) -> bytes | None:
+    """The first bytes; None where only the end of the file is present."""
+    try:
+        file.seek(0)
+        return file.read(HEAD_BYTES)
+    except MoreBytesNeeded:
+        return None
 
 
 def guess_format(names: list[str]) -> dict[str, str | None]:
@@ -106,11 +117,14 @@ def guess_format(names: list[str]) -> dict[str, str | None]:
     return {"name": None, "why": f"{of_images} in one folder, and no annotations"}
 
 
-def _no_format(names: list[str]) -> Iterator[Finding]:
-    """One where no format can fit: no images, or nothing beside them and fewer than two folders of classes."""
+def _no_format(names: list[str], files: list[str]) -> Iterator[Finding]:
+    """One where no format can fit: no images, or nothing beside them and fewer than two folders of classes.
+
+    `names`: those of `files` that can be data.
+    """
     folders = Counter(name.rpartition("/")[0] for name in names if is_image(name))
     if not folders:
-        detail = "There are no images."
+        detail = describe_contents(files)
     elif folders.total() < len(names) or len(folders) > _MAX_FOLDERS or len(_classes(folders)) > 1:
         return
     else:
