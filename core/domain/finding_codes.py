@@ -61,7 +61,7 @@ ARCHIVE_CODES: Mapping[str, FindingCode] = {
     "archive-trailing-bytes": FindingCode(ERROR, "There are bytes after the end of the ZIP, or its end was cut off.", _ZIP_AGAIN),
     "files-left-out": FindingCode(NOTE, "Files that are neither images nor annotations are left out; they are never written to disk.", "Nothing to do; they do not count for the fingerprint.", "dropped"),
     "names-differ-in-case": FindingCode(WARNING, "Two names differ only in upper and lower case.", "Rename one of them."),
-    "names-encoding-guessed": FindingCode(WARNING, "Names are not UTF-8 and were read as code page 437, which may give wrong letters.", "Check the names; if they are wrong, create the ZIP with a tool that writes UTF-8 names."),
+    "names-encoding-guessed": FindingCode(WARNING, "Names are not UTF-8 and declare no encoding; all were read in one guessed encoding, which may give wrong letters.", "Check the names; if they are wrong, create the ZIP with a tool that writes UTF-8 names."),
     "names-unusual": FindingCode(NOTE, "Names have spaces or characters beyond ASCII; the files that trainers read get ASCII names.", _NOTHING),
     "formats-none": FindingCode(ERROR, "Before an upload: by the names of the files, no dataset format can match.", "Add annotations, or put the images into one folder for each class; GET /formats describes each format."),
     "formats-several": FindingCode(NOTE, "The archive has annotations in several formats; the most complete one is read.", "Nothing to do, or upload only the annotations that you mean.", "the others are dropped"),

@@ -85,7 +85,7 @@ def extract(
         )
     )
     folders = tuple(sorted(entry.name.rstrip("/") for entry in entries if entry.is_folder))
-    guessed = sorted(entry.name for entry in wanted if entry.guessed)
+    guessed = sorted((entry.name, entry.guessed) for entry in wanted if entry.guessed)
     files.sort(key=lambda file: file.name)
     return ExtractedArchive(tuple(files), left_out, folders), [*_notes(files, left_out), *_note_guessed(guessed)]
 
@@ -243,11 +243,12 @@ def _note_unusual(names: list[str]) -> Iterator[Finding]:
         yield Finding.of("names-unusual", names[0], detail)
 
 
-def _note_guessed(names: list[str]) -> Iterator[Finding]:
+def _note_guessed(names: list[tuple[str, str]]) -> Iterator[Finding]:
     if names:
+        first, encoding = names[0]
         are = counted(len(names), "name is", "names are")
-        detail = f"{are} not UTF-8, with no encoding declared: read as code page 437, which may give wrong letters."
-        yield Finding.of("names-encoding-guessed", names[0], detail)
+        detail = f"{are} not UTF-8, with no encoding declared: read as {encoding}, which may give wrong letters."
+        yield Finding.of("names-encoding-guessed", first, detail)
 
 
 def _note_left_out(names: tuple[str, ...]) -> Iterator[Finding]:

@@ -6,16 +6,15 @@ the wrong size, names that differ between the two headers. Formats: PKWARE APPNO
 
 import io
 import struct
-import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, NamedTuple
-from zlib import crc32
 
 from core.domain import limits
 from core.domain.findings import Finding
 from pipeline.archive.first_bytes import name_content
 from pipeline.archive.plural import counted
+from pipeline.archive.zip_names import UTF8_FLAG, GuessedNames, decode_name
 
 STORED, DEFLATED = 0, 8
 
@@ -28,10 +27,10 @@ LOCAL_BYTES = _LOCAL.size  # of a local header, without name and extra fields
 _MAX_COMMENT = 65_535
 ENCRYPTED = 1 << 0 | 1 << 6 | 1 << 13  # the entry, strong encryption, masked directory
 _STREAMED = 1 << 3  # sizes and CRC follow the data
-_UTF8 = 1 << 11
 _COUNTS = 1 << 16  # the end record counts entries modulo this
 _MAX_DIRECTORY = 256 * 1024**2  # bytes; 300,000 entries with names of 200 bytes have 75 MB
 _NO_ZIP = frozenset({"archive-not-a-zip", "archive-trailing-bytes", "archive-inconsistent"})
+_UNKNOWN = "?"  # an encoding that is still to be guessed
 _MISPLACED = (
     "The central directory does not end where its end record begins: bytes were put before or into the archive, "
     "or some were lost."
@@ -42,7 +41,7 @@ _MISPLACED = (
 class ZipEntry:
     """One entry. `name` is NFC with `/`; `raw_name` the bytes that both headers must share; `header` its offset.
 
-    `guessed`: the code page of the name is not declared.
+    `guessed`: the encoding that the name was read in, where none is declared and it is not UTF-8; else empty.
     """
 
     name: str
@@ -54,7 +53,7 @@ class ZipEntry:
     size: int
     header: int
     mode: int
-    guessed: bool
+    guessed: str
 
     @property
     def is_folder(self) -> bool:
@@ -126,7 +125,7 @@ def _read_directory(file: BinaryIO) -> tuple[list[ZipEntry], int]:
     if size > _MAX_DIRECTORY:
         raise BrokenArchive("archive-too-many-entries", f"A central directory of {size} bytes.")
     file.seek(offset)
-    return list(_parse_entries(file.read(size), count, wraps=not zip64)), offset
+    return _with_guessed_names(list(_parse_entries(file.read(size), count, wraps=not zip64))), offset
 
 
 def _find_end(tail: bytes) -> int:
@@ -204,12 +203,32 @@ def _parse_entries(directory: bytes, count: int, *, wraps: bool) -> Iterator[Zip
         extra = directory[extra_at : extra_at + extra_len]
         size, packed, header = _zip64_values(extra, size, packed, header)
         unix = attrs >> 16  # a link is a link whatever system claims to have made it
-        name, guessed = _decode_name(raw_name, flags, extra)
-        yield ZipEntry(name, raw_name, flags, method, crc, packed, size, header, unix, guessed)
+        unicode_path = next((body for tag, body in extra_fields(extra) if tag == 0x7075), None) if extra else None
+        name = decode_name(raw_name, flags, unicode_path)
+        guessed = _UNKNOWN if name is None else ""
+        yield ZipEntry(name or "", raw_name, flags, method, crc, packed, size, header, unix, guessed)
         index += 1
     if at != len(directory) or (index - count) % _COUNTS:
         detail = f"The central directory holds more than its {counted(count, 'entry', 'entries')}."
         raise BrokenArchive("archive-inconsistent", detail)
+
+
+def _with_guessed_names(entries: list[ZipEntry]) -> list[ZipEntry]:
+    """One encoding for the whole archive; also of names that are UTF-8 by chance, beside others that are not."""
+    if not any(entry.guessed for entry in entries):
+        return entries
+    undeclared = [not entry.flags & UTF8_FLAG for entry in entries]
+    guess = GuessedNames(entry.raw_name for entry, free in zip(entries, undeclared, strict=True) if free)
+    read: list[ZipEntry] = []
+    for entry, free in zip(entries, undeclared, strict=True):
+        name = guess.decode(entry.raw_name) if free and not _has_own_name(entry) else None
+        read.append(entry if name is None else replace(entry, name=name, guessed=guess.encoding))
+    return read
+
+
+def _has_own_name(entry: ZipEntry) -> bool:
+    """Whether a Unicode path names it, which its raw bytes do not."""
+    return not entry.guessed and entry.name != decode_name(entry.raw_name, entry.flags, None)
 
 
 def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
@@ -237,28 +256,6 @@ def _zip64_values(extra: bytes, size: int, packed: int, header: int) -> tuple[in
         values[index] = int(struct.unpack_from("<Q", body, at)[0])
         at += 8
     return values[0], values[1], values[2]
-
-
-def _decode_name(raw: bytes, flags: int, extra: bytes) -> tuple[str, bool]:
-    """(NFC, `/` as the separator (Windows PowerShell 5 writes backslashes), without `./` and empty parts; guessed).
-
-    Unflagged names are UTF-8 where they decode as such, else code page 437, which is a guess. Undecodable ones keep a
-    U+FFFD, which is refused later.
-    """
-    guessed = False
-    try:
-        name = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        guessed = not flags & _UTF8
-        name = raw.decode("cp437") if guessed else raw.decode("utf-8", "replace")
-    for tag, body in extra_fields(extra):
-        # Info-ZIP's Unicode path: version 1, the CRC of the raw name, the name. It counts only for that very name.
-        if tag == 0x7075 and len(body) > 5 and body[0] == 1 and body[1:5] == struct.pack("<L", crc32(raw)):
-            name, guessed = body[5:].decode("utf-8", "replace"), False
-    name = unicodedata.normalize("NFC", name.replace("\\", "/"))
-    parts = [part for part in name.split("/") if part != "."]
-    kept = [part for index, part in enumerate(parts) if part or index in (0, len(parts) - 1)]
-    return "/".join(kept), guessed
 
 
 def locate_data(file: BinaryIO, entry: ZipEntry) -> int | None:
