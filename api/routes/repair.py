@@ -65,10 +65,10 @@ def repair_log(
     | problem_responses(errors.JobNotFound, errors.Gone, errors.RangeInvalid),
 )
 def download_source(request: Request, platform: CurrentPlatform, job_id: str, as_link: AsLink = False) -> Response:
-    """The ZIP that the job was created from, uploaded, repaired or imported. 410 when it is no longer kept."""
+    """The ZIP that the job was created from, uploaded, repaired or imported. 410 when it is no longer stored."""
     job = get_job(platform.db, job_id)
     if job.source_key is None:
-        raise errors.Gone("The ZIP does not exist yet, or is no longer kept.", job_id=job_id)
+        raise errors.Gone("The ZIP does not exist yet, or is no longer stored.", job_id=job_id)
     name = file_name(job.source_name)
     stored = StoredFile(job.source_key, job.source_bytes, job.source_sha256, "application/zip", file_name=name)
     return send_stored(request, platform.store, stored, as_link=as_link)

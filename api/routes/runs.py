@@ -93,7 +93,7 @@ def run_log(
         return _end_response(_last_lines(_whole_lines(log), tail), log)
     stored = platform.store.head(log.key)
     if stored is None:
-        raise errors.NotFound("The log is no longer kept.", run_id=run_id, attempt=log.attempt)
+        raise errors.NotFound("The log is no longer stored.", run_id=run_id, attempt=log.attempt)
     if tail is not None:
         return _end_response(_last_lines(_end_of(platform.store, stored), tail), log)
     file = StoredFile(stored.key, stored.bytes, stored.sha256, TEXT, file_name=f"{run_id}.log", inline=True)

@@ -29,7 +29,7 @@ MARGIN = 3  # pixels between the figure and the image's edge, at least
 
 
 @dataclass(frozen=True)
-class Figure:
+class StickFigure:
     name: str
     image: Image.Image
 
@@ -47,11 +47,11 @@ def write_archive(path: Path, *, figures: int, seed: int, shuffle_labels: bool =
             add(archive, f"poses/{name}/{number:04d}.jpg", jpeg(figure.image))
 
 
-def draw_figures(count: int, *, seed: int) -> Iterator[Figure]:
-    """Figure n depends on (seed, n) only; the classes take turns."""
+def draw_figures(count: int, *, seed: int) -> Iterator[StickFigure]:
+    """StickFigure n depends on (seed, n) only; the classes take turns."""
     for number in range(count):
         name = CLASSES[number % len(CLASSES)]
-        yield Figure(name, draw_figure(np.random.default_rng([seed, 0, number]), name))
+        yield StickFigure(name, draw_figure(np.random.default_rng([seed, 0, number]), name))
 
 
 def draw_figure(rng: np.random.Generator, name: str) -> Image.Image:

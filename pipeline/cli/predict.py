@@ -67,7 +67,12 @@ def main(args: argparse.Namespace) -> int:
 
 
 def entry_of_model(model: Path) -> TrainerEntry:
-    """The trainer that the model names. Raises ParamsInvalid for an unknown trainer, ValueError and OSError."""
+    """The trainer that the model names.
+
+    Raises ConfigInvalid where there is no such file, ParamsInvalid for an unknown trainer, ValueError and OSError.
+    """
+    if not model.exists():
+        raise ConfigInvalid([f"model: there is no {model}"])
     try:
         return entry_of(str(_about(model).get("trainer", DEFAULT_TRAINER)))
     except (zipfile.BadZipFile, KeyError, AttributeError) as error:
