@@ -122,6 +122,7 @@ CLASS_CODES: Mapping[str, FindingCode] = {
     "class-empty": FindingCode(WARNING, "A folder among the class folders has no images; it is not a class.", "Add images to it, or remove it."),
     "class-id-unknown": FindingCode(ERROR, "A class number is not a whole number, or has no name.", "Correct the number, or add the name of the class.", _LEFT_OUT),
     "class-name-empty": FindingCode(ERROR, "A class or an object has no class name.", "Add the name, or remove the entry.", _LEFT_OUT),
+    "class-name-invalid": FindingCode(ERROR, "A class name holds a control character, or half of a surrogate pair.", "Write the name again, as plain text.", _LEFT_OUT),
     "class-name-spaces": FindingCode(NOTE, "A class name is written with and without spaces around it; both are the same class.", "Nothing to do, or remove the spaces."),
     "class-name-too-long": FindingCode(ERROR, "A class name exceeds the length limit.", "Shorten it.", _LEFT_OUT),
     "class-name-twice": FindingCode(WARNING, "Two class numbers have the same name; they become one class.", "Give each class a unique name."),

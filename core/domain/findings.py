@@ -1,10 +1,14 @@
 """A finding: one thing that is wrong or unusual in a dataset, described so that its owner can correct it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from core.domain.finding_codes import FINDING_CODES, Severity
+
+# Control characters could rewrite a terminal, PostgreSQL refuses NUL, and a lone surrogate is no UTF-8.
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 __all__ = ["Finding", "Severity", "count_findings"]
 
@@ -25,8 +29,9 @@ class Finding:
 
     @classmethod
     def of(cls, code: str, path: str, detail: str, *, line: int | None = None) -> "Finding":
-        """Raises KeyError for a code that is not in the catalogue."""
+        """Escapes what is no text in `detail`. Raises KeyError for a code that is not in the catalogue."""
         entry = FINDING_CODES[code]
+        detail = _NO_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), detail)
         return cls(code, entry.severity, path, detail, entry.remedy, line)
 
     @classmethod

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.domain.findings import Finding
+from pipeline.archive.entry_names import printable
 from pipeline.archive.plural import counted
 from pipeline.prepare.preflight import ArchiveEnd, MoreBytesNeeded, inspect_archive_end
 
@@ -57,5 +58,6 @@ def _print_for_person(found: dict[str, Any]) -> None:
     print(f"looks like {found['format']['name'] or 'no known format'}: {found['format']['why']}")
     for each in found["findings"]:
         finding = Finding.from_dict(each)
-        print(f"{finding.severity}  {finding.code}  {finding.path}  {finding.detail}  {finding.remedy}")
+        line = f"{finding.severity}  {finding.code}  {finding.path}  {finding.detail}  {finding.remedy}"
+        print(printable(line))
     print("accepted so far" if found["accepted"] else "would be rejected")

@@ -11,7 +11,7 @@ from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import RawBox
 from pipeline.formats.json_stream import Element, JsonBroken, read_members
-from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
+from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
 
 Id = int | str | Decimal
 MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats at every annotation
@@ -120,9 +120,8 @@ def _read_category(coco: CocoFile, element: Element, written: WrittenNames) -> N
     name = written.clean(text, coco.file.name, element.line) if isinstance(text, str) else ""
     if not name:
         _report(coco, element.line, "class-name-empty", f"The category {_printed(number)} has no name.")
-    elif len(name) > MAX_CLASS_NAME:
-        detail = f"A class name has {len(name)} characters; the limit is {MAX_CLASS_NAME}."
-        _report(coco, element.line, "class-name-too-long", detail)
+    elif fault := class_name_fault(name):
+        _report(coco, element.line, *fault)
     elif coco.names.get(number, name) != name:
         detail = f"Two categories have the id {_printed(number)}: {coco.names[number]!r} and {name!r}."
         _report(coco, element.line, "json-id-twice", detail)

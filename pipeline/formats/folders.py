@@ -18,6 +18,7 @@ from pipeline.formats.class_folders import (
     may_be_repeated,
     repeated_folders,
 )
+from pipeline.formats.text import class_name_fault
 
 NAME = "folders"
 
@@ -46,7 +47,10 @@ def read(source: ExtractedArchive) -> Dataset:
         for each in [assignments[_folder(image.name)]]
     )
     findings = [*_repeated(assigned), *_nested(images, assignments), *_empty(source, assigned)]
-    return Dataset("classification", NAME, items, findings)
+    faults = _name_faults(assignments)
+    findings += faults.values()
+    broken = frozenset(image.name for image in images if assignments[_folder(image.name)].folder in faults)
+    return Dataset("classification", NAME, items, findings, broken)
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
@@ -91,6 +95,17 @@ def _is_in(folder: Folder, others: set[Folder]) -> bool:
 
 def _folder(name: str) -> Folder:
     return tuple(name.split("/")[:-1])
+
+
+def _name_faults(assignments: dict[Folder, Assignment]) -> dict[Folder, Finding]:
+    """By class folder; faults of an entry's name, such as a NUL, are found before."""
+    folders = sorted({each.folder for each in assignments.values() if each.folder})
+    return {
+        folder: Finding.of(code, "/".join(folder), detail)
+        for folder in folders
+        if (fault := class_name_fault(folder[-1]))
+        for code, detail in [fault]
+    }
 
 
 def _repeated(assigned: _Assigned) -> Iterator[Finding]:

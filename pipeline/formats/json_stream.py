@@ -6,7 +6,7 @@ Python's JSON decoder decodes each element, on a window of text that grows until
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from io import TextIOWrapper
 from typing import Any, BinaryIO, NamedTuple
 
@@ -35,7 +35,8 @@ class JsonBroken(Exception):
 def read_members(file: BinaryIO) -> Iterator[Element]:
     """Yields every member of the top-level object in the order of the text; numbers with a point as Decimal.
 
-    Raises JsonBroken; the elements before it are complete.
+    A number whose exponent is beyond those of Decimal is infinite. Raises JsonBroken; the elements before it are
+    complete.
     """
     with TextIOWrapper(file, encoding="utf-8-sig") as text:
         yield from _Window(text).members()
@@ -48,7 +49,7 @@ class _Window:
         self._at = 0
         self._line = 1
         self._ended = False
-        self._decoder = json.JSONDecoder(parse_float=Decimal)
+        self._decoder = json.JSONDecoder(parse_float=_decimal)
 
     def members(self) -> Iterator[Element]:
         self._expect("{")
@@ -147,3 +148,10 @@ class _Window:
 
     def _broken(self, detail: str) -> JsonBroken:
         return JsonBroken(f"{detail}.", self._line)
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("Infinity")

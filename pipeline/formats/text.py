@@ -1,5 +1,6 @@
 """Reads the small text files and numbers of the formats, within limits and without trusting them."""
 
+import re
 import sys
 import unicodedata
 from collections import Counter
@@ -14,6 +15,7 @@ MAX_TEXT_BYTES = 8 * 1024 * 1024  # labels of one image: 100,000 boxes of 80 cha
 MAX_COORDINATE = 1_000_000  # px; beyond the width of any accepted image
 MAX_CLASS_NAME = 200  # characters; a longer one is a sentence in the wrong field
 _MILLI = Decimal("0.001")
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of a character
 
 
 def read_lines(file: SourceFile) -> list[str] | None:
@@ -28,7 +30,8 @@ def thousandths(value: str | int | Decimal) -> int | None:
     """In 1/1000, rounded half to even. None for anything but a finite number of at most a million."""
     try:
         number = Decimal(value)
-        if not number.is_finite() or abs(number) > MAX_COORDINATE:
+        # Compared, which is exact and quick for any exponent; abs() rounds, and overflows.
+        if not number.is_finite() or not -MAX_COORDINATE <= number <= MAX_COORDINATE:
             return None
         return int(number.quantize(_MILLI, ROUND_HALF_EVEN).scaleb(3))
     except InvalidOperation:
@@ -40,6 +43,16 @@ def clean_label(text: str) -> str:
     return sys.intern(
         unicodedata.normalize("NFC", " ".join(text.split()))
     )  # one string object for all boxes of a class
+
+
+def class_name_fault(name: str) -> tuple[str, str] | None:
+    """(code, detail) of the finding where `name`, which is clean and not empty, cannot be the name of a class."""
+    if len(name) > MAX_CLASS_NAME:
+        return "class-name-too-long", f"A class name has {len(name)} characters; the limit is {MAX_CLASS_NAME}."
+    if found := _NO_TEXT.search(name):
+        kind = "half of a surrogate pair" if found[0] >= "\ud800" else "a control character"
+        return "class-name-invalid", f"The class name {name!r} holds {kind} (U+{ord(found[0]):04X})."
+    return None
 
 
 class WrittenNames:

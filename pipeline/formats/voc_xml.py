@@ -11,7 +11,7 @@ from core.domain import limits
 from core.domain.findings import Finding
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import RawBox
-from pipeline.formats.text import MAX_CLASS_NAME, WrittenNames, thousandths
+from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
 from pipeline.formats.voc_structure import structure_findings
 
 _SNIFF_BYTES = 65_536
@@ -121,9 +121,8 @@ def _read_object(element: Any, annotation: VocAnnotation, written: WrittenNames)
     boxes = [child for child in element if tag_of(child) == "bndbox"]
     if not label:
         _error(annotation, "class-name-empty", "An object has no class name.", line)
-    elif len(label) > MAX_CLASS_NAME:
-        detail = f"A class name has {len(label)} characters; the limit is {MAX_CLASS_NAME}."
-        _error(annotation, "class-name-too-long", detail, line)
+    elif fault := class_name_fault(label):
+        _error(annotation, *fault, line)
     if len(boxes) != 1:
         if boxes:
             _error(annotation, "box-several", f"An object has {len(boxes)} <bndbox>.", boxes[1].sourceline)

@@ -11,7 +11,7 @@ from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, root_of
 from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
-from pipeline.formats.text import clean_label, read_lines
+from pipeline.formats.text import class_name_fault, clean_label, read_lines
 from pipeline.formats.yolo_labels import YoloLabels, duplicate_names, is_label_file, odd_findings, parse_labels
 from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
@@ -120,7 +120,10 @@ def _names(source: ExtractedArchive, data: DataYaml | None, findings: list[Findi
         if file:
             where = file.name
             lines = [clean_label(line) for line in read_lines(file) or ()]
-            names = {number: name for number, name in enumerate(lines) if name}
+            faults = {number: fault for number, name in enumerate(lines) if (fault := class_name_fault(name))}
+            for number, (code, detail) in faults.items():
+                findings.append(Finding.of(code, where, detail, line=number + 1))
+            names = {number: name for number, name in enumerate(lines) if name and number not in faults}
         else:
             detail = "No data.yaml or classes.txt names the classes; their numbers are used as names."
             findings.append(Finding.of("class-names-missing", where, detail))

@@ -10,7 +10,7 @@ import yaml
 from core.domain.findings import Finding
 from pipeline.archive.source import SourceFile
 from pipeline.formats.plain_yaml import PlainLoader, YamlRefused
-from pipeline.formats.text import MAX_CLASS_NAME, clean_label
+from pipeline.formats.text import class_name_fault, clean_label
 
 MAX_YAML_BYTES = 256 * 1024  # 10,000 class names; PyYAML reads about 100 KB a second
 MAX_YAML_DEPTH = 8
@@ -85,7 +85,11 @@ def read_yaml(file: SourceFile) -> DataYaml:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         _error(data, "yaml-invalid", f"The file is not valid YAML: {error.problem}.", line)
         return data
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.reader.ReaderError as error:  # a character that YAML does not allow, such as NUL
+        line = text.count("\n", 0, error.position) + 1
+        _error(data, "yaml-invalid", f"The file is not valid YAML: {error.reason}.", line)
+        return data
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last for `\UFFFFFFFF`
         _error(data, "yaml-invalid", f"The file is not valid YAML: {' '.join(str(error).split())[:200]}.")
         return data
     if not isinstance(root, yaml.MappingNode):
@@ -133,9 +137,8 @@ def _read_names(data: DataYaml, node: Any) -> None:
         name = clean_label(str(value.value))
         if not name:
             _error(data, "class-name-empty", f"Class {number} has no name.", line)
-        elif len(name) > MAX_CLASS_NAME:
-            detail = f"A class name has {len(name)} characters; the limit is {MAX_CLASS_NAME}."
-            _error(data, "class-name-too-long", detail, line)
+        elif fault := class_name_fault(name):
+            _error(data, *fault, line)
         else:
             data.names[number] = name
 
