@@ -1,4 +1,4 @@
-"""Datasets with text and numbers that some layer below cannot take: a row a fault, each to be told from a crash."""
+"""Datasets with text and numbers that some layer below cannot take: one fault in each row."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from tests.builders.yolo_coco import JSON, LABEL, YAML, coco_files, yolo_files
 
 NUMBERS = ("1e99999999999999999999", "-1e99999999999999999999", "1e999999999999999999", "1e9999999", "1e400")
 TINY_NUMBER = "1e-99999999999999999999"
-# NUL, bell, escape, delete, a C1 control sequence
+# NUL, BEL, escape, delete, a C1 control sequence
 CONTROLS = ("\0", "\x07", "\x1b[31m", "\x7f", "\x9b31m")
 _NUL = "@NUL@"  # of a file name; zipfile would cut the name at a NUL
 
