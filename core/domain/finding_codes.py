@@ -60,6 +60,7 @@ ARCHIVE_CODES: Mapping[str, FindingCode] = {
     "archive-too-many-entries": FindingCode(ERROR, "The ZIP has more entries than are accepted.", _SMALLER_SET),
     "archive-trailing-bytes": FindingCode(ERROR, "There are bytes after the end of the ZIP, or its end was cut off.", _ZIP_AGAIN),
     "files-left-out": FindingCode(NOTE, "Files that are neither images nor annotations are left out; they are never written to disk.", "Nothing to do; they do not count for the fingerprint.", "dropped"),
+    "hidden-left-out": FindingCode(NOTE, "Files that are hidden, or in a hidden or system folder (`.ipynb_checkpoints`, `@eaDir`), are left out.", "Nothing to do; if they belong to the dataset, rename the folder.", "dropped"),
     "names-differ-in-case": FindingCode(WARNING, "Two names differ only in upper and lower case.", "Rename one of them."),
     "names-encoding-guessed": FindingCode(WARNING, "Names are not UTF-8 and declare no encoding; all were read in one guessed encoding, which may give wrong letters.", "Check the names; if they are wrong, create the ZIP with a tool that writes UTF-8 names."),
     "names-unusual": FindingCode(NOTE, "Names have spaces or characters beyond ASCII; the files that trainers read get ASCII names.", _NOTHING),
@@ -91,6 +92,11 @@ IMAGE_CODES: Mapping[str, FindingCode] = {
     "image-unreadable": FindingCode(ERROR, "The image cannot be decoded.", _REPLACE, _LEFT_OUT),
     "image-without-annotation": FindingCode(NOTE, "The image has no annotation and is used as background: an image with no objects.", "Annotate it if it has objects."),
     "image-without-class": FindingCode(WARNING, "The image is in no class folder and is left out.", "Move it into the folder of its class, or remove it.", _LEFT_OUT),
+    "image-unlabelled": FindingCode(ERROR, "Images have no label, and nothing shows that they have no objects: not every annotation was used, or they do not lie among labelled images, or they are half of the dataset or more.", "Add their labels or remove the images; if they have no objects, set background=unlabelled.", _LEFT_OUT),
+    "labelled-images-left-out": FindingCode(WARNING, "Images that have labels are left out, because of the folder that they are in.", "If they belong to the dataset, move them, or name their folder in data.yaml."),
+    "runs-left-out": FindingCode(NOTE, "The output of a trainer (`runs/`, plots, mosaics of batches) is left out.", _NOTHING, "dropped"),
+    "copies-left-out": FindingCode(NOTE, "Images in a folder named as predictions, drawings or previews are, with the names of other images, are left out.", "Nothing to do; if they belong to the dataset, rename the folder.", "dropped"),
+    "outside-parts-left-out": FindingCode(NOTE, "Images in none of the folders and lists that data.yaml names as train, val and test are left out, as trainers do.", "Nothing to do; if they belong to the dataset, name their folder in data.yaml.", "dropped"),
     "masks-left-out": FindingCode(NOTE, "Segmentation masks are left out: they are labels, not images to detect objects in.", _NOTHING, "dropped"),
 }  # fmt: skip
 

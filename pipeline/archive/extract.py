@@ -20,7 +20,7 @@ from core.domain.errors import ArchiveRefused
 from core.domain.findings import Finding
 from pipeline.archive.contents import inner_archives, kinds_of
 from pipeline.archive.disk_space import require_space
-from pipeline.archive.entry_names import base_of, suffix_of
+from pipeline.archive.entry_names import bare_of, base_of, suffix_of
 from pipeline.archive.first_bytes import HEAD_BYTES
 from pipeline.archive.plural import counted
 from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected, SourceFile
@@ -34,7 +34,21 @@ IMAGE_SUFFIXES = frozenset(
         *("jp2", "avif", "heic", "heif", "ppm", "pgm"),
     )
 )
-TEXT_SUFFIXES = frozenset({".xml", ".txt", ".json", ".yaml", ".yml", ".names", ".labels"})  # of formats
+TEXT_SUFFIXES = frozenset(
+    {".xml", ".txt", ".json", ".yaml", ".yml", ".names", ".labels", ".data", ".csv", ".tsv", ".jsonl", ".ndjson"}
+)  # of formats, and tables that are looked at
+_SYSTEM_FOLDERS = frozenset(
+    {
+        "__macosx",
+        "@eadir",
+        "@recycle",
+        "@__thumb",
+        "#recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+    }
+)
 SPLIT_LISTS = frozenset(f"{name}.txt" for name in ("train", "val", "valid", "validation", "test", "trainval"))
 
 _CHUNK = 1 << 18
@@ -96,10 +110,17 @@ def is_image(name: str) -> bool:
 
 
 def can_be_data(name: str) -> bool:
-    """Images and plain text; nothing that a library might execute or unpickle, and no system junk."""
-    if name.endswith("/") or "__MACOSX" in name.split("/") or base_of(name).startswith("."):
-        return False
-    return is_image(name) or suffix_of(name) in TEXT_SUFFIXES
+    """Images and plain text; nothing that a library might execute or unpickle, nothing hidden, no system junk."""
+    return _is_of_data(name) and not is_hidden(name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or a folder on its path is hidden or belongs to a system: `.ipynb_checkpoints`, `__MACOSX`."""
+    return any(part.startswith(".") or part.lower() in _SYSTEM_FOLDERS for part in name.rstrip("/").split("/"))
+
+
+def _is_of_data(name: str) -> bool:
+    return not name.endswith("/") and (is_image(name) or suffix_of(name) in TEXT_SUFFIXES)
 
 
 def _refused(reasons: list[Finding]) -> Rejected:
@@ -226,7 +247,10 @@ def _blocks(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
 
 
 def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Finding]:
-    yield from _note_left_out(left_out)
+    hidden = [name for name in left_out if _is_of_data(name) and is_hidden(name) and not _is_system_copy(name)]
+    yield from _note_hidden(hidden)
+    of_hidden = set(hidden)
+    yield from _note_left_out(tuple(name for name in left_out if name not in of_hidden))
     yield from _note_unusual([file.name for file in files if not file.name.isascii() or " " in file.name])
     seen: dict[str, str] = {}
     for file in files:
@@ -234,6 +258,27 @@ def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Findi
         if other != file.name:
             detail = f"The name differs from {other} only in case: on Windows and macOS one would overwrite the other."
             yield Finding.of("names-differ-in-case", file.name, detail)
+
+
+def _is_system_copy(name: str) -> bool:
+    """macOS puts `._name` beside each file, or below `__MACOSX`: its attributes, not its content."""
+    return base_of(name).startswith("._") or "__MACOSX" in name.split("/")
+
+
+def _note_hidden(names: list[str]) -> Iterator[Finding]:
+    if not names:
+        return
+    are = counted(
+        len(names),
+        "file is hidden or in a hidden or system folder and is",
+        "files are hidden or in hidden or system folders and are",
+    )
+    yield Finding.of("hidden-left-out", names[0], f"{are} left out.")
+    stems = {bare_of(base_of(name)) for name in names if not is_image(name)}
+    labelled = [name for name in names if is_image(name) and bare_of(base_of(name)) in stems]
+    if labelled:
+        detail = f"{counted(len(labelled), 'image')} with labels left out: they lie in hidden or system folders."
+        yield Finding.of("labelled-images-left-out", labelled[0], detail)
 
 
 def _note_unusual(names: list[str]) -> Iterator[Finding]:

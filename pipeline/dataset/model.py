@@ -123,6 +123,7 @@ class DatasetImage:
         return self.source.sha256
 
 
+READING = 2  # the rules by which an archive is read (docs/decisions/0022): part of the fingerprint
 SPLITS = ("train", "val", "test")
 HELD_OUT_SPLITS = ("val", "test")  # a run evaluates both after training; test is not used before
 HUGGINGFACE_SPLITS = {"train": "train", "val": "validation", "test": "test"}  # our name -> that of the Hugging Face hub

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -15,6 +16,8 @@ from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset, RepairedItem
+from pipeline.formats.background import AUTO, settle_background
+from pipeline.formats.image_roles import files_of_set
 from pipeline.params.formats import CATALOGUE
 
 __all__ = ["DatasetFormat", "load_formats", "read_dataset"]
@@ -47,12 +50,19 @@ def load_formats() -> list[DatasetFormat]:
     return [cast(DatasetFormat, import_module(page.module)) for page in CATALOGUE.values()]
 
 
-def read_dataset(source: ExtractedArchive, findings: list[Finding]) -> Dataset:
-    """Reads the archive in the format that describes most of its images.
+def read_dataset(archive: ExtractedArchive, findings: list[Finding], *, background: str = AUTO) -> Dataset:
+    """Reads the archive in the format that describes most of its images, by the rules of docs/decisions/0022.
 
-    Class folders are only considered where no format has boxes: nearly every archive has folders. Raises Rejected
-    (FormatUnknown) with `findings`, and with what each format is missing.
+    Class folders are only considered where no format has boxes: nearly every archive has folders. `background`: an
+    option of PrepareOptions. Raises Rejected (FormatUnknown) with `findings`, and with what each format is missing.
     """
+    source, left_out = files_of_set(archive)
+    dataset = _read(source, findings + left_out)
+    dataset = replace(dataset, findings=left_out + dataset.findings)
+    return settle_background(source, dataset, background)
+
+
+def _read(source: ExtractedArchive, findings: list[Finding]) -> Dataset:
     found, tried = _recognise(source)
     if not found:
         problem = FormatUnknown(_what_is_missing(source, tried), tried=tried, left_out=list(source.left_out[:20]))

@@ -10,12 +10,12 @@ from unicodedata import normalize
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import base_of
-from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RawBox, RepairedItem, common_folder, root_of
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
-from pipeline.formats.pairs import background_notes, nearest
+from pipeline.formats.image_roles import images_of_set
+from pipeline.formats.pairs import nearest
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
 from pipeline.formats.text import WrittenNames
 
@@ -34,7 +34,7 @@ def matches(source: ExtractedArchive) -> str | None:
 
 def read(source: ExtractedArchive) -> Dataset:
     findings: list[Finding] = []
-    images = [file for file in source.files if is_image(file.name)]
+    images = images_of_set(source)
     files = _documents(source, findings)
     splits = _splits_of_files(files)
     matched = _MatchedImages(images)
@@ -46,7 +46,6 @@ def read(source: ExtractedArchive) -> Dataset:
     if not given:
         given = splits_by_folder(images)
     items = tuple(_item(image, matched.of.get(image.name), given.get(image.name)) for image in images)
-    findings += background_notes(items, matched.doubtful)
     broken = matched.doubtful | {name for name, (_, entry) in matched.of.items() if not entry.usable}
     if not all(coco.usable for coco in files):
         broken |= {image.name for image in images}  # the unread rest of the file may be about any of them

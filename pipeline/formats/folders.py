@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import base_of
-from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RepairedItem
@@ -18,13 +17,14 @@ from pipeline.formats.class_folders import (
     may_be_repeated,
     repeated_folders,
 )
+from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.text import class_name_fault
 
 NAME = "folders"
 
 
 def matches(source: ExtractedArchive) -> str | None:
-    images = _images(source)
+    images = images_of_set(source)
     if not images:
         return "no images in the archive."
     labels = sum(file.name.lower().endswith((".txt", ".json", ".xml")) for file in source.files)
@@ -37,7 +37,7 @@ def matches(source: ExtractedArchive) -> str | None:
 
 def read(source: ExtractedArchive) -> Dataset:
     """Kind `classification`: the label of an item is the name of its class folder, None outside of all."""
-    assigned = _assigned(_images(source))
+    assigned = _assigned(images_of_set(source))
     assignments, images = assigned.assignments, assigned.images
     splits = {each.split for each in assignments.values() if each.label}
     given = len(splits) > 1  # a single split folder around everything is not a split
@@ -56,10 +56,6 @@ def read(source: ExtractedArchive) -> Dataset:
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
     """Nothing: the folders are the annotation."""
     return iter(())
-
-
-def _images(source: ExtractedArchive) -> list[SourceFile]:
-    return [file for file in source.files if is_image(file.name)]
 
 
 class _Assigned(NamedTuple):

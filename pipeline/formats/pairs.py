@@ -10,7 +10,6 @@ from typing import Generic, Protocol, TypeVar
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.source import SourceFile
-from pipeline.dataset.model import Item
 
 _MAX_CANDIDATES = 1000  # images with one name whose folders are compared; with more, the name is ambiguous
 _IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "jpg", "jpegs"})
@@ -223,16 +222,3 @@ def pair_findings(pairs: Pairs[AnnotationT]) -> Iterator[Finding]:
     for annotation, image in pairs.twice:
         detail = f"{image.name} already has another annotation."
         yield Finding.of("image-annotated-twice", annotation.file.name, detail)
-
-
-def background_notes(items: tuple[Item, ...], doubtful: set[str]) -> Iterator[Finding]:
-    bare = [item.image.name for item in items if item.annotation is None and item.image.name not in doubtful]
-    stems = {bare_of(name) for name in bare}
-    annotated = {stem for item in items if item.annotation and (stem := bare_of(item.image.name)) in stems}
-    for name in bare:
-        if bare_of(name) in annotated:
-            detail = "The annotation belongs to another image with this name; this one is used as background."
-            yield Finding.of("image-same-stem", name, detail)
-        else:
-            detail = "The image has no annotation and is used as background: an image with no objects."
-            yield Finding.of("image-without-annotation", name, detail)

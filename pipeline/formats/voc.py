@@ -7,19 +7,18 @@ is xmin - 1, the right edge xmax.
 from collections.abc import Iterator, Sequence
 
 from core.domain.findings import Finding
-from pipeline.archive.entry_names import bare_of, base_of, folder_of
-from pipeline.archive.extract import is_image
+from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, common_folder
-from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
+from pipeline.formats.image_roles import images_of_set
+from pipeline.formats.pairs import Pairs, pair, pair_findings
 from pipeline.formats.split_names import given_splits, splits_by_folder
 from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import VocAnnotation, is_voc, parse_annotation
 
 NAME = "voc"
-_MASK_FOLDERS = frozenset({"segmentationclass", "segmentationobject", "segmentationclassaug", "segmentationclassraw"})
 
 
 def matches(source: ExtractedArchive) -> str | None:
@@ -45,8 +44,7 @@ def read(source: ExtractedArchive) -> Dataset:
                 annotations.append(annotation)
                 findings += annotation.findings
     findings += written.findings()
-    images, masks = _images(source)
-    findings += _mask_note(masks)
+    images = images_of_set(source)
     pairs = pair(annotations, images)
     findings += pair_findings(pairs)
     findings += _name_findings(annotations, pairs)
@@ -54,7 +52,6 @@ def read(source: ExtractedArchive) -> Dataset:
     findings += split_findings
     by_image = {pairs.of[a.file.name].name: a for a in annotations if a.file.name in pairs.of}
     items = tuple(_item(image, by_image.get(image.name), splits.get(image.name)) for image in images)
-    findings += background_notes(items, {name for _, names in pairs.ambiguous for name in names})
     broken = pairs.broken | {image for image, annotation in by_image.items() if not annotation.usable}
     return Dataset("detection", NAME, items, findings, frozenset(broken), lost=len(pairs.lost))
 
@@ -73,16 +70,6 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
     for split in SPLITS:
         listed = sorted(name for name, assigned in splits.items() if assigned == split)
         yield f"{root}ImageSets/Main/{split}.txt", "".join(f"{name}\n" for name in listed).encode()
-
-
-def _images(source: ExtractedArchive) -> tuple[list[SourceFile], list[SourceFile]]:
-    """(images, segmentation masks)."""
-    images: list[SourceFile] = []
-    masks: list[SourceFile] = []
-    for file in source.files:
-        if is_image(file.name):
-            (masks if base_of(folder_of(file.name)).lower() in _MASK_FOLDERS else images).append(file)
-    return images, masks
 
 
 def _item(image: SourceFile, annotation: VocAnnotation | None, split: str | None) -> Item:
@@ -109,10 +96,3 @@ def _name_findings(annotations: list[VocAnnotation], pairs: Pairs[VocAnnotation]
         if annotation.image_name not in (base, bare_of(base)):
             detail = f"<filename> is {annotation.image_name[:200]!r}, but the annotation is used for {base}."
             yield Finding.of("filename-differs", annotation.file.name, detail)
-
-
-def _mask_note(masks: list[SourceFile]) -> Iterator[Finding]:
-    if masks:
-        left = counted(len(masks), "segmentation mask was", "segmentation masks were")
-        detail = f"{left} left out: masks are labels, not images to detect objects in."
-        yield Finding.of("masks-left-out", masks[0].name, detail)

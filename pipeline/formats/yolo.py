@@ -6,13 +6,15 @@ import yaml
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of
-from pipeline.archive.extract import SPLIT_LISTS, is_image
+from pipeline.archive.extract import SPLIT_LISTS
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, root_of
-from pipeline.formats.pairs import Pairs, background_notes, pair, pair_findings
+from pipeline.formats.image_roles import images_of_set
+from pipeline.formats.pairs import Pairs, pair, pair_findings
 from pipeline.formats.text import class_name_fault, clean_label, read_lines
 from pipeline.formats.yolo_labels import YoloLabels, duplicate_names, is_label_file, odd_findings, parse_labels
+from pipeline.formats.yolo_parts import images_outside, without_labels_of
 from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
 
@@ -34,12 +36,16 @@ def matches(source: ExtractedArchive) -> str | None:
 
 
 def read(source: ExtractedArchive) -> Dataset:
-    images = _images(source)
     findings: list[Finding] = []
+    outside, of_parts = images_outside(source, images_of_set(source))
+    findings += of_parts
+    left_out = {image.name for image in outside}
+    images = [image for image in images_of_set(source) if image.name not in left_out]
     data = _data_yaml(source, findings)
     names = _names(source, data, findings)
     columns = data.keypoint_columns if data else 0
-    labels = [parse_labels(file, names, keypoint_columns=columns) for file in _label_files(source)]
+    files = without_labels_of(outside, images, _label_files(source))
+    labels = [parse_labels(file, names, keypoint_columns=columns) for file in files]
     for each in labels:
         findings += each.findings
     findings += odd_findings(labels)
@@ -49,7 +55,6 @@ def read(source: ExtractedArchive) -> Dataset:
     findings += split_findings
     by_image = {pairs.of[each.file.name].name: each for each in labels if each.file.name in pairs.of}
     items = tuple(_item(image, by_image.get(image.name), splits.get(image.name)) for image in images)
-    findings += background_notes(items, {name for _, found in pairs.ambiguous for name in found})
     findings += _unused_names(names, items)
     broken = _broken(items, by_image, pairs, data)
     return Dataset("detection", NAME, items, findings, broken, lost=len(pairs.lost))
@@ -77,13 +82,9 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
             yield f"{root}{split}.txt", "".join(f"./{name}\n" for name in listed).encode()
 
 
-def _images(source: ExtractedArchive) -> list[SourceFile]:
-    return [file for file in source.files if is_image(file.name)]
-
-
 def _label_files(source: ExtractedArchive) -> list[SourceFile]:
     """Text files named like an image, in a folder of labels, or with the content of a label file."""
-    stems = {bare_of(base_of(image.name)) for image in _images(source)}
+    stems = {bare_of(base_of(image.name)) for image in images_of_set(source)}
     return [file for file in source.files if file.name.lower().endswith(".txt") and _may_be_labels(file, stems)]
 
 

@@ -16,16 +16,17 @@ def yolo_splits(
     """Image name -> split: by data.yaml if its paths exist in the archive, else by lists or folders."""
     if data is None or len(data.parts) < 2:
         return given_splits(source, images)
-    splits, findings = _by_yaml(source, images, data)
+    splits, findings = splits_by_yaml(source, images, data)
     if len(set(splits.values())) > 1:
         return splits, findings
     fallback, more = given_splits(source, images)
     return fallback, findings + more
 
 
-def _by_yaml(
+def splits_by_yaml(
     source: ExtractedArchive, images: list[SourceFile], data: DataYaml
 ) -> tuple[dict[str, str], list[Finding]]:
+    """Image name -> split, by the folders and lists of `data` that are in the archive; findings for the others."""
     folders = {str(parent) for image in images for parent in PurePosixPath(image.name).parents}
     texts = {file.name: file for file in source.files if file.name.lower().endswith(".txt")}
     stems = stems_of(images)

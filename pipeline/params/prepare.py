@@ -23,6 +23,11 @@ class PrepareOptions(BaseModel):
     split: Literal["keep", "remake"] = Field(
         "keep", description="Keep the split that the archive gives, or make a new one."
     )
+    background: Literal["auto", "unlabelled"] = Field(
+        "auto",
+        description="Images without a label are background: only where every annotation was used and they lie among "
+        "more labelled images (auto), or always (unlabelled).",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -5,7 +5,7 @@ them all); boxes sorted, as [class index, x1, y1, x2, y2, difficult] in 1/1000 p
 classification, the class index of the whole image as `label`.
 
 Two digests: `fingerprint` is the sha256 of the whole; `content_fingerprint` that of the same manifest without
-`layout`, `split_rule` and each image's `split`, so it stays equal when only the split differs.
+`layout`, `reading`, `split_rule` and each image's `split`, so it stays equal when only the split differs.
 """
 
 import hashlib
@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.dataset.model import DatasetImage
+from pipeline.dataset.model import READING, DatasetImage
 from pipeline.dataset.split import SPLIT_RULE
 from pipeline.dataset.validated import Digests
 from pipeline.layouts import LAYOUTS
 
 SCHEMA = "darkroom-manifest/1"
 HOW = (
-    "sha256 of manifest.json in the prepared dataset; content_fingerprint: of the same without the keys layout and "
-    "split_rule and without each image's split"
+    "sha256 of manifest.json in the prepared dataset; content_fingerprint: of the same without the keys layout, "
+    "reading and split_rule and without each image's split"
 )
 
 
@@ -49,8 +49,12 @@ def _parts(
         entry = (b"," if number else b"") + _canonical(_image(image))[:-1]
         yield entry + b',"split":"%b"}' % splits[image.path].encode(), entry + b"}"
     tail: dict[str, Any] = {"kind": kind, "schema": SCHEMA}
-    layout = {"layout": {"name": LAYOUTS[kind].name, "version": LAYOUTS[kind].version}, "split_rule": SPLIT_RULE}
-    yield b"]," + _canonical(tail | layout)[1:], b"]," + _canonical(tail)[1:]
+    rules = {
+        "layout": {"name": LAYOUTS[kind].name, "version": LAYOUTS[kind].version},
+        "reading": READING,
+        "split_rule": SPLIT_RULE,
+    }
+    yield b"]," + _canonical(tail | rules)[1:], b"]," + _canonical(tail)[1:]
 
 
 def _image(image: DatasetImage) -> dict[str, Any]:
@@ -64,5 +68,5 @@ def _image(image: DatasetImage) -> dict[str, Any]:
 
 
 def _canonical(value: dict[str, Any]) -> bytes:
-    # `classes` < `images` < `kind` < `layout` < `schema` < `split_rule`: the parts above keep the keys sorted.
+    # `classes` < `images` < `kind` < `layout` < `reading` < `schema` < `split_rule`: the parts keep the keys sorted.
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

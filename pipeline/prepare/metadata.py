@@ -13,7 +13,7 @@ from lxml import etree
 
 from core.domain.findings import count_findings
 from core.domain.version import VERSION
-from pipeline.dataset.model import SPLITS, DatasetImage
+from pipeline.dataset.model import READING, SPLITS, DatasetImage
 from pipeline.dataset.near_duplicates import MAX_BITS, MAX_LOW_BITS
 from pipeline.dataset.split import SPLIT_RULE, keeps_given
 from pipeline.dataset.validated import ValidatedDataset
@@ -65,6 +65,7 @@ def describe(
         "source": source,
         "kind": dataset.kind,
         "format": dataset.format,
+        "reading": READING,
         "layout": {"name": LAYOUTS[dataset.kind].name, "version": LAYOUTS[dataset.kind].version},
         "split": {"rule": SPLIT_RULE, "given": keeps_given(dataset.images, options["split"])},
         "near_duplicates": _near_duplicates(dataset),

@@ -87,7 +87,7 @@ def validate_archive(
     archive: Path, scratch: Path, options: PrepareOptions, *, processes: int, steps: StageReporter
 ) -> ValidatedDataset:
     """Leaves the extracted files below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
-    raw = _extract_and_read(archive, scratch, processes=processes, steps=steps)
+    raw = _extract_and_read(archive, scratch, options, processes=processes, steps=steps)
     count = len(raw.items)
     checked = check(raw.dataset, raw.items, raw.facts)  # empties both lists: there may be 100,000 items
     steps.stage("splitting")
@@ -110,7 +110,9 @@ def validate_archive(
     )
 
 
-def _extract_and_read(archive: Path, scratch: Path, *, processes: int, steps: StageReporter) -> RawDataset:
+def _extract_and_read(
+    archive: Path, scratch: Path, options: PrepareOptions, *, processes: int, steps: StageReporter
+) -> RawDataset:
     """Images are decoded from the moment they are extracted, while the rest is inflated and annotations are read."""
     with InspectAhead(processes, scratch / CONVERTED_FILE) as ahead:
         steps.stage("extracting")
@@ -123,7 +125,7 @@ def _extract_and_read(archive: Path, scratch: Path, *, processes: int, steps: St
             scratch_bytes=MAX_SCRATCH_BYTES,
         )
         steps.stage("reading")
-        dataset = read_dataset(source, findings)
+        dataset = read_dataset(source, findings, background=options.background)
         del source  # the annotations are read
         steps.stage("checking")
         facts = ahead.facts([item.image for item in dataset.items], steps.tick)

@@ -17,6 +17,7 @@ from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset
 from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
+from pipeline.formats.image_roles import files_of_set
 from pipeline.params.formats import CATALOGUE
 from pipeline.process.progress import StageReporter
 from pipeline.repair.fixes import Repaired, repair_items
@@ -82,7 +83,7 @@ def _write(
                 entry.writelines(item.image.byte_range.blocks())
             written.add(item.image.name)
             steps.tick(done, len(repaired.kept))
-        for name, text in writer.rewrite(source, repaired.kept):
+        for name, text in writer.rewrite(files_of_set(source).source, repaired.kept):
             if name not in written:
                 archive.writestr(_entry(name, zipfile.ZIP_DEFLATED), text)
             written.add(name)

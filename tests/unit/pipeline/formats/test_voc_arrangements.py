@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.archive.extract import extract
 from pipeline.dataset.model import Dataset
-from pipeline.formats import voc
+from pipeline.formats import read_dataset, voc
 from tests.builders.voc import Files, annotation, image_bytes, zip_files
 
 BOX = ("ball", 5.0, 5.0, 30.0, 30.0)
@@ -113,6 +113,9 @@ def test_segmentation_masks_are_not_images(tmp_path: Path) -> None:
         "Annotations/a.xml": annotation("a.jpg", [BOX]),
         "SegmentationClass/a.png": image_bytes(format="PNG"),
     }
-    dataset = _read(tmp_path, files)
+    (tmp_path / "into").mkdir()
+    archive = zip_files(tmp_path / "data.zip", files)
+    source, _ = extract(archive, tmp_path / "into", threads=1, tick=lambda *_: None)
+    dataset = read_dataset(source, [])
     assert _pairs(dataset) == {"JPEGImages/a.jpg": "Annotations/a.xml"}
     assert [finding.code for finding in dataset.findings] == ["masks-left-out"]

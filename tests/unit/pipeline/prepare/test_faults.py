@@ -81,7 +81,7 @@ ROWS = [
     ("image_orientation_nonsense", None, "", "", None, "ready"),
     ("image_copied", "image-duplicate", "note", IMAGE, None, "ready"),
     ("annotated_twice", "image-annotated-twice", "error", "labels/p00.xml", None, "rejected"),
-    ("two_candidates", "image-same-stem", "warning", "images/p00.png", None, "ready"),
+    ("two_candidates", "image-unlabelled", "error", "images/p00.png", None, "rejected"),
     ("case_equal", "names-differ-in-case", "warning", IMAGE, None, "ready"),
 ]
 

@@ -201,5 +201,5 @@ def test_a_part_made_small_by_a_large_group_is_reported(tmp_path: Path) -> None:
     files = _series(3, 1) | {
         f"images/series-{number}.jpg": encoded(photograph(9), quality=50 + number) for number in range(30)
     }
-    dataset = _validated(tmp_path, files, test_fraction=0.3)
+    dataset = _validated(tmp_path, files, test_fraction=0.3, background="unlabelled")
     assert "split-uneven" in {finding.code for finding in dataset.findings}
