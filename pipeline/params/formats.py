@@ -40,6 +40,11 @@ set/
   train2017/000000000009.jpg
   val2017/000000000139.jpg"""
 
+CSV_TREE = """\
+set/
+  annotations.csv           filename,width,height,class,xmin,ymin,xmax,ymax
+  images/dog-1.jpg          in any folder; the table names files or paths"""
+
 FOLDERS_TREE = """\
 set/
   cat/1.jpg
@@ -79,6 +84,19 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "annotations are left out. If there are instances_*.json files, all other JSON files (captions, keypoints) are "
         "left out.",
         COCO_TREE,
+    ),
+    "csv": FormatPage(
+        "pipeline.formats.csv_boxes",
+        "detection",
+        "CSV table of boxes",
+        "One row for each box below one header row; the delimiter is a comma, semicolon, tab or |. The columns are "
+        "found by their names: the image (`filename`, `image_path`, `ImageID`, ...), the class (`class`, `label`, "
+        "`LabelName`, ...), and the box as corners (`xmin, ymin, xmax, ymax`, `x1, y1, x2, y2`, `XMin`, ...), as left, "
+        "top, width and height (`x, y, w, h`), or with its centre (`x_center, ...`); optionally `width` and `height` of "
+        "the image and `split`. If all boxes of the dataset are within 0 .. 1 they are fractions of the upright image, "
+        "else pixels of it; EXIF orientations are treated as in COCO. A row without class and box lists an image "
+        "without objects.",
+        CSV_TREE,
     ),
     "folders": FormatPage(
         "pipeline.formats.folders",

@@ -112,6 +112,8 @@ def guess_format(names: list[str]) -> dict[str, str | None]:
         return {"name": "yolo", "why": f"{counted(labels, 'text file')} named as one of {of_images}"}
     if count := suffixes[".json"]:
         return {"name": "coco", "why": f"{counted(count, 'JSON file')} and {of_images}"}
+    if count := suffixes[".csv"] + suffixes[".tsv"]:
+        return {"name": "csv", "why": f"{counted(count, 'table')} and {of_images}"}
     if len(folders) > 1:
         return {"name": "folders", "why": f"{images} images in {len(folders)} folders, and no annotations"}
     return {"name": None, "why": f"{of_images} in one folder, and no annotations"}

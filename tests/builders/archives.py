@@ -16,13 +16,15 @@ def finder_zip(path: Path, files: Files, *, empty: int) -> Path:
     """`files` and so many empty ones, stored, without ZIP64: the end record counts them modulo 65,536."""
     named = files | {f"v/x/{number:05d}.dat": b"" for number in range(empty)}
     out, directory = io.BytesIO(), io.BytesIO()
+    header = 0
     for name, content in named.items():
-        raw, header = name.encode(), out.tell()
+        raw = name.encode()
         sizes = (crc32(content), len(content), len(content), len(raw))
         out.write(struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 0, *sizes, 0) + raw + content)
         directory.write(struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, *sizes, 0, 0, 0, 0, 0, header) + raw)
-    count, at, entries = len(named) % 65_536, out.tell(), directory.getvalue()
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(entries), at, 0)
+        header += 30 + len(raw) + len(content)
+    count, entries = len(named) % 65_536, directory.getvalue()
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(entries), header, 0)
     path.write_bytes(out.getvalue() + entries + end)
     return path
 

@@ -10,6 +10,9 @@ from pipeline.archive.extract import extract
 from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.formats import DatasetFormat, load_formats, read_dataset
 from pipeline.params.formats import CATALOGUE
+from pipeline.process.progress import StageReporter
+from pipeline.repair.rewrite_zip import repair
+from tests.builders.listed import boxes_read, close, csv_files
 from tests.builders.voc import Files, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, yolo_files
 
@@ -17,6 +20,7 @@ SAMPLES: dict[str, Files] = {
     "voc": voc_files(images=4),
     "yolo": yolo_files(images=4),
     "coco": coco_files(images=4),
+    "csv": csv_files(),
     "folders": {f"set/{name}/{n}.JPG": image_bytes(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
 }
 NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}
@@ -52,6 +56,24 @@ def test_a_format_finds_its_own_sample_in_any_folder(tmp_path: Path, dataset_for
     source = _source(tmp_path, deep)
     assert dataset_format.matches(source) is None
     assert read_dataset(source, []).format == dataset_format.NAME
+
+
+def test_a_repaired_archive_is_read_as_the_same_dataset(tmp_path: Path, dataset_format: DatasetFormat) -> None:
+    """`rewrite` writes what `read` reads."""
+    sample = dict(SAMPLES[dataset_format.NAME])
+    before = dataset_format.read(_source(tmp_path, sample))
+    target = tmp_path / "repaired.zip"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    repair(tmp_path / "data.zip", target, scratch, processes=1, steps=StageReporter())
+    into = tmp_path / "again"
+    into.mkdir()
+    source, _ = extract(target, into, threads=1, tick=lambda *_: None)
+    assert dataset_format.matches(source) is None
+    after = read_dataset(source, [])
+    assert after.format == dataset_format.NAME and not after.broken
+    assert close(boxes_read(after), boxes_read(before))
+    assert [(item.label, item.split) for item in after.items] == [(item.label, item.split) for item in before.items]
 
 
 def test_a_format_states_what_is_missing(tmp_path: Path, dataset_format: DatasetFormat) -> None:

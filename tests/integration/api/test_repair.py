@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from core.services.context import Platform
+from pipeline.params.formats import CATALOGUE
 from tests.builders.voc import image_bytes, voc_zip, zip_files
 from tests.servers.api import problem
 from worker.context import Worker
@@ -24,7 +25,7 @@ def _upload(client: httpx.Client, platform: Platform, archive: Path) -> str:
 
 def test_the_formats_are_documented(client: httpx.Client) -> None:
     items = client.get("/formats").json()["items"]
-    assert [item["name"] for item in items] == ["voc", "yolo", "coco", "folders"]
+    assert [item["name"] for item in items] == list(CATALOGUE)
     assert all(item["title"] and item["description"] and "\n" in item["tree"] for item in items)
     assert {item["kind"] for item in items if item["trainable"]} >= {"detection"}
 

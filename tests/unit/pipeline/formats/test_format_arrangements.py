@@ -11,6 +11,7 @@ from pipeline.archive.extract import extract
 from pipeline.archive.source import Rejected
 from pipeline.dataset.model import Dataset
 from pipeline.formats import read_dataset
+from pipeline.params.formats import CATALOGUE
 from tests.builders.voc import Files, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, dump, yolo_files
 
@@ -168,7 +169,7 @@ def test_an_archive_without_a_format_lists_what_each_format_misses(tmp_path: Pat
     with pytest.raises(Rejected) as rejected:
         _read(tmp_path, files)
     tried = rejected.value.problem.facts["tried"]
-    assert list(tried) == ["voc", "yolo", "coco", "folders"]
+    assert list(tried) == list(CATALOGUE)
     assert "1 XML file, none with <annotation>" in tried["voc"] and "1 text file, none beginning" in tried["yolo"]
     assert "1 JSON file, none with `images`, `annotations` and `categories`" in tried["coco"]
 

@@ -1,0 +1,197 @@
+"""Datasets whose annotation files list their images by name: tables, JSON Lines, and exports of labelling tools."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from unicodedata import normalize
+from urllib.parse import unquote
+
+from core.domain.findings import Finding
+from pipeline.archive.entry_names import bare_of, base_of, folder_of
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.dataset.model import Coordinates, Dataset, Item, RawBox, common_folder
+from pipeline.formats.image_roles import images_of_set
+from pipeline.formats.pairs import nearest
+from pipeline.formats.split_names import given_splits, split_of_folder
+
+MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats in every line
+
+
+@dataclass(slots=True)
+class ListedImage:
+    """What an annotation file states about one image. `name`: a file name or a path, with or without its suffix.
+
+    `label`: the class of the whole image. `usable`: no error makes its boxes or its label unreliable.
+    """
+
+    file: SourceFile
+    name: str
+    line: int | None = None
+    size: tuple[int, int] | None = None
+    boxes: list[RawBox] = field(default_factory=list)
+    label: str | None = None
+    split: str | None = None
+    coordinates: Coordinates = "edges"
+    usable: bool = True
+
+
+@dataclass(slots=True)
+class Report:
+    """The findings of one annotation file, of which the first MAX_FILE_FINDINGS are kept."""
+
+    file: SourceFile
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, code: str, detail: str, line: int | None = None) -> None:
+        if len(self.findings) < MAX_FILE_FINDINGS:
+            self.findings.append(Finding.of(code, self.file.name, detail, line=line))
+
+
+@dataclass(slots=True)
+class Matched:
+    """`of`: image name -> what is stated about it. `doubtful`: images whose annotation is ambiguous."""
+
+    of: dict[str, ListedImage] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+    lost: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def match_listed(listed: Iterable[ListedImage], images: Sequence[SourceFile]) -> Matched:
+    """Each entry by the longest common end of its path and that of an image, then by the nearest folder."""
+    index = _Index(images)
+    matched = Matched()
+    for entry in listed:
+        found = index.find(entry.name, folder_of(entry.file.name))
+        path, line, name = entry.file.name, entry.line, entry.name[:200]
+        if not found:
+            matched.lost += 1
+            detail = f"The image {name!r} is not in the archive."
+            matched.findings.append(Finding.of("image-missing", path, detail, line=line))
+        elif len(found) > 1:
+            matched.doubtful.update(image.name for image in found)
+            detail = f"{name!r} could be several images: {', '.join(image.name for image in found[:5])}."
+            matched.findings.append(Finding.of("image-ambiguous", path, detail, line=line))
+        elif found[0].name in matched.of:
+            matched.doubtful.add(found[0].name)
+            detail = f"{found[0].name} is already listed in {matched.of[found[0].name].file.name}."
+            matched.findings.append(Finding.of("image-annotated-twice", path, detail, line=line))
+        else:
+            matched.of[found[0].name] = entry
+    return matched
+
+
+def dataset_of(
+    source: ExtractedArchive,
+    name: str,
+    kind: str,
+    matched: Matched,
+    findings: list[Finding],
+    *,
+    is_whole: bool = True,
+) -> Dataset:
+    """All images of the source in the order of their names, with what `matched` has for them.
+
+    `is_whole`: every annotation file was read to its end. Otherwise its rest may be about any image.
+    """
+    images = images_of_set(source)
+    splits, split_findings = _splits(source, images, matched.of)
+    items = tuple(_item(image, matched.of.get(image.name), splits.get(image.name)) for image in images)
+    findings = [*findings, *matched.findings, *split_findings]
+    broken = matched.doubtful | {image for image, entry in matched.of.items() if not entry.usable}
+    if not is_whole:
+        broken = {image.name for image in images}
+    return Dataset(kind, name, items, findings, frozenset(broken), lost=matched.lost)
+
+
+def numeric_names_finding(labels: Iterable[str], report: Report, line: int | None = None) -> None:
+    """A warning where all labels are whole numbers: nothing names the classes."""
+    found = set(labels)
+    if found and all(re.fullmatch(r"-?\d+", label) for label in found):
+        numbers = ", ".join(sorted(found, key=int)[:10])
+        report.add("class-names-missing", f"The classes are numbers without names: {numbers}.", line)
+
+
+def split_of_value(text: str) -> str | None:
+    """The split that a cell names; None for an empty or another one."""
+    return split_of_folder(text.strip())
+
+
+class _Index:
+    def __init__(self, images: Sequence[SourceFile]) -> None:
+        self._by_base: dict[str, list[SourceFile]] = defaultdict(list)
+        self._by_stem: dict[str, list[SourceFile]] = defaultdict(list)
+        for image in images:
+            base = base_of(image.name)
+            self._by_base[base].append(image)
+            self._by_stem[bare_of(base)].append(image)
+
+    def find(self, name: str, folder: str) -> list[SourceFile]:
+        for text in dict.fromkeys((_clean(name), _clean(unquote(name)))):
+            base = base_of(text)
+            for found in (self._by_base.get(base, []), self._by_stem.get(base, [])):
+                if found:
+                    return _best(text, found, folder)
+        return []
+
+
+def _clean(name: str) -> str:
+    return normalize("NFC", name.strip()).replace("\\", "/")
+
+
+def _best(name: str, found: list[SourceFile], folder: str) -> list[SourceFile]:
+    """The candidates whose path has the longest common end with `name`; of equal ones, those nearest to `folder`."""
+    if len(found) == 1:
+        return found
+    ends = [_common_end(name, image.name) for image in found]
+    best = [image for image, end in zip(found, ends, strict=True) if end == max(ends)]
+    beside = [image for image in best if image.name == (name if folder == "." else f"{folder}/{name}")]
+    return beside or nearest(folder, best)
+
+
+def _common_end(left: str, right: str) -> int:
+    """How many folders above the file name two paths share."""
+    first, second = PurePosixPath(left).parts[-2::-1], PurePosixPath(right).parts[-2::-1]
+    length = min(len(first), len(second))
+    return next((at for at in range(length) if first[at] != second[at]), length)
+
+
+def _splits(
+    source: ExtractedArchive, images: list[SourceFile], of: Mapping[str, ListedImage]
+) -> tuple[dict[str, str], list[Finding]]:
+    """Image name -> split: as the entries state, by the names of their files, else by lists and folders."""
+    stated = {name: entry.split for name, entry in of.items() if entry.split}
+    if stated:
+        return stated, []
+    by_file = _splits_of_files({entry.file.name for entry in of.values()})
+    if by_file:
+        return {name: split for name, entry in of.items() if (split := by_file.get(entry.file.name))}, []
+    return given_splits(source, images)
+
+
+def _splits_of_files(names: set[str]) -> dict[str, str]:
+    """Annotation file -> split, by a word of its name (`train_labels.csv`) or a folder; empty unless two are named."""
+    root = len(common_folder(list(names)))
+    splits: dict[str, str] = {}
+    for name in names:
+        words = [*re.split(r"[^A-Za-z0-9]+", bare_of(base_of(name))), *name[root:].split("/")[:-1]]
+        if split := next((found for word in words if (found := split_of_folder(word))), None):
+            splits[name] = split
+    return splits if len(set(splits.values())) > 1 else {}
+
+
+def _item(image: SourceFile, entry: ListedImage | None, split: str | None) -> Item:
+    if entry is None:
+        return Item(image, split=split, coordinates="edges")
+    return Item(
+        image,
+        boxes=tuple(entry.boxes),
+        split=split,
+        annotation=entry.file.name,
+        size=entry.size,
+        size_line=entry.line,
+        label=entry.label,
+        coordinates=entry.coordinates,
+    )
