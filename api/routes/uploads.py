@@ -95,7 +95,8 @@ async def start_upload(
 ) -> Response:
     """`Location` is the URL of the upload. Send the ZIP to it as any number of chunks, each with a PATCH.
 
-    The first chunk may be the body of this request: `Upload-Offset` is where the next one begins.
+    The first chunk may be the body of this request: `Upload-Offset` is where the next one begins, 0 where that chunk
+    could not be stored. Sent again with the same Idempotency-Key, the answer describes the upload as it is by then.
     """
     tus.require_version(request.headers)
     tus.refuse_unsupported(request.headers)
@@ -104,11 +105,28 @@ async def start_upload(
     checksum = _checksum_in(request)
     row, replayed = await run_in_threadpool(_create, platform, idempotency, new)
     if with_chunk and not replayed:
-        row = await _append(request, platform, finisher, row.id, offset=0, checksum=checksum)
+        row = await _append_first(request, platform, finisher, row.id, checksum)
     answer = JSONResponse(resumable_upload(row).model_dump(mode="json"), status_code=201)
     answer.headers["location"] = f"{platform.settings.public_url.rstrip('/')}/uploads/{row.id}"
     answer.headers.update(tus.describe(row) | ({"idempotency-replayed": "true"} if replayed else {}))
     return answer
+
+
+async def _append_first(
+    request: Request, platform: Platform, finisher: Finisher, upload_id: str, checksum: tus.Checksum | None
+) -> UploadRow:
+    """The upload after the chunk that came with its creation.
+
+    Where the service could not store it, the client continues with PATCH from the offset of the answer. A chunk that
+    is wrong takes its upload with it: an error names no URL at which the upload could be continued or deleted.
+    """
+    try:
+        return await _append(request, platform, finisher, upload_id, offset=0, checksum=checksum)
+    except (errors.OutOfSpace, errors.Unavailable):
+        return await run_in_threadpool(get_upload, platform.db, upload_id)
+    except errors.DarkroomError:
+        await run_in_threadpool(discard_upload, platform, upload_id)
+        raise
 
 
 def _create(platform: Platform, idempotency: Idempotency, new: NewUpload) -> tuple[UploadRow, bool]:

@@ -17,7 +17,7 @@ SUFFIXES = {
 
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TRANSPOSED = frozenset({5, 6, 7, 8})
-_MAX_SIDE = 2**31 - 1
+_MAX_NUMBER = 2**63 - 1  # headers declare up to 2**32 - 1, and more frames: a finding, not a malformed reply
 _PROBLEMS = frozenset({"image-empty", "image-too-large", "image-too-small", "image-truncated", "image-unreadable"})
 
 
@@ -67,12 +67,12 @@ def unpack(content: bytes) -> tuple[ImageFacts, bytes | None]:
     try:
         width, height, format, mode, orientation, frames, problem, phash = json.loads(line)
         facts = ImageFacts(
-            _whole(width, _MAX_SIDE),
-            _whole(height, _MAX_SIDE),
+            _whole(width, _MAX_NUMBER),
+            _whole(height, _MAX_NUMBER),
             sys.intern(_text(format)),  # not 100,000 times "JPEG"
             sys.intern(_text(mode)),
             _whole(orientation, 8),
-            _whole(frames, _MAX_SIDE),
+            _whole(frames, _MAX_NUMBER),
             None if problem is None else _problem(*problem),
             None if phash is None else bytes.fromhex(phash),
         )

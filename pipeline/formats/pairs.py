@@ -12,7 +12,7 @@ from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.source import SourceFile
 
 _MAX_CANDIDATES = 1000  # images with one name whose folders are compared; with more, the name is ambiguous
-_IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "photos", "jpg", "jpegs"})
+_IMAGE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "jpg", "jpegs"})
 
 
 class PairedAnnotation(Protocol):

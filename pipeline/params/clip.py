@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pipeline.params.common import BestBy, Device, MaxMinutes, ModelName, Patience, Seed, SuspectLabels, Workers
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
-DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "an image of {}.")
+DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "a picture of {}.")
 
 MAX_TEXTS = 100  # per class; the largest published list of templates has 80
 MAX_CLASSES = 10_000

@@ -104,7 +104,8 @@ def run_child(
 
 def _crashed(error: BaseException, crash: type[DarkroomError]) -> DarkroomError:
     traceback.print_exception(error)
-    return crash(f"{type(error).__name__}: {error}"[:2000])
+    text = f"{type(error).__name__}: {error}"[:2000]
+    return crash(text.encode("utf-8", "backslashreplace").decode())  # half a surrogate pair has no bytes in JSON
 
 
 def _failed(out: Path, error: DarkroomError) -> int:

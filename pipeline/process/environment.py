@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pipeline
 
-SECRET_PREFIXES = ("DARKROOM_", "AWS_", "MLFLOW_")
+SECRET_PREFIXES = ("DARKROOM_", "AWS_", "MLFLOW_", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "PG")
 _ROOT = Path(pipeline.__file__).resolve().parents[1]
 
 

@@ -134,8 +134,10 @@ def run_attempt(
         attempt.log.info(f"{attempt.noun}.claimed")
         try:
             _work_to_an_end(attempt, row, work)
-        except (ClaimLost, Unavailable):
+        except ClaimLost:
             _cancel_or_leave(attempt)
+        except Unavailable:
+            attempt.log.warning(f"{attempt.noun}.lost")  # its lease expires, and the sweep gives the row back
 
 
 def _work_to_an_end(attempt: Attempt[Row], row: Row, work: Callable[[Attempt[Row], Row], None]) -> None:

@@ -1,7 +1,6 @@
 """Leased work, part two: how an attempt ends without a result, written once for all tables with a lease.
 
 fail       working -> failed
-cancel     cancelling -> cancelled
 give back  working -> waiting: the worker drains, or a service does not answer
 cancel     cancelling -> cancelled
 refuse     the object store denies access or lacks the bucket. Unlike an outage this does not pass by itself, so it is

@@ -129,12 +129,14 @@ FACTS = ImageFacts(640, 480, "JPEG", "RGB", 6, 2, ("image-truncated", "It ends e
 def test_facts_are_read_as_they_were_sent(png: bytes | None) -> None:
     assert unpack(pack(FACTS, png)) == (FACTS, png)
     assert unpack(pack(ImageFacts(), png)) == (ImageFacts(), png)
+    huge = ImageFacts(2**32 - 1, 20, "PNG", problem=("image-too-large", "4294967295 x 20 pixels."))
+    assert unpack(pack(huge, png)) == (huge, png)
 
 
 @pytest.mark.parametrize(
     ("position", "value"),
     [
-        *((0, value) for value in (-1, 2**31, 1.5, True, "1", None, [])),
+        *((0, value) for value in (-1, 2**63, 1.5, True, "1", None, [])),
         *((2, value) for value in (1, None, ["JPEG"])),
         (4, 9),
         *((6, value) for value in ("ab", [], ["image-truncated"], ["no-such-code", ""], ["image-empty", 1], [[], ""])),

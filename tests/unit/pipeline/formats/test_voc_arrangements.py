@@ -119,3 +119,14 @@ def test_segmentation_masks_are_not_images(tmp_path: Path) -> None:
     dataset = read_dataset(source, [])
     assert _pairs(dataset) == {"JPEGImages/a.jpg": "Annotations/a.xml"}
     assert [finding.code for finding in dataset.findings] == ["masks-left-out"]
+
+
+@pytest.mark.parametrize("folder", ["images", "imgs", "JPEGImages", "photos", "pictures"])
+def test_of_two_images_of_one_name_the_one_in_a_folder_of_images_is_meant(tmp_path: Path, folder: str) -> None:
+    files: Files = {}
+    for name in ("1", "2", "3"):
+        files[f"{folder}/{name}.jpg"] = image_bytes(seed=int(name))
+        files[f"preview/{name}.jpg"] = image_bytes(seed=10 + int(name))
+        files[f"labels/{name}.xml"] = annotation(f"{name}.jpg", [BOX])
+    labelled = {image for image, label in _pairs(_read(tmp_path, files)).items() if label}
+    assert labelled == {f"{folder}/{name}.jpg" for name in ("1", "2", "3")}

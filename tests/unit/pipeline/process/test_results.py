@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from core.domain.errors import Internal, OutOfSpace
 from pipeline.params.prepare import PrepareOptions
+from pipeline.process.child import EXIT_FAILED, run_child
 from pipeline.process.results import (
     PROBLEM_FILE,
     RESULT_FILE,
@@ -64,3 +65,12 @@ def test_an_unknown_slug_is_an_internal_error() -> None:
 def test_a_malformed_problem_is_none(tmp_path: Path, facts: object) -> None:
     (tmp_path / PROBLEM_FILE).write_text(json.dumps({"slug": "no-space", "detail": "x", "facts": facts}))
     assert read_problem(tmp_path) is None
+
+
+def test_a_failure_with_text_outside_utf_8_is_written_all_the_same(tmp_path: Path) -> None:
+    def fail(_: object) -> None:
+        raise ValueError("cl\ud800ss")
+
+    assert run_child(tmp_path, fail, supervised=False) == EXIT_FAILED
+    read = read_problem(tmp_path)
+    assert read is not None and read.detail == "ValueError: cl\\ud800ss"
