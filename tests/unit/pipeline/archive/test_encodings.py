@@ -81,7 +81,7 @@ def test_names_are_read_in_one_encoding_and_0x5c_in_a_letter_is_no_separator(
 
 
 @pytest.mark.parametrize("encoding", ["cp437", "cp850", "cp866", "cp1252"])
-def test_folders_stay_apart_in_an_encoding_that_is_not_recognised(tmp_path: Path, encoding: str) -> None:
+def test_folders_stay_separate_in_an_encoding_that_is_not_recognised(tmp_path: Path, encoding: str) -> None:
     folders = {name.encode(encoding, "ignore") for name in ("Größe", "Grüße", "été", "кот", "ключ")} - {b""}
     raw = {b"data/" + folder + b"/1.jpg": IMAGE for folder in folders}
     source, _ = extract(raw_zip(tmp_path / "a.zip", raw), tmp_path, threads=1, tick=lambda *_: None)
