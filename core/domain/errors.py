@@ -37,6 +37,7 @@
     ├── ChecksumMismatch      460   the received bytes do not match the announced checksum (tus)
     ├── TrainingFailed        kept on the run, never an answer to a POST
     │   ├── OutOfMemory  Diverged  TimedOut  WeightsUnavailable
+    │   ├── ImagesDiffer            the trainer does not read the images of the manifest
     │   ├── NoSpace                 kept on a job as well
     │   └── WorkerLost  TrainerCrashed
     ├── PreparationFailed     kept on the job: the service's fault, can be retried
@@ -324,6 +325,11 @@ class NoSpace(TrainingFailed):
 class WeightsUnavailable(TrainingFailed):
     slug = "weights-unavailable"
     title = "The pretrained weights are not available"
+
+
+class ImagesDiffer(TrainingFailed):
+    slug = "images-differ"
+    title = "The trainer does not read the images of the dataset"
 
 
 class WorkerLost(TrainingFailed):

@@ -89,7 +89,7 @@ class DatasetImage:
 
     `converted`: where its PNG copy is, if trainers would misread the original. `phash`: the perceptual hash
     (`pipeline/decode/phash.py`), None for images that are too uniform for one. `label`: class index of the whole
-    image, None in detection.
+    image, None in detection. `end`: how many bytes of the file are the image, 0 for all; trainers get no others.
     """
 
     path: str
@@ -102,6 +102,7 @@ class DatasetImage:
     given_split: str | None
     phash: bytes | None = None
     label: int | None = None
+    end: int = 0
 
     @property
     def class_ids(self) -> set[int]:
@@ -111,7 +112,8 @@ class DatasetImage:
     @property
     def written(self) -> ByteRange:
         """The bytes that trainers read."""
-        return self.converted or self.source.byte_range
+        whole = self.source.byte_range
+        return self.converted or (whole._replace(size=min(self.end, whole.size)) if self.end else whole)
 
     @property
     def name(self) -> str:

@@ -128,14 +128,26 @@ def _mode_findings(name: str, fact: ImageFacts) -> Iterator[Finding]:
     if fact.mode == "CMYK":
         detail = "The image is in CMYK; it is converted to RGB without a colour profile."
         yield Finding.of("image-cmyk", name, detail)
-    elif fact.mode.startswith("I") or fact.mode == "F":
-        detail = f"More than 8 bits per channel (mode {fact.mode}); they are reduced to 8."
-        yield Finding.of("image-high-bit-depth", name, detail)
+    elif fact.is_deep:
+        yield Finding.of("image-high-bit-depth", name, _depth_detail(fact))
     elif "A" in fact.mode:
         detail = f"The image has transparency (mode {fact.mode}), which trainers ignore."
         yield Finding.of("image-alpha", name, detail)
     elif fact.format not in SUFFIXES:
         yield Finding.of("image-converted", name, f"{fact.format} is converted to PNG for training.")
+    if fact.odd:
+        how = "it is converted to PNG" if fact.rewrite else "they are left out"
+        detail = f"The file has {fact.odd}; {how} in the prepared dataset."
+        yield Finding.of("image-odd-bytes", name, detail)
+
+
+def _depth_detail(fact: ImageFacts) -> str:
+    if fact.bits:
+        reduced = f"The largest value in the dataset has {fact.bits} bits, which are reduced to 8."
+    else:
+        reduced = "The range between its smallest and its largest value is stretched to 8 bits."
+    dark = " At least 99 % of its pixels are then below 16 of 255: the image is nearly black." if fact.dark else ""
+    return f"More than 8 bits per channel (mode {fact.mode}). {reduced}{dark}"
 
 
 def _check_item(item: Item, fact: ImageFacts) -> tuple[list[RawBox], list[Finding]]:
@@ -204,6 +216,7 @@ def _image(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids:
         given_split=item.split,
         phash=fact.phash,
         label=ids[item.label] if item.label else None,
+        end=fact.end,
     )
 
 

@@ -18,6 +18,8 @@ SUFFIXES = {
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TRANSPOSED = frozenset({5, 6, 7, 8})
 _MAX_NUMBER = 2**63 - 1  # headers declare up to 2**32 - 1, and more frames: a finding, not a malformed reply
+_FULL_BITS = 16
+_BIT_DEPTHS = frozenset({0, 8, 10, 12, 14, _FULL_BITS})
 _PROBLEMS = frozenset({"image-empty", "image-too-large", "image-too-small", "image-truncated", "image-unreadable"})
 
 
@@ -25,7 +27,10 @@ class ImageFacts(NamedTuple):
     """`width` and `height` as stored, in pixels; `problem` is None or (finding code, detail).
 
     `phash`: 32 bytes, of the upright image (`pipeline/decode/phash.py`); None for a flat one. `converted`: where the
-    PNG lies of an image that trainers would read differently.
+    PNG lies of an image that trainers would read differently. `bits`: of the values of an image with more than 8 per
+    channel, from which they are reduced to 8; 0 for all others, also for those of a range that is stretched. `dark`:
+    whether it is nearly black then. `odd`: what is odd about the bytes of the file, as the end of a sentence.
+    `rewrite`: whether it is therefore converted. `end`: how many bytes of the file are the image; 0 for all.
     """
 
     width: int = 0
@@ -36,6 +41,11 @@ class ImageFacts(NamedTuple):
     frames: int = 1
     problem: tuple[str, str] | None = None
     phash: bytes | None = None
+    bits: int = 0
+    dark: bool = False
+    odd: str = ""
+    rewrite: bool = False
+    end: int = 0
     converted: ByteRange | None = None
 
     @property
@@ -44,28 +54,36 @@ class ImageFacts(NamedTuple):
         return (self.height, self.width) if self.orientation in _TRANSPOSED else (self.width, self.height)
 
     @property
+    def is_deep(self) -> bool:
+        """Whether it has more than 8 bits per channel."""
+        return self.bits > 0 or self.mode.startswith("I") or self.mode == "F"
+
+    @property
     def convert(self) -> bool:
-        """Whether trainers would read it differently or not at all.
+        """Whether trainers would read it differently or not at all, or would write it anew.
 
         Kept as they are: 8-bit grey, palette, RGB(A) in JPEG, PNG, BMP and WEBP with one frame; JPEG also turned,
         since every reader turns it (for other formats that differs between versions of OpenCV).
         """
         turned = self.orientation != 1 and self.format not in ("JPEG", "MPO")
         several = self.frames > 1 and self.format != "MPO"  # of an MPO, every JPEG reader sees the first
-        return self.format not in SUFFIXES or self.mode not in _PLAIN_MODES or turned or several
+        shallow = 0 < self.bits < _FULL_BITS  # of 16 bits, every reader takes the high byte
+        other = self.format not in SUFFIXES or self.mode not in _PLAIN_MODES
+        return other or turned or several or shallow or self.rewrite
 
 
 def pack(facts: ImageFacts, png: bytes | None) -> bytes:
     """One line of JSON, then the PNG. `converted` is not in it: the process that decodes cannot write it."""
     phash = facts.phash.hex() if facts.phash else None
-    return json.dumps([*facts[:7], phash]).encode() + b"\n" + (png or b"")
+    return json.dumps([*facts[:7], phash, *facts[8:13]]).encode() + b"\n" + (png or b"")
 
 
 def unpack(content: bytes) -> tuple[ImageFacts, bytes | None]:
     """The reverse of `pack`, of bytes that may be hostile: every value has its type and range. Raises ValueError."""
     line, _, png = content.partition(b"\n")
     try:
-        width, height, format, mode, orientation, frames, problem, phash = json.loads(line)
+        width, height, format, mode, orientation, frames, problem, phash, *more = json.loads(line)
+        bits, dark, odd, rewrite, end = more
         facts = ImageFacts(
             _whole(width, _MAX_NUMBER),
             _whole(height, _MAX_NUMBER),
@@ -75,6 +93,11 @@ def unpack(content: bytes) -> tuple[ImageFacts, bytes | None]:
             _whole(frames, _MAX_NUMBER),
             None if problem is None else _problem(*problem),
             None if phash is None else bytes.fromhex(phash),
+            _one_of(_BIT_DEPTHS, bits),
+            _truth(dark),
+            _text(odd),
+            _truth(rewrite),
+            _whole(end, _MAX_NUMBER),
         )
     except (TypeError, RecursionError) as error:
         raise ValueError(f"No facts of an image: {error}.") from error
@@ -86,6 +109,18 @@ def unpack(content: bytes) -> tuple[ImageFacts, bytes | None]:
 def _whole(value: Any, most: int) -> int:
     if type(value) is not int or not 0 <= value <= most:
         raise ValueError(f"No number from 0 to {most}.")
+    return value
+
+
+def _one_of(allowed: frozenset[int], value: Any) -> int:
+    if type(value) is not int or value not in allowed:
+        raise ValueError(f"None of {sorted(allowed)}.")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if type(value) is not bool:
+        raise TypeError("No boolean.")
     return value
 
 

@@ -11,7 +11,7 @@ from pipeline.archive.disk_space import require_space
 from pipeline.archive.source import SourceFile
 from pipeline.decode.image_facts import ImageFacts, unpack
 from pipeline.decode.pool import Crash, DecodePool, MalformedReply
-from pipeline.decode.tasks import inspect, inspect_only
+from pipeline.decode.tasks import ImageTask, inspect, inspect_only
 
 
 class InspectAhead:
@@ -40,12 +40,24 @@ class InspectAhead:
         """Each file once."""
         new = list(files)
         self._names += [file.name for file in new]
-        self._pool.submit(file.byte_range for file in new)
+        self._pool.submit(ImageTask(file.byte_range) for file in new)
 
     def facts(self, files: list[SourceFile], tick: Callable[[int, int], None]) -> list[ImageFacts]:
-        """The facts of each of `files`, which were added, in their order. `tick(done, total)` may raise to stop."""
+        """The facts of each of `files`, which were added, in their order. `tick(done, total)` may raise to stop.
+
+        Images with more than 8 bits per channel are reduced from the bit depth of the largest value in all `files`, so
+        that their brightness stays comparable: those of a smaller depth are converted again.
+        """
         answers = dict(zip(self._names, self._pool.answers(tick), strict=True))
-        return [_facts_of(answers[file.name]) for file in files]
+        facts = [_facts_of(answers[file.name]) for file in files]
+        bits = max((each.bits for each in facts), default=0)
+        again = [at for at, each in enumerate(facts) if 0 < each.bits < bits and not each.problem]
+        if again:
+            self._names += [files[at].name for at in again]
+            self._pool.submit(ImageTask(files[at].byte_range, bits) for at in again)
+            for at, answer in zip(again, self._pool.answers(tick)[-len(again) :], strict=True):
+                facts[at] = _facts_of(answer)
+        return facts
 
     def _facts(self, reply: bytes) -> ImageFacts:
         """Raises MalformedReply, OutOfSpace, OSError."""

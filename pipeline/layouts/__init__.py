@@ -33,8 +33,8 @@ class Layout:
 _SHARD_BYTES = 400 * 1024 * 1024  # one Arrow file: `save_to_disk` has 500 MB, a tar's member at most 8 GiB
 
 LAYOUTS: Mapping[str, Layout] = {
-    "detection": Layout("yolo", 1, "pipeline.layouts.yolo"),
-    "classification": Layout("huggingface", 1, "pipeline.layouts.huggingface", scratch_bytes=_SHARD_BYTES),
+    "detection": Layout("yolo", 2, "pipeline.layouts.yolo"),
+    "classification": Layout("huggingface", 2, "pipeline.layouts.huggingface", scratch_bytes=_SHARD_BYTES),
 }
 MAX_SCRATCH_BYTES = max(layout.scratch_bytes for layout in LAYOUTS.values())
 

@@ -32,7 +32,7 @@ _BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; an image 
 
 
 def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
-    """See `pipeline.layouts.LayoutModule`. Converted images are PNGs."""
+    """See `pipeline.layouts.LayoutModule`. Images are written as in the layout yolo."""
     # For whatever the library writes, and for one Arrow file at a time.
     with tempfile.TemporaryDirectory(prefix="writing-", dir=out) as folder:
         scratch = Path(folder)

@@ -1,6 +1,7 @@
 """The tree that ultralytics reads: images/, labels/ and a data.yaml that is generated, never the user's.
 
-Images are written as they are; those that trainers would read differently, as converted to PNG.
+Images are written as they are, without bytes behind their end; those that trainers would read differently, as
+converted to PNG.
 """
 
 import hashlib
@@ -78,7 +79,13 @@ def tree_names(images: list[DatasetImage], splits: dict[str, str]) -> dict[str, 
     The stem is the image's own in ASCII, with 8 digits of the sha256 of its path where two would be equal (also
     but for case). It depends on the set of paths alone, not on their order.
     """
-    stems = {image.path: _ascii_stem(image.path) for image in images}
+    stems = tree_stems([image.path for image in images])
+    return {image.path: f"images/{splits[image.path]}/{stems[image.path]}{_suffix(image)}" for image in images}
+
+
+def tree_stems(paths: list[str]) -> dict[str, str]:
+    """Image path -> the stem of its name in the tree; `paths` are those of all images."""
+    stems = {path: _ascii_stem(path) for path in paths}
     for digits in (8, 16, 64):
         counts = Counter(stem.lower() for stem in stems.values())
         doubles = [path for path, stem in stems.items() if counts[stem.lower()] > 1 or not stem]
@@ -88,7 +95,7 @@ def tree_names(images: list[DatasetImage], splits: dict[str, str]) -> dict[str, 
             stems[path] = f"{base}-{digest}" if base else f"image-{digest}"[:_MAX_STEM]
         if not doubles:
             break
-    return {image.path: f"images/{splits[image.path]}/{stems[image.path]}{_suffix(image)}" for image in images}
+    return stems
 
 
 def _suffix(image: DatasetImage) -> str:
@@ -101,7 +108,8 @@ def _ascii_stem(path: str) -> str:
 
 
 def _data_yaml(classes: list[str], splits: dict[str, str]) -> str:
-    content: dict[str, object] = {"path": ".", "train": "images/train", "val": "images/val"}
+    # Without `path`, ultralytics looks for the images beside the file; it takes "." for the current folder.
+    content: dict[str, object] = {"train": "images/train", "val": "images/val"}
     if "test" in splits.values():
         content["test"] = "images/test"
     content["names"] = dict(enumerate(classes))

@@ -82,4 +82,4 @@ def _thumbnail(image: DatasetImage, dataset: ValidatedDataset, face: str | None)
     name = image.path.rpartition("/")[2]
     size = (image.width, image.height)
     label = None if image.label is None else dataset.classes[image.label]
-    return Thumbnail(image.source.byte_range, name, dataset.splits[image.path], size, boxes, face, label)
+    return Thumbnail(image.written, name, dataset.splits[image.path], size, boxes, face, label)

@@ -102,9 +102,10 @@ class Trainer(Protocol):
         model: ModelSource,
         resume: Checkpoint | None,
     ) -> TrainedModel:
-        """Trains on a prepared tree, which may be written into; the artifacts are left in `out/artifacts`.
+        """Trains on a prepared tree, in which nothing is changed; the artifacts are left in `out/artifacts`.
 
-        Raises a TrainingFailed, and RunCancelled; never TrainingEnded.
+        Raises a TrainingFailed, of them ImagesDiffer where the images read are not those of the manifest, and
+        RunCancelled; never TrainingEnded.
         """
 
     def load(self, model: Path) -> Predictor:

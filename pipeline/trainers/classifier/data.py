@@ -14,6 +14,7 @@ import datasets
 from PIL import Image, ImageOps
 
 from pipeline.dataset.model import HUGGINGFACE_SPLITS
+from pipeline.trainers.image_check import manifest_paths, require_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Tree:
 
 
 def open_tree(tree: Path) -> Tree:
-    """Raises FileNotFoundError for a folder that is not a prepared tree."""
+    """Raises FileNotFoundError for a folder that is not a prepared tree, ImagesDiffer for one of other images."""
     classes = tuple(json.loads((tree / "classes.json").read_text(encoding="utf-8")))
     data = datasets.load_from_disk(str(tree / "data"))
     splits = {
@@ -54,6 +55,9 @@ def open_tree(tree: Path) -> Tree:
         for ours, theirs in HUGGINGFACE_SPLITS.items()
         if theirs in data and len(data[theirs])
     }
+    for split, paths in manifest_paths(tree).items():
+        read = splits[split].paths if split in splits else ()
+        require_images(split, stated={path: path for path in paths}, read=read)
     return Tree(classes, splits)
 
 

@@ -1,6 +1,7 @@
 """Evaluates a weights file on one split; the result is data, from which pipeline.plots draws the images."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ultralytics.utils.metrics import ConfusionMatrix, smooth
 from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots.grid import Sample
 from pipeline.trainers import Reporter
+from pipeline.trainers.image_check import require_images
 from pipeline.trainers.yolo.vendor import validator_class
 
 MIN_SCORE = 0.25  # the default of prediction; the confusion matrix counts boxes of a higher confidence
@@ -37,6 +39,7 @@ def evaluate_split(
     report: Reporter,
     *,
     split: str,
+    stated: Mapping[str, str] | None,
     imgsz: int,
     batch: int,
     device: str,
@@ -44,8 +47,11 @@ def evaluate_split(
     work: Path,
     is_rtdetr: bool,
 ) -> DetectorEvaluation:
-    """The metrics of `weights` on `split`. Precision, recall and F1 are those at the confidence of the best mean F1."""
-    validator = _recording(validator_class(is_rtdetr=is_rtdetr))(
+    """The metrics of `weights` on `split`. Precision, recall and F1 are those at the confidence of the best mean F1.
+
+    `stated`: the stems of the images of the split -> their paths, by the manifest. Raises ImagesDiffer.
+    """
+    validator = _recording(validator_class(is_rtdetr=is_rtdetr), split, stated)(
         save_dir=work,
         args={
             **{"task": "detect", "mode": "val", "model": str(weights), "data": str(data), "split": split},
@@ -63,13 +69,16 @@ def evaluate_split(
     )
 
 
-def _recording(base: type[Any]) -> type[Any]:
+def _recording(base: type[Any], split: str, stated: Mapping[str, str] | None) -> type[Any]:
     """A validator that also fills a confusion matrix at MIN_SCORE (that of ultralytics counts from 0.001) and keeps
     some samples."""
 
     class RecordingValidator(base):  # type: ignore[misc]
         def init_metrics(self, model: Any) -> None:
             super().init_metrics(model)
+            if stated is not None:
+                read = [Path(file).stem for file in self.dataloader.dataset.im_files]
+                require_images(split, stated=stated, read=read)
             self.confusion = ConfusionMatrix(names=model.names)
             self.samples: list[Sample] = []
             images = len(self.dataloader.dataset)

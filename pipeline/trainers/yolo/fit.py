@@ -7,7 +7,7 @@ Neither `trainer.stop` ends it (a later resume would silently start from the fir
 import math
 import shutil
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from core.domain.errors import Diverged
 from pipeline.params.yolo import YoloParams
 from pipeline.trainers import Checkpoint, Ended, ModelSource, Progress, Reporter, TrainingEnded
+from pipeline.trainers.image_check import require_images
 from pipeline.trainers.results import RESULTS, read_results
 from pipeline.trainers.yolo.vendor import trainer_class
 
@@ -54,15 +55,19 @@ def fit_yolo(
     *,
     model: ModelSource,
     resume: Checkpoint | None,
+    stated: Mapping[str, Mapping[str, str]],
     is_rtdetr: bool,
     device: str,
 ) -> FittedDetector:
-    """Trains to the end of the epochs, of patience or of time. Raises Diverged, RunCancelled, TimedOut."""
+    """Trains to the end of the epochs, of patience or of time. `stated`: see `recipe`; nothing without a manifest.
+
+    Raises Diverged, ImagesDiffer, RunCancelled, TimedOut.
+    """
     if resume:
         _restore(resume, work)
     if resume and resume.ended:
         return _fitted(work, ended=resume.ended, epochs_done=resume.epoch, batch=params.batch)
-    callbacks = _Callbacks(report, epochs_done=resume.epoch if resume else 0)
+    callbacks = _Callbacks(report, stated, epochs_done=resume.epoch if resume else 0)
     overrides = _resumed(work) if resume else _overrides(params, model)
     trainer = trainer_class(is_rtdetr=is_rtdetr)(
         overrides={
@@ -85,8 +90,9 @@ def fit_yolo(
 class _Callbacks:
     """Reports, stops and checkpoints at the callbacks of ultralytics."""
 
-    def __init__(self, report: Reporter, *, epochs_done: int) -> None:
+    def __init__(self, report: Reporter, stated: Mapping[str, Mapping[str, str]], *, epochs_done: int) -> None:
         self.report = report
+        self.stated = stated
         self.epochs_done = epochs_done
         self.ended: Ended = "completed"
 
@@ -94,7 +100,7 @@ class _Callbacks:
         return defaultdict(
             list,
             {
-                "on_pretrain_routine_end": [self.poll],
+                "on_pretrain_routine_end": [self.poll, self.require_images],
                 "on_train_start": [self.continue_time, lambda _: self.report.stage("training")],
                 "on_train_epoch_start": [self.poll],
                 "on_train_batch_end": [self.poll],
@@ -107,6 +113,12 @@ class _Callbacks:
 
     def poll(self, trainer: Any) -> None:
         self.report.poll(have_model=trainer.best.exists())
+
+    def require_images(self, trainer: Any) -> None:
+        for split, loader in (("train", trainer.train_loader), ("val", trainer.test_loader)):
+            if split in self.stated:
+                read = [Path(file).stem for file in loader.dataset.im_files]
+                require_images(split, stated=self.stated[split], read=read)
 
     def continue_time(self, trainer: Any) -> None:
         """The column `time` of results.csv continues from the previous attempt."""

@@ -11,10 +11,12 @@ import yaml
 from core.domain.errors import ParamsInvalid, WeightsUnavailable
 from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.evaluation.detection_report import write_detection_report
+from pipeline.layouts.yolo import tree_stems
 from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
 from pipeline.trainers import Checkpoint, ModelSource, Reporter, TrainedModel
 from pipeline.trainers.device import choose_device
+from pipeline.trainers.image_check import manifest_paths
 from pipeline.trainers.results import RESULTS, read_results
 from pipeline.trainers.yolo.evaluate import DetectorEvaluation, evaluate_split
 from pipeline.trainers.yolo.fit import FittedDetector, fit_yolo
@@ -37,9 +39,12 @@ def train(
     artifacts.mkdir(parents=True, exist_ok=True)
     rtdetr = _check_source(model, params, report) if resume is None else _was_rtdetr(resume)
     data, names = _absolute_data(dataset, work)
+    stated = _stated_images(dataset)
     device = choose_device(params.device, mps=False)
 
-    fitted = fit_yolo(data, params, work, report, model=model, resume=resume, is_rtdetr=rtdetr, device=device)
+    fitted = fit_yolo(
+        data, params, work, report, model=model, resume=resume, stated=stated, is_rtdetr=rtdetr, device=device
+    )
 
     report.stage("evaluating")
     best = read_weights(fitted.best)
@@ -50,6 +55,7 @@ def train(
             data,
             report,
             split=split,
+            stated=stated.get(split),
             imgsz=params.imgsz,
             batch=fitted.batch * 2,  # without gradients twice the batch fits, as in ultralytics
             device=device,
@@ -120,6 +126,7 @@ def evaluate(
         data,
         report,
         split=split,
+        stated=_stated_images(dataset).get(split),
         imgsz=imgsz,
         batch=batch,
         device=choose_device(device, mps=False),
@@ -158,6 +165,13 @@ def _absolute_data(dataset: Path, work: Path) -> tuple[Path, list[str]]:
     return path, names
 
 
+def _stated_images(dataset: Path) -> dict[str, dict[str, str]]:
+    """For each split of the manifest: the stem of an image in the tree -> its path in the archive."""
+    paths = manifest_paths(dataset)
+    stems = tree_stems([path for each in paths.values() for path in each])
+    return {split: {stems[path]: path for path in each} for split, each in paths.items()}
+
+
 def _class_names(dataset: Path) -> list[str]:
     """In the order of their ids; data.yaml has them as a list or as {id: name}."""
     names = yaml.safe_load((dataset / "data.yaml").read_text(encoding="utf-8"))["names"]
@@ -171,7 +185,7 @@ def _has_images(dataset: Path, split: str) -> bool:
 
 def _write_relative_data(dataset: Path, names: list[str], path: Path) -> None:
     splits = {split: f"images/{split}" for split in ("train", *HELD_OUT_SPLITS) if _has_images(dataset, split)}
-    content = {"path": ".", **splits, "names": dict(enumerate(names))}
+    content = {**splits, "names": dict(enumerate(names))}
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 

@@ -3,15 +3,23 @@
 Import only after `environment.go_offline`.
 """
 
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 import ultralytics
 from ultralytics import utils
+from ultralytics.data import dataset as scans
+from ultralytics.data import utils as files
 from ultralytics.engine import trainer as engine
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.models.rtdetr.val import RTDETRValidator
 from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
+
+from pipeline.trainers.image_check import images_differ
 
 utils.VERBOSE = False  # no progress bars in a log file
 
@@ -31,6 +39,37 @@ def _amp_works(model: Any) -> bool:
 
 
 engine.check_amp = _amp_works
+
+_save_scan, _load_scan = scans.save_dataset_cache_file, scans.load_dataset_cache_file
+_scan_labels = scans.YOLODataset.cache_labels
+
+
+def _in_scratch(path: Path) -> Path:
+    """Instead of beside the labels: a tree is not written into, and no pickled file is read from it."""
+    return Path(os.environ["YOLO_CONFIG_DIR"]) / f"{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.cache"
+
+
+def _scan_all(self: Any, path: Path) -> dict[str, Any]:
+    """Raises ImagesDiffer where the scan leaves an image out, which ultralytics does with a line in the log."""
+    scan: dict[str, Any] = _scan_labels(self, path)
+    read = {label["im_file"] for label in scan["labels"]}
+    missing = [Path(file).name for file in self.im_files if file not in read]
+    if missing:
+        utils.LOGGER.warning("\n".join(scan["msgs"]))
+        raise images_differ(path.stem, missing=missing)
+    return scan
+
+
+def _keep_image(im_file: str, write: Callable[[str], None]) -> None:  # noqa: ARG001
+    """Replaces the function that writes a JPEG without an end marker at its end anew, where it lies."""
+    if files.imread(im_file) is None:
+        raise ValueError("OpenCV reads nothing of it")
+
+
+scans.save_dataset_cache_file = lambda prefix, path, *rest: _save_scan(prefix, _in_scratch(path), *rest)
+scans.load_dataset_cache_file = lambda path: _load_scan(_in_scratch(path))
+scans.YOLODataset.cache_labels = _scan_all
+files._replace_image = _keep_image
 
 
 class _NoFinalEval:

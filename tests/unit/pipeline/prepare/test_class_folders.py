@@ -221,7 +221,7 @@ def test_datasets_reads_the_tree_back_as_it_was_sent(prepared: Path, tmp_path: P
 
 def test_the_metadata_counts_by_class_and_by_part(prepared: Path) -> None:
     metadata = json.loads((prepared / "dataset_metadata.json").read_text())
-    assert (metadata["kind"], metadata["layout"]) == ("classification", {"name": "huggingface", "version": 1})
+    assert (metadata["kind"], metadata["layout"]) == ("classification", {"name": "huggingface", "version": 2})
     assert metadata["per_class"]["test"]["images"] == {"total": 6, "train": 4, "val": 1, "test": 1}
     assert {part: entry["classes"] for part, entry in metadata["per_split"].items()} == dict.fromkeys(
         ("train", "val", "test"), 3
