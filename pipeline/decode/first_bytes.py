@@ -63,6 +63,10 @@ def describe(content: bytes) -> str | None:
     return None
 
 
+def is_apple_png(content: bytes) -> bool:
+    return content.startswith(png_structure.SIGNATURE) and content[12:16] == b"CgBI"
+
+
 def camera_raw(content: bytes) -> str | None:
     """The same for a TIFF file that is a camera's raw file: it opens, but what opens is a thumbnail."""
     tags = _tiff_tags(content)
@@ -107,7 +111,7 @@ def _of_brand(brand: bytes) -> tuple[str, str]:
 
 
 def _of_png(content: bytes) -> Iterator[tuple[str, str]]:
-    if content[12:16] == b"CgBI":
+    if is_apple_png(content):
         yield "a PNG in Apple's own variant (CgBI), which only Apple's software reads", "Save it as an ordinary PNG."
     elif content.startswith(png_structure.SIGNATURE):
         if damaged := png_structure.damaged_chunk(content):
@@ -120,7 +124,9 @@ def _of_tiff(content: bytes) -> Iterator[tuple[str, str]]:
     if content[:4] not in (*_TIFF_ORDERS, b"II+\0", b"MM\0+"):
         return
     bands = _tiff_tags(content).get(_SAMPLES, 1)
-    if bands > _MAX_BANDS:
+    if content[8:10] == b"CR":
+        yield _RAW.format("CR2"), _JPEG
+    elif bands > _MAX_BANDS:
         yield f"a TIFF of {_number(bands)} bands", "Save the three that you mean as an RGB image."
     else:
         yield "a TIFF of a variant that is not decoded", _JPEG

@@ -101,7 +101,7 @@ def _inspection(content: bytes) -> Inspection:
 def _problem_of(error: Exception, content: bytes) -> tuple[str, str]:
     if isinstance(error, MemoryError):
         return "image-too-large", "Decoding the image takes more memory than is allowed."
-    if isinstance(error, UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError) or first_bytes.is_apple_png(content):
         return "image-unreadable", first_bytes.describe(content) or "The file is not an image in a supported format."
     detail = " ".join(str(error).split())[:300] or type(error).__name__
     code = "image-truncated" if "truncated" in detail.lower() else "image-unreadable"

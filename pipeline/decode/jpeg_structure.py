@@ -54,8 +54,12 @@ def with_end(content: bytes) -> bytes | None:
     bare = content.rstrip(b"\0")
     zeros = len(content) - len(bare)
     # Data may end with zeros; more of them are what an interrupted copy left.
-    candidates = [content] if zeros <= _MOST_ZEROS else [bare + bytes(count) for count in range(_MOST_ZEROS + 1)]
-    return next((data + END for data in candidates if _has_all_scans(data + END) and _is_complete(data)), None)
+    counts = [zeros] if zeros <= _MOST_ZEROS else range(_MOST_ZEROS + 1)
+    for count in counts:
+        data = (bare + bytes(count)).removesuffix(END[:1])
+        if _has_all_scans(data + END) and _is_complete(data):
+            return data + END
+    return None
 
 
 def _is_complete(data: bytes) -> bool:

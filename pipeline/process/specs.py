@@ -71,7 +71,7 @@ class TrainSpec(ChildSpec):
 
     trainer: str
     params: dict[str, Any]
-    dataset: Path  # a private tree: the trainer may write caches into it
+    dataset: Path  # a tree, in which nothing is changed
     model: ModelSpec | None = None  # None: the architecture that params.model names, from scratch
     resume: Path | None = None  # a checkpoint's folder
     seconds_left: float | None = None  # what is left of max_minutes over all attempts; None: all of it

@@ -40,12 +40,14 @@ def draw_classified_tree(
         }
     )
     splits = {}
+    listed = []
     for split, count in (("train", train), ("validation", val), ("test", test)):
         rows: dict[str, list[object]] = {"image": [], "label": [], "path": [], "sha256": []}
         for index in range(count):
             name = classes[index % len(classes)]
             path = f"{name}/{split}-{index:03d}.png"
             content = _draw(SHAPES[index % len(classes)], side=side, rng=rng)
+            listed.append({"path": path, "split": "val" if split == "validation" else split})
             labelled = (flipped or {}).get(path, name)
             for key, value in (
                 ("image", {"bytes": content, "path": None}),
@@ -58,7 +60,7 @@ def draw_classified_tree(
     splits = {name: split for name, split in splits.items() if len(split)}  # an empty one could not be read back
     datasets.DatasetDict(splits).save_to_disk(str(root / "data"))
     (root / "classes.json").write_text(json.dumps(list(classes)))
-    (root / "manifest.json").write_text("{}\n")
+    (root / "manifest.json").write_text(json.dumps({"images": listed}))
     return root
 
 

@@ -202,6 +202,20 @@ def test_missing_required_weights_are_a_typed_failure(tree: Path, tmp_path: Path
     assert child.problem()["slug"] == "weights-unavailable"
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_other_images_than_the_manifest_lists_are_a_typed_failure_that_names_them(
+    tree: Path, tmp_path: Path, split: str
+) -> None:
+    changed = shutil.copytree(tree, tmp_path / "tree")
+    manifest = json.loads((changed / "manifest.json").read_text())
+    manifest["images"].append({"path": "box/lost.png", "split": split})
+    (changed / "manifest.json").write_text(json.dumps(manifest))
+    child = start(tmp_path / "out", changed)
+    assert child.end() == 1
+    problem = child.problem()
+    assert (problem["slug"], problem["split"], problem["files"]) == ("images-differ", split, ["box/lost.png"])
+
+
 def test_a_loss_that_is_not_a_number_is_diverged(weights: Path, tree: Path, tmp_path: Path) -> None:
     code = """
 import sys, numpy

@@ -1,19 +1,29 @@
 """What only the yolo trainer does: weights, its failures, files that plain ultralytics loads."""
 
+import hashlib
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from pipeline.__main__ import run
+from tests.builders.odd_images import jpeg, marker_starts
 from tests.builders.training import CLASSES, REPOSITORY, Child, draw_tree, start_training
+from tests.builders.voc import voc_files, zip_files
 
 PARAMS: dict[str, Any] = {"epochs": 3, "imgsz": 64, "batch": 8, "lr0": 0.002, "device": "cpu"}
+
+
+def start(out: Path, tree: Path, **spec: Any) -> Child:
+    return start_training(out, tree, trainer="yolo", **spec)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +33,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Child:
-    child = start_training(tmp_path_factory.mktemp("trained") / "out", tree, params=PARAMS, checkpoint_seconds=0)
+    child = start(tmp_path_factory.mktemp("trained") / "out", tree, params=PARAMS, checkpoint_seconds=0)
     assert child.end() == 0, child.log()[-3000:]
     return child
 
@@ -108,7 +118,7 @@ files = {"last.pt": Path("last.pt"), "best.pt": source / "best.pt", "results.csv
 write_checkpoint(target, files, epoch=1, ended=None)
 """
     run_python(code, trained.out / "checkpoints" / "000001", tmp_path / "checkpoint", folder=tmp_path)
-    child = start_training(tmp_path / "out", tree, params=PARAMS, resume=tmp_path / "checkpoint")
+    child = start(tmp_path / "out", tree, params=PARAMS, resume=tmp_path / "checkpoint")
     assert child.end() == 0, child.log()[-3000:]
     assert [line["epoch"] for line in child.lines("epoch")] == [2]
     model, last = child.artifact("model.json"), child.out / "checkpoints" / "000002"
@@ -130,16 +140,14 @@ def test_weights_that_would_run_code_are_refused_unread(tree: Path, tmp_path: Pa
 
     weights = tmp_path / "evil.pt"
     torch.save({"model": _Bomb(tmp_path / "gone-off")}, weights, pickle_module=pickle)
-    child = start_training(
-        tmp_path / "out", tree, params=PARAMS, model={"kind": "weights", "path_or_name": str(weights)}
-    )
+    child = start(tmp_path / "out", tree, params=PARAMS, model={"kind": "weights", "path_or_name": str(weights)})
     assert child.end() == 1
     assert child.problem()["slug"] == "weights-unavailable"
     assert not (tmp_path / "gone-off").exists()
 
 
 def test_missing_required_weights_are_a_typed_failure(tree: Path, tmp_path: Path) -> None:
-    child = start_training(tmp_path / "out", tree, params={**PARAMS, "pretrained": "required"})
+    child = start(tmp_path / "out", tree, params={**PARAMS, "pretrained": "required"})
     assert child.end() == 1
     assert child.problem()["slug"] == "weights-unavailable"
 
@@ -154,15 +162,95 @@ torch.save(weights, "nan.pt")
 """
     run_python(code, trained.out / "artifacts" / "best.pt", folder=tmp_path)
     model = {"kind": "weights", "path_or_name": str(tmp_path / "nan.pt")}
-    child = start_training(tmp_path / "out", tree, params=PARAMS, model=model)
+    child = start(tmp_path / "out", tree, params=PARAMS, model=model)
     assert child.end() == 1
     assert child.problem()["slug"] == "diverged", child.log()[-2000:]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree of a set in which some JPEG files have bytes behind their end, as some phones leave them."""
+    folder = tmp_path_factory.mktemp("prepared")
+    files = voc_files()
+    for number in (0, 3, 4, 7):
+        files[f"images/p{number:02d}.jpg"] += bytes(range(208))
+    archive = zip_files(folder / "data.zip", files)
+    assert run(["prepare", str(archive), str(folder / "out")]) == 0
+    return folder / "out" / "tree"
+
+
+def _digests(tree: Path) -> dict[str, str]:
+    files = sorted(path for path in tree.rglob("*") if path.is_file())
+    return {str(path.relative_to(tree)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_training_changes_nothing_in_a_tree(prepared: Path, tmp_path: Path) -> None:
+    before = _digests(prepared)
+    child = start(tmp_path / "out", prepared, params={**PARAMS, "epochs": 1})
+    assert child.end() == 0, child.log()[-3000:]
+    assert _digests(prepared) == before
+    assert "corrupt" not in child.log()
+
+
+def test_nor_in_a_tree_whose_images_ultralytics_would_write_anew(prepared: Path, tmp_path: Path) -> None:
+    """As earlier versions of Darkroom prepared it: OpenCV reads it nevertheless."""
+    tree = shutil.copytree(prepared, tmp_path / "tree")
+    for image in (tree / "images").rglob("*.jpg"):
+        image.write_bytes(image.read_bytes() + b"behind the end")
+    before = _digests(tree)
+    child = start(tmp_path / "out", tree, params={**PARAMS, "epochs": 1})
+    assert child.end() == 0, child.log()[-3000:]
+    assert _digests(tree) == before
+
+
+def _cut(image: Path) -> None:
+    content = image.read_bytes()
+    image.write_bytes(content[: marker_starts(content)[-1]])
+
+
+def _add(image: Path) -> None:
+    image.with_name("stranger.jpg").write_bytes(jpeg(seed=7))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize(
+    ("change", "named"), [(Path.unlink, ""), (_cut, ".jpg"), (_add, "stranger")], ids=["lost", "unreadable", "added"]
+)
+def test_other_images_than_the_manifest_lists_are_a_typed_failure_that_names_them(
+    prepared: Path, tmp_path: Path, split: str, change: Callable[[Path], None], named: str
+) -> None:
+    tree = shutil.copytree(prepared, tmp_path / "tree")
+    image = sorted((tree / "images" / split).iterdir())[0]
+    change(image)
+    child = start(tmp_path / "out", tree, params={**PARAMS, "epochs": 1})
+    assert child.end() == 1
+    problem = child.problem()
+    assert (problem["slug"], problem["split"]) == ("images-differ", split), child.log()[-2000:]
+    assert len(problem["files"]) == 1 and (named or image.stem) in problem["files"][0]
+    assert problem["files"][0] in problem["detail"]
+
+
+def test_data_yaml_loads_from_any_folder(prepared: Path, trained: Child, tree: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from ultralytics.data.utils import check_det_dataset
+for file in sys.argv[1:]:
+    data = check_det_dataset(file)
+    print(data["train"], data["val"])
+"""
+    published = shutil.copytree(tree, tmp_path / "published")
+    shutil.copyfile(trained.out / "artifacts" / "data.yaml", published / "data.yaml")
+    printed = run_python(code, prepared / "data.yaml", published / "data.yaml", folder=tmp_path)
+    relative = os.path.relpath(prepared, tmp_path)
+    printed += run_python(code, f"{relative}/data.yaml", "published/data.yaml", folder=tmp_path)
+    folders = [f"{root}/images/train {root}/images/val" for root in (prepared.resolve(), published.resolve())]
+    assert [line for line in printed.splitlines() if line.startswith("/")] == folders * 2
 
 
 def test_a_full_disk_is_no_space(tree: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out" / "artifacts"
     folder.mkdir(parents=True)
     (folder / "best.pt").symlink_to("/dev/full")  # a real ENOSPC
-    child = start_training(tmp_path / "out", tree, params={**PARAMS, "epochs": 1})
+    child = start(tmp_path / "out", tree, params={**PARAMS, "epochs": 1})
     assert child.end() == 1
     assert child.problem()["slug"] == "no-space", child.log()[-2000:]
