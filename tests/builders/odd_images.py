@@ -14,7 +14,7 @@ PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def photo(*, seed: int = 0, size: tuple[int, int] = SIZE) -> Image.Image:
-    """Blocks of random colours: no two parts look alike, and no data of it is redundant."""
+    """Blocks of random colours: no two parts look the same, and all of its data matters."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
     return Image.fromarray(np.kron(blocks, np.ones((8, 8, 1), np.uint8)))

@@ -27,7 +27,7 @@ PNG_MODES = ("RGB", "L", "P", "RGBA", "LA", "1")
 
 
 def inspected(content: bytes) -> tuple[ImageFacts, bytes]:
-    """Its facts, and the bytes that are written. Where there is no problem, the trainers' readers read them alike."""
+    """Its facts, and the bytes that are written. Where there is no problem, their libraries read the same."""
     facts, png = inspect_and_convert(content)
     if facts.problem:
         assert facts.problem[1]
@@ -147,7 +147,7 @@ def _thumb(content: bytes) -> list[int]:
 
 @pytest.mark.parametrize("orientation", range(10))
 @pytest.mark.parametrize("kind", [1, 3, 4, 9])
-def test_an_orientation_in_exif_is_read_alike_whatever_its_type(orientation: int, kind: int) -> None:
+def test_an_orientation_in_exif_is_read_in_one_way_whatever_its_type(orientation: int, kind: int) -> None:
     facts, written = inspected(odd.with_exif_orientation(kind, orientation))
     decoded = cv2.cvtColor(cv2.imdecode(np.frombuffer(written, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     expected = convert(odd.with_exif_orientation(kind, orientation))
