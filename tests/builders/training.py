@@ -121,10 +121,11 @@ class Child:
         return json.loads((self.out / "artifacts" / name).read_text())
 
 
-def start_training(out: Path, tree: Path, *, guard: Path | None = None, **spec: Any) -> Child:
+def start_training(out: Path, tree: Path, *, trainer: str = "yolo", guard: Path | None = None, **spec: Any) -> Child:
     """`spec`: the other members of spec.json. `guard`: a file for every attempt to reach the network."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "spec.json").write_text(json.dumps({"dataset": str(tree), "out": str(out), **spec}, default=str))
+    content = {"trainer": trainer, "dataset": str(tree), "out": str(out), **spec}
+    (out / "spec.json").write_text(json.dumps(content, default=str))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     if guard:
         (out / "guard").mkdir()
