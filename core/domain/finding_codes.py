@@ -158,6 +158,8 @@ ANNOTATION_CODES: Mapping[str, FindingCode] = {
     "xml-too-large": FindingCode(ERROR, "The XML exceeds the size limit of an annotation.", "Write one XML file for each image.", _LEFT_OUT),
     "label-file-too-large": FindingCode(ERROR, "A label file exceeds the size limit for one image.", "Check that it holds the labels of one image only.", _LEFT_OUT),
     "label-line-invalid": FindingCode(ERROR, "A line of a label file is neither a box nor a polygon.", "Write `class x_centre y_centre width height`, separated by spaces.", _LEFT_OUT),
+    "text-encoding": FindingCode(ERROR, "A text file is neither UTF-8 nor UTF-16; its letters are not guessed.", "Save the file as UTF-8.", _LEFT_OUT),
+    "text-too-large": FindingCode(ERROR, "A list of names exceeds the size limit of a text file.", "Check that it is a list, with one name on each line."),
     "yaml-count-differs": FindingCode(WARNING, "`nc` differs from the number of names, which decides.", "Correct `nc`.", "dropped"),
     "yaml-download": FindingCode(WARNING, "`download` is ignored: the archive is the only source of data.", "Remove it.", "dropped"),
     "yaml-invalid": FindingCode(ERROR, "data.yaml cannot be read as plain YAML.", "Write plain UTF-8 YAML with only `names` and the paths of the splits."),

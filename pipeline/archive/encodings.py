@@ -14,6 +14,8 @@ _BOMS = (
     (b"\xfe\xff", "utf-16"),
 )
 _MULTIBYTE = {"gbk": "GBK", "cp932": "Shift-JIS (cp932)", "cp949": "EUC-KR (cp949)", "cp950": "Big5 (cp950)"}
+_HEAD = 4096  # bytes that tell UTF-16 from UTF-8
+_MIN_ZEROS = 0.05  # of the bytes of UTF-16; a text of Chinese letters has them at the ends of its lines alone
 _MIN_COMMON = 0.6  # of the wide characters are everyday ones; text of another encoding has a tenth of that
 _MAX_SAMPLE = 200_000  # bytes that a guess is made from
 _KOREAN_ENOUGH = 6  # characters that are all Korean syllables, before GBK is unlikely: half of its common ones are
@@ -46,11 +48,12 @@ def encoding_of(content: bytes) -> str:
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return encoding
-    head = content[:4096]
-    if b"\0" not in head:
-        return "utf-8"
+    head = content[:_HEAD]
     # A letter or a line break of ASCII has its zero byte second in UTF-16-LE, first in UTF-16-BE.
-    return "utf-16-le" if head[1::2].count(0) > head[0::2].count(0) else "utf-16-be"
+    first, second = head[0::2].count(0), head[1::2].count(0)
+    if not (first or second) or first + second < _MIN_ZEROS * len(head) or min(first, second) > (first + second) / 10:
+        return "utf-8"
+    return "utf-16-le" if second > first else "utf-16-be"
 
 
 def _reason(content: bytes, encoding: str) -> str:

@@ -7,11 +7,14 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from io import TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from typing import Any, BinaryIO, NamedTuple
+
+from pipeline.archive.encodings import UnknownEncoding, decode, encoding_of
 
 MAX_ELEMENT_CHARS = 16 * 1024**2  # the largest mask of a 200-megapixel image is a tenth of it
 _CHUNK = 1 << 18
+_HEAD = 4096  # bytes that decide the encoding
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -38,7 +41,8 @@ def read_members(file: BinaryIO) -> Iterator[Element]:
     A number whose exponent is beyond those of Decimal is infinite. Raises JsonBroken; the elements before it are
     complete.
     """
-    with TextIOWrapper(file, encoding="utf-8-sig") as text:
+    encoding = encoding_of(file.peek(_HEAD)[:_HEAD]) if isinstance(file, BufferedReader) else "utf-8"
+    with TextIOWrapper(file, encoding="utf-8-sig" if encoding == "utf-8" else encoding) as text:
         yield from _Window(text).members()
 
 
@@ -138,13 +142,22 @@ class _Window:
         try:
             chunk = self._file.read(max(_CHUNK, left))
         except UnicodeDecodeError as error:
-            raise self._broken("The text is not UTF-8") from error
+            raise self._broken(self._encoding_fault(error)) from error
         if not chunk:
             self._ended = True
             return False
         self._text = self._text[self._at :] + chunk
         self._at = 0
         return True
+
+    @staticmethod
+    def _encoding_fault(error: UnicodeDecodeError) -> str:
+        """`error.object` is the part of the file that was being decoded."""
+        try:
+            decode(error.object)
+        except UnknownEncoding as unknown:
+            return str(unknown).removesuffix(".")
+        return "The text is not UTF-8"
 
     def _broken(self, detail: str) -> JsonBroken:
         return JsonBroken(f"{detail}.", self._line)

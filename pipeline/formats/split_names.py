@@ -10,7 +10,7 @@ from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.extract import SPLIT_LISTS
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, common_folder
-from pipeline.formats.text import read_lines
+from pipeline.formats.text import read_lines, why_unread
 
 _FOLDER = re.compile(r"(train|val|valid|validation|dev|test)(?:ing)?[-_]?\d{0,4}(?:[-_](?:set|images|imgs|data))?")
 _CANONICAL = {"valid": "val", "validation": "val", "dev": "val"}
@@ -79,7 +79,10 @@ def read_list(file: SourceFile, by_stem: dict[str, list[str]]) -> tuple[list[str
     found: list[str] = []
     findings: list[Finding] = []
     folder = str(PurePosixPath(file.name).parent)
-    for number, line in enumerate(read_lines(file) or (), start=1):
+    lines = read_lines(file)
+    if lines is None:
+        return [], [why_unread(file)]
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         names = _resolve(line.strip(), by_stem, folder)

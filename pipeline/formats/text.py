@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 from core.domain.findings import Finding
+from pipeline.archive.encodings import UnknownEncoding, decode, encoding_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 
@@ -19,11 +20,39 @@ _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control character
 
 
 def read_lines(file: SourceFile) -> list[str] | None:
-    """The lines of a UTF-8 text file, invalid bytes replaced. None for a file of more than MAX_TEXT_BYTES."""
+    """The lines of a text file. None for one of more than MAX_TEXT_BYTES or of another encoding: see `why_unread`."""
     if file.bytes > MAX_TEXT_BYTES:
         return None
-    text = file.byte_range.read().decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    return text.split("\n")  # not splitlines(): form feeds and the like are not line ends in an editor
+    try:
+        text = decode(file.byte_range.read())
+    except UnknownEncoding:
+        return None
+    # not splitlines(): form feeds and the like are not line ends in an editor
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def why_unread(file: SourceFile) -> Finding:
+    """The error about a file of which `read_lines` returns None."""
+    if file.bytes > MAX_TEXT_BYTES:
+        return Finding.of(
+            "text-too-large", file.name, f"The file has {file.bytes} bytes; the limit is {MAX_TEXT_BYTES}."
+        )
+    try:
+        decode(content := file.byte_range.read())
+    except UnknownEncoding as error:
+        return Finding.of("text-encoding", file.name, str(error), line=_first_bad_line(content))
+    raise ValueError(f"{file.name} can be read.")
+
+
+def _first_bad_line(content: bytes) -> int | None:
+    """1-based; None in UTF-16, whose line ends are not single bytes."""
+    if encoding_of(content) not in ("utf-8", "utf-8-sig"):
+        return None
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        return content.count(b"\n", 0, error.start) + 1
+    return None
 
 
 def thousandths(value: str | int | Decimal) -> int | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from core.domain.findings import Finding
+from pipeline.archive.encodings import decode_head
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import FRACTION, RawBox
-from pipeline.formats.text import read_lines
+from pipeline.formats.text import read_lines, why_unread
 
 MAX_CLASS_ID = 9999  # for datasets without class names; the largest public dataset has 9,000 classes
 _SNIFF_BYTES = 4096
@@ -39,7 +40,7 @@ class _InvalidLine(Exception):
 
 def is_label_file(file: SourceFile) -> bool:
     """Whether the first line that is not blank is a class and at least four numbers."""
-    text = file.byte_range.read(_SNIFF_BYTES).decode("utf-8-sig", "replace")
+    text = decode_head(file.byte_range.read(_SNIFF_BYTES))
     first = next((line.split() for line in text.split("\n") if line.strip()), [])
     return len(first) >= _BOX and all(_number(column) is not None for column in first[1:_BOX])
 
@@ -49,7 +50,9 @@ def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns
     labels = YoloLabels(file)
     lines = read_lines(file)
     if lines is None:
-        _error(labels, None, "label-file-too-large", f"The label file has {file.bytes} bytes.")
+        unread = why_unread(file)
+        code = "label-file-too-large" if unread.code == "text-too-large" else unread.code
+        _error(labels, unread.line, code, unread.detail)
         return labels
     odd_lines: dict[str, list[int]] = {"polygon": [], "confidence": [], "keypoints": []}
     for number, line in enumerate(lines, start=1):

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from core.domain.findings import Finding
+from pipeline.archive.encodings import UnknownEncoding, decode, decode_head
 from pipeline.archive.source import SourceFile
 from pipeline.formats.plain_yaml import PlainLoader, YamlRefused
 from pipeline.formats.text import class_name_fault, clean_label
@@ -63,8 +64,8 @@ def _is_named_data(file: SourceFile) -> bool:
 
 
 def _describes_data(file: SourceFile) -> bool:
-    text = b"\n" + file.byte_range.read(MAX_YAML_BYTES).removeprefix(b"\xef\xbb\xbf")
-    return any(f"\n{key}:".encode() in text for key in ("names", "nc", "train")) or _is_named_data(file)
+    text = "\n" + decode_head(file.byte_range.read(MAX_YAML_BYTES))
+    return any(f"\n{key}:" in text for key in ("names", "nc", "train")) or _is_named_data(file)
 
 
 def read_yaml(file: SourceFile) -> DataYaml:
@@ -73,10 +74,10 @@ def read_yaml(file: SourceFile) -> DataYaml:
         _error(data, "yaml-invalid", f"The file has {file.bytes} bytes; the limit is {MAX_YAML_BYTES}.")
         return data
     try:
-        text = file.byte_range.read().decode("utf-8-sig")
+        text = decode(file.byte_range.read())
         root = yaml.compose(text, Loader=_DataYamlLoader)
-    except UnicodeDecodeError:
-        _error(data, "yaml-invalid", "The file is not UTF-8.")
+    except UnknownEncoding as error:
+        _error(data, "text-encoding", str(error))
         return data
     except YamlRefused as refused:
         _error(data, "yaml-invalid", refused.detail, refused.line)
