@@ -40,12 +40,12 @@ def why_unread(file: SourceFile) -> Finding:
     try:
         decode(content := file.byte_range.read())
     except UnknownEncoding as error:
-        return Finding.of("text-encoding", file.name, str(error), line=_first_bad_line(content))
+        return Finding.of("text-encoding", file.name, str(error), line=first_bad_line(content))
     raise ValueError(f"{file.name} can be read.")
 
 
-def _first_bad_line(content: bytes) -> int | None:
-    """1-based; None in UTF-16, whose line ends are not single bytes."""
+def first_bad_line(content: bytes) -> int | None:
+    """1-based, of bytes that are not UTF-8; None in UTF-16, whose line ends are not single bytes."""
     if encoding_of(content) not in ("utf-8", "utf-8-sig"):
         return None
     try:

@@ -44,6 +44,7 @@ def read(source: ExtractedArchive) -> Dataset:
                 annotations.append(annotation)
                 findings += annotation.findings
     findings += written.findings()
+    findings += _encoding_findings(annotations)
     images = images_of_set(source)
     pairs = pair(annotations, images)
     findings += pair_findings(pairs)
@@ -85,6 +86,16 @@ def _item(image: SourceFile, annotation: VocAnnotation | None, split: str | None
         size=annotation.size,
         size_line=annotation.size_line,
     )
+
+
+def _encoding_findings(annotations: list[VocAnnotation]) -> Iterator[Finding]:
+    """One for the whole set: a program writes the same declaration into every file."""
+    overruled = [annotation for annotation in annotations if annotation.overruled]
+    if overruled:
+        first = overruled[0]
+        files = counted(len(overruled), "XML file declares", "XML files declare")
+        detail = f"{files} another encoding than that of the bytes, here {first.overruled}: all are read as UTF-8."
+        yield Finding.of("xml-encoding", first.file.name, detail, line=1)
 
 
 def _name_findings(annotations: list[VocAnnotation], pairs: Pairs[VocAnnotation]) -> Iterator[Finding]:

@@ -7,12 +7,16 @@ from lxml import etree
 
 from pipeline.dataset.model import RawBox, RepairedItem
 from pipeline.formats.voc_xml import CORNERS, child_of, tag_of
+from pipeline.formats.xml_encoding import readable_xml
 
 
 def rewrite_annotation(content: bytes, repaired_item: RepairedItem) -> bytes:
     """Returns UTF-8. `content` was read before, so it is well-formed and each of its objects has one box."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
-    root = etree.fromstring(content, parser)
+    xml = readable_xml(content)
+    parser = etree.XMLParser(
+        encoding=xml.encoding, resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False
+    )
+    root = etree.fromstring(xml.content, parser)
     item = repaired_item.item
     boxes = dict(zip(repaired_item.origins, item.boxes, strict=True))
     for number, element in enumerate([child for child in root if tag_of(child) == "object"]):

@@ -9,10 +9,12 @@ from lxml import etree
 
 from core.domain import limits
 from core.domain.findings import Finding
+from pipeline.archive.encodings import UnknownEncoding
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import RawBox
-from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
+from pipeline.formats.text import WrittenNames, class_name_fault, first_bad_line, thousandths
 from pipeline.formats.voc_structure import structure_findings
+from pipeline.formats.xml_encoding import readable_xml
 
 _SNIFF_BYTES = 65_536
 _ROOT = re.compile(rb"<annotation[\s>/]", re.IGNORECASE)
@@ -25,7 +27,10 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(slots=True)
 class VocAnnotation:
-    """The content of one XML. `usable`: no error makes the boxes of its image unreliable."""
+    """The content of one XML. `usable`: no error makes the boxes of its image unreliable.
+
+    `overruled`: the encoding that it declares, where its bytes are UTF-8 instead; else empty.
+    """
 
     file: SourceFile
     image_name: str = ""
@@ -35,6 +40,7 @@ class VocAnnotation:
     boxes: list[RawBox] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     usable: bool = True
+    overruled: str = ""
 
 
 def is_voc(file: SourceFile) -> bool:
@@ -57,7 +63,17 @@ def parse_annotation(file: SourceFile, written: WrittenNames) -> VocAnnotation |
     for element in root:
         if tag_of(element) == "object":
             _read_object(element, annotation, written)
+    _refuse_fractions(annotation)
     return annotation
+
+
+def _refuse_fractions(annotation: VocAnnotation) -> None:
+    """Boxes of a file that all lie within 0 .. 1 and are not whole pixels are fractions of an image."""
+    corners = [(box.x1 + 1000, box.y1 + 1000, box.x2, box.y2) for box in annotation.boxes]
+    values = [value for each in corners for value in each]
+    if values and all(0 <= value <= 1000 for value in values) and any(value % 1000 for value in values):
+        detail = f"All {len(corners)} boxes lie within 0 .. 1: these look like fractions of the image, not pixels."
+        _error(annotation, "box-fractions", detail, annotation.boxes[0].line)
 
 
 def _parse(annotation: VocAnnotation) -> Any | None:
@@ -69,19 +85,25 @@ def _parse(annotation: VocAnnotation) -> Any | None:
     if not content.strip():
         _error(annotation, "xml-empty", "The XML file is empty.")
         return None
-    if match := _DTD.search(content):
-        line = content.count(b"\n", 0, match.start()) + 1
+    try:
+        xml = readable_xml(content)
+    except UnknownEncoding as error:
+        _error(annotation, "xml-invalid", str(error), first_bad_line(content))
+        return None
+    annotation.overruled = xml.overruled
+    if match := _DTD.search(xml.content):
+        line = xml.content.count(b"\n", 0, match.start()) + 1
         _error(annotation, "xml-dtd", _HAS_DTD, line)
         return None
     try:
-        root = etree.fromstring(content, _parser())
+        root = etree.fromstring(xml.content, _parser(xml.encoding))
     except etree.XMLSyntaxError as error:
         _error(annotation, "xml-invalid", f"The XML is not well-formed: {error.msg}.", error.lineno)
         return None
     except (ValueError, LookupError) as error:
         _error(annotation, "xml-invalid", f"The XML cannot be read: {error}.")
         return None
-    # The scan above only finds ASCII; a DTD in UTF-16 is found here.
+    # The scan above only finds ASCII; a DTD in a code page without it is found here.
     if root.getroottree().docinfo.internalDTD is not None:
         _error(annotation, "xml-dtd", _HAS_DTD, 1)
         return None
@@ -91,10 +113,17 @@ def _parse(annotation: VocAnnotation) -> Any | None:
     return root
 
 
-@lru_cache(maxsize=1)
-def _parser() -> Any:
+@lru_cache(maxsize=2)
+def _parser(encoding: str | None) -> Any:
+    """`encoding`: overrules the declared one."""
     return etree.XMLParser(
-        resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False, remove_comments=True, remove_pis=True
+        encoding=encoding,
+        resolve_entities=False,
+        no_network=True,
+        huge_tree=False,
+        load_dtd=False,
+        remove_comments=True,
+        remove_pis=True,
     )
 
 

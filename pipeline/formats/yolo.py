@@ -10,19 +10,16 @@ from pipeline.archive.extract import SPLIT_LISTS
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, root_of
+from pipeline.formats.class_lists import is_class_list, read_class_lists, read_yamls
 from pipeline.formats.image_roles import images_of_set
-from pipeline.formats.pairs import Pairs, pair, pair_findings
-from pipeline.formats.text import class_name_fault, clean_label, read_lines
-from pipeline.formats.yolo_labels import YoloLabels, duplicate_names, is_label_file, odd_findings, parse_labels
+from pipeline.formats.pairs import pair, pair_findings
+from pipeline.formats.yolo_classes import ClassNames
+from pipeline.formats.yolo_labels import YoloLabels, is_label_file, odd_findings, parse_labels
 from pipeline.formats.yolo_parts import images_outside, without_labels_of
 from pipeline.formats.yolo_splits import yolo_splits
-from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
+from pipeline.formats.yolo_yaml import DataYaml
 
 NAME = "yolo"
-_DARKNET_LABELS = "_darknet.labels"  # written by Roboflow beside the images of each split
-_CLASS_LISTS = frozenset(
-    {"classes.txt", "_classes.txt", "obj.names", "class_names.txt", "predefined_classes.txt", _DARKNET_LABELS}
-)
 
 
 def matches(source: ExtractedArchive) -> str | None:
@@ -41,11 +38,13 @@ def read(source: ExtractedArchive) -> Dataset:
     findings += of_parts
     left_out = {image.name for image in outside}
     images = [image for image in images_of_set(source) if image.name not in left_out]
-    data = _data_yaml(source, findings)
-    names = _names(source, data, findings)
-    columns = data.keypoint_columns if data else 0
+    yamls, of_models = read_yamls(source)
+    findings += of_models
+    data = yamls[0] if yamls else None
     files = without_labels_of(outside, images, _label_files(source))
-    labels = [parse_labels(file, names, keypoint_columns=columns) for file in files]
+    names = _class_names(source, yamls, files, findings)
+    columns = data.keypoint_columns if data else 0
+    labels = [parse_labels(file, names.of(file), keypoint_columns=columns) for file in files]
     for each in labels:
         findings += each.findings
     findings += odd_findings(labels)
@@ -55,22 +54,24 @@ def read(source: ExtractedArchive) -> Dataset:
     findings += split_findings
     by_image = {pairs.of[each.file.name].name: each for each in labels if each.file.name in pairs.of}
     items = tuple(_item(image, by_image.get(image.name), splits.get(image.name)) for image in images)
-    findings += _unused_names(names, items)
-    broken = _broken(items, by_image, pairs, data)
-    return Dataset("detection", NAME, items, findings, broken, lost=len(pairs.lost))
+    findings += _unused_names(names.all, items)
+    broken = pairs.broken | {
+        name for name, each in by_image.items() if not each.usable or each.file.name in names.doubtful
+    }
+    return Dataset("detection", NAME, items, findings, frozenset(broken), lost=len(pairs.lost))
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:
     """Label files unchanged where nothing was repaired; a data.yaml with the names and lists for a given split."""
-    data = _data_yaml(source, [])
-    names = _names(source, data, []) or _numbered(kept)
+    read = _class_names(source, read_yamls(source)[0], _label_files(source), [])
+    names = read.all or _numbered(kept)
     numbers = {name: number for number, name in sorted(names.items(), reverse=True)}
     files = {file.name: file for file in source.files}
     for each in kept:
         item = each.item
         if item.annotation is None:
             continue
-        if each.changed:
+        if each.changed or not read.has_numbers_of_all(item.annotation):
             yield item.annotation, _lines(item, numbers).encode()
         else:
             yield item.annotation, files[item.annotation].byte_range.read()
@@ -92,45 +93,28 @@ def _may_be_labels(file: SourceFile, stems: set[str]) -> bool:
     base = base_of(file.name)
     name = base.lower()
     if bare_of(base) in stems:
-        return (name not in SPLIT_LISTS and name not in _CLASS_LISTS) or is_label_file(file)
-    if name in SPLIT_LISTS or name in _CLASS_LISTS or name.startswith(("readme", "license")):
+        return (name not in SPLIT_LISTS and not is_class_list(name)) or is_label_file(file)
+    if is_class_list(name) and not is_label_file(file):
+        return False
+    if name in SPLIT_LISTS or name.startswith(("readme", "license")):
         return False
     return any(part.lower().startswith("label") for part in file.name.split("/")[:-1]) or is_label_file(file)
 
 
-def _data_yaml(source: ExtractedArchive, findings: list[Finding]) -> DataYaml | None:
-    found = [read_yaml(file) for file in find_yaml(source.files)]
-    if not found:
-        return None
-    data = found[0]
-    findings += data.findings
-    for other in found[1:]:
-        if other.names != data.names:
-            detail = f"This file names other classes than {data.file.name}, which is the one that is read."
-            findings.append(Finding.of("yaml-several", other.file.name, detail))
-    return data
-
-
-def _names(source: ExtractedArchive, data: DataYaml | None, findings: list[Finding]) -> Mapping[int, str]:
-    """Class number -> name, by data.yaml or a list of classes; empty where the archive has only numbers."""
-    names: Mapping[int, str] = data.names if data else {}
-    where = data.file.name if data else ""
-    if not names and (data is None or data.usable):
-        lists = [file for file in source.files if base_of(file.name).lower() in _CLASS_LISTS]
-        file = min(lists, key=lambda file: base_of(file.name).lower() == _DARKNET_LABELS, default=None)
-        if file:
-            where = file.name
-            lines = [clean_label(line) for line in read_lines(file) or ()]
-            faults = {number: fault for number, name in enumerate(lines) if (fault := class_name_fault(name))}
-            for number, (code, detail) in faults.items():
-                findings.append(Finding.of(code, where, detail, line=number + 1))
-            names = {number: name for number, name in enumerate(lines) if name and number not in faults}
-        else:
-            detail = "No data.yaml or classes.txt names the classes; their numbers are used as names."
-            findings.append(Finding.of("class-names-missing", where, detail))
-    for name in duplicate_names(names):
-        detail = f"Two class numbers have the name {name[:100]!r}; they become one class."
-        findings.append(Finding.of("class-name-twice", where, detail))
+def _class_names(
+    source: ExtractedArchive, yamls: Sequence[DataYaml], labels: Sequence[SourceFile], findings: list[Finding]
+) -> ClassNames:
+    lists = read_class_lists(source, yamls, {file.name for file in labels})
+    names = ClassNames(lists, labels)
+    for data in yamls:
+        findings += data.findings
+    for each in lists:
+        findings += each.findings
+    findings += names.findings
+    findings += names.name_findings()
+    if not lists:
+        detail = "No data.yaml or list such as classes.txt names the classes; their numbers are used as names."
+        findings.append(Finding.of("class-names-missing", yamls[0].file.name if yamls else "", detail))
     return names
 
 
@@ -147,14 +131,6 @@ def _unused_names(names: Mapping[int, str], items: Sequence[Item]) -> Iterator[F
         have = "has" if len(unused) == 1 else "have"
         detail = f"{len(unused)} of {len(names)} named classes {have} no box: {', '.join(map(repr, unused[:10]))}."
         yield Finding.of("class-unused", "", detail)
-
-
-def _broken(
-    items: Sequence[Item], by_image: Mapping[str, YoloLabels], pairs: Pairs[YoloLabels], data: DataYaml | None
-) -> frozenset[str]:
-    if data and not data.usable:
-        return frozenset(item.image.name for item in items)  # the names of their classes are unknown
-    return frozenset(pairs.broken | {name for name, labels in by_image.items() if not labels.usable})
 
 
 def _numbered(kept: Sequence[RepairedItem]) -> dict[int, str]:

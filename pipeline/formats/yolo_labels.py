@@ -1,7 +1,6 @@
 """Reads one YOLO label file: lines of `class x_centre y_centre width height`, as fractions of the upright image."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -162,7 +161,3 @@ def odd_findings(read: Iterable[YoloLabels]) -> Iterator[Finding]:
 def _error(labels: YoloLabels, line: int | None, code: str, detail: str) -> None:
     labels.usable = False
     labels.findings.append(Finding.of(code, labels.file.name, detail, line=line))
-
-
-def duplicate_names(names: Mapping[int, str]) -> list[str]:
-    return sorted(name for name, count in Counter(names.values()).items() if count > 1)

@@ -24,7 +24,10 @@ _SPLIT_KEYS = {"train": "train", "val": "val", "valid": "val", "validation": "va
 
 @dataclass(slots=True)
 class DataYaml:
-    """`names`: by class number; `parts`: split -> (path as written, line). `usable`: the names are reliable."""
+    """`names`: by class number; `parts`: split -> (path as written, line). `usable`: the names are reliable.
+
+    `is_model`: it describes the layers of a network, and says nothing of the data.
+    """
 
     file: SourceFile
     names: dict[int, str] = field(default_factory=dict)
@@ -33,6 +36,7 @@ class DataYaml:
     keypoint_columns: int = 0
     findings: list[Finding] = field(default_factory=list)
     usable: bool = True
+    is_model: bool = False
 
 
 class _DataYamlLoader(PlainLoader):
@@ -77,7 +81,7 @@ def read_yaml(file: SourceFile) -> DataYaml:
         text = decode(file.byte_range.read())
         root = yaml.compose(text, Loader=_DataYamlLoader)
     except UnknownEncoding as error:
-        _error(data, "text-encoding", str(error))
+        _error(data, "yaml-invalid", str(error))
         return data
     except YamlRefused as refused:
         _error(data, "yaml-invalid", refused.detail, refused.line)
@@ -109,6 +113,7 @@ def _read_keys(data: DataYaml, root: yaml.MappingNode) -> None:
         keys[name] = value
         if name == "download":
             _warn(data, "yaml-download", "`download` is ignored: the archive is the only source of data.", _line(key))
+    data.is_model = not keys.keys().isdisjoint(("backbone", "head")) and keys.keys().isdisjoint(("names", "train"))
     if "names" in keys:
         _read_names(data, keys["names"])
     if "nc" in keys and data.usable:

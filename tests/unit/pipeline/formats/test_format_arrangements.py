@@ -73,14 +73,14 @@ def test_a_given_split_is_kept_for_any_path_in_the_yaml(tmp_path: Path, yaml: st
     )
 
 
-@pytest.mark.parametrize(("others", "label"), [({}, "red ball"), ({"valid/classes.txt": b"cone\ncube\n"}, "cube")])
-def test_a_darknet_export_of_roboflow_names_its_classes(tmp_path: Path, others: Files, label: str) -> None:
+@pytest.mark.parametrize("others", [{}, {"valid/classes.txt": b"cone\nred ball\ncube\n"}])
+def test_a_darknet_export_of_roboflow_names_its_classes(tmp_path: Path, others: Files) -> None:
     files: Files = dict(others)
     for number, part in enumerate(("train", "train", "valid")):
         files |= {f"{part}/{number}.jpg": image_bytes(seed=number), f"{part}/{number}.txt": LINE.replace(b"0", b"1", 1)}
         files[f"{part}/_darknet.labels"] = b"cone\nred ball\n"
     dataset = _read(tmp_path, files)
-    assert [item.boxes[0].label for item in dataset.items] == [label] * 3
+    assert [item.boxes[0].label for item in dataset.items] == ["red ball"] * 3
     assert {finding.code for finding in dataset.findings} == {"class-unused"}
 
 

@@ -1,0 +1,101 @@
+"""Finds and reads the lists of class names of a YOLO archive: data.yaml, classes.txt, *.names, *.labels."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from core.domain.findings import Finding
+from pipeline.archive.entry_names import base_of
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.formats.text import class_name_fault, clean_label, read_lines, why_unread
+from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
+
+_LIST = re.compile(
+    r"(_?classes|classes[_-]?names|class([_-]?(names?|list|labels))?|predefined[_-]?classes|label[_-]?(names|list)"
+    r"|obj[_-]?names|labels?|names|categories)\.txt|.*\.names|.*\.labels",
+    re.IGNORECASE,
+)
+_TEMPLATE = re.compile(r"predefined[_-]?classes\.txt", re.IGNORECASE)  # what labelImg offers, not what was used
+_DARKNET_SUFFIX = ".data"
+
+
+@dataclass(slots=True)
+class ClassList:
+    """`names`: by class number, with the `lines` that they are on. `usable`: every name could be read."""
+
+    file: SourceFile
+    names: Mapping[int, str]
+    lines: Mapping[int, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    usable: bool = True
+    is_yaml: bool = False
+
+    @property
+    def is_template(self) -> bool:
+        return _TEMPLATE.fullmatch(base_of(self.file.name)) is not None
+
+
+def read_yamls(source: ExtractedArchive) -> tuple[list[DataYaml], list[Finding]]:
+    """(every YAML about a dataset, the likeliest first; notes on those that describe a model)."""
+    read = [read_yaml(file) for file in find_yaml(source.files)]
+    of_data = [data for data in read if not data.is_model]
+    first = next((data for data in of_data if not data.usable or data.names or data.parts), None)
+    if first is not None:
+        of_data.sort(key=lambda data: data is not first)
+    return of_data, [_of_model(data) for data in read if data.is_model]
+
+
+def _of_model(data: DataYaml) -> Finding:
+    detail = "The file describes a model (`backbone`, `head`), not a dataset; it is left out."
+    return Finding.of("yaml-model", data.file.name, detail)
+
+
+def is_class_list(name: str) -> bool:
+    """By its name alone."""
+    return _LIST.fullmatch(base_of(name)) is not None
+
+
+def read_class_lists(source: ExtractedArchive, yamls: Sequence[DataYaml], labels: set[str]) -> list[ClassList]:
+    """Every list that holds a name or cannot be read. `labels`: names of label files, which are no lists."""
+    texts = {file.name: file for file in source.files if file.name not in labels and is_class_list(file.name)}
+    texts |= {file.name: file for file in _named_by_darknet(source) if file.name not in labels}
+    found = [ClassList(data.file, data.names, usable=data.usable, is_yaml=True) for data in yamls]
+    found += [_read(file) for _, file in sorted(texts.items())]
+    return [each for each in found if each.names or not each.usable]
+
+
+def _named_by_darknet(source: ExtractedArchive) -> Iterator[SourceFile]:
+    """The file of `names = data/coffee.names` in a *.data: the one with the longest common end."""
+    for file in source.files:
+        if not file.name.lower().endswith(_DARKNET_SUFFIX):
+            continue
+        for line in read_lines(file) or ():
+            key, _, path = (text.strip() for text in line.partition("="))
+            if key == "names" and path:
+                wanted = PurePosixPath(path.replace("\\", "/"))
+                same = [each for each in source.files if base_of(each.name) == wanted.name]
+                yield from sorted(same, key=lambda each: -_common_end(each.name, str(wanted)))[:1]
+
+
+def _common_end(left: str, right: str) -> int:
+    pairs = zip(reversed(left.split("/")), reversed(right.split("/")), strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(left.count("/"), right.count("/")) + 1)
+
+
+def _read(file: SourceFile) -> ClassList:
+    lines = read_lines(file)
+    if lines is None:
+        return ClassList(file, {}, findings=[why_unread(file)], usable=False)
+    names = {number: name for number, line in enumerate(lines) if (name := clean_label(line))}
+    found = ClassList(file, names, lines={number: number + 1 for number in names})
+    for number, name in list(names.items()):
+        if fault := class_name_fault(name):
+            found.findings.append(Finding.of(fault[0], file.name, fault[1], line=number + 1))
+            del names[number]
+    return found
+
+
+def duplicate_names(names: Mapping[int, str]) -> list[str]:
+    return sorted(name for name, count in Counter(names.values()).items() if count > 1)
