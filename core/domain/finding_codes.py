@@ -124,6 +124,8 @@ BOX_CODES: Mapping[str, FindingCode] = {
     "polygons-as-boxes": FindingCode(NOTE, "Polygons are replaced by the boxes around them.", _NOTHING),
     "confidence-left-out": FindingCode(WARNING, "YOLO labels have a sixth column, which is read as a confidence and left out.", "Check that the labels are not the predictions of a model."),
     "crowds-left-out": FindingCode(NOTE, "COCO crowd annotations (`iscrowd`) are left out.", _NOTHING, "dropped"),
+    "track-id-left-out": FindingCode(WARNING, "YOLO labels have a track id after the box, as `yolo track` saves it; it is left out.", "Check that the labels are not the predictions of a model."),
+    "boxes-oriented": FindingCode(WARNING, "YOLO labels are oriented boxes of four corners; each is replaced by the upright box around it.", "Check that upright boxes are what you want to train on."),
     "keypoints-left-out": FindingCode(NOTE, "Keypoints after a box are left out.", _NOTHING),
 }  # fmt: skip
 

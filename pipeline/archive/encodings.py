@@ -3,6 +3,7 @@
 A guess serves the words of an error, and the names in a ZIP, which have to be something.
 """
 
+import codecs
 import re
 from collections.abc import Iterable
 
@@ -15,7 +16,6 @@ _BOMS = (
 )
 _MULTIBYTE = {"gbk": "GBK", "cp932": "Shift-JIS (cp932)", "cp949": "EUC-KR (cp949)", "cp950": "Big5 (cp950)"}
 _HEAD = 4096  # bytes that tell UTF-16 from UTF-8
-_MIN_ZEROS = 0.05  # of the bytes of UTF-16; a text of Chinese letters has them at the ends of its lines alone
 _MIN_COMMON = 0.6  # of the wide characters are everyday ones; text of another encoding has a tenth of that
 _MAX_SAMPLE = 200_000  # bytes that a guess is made from
 _KOREAN_ENOUGH = 6  # characters that are all Korean syllables, before GBK is unlikely: half of its common ones are
@@ -51,9 +51,19 @@ def encoding_of(content: bytes) -> str:
     head = content[:_HEAD]
     # A letter or a line break of ASCII has its zero byte second in UTF-16-LE, first in UTF-16-BE.
     first, second = head[0::2].count(0), head[1::2].count(0)
-    if not (first or second) or first + second < _MIN_ZEROS * len(head) or min(first, second) > (first + second) / 10:
+    zeros = first + second
+    if not zeros or min(first, second) > zeros / 10 or (zeros < len(head) / 4 and _begins_as_utf8(head)):
         return "utf-8"
     return "utf-16-le" if second > first else "utf-16-be"
+
+
+def _begins_as_utf8(head: bytes) -> bool:
+    """Whether it is UTF-8 with a stray NUL, and no other control characters; its last character may be cut off."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not any(char < " " and char not in "\0\t\r\n" for char in text)
 
 
 def _reason(content: bytes, encoding: str) -> str:

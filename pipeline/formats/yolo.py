@@ -14,7 +14,7 @@ from pipeline.formats.class_lists import is_class_list, read_class_lists, read_y
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.pairs import pair, pair_findings
 from pipeline.formats.yolo_classes import ClassNames
-from pipeline.formats.yolo_labels import YoloLabels, is_label_file, odd_findings, parse_labels
+from pipeline.formats.yolo_labels import YoloLabels, is_label_file, read_labels
 from pipeline.formats.yolo_parts import images_outside, without_labels_of
 from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml
@@ -44,10 +44,10 @@ def read(source: ExtractedArchive) -> Dataset:
     files = without_labels_of(outside, images, _label_files(source))
     names = _class_names(source, yamls, files, findings)
     columns = data.keypoint_columns if data else 0
-    labels = [parse_labels(file, names.of(file), keypoint_columns=columns) for file in files]
+    labels, of_columns = read_labels(files, names.of, keypoint_columns=columns)
     for each in labels:
         findings += each.findings
-    findings += odd_findings(labels)
+    findings += of_columns
     pairs = pair(labels, images)
     findings += pair_findings(pairs)
     splits, split_findings = yolo_splits(source, images, data)

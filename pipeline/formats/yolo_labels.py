@@ -1,7 +1,7 @@
 """Reads one YOLO label file: lines of `class x_centre y_centre width height`, as fractions of the upright image."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from core.domain.findings import Finding
@@ -10,10 +10,10 @@ from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import FRACTION, RawBox
 from pipeline.formats.text import read_lines, why_unread
+from pipeline.formats.yolo_columns import BOX, ColumnSurvey, Reading
 
 MAX_CLASS_ID = 9999  # for datasets without class names; the largest public dataset has 9,000 classes
 _SNIFF_BYTES = 4096
-_BOX = 5  # columns: the class and its box
 _LARGEST = 2.0  # a larger value is in pixels
 
 
@@ -21,14 +21,15 @@ _LARGEST = 2.0  # a larger value is in pixels
 class YoloLabels:
     """The content of one label file. `usable`: no error makes the boxes of its image unreliable.
 
-    `odd`: (kind, count, first line) of the lines that hold more than a box.
+    `odd`: (reading, count, first line) of the lines that hold more than a box. `undecided`: some are yet to be read.
     """
 
     file: SourceFile
     boxes: list[RawBox] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     usable: bool = True
-    odd: tuple[tuple[str, int, int], ...] = ()
+    odd: tuple[tuple[Reading, int, int], ...] = ()
+    undecided: bool = False
     image_name: str = ""
     folder: str = ""
 
@@ -41,11 +42,31 @@ def is_label_file(file: SourceFile) -> bool:
     """Whether the first line that is not blank is a class and at least four numbers."""
     text = decode_head(file.byte_range.read(_SNIFF_BYTES))
     first = next((line.split() for line in text.split("\n") if line.strip()), [])
-    return len(first) >= _BOX and all(_number(column) is not None for column in first[1:_BOX])
+    return len(first) >= BOX and all(_number(column) is not None for column in first[1:BOX])
 
 
-def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns: int = 0) -> YoloLabels:
-    """`names`: empty if class numbers serve as names. `keypoint_columns`: number of columns after each box."""
+def read_labels(
+    files: Iterable[SourceFile], names_of: Callable[[SourceFile], Mapping[int, str]], *, keypoint_columns: int = 0
+) -> tuple[list[YoloLabels], list[Finding]]:
+    """All label files, their columns decided together; findings about the set.
+
+    `names_of`: class number -> name for a file, empty if class numbers serve as names. `keypoint_columns`: number of
+    columns after each box, as data.yaml states it.
+    """
+    survey = ColumnSurvey()
+    known = {BOX + keypoint_columns: Reading.KEYPOINTS} if keypoint_columns else {}
+    read = [_parse(file, names_of(file), known, survey) for file in files]
+    if not any(labels.undecided for labels in read):
+        return read, list(_odd_findings(read))
+    decided = survey.readings(boxes=any(labels.boxes for labels in read))
+    read = [_parse(each.file, names_of(each.file), decided | known) if each.undecided else each for each in read]
+    return read, [*survey.findings(decided), *_odd_findings(read)]
+
+
+def _parse(
+    file: SourceFile, names: Mapping[int, str], readings: Mapping[int, Reading], survey: ColumnSurvey | None = None
+) -> YoloLabels:
+    """Lines whose columns are in no reading go to `survey`; without one, they make the file unusable."""
     labels = YoloLabels(file)
     lines = read_lines(file)
     if lines is None:
@@ -53,49 +74,57 @@ def parse_labels(file: SourceFile, names: Mapping[int, str], *, keypoint_columns
         code = "label-file-too-large" if unread.code == "text-too-large" else unread.code
         _error(labels, unread.line, code, unread.detail)
         return labels
-    odd_lines: dict[str, list[int]] = {"polygon": [], "confidence": [], "keypoints": []}
+    odd_lines: dict[Reading, list[int]] = {reading: [] for reading in Reading}
     for number, line in enumerate(lines, start=1):
         columns = line.split()
         if not columns:
             continue
+        reading = readings.get(len(columns))
         try:
-            box, kind = _read_line(columns, names, keypoint_columns, number)
+            label, values = _read_line(columns, names)
+            if len(values) < BOX or reading:
+                labels.boxes.append(_box(label, values, reading, number))
         except _InvalidLine as error:
             _error(labels, number, *error.args)
             continue
-        labels.boxes.append(box)
-        if kind:
-            odd_lines[kind].append(number)
-    labels.odd = tuple((kind, len(found), found[0]) for kind, found in odd_lines.items() if found)
+        if reading:
+            odd_lines[reading].append(number)
+        elif len(values) >= BOX:
+            labels.undecided = survey is not None
+            labels.usable = labels.usable and survey is not None
+            if survey is not None:
+                survey.add(file.name, number, values)
+    labels.odd = tuple((reading, len(found), found[0]) for reading, found in odd_lines.items() if found)
     return labels
 
 
-def _read_line(
-    columns: list[str], names: Mapping[int, str], keypoint_columns: int, line: int
-) -> tuple[RawBox, str | None]:
+def _read_line(columns: list[str], names: Mapping[int, str]) -> tuple[str, list[float]]:
+    """(class name, numbers after it)."""
     label = _class_name(columns[0], names)
     numbers = [_number(column) for column in columns[1:]]
     if None in numbers:
         wrong = columns[1:][numbers.index(None)][:40]
         raise _InvalidLine("box-not-a-number", f"A column is not a number: {wrong!r}.")
-    values = [number for number in numbers if number is not None]
-    count = len(columns)
-    if max(map(abs, values), default=0.0) > _LARGEST and not (keypoint_columns and count > _BOX):
+    if len(columns) < BOX:
+        raise _InvalidLine(
+            "label-line-invalid",
+            f"The line has {counted(len(columns), 'column')}; a box has 5, a polygon a class and at least three pairs.",
+        )
+    return label, [number for number in numbers if number is not None]
+
+
+def _box(label: str, values: list[float], reading: Reading | None, line: int) -> RawBox:
+    polygon = reading in (Reading.POLYGON, Reading.ORIENTED)
+    largest = max(values if polygon else values[:4], key=abs)
+    if abs(largest) > _LARGEST:
         raise _InvalidLine(
             "box-not-normalised",
-            f"{max(values, key=abs):g} is not a fraction of the image; the line seems to be in pixels.",
+            f"{largest:g} is not a fraction of the image; the line seems to be in pixels.",
         )
-    if count == _BOX or (keypoint_columns and count == _BOX + keypoint_columns):
-        return _from_centre(label, values[:4], line), "keypoints" if count > _BOX else None
-    if count == _BOX + 1:
-        return _from_centre(label, values[:4], line), "confidence"
-    if count >= 7 and count % 2:  # a polygon has at least three corners
-        xs, ys = ([2 * _units(value) for value in values[at::2]] for at in (0, 1))
-        return RawBox(label, min(xs), min(ys), max(xs), max(ys), False, line), "polygon"
-    raise _InvalidLine(
-        "label-line-invalid",
-        f"The line has {counted(count, 'column')}; a box has 5, a polygon a class and at least three pairs.",
-    )
+    if not polygon:
+        return _from_centre(label, values[:4], line)
+    xs, ys = ([2 * _units(value) for value in values[at::2]] for at in (0, 1))
+    return RawBox(label, min(xs), min(ys), max(xs), max(ys), False, line)
 
 
 def _from_centre(label: str, values: list[float], line: int) -> RawBox:
@@ -135,23 +164,31 @@ def _number(text: str) -> float | None:
 
 
 _ODD = {
-    "polygon": ("polygons-as-boxes", "each polygon is replaced by the box around it."),
-    "confidence": (
+    Reading.POLYGON: ("polygons-as-boxes", "each polygon is replaced by the box around it."),
+    Reading.ORIENTED: (
+        "boxes-oriented",
+        "nine columns are the four corners of an oriented box; each is replaced by the upright box around it.",
+    ),
+    Reading.CONFIDENCE: (
         "confidence-left-out",
         "a sixth column is read as a confidence and left out. Are these the predictions of a model?",
     ),
-    "keypoints": ("keypoints-left-out", "keypoints after a box are left out."),
+    Reading.TRACK: (
+        "track-id-left-out",
+        "the columns beyond the box are a track id (whole numbers), perhaps with a confidence (0 .. 1), and left out.",
+    ),
+    Reading.KEYPOINTS: ("keypoints-left-out", "keypoints after a box are left out."),
 }
 
 
-def odd_findings(read: Iterable[YoloLabels]) -> Iterator[Finding]:
+def _odd_findings(read: Iterable[YoloLabels]) -> Iterator[Finding]:
     """One of each kind for the whole set, at its first line: an exporter writes the same kind into every file."""
-    found: dict[str, list[tuple[str, int, int]]] = {kind: [] for kind in _ODD}
+    found: dict[Reading, list[tuple[str, int, int]]] = {reading: [] for reading in _ODD}
     for labels in read:
-        for kind, count, first in labels.odd:
-            found[kind].append((labels.file.name, count, first))
-    for kind, (code, detail) in _ODD.items():
-        if of_kind := found[kind]:
+        for reading, count, first in labels.odd:
+            found[reading].append((labels.file.name, count, first))
+    for reading, (code, detail) in _ODD.items():
+        if of_kind := found[reading]:
             path, _, line = min(of_kind)
             lines = counted(sum(count for _, count, _ in of_kind), "line")
             files = counted(len(of_kind), "label file")
