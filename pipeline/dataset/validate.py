@@ -100,7 +100,9 @@ def _class_names(kind: str, good: list[tuple[Item, ImageFacts, list[RawBox]]]) -
 
 
 def _classless(item: Item) -> Finding:
-    return Finding.of("image-without-class", item.image.name, "The image is in no class folder and is left out.")
+    return Finding.of(
+        "image-without-class", item.image.name, "The image is in no class folder or table and is left out."
+    )
 
 
 def _has_error(findings: list[Finding]) -> bool:

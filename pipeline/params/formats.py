@@ -45,6 +45,21 @@ set/
   annotations.csv           filename,width,height,class,xmin,ymin,xmax,ymax
   images/dog-1.jpg          in any folder; the table names files or paths"""
 
+JSONL_TREE = """\
+set/
+  train/metadata.jsonl      {"file_name": "1.jpg", "objects": {"bbox": [[8, 10, 24, 16]], "categories": ["dog"]}}
+  train/1.jpg"""
+
+TABLE_TREE = """\
+set/
+  train/metadata.csv        file_name,label
+  train/batch-1/1.jpg       the table gives the class, not the folder"""
+
+LABELME_TREE = """\
+set/
+  dog-1.jpg
+  dog-1.json                beside the image or in another folder; `imagePath` names it"""
+
 FOLDERS_TREE = """\
 set/
   cat/1.jpg
@@ -85,6 +100,16 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "left out.",
         COCO_TREE,
     ),
+    "labelme": FormatPage(
+        "pipeline.formats.labelme",
+        "detection",
+        "LabelMe JSON",
+        "One JSON for each image with `shapes` in pixels. Rectangles are boxes; polygons, masks and circles are replaced "
+        "by the boxes around them; a point or a line is an error. `imageData` is ignored. `imageWidth` and `imageHeight` "
+        "decide whether the boxes of an image with an EXIF rotation refer to the upright or the stored image, as <size> "
+        "does in VOC. A JSON is matched to its image by `imagePath`, its own name and its folder.",
+        LABELME_TREE,
+    ),
     "csv": FormatPage(
         "pipeline.formats.csv_boxes",
         "detection",
@@ -97,6 +122,25 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "else pixels of it; EXIF orientations are treated as in COCO. A row without class and box lists an image "
         "without objects.",
         CSV_TREE,
+    ),
+    "jsonl": FormatPage(
+        "pipeline.formats.jsonl_boxes",
+        "detection",
+        "JSON Lines of boxes",
+        "One JSON object for each image: `metadata.jsonl` of the Hugging Face hub (`file_name`, and `objects` with `bbox` "
+        "as left, top, width, height in pixels and `categories`), or Azure ML (`image_url`, and `label` with `topX`, "
+        "`topY`, `bottomX`, `bottomY` as fractions). If all boxes of the dataset are within 0 .. 1 they are fractions of "
+        "the upright image, else pixels of it; EXIF orientations are treated as in COCO.",
+        JSONL_TREE,
+    ),
+    "table": FormatPage(
+        "pipeline.formats.table_classes",
+        "classification",
+        "Table of classes",
+        "One row (CSV, TSV) or JSON line for each image: `metadata.csv` of the Hugging Face hub (`file_name`, `label`) or "
+        "any table with a column of images and one of classes, optionally one of splits. The table gives the classes, "
+        "also where folders could. Images without a row are left out. Images with an EXIF rotation are read upright.",
+        TABLE_TREE,
     ),
     "folders": FormatPage(
         "pipeline.formats.folders",

@@ -52,7 +52,7 @@ def repair_items(source: ExtractedArchive, dataset: Dataset, facts: list[ImageFa
 
 def _why_left_out(item: Item, fact: ImageFacts, dataset: Dataset) -> str | None:
     if dataset.kind == "classification" and not item.label:
-        return "it is in no class folder."
+        return "it is in no class folder or table."
     if fact.problem:
         return fact.problem[1]
     if item.image.name in dataset.broken:

@@ -1,6 +1,8 @@
 """The same small set of boxes in every format whose annotation files list images by name."""
 
+import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pipeline.dataset.boxes import in_pixels
 from pipeline.dataset.model import Dataset
@@ -9,6 +11,7 @@ from tests.builders.voc import SIZE, Files, image_bytes
 PixelBox = tuple[str, float, float, float, float]  # class, then left, top, right, bottom in pixels
 Truth = dict[str, list[PixelBox]]  # image name -> its boxes
 
+W, H = SIZE
 CSV_HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax"
 
 
@@ -31,6 +34,57 @@ def csv_files(boxes: Truth | None = None, *, name: str = "annotations.csv") -> F
         base = image.rpartition("/")[2]
         rows += [f"{base},{SIZE[0]},{SIZE[1]},{label},{x1},{y1},{x2},{y2}" for label, x1, y1, x2, y2 in of_image]
     return images(boxes) | {name: ("\n".join(rows) + "\n").encode()}
+
+
+def jsonl_files(boxes: Truth | None = None) -> Files:
+    """As the hub's imagefolder has it."""
+    boxes = truth() if boxes is None else boxes
+    lines = []
+    for image, of_image in boxes.items():
+        bbox = [[x1, y1, x2 - x1, y2 - y1] for _, x1, y1, x2, y2 in of_image]
+        record = {"file_name": image, "objects": {"bbox": bbox, "categories": [box[0] for box in of_image]}}
+        lines.append(json.dumps(record))
+    return images(boxes) | {"metadata.jsonl": "\n".join(lines).encode()}
+
+
+def azure_files(boxes: Truth) -> Files:
+    lines = []
+    for image, of_image in boxes.items():
+        label = [
+            {"label": name, "topX": x1 / W, "topY": y1 / H, "bottomX": x2 / W, "bottomY": y2 / H, "isCrowd": 0}
+            for name, x1, y1, x2, y2 in of_image
+        ]
+        details = {"format": "jpg", "width": W, "height": H}
+        url = f"AmlDatastore://workspaceblobstore/set/{image}"
+        lines.append(json.dumps({"image_url": url, "image_details": details, "label": label}))
+    return images(boxes) | {"labels.jsonl": "\n".join(lines).encode()}
+
+
+def labelme_files(boxes: Truth | None = None) -> Files:
+    """A JSON beside each image, with its bytes in it."""
+    boxes = truth() if boxes is None else boxes
+    files: Files = {}
+    for image, of_image in boxes.items():
+        shapes = [labelme_shape(label, [[x1, y1], [x2, y2]]) for label, x1, y1, x2, y2 in of_image]
+        files[f"{image[:-4]}.json"] = labelme_json(image.rpartition("/")[2], shapes)
+    return images(boxes) | files
+
+
+def labelme_shape(label: Any, points: Any, kind: str | None = "rectangle") -> dict[str, Any]:
+    return {"label": label, "points": points, "group_id": None, "shape_type": kind, "flags": {}}
+
+
+def labelme_json(image: str, shapes: list[dict[str, Any]]) -> bytes:
+    document = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": image, "imageData": "AAAA" * 100}
+    return json.dumps(document | {"imageHeight": H, "imageWidth": W}, indent=2).encode()
+
+
+def class_table_files(classes: Mapping[str, str], *, name: str = "metadata.csv") -> Files:
+    """`classes`: path below the table's folder -> class."""
+    folder = name.rpartition("/")[0]
+    paths = [f"{folder}/{path}".lstrip("/") for path in classes]
+    rows = ["file_name,label", *(f"{path},{label}" for path, label in classes.items())]
+    return images(paths) | {name: "\n".join(rows).encode()}
 
 
 def boxes_read(dataset: Dataset, size: tuple[int, int] = SIZE) -> Truth:
