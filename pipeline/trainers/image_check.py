@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from core.domain.errors import ImagesDiffer
+from pipeline.archive.plural import counted
 from pipeline.layouts import MANIFEST_FILE
 
 _NAMED = 20  # files in one failure
@@ -32,10 +33,10 @@ def images_differ(split: str, *, missing: list[str], added: Iterable[str] = ()) 
     more = list(added)
     parts = []
     if missing:
-        parts.append(f"{len(missing)} are missing or cannot be read ({_listed(missing)})")
+        parts.append(f"cannot read {counted(len(missing), 'image')} of {split} ({_listed(missing)})")
     if more:
-        parts.append(f"{len(more)} are not in the manifest ({_listed(more)})")
-    detail = f"Of the images of {split}, {' and '.join(parts)}."
+        parts.append(f"finds {counted(len(more), 'image')} in {split} beside those of the manifest ({_listed(more)})")
+    detail = f"The trainer {' and '.join(parts)}."
     return ImagesDiffer(detail, split=split, missing=len(missing), added=len(more), files=[*missing, *more][:_NAMED])
 
 

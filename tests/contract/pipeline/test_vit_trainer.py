@@ -213,7 +213,8 @@ def test_other_images_than_the_manifest_lists_are_a_typed_failure_that_names_the
     child = start(tmp_path / "out", changed)
     assert child.end() == 1
     problem = child.problem()
-    assert (problem["slug"], problem["split"], problem["files"]) == ("images-differ", split, ["box/lost.png"])
+    assert problem["slug"] == "images-differ"
+    assert (problem["facts"]["split"], problem["facts"]["files"]) == (split, ["box/lost.png"])
 
 
 def test_a_loss_that_is_not_a_number_is_diverged(weights: Path, tree: Path, tmp_path: Path) -> None:
