@@ -107,6 +107,7 @@ BOX_CODES: Mapping[str, FindingCode] = {
     "box-corner-twice": FindingCode(ERROR, "A box gives one of its corners twice.", "Keep the correct one.", _LEFT_OUT),
     "box-duplicate": FindingCode(WARNING, "The same box is listed twice.", "Remove one of them.", "one is dropped"),
     "box-elongated": FindingCode(NOTE, "One side of the box is more than 40 times the other.", _CHECK_BOX),
+    "boxes-as-fractions": FindingCode(WARNING, "All boxes of a COCO file lie within 0 .. 1 and are read as fractions of the image.", "Check the boxes in the gallery; COCO has them in pixels."),
     "box-fractions": FindingCode(ERROR, "The boxes of a format in pixels look like fractions of the image.", "Multiply x and width by the width of the image, y and height by its height.", _LEFT_OUT),
     "box-inverted": FindingCode(ERROR, "The minimum of a box is above its maximum.", "Swap the two corners.", "swapped"),
     "box-missing": FindingCode(ERROR, "An object has no box.", "Draw its box, or remove the object.", _LEFT_OUT),
@@ -185,6 +186,9 @@ ANNOTATION_CODES: Mapping[str, FindingCode] = {
     "json-id-twice": FindingCode(ERROR, "Two images or two categories have the same id.", "Give each one a unique id.", _LEFT_OUT),
     "json-image-unknown": FindingCode(ERROR, "An annotation refers to an image that is not listed in `images`.", "List the image, or remove the annotation.", "left out, and images without any annotation"),
     "json-invalid": FindingCode(ERROR, "The JSON is invalid or incomplete.", "Correct the JSON, or export it again."),
+    "json-ids-mixed": FindingCode(NOTE, "Ids in a JSON are partly text and partly numbers; '1' is read as 1.", "Nothing to do, or write all ids as numbers.", "new ids are assigned"),
+    "json-sum-differs": FindingCode(ERROR, "A JSON lists images that other JSON files list too, with other boxes or with more images.", "Keep either the one file or the others.", _LEFT_OUT),
+    "json-sum-left-out": FindingCode(NOTE, "A JSON is the sum of others, with the same images and boxes; it is left out.", _NOTHING, "dropped"),
     "json-left-out": FindingCode(NOTE, "A JSON file without boxes (captions, keypoints) is left out.", _NOTHING, "dropped"),
 }  # fmt: skip
 

@@ -9,11 +9,13 @@ from typing import Any
 from unicodedata import normalize
 
 from core.domain.findings import Finding
+from pipeline.archive.encodings import encoding_of
 from pipeline.archive.entry_names import base_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RawBox, RepairedItem, common_folder, root_of
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
+from pipeline.formats.coco_sums import without_sums
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.pairs import nearest
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
@@ -21,6 +23,7 @@ from pipeline.formats.text import WrittenNames
 
 NAME = "coco"
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
+_HEAD = 4096  # bytes that decide the encoding
 
 
 def matches(source: ExtractedArchive) -> str | None:
@@ -35,7 +38,8 @@ def matches(source: ExtractedArchive) -> str | None:
 def read(source: ExtractedArchive) -> Dataset:
     findings: list[Finding] = []
     images = images_of_set(source)
-    files = _documents(source, findings)
+    files, doubtful, of_sums = without_sums(_documents(source, findings), images)
+    findings += of_sums
     splits = _splits_of_files(files)
     matched = _MatchedImages(images)
     for coco in files:
@@ -46,7 +50,7 @@ def read(source: ExtractedArchive) -> Dataset:
     if not given:
         given = splits_by_folder(images)
     items = tuple(_item(image, matched.of.get(image.name), given.get(image.name)) for image in images)
-    broken = matched.doubtful | {name for name, (_, entry) in matched.of.items() if not entry.usable}
+    broken = doubtful | matched.doubtful | {name for name, (_, entry) in matched.of.items() if not entry.usable}
     if not all(coco.usable for coco in files):
         broken |= {image.name for image in images}  # the unread rest of the file may be about any of them
     return Dataset("detection", NAME, items, findings, frozenset(broken), lost=matched.lost)
@@ -66,6 +70,10 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
 
 def _keys_in(file: SourceFile) -> int:
     """How many of the three keys occur anywhere in the file."""
+    encoding = encoding_of(file.byte_range.read(_HEAD))
+    if encoding.startswith("utf-16"):
+        forms = (tuple(key.decode().encode(wide) for key in _KEYS) for wide in ("utf-16-le", "utf-16-be"))
+        return max(sum(file.byte_range.contains(keys)) for keys in forms)
     return sum(file.byte_range.contains(_KEYS))
 
 
@@ -162,7 +170,7 @@ def _item(image: SourceFile, matched: tuple[CocoFile, CocoImage] | None, split: 
         annotation=coco.file.name,
         size=entry.size,
         size_line=entry.line,
-        coordinates="edges",
+        coordinates="fractions" if coco.fractions else "edges",
     )
 
 

@@ -1,6 +1,5 @@
 """Reads one COCO JSON: images, categories, and the boxes of each image; findings with their line."""
 
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -9,11 +8,11 @@ from typing import Any
 from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
-from pipeline.dataset.model import RawBox
+from pipeline.dataset.model import FRACTION, RawBox
+from pipeline.formats.coco_ids import AnnotationIds, Id, IdKinds
 from pipeline.formats.json_stream import Element, JsonBroken, read_members
 from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
 
-Id = int | str | Decimal
 MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats at every annotation
 
 
@@ -29,30 +28,8 @@ class CocoImage:
 
 
 @dataclass(slots=True)
-class _Numbers:
-    """Ids of annotations and their lines, 16 bytes each; a set would take six times as much."""
-
-    ids: "array[int]" = field(default_factory=lambda: array("q"))
-    lines: "array[int]" = field(default_factory=lambda: array("q"))
-
-    def add(self, number: Id, line: int) -> None:
-        small = isinstance(number, int) and abs(number) < 1 << 62
-        self.ids.append(int(number) if small else hash(number))
-        self.lines.append(line)
-
-    def duplicates(self) -> list[tuple[int, int]]:
-        """(id, line) of each annotation whose id occurred before, in the order of the file."""
-        import numpy as np  # 0.1 s; this module is imported for every archive
-
-        ids = np.frombuffer(self.ids, dtype=np.int64)
-        order = np.argsort(ids, kind="stable")
-        again = np.sort(order[1:][ids[order[1:]] == ids[order[:-1]]])
-        return [(self.ids[at], self.lines[at]) for at in again.tolist()]
-
-
-@dataclass(slots=True)
 class CocoFile:
-    """`usable`: the file was read to its end."""
+    """`usable`: the file was read to its end. `fractions`: all boxes read so far lie within 0 .. 1, in 1/FRACTION."""
 
     file: SourceFile
     images: dict[Id, CocoImage] = field(default_factory=dict)
@@ -61,7 +38,9 @@ class CocoFile:
     usable: bool = True
     crowds: list[int] = field(default_factory=list)
     polygons: list[int] = field(default_factory=list)
-    numbers: _Numbers = field(default_factory=_Numbers)
+    numbers: AnnotationIds = field(default_factory=AnnotationIds)
+    fractions: bool = True
+    ids: IdKinds = field(default_factory=IdKinds)
 
 
 def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
@@ -86,6 +65,7 @@ def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
             image.boxes = []  # incomplete, and their categories may be in the unread rest
         return coco
     _resolve(coco, waiting, unusable)
+    coco.fractions = coco.fractions and any(image.boxes for image in coco.images.values())
     _note_once(coco)
     return coco
 
@@ -93,11 +73,9 @@ def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
 def _read_image(coco: CocoFile, element: Element) -> None:
     entry = element.value
     where = f"Image number {element.number}"
-    if not isinstance(entry, dict) or _id(entry.get("id")) is None or not isinstance(entry.get("file_name"), str):
+    number = coco.ids.read("image", entry.get("id"), element.line) if isinstance(entry, dict) else None
+    if number is None or not isinstance(entry.get("file_name"), str):
         _report(coco, element.line, "json-entry-invalid", f"{where} has no `id` or no `file_name`.")
-        return
-    number = _id(entry["id"])
-    if number is None:
         return
     if number in coco.images:
         detail = f"{where}: {coco.images[number].file_name[:200]} already has the id {_printed(number)}."
@@ -111,7 +89,7 @@ def _read_image(coco: CocoFile, element: Element) -> None:
 
 def _read_category(coco: CocoFile, element: Element, written: WrittenNames) -> None:
     entry = element.value
-    number = _id(entry.get("id")) if isinstance(entry, dict) else None
+    number = coco.ids.read("category", entry.get("id"), element.line) if isinstance(entry, dict) else None
     if number is None:
         detail = f"Category number {element.number} has no `id`."
         _report(coco, element.line, "json-entry-invalid", detail)
@@ -137,15 +115,15 @@ def _read_annotation(
     coco: CocoFile, element: Element, waiting: list[tuple[Id, Id, RawBox]], unusable: list[tuple[Id, int]]
 ) -> None:
     entry, line = element.value, element.line
-    image = _id(entry.get("image_id")) if isinstance(entry, dict) else None
-    category = _id(entry.get("category_id")) if isinstance(entry, dict) else None
+    image = coco.ids.read("image", entry.get("image_id"), line) if isinstance(entry, dict) else None
+    category = coco.ids.read("category", entry.get("category_id"), line) if isinstance(entry, dict) else None
     where = f"Annotation number {element.number}"
     if image is None or category is None:
         _report(coco, line, "json-entry-invalid", f"{where} has no `image_id` or no `category_id`.")
         if image is not None:
             unusable.append((image, line))
         return
-    number = _id(entry.get("id"))
+    number = coco.ids.read("annotation", entry.get("id"), line)
     where += (
         f" (id {_printed(number)}, image {_printed(image)})" if number is not None else f" (image {_printed(image)})"
     )
@@ -155,6 +133,8 @@ def _read_annotation(
         coco.crowds.append(line)
         return
     box = _box(coco, entry, line, where)
+    if box is not None and coco.fractions and not _is_fraction(box):
+        box = _to_pixels(coco, box, waiting)
     if box is None:
         unusable.append((image, line))
     elif image in coco.images:
@@ -181,8 +161,28 @@ def _box(coco: CocoFile, entry: dict[str, Any], line: int, where: str) -> RawBox
         _report(coco, line, "box-not-a-number", f"{where}: {wrong!r} is not a valid coordinate.")
         return None
     x, y, width, height = (Decimal(_text(value)) for value in values)
-    x1, y1, x2, y2 = (thousandths(edge) or 0 for edge in (x, y, x + width, y + height))
+    edges = (x, y, x + width, y + height)
+    x1, y1, x2, y2 = (round(edge * FRACTION) if coco.fractions else thousandths(edge) or 0 for edge in edges)
     return RawBox("", x1, y1, x2, y2, False, line)
+
+
+def _is_fraction(box: RawBox) -> bool:
+    """Of a box in 1/FRACTION: a rounding error beyond 1 is not a pixel."""
+    return min(box.x1, box.y1) >= 0 and max(box.x2, box.y2) <= FRACTION + FRACTION // 1000
+
+
+def _to_pixels(coco: CocoFile, box: RawBox, waiting: list[tuple[Id, Id, RawBox]]) -> RawBox:
+    """The first box beyond 1: it, and those before it, are in pixels after all."""
+    coco.fractions = False
+    for image in coco.images.values():
+        image.boxes = [(category, _in_thousandths(each)) for category, each in image.boxes]
+    waiting[:] = [(image, category, _in_thousandths(each)) for image, category, each in waiting]
+    return _in_thousandths(box)
+
+
+def _in_thousandths(box: RawBox) -> RawBox:
+    x1, y1, x2, y2 = (thousandths(Decimal(edge) / FRACTION) or 0 for edge in box[1:5])
+    return box._replace(x1=x1, y1=y1, x2=x2, y2=y2)
 
 
 def _around(polygons: list[Any]) -> list[Decimal] | None:
@@ -217,6 +217,12 @@ def _resolve(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable:
 
 
 def _note_once(coco: CocoFile) -> None:
+    if mixed := coco.ids.mixed():
+        _note(coco, mixed.text_line, "json-ids-mixed", mixed.detail)
+    if coco.fractions:
+        count = sum(len(image.boxes) for image in coco.images.values())
+        detail = f"All {counted(count, 'box', 'boxes')} lie within 0 .. 1: they are read as fractions of the image."
+        _note(coco, None, "boxes-as-fractions", detail)
     if coco.crowds:
         detail = f"{counted(len(coco.crowds), 'crowd annotation')} (`iscrowd`) left out."
         _note(coco, coco.crowds[0], "crowds-left-out", detail)
@@ -229,10 +235,6 @@ def _note_once(coco: CocoFile) -> None:
         names = ", ".join(map(repr, unused[:10]))
         have = "has" if len(unused) == 1 else "have"
         _note(coco, None, "class-unused", f"{len(unused)} of {len(coco.names)} categories {have} no box: {names}.")
-
-
-def _id(value: Any) -> Id | None:
-    return value if isinstance(value, int | str | Decimal) and not isinstance(value, bool) else None
 
 
 def _printed(number: Id | None) -> str:

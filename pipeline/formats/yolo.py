@@ -63,7 +63,9 @@ def read(source: ExtractedArchive) -> Dataset:
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:
     """Label files unchanged where nothing was repaired; a data.yaml with the names and lists for a given split."""
-    read = _class_names(source, read_yamls(source)[0], _label_files(source), [])
+    yamls, _ = read_yamls(source)
+    keypoints = any(data.keypoint_columns for data in yamls)  # whose number the new data.yaml does not state
+    read = _class_names(source, yamls, _label_files(source), [])
     names = read.all or _numbered(kept)
     numbers = {name: number for number, name in sorted(names.items(), reverse=True)}
     files = {file.name: file for file in source.files}
@@ -71,7 +73,7 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
         item = each.item
         if item.annotation is None:
             continue
-        if each.changed or not read.has_numbers_of_all(item.annotation):
+        if each.changed or keypoints or not read.has_numbers_of_all(item.annotation):
             yield item.annotation, _lines(item, numbers).encode()
         else:
             yield item.annotation, files[item.annotation].byte_range.read()

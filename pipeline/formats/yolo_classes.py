@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import NamedTuple
 
 from core.domain.findings import Finding
@@ -111,23 +112,22 @@ class ClassNames:
 
     def _check_levels(self) -> None:
         """A list of text below a YAML must agree with it: trainers read the YAML. So must a list without any effect."""
+        without_effect: dict[str, Finding] = {}
         for scope, group in self._groups.items():
             for end in range(len(scope)):
-                above = self._groups.get(scope[:end])
-                if above is None:
-                    continue
-                pairs = [(low, high) for low in group.lists for high in above.lists if _differ(low.list, high.list)]
-                for low, high in pairs[:1]:
-                    if low.list.is_template or high.list.is_template:
+                above = self._groups.get(scope[:end], _Group())
+                for low, high in product(group.lists, above.lists):
+                    if low.list.is_template or high.list.is_template or not _differ(low.list, high.list):
                         continue
-                    if high.list.is_yaml and not low.list.is_yaml:
-                        group.usable = False
+                    overruled = high.list.is_yaml and not low.list.is_yaml
+                    if overruled:
                         self.findings.append(_differs(low.list, high.list))
-                    elif not above.used and _share_a_name(low.list, high.list):
-                        group.usable = False
-                        self.findings.append(_differs(high.list, low.list))
-                    elif not above.used:
-                        self.findings.append(_unused(high.list, low.list))
+                    rivals = overruled or (not above.used and _share_a_name(low.list, high.list))
+                    group.usable = group.usable and not rivals
+                    if not (overruled or above.used):
+                        say = _differs if rivals else _unused
+                        without_effect.setdefault(high.list.file.name, say(high.list, low.list))
+        self.findings += without_effect.values()
 
     def _numbered(self) -> dict[int, str]:
         numbers: dict[int, str] = {}
