@@ -15,7 +15,7 @@ _BOMS = (
     (b"\xfe\xff", "utf-16"),
 )
 _MULTIBYTE = {"gbk": "GBK", "cp932": "Shift-JIS (cp932)", "cp949": "EUC-KR (cp949)", "cp950": "Big5 (cp950)"}
-_HEAD = 4096  # bytes that tell UTF-16 from UTF-8
+_HEAD = 4096  # bytes that distinguish UTF-16 from UTF-8
 _MIN_COMMON = 0.6  # of the wide characters are everyday ones; text of another encoding has a tenth of that
 _MAX_SAMPLE = 200_000  # bytes that a guess is made from
 _KOREAN_ENOUGH = 6  # characters that are all Korean syllables, before GBK is unlikely: half of its common ones are

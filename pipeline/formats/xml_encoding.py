@@ -13,7 +13,7 @@ _MULTIBYTE = re.compile(r"(gb|big5|shift|sjis|cp9|ms9|windows-31j|euc|iso-2022|k
 
 
 class XmlBytes(NamedTuple):
-    """`content` for a parser that is told `encoding`, or finds it itself where that is None.
+    """`content` for a parser that receives `encoding`, or finds it itself where that is None.
 
     `overruled`: the declared encoding, where the bytes are UTF-8 instead; else empty.
     """
