@@ -22,6 +22,7 @@ from pipeline.params.formats import CATALOGUE
 
 __all__ = ["DatasetFormat", "load_formats", "read_dataset"]
 
+_FOLDERS = "folders"  # nearly every archive has folders: they are classes where no other format fits
 _ABSENT = "no "  # begins the sentence of a format of which the archive has no file
 
 
@@ -53,8 +54,8 @@ def load_formats() -> list[DatasetFormat]:
 def read_dataset(archive: ExtractedArchive, findings: list[Finding], *, background: str = AUTO) -> Dataset:
     """Reads the archive in the format that describes most of its images, by the rules of docs/decisions/0022.
 
-    Class folders are only considered where no format has boxes: nearly every archive has folders. `background`: an
-    option of PrepareOptions. Raises Rejected (FormatUnknown) with `findings`, and with what each format is missing.
+    `background`: an option of PrepareOptions. Raises Rejected (FormatUnknown) with `findings`, and with what each
+    format is missing.
     """
     source, left_out = files_of_set(archive)
     dataset = _read(source, findings + left_out)
@@ -67,6 +68,8 @@ def _read(source: ExtractedArchive, findings: list[Finding]) -> Dataset:
     if not found:
         problem = FormatUnknown(_what_is_missing(source, tried), tried=tried, left_out=list(source.left_out[:20]))
         raise Rejected(problem, findings)
+    found = [candidate for candidate in found if CATALOGUE[candidate.NAME].decides] or found
+    found = [candidate for candidate in found if candidate.NAME != _FOLDERS] or found
     kinds = {CATALOGUE[candidate.NAME].kind for candidate in found}
     if "detection" in kinds:
         found = [candidate for candidate in found if CATALOGUE[candidate.NAME].kind == "detection"]

@@ -129,7 +129,7 @@ def _read_rows(each: _BoxTable, written: WrittenNames, names: dict[str, str]) ->
         for line, cells in each.table.rows():
             _read_row(each, line, cells, written, names)
     except TableBroken as broken:
-        each.report.add("table-invalid", broken.detail, broken.line)
+        each.report.add(broken.code, broken.detail, broken.line)
         each.is_whole = False
 
 

@@ -159,7 +159,7 @@ def _read_table(file: SourceFile, written: WrittenNames) -> _ClassTable:
             _read_row(table, row, written)
     except TableBroken as broken:
         table.is_whole = False
-        table.report.add("table-invalid", broken.detail, broken.line)
+        table.report.add(broken.code, broken.detail, broken.line)
     except JsonBroken as broken:
         table.is_whole = False
         table.report.add("json-invalid", f"The JSON Lines cannot be read: {broken.detail}", broken.line)

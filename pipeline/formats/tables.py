@@ -9,6 +9,7 @@ from io import StringIO, TextIOWrapper
 from pipeline.archive.encodings import UnknownEncoding, decode, decode_head, encoding_of
 from pipeline.archive.entry_names import suffix_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.formats.text import first_bad_line
 
 SUFFIXES = frozenset({".csv", ".tsv"})
 MAX_TABLE_BYTES = 512 * 1024**2  # 5 million boxes of 100 characters
@@ -19,10 +20,10 @@ _EMPTY = frozenset({"", "nan", "null", "none", "n/a", "na", "<na>"})
 
 
 class TableBroken(Exception):
-    """The text is not a table, or not in a known encoding. `line` is 1-based."""
+    """The text is not a table, or not in a known encoding. `line` is 1-based; `code`: of the finding."""
 
-    def __init__(self, detail: str, line: int | None) -> None:
-        self.detail, self.line = detail, line
+    def __init__(self, detail: str, line: int | None, code: str = "table-invalid") -> None:
+        self.detail, self.line, self.code = detail, line, code
         super().__init__(detail)
 
 
@@ -66,8 +67,9 @@ class Table:
             try:
                 decode(block)
             except UnknownEncoding as unknown:
-                return TableBroken(f"{unknown} Save it as UTF-8.", before + _valid_lines(block, self.encoding))
-        return TableBroken(f"The file is not {self.encoding.upper()}. Save it as UTF-8.", None)
+                line = before + (first_bad_line(block) or 1)
+                return TableBroken(f"{unknown} Save it as UTF-8.", line, "text-encoding")
+        return TableBroken(f"The file is not {self.encoding.upper()}. Save it as UTF-8.", None, "text-encoding")
 
     def _blocks(self) -> Iterator[tuple[int, bytes]]:
         """(number of lines before, whole lines); of UTF-16, the first block alone."""
@@ -79,14 +81,6 @@ class Table:
             if self.encoding.startswith("utf-16"):
                 return
         yield lines, rest
-
-
-def _valid_lines(block: bytes, encoding: str) -> int:
-    try:
-        block.decode(encoding)
-    except UnicodeDecodeError as error:
-        return block.count(b"\n", 0, error.start) + 1
-    return 1
 
 
 def tables_of(source: ExtractedArchive) -> list[Table]:

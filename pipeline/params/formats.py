@@ -10,13 +10,17 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class FormatPage:
-    """`module` recognises and reads the format; the rest is documentation. `tree`: an example, one entry per line."""
+    """`module` recognises and reads the format; the rest is documentation. `tree`: an example, one entry per line.
+
+    `decides`: its files are unmistakable, so that an archive with them is read in no other format.
+    """
 
     module: str
     kind: Literal["detection", "classification"]
     title: str
     description: str
     tree: str
+    decides: bool = False
 
 
 VOC_TREE = """\
@@ -59,6 +63,14 @@ LABELME_TREE = """\
 set/
   dog-1.jpg
   dog-1.json                beside the image or in another folder; `imagePath` names it"""
+
+CUB_TREE = """\
+CUB_200_2011/
+  images.txt                1 001.Black_footed_Albatross/1.jpg
+  image_class_labels.txt    1 1
+  classes.txt               1 001.Black_footed_Albatross
+  train_test_split.txt      optional: 1 1, where the second number is 1 for train and 0 for test
+  images/001.Black_footed_Albatross/1.jpg"""
 
 FOLDERS_TREE = """\
 set/
@@ -141,6 +153,15 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "any table with a column of images and one of classes, optionally one of splits. The table gives the classes, "
         "also where folders could. Images without a row are left out. Images with an EXIF rotation are read upright.",
         TABLE_TREE,
+    ),
+    "cub": FormatPage(
+        "pipeline.formats.cub",
+        "classification",
+        "CUB-200",
+        "The tables `images.txt`, `image_class_labels.txt` and `classes.txt` give the class of each image, and "
+        "`train_test_split.txt` the split. Boxes and parts are left out. Images with an EXIF rotation are read upright.",
+        CUB_TREE,
+        decides=True,
     ),
     "folders": FormatPage(
         "pipeline.formats.folders",

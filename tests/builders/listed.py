@@ -79,6 +79,22 @@ def labelme_json(image: str, shapes: list[dict[str, Any]]) -> bytes:
     return json.dumps(document | {"imageHeight": H, "imageWidth": W}, indent=2).encode()
 
 
+def cub_files(count: int = 4) -> Files:
+    """As CUB-200-2011: tables of ids beside the images, with boxes and parts."""
+    classes = ("001.Black_footed_Gull", "002.Laysan_Gull")
+    paths = [f"{classes[number % 2]}/Gull_{number:04d}.jpg" for number in range(count)]
+    tables = {
+        "images.txt": [f"{number} {path}" for number, path in enumerate(paths, start=1)],
+        "image_class_labels.txt": [f"{number} {(number - 1) % 2 + 1}" for number in range(1, count + 1)],
+        "classes.txt": [f"{number} {name}" for number, name in enumerate(classes, start=1)],
+        "train_test_split.txt": [f"{number} {int(number > 1)}" for number in range(1, count + 1)],
+        "bounding_boxes.txt": [f"{number} 10.0 12.0 30.0 20.0" for number in range(1, count + 1)],
+        "parts/part_locs.txt": [f"{number} 1 10.0 12.0 1" for number in range(1, count + 1)],
+    }
+    files = images(f"CUB/images/{path}" for path in paths)
+    return files | {f"CUB/{name}": "".join(f"{row}\n" for row in rows).encode() for name, rows in tables.items()}
+
+
 def class_table_files(classes: Mapping[str, str], *, name: str = "metadata.csv") -> Files:
     """`classes`: path below the table's folder -> class."""
     folder = name.rpartition("/")[0]

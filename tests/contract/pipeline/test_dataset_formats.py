@@ -12,7 +12,7 @@ from pipeline.formats import DatasetFormat, load_formats, read_dataset
 from pipeline.params.formats import CATALOGUE
 from pipeline.process.progress import StageReporter
 from pipeline.repair.rewrite_zip import repair
-from tests.builders.listed import boxes_read, class_table_files, close, csv_files, jsonl_files, labelme_files
+from tests.builders.listed import boxes_read, class_table_files, close, csv_files, cub_files, jsonl_files, labelme_files
 from tests.builders.voc import Files, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, yolo_files
 
@@ -24,6 +24,7 @@ SAMPLES: dict[str, Files] = {
     "csv": csv_files(),
     "jsonl": jsonl_files(),
     "table": class_table_files({f"{n % 2}/{n}.jpg": ("ball", "cube")[n // 2] for n in range(4)}),
+    "cub": cub_files(),
     "folders": {f"set/{name}/{n}.JPG": image_bytes(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
 }
 NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}

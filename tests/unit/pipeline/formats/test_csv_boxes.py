@@ -169,7 +169,7 @@ def test_encodings_and_line_ends(tmp_path: Path, encoding: str, end: str) -> Non
 def test_another_encoding_is_refused_and_nothing_is_replaced(tmp_path: Path) -> None:
     text = "filename,class,xmin,ymin,xmax,ymax\n0.jpg,汽车 汽车,1,2,30,40\n".encode("gbk")
     dataset = _read(tmp_path, images(["0.jpg", "1.jpg"]) | {"t.csv": text})
-    [finding] = [each for each in dataset.findings if each.code == "table-invalid"]
+    [finding] = [each for each in dataset.findings if each.code == "text-encoding"]
     assert "GBK" in finding.detail and "UTF-8" in finding.detail and finding.line == 2
     assert dataset.broken == {"0.jpg", "1.jpg"}
     assert not any("\ufffd" in box.label for item in dataset.items for box in item.boxes)
