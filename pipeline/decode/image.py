@@ -56,19 +56,27 @@ def inspect_and_convert(content: bytes, *, bits: int = 0) -> tuple[ImageFacts, b
     if facts.problem or not facts.convert:
         return facts, None
     try:
-        plain = _plain(content, facts.bits)
+        png = convert(content, bits=facts.bits)
     except Exception as error:  # noqa: BLE001 - as below; a JPEG is decoded in full size here for the first time
         return facts._replace(problem=_problem_of(error, content)), None
-    png = _as_png(plain)
     if len(png) > limits.MAX_IMAGE_BYTES:
         detail = f"As PNG it has {len(png)} bytes; at most {limits.MAX_IMAGE_BYTES} are accepted."
         return facts._replace(problem=("image-too-large", detail)), None
-    return facts._replace(dark=facts.is_deep and is_nearly_black(plain)), png
+    return facts._replace(dark=facts.is_deep and is_nearly_black(Image.open(io.BytesIO(png)))), png
 
 
-def convert(content: bytes) -> bytes:
-    """The image as an upright 8-bit PNG: first frame, more than 8 bits reduced to 8, CMYK as RGB."""
-    return _as_png(_plain(content, 0))
+def convert(content: bytes, *, bits: int = 0) -> bytes:
+    """The image as an upright 8-bit PNG: first frame, CMYK as RGB, more than 8 bits reduced to 8 (`in_eight_bits`)."""
+    Image.MAX_IMAGE_PIXELS = None
+    with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        warnings.simplefilter("ignore")
+        image.seek(0)
+        image.load()
+        plain = _plain_colours(image, content, bits) or in_eight_bits(ImageOps.exif_transpose(image), bits)
+    plain.info.clear()  # no EXIF: the pixels are upright now
+    png = io.BytesIO()
+    plain.save(png, "PNG")
+    return png.getvalue()
 
 
 def open_upright(content: bytes, *, at_least: tuple[int, int]) -> Image.Image:
@@ -223,25 +231,13 @@ def _is_rare(image: Image.Image, content: bytes) -> bool:
     return False
 
 
-def _plain(content: bytes, bits: int) -> Image.Image:
-    """The first frame, upright, with 8 bits per channel. `bits`: see `in_eight_bits`."""
-    Image.MAX_IMAGE_PIXELS = None
-    with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        warnings.simplefilter("ignore")
-        image.seek(0)
-        image.load()
-        orientation = _orientation(image)
-        deep = None if image.mode.startswith("I") or not 0 < bits < MAX_BITS else opencv.deep_pixels(content)
-        if deep is not None and deep.shape[1::-1] == image.size:
-            plain = Image.fromarray(shifted(deep, bits))
-            plain.getexif()[ORIENTATION_TAG] = orientation
-            return ImageOps.exif_transpose(plain)
-        plain = in_eight_bits(ImageOps.exif_transpose(image), bits)
-        plain.info.clear()  # no EXIF: the pixels are upright now
-        return plain
-
-
-def _as_png(plain: Image.Image) -> bytes:
-    png = io.BytesIO()
-    plain.save(png, "PNG")
-    return png.getvalue()
+def _plain_colours(image: Image.Image, content: bytes, bits: int) -> Image.Image | None:
+    """An image of less than 16 bits in each of several channels, which Pillow reduces to their high bytes."""
+    if image.mode.startswith("I") or not 0 < bits < MAX_BITS:
+        return None
+    deep = opencv.deep_pixels(content)
+    if deep is None or deep.shape[1::-1] != image.size:
+        return None
+    plain = Image.fromarray(shifted(deep, bits))
+    plain.getexif()[ORIENTATION_TAG] = _orientation(image)
+    return ImageOps.exif_transpose(plain)

@@ -183,7 +183,7 @@ def test_a_hostile_image_costs_itself_and_little_memory(tmp_path: Path, attack: 
 def test_a_image_that_cannot_be_written_anew_is_its_own_error(
     monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
 ) -> None:
-    def refuse(content: bytes) -> bytes:
+    def refuse(content: bytes, *, bits: int) -> bytes:
         raise error
 
     monkeypatch.setattr(images, "convert", refuse)
