@@ -199,12 +199,13 @@ SPLIT_CODES: Mapping[str, FindingCode] = {
     "split-list-unknown": FindingCode(WARNING, "A split list names an image that is not in the archive.", "Add the image, or remove the line.", "dropped"),
     "split-partial": FindingCode(WARNING, "Images are in no part of the given split and are added to train.", _REMAKE),
     "split-same-folder": FindingCode(WARNING, "Two splits name the same folder.", "Give each split a folder of its own."),
+    "split-sequence-leak": FindingCode(WARNING, "With split=sequence, val and test images look almost the same as images that are trained on.", "Measure with care, or give a split by day or camera."),
     "split-uneven": FindingCode(WARNING, "A split is much smaller than requested, because near-duplicates are kept together.", "Nothing to do, or give a split of your own."),
     "split-unusable": FindingCode(WARNING, "The archive gives only train, or no train; a new split of all images is made.", "Nothing to do, or add the missing part; then the given split is kept."),
     "split-val-from-train": FindingCode(NOTE, "The given split has no usable validation image; some images are moved from train.", _NOTHING),
     "split-val-unlabelled": FindingCode(WARNING, "No image of the validation split has a box, so nothing can be measured on it.", _REMAKE),
     "split-without-test": FindingCode(WARNING, "There is no test split; the model is measured on the validation split.", _REMAKE),
-    "split-without-val": FindingCode(ERROR, "No image is left for validation.", "Add images, or give a split of your own, which is kept."),
+    "split-without-val": FindingCode(ERROR, "No image is left for validation.", "Add images; or give a split of your own, which is kept; or have images of one camera split by the order of their names (split=sequence)."),
 }  # fmt: skip
 
 REPAIR_CODES: Mapping[str, FindingCode] = {

@@ -15,6 +15,7 @@ from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.dataset.model import HELD_OUT_SPLITS, SPLITS, DatasetImage
 from pipeline.dataset.split_leakage import leaks
+from pipeline.dataset.split_sequence import by_sequence, sequence_leak
 
 SPLIT_RULE = 2  # part of the fingerprint: incremented whenever the same images would be split differently
 _BACKGROUND = -1  # the class of images without boxes
@@ -57,6 +58,9 @@ def assign_splits(
     if keeps_given(images, options.split):
         given = {image.path: image.given_split for image in images if image.given_split}
         splits, findings = _keep(images, given, options, groups)
+    elif options.split == "sequence":
+        splits = by_sequence(images, options)
+        findings = sequence_leak(images, splits, groups)
     else:
         findings = _unusable(images) if options.split == "keep" else []
         splits = _remake(images, options, groups)

@@ -2,22 +2,21 @@
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
-from unicodedata import normalize
 
 from core.domain.findings import Finding
 from pipeline.archive.encodings import encoding_of
-from pipeline.archive.entry_names import base_of
+from pipeline.archive.entry_names import folder_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RawBox, RepairedItem, common_folder, root_of
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.coco_sums import without_sums
 from pipeline.formats.image_roles import images_of_set
-from pipeline.formats.pairs import nearest
+from pipeline.formats.matching import Reference, match
 from pipeline.formats.split_names import split_of_folder, splits_by_folder
 from pipeline.formats.text import WrittenNames
 
@@ -41,11 +40,10 @@ def read(source: ExtractedArchive) -> Dataset:
     files, doubtful, of_sums = without_sums(_documents(source, findings), images)
     findings += of_sums
     splits = _splits_of_files(files)
-    matched = _MatchedImages(images)
+    matched = _match(files, splits, images)
     for coco in files:
         findings += coco.findings
-        for entry in coco.images.values():
-            findings += matched.match(coco, entry, splits.get(coco.file.name))
+    findings += matched.findings
     given = {name: split for name, (coco, _) in matched.of.items() if (split := splits.get(coco.file.name))}
     if not given:
         given = splits_by_folder(images)
@@ -112,49 +110,44 @@ def _splits_of_files(files: list[CocoFile]) -> dict[str, str]:
     return splits if len(set(splits.values())) > 1 else {}
 
 
-class _MatchedImages:
+@dataclass(slots=True)
+class _Matched:
     """`of`: image -> (its JSON, its entry). `doubtful`: images whose annotation is ambiguous."""
 
-    def __init__(self, images: list[SourceFile]) -> None:
-        self.of: dict[str, tuple[CocoFile, CocoImage]] = {}
-        self.doubtful: set[str] = set()
-        self.lost = 0
-        self._by_name: dict[str, list[SourceFile]] = defaultdict(list)
-        for image in images:
-            self._by_name[base_of(image.name)].append(image)
+    of: dict[str, tuple[CocoFile, CocoImage]] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+    lost: int = 0
+    findings: list[Finding] = field(default_factory=list)
 
-    def match(self, coco: CocoFile, entry: CocoImage, split: str | None) -> Iterator[Finding]:
-        found = self._find(coco.file.name, entry.file_name, split)
+
+def _match(files: list[CocoFile], splits: Mapping[str, str], images: list[SourceFile]) -> _Matched:
+    """By the longest common end of `file_name`, then by a folder named like the split, then the nearest to the JSON."""
+    entries = [(coco, entry) for coco in files for entry in coco.images.values()]
+
+    def reference_of(number: int) -> Reference:
+        coco, entry = entries[number]
+        name = coco.file.name
+        return Reference(name, folder_of(name), stated=entry.file_name, split=splits.get(name), listed=True)
+
+    found = match(len(entries), reference_of, images)
+    matched = _Matched({image.name: entries[number] for number, image in found.image_of.items()})
+    for number, (coco, entry) in enumerate(entries):
         path, line, file_name = coco.file.name, entry.line, entry.file_name[:200]
-        if not found:
-            self.lost += 1
+        if number in found.lost:
+            matched.lost += 1
             detail = f"The image {file_name!r} is not in the archive."
-            yield Finding.of("image-missing", path, detail, line=line)
-        elif len(found) > 1:
-            self.doubtful |= {image.name for image in found}
-            detail = f"{file_name!r} could be several images: {', '.join(image.name for image in found[:5])}."
-            yield Finding.of("image-ambiguous", path, detail, line=line)
-        elif found[0].name in self.of:
-            self.doubtful.add(found[0].name)
-            detail = f"{found[0].name} is already listed in {self.of[found[0].name][0].file.name}."
-            yield Finding.of("image-annotated-twice", path, detail, line=line)
-        else:
-            self.of[found[0].name] = (coco, entry)
-
-    def _find(self, document: str, file_name: str, split: str | None) -> list[SourceFile]:
-        """By the full path in `file_name`, then by a folder named like the split, then the nearest to the JSON."""
-        wanted = PurePosixPath(normalize("NFC", file_name).replace("\\", "/"))
-        found = self._by_name.get(wanted.name, [])
-        if len(found) > 1:
-            end = f"/{wanted}".replace("//", "/")
-            found = [image for image in found if f"/{image.name}".endswith(end)] or found
-        if len(found) > 1 and split:
-            found = [image for image in found if split in _splits_in(image.name)] or found
-        return nearest(str(PurePosixPath(document).parent), found)
-
-
-def _splits_in(name: str) -> set[str | None]:
-    return {split_of_folder(part) for part in PurePosixPath(name).parts[:-1]}
+            if other := found.lost[number]:
+                detail = f"The image {file_name!r} is not in the archive; {other.name} belongs to another JSON."
+            matched.findings.append(Finding.of("image-missing", path, detail, line=line))
+        elif candidates := found.ambiguous.get(number):
+            matched.doubtful.update(image.name for image in candidates)
+            detail = f"{file_name!r} could be several images: {', '.join(image.name for image in candidates[:5])}."
+            matched.findings.append(Finding.of("image-ambiguous", path, detail, line=line))
+        elif image := found.twice.get(number):
+            matched.doubtful.add(image.name)
+            detail = f"{image.name} is already listed in {matched.of[image.name][0].file.name}."
+            matched.findings.append(Finding.of("image-annotated-twice", path, detail, line=line))
+    return matched
 
 
 def _item(image: SourceFile, matched: tuple[CocoFile, CocoImage] | None, split: str | None) -> Item:

@@ -12,8 +12,8 @@ from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Coordinates, Dataset, Item, RawBox, common_folder
+from pipeline.formats.folder_relation import nearest
 from pipeline.formats.image_roles import images_of_set
-from pipeline.formats.pairs import nearest
 from pipeline.formats.split_names import given_splits, split_of_folder
 
 MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats in every line

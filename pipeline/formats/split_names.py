@@ -12,15 +12,17 @@ from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, common_folder
 from pipeline.formats.text import read_lines, why_unread
 
-_FOLDER = re.compile(r"(train|val|valid|validation|dev|test)(?:ing)?[-_]?\d{0,4}(?:[-_](?:set|images|imgs|data))?")
-_CANONICAL = {"valid": "val", "validation": "val", "dev": "val"}
+_FOLDER = re.compile(
+    r"(train|val|valid|validation|dev|eval|evaluation|hold[-_]?out|test)(?:ing)?[-_]?\d{0,4}(?:[-_](?:set|images|imgs|data))?"
+)
+_CANONICAL = {"valid": "val", "validation": "val", "dev": "val", "eval": "val", "evaluation": "val", "holdout": "val"}
 
 
 @lru_cache(maxsize=4096)
 def split_of_folder(name: str) -> str | None:
     """`Train`, `training`, `test2017` -> train, train, test; anything else -> None."""
     match = _FOLDER.fullmatch(name.lower())
-    return _CANONICAL.get(match[1], match[1]) if match else None
+    return _CANONICAL.get(re.sub("[-_]", "", match[1]), match[1]) if match else None
 
 
 def splits_by_folder(images: list[SourceFile]) -> dict[str, str]:

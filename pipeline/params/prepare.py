@@ -20,8 +20,10 @@ class PrepareOptions(BaseModel):
     on_error: Literal["reject", "skip"] = Field(
         "reject", description="Reject a dataset with errors, or skip items with errors if 90 % of the images remain."
     )
-    split: Literal["keep", "remake"] = Field(
-        "keep", description="Keep the split that the archive gives, or make a new one."
+    split: Literal["keep", "remake", "sequence"] = Field(
+        "keep",
+        description="Keep the split that the archive gives; remake: make a new one, with near-duplicates together; "
+        "sequence: by the order of names, for images of one fixed camera.",
     )
     background: Literal["auto", "unlabelled"] = Field(
         "auto",
