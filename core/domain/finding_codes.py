@@ -133,6 +133,7 @@ BOX_CODES: Mapping[str, FindingCode] = {
 
 CLASS_CODES: Mapping[str, FindingCode] = {
     "class-empty": FindingCode(WARNING, "A folder among the class folders has no images; it is not a class.", "Add images to it, or remove it."),
+    "class-folders-merged": FindingCode(WARNING, "Class folders of one name are in several parent folders; they become one class.", "Nothing to do, or name each class folder after its parent too (potato_healthy, tomato_healthy)."),
     "class-id-unknown": FindingCode(ERROR, "A class number is not a whole number, or has no name.", "Correct the number, or add the name of the class.", _LEFT_OUT),
     "class-list-elsewhere": FindingCode(WARNING, "Label files have no list of classes in or above their folder; that of another folder is used.", "Put the list beside the label files, or at the top of the archive."),
     "class-list-missing": FindingCode(ERROR, "Label files have no list of classes in or above their folder, and those of other folders differ.", "Put the list that their numbers refer to beside the label files.", _LEFT_OUT),
@@ -194,8 +195,10 @@ ANNOTATION_CODES: Mapping[str, FindingCode] = {
 
 SPLIT_CODES: Mapping[str, FindingCode] = {
     "split-conflict": FindingCode(WARNING, "An image is listed for two splits.", "List each image once.", "listed once"),
+    "split-folder-unknown": FindingCode(WARNING, "A folder beside train/ or val/ is not named like a part of a split.", "Rename the folder to train, val or test, or remove it."),
     "split-leak": FindingCode(WARNING, "The same image is in two parts of the given split.", "Keep the copies in one part, or have a new split made (split=remake)."),
     "split-leak-near": FindingCode(WARNING, "A val or test image looks almost the same as one that is trained on.", "Keep such images in one part, or have a new split made (split=remake)."),
+    "split-list-ambiguous": FindingCode(WARNING, "A line of a split list could be several images; all are used.", "Write the path of each image from the root of the archive."),
     "split-list-unknown": FindingCode(WARNING, "A split list names an image that is not in the archive.", "Add the image, or remove the line.", "dropped"),
     "split-partial": FindingCode(WARNING, "Images are in no part of the given split and are added to train.", _REMAKE),
     "split-same-folder": FindingCode(WARNING, "Two splits name the same folder.", "Give each split a folder of its own."),

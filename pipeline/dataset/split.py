@@ -69,9 +69,10 @@ def assign_splits(
 
 
 def keeps_given(images: list[DatasetImage], split: str) -> bool:
-    """Whether the split of the archive is kept: `split` is keep, and it gives train and at least one other part."""
+    """Whether the split of the archive is kept: `split` is keep, and some images are held out and others not."""
     parts = _given_parts(images)
-    return split == "keep" and "train" in parts and len(parts) > 1
+    trained = "train" in parts or any(image.given_split is None for image in images)
+    return split == "keep" and trained and not parts.isdisjoint(HELD_OUT_SPLITS)
 
 
 def _given_parts(images: list[DatasetImage]) -> set[str]:

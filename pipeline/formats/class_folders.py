@@ -7,11 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from pipeline.formats.folder_relation import IMAGE_FOLDERS
 from pipeline.formats.split_names import split_of_folder
 
 Folder = tuple[str, ...]
 STRAY = 0.1  # of all images: at most this part may be above the class folders
-NO_CLASS = frozenset({"images", "image", "imgs", "img", "labels", "annotations", "jpegimages"})
+NO_CLASS = IMAGE_FOLDERS | {"labels", "annotations"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.coco_sums import without_sums
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.matching import Reference, match
-from pipeline.formats.split_names import split_of_folder, splits_by_folder
+from pipeline.formats.split_names import split_of_folder, splits_by_folder, unknown_folders
 from pipeline.formats.text import WrittenNames
 
 NAME = "coco"
@@ -47,6 +47,7 @@ def read(source: ExtractedArchive) -> Dataset:
     given = {name: split for name, (coco, _) in matched.of.items() if (split := splits.get(coco.file.name))}
     if not given:
         given = splits_by_folder(images)
+        findings += unknown_folders(images)
     items = tuple(_item(image, matched.of.get(image.name), given.get(image.name)) for image in images)
     broken = doubtful | matched.doubtful | {name for name, (_, entry) in matched.of.items() if not entry.usable}
     if not all(coco.usable for coco in files):

@@ -10,6 +10,7 @@ from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RepairedItem
 from pipeline.formats.class_folders import (
+    NO_CLASS,
     Assignment,
     Folder,
     assign_folders,
@@ -18,6 +19,7 @@ from pipeline.formats.class_folders import (
     repeated_folders,
 )
 from pipeline.formats.image_roles import images_of_set
+from pipeline.formats.split_names import split_of_folder
 from pipeline.formats.text import class_name_fault
 
 NAME = "folders"
@@ -47,6 +49,7 @@ def read(source: ExtractedArchive) -> Dataset:
         for each in [assignments[_folder(image.name)]]
     )
     findings = [*_repeated(assigned), *_nested(images, assignments), *_empty(source, assigned)]
+    findings += _merged(assignments)
     faults = _name_faults(assignments)
     findings += faults.values()
     broken = frozenset(image.name for image in images if assignments[_folder(image.name)].folder in faults)
@@ -128,6 +131,28 @@ def _nested(images: list[SourceFile], assignments: dict[Folder, Assignment]) -> 
             f"{images_are} in a subfolder of the class folder {assignments[folder].label!r} and belong to that class."
         )
         yield Finding.of("class-nested", name, detail)
+
+
+def _merged(assignments: dict[Folder, Assignment]) -> Iterator[Finding]:
+    """One warning where class folders of one name are in several parents, besides parts of a split."""
+    parents: dict[str, dict[Folder, Folder]] = defaultdict(dict)
+    for each in assignments.values():
+        if each.folder:
+            above = tuple(
+                part for part in each.folder[:-1] if not split_of_folder(part) and part.lower() not in NO_CLASS
+            )
+            parents[each.folder[-1]].setdefault(above, each.folder)
+    merged = {label: sorted(found.values()) for label, found in parents.items() if len(found) > 1}
+    if not merged:
+        return
+    label, folders = min(merged.items())
+    classes = counted(len(merged), "class is", "classes are")
+    places = ", ".join("/".join(each) for each in folders[:3])
+    detail = (
+        f"{classes} in several parent folders, such as {label!r} in {places}. "
+        "The lowest level counts: the folders of one name are one class, whatever they are in."
+    )
+    yield Finding.of("class-folders-merged", "/".join(folders[0]), detail)
 
 
 def _empty(source: ExtractedArchive, assigned: _Assigned) -> Iterator[Finding]:

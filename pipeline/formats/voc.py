@@ -11,6 +11,7 @@ from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, common_folder
+from pipeline.formats.image_index import canonical
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.pairs import Pairs, pair, pair_findings
 from pipeline.formats.split_names import given_splits, splits_by_folder
@@ -104,6 +105,6 @@ def _name_findings(annotations: list[VocAnnotation], pairs: Pairs[VocAnnotation]
         if image is None or not annotation.image_name:
             continue
         base = base_of(image.name)
-        if annotation.image_name not in (base, bare_of(base)):
+        if canonical(annotation.image_name) not in (canonical(base), bare_of(canonical(base))):
             detail = f"<filename> is {annotation.image_name[:200]!r}, but the annotation is used for {base}."
             yield Finding.of("filename-differs", annotation.file.name, detail)

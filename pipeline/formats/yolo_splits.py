@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from core.domain.findings import Finding
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS
-from pipeline.formats.split_names import given_splits, read_list, stems_of
+from pipeline.formats.image_index import ImageIndex
+from pipeline.formats.split_names import given_splits, read_list
 from pipeline.formats.yolo_yaml import DataYaml
 
 
@@ -29,7 +30,7 @@ def splits_by_yaml(
     """Image name -> split, by the folders and lists of `data` that are in the archive; findings for the others."""
     folders = {str(parent) for image in images for parent in PurePosixPath(image.name).parents}
     texts = {file.name: file for file in source.files if file.name.lower().endswith(".txt")}
-    stems = stems_of(images)
+    index = ImageIndex(images)
     split_of: dict[str, str] = {}  # folder -> split
     splits: dict[str, str] = {}
     findings: list[Finding] = []
@@ -40,7 +41,7 @@ def splits_by_yaml(
                 detail = f"`{split}` names {path[:200]!r}; the archive has no such list or folder with images."
                 findings.append(Finding.of("yaml-path-missing", data.file.name, detail, line=line))
             elif known in texts:
-                found, unknown = read_list(texts[known], stems)
+                found, unknown = read_list(texts[known], index)
                 findings += unknown
                 splits |= dict.fromkeys(found, split)
             elif known in split_of:
