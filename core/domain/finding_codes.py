@@ -120,6 +120,7 @@ BOX_CODES: Mapping[str, FindingCode] = {
     "box-units-mixed": FindingCode(ERROR, "Some boxes of the dataset are fractions of the image, others are in pixels.", "Write all of them in one unit.", _LEFT_OUT),
     "box-zero-area": FindingCode(ERROR, "The box has no area.", "Draw it again, or remove it.", "dropped"),
     "boxes-rotated": FindingCode(WARNING, "The boxes refer to the stored pixels of an image with an EXIF rotation; they are rotated with the image.", "Label the upright image."),
+    "rotated-as-boxes": FindingCode(WARNING, "Rotated boxes are replaced by the upright boxes around them, which are larger.", "Check that upright boxes serve your purpose."),
     "shape-without-box": FindingCode(ERROR, "A shape is a point or a line, or its points are not those of an area: it has no box.", "Draw its box, or remove the shape.", _LEFT_OUT),
     "size-missing": FindingCode(NOTE, "The declared image size is missing or 0; the decoded image decides.", _NOTHING, "set"),
     "size-wrong": FindingCode(WARNING, "The declared image size is not that of the decoded image, which decides.", "Check whether the boxes were drawn on the declared size; a repair decides this for the whole dataset.", "set; where one image proves that its boxes were drawn on the declared size, those of the whole set are scaled; left out where they fit neither size"),

@@ -156,7 +156,9 @@ def _read_object(element: Any, annotation: VocAnnotation, written: WrittenNames)
         if boxes:
             _error(annotation, "box-several", f"An object has {len(boxes)} <bndbox>.", boxes[1].sourceline)
         else:
-            _error(annotation, "box-missing", "An object has no <bndbox>.", line)
+            rotated = "robndbox" in children
+            detail = "An object has a rotated box (<robndbox> of roLabelImg) and no upright <bndbox>."
+            _error(annotation, "box-missing", detail if rotated else "An object has no <bndbox>.", line)
         return
     corners = boxes[0]
     edges = _first_of_each_tag(corners)

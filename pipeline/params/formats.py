@@ -59,6 +59,11 @@ set/
   train/metadata.csv        file_name,label
   train/batch-1/1.jpg       the table gives the class, not the folder"""
 
+CVAT_TREE = """\
+set/
+  annotations.xml           CVAT for images 1.1
+  images/dog-1.jpg          in any folder; <image name> is the file or its path"""
+
 LABELME_TREE = """\
 set/
   dog-1.jpg
@@ -111,6 +116,16 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "annotations are left out. If there are instances_*.json files, all other JSON files (captions, keypoints) are "
         "left out.",
         COCO_TREE,
+    ),
+    "cvat": FormatPage(
+        "pipeline.formats.cvat",
+        "detection",
+        "CVAT XML for images",
+        "One XML for all images, exported as CVAT for images. Boxes are in pixels; polygons, masks and ellipses are "
+        "replaced by the boxes around them, and so are rotated shapes, with a warning; points and lines are errors. "
+        "`subset` of an image is its split. `width` and `height` decide whether the boxes of an image with an EXIF "
+        "rotation refer to the upright or the stored image. CVAT for video is not read.",
+        CVAT_TREE,
     ),
     "labelme": FormatPage(
         "pipeline.formats.labelme",

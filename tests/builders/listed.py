@@ -95,6 +95,25 @@ def cub_files(count: int = 4) -> Files:
     return files | {f"CUB/{name}": "".join(f"{row}\n" for row in rows).encode() for name, rows in tables.items()}
 
 
+def cvat_files(boxes: Truth | None = None) -> Files:
+    boxes = truth() if boxes is None else boxes
+    shapes = {
+        image: [f'<box label="{b[0]}" xtl="{b[1]}" ytl="{b[2]}" xbr="{b[3]}" ybr="{b[4]}"/>' for b in of_image]
+        for image, of_image in boxes.items()
+    }
+    return images(boxes) | {"annotations.xml": cvat_xml(shapes)}
+
+
+def cvat_xml(shapes: Mapping[str, Iterable[str]], *, head: str = "", subsets: Mapping[str, str] | None = None) -> bytes:
+    """`shapes`: name of an image -> its elements, each in a line of its own."""
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', head, "<annotations>", "<version>1.1</version>", "<meta/>"]
+    for number, (image, of_image) in enumerate(shapes.items()):
+        subset = f' subset="{subsets[image]}"' if subsets else ""
+        lines.append(f'<image id="{number}" name="{image}"{subset} width="{W}" height="{H}">')
+        lines += [*of_image, "</image>"]
+    return "\n".join([*lines, "</annotations>"]).encode()
+
+
 def class_table_files(classes: Mapping[str, str], *, name: str = "metadata.csv") -> Files:
     """`classes`: path below the table's folder -> class."""
     folder = name.rpartition("/")[0]

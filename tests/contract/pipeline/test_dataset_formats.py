@@ -12,7 +12,16 @@ from pipeline.formats import DatasetFormat, load_formats, read_dataset
 from pipeline.params.formats import CATALOGUE
 from pipeline.process.progress import StageReporter
 from pipeline.repair.rewrite_zip import repair
-from tests.builders.listed import boxes_read, class_table_files, close, csv_files, cub_files, jsonl_files, labelme_files
+from tests.builders.listed import (
+    boxes_read,
+    class_table_files,
+    close,
+    csv_files,
+    cub_files,
+    cvat_files,
+    jsonl_files,
+    labelme_files,
+)
 from tests.builders.voc import Files, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, yolo_files
 
@@ -20,6 +29,7 @@ SAMPLES: dict[str, Files] = {
     "voc": voc_files(images=4),
     "yolo": yolo_files(images=4),
     "coco": coco_files(images=4),
+    "cvat": cvat_files(),
     "labelme": labelme_files(),
     "csv": csv_files(),
     "jsonl": jsonl_files(),

@@ -130,3 +130,12 @@ def test_of_two_images_of_one_name_the_one_in_a_folder_of_images_is_meant(tmp_pa
         files[f"labels/{name}.xml"] = annotation(f"{name}.jpg", [BOX])
     labelled = {image for image, label in _pairs(_read(tmp_path, files)).items() if label}
     assert labelled == {f"{folder}/{name}.jpg" for name in ("1", "2", "3")}
+
+
+def test_a_rotated_box_of_rolabelimg_is_named(tmp_path: Path) -> None:
+    rotated = b"<robndbox><cx>20</cx><cy>20</cy><w>10</w><h>6</h><angle>0.5</angle></robndbox>"
+    xml = annotation("a.jpg", [BOX])
+    start, end = xml.index(b"<bndbox>"), xml.index(b"</bndbox>") + len(b"</bndbox>")
+    dataset = _read(tmp_path, {"a.jpg": image_bytes(), "a.xml": xml[:start] + rotated + xml[end:]})
+    [finding] = [each for each in dataset.findings if each.code == "box-missing"]
+    assert "<robndbox> of roLabelImg" in finding.detail and dataset.broken == {"a.jpg"}
