@@ -65,6 +65,9 @@ ARCHIVE_CODES: Mapping[str, FindingCode] = {
     "names-encoding-guessed": FindingCode(WARNING, "Names are not UTF-8 and declare no encoding; all were read in one guessed encoding, which may give wrong letters.", "Check the names; if they are wrong, create the ZIP with a tool that writes UTF-8 names."),
     "names-unusual": FindingCode(NOTE, "Names have spaces or characters beyond ASCII; the files that trainers read get ASCII names.", _NOTHING),
     "formats-none": FindingCode(ERROR, "Before an upload: by the names of the files, no dataset format can match.", "Add annotations, or put the images into one folder for each class; GET /formats describes each format."),
+    "formats-mixed": FindingCode(ERROR, "Some images are labelled in one format and others in another; only one format is read.", "Export the labels of all images in one format.", "left out, and the images that only they label"),
+    "annotations-unread": FindingCode(ERROR, "A table, JSON, XML or text file names images of the dataset and gives labels or splits, but no reader of Darkroom reads it, and without it labels or splits would be wrong.", "Convert it into one of the formats of GET /formats; or remove the file if it does not describe the labels.", "the images that it may label are left out"),
+    "annotations-left-out": FindingCode(NOTE, "A table, JSON, XML or text file that gives labels or splits is not read: the labels of all images are read from other files.", "Nothing to do, or remove the file.", "dropped"),
     "formats-several": FindingCode(NOTE, "The archive has annotations in several formats; the most complete one is read.", "Nothing to do, or upload only the annotations that you mean.", "the others are dropped"),
 }  # fmt: skip
 
@@ -165,6 +168,7 @@ ANNOTATION_CODES: Mapping[str, FindingCode] = {
     "xml-encoding": FindingCode(WARNING, "The XML declares an encoding that its bytes contradict: they are UTF-8 and are read as that.", "Correct the encoding in the first line, or save the file in the encoding that it declares."),
     "xml-invalid": FindingCode(ERROR, "The XML is not well-formed, or has an unknown encoding.", "Correct the XML and save it as UTF-8.", _LEFT_OUT),
     "xml-not-voc": FindingCode(WARNING, "The root of the XML is not <annotation>; the file is left out.", "Remove the file if it is not an annotation.", "dropped"),
+    "xml-objects-unread": FindingCode(ERROR, "The XML gives boxes or corners outside of <object>, where they are not read.", "Export it as plain Pascal VOC: <object> with <name> and <bndbox>.", _LEFT_OUT),
     "xml-structure": FindingCode(WARNING, "The XML differs from the usual structure of VOC (voc.xsd); it is read as far as it is unambiguous.", "Correct the line as pipeline/formats/voc.xsd describes it."),
     "xml-too-deep": FindingCode(ERROR, "The XML is nested too deeply.", "Export it as plain Pascal VOC.", _LEFT_OUT),
     "xml-too-large": FindingCode(ERROR, "The XML exceeds the size limit of an annotation.", "Write one XML file for each image.", _LEFT_OUT),

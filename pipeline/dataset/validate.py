@@ -57,7 +57,8 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
     ids = {name: number for number, name in enumerate(classes)}
     good.reverse()
     images = [_image(*good.pop(), root=root, ids=ids) for _ in range(len(good))]
-    findings += _set_findings(dataset, images, classes)
+    if images or not _has_error(dataset.findings):  # with no image left, the reasons for that are enough
+        findings += _set_findings(dataset, images, classes)
     return Checked(images, classes, seen - classless, findings)
 
 

@@ -18,6 +18,7 @@ from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset, RepairedItem
 from pipeline.formats.background import AUTO, settle_background
 from pipeline.formats.image_roles import files_of_set
+from pipeline.formats.unread_annotations import add_unread, unread_tables
 from pipeline.params.formats import CATALOGUE
 
 __all__ = ["DatasetFormat", "load_formats", "read_dataset"]
@@ -47,6 +48,9 @@ class DatasetFormat(Protocol):
         ...
 
 
+_STRAY = 0.1  # of the images: at most this part has boxes where folders of classes are read
+
+
 def load_formats() -> list[DatasetFormat]:
     return [cast(DatasetFormat, import_module(page.module)) for page in CATALOGUE.values()]
 
@@ -58,24 +62,35 @@ def read_dataset(archive: ExtractedArchive, findings: list[Finding], *, backgrou
     format is missing.
     """
     source, left_out = files_of_set(archive)
-    dataset = _read(source, findings + left_out)
-    dataset = replace(dataset, findings=left_out + dataset.findings)
+    boxes, folders = _read(source, findings + left_out)
+    best = max(folders or boxes, key=_completeness)  # max returns the first of equals
+    others = [other for other in boxes if other is not best]
+    dataset = _beside_others(best, others) if others else best
+    used = {item.annotation for other in others for item in other.items if item.annotation}
+    dataset = add_unread(source, replace(dataset, findings=left_out + dataset.findings), used)
     return settle_background(source, dataset, background)
 
 
-def _read(source: ExtractedArchive, findings: list[Finding]) -> Dataset:
+def _read(source: ExtractedArchive, findings: list[Finding]) -> tuple[list[Dataset], list[Dataset]]:
+    """In each format with boxes that the archive has, and in each without. Raises Rejected where there is none."""
     found, tried = _recognise(source)
     if not found:
-        problem = FormatUnknown(_what_is_missing(source, tried), tried=tried, left_out=list(source.left_out[:20]))
-        raise Rejected(problem, findings)
-    found = [candidate for candidate in found if CATALOGUE[candidate.NAME].decides] or found
-    found = [candidate for candidate in found if candidate.NAME != _FOLDERS] or found
-    kinds = {CATALOGUE[candidate.NAME].kind for candidate in found}
-    if "detection" in kinds:
-        found = [candidate for candidate in found if CATALOGUE[candidate.NAME].kind == "detection"]
-    if len(found) == 1:
-        return found[0].read(source)
-    return _most_complete([candidate.read(source) for candidate in found])
+        unread = unread_tables(source)
+        missing = _what_is_missing(source, tried)
+        detail = " ".join([*(f"{each.path}: {each.detail}" for each in unread[:3]), missing])
+        problem = FormatUnknown(detail, tried=tried, left_out=list(source.left_out[:20]))
+        raise Rejected(problem, findings + unread)
+    found = [each for each in found if CATALOGUE[each.NAME].decides] or found
+    boxes = [each for each in found if CATALOGUE[each.NAME].kind == "detection"]
+    classes = [each for each in found if each not in boxes]
+    classes = [each for each in classes if each.NAME != _FOLDERS] or classes
+    read = [each.read(source) for each in boxes]
+    return read, [each.read(source) for each in classes] if not boxes or _is_stray(read) else []
+
+
+def _is_stray(boxes: list[Dataset]) -> bool:
+    """Whether so few images have an annotation that it does not decide the format beside folders of classes."""
+    return all(_completeness(each)[0] <= _STRAY * len(each.items) for each in boxes)
 
 
 def _what_is_missing(source: ExtractedArchive, tried: Mapping[str, str]) -> str:
@@ -105,15 +120,30 @@ def _recognise(source: ExtractedArchive) -> tuple[list[DatasetFormat], dict[str,
     return found, tried
 
 
-def _most_complete(read: list[Dataset]) -> Dataset:
-    """Most images with a usable annotation, then most boxes, then the first in the catalogue."""
-    best = max(read, key=_completeness)  # max returns the first of equals
-    images = ", ".join(f"{dataset.format} describes {_completeness(dataset)[0]} images" for dataset in read)
-    detail = f"The archive has several formats: {images}. {best.format} is read, the others are left out."
-    best.findings.append(Finding.of("formats-several", "", detail))
-    return best
+def _beside_others(best: Dataset, others: list[Dataset]) -> Dataset:
+    """The one that is read, with an error where another one labels images that it does not."""
+    own = {item.image.name for item in best.items if item.annotation}
+    more = [item for each in others for item in each.items if item.annotation and item.image.name not in own]
+    if not more and best.kind == "classification":
+        return best
+    images = ", ".join(f"{each.format} describes {_described(each)} images" for each in (best, *others))
+    detail = f"The archive has several formats: {images}."
+    if not more:
+        note = Finding.of("formats-several", "", f"{detail} {best.format} is read, the others are left out.")
+        return replace(best, findings=[*best.findings, note])
+    names = {item.image.name for item in more}
+    detail += f" {counted(len(names), 'image')} would be used without the labels that another format gives."
+    error = Finding.of("formats-mixed", more[0].annotation or "", detail)
+    return replace(best, findings=[*best.findings, error], broken=best.broken | names)
+
+
+def _described(dataset: Dataset) -> int:
+    if dataset.kind == "classification":
+        return sum(item.label is not None for item in dataset.items)
+    return _completeness(dataset)[0]
 
 
 def _completeness(dataset: Dataset) -> tuple[int, int]:
+    """Number of images with a usable annotation, and of their boxes. Of equals the first in the catalogue is read."""
     usable = [item for item in dataset.items if item.annotation and item.image.name not in dataset.broken]
     return len(usable), sum(len(item.boxes) for item in usable)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from core.domain.findings import Finding
-from pipeline.archive.entry_names import base_of
+from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RepairedItem
@@ -29,12 +29,20 @@ def matches(source: ExtractedArchive) -> str | None:
     images = images_of_set(source)
     if not images:
         return "no images in the archive."
-    labels = sum(file.name.lower().endswith((".txt", ".json", ".xml")) for file in source.files)
-    if labels * 2 > len(images):
+    if sum(_files_of_images(source, images)) * 2 > len(images):
         return "about every image has a text file, so these are not class folders."
     if len({each.label for each in _assigned(images).assignments.values() if each.label}) < 2:
         return "the images are not in two or more folders that could be classes."
     return None
+
+
+def _files_of_images(source: ExtractedArchive, images: list[SourceFile]) -> Iterator[bool]:
+    """For each text file, whether it has the name of an image, or is in a folder of labels."""
+    stems = {bare_of(base_of(image.name)) for image in images}
+    for file in source.files:
+        if file.name.lower().endswith((".txt", ".json", ".xml")):
+            folders = file.name.lower().split("/")[:-1]
+            yield bare_of(base_of(file.name)) in stems or any(part.startswith(("label", "anno")) for part in folders)
 
 
 def read(source: ExtractedArchive) -> Dataset:

@@ -1,6 +1,7 @@
 """Parses one Pascal VOC annotation, without entities, network or DTD."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -23,6 +24,10 @@ _SHORT = 16  # characters; longer numbers are not cached
 _DTD = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _HAS_DTD = "The XML has a DTD or entities, which are never read."
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_BOX_TAGS = frozenset(
+    {*CORNERS, "bndbox", "bbox", "box", "robndbox", "rbox", "rect", "rectangle", "polygon", "points", "pt"}
+)
+_BOX_ATTRIBUTES = frozenset({*CORNERS, "xtl", "ytl", "x1", "y1", "left", "top", "bbox", "points"})
 
 
 @dataclass(slots=True)
@@ -60,11 +65,35 @@ def parse_annotation(file: SourceFile, written: WrittenNames) -> VocAnnotation |
     annotation.image_name = _text(root, "filename").replace("\\", "/").rsplit("/", 1)[-1]
     annotation.folder = _text(root, "folder")
     _read_size(root, annotation)
-    for element in root:
-        if tag_of(element) == "object":
-            _read_object(element, annotation, written)
+    for element in _objects(root):
+        _read_object(element, annotation, written)
+    if (element := _box_outside_objects(root)) is not None:
+        detail = f"<{tag_of(element)}> gives a place in the image, but is in no <object>, which alone is read."
+        _error(annotation, "xml-objects-unread", detail, element.sourceline)
     _refuse_fractions(annotation)
     return annotation
+
+
+def _objects(parent: Any) -> Iterator[Any]:
+    """At any depth: some tools write `<objects><object>`. Not those inside another object."""
+    for child in parent:
+        if tag_of(child) == "object":
+            yield child
+        elif len(child):
+            yield from _objects(child)
+
+
+def _box_outside_objects(parent: Any) -> Any | None:
+    """The first element outside of all objects with the name of a box or corner, or such attributes."""
+    for child in parent:
+        tag = tag_of(child)
+        if tag == "object":
+            continue
+        if tag in _BOX_TAGS or (child.attrib and not _BOX_ATTRIBUTES.isdisjoint(map(str.lower, child.attrib))):
+            return child
+        if len(child) and (found := _box_outside_objects(child)) is not None:
+            return found
+    return None
 
 
 def _refuse_fractions(annotation: VocAnnotation) -> None:

@@ -20,6 +20,12 @@ from pipeline.hub.patterns import Pattern, may_match
 from pipeline.params.hub_set import SPLIT_FOLDERS, HubSet
 
 TABLE = ".parquet"
+_LABEL_TABLES = (
+    ".csv",
+    ".tsv",
+    ".jsonl",
+    ".ndjson",
+)  # the hub's own reader takes labels from a metadata file, not folders
 IMPORTED_FILE = "imported.zip"  # written by the child process
 MAX_FILES = 20_000  # each is one request: 17 minutes at 50 ms
 MAX_PATTERNS = 1_000  # of a card, for the requested splits; the hub's own cards have one for each split
@@ -53,13 +59,20 @@ def select_files(
 ) -> list[SplitFile]:
     """Tables if the dataset has any, else images; sorted by name within each split. `check()` may raise to stop.
 
-    Raises HubSetUnusable.
+    Raises HubSetUnusable, also for images in folders beside a table that may give their labels.
     """
     usable = [file for file in files if _is_usable(file.name)]
+    label_tables = sorted(file.name for file in files if file.name.lower().endswith(_LABEL_TABLES))
     by_card = _by_card(usable, card, requested, check)
     found = by_card if by_card is not None else list(_by_name(usable, requested))
     if any(each.is_table for each in found):
         found = [each for each in found if each.is_table]
+    elif found and label_tables:
+        raise HubSetUnusable(
+            f"The labels may be in {label_tables[0]}, which is not read, so the folders are not taken for classes. If "
+            "they are, upload the images as a ZIP without the table.",
+            files=label_tables[:20],
+        )
     missing = [split for split in requested.splits if not any(each.split == split for each in found)]
     if missing:
         raise HubSetUnusable(

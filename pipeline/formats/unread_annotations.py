@@ -1,0 +1,127 @@
+"""Annotations that no reader used: tables, JSON, XML and text that name images of the dataset (docs/decisions/0022).
+
+They are an error where they would change labels or splits, since folders or missing labels would be taken for the
+truth beside them. Only the first 64 KB of a file are read.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from core.domain.findings import Finding
+from pipeline.archive.entry_names import bare_of, base_of, suffix_of
+from pipeline.archive.extract import SPLIT_LISTS
+from pipeline.archive.plural import counted
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.dataset.model import Dataset
+from pipeline.formats.annotation_sniff import (
+    ImageNames,
+    SniffedFile,
+    sniff_document,
+    sniff_table,
+)
+from pipeline.formats.image_roles import images_of_set
+
+_TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
+_DOCUMENTS = (".json", ".xml")
+_MAX_FILES = 2000  # sniffed of each suffix: one file for each image repeats what the first ones show
+_BEFORE_TABLES = frozenset({"readme.txt", "license.txt", "licence.txt", "requirements.txt"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """`files`: one table, or all files of a kind that has one for each image."""
+
+    files: list[SourceFile]
+    sniffed: SniffedFile
+
+
+def add_unread(source: ExtractedArchive, dataset: Dataset, used: set[str]) -> Dataset:
+    """The dataset with findings about annotations that nothing read; images that these may be about are `broken`.
+
+    `used`: annotation files of other formats that were read and compared.
+    """
+    known = {item.annotation for item in dataset.items} | used | {finding.path for finding in dataset.findings}
+    findings: list[Finding] = []
+    broken: set[str] = set()
+    for unread in _unread(source, known, {item.image.name: item.label for item in dataset.items}):
+        affected = _affected(unread, dataset)
+        findings.append(_finding(unread, dataset, len(affected)))
+        broken |= affected
+    return replace(dataset, findings=dataset.findings + findings, broken=dataset.broken | broken)
+
+
+def unread_tables(source: ExtractedArchive) -> list[Finding]:
+    """Errors for the annotations in an archive that no format describes."""
+    labels: dict[str, str | None] = {image.name: None for image in images_of_set(source)}
+    found = [each for each in _unread(source, set(), labels) if each.sniffed.holds]
+    return [
+        Finding.of("annotations-unread", each.files[0].name, f"{_what(each)}, which no reader of Darkroom reads.")
+        for each in found
+    ]
+
+
+def _unread(source: ExtractedArchive, known: set[str | None], labels: dict[str, str | None]) -> Iterator[_Unread]:
+    """Files that name images and hold labels or splits. `labels`: image -> the class of its folder."""
+    names = ImageNames(labels)
+    of_images: dict[str, list[SourceFile]] = defaultdict(list)
+    counts: dict[str, int] = defaultdict(int)
+    for file in source.files:
+        suffix = suffix_of(file.name)
+        if suffix not in (*_TABLES, *_DOCUMENTS) or file.name in known or _is_other(file.name):
+            continue
+        counts[suffix] += 1
+        if counts[suffix] > _MAX_FILES:
+            continue
+        sniffed = (sniff_table if suffix in _TABLES else sniff_document)(file, names)
+        if not sniffed:
+            continue
+        if sniffed.of_one:
+            of_images[suffix].append(file)
+        else:
+            yield _Unread([file], sniffed)
+    for files in of_images.values():
+        about = frozenset(name for file in files for name in names.by_stem(bare_of(base_of(file.name))))
+        yield _Unread(files, SniffedFile(about, labels=True, of_one=True))
+
+
+def _is_other(name: str) -> bool:
+    return base_of(name).lower() in SPLIT_LISTS | _BEFORE_TABLES
+
+
+def _affected(unread: _Unread, dataset: Dataset) -> set[str]:
+    """Images whose label or split the file would change; empty where it repeats what is known."""
+    sniffed = unread.sniffed
+    if dataset.kind == "classification":
+        wants = sniffed.labels or (sniffed.splits and not any(item.split for item in dataset.items))
+        return {item.image.name for item in dataset.items} if wants else set()
+    if sniffed.splits and not sniffed.labels:
+        split = any(item.split for item in dataset.items)
+        return set() if split else {item.image.name for item in dataset.items}
+    bare = {item.image.name for item in dataset.items if item.annotation is None}
+    return bare if sniffed.cut else bare & sniffed.images
+
+
+def _finding(unread: _Unread, dataset: Dataset, affected: int) -> Finding:
+    path = unread.files[0].name
+    if not affected:
+        detail = f"{_what(unread)}; the labels and splits of the dataset are read from {_read_from(dataset)}."
+        return Finding.of("annotations-left-out", path, detail)
+    detail = f"{_what(unread)}, which is not read; {counted(affected, 'image')} would get a label or a split from it."
+    if dataset.kind == "classification":
+        labels = sorted({item.label for item in dataset.items if item.label})[:3]
+        detail += f" The folders {', '.join(labels)}, ... may not be the classes."
+    return Finding.of("annotations-unread", path, detail)
+
+
+def _what(unread: _Unread) -> str:
+    what = "labels" if unread.sniffed.labels else "splits"
+    number = len(unread.sniffed.images)
+    if unread.sniffed.of_one:
+        files = counted(len(unread.files), "file")
+        return f"{files} like this one hold labels, each for one image"
+    return f"The file gives {what} of {counted(number, 'image')}"
+
+
+def _read_from(dataset: Dataset) -> str:
+    return "folders" if dataset.kind == "classification" else dataset.format
