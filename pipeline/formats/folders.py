@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of
+from pipeline.archive.extract import SPLIT_LISTS, is_hidden
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.dataset.model import Dataset, Item, RepairedItem
+from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, common_folder
 from pipeline.formats.class_folders import (
     NO_CLASS,
     Assignment,
@@ -19,7 +20,7 @@ from pipeline.formats.class_folders import (
     repeated_folders,
 )
 from pipeline.formats.image_roles import images_of_set
-from pipeline.formats.split_names import split_of_folder
+from pipeline.formats.split_names import split_of_folder, splits_by_folder, splits_by_list
 from pipeline.formats.text import class_name_fault
 
 NAME = "folders"
@@ -51,12 +52,13 @@ def read(source: ExtractedArchive) -> Dataset:
     assignments, images = assigned.assignments, assigned.images
     splits = {each.split for each in assignments.values() if each.label}
     given = len(splits) > 1  # a single split folder around everything is not a split
+    listed, list_findings = _listed(source, images)
     items = tuple(
-        Item(image, split=each.split if given else None, label=each.label)
+        Item(image, split=listed.get(image.name) if listed else each.split if given else None, label=each.label)
         for image in images
         for each in [assignments[_folder(image.name)]]
     )
-    findings = [*_repeated(assigned), *_nested(images, assignments), *_empty(source, assigned)]
+    findings = [*list_findings, *_repeated(assigned), *_nested(images, assignments), *_empty(source, assigned)]
     findings += _merged(assignments)
     faults = _name_faults(assignments)
     findings += faults.values()
@@ -65,8 +67,21 @@ def read(source: ExtractedArchive) -> Dataset:
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
-    """Nothing: the folders are the annotation."""
-    return iter(())
+    """The folders are the annotation; lists for a split that they do not give."""
+    splits = {item.image.name: item.split for item, *_ in kept if item.split}
+    if splits == splits_by_folder([item.image for item, *_ in kept]):
+        return
+    root = common_folder(list(splits))
+    for split in SPLITS:
+        listed = sorted(name for name, assigned in splits.items() if assigned == split)
+        yield f"{root}{split}.txt", "".join(f"{name[len(root) :]}\n" for name in listed).encode()
+
+
+def _listed(source: ExtractedArchive, images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
+    """Image name -> split, by lists such as train.txt and test.txt that name images of two splits."""
+    lists = [file for file in source.files if base_of(file.name).lower() in SPLIT_LISTS]
+    splits, findings = splits_by_list(lists, images)
+    return (splits, findings) if len(set(splits.values())) > 1 else ({}, [])
 
 
 class _Assigned(NamedTuple):
@@ -165,7 +180,8 @@ def _merged(assignments: dict[Folder, Assignment]) -> Iterator[Finding]:
 
 def _empty(source: ExtractedArchive, assigned: _Assigned) -> Iterator[Finding]:
     names = [*(file.name for file in source.files), *source.left_out, *(f"{name}/" for name in source.folders)]
-    others = dict.fromkeys(folder for folder in map(_folder, names) if not _is_in(folder, assigned.repeated))
+    known = (name for name in names if not is_hidden(name))
+    others = dict.fromkeys(folder for folder in map(_folder, known) if not _is_in(folder, assigned.repeated))
     for folder in empty_class_folders(assigned.assignments, others):
         detail = f"{folder[-1]!r} is among the class folders but has no images; it is not a class."
         yield Finding.of("class-empty", "/".join(folder), detail)

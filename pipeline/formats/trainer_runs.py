@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from pipeline.archive.entry_names import bare_of, base_of, folder_of, suffix_of
-from pipeline.archive.extract import is_image
 
 _TASKS = frozenset({"detect", "segment", "classify", "pose", "obb", "predict", "track", "predict-seg", "predict-cls"})
 _NUMBERED = re.compile(r"(?:exp|train|val|predict|track|test)[-_]?\d*(?:-(?:seg|cls))?")
+_UNNAMED_RUN = re.compile(r"(?:exp|predict|track)")
 _RECORDS = frozenset({"args.yaml", "opt.yaml", "hyp.yaml", "results.csv", "results.txt"})
 _PLOTS = re.compile(
     r"train_batch\d+\.jpg|val_batch\d+_(?:labels|pred)\.jpg|test_batch\d+_(?:labels|pred)\.jpg|results\.png|"
@@ -58,21 +58,14 @@ def _holds_runs(top: str, below: set[str], names: list[str]) -> bool:
         return True
     if not all(_NUMBERED.fullmatch(child.lower()) for child in below):
         return False
-    inside = [name for name in names if name.startswith(f"{top}/")]
-    return any(_is_record(name) for name in inside) or _repeats_others(inside, names)
+    if any(_UNNAMED_RUN.match(child.lower()) for child in below):
+        return True
+    return any(_is_record(name) for name in names if name.startswith(f"{top}/"))
 
 
 def _is_record(name: str) -> bool:
     base = base_of(name).lower()
     return base in _RECORDS or _PLOTS.fullmatch(base) is not None or suffix_of(name) in _WEIGHTS
-
-
-def _repeats_others(inside: list[str], names: list[str]) -> bool:
-    """Whether the images inside have the names of others."""
-    own = {bare_of(base_of(name)) for name in inside if is_image(name)}
-    held = set(inside)
-    others = {bare_of(base_of(name)) for name in names if is_image(name) and name not in held}
-    return bool(own) and own <= others
 
 
 def _lone_plots(names: list[str]) -> set[str]:

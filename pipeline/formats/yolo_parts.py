@@ -37,6 +37,8 @@ def images_outside(source: ExtractedArchive, images: list[SourceFile]) -> tuple[
     if not parts:
         return [], []
     members = {name for part in parts for name in part.members}
+    if len(parts) == 1:
+        parts = [parts[0]._replace(folder="")]  # of several datasets in one archive, each file is about its own
     outside = [
         image
         for image in images
