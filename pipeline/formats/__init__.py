@@ -126,7 +126,8 @@ def _beside_others(best: Dataset, others: list[Dataset]) -> Dataset:
     more = [item for each in others for item in each.items if item.annotation and item.image.name not in own]
     if not more and best.kind == "classification":
         return best
-    images = ", ".join(f"{each.format} describes {_described(each)} images" for each in (best, *others))
+    in_order = sorted((best, *others), key=lambda each: list(CATALOGUE).index(each.format))
+    images = ", ".join(f"{each.format} describes {_described(each)} images" for each in in_order)
     detail = f"The archive has several formats: {images}."
     if not more:
         note = Finding.of("formats-several", "", f"{detail} {best.format} is read, the others are left out.")

@@ -46,6 +46,8 @@ def add_unread(source: ExtractedArchive, dataset: Dataset, used: set[str]) -> Da
     broken: set[str] = set()
     for unread in _unread(source, known, {item.image.name: item.label for item in dataset.items}):
         affected = _affected(unread, dataset)
+        if not affected and dataset.format == "coco" and unread.files[0].name.lower().endswith(".json"):
+            continue  # captions and keypoints: reported as json-left-out
         findings.append(_finding(unread, dataset, len(affected)))
         broken |= affected
     return replace(dataset, findings=dataset.findings + findings, broken=dataset.broken | broken)
