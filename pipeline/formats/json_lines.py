@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
 from io import TextIOWrapper
 from typing import Any
 
 from pipeline.archive.encodings import encoding_of
 from pipeline.archive.entry_names import suffix_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.formats.json_stream import MAX_ELEMENT_CHARS, JsonBroken
+from pipeline.formats.json_stream import MAX_ELEMENT_CHARS, JsonBroken, decimal_of
 
 SUFFIXES = frozenset({".jsonl", ".ndjson"})
 _HEAD_BYTES = 4096
@@ -39,7 +38,7 @@ def read_records(file: SourceFile) -> Iterator[tuple[int, Record]]:
 
 def _record(content: str, line: int) -> Record:
     try:
-        value = json.loads(content, parse_float=Decimal)
+        value = json.loads(content, parse_float=decimal_of)
     except json.JSONDecodeError as error:
         raise JsonBroken(f"{error.msg}.", line) from error
     except RecursionError as error:

@@ -41,9 +41,19 @@ def read_members(file: BinaryIO) -> Iterator[Element]:
     A number whose exponent is beyond those of Decimal is infinite. Raises JsonBroken; the elements before it are
     complete.
     """
-    encoding = encoding_of(file.peek(_HEAD)[:_HEAD]) if isinstance(file, BufferedReader) else "utf-8"
-    with TextIOWrapper(file, encoding="utf-8-sig" if encoding == "utf-8" else encoding) as text:
+    with _text_of(file) as text:
         yield from _Window(text).members()
+
+
+def read_elements(file: BinaryIO) -> Iterator[Element]:
+    """Yields every element of a top-level array, with an empty key, as `read_members` does for an object."""
+    with _text_of(file) as text:
+        yield from _Window(text).elements()
+
+
+def _text_of(file: BinaryIO) -> TextIOWrapper:
+    encoding = encoding_of(file.peek(_HEAD)[:_HEAD]) if isinstance(file, BufferedReader) else "utf-8"
+    return TextIOWrapper(file, encoding="utf-8-sig" if encoding == "utf-8" else encoding)
 
 
 class _Window:
@@ -53,7 +63,7 @@ class _Window:
         self._at = 0
         self._line = 1
         self._ended = False
-        self._decoder = json.JSONDecoder(parse_float=_decimal)
+        self._decoder = json.JSONDecoder(parse_float=decimal_of)
 
     def members(self) -> Iterator[Element]:
         self._expect("{")
@@ -65,7 +75,7 @@ class _Window:
                 raise self._broken("A key is missing")
             self._expect(":")
             if self._peek() == "[":
-                yield from self._elements(key)
+                yield from self.elements(key)
             else:
                 self._space()
                 line = self._line
@@ -73,7 +83,7 @@ class _Window:
             if self._either(",", "}") == "}":
                 return
 
-    def _elements(self, key: str) -> Iterator[Element]:
+    def elements(self, key: str = "") -> Iterator[Element]:
         self._expect("[")
         if self._peek() == "]":
             self._expect("]")
@@ -163,7 +173,7 @@ class _Window:
         return JsonBroken(f"{detail}.", self._line)
 
 
-def _decimal(text: str) -> Decimal:
+def decimal_of(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation:

@@ -16,6 +16,7 @@ from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.json_stream import JsonBroken, read_members
 from pipeline.formats.listed import Report
 from pipeline.formats.pairs import pair, pair_findings
+from pipeline.formats.split_lists import split_lists
 from pipeline.formats.split_names import given_splits
 from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
 
@@ -75,6 +76,7 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
         if item.annotation:
             content = _document(item) if changed else files[item.annotation].byte_range.read()
             yield item.annotation, content
+    yield from split_lists(kept)
 
 
 def _is_labelme(file: SourceFile) -> bool:

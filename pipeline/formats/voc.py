@@ -10,11 +10,12 @@ from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, common_folder
+from pipeline.dataset.model import Dataset, Item, RepairedItem
 from pipeline.formats.image_index import canonical
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.pairs import Pairs, pair, pair_findings
-from pipeline.formats.split_names import given_splits, splits_by_folder
+from pipeline.formats.split_lists import split_lists
+from pipeline.formats.split_names import given_splits
 from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import VocAnnotation, is_voc, parse_annotation
@@ -65,13 +66,7 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
         if each.item.annotation:
             content = files[each.item.annotation].byte_range.read()
             yield each.item.annotation, rewrite_annotation(content, each) if each.changed else content
-    splits = {item.image.name: item.split for item, *_ in kept if item.split}
-    if splits == splits_by_folder([item.image for item, *_ in kept]):
-        return
-    root = common_folder(list(splits))
-    for split in SPLITS:
-        listed = sorted(name for name, assigned in splits.items() if assigned == split)
-        yield f"{root}ImageSets/Main/{split}.txt", "".join(f"{name}\n" for name in listed).encode()
+    yield from split_lists(kept)
 
 
 def _item(image: SourceFile, annotation: VocAnnotation | None, split: str | None) -> Item:

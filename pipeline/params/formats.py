@@ -69,6 +69,11 @@ set/
   dog-1.jpg
   dog-1.json                beside the image or in another folder; `imagePath` names it"""
 
+LABEL_STUDIO_TREE = """\
+set/
+  export.json               the JSON export (not JSON-MIN); the images are added by hand
+  images/3f2a9c1b-dog-1.jpg or dog-1.jpg"""
+
 CUB_TREE = """\
 CUB_200_2011/
   images.txt                1 001.Black_footed_Albatross/1.jpg
@@ -136,6 +141,16 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "decide whether the boxes of an image with an EXIF rotation refer to the upright or the stored image, as <size> "
         "does in VOC. A JSON is matched to its image by `imagePath`, its own name and its folder.",
         LABELME_TREE,
+    ),
+    "label-studio": FormatPage(
+        "pipeline.formats.label_studio",
+        "detection",
+        "Label Studio JSON",
+        "The JSON export: a list of tasks with regions in percent of the upright image (EXIF orientation applied). "
+        "Polygons and ellipses are replaced by the boxes around them, and so are rotated rectangles, with a warning; key "
+        "points and brushes are errors, and so are two annotations of one task. Choices are left out. A task without "
+        "an annotation, or with a skipped one, states nothing about its image.",
+        LABEL_STUDIO_TREE,
     ),
     "csv": FormatPage(
         "pipeline.formats.csv_boxes",

@@ -20,6 +20,7 @@ from tests.builders.listed import (
     cub_files,
     cvat_files,
     jsonl_files,
+    label_studio_files,
     labelme_files,
 )
 from tests.builders.voc import Files, image_bytes, voc_files, zip_files
@@ -31,6 +32,7 @@ SAMPLES: dict[str, Files] = {
     "coco": coco_files(images=4),
     "cvat": cvat_files(),
     "labelme": labelme_files(),
+    "label-studio": label_studio_files(),
     "csv": csv_files(),
     "jsonl": jsonl_files(),
     "table": class_table_files({f"{n % 2}/{n}.jpg": ("ball", "cube")[n // 2] for n in range(4)}),

@@ -77,6 +77,10 @@ GOOD = {"file_name": "0.jpg", "objects": {"bbox": [[1, 2, 30, 40]], "categories"
         (b'{"file_name": "1.jpg", "objects": {"bbox": [5], "categories": [1]}}', "box-missing"),
         (b'{"file_name": "1.jpg", "objects": {"bbox": [[1, 2, 3, "4"]], "categories": [1]}}', "box-not-a-number"),
         (b'{"file_name": "1.jpg", "objects": {"bbox": [[1, 2, 3, 1e99999]], "categories": [1]}}', "box-not-a-number"),
+        (
+            b'{"file_name": "1.jpg", "objects": {"bbox": [[1, 2, 3, 1e%s]], "categories": [1]}}' % (b"9" * 20),
+            "box-not-a-number",
+        ),
         (b'{"file_name": "1.jpg", "objects": {"bbox": [[1, 2, 3, NaN]], "categories": [1]}}', "box-not-a-number"),
         (b'{"file_name": "1.jpg", "objects": {"bbox": [[1, 2, 3, 4]], "categories": [null]}}', "class-name-empty"),
         (b'{"file_name": "1.jpg", "objects": {"bbox": [[0, 0, 0.5, 0.5]], "categories": ["a"]}}', "box-units-mixed"),

@@ -1,0 +1,255 @@
+"""Label Studio JSON: a list of tasks with regions in percent of the image."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from core.domain.findings import Finding
+from pipeline.archive.entry_names import base_of
+from pipeline.archive.extract import is_image
+from pipeline.archive.plural import counted
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem, root_of
+from pipeline.formats.coordinates import UNIT, exact
+from pipeline.formats.image_roles import images_of_set
+from pipeline.formats.json_stream import JsonBroken, read_elements
+from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed, split_of_value
+from pipeline.formats.text import WrittenNames, class_name_fault
+
+NAME = "label-studio"
+_KEYS = (b'"annotations"', b'"result"', b'"data"')
+_LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
+_IMAGE_KEYS = ("image", "img", "image_url", "url", "photo")
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # put before the name of an uploaded file
+_FULL = 100 * UNIT
+
+Edges = tuple[int, int, int, int]  # percent in 1/UNIT
+
+
+@dataclass(slots=True)
+class _Export:
+    report: Report
+    names: set[str]
+    listed: list[ListedImage] = field(default_factory=list)
+    rotated: list[int] = field(default_factory=list)
+    polygons: list[int] = field(default_factory=list)
+    lost: int = 0
+    is_whole: bool = True
+
+
+def matches(source: ExtractedArchive) -> str | None:
+    documents = [file for file in source.files if file.name.lower().endswith(".json")]
+    if not documents:
+        return "no JSON files in the archive."
+    if not any(map(_is_export, documents)):
+        return f"{counted(len(documents), 'JSON file')}, none with a list of tasks with `data` and `annotations`."
+    return None
+
+
+def read(source: ExtractedArchive) -> Dataset:
+    written = WrittenNames()
+    images = images_of_set(source)
+    names = {base_of(image.name) for image in images}
+    files = [file for file in source.files if file.name.lower().endswith(".json") and _is_export(file)]
+    exports = [_read_export(file, names, written) for file in files]
+    findings = [*written.findings(), *(each for export in exports for each in export.report.findings)]
+    matched = match_listed([entry for export in exports for entry in export.listed], images)
+    matched.lost += sum(export.lost for export in exports)
+    is_whole = all(export.is_whole for export in exports)
+    return dataset_of(source, NAME, "detection", matched, findings, is_whole=is_whole)
+
+
+def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the protocol
+    """One list of tasks with rectangles alone."""
+    root = root_of(kept)
+    tasks = [_task(number, item, root) for number, item in enumerate((item for item, *_ in kept if item.annotation), 1)]
+    yield f"{root}annotations.json", json.dumps(tasks, indent=1, ensure_ascii=False).encode()
+
+
+def _task(number: int, item: Item, root: str) -> dict[str, Any]:
+    width, height = item.size or (1, 1)
+    result = [
+        {
+            "id": f"{number}-{at}",
+            "type": "rectanglelabels",
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            "value": {
+                "x": box.x1 / width / 10,
+                "y": box.y1 / height / 10,
+                "width": (box.x2 - box.x1) / width / 10,
+                "height": (box.y2 - box.y1) / height / 10,
+                "rotation": 0,
+                "rectanglelabels": [box.label],
+            },
+        }
+        for at, box in enumerate(item.boxes)
+    ]
+    data = {"image": item.image.name[len(root) :]} | ({"split": item.split} if item.split else {})
+    return {"id": number, "data": data, "annotations": [{"id": number, "was_cancelled": False, "result": result}]}
+
+
+def _is_export(file: SourceFile) -> bool:
+    return file.byte_range.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") and all(
+        file.byte_range.contains(_KEYS)
+    )
+
+
+def _read_export(file: SourceFile, names: set[str], written: WrittenNames) -> _Export:
+    export = _Export(Report(file), names)
+    try:
+        for element in read_elements(file.byte_range.open()):
+            _read_task(export, element.value, element.line, written)
+    except JsonBroken as broken:
+        export.is_whole = False
+        export.report.add("json-invalid", f"The JSON cannot be read: {broken.detail}", broken.line)
+    _note_export(export)
+    return export
+
+
+def _read_task(export: _Export, task: Any, line: int, written: WrittenNames) -> None:
+    """A task without an annotation, or with a skipped one, states nothing about its image."""
+    data = task.get("data") if isinstance(task, dict) else None
+    name = _image_name(data, export.names) if isinstance(data, dict) else ""
+    if not isinstance(data, dict) or not name:
+        export.lost += 1
+        export.report.add("json-entry-invalid", "The task has no `data` with the path of an image.", line)
+        return
+    found = task.get("annotations")
+    annotations = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    done = [each for each in annotations if not each.get("was_cancelled")]
+    if not done:
+        return
+    split = data.get("split")
+    entry = ListedImage(export.report.file, name, line, coordinates="fractions")
+    entry.split = split_of_value(split) if isinstance(split, str) else None
+    export.listed.append(entry)
+    results = done[0].get("result")
+    if len(done) > 1 or not isinstance(results, list):
+        detail = f"The task of {name[:200]!r} has {len(done)} annotations; keep one of them."
+        export.report.add("image-annotated-twice", detail, line)
+        entry.usable = False
+        return
+    for region in _regions(results):
+        box = _box(export, region, line, written)
+        if box:
+            entry.boxes.append(box)
+        else:
+            entry.usable = False
+
+
+def _image_name(data: dict[str, Any], names: set[str]) -> str:
+    """The path of the image in an address, without what an upload put before its name; empty for none."""
+    texts = [data[key] for key in (*_IMAGE_KEYS, *data) if isinstance(data.get(key), str)]
+    for text in texts:
+        parts = urlsplit(text.replace("\\", "/"))
+        local = parse_qs(parts.query).get("d")  # /data/local-files/?d=images/1.jpg
+        path = local[0] if local else unquote(parts.path)
+        if is_image(path):
+            base = base_of(path)
+            return base[9:] if _UPLOAD.match(base) and base not in names and base[9:] in names else path
+    return ""
+
+
+def _regions(results: list[Any]) -> Iterator[dict[str, Any]]:
+    """Those with labels, or with a shape that no result of the same id labels; choices and texts are no regions."""
+    regions = [each for each in results if isinstance(each, dict) and isinstance(each.get("value"), dict)]
+    labelled = {str(each.get("id")) for each in regions if _labels_of(each["value"]) is not None}
+    for region in regions:
+        value = region["value"]
+        is_shape = any(key in value for key in ("x", "points", "rle", "format"))
+        if _labels_of(value) is not None or (is_shape and str(region.get("id")) not in labelled):
+            yield region
+
+
+def _labels_of(value: dict[str, Any]) -> list[Any] | None:
+    return next((value[key] for key in _LABELS if isinstance(value.get(key), list)), None)
+
+
+def _box(export: _Export, region: dict[str, Any], line: int, written: WrittenNames) -> RawBox | None:
+    """None for an error, which is reported."""
+    report, value = export.report, region["value"]
+    labels = _labels_of(value) or []
+    name = labels[0] if len(labels) == 1 and isinstance(labels[0], str) else ""
+    label = written.clean(name, report.file.name, line)
+    fault = class_name_fault(label) if label else ("class-name-empty", f"A region has {len(labels)} labels, not one.")
+    if region.get("image_rotation") not in (None, 0):
+        fault = "json-entry-invalid", "The image was rotated in Label Studio: label it upright."
+    edges = _edges(region)
+    if fault or edges is None:
+        detail = f"A region of {label[:100]!r} ({str(region.get('type'))[:40]}) has no area, or not the numbers of one."
+        report.add(*(fault or ("shape-without-box", detail)), line)
+        return None
+    if "points" in value or "radiusX" in value:
+        export.polygons.append(line)
+    elif value.get("rotation"):
+        export.rotated.append(line)
+    x1, y1, x2, y2 = (edge // 50 for edge in edges)
+    return RawBox(label, x1, y1, x2, y2, False, line)
+
+
+def _edges(region: dict[str, Any]) -> Edges | None:
+    value = region["value"]
+    rotation = _exact(value.get("rotation", 0))
+    points = value.get("points")
+    if isinstance(points, list):
+        return _around(points)
+    if rotation is None:
+        return None
+    if "radiusX" in value:
+        x, y, across, down = (_exact(value.get(key)) for key in ("x", "y", "radiusX", "radiusY"))
+        if x is None or y is None or across is None or down is None or rotation:
+            return None
+        return x - across, y - down, x + across, y + down
+    x, y, width, height = (_exact(value.get(key)) for key in ("x", "y", "width", "height"))
+    if x is None or y is None or width is None or height is None:
+        return None
+    if not rotation:
+        return x, y, x + width, y + height
+    return _rotated((x, y, width, height), rotation / UNIT, region)
+
+
+def _rotated(sides: Edges, angle: float, region: dict[str, Any]) -> Edges | None:
+    """The box around a rectangle that is turned by `angle` degrees about its upper left corner."""
+    size = [_exact(region.get(key)) for key in ("original_width", "original_height")]
+    if not size[0] or not size[1]:
+        return None
+    across, down = size[0] / _FULL, size[1] / _FULL  # px of one percent
+    x, y, width, height = sides
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    corners = [(w * across, h * down) for w, h in ((0, 0), (width, 0), (0, height), (width, height))]
+    columns = [round(x + (w * cos - h * sin) / across) for w, h in corners]
+    rows = [round(y + (w * sin + h * cos) / down) for w, h in corners]
+    return min(columns), min(rows), max(columns), max(rows)
+
+
+def _around(points: list[Any]) -> Edges | None:
+    pairs = [point for point in points if isinstance(point, list) and len(point) == 2]
+    numbers = [_exact(value) for point in pairs for value in point]
+    found = [number for number in numbers if number is not None]
+    if len(pairs) < 3 or len(pairs) != len(points) or len(found) != len(numbers):
+        return None
+    return min(found[0::2]), min(found[1::2]), max(found[0::2]), max(found[1::2])
+
+
+def _exact(value: Any) -> int | None:
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return exact(str(value)) if is_number else None
+
+
+def _note_export(export: _Export) -> None:
+    report = export.report
+    if export.rotated:
+        detail = f"{counted(len(export.rotated), 'rotated box', 'rotated boxes')}: "
+        detail += "each is taken as the upright box around it."
+        report.findings.append(Finding.of("rotated-as-boxes", report.file.name, detail, line=export.rotated[0]))
+    if export.polygons:
+        detail = f"{counted(len(export.polygons), 'polygon or ellipse', 'polygons or ellipses')}: "
+        detail += "each is taken as the box around it."
+        report.findings.append(Finding.of("polygons-as-boxes", report.file.name, detail, line=export.polygons[0]))
