@@ -1,19 +1,15 @@
 """Datasets whose annotation files list their images by name: tables, JSON Lines, and exports of labelling tools."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from unicodedata import normalize
-from urllib.parse import unquote
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Coordinates, Dataset, Item, RawBox, common_folder
-from pipeline.formats.folder_relation import nearest
 from pipeline.formats.image_roles import images_of_set
+from pipeline.formats.matching import Reference, match
 from pipeline.formats.split_names import given_splits, split_of_folder
 
 MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats in every line
@@ -59,27 +55,29 @@ class Matched:
     findings: list[Finding] = field(default_factory=list)
 
 
-def match_listed(listed: Iterable[ListedImage], images: Sequence[SourceFile]) -> Matched:
-    """Each entry by the longest common end of its path and that of an image, then by the nearest folder."""
-    index = _Index(images)
-    matched = Matched()
-    for entry in listed:
-        found = index.find(entry.name, folder_of(entry.file.name))
+def match_listed(listed: Sequence[ListedImage], images: Sequence[SourceFile]) -> Matched:
+    """Each entry by the longest common end of its path and that of an image (`pipeline.formats.matching`)."""
+
+    def reference_of(number: int) -> Reference:
+        entry = listed[number]
+        return Reference(entry.file.name, folder_of(entry.file.name), stated=entry.name, listed=True)
+
+    found = match(len(listed), reference_of, images)
+    matched = Matched({image.name: listed[number] for number, image in found.image_of.items()})
+    for number, entry in enumerate(listed):
         path, line, name = entry.file.name, entry.line, entry.name[:200]
-        if not found:
+        if number in found.lost:
             matched.lost += 1
             detail = f"The image {name!r} is not in the archive."
             matched.findings.append(Finding.of("image-missing", path, detail, line=line))
-        elif len(found) > 1:
-            matched.doubtful.update(image.name for image in found)
-            detail = f"{name!r} could be several images: {', '.join(image.name for image in found[:5])}."
+        elif candidates := found.ambiguous.get(number):
+            matched.doubtful.update(image.name for image in candidates)
+            detail = f"{name!r} could be several images: {', '.join(image.name for image in candidates[:5])}."
             matched.findings.append(Finding.of("image-ambiguous", path, detail, line=line))
-        elif found[0].name in matched.of:
-            matched.doubtful.add(found[0].name)
-            detail = f"{found[0].name} is already listed in {matched.of[found[0].name].file.name}."
+        elif image := found.twice.get(number):
+            matched.doubtful.add(image.name)
+            detail = f"{image.name} is already listed in {matched.of[image.name].file.name}."
             matched.findings.append(Finding.of("image-annotated-twice", path, detail, line=line))
-        else:
-            matched.of[found[0].name] = entry
     return matched
 
 
@@ -117,45 +115,6 @@ def numeric_names_finding(labels: Iterable[str], report: Report, line: int | Non
 def split_of_value(text: str) -> str | None:
     """The split that a cell names; None for an empty or another one."""
     return split_of_folder(text.strip())
-
-
-class _Index:
-    def __init__(self, images: Sequence[SourceFile]) -> None:
-        self._by_base: dict[str, list[SourceFile]] = defaultdict(list)
-        self._by_stem: dict[str, list[SourceFile]] = defaultdict(list)
-        for image in images:
-            base = base_of(image.name)
-            self._by_base[base].append(image)
-            self._by_stem[bare_of(base)].append(image)
-
-    def find(self, name: str, folder: str) -> list[SourceFile]:
-        for text in dict.fromkeys((_clean(name), _clean(unquote(name)))):
-            base = base_of(text)
-            for found in (self._by_base.get(base, []), self._by_stem.get(base, [])):
-                if found:
-                    return _best(text, found, folder)
-        return []
-
-
-def _clean(name: str) -> str:
-    return normalize("NFC", name.strip()).replace("\\", "/")
-
-
-def _best(name: str, found: list[SourceFile], folder: str) -> list[SourceFile]:
-    """The candidates whose path has the longest common end with `name`; of equal ones, those nearest to `folder`."""
-    if len(found) == 1:
-        return found
-    ends = [_common_end(name, image.name) for image in found]
-    best = [image for image, end in zip(found, ends, strict=True) if end == max(ends)]
-    beside = [image for image in best if image.name == (name if folder == "." else f"{folder}/{name}")]
-    return beside or nearest(folder, best)
-
-
-def _common_end(left: str, right: str) -> int:
-    """How many folders above the file name two paths share."""
-    first, second = PurePosixPath(left).parts[-2::-1], PurePosixPath(right).parts[-2::-1]
-    length = min(len(first), len(second))
-    return next((at for at in range(length) if first[at] != second[at]), length)
 
 
 def _splits(
