@@ -4,9 +4,6 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from pipeline.archive.entry_names import folder_of
-from pipeline.archive.source import SourceFile
-
 MAX_CANDIDATES = 1000  # images of one name whose folders are compared; with more, the name is ambiguous
 SAME, PARALLEL, ONE_LEVEL, FAR = 4, 3, 2, 1
 IMAGE_FOLDERS = frozenset(
@@ -47,14 +44,6 @@ def relation(annotations: str, images: str) -> Relation:
     elif len(left) + len(right) == 1:
         degree = ONE_LEVEL
     return Relation(degree, leading + trailing, _affinity(left, right))
-
-
-def nearest(folder: str, images: list[SourceFile]) -> list[SourceFile]:
-    """The images whose folder shares the most leading and trailing parts with `folder`."""
-    if len(images) <= 1 or len(images) > MAX_CANDIDATES:
-        return images
-    scores = [relation(folder, folder_of(image.name)).closeness for image in images]
-    return [image for image, score in zip(images, scores, strict=True) if score == max(scores)]
 
 
 @lru_cache(maxsize=4096)
