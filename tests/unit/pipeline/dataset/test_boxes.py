@@ -15,7 +15,7 @@ from pipeline.dataset.boxes import Frame, check_box, in_pixels, rotate_upright
 from pipeline.dataset.model import FRACTION, Box, DatasetImage, RawBox
 from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_xml import parse_annotation
-from pipeline.formats.yolo_labels import parse_labels
+from pipeline.formats.yolo_labels import read_labels
 from pipeline.layouts.yolo import label_lines
 from tests.builders.voc import annotation
 
@@ -96,7 +96,8 @@ def test_a_yolo_label_round_trips_to_the_same_integers(width: int, height: int, 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.txt"
         path.write_text(label_lines(image))
-        labels = parse_labels(SourceFile("a.txt", str(path), path.stat().st_size, ""), {0: "thing"})
+        file = SourceFile("a.txt", str(path), path.stat().st_size, "")
+        [labels], _ = read_labels([file], lambda _: {0: "thing"})
     assert [read[1:5] for read in in_pixels(labels.boxes, "fractions", width, height)] == [(x1, y1, x2, y2)]
 
 
