@@ -114,9 +114,13 @@ def broken_raccoons(data: Path) -> BrokenSet:
     xml, jpg = names(30)
     made.drop(jpg, "image-missing", xml, image=True)
     xml, jpg = names(31)
-    made.drop(xml, "image-without-annotation", jpg, image=False)
-    made.add("raccoon/images/Raccoon-32.jpg", made.files[names(33)[1]], "names-differ-in-case")
+    unlabelled = "raccoon/images/Raccoon-32.jpg"
+    made.drop(xml, "image-unlabelled", unlabelled, image=False)  # one finding for both, at the first of them
+    made.add(unlabelled, made.files[names(33)[1]], "names-differ-in-case")
     made.seeded[-1] = ("names-differ-in-case", names(32)[1], None)
+    for name in (jpg, unlabelled):  # either may own the annotation whose image is missing: no background
+        made.lost.add(name)
+        made.beyond.add(name)
     made.images += 1
     return made
 
