@@ -66,7 +66,7 @@ def get_model(platform: CurrentPlatform, job_id: str, version: str) -> ModelVers
 def get_artifact(
     request: Request, platform: CurrentPlatform, job_id: str, version: str, name: str, as_link: AsLink = False
 ) -> Response:
-    """`best.pt`, `metrics.json`, `data.yaml`, `model.json`, `results.csv` or a plot."""
+    """Send one artifact of a version: `best.pt`, `metrics.json`, `data.yaml`, `model.json`, `results.csv` or a plot."""
     row = versions.find_version(platform.db, job_id, version=version)
     artifact = versions.find_artifact(platform.db, row, name)
     path = link(f"/models/{job_id}/v{row.number}/artifacts/{name}")
