@@ -55,7 +55,7 @@ class JobRow(Leased, Base):
     deleted_at: Mapped[datetime | None]
     purged_at: Mapped[datetime | None]  # when its objects were deleted
     __table_args__ = (
-        Index("ix_jobs_state", "state"),
+        Index("ix_jobs_state_id", "state", "id"),
         Index("ix_jobs_fingerprint", "fingerprint"),
         Index("ix_jobs_repair_of", "repair_of"),
         Index("ix_jobs_lease_expires_at", "lease_expires_at"),
@@ -101,7 +101,10 @@ class FindingRow(Base):
     line: Mapped[int | None]
     detail: Mapped[str] = mapped_column(Text)
     remedy: Mapped[str] = mapped_column(Text)
-    __table_args__ = (Index("ix_findings_job_id_code", "job_id", "code"),)
+    __table_args__ = (
+        Index("ix_findings_job_id_code_number", "job_id", "code", "number"),
+        Index("ix_findings_job_id_severity_number", "job_id", "severity", "number"),
+    )
 
 
 class RunRow(Leased, Resumable, Base):
@@ -128,8 +131,8 @@ class RunRow(Leased, Resumable, Base):
     mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected the last call about it
     purged_at: Mapped[datetime | None]  # when its checkpoints were deleted
     __table_args__ = (
-        Index("ix_runs_job_id", "job_id"),
-        Index("ix_runs_state", "state"),
+        Index("ix_runs_job_id_id", "job_id", "id"),
+        Index("ix_runs_state_id", "state", "id"),
         Index("ix_runs_lease_expires_at", "lease_expires_at"),
     )
 
@@ -166,7 +169,10 @@ class VersionRow(Base):
     created_at: Mapped[datetime]
     mlflow_version: Mapped[str | None] = mapped_column(String(40))
     mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected it
-    __table_args__ = (UniqueConstraint("job_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("job_id", "number"),
+        Index("ix_versions_job_id_id", "job_id", "id"),
+    )
 
 
 class ArtifactRow(Base):
