@@ -53,7 +53,7 @@ ARCHIVE_CODES: Mapping[str, FindingCode] = {
     "archive-not-a-zip": FindingCode(ERROR, "The file is not a ZIP, or its end is missing.", "Upload a complete ZIP; if it is one, upload it again."),
     "archive-overlap": FindingCode(ERROR, "Entries share bytes of the archive, as in a ZIP bomb.", _ZIP_AGAIN),
     "archive-parent-path": FindingCode(ERROR, "A path leads out of the archive (`..`).", _RELATIVE),
-    "archive-ratio": FindingCode(ERROR, "An entry would expand far more than images and text do, as in a ZIP bomb.", "Leave the file out; if it is an image, save it as PNG or JPEG."),
+    "archive-ratio": FindingCode(ERROR, "An entry, or the archive as a whole, would expand far more than images and text do, as in a ZIP bomb.", "Leave the files out; images that compress so well are saved as PNG or JPEG."),
     "archive-size-mismatch": FindingCode(ERROR, "The size of an entry is not the one that its header declares.", _ZIP_AGAIN),
     "archive-special-file": FindingCode(ERROR, "An entry is a link, a device or a pipe.", "Put the files themselves into the ZIP, not links to them."),
     "archive-too-large": FindingCode(ERROR, "All files together exceed the limit of the unpacked size.", _SMALLER_SET),

@@ -5,10 +5,7 @@ path, so none can reach outside the folder, collide with another or have a meani
 that can be data are written.
 """
 
-import hashlib
-import os
 import threading
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +19,10 @@ from pipeline.archive.contents import inner_archives, kinds_of
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.entry_names import bare_of, base_of, suffix_of
 from pipeline.archive.first_bytes import HEAD_BYTES
+from pipeline.archive.inflate import inflate
 from pipeline.archive.plural import counted
 from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected, SourceFile
-from pipeline.archive.zip_directory import DEFLATED, BrokenArchive, ZipEntry, locate_data, read_directory
+from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
 from pipeline.archive.zip_rules import validate
 
 IMAGE_SUFFIXES = frozenset(
@@ -51,7 +49,6 @@ _SYSTEM_FOLDERS = frozenset(
 )
 SPLIT_LISTS = frozenset(f"{name}.txt" for name in ("train", "val", "valid", "validation", "test", "trainval"))
 
-_CHUNK = 1 << 18
 EXTRACTED_FILE = "extracted"
 _BATCH = 32  # entries of one task: a task of its own for each would take 1 KB for each
 
@@ -147,7 +144,7 @@ def _inflate_all(
     out, name = target.open("wb", buffering=0), str(target)
     handles.append(out)
 
-    def inflate(first: int) -> list[SourceFile | Finding]:
+    def inflate_batch(first: int) -> list[SourceFile | Finding]:
         if not hasattr(local, "file"):
             local.file = archive.open("rb")
             handles.append(local.file)
@@ -159,7 +156,7 @@ def _inflate_all(
     try:
         with ThreadPoolExecutor(threads) as pool:
             try:
-                for results in pool.map(inflate, range(0, len(wanted), _BATCH)):
+                for results in pool.map(inflate_batch, range(0, len(wanted), _BATCH)):
                     whole = [result for result in results if isinstance(result, SourceFile)]
                     each(whole)
                     files += whole
@@ -175,75 +172,12 @@ def _inflate_all(
 
 
 def _inflate_or_finding(file: BinaryIO, entry: ZipEntry, target: str, out: int, at: int) -> SourceFile | Finding:
+    # The fingerprint contains the bytes of images alone; of annotations, the values that are read from them.
     try:
-        return _inflate(file, entry, target, out, at)
+        digest = inflate(file, entry, out, at, hashed=is_image(entry.name))
     except BrokenArchive as error:
         return error.finding
-
-
-def _inflate(file: BinaryIO, entry: ZipEntry, target: str, out: int, at: int) -> SourceFile:
-    """Write one entry to `out`, which is open on `target`, from `at` on, and never beyond its declared size.
-
-    Its real size, end and CRC must be the declared ones. Raises BrokenArchive.
-    """
-    data_at = locate_data(file, entry)
-    if data_at is None:
-        raise BrokenArchive("archive-headers-differ", "The entry's two headers differ.", entry.name)
-    file.seek(data_at)
-    # The fingerprint contains the bytes of images alone; of annotations, the values that are read from them.
-    digest = hashlib.sha256() if is_image(entry.name) else None
-    crc, size = 0, 0
-    for block in _blocks(file, entry):
-        if size + len(block) > entry.size:
-            size += len(block)
-            break
-        crc = zlib.crc32(block, crc)
-        if digest:
-            digest.update(block)
-        _write(out, block, at + size)
-        size += len(block)
-    if size != entry.size:
-        raise BrokenArchive(
-            "archive-size-mismatch",
-            f"The entry is declared as {counted(entry.size, 'byte')} and has another size.",
-            entry.name,
-        )
-    if crc != entry.crc:
-        raise BrokenArchive("archive-checksum", "The entry's bytes do not match their checksum (CRC-32).", entry.name)
-    return SourceFile(entry.name, target, size, digest.hexdigest() if digest else "", at)
-
-
-def _write(out: int, block: bytes, at: int) -> None:
-    view = memoryview(block)
-    while view:
-        written = os.pwrite(out, view, at)
-        view, at = view[written:], at + written
-
-
-def _blocks(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
-    """The entry's bytes in blocks of at most `_CHUNK`, never more than one byte above the declared size in all."""
-    left = entry.packed
-    if entry.method != DEFLATED:
-        while left and (block := file.read(min(_CHUNK, left))):
-            left -= len(block)
-            yield block
-        return
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    pending = b""
-    try:
-        while not inflater.eof:
-            if not pending and left:
-                pending = file.read(min(_CHUNK, left))
-                left -= len(pending)
-            block = inflater.decompress(pending, _CHUNK)
-            if not block and not pending:
-                break
-            pending = inflater.unconsumed_tail
-            yield block
-    except zlib.error as error:
-        raise BrokenArchive("archive-broken-data", f"The entry cannot be inflated: {error}.", entry.name) from error
-    if not inflater.eof or inflater.unused_data or left:
-        raise BrokenArchive("archive-broken-data", "The compressed data ends too early or too late.", entry.name)
+    return SourceFile(entry.name, target, entry.size, digest, at)
 
 
 def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Finding]:

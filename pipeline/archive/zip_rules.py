@@ -31,6 +31,7 @@ def _common_reasons(entries: list[ZipEntry]) -> Iterator[Finding]:
     yield from _check_names(entries)
     yield from _check_folders(entries)
     yield from _check_sizes(entries)
+    yield from _check_totals(entries)
 
 
 def _check_names(entries: list[ZipEntry]) -> Iterator[Finding]:
@@ -78,10 +79,8 @@ def _check_folders(entries: list[ZipEntry]) -> Iterator[Finding]:
 
 
 def _check_sizes(entries: list[ZipEntry]) -> Iterator[Finding]:
-    total = 0
     for entry in entries:
         name = _printable(entry.name)
-        total += entry.size
         if entry.flags & ENCRYPTED:
             yield Finding.of("archive-encrypted", name, "The entry is encrypted.")
         elif entry.method not in (STORED, DEFLATED):
@@ -96,8 +95,16 @@ def _check_sizes(entries: list[ZipEntry]) -> Iterator[Finding]:
             yield Finding.of("archive-entry-too-large", name, f"{entry.size} bytes; at most {limits.MAX_ENTRY_BYTES}.")
         if entry.size > limits.RATIO_FREE_BYTES and entry.size > limits.MAX_RATIO * max(1, entry.packed):
             yield Finding.of("archive-ratio", name, f"{counted(entry.packed, 'byte')} would grow to {entry.size}.")
+
+
+def _check_totals(entries: list[ZipEntry]) -> Iterator[Finding]:
+    total, packed = sum(entry.size for entry in entries), sum(entry.packed for entry in entries)
     if total > limits.MAX_TOTAL_BYTES:
         yield Finding.of("archive-too-large", "", f"{total} bytes inflated; at most {limits.MAX_TOTAL_BYTES}.")
+    most = limits.RATIO_FREE_TOTAL_BYTES + limits.MAX_RATIO * packed
+    if total > most:
+        detail = f"{counted(len(entries), 'entry', 'entries')} with {counted(packed, 'byte')} would grow to {total}; "
+        yield Finding.of("archive-ratio", "", f"{detail}at most {most}.")
 
 
 def _check_extents(entries: list[ZipEntry], directory_at: int) -> Iterator[Finding]:

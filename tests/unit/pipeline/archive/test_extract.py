@@ -12,12 +12,16 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 
 from core.domain import limits
 from core.domain.errors import OutOfSpace
 from pipeline.archive.extract import extract
 from pipeline.archive.source import ExtractedArchive, Rejected
+from pipeline.archive.zip_directory import read_directory
+from pipeline.archive.zip_rules import validate
 from tests.builders import hostile
+from tests.builders.bombs import write_bomb
 from tests.builders.voc import JUNK, image_bytes, zip_files
 
 IMAGE = image_bytes()
@@ -365,4 +369,38 @@ def test_a_flat_image_is_refused_with_what_can_be_done_about_it(tmp_path: Path) 
         _extract(archive, tmp_path)
     (finding,) = refused.value.findings
     assert (finding.code, finding.path) == ("archive-ratio", "a/white.bmp")
-    assert finding.remedy == "Leave the file out; if it is an image, save it as PNG or JPEG."
+    assert finding.remedy == "Leave the files out; images that compress so well are saved as PNG or JPEG."
+
+
+def test_a_thousand_entries_of_the_free_size_are_refused_together(tmp_path: Path) -> None:
+    zeros = bytes(limits.RATIO_FREE_BYTES)
+    archive = write_bomb(tmp_path / "a.zip", {f"a/{number}.bmp": zeros for number in range(1024)})
+    assert archive.stat().st_size < 1_300_000
+    with pytest.raises(Rejected) as refused:
+        _extract(archive, tmp_path)
+    (finding,) = refused.value.findings
+    assert (finding.code, finding.path) == ("archive-ratio", "")
+    assert finding.detail.startswith("1024 entries with ") and " would grow to 1073741824; at most " in finding.detail
+
+
+def test_the_ratio_of_an_archive_ends_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zeros = bytes(100_000)
+    archive = write_bomb(tmp_path / "a.zip", {f"a/{number}.bmp": zeros for number in range(4)})
+    packed = sum(entry.compress_size for entry in zipfile.ZipFile(archive).infolist())
+    monkeypatch.setattr(limits, "RATIO_FREE_TOTAL_BYTES", 4 * len(zeros) - limits.MAX_RATIO * packed)
+    assert len(_extract(archive, tmp_path / "within").files) == 4
+    monkeypatch.setattr(limits, "RATIO_FREE_TOTAL_BYTES", limits.RATIO_FREE_TOTAL_BYTES - 1)
+    assert _refusal_codes(archive, tmp_path / "beyond") == {"archive-ratio"}
+
+
+def test_a_set_of_plain_figures_in_bmp_is_no_bomb(tmp_path: Path) -> None:
+    """Ten figures of one colour each in 640 x 480 pixels: BMP files that deflate to a 200th or less."""
+    figures = Image.new("RGB", (640, 480), "white")
+    for number in range(10):
+        at = 40 * number
+        ImageDraw.Draw(figures).ellipse((at, at, at + 120, at + 60 + number), fill=(20 * number, 80, 160))
+    content = io.BytesIO()
+    figures.save(content, "BMP")
+    archive = write_bomb(tmp_path / "a.zip", {f"a/{number}.bmp": content.getvalue() for number in range(500)})
+    with archive.open("rb") as file:
+        assert validate(file, *read_directory(file, None)) == []
