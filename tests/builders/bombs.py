@@ -4,21 +4,19 @@ import struct
 import zlib
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 from tests.builders.voc import Files
 
 
 def write_bomb(path: Path, files: Files) -> Path:
     """Equal contents are deflated once, so that a thousand of them take no longer than one."""
-    central = b""
+    central, at = b"", 0
     with path.open("wb") as out:
         for name, content in files.items():
-            central += _central(name.encode(), content, out.tell())
-            _write_local(out, name.encode(), content)
-        start = out.tell()
+            central += _central(name.encode(), content, at)
+            at += out.write(_local(name.encode(), content))
         out.write(central)
-        out.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(files), len(files), len(central), start, 0))
+        out.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(files), len(files), len(central), at, 0))
     return path
 
 
@@ -28,10 +26,10 @@ def _packed(content: bytes) -> tuple[bytes, int]:
     return packer.compress(content) + packer.flush(), zlib.crc32(content)
 
 
-def _write_local(out: BinaryIO, name: bytes, content: bytes) -> None:
+def _local(name: bytes, content: bytes) -> bytes:
     packed, crc = _packed(content)
     sizes = (crc, len(packed), len(content), len(name), 0)
-    out.write(struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 8, 0, 33, *sizes) + name + packed)
+    return struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 8, 0, 33, *sizes) + name + packed
 
 
 def _central(name: bytes, content: bytes, at: int) -> bytes:
