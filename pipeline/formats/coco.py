@@ -2,21 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from core.domain.findings import Finding
 from pipeline.archive.encodings import encoding_of
-from pipeline.archive.entry_names import folder_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RawBox, RepairedItem, common_folder, root_of
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.coco_sums import without_sums
 from pipeline.formats.image_roles import images_of_set
-from pipeline.formats.matching import Reference, match
+from pipeline.formats.listed_pairs import ListedEntry, pair_listed
 from pipeline.formats.split_names import split_of_folder, splits_by_folder, unknown_folders
 from pipeline.formats.text import WrittenNames
 
@@ -40,19 +38,26 @@ def read(source: ExtractedArchive) -> Dataset:
     files, doubtful, of_sums = without_sums(_documents(source, findings), images)
     findings += of_sums
     splits = _splits_of_files(files)
-    matched = _match(files, splits, images)
+    entries = [(coco, entry) for coco in files for entry in coco.images.values()]
+
+    def entry_of(number: int) -> ListedEntry:
+        coco, entry = entries[number]
+        return ListedEntry(coco.file.name, entry.file_name, entry.line, splits.get(coco.file.name))
+
+    pairs = pair_listed(len(entries), entry_of, images)
     for coco in files:
         findings += coco.findings
-    findings += matched.findings
-    given = {name: split for name, (coco, _) in matched.of.items() if (split := splits.get(coco.file.name))}
+    findings += pairs.findings
+    of = {name: entries[number] for name, number in pairs.of.items()}
+    given = {name: split for name, (coco, _) in of.items() if (split := splits.get(coco.file.name))}
     if not given:
         given = splits_by_folder(images)
         findings += unknown_folders(images)
-    items = tuple(_item(image, matched.of.get(image.name), given.get(image.name)) for image in images)
-    broken = doubtful | matched.doubtful | {name for name, (_, entry) in matched.of.items() if not entry.usable}
+    items = tuple(_item(image, of.get(image.name), given.get(image.name)) for image in images)
+    broken = doubtful | pairs.doubtful | {name for name, (_, entry) in of.items() if not entry.usable}
     if not all(coco.usable for coco in files):
         broken |= {image.name for image in images}  # the unread rest of the file may be about any of them
-    return Dataset("detection", NAME, items, findings, frozenset(broken), lost=matched.lost)
+    return Dataset("detection", NAME, items, findings, frozenset(broken), lost=pairs.lost)
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the protocol
@@ -109,46 +114,6 @@ def _splits_of_files(files: list[CocoFile]) -> dict[str, str]:
         if split:
             splits[coco.file.name] = split
     return splits if len(set(splits.values())) > 1 else {}
-
-
-@dataclass(slots=True)
-class _Matched:
-    """`of`: image -> (its JSON, its entry). `doubtful`: images whose annotation is ambiguous."""
-
-    of: dict[str, tuple[CocoFile, CocoImage]] = field(default_factory=dict)
-    doubtful: set[str] = field(default_factory=set)
-    lost: int = 0
-    findings: list[Finding] = field(default_factory=list)
-
-
-def _match(files: list[CocoFile], splits: Mapping[str, str], images: list[SourceFile]) -> _Matched:
-    """By the longest common end of `file_name`, then by a folder named like the split, then the nearest to the JSON."""
-    entries = [(coco, entry) for coco in files for entry in coco.images.values()]
-
-    def reference_of(number: int) -> Reference:
-        coco, entry = entries[number]
-        name = coco.file.name
-        return Reference(name, folder_of(name), stated=entry.file_name, split=splits.get(name), listed=True)
-
-    found = match(len(entries), reference_of, images)
-    matched = _Matched({image.name: entries[number] for number, image in found.image_of.items()})
-    for number, (coco, entry) in enumerate(entries):
-        path, line, file_name = coco.file.name, entry.line, entry.file_name[:200]
-        if number in found.lost:
-            matched.lost += 1
-            detail = f"The image {file_name!r} is not in the archive."
-            if other := found.lost[number]:
-                detail = f"The image {file_name!r} is not in the archive; {other.name} belongs to another JSON."
-            matched.findings.append(Finding.of("image-missing", path, detail, line=line))
-        elif candidates := found.ambiguous.get(number):
-            matched.doubtful.update(image.name for image in candidates)
-            detail = f"{file_name!r} could be several images: {', '.join(image.name for image in candidates[:5])}."
-            matched.findings.append(Finding.of("image-ambiguous", path, detail, line=line))
-        elif image := found.twice.get(number):
-            matched.doubtful.add(image.name)
-            detail = f"{image.name} is already listed in {matched.of[image.name][0].file.name}."
-            matched.findings.append(Finding.of("image-annotated-twice", path, detail, line=line))
-    return matched
 
 
 def _item(image: SourceFile, matched: tuple[CocoFile, CocoImage] | None, split: str | None) -> Item:

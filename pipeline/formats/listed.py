@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.domain.findings import Finding
-from pipeline.archive.entry_names import bare_of, base_of, folder_of
+from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Coordinates, Dataset, Item, RawBox, common_folder
 from pipeline.formats.image_roles import images_of_set
-from pipeline.formats.matching import Reference, match
+from pipeline.formats.listed_pairs import ListedEntry, pair_listed
 from pipeline.formats.split_names import given_splits, split_of_folder
 
 MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats in every line
@@ -58,27 +58,13 @@ class Matched:
 def match_listed(listed: Sequence[ListedImage], images: Sequence[SourceFile]) -> Matched:
     """Each entry by the longest common end of its path and that of an image (`pipeline.formats.matching`)."""
 
-    def reference_of(number: int) -> Reference:
+    def entry_of(number: int) -> ListedEntry:
         entry = listed[number]
-        return Reference(entry.file.name, folder_of(entry.file.name), stated=entry.name, listed=True)
+        return ListedEntry(entry.file.name, entry.name, entry.line)
 
-    found = match(len(listed), reference_of, images)
-    matched = Matched({image.name: listed[number] for number, image in found.image_of.items()})
-    for number, entry in enumerate(listed):
-        path, line, name = entry.file.name, entry.line, entry.name[:200]
-        if number in found.lost:
-            matched.lost += 1
-            detail = f"The image {name!r} is not in the archive."
-            matched.findings.append(Finding.of("image-missing", path, detail, line=line))
-        elif candidates := found.ambiguous.get(number):
-            matched.doubtful.update(image.name for image in candidates)
-            detail = f"{name!r} could be several images: {', '.join(image.name for image in candidates[:5])}."
-            matched.findings.append(Finding.of("image-ambiguous", path, detail, line=line))
-        elif image := found.twice.get(number):
-            matched.doubtful.add(image.name)
-            detail = f"{image.name} is already listed in {matched.of[image.name].file.name}."
-            matched.findings.append(Finding.of("image-annotated-twice", path, detail, line=line))
-    return matched
+    pairs = pair_listed(len(listed), entry_of, images)
+    of = {name: listed[number] for name, number in pairs.of.items()}
+    return Matched(of, pairs.doubtful, pairs.lost, pairs.findings)
 
 
 def dataset_of(

@@ -7,7 +7,8 @@ from typing import Generic, Protocol, TypeVar
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.source import SourceFile
-from pipeline.formats.matching import Reference, match
+from pipeline.formats.candidates import Reference
+from pipeline.formats.matching import match
 
 
 class PairedAnnotation(Protocol):

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from pipeline.archive.source import SourceFile
-from pipeline.formats.matching import Reference, match
+from pipeline.formats.candidates import Reference
+from pipeline.formats.matching import match
 from pipeline.formats.pairs import Pairs, pair
 from pipeline.formats.voc_xml import VocAnnotation
 
