@@ -10,6 +10,7 @@ from core.db.tables import FindingRow, JobRow, RunRow, VersionRow
 from core.db.transitions import public_fields
 from core.domain.errors import ArchiveRefused, FormatUnknown
 from core.domain.keys import plots_of
+from core.domain.limits import CLASSES_LISTED
 from core.domain.states import JobState, RunState
 from core.services.views import JobOverview
 from pipeline.params.catalogue import BASELINE, entry_of
@@ -75,7 +76,10 @@ class JobItem(BaseModel):
     attempt: int = Field(examples=[1])
     kind: str | None = Field(examples=["detection"])
     format: str | None = Field(examples=["voc"])
-    classes: list[str] | None = Field(examples=[["raccoon"]])
+    classes: list[str] | None = Field(
+        description=f"The first {CLASSES_LISTED}; the metadata of the dataset has all.", examples=[["raccoon"]]
+    )
+    class_count: int | None = Field(description="Number of classes.", examples=[1])
     images: int | None = Field(examples=[200])
     findings: dict[str, FindingCount] | None = Field(
         description="Severity and count by code. The findings themselves are at `/jobs/{job_id}/findings`.",
@@ -196,6 +200,7 @@ def _item_fields(row: JobRow) -> dict[str, Any]:
         "source": _source(row),
         "options": row.options,
         "links": job_links(row),
+        "class_count": None if row.classes is None else len(row.classes),
         **public_fields(row),
     }
 

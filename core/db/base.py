@@ -77,6 +77,10 @@ class Leased:
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
+    def public_value(self, name: str) -> Any:
+        """What polling returns, and events carry, for a field of `public`."""
+        return getattr(self, name)
+
 
 class Resumable:
     """What leased work with checkpoints has beside: it can be stopped early, and the next attempt continues it."""

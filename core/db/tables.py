@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstr
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, Leased, Resumable
+from core.domain.limits import CLASSES_LISTED
 from core.domain.states import JOB_LIFECYCLE, RUN_LIFECYCLE
 
 
@@ -60,6 +61,9 @@ class JobRow(Leased, Base):
         Index("ix_jobs_repair_of", "repair_of"),
         Index("ix_jobs_lease_expires_at", "lease_expires_at"),
     )
+
+    def public_value(self, name: str) -> Any:
+        return self.classes[:CLASSES_LISTED] if name == "classes" and self.classes else super().public_value(name)
 
 
 class UploadRow(Base):

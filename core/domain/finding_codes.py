@@ -157,6 +157,7 @@ CLASS_CODES: Mapping[str, FindingCode] = {
     "class-unused": FindingCode(NOTE, "Named classes have no boxes; they are not classes of the dataset.", _NOTHING),
     "folders-repeated": FindingCode(NOTE, "A folder holds the same images as its parent folder and is left out.", "Nothing to do, or create the ZIP without it.", "dropped"),
     "no-boxes": FindingCode(ERROR, "The dataset has no usable box.", "Annotate some images."),
+    "too-many-classes": FindingCode(ERROR, "The dataset has more classes than the limit.", "Check the column or the folders that name the classes: captions, ids or file names are no classes."),
     "too-few-classes": FindingCode(ERROR, "Fewer than two classes have usable images.", "Add images of another class."),
     "too-few-images": FindingCode(ERROR, "The dataset has fewer than three usable images.", "Add images."),
 }  # fmt: skip

@@ -27,6 +27,10 @@ MAX_XML_DEPTH = 32
 MAX_IMAGE_PIXELS = 200_000_000  # 200 megapixels: four times the largest camera image; a bomb has more
 MAX_IMAGE_BYTES = 512 * MIB
 
+# More names than the largest public dataset of boxes has (9,000): a column of captions, or of file names.
+MAX_CLASSES = 10_000
+CLASSES_LISTED = 100  # in an answer about a job, beside their number: no answer grows with the dataset
+
 # Findings: all are counted, at most this many are kept with their text.
 MAX_FINDINGS_KEPT = 100_000
 

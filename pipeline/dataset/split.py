@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Protocol
 
 from core.domain.findings import Finding
@@ -163,8 +164,12 @@ def _stratify(groups: list[_Group], shares: dict[str, float]) -> dict[str, str]:
     wants = {split: {class_id: share * count for class_id, count in left.items()} for split, share in shares.items()}
     room = {split: share * sum(group.size for group in groups) for split, share in shares.items()}
     assigned: dict[str, str] = {}
-    while left:
-        rarest = min(left, key=lambda class_id: (left[class_id], class_id))
+    waiting = [(count, class_id) for class_id, count in left.items()]
+    heapify(waiting)
+    while waiting:
+        count, rarest = heappop(waiting)
+        if left.get(rarest) != count:  # an older count: the current one is in the heap as well
+            continue
         for group in members[rarest]:
             if group.name in assigned:
                 continue
@@ -176,6 +181,7 @@ def _stratify(groups: list[_Group], shares: dict[str, float]) -> dict[str, str]:
                 wants[split][class_id] -= count
                 if class_id in left:
                     left[class_id] -= count
+                    heappush(waiting, (left[class_id], class_id))
         del left[rarest]
     return assigned
 

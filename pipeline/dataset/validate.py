@@ -233,6 +233,10 @@ def _set_findings(dataset: Dataset, images: list[DatasetImage], classes: list[st
     if dataset.kind == "classification" and len(classes) < 2:
         detail = f"There are usable images of {counted(len(classes), 'class', 'classes')}; a classifier needs two."
         yield Finding.of("too-few-classes", "", detail)
+    if len(classes) > limits.MAX_CLASSES:
+        detail = f"The dataset has {len(classes)} classes; at most {limits.MAX_CLASSES} are accepted. The first are"
+        yield Finding.of("too-many-classes", "", f"{detail} {', '.join(map(repr, classes[:5]))}.")
+        return  # what follows has a finding for each class
     counts = Counter(class_id for image in images for class_id in image.class_ids)
     for class_id, name in enumerate(classes):
         if counts[class_id] < 3:

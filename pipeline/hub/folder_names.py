@@ -4,8 +4,8 @@ import unicodedata
 from collections.abc import Iterable
 
 from core.domain.errors import HubSetUnusable
+from core.domain.limits import MAX_CLASSES
 
-MAX_CLASS_FOLDERS = 10_000  # the size of the largest public datasets; a column of captions has more
 _MAX_BYTES = 120
 _UNSAFE = frozenset('/\\:*?"<>|\ufffd')  # separators, and characters that Windows does not allow
 
@@ -13,7 +13,7 @@ _UNSAFE = frozenset('/\\:*?"<>|\ufffd')  # separators, and characters that Windo
 def folders_of(names: Iterable[str]) -> dict[str, str]:
     """Class name -> folder; the order of `names` does not matter.
 
-    Raises HubSetUnusable for more than MAX_CLASS_FOLDERS.
+    Raises HubSetUnusable for more than MAX_CLASSES.
     """
     folders: dict[str, str] = {}
     taken: set[str] = set()
@@ -33,9 +33,9 @@ def _limited(names: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for name in names:
         found.add(name)
-        if len(found) > MAX_CLASS_FOLDERS:
-            detail = f"The dataset has more than {MAX_CLASS_FOLDERS} class names: it is too large, or has other labels."
-            raise HubSetUnusable(detail, limit=MAX_CLASS_FOLDERS)
+        if len(found) > MAX_CLASSES:
+            detail = f"The dataset has more than {MAX_CLASSES} class names: it is too large, or has other labels."
+            raise HubSetUnusable(detail, limit=MAX_CLASSES)
     return found
 
 

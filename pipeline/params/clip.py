@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from core.domain.limits import MAX_CLASSES
 from pipeline.params.common import BestBy, Device, MaxMinutes, ModelName, Patience, Seed, SuspectLabels, Workers
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "a picture of {}.")
 
 MAX_TEXTS = 100  # per class; the largest published list of templates has 80
-MAX_CLASSES = 10_000
 
 
 def _has_placeholder(value: str) -> str:

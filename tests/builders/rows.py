@@ -1,5 +1,7 @@
 """Builders of rows, through the use cases that write them."""
 
+from collections.abc import Sequence
+
 from core.db.tables import JobRow, RunRow, VersionRow
 from core.services.context import Platform
 from core.services.jobs import lifecycle as preparing
@@ -30,12 +32,12 @@ def claimed_job(platform: Platform, *, lease: float = LEASE) -> Claim:
     return claimed[0]
 
 
-def outcome(findings: int = 0) -> preparing.ValidationResult:
+def outcome(findings: int = 0, classes: Sequence[str] = ("raccoon",)) -> preparing.ValidationResult:
     one = {"code": "box-outside", "severity": "warning", "path": "a.xml", "line": 3, "detail": "d", "remedy": "r"}
     return preparing.ValidationResult(
         kind="detection",
         format="voc",
-        classes=["raccoon"],
+        classes=list(classes),
         images=10,
         counts={"box-outside": {"severity": "warning", "count": findings}} if findings else {},
         findings=[one] * findings,
@@ -48,12 +50,18 @@ def prepared_set(fingerprint: str = "f" * 64) -> preparing.PreparedSet:
 
 
 def complete(
-    platform: Platform, claim: Claim, *, fingerprint: str = "f" * 64, findings: int = 0, is_stored: bool = True
+    platform: Platform,
+    claim: Claim,
+    *,
+    fingerprint: str = "f" * 64,
+    findings: int = 0,
+    is_stored: bool = True,
+    classes: Sequence[str] = ("raccoon",),
 ) -> JobRow | None:
     return preparing.complete_job(
         platform.db,
         claim,
-        outcome(findings),
+        outcome(findings, classes),
         prepared_set(fingerprint),
         content_fingerprint="c" * 64,
         metadata_key=f"jobs/{claim.id}/{claim.attempt}/dataset_metadata.json",

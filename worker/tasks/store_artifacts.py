@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import structlog
 from core.db.tables import RunRow
 from core.domain.errors import TrainerCrashed, Unavailable
 from core.domain.keys import artifact_key
+from core.domain.limits import CLASSES_LISTED
 from core.services.runs.lifecycle import PublishedArtifact
 from core.storage import StoredObject
 from worker.supervision.lease_keeper import LeaseKeeper
@@ -51,9 +53,21 @@ def put_artifacts(attempt: Attempt[RunRow], folder: Path) -> tuple[list[Publishe
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
+    """The metrics of each split, for the row and every answer about it: the artifact has all.
+
+    Of more than CLASSES_LISTED classes the first are kept, and no confusion matrix, which grows with their square.
+    """
     path = folder / METRICS_FILE
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return content if isinstance(content, dict) else {}
+    return {split: _shortened(found) for split, found in content.items()} if isinstance(content, dict) else {}
+
+
+def _shortened(metrics: Any) -> Any:
+    of_classes = metrics.get("per_class") if isinstance(metrics, dict) else None
+    if not isinstance(of_classes, dict) or len(of_classes) <= CLASSES_LISTED:
+        return metrics
+    kept = {name: value for name, value in metrics.items() if name != "confusion_matrix"}
+    return kept | {"per_class": dict(islice(of_classes.items(), CLASSES_LISTED)), "class_count": len(of_classes)}
 
 
 def _put(attempt: Attempt[RunRow], path: Path) -> PublishedArtifact:

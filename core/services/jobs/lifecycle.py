@@ -117,6 +117,7 @@ def _columns_of(outcome: ValidationResult) -> dict[str, Any]:
         "classes": outcome.classes,
         "images": outcome.images,
         "findings": outcome.counts,
+        "extra": {"class_count": None if outcome.classes is None else len(outcome.classes)},  # of the event alone
     }
 
 

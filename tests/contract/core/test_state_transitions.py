@@ -20,7 +20,7 @@ from core.domain.errors import (
     RunNotCancellable,
     VersionNotFound,
 )
-from core.domain.limits import MAX_LOST_LEASES
+from core.domain.limits import CLASSES_LISTED, MAX_LOST_LEASES
 from core.domain.states import RunState
 from core.services.context import Platform
 from core.services.jobs import commands as jobs
@@ -64,9 +64,21 @@ def test_the_events_of_a_job_fold_into_what_polling_returns(platform: Platform) 
     complete(platform, claim, findings=2)
     job = jobs.get_job(platform.db, claim.id)
     polled = {name: value for name, value in public_fields(job).items() if value is not None}
-    assert {name: value for name, value in fold(platform, job.id).items() if value is not None} == polled
+    folded = fold(platform, job.id)
+    assert folded.pop("class_count") == 1
+    assert {name: value for name, value in folded.items() if value is not None} == polled
     assert polled["state"] == "ready" and polled["findings"]["box-outside"]["count"] == 2
     assert newest_event(platform.db, job.id) == (4, True)
+
+
+def test_no_event_and_no_answer_about_a_job_grows_with_its_classes(platform: Platform) -> None:
+    names = [f"class {number}" for number in range(CLASSES_LISTED + 1)]
+    claim = claimed_job(platform)
+    job = complete(platform, claim, classes=names)
+    assert job is not None and job.classes == names
+    assert public_fields(job)["classes"] == names[:-1]
+    folded = fold(platform, job.id)
+    assert (folded["classes"], folded["class_count"]) == (names[:-1], CLASSES_LISTED + 1)
 
 
 def test_the_events_of_a_run_fold_into_what_polling_returns(platform: Platform) -> None:

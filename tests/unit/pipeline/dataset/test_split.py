@@ -1,13 +1,17 @@
 """The split: seeded, keyed by content, stratified, with identical images together."""
 
+import random
+import time
 from collections import Counter, defaultdict
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.archive.source import SourceFile
-from pipeline.dataset.model import Box, DatasetImage
+from pipeline.dataset import split
+from pipeline.dataset.model import SPLITS, Box, DatasetImage
 from pipeline.dataset.split import assign_splits, keeps_given
 from pipeline.params.prepare import PrepareOptions
 
@@ -118,3 +122,59 @@ def test_a_class_missing_from_a_given_train_split_is_an_error() -> None:
     images = [_image("0", "0", (0,), "train"), _image("1", "1", (1,), "val"), _image("2", "2", (0,), "val")]
     _, findings = assign_splits(images, ["a", "b"], PrepareOptions(test_fraction=0))
     assert [(finding.code, finding.severity) for finding in findings] == [("class-not-in-train", "error")]
+
+
+def _stratify_by_search(groups: list[Any], shares: dict[str, float]) -> dict[str, str]:
+    """As all splits so far were made: the rarest class is searched for among all classes each time."""
+    members: dict[int, list[Any]] = defaultdict(list)
+    for group in groups:
+        for class_id in group.classes:
+            members[class_id].append(group)
+    left = {class_id: sum(group.classes[class_id] for group in found) for class_id, found in members.items()}
+    wants = {split: {class_id: share * count for class_id, count in left.items()} for split, share in shares.items()}
+    room = {split: share * sum(group.size for group in groups) for split, share in shares.items()}
+    assigned: dict[str, str] = {}
+    while left:
+        rarest = min(left, key=lambda class_id: (left[class_id], class_id))
+        for group in members[rarest]:
+            if group.name in assigned:
+                continue
+            home = max(SPLITS, key=lambda name: (wants[name][rarest], room[name]))
+            assigned[group.name] = home
+            room[home] -= group.size
+            for class_id, count in group.classes.items():
+                wants[home][class_id] -= count
+                if class_id in left:
+                    left[class_id] -= count
+        del left[rarest]
+    return assigned
+
+
+def _random_set(chance: random.Random) -> list[DatasetImage]:
+    classes, contents = chance.choice((2, 5, 20, 200)), chance.choice((3, 30, 300))
+    weights = [1 / (1 + class_id) ** chance.choice((0, 1, 2)) for class_id in range(classes)]
+
+    def classes_of_one() -> tuple[int, ...]:
+        return tuple(sorted(set(chance.choices(range(classes), weights, k=chance.randrange(min(classes, 9))))))
+
+    return [_image(f"{n}.jpg", f"sha{chance.randrange(contents)}", classes_of_one()) for n in range(contents)]
+
+
+def test_the_heap_gives_the_splits_of_a_search_among_all_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The split is part of the fingerprint: not one of 300 random sets may be split differently."""
+    chance = random.Random(0)
+    sets = [_random_set(chance) for _ in range(300)]
+    fractions = [chance.choice(((0.2, 0.1), (0.5, 0.0), (0.1, 0.3))) for _ in sets]
+    options = [PrepareOptions(seed=n, val_fraction=val, test_fraction=test) for n, (val, test) in enumerate(fractions)]
+    names = [str(number) for number in range(200)]
+    by_heap = [assign_splits(images, names, each) for images, each in zip(sets, options, strict=True)]
+    monkeypatch.setattr(split, "_stratify", _stratify_by_search)
+    assert by_heap == [assign_splits(images, names, each) for images, each in zip(sets, options, strict=True)]
+
+
+def test_fifty_thousand_classes_are_split_in_seconds() -> None:
+    images = [_image(f"{n}.jpg", f"sha{n}", tuple(range(n * 1000, (n + 1) * 1000))) for n in range(50)]
+    started = time.monotonic()
+    splits, _ = assign_splits(images, [str(number) for number in range(50_000)], PrepareOptions())
+    assert time.monotonic() - started < 10  # 60 s with a search among all classes
+    assert set(splits.values()) == {"train"}  # each class is in one image

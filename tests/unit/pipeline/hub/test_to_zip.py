@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.domain.errors import HubSetUnusable
+from core.domain.limits import MAX_CLASSES
 from pipeline.__main__ import run
 from pipeline.hub import tables
 from pipeline.hub.card import card_of
 from pipeline.hub.columns import columns_of
-from pipeline.hub.folder_names import MAX_CLASS_FOLDERS, folders_of
+from pipeline.hub.folder_names import folders_of
 from pipeline.hub.to_zip import ImportedZip, images_to_zip, tables_to_zip
 from pipeline.process.progress import StageReporter
 from pipeline.process.specs import FetchedFile
@@ -176,9 +177,9 @@ def test_a_folder_named_images_is_not_a_class(tmp_path: Path) -> None:
 
 
 def test_many_class_names_with_one_prefix_are_mapped_quickly_and_too_many_are_refused(tmp_path: Path) -> None:
-    names = [f"{'a' * 150} {number}" for number in range(MAX_CLASS_FOLDERS)]
+    names = [f"{'a' * 150} {number}" for number in range(MAX_CLASSES)]
     began = time.process_time()
-    assert len(set(folders_of(names).values())) == MAX_CLASS_FOLDERS
+    assert len(set(folders_of(names).values())) == MAX_CLASSES
     assert time.process_time() - began < 5, "the square of their number took minutes"
     with pytest.raises(HubSetUnusable, match="more than 10000 class names"):
         folders_of([*names, "one more"])
