@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
 from api.http import openapi, problems
+from api.http.event_poll import EventPoll
 from api.http.middleware import RequestMiddleware
 from api.http.unknown import refuse_unknown_parameters
 from api.routes import datasets, formats, images, imports, jobs, models, repair, runs, service, training, uploads
@@ -42,6 +43,7 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app = _with_routes()
     app.state.platform = platform
     app.state.readiness = Readiness(platform)
+    app.state.event_poll = EventPoll(platform.db)
     token = platform.settings.api_token.get_secret_value()
     app.add_middleware(RequestMiddleware, token=token, hosts=_host_names(platform.settings))
     return app

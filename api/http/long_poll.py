@@ -1,19 +1,17 @@
-"""Waiting for a job or a run to end: async, with short database sessions in threads."""
-
-import asyncio
+"""Waiting for a job or a run to end."""
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from api.http.event_poll import event_poll_of
 from core import clock
 from core.db import Database
 from core.db.tables import JobRow, RunRow
 from core.services.jobs.commands import get_job
 from core.services.runs.commands import get_run
-from core.services.work.events import newest_event
+from core.services.work.events import standing_of
 
-FIRST_PAUSE_SECONDS = 0.1
-LAST_PAUSE_SECONDS = 0.5
+CLIENT_CHECK_SECONDS = 2.0
 
 
 async def job_when_ended(request: Request, db: Database, job: JobRow, *, seconds: float) -> JobRow:
@@ -34,15 +32,12 @@ async def run_when_ended(request: Request, db: Database, run: RunRow, *, seconds
 
 async def wait_until_ended(request: Request, db: Database, subject_id: str, *, seconds: float) -> None:
     """Return when the job or run has ended, the time is up or the client is gone. Raises JobNotFound, RunNotFound."""
+    if seconds == 0:
+        return
     deadline = clock.monotonic() + seconds
-    pause = FIRST_PAUSE_SECONDS
-    while (left := deadline - clock.monotonic()) > 0:
-        _, ended = await run_in_threadpool(newest_event, db, subject_id)
-        if ended or await request.is_disconnected():
-            return
-        await asyncio.sleep(min(pause, left))
-        pause = longer(pause)
-
-
-def longer(pause: float) -> float:
-    return min(pause * 1.5, LAST_PAUSE_SECONDS)
+    standing = await run_in_threadpool(standing_of, db, subject_id)
+    with event_poll_of(request).subscribed(subject_id, standing) as subscription:
+        while not subscription.standing.ended and (left := deadline - clock.monotonic()) > 0:
+            await subscription.wait(min(left, CLIENT_CHECK_SECONDS))
+            if await request.is_disconnected():
+                return

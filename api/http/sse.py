@@ -1,6 +1,5 @@
 """Server-sent events: the same sequence as polling, from any number on, without gaps or duplicates."""
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -9,14 +8,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from api.http.long_poll import FIRST_PAUSE_SECONDS, longer
+from api.http.event_poll import EventPoll, event_poll_of
 from api.schemas.jobs import timestamp
 from core import clock
 from core.db import Database
 from core.db.tables import EventRow
 from core.domain.errors import RequestInvalid
 from core.domain.limits import MAX_WAIT_SECONDS
-from core.services.work.events import events_after, newest_event
+from core.services.work.events import Standing, events_after, standing_of
 
 PING_SECONDS = 15.0  # proxies close a connection that is silent for 30 s
 RECONNECT_MS = 500
@@ -32,37 +31,40 @@ async def event_stream(request: Request, db: Database, subject_id: str, *, last_
     Raises JobNotFound, RunNotFound, RequestInvalid.
     """
     seq, saw_end = _parse(request.headers.get("last-event-id") or last_event_id or "0")
-    newest, ended = await run_in_threadpool(newest_event, db, subject_id)
-    if saw_end and ended and seq >= newest:
+    standing = await run_in_threadpool(standing_of, db, subject_id)
+    if saw_end and standing.ended and seq >= standing.newest:
         return Response(status_code=204)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_events(request, db, subject_id, seq), media_type="text/event-stream", headers=headers)
+    events = _events(event_poll_of(request), db, subject_id, seq, standing)
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def _events(request: Request, db: Database, subject_id: str, seq: int) -> AsyncIterator[str]:
+async def _events(poll: EventPoll, db: Database, subject_id: str, seq: int, standing: Standing) -> AsyncIterator[str]:
+    """Cancelled when the client disconnects."""
     yield f"retry: {RECONNECT_MS}\n\n"
     deadline = clock.monotonic() + MAX_WAIT_SECONDS
-    ping_at, pause = clock.monotonic() + PING_SECONDS, FIRST_PAUSE_SECONDS
-    while True:
-        # The newest number is read first: an event that occurs in between is then sent before `end`.
-        newest, ended = await run_in_threadpool(newest_event, db, subject_id)
-        rows = await run_in_threadpool(events_after, db, subject_id, seq=seq)
-        for row in rows:
-            yield _message(row)
-        if rows:
-            seq, pause = rows[-1].seq, FIRST_PAUSE_SECONDS
-            ping_at = clock.monotonic() + PING_SECONDS
-        if ended and seq >= newest:
-            yield f"id: {seq}.end\nevent: end\ndata: {json.dumps({'seq': seq})}\n\n"
-            return
-        if clock.monotonic() >= deadline or await request.is_disconnected():
-            return
-        if clock.monotonic() >= ping_at:
-            ping_at = clock.monotonic() + PING_SECONDS
-            yield ": ping\n\n"
-        if not rows:
-            await asyncio.sleep(pause)
-            pause = longer(pause)
+    ping_at = clock.monotonic() + PING_SECONDS
+    with poll.subscribed(subject_id, standing) as subscription:
+        while True:
+            # The standing is read first: an event that occurs in between is then sent before `end`.
+            newest, ended = subscription.standing
+            rows = await run_in_threadpool(events_after, db, subject_id, seq=seq) if seq < newest else []
+            for row in rows:
+                yield _message(row)
+            if rows:
+                seq, ping_at = rows[-1].seq, clock.monotonic() + PING_SECONDS
+                continue
+            if ended:
+                # The events of an erased job are gone, and `newest` is what a client that reconnects is compared with.
+                yield f"id: {newest}.end\nevent: end\ndata: {json.dumps({'seq': newest})}\n\n"
+                return
+            now = clock.monotonic()
+            if now >= deadline:
+                return
+            if now >= ping_at:
+                ping_at = now + PING_SECONDS
+                yield ": ping\n\n"
+            await subscription.wait(min(deadline, ping_at) - now)
 
 
 def _message(row: EventRow) -> str:

@@ -1,5 +1,9 @@
 """The events of a job or a run, in order, after a given number."""
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
 from sqlalchemy import select
 
 from core.db import Database
@@ -7,9 +11,18 @@ from core.db.base import Leased
 from core.db.tables import EventRow, JobRow, RunRow
 from core.domain.errors import JobNotFound, RunNotFound
 
+_IDS_AT_ONCE = 500
+
+
+class Standing(NamedTuple):
+    """The number of the newest event, and whether its job or run has ended."""
+
+    newest: int
+    ended: bool
+
 
 def events_after(db: Database, subject_id: str, *, seq: int, limit: int = 500) -> list[EventRow]:
-    """Events with a number above `seq`, oldest first. Numbers are without gaps."""
+    """Events with a number above `seq`, oldest first. Numbers are without gaps; an erased job has no events."""
     statement = (
         select(EventRow)
         .where(EventRow.subject_id == subject_id, EventRow.seq > seq)
@@ -20,12 +33,30 @@ def events_after(db: Database, subject_id: str, *, seq: int, limit: int = 500) -
         return list(session.execute(statement).scalars())
 
 
-def newest_event(db: Database, subject_id: str) -> tuple[int, bool]:
-    """The number of the newest event, and whether its job or run has ended. Raises JobNotFound, RunNotFound."""
-    table: type[Leased] = JobRow if subject_id.startswith("job_") else RunRow
-    with db.reading() as session:
-        row = session.get(table, subject_id)
-    if row is None:
-        error = JobNotFound if table is JobRow else RunNotFound
+def standing_of(db: Database, subject_id: str) -> Standing:
+    """Raises JobNotFound, RunNotFound."""
+    found = standings(db, [subject_id]).get(subject_id)
+    if found is None:
+        error = JobNotFound if _table_of(subject_id) is JobRow else RunNotFound
         raise error(f"There is no {subject_id}.", id=subject_id)
-    return row.event_seq, row.state in table.lifecycle.ended
+    return found
+
+
+def standings(db: Database, subject_ids: Collection[str]) -> Mapping[str, Standing]:
+    """The standing of each job and run that exists, by its id."""
+    found: dict[str, Standing] = {}
+    with db.reading() as session:
+        for table in (JobRow, RunRow):
+            for ids in _batches(iter([each for each in subject_ids if _table_of(each) is table])):
+                rows = session.execute(select(table.id, table.event_seq, table.state).where(table.id.in_(ids)))
+                found |= {row_id: Standing(seq, state in table.lifecycle.ended) for row_id, seq, state in rows}
+    return found
+
+
+def _table_of(subject_id: str) -> type[Leased]:
+    return JobRow if subject_id.startswith("job_") else RunRow
+
+
+def _batches(ids: Iterator[str]) -> Iterator[Sequence[str]]:
+    while batch := list(islice(ids, _IDS_AT_ONCE)):
+        yield batch

@@ -29,7 +29,7 @@ from core.services.maintenance import recovery as sweep
 from core.services.models import versions
 from core.services.runs import commands as runs
 from core.services.work import endings, leases, locks
-from core.services.work.events import events_after, newest_event
+from core.services.work.events import events_after, standing_of
 from core.services.work.leases import Claim, ClaimLost
 from tests.builders.rows import (
     claimed_job,
@@ -68,7 +68,7 @@ def test_the_events_of_a_job_fold_into_what_polling_returns(platform: Platform) 
     assert folded.pop("class_count") == 1
     assert {name: value for name, value in folded.items() if value is not None} == polled
     assert polled["state"] == "ready" and polled["findings"]["box-outside"]["count"] == 2
-    assert newest_event(platform.db, job.id) == (4, True)
+    assert standing_of(platform.db, job.id) == (4, True)
 
 
 def test_no_event_and_no_answer_about_a_job_grows_with_its_classes(platform: Platform) -> None:
