@@ -1,6 +1,6 @@
 """JSON of model versions, artifacts and aliases."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +10,7 @@ from api.schemas.jobs import JOB_ID, SHA256, timestamp
 from api.schemas.links import link
 from api.schemas.mlflow import MlflowVersion, mlflow_version
 from api.schemas.runs import RUN_ID
-from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow
+from core.db.tables import AliasMoveRow, AliasRow
 from core.services.views import VersionOverview
 
 
@@ -98,7 +98,7 @@ def model_version(overview: VersionOverview, *, mlflow_link: str) -> ModelVersio
         metrics=row.metrics,
         fingerprint=row.fingerprint,
         weights=row.weights_name,
-        artifacts=[_artifact(artifact, path) for artifact in overview.artifacts],
+        artifacts=[_artifact(artifact, path) for artifact in row.artifacts],
         aliases=overview.aliases,
         mlflow=mlflow_version(row, overview.run, mlflow_link=mlflow_link),
         created_at=timestamp(row.created_at),
@@ -134,14 +134,8 @@ def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]]) -> Alias:
     )
 
 
-def _artifact(row: ArtifactRow, path: str) -> Artifact:
-    return Artifact(
-        name=row.name,
-        bytes=row.bytes,
-        sha256=row.sha256,
-        media_type=row.media_type,
-        links={"self": link(f"{path}/artifacts/{row.name}")},
-    )
+def _artifact(listed: Mapping[str, Any], path: str) -> Artifact:
+    return Artifact(**listed, links={"self": link(f"{path}/artifacts/{listed['name']}")})
 
 
 def _move(row: AliasMoveRow) -> AliasMove:

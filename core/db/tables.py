@@ -3,12 +3,20 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, Leased, Resumable
 from core.domain.limits import CLASSES_LISTED
 from core.domain.states import JOB_LIFECYCLE, RUN_LIFECYCLE
+
+
+def _index_of(rows: str, name: str, *columns: str) -> Index:
+    """An index of the rows that a condition names, which a query repeats to use it."""
+    return Index(name, *columns, sqlite_where=text(rows), postgresql_where=text(rows))
+
+
+_LIVING = "deleted_at IS NULL"
 
 
 class DatasetRow(Base):
@@ -55,9 +63,14 @@ class JobRow(Leased, Base):
     last_version: Mapped[int] = mapped_column(default=0)
     deleted_at: Mapped[datetime | None]
     purged_at: Mapped[datetime | None]  # when its objects were deleted
+    erased_at: Mapped[datetime | None]  # when its findings, events and artifacts were deleted
+    mlflow_deleted_at: Mapped[datetime | None]  # when its model and artifacts were deleted in MLflow
     __table_args__ = (
         Index("ix_jobs_state_id", "state", "id"),
-        Index("ix_jobs_fingerprint", "fingerprint"),
+        Index("ix_jobs_fingerprint_id", "fingerprint", "id"),
+        _index_of(_LIVING, "ix_jobs_living_id", "id"),
+        _index_of("deleted_at IS NOT NULL AND erased_at IS NULL", "ix_jobs_to_erase", "id"),
+        _index_of("deleted_at IS NOT NULL AND mlflow_deleted_at IS NULL", "ix_jobs_to_delete_in_mlflow", "id"),
         Index("ix_jobs_repair_of", "repair_of"),
         Index("ix_jobs_lease_expires_at", "lease_expires_at"),
     )
@@ -134,9 +147,14 @@ class RunRow(Leased, Resumable, Base):
     mirrored_at: Mapped[datetime | None]  # when the ended run was complete in MLflow
     mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected the last call about it
     purged_at: Mapped[datetime | None]  # when its checkpoints were deleted
+    deleted_at: Mapped[datetime | None]  # when its job was deleted
     __table_args__ = (
         Index("ix_runs_job_id_id", "job_id", "id"),
         Index("ix_runs_state_id", "state", "id"),
+        _index_of(_LIVING, "ix_runs_living_id", "id"),
+        _index_of(_LIVING, "ix_runs_living_state_id", "state", "id"),
+        _index_of(f"{_LIVING} AND mirrored_at IS NULL", "ix_runs_to_mirror", "id"),
+        _index_of(f"{_LIVING} AND mlflow_refused IS NOT NULL", "ix_runs_refused_by_mlflow", "id"),
         Index("ix_runs_lease_expires_at", "lease_expires_at"),
     )
 
@@ -157,7 +175,10 @@ class RunLogRow(Base):
 
 
 class VersionRow(Base):
-    """A published model version, deleted with its job only. After publishing only `mlflow_...` changes."""
+    """A published model version, deleted with its job only. After publishing only `mlflow_...` changes.
+
+    Deleted, it keeps its id, its number and the digests of its artifacts: the number is never given again.
+    """
 
     __tablename__ = "versions"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -170,12 +191,18 @@ class VersionRow(Base):
     metrics: Mapped[dict[str, Any]]
     fingerprint: Mapped[str] = mapped_column(String(64))
     weights_name: Mapped[str] = mapped_column(String(200))  # the artifact that /download/model sends
+    # Of each artifact, by name: name, bytes, sha256 and media_type. A list of versions reads no row of an artifact.
+    artifacts: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'"))
     created_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]  # when its job was deleted
     mlflow_version: Mapped[str | None] = mapped_column(String(40))
     mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected it
     __table_args__ = (
         UniqueConstraint("job_id", "number"),
         Index("ix_versions_job_id_id", "job_id", "id"),
+        _index_of(_LIVING, "ix_versions_living_id", "id"),
+        _index_of(f"{_LIVING} AND mlflow_version IS NULL", "ix_versions_to_mirror", "job_id", "number"),
+        _index_of(f"{_LIVING} AND mlflow_refused IS NOT NULL", "ix_versions_refused_by_mlflow", "run_id"),
     )
 
 

@@ -7,11 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db import Database
-from core.db.tables import AliasRow, ArtifactRow, DatasetRow, JobRow, RunRow, VersionRow
+from core.db.tables import AliasRow, DatasetRow, JobRow, RunRow, VersionRow
 from core.domain.errors import JobNotReady
 from core.domain.states import JobState
 from core.services.jobs.commands import job_in
-from core.services.models.versions import artifacts_in
 
 _SHARING_LISTED = 20
 
@@ -28,10 +27,9 @@ class JobOverview:
 
 @dataclass(frozen=True, slots=True)
 class VersionOverview:
-    """A version with its artifacts by name, and the aliases that point at it now."""
+    """A version, and the aliases that point at it now."""
 
     version: VersionRow
-    artifacts: list[ArtifactRow]
     aliases: list[str]
     run: RunRow
 
@@ -50,14 +48,12 @@ def job_overview(db: Database, job_id: str) -> JobOverview:
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
     """In the order of `versions`."""
     with db.reading() as session:
-        artifacts = artifacts_in(session, [version.id for version in versions])
         aliases = _aliases(session, versions)
         run_ids = [version.run_id for version in versions]
         runs = {run.id: run for run in session.execute(select(RunRow).where(RunRow.id.in_(run_ids))).scalars()}
     return [
         VersionOverview(
             version,
-            artifacts[version.id],
             aliases.get((version.job_id, version.number), []),
             runs[version.run_id],
         )

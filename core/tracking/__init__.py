@@ -87,6 +87,9 @@ class RunTracker(Protocol):
     def remove_alias(self, job_id: str, alias: str) -> None:
         """Remove an alias of the registered model, if there is one."""
 
+    def forget(self, job_id: str) -> None:
+        """Delete the job's registered model and the artifacts of its runs, and mark the runs as deleted."""
+
 
 def open_tracker(settings: Settings) -> RunTracker:
     """The tracker that `DARKROOM_MLFLOW_URL` names; none where it is empty. Connects to nothing yet."""

@@ -20,6 +20,7 @@ RUN_TAG, VERSION_TAG = "darkroom_run", "darkroom_version"
 DIGEST_LENGTH = 32  # MLflow allows 36 characters; the whole fingerprint is in a tag
 POINTS_AT_ONCE = 1000  # MLflow's limit for one batch
 PARAMS_AT_ONCE = 100
+RUNS_AT_ONCE = 200
 MODEL_FOLDER = "model"
 
 _ENVIRONMENT = {
@@ -126,14 +127,43 @@ class MlflowTracker:
             self._client.set_registered_model_alias(job_id, alias, name)
 
     def remove_alias(self, job_id: str, alias: str) -> None:
-        from mlflow.exceptions import MlflowException
+        with _answering(), _if_there():
+            self._client.delete_registered_model_alias(job_id, alias)
 
+    def forget(self, job_id: str) -> None:
         with _answering():
-            try:
-                self._client.delete_registered_model_alias(job_id, alias)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
+            with _if_there():
+                self._client.delete_registered_model(job_id)
+            known = self._client.get_experiment_by_name(job_id)
+            if known is None:
+                return
+            for run in self._runs(known.experiment_id):
+                self._delete_artifacts(run)
+                if run.info.lifecycle_stage == "active":
+                    self._client.delete_run(run.info.run_id)
+            if known.lifecycle_stage == "active":
+                self._client.delete_experiment(known.experiment_id)
+
+    def _runs(self, experiment_id: str) -> Iterator[Any]:
+        """Every run of an experiment, also those marked as deleted."""
+        from mlflow.entities import ViewType
+
+        token: str | None = None
+        while True:
+            page = self._client.search_runs(
+                [experiment_id], run_view_type=ViewType.ALL, max_results=RUNS_AT_ONCE, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _delete_artifacts(self, run: Any) -> None:
+        """MLflow itself deletes them with `mlflow gc` alone, which no client can call."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        store = get_artifact_repository(run.info.artifact_uri, tracking_uri=self._client.tracking_uri)
+        store.delete_artifacts()
 
     def _experiment(self, run: TrackedRun) -> str:
         known = self._client.get_experiment_by_name(run.job_id)
@@ -197,6 +227,17 @@ def _answering() -> Iterator[None]:
         raise Unavailable("MLflow does not answer.", service="mlflow", cause=str(error)[:200]) from error
     except (RequestException, OSError) as error:
         raise Unavailable("MLflow does not answer.", service="mlflow", cause=str(error)[:200]) from error
+
+
+@contextmanager
+def _if_there() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
 
 
 def _text(value: object) -> str:

@@ -28,3 +28,6 @@ class NullTracker:
 
     def remove_alias(self, job_id: str, alias: str) -> None:
         return
+
+    def forget(self, job_id: str) -> None:
+        return

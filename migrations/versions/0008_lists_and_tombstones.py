@@ -1,7 +1,10 @@
-"""Indexes in the order of the lists"""
+"""Indexes in the order of the lists; what remains of a deleted job; a version lists its artifacts itself"""
 
 from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
@@ -9,33 +12,94 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+LIVING = "deleted_at IS NULL"
 # Each ends in the column that its list is ordered by: a page is read from the index, without a sort.
-INDEXES: Mapping[str, tuple[str, list[str]]] = {
-    "ix_jobs_state_id": ("jobs", ["state", "id"]),
-    "ix_runs_state_id": ("runs", ["state", "id"]),
-    "ix_runs_job_id_id": ("runs", ["job_id", "id"]),
-    "ix_versions_job_id_id": ("versions", ["job_id", "id"]),
-    "ix_findings_job_id_code_number": ("findings", ["job_id", "code", "number"]),
-    "ix_findings_job_id_severity_number": ("findings", ["job_id", "severity", "number"]),
+INDEXES: Mapping[str, tuple[str, list[str], str]] = {
+    "ix_jobs_state_id": ("jobs", ["state", "id"], ""),
+    "ix_jobs_fingerprint_id": ("jobs", ["fingerprint", "id"], ""),
+    "ix_jobs_living_id": ("jobs", ["id"], LIVING),
+    "ix_jobs_to_erase": ("jobs", ["id"], "deleted_at IS NOT NULL AND erased_at IS NULL"),
+    "ix_jobs_to_delete_in_mlflow": ("jobs", ["id"], "deleted_at IS NOT NULL AND mlflow_deleted_at IS NULL"),
+    "ix_runs_state_id": ("runs", ["state", "id"], ""),
+    "ix_runs_job_id_id": ("runs", ["job_id", "id"], ""),
+    "ix_runs_living_id": ("runs", ["id"], LIVING),
+    "ix_runs_living_state_id": ("runs", ["state", "id"], LIVING),
+    "ix_runs_to_mirror": ("runs", ["id"], "deleted_at IS NULL AND mirrored_at IS NULL"),
+    "ix_runs_refused_by_mlflow": ("runs", ["id"], "deleted_at IS NULL AND mlflow_refused IS NOT NULL"),
+    "ix_versions_job_id_id": ("versions", ["job_id", "id"], ""),
+    "ix_versions_living_id": ("versions", ["id"], LIVING),
+    "ix_versions_to_mirror": ("versions", ["job_id", "number"], "deleted_at IS NULL AND mlflow_version IS NULL"),
+    "ix_versions_refused_by_mlflow": ("versions", ["run_id"], "deleted_at IS NULL AND mlflow_refused IS NOT NULL"),
+    "ix_findings_job_id_code_number": ("findings", ["job_id", "code", "number"], ""),
+    "ix_findings_job_id_severity_number": ("findings", ["job_id", "severity", "number"], ""),
 }
-REPLACED: Mapping[str, tuple[str, list[str]]] = {
-    "ix_jobs_state": ("jobs", ["state"]),
-    "ix_runs_state": ("runs", ["state"]),
-    "ix_runs_job_id": ("runs", ["job_id"]),
-    "ix_findings_job_id_code": ("findings", ["job_id", "code"]),
+REPLACED: Mapping[str, tuple[str, list[str], str]] = {
+    "ix_jobs_state": ("jobs", ["state"], ""),
+    "ix_jobs_fingerprint": ("jobs", ["fingerprint"], ""),
+    "ix_runs_state": ("runs", ["state"], ""),
+    "ix_runs_job_id": ("runs", ["job_id"], ""),
+    "ix_findings_job_id_code": ("findings", ["job_id", "code"], ""),
 }
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "jobs": ("erased_at", "mlflow_deleted_at"),
+    "runs": ("deleted_at",),
+    "versions": ("deleted_at",),
+}
+_AT_ONCE = 500
+
+JOBS = sa.table("jobs", sa.column("id"), sa.column("deleted_at"))
+ARTIFACTS = sa.table("artifacts", *map(sa.column, ("version_id", "name", "bytes", "sha256", "media_type")))
+VERSIONS = sa.table("versions", sa.column("id", sa.String), sa.column("artifacts", sa.JSON))
 
 
 def upgrade() -> None:
+    for table, names in COLUMNS.items():
+        for name in names:
+            op.add_column(table, sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+    op.add_column("versions", sa.Column("artifacts", sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
+    for name in ("runs", "versions"):
+        _delete_with_jobs(sa.table(name, sa.column("job_id"), sa.column("deleted_at")))
+    _list_artifacts()
     _replace_indexes(REPLACED, INDEXES)
 
 
 def downgrade() -> None:
     _replace_indexes(INDEXES, REPLACED)
+    op.drop_column("versions", "artifacts")
+    for table, names in COLUMNS.items():
+        for name in names:
+            op.drop_column(table, name)
 
 
-def _replace_indexes(old: Mapping[str, tuple[str, list[str]]], new: Mapping[str, tuple[str, list[str]]]) -> None:
-    for name, (table, columns) in new.items():
-        op.create_index(name, table, columns)
-    for name, (table, _columns) in old.items():
+def _delete_with_jobs(table: sa.TableClause) -> None:
+    deleted = sa.select(JOBS.c.id).where(JOBS.c.deleted_at.is_not(None))
+    when = sa.select(JOBS.c.deleted_at).where(JOBS.c.id == table.c.job_id).scalar_subquery()
+    op.execute(sa.update(table).where(table.c.job_id.in_(deleted)).values(deleted_at=when))
+
+
+def _list_artifacts() -> None:
+    """Each version's artifacts, sorted by name, from their rows."""
+    bind = op.get_bind()
+    after = ""
+    while version_ids := _page_of_versions(after):
+        columns = sa.select(ARTIFACTS).where(ARTIFACTS.c.version_id.in_(version_ids))
+        rows = bind.execute(columns.order_by(ARTIFACTS.c.version_id, ARTIFACTS.c.name)).mappings().all()
+        for version_id, artifacts in groupby(rows, key=lambda row: row["version_id"]):
+            listed = [{name: value for name, value in row.items() if name != "version_id"} for row in artifacts]
+            bind.execute(sa.update(VERSIONS).where(VERSIONS.c.id == version_id).values(artifacts=listed))
+        after = version_ids[-1]
+
+
+def _page_of_versions(after: str) -> list[Any]:
+    page = sa.select(VERSIONS.c.id).where(VERSIONS.c.id > after).order_by(VERSIONS.c.id).limit(_AT_ONCE)
+    return list(op.get_bind().execute(page).scalars())
+
+
+def _replace_indexes(
+    old: Mapping[str, tuple[str, list[str], str]], new: Mapping[str, tuple[str, list[str], str]]
+) -> None:
+    for name, (table, columns, rows) in new.items():
+        where = sa.text(rows) if rows else None
+        op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
+    for name, (table, _columns, _rows) in old.items():
         op.drop_index(name, table_name=table)

@@ -1,4 +1,4 @@
-"""Copies rows to MLflow: runs from their events, then versions in order, then aliases.
+"""Copies rows to MLflow: runs from their events, then versions in order, then aliases; then deletes deleted jobs there.
 
 Nothing waits for it: when MLflow is down, runs train and publish all the same, and this catches up.
 """
@@ -21,7 +21,9 @@ from core.services.jobs.commands import get_job
 from core.services.models.mlflow_sync import (
     aliases_to_mirror,
     aliases_to_remove,
+    jobs_to_forget,
     note_alias_mirrored,
+    note_job_forgotten,
     note_refused,
     note_run_complete,
     note_run_mirrored,
@@ -90,6 +92,8 @@ class MlflowSync:
             self._sync_one(_move_of(alias), partial(self._mirror_alias, alias, name))
         for alias in aliases_to_remove(db):
             self._sync_one(_move_of(alias), partial(self._remove_alias, alias))
+        for job_id in jobs_to_forget(db, but_not=self._refused):
+            self._sync_one(job_id, partial(self._forget, job_id))
 
     def _sync_one(self, subject: str, sync: Callable[[], None], *, row: RunRow | VersionRow | None = None) -> None:
         """`row`: the one that keeps the reason of a refusal."""
@@ -189,6 +193,11 @@ class MlflowSync:
     def _remove_alias(self, alias: AliasRow) -> None:
         self._tracker.remove_alias(alias.job_id, alias.alias)
         note_alias_mirrored(self._platform.db, alias)
+
+    def _forget(self, job_id: str) -> None:
+        self._tracker.forget(job_id)
+        note_job_forgotten(self._platform.db, job_id)
+        log.info("job.forgotten", job_id=job_id)
 
     def _job_name(self, job_id: str) -> str:
         return get_job(self._platform.db, job_id, allow_deleted=True).name

@@ -12,6 +12,7 @@ from core.domain.errors import UploadNotFound
 from core.domain.keys import ROOTS, checkpoints_prefix, dataset_of, job_prefixes, owner_of, run_prefix
 from core.services.context import Platform
 from core.services.idempotency import delete_expired_keys
+from core.services.maintenance.erasure import erase_job, jobs_to_erase
 from core.services.maintenance.retention import (
     active_ids,
     begin_deleting_set,
@@ -42,6 +43,7 @@ def clean(worker: Worker) -> None:
     """One round; the orphaned objects only once an hour, by whichever housekeeper comes first."""
     platform = worker.platform
     purge_deleted_jobs(platform)
+    erase_deleted_jobs(platform)
     delete_unused_sets(platform)
     delete_old_sources(platform)
     delete_old_checkpoints(platform)
@@ -60,6 +62,12 @@ def purge_deleted_jobs(platform: Platform) -> None:
             platform.store.delete_prefix(prefix)
         note_job_purged(platform.db, job_id)
         log.info("job.purged", job_id=job_id)
+
+
+def erase_deleted_jobs(platform: Platform) -> None:
+    for job_id in jobs_to_erase(platform.db):
+        erase_job(platform.db, job_id)
+        log.info("job.erased", job_id=job_id)
 
 
 def delete_unused_sets(platform: Platform) -> None:

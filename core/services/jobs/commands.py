@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.tables import AliasRow, FindingRow, JobRow, RunRow
+from core.db.tables import AliasRow, FindingRow, JobRow, RunRow, VersionRow
 from core.db.transitions import move, record_event
 from core.domain.errors import Conflict, Gone, JobInUse, JobNotFound, JobNotRetryable
 from core.domain.ids import new_id
@@ -116,7 +116,7 @@ def job_in(session: Session, job_id: str, *, allow_deleted: bool = False, lock: 
 
 def list_jobs(db: Database, *, cursor: str | None, limit: int, state: str | None = None) -> Page[JobRow]:
     """Newest first. Deleted jobs are listed only with `state="deleted"`."""
-    wanted = JobRow.state == state if state else JobRow.state != str(JobState.DELETED)
+    wanted = JobRow.state == state if state else JobRow.deleted_at.is_(None)
     with db.reading() as session:
         return page_of(session, select(JobRow).where(wanted), JobRow.id, cursor=cursor, limit=limit, newest_first=True)
 
@@ -167,8 +167,9 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
 
 
 def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobRow:
-    """Mark a job deleted; retention removes its objects. `cancel` cancels its active runs first.
+    """Mark a job, its runs and its versions deleted; retention removes their objects and what they list.
 
+    `cancel` cancels its active runs first.
     Raises JobNotFound, Gone, and JobInUse for a job with active runs or an aliased version.
     """
     with platform.db.transaction() as session:
@@ -188,10 +189,26 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
         for run_id in active:
             cancel_in(session, run_id)
         at = clock.now()
-        row = move(session, JobRow, job_id, JobState.DELETED, deleted_at=at, finished_at=at, lease_expires_at=None)
+        row = move(
+            session,
+            JobRow,
+            job_id,
+            JobState.DELETED,
+            deleted_at=at,
+            finished_at=at,
+            lease_expires_at=None,
+            mlflow_deleted_at=None if _has_runs(session, job_id) else at,
+        )
         if row is None:
             raise Conflict("The job changed while it was being deleted; try again.", job_id=job_id)
+        session.execute(update(RunRow).where(RunRow.job_id == job_id).values(deleted_at=at))
+        session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(deleted_at=at))
     return row
+
+
+def _has_runs(session: Session, job_id: str) -> bool:
+    """MLflow knows a job by its runs alone."""
+    return bool(session.execute(select(exists().where(RunRow.job_id == job_id))).scalar_one())
 
 
 def _active_runs(session: Session, job_id: str) -> list[str]:

@@ -17,7 +17,7 @@ from core.db.inserting import insert_if_absent
 from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunLogRow, RunRow, UploadPartRow, WorkerRow
 from core.db.transitions import change
 from core.domain.keys import dataset_key, metadata_key_beside
-from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
+from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED
 from core.services.jobs.lifecycle import DELETING, LIVE
 
 _AT_ONCE = 100
@@ -26,7 +26,7 @@ _AT_ONCE = 100
 def jobs_to_purge(db: Database) -> list[tuple[str, list[str]]]:
     """Deleted jobs whose objects still exist, with the ids of their runs; none with an active run."""
     active = exists().where(RunRow.job_id == JobRow.id, RunRow.state.in_(_texts(RUN_ACTIVE)))
-    deleted = (JobRow.state == str(JobState.DELETED), JobRow.purged_at.is_(None), ~active)
+    deleted = (JobRow.deleted_at.is_not(None), JobRow.erased_at.is_(None), JobRow.purged_at.is_(None), ~active)
     with db.reading() as session:
         job_ids = list(session.execute(select(JobRow.id).where(*deleted).limit(_AT_ONCE)).scalars())
         runs = session.execute(select(RunRow.job_id, RunRow.id).where(RunRow.job_id.in_(job_ids))).all()
@@ -100,6 +100,7 @@ def forget_old_checkpoints(db: Database, *, before: datetime) -> list[tuple[str,
     """Drop the checkpoints of runs that ended before `before`; returns their (id, attempt)."""
     ended = (
         RunRow.state.in_(_texts(RUN_ENDED)),
+        RunRow.deleted_at.is_(None),
         RunRow.finished_at < before,
         or_(RunRow.purged_at.is_(None), RunRow.purged_at < RunRow.finished_at),
     )

@@ -7,7 +7,7 @@ from sqlalchemy import and_, func, or_, select, update
 from core import clock
 from core.db import Database
 from core.db.tables import AliasRow, JobRow, RunRow, VersionRow
-from core.domain.states import RUN_ENDED, JobState, RunState
+from core.domain.states import RUN_ENDED, RunState
 
 _AT_ONCE = 50
 
@@ -16,9 +16,11 @@ def runs_to_mirror(db: Database, *, but_not: set[str]) -> list[RunRow]:
     """Runs with events that the tracker lacks, or that ended and are not complete there; oldest first."""
     ended = [str(state) for state in RUN_ENDED]
     begun = RunRow.state != str(RunState.QUEUED)
-    behind = or_(RunRow.mirror_seq < RunRow.event_seq, and_(RunRow.state.in_(ended), RunRow.mirrored_at.is_(None)))
+    behind = or_(RunRow.mirror_seq < RunRow.event_seq, RunRow.state.in_(ended))
+    unfinished = (RunRow.deleted_at.is_(None), RunRow.mirrored_at.is_(None))
     with db.reading() as session:
-        statement = select(RunRow).where(begun, behind, RunRow.id.not_in(but_not)).order_by(RunRow.id).limit(_AT_ONCE)
+        statement = select(RunRow).where(*unfinished, begun, behind, RunRow.id.not_in(but_not))
+        statement = statement.order_by(RunRow.id).limit(_AT_ONCE)
         return list(session.execute(statement).scalars())
 
 
@@ -32,15 +34,16 @@ def versions_to_mirror(db: Database, *, but_not: set[str]) -> list[tuple[Version
 
     `but_not`: ids of versions and runs. A version that they leave out does not delay the next one.
     """
-    missing = VersionRow.mlflow_version.is_(None)
+    missing = (VersionRow.deleted_at.is_(None), VersionRow.mlflow_version.is_(None))
     allowed = (VersionRow.id.not_in(but_not), VersionRow.run_id.not_in(but_not))
+    number = func.min(VersionRow.number).label("number")
+    first = select(VersionRow.job_id, number).where(*missing, *allowed).group_by(VersionRow.job_id).subquery()
+    same = and_(VersionRow.job_id == first.c.job_id, VersionRow.number == first.c.number)
+    complete = RunRow.mirrored_at.is_not(None)
     with db.reading() as session:
-        statement = select(VersionRow).where(missing, *allowed).order_by(VersionRow.job_id, VersionRow.number)
-        first: dict[str, VersionRow] = {}
-        for version in session.execute(statement).scalars():
-            first.setdefault(version.job_id, version)
-        pairs = [(version, session.get_one(RunRow, version.run_id)) for version in first.values()]
-    return [(version, run) for version, run in pairs if run.mirrored_at is not None]
+        statement = select(VersionRow, RunRow).join(first, same).join(RunRow, RunRow.id == VersionRow.run_id)
+        ordered = statement.where(complete).order_by(VersionRow.id).limit(_AT_ONCE)
+        return [(version, run) for version, run in session.execute(ordered).all()]
 
 
 def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, str]]:
@@ -72,11 +75,23 @@ def note_refused(db: Database, row: RunRow | VersionRow, reason: str) -> None:
 
 def count_refused(db: Database) -> int:
     """Runs of jobs that were not deleted of which the tracker refused the run or its version."""
-    refused = or_(RunRow.mlflow_refused.is_not(None), VersionRow.mlflow_refused.is_not(None))
-    with_versions = select(func.count(RunRow.id)).outerjoin(VersionRow, VersionRow.run_id == RunRow.id)
-    living = with_versions.join(JobRow, JobRow.id == RunRow.job_id).where(JobRow.state != str(JobState.DELETED))
+    runs = select(RunRow.id).where(RunRow.deleted_at.is_(None), RunRow.mlflow_refused.is_not(None))
+    versions = select(VersionRow.run_id).where(VersionRow.deleted_at.is_(None), VersionRow.mlflow_refused.is_not(None))
     with db.reading() as session:
-        return session.execute(living.where(refused)).scalar_one()
+        return session.execute(select(func.count()).select_from(runs.union(versions).subquery())).scalar_one()
+
+
+def jobs_to_forget(db: Database, *, but_not: set[str]) -> list[str]:
+    """Ids of deleted jobs that the tracker may still have, oldest first."""
+    forgotten = (JobRow.deleted_at.is_not(None), JobRow.mlflow_deleted_at.is_(None))
+    with db.reading() as session:
+        statement = select(JobRow.id).where(*forgotten, JobRow.id.not_in(but_not))
+        return list(session.execute(statement.order_by(JobRow.id).limit(_AT_ONCE)).scalars())
+
+
+def note_job_forgotten(db: Database, job_id: str) -> None:
+    with db.transaction() as session:
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(mlflow_deleted_at=clock.now()))
 
 
 def note_run_complete(db: Database, run: RunRow) -> None:

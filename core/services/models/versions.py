@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"v?([1-9]\d{0,8})")
 def list_versions(db: Database, *, cursor: str | None, limit: int, job_id: str | None = None) -> Page[VersionRow]:
     """Newest first; of one job, or across all. Raises JobNotFound, Gone."""
     with db.reading() as session:
-        statement = select(VersionRow)
+        statement = select(VersionRow).where(VersionRow.deleted_at.is_(None))
         if job_id:
             job_in(session, job_id)
             statement = statement.where(VersionRow.job_id == job_id)
@@ -48,15 +48,11 @@ def find_version(db: Database, job_id: str, *, version: str | None = None, alias
 
 def artifacts_of(db: Database, version_ids: Sequence[str]) -> dict[str, list[ArtifactRow]]:
     """The artifacts of each version, by its id, sorted by name."""
-    with db.reading() as session:
-        return artifacts_in(session, version_ids)
-
-
-def artifacts_in(session: Session, version_ids: Sequence[str]) -> dict[str, list[ArtifactRow]]:
     found: dict[str, list[ArtifactRow]] = {version_id: [] for version_id in version_ids}
     statement = select(ArtifactRow).where(ArtifactRow.version_id.in_(version_ids)).order_by(ArtifactRow.name)
-    for row in session.execute(statement).scalars():
-        found[row.version_id].append(row)
+    with db.reading() as session:
+        for row in session.execute(statement).scalars():
+            found[row.version_id].append(row)
     return found
 
 

@@ -62,8 +62,7 @@ def get_living_run(db: Database, run_id: str) -> RunRow:
     """A run whose job is not deleted. Raises RunNotFound, Gone."""
     with db.reading() as session:
         run = run_in(session, run_id)
-        job = session.get_one(JobRow, run.job_id)
-    if job.state == JobState.DELETED:
+    if run.deleted_at is not None:
         raise Gone(f"The job {run.job_id} of this run was deleted.", job_id=run.job_id, run_id=run_id)
     return run
 
@@ -81,7 +80,7 @@ def list_runs(
     db: Database, *, cursor: str | None, limit: int, state: str | None = None, job_id: str | None = None
 ) -> Page[RunRow]:
     """Newest first, without the runs of deleted jobs."""
-    statement = select(RunRow).join(JobRow, JobRow.id == RunRow.job_id).where(JobRow.state != str(JobState.DELETED))
+    statement = select(RunRow).where(RunRow.deleted_at.is_(None))
     if state:
         statement = statement.where(RunRow.state == state)
     if job_id:

@@ -5,6 +5,7 @@ What it shares with other leased work (claim, report, checkpoint, fail, give bac
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any
 
 from core import clock
@@ -64,9 +65,15 @@ def publish_version(
             metrics=metrics,
             fingerprint=run.fingerprint,
             weights_name=weights_name,
+            artifacts=[_listed(artifact) for artifact in sorted(artifacts, key=attrgetter("name"))],
             created_at=clock.now(),
         )
         session.add(version)
         session.flush()
         session.add_all(ArtifactRow(version_id=version.id, **asdict(artifact)) for artifact in artifacts)
     return version
+
+
+def _listed(artifact: PublishedArtifact) -> dict[str, Any]:
+    """Without its key: the artifacts of a version are what its answers show."""
+    return {name: value for name, value in asdict(artifact).items() if name != "key"}

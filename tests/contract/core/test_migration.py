@@ -45,6 +45,9 @@ OLD_COLUMNS = {
 }
 
 
+ARTIFACT_FIELDS = ("name", "bytes", "sha256", "media_type")
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
 def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A filled database of the schema at revision 0006."""
@@ -207,7 +210,12 @@ def _with_old_names(rows: Rows) -> Rows:
         _rename_keys((fields.get("problem") or {}).get("reasons"), codes)
     for row in [*rows["runs"], *rows["versions"]]:
         assert row.pop("mlflow_refused") is None
+        assert row.pop("deleted_at") is None
+    for row in rows["versions"]:
+        artifacts = [each for each in rows["artifacts"] if each["version_id"] == row["id"]]
+        assert row.pop("artifacts") == [{name: each[name] for name in ARTIFACT_FIELDS} for each in artifacts]
     for row in rows["jobs"]:
+        assert row.pop("erased_at") is row.pop("mlflow_deleted_at") is None
         hub_set = row.pop("huggingface")
         _rename_keys(hub_set, {"images": "pictures"})
         origins = {"repair_of": row.pop("repair_of"), "huggingface": hub_set}

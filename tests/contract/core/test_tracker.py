@@ -53,6 +53,8 @@ def test_versions_get_their_names_in_order_and_once(tracker: RunTracker) -> None
     for _ in range(2):
         tracker.remove_alias(job_id, "production")
     tracker.remove_alias(f"job_{uuid4().hex}", "production")
+    for _ in range(2):
+        tracker.forget(job_id)
 
 
 def test_an_mlflow_that_is_down_is_unavailable() -> None:

@@ -11,12 +11,15 @@ from sqlalchemy import update
 from core.db.tables import RunRow, VersionRow
 from core.domain.errors import Diverged
 from core.services.context import Platform, open_platform
+from core.services.jobs.commands import delete_job
+from core.services.models.mlflow_sync import jobs_to_forget
 from core.services.models.versions import set_alias
 from core.services.runs import lifecycle as training
 from core.services.runs.commands import get_run
 from core.services.work.endings import fail_attempt
 from core.services.work.leases import Claim, claim_row, report_progress
 from core.settings import Settings
+from core.tracking import open_tracker
 from tests.builders.rows import queued_run, ready_job, versions_of
 from tests.servers import free_port
 from tests.servers.api import serving
@@ -32,6 +35,12 @@ def platform(tmp_path: Path, sqlite_url: str, mlflow_url: str) -> Iterator[Platf
 
 def mirror(platform: Platform) -> None:
     MlflowSync(platform, "test")()
+
+
+def sync_of(platform: Platform, *, mlflow_url: str) -> MlflowSync:
+    """A sync of the same rows with another MLflow."""
+    settings = platform.settings.model_copy(update={"mlflow_url": mlflow_url})
+    return MlflowSync(Platform(settings, platform.db, platform.store, platform.queue), "test")
 
 
 def trained(platform: Platform, job_id: str, tmp_path: Path) -> Claim:
@@ -132,8 +141,7 @@ def test_with_mlflow_down_runs_go_on_and_the_mirror_catches_up(
     platform: Platform, mlflow_url: str, tmp_path: Path
 ) -> None:
     job = ready_job(platform)
-    nowhere = platform.settings.model_copy(update={"mlflow_url": f"http://127.0.0.1:{free_port()}"})
-    down = MlflowSync(Platform(nowhere, platform.db, platform.store, platform.queue), "test")
+    down = sync_of(platform, mlflow_url=f"http://127.0.0.1:{free_port()}")
     claim = trained(platform, job.id, tmp_path)
     down()
     failing = trained(platform, job.id, tmp_path)
@@ -150,6 +158,34 @@ def test_with_mlflow_down_runs_go_on_and_the_mirror_catches_up(
         for run in see.search_runs([see.get_experiment_by_name(job.id).experiment_id])
     }
     assert states == {claim.id: ("FINISHED", None), failing.id: ("FAILED", "diverged")}
+
+
+def test_a_deleted_job_leaves_no_model_and_no_weights_in_mlflow(
+    platform: Platform, mlflow_url: str, tmp_path: Path
+) -> None:
+    job, kept = ready_job(platform), ready_job(platform)
+    for each in (job, kept):
+        published(platform, trained(platform, each.id, tmp_path), tmp_path)
+    mirror(platform)
+    run, kept_run = (get_run(platform.db, versions_of(platform, each.id)[0].run_id) for each in (job, kept))
+    delete_job(platform, job.id)
+    sync_of(platform, mlflow_url=f"http://127.0.0.1:{free_port()}")()  # down: tried again
+    assert jobs_to_forget(platform.db, but_not=set()) == [job.id]
+    mirror(platform)
+
+    see = client(mlflow_url)
+    assert see.search_model_versions(f"name = '{job.id}'") == []
+    assert see.search_registered_models(f"name = '{job.id}'") == []
+    assert see.get_run(run.mlflow_run_id).info.lifecycle_stage == "deleted"
+    assert see.get_experiment_by_name(job.id).lifecycle_stage == "deleted"
+    assert see.list_artifacts(run.mlflow_run_id) == []
+    assert [each.path for each in see.list_artifacts(kept_run.mlflow_run_id, "model")] == [
+        "model/best.pt",
+        "model/model.json",
+    ]
+    assert len(see.search_model_versions(f"name = '{kept.id}'")) == 1
+    assert jobs_to_forget(platform.db, but_not=set()) == []
+    open_tracker(platform.settings).forget(job.id)  # as after a crash before the row was written
 
 
 def test_classes_of_printed_formulas_have_metrics_of_their_own(

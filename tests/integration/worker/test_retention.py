@@ -2,27 +2,43 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from core.db.tables import DatasetRow, RunRow
+from core.db.tables import AliasMoveRow, ArtifactRow, DatasetRow, EventRow, FindingRow, JobRow, RunRow, VersionRow
 from core.domain.keys import checkpoint_key, metadata_key, plot_key, samples_key, upload_key
 from core.services.context import Platform, open_platform
 from core.services.jobs.commands import delete_job, get_job
+from core.services.maintenance.erasure import jobs_to_erase
 from core.services.maintenance.retention import begin_deleting_set, finish_deleting_set, note_job_purged
-from core.services.runs.commands import get_run
+from core.services.models.versions import list_versions, remove_alias, set_alias
+from core.services.runs.commands import get_run, list_runs
 from core.services.work.leases import record_checkpoint
 from core.services.work.locks import take_lock
 from core.settings import Settings
 from tests.builders.rows import claimed_job, complete, publish, ready_job, running_run
+from tests.servers.api import problem, serving
 from tests.waiting import wait_until
 from worker.context import Worker
 from worker.inputs.scratch import remove_dead_scratch, scratch_name, scratch_root
-from worker.tasks.retention import clean, delete_old_checkpoints, delete_old_sources, delete_orphans
+from worker.tasks.retention import (
+    clean,
+    delete_old_checkpoints,
+    delete_old_sources,
+    delete_orphans,
+    erase_deleted_jobs,
+    purge_deleted_jobs,
+)
 
 PREPARED_KEY = f"datasets/1/{'f' * 64}.tar"
 
@@ -67,6 +83,77 @@ def test_a_deleted_job_leaves_no_object_and_its_prepared_set_goes_with_the_last_
     with platform.db.reading() as session:
         assert session.get(DatasetRow, "f" * 64) is None
     assert get_job(platform.db, first.id, allow_deleted=True).state == "deleted"
+
+
+def test_a_deleted_job_leaves_tombstones_and_none_of_its_rows(platform: Platform) -> None:
+    job, kept = deletable(platform), deletable(platform)
+    delete_job(platform, job.id)
+    assert [row.job_id for row in list_versions(platform.db, cursor=None, limit=9).items] == [kept.id]
+    assert [row.job_id for row in list_runs(platform.db, cursor=None, limit=9).items] == [kept.id]
+    clean(Worker(platform, "housekeeping", "test"))
+
+    with platform.db.reading() as session:
+        owners = {FindingRow: {kept.id}, ArtifactRow: {version_of(session, kept.id).id}, AliasMoveRow: {kept.id}}
+        for table, expected in owners.items():
+            column = next(iter(table.__table__.primary_key))
+            assert set(session.execute(select(column)).scalars()) == expected, table
+        run_id = version_of(session, kept.id).run_id
+        assert set(session.execute(select(EventRow.subject_id)).scalars()) == {kept.id, run_id}
+        tombstone = version_of(session, job.id)
+        assert (tombstone.number, [each["sha256"] for each in tombstone.artifacts]) == (1, ["3" * 64])
+        assert (tombstone.params, tombstone.metrics) == ({}, {})
+        row = session.get_one(JobRow, job.id)
+        assert (row.source_sha256, row.last_version, row.findings) == ("0" * 64, 1, None)
+    with serving(platform) as client:
+        for path in (f"/jobs/{job.id}", f"/models/{job.id}/v1", f"/models/{job.id}/v1/artifacts/best.pt"):
+            problem(client.get(path), 410, "gone")
+        problem(client.get(f"/runs/{tombstone.run_id}"), 410, "gone")
+        problem(client.delete(f"/jobs/{job.id}"), 410, "gone")
+        followed = client.get(f"/jobs/{job.id}/events", headers={"last-event-id": "1"}).text
+        assert followed.endswith(f'id: {row.event_seq}.end\nevent: end\ndata: {{"seq": {row.event_seq}}}\n\n')
+
+
+ERASE = """
+import sys
+from core.db import open_database
+from core.services.maintenance.erasure import erase_job
+erase_job(open_database(sys.argv[1]), sys.argv[2], at_once=1)
+"""
+
+
+def test_an_erasure_that_is_killed_goes_on_with_what_is_left(platform: Platform) -> None:
+    job = deletable(platform, findings=2000)
+    delete_job(platform, job.id)
+    purge_deleted_jobs(platform)
+    left = partial(count_findings, platform)
+    command = [sys.executable, "-c", ERASE, platform.settings.database, job.id]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as erasing:
+        wait_until(lambda: left() < 2000, seconds=60, what="the first rows are deleted")
+        erasing.kill()
+    assert erasing.wait() == -signal.SIGKILL and left() > 0
+    assert jobs_to_erase(platform.db) == [job.id]
+
+    erase_deleted_jobs(platform)
+    assert (left(), jobs_to_erase(platform.db)) == (0, [])
+
+
+def deletable(platform: Platform, *, findings: int = 3) -> JobRow:
+    """A job with findings, a version and an alias that was removed again."""
+    job = complete(platform, claimed_job(platform), findings=findings)
+    assert job is not None
+    publish(platform, running_run(platform, job.id))
+    set_alias(platform.db, job.id, "production", version="v1")
+    remove_alias(platform.db, job.id, "production")
+    return job
+
+
+def version_of(session: Session, job_id: str) -> VersionRow:
+    return session.execute(select(VersionRow).where(VersionRow.job_id == job_id)).scalar_one()
+
+
+def count_findings(platform: Platform) -> int:
+    with platform.db.reading() as session:
+        return session.execute(select(func.count()).select_from(FindingRow)).scalar_one()
 
 
 def test_a_prepared_set_that_is_being_deleted_is_put_again_by_the_next_job(platform: Platform) -> None:

@@ -1,0 +1,68 @@
+"""Deleting the rows of a deleted job whose objects are gone: findings, events, artifacts, aliases.
+
+A tombstone stays, which answers 410: ids, version numbers, the sha256 of the source, the metadata and each artifact.
+Every batch has a transaction of its own, so that no user waits behind a job with a million findings, and an interrupted
+erasure goes on with what is left.
+"""
+
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import InstrumentedAttribute
+
+from core import clock
+from core.db import Database
+from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow, EventRow, FindingRow, JobRow, RunRow, VersionRow
+
+ROWS_AT_ONCE = 2000  # 20 ms of SQLite's only writer
+_AT_ONCE = 100
+
+
+def jobs_to_erase(db: Database) -> list[str]:
+    """Ids of deleted jobs whose objects are deleted and whose rows are not, oldest first."""
+    unerased = (JobRow.deleted_at.is_not(None), JobRow.erased_at.is_(None), JobRow.purged_at.is_not(None))
+    with db.reading() as session:
+        return list(session.execute(select(JobRow.id).where(*unerased).order_by(JobRow.id).limit(_AT_ONCE)).scalars())
+
+
+def erase_job(db: Database, job_id: str, *, at_once: int = ROWS_AT_ONCE) -> None:
+    """Delete what the job, its runs and its versions list, in transactions of at most `at_once` rows."""
+    with db.reading() as session:
+        run_ids = list(session.execute(select(RunRow.id).where(RunRow.job_id == job_id)).scalars())
+        version_ids = list(session.execute(select(VersionRow.id).where(VersionRow.job_id == job_id)).scalars())
+    _delete_rows(db, FindingRow.job_id, FindingRow.number, job_id, at_once)
+    for run_id in run_ids:
+        _delete_rows(db, EventRow.subject_id, EventRow.seq, run_id, at_once)
+    _delete_rows(db, EventRow.subject_id, EventRow.seq, job_id, at_once)
+    for version_id in version_ids:
+        _delete_rows(db, ArtifactRow.version_id, ArtifactRow.name, version_id, at_once)
+    _leave_tombstone(db, job_id)
+
+
+def _delete_rows(
+    db: Database,
+    owner: InstrumentedAttribute[Any],
+    key: InstrumentedAttribute[Any],
+    owner_id: str,
+    at_once: int,
+) -> None:
+    """The rows of one owner; `owner` and `key` are the primary key of their table."""
+    batch = select(key).where(owner == owner_id).order_by(key).limit(at_once)
+    while True:
+        with db.transaction() as session:
+            statement = delete(owner.class_).where(owner == owner_id, key.in_(batch)).returning(key)
+            deleted = len(session.execute(statement).all())
+        if deleted < at_once:
+            return
+
+
+def _leave_tombstone(db: Database, job_id: str) -> None:
+    """Last: what it marks as erased is complete."""
+    with db.transaction() as session:
+        session.execute(delete(AliasMoveRow).where(AliasMoveRow.job_id == job_id))
+        session.execute(delete(AliasRow).where(AliasRow.job_id == job_id))
+        session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(params={}, metrics={}))
+        run = dict.fromkeys(("progress", "notes", "problem"))
+        session.execute(update(RunRow).where(RunRow.job_id == job_id).values(**run, params={}))
+        job = dict.fromkeys(("source_key", "metadata_key", "progress", "problem", "classes", "findings"))
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(**job, erased_at=clock.now()))
