@@ -38,7 +38,7 @@ MIN_IMAGES = 3  # one for each of train, val and test
 SKIP_MIN_REMAINING = 0.9  # on_error=skip: this fraction of the images must remain
 
 # Leases
-MAX_LOST_LEASES = 3  # then the job or run fails: worker-lost
+MAX_LOST_LEASES = 3  # without a new checkpoint in between; then the job or run fails: worker-lost
 MAX_REFUSALS = 5  # of the store, with pauses of 10, 20, 40 and 80 s: time for a new permission to take effect
 
 # Waiting and paging

@@ -38,7 +38,8 @@ class DrainRequested(Exception):
 class LeaseKeeper:
     """A context: the claim is renewed inside it.
 
-    `heartbeat(worked_seconds)` renews the lease; False when it matches no row. `poll()` reads the row.
+    `heartbeat(worked_seconds)` renews the lease; False when it matches no row. `poll()` reads the row. A claim that was
+    lost stays lost: no heartbeat follows, and whoever writes in its name calls `raise_if_lost()` first.
     """
 
     def __init__(
@@ -77,10 +78,14 @@ class LeaseKeeper:
         """The user requested to stop: keep the best so far."""
         return self._stop.is_set()
 
-    def raise_if_stopped(self) -> None:
-        """Raises ClaimLost, CancelRequested or DrainRequested."""
+    def raise_if_lost(self) -> None:
+        """Raises ClaimLost."""
         if self._is_lost():
             raise ClaimLost
+
+    def raise_if_stopped(self) -> None:
+        """Raises ClaimLost, CancelRequested or DrainRequested."""
+        self.raise_if_lost()
         if self._cancel.is_set():
             raise CancelRequested
         if self._draining.is_set():
@@ -98,13 +103,14 @@ class LeaseKeeper:
         return future.result()
 
     def retry_until_lost(self, work: Callable[[], Result]) -> Result:
-        """Repeat a short write to the database until it answers or the claim is lost."""
+        """Repeat a short write to the database until it answers. Raises ClaimLost, before the first try too."""
         while True:
+            self.raise_if_lost()
             try:
                 return work()
             except (Unavailable, OutOfSpace) as error:  # a full disk may be emptied while the claim lasts
                 log.warning("database.retried", error=error.detail)
-            if self._over.wait(RETRY_SECONDS) or self._is_lost():
+            if self._over.wait(RETRY_SECONDS):
                 raise ClaimLost
 
     def pause(self, seconds: float) -> None:
@@ -121,13 +127,16 @@ class LeaseKeeper:
             self._heartbeat_once()
 
     def _is_lost(self) -> bool:
-        return self._lost.is_set() or clock.monotonic() - self._last_heartbeat_at > self._patience_seconds
+        _set_if(self._lost, clock.monotonic() - self._last_heartbeat_at > self._patience_seconds)
+        return self._lost.is_set()
 
     def _keep_heartbeat(self) -> None:
         while not self._over.wait(self._heartbeat_seconds):
             self._heartbeat_once()
 
     def _heartbeat_once(self) -> None:
+        if self._is_lost():
+            return
         began, worked = clock.monotonic(), self._worked.take()
         try:
             if self._heartbeat(worked):

@@ -67,6 +67,7 @@ class Attempt(Generic[Row]):
 
     def report(self, **changes: Any) -> None:
         """Change the row's stage, progress or notes. Raises ClaimLost, Unavailable."""
+        self.lease.raise_if_lost()
         report_progress(self.db, self.table, self.claim, **changes)
 
     def report_surely(self, **changes: Any) -> None:
@@ -96,6 +97,7 @@ class Attempt(Generic[Row]):
     def give_back(self, *, later: bool) -> None:
         """Raises Unavailable, too: then the lease expires, and the sweep gives the row back."""
         kept = self.store_log(self, quickly=True)
+        self.lease.raise_if_lost()
         give_back_attempt(self.db, self.table, self.claim, later=later, on_commit=kept)
         self.log.info(f"{self.noun}.given_back")
 
@@ -168,6 +170,7 @@ def _work_to_an_end(attempt: Attempt[Row], row: Row, work: Callable[[Attempt[Row
 def _cancel_or_leave(attempt: Attempt[Any]) -> None:
     """A write that found the row cancelling is a cancel; otherwise the row belongs to this attempt no more."""
     try:
+        attempt.lease.raise_if_lost()
         if poll_claim(attempt.db, attempt.table, attempt.claim).cancel:
             return attempt.cancel()
     except (ClaimLost, Unavailable):

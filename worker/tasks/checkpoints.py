@@ -12,8 +12,7 @@ from core import clock
 from core.db.tables import RunRow
 from core.domain.errors import OutOfSpace, Unavailable
 from core.domain.keys import checkpoint_key
-from core.services.context import Platform
-from core.services.work.leases import Claim, ClaimLost, record_checkpoint
+from core.services.work.leases import ClaimLost, record_checkpoint
 from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.process.checkpoint_manifest import CheckpointDamaged, verify_checkpoint
 from pipeline.process.tar import pack, unpack
@@ -35,10 +34,11 @@ class Offered:
 class Uploader:
     """Stores, records, then deletes what it replaces. A store that does not answer delays the checkpoint alone."""
 
-    def __init__(self, platform: Platform, claim: Claim, scratch: Path) -> None:
-        self._platform = platform
-        self._claim = claim
-        self._scratch = scratch
+    def __init__(self, attempt: Attempt[RunRow]) -> None:
+        self._platform = attempt.platform
+        self._claim = attempt.claim
+        self._lease = attempt.lease
+        self._scratch = attempt.scratch
         self._changed = threading.Condition()
         self._next: Offered | None = None
         self._busy = False
@@ -106,7 +106,9 @@ class Uploader:
     def _store(self, offered: Offered) -> None:
         key = checkpoint_key(self._claim.id, self._claim.attempt, offered.epoch)
         archive = pack(offered.folder, self._scratch / f"checkpoint-{offered.epoch:06d}.tar")
+        self._lease.raise_if_lost()
         stored = self._platform.store.put(key, archive, media_type="application/x-tar")
+        self._lease.raise_if_lost()
         record_checkpoint(self._platform.db, RunRow, self._claim, key=key, epoch=offered.epoch, sha256=stored.sha256)
         log.info("checkpoint.stored", run_id=self._claim.id, epoch=offered.epoch, bytes=stored.bytes)
         archive.unlink()

@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from core.domain.errors import DarkroomError
-from core.services.maintenance.recovery import enqueue_waiting, sweep_lost_leases
+from core.services.maintenance.recovery import SleepWatch, enqueue_waiting, sweep_lost_leases
 from core.services.work.locks import take_lock
 from worker.context import Worker
 from worker.tasks.retention import clean
@@ -26,13 +27,15 @@ def run_housekeeping(worker: Worker) -> None:
     ]
     for thread in threads:
         thread.start()
-    _repeat(worker, "sweep", sweep, seconds)
+    watch = SleepWatch(lease_seconds=worker.platform.settings.lease_seconds)
+    _repeat(worker, "sweep", partial(sweep, watch=watch), seconds)
 
 
-def sweep(worker: Worker) -> None:
-    """Give back the rows of lost workers, then enqueue the rows that wait."""
-    for row_id in sweep_lost_leases(worker.platform.db):
-        log.warning("lease.lost", id=row_id)
+def sweep(worker: Worker, *, watch: SleepWatch) -> None:
+    """Give back the rows of lost workers, then enqueue the rows that wait. No worker counts as lost for its sleep."""
+    if not watch.has_just_slept():
+        for row_id in sweep_lost_leases(worker.platform.db):
+            log.warning("lease.lost", id=row_id)
     enqueue_waiting(worker.platform)
 
 

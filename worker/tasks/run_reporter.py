@@ -5,7 +5,6 @@ from typing import Any
 
 from core.db.tables import RunRow
 from core.services.runs.logs import note_log_tail
-from core.services.work.leases import report_progress
 from worker.tasks.attempt import Attempt
 from worker.tasks.checkpoints import Uploader
 
@@ -38,8 +37,8 @@ class RunReporter:
         self._attempt.report_surely(notes=self._notes)
 
     def report_sample(self, sample: Mapping[str, float]) -> None:
-        attempt = self._attempt
-        report_progress(attempt.db, attempt.table, attempt.claim, "system", extra={"system": sample})
+        self._attempt.report(event="system", extra={"system": sample})
 
     def report_log(self, tail: bytes, total_bytes: int) -> None:
+        self._attempt.lease.raise_if_lost()
         note_log_tail(self._attempt.db, self._attempt.claim, tail, total_bytes=total_bytes)

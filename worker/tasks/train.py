@@ -35,7 +35,7 @@ def train_run(worker: Worker, run_id: str) -> None:
 
 
 def _train(attempt: Attempt[RunRow], run: RunRow) -> None:
-    uploader = Uploader(attempt.platform, attempt.claim, attempt.scratch)
+    uploader = Uploader(attempt)
     try:
         reporter = RunReporter(attempt, run, uploader)
         tree = fetch_tree(attempt, run)

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 
+import structlog
 from sqlalchemy import select, update
 
+from core import clock
 from core.db import Database
 from core.db.base import Leased
 from core.db.clock import db_now
@@ -15,6 +17,30 @@ from core.services.work.leases import TABLES, Claim, ClaimLost
 _AT_ONCE = 100
 FIRST_REENQUEUE_SECONDS = 5.0  # doubled each time
 LAST_REENQUEUE_SECONDS = 300.0
+
+log = structlog.get_logger(__name__)
+
+
+class SleepWatch:
+    """Whether this machine has just slept (or its clock was set): then leases expired, and their workers are there.
+
+    The date goes on while a machine sleeps, the monotonic clock does not. Workers that slept too renew their
+    leases with the next heartbeat, which the sweep waits for.
+    """
+
+    def __init__(self, *, lease_seconds: float) -> None:
+        self._lease_seconds = lease_seconds
+        self._ahead_seconds = _date_ahead_seconds()
+        self._awake_at = clock.monotonic()
+
+    def has_just_slept(self) -> bool:
+        """True for one lease after a jump by more than a quarter of a lease: what PATIENCE leaves of one."""
+        ahead_seconds = _date_ahead_seconds()
+        jumped_seconds, self._ahead_seconds = ahead_seconds - self._ahead_seconds, ahead_seconds
+        if jumped_seconds > self._lease_seconds / 4:
+            log.warning("sleep.noticed", seconds=round(jumped_seconds, 1))
+            self._awake_at = clock.monotonic() + self._lease_seconds
+        return clock.monotonic() < self._awake_at
 
 
 def sweep_lost_leases(db: Database) -> list[str]:
@@ -43,6 +69,10 @@ def oldest_waiting(db: Database, task: str, *, but_not: Collection[str] = ()) ->
     with db.reading() as session:
         waiting = select(table.id).where(table.state == str(table.lifecycle.waiting), table.id.not_in(but_not))
         return session.execute(waiting.order_by(table.id).limit(1)).scalar_one_or_none()
+
+
+def _date_ahead_seconds() -> float:
+    return clock.now().timestamp() - clock.monotonic()
 
 
 def _end_lost(db: Database, table: type[Leased], row: Leased) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement, case, or_, update
 
 from core import clock
 from core.db import Database
@@ -104,18 +104,21 @@ def report_progress(
 
 
 def record_checkpoint(db: Database, table: type[Leased], claim: Claim, *, key: str, epoch: int, sha256: str) -> None:
-    """Name a stored checkpoint as the one to continue from. Raises ClaimLost."""
-    report_progress(
-        db,
-        table,
-        claim,
-        "checkpoint",
-        checkpoint_key=key,
-        checkpoint_epoch=epoch,
-        checkpoint_sha256=sha256,
-        checkpoint_at=clock.now(),
-        refusals=0,  # the store accepts writes again, and hours may lie between two refusals
-    )
+    """Name a stored checkpoint as the one to continue from. Raises ClaimLost.
+
+    One of a later epoch than the last sets the count of lost leases to 0: the work advances between the losses.
+    """
+    changes: dict[str, Any] = {
+        "checkpoint_key": key,
+        "checkpoint_epoch": epoch,
+        "checkpoint_sha256": sha256,
+        "checkpoint_at": clock.now(),
+        "refusals": 0,  # the store accepts writes again, and hours may lie between two refusals
+    }
+    if issubclass(table, Resumable):
+        further = or_(table.checkpoint_epoch.is_(None), table.checkpoint_epoch < epoch)
+        changes["lost_leases"] = case((further, 0), else_=table.lost_leases)
+    report_progress(db, table, claim, "checkpoint", **changes)
 
 
 def held(table: type[Leased], claim: Claim) -> tuple[ColumnElement[bool], ...]:

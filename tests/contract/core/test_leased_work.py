@@ -1,5 +1,6 @@
 """Leased work over a table of its own: a description of the table is all that another kind of work needs."""
 
+import time
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -12,10 +13,13 @@ from core.domain.errors import OutOfMemory, StoreRefused
 from core.domain.limits import MAX_LOST_LEASES, MAX_REFUSALS
 from core.domain.states import Lifecycle
 from core.services.context import Platform
-from core.services.maintenance.recovery import enqueue_waiting, oldest_waiting, sweep_lost_leases
+from core.services.maintenance.recovery import SleepWatch, enqueue_waiting, oldest_waiting, sweep_lost_leases
 from core.services.work import endings, leases
 from core.services.work.events import events_after
 from core.services.work.leases import Claim, ClaimLost
+from tests.waiting import wait_until
+from worker.context import Worker
+from worker.tasks.housekeeping import sweep
 
 
 class Work(StrEnum):
@@ -117,6 +121,38 @@ def test_a_store_that_refuses_it_fails_it_in_the_end(platform: Platform) -> None
         row = endings.refuse_attempt(platform.db, WorkRow, claimed(platform), StoreRefused("denied"))
         assert row.state == ("failed" if number == MAX_REFUSALS else "waiting")
     assert (row_of(platform).problem or {})["slug"] == "store-refused"
+
+
+def test_a_checkpoint_further_on_sets_its_lost_leases_to_zero(platform: Platform) -> None:
+    waiting(platform)
+    counts = []
+    for epoch in (1, 1, 2):  # the second attempt started afresh: its checkpoint is no progress
+        claim = claimed(platform, lease_seconds=-1)
+        leases.record_checkpoint(platform.db, WorkRow, claim, key="k", epoch=epoch, sha256="4" * 64)
+        sweep_lost_leases(platform.db)
+        counts.append(row_of(platform).lost_leases)
+    assert counts == [1, 2, 1]
+
+
+def test_after_a_sleep_of_the_machine_workers_have_a_lease_to_come_back(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a night with a closed lid: the date went on, on the database too, and the monotonic clock did not."""
+    slept_seconds, awake = 0.0, time.monotonic
+    monkeypatch.setattr(clock, "monotonic", lambda: awake() - slept_seconds)
+    housekeeper, watch = Worker(platform, "housekeeping", "h"), SleepWatch(lease_seconds=1.0)
+    back, gone = (claimed(platform, waiting(platform, name)) for name in ("work_1", "work_2"))
+    sweep(housekeeper, watch=watch)
+    slept_seconds = 3600.0
+    for claim in (back, gone):
+        leases.renew_lease(platform.db, WorkRow, claim, lease_seconds=-3540.0)
+    sweep(housekeeper, watch=watch)
+    assert row_of(platform, back.id).state == row_of(platform, gone.id).state == "working"
+    assert leases.renew_lease(platform.db, WorkRow, back, lease_seconds=60)
+    wait_until(lambda: not watch.has_just_slept(), seconds=5, what="the lease after the sleep has passed")
+    sweep(housekeeper, watch=watch)
+    assert row_of(platform, back.id).lost_leases == 0
+    assert (row_of(platform, gone.id).state, row_of(platform, gone.id).lost_leases) == ("waiting", 1)
 
 
 def test_its_lost_leases_are_swept_and_fail_it_in_the_end(platform: Platform) -> None:

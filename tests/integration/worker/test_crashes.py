@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from core.domain.limits import MAX_LOST_LEASES
 from core.services.models.versions import artifacts_of
 from core.services.runs.commands import cancel_run, stop_run
 from core.services.runs.logs import find_log
@@ -48,13 +50,17 @@ def job_id(line: Stack, tmp_path: Path) -> str:
     return line.ready_job(small_set(tmp_path))
 
 
-def wait_for_checkpoint(line: Stack, run_id: str) -> None:
+def wait_for_checkpoint(line: Stack, run_id: str, *, after: int = 0) -> None:
     def seen() -> bool:
         run = line.run(run_id)
         assert run.state != "failed", run.problem
-        return run.checkpoint_epoch is not None
+        return (run.checkpoint_epoch or 0) > after
 
     line.until(seen)
+
+
+def wait_for_attempt(line: Stack, run_id: str, number: int) -> None:
+    line.until(lambda: line.run(run_id).attempt == number)
 
 
 def epochs_reported(line: Stack, run_id: str) -> list[int]:
@@ -85,7 +91,7 @@ def test_a_real_training_whose_worker_is_killed_goes_on_elsewhere_from_the_check
 
     run = line.ended_run(run_id)
 
-    assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 1), line.logs()
+    assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 0), line.logs()
     assert_one_version(line, job_id, attempt=2)
     assert epochs_reported(line, run_id).count(1) == 1, "it did not start afresh"
     with serving(line.platform) as client:
@@ -105,7 +111,7 @@ def test_a_killed_child_goes_on_from_the_checkpoint_as_a_lost_attempt(line: Stac
 
     run = line.ended_run(run_id)
 
-    assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 1), line.logs()
+    assert (run.state, run.attempt, run.lost_leases) == ("succeeded", 2, 0), line.logs()
     assert_one_version(line, job_id, attempt=2)
     assert epochs_reported(line, run_id).count(1) == 1
 
@@ -151,6 +157,43 @@ def test_a_zombie_finishes_and_overwrites_nothing(line: Stack, job_id: str) -> N
     line.until(lambda: "run.lost" in line.logs())
     line.until(lambda: not list((line.settings.temp / "attempts").glob(f"{run_id}-1")))
     assert child_of(zombie) is None
+
+
+def test_a_frozen_worker_writes_nothing_after_it_was_thawed(tmp_path: Path, sqlite_url: str, valkey_url: str) -> None:
+    """Without a sweep: the claim is nobody else's, and the frozen worker has given it up all the same."""
+    with stack(tmp_path, sqlite_url, valkey_url, lease_seconds=2.0) as line:
+        worker = line.start("train", scripted=True)
+        run_id = line.train(line.ready_job(small_set(tmp_path)), epochs=5000)
+        wait_for_checkpoint(line, run_id)
+        worker.send_signal(signal.SIGSTOP)
+        time.sleep(1.2 * line.settings.lease_seconds)
+        frozen = line.run(run_id)
+        worker.send_signal(signal.SIGCONT)
+        line.until(lambda: "run.lost" in line.logs())
+        time.sleep(3 * line.settings.heartbeat_seconds)
+
+        thawed = line.run(run_id)
+
+        assert child_of(worker) is None
+        written = ("state", "attempt", "event_seq", "lease_expires_at", "spent_seconds", "checkpoint_epoch")
+        assert [getattr(thawed, name) for name in written] == [getattr(frozen, name) for name in written]
+        line.start("housekeeping")
+        wait_for_attempt(line, run_id, 2)
+
+
+@pytest.mark.slow
+def test_losses_with_new_checkpoints_between_them_do_not_add_up(line: Stack, job_id: str) -> None:
+    worker = line.start("train", scripted=True)
+    run_id = line.train(job_id, epochs=40)
+    for lost in range(1, MAX_LOST_LEASES + 2):
+        wait_for_checkpoint(line, run_id, after=line.run(run_id).checkpoint_epoch or 0)
+        line.until(partial(child_of, worker)).kill()
+        wait_for_attempt(line, run_id, lost + 1)
+
+    run = line.ended_run(run_id)
+
+    assert (run.state, run.attempt, run.lost_leases) == ("succeeded", MAX_LOST_LEASES + 2, 0), line.logs()
+    assert epochs_reported(line, run_id).count(1) == 1
 
 
 def test_a_drained_worker_gives_the_run_back_within_four_seconds(line: Stack, job_id: str) -> None:

@@ -56,6 +56,27 @@ def test_time_that_stood_still_loses_the_claim_at_once() -> None:
         blocked.set()
 
 
+def test_nothing_is_written_in_the_name_of_a_claim_that_was_given_up() -> None:
+    """Not even when the database answers again: the sweep may have given the row to another worker."""
+    answering = threading.Event()
+    heartbeats: list[float] = []
+
+    def heartbeat(worked: float) -> bool:
+        if not answering.is_set():
+            raise Unavailable
+        heartbeats.append(worked)
+        return True
+
+    with lease(heartbeat=heartbeat) as held:
+        with held.working():
+            until_raised(held, ClaimLost, seconds=2)
+            answering.set()
+            time.sleep(0.2)  # four heartbeats
+        with pytest.raises(ClaimLost):
+            held.retry_until_lost(lambda: heartbeats.append(0.0))
+    assert heartbeats == []
+
+
 def test_a_cancel_a_drain_and_a_stop_are_noticed() -> None:
     draining = threading.Event()
     with lease(poll=lambda: ClaimStatus(mine=True, cancel=True, stop=True)) as held:
