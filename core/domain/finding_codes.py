@@ -129,6 +129,8 @@ BOX_CODES: Mapping[str, FindingCode] = {
     "size-wrong": FindingCode(WARNING, "The declared image size is not that of the decoded image, which decides.", "Check whether the boxes were drawn on the declared size; a repair decides this for the whole dataset.", "set; where one image proves that its boxes were drawn on the declared size, those of the whole set are scaled; left out where they fit neither size"),
     "polygons-as-boxes": FindingCode(NOTE, "Polygons are replaced by the boxes around them.", _NOTHING),
     "confidence-left-out": FindingCode(WARNING, "YOLO labels have a sixth column, which is read as a confidence and left out.", "Check that the labels are not the predictions of a model."),
+    "box-columns-unclear": FindingCode(ERROR, "The numbers of the boxes do not fit the columns that the format states, or fit several.", "Write the boxes as the format states them; in a table, name the columns of the corners (xmin, ymin, xmax, ymax).", _LEFT_OUT),
+    "corners-as-boxes": FindingCode(WARNING, "YOLO labels hold the corners of the boxes in place of centre, width and height, and are read so.", "Check the boxes in the gallery; YOLO has the centre, the width and the height."),
     "crowds-left-out": FindingCode(NOTE, "COCO crowd annotations (`iscrowd`) are left out.", _NOTHING, "dropped"),
     "track-id-left-out": FindingCode(WARNING, "YOLO labels have a track id after the box, as `yolo track` saves it; it is left out.", "Check that the labels are not the predictions of a model."),
     "boxes-oriented": FindingCode(WARNING, "YOLO labels are oriented boxes of four corners; each is replaced by the upright box around it.", "Check that upright boxes are what you want to train on."),

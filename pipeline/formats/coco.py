@@ -37,6 +37,7 @@ def read(source: ExtractedArchive) -> Dataset:
     images = images_of_set(source)
     files, doubtful, of_sums = without_sums(_documents(source, findings), images)
     findings += of_sums
+    findings += _refuse_mixed_units(files)
     splits = _splits_of_files(files)
     entries = [(coco, entry) for coco in files for entry in coco.images.values()]
 
@@ -101,6 +102,21 @@ def _documents(source: ExtractedArchive, findings: list[Finding]) -> list[CocoFi
         detail = f"{files} left out, without boxes of their own: {', '.join(left[:5])}."
         findings.append(Finding.of("json-left-out", left[0], detail))
     return read
+
+
+def _refuse_mixed_units(files: list[CocoFile]) -> Iterator[Finding]:
+    """An error for each file whose boxes are fractions, where those of another one are in pixels."""
+    with_boxes = [coco for coco in files if any(image.boxes for image in coco.images.values())]
+    in_pixels = next((coco for coco in with_boxes if not coco.fractions), None)
+    for coco in with_boxes:
+        if in_pixels and coco.fractions:
+            line = next(box.line for image in coco.images.values() for _, box in image.boxes)
+            detail = (
+                f"All boxes lie within 0 .. 1, those of {in_pixels.file.name} beyond: fractions and pixels are mixed."
+            )
+            yield Finding.of("box-units-mixed", coco.file.name, detail, line=line)
+            for image in coco.images.values():
+                image.usable = False
 
 
 def _splits_of_files(files: list[CocoFile]) -> dict[str, str]:

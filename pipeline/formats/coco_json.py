@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import FRACTION, RawBox
+from pipeline.formats.box_shapes import BoxShapes
 from pipeline.formats.coco_ids import AnnotationIds, Id, IdKinds
 from pipeline.formats.json_stream import Element, JsonBroken, read_members
-from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
+from pipeline.formats.text import MAX_COORDINATE, WrittenNames, class_name_fault, thousandths
 
 MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats at every annotation
 
@@ -65,6 +66,8 @@ def parse_coco(file: SourceFile, written: WrittenNames) -> CocoFile:
             image.boxes = []  # incomplete, and their categories may be in the unread rest
         return coco
     _resolve(coco, waiting, unusable)
+    _refuse_mixed_units(coco)
+    _refuse_corners(coco)
     coco.fractions = coco.fractions and any(image.boxes for image in coco.images.values())
     _note_once(coco)
     return coco
@@ -162,13 +165,17 @@ def _box(coco: CocoFile, entry: dict[str, Any], line: int, where: str) -> RawBox
         return None
     x, y, width, height = (Decimal(_text(value)) for value in values)
     edges = (x, y, x + width, y + height)
-    x1, y1, x2, y2 = (round(edge * FRACTION) if coco.fractions else thousandths(edge) or 0 for edge in edges)
+    if max(edges) > MAX_COORDINATE:
+        _report(coco, line, "box-not-a-number", f"{where}: the box reaches beyond {MAX_COORDINATE} px.")
+        return None
+    x1, y1, x2, y2 = (round(edge * FRACTION) if coco.fractions else _thousandths(edge) for edge in edges)
     return RawBox("", x1, y1, x2, y2, False, line)
 
 
 def _is_fraction(box: RawBox) -> bool:
-    """Of a box in 1/FRACTION: a rounding error beyond 1 is not a pixel."""
-    return min(box.x1, box.y1) >= 0 and max(box.x2, box.y2) <= FRACTION + FRACTION // 1000
+    """Whether the four numbers of a box in 1/FRACTION are: a rounding error beyond 1 is not a pixel."""
+    numbers = (box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)
+    return min(box.x1, box.y1) >= 0 and max(numbers) <= FRACTION + FRACTION // 1000
 
 
 def _to_pixels(coco: CocoFile, box: RawBox, waiting: list[tuple[Id, Id, RawBox]]) -> RawBox:
@@ -181,8 +188,12 @@ def _to_pixels(coco: CocoFile, box: RawBox, waiting: list[tuple[Id, Id, RawBox]]
 
 
 def _in_thousandths(box: RawBox) -> RawBox:
-    x1, y1, x2, y2 = (thousandths(Decimal(edge) / FRACTION) or 0 for edge in box[1:5])
+    x1, y1, x2, y2 = (_thousandths(Decimal(edge) / FRACTION) for edge in box[1:5])
     return box._replace(x1=x1, y1=y1, x2=x2, y2=y2)
+
+
+def _thousandths(edge: Decimal) -> int:
+    return int((edge * 1000).to_integral_value(ROUND_HALF_EVEN))
 
 
 def _around(polygons: list[Any]) -> list[Decimal] | None:
@@ -214,6 +225,34 @@ def _resolve(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable:
     for image, _ in unusable:
         if image in coco.images:
             coco.images[image].usable = False
+
+
+def _refuse_mixed_units(coco: CocoFile) -> None:
+    """Boxes with an area whose numbers lie within 0 .. 1, in a file in pixels: they are fractions, or no objects."""
+    if coco.fractions:
+        return
+    for image in coco.images.values():
+        for _, box in image.boxes:
+            numbers = (box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1)
+            if min(numbers[:2]) >= 0 and min(numbers[2:]) > 0 and max(numbers) <= 1000:
+                detail = "This box lies within 0 .. 1, others of the file beyond: fractions and pixels are mixed."
+                _report(coco, box.line, "box-units-mixed", detail)
+                image.usable = False
+
+
+def _refuse_corners(coco: CocoFile) -> None:
+    """One error where most boxes of the file lie in their images as corners alone."""
+    shapes = BoxShapes()
+    for image in coco.images.values():
+        size = (FRACTION, FRACTION) if coco.fractions else image.size
+        unit = 1 if coco.fractions else 1000
+        for _, box in image.boxes if size else ():
+            sides = (box.x1 / unit, box.y1 / unit, (box.x2 - box.x1) / unit, (box.y2 - box.y1) / unit)
+            shapes.add(coco.file.name, box.line or 0, sides, size or (1, 1))
+    if why := shapes.why_unclear("sides"):
+        _report(coco, shapes.first[1], "box-columns-unclear", f"Read as left, top, width, height, {why}")
+        for image in coco.images.values():
+            image.usable = image.usable and not image.boxes
 
 
 def _note_once(coco: CocoFile) -> None:

@@ -14,6 +14,7 @@ from pipeline.formats.class_lists import is_class_list, read_class_lists, read_y
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.pairs import pair, pair_findings
 from pipeline.formats.yolo_classes import ClassNames
+from pipeline.formats.yolo_columns import Reading
 from pipeline.formats.yolo_labels import YoloLabels, is_label_file, read_labels
 from pipeline.formats.yolo_parts import images_outside, without_labels_of
 from pipeline.formats.yolo_splits import yolo_splits
@@ -65,7 +66,10 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
     """Label files unchanged where nothing was repaired; a data.yaml with the names and lists for a given split."""
     yamls, _ = read_yamls(source)
     keypoints = any(data.keypoint_columns for data in yamls)  # whose number the new data.yaml does not state
-    read = _class_names(source, yamls, _label_files(source), [])
+    files_of_labels = _label_files(source)
+    read = _class_names(source, yamls, files_of_labels, [])
+    labels, _ = read_labels(files_of_labels, read.of)
+    corners = any(reading is Reading.CORNERS for each in labels for reading, *_ in each.odd)
     names = read.all or _numbered(kept)
     numbers = {name: number for number, name in sorted(names.items(), reverse=True)}
     files = {file.name: file for file in source.files}
@@ -73,7 +77,7 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
         item = each.item
         if item.annotation is None:
             continue
-        if each.changed or keypoints or not read.has_numbers_of_all(item.annotation):
+        if each.changed or keypoints or corners or not read.has_numbers_of_all(item.annotation):
             yield item.annotation, _lines(item, numbers).encode()
         else:
             yield item.annotation, files[item.annotation].byte_range.read()

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from core.domain.findings import Finding
 from pipeline.archive.plural import counted
+from pipeline.formats.box_shapes import BoxShapes
 
 BOX = 5  # columns: the class and its box
 _POLYGON = 7  # columns: the class and three points
@@ -17,13 +18,14 @@ _VISIBLE = frozenset((0.0, 1.0, 2.0))
 
 
 class Reading(StrEnum):
-    """What a line with more columns than a box holds."""
+    """What a line holds that is not a class with a centre and sides alone."""
 
     CONFIDENCE = "confidence"
     TRACK = "track"
     POLYGON = "polygon"
     ORIENTED = "oriented"
     KEYPOINTS = "keypoints"
+    CORNERS = "corners"  # in place of a centre and sides
 
 
 @dataclass(slots=True)
@@ -92,6 +94,11 @@ class ColumnSurvey:
 
     def __init__(self) -> None:
         self._of: dict[int, _Lines] = {}
+        self._boxes = BoxShapes()
+
+    def add_box(self, file: str, line: int, values: Sequence[float]) -> None:
+        """`values`: the four columns after the class."""
+        self._boxes.add(file, line, values)
 
     def add(self, file: str, line: int, values: Sequence[float]) -> None:
         """`values`: the columns after the class, at least five."""
@@ -105,16 +112,24 @@ class ColumnSurvey:
 
         `boxes`: other lines of the set are boxes alone.
         """
+        corners = {BOX: Reading.CORNERS} if self._boxes.are_corners("centre") else {}
         simple = {count: found for count, lines in self._of.items() if (found := _simple(count, lines))}
         left = [count for count in self._of if count not in simple and count >= _POLYGON and count % 2]
         varied = len(left) > 1
         pointed = {
             count: found for count in left if (found := _by_points(count, self._of[count], varied=varied, boxes=boxes))
         }
-        return simple | pointed
+        return corners | simple | pointed
+
+    def why_unclear(self) -> str | None:
+        """A sentence where the columns of a box may not be its centre and sides, though they are not surely corners."""
+        return self._boxes.why_unclear("centre")
 
     def findings(self, readings: dict[int, Reading]) -> Iterator[Finding]:
         """One error for each number of columns that fits no reading, at its first line."""
+        if BOX not in readings and (why := self.why_unclear()):
+            path, line = self._boxes.first
+            yield Finding.of("box-columns-unclear", path, f"Read as centre, width, height, {why}", line=line)
         for count, lines in sorted(self._of.items()):
             if count not in readings:
                 number, files = counted(lines.lines, "line has", "lines have"), counted(lines.files, "label file")

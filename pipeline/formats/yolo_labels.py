@@ -56,11 +56,16 @@ def read_labels(
     survey = ColumnSurvey()
     known = {BOX + keypoint_columns: Reading.KEYPOINTS} if keypoint_columns else {}
     read = [_parse(file, names_of(file), known, survey) for file in files]
-    if not any(labels.undecided for labels in read):
-        return read, list(_odd_findings(read))
     decided = survey.readings(boxes=any(labels.boxes for labels in read))
-    read = [_parse(each.file, names_of(each.file), decided | known) if each.undecided else each for each in read]
-    return read, [*survey.findings(decided), *_odd_findings(read)]
+    again = [each.undecided or BOX in decided for each in read]
+    read = [
+        _parse(each.file, names_of(each.file), decided | known) if anew else each
+        for each, anew in zip(read, again, strict=True)
+    ]
+    if BOX not in decided and survey.why_unclear():
+        for each in read:
+            each.usable = each.usable and not each.boxes
+    return read, [*survey.findings(decided), *_not_normalised(read), *_odd_findings(read)]
 
 
 def _parse(
@@ -89,6 +94,8 @@ def _parse(
             continue
         if reading:
             odd_lines[reading].append(number)
+        elif len(values) < BOX and survey is not None:
+            survey.add_box(file.name, number, values)
         elif len(values) >= BOX:
             labels.undecided = survey is not None
             labels.usable = labels.usable and survey is not None
@@ -121,6 +128,9 @@ def _box(label: str, values: list[float], reading: Reading | None, line: int) ->
             "box-not-normalised",
             f"{largest:g} is not a fraction of the image; the line seems to be in pixels.",
         )
+    if reading is Reading.CORNERS:
+        x1, y1, x2, y2 = (2 * _units(value) for value in values)
+        return RawBox(label, x1, y1, x2, y2, False, line)
     if not polygon:
         return _from_centre(label, values[:4], line)
     xs, ys = ([2 * _units(value) for value in values[at::2]] for at in (0, 1))
@@ -164,6 +174,11 @@ def _number(text: str) -> float | None:
 
 
 _ODD = {
+    Reading.CORNERS: (
+        "corners-as-boxes",
+        "most boxes would reach beyond their images as centre, width and height. They are read as left, top, right and "
+        "bottom, which fits.",
+    ),
     Reading.POLYGON: ("polygons-as-boxes", "each polygon is replaced by the box around it."),
     Reading.ORIENTED: (
         "boxes-oriented",
@@ -179,6 +194,23 @@ _ODD = {
     ),
     Reading.KEYPOINTS: ("keypoints-left-out", "keypoints after a box are left out."),
 }
+
+
+def _not_normalised(read: list[YoloLabels]) -> Iterator[Finding]:
+    """One error for the whole set where most files are in another unit; it replaces those of single lines."""
+    code = "box-not-normalised"
+    wrong = [labels for labels in read if any(each.code == code for each in labels.findings)]
+    with_boxes = sum(bool(labels.boxes) for labels in read)
+    if len(wrong) < 2 or len(wrong) <= with_boxes:
+        return
+    first = next(each for each in wrong[0].findings if each.code == code)
+    lines = 0
+    for labels in wrong:
+        kept = [each for each in labels.findings if each.code != code]
+        lines += len(labels.findings) - len(kept)
+        labels.findings = kept
+    where = f"{counted(lines, 'line')} in {counted(len(wrong), 'label file')}"
+    yield Finding.of(code, first.path, f"{first.detail} So are {where} in all.", line=first.line)
 
 
 def _odd_findings(read: Iterable[YoloLabels]) -> Iterator[Finding]:
