@@ -78,6 +78,7 @@ def test_a_killed_launcher_takes_everything_with_it(up: Up, tmp_path: Path) -> N
     wait_until(lambda: not alive(before) + marked(stack.pid), seconds=20, what=lambda: commands(alive(before)))
 
 
+@pytest.mark.slow
 def test_a_killed_part_comes_back(up: Up, tmp_path: Path) -> None:
     stack = up(
         MLFLOW_URL="http://127.0.0.1:9"
@@ -104,6 +105,7 @@ def test_a_taken_port_is_refused_with_the_setting_to_change(up: Up, tmp_path: Pa
     assert "DARKROOM_API_PORT" in _log(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_second_stack_on_the_same_home_is_refused(up: Up, tmp_path: Path) -> None:
     first = up(MLFLOW_URL="http://127.0.0.1:9")
     _wait_until_it_answers(tmp_path)

@@ -86,6 +86,7 @@ def test_a_zip_goes_in_and_a_version_comes_out(
     _expect_it_in_mlflow(stack, job_id, version)
 
 
+@pytest.mark.slow
 def test_the_child_killed_in_the_middle_goes_on_from_its_checkpoint(
     client: Client, stack: PrivateStack, job_id: str
 ) -> None:
@@ -100,6 +101,7 @@ def test_the_worker_killed_in_the_middle_is_followed_by_another(
     assert run["state"] == "succeeded" and run["attempt"] == 2, run
 
 
+@pytest.mark.slow
 def test_the_api_killed_in_the_middle_does_not_disturb_the_training(
     client: Client, stack: PrivateStack, job_id: str
 ) -> None:
@@ -107,6 +109,7 @@ def test_the_api_killed_in_the_middle_does_not_disturb_the_training(
     assert run["state"] == "succeeded" and run["attempt"] == 1, run
 
 
+@pytest.mark.slow
 def test_the_broker_killed_does_not_lose_a_run(client: Client, stack: PrivateStack, job_id: str) -> None:
     _kill(stack, "valkey-server")
     accepted = client.post(f"/train-async/{job_id}", {"params": TINY})

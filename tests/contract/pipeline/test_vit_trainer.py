@@ -240,6 +240,7 @@ def test_a_full_disk_is_no_space(tree: Path, tmp_path: Path) -> None:
     assert child.problem()["slug"] == "no-space", child.log()[-2000:]
 
 
+@pytest.mark.slow
 def test_half_of_the_flipped_labels_are_in_the_first_tenth_of_the_ranking(tmp_path: Path) -> None:
     classes, counts = ("box", "disc", "cross"), {"train": 240, "validation": 36, "test": 24}
     rng, flipped = random.Random(1), {}

@@ -117,6 +117,7 @@ def test_the_longest_common_end_of_paths_decides(prefix: str) -> None:
     assert [found.image_of[at].name for at in range(len(names))] == names
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_annotations_are_paired_in_seconds() -> None:
     """In a thousand folders, with the same hundred names in each."""
     names = [(folder, at) for folder in range(1000) for at in range(100)]
