@@ -8,9 +8,13 @@ import os
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 from core.domain.errors import DarkroomError, PreparationFailed
+from core.domain.finding_codes import Severity
+from pipeline.archive.entry_names import printable
 from pipeline.archive.source import Rejected
+from pipeline.params.prepare import Background, PrepareOptions
 from pipeline.process.child import run_child
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import REPAIRED_FILE, RepairedArchive, write_result
@@ -20,6 +24,9 @@ from pipeline.process.specs import RepairSpec
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("archive", type=Path, nargs="?", help="the ZIP")
     parser.add_argument("repaired", type=Path, nargs="?", help="the ZIP to write; its root holds the log")
+    background = PrepareOptions.model_fields["background"]
+    choices = get_args(background.annotation)
+    parser.add_argument("--background", choices=choices, default=background.default, help=background.description)
     parser.add_argument("--processes", type=int, default=None, help="processes that decode. Default: one a core.")
     parser.add_argument("--config", type=Path, help="spec.json instead of arguments")
     parser.add_argument("--supervised", action="store_true", help="stdin is a supervisor's pipe")
@@ -38,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
         )
     if not (args.archive and args.repaired):
         args.parser.error("name the ZIP and the one to write, or --config")
-    return _repair_by_hand(args.archive, args.repaired, args.processes or os.cpu_count() or 1)
+    return _repair_by_hand(args.archive, args.repaired, args.background, args.processes or os.cpu_count() or 1)
 
 
 def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
@@ -50,20 +57,27 @@ def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
     target = spec.out / REPAIRED_FILE
     try:
         with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
-            done = repair(spec.archive, target, Path(scratch), processes=spec.processes, steps=steps)
+            done = repair(
+                spec.archive,
+                target,
+                Path(scratch),
+                background=spec.background,
+                processes=spec.processes,
+                steps=steps,
+            )
     except Rejected as rejected:
         write_result(spec.out, rejection(rejected, spec.out))
     else:
         write_result(spec.out, RepairedArchive(images=done.images, changes=len(done.changes)))
 
 
-def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
+def _repair_by_hand(archive: Path, target: Path, background: Background, processes: int) -> int:
     from pipeline.repair.rewrite_zip import repair
 
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-", dir=target.parent) as scratch:
             steps = StageReporter(verbose=True)
-            done = repair(archive, target, Path(scratch), processes=processes, steps=steps)
+            done = repair(archive, target, Path(scratch), background=background, processes=processes, steps=steps)
     except Rejected as rejected:
         print(f"{rejected.problem.slug}: {rejected.problem.detail}")
         return 1
@@ -73,4 +87,6 @@ def _repair_by_hand(archive: Path, target: Path, processes: int) -> int:
     print(f"{done.images} of {done.seen} images ({done.format}) are in {target}")
     for code, count in sorted(Counter(change.code for change in done.changes).items()):
         print(f"  {count:6} {code}")
+    for warning in (each for each in done.unchanged if each.severity is Severity.WARNING):
+        print(printable(f"{warning.path}  {warning.code}  {warning.detail} {warning.remedy}"))
     return 0

@@ -14,7 +14,6 @@ from pipeline.formats.class_lists import is_class_list, read_class_lists, read_y
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.pairs import pair, pair_findings
 from pipeline.formats.yolo_classes import ClassNames
-from pipeline.formats.yolo_columns import Reading
 from pipeline.formats.yolo_labels import YoloLabels, is_label_file, read_labels
 from pipeline.formats.yolo_parts import images_outside, without_labels_of
 from pipeline.formats.yolo_splits import yolo_splits
@@ -63,13 +62,16 @@ def read(source: ExtractedArchive) -> Dataset:
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:
-    """Label files unchanged where nothing was repaired; a data.yaml with the names and lists for a given split."""
+    """Label files of centred boxes unchanged where nothing was repaired; a data.yaml with the names, lists of splits.
+
+    Lines of polygons, keypoints and the like are written as boxes: what their columns are was decided from all files
+    and data.yaml, and those that remain might be read as something else.
+    """
     yamls, _ = read_yamls(source)
-    keypoints = any(data.keypoint_columns for data in yamls)  # whose number the new data.yaml does not state
     files_of_labels = _label_files(source)
     read = _class_names(source, yamls, files_of_labels, [])
     labels, _ = read_labels(files_of_labels, read.of)
-    corners = any(reading is Reading.CORNERS for each in labels for reading, *_ in each.odd)
+    centred = {each.file.name for each in labels if each.usable and not each.odd}
     names = read.all or _numbered(kept)
     numbers = {name: number for number, name in sorted(names.items(), reverse=True)}
     files = {file.name: file for file in source.files}
@@ -77,10 +79,11 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
         item = each.item
         if item.annotation is None:
             continue
-        if each.changed or keypoints or corners or not read.has_numbers_of_all(item.annotation):
-            yield item.annotation, _lines(item, numbers).encode()
+        file = files[item.annotation]
+        if each.changed or file.name not in centred or not read.has_numbers_of_all(file.name):
+            yield file.name, _lines(item, numbers).encode()
         else:
-            yield item.annotation, files[item.annotation].byte_range.read()
+            yield file.name, file.byte_range.read()
     root = root_of(kept)
     yield f"{root}data.yaml", _yaml_of(names, kept).encode()
     for split in SPLITS:
@@ -157,7 +160,7 @@ def _lines(item: Item, numbers: Mapping[str, int]) -> str:
 
 def _yaml_of(names: Mapping[int, str], kept: Sequence[RepairedItem]) -> str:
     given = {item.split for item, *_ in kept}
-    content: dict[str, object] = {"path": "."}
-    content |= {split: f"{split}.txt" for split in SPLITS if split in given}
+    # No `path`: ultralytics takes the folder of data.yaml, but a relative `path` from the current folder.
+    content: dict[str, object] = {split: f"{split}.txt" for split in SPLITS if split in given}
     content["names"] = dict(sorted(names.items()))
     return str(yaml.safe_dump(content, allow_unicode=True, sort_keys=False))

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 SYNONYMS: Mapping[str, str] = {"validation_size": "val_fraction", "test_size": "test_fraction"}
 
 
+Background = Literal["auto", "unlabelled"]
+
+
 class PrepareOptions(BaseModel):
     """Fractions are of the whole dataset, 0 to 1; together they must leave at least 0.1 to train on."""
 
@@ -25,7 +28,7 @@ class PrepareOptions(BaseModel):
         description="Keep the split that the archive gives; remake: make a new one, with near-duplicates together; "
         "sequence: by the order of names, for images of one fixed camera.",
     )
-    background: Literal["auto", "unlabelled"] = Field(
+    background: Background = Field(
         "auto",
         description="Images without a label are background: only where every annotation was used and they lie among "
         "more labelled images (auto), or always (unlabelled).",

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from core.domain import limits
 from core.domain.errors import DatasetRejected, PreparationFailed
+from core.domain.finding_codes import REPAIR_CODES
 from core.domain.findings import Finding, Severity
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.extract import extract, is_image
@@ -72,15 +73,23 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
     result: Prepared | Rejection
     try:
         dataset = validate_archive(spec.archive, scratch, spec.options, processes=spec.processes, steps=steps)
-        result = _write(replace(dataset, findings=dataset.findings + log), spec, steps, started)
+        result = _write(replace(dataset, findings=_with_log(dataset.findings, log)), spec, steps, started)
     except Rejected as rejected:
-        result = rejection(Rejected(rejected.problem, rejected.findings + log), out)
+        result = rejection(Rejected(rejected.problem, _with_log(rejected.findings, log)), out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if spec.tree and isinstance(result, Prepared) and result.tar:
         _unpack(out / TAR_FILE, out / TREE_FOLDER)
     write_result(out, result)
     return result
+
+
+def _with_log(findings: list[Finding], log: list[Finding]) -> list[Finding]:
+    """With what a repair knew of the archive that the repaired ZIP does not show, and then with its changes."""
+    codes = {finding.code for finding in findings}
+    changes = [each for each in log if each.code in REPAIR_CODES]
+    unchanged = [each for each in log if each.code not in REPAIR_CODES and each.code not in codes]
+    return most_severe_first(findings + unchanged) + changes
 
 
 def validate_archive(

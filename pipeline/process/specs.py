@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.params.prepare import PrepareOptions
+from pipeline.params.prepare import Background, PrepareOptions
 
 
 class ChildSpec(BaseModel):
@@ -35,6 +35,7 @@ class RepairSpec(ChildSpec):
     command = "repair"
 
     archive: Path
+    background: Background = "auto"  # of the PrepareOptions with which the repaired ZIP is prepared
     processes: int = Field(ge=1)
 
 

@@ -11,7 +11,8 @@ from typing import cast
 
 from core.domain import limits
 from core.domain.errors import DatasetRejected
-from core.domain.findings import Finding
+from core.domain.finding_codes import FINDING_CODES
+from core.domain.findings import Finding, Severity
 from pipeline.archive.extract import extract
 from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset
@@ -19,6 +20,7 @@ from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
 from pipeline.formats.image_roles import files_of_set
 from pipeline.params.formats import CATALOGUE
+from pipeline.params.prepare import Background
 from pipeline.process.progress import StageReporter
 from pipeline.repair.fixes import Repaired, repair_items
 
@@ -28,30 +30,37 @@ _MODE = 0o100644 << 16
 
 @dataclass(frozen=True, slots=True)
 class RepairResult:
-    """`images`: number that were kept, of those `seen` in the archive; `changes`: the lines of the log."""
+    """`images`: number that were kept, of those `seen` in the archive. The log lists `unchanged` and `changes`."""
 
     format: str
     images: int
     seen: int
     changes: list[Finding]
+    unchanged: list[Finding]
 
 
-def repair(archive: Path, target: Path, scratch: Path, *, processes: int, steps: StageReporter) -> RepairResult:
-    """Writes `target` with the log in its root. Raises Rejected where too few images can be kept, RunCancelled."""
+def repair(
+    archive: Path, target: Path, scratch: Path, *, background: Background = "auto", processes: int, steps: StageReporter
+) -> RepairResult:
+    """Writes `target` with the log in its root. Raises Rejected where too few images can be kept, RunCancelled.
+
+    `background`: of the PrepareOptions with which `target` is prepared.
+    """
     steps.stage("extracting")
     source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
     steps.stage("reading")
-    dataset = read_dataset(source, findings)
+    dataset = read_dataset(source, findings, background=background)
     steps.stage("checking")
     facts = inspect_all([item.image for item in dataset.items], processes=processes, tick=steps.tick)
     repaired = repair_items(source, dataset, facts)
     _require_enough(dataset, repaired, findings)
     steps.stage("repairing")
     partial = target.with_name(f"{target.name}.part")
-    changes = _write(partial, source, dataset, repaired, steps)
+    unchanged = _unchanged(findings, dataset, repaired)
+    changes = _write(partial, source, dataset, repaired, unchanged, steps)
     partial.replace(target)
     steps.end()
-    return RepairResult(dataset.format, len(repaired.kept), len(dataset.items), changes)
+    return RepairResult(dataset.format, len(repaired.kept), len(dataset.items), changes, unchanged)
 
 
 def read_log(archive: Path) -> list[Finding]:
@@ -70,10 +79,30 @@ def _require_enough(dataset: Dataset, repaired: Repaired, findings: list[Finding
     raise Rejected(problem, findings + dataset.findings + repaired.changes)
 
 
+def _unchanged(findings: list[Finding], dataset: Dataset, repaired: Repaired) -> list[Finding]:
+    """Warnings and notes of how the archive was read, where a repair changes nothing about it.
+
+    The repaired ZIP holds what was read, such as names or units, and no longer shows that it was guessed.
+    """
+    left_out = {item.image.name for item in dataset.items} - {item.image.name for item, *_ in repaired.kept}
+    return [
+        finding
+        for finding in findings + dataset.findings
+        if finding.severity is not Severity.ERROR
+        and not FINDING_CODES[finding.code].repaired
+        and finding.path not in left_out
+    ]
+
+
 def _write(
-    target: Path, source: ExtractedArchive, dataset: Dataset, repaired: Repaired, steps: StageReporter
+    target: Path,
+    source: ExtractedArchive,
+    dataset: Dataset,
+    repaired: Repaired,
+    unchanged: list[Finding],
+    steps: StageReporter,
 ) -> list[Finding]:
-    """Returns all changes. The log is the last entry of the ZIP."""
+    """Returns all changes. The log is the last entry of the ZIP: `unchanged`, then the changes."""
     writer = cast(DatasetFormat, import_module(CATALOGUE[dataset.format].module))
     written: set[str] = set()
     with zipfile.ZipFile(target, "w") as archive:
@@ -88,7 +117,7 @@ def _write(
                 archive.writestr(_entry(name, zipfile.ZIP_DEFLATED), text)
             written.add(name)
         changes = repaired.changes + list(_unused(source, dataset, repaired, written))
-        lines = (json.dumps(change.as_dict(), ensure_ascii=False) + "\n" for change in changes)
+        lines = (json.dumps(change.as_dict(), ensure_ascii=False) + "\n" for change in unchanged + changes)
         archive.writestr(_entry(REPAIR_LOG, zipfile.ZIP_DEFLATED), "".join(lines))
     return changes
 

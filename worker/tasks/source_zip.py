@@ -8,6 +8,7 @@ from core.domain.errors import Gone, JobNotFound, PreparationFailed
 from core.domain.keys import repaired_key
 from core.services.jobs.commands import get_job
 from core.storage import ObjectCorrupt, ObjectMissing
+from pipeline.params.prepare import PrepareOptions
 from pipeline.process.results import REPAIRED_FILE, RepairedArchive
 from pipeline.process.specs import RepairSpec
 from worker.tasks.attempt import Attempt
@@ -49,7 +50,8 @@ def _repair_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
     """Make the repaired ZIP, store it, and name it in the row."""
     archive = _fetch_source(attempt, _broken_job(attempt, job))
     processes = attempt.platform.settings.prepare_processes
-    spec = RepairSpec(archive=archive, out=attempt.scratch / "repair", processes=processes)
+    background = PrepareOptions.model_validate(job.options).background
+    spec = RepairSpec(archive=archive, out=attempt.scratch / "repair", background=background, processes=processes)
     repaired = in_child(attempt, spec, RepairedArchive)
     archive.unlink()
     if repaired is None:

@@ -13,7 +13,8 @@ from core.domain.errors import JobNotRepairable
 from core.services.jobs.commands import delete_job, list_findings, retry_job
 from core.services.jobs.repair import list_repairs, repair_job
 from pipeline.archive.source import REPAIR_LOG
-from tests.builders.voc import XML, voc_files, voc_zip, zip_files
+from tests.builders.roles import labelled_yolo
+from tests.builders.voc import XML, image_bytes, voc_files, voc_zip, zip_files
 from tests.servers.workers import Stack, stack
 from worker.context import Worker
 from worker.tasks.prepare import prepare_job
@@ -59,6 +60,19 @@ def test_a_rejected_upload_becomes_a_ready_job_with_a_log(line: Stack, worker: W
         assert REPAIR_LOG in archive.namelist()
     assert line.job(broken).state == "rejected", "what was repaired stays as it is"
     assert repair_job(line.platform, broken).id == new.id
+
+
+def test_a_repair_reads_with_the_background_option_of_the_upload(line: Stack, worker: Worker, tmp_path: Path) -> None:
+    files = labelled_yolo(4) | {f"images/train/bare{n}.jpg": image_bytes(seed=100 + n) for n in range(6)}
+    archive = zip_files(tmp_path / "data.zip", files)
+    images = {}
+    for option in ("unlabelled", "auto"):
+        job_id = line.upload(archive, background=option)
+        prepare_job(worker, job_id)
+        new = repair_job(line.platform, job_id)
+        prepare_job(worker, new.id)
+        images[option] = line.job(new.id).images
+    assert images == {"unlabelled": 10, "auto": 4}
 
 
 def test_a_repair_of_a_hostile_archive_is_rejected_as_the_upload_was(
