@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from fastapi import Depends, FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from api.http import openapi, problems
@@ -14,8 +16,8 @@ from api.http.event_poll import EventPoll
 from api.http.middleware import RequestMiddleware
 from api.http.unknown import refuse_unknown_parameters
 from api.routes import datasets, formats, images, imports, jobs, models, repair, runs, service, training, uploads
-from api.uploads.body import remove_leftovers
 from api.uploads.finisher import Finisher
+from api.uploads.temporary import remove_dead_files
 from api.web.pages import STATIC
 from core.domain.version import VERSION
 from core.logging import configure_logging
@@ -24,6 +26,7 @@ from core.services.maintenance.readiness import Readiness
 from core.settings import Settings, load_settings
 
 CONCURRENT_PREFLIGHTS = 2  # each runs a process
+CLEAN_SECONDS = 300.0
 SUMMARY = "Labelled images go in, models come out."
 DESCRIPTION = """Upload a ZIP and get a `job_id`; from then on every step is asynchronous, recorded, resumable and
 immutable.
@@ -32,6 +35,9 @@ Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem; it
 explains what to do. Every answer has an `X-Request-ID`. Lists are `{items, next_cursor}`. A POST with an
 `Idempotency-Key` is done once, and its answer is replayed for 24 hours. A query parameter, form field or JSON field
 that is not known is refused by name."""
+
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(platform: Platform | None = None) -> FastAPI:
@@ -91,10 +97,21 @@ def _with_routes() -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     platform: Platform = app.state.platform
     platform.settings.temp.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(platform.settings)
     app.state.preflights = asyncio.Semaphore(CONCURRENT_PREFLIGHTS)
     app.state.finisher = Finisher(platform)
-    resuming = asyncio.create_task(app.state.finisher.resume())
+    tasks = [asyncio.create_task(app.state.finisher.resume()), asyncio.create_task(_keep_clean(platform))]
     yield
-    resuming.cancel()
+    for task in tasks:
+        task.cancel()
     platform.db.close()
+
+
+async def _keep_clean(platform: Platform) -> None:
+    """Housekeeping may run on another machine: what a killed process of the API left here is removed here."""
+    while True:
+        try:
+            for path in await run_in_threadpool(remove_dead_files, platform.settings):
+                log.info("leftover.removed", name=path.name)
+        except Exception:  # tried again in the next round
+            log.exception("leftovers.not_removed")
+        await asyncio.sleep(CLEAN_SECONDS)

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from core.domain.limits import GIB
+from core.domain.limits import GIB, MIB
 
 PREFIX = "DARKROOM_"
 # Variables of the launcher, the upload client and the tests, which are no settings.
@@ -61,6 +62,11 @@ class Settings(BaseSettings):
     keep_upload_hours: float = Field(
         48.0, gt=0, description="An unfinished resumable upload is kept this long after its last bytes."
     )
+    disk_reserve_bytes: int = Field(
+        256 * MIB,
+        ge=0,
+        description="What is written leaves this much of a disk free, for deletes, the database and logs: uploads all of it, workers half.",
+    )
     temp_dir: Path | None = Field(
         None, description="Folder of uploads in progress and of workers' temporary files. Empty: `home`/tmp."
     )
@@ -102,6 +108,12 @@ class Settings(BaseSettings):
     @cached_property
     def store(self) -> str:
         return self.store_url or (self.home.resolve() / "objects").as_uri()
+
+    @cached_property
+    def store_folder(self) -> Path | None:
+        """The folder that holds the objects; None where they are in S3."""
+        url = urlsplit(self.store)
+        return Path(unquote(url.path)) if url.scheme == "file" else None
 
     @cached_property
     def temp(self) -> Path:

@@ -10,6 +10,7 @@ from core.logging import configure_logging
 from core.queue import PREPARE, TRAIN
 from core.settings import Settings, load_settings
 from worker.context import Worker, announce, open_worker
+from worker.inputs.scratch import clean_machine
 
 HOUSEKEEPING = "housekeeping"
 ROLES = (PREPARE, TRAIN, HOUSEKEEPING)
@@ -66,6 +67,7 @@ def _own_loop(settings: Settings, role: str) -> Worker:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, drain)
     announce(worker)
+    clean_machine(worker.platform)
     return worker
 
 

@@ -6,7 +6,6 @@
 from functools import lru_cache
 from typing import Any
 
-import structlog
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from core.logging import configure_logging
@@ -14,10 +13,8 @@ from core.queue import PREPARE, TRAIN
 from core.queue.app import make_celery, task_name
 from core.settings import load_settings
 from worker.context import Worker, announce, open_worker
-from worker.inputs.scratch import remove_dead_scratch
+from worker.inputs.scratch import clean_machine
 from worker.loop import work
-
-log = structlog.get_logger(__name__)
 
 app = make_celery(load_settings())  # Celery wants it at import; it connects to nothing
 app.conf.worker_redirect_stdouts = False  # our log lines are whole as they are
@@ -48,10 +45,7 @@ def _begin(**_: Any) -> None:
 def _announce(**_: Any) -> None:
     for role in _roles():
         announce(worker_of(role))
-        try:
-            remove_dead_scratch(worker_of(role).platform)
-        except Exception:  # housekeeping removes it later; the worker works
-            log.exception("scratch.not_removed")
+        clean_machine(worker_of(role).platform)
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

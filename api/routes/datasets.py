@@ -73,7 +73,7 @@ async def upload_dataset(
 
     The ZIP is the form field `file` or the body itself. Options are form fields or query parameters.
     """
-    async with idempotency.claimed_for_long(), received(request, platform.settings) as upload:
+    async with idempotency.claimed_for_long(), received(request, platform) as upload:
         if replayed := idempotency.replay(_meaning(upload)):
             return replayed
         on_commit = idempotency.keep(accepted_job, _meaning(upload))

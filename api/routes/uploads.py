@@ -1,6 +1,7 @@
 """Large uploads: resumable (tus 1.0.0), with a preflight that validates the ZIP's directory before it is sent."""
 
 import re
+from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from api.http.openapi import problem_responses
 from api.http.problems import invalid_fields
 from api.schemas.uploads import Preflight, ResumableUpload, resumable_upload
 from api.uploads import tus_headers as tus
-from api.uploads.body import NAME_MAX, OPTION_NAMES, check_room, options_of, refuse_too_large, safe_name
+from api.uploads.body import NAME_MAX, OPTION_NAMES, options_of, refuse_too_large, safe_name
 from api.uploads.finisher import Finisher
 from api.uploads.preflight import preflight
 from api.uploads.tus_chunks import append_chunk
@@ -22,6 +23,7 @@ from core.db.tables import UploadRow
 from core.domain import errors
 from core.services.context import Platform
 from core.services.uploads.finish import discard_upload
+from core.services.uploads.room import UploadRoom
 from core.services.uploads.sessions import OPEN, REFUSED, NewUpload, create_upload, get_upload
 
 router = APIRouter(tags=["datasets"])
@@ -132,16 +134,14 @@ async def _append_first(
 def _create(platform: Platform, idempotency: Idempotency, new: NewUpload) -> tuple[UploadRow, bool]:
     """(the upload, whether an earlier request with the same key created it). Raises UploadNotFound if that is gone."""
     refuse_too_large(new.length_bytes, platform.settings)
-    copies = 2 if platform.settings.store.startswith("file:") else 1  # the parts, and the object joined from them
-    check_room(copies * new.length_bytes, platform.settings)
-
     meaning = [new.length_bytes, new.source_name, new.name, new.options, new.sha256]
     with idempotency.claimed():
         if replayed := idempotency.replay(meaning):
             upload_id = ResumableUpload.model_validate_json(bytes(replayed.body)).upload_id
             return get_upload(platform.db, upload_id), True
         on_commit = idempotency.keep(resumable_upload, meaning)
-        return create_upload(platform.db, platform.settings, new, on_commit=on_commit), False
+        with closing(UploadRoom(platform).for_new(new.length_bytes)):
+            return create_upload(platform.db, platform.settings, new, on_commit=on_commit), False
 
 
 @router.head("/uploads/{upload_id}", include_in_schema=False)
@@ -248,7 +248,7 @@ async def preflight_archive(
     When the directory is longer than the body, the problem `preflight-incomplete` names the number of bytes needed.
     The content of the files (local headers, checksums, annotations) is validated after the upload.
     """
-    return Preflight.model_validate(await preflight(request, platform.settings, total=total))
+    return Preflight.model_validate(await preflight(request, platform, total=total))
 
 
 async def _append(

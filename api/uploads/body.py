@@ -2,14 +2,12 @@
 
 import hashlib
 import re
-import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
-from uuid import uuid4
 
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -18,17 +16,16 @@ from starlette.requests import Request
 from api.http.problems import invalid_fields
 from api.http.unknown import unknown_names
 from api.uploads.multipart import FormReader
-from core import clock
-from core.domain.errors import OutOfSpace, UploadInvalid, UploadTooLarge
+from api.uploads.temporary import TemporaryFile
+from core.domain.errors import UploadInvalid, UploadTooLarge
 from core.domain.limits import MIB
+from core.services.context import Platform
+from core.services.uploads.room import UploadRoom
 from core.settings import Settings
-from core.storage.transfer import naming_full_disk
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 BATCH_BYTES = MIB  # parsed, hashed and written by one call in a thread; all that is in memory of an upload
 FORM_BYTES = MIB  # allowance for a form around its file
-SPARE_BYTES = 256 * MIB  # of the disk, kept free for everything else
-LEFTOVER_SECONDS = 24 * 3600  # no upload takes longer; an older file belongs to a process that died
 RAW_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 NAME_MAX = 200
 OPTION_NAMES = (*PrepareOptions.model_fields, *SYNONYMS)
@@ -48,29 +45,24 @@ class ReceivedUpload:
 
 
 @asynccontextmanager
-async def received(request: Request, settings: Settings) -> AsyncIterator[ReceivedUpload]:
+async def received(request: Request, platform: Platform) -> AsyncIterator[ReceivedUpload]:
     """Receive the body of a request into a temporary file, which is removed after the block in any case.
 
     Raises UploadInvalid, UploadTooLarge, RequestInvalid (options), LimitExceeded, OutOfSpace, ClientDisconnect.
     """
-    check_length(request, settings)
-    path = settings.temp / f"upload-{uuid4().hex}.part"
-    sink = await run_in_threadpool(_Sink, path, settings)
+    length = announced_length(request)
+    refuse_too_large((length or 0) - FORM_BYTES, platform.settings)
+    sink = await run_in_threadpool(_Sink, platform, length)
     try:
         yield await _receive(request, sink)
     finally:
-        try:
-            with suppress(OutOfSpace):  # the file is deleted anyway
-                sink.close()
-        finally:
-            path.unlink(missing_ok=True)
+        sink.file.remove()
 
 
-def check_length(request: Request, settings: Settings) -> None:
+def announced_length(request: Request) -> int | None:
+    """The Content-Length; None for a body that is sent in chunks."""
     announced = request.headers.get("content-length", "")
-    size = int(announced) if announced.isdigit() else 0
-    refuse_too_large(size - FORM_BYTES, settings)
-    check_room(size, settings)
+    return int(announced) if announced.isdigit() else None
 
 
 def refuse_too_large(size: int, settings: Settings) -> None:
@@ -78,49 +70,25 @@ def refuse_too_large(size: int, settings: Settings) -> None:
         raise _too_large(settings)
 
 
-def check_room(size: int, settings: Settings) -> None:
-    """Raises OutOfSpace. Creates the temporary folder."""
-    with naming_full_disk(settings.temp):
-        settings.temp.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(settings.temp).free
-    if free < size + SPARE_BYTES:
-        raise OutOfSpace(
-            "The service has not enough free disk space for this upload.",
-            needed_bytes=size + SPARE_BYTES,
-            free_bytes=free,
-        )
-
-
-def remove_leftovers(settings: Settings) -> None:
-    """Remove the temporary files of processes that died."""
-    for path in settings.temp.glob("upload-*.part"):
-        with suppress(FileNotFoundError):  # another process of the API removes them too
-            if clock.now().timestamp() - path.stat().st_mtime > LEFTOVER_SECONDS:
-                path.unlink()
-
-
 class _Sink:
     """The temporary file with its size and digest so far. Used by one thread at a time."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
-        self.path = path
+    def __init__(self, platform: Platform, length: int | None) -> None:
         self.bytes = 0
-        self.settings = settings
-        with naming_full_disk(path.parent):
-            self._file = path.open("xb")
+        self._settings = platform.settings
+        self.file = TemporaryFile(platform.settings.temp, UploadRoom(platform).for_body(length))
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
         self.bytes += len(data)
-        if self.bytes > self.settings.upload_max_bytes:
-            raise _too_large(self.settings)
-        with naming_full_disk(self.path.parent):
-            self._file.write(data)
+        if self.bytes > self._settings.upload_max_bytes:
+            raise _too_large(self._settings)
+        self.file.write(data)
         self._digest.update(data)
 
-    def close(self) -> str:
-        with naming_full_disk(self.path.parent):
-            self._file.close()
+    def finish(self) -> str:
+        """The sha256 of the whole file."""
+        self.file.flush()
         return self._digest.hexdigest()
 
 
@@ -142,13 +110,13 @@ async def _receive(request: Request, sink: _Sink) -> ReceivedUpload:
             "Send multipart/form-data with the file field `file`, or the ZIP itself as application/zip.",
             content_type=kind,
         )
-    sha256 = await run_in_threadpool(sink.close)
+    sha256 = await run_in_threadpool(sink.finish)
     if sink.bytes == 0:
         raise UploadInvalid("The upload is empty.")
     source_name = safe_name(source_name)
     name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
     return ReceivedUpload(
-        sink.path, sink.bytes, sha256, source_name or "upload.zip", name[:NAME_MAX], options_of(fields)
+        sink.file.path, sink.bytes, sha256, source_name or "upload.zip", name[:NAME_MAX], options_of(fields)
     )
 
 

@@ -7,40 +7,41 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from api.uploads.body import check_room, write_in_batches
+from api.uploads.body import write_in_batches
+from api.uploads.temporary import TemporaryFile
 from core.domain.errors import DarkroomError, Internal, LimitExceeded, PreflightIncomplete, UploadInvalid
 from core.domain.findings import Finding
 from core.domain.limits import MIB
-from core.settings import Settings
-from core.storage.transfer import naming_full_disk
+from core.services.context import Platform
+from core.services.uploads.room import UploadRoom
 from pipeline.process.environment import child_environment
 
 BODY_MAX_BYTES = 64 * MIB  # a directory of 300,000 entries with names of 100 bytes takes 45 MB
 CHILD_SECONDS = 60.0
 
 
-async def preflight(request: Request, settings: Settings, *, total: int) -> dict[str, Any]:
+async def preflight(request: Request, platform: Platform, *, total: int) -> dict[str, Any]:
     """The result as the JSON of `Preflight`. Raises PreflightIncomplete, UploadInvalid, LimitExceeded, OutOfSpace."""
-    check_room(BODY_MAX_BYTES, settings)
-    path = settings.temp / f"upload-{uuid4().hex}.part"
+    limit = platform.settings.upload_max_bytes
+    room = await run_in_threadpool(UploadRoom(platform).for_body, BODY_MAX_BYTES, is_stored=False)
+    file = TemporaryFile(platform.settings.temp, room)
     try:
-        sent = await _receive(request, path)
+        sent = await _receive(request, file)
         if sent > total:
             raise UploadInvalid(
                 "The body is longer than `bytes`, the size of the whole ZIP.", sent_bytes=sent, bytes=total
             )
         async with _free_slot(request):
-            result = await run_in_threadpool(_validate, path, total)
+            result = await run_in_threadpool(_validate, file.path, total)
     finally:
-        path.unlink(missing_ok=True)
+        file.remove()
     if needed := result.pop("needed_bytes"):
         raise _incomplete(needed, sent)
-    return result if total <= settings.upload_max_bytes else _with_too_large(result, total, settings.upload_max_bytes)
+    return result if total <= limit else _with_too_large(result, total, limit)
 
 
 def _incomplete(needed: int, sent: int) -> DarkroomError:
@@ -66,8 +67,8 @@ def _free_slot(request: Request) -> asyncio.Semaphore:
     return slots
 
 
-async def _receive(request: Request, path: Path) -> int:
-    """Write the body to `path`. Returns its size in bytes."""
+async def _receive(request: Request, file: TemporaryFile) -> int:
+    """Write the body to the file. Returns its size in bytes."""
     size = 0
 
     def write(data: bytes) -> None:
@@ -75,10 +76,10 @@ async def _receive(request: Request, path: Path) -> int:
         size += len(data)
         if size > BODY_MAX_BYTES:
             raise LimitExceeded(f"The body exceeds the limit of {BODY_MAX_BYTES} bytes.", limit_bytes=BODY_MAX_BYTES)
-        with naming_full_disk(path.parent), path.open("ab") as file:
-            file.write(data)
+        file.write(data)
 
     await write_in_batches(request, write)
+    await run_in_threadpool(file.flush)
     return size
 
 

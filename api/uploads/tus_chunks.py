@@ -8,12 +8,12 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
-from api.uploads.body import BATCH_BYTES
+from api.uploads.body import BATCH_BYTES, announced_length
+from api.uploads.temporary import TemporaryFile
 from api.uploads.tus_headers import Checksum
 from core import clock
 from core.db.tables import UploadPartRow, UploadRow
@@ -21,8 +21,8 @@ from core.domain.errors import ChecksumMismatch, UploadInvalid
 from core.domain.keys import upload_part_key
 from core.domain.limits import MIB
 from core.services.context import Platform
+from core.services.uploads.room import UploadRoom
 from core.services.uploads.sessions import UploadLease, add_part, lease_upload, release_upload, renewing_lease
-from core.storage.transfer import naming_full_disk
 
 PART_BYTES = 32 * MIB  # lost at most with a broken connection; the largest upload has 640 parts
 IDLE_SECONDS = 30.0  # a connection without a byte for this long is taken to be broken
@@ -37,12 +37,14 @@ async def append_chunk(
     request took over), OutOfSpace, Unavailable, ClientDisconnect.
     """
     lease, row = await run_in_threadpool(lease_upload, platform.db, upload_id, offset=offset)
-    writer = _ChunkWriter(platform, lease, row, checksum)
+    writer: _ChunkWriter | None = None
     try:
+        writer = await run_in_threadpool(_ChunkWriter, platform, lease, row, checksum, announced_length(request))
         with renewing_lease(platform.db, lease, is_active=writer.is_active):
             await _receive(request, writer)
     finally:
-        writer.close()
+        if writer is not None:
+            writer.close()
         await asyncio.shield(run_in_threadpool(release_upload, platform.db, lease))
     return writer.row
 
@@ -78,13 +80,15 @@ async def _batches(request: Request) -> AsyncGenerator[bytes]:
 class _ChunkWriter:
     """Collects the bytes of one chunk in a temporary file and stores them as parts. Used by one thread at a time."""
 
-    def __init__(self, platform: Platform, lease: UploadLease, row: UploadRow, checksum: Checksum | None) -> None:
+    def __init__(
+        self, platform: Platform, lease: UploadLease, row: UploadRow, checksum: Checksum | None, length: int | None
+    ) -> None:
         self.row = row
         self._platform = platform
         self._lease = lease
         self._checksum = checksum
-        self._path = platform.settings.temp / f"upload-{uuid4().hex}.part"
-        self._file = self._path.open("xb")
+        room = UploadRoom(platform).for_chunk(lambda: self.row, length, is_whole=checksum is not None)
+        self._file = TemporaryFile(platform.settings.temp, room)
         self._digests = _new_digests(checksum)
         self._bytes = 0
         self._received_at = clock.monotonic()
@@ -118,8 +122,7 @@ class _ChunkWriter:
             self._store_part()
 
     def close(self) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        self._file.remove()
 
     def _append(self, data: bytes) -> None:
         if self.row.received_bytes + self._bytes + len(data) > self.row.length_bytes:
@@ -127,8 +130,7 @@ class _ChunkWriter:
                 f"The chunk exceeds the {self.row.length_bytes} bytes that were announced as Upload-Length.",
                 length=self.row.length_bytes,
             )
-        with naming_full_disk(self._path.parent):
-            self._file.write(data)
+        self._file.write(data)
         for digest in self._digests.values():
             digest.update(data)
         self._bytes += len(data)
@@ -137,15 +139,13 @@ class _ChunkWriter:
         """The object first, then the row that records it."""
         if self._bytes == 0:
             return
-        with naming_full_disk(self._path.parent):
-            self._file.flush()
+        self._file.flush()
         start, sha256 = self.row.received_bytes, self._digests["sha256"].hexdigest()
         key = upload_part_key(self.row.id, start, self._lease.token)
-        self._platform.store.put(key, self._path, sha256=sha256)
+        self._platform.store.put(key, self._file.path, sha256=sha256)
         part = UploadPartRow(upload_id=self.row.id, start=start, bytes=self._bytes, sha256=sha256, key=key)
         self.row = add_part(self._platform.db, self._platform.settings, self._lease, part)
-        self._file.seek(0)
-        self._file.truncate()
+        self._file.empty()
         self._bytes, self._digests = 0, _new_digests(self._checksum)
         self._received_at = clock.monotonic()
 

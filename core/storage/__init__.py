@@ -123,7 +123,7 @@ def open_store(settings: Settings) -> ObjectStore:
     if url.scheme == "file" and url.netloc in ("", "localhost"):
         from core.storage.folder import FolderStore
 
-        return FolderStore(Path(unquote(url.path)))
+        return FolderStore(Path(unquote(url.path)), reserve_bytes=settings.disk_reserve_bytes // 2)
     raise ValueError(f"DARKROOM_STORE_URL must start with s3:// or file:///, not {url.scheme}://{url.netloc}")
 
 

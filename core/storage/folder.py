@@ -9,14 +9,16 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core import clock
-from core.domain.errors import RangeInvalid, Unavailable
+from core.domain.errors import OutOfSpace, RangeInvalid, Unavailable
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
+from core.storage.held_files import remove_leftovers
 from core.storage.transfer import (
     chunks_of,
     chunks_of_parts,
@@ -29,17 +31,19 @@ from core.storage.transfer import (
 )
 
 _LINK_ATTEMPTS = 5  # a delete may remove an empty folder between its creation and its use
-_LEFTOVER_SECONDS = 24 * 3600  # no write takes longer
+_CLEAR_EVERY_SECONDS = 600.0  # removes the partial files of processes that died
 
 
 class FolderStore:
     """Safe for any number of processes on one machine."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, reserve_bytes: int = 0) -> None:
+        """An object is refused that would not leave `reserve_bytes` of the disk free: rows must still be written."""
         self._root = root.resolve()
+        self._reserve_bytes = reserve_bytes
         self._temp = self._root / ".temp"
         self._notes = self._root / ".sha256"
-        self._cleared = False
+        self._clear_at = 0.0
 
     def put(
         self,
@@ -52,7 +56,7 @@ class FolderStore:
         if (known := self.head(key)) is not None:
             return same_or_refused(known, sha256 or sha256_of(path))
         with path.open("rb") as source:
-            return self._write(key, chunks_of(source), sha256)
+            return self._write(key, chunks_of(source), sha256, size=path.stat().st_size)
 
     def join(
         self,
@@ -65,14 +69,15 @@ class FolderStore:
     ) -> StoredObject:
         if (known := self.head(key)) is not None:
             return same_or_refused(known, sha256 or known.sha256)
-        return self._write(key, chunks_of_parts(self, parts), sha256)
+        return self._write(key, chunks_of_parts(self, parts), sha256, size=sum(part.bytes for part in parts))
 
-    def _write(self, key: str, chunks: Iterable[bytes], sha256: str | None) -> StoredObject:
+    def _write(self, key: str, chunks: Iterable[bytes], sha256: str | None, *, size: int) -> StoredObject:
         target = self._root / checked_key(key)
         with self._answering():
             partial = self._new_partial()
+            self._require_room(size)
             try:
-                size, digest = write_durably(chunks, partial)
+                written, digest = write_durably(chunks, partial)
                 if sha256 not in (None, digest):
                     raise ObjectCorrupt(f"{key}: the bytes have sha256 {digest}, {sha256} was promised")
                 if not _publish(partial, target):
@@ -80,7 +85,20 @@ class FolderStore:
             finally:
                 partial.unlink(missing_ok=True)
             self._write_note(key, target.stat(), digest)
-            return StoredObject(key, size, digest)
+            return StoredObject(key, written, digest)
+
+    def _require_room(self, size: int) -> None:
+        """Raises OutOfSpace. An object of less than a megabyte is always tried: reports and logs are wanted then."""
+        if size < CHUNK_BYTES or not self._reserve_bytes:
+            return
+        free = shutil.disk_usage(self._temp).free
+        if free < size + self._reserve_bytes:
+            raise OutOfSpace(
+                f"The object store's disk has {free} bytes free, and {size} beside a reserve of {self._reserve_bytes} "
+                "are needed.",
+                needed_bytes=size + self._reserve_bytes,
+                free_bytes=free,
+            )
 
     def fetch(self, key: str, path: Path) -> StoredObject:
         known = self._require(key)
@@ -195,9 +213,9 @@ class FolderStore:
 
     def _new_partial(self) -> Path:
         self._temp.mkdir(parents=True, exist_ok=True)
-        if not self._cleared:
-            self._cleared = True
-            _clear_leftovers(self._temp)
+        if clock.monotonic() >= self._clear_at:
+            self._clear_at = clock.monotonic() + _CLEAR_EVERY_SECONDS
+            remove_leftovers(self._temp.iterdir())
         return self._temp / secrets.token_hex(16)
 
     @contextmanager
@@ -252,17 +270,6 @@ def _prune(folder: Path, root: Path) -> None:
         except OSError:
             return  # not empty, or already gone
         folder = folder.parent
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Remove the partial files that a crash left."""
-    oldest = clock.now().timestamp() - _LEFTOVER_SECONDS
-    for path in folder.iterdir():
-        try:
-            if path.stat().st_mtime < oldest:
-                path.unlink()
-        except FileNotFoundError:
-            continue  # another process cleared it
 
 
 def _raise_unless_missing(error: OSError) -> None:

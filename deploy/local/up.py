@@ -25,6 +25,7 @@ import httpx
 import psutil
 
 from core.settings import Settings, load_settings, unknown_settings
+from core.storage.held_files import held, remove_leftovers
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15.0  # a process supervisor gives 8 s, procfile_runner 12 s
@@ -95,9 +96,11 @@ def _locked(home: Path) -> Iterator[Path]:
 @contextmanager
 def _socket_folder() -> Iterator[Path]:
     """A short and private path: that of a Unix socket has 107 bytes at most, and `home` may be deep."""
+    remove_leftovers(Path(tempfile.gettempdir()).glob("darkroom-[0-9]*-*"))
     folder = Path(tempfile.mkdtemp(prefix=f"darkroom-{os.getpid()}-"))
     try:
-        yield folder
+        with held(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -17,6 +17,7 @@ from typing import IO
 
 import structlog
 
+from core.storage.held_files import held
 from pipeline.process.tar import CHECK_EVERY, unpack
 
 RETRY_LOCK_SECONDS = 0.2
@@ -88,12 +89,13 @@ def _add(cache: Path, fingerprint: str, fetch: Callable[[Path], None], check: Ca
     partial = cache / f".{fingerprint[:16]}.{secrets.token_hex(8)}.part"
     partial.mkdir()
     try:
-        archive = partial / "dataset.tar"
-        fetch(archive)
-        (partial / "bytes").write_text(str(archive.stat().st_size), encoding="ascii")
-        unpack(archive, partial / "tree", check=check)
-        archive.unlink()
-        partial.rename(cache / fingerprint)
+        with held(partial):
+            archive = partial / "dataset.tar"
+            fetch(archive)
+            (partial / "bytes").write_text(str(archive.stat().st_size), encoding="ascii")
+            unpack(archive, partial / "tree", check=check)
+            archive.unlink()
+            partial.rename(cache / fingerprint)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -1,21 +1,23 @@
 """The folder of an attempt: empty at first, removed at its end. Retention removes the folders of killed attempts."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 
-from core import clock
 from core.db.tables import JobRow, RunRow
 from core.domain.errors import Unavailable
 from core.domain.states import JobState, RunState
 from core.services.context import Platform
 from core.services.work.leases import Claim
 from core.settings import Settings
+from core.storage.held_files import remove_leftovers
 
-LEFTOVER_SECONDS = 24 * 3600  # nothing is being extracted for longer than this
+TEMPORARY_PREFIX = "darkroom-child-"  # of the temporary folder of a child
+UPLOADS = "upload-*.part"  # of the API, where it shares the folder
 WORKING = (JobState.PREPARING, RunState.RUNNING, RunState.CANCELLING)
 
 log = structlog.get_logger(__name__)
@@ -40,6 +42,14 @@ def fresh_folder(root: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def clean_machine(platform: Platform) -> None:
+    """`remove_dead_scratch` at the start of a worker, which works all the same when it fails."""
+    try:
+        remove_dead_scratch(platform)
+    except Exception:
+        log.exception("scratch.not_removed")
+
+
 def remove_dead_scratch(platform: Platform) -> list[str]:
     """Remove the folders of attempts on this machine that have ended, killed with their worker. Returns their names."""
     roots = [scratch_root(platform.settings), platform.settings.cache / "private"]
@@ -48,7 +58,7 @@ def remove_dead_scratch(platform: Platform) -> list[str]:
         dead = [name for name in names if not _is_alive(platform, name)]
     except Unavailable:
         return []  # the next round removes them
-    _remove_old_leftovers(platform.settings)
+    remove_dead_leftovers(platform.settings)
     for name in dead:
         for root in roots:
             shutil.rmtree(root / name, ignore_errors=True)
@@ -56,11 +66,19 @@ def remove_dead_scratch(platform: Platform) -> list[str]:
     return dead
 
 
-def _remove_old_leftovers(settings: Settings) -> None:
-    """Files that were being extracted or sent to MLflow when their process was killed."""
-    for path in (*settings.cache.glob(".*.part"), *settings.temp.glob("mlflow-*")):
-        if clock.now().timestamp() - path.stat().st_mtime > LEFTOVER_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+def remove_dead_leftovers(settings: Settings) -> list[Path]:
+    """Remove what processes that died left in the folders of temporary files, of the cache and of the system."""
+    paths = [
+        *settings.temp.glob(UPLOADS),
+        *settings.temp.glob("mlflow-*"),
+        *settings.cache.glob(".*.part"),
+        *settings.weights.glob(".*.part"),
+        *Path(tempfile.gettempdir()).glob(f"{TEMPORARY_PREFIX}*"),
+    ]
+    removed = remove_leftovers(paths)
+    for path in removed:
+        log.info("leftover.removed", name=path.name)
+    return removed
 
 
 def _is_alive(platform: Platform, name: str) -> bool:

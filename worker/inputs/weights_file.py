@@ -12,6 +12,7 @@ import structlog
 
 from core import clock
 from core.domain.errors import WeightsUnavailable
+from core.storage.held_files import hold
 from pipeline.params.yolo import weights_names
 from pipeline.process.specs import ModelSpec
 
@@ -97,6 +98,7 @@ def download(url: str, target: Path, check: Callable[[], None]) -> None:
         httpx.stream("GET", url, follow_redirects=True, timeout=timeout) as answer,
         target.open("xb") as file,
     ):
+        hold(file)
         answer.raise_for_status()
         for chunk in answer.iter_bytes():
             check()

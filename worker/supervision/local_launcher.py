@@ -7,12 +7,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from core.storage.held_files import held
 from pipeline.process.child import PROGRESS_FILE
 from pipeline.process.environment import child_environment
 from pipeline.process.specs import ChildSpec
+from worker.inputs.scratch import TEMPORARY_PREFIX
 from worker.supervision.launcher import Message, ProcessExit, SupervisedProcess
 from worker.supervision.oom import MemoryWatch
 from worker.supervision.system_metrics import GroupSampler
@@ -36,12 +39,15 @@ class LocalLauncher:
 class LocalProcess:
     """A process in a session and group of its own. It ends when its stdin does, so that none outlives its supervisor.
 
-    Its temporary files are removed with it, also after a kill. They lie below the system's temporary folder: the path
-    of a socket, as torch's loaders make them, has at most 107 bytes, and a scratch folder's is often longer.
+    Its temporary files are removed with it, also after a kill; housekeeping removes those of a killed supervisor. They
+    lie below the system's temporary folder: the path of a socket, as torch's loaders make them, has at most 107 bytes,
+    and a scratch folder's is often longer.
     """
 
     def __init__(self, command: Sequence[str], *, out: Path, log: Path) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="darkroom-", ignore_cleanup_errors=True)
+        self._temporary = tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, ignore_cleanup_errors=True)
+        self._holding = ExitStack()
+        self._holding.enter_context(held(Path(self._temporary.name)))
         self._memory = MemoryWatch()
         with log.open("ab") as file:
             self._process = subprocess.Popen(
@@ -93,6 +99,7 @@ class LocalProcess:
         self._signal(signal.SIGKILL)
         self._process.wait()
         self._temporary.cleanup()
+        self._holding.close()
         if self._process.stdin is not None:
             try:
                 self._process.stdin.close()

@@ -1,11 +1,14 @@
 """The last step of a resumable upload: its parts become one object, then a job."""
 
+from contextlib import closing
+
 import structlog
 
 from core.domain.errors import ChecksumMismatch, DarkroomError, Unavailable
 from core.domain.keys import upload_key, upload_prefix
 from core.services.context import Platform
 from core.services.jobs.commands import receive_job
+from core.services.uploads.room import UploadRoom
 from core.services.uploads.sessions import (
     UploadLease,
     delete_upload_rows,
@@ -31,7 +34,8 @@ def finish_upload(platform: Platform, upload_id: str) -> None:
     length = get_upload(platform.db, upload_id).length_bytes
     lease, row = lease_upload(platform.db, upload_id, offset=length)
     parts = [StoredObject(part.key, part.bytes, part.sha256) for part in parts_of(platform.db, upload_id)]
-    with renewing_lease(platform.db, lease, is_active=lambda: True):
+    granted = UploadRoom(platform).for_joining(row)
+    with closing(granted), renewing_lease(platform.db, lease, is_active=lambda: True):
         stored = _join(platform, lease, row.job_id, parts, sha256=row.sha256)
         if stored is not None:
             receive_job(
@@ -59,12 +63,9 @@ def _join(
     platform: Platform, lease: UploadLease, job_id: str, parts: list[StoredObject], *, sha256: str | None
 ) -> StoredObject | None:
     """Join the parts to one object. None: its sha256 is not the promised one, and the upload is refused."""
-    scratch = platform.settings.temp
-    scratch.mkdir(parents=True, exist_ok=True)
+    key, scratch = upload_key(job_id), platform.settings.temp
     try:
-        return platform.store.join(
-            upload_key(job_id), parts, sha256=sha256, media_type="application/zip", scratch=scratch
-        )
+        return platform.store.join(key, parts, sha256=sha256, media_type="application/zip", scratch=scratch)
     except ObjectCorrupt as error:
         log.warning("upload.refused", upload_id=lease.upload_id, reason=str(error))
         problem: DarkroomError = ChecksumMismatch(

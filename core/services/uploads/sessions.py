@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -29,6 +29,7 @@ from core.settings import Settings
 OPEN, DONE, REFUSED = "open", "done", "refused"
 LEASE_SECONDS = 30.0  # another request can take over from one that died after this
 HEARTBEAT_SECONDS = 8.0  # three may be missed
+PROMISE_SECONDS = 3600.0  # a client that was interrupted continues within minutes; one that never comes blocks no other
 _BATCH = 100
 
 log = structlog.get_logger(__name__)
@@ -182,6 +183,19 @@ def expired_uploads(db: Database) -> list[str]:
     with db.reading() as session:
         statement = select(UploadRow.id).where(UploadRow.expires_at < db_now(), free).limit(_BATCH)
         return list(session.execute(statement).scalars())
+
+
+def promised_bytes(db: Database, *, keep_seconds: float, but_not: str | None = None) -> int:
+    """What open uploads still need of a store on a disk: the parts to come, and the object joined from all parts.
+
+    An upload without new bytes for PROMISE_SECONDS keeps its parts, but loses its promise until it asks again.
+    `keep_seconds`: after its last bytes an upload expires.
+    """
+    active = UploadRow.expires_at > db_now() + (keep_seconds - min(PROMISE_SECONDS, keep_seconds))
+    promised = (UploadRow.state == OPEN, active, UploadRow.id != (but_not or ""))
+    needed = func.sum(2 * UploadRow.length_bytes - UploadRow.received_bytes)
+    with db.reading() as session:
+        return int(session.execute(select(func.coalesce(needed, 0)).where(*promised)).scalar_one())
 
 
 def complete_uploads(db: Database) -> list[str]:

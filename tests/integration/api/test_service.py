@@ -244,8 +244,8 @@ def test_a_client_that_disconnects_leaves_nothing_behind(platform: Platform) -> 
                 b"POST /upload-dataset HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/zip\r\n"
                 b"idempotency-key: k\r\ncontent-length: 9000000\r\n\r\n" + b"x" * 3_000_000
             )
-            wait_until(lambda: any(temp.iterdir()), seconds=20, what="a temporary file")
-        wait_until(lambda: not any(temp.iterdir()), seconds=20, what="its removal")
+            wait_until(lambda: any(temp.glob("upload-*")), seconds=20, what="a temporary file")
+        wait_until(lambda: not any(temp.glob("upload-*")), seconds=20, what="its removal")
         headers = {"idempotency-key": "k", "content-type": "application/zip"}
         assert client.post("/upload-dataset", content=b"PK", headers=headers).status_code == 202
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from httpx import Client, Response
 
-from api.uploads.body import _Sink
+from api.uploads.temporary import TemporaryFile
 from core.domain.errors import OutOfSpace
 from core.domain.keys import upload_key
 from core.services.context import Platform
@@ -60,13 +60,10 @@ def test_a_malformed_file_name_is_replaced(client: Client, platform: Platform, p
 def test_a_disk_that_is_full_at_the_close_leaves_no_file(
     client: Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close = _Sink.close
-
-    def full(sink: _Sink) -> str:
-        close(sink)
+    def full(file: TemporaryFile) -> None:
         raise OutOfSpace("The disk is full.")
 
-    monkeypatch.setattr(_Sink, "close", full)
+    monkeypatch.setattr(TemporaryFile, "flush", full)
     problem(upload(client), 507, "out-of-space")
     nothing_is_left(platform)
 
@@ -176,7 +173,7 @@ def file_part(content: bytes) -> bytes:
 
 
 def nothing_is_left(platform: Platform) -> None:
-    assert list(platform.settings.temp.iterdir()) == []
+    assert [path for path in platform.settings.temp.rglob("*") if path.is_file()] == []
 
 
 def raising(error: Exception) -> Any:
