@@ -110,6 +110,7 @@ async def _keep_clean(platform: Platform) -> None:
     """Housekeeping may run on another machine: what a killed process of the API left here is removed here."""
     while True:
         try:
+            await run_in_threadpool(platform.db.keep_reserve)
             for path in await run_in_threadpool(remove_dead_files, platform.settings):
                 log.info("leftover.removed", name=path.name)
         except Exception:  # tried again in the next round

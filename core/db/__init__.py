@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.db.reserve_file import ReserveFile
 from core.domain.errors import OutOfSpace, Unavailable
 
 __all__ = [
@@ -27,14 +28,17 @@ _SERVER_TIMEOUTS = "-c statement_timeout=30000 -c lock_timeout=20000"  # ms; opt
 class Database:
     """Opens sessions. `transaction` commits at the end of its block or rolls back; `reading` never writes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reserve: ReserveFile | None = None) -> None:
         self.engine = engine
+        self._reserve = reserve
         self._reading = sessionmaker(engine, expire_on_commit=False)
         self._writing = sessionmaker(engine.execution_options(**{_WRITES: True}), expire_on_commit=False)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """No network and no file I/O inside: SQLite has one writer at a time, and it is this block."""
+        if self._reserve:
+            self._reserve.release_if_full()
         with _named_failures(), self._writing.begin() as session:
             yield session
 
@@ -43,12 +47,17 @@ class Database:
         with _named_failures(), self._reading() as session:
             yield session
 
+    def keep_reserve(self) -> None:
+        """Hold some space of the disk back for the time when it is full. Does nothing for a database elsewhere."""
+        if self._reserve:
+            self._reserve.keep()
+
     def close(self) -> None:
         self.engine.dispose()
 
 
-def open_database(url: str) -> Database:
-    """No connection is made before the first query."""
+def open_database(url: str, *, reserve_bytes: int = 0) -> Database:
+    """No connection is made before the first query. `reserve_bytes`: of the reserve file of a SQLite database."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         server = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": 10}
@@ -59,7 +68,8 @@ def open_database(url: str) -> Database:
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20, max_overflow=40)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    return Database(engine)
+    path = Path(parsed.database) if parsed.database and reserve_bytes else None
+    return Database(engine, ReserveFile(path.with_name(f"{path.name}.reserve"), reserve_bytes) if path else None)
 
 
 def _with_timeouts(url: URL) -> dict[str, Any]:

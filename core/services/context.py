@@ -20,4 +20,5 @@ class Platform:
 
 def open_platform(settings: Settings) -> Platform:
     """Connects to nothing before the first use."""
-    return Platform(settings, open_database(settings.database), open_store(settings), open_queue(settings))
+    db = open_database(settings.database, reserve_bytes=settings.disk_reserve_bytes // 4)
+    return Platform(settings, db, open_store(settings), open_queue(settings))

@@ -51,6 +51,7 @@ def clean(worker: Worker) -> None:
     delete_expired_keys(platform.db)
     forget_workers(platform.db, unseen_seconds=WORKER_UNSEEN_SECONDS)
     remove_dead_scratch(platform)
+    platform.db.keep_reserve()
     # Another holder each time: so the lock is taken once an hour.
     if take_lock(platform.db, "orphans", f"{worker.name} {clock.now_ms()}", seconds=ORPHANS_EVERY_SECONDS):
         delete_orphans(platform)

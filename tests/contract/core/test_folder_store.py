@@ -1,9 +1,6 @@
 """The directory store: what a disk does to it."""
 
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from core.settings import Settings
 from core.storage import ObjectCorrupt, open_store
 from core.storage.folder import FolderStore
 from tests.builders.files import file_of
+from tests.servers.small_disk import run_on_small_disk
 
 
 def test_a_new_folder_is_made_ready(tmp_path: Path) -> None:
@@ -61,17 +59,7 @@ except OutOfSpace:
 
 
 def test_a_full_disk_is_out_of_space_and_leaves_room_for_less(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    mounted = 'mount -t tmpfs -o size=1m none "$1/disk" || exit 99; exec "$2" -c "$3" "$1"'
-    namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mounted, "sh"]
-    if shutil.which("unshare") is None:
-        pytest.skip("a small disk needs Linux and unshare")
-
-    run = subprocess.run([*namespace, str(tmp_path), sys.executable, FILL_A_DISK], capture_output=True, text=True)
-
-    if run.returncode == 99 or "unshare" in run.stderr:
-        pytest.skip("a small disk needs the permission to mount one in a namespace")
-    assert run.stdout == "full\n", run.stderr
+    assert run_on_small_disk(tmp_path, FILL_A_DISK, megabytes=1) == "full\n"
 
 
 def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,8 +15,12 @@ import pytest
 
 from core.domain.errors import Diverged, OutOfMemory, TrainerCrashed, Unavailable
 from core.services.work.leases import ClaimLost, ClaimStatus
+from core.settings import Settings
+from core.storage.held_files import LEFTOVER_SECONDS
 from pipeline.process.specs import RepairSpec
+from tests import REPOSITORY
 from tests.waiting import wait_until
+from worker.inputs.scratch import remove_dead_leftovers
 from worker.supervision.exit_causes import cause_of, killed_from_outside, log_tail
 from worker.supervision.launcher import ProcessExit
 from worker.supervision.lease_keeper import CancelRequested, LeaseKeeper
@@ -169,3 +174,35 @@ def test_a_tail_reads_whole_lines_only(tmp_path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
             assert tail.read() == expected
+
+
+SUPERVISE = """
+import sys
+from pathlib import Path
+from tests.unit.worker.supervision.test_child import CodeLauncher, run_code
+run_code(Path(sys.argv[1]), "import os, time; open('where', 'w').write(os.environ['TMPDIR']); time.sleep(60)")
+"""
+
+
+def test_the_temporary_folder_of_a_child_whose_supervisor_was_killed_is_removed(tmp_path: Path) -> None:
+    settings, where = Settings(home=tmp_path), tmp_path / "where"
+    with subprocess.Popen([sys.executable, "-c", SUPERVISE, str(tmp_path)], cwd=REPOSITORY) as supervisor:
+        wait_until(lambda: where.exists() and where.read_text(), seconds=20, what="the child")
+        folder = Path(where.read_text())
+        old = time.time() - LEFTOVER_SECONDS - 1
+        os.utime(folder, (old, old))
+        assert folder not in remove_dead_leftovers(settings) and folder.exists(), "its supervisor is alive"
+        supervisor.kill()
+
+    assert folder in remove_dead_leftovers(settings) and not folder.exists()
+
+
+def test_leftovers_of_a_moment_ago_stay(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    settings.temp.mkdir()
+    old, young = settings.temp / "upload-old.part", settings.temp / "upload-young.part"
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (time.time() - LEFTOVER_SECONDS - 1,) * 2)
+
+    assert old in remove_dead_leftovers(settings) and young.exists()
