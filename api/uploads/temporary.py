@@ -1,4 +1,4 @@
-"""A temporary file of a request: it has room on the disk, is held by this process, and is removed at the end."""
+"""A temporary file of a request: it has room on the disk, is locked by this process, and is removed at the end."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from core.services.uploads.room import GrantedRoom
 from core.settings import Settings
-from core.storage.held_files import hold, remove_leftovers
+from core.storage.locked_files import lock_file, remove_leftovers
 from core.storage.transfer import naming_full_disk
 
 PREFIX = "upload-"
@@ -22,7 +22,7 @@ class TemporaryFile:
             with naming_full_disk(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 self._file = self.path.open("xb")
-            hold(self._file)
+            lock_file(self._file)
         except BaseException:
             room.close()
             raise

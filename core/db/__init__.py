@@ -48,7 +48,7 @@ class Database:
             yield session
 
     def keep_reserve(self) -> None:
-        """Hold some space of the disk back for the time when it is full. Does nothing for a database elsewhere."""
+        """Keep some space of the disk back for the time when it is full. Does nothing for a database elsewhere."""
         if self._reserve:
             self._reserve.keep()
 

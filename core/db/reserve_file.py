@@ -1,4 +1,4 @@
-"""A file beside the SQLite database that only holds space: it is removed when the disk is nearly full.
+"""A file beside the SQLite database that only takes space: it is removed when the disk is nearly full.
 
 Then rows can still be written: jobs and uploads can be deleted, which empties the disk, and running attempts keep their
 leases. Uploads and stored objects leave more than this free; other programs, and the files of a training, may not.

@@ -18,7 +18,7 @@ from pathlib import Path
 from core import clock
 from core.domain.errors import OutOfSpace, RangeInvalid, Unavailable
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
-from core.storage.held_files import remove_leftovers
+from core.storage.locked_files import remove_leftovers
 from core.storage.transfer import (
     chunks_of,
     chunks_of_parts,

@@ -1,7 +1,7 @@
 """Room on a disk: its free space, less what was promised and is not written yet, less a reserve.
 
 A promise is an empty (sparse) file in `<folder>/.promises` whose length is the bytes still to be written. Its process
-holds it, so that the promise of a process that died counts no more. All processes that share the folder see the same
+locks it, so that the promise of a process that died counts no more. All processes that share the folder see the same
 sum, and no database is asked.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from core.domain.errors import OutOfSpace
-from core.storage.held_files import hold, is_held
+from core.storage.locked_files import is_locked, lock_file
 from core.storage.transfer import naming_full_disk
 
 PROMISES = ".promises"
@@ -84,7 +84,7 @@ class Room:
         total = 0
         for path in (self._folder / PROMISES).iterdir():
             with suppress(FileNotFoundError):  # kept by now
-                if is_held(path):
+                if is_locked(path):
                     total += path.stat().st_size
                 else:
                     path.unlink()
@@ -114,7 +114,7 @@ class Promise:
         self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            hold(self._handle)
+            lock_file(self._handle)
             self.resize(size)
         except BaseException:
             self.close()

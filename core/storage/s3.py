@@ -19,7 +19,7 @@ from core.domain.limits import MIB
 from core.settings import Settings
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
 from core.storage.attachment import attachment
-from core.storage.held_files import held
+from core.storage.locked_files import locked
 from core.storage.s3_answers import EXISTS, MISSING, KeyContended, KeyTaken, answering, refusal
 from core.storage.transfer import (
     chunks_of_parts,
@@ -108,7 +108,7 @@ class S3Store:
                 _, digest = write_durably(chunks_of_parts(self, parts), whole)
             if sha256 not in (None, digest):
                 raise ObjectCorrupt(f"{key}: the parts have sha256 {digest}, expected {sha256}")
-            with held(whole):
+            with locked(whole):
                 return self.put(key, whole, sha256=digest, media_type=media_type)
         finally:
             whole.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from core.domain.errors import OutOfSpace, Unavailable
 from core.domain.keys import probe_key
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectExists, ObjectStore, StoredObject
-from core.storage.held_files import hold
+from core.storage.locked_files import lock_file
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -32,7 +32,7 @@ def write_durably(chunks: Iterable[bytes], target: Path) -> tuple[int, str]:
     """Write a new file and sync it to the disk. Returns its size and its sha256."""
     digest, size = hashlib.sha256(), 0
     with target.open("xb") as file:
-        hold(file)
+        lock_file(file)
         for chunk in chunks:
             file.write(chunk)
             digest.update(chunk)

@@ -25,7 +25,7 @@ import httpx
 import psutil
 
 from core.settings import Settings, load_settings, unknown_settings
-from core.storage.held_files import held, remove_leftovers
+from core.storage.locked_files import locked, remove_leftovers
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15.0  # a process supervisor gives 8 s, procfile_runner 12 s
@@ -99,7 +99,7 @@ def _socket_folder() -> Iterator[Path]:
     remove_leftovers(Path(tempfile.gettempdir()).glob("darkroom-[0-9]*-*"))
     folder = Path(tempfile.mkdtemp(prefix=f"darkroom-{os.getpid()}-"))
     try:
-        with held(folder):
+        with locked(folder):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

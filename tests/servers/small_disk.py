@@ -11,7 +11,7 @@ from tests import REPOSITORY
 
 
 def run_on_small_disk(folder: Path, code: str, *, megabytes: int) -> str:
-    """Run some Python with `sys.argv[1]` a folder that holds the mounted `disk`; returns what it printed.
+    """Run some Python with `sys.argv[1]` a folder with the mounted `disk` in it; returns what it printed.
 
     Skips the test where no disk can be mounted.
     """

@@ -17,7 +17,7 @@ from typing import IO
 
 import structlog
 
-from core.storage.held_files import held
+from core.storage.locked_files import locked
 from pipeline.process.tar import CHECK_EVERY, unpack
 
 RETRY_LOCK_SECONDS = 0.2
@@ -89,7 +89,7 @@ def _add(cache: Path, fingerprint: str, fetch: Callable[[Path], None], check: Ca
     partial = cache / f".{fingerprint[:16]}.{secrets.token_hex(8)}.part"
     partial.mkdir()
     try:
-        with held(partial):
+        with locked(partial):
             archive = partial / "dataset.tar"
             fetch(archive)
             (partial / "bytes").write_text(str(archive.stat().st_size), encoding="ascii")

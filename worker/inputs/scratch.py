@@ -14,7 +14,7 @@ from core.domain.states import JobState, RunState
 from core.services.context import Platform
 from core.services.work.leases import Claim
 from core.settings import Settings
-from core.storage.held_files import remove_leftovers
+from core.storage.locked_files import remove_leftovers
 
 TEMPORARY_PREFIX = "darkroom-child-"  # of the temporary folder of a child
 UPLOADS = "upload-*.part"  # of the API, where it shares the folder

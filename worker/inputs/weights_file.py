@@ -12,7 +12,7 @@ import structlog
 
 from core import clock
 from core.domain.errors import WeightsUnavailable
-from core.storage.held_files import hold
+from core.storage.locked_files import lock_file
 from pipeline.params.yolo import weights_names
 from pipeline.process.specs import ModelSpec
 
@@ -98,7 +98,7 @@ def download(url: str, target: Path, check: Callable[[], None]) -> None:
         httpx.stream("GET", url, follow_redirects=True, timeout=timeout) as answer,
         target.open("xb") as file,
     ):
-        hold(file)
+        lock_file(file)
         answer.raise_for_status()
         for chunk in answer.iter_bytes():
             check()

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from core.storage.held_files import held
+from core.storage.locked_files import locked
 from pipeline.process.child import PROGRESS_FILE
 from pipeline.process.environment import child_environment
 from pipeline.process.specs import ChildSpec
@@ -47,7 +47,7 @@ class LocalProcess:
     def __init__(self, command: Sequence[str], *, out: Path, log: Path) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, ignore_cleanup_errors=True)
         self._holding = ExitStack()
-        self._holding.enter_context(held(Path(self._temporary.name)))
+        self._holding.enter_context(locked(Path(self._temporary.name)))
         self._memory = MemoryWatch()
         with log.open("ab") as file:
             self._process = subprocess.Popen(

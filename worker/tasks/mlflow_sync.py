@@ -37,7 +37,7 @@ from core.services.work.events import events_after
 from core.services.work.leases import ClaimLost
 from core.services.work.locks import take_lock
 from core.storage import ObjectCorrupt, ObjectMissing
-from core.storage.held_files import held
+from core.storage.locked_files import locked
 from core.tracking import Point, RunTracker, Status, TrackedRun, TrackedVersion, TrackerRefused, open_tracker
 
 LOCK = "mlflow"
@@ -162,7 +162,7 @@ class MlflowSync:
     def _keep(self, tracked_id: str, key: str, name: str, folder: str) -> None:
         temp = self._platform.settings.temp
         temp.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="mlflow-", dir=temp) as scratch, held(Path(scratch)):
+        with TemporaryDirectory(prefix="mlflow-", dir=temp) as scratch, locked(Path(scratch)):
             path = Path(scratch) / name
             try:
                 self._platform.store.fetch(key, path)

@@ -1,6 +1,6 @@
 """Room on the disk: what is promised to an upload counts, every upload asks again, and a reserve is kept.
 
-The disk is simulated at its edge: `shutil.disk_usage` reports what the test sets, less what the store's folder holds.
+The disk is simulated at its edge: `shutil.disk_usage` reports what the test sets, less the size of what lies in `home`.
 """
 
 import os
@@ -24,7 +24,7 @@ from core.domain.limits import MIB
 from core.services.context import Platform
 from core.services.uploads import room as uploads_room
 from core.services.uploads.finish import finish_upload
-from core.storage.held_files import LEFTOVER_SECONDS
+from core.storage.locked_files import LEFTOVER_SECONDS
 from core.storage.room import Room
 from tests import REPOSITORY
 from tests.integration.api.test_resumable_uploads import patch, start_answer
@@ -42,8 +42,8 @@ class Disk:
         self.bytes = 10**12
 
     def usage(self, _path: object) -> Any:
-        held = [path.lstat() for path in self.home.rglob("*") if ".promises" not in path.parts]
-        return SimpleNamespace(free=self.bytes - sum(stat.st_size for stat in held))
+        sizes = [path.lstat() for path in self.home.rglob("*") if ".promises" not in path.parts]
+        return SimpleNamespace(free=self.bytes - sum(stat.st_size for stat in sizes))
 
 
 @pytest.fixture
@@ -164,15 +164,15 @@ def send_slowly(client: Client, size: int) -> Response:
     return client.post("/upload-dataset", content=slowly(size, seconds=0.02), headers=headers)
 
 
-HOLD_A_PROMISE = """
+MAKE_A_PROMISE = """
 import sys, time
 from pathlib import Path
-from core.storage.held_files import hold
+from core.storage.locked_files import lock_file
 from core.storage.room import Room
 folder = Path(sys.argv[1])
 promise = Room(folder, reserve_bytes=0).promise(1000)
 file = (folder / "upload-killed.part").open("xb")
-hold(file)
+lock_file(file)
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -181,7 +181,7 @@ time.sleep(60)
 def test_a_killed_process_promises_nothing_and_its_temporary_file_is_removed(platform: Platform) -> None:
     temp = platform.settings.temp
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD_A_PROMISE, str(temp)], cwd=REPOSITORY, stdout=subprocess.PIPE
+        [sys.executable, "-c", MAKE_A_PROMISE, str(temp)], cwd=REPOSITORY, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
         long_ago = time.time() - LEFTOVER_SECONDS - 1

@@ -16,7 +16,7 @@ import pytest
 from core.domain.errors import Diverged, OutOfMemory, TrainerCrashed, Unavailable
 from core.services.work.leases import ClaimLost, ClaimStatus
 from core.settings import Settings
-from core.storage.held_files import LEFTOVER_SECONDS
+from core.storage.locked_files import LEFTOVER_SECONDS
 from pipeline.process.specs import RepairSpec
 from tests import REPOSITORY
 from tests.waiting import wait_until

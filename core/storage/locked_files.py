@@ -1,6 +1,6 @@
 """Files that belong to a running process: it keeps them locked, and the kernel releases the lock when it dies.
 
-So another process can tell a file in use from one that a kill left behind, whatever the name or the age.
+So another process distinguishes a file in use from one that a kill left behind, whatever its name or age.
 """
 
 import fcntl
@@ -16,24 +16,24 @@ from core import clock
 LEFTOVER_SECONDS = 600.0  # above the moment between making and locking; also for a file system without locks
 
 
-def hold(file: IO[Any] | int) -> None:
+def lock_file(file: IO[Any] | int) -> None:
     """Lock an open file or folder until it is closed, or until this process dies."""
     fcntl.flock(file, fcntl.LOCK_EX)
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold a file or a folder for the block."""
+def locked(path: Path) -> Iterator[None]:
+    """Lock a file or a folder for the block."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        hold(handle)
+        lock_file(handle)
         yield
     finally:
         os.close(handle)
 
 
-def is_held(path: Path) -> bool:
-    """Whether a process that is alive holds this file or folder. Raises FileNotFoundError."""
+def is_locked(path: Path) -> bool:
+    """Whether a process that is alive has locked this file or folder. Raises FileNotFoundError."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -45,12 +45,12 @@ def is_held(path: Path) -> bool:
 
 
 def remove_leftovers(paths: Iterable[Path], *, older_than_seconds: float = LEFTOVER_SECONDS) -> list[Path]:
-    """Remove the files and folders that nobody holds and that were last changed longer ago. Returns those removed."""
+    """Remove the files and folders that no process has locked and that were changed longer ago. Returns them."""
     before = clock.now().timestamp() - older_than_seconds
     removed = []
     for path in paths:
         with suppress(FileNotFoundError, PermissionError):  # removed by another process; another user's
-            if path.lstat().st_mtime > before or path.is_symlink() or is_held(path):
+            if path.lstat().st_mtime > before or path.is_symlink() or is_locked(path):
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
