@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 SLACK = 0.01  # of the image, by which a box may reach beyond it
 _FEW_OUTSIDE = 0.1  # of the boxes: so many are sloppy ones, not another meaning of the columns
@@ -38,6 +39,15 @@ class BoxShapes:
     def are_corners(self, stated: str) -> bool:
         """Whether only corners fit, where the format states another shape."""
         return self.boxes >= _MIN_BOXES and self.share("corners") >= _MOST and self.share(stated) <= 0.5
+
+    def likelier(self) -> Literal["sides", "corners"] | None:
+        """Of sides and corners, where none is stated: what fits nearly all boxes, sides where both do.
+
+        Corners that fit as sides as well would all lie in the first half of their images.
+        """
+        if self.share("sides") >= _NEARLY_ALL:
+            return "sides"
+        return "corners" if self.share("corners") >= _MOST else None
 
     def why_unclear(self, stated: str) -> str | None:
         """A sentence where another shape fits better than the stated one, which does not fit either."""

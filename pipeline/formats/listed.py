@@ -12,6 +12,7 @@ from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.listed_pairs import ListedEntry, pair_listed
 from pipeline.formats.split_names import given_splits, split_of_folder
 
+_NUMBER_OR_ID = re.compile(r"-?\d+|/m/\w+")
 MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats in every line
 
 
@@ -91,10 +92,10 @@ def dataset_of(
 
 
 def numeric_names_finding(labels: Iterable[str], report: Report, line: int | None = None) -> None:
-    """A warning where all labels are whole numbers: nothing names the classes."""
+    """A warning where all labels are whole numbers, or ids of Open Images: nothing names the classes."""
     found = set(labels)
-    if found and all(re.fullmatch(r"-?\d+", label) for label in found):
-        numbers = ", ".join(sorted(found, key=int)[:10])
+    if found and all(map(_NUMBER_OR_ID.fullmatch, found)):
+        numbers = ", ".join(sorted(found, key=lambda label: (len(label), label))[:10])
         report.add("class-names-missing", f"The classes are numbers without names: {numbers}.", line)
 
 

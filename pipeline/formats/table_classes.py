@@ -13,14 +13,16 @@ from pipeline.archive.entry_names import bare_of, base_of, suffix_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, RepairedItem, root_of
+from pipeline.formats.headless_tables import headless_class_columns, without_header
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.json_lines import SUFFIXES as JSON_LINES
 from pipeline.formats.json_lines import Record, json_lines_of, read_records
 from pipeline.formats.json_stream import JsonBroken
 from pipeline.formats.jsonl_boxes import image_name_of
 from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed, numeric_names_finding, split_of_value
-from pipeline.formats.table_columns import class_columns
-from pipeline.formats.tables import TableBroken, is_empty, open_table, tables_of
+from pipeline.formats.table_cells import boxes_of_cell
+from pipeline.formats.table_columns import cell_column, class_columns
+from pipeline.formats.tables import Table, TableBroken, is_empty, open_table, tables_of
 from pipeline.formats.text import WrittenNames, class_name_fault
 
 NAME = "table"
@@ -118,12 +120,17 @@ def _rows(file: SourceFile) -> tuple[str, Iterator[_Row]] | str:
     table = open_table(file)
     if table is None:
         return "no header row"
-    columns = class_columns(table.keys)
+    headless = without_header(table)
+    table = headless or table
+    columns = headless_class_columns(table) if headless else class_columns(table.keys)
     if isinstance(columns, str):
         return columns
+    if (cell := cell_column(table.keys)) is not None and _has_boxes(table, cell):
+        return "it has a column of boxes"
     image, label, split = columns
     unused = [name[:40] for at, name in enumerate(table.header) if at not in columns]
-    read_as = f"Images are in {table.header[image][:40]!r}, classes in {table.header[label][:40]!r}."
+    read_as = "The table has no header; the values of all rows decide. " if headless else ""
+    read_as += f"Images are in {table.header[image][:40]!r}, classes in {table.header[label][:40]!r}."
     read_as += f" Not read: {', '.join(unused[:10])}." if unused else ""
     width = len(table.header)
 
@@ -134,6 +141,15 @@ def _rows(file: SourceFile) -> tuple[str, Iterator[_Row]] | str:
             yield _Row(line, short[image], "" if is_empty(short[label]) else short[label], stated, len(cells) - width)
 
     return read_as, rows()
+
+
+def _has_boxes(table: Table, column: int) -> bool:
+    """Whether a cell of the first rows holds boxes."""
+    try:
+        rows = islice(table.rows(), _TRIED_ROWS)
+        return any(boxes_of_cell(cells[column]) is not None for _, cells in rows if len(cells) > column)
+    except TableBroken:
+        return False
 
 
 def _rows_of_records(file: SourceFile) -> Iterator[_Row]:

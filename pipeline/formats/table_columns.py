@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 Shape = Literal["corners", "sides", "centre"]
+CELL: Literal["cell"] = "cell"  # the whole box, or all boxes of an image, in one cell
 
 _IMAGE = (
     *("filename", "imagefilename", "imagename", "imagefile", "imgname", "imgfile", "file", "image", "img"),
@@ -41,16 +42,20 @@ _GROUPS: tuple[tuple[Shape, tuple[tuple[str, ...], ...]], ...] = (
     ("sides", _SIDES),
 )
 _SIZES = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"), ("width", "height"), ("w", "h"))
+_CELLS = ("bbox", "bboxes", "boundingbox", "boundingboxes", "box", "boxes", "objects", "annotations")
 _ANGLES = frozenset({"angle", "rotation", "theta", "rot"})
 
 
 class BoxColumns(NamedTuple):
-    """Numbers of columns. `box`: left, top, right, bottom for `corners`; x, y, width, height for the other shapes."""
+    """Numbers of columns. `box`: left, top, right, bottom for `corners`; x, y, width, height for the other shapes.
+
+    `cell`: one column holds the boxes; `label` is None where no other one names classes.
+    """
 
     image: int
-    label: int
-    shape: Shape
-    box: tuple[int, int, int, int]
+    label: int | None
+    shape: Shape | Literal["cell"]
+    box: tuple[int, ...]
     size: tuple[int, int] | None
     split: int | None
     crowd: int | None
@@ -58,21 +63,21 @@ class BoxColumns(NamedTuple):
 
     @property
     def used(self) -> set[int]:
-        optional = {column for column in (self.split, self.crowd, self.difficult) if column is not None}
-        return {self.image, self.label, *self.box, *(self.size or ()), *optional}
+        optional = {column for column in (self.label, self.split, self.crowd, self.difficult) if column is not None}
+        return {self.image, *self.box, *(self.size or ()), *optional}
 
 
 def box_columns(keys: Sequence[str]) -> BoxColumns | str:
     """`keys`: of the header. A sentence where the columns of a table of boxes are missing or occur twice."""
-    found = _box_of(keys)
-    if found is None:
+    cell = cell_column(keys)
+    shape, box = _box_of(keys) or (CELL, () if cell is None else (cell,))
+    if not box:
         return "no columns with the corners or the sides of boxes"
-    shape, box = found
     rest = {key: number for number, key in reversed(list(enumerate(keys))) if number not in box}
     image, label = _image_and_label(rest)
-    if image is None or label is None:
+    if image is None or (label is None and shape != CELL):
         return "no column with the names of images" if image is None else "no column with classes"
-    if any(keys.count(keys[column]) > 1 for column in (image, label, *box)):
+    if any(keys.count(keys[column]) > 1 for column in (image, label, *box) if column is not None):
         return "a column occurs twice"
     if _ANGLES & rest.keys():
         return "a column of angles, while boxes are upright"
@@ -86,7 +91,7 @@ def box_columns(keys: Sequence[str]) -> BoxColumns | str:
 def class_columns(keys: Sequence[str]) -> tuple[int, int, int | None] | str:
     """(image, class, split) of a table of classes of whole images; a sentence where one is missing or unclear."""
     rest = {key: number for number, key in reversed(list(enumerate(keys)))}
-    if _box_of(keys) is not None:
+    if _box_of(keys):
         return "it has columns of boxes"
     image, label = _image_and_label(rest)
     if image is None:
@@ -100,7 +105,12 @@ def class_columns(keys: Sequence[str]) -> tuple[int, int, int | None] | str:
     return image, label, _first(rest, _SPLIT)
 
 
-def _box_of(keys: Sequence[str]) -> tuple[Shape, tuple[int, int, int, int]] | None:
+def cell_column(keys: Sequence[str]) -> int | None:
+    """The column whose cells may hold whole boxes, by its name."""
+    return next((keys.index(key) for key in _CELLS if key in keys), None)
+
+
+def _box_of(keys: Sequence[str]) -> tuple[Shape, tuple[int, ...]] | None:
     plain = {key: number for number, key in reversed(list(enumerate(keys)))}
     prefixed = {short: number for key, number in plain.items() if (short := _without_prefix(key))}
     for columns in (prefixed, plain):

@@ -29,19 +29,23 @@ class TableBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`header`: the cells of the first row; `keys`: the same in lower case without signs (`X_Min` is `xmin`)."""
+    """`header`: the cells of the first row; `keys`: the same in lower case without signs (`X_Min` is `xmin`).
+
+    `headless`: the first row is one of the others.
+    """
 
     file: SourceFile
     header: tuple[str, ...]
     delimiter: str
     encoding: str
+    headless: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:
         return tuple(key_of(cell) for cell in self.header)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """(line, cells without spaces around them) of each row below the header that is not empty.
+        """(line, cells without spaces around them) of each row that is not empty and not the header.
 
         A row may have another number of cells than the header. Raises TableBroken; the rows before it are complete.
         """
@@ -49,7 +53,8 @@ class Table:
             reader = csv.reader(text, delimiter=self.delimiter, strict=True)
             line = 1
             try:
-                next(reader, None)
+                if not self.headless:
+                    next(reader, None)
                 for cells in reader:
                     line = reader.line_num
                     row = [cell.strip() for cell in cells]

@@ -156,11 +156,13 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "pipeline.formats.csv_boxes",
         "detection",
         "CSV table of boxes",
-        "One row for each box below one header row; the delimiter is a comma, semicolon, tab or |. The columns are "
-        "found by their names: the image (`filename`, `image_path`, `ImageID`, ...), the class (`class`, `label`, "
+        "One row for each box; the delimiter is a comma, semicolon, tab or |. The columns are found by the names in the "
+        "header: the image (`filename`, `image_path`, `ImageID`, ...), the class (`class`, `label`, "
         "`LabelName`, ...), and the box as corners (`xmin, ymin, xmax, ymax`, `x1, y1, x2, y2`, `XMin`, ...), as left, "
         "top, width and height (`x, y, w, h`), or with its centre (`x_center, ...`); optionally `width` and `height` of "
-        "the image and `split`. If all boxes of the dataset are within 0 .. 1 they are fractions of the upright image, "
+        "the image and `split`. Without a header (keras-retinanet, AutoML), the values of all rows must show one column "
+        "of images, one of classes and the corners. A column `bbox` may hold `[x, y, w, h]` or the corners, by what fits "
+        "all boxes; `objects` holds those of the hub's metadata.csv. If all boxes of the dataset are within 0 .. 1 they are fractions of the upright image, "
         "else pixels of it; EXIF orientations are treated as in COCO. A row without class and box lists an image "
         "without objects.",
         CSV_TREE,
