@@ -142,8 +142,8 @@ def _note_table(each: BoxTable, unit: str, shape: str | None) -> None:
     if columns.label is None:
         detail += f"{box} holds boxes as {read_as} in {unit}."
     else:
-        verb = "holds boxes as" if columns.shape == CELL else "are"
-        detail += f"classes in {header[columns.label][:40]!r}; {box} {verb} {read_as} in {unit}."
+        hold = "holds boxes as" if columns.shape == CELL else "are"
+        detail += f"classes in {header[columns.label][:40]!r}; {box} {hold} {read_as} in {unit}."
     unused = [header[column][:40] for column in range(len(header)) if column not in columns.used]
     if unused:
         detail += f" Not read: {', '.join(unused[:10])}."

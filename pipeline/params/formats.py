@@ -162,8 +162,8 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "top, width and height (`x, y, w, h`), or with its centre (`x_center, ...`); optionally `width` and `height` of "
         "the image and `split`. Without a header (keras-retinanet, AutoML), the values of all rows must show one column "
         "of images, one of classes and the corners. A column `bbox` may hold `[x, y, w, h]` or the corners, by what fits "
-        "all boxes; `objects` holds those of the hub's metadata.csv. If all boxes of the dataset are within 0 .. 1 they are fractions of the upright image, "
-        "else pixels of it; EXIF orientations are treated as in COCO. A row without class and box lists an image "
+        "all boxes; `objects` holds those of the hub's metadata.csv. If all boxes of the dataset are within 0 .. 1 they "
+        "are fractions of the upright image, else pixels of it; EXIF orientations are treated as in COCO. A row without class and box lists an image "
         "without objects.",
         CSV_TREE,
     ),
