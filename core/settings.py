@@ -94,6 +94,23 @@ class Settings(BaseSettings):
         5.0, gt=0, description="How often housekeeping sweeps: lost leases, rows to enqueue again, runs to mirror."
     )
     prepare_processes: int = Field(2, ge=1, description="Processes that decode images while preparing.")
+    prepare_memory_bytes: int = Field(
+        4 * GIB,
+        ge=512 * MIB,
+        description="Memory of the process that prepares or repairs a dataset, beside those that decode. Linux.",
+    )
+    prepare_seconds: float = Field(
+        7200.0, gt=0, description="A preparation, a repair or an import that takes longer is ended."
+    )
+    train_memory_bytes: int | None = Field(
+        None,
+        ge=GIB,
+        description="Memory of each process of a training without an NVIDIA GPU. Empty: that of the machine or the"
+        " container. Linux.",
+    )
+    train_seconds: float = Field(
+        7 * 24 * 3600.0, gt=0, description="A training ends after this time with its best model so far."
+    )
     keep_source_days: float = Field(30.0, ge=0, description="Uploaded ZIPs of ended jobs are kept this long.")
     keep_checkpoint_days: float = Field(7.0, ge=0, description="Checkpoints of ended runs are kept this long.")
     orphan_hours: float = Field(24.0, ge=0, description="Objects that no row names are kept this long.")

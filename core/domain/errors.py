@@ -41,6 +41,7 @@
     │   ├── NoSpace                 kept on a job as well
     │   └── WorkerLost  TrainerCrashed
     ├── PreparationFailed     kept on the job: the service's fault, can be retried
+    │   ├── PrepareOutOfMemory  PrepareTimedOut
     │   └── HubUnavailable          an import: the hub does not answer, or sends other bytes than it announced
     ├── Unavailable           503   a required service does not answer; retried
     │   └── StoreRefused            the object store denies access or lacks the bucket: retried MAX_REFUSALS times
@@ -345,6 +346,16 @@ class TrainerCrashed(TrainingFailed):
 class PreparationFailed(DarkroomError):
     slug = "preparation-failed"
     title = "The preparation failed on the side of the service"
+
+
+class PrepareOutOfMemory(PreparationFailed):
+    slug = "prepare-out-of-memory"
+    title = "The preparation ran out of memory"
+
+
+class PrepareTimedOut(PreparationFailed):
+    slug = "prepare-timed-out"
+    title = "The preparation took too long"
 
 
 class HubUnavailable(PreparationFailed):

@@ -63,6 +63,7 @@ def main(args: argparse.Namespace) -> int:
         lambda channel: prepare(spec, StageReporter(channel, verbose=not args.supervised)),
         supervised=args.supervised,
         crash=PreparationFailed,
+        memory_bytes=spec.memory_bytes,
     )
     if args.supervised:
         return status

@@ -42,6 +42,7 @@ def main(args: argparse.Namespace) -> int:
             lambda channel: _repair_for_worker(spec, StageReporter(channel)),
             supervised=args.supervised,
             crash=PreparationFailed,
+            memory_bytes=spec.memory_bytes,
         )
     if not (args.archive and args.repaired):
         args.parser.error("name the ZIP and the one to write, or --config")

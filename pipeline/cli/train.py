@@ -55,7 +55,10 @@ def main(args: argparse.Namespace) -> int:
     for stale in (spec.out / PROBLEM_FILE, spec.out / ARTIFACTS / MODEL_FILE):  # of an earlier try in the same place
         stale.unlink(missing_ok=True)
     status = run_child(
-        spec.out, lambda channel: train(spec, params, channel, echo=not args.supervised), supervised=args.supervised
+        spec.out,
+        lambda channel: train(spec, params, channel, echo=not args.supervised),
+        supervised=args.supervised,
+        memory_bytes=spec.memory_bytes,
     )
     if args.supervised:
         sys.stdout.flush()

@@ -19,6 +19,7 @@ from typing import Any
 
 from core.domain.errors import DarkroomError, NoSpace, OutOfMemory, TrainerCrashed
 from pipeline.process.disk_full import is_full_disk
+from pipeline.process.memory_limit import lift_memory_limit, limit_memory
 from pipeline.process.results import PROBLEM_FILE, ChildProblem, write_last
 
 EXIT_OK = 0
@@ -74,13 +75,20 @@ class Channel:
 
 
 def run_child(
-    out: Path, work: Callable[[Channel], object], *, supervised: bool, crash: type[DarkroomError] = TrainerCrashed
+    out: Path,
+    work: Callable[[Channel], object],
+    *,
+    supervised: bool,
+    crash: type[DarkroomError] = TrainerCrashed,
+    memory_bytes: int | None = None,
 ) -> int:
     """Run `work` and return its exit status; a failure is written to `out/problem.json`.
 
     `supervised`: stdin is the supervisor's pipe. On a terminal it is not, and Ctrl-C interrupts as usual.
-    `crash`: the error that an unforeseen exception becomes.
+    `crash`: the error that an unforeseen exception becomes. `memory_bytes`: above it `work` gets a MemoryError.
     """
+    if memory_bytes is not None:
+        limit_memory(memory_bytes)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with closing(Channel(out)) as channel:
@@ -92,6 +100,7 @@ def run_child(
     except DarkroomError as error:
         return _failed(out, error)
     except MemoryError as error:
+        lift_memory_limit()
         return _failed(out, OutOfMemory(str(error) or "The process was refused memory."))
     except OSError as error:
         if is_full_disk(error):

@@ -10,12 +10,16 @@ from pipeline.params.prepare import Background, PrepareOptions
 
 
 class ChildSpec(BaseModel):
-    """`out`: the child's folder, in which progress.jsonl, problem.json and its results lie."""
+    """`out`: the child's folder, in which progress.jsonl, problem.json and its results lie.
+
+    `memory_bytes`: what the child may allocate, None for any amount; see `pipeline.process.memory_limit`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: ClassVar[str]  # of `python -m pipeline`
     out: Path
+    memory_bytes: int | None = None
 
 
 class PrepareSpec(ChildSpec):

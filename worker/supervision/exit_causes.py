@@ -15,7 +15,7 @@ FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)  # no crash: sent by an operator
 
 def killed_from_outside(ended: ProcessExit) -> bool:
     """Killed by a signal that neither the supervisor, a crash nor the kernel for want of memory sent: worth a retry."""
-    return -ended.status in FROM_OUTSIDE and not ended.out_of_memory
+    return -ended.status in FROM_OUTSIDE and not ended.out_of_memory and not ended.out_of_time
 
 
 def cause_of(ended: ProcessExit, out: Path, log: Path) -> DarkroomError:

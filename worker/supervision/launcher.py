@@ -15,6 +15,7 @@ class ProcessExit:
 
     status: int
     out_of_memory: bool  # there is evidence that the system ended it for want of memory
+    out_of_time: bool = False  # the supervisor ended it after its time limit
 
 
 class SupervisedProcess(Protocol):

@@ -22,7 +22,18 @@ class MemoryWatch:
         self._largest_bytes = max(self._largest_bytes, used_bytes)
 
     def ran_out(self) -> bool:
-        return _oom_kills() > self._kills or self._largest_bytes >= NEAR * _limit_bytes()
+        return _oom_kills() > self._kills or self._largest_bytes >= NEAR * memory_of_machine()
+
+
+def memory_of_machine() -> int:
+    """In bytes: that of the container, where it is limited."""
+    limits = [psutil.virtual_memory().total]
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        for folder in _folders():
+            text = _text(folder / name).strip()
+            if text.isdigit() and int(text) < _UNLIMITED_BYTES:
+                limits.append(int(text))
+    return min(limits)
 
 
 def _oom_kills() -> int:
@@ -34,16 +45,6 @@ def _oom_kills() -> int:
                 if key == "oom_kill":
                     return int(value)
     return 0
-
-
-def _limit_bytes() -> int:
-    limits = [psutil.virtual_memory().total]
-    for name in ("memory.max", "memory.limit_in_bytes"):
-        for folder in _folders():
-            text = _text(folder / name).strip()
-            if text.isdigit() and int(text) < _UNLIMITED_BYTES:
-                limits.append(int(text))
-    return min(limits)
 
 
 def _folders() -> list[Path]:

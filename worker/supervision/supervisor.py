@@ -1,5 +1,7 @@
 """Supervising a process: one loop for all commands. It passes on the reports and ends the process on request."""
 
+import math
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -33,8 +35,11 @@ def supervise(
     report: Report,
     sample: Sample | None = None,
     sample_seconds: float = 15.0,
+    limit_seconds: float = math.inf,
 ) -> ProcessExit:
     """Run a command to its end. `report` gets each report in order; one that raises Unavailable is repeated.
+
+    After `limit_seconds` it is killed.
 
     Raises ClaimLost (the process is killed), CancelRequested (it got the chance to end by itself), DrainRequested
     (killed: its finished checkpoints lie in `spec.out`). Nothing of the process outlives this call.
@@ -45,7 +50,7 @@ def supervise(
     watchdog = Watchdog(lease, process)
     try:
         with lease.working():
-            ended = _wait(lease, process, reports, sample, sample_seconds)
+            ended = _wait(lease, process, reports, sample, sample_seconds, ends=clock.monotonic() + limit_seconds)
         watchdog.close()
         reports.pass_on_all(lease)
         log.info("child.exited", process=process.name, status=ended.status)
@@ -73,10 +78,15 @@ def _wait(
     reports: "ReportQueue",
     sample: Sample | None,
     sample_seconds: float,
+    *,
+    ends: float,
 ) -> ProcessExit:
     sampled_at, stop_sent = clock.monotonic(), False
     while (ended := process.wait(TICK_SECONDS)) is None:
         lease.raise_if_stopped()
+        if clock.monotonic() > ends:
+            process.kill()
+            return ProcessExit(-signal.SIGKILL, out_of_memory=False, out_of_time=True)
         if lease.stop_requested and not stop_sent:
             process.send("stop")
             stop_sent = True

@@ -49,6 +49,7 @@ def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:
         out=attempt.scratch / "out",
         options=PrepareOptions.model_validate(job.options),
         processes=attempt.platform.settings.prepare_processes,
+        memory_bytes=attempt.platform.settings.prepare_memory_bytes,
         job_id=job.id,
         source=source,
         repaired=job.repair_of is not None,

@@ -8,7 +8,16 @@ from typing import Any, TypeVar
 
 from core import clock
 from core.db.tables import JobRow
-from core.domain.errors import DarkroomError, DatasetRejected, NoSpace, OutOfSpace, PreparationFailed
+from core.domain.errors import (
+    DarkroomError,
+    DatasetRejected,
+    NoSpace,
+    OutOfMemory,
+    OutOfSpace,
+    PreparationFailed,
+    PrepareOutOfMemory,
+    PrepareTimedOut,
+)
 from core.domain.limits import MAX_FINDINGS_KEPT
 from core.services.jobs.lifecycle import ValidationResult, reject_job
 from pipeline.process.child import EXIT_OK
@@ -40,13 +49,24 @@ def in_child(attempt: Attempt[JobRow], spec: ChildSpec, result: type[Result]) ->
     spec.out.mkdir()
     log_path = spec.out.with_suffix(".log")
     reporter = JobReporter(attempt)
-    ended = supervise(attempt.lease, attempt.worker.launcher, spec, log_path=log_path, report=reporter.report)
+    limit_seconds = attempt.platform.settings.prepare_seconds
+    ended = supervise(
+        attempt.lease,
+        attempt.worker.launcher,
+        spec,
+        log_path=log_path,
+        report=reporter.report,
+        limit_seconds=limit_seconds,
+    )
+    if ended.out_of_time:
+        detail = f"It was ended after {limit_seconds:g} seconds; DARKROOM_PREPARE_SECONDS allows more."
+        raise PrepareTimedOut(detail, limit_seconds=limit_seconds, setting="DARKROOM_PREPARE_SECONDS")
     if killed_from_outside(ended):
         attempt.lose(PreparationFailed(f"The preparation was killed by signal {-ended.status} again and again."))
         return None
     found = read_result(spec.out)
     if ended.status != EXIT_OK or not isinstance(found, result | Rejection):
-        raise _as_failure_of_job(cause_of(ended, spec.out, log_path))
+        raise _as_failure_of_job(cause_of(ended, spec.out, log_path), spec)
     if isinstance(found, Rejection):
         reject(attempt, found.problem.as_error(), _outcome_of(found, spec.out))
         return None
@@ -80,8 +100,12 @@ def _outcome_of(rejection: Rejection, out: Path) -> ValidationResult:
     )
 
 
-def _as_failure_of_job(cause: DarkroomError) -> DarkroomError:
+def _as_failure_of_job(cause: DarkroomError, spec: ChildSpec) -> DarkroomError:
     """A child that crashed is a failure of ours, not of the data."""
+    if isinstance(cause, OutOfMemory) and spec.memory_bytes:
+        detail = f"{cause.detail} It may allocate {spec.memory_bytes} bytes; DARKROOM_PREPARE_MEMORY_BYTES allows more."
+        limit = {"limit_bytes": spec.memory_bytes, "setting": "DARKROOM_PREPARE_MEMORY_BYTES"}
+        return PrepareOutOfMemory(detail, **limit, **cause.facts)
     if isinstance(cause, PreparationFailed | OutOfSpace | NoSpace | DatasetRejected):
         return cause
     return PreparationFailed(cause.detail, **{"cause": cause.slug, **cause.facts})

@@ -49,9 +49,14 @@ def _fetch_source(attempt: Attempt[JobRow], job: JobRow) -> Path:
 def _repair_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
     """Make the repaired ZIP, store it, and name it in the row."""
     archive = _fetch_source(attempt, _broken_job(attempt, job))
-    processes = attempt.platform.settings.prepare_processes
-    background = PrepareOptions.model_validate(job.options).background
-    spec = RepairSpec(archive=archive, out=attempt.scratch / "repair", background=background, processes=processes)
+    settings = attempt.platform.settings
+    spec = RepairSpec(
+        archive=archive,
+        out=attempt.scratch / "repair",
+        background=PrepareOptions.model_validate(job.options).background,
+        processes=settings.prepare_processes,
+        memory_bytes=settings.prepare_memory_bytes,
+    )
     repaired = in_child(attempt, spec, RepairedArchive)
     archive.unlink()
     if repaired is None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from core.db.tables import RunRow
-from core.domain.errors import StoreRefused
+from core.domain.errors import DarkroomError, OutOfMemory, StoreRefused, TimedOut
 from core.services.runs.lifecycle import publish_version
+from core.settings import Settings
 from pipeline.params.catalogue import entry_of
 from pipeline.process.child import EXIT_OK
 from pipeline.process.specs import TrainSpec
@@ -15,6 +16,7 @@ from worker.supervision.exit_causes import cause_of, killed_from_outside
 from worker.supervision.launcher import ProcessExit
 from worker.supervision.lease_keeper import DrainRequested
 from worker.supervision.live_log import LiveLog
+from worker.supervision.oom import memory_of_machine
 from worker.supervision.supervisor import supervise
 from worker.tasks.attempt import Attempt, run_attempt
 from worker.tasks.checkpoints import Uploader, fetch_checkpoint
@@ -25,6 +27,8 @@ from worker.tasks.store_log import log_path, put_log, store_log
 
 DRAIN_UPLOAD_SECONDS = 2.0  # of the 4 s that a drained worker may take to end
 LAST_UPLOAD_SECONDS = 30.0  # before a lost child is given back: the next attempt starts from its last checkpoint
+GRACE_SECONDS = 3600.0  # for the evaluation and the report of a training that ends at its limit of time
+NVIDIA_DRIVER = Path("/dev/nvidiactl")
 
 _RESOLVERS = {"file": resolve_model, "folder": resolve_folder}
 
@@ -44,7 +48,7 @@ def _train(attempt: Attempt[RunRow], run: RunRow) -> None:
         ended = _supervise(attempt, spec, reporter, uploader)
         trained = ended.status == EXIT_OK and (_artifacts(spec.out) / MODEL_FILE).exists()
         if not trained:
-            return _fail_or_lose(attempt, spec.out, ended, uploader)
+            return _fail_or_lose(attempt, spec, ended, uploader)
     finally:
         uploader.close()
     _publish(attempt, _artifacts(spec.out))
@@ -67,20 +71,34 @@ def _spec(
     )
     if source.note:
         reporter.note("weights", source.note)
-    minutes = run.params.get("max_minutes")
     return TrainSpec(
         trainer=run.trainer,
         params=run.params,
         dataset=tree,
         out=attempt.scratch / "out",
+        memory_bytes=_memory_bytes(run, settings),
         model=source.as_spec(),
         resume=resume,
-        seconds_left=None if minutes is None else max(0.0, float(minutes) * 60 - run.spent_seconds),
+        seconds_left=_seconds_left(run, settings),
         checkpoint_seconds=settings.checkpoint_seconds,
         run_id=run.id,
         attempt=attempt.claim.attempt,
         fingerprint=run.fingerprint,
     )
+
+
+def _seconds_left(run: RunRow, settings: Settings) -> float:
+    """After this time the trainer ends with the best model so far."""
+    minutes = run.params.get("max_minutes")
+    allowed = settings.train_seconds if minutes is None else min(settings.train_seconds, float(minutes) * 60)
+    return max(0.0, allowed - run.spent_seconds)
+
+
+def _memory_bytes(run: RunRow, settings: Settings) -> int | None:
+    """None beside an NVIDIA GPU: the driver maps the memory of the GPU, and more, into the process."""
+    if run.params.get("device") != "cpu" and NVIDIA_DRIVER.exists():
+        return None
+    return settings.train_memory_bytes or memory_of_machine()
 
 
 def _supervise(attempt: Attempt[RunRow], spec: TrainSpec, reporter: RunReporter, uploader: Uploader) -> ProcessExit:
@@ -95,19 +113,32 @@ def _supervise(attempt: Attempt[RunRow], spec: TrainSpec, reporter: RunReporter,
                 report=reporter.report,
                 sample=reporter.report_sample,
                 sample_seconds=attempt.platform.settings.heartbeat_seconds,
+                limit_seconds=attempt.platform.settings.train_seconds + GRACE_SECONDS,
             )
     except DrainRequested:
         uploader.settle(seconds=DRAIN_UPLOAD_SECONDS)
         raise
 
 
-def _fail_or_lose(attempt: Attempt[RunRow], out: Path, ended: ProcessExit, uploader: Uploader) -> None:
+def _fail_or_lose(attempt: Attempt[RunRow], spec: TrainSpec, ended: ProcessExit, uploader: Uploader) -> None:
     """Raises the cause, unless the process was killed from outside: then the row waits for another attempt."""
-    cause = cause_of(ended, out, log_path(attempt))
+    cause = _cause_of(ended, spec, log_path(attempt), attempt.platform.settings)
     attempt.lease.run_in_thread(lambda: uploader.settle(seconds=LAST_UPLOAD_SECONDS))
     if not killed_from_outside(ended):
         raise cause
     attempt.lose(cause)
+
+
+def _cause_of(ended: ProcessExit, spec: TrainSpec, log: Path, settings: Settings) -> DarkroomError:
+    """As `cause_of`, with the setting that allows more."""
+    if ended.out_of_time:
+        detail = f"It was still busy {GRACE_SECONDS:g} seconds after its limit of {settings.train_seconds:g} seconds."
+        return TimedOut(detail, limit_seconds=settings.train_seconds, setting="DARKROOM_TRAIN_SECONDS")
+    cause = cause_of(ended, spec.out, log)
+    if isinstance(cause, OutOfMemory) and spec.memory_bytes:
+        limit = {"limit_bytes": spec.memory_bytes, "setting": "DARKROOM_TRAIN_MEMORY_BYTES"}
+        return OutOfMemory(cause.detail, **limit, **cause.facts)
+    return cause
 
 
 def _publish(attempt: Attempt[RunRow], folder: Path) -> None:

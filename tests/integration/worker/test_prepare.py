@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import sys
 import threading
 import time
 import zipfile
@@ -18,10 +19,11 @@ from sqlalchemy import delete, select, update
 from core.db.tables import DatasetRow, EventRow, JobRow
 from core.domain.errors import StoreRefused, Unavailable
 from core.domain.keys import PLOT_NAMES
-from core.domain.limits import MAX_REFUSALS
+from core.domain.limits import MAX_REFUSALS, MIB
 from core.services.jobs.commands import delete_job, list_findings, retry_job
 from tests.servers.workers import Stack, scenes, stack
 from worker.context import Worker
+from worker.supervision.local_launcher import LocalLauncher
 from worker.tasks.prepare import prepare_job
 from worker.tasks.retention import delete_unused_sets, purge_deleted_jobs
 
@@ -177,6 +179,44 @@ def test_a_worker_whose_disk_is_full_fails_the_job_by_name(
 
     job = line.job(job_id)
     assert job.state == "failed" and job.problem is not None and job.problem["slug"] == "no-space"
+
+
+class CodeLauncher(LocalLauncher):
+    """Runs some Python in place of `prepare`, under the limits of its spec."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def command(self, _name: str, spec_file: Path) -> list[str]:
+        lines = (
+            "import sys, time",
+            "from pathlib import Path",
+            "from pipeline.process.child import run_child",
+            "from pipeline.process.specs import PrepareSpec",
+            "spec = PrepareSpec.model_validate_json(Path(sys.argv[1]).read_bytes())",
+            f"work = lambda _: {self._code}",
+            "sys.exit(run_child(spec.out, work, supervised=True, memory_bytes=spec.memory_bytes))",
+        )
+        return [sys.executable, "-c", "\n".join(lines), str(spec_file)]
+
+
+@pytest.mark.parametrize(
+    ("code", "slug", "setting"),
+    [
+        ("bytearray(1_000 * spec.memory_bytes)", "prepare-out-of-memory", "DARKROOM_PREPARE_MEMORY_BYTES"),
+        ("time.sleep(60)", "prepare-timed-out", "DARKROOM_PREPARE_SECONDS"),
+    ],
+)
+def test_a_preparation_beyond_a_limit_fails_with_the_setting_that_raises_it(
+    tmp_path: Path, sqlite_url: str, archive: Path, code: str, slug: str, setting: str
+) -> None:
+    with stack(tmp_path, sqlite_url, "", prepare_seconds=3.0, prepare_memory_bytes=512 * MIB) as line:
+        job_id = line.upload(archive)
+        prepare_job(Worker(line.platform, "prepare", "test", launcher=CodeLauncher(code)), job_id)
+        job = line.job(job_id)
+    problem = job.problem or {}
+    assert (job.state, problem["slug"], problem["setting"], job.lost_leases) == ("failed", slug, setting, 0)
+    assert setting in problem["detail"]
 
 
 class Away:

@@ -39,6 +39,11 @@ def test_every_target_is_a_service_that_is_built() -> None:
     assert {service["build"]["target"] for service in BUILT.values()} == TARGETS
 
 
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_no_service_may_take_the_memory_of_the_machine(name: str) -> None:
+    assert re.fullmatch(r"\d+[gm]|\$\{\w+:-\d+g\}", COMPOSE["services"][name]["mem_limit"])
+
+
 @pytest.mark.parametrize("name", BUILT)
 def test_a_built_service_is_a_target_and_its_module_is_in_the_image(name: str) -> None:
     target = BUILT[name]["build"]["target"]

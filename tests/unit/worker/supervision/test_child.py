@@ -61,10 +61,17 @@ class CodeLauncher(LocalLauncher):
         return [sys.executable, "-c", self._code]
 
 
-def run_code(out: Path, code: str, report: Any = lambda _line: None, claimed: Claimed | None = None) -> ProcessExit:
+def run_code(
+    out: Path,
+    code: str,
+    report: Any = lambda _line: None,
+    claimed: Claimed | None = None,
+    limit_seconds: float = 60.0,
+) -> ProcessExit:
     spec = RepairSpec(archive=out / "none.zip", out=out, processes=1)
     with (claimed or Claimed()).lease as lease:
-        return supervise(lease, CodeLauncher(code), spec, log_path=out / "log", report=report)
+        launcher, log = CodeLauncher(code), out / "log"
+        return supervise(lease, launcher, spec, log_path=log, report=report, limit_seconds=limit_seconds)
 
 
 def test_what_a_killed_child_leaves_in_its_temporary_folder_is_removed(tmp_path: Path) -> None:
@@ -102,6 +109,30 @@ def test_a_stubborn_child_and_its_own_children_are_gone_after_a_cancel(tmp_path:
     assert time.monotonic() - began < 5.5
     grandchild = int((tmp_path / "pid").read_text())
     wait_until(lambda: not _runs(grandchild), seconds=2, what="the end of a killed process")
+
+
+def test_a_child_beyond_its_time_is_killed_with_its_own_children_and_is_no_lost_attempt(tmp_path: Path) -> None:
+    began = time.monotonic()
+    ended = run_code(tmp_path, STUBBORN, limit_seconds=1)
+    assert ended.out_of_time and not killed_from_outside(ended) and time.monotonic() - began < 5
+    grandchild = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not _runs(grandchild), seconds=2, what="the end of a killed process")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits it")
+def test_a_child_beyond_its_memory_says_so(tmp_path: Path) -> None:
+    code = """
+from pathlib import Path
+from pipeline.process.child import run_child
+held = []
+def work(channel):
+    while True:
+        held.append(bytearray(10_000_000))
+raise SystemExit(run_child(Path(), work, supervised=False, memory_bytes=300_000_000))
+"""
+    ended = run_code(tmp_path, code)
+    cause = cause_of(ended, tmp_path, tmp_path / "log")
+    assert isinstance(cause, OutOfMemory) and not killed_from_outside(ended)
 
 
 def _runs(pid: int) -> bool:
