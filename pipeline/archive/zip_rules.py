@@ -55,7 +55,7 @@ def _name_faults(entry: ZipEntry) -> Iterator[tuple[str, str]]:
         yield "archive-absolute-path", "The entry's path begins with a drive."
     if ".." in parts:
         yield "archive-parent-path", "The entry's path leaves the archive (`..`)."
-    if not name.isprintable() and any(ord(char) < 32 or ord(char) == 127 for char in name):
+    if not name.isprintable() and any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
         yield "archive-name-invalid", "The name holds a NUL or another control character."
     if "\ufffd" in name:
         yield "archive-name-invalid", "The name is declared as UTF-8 and is not."

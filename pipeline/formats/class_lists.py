@@ -94,6 +94,7 @@ def _read(file: SourceFile) -> ClassList:
         if fault := class_name_fault(name):
             found.findings.append(Finding.of(fault[0], file.name, fault[1], line=number + 1))
             del names[number]
+    found.usable = bool(names) or not found.findings  # else numbers would be taken for names
     return found
 
 

@@ -16,6 +16,7 @@ MAX_TEXT_BYTES = 8 * 1024 * 1024  # labels of one image: 100,000 boxes of 80 cha
 MAX_COORDINATE = 1_000_000  # px; beyond the width of any accepted image
 MAX_CLASS_NAME = 200  # characters; a longer one is a sentence in the wrong field
 _MILLI = Decimal("0.001")
+_SPACES = re.compile(r"[^\S\x1c-\x1f\x85]+")  # str.split() takes these control characters for white space
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and halves of a character
 
 
@@ -69,9 +70,8 @@ def thousandths(value: str | int | Decimal) -> int | None:
 
 def clean_label(text: str) -> str:
     """NFC, with runs of white space as one space: `<name>\\n dog\\n</name>` is `dog`."""
-    return sys.intern(
-        unicodedata.normalize("NFC", " ".join(text.split()))
-    )  # one string object for all boxes of a class
+    words = text.split() if text.isprintable() else filter(None, _SPACES.split(text))
+    return sys.intern(unicodedata.normalize("NFC", " ".join(words)))  # one string object for all boxes of a class
 
 
 def class_name_fault(name: str) -> tuple[str, str] | None:

@@ -79,10 +79,13 @@ def read_yaml(file: SourceFile) -> DataYaml:
         return data
     try:
         text = decode(file.byte_range.read())
-        root = yaml.compose(text, Loader=_DataYamlLoader)
     except UnknownEncoding as error:
         _error(data, "yaml-invalid", str(error))
         return data
+    loader = None
+    try:
+        loader = _DataYamlLoader(text)
+        root = loader.get_single_node()
     except YamlRefused as refused:
         _error(data, "yaml-invalid", refused.detail, refused.line)
         return data
@@ -94,8 +97,9 @@ def read_yaml(file: SourceFile) -> DataYaml:
         line = text.count("\n", 0, error.position) + 1
         _error(data, "yaml-invalid", f"The file is not valid YAML: {error.reason}.", line)
         return data
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last for `\UFFFFFFFF`
-        _error(data, "yaml-invalid", f"The file is not valid YAML: {' '.join(str(error).split())[:200]}.")
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two for `\UFFFFFFFF`, which is no character
+        line = None if loader is None else loader.line + 1
+        _error(data, "yaml-invalid", f"The file is not valid YAML: {' '.join(str(error).split())[:200]}.", line)
         return data
     if not isinstance(root, yaml.MappingNode):
         _error(data, "yaml-invalid", "The file is not a mapping of keys to values.")

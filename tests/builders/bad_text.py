@@ -13,6 +13,7 @@ NUMBERS = ("1e99999999999999999999", "-1e99999999999999999999", "1e9999999999999
 TINY_NUMBER = "1e-99999999999999999999"
 # NUL, BEL, escape, delete, a C1 control sequence
 CONTROLS = ("\0", "\x07", "\x1b[31m", "\x7f", "\x9b31m")
+NO_SPACES = ("\x85", "\x1f")  # control characters that Python takes for white space
 _NUL = "@NUL@"  # of a file name; zipfile would cut the name at a NUL
 
 
@@ -58,7 +59,7 @@ def _coco() -> list[BadText]:
     ]
     found += [
         case(f"class {text!a}", "class-name-invalid", '"id": 3,', swap('"ball"', json.dumps(f"ba{text}ll")))
-        for text in (*CONTROLS, "\ud800", "\udfff\ud800")
+        for text in (*CONTROLS, *NO_SPACES, "\ud800", "\udfff\ud800")
     ]
     found += [
         case(f"image {text!a}", "image-missing", '00.jpg"', swap('"p00.jpg"', json.dumps(f"p{text}00.jpg")))
@@ -137,7 +138,7 @@ def _yolo() -> list[BadText]:
 
 
 def _yolo_names() -> list[BadText]:
-    def yaml(name: str, code: str, written: bytes, line: str | None = "0:") -> BadText:
+    def yaml(name: str, code: str, written: bytes, line: str = "0:") -> BadText:
         files = yolo_files()
         files[YAML] = files[YAML].replace(b"0: ball", b"0: " + written)
         return BadText(f"yaml {name}", files, code, YAML, line)
@@ -156,10 +157,10 @@ def _yolo_names() -> list[BadText]:
         *(yaml(f"class {escape!r}", "class-name-invalid", b'"ba' + escape + b'll"') for escape in escapes),
         yaml("a raw NUL", "yaml-invalid", b"ba\0ll"),
         yaml("a raw escape", "yaml-invalid", b"\x1b[31mball"),
-        yaml("no character", "yaml-invalid", rb'"\UFFFFFFFF"', line=None),
-        yaml("beyond Unicode", "yaml-invalid", rb'"\U00110000"', line=None),
+        yaml("no character", "yaml-invalid", rb'"\UFFFFFFFF"'),
+        yaml("beyond Unicode", "yaml-invalid", rb'"\U00110000"'),
         count,
-        *(listed(text) for text in CONTROLS),
+        *(listed(text) for text in (*CONTROLS, *NO_SPACES)),
     ]
 
 
@@ -168,7 +169,7 @@ def _folders() -> list[BadText]:
     in_a_file = folder_files()
     in_a_file[f"box/{_NUL}.png"] = in_a_file.pop("box/00.png")
     return [
-        BadText("folders C1", folder_files(classes=("box", c1, "cross")), "class-name-invalid", c1, None),
+        BadText("folders C1", folder_files(classes=("box", c1, "cross")), "archive-name-invalid", "disc", None),
         BadText("folders NUL", folder_files(classes=("box", nul, "cross")), "archive-name-invalid", "disc", None),
         BadText("folders ESC", folder_files(classes=("box", escape, "cross")), "archive-name-invalid", "disc", None),
         BadText("file name NUL", in_a_file, "archive-name-invalid", "box/", None),
