@@ -14,6 +14,7 @@ from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
 from tests.builders.class_folders import folder_files
+from tests.builders.one_camera import one_camera
 from tests.builders.voc import Files, annotation, image_bytes, voc_zip, zip_files
 
 LINE = b"0 0.5 0.5 0.25 0.25\n"
@@ -132,12 +133,7 @@ def test_class_folders_of_one_name_in_several_parents_are_reported(
 
 
 def test_images_of_one_fixed_camera_are_split_by_the_order_of_names(tmp_path: Path) -> None:
-    files: Files = {}
-    for at in range(20):
-        box = ("part", 10.0 + at, 20.0, 14.0 + at, 24.0)
-        files[f"belt/{at}.jpg"] = image_bytes(boxes=[box], size=(320, 240))
-        files[f"belt/{at}.xml"] = annotation(f"{at}.jpg", [box], size=(320, 240))
-    archive, options = zip_files(tmp_path / "belt.zip", files), PrepareOptions(split="sequence")
+    archive, options = zip_files(tmp_path / "belt.zip", one_camera(20)), PrepareOptions(split="sequence")
     dataset = validate_archive(archive, _made(tmp_path / "a"), options, processes=1, steps=StageReporter())
     by_number = {int(image.name[5:-4]): dataset.splits[image.path] for image in dataset.images}
     assert [by_number[at] for at in range(20)] == ["train"] * 14 + ["val"] * 4 + ["test"] * 2
