@@ -2,13 +2,11 @@
 
 import ipaddress
 import sys
-
-import uvicorn
+from contextlib import suppress
 
 from api.app import create_app
+from api.http.server import allow_open_files, server_of
 from core.settings import Settings, load_settings
-
-SHUTDOWN_SECONDS = 3  # then event streams are closed; their clients reconnect with Last-Event-ID
 
 
 def main() -> int:
@@ -16,16 +14,15 @@ def main() -> int:
     if refusal := refusal_to_listen(settings):
         sys.stderr.write(f"{refusal}\n")
         return 2
-    uvicorn.run(
+    server = server_of(
         create_app(),
         host=settings.api_host,
         port=settings.api_port,
-        access_log=False,  # the middleware logs each request with its id
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        max_connections=allow_open_files(settings.max_connections),
     )
-    return 0
+    with suppress(KeyboardInterrupt):
+        server.run()
+    return 0 if server.started else 3
 
 
 def refusal_to_listen(settings: Settings) -> str:

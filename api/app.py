@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from fastapi import Depends, FastAPI
@@ -13,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from api.http import openapi, problems
 from api.http.event_poll import EventPoll
+from api.http.methods import MethodsMiddleware
 from api.http.middleware import RequestMiddleware
 from api.http.unknown import refuse_unknown_parameters
 from api.routes import datasets, formats, images, imports, jobs, models, repair, runs, service, training, uploads
@@ -23,7 +23,7 @@ from core.domain.version import VERSION
 from core.logging import configure_logging
 from core.services.context import Platform, open_platform
 from core.services.maintenance.readiness import Readiness
-from core.settings import Settings, load_settings
+from core.settings import load_settings
 
 CONCURRENT_PREFLIGHTS = 2  # each runs a process
 CLEAN_SECONDS = 300.0
@@ -50,21 +50,9 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.platform = platform
     app.state.readiness = Readiness(platform)
     app.state.event_poll = EventPoll(platform.db)
-    token = platform.settings.api_token.get_secret_value()
-    app.add_middleware(RequestMiddleware, token=token, hosts=_host_names(platform.settings))
+    app.add_middleware(MethodsMiddleware, routes=app.routes)
+    app.add_middleware(RequestMiddleware, settings=platform.settings)
     return app
-
-
-def _host_names(settings: Settings) -> frozenset[str]:
-    """The host names that requests may use; empty for any.
-
-    Without a token the network is the only protection: then only the names of loopback, the configured host and the
-    public URL are accepted.
-    """
-    if settings.allow_open or settings.api_token.get_secret_value():
-        return frozenset()
-    public = urlsplit(settings.public_url).hostname
-    return frozenset({"localhost", "127.0.0.1", "[::1]", settings.api_host, *([public] if public else [])})
 
 
 def describe() -> dict[str, Any]:

@@ -51,12 +51,25 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="When set, every request but /health and /ready needs `Authorization: Bearer <token>`.",
     )
-    allow_open: bool = Field(False, description="Let the API bind beyond loopback without a token.")
+    allow_open: bool = Field(
+        False, description="Let the API bind beyond loopback without a token. It answers the same host names."
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="Host names, separated by commas, under which the API answers besides those of loopback, `api_host` and `public_url`. `*`: any. Empty: any with a token, no other without one.",
+    )
     public_url: str = Field("", description="How users reach the API, for absolute links. Empty: relative links.")
 
     mlflow_url: str = Field("", description="MLflow tracking URI that runs are mirrored to. Empty: no mirror.")
     mlflow_public_url: str = Field("", description="How users reach MLflow's pages. Empty: `mlflow_url`.")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of the MLflow server that `make up` starts.")
+
+    max_connections: int = Field(
+        1000, ge=1, description="Connections to the API at once. A new one takes the place of the longest idle one."
+    )
+    idle_seconds: float = Field(
+        30.0, gt=0, description="A request whose body stops arriving for this long is answered with 408."
+    )
 
     upload_max_bytes: int = Field(20 * GIB, gt=0, description="Largest upload accepted.")
     keep_upload_hours: float = Field(

@@ -22,14 +22,17 @@ STATUS: Mapping[type[Any], int] = {
     errors.Unauthorized: 401,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
+    errors.RequestTimeout: 408,
     errors.Conflict: 409,
     errors.Gone: 410,
     errors.TusVersionUnsupported: 412,
     errors.LimitExceeded: 413,
+    errors.UrlTooLong: 414,
     errors.MediaTypeUnsupported: 415,
     errors.RangeInvalid: 416,
     errors.Unprocessable: 422,
     errors.UploadLocked: 423,
+    errors.HeadTooLarge: 431,
     errors.ChecksumMismatch: 460,  # defined by the tus protocol
     errors.Unavailable: 503,
     errors.OutOfSpace: 507,
@@ -38,6 +41,7 @@ STATUS: Mapping[type[Any], int] = {
 
 _HEADERS: Mapping[type[Any], Mapping[str, str]] = {
     errors.Unauthorized: {"www-authenticate": 'Bearer realm="darkroom"'},
+    errors.RequestTimeout: {"connection": "close"},
     errors.RequestInFlight: {"retry-after": RETRY_SECONDS},
     errors.UploadLocked: {"retry-after": RETRY_SECONDS},
     errors.TusVersionUnsupported: {"tus-version": "1.0.0"},

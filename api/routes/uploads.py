@@ -296,4 +296,6 @@ def _announced(request: Request) -> NewUpload:
     source_name = safe_name(fields.pop("filename", "")) or "upload.zip"
     name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
     options = options_of(fields).model_dump(mode="json")
-    return NewUpload(length, source_name, name[:NAME_MAX], options, sha256)
+    return NewUpload(
+        length, source_name, name[:NAME_MAX], options, sha256, request.headers.get("upload-metadata") or None
+    )

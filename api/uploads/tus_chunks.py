@@ -15,9 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from api.uploads.body import BATCH_BYTES, announced_length
 from api.uploads.temporary import TemporaryFile
 from api.uploads.tus_headers import Checksum
-from core import clock
 from core.db.tables import UploadPartRow, UploadRow
-from core.domain.errors import ChecksumMismatch, UploadInvalid
+from core.domain.errors import ChecksumMismatch, RequestTimeout, UploadInvalid
 from core.domain.keys import upload_part_key
 from core.domain.limits import MIB
 from core.services.context import Platform
@@ -25,7 +24,6 @@ from core.services.uploads.room import UploadRoom
 from core.services.uploads.sessions import UploadLease, add_part, lease_upload, release_upload, renewing_lease
 
 PART_BYTES = 32 * MIB  # lost at most with a broken connection; the largest upload has 640 parts
-IDLE_SECONDS = 30.0  # a connection without a byte for this long is taken to be broken
 
 
 async def append_chunk(
@@ -34,13 +32,13 @@ async def append_chunk(
     """Append the body to an upload whose offset is `offset`. Returns the upload with its new offset.
 
     Raises what `lease_upload` does, UploadInvalid (more bytes than announced), ChecksumMismatch, UploadLocked (another
-    request took over), OutOfSpace, Unavailable, ClientDisconnect.
+    request took over), OutOfSpace, Unavailable, RequestTimeout, ClientDisconnect.
     """
     lease, row = await run_in_threadpool(lease_upload, platform.db, upload_id, offset=offset)
     writer: _ChunkWriter | None = None
     try:
         writer = await run_in_threadpool(_ChunkWriter, platform, lease, row, checksum, announced_length(request))
-        with renewing_lease(platform.db, lease, is_active=writer.is_active):
+        with renewing_lease(platform.db, lease):
             await _receive(request, writer)
     finally:
         if writer is not None:
@@ -54,9 +52,9 @@ async def _receive(request: Request, writer: "_ChunkWriter") -> None:
         async with aclosing(_batches(request)) as batches:
             async for batch in batches:
                 await run_in_threadpool(writer.write, batch)
-    except (ClientDisconnect, TimeoutError):
+    except (ClientDisconnect, RequestTimeout):
         await run_in_threadpool(writer.keep_received)
-        raise ClientDisconnect from None
+        raise
     await run_in_threadpool(writer.finish)
 
 
@@ -65,14 +63,13 @@ async def _batches(request: Request) -> AsyncGenerator[bytes]:
     batch, stream = bytearray(), request.stream()
     try:
         while True:
-            async with asyncio.timeout(IDLE_SECONDS):
-                batch += await anext(stream)
+            batch += await anext(stream)
             if len(batch) >= BATCH_BYTES:
                 yield bytes(batch)
                 batch.clear()
     except StopAsyncIteration:
         yield bytes(batch)
-    except (ClientDisconnect, TimeoutError):
+    except (ClientDisconnect, RequestTimeout):
         yield bytes(batch)
         raise
 
@@ -91,11 +88,6 @@ class _ChunkWriter:
         self._file = TemporaryFile(platform.settings.temp, room)
         self._digests = _new_digests(checksum)
         self._bytes = 0
-        self._received_at = clock.monotonic()
-
-    def is_active(self) -> bool:
-        """Whether bytes arrived in the last 30 s. An idle connection does not lock others out of the upload."""
-        return clock.monotonic() - self._received_at < IDLE_SECONDS
 
     def write(self, data: bytes) -> None:
         while data:
@@ -104,7 +96,6 @@ class _ChunkWriter:
             data = data[room:]
             if self._bytes >= PART_BYTES and not self._checksum:
                 self._store_part()
-        self._received_at = clock.monotonic()
 
     def finish(self) -> None:
         """Store the rest of a complete chunk. Raises ChecksumMismatch."""
@@ -147,7 +138,6 @@ class _ChunkWriter:
         self.row = add_part(self._platform.db, self._platform.settings, self._lease, part)
         self._file.empty()
         self._bytes, self._digests = 0, _new_digests(self._checksum)
-        self._received_at = clock.monotonic()
 
 
 def _new_digests(checksum: Checksum | None) -> "dict[str, hashlib._Hash]":

@@ -1,7 +1,6 @@
 """The headers of the tus protocol 1.0.0 (https://tus.io/protocols/resumable-upload), read and written."""
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Collection, Mapping
@@ -96,6 +95,8 @@ def read_metadata(headers: Mapping[str, str], *, options: Collection[str]) -> di
     Clients may send metadata of their own, which is ignored; a misspelled option is refused.
     """
     given = headers.get("upload-metadata", "")
+    if not given.isascii():
+        raise HeaderInvalid("Upload-Metadata", "names and values are ASCII, values in base64")
     if len(given) > _MAX_METADATA:
         raise HeaderInvalid("Upload-Metadata", f"exceeds the limit of {_MAX_METADATA} bytes")
     pairs: dict[str, str] = {}
@@ -110,7 +111,7 @@ def read_metadata(headers: Mapping[str, str], *, options: Collection[str]) -> di
             continue
         try:
             pairs[name] = base64.b64decode(value.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:  # no base64, no UTF-8, or no ASCII
             raise HeaderInvalid("Upload-Metadata", f"the value of {name[:80]!r} is not UTF-8 text in base64") from error
     return {name: value for name, value in pairs.items() if name in OWN_METADATA or name in options}
 
@@ -122,7 +123,7 @@ def read_checksum(headers: Mapping[str, str]) -> Checksum | None:
     algorithm, _, value = given.partition(" ")
     try:
         digest = base64.b64decode(value.strip(), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # no base64, or no ASCII
         raise HeaderInvalid("Upload-Checksum", "expected `<algorithm> <base64>`") from error
     if algorithm not in CHECKSUMS or len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
         raise HeaderInvalid("Upload-Checksum", f"expected a digest of {' or '.join(CHECKSUMS)}, in base64")
@@ -146,11 +147,8 @@ def describe(row: UploadRow) -> dict[str, str]:
         "cache-control": "no-store",
         "upload-offset": str(row.received_bytes),
         "upload-length": str(row.length_bytes),
-        "upload-metadata": write_metadata({"filename": row.source_name, "name": row.name}),
         "upload-expires": format_datetime(datetime.fromtimestamp(row.expires_at, UTC), usegmt=True),
     }
+    if row.client_metadata:  # as it was sent: the protocol has HEAD return it
+        headers["upload-metadata"] = row.client_metadata
     return headers | ({"darkroom-job-id": row.job_id} if row.state == DONE else {})
-
-
-def write_metadata(values: Mapping[str, str]) -> str:
-    return ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in values.items())

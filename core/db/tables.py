@@ -91,6 +91,7 @@ class UploadRow(Base):
     length_bytes: Mapped[int] = mapped_column(BigInteger)
     received_bytes: Mapped[int] = mapped_column(BigInteger)  # stored permanently: the protocol's offset
     sha256: Mapped[str | None] = mapped_column(String(64))  # of the whole, where the client announced it
+    client_metadata: Mapped[str | None] = mapped_column(Text)  # Upload-Metadata as the client sent it
     job_id: Mapped[str] = mapped_column(String(40))  # of the job it becomes, chosen at the start
     problem: Mapped[dict[str, Any] | None]
     holder: Mapped[str | None] = mapped_column(String(32))  # one request at a time

@@ -12,6 +12,7 @@
     │   │   ImageNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
+    ├── RequestTimeout        408   its head or body stopped arriving
     ├── Gone                  410   deleted on request
     ├── Conflict              409
     │   ├── JobNotReady  JobNotRetryable  JobNotRepairable  JobInUse  RunNotCancellable  RunNotRetryable
@@ -23,6 +24,7 @@
     ├── TusVersionUnsupported 412   another version of the tus protocol, or none
     ├── LimitExceeded         413
     │   └── UploadTooLarge
+    ├── UrlTooLong            414
     ├── MediaTypeUnsupported  415   a part of an upload in another content type than the protocol's
     ├── RangeInvalid          416
     ├── Unprocessable         422   understood, and refused
@@ -34,6 +36,7 @@
     │   ├── AliasReserved
     │   └── IdempotencyKeyReused    the same key with another body
     ├── UploadLocked          423   another request is sending to this upload
+    ├── HeadTooLarge          431   too many headers, or too long ones
     ├── ChecksumMismatch      460   the received bytes do not match the announced checksum (tus)
     ├── TrainingFailed        kept on the run, never an answer to a POST
     │   ├── OutOfMemory  Diverged  TimedOut  WeightsUnavailable
@@ -156,6 +159,21 @@ class UploadNotFound(NotFound):
 class MethodNotAllowed(DarkroomError):
     slug = "method-not-allowed"
     title = "This path does not take this method"
+
+
+class RequestTimeout(DarkroomError):
+    slug = "request-timeout"
+    title = "The request stopped arriving"
+
+
+class UrlTooLong(DarkroomError):
+    slug = "url-too-long"
+    title = "The URL is too long"
+
+
+class HeadTooLarge(DarkroomError):
+    slug = "head-too-large"
+    title = "The headers of the request are too large"
 
 
 class Gone(DarkroomError):

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15.0  # a process supervisor gives 8 s, procfile_runner 12 s
 READY_SECONDS = 90.0  # MLflow's first start makes its tables: 9 s here, more on a busy machine
 LOCK_FILE = "stack.json"
+MLFLOW_IS_OPEN = "MLflow accepts writes from web pages of any other port of this machine: docs/security.md"
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ def _ready_message(stack: Stack, degraded: str) -> str:
         f"  MLflow   {stack.mlflow_url}",
         f"  data     {stack.environment['DARKROOM_HOME']}",
         "",
+        *([MLFLOW_IS_OPEN, ""] if "mlflow" in stack.entries else []),
         "Press Ctrl-C to stop everything.",
     ]
     width = max(map(len, lines)) + 2

@@ -1,4 +1,4 @@
-"""Indexes in the order of the lists; what remains of a deleted job; a version lists its artifacts itself"""
+"""Indexes in the order of the lists; what remains of a deleted job; a version lists its artifacts itself; what a client said of an upload"""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -57,6 +57,7 @@ def upgrade() -> None:
         for name in names:
             op.add_column(table, sa.Column(name, sa.DateTime(timezone=True), nullable=True))
     op.add_column("versions", sa.Column("artifacts", sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
+    op.add_column("uploads", sa.Column("client_metadata", sa.Text(), nullable=True))
     for name in ("runs", "versions"):
         _delete_with_jobs(sa.table(name, sa.column("job_id"), sa.column("deleted_at")))
     _list_artifacts()
@@ -65,6 +66,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _replace_indexes(INDEXES, REPLACED)
+    op.drop_column("uploads", "client_metadata")
     op.drop_column("versions", "artifacts")
     for table, names in COLUMNS.items():
         for name in names:

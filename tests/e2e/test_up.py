@@ -17,6 +17,7 @@ import pytest
 
 from deploy.local.private_stack import free_ports
 from deploy.local.scenes import write_archive
+from deploy.local.up import MLFLOW_IS_OPEN
 from tests.servers.processes import alive, commands, marked
 from tests.waiting import wait_until
 
@@ -117,6 +118,7 @@ def test_a_second_stack_on_the_same_home_is_refused(up: Up, tmp_path: Path) -> N
 
 def _wait_until_ready(stack: subprocess.Popen[str], tmp_path: Path) -> None:
     wait_until(lambda: "Darkroom is ready" in _log(tmp_path), seconds=90, what=lambda: _log(tmp_path))
+    assert MLFLOW_IS_OPEN in _log(tmp_path)
     assert stack.poll() is None
 
 

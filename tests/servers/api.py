@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import uvicorn
 
 from api.app import create_app
+from api.http.server import server_of
 from core.services.context import Platform, open_platform
 from core.settings import Settings
 from tests.servers import free_port
@@ -22,9 +22,9 @@ def serving(platform: Platform, **settings: Any) -> Iterator[httpx.Client]:
         same: dict[str, Any] = {"home": platform.settings.home, "database_url": platform.settings.database}
         platform = open_platform(Settings(**(same | settings)))
     port = free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(platform), port=port, log_level="error", timeout_graceful_shutdown=1)
-    )
+    limit = platform.settings.max_connections
+    server = server_of(create_app(platform), host="127.0.0.1", port=port, max_connections=limit)
+    server.config.timeout_graceful_shutdown = 1
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_until(lambda: server.started, seconds=10, what="the API accepts connections")

@@ -35,7 +35,7 @@ def finish_upload(platform: Platform, upload_id: str) -> None:
     lease, row = lease_upload(platform.db, upload_id, offset=length)
     parts = [StoredObject(part.key, part.bytes, part.sha256) for part in parts_of(platform.db, upload_id)]
     granted = UploadRoom(platform).for_joining(row)
-    with closing(granted), renewing_lease(platform.db, lease, is_active=lambda: True):
+    with closing(granted), renewing_lease(platform.db, lease):
         stored = _join(platform, lease, row.job_id, parts, sha256=row.sha256)
         if stored is not None:
             receive_job(

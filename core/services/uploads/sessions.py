@@ -7,7 +7,7 @@ The last step, from parts to a job, is in finish.py.
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,13 +45,15 @@ class UploadLease:
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """What the client announces before the first byte. `sha256` is that of the whole upload, if promised."""
+    """What the client announces before the first byte. `sha256` is that of the whole upload, if promised;
+    `client_metadata` is returned to the client as it was sent."""
 
     length_bytes: int
     source_name: str
     name: str
     options: dict[str, Any]
     sha256: str | None
+    client_metadata: str | None = None
 
 
 def create_upload(db: Database, settings: Settings, new: NewUpload, *, on_commit: OnCommit = do_nothing) -> UploadRow:
@@ -67,6 +69,7 @@ def create_upload(db: Database, settings: Settings, new: NewUpload, *, on_commit
                 length_bytes=new.length_bytes,
                 received_bytes=0,
                 sha256=new.sha256,
+                client_metadata=new.client_metadata,
                 job_id=new_job_id(),
                 expires_at=db_now() + settings.keep_upload_hours * 3600,
                 created_at=clock.now(),
@@ -111,14 +114,12 @@ def lease_upload(db: Database, upload_id: str, *, offset: int) -> tuple[UploadLe
 
 
 @contextmanager
-def renewing_lease(db: Database, lease: UploadLease, *, is_active: Callable[[], bool]) -> Iterator[None]:
-    """Renew the lease in a thread during the block, as long as `is_active()`."""
+def renewing_lease(db: Database, lease: UploadLease) -> Iterator[None]:
+    """Renew the lease in a thread during the block, however slowly its bytes arrive."""
     ended = threading.Event()
 
     def heartbeat() -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
-            if not is_active():
-                continue
             try:
                 with db.transaction() as session:
                     _change(session, _has_lease(lease), lease_expires_at=db_now() + LEASE_SECONDS)

@@ -214,6 +214,8 @@ def _with_old_names(rows: Rows) -> Rows:
     for row in rows["versions"]:
         artifacts = [each for each in rows["artifacts"] if each["version_id"] == row["id"]]
         assert row.pop("artifacts") == [{name: each[name] for name in ARTIFACT_FIELDS} for each in artifacts]
+    for row in rows["uploads"]:
+        assert row.pop("client_metadata") is None
     for row in rows["jobs"]:
         assert row.pop("erased_at") is row.pop("mlflow_deleted_at") is None
         hub_set = row.pop("huggingface")

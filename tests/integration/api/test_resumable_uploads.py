@@ -234,6 +234,18 @@ def test_the_same_key_starts_one_upload(client: Client) -> None:
     problem(start_answer(client, headers={"idempotency-key": "k"}, name="b"), 422, "idempotency-key-reused")
 
 
+def test_head_returns_the_metadata_as_the_client_sent_it(client: Client) -> None:
+    sent = "filename Li4veC56aXA=, own aGk=,flag"
+    path = start_answer(client, headers={"upload-metadata": sent}).headers["location"]
+    assert client.head(path, headers=TUS).headers["upload-metadata"] == sent
+    assert (
+        "upload-metadata"
+        not in client.head(
+            client.post("/uploads", headers=TUS | {"upload-length": "1"}).headers["location"], headers=TUS
+        ).headers
+    )
+
+
 def test_a_client_that_can_only_post_overrides_the_method(client: Client, platform: Platform) -> None:
     path = start(client, 3)
     headers = {**TUS, "upload-offset": "0", "content-type": "application/offset+octet-stream"}

@@ -34,7 +34,6 @@ MIB = 1024**2
 
 def test_every_error_is_a_problem_with_the_request_id(client: httpx.Client) -> None:
     assert problem(client.get("/nowhere"), 404, "route-not-found")["instance"] == "/nowhere"
-    assert "GET" in client.delete("/jobs").headers["allow"]
     problem(client.delete("/jobs"), 405, "method-not-allowed")
     assert client.get("/health", headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
     strange = client.get("/health", headers={"x-request-id": "no good\tid"}).headers["x-request-id"]
@@ -103,28 +102,6 @@ def test_no_hostile_name_causes_a_server_error(
                     answer = client.request(method, url, content=b'{"version": "\\ud800"}', headers=HEADERS)
                     assert 400 <= answer.status_code < 500, (method, url, answer.text)
                     assert answer.headers["content-type"] == "application/problem+json"
-        body = b'{"params": {"\\ud800": 1}}'
-        answer = client.post("/train-async/x", content=body, headers={"content-type": "application/json"})
-        assert answer.status_code < 500, answer.text
-
-
-def test_a_page_of_another_site_can_only_read(client: httpx.Client) -> None:
-    headers = {"sec-fetch-site": "cross-site"}
-    assert client.get("/jobs", headers=headers).status_code == 200
-    problem(client.post("/runs/run_x/cancel", headers=headers), 400, "request-invalid")
-
-
-def test_a_request_with_a_foreign_host_is_refused(platform: Platform) -> None:
-    rebound = {"host": "evil.example:8000"}
-    with serving(platform) as client:
-        problem(client.get("/jobs", headers=rebound), 400, "request-invalid")
-        for name in ("localhost", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST:1"):
-            assert client.get("/jobs", headers={"host": name}).status_code == 200, name
-        assert client.get("/health", headers=rebound).status_code == 200
-    for guarded in ({"api_token": "s3cret"}, {"allow_open": True}, {"public_url": "https://evil.example"}):
-        with serving(platform, **guarded) as client:
-            answer = client.get("/jobs", headers=rebound | {"authorization": "Bearer s3cret"})
-            assert answer.status_code == 200, guarded
 
 
 def test_the_token_protects_everything_except_the_probes(platform: Platform) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from api.http.sites import host_names
 from core.settings import Settings
 from tests import REPOSITORY
 
@@ -26,6 +27,17 @@ def test_every_setting_that_a_deploy_file_names_exists() -> None:
 
     assert all(named.values()), "each of the files names some"
     assert set().union(*named.values()) <= known
+
+
+def test_compose_opens_a_port_and_no_name() -> None:
+    environment: dict[str, str] = COMPOSE["services"]["api"]["environment"]
+    defaults = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(value)) for name, value in environment.items()}
+    given = {name: defaults[f"DARKROOM_{name.upper()}"] for name in ("allow_open", "allowed_hosts", "public_url")}
+    settings = Settings.model_validate({name: value for name, value in given.items() if value})
+
+    assert settings.allow_open, "the container has to listen on its network"
+    assert host_names(settings) == {"localhost", "127.0.0.1", "[::1]"}
+    assert all(port.startswith("127.0.0.1:") for each in COMPOSE["services"].values() for port in each.get("ports", []))
 
 
 def test_every_variable_that_compose_demands_is_in_the_example() -> None:
