@@ -86,6 +86,7 @@ IMAGE_CODES: Mapping[str, FindingCode] = {
     "image-empty": FindingCode(ERROR, "The file has no bytes.", _REPLACE, _LEFT_OUT),
     "image-extension": FindingCode(WARNING, "The file extension does not match the content, which decides.", "Rename the file.", "renamed"),
     "image-missing": FindingCode(ERROR, "The image of an annotation is not in the archive.", "Add the image, or remove the annotation.", "left out, and images without any annotation"),
+    "image-kind-unread": FindingCode(ERROR, "The image of an annotation is a file that is not read: a raw file of a camera, a document of layers, a drawing, a video.", "Save it as JPEG or PNG, and use that name in the annotation.", "left out, and images without any annotation"),
     "image-odd-bytes": FindingCode(NOTE, "Readers of images treat something in the bytes of the file differently; the prepared dataset holds the image without it.", _NOTHING),
     "image-palette": FindingCode(NOTE, "Images are stored with a colour palette, as masks and screenshots often are.", "Check that they are not masks; photographs rarely have a palette."),
     "image-same-stem": FindingCode(WARNING, "The annotation belongs to another image with the same name; this one is used as background.", "Remove the image, or give it an annotation of its own."),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from pipeline.archive.entry_names import base_of, folder_of, printable, suffix_of
 from pipeline.archive.plural import counted
+from pipeline.archive.unread_images import unread_kind
 
 _ARCHIVES = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst"})
 _PACKED = {
@@ -43,6 +44,8 @@ def describe_contents(names: Iterable[str]) -> str:
         return f"There are no images outside of {counted(len(inner), 'inner archive')}: {named}{more}; {unpack}."
     held = f"There are no images; the archive holds {counted(len(files), 'file')}: {kinds_of(files)}."
     packed = dict.fromkeys(_PACKED[suffix] for name in files if (suffix := suffix_of(name)) in _PACKED)
+    if unread := next((name for name in files if unread_kind(name)), None):
+        held += f" {_short(unread)} is {unread_kind(unread)}."
     if packed:
         held += f" Not read: {', '.join(packed)}; save the images as JPEG or PNG files."
     return held

@@ -45,7 +45,7 @@ def read(source: ExtractedArchive) -> Dataset:
         coco, entry = entries[number]
         return ListedEntry(coco.file.name, entry.file_name, entry.line, splits.get(coco.file.name))
 
-    pairs = pair_listed(len(entries), entry_of, images)
+    pairs = pair_listed(len(entries), entry_of, source)
     for coco in files:
         findings += coco.findings
     findings += pairs.findings

@@ -54,7 +54,7 @@ def read(source: ExtractedArchive) -> Dataset:
         _note_table(each, unit, shape)
         numeric_names_finding((box.label for entry in each.entries.values() for box in entry.boxes), each.report)
         findings += each.report.findings
-    matched = match_listed(listed, images_of_set(source))
+    matched = match_listed(listed, source)
     matched.lost += sum(each.lost_rows for each in found)
     return dataset_of(source, NAME, "detection", matched, findings, is_whole=all(each.is_whole for each in found))
 
@@ -142,8 +142,8 @@ def _note_table(each: BoxTable, unit: str, shape: str | None) -> None:
     if columns.label is None:
         detail += f"{box} holds boxes as {read_as} in {unit}."
     else:
-        hold = "holds boxes as" if columns.shape == CELL else "are"
-        detail += f"classes in {header[columns.label][:40]!r}; {box} {hold} {read_as} in {unit}."
+        link = "holds boxes as" if columns.shape == CELL else "are"
+        detail += f"classes in {header[columns.label][:40]!r}; {box} {link} {read_as} in {unit}."
     unused = [header[column][:40] for column in range(len(header)) if column not in columns.used]
     if unused:
         detail += f" Not read: {', '.join(unused[:10])}."

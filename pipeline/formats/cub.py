@@ -10,7 +10,6 @@ from typing import NamedTuple
 from pipeline.archive.entry_names import base_of, folder_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, RepairedItem, root_of
-from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed
 from pipeline.formats.text import class_name_fault, clean_label, read_lines, why_unread
 
@@ -40,7 +39,7 @@ def read(source: ExtractedArchive) -> Dataset:
     reports = {name: Report(file) for name, file in tables.items()}
     rows = {name: _rows(reports[name]) for name in tables}
     listed = list(_listed(rows, reports))
-    matched = match_listed(listed, images_of_set(source))
+    matched = match_listed(listed, source)
     findings = [finding for report in reports.values() for finding in report.findings]
     is_whole = all(finding.code not in _UNREAD for finding in findings)
     return dataset_of(source, NAME, "classification", matched, findings, is_whole=is_whole)

@@ -12,7 +12,6 @@ from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem, root_of
-from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed, split_of_value
 from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
 
@@ -59,7 +58,7 @@ def read(source: ExtractedArchive) -> Dataset:
     documents = [_read_document(file, written) for file in files if _is_cvat(file) and _has_images(file)]
     findings = [*written.findings(), *(each for document in documents for each in document.report.findings)]
     listed = [entry for document in documents for entry in document.listed]
-    matched = match_listed(listed, images_of_set(source))
+    matched = match_listed(listed, source)
     is_whole = all(document.is_whole for document in documents)
     return dataset_of(source, NAME, "detection", matched, findings, is_whole=is_whole)
 

@@ -16,7 +16,6 @@ from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, RawBox, RepairedItem, root_of
 from pipeline.formats.coordinates import exact, settle_units
-from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.json_lines import Record, json_lines_of, read_records
 from pipeline.formats.json_stream import JsonBroken
 from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed, numeric_names_finding, split_of_value
@@ -56,7 +55,7 @@ def read(source: ExtractedArchive) -> Dataset:
     for document in documents:
         _note_document(document, unit)
         findings += document.report.findings
-    matched = match_listed(listed, images_of_set(source))
+    matched = match_listed(listed, source)
     matched.lost += sum(document.lost for document in documents)
     is_whole = all(document.is_whole for document in documents)
     return dataset_of(source, NAME, "detection", matched, findings, is_whole=is_whole)

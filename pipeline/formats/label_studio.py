@@ -14,6 +14,7 @@ from pipeline.archive.entry_names import base_of
 from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.archive.unread_images import unread_kind
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem, root_of
 from pipeline.formats.coordinates import UNIT, exact
 from pipeline.formats.image_roles import images_of_set
@@ -58,7 +59,7 @@ def read(source: ExtractedArchive) -> Dataset:
     files = [file for file in source.files if file.name.lower().endswith(".json") and _is_export(file)]
     exports = [_read_export(file, names, written) for file in files]
     findings = [*written.findings(), *(each for export in exports for each in export.report.findings)]
-    matched = match_listed([entry for export in exports for entry in export.listed], images)
+    matched = match_listed([entry for export in exports for entry in export.listed], source)
     matched.lost += sum(export.lost for export in exports)
     is_whole = all(export.is_whole for export in exports)
     return dataset_of(source, NAME, "detection", matched, findings, is_whole=is_whole)
@@ -151,7 +152,7 @@ def _image_name(data: dict[str, Any], names: set[str]) -> str:
         parts = urlsplit(text.replace("\\", "/"))
         local = parse_qs(parts.query).get("d")  # /data/local-files/?d=images/1.jpg
         path = local[0] if local else unquote(parts.path)
-        if is_image(path):
+        if is_image(path) or unread_kind(path):
             base = base_of(path)
             return base[9:] if _UPLOAD.match(base) and base not in names and base[9:] in names else path
     return ""

@@ -62,7 +62,7 @@ def read(source: ExtractedArchive) -> Dataset:
     pairs = pair(annotations, images)
     splits, split_findings = given_splits(source, images)
     findings = [finding for annotation in annotations for finding in annotation.report.findings]
-    findings += [*written.findings(), *_polygon_note(annotations), *pair_findings(pairs), *split_findings]
+    findings += [*written.findings(), *_polygon_note(annotations), *pair_findings(pairs, source), *split_findings]
     by_image = {pairs.of[each.file.name].name: each for each in annotations if each.file.name in pairs.of}
     items = tuple(_item(image, by_image.get(image.name), splits.get(image.name)) for image in images)
     broken = pairs.broken | {image for image, annotation in by_image.items() if not annotation.usable}

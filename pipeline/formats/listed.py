@@ -56,14 +56,14 @@ class Matched:
     findings: list[Finding] = field(default_factory=list)
 
 
-def match_listed(listed: Sequence[ListedImage], images: Sequence[SourceFile]) -> Matched:
+def match_listed(listed: Sequence[ListedImage], source: ExtractedArchive) -> Matched:
     """Each entry by the longest common end of its path and that of an image (`pipeline.formats.matching`)."""
 
     def entry_of(number: int) -> ListedEntry:
         entry = listed[number]
         return ListedEntry(entry.file.name, entry.name, entry.line)
 
-    pairs = pair_listed(len(listed), entry_of, images)
+    pairs = pair_listed(len(listed), entry_of, source)
     of = {name: listed[number] for name, number in pairs.of.items()}
     return Matched(of, pairs.doubtful, pairs.lost, pairs.findings)
 

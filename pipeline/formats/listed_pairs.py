@@ -1,13 +1,15 @@
 """Pairs the entries of annotation files that list images by name with these, and reports what has no partner."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import folder_of
-from pipeline.archive.source import SourceFile
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.archive.unread_images import UnreadImages
 from pipeline.formats.candidates import Reference
+from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.matching import Matches, match
 
 
@@ -30,9 +32,10 @@ class ListedPairs:
     findings: list[Finding] = field(default_factory=list)
 
 
-def pair_listed(count: int, entry_of: Callable[[int], ListedEntry], images: Sequence[SourceFile]) -> ListedPairs:
+def pair_listed(count: int, entry_of: Callable[[int], ListedEntry], source: ExtractedArchive) -> ListedPairs:
     """By the longest common end of paths, then by a folder named like the split, then the nearest to the file."""
-    found = match(count, lambda number: _reference(entry_of(number)), images)
+    found = match(count, lambda number: _reference(entry_of(number)), images_of_set(source))
+    unread = UnreadImages(source.left_out)
     pairs = ListedPairs({image.name: number for number, image in found.image_of.items()})
     pairs.lost = len(found.lost)
     for candidates in found.ambiguous.values():
@@ -41,6 +44,8 @@ def pair_listed(count: int, entry_of: Callable[[int], ListedEntry], images: Sequ
     for number in sorted((*found.lost, *found.ambiguous, *found.twice)):
         entry = entry_of(number)
         code, detail = _unpaired(number, entry, found, lambda image: entry_of(pairs.of[image.name]).path)
+        if why := unread.why(entry.name) if number in found.lost else None:
+            code, detail = "image-kind-unread", why
         pairs.findings.append(Finding.of(code, entry.path, detail, line=entry.line))
     return pairs
 

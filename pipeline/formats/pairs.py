@@ -6,7 +6,8 @@ from typing import Generic, Protocol, TypeVar
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
-from pipeline.archive.source import SourceFile
+from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.archive.unread_images import UnreadImages
 from pipeline.formats.candidates import Reference
 from pipeline.formats.matching import match
 
@@ -68,10 +69,14 @@ def _reference(annotation: PairedAnnotation) -> Reference:
     return Reference(folder, folder, bare_of(base_of(name)), annotation.image_name, annotation.folder)
 
 
-def pair_findings(pairs: Pairs[AnnotationT]) -> Iterator[Finding]:
+def pair_findings(pairs: Pairs[AnnotationT], source: ExtractedArchive) -> Iterator[Finding]:
+    unread = UnreadImages(source.left_out)
     for annotation in pairs.lost:
         named = f", and none named {annotation.image_name[:200]!r}" if annotation.image_name else ""
         detail = f"The archive has no image with the name of this annotation{named}."
+        if why := unread.why(annotation.image_name, bare_of(base_of(annotation.file.name))):
+            yield Finding.of("image-kind-unread", annotation.file.name, why)
+            continue
         if image := pairs.of_others.get(annotation.file.name):
             detail = f"{image.name} has this name, but its folder has annotations of its own."
         yield Finding.of("image-missing", annotation.file.name, detail)

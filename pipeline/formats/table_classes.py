@@ -74,7 +74,7 @@ def read(source: ExtractedArchive) -> Dataset:
         report.findings.append(Finding.of("table-columns", report.file.name, table.read_as, line=1))
         numeric_names_finding((entry.label for entry in table.listed if entry.label), report)
         findings += report.findings
-    matched = match_listed([entry for table in tables for entry in table.listed], images_of_set(source))
+    matched = match_listed([entry for table in tables for entry in table.listed], source)
     matched.lost += sum(table.lost for table in tables)
     is_whole = all(table.is_whole for table in tables)
     return dataset_of(source, NAME, "classification", matched, findings, is_whole=is_whole)

@@ -49,7 +49,7 @@ def read(source: ExtractedArchive) -> Dataset:
     findings += _encoding_findings(annotations)
     images = images_of_set(source)
     pairs = pair(annotations, images)
-    findings += pair_findings(pairs)
+    findings += pair_findings(pairs, source)
     findings += _name_findings(annotations, pairs)
     splits, split_findings = given_splits(source, images)
     findings += split_findings

@@ -49,7 +49,7 @@ def read(source: ExtractedArchive) -> Dataset:
         findings += each.findings
     findings += of_columns
     pairs = pair(labels, images)
-    findings += pair_findings(pairs)
+    findings += pair_findings(pairs, source)
     splits, split_findings = yolo_splits(source, images, data)
     findings += split_findings
     by_image = {pairs.of[each.file.name].name: each for each in labels if each.file.name in pairs.of}
