@@ -12,11 +12,11 @@ Labels = tuple[Box, ...] | str  # boxes, or the class of the image
 
 @dataclass(frozen=True)
 class Ready:
-    """`given`: the split of each image where the archive gives one. `told`: findings that say how it was read."""
+    """`given`: the split of each image where the archive gives one. `codes`: findings that say how it was read."""
 
     images: dict[str, Labels]
     given: dict[str, str] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
 
@@ -49,10 +49,10 @@ def _trucks(moved: int, *more: Box) -> tuple[Box, ...]:
     return (("forklift", 32 + 1.6 * moved, 42, 64 + 1.6 * moved, 78), *more)
 
 
-def _in_parts(parts: tuple[list[str], list[str]], *boxes: Box, told: tuple[str, ...] = ()) -> Ready:
+def _in_parts(parts: tuple[list[str], list[str]], *boxes: Box, codes: tuple[str, ...] = ()) -> Ready:
     """`parts`: the images of train and of val."""
     train, val = parts
-    return Ready(_each(train + val, *boxes), _split(train=train, val=val), told)
+    return Ready(_each(train + val, *boxes), _split(train=train, val=val), codes)
 
 
 def _seven_and_three(stem: str, val: str = "") -> tuple[list[str], list[str]]:
@@ -125,28 +125,31 @@ EXPECTED: dict[str, Ready | Refused] = {
             ("nut", 104, 42, 136, 78),
         )
     ),
-    "02": Ready({f"f{n:03}.jpg": _trucks(n) for n in range(8)}, told=("track-id-left-out",)),
+    "02": Ready({f"f{n:03}.jpg": _trucks(n) for n in range(8)}, codes=("track-id-left-out",)),
     "02b": Ready(
-        {f"f{n:03}.jpg": _trucks(n, ("pallet", 96, 60, 128, 84)) for n in range(8)}, told=("track-id-left-out",)
+        {f"f{n:03}.jpg": _trucks(n, ("pallet", 96, 60, 128, 84)) for n in range(8)}, codes=("track-id-left-out",)
     ),
-    "03": _in_parts(_seven_and_three("train/g", "val/g"), ("gauge", 64, 50.4, 96, 74.4), told=("keypoints-left-out",)),
+    "03": _in_parts(_seven_and_three("train/g", "val/g"), ("gauge", 64, 50.4, 96, 74.4), codes=("keypoints-left-out",)),
     "05": Refused("text-encoding", ("GBK", "UTF-8"), ("labels/classes.txt",)),
     "06": Ready(
         _folders("犬", "十字", "十円", "ソファ", "ソーダ", names=_n("img_{}.jpg", range(4))),
-        told=("names-encoding-guessed",),
+        codes=("names-encoding-guessed",),
     ),
     "07": Ready(
         {f"{name}/{name}_{n}.jpg": name for name in ("ripe", "unripe", "rotten") for n in range(5)},
-        told=("hidden-left-out",),
+        codes=("hidden-left-out",),
     ),
-    "08": _in_parts(_seven_and_three("train/w", "val/w"), ("weld", 48, 36, 112, 84), told=("hidden-left-out",)),
+    "08": _in_parts(_seven_and_three("train/w", "val/w"), ("weld", 48, 36, 112, 84), codes=("hidden-left-out",)),
     "10": Ready(
         _each(CAMERAS[0], ("crate", 56, 36, 104, 84)) | _each(CAMERAS[1], ("crate", 40, 36, 120, 84)),
         _split(train=CAMERAS[0], val=CAMERAS[1]),
     ),
-    "11": Ready(_each(_n("v{}.jpg", range(8)), ("valve", 160, 120, 480, 312)), told=("boxes-as-fractions",)),
+    "11": Ready(_each(_n("v{}.jpg", range(8)), ("valve", 160, 120, 480, 312)), codes=("boxes-as-fractions",)),
     "13": _in_parts(
-        _seven_and_three("train/o", "val/o"), ("apple", 32, 36, 64, 84), ("pear", 96, 36, 128, 84), told=("yaml-model",)
+        _seven_and_three("train/o", "val/o"),
+        ("apple", 32, 36, 64, 84),
+        ("pear", 96, 36, 128, 84),
+        codes=("yaml-model",),
     ),
     "15": Ready(
         _each(["Capture_décran.png"], ("button", 32, 24, 128, 96))
@@ -154,24 +157,24 @@ EXPECTED: dict[str, Ready | Refused] = {
         options=("--on-error", "skip"),
     ),
     "16": Ready(_each(WARE_SPLIT, ("ware", 20, 20, 80, 80)), WARE_SPLIT),
-    "17": Ready(_each(_n("p{}.jpg", range(6)), ("part", 20, 20, 80, 80)), told=("xml-encoding",)),
+    "17": Ready(_each(_n("p{}.jpg", range(6)), ("part", 20, 20, 80, 80)), codes=("xml-encoding",)),
     "18": Ready(
         {gate.format(n): ((("truck", "car")[n % 2], 20, 20, 80, 80),) for gate in GATES for n in range(8)},
-        told=("table-columns",),
+        codes=("table-columns",),
     ),
     "19": _in_parts(BOATS, ("boat", 20, 20, 80, 80)),
     "20": Ready(BIRDS, {name: "test" for name in BIRDS if int(name[-8:-4]) % 2 == 0}),
-    "21": Ready(_each(_n("Abyssinian_{}.jpg", range(10)), ("cat", 30, 20, 90, 80)), told=("masks-left-out",)),
-    "22": _in_parts(_seven_and_three("train/", "val/"), POLYP, told=("masks-left-out", "runs-left-out")),
-    "22b": _in_parts(_seven_and_three("train/", "val/"), POLYP, told=("runs-left-out",)),
-    "23": Ready(dict(LEAVES), told=("class-folders-merged",)),
-    "25": Ready(_each(_n("b{}.jpg", range(1, 8)), ("bee", 20, 20, 80, 80)), told=("json-ids-mixed",)),
+    "21": Ready(_each(_n("Abyssinian_{}.jpg", range(10)), ("cat", 30, 20, 90, 80)), codes=("masks-left-out",)),
+    "22": _in_parts(_seven_and_three("train/", "val/"), POLYP, codes=("masks-left-out", "runs-left-out")),
+    "22b": _in_parts(_seven_and_three("train/", "val/"), POLYP, codes=("runs-left-out",)),
+    "23": Ready(dict(LEAVES), codes=("class-folders-merged",)),
+    "25": Ready(_each(_n("b{}.jpg", range(1, 8)), ("bee", 20, 20, 80, 80)), codes=("json-ids-mixed",)),
     "26": Refused("split-without-val", ("split=sequence",)),
     "27": Refused("image-unreadable", ("HEIC", "JPEG"), ("oak/IMG_4711.jpg", "oak/IMG_4712.HEIC")),
-    "28": Ready(_each(_n("{}.tif", range(8)), ("cell", 20, 20, 80, 80)), told=("image-high-bit-depth",)),
+    "28": Ready(_each(_n("{}.tif", range(8)), ("cell", 20, 20, 80, 80)), codes=("image-high-bit-depth",)),
     "30": _in_parts(_seven_and_three(""), ("arabica", 32, 36, 64, 84), ("robusta", 96, 36, 128, 84)),
     "33": Refused("format-unknown", ("dataset.zip", "upload that one")),
-    "34": _in_parts(ANTS, ("ant", 20, 20, 80, 80), told=("json-sum-left-out",)),
+    "34": _in_parts(ANTS, ("ant", 20, 20, 80, 80), codes=("json-sum-left-out",)),
     "35": Ready(
         _each(
             _n("p{:02}.jpg", range(18)),
@@ -191,10 +194,10 @@ EXPECTED: dict[str, Ready | Refused] = {
         | _each(_n("augmented_images/{:03}.jpg", range(8)), ("bird", 96, 36, 144, 84))
     ),
     "44": Refused("formats-mixed", ("5 images would be used without",), ("set/07.txt",)),
-    "45": Ready(_each(_n("{}.jpg", range(8)), ("key", 100, 30, 150, 70)), told=("size-wrong",)),
+    "45": Ready(_each(_n("{}.jpg", range(8)), ("key", 100, 30, 150, 70)), codes=("size-wrong",)),
     "46": Ready(
         {f"batch_{batch}/{n}.png": ("sick", "healthy")[n % 2] for batch in (1, 2) for n in range(6)},
-        told=("table-columns",),
+        codes=("table-columns",),
     ),
     "47": Ready(TREES),
     "48": Ready({f"{nut}/{nut}_{n:03}.jpg": nut for nut in ("kirmizi", "siirt") for n in range(40)}),
@@ -205,10 +208,10 @@ EXPECTED: dict[str, Ready | Refused] = {
     "51": Ready(FOXES),
     "52": Ready(
         _each(_n("good{:02}.jpg", range(60)) + list(ODD_BYTES), ("x", 20, 20, 80, 80)),
-        told=("image-truncated", "image-unreadable", "image-odd-bytes"),
+        codes=("image-truncated", "image-unreadable", "image-odd-bytes"),
         options=("--on-error", "skip"),
     ),
-    "53": Ready(CRABS, {name: name.partition("/")[0] for name in CRABS}, told=("split-val-unlabelled",)),
+    "53": Ready(CRABS, {name: name.partition("/")[0] for name in CRABS}, codes=("split-val-unlabelled",)),
     "54": _in_parts(SNAILS["png"], SNAIL),
     "55": _in_parts(SNAILS["jpg"], SNAIL),
     "59": Ready(_each(_n("{}.jpg", range(8)), ("fuse", 20, 20, 80, 80))),
@@ -217,12 +220,13 @@ EXPECTED: dict[str, Ready | Refused] = {
 # After a repair the same images have the same labels and splits, except here.
 REPAIRED: dict[str, Ready | Refused] = {
     "05": Refused("dataset-rejected", ("0 of 9 images can be kept",)),
-    "27": Ready(TREES, told=("repair-image-left-out",)),
+    "27": Ready(TREES, codes=("repair-image-left-out",)),
     "44": Ready(
         _each(_n("{:02}.jpg", range(7)), ("cup", 20, 20, 80, 80)),
-        told=("repair-image-left-out", "repair-entry-left-out"),
+        codes=("repair-image-left-out", "repair-entry-left-out"),
     ),
     "52": Ready(
-        _each(_n("good{:02}.jpg", range(60)) + list(ODD_BYTES), ("x", 20, 20, 80, 80)), told=("repair-image-left-out",)
+        _each(_n("good{:02}.jpg", range(60)) + list(ODD_BYTES), ("x", 20, 20, 80, 80)),
+        codes=("repair-image-left-out",),
     ),
 }

@@ -37,7 +37,7 @@ def test_labels_and_splits_are_right_or_the_input_is_refused(tmp_path: Path, cas
 
 
 @pytest.mark.parametrize("case", EXPECTED)
-def test_a_repair_makes_nothing_wrong_look_right(tmp_path: Path, case: str) -> None:
+def test_after_a_repair_labels_are_right_or_refused_too(tmp_path: Path, case: str) -> None:
     expected, repaired = REPAIRED.get(case) or EXPECTED[case], tmp_path / "repaired.zip"
     status = run(["repair", str(_archive(case)), str(repaired), "--processes", "1"])
     if isinstance(expected, Refused) and status:
@@ -45,8 +45,8 @@ def test_a_repair_makes_nothing_wrong_look_right(tmp_path: Path, case: str) -> N
         return
     log = {change.code for change in read_log(repaired)}
     if isinstance(expected, Ready):
-        unchanged = tuple(code for code in expected.told if not FINDING_CODES[code].repaired)
-        expected = replace(expected, told=unchanged)
+        unchanged = tuple(code for code in expected.codes if not FINDING_CODES[code].repaired)
+        expected = replace(expected, codes=unchanged)
     _check(repaired, tmp_path / "out", expected, log=log)
 
 
@@ -55,7 +55,7 @@ def test_images_of_one_fixed_camera_are_split_by_the_order_of_names(tmp_path: Pa
     with zipfile.ZipFile(archive) as file:
         boxes = {name: _voc_box(file.read(name)) for name in file.namelist() if name.endswith(".xml")}
     images: dict[str, Labels] = {name.rpartition("/")[2].replace(".xml", ".jpg"): (box,) for name, box in boxes.items()}
-    expected = Ready(images, told=("split-sequence-leak",), options=("--split", "sequence"))
+    expected = Ready(images, codes=("split-sequence-leak",), options=("--split", "sequence"))
     manifest = _check(archive, tmp_path / "out", expected)
     splits = [image["split"] for image in sorted(manifest["images"], key=lambda image: image["path"])]
     assert len(splits) == 60 and splits == sorted(splits, key=["train", "val", "test"].index)
@@ -101,7 +101,7 @@ def _check(archive: Path, out: Path, expected: Ready | Refused, *, log: set[str]
         _check_refusal(result, out, expected)
         return {}
     assert status == 0, result["problem"]
-    assert set(expected.told) <= result["findings"].keys() | log
+    assert set(expected.codes) <= result["findings"].keys() | log
     manifest: dict[str, Any] = json.loads((out / "tree" / "manifest.json").read_text())
     labels = {image["path"]: _labels(image, manifest["classes"]) for image in manifest["images"]}
     assert labels == {path: _approximately(each) for path, each in expected.images.items()}
@@ -118,8 +118,8 @@ def _check_refusal(result: dict[str, Any], out: Path, expected: Refused) -> None
     named = [each for each in found if each["code"] == expected.code]
     assert named or problem["slug"] == expected.code
     assert {each["path"] for each in named} >= set(expected.paths)
-    told = " ".join([problem["detail"], *(f"{each['detail']} {each['remedy']}" for each in named)])
-    assert all(word in told for word in expected.words), told
+    reported = " ".join([problem["detail"], *(f"{each['detail']} {each['remedy']}" for each in named)])
+    assert all(word in reported for word in expected.words), reported
 
 
 def _labels(image: dict[str, Any], classes: list[str]) -> Any:

@@ -68,9 +68,9 @@ def test_a_warning_about_what_was_read_stays_when_the_repaired_zip_does_not_show
     repaired = _repaired(source, tmp_path)
     after = _validated(repaired, tmp_path)
     assert after.digests == before.digests
-    told = [each for each in before.findings if each.code == code]
-    assert told and told[0].severity == "warning"
-    assert [each for each in read_log(repaired) if each.code == code] == told
+    reported = [each for each in before.findings if each.code == code]
+    assert reported and reported[0].severity == "warning"
+    assert [each for each in read_log(repaired) if each.code == code] == reported
     assert code not in {each.code for each in after.findings}, "the ZIP itself does not show it"
 
 
