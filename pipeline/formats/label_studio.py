@@ -1,32 +1,25 @@
-"""Label Studio JSON: a list of tasks with regions in percent of the image."""
+"""Label Studio JSON, also JSON-MIN: a list of tasks with regions in percent of the image."""
 
 import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import base_of
-from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.archive.unread_images import unread_kind
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem, root_of
 from pipeline.formats.coordinates import UNIT, exact
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.json_stream import JsonBroken, read_elements
+from pipeline.formats.label_studio_forms import LABELS, done_annotations, holds_regions, image_name_of, task_of
 from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed, split_of_value
 from pipeline.formats.text import WrittenNames, class_name_fault
 
 NAME = "label-studio"
-_KEYS = (b'"annotations"', b'"result"', b'"data"')
-_LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
-_IMAGE_KEYS = ("image", "img", "image_url", "url", "photo")
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # put before the name of an uploaded file
 _FULL = 100 * UNIT
 
 Edges = tuple[int, int, int, int]  # percent in 1/UNIT
@@ -47,8 +40,8 @@ def matches(source: ExtractedArchive) -> str | None:
     documents = [file for file in source.files if file.name.lower().endswith(".json")]
     if not documents:
         return "no JSON files in the archive."
-    if not any(map(_is_export, documents)):
-        return f"{counted(len(documents), 'JSON file')}, none with a list of tasks with `data` and `annotations`."
+    if not any(map(holds_regions, documents)):
+        return f"{counted(len(documents), 'JSON file')}, none with a list of tasks with regions."
     return None
 
 
@@ -56,7 +49,7 @@ def read(source: ExtractedArchive) -> Dataset:
     written = WrittenNames()
     images = images_of_set(source)
     names = {base_of(image.name) for image in images}
-    files = [file for file in source.files if file.name.lower().endswith(".json") and _is_export(file)]
+    files = [file for file in source.files if file.name.lower().endswith(".json") and holds_regions(file)]
     exports = [_read_export(file, names, written) for file in files]
     findings = [*written.findings(), *(each for export in exports for each in export.report.findings)]
     matched = match_listed([entry for export in exports for entry in export.listed], source)
@@ -96,12 +89,6 @@ def _task(number: int, item: Item, root: str) -> dict[str, Any]:
     return {"id": number, "data": data, "annotations": [{"id": number, "was_cancelled": False, "result": result}]}
 
 
-def _is_export(file: SourceFile) -> bool:
-    return file.byte_range.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") and all(
-        file.byte_range.contains(_KEYS)
-    )
-
-
 def _read_export(file: SourceFile, names: set[str], written: WrittenNames) -> _Export:
     export = _Export(Report(file), names)
     try:
@@ -114,20 +101,18 @@ def _read_export(file: SourceFile, names: set[str], written: WrittenNames) -> _E
     return export
 
 
-def _read_task(export: _Export, task: Any, line: int, written: WrittenNames) -> None:
+def _read_task(export: _Export, record: Any, line: int, written: WrittenNames) -> None:
     """A task without an annotation, or with a skipped one, states nothing about its image."""
-    data = task.get("data") if isinstance(task, dict) else None
-    name = _image_name(data, export.names) if isinstance(data, dict) else ""
-    if not isinstance(data, dict) or not name:
+    task = task_of(record)
+    name = image_name_of(task["data"], export.names) if task else ""
+    if task is None or not name:
         export.lost += 1
         export.report.add("json-entry-invalid", "The task has no `data` with the path of an image.", line)
         return
-    found = task.get("annotations")
-    annotations = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-    done = [each for each in annotations if not each.get("was_cancelled")]
+    done = done_annotations(task)
     if not done:
         return
-    split = data.get("split")
+    split = task["data"].get("split")
     entry = ListedImage(export.report.file, name, line, coordinates="fractions")
     entry.split = split_of_value(split) if isinstance(split, str) else None
     export.listed.append(entry)
@@ -145,19 +130,6 @@ def _read_task(export: _Export, task: Any, line: int, written: WrittenNames) -> 
             entry.usable = False
 
 
-def _image_name(data: dict[str, Any], names: set[str]) -> str:
-    """The path of the image in an address, without what an upload put before its name; empty for none."""
-    texts = [data[key] for key in (*_IMAGE_KEYS, *data) if isinstance(data.get(key), str)]
-    for text in texts:
-        parts = urlsplit(text.replace("\\", "/"))
-        local = parse_qs(parts.query).get("d")  # /data/local-files/?d=images/1.jpg
-        path = local[0] if local else unquote(parts.path)
-        if is_image(path) or unread_kind(path):
-            base = base_of(path)
-            return base[9:] if _UPLOAD.match(base) and base not in names and base[9:] in names else path
-    return ""
-
-
 def _regions(results: list[Any]) -> Iterator[dict[str, Any]]:
     """Those with labels, or with a shape that no result of the same id labels; choices and texts are no regions."""
     regions = [each for each in results if isinstance(each, dict) and isinstance(each.get("value"), dict)]
@@ -170,7 +142,7 @@ def _regions(results: list[Any]) -> Iterator[dict[str, Any]]:
 
 
 def _labels_of(value: dict[str, Any]) -> list[Any] | None:
-    return next((value[key] for key in _LABELS if isinstance(value.get(key), list)), None)
+    return next((value[key] for key in LABELS if isinstance(value.get(key), list)), None)
 
 
 def _box(export: _Export, region: dict[str, Any], line: int, written: WrittenNames) -> RawBox | None:

@@ -71,7 +71,7 @@ set/
 
 LABEL_STUDIO_TREE = """\
 set/
-  export.json               the JSON export (not JSON-MIN); the images are added by hand
+  export.json               the JSON or JSON-MIN export; the images are added by hand
   images/3f2a9c1b-dog-1.jpg or dog-1.jpg"""
 
 CUB_TREE = """\
@@ -146,7 +146,7 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "pipeline.formats.label_studio",
         "detection",
         "Label Studio JSON",
-        "The JSON export: a list of tasks with regions in percent of the upright image (EXIF orientation applied). "
+        "The JSON or JSON-MIN export: a list of tasks with regions in percent of the upright image (EXIF orientation applied). "
         "Polygons and ellipses are replaced by the boxes around them, and so are rotated rectangles, with a warning; key "
         "points and brushes are errors, and so are two annotations of one task. Choices are left out. A task without "
         "an annotation, or with a skipped one, states nothing about its image.",
@@ -185,6 +185,15 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "any table with a column of images and one of classes, optionally one of splits. The table gives the classes, "
         "also where folders could. Images without a row are left out. Images with an EXIF rotation are read upright.",
         TABLE_TREE,
+    ),
+    "label-studio-choices": FormatPage(
+        "pipeline.formats.label_studio_choices",
+        "classification",
+        "Label Studio JSON of choices",
+        "The JSON or JSON-MIN export of a project with one choice for each image, which is its class. A task with two "
+        "choices is an error; one without an annotation, or with a skipped one, states nothing about its image, which is "
+        "left out. Images with an EXIF rotation are read upright.",
+        LABEL_STUDIO_TREE,
     ),
     "cub": FormatPage(
         "pipeline.formats.cub",

@@ -127,6 +127,32 @@ def label_studio_files(boxes: Truth | None = None, *, path: str = "/data/upload/
     return images(boxes) | {"export.json": json.dumps(tasks, indent=1).encode()}
 
 
+def label_studio_min_files(boxes: Truth | None = None) -> Files:
+    """As JSON-MIN: one flat record for each annotation."""
+    boxes = truth() if boxes is None else boxes
+    records = []
+    for image, of_image in boxes.items():
+        regions = [
+            {"x": x1 / W * 100, "y": y1 / H * 100, "width": (x2 - x1) / W * 100, "height": (y2 - y1) / H * 100}
+            | {"rotation": 0, "rectanglelabels": [label], "original_width": W, "original_height": H}
+            for label, x1, y1, x2, y2 in of_image
+        ]
+        path = f"/data/upload/1/3f2a9c1b-{image.rpartition('/')[2]}"
+        records.append({"image": path, "id": 1, "label": regions, "annotator": 1, "annotation_id": 1, "lead_time": 3.2})
+    return images(boxes) | {"export.json": json.dumps(records, indent=1).encode()}
+
+
+def choice_files(classes: Mapping[str, str], *, flat: bool = False) -> Files:
+    """Label Studio's export of one choice for each image. `flat`: as JSON-MIN."""
+    tasks: list[dict[str, Any]] = []
+    for image, label in classes.items():
+        path = f"/data/upload/1/3f2a9c1b-{image.rpartition('/')[2]}"
+        chosen = {"type": "choices", "from_name": "choice", "to_name": "image", "value": {"choices": [label]}}
+        flat_record = {"image": path, "id": 1, "choice": label, "annotator": 1, "annotation_id": 1}
+        tasks.append(flat_record if flat else task(path, [chosen]))
+    return images(classes) | {"export.json": json.dumps(tasks, indent=1).encode()}
+
+
 def task(image: str, regions: Any, **changes: Any) -> dict[str, Any]:
     return {"id": 1, "data": {"image": image}, "annotations": [{"id": 1, "result": regions}]} | changes
 

@@ -14,6 +14,7 @@ from pipeline.process.progress import StageReporter
 from pipeline.repair.rewrite_zip import repair
 from tests.builders.listed import (
     boxes_read,
+    choice_files,
     class_table_files,
     close,
     csv_files,
@@ -36,6 +37,7 @@ SAMPLES: dict[str, Files] = {
     "csv": csv_files(),
     "jsonl": jsonl_files(),
     "table": class_table_files({f"{n % 2}/{n}.jpg": ("ball", "cube")[n // 2] for n in range(4)}),
+    "label-studio-choices": choice_files({f"{n}.jpg": ("ball", "cube")[n % 2] for n in range(4)}),
     "cub": cub_files(),
     "folders": {f"set/{name}/{n}.JPG": image_bytes(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
 }

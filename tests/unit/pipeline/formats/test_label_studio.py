@@ -7,9 +7,20 @@ from typing import Any
 import pytest
 
 from pipeline.archive.extract import extract
+from pipeline.archive.source import ExtractedArchive
 from pipeline.dataset.model import Dataset
-from pipeline.formats import label_studio
-from tests.builders.listed import boxes_read, close, images, label_studio_files, region, task, truth
+from pipeline.formats import label_studio, read_dataset
+from tests.builders.listed import (
+    boxes_read,
+    choice_files,
+    close,
+    images,
+    label_studio_files,
+    label_studio_min_files,
+    region,
+    task,
+    truth,
+)
 from tests.builders.voc import SIZE, Files, zip_files
 
 W, H = SIZE
@@ -18,9 +29,13 @@ UPRIGHT = (0.1 * W, 0.25 * H, 0.6 * W, 0.75 * H)
 
 
 def _read(tmp_path: Path, files: Files) -> Dataset:
+    return label_studio.read(_source(tmp_path, files))
+
+
+def _source(tmp_path: Path, files: Files) -> ExtractedArchive:
     (tmp_path / "into").mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
-    return label_studio.read(extract(archive, tmp_path / "into", threads=1, tick=lambda *_: None)[0])
+    return extract(archive, tmp_path / "into", threads=1, tick=lambda *_: None)[0]
 
 
 def _export(*tasks: Any) -> bytes:
@@ -122,3 +137,26 @@ def test_hostile_and_broken_exports_use_no_label(tmp_path: Path, content: bytes)
     assert {finding.code for finding in dataset.findings} <= {"json-invalid", "json-entry-invalid"}
     assert dataset.findings and not any(item.boxes for item in dataset.items)
     assert dataset.broken or dataset.lost
+
+
+def test_json_min_has_the_same_boxes(tmp_path: Path) -> None:
+    boxes = truth()
+    boxes["images/p03.jpg"] = []
+    dataset = read_dataset(_source(tmp_path, label_studio_min_files(boxes)), [])
+    assert dataset.format == "label-studio" and close(boxes_read(dataset), boxes)
+    assert not dataset.broken and not dataset.findings
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_choices_are_the_classes_of_whole_images_and_never_background(tmp_path: Path, flat: bool) -> None:
+    classes = {f"images/p{number}.jpg": ("cat", "dog")[number % 2] for number in range(6)}
+    dataset = read_dataset(_source(tmp_path, choice_files(classes, flat=flat)), [])
+    assert (dataset.format, dataset.kind) == ("label-studio-choices", "classification") and not dataset.broken
+    assert {item.image.name: item.label for item in dataset.items} == classes
+
+
+def test_two_choices_of_one_image_are_an_error(tmp_path: Path) -> None:
+    files = choice_files({f"{number}.jpg": ("cat", "dog")[number % 2] for number in range(4)})
+    files["export.json"] = files["export.json"].replace(b'"cat"', b'"cat", "dog"', 1)
+    dataset = read_dataset(_source(tmp_path, files), [])
+    assert [each.code for each in dataset.findings] == ["class-name-empty"] and dataset.broken == {"0.jpg"}
