@@ -144,6 +144,8 @@ CLASS_CODES: Mapping[str, FindingCode] = {
     "class-id-unknown": FindingCode(ERROR, "A class number is not a whole number, or has no name.", "Correct the number, or add the name of the class.", _LEFT_OUT),
     "class-list-elsewhere": FindingCode(WARNING, "Label files have no list of classes in or above their folder; that of another folder is used.", "Put the list beside the label files, or at the top of the archive."),
     "class-list-missing": FindingCode(ERROR, "Label files have no list of classes in or above their folder, and those of other folders differ.", "Put the list that their numbers refer to beside the label files.", _LEFT_OUT),
+    "class-list-unclear": FindingCode(ERROR, "A list counts its classes from 1, and the labels do not show whether they do.", "Write the names into classes.txt, one a line, the name of class 0 first.", _LEFT_OUT),
+    "class-list-unread": FindingCode(ERROR, "A file is named as a list of class names is, and is not read.", "Write the names into classes.txt, one a line, or remove the file.", _LEFT_OUT),
     "class-list-unused": FindingCode(WARNING, "A list of class names has no effect: another one counts.", "Remove it, or check that the names in use are the right ones.", "dropped"),
     "class-lists-differ": FindingCode(ERROR, "Two lists of class names that are valid for the same label files differ.", "Keep the one that the numbers in the labels refer to.", _LEFT_OUT),
     "class-name-empty": FindingCode(ERROR, "A class or an object has no class name.", "Add the name, or remove the entry.", _LEFT_OUT),

@@ -33,7 +33,21 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 TEXT_SUFFIXES = frozenset(
-    {".xml", ".txt", ".json", ".yaml", ".yml", ".names", ".labels", ".data", ".csv", ".tsv", ".jsonl", ".ndjson"}
+    {
+        ".xml",
+        ".txt",
+        ".json",
+        ".yaml",
+        ".yml",
+        ".names",
+        ".labels",
+        ".data",
+        ".csv",
+        ".tsv",
+        ".jsonl",
+        ".ndjson",
+        ".pbtxt",
+    }
 )  # of formats, and tables that are looked at
 _SYSTEM_FOLDERS = frozenset(
     {

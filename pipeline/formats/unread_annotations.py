@@ -20,6 +20,7 @@ from pipeline.formats.annotation_sniff import (
     sniff_document,
     sniff_table,
 )
+from pipeline.formats.class_list_files import names_of_file
 from pipeline.formats.image_roles import images_of_set
 
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
@@ -44,6 +45,8 @@ def add_unread(source: ExtractedArchive, dataset: Dataset, used: set[str]) -> Da
     known = {item.annotation for item in dataset.items} | used | {finding.path for finding in dataset.findings}
     findings: list[Finding] = []
     broken: set[str] = set()
+    if dataset.format == "yolo":
+        known |= {file.name for file in source.files if names_of_file(file)}
     for unread in _unread(source, known, {item.image.name: item.label for item in dataset.items}):
         affected = _affected(unread, dataset)
         if not affected and dataset.format == "coco" and unread.files[0].name.lower().endswith(".json"):

@@ -10,6 +10,7 @@ from pipeline.archive.extract import SPLIT_LISTS
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, root_of
+from pipeline.formats.class_list_files import likely_lists, unread_lists, used_numbers
 from pipeline.formats.class_lists import is_class_list, read_class_lists, read_yamls
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.pairs import pair, pair_findings
@@ -122,9 +123,26 @@ def _class_names(
     findings += names.findings
     findings += names.name_findings()
     if not lists:
-        detail = "No data.yaml or list such as classes.txt names the classes; their numbers are used as names."
-        findings.append(Finding.of("class-names-missing", yamls[0].file.name if yamls else "", detail))
+        findings += _without_names(source, yamls, labels, names)
     return names
+
+
+def _without_names(
+    source: ExtractedArchive, yamls: Sequence[DataYaml], labels: Sequence[SourceFile], names: ClassNames
+) -> Iterator[Finding]:
+    """No list names the classes: an error where a file is named as one is, and cannot be read."""
+    unread = unread_lists(source.left_out)
+    yield from unread
+    if unread:
+        names.doubtful |= {file.name for file in labels}
+    detail = "No data.yaml or list such as classes.txt names the classes; their numbers are used as names."
+    of_labels = {file.name for file in labels}
+    others = [
+        file for file in source.files if file.name not in of_labels and base_of(file.name).lower() not in SPLIT_LISTS
+    ]
+    if likely := likely_lists(others, max(used_numbers(labels), default=0) + 1):
+        detail += f" {likely[0]} has as many lines: if it names the classes, call it classes.txt."
+    yield Finding.of("class-names-missing", yamls[0].file.name if yamls else "", detail)
 
 
 def _item(image: SourceFile, labels: YoloLabels | None, split: str | None) -> Item:
