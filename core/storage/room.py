@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from core.domain.errors import OutOfSpace
+from core.domain.errors import OutOfSpace, Unavailable
 from core.storage.locked_files import is_locked, lock_file
 from core.storage.transfer import naming_full_disk
 
@@ -37,35 +37,41 @@ class Room:
     @property
     def device(self) -> int:
         """Two folders with the same one share their free space."""
-        self._make_folder()
-        return self._folder.stat().st_dev
+        with self._naming_failures():
+            self._make_folder()
+            return self._folder.stat().st_dev
 
     def promise(self, size: int, *, also: Callable[[], int] = nothing) -> "Promise":
         """Promise `size` bytes until the promise is closed. `also`: bytes that were promised elsewhere.
 
-        Raises OutOfSpace.
+        Raises OutOfSpace, Unavailable.
         """
-        self._make_folder()
-        with self._alone():
-            self._require(size, also)
-            with naming_full_disk(self._folder):
+        with self._naming_failures():
+            self._make_folder()
+            with self._alone():
+                self._require(size, also)
                 return Promise(self, self._folder / PROMISES / uuid4().hex, size)
 
     def grow(self, promise: "Promise", size: int, *, also: Callable[[], int] = nothing) -> None:
-        """Add `size` bytes to a promise; 0: ask whether the disk still has what was promised. Raises OutOfSpace."""
-        with self._alone():
+        """Add `size` bytes to a promise; 0: ask whether the disk still has what was promised.
+
+        Raises OutOfSpace, Unavailable.
+        """
+        with self._naming_failures(), self._alone():
             self._require(size, also)
             promise.resize(promise.bytes + size)
 
     def free_bytes(self) -> int:
-        self._make_folder()
-        return shutil.disk_usage(self._folder).free
+        with self._naming_failures():
+            self._make_folder()
+            return shutil.disk_usage(self._folder).free
 
     def promised_bytes(self) -> int:
         """The sum of the promises in the folder; those of processes that died are removed."""
-        self._make_folder()
-        with self._alone():
-            return self._promised()
+        with self._naming_failures():
+            self._make_folder()
+            with self._alone():
+                return self._promised()
 
     def _require(self, size: int, also: Callable[[], int]) -> None:
         promised = self._promised()
@@ -91,8 +97,17 @@ class Room:
         return total
 
     def _make_folder(self) -> None:
-        with naming_full_disk(self._folder):
-            (self._folder / PROMISES).mkdir(parents=True, exist_ok=True)
+        (self._folder / PROMISES).mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def _naming_failures(self) -> Iterator[None]:
+        """A disk that became read-only, say, is a service that does not answer."""
+        try:
+            with naming_full_disk(self._folder):
+                yield
+        except OSError as error:
+            what = error.strerror or str(error)
+            raise Unavailable(f"The disk of {self._folder} fails: {what}.", service="disk") from error
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ The disk is simulated at its edge: `shutil.disk_usage` reports what the test set
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,3 +199,14 @@ def test_a_killed_process_promises_nothing_and_its_temporary_file_is_removed(pla
     with serving(platform):
         wait_until(lambda: not (temp / "upload-killed.part").exists(), seconds=10, what="the removal")
     assert (temp / "upload-young.part").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_service_that_does_not_answer(client: Client, platform: Platform) -> None:
+    """As on a disk that became read-only, with the means that root has too."""
+    folder = platform.settings.store_folder
+    assert folder is not None
+    shutil.rmtree(folder / ".promises", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".promises").touch()
+    body = problem(send(client, b"PK"), 503, "unavailable")
+    assert "fails: " in body["detail"]
