@@ -62,7 +62,7 @@ def _leave_tombstone(db: Database, job_id: str) -> None:
         session.execute(delete(AliasMoveRow).where(AliasMoveRow.job_id == job_id))
         session.execute(delete(AliasRow).where(AliasRow.job_id == job_id))
         session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(params={}, metrics={}))
-        run = dict.fromkeys(("progress", "notes", "problem"))
+        run = dict.fromkeys(("progress", "notes", "problem", "log_key", "checkpoint_key"))  # their objects are gone
         session.execute(update(RunRow).where(RunRow.job_id == job_id).values(**run, params={}))
         job = dict.fromkeys(("source_key", "metadata_key", "progress", "problem", "classes", "findings"))
         session.execute(update(JobRow).where(JobRow.id == job_id).values(**job, erased_at=clock.now()))

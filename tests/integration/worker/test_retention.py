@@ -102,6 +102,7 @@ def test_a_deleted_job_leaves_tombstones_and_none_of_its_rows(platform: Platform
         tombstone = version_of(session, job.id)
         assert (tombstone.number, [each["sha256"] for each in tombstone.artifacts]) == (1, ["3" * 64])
         assert (tombstone.params, tombstone.metrics) == ({}, {})
+        assert session.get_one(RunRow, tombstone.run_id).checkpoint_key is None
         row = session.get_one(JobRow, job.id)
         assert (row.source_sha256, row.last_version, row.findings) == ("0" * 64, 1, None)
     with serving(platform) as client:
@@ -141,7 +142,9 @@ def deletable(platform: Platform, *, findings: int = 3) -> JobRow:
     """A job with findings, a version and an alias that was removed again."""
     job = complete(platform, claimed_job(platform), findings=findings)
     assert job is not None
-    publish(platform, running_run(platform, job.id))
+    claim = running_run(platform, job.id)
+    record_checkpoint(platform.db, RunRow, claim, key=checkpoint_key(claim.id, 1, 3), epoch=3, sha256="5" * 64)
+    publish(platform, claim)
     set_alias(platform.db, job.id, "production", version="v1")
     remove_alias(platform.db, job.id, "production")
     return job
