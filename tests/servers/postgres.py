@@ -24,54 +24,67 @@ HOW = f"set {VARIABLE} (a URL whose user may create databases), install PostgreS
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "autovacuum=off")
 
 
+class Postgres:
+    """A private cluster that a test may stop and start again, at the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        self._programs = _programs()
+        self._folder = folder
+        self._port = free_port()
+        self._start: dict[str, Any] = {"cwd": folder, "env": {"LC_ALL": "C.UTF-8", "HOME": str(folder)}}
+        self._start |= _not_as_root(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The `postgres` database."""
+        return f"postgresql+psycopg://darkroom@127.0.0.1:{self._port}/postgres"
+
+    def create(self) -> None:
+        command = [str(self._programs / "initdb"), "-D", str(self._folder / "data"), "-A", "trust", "-U", "darkroom"]
+        options = ["-E", "UTF8", "--no-sync", "--locale=C.UTF-8"]
+        made = subprocess.run([*command, *options], capture_output=True, text=True, check=False, **self._start)
+        if made.returncode:
+            raise RuntimeError(f"initdb failed:\n{made.stderr[-2000:]}")
+
+    def start(self) -> None:
+        command = [str(self._programs / "postgres"), "-D", str(self._folder / "data"), "-p", str(self._port)]
+        where = ["-k", str(self._folder), "-h", "127.0.0.1"]
+        options = [part for setting in FAST for part in ("-c", setting)]
+        log = self._folder / "log"
+        with log.open("ab") as out:
+            self._process = subprocess.Popen([*command, *where, *options], stdout=out, stderr=out, **self._start)
+        wait_until_up(self._process, lambda: _answers(self.url), log)
+
+    def stop(self, *, immediately: bool = False) -> None:
+        """Does not wait for clients. `immediately`: as in a crash, so that it recovers at the next start."""
+        if self._process is not None:
+            stop(self._process, with_signal=signal.SIGQUIT if immediately else signal.SIGINT)
+
+
+@contextmanager
+def private_postgres() -> Iterator[Postgres]:
+    folder = Path(tempfile.mkdtemp(prefix="dr-pg-", dir="/tmp"))  # short: it holds a Unix socket
+    try:
+        server = Postgres(folder)
+        server.create()
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """The URL of a server's `postgres` database."""
     if named := os.environ.get(VARIABLE):
         yield named
         return
-    programs = _programs()
-    folder = Path(tempfile.mkdtemp(prefix="dr-pg-", dir="/tmp"))  # short: it holds a Unix socket
-    port, log = free_port(), folder / "log"
-    start: dict[str, Any] = {"cwd": folder, "env": {"LC_ALL": "C.UTF-8", "HOME": str(folder)}, **_not_as_root(folder)}
-    initdb = [
-        str(programs / "initdb"),
-        "-D",
-        str(folder / "data"),
-        "-A",
-        "trust",
-        "-U",
-        "darkroom",
-        "-E",
-        "UTF8",
-        "--no-sync",
-    ]
-    server = [
-        str(programs / "postgres"),
-        "-D",
-        str(folder / "data"),
-        "-p",
-        str(port),
-        "-k",
-        str(folder),
-        "-h",
-        "127.0.0.1",
-    ]
-    try:
-        made = subprocess.run([*initdb, "--locale=C.UTF-8"], capture_output=True, text=True, check=False, **start)
-        if made.returncode:
-            raise RuntimeError(f"initdb failed:\n{made.stderr[-2000:]}")
-        options = [part for setting in FAST for part in ("-c", setting)]
-        with log.open("wb") as out:
-            process = subprocess.Popen([*server, *options], stdout=out, stderr=out, **start)
-        url = f"postgresql+psycopg://darkroom@127.0.0.1:{port}/postgres"
-        try:
-            wait_until_up(process, lambda: _answers(url), log)
-            yield url
-        finally:
-            stop(process, with_signal=signal.SIGINT)  # "fast": it does not wait for clients
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with private_postgres() as server:
+        yield server.url
 
 
 @contextmanager

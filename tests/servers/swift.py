@@ -41,8 +41,8 @@ PART_SHIFT = 30  # four partitions are plenty for one device
 def main(folder: Path, port: int, secret: str) -> None:
     common = {"swift_dir": str(folder / "etc"), "devices": str(folder / "devices"), "mount_check": "false"}
     common |= {"disable_fallocate": "true", "log_level": "WARNING"}
-    (folder / "devices" / "disk").mkdir(parents=True)
-    (folder / "etc").mkdir()
+    (folder / "devices" / "disk").mkdir(parents=True, exist_ok=True)
+    (folder / "etc").mkdir(exist_ok=True)
     (folder / "etc" / "swift.conf").write_text(CLUSTER)
     utils.set_swift_dir(str(folder / "etc"))
     storage_policy.reload_storage_policies()
