@@ -1,0 +1,195 @@
+"""The users: they upload, train, cancel and delete over HTTP, repeat what was not answered, and note what was."""
+
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+
+from benchmarks.chaos.worker import REAL_SEED
+from deploy.local.resumable import UploadFailed, sha256_of, upload
+from deploy.local.scenes import write_archive
+
+IMAGES = 6
+MOST_UNFINISHED = 8  # jobs and runs: the end of the benchmark waits for them
+ANSWER_SECONDS = 150.0  # a killed request holds its Idempotency-Key for 90 s
+TRAINING = {"model": "yolov8n", "imgsz": 64, "batch": 4, "pretrained": "never", "workers": 0, "device": "cpu"}
+OUR_MISTAKES = ("upload-invalid", "params-invalid", "request-invalid", "not-found")
+ENDED_JOB = ("ready", "rejected", "failed")
+ENDED_RUN = ("succeeded", "failed", "cancelled")
+
+
+class NoAnswer(Exception):
+    """Not within ANSWER_SECONDS."""
+
+
+@dataclass
+class Ledger:
+    """What the service has accepted, with 202, and the answers that it should never give."""
+
+    uploads: dict[str, str] = field(default_factory=dict)  # job -> sha256 of what was sent
+    runs: dict[str, str] = field(default_factory=dict)  # run -> job
+    real_runs: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
+    refused: Counter[str] = field(default_factory=Counter)  # slug of 4xx and 5xx -> how often
+    unexpected: list[str] = field(default_factory=list)
+    unanswered: int = 0
+
+
+class Load:
+    """Threads of users."""
+
+    def __init__(self, url: str, folder: Path, *, seed: int, real_every: int) -> None:
+        self.ledger = Ledger()
+        self._url = url
+        self._folder = folder
+        self._real_every = real_every
+        self._over = threading.Event()
+        self._states: dict[str, str] = {}  # of jobs and runs, as last read
+        self._trained: Counter[str] = Counter()
+        users = (self._upload_whole, self._upload_in_chunks, self._train)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(user, Random(f"{seed} {number}"), number), daemon=True)
+            for number, user in enumerate(users)
+        ]
+
+    def start(self) -> None:
+        self._folder.mkdir()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> bool:
+        """Request the end. False until each user has the answer to its last request."""
+        self._over.set()
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _repeat(self, user: Any, rng: Random, number: int) -> None:
+        with httpx.Client(base_url=self._url, timeout=20.0, trust_env=False) as client:
+            while not self._over.wait(rng.uniform(0.3, 1.0)):
+                try:
+                    user(client, rng, number)
+                except NoAnswer:
+                    self.ledger.unanswered += 1
+                except Exception as error:  # noqa: BLE001 - a user that ends would make the benchmark easier
+                    self.ledger.unexpected.append(f"{user.__name__}: {type(error).__name__}: {error}")
+
+    def _upload_whole(self, client: httpx.Client, rng: Random, number: int) -> None:
+        if self._is_busy():
+            return
+        archive = self._archive(rng, number)
+        files = {"file": (archive.name, archive.read_bytes(), "application/zip")}
+        answer = self._ask(client, "POST", "/upload-dataset", rng, files=files)
+        self._note_upload(answer, archive)
+
+    def _upload_in_chunks(self, client: httpx.Client, rng: Random, number: int) -> None:
+        if self._is_busy():
+            return
+        archive, job = self._archive(rng, number), None
+        sha256 = sha256_of(archive, on_bytes=lambda _count: None)
+        records, ends = self._folder / "records", time.monotonic() + ANSWER_SECONDS
+        while job is None:
+            # UploadFailed: it resumes from its record. TransportError: the client's last request, of the job.
+            with suppress(UploadFailed, httpx.TransportError):
+                job = upload(
+                    client, archive, sha256=sha256, fields={}, records=records, on_offset=lambda _offset, _resumed: None
+                )
+            if job is None and time.monotonic() > ends:
+                raise NoAnswer
+        self.ledger.uploads[job["job_id"]] = sha256
+        self._states[job["job_id"]] = "received"
+
+    def _train(self, client: httpx.Client, rng: Random, _number: int) -> None:
+        """Reads what is unfinished; then trains a ready job, cancels a run, or deletes a job."""
+        for subject in [name for name, state in self._states.items() if state not in (*ENDED_JOB, *ENDED_RUN)]:
+            self._read(client, rng, subject)
+        for job_id in [name for name, state in self._states.items() if state == "ready" and not self._trained[name]]:
+            self._trained[job_id] += 1
+            for _ in range(rng.choice([1, 2, 3])):
+                self._queue_run(client, rng, job_id)
+        if rng.random() < 0.04:
+            self._cancel(client, rng)
+        if rng.random() < 0.01:
+            self._delete(client, rng)
+
+    def _queue_run(self, client: httpx.Client, rng: Random, job_id: str) -> None:
+        real = len(self.ledger.runs) % self._real_every == self._real_every - 1
+        params = {**TRAINING, "epochs": 1 if real else rng.randint(2, 30), "seed": REAL_SEED if real else 0}
+        answer = self._ask(client, "POST", f"/train-async/{job_id}", rng, json={"trainer": "yolo", "params": params})
+        if answer.status_code == 202:
+            run_id = answer.json()["run_id"]
+            self.ledger.runs[run_id] = job_id
+            self.ledger.real_runs |= {run_id} if real else set()
+            self._states[run_id] = "queued"
+
+    def _cancel(self, client: httpx.Client, rng: Random) -> None:
+        active = [run_id for run_id in self.ledger.runs if self._states.get(run_id) in ("queued", "running")]
+        if active:
+            run_id = rng.choice(active)
+            if self._ask(client, "POST", f"/runs/{run_id}/cancel", rng).status_code == 202:
+                self.ledger.cancelled.add(run_id)
+
+    def _delete(self, client: httpx.Client, rng: Random) -> None:
+        """A job that is not being trained; the next upload of the same images makes its dataset anew."""
+        busy = {job for run, job in self.ledger.runs.items() if self._states.get(run) not in ENDED_RUN}
+        ended = [job for job in self.ledger.uploads if self._states.get(job) == "ready" and job not in busy]
+        if ended:
+            job_id = rng.choice(ended)
+            if self._ask(client, "DELETE", f"/jobs/{job_id}", rng).status_code in (200, 410):
+                self.ledger.deleted.add(job_id)
+                self._states[job_id] = "deleted"
+
+    def _read(self, client: httpx.Client, rng: Random, subject: str) -> None:
+        if subject in self.ledger.deleted or self._states[subject] == "deleted":
+            return
+        answer = self._ask(client, "GET", f"/{'jobs' if subject.startswith('job_') else 'runs'}/{subject}", rng)
+        if answer.status_code == 200:
+            self._states[subject] = answer.json()["state"]
+
+    def _ask(self, client: httpx.Client, method: str, path: str, rng: Random, **request: Any) -> httpx.Response:
+        """The answer, which is not one of those after which a request is repeated. Raises NoAnswer."""
+        headers = {"Idempotency-Key": f"{rng.getrandbits(64):016x}"} if method == "POST" else {}
+        ends = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < ends:
+            with suppress(httpx.TransportError):
+                answer = client.request(method, path, headers=headers, **request)
+                if not self._is_transient(answer):
+                    return answer
+            time.sleep(rng.uniform(0.2, 0.6))
+        raise NoAnswer
+
+    def _is_transient(self, answer: httpx.Response) -> bool:
+        if answer.status_code < 400:
+            return False
+        slug = str(answer.json().get("slug"))
+        self.ledger.refused[slug] += 1
+        if answer.status_code == 500 or slug in OUR_MISTAKES:
+            self.ledger.unexpected.append(f"{answer.request.method} {answer.request.url.path}: 500 {answer.text[:300]}")
+        return answer.status_code >= 500 or slug in ("request-in-flight", "upload-locked")
+
+    def _note_upload(self, answer: httpx.Response, archive: Path) -> None:
+        if answer.status_code != 202:
+            return
+        job_id = answer.json()["job_id"]
+        self.ledger.uploads[job_id] = sha256_of(archive, on_bytes=lambda _count: None)
+        self._states[job_id] = "received"
+
+    def _is_busy(self) -> bool:
+        ended = (*ENDED_JOB, *ENDED_RUN, "deleted")
+        return sum(state not in ended for state in list(self._states.values())) >= MOST_UNFINISHED
+
+    def _archive(self, rng: Random, number: int) -> Path:
+        """A new set, or the same images as before: two jobs then share a prepared set."""
+        made = sorted(self._folder.glob("*.zip"))
+        if made and rng.random() < 0.3:
+            return rng.choice(made)
+        seed = rng.getrandbits(30)
+        path = self._folder / f"set-{number}-{seed}.zip"
+        partial = path.with_suffix(".part")
+        write_archive(partial, scenes=IMAGES, seed=seed)
+        return partial.rename(path)
