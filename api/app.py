@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from api.http import openapi, problems
 from api.http.event_poll import EventPoll
 from api.http.methods import MethodsMiddleware
+from api.http.metrics import Metrics, MetricsMiddleware
 from api.http.middleware import RequestMiddleware
 from api.http.unknown import refuse_unknown_parameters
 from api.routes import datasets, formats, images, imports, jobs, models, repair, runs, service, training, uploads
@@ -52,6 +53,8 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.event_poll = EventPoll(platform.db)
     app.add_middleware(MethodsMiddleware, routes=app.routes)
     app.add_middleware(RequestMiddleware, settings=platform.settings)
+    app.state.metrics = Metrics(platform)
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     return app
 
 

@@ -76,4 +76,8 @@ async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send)
     async def receive_until_started() -> Message:
         return {"type": "http.disconnect"} if started else await receive()
 
-    await app({**scope, "method": "GET"}, receive_until_started, send_head)
+    get = {**scope, "method": "GET"}
+    try:
+        await app(get, receive_until_started, send_head)
+    finally:
+        scope["route"] = get.get("route")  # for the metrics

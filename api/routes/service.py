@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from api.http.metrics import Metrics
 from api.http.openapi import problem_responses
 from api.http.problems import problem_response, status_of
 from api.schemas import Timestamp
@@ -94,6 +95,20 @@ def ready(request: Request) -> Any:
     failed = ", ".join(name for name, check in report.checks.items() if check.state == "failed")
     problem = errors.Unavailable(f"The service is not ready; failed: {failed}.", **report.model_dump(mode="json"))
     return problem_response(problem, request)
+
+
+@router.get(
+    "/metrics",
+    summary="Read the metrics",
+    response_class=PlainTextResponse,
+    response_description="The text format of Prometheus, or OpenMetrics where `Accept` asks for it.",
+    responses=problem_responses(),
+)
+def read_metrics(request: Request) -> Response:
+    """For Prometheus: requests to this process, queues, endings of jobs and runs, stages, disks, workers, MLflow."""
+    metrics: Metrics = request.app.state.metrics
+    text, media_type = metrics.text(request.headers.get("accept", ""))
+    return Response(text, media_type=None, headers={"content-type": media_type})
 
 
 @router.get(

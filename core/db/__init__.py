@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.db.reserve_file import ReserveFile
+from core.db.totals import write_totals
 from core.domain.errors import OutOfSpace, Unavailable
 
 __all__ = [
@@ -41,6 +42,7 @@ class Database:
             self._reserve.release_if_full()
         with _named_failures(), self._writing.begin() as session:
             yield session
+            write_totals(session)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

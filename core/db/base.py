@@ -60,6 +60,11 @@ class Leased:
     # The fields that describe one attempt: cleared when it begins and when it ends.
     of_attempt: ClassVar[tuple[str, ...]]
 
+    @classmethod
+    def noun(cls) -> str:
+        """`job` or `run`, for the names of log events and totals."""
+        return cls.__name__.removesuffix("Row").lower()
+
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     state: Mapped[str] = mapped_column(String(16))
     stage: Mapped[str | None] = mapped_column(String(40))

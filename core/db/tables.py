@@ -98,6 +98,7 @@ class UploadRow(Base):
     lease_expires_at: Mapped[float | None]  # the database's clock
     expires_at: Mapped[float]  # the database's clock
     created_at: Mapped[datetime]
+    __table_args__ = (Index("ix_uploads_state_expires_at", "state", "expires_at"),)
 
 
 class UploadPartRow(Base):
@@ -283,6 +284,15 @@ class WorkerRow(Base):
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     role: Mapped[str] = mapped_column(String(20))  # prepare | train | housekeeping
     seen_at: Mapped[float]  # the database's clock
+
+
+class TotalRow(Base):
+    """A figure of /metrics that only grows (core/db/totals.py)."""
+
+    __tablename__ = "totals"
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    labels: Mapped[str] = mapped_column(String(200), primary_key=True)  # JSON, sorted by name
+    value: Mapped[float]
 
 
 METADATA = Base.metadata  # of every table above

@@ -16,8 +16,11 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db.base import Leased
 from core.db.tables import EventRow
+from core.db.totals import add_total
 
 Row = TypeVar("Row", bound=Leased)
+
+ENDED = "ended"  # the total of rows by the state and the cause they ended with
 
 
 def move(
@@ -39,7 +42,11 @@ def move(
     guards = [table.state.in_(sorted(allowed)), *where]
     if fence is not None:
         guards.append(table.attempt == fence)
-    return change(session, table, row_id, "state", where=guards, state=str(to), **changes)
+    row = change(session, table, row_id, "state", where=guards, state=str(to), **changes)
+    if row is not None and to in table.lifecycle.ended:
+        cause = str((row.problem or {}).get("slug", ""))
+        add_total(session, ENDED, {"of": table.noun(), "state": str(to), "cause": cause})
+    return row
 
 
 def change(

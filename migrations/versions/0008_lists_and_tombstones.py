@@ -1,4 +1,5 @@
-"""Indexes in the order of the lists; what remains of a deleted job; a version lists its artifacts itself; what a client said of an upload"""
+"""Indexes in the order of the lists; what remains of a deleted job; a version lists its artifacts itself; what a client
+said of an upload; totals for /metrics"""
 
 from collections.abc import Mapping
 from itertools import groupby
@@ -32,6 +33,7 @@ INDEXES: Mapping[str, tuple[str, list[str], str]] = {
     "ix_versions_refused_by_mlflow": ("versions", ["run_id"], "deleted_at IS NULL AND mlflow_refused IS NOT NULL"),
     "ix_findings_job_id_code_number": ("findings", ["job_id", "code", "number"], ""),
     "ix_findings_job_id_severity_number": ("findings", ["job_id", "severity", "number"], ""),
+    "ix_uploads_state_expires_at": ("uploads", ["state", "expires_at"], ""),
 }
 REPLACED: Mapping[str, tuple[str, list[str], str]] = {
     "ix_jobs_state": ("jobs", ["state"], ""),
@@ -61,12 +63,20 @@ def upgrade() -> None:
     for name in ("runs", "versions"):
         _delete_with_jobs(sa.table(name, sa.column("job_id"), sa.column("deleted_at")))
     _list_artifacts()
+    op.create_table(
+        "totals",
+        sa.Column("name", sa.String(60), nullable=False),
+        sa.Column("labels", sa.String(200), nullable=False),
+        sa.Column("value", sa.Float(53), nullable=False),
+        sa.PrimaryKeyConstraint("name", "labels", name="pk_totals"),
+    )
     _replace_indexes(REPLACED, INDEXES)
 
 
 def downgrade() -> None:
     _replace_indexes(INDEXES, REPLACED)
     op.drop_column("uploads", "client_metadata")
+    op.drop_table("totals")
     op.drop_column("versions", "artifacts")
     for table, names in COLUMNS.items():
         for name in names:

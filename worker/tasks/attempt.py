@@ -29,6 +29,7 @@ from pipeline.process.disk_full import is_full_disk
 from worker.context import Worker
 from worker.inputs.scratch import fresh_folder, scratch_name, scratch_root
 from worker.supervision.lease_keeper import CancelRequested, DrainRequested, LeaseKeeper
+from worker.tasks.stage_timer import StageTimer
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class Attempt(Generic[Row]):
     scratch: Path
     folders: ExitStack
     store_log: "StoreLog"
+    timer: StageTimer
 
     @property
     def platform(self) -> Platform:
@@ -58,8 +60,7 @@ class Attempt(Generic[Row]):
 
     @property
     def noun(self) -> str:
-        """`job` or `run`, for the names of log events."""
-        return self.table.__name__.removesuffix("Row").lower()
+        return self.table.noun()
 
     @property
     def log(self) -> Any:
@@ -69,6 +70,8 @@ class Attempt(Generic[Row]):
         """Change the row's stage, progress or notes. Raises ClaimLost, Unavailable."""
         self.lease.raise_if_lost()
         report_progress(self.db, self.table, self.claim, **changes)
+        if "stage" in changes:
+            self.timer.begin(changes["stage"])
 
     def report_surely(self, **changes: Any) -> None:
         """As `report`, repeated until the database answers."""
@@ -132,7 +135,8 @@ def run_attempt(
     )
     scratch = scratch_root(settings) / scratch_name(claim)
     with lease, ExitStack() as folders:
-        attempt = Attempt(worker, table, claim, lease, scratch, folders, store_log)
+        timer = StageTimer(db, table.noun(), stage=str(row.stage))
+        attempt = Attempt(worker, table, claim, lease, scratch, folders, store_log, timer)
         attempt.log.info(f"{attempt.noun}.claimed")
         try:
             _work_to_an_end(attempt, row, work)
@@ -140,6 +144,7 @@ def run_attempt(
             _cancel_or_leave(attempt)
         except Unavailable:
             attempt.log.warning(f"{attempt.noun}.lost")  # its lease expires, and the sweep gives the row back
+        timer.begin(None)
 
 
 def _work_to_an_end(attempt: Attempt[Row], row: Row, work: Callable[[Attempt[Row], Row], None]) -> None:

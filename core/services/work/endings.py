@@ -18,12 +18,14 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
+from core.db.totals import add_total
 from core.db.transitions import Row, move
 from core.domain.errors import DarkroomError, StoreRefused
 from core.domain.limits import MAX_LOST_LEASES, MAX_REFUSALS
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.work.leases import Claim, ClaimLost
 
+LEASES_LOST = "leases_lost"  # a total, for /metrics
 AT_ONCE: Mapping[str, Any] = {"enqueue_count": 0, "enqueued_at": None}  # the next sweep enqueues it
 LATER: Mapping[str, Any] = {"enqueued_at": db_now()}  # a sweep after a pause, which doubles each time
 
@@ -94,6 +96,7 @@ def lose_attempt(
         if lost >= MAX_LOST_LEASES:
             to, changes = table.lifecycle.failed, {"problem": error.as_problem()}
         row = end_attempt(session, table, claim, to, where=where, lost_leases=lost, **changes)
+        add_total(session, LEASES_LOST, {"of": table.noun()})
         on_commit(session, row)
     return row
 
