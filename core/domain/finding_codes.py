@@ -155,6 +155,7 @@ CLASS_CODES: Mapping[str, FindingCode] = {
     "class-name-twice": FindingCode(WARNING, "Two class numbers have the same name; they become one class.", "Give each class a unique name."),
     "class-names-missing": FindingCode(WARNING, "No file names the classes; their numbers are used as names.", "Add a data.yaml with `names`."),
     "class-names-similar": FindingCode(WARNING, "Class names differ only in case, spaces or punctuation.", "If they are the same class, use one spelling."),
+    "class-named-like-part": FindingCode(WARNING, "A folder named like a part of a split (test, val) lies among the class folders and is read as a class.", "If it is a part, put the folders of the classes into it, or remove it."),
     "class-nested": FindingCode(WARNING, "Images are in subfolders of a class folder; they belong to that class.", "Nothing to do, or move them into the folder of their class."),
     "class-not-in-split": FindingCode(WARNING, "A class has no image in val or in test, so it is not measured there.", "Add images of the class, or have a new split made (split=remake)."),
     "class-not-in-train": FindingCode(ERROR, "A class has no image in train.", _REMAKE),
@@ -188,6 +189,7 @@ ANNOTATION_CODES: Mapping[str, FindingCode] = {
     "yaml-key-twice": FindingCode(WARNING, "A key is listed twice; the last one is used.", "Remove one of them.", "one is dropped"),
     "yaml-model": FindingCode(NOTE, "A YAML file describes a model, not a dataset; it is left out.", _NOTHING, "dropped"),
     "yaml-names-invalid": FindingCode(ERROR, "`names` is not one name for each class number.", "Write a list of names, or one `0: name` for each class."),
+    "yaml-path-case": FindingCode(WARNING, "data.yaml names a folder or list that differs in upper and lower case from the one in the archive, which is used.", "Correct the path.", "written as lists"),
     "yaml-path-missing": FindingCode(WARNING, "data.yaml names a folder or list of a split that is not in the archive.", "Correct the path.", "written as lists"),
     "yaml-several": FindingCode(WARNING, "A second YAML file names different classes and is ignored.", "Upload one dataset at a time.", "dropped"),
     "table-columns": FindingCode(NOTE, "What the columns of a table were read as.", "Check that it is what they mean."),
@@ -205,7 +207,12 @@ ANNOTATION_CODES: Mapping[str, FindingCode] = {
 }  # fmt: skip
 
 SPLIT_CODES: Mapping[str, FindingCode] = {
-    "split-conflict": FindingCode(WARNING, "An image is listed for two splits.", "List each image once.", "listed once"),
+    "split-conflict": FindingCode(WARNING, "Two lists, or other sources of a split, name different parts for an image; none is trained on that one of several equal lists holds out.", "Name each image once, or correct the source that does not count.", "listed once"),
+    "split-file-unknown": FindingCode(ERROR, "An annotation file beside one for train is not named like a part of the split, and its images are in none.", "Name the file after its part (train, val, test), or have a new split made (split=remake).", _LEFT_OUT),
+    "split-held-out": FindingCode(ERROR, "Images would be trained on that another source of the split (a list, a file, a folder) holds out for val or test.", "Make both agree, or remove the one that is wrong; or have a new split made (split=remake).", _LEFT_OUT),
+    "split-list-held-out": FindingCode(ERROR, "A list that is named as val or test has no effect, so images that it holds out may be trained on.", "Correct the names in the list, or name it train.txt, val.txt or test.txt; or have a new split made (split=remake).", _LEFT_OUT),
+    "split-list-unused": FindingCode(WARNING, "A text file names images, but no part of a split, and has no effect.", "Name it train.txt, val.txt or test.txt if it gives a split, or remove it.", "dropped"),
+    "split-value-unknown": FindingCode(WARNING, "A column gives parts of a split other than train, val and test; they have no effect.", "Write train, val or test."),
     "split-folder-unknown": FindingCode(WARNING, "A folder beside train/ or val/ is not named like a part of a split.", "Rename the folder to train, val or test, or remove it."),
     "split-leak": FindingCode(WARNING, "The same image is in two parts of the given split.", "Keep the copies in one part, or have a new split made (split=remake)."),
     "split-leak-near": FindingCode(WARNING, "A val or test image looks almost the same as one that is trained on.", "Keep such images in one part, or have a new split made (split=remake)."),

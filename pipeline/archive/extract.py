@@ -34,19 +34,8 @@ IMAGE_SUFFIXES = frozenset(
 )
 TEXT_SUFFIXES = frozenset(
     {
-        ".xml",
-        ".txt",
-        ".json",
-        ".yaml",
-        ".yml",
-        ".names",
-        ".labels",
-        ".data",
-        ".csv",
-        ".tsv",
-        ".jsonl",
-        ".ndjson",
-        ".pbtxt",
+        *(".xml", ".txt", ".json", ".yaml", ".yml", ".names", ".labels", ".data", ".lst", ".list"),
+        *(".csv", ".tsv", ".jsonl", ".ndjson", ".pbtxt"),
     }
 )  # of formats, and tables that are looked at
 _SYSTEM_FOLDERS = frozenset(

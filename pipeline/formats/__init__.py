@@ -17,6 +17,7 @@ from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset, RepairedItem
 from pipeline.formats.background import AUTO, settle_background
+from pipeline.formats.given_split import KEEP, give_split
 from pipeline.formats.image_roles import files_of_set
 from pipeline.formats.unread_annotations import add_unread, unread_tables
 from pipeline.params.formats import CATALOGUE
@@ -55,11 +56,13 @@ def load_formats() -> list[DatasetFormat]:
     return [cast(DatasetFormat, import_module(page.module)) for page in CATALOGUE.values()]
 
 
-def read_dataset(archive: ExtractedArchive, findings: list[Finding], *, background: str = AUTO) -> Dataset:
+def read_dataset(
+    archive: ExtractedArchive, findings: list[Finding], *, background: str = AUTO, split: str = KEEP
+) -> Dataset:
     """Reads the archive in the format that describes most of its images, by the rules of docs/decisions/0022.
 
-    `background`: an option of PrepareOptions. Raises Rejected (FormatUnknown) with `findings`, and with what each
-    format is missing.
+    `background`, `split`: options of PrepareOptions. Raises Rejected (FormatUnknown) with `findings`, and with what
+    each format is missing.
     """
     source, left_out = files_of_set(archive)
     boxes, folders = _read(source, findings + left_out)
@@ -67,8 +70,11 @@ def read_dataset(archive: ExtractedArchive, findings: list[Finding], *, backgrou
     others = [other for other in boxes if other is not best]
     dataset = _beside_others(best, others) if others else best
     used = {item.annotation for other in others for item in other.items if item.annotation}
-    dataset = add_unread(source, replace(dataset, findings=left_out + dataset.findings), used)
-    return settle_background(source, dataset, background)
+    given = give_split(source, dataset, split)
+    dataset = replace(dataset, items=given.items, findings=left_out + dataset.findings)
+    dataset = add_unread(source, dataset, used | given.used)
+    dataset = replace(dataset, findings=dataset.findings + given.findings, broken=dataset.broken | given.doubtful)
+    return settle_background(dataset, given.listed, background)
 
 
 def _read(source: ExtractedArchive, findings: list[Finding]) -> tuple[list[Dataset], list[Dataset]]:

@@ -1,31 +1,27 @@
 """Decides which images without a label are background: images with no objects (docs/decisions/0022)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 
 from core.domain.findings import Finding
-from pipeline.archive.entry_names import bare_of, base_of, folder_of
-from pipeline.archive.extract import SPLIT_LISTS
+from pipeline.archive.entry_names import bare_of, folder_of
 from pipeline.archive.plural import counted
-from pipeline.archive.source import ExtractedArchive
 from pipeline.dataset.model import Dataset, Item
-from pipeline.formats.split_names import splits_by_list
-from pipeline.formats.yolo_parts import named_parts
 
 AUTO, UNLABELLED = "auto", "unlabelled"
 
 
-def settle_background(source: ExtractedArchive, dataset: Dataset, background: str) -> Dataset:
+def settle_background(dataset: Dataset, listed: Set[str], background: str) -> Dataset:
     """The dataset with each image without a label as background, or else in `broken` with an error that says why.
 
-    `background`: `auto`: images without a label are background where nothing else explains that they have none, or
-    `unlabelled`: they are, unless they may own a label that matches no image. Images whose annotation is ambiguous are
-    in `broken` already.
+    `listed`: images that a split list, or a part of a data.yaml, names. `background`: `auto`: images without a label
+    are background where nothing else explains that they have none, or `unlabelled`: they are, unless they may own a
+    label that matches no image. Images whose annotation is ambiguous are in `broken` already.
     """
     bare = [item for item in dataset.items if item.annotation is None and item.image.name not in dataset.broken]
     if dataset.kind != "detection" or not bare:
         return dataset
-    doubts = list(_doubts(source, dataset, bare, background))
+    doubts = list(_doubts(dataset, bare, listed, background))
     doubtful = {name for names, _ in doubts for name in names}
     findings = [Finding.of("image-unlabelled", names[0], why) for names, why in doubts]
     accepted = [item.image.name for item in bare if item.image.name not in doubtful]
@@ -33,9 +29,7 @@ def settle_background(source: ExtractedArchive, dataset: Dataset, background: st
     return replace(dataset, findings=dataset.findings + findings, broken=dataset.broken | doubtful)
 
 
-def _doubts(
-    source: ExtractedArchive, dataset: Dataset, bare: list[Item], background: str
-) -> Iterator[tuple[list[str], str]]:
+def _doubts(dataset: Dataset, bare: list[Item], listed: Set[str], background: str) -> Iterator[tuple[list[str], str]]:
     """(images, why each of them may have objects); no image twice."""
     names = [item.image.name for item in bare]
     images = counted(len(names), "image has no label", "images have no label")
@@ -56,19 +50,10 @@ def _doubts(
         yield copies, f"{detail}: likely to be a copy."
     folders = {folder_of(name) for name in labelled}
     elsewhere = [name for name in names if folder_of(name) not in folders]
-    listed = _listed(source, dataset) if elsewhere else set[str]()
     if elsewhere := [name for name in elsewhere if name not in listed]:
         where = counted(len({folder_of(name) for name in elsewhere}), "folder")
         detail = f"{counted(len(elsewhere), 'image')} without a label in {where} without any labelled image"
         yield elsewhere, f"{detail}, and in no list or part of data.yaml."
-
-
-def _listed(source: ExtractedArchive, dataset: Dataset) -> set[str]:
-    """Images that a split list, or a part of a data.yaml, names."""
-    images = [item.image for item in dataset.items]
-    lists = [file for file in source.files if base_of(file.name).lower() in SPLIT_LISTS]
-    listed, _ = splits_by_list(lists, images)
-    return {*listed, *(named_parts(source, images) if dataset.format == "yolo" else ())}
 
 
 def _notes(names: list[str], dataset: Dataset) -> Iterator[Finding]:

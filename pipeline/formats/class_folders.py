@@ -5,8 +5,9 @@ A folder is a tuple of the names on its path from the archive's root.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.formats.folder_relation import IMAGE_FOLDERS
 from pipeline.formats.split_names import split_of_folder
 
@@ -38,19 +39,22 @@ def assign_folders(counts: Mapping[Folder, int]) -> dict[Folder, Assignment]:
     at most STRAY of the images above it. Images in deeper folders belong to the class folder they are in.
     """
     tree = _Tree(counts)
-    splits, outside = _split_folders(tree)
-    left_out = {*splits, *_generic_folders(tree, splits)}
+    splits, outside, levels = _split_folders(tree)
+    left_out = {*splits, *levels, *_generic_folders(tree, splits)}
     parts = {folder: [above for above in tree.path_to(folder) if above not in left_out] for folder in counts}
     depth = _class_depth({folder: len(found) for folder, found in parts.items()}, counts)
     default = "train" if splits and "train" not in splits.values() else None
     assignments: dict[Folder, Assignment] = {}
     for folder, found in parts.items():
-        split = next((splits[above] for above in _above(folder) if above in splits), default)
+        rest = None if levels & {*_above(folder)} else default
+        split = next((splits[above] for above in _above(folder) if above in splits), rest)
         classed = depth and len(found) >= depth and not any(above in outside for above in _above(folder))
         assignments[folder] = (
             Assignment(found[depth - 1], split, len(found) > depth) if classed else Assignment(None, split)
         )
-    return assignments if splits or not _only_splits(assignments) else dict.fromkeys(assignments, Assignment())
+    if not splits and _only_splits(assignments):
+        return dict.fromkeys(assignments, Assignment())
+    return _with_nested_parts(assignments)
 
 
 class _Tree:
@@ -86,10 +90,12 @@ def _above(folder: Folder) -> list[Folder]:
     return [folder[:at] for at in range(len(folder) + 1)]
 
 
-def _split_folders(tree: _Tree) -> tuple[dict[Folder, str], set[Folder]]:
-    """(split folders, around the class folders or else inside them; folders beside them that are neither)."""
+def _split_folders(tree: _Tree) -> tuple[dict[Folder, str], set[Folder], set[Folder]]:
+    """(split folders, around the class folders or else inside them; folders beside them that are neither; folders that
+    are not named like a part, beside one and with the same classes)."""
     splits: dict[Folder, str] = {}
     outside: set[Folder] = set()
+    levels: set[Folder] = set()
     waiting: list[Folder] = [()]
     while waiting:
         children = tree.children.get(waiting.pop(), [])
@@ -98,9 +104,12 @@ def _split_folders(tree: _Tree) -> tuple[dict[Folder, str], set[Folder]]:
         beside = [child for child in children if child not in found]
         if len(set(found.values())) > 1:
             outside.update(beside)
-        else:
-            waiting += beside
-    return splits or _splits_inside(tree), outside
+            continue
+        classes = {name for child in found for name in tree.named_below(child)}
+        level = {child for child in beside if classes & tree.named_below(child)}
+        levels |= level
+        waiting += [child for child in beside if child not in level]
+    return splits or _splits_inside(tree), outside, levels
 
 
 def _splits_among(children: list[Folder], tree: _Tree) -> dict[Folder, str]:
@@ -113,26 +122,31 @@ def _splits_among(children: list[Folder], tree: _Tree) -> dict[Folder, str]:
     if len(named) == len(children) and len(set(named.values())) > 1 and any(below.values()):
         return named
     held = Counter(name for names in below.values() for name in names)
-    held.update(
-        {child[-1]: 2 for child in children if child not in named}
-    )  # a class folder beside a split: one is enough
+    others = [child for child in children if child not in named]
+    held.update({child[-1]: 2 for child in others})  # a class folder beside a split: one is enough
+    held.update(name for child in others for name in tree.named_below(child))  # `val/cat`, `more/cat`
     return {child: split for child, split in named.items() if any(held[name] > 1 for name in below[child])}
 
 
 def _splits_inside(tree: _Tree) -> dict[Folder, str]:
-    """`cat/train`, `cat/test`: where nearly all images are in such folders, in several classes."""
+    """`cat/train`, `cat/test`: where nearly all images are in such folders, in several classes.
+
+    Half of the images are enough where several classes have two parts each.
+    """
     parents = {
         parent: {child: split_of_folder(child[-1]) for child in children} for parent, children in tree.children.items()
     }
     inside: dict[Folder, str] = {}
-    classes = 0
+    classes = divided = 0
     for parent, children in parents.items():
         found = {child: split for child, split in children.items() if split and child not in tree.children}
         if len(found) == len(children) and parent != tree.root:
             inside |= found
             classes += 1
+            divided += len(set(found.values())) > 1
     held = sum(tree.direct[folder] for folder in inside)
-    return inside if classes > 1 and held >= (1 - STRAY) * tree.total[()] else {}
+    enough = 0.5 if divided > 1 else 1 - STRAY
+    return inside if classes > 1 and held >= enough * tree.total[()] else {}
 
 
 def _generic_folders(tree: _Tree, splits: Mapping[Folder, str]) -> set[Folder]:
@@ -162,6 +176,19 @@ def _class_depth(depths: Mapping[Folder, int], counts: Mapping[Folder, int]) -> 
         if above > STRAY * sum(at.values()):
             return depth
     return 0
+
+
+def _with_nested_parts(assignments: dict[Folder, Assignment]) -> dict[Folder, Assignment]:
+    """`cat/test/` in the class folder `cat/`: held out, also where other classes have no such folder."""
+    found: dict[Folder, str] = {}
+    for folder, each in assignments.items():
+        if each.folder and each.nested and each.split in (None, "train"):
+            named = [split for part in folder[len(each.folder) :] if (split := split_of_folder(part))]
+            if named:
+                found[folder] = next((split for split in named if split in HELD_OUT_SPLITS), named[0])
+    if set(found.values()) <= {"train"}:
+        return assignments
+    return {folder: replace(each, split=found.get(folder, each.split)) for folder, each in assignments.items()}
 
 
 def _only_splits(assignments: Mapping[Folder, Assignment]) -> bool:

@@ -1,25 +1,26 @@
 """COCO JSON: images, annotations and categories in one file for all images, or in one file for each split."""
 
 import json
-import re
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 from core.domain.findings import Finding
 from pipeline.archive.encodings import encoding_of
+from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.dataset.model import SPLITS, Dataset, Item, RawBox, RepairedItem, common_folder, root_of
+from pipeline.dataset.model import SPLITS, Dataset, Item, RawBox, RepairedItem, root_of
 from pipeline.formats.coco_json import CocoFile, CocoImage, parse_coco
 from pipeline.formats.coco_sums import without_sums
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.listed_pairs import ListedEntry, pair_listed
-from pipeline.formats.split_names import split_of_folder, splits_by_folder, unknown_folders
+from pipeline.formats.split_annotations import parts_of_files
+from pipeline.formats.split_names import parts_in
 from pipeline.formats.text import WrittenNames
 
 NAME = "coco"
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
+_OTHER_TASKS = ("captions", "person_keypoints", "keypoints", "stuff", "panoptic", "image_info")
 _HEAD = 4096  # bytes that decide the encoding
 
 
@@ -38,7 +39,7 @@ def read(source: ExtractedArchive) -> Dataset:
     files, doubtful, of_sums = without_sums(_documents(source, findings), images)
     findings += of_sums
     findings += _refuse_mixed_units(files)
-    splits = _splits_of_files(files)
+    splits = parts_of_files({coco.file.name for coco in files})
     entries = [(coco, entry) for coco in files for entry in coco.images.values()]
 
     def entry_of(number: int) -> ListedEntry:
@@ -50,11 +51,7 @@ def read(source: ExtractedArchive) -> Dataset:
         findings += coco.findings
     findings += pairs.findings
     of = {name: entries[number] for name, number in pairs.of.items()}
-    given = {name: split for name, (coco, _) in of.items() if (split := splits.get(coco.file.name))}
-    if not given:
-        given = splits_by_folder(images)
-        findings += unknown_folders(images)
-    items = tuple(_item(image, of.get(image.name), given.get(image.name)) for image in images)
+    items = tuple(_item(image, of.get(image.name)) for image in images)
     broken = doubtful | pairs.doubtful | {name for name, (_, entry) in of.items() if not entry.usable}
     if not all(coco.usable for coco in files):
         broken |= {image.name for image in images}  # the unread rest of the file may be about any of them
@@ -66,8 +63,9 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
     root = root_of(kept)
     names = sorted({box.label for item, *_ in kept for box in item.boxes})
     described = [item for item, *_ in kept if item.annotation]
+    rest = "train" if any(item.split for item in described) else None  # images of no part are trained on
     for split in (None, *SPLITS):
-        items = [item for item in described if item.split == split]
+        items = [item for item in described if (item.split or rest) == split]
         if items:
             content = _document(items, names, root)
             yield f"{root}annotations/instances_{split or 'default'}.json", json.dumps(content, indent=1).encode()
@@ -83,13 +81,16 @@ def _keys_in(file: SourceFile) -> int:
 
 
 def _documents(source: ExtractedArchive, findings: list[Finding]) -> list[CocoFile]:
-    """COCO's own archive has captions and keypoints of the same images: there only instances_*.json are read.
+    """COCO's own archive has captions and keypoints of the same images: there only instances_*.json are read. An
+    instances.json of no part beside a train.json is not of that archive.
 
     A file with two of the keys may be truncated, which is an error; a complete one (captions) has no boxes.
     """
     keys = {file.name: _keys_in(file) for file in source.files if file.name.lower().endswith(".json")}
     whole = [file for file in source.files if keys.get(file.name) == len(_KEYS)]
-    instances = [file for file in whole if PurePosixPath(file.name).name.lower().startswith("instances")]
+    instances = [file for file in whole if base_of(file.name).lower().startswith("instances")]
+    if not all(_names_part(file) for file in instances):
+        instances += [file for file in whole if _names_part(file) and file not in instances]
     written = WrittenNames()
     read = [parse_coco(file, written) for file in instances or whole]
     findings += written.findings()
@@ -119,29 +120,20 @@ def _refuse_mixed_units(files: list[CocoFile]) -> Iterator[Finding]:
                 image.usable = False
 
 
-def _splits_of_files(files: list[CocoFile]) -> dict[str, str]:
-    """JSON name -> split, by its name (`instances_val2017`) or folder; empty unless two splits are named."""
-    root = len(common_folder([coco.file.name for coco in files]))
-    splits: dict[str, str] = {}
-    for coco in files:
-        path = PurePosixPath(coco.file.name)
-        words = [*re.split(r"[^A-Za-z0-9]+", path.stem), *PurePosixPath(coco.file.name[root:]).parts[:-1]]
-        split = next((found for word in words if (found := split_of_folder(word))), None)
-        if split:
-            splits[coco.file.name] = split
-    return splits if len(set(splits.values())) > 1 else {}
+def _names_part(file: SourceFile) -> bool:
+    base = base_of(file.name)
+    return bool(parts_in(bare_of(base))) and not base.lower().startswith(_OTHER_TASKS)
 
 
-def _item(image: SourceFile, matched: tuple[CocoFile, CocoImage] | None, split: str | None) -> Item:
+def _item(image: SourceFile, matched: tuple[CocoFile, CocoImage] | None) -> Item:
     if matched is None:
-        return Item(image, split=split, coordinates="edges")
+        return Item(image, coordinates="edges")
     coco, entry = matched
     boxes = tuple(box._replace(label=coco.names[category]) for category, box in entry.boxes)
     entry.boxes = []  # not needed again: there may be a million boxes
     return Item(
         image,
         boxes=boxes,
-        split=split,
         annotation=coco.file.name,
         size=entry.size,
         size_line=entry.line,

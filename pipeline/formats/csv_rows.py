@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.archive.plural import counted
-from pipeline.dataset.model import RawBox
+from pipeline.dataset.model import HELD_OUT_SPLITS, RawBox
 from pipeline.formats.box_shapes import BoxShapes
 from pipeline.formats.coordinates import UNIT, exact
 from pipeline.formats.listed import ListedImage, Report, split_of_value
+from pipeline.formats.split_names import split_of_folder
 from pipeline.formats.table_cells import boxes_of_cell, labels_of_cell
 from pipeline.formats.table_columns import CELL, BoxColumns, Shape
 from pipeline.formats.tables import Table, TableBroken, is_empty
@@ -90,7 +91,7 @@ def _read_row(each: BoxTable, line: int, cells: list[str], written: WrittenNames
         return
     entry.size = entry.size or _size(cells, columns)
     if columns.split is not None:
-        entry.split = entry.split or split_of_value(cells[columns.split])
+        _read_split(entry, split_of_value(cells[columns.split]), report, line)
     if columns.crowd is not None and cells[columns.crowd].lower() in _TRUE:
         each.crowds.append(line)
         return
@@ -107,6 +108,19 @@ def _read_row(each: BoxTable, line: int, cells: list[str], written: WrittenNames
         return
     difficult = columns.difficult is not None and cells[columns.difficult].lower() in _TRUE
     entry.boxes.append(box._replace(difficult=difficult))
+
+
+def _read_split(entry: ListedImage, stated: str | None, report: Report, line: int) -> None:
+    """Of an image whose rows name several parts, the one that holds it out."""
+    if entry.split is None or stated is None or stated == entry.split:
+        entry.split = entry.split or stated
+        return
+    before, after = split_of_folder(entry.split), split_of_folder(stated)
+    if before == after:
+        return
+    report.add("split-conflict", f"A row of {entry.name[:200]!r} is of {entry.split}, this one of {stated}.", line)
+    if before not in HELD_OUT_SPLITS or after == "test":
+        entry.split = stated
 
 
 def _read_cell(

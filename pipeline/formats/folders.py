@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import bare_of, base_of
-from pipeline.archive.extract import SPLIT_LISTS, is_hidden
+from pipeline.archive.extract import is_hidden
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import SPLITS, Dataset, Item, RepairedItem, common_folder
@@ -20,7 +20,8 @@ from pipeline.formats.class_folders import (
     repeated_folders,
 )
 from pipeline.formats.image_roles import images_of_set
-from pipeline.formats.split_names import split_of_folder, splits_by_folder, splits_by_list
+from pipeline.formats.split_folders import splits_by_folder
+from pipeline.formats.split_names import split_of_folder
 from pipeline.formats.text import class_name_fault
 
 NAME = "folders"
@@ -52,14 +53,13 @@ def read(source: ExtractedArchive) -> Dataset:
     assignments, images = assigned.assignments, assigned.images
     splits = {each.split for each in assignments.values() if each.label}
     given = len(splits) > 1  # a single split folder around everything is not a split
-    listed, list_findings = _listed(source, images)
     items = tuple(
-        Item(image, split=listed.get(image.name) if listed else each.split if given else None, label=each.label)
+        Item(image, split=each.split if given else None, label=each.label)
         for image in images
         for each in [assignments[_folder(image.name)]]
     )
-    findings = [*list_findings, *_repeated(assigned), *_nested(images, assignments), *_empty(source, assigned)]
-    findings += _merged(assignments)
+    findings = [*_repeated(assigned), *_nested(images, assignments), *_empty(source, assigned)]
+    findings += [*_merged(assignments), *_named_like_parts(assignments)]
     faults = _name_faults(assignments)
     findings += faults.values()
     broken = frozenset(image.name for image in images if assignments[_folder(image.name)].folder in faults)
@@ -75,13 +75,6 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
     for split in SPLITS:
         listed = sorted(name for name, assigned in splits.items() if assigned == split)
         yield f"{root}{split}.txt", "".join(f"{name[len(root) :]}\n" for name in listed).encode()
-
-
-def _listed(source: ExtractedArchive, images: list[SourceFile]) -> tuple[dict[str, str], list[Finding]]:
-    """Image name -> split, by lists such as train.txt and test.txt that name images of two splits."""
-    lists = [file for file in source.files if base_of(file.name).lower() in SPLIT_LISTS]
-    splits, findings = splits_by_list(lists, images)
-    return (splits, findings) if len(set(splits.values())) > 1 else ({}, [])
 
 
 class _Assigned(NamedTuple):
@@ -176,6 +169,15 @@ def _merged(assignments: dict[Folder, Assignment]) -> Iterator[Finding]:
         "The lowest level counts: the folders of one name are one class, whatever they are in."
     )
     yield Finding.of("class-folders-merged", "/".join(folders[0]), detail)
+
+
+def _named_like_parts(assignments: dict[Folder, Assignment]) -> Iterator[Finding]:
+    """One warning about classes that may be parts of a split whose images have no classes."""
+    named = sorted({each.folder for each in assignments.values() if each.folder and split_of_folder(each.folder[-1])})
+    if named:
+        names = ", ".join(repr(each[-1]) for each in named[:5])
+        detail = f"{names}: read as {counted(len(named), 'class', 'classes')}, though named like a part of a split."
+        yield Finding.of("class-named-like-part", "/".join(named[0]), detail)
 
 
 def _empty(source: ExtractedArchive, assigned: _Assigned) -> Iterator[Finding]:

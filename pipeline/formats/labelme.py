@@ -17,7 +17,6 @@ from pipeline.formats.json_stream import JsonBroken, read_members
 from pipeline.formats.listed import Report
 from pipeline.formats.pairs import pair, pair_findings
 from pipeline.formats.split_lists import split_lists
-from pipeline.formats.split_names import given_splits
 from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
 
 NAME = "labelme"
@@ -60,11 +59,10 @@ def read(source: ExtractedArchive) -> Dataset:
     annotations = [_parse(file, written) for file in files]
     images = images_of_set(source)
     pairs = pair(annotations, images)
-    splits, split_findings = given_splits(source, images)
     findings = [finding for annotation in annotations for finding in annotation.report.findings]
-    findings += [*written.findings(), *_polygon_note(annotations), *pair_findings(pairs, source), *split_findings]
+    findings += [*written.findings(), *_polygon_note(annotations), *pair_findings(pairs, source)]
     by_image = {pairs.of[each.file.name].name: each for each in annotations if each.file.name in pairs.of}
-    items = tuple(_item(image, by_image.get(image.name), splits.get(image.name)) for image in images)
+    items = tuple(_item(image, by_image.get(image.name)) for image in images)
     broken = pairs.broken | {image for image, annotation in by_image.items() if not annotation.usable}
     return Dataset("detection", NAME, items, findings, frozenset(broken), lost=len(pairs.lost))
 
@@ -164,13 +162,12 @@ def _polygon_note(annotations: list[_Annotation]) -> Iterator[Finding]:
         yield Finding.of("polygons-as-boxes", first, detail)
 
 
-def _item(image: SourceFile, annotation: _Annotation | None, split: str | None) -> Item:
+def _item(image: SourceFile, annotation: _Annotation | None) -> Item:
     if annotation is None:
-        return Item(image, split=split, coordinates="edges")
+        return Item(image, coordinates="edges")
     return Item(
         image,
         boxes=tuple(annotation.boxes),
-        split=split,
         annotation=annotation.file.name,
         size=annotation.size,
         coordinates="edges",

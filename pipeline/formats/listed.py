@@ -1,18 +1,20 @@
 """Datasets whose annotation files list their images by name: tables, JSON Lines, and exports of labelling tools."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from core.domain.findings import Finding
-from pipeline.archive.entry_names import bare_of, base_of
+from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.dataset.model import Coordinates, Dataset, Item, RawBox, common_folder
+from pipeline.dataset.model import Coordinates, Dataset, Item, RawBox
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.listed_pairs import ListedEntry, pair_listed
-from pipeline.formats.split_names import given_splits, split_of_folder
+from pipeline.formats.split_names import split_of_folder
+from pipeline.formats.tables import is_empty
 
 _NUMBER_OR_ID = re.compile(r"-?\d+|/m/\w+")
+_NO_SUBSET = "default"  # the subset of CVAT for images of none
 MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats in every line
 
 
@@ -20,7 +22,8 @@ MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats in ev
 class ListedImage:
     """What an annotation file states about one image. `name`: a file name or a path, with or without its suffix.
 
-    `label`: the class of the whole image. `usable`: no error makes its boxes or its label unreliable.
+    `label`: the class of the whole image. `split`: the part as written. `usable`: no error makes its boxes or its label
+    unreliable.
     """
 
     file: SourceFile
@@ -82,9 +85,8 @@ def dataset_of(
     `is_whole`: every annotation file was read to its end. Otherwise its rest may be about any image.
     """
     images = images_of_set(source)
-    splits, split_findings = _splits(source, images, matched.of)
-    items = tuple(_item(image, matched.of.get(image.name), splits.get(image.name)) for image in images)
-    findings = [*findings, *matched.findings, *split_findings]
+    items = tuple(_item(image, matched.of.get(image.name)) for image in images)
+    findings = [*findings, *matched.findings, *_unknown_parts(matched.of.values())]
     broken = matched.doubtful | {image for image, entry in matched.of.items() if not entry.usable}
     if not is_whole:
         broken = {image.name for image in images}
@@ -100,41 +102,29 @@ def numeric_names_finding(labels: Iterable[str], report: Report, line: int | Non
 
 
 def split_of_value(text: str) -> str | None:
-    """The split that a cell names; None for an empty or another one."""
-    return split_of_folder(text.strip())
+    """The part that a cell names, as written; None for a cell that states nothing."""
+    return None if is_empty(text.strip()) or text.strip().lower() == _NO_SUBSET else text.strip()
 
 
-def _splits(
-    source: ExtractedArchive, images: list[SourceFile], of: Mapping[str, ListedImage]
-) -> tuple[dict[str, str], list[Finding]]:
-    """Image name -> split: as the entries state, by the names of their files, else by lists and folders."""
-    stated = {name: entry.split for name, entry in of.items() if entry.split}
-    if stated:
-        return stated, []
-    by_file = _splits_of_files({entry.file.name for entry in of.values()})
-    if by_file:
-        return {name: split for name, entry in of.items() if (split := by_file.get(entry.file.name))}, []
-    return given_splits(source, images)
+def _unknown_parts(entries: Iterable[ListedImage]) -> Iterator[Finding]:
+    """A warning for each file that states other parts than those of a split."""
+    unknown: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.split and split_of_folder(entry.split) is None:
+            unknown.setdefault(entry.file.name, []).append(entry.split)
+    for name, values in unknown.items():
+        parts = ", ".join(repr(value[:40]) for value in list(dict.fromkeys(values))[:5])
+        detail = f"{counted(len(values), 'image has', 'images have')} a part of the split that is unknown: {parts}."
+        yield Finding.of("split-value-unknown", name, detail)
 
 
-def _splits_of_files(names: set[str]) -> dict[str, str]:
-    """Annotation file -> split, by a word of its name (`train_labels.csv`) or a folder; empty unless two are named."""
-    root = len(common_folder(list(names)))
-    splits: dict[str, str] = {}
-    for name in names:
-        words = [*re.split(r"[^A-Za-z0-9]+", bare_of(base_of(name))), *name[root:].split("/")[:-1]]
-        if split := next((found for word in words if (found := split_of_folder(word))), None):
-            splits[name] = split
-    return splits if len(set(splits.values())) > 1 else {}
-
-
-def _item(image: SourceFile, entry: ListedImage | None, split: str | None) -> Item:
+def _item(image: SourceFile, entry: ListedImage | None) -> Item:
     if entry is None:
-        return Item(image, split=split, coordinates="edges")
+        return Item(image, coordinates="edges")
     return Item(
         image,
         boxes=tuple(entry.boxes),
-        split=split,
+        split=split_of_folder(entry.split) if entry.split else None,
         annotation=entry.file.name,
         size=entry.size,
         size_line=entry.line,

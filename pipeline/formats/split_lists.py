@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from pipeline.dataset.model import SPLITS, RepairedItem, common_folder
-from pipeline.formats.split_names import splits_by_folder
+from pipeline.formats.split_folders import splits_by_folder
 
 
 def split_lists(kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:

@@ -110,6 +110,14 @@ def cell_column(keys: Sequence[str]) -> int | None:
     return next((keys.index(key) for key in _CELLS if key in keys), None)
 
 
+def split_columns(keys: Sequence[str]) -> tuple[int, int] | None:
+    """(image, split) of a table that gives a split, with or without labels."""
+    rest = {key: number for number, key in reversed(list(enumerate(keys)))}
+    split = _first(rest, _SPLIT)
+    image = _first({key: number for key, number in rest.items() if number != split}, _IMAGE)
+    return None if image is None or split is None else (image, split)
+
+
 def _box_of(keys: Sequence[str]) -> tuple[Shape, tuple[int, ...]] | None:
     plain = {key: number for number, key in reversed(list(enumerate(keys)))}
     prefixed = {short: number for key, number in plain.items() if (short := _without_prefix(key))}

@@ -15,7 +15,6 @@ from pipeline.formats.image_index import canonical
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.pairs import Pairs, pair, pair_findings
 from pipeline.formats.split_lists import split_lists
-from pipeline.formats.split_names import given_splits
 from pipeline.formats.text import WrittenNames
 from pipeline.formats.voc_rewrite import rewrite_annotation
 from pipeline.formats.voc_xml import VocAnnotation, is_voc, parse_annotation
@@ -51,10 +50,8 @@ def read(source: ExtractedArchive) -> Dataset:
     pairs = pair(annotations, images)
     findings += pair_findings(pairs, source)
     findings += _name_findings(annotations, pairs)
-    splits, split_findings = given_splits(source, images)
-    findings += split_findings
     by_image = {pairs.of[a.file.name].name: a for a in annotations if a.file.name in pairs.of}
-    items = tuple(_item(image, by_image.get(image.name), splits.get(image.name)) for image in images)
+    items = tuple(_item(image, by_image.get(image.name)) for image in images)
     broken = pairs.broken | {image for image, annotation in by_image.items() if not annotation.usable}
     return Dataset("detection", NAME, items, findings, frozenset(broken), lost=len(pairs.lost))
 
@@ -69,15 +66,14 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
     yield from split_lists(kept)
 
 
-def _item(image: SourceFile, annotation: VocAnnotation | None, split: str | None) -> Item:
+def _item(image: SourceFile, annotation: VocAnnotation | None) -> Item:
     if annotation is None:
-        return Item(image, split=split)
+        return Item(image)
     boxes = tuple(annotation.boxes)
     annotation.boxes.clear()  # not needed again: 100,000 lists would stay beside the tuples
     return Item(
         image,
         boxes=boxes,
-        split=split,
         annotation=annotation.file.name,
         size=annotation.size,
         size_line=annotation.size_line,

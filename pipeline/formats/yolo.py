@@ -1,6 +1,6 @@
 """YOLO: one label file for each image, with or without a data.yaml that names the classes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 import yaml
 
@@ -17,7 +17,6 @@ from pipeline.formats.pairs import pair, pair_findings
 from pipeline.formats.yolo_classes import ClassNames
 from pipeline.formats.yolo_labels import YoloLabels, is_label_file, read_labels
 from pipeline.formats.yolo_parts import images_outside, without_labels_of
-from pipeline.formats.yolo_splits import yolo_splits
 from pipeline.formats.yolo_yaml import DataYaml
 
 NAME = "yolo"
@@ -51,10 +50,8 @@ def read(source: ExtractedArchive) -> Dataset:
     findings += of_columns
     pairs = pair(labels, images)
     findings += pair_findings(pairs, source)
-    splits, split_findings = yolo_splits(source, images, data)
-    findings += split_findings
     by_image = {pairs.of[each.file.name].name: each for each in labels if each.file.name in pairs.of}
-    items = tuple(_item(image, by_image.get(image.name), splits.get(image.name)) for image in images)
+    items = tuple(_item(image, by_image.get(image.name)) for image in images)
     findings += _unused_names(names.all, items)
     broken = pairs.broken | {
         name for name, each in by_image.items() if not each.usable or each.file.name in names.doubtful
@@ -86,9 +83,11 @@ def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[
         else:
             yield file.name, file.byte_range.read()
     root = root_of(kept)
-    yield f"{root}data.yaml", _yaml_of(names, kept).encode()
+    given = {item.split for item, *_ in kept} - {None}
+    rest = "train" if given else None  # images of no part are trained on, while those outside of all parts are left out
+    yield f"{root}data.yaml", _yaml_of(names, given | {rest}).encode()
     for split in SPLITS:
-        listed = [item.image.name[len(root) :] for item, *_ in kept if item.split == split]
+        listed = [item.image.name[len(root) :] for item, *_ in kept if (item.split or rest) == split]
         if listed:
             yield f"{root}{split}.txt", "".join(f"./{name}\n" for name in listed).encode()
 
@@ -145,10 +144,10 @@ def _without_names(
     yield Finding.of("class-names-missing", yamls[0].file.name if yamls else "", detail)
 
 
-def _item(image: SourceFile, labels: YoloLabels | None, split: str | None) -> Item:
+def _item(image: SourceFile, labels: YoloLabels | None) -> Item:
     if labels is None:
-        return Item(image, split=split, coordinates="fractions")
-    return Item(image, boxes=tuple(labels.boxes), split=split, annotation=labels.file.name, coordinates="fractions")
+        return Item(image, coordinates="fractions")
+    return Item(image, boxes=tuple(labels.boxes), annotation=labels.file.name, coordinates="fractions")
 
 
 def _unused_names(names: Mapping[int, str], items: Sequence[Item]) -> Iterator[Finding]:
@@ -176,8 +175,7 @@ def _lines(item: Item, numbers: Mapping[str, int]) -> str:
     )
 
 
-def _yaml_of(names: Mapping[int, str], kept: Sequence[RepairedItem]) -> str:
-    given = {item.split for item, *_ in kept}
+def _yaml_of(names: Mapping[int, str], given: Set[str | None]) -> str:
     # No `path`: ultralytics takes the folder of data.yaml, but a relative `path` from the current folder.
     content: dict[str, object] = {split: f"{split}.txt" for split in SPLITS if split in given}
     content["names"] = dict(sorted(names.items()))

@@ -10,12 +10,8 @@ from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import common_folder
 from pipeline.formats.image_roles import labelled_left_out
-from pipeline.formats.text import read_lines
-from pipeline.formats.yolo_splits import splits_by_yaml
-from pipeline.formats.yolo_yaml import DataYaml, find_yaml, read_yaml
-
-_DARKNET_SUFFIX = ".data"
-_DARKNET_KEYS = {"train": "train", "valid": "val", "val": "val", "test": "test"}
+from pipeline.formats.split_lines import ImageLines
+from pipeline.formats.yolo_splits import NamedPaths, parts_of_yaml, read_part_files
 
 
 class _Part(NamedTuple):
@@ -24,11 +20,6 @@ class _Part(NamedTuple):
     file: str
     folder: str
     members: frozenset[str]
-
-
-def named_parts(source: ExtractedArchive, images: list[SourceFile]) -> set[str]:
-    """Images in the parts of every data.yaml whose train and val are in the archive."""
-    return {name for part in _parts(source, images) for name in part.members}
 
 
 def images_outside(source: ExtractedArchive, images: list[SourceFile]) -> tuple[list[SourceFile], list[Finding]]:
@@ -68,25 +59,14 @@ def without_labels_of(
 
 
 def _parts(source: ExtractedArchive, images: list[SourceFile]) -> Iterator[_Part]:
-    files = [read_yaml(file) for file in find_yaml(source.files)]
-    files += [_read_darknet(file) for file in source.files if file.name.lower().endswith(_DARKNET_SUFFIX)]
-    for data in files:
+    paths = NamedPaths(source, images, ImageLines(images))
+    for data in read_part_files(source):
         named = data.parts.keys() & {"train", "val"}
         if len(named) < 2:
             continue
-        splits, _ = splits_by_yaml(source, images, data)
-        if named <= set(splits.values()):
-            yield _Part(data.file.name, common_folder([data.file.name, *splits]), frozenset(splits))
-
-
-def _read_darknet(file: SourceFile) -> DataYaml:
-    """Lines of `train = data/train.txt`."""
-    data = DataYaml(file)
-    for number, line in enumerate(read_lines(file) or (), start=1):
-        key, _, path = (text.strip() for text in line.partition("="))
-        if path and key in _DARKNET_KEYS:
-            data.parts.setdefault(_DARKNET_KEYS[key], []).append((path, number))
-    return data
+        members = parts_of_yaml(paths, data).members
+        if named <= set(members.values()):
+            yield _Part(data.file.name, common_folder([data.file.name, *members]), frozenset(members))
 
 
 def _by_stem(images: list[SourceFile]) -> dict[str, list[str]]:

@@ -134,7 +134,7 @@ def _extract_and_read(
             scratch_bytes=MAX_SCRATCH_BYTES,
         )
         steps.stage("reading")
-        dataset = read_dataset(source, findings, background=options.background)
+        dataset = read_dataset(source, findings, background=options.background, split=options.split)
         del source  # the annotations are read
         steps.stage("checking")
         facts = ahead.facts([item.image for item in dataset.items], steps.tick)

@@ -79,7 +79,7 @@ def test_a_format_finds_its_own_sample_in_any_folder(tmp_path: Path, dataset_for
 def test_a_repaired_archive_is_read_as_the_same_dataset(tmp_path: Path, dataset_format: DatasetFormat) -> None:
     """`rewrite` writes what `read` reads."""
     sample = dict(SAMPLES[dataset_format.NAME])
-    before = dataset_format.read(_source(tmp_path, sample))
+    before = read_dataset(_source(tmp_path, sample), [])
     target = tmp_path / "repaired.zip"
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -80,6 +80,27 @@ TABLE: dict[str, tuple[str, str]] = {
         "train/images/cat:cat/train, train/images/dog:dog/train, test/images/cat:cat/test, test/images/dog:dog/test",
     ),
     "a class called image": ("image:9, table:9, text:9", "image:image/-, table:table/-, text:text/-"),
+    "parts in some classes": (
+        "cat/train:9, cat/val:2, dog:9",
+        "cat/train:cat/train, cat/val:cat/val, dog:dog/-",
+    ),
+    "a part in one class": ("cat:9, dog:9, dog/test:3", "cat:cat/-, dog:dog/-, dog/test:dog/test"),
+    "parts in most classes, groups in another": (
+        "cat/train:9, cat/val:2, dog/train:9, dog/val:2, owl/brown:3, owl/white:2",
+        "cat/train:cat/train, cat/val:cat/val, dog/train:dog/train, dog/val:dog/val, owl/brown:owl/-, owl/white:owl/-",
+    ),
+    "an unknown folder beside train": (
+        "train/cat:9, train/dog:9, later/cat:3, later/dog:3",
+        "train/cat:cat/train, train/dog:dog/train, later/cat:cat/-, later/dog:dog/-",
+    ),
+    "an unknown folder beside val": (
+        "val/cat:3, val/dog:3, more/cat:9, more/dog:9",
+        "val/cat:cat/val, val/dog:dog/val, more/cat:cat/-, more/dog:dog/-",
+    ),
+    "parts in one of two sets": (
+        "a/train/cat:9, a/val/cat:2, b/cat:5, b/dog:5",
+        "a/train/cat:cat/train, a/val/cat:cat/val, b/cat:cat/-, b/dog:dog/-",
+    ),
     "no classes": ("train:9, test:2", "train:-, test:-"),
     "one folder": ("a/b:9", "a/b:-"),
 }

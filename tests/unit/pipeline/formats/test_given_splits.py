@@ -132,6 +132,19 @@ def test_class_folders_of_one_name_in_several_parents_are_reported(
     assert ("class-folders-merged" in {each.code for each in dataset.findings}) == merged
 
 
+def test_a_class_named_like_a_part_is_reported(tmp_path: Path) -> None:
+    sets = ((("cat", "dog", "test"), True), (("cat", "dog"), False), (("train/cat", "train/dog", "test/cat"), False))
+    for classes, warned in sets:
+        dataset = _read(_made(tmp_path / "-".join(classes).replace("/", "_")), folder_files(each=3, classes=classes))
+        assert ("class-named-like-part" in {each.code for each in dataset.findings}) == warned
+
+
+def test_a_folder_of_the_same_classes_beside_a_part_is_named(tmp_path: Path) -> None:
+    dataset = _read(tmp_path, folder_files(each=3, classes=("val/cat", "val/dog", "more/cat", "more/dog")))
+    assert [each.path for each in dataset.findings if each.code == "split-folder-unknown"] == ["more"]
+    assert {(item.image.name.split("/")[0], item.split) for item in dataset.items} == {("val", "val"), ("more", None)}
+
+
 def test_images_of_one_fixed_camera_are_split_by_the_order_of_names(tmp_path: Path) -> None:
     archive, options = zip_files(tmp_path / "belt.zip", one_camera(20)), PrepareOptions(split="sequence")
     dataset = validate_archive(archive, _made(tmp_path / "a"), options, processes=1, steps=StageReporter())

@@ -1,5 +1,6 @@
 """VOC is found in any folders, pairs are made by folder and name, and given splits are read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from pipeline.archive.extract import extract
 from pipeline.dataset.model import Dataset
 from pipeline.formats import read_dataset, voc
+from pipeline.formats.given_split import give_split
 from tests.builders.voc import Files, annotation, image_bytes, zip_files
 
 BOX = ("ball", 5.0, 5.0, 30.0, 30.0)
@@ -17,7 +19,9 @@ def _read(tmp_path: Path, files: Files) -> Dataset:
     archive = zip_files(tmp_path / "data.zip", files)
     source, _ = extract(archive, tmp_path / "into", threads=1, tick=lambda *_: None)
     assert voc.matches(source) is None
-    return voc.read(source)
+    dataset = voc.read(source)
+    given = give_split(source, dataset)
+    return replace(dataset, items=given.items, findings=dataset.findings + given.findings)
 
 
 def _pairs(dataset: Dataset) -> dict[str, str | None]:
