@@ -15,6 +15,7 @@ from api.http.event_poll import EventPoll
 from api.http.methods import MethodsMiddleware
 from api.http.metrics import Metrics, MetricsMiddleware
 from api.http.middleware import RequestMiddleware
+from api.http.reading import Reads
 from api.http.unknown import refuse_unknown_parameters
 from api.routes import datasets, formats, images, imports, jobs, models, repair, runs, service, training, uploads
 from api.uploads.finisher import Finisher
@@ -51,6 +52,7 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.platform = platform
     app.state.readiness = Readiness(platform)
     app.state.event_poll = EventPoll(platform.db)
+    app.state.reads = Reads(platform.db)
     app.add_middleware(MethodsMiddleware, routes=app.routes)
     app.add_middleware(RequestMiddleware, settings=platform.settings)
     app.state.metrics = Metrics(platform)

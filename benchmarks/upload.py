@@ -112,9 +112,9 @@ def resumable(client: httpx.Client, mib: int) -> str:
     return digest.hexdigest()
 
 
-def zip_stream(mib: int) -> Iterator[bytes]:
+def zip_stream(mib: int, name: bytes = b"noise.bin") -> Iterator[bytes]:
     """A ZIP with one stored entry of `mib` MiB, in zip64."""
-    size, name = mib * MIB, b"noise.bin"
+    size = mib * MIB
     crc = 0
     for _ in range(mib):
         crc = zlib.crc32(BLOCK, crc)

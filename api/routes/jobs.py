@@ -11,6 +11,7 @@ from api.http.downloads import MAY_CHANGE, file_name
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.openapi import event_responses, problem_responses
+from api.http.reading import CurrentReads
 from api.http.sse import event_stream
 from api.schemas import PageOf
 from api.schemas.jobs import AcceptedJob, FindingItem, Job, JobItem, accepted_job, finding_item, job_item, job_with_all
@@ -28,20 +29,35 @@ _CSV: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", summary="List jobs", responses=problem_responses(errors.CursorInvalid))
-def list_jobs(
-    platform: CurrentPlatform, state: JobState | None = None, cursor: Cursor = None, limit: Limit = PAGE
-) -> PageOf[JobItem]:
+@router.get("", summary="List jobs", response_model=PageOf[JobItem], responses=problem_responses(errors.CursorInvalid))
+async def list_jobs(
+    platform: CurrentPlatform,
+    reads: CurrentReads,
+    state: JobState | None = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> Response:
     """Newest first. Deleted jobs are listed only with `state=deleted`."""
-    page = jobs.list_jobs(platform.db, cursor=cursor, limit=limit, state=state)
-    return PageOf(items=[job_item(row) for row in page.items], next_cursor=page.next_cursor)
+
+    def read() -> PageOf[JobItem]:
+        page = jobs.list_jobs(platform.db, cursor=cursor, limit=limit, state=state)
+        return PageOf(items=[job_item(row) for row in page.items], next_cursor=page.next_cursor)
+
+    return await reads.answer(read)
 
 
-@router.get("/{job_id}", summary="Read a job", responses=problem_responses(errors.JobNotFound, errors.Gone))
-async def get_job(request: Request, platform: CurrentPlatform, job_id: str, wait: Wait = 0) -> Job:
+@router.get(
+    "/{job_id}",
+    summary="Read a job",
+    response_model=Job,
+    responses=problem_responses(errors.JobNotFound, errors.Gone),
+)
+async def get_job(
+    request: Request, platform: CurrentPlatform, reads: CurrentReads, job_id: str, wait: Wait = 0
+) -> Response:
     """State, stage, problem, number of findings by code, fingerprint, runs and versions."""
     await wait_until_ended(request, platform.db, job_id, seconds=wait)
-    return job_with_all(await run_in_threadpool(job_overview, platform.db, job_id))
+    return await reads.answer(lambda: job_with_all(job_overview(platform.db, job_id)))
 
 
 @router.get(

@@ -7,6 +7,7 @@ from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit
 from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.openapi import file_responses, problem_responses
+from api.http.reading import CurrentReads
 from api.schemas import PageOf
 from api.schemas.links import link
 from api.schemas.models import Alias, ModelVersion, ModelVersions, SetAlias, alias_item, alias_of, model_version
@@ -22,31 +23,53 @@ router = APIRouter(tags=["models"])
 _MISSING = (errors.JobNotFound, errors.Gone, errors.VersionNotFound)
 
 
-@router.get("/models", summary="List the model versions of all jobs", responses=problem_responses(errors.CursorInvalid))
-def list_models(
-    platform: CurrentPlatform, job_id: str | None = None, cursor: Cursor = None, limit: Limit = PAGE
-) -> PageOf[ModelVersion]:
+@router.get(
+    "/models",
+    summary="List the model versions of all jobs",
+    response_model=PageOf[ModelVersion],
+    responses=problem_responses(errors.CursorInvalid),
+)
+async def list_models(
+    platform: CurrentPlatform,
+    reads: CurrentReads,
+    job_id: str | None = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> Response:
     """Newest first."""
-    page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
-    return PageOf(items=_model_versions(platform, page.items), next_cursor=page.next_cursor)
+
+    def read() -> PageOf[ModelVersion]:
+        page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
+        return PageOf(items=_model_versions(platform, page.items), next_cursor=page.next_cursor)
+
+    return await reads.answer(read)
 
 
-@router.get("/models/{job_id}", summary="List the model versions of a job", responses=problem_responses(*_MISSING[:2]))
-def list_job_models(
-    platform: CurrentPlatform, job_id: str, cursor: Cursor = None, limit: Limit = PAGE
-) -> ModelVersions:
+@router.get(
+    "/models/{job_id}",
+    summary="List the model versions of a job",
+    response_model=ModelVersions,
+    responses=problem_responses(*_MISSING[:2]),
+)
+async def list_job_models(
+    platform: CurrentPlatform, reads: CurrentReads, job_id: str, cursor: Cursor = None, limit: Limit = PAGE
+) -> Response:
     """Newest first, with the aliases that point at them."""
-    page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
-    links = {"self": link(f"/models/{job_id}"), "job": link(f"/jobs/{job_id}")}
-    if page.items:
-        links["download"] = link(f"/download/model/{job_id}")
-    return ModelVersions(
-        job_id=job_id,
-        items=_model_versions(platform, page.items),
-        next_cursor=page.next_cursor,
-        aliases=[alias_item(row) for row in versions.aliases_of(platform.db, job_id)],
-        links=links,
-    )
+
+    def read() -> ModelVersions:
+        page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
+        links = {"self": link(f"/models/{job_id}"), "job": link(f"/jobs/{job_id}")}
+        if page.items:
+            links["download"] = link(f"/download/model/{job_id}")
+        return ModelVersions(
+            job_id=job_id,
+            items=_model_versions(platform, page.items),
+            next_cursor=page.next_cursor,
+            aliases=[alias_item(row) for row in versions.aliases_of(platform.db, job_id)],
+            links=links,
+        )
+
+    return await reads.answer(read)
 
 
 @router.get("/models/{job_id}/{version}", summary="Read a model version", responses=problem_responses(*_MISSING))

@@ -11,6 +11,7 @@ from api.http.downloads import MAY_CHANGE, StoredFile, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.openapi import event_responses, file_responses, problem_responses
+from api.http.reading import CurrentReads
 from api.http.sse import event_stream
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, Run, accepted_run, run_of
@@ -28,26 +29,38 @@ MAX_ATTEMPT = 2**31 - 1  # the largest integer of the database
 TEXT = "text/plain; charset=utf-8"
 
 
-@router.get("", summary="List runs", responses=problem_responses(errors.CursorInvalid))
-def list_runs(
+@router.get("", summary="List runs", response_model=PageOf[Run], responses=problem_responses(errors.CursorInvalid))
+async def list_runs(
     platform: CurrentPlatform,
+    reads: CurrentReads,
     state: RunState | None = None,
     job_id: str | None = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
-) -> PageOf[Run]:
+) -> Response:
     """Newest first."""
-    page = runs.list_runs(platform.db, cursor=cursor, limit=limit, state=state, job_id=job_id)
     mlflow = platform.settings.mlflow_link
-    return PageOf(items=[run_of(row, mlflow_link=mlflow) for row in page.items], next_cursor=page.next_cursor)
+
+    def read() -> PageOf[Run]:
+        page = runs.list_runs(platform.db, cursor=cursor, limit=limit, state=state, job_id=job_id)
+        return PageOf(items=[run_of(row, mlflow_link=mlflow) for row in page.items], next_cursor=page.next_cursor)
+
+    return await reads.answer(read)
 
 
-@router.get("/{run_id}", summary="Read a run", responses=problem_responses(errors.RunNotFound, errors.Gone))
-async def get_run(request: Request, platform: CurrentPlatform, run_id: str, wait: Wait = 0) -> Run:
+@router.get(
+    "/{run_id}",
+    summary="Read a run",
+    response_model=Run,
+    responses=problem_responses(errors.RunNotFound, errors.Gone),
+)
+async def get_run(
+    request: Request, platform: CurrentPlatform, reads: CurrentReads, run_id: str, wait: Wait = 0
+) -> Response:
     """State, stage, progress, attempt, problem and, once published, the version."""
     await wait_until_ended(request, platform.db, run_id, seconds=wait)
-    run = await run_in_threadpool(runs.get_living_run, platform.db, run_id)
-    return run_of(run, mlflow_link=platform.settings.mlflow_link)
+    mlflow = platform.settings.mlflow_link
+    return await reads.answer(lambda: run_of(runs.get_living_run(platform.db, run_id), mlflow_link=mlflow))
 
 
 @router.get(

@@ -1,21 +1,23 @@
 """JSON of jobs and findings."""
 
+from operator import attrgetter
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from api.schemas import Links, Timestamp, stored_problem
 from api.schemas.links import link
-from core.db.tables import FindingRow, JobRow, RunRow, VersionRow
+from core.db.tables import FindingRow, JobRow
 from core.db.transitions import public_fields
 from core.domain.errors import ArchiveRefused, FormatUnknown
 from core.domain.keys import plots_of
 from core.domain.limits import CLASSES_LISTED
 from core.domain.states import JobState, RunState
-from core.services.views import JobOverview
+from core.services.views import JobOverview, RunBrief
 from pipeline.params.catalogue import BASELINE, entry_of
 
 JOB_ID = "job_01kaj8x3v0q4f7m2n9r5t6w8y1"
+_NUMBER = attrgetter("number")
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
@@ -147,8 +149,8 @@ def job_item(row: JobRow) -> JobItem:
 def job_with_all(overview: JobOverview) -> Job:
     return Job(
         **_item_fields(overview.job),
-        runs=[_run(row) for row in overview.runs],
-        versions=[_version(row) for row in overview.versions],
+        runs=[_run(run) for run in overview.runs],
+        versions=sorted((_version(overview.job.id, run) for run in overview.runs if run.version), key=_NUMBER),
         shared_with=overview.shared_with,
     )
 
@@ -214,20 +216,22 @@ def _source(row: JobRow) -> JobSource:
     )
 
 
-def _run(row: RunRow) -> RunInJob:
-    links = {"self": link(f"/runs/{row.id}")}
-    return RunInJob(run_id=row.id, state=RunState(row.state), version=row.version, links=links)
+def _run(run: RunBrief) -> RunInJob:
+    links = {"self": link(f"/runs/{run.id}")}
+    return RunInJob(run_id=run.id, state=RunState(run.state), version=run.version, links=links)
 
 
-def _version(row: VersionRow) -> VersionInJob:
-    version = f"v{row.number}"
-    return VersionInJob(
-        version=version,
-        number=row.number,
-        run_id=row.run_id,
-        metrics=row.metrics,
-        created_at=timestamp(row.created_at),
-        links={"self": link(f"/models/{row.job_id}/{version}")},
+def _version(job_id: str, run: RunBrief) -> VersionInJob:
+    version = f"v{run.version}"
+    return VersionInJob.model_validate(
+        {
+            "version": version,
+            "number": run.version,
+            "run_id": run.id,
+            "metrics": run.metrics,
+            "created_at": timestamp(run.published_at),
+            "links": {"self": link(f"/models/{job_id}/{version}")},
+        }
     )
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from core.db.tables import RunRow, VersionRow
 from core.domain.states import RUN_ENDED
+from core.services.views import RunCopy
 
 _TRIED_AGAIN = "It is tried again when a worker starts."
 State = Literal["synced", "waiting", "failed"]
@@ -40,7 +41,7 @@ def mlflow_run(run: RunRow, *, mlflow_link: str) -> MlflowRun | None:
     )
 
 
-def mlflow_version(version: VersionRow, run: RunRow, *, mlflow_link: str) -> MlflowVersion | None:
+def mlflow_version(version: VersionRow, run: RunCopy, *, mlflow_link: str) -> MlflowVersion | None:
     if not mlflow_link:
         return None
     refused = version.mlflow_refused or run.mlflow_refused
@@ -53,7 +54,7 @@ def mlflow_version(version: VersionRow, run: RunRow, *, mlflow_link: str) -> Mlf
     )
 
 
-def _is_synced(run: RunRow) -> bool:
+def _is_synced(run: RunRow | RunCopy) -> bool:
     complete = run.state not in RUN_ENDED or run.mirrored_at is not None
     return run.mlflow_run_id is not None and complete and run.mirror_seq >= run.event_seq
 
@@ -68,6 +69,6 @@ def _detail(refused: str | None) -> str | None:
     return f"MLflow refused it: {refused.rstrip('.')}. {_TRIED_AGAIN}" if refused else None
 
 
-def _page(run: RunRow, mlflow_link: str) -> str | None:
+def _page(run: RunRow | RunCopy, mlflow_link: str) -> str | None:
     """The address that MLflow accepts without the id of the experiment."""
     return f"{mlflow_link.rstrip('/')}/#/runs/{run.mlflow_run_id}" if run.mlflow_run_id else None

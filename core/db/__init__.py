@@ -1,11 +1,13 @@
 """The database: SQLite (WAL) on one machine, PostgreSQL for a team. Sessions are synchronous."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -63,15 +65,29 @@ def open_database(url: str, *, reserve_bytes: int = 0) -> Database:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         server = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": 10}
-        return Database(create_engine(url, connect_args=_with_timeouts(parsed), **server))
+        return Database(create_engine(url, connect_args=_with_timeouts(parsed), json_deserializer=_parsed, **server))
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     # 20 connections: half as many as the API has threads for plain `def` endpoints
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20, max_overflow=40)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+        json_deserializer=_parsed,
+        pool_size=20,
+        max_overflow=40,
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     path = Path(parsed.database) if parsed.database and reserve_bytes else None
     return Database(engine, ReserveFile(path.with_name(f"{path.name}.reserve"), reserve_bytes) if path else None)
+
+
+def _parsed(text: str) -> Any:
+    """A JSON value. pydantic's parser is three times as fast as Python's, and refuses lone surrogates."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
 
 
 def _with_timeouts(url: URL) -> dict[str, Any]:

@@ -83,9 +83,9 @@ class Leased:
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
-    def public_value(self, name: str) -> Any:
-        """What polling returns, and events carry, for a field of `public`."""
-        return getattr(self, name)
+    def public_values(self) -> dict[str, Any]:
+        """What polling returns, and events carry, by the names in `public`."""
+        return {name: getattr(self, name) for name in self.public}
 
 
 class Resumable:

@@ -67,7 +67,7 @@ class JobRow(Leased, Base):
     mlflow_deleted_at: Mapped[datetime | None]  # when its model and artifacts were deleted in MLflow
     __table_args__ = (
         Index("ix_jobs_state_id", "state", "id"),
-        Index("ix_jobs_fingerprint_id", "fingerprint", "id"),
+        Index("ix_jobs_fingerprint_state_id", "fingerprint", "state", "id"),
         _index_of(_LIVING, "ix_jobs_living_id", "id"),
         _index_of("deleted_at IS NOT NULL AND erased_at IS NULL", "ix_jobs_to_erase", "id"),
         _index_of("deleted_at IS NOT NULL AND mlflow_deleted_at IS NULL", "ix_jobs_to_delete_in_mlflow", "id"),
@@ -75,8 +75,8 @@ class JobRow(Leased, Base):
         Index("ix_jobs_lease_expires_at", "lease_expires_at"),
     )
 
-    def public_value(self, name: str) -> Any:
-        return self.classes[:CLASSES_LISTED] if name == "classes" and self.classes else super().public_value(name)
+    def public_values(self) -> dict[str, Any]:
+        return super().public_values() | {"classes": self.classes and self.classes[:CLASSES_LISTED]}
 
 
 class UploadRow(Base):

@@ -87,8 +87,7 @@ def record_event(
 
 def public_fields(row: Leased) -> dict[str, Any]:
     """The fields of a row that polling returns, as JSON values; the fold of its events ends in the same."""
-    return {name: _plain(row.public_value(name)) for name in row.public}
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+    return {
+        name: value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+        for name, value in row.public_values().items()
+    }

@@ -38,10 +38,11 @@ def page_of(
     rows = list(session.execute(statement).scalars())
     more = len(rows) > limit
     items = rows[:limit]
-    return Page(items, _encode(getattr(items[-1], key.key)) if more else None)
+    return Page(items, cursor_after(getattr(items[-1], key.key)) if more else None)
 
 
-def _encode(value: Any) -> str:
+def cursor_after(value: Any) -> str:
+    """The cursor of the page that follows the row with this key."""
     return base64.urlsafe_b64encode(str(value).encode()).decode().rstrip("=")
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,13 +17,22 @@ from core.services.jobs.commands import job_in
 _SHARING_LISTED = 20
 
 
+class RunBrief(NamedTuple):
+    """A run in its job, with the metrics and the time of its version once it is published."""
+
+    id: str
+    state: str
+    version: int | None
+    metrics: dict[str, Any] | None
+    published_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class JobOverview:
-    """A job, its runs and versions, oldest first. `shared_with`: ids of other ready jobs with the same prepared set."""
+    """A job and its runs, oldest first. `shared_with`: ids of other ready jobs with the same prepared set."""
 
     job: JobRow
-    runs: list[RunRow]
-    versions: list[VersionRow]
+    runs: list[RunBrief]
     shared_with: list[str]
 
 
@@ -31,31 +42,42 @@ class VersionOverview:
 
     version: VersionRow
     aliases: list[str]
-    run: RunRow
+    copy: "RunCopy"
+
+
+class RunCopy(NamedTuple):
+    """What a run's row says of its copy in MLflow."""
+
+    state: str
+    event_seq: int
+    mirror_seq: int
+    mirrored_at: datetime | None
+    mlflow_run_id: str | None
+    mlflow_refused: str | None
 
 
 def job_overview(db: Database, job_id: str) -> JobOverview:
     """Raises JobNotFound, Gone."""
     with db.reading() as session:
         job = job_in(session, job_id)
-        runs = session.execute(select(RunRow).where(RunRow.job_id == job_id).order_by(RunRow.id)).scalars()
-        versions = session.execute(
-            select(VersionRow).where(VersionRow.job_id == job_id).order_by(VersionRow.number)
-        ).scalars()
-        return JobOverview(job, list(runs), list(versions), _sharing(session, job))
+        columns = select(RunRow.id, RunRow.state, RunRow.version, VersionRow.metrics, VersionRow.created_at)
+        runs = columns.outerjoin(VersionRow, VersionRow.run_id == RunRow.id).where(RunRow.job_id == job_id)
+        found = [RunBrief(*run) for run in session.execute(runs.order_by(RunRow.id))]
+        return JobOverview(job, found, _sharing(session, job))
 
 
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
     """In the order of `versions`."""
     with db.reading() as session:
         aliases = _aliases(session, versions)
-        run_ids = [version.run_id for version in versions]
-        runs = {run.id: run for run in session.execute(select(RunRow).where(RunRow.id.in_(run_ids))).scalars()}
+        columns = select(RunRow.id, *(getattr(RunRow, name) for name in RunCopy._fields))
+        runs = session.execute(columns.where(RunRow.id.in_([version.run_id for version in versions])))
+        copies = {run_id: RunCopy(*copy) for run_id, *copy in runs}
     return [
         VersionOverview(
             version,
             aliases.get((version.job_id, version.number), []),
-            runs[version.run_id],
+            copies[version.run_id],
         )
         for version in versions
     ]

@@ -17,7 +17,7 @@ LIVING = "deleted_at IS NULL"
 # Each ends in the column that its list is ordered by: a page is read from the index, without a sort.
 INDEXES: Mapping[str, tuple[str, list[str], str]] = {
     "ix_jobs_state_id": ("jobs", ["state", "id"], ""),
-    "ix_jobs_fingerprint_id": ("jobs", ["fingerprint", "id"], ""),
+    "ix_jobs_fingerprint_state_id": ("jobs", ["fingerprint", "state", "id"], ""),
     "ix_jobs_living_id": ("jobs", ["id"], LIVING),
     "ix_jobs_to_erase": ("jobs", ["id"], "deleted_at IS NOT NULL AND erased_at IS NULL"),
     "ix_jobs_to_delete_in_mlflow": ("jobs", ["id"], "deleted_at IS NOT NULL AND mlflow_deleted_at IS NULL"),

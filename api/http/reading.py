@@ -1,0 +1,38 @@
+"""Answering reads: rows to JSON in one of a few threads.
+
+With a thread for each of 16 requests at once, the threads take the interpreter from each other at every row that SQLite
+returns: a page of versions then cost twice the processor time of one alone.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, cast
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import Depends, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from core.db import Database
+
+# SQLite never waits, PostgreSQL does: then others compute.
+READERS = {"sqlite": 2, "postgresql": 8}
+
+
+class Reads:
+    """For one event loop."""
+
+    def __init__(self, db: Database) -> None:
+        self._limiter = CapacityLimiter(READERS[db.engine.dialect.name])
+
+    async def answer(self, make: Callable[[], BaseModel]) -> Response:
+        """The JSON of what `make` returns, which reads the database. Raises what `make` raises."""
+        content = await run_sync(lambda: make().model_dump_json(by_alias=True), limiter=self._limiter)
+        return Response(content, media_type="application/json")
+
+
+def reads_of(request: Request) -> Reads:
+    return cast(Reads, request.app.state.reads)
+
+
+CurrentReads = Annotated[Reads, Depends(reads_of)]

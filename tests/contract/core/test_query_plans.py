@@ -1,0 +1,104 @@
+"""A page of a list is read from an index in its own order: no sort, no scan of a table, however many rows there are."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from benchmarks.load_rows import Filled, fill
+from core.db import Database
+from core.db.tables import METADATA
+from core.services.context import Platform
+from core.services.jobs.commands import list_findings, list_jobs
+from core.services.maintenance.erasure import jobs_to_erase
+from core.services.maintenance.recovery import oldest_waiting
+from core.services.models.mlflow_sync import count_refused, jobs_to_forget, runs_to_mirror
+from core.services.models.versions import list_versions
+from core.services.paging import cursor_after
+from core.services.runs.commands import list_runs
+from core.services.views import job_overview, version_overviews
+from core.services.work.events import events_after, standings
+
+FIRST: dict[str, Any] = {"cursor": None, "limit": 10}
+READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
+    "jobs": lambda db, _filled, page: list_jobs(db, **page),
+    "jobs by state": lambda db, _filled, page: list_jobs(db, **page, state="ready"),
+    "runs": lambda db, _filled, page: list_runs(db, **page),
+    "runs by state": lambda db, _filled, page: list_runs(db, **page, state="succeeded"),
+    "runs of a job": lambda db, filled, page: list_runs(db, **page, job_id=filled.ready[-1]),
+    "versions": lambda db, _filled, page: list_versions(db, **page),
+    "versions of a job": lambda db, filled, page: list_versions(db, **page, job_id=filled.ready[-1]),
+    "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),
+    "findings by severity": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, severity="note"),
+    "a job with its runs": lambda db, filled, _page: job_overview(db, filled.ready[-1]),
+    "events": lambda db, filled, _page: events_after(db, filled.runs[-1], seq=2),
+    "new events": lambda db, filled, _page: standings(db, [*filled.jobs[:20], *filled.runs[:20]]),
+    "waiting": lambda db, _filled, _page: oldest_waiting(db, "prepare"),
+    "to mirror": lambda db, _filled, _page: runs_to_mirror(db, but_not=set()),
+    "refused by MLflow": lambda db, _filled, _page: count_refused(db),
+    "to erase": lambda db, _filled, _page: jobs_to_erase(db),
+    "to forget": lambda db, _filled, _page: jobs_to_forget(db, but_not=set()),
+}
+SCANS = {f"SCAN {table}" for table in METADATA.tables}  # of SQLite, without an index
+# PostgreSQL reads a table of few rows as a whole, and sorts it, unless that seems expensive.
+EXPENSIVE = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort")
+
+
+def test_no_read_sorts_or_scans_a_table(platform: Platform) -> None:
+    db = platform.db
+    filled = fill(db, jobs=400, runs=200, versions=100)
+    found: dict[str, list[str]] = {}
+    for name, read in READS.items():
+        pages = [FIRST] if "findings" in name else [FIRST, FIRST | {"cursor": cursor_after(_middle(name, filled))}]
+        for page in pages:
+            with _statements(db) as statements:
+                read(db, filled, page)
+            found[name] = [line for statement in statements for line in _plan(db, *statement) if _is_slow(line)]
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize("limit", [5, 50])
+def test_a_page_of_versions_is_three_statements(platform: Platform, limit: int) -> None:
+    fill(platform.db, jobs=400, runs=200, versions=100)
+    with _statements(platform.db) as statements:
+        page = list_versions(platform.db, cursor=None, limit=limit)
+        assert len(version_overviews(platform.db, page.items)) == limit
+    assert len(statements) == 3
+
+
+def _middle(name: str, filled: Filled) -> str:
+    ids = {"jobs": filled.jobs, "runs": filled.runs, "versions": filled.versions}.get(name.split()[0], filled.jobs)
+    return ids[len(ids) // 2]
+
+
+@contextmanager
+def _statements(db: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Every statement executed within the block, with its parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            statements.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+def _plan(db: Database, statement: str, parameters: Any) -> list[str]:
+    with db.engine.connect() as connection:
+        if db.engine.dialect.name == "sqlite":
+            return [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+        for setting in EXPENSIVE:
+            connection.exec_driver_sql(f"SET {setting} = off")
+        return [row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)]
+
+
+def _is_slow(line: str) -> bool:
+    step = line.strip().removeprefix("->").strip()
+    sorts = step.startswith(("Sort", "Incremental Sort")) or "TEMP B-TREE FOR ORDER BY" in step
+    return sorts or step.startswith("Seq Scan") or step in SCANS
