@@ -164,6 +164,8 @@ CLASS_CODES: Mapping[str, FindingCode] = {
     "folders-repeated": FindingCode(NOTE, "A folder holds the same images as its parent folder and is left out.", "Nothing to do, or create the ZIP without it.", "dropped"),
     "no-boxes": FindingCode(ERROR, "The dataset has no usable box.", "Annotate some images."),
     "too-many-classes": FindingCode(ERROR, "The dataset has more classes than the limit.", "Check the column or the folders that name the classes: captions, ids or file names are no classes."),
+    "boxes-too-many": FindingCode(ERROR, "An image or the dataset has more boxes than the limit.", "Split the dataset into several; if the file repeats lines, write each box once."),
+    "entries-too-many": FindingCode(ERROR, "An annotation file lists more images than the limit.", "List the images of the archive alone, each once."),
     "too-few-classes": FindingCode(ERROR, "Fewer than two classes have usable images.", "Add images of another class."),
     "too-few-images": FindingCode(ERROR, "The dataset has fewer than three usable images.", "Add images."),
 }  # fmt: skip

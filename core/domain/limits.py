@@ -31,8 +31,16 @@ MAX_IMAGE_BYTES = 512 * MIB
 MAX_CLASSES = 10_000
 CLASSES_LISTED = 100  # in an answer about a job, beside their number: no answer grows with the dataset
 
-# Findings: all are counted, at most this many are kept with their text.
+# Boxes. Aerial images of public datasets have some thousands; a box takes up to 0.5 KB while a dataset is prepared.
+MAX_BOXES_PER_IMAGE = 50_000
+MAX_BOXES = 3_000_000  # 30 in each image of the largest supported set
+MAX_LISTED_IMAGES = 1_000_000  # in one annotation file: it may be that of a larger dataset than the archive has
+
+# Findings: all are counted, at most these are kept with their text, which takes 0.4 KB. A script that writes one line
+# wrongly writes all of them wrongly, and nobody reads the second thousand.
 MAX_FINDINGS_KEPT = 100_000
+MAX_FINDINGS_OF_CODE = 10_000
+MAX_FINDINGS_OF_IMAGE = 1_000  # of a code, in the annotation of one image
 
 MIN_IMAGES = 3  # one for each of train, val and test
 SKIP_MIN_REMAINING = 0.9  # on_error=skip: this fraction of the images must remain

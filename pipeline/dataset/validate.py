@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from core.domain import limits
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding, FindingList, Severity
 from pipeline.archive.entry_names import suffix_of
 from pipeline.archive.plural import counted
 from pipeline.dataset.boxes import Frame, check_boxes, in_pixels
@@ -31,7 +31,7 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
     Empties both lists: there may be 100,000 items, and none is needed after its image is built.
     """
     seen = len(items)
-    findings: list[Finding] = []
+    findings = FindingList()
     good: list[tuple[Item, ImageFacts, list[RawBox]]] = []
     palettes: list[str] = []
     classless = 0

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Protocol, cast
 
-from core.domain.errors import FormatUnknown
+from core.domain.errors import DatasetRejected, FormatUnknown
 from core.domain.findings import Finding
 from pipeline.archive.contents import describe_contents, kinds_of
 from pipeline.archive.entry_names import folder_of
@@ -17,6 +17,7 @@ from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset, RepairedItem
 from pipeline.formats.background import AUTO, settle_background
+from pipeline.formats.box_limits import LimitReached
 from pipeline.formats.given_split import KEEP, give_split
 from pipeline.formats.image_roles import files_of_set
 from pipeline.formats.unread_annotations import add_unread, unread_tables
@@ -62,8 +63,16 @@ def read_dataset(
     """Reads the archive in the format that describes most of its images, by the rules of docs/decisions/0022.
 
     `background`, `split`: options of PrepareOptions. Raises Rejected (FormatUnknown) with `findings`, and with what
-    each format is missing.
+    each format is missing; Rejected where annotations hold more than is accepted.
     """
+    try:
+        return _read_dataset(archive, findings, background, split)
+    except LimitReached as limit:
+        beyond = limit.finding
+        raise Rejected(DatasetRejected(beyond.detail, errors={beyond.code: 1}), [*findings, beyond]) from limit
+
+
+def _read_dataset(archive: ExtractedArchive, findings: list[Finding], background: str, split: str) -> Dataset:
     source, left_out = files_of_set(archive)
     boxes, folders = _read(source, findings + left_out)
     best = max(folders or boxes, key=_completeness)  # max returns the first of equals

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from core.domain.findings import Finding
+from core.domain.findings import Finding, FindingList
 from pipeline.archive.encodings import encoding_of
 from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.plural import counted
@@ -34,7 +34,7 @@ def matches(source: ExtractedArchive) -> str | None:
 
 
 def read(source: ExtractedArchive) -> Dataset:
-    findings: list[Finding] = []
+    findings = FindingList()
     images = images_of_set(source)
     files, doubtful, of_sums = without_sums(_documents(source, findings), images)
     findings += of_sums

@@ -1,20 +1,20 @@
 """Reads one COCO JSON: images, categories, and the boxes of each image; findings with their line."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from core.domain.findings import Finding
+from core.domain.findings import FindingList
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import FRACTION, RawBox
+from pipeline.formats.box_limits import require_boxes, require_boxes_of_image, require_entries
 from pipeline.formats.box_shapes import BoxShapes
 from pipeline.formats.coco_ids import AnnotationIds, Id, IdKinds
 from pipeline.formats.json_stream import Element, JsonBroken, read_members
 from pipeline.formats.text import MAX_COORDINATE, WrittenNames, class_name_fault, thousandths
-
-MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats at every annotation
 
 
 @dataclass(slots=True)
@@ -35,8 +35,10 @@ class CocoFile:
     file: SourceFile
     images: dict[Id, CocoImage] = field(default_factory=dict)
     names: dict[Id, str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: FindingList = field(default_factory=FindingList)
     usable: bool = True
+    boxes: int = 0
+    taken: Counter[str] = field(default_factory=Counter)  # names of categories
     crowds: list[int] = field(default_factory=list)
     polygons: list[int] = field(default_factory=list)
     numbers: AnnotationIds = field(default_factory=AnnotationIds)
@@ -87,6 +89,7 @@ def _read_image(coco: CocoFile, element: Element) -> None:
         return
     width, height = (thousandths(_text(entry.get(name))) for name in ("width", "height"))
     size = (width // 1000, height // 1000) if width and height and min(abs(width), abs(height)) >= 1000 else None
+    require_entries(coco.file, len(coco.images) + 1, element.line)
     coco.images[number] = CocoImage(entry["file_name"], size, element.line)
 
 
@@ -106,11 +109,12 @@ def _read_category(coco: CocoFile, element: Element, written: WrittenNames) -> N
     elif coco.names.get(number, name) != name:
         detail = f"Two categories have the id {_printed(number)}: {coco.names[number]!r} and {name!r}."
         _report(coco, element.line, "json-id-twice", detail)
-        del coco.names[number]  # it is unknown which one the annotations refer to
+        coco.taken[coco.names.pop(number)] -= 1  # it is unknown which one the annotations refer to
     else:
-        if name in coco.names.values():
+        if coco.taken[name]:
             detail = f"Two categories are named {name!r}; they become one class."
             _report(coco, element.line, "class-name-twice", detail)
+        coco.taken[name] += coco.names.get(number) != name
         coco.names[number] = name
 
 
@@ -138,9 +142,12 @@ def _read_annotation(
     box = _box(coco, entry, line, where)
     if box is not None and coco.fractions and not _is_fraction(box):
         box = _to_pixels(coco, box, waiting)
+    coco.boxes += 1
+    require_boxes(coco.file, coco.boxes, line)
     if box is None:
         unusable.append((image, line))
     elif image in coco.images:
+        require_boxes_of_image(coco.file, len(coco.images[image].boxes) + 1, line)
         coco.images[image].boxes.append((category, box))
     else:
         waiting.append((image, category, box))
@@ -208,6 +215,7 @@ def _around(polygons: list[Any]) -> list[Decimal] | None:
 def _resolve(coco: CocoFile, waiting: Iterable[tuple[Id, Id, RawBox]], unusable: Iterable[tuple[Id, int]]) -> None:
     for image, category, box in waiting:
         if image in coco.images:
+            require_boxes_of_image(coco.file, len(coco.images[image].boxes) + 1, box.line)
             coco.images[image].boxes.append((category, box))
         else:
             detail = f"An annotation refers to the image {_printed(image)}, which is not listed in `images`."
@@ -257,23 +265,23 @@ def _refuse_corners(coco: CocoFile) -> None:
 
 def _note_once(coco: CocoFile) -> None:
     if mixed := coco.ids.mixed():
-        _note(coco, mixed.text_line, "json-ids-mixed", mixed.detail)
+        _report(coco, mixed.text_line, "json-ids-mixed", mixed.detail)
     if coco.fractions:
         count = sum(len(image.boxes) for image in coco.images.values())
         detail = f"All {counted(count, 'box', 'boxes')} lie within 0 .. 1: they are read as fractions of the image."
-        _note(coco, None, "boxes-as-fractions", detail)
+        _report(coco, None, "boxes-as-fractions", detail)
     if coco.crowds:
         detail = f"{counted(len(coco.crowds), 'crowd annotation')} (`iscrowd`) left out."
-        _note(coco, coco.crowds[0], "crowds-left-out", detail)
+        _report(coco, coco.crowds[0], "crowds-left-out", detail)
     if coco.polygons:
         detail = f"{counted(len(coco.polygons), 'polygon')} without a `bbox`: each is taken as the box around it."
-        _note(coco, coco.polygons[0], "polygons-as-boxes", detail)
+        _report(coco, coco.polygons[0], "polygons-as-boxes", detail)
     used = {category for image in coco.images.values() for category, _ in image.boxes}
     unused = [name for number, name in coco.names.items() if number not in used]
     if used and unused:
         names = ", ".join(map(repr, unused[:10]))
         have = "has" if len(unused) == 1 else "have"
-        _note(coco, None, "class-unused", f"{len(unused)} of {len(coco.names)} categories {have} no box: {names}.")
+        _report(coco, None, "class-unused", f"{len(unused)} of {len(coco.names)} categories {have} no box: {names}.")
 
 
 def _printed(number: Id | None) -> str:
@@ -285,10 +293,5 @@ def _text(value: Any) -> str | int | Decimal:
     return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else ""
 
 
-def _note(coco: CocoFile, line: int | None, code: str, detail: str) -> None:
-    coco.findings.append(Finding.of(code, coco.file.name, detail, line=line))
-
-
 def _report(coco: CocoFile, line: int | None, code: str, detail: str) -> None:
-    if len(coco.findings) < MAX_FILE_FINDINGS:
-        coco.findings.append(Finding.of(code, coco.file.name, detail, line=line))
+    coco.findings.add(code, coco.file.name, detail, line)

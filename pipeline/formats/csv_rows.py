@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pipeline.archive.plural import counted
 from pipeline.dataset.model import HELD_OUT_SPLITS, RawBox
+from pipeline.formats.box_limits import require_entries
 from pipeline.formats.box_shapes import BoxShapes
 from pipeline.formats.coordinates import UNIT, exact
 from pipeline.formats.listed import ListedImage, Report, split_of_value
@@ -81,6 +82,7 @@ def _read_row(each: BoxTable, line: int, cells: list[str], written: WrittenNames
     columns, report = each.columns, each.report
     name = cells[columns.image] if len(cells) > columns.image else ""
     entry = each.entries.setdefault(name, ListedImage(report.file, name, line)) if name else None
+    require_entries(report.file, len(each.entries), line)
     if entry is None or len(cells) != len(each.table.header):
         have = counted(len(cells), "cell")
         detail = f"The row has {have}, the header {len(each.table.header)}." if name else "The row names no image."
@@ -107,7 +109,7 @@ def _read_row(each: BoxTable, line: int, cells: list[str], written: WrittenNames
         entry.usable = False
         return
     difficult = columns.difficult is not None and cells[columns.difficult].lower() in _TRUE
-    entry.boxes.append(box._replace(difficult=difficult))
+    report.add_box(entry, box._replace(difficult=difficult))
 
 
 def _read_split(entry: ListedImage, stated: str | None, report: Report, line: int) -> None:
@@ -154,7 +156,7 @@ def _read_cell(
             x2, y2 = x1 + x2, y1 + y2
         if box.shape is None:
             each.undecided.append((entry, len(entry.boxes)))
-        entry.boxes.append(RawBox(names.get(label, label), x1, y1, x2, y2, False, line))
+        each.report.add_box(entry, RawBox(names.get(label, label), x1, y1, x2, y2, False, line))
 
 
 def _box(each: BoxTable, line: int, label: str, texts: list[str]) -> RawBox | None:

@@ -12,6 +12,7 @@ from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem, root_of
+from pipeline.formats.box_limits import require_entries
 from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed, split_of_value
 from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
 
@@ -152,11 +153,12 @@ def _read_image(document: _Document, image: Any, written: WrittenNames) -> None:
     split = split_of_value(image.get("subset") or "")
     entry = ListedImage(document.report.file, name, line, size, split=split)
     document.listed.append(entry)
+    require_entries(document.report.file, len(document.listed), line)
     for shape in image:
         if shape.tag in _SHAPES:
             box = _read_shape(document, shape, written)
             if box:
-                entry.boxes.append(box)
+                document.report.add_box(entry, box)
             else:
                 entry.usable = False
 

@@ -15,6 +15,7 @@ from core.domain.findings import Finding
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, RawBox, RepairedItem, root_of
+from pipeline.formats.box_limits import require_entries
 from pipeline.formats.coordinates import exact, settle_units
 from pipeline.formats.json_lines import Record, json_lines_of, read_records
 from pipeline.formats.json_stream import JsonBroken
@@ -117,6 +118,7 @@ def _read_record(document: _Document, line: int, record: Record, written: Writte
         return
     entry = ListedImage(document.report.file, name, line, _size(record), split=_split(record))
     document.listed.append(entry)
+    require_entries(document.report.file, len(document.listed), line)
     objects = _objects_of(record)
     if objects is None:
         entry.usable = False
@@ -126,7 +128,7 @@ def _read_record(document: _Document, line: int, record: Record, written: Writte
         if isinstance(box, dict) and box.get("isCrowd") in (1, True):
             document.crowds.append(line)
         elif raw := _box(document.report, line, label, box, written):
-            entry.boxes.append(raw)
+            document.report.add_box(entry, raw)
         else:
             entry.usable = False
 

@@ -12,6 +12,7 @@ from pipeline.archive.entry_names import base_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem, root_of
+from pipeline.formats.box_limits import require_entries
 from pipeline.formats.coordinates import UNIT, exact
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.json_stream import JsonBroken, read_elements
@@ -116,6 +117,7 @@ def _read_task(export: _Export, record: Any, line: int, written: WrittenNames) -
     entry = ListedImage(export.report.file, name, line, coordinates="fractions")
     entry.split = split_of_value(split) if isinstance(split, str) else None
     export.listed.append(entry)
+    require_entries(export.report.file, len(export.listed), line)
     results = done[0].get("result")
     if len(done) > 1 or not isinstance(results, list):
         detail = f"The task of {name[:200]!r} has {len(done)} annotations; keep one of them."
@@ -125,7 +127,7 @@ def _read_task(export: _Export, record: Any, line: int, written: WrittenNames) -
     for region in _regions(results):
         box = _box(export, region, line, written)
         if box:
-            entry.boxes.append(box)
+            export.report.add_box(entry, box)
         else:
             entry.usable = False
 

@@ -7,11 +7,12 @@ from decimal import Decimal
 from math import isqrt
 from typing import Any
 
-from core.domain.findings import Finding
+from core.domain.findings import Finding, FindingList
 from pipeline.archive.entry_names import base_of, folder_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem
+from pipeline.formats.box_limits import add_box, limited
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.json_stream import JsonBroken, read_members
 from pipeline.formats.listed import Report
@@ -56,10 +57,14 @@ def matches(source: ExtractedArchive) -> str | None:
 def read(source: ExtractedArchive) -> Dataset:
     written = WrittenNames()
     files = [file for file in source.files if file.name.lower().endswith(".json") and _is_labelme(file)]
-    annotations = [_parse(file, written) for file in files]
+    findings = FindingList()
+    annotations: list[_Annotation] = []
+    for annotation in limited(_parse(file, written) for file in files):
+        annotations.append(annotation)
+        findings += annotation.report.findings
+        annotation.report.findings.clear()
     images = images_of_set(source)
     pairs = pair(annotations, images)
-    findings = [finding for annotation in annotations for finding in annotation.report.findings]
     findings += [*written.findings(), *_polygon_note(annotations), *pair_findings(pairs, source)]
     by_image = {pairs.of[each.file.name].name: each for each in annotations if each.file.name in pairs.of}
     items = tuple(_item(image, by_image.get(image.name)) for image in images)
@@ -115,7 +120,7 @@ def _read_shape(annotation: _Annotation, shape: Any, line: int, written: Written
         annotation.usable = False
         return
     annotation.polygons += len(shape["points"]) > 2
-    annotation.boxes.append(RawBox(label, *edges, False, line))
+    add_box(annotation, RawBox(label, *edges, False, line))
 
 
 def _edges(shape: dict[str, Any]) -> tuple[int, int, int, int] | None:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from core.domain.findings import Finding
+from core.domain.findings import Finding, FindingList
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Coordinates, Dataset, Item, RawBox
+from pipeline.formats.box_limits import add_box, require_boxes
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.listed_pairs import ListedEntry, pair_listed
 from pipeline.formats.split_names import split_of_folder
@@ -15,7 +16,6 @@ from pipeline.formats.tables import is_empty
 
 _NUMBER_OR_ID = re.compile(r"-?\d+|/m/\w+")
 _NO_SUBSET = "default"  # the subset of CVAT for images of none
-MAX_FILE_FINDINGS = 10_000  # of one file: the mistake of a script repeats in every line
 
 
 @dataclass(slots=True)
@@ -39,14 +39,20 @@ class ListedImage:
 
 @dataclass(slots=True)
 class Report:
-    """The findings of one annotation file, of which the first MAX_FILE_FINDINGS are kept."""
+    """The findings of one annotation file, and how many boxes it has."""
 
     file: SourceFile
-    findings: list[Finding] = field(default_factory=list)
+    findings: FindingList = field(default_factory=FindingList)
+    boxes: int = 0
 
     def add(self, code: str, detail: str, line: int | None = None) -> None:
-        if len(self.findings) < MAX_FILE_FINDINGS:
-            self.findings.append(Finding.of(code, self.file.name, detail, line=line))
+        self.findings.add(code, self.file.name, detail, line)
+
+    def add_box(self, entry: ListedImage, box: RawBox) -> None:
+        """Adds it to its image. Raises LimitReached."""
+        self.boxes += 1
+        require_boxes(self.file, self.boxes, box.line)
+        add_box(entry, box)
 
 
 @dataclass(slots=True)
@@ -56,7 +62,7 @@ class Matched:
     of: dict[str, ListedImage] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     lost: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=FindingList)
 
 
 def match_listed(listed: Sequence[ListedImage], source: ExtractedArchive) -> Matched:

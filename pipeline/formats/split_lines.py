@@ -7,17 +7,18 @@ from functools import cached_property
 from itertools import islice
 from pathlib import PurePosixPath
 
-from core.domain.findings import Finding
+from core.domain.findings import Finding, FindingList
 from pipeline.archive.entry_names import bare_of, base_of, folder_of, suffix_of
 from pipeline.archive.extract import is_image
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import common_folder
+from pipeline.formats.box_limits import require_entries
 from pipeline.formats.image_index import ImageIndex, canonical, common_end, path_parts
 from pipeline.formats.split_names import split_of_folder
 from pipeline.formats.text import read_lines, why_unread
 
 _MANY = 16  # images of one name: with more, a line is first looked up as a whole path
-_MAX_UNKNOWN = 1000  # findings of one list about lines that name no image
+_MAX_FINDINGS = 1000  # of a code, about one list
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class ImageList:
     lines: int = 0
     unknown: int = 0
     names_files: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: FindingList = field(default_factory=lambda: FindingList(most=_MAX_FINDINGS))
     is_read: bool = True
 
     @property
@@ -75,6 +76,8 @@ class ImageLines:
             listed.is_read = False
             listed.findings.append(why_unread(file))
             return listed
+        if limit is None:
+            require_entries(file, len(lines))
         folder = folder_of(file.name)
         for number, line in enumerate(islice(lines, limit), start=1):
             if text := line.strip():
@@ -118,9 +121,8 @@ class ImageLines:
             listed.findings.append(Finding.of("split-list-ambiguous", path, detail, line=number))
         if not names:
             listed.unknown += 1
-            if listed.unknown <= _MAX_UNKNOWN:
-                detail = f"The list names {text[:200]!r}, which is not in the archive."
-                listed.findings.append(Finding.of("split-list-unknown", path, detail, line=number))
+            detail = f"The list names {text[:200]!r}, which is not in the archive."
+            listed.findings.add("split-list-unknown", path, detail, number)
         listed.found.update(dict.fromkeys(names, column))
 
     def _exactly(self, parts: tuple[str, ...], folder: str) -> SourceFile | None:

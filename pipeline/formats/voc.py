@@ -6,11 +6,12 @@ is xmin - 1, the right edge xmax.
 
 from collections.abc import Iterator, Sequence
 
-from core.domain.findings import Finding
+from core.domain.findings import Finding, FindingList
 from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item, RepairedItem
+from pipeline.formats.box_limits import require_boxes
 from pipeline.formats.image_index import canonical
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.pairs import Pairs, pair, pair_findings
@@ -32,7 +33,8 @@ def matches(source: ExtractedArchive) -> str | None:
 
 
 def read(source: ExtractedArchive) -> Dataset:
-    findings: list[Finding] = []
+    findings = FindingList()
+    boxes = 0
     annotations: list[VocAnnotation] = []
     written = WrittenNames()
     for file in source.files:
@@ -43,7 +45,10 @@ def read(source: ExtractedArchive) -> Dataset:
                 findings.append(Finding.of("xml-not-voc", file.name, detail))
             else:
                 annotations.append(annotation)
+                boxes += len(annotation.boxes)
+                require_boxes(file, boxes)
                 findings += annotation.findings
+                annotation.findings.clear()  # not needed again: there may be 1,000 of each of 100,000 files
     findings += written.findings()
     findings += _encoding_findings(annotations)
     images = images_of_set(source)

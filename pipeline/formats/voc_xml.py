@@ -9,10 +9,11 @@ from typing import Any
 from lxml import etree
 
 from core.domain import limits
-from core.domain.findings import Finding
+from core.domain.findings import FindingList
 from pipeline.archive.encodings import UnknownEncoding
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import RawBox
+from pipeline.formats.box_limits import require_boxes_of_image
 from pipeline.formats.text import WrittenNames, class_name_fault, first_bad_line, thousandths
 from pipeline.formats.voc_structure import structure_findings
 from pipeline.formats.xml_encoding import readable_xml
@@ -43,7 +44,7 @@ class VocAnnotation:
     size: tuple[int, int] | None = None
     size_line: int | None = None
     boxes: list[RawBox] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: FindingList = field(default_factory=lambda: FindingList(most=limits.MAX_FINDINGS_OF_IMAGE))
     usable: bool = True
     overruled: str = ""
 
@@ -65,7 +66,8 @@ def parse_annotation(file: SourceFile, written: WrittenNames) -> VocAnnotation |
     annotation.image_name = _text(root, "filename").replace("\\", "/").rsplit("/", 1)[-1]
     annotation.folder = _text(root, "folder")
     _read_size(root, annotation)
-    for element in _objects(root):
+    for count, element in enumerate(_objects(root), start=1):
+        require_boxes_of_image(file, count, element.sourceline)
         _read_object(element, annotation, written)
     if (element := _box_outside_objects(root)) is not None:
         detail = f"<{tag_of(element)}> gives a place in the image, but is in no <object>, which alone is read."
@@ -205,9 +207,8 @@ def _read_object(element: Any, annotation: VocAnnotation, written: WrittenNames)
     if label:
         difficult = _text_of(children.get("difficult")).lower() in ("1", "true", "yes")
         # 1-based inclusive pixels: the first pixel's left edge is 0, the last one's right edge is its number.
-        annotation.boxes.append(
-            RawBox(label, _left_edge(xmin), _left_edge(ymin), xmax, ymax, difficult, corners.sourceline)
-        )
+        edges_of_box = (_left_edge(xmin), _left_edge(ymin), xmax, ymax)
+        annotation.boxes.append(RawBox(label, *edges_of_box, difficult, corners.sourceline))
 
 
 def _corner_twice(corners: Any) -> Any | None:
@@ -268,4 +269,4 @@ def _text_of(element: Any | None) -> str:
 
 def _error(annotation: VocAnnotation, code: str, detail: str, line: int | None = None) -> None:
     annotation.usable = False
-    annotation.findings.append(Finding.of(code, annotation.file.name, detail, line=line))
+    annotation.findings.add(code, annotation.file.name, detail, line)

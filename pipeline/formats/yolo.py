@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 import yaml
 
-from core.domain.findings import Finding
+from core.domain.findings import Finding, FindingList
 from pipeline.archive.entry_names import bare_of, base_of
 from pipeline.archive.extract import SPLIT_LISTS
 from pipeline.archive.plural import counted
@@ -33,7 +33,7 @@ def matches(source: ExtractedArchive) -> str | None:
 
 
 def read(source: ExtractedArchive) -> Dataset:
-    findings: list[Finding] = []
+    findings = FindingList()
     outside, of_parts = images_outside(source, images_of_set(source))
     findings += of_parts
     left_out = {image.name for image in outside}

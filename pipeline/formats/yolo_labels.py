@@ -1,14 +1,17 @@
 """Reads one YOLO label file: lines of `class x_centre y_centre width height`, as fractions of the upright image."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from core.domain.findings import Finding
+from core.domain.findings import Finding, FindingList
+from core.domain.limits import MAX_FINDINGS_OF_IMAGE
 from pipeline.archive.encodings import decode_head
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import FRACTION, RawBox
+from pipeline.formats.box_limits import limited, require_boxes_of_image
 from pipeline.formats.text import read_lines, why_unread
 from pipeline.formats.yolo_columns import BOX, ColumnSurvey, Reading
 
@@ -26,7 +29,7 @@ class YoloLabels:
 
     file: SourceFile
     boxes: list[RawBox] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: FindingList = field(default_factory=FindingList)
     usable: bool = True
     odd: tuple[tuple[Reading, int, int], ...] = ()
     undecided: bool = False
@@ -55,13 +58,17 @@ def read_labels(
     """
     survey = ColumnSurvey()
     known = {BOX + keypoint_columns: Reading.KEYPOINTS} if keypoint_columns else {}
-    read = [_parse(file, names_of(file), known, survey) for file in files]
+    kept = Counter[str]()
+    read = list(limited(_parse(file, names_of(file), known, kept, survey) for file in files))
     decided = survey.readings(boxes=any(labels.boxes for labels in read))
     again = [each.undecided or BOX in decided for each in read]
-    read = [
-        _parse(each.file, names_of(each.file), decided | known) if anew else each
-        for each, anew in zip(read, again, strict=True)
-    ]
+    kept_again = Counter[str]()
+    read = list(
+        limited(
+            _parse(each.file, names_of(each.file), decided | known, kept_again) if anew else each
+            for each, anew in zip(read, again, strict=True)
+        )
+    )
     if BOX not in decided and survey.why_unclear():
         for each in read:
             each.usable = each.usable and not each.boxes
@@ -69,10 +76,17 @@ def read_labels(
 
 
 def _parse(
-    file: SourceFile, names: Mapping[int, str], readings: Mapping[int, Reading], survey: ColumnSurvey | None = None
+    file: SourceFile,
+    names: Mapping[int, str],
+    readings: Mapping[int, Reading],
+    kept: Counter[str],
+    survey: ColumnSurvey | None = None,
 ) -> YoloLabels:
-    """Lines whose columns are in no reading go to `survey`; without one, they make the file unusable."""
-    labels = YoloLabels(file)
+    """Lines whose columns are in no reading go to `survey`; without one, they make the file unusable.
+
+    `kept`: counts the findings that are kept of all files.
+    """
+    labels = YoloLabels(file, findings=FindingList(most=MAX_FINDINGS_OF_IMAGE, shared=kept))
     lines = read_lines(file)
     if lines is None:
         unread = why_unread(file)
@@ -80,10 +94,13 @@ def _parse(
         _error(labels, unread.line, code, unread.detail)
         return labels
     odd_lines: dict[Reading, list[int]] = {reading: [] for reading in Reading}
+    rows = 0
     for number, line in enumerate(lines, start=1):
         columns = line.split()
         if not columns:
             continue
+        rows += 1
+        require_boxes_of_image(file, rows, number)
         reading = readings.get(len(columns))
         try:
             label, values = _read_line(columns, names)
@@ -207,8 +224,8 @@ def _not_normalised(read: list[YoloLabels]) -> Iterator[Finding]:
     lines = 0
     for labels in wrong:
         kept = [each for each in labels.findings if each.code != code]
-        lines += len(labels.findings) - len(kept)
-        labels.findings = kept
+        lines += sum(each.count for each in labels.findings if each.code == code)
+        labels.findings = FindingList(kept)
     where = f"{counted(lines, 'line')} in {counted(len(wrong), 'label file')}"
     yield Finding.of(code, first.path, f"{first.detail} So are {where} in all.", line=first.line)
 
@@ -229,4 +246,4 @@ def _odd_findings(read: Iterable[YoloLabels]) -> Iterator[Finding]:
 
 def _error(labels: YoloLabels, line: int | None, code: str, detail: str) -> None:
     labels.usable = False
-    labels.findings.append(Finding.of(code, labels.file.name, detail, line=line))
+    labels.findings.add(code, labels.file.name, detail, line)

@@ -49,7 +49,7 @@ def _write_findings(findings: list[Finding], out: Path) -> dict[str, Any]:
     with (out / FINDINGS_FILE).open("w", encoding="utf-8") as file:
         for finding in findings[:MAX_FINDINGS_KEPT]:
             file.write(json.dumps(finding.as_dict(), ensure_ascii=False) + "\n")
-    return {"findings": count_findings(findings), "findings_total": len(findings)}
+    return {"findings": count_findings(findings), "findings_total": sum(finding.count for finding in findings)}
 
 
 def most_severe_first(findings: list[Finding]) -> list[Finding]:

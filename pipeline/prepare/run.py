@@ -15,7 +15,7 @@ from typing import NamedTuple
 from core.domain import limits
 from core.domain.errors import DatasetRejected, PreparationFailed
 from core.domain.finding_codes import REPAIR_CODES
-from core.domain.findings import Finding, Severity
+from core.domain.findings import Finding, FindingList, Severity
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.extract import extract, is_image
 from pipeline.archive.source import Rejected, SourceFile
@@ -151,7 +151,7 @@ def _split(checked: Checked, options: PrepareOptions, steps: StageReporter) -> D
     if not checked.images:
         return DatasetSplit({}, groups, [])
     splits, findings = assign_splits(checked.images, checked.classes, options, groups)
-    return DatasetSplit(splits, groups, [*near_duplicate_notes(checked.images, groups), *findings])
+    return DatasetSplit(splits, groups, FindingList([*near_duplicate_notes(checked.images, groups), *findings]))
 
 
 def _without_consequences(findings: list[Finding], of_the_split: list[Finding]) -> list[Finding]:
