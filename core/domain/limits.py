@@ -34,7 +34,7 @@ CLASSES_LISTED = 100  # in an answer about a job, beside their number: no answer
 # Boxes. Aerial images of public datasets have some thousands; a box takes up to 0.5 KB while a dataset is prepared.
 MAX_BOXES_PER_IMAGE = 50_000
 MAX_BOXES = 3_000_000  # 30 in each image of the largest supported set
-MAX_LISTED_IMAGES = 1_000_000  # in one annotation file: it may be that of a larger dataset than the archive has
+MAX_LISTED_IMAGES = 500_000  # in one annotation file: it may be that of a larger dataset than the archive has
 
 # Findings: all are counted, at most these are kept with their text, which takes 0.4 KB. A script that writes one line
 # wrongly writes all of them wrongly, and nobody reads the second thousand.
