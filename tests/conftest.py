@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+import core.db
 from core.db.migrate import upgrade
 from core.settings import Settings
 from tests.servers import ServerMissing, mlflow, postgres, s3, valkey
@@ -39,6 +40,14 @@ def _needed(server: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
         yield value
     finally:
         starting.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_flush() -> Iterator[None]:
+    """A test database need not survive a power cut. Processes that a test starts flush each commit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core.db, "SYNCHRONOUS", "OFF")
+        yield
 
 
 @pytest.fixture(autouse=True)

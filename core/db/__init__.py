@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 BUSY_TIMEOUT_MS = 30_000  # SQLite: writers queue this long before they give up
+SYNCHRONOUS = "FULL"  # a commit is on the disk before it is answered; NORMAL may lose the newest in a power cut
 _WRITES = "darkroom_writes"
 _SERVER_TIMEOUTS = "-c statement_timeout=30000 -c lock_timeout=20000"  # ms; options of the URL override these
 
@@ -106,7 +107,12 @@ def _with_timeouts(url: URL) -> dict[str, Any]:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # _begin_sqlite begins the transactions
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+    for pragma in (
+        "journal_mode=WAL",
+        f"synchronous={SYNCHRONOUS}",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 
