@@ -20,12 +20,14 @@ from pipeline.formats.background import AUTO, settle_background
 from pipeline.formats.box_limits import LimitReached
 from pipeline.formats.given_split import KEEP, give_split
 from pipeline.formats.image_roles import files_of_set
+from pipeline.formats.listed import why_without_names
 from pipeline.formats.unread_annotations import add_unread, unread_tables
 from pipeline.params.formats import CATALOGUE
 
 __all__ = ["DatasetFormat", "load_formats", "read_dataset"]
 
 _FOLDERS = "folders"  # nearly every archive has folders: they are classes where no other format fits
+_NAMES_MISSING = "class-names-missing"
 _ABSENT = "no "  # begins the sentence of a format of which the archive has no file
 
 
@@ -78,9 +80,11 @@ def _read_dataset(archive: ExtractedArchive, findings: list[Finding], background
     best = max(folders or boxes, key=_completeness)  # max returns the first of equals
     others = [other for other in boxes if other is not best]
     dataset = _beside_others(best, others) if others else best
+    for other in folders:
+        dataset = _beside_classes(dataset, other) if other is not best else dataset
     used = {item.annotation for other in others for item in other.items if item.annotation}
     given = give_split(source, dataset, split)
-    dataset = replace(dataset, items=given.items, findings=left_out + dataset.findings)
+    dataset = replace(dataset, items=given.items, findings=[*left_out, *dataset.findings, *_without_names(dataset)])
     dataset = add_unread(source, dataset, used | given.used)
     dataset = replace(dataset, findings=dataset.findings + given.findings, broken=dataset.broken | given.doubtful)
     return settle_background(dataset, given.listed, background)
@@ -151,6 +155,29 @@ def _beside_others(best: Dataset, others: list[Dataset]) -> Dataset:
     detail += f" {counted(len(names), 'image')} would be used without the labels that another format gives."
     error = Finding.of("formats-mixed", more[0].annotation or "", detail)
     return replace(best, findings=[*best.findings, error], broken=best.broken | names)
+
+
+def _beside_classes(best: Dataset, other: Dataset) -> Dataset:
+    """The one that is read, with an error where another one gives other classes, or classes of other images."""
+    own = {item.image.name: item.label for item in best.items}
+    differs = {item.image.name for item in other.items if item.label and own.get(item.image.name) != item.label}
+    path = next((item.annotation for item in other.items if item.annotation), None) or ""
+    detail = f"The archive gives classes in several formats: {best.format} is read, {other.format} is left out."
+    if not differs:
+        return replace(best, findings=[*best.findings, Finding.of("formats-several", path, detail)])
+    detail += f" Of {counted(len(differs), 'image')} it gives another class."
+    error = Finding.of("formats-mixed", path, detail)
+    return replace(best, findings=[*best.findings, error], broken=best.broken | differs)
+
+
+def _without_names(dataset: Dataset) -> Iterator[Finding]:
+    """Folders of numbers are names that somebody gave."""
+    if dataset.format == _FOLDERS or any(each.code == _NAMES_MISSING for each in dataset.findings):
+        return
+    labels = {box.label for item in dataset.items for box in item.boxes} | {item.label or "" for item in dataset.items}
+    if why := why_without_names(labels - {""}):
+        first = next((item.annotation for item in dataset.items if item.annotation), None)
+        yield Finding.of(_NAMES_MISSING, first or "", why)
 
 
 def _described(dataset: Dataset) -> int:

@@ -12,6 +12,7 @@ from pipeline.archive.source import SourceFile
 from pipeline.formats.split_names import split_of_folder
 
 SNIFF_BYTES = 65_536
+_TRIED_LINES = 20  # of a text about one image
 _MIN_ROWS = 2  # that name images, and every fifth row: a text that mentions an image is no table
 _ENDS = "|".join(sorted((suffix[1:] for suffix in IMAGE_SUFFIXES), key=len, reverse=True))
 _FILE = re.compile(rf"[^\"'<>|,;\t\n]*?\.(?:{_ENDS})(?![\w.])", re.IGNORECASE)
@@ -70,8 +71,10 @@ class ImageNames:
             self._bases[base].append(name)
             self._stems[bare_of(base)].append(name)
 
-    def by_stem(self, stem: str) -> list[str]:
-        return self._stems.get(stem, [])
+    def of_own_name(self, path: str) -> list[str]:
+        """The images that an annotation file is named like: `a.json` or `a.jpg.json`."""
+        own = bare_of(base_of(path))
+        return self._stems.get(own) or self._bases.get(own) or []
 
     def named(self, text: str, *, ids: bool = False) -> str | None:
         """The image that a cell names, by a path or file name, or by its stem. `ids`: numbers may be stems."""
@@ -91,6 +94,8 @@ def sniff_table(file: SourceFile, names: ImageNames) -> SniffedFile | None:
     if suffix_of(file.name) in (".jsonl", ".ndjson"):
         return _sniff_quoted(text, names, _LABEL_KEYS, cut=cut)
     lines = [line for line in text.split("\n") if line.strip()][: -1 if cut else None]
+    if suffix_of(file.name) == ".txt" and names.of_own_name(file.name):
+        return SniffedFile(frozenset(), labels=True, of_one=True) if _holds_numbers(lines[:_TRIED_LINES]) else None
     header, rows = _rows(lines, suffix_of(file.name))
     column, found = _image_column(header, rows, names)
     if len(found) < _MIN_ROWS or 5 * len(found) < len(rows):
@@ -105,7 +110,7 @@ def sniff_document(file: SourceFile, names: ImageNames) -> SniffedFile | None:
     """JSON or XML: of the image with its own name, or of several that it names."""
     text, cut = _text(file)
     marks = _LABEL_TAGS if suffix_of(file.name) == ".xml" else _LABEL_KEYS
-    if names.by_stem(bare_of(base_of(file.name))):
+    if names.of_own_name(file.name):
         return SniffedFile(frozenset(), labels=True, of_one=True) if marks.search(text) else None
     return _sniff_quoted(text, names, marks, cut=cut)
 
@@ -120,6 +125,13 @@ def _text(file: SourceFile) -> tuple[str, bool]:
     else:
         text = content.decode("utf-8-sig", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n"), file.bytes > SNIFF_BYTES
+
+
+def _holds_numbers(lines: list[str]) -> bool:
+    """Whether most lines have the numbers of a box: not captions, nor the matrices of a camera (`P0: 1 0 0 ...`)."""
+    rows = [re.split(r"[\s,;]+", line.strip()) for line in lines]
+    boxes = [row for row in rows if not row[0].endswith(":") and sum(map(bool, map(_NUMBER.fullmatch, row))) >= 4]
+    return bool(boxes) and 2 * len(boxes) >= len(rows)
 
 
 def _sniff_quoted(text: str, names: ImageNames, marks: re.Pattern[str], *, cut: bool) -> SniffedFile | None:

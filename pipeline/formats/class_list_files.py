@@ -31,11 +31,11 @@ def is_named_as_list(name: str) -> bool:
 
 def names_of_file(file: SourceFile) -> Names | None:
     """Class number -> name, as the file numbers them; None for a file of another content."""
-    if file.bytes > _MAX_BYTES or not is_named_as_list(file.name):
-        return None
     read = _READERS.get(suffix_of(file.name))
-    lines = read_lines(file) if read else None
-    found = read(lines) if read and lines is not None else None
+    if read is None or file.bytes > _MAX_BYTES or not is_named_as_list(file.name):
+        return None
+    lines = read_lines(file)
+    found = read(lines) if lines is not None else None
     return found if found and len(found) <= _MAX_NAMES else None
 
 

@@ -100,11 +100,18 @@ def dataset_of(
 
 
 def numeric_names_finding(labels: Iterable[str], report: Report, line: int | None = None) -> None:
-    """A warning where all labels are whole numbers, or ids of Open Images: nothing names the classes."""
+    """A warning where nothing names the classes."""
+    if why := why_without_names(labels):
+        report.add("class-names-missing", why, line)
+
+
+def why_without_names(labels: Iterable[str]) -> str | None:
+    """A sentence where all labels are whole numbers, or ids of Open Images."""
     found = set(labels)
-    if found and all(map(_NUMBER_OR_ID.fullmatch, found)):
-        numbers = ", ".join(sorted(found, key=lambda label: (len(label), label))[:10])
-        report.add("class-names-missing", f"The classes are numbers without names: {numbers}.", line)
+    if not found or not all(map(_NUMBER_OR_ID.fullmatch, found)):
+        return None
+    numbers = ", ".join(sorted(found, key=lambda label: (len(label), label))[:10])
+    return f"The classes are numbers without names: {numbers}."
 
 
 def split_of_value(text: str) -> str | None:

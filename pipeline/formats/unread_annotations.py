@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from core.domain.findings import Finding
-from pipeline.archive.entry_names import bare_of, base_of, suffix_of
+from pipeline.archive.entry_names import base_of, suffix_of
 from pipeline.archive.extract import SPLIT_LISTS
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
@@ -22,6 +22,7 @@ from pipeline.formats.annotation_sniff import (
 )
 from pipeline.formats.class_list_files import names_of_file
 from pipeline.formats.image_roles import images_of_set
+from pipeline.formats.yolo_labels import is_label_file
 
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 _DOCUMENTS = (".json", ".xml")
@@ -42,11 +43,12 @@ def add_unread(source: ExtractedArchive, dataset: Dataset, used: set[str]) -> Da
 
     `used`: annotation files of other formats that were read and compared.
     """
-    known = {item.annotation for item in dataset.items} | used | {finding.path for finding in dataset.findings}
+    reported = {finding.path for finding in dataset.findings if finding.code != "xml-not-voc"}
+    known = {item.annotation for item in dataset.items} | used | reported
     findings: list[Finding] = []
     broken: set[str] = set()
     if dataset.format == "yolo":
-        known |= {file.name for file in source.files if names_of_file(file)}
+        known |= {file.name for file in source.files if file.name not in known and _is_of_yolo(file)}
     for unread in _unread(source, known, {item.image.name: item.label for item in dataset.items}):
         affected = _affected(unread, dataset)
         if not affected and dataset.format == "coco" and unread.files[0].name.lower().endswith(".json"):
@@ -86,8 +88,13 @@ def _unread(source: ExtractedArchive, known: set[str | None], labels: dict[str, 
         else:
             yield _Unread([file], sniffed)
     for files in of_images.values():
-        about = frozenset(name for file in files for name in names.by_stem(bare_of(base_of(file.name))))
+        about = frozenset(name for file in files for name in names.of_own_name(file.name))
         yield _Unread(files, SniffedFile(about, labels=True, of_one=True))
+
+
+def _is_of_yolo(file: SourceFile) -> bool:
+    """A class list, or labels of images outside the parts of a data.yaml: its reader has seen to both."""
+    return names_of_file(file) is not None or (suffix_of(file.name) == ".txt" and is_label_file(file))
 
 
 def _is_other(name: str) -> bool:

@@ -45,7 +45,8 @@ def is_label_file(file: SourceFile) -> bool:
     """Whether the first line that is not blank is a class and at least four numbers."""
     text = decode_head(file.byte_range.read(_SNIFF_BYTES))
     first = next((line.split() for line in text.split("\n") if line.strip()), [])
-    return len(first) >= BOX and all(_number(column) is not None for column in first[1:BOX])
+    is_matrix = bool(first) and first[0].endswith(":")  # of a camera: `P0: 1 0 0 ...`
+    return len(first) >= BOX and not is_matrix and all(_number(column) is not None for column in first[1:BOX])
 
 
 def read_labels(

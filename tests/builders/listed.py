@@ -196,3 +196,61 @@ def close(left: Mapping[str, list[PixelBox]], right: Mapping[str, list[PixelBox]
         if any(abs(first - second) > within for first, second in edges):
             return False
     return True
+
+
+FOREIGN_TABLES = (
+    "table.csv",
+    "table.tsv",
+    "rows.txt",
+    "stems.txt",
+    "via.json",
+    "createml.json",
+    "dlib.xml",
+    "x.ndjson",
+)
+FOREIGN_OF_ONE = ("supervisely", "dota", "visdrone", "page", "own json")
+
+
+def foreign_files(kind: str, stems: Iterable[str]) -> Files:
+    """Annotations of images `<stem>.jpg` in a form that no reader reads: one file, or one for each image."""
+    of_one: dict[str, tuple[str, bytes]] = {
+        "supervisely": (
+            "ann/{}.jpg.json",
+            b'{"objects": [{"classTitle": "a", "points": {"exterior": [[5, 5], [30, 30]]}}]}',
+        ),
+        "dota": ("labelTxt/{}.txt", b"gsd:0.1\n10 10 40 12 38 40 8 38 plane 0\n20 20 40 22 38 40 8 38 ship 1\n"),
+        "visdrone": ("annos/{}.txt", b"10,12,30,20,1,4,0,0\n"),
+        "page": ("page/{}.xml", b"<PcGts><Page><TextRegion><Coords points='1,2 3,4 5,6'/></TextRegion></Page></PcGts>"),
+        "own json": ("js/{}.json", b'{"objects": [{"label": "a", "bbox": [1, 2, 3, 4]}]}'),
+    }
+    if kind in of_one:
+        name, content = of_one[kind]
+        return {name.format(stem): content for stem in stems}
+    return {kind: _foreign_table(kind, list(enumerate(stems))).encode()}
+
+
+def _foreign_table(kind: str, stems: list[tuple[int, str]]) -> str:
+    box = {"x": 5, "y": 6, "width": 30, "height": 20}
+    match kind:
+        case "table.csv":
+            return "\n".join(["file,diagnosis", *(f"{stem}.jpg,{('well', 'sick')[at % 2]}" for at, stem in stems)])
+        case "table.tsv":
+            return "\n".join(["file\tgrade", *(f"{stem}.jpg\t{at * 7 % 3}" for at, stem in stems)])
+        case "rows.txt":
+            return "\n".join(f"{stem}.jpg {10 + at} 12 40 50 a" for at, stem in stems)
+        case "stems.txt":
+            return "\n".join(f"{stem} {at * 7 % 3}" for at, stem in stems)
+        case "via.json":
+            regions = [{"shape_attributes": {"name": "rect", **box}, "region_attributes": {"class": "a"}}]
+            return json.dumps({f"{stem}.jpg9": {"filename": f"{stem}.jpg", "regions": regions} for _, stem in stems})
+        case "createml.json":
+            found = [{"label": "a", "coordinates": box}]
+            return json.dumps([{"image": f"{stem}.jpg", "annotations": found} for _, stem in stems])
+        case "dlib.xml":
+            boxes = "<box top='1' left='2' width='9' height='9'><label>a</label></box>"
+            lines = (f"<image file='{stem}.jpg'>{boxes}</image>" for _, stem in stems)
+            return f"<dataset><images>{''.join(lines)}</images></dataset>"
+        case "x.ndjson":
+            objects = [{"name": "a", "bounding_box": box}]
+            return "\n".join(json.dumps({"external_id": f"{stem}.jpg", "objects": objects}) for _, stem in stems)
+    raise AssertionError(kind)

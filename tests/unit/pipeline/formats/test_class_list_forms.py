@@ -78,7 +78,7 @@ def test_a_numbered_list_is_counted_as_the_labels_are(tmp_path: Path, name: str,
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_a_list_from_1_whose_labels_hold_neither_end_is_an_error(tmp_path: Path, name: str) -> None:
+def test_a_list_from_1_whose_labels_have_neither_end_is_an_error(tmp_path: Path, name: str) -> None:
     dataset = _read(tmp_path, _labels(1, 2, 1, 2) | {name: FORMS[name](1).encode()})
     assert [finding.code for finding in dataset.findings] == ["class-list-unclear"] and len(dataset.broken) == 4
 
