@@ -171,8 +171,8 @@ def _beside_classes(best: Dataset, other: Dataset) -> Dataset:
 
 
 def _without_names(dataset: Dataset) -> Iterator[Finding]:
-    """Folders of numbers are names that somebody gave."""
-    if dataset.format == _FOLDERS or any(each.code == _NAMES_MISSING for each in dataset.findings):
+    """Folders of numbers are names that somebody gave; the reader of YOLO reports lists that are missing or unread."""
+    if dataset.format in (_FOLDERS, "yolo") or any(each.code == _NAMES_MISSING for each in dataset.findings):
         return
     labels = {box.label for item in dataset.items for box in item.boxes} | {item.label or "" for item in dataset.items}
     if why := why_without_names(labels - {""}):

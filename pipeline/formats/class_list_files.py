@@ -77,7 +77,7 @@ def likely_lists(files: Iterable[SourceFile], classes: int) -> list[str]:
 
 def unread_lists(left_out: Sequence[str]) -> list[Finding]:
     """Errors for files that are named as lists of classes are, and are of a kind that is not read."""
-    names = [name for name in left_out if suffix_of(name) in ("", ".lst", ".md", ".list", ".cfg") and _lists(name)]
+    names = [name for name in left_out if suffix_of(name) in ("", ".md", ".cfg") and _lists(name)]
     detail = "The file is named as a list of classes is, and is not read; without it the classes have only numbers."
     return [Finding.of("class-list-unread", name, detail) for name in names[:5]]
 
@@ -172,6 +172,8 @@ def _unique(pairs: Iterable[tuple[int, str]]) -> Names | None:
 
 _READERS: Mapping[str, Callable[[list[str]], Names | None]] = {
     ".txt": _of_text,
+    ".lst": _of_text,
+    ".list": _of_text,
     ".csv": _of_table,
     ".tsv": _of_table,
     ".json": _of_json,

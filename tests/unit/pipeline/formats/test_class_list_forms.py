@@ -59,7 +59,7 @@ FORMS: dict[str, Written] = {
 }
 
 
-@pytest.mark.parametrize("name", [*PLAIN, "classes.json", "x_classes.csv", "set.names", "_darknet.labels"])
+@pytest.mark.parametrize("name", [*PLAIN, "classes.json", "x_classes.csv", "names.lst", "set.names", "_darknet.labels"])
 def test_a_list_without_numbers_is_read_under_any_name_that_says_so(tmp_path: Path, name: str) -> None:
     text = json.dumps(NAMES) if name.endswith(".json") else "\n".join(NAMES)
     dataset = _read(tmp_path, _labels(0, 1, 2, 1) | {name: text.encode()})
@@ -96,7 +96,7 @@ def test_a_second_list_that_agrees_is_no_finding_and_one_that_differs_is_an_erro
     assert "class-lists-differ" in [finding.code for finding in dataset.findings]
 
 
-@pytest.mark.parametrize("name", ["names.lst", "classes.md", "CLASSES", "label_names"])
+@pytest.mark.parametrize("name", ["classes.md", "CLASSES", "label_names"])
 def test_a_list_of_a_kind_that_is_not_read_is_an_error(tmp_path: Path, name: str) -> None:
     dataset = _read(tmp_path, _labels(0, 1, 2, 1) | {name: "\n".join(NAMES).encode()})
     errors = [(each.code, each.path) for each in dataset.findings if each.severity == "error"]
