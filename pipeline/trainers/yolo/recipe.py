@@ -66,6 +66,7 @@ def train(
         for split in HELD_OUT_SPLITS
         if _has_images(dataset, split)
     }
+    _note_unmeasured(evaluations, report)
     _write_numbers(evaluations, artifacts)
     shutil.copyfile(fitted.results, artifacts / RESULTS)
     _write_relative_data(dataset, names, artifacts / "data.yaml")
@@ -138,6 +139,12 @@ def evaluate(
     draw_split(out, split, metrics=evaluation.metrics, curves=evaluation.curves, samples=evaluation.samples)
     facts = {"Split": split, "Input": f"{imgsz} x {imgsz} px"}
     write_detection_report(out, title=f"yolo: {weights.name}", facts=facts, metrics={split: evaluation.metrics})
+
+
+def _note_unmeasured(evaluations: Mapping[str, DetectorEvaluation], report: Reporter) -> None:
+    for split, evaluation in evaluations.items():
+        if not evaluation.metrics["boxes"]:
+            report.note(split, f"no image of {split} has a box: nothing was measured on it")
 
 
 def _check_source(model: ModelSource, params: YoloParams, report: Reporter) -> bool:

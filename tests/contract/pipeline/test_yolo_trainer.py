@@ -18,6 +18,7 @@ from pipeline.__main__ import run
 from tests.builders.odd_images import jpeg, marker_starts
 from tests.builders.training import CLASSES, REPOSITORY, Child, draw_tree, start_training
 from tests.builders.voc import voc_files, zip_files
+from tests.builders.yolo_coco import yolo_files
 
 PARAMS: dict[str, Any] = {"epochs": 3, "imgsz": 64, "batch": 8, "lr0": 0.002, "device": "cpu"}
 
@@ -246,6 +247,22 @@ for file in sys.argv[1:]:
     printed += run_python(code, f"{relative}/data.yaml", "published/data.yaml", folder=tmp_path)
     folders = [f"{root}/images/train {root}/images/val" for root in (prepared.resolve(), published.resolve())]
     assert [line for line in printed.splitlines() if line.startswith("/")] == folders * 2
+
+
+def test_a_repaired_set_of_yolo_loads_from_any_folder(tmp_path: Path) -> None:
+    code = """
+import sys
+from ultralytics.data import YOLODataset
+from ultralytics.data.utils import check_det_dataset
+data = check_det_dataset(sys.argv[1])
+for split in ("train", "val"):
+    print(len(YOLODataset(img_path=data[split], data=data, task="detect").im_files))
+"""
+    archive, repaired = zip_files(tmp_path / "data.zip", yolo_files()), tmp_path / "repaired.zip"
+    assert run(["repair", str(archive), str(repaired), "--processes", "1"]) == 0
+    shutil.unpack_archive(repaired, tmp_path / "set")
+    printed = run_python(code, "set/data.yaml", folder=tmp_path)
+    assert [line for line in printed.splitlines() if line.isdigit()] == ["10", "2"]
 
 
 def test_a_full_disk_is_no_space(tree: Path, tmp_path: Path) -> None:
