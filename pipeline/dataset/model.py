@@ -50,7 +50,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What a format reads. `broken`: images with an unusable annotation; `lost`: count of annotations with no image."""
+    """What a format reads. `broken`: images with an unusable annotation; `lost`: count of annotations with no image.
+
+    `used`: files besides the annotations of the items that were read, or are left out with a finding.
+    """
 
     kind: str
     format: str
@@ -58,6 +61,7 @@ class Dataset:
     findings: list[Finding] = field(default_factory=list)
     broken: frozenset[str] = frozenset()
     lost: int = 0
+    used: frozenset[str] = frozenset()
 
 
 class RepairedItem(NamedTuple):

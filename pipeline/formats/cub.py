@@ -7,6 +7,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from core.domain.findings import Finding
 from pipeline.archive.entry_names import base_of, folder_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, RepairedItem, root_of
@@ -16,6 +17,7 @@ from pipeline.formats.text import class_name_fault, clean_label, read_lines, why
 NAME = "cub"
 _IMAGES, _LABELS = "images.txt", "image_class_labels.txt"
 _CLASSES, _SPLIT = "classes.txt", "train_test_split.txt"
+_BOXES = "bounding_boxes.txt"
 _UNREAD = frozenset({"text-encoding", "text-too-large"})
 _SPLITS = {"1": "train", "0": "test"}
 
@@ -41,6 +43,9 @@ def read(source: ExtractedArchive) -> Dataset:
     listed = list(_listed(rows, reports))
     matched = match_listed(listed, source)
     findings = [finding for report in reports.values() for finding in report.findings]
+    if boxes := next((file for file in source.files if _is_boxes(file, source)), None):
+        detail = "The boxes are left out: the classes are those of whole images. To detect, convert them to COCO."
+        findings.append(Finding.of("annotations-left-out", boxes.name, detail))
     is_whole = all(finding.code not in _UNREAD for finding in findings)
     return dataset_of(source, NAME, "classification", matched, findings, is_whole=is_whole)
 
@@ -68,6 +73,10 @@ def _folder(source: ExtractedArchive) -> str | None:
         if base_of(file.name) == _IMAGES and {prefix + _LABELS, prefix + _CLASSES} <= names:
             return folder_of(file.name)
     return None
+
+
+def _is_boxes(file: SourceFile, source: ExtractedArchive) -> bool:
+    return base_of(file.name) == _BOXES and folder_of(file.name) == _folder(source)
 
 
 def _tables(source: ExtractedArchive) -> dict[str, SourceFile]:

@@ -44,7 +44,7 @@ def add_unread(source: ExtractedArchive, dataset: Dataset, used: set[str]) -> Da
     `used`: annotation files of other formats that were read and compared.
     """
     reported = {finding.path for finding in dataset.findings if finding.code != "xml-not-voc"}
-    known = {item.annotation for item in dataset.items} | used | reported
+    known = {item.annotation for item in dataset.items} | dataset.used | used | reported
     findings: list[Finding] = []
     broken: set[str] = set()
     if dataset.format == "yolo":

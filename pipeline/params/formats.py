@@ -82,6 +82,12 @@ CUB_200_2011/
   train_test_split.txt      optional: 1 1, where the second number is 1 for train and 0 for test
   images/001.Black_footed_Albatross/1.jpg"""
 
+PET_TREE = """\
+set/
+  annotations/list.txt      Abyssinian_1 1 1 1
+  annotations/trainval.txt  optional: rows as those of list.txt, with test.txt
+  images/Abyssinian_1.jpg"""
+
 FOLDERS_TREE = """\
 set/
   cat/1.jpg
@@ -202,6 +208,17 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "The tables `images.txt`, `image_class_labels.txt` and `classes.txt` give the class of each image, and "
         "`train_test_split.txt` the split. Boxes and parts are left out. Images with an EXIF rotation are read upright.",
         CUB_TREE,
+        decides=True,
+    ),
+    "oxford-pet": FormatPage(
+        "pipeline.formats.oxford_pet",
+        "classification",
+        "Oxford-IIIT Pet",
+        "`list.txt` has a row for each image: its name, the number of its class, and two more numbers. The class is the "
+        "name of the image without its number; `trainval.txt` and `test.txt` give the split. Trimaps are left out, and "
+        "so are XML files that only a part of the images has; where each has one, Pascal VOC is read. Images with an "
+        "EXIF rotation are read upright.",
+        PET_TREE,
         decides=True,
     ),
     "folders": FormatPage(

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.dataset.boxes import in_pixels
 from pipeline.dataset.model import Dataset
-from tests.builders.voc import SIZE, Files, image_bytes
+from tests.builders.voc import SIZE, Files, annotation, image_bytes
 
 PixelBox = tuple[str, float, float, float, float]  # class, then left, top, right, bottom in pixels
 Truth = dict[str, list[PixelBox]]  # image name -> its boxes
@@ -93,6 +93,29 @@ def cub_files(count: int = 4) -> Files:
     }
     files = images(f"CUB/images/{path}" for path in paths)
     return files | {f"CUB/{name}": "".join(f"{row}\n" for row in rows).encode() for name, rows in tables.items()}
+
+
+def pet_files(count: int = 8, *, with_xml: int = 0, trimaps: bool = True) -> Files:
+    """As Oxford-IIIT Pet; every fourth image is in test. `with_xml`: so many images have one."""
+    breeds = ("Abyssinian", "american_bulldog")
+    stems = [f"{breeds[at % 2]}_{at + 1}" for at in range(count)]
+    rows = {stem: f"{stem} {at % 2 + 1} {at % 2 + 1} 1" for at, stem in enumerate(stems)}
+    of_test = stems[::4]
+    lists = {
+        "list": ["#Image CLASS-ID SPECIES BREED ID", "#ID: 1:37 Class ids", *rows.values()],
+        "trainval": [row for stem, row in rows.items() if stem not in of_test],
+        "test": [rows[stem] for stem in of_test],
+    }
+    files = images(f"pets/images/{stem}.jpg" for stem in stems)
+    files |= {
+        f"pets/annotations/trimaps/{stem}.png": image_bytes(seed=90 + at, format="PNG")
+        for at, stem in enumerate(stems if trimaps else [])
+    }
+    files |= {
+        f"pets/annotations/xmls/{stem}.xml": annotation(f"{stem}.jpg", [("cat", 5, 5, 60, 40)])
+        for stem in stems[:with_xml]
+    }
+    return files | {f"pets/annotations/{name}.txt": "\n".join(found).encode() for name, found in lists.items()}
 
 
 def cvat_files(boxes: Truth | None = None) -> Files:

@@ -23,6 +23,7 @@ from tests.builders.listed import (
     jsonl_files,
     label_studio_files,
     labelme_files,
+    pet_files,
 )
 from tests.builders.voc import Files, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, yolo_files
@@ -39,6 +40,7 @@ SAMPLES: dict[str, Files] = {
     "table": class_table_files({f"{n % 2}/{n}.jpg": ("ball", "cube")[n // 2] for n in range(4)}),
     "label-studio-choices": choice_files({f"{n}.jpg": ("ball", "cube")[n % 2] for n in range(4)}),
     "cub": cub_files(),
+    "oxford-pet": pet_files(4, trimaps=False),
     "folders": {f"set/{name}/{n}.JPG": image_bytes(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
 }
 NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}

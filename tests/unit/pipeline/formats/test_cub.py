@@ -24,7 +24,8 @@ def test_classes_and_split_are_those_of_the_tables(tmp_path: Path) -> None:
     assert (dataset.kind, dataset.format) == ("classification", "cub")
     assert [item.label for item in dataset.items] == ["001.Black_footed_Gull"] * 3 + ["002.Laysan_Gull"] * 3
     assert [item.split for item in dataset.items] == ["test", *["train"] * 5]
-    assert not dataset.findings and not dataset.broken
+    assert not dataset.broken
+    assert [(each.code, each.path) for each in dataset.findings] == [("annotations-left-out", "CUB/bounding_boxes.txt")]
 
 
 def test_the_table_and_not_the_folder_is_the_class(tmp_path: Path) -> None:
