@@ -79,7 +79,7 @@ IMAGE_CODES: Mapping[str, FindingCode] = {
     "image-cmyk": FindingCode(WARNING, "The image is in CMYK and is converted to RGB without a colour profile.", "Save it as RGB."),
     "image-converted": FindingCode(NOTE, "The image is converted to PNG for training.", _NOTHING),
     "image-crashes-decoder": FindingCode(ERROR, "Decoding the image crashes the decoder or does not finish in time.", "Save the image again, or remove it together with its annotation.", _LEFT_OUT),
-    "image-high-bit-depth": FindingCode(WARNING, "The image has more than 8 bits per channel and is reduced to 8, from the bit depth of the largest value in the dataset.", "Save it with 8 bits per channel, scaled as you need it."),
+    "image-high-bit-depth": FindingCode(WARNING, "The image has more than 8 bits per channel and is reduced to 8, from the bit depth that nearly all values in the dataset need.", "Save it with 8 bits per channel, scaled as you need it."),
     "image-duplicate": FindingCode(NOTE, "Two images have the same bytes. They are kept in one split, unless a given split separates them.", _NOTHING),
     "duplicate-labels-differ": FindingCode(WARNING, "Two images with the same bytes have different boxes or classes.", "Keep the correct one."),
     "image-near-duplicate": FindingCode(NOTE, "An image looks almost the same as another. They are kept in one split, unless a given split separates them.", _NOTHING),

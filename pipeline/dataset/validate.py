@@ -146,7 +146,7 @@ def _mode_findings(name: str, fact: ImageFacts) -> Iterator[Finding]:
 
 def _depth_detail(fact: ImageFacts) -> str:
     if fact.bits:
-        reduced = f"The largest value in the dataset has {fact.bits} bits, which are reduced to 8."
+        reduced = f"Nearly all values in the dataset fit {fact.bits} bits, reduced to 8; larger ones are white."
     else:
         reduced = "The range between its smallest and its largest value is stretched to 8 bits."
     dark = " At least 99 % of its pixels are then below 16 of 255: the image is nearly black." if fact.dark else ""

@@ -1,16 +1,19 @@
 """Images of more than 8 bits per channel, reduced to 8 by the range that their values have.
 
 12-bit sensors are stored in 16 bits: their high byte alone ends at 15, which is black. So values are reduced from the
-bit depth of the largest one, rounded up to an even number (10, 12 and 14 bits are those of sensors).
+bit depth that nearly all of them need, rounded up to an even number (10, 12 and 14 bits are those of sensors): one hot
+pixel of a sensor must not turn the images of a whole dataset black.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 MAX_BITS = 16
+OUTLIERS = 0.001  # of the values of an image: so many may be beyond its depth, and become white
 DARK, DARK_SHARE = 16, 0.99  # an image is nearly black where this share of its pixels is below 16 of 255
 
 _ROWS = 256  # converted at once: 64-bit numbers of all rows would have eight times the size of the image
@@ -22,12 +25,16 @@ def depth_of(image: Image.Image) -> int:
         return 0
     values = np.asarray(image)
     low, high = int(values.min()), int(values.max())
-    return depth_of_value(high) if low >= 0 and high < 1 << MAX_BITS else 0
+    return depth_of_values(values) if low >= 0 and high < 1 << MAX_BITS else 0
 
 
-def depth_of_value(largest: int) -> int:
-    bits = max(8, largest.bit_length())
-    return bits + bits % 2
+def depth_of_values(values: npt.NDArray[np.integer[Any]], *, lost_bits: int = 0) -> int:
+    """Of whole numbers from 0 on, of which the lowest `lost_bits` are missing."""
+    bits = max(8, int(values.max()).bit_length() + lost_bits)
+    bits += bits % 2
+    while bits > 8 and np.count_nonzero(values >= 1 << (bits - 2 - lost_bits)) <= OUTLIERS * values.size:
+        bits -= 2
+    return bits
 
 
 def in_eight_bits(image: Image.Image, bits: int = 0) -> Image.Image:

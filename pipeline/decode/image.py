@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from core.domain import limits
 from pipeline.decode import first_bytes, jpeg_structure, opencv, png_structure
-from pipeline.decode.eight_bits import MAX_BITS, depth_of, depth_of_value, in_eight_bits, is_nearly_black, shifted
+from pipeline.decode.eight_bits import MAX_BITS, depth_of, depth_of_values, in_eight_bits, is_nearly_black, shifted
 from pipeline.decode.exif import ORIENTATION_TAG, stated_orientation
 from pipeline.decode.image_facts import SUFFIXES, ImageFacts
 from pipeline.decode.phash import phash_of
@@ -48,7 +48,7 @@ def inspect_and_convert(content: bytes, *, bits: int = 0) -> tuple[ImageFacts, b
     """The same, and the PNG of an image that trainers would read differently. Never raises, whatever the file contains.
 
     That it cannot be converted is a problem of the image as well, and is found before the dataset is accepted.
-    `bits`: of the values of an image with more than 8 bits per channel, else those of its own largest value.
+    `bits`: of the values of an image with more than 8 bits per channel, else those of its own values.
     """
     facts, content = _inspection(content)
     if facts.bits:
@@ -191,9 +191,9 @@ def _with_depth(facts: ImageFacts, image: Image.Image, content: bytes) -> ImageF
         return facts._replace(bits=depth_of(image))
     if not _has_sixteen_bits(image, content):
         return facts
-    # Pillow keeps the high byte of each channel, of which the largest value follows nearly.
-    largest = int(np.asarray(image.convert("RGB")).max())
-    return facts._replace(bits=depth_of_value(largest << 8 | 255), dark=is_nearly_black(image))
+    # Pillow keeps the high byte of each channel.
+    bits = depth_of_values(np.asarray(image.convert("RGB")), lost_bits=8)
+    return facts._replace(bits=bits, dark=is_nearly_black(image))
 
 
 def _has_sixteen_bits(image: Image.Image, content: bytes) -> bool:

@@ -45,9 +45,12 @@ class InspectAhead:
     def facts(self, files: list[SourceFile], tick: Callable[[int, int], None]) -> list[ImageFacts]:
         """The facts of each of `files`, which were added, in their order. `tick(done, total)` may raise to stop.
 
-        Images with more than 8 bits per channel are reduced from the bit depth of the largest value in all `files`, so
-        that their brightness stays comparable: those of a smaller depth are converted again.
+        Images with more than 8 bits per channel are reduced from the largest bit depth of all `files`, so
+        that their brightness stays comparable: those of a smaller depth are converted again. Of the other files that
+        were added, such as masks, those that still wait are not decoded.
         """
+        wanted = {file.name for file in files}
+        self._pool.drop(number for number, name in enumerate(self._names) if name not in wanted)
         answers = dict(zip(self._names, self._pool.answers(tick), strict=True))
         facts = [_facts_of(answers[file.name]) for file in files]
         bits = max((each.bits for each in facts), default=0)

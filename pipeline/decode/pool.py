@@ -35,6 +35,9 @@ class Crash:
     why: str
 
 
+NOT_NEEDED = Crash("was not needed")  # the answer to a task that was dropped
+
+
 def decode_all(
     work: Callable[[Task], bytes],
     tasks: Sequence[Task],
@@ -96,6 +99,15 @@ class DecodePool(Generic[Task, Answer]):
             self._answers.extend([None] * (len(self._tasks) - before))
             self._waiting.extend(range(before, len(self._tasks)))
             self._changed.notify_all()
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Tasks whose answers are of no use any more, counted from 0: those that wait are not begun."""
+        dropped = set(numbers)
+        with self._changed:
+            waiting = [number for number in self._waiting if number not in dropped]
+            for number in dropped.intersection(self._waiting):
+                self._store(number, NOT_NEEDED)
+            self._waiting = deque(waiting)
 
     def answers(self, tick: Callable[[int, int], None]) -> list[Answer | Crash]:
         """To all tasks so far, in their order, once the last is there. `tick(done, total)` may raise to stop."""

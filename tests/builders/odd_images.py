@@ -42,11 +42,14 @@ def deep_grey(largest: int, *, seed: int = 0) -> npt.NDArray[np.uint16]:
 
 
 def deep_rgb_png(largest: int, *, seed: int = 0) -> bytes:
-    """A PNG of 16 bits per channel, which Pillow does not write."""
     grey = deep_grey(largest, seed=seed)
-    rows = np.stack([grey, grey[::-1], grey[:, ::-1]], axis=2).astype(">u2")
-    raw = b"".join(b"\0" + row.tobytes() for row in rows)
-    header = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 16, 2, 0, 0, 0)
+    return rgb_png_of(np.stack([grey, grey[::-1], grey[:, ::-1]], axis=2))
+
+
+def rgb_png_of(values: npt.NDArray[np.uint16]) -> bytes:
+    """A PNG of 16 bits per channel, which Pillow does not write. `values`: rows x columns x 3."""
+    raw = b"".join(b"\0" + row.tobytes() for row in values.astype(">u2"))
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
     parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(raw)), PNG_END)
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 

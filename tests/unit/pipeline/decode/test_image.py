@@ -228,6 +228,25 @@ def test_the_depth_of_a_set_is_that_of_its_largest_value(tmp_path: Path) -> None
                     assert np.asarray(image).max() == largest >> 4
 
 
+@pytest.mark.parametrize(("hot", "bits"), [(0, 12), (3, 12), (4, 16)])
+def test_some_hot_pixels_do_not_decide_the_depth(hot: int, bits: int) -> None:
+    """3 of 3,072 values are less than a thousandth."""
+    values = np.linspace(0, 4000, 64 * 48, dtype=np.uint16).reshape(48, 64)
+    values.flat[:hot] = 65_535
+    facts, png = inspect_and_convert(odd.saved(Image.fromarray(values), "PNG"))
+    assert facts.bits == bits and png
+    with Image.open(io.BytesIO(png)) as image:
+        assert (np.asarray(image) == np.minimum(values >> (bits - 8), 255)).all()
+
+
+def test_hot_pixels_do_not_decide_the_depth_of_colours() -> None:
+    values = np.stack([np.linspace(0, 4000, 64 * 48, dtype=np.uint16).reshape(48, 64)] * 3, axis=2)
+    values[0, :3] = 65_535
+    assert inspected(odd.rgb_png_of(values))[0].bits == 12
+    values[0, :4] = 65_535
+    assert inspected(odd.rgb_png_of(values))[0].bits == 16
+
+
 def test_the_depth_is_decided_by_the_images_of_the_set_alone(tmp_path: Path) -> None:
     files = [_file(tmp_path / f"{largest}.png", largest) for largest in (4080, 65_535)]
     with InspectAhead(1, tmp_path / "converted") as ahead:

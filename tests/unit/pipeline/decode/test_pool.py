@@ -21,7 +21,7 @@ from pipeline.decode import child
 from pipeline.decode import pool as decode_pool
 from pipeline.decode.image_facts import ImageFacts, pack, unpack
 from pipeline.decode.inspect_ahead import InspectAhead, inspect_all
-from pipeline.decode.pool import Crash, MalformedReply, decode_all
+from pipeline.decode.pool import NOT_NEEDED, Crash, DecodePool, MalformedReply, decode_all
 from tests.builders.decode_work import (
     decoding_processes,
     double,
@@ -281,3 +281,11 @@ decode_all(stuck, [({str(folder)!r}, 1)], parse=bytes, processes=1, tick=lambda 
         assert len(below) == 3  # the fork server, a decoder, and multiprocessing's resource tracker
         process.kill()
         assert psutil.wait_procs(below, timeout=5)[1] == []
+
+
+def test_tasks_that_are_dropped_are_not_begun() -> None:
+    pool = DecodePool(double, parse=bytes, processes=1)
+    pool.submit([b"a", b"b", b"c"])
+    pool.drop([1])
+    with pool:
+        assert pool.answers(lambda *_: None) == [b"aa", NOT_NEEDED, b"cc"]
