@@ -57,7 +57,7 @@ def cached_tree(
 
 @contextmanager
 def private_tree(cache: Path, tree: Path, name: str, *, check: Callable[[], None]) -> Iterator[Path]:
-    """A run's own tree. A training writes nothing into it; a library that did would not change the cache for other runs.
+    """A run's own tree. A training writes nothing into it; what a library may write would not reach other runs.
 
     Arrow files are only read (mapped into memory), and are read-only where they are linked.
     """
