@@ -13,13 +13,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from core.domain.errors import DarkroomError, NoSpace, OutOfMemory, TrainerCrashed
 from pipeline.process.disk_full import is_full_disk
 from pipeline.process.memory_limit import lift_memory_limit, limit_memory
+from pipeline.process.printing import keep_printing
 from pipeline.process.results import PROBLEM_FILE, ChildProblem, write_last
 
 EXIT_OK = 0
@@ -38,17 +39,23 @@ class Channel:
     """`cancelled` and `stopping` are set by a thread that reads stdin."""
 
     def __init__(self, out: Path) -> None:
-        self._file = (out / PROGRESS_FILE).open("a", encoding="utf-8")
+        self._file = (out / PROGRESS_FILE).open("ab", buffering=0)
+        self._unwritten = b""  # what a full disk refused
         self._lock = threading.Lock()
         self.cancelled = threading.Event()
         self.stopping = threading.Event()
 
     def emit(self, kind: str, **fields: Any) -> None:
-        """Append one whole line and flush it: the file may be read at any moment."""
+        """Append one whole line: the file may be read at any moment. On a full disk it follows later."""
         text = json.dumps({"type": kind, **fields}, allow_nan=False)
         with self._lock:
-            self._file.write(text + "\n")
-            self._file.flush()
+            self._unwritten += f"{text}\n".encode()
+            try:
+                while self._unwritten:
+                    self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
+            except OSError as error:
+                if not is_full_disk(error):
+                    raise
 
     def stage(self, name: str) -> None:
         self.emit("stage", stage=name)
@@ -58,7 +65,7 @@ class Channel:
             raise RunCancelled
 
     def close(self) -> None:
-        with self._lock, suppress(OSError):  # closing retries the write that a full disk refused; that was raised then
+        with self._lock:
             self._file.close()
 
     def listen(self) -> None:
@@ -94,6 +101,7 @@ def run_child(
         with closing(Channel(out)) as channel:
             if supervised:
                 channel.listen()
+                keep_printing()
             work(channel)
     except RunCancelled:
         return EXIT_CANCELLED

@@ -8,10 +8,14 @@ CHECK_EVERY = 200  # files; images have some hundred KB
 
 
 def pack(folder: Path, target: Path) -> Path:
-    """One uncompressed tar of the files in `folder`, by name. Weights do not compress."""
-    with tarfile.open(target, "w") as tar:
-        for path in sorted(folder.iterdir()):
-            tar.add(path, arcname=path.name, recursive=False)
+    """One uncompressed tar of the files in `folder`, by name: weights do not compress. A failure leaves no file."""
+    try:
+        with tarfile.open(target, "w") as tar:
+            for path in sorted(folder.iterdir()):
+                tar.add(path, arcname=path.name, recursive=False)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
     return target
 
 

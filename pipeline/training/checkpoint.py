@@ -24,11 +24,15 @@ def write_checkpoint(folder: Path, files: Mapping[str, Path], *, epoch: int, end
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for name, path in sorted(files.items()):
-        shutil.copyfile(path, partial / name)
-    described = (CheckpointFile(name=name, **digest_of(partial / name).model_dump()) for name in sorted(files))
-    manifest = CheckpointManifest(epoch=epoch, ended=ended, files=tuple(described))
-    (partial / MANIFEST_FILE).write_text(manifest.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
+    try:
+        for name, path in sorted(files.items()):
+            shutil.copyfile(path, partial / name)
+        described = (CheckpointFile(name=name, **digest_of(partial / name).model_dump()) for name in sorted(files))
+        manifest = CheckpointManifest(epoch=epoch, ended=ended, files=tuple(described))
+        (partial / MANIFEST_FILE).write_text(manifest.model_dump_json(by_alias=True, indent=1), encoding="utf-8")
+    except OSError:  # a full disk gets its space back
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier try in the same place
     partial.rename(folder)
     return folder

@@ -4,13 +4,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from core.domain.errors import TimedOut
 from pipeline.process.child import Channel
+from pipeline.process.disk_full import has_room, is_full_disk
 from pipeline.trainers import Ended, Progress, TrainingEnded
 from pipeline.training.checkpoint import write_checkpoint
+from pipeline.training.room import RoomGuard
 
 RECENT_EPOCHS = 5  # the estimate of the time left follows the last epochs: the first one is slow
 
@@ -37,6 +40,7 @@ class ChannelReporter:
         self._epoch_began = now
         self._recent: deque[float] = deque(maxlen=RECENT_EPOCHS)
         self._echo = echo
+        self._room = RoomGuard(out, note=partial(self.note, "disk"), check=self.raise_if_cancelled)
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
@@ -55,6 +59,7 @@ class ChannelReporter:
 
     def poll(self, *, have_model: bool) -> None:
         self.raise_if_cancelled()
+        self._room.wait()
         if self._deadline is not None and time.monotonic() >= self._deadline:
             if not have_model:
                 raise TimedOut("max_minutes ended before the first epoch.")
@@ -68,6 +73,7 @@ class ChannelReporter:
 
     def stage(self, name: Literal["loading", "training", "evaluating", "packing"]) -> None:
         self.raise_if_cancelled()
+        self._room.wait()
         self._channel.stage(name)
         self._epoch_began = time.monotonic()
         self._print(f"{name} ...")
@@ -81,11 +87,26 @@ class ChannelReporter:
         if epoch <= self._checkpointed or not due:
             return
         name = f"checkpoints/{epoch:06d}"
-        write_checkpoint(self._out / name, files, epoch=epoch, ended=ended)
+        if not self._write(name, files, epoch=epoch, ended=ended):
+            return
         self._checkpointed = epoch
         self._checkpoint_due = time.monotonic() + self._checkpoint_seconds
         self._channel.emit("checkpoint", epoch=epoch, path=name)
         self.raise_if_cancelled()
+
+    def _write(self, name: str, files: Mapping[str, Path], *, epoch: int, ended: Ended | None) -> bool:
+        """False: the disk has no room for it. The run continues, and the next epoch tries again."""
+        size = sum(path.stat().st_size for path in files.values())
+        self._room.expect(size)
+        try:
+            if has_room(self._out, size):
+                write_checkpoint(self._out / name, files, epoch=epoch, ended=ended)
+                return True
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+        self.note("disk", f"the checkpoint of epoch {epoch} was not written: the disk is nearly full")
+        return False
 
     def _estimate(self, epochs: int, now: float) -> float:
         left = epochs * sum(self._recent) / len(self._recent)

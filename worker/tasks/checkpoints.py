@@ -15,6 +15,7 @@ from core.domain.keys import checkpoint_key
 from core.services.work.leases import ClaimLost, record_checkpoint
 from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.process.checkpoint_manifest import CheckpointDamaged, verify_checkpoint
+from pipeline.process.disk_full import is_full_disk
 from pipeline.process.tar import pack, unpack
 from worker.tasks.attempt import Attempt
 
@@ -79,8 +80,12 @@ class Uploader:
             except (Unavailable, OutOfSpace) as error:
                 log.warning("checkpoint.delayed", run_id=self._claim.id, epoch=offered.epoch, error=error.detail)
                 self._put_back(offered)
-            except OSError as error:  # the scratch is being removed, or its disk is full: the older one stays
-                log.warning("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch, error=str(error))
+            except OSError as error:
+                if is_full_disk(error):  # of the scratch
+                    log.warning("checkpoint.delayed", run_id=self._claim.id, epoch=offered.epoch, error=str(error))
+                    self._put_back(offered)
+                else:  # the scratch is being removed: the older one stays
+                    log.warning("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch, error=str(error))
             except Exception:  # this one is lost; the next is tried
                 log.exception("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch)
             finally:

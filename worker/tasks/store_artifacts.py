@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from core.db.tables import RunRow
-from core.domain.errors import TrainerCrashed, Unavailable
+from core.domain.errors import OutOfSpace, TrainerCrashed, Unavailable
 from core.domain.keys import artifact_key
 from core.domain.limits import CLASSES_LISTED
 from core.services.runs.lifecycle import PublishedArtifact
@@ -21,6 +21,8 @@ from worker.tasks.attempt import Attempt
 
 MODEL_FILE = "model.json"
 METRICS_FILE = "metrics.json"
+STORING, WAITING = "storing", "waiting-for-room"  # stages
+RETRY_FULL_SECONDS = 10.0
 PAUSES_SECONDS = (1.0, 2.0, 4.0)  # a restart of the store does not cost an evaluation
 
 _MEDIA_TYPES = {
@@ -74,8 +76,20 @@ def _put(attempt: Attempt[RunRow], path: Path) -> PublishedArtifact:
     key = artifact_key(attempt.claim.id, attempt.claim.attempt, path.name)
     media_type = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
     put = partial(attempt.platform.store.put, key, path, media_type=media_type)
-    stored = _put_patiently(attempt.lease, put)
+    stored = _put_when_there_is_room(attempt, partial(_put_patiently, attempt.lease, put))
     return PublishedArtifact(path.name, key, stored.bytes, stored.sha256, media_type)
+
+
+def _put_when_there_is_room(attempt: Attempt[RunRow], put: Callable[[], StoredObject]) -> StoredObject:
+    """Waits for as long as the store is full, because the training is done. A cancel or a drain ends the wait."""
+    while True:
+        try:
+            return put()
+        except OutOfSpace as error:
+            log.warning("put.waits", error=error.detail)
+        attempt.report_surely(stage=WAITING)
+        attempt.lease.run_in_thread(partial(time.sleep, RETRY_FULL_SECONDS))
+        attempt.report_surely(stage=STORING)
 
 
 def _put_patiently(lease: LeaseKeeper, put: Callable[[], StoredObject]) -> StoredObject:

@@ -22,7 +22,7 @@ from worker.tasks.attempt import Attempt, run_attempt
 from worker.tasks.checkpoints import Uploader, fetch_checkpoint
 from worker.tasks.fetch_tree import fetch_tree
 from worker.tasks.run_reporter import RunReporter
-from worker.tasks.store_artifacts import MODEL_FILE, put_artifacts, read_metrics
+from worker.tasks.store_artifacts import MODEL_FILE, STORING, put_artifacts, read_metrics
 from worker.tasks.store_log import log_path, put_log, store_log
 
 DRAIN_UPLOAD_SECONDS = 2.0  # of the 4 s that a drained worker may take to end
@@ -142,7 +142,7 @@ def _cause_of(ended: ProcessExit, spec: TrainSpec, log: Path, settings: Settings
 
 
 def _publish(attempt: Attempt[RunRow], folder: Path) -> None:
-    attempt.report_surely(stage="storing")
+    attempt.report_surely(stage=STORING)
     try:
         artifacts, weights = put_artifacts(attempt, folder)
     except StoreRefused as error:  # another attempt would train for hours, to be refused again

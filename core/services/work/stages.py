@@ -12,6 +12,7 @@ ABOVE = "+Inf"
 STAGES = frozenset(
     {"fetching", "importing", "converting", "repairing", "extracting", "reading", "checking", "splitting", "drawing"}
     | {"fingerprinting", "writing", "storing", "loading", "training", "evaluating", "packing", "publishing"}
+    | {"waiting-for-room"}
 )
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+import worker.tasks.checkpoints
 import worker.tasks.store_artifacts
 from core.db.tables import RunRow
-from core.domain.errors import StoreRefused, Unavailable
+from core.domain.errors import DarkroomError, OutOfSpace, StoreRefused, Unavailable
 from core.domain.limits import MAX_REFUSALS
 from core.services.runs.commands import cancel_run
 from core.services.work.events import events_after
@@ -40,7 +41,7 @@ def job_id(line: Stack, tmp_path: Path) -> str:
 class Shaky:
     """A store that does not answer the first `times` puts and fetches of keys with `part` in them."""
 
-    def __init__(self, store: ObjectStore, part: str, *, times: int, error: Unavailable) -> None:
+    def __init__(self, store: ObjectStore, part: str, *, times: int, error: DarkroomError) -> None:
         self._store = store
         self._error = error
         self._part = part
@@ -66,7 +67,7 @@ class Shaky:
 AWAY = Unavailable("The object store does not answer.")
 
 
-def worker_on(line: Stack, part: str = "", *, times: int = 0, error: Unavailable = AWAY) -> Worker:
+def worker_on(line: Stack, part: str = "", *, times: int = 0, error: DarkroomError = AWAY) -> Worker:
     shaky: Any = Shaky(line.platform.store, part, times=times, error=error)
     return Worker(replace(line.platform, store=shaky), "train", "test", ScriptedLauncher())
 
@@ -79,6 +80,21 @@ def test_a_store_that_is_away_for_a_moment_costs_nothing(line: Stack, job_id: st
     run = line.run(run_id)
     assert (run.state, run.attempt) == ("succeeded", 1), run.problem
     assert len(versions_of(line.platform, job_id)) == 1
+
+
+@pytest.mark.parametrize(("part", "waits"), [("checkpoints/", 0), ("artifacts/", 5)])
+def test_a_full_disk_costs_no_training(
+    line: Stack, job_id: str, monkeypatch: pytest.MonkeyPatch, part: str, waits: int
+) -> None:
+    monkeypatch.setattr(worker.tasks.store_artifacts, "RETRY_FULL_SECONDS", 0.05)
+    monkeypatch.setattr(worker.tasks.checkpoints, "RETRY_SECONDS", 0.05)
+    run_id = line.train(job_id, epochs=4)
+    train_run(worker_on(line, part, times=5, error=OutOfSpace("The disk is full.")), run_id)
+
+    run = line.run(run_id)
+    assert (run.state, run.attempt, run.stage) == ("succeeded", 1, None), run.problem
+    stages = [event.data["stage"] for event in events_after(line.platform.db, run_id, seq=0) if "stage" in event.data]
+    assert stages.count("waiting-for-room") == waits
 
 
 @pytest.mark.parametrize("part", ["datasets/", "artifacts/best.pt"])
