@@ -90,6 +90,11 @@ class Settings(BaseSettings):
         description="Above this size the cache evicts the datasets used least recently, never one in use.",
     )
     weights_dir: Path | None = Field(None, description="Folder of pretrained weights. Empty: `home`/weights.")
+    weights_max_bytes: int = Field(
+        20 * GIB,
+        gt=0,
+        description="Above this size weights from a hub are evicted, the ones used least recently first, never one in use.",
+    )
     hub: bool = Field(
         True,
         description="Let workers download from a hub: pretrained weights that the folder lacks, and datasets to import.",

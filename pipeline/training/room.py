@@ -17,12 +17,12 @@ class RoomGuard:
         self._folder = folder
         self._note = note
         self._check = check
-        self._written_bytes = 0  # by an epoch: twice the files of a checkpoint
+        self._written_bytes = 0
         self._check_at = 0.0
 
     def expect(self, size: int) -> None:
-        """The trainer writes files of this size after each epoch."""
-        self._written_bytes = 2 * size
+        """The trainer writes files of this size after each epoch, over those of the epoch before."""
+        self._written_bytes = size
 
     def wait(self) -> None:
         """Return when the disk has room for what an epoch writes. Asks for the free space at most every 5 s."""

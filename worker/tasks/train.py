@@ -1,16 +1,18 @@
 """A train task: claim -> fetch -> supervise -> store -> publish."""
 
+from functools import partial
 from pathlib import Path
 
 from core.db.tables import RunRow
-from core.domain.errors import DarkroomError, OutOfMemory, StoreRefused, TimedOut
+from core.domain.errors import DarkroomError, OutOfMemory, StoreRefused, TimedOut, WeightsUnavailable
 from core.services.runs.lifecycle import publish_version
 from core.settings import Settings
 from pipeline.params.catalogue import entry_of
 from pipeline.process.child import EXIT_OK
 from pipeline.process.specs import TrainSpec
 from worker.context import Worker
-from worker.inputs.weights_file import resolve_model
+from worker.inputs.weights_cache import in_use, make_room
+from worker.inputs.weights_file import WeightsSource, resolve_model
 from worker.inputs.weights_folder import resolve_folder
 from worker.supervision.exit_causes import cause_of, killed_from_outside
 from worker.supervision.launcher import ProcessExit
@@ -29,6 +31,8 @@ DRAIN_UPLOAD_SECONDS = 2.0  # of the 4 s that a drained worker may take to end
 LAST_UPLOAD_SECONDS = 30.0  # before a lost child is given back: the next attempt starts from its last checkpoint
 GRACE_SECONDS = 3600.0  # for the evaluation and the report of a training that ends at its limit of time
 NVIDIA_DRIVER = Path("/dev/nvidiactl")
+
+FIND_WEIGHTS_TIMES = 3  # another worker may evict them between their being found and their lock
 
 _RESOLVERS = {"file": resolve_model, "folder": resolve_folder}
 
@@ -64,11 +68,8 @@ def _fetch_checkpoint(attempt: Attempt[RunRow], run: RunRow, reporter: RunReport
 def _spec(
     attempt: Attempt[RunRow], run: RunRow, reporter: RunReporter, *, tree: Path, resume: Path | None
 ) -> TrainSpec:
-    settings, lease = attempt.platform.settings, attempt.lease
-    resolve = _RESOLVERS[entry_of(run.trainer).weights]
-    source = lease.run_in_thread(
-        lambda: resolve(run.params, settings.weights, hub=settings.hub, check=lease.raise_if_stopped)
-    )
+    settings = attempt.platform.settings
+    source = _weights(attempt, run)
     if source.note:
         reporter.note("weights", source.note)
     return TrainSpec(
@@ -99,6 +100,22 @@ def _memory_bytes(run: RunRow, settings: Settings) -> int | None:
     if run.params.get("device") != "cpu" and NVIDIA_DRIVER.exists():
         return None
     return settings.train_memory_bytes or memory_of_machine()
+
+
+def _weights(attempt: Attempt[RunRow], run: RunRow) -> WeightsSource:
+    """Weights that stay until the attempt ends. Raises WeightsUnavailable, OutOfSpace."""
+    settings, lease = attempt.platform.settings, attempt.lease
+    find = partial(_RESOLVERS[entry_of(run.trainer).weights], run.params, settings.weights)
+    limits = {"max_bytes": settings.weights_max_bytes, "reserve_bytes": settings.disk_reserve_bytes // 2}
+    room = partial(make_room, settings.weights, **limits)
+    for _ in range(FIND_WEIGHTS_TIMES):
+        source = lease.run_in_thread(partial(find, hub=settings.hub, check=lease.raise_if_stopped, room=room))
+        if source.kind == "config":
+            return source
+        attempt.folders.enter_context(in_use(Path(source.path_or_name)))
+        if Path(source.path_or_name).exists():
+            return source
+    raise WeightsUnavailable("The weights were evicted again and again: DARKROOM_WEIGHTS_MAX_BYTES is too small.")
 
 
 def _supervise(attempt: Attempt[RunRow], spec: TrainSpec, reporter: RunReporter, uploader: Uploader) -> ProcessExit:

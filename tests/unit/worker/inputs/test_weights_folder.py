@@ -1,15 +1,18 @@
 """Weights that are folders: where they come from, what is never fetched, and that a name cannot leave the folder."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from core.domain.errors import WeightsUnavailable
+from core.domain.errors import OutOfSpace, WeightsUnavailable
 from pipeline.process.specs import ModelSpec
 from worker.inputs import weights_folder as weights_folders
+from worker.inputs.weights_cache import in_use, make_room
 from worker.inputs.weights_file import WeightsSource
 from worker.inputs.weights_folder import HUB, resolve_folder
 
@@ -100,7 +103,7 @@ def test_of_a_name_on_the_hub_only_safetensors_and_json_of_one_commit_are_fetche
         assert source.path_or_name == str(folder / "org--name")
         assert source.note == f"started from the pretrained weights org/name at {COMMIT[:12]}"
     wanted = ("config.json", "model.safetensors", "preprocessor_config.json")
-    assert requested == ["/api/models/org/name", *(f"/org/name/resolve/{COMMIT}/{name}" for name in wanted)]
+    assert requested == ["/api/models/org/name?blobs=true", *(f"/org/name/resolve/{COMMIT}/{name}" for name in wanted)]
     assert sorted(path.name for path in (folder / "org--name").iterdir()) == [".revision", *wanted]
 
 
@@ -119,7 +122,7 @@ def test_of_a_name_that_has_pickles_only_the_offer_of_the_hubs_robot_is_taken_an
     def answer(path: str) -> httpx.Response:
         if path.startswith("/api/models/org/clip/discussions"):
             return httpx.Response(200, json={"count": len(offers), "start": 0, "discussions": offers})
-        if path == "/api/models/org/clip/revision/refs%2Fpr%2F3":
+        if path == "/api/models/org/clip/revision/refs%2Fpr%2F3?blobs=true":
             return httpx.Response(200, json={**listing(*plain, "model.safetensors"), "sha": COMMIT[::-1]})
         return httpx.Response(200, json=listing(*plain)) if "/api/" in path else httpx.Response(200, content=b"w")
 
@@ -151,3 +154,69 @@ def test_a_hub_that_has_nothing_usable_leaves_nothing_and_is_not_queried_again_s
         assert resolve(folder, "org/other", hub=True).kind == "config"
     assert requested and len(requested) == len(set(requested))
     assert sorted(folder.iterdir()) == before
+
+
+def answering(*names: str, size: int) -> Callable[[str], httpx.Response]:
+    """A hub that has these files, and announces this size of each."""
+    siblings = [{"rfilename": name, "size": size} for name in names]
+    return lambda path: (
+        httpx.Response(200, json={"sha": COMMIT, "siblings": siblings})
+        if "/api/" in path
+        else httpx.Response(200, content=b"w" * min(size, 1000))
+    )
+
+
+@pytest.mark.parametrize(
+    ("shards", "size"),
+    [(weights_folders.MAX_FILES, 1), (2, weights_folders.FOLDER_MAX_BYTES // 2)],
+    ids=["files", "sum"],
+)
+def test_too_many_or_too_large_files_are_not_fetched(
+    folder: Path, hub: Callable[..., list[str]], shards: int, size: int
+) -> None:
+    names = [f"model-{number:05d}-of-99999.safetensors" for number in range(shards)]
+    requested = hub(answering("config.json", *names, size=size))
+    assert resolve(folder, "org/name", hub=True).kind == "config"
+    assert requested == ["/api/models/org/name?blobs=true"]
+
+
+def test_a_sum_that_the_hub_did_not_announce_is_limited_too(
+    folder: Path, hub: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights_folders, "FOLDER_MAX_BYTES", 1500)
+    body = httpx.Response(200, content=b"w" * 1000)
+    hub(lambda path: httpx.Response(200, json=listing("config.json", "model.safetensors")) if "/api/" in path else body)
+    before = sorted(folder.iterdir())
+    assert resolve(folder, "org/name", hub=True).kind == "config"
+    assert sorted(folder.iterdir()) == before
+
+
+def test_room_is_asked_for_before_the_first_byte_and_the_weights_used_longest_ago_are_evicted(
+    folder: Path, hub: Callable[..., list[str]]
+) -> None:
+    hub(answering("config.json", "model.safetensors", size=1000))
+    room = partial(make_room, folder, max_bytes=5000, reserve_bytes=0)
+
+    def fetch(name: str) -> Path:
+        source = resolve_folder({"model": name}, folder, hub=True, check=lambda: None, room=room)
+        return Path(source.path_or_name)
+
+    first, second = fetch("org/first"), fetch("org/second")
+    with in_use(first):  # by a run; and used after the second
+        third = fetch("org/third")
+        assert first.exists() and third.exists() and not second.exists()
+        with in_use(third), pytest.raises(OutOfSpace, match="DARKROOM_WEIGHTS_MAX_BYTES"):
+            fetch("org/fourth")
+    assert (folder / "google--vit").exists(), "an operator put it there"
+    assert fetch("org/fourth").exists()
+
+
+def test_a_disk_without_room_fails_the_run_instead_of_training_from_scratch(
+    folder: Path, hub: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=2999))
+    requested = hub(answering("config.json", "model.safetensors", size=1000))
+    room = partial(make_room, folder, max_bytes=10**9, reserve_bytes=1000)
+    with pytest.raises(OutOfSpace):
+        resolve_folder({"model": "org/name"}, folder, hub=True, check=lambda: None, room=room)
+    assert len(requested) == 1 and not list(folder.glob("*.part"))

@@ -1,0 +1,93 @@
+"""What was fetched into the weights folder from a hub: bounded in size, the ones used longest ago evicted first.
+
+Beside each file or folder from a hub lies `.<name>.fetched`: its size, its time of last use, and the lock of those who
+use it. What an operator put into the folder has none, and is never evicted.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import structlog
+
+from core.domain.errors import OutOfSpace
+
+log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def in_use(path: Path) -> Iterator[None]:
+    """These weights are not evicted inside the block. Check then that they still exist."""
+    note = _note(path)
+    if not note.exists():
+        yield
+        return
+    with note.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        os.utime(lock.fileno())
+        yield
+
+
+def note_fetched(path: Path) -> None:
+    """To be called before the weights get this name: from then on they may be evicted."""
+    _note(path).touch()
+
+
+def make_room(folder: Path, needed: int, *, max_bytes: int, reserve_bytes: int) -> None:
+    """Evict weights from a hub until `needed` more bytes fit into the bound and on the disk. Raises OutOfSpace."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fetched = sorted(folder.glob(".*.fetched"), key=lambda note: note.stat().st_mtime)
+    sizes = {note: _size(_weights(note)) for note in fetched}
+    for note in fetched:
+        if sum(sizes.values()) + needed <= max_bytes and _free(folder) >= needed + reserve_bytes:
+            return
+        if _evict(note):
+            log.info("weights.evicted", name=_weights(note).name, bytes=sizes.pop(note))
+    used, free = sum(sizes.values()), _free(folder)
+    if used + needed > max_bytes:
+        raise OutOfSpace(
+            f"The weights have {needed} bytes; {used} of at most {max_bytes} (DARKROOM_WEIGHTS_MAX_BYTES) are in use.",
+            needed_bytes=needed,
+            limit_bytes=max_bytes,
+        )
+    if free < needed + reserve_bytes:
+        raise OutOfSpace(
+            f"The disk of the weights has {free} bytes free; {needed} beside a reserve of {reserve_bytes} are needed.",
+            needed_bytes=needed + reserve_bytes,
+            free_bytes=free,
+        )
+
+
+def _evict(note: Path) -> bool:
+    """False: a run uses them."""
+    with note.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        with tempfile.TemporaryDirectory(prefix=".evicted-", suffix=".part", dir=note.parent) as gone:
+            with suppress(FileNotFoundError):
+                _weights(note).rename(Path(gone) / "weights")  # at once: no one finds half of them
+            note.unlink(missing_ok=True)
+    return True
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f".{path.name}.fetched")
+
+
+def _weights(note: Path) -> Path:
+    return note.with_name(note.name.removeprefix(".").removesuffix(".fetched"))
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
