@@ -191,7 +191,7 @@ def test_a_sum_that_the_hub_did_not_announce_is_limited_too(
     assert sorted(folder.iterdir()) == before
 
 
-def test_room_is_asked_for_before_the_first_byte_and_the_weights_used_longest_ago_are_evicted(
+def test_room_is_required_before_the_first_byte_and_the_weights_used_longest_ago_are_evicted(
     folder: Path, hub: Callable[..., list[str]]
 ) -> None:
     hub(answering("config.json", "model.safetensors", size=1000))
