@@ -36,7 +36,11 @@ immutable.
 Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem; its `type` is the address of a page that
 explains what to do. Every answer has an `X-Request-ID`. Lists are `{items, next_cursor}`. A POST with an
 `Idempotency-Key` is done once, and its answer is replayed for 24 hours. A query parameter, form field or JSON field
-that is not known is refused by name."""
+that is not known is refused by name.
+
+Every path with GET answers HEAD, every path answers OPTIONS with `Allow`. Any request can be refused before it
+reaches its endpoint: 405 with `Allow`, 414 (URL above 8 KiB), 431 (headers above 32 KiB or 100), 408 (head or body
+stopped arriving)."""
 
 
 log = structlog.get_logger(__name__)

@@ -1,19 +1,24 @@
 """The OpenAPI document: what FastAPI derives, completed with the problems."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.http.openapi_links import add_links
 from api.http.problems import MEDIA_TYPE, status_of
 from api.schemas import FieldError, Problem
 from core.domain import errors
 from core.domain.errors import DarkroomError
 
 _EVERYWHERE: tuple[type[DarkroomError], ...] = (errors.RequestInvalid, errors.Unauthorized, errors.Unavailable)
+_BYTES = {"type": "string", "format": "binary"}
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+OPTIONAL_TOKEN: list[dict[str, list[str]]] = [{}, {"token": []}]  # a service without a token is open
+NO_TOKEN: dict[str, Any] = {"security": []}  # the `openapi_extra` of a probe
 
 TAGS = [
     {"name": "datasets", "description": "Upload a ZIP and have it validated, converted and fingerprinted."},
@@ -38,19 +43,36 @@ def problem_responses(*kinds: type[DarkroomError]) -> dict[int | str, dict[str, 
 
 def file_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that sends a file."""
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
+    whole = {media_type: {"schema": _schema_of_file(media_type)} for media_type in media_types}
+    part = {media_type: {"schema": _BYTES} for media_type in media_types}
     return {
-        200: {"description": "The file, with its sha256 as ETag and in Repr-Digest.", "content": content},
-        206: {"description": "The requested range.", "content": content},
+        200: {"description": "The file, with its sha256 as ETag and in Repr-Digest.", "content": whole},
+        206: {"description": "The requested range.", "content": part},
         304: {"description": "The client has the current version (If-None-Match)."},
         307: {"description": "A signed link, with `link=true` where the store supports it."},
     }
 
 
+def _schema_of_file(media_type: str) -> dict[str, Any]:
+    return {} if media_type == "application/json" else _BYTES
+
+
+_EVENT = {
+    "type": "object",
+    "description": "One event.",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "Its number, `7`, or `7.end`: sent back as `Last-Event-ID`."},
+        "event": {"type": "string", "description": "Its type; `end` is the last one."},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "JSON."},
+    },
+}
+
+
 def event_responses() -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that sends events."""
     return {
-        200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": _EVENT}}},
         204: {
             "description": "The job or run has ended and `Last-Event-ID` is that of the `end` event: stop reconnecting."
         },
@@ -85,11 +107,20 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "Needed where DARKROOM_API_TOKEN is set."}
     }
-    document["security"] = [{}, {"token": []}]
+    document["security"] = OPTIONAL_TOKEN
     for path in document["paths"].values():
         for operation in path.values():
             _drop_validation_422(operation["responses"])
+            _add_missing(operation["responses"], _EVERYWHERE)
+            if "requestBody" in operation:
+                _add_missing(operation["responses"], (errors.LimitExceeded, errors.RequestTimeout))
+    add_links(document)
     return document
+
+
+def _add_missing(responses: dict[str, Any], kinds: Iterable[type[DarkroomError]]) -> None:
+    for status, response in problem_responses(*kinds).items():
+        responses.setdefault(str(status), response)
 
 
 def _drop_validation_422(responses: dict[str, Any]) -> None:

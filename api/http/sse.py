@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from typing import Annotated
 
+from fastapi import Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -20,7 +22,13 @@ from core.services.work.events import Standing, events_after, standing_of
 PING_SECONDS = 15.0  # proxies close a connection that is silent for 30 s
 RECONNECT_MS = 500
 
-_EVENT_ID = re.compile(r"(\d{1,9})(\.end)?")
+EVENT_ID = r"^[0-9]{1,9}(\.end)?$"
+_EVENT_ID = re.compile(r"([0-9]{1,9})(\.end)?")
+
+
+LastEventId = Annotated[
+    str | None, Query(pattern=EVENT_ID, description="For clients that cannot send the header `Last-Event-ID`.")
+]
 
 
 async def event_stream(request: Request, db: Database, subject_id: str, *, last_event_id: str | None) -> Response:

@@ -12,7 +12,7 @@ from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.openapi import event_responses, problem_responses
 from api.http.reading import CurrentReads
-from api.http.sse import event_stream
+from api.http.sse import LastEventId, event_stream
 from api.schemas import PageOf
 from api.schemas.jobs import AcceptedJob, FindingItem, Job, JobItem, accepted_job, finding_item, job_item, job_with_all
 from api.web.findings_csv import findings_csv
@@ -104,7 +104,7 @@ def download_findings(
     responses=event_responses() | problem_responses(errors.JobNotFound, errors.Gone),
 )
 async def follow_job(
-    request: Request, platform: CurrentPlatform, job_id: str, last_event_id: str | None = None
+    request: Request, platform: CurrentPlatform, job_id: str, last_event_id: LastEventId = None
 ) -> Response:
     """Server-sent events after `Last-Event-ID`, each a merge patch of the polled job; `end` is the last one."""
     last_seen = request.headers.get("last-event-id") or last_event_id

@@ -13,6 +13,7 @@ from api.schemas.links import link
 from api.schemas.models import Alias, ModelVersion, ModelVersions, SetAlias, alias_item, alias_of, model_version
 from core.db.tables import ArtifactRow, VersionRow
 from core.domain import errors
+from core.domain.media_types import ARTIFACT_TYPES
 from core.services.context import Platform
 from core.services.jobs.commands import get_job
 from core.services.models import versions
@@ -27,7 +28,7 @@ _MISSING = (errors.JobNotFound, errors.Gone, errors.VersionNotFound)
     "/models",
     summary="List the model versions of all jobs",
     response_model=PageOf[ModelVersion],
-    responses=problem_responses(errors.CursorInvalid),
+    responses=problem_responses(errors.CursorInvalid, *_MISSING[:2]),
 )
 async def list_models(
     platform: CurrentPlatform,
@@ -83,7 +84,7 @@ def get_model(platform: CurrentPlatform, job_id: str, version: str) -> ModelVers
     "/models/{job_id}/{version}/artifacts/{name}",
     summary="Download an artifact",
     response_class=Response,
-    responses=file_responses("application/octet-stream")
+    responses=file_responses(*ARTIFACT_TYPES)
     | problem_responses(*_MISSING, errors.ArtifactNotFound, errors.RangeInvalid),
 )
 def get_artifact(

@@ -12,7 +12,7 @@ from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.openapi import event_responses, file_responses, problem_responses
 from api.http.reading import CurrentReads
-from api.http.sse import event_stream
+from api.http.sse import LastEventId, event_stream
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, Run, accepted_run, run_of
 from core.db.tables import RunLogRow
@@ -70,7 +70,7 @@ async def get_run(
     responses=event_responses() | problem_responses(errors.RunNotFound, errors.Gone),
 )
 async def follow_run(
-    request: Request, platform: CurrentPlatform, run_id: str, last_event_id: str | None = None
+    request: Request, platform: CurrentPlatform, run_id: str, last_event_id: LastEventId = None
 ) -> Response:
     """Server-sent events after `Last-Event-ID`, each a merge patch of the polled run; `end` is the last one."""
     await run_in_threadpool(runs.get_living_run, platform.db, run_id)

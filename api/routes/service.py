@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from api.http.metrics import Metrics
-from api.http.openapi import problem_responses
+from api.http.openapi import NO_TOKEN, problem_responses
 from api.http.problems import problem_response, status_of
 from api.schemas import Timestamp
 from api.schemas.jobs import timestamp
@@ -79,13 +79,19 @@ def front(request: Request) -> Any:
     return Service(name="darkroom", version=app.version, description=app.summary, links=links)
 
 
-@router.get("/health", summary="Check that the service is alive")
+@router.get("/health", summary="Check that the service is alive", openapi_extra=NO_TOKEN)
 def health() -> Health:
     """Answers as long as the process runs; checks no other part."""
     return Health()
 
 
-@router.get("/ready", summary="Check that the service is ready", response_model=Ready, responses=problem_responses())
+@router.get(
+    "/ready",
+    summary="Check that the service is ready",
+    response_model=Ready,
+    responses=problem_responses(),
+    openapi_extra=NO_TOKEN,
+)
 def ready(request: Request) -> Any:
     """503 when the database or the store fails; a failure of another part makes it `degraded`. Cached for 10 s."""
     readiness: Readiness = request.app.state.readiness
@@ -136,8 +142,10 @@ def docs() -> HTMLResponse:
 
 @router.get("/openapi.json", include_in_schema=False)
 def openapi(request: Request) -> dict[str, Any]:
+    """Where a token is set, the document says that it is needed."""
     document: dict[str, Any] = request.app.openapi()
-    return document
+    needed = request.app.state.platform.settings.api_token.get_secret_value()
+    return document | {"security": [{"token": []}]} if needed else document
 
 
 @router.get("/favicon.ico", include_in_schema=False)

@@ -37,13 +37,30 @@ _ZIP_END = {
 }
 
 
-def _header(name: str, description: str, *, required: bool = True) -> dict[str, object]:
-    schema = {"type": "string"}
+def _header(name: str, description: str, *, required: bool = True, **schema: object) -> dict[str, object]:
+    schema = {"type": "string", **schema}
     return {"name": name, "in": "header", "required": required, "schema": schema, "description": description}
 
 
-_VERSION = _header("Tus-Resumable", "`1.0.0`")
-_CHECKSUM = _header("Upload-Checksum", "`sha256 <base64>` or `sha1 <base64>` of this chunk.", required=False)
+_VERSION = _header("Tus-Resumable", "The version of the protocol.", enum=[tus.VERSION])
+_CHECKSUM = _header(
+    "Upload-Checksum",
+    "`sha256 <base64>` or `sha1 <base64>` of this chunk.",
+    required=False,
+    pattern="^(sha1 [A-Za-z0-9+/]{27}=|sha256 [A-Za-z0-9+/]{43}=)$",
+)
+_OFFSET = _header(
+    "Upload-Offset", "Where the chunk begins: the `Upload-Offset` of the last answer.", pattern="^[0-9]{1,15}$"
+)
+_CHUNK_PROBLEMS = problem_responses(
+    *_NO_UPLOAD,
+    errors.UploadInvalid,
+    errors.UploadOffsetDiffers,
+    errors.MediaTypeUnsupported,
+    errors.UploadLocked,
+    errors.ChecksumMismatch,
+    errors.OutOfSpace,
+)
 
 
 def finisher_of(request: Request) -> Finisher:
@@ -55,10 +72,15 @@ CurrentFinisher = Annotated[Finisher, Depends(finisher_of)]
 
 
 @router.options("/uploads", summary="Read the capabilities of resumable uploads", status_code=204)
-@router.options("/uploads/{upload_id}", include_in_schema=False, status_code=204)
 def capabilities(platform: CurrentPlatform) -> Response:
     """Version, extensions, checksum algorithms and size limit, as headers of the tus protocol."""
     return Response(status_code=204, headers=tus.capabilities(platform.settings))
+
+
+@router.options("/uploads/{upload_id}", summary="Read the capabilities of an upload", status_code=204)
+def capabilities_of_upload(platform: CurrentPlatform, upload_id: str) -> Response:  # noqa: ARG001 - part of the path
+    """The same, whichever upload it is."""
+    return capabilities(platform)
 
 
 @router.post(
@@ -81,7 +103,7 @@ def capabilities(platform: CurrentPlatform) -> Response:
         "requestBody": {"required": False, "content": _BYTES},
         "parameters": [
             _VERSION,
-            _header("Upload-Length", "Size of the whole ZIP in bytes."),
+            _header("Upload-Length", "Size of the whole ZIP in bytes.", pattern="^[0-9]{1,15}$"),
             _CHECKSUM,
             _header(
                 "Upload-Metadata",
@@ -144,7 +166,13 @@ def _create(platform: Platform, idempotency: Idempotency, new: NewUpload) -> tup
             return create_upload(platform.db, platform.settings, new, on_commit=on_commit), False
 
 
-@router.head("/uploads/{upload_id}", include_in_schema=False)
+@router.head(
+    "/uploads/{upload_id}",
+    summary="Read the offset of a resumable upload",
+    responses=problem_responses(*_NO_UPLOAD),
+    openapi_extra={"parameters": [_VERSION]},
+    response_class=Response,
+)
 async def head_upload(
     request: Request, platform: CurrentPlatform, finisher: CurrentFinisher, upload_id: str
 ) -> Response:
@@ -170,20 +198,12 @@ async def read_upload(platform: CurrentPlatform, finisher: CurrentFinisher, uplo
     "/uploads/{upload_id}",
     summary="Send a chunk of a resumable upload",
     status_code=204,
-    responses=problem_responses(
-        *_NO_UPLOAD,
-        errors.UploadInvalid,
-        errors.UploadOffsetDiffers,
-        errors.MediaTypeUnsupported,
-        errors.UploadLocked,
-        errors.ChecksumMismatch,
-        errors.OutOfSpace,
-    ),
+    responses=_CHUNK_PROBLEMS,
     openapi_extra={
         "requestBody": _CHUNK,
         "parameters": [
             _VERSION,
-            _header("Upload-Offset", "Where the chunk begins: the `Upload-Offset` of the last answer."),
+            _OFFSET,
             _CHECKSUM,
         ],
     },
@@ -213,6 +233,7 @@ async def send_chunk(
     summary="Delete a resumable upload",
     status_code=204,
     responses=problem_responses(errors.UploadNotFound, errors.TusVersionUnsupported),
+    openapi_extra={"parameters": [_VERSION]},
 )
 def delete_upload(request: Request, platform: CurrentPlatform, upload_id: str) -> Response:
     """Deletes its bytes. A job already created from it stays."""
@@ -221,7 +242,21 @@ def delete_upload(request: Request, platform: CurrentPlatform, upload_id: str) -
     return Response(status_code=204)
 
 
-@router.post("/uploads/{upload_id}", include_in_schema=False)
+@router.post(
+    "/uploads/{upload_id}",
+    summary="Send a chunk or delete an upload, by POST",
+    status_code=204,
+    responses=_CHUNK_PROBLEMS,
+    openapi_extra={
+        "requestBody": {"required": False, "content": _BYTES},
+        "parameters": [
+            _header("X-HTTP-Method-Override", "What the request means.", enum=["PATCH", "DELETE"]),
+            _VERSION,
+            _header("Upload-Offset", "As for PATCH.", required=False),
+            _header("Upload-Checksum", "As for PATCH.", required=False),
+        ],
+    },
+)
 async def override(request: Request, platform: CurrentPlatform, finisher: CurrentFinisher, upload_id: str) -> Response:
     """PATCH and DELETE for clients whose proxy allows neither; part of the protocol."""
     match request.headers.get("x-http-method-override", "").upper():
@@ -229,7 +264,7 @@ async def override(request: Request, platform: CurrentPlatform, finisher: Curren
             return await send_chunk(request, platform, finisher, upload_id)
         case "DELETE":
             return await run_in_threadpool(delete_upload, request, platform, upload_id)
-    raise errors.MethodNotAllowed("A POST to an upload needs the header X-HTTP-Method-Override with PATCH or DELETE.")
+    raise invalid_fields([{"field": "X-HTTP-Method-Override", "message": "expected PATCH or DELETE"}])
 
 
 @router.post(

@@ -1,16 +1,21 @@
 """The API on a free port, in a thread of the test process: real HTTP with streams and disconnects."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import psutil
 
 from api.app import create_app
 from api.http.server import server_of
 from core.services.context import Platform, open_platform
 from core.settings import Settings
+from tests import REPOSITORY
 from tests.servers import free_port
 from tests.waiting import wait_until
 
@@ -44,3 +49,26 @@ def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     assert (body["slug"], body["type"], body["status"]) == (slug, f"/problems/{slug}", status)
     assert body["request_id"] == answer.headers["x-request-id"]
     return body
+
+
+@contextmanager
+def api_process(platform: Platform, **settings: object) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+    """`python -m api` over the same database and home."""
+    port = free_port()
+    same = {"home": platform.settings.home, "database_url": platform.settings.database, "api_port": port}
+    environment = os.environ | {f"DARKROOM_{name.upper()}": str(value) for name, value in (same | settings).items()}
+    with subprocess.Popen([sys.executable, "-m", "api"], cwd=REPOSITORY, env=environment) as process:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as client:
+                wait_until(lambda: _answers(client), seconds=20, what="the API answers")
+                yield client, psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            assert process.wait(10) in (0, -15)
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health").status_code == 200
+    except httpx.ConnectError:
+        return False

@@ -14,6 +14,7 @@ from core.db.tables import RunRow
 from core.domain.errors import OutOfSpace, TrainerCrashed, Unavailable
 from core.domain.keys import artifact_key
 from core.domain.limits import CLASSES_LISTED
+from core.domain.media_types import media_type_of
 from core.services.runs.lifecycle import PublishedArtifact
 from core.storage import StoredObject
 from worker.supervision.lease_keeper import LeaseKeeper
@@ -24,19 +25,6 @@ METRICS_FILE = "metrics.json"
 STORING, WAITING = "storing", "waiting-for-room"  # stages
 RETRY_FULL_SECONDS = 10.0
 PAUSES_SECONDS = (1.0, 2.0, 4.0)  # a restart of the store does not cost an evaluation
-
-_MEDIA_TYPES = {
-    ".json": "application/json",
-    ".csv": "text/csv; charset=utf-8",
-    ".yaml": "application/yaml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".html": "text/html; charset=utf-8",  # sent as a download, under a policy that lets it run nothing
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ".zip": "application/zip",
-    ".txt": "text/plain; charset=utf-8",
-    ".log": "text/plain; charset=utf-8",
-}
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +62,7 @@ def _shortened(metrics: Any) -> Any:
 
 def _put(attempt: Attempt[RunRow], path: Path) -> PublishedArtifact:
     key = artifact_key(attempt.claim.id, attempt.claim.attempt, path.name)
-    media_type = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
+    media_type = media_type_of(path.suffix)
     put = partial(attempt.platform.store.put, key, path, media_type=media_type)
     stored = _put_when_there_is_room(attempt, partial(_put_patiently, attempt.lease, put))
     return PublishedArtifact(path.name, key, stored.bytes, stored.sha256, media_type)

@@ -3,15 +3,16 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
+import psutil
 import pytest
 
 from api.http import protocol
 from core.services.context import Platform
 from core.services.uploads import sessions
-from tests.servers.api import problem, serving
+from tests.servers.api import api_process, problem, serving
 from tests.waiting import wait_until
 
 GET = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"
@@ -150,6 +151,28 @@ def test_a_slow_chunk_keeps_its_lease(platform: Platform, monkeypatch: pytest.Mo
                     problem(client.patch(path, content=b"y", headers=CHUNK), 423, "upload-locked")
             assert opened.recv(65536).startswith(b"HTTP/1.1 204 ")
         assert client.head(path, headers=TUS).headers["upload-offset"] == "20"
+
+
+@pytest.mark.slow
+def test_a_process_stands_half_sent_requests_and_endless_heads(platform: Platform) -> None:
+    with api_process(platform, max_connections=200) as (client, process), ExitStack() as half_sent:
+        before = process.memory_info().rss
+        for _ in range(500):
+            half_sent.enter_context(connection(client)).sendall(GET)
+        assert not refused(client)
+        assert len(established(process)) <= 200
+        with connection(client) as opened:
+            opened.sendall(GET)
+            with suppress(ConnectionError):
+                for _ in range(500):
+                    opened.sendall(b"x: " + b"a" * 60_000 + b"\r\n")
+            assert all_of(opened).startswith(b"HTTP/1.1 431 ")
+        assert process.memory_info().rss - before < 16 * 1024**2
+        wait_until(lambda: len(established(process)) <= 1, seconds=protocol.HEAD_SECONDS + 5, what="the end of all")
+
+
+def established(process: psutil.Process) -> list[object]:
+    return [each for each in process.net_connections("tcp") if each.status == psutil.CONN_ESTABLISHED]
 
 
 def chunk_head(path: str, length: int) -> bytes:
