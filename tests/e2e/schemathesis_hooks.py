@@ -1,4 +1,4 @@
-"""What schemathesis is told of this API, beside its OpenAPI document."""
+"""Hooks of schemathesis for this API."""
 
 import schemathesis
 
