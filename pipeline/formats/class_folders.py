@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.formats.folder_relation import IMAGE_FOLDERS
-from pipeline.formats.split_names import split_of_folder
+from pipeline.formats.split_names import parts_of_siblings, split_of_folder
 
 Folder = tuple[str, ...]
 STRAY = 0.1  # of all images: at most this part may be above the class folders
@@ -117,7 +117,8 @@ def _splits_among(children: list[Folder], tree: _Tree) -> dict[Folder, str]:
 
     All children are splits where all are named like one and one has subfolders: test is often without classes.
     """
-    named = {child: split for child in children if (split := split_of_folder(child[-1]))}
+    parts = parts_of_siblings(child[-1] for child in children)
+    named = {child: parts[child[-1]] for child in children if child[-1] in parts}
     below = {child: tree.named_below(child) for child in named}
     if len(named) == len(children) and len(set(named.values())) > 1 and any(below.values()):
         return named

@@ -21,7 +21,7 @@ from pipeline.formats.class_folders import (
 )
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.split_folders import splits_by_folder
-from pipeline.formats.split_names import split_of_folder
+from pipeline.formats.split_names import parts_in, split_of_folder
 from pipeline.formats.text import class_name_fault
 
 NAME = "folders"
@@ -155,7 +155,9 @@ def _merged(assignments: dict[Folder, Assignment]) -> Iterator[Finding]:
     for each in assignments.values():
         if each.folder:
             above = tuple(
-                part for part in each.folder[:-1] if not split_of_folder(part) and part.lower() not in NO_CLASS
+                part
+                for part in each.folder[:-1]
+                if not (split_of_folder(part) or (each.split and parts_in(part))) and part.lower() not in NO_CLASS
             )
             parents[each.folder[-1]].setdefault(above, each.folder)
     merged = {label: sorted(found.values()) for label, found in parents.items() if len(found) > 1}
@@ -173,7 +175,8 @@ def _merged(assignments: dict[Folder, Assignment]) -> Iterator[Finding]:
 
 def _named_like_parts(assignments: dict[Folder, Assignment]) -> Iterator[Finding]:
     """One warning about classes that may be parts of a split whose images have no classes."""
-    named = sorted({each.folder for each in assignments.values() if each.folder and split_of_folder(each.folder[-1])})
+    alone = {each.folder for each in assignments.values() if each.folder and not each.split}
+    named = sorted(folder for folder in alone if split_of_folder(folder[-1]))
     if named:
         names = ", ".join(repr(each[-1]) for each in named[:5])
         detail = f"{names}: read as {counted(len(named), 'class', 'classes')}, though named like a part of a split."

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from core.domain.findings import Finding
-from pipeline.archive.entry_names import bare_of, base_of, folder_of, suffix_of
+from pipeline.archive.entry_names import bare_of, base_of, folder_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import HELD_OUT_SPLITS, common_folder
@@ -87,8 +87,7 @@ def report_unused(
 
 
 def _may_be_list(name: str) -> bool:
-    stem = _stem(name)
-    return suffix_of(name) in _SUFFIXES and stem.lower() not in _NO_LISTS and not is_class_list(name)
+    return name.lower().endswith(_SUFFIXES) and _stem(name).lower() not in _NO_LISTS and not is_class_list(name)
 
 
 def _stem(name: str) -> str:

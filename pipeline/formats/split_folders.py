@@ -1,14 +1,14 @@
 """Splits given by the names of folders (`train/`, `valid/`, `images/test2017/`)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import folder_of
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import HELD_OUT_SPLITS, common_folder
 from pipeline.formats.folder_relation import IMAGE_FOLDERS
-from pipeline.formats.split_names import split_of_folder
+from pipeline.formats.split_names import parts_of_siblings
 
 _Folder = tuple[str, ...]  # the names below the common folder of all images
 _MAX_NAMED = 5  # folders in one message
@@ -40,7 +40,7 @@ def unknown_folders(names: Sequence[str], undecided: Iterable[str]) -> list[Find
         parts = below[folder]
         for at, part in enumerate(parts):
             named = beside.get(parts[:at])
-            if named and not (part.lower() in IMAGE_FOLDERS and "train" not in named):
+            if named and not (part.lower() in IMAGE_FOLDERS and "train" not in named.values()):
                 found.add(root + "/".join(parts[: at + 1]))
                 break
     if not found:
@@ -61,21 +61,20 @@ def _below_root(names: Sequence[str]) -> dict[str, _Folder]:
     return {folder: tuple(folder.split("/")[skipped:]) if folder != "." else () for folder in folders}
 
 
-def _parts_beside(folders: Iterable[_Folder]) -> dict[_Folder, Set[str]]:
-    """Folder -> the parts that its subfolders name, where there are any."""
-    found: dict[_Folder, set[str]] = defaultdict(set)
+def _parts_beside(folders: Iterable[_Folder]) -> dict[_Folder, dict[str, str]]:
+    """Folder -> those of its subfolders that are named like a part, where there are any -> the part."""
+    children: dict[_Folder, dict[str, None]] = defaultdict(dict)
     for folder in folders:
         for at, name in enumerate(folder):
-            if split := split_of_folder(name):
-                found[folder[:at]].add(split)
-    return dict(found)
+            children[folder[:at]][name] = None
+    found = {folder: parts_of_siblings(names) for folder, names in children.items()}
+    return {folder: parts for folder, parts in found.items() if parts}
 
 
-def _split_of(folder: _Folder, beside: Mapping[_Folder, Set[str]]) -> str | None:
-    named = [(at, split) for at, name in enumerate(folder) if (split := split_of_folder(name))]
+def _split_of(folder: _Folder, beside: Mapping[_Folder, Mapping[str, str]]) -> str | None:
+    at_levels = [(at, beside.get(folder[:at], {})) for at in range(len(folder))]
+    named = [(at, parts[folder[at]], len(set(parts.values()))) for at, parts in at_levels if folder[at] in parts]
     if not named:
         return None
-    sure = [(at, split) for at, split in named if len(beside[folder[:at]]) > 1]
-    if sure:  # `dev/train/`: dev is the name of the set; `train/dev/`: held out within train
-        named = [(at, split) for at, split in named if at >= sure[0][0]]
-    return next((split for _, split in named if split in HELD_OUT_SPLITS), "train")
+    sure = next((at for at, _, different in named if different > 1), 0)  # `dev/train/`: dev is the name of the set
+    return next((split for at, split, _ in named if at >= sure and split in HELD_OUT_SPLITS), "train")

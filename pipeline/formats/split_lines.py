@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from pathlib import PurePosixPath
 
 from core.domain.findings import Finding, FindingList
 from pipeline.archive.entry_names import bare_of, base_of, folder_of, suffix_of
@@ -23,7 +22,8 @@ _MAX_FINDINGS = 1000  # of a code, about one list
 
 @dataclass(slots=True)
 class ImageList:
-    """`found`: the images named, in order; `unknown`: lines that name none; `columns`: image -> what follows its name.
+    """`found`: image -> what follows its name in the line. `unknown`: number of lines that name no image of the
+    dataset; `names_files`: of those that look like a file name of one.
 
     `is_read`: its bytes are text of a known encoding.
     """
@@ -59,7 +59,9 @@ class ImageLines:
 
     @cached_property
     def _by_path(self) -> dict[str, SourceFile]:
-        return {canonical(image.name): image for image in self._images}
+        """By whole path, with the suffix and without it."""
+        found = {bare_of(canonical(image.name)): image for image in reversed(self._images)}
+        return found | {canonical(image.name): image for image in self._images}
 
     @cached_property
     def _folded(self) -> dict[str, list[SourceFile]]:
@@ -92,9 +94,9 @@ class ImageLines:
         parts = path_parts(text)
         base = parts[-1] if parts else ""
         stem = base if " " in suffix_of(base) else bare_of(base)  # `a.jpg 1` has a column
-        candidates = self._index.file(base) or self._index.stem(stem) or self._of_other_case(base)
-        if len(candidates) > _MANY and (exact := self._exactly(parts, folder)):
+        if self._index.count(stem) > _MANY and (exact := self._exactly(parts, folder)):
             return [exact.name]
+        candidates = self._index.file(base) or self._index.stem(stem) or self._of_other_case(base)
         if len(candidates) > 1 and len(parts) > 1:
             path = (*parts[:-1], bare_of(base))
             ends = [common_end(path, bare_of(image.name)) for image in candidates]
@@ -115,21 +117,24 @@ class ImageLines:
             if len(rest) == 1 or not first.isdigit():  # `0 0.5 0.5 0.1 0.1` is a label
                 names, column = self.images_of(first, folder), " ".join(rest)
         path = listed.file.name
-        listed.names_files += is_image(text) or is_image(text.split()[0])
         if len({folder_of(name) for name in names}) > 1:
             detail = f"The list names {text[:200]!r}, which could be any of {', '.join(names[:5])}; all are used."
             listed.findings.append(Finding.of("split-list-ambiguous", path, detail, line=number))
         if not names:
             listed.unknown += 1
+            listed.names_files += is_image(text) or is_image(text.split()[0])
             detail = f"The list names {text[:200]!r}, which is not in the archive."
             listed.findings.add("split-list-unknown", path, detail, number)
         listed.found.update(dict.fromkeys(names, column))
 
     def _exactly(self, parts: tuple[str, ...], folder: str) -> SourceFile | None:
-        bases = [parent.parts for parent in PurePosixPath(folder).parents]
-        for wanted in (parts, *(parts[at:] for at in range(1, len(parts)))):
-            for base in (PurePosixPath(folder).parts, *bases):
-                if image := self._by_path.get("/".join((*base, *wanted))):
+        """The longest end of a path that is one below `folder`, or below a folder above it."""
+        above = canonical(folder).split("/") if folder != "." else []
+        bases = ["/".join((*above[:at], "")) for at in range(len(above), -1, -1)]
+        for at in range(len(parts)):
+            wanted = "/".join(parts[at:])
+            for base in bases:
+                if image := self._by_path.get(base + wanted):
                     return image
         return None
 

@@ -22,17 +22,15 @@ def read_split_tables(files: Sequence[SourceFile], lines: ImageLines) -> tuple[l
     """(sources, files that hold nothing but a split). `files`: without those of labels."""
     sources: list[SplitSource] = []
     used: set[str] = set()
-    for file in files:
+    for file in (file for file in files if file.name.lower().endswith((".json", *SUFFIXES))):
         if suffix_of(file.name) in SUFFIXES:
             table = open_table(file)
             found = _of_table(table, lines) if table else {}
             if found and table and (len(table.keys) == 2 or isinstance(class_columns(table.keys), str)):
                 used.add(file.name)
-        elif suffix_of(file.name) == ".json":
+        else:
             found = _of_json(file, lines)
             used.update({file.name} if found else ())
-        else:
-            continue
         if found:
             sources += _sources(file.name, found)
     return sources, used

@@ -1,7 +1,9 @@
 """Finds the parts that a data.yaml, or a darknet .data, names: folders or lists, by paths of another machine."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from core.domain.findings import Finding
@@ -43,13 +45,22 @@ class NamedPaths:
 
     def __init__(self, source: ExtractedArchive, images: list[SourceFile], lines: ImageLines) -> None:
         self.images, self.lines = images, lines
-        self.texts = {file.name: file for file in source.files if file.name.lower().endswith(_LIST_SUFFIXES)}
-        self.folders = _folders_above(images)
-        self._canonical: dict[str, str] = {}
-        self._folded: dict[str, list[str]] = {}
-        for name in (*self.folders, *self.texts):
-            self._canonical.setdefault(canonical(name), name)
-            self._folded.setdefault(canonical(name).casefold(), []).append(name)
+        self._source = source
+
+    @cached_property
+    def texts(self) -> dict[str, SourceFile]:
+        return {file.name: file for file in self._source.files if file.name.lower().endswith(_LIST_SUFFIXES)}
+
+    @cached_property
+    def _canonical(self) -> dict[str, str]:
+        return {canonical(name): name for name in (*sorted(self.texts), *sorted(_folders_above(self.images)))}
+
+    @cached_property
+    def _folded(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for name, known in self._canonical.items():
+            found[name.casefold()].append(known)
+        return found
 
     def find(self, path: str, data: DataYaml) -> tuple[str | None, bool]:
         """(the folder or list that a path means, whether its name differs in upper and lower case)."""

@@ -101,6 +101,11 @@ TABLE: dict[str, tuple[str, str]] = {
         "a/train/cat:9, a/val/cat:2, b/cat:5, b/dog:5",
         "a/train/cat:cat/train, a/val/cat:cat/val, b/cat:cat/-, b/dog:dog/-",
     ),
+    "parts with a word more": (
+        "seg_train/seg_train/cat:9, seg_train/seg_train/dog:9, seg_test/seg_test/cat:2, seg_test/seg_test/dog:2",
+        "seg_train/seg_train/cat:cat/train, seg_train/seg_train/dog:dog/train, seg_test/seg_test/cat:cat/test, "
+        "seg_test/seg_test/dog:dog/test",
+    ),
     "no classes": ("train:9, test:2", "train:-, test:-"),
     "one folder": ("a/b:9", "a/b:-"),
 }

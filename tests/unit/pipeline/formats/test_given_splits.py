@@ -123,6 +123,7 @@ def test_an_unknown_folder_beside_train_is_named(tmp_path: Path, unknown: str) -
         (("potato/healthy", "tomato/blight"), False),
         (("a/train/cat", "a/test/cat", "b/train/cat", "b/test/dog"), True),
         (("cat/images", "dog/images"), False),
+        (("seg_train/cat", "seg_train/dog", "seg_test/cat", "seg_test/dog"), False),
     ],
 )
 def test_class_folders_of_one_name_in_several_parents_are_reported(

@@ -34,6 +34,8 @@ VARIANTS = (
     {"train": "train", "val": "evaluation", "test": "testing"},
     {"train": "train", "val": "dev", "test": "test"},
     {"train": "train", "val": "holdout", "test": "test"},
+    {"train": "images_train", "val": "images_val", "test": "images_test"},
+    {"train": "trainset", "val": "valset", "test": "testset"},
 )
 
 
@@ -110,7 +112,7 @@ def test_tables_of_a_split_give_the_split_of_every_layout(tmp_path: Path, layout
         _assert_true(_read(tmp_path, files | {name: text.encode()}), name)
 
 
-@pytest.mark.parametrize("words", VARIANTS, ids=lambda words: "-".join(words.values()))
+@pytest.mark.parametrize("words", VARIANTS[:-2], ids=lambda words: "-".join(words.values()))
 def test_names_of_annotation_files_and_columns_give_the_split(tmp_path: Path, words: Mapping[str, str]) -> None:
     images = paths()
     files = {name: content for name, content in voc_layout(images).items() if name.endswith(".jpg")}

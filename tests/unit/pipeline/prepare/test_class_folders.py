@@ -47,7 +47,7 @@ def test_classes_are_the_folders_in_natural_order_wherever_they_lie(tmp_path: Pa
     dataset = validated(tmp_path, {f"a/b c/{name.upper()}": content for name, content in FILES.items()})
     assert (dataset.kind, dataset.format, dataset.classes) == ("classification", "folders", ["9", "10", "TEST"])
     assert labels(dataset)["10/00.PNG"] == "10" and len(labels(dataset)) == 18
-    assert [finding.code for finding in dataset.findings] == ["names-unusual"]
+    assert [finding.code for finding in dataset.findings] == ["class-named-like-part", "names-unusual"]
     by_class = {
         name: Counter(dataset.splits[p] for p, label in labels(dataset).items() if label == name)
         for name in dataset.classes
@@ -76,7 +76,10 @@ def test_a_set_that_holds_itself_is_read_once(tmp_path: Path) -> None:
     files = {f"s/{name}": content for name, content in FILES.items()}
     once = validated(tmp_path, files)
     doubled = validated(tmp_path, files | {f"s/{name}": content for name, content in files.items()})
-    assert (doubled.classes, codes(doubled)) == (["9", "10", "test"], {"folders-repeated": ["s/s"]})
+    assert (doubled.classes, codes(doubled)) == (
+        ["9", "10", "test"],
+        {"folders-repeated": ["s/s"], "class-named-like-part": ["s/test"]},
+    )
     assert doubled.digests.content_fingerprint == once.digests.content_fingerprint
 
 
@@ -93,7 +96,7 @@ def test_an_empty_folder_is_seen_by_its_own_entry(tmp_path: Path) -> None:
         file.writestr("owl/", b"")
     (tmp_path / "into").mkdir()
     dataset = validate_archive(archive, tmp_path / "into", PrepareOptions(), processes=1, steps=StageReporter())
-    assert codes(dataset) == {"class-empty": ["owl"]}
+    assert codes(dataset) == {"class-empty": ["owl"], "class-named-like-part": ["test"]}
 
 
 def test_an_image_in_two_classes_and_classes_of_few_are_reported(tmp_path: Path) -> None:
@@ -248,7 +251,8 @@ def test_a_repaired_zip_of_folders_is_ready(tmp_path: Path) -> None:
         contents = {name: repaired.read(name) for name in repaired.namelist() if name.endswith((".png", ".jpg"))}
     assert contents == FILES | {"9/wrong.png": files["9/wrong.jpg"]}
     dataset = validated(tmp_path, contents)
-    assert dataset.classes == ["9", "10", "test"] and dataset.findings == []
+    assert dataset.classes == ["9", "10", "test"]
+    assert [finding.code for finding in dataset.findings] == ["class-named-like-part"]
 
 
 def test_large_sets_go_into_several_files_and_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
