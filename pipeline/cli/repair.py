@@ -14,7 +14,7 @@ from core.domain.errors import DarkroomError, PreparationFailed
 from core.domain.finding_codes import Severity
 from pipeline.archive.entry_names import printable
 from pipeline.archive.source import Rejected
-from pipeline.params.prepare import Background, PrepareOptions
+from pipeline.params.prepare import PrepareOptions
 from pipeline.process.child import run_child
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import REPAIRED_FILE, RepairedArchive, write_result
@@ -24,9 +24,11 @@ from pipeline.process.specs import RepairSpec
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("archive", type=Path, nargs="?", help="the ZIP")
     parser.add_argument("repaired", type=Path, nargs="?", help="the ZIP to write; its root holds the log")
-    background = PrepareOptions.model_fields["background"]
-    choices = get_args(background.annotation)
-    parser.add_argument("--background", choices=choices, default=background.default, help=background.description)
+    for name in ("background", "split"):
+        option = PrepareOptions.model_fields[name]
+        parser.add_argument(
+            f"--{name}", choices=get_args(option.annotation), default=option.default, help=option.description
+        )
     parser.add_argument("--processes", type=int, default=None, help="processes that decode. Default: one a core.")
     parser.add_argument("--config", type=Path, help="spec.json instead of arguments")
     parser.add_argument("--supervised", action="store_true", help="stdin is a supervisor's pipe")
@@ -46,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
         )
     if not (args.archive and args.repaired):
         args.parser.error("name the ZIP and the one to write, or --config")
-    return _repair_by_hand(args.archive, args.repaired, args.background, args.processes or os.cpu_count() or 1)
+    return _repair_by_hand(args)
 
 
 def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
@@ -63,6 +65,7 @@ def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
                 target,
                 Path(scratch),
                 background=spec.background,
+                split=spec.split,
                 processes=spec.processes,
                 steps=steps,
             )
@@ -72,20 +75,27 @@ def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
         write_result(spec.out, RepairedArchive(images=done.images, changes=len(done.changes)))
 
 
-def _repair_by_hand(archive: Path, target: Path, background: Background, processes: int) -> int:
+def _repair_by_hand(args: argparse.Namespace) -> int:
     from pipeline.repair.rewrite_zip import repair
 
     try:
-        with tempfile.TemporaryDirectory(prefix="darkroom-", dir=target.parent) as scratch:
-            steps = StageReporter(verbose=True)
-            done = repair(archive, target, Path(scratch), background=background, processes=processes, steps=steps)
+        with tempfile.TemporaryDirectory(prefix="darkroom-", dir=args.repaired.parent) as scratch:
+            done = repair(
+                args.archive,
+                args.repaired,
+                Path(scratch),
+                background=args.background,
+                split=args.split,
+                processes=args.processes or os.cpu_count() or 1,
+                steps=StageReporter(verbose=True),
+            )
     except Rejected as rejected:
         print(f"{rejected.problem.slug}: {rejected.problem.detail}")
         return 1
     except (DarkroomError, OSError) as error:
         print(f"The archive could not be repaired: {error}")
         return 1
-    print(f"{done.images} of {done.seen} images ({done.format}) are in {target}")
+    print(f"{done.images} of {done.seen} images ({done.format}) are in {args.repaired}")
     for code, count in sorted(Counter(change.code for change in done.changes).items()):
         print(f"  {count:6} {code}")
     for warning in (each for each in done.unchanged if each.severity is Severity.WARNING):

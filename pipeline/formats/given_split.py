@@ -33,13 +33,17 @@ class GivenSplit:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """`ranks`: the sources, the strongest first; `naming`: those of them that are a data.yaml or a list."""
+    """`ranks`: the sources, the strongest first; `naming`: those of them that are a data.yaml or a list.
+
+    `is_partly_unread`: a list that a data.yaml names for val or test cannot be read.
+    """
 
     ranks: list[list[SplitSource]]
     naming: list[SplitSource]
     lists: SplitLists
     findings: list[Finding]
     used: set[str]
+    is_partly_unread: bool
 
 
 def give_split(source: ExtractedArchive, dataset: Dataset, option: str = KEEP) -> GivenSplit:
@@ -56,6 +60,8 @@ def give_split(source: ExtractedArchive, dataset: Dataset, option: str = KEEP) -
     for finding, names in _without_effect(evidence.lists, dataset, merged.of):
         findings.append(finding)
         doubtful.update(names)
+    if evidence.is_partly_unread:
+        doubtful.update(item.image.name for item in dataset.items if item.image.name not in merged.of)
     if option != KEEP:
         findings = [
             each for each in findings if not (each.severity is Severity.ERROR and each.code.startswith("split-"))
@@ -86,9 +92,11 @@ def _gather(source: ExtractedArchive, dataset: Dataset, images: list[SourceFile]
         _of_folders(dataset, images),
     ]
     findings = [finding for parts in yamls[:1] for finding in parts.findings]
-    findings += [finding for parts in yamls[1:] if parts.sources for finding in parts.findings]
+    others = [parts for parts in yamls[1:] if parts.sources or parts.is_partly_unread]
+    findings += [finding for parts in others for finding in parts.findings]
     naming = [*of_yamls, *of_darknet, *lists.main, *lists.others]
-    return _Evidence(ranks, naming, lists, findings + lists.findings, used | lists.used)
+    is_partly_unread = any(parts.is_partly_unread for parts in yamls)
+    return _Evidence(ranks, naming, lists, findings + lists.findings, used | lists.used, is_partly_unread)
 
 
 def _stated(dataset: Dataset) -> list[SplitSource]:

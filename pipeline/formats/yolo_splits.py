@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from core.domain.findings import Finding
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.dataset.model import SPLITS
+from pipeline.dataset.model import HELD_OUT_SPLITS, SPLITS
 from pipeline.formats.image_index import canonical
 from pipeline.formats.split_lines import ImageLines
 from pipeline.formats.split_sources import SplitSource
@@ -22,12 +22,16 @@ _LIST_SUFFIXES = (".txt", ".lst", ".list")
 
 @dataclass(slots=True)
 class YamlParts:
-    """`sources`: one for each list, and one for all folders. `lists`: file -> the part that it is named for."""
+    """`sources`: one for each list, and one for all folders. `lists`: file -> the part that it is named for.
+
+    `is_partly_unread`: a list for val or test cannot be read.
+    """
 
     data: DataYaml
     sources: list[SplitSource] = field(default_factory=list)
     lists: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    is_partly_unread: bool = False
 
     @property
     def members(self) -> dict[str, str]:
@@ -115,6 +119,7 @@ def parts_of_yaml(paths: NamedPaths, data: DataYaml) -> YamlParts:
 def _add_list(parts: YamlParts, paths: NamedPaths, known: str, split: str) -> None:
     listed = paths.lines.read(paths.texts[known])
     parts.findings += listed.findings
+    parts.is_partly_unread |= not listed.is_read and split in HELD_OUT_SPLITS
     if listed.found:
         name = f"{parts.data.file.name} ({known})"
         parts.sources.append(SplitSource(name, parts.data.file.name, dict.fromkeys(listed.found, split)))

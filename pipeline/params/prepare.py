@@ -10,6 +10,7 @@ SYNONYMS: Mapping[str, str] = {"validation_size": "val_fraction", "test_size": "
 
 
 Background = Literal["auto", "unlabelled"]
+Split = Literal["keep", "remake", "sequence"]
 
 
 class PrepareOptions(BaseModel):
@@ -23,7 +24,7 @@ class PrepareOptions(BaseModel):
     on_error: Literal["reject", "skip"] = Field(
         "reject", description="Reject a dataset with errors, or skip items with errors if 90 % of the images remain."
     )
-    split: Literal["keep", "remake", "sequence"] = Field(
+    split: Split = Field(
         "keep",
         description="Keep the split that the archive gives; remake: make a new one, with near-duplicates together; "
         "sequence: by the order of names, for images of one fixed camera.",

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.params.prepare import Background, PrepareOptions
+from pipeline.params.prepare import Background, PrepareOptions, Split
 
 
 class ChildSpec(BaseModel):
@@ -39,7 +39,8 @@ class RepairSpec(ChildSpec):
     command = "repair"
 
     archive: Path
-    background: Background = "auto"  # of the PrepareOptions with which the repaired ZIP is prepared
+    background: Background = "auto"  # as `split`, of the PrepareOptions with which the repaired ZIP is prepared
+    split: Split = "keep"
     processes: int = Field(ge=1)
 
 

@@ -20,7 +20,7 @@ from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
 from pipeline.formats.image_roles import files_of_set
 from pipeline.params.formats import CATALOGUE
-from pipeline.params.prepare import Background
+from pipeline.params.prepare import Background, Split
 from pipeline.process.progress import StageReporter
 from pipeline.repair.fixes import Repaired, repair_items
 
@@ -40,16 +40,23 @@ class RepairResult:
 
 
 def repair(
-    archive: Path, target: Path, scratch: Path, *, background: Background = "auto", processes: int, steps: StageReporter
+    archive: Path,
+    target: Path,
+    scratch: Path,
+    *,
+    background: Background = "auto",
+    split: Split = "keep",
+    processes: int,
+    steps: StageReporter,
 ) -> RepairResult:
     """Writes `target` with the log in its root. Raises Rejected where too few images can be kept, RunCancelled.
 
-    `background`: of the PrepareOptions with which `target` is prepared.
+    `background`, `split`: of the PrepareOptions with which `target` is prepared.
     """
     steps.stage("extracting")
     source, findings = extract(archive, scratch, threads=processes, tick=steps.tick)
     steps.stage("reading")
-    dataset = read_dataset(source, findings, background=background)
+    dataset = read_dataset(source, findings, background=background, split=split)
     steps.stage("checking")
     facts = inspect_all([item.image for item in dataset.items], processes=processes, tick=steps.tick)
     repaired = repair_items(source, dataset, facts)

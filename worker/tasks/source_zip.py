@@ -49,11 +49,12 @@ def _fetch_source(attempt: Attempt[JobRow], job: JobRow) -> Path:
 def _repair_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
     """Make the repaired ZIP, store it, and name it in the row."""
     archive = _fetch_source(attempt, _broken_job(attempt, job))
-    settings = attempt.platform.settings
+    settings, options = attempt.platform.settings, PrepareOptions.model_validate(job.options)
     spec = RepairSpec(
         archive=archive,
         out=attempt.scratch / "repair",
-        background=PrepareOptions.model_validate(job.options).background,
+        background=options.background,
+        split=options.split,
         processes=settings.prepare_processes,
         memory_bytes=settings.prepare_memory_bytes,
     )

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pipeline.__main__ import run
+from pipeline.archive.source import Rejected
 from pipeline.dataset.model import Box
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.params.prepare import PrepareOptions
@@ -104,6 +105,24 @@ def test_images_without_a_label_are_kept_where_the_option_makes_them_background(
     assert kept == {name for name in files | bare if name.endswith(".jpg")}
     left = _images(_repaired(source, tmp_path))
     assert left == {name for name in files if name.endswith(".jpg")}, "else they are left out, as prepare rejects them"
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(("part", "option", "kept"), [("val", "keep", 9), ("test", "keep", 9), ("val", "remake", 12)])
+def test_an_image_that_an_unread_list_may_name_is_left_out(
+    tmp_path: Path, part: str, named: bool, option: str, kept: int
+) -> None:
+    files: Files = {name.replace("train/", "").replace("val/", ""): each for name, each in labelled_yolo(12).items()}
+    lists = f"train: train.txt\n{part}: {part}.txt\n" if named else ""
+    files["data.yaml"] = f"{lists}names: [weld]\n".encode()
+    files["train.txt"] = "".join(f"./images/{at}.jpg\n" for at in range(9)).encode()
+    files[f"{part}.txt"] = "".join(f"./images/{at}.jpg  # 验证\n" for at in range(9, 12)).encode("gbk")
+    archive = zip_files(tmp_path / "data.zip", files)
+    with pytest.raises(Rejected) as rejected:
+        _validated(archive, tmp_path)
+    assert [each.path for each in rejected.value.findings if each.code == "text-encoding"] == [f"{part}.txt"]
+    images = _images(_repaired(archive, tmp_path, "--split", option))
+    assert len(images) == kept and {f"images/{at}.jpg" for at in range(9)} <= images
 
 
 def test_the_data_yaml_of_a_repaired_zip_has_no_path(tmp_path: Path) -> None:
