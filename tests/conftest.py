@@ -79,6 +79,18 @@ def private_valkey() -> Iterator[valkey.Valkey]:
         yield server
 
 
+@pytest.fixture
+def private_postgres() -> Iterator[postgres.Postgres]:
+    with _needed(postgres.private_postgres) as server:
+        yield server
+
+
+@pytest.fixture
+def private_s3() -> Iterator[s3.S3]:
+    with _needed(s3.private_s3) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[dict[str, Any]]:
     with _needed(s3.s3) as settings:

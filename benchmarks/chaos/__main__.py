@@ -22,6 +22,7 @@ from benchmarks.chaos.faults import faults_of, schedule
 from benchmarks.chaos.load import Ledger, Load
 from benchmarks.chaos.service import Service, private_service
 from benchmarks.chaos.settle import settle
+from core.logging import configure_logging
 
 PAUSE_SECONDS = (1.0, 4.0)  # between two faults
 MAX_MINUTES = 60.0
@@ -39,6 +40,7 @@ def main() -> int:
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with private_service(database=args.database) as service:
+        configure_logging(service.settings)
         return run(service, args)
 
 

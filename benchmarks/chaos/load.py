@@ -93,14 +93,17 @@ class Load:
         archive, job = self._archive(rng, number), None
         sha256 = sha256_of(archive, on_bytes=lambda _count: None)
         records, ends = self._folder / "records", time.monotonic() + ANSWER_SECONDS
-        while job is None:
+        while True:
             # UploadFailed: it resumes from its record. TransportError: the client's last request, of the job.
             with suppress(UploadFailed, httpx.TransportError):
                 job = upload(
                     client, archive, sha256=sha256, fields={}, records=records, on_offset=lambda _offset, _resumed: None
                 )
-            if job is None and time.monotonic() > ends:
+            if job is not None:
+                break
+            if time.monotonic() > ends:
                 raise NoAnswer
+            time.sleep(rng.uniform(0.2, 0.6))
         self.ledger.uploads[job["job_id"]] = sha256
         self._states[job["job_id"]] = "received"
 
