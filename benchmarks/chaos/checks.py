@@ -63,10 +63,17 @@ def lost_runs(service: Service, ledger: Ledger) -> list[str]:
     for run_id, job_id in ledger.runs.items():
         row = rows.get(run_id)
         wanted = "cancelled" if run_id in ledger.cancelled else "succeeded"
-        gone = row is None and job_id in ledger.deleted
-        if not gone and (row is None or row.state != wanted):
+        if job_id not in ledger.deleted and (row is None or row.state != wanted):
             lost.append(f"{run_id}: {'no row' if row is None else f'{row.state} {row.problem}'}, expected {wanted}")
     return lost
+
+
+def doubled_rows(service: Service, ledger: Ledger) -> list[str]:
+    """Jobs and runs that no user had as an answer: a request that was repeated with its key was done twice."""
+    with service.platform.db.reading() as session:
+        rows = {*session.execute(select(JobRow.id)).scalars(), *session.execute(select(RunRow.id)).scalars()}
+    unknown = sorted(rows - set(ledger.uploads) - set(ledger.runs))
+    return unknown if len(unknown) > ledger.unanswered else []  # one without an answer may have been done
 
 
 def stuck_rows(service: Service, _ledger: Ledger) -> list[str]:
@@ -146,6 +153,7 @@ def unexpected_answers(_service: Service, ledger: Ledger) -> list[str]:
 CHECKS: Mapping[str, Check] = {
     "lost uploads": lost_uploads,
     "lost runs": lost_runs,
+    "requests done twice": doubled_rows,
     "rows stuck": stuck_rows,
     "duplicate or missing versions": faulty_versions,
     "gaps in events": faulty_events,

@@ -47,6 +47,8 @@ def _failed(service: Service) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     with service.platform.db.reading() as session:
         for table in (JobRow, RunRow):
-            rows = session.execute(select(table.id, table.problem).where(table.state == "failed"))
+            rows = session.execute(
+                select(table.id, table.problem).where(table.state == "failed", table.deleted_at.is_(None))
+            )
             found += [(row_id, str((problem or {}).get("slug"))) for row_id, problem in rows]
     return found

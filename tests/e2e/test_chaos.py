@@ -14,6 +14,7 @@ SERVERS = {"sqlite": ("private_valkey",), "postgresql": ("private_valkey", "priv
 NEVER = (
     "lost uploads",
     "lost runs",
+    "requests done twice",
     "rows stuck",
     "duplicate or missing versions",
     "gaps in events",
