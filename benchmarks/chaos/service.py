@@ -21,7 +21,7 @@ from core.db.migrate import upgrade
 from core.services.context import Platform, open_platform
 from core.settings import Settings
 from deploy.local.private_stack import free_ports
-from tests.servers.postgres import Postgres, private_postgres
+from tests.servers.postgres import DURABLE, Postgres, private_postgres
 from tests.servers.s3 import S3, private_s3
 from tests.servers.valkey import Valkey, private_valkey
 
@@ -150,7 +150,7 @@ def private_service(*, database: str) -> Iterator[Service]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dr-ch-", dir="/tmp")))
         (folder / "t").mkdir()
         valkey = stack.enter_context(private_valkey())
-        postgres = stack.enter_context(private_postgres()) if database == "postgresql" else None
+        postgres = stack.enter_context(private_postgres(DURABLE)) if database == "postgresql" else None
         s3 = stack.enter_context(private_s3()) if database == "postgresql" else None
         home_disk = _disk(stack, folder / "home")
         store_disk = _disk(stack, folder / "store") if s3 is None else None
