@@ -148,6 +148,7 @@ def _run(number: int, job_id: str) -> dict[str, Any]:
 
 
 def _version(number: int, run: dict[str, Any]) -> dict[str, Any]:
+    path = f"/models/{run['job_id']}/v1"
     return {
         "id": _id("version", number),
         "job_id": run["job_id"],
@@ -159,7 +160,7 @@ def _version(number: int, run: dict[str, Any]) -> dict[str, Any]:
         "metrics": METRICS,
         "fingerprint": "f" * 64,
         "weights_name": "best.pt",
-        "artifacts": [_listed(name) for name in ARTIFACTS],
+        "artifacts": [_listed(name) | {"links": {"self": f"{path}/artifacts/{name}"}} for name in ARTIFACTS],
         "created_at": run["finished_at"],
     }
 

@@ -25,10 +25,14 @@ class Reads:
     def __init__(self, db: Database) -> None:
         self._limiter = CapacityLimiter(READERS[db.engine.dialect.name])
 
-    async def answer(self, make: Callable[[], BaseModel]) -> Response:
+    async def answer(self, make: Callable[[], BaseModel | bytes]) -> Response:
         """The JSON of what `make` returns, which reads the database. Raises what `make` raises."""
-        content = await run_sync(lambda: make().model_dump_json(by_alias=True), limiter=self._limiter)
+        content = await run_sync(lambda: _json(make()), limiter=self._limiter)
         return Response(content, media_type="application/json")
+
+
+def _json(answer: BaseModel | bytes) -> str | bytes:
+    return answer.model_dump_json() if isinstance(answer, BaseModel) else answer
 
 
 def reads_of(request: Request) -> Reads:

@@ -1,5 +1,7 @@
 """Model versions, their artifacts, downloads and aliases."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -10,7 +12,16 @@ from api.http.openapi import file_responses, problem_responses
 from api.http.reading import CurrentReads
 from api.schemas import PageOf
 from api.schemas.links import link
-from api.schemas.models import Alias, ModelVersion, ModelVersions, SetAlias, alias_item, alias_of, model_version
+from api.schemas.models import (
+    Alias,
+    ModelVersion,
+    ModelVersions,
+    SetAlias,
+    alias_item,
+    alias_of,
+    version_json,
+    versions_page_json,
+)
 from core.db.tables import ArtifactRow, VersionRow
 from core.domain import errors
 from core.domain.media_types import ARTIFACT_TYPES
@@ -39,9 +50,9 @@ async def list_models(
 ) -> Response:
     """Newest first."""
 
-    def read() -> PageOf[ModelVersion]:
-        page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
-        return PageOf(items=_model_versions(platform, page.items), next_cursor=page.next_cursor)
+    def read() -> bytes:
+        page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id, whole=False)
+        return versions_page_json(_versions_json(platform, page.items), next_cursor=page.next_cursor)
 
     return await reads.answer(read)
 
@@ -57,14 +68,14 @@ async def list_job_models(
 ) -> Response:
     """Newest first, with the aliases that point at them."""
 
-    def read() -> ModelVersions:
-        page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id)
+    def read() -> bytes:
+        page = versions.list_versions(platform.db, cursor=cursor, limit=limit, job_id=job_id, whole=False)
         links = {"self": link(f"/models/{job_id}"), "job": link(f"/jobs/{job_id}")}
         if page.items:
             links["download"] = link(f"/download/model/{job_id}")
-        return ModelVersions(
+        return versions_page_json(
+            _versions_json(platform, page.items),
             job_id=job_id,
-            items=_model_versions(platform, page.items),
             next_cursor=page.next_cursor,
             aliases=[alias_item(row) for row in versions.aliases_of(platform.db, job_id)],
             links=links,
@@ -73,10 +84,19 @@ async def list_job_models(
     return await reads.answer(read)
 
 
-@router.get("/models/{job_id}/{version}", summary="Read a model version", responses=problem_responses(*_MISSING))
-def get_model(platform: CurrentPlatform, job_id: str, version: str) -> ModelVersion:
+@router.get(
+    "/models/{job_id}/{version}",
+    summary="Read a model version",
+    response_model=ModelVersion,
+    responses=problem_responses(*_MISSING),
+)
+async def get_model(platform: CurrentPlatform, reads: CurrentReads, job_id: str, version: str) -> Response:
     """Metrics, params, fingerprint, artifacts with their sha256. `version` is, for example, `v2`, or `latest`."""
-    return _model_versions(platform, [versions.find_version(platform.db, job_id, version=version)])[0]
+
+    def read() -> bytes:
+        return _versions_json(platform, [versions.find_version(platform.db, job_id, version=version)])[0]
+
+    return await reads.answer(read)
 
 
 @router.head("/models/{job_id}/{version}/artifacts/{name}", include_in_schema=False)
@@ -193,9 +213,9 @@ def remove_alias(platform: CurrentPlatform, job_id: str, alias: str) -> Response
     return Response(status_code=204)
 
 
-def _model_versions(platform: Platform, rows: list[VersionRow]) -> list[ModelVersion]:
+def _versions_json(platform: Platform, rows: Sequence[VersionRow]) -> list[bytes]:
     mlflow = platform.settings.mlflow_link
-    return [model_version(each, mlflow_link=mlflow) for each in version_overviews(platform.db, rows)]
+    return [version_json(each, mlflow_link=mlflow) for each in version_overviews(platform.db, rows)]
 
 
 def _stored(platform: Platform, version: VersionRow, artifact: ArtifactRow) -> StoredFile:

@@ -1,10 +1,11 @@
 """JSON of model versions, artifacts and aliases."""
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import TypedDict
+from pydantic_core import to_json
 
 from api.schemas import Links, PageOf, Timestamp
 from api.schemas.jobs import JOB_ID, SHA256, timestamp
@@ -15,14 +16,13 @@ from core.db.tables import AliasMoveRow, AliasRow
 from core.services.views import VersionOverview
 
 
-class Artifact(TypedDict):
+class Artifact(BaseModel):
     """A file of a model version."""
 
-    # Not a model: a page of versions has a thousand artifacts, and their models took a third of its time.
-    name: Annotated[str, Field(examples=["best.pt"])]
-    bytes: Annotated[int, Field(examples=[6234567])]
-    sha256: Annotated[str, Field(examples=[SHA256])]
-    media_type: Annotated[str, Field(examples=["application/octet-stream"])]
+    name: str = Field(examples=["best.pt"])
+    bytes: int = Field(examples=[6234567])
+    sha256: str = Field(examples=[SHA256])
+    media_type: str = Field(examples=["application/octet-stream"])
     links: Links
 
 
@@ -86,31 +86,49 @@ class Alias(AliasItem):
     links: Links
 
 
-def model_version(overview: VersionOverview, *, mlflow_link: str) -> ModelVersion:
+def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
+    """The JSON of a `ModelVersion`. What never changes is sent as stored: a page has a thousand artifacts."""
     row = overview.version
     version = f"v{row.number}"
     path = f"/models/{row.job_id}/{version}"
-    return ModelVersion(
-        job_id=row.job_id,
-        version=version,
-        number=row.number,
-        run_id=row.run_id,
-        trainer=row.trainer,
-        params=row.params,
-        metrics=row.metrics,
-        fingerprint=row.fingerprint,
-        weights=row.weights_name,
-        artifacts=[_artifact(listed, f"{path}/artifacts/{listed['name']}") for listed in row.artifacts],
-        aliases=overview.aliases,
-        mlflow=mlflow_version(row, overview.copy, mlflow_link=mlflow_link),
-        created_at=timestamp(row.created_at),
-        links={
+    fields = {
+        "job_id": row.job_id,
+        "version": version,
+        "number": row.number,
+        "run_id": row.run_id,
+        "trainer": row.trainer,
+        "fingerprint": row.fingerprint,
+        "weights": row.weights_name,
+        "aliases": overview.aliases,
+        "mlflow": mlflow_version(row, overview.copy, mlflow_link=mlflow_link),
+        "created_at": timestamp(row.created_at),
+        "links": {
             "self": link(path),
             "download": link(f"/download/model/{row.job_id}", version=version),
             "run": link(f"/runs/{row.run_id}"),
             "job": link(f"/jobs/{row.job_id}"),
         },
-    )
+    }
+    stored = {"params": overview.params, "metrics": overview.metrics, "artifacts": overview.artifacts}
+    return with_stored(fields, {name: _finite(text) for name, text in stored.items()})
+
+
+def versions_page_json(items: Sequence[bytes], **fields: Any) -> bytes:
+    """The JSON of a page of versions, each of which is the JSON of one; `fields` are the other ones."""
+    return with_stored(fields, {"items": b"[" + b",".join(items) + b"]"})
+
+
+def with_stored(fields: Mapping[str, Any], stored: Mapping[str, bytes]) -> bytes:
+    """A JSON object of `fields` (not empty), and of others whose values are JSON already."""
+    more = b"".join(b',"%s":%s' % (name.encode(), value) for name, value in stored.items())
+    return to_json(fields)[:-1] + more + b"}"
+
+
+def _finite(text: str) -> bytes:
+    """Stored JSON; null in place of the numbers that JSON lacks and Python writes."""
+    if "NaN" in text or "Infinity" in text:
+        return to_json(json.loads(text), inf_nan_mode="null")
+    return text.encode()
 
 
 def alias_item(row: AliasRow) -> AliasItem:
@@ -134,16 +152,6 @@ def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]]) -> Alias:
             "download": link(f"/download/model/{row.job_id}", alias=row.alias),
         },
     )
-
-
-def _artifact(listed: Mapping[str, Any], path: str) -> Artifact:
-    return {
-        "name": listed["name"],
-        "bytes": listed["bytes"],
-        "sha256": listed["sha256"],
-        "media_type": listed["media_type"],
-        "links": {"self": link(path)},
-    }
 
 
 def _move(row: AliasMoveRow) -> AliasMove:

@@ -193,7 +193,7 @@ class VersionRow(Base):
     metrics: Mapped[dict[str, Any]]
     fingerprint: Mapped[str] = mapped_column(String(64))
     weights_name: Mapped[str] = mapped_column(String(200))  # the artifact that /download/model sends
-    # Of each artifact, by name: name, bytes, sha256 and media_type. A list of versions reads no row of an artifact.
+    # What answers show of each artifact, by name. A list of versions sends this text, and reads no row of an artifact.
     artifacts: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'"))
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]  # when its job was deleted

@@ -1,11 +1,11 @@
 """Rows that an answer about a job or a version needs together, read in one session."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from core.db import Database
@@ -38,9 +38,12 @@ class JobOverview:
 
 @dataclass(frozen=True, slots=True)
 class VersionOverview:
-    """A version, and the aliases that point at it now."""
+    """A version, and the aliases that point at it now. Its params, metrics and artifacts are JSON, as stored."""
 
     version: VersionRow
+    params: str
+    metrics: str
+    artifacts: str
     aliases: list[str]
     copy: "RunCopy"
 
@@ -68,19 +71,20 @@ def job_overview(db: Database, job_id: str) -> JobOverview:
 
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
     """In the order of `versions`."""
+    stored = [cast(column, Text) for column in (VersionRow.params, VersionRow.metrics, VersionRow.artifacts)]
+    copies = [getattr(RunRow, name) for name in RunCopy._fields]
+    columns = select(VersionRow.id, *stored, *copies).join(RunRow, RunRow.id == VersionRow.run_id)
     with db.reading() as session:
         aliases = _aliases(session, versions)
-        columns = select(RunRow.id, *(getattr(RunRow, name) for name in RunCopy._fields))
-        runs = session.execute(columns.where(RunRow.id.in_([version.run_id for version in versions])))
-        copies = {run_id: RunCopy(*copy) for run_id, *copy in runs}
-    return [
-        VersionOverview(
-            version,
-            aliases.get((version.job_id, version.number), []),
-            copies[version.run_id],
-        )
-        for version in versions
-    ]
+        rows = session.execute(columns.where(VersionRow.id.in_([version.id for version in versions])))
+        found = {version_id: row for version_id, *row in rows}
+    return [_overview(version, found[version.id], aliases) for version in versions]
+
+
+def _overview(version: VersionRow, row: Sequence[Any], aliases: Mapping[tuple[str, int], list[str]]) -> VersionOverview:
+    params, metrics, artifacts, *copy = row
+    named = aliases.get((version.job_id, version.number), [])
+    return VersionOverview(version, params, metrics, artifacts, named, RunCopy(*copy))
 
 
 def prepared_set_of(db: Database, job_id: str) -> tuple[JobRow, DatasetRow]:

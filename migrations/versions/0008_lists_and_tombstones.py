@@ -4,6 +4,7 @@ said of an upload; totals for /metrics"""
 from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from alembic import op
@@ -51,7 +52,7 @@ _AT_ONCE = 500
 
 JOBS = sa.table("jobs", sa.column("id"), sa.column("deleted_at"))
 ARTIFACTS = sa.table("artifacts", *map(sa.column, ("version_id", "name", "bytes", "sha256", "media_type")))
-VERSIONS = sa.table("versions", sa.column("id", sa.String), sa.column("artifacts", sa.JSON))
+VERSIONS = sa.table("versions", *map(sa.column, ("id", "job_id", "number")), sa.column("artifacts", sa.JSON))
 
 
 def upgrade() -> None:
@@ -94,17 +95,24 @@ def _list_artifacts() -> None:
     bind = op.get_bind()
     after = ""
     while version_ids := _page_of_versions(after):
-        columns = sa.select(ARTIFACTS).where(ARTIFACTS.c.version_id.in_(version_ids))
+        columns = sa.select(ARTIFACTS).where(ARTIFACTS.c.version_id.in_(list(version_ids)))
         rows = bind.execute(columns.order_by(ARTIFACTS.c.version_id, ARTIFACTS.c.name)).mappings().all()
         for version_id, artifacts in groupby(rows, key=lambda row: row["version_id"]):
-            listed = [{name: value for name, value in row.items() if name != "version_id"} for row in artifacts]
-            bind.execute(sa.update(VERSIONS).where(VERSIONS.c.id == version_id).values(artifacts=listed))
-        after = version_ids[-1]
+            shown = [_shown(artifact, version_ids[version_id]) for artifact in artifacts]
+            bind.execute(sa.update(VERSIONS).where(VERSIONS.c.id == version_id).values(artifacts=shown))
+        after = max(version_ids)
 
 
-def _page_of_versions(after: str) -> list[Any]:
-    page = sa.select(VERSIONS.c.id).where(VERSIONS.c.id > after).order_by(VERSIONS.c.id).limit(_AT_ONCE)
-    return list(op.get_bind().execute(page).scalars())
+def _page_of_versions(after: str) -> dict[str, str]:
+    """The path of each version by its id."""
+    columns = sa.select(VERSIONS.c.id, VERSIONS.c.job_id, VERSIONS.c.number)
+    page = columns.where(VERSIONS.c.id > after).order_by(VERSIONS.c.id).limit(_AT_ONCE)
+    return {version_id: f"/models/{job_id}/v{number}" for version_id, job_id, number in op.get_bind().execute(page)}
+
+
+def _shown(artifact: Mapping[Any, Any], version_path: str) -> dict[str, Any]:
+    fields = {name: artifact[name] for name in ("name", "bytes", "sha256", "media_type")}
+    return fields | {"links": {"self": f"{version_path}/artifacts/{quote(fields['name'])}"}}
 
 
 def _replace_indexes(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from core import clock
 from core.db import Database
@@ -20,10 +20,16 @@ NOWHERE = 0  # the number and the position of a removed alias
 _NUMBER = re.compile(r"v?([1-9]\d{0,8})")
 
 
-def list_versions(db: Database, *, cursor: str | None, limit: int, job_id: str | None = None) -> Page[VersionRow]:
-    """Newest first; of one job, or across all. Raises JobNotFound, Gone."""
+def list_versions(
+    db: Database, *, cursor: str | None, limit: int, job_id: str | None = None, whole: bool = True
+) -> Page[VersionRow]:
+    """Newest first; of one job, or across all. Not `whole`: without params, metrics and artifacts.
+
+    Raises JobNotFound, Gone.
+    """
+    left_out = () if whole else tuple(map(defer, (VersionRow.params, VersionRow.metrics, VersionRow.artifacts)))
     with db.reading() as session:
-        statement = select(VersionRow).where(VersionRow.deleted_at.is_(None))
+        statement = select(VersionRow).where(VersionRow.deleted_at.is_(None)).options(*left_out)
         if job_id:
             job_in(session, job_id)
             statement = statement.where(VersionRow.job_id == job_id)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
+from urllib.parse import quote
 
 from core import clock
 from core.db import Database
@@ -65,7 +66,10 @@ def publish_version(
             metrics=metrics,
             fingerprint=run.fingerprint,
             weights_name=weights_name,
-            artifacts=[_listed(artifact) for artifact in sorted(artifacts, key=attrgetter("name"))],
+            artifacts=[
+                _shown(artifact, f"/models/{job.id}/v{job.last_version}")
+                for artifact in sorted(artifacts, key=attrgetter("name"))
+            ],
             created_at=clock.now(),
         )
         session.add(version)
@@ -74,6 +78,7 @@ def publish_version(
     return version
 
 
-def _listed(artifact: PublishedArtifact) -> dict[str, Any]:
-    """Without its key: the artifacts of a version are what its answers show."""
-    return {name: value for name, value in asdict(artifact).items() if name != "key"}
+def _shown(artifact: PublishedArtifact, version_path: str) -> dict[str, Any]:
+    """What answers show of an artifact, for ever: they send the stored text."""
+    fields = {name: value for name, value in asdict(artifact).items() if name != "key"}
+    return fields | {"links": {"self": f"{version_path}/artifacts/{quote(artifact.name)}"}}

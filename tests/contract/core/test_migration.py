@@ -214,7 +214,12 @@ def _with_old_names(rows: Rows) -> Rows:
         assert row.pop("deleted_at") is None
     for row in rows["versions"]:
         artifacts = [each for each in rows["artifacts"] if each["version_id"] == row["id"]]
-        assert row.pop("artifacts") == [{name: each[name] for name in ARTIFACT_FIELDS} for each in artifacts]
+        shown = row.pop("artifacts")
+        assert [{name: each[name] for name in ARTIFACT_FIELDS} for each in shown] == [
+            {name: each[name] for name in ARTIFACT_FIELDS} for each in artifacts
+        ]
+        path = f"/models/{row['job_id']}/v{row['number']}/artifacts"
+        assert [each["links"] for each in shown] == [{"self": f"{path}/{each['name']}"} for each in artifacts]
     for row in rows["uploads"]:
         assert row.pop("client_metadata") is None
     for row in rows["jobs"]:

@@ -2,10 +2,14 @@
 
 import base64
 import hashlib
+import math
 
 import httpx
 import pytest
+from sqlalchemy import update
 
+from api.schemas.models import ModelVersion, ModelVersions
+from core.db.tables import VersionRow
 from core.services.context import Platform, open_platform
 from core.settings import Settings
 from tests.builders import published
@@ -172,3 +176,21 @@ def test_a_signed_link_downloads_from_s3_without_the_service(s3_settings: Settin
     direct = httpx.get(redirect.headers["location"], trust_env=False)
     assert direct.content == WEIGHTS and "raccoons-v1-best.pt" in direct.headers["content-disposition"]
     platform.db.close()
+
+
+def test_a_version_is_the_same_wherever_it_is_read(client: httpx.Client, platform: Platform) -> None:
+    job_id = published.ready_job(platform).id
+    row = published.version(platform, job_id, b"first")
+    with platform.db.transaction() as session:  # numbers that JSON lacks, as SQLite stores them
+        metrics = {"NaN": math.nan, "test": {"loss": math.inf, "mAP50": 0.5}}
+        session.execute(update(VersionRow).values(metrics=metrics, params={"note": '"quoted" \u2028 \u00fc'}))
+    client.put(f"/models/{job_id}/aliases/production", json={"version": "v1"})
+
+    one = client.get(f"/models/{job_id}/v1")
+    version = ModelVersion.model_validate_json(one.content, strict=True)
+    assert (version.version, version.run_id, version.aliases) == ("v1", row.run_id, ["production"])
+    assert version.metrics == {"NaN": None, "test": {"loss": None, "mAP50": 0.5}}
+    assert version.params == {"note": '"quoted" \u2028 \u00fc'}
+    for path in ("/models", f"/models?job_id={job_id}", f"/models/{job_id}"):
+        assert client.get(path).json()["items"] == [one.json()]
+    ModelVersions.model_validate_json(client.get(f"/models/{job_id}").content, strict=True)
