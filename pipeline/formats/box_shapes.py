@@ -26,10 +26,13 @@ class BoxShapes:
         if not self.boxes:
             self.first = file, line
         self.boxes += 1
-        (a, c, wide), (b, d, high) = (values[0], values[2], size[0]), (values[1], values[3], size[1])
-        self.corners += _fits(a, c, wide) and _fits(b, d, high)
-        self.sides += _fits(a, a + c, wide) and _fits(b, b + d, high)
-        self.centres += _fits(a - c / 2, a + c / 2, wide) and _fits(b - d / 2, b + d / 2, high)
+        (a, b, c, d), (wide, high) = values, size
+        left, top, right, bottom = -SLACK * wide, -SLACK * high, (1 + SLACK) * wide, (1 + SLACK) * high
+        self.corners += left <= a < c <= right and top <= b < d <= bottom
+        if c > 0 and d > 0:
+            self.sides += left <= a and a + c <= right and top <= b and b + d <= bottom
+            across, down = c / 2, d / 2
+            self.centres += a - across >= left and a + across <= right and b - down >= top and b + down <= bottom
 
     def share(self, shape: str) -> float:
         """Of the boxes that lie inside their images where the numbers are `corners`, `sides` or a `centre`."""
@@ -60,7 +63,3 @@ class BoxShapes:
         if stated != "sides" and self.share("sides") >= _NEARLY_ALL:
             return f"{found}, and all lie inside as left, top, width, height."
         return None
-
-
-def _fits(low: float, high: float, size: float) -> bool:
-    return low < high and low >= -SLACK * size and high <= (1 + SLACK) * size
