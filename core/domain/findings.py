@@ -46,7 +46,8 @@ class Finding:
         return cls(**{**stored, "severity": Severity(stored["severity"])})
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """`count` is among them only where it is more than 1."""
+        return {name: value for name, value in asdict(self).items() if name != "count" or value > 1}
 
 
 class FindingList(list[Finding]):

@@ -208,6 +208,7 @@ def test_the_findings_beyond_a_limit_are_counted_and_one_stands_for_them() -> No
         ("xml-empty", "c.xml", None, 1),
     ]
     assert found[2].detail == "More findings of this kind follow, here or elsewhere; they are counted and not listed."
+    assert "count" not in found[0].as_dict() and Finding.from_dict(found[2].as_dict()) == found[2]
     whole = FindingList(found, most=1)
     assert {code: each["count"] for code, each in count_findings(whole).items()} == {"box-missing": 6, "xml-empty": 1}
 
