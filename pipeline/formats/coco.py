@@ -15,7 +15,7 @@ from pipeline.formats.coco_sums import without_sums
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.listed_pairs import ListedEntry, pair_listed
 from pipeline.formats.split_annotations import parts_of_files
-from pipeline.formats.split_names import parts_in
+from pipeline.formats.split_names import parts_in, split_of_folder
 from pipeline.formats.text import WrittenNames
 
 NAME = "coco"
@@ -51,6 +51,7 @@ def read(source: ExtractedArchive) -> Dataset:
         findings += coco.findings
     findings += pairs.findings
     of = {name: entries[number] for name, number in pairs.of.items()}
+    findings += _unknown_parts(files)
     items = tuple(_item(image, of.get(image.name)) for image in images)
     broken = doubtful | pairs.doubtful | {name for name, (_, entry) in of.items() if not entry.usable}
     if not all(coco.usable for coco in files):
@@ -120,6 +121,14 @@ def _refuse_mixed_units(files: list[CocoFile]) -> Iterator[Finding]:
                 image.usable = False
 
 
+def _unknown_parts(files: list[CocoFile]) -> Iterator[Finding]:
+    for coco in files:
+        stated = [entry.split for entry in coco.images.values() if isinstance(entry.split, str)]
+        if unknown := [value for value in stated if value and split_of_folder(value) is None]:
+            detail = f"{counted(len(unknown), 'image has', 'images have')} a part of the split that is unknown: "
+            yield Finding.of("split-value-unknown", coco.file.name, f"{detail}{unknown[0][:40]!r}.")
+
+
 def _names_part(file: SourceFile) -> bool:
     base = base_of(file.name)
     return bool(parts_in(bare_of(base))) and not base.lower().startswith(_OTHER_TASKS)
@@ -134,6 +143,7 @@ def _item(image: SourceFile, matched: tuple[CocoFile, CocoImage] | None) -> Item
     return Item(
         image,
         boxes=boxes,
+        split=split_of_folder(entry.split) if isinstance(entry.split, str) else None,
         annotation=coco.file.name,
         size=entry.size,
         size_line=entry.line,

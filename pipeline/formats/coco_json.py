@@ -19,13 +19,14 @@ from pipeline.formats.text import MAX_COORDINATE, WrittenNames, class_name_fault
 
 @dataclass(slots=True)
 class CocoImage:
-    """`boxes`: (category id, box without its label)."""
+    """`boxes`: (category id, box without its label). `split`: the value of this key."""
 
     file_name: str
     size: tuple[int, int] | None
     line: int
     boxes: list[tuple[Id, RawBox]] = field(default_factory=list)
     usable: bool = True
+    split: object = None
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ def _read_image(coco: CocoFile, element: Element) -> None:
     width, height = (thousandths(_text(entry.get(name))) for name in ("width", "height"))
     size = (width // 1000, height // 1000) if width and height and min(abs(width), abs(height)) >= 1000 else None
     require_entries(coco.file, len(coco.images) + 1, element.line)
-    coco.images[number] = CocoImage(entry["file_name"], size, element.line)
+    coco.images[number] = CocoImage(entry["file_name"], size, element.line, split=entry.get("split"))
 
 
 def _read_category(coco: CocoFile, element: Element, written: WrittenNames) -> None:

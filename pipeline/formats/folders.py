@@ -69,7 +69,7 @@ def read(source: ExtractedArchive) -> Dataset:
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the contract
     """The folders are the annotation; lists for a split that they do not give."""
     splits = {item.image.name: item.split for item, *_ in kept if item.split}
-    if splits == splits_by_folder([item.image for item, *_ in kept]):
+    if not splits or splits == splits_by_folder([item.image for item, *_ in kept]):
         return
     root = common_folder(list(splits))
     for split in SPLITS:

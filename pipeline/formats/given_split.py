@@ -8,7 +8,7 @@ from pipeline.archive.entry_names import folder_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, Item
 from pipeline.formats.split_annotations import sources_of_files, unknown_files
-from pipeline.formats.split_files import SplitLists, read_split_lists, report_unused
+from pipeline.formats.split_files import SplitLists, read_split_lists, report_unused, unread_splits
 from pipeline.formats.split_folders import splits_by_folder, unknown_folders
 from pipeline.formats.split_lines import ImageLines
 from pipeline.formats.split_sources import SplitSource, merge_sources
@@ -56,6 +56,7 @@ def give_split(source: ExtractedArchive, dataset: Dataset, option: str = KEEP) -
     evidence = _gather(source, dataset, images)
     merged = merge_sources(evidence.ranks, len(images))
     findings = [*evidence.findings, *merged.findings, *_unknown_folders(dataset, merged.of)]
+    findings += unread_splits(source.left_out)
     doubtful = merged.doubtful
     for finding, names in _without_effect(evidence.lists, dataset, merged.of):
         findings.append(finding)

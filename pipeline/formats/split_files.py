@@ -1,10 +1,11 @@
 """Finds the text lists that give a split, by the words of their names, and those that have no effect."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from core.domain.findings import Finding
-from pipeline.archive.entry_names import bare_of, base_of, folder_of
+from pipeline.archive.entry_names import bare_of, base_of, folder_of, suffix_of
+from pipeline.archive.extract import is_hidden
 from pipeline.archive.plural import counted
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import HELD_OUT_SPLITS, common_folder
@@ -16,6 +17,20 @@ from pipeline.formats.text import why_unread
 
 _SUFFIXES = (".txt", ".lst", ".list")
 _NO_LISTS = frozenset({"readme", "license", "licence", "requirements", "notice", "changelog", "citation"})
+_UNREAD_SUFFIXES = (
+    ".npy",
+    ".npz",
+    ".pkl",
+    ".pickle",
+    ".mat",
+    ".h5",
+    ".hdf5",
+    ".parquet",
+    ".arrow",
+    ".xlsx",
+    ".xls",
+    ".toml",
+)
 _MAX_FILES = 2000  # that are looked into: of files of labels there is one for each image
 _SNIFFED = 40  # lines
 _FLAGS = frozenset({"-1", "0", "1"})  # of VOC's lists for one class: `2008_000002 -1`
@@ -84,6 +99,15 @@ def report_unused(
             yield Finding.of("split-list-held-out", name, detail), undecided
         elif listed.lines:
             yield Finding.of("split-list-unused", name, "The list names no image of the archive; it has no effect."), []
+
+
+def unread_splits(left_out: Iterable[str]) -> Iterator[Finding]:
+    """Warnings about files that are not read, and that are named as lists of val or test are (`val.npy`)."""
+    for name in left_out:
+        part = split_of_file(_stem(name))
+        if suffix_of(name) in _UNREAD_SUFFIXES and part in HELD_OUT_SPLITS and not is_hidden(name):
+            detail = f"The file may give the images for {part}, but files of this kind are not read; it has no effect."
+            yield Finding.of("split-list-unused", name, detail)
 
 
 def _may_be_list(name: str) -> bool:

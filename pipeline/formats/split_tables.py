@@ -15,6 +15,8 @@ from pipeline.formats.tables import SUFFIXES, Table, TableBroken, is_empty, open
 from pipeline.formats.text import MAX_TEXT_BYTES
 
 _NAME_KEYS = ("file_name", "filename", "image", "path", "file", "name")
+_RECORD_KEYS = {*_NAME_KEYS, "id", "image_id", "split"}
+_Json = dict[str, Any] | list[Any]
 _HEAD = 4096  # bytes, among which a part of a split is named
 
 
@@ -29,8 +31,10 @@ def read_split_tables(files: Sequence[SourceFile], lines: ImageLines) -> tuple[l
             if found and table and (len(table.keys) == 2 or isinstance(class_columns(table.keys), str)):
                 used.add(file.name)
         else:
-            found = _of_json(file, lines)
-            used.update({file.name} if found else ())
+            document = _document(file)
+            found = _of_json(document, folder_of(file.name), lines)
+            if found and _is_split_alone(document):
+                used.add(file.name)
         if found:
             sources += _sources(file.name, found)
     return sources, used
@@ -65,10 +69,8 @@ def _of_table(table: Table, lines: ImageLines) -> dict[str, list[str]]:
     return found if 2 * named > rows else {}
 
 
-def _of_json(file: SourceFile, lines: ImageLines) -> dict[str, list[str]]:
-    document = _document(file)
-    stated = [*_by_part(document), *_by_image(document)]
-    folder = folder_of(file.name)
+def _of_json(document: _Json, folder: str, lines: ImageLines) -> dict[str, list[str]]:
+    stated = list(_stated(document))
     found: dict[str, list[str]] = {}
     named = 0
     for split, text in stated:
@@ -78,8 +80,14 @@ def _of_json(file: SourceFile, lines: ImageLines) -> dict[str, list[str]]:
     return found if stated and 2 * named > len(stated) else {}
 
 
-def _document(file: SourceFile) -> dict[str, Any]:
-    """Empty for a JSON that is large, broken, or no mapping."""
+def _is_split_alone(document: _Json) -> bool:
+    return isinstance(document, dict) or all(
+        isinstance(each, dict) and each.keys() <= _RECORD_KEYS for each in document
+    )
+
+
+def _document(file: SourceFile) -> _Json:
+    """Empty for a JSON that is large, broken, or neither a mapping nor a list."""
     head = file.byte_range.read(_HEAD).lower().replace(b"\0", b"")
     if file.bytes > MAX_TEXT_BYTES or not any(word in head for word in (b"train", b"val", b"test", b"dev", b"hold")):
         return {}
@@ -87,12 +95,22 @@ def _document(file: SourceFile) -> dict[str, Any]:
         document = json.loads(decode(file.byte_range.read()))
     except (UnknownEncoding, ValueError, RecursionError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return document if isinstance(document, dict | list) else {}
+
+
+def _stated(document: _Json) -> Iterator[tuple[str, str]]:
+    if isinstance(document, list):
+        yield from _by_record(document)
+    else:
+        yield from _by_part(document)
+        yield from _by_image(document)
 
 
 def _by_part(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(split, text that names an image) of `{"train": ["1.jpg"], "val": [{"file_name": "2.jpg"}]}`."""
-    for key, values in document.items():
+    """(split, text that names an image) of `{"train": ["1.jpg"], "val": [{"file_name": "2.jpg"}]}`, or in `{"splits":
+    {"train": ...}}`."""
+    below = [value for value in document.values() if isinstance(value, dict)]
+    for key, values in [pair for each in (document, *below) for pair in each.items()]:
         split = split_of_file(key)
         if split and isinstance(values, list):
             yield from ((split, text) for value in values if (text := _name_of(value)))
@@ -103,6 +121,15 @@ def _by_image(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     stated = [(split_of_folder(value) if isinstance(value, str) else None, name) for name, value in document.items()]
     if all(split for split, _ in stated):
         yield from ((split, name) for split, name in stated if split)
+
+
+def _by_record(document: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """The same of `[{"file_name": "1.jpg", "split": "train"}]`."""
+    for record in document:
+        value = record.get("split") if isinstance(record, dict) else None
+        split = split_of_folder(value) if isinstance(value, str) else None
+        if split and (name := _name_of(record)):
+            yield split, name
 
 
 def _name_of(value: Any) -> str:

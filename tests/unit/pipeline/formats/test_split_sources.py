@@ -1,5 +1,6 @@
 """What states a split is used or named in an error: over layouts, sources, words, nesting and ways to write paths."""
 
+import json
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -106,10 +107,29 @@ def test_tables_of_a_split_give_the_split_of_every_layout(tmp_path: Path, layout
         "split.csv": "\n".join(["image,split", *(f"{images[stem]},{part}" for stem, part in TRUTH.items())]),
         "parts.txt": "\n".join(f"{images[stem]} {part}" for stem, part in TRUTH.items()),
         "splits.json": "{" + ", ".join(f'"{part}": {names}' for part, names in quoted.items()) + "}",
+        "nested.json": '{"splits": {' + ", ".join(f'"{part}": {names}' for part, names in quoted.items()) + "}}",
+        "records.json": json.dumps([{"file_name": images[stem], "split": part} for stem, part in TRUTH.items()]),
         "by_name.json": "{" + ", ".join(f'"{images[stem]}": "{part}"' for stem, part in TRUTH.items()) + "}",
     }
     for name, text in tables.items():
         _assert_true(_read(tmp_path, files | {name: text.encode()}), name)
+
+
+def test_the_images_of_a_coco_json_may_state_their_part(tmp_path: Path) -> None:
+    images = paths()
+    files = {name: content for name, content in voc_layout(images).items() if name.endswith(".jpg")}
+    document = json.loads(coco_json(images))
+    for entry, part in zip(document["images"], TRUTH.values(), strict=True):
+        entry["split"] = part
+    _assert_true(_read(tmp_path, files | {"all.json": json.dumps(document).encode()}), "split")
+    document["images"][0]["split"] = "fold 1"
+    dataset = _read(tmp_path, files | {"all.json": json.dumps(document).encode()})
+    assert _of(dataset) == [("split-value-unknown", "all.json")]
+
+
+def test_a_list_in_a_file_that_is_not_read_is_named(tmp_path: Path) -> None:
+    dataset = _read(tmp_path, voc_layout(paths()) | {"val.npy": b"x", "train.npy": b"x", "test.py": b"x"})
+    assert _of(dataset) == [("split-list-unused", "val.npy")]
 
 
 @pytest.mark.parametrize("words", VARIANTS[:-2], ids=lambda words: "-".join(words.values()))
