@@ -90,7 +90,7 @@ class ImageNames:
 
 def sniff_table(file: SourceFile, names: ImageNames) -> SniffedFile | None:
     """Of rows with cells, or of JSON Lines. None where it names no images, or nothing but images."""
-    text, cut = _text(file)
+    text, cut = text_of(file)
     if suffix_of(file.name) in (".jsonl", ".ndjson"):
         return _sniff_quoted(text, names, _LABEL_KEYS, cut=cut)
     lines = [line for line in text.split("\n") if line.strip()][: -1 if cut else None]
@@ -108,14 +108,14 @@ def sniff_table(file: SourceFile, names: ImageNames) -> SniffedFile | None:
 
 def sniff_document(file: SourceFile, names: ImageNames) -> SniffedFile | None:
     """JSON or XML: of the image with its own name, or of several that it names."""
-    text, cut = _text(file)
+    text, cut = text_of(file)
     marks = _LABEL_TAGS if suffix_of(file.name) == ".xml" else _LABEL_KEYS
     if names.of_own_name(file.name):
         return SniffedFile(frozenset(), labels=True, of_one=True) if marks.search(text) else None
     return _sniff_quoted(text, names, marks, cut=cut)
 
 
-def _text(file: SourceFile) -> tuple[str, bool]:
+def text_of(file: SourceFile) -> tuple[str, bool]:
     """(the text, whether more of the file was not read)."""
     content = file.byte_range.read(SNIFF_BYTES)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):

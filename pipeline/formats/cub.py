@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from core.domain.findings import Finding
@@ -47,7 +48,8 @@ def read(source: ExtractedArchive) -> Dataset:
         detail = "The boxes are left out: the classes are those of whole images. To detect, convert them to COCO."
         findings.append(Finding.of("annotations-left-out", boxes.name, detail))
     is_whole = all(finding.code not in _UNREAD for finding in findings)
-    return dataset_of(source, NAME, "classification", matched, findings, is_whole=is_whole)
+    dataset = dataset_of(source, NAME, "classification", matched, findings, is_whole=is_whole)
+    return replace(dataset, used=frozenset(file.name for file in tables.values()))
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the protocol

@@ -22,6 +22,7 @@ from pipeline.formats.annotation_sniff import (
 )
 from pipeline.formats.class_list_files import names_of_file
 from pipeline.formats.image_roles import images_of_set
+from pipeline.formats.sniff_texts import is_list_with_boxes, sniff_text
 from pipeline.formats.yolo_labels import is_label_file
 
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
@@ -73,14 +74,19 @@ def _unread(source: ExtractedArchive, known: set[str | None], labels: dict[str, 
     names = ImageNames(labels)
     of_images: dict[str, list[SourceFile]] = defaultdict(list)
     counts: dict[str, int] = defaultdict(int)
+    every = {file.name for file in source.files}
     for file in source.files:
         suffix = suffix_of(file.name)
-        if suffix not in (*_TABLES, *_DOCUMENTS) or file.name in known or _is_other(file.name):
+        if suffix not in (*_TABLES, *_DOCUMENTS):
+            continue
+        if (file.name in known or _is_other(file.name)) and not is_list_with_boxes(file):
             continue
         counts[suffix] += 1
         if counts[suffix] > _MAX_FILES:
             continue
         sniffed = (sniff_table if suffix in _TABLES else sniff_document)(file, names)
+        if sniffed is None and suffix == ".txt":
+            sniffed = sniff_text(file, names, every)
         if not sniffed:
             continue
         if sniffed.of_one:

@@ -87,3 +87,37 @@ def test_texts_about_one_image_that_are_no_labels_change_nothing(tmp_path: Path,
     texts: Files = {f"texts/{stem}.txt": text[kind] for stem in STEMS}
     dataset = _read(tmp_path, images(NAMES) | OWN["coco"] | texts)
     assert {finding.code for finding in dataset.findings} == {"image-without-annotation"}
+
+
+def _of_events() -> Files:
+    return images(f"events/{('Parade', 'March')[at % 2]}/{stem}.jpg" for at, stem in enumerate(STEMS))
+
+
+TEXTS: dict[str, bytes] = {
+    "wider_face_train_bbx_gt.txt": "".join(
+        f"{('Parade', 'March')[at % 2]}/{stem}.jpg\n{at + 1}\n" + "10 12 30 20 0 0 0 0 0 0\n" * (at + 1)
+        for at, stem in enumerate(STEMS)
+    ).encode(),
+    "train.txt": "".join(f"x/{stem}.jpg 10,12,40,50,0 20,20,30,30,1\n" for stem in STEMS).encode(),
+    "2007_train.txt": "".join(f"x/{stem}.jpg 10,12,40,50,0\n" for stem in STEMS).encode(),
+    "events/gt/gt.txt": b"1,1,10,12,30,20,1,1,1\n2,1,10,12,30,20,1,1,1\n",
+    "events/image_class_labels.txt": b"1 1\n2 2\n",
+    "events/train_test_split.txt": b"1 0\n2 1\n",
+}
+IDS: Files = {"events/images.txt": "".join(f"{at} x/{stem}.jpg\n" for at, stem in enumerate(STEMS, 1)).encode()}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_of_labels_beside_folders_are_errors_that_name_the_file(tmp_path: Path, name: str) -> None:
+    dataset = _read(tmp_path, _of_events() | IDS | {name: TEXTS[name]})
+    errors = [finding.path for finding in dataset.findings if finding.code == "annotations-unread"]
+    assert dataset.format == "folders" and errors == [name] and len(dataset.broken) == 8
+
+
+def test_lists_of_a_split_beside_folders_are_no_annotations(tmp_path: Path) -> None:
+    lists: Files = {
+        "train.txt": "\n".join(f"events/x/{stem}.jpg" for stem in STEMS[:6]).encode(),
+        "val.txt": "\n".join(f"events/x/{stem}.jpg" for stem in STEMS[6:]).encode(),
+    }
+    dataset = _read(tmp_path, _of_events() | lists)
+    assert not dataset.broken and {item.split for item in dataset.items} == {"train", "val"}
