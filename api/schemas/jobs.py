@@ -160,32 +160,33 @@ def finding_item(row: FindingRow) -> FindingItem:
 
 
 def job_links(row: JobRow) -> dict[str, str]:
-    links = {"self": link(f"/jobs/{row.id}"), "events": link(f"/jobs/{row.id}/events")}
+    job_id = row.id  # of our own making: nothing in it needs quoting
+    links = {"self": f"/jobs/{job_id}", "events": f"/jobs/{job_id}/events"}
     if row.findings:
-        links["findings"] = link(f"/jobs/{row.id}/findings")
-        links["findings_csv"] = link(f"/jobs/{row.id}/findings.csv")
+        links["findings"] = f"/jobs/{job_id}/findings"
+        links["findings_csv"] = f"/jobs/{job_id}/findings.csv"
     if row.state == JobState.FAILED:
-        links["retry"] = link(f"/jobs/{row.id}/retry")
+        links["retry"] = f"/jobs/{job_id}/retry"
     if row.source_key:
-        links["source"] = link(f"/dataset/source/{row.id}")
+        links["source"] = f"/dataset/source/{job_id}"
         if row.state == JobState.READY or (row.state == JobState.REJECTED and _is_repairable(row)):
-            links["repair"] = link(f"/jobs/{row.id}/repair")
+            links["repair"] = f"/jobs/{job_id}/repair"
     if row.repair_of:
-        links |= {"repair_of": link(f"/jobs/{row.repair_of}"), "repair_log": link(f"/jobs/{row.id}/repair-log")}
+        links |= {"repair_of": f"/jobs/{row.repair_of}", "repair_log": f"/jobs/{job_id}/repair-log"}
     if row.state == JobState.READY:
         links |= {
-            "metadata": link(f"/dataset/metadata/{row.id}"),
-            "dataset": link(f"/dataset/download/{row.id}"),
-            "sample": link(f"/dataset/sample/{row.id}"),
-            **{name: link(f"/dataset/plots/{row.id}/{name}") for name in plots_of(row.kind)},
-            "train": link(f"/train-async/{row.id}"),
-            "runs": link("/runs", job_id=row.id),
-            "models": link(f"/models/{row.id}"),
+            "metadata": f"/dataset/metadata/{job_id}",
+            "dataset": f"/dataset/download/{job_id}",
+            "sample": f"/dataset/sample/{job_id}",
+            **{name: f"/dataset/plots/{job_id}/{name}" for name in plots_of(row.kind)},
+            "train": f"/train-async/{job_id}",
+            "runs": f"/runs?job_id={job_id}",
+            "models": f"/models/{job_id}",
         }
         if row.kind == entry_of(BASELINE).kind:
-            links["baseline"] = link(f"/baseline/{row.id}")
+            links["baseline"] = f"/baseline/{job_id}"
     if row.last_version:
-        links["model"] = link(f"/download/model/{row.id}")
+        links["model"] = f"/download/model/{job_id}"
     return links
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from core.db import Database
@@ -15,6 +15,23 @@ from core.domain.states import JobState
 from core.services.jobs.commands import job_in
 
 _SHARING_LISTED = 20
+# Built once: that takes a third of a read.
+_RUNS_OF_JOB = (
+    select(RunRow.id, RunRow.state, RunRow.version, VersionRow.metrics, VersionRow.created_at)
+    .outerjoin(VersionRow, VersionRow.run_id == RunRow.id)
+    .where(RunRow.job_id == bindparam("job_id"))
+    .order_by(RunRow.id)
+)
+_SHARING = (
+    select(JobRow.id)
+    .where(
+        JobRow.fingerprint == bindparam("fingerprint"),
+        JobRow.state == str(JobState.READY),
+        JobRow.id != bindparam("job_id"),
+    )
+    .order_by(JobRow.id)
+    .limit(_SHARING_LISTED)
+)
 
 
 class RunBrief(NamedTuple):
@@ -63,10 +80,8 @@ def job_overview(db: Database, job_id: str) -> JobOverview:
     """Raises JobNotFound, Gone."""
     with db.reading() as session:
         job = job_in(session, job_id)
-        columns = select(RunRow.id, RunRow.state, RunRow.version, VersionRow.metrics, VersionRow.created_at)
-        runs = columns.outerjoin(VersionRow, VersionRow.run_id == RunRow.id).where(RunRow.job_id == job_id)
-        found = [RunBrief(*run) for run in session.execute(runs.order_by(RunRow.id))]
-        return JobOverview(job, found, _sharing(session, job))
+        runs = [RunBrief(*run) for run in session.execute(_RUNS_OF_JOB, {"job_id": job_id})]
+        return JobOverview(job, runs, _sharing(session, job))
 
 
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
@@ -110,8 +125,7 @@ def ready_job_in(session: Session, job_id: str) -> JobRow:
 def _sharing(session: Session, job: JobRow) -> list[str]:
     if job.fingerprint is None:
         return []
-    same = (JobRow.fingerprint == job.fingerprint, JobRow.id != job.id, JobRow.state == str(JobState.READY))
-    return list(session.execute(select(JobRow.id).where(*same).order_by(JobRow.id).limit(_SHARING_LISTED)).scalars())
+    return list(session.execute(_SHARING, {"fingerprint": job.fingerprint, "job_id": job.id}).scalars())
 
 
 def _aliases(session: Session, versions: Sequence[VersionRow]) -> dict[tuple[str, int], list[str]]:

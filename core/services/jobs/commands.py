@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -19,6 +19,9 @@ from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 from core.services.runs.commands import cancel_in
+
+_JOB = select(JobRow).where(JobRow.id == bindparam("job_id"))  # built once: that takes a third of a read
+_LOCKED_JOB = _JOB.with_for_update()
 
 
 def new_job_id() -> str:
@@ -105,8 +108,7 @@ def get_job(db: Database, job_id: str, *, allow_deleted: bool = False) -> JobRow
 
 def job_in(session: Session, job_id: str, *, allow_deleted: bool = False, lock: bool = False) -> JobRow:
     """Read a job inside a transaction; `lock` locks its row until the end (PostgreSQL; SQLite has one writer)."""
-    statement = select(JobRow).where(JobRow.id == job_id)
-    row = session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
+    row = session.execute(_LOCKED_JOB if lock else _JOB, {"job_id": job_id}).scalar_one_or_none()
     if row is None:
         raise JobNotFound(f"There is no job {job_id}.", job_id=job_id)
     if row.state == JobState.DELETED and not allow_deleted:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -17,6 +17,9 @@ from core.queue import TRAIN
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
+
+_RUN = select(RunRow).where(RunRow.id == bindparam("run_id"))  # built once: that takes a third of a read
+_LOCKED_RUN = _RUN.with_for_update()
 
 
 def queue_run(
@@ -69,8 +72,7 @@ def get_living_run(db: Database, run_id: str) -> RunRow:
 
 def run_in(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
     """Read a run inside a transaction; `lock` locks its row until the end (PostgreSQL; SQLite has one writer)."""
-    statement = select(RunRow).where(RunRow.id == run_id)
-    row = session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
+    row = session.execute(_LOCKED_RUN if lock else _RUN, {"run_id": run_id}).scalar_one_or_none()
     if row is None:
         raise RunNotFound(f"There is no run {run_id}.", run_id=run_id)
     return row
