@@ -6,7 +6,7 @@ from typing import Any
 from lxml import etree
 
 from pipeline.dataset.model import RawBox, RepairedItem
-from pipeline.formats.voc_xml import CORNERS, child_of, tag_of
+from pipeline.formats.voc_xml import CORNERS, child_of, objects_of
 from pipeline.formats.xml_encoding import readable_xml
 
 
@@ -19,11 +19,11 @@ def rewrite_annotation(content: bytes, repaired_item: RepairedItem) -> bytes:
     root = etree.fromstring(xml.content, parser)
     item = repaired_item.item
     boxes = dict(zip(repaired_item.origins, item.boxes, strict=True))
-    for number, element in enumerate([child for child in root if tag_of(child) == "object"]):
+    for number, element in enumerate(list(objects_of(root))):  # in the order in which they are read
         if number in boxes:
             _set_corners(element, boxes[number])
         else:
-            root.remove(element)
+            element.getparent().remove(element)
     if item.size:
         size = _child(root, "size")
         _set(size, "width", str(item.size[0]))

@@ -66,7 +66,7 @@ def parse_annotation(file: SourceFile, written: WrittenNames) -> VocAnnotation |
     annotation.image_name = _text(root, "filename").replace("\\", "/").rsplit("/", 1)[-1]
     annotation.folder = _text(root, "folder")
     _read_size(root, annotation)
-    for count, element in enumerate(_objects(root), start=1):
+    for count, element in enumerate(objects_of(root), start=1):
         require_boxes_of_image(file, count, element.sourceline)
         _read_object(element, annotation, written)
     if (element := _box_outside_objects(root)) is not None:
@@ -76,13 +76,13 @@ def parse_annotation(file: SourceFile, written: WrittenNames) -> VocAnnotation |
     return annotation
 
 
-def _objects(parent: Any) -> Iterator[Any]:
+def objects_of(parent: Any) -> Iterator[Any]:
     """At any depth: some tools write `<objects><object>`. Not those inside another object."""
     for child in parent:
         if tag_of(child) == "object":
             yield child
         elif len(child):
-            yield from _objects(child)
+            yield from objects_of(child)
 
 
 def _box_outside_objects(parent: Any) -> Any | None:

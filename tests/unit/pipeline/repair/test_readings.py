@@ -21,7 +21,7 @@ from pipeline.process.specs import PrepareSpec
 from pipeline.repair.rewrite_zip import read_log
 from tests.builders.encoded import raw_zip
 from tests.builders.roles import labelled_yolo
-from tests.builders.voc import Files, image_bytes, zip_files
+from tests.builders.voc import XML, Files, annotation, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, yolo_files
 
 TRIANGLE = b"0 0.7 0.7 0.1 0.1 0.72 0.71\n"  # among polygons of other counts; alone, it would be a box and a keypoint
@@ -95,6 +95,22 @@ def test_labels_that_remain_are_read_as_they_were_among_all(tmp_path: Path) -> N
     files |= {name.replace("labels/", "images/").replace(".txt", ".jpg"): GONE for name in broken}
     boxes = _boxes(_repaired(zip_files(tmp_path / "data.zip", files), tmp_path), tmp_path)
     assert len(boxes) == 9 and boxes == {path: expected[path] for path in boxes}
+
+
+@pytest.mark.parametrize("wrapped", [(0,), (1,), (2,), (0, 1, 2), (1, 2)])
+def test_objects_at_any_depth_of_an_xml_keep_their_own_boxes(tmp_path: Path, wrapped: tuple[int, ...]) -> None:
+    boxes = [("ball", 5, 5, 30, 30), ("cube", 60, 40, 40, 20), ("disc", 200, 10, 240, 30), ("ball", 50, 30, 70, 50)]
+    head, *objects = annotation("p00.jpg", boxes).removesuffix(b"</annotation>\n").split(b"<object>")
+    objects = [b"<object>" + each for each in objects]
+    nested = (b"<objects>" + each + b"</objects>" if at in wrapped else each for at, each in enumerate(objects))
+    files = voc_files() | {XML: head + b"".join(nested) + b"</annotation>"}
+    repaired = _validated(_repaired(zip_files(tmp_path / "data.zip", files), tmp_path), tmp_path)
+    (image,) = (image for image in repaired.images if image.path == "p00.jpg")
+    assert [(repaired.classes[box.class_id], *(edge // 1000 for edge in box[1:5])) for box in image.boxes] == [
+        ("ball", 4, 4, 30, 30),
+        ("ball", 49, 29, 70, 50),
+        ("cube", 39, 19, 60, 40),
+    ]
 
 
 def test_images_without_a_label_are_kept_where_the_option_makes_them_background(tmp_path: Path) -> None:
