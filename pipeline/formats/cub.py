@@ -13,6 +13,7 @@ from pipeline.archive.entry_names import base_of, folder_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, RepairedItem, root_of
 from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed
+from pipeline.formats.split_lists import split_lists
 from pipeline.formats.text import class_name_fault, clean_label, read_lines, why_unread
 
 NAME = "cub"
@@ -53,13 +54,16 @@ def read(source: ExtractedArchive) -> Dataset:
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the protocol
+    """The tables; lists in place of that of the split, which knows no val, where there is one."""
     root = root_of(kept)
     items = list(enumerate((item for item, *_ in kept if item.label), start=1))
     names = sorted({str(item.label) for _, item in items})
     yield f"{root}{_IMAGES}", _lines((at, item.image.name[len(root) :]) for at, item in items)
     yield f"{root}{_LABELS}", _lines((at, str(names.index(str(item.label)) + 1)) for at, item in items)
     yield f"{root}{_CLASSES}", _lines(enumerate(names, start=1))
-    if any(item.split for _, item in items):
+    if any(item.split == "val" for _, item in items):
+        yield from split_lists(kept)
+    elif any(item.split for _, item in items):
         yield f"{root}{_SPLIT}", _lines((at, "0" if item.split == "test" else "1") for at, item in items)
 
 

@@ -80,7 +80,21 @@ def test_a_format_finds_its_own_sample_in_any_folder(tmp_path: Path, dataset_for
 
 def test_a_repaired_archive_is_read_as_the_same_dataset(tmp_path: Path, dataset_format: DatasetFormat) -> None:
     """`rewrite` writes what `read` reads."""
-    sample = dict(SAMPLES[dataset_format.NAME])
+    _assert_same_after_a_repair(tmp_path, dataset_format, dict(SAMPLES[dataset_format.NAME]))
+
+
+def test_a_repaired_archive_keeps_a_split_that_lists_give(tmp_path: Path, dataset_format: DatasetFormat) -> None:
+    tables = {name: text for name, text in SAMPLES[dataset_format.NAME].items() if "train_test_split" not in name}
+    items = read_dataset(_source(tmp_path, tables), []).items
+    parts = {item.image.name: item.split or ("val", "train", "train", "test")[at] for at, item in enumerate(items)}
+    lists = {
+        f"{part}.txt": "".join(f"{name}\n" for name in parts if parts[name] == part).encode()
+        for part in set(parts.values())
+    }
+    _assert_same_after_a_repair(tmp_path, dataset_format, tables | lists)
+
+
+def _assert_same_after_a_repair(tmp_path: Path, dataset_format: DatasetFormat, sample: Files) -> None:
     before = read_dataset(_source(tmp_path, sample), [])
     target = tmp_path / "repaired.zip"
     scratch = tmp_path / "scratch"
