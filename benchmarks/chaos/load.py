@@ -53,7 +53,8 @@ class Load:
         self._over = threading.Event()
         self._states: dict[str, str] = {}  # of jobs and runs, as last read
         self._trained: Counter[str] = Counter()
-        users = (self._upload_whole, self._upload_in_chunks, self._train)
+        # Two of a kind: one may wait 90 s for the Idempotency-Key of a request that was killed.
+        users = (*[self._upload_whole] * 2, *[self._upload_in_chunks] * 2, *[self._train] * 2)
         self._threads = [
             threading.Thread(target=self._repeat, args=(user, Random(f"{seed} {number}"), number), daemon=True)
             for number, user in enumerate(users)
@@ -92,7 +93,7 @@ class Load:
             return
         archive, job = self._archive(rng, number), None
         sha256 = sha256_of(archive, on_bytes=lambda _count: None)
-        records, ends = self._folder / "records", time.monotonic() + ANSWER_SECONDS
+        records, ends = self._folder / f"records-{number}", time.monotonic() + ANSWER_SECONDS
         while True:
             # UploadFailed: it resumes from its record. TransportError: the client's last request, of the job.
             with suppress(UploadFailed, httpx.TransportError):
@@ -109,9 +110,12 @@ class Load:
 
     def _train(self, client: httpx.Client, rng: Random, _number: int) -> None:
         """Reads what is unfinished; then trains a ready job, cancels a run, or deletes a job."""
-        for subject in [name for name, state in self._states.items() if state not in (*ENDED_JOB, *ENDED_RUN)]:
-            self._read(client, rng, subject)
-        for job_id in [name for name, state in self._states.items() if state == "ready" and not self._trained[name]]:
+        for subject, state in list(self._states.items()):
+            if state not in (*ENDED_JOB, *ENDED_RUN, "deleted"):
+                self._read(client, rng, subject)
+        for job_id, state in list(self._states.items()):
+            if state != "ready" or self._trained[job_id]:
+                continue
             self._trained[job_id] += 1
             for _ in range(rng.choice([1, 2, 3])):
                 self._queue_run(client, rng, job_id)
@@ -131,7 +135,7 @@ class Load:
             self._states[run_id] = "queued"
 
     def _cancel(self, client: httpx.Client, rng: Random) -> None:
-        active = [run_id for run_id in self.ledger.runs if self._states.get(run_id) in ("queued", "running")]
+        active = [run_id for run_id in list(self.ledger.runs) if self._states.get(run_id) in ("queued", "running")]
         if active:
             run_id = rng.choice(active)
             if self._ask(client, "POST", f"/runs/{run_id}/cancel", rng).status_code == 202:
@@ -139,8 +143,8 @@ class Load:
 
     def _delete(self, client: httpx.Client, rng: Random) -> None:
         """A job that is not being trained; the next upload of the same images makes its dataset anew."""
-        busy = {job for run, job in self.ledger.runs.items() if self._states.get(run) not in ENDED_RUN}
-        ended = [job for job in self.ledger.uploads if self._states.get(job) == "ready" and job not in busy]
+        busy = {job for run, job in list(self.ledger.runs.items()) if self._states.get(run) not in ENDED_RUN}
+        ended = [job for job in list(self.ledger.uploads) if self._states.get(job) == "ready" and job not in busy]
         if ended:
             job_id = rng.choice(ended)
             if self._ask(client, "DELETE", f"/jobs/{job_id}", rng).status_code in (200, 410):
@@ -148,11 +152,11 @@ class Load:
                 self._states[job_id] = "deleted"
 
     def _read(self, client: httpx.Client, rng: Random, subject: str) -> None:
-        if subject in self.ledger.deleted or self._states[subject] == "deleted":
-            return
         answer = self._ask(client, "GET", f"/{'jobs' if subject.startswith('job_') else 'runs'}/{subject}", rng)
         if answer.status_code == 200:
             self._states[subject] = answer.json()["state"]
+        elif answer.status_code == 410:
+            self._states[subject] = "deleted"
 
     def _ask(self, client: httpx.Client, method: str, path: str, rng: Random, **request: Any) -> httpx.Response:
         """The answer, which is not one of those after which a request is repeated. Raises NoAnswer."""
