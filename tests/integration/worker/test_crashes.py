@@ -4,6 +4,7 @@ Except in the first test the children only pretend to train: the subject is the 
 """
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -61,6 +62,27 @@ def wait_for_checkpoint(line: Stack, run_id: str, *, after: int = 0) -> None:
 
 def wait_for_attempt(line: Stack, run_id: str, number: int) -> None:
     line.until(lambda: line.run(run_id).attempt == number)
+
+
+def freeze(line: Stack, worker: subprocess.Popen[bytes]) -> None:
+    """Between two of its transactions: frozen inside one, it would keep the lock of SQLite's only writer."""
+    while True:
+        worker.send_signal(signal.SIGSTOP)
+        if can_write(line):
+            return
+        worker.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+
+
+def can_write(line: Stack) -> bool:
+    connection = sqlite3.connect(line.settings.database.removeprefix("sqlite:///"), timeout=0.3)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def epochs_reported(line: Stack, run_id: str) -> list[int]:
@@ -144,7 +166,7 @@ def test_a_zombie_finishes_and_overwrites_nothing(line: Stack, job_id: str) -> N
     zombie = line.start("train", scripted=True)
     run_id = line.train(job_id, epochs=60)
     wait_for_checkpoint(line, run_id)
-    zombie.send_signal(signal.SIGSTOP)  # its child goes on, and will finish
+    freeze(line, zombie)  # its child goes on, and will finish
     line.until(lambda: line.run(run_id).state == "queued")
     line.start("train", scripted=True)
     line.until(lambda: line.run(run_id).attempt == 2 and line.run(run_id).stage == "training")
@@ -165,7 +187,7 @@ def test_a_frozen_worker_writes_nothing_after_it_was_thawed(tmp_path: Path, sqli
         worker = line.start("train", scripted=True)
         run_id = line.train(line.ready_job(small_set(tmp_path)), epochs=5000)
         wait_for_checkpoint(line, run_id)
-        worker.send_signal(signal.SIGSTOP)
+        freeze(line, worker)
         time.sleep(1.2 * line.settings.lease_seconds)
         frozen = line.run(run_id)
         worker.send_signal(signal.SIGCONT)
