@@ -9,15 +9,15 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core import clock
-from core.domain.errors import OutOfSpace, RangeInvalid, Unavailable
+from core.domain.errors import RangeInvalid, Unavailable
 from core.storage import CHUNK_BYTES, ObjectCorrupt, ObjectMissing, StoredObject, checked_key, checked_prefix
+from core.storage.free_space import require_free
 from core.storage.locked_files import remove_leftovers
 from core.storage.transfer import (
     chunks_of,
@@ -89,16 +89,8 @@ class FolderStore:
 
     def _require_room(self, size: int) -> None:
         """Raises OutOfSpace. An object of less than a megabyte is always tried: reports and logs are wanted then."""
-        if size < CHUNK_BYTES or not self._reserve_bytes:
-            return
-        free = shutil.disk_usage(self._temp).free
-        if free < size + self._reserve_bytes:
-            raise OutOfSpace(
-                f"The object store's disk has {free} bytes free, and {size} beside a reserve of {self._reserve_bytes} "
-                "are needed.",
-                needed_bytes=size + self._reserve_bytes,
-                free_bytes=free,
-            )
+        if size >= CHUNK_BYTES and self._reserve_bytes:
+            require_free(self._temp, size, reserve_bytes=self._reserve_bytes)
 
     def fetch(self, key: str, path: Path) -> StoredObject:
         known = self._require(key)

@@ -17,6 +17,7 @@ from typing import IO
 
 import structlog
 
+from core.storage.free_space import require_free
 from core.storage.locked_files import locked
 from pipeline.process.tar import CHECK_EVERY, unpack
 
@@ -72,11 +73,22 @@ def private_tree(cache: Path, tree: Path, name: str, *, check: Callable[[], None
 
 def evict(cache: Path, *, max_bytes: int) -> list[str]:
     """Remove the sets used longest ago until the rest fits; never one in use. Returns their fingerprints."""
+    return _evict_while(cache, lambda total: total > max_bytes)
+
+
+def make_room(cache: Path, needed: int, *, reserve_bytes: int) -> None:
+    """Evict sets until the disk has `needed` bytes free beside a reserve. Raises OutOfSpace."""
+    _evict_while(cache, lambda _: shutil.disk_usage(cache).free < needed + reserve_bytes)
+    require_free(cache, needed, reserve_bytes=reserve_bytes)
+
+
+def _evict_while(cache: Path, is_wanted: Callable[[int], bool]) -> list[str]:
+    """`is_wanted(total_bytes)` is called before each set."""
     locks = sorted(cache.glob("*.lock"), key=lambda path: path.stat().st_mtime)
     sizes = {path.stem: _size(cache, path.stem) for path in locks}
     total, evicted = sum(sizes.values()), []
     for path in locks:
-        if total <= max_bytes:
+        if not is_wanted(total):
             break
         if sizes[path.stem] and _evict_one(cache, path):
             total -= sizes[path.stem]

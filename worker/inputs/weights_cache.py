@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from core.domain.errors import OutOfSpace
+from core.storage.free_space import require_free
 
 log = structlog.get_logger(__name__)
 
@@ -43,23 +44,18 @@ def make_room(folder: Path, needed: int, *, max_bytes: int, reserve_bytes: int) 
     fetched = sorted(folder.glob(".*.fetched"), key=lambda note: note.stat().st_mtime)
     sizes = {note: _size(_weights(note)) for note in fetched}
     for note in fetched:
-        if sum(sizes.values()) + needed <= max_bytes and _free(folder) >= needed + reserve_bytes:
+        if sum(sizes.values()) + needed <= max_bytes and shutil.disk_usage(folder).free >= needed + reserve_bytes:
             return
         if _evict(note):
             log.info("weights.evicted", name=_weights(note).name, bytes=sizes.pop(note))
-    used, free = sum(sizes.values()), _free(folder)
+    used = sum(sizes.values())
     if used + needed > max_bytes:
         raise OutOfSpace(
             f"The weights have {needed} bytes; {used} of at most {max_bytes} (DARKROOM_WEIGHTS_MAX_BYTES) are in use.",
             needed_bytes=needed,
             limit_bytes=max_bytes,
         )
-    if free < needed + reserve_bytes:
-        raise OutOfSpace(
-            f"The disk of the weights has {free} bytes free; {needed} beside a reserve of {reserve_bytes} are needed.",
-            needed_bytes=needed + reserve_bytes,
-            free_bytes=free,
-        )
+    require_free(folder, needed, reserve_bytes=reserve_bytes)
 
 
 def _evict(note: Path) -> bool:
@@ -87,7 +83,3 @@ def _weights(note: Path) -> Path:
 def _size(path: Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _free(folder: Path) -> int:
-    return shutil.disk_usage(folder).free

@@ -7,7 +7,7 @@ from core.db.tables import RunRow
 from core.domain.errors import TrainingFailed
 from core.services.jobs.lifecycle import find_prepared_set
 from core.storage import ObjectCorrupt, ObjectMissing
-from worker.inputs.dataset_cache import cached_tree, private_tree
+from worker.inputs.dataset_cache import cached_tree, make_room, private_tree
 from worker.inputs.scratch import scratch_name
 from worker.tasks.attempt import Attempt
 
@@ -33,6 +33,9 @@ def _fetch_tar(attempt: Attempt[RunRow], fingerprint: str, target: Path) -> None
     prepared = find_prepared_set(attempt.db, fingerprint)
     if prepared is None:
         raise TrainingFailed("The prepared dataset was deleted.", fingerprint=fingerprint)
+    settings = attempt.platform.settings
+    # The tar, and the tree that is unpacked from it.
+    make_room(settings.cache, 2 * prepared.bytes, reserve_bytes=settings.disk_reserve_bytes // 2)
     try:
         stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.fetch(prepared.key, target))
     except ObjectMissing as error:

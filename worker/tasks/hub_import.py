@@ -11,10 +11,11 @@ import httpx
 
 from core import clock
 from core.db.tables import JobRow
-from core.domain.errors import HubOff, HubSetUnusable, OutOfSpace, Unavailable
+from core.domain.errors import HubOff, HubSetUnusable, Unavailable
 from core.domain.keys import imported_key
-from core.domain.limits import MIB
 from core.services.jobs.hub_import import pin_import
+from core.settings import Settings
+from core.storage.free_space import require_free
 from pipeline.hub.files import IMPORTED_FILE, HubFile, SplitFile, names_of_card, select_files
 from pipeline.params.hub_set import HubSet
 from pipeline.process.results import ImportedArchive
@@ -25,7 +26,6 @@ from worker.tasks.run_command import PROGRESS_SECONDS, in_child
 from worker.tasks.store_source import store_source
 
 WHOLE_SECONDS = 2 * 3600.0  # for the list and all files: 20 GiB need 3 MB/s
-SPARE_BYTES = 256 * MIB
 
 
 def import_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
@@ -47,7 +47,7 @@ def import_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
         )
         job = lease.retry_until_lost(partial(pin_import, db, claim, job, commit=listing.commit))
         wanted = lease.run_in_thread(lambda: select_files(listing.files, listing.card, hub_set, lease.raise_if_stopped))
-        _require_room([each.file for each in wanted], attempt.scratch, limit_bytes=settings.upload_max_bytes)
+        _require_room([each.file for each in wanted], attempt.scratch, settings)
         take = partial(_fetch_all, attempt, client, hub_set, listing, wanted, fetched, ends)
         files = lease.run_in_thread(take)
     spec = ImportSpec(
@@ -69,16 +69,13 @@ def import_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
     return store_source(attempt, spec.out / IMPORTED_FILE, key=key, name=job.source_name)
 
 
-def _require_room(files: list[HubFile], scratch: Path, *, limit_bytes: int) -> None:
+def _require_room(files: list[HubFile], scratch: Path, settings: Settings) -> None:
     """Raises HubSetUnusable above the limit, OutOfSpace without room for the files and the ZIP of them."""
-    size = sum(file.bytes or 0 for file in files)
-    if size > limit_bytes:
-        detail = f"Its files have {size} bytes and exceed the limit of {limit_bytes} bytes."
-        raise HubSetUnusable(detail, reason="too-large", bytes=size, limit=limit_bytes)
-    needed, free = 2 * size + SPARE_BYTES, shutil.disk_usage(scratch).free
-    if free < needed:
-        detail = f"{needed} bytes are needed for the import, {free} are free."
-        raise OutOfSpace(detail, needed_bytes=needed, free_bytes=free)
+    size, limit = sum(file.bytes or 0 for file in files), settings.upload_max_bytes
+    if size > limit:
+        detail = f"Its files have {size} bytes and exceed the limit of {limit} bytes."
+        raise HubSetUnusable(detail, reason="too-large", bytes=size, limit=limit)
+    require_free(scratch, 2 * size, reserve_bytes=settings.disk_reserve_bytes)
 
 
 def _fetch_all(

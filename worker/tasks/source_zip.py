@@ -8,6 +8,7 @@ from core.domain.errors import Gone, JobNotFound, PreparationFailed
 from core.domain.keys import repaired_key
 from core.services.jobs.commands import get_job
 from core.storage import ObjectCorrupt, ObjectMissing
+from core.storage.free_space import require_free
 from pipeline.params.prepare import PrepareOptions
 from pipeline.process.results import REPAIRED_FILE, RepairedArchive
 from pipeline.process.specs import RepairSpec
@@ -35,6 +36,7 @@ def _fetch_source(attempt: Attempt[JobRow], job: JobRow) -> Path:
     archive, key = attempt.scratch / "source.zip", job.source_key
     if key is None:
         raise PreparationFailed("The uploaded ZIP is no longer stored.")
+    require_free(attempt.scratch, job.source_bytes, reserve_bytes=attempt.platform.settings.disk_reserve_bytes // 2)
     try:
         stored = attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, key, archive))
     except ObjectMissing as error:

@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from core.domain.errors import OutOfSpace
 from core.storage import ObjectCorrupt
-from worker.inputs.dataset_cache import cached_tree, evict, private_tree
+from worker.inputs.dataset_cache import cached_tree, evict, make_room, private_tree
 
 FIRST, SECOND = "a" * 64, "b" * 64
 
@@ -134,3 +136,27 @@ def test_a_tar_that_would_leave_its_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(tarfile.TarError), tree_in(tmp_path / "cache", FIRST, hostile):
         pass
     assert not list(tmp_path.rglob("evil-landed"))
+
+
+def test_a_full_disk_gets_room_from_the_sets_that_are_not_in_use(
+    tmp_path: Path, fetch: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    for fingerprint in (FIRST, SECOND):
+        with tree_in(cache, fingerprint, fetch):
+            pass
+
+    def usage(folder: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=100 if len(sets_in(folder)) > 1 else 900)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    make_room(cache, 500, reserve_bytes=400)
+    assert sets_in(cache) == [SECOND], "used last"
+
+    with tree_in(cache, SECOND, fetch), pytest.raises(OutOfSpace):
+        make_room(cache, 500, reserve_bytes=401)
+    assert sets_in(cache) == [SECOND]
+
+
+def sets_in(cache: Path) -> list[str]:
+    return sorted(path.parent.name for path in cache.glob("*/tree"))
