@@ -8,9 +8,11 @@ import pytest
 
 from pipeline.archive.extract import extract
 from pipeline.archive.source import ExtractedArchive, Rejected
+from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.formats import DatasetFormat, load_formats, read_dataset
 from pipeline.params.formats import CATALOGUE
 from pipeline.process.progress import StageReporter
+from pipeline.repair.fixes import repair_items
 from pipeline.repair.rewrite_zip import repair
 from tests.builders.listed import (
     boxes_read,
@@ -47,7 +49,7 @@ NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}
 
 
 def _source(tmp_path: Path, files: Files) -> ExtractedArchive:
-    (tmp_path / "into").mkdir(exist_ok=True)
+    (tmp_path / "into").mkdir(parents=True, exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
     return extract(archive, tmp_path / "into", threads=1, tick=lambda *_: None)[0]
 
@@ -92,6 +94,19 @@ def test_a_repaired_archive_keeps_a_split_that_lists_give(tmp_path: Path, datase
         for part in set(parts.values())
     }
     _assert_same_after_a_repair(tmp_path, dataset_format, tables | lists)
+
+
+def test_what_is_written_anew_is_read_as_it_was(tmp_path: Path, dataset_format: DatasetFormat) -> None:
+    """`rewrite` of items that are all changed, of which it copies nothing."""
+    source = _source(tmp_path, SAMPLES[dataset_format.NAME])
+    before = read_dataset(source, [])
+    facts = inspect_all([item.image for item in before.items], processes=1, tick=lambda *_: None)
+    kept = [item._replace(changed=True) for item in repair_items(source, before, facts).kept]
+    images = {item.image.name: item.image.byte_range.read() for item in before.items}
+    after = read_dataset(_source(tmp_path / "again", images | dict(dataset_format.rewrite(source, kept))), [])
+    assert after.format == dataset_format.NAME and not after.broken
+    assert close(boxes_read(after), boxes_read(before))
+    assert [(item.label, item.split) for item in after.items] == [(item.label, item.split) for item in before.items]
 
 
 def _assert_same_after_a_repair(tmp_path: Path, dataset_format: DatasetFormat, sample: Files) -> None:
