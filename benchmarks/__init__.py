@@ -1,1 +1,4 @@
-"""Measurements, one module each: prepare, training overhead, upload memory. Each prints JSON lines."""
+"""Measurements, one module each: prepare, training overhead, upload memory, chaos, load of the API, durable commits.
+
+Each prints JSON lines.
+"""

@@ -7,14 +7,15 @@ this process on the other. Loopback only. Prints one JSON line for each figure:
 - resident memory before and after 20,000 requests of all kinds;
 - the processor time of 200 event streams on which nothing happens;
 - 100 uploads of 1 MB at once, then 20 of 100 MB: each must be answered, be a row, and be stored with its sha256.
-Exit status 1 when a figure misses its goal. Needs Linux with two cores, `wrk` and `taskset`, and 4 GB of disk.
+At the end it prints the table of requests in Markdown. Exit status 1 when a figure misses its goal. Needs Linux with
+two cores, `wrk` and `taskset`, and 4 GB of disk.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,18 +48,20 @@ def main() -> int:
     parser.add_argument("--only", choices=("requests", "memory", "streams", "uploads"), action="append")
     args = parser.parse_args()
     psutil.Process().cpu_affinity([CLIENT_CORE])
-    good = [_measure(name, args) for name in args.database or ("sqlite", "postgres")]
+    found: list[dict[str, Any]] = []
+    good = [_measure(name, args, found) for name in args.database or ("sqlite", "postgres")]
+    print("\n".join(_table(found)))
     return 0 if all(good) else 1
 
 
-def _measure(database: str, args: argparse.Namespace) -> bool:
+def _measure(database: str, args: argparse.Namespace, found: list[dict[str, Any]]) -> bool:
     parts = args.only or ("requests", "memory", "streams", "uploads")
     with tempfile.TemporaryDirectory(prefix="darkroom-load-") as name, _database(database, Path(name)) as url:
         filled = _filled(url, args.jobs)
         good = True
         with serve(Path(name), url) as server:
             if "requests" in parts:
-                good &= _requests(database, server, filled, args.seconds)
+                good &= _requests(database, server, filled, args.seconds, found)
             if "memory" in parts:
                 good &= _memory(database, server, filled)
             if "streams" in parts:
@@ -88,15 +91,24 @@ def _filled(url: str, jobs: int) -> Filled:
     return filled
 
 
-def _requests(database: str, server: Server, filled: Filled, seconds: int) -> bool:
+def _requests(database: str, server: Server, filled: Filled, seconds: int, found: list[dict[str, Any]]) -> bool:
     good = True
     for kind, (paths, goal) in _kinds(filled).items():
         statements = count_statements(server.database_url, paths[0])
         figures = _load(server, paths, seconds)
         good &= figures["failed"] == 0 and figures["per_second"] >= goal
         good &= goal == LIST or figures["p99_ms"] <= P99_MS
+        found.append({"database": database, "request": kind, "statements": statements, "goal": goal, **figures})
         _print("requests", database, request=kind, statements=statements, goal_per_second=goal, **figures)
     return good
+
+
+def _table(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield "| database | request | a second (goal) | p99 | processor time | SQL statements |\n|---|---|---|---|---|---|"
+    for each in found:
+        speed = f"{each['per_second']} ({each['goal']})"
+        times = f"{each['p99_ms']:.0f} ms | {each['cpu_ms']} ms"
+        yield f"| {each['database']} | `{each['request']}` | {speed} | {times} | {each['statements']} |"
 
 
 def _load(server: Server, paths: Sequence[str], seconds: int) -> dict[str, Any]:

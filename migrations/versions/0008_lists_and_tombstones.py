@@ -98,8 +98,8 @@ def _list_artifacts() -> None:
         columns = sa.select(ARTIFACTS).where(ARTIFACTS.c.version_id.in_(list(version_ids)))
         rows = bind.execute(columns.order_by(ARTIFACTS.c.version_id, ARTIFACTS.c.name)).mappings().all()
         for version_id, artifacts in groupby(rows, key=lambda row: row["version_id"]):
-            shown = [_shown(artifact, version_ids[version_id]) for artifact in artifacts]
-            bind.execute(sa.update(VERSIONS).where(VERSIONS.c.id == version_id).values(artifacts=shown))
+            listed = [_listed(artifact, version_ids[version_id]) for artifact in artifacts]
+            bind.execute(sa.update(VERSIONS).where(VERSIONS.c.id == version_id).values(artifacts=listed))
         after = max(version_ids)
 
 
@@ -110,7 +110,7 @@ def _page_of_versions(after: str) -> dict[str, str]:
     return {version_id: f"/models/{job_id}/v{number}" for version_id, job_id, number in op.get_bind().execute(page)}
 
 
-def _shown(artifact: Mapping[Any, Any], version_path: str) -> dict[str, Any]:
+def _listed(artifact: Mapping[Any, Any], version_path: str) -> dict[str, Any]:
     fields = {name: artifact[name] for name in ("name", "bytes", "sha256", "media_type")}
     return fields | {"links": {"self": f"{version_path}/artifacts/{quote(fields['name'])}"}}
 

@@ -67,7 +67,7 @@ def publish_version(
             fingerprint=run.fingerprint,
             weights_name=weights_name,
             artifacts=[
-                _shown(artifact, f"/models/{job.id}/v{job.last_version}")
+                _listed(artifact, f"/models/{job.id}/v{job.last_version}")
                 for artifact in sorted(artifacts, key=attrgetter("name"))
             ],
             created_at=clock.now(),
@@ -78,7 +78,7 @@ def publish_version(
     return version
 
 
-def _shown(artifact: PublishedArtifact, version_path: str) -> dict[str, Any]:
+def _listed(artifact: PublishedArtifact, version_path: str) -> dict[str, Any]:
     """What answers show of an artifact, for ever: they send the stored text."""
     fields = {name: value for name, value in asdict(artifact).items() if name != "key"}
     return fields | {"links": {"self": f"{version_path}/artifacts/{quote(artifact.name)}"}}

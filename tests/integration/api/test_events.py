@@ -2,12 +2,16 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
+import api.http.event_poll
 import api.http.sse
 from core.db.tables import RunRow
 from core.db.transitions import public_fields
@@ -66,6 +70,35 @@ def test_a_silent_stream_is_kept_open_by_comments(
     run = rows.queued_run(platform)
     text = client.get(f"/runs/{run.id}/events").text
     assert text.count(": ping") >= 1 and "retry:" in text and "event: end" not in text
+
+
+def test_idle_streams_share_one_query(client: httpx.Client, platform: Platform) -> None:
+    jobs = [rows.received_job(platform) for _ in range(10)]
+    with ExitStack() as streams:
+        for job in jobs:
+            answer = streams.enter_context(client.stream("GET", f"/jobs/{job.id}/events"))
+            lines = answer.iter_lines()
+            while not next(lines).startswith("event: state"):
+                pass
+        with statements_of(platform) as statements:
+            time.sleep(4 * api.http.event_poll.POLL_SECONDS)
+    assert 1 <= len(statements) <= 5, statements
+
+
+@contextmanager
+def statements_of(platform: Platform) -> Iterator[list[str]]:
+    """The SQL statements executed within the block."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            statements.append(statement)
+
+    sa.event.listen(platform.db.engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(platform.db.engine, "before_cursor_execute", note)
 
 
 def test_the_deletion_of_a_job_is_an_event_of_its_stream(client: httpx.Client, platform: Platform) -> None:
