@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from api.http import openapi, problems
 from api.http.event_poll import EventPoll
-from api.http.methods import MethodsMiddleware
+from api.http.methods import MethodsMiddleware, PathMethods
 from api.http.metrics import Metrics, MetricsMiddleware
 from api.http.middleware import RequestMiddleware
 from api.http.reading import Reads
@@ -57,7 +57,8 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.readiness = Readiness(platform)
     app.state.event_poll = EventPoll(platform.db)
     app.state.reads = Reads(platform.db)
-    app.add_middleware(MethodsMiddleware, routes=app.routes)
+    app.state.path_methods = PathMethods(app.routes)
+    app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
     app.add_middleware(RequestMiddleware, settings=platform.settings)
     app.state.metrics = Metrics(platform)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)

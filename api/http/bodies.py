@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope
+from starlette.types import Message, Receive
 
 from core.domain.errors import LimitExceeded, RequestInvalid, RequestTimeout
 
@@ -34,12 +34,11 @@ def without_pauses(receive: Receive, *, seconds: float) -> Receive:
     return receive_in_time
 
 
-async def read_small(scope: Scope, receive: Receive) -> Receive:
+async def read_small(headers: Headers, receive: Receive) -> Receive:
     """Read a body of at most BODY_MAX_BYTES and check it. The result replays it.
 
     Raises LimitExceeded, RequestInvalid (JSON that cannot be stored), RequestTimeout, ClientDisconnect.
     """
-    headers = Headers(scope=scope)
     body = await _read(receive, announced=headers.get("content-length", "0"))
     if "json" in headers.get("content-type", ""):
         check_json(body)

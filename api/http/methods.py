@@ -1,4 +1,4 @@
-"""HEAD wherever there is GET, OPTIONS everywhere, and 405 with all methods of the path."""
+"""HEAD wherever there is GET, OPTIONS everywhere, and which methods a path takes."""
 
 import re
 from collections.abc import Iterable
@@ -7,39 +7,25 @@ from typing import Any
 
 from fastapi.routing import iter_route_contexts
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import problem_response
-from core.domain.errors import MethodNotAllowed
 
+class PathMethods:
+    """The methods that `routes` take, by path."""
 
-class MethodsMiddleware:
-    """Plain ASGI, around the router of `app.state`."""
-
-    def __init__(self, app: ASGIApp, *, routes: list[BaseRoute]) -> None:
-        self._app = app
+    def __init__(self, routes: list[BaseRoute]) -> None:
         self._routes = routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        methods = self._methods_of(scope["path"]) if scope["type"] == "http" else frozenset()
-        allowed = {"allow": ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))}
-        if not methods or (scope["method"] in methods and scope["method"] != "OPTIONS"):
-            await self._app(scope, receive, send)
-        elif scope["method"] == "OPTIONS" and "OPTIONS" in methods:
-            await self._app(scope, receive, _with_headers(send, allowed))
-        elif scope["method"] == "OPTIONS":
-            await Response(status_code=204, headers=allowed)(scope, receive, send)
-        elif scope["method"] == "HEAD" and "GET" in methods:
-            await _answer_head(self._app, scope, receive, send)
-        else:
-            problem = MethodNotAllowed(f"{scope['path'][:200]} does not accept {scope['method']}.")
-            await problem_response(problem, Request(scope), allowed)(scope, receive, send)
-
-    def _methods_of(self, path: str) -> frozenset[str]:
+    def of(self, path: str) -> frozenset[str]:
+        """Those that a route was made for; empty for a path that no route has."""
         return frozenset(method for regex, methods in self._table if regex.match(path) for method in methods)
+
+    def allow(self, path: str) -> str:
+        """The value of `Allow`."""
+        methods = self.of(path)
+        return ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
 
     @cached_property
     def _table(self) -> list[tuple[re.Pattern[str], Iterable[str]]]:
@@ -48,6 +34,29 @@ class MethodsMiddleware:
             (each.path_regex, ("GET", "HEAD") if isinstance(each.original_route, Mount) else each.methods)
             for each in contexts
         ]
+
+
+class MethodsMiddleware:
+    """Plain ASGI. Every request with another method than HEAD and OPTIONS is passed on as it is."""
+
+    def __init__(self, app: ASGIApp, *, methods: PathMethods) -> None:
+        self._app = app
+        self._methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+            return
+        methods = self._methods.of(scope["path"])
+        allow = {"allow": self._methods.allow(scope["path"])}
+        if scope["method"] == "HEAD" and "GET" in methods and "HEAD" not in methods:
+            await _answer_head(self._app, scope, receive, send)
+        elif scope["method"] == "OPTIONS" and "OPTIONS" in methods:
+            await self._app(scope, receive, _with_headers(send, allow))
+        elif scope["method"] == "OPTIONS" and methods:
+            await Response(status_code=204, headers=allow)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _with_headers(send: Send, more: dict[str, str]) -> Send:
@@ -80,4 +89,5 @@ async def _answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send)
     try:
         await app(get, receive_until_started, send_head)
     finally:
-        scope["route"] = get.get("route")  # for the metrics
+        if "route" in get:
+            scope["route"] = get["route"]  # for the metrics

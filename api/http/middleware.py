@@ -77,18 +77,19 @@ class RequestMiddleware:
             log.log(level, "request.done", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = without_pauses(receive, seconds=self._idle_seconds)
+        headers = Headers(scope=scope)
         try:
-            self._check(scope)
-            if not OWN_LIMIT_PATHS.fullmatch(scope["path"]):
-                body = await read_small(scope, body)
+            self._check(scope, headers)
+            if "content-length" in headers or "transfer-encoding" in headers:
+                receive = without_pauses(receive, seconds=self._idle_seconds)
+                if not OWN_LIMIT_PATHS.fullmatch(scope["path"]):
+                    receive = await read_small(headers, receive)
         except DarkroomError as error:
             await problem_response(error, Request(scope))(scope, receive, send)
             return
-        await self._app(scope, body, send)
+        await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
+    def _check(self, scope: Scope, headers: Headers) -> None:
         if scope["path"] not in OPEN_PATHS:
             check_host(headers, self._hosts)
             _check_token(headers, self._token)

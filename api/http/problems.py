@@ -104,13 +104,15 @@ def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     if isinstance(error.__cause__, DarkroomError):  # FastAPI wraps the error raised while a body is read
         return problem_response(error.__cause__, request)
-    path, headers = request.url.path, error.headers
+    path = request.url.path
     if error.status_code == 404:
         return problem_response(
             errors.RouteNotFound(f"There is no path {path[:200]}.", links={"docs": "/docs"}), request
         )
     if error.status_code == 405:
-        return problem_response(errors.MethodNotAllowed(f"{path} does not accept {request.method}."), request, headers)
+        allow = request.app.state.path_methods.allow(path)  # the router names the methods of one route only
+        problem = errors.MethodNotAllowed(f"{path[:200]} does not accept {request.method}.")
+        return problem_response(problem, request, {"allow": allow})
     if error.status_code < 500:
         return problem_response(errors.RequestInvalid(str(error.detail)), request)
     return problem_response(errors.Internal(), request)

@@ -86,7 +86,8 @@ def test_no_hostile_name_causes_a_server_error(
 ) -> None:
     settings = {"database_url": request.getfixturevalue("postgres_copy")} if database == "postgres" else {}
     with serving(platform, **settings) as client:
-        paths = [path for path in client.get("/openapi.json").json()["paths"] if "{" in path]
+        paths = client.get("/openapi.json").json()["paths"]
+        operations = [(method, path) for path in paths if "{" in path for method in paths[path]]
         cursor = base64.urlsafe_b64encode(b"9" * 30).decode()
         zip_type = {"content-type": "application/zip"}
         findings = client.post("/upload-dataset", content=b"PK", headers=zip_type).json()["links"]["self"] + "/findings"
@@ -94,11 +95,13 @@ def test_no_hostile_name_causes_a_server_error(
         for query in ("/jobs?cursor=AA", "/jobs?cursor=_w", "/jobs?cursor=%00", "/runs?job_id=%00"):
             assert 400 <= client.get(query).status_code < 500, query
         for name in HOSTILE:
-            for path in paths:
+            for method, path in operations:
                 url = "/".join(name if part.startswith("{") else part for part in path.split("/"))
-                for method in ("GET", "POST", "PUT", "DELETE"):
-                    answer = client.request(method, url, content=b'{"version": "\\ud800"}', headers=HEADERS)
-                    assert 400 <= answer.status_code < 500, (method, url, answer.text)
+                body = {} if method in ("get", "head", "delete") else {"content": b'{"version": "v1"}'}
+                answer = client.request(method, url, headers=HEADERS, **body)
+                assert answer.status_code < 500, (method, url, answer.text)
+                if method != "options":
+                    assert answer.status_code >= 400, (method, url, answer.text)
                     assert answer.headers["content-type"] == "application/problem+json"
 
 
@@ -201,14 +204,14 @@ def test_memory_does_not_grow_with_the_upload(platform: Platform) -> None:
 
         def body() -> Iterator[bytes]:
             nonlocal highest
-            for _ in range(300):
+            for _ in range(150):
                 highest = max(highest, process.memory_info().rss)
                 yield block
 
         for headers in ({"content-type": "application/zip"}, {"content-type": "multipart/form-data; boundary=b"}):
             answer = client.post("/upload-dataset", content=wrapped(body(), headers), headers=headers)
             assert answer.status_code == 202, answer.text
-            assert client.get(answer.json()["links"]["self"]).json()["source"]["bytes"] == 300 * MIB
+            assert client.get(answer.json()["links"]["self"]).json()["source"]["bytes"] == 150 * MIB
         assert max(highest, process.memory_info().rss) - before < 64 * MIB
 
 
