@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,6 +27,7 @@ from pipeline.repair.fixes import Repaired, repair_items
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # of every entry: the same repair always writes the same bytes
 _MODE = 0o100644 << 16
+_MAX_OF_A_CODE = 20  # of what a repair does not change: the log is read up to a limit, and the changes come after
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +89,20 @@ def _require_enough(dataset: Dataset, repaired: Repaired, findings: list[Finding
 
 
 def _unchanged(findings: list[Finding], dataset: Dataset, repaired: Repaired) -> list[Finding]:
-    """Warnings and notes of how the archive was read, where a repair changes nothing about it.
+    """Warnings and notes of how the archive was read, where a repair changes nothing about it; the first of each code.
 
     The repaired ZIP holds what was read, such as names or units, and no longer shows that it was guessed.
     """
     left_out = {item.image.name for item in dataset.items} - {item.image.name for item, *_ in repaired.kept}
-    return [
-        finding
-        for finding in findings + dataset.findings
-        if finding.severity is not Severity.ERROR
-        and not FINDING_CODES[finding.code].repaired
-        and finding.path not in left_out
-    ]
+    seen: Counter[str] = Counter()
+    kept = []
+    for finding in findings + dataset.findings:
+        is_error, is_repaired = finding.severity is Severity.ERROR, bool(FINDING_CODES[finding.code].repaired)
+        if is_error or is_repaired or finding.path in left_out or seen[finding.code] >= _MAX_OF_A_CODE:
+            continue
+        seen[finding.code] += 1
+        kept.append(finding)
+    return kept
 
 
 def _write(

@@ -157,6 +157,13 @@ def test_nothing_is_said_of_images_that_are_left_out(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_unchanged_leaves_room_for_the_changes_in_a_log(tmp_path: Path) -> None:
+    files = labelled_yolo(60) | {f"images/train/bare{n}.jpg": image_bytes(seed=100 + n) for n in range(30)}
+    repaired = _repaired(zip_files(tmp_path / "data.zip", files | {"images/train/gone.jpg": GONE}), tmp_path)
+    codes = [each.code for each in read_log(repaired)]
+    assert codes == ["image-without-annotation"] * 20 + ["repair-image-left-out"]
+
+
 def _repaired(source: Path, tmp_path: Path, *options: str) -> Path:
     target = tmp_path / "repaired.zip"
     assert run(["repair", str(source), str(target), "--processes", "1", *options]) == 0
