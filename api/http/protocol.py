@@ -58,7 +58,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
         super().connection_made(transport)
         if self._max_connections is not None and len(self.connections) > self._max_connections:
-            self._make_room()
+            self._make_room(self._max_connections)
         if not self._refused:
             self._await_head()
 
@@ -133,13 +133,16 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.waiting_since = self.loop.time()
 
-    def _make_room(self) -> None:
+    def _make_room(self, limit: int) -> None:
         others = [each for each in self.connections if isinstance(each, LimitedProtocol) and each is not self]
         waiting = [each for each in others if each.waiting_since is not None]
         if waiting:
             min(waiting, key=lambda each: each.waiting_since or 0.0).close_idle()
-        else:
-            self._refuse(Unavailable(f"The service has its limit of {self._max_connections} connections."))
+        elif len(self.connections) <= 2 * limit:
+            self._refuse(Unavailable(f"The service has its limit of {limit} connections."))
+        else:  # too many to answer each
+            self._refused = True
+            self.transport.abort()
 
     def close_idle(self) -> None:
         """End a connection that waits for a head."""

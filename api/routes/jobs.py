@@ -118,7 +118,9 @@ async def follow_job(
     status_code=202,
     response_model=AcceptedJob,
     summary="Prepare a failed job again",
-    responses=problem_responses(errors.JobNotFound, errors.Gone, errors.JobNotRetryable, errors.IdempotencyKeyReused),
+    responses=problem_responses(
+        errors.JobNotFound, errors.Gone, errors.JobNotRetryable, errors.RequestInFlight, errors.IdempotencyKeyReused
+    ),
 )
 def retry_job(platform: CurrentPlatform, idempotency: Idempotency, job_id: str) -> AcceptedJob | Response:
     """Only for a job in the state `failed`. A rejected job needs another upload or a repair."""

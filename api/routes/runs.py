@@ -120,7 +120,9 @@ def run_log(
     status_code=202,
     response_model=AcceptedRun,
     summary="Cancel a run and discard its results",
-    responses=problem_responses(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
+    responses=problem_responses(
+        errors.RunNotFound, errors.Gone, errors.RunNotCancellable, errors.RequestInFlight, errors.IdempotencyKeyReused
+    ),
 )
 def cancel_run(platform: CurrentPlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
     """Takes at most 5 seconds, at any moment. Nothing is published."""
@@ -136,7 +138,9 @@ def cancel_run(platform: CurrentPlatform, idempotency: Idempotency, run_id: str)
     status_code=202,
     response_model=AcceptedRun,
     summary="Stop a run and keep its best epoch",
-    responses=problem_responses(errors.RunNotFound, errors.RunNotCancellable, errors.IdempotencyKeyReused),
+    responses=problem_responses(
+        errors.RunNotFound, errors.Gone, errors.RunNotCancellable, errors.RequestInFlight, errors.IdempotencyKeyReused
+    ),
 )
 def stop_run(platform: CurrentPlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
     """The best epoch so far is evaluated and published as a version."""
@@ -153,7 +157,12 @@ def stop_run(platform: CurrentPlatform, idempotency: Idempotency, run_id: str) -
     response_model=AcceptedRun,
     summary="Continue a failed run from its checkpoint",
     responses=problem_responses(
-        errors.RunNotFound, errors.RunNotRetryable, errors.JobNotReady, errors.IdempotencyKeyReused
+        errors.RunNotFound,
+        errors.Gone,
+        errors.RunNotRetryable,
+        errors.JobNotReady,
+        errors.RequestInFlight,
+        errors.IdempotencyKeyReused,
     ),
 )
 def retry_run(platform: CurrentPlatform, idempotency: Idempotency, run_id: str) -> AcceptedRun | Response:
