@@ -26,9 +26,13 @@ QUEUED, RUNNING, CANCELLING, FIRST, SECOND, FAILED_RUN, CANCELLED = map(run_id, 
 def fill(connection: sa.Connection) -> None:
     """Insert every row of `ROWS`; the tables are read from the database, not from the code."""
     for name, rows in ROWS.items():
-        table = sa.Table(name, sa.MetaData(), autoload_with=connection)
-        for row in rows:
-            connection.execute(sa.insert(table).values(_storable(row, connection)))
+        insert(connection, name, *rows)
+
+
+def insert(connection: sa.Connection, name: str, *rows: dict[str, Any]) -> None:
+    table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+    for row in rows:
+        connection.execute(sa.insert(table).values(_storable(row, connection)))
 
 
 def _storable(row: dict[str, Any], connection: sa.Connection) -> dict[str, Any]:

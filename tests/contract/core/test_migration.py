@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 
 from core.db import open_database
 from core.db.migrate import alembic_config, upgrade
+from core.db.tables import JobRow, RunRow, VersionRow
 from core.db.transitions import public_fields
 from core.domain.errors import AliasNotFound, Gone, NoEarlierVersion
 from core.domain.finding_codes import FINDING_CODES
@@ -18,7 +19,9 @@ from core.services.context import Platform, open_platform
 from core.services.idempotency import IdempotencyKey, StoredAnswer, claim_key
 from core.services.jobs.commands import get_job, list_findings, list_jobs
 from core.services.jobs.repair import list_repairs, repair_job
+from core.services.maintenance.erasure import jobs_to_erase
 from core.services.maintenance.recovery import enqueue_waiting, oldest_waiting, sweep_lost_leases
+from core.services.maintenance.retention import jobs_to_purge
 from core.services.models import versions
 from core.services.runs.commands import get_run, list_runs
 from core.services.runs.logs import find_log
@@ -84,6 +87,26 @@ def test_a_downgrade_restores_every_row_and_the_next_upgrade_too(old_url: str) -
     assert _rows(old_url) == before
     upgrade(old_url)
     assert _rows(old_url) == after
+
+
+def test_what_a_job_that_was_deleted_left_is_deleted_with_it(old_url: str) -> None:
+    run, version = old.ROWS["runs"][0], old.ROWS["versions"][0]
+    left = (
+        {"job_id": old.DELETED, "id": "run_left"},
+        {"job_id": old.DELETED, "id": "version_left", "run_id": "run_left"},
+    )
+    database = open_database(old_url)
+    with database.engine.execution_options(darkroom_writes=True).begin() as connection:
+        old.insert(connection, "runs", run | left[0])
+        old.insert(connection, "versions", version | left[1])
+    upgrade(old_url)
+    with database.reading() as session:
+        deleted_at = session.get_one(JobRow, old.DELETED).deleted_at
+        assert deleted_at is not None
+        assert session.get_one(RunRow, "run_left").deleted_at == deleted_at
+        assert session.get_one(VersionRow, "version_left").deleted_at == deleted_at
+    assert old.DELETED in {*jobs_to_erase(database), *(job_id for job_id, _runs in jobs_to_purge(database))}
+    database.close()
 
 
 def test_codes_are_renamed_to_codes_of_the_catalogue() -> None:
