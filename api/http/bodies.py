@@ -40,7 +40,7 @@ async def read_small(headers: Headers, receive: Receive) -> Receive:
     Raises LimitExceeded, RequestInvalid (JSON that cannot be stored), RequestTimeout, ClientDisconnect.
     """
     body = await _read(receive, announced=headers.get("content-length", "0"))
-    if "json" in headers.get("content-type", ""):
+    if "json" in headers.get("content-type", "").lower():
         check_json(body)
     replayed = False
 

@@ -4,7 +4,11 @@ uvicorn's own protocol limits neither the head of a request nor the time that it
 """
 
 import asyncio
+import fcntl
 import json
+import termios
+from array import array
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -227,9 +231,28 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _abort_unless_read(self) -> None:
         self._cancel_unread()
-        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self._abort_if_unread, self._unread_bytes())
+
+    def _abort_if_unread(self, earlier_bytes: int) -> None:
+        """A slow client that has taken some of `earlier_bytes` gets the same time for more."""
+        if self._unread_bytes() < earlier_bytes:
+            self._abort_unless_read()
+        else:
+            self.transport.abort()
+
+    def _unread_bytes(self) -> int:
+        """What the client has not confirmed: here, and in the buffer of the system, which empties in bursts."""
+        return self.transport.get_write_buffer_size() + _bytes_in_system(self.transport)
 
     def _cancel_unread(self) -> None:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
+
+
+def _bytes_in_system(transport: asyncio.Transport) -> int:
+    """0 where the system does not count them."""
+    unsent = array("i", [0])
+    with suppress(OSError, ValueError):
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, unsent)
+    return unsent[0]

@@ -112,6 +112,24 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(
     assert len(client.get(f"/dataset/source/{job}").content) == len(content)
 
 
+def test_a_client_that_reads_its_answer_slowly_gets_all_of_it(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "UNREAD_SECONDS", 0.3)
+    content = bytes(4_000_000)
+    job = client.post("/upload-dataset", content=content, headers={"content-type": "application/zip"}).json()["job_id"]
+    with socket.socket() as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        opened.connect(address_of(client))
+        opened.settimeout(10)
+        opened.sendall(f"GET /dataset/source/{job} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+        received = 0
+        while block := opened.recv(65536):
+            received += len(block)
+            time.sleep(0.03)
+    assert received > len(content)
+
+
 def test_a_silent_body_is_ended_and_gives_its_key_back(platform: Platform) -> None:
     headers = {"idempotency-key": "k", "content-type": "application/zip"}
     with serving(platform, idle_seconds=0.5) as client:

@@ -135,10 +135,11 @@ def test_hostile_json_is_refused_with_a_reason(client: httpx.Client) -> None:
             answer = client.request(method, path, content=body, headers=JSON | {"idempotency-key": "k"})
             assert answer.status_code in (400, 404), (path, body[:40], answer.text)
             assert answer.headers["content-type"] == "application/problem+json"
-    deep = client.post("/train-async/x", content=HOSTILE_JSON[0], headers=JSON)
-    assert problem(deep, 400, "request-invalid")["errors"] == [
-        {"field": "body", "message": "nested deeper than 32 levels"}
-    ]
+    for content_type in ("application/json", "application/JSON", "Application/Json; charset=utf-8"):
+        deep = client.post("/train-async/x", content=HOSTILE_JSON[0], headers={"content-type": content_type})
+        assert problem(deep, 400, "request-invalid")["errors"] == [
+            {"field": "body", "message": "nested deeper than 32 levels"}
+        ]
 
 
 LINES_WITH_OTHER_BYTES = [
