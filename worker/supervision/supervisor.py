@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from core import clock
-from core.domain.errors import Unavailable
+from core.domain.errors import OutOfSpace, Unavailable
 from core.services.work.leases import ClaimLost
 from pipeline.process.specs import ChildSpec
 from worker.supervision.launcher import Launcher, ProcessExit, SupervisedProcess
@@ -37,7 +37,8 @@ def supervise(
     sample_seconds: float = 15.0,
     limit_seconds: float = math.inf,
 ) -> ProcessExit:
-    """Run a command to its end. `report` gets each report in order; one that raises Unavailable is repeated.
+    """Run a command to its end. `report` gets each report in order; one that raises Unavailable or OutOfSpace is
+    repeated.
 
     After `limit_seconds` it is killed.
 
@@ -101,7 +102,7 @@ def _pass_on_sample(process: SupervisedProcess, sample: Sample) -> None:
     values = process.sample()
     try:
         sample(values)
-    except Unavailable as error:
+    except (Unavailable, OutOfSpace) as error:
         log.warning("sample.dropped", error=error.detail)  # the next one follows soon
 
 
@@ -161,7 +162,7 @@ class ReportQueue:
             while self._waiting:
                 self._report(self._waiting[0])
                 self._waiting.popleft()
-        except Unavailable as error:
+        except (Unavailable, OutOfSpace) as error:
             log.warning("progress.delayed", error=error.detail)
             self._not_before = clock.monotonic() + RETRY_REPORT_SECONDS
             return False

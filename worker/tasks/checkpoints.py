@@ -103,20 +103,26 @@ class Uploader:
             return offered
 
     def _put_back(self, offered: Offered) -> None:
+        """Unless a newer one waits by now."""
         with self._changed:
-            if self._next is None:
+            is_newest = self._next is None
+            if is_newest:
                 self._next = offered
             self._changed.wait(RETRY_SECONDS)
+        if not is_newest:
+            shutil.rmtree(offered.folder, ignore_errors=True)
 
     def _store(self, offered: Offered) -> None:
         key = checkpoint_key(self._claim.id, self._claim.attempt, offered.epoch)
         archive = pack(offered.folder, self._scratch / f"checkpoint-{offered.epoch:06d}.tar")
-        self._lease.raise_if_lost()
-        stored = self._platform.store.put(key, archive, media_type="application/x-tar")
+        try:
+            self._lease.raise_if_lost()
+            stored = self._platform.store.put(key, archive, media_type="application/x-tar")
+        finally:
+            archive.unlink(missing_ok=True)
         self._lease.raise_if_lost()
         record_checkpoint(self._platform.db, RunRow, self._claim, key=key, epoch=offered.epoch, sha256=stored.sha256)
         log.info("checkpoint.stored", run_id=self._claim.id, epoch=offered.epoch, bytes=stored.bytes)
-        archive.unlink()
         shutil.rmtree(offered.folder, ignore_errors=True)
         older, self._recorded_key = self._recorded_key, key
         if older is not None and older != key:

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from core.domain.errors import Diverged, OutOfMemory, TrainerCrashed, Unavailable
+from core.domain.errors import Diverged, OutOfMemory, OutOfSpace, TrainerCrashed, Unavailable
 from core.services.work.leases import ClaimLost, ClaimStatus
 from core.settings import Settings
 from core.storage.locked_files import LEFTOVER_SECONDS
@@ -80,13 +80,13 @@ def test_what_a_killed_child_leaves_in_its_temporary_folder_is_removed(tmp_path:
     assert not Path((tmp_path / "where").read_text()).exists()
 
 
-def test_reports_are_passed_on_in_order_and_repeated_while_the_database_is_away(tmp_path: Path) -> None:
+def test_reports_are_passed_on_in_order_and_repeated_while_the_database_is_away_or_full(tmp_path: Path) -> None:
     reported: list[dict[str, Any]] = []
-    away = iter([True])
+    refusals = iter([Unavailable, OutOfSpace])
 
     def report(line: dict[str, Any]) -> None:
-        if next(away, False):
-            raise Unavailable
+        if refusal := next(refusals, None):
+            raise refusal
         reported.append(line)
 
     code = "\n".join(
