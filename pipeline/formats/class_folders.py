@@ -79,10 +79,19 @@ class _Tree:
         return [above for above in _above(folder) if len(above) > len(self.root)]
 
     def named_below(self, folder: Folder) -> set[str]:
-        """The names of its subfolders; empty where most of its images are directly in it."""
+        """The names of its subfolders, below `train/train` too; empty where most of its images are directly in it."""
+        folder = [folder, *self.repeated_below(folder)][-1]
         if 2 * self.direct.get(folder, 0) >= self.total[folder]:
             return set()
         return {child[-1] for child in self.children[folder]}
+
+    def repeated_below(self, folder: Folder) -> list[Folder]:
+        """`train/train` of `train`: subfolders with its name, each the only content of the folder that it is in."""
+        found: list[Folder] = []
+        while not self.direct.get(folder) and self.children.get(folder) == [(*folder, folder[-1])]:
+            folder = (*folder, folder[-1])
+            found.append(folder)
+        return found
 
 
 def _above(folder: Folder) -> list[Folder]:
@@ -101,6 +110,7 @@ def _split_folders(tree: _Tree) -> tuple[dict[Folder, str], set[Folder], set[Fol
         children = tree.children.get(waiting.pop(), [])
         found = _splits_among(children, tree)
         splits |= found
+        splits |= {below: split for child, split in found.items() for below in tree.repeated_below(child)}
         beside = [child for child in children if child not in found]
         if len(set(found.values())) > 1:
             outside.update(beside)

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 TRAINVAL = "trainval"  # of a list: the images of train and of val, without saying which is which
-_WORDS = "train|val|valid|validation|dev|eval|evaluation|test"
+_WORDS = "train|val|valid|validate|validation|dev|eval|evaluation|test"
 _FOLDER = re.compile(rf"({_WORDS}|hold[-_]?out)(?:ing)?[-_]?\d{{0,4}}(?:[-_ ]?(?:set|images|imgs|data))?")
 _IN_FILE = re.compile(
     rf"(?:mini|my|sub)?({_WORDS}|holdout|trainval)(?:ing)?(?:lists?|sets?|splits?|files?|images?|imgs?|ids?|names?|data)?"
 )
-_CANONICAL = {"valid": "val", "validation": "val", "dev": "val", "eval": "val", "evaluation": "val", "holdout": "val"}
+_CANONICAL = dict.fromkeys(("valid", "validate", "validation", "dev", "eval", "evaluation", "holdout"), "val")
 
 
 @lru_cache(maxsize=4096)

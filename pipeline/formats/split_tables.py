@@ -1,18 +1,22 @@
-"""Splits in tables and JSON beside the labels: `image,split` in a CSV, `{"train": [...], "val": [...]}` in a JSON."""
+"""Splits in tables and JSON beside the labels: `image,split` in a CSV, `{"train": [...], "val": [...]}` in a JSON, or
+the images of one part in a file with its name (`val.csv`, `val.json`)."""
 
+import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.archive.encodings import UnknownEncoding, decode
-from pipeline.archive.entry_names import folder_of, suffix_of
+from pipeline.archive.entry_names import bare_of, base_of, folder_of, suffix_of
+from pipeline.archive.extract import is_image
 from pipeline.archive.source import SourceFile
+from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.formats.split_lines import ImageLines
 from pipeline.formats.split_names import split_of_file, split_of_folder
 from pipeline.formats.split_sources import SplitSource
 from pipeline.formats.table_columns import class_columns, split_columns
 from pipeline.formats.tables import SUFFIXES, Table, TableBroken, is_empty, open_table
-from pipeline.formats.text import MAX_TEXT_BYTES
+from pipeline.formats.text import MAX_TEXT_BYTES, read_lines
 
 _NAME_KEYS = ("file_name", "filename", "image", "path", "file", "name")
 _RECORD_KEYS = {*_NAME_KEYS, "id", "image_id", "split"}
@@ -25,19 +29,27 @@ def read_split_tables(files: Sequence[SourceFile], lines: ImageLines) -> tuple[l
     sources: list[SplitSource] = []
     used: set[str] = set()
     for file in (file for file in files if file.name.lower().endswith((".json", *SUFFIXES))):
+        part = _part_of(file.name)
         if suffix_of(file.name) in SUFFIXES:
             table = open_table(file)
             found = _of_table(table, lines) if table else {}
             if found and table and (len(table.keys) == 2 or isinstance(class_columns(table.keys), str)):
                 used.add(file.name)
+            if part and not found and (found := _of_names(file, part, lines)) and table is None:
+                used.add(file.name)
         else:
-            document = _document(file)
-            found = _of_json(document, folder_of(file.name), lines)
+            document = _document(file, part)
+            found = _of_json(document, part, folder_of(file.name), lines)
             if found and _is_split_alone(document):
                 used.add(file.name)
         if found:
             sources += _sources(file.name, found)
     return sources, used
+
+
+def _part_of(name: str) -> str | None:
+    part = split_of_file(bare_of(base_of(name)))
+    return part if part == "train" or part in HELD_OUT_SPLITS else None
 
 
 def _sources(name: str, found: Mapping[str, list[str]]) -> Iterator[SplitSource]:
@@ -69,8 +81,30 @@ def _of_table(table: Table, lines: ImageLines) -> dict[str, list[str]]:
     return found if 2 * named > rows else {}
 
 
-def _of_json(document: _Json, folder: str, lines: ImageLines) -> dict[str, list[str]]:
-    stated = list(_stated(document))
+def _of_names(file: SourceFile, part: str, lines: ImageLines) -> dict[str, list[str]]:
+    """The images of a table of one `part`, in the column that names most of them; a name with a suffix is better."""
+    texts = [line for line in read_lines(file) or () if line.strip()]
+    delimiter = max(",;\t", key=texts[0].count) if texts else ","
+    try:
+        rows = list(csv.reader(texts, delimiter=delimiter))
+    except csv.Error:
+        return {}
+    folder = folder_of(file.name)
+    best: list[list[str]] = []
+    best_rank = (0, 0)
+    for column in range(max(map(len, rows), default=0)):
+        cells = [row[column] for row in rows if len(row) > column]
+        images = [lines.images_of(cell, folder) for cell in cells]
+        rank = sum(map(bool, images)), sum(map(is_image, cells))
+        if rank > best_rank:
+            best, best_rank = images, rank
+    if 2 * best_rank[0] <= len(rows) - 1:
+        return {}
+    return {part: [name for names in best for name in names]}
+
+
+def _of_json(document: _Json, part: str | None, folder: str, lines: ImageLines) -> dict[str, list[str]]:
+    stated = list(_stated(document)) or [(part, name) for name in _names_alone(document) if part]
     found: dict[str, list[str]] = {}
     named = 0
     for split, text in stated:
@@ -80,16 +114,31 @@ def _of_json(document: _Json, folder: str, lines: ImageLines) -> dict[str, list[
     return found if stated and 2 * named > len(stated) else {}
 
 
+def _names_alone(document: _Json) -> Iterator[str]:
+    """The images of `["1.jpg", {"file_name": "2.jpg"}]`; none where records hold anything else."""
+    if isinstance(document, list) and all(isinstance(each, str) or _is_name_alone(each) for each in document):
+        yield from filter(None, map(_name_of, document))
+
+
 def _is_split_alone(document: _Json) -> bool:
     return isinstance(document, dict) or all(
-        isinstance(each, dict) and each.keys() <= _RECORD_KEYS for each in document
+        isinstance(each, str) or _is_name_alone(each) or _is_fold(each) for each in document
     )
 
 
-def _document(file: SourceFile) -> _Json:
-    """Empty for a JSON that is large, broken, or neither a mapping nor a list."""
+def _is_name_alone(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() <= _RECORD_KEYS
+
+
+def _is_fold(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(split_of_file, value))
+
+
+def _document(file: SourceFile, part: str | None) -> _Json:
+    """Empty for a JSON that is large, broken, neither a mapping nor a list, or that names no part."""
     head = file.byte_range.read(_HEAD).lower().replace(b"\0", b"")
-    if file.bytes > MAX_TEXT_BYTES or not any(word in head for word in (b"train", b"val", b"test", b"dev", b"hold")):
+    names_part = part or any(word in head for word in (b"train", b"val", b"test", b"dev", b"hold"))
+    if file.bytes > MAX_TEXT_BYTES or not names_part:
         return {}
     try:
         document = json.loads(decode(file.byte_range.read()))
@@ -101,6 +150,7 @@ def _document(file: SourceFile) -> _Json:
 def _stated(document: _Json) -> Iterator[tuple[str, str]]:
     if isinstance(document, list):
         yield from _by_record(document)
+        yield from (stated for fold in document if _is_fold(fold) for stated in _by_part(fold))
     else:
         yield from _by_part(document)
         yield from _by_image(document)

@@ -52,6 +52,16 @@ TABLE: dict[str, tuple[str, str]] = {
         "training_set/cat:cat/train, training_set/dog:dog/train, test_set/cat:cat/test, test_set/dog:dog/test, "
         "single_prediction:-",
     ),
+    "parts in a folder of their own name": (
+        "seg_train/seg_train/sea:9, seg_train/seg_train/ice:9, seg_test/seg_test/sea:2, seg_test/seg_test/ice:2, "
+        "seg_pred/seg_pred:4",
+        "seg_train/seg_train/sea:sea/train, seg_train/seg_train/ice:ice/train, seg_test/seg_test/sea:sea/test, "
+        "seg_test/seg_test/ice:ice/test, seg_pred/seg_pred:-",
+    ),
+    "such parts, of which one has no classes": (
+        "train/train/cat:9, train/train/dog:9, test/test:4",
+        "train/train/cat:cat/train, train/train/dog:dog/train, test/test:-",
+    ),
     "two sets with a split each": (
         "a/train/cat:9, a/test/cat:9, b/train/dog:9, b/test/dog:2",
         "a/train/cat:cat/train, a/test/cat:cat/test, b/train/dog:dog/train, b/test/dog:dog/test",

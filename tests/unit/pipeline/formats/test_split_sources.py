@@ -1,7 +1,7 @@
 """What states a split is used or named in an error: over layouts, sources, words, nesting and ways to write paths."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -31,6 +31,7 @@ VARIANTS = (
     WORDS,
     {"train": "Train", "val": "valid", "test": "Testing"},
     {"train": "training", "val": "validation", "test": "test"},
+    {"train": "train", "val": "validate", "test": "test"},
     {"train": "train", "val": "eval", "test": "test"},
     {"train": "train", "val": "evaluation", "test": "testing"},
     {"train": "train", "val": "dev", "test": "test"},
@@ -113,6 +114,24 @@ def test_tables_of_a_split_give_the_split_of_every_layout(tmp_path: Path, layout
     }
     for name, text in tables.items():
         _assert_true(_read(tmp_path, files | {name: text.encode()}), name)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_tables_and_json_of_one_part_each_give_the_split_of_every_layout(tmp_path: Path, layout: str) -> None:
+    files = LAYOUTS[layout](paths())
+    images = in_archive(files)
+    by_part = {part: [images[stem] for stem in TRUTH if TRUTH[stem] == part] for part in WORDS}
+    write: dict[str, Callable[[list[str]], str]] = {
+        "my_{}.csv": lambda names: "\n".join(["filename", *names]),
+        "{}.csv": lambda names: "\n".join(names),
+        "{}.json": json.dumps,
+        "{}_images.json": lambda names: json.dumps([{"id": at, "file_name": name} for at, name in enumerate(names)]),
+    }
+    if layout != "folders":  # other columns may be the classes
+        write["meta/{}.tsv"] = lambda names: "\n".join(f"{at}\t{name}\tsunny\t0.5" for at, name in enumerate(names))
+    for name, written in write.items():
+        given = {name.format(part): written(names).encode() for part, names in by_part.items()}
+        _assert_true(_read(tmp_path, files | given), name)
 
 
 def test_the_images_of_a_coco_json_may_state_their_part(tmp_path: Path) -> None:
@@ -204,8 +223,10 @@ def test_lists_of_several_folds_that_leave_nothing_to_train_on_are_an_error(tmp_
         test = stems[fold::2]
         files[f"splits/fold{fold}/test.txt"] = "\n".join(test).encode()
         files[f"splits/fold{fold}/train.txt"] = "\n".join(stem for stem in stems if stem not in test).encode()
-    dataset = _read(tmp_path, files)
-    assert {each.code for each in _errors(dataset)} == {"split-held-out"} and len(dataset.broken) == len(stems)
+    folds = [{"train": stems[1 - fold :: 2], "val": stems[fold::2]} for fold in range(2)]
+    for given in (files, voc_layout(paths()) | {"splits_final.json": json.dumps(folds).encode()}):
+        dataset = _read(tmp_path, given)
+        assert {each.code for each in _errors(dataset)} == {"split-held-out"} and len(dataset.broken) == len(stems)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
