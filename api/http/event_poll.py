@@ -77,6 +77,9 @@ class EventPoll:
                 if not failing:
                     log.warning("events.unavailable", error=error.detail)
                 failing = True
+            except Exception:  # nothing awaits the task, and without it the streams would stay silent
+                log.exception("events.failed")
+                failing = True
             await asyncio.sleep(FAULTY_POLL_SECONDS if failing else POLL_SECONDS)
 
     def _note(self, found: Mapping[str, Standing]) -> None:
