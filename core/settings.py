@@ -123,8 +123,8 @@ class Settings(BaseSettings):
     train_memory_bytes: int | None = Field(
         None,
         ge=GIB,
-        description="Memory of each process of a training without an NVIDIA GPU. Empty: that of the machine or the"
-        " container. Linux.",
+        description="Memory of each process of a training without an NVIDIA GPU, with up to 2 GiB that libraries"
+        " allocate and do not use. Empty: that of the machine or the container, and 2 GiB. Linux.",
     )
     train_seconds: float = Field(
         7 * 24 * 3600.0, gt=0, description="A training ends after this time with its best model so far."

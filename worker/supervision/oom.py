@@ -4,6 +4,10 @@ from pathlib import Path
 
 import psutil
 
+from core.domain.limits import GIB
+
+# Of what a training allocates, libraries never use so much: 1 GiB that pyarrow takes at once, and stacks of threads.
+UNUSED_BYTES = 2 * GIB
 NEAR = 0.9  # of the limit: the last sample before the kill is some seconds old
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -23,6 +27,11 @@ class MemoryWatch:
 
     def ran_out(self) -> bool:
         return _oom_kills() > self._kills or self._largest_bytes >= NEAR * memory_of_machine()
+
+
+def allocatable_bytes() -> int:
+    """What a training may allocate where no setting limits it: what it uses is at most the memory of the machine."""
+    return memory_of_machine() + UNUSED_BYTES
 
 
 def memory_of_machine() -> int:

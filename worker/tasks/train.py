@@ -18,7 +18,7 @@ from worker.supervision.exit_causes import cause_of, killed_from_outside
 from worker.supervision.launcher import ProcessExit
 from worker.supervision.lease_keeper import DrainRequested
 from worker.supervision.live_log import LiveLog
-from worker.supervision.oom import memory_of_machine
+from worker.supervision.oom import allocatable_bytes
 from worker.supervision.supervisor import supervise
 from worker.tasks.attempt import Attempt, run_attempt
 from worker.tasks.checkpoints import Uploader, fetch_checkpoint
@@ -99,7 +99,7 @@ def _memory_bytes(run: RunRow, settings: Settings) -> int | None:
     """None beside an NVIDIA GPU: the driver maps the memory of the GPU, and more, into the process."""
     if run.params.get("device") != "cpu" and NVIDIA_DRIVER.exists():
         return None
-    return settings.train_memory_bytes or memory_of_machine()
+    return settings.train_memory_bytes or allocatable_bytes()
 
 
 def _weights(attempt: Attempt[RunRow], run: RunRow) -> WeightsSource:
