@@ -20,6 +20,7 @@ _LIST = re.compile(
     re.IGNORECASE,
 )
 _TEMPLATE = re.compile(r"predefined[_-]?classes\.txt", re.IGNORECASE)  # what labelImg offers, not what was used
+_COMMENT = re.compile(r"\s*(#+|//)\s")
 _DARKNET_SUFFIX = ".data"
 
 
@@ -129,6 +130,11 @@ def _read(file: SourceFile, used: Callable[[], set[int]]) -> ClassList:
     if numbered := names_of_lines(lines):
         at = [number for number, line in enumerate(lines, start=1) if line.strip()]
         return _numbered_list(file, numbered, dict(zip(numbered, at, strict=True)), used)
+    comments = [number for number, line in enumerate(lines, start=1) if _COMMENT.match(line)]
+    if comments:
+        detail = f"Line {comments[0]} looks like a comment, but each line is the name of a class. Remove the comment."
+        unclear = Finding.of("class-list-unclear", file.name, detail, line=comments[0])
+        return ClassList(file, {}, findings=[unclear], usable=False)
     names = dict(enumerate(lines))
     return _checked(file, names, {number: number + 1 for number in names})
 

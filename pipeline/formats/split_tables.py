@@ -27,6 +27,7 @@ _HEAD = 4096  # bytes, among which a part of a split is named
 def read_split_tables(files: Sequence[SourceFile], lines: ImageLines) -> tuple[list[SplitSource], set[str]]:
     """(sources, files that hold nothing but a split). `files`: without those of labels."""
     sources: list[SplitSource] = []
+    named: list[SplitSource] = []
     used: set[str] = set()
     for file in (file for file in files if file.name.lower().endswith((".json", *SUFFIXES))):
         part = _part_of(file.name)
@@ -35,8 +36,9 @@ def read_split_tables(files: Sequence[SourceFile], lines: ImageLines) -> tuple[l
             found = _of_table(table, lines) if table else {}
             if found and table and (len(table.keys) == 2 or isinstance(class_columns(table.keys), str)):
                 used.add(file.name)
-            if part and not found and (found := _of_names(file, part, lines)) and table is None:
-                used.add(file.name)
+            if part and not found and (names := _of_names(file, part, lines)):
+                named += _sources(file.name, names)
+                used |= {file.name} if table is None else set()
         else:
             document = _document(file, part)
             found = _of_json(document, part, folder_of(file.name), lines)
@@ -44,6 +46,8 @@ def read_split_tables(files: Sequence[SourceFile], lines: ImageLines) -> tuple[l
                 used.add(file.name)
         if found:
             sources += _sources(file.name, found)
+    if any(split in HELD_OUT_SPLITS for each in named for split in each.of.values()):  # else it is a table of labels
+        sources += named
     return sources, used
 
 

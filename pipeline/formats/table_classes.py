@@ -29,6 +29,7 @@ NAME = "table"
 _TRIED_ROWS = 200  # whose images are looked for, before a table is read
 _CLASS_KEYS = ("label", "class", "category", "class_name", "label_name", "labels")
 _DECIMAL = re.compile(r"[+-]?\d*[.,]\d+([eE][+-]?\d+)?")
+_WITH_BOXES = re.compile(r"(\S+(\s+\d+(\.\d+)?){4}\s*)+")  # `n01440764 240 170 260 240`, of ImageNet
 _SUBMISSION = "submission"  # of a contest: its classes are placeholders
 
 
@@ -110,6 +111,8 @@ def _missing(file: SourceFile, names: set[str]) -> str | None:
     labels = [row.label for row in tried if row.label]
     if not labels:
         return "no column with classes"
+    if all(map(_WITH_BOXES.fullmatch, labels)):
+        return "classes with boxes in one cell"
     return "numbers instead of classes" if all(map(_DECIMAL.fullmatch, labels)) else None
 
 

@@ -4,13 +4,14 @@ They are an error where they would change labels or splits, since folders or mis
 truth beside them. Only the first 64 KB of a file are read.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from core.domain.findings import Finding
 from pipeline.archive.entry_names import base_of, suffix_of
-from pipeline.archive.extract import SPLIT_LISTS
+from pipeline.archive.extract import SPLIT_LISTS, is_hidden
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset
@@ -28,6 +29,12 @@ from pipeline.formats.yolo_labels import is_label_file
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 _DOCUMENTS = (".json", ".xml")
 _MAX_FILES = 2000  # sniffed of each suffix: one file for each image repeats what the first ones show
+_OTHER_KINDS = re.compile(
+    r".*\.(xlsx?|ods|mat|pkl|pickle|npy|npz|h5|hdf5|parquet|db|sqlite3?|manifest|tfrecords?|record)"
+)
+_ANNOTATION_WORD = re.compile(r"annot|label|bbox|ground[-_ ]?truth|(?<![a-z])(gt|boxes)(?![a-z])|\.manifest$")
+_CLASSES_WORD = re.compile(r"encoder|binarizer|map|names|classes")  # of lists of classes, which folders do not need
+_MOST_TABLES = 5  # of other kinds; more are files of one image each, which give no classes (`annotation_0001.mat`)
 _BEFORE_TABLES = frozenset({"readme.txt", "license.txt", "licence.txt", "requirements.txt"})
 
 
@@ -56,6 +63,9 @@ def add_unread(source: ExtractedArchive, dataset: Dataset, used: set[str]) -> Da
             continue  # captions and keypoints: reported as json-left-out
         findings.append(_finding(unread, dataset, len(affected)))
         broken |= affected
+    if dataset.format == "folders" and (others := list(_of_other_kinds(source, dataset))):
+        findings += others
+        broken |= {item.image.name for item in dataset.items}
     return replace(dataset, findings=dataset.findings + findings, broken=dataset.broken | broken)
 
 
@@ -127,9 +137,30 @@ def _finding(unread: _Unread, dataset: Dataset, affected: int) -> Finding:
         return Finding.of("annotations-left-out", path, detail)
     detail = f"{_what(unread)}, which is not read; {counted(affected, 'image')} would get a label or a split from it."
     if dataset.kind == "classification":
-        labels = sorted({item.label for item in dataset.items if item.label})[:3]
-        detail += f" The folders {', '.join(labels)}, ... may not be the classes."
+        detail += f" {_doubt(dataset)}"
     return Finding.of("annotations-unread", path, detail)
+
+
+def _of_other_kinds(source: ExtractedArchive, dataset: Dataset) -> Iterator[Finding]:
+    """Errors for files such as `labels.xlsx` and `output.manifest`, whose content is never looked at."""
+    found = [name for name in source.left_out if _is_named_as_annotations(name)]
+    if len(found) > _MOST_TABLES:
+        return
+    for name in found:
+        detail = f"The file is named as annotations are, and files of this kind are not read. {_doubt(dataset)}"
+        yield Finding.of("annotations-unread", name, detail)
+
+
+def _is_named_as_annotations(name: str) -> bool:
+    base = base_of(name).lower()
+    if is_hidden(name) or not _OTHER_KINDS.fullmatch(base):
+        return False
+    return _ANNOTATION_WORD.search(base) is not None and not _CLASSES_WORD.search(base)
+
+
+def _doubt(dataset: Dataset) -> str:
+    labels = sorted({item.label for item in dataset.items if item.label})[:3]
+    return f"The folders {', '.join(labels)}, ... may not be the classes."
 
 
 def _what(unread: _Unread) -> str:

@@ -83,6 +83,13 @@ def test_a_list_from_1_whose_labels_have_neither_end_is_an_error(tmp_path: Path,
     assert [finding.code for finding in dataset.findings] == ["class-list-unclear"] and len(dataset.broken) == 4
 
 
+@pytest.mark.parametrize("comment", ["# of the survey", "// 3 classes"])
+def test_a_comment_in_a_list_is_an_error_and_never_class_0(tmp_path: Path, comment: str) -> None:
+    dataset = _read(tmp_path, _labels(0, 1, 2, 1) | {"classes.txt": "\n".join([comment, *NAMES]).encode()})
+    assert [(each.code, each.line) for each in dataset.findings] == [("class-list-unclear", 1)]
+    assert len(dataset.broken) == 4
+
+
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_second_list_that_agrees_is_no_finding_and_one_that_differs_is_an_error(

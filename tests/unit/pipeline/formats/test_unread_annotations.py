@@ -80,6 +80,22 @@ def test_folders_are_no_classes_beside_an_unread_table_of_labels(tmp_path: Path,
     assert len(dataset.broken) == len(IMAGES)
 
 
+@pytest.mark.parametrize(
+    "file", ["labels.xlsx", "set/annotations.mat", "output.manifest", "gt.pkl", "all_bbox.parquet"]
+)
+def test_folders_are_no_classes_beside_annotations_of_a_kind_that_is_not_read(tmp_path: Path, file: str) -> None:
+    dataset = _read(tmp_path, IMAGES | {file: b"x"})
+    assert _found(dataset) == [("annotations-unread", file)] and len(dataset.broken) == len(IMAGES)
+
+
+@pytest.mark.parametrize(
+    "files", [["label_encoder.pkl", "classes.npy", "COVID.metadata.xlsx"], [f"a/annotation_{n}.mat" for n in range(9)]]
+)
+def test_other_files_of_a_kind_that_is_not_read_are_no_error(tmp_path: Path, files: list[str]) -> None:
+    dataset = _read(tmp_path, IMAGES | {file: b"x" for file in files})
+    assert not _found(dataset) and not dataset.broken
+
+
 CLASS_OF = {name: name.split("/")[1] for name in IMAGES}
 HARMLESS = {
     "same.csv": _lines("file_name,label", *(f"{_base(name)},{CLASS_OF[name]}" for name in IMAGES)),
@@ -89,6 +105,10 @@ HARMLESS = {
     "sums.txt": _lines(*(f"{at * 7919:064x}  {name}" for at, name in enumerate(IMAGES))),
     "credits.csv": _lines(
         "filename,author,license", *(f"{_base(name)},Ann{at % 2},CC-BY" for at, name in enumerate(IMAGES))
+    ),
+    "LOC_train_solution.csv": _lines(
+        "ImageId,PredictionString",
+        *(f"{_base(name)[:-4]},{CLASS_OF[name]} 5 6 70 {60 + at} " for at, name in enumerate(IMAGES)),
     ),
     "README.txt": _lines("These are images.", f"For example {next(iter(IMAGES))} is one.", "label: none", "Enjoy."),
     "captions.jsonl": _lines(
