@@ -41,7 +41,9 @@ def note_fetched(path: Path) -> None:
 def make_room(folder: Path, needed: int, *, max_bytes: int, reserve_bytes: int) -> None:
     """Evict weights from a hub until `needed` more bytes fit into the bound and on the disk. Raises OutOfSpace."""
     folder.mkdir(parents=True, exist_ok=True)
-    fetched = sorted(folder.glob(".*.fetched"), key=lambda note: note.stat().st_mtime)
+    # A note without weights is that of weights that are about to get their name.
+    notes = (note for note in folder.glob(".*.fetched") if _weights(note).exists())
+    fetched = sorted(notes, key=lambda note: note.stat().st_mtime)
     sizes = {note: _size(_weights(note)) for note in fetched}
     for note in fetched:
         if sum(sizes.values()) + needed <= max_bytes and shutil.disk_usage(folder).free >= needed + reserve_bytes:

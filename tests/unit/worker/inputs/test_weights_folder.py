@@ -12,7 +12,7 @@ import pytest
 from core.domain.errors import OutOfSpace, WeightsUnavailable
 from pipeline.process.specs import ModelSpec
 from worker.inputs import weights_folder as weights_folders
-from worker.inputs.weights_cache import in_use, make_room
+from worker.inputs.weights_cache import in_use, make_room, note_fetched
 from worker.inputs.weights_file import WeightsSource
 from worker.inputs.weights_folder import HUB, resolve_folder
 
@@ -220,3 +220,13 @@ def test_a_disk_without_room_fails_the_run_instead_of_training_from_scratch(
     with pytest.raises(OutOfSpace):
         resolve_folder({"model": "org/name"}, folder, hub=True, check=lambda: None, room=room)
     assert len(requested) == 1 and not list(folder.glob("*.part"))
+
+
+def test_weights_that_get_their_name_while_another_worker_makes_room_can_be_evicted_later(tmp_path: Path) -> None:
+    weights = tmp_path / "a.pt"
+    note_fetched(weights)
+    with pytest.raises(OutOfSpace):
+        make_room(tmp_path, 10, max_bytes=5, reserve_bytes=0)
+    weights.write_bytes(bytes(10))
+    make_room(tmp_path, 5, max_bytes=5, reserve_bytes=0)
+    assert not weights.exists()
