@@ -82,6 +82,7 @@ def test_what_is_published_is_what_was_best_bit_for_bit(trained: Child) -> None:
     assert trained.artifact("metrics.json")["val"]["accuracy"] == pytest.approx(epochs[best], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_best_model_and_its_patience(trained: Child, tree: Path, tmp_path: Path) -> None:
     first, second = (trained.out / "checkpoints" / name for name in ("000001", "000002"))
     state = {"epochs_done": 2, "best_epoch": 1, "best_value": 2.0, "seconds": 1.0}  # no later epoch beats it

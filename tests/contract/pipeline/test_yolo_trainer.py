@@ -103,6 +103,7 @@ def test_predict_draws_the_boxes_of_a_published_model(trained: Child, tree: Path
         assert drawn.tobytes() != bare.resize(drawn.size).tobytes()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_best_model_and_its_patience(trained: Child, tree: Path, tmp_path: Path) -> None:
     code = """
 import sys

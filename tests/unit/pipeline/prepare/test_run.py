@@ -13,6 +13,7 @@ import pytest
 from core.domain.errors import NoSpace
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import prepare
+from pipeline.process.child import EXIT_FULL
 from pipeline.process.progress import StageReporter
 from pipeline.process.specs import PrepareSpec
 from tests import REPOSITORY
@@ -137,9 +138,9 @@ def test_a_failure_of_ours_is_a_problem_and_no_rejection(tmp_path: Path) -> None
 def test_a_full_disk_is_reported_even_where_the_reason_cannot_be_written(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    for name in ("progress.jsonl", "problem.json.part"):
+    for name in ("progress.jsonl", ".result.json.part", ".problem.json.part"):
         (out / name).symlink_to("/dev/full")
     with _start(tmp_path, voc_zip(tmp_path / "data.zip")) as child:
         status = child.wait(30)
     cause = cause_of(ProcessExit(status, out_of_memory=False), out, tmp_path / "log")
-    assert isinstance(cause, NoSpace)
+    assert status == EXIT_FULL and isinstance(cause, NoSpace)
