@@ -11,8 +11,8 @@ from pipeline.formats.coordinates import UNIT, exact
 from pipeline.formats.listed import ListedImage, Report, split_of_value
 from pipeline.formats.split_names import split_of_folder
 from pipeline.formats.table_cells import boxes_of_cell, labels_of_cell
-from pipeline.formats.table_columns import CELL, BoxColumns, Shape
-from pipeline.formats.tables import Table, TableBroken, is_empty
+from pipeline.formats.table_columns import CELL, BoxColumns, Shape, part_of_cell
+from pipeline.formats.tables import Table, TableBroken, is_empty, key_of
 from pipeline.formats.text import WrittenNames, class_name_fault, thousandths
 
 ONE_CLASS = "object"  # of boxes in a table without a column of classes
@@ -93,7 +93,8 @@ def _read_row(each: BoxTable, line: int, cells: list[str], written: WrittenNames
         return
     entry.size = entry.size or _size(cells, columns)
     if columns.split is not None:
-        _read_split(entry, split_of_value(cells[columns.split]), report, line)
+        stated = part_of_cell(key_of(each.table.header[columns.split]), cells[columns.split])
+        _read_split(entry, split_of_value(stated), report, line)
     if columns.crowd is not None and cells[columns.crowd].lower() in _TRUE:
         each.crowds.append(line)
         return

@@ -14,7 +14,7 @@ from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.formats.split_lines import ImageLines
 from pipeline.formats.split_names import split_of_file, split_of_folder
 from pipeline.formats.split_sources import SplitSource
-from pipeline.formats.table_columns import class_columns, split_columns
+from pipeline.formats.table_columns import class_columns, part_of_cell, split_columns
 from pipeline.formats.tables import SUFFIXES, Table, TableBroken, is_empty, open_table
 from pipeline.formats.text import MAX_TEXT_BYTES, read_lines
 
@@ -72,7 +72,7 @@ def _of_table(table: Table, lines: ImageLines) -> dict[str, list[str]]:
     named = rows = 0
     try:
         for _, cells in table.rows():
-            value = cells[split] if len(cells) > split else ""
+            value = part_of_cell(table.keys[split], cells[split]) if len(cells) > split else ""
             part = split_of_folder(value)
             if part is None and not is_empty(value):
                 return {}

@@ -21,8 +21,8 @@ from pipeline.formats.json_stream import JsonBroken
 from pipeline.formats.jsonl_boxes import image_name_of
 from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed, numeric_names_finding, split_of_value
 from pipeline.formats.table_cells import boxes_of_cell
-from pipeline.formats.table_columns import cell_column, class_columns
-from pipeline.formats.tables import Table, TableBroken, is_empty, open_table, tables_of
+from pipeline.formats.table_columns import cell_column, class_columns, part_of_cell
+from pipeline.formats.tables import Table, TableBroken, is_empty, key_of, open_table, tables_of
 from pipeline.formats.text import WrittenNames, class_name_fault
 
 NAME = "table"
@@ -140,7 +140,7 @@ def _rows(file: SourceFile) -> tuple[str, Iterator[_Row]] | str:
     def rows() -> Iterator[_Row]:
         for line, cells in table.rows():
             short = cells + [""] * (width - len(cells))
-            stated = short[split] if split is not None else ""
+            stated = part_of_cell(key_of(table.header[split]), short[split]) if split is not None else ""
             yield _Row(line, short[image], "" if is_empty(short[label]) else short[label], stated, len(cells) - width)
 
     return read_as, rows()

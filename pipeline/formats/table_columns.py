@@ -7,7 +7,7 @@ Shape = Literal["corners", "sides", "centre"]
 CELL: Literal["cell"] = "cell"  # the whole box, or all boxes of an image, in one cell
 
 _IMAGE = (
-    *("filename", "imagefilename", "imagename", "imagefile", "imgname", "imgfile", "file", "image", "img"),
+    *("filename", "fname", "imagefilename", "imagename", "imagefile", "imgname", "imgfile", "file", "image", "img"),
     *("imagepath", "imgpath", "filepath", "relativepath", "path", "imageurl", "url", "imageid", "imgid", "id", "name"),
 )
 _LABEL = (
@@ -16,6 +16,9 @@ _LABEL = (
     *("classid", "labelid", "categoryid", "classidx", "classindex"),
 )
 _SPLIT = ("split", "subset", "partition", "set", "fold", "mluse", "usage", "datatype")
+_FLAGS = {"isvalid": "val", "isval": "val", "isvalidation": "val", "istest": "test"}  # of the images held out
+_TRUE = frozenset({"1", "1.0", "true", "yes"})
+_FALSE = frozenset({"0", "0.0", "false", "no"})
 _PREFIXES = ("boundingbox", "bndbox", "bbox", "box", "roi", "rect", "bb")
 _CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
@@ -84,7 +87,7 @@ def box_columns(keys: Sequence[str]) -> BoxColumns | str:
     size = next(((rest[w], rest[h]) for w, h in _SIZES if w in rest and h in rest), None)
     crowd = _first(rest, ("isgroupof", "iscrowd", "crowd"))
     return BoxColumns(
-        image, label, shape, box, size, _first(rest, _SPLIT), crowd, _first(rest, ("difficult", "isdifficult"))
+        image, label, shape, box, size, _split_column(rest), crowd, _first(rest, ("difficult", "isdifficult"))
     )
 
 
@@ -102,7 +105,7 @@ def class_columns(keys: Sequence[str]) -> tuple[int, int, int | None] | str:
         return "no column with classes"
     if any(keys.count(keys[column]) > 1 for column in (image, label)):
         return "a column occurs twice"
-    return image, label, _first(rest, _SPLIT)
+    return image, label, _split_column(rest)
 
 
 def cell_column(keys: Sequence[str]) -> int | None:
@@ -113,9 +116,21 @@ def cell_column(keys: Sequence[str]) -> int | None:
 def split_columns(keys: Sequence[str]) -> tuple[int, int] | None:
     """(image, split) of a table that gives a split, with or without labels."""
     rest = {key: number for number, key in reversed(list(enumerate(keys)))}
-    split = _first(rest, _SPLIT)
+    split = _split_column(rest)
     image = _first({key: number for key, number in rest.items() if number != split}, _IMAGE)
     return None if image is None or split is None else (image, split)
+
+
+def part_of_cell(key: str, cell: str) -> str:
+    """What the cell of a split column states: of a flag such as `is_valid`, the part that it means."""
+    part = _FLAGS.get(key)
+    if part is None or cell.lower() not in _TRUE | _FALSE:
+        return cell
+    return part if cell.lower() in _TRUE else "train"
+
+
+def _split_column(columns: Mapping[str, int]) -> int | None:
+    return _first(columns, (*_SPLIT, *_FLAGS))
 
 
 def _box_of(keys: Sequence[str]) -> tuple[Shape, tuple[int, ...]] | None:

@@ -327,3 +327,19 @@ def test_a_column_of_unknown_parts_is_named(tmp_path: Path) -> None:
     files = {name: content for name, content in voc_layout(images).items() if name.endswith(".jpg")}
     dataset = _read(tmp_path, files | {"annotations.csv": csv_table(images, dict.fromkeys(TRUTH, "fold 3"))})
     assert _of(dataset) == [("split-value-unknown", "annotations.csv")]
+
+
+@pytest.mark.parametrize(
+    ("column", "held", "other", "part"),
+    [("is_valid", "True", "False", "val"), ("is_val", "1", "0", "val"), ("is_test", "yes", "no", "test")],
+)
+def test_a_flag_column_holds_images_out(tmp_path: Path, column: str, held: str, other: str, part: str) -> None:
+    images = paths()
+    only_images = {name: content for name, content in voc_layout(images).items() if name.endswith(".jpg")}
+    flags = {stem: held if TRUTH[stem] == part else other for stem in TRUTH}
+    boxes = csv_table(images, flags).replace(b",split", f",{column}".encode())
+    rows = [f"fname,label,{column}", *(f"{path},{stem[-1]},{flags[stem]}" for stem, path in images.items())]
+    for table in (boxes, "\n".join(rows).encode()):
+        dataset = _read(tmp_path, only_images | {"labels.csv": table})
+        assert _splits(dataset) == {stem: part if TRUTH[stem] == part else "train" for stem in TRUTH}
+        assert not _of(dataset)
