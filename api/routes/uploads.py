@@ -17,6 +17,17 @@ from api.schemas.uploads import Preflight, ResumableUpload, resumable_upload
 from api.uploads import tus_headers as tus
 from api.uploads.body import NAME_MAX, OPTION_NAMES, options_of, refuse_too_large, safe_name
 from api.uploads.finisher import Finisher
+from api.uploads.openapi import (
+    CHECKSUM_HEADER,
+    CHUNK_BODY,
+    CHUNK_BYTES,
+    CHUNK_PROBLEMS,
+    NO_UPLOAD,
+    OFFSET_HEADER,
+    VERSION_HEADER,
+    ZIP_END_BODY,
+    header,
+)
 from api.uploads.preflight import preflight
 from api.uploads.tus_chunks import append_chunk
 from core.db.tables import UploadRow
@@ -27,40 +38,6 @@ from core.services.uploads.room import UploadRoom
 from core.services.uploads.sessions import OPEN, REFUSED, NewUpload, create_upload, get_upload
 
 router = APIRouter(tags=["datasets"])
-
-_NO_UPLOAD = (errors.UploadNotFound, errors.Gone, errors.TusVersionUnsupported)
-_BYTES = {tus.CHUNK_TYPE: {"schema": {"type": "string", "format": "binary"}}}
-_CHUNK = {"required": True, "content": _BYTES}
-_ZIP_END = {
-    "required": True,
-    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-}
-
-
-def _header(name: str, description: str, *, required: bool = True, **schema: object) -> dict[str, object]:
-    schema = {"type": "string", **schema}
-    return {"name": name, "in": "header", "required": required, "schema": schema, "description": description}
-
-
-_VERSION = _header("Tus-Resumable", "The version of the protocol.", enum=[tus.VERSION])
-_CHECKSUM = _header(
-    "Upload-Checksum",
-    "`sha256 <base64>` or `sha1 <base64>` of this chunk.",
-    required=False,
-    pattern="^(sha1 [A-Za-z0-9+/]{27}=|sha256 [A-Za-z0-9+/]{43}=)$",
-)
-_OFFSET = _header(
-    "Upload-Offset", "Where the chunk begins: the `Upload-Offset` of the last answer.", pattern="^[0-9]{1,15}$"
-)
-_CHUNK_PROBLEMS = problem_responses(
-    *_NO_UPLOAD,
-    errors.UploadInvalid,
-    errors.UploadOffsetDiffers,
-    errors.MediaTypeUnsupported,
-    errors.UploadLocked,
-    errors.ChecksumMismatch,
-    errors.OutOfSpace,
-)
 
 
 def finisher_of(request: Request) -> Finisher:
@@ -100,12 +77,12 @@ def capabilities_of_upload(platform: CurrentPlatform, upload_id: str) -> Respons
         errors.UploadNotFound,
     ),
     openapi_extra={
-        "requestBody": {"required": False, "content": _BYTES},
+        "requestBody": {"required": False, "content": CHUNK_BYTES},
         "parameters": [
-            _VERSION,
-            _header("Upload-Length", "Size of the whole ZIP in bytes.", pattern="^[0-9]{1,15}$"),
-            _CHECKSUM,
-            _header(
+            VERSION_HEADER,
+            header("Upload-Length", "Size of the whole ZIP in bytes.", pattern="^[0-9]{1,15}$"),
+            CHECKSUM_HEADER,
+            header(
                 "Upload-Metadata",
                 "Pairs `key base64value`, separated by commas: `filename`, `name`, `sha256` (of the whole ZIP, in "
                 "hexadecimal; verified at the end), and the options of `/upload-dataset`. Other keys are ignored.",
@@ -169,8 +146,8 @@ def _create(platform: Platform, idempotency: Idempotency, new: NewUpload) -> tup
 @router.head(
     "/uploads/{upload_id}",
     summary="Read the offset of a resumable upload",
-    responses=problem_responses(*_NO_UPLOAD),
-    openapi_extra={"parameters": [_VERSION]},
+    responses=problem_responses(*NO_UPLOAD),
+    openapi_extra={"parameters": [VERSION_HEADER]},
     response_class=Response,
 )
 async def head_upload(
@@ -198,13 +175,13 @@ async def read_upload(platform: CurrentPlatform, finisher: CurrentFinisher, uplo
     "/uploads/{upload_id}",
     summary="Send a chunk of a resumable upload",
     status_code=204,
-    responses=_CHUNK_PROBLEMS,
+    responses=CHUNK_PROBLEMS,
     openapi_extra={
-        "requestBody": _CHUNK,
+        "requestBody": CHUNK_BODY,
         "parameters": [
-            _VERSION,
-            _OFFSET,
-            _CHECKSUM,
+            VERSION_HEADER,
+            OFFSET_HEADER,
+            CHECKSUM_HEADER,
         ],
     },
 )
@@ -233,7 +210,7 @@ async def send_chunk(
     summary="Delete a resumable upload",
     status_code=204,
     responses=problem_responses(errors.UploadNotFound, errors.TusVersionUnsupported),
-    openapi_extra={"parameters": [_VERSION]},
+    openapi_extra={"parameters": [VERSION_HEADER]},
 )
 def delete_upload(request: Request, platform: CurrentPlatform, upload_id: str) -> Response:
     """Deletes its bytes. A job already created from it stays."""
@@ -246,14 +223,14 @@ def delete_upload(request: Request, platform: CurrentPlatform, upload_id: str) -
     "/uploads/{upload_id}",
     summary="Send a chunk or delete an upload, by POST",
     status_code=204,
-    responses=_CHUNK_PROBLEMS,
+    responses=CHUNK_PROBLEMS,
     openapi_extra={
-        "requestBody": {"required": False, "content": _BYTES},
+        "requestBody": {"required": False, "content": CHUNK_BYTES},
         "parameters": [
-            _header("X-HTTP-Method-Override", "What the request means.", enum=["PATCH", "DELETE"]),
-            _VERSION,
-            _header("Upload-Offset", "As for PATCH.", required=False),
-            _header("Upload-Checksum", "As for PATCH.", required=False),
+            header("X-HTTP-Method-Override", "What the request means.", enum=["PATCH", "DELETE"]),
+            VERSION_HEADER,
+            header("Upload-Offset", "As for PATCH.", required=False),
+            header("Upload-Checksum", "As for PATCH.", required=False),
         ],
     },
 )
@@ -271,7 +248,7 @@ async def override(request: Request, platform: CurrentPlatform, finisher: Curren
     "/preflight",
     summary="Validate the directory of a ZIP before sending it",
     responses=problem_responses(errors.PreflightIncomplete, errors.LimitExceeded),
-    openapi_extra={"requestBody": _ZIP_END},
+    openapi_extra={"requestBody": ZIP_END_BODY},
 )
 async def preflight_archive(
     request: Request,

@@ -41,11 +41,8 @@ def note_fetched(path: Path) -> None:
 def make_room(folder: Path, needed: int, *, max_bytes: int, reserve_bytes: int) -> None:
     """Evict weights from a hub until `needed` more bytes fit into the bound and on the disk. Raises OutOfSpace."""
     folder.mkdir(parents=True, exist_ok=True)
-    # A note without weights is that of weights that are about to get their name.
-    notes = (note for note in folder.glob(".*.fetched") if _weights(note).exists())
-    fetched = sorted(notes, key=lambda note: note.stat().st_mtime)
-    sizes = {note: _size(_weights(note)) for note in fetched}
-    for note in fetched:
+    sizes = _sizes_by_last_use(folder)
+    for note in list(sizes):
         if sum(sizes.values()) + needed <= max_bytes and shutil.disk_usage(folder).free >= needed + reserve_bytes:
             return
         if _evict(note):
@@ -58,6 +55,17 @@ def make_room(folder: Path, needed: int, *, max_bytes: int, reserve_bytes: int) 
             limit_bytes=max_bytes,
         )
     require_free(folder, needed, reserve_bytes=reserve_bytes)
+
+
+def _sizes_by_last_use(folder: Path) -> dict[Path, int]:
+    """Note -> bytes, the one used longest ago first, without what another worker evicts at this moment."""
+    found = []
+    for note in folder.glob(".*.fetched"):
+        if not _weights(note).exists():  # about to get their name
+            continue
+        with suppress(FileNotFoundError):
+            found.append((note.stat().st_mtime, note, _size(_weights(note))))
+    return {note: size for _, note, size in sorted(found)}
 
 
 def _evict(note: Path) -> bool:

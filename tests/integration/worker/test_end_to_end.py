@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from core.services.models.versions import artifacts_of, find_version
 from core.settings import Settings
 from tests.servers.workers import scenes, stack
 
 
+@pytest.mark.slow
 def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1(tmp_path: Path, sqlite_url: str, valkey_url: str) -> None:
     with stack(tmp_path, sqlite_url, valkey_url) as line:
         line.start("prepare")
