@@ -15,7 +15,7 @@ _HINT = re.compile(r"class(es)?|classnames?|labels?|labelmaps?|names?|categor(y|
 _WORDS = re.compile(r"[^a-z0-9]+")
 _MAX_BYTES = 1 << 20
 _MAX_NAMES = 10_000
-_NUMBERED = re.compile(r"(\d{1,6})[\s:,;=]+(\S.*)")
+_NUMBERED = re.compile(r"(\d{1,6})(?:[\s:,;=]+|[.)]\s+)(\S.*)")
 _ITEM = re.compile(r"item\s*\{([^}]*)\}")
 _ITEM_ID = re.compile(r"\bid\s*:\s*(\d{1,6})")
 _ITEM_NAME = re.compile(r"""\b(?:display_name|name)\s*:\s*["']([^"'\n]+)["']""")

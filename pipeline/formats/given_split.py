@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from core.domain.findings import Finding, Severity
 from pipeline.archive.entry_names import folder_of
 from pipeline.archive.source import ExtractedArchive, SourceFile
-from pipeline.dataset.model import Dataset, Item
+from pipeline.dataset.model import Dataset, Item, common_folder
 from pipeline.formats.split_annotations import sources_of_files, unknown_files
 from pipeline.formats.split_files import SplitLists, read_split_lists, report_unused, unread_splits
 from pipeline.formats.split_folders import splits_by_folder, unknown_folders
@@ -82,7 +82,7 @@ def _gather(source: ExtractedArchive, dataset: Dataset, images: list[SourceFile]
     of_yamls = [each for parts in yamls if not is_darknet(parts.data.file.name) for each in parts.sources]
     of_darknet = [each for parts in yamls if is_darknet(parts.data.file.name) for each in parts.sources]
     lists = read_split_lists(files, images, lines, {name: part for each in yamls for name, part in each.lists.items()})
-    tables, used = read_split_tables(files, lines)
+    tables, used = read_split_tables(files, lines, root=common_folder([image.name for image in images]))
     ranks = [
         _stated(dataset),
         sources_of_files(dataset.format, dataset.items),

@@ -62,7 +62,7 @@ def read_split_lists(
     exact = {(folder_of(file.name), part) for file in candidates if (part := _exact_part(file.name))}
     looked_into = 0
     for file in candidates:
-        part = _exact_part(file.name) or _part_of(file.name, root)
+        part = _exact_part(file.name) or part_of_list(file.name, root)
         if file.name in named and not (named[file.name] == "train" and part in HELD_OUT_SPLITS):
             continue
         if not _exact_part(file.name):
@@ -110,6 +110,18 @@ def unread_splits(left_out: Iterable[str]) -> Iterator[Finding]:
             yield Finding.of("split-list-unused", name, detail)
 
 
+def part_of_list(name: str, root: str) -> str | None:
+    """By the words of its name, or else by its folder (`test/files.txt`), where that is not around all images.
+
+    `root`: the folder of all images.
+    """
+    stem = _stem(name)
+    if parts_in(stem):
+        return split_of_file(stem)
+    folder = folder_of(name)
+    return None if f"{root}/".startswith(f"{folder}/") else split_of_folder(base_of(folder))
+
+
 def _may_be_list(name: str) -> bool:
     return name.lower().endswith(_SUFFIXES) and _stem(name).lower() not in _NO_LISTS and not is_class_list(name)
 
@@ -122,15 +134,6 @@ def _exact_part(name: str) -> str | None:
     """Of a list that has no other word in its name: `val.txt`, `trainval.txt`, `test2007.txt`."""
     stem = _stem(name).lower()
     return TRAINVAL if stem == TRAINVAL else split_of_folder(stem)
-
-
-def _part_of(name: str, root: str) -> str | None:
-    """By the words of the name, or else by its folder (`test/files.txt`), where that is not around all images."""
-    stem = _stem(name)
-    if parts_in(stem):
-        return split_of_file(stem)
-    folder = folder_of(name)
-    return None if f"{root}/".startswith(f"{folder}/") else split_of_folder(base_of(folder))
 
 
 def _is_worth_reading(head: ImageList, part: str | None, exact: Set[tuple[str, str]]) -> bool:

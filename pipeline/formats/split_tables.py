@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.archive.encodings import UnknownEncoding, decode
-from pipeline.archive.entry_names import bare_of, base_of, folder_of, suffix_of
+from pipeline.archive.entry_names import folder_of, suffix_of
 from pipeline.archive.extract import is_image
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import HELD_OUT_SPLITS
+from pipeline.formats.split_files import part_of_list
 from pipeline.formats.split_lines import ImageLines
-from pipeline.formats.split_names import split_of_file, split_of_folder
+from pipeline.formats.split_names import TRAINVAL, split_of_file, split_of_folder
 from pipeline.formats.split_sources import SplitSource
 from pipeline.formats.table_columns import class_columns, part_of_cell, split_columns
 from pipeline.formats.tables import SUFFIXES, Table, TableBroken, is_empty, open_table
@@ -24,13 +25,16 @@ _Json = dict[str, Any] | list[Any]
 _HEAD = 4096  # bytes, among which a part of a split is named
 
 
-def read_split_tables(files: Sequence[SourceFile], lines: ImageLines) -> tuple[list[SplitSource], set[str]]:
-    """(sources, files that hold nothing but a split). `files`: without those of labels."""
+def read_split_tables(
+    files: Sequence[SourceFile], lines: ImageLines, *, root: str
+) -> tuple[list[SplitSource], set[str]]:
+    """(sources, files that hold nothing but a split). `files`: without those of labels; `root`: of all images."""
     sources: list[SplitSource] = []
     named: list[SplitSource] = []
     used: set[str] = set()
     for file in (file for file in files if file.name.lower().endswith((".json", *SUFFIXES))):
-        part = _part_of(file.name)
+        part = part_of_list(file.name, root)
+        part = None if part == TRAINVAL else part
         if suffix_of(file.name) in SUFFIXES:
             table = open_table(file)
             found = _of_table(table, lines) if table else {}
@@ -49,11 +53,6 @@ def read_split_tables(files: Sequence[SourceFile], lines: ImageLines) -> tuple[l
     if any(split in HELD_OUT_SPLITS for each in named for split in each.of.values()):  # else it is a table of labels
         sources += named
     return sources, used
-
-
-def _part_of(name: str) -> str | None:
-    part = split_of_file(bare_of(base_of(name)))
-    return part if part == "train" or part in HELD_OUT_SPLITS else None
 
 
 def _sources(name: str, found: Mapping[str, list[str]]) -> Iterator[SplitSource]:

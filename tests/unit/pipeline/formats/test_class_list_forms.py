@@ -47,6 +47,7 @@ PLAIN = (
 FORMS: dict[str, Written] = {
     "labels.txt": lambda first: _lines(first, "{n} {name}"),
     "class_mapping.txt": lambda first: _lines(first, "{n}: {name}"),
+    "class_list.txt": lambda first: _lines(first, "{n}. {name}"),
     "classes.csv": lambda first: _lines(first, "{name},{n}"),
     "class_names.csv": lambda first: "id,name\n" + _lines(first, "{n},{name}"),
     "labels.tsv": lambda first: _lines(first, "{n}\t{name}"),

@@ -124,6 +124,7 @@ def test_tables_and_json_of_one_part_each_give_the_split_of_every_layout(tmp_pat
     write: dict[str, Callable[[list[str]], str]] = {
         "my_{}.csv": lambda names: "\n".join(["filename", *names]),
         "{}.csv": lambda names: "\n".join(names),
+        "meta/{}/files.csv": lambda names: "\n".join(["filename", *names]),
         "{}.json": json.dumps,
         "{}_images.json": lambda names: json.dumps([{"id": at, "file_name": name} for at, name in enumerate(names)]),
     }
