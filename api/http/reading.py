@@ -16,7 +16,7 @@ from starlette.responses import Response
 from core.db import Database
 
 # SQLite never waits, PostgreSQL does: then others compute.
-READERS = {"sqlite": 2, "postgresql": 8}
+READERS = {"sqlite": 1, "postgresql": 8}
 
 
 class Reads:
