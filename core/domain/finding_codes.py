@@ -53,7 +53,7 @@ ARCHIVE_CODES: Mapping[str, FindingCode] = {
     "archive-not-a-zip": FindingCode(ERROR, "The file is not a ZIP, or its end is missing.", "Upload a complete ZIP; if it is one, upload it again."),
     "archive-overlap": FindingCode(ERROR, "Entries share bytes of the archive, as in a ZIP bomb.", _ZIP_AGAIN),
     "archive-parent-path": FindingCode(ERROR, "A path leads out of the archive (`..`).", _RELATIVE),
-    "archive-ratio": FindingCode(ERROR, "An entry, or the archive as a whole, would expand far more than images and text do, as in a ZIP bomb.", "Leave the files out; images that compress so well are saved as PNG or JPEG."),
+    "archive-ratio": FindingCode(ERROR, "An entry, or the archive as a whole, would expand far more than images and text do, as in a ZIP bomb.", "Leave the files out; save such images as PNG or JPEG."),
     "archive-size-mismatch": FindingCode(ERROR, "The size of an entry is not the one that its header declares.", _ZIP_AGAIN),
     "archive-special-file": FindingCode(ERROR, "An entry is a link, a device or a pipe.", "Put the files themselves into the ZIP, not links to them."),
     "archive-too-large": FindingCode(ERROR, "All files together exceed the limit of the unpacked size.", _SMALLER_SET),
@@ -227,7 +227,7 @@ SPLIT_CODES: Mapping[str, FindingCode] = {
     "split-unusable": FindingCode(WARNING, "The archive gives only train, or no train; a new split of all images is made.", "Nothing to do, or add the missing part; then the given split is kept."),
     "split-val-from-train": FindingCode(NOTE, "The given split has no usable validation image; some images are moved from train.", _NOTHING),
     "split-val-unlabelled": FindingCode(WARNING, "No image of the validation split has a box, so nothing can be measured on it.", _REMAKE),
-    "split-without-test": FindingCode(WARNING, "There is no test split; the model is measured on the validation split.", _REMAKE),
+    "split-without-test": FindingCode(WARNING, "There is no test split; the model is measured on the validation split.", "Add a test part, or have a new split made (split=remake)."),
     "split-without-val": FindingCode(ERROR, "No image is left for validation.", "Add images; or give a split of your own, which is kept; or have images of one camera split by the order of their names (split=sequence)."),
 }  # fmt: skip
 
@@ -264,6 +264,7 @@ def findings_page() -> str:
         "Everything wrong or unusual in an upload is reported in one pass, at `GET /jobs/{job_id}/findings`. An **error**",
         "rejects the dataset (with `on_error=skip` it leaves the item out), a **warning** is worth checking, a **note**",
         "explains a number. The last column is what `POST /jobs/{job_id}/repair` does about it.",
+        "An option in brackets is a field or query parameter of the upload (`-F split=remake`).",
     ]
     for title, codes in SECTIONS.items():
         lines += ["", f"## {title}", "", "| code | severity | meaning | what to do | repair |", "|---|---|---|---|---|"]

@@ -9,6 +9,7 @@ import pytest
 from core.domain.errors import DarkroomError, all_errors
 from core.domain.version import VERSION
 from core.settings import settings_table
+from pipeline.params.prepare import PrepareOptions
 from tests import REPOSITORY
 
 DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -18,6 +19,12 @@ def test_the_settings_table_is_generated_from_the_settings() -> None:
     text = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
     listed = text.partition("<!-- settings: begin -->")[2].partition("<!-- settings: end -->")[0]
     assert listed.strip() == settings_table(), "run: python -m core.settings"
+
+
+def test_the_readme_lists_every_option_of_an_upload() -> None:
+    lines = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
+    (row,) = [line for line in lines if line.startswith("| `POST /upload-dataset` |")]
+    assert [name for name in PrepareOptions.model_fields if f"`{name}`" not in row] == []
 
 
 @pytest.mark.parametrize("error", all_errors(), ids=lambda error: error.slug)
