@@ -7,11 +7,16 @@ from pathlib import Path
 
 import psutil
 
+from deploy.local.arguments import take_no_arguments
 from deploy.local.up import LOCK_FILE, ROOT, STOP_SECONDS
 from pipeline.archive.plural import counted
 
+DOES = """Stop the stack of DARKROOM_HOME, or without it every stack found in .darkroom.
+`make down` is the same command."""
 
-def main() -> int:
+
+def main(arguments: list[str]) -> int:
+    take_no_arguments(arguments, module="deploy.local.down", does=DOES, settings=("home",), read_from="the environment")
     stacks = [process for process in map(_stack_process, _lock_files()) if process]
     for process in stacks:
         process.terminate()
@@ -40,4 +45,4 @@ def _stack_process(path: Path) -> psutil.Process | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -26,11 +26,15 @@ import psutil
 
 from core.settings import Settings, load_settings, unknown_settings
 from core.storage.locked_files import locked, remove_leftovers
+from deploy.local.arguments import take_no_arguments
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15.0  # a process supervisor gives 8 s, procfile_runner 12 s
 READY_SECONDS = 90.0  # MLflow's first start makes its tables: 9 s here, more on a busy machine
 LOCK_FILE = "stack.json"
+DOES = """Start the whole service and keep it running until Ctrl-C: the API, the workers, and a broker and an MLflow
+server where no address of one is set. It stores everything in one folder. `make up` is the same command."""
+READS = ("home", "api_host", "api_port", "mlflow_port", "broker_url", "mlflow_url")
 MLFLOW_IS_OPEN = "MLflow accepts writes from web pages of any other port of this machine: docs/security.md"
 
 
@@ -45,7 +49,9 @@ class Stack:
     mlflow_url: str
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    read_from = "the environment and .env (docs/operations.md lists those of the API and the workers)"
+    take_no_arguments(arguments, module="deploy.local.up", does=DOES, settings=READS, read_from=read_from)
     settings = load_settings()
     for variable, close in unknown_settings(os.environ).items():
         print(f"{variable} is not a setting.{f' Did you mean {close}?' if close else ''}")
@@ -286,6 +292,6 @@ def _refuse(text: str) -> NoReturn:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(main(sys.argv[1:]))
     except Stopped:
         sys.exit(0)
