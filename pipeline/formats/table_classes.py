@@ -13,6 +13,7 @@ from pipeline.archive.entry_names import bare_of, base_of, suffix_of
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, SourceFile
 from pipeline.dataset.model import Dataset, RepairedItem, root_of
+from pipeline.formats.box_like_columns import box_like_columns
 from pipeline.formats.headless_tables import headless_class_columns, without_header
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.json_lines import SUFFIXES as JSON_LINES
@@ -182,7 +183,28 @@ def _read_table(file: SourceFile, written: WrittenNames) -> _ClassTable:
     except JsonBroken as broken:
         table.is_whole = False
         table.report.add("json-invalid", f"The JSON Lines cannot be read: {broken.detail}", broken.line)
+    if like := _like_boxes(file):
+        _refuse_boxes(table, like)
     return table
+
+
+def _like_boxes(file: SourceFile) -> list[str]:
+    table = None if suffix_of(file.name) in JSON_LINES else open_table(file)
+    if table is None or without_header(table):
+        return []
+    columns = class_columns(table.keys)
+    return [] if isinstance(columns, str) else box_like_columns(table, columns)
+
+
+def _refuse_boxes(table: _ClassTable, like: list[str]) -> None:
+    names = ", ".join(repr(name[:40]) for name in like[:10])
+    detail = (
+        f"{len(like)} columns are numbers and may be boxes: {names}. If they are, call the corners "
+        "xmin, ymin, xmax, ymax (or x, y, width, height); if not, remove them from the table."
+    )
+    table.report.add("box-columns-unclear", detail, 1)
+    for entry in table.listed:
+        entry.usable = False
 
 
 def _read_row(table: _ClassTable, row: _Row, written: WrittenNames) -> None:

@@ -174,3 +174,32 @@ def test_ids_of_open_images_get_the_names_of_the_descriptions(tmp_path: Path, de
     named = _read(tmp_path, files | {"class-descriptions-boxable.csv": described})
     assert {box.label for item in named.items for box in item.boxes} == {"Person"} and not named.broken
     assert "class-names-missing" in _codes(_read(tmp_path, files))
+
+
+@pytest.mark.parametrize(
+    ("header", "numbers", "is_error"),
+    [
+        ("image,a,b,c,d,class", (8, 9, 40, 50), True),
+        ("image,class,box1,box2,box3,box4", (0.1, 0.2, 0.5, 0.75), True),
+        ("image,class,px,py,w,h,score", (8, 9, 40, 50, 0.5), True),
+        ("image,class,a,b,c", (8, 9, 40), False),
+        ("image,class,width,height,file_size,fold,patientAge", (96, 64, 900, 3, 41), False),
+        ("image,class,red,green,blue,grey", (0, 1, 0, 0), False),
+        ("image,class,f0,f1,f2,f3", (0.5, -0.25, 1.5, -2.0), False),
+    ],
+)
+def test_numbers_beside_the_classes_that_may_be_boxes_are_an_error_that_names_their_columns(
+    tmp_path: Path, header: str, numbers: tuple[float, ...], is_error: bool
+) -> None:
+    columns = header.split(",")
+    rest = [name for name in columns if name not in ("image", "class")]
+    rows = [header]
+    for at in range(8):
+        cells = {"image": f"p{at}.jpg", "class": ("ant", "bee")[at % 2]} | dict(zip(rest, numbers, strict=True))
+        rows.append(",".join(str(cells[name]) for name in columns))
+    files = images(f"p{at}.jpg" for at in range(8)) | {"labels.csv": "\n".join(rows).encode()}
+    dataset = _read(tmp_path, files)
+    assert ("box-columns-unclear" in _codes(dataset)) == is_error and len(dataset.broken) == 8 * is_error
+    if is_error:
+        detail = next(each.detail for each in dataset.findings if each.code == "box-columns-unclear")
+        assert all(repr(name) in detail for name in rest[:4]) and "xmin, ymin, xmax, ymax" in detail
