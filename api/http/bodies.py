@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from core.domain.errors import LimitExceeded, RequestInvalid, RequestTimeout
+from core.domain.field_errors import not_valid
 
 BODY_MAX_BYTES = 1024**2  # of every request except uploads; the largest params have a few KB
 MAX_DEPTH = 32  # of JSON; params have three levels
@@ -113,7 +114,8 @@ def _is_unicode(text: str) -> bool:
 
 
 def _invalid(message: str) -> RequestInvalid:
-    return RequestInvalid(f"Not valid: body: {message}.", errors=[{"field": "body", "message": message}])
+    fields = [{"field": "body", "message": message}]
+    return RequestInvalid(not_valid(fields), errors=fields)
 
 
 def _too_large() -> LimitExceeded:

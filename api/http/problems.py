@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from core.domain import errors
 from core.domain.errors import DarkroomError
+from core.domain.field_errors import not_valid, unknown_name
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "5"
@@ -84,20 +87,33 @@ def _darkroom_error(request: Request, error: Exception) -> Response:
 
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
-    return problem_response(invalid_fields([_field_error(each) for each in error.errors()]), request)
+    known = _body_fields(request.scope["route"])
+    return problem_response(invalid_fields([_field_error(each, known) for each in error.errors()]), request)
 
 
 def invalid_fields(fields: list[dict[str, str]]) -> errors.RequestInvalid:
     """The problem of a request with invalid fields, [{field, message}]."""
-    names = ", ".join(each["field"] for each in fields)
-    return errors.RequestInvalid(f"Not valid: {names}.", errors=fields)
+    return errors.RequestInvalid(not_valid(fields), errors=fields)
 
 
-def _field_error(each: Mapping[str, Any]) -> dict[str, str]:
+def _body_fields(route: APIRoute) -> list[str]:
+    """Names of the fields of its JSON body; empty for a route without one."""
+    given = route.body_field.field_info.annotation if route.body_field else None
+    models = [each for each in (given, *get_args(given)) if isinstance(each, type) and issubclass(each, BaseModel)]
+    return [name for model in models for name in model.model_fields]
+
+
+def _field_error(each: Mapping[str, Any], known: list[str]) -> dict[str, str]:
+    """`known`: names of the fields of the body."""
     part, *path = each["loc"]  # ("body", "params", "epochs")
+    field, message = ".".join(str(name) for name in path) or str(part), str(each["msg"])
     if each["type"] == "json_invalid":
-        return {"field": "body", "message": f"not JSON: {each.get('ctx', {}).get('error', each['msg'])}"}
-    return {"field": ".".join(str(name) for name in path) or str(part), "message": str(each["msg"])}
+        return {"field": "body", "message": f"not JSON: {each.get('ctx', {}).get('error', message)}"}
+    if field == "body" and isinstance(each.get("input"), bytes):  # not parsed, because of its content type
+        return {"field": field, "message": "Send JSON with `Content-Type: application/json`."}
+    if each["type"] == "extra_forbidden" and len(path) == 1:
+        return {"field": field[:80], "message": unknown_name("field", field, known)}
+    return {"field": field, "message": message}
 
 
 def _http_exception(request: Request, error: Exception) -> Response:

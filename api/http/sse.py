@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api.http.event_poll import EventPoll, event_poll_of
+from api.http.problems import invalid_fields
 from api.schemas.jobs import timestamp
 from core import clock
 from core.db import Database
 from core.db.tables import EventRow
-from core.domain.errors import RequestInvalid
 from core.domain.limits import MAX_WAIT_SECONDS
 from core.services.work.events import Standing, events_after, standing_of
 
@@ -84,5 +84,5 @@ def _parse(event_id: str) -> tuple[int, bool]:
     match = _EVENT_ID.fullmatch(event_id.strip())
     if match is None:
         problem = {"field": "Last-Event-ID", "message": "expected the id of an event of this stream"}
-        raise RequestInvalid("Not valid: Last-Event-ID.", errors=[problem])
+        raise invalid_fields([problem])
     return int(match.group(1)), match.group(2) is not None

@@ -1,15 +1,14 @@
 """Names that a request sends and nothing reads: refused, with the name that was probably meant."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from fastapi import Request, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 
 from core.domain.errors import RequestInvalid
+from core.domain.field_errors import unknown_name
 
-_CLOSE = 0.75  # of the letters in common: `val_fracton` is `val_fraction`, `wiat` is `wait`
 _LISTED = 10
 
 
@@ -31,17 +30,5 @@ def query_parameters(route: APIRoute) -> list[str]:
 
 def unknown_names(kind: str, unknown: Iterable[str], known: Iterable[str]) -> RequestInvalid:
     """`kind`: `query parameter`, ..."""
-    errors = [{"field": name[:80], "message": _message(kind, name, known)} for name in [*unknown][:_LISTED]]
+    errors = [{"field": name[:80], "message": unknown_name(kind, name, known)} for name in [*unknown][:_LISTED]]
     return RequestInvalid(" ".join(f"{each['field']!r}: {each['message']}" for each in errors), errors=errors)
-
-
-def meant(name: str, known: Iterable[str]) -> str | None:
-    """The known name that an unknown one is a misspelling of."""
-    return next(iter(get_close_matches(name[:80].lower(), known, n=1, cutoff=_CLOSE)), None)
-
-
-def _message(kind: str, name: str, known: Iterable[str]) -> str:
-    if close := meant(name, known):
-        return f"There is no {kind} of this name; did you mean {close!r}?"
-    listed = ", ".join(sorted(known))
-    return f"There is no {kind} of this name" + (f"; there are {listed}." if listed else ".")

@@ -9,6 +9,7 @@ from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit
 from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.openapi import file_responses, problem_responses
+from api.http.problems import invalid_fields
 from api.http.reading import CurrentReads
 from api.schemas import PageOf
 from api.schemas.links import link
@@ -144,7 +145,7 @@ def download_model(
     """By `version`, by `alias`, or the latest. Content-Location names the version; ranges are supported."""
     if version and alias:
         problem = {"field": "alias", "message": "send either version or alias"}
-        raise errors.RequestInvalid("Not valid: alias.", errors=[problem])
+        raise invalid_fields([problem])
     row = versions.find_version(platform.db, job_id, version=version, alias=alias)
     artifact = versions.find_artifact(platform.db, row, row.weights_name)
     may_change = version in (None, "latest")

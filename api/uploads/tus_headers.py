@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import NamedTuple
 
-from api.http.unknown import meant
+from api.http.unknown import unknown_names
 from core.db.tables import UploadRow
 from core.domain.errors import MediaTypeUnsupported, RequestInvalid, TusVersionUnsupported, UploadInvalid
+from core.domain.field_errors import meant
 from core.services.uploads.sessions import DONE
 from core.settings import Settings
 
@@ -90,9 +91,10 @@ def whole_number(headers: Mapping[str, str], name: str) -> int:
 
 
 def read_metadata(headers: Mapping[str, str], *, options: Collection[str]) -> dict[str, str]:
-    """The pairs of `name base64, name base64, ...` that are OWN_METADATA or options. Raises HeaderInvalid.
+    """The pairs of `name base64, name base64, ...` that are OWN_METADATA or options.
 
-    Clients may send metadata of their own, which is ignored; a misspelled option is refused.
+    Clients may send metadata of their own, which is ignored. Raises HeaderInvalid, and RequestInvalid for a misspelled
+    option.
     """
     given = headers.get("upload-metadata", "")
     if not given.isascii():
@@ -106,8 +108,8 @@ def read_metadata(headers: Mapping[str, str], *, options: Collection[str]) -> di
             raise HeaderInvalid("Upload-Metadata", f"{name[:80]!r} occurs twice")
         pairs[name] = ""
         if name not in OWN_METADATA and name not in options:
-            if close := meant(name, options):
-                raise HeaderInvalid("Upload-Metadata", f"{name[:80]!r} is not known; did you mean {close!r}?")
+            if meant(name, options):
+                raise unknown_names("field", [name], options)
             continue
         try:
             pairs[name] = base64.b64decode(value.strip(), validate=True).decode()

@@ -175,7 +175,7 @@ def _wait_for_job(client: httpx.Client, path: str) -> dict[str, Any]:
         if current["state"] == "done":
             return _checked(_retrying(lambda: client.get(f"/jobs/{current['job_id']}")))  # noqa: B023 - called at once
         if current["state"] == "refused":
-            raise UploadFailed(f"{current['problem']['title']}. {current['problem']['detail']}")
+            raise UploadFailed(_in_words(current["problem"]))
         time.sleep(1.0)
     raise UploadFailed(
         f"The service has every byte, but has made no job of them in {GIVE_UP_SECONDS:.0f} s. Check GET {path} later."
@@ -221,8 +221,16 @@ def _raise_refusal(answer: httpx.Response) -> NoReturn:
 def _checked(answer: httpx.Response) -> dict[str, Any]:
     body = _json(answer)
     if answer.is_error:
-        raise UploadFailed(f"{answer.status_code}: {body.get('title', '')}. {body.get('detail', '')}")
+        raise UploadFailed(f"{answer.status_code}: {_in_words(body)}")
     return body
+
+
+def _in_words(problem: dict[str, Any]) -> str:
+    """Title and detail of a problem, then each invalid field that they do not describe."""
+    detail = problem.get("detail", "")
+    fields = [each for each in problem.get("errors") or () if each["message"] not in detail]
+    listed = [f"{each['field']}: {each['message']}" for each in fields]
+    return "\n".join([f"{problem.get('title', '')}. {detail}", *listed])
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from core.domain.errors import ParamsInvalid
+from core.domain.field_errors import not_valid, unknown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,18 @@ def validate_params(trainer: str, params: Mapping[str, Any]) -> BaseModel:
     try:
         return params_of(trainer).model_validate(dict(params))
     except ValidationError as error:
+        known = list(params_of(trainer).model_fields)
         errors = [
-            {"field": ".".join(["params", *(str(part) for part in problem["loc"])]), "message": problem["msg"]}
+            {"field": ".".join(["params", *map(str, problem["loc"])])[:200], "message": _message(problem, known)}
             for problem in error.errors(include_url=False, include_context=False, include_input=False)
         ]
-        names = ", ".join(problem["field"] for problem in errors)
-        raise ParamsInvalid(f"Not valid: {names}.", errors=errors) from error
+        raise ParamsInvalid(not_valid(errors), errors=errors) from error
+
+
+def _message(problem: ErrorDetails, known: Collection[str]) -> str:
+    if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
+        return unknown_name("field", str(problem["loc"][0]), known)
+    return problem["msg"]
 
 
 @runtime_checkable
@@ -79,7 +87,7 @@ def fit_classes(params: BaseModel, classes: Collection[str], *, within: str = "p
     misfits = params.misfits(classes) if isinstance(params, NamesClasses) else []
     if misfits:
         errors = [{**each, "field": f"{within}{each['field']}"} for each in misfits]
-        raise ParamsInvalid(f"Not valid: {', '.join(each['field'] for each in errors)}.", errors=errors)
+        raise ParamsInvalid(not_valid(errors), errors=errors)
 
 
 def default_trainer(kind: str) -> str | None:

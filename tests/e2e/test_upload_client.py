@@ -142,8 +142,10 @@ def test_the_client_sends_options_and_names_a_bad_one(local: LocalService) -> No
     job = httpx.get(f"{local.url}/jobs/{stdout.strip()}").json()
     assert (job["options"]["seed"], job["name"]) == (7, "Balls"), stderr
 
-    bad = local.start_client(archive, "--option", "seed=banana")
-    assert "seed" in bad.communicate(timeout=60)[1] and bad.returncode == 1
+    bad = local.start_client(archive, "--option", "seed=banana", "--option", "val_fraction=many")
+    printed = bad.communicate(timeout=60)[1]
+    assert bad.returncode == 1 and "seed: " in printed and "val_fraction: " in printed
+    assert printed.count("valid integer") == 1, printed
 
 
 def test_a_service_that_does_not_answer_is_one_line_at_once(tmp_path: Path) -> None:

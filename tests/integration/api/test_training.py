@@ -65,6 +65,40 @@ def test_bad_params_are_named(
     assert list_runs(platform.db, cursor=None, limit=1).items == []
 
 
+@pytest.mark.parametrize(
+    ("body", "slug", "message"),
+    [
+        ({"trianer": "yolo"}, "request-invalid", "trianer: There is no field of this name; did you mean 'trainer'?"),
+        (
+            {"params": {"epohcs": 3}},
+            "params-invalid",
+            "params.epohcs: There is no field of this name; did you mean 'epochs'?",
+        ),
+        ({"params": {"epochs": 0}}, "params-invalid", "params.epochs: Input should be greater than or equal to 1."),
+        (
+            {"params": {"epochs": 0, "batch": "many", "imgsz": 33}},
+            "params-invalid",
+            "params.epochs: Input should be greater than or equal to 1. 2 more are in `errors`.",
+        ),
+    ],
+)
+def test_the_detail_gives_the_first_invalid_field_with_its_reason(
+    client: httpx.Client, platform: Platform, body: object, slug: str, message: str
+) -> None:
+    job = published.ready_job(platform)
+    assert problem(client.post(f"/train-async/{job.id}", json=body), 400, slug)["detail"] == f"Not valid: {message}"
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/x-www-form-urlencoded"}])
+def test_a_body_that_is_not_sent_as_json_is_refused_with_the_content_type_to_send(
+    client: httpx.Client, platform: Platform, headers: dict[str, str]
+) -> None:
+    job = published.ready_job(platform)
+    answer = client.post(f"/train-async/{job.id}", content=b'{"trainer": "yolo"}', headers=headers)
+    body = problem(answer, 400, "request-invalid")
+    assert body["errors"] == [{"field": "body", "message": "Send JSON with `Content-Type: application/json`."}]
+
+
 def test_malformed_json_and_an_endless_body_are_refused(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     headers = {"content-type": "application/json"}

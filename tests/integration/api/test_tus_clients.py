@@ -118,5 +118,6 @@ def test_metadata_of_the_client_is_ignored_and_options_are_read(client: Client, 
 
 def test_a_misspelled_option_in_the_metadata_is_refused(client: Client, platform: Platform) -> None:
     body = problem(create(client, ZIP, upload_metadata="val_fracton MC40", **CHUNK), 400, "request-invalid")
-    assert "did you mean 'val_fraction'?" in body["errors"][0]["message"]
+    message = "There is no field of this name; did you mean 'val_fraction'?"
+    assert body["errors"] == [{"field": "val_fracton", "message": message}]
     assert not jobs(platform)
