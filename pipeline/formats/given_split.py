@@ -82,22 +82,24 @@ def _gather(source: ExtractedArchive, dataset: Dataset, images: list[SourceFile]
     of_yamls = [each for parts in yamls if not is_darknet(parts.data.file.name) for each in parts.sources]
     of_darknet = [each for parts in yamls if is_darknet(parts.data.file.name) for each in parts.sources]
     lists = read_split_lists(files, images, lines, {name: part for each in yamls for name, part in each.lists.items()})
-    tables, used = read_split_tables(files, lines, root=common_folder([image.name for image in images]))
+    tables = read_split_tables(files, lines, root=common_folder([image.name for image in images]))
+    lists.strange += tables.strange
     ranks = [
         _stated(dataset),
         sources_of_files(dataset.format, dataset.items),
         of_yamls,
         of_darknet,
         lists.main,
-        [*lists.others, *tables],
+        [*lists.others, *tables.sources],
         _of_folders(dataset, images),
     ]
+    yamls = [parts for parts in yamls if parts.sources or parts.data.file.name not in tables.used]
     findings = [finding for parts in yamls[:1] for finding in parts.findings]
     others = [parts for parts in yamls[1:] if parts.sources or parts.is_partly_unread]
     findings += [finding for parts in others for finding in parts.findings]
     naming = [*of_yamls, *of_darknet, *lists.main, *lists.others]
     is_partly_unread = any(parts.is_partly_unread for parts in yamls)
-    return _Evidence(ranks, naming, lists, findings + lists.findings, used | lists.used, is_partly_unread)
+    return _Evidence(ranks, naming, lists, findings + lists.findings, tables.used | lists.used, is_partly_unread)
 
 
 def _stated(dataset: Dataset) -> list[SplitSource]:

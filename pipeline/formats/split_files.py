@@ -92,9 +92,8 @@ def report_unused(
         if not listed.is_read:
             yield why_unread(listed.file), undecided
         elif undecided and listed.names_files:
-            detail = (
-                f"The list names {counted(listed.lines, 'image')}, none of which is in the archive; it may hold out "
-            )
+            none = "none of which is" if listed.unknown == listed.lines else "most of which are not"
+            detail = f"The list names {counted(listed.lines, 'image')}, {none} in the archive; it may hold out "
             detail += f"{counted(len(undecided), 'image')} in no part of the split, such as {undecided[0]}."
             yield Finding.of("split-list-held-out", name, detail), undecided
         elif listed.lines:

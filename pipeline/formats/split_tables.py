@@ -1,9 +1,10 @@
-"""Splits in tables and JSON beside the labels: `image,split` in a CSV, `{"train": [...], "val": [...]}` in a JSON, or
-the images of one part in a file with its name (`val.csv`, `val.json`)."""
+"""Splits in tables, JSON and YAML beside the labels: `image,split` in a CSV, `{"train": [...], "val": [...]}` in a JSON
+or YAML, or the images of one part in a file with its name (`val.csv`, `val.json`)."""
 
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.archive.encodings import UnknownEncoding, decode
@@ -12,12 +13,14 @@ from pipeline.archive.extract import is_image
 from pipeline.archive.source import SourceFile
 from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.formats.split_files import part_of_list
-from pipeline.formats.split_lines import ImageLines
+from pipeline.formats.split_lines import ImageLines, ImageList
 from pipeline.formats.split_names import TRAINVAL, split_of_file, split_of_folder
 from pipeline.formats.split_sources import SplitSource
+from pipeline.formats.split_yaml import read_split_yaml
 from pipeline.formats.table_columns import class_columns, part_of_cell, split_columns
 from pipeline.formats.tables import SUFFIXES, Table, TableBroken, is_empty, open_table
 from pipeline.formats.text import MAX_TEXT_BYTES, read_lines
+from pipeline.formats.yolo_yaml import YAML_SUFFIXES
 
 _NAME_KEYS = ("file_name", "filename", "image", "path", "file", "name")
 _RECORD_KEYS = {*_NAME_KEYS, "id", "image_id", "split"}
@@ -25,34 +28,42 @@ _Json = dict[str, Any] | list[Any]
 _HEAD = 4096  # bytes, among which a part of a split is named
 
 
-def read_split_tables(
-    files: Sequence[SourceFile], lines: ImageLines, *, root: str
-) -> tuple[list[SplitSource], set[str]]:
-    """(sources, files that hold nothing but a split). `files`: without those of labels; `root`: of all images."""
-    sources: list[SplitSource] = []
+@dataclass(slots=True)
+class SplitTables:
+    """`used`: files that hold nothing but a split. `strange`: those of YAML that hold out images that are not there."""
+
+    sources: list[SplitSource] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+    strange: list[ImageList] = field(default_factory=list)
+
+
+def read_split_tables(files: Sequence[SourceFile], lines: ImageLines, *, root: str) -> SplitTables:
+    """`files`: without those of labels; `root`: of all images."""
+    tables = SplitTables()
     named: list[SplitSource] = []
-    used: set[str] = set()
-    for file in (file for file in files if file.name.lower().endswith((".json", *SUFFIXES))):
+    for file in (file for file in files if file.name.lower().endswith((".json", *YAML_SUFFIXES, *SUFFIXES))):
         part = part_of_list(file.name, root)
         part = None if part == TRAINVAL else part
         if suffix_of(file.name) in SUFFIXES:
             table = open_table(file)
             found = _of_table(table, lines) if table else {}
             if found and table and (len(table.keys) == 2 or isinstance(class_columns(table.keys), str)):
-                used.add(file.name)
+                tables.used.add(file.name)
             if part and not found and (names := _of_names(file, part, lines)):
                 named += _sources(file.name, names)
-                used |= {file.name} if table is None else set()
+                tables.used |= {file.name} if table is None else set()
         else:
             document = _document(file, part)
             found = _of_json(document, part, folder_of(file.name), lines)
             if found and _is_split_alone(document):
-                used.add(file.name)
+                tables.used.add(file.name)
+            if not found and suffix_of(file.name) in YAML_SUFFIXES:
+                tables.strange += _strange(file, document, lines)
         if found:
-            sources += _sources(file.name, found)
+            tables.sources += _sources(file.name, found)
     if any(split in HELD_OUT_SPLITS for each in named for split in each.of.values()):  # else it is a table of labels
-        sources += named
-    return sources, used
+        tables.sources += named
+    return tables
 
 
 def _sources(name: str, found: Mapping[str, list[str]]) -> Iterator[SplitSource]:
@@ -117,6 +128,14 @@ def _of_json(document: _Json, part: str | None, folder: str, lines: ImageLines) 
     return found if stated and 2 * named > len(stated) else {}
 
 
+def _strange(file: SourceFile, document: _Json, lines: ImageLines) -> Iterator[ImageList]:
+    """A list of the images that `document` holds out, where most are not in the archive."""
+    held = [text for split, text in _stated(document) if split in HELD_OUT_SPLITS and is_image(text)]
+    unknown = sum(not lines.images_of(text, folder_of(file.name)) for text in held)
+    if held:
+        yield ImageList(file, lines=len(held), unknown=unknown, names_files=unknown)
+
+
 def _names_alone(document: _Json) -> Iterator[str]:
     """The images of `["1.jpg", {"file_name": "2.jpg"}]`; none where records hold anything else."""
     if isinstance(document, list) and all(isinstance(each, str) or _is_name_alone(each) for each in document):
@@ -138,11 +157,13 @@ def _is_fold(value: Any) -> bool:
 
 
 def _document(file: SourceFile, part: str | None) -> _Json:
-    """Empty for a JSON that is large, broken, neither a mapping nor a list, or that names no part."""
+    """Empty for a file that is large, broken, neither a mapping nor a list, or that names no part."""
     head = file.byte_range.read(_HEAD).lower().replace(b"\0", b"")
     names_part = part or any(word in head for word in (b"train", b"val", b"test", b"dev", b"hold"))
     if file.bytes > MAX_TEXT_BYTES or not names_part:
         return {}
+    if suffix_of(file.name) in YAML_SUFFIXES:
+        return read_split_yaml(file)
     try:
         document = json.loads(decode(file.byte_range.read()))
     except (UnknownEncoding, ValueError, RecursionError):

@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive.extract import extract
@@ -114,6 +115,31 @@ def test_tables_of_a_split_give_the_split_of_every_layout(tmp_path: Path, layout
     }
     for name, text in tables.items():
         _assert_true(_read(tmp_path, files | {name: text.encode()}), name)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_yaml_of_images_gives_the_split_of_every_layout(tmp_path: Path, layout: str) -> None:
+    files = LAYOUTS[layout](paths())
+    images = in_archive(files)
+    by_part = {part: [images[stem] for stem in TRUTH if TRUTH[stem] == part] for part in WORDS}
+    stems = {part: [name.rpartition("/")[2][:-4] for name in names] for part, names in by_part.items()}
+    yamls = {
+        "split.yaml": yaml.safe_dump(by_part),
+        "meta/splits.yml": yaml.safe_dump(stems),
+        "nested.yaml": yaml.safe_dump({"seed": 1, "splits": by_part}),
+    }
+    for name, text in yamls.items():
+        dataset = _read(tmp_path, files | {name: text.encode()})
+        _assert_true(dataset, name)
+        assert not _of(dataset, "yaml"), name
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_yaml_that_holds_out_images_that_are_not_there_is_an_error(tmp_path: Path, layout: str) -> None:
+    text = b"train: [other/1.jpg, other/2.jpg]\nval: [other/3.jpg, other/4.jpg, plain2.jpg]\n"
+    dataset = _read(tmp_path, LAYOUTS[layout](paths()) | {"split.yaml": text})
+    assert [(each.code, each.path) for each in _errors(dataset)] == [("split-list-held-out", "split.yaml")]
+    assert len(dataset.broken) == len(TRUTH)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
