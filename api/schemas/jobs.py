@@ -160,6 +160,9 @@ def finding_item(row: FindingRow) -> FindingItem:
 
 
 def job_links(row: JobRow) -> dict[str, str]:
+    """None for a deleted job: every path of it answers 410."""
+    if row.state == JobState.DELETED:
+        return {}
     job_id = row.id  # of our own making: nothing in it needs quoting
     links = {"self": f"/jobs/{job_id}", "events": f"/jobs/{job_id}/events"}
     if row.findings:

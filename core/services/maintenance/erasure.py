@@ -1,6 +1,7 @@
 """Deleting the rows of a deleted job whose objects are gone: findings, events, artifacts, aliases.
 
-A tombstone stays, which answers 410: ids, version numbers, the sha256 of the source, the metadata and each artifact.
+A tombstone stays, which answers 410: ids, version numbers, digests and the rest of what docs/operations.md lists,
+without any name or option that a person gave.
 Every batch has a transaction of its own, so that no user waits behind a job with a million findings, and an interrupted
 erasure goes on with what is left.
 """
@@ -61,8 +62,11 @@ def _leave_tombstone(db: Database, job_id: str) -> None:
     with db.transaction() as session:
         session.execute(delete(AliasMoveRow).where(AliasMoveRow.job_id == job_id))
         session.execute(delete(AliasRow).where(AliasRow.job_id == job_id))
-        session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(params={}, metrics={}))
-        run = dict.fromkeys(("progress", "notes", "problem", "log_key", "checkpoint_key"))  # their objects are gone
+        version: dict[str, Any] = {"params": {}, "metrics": {}, "mlflow_refused": None}
+        session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(**version))
+        # Its objects are gone.
+        run = dict.fromkeys(("progress", "notes", "problem", "log_key", "checkpoint_key", "mlflow_refused"))
         session.execute(update(RunRow).where(RunRow.job_id == job_id).values(**run, params={}))
-        job = dict.fromkeys(("source_key", "metadata_key", "progress", "problem", "classes", "findings"))
-        session.execute(update(JobRow).where(JobRow.id == job_id).values(**job, erased_at=clock.now()))
+        job = dict.fromkeys(("source_key", "metadata_key", "huggingface", "progress", "problem", "classes", "findings"))
+        named = {"name": "", "source_name": "", "options": {}}  # what a person wrote goes too
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(**job, **named, erased_at=clock.now()))

@@ -84,7 +84,8 @@ def test_a_deleted_job_is_gone_and_a_job_in_use_cannot_be_deleted(client: httpx.
     other = published.ready_job(platform)
     run = rows.queued_run(platform, other.id)
     assert problem(client.delete(f"/jobs/{other.id}"), 409, "job-in-use")["runs"] == [run.id]
-    assert client.delete(f"/jobs/{other.id}?cancel=true").json()["state"] == "deleted"
+    deleted = client.delete(f"/jobs/{other.id}?cancel=true").json()
+    assert (deleted["state"], deleted["links"]) == ("deleted", {})
     assert get_run(platform.db, run.id).state == "cancelled"
     problem(client.get(f"/runs/{run.id}"), 410, "gone")
     for path in ("/jobs/{}", "/jobs/{}/findings", "/jobs/{}/events", "/dataset/metadata/{}", "/models/{}"):
@@ -92,7 +93,8 @@ def test_a_deleted_job_is_gone_and_a_job_in_use_cannot_be_deleted(client: httpx.
     problem(client.post(f"/train-async/{other.id}"), 410, "gone")
     listed = [item["job_id"] for item in client.get("/jobs").json()["items"]]
     assert job.id in listed and other.id not in listed
-    assert [item["job_id"] for item in client.get("/jobs?state=deleted").json()["items"]] == [other.id]
+    listed = client.get("/jobs?state=deleted").json()["items"]
+    assert [(item["job_id"], item["links"]) for item in listed] == [(other.id, {})]
 
 
 def test_lists_are_paged_newest_first(client: httpx.Client, platform: Platform) -> None:

@@ -105,11 +105,14 @@ def test_a_deleted_job_leaves_tombstones_and_none_of_its_rows(platform: Platform
         assert session.get_one(RunRow, tombstone.run_id).checkpoint_key is None
         row = session.get_one(JobRow, job.id)
         assert (row.source_sha256, row.last_version, row.findings) == ("0" * 64, 1, None)
+        assert (row.name, row.source_name, row.options, row.huggingface) == ("", "", {}, None)
     with serving(platform) as client:
         for path in (f"/jobs/{job.id}", f"/models/{job.id}/v1", f"/models/{job.id}/v1/artifacts/best.pt"):
             problem(client.get(path), 410, "gone")
         problem(client.get(f"/runs/{tombstone.run_id}"), 410, "gone")
         problem(client.delete(f"/jobs/{job.id}"), 410, "gone")
+        (listed,) = client.get("/jobs?state=deleted").json()["items"]
+        assert (listed["job_id"], listed["name"], listed["source"]["name"], listed["links"]) == (job.id, "", "", {})
         followed = client.get(f"/jobs/{job.id}/events", headers={"last-event-id": "1"}).text
         assert followed.endswith(f'id: {row.event_seq}.end\nevent: end\ndata: {{"seq": {row.event_seq}}}\n\n')
 
