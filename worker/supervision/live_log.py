@@ -10,6 +10,7 @@ import structlog
 from core import clock
 from core.domain.errors import OutOfSpace, Unavailable
 from core.services.runs.logs import TAIL_BYTES
+from core.services.work.leases import ClaimLost
 
 CHECK_SECONDS = 1.0
 REPORT_SECONDS = 5.0  # 64 KB every 5 s is 13 KB/s for each run: SQLite and PostgreSQL do not feel it
@@ -47,6 +48,9 @@ class LiveLog:
             try:
                 self._note(tail, size)
                 reported_bytes = size
+            except ClaimLost:  # for good: what follows belongs to another attempt
+                log.warning("log.not_reported", error="the claim is lost")
+                return
             except (Unavailable, OutOfSpace) as error:
                 log.warning("log.not_reported", error=error.detail)  # the next time it is longer still
             except Exception:  # a log never changes how a run goes

@@ -5,9 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.domain.errors import Unavailable
 from core.services.runs.logs import TAIL_BYTES
+from core.services.work.leases import ClaimLost
 from tests.waiting import wait_until
 from worker.supervision import live_log
 from worker.supervision.live_log import LiveLog
@@ -38,6 +40,25 @@ def test_the_end_of_a_log_is_reported_when_it_has_grown_and_repeated_while_the_d
         wait_until(lambda: len(reported) == 2, seconds=5, what="the second report")
     assert reported[0] == (b"epoch 1\n", 8)
     assert reported[1] == (b"x" * TAIL_BYTES, 8 + 2 * TAIL_BYTES)
+
+
+def test_a_lost_claim_is_one_warning_without_a_traceback(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def note(_tail: bytes, total_bytes: int) -> None:
+        calls.append(total_bytes)
+        raise ClaimLost
+
+    (tmp_path / "log").write_bytes(b"epoch 1\n")
+    with capture_logs() as logged, LiveLog(tmp_path / "log", note):
+        wait_until(lambda: bool(logged), seconds=5, what="the warning")
+        with (tmp_path / "log").open("ab") as file:
+            file.write(b"epoch 2\n")
+        time.sleep(0.2)  # four times the pause between two reports
+    assert calls == [8]
+    assert [(each["event"], each["log_level"], "exc_info" in each) for each in logged] == [
+        ("log.not_reported", "warning", False)
+    ]
 
 
 def test_a_database_that_hangs_keeps_no_attempt_from_ending(tmp_path: Path) -> None:
