@@ -10,6 +10,7 @@ from core.domain.findings import Finding, FindingList, Severity
 from pipeline.archive.entry_names import suffix_of
 from pipeline.archive.plural import counted
 from pipeline.dataset.boxes import Frame, check_boxes, in_pixels
+from pipeline.dataset.declared_sizes import Drawn, doubtful_factor, where_drawn
 from pipeline.dataset.model import Box, Dataset, DatasetImage, Item, RawBox, common_folder
 from pipeline.decode.image_facts import SUFFIXES, ImageFacts
 
@@ -35,6 +36,7 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
     good: list[tuple[Item, ImageFacts, list[RawBox]]] = []
     palettes: list[str] = []
     classless = 0
+    drawn = where_drawn(zip(items, facts, strict=True))
     for item, fact in _drain(items, facts):
         if dataset.kind == "classification" and not item.label:
             classless += 1
@@ -44,7 +46,7 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
         boxes: list[RawBox] = []
         broken = item.image.name in dataset.broken
         if not _has_error(found):
-            boxes, box_findings = _check_item(item, fact)
+            boxes, box_findings = _check_item(item, fact, drawn)
             found += _without_size(box_findings) if broken and _is_unread(item) else box_findings
         findings += found
         if fact.mode in _PALETTES:
@@ -153,12 +155,22 @@ def _depth_detail(fact: ImageFacts) -> str:
     return f"More than 8 bits per channel (mode {fact.mode}). {reduced}{dark}"
 
 
-def _check_item(item: Item, fact: ImageFacts) -> tuple[list[RawBox], list[Finding]]:
+def _check_item(item: Item, fact: ImageFacts, drawn: Drawn) -> tuple[list[RawBox], list[Finding]]:
     """Boxes in upright pixels, clipped, without duplicates."""
     path = item.annotation or item.image.name
     frame, findings = frame_of(item, fact, path)
+    factor = None if drawn.on_image and not drawn.on_declared else doubtful_factor(item, fact)
+    if factor:
+        findings = [_scaled_size(item, factor, finding) for finding in findings]
     boxes, box_findings = check_boxes(in_pixels(item.boxes, item.coordinates, *fact.upright), frame, path)
     return boxes, findings + box_findings
+
+
+def _scaled_size(item: Item, factor: float, finding: Finding) -> Finding:
+    if finding.code != "size-wrong":
+        return finding
+    detail = f"{finding.detail} It is {factor:.4g} times the image: the boxes may have been drawn on either."
+    return Finding.of("size-scaled", finding.path, detail, line=item.size_line)
 
 
 def frame_of(item: Item, fact: ImageFacts, path: str) -> tuple[Frame, list[Finding]]:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from core.domain.findings import Finding, Severity
 from pipeline.archive.source import ExtractedArchive
-from pipeline.dataset.boxes import EDGE_TOLERANCE, Frame, check_box, in_pixels, part_inside
+from pipeline.dataset.boxes import Frame, check_box, in_pixels, part_inside
+from pipeline.dataset.declared_sizes import Drawn, doubtful_factor, fit, is_of_another_scale, where_drawn
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem
 from pipeline.dataset.validate import SUFFIXES_OF, frame_of
 from pipeline.decode.image_facts import ImageFacts
@@ -25,7 +26,7 @@ def repair_items(source: ExtractedArchive, dataset: Dataset, facts: list[ImageFa
     """`facts` belong to `dataset.items` by index. Nothing is guessed: what cannot be repaired is left out."""
     kept: list[RepairedItem] = []
     changes: list[Finding] = []
-    rescaled = _is_rescaled(dataset, facts)
+    drawn = where_drawn(pair for pair in zip(dataset.items, facts, strict=True) if not _why_left_out(*pair, dataset))
     unmatched = _unmatched(dataset)
     taken = {file.name.casefold() for file in source.files}
     for item, fact in zip(dataset.items, facts, strict=True):
@@ -38,7 +39,7 @@ def repair_items(source: ExtractedArchive, dataset: Dataset, facts: list[ImageFa
             detail = "The image was left out: an annotation that matches no image may belong to it."
             changes.append(_change("repair-image-left-out", item.image.name, detail))
             continue
-        repaired_item, made = _repair_item(item, fact, taken, rescaled=rescaled)
+        repaired_item, made = _repair_item(item, fact, taken, drawn)
         changes += made
         if repaired_item:
             kept.append(repaired_item)
@@ -84,7 +85,7 @@ def _may_lack_its_own(item: Item, unmatched: _Unmatched) -> bool:
 
 
 def _repair_item(
-    item: Item, fact: ImageFacts, taken: set[str], *, rescaled: bool
+    item: Item, fact: ImageFacts, taken: set[str], drawn: Drawn
 ) -> tuple[RepairedItem | None, list[Finding]]:
     renamed = _renamed(item.image.name, fact, taken)
     name_changes = _name_changes(item, renamed)
@@ -92,7 +93,10 @@ def _repair_item(
         return RepairedItem(_as(item, renamed, (), fact.upright), changed=False), name_changes
     frame, found = frame_of(item, fact, item.annotation)
     wrong_size = {finding.code for finding in found} & {"size-wrong", "size-missing"}
-    drawn_on = _drawn_on(item, fact, rescaled=rescaled)
+    drawn_on = _drawn_on(item, fact, drawn)
+    if drawn.is_unproved and doubtful_factor(item, fact):
+        detail = "The image was left out: its boxes may have been drawn on the declared size or on the image."
+        return None, [_change("repair-image-left-out", item.image.name, detail)]
     doubtful = "size-wrong" in wrong_size and not drawn_on
     if drawn_on:
         frame = frame._replace(width=drawn_on[0], height=drawn_on[1])
@@ -115,46 +119,14 @@ def _repair_item(
     return RepairedItem(repaired_item, changed, tuple(origin for origin, _ in boxes)), name_changes + changes
 
 
-def _is_rescaled(dataset: Dataset, facts: list[ImageFacts]) -> bool:
-    """Whether the images of the dataset were resized after they were labelled.
-
-    Proved by one image whose boxes are all inside its declared size but not all inside the image. One is enough: the
-    boxes of other images may be inside both by chance, and those of enlarged images always are.
-    """
-    return any(
-        item.size is not None
-        and _is_of_another_scale(item, fact)
-        and _fit(item.boxes, *item.size)
-        and not _fit(item.boxes, *fact.upright)
-        for item, fact in zip(dataset.items, facts, strict=True)
-        if not _why_left_out(item, fact, dataset)
-    )
-
-
-def _drawn_on(item: Item, fact: ImageFacts, *, rescaled: bool) -> tuple[int, int] | None:
-    """The declared size, where the boxes were drawn on it: in a `rescaled` dataset, unless they fit only the image.
+def _drawn_on(item: Item, fact: ImageFacts, drawn: Drawn) -> tuple[int, int] | None:
+    """The declared size, where the boxes were drawn on it: as in the dataset, unless they fit only the image.
 
     Boxes that fit neither reach beyond the declared size and are clipped to it.
     """
-    if not rescaled or item.size is None or not _is_of_another_scale(item, fact):
+    if not drawn.on_declared or item.size is None or not is_of_another_scale(item, fact):
         return None
-    return item.size if _fit(item.boxes, *item.size) or not _fit(item.boxes, *fact.upright) else None
-
-
-def _is_of_another_scale(item: Item, fact: ImageFacts) -> bool:
-    """Whether it has boxes, and a declared size of another scale: the same aspect ratio within a pixel of rounding."""
-    size, (width, height) = item.size, fact.upright
-    if size is None or size == fact.upright or fact.orientation != 1:
-        return False
-    same_shape = abs(size[0] * height - size[1] * width) <= max(size)
-    return same_shape and item.coordinates != "fractions" and bool(item.boxes)
-
-
-def _fit(boxes: tuple[RawBox, ...], width: int, height: int) -> bool:
-    return all(
-        max(box.x1, box.x2) <= width * 1000 + EDGE_TOLERANCE and max(box.y1, box.y2) <= height * 1000 + EDGE_TOLERANCE
-        for box in boxes
-    )
+    return item.size if fit(item.boxes, *item.size) or not fit(item.boxes, *fact.upright) else None
 
 
 def _scaled(box: RawBox, size: tuple[int, int], to: tuple[int, int]) -> RawBox:

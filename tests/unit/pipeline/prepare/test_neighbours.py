@@ -121,6 +121,39 @@ def test_boxes_stay_where_width_and_height_are_exchanged_and_after_a_repair(
     assert "size-wrong" not in {each.code for each in after.findings}
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl", "voc"])
+@pytest.mark.parametrize("factor", [0.5, 1.5, 2.0])
+def test_a_declared_size_of_another_scale_is_an_error_unless_boxes_fit_only_the_image(
+    tmp_path: Path, form: str, factor: float
+) -> None:
+    declared = (round(SIZE[0] * factor), round(SIZE[1] * factor))
+    boxes = {f"p/{at}.jpg": (10.0, 8.0, 40.0, 28.0) for at in range(8)}
+    with pytest.raises(Rejected) as rejected:
+        _validated(tmp_path, _declared(form, boxes, declared))
+    scaled = [each for each in rejected.value.findings if each.code == "size-scaled"]
+    assert len(scaled) == len(boxes) and all(f"{factor:g} times" in each.detail for each in scaled)
+    dataset = _validated(tmp_path / "b", _declared(form, boxes, (SIZE[0] + 1, SIZE[1])))
+    assert {each.code for each in dataset.findings} >= {"size-wrong"}
+    if factor < 1:
+        dataset = _validated(tmp_path / "c", _declared(form, boxes | {"p/0.jpg": (60.0, 30.0, 90.0, 60.0)}, declared))
+        assert "size-wrong" in {each.code for each in dataset.findings} and len(dataset.images) == 8
+
+
+def _declared(form: str, boxes: dict[str, tuple[float, ...]], size: tuple[int, int]) -> Files:
+    """One box for each image, and the `size` that the annotation declares."""
+    files: Files = {name: image_bytes(seed=at) for at, name in enumerate(boxes)}
+    rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    records = []
+    for name, (x1, y1, x2, y2) in boxes.items():
+        if form == "voc":
+            files[name.replace(".jpg", ".xml")] = annotation(name[2:], [("key", x1, y1, x2, y2)], size=size)
+        rows.append(f"{name},{size[0]},{size[1]},key,{x1},{y1},{x2},{y2}")
+        objects = {"bbox": [[x1, y1, x2 - x1, y2 - y1]], "categories": ["key"]}
+        records.append(json.dumps({"file_name": name, "width": size[0], "height": size[1], "objects": objects}))
+    tables = {"csv": {"boxes.csv": rows}, "jsonl": {"p/metadata.jsonl": records}}.get(form, {})
+    return files | {name: "\n".join(lines).encode() for name, lines in tables.items()}
+
+
 def test_different_things_on_black_take_no_image_from_the_split(tmp_path: Path) -> None:
     files: Files = {}
     for at in range(40):
@@ -164,6 +197,7 @@ def test_with_on_error_skip_an_image_that_may_own_a_lost_label_is_no_background(
 
 
 def _validated(tmp_path: Path, files: Files, **options: Any) -> ValidatedDataset:
+    tmp_path.mkdir(exist_ok=True)
     return _validated_archive(tmp_path / "scratch", zip_files(tmp_path / "data.zip", files), **options)
 
 

@@ -143,6 +143,14 @@ def test_one_image_proves_that_the_whole_dataset_was_rescaled(tmp_path: Path) ->
     assert not [entry for entry in _log(_repair(tmp_path, without, name="b.zip")) if "rescaled" in entry["code"]]
 
 
+def test_an_image_of_another_scale_without_a_proof_is_left_out(tmp_path: Path) -> None:
+    files = voc_files()
+    files[XML] = annotation("p00.jpg", [("ball", 10.0, 10.0, 40.0, 30.0)], size=(192, 128))  # fits both
+    repaired = _repair(tmp_path, files)
+    assert XML not in _contents(repaired) and IMAGE not in _contents(repaired)
+    assert [entry["path"] for entry in _log(repaired) if entry["code"] == "repair-image-left-out"] == [IMAGE]
+
+
 def test_a_repair_turns_no_image_into_background(tmp_path: Path) -> None:
     files = voc_files()
     files[XML] = annotation("p00.jpg", [("ball", -60.0, 20.0, 50.0, 60.0)])  # less than half is inside
