@@ -7,7 +7,7 @@ a hash of the seed and the group's images, so file names and the order of the ar
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Protocol
@@ -257,11 +257,7 @@ def _check(
     counts = Counter(splits.values())
     for image in images:
         present[splits[image.path]].update(image.class_ids)
-    findings = [
-        Finding.of("class-not-in-train", "", f"{name!r} has no image in train.")
-        for class_id, name in enumerate(classes)
-        if class_id not in present["train"]
-    ]
+    findings = list(_not_in_train(present["train"], classes))
     if images[0].label is not None:
         findings += _missing_classes(present, counts, classes)
     if not counts["val"]:
@@ -277,6 +273,17 @@ def _check(
         detail = "There is no test split; the model is measured on the validation split only."
         findings.append(Finding.of("split-without-test", "", detail))
     return findings
+
+
+def _not_in_train(present: Set[int], classes: list[str]) -> Iterator[Finding]:
+    trained = {classes[class_id].casefold(): classes[class_id] for class_id in sorted(present)}
+    for class_id, name in enumerate(classes):
+        if class_id in present:
+            continue
+        detail = f"{name!r} has no image in train."
+        if similar := trained.get(name.casefold()):
+            detail += f" {similar!r} has: the two names differ only in upper and lower case; write them the same way."
+        yield Finding.of("class-not-in-train", "", detail)
 
 
 def _missing_classes(

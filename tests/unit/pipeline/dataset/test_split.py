@@ -122,6 +122,14 @@ def test_a_class_missing_from_a_given_train_split_is_an_error() -> None:
     images = [_image("0", "0", (0,), "train"), _image("1", "1", (1,), "val"), _image("2", "2", (0,), "val")]
     _, findings = assign_splits(images, ["a", "b"], PrepareOptions(test_fraction=0))
     assert [(finding.code, finding.severity) for finding in findings] == [("class-not-in-train", "error")]
+    assert "upper and lower case" not in findings[0].detail
+
+
+def test_a_class_missing_from_train_is_compared_without_upper_and_lower_case() -> None:
+    images = [_image("0", "0", (0,), "train"), _image("1", "1", (1,), "val"), _image("2", "2", (0,), "val")]
+    _, findings = assign_splits(images, ["Cat", "cat"], PrepareOptions(test_fraction=0))
+    detail = next(finding.detail for finding in findings if finding.code == "class-not-in-train")
+    assert "'cat' has no image in train" in detail and "'Cat' has" in detail and "upper and lower case" in detail
 
 
 def _stratify_by_search(groups: list[Any], shares: dict[str, float]) -> dict[str, str]:
