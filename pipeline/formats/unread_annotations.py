@@ -24,7 +24,7 @@ from pipeline.formats.annotation_sniff import (
 from pipeline.formats.class_list_files import names_of_file
 from pipeline.formats.image_roles import images_of_set
 from pipeline.formats.sniff_texts import is_list_with_boxes, sniff_text
-from pipeline.formats.yolo_labels import is_label_file
+from pipeline.formats.yolo_labels import is_kitti_file, is_label_file
 
 _TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 _DOCUMENTS = (".json", ".xml")
@@ -168,7 +168,8 @@ def _what(unread: _Unread) -> str:
     number = len(unread.sniffed.images)
     if unread.sniffed.of_one:
         files = counted(len(unread.files), "file")
-        return f"{files} like this one hold labels, each for one image"
+        labels = "3D labels in the format of KITTI" if is_kitti_file(unread.files[0]) else "labels"
+        return f"{files} like this one hold {labels}, each for one image"
     return f"The file gives {what} of {counted(number, 'image')}"
 
 

@@ -17,6 +17,7 @@ from pipeline.formats.yolo_columns import BOX, ColumnSurvey, Reading
 
 MAX_CLASS_ID = 9999  # for datasets without class names; the largest public dataset has 9,000 classes
 _SNIFF_BYTES = 4096
+_KITTI = (15, 16)  # columns; the last one is the score of a prediction
 _LARGEST = 2.0  # a larger value is in pixels
 
 
@@ -42,11 +43,26 @@ class _InvalidLine(Exception):
 
 
 def is_label_file(file: SourceFile) -> bool:
-    """Whether the first line that is not blank is a class and at least four numbers."""
-    text = decode_head(file.byte_range.read(_SNIFF_BYTES))
-    first = next((line.split() for line in text.split("\n") if line.strip()), [])
+    """Whether the first line that is not blank is a class and at least four numbers, and not a line of KITTI."""
+    first = _first_line(file)
     is_matrix = bool(first) and first[0].endswith(":")  # of a camera: `P0: 1 0 0 ...`
-    return len(first) >= BOX and not is_matrix and all(_number(column) is not None for column in first[1:BOX])
+    is_box = len(first) >= BOX and not is_matrix and all(_number(column) is not None for column in first[1:BOX])
+    return is_box and not _is_of_kitti(first)
+
+
+def is_kitti_file(file: SourceFile) -> bool:
+    """Whether the first line is `Car 0.00 0 -1.58 587.01 173.33 614.12 200.12 ...` (type, truncated, occluded, ...)."""
+    return _is_of_kitti(_first_line(file))
+
+
+def _first_line(file: SourceFile) -> list[str]:
+    text = decode_head(file.byte_range.read(_SNIFF_BYTES))
+    return next((line.split() for line in text.split("\n") if line.strip()), [])
+
+
+def _is_of_kitti(columns: list[str]) -> bool:
+    numbers = [_number(column) is not None for column in columns]
+    return len(columns) in _KITTI and not numbers[0] and all(numbers[1:])
 
 
 def read_labels(

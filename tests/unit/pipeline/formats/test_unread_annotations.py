@@ -220,3 +220,20 @@ def test_lists_give_the_split_of_folders_of_classes(tmp_path: Path) -> None:
     }
     dataset = _read(tmp_path, files)
     assert [item.split for item in dataset.items] == ["train" if at % 3 else "test" for at in range(len(names))]
+
+
+@pytest.mark.parametrize("kind", ["Car", "DontCare"])
+@pytest.mark.parametrize("score", ["", " 0.87"])
+@pytest.mark.parametrize("folder", ["", "training/"])
+def test_labels_of_kitti_are_one_error_that_names_them(tmp_path: Path, folder: str, kind: str, score: str) -> None:
+    line = f"{kind} 0.00 0 -1.58 8.01 13.33 44.12 50.12 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59{score}\n".encode()
+    names = [f"{folder}image_2/{at:06}.png" for at in range(6)]
+    files: Files = {name: image_bytes(seed=at, format="PNG") for at, name in enumerate(names)}
+    files |= {name.replace("image_2", "label_2").replace(".png", ".txt"): line for name in names}
+    try:
+        found = _read(tmp_path, files).findings
+    except Rejected as rejected:
+        found = rejected.findings
+    errors = [each for each in found if each.severity == "error"]
+    assert [each.code for each in errors] == ["annotations-unread"] and "6 files" in errors[0].detail
+    assert "KITTI" in errors[0].detail and "label_2" in errors[0].path
