@@ -8,7 +8,8 @@ from core.domain.limits import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_SECONDS
 from core.services.context import Platform
 
 
-def platform_of(request: Request) -> Platform:
+async def platform_of(request: Request) -> Platform:
+    """A dependency that only looks something up is `async`: for a plain function the framework takes a thread."""
     return cast(Platform, request.app.state.platform)
 
 

@@ -123,7 +123,7 @@ class IdempotentRequest:
                 await run_in_threadpool(renew_key, self._db, self._claim)
 
 
-def idempotent_request(
+async def idempotent_request(
     request: Request,
     platform: CurrentPlatform,
     idempotency_key: Annotated[

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from core.db import Database
 
 # SQLite never waits, PostgreSQL does: then others compute.
-READERS = {"sqlite": 1, "postgresql": 8}
+READERS = {"sqlite": 1, "postgresql": 4}
 
 
 class Reads:
@@ -35,7 +35,7 @@ def _json(answer: BaseModel | bytes) -> str | bytes:
     return answer.model_dump_json() if isinstance(answer, BaseModel) else answer
 
 
-def reads_of(request: Request) -> Reads:
+async def reads_of(request: Request) -> Reads:
     return cast(Reads, request.app.state.reads)
 
 

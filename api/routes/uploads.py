@@ -40,7 +40,7 @@ from core.services.uploads.sessions import OPEN, REFUSED, NewUpload, create_uplo
 router = APIRouter(tags=["datasets"])
 
 
-def finisher_of(request: Request) -> Finisher:
+async def finisher_of(request: Request) -> Finisher:
     finisher: Finisher = request.app.state.finisher
     return finisher
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.db.idle_connections import try_idle_connections
 from core.db.reserve_file import ReserveFile
 from core.db.totals import write_totals
 from core.domain.errors import OutOfSpace, Unavailable
@@ -35,7 +36,7 @@ class Database:
     def __init__(self, engine: Engine, reserve: ReserveFile | None = None) -> None:
         self.engine = engine
         self._reserve = reserve
-        self._reading = sessionmaker(engine, expire_on_commit=False)
+        self._reading = sessionmaker(_reading_engine(engine), expire_on_commit=False)
         self._writing = sessionmaker(engine.execution_options(**{_WRITES: True}), expire_on_commit=False)
 
     @contextmanager
@@ -61,12 +62,19 @@ class Database:
         self.engine.dispose()
 
 
+def _reading_engine(engine: Engine) -> Engine:
+    """On PostgreSQL without BEGIN and ROLLBACK: each statement has its own snapshot either way."""
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def open_database(url: str, *, reserve_bytes: int = 0) -> Database:
     """No connection is made before the first query. `reserve_bytes`: of the reserve file of a SQLite database."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        server = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": 10}
-        return Database(create_engine(url, connect_args=_with_timeouts(parsed), json_deserializer=_parsed, **server))
+        server = {"pool_size": 10, "max_overflow": 20, "pool_timeout": 10}
+        engine = create_engine(url, connect_args=_with_timeouts(parsed), json_deserializer=_parsed, **server)
+        try_idle_connections(engine)
+        return Database(engine)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     # 20 connections: half as many as the API has threads for plain `def` endpoints

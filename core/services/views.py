@@ -34,6 +34,17 @@ _SHARING = (
 )
 
 
+class RunCopy(NamedTuple):
+    """What a run's row says of its copy in MLflow."""
+
+    state: str
+    event_seq: int
+    mirror_seq: int
+    mirrored_at: datetime | None
+    mlflow_run_id: str | None
+    mlflow_refused: str | None
+
+
 class RunBrief(NamedTuple):
     """A run in its job, with the metrics and the time of its version once it is published."""
 
@@ -62,18 +73,21 @@ class VersionOverview:
     metrics: str
     artifacts: str
     aliases: list[str]
-    copy: "RunCopy"
+    copy: RunCopy
 
 
-class RunCopy(NamedTuple):
-    """What a run's row says of its copy in MLflow."""
-
-    state: str
-    event_seq: int
-    mirror_seq: int
-    mirrored_at: datetime | None
-    mlflow_run_id: str | None
-    mlflow_refused: str | None
+_PARTS_OF_VERSIONS = (
+    select(
+        VersionRow.id,
+        *(cast(column, Text) for column in (VersionRow.params, VersionRow.metrics, VersionRow.artifacts)),
+        *(getattr(RunRow, name) for name in RunCopy._fields),
+    )
+    .join(RunRow, RunRow.id == VersionRow.run_id)
+    .where(VersionRow.id.in_(bindparam("ids", expanding=True)))
+)
+_ALIASES_OF_JOBS = (
+    select(AliasRow).where(AliasRow.job_id.in_(bindparam("job_ids", expanding=True))).order_by(AliasRow.alias)
+)
 
 
 def job_overview(db: Database, job_id: str) -> JobOverview:
@@ -86,12 +100,9 @@ def job_overview(db: Database, job_id: str) -> JobOverview:
 
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
     """In the order of `versions`."""
-    stored = [cast(column, Text) for column in (VersionRow.params, VersionRow.metrics, VersionRow.artifacts)]
-    copies = [getattr(RunRow, name) for name in RunCopy._fields]
-    columns = select(VersionRow.id, *stored, *copies).join(RunRow, RunRow.id == VersionRow.run_id)
     with db.reading() as session:
         aliases = _aliases(session, versions)
-        rows = session.execute(columns.where(VersionRow.id.in_([version.id for version in versions])))
+        rows = session.execute(_PARTS_OF_VERSIONS, {"ids": [version.id for version in versions]})
         found = {version_id: row for version_id, *row in rows}
     return [_overview(version, found[version.id], aliases) for version in versions]
 
@@ -131,7 +142,6 @@ def _sharing(session: Session, job: JobRow) -> list[str]:
 def _aliases(session: Session, versions: Sequence[VersionRow]) -> dict[tuple[str, int], list[str]]:
     found: dict[tuple[str, int], list[str]] = {}
     job_ids = sorted({version.job_id for version in versions})
-    statement = select(AliasRow).where(AliasRow.job_id.in_(job_ids)).order_by(AliasRow.alias)
-    for row in session.execute(statement).scalars():
+    for row in session.execute(_ALIASES_OF_JOBS, {"job_ids": job_ids}).scalars():
         found.setdefault((row.job_id, row.number), []).append(row.alias)
     return found

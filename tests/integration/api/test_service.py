@@ -227,7 +227,11 @@ def test_a_client_that_disconnects_leaves_nothing_behind(platform: Platform) -> 
             wait_until(lambda: any(temp.glob("upload-*")), seconds=20, what="a temporary file")
         wait_until(lambda: not any(temp.glob("upload-*")), seconds=20, what="its removal")
         headers = {"idempotency-key": "k", "content-type": "application/zip"}
-        assert client.post("/upload-dataset", content=b"PK", headers=headers).status_code == 202
+
+        def again() -> bool:  # 409 until the key is released, right after the file is removed
+            return client.post("/upload-dataset", content=b"PK", headers=headers).status_code == 202
+
+        wait_until(again, seconds=5, what="the release of the key")
 
 
 def wrapped(body: Iterator[bytes], headers: dict[str, str]) -> Iterator[bytes]:
