@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, bindparam, cast, select
+from sqlalchemy import Text, bindparam, cast, null, select, union_all
 from sqlalchemy.orm import Session
 
 from core.db import Database
@@ -15,23 +16,6 @@ from core.domain.states import JobState
 from core.services.jobs.commands import job_in
 
 _SHARING_LISTED = 20
-# Built once: that takes a third of a read.
-_RUNS_OF_JOB = (
-    select(RunRow.id, RunRow.state, RunRow.version, VersionRow.metrics, VersionRow.created_at)
-    .outerjoin(VersionRow, VersionRow.run_id == RunRow.id)
-    .where(RunRow.job_id == bindparam("job_id"))
-    .order_by(RunRow.id)
-)
-_SHARING = (
-    select(JobRow.id)
-    .where(
-        JobRow.fingerprint == bindparam("fingerprint"),
-        JobRow.state == str(JobState.READY),
-        JobRow.id != bindparam("job_id"),
-    )
-    .order_by(JobRow.id)
-    .limit(_SHARING_LISTED)
-)
 
 
 class RunCopy(NamedTuple):
@@ -76,6 +60,26 @@ class VersionOverview:
     copy: RunCopy
 
 
+# Built once: that takes a third of a read.
+_SHARING = (
+    select(JobRow.id)
+    .where(
+        JobRow.fingerprint == bindparam("fingerprint", type_=JobRow.fingerprint.type),
+        JobRow.state == str(JobState.READY),
+        JobRow.id != bindparam("job_id"),
+    )
+    .order_by(JobRow.id)
+    .limit(_SHARING_LISTED)
+    .subquery()
+)
+_BRIEF = (RunRow.id, RunRow.state, RunRow.version, VersionRow.metrics, VersionRow.created_at)
+_RUNS_AND_SHARING = union_all(
+    select(*_BRIEF)
+    .select_from(RunRow)
+    .outerjoin(VersionRow, VersionRow.run_id == RunRow.id)
+    .where(RunRow.job_id == bindparam("job_id")),
+    select(_SHARING.c.id, *(cast(null(), column.type) for column in _BRIEF[1:])),
+)
 _PARTS_OF_VERSIONS = (
     select(
         VersionRow.id,
@@ -94,8 +98,9 @@ def job_overview(db: Database, job_id: str) -> JobOverview:
     """Raises JobNotFound, Gone."""
     with db.reading() as session:
         job = job_in(session, job_id)
-        runs = [RunBrief(*run) for run in session.execute(_RUNS_OF_JOB, {"job_id": job_id})]
-        return JobOverview(job, runs, _sharing(session, job))
+        found = session.execute(_RUNS_AND_SHARING, {"job_id": job_id, "fingerprint": job.fingerprint})
+        rows = sorted((RunBrief(*row) for row in found), key=attrgetter("id"))
+    return JobOverview(job, [row for row in rows if row.state], [row.id for row in rows if not row.state])
 
 
 def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[VersionOverview]:
@@ -131,12 +136,6 @@ def ready_job_in(session: Session, job_id: str) -> JobRow:
     if job.fingerprint is None or job.metadata_key is None:
         raise JobNotReady(f"The job is {job.state}.", job_id=job_id, state=job.state)
     return job
-
-
-def _sharing(session: Session, job: JobRow) -> list[str]:
-    if job.fingerprint is None:
-        return []
-    return list(session.execute(_SHARING, {"fingerprint": job.fingerprint, "job_id": job.id}).scalars())
 
 
 def _aliases(session: Session, versions: Sequence[VersionRow]) -> dict[tuple[str, int], list[str]]:
