@@ -12,6 +12,7 @@ import pytest
 
 import core.db
 from core.db.migrate import upgrade
+from core.domain.limits import MIB
 from core.settings import Settings
 from tests.servers import ServerMissing, mlflow, postgres, s3, valkey
 
@@ -57,6 +58,7 @@ def _only_these_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
     monkeypatch.setenv("DARKROOM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DARKROOM_DISK_RESERVE_BYTES", str(4 * MIB))  # a quarter of it lies beside each database
 
 
 @pytest.fixture(scope="session")
