@@ -369,7 +369,7 @@ def test_a_flat_image_is_refused_with_what_can_be_done_about_it(tmp_path: Path) 
         _extract(archive, tmp_path)
     (finding,) = refused.value.findings
     assert (finding.code, finding.path) == ("archive-ratio", "a/white.bmp")
-    assert finding.remedy == "Leave the files out; images that compress so well are saved as PNG or JPEG."
+    assert finding.remedy == "Leave the files out; save such images as PNG or JPEG."
 
 
 def test_a_thousand_entries_of_the_free_size_are_refused_together(tmp_path: Path) -> None:
