@@ -5,19 +5,17 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from core.domain.findings import Finding
-from pipeline.archive.entry_names import base_of
 from pipeline.archive.plural import counted
-from pipeline.archive.source import ExtractedArchive, SourceFile
+from pipeline.archive.source import ExtractedArchive
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem, root_of
-from pipeline.formats.box_limits import require_entries
 from pipeline.formats.coordinates import UNIT, exact
-from pipeline.formats.image_roles import images_of_set
-from pipeline.formats.json_stream import JsonBroken, read_elements
-from pipeline.formats.label_studio_forms import LABELS, done_annotations, holds_regions, image_name_of, task_of
-from pipeline.formats.listed import ListedImage, Report, dataset_of, match_listed, split_of_value
+from pipeline.formats.label_studio_exports import Annotations, Export, dataset_of_exports, read_exports, why_none
+from pipeline.formats.label_studio_forms import LABELS, holds_regions
+from pipeline.formats.listed import ListedImage
 from pipeline.formats.text import WrittenNames, class_name_fault
 
 NAME = "label-studio"
@@ -27,36 +25,23 @@ Edges = tuple[int, int, int, int]  # percent in 1/UNIT
 
 
 @dataclass(slots=True)
-class _Export:
-    report: Report
-    names: set[str]
-    listed: list[ListedImage] = field(default_factory=list)
-    rotated: list[int] = field(default_factory=list)
-    polygons: list[int] = field(default_factory=list)
-    lost: int = 0
-    is_whole: bool = True
+class _Export(Export):
+    """`rotated`, `polygons`: lines of what is read as the box around it."""
+
+    rotated: list[int | None] = field(default_factory=list)
+    polygons: list[int | None] = field(default_factory=list)
 
 
 def matches(source: ExtractedArchive) -> str | None:
-    documents = [file for file in source.files if file.name.lower().endswith(".json")]
-    if not documents:
-        return "no JSON files in the archive."
-    if not any(map(holds_regions, documents)):
-        return f"{counted(len(documents), 'JSON file')}, none with a list of tasks with regions."
-    return None
+    return why_none(source, holds_regions, "regions")
 
 
 def read(source: ExtractedArchive) -> Dataset:
     written = WrittenNames()
-    images = images_of_set(source)
-    names = {base_of(image.name) for image in images}
-    files = [file for file in source.files if file.name.lower().endswith(".json") and holds_regions(file)]
-    exports = [_read_export(file, names, written) for file in files]
-    findings = [*written.findings(), *(each for export in exports for each in export.report.findings)]
-    matched = match_listed([entry for export in exports for entry in export.listed], source)
-    matched.lost += sum(export.lost for export in exports)
-    is_whole = all(export.is_whole for export in exports)
-    return dataset_of(source, NAME, "detection", matched, findings, is_whole=is_whole)
+    exports = read_exports(source, holds_regions, _Export, partial(_annotate, written))
+    for export in exports:
+        _note_export(export)
+    return dataset_of_exports(source, NAME, "detection", exports, written)
 
 
 def rewrite(source: ExtractedArchive, kept: Sequence[RepairedItem]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG001 - the protocol
@@ -90,42 +75,15 @@ def _task(number: int, item: Item, root: str) -> dict[str, Any]:
     return {"id": number, "data": data, "annotations": [{"id": number, "was_cancelled": False, "result": result}]}
 
 
-def _read_export(file: SourceFile, names: set[str], written: WrittenNames) -> _Export:
-    export = _Export(Report(file), names)
-    try:
-        for element in read_elements(file.byte_range.open()):
-            _read_task(export, element.value, element.line, written)
-    except JsonBroken as broken:
-        export.is_whole = False
-        export.report.add("json-invalid", f"The JSON cannot be read: {broken.detail}", broken.line)
-    _note_export(export)
-    return export
-
-
-def _read_task(export: _Export, record: Any, line: int, written: WrittenNames) -> None:
-    """A task without an annotation, or with a skipped one, states nothing about its image."""
-    task = task_of(record)
-    name = image_name_of(task["data"], export.names) if task else ""
-    if task is None or not name:
-        export.lost += 1
-        export.report.add("json-entry-invalid", "The task has no `data` with the path of an image.", line)
-        return
-    done = done_annotations(task)
-    if not done:
-        return
-    split = task["data"].get("split")
-    entry = ListedImage(export.report.file, name, line, coordinates="fractions")
-    entry.split = split_of_value(split) if isinstance(split, str) else None
-    export.listed.append(entry)
-    require_entries(export.report.file, len(export.listed), line)
+def _annotate(written: WrittenNames, export: _Export, entry: ListedImage, done: Annotations) -> None:
     results = done[0].get("result")
     if len(done) > 1 or not isinstance(results, list):
-        detail = f"The task of {name[:200]!r} has {len(done)} annotations; keep one of them."
-        export.report.add("image-annotated-twice", detail, line)
+        detail = f"The task of {entry.name[:200]!r} has {len(done)} annotations; keep one of them."
+        export.report.add("image-annotated-twice", detail, entry.line)
         entry.usable = False
         return
     for region in _regions(results):
-        box = _box(export, region, line, written)
+        box = _box(export, region, entry.line, written)
         if box:
             export.report.add_box(entry, box)
         else:
@@ -147,7 +105,7 @@ def _labels_of(value: dict[str, Any]) -> list[Any] | None:
     return next((value[key] for key in LABELS if isinstance(value.get(key), list)), None)
 
 
-def _box(export: _Export, region: dict[str, Any], line: int, written: WrittenNames) -> RawBox | None:
+def _box(export: _Export, region: dict[str, Any], line: int | None, written: WrittenNames) -> RawBox | None:
     """None for an error, which is reported."""
     report, value = export.report, region["value"]
     labels = _labels_of(value) or []

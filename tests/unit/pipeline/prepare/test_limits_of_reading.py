@@ -26,6 +26,8 @@ OBJECT = b"<object><name>a</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xm
 COCO_BOX = b'{"id":1,"image_id":1,"category_id":1,"bbox":[1,1,5,5]}'
 CVAT_BOX = b'<box label="a" xtl="1" ytl="1" xbr="9" ybr="9"/>'
 LABELME_SHAPE = b'{"label":"a","points":[[1,1],[9,9]],"shape_type":"rectangle"}'
+REGION = b'{"value":{"x":10,"y":10,"width":40,"height":40,"rectanglelabels":["a"]}}'
+CHOICE = b'{"type":"choices","value":{"choices":["a"]}}'
 JSONL_LINE = b'{"file_name":"%d.jpg","objects":{"bbox":[%b],"categories":[%b]}}\n'
 
 
@@ -71,6 +73,12 @@ def json_lines(boxes: int, *, images: int = 3) -> Files:
     of_first = (b",".join([b"[1,1,5,5]"] * boxes), b",".join([b'"a"'] * boxes))
     lines = (JSONL_LINE % (n, *((b"[1,1,5,5]", b'"a"') if n else of_first)) for n in range(images))
     return IMAGES | {"labels.jsonl": b"".join(lines)}
+
+
+def label_studio(results: bytes, of_others: bytes = REGION, *, images: int = 3) -> Files:
+    task = b'{"data":{"image":"%d.jpg"},"annotations":[{"result":[%b]}]}'
+    tasks = b",".join(task % (number % 3, of_others if number else results) for number in range(images))
+    return IMAGES | {"export.json": b"[%b]" % tasks}
 
 
 class Bomb(NamedTuple):
@@ -143,6 +151,7 @@ MANY_BOXES: dict[str, tuple[str, Callable[[int], Files]]] = {
     "cvat": ("labels.xml", lambda count: cvat(CVAT_BOX * count)),
     "labelme": ("images/0.json", lambda count: labelme(b",".join([LABELME_SHAPE] * count))),
     "jsonl": ("labels.jsonl", json_lines),
+    "label-studio": ("export.json", lambda count: label_studio(b",".join([REGION] * count))),
 }
 
 
@@ -176,8 +185,10 @@ def test_a_dataset_may_have_so_many_boxes_in_every_format(
         lambda images: table(*(b"%d.jpg,a,1,1,9,9\n" % number for number in range(images))),
         lambda images: cvat(CVAT_BOX, images=images),
         lambda images: json_lines(1, images=images),
+        lambda images: label_studio(REGION, images=images),
+        lambda images: label_studio(CHOICE, CHOICE, images=images),
     ],
-    ids=["coco", "csv", "cvat", "jsonl"],
+    ids=["coco", "csv", "cvat", "jsonl", "label-studio", "label-studio-choices"],
 )
 def test_a_file_may_list_so_many_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: Callable[[int], Files]
