@@ -29,7 +29,7 @@ class Metrics:
     """The metrics of one process of the API."""
 
     def __init__(self, platform: Platform) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no type here; a second series each
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # an untyped function; halves the series
         self._registry = CollectorRegistry(auto_describe=False)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)

@@ -1,8 +1,6 @@
 """Large uploads: resumable (tus 1.0.0), with a preflight that validates the ZIP's directory before it is sent."""
 
-import re
 from contextlib import closing
-from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -15,7 +13,8 @@ from api.http.openapi import problem_responses
 from api.http.problems import invalid_fields
 from api.schemas.uploads import Preflight, ResumableUpload, resumable_upload
 from api.uploads import tus_headers as tus
-from api.uploads.body import NAME_MAX, OPTION_NAMES, options_of, refuse_too_large, safe_name
+from api.uploads.announced import announced_upload
+from api.uploads.body import refuse_too_large
 from api.uploads.finisher import Finisher
 from api.uploads.openapi import (
     CHECKSUM_HEADER,
@@ -101,7 +100,7 @@ async def start_upload(
     """
     tus.require_version(request.headers)
     tus.refuse_unsupported(request.headers)
-    new = _announced(request)
+    new = announced_upload(request)
     with_chunk = tus.carries_chunk(request.headers, length=new.length_bytes)
     checksum = _checksum_in(request)
     row, replayed = await run_in_threadpool(_create, platform, idempotency, new)
@@ -292,22 +291,3 @@ def _checksum_in(request: Request) -> tus.Checksum | None:
         return tus.read_checksum(request.headers)
     except tus.HeaderInvalid as error:
         raise invalid_fields([{"field": error.name, "message": error.message}]) from error
-
-
-def _announced(request: Request) -> NewUpload:
-    try:
-        length = tus.whole_number(request.headers, "Upload-Length")
-        fields = tus.read_metadata(request.headers, options=OPTION_NAMES)
-        sha256 = fields.pop("sha256", "").lower() or None
-        if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-            raise tus.HeaderInvalid("Upload-Metadata", "expected 64 hexadecimal digits as `sha256`")
-    except tus.HeaderInvalid as error:
-        raise invalid_fields([{"field": error.name, "message": error.message}]) from error
-    if length == 0:
-        raise errors.UploadInvalid("The upload is empty.")
-    source_name = safe_name(fields.pop("filename", "")) or "upload.zip"
-    name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
-    options = options_of(fields).model_dump(mode="json")
-    return NewUpload(
-        length, source_name, name[:NAME_MAX], options, sha256, request.headers.get("upload-metadata") or None
-    )

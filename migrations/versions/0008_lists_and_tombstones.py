@@ -1,5 +1,5 @@
-"""Indexes in the order of the lists; what remains of a deleted job; a version lists its artifacts itself; what a client
-said of an upload; totals for /metrics"""
+"""Indexes in the order of the lists; what remains of a deleted job; a version lists its artifacts itself; the metadata
+that a client sends with an upload; totals for /metrics"""
 
 from collections.abc import Mapping
 from itertools import groupby

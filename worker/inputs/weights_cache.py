@@ -1,7 +1,7 @@
 """What was fetched into the weights folder from a hub: bounded in size, the ones used longest ago evicted first.
 
-Beside each file or folder from a hub lies `.<name>.fetched`: its size, its time of last use, and the lock of those who
-use it. What an operator put into the folder has none, and is never evicted.
+Beside each file or folder from a hub lies `.<name>.fetched`: its time is that of the last use, and a run
+locks it while it uses the weights. What an operator put into the folder has none, and is never evicted.
 """
 
 import fcntl

@@ -39,7 +39,7 @@ class LeaseKeeper:
     """A context: the claim is renewed inside it.
 
     `heartbeat(worked_seconds)` renews the lease; False when it matches no row. `poll()` reads the row. A claim that was
-    lost stays lost: no heartbeat follows, and whoever writes in its name calls `raise_if_lost()` first.
+    lost stays lost: no heartbeat follows, and code that writes in its name calls `raise_if_lost()` first.
     """
 
     def __init__(

@@ -34,7 +34,10 @@ class SleepWatch:
         self._awake_at = clock.monotonic()
 
     def has_just_slept(self) -> bool:
-        """True for one lease after a jump by more than a quarter of a lease: what PATIENCE leaves of one."""
+        """True for one lease after a jump by more than a quarter of a lease.
+
+        A supervisor gives its claim up after three quarters without a heartbeat; a shorter sleep costs no lease.
+        """
         ahead_seconds = _date_ahead_seconds()
         jumped_seconds, self._ahead_seconds = ahead_seconds - self._ahead_seconds, ahead_seconds
         if jumped_seconds > self._lease_seconds / 4:

@@ -1,0 +1,32 @@
+"""What the headers of a new resumable upload announce."""
+
+import re
+from pathlib import PurePosixPath
+
+from starlette.requests import Request
+
+from api.http.problems import invalid_fields
+from api.uploads import tus_headers as tus
+from api.uploads.body import NAME_MAX, OPTION_NAMES, options_of, safe_name
+from core.domain.errors import UploadInvalid
+from core.services.uploads.sessions import NewUpload
+
+
+def announced_upload(request: Request) -> NewUpload:
+    """Raises RequestInvalid for a header or an option that is not valid, UploadInvalid for an empty upload."""
+    try:
+        length = tus.whole_number(request.headers, "Upload-Length")
+        fields = tus.read_metadata(request.headers, options=OPTION_NAMES)
+        sha256 = fields.pop("sha256", "").lower() or None
+        if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+            raise tus.HeaderInvalid("Upload-Metadata", "expected 64 hexadecimal digits as `sha256`")
+    except tus.HeaderInvalid as error:
+        raise invalid_fields([{"field": error.name, "message": error.message}]) from error
+    if length == 0:
+        raise UploadInvalid("The upload is empty.")
+    source_name = safe_name(fields.pop("filename", "")) or "upload.zip"
+    name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
+    options = options_of(fields).model_dump(mode="json")
+    return NewUpload(
+        length, source_name, name[:NAME_MAX], options, sha256, request.headers.get("upload-metadata") or None
+    )
