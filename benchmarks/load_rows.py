@@ -13,8 +13,9 @@ from sqlalchemy import insert
 
 from core.db import Database
 from core.db.base import Base
-from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunRow, VersionRow
+from core.db.tables import ArtifactRow, DatasetRow, JobRow, ProjectRow, ProjectSlugRow, RunRow, VersionRow
 from core.domain.ids import new_id
+from core.domain.slugs import slug_with_suffix
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS_AT_ONCE = 2000
@@ -54,6 +55,8 @@ def fill(db: Database, *, jobs: int = 100_000, runs: int = 20_000, versions: int
     for number, row in enumerate(version_rows):
         run_rows[2 * number]["version"] = row["number"]
     _insert(db, DatasetRow, (_dataset(number) for number in range(0, jobs, JOBS_A_SET)))
+    _insert(db, ProjectRow, map(_project, job_rows))
+    _insert(db, ProjectSlugRow, map(_slug, job_rows))
     _insert(db, JobRow, iter(job_rows))
     _insert(db, RunRow, iter(run_rows))
     _insert(db, VersionRow, iter(version_rows))
@@ -92,12 +95,37 @@ def _dataset(number: int) -> dict[str, Any]:
     }
 
 
+def _project(job: dict[str, Any]) -> dict[str, Any]:
+    """Of a single upload, as most are."""
+    return {
+        "id": job["project_id"],
+        "slug": _slug(job)["slug"],
+        "title": job["name"],
+        "kind": job["kind"],
+        "implicit": True,
+        "settings": {},
+        "last_revision": 1,
+        "last_version": job["last_version"],
+        **{name: job[name] for name in ("created_at", "updated_at", "deleted_at")},
+    }
+
+
+def _slug(job: dict[str, Any]) -> dict[str, Any]:
+    return {"slug": slug_with_suffix(job["name"], job["id"]), "project_id": job["project_id"]}
+
+
+def _project_id(job_id: str) -> str:
+    return f"project_{job_id.removeprefix('job_')}"
+
+
 def _job(number: int, state: str) -> dict[str, Any]:
     job_id, at = _id("job", number), START + timedelta(seconds=number)
     read = state in ("ready", "rejected")
     ended = state != "received"
     return {
         "id": job_id,
+        "project_id": _project_id(job_id),
+        "revision": 1,
         "name": f"harbour {number}",
         "state": state,
         "options": {"val_fraction": 0.2, "test_fraction": 0.1, "seed": 0, "on_error": "reject", "split": "keep"},
@@ -134,6 +162,7 @@ def _run(number: int, job_id: str) -> dict[str, Any]:
     progress = {"epoch": 100, "epochs": 100, "metrics": SCORES, "seconds_left": 0.0}
     return {
         "id": _id("run", number),
+        "project_id": _project_id(job_id),
         "job_id": job_id,
         "trainer": "yolo",
         "params": PARAMS,
@@ -151,6 +180,7 @@ def _version(number: int, run: dict[str, Any]) -> dict[str, Any]:
     path = f"/models/{run['job_id']}/v1"
     return {
         "id": _id("version", number),
+        "project_id": run["project_id"],
         "job_id": run["job_id"],
         "number": 1,
         "run_id": run["id"],

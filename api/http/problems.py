@@ -21,6 +21,7 @@ RETRY_SECONDS = "5"
 
 # Looked up along an error's ancestors, nearest first.
 STATUS: Mapping[type[Any], int] = {
+    errors.ProjectRenamed: 308,
     errors.RequestInvalid: 400,
     errors.Unauthorized: 401,
     errors.NotFound: 404,

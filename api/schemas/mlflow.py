@@ -41,8 +41,8 @@ def mlflow_run(run: RunRow, *, mlflow_link: str) -> MlflowRun | None:
     )
 
 
-def mlflow_version(version: VersionRow, run: RunCopy, *, mlflow_link: str) -> MlflowVersion | None:
-    if not mlflow_link:
+def mlflow_version(version: VersionRow, run: RunCopy | None, *, mlflow_link: str) -> MlflowVersion | None:
+    if not mlflow_link or run is None:
         return None
     refused = version.mlflow_refused or run.mlflow_refused
     return MlflowVersion(

@@ -29,14 +29,16 @@ class Artifact(BaseModel):
 class ModelVersion(BaseModel):
     """A published model version. It never changes, except for the aliases that point at it."""
 
-    job_id: str = Field(examples=[JOB_ID])
+    job_id: str | None = Field(description="Null for an imported version.", examples=[JOB_ID])
     version: str = Field(examples=["v1"])
     number: int = Field(examples=[1])
-    run_id: str = Field(examples=[RUN_ID])
+    run_id: str | None = Field(description="Null for an imported version.", examples=[RUN_ID])
     trainer: str = Field(examples=["yolo"])
     params: dict[str, Any] = Field(examples=[{"epochs": 30, "model": "yolov8n"}])
     metrics: dict[str, Any] = Field(examples=[{"test": {"mAP50": 0.94, "mAP50-95": 0.71}}])
-    fingerprint: str = Field(description="Fingerprint of the dataset it was trained on.", examples=[SHA256])
+    fingerprint: str | None = Field(
+        description="Fingerprint of the dataset it was trained on; null for an imported version.", examples=[SHA256]
+    )
     weights: str = Field(description="The artifact that `/download/model` sends.", examples=["best.pt"])
     artifacts: list[Artifact]
     aliases: list[str] = Field(examples=[["production"]])
@@ -54,9 +56,9 @@ class AliasItem(BaseModel):
 
 
 class ModelVersions(PageOf[ModelVersion]):
-    """The model versions of a job, newest first, and the aliases that point at them."""
+    """The model versions of a job or a project, newest first, and the aliases that point at them."""
 
-    job_id: str = Field(examples=[JOB_ID])
+    job_id: str | None = Field(examples=[JOB_ID])
     aliases: list[AliasItem]
     links: Links
 
@@ -81,7 +83,7 @@ class AliasMove(BaseModel):
 class Alias(AliasItem):
     """The version that an alias points at, and its history, oldest first."""
 
-    job_id: str = Field(examples=[JOB_ID])
+    job_id: str | None = Field(description="Null where the project was asked.", examples=[JOB_ID])
     history: list[AliasMove]
     links: Links
 
@@ -90,7 +92,8 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
     """The JSON of a `ModelVersion`. What never changes is sent as stored: a page has a thousand artifacts."""
     row = overview.version
     version = f"v{row.number}"
-    path = f"/models/{row.job_id}/{version}"
+    ref = row.job_id or row.project_id
+    path = f"/models/{ref}/{version}"
     fields = {
         "job_id": row.job_id,
         "version": version,
@@ -104,9 +107,8 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
         "created_at": timestamp(row.created_at),
         "links": {
             "self": link(path),
-            "download": link(f"/download/model/{row.job_id}", version=version),
-            "run": link(f"/runs/{row.run_id}"),
-            "job": link(f"/jobs/{row.job_id}"),
+            "download": link(f"/download/model/{ref}", version=version),
+            **({"run": link(f"/runs/{row.run_id}"), "job": link(f"/jobs/{row.job_id}")} if row.run_id else {}),
         },
     }
     stored = {"params": overview.params, "metrics": overview.metrics, "artifacts": overview.artifacts}
@@ -135,12 +137,12 @@ def alias_item(row: AliasRow) -> AliasItem:
     return AliasItem(alias=row.alias, version=f"v{row.number}", updated_at=timestamp(row.updated_at))
 
 
-def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]]) -> Alias:
-    """`alias`: the row and its moves, oldest first."""
+def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]], ref: str) -> Alias:
+    """`alias`: the row and its moves, oldest first. `ref`: the job or the project that was asked."""
     row, moves = alias
-    path = f"/models/{row.job_id}/aliases/{row.alias}"
+    path = f"/models/{ref}/aliases/{row.alias}"
     return Alias(
-        job_id=row.job_id,
+        job_id=ref if ref.startswith("job_") else None,
         alias=row.alias,
         version=f"v{row.number}",
         updated_at=timestamp(row.updated_at),
@@ -148,8 +150,8 @@ def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]]) -> Alias:
         links={
             "self": link(path),
             "rollback": link(f"{path}/rollback"),
-            "version": link(f"/models/{row.job_id}/v{row.number}"),
-            "download": link(f"/download/model/{row.job_id}", alias=row.alias),
+            "version": link(f"/models/{ref}/v{row.number}"),
+            "download": link(f"/download/model/{ref}", alias=row.alias),
         },
     )
 

@@ -13,6 +13,7 @@ from core.db.tables import (
     DatasetRow,
     EventRow,
     JobRow,
+    ProjectRow,
     RunLogRow,
     RunRow,
     UploadPartRow,
@@ -87,24 +88,26 @@ def stuck_rows(service: Service, _ledger: Ledger) -> list[str]:
 
 
 def faulty_versions(service: Service, _ledger: Ledger) -> list[str]:
-    """Numbers that are not 1, 2, ... of their job, and succeeded runs without exactly one version."""
+    """Numbers that are not 1, 2, ... of their project, and succeeded runs without exactly one version."""
     with service.platform.db.reading() as session:
-        versions = session.execute(select(VersionRow.job_id, VersionRow.number, VersionRow.run_id)).all()
-        jobs = session.execute(select(JobRow.id, JobRow.last_version).where(JobRow.deleted_at.is_(None))).all()
-        succeeded = session.execute(select(RunRow.id, RunRow.job_id, RunRow.version).where(RunRow.state == "succeeded"))
-        runs = {run_id: (job_id, number) for run_id, job_id, number in succeeded}
+        versions = session.execute(select(VersionRow.project_id, VersionRow.number, VersionRow.run_id)).all()
+        living = ProjectRow.deleted_at.is_(None)
+        projects = session.execute(select(ProjectRow.id, ProjectRow.last_version).where(living)).all()
+        columns = (RunRow.id, RunRow.project_id, RunRow.version)
+        succeeded = session.execute(select(*columns).where(RunRow.state == "succeeded"))
+        runs = {run_id: (project_id, number) for run_id, project_id, number in succeeded}
     numbers: dict[str, list[int]] = {}
-    for job_id, number, _ in versions:
-        numbers.setdefault(job_id, []).append(number)
+    for project_id, number, _ in versions:
+        numbers.setdefault(project_id, []).append(number)
     faulty = [
-        f"{job_id}: {sorted(numbers.get(job_id, []))}, the last is {last}"
-        for job_id, last in jobs
-        if sorted(numbers.get(job_id, [])) != list(range(1, last + 1))
+        f"{project_id}: {sorted(numbers.get(project_id, []))}, the last is {last}"
+        for project_id, last in projects
+        if sorted(numbers.get(project_id, [])) != list(range(1, last + 1))
     ]
-    alive = {job_id for job_id, _ in jobs}
+    alive = {project_id for project_id, _ in projects}
     published = Counter(run_id for _, _, run_id in versions)
-    of_run = {run_id: (job_id, number) for job_id, number, run_id in versions}
-    faulty += [run for run, (job, _) in runs.items() if job in alive and published[run] != 1]
+    of_run = {run_id: (project_id, number) for project_id, number, run_id in versions if run_id}
+    faulty += [run for run, (project, _) in runs.items() if project in alive and published[run] != 1]
     return faulty + [run for run, at in of_run.items() if runs.get(run) != at and at[0] in alive]
 
 

@@ -3,12 +3,19 @@
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Float, MetaData, String, text
+from sqlalchemy import JSON, Float, Index, MetaData, String, text
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
 
 from core.domain.states import Lifecycle
+
+LIVING = "deleted_at IS NULL"
+
+
+def index_of(rows: str, name: str, *columns: str) -> Index:
+    """An index of the rows that a condition names, which a query repeats to use it."""
+    return Index(name, *columns, sqlite_where=text(rows), postgresql_where=text(rows))
 
 
 class UtcDateTime(TypeDecorator[datetime]):

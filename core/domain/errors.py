@@ -6,16 +6,22 @@
     │   ├── CursorInvalid           a cursor that no list returned
     │   ├── UploadInvalid           no file, a broken multipart body, an empty upload
     │   └── PreflightIncomplete     the end of the ZIP that was sent lacks part of its directory
+    ├── ProjectRenamed        308   the slug of before a renaming; the answer leads to the new one
     ├── Unauthorized          401   a token is required, and the request has none or another
     ├── NotFound              404
     │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
-    │   │   ImageNotFound
+    │   │   ImageNotFound  ProjectNotFound  OperationNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── RequestTimeout        408   its head or body stopped arriving
     ├── Gone                  410   deleted on request
     ├── Conflict              409
     │   ├── JobNotReady  JobNotRetryable  JobNotRepairable  JobInUse  RunNotCancellable  RunNotRetryable
+    │   ├── ProjectExists           a project has this slug, or had it
+    │   ├── ProjectIsImplicit       a project of one upload takes no other dataset
+    │   ├── ProjectKindMismatch     a dataset of another kind than the project's
+    │   ├── ProjectInUse            deleting: active work, or aliases
+    │   ├── AliasElsewhere          the alias points at a version of another job of the project
     │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
     │   ├── HubOff                  downloads from a hub are switched off
@@ -33,7 +39,7 @@
     │   │   ├── FormatUnknown       no supported format; lists what was tried
     │   │   ├── HubSetNotFound      an import: no such dataset or revision on the hub, or access is denied
     │   │   └── HubSetUnusable      an import: no images with supported labels, or too large
-    │   ├── AliasReserved
+    │   ├── AliasReserved  SlugInvalid
     │   └── IdempotencyKeyReused    the same key with another body
     ├── UploadLocked          423   another request is sending to this upload
     ├── HeadTooLarge          431   too many headers, or too long ones
@@ -156,6 +162,21 @@ class UploadNotFound(NotFound):
     title = "There is no upload with this id"
 
 
+class ProjectNotFound(NotFound):
+    slug = "project-not-found"
+    title = "There is no project with this name"
+
+
+class OperationNotFound(NotFound):
+    slug = "operation-not-found"
+    title = "There is no operation with this id"
+
+
+class ProjectRenamed(DarkroomError):
+    slug = "project-renamed"
+    title = "The project has another name now"
+
+
 class MethodNotAllowed(DarkroomError):
     slug = "method-not-allowed"
     title = "This path does not take this method"
@@ -214,6 +235,31 @@ class RunNotCancellable(Conflict):
 class RunNotRetryable(Conflict):
     slug = "run-not-retryable"
     title = "Only a failed run can be retried"
+
+
+class ProjectExists(Conflict):
+    slug = "project-exists"
+    title = "The name of the project is taken"
+
+
+class ProjectIsImplicit(Conflict):
+    slug = "project-is-implicit"
+    title = "The project belongs to a single upload"
+
+
+class ProjectKindMismatch(Conflict):
+    slug = "project-kind-mismatch"
+    title = "The project holds datasets of another kind"
+
+
+class ProjectInUse(Conflict):
+    slug = "project-in-use"
+    title = "The project still has active work or aliases"
+
+
+class AliasElsewhere(Conflict):
+    slug = "alias-elsewhere"
+    title = "The alias points at a version of another job"
 
 
 class TrainerKindMismatch(Conflict):
@@ -309,6 +355,11 @@ class HubSetUnusable(DatasetRejected):
 class AliasReserved(Unprocessable):
     slug = "alias-reserved"
     title = "This alias name is reserved or malformed"
+
+
+class SlugInvalid(Unprocessable):
+    slug = "slug-invalid"
+    title = "This is no name for a project"
 
 
 class IdempotencyKeyReused(Unprocessable):

@@ -1,11 +1,12 @@
-"""The states of a job and a run, and every move that exists, as data.
+"""The states of a job, a run and an operation, and every move that exists, as data.
 
 job:  received -> preparing -> ready | rejected (the user's data) | failed (the service's fault, retryable) -> deleted
 run:  queued -> running -> succeeded | failed;  running -> cancelling -> cancelled
+operation: as a run
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -71,16 +72,17 @@ JOB_LIFECYCLE = Lifecycle(
     activity="preparing this upload",
 )
 
+_OF_RUNS: Mapping[StrEnum, frozenset[StrEnum]] = {
+    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
+    # back to queued: a lost lease or a drained worker
+    RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLING, RunState.QUEUED}),
+    RunState.CANCELLING: frozenset({RunState.CANCELLED}),
+    RunState.SUCCEEDED: frozenset(),
+    RunState.FAILED: frozenset({RunState.QUEUED}),  # retry, from its checkpoint if it has one
+    RunState.CANCELLED: frozenset(),
+}
 RUN_LIFECYCLE = Lifecycle(
-    moves={
-        RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
-        # back to queued: a lost lease or a drained worker
-        RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLING, RunState.QUEUED}),
-        RunState.CANCELLING: frozenset({RunState.CANCELLED}),
-        RunState.SUCCEEDED: frozenset(),
-        RunState.FAILED: frozenset({RunState.QUEUED}),  # retry, from its checkpoint
-        RunState.CANCELLED: frozenset(),
-    },
+    moves=_OF_RUNS,
     waiting=RunState.QUEUED,
     working=RunState.RUNNING,
     failed=RunState.FAILED,
@@ -88,6 +90,7 @@ RUN_LIFECYCLE = Lifecycle(
     cancelling=RunState.CANCELLING,
     cancelled=RunState.CANCELLED,
 )
+OPERATION_LIFECYCLE = replace(RUN_LIFECYCLE, activity="working on this operation")
 
 JOB_ENDED = JOB_LIFECYCLE.ended
 RUN_ENDED = RUN_LIFECYCLE.ended

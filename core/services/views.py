@@ -57,7 +57,7 @@ class VersionOverview:
     metrics: str
     artifacts: str
     aliases: list[str]
-    copy: RunCopy
+    copy: RunCopy | None  # of an imported version: none
 
 
 # Built once: that takes a third of a read.
@@ -86,11 +86,11 @@ _PARTS_OF_VERSIONS = (
         *(cast(column, Text) for column in (VersionRow.params, VersionRow.metrics, VersionRow.artifacts)),
         *(getattr(RunRow, name) for name in RunCopy._fields),
     )
-    .join(RunRow, RunRow.id == VersionRow.run_id)
+    .outerjoin(RunRow, RunRow.id == VersionRow.run_id)
     .where(VersionRow.id.in_(bindparam("ids", expanding=True)))
 )
-_ALIASES_OF_JOBS = (
-    select(AliasRow).where(AliasRow.job_id.in_(bindparam("job_ids", expanding=True))).order_by(AliasRow.alias)
+_ALIASES_OF_PROJECTS = (
+    select(AliasRow).where(AliasRow.project_id.in_(bindparam("project_ids", expanding=True))).order_by(AliasRow.alias)
 )
 
 
@@ -114,8 +114,8 @@ def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[Vers
 
 def _overview(version: VersionRow, row: Sequence[Any], aliases: Mapping[tuple[str, int], list[str]]) -> VersionOverview:
     params, metrics, artifacts, *copy = row
-    named = aliases.get((version.job_id, version.number), [])
-    return VersionOverview(version, params, metrics, artifacts, named, RunCopy(*copy))
+    named = aliases.get((version.project_id, version.number), [])
+    return VersionOverview(version, params, metrics, artifacts, named, RunCopy(*copy) if version.run_id else None)
 
 
 def prepared_set_of(db: Database, job_id: str) -> tuple[JobRow, DatasetRow]:
@@ -140,7 +140,7 @@ def ready_job_in(session: Session, job_id: str) -> JobRow:
 
 def _aliases(session: Session, versions: Sequence[VersionRow]) -> dict[tuple[str, int], list[str]]:
     found: dict[tuple[str, int], list[str]] = {}
-    job_ids = sorted({version.job_id for version in versions})
-    for row in session.execute(_ALIASES_OF_JOBS, {"job_ids": job_ids}).scalars():
-        found.setdefault((row.job_id, row.number), []).append(row.alias)
+    project_ids = sorted({version.project_id for version in versions})
+    for row in session.execute(_ALIASES_OF_PROJECTS, {"project_ids": project_ids}).scalars():
+        found.setdefault((row.project_id, row.number), []).append(row.alias)
     return found

@@ -96,4 +96,4 @@ def publish(platform: Platform, claim: Claim) -> VersionRow:
 
 def versions_of(platform: Platform, job_id: str) -> list[VersionRow]:
     """All versions of a job, v1 first."""
-    return list_versions(platform.db, job_id=job_id, cursor=None, limit=500).items[::-1]
+    return list_versions(platform.db, ref=job_id, cursor=None, limit=500).items[::-1]

@@ -89,8 +89,8 @@ class MlflowSync:
             self._sync_one(run.id, partial(self._mirror_run, run), row=run)
         for version, run in versions_to_mirror(db, but_not=self._refused):
             self._sync_one(version.id, partial(self._mirror_version, version, run), row=version)
-        for alias, name in aliases_to_mirror(db):
-            self._sync_one(_move_of(alias), partial(self._mirror_alias, alias, name))
+        for alias, version in aliases_to_mirror(db):
+            self._sync_one(_move_of(alias), partial(self._mirror_alias, alias, version))
         for alias in aliases_to_remove(db):
             self._sync_one(_move_of(alias), partial(self._remove_alias, alias))
         for job_id in jobs_to_forget(db, but_not=self._refused):
@@ -178,21 +178,21 @@ class MlflowSync:
         if run.mlflow_run_id is None:
             return
         tracked = TrackedVersion(
-            job_id=version.job_id,
-            job_name=self._job_name(version.job_id),
+            job_id=run.job_id,
+            job_name=self._job_name(run.job_id),
             number=version.number,
             run_id=run.id,
             tracked_id=run.mlflow_run_id,
-            fingerprint=version.fingerprint,
+            fingerprint=run.fingerprint,
         )
         note_version_mirrored(self._platform.db, version.id, self._tracker.register(tracked))
 
-    def _mirror_alias(self, alias: AliasRow, name: str) -> None:
-        self._tracker.alias(alias.job_id, alias.alias, name)
+    def _mirror_alias(self, alias: AliasRow, version: VersionRow) -> None:
+        self._tracker.alias(_model_of(alias), alias.alias, str(version.mlflow_version))
         note_alias_mirrored(self._platform.db, alias)
 
     def _remove_alias(self, alias: AliasRow) -> None:
-        self._tracker.remove_alias(alias.job_id, alias.alias)
+        self._tracker.remove_alias(_model_of(alias), alias.alias)
         note_alias_mirrored(self._platform.db, alias)
 
     def _forget(self, job_id: str) -> None:
@@ -242,7 +242,11 @@ def numbers_in(metrics: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> list
 
 
 def _move_of(alias: AliasRow) -> str:
-    return f"{alias.job_id} {alias.alias} {alias.number}"
+    return f"{alias.project_id} {alias.alias} {alias.number}"
+
+
+def _model_of(alias: AliasRow) -> str:
+    return f"job_{alias.project_id.removeprefix('project_')}"
 
 
 def _folder_of(name: str, weights_name: str) -> str:

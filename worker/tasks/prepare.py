@@ -6,7 +6,7 @@ from typing import Any
 
 from core import clock
 from core.db.tables import JobRow
-from core.domain.errors import DatasetRejected, Unavailable
+from core.domain.errors import DatasetRejected, ProjectKindMismatch, Unavailable
 from core.domain.keys import metadata_key
 from core.services.jobs.lifecycle import ValidationResult, complete_job, live_fingerprints
 from pipeline.params.prepare import PrepareOptions
@@ -37,7 +37,10 @@ def _prepare(attempt: Attempt[JobRow], job: JobRow) -> None:
     except DatasetRejected as error:  # before any image was read: an import that is missing or cannot be used
         return reject(attempt, error)
     if prepared is not None:
-        _complete(attempt, spec.out, prepared)
+        try:
+            _complete(attempt, spec.out, prepared)
+        except ProjectKindMismatch as error:
+            reject(attempt, error)
 
 
 def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.tables import AliasRow, FindingRow, JobRow, RunRow, VersionRow
+from core.db.tables import AliasRow, FindingRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.db.transitions import move, record_event
 from core.domain.errors import Conflict, Gone, JobInUse, JobNotFound, JobNotRetryable
 from core.domain.ids import new_id
@@ -18,6 +18,7 @@ from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
+from core.services.projects.lookup import join_project, next_revision, open_implicit, project_in
 from core.services.runs.commands import cancel_in
 
 _JOB = select(JobRow).where(JobRow.id == bindparam("job_id"))  # built once: that takes a third of a read
@@ -38,9 +39,10 @@ def receive_job(
     source_name: str,
     source_bytes: int,
     source_sha256: str,
+    project: str | None = None,
     on_commit: OnCommit = do_nothing,
 ) -> JobRow:
-    """Commit the row that names the stored object at `upload_key(job_id)`, then enqueue it."""
+    """Commit the row that names the stored object at `upload_key(job_id)`, then enqueue it. Raises as `add_job`."""
     with platform.db.transaction() as session:
         row = add_job(
             session,
@@ -51,6 +53,7 @@ def receive_job(
             source_bytes=source_bytes,
             source_sha256=source_sha256,
             source_key=upload_key(job_id),
+            project=project,
         )
         on_commit(session, row)
     platform.queue.enqueue(PREPARE, job_id)
@@ -67,15 +70,20 @@ def add_job(
     source_bytes: int,
     source_sha256: str,
     source_key: str | None,
+    project: str | None = None,
     repair_of: str | None = None,
     huggingface: dict[str, Any] | None = None,
 ) -> JobRow:
     """A job that waits. Without a `source_key` its worker makes the source: the ZIP of `repair_of` repaired, or a ZIP
-    of the files of `huggingface`.
+    of the files of `huggingface`. It becomes the next dataset of the project with the slug `project`, which is made
+    if there is none; without one, of a project of its own. Raises SlugInvalid, ProjectIsImplicit, Gone.
     """
     at = clock.now()
+    owner = join_project(session, project) if project else open_implicit(session, job_id, name)
     row = JobRow(
         id=job_id,
+        project_id=owner.id,
+        revision=next_revision(session, owner.id),
         name=name,
         state=str(JobState.RECEIVED),
         options=options,
@@ -116,11 +124,19 @@ def job_in(session: Session, job_id: str, *, allow_deleted: bool = False, lock: 
     return row
 
 
-def list_jobs(db: Database, *, cursor: str | None, limit: int, state: str | None = None) -> Page[JobRow]:
-    """Newest first. Deleted jobs are listed only with `state="deleted"`."""
+def list_jobs(
+    db: Database, *, cursor: str | None, limit: int, state: str | None = None, project: str | None = None
+) -> Page[JobRow]:
+    """Newest first. Deleted jobs are listed only with `state="deleted"`.
+
+    `project`: a slug or an id. Raises ProjectNotFound, ProjectRenamed, Gone.
+    """
     wanted = JobRow.state == state if state else JobRow.deleted_at.is_(None)
     with db.reading() as session:
-        return page_of(session, select(JobRow).where(wanted), JobRow.id, cursor=cursor, limit=limit, newest_first=True)
+        statement = select(JobRow).where(wanted)
+        if project:
+            statement = statement.where(JobRow.project_id == project_in(session, project).id)
+        return page_of(session, statement, JobRow.id, cursor=cursor, limit=limit, newest_first=True)
 
 
 def list_findings(
@@ -171,41 +187,53 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
 def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobRow:
     """Mark a job, its runs and its versions deleted; retention removes their objects and what they list.
 
-    `cancel` cancels its active runs first.
+    The project of a single upload is deleted with it. `cancel` cancels its active runs first.
     Raises JobNotFound, Gone, and JobInUse for a job with active runs or an aliased version.
     """
     with platform.db.transaction() as session:
-        job_in(session, job_id, lock=True)
-        aliases = list(
-            session.execute(select(AliasRow.alias).where(AliasRow.job_id == job_id, AliasRow.number > 0)).scalars()
-        )
-        if aliases:
-            raise JobInUse(
-                f"The alias {aliases[0]} points at a version of this job.", job_id=job_id, aliases=sorted(aliases)
-            )
-        active = _active_runs(session, job_id)
-        if active and not cancel:
-            raise JobInUse(
-                f"{len(active)} of its runs are active; add ?cancel=true to cancel them.", job_id=job_id, runs=active
-            )
-        for run_id in active:
-            cancel_in(session, run_id)
-        at = clock.now()
-        row = move(
-            session,
-            JobRow,
-            job_id,
-            JobState.DELETED,
-            deleted_at=at,
-            finished_at=at,
-            lease_expires_at=None,
-            mlflow_deleted_at=None if _has_runs(session, job_id) else at,
-        )
-        if row is None:
-            raise Conflict("The job changed while it was being deleted; try again.", job_id=job_id)
-        session.execute(update(RunRow).where(RunRow.job_id == job_id).values(deleted_at=at))
-        session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(deleted_at=at))
+        project = project_in(session, job_in(session, job_id).project_id, lock=True, allow_deleted=True)
+        job = job_in(session, job_id, lock=True)
+        _refuse_aliased(session, job)
+        row = delete_in(session, job, cancel=cancel)
+        if project.implicit:
+            session.execute(update(ProjectRow).where(ProjectRow.id == project.id).values(deleted_at=row.deleted_at))
     return row
+
+
+def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
+    """Inside a transaction that has locked the project and the job. Raises JobInUse for active runs, Conflict."""
+    job_id = job.id
+    active = _active_runs(session, job_id)
+    if active and not cancel:
+        raise JobInUse(
+            f"{len(active)} of its runs are active; add ?cancel=true to cancel them.", job_id=job_id, runs=active
+        )
+    for run_id in active:
+        cancel_in(session, run_id)
+    at = clock.now()
+    row = move(
+        session,
+        JobRow,
+        job_id,
+        JobState.DELETED,
+        deleted_at=at,
+        finished_at=at,
+        lease_expires_at=None,
+        mlflow_deleted_at=None if _has_runs(session, job_id) else at,
+    )
+    if row is None:
+        raise Conflict("The job changed while it was being deleted; try again.", job_id=job_id)
+    session.execute(update(RunRow).where(RunRow.job_id == job_id).values(deleted_at=at))
+    session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(deleted_at=at))
+    return row
+
+
+def _refuse_aliased(session: Session, job: JobRow) -> None:
+    numbers = select(VersionRow.number).where(VersionRow.job_id == job.id)
+    pointing = (AliasRow.project_id == job.project_id, AliasRow.number.in_(numbers))
+    aliases = sorted(session.execute(select(AliasRow.alias).where(*pointing)).scalars())
+    if aliases:
+        raise JobInUse(f"The alias {aliases[0]} points at a version of this job.", job_id=job.id, aliases=aliases)
 
 
 def _has_runs(session: Session, job_id: str) -> bool:

@@ -17,6 +17,7 @@ from core.db.inserting import insert_if_absent
 from core.db.tables import DatasetRow, FindingRow, JobRow
 from core.domain.errors import DarkroomError
 from core.domain.states import JobState
+from core.services.projects.lookup import give_kind
 from core.services.work.endings import end_attempt
 from core.services.work.leases import Claim, report_progress
 
@@ -78,12 +79,16 @@ def complete_job(
     metadata_sha256: str,
     is_stored: Callable[[str], bool],
 ) -> JobRow | None:
-    """preparing -> ready, naming objects that are stored. Raises ClaimLost, and what `is_stored` raises.
+    """preparing -> ready, naming objects that are stored. The first of a project gives it its kind.
+
+    Raises ClaimLost, ProjectKindMismatch, and what `is_stored` raises.
 
     None: the set is being deleted, or has been. Wait until its row is gone, put the object again, and call again.
     `is_stored(key)` is called inside the transaction, once for each set that is new.
     """
     with db.transaction() as session:
+        if outcome.kind is not None:
+            give_kind(session, session.get_one(JobRow, claim.id).project_id, outcome.kind)
         if not _lock_prepared_set(session, prepared, is_stored):
             return None
         row = end_attempt(

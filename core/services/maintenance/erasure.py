@@ -9,11 +9,22 @@ erasure goes on with what is left.
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core import clock
 from core.db import Database
-from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow, EventRow, FindingRow, JobRow, RunRow, VersionRow
+from core.db.tables import (
+    AliasMoveRow,
+    AliasRow,
+    ArtifactRow,
+    EventRow,
+    FindingRow,
+    JobRow,
+    ProjectRow,
+    ProjectSlugRow,
+    RunRow,
+    VersionRow,
+)
 
 ROWS_AT_ONCE = 2000  # 20 ms of SQLite's only writer
 _AT_ONCE = 100
@@ -60,8 +71,9 @@ def _delete_rows(
 def _leave_tombstone(db: Database, job_id: str) -> None:
     """Last: what it marks as erased is complete."""
     with db.transaction() as session:
-        session.execute(delete(AliasMoveRow).where(AliasMoveRow.job_id == job_id))
-        session.execute(delete(AliasRow).where(AliasRow.job_id == job_id))
+        project_id = session.get_one(JobRow, job_id).project_id
+        if session.get_one(ProjectRow, project_id).implicit:
+            _erase_project(session, project_id)
         version: dict[str, Any] = {"params": {}, "metrics": {}, "mlflow_refused": None}
         session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(**version))
         # Its objects are gone.
@@ -70,3 +82,11 @@ def _leave_tombstone(db: Database, job_id: str) -> None:
         job = dict.fromkeys(("source_key", "metadata_key", "huggingface", "progress", "problem", "classes", "findings"))
         named = {"name": "", "source_name": "", "options": {}}  # what a person wrote goes too
         session.execute(update(JobRow).where(JobRow.id == job_id).values(**job, **named, erased_at=clock.now()))
+
+
+def _erase_project(session: Session, project_id: str) -> None:
+    """Of a single upload: its slug, which the upload's name is part of, leads nowhere any more."""
+    for table in (AliasMoveRow, AliasRow, ProjectSlugRow):
+        session.execute(delete(table).where(table.project_id == project_id))
+    nameless = {"slug": project_id.replace("_", "-"), "title": "", "description": "", "settings": {}}
+    session.execute(update(ProjectRow).where(ProjectRow.id == project_id).values(nameless))

@@ -30,15 +30,15 @@ def version_of_run(db: Database, run_id: str) -> VersionRow | None:
 
 
 def versions_to_mirror(db: Database, *, but_not: set[str]) -> list[tuple[VersionRow, RunRow]]:
-    """The next version to register of each job, if its run is complete in the tracker: v1 before v2.
+    """The next version to register of each project, if its run is complete in the tracker: v1 before v2.
 
     `but_not`: ids of versions and runs. A version that they leave out does not delay the next one.
     """
     missing = (VersionRow.deleted_at.is_(None), VersionRow.mlflow_version.is_(None))
     allowed = (VersionRow.id.not_in(but_not), VersionRow.run_id.not_in(but_not))
     number = func.min(VersionRow.number).label("number")
-    first = select(VersionRow.job_id, number).where(*missing, *allowed).group_by(VersionRow.job_id).subquery()
-    same = and_(VersionRow.job_id == first.c.job_id, VersionRow.number == first.c.number)
+    first = select(VersionRow.project_id, number).where(*missing, *allowed).group_by(VersionRow.project_id).subquery()
+    same = and_(VersionRow.project_id == first.c.project_id, VersionRow.number == first.c.number)
     complete = RunRow.mirrored_at.is_not(None)
     with db.reading() as session:
         statement = select(VersionRow, RunRow).join(first, same).join(RunRow, RunRow.id == VersionRow.run_id)
@@ -46,13 +46,13 @@ def versions_to_mirror(db: Database, *, but_not: set[str]) -> list[tuple[Version
         return [(version, run) for version, run in session.execute(ordered).all()]
 
 
-def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, str]]:
-    """Aliases that point at another version than in the tracker, with the tracker's name of that version."""
+def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, VersionRow]]:
+    """Aliases that point at another version than in the tracker, with that version, which the tracker has."""
     moved = or_(AliasRow.mirrored_number.is_(None), AliasRow.mirrored_number != AliasRow.number)
-    same = and_(VersionRow.job_id == AliasRow.job_id, VersionRow.number == AliasRow.number)
+    same = and_(VersionRow.project_id == AliasRow.project_id, VersionRow.number == AliasRow.number)
     with db.reading() as session:
-        statement = select(AliasRow, VersionRow.mlflow_version).join(VersionRow, same).where(moved)
-        return [(alias, name) for alias, name in session.execute(statement).all() if name]
+        statement = select(AliasRow, VersionRow).join(VersionRow, same).where(moved)
+        return [(alias, version) for alias, version in session.execute(statement).all() if version.mlflow_version]
 
 
 def aliases_to_remove(db: Database) -> list[AliasRow]:
@@ -108,6 +108,6 @@ def note_version_mirrored(db: Database, version_id: str, name: str) -> None:
 
 
 def note_alias_mirrored(db: Database, alias: AliasRow) -> None:
-    mine = (AliasRow.job_id == alias.job_id, AliasRow.alias == alias.alias)
+    mine = (AliasRow.project_id == alias.project_id, AliasRow.alias == alias.alias)
     with db.transaction() as session:
         session.execute(update(AliasRow).where(*mine).values(mirrored_number=alias.number))

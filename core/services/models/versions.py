@@ -1,4 +1,7 @@
-"""Model versions, their artifacts and their aliases. Versions are never deleted singly and never change."""
+"""Model versions, their artifacts and their aliases. Versions are never deleted singly and never change.
+
+Where a function takes a `ref`, that is the id of a job or the slug or id of a project.
+"""
 
 import re
 from collections.abc import Sequence
@@ -9,46 +12,59 @@ from sqlalchemy.orm import Session, defer
 from core import clock
 from core.db import Database
 from core.db.tables import AliasMoveRow, AliasRow, ArtifactRow, VersionRow
-from core.domain.errors import AliasNotFound, AliasReserved, ArtifactNotFound, NoEarlierVersion, VersionNotFound
-from core.services.jobs.commands import job_in
+from core.domain.errors import (
+    AliasElsewhere,
+    AliasNotFound,
+    AliasReserved,
+    ArtifactNotFound,
+    Gone,
+    NoEarlierVersion,
+    VersionNotFound,
+)
+from core.domain.model_names import PRODUCTION, version_name
+from core.services.models.refs import Line, line_in
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _RESERVED = re.compile(r"latest|v\d+")  # MLflow reserves them too
+LATEST = "latest"
 NOWHERE = 0  # the number and the position of a removed alias
 _NUMBER = re.compile(r"v?([1-9]\d{0,8})")
 
 
 def list_versions(
-    db: Database, *, cursor: str | None, limit: int, job_id: str | None = None, whole: bool = True
+    db: Database, *, cursor: str | None, limit: int, ref: str | None = None, whole: bool = True
 ) -> Page[VersionRow]:
-    """Newest first; of one job, or across all. Not `whole`: without params, metrics and artifacts.
+    """Newest first; of one job or project, or across all. Not `whole`: without params, metrics and artifacts.
 
-    Raises JobNotFound, Gone.
+    Raises JobNotFound, ProjectNotFound, ProjectRenamed, Gone.
     """
     left_out = () if whole else tuple(map(defer, (VersionRow.params, VersionRow.metrics, VersionRow.artifacts)))
     with db.reading() as session:
         statement = select(VersionRow).where(VersionRow.deleted_at.is_(None)).options(*left_out)
-        if job_id:
-            job_in(session, job_id)
-            statement = statement.where(VersionRow.job_id == job_id)
+        if ref:
+            statement = statement.where(line_in(session, ref).has_version)
         return page_of(session, statement, VersionRow.id, cursor=cursor, limit=limit, newest_first=True)
 
 
-def find_version(db: Database, job_id: str, *, version: str | None = None, alias: str | None = None) -> VersionRow:
-    """By `v2` (or `2`), by alias, or the latest. Raises JobNotFound, Gone, VersionNotFound, AliasNotFound."""
+def find_version(db: Database, ref: str, *, version: str | None = None, alias: str | None = None) -> VersionRow:
+    """By `v2` (or `2`), by alias, or without both: a job's latest; a project's `production`, else its latest.
+
+    `ref`: as for `line_in`. Raises what that raises, and VersionNotFound, AliasNotFound, AliasElsewhere.
+    """
     with db.reading() as session:
-        job_in(session, job_id)
-        statement = select(VersionRow).where(VersionRow.job_id == job_id)
-        if alias and alias != "latest":
-            statement = statement.where(VersionRow.number == _alias_in(session, job_id, alias).number)
-        elif version and version != "latest":
-            statement = statement.where(VersionRow.number == _number(job_id, version))
-        row = session.execute(statement.order_by(VersionRow.number.desc()).limit(1)).scalar_one_or_none()
+        line = line_in(session, ref)
+        if alias and alias != LATEST:
+            return _aliased(session, line, alias)
+        if not version and line.job is None and (production := _alias_row(session, line, PRODUCTION)):
+            return _numbered(session, line, production.number, PRODUCTION)
+        if version and version != LATEST:
+            return _numbered(session, line, _number(line, version), version)
+        newest = select(VersionRow).where(line.has_version, VersionRow.deleted_at.is_(None))
+        row = session.execute(newest.order_by(VersionRow.number.desc()).limit(1)).scalar_one_or_none()
     if row is None:
-        wanted = f"no version {version}" if version else "no versions"
-        raise VersionNotFound(f"The job {job_id} has {wanted}.", job_id=job_id, version=version)
+        raise VersionNotFound(f"{line.called} has no versions.", **line.facts)
     return row
 
 
@@ -71,18 +87,19 @@ def find_artifact(db: Database, version: VersionRow, name: str) -> ArtifactRow:
     return row
 
 
-def set_alias(db: Database, job_id: str, alias: str, *, version: str) -> AliasRow:
-    """Point an alias at a version, and record the move. Raises AliasReserved, JobNotFound, Gone, VersionNotFound."""
+def set_alias(db: Database, ref: str, alias: str, *, version: str) -> AliasRow:
+    """Point an alias at a version, and record the move.
+
+    `ref`: as for `line_in`. Raises what that raises, and AliasReserved, VersionNotFound.
+    """
     _refuse_reserved(alias)
     with db.transaction() as session:
-        job_in(session, job_id, lock=True)  # locked: the job cannot be deleted while it gets its first alias
-        number = _number(job_id, version)
-        exists = select(VersionRow.id).where(VersionRow.job_id == job_id, VersionRow.number == number)
-        if session.execute(exists).first() is None:
-            raise VersionNotFound(f"The job {job_id} has no v{number}.", job_id=job_id, version=version)
-        row = session.get(AliasRow, (job_id, alias), with_for_update=True)
+        line = line_in(session, ref, lock=True)  # locked: nothing is deleted while it gets an alias
+        number = _numbered(session, line, _number(line, version), version).number
+        row = session.get(AliasRow, (line.project.id, alias), with_for_update=True)
         if row is None:
-            row = AliasRow(job_id=job_id, alias=alias, number=number, position=0, moves=0, updated_at=clock.now())
+            at = clock.now()
+            row = AliasRow(project_id=line.project.id, alias=alias, number=number, position=0, moves=0, updated_at=at)
             session.add(row)
             session.flush()
         elif row.number == number:
@@ -92,54 +109,98 @@ def set_alias(db: Database, job_id: str, alias: str, *, version: str) -> AliasRo
 
 
 def roll_back_alias(
-    db: Database, job_id: str, alias: str, *, on_commit: OnCommit = do_nothing
+    db: Database, ref: str, alias: str, *, on_commit: OnCommit = do_nothing
 ) -> tuple[AliasRow, list[AliasMoveRow]]:
-    """Point an alias at its previous version in the history, and record the move. Returns the same as `get_alias`.
+    """Point an alias at the version before in its history, and record the move. Returns the same as `get_alias`.
 
-    Raises JobNotFound, Gone, AliasNotFound, NoEarlierVersion.
+    Versions that were deleted meanwhile are passed over.
+    `ref`: as for `line_in`. Raises what that raises, and AliasNotFound, NoEarlierVersion.
     """
     with db.transaction() as session:
-        job_in(session, job_id, lock=True)
-        row = _alias_in(session, job_id, alias)
-        current = session.get_one(AliasMoveRow, (job_id, alias, row.position))
-        if current.position_before == 0:
+        line = line_in(session, ref, lock=True)
+        row = _alias_in(session, line, alias)
+        earlier = _earlier(session, row)
+        if earlier is None:
             raise NoEarlierVersion(
-                f"{alias} is at the start of its history: there is no earlier version.", job_id=job_id, alias=alias
+                f"{alias} is at the start of its history: there is no earlier version.", **line.facts, alias=alias
             )
-        earlier = session.get_one(AliasMoveRow, (job_id, alias, current.position_before))
         _move_alias(session, row, action="rollback", number=earlier.number, position_after=earlier.position)
         session.flush()
-        rolled_back = row, _moves_in(session, job_id, alias)
+        rolled_back = row, _moves_in(session, row)
         on_commit(session, rolled_back)
     return rolled_back
 
 
-def remove_alias(db: Database, job_id: str, alias: str) -> None:
+def remove_alias(db: Database, ref: str, alias: str) -> None:
     """Remove an alias, and record the move. A later `set` begins a new history for rollbacks.
 
-    Raises JobNotFound, Gone, AliasNotFound.
+    `ref`: as for `line_in`. Raises what that raises, and AliasNotFound.
     """
     with db.transaction() as session:
-        job_in(session, job_id, lock=True)
-        row = _alias_in(session, job_id, alias)
+        row = _alias_in(session, line_in(session, ref, lock=True), alias)
         _move_alias(session, row, action="remove", number=row.number, position_after=NOWHERE)
         row.number = NOWHERE
 
 
-def get_alias(db: Database, job_id: str, alias: str) -> tuple[AliasRow, list[AliasMoveRow]]:
-    """An alias and its moves, oldest first. Raises JobNotFound, Gone, AliasNotFound."""
+def get_alias(db: Database, ref: str, alias: str) -> tuple[AliasRow, list[AliasMoveRow]]:
+    """An alias and its moves, oldest first.
+
+    `ref`: as for `line_in`. Raises what that raises, and AliasNotFound.
+    """
     with db.reading() as session:
-        job_in(session, job_id)
-        row = _alias_in(session, job_id, alias)
-        return row, _moves_in(session, job_id, alias)
+        row = _alias_in(session, line_in(session, ref), alias)
+        return row, _moves_in(session, row)
 
 
-def aliases_of(db: Database, job_id: str) -> list[AliasRow]:
+def aliases_of(db: Database, ref: str) -> list[AliasRow]:
+    """Those of the project; by a job's id, those that point at a version of the job."""
     with db.reading() as session:
-        statement = (
-            select(AliasRow).where(AliasRow.job_id == job_id, AliasRow.number != NOWHERE).order_by(AliasRow.alias)
-        )
+        line = line_in(session, ref)
+        mine = (AliasRow.project_id == line.project.id, AliasRow.number != NOWHERE)
+        statement = select(AliasRow).where(*mine).order_by(AliasRow.alias)
+        if line.job is not None:
+            statement = statement.where(AliasRow.number.in_(select(VersionRow.number).where(line.has_version)))
         return list(session.execute(statement).scalars())
+
+
+def _aliased(session: Session, line: Line, alias: str) -> VersionRow:
+    number = _alias_in(session, line, alias).number
+    row = _version_of_project(session, line, number)
+    if row is None:
+        raise VersionNotFound(f"{line.called} has no v{number}.", **line.facts, version=f"v{number}")
+    if line.job is not None and row.job_id != line.job.id:
+        name = version_name(line.project.slug, number)
+        detail = f"{alias} points at {name}, which is not of this job. Ask for it by the project: {line.project.slug}."
+        raise AliasElsewhere(detail, alias=alias, name=name, project=line.project.slug, job_id=row.job_id)
+    return row
+
+
+def _numbered(session: Session, line: Line, number: int, version: str) -> VersionRow:
+    row = _version_of_project(session, line, number)
+    if row is None or (line.job is not None and row.job_id != line.job.id):
+        raise VersionNotFound(f"{line.called} has no version {version}.", **line.facts, version=version)
+    return row
+
+
+def _version_of_project(session: Session, line: Line, number: int) -> VersionRow | None:
+    same = (VersionRow.project_id == line.project.id, VersionRow.number == number)
+    row = session.execute(select(VersionRow).where(*same)).scalar_one_or_none()
+    if row is not None and row.deleted_at is not None:
+        name = version_name(line.project.slug, number)
+        raise Gone(f"{name} was deleted.", name=name, version_id=row.id)
+    return row
+
+
+def _earlier(session: Session, row: AliasRow) -> AliasMoveRow | None:
+    """The `set` before the one in effect whose version is there."""
+    move = session.get_one(AliasMoveRow, (row.project_id, row.alias, row.position))
+    while move.position_before:
+        move = session.get_one(AliasMoveRow, (row.project_id, row.alias, move.position_before))
+        same = (VersionRow.project_id == row.project_id, VersionRow.number == move.number)
+        living = select(VersionRow.id).where(*same, VersionRow.deleted_at.is_(None))
+        if session.execute(living).first() is not None:
+            return move
+    return None
 
 
 def _move_alias(session: Session, row: AliasRow, *, action: str, number: int, position_after: int) -> None:
@@ -149,7 +210,7 @@ def _move_alias(session: Session, row: AliasRow, *, action: str, number: int, po
     row.position = position_after
     row.updated_at = clock.now()
     move = AliasMoveRow(
-        job_id=row.job_id,
+        project_id=row.project_id,
         alias=row.alias,
         position=row.moves,
         action=action,
@@ -161,16 +222,21 @@ def _move_alias(session: Session, row: AliasRow, *, action: str, number: int, po
     session.add(move)
 
 
-def _moves_in(session: Session, job_id: str, alias: str) -> list[AliasMoveRow]:
-    mine = (AliasMoveRow.job_id == job_id, AliasMoveRow.alias == alias)
+def _moves_in(session: Session, row: AliasRow) -> list[AliasMoveRow]:
+    mine = (AliasMoveRow.project_id == row.project_id, AliasMoveRow.alias == row.alias)
     return list(session.execute(select(AliasMoveRow).where(*mine).order_by(AliasMoveRow.position)).scalars())
 
 
-def _alias_in(session: Session, job_id: str, alias: str) -> AliasRow:
-    row = session.get(AliasRow, (job_id, alias))
-    if row is None or row.number == NOWHERE:
-        raise AliasNotFound(f"The job {job_id} has no alias {alias!r}.", job_id=job_id, alias=alias)
+def _alias_in(session: Session, line: Line, alias: str) -> AliasRow:
+    row = _alias_row(session, line, alias)
+    if row is None:
+        raise AliasNotFound(f"{line.called} has no alias {alias!r}.", **line.facts, alias=alias)
     return row
+
+
+def _alias_row(session: Session, line: Line, alias: str) -> AliasRow | None:
+    row = session.get(AliasRow, (line.project.id, alias))
+    return None if row is None or row.number == NOWHERE else row
 
 
 def _refuse_reserved(alias: str) -> None:
@@ -181,8 +247,8 @@ def _refuse_reserved(alias: str) -> None:
         )
 
 
-def _number(job_id: str, version: str) -> int:
+def _number(line: Line, version: str) -> int:
     match = _NUMBER.fullmatch(version)
     if match is None:
-        raise VersionNotFound(f"The job {job_id} has no {version[:80]!r}: versions are v1, v2, ...", job_id=job_id)
+        raise VersionNotFound(f"{line.called} has no {version[:80]!r}: versions are v1, v2, ...", **line.facts)
     return int(match.group(1))

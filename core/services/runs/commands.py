@@ -17,24 +17,36 @@ from core.queue import TRAIN
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
+from core.services.projects.lookup import project_in
 
 _RUN = select(RunRow).where(RunRow.id == bindparam("run_id"))  # built once: that takes a third of a read
 _LOCKED_RUN = _RUN.with_for_update()
 
 
 def queue_run(
-    platform: Platform, job_id: str, *, trainer: str, params: dict[str, Any], on_commit: OnCommit = do_nothing
+    platform: Platform,
+    job_id: str,
+    *,
+    trainer: str,
+    params: dict[str, Any],
+    parent_id: str | None = None,
+    on_commit: OnCommit = do_nothing,
 ) -> RunRow:
-    """Commit a run of a ready job, then enqueue it. `params` are valid. Raises JobNotFound, Gone, JobNotReady."""
+    """Commit a run of a ready job, then enqueue it. `params` are valid. Raises JobNotFound, Gone, JobNotReady.
+
+    `parent_id`: of the version that it is fine-tuned from.
+    """
     at = clock.now()
     with platform.db.transaction() as session:
-        fingerprint = _fingerprint_of_ready_job(session, job_id)
+        job = _ready_job(session, job_id)
         row = RunRow(
             id=new_id("run", clock.now_ms()),
+            project_id=job.project_id,
             job_id=job_id,
+            parent_id=parent_id,
             trainer=trainer,
             params=params,
-            fingerprint=fingerprint,
+            fingerprint=job.fingerprint,
             state=str(RunState.QUEUED),
             stop_requested=False,
             spent_seconds=0.0,
@@ -79,15 +91,26 @@ def run_in(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
 
 
 def list_runs(
-    db: Database, *, cursor: str | None, limit: int, state: str | None = None, job_id: str | None = None
+    db: Database,
+    *,
+    cursor: str | None,
+    limit: int,
+    state: str | None = None,
+    job_id: str | None = None,
+    project: str | None = None,
 ) -> Page[RunRow]:
-    """Newest first, without the runs of deleted jobs."""
+    """Newest first, without the runs of deleted jobs.
+
+    `project`: a slug or an id. Raises ProjectNotFound, ProjectRenamed, Gone.
+    """
     statement = select(RunRow).where(RunRow.deleted_at.is_(None))
     if state:
         statement = statement.where(RunRow.state == state)
     if job_id:
         statement = statement.where(RunRow.job_id == job_id)
     with db.reading() as session:
+        if project:
+            statement = statement.where(RunRow.project_id == project_in(session, project).id)
         return page_of(session, statement, RunRow.id, cursor=cursor, limit=limit, newest_first=True)
 
 
@@ -135,7 +158,7 @@ def retry_run(platform: Platform, run_id: str, *, on_commit: OnCommit = do_nothi
     """failed -> queued, from its checkpoint if it has one. Raises RunNotFound, RunNotRetryable, JobNotReady."""
     with platform.db.transaction() as session:
         before = run_in(session, run_id)
-        _fingerprint_of_ready_job(session, before.job_id)
+        _ready_job(session, before.job_id)
         row = move(
             session,
             RunRow,
@@ -160,7 +183,7 @@ def retry_run(platform: Platform, run_id: str, *, on_commit: OnCommit = do_nothi
     return row
 
 
-def _fingerprint_of_ready_job(session: Session, job_id: str) -> str:
+def _ready_job(session: Session, job_id: str) -> JobRow:
     # FOR UPDATE: the job cannot be deleted between this read and the commit of a run that needs it.
     job = session.execute(select(JobRow).where(JobRow.id == job_id).with_for_update()).scalar_one_or_none()
     if job is None:
@@ -169,4 +192,4 @@ def _fingerprint_of_ready_job(session: Session, job_id: str) -> str:
         raise Gone(f"The job {job_id} was deleted.", job_id=job_id)
     if job.state != JobState.READY or job.fingerprint is None:
         raise JobNotReady(f"The job is {job.state}.", job_id=job_id, state=job.state)
-    return job.fingerprint
+    return job

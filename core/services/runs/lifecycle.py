@@ -15,6 +15,7 @@ from core.db.tables import ArtifactRow, JobRow, RunRow, VersionRow
 from core.db.transitions import change
 from core.domain.ids import new_id
 from core.domain.states import JobState, RunState
+from core.services.projects.lookup import next_version
 from core.services.runs.logs import keep_log
 from core.services.work.endings import end_attempt
 from core.services.work.leases import Claim, ClaimLost
@@ -40,25 +41,28 @@ def publish_version(
     artifacts: Sequence[PublishedArtifact],
     log_key: str | None,
 ) -> VersionRow:
-    """Publish in one transaction: the next number of the job, the version with its artifacts, the run succeeded.
+    """Publish in one transaction: the next number of the project, the version with its artifacts, the run succeeded.
 
-    Numbers are unique and without gaps: the job's counter and the guarded move commit together or not at all.
+    Numbers are unique and without gaps: the project's counter and the guarded move commit together or not at all.
     Raises ClaimLost.
     """
     with db.transaction() as session:
         before = session.get(RunRow, claim.id)
         if before is None:
             raise ClaimLost
+        number = next_version(session, before.project_id)
         ready = (JobRow.state == str(JobState.READY),)
-        job = change(session, JobRow, before.job_id, "version", where=ready, last_version=JobRow.last_version + 1)
+        job = change(session, JobRow, before.job_id, "version", where=ready, last_version=number)
         if job is None:
             raise ClaimLost
-        run = end_attempt(session, RunRow, claim, RunState.SUCCEEDED, version=job.last_version)
+        run = end_attempt(session, RunRow, claim, RunState.SUCCEEDED, version=number)
         keep_log(session, claim, log_key)
         version = VersionRow(
             id=new_id("version", clock.now_ms()),
+            project_id=job.project_id,
             job_id=job.id,
-            number=job.last_version,
+            number=number,
+            parent_id=run.parent_id,
             run_id=run.id,
             attempt=claim.attempt,
             trainer=run.trainer,
@@ -67,7 +71,7 @@ def publish_version(
             fingerprint=run.fingerprint,
             weights_name=weights_name,
             artifacts=[
-                _listed(artifact, f"/models/{job.id}/v{job.last_version}")
+                _listed(artifact, f"/models/{job.id}/v{number}")
                 for artifact in sorted(artifacts, key=attrgetter("name"))
             ],
             created_at=clock.now(),

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.script import ScriptDirectory
 
 from core.db import open_database
-from core.db.migrate import alembic_config, upgrade
+from core.db.migrate import alembic_config, downgrade, upgrade
 from core.db.tables import JobRow, RunRow, VersionRow
 from core.db.transitions import public_fields
 from core.domain.errors import AliasNotFound, Gone, NoEarlierVersion
 from core.domain.finding_codes import FINDING_CODES
+from core.domain.slugs import slug_with_suffix
 from core.services.context import Platform, open_platform
 from core.services.idempotency import IdempotencyKey, StoredAnswer, claim_key
 from core.services.jobs.commands import get_job, list_findings, list_jobs
@@ -74,7 +74,8 @@ def test_no_value_is_lost(old_url: str) -> None:
     before = _rows(old_url)
     upgrade(old_url)
     after = _rows(old_url)
-    assert after.pop("totals") == []
+    assert after.pop("totals") == after.pop("operations") == []
+    _check_projects(after)
     assert {table: len(rows) for table, rows in after.items()} == {table: len(rows) for table, rows in before.items()}
     assert _with_old_names(after) == before
 
@@ -83,7 +84,7 @@ def test_a_downgrade_restores_every_row_and_the_next_upgrade_too(old_url: str) -
     before = _rows(old_url)
     upgrade(old_url)
     after = _rows(old_url)
-    _downgrade(old_url, "0006")
+    downgrade(old_url, "0006")
     assert _rows(old_url) == before
     upgrade(old_url)
     assert _rows(old_url) == after
@@ -157,7 +158,7 @@ def test_events_still_fold_into_what_polling_returns(platform: Platform) -> None
 
 def test_models_and_aliases_answer_after_the_migration(platform: Platform) -> None:
     db = platform.db
-    found = versions.list_versions(db, job_id=old.READY, cursor=None, limit=100).items
+    found = versions.list_versions(db, ref=old.READY, cursor=None, limit=100).items
     assert [(row.number, row.run_id) for row in found] == [(2, old.SECOND), (1, old.FIRST)]
     assert [row.name for row in versions.artifacts_of(db, [found[0].id])[found[0].id]] == [
         "best.pt",
@@ -198,15 +199,6 @@ def _filled(url: str) -> str:
     return url
 
 
-def _downgrade(url: str, revision: str) -> None:
-    database = open_database(url)
-    config = alembic_config()
-    with database.engine.execution_options(darkroom_writes=True).begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-    database.close()
-
-
 def _rows(url: str) -> Rows:
     """Every row of every table, as the database has it."""
     database = open_database(url)
@@ -223,6 +215,28 @@ def _rows(url: str) -> Rows:
     return rows
 
 
+def _check_projects(rows: Rows) -> None:
+    """Each job is d1 of a project of its own, which has the job's versions and aliases."""
+    projects = {row["id"]: row for row in rows.pop("projects")}
+    slugs = {row["project_id"]: row["slug"] for row in rows.pop("project_slugs")}
+    jobs = {row["project_id"]: row for row in rows["jobs"]}
+    assert len(jobs) == len(rows["jobs"]) == len(projects) == len(slugs)
+    for project_id, job in jobs.items():
+        project = projects[project_id]
+        assert (job.pop("revision"), project["last_revision"], bool(project["implicit"])) == (1, 1, True)
+        assert slugs[project_id] == project["slug"] == slug_with_suffix(job["name"], job["id"])
+        copied = ("kind", "last_version", "created_at", "updated_at", "deleted_at")
+        assert [project[name] for name in copied] == [job[name] for name in copied]
+        assert job.pop("parent_job_id") is None
+    job_ids = {project_id: job["id"] for project_id, job in jobs.items()}
+    for table in ("jobs", "runs", "versions"):
+        for row in rows[table]:
+            assert job_ids[row.pop("project_id")] == row.get("job_id", row["id"])
+    for table in ("aliases", "alias_moves"):
+        for row in rows[table]:
+            row["job_id"] = job_ids[row.pop("project_id")]
+
+
 def _with_old_names(rows: Rows) -> Rows:
     for table, names in OLD_COLUMNS.items():
         rows[table] = [{names.get(name, name): value for name, value in row.items()} for row in rows[table]]
@@ -233,9 +247,12 @@ def _with_old_names(rows: Rows) -> Rows:
         _rename_keys(fields.get("findings"), codes)
         _rename_keys((fields.get("problem") or {}).get("reasons"), codes)
     for row in [*rows["runs"], *rows["versions"]]:
+        assert row.pop("parent_id") is None
         assert row.pop("mlflow_refused") is None
         assert row.pop("deleted_at") is None
     for row in rows["versions"]:
+        assert row.pop("operation_id") is None
+        assert row.pop("origin") == "run"
         artifacts = [each for each in rows["artifacts"] if each["version_id"] == row["id"]]
         shown = row.pop("artifacts")
         assert [{name: each[name] for name in ARTIFACT_FIELDS} for each in shown] == [
@@ -244,7 +261,7 @@ def _with_old_names(rows: Rows) -> Rows:
         path = f"/models/{row['job_id']}/v{row['number']}/artifacts"
         assert [each["links"] for each in shown] == [{"self": f"{path}/{each['name']}"} for each in artifacts]
     for row in rows["uploads"]:
-        assert row.pop("client_metadata") is None
+        assert row.pop("client_metadata") is row.pop("project") is None
     for row in rows["jobs"]:
         assert row.pop("erased_at") is row.pop("mlflow_deleted_at") is None
         hub_set = row.pop("huggingface")

@@ -29,7 +29,7 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     "runs by state": lambda db, _filled, page: list_runs(db, **page, state="succeeded"),
     "runs of a job": lambda db, filled, page: list_runs(db, **page, job_id=filled.ready[-1]),
     "versions": lambda db, _filled, page: list_versions(db, **page),
-    "versions of a job": lambda db, filled, page: list_versions(db, **page, job_id=filled.ready[-1]),
+    "versions of a job": lambda db, filled, page: list_versions(db, **page, ref=filled.ready[-1]),
     "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),
     "findings by severity": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, severity="note"),
     "a job with its runs": lambda db, filled, _page: job_overview(db, filled.ready[-1]),

@@ -15,7 +15,17 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.db.tables import AliasMoveRow, ArtifactRow, DatasetRow, EventRow, FindingRow, JobRow, RunRow, VersionRow
+from core.db.tables import (
+    AliasMoveRow,
+    ArtifactRow,
+    DatasetRow,
+    EventRow,
+    FindingRow,
+    JobRow,
+    ProjectSlugRow,
+    RunRow,
+    VersionRow,
+)
 from core.domain.keys import checkpoint_key, metadata_key, plot_key, samples_key, upload_key
 from core.services.context import Platform, open_platform
 from core.services.jobs.commands import delete_job, get_job
@@ -93,9 +103,14 @@ def test_a_deleted_job_leaves_tombstones_and_none_of_its_rows(platform: Platform
     clean(Worker(platform, "housekeeping", "test"))
 
     with platform.db.reading() as session:
-        owners = {FindingRow: {kept.id}, ArtifactRow: {version_of(session, kept.id).id}, AliasMoveRow: {kept.id}}
+        owners = {
+            FindingRow: {kept.id},
+            ArtifactRow: {version_of(session, kept.id).id},
+            AliasMoveRow: {kept.project_id},
+            ProjectSlugRow: {kept.project_id},
+        }
         for table, expected in owners.items():
-            column = next(iter(table.__table__.primary_key))
+            column = table.project_id if hasattr(table, "project_id") else next(iter(table.__table__.primary_key))
             assert set(session.execute(select(column)).scalars()) == expected, table
         run_id = version_of(session, kept.id).run_id
         assert set(session.execute(select(EventRow.subject_id)).scalars()) == {kept.id, run_id}

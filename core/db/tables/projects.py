@@ -1,0 +1,39 @@
+"""Projects: each a line of models over many datasets."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text, false
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.base import LIVING, Base, index_of
+
+
+class ProjectRow(Base):
+    """A line of work: datasets of one kind, d1, d2, ..., and the model versions trained on them, v1, v2, ..."""
+
+    __tablename__ = "projects"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    slug: Mapped[str] = mapped_column(String(64))  # the current one; ProjectSlugRow has those before, too
+    title: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text, server_default="")
+    kind: Mapped[str | None] = mapped_column(String(40))  # that of the first of its datasets that was ready
+    implicit: Mapped[bool] = mapped_column(server_default=false())  # of one upload that named no project
+    settings: Mapped[dict[str, Any]]
+    last_revision: Mapped[int] = mapped_column(default=0)  # d1, d2, ...: the newest number of a job
+    last_version: Mapped[int] = mapped_column(default=0)  # v1, v2, ...: the newest number of a version
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+    __table_args__ = (
+        index_of(LIVING, "ix_projects_living_id", "id"),
+        index_of(f"{LIVING} AND implicit = false", "ix_projects_living_named_id", "id"),
+    )
+
+
+class ProjectSlugRow(Base):
+    """Every slug that was ever given: the one of before a renaming leads to the project, and none is given again."""
+
+    __tablename__ = "project_slugs"
+    slug: Mapped[str] = mapped_column(String(64), primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)

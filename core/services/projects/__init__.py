@@ -1,0 +1,1 @@
+"""Projects: lookups, and what a user does with one."""

@@ -1,0 +1,163 @@
+"""Finding a project by its slug or id inside a transaction, opening one for an upload, its counters and its kind.
+
+Rows are locked in this order: project, job, run. So two transactions never wait for each other.
+"""
+
+from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.db.inserting import insert_if_absent
+from core.db.tables import ProjectRow, ProjectSlugRow
+from core.domain.errors import (
+    Gone,
+    ProjectIsImplicit,
+    ProjectKindMismatch,
+    ProjectNotFound,
+    ProjectRenamed,
+    SlugInvalid,
+)
+from core.domain.ids import new_id
+from core.domain.slugs import MAX_SLUG, is_slug, slug_with_suffix
+
+_BY_ID = select(ProjectRow).where(ProjectRow.id == bindparam("ref"))
+_BY_SLUG = (
+    select(ProjectRow)
+    .join(ProjectSlugRow, ProjectSlugRow.project_id == ProjectRow.id)
+    .where(ProjectSlugRow.slug == bindparam("ref"))
+)
+
+
+def project_in(session: Session, ref: str, *, lock: bool = False, allow_deleted: bool = False) -> ProjectRow:
+    """By its slug or its id. Raises ProjectNotFound, Gone, and ProjectRenamed for a slug of before a renaming."""
+    row = _found(session, ref, lock=lock)
+    if row is None:
+        raise ProjectNotFound(f"There is no project {ref[:80]}.", project=ref[:80])
+    if row.deleted_at is not None and not allow_deleted:
+        raise Gone(f"The project {ref} was deleted.", project=ref)
+    if ref not in (row.id, row.slug):
+        raise ProjectRenamed(f"The project {ref} is called {row.slug} now.", project=row.slug, old=ref)
+    return row
+
+
+def join_project(session: Session, slug: str) -> ProjectRow:
+    """The project with this slug, now or before a renaming; made if there is none. Its row is locked.
+
+    Raises SlugInvalid, ProjectIsImplicit, Gone.
+    """
+    row = _found(session, slug, lock=True) or _added(session, slug)
+    if row.deleted_at is not None:
+        raise Gone(f"The project {slug} was deleted, and its name is not given again.", project=slug)
+    if row.implicit:
+        detail = f"{slug} belongs to a single upload. Rename it with PATCH /projects/{slug} to add datasets to it."
+        raise ProjectIsImplicit(detail, project=slug)
+    return row
+
+
+def open_implicit(session: Session, job_id: str, name: str) -> ProjectRow:
+    """The project of an upload that names none."""
+    project_id = f"project_{job_id.removeprefix('job_')}"
+    row = new_project(project_id, slug_with_suffix(name, job_id), title=name, implicit=True)
+    return _insert(session, row)
+
+
+def add_project(
+    session: Session, slug: str, *, title: str = "", description: str = "", kind: str | None = None
+) -> ProjectRow | None:
+    """A new project; None when the slug has been given before. Raises SlugInvalid."""
+    raise_if_no_slug(slug)
+    row = new_project(new_id("project", clock.now_ms()), slug, title=title or slug, description=description, kind=kind)
+    session.add(row)
+    session.flush()
+    if insert_if_absent(session, ProjectSlugRow, {"slug": slug, "project_id": row.id}):
+        return row
+    session.expunge(row)
+    session.execute(delete(ProjectRow).where(ProjectRow.id == row.id))
+    return None
+
+
+def raise_if_no_slug(slug: str) -> None:
+    """Raises SlugInvalid."""
+    if not is_slug(slug):
+        raise SlugInvalid(
+            f"{slug[:80]!r} is no name of a project: use up to {MAX_SLUG} lower-case letters, digits and single "
+            "hyphens. `latest`, `new`, `v1` and `d1` are reserved.",
+            project=slug[:80],
+        )
+
+
+def next_revision(session: Session, project_id: str) -> int:
+    """Count a dataset of the project, and lock the project's row."""
+    counted = update(ProjectRow).where(ProjectRow.id == project_id).values(last_revision=ProjectRow.last_revision + 1)
+    return session.execute(counted.returning(ProjectRow.last_revision)).scalar_one()
+
+
+def next_version(session: Session, project_id: str) -> int:
+    """Count a version of the project, and lock the project's row."""
+    counted = update(ProjectRow).where(ProjectRow.id == project_id).values(last_version=ProjectRow.last_version + 1)
+    return session.execute(counted.returning(ProjectRow.last_version)).scalar_one()
+
+
+def give_kind(session: Session, project_id: str, kind: str) -> None:
+    """The first ready dataset gives its kind to the project; others must have it. Raises ProjectKindMismatch."""
+    same = or_(ProjectRow.kind.is_(None), ProjectRow.kind == kind)
+    given = update(ProjectRow).where(ProjectRow.id == project_id, same).values(kind=kind).returning(ProjectRow.id)
+    if session.execute(given).first() is None:
+        raise_other_kind(session.get_one(ProjectRow, project_id, populate_existing=True), kind)
+
+
+def raise_other_kind(project: ProjectRow, kind: str) -> None:
+    """Raises ProjectKindMismatch unless the project takes datasets of this kind."""
+    if project.kind not in (None, kind):
+        raise ProjectKindMismatch(
+            f"The project {project.slug} holds {project.kind} datasets; this one is {kind}.",
+            project=project.slug,
+            project_kind=project.kind,
+            kind=kind,
+        )
+
+
+def new_project(
+    project_id: str,
+    slug: str,
+    *,
+    title: str,
+    description: str = "",
+    kind: str | None = None,
+    implicit: bool = False,
+) -> ProjectRow:
+    at = clock.now()
+    return ProjectRow(
+        id=project_id,
+        slug=slug,
+        title=title,
+        description=description,
+        kind=kind,
+        implicit=implicit,
+        settings={},
+        last_revision=0,
+        last_version=0,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _found(session: Session, ref: str, *, lock: bool) -> ProjectRow | None:
+    statement = _BY_ID if ref.startswith("project_") else _BY_SLUG
+    if lock:
+        statement = statement.with_for_update(of=ProjectRow)
+    return session.execute(statement, {"ref": ref}).scalar_one_or_none()
+
+
+def _added(session: Session, slug: str) -> ProjectRow:
+    row = add_project(session, slug) or _found(session, slug, lock=True)  # another transaction may have made it
+    assert row is not None  # noqa: S101 - for the type checker: slugs are never deleted
+    return row
+
+
+def _insert(session: Session, row: ProjectRow) -> ProjectRow:
+    session.add(row)
+    session.flush()
+    session.add(ProjectSlugRow(slug=row.slug, project_id=row.id))
+    session.flush()
+    return row
