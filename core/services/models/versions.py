@@ -57,7 +57,7 @@ def find_version(db: Database, ref: str, *, version: str | None = None, alias: s
         line = line_in(session, ref)
         if alias and alias != LATEST:
             return _aliased(session, line, alias)
-        if not version and line.job is None and (production := _alias_row(session, line, PRODUCTION)):
+        if not (version or alias) and line.job is None and (production := _alias_row(session, line, PRODUCTION)):
             return _numbered(session, line, production.number, PRODUCTION)
         if version and version != LATEST:
             return _numbered(session, line, _number(line, version), version)

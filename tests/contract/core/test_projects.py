@@ -1,0 +1,116 @@
+"""A project's line of versions over several jobs, and what a single upload keeps of its own."""
+
+import pytest
+
+from core.db.tables import JobRow, ProjectRow
+from core.domain.errors import (
+    AliasElsewhere,
+    Gone,
+    JobInUse,
+    ProjectIsImplicit,
+    ProjectKindMismatch,
+    SlugInvalid,
+    VersionNotFound,
+)
+from core.services.context import Platform
+from core.services.jobs.commands import delete_job, get_job, list_jobs, new_job_id, receive_job
+from core.services.models.versions import (
+    aliases_of,
+    find_version,
+    list_versions,
+    remove_alias,
+    roll_back_alias,
+    set_alias,
+)
+from core.services.projects.lookup import give_kind
+from core.services.work.leases import claim_row
+from tests.builders.rows import LEASE, complete, publish, ready_job, running_run
+
+
+def dataset_of(platform: Platform, project: str) -> JobRow:
+    """The next ready dataset of a project."""
+    job = receive_job(
+        platform,
+        new_job_id(),
+        name="raccoons",
+        options={"seed": 0},
+        source_name="data.zip",
+        source_bytes=10,
+        source_sha256="0" * 64,
+        project=project,
+    )
+    claimed = claim_row(platform.db, JobRow, job.id, "w", lease_seconds=LEASE)
+    assert claimed is not None
+    row = complete(platform, claimed[0])
+    assert row is not None
+    return row
+
+
+def test_versions_are_numbered_across_the_jobs_of_a_project(platform: Platform) -> None:
+    first, second = dataset_of(platform, "raccoons"), dataset_of(platform, "raccoons")
+    assert (first.revision, second.revision, first.project_id) == (1, 2, second.project_id)
+    numbers = [publish(platform, running_run(platform, job.id)).number for job in (first, second, first)]
+    assert numbers == [1, 2, 3]
+    of = {
+        ref: [row.number for row in list_versions(platform.db, ref=ref, cursor=None, limit=9).items]
+        for ref in ("raccoons", first.id, second.id)
+    }
+    assert of == {"raccoons": [3, 2, 1], first.id: [3, 1], second.id: [2]}
+    assert [get_job(platform.db, job.id).last_version for job in (first, second)] == [3, 2]
+    assert [find_version(platform.db, ref).number for ref in ("raccoons", first.id, second.id)] == [3, 3, 2]
+    with pytest.raises(VersionNotFound):
+        find_version(platform.db, second.id, version="v1")
+
+
+def test_an_alias_is_the_projects_and_a_job_sends_only_its_own_versions(platform: Platform) -> None:
+    first, second = dataset_of(platform, "raccoons"), dataset_of(platform, "raccoons")
+    for job in (first, second):
+        publish(platform, running_run(platform, job.id))
+    set_alias(platform.db, second.id, "production", version="v2")
+    set_alias(platform.db, "raccoons", "production", version="v1")
+    for ref in ("raccoons", first.id):
+        assert find_version(platform.db, ref, alias="production").number == 1
+    assert find_version(platform.db, "raccoons").number == 1, "a bare project is its production"
+    assert find_version(platform.db, "raccoons", alias="latest").number == 2
+    with pytest.raises(AliasElsewhere, match="raccoons/v1"):
+        find_version(platform.db, second.id, alias="production")
+    assert [row.alias for row in aliases_of(platform.db, first.id)] == ["production"]
+    assert aliases_of(platform.db, second.id) == []
+
+
+def test_a_deleted_dataset_leaves_its_numbers_and_a_rollback_passes_over_them(platform: Platform) -> None:
+    jobs = [dataset_of(platform, "raccoons") for _ in range(3)]
+    for job in jobs:
+        number = publish(platform, running_run(platform, job.id)).number
+        set_alias(platform.db, "raccoons", "production", version=f"v{number}")
+    with pytest.raises(JobInUse):
+        delete_job(platform, jobs[2].id)
+    delete_job(platform, jobs[1].id)
+    with pytest.raises(Gone, match="raccoons/v2"):
+        find_version(platform.db, "raccoons", version="v2")
+    assert roll_back_alias(platform.db, "raccoons", "production")[0].number == 1
+    remove_alias(platform.db, "raccoons", "production")
+    assert publish(platform, running_run(platform, jobs[0].id)).number == 4
+    assert [row.number for row in list_versions(platform.db, ref="raccoons", cursor=None, limit=9).items] == [4, 3, 1]
+
+
+def test_a_single_upload_has_a_project_of_its_own(platform: Platform) -> None:
+    job = ready_job(platform)
+    assert publish(platform, running_run(platform, job.id)).number == 1
+    with platform.db.reading() as session:
+        project = session.get_one(ProjectRow, job.project_id)
+    assert (project.implicit, project.kind, project.last_version) == (True, "detection", 1)
+    with pytest.raises(ProjectIsImplicit):
+        dataset_of(platform, project.slug)
+    delete_job(platform, job.id)
+    with pytest.raises(Gone):
+        find_version(platform.db, project.slug)
+
+
+def test_what_no_project_takes(platform: Platform) -> None:
+    dataset_of(platform, "raccoons")
+    with platform.db.transaction() as session, pytest.raises(ProjectKindMismatch):
+        give_kind(session, list_jobs(platform.db, cursor=None, limit=1).items[0].project_id, "classification")
+    for slug in ("v3", "d1", "latest", "Raccoons", "a_b", "x" * 64, "../x"):
+        with pytest.raises(SlugInvalid):
+            dataset_of(platform, slug)
