@@ -18,9 +18,9 @@ def is_slug(text: str) -> bool:
     return len(text) <= MAX_SLUG and _SLUG.fullmatch(text) is not None and _RESERVED.fullmatch(text) is None
 
 
-def slug_with_suffix(name: str, unique_id: str) -> str:
+def slug_with_suffix(name: str, unique_id: str, *, characters: int = _SUFFIX) -> str:
     """`slug_with_suffix("Raccoons 2026.zip", "job_...9f3k2m1x")` -> `raccoons-2026-9f3k2m1x`."""
     stem = name.removesuffix(".zip")
     ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
-    words = re.sub(r"[^a-z0-9]+", "-", ascii_only)[: MAX_SLUG - _SUFFIX - 1].strip("-")
-    return f"{words or 'dataset'}-{unique_id[-_SUFFIX:]}"
+    words = re.sub(r"[^a-z0-9]+", "-", ascii_only)[: MAX_SLUG - characters - 1].strip("-")
+    return f"{words or 'dataset'}-{unique_id[-characters:]}"

@@ -1,6 +1,6 @@
 """A project above jobs: numbers of versions and aliases are the project's; operations"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,10 +18,22 @@ TIME = sa.DateTime(timezone=True)
 # Of tables whose rows lead to a job today.
 ALIAS_TABLES: Mapping[str, tuple[str, ...]] = {"aliases": ("alias",), "alias_moves": ("alias", "position")}
 _AT_ONCE = 500
+_ID_CHARACTERS = 26  # after the prefix
+
+# What a downgrade would lose.
+WITHOUT_PLACE: Mapping[str, str] = {
+    "Projects": "SELECT slug FROM projects WHERE implicit = false OR last_revision > 1",
+    "Datasets that extend another": "SELECT id FROM jobs WHERE parent_job_id IS NOT NULL",
+    "Imported versions": "SELECT id FROM versions WHERE origin <> 'run' OR job_id IS NULL",
+    "Fine-tuned versions": "SELECT id FROM versions WHERE parent_id IS NOT NULL",
+    "Fine-tuned runs": "SELECT id FROM runs WHERE parent_id IS NOT NULL",
+    "Operations": "SELECT id FROM operations",
+    "Uploads to a project": "SELECT id FROM uploads WHERE project IS NOT NULL",
+}
 
 JOBS = sa.table(
     "jobs",
-    *map(sa.column, ("id", "name", "kind", "last_version", "project_id", "revision")),
+    *map(sa.column, ("id", "name", "state", "kind", "last_version", "project_id", "revision")),
     *(sa.column(name, TIME) for name in ("created_at", "updated_at", "deleted_at", "erased_at")),
 )
 PROJECTS = sa.table(
@@ -126,25 +138,41 @@ def _open_a_project_for_each_job() -> None:
     bind = op.get_bind()
     after = ""
     while jobs := bind.execute(sa.select(JOBS).where(JOBS.c.id > after).order_by(JOBS.c.id).limit(_AT_ONCE)).all():
-        rows = [_project_of(job._mapping) for job in jobs]
-        bind.execute(sa.insert(PROJECTS), rows)
-        bind.execute(sa.insert(SLUGS), [{"slug": row["slug"], "project_id": row["id"]} for row in rows])
+        slugs = _new_slugs({job.id: job.name for job in jobs})
+        bind.execute(sa.insert(PROJECTS), [_project_of(job._mapping, slugs[job.id]) for job in jobs])
+        bind.execute(sa.insert(SLUGS), [{"slug": slugs[job.id], "project_id": _project_id(job.id)} for job in jobs])
         after = jobs[-1].id
     prefix = sa.literal("project_").concat(sa.func.substr(JOBS.c.id, len("job_") + 1))
     bind.execute(sa.update(JOBS).values(project_id=prefix, revision=1))
 
 
-def _project_of(job: Mapping[Any, Any]) -> dict[str, Any]:
-    copied = {name: job[name] for name in ("kind", "last_version", "created_at", "updated_at", "deleted_at")}
+def _new_slugs(names: Mapping[str, str]) -> dict[str, str]:
+    """By the ids of jobs. Of many jobs with one name, two may have the same end of their ids: then all of the id."""
+    slugs = {job_id: slug_with_suffix(name, job_id) for job_id, name in names.items()}
+    given = {row.slug for row in op.get_bind().execute(sa.select(SLUGS).where(SLUGS.c.slug.in_(slugs.values())))}
+    for job_id, slug in slugs.items():
+        if slug in given:
+            slugs[job_id] = slug_with_suffix(names[job_id], job_id, characters=_ID_CHARACTERS)
+        given.add(slug)
+    return slugs
+
+
+def _project_of(job: Mapping[Any, Any], slug: str) -> dict[str, Any]:
+    copied = {name: job[name] for name in ("last_version", "created_at", "updated_at", "deleted_at")}
     return copied | {
-        "id": f"project_{job['id'].removeprefix('job_')}",
-        "slug": slug_with_suffix(job["name"], job["id"]),
+        "id": _project_id(job["id"]),
+        "slug": slug,
         "title": job["name"],
         "description": "",
+        "kind": job["kind"] if job["state"] == "ready" else None,
         "implicit": True,
         "settings": {},
         "last_revision": 1,
     }
+
+
+def _project_id(job_id: str) -> str:
+    return f"project_{job_id.removeprefix('job_')}"
 
 
 def _with_projects() -> None:
@@ -256,9 +284,11 @@ def _copy_from_jobs(
 
 
 def _refuse_what_has_no_place() -> None:
-    """Schema 0008 knows no project of several jobs, and no version without a run."""
-    bind = op.get_bind()
-    named = "SELECT slug FROM projects WHERE implicit = false OR last_revision > 1 LIMIT 3"
-    slugs = [row.slug for row in bind.execute(sa.text(named))]
-    if slugs:
-        raise RuntimeError(f"Schema 0008 has no projects; delete these and their tombstones first: {', '.join(slugs)}")
+    """Schema 0008 knows no project of several jobs, no version without a run, no parent and no operation."""
+    found = [f"{what}: {', '.join(names)}" for what, query in WITHOUT_PLACE.items() if (names := _some(query))]
+    if found:
+        raise RuntimeError(f"Schema 0008 has no place for these; nothing was changed. {'. '.join(found)}.")
+
+
+def _some(query: str) -> Sequence[str]:
+    return op.get_bind().execute(sa.text(f"{query} ORDER BY 1 LIMIT 3")).scalars().all()
