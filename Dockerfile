@@ -75,7 +75,7 @@ USER 10001
 VOLUME /var/lib/darkroom
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "deploy.worker_health"]
-# One container for each role: prepare, train or housekeeping.
+# One container for each role: prepare, train, operations or housekeeping.
 CMD ["python", "-m", "worker", "train"]
 
 

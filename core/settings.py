@@ -129,8 +129,15 @@ class Settings(BaseSettings):
     train_seconds: float = Field(
         7 * 24 * 3600.0, gt=0, description="A training ends after this time with its best model so far."
     )
+    operation_memory_bytes: int = Field(
+        4 * GIB, ge=512 * MIB, description="Memory of the process that works on an operation. Linux."
+    )
+    operation_seconds: float = Field(6 * 3600.0, gt=0, description="An operation that takes longer is ended.")
     keep_source_days: float = Field(30.0, ge=0, description="Uploaded ZIPs of ended jobs are kept this long.")
     keep_checkpoint_days: float = Field(7.0, ge=0, description="Checkpoints of ended runs are kept this long.")
+    keep_operation_days: float = Field(
+        7.0, ge=0, description="Inputs of failed operations, and each event of ended ones, are kept this long."
+    )
     orphan_hours: float = Field(24.0, ge=0, description="Objects that no row names are kept this long.")
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

@@ -1,4 +1,4 @@
-"""`python -m worker prepare | train | housekeeping`: one process of that role, until SIGTERM or Ctrl-C."""
+"""`python -m worker prepare | train | operations | housekeeping`: one process of that role, until SIGTERM or Ctrl-C."""
 
 import os
 import signal
@@ -7,18 +7,19 @@ import warnings
 from types import FrameType
 
 from core.logging import configure_logging
-from core.queue import PREPARE, TRAIN
+from core.queue import ROLES
 from core.settings import Settings, load_settings
 from worker.context import Worker, announce, open_worker
 from worker.inputs.scratch import clean_machine
 
 HOUSEKEEPING = "housekeeping"
-ROLES = (PREPARE, TRAIN, HOUSEKEEPING)
+TASK_OF = {role: task for task, role in ROLES.items()}
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 1 or arguments[0] not in ROLES:
-        sys.stderr.write(f"usage: python -m worker {' | '.join(ROLES)}\n")
+    roles = (*TASK_OF, HOUSEKEEPING)
+    if len(arguments) != 1 or arguments[0] not in roles:
+        sys.stderr.write(f"usage: python -m worker {' | '.join(roles)}\n")
         return 2
     role, settings = arguments[0], load_settings()
     configure_logging(settings)
@@ -44,9 +45,8 @@ def _serve_queue(role: str) -> None:
     warnings.simplefilter("ignore", SecurityWarning)  # as root: messages are JSON with an id, nothing to unpickle
 
     options = ["--pool", "threads", "--concurrency", "1", "--without-gossip", "--without-mingle"]
-    app.worker_main(
-        ["--quiet", "worker", "-Q", role, *options, "--loglevel", "WARNING", "--hostname", f"{role}-{os.getpid()}@%h"]
-    )
+    options += ["--loglevel", "WARNING", "--hostname", f"{role}-{os.getpid()}@%h"]
+    app.worker_main(["--quiet", "worker", "-Q", TASK_OF[role], *options])
 
 
 def _poll_for_work(worker: Worker) -> None:

@@ -1,4 +1,4 @@
-"""The Celery application. Two tasks; a message names a row, and the row holds the rest.
+"""The Celery application. Three tasks; a message names a row, and the row holds the rest.
 
 `python -m worker train` is how it is started; `celery -A worker.app worker -Q train --pool threads -c 1` does the same.
 """
@@ -9,7 +9,7 @@ from typing import Any
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from core.logging import configure_logging
-from core.queue import PREPARE, TRAIN
+from core.queue import OPERATE, PREPARE, ROLES, TRAIN
 from core.queue.app import make_celery, task_name
 from core.settings import load_settings
 from worker.context import Worker, announce, open_worker
@@ -22,15 +22,20 @@ app.conf.worker_redirect_stdouts = False  # our log lines are whole as they are
 
 @app.task(name=task_name(PREPARE))  # type: ignore[untyped-decorator]
 def prepare(job_id: str) -> None:
-    work(worker_of(PREPARE), job_id)
+    work(worker_of(ROLES[PREPARE]), job_id)
 
 
 @app.task(name=task_name(TRAIN))  # type: ignore[untyped-decorator]
 def train(run_id: str) -> None:
-    work(worker_of(TRAIN), run_id)
+    work(worker_of(ROLES[TRAIN]), run_id)
 
 
-@lru_cache(maxsize=2)
+@app.task(name=task_name(OPERATE))  # type: ignore[untyped-decorator]
+def operate(operation_id: str) -> None:
+    work(worker_of(ROLES[OPERATE]), operation_id)
+
+
+@lru_cache(maxsize=len(ROLES))
 def worker_of(role: str) -> Worker:
     """This process's worker, opened at its first use."""
     return open_worker(load_settings(), role)
@@ -55,5 +60,5 @@ def _drain(**_: Any) -> None:
 
 
 def _roles() -> list[str]:
-    """The queues that this process was started for."""
-    return [role for role in (PREPARE, TRAIN) if role in app.amqp.queues.consume_from]
+    """Those of the queues that this process was started for."""
+    return [role for task, role in ROLES.items() if task in app.amqp.queues.consume_from]

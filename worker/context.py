@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One process of a role: prepare, train or housekeeping. `draining` is set when it is to end."""
+    """One process of a role: prepare, train, operations or housekeeping. `draining` is set when it is to end."""
 
     platform: Platform
     role: str

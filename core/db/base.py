@@ -69,7 +69,7 @@ class Leased:
 
     @classmethod
     def noun(cls) -> str:
-        """`job` or `run`, for the names of log events and totals."""
+        """`job`, `run` or `operation`: the prefix of its ids, for the names of log events and totals."""
         return cls.__name__.removesuffix("Row").lower()
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -17,6 +17,7 @@
     ├── Gone                  410   deleted on request
     ├── Conflict              409
     │   ├── JobNotReady  JobNotRetryable  JobNotRepairable  JobInUse  RunNotCancellable  RunNotRetryable
+    │   │   OperationNotCancellable  OperationNotRetryable
     │   ├── ProjectExists           a project has this slug, or had it
     │   ├── ProjectIsImplicit       a project of one upload takes no other dataset
     │   ├── ProjectKindMismatch     a dataset of another kind than the project's
@@ -52,6 +53,8 @@
     ├── PreparationFailed     kept on the job: the service's fault, can be retried
     │   ├── PrepareOutOfMemory  PrepareTimedOut
     │   └── HubUnavailable          an import: the hub does not answer, or sends other bytes than it announced
+    ├── OperationFailed       kept on the operation: the service's fault, can be retried
+    │   └── OperationOutOfMemory  OperationTimedOut
     ├── Unavailable           503   a required service does not answer; retried
     │   └── StoreRefused            the object store denies access or lacks the bucket: retried MAX_REFUSALS times
     ├── OutOfSpace            507   the disk or the store is full
@@ -235,6 +238,16 @@ class RunNotCancellable(Conflict):
 class RunNotRetryable(Conflict):
     slug = "run-not-retryable"
     title = "Only a failed run can be retried"
+
+
+class OperationNotCancellable(Conflict):
+    slug = "operation-not-cancellable"
+    title = "The operation has already ended"
+
+
+class OperationNotRetryable(Conflict):
+    slug = "operation-not-retryable"
+    title = "Only a failed operation can be retried"
 
 
 class ProjectExists(Conflict):
@@ -430,6 +443,21 @@ class PrepareTimedOut(PreparationFailed):
 class HubUnavailable(PreparationFailed):
     slug = "hub-unavailable"
     title = "The hub does not answer"
+
+
+class OperationFailed(DarkroomError):
+    slug = "operation-failed"
+    title = "The operation failed on the side of the service"
+
+
+class OperationOutOfMemory(OperationFailed):
+    slug = "operation-out-of-memory"
+    title = "The operation ran out of memory"
+
+
+class OperationTimedOut(OperationFailed):
+    slug = "operation-timed-out"
+    title = "The operation took too long"
 
 
 class Unavailable(DarkroomError):

@@ -2,7 +2,7 @@
 
 import re
 
-ROOTS = ("uploads/", "jobs/", "runs/", "datasets/", "probe/")  # every key begins with one of them
+ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "datasets/", "probe/")  # every key begins with one of them
 PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
 
 _OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")
@@ -89,12 +89,26 @@ def run_prefix(run_id: str) -> str:
     return f"runs/{run_id}/"
 
 
+def operation_input_key(operation_id: str, name: str) -> str:
+    """What a request sent for an operation to work on; stored before its row."""
+    return f"{operation_prefix(operation_id)}input/{name}"
+
+
+def operation_key(operation_id: str, attempt: int, name: str) -> str:
+    """What an attempt needs in the store until it ends."""
+    return f"{operation_prefix(operation_id)}{attempt}/{name}"
+
+
+def operation_prefix(operation_id: str) -> str:
+    return f"operations/{operation_id}/"
+
+
 def probe_key(token: str) -> str:
     return f"probe/{token}"
 
 
 def owner_of(key: str) -> str:
-    """The id of the job, upload or run in a key; for a dataset its layout version."""
+    """The id of the job, upload, run or operation in a key; for a dataset its layout version."""
     return key.split("/", 2)[1]
 
 

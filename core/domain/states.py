@@ -35,6 +35,7 @@ class Lifecycle:
     moves: Mapping[StrEnum, frozenset[StrEnum]]
     waiting: StrEnum  # a worker may claim it; a lost or returned claim ends here
     working: StrEnum  # a worker holds the claim
+    succeeded: StrEnum
     failed: StrEnum
     activity: str  # completes "3 workers were lost while ..."
     cancelling: StrEnum | None = None  # a worker holds the claim and was requested to stop
@@ -68,6 +69,7 @@ JOB_LIFECYCLE = Lifecycle(
     },
     waiting=JobState.RECEIVED,
     working=JobState.PREPARING,
+    succeeded=JobState.READY,
     failed=JobState.FAILED,
     activity="preparing this upload",
 )
@@ -85,6 +87,7 @@ RUN_LIFECYCLE = Lifecycle(
     moves=_OF_RUNS,
     waiting=RunState.QUEUED,
     working=RunState.RUNNING,
+    succeeded=RunState.SUCCEEDED,
     failed=RunState.FAILED,
     activity="training this run",
     cancelling=RunState.CANCELLING,

@@ -3,12 +3,15 @@
 Only ids cross the queue, and a message is sent after the transaction that wrote the row has ended.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from core.settings import Settings
 
 __all__ = [
+    "OPERATE",
     "PREPARE",
+    "ROLES",
     "TASKS",
     "TRAIN",
     "TaskQueue",
@@ -17,7 +20,9 @@ __all__ = [
 
 PREPARE = "prepare"
 TRAIN = "train"
-TASKS = (PREPARE, TRAIN)
+OPERATE = "operate"
+TASKS = (PREPARE, TRAIN, OPERATE)
+ROLES: Mapping[str, str] = {PREPARE: "prepare", TRAIN: "train", OPERATE: "operations"}  # of the workers of each task
 
 
 class TaskQueue(Protocol):

@@ -121,7 +121,7 @@ def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
         "DARKROOM_HOME": str(home),
         "DARKROOM_STACK_PID": str(os.getpid()),
     }
-    entries = ["api", "prepare", "train", "housekeeping"]
+    entries = ["api", "prepare", "train", "operations", "housekeeping"]
     if not settings.broker_url:
         entries.insert(0, "broker")
         (home / "broker").mkdir(exist_ok=True)

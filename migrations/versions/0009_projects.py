@@ -108,6 +108,7 @@ def _create_operations() -> None:
         sa.Column("result", sa.JSON(), nullable=True),
         sa.Column("project_id", sa.String(40), nullable=True),
         sa.Column("job_id", sa.String(40), nullable=True),
+        sa.Column("target", sa.String(200), nullable=True),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("stage", sa.String(40), nullable=True),
         sa.Column("progress", sa.JSON(), nullable=True),
@@ -124,6 +125,9 @@ def _create_operations() -> None:
         sa.Column("updated_at", TIME, nullable=False),
         sa.Column("started_at", TIME, nullable=True),
         sa.Column("finished_at", TIME, nullable=True),
+        sa.Column("purged_at", TIME, nullable=True),
+        sa.Column("condensed_at", TIME, nullable=True),
+        sa.Column("deleted_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_operations"),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_operations_project_id"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_operations_job_id"),
@@ -131,6 +135,19 @@ def _create_operations() -> None:
     for name in ("state", "project_id", "job_id"):
         op.create_index(f"ix_operations_{name}_id", "operations", [name, "id"])
     op.create_index("ix_operations_lease_expires_at", "operations", ["lease_expires_at"])
+    op.create_index("ix_operations_kind_target_id", "operations", ["kind", "target", "id"])
+    for rows, name, columns in (
+        (LIVING, "living_id", ["id"]),
+        (LIVING, "living_kind_id", ["kind", "id"]),
+        (LIVING, "living_state_id", ["state", "id"]),
+        ("purged_at IS NULL", "unpurged_id", ["id"]),
+        ("condensed_at IS NULL", "uncondensed_finished_at", ["finished_at"]),
+    ):
+        where = sa.text(rows)
+        op.create_index(f"ix_operations_{name}", "operations", columns, sqlite_where=where, postgresql_where=where)
+    wanted = sa.text("target IS NOT NULL AND state IN ('queued', 'running')")
+    name, columns = "uq_operations_kind_target", ["kind", "target"]
+    op.create_index(name, "operations", columns, unique=True, sqlite_where=wanted, postgresql_where=wanted)
 
 
 def _open_a_project_for_each_job() -> None:

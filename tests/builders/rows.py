@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from core.db.tables import JobRow, RunRow, VersionRow
+from core.db.tables import JobRow, OperationRow, RunRow, VersionRow
 from core.services.context import Platform
 from core.services.jobs import lifecycle as preparing
 from core.services.jobs.commands import new_job_id, receive_job
 from core.services.models.versions import list_versions
+from core.services.operations.commands import queue_operation
 from core.services.runs import lifecycle as training
 from core.services.runs.commands import queue_run
 from core.services.work.leases import Claim, claim_row
@@ -82,6 +83,13 @@ def queued_run(platform: Platform, job_id: str | None = None) -> RunRow:
 
 def running_run(platform: Platform, job_id: str | None = None, *, lease: float = LEASE) -> Claim:
     claimed = claim_row(platform.db, RunRow, queued_run(platform, job_id).id, "w", lease_seconds=lease)
+    assert claimed is not None
+    return claimed[0]
+
+
+def running_operation(platform: Platform, *, lease: float = LEASE, **belonging: str) -> Claim:
+    row = queue_operation(platform, "scripted", {"steps": 3}, **belonging)
+    claimed = claim_row(platform.db, OperationRow, row.id, "w", lease_seconds=lease)
     assert claimed is not None
     return claimed[0]
 

@@ -22,7 +22,8 @@ from tests.servers.processes import alive, commands, marked
 from tests.waiting import wait_until
 
 Up = Callable[..., subprocess.Popen[str]]
-PARTS = ("valkey-server", "python -m api", "worker prepare", "worker train", "worker housekeeping", "mlflow", "uvicorn")
+WORKERS = ("worker prepare", "worker train", "worker operations", "worker housekeeping")
+PARTS = ("valkey-server", "python -m api", *WORKERS, "mlflow", "uvicorn")
 
 
 @pytest.fixture

@@ -8,17 +8,14 @@ from pathlib import Path
 
 import structlog
 
-from core.db.tables import JobRow, RunRow
 from core.domain.errors import Unavailable
-from core.domain.states import JobState, RunState
 from core.services.context import Platform
-from core.services.work.leases import Claim
+from core.services.work.leases import Claim, table_of
 from core.settings import Settings
 from core.storage.locked_files import remove_leftovers
 
 TEMPORARY_PREFIX = "darkroom-child-"  # of the temporary folder of a child
 UPLOADS = "upload-*.part"  # of the API, where it shares the folder
-WORKING = (JobState.PREPARING, RunState.RUNNING, RunState.CANCELLING)
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +81,9 @@ def remove_dead_leftovers(settings: Settings) -> list[Path]:
 def _is_alive(platform: Platform, name: str) -> bool:
     """Whether the attempt in `name` is the newest of its row and still works."""
     row_id, _, attempt = name.rpartition("-")
+    table = table_of(row_id)
+    if table is None:
+        return False
     with platform.db.reading() as session:
-        row = session.get(JobRow, row_id) or session.get(RunRow, row_id)
-    return row is not None and str(row.attempt) == attempt and row.state in WORKING
+        row = session.get(table, row_id)
+    return row is not None and str(row.attempt) == attempt and row.state in table.lifecycle.active

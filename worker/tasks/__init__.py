@@ -1,3 +1,3 @@
-"""What a worker does, one module per task or step: prepare, train, housekeeping."""
+"""What a worker does, one module per task or step: prepare, train, operations, housekeeping."""
 
-__all__ = ["housekeeping", "prepare", "train"]
+__all__ = ["housekeeping", "operations", "prepare", "train"]

@@ -22,7 +22,8 @@ from pipeline.process.results import ImportedArchive
 from pipeline.process.specs import FetchedFile, ImportSpec
 from worker.inputs.hub_client import Listing, fetch, hub_client, list_set
 from worker.tasks.attempt import Attempt
-from worker.tasks.run_command import PROGRESS_SECONDS, in_child
+from worker.tasks.run_command import in_child
+from worker.tasks.stage_reporter import PROGRESS_SECONDS
 from worker.tasks.store_source import store_source
 
 WHOLE_SECONDS = 2 * 3600.0  # for the list and all files: 20 GiB need 3 MB/s

@@ -1,12 +1,10 @@
 """A command of the pipeline in a supervised process, on behalf of a job: its reports, its exit, its result."""
 
 import json
-from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core import clock
 from core.db.tables import JobRow
 from core.domain.errors import (
     DarkroomError,
@@ -33,8 +31,8 @@ from pipeline.process.specs import ChildSpec
 from worker.supervision.exit_causes import cause_of, killed_from_outside
 from worker.supervision.supervisor import supervise
 from worker.tasks.attempt import Attempt
+from worker.tasks.stage_reporter import StageReporter
 
-PROGRESS_SECONDS = 1.0  # each report is kept as an event: more than one a second is of no use to people
 FINDING_FIELDS = ("code", "severity", "path", "line", "detail", "remedy")
 NOTHING_FOUND = ValidationResult(kind=None, format=None, classes=None, images=None, counts={}, findings=())
 
@@ -48,7 +46,7 @@ def in_child(attempt: Attempt[JobRow], spec: ChildSpec, result: type[Result]) ->
     """
     spec.out.mkdir()
     log_path = spec.out.with_suffix(".log")
-    reporter = JobReporter(attempt)
+    reporter = StageReporter(attempt)
     limit_seconds = attempt.platform.settings.prepare_seconds
     ended = supervise(
         attempt.lease,
@@ -109,20 +107,3 @@ def _as_failure_of_job(cause: DarkroomError, spec: ChildSpec) -> DarkroomError:
     if isinstance(cause, PreparationFailed | OutOfSpace | NoSpace | DatasetRejected):
         return cause
     return PreparationFailed(cause.detail, **{"cause": cause.slug, **cause.facts})
-
-
-class JobReporter:
-    """Reports stages at once, and progress within a stage at most once a second."""
-
-    def __init__(self, attempt: Attempt[JobRow]) -> None:
-        self._attempt = attempt
-        self._reported_at = float("-inf")
-
-    def report(self, line: Mapping[str, Any]) -> None:
-        """Raises ClaimLost, Unavailable."""
-        now = clock.monotonic()
-        if line.get("type") == "stage":
-            self._attempt.report(stage=line["stage"], progress=None)
-        elif line.get("type") == "progress" and now - self._reported_at >= PROGRESS_SECONDS:
-            self._reported_at = now
-            self._attempt.report(progress={"done": line["done"], "total": line["total"]})

@@ -43,7 +43,7 @@ class LockRow(Base):
 class WorkerRow(Base):
     __tablename__ = "workers"
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
-    role: Mapped[str] = mapped_column(String(20))  # prepare | train | housekeeping
+    role: Mapped[str] = mapped_column(String(20))  # prepare | train | operations | housekeeping
     seen_at: Mapped[float]  # the database's clock
 
 

@@ -17,6 +17,7 @@ from core.domain.states import RUN_ACTIVE, JobState
 from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
+from core.services.operations.lifecycle import active_operations, delete_operations
 from core.services.paging import Page, page_of
 from core.services.projects.lookup import join_project, next_revision, open_implicit, project_in
 from core.services.runs.commands import cancel_in
@@ -187,8 +188,8 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
 def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobRow:
     """Mark a job, its runs and its versions deleted; retention removes their objects and what they list.
 
-    The project of a single upload is deleted with it. `cancel` cancels its active runs first.
-    Raises JobNotFound, Gone, and JobInUse for a job with active runs or an aliased version.
+    The project of a single upload is deleted with it. `cancel` cancels its active runs and operations.
+    Raises JobNotFound, Gone, and JobInUse for a job with active work or an aliased version.
     """
     with platform.db.transaction() as session:
         project = project_in(session, job_in(session, job_id).project_id, lock=True, allow_deleted=True)
@@ -201,14 +202,14 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
 
 
 def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
-    """Inside a transaction that has locked the project and the job. Raises JobInUse for active runs, Conflict."""
+    """Inside a transaction that has locked the project and the job. Raises JobInUse for active work, Conflict."""
     job_id = job.id
-    active = _active_runs(session, job_id)
-    if active and not cancel:
-        raise JobInUse(
-            f"{len(active)} of its runs are active; add ?cancel=true to cancel them.", job_id=job_id, runs=active
-        )
-    for run_id in active:
+    runs, operations = _active_runs(session, job_id), active_operations(session, job_id=job_id)
+    if (runs or operations) and not cancel:
+        counts = f"runs: {len(runs)}, operations: {len(operations)}"
+        detail = f"It has active work ({counts}); add ?cancel=true to cancel it."
+        raise JobInUse(detail, job_id=job_id, runs=runs, operations=operations)
+    for run_id in runs:
         cancel_in(session, run_id)
     at = clock.now()
     row = move(
@@ -225,6 +226,7 @@ def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
         raise Conflict("The job changed while it was being deleted; try again.", job_id=job_id)
     session.execute(update(RunRow).where(RunRow.job_id == job_id).values(deleted_at=at))
     session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(deleted_at=at))
+    delete_operations(session, at=at, job_id=job_id)
     return row
 
 

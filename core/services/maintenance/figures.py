@@ -16,6 +16,7 @@ from core.db.clock import db_now
 from core.db.tables import RunRow, WorkerRow
 from core.db.totals import Total, read_totals
 from core.domain.states import RUN_ENDED
+from core.queue import ROLES
 from core.services.context import Platform
 from core.services.work.leases import TABLES
 
@@ -48,10 +49,10 @@ def read_figures(platform: Platform) -> Figures:
     """Raises Unavailable."""
     with platform.db.reading() as session:
         return Figures(
-            queues={role: _waiting_in(session, table) for role, table in TABLES.items()},
+            queues={ROLES[task]: _waiting_in(session, table) for task, table in TABLES.items()},
             active={
-                (role, str(state)): _active(session, table, state)
-                for role, table in TABLES.items()
+                (ROLES[task], str(state)): _active(session, table, state)
+                for task, table in TABLES.items()
                 for state in sorted(table.lifecycle.active)
             },
             workers=_workers(session),

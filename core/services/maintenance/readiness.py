@@ -18,6 +18,7 @@ from core import clock
 from core.db.clock import db_now
 from core.db.tables import WorkerRow
 from core.domain.errors import DarkroomError
+from core.queue import ROLES
 from core.services.context import Platform
 from core.services.models.mlflow_sync import count_refused
 
@@ -26,7 +27,7 @@ FAULTY_REPORT_SECONDS = 1.0  # while a part starts or recovers, people check oft
 PROBE_SECONDS = 3.0
 MLFLOW_SECONDS = 2.0
 WORKER_SECONDS = 60.0  # a worker records that it is alive every 15 s
-NEEDED_ROLES = ("prepare", "train")
+NEEDED_ROLES = tuple(ROLES.values())
 
 ProbeState = Literal["ok", "degraded", "failed"]
 Probe = Callable[[Platform], tuple[ProbeState, str]]

@@ -14,7 +14,7 @@ from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
-from core.db.tables import ArtifactRow, DatasetRow, JobRow, RunLogRow, RunRow, UploadPartRow, WorkerRow
+from core.db.tables import ArtifactRow, DatasetRow, JobRow, OperationRow, RunLogRow, RunRow, UploadPartRow, WorkerRow
 from core.db.transitions import change
 from core.domain.keys import dataset_key, metadata_key_beside
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED
@@ -146,11 +146,12 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
 
 
 def active_ids(db: Database, ids: Collection[str]) -> set[str]:
-    """The jobs and runs in `ids` that have not ended: a row may name their objects soon."""
+    """The jobs, runs and operations in `ids` that have not ended: a row may name their objects soon."""
     with db.reading() as session:
         jobs = select(JobRow.id).where(JobRow.id.in_(ids), JobRow.state.not_in(_texts(JOB_ENDED)))
         runs = select(RunRow.id).where(RunRow.id.in_(ids), RunRow.state.in_(_texts(RUN_ACTIVE)))
-        return {*session.execute(jobs).scalars(), *session.execute(runs).scalars()}
+        operations = select(OperationRow.id).where(OperationRow.id.in_(ids), OperationRow.purged_at.is_(None))
+        return {row_id for found in (jobs, runs, operations) for row_id in session.execute(found).scalars()}
 
 
 def _texts(states: Collection[Any]) -> list[str]:

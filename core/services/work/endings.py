@@ -1,5 +1,6 @@
-"""Leased work, part two: how an attempt ends without a result, written once for all tables with a lease.
+"""Leased work, part two: how an attempt ends, written once for all tables with a lease.
 
+succeed    working -> succeeded
 fail       working -> failed
 give back  working -> waiting: the worker drains, or a service does not answer
 cancel     cancelling -> cancelled
@@ -28,6 +29,16 @@ from core.services.work.leases import Claim, ClaimLost
 LEASES_LOST = "leases_lost"  # a total, for /metrics
 AT_ONCE: Mapping[str, Any] = {"enqueue_count": 0, "enqueued_at": None}  # the next sweep enqueues it
 LATER: Mapping[str, Any] = {"enqueued_at": db_now()}  # a sweep after a pause, which doubles each time
+
+
+def succeed_attempt(
+    db: Database, table: type[Row], claim: Claim, *, on_commit: OnCommit = do_nothing, **changes: Any
+) -> Row:
+    """working -> succeeded, with its result in `changes`. Raises ClaimLost."""
+    with db.transaction() as session:
+        row = end_attempt(session, table, claim, table.lifecycle.succeeded, **changes)
+        on_commit(session, row)
+    return row
 
 
 def fail_attempt(

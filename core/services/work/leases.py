@@ -1,7 +1,7 @@
 """Leased work, part one: claim a row, renew its lease, poll it, report on it.
 
-Every function is written once for all tables with the columns of `Leased`: jobs and runs. A claim is (id, attempt);
-a worker with an older attempt can change nothing. How an attempt ends is in endings.py.
+Every function is written once for all tables with the columns of `Leased`: jobs, runs and operations. A claim is
+(id, attempt); a worker with an older attempt can change nothing. How an attempt ends is in endings.py.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,12 @@ from core import clock
 from core.db import Database
 from core.db.base import Leased, Resumable
 from core.db.clock import db_now
-from core.db.tables import JobRow, RunRow
+from core.db.tables import JobRow, OperationRow, RunRow
 from core.db.transitions import Row, change, move
-from core.queue import PREPARE, TRAIN
+from core.queue import OPERATE, PREPARE, TRAIN
 
-TABLES: Mapping[str, type[Leased]] = {PREPARE: JobRow, TRAIN: RunRow}  # the rows that a task's messages name
+# The rows that a task's messages name.
+TABLES: Mapping[str, type[Leased]] = {PREPARE: JobRow, TRAIN: RunRow, OPERATE: OperationRow}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class ClaimStatus:
 
 class ClaimLost(Exception):
     """The row has moved on: another attempt, another state. Stop, and write nothing more."""
+
+
+def table_of(row_id: str) -> type[Leased] | None:
+    """The table of a row by the prefix of its id; None for an id of another kind."""
+    return next((table for table in TABLES.values() if row_id.startswith(f"{table.noun()}_")), None)
 
 
 def claim_row(

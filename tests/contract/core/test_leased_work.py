@@ -48,6 +48,7 @@ class WorkRow(Leased, Resumable, Tables):
         },
         waiting=Work.WAITING,
         working=Work.WORKING,
+        succeeded=Work.DONE,
         failed=Work.FAILED,
         activity="doing this work",
         cancelling=Work.CANCELLING,
@@ -102,6 +103,14 @@ def test_it_is_claimed_renewed_reported_and_failed(platform: Platform) -> None:
     assert not leases.poll_claim(platform.db, WorkRow, claim).mine
     with pytest.raises(ClaimLost):
         leases.report_progress(platform.db, WorkRow, claim, stage="late")
+
+
+def test_it_succeeds_once(platform: Platform) -> None:
+    claim = claimed(platform, waiting(platform))
+    row = endings.succeed_attempt(platform.db, WorkRow, claim, spent_seconds=2.0)
+    assert (row.state, row.spent_seconds, row.lease_expires_at) == ("done", 2.0, None)
+    with pytest.raises(ClaimLost):
+        endings.succeed_attempt(platform.db, WorkRow, claim)
 
 
 def test_it_is_given_back_and_enqueued_by_the_next_sweep(platform: Platform) -> None:

@@ -127,8 +127,8 @@ def test_ready_reports_each_part_and_fails_only_without_database_or_store(
         states = {name: check["state"] for name, check in report.json()["checks"].items()}
         degraded = {"broker": "degraded", "mlflow": "degraded", "worker": "degraded"}
         assert states == {"database": "ok", "store": "ok"} | degraded
-        assert "prepare, train" in report.json()["checks"]["worker"]["detail"]
-    for role in ("prepare", "train"):
+        assert "prepare, train, operations" in report.json()["checks"]["worker"]["detail"]
+    for role in ("prepare", "train", "operations"):
         note_worker(platform.db, f"host:{role}", role)
     with serving(platform) as client:
         assert client.get("/ready").json()["state"] == "ok"

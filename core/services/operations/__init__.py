@@ -1,0 +1,1 @@
+"""An operation: work in the background that is neither the preparation of a job nor a run."""

@@ -1,0 +1,1 @@
+"""Operations: the task, the catalogue of their kinds, and a module for each kind."""

@@ -1,0 +1,22 @@
+"""The kinds of operations: of each the module with its `work`. A module is imported when the first one comes."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from core.db.tables import OperationRow
+from core.domain.errors import OperationFailed
+from worker.tasks.attempt import Attempt
+
+Work = Callable[[Attempt[OperationRow], OperationRow], dict[str, Any] | None]
+# `work(attempt, operation)` returns the result, JSON that answers show, and may raise what `run_attempt` handles and
+# `ChildKilled`. It returns None where it has ended the row itself, with `complete_in` beside what it wrote.
+KINDS: dict[str, str] = {}
+
+
+def work_of(kind: str) -> Work:
+    """Raises OperationFailed for a kind that this version does not know."""
+    if kind not in KINDS:
+        raise OperationFailed(f"This worker knows no operation {kind}. Is it an older version than the API?", kind=kind)
+    work: Work = import_module(KINDS[kind]).work
+    return work
