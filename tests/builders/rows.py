@@ -15,7 +15,7 @@ from core.services.work.leases import Claim, claim_row
 LEASE = 60.0
 
 
-def received_job(platform: Platform, name: str = "raccoons") -> JobRow:
+def received_job(platform: Platform, name: str = "raccoons", *, project: str | None = None) -> JobRow:
     return receive_job(
         platform,
         new_job_id(),
@@ -24,11 +24,13 @@ def received_job(platform: Platform, name: str = "raccoons") -> JobRow:
         source_name="data.zip",
         source_bytes=10,
         source_sha256="0" * 64,
+        project=project,
     )
 
 
-def claimed_job(platform: Platform, *, lease: float = LEASE) -> Claim:
-    claimed = claim_row(platform.db, JobRow, received_job(platform).id, "w", lease_seconds=lease)
+def claimed_job(platform: Platform, *, lease: float = LEASE, project: str | None = None) -> Claim:
+    received = received_job(platform, project=project)
+    claimed = claim_row(platform.db, JobRow, received.id, "w", lease_seconds=lease)
     assert claimed is not None
     return claimed[0]
 
@@ -71,8 +73,8 @@ def complete(
     )
 
 
-def ready_job(platform: Platform) -> JobRow:
-    row = complete(platform, claimed_job(platform))
+def ready_job(platform: Platform, *, project: str | None = None) -> JobRow:
+    row = complete(platform, claimed_job(platform, project=project))
     assert row is not None
     return row
 

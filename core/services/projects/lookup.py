@@ -1,6 +1,7 @@
 """Finding a project by its slug or id inside a transaction, opening one for an upload, its counters and its kind.
 
-Rows are locked in this order: project, job, run. So two transactions never wait for each other.
+Rows are locked in this order: project, job, run. So two transactions never wait for each other. A project is locked
+FOR NO KEY UPDATE: a run or a job that is inserted, and names it, waits for no one who has it locked.
 """
 
 from sqlalchemy import bindparam, delete, or_, select, update
@@ -145,7 +146,7 @@ def new_project(
 def _found(session: Session, ref: str, *, lock: bool) -> ProjectRow | None:
     statement = _BY_ID if ref.startswith("project_") else _BY_SLUG
     if lock:
-        statement = statement.with_for_update(of=ProjectRow)
+        statement = statement.with_for_update(of=ProjectRow, key_share=True)
     return session.execute(statement, {"ref": ref}).scalar_one_or_none()
 
 

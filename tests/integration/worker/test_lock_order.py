@@ -1,0 +1,130 @@
+"""Requests and workers that change the same project at once neither wait for each other forever nor skip a number."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from threading import Barrier
+from typing import TypeVar
+
+from sqlalchemy import select
+
+from core.db import open_database
+from core.db.tables import JobRow, RunRow, VersionRow
+from core.domain.errors import Conflict, Gone, NotFound
+from core.queue.polling_only import PollingOnly
+from core.services.context import Platform
+from core.services.jobs.commands import delete_job, list_jobs
+from core.services.models.versions import list_versions, remove_alias, roll_back_alias, set_alias
+from core.services.projects.lookup import project_in
+from core.services.runs.commands import cancel_run, list_runs
+from core.services.work.leases import ClaimLost, claim_row
+from core.settings import Settings
+from core.storage import open_store
+from tests.builders import rows
+
+Found = TypeVar("Found")
+PROJECT = "raccoons"
+THREADS, STEPS = 8, 15
+JOINS = 5  # of each thread
+
+
+def test_a_project_is_made_once_and_its_datasets_are_numbered_without_gaps(database_url: str) -> None:
+    platform = _platform(database_url)
+    start = Barrier(THREADS)
+
+    def join(_number: int) -> list[int]:
+        start.wait(30)
+        return [rows.received_job(platform, project=PROJECT).revision for _ in range(JOINS)]
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        revisions = [revision for joined in threads.map(join, range(THREADS)) for revision in joined]
+    assert sorted(revisions) == list(range(1, THREADS * JOINS + 1))
+    platform.db.close()
+
+
+def test_no_two_changes_of_a_project_wait_for_each_other(database_url: str) -> None:
+    platform = _platform(database_url)
+    for _ in range(3):
+        rows.publish(platform, rows.running_run(platform, rows.ready_job(platform, project=PROJECT).id))
+    start = Barrier(THREADS)
+
+    def work(number: int) -> Counter[str]:
+        rng, outcomes = Random(number), Counter[str]()
+        start.wait(30)
+        for _ in range(STEPS):
+            step = rng.choice(STEPS_OF_A_THREAD)
+            try:
+                step(platform, rng)
+                outcomes[step.__name__] += 1
+            except (Conflict, Gone, NotFound, ClaimLost) as refused:
+                outcomes[type(refused).__name__] += 1
+        return outcomes
+
+    with ThreadPoolExecutor(THREADS) as threads:  # a deadlock is Unavailable, which nothing above catches
+        outcomes = sum(threads.map(work, range(THREADS)), Counter[str]())
+    assert {"_join", "_publish", "_queue", "_cancel", "_delete", "_set_alias"} <= set(outcomes)
+    with platform.db.reading() as session:
+        project = project_in(session, PROJECT)
+        revisions = session.execute(select(JobRow.revision).order_by(JobRow.revision)).scalars().all()
+        numbers = session.execute(select(VersionRow.number).order_by(VersionRow.number)).scalars().all()
+    assert revisions == list(range(1, project.last_revision + 1))
+    assert numbers == list(range(1, project.last_version + 1))
+    platform.db.close()
+
+
+def _join(platform: Platform, _rng: Random) -> None:
+    rows.ready_job(platform, project=PROJECT)
+
+
+def _publish(platform: Platform, rng: Random) -> None:
+    run = rows.queued_run(platform, _some_job(platform, rng))
+    claimed = claim_row(platform.db, RunRow, run.id, "w", lease_seconds=rows.LEASE)
+    if claimed is not None:  # None: another thread has cancelled it
+        rows.publish(platform, claimed[0])
+
+
+def _queue(platform: Platform, rng: Random) -> None:
+    rows.queued_run(platform, _some_job(platform, rng))
+
+
+def _cancel(platform: Platform, rng: Random) -> None:
+    cancel_run(platform.db, _one_of(list_runs(platform.db, cursor=None, limit=10).items, rng).id)
+
+
+def _delete(platform: Platform, rng: Random) -> None:
+    delete_job(platform, _some_job(platform, rng), cancel=True)
+
+
+def _set_alias(platform: Platform, rng: Random) -> None:
+    newest = list_versions(platform.db, ref=PROJECT, cursor=None, limit=3).items
+    set_alias(platform.db, PROJECT, "staging", version=f"v{_one_of(newest, rng).number}")
+
+
+def _roll_back(platform: Platform, _rng: Random) -> None:
+    roll_back_alias(platform.db, PROJECT, "staging")
+
+
+def _remove_alias(platform: Platform, _rng: Random) -> None:
+    remove_alias(platform.db, PROJECT, "staging")
+
+
+def _some_job(platform: Platform, rng: Random) -> str:
+    return _one_of(list_jobs(platform.db, cursor=None, limit=4, state="ready").items, rng).id
+
+
+def _one_of(found: Sequence[Found], rng: Random) -> Found:
+    if not found:
+        raise NotFound("Another thread has deleted them.")
+    return rng.choice(found)
+
+
+Step = Callable[[Platform, Random], None]
+STEPS_OF_A_THREAD: tuple[Step, ...] = (
+    _join, _join, _publish, _publish, _queue, _queue, _cancel, _delete, _delete, _set_alias, _roll_back, _remove_alias,
+)  # fmt: skip
+
+
+def _platform(url: str) -> Platform:
+    settings = Settings(database_url=url)
+    return Platform(settings, open_database(url), open_store(settings), PollingOnly())
