@@ -17,7 +17,20 @@ from api.http.metrics import Metrics, MetricsMiddleware
 from api.http.middleware import RequestMiddleware
 from api.http.reading import Reads
 from api.http.unknown import refuse_unknown_parameters
-from api.routes import datasets, formats, images, imports, jobs, models, repair, runs, service, training, uploads
+from api.routes import (
+    datasets,
+    formats,
+    images,
+    imports,
+    jobs,
+    lineage,
+    models,
+    repair,
+    runs,
+    service,
+    training,
+    uploads,
+)
 from api.uploads.finisher import Finisher
 from api.uploads.temporary import remove_dead_files
 from api.web.pages import STATIC
@@ -82,7 +95,7 @@ def _with_routes() -> FastAPI:
         lifespan=_lifespan,
         dependencies=[Depends(refuse_unknown_parameters)],
     )
-    for routes in (datasets, imports, images, uploads, formats, jobs, repair, training, runs, models, service):
+    for routes in (datasets, imports, images, uploads, formats, jobs, repair, training, runs, models, lineage, service):
         app.include_router(routes.router)
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))

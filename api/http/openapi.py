@@ -22,6 +22,7 @@ NO_TOKEN: dict[str, Any] = {"security": []}  # the `openapi_extra` of a probe
 
 TAGS = [
     {"name": "datasets", "description": "Upload a ZIP and have it validated, converted and fingerprinted."},
+    {"name": "projects", "description": "Lines of models over many datasets."},
     {"name": "training", "description": "Train on a ready job; follow, stop or cancel a run."},
     {"name": "models", "description": "Published versions, their artifacts, and the aliases that point at them."},
     {"name": "service", "description": "Liveness, readiness and the explanation of problems."},

@@ -4,7 +4,7 @@ With a thread for each of 16 requests at once, the threads take the interpreter 
 returns: a page of versions then cost twice the processor time of one alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, cast
 
 from anyio import CapacityLimiter
@@ -25,10 +25,16 @@ class Reads:
     def __init__(self, db: Database) -> None:
         self._limiter = CapacityLimiter(READERS[db.engine.dialect.name])
 
-    async def answer(self, make: Callable[[], BaseModel | bytes]) -> Response:
-        """The JSON of what `make` returns, which reads the database. Raises what `make` raises."""
+    async def answer(
+        self,
+        make: Callable[[], BaseModel | bytes],
+        *,
+        media_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """What `make`, which reads the database, returns: bytes as they are, a model as JSON. Raises what it raises."""
         content = await run_sync(lambda: _json(make()), limiter=self._limiter)
-        return Response(content, media_type="application/json")
+        return Response(content, headers=headers, media_type=media_type)
 
 
 def _json(answer: BaseModel | bytes) -> str | bytes:

@@ -11,12 +11,13 @@ from benchmarks.load_rows import Filled, fill
 from core.db import Database
 from core.db.tables import METADATA
 from core.services.context import Platform
-from core.services.jobs.commands import list_findings, list_jobs
+from core.services.jobs.commands import get_job, list_findings, list_jobs
 from core.services.maintenance.erasure import jobs_to_erase
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models.mlflow_sync import count_refused, jobs_to_forget, runs_to_mirror
 from core.services.models.versions import list_versions
 from core.services.paging import cursor_after
+from core.services.projects.lineage import lineage_rows
 from core.services.runs.commands import list_runs
 from core.services.views import job_overview, version_overviews
 from core.services.work.events import events_after, standings
@@ -33,6 +34,10 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),
     "findings by severity": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, severity="note"),
     "a job with its runs": lambda db, filled, _page: job_overview(db, filled.ready[-1]),
+    "lineage": lambda db, filled, _page: lineage_rows(db, get_job(db, filled.ready[-1]).project_id, limit=10),
+    "older lineage": lambda db, filled, _page: lineage_rows(
+        db, get_job(db, filled.ready[-1]).project_id, limit=10, first=filled.runs[-1]
+    ),
     "events": lambda db, filled, _page: events_after(db, filled.runs[-1], seq=2),
     "new events": lambda db, filled, _page: standings(db, [*filled.jobs[:20], *filled.runs[:20]]),
     "waiting": lambda db, _filled, _page: oldest_waiting(db, "prepare"),
