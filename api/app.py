@@ -25,6 +25,7 @@ from api.routes import (
     jobs,
     lineage,
     models,
+    operations,
     repair,
     runs,
     service,
@@ -95,7 +96,9 @@ def _with_routes() -> FastAPI:
         lifespan=_lifespan,
         dependencies=[Depends(refuse_unknown_parameters)],
     )
-    for routes in (datasets, imports, images, uploads, formats, jobs, repair, training, runs, models, lineage, service):
+    of_datasets = (datasets, imports, images, uploads, formats, jobs, repair)
+    of_models = (training, runs, models, lineage)
+    for routes in (*of_datasets, *of_models, operations, service):
         app.include_router(routes.router)
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))

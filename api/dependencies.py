@@ -21,7 +21,7 @@ Wait = Annotated[
     Query(
         ge=0,
         le=MAX_WAIT_SECONDS,
-        description="Wait up to this many seconds for the job or run to end before answering.",
+        description="Wait up to this many seconds for the job, run or operation to end before answering.",
     ),
 ]
 AsLink = Annotated[

@@ -1,4 +1,4 @@
-"""One query for all event streams and long polls of this process: which of their jobs and runs have new events.
+"""One query for all event streams and long polls of this process: which of what they follow has new events.
 
 200 streams that each queried for themselves took 69 % of a core while nothing happened.
 """
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class Subscription:
-    """The newest standing of one job or run. Only for the event loop that it was made on."""
+    """The newest standing of one job, run or operation. Only for the event loop that it was made on."""
 
     def __init__(self, standing: Standing) -> None:
         self.standing = standing
@@ -54,7 +54,7 @@ class EventPoll:
 
     @contextmanager
     def subscribed(self, subject_id: str, standing: Standing) -> Iterator[Subscription]:
-        """Follow a job or a run from `standing`, which the caller has read."""
+        """Follow a job, a run or an operation from `standing`, which the caller has read."""
         subscription = Subscription(standing)
         self._subscriptions.setdefault(subject_id, set()).add(subscription)
         if self._task is None or self._task.done():

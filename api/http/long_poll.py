@@ -1,4 +1,4 @@
-"""Waiting for a job or a run to end."""
+"""Waiting for a job, a run or an operation to end."""
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -9,7 +9,7 @@ from core.db import Database
 from core.db.tables import JobRow, RunRow
 from core.services.jobs.commands import get_job
 from core.services.runs.commands import get_run
-from core.services.work.events import standing_of
+from core.services.work.events import standings
 
 CLIENT_CHECK_SECONDS = 2.0
 
@@ -31,11 +31,15 @@ async def run_when_ended(request: Request, db: Database, run: RunRow, *, seconds
 
 
 async def wait_until_ended(request: Request, db: Database, subject_id: str, *, seconds: float) -> None:
-    """Return when the job or run has ended, the time is up or the client is gone. Raises JobNotFound, RunNotFound."""
+    """Return when the job, run or operation has ended, the time is up or the client is gone; at once for an id that
+    does not exist.
+    """
     if seconds == 0:
         return
     deadline = clock.monotonic() + seconds
-    standing = await run_in_threadpool(standing_of, db, subject_id)
+    standing = (await run_in_threadpool(standings, db, [subject_id])).get(subject_id)
+    if standing is None:
+        return
     with event_poll_of(request).subscribed(subject_id, standing) as subscription:
         while not subscription.standing.ended and (left := deadline - clock.monotonic()) > 0:
             await subscription.wait(min(left, CLIENT_CHECK_SECONDS))

@@ -25,6 +25,7 @@ TAGS = [
     {"name": "projects", "description": "Lines of models over many datasets."},
     {"name": "training", "description": "Train on a ready job; follow, stop or cancel a run."},
     {"name": "models", "description": "Published versions, their artifacts, and the aliases that point at them."},
+    {"name": "operations", "description": "Work in the background that is neither a job nor a run."},
     {"name": "service", "description": "Liveness, readiness and the explanation of problems."},
 ]
 
@@ -74,9 +75,7 @@ def event_responses() -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that sends events."""
     return {
         200: {"description": "Server-sent events.", "content": {"text/event-stream": {"schema": _EVENT}}},
-        204: {
-            "description": "The job or run has ended and `Last-Event-ID` is that of the `end` event: stop reconnecting."
-        },
+        204: {"description": "The work has ended and `Last-Event-ID` is that of the `end` event: stop reconnecting."},
     }
 
 

@@ -8,10 +8,12 @@ from typing import Any
 _GIVEN: Mapping[str, Mapping[str, str]] = {
     "AcceptedJob": {"job_id": "/job_id"},
     "AcceptedRun": {"run_id": "/run_id"},
+    "AcceptedOperation": {"operation_id": "/operation_id"},
     "ResumableUpload": {"upload_id": "/upload_id"},
     "Alias": {"job_id": "/job_id", "alias": "/alias"},
     "PageOf_JobItem_": {"job_id": "/items/0/job_id"},
     "PageOf_Run_": {"run_id": "/items/0/run_id"},
+    "PageOf_Operation_": {"operation_id": "/items/0/operation_id"},
     "PageOf_ModelVersion_": {
         "job_id": "/items/0/job_id",
         "version": "/items/0/version",

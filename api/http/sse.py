@@ -34,9 +34,9 @@ LastEventId = Annotated[
 async def event_stream(request: Request, db: Database, subject_id: str, *, last_event_id: str | None) -> Response:
     """All events after `last_event_id`, then new ones as they occur, for at most 60 s; then the client reconnects.
 
-    After the end of the job or run: `end`, with the id `{seq}.end`. A client that reconnects with this id gets 204,
-    which stops it from reconnecting.
-    Raises JobNotFound, RunNotFound, RequestInvalid.
+    After the end of the work: `end`, with the id `{seq}.end`. A client that reconnects with this id gets 204, which
+    stops it from reconnecting.
+    Raises JobNotFound, RunNotFound, OperationNotFound, RequestInvalid.
     """
     seq, saw_end = _parse(request.headers.get("last-event-id") or last_event_id or "0")
     standing = await run_in_threadpool(standing_of, db, subject_id)

@@ -14,12 +14,14 @@ from core.db.transitions import ENDED
 from core.domain.errors import (
     DarkroomError,
     Internal,
+    OperationFailed,
     OutOfSpace,
     PreparationFailed,
     TrainingFailed,
     Unavailable,
     all_errors,
 )
+from core.queue import ROLES
 from core.services.context import Platform
 from core.services.maintenance.figures import Figures, read_figures
 from core.services.uploads.room import UploadRoom
@@ -29,7 +31,7 @@ from core.services.work.stages import ABOVE, BUCKETS, STAGE_COUNT, STAGE_SECONDS
 
 CACHED_SECONDS = 5.0  # several servers may scrape
 
-ROLES = {table.noun(): role for role, table in TABLES.items()}  # `job` -> `prepare`
+ROLE_OF = {table.noun(): ROLES[task] for task, table in TABLES.items()}  # `job` -> `prepare`
 
 log = structlog.get_logger(__name__)
 
@@ -82,12 +84,12 @@ def _disks(platform: Platform) -> Iterator[Metric]:
 def _queues(figures: Figures) -> Iterator[Metric]:
     depths = {role: waiting.count for role, waiting in figures.queues.items()}
     ages = {role: waiting.oldest_seconds for role, waiting in figures.queues.items()}
-    yield _gauge("darkroom_queue_depth", "Jobs or runs that wait for a worker, 10,000 at most.", "role", depths)
+    yield _gauge("darkroom_queue_depth", "Rows that wait for a worker, 10,000 at most.", "role", depths)
     yield _gauge("darkroom_queue_oldest_seconds", "How long the oldest of them has waited.", "role", ages)
 
 
 def _workers(figures: Figures) -> Iterator[Metric]:
-    active = GaugeMetricFamily("darkroom_active", "Jobs or runs claimed by a worker.", labels=("role", "state"))
+    active = GaugeMetricFamily("darkroom_active", "Rows claimed by a worker.", labels=("role", "state"))
     for labels, count in figures.active.items():
         active.add_metric(labels, count)
     yield active
@@ -113,27 +115,27 @@ def _ended(totals: list[Total]) -> Iterator[Metric]:
         values |= {(total.labels["state"], total.labels["cause"]): total.value for total in named}
         text = f"{noun.title()}s by the state and the cause (the slug of a problem) that they ended with."
         yield _counter(f"darkroom_{noun}s_ended", text, ("state", "cause"), values)
-    lost: dict[tuple[str, ...], float] = {(role,): 0.0 for role in TABLES}
-    lost |= {(ROLES[total.labels["of"]],): total.value for total in _named(totals, LEASES_LOST)}
+    lost: dict[tuple[str, ...], float] = {(role,): 0.0 for role in ROLE_OF.values()}
+    lost |= {(ROLE_OF[total.labels["of"]],): total.value for total in _named(totals, LEASES_LOST)}
     yield _counter("darkroom_leases_lost", "Attempts whose worker or child was lost.", ("role",), lost)
 
 
 def _causes() -> list[str]:
-    """The slugs with which jobs and runs fail because of the service."""
-    families = (TrainingFailed, PreparationFailed, Unavailable, OutOfSpace, Internal)
+    """The slugs with which jobs, runs and operations fail because of the service."""
+    families = (TrainingFailed, PreparationFailed, OperationFailed, Unavailable, OutOfSpace, Internal)
     return sorted(error.slug for error in all_errors() if issubclass(error, families))
 
 
 def _stages(totals: list[Total]) -> Iterator[Metric]:
     family = HistogramMetricFamily(
-        "darkroom_stage_seconds", "Durations of the stages of jobs and runs.", labels=("role", "stage")
+        "darkroom_stage_seconds", "Durations of the stages of jobs, runs and operations.", labels=("role", "stage")
     )
     counts: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for total in _named(totals, STAGE_COUNT):
         counts[total.labels["of"], total.labels["stage"]][total.labels["at_most"]] = total.value
     for total in _named(totals, STAGE_SECONDS):
         of, stage = total.labels["of"], total.labels["stage"]
-        family.add_metric((ROLES[of], stage), buckets=_cumulated(counts[of, stage]), sum_value=total.value)
+        family.add_metric((ROLE_OF[of], stage), buckets=_cumulated(counts[of, stage]), sum_value=total.value)
     yield family
 
 

@@ -42,7 +42,7 @@ class CheckItem(BaseModel):
 
 
 class Ready(BaseModel):
-    """`degraded`: requests are accepted, but jobs and runs may be delayed. `failed`: the status is 503."""
+    """`degraded`: requests are accepted, but jobs, runs and operations may be delayed. `failed`: the status is 503."""
 
     state: Literal["ok", "degraded", "failed"]
     checks: dict[str, CheckItem] = Field(description="By part: `database`, `broker`, `store`, `mlflow`, `worker`.")
@@ -68,6 +68,7 @@ def front(request: Request) -> Any:
         "jobs": "/jobs",
         "runs": "/runs",
         "models": "/models",
+        "operations": "/operations",
         "trainers": "/trainers",
         "readiness": "/ready",
     }
@@ -111,7 +112,7 @@ def ready(request: Request) -> Any:
     responses=problem_responses(),
 )
 def read_metrics(request: Request) -> Response:
-    """For Prometheus: requests to this process, queues, endings of jobs and runs, stages, disks, workers, MLflow."""
+    """For Prometheus: requests to this process, queues, endings of work, its stages, disks, workers, MLflow."""
     metrics: Metrics = request.app.state.metrics
     text, media_type = metrics.text(request.headers.get("accept", ""))
     return Response(text, media_type=None, headers={"content-type": media_type})

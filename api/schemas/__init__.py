@@ -42,7 +42,7 @@ class PageOf(BaseModel, Generic[Item]):
 
 
 def stored_problem() -> Any:
-    """The field of a problem that a job or a run keeps: as in an error's answer, without the request's members."""
+    """The field of a problem that a row keeps: as in an error's answer, without the request's members."""
     return Field(
         None,
         description="The problem that it was rejected for or failed with.",

@@ -85,7 +85,12 @@ def get_operation(db: Database, operation_id: str) -> OperationRow:
 def get_living_operation(db: Database, operation_id: str) -> OperationRow:
     """One whose job or project is not deleted. Raises OperationNotFound, Gone."""
     with db.reading() as session:
-        row = operation_in(session, operation_id)
+        return living_in(session, operation_id)
+
+
+def living_in(session: Session, operation_id: str, *, lock: bool = False) -> OperationRow:
+    """As `operation_in`. Raises Gone, too."""
+    row = operation_in(session, operation_id, lock=lock)
     if row.deleted_at is not None:
         raise Gone("The job or project of this operation was deleted.", operation_id=operation_id)
     return row
@@ -134,10 +139,10 @@ def list_operations(
 def cancel_operation(db: Database, operation_id: str, *, on_commit: OnCommit = do_nothing) -> OperationRow:
     """queued -> cancelled at once, running -> cancelling (its supervisor polls for it). Repeated: the same answer.
 
-    Raises OperationNotFound, OperationNotCancellable.
+    Raises OperationNotFound, Gone, OperationNotCancellable.
     """
     with db.transaction() as session:
-        before = operation_in(session, operation_id, lock=True)
+        before = living_in(session, operation_id, lock=True)
         row = cancel_in(session, operation_id)
         if row is None and before.state not in (RunState.CANCELLING, RunState.CANCELLED):
             detail = f"The operation has {before.state}."
@@ -195,9 +200,7 @@ def _added_or_active(session: Session, values: dict[str, Any]) -> tuple[Operatio
 
 
 def _queued_again(session: Session, operation_id: str) -> OperationRow:
-    before = operation_in(session, operation_id, lock=True)
-    if before.deleted_at is not None:
-        raise Gone("The job or project of this operation was deleted.", operation_id=operation_id)
+    before = living_in(session, operation_id, lock=True)
     if before.purged_at is not None:
         raise OperationNotRetryable("Its input was deleted.", operation_id=operation_id, state=before.state)
     row = move(

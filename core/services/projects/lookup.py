@@ -4,10 +4,13 @@ Rows are locked in this order: project, job, run. So two transactions never wait
 FOR NO KEY UPDATE: a run or a job that is inserted, and names it, waits for no one who has it locked.
 """
 
+from collections.abc import Collection, Mapping
+
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
+from core.db import Database
 from core.db.inserting import insert_if_absent
 from core.db.tables import ProjectRow, ProjectSlugRow
 from core.domain.errors import (
@@ -22,6 +25,7 @@ from core.domain.ids import new_id
 from core.domain.slugs import MAX_SLUG, is_slug, slug_with_suffix
 
 _BY_ID = select(ProjectRow).where(ProjectRow.id == bindparam("ref"))
+_SLUGS = select(ProjectRow.id, ProjectRow.slug).where(ProjectRow.id.in_(bindparam("ids", expanding=True)))
 _BY_SLUG = (
     select(ProjectRow)
     .join(ProjectSlugRow, ProjectSlugRow.project_id == ProjectRow.id)
@@ -39,6 +43,14 @@ def project_in(session: Session, ref: str, *, lock: bool = False, allow_deleted:
     if ref not in (row.id, row.slug):
         raise ProjectRenamed(f"The project {ref} is called {row.slug} now.", project=row.slug, old=ref)
     return row
+
+
+def slugs_of(db: Database, project_ids: Collection[str]) -> Mapping[str, str]:
+    """The current name of each project, by its id."""
+    if not project_ids:
+        return {}
+    with db.reading() as session:
+        return dict(session.execute(_SLUGS, {"ids": sorted(project_ids)}).all())
 
 
 def join_project(session: Session, slug: str) -> ProjectRow:

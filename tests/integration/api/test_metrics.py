@@ -147,5 +147,5 @@ def test_each_metric_of_the_alerts_exists(client: httpx.Client) -> None:
     client.get("/health")
     names = {name for name, _ in scraped(client)}
     for rule in rules:
-        used = set(re.findall(r"darkroom_(?:[a-z_]+)", rule["expr"].replace("darkroom_(jobs|runs)_", "darkroom_runs_")))
+        used = set(re.findall(r"darkroom_(?:[a-z_]+)", rule["expr"].replace("(jobs|runs|operations)", "runs")))
         assert used <= names, (rule["alert"], used - names)
