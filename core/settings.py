@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     keep_operation_days: float = Field(
         7.0, ge=0, description="Inputs of failed operations, and each event of ended ones, are kept this long."
     )
+    keep_thumbnail_days: float = Field(
+        30.0, ge=0, description="Stored thumbnails are kept this long; they are made again when asked for."
+    )
     orphan_hours: float = Field(24.0, ge=0, description="Objects that no row names are kept this long.")
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

@@ -7,6 +7,7 @@ PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # thos
 
 _OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")
 _DATASET = re.compile(r"datasets/(\d+)/([0-9a-f]{64})\.tar")
+_THUMBNAIL = re.compile(r"datasets/\d+/([0-9a-f]{64})/thumbnails/.+")
 
 
 def upload_key(job_id: str) -> str:
@@ -38,6 +39,26 @@ def dataset_of(key: str) -> tuple[int, str] | None:
     """The layout version and the fingerprint in a key made by `dataset_key`; None for another key."""
     match = _DATASET.fullmatch(key)
     return (int(match[1]), match[2]) if match else None
+
+
+def beside_dataset(layout_version: int, fingerprint: str) -> str:
+    """The prefix of what lies beside a prepared set, and is deleted with it: its image index, thumbnails."""
+    return f"datasets/{layout_version}/{fingerprint}/"
+
+
+def image_index_key(layout_version: int, fingerprint: str, made_by: str) -> str:
+    """`made_by`: an attempt, as `{id}-{number}`. Of several, the row names that of the set."""
+    return f"{beside_dataset(layout_version, fingerprint)}images-{made_by}.sqlite"
+
+
+def thumbnail_key(layout_version: int, fingerprint: str, name: str) -> str:
+    return f"{beside_dataset(layout_version, fingerprint)}thumbnails/{name}.jpg"
+
+
+def thumbnail_of(key: str) -> str | None:
+    """The fingerprint in a key made by `thumbnail_key`; None for another key."""
+    match = _THUMBNAIL.fullmatch(key)
+    return match[1] if match else None
 
 
 def metadata_key(job_id: str, attempt: int) -> str:

@@ -49,6 +49,7 @@ def upgrade() -> None:
     _create_projects()
     _create_operations()
     op.add_column("uploads", sa.Column("project", sa.String(64), nullable=True))
+    _add_image_index()
     for table in ("jobs", "runs", "versions", *ALIAS_TABLES):
         op.add_column(table, sa.Column("project_id", sa.String(40), nullable=True))
     op.add_column("jobs", sa.Column("revision", sa.Integer(), nullable=True))
@@ -65,6 +66,7 @@ def downgrade() -> None:
         _copy_from_jobs(table, JOBS.c.id, to="job_id", where=(JOBS.c.project_id, "project_id"))
     _without_projects()
     op.drop_column("uploads", "project")
+    _drop_image_index()
     for table in ("operations", "project_slugs", "projects"):
         op.drop_table(table)
 
@@ -148,6 +150,22 @@ def _create_operations() -> None:
     wanted = sa.text("target IS NOT NULL AND state IN ('queued', 'running')")
     name, columns = "uq_operations_kind_target", ["kind", "target"]
     op.create_index(name, "operations", columns, unique=True, sqlite_where=wanted, postgresql_where=wanted)
+
+
+def _add_image_index() -> None:
+    op.add_column("datasets", sa.Column("index_key", sa.String(), nullable=True))
+    op.add_column("datasets", sa.Column("index_bytes", sa.BigInteger(), nullable=True))
+    op.add_column("findings", sa.Column("image", sa.Text(), nullable=True))
+    where = sa.text("image IS NOT NULL")
+    columns = ["job_id", "image"]
+    op.create_index("ix_findings_job_id_image", "findings", columns, sqlite_where=where, postgresql_where=where)
+
+
+def _drop_image_index() -> None:
+    op.drop_index("ix_findings_job_id_image", table_name="findings")
+    op.drop_column("findings", "image")
+    for name in ("index_key", "index_bytes"):
+        op.drop_column("datasets", name)
 
 
 def _open_a_project_for_each_job() -> None:

@@ -94,6 +94,7 @@ class DatasetImage:
     `converted`: where its PNG copy is, if trainers would misread the original. `phash`: the perceptual hash
     (`pipeline/decode/phash.py`), None for images that are too uniform for one. `label`: class index of the whole
     image, None in detection. `end`: how many bytes of the file are the image, 0 for all; trainers get no others.
+    `brightness` and `blur`: see `pipeline/decode/quality.py`. `annotation`: the name of its file in the archive.
     """
 
     path: str
@@ -107,6 +108,9 @@ class DatasetImage:
     phash: bytes | None = None
     label: int | None = None
     end: int = 0
+    brightness: float = 0.0
+    blur: float = 0.0
+    annotation: str | None = None
 
     @property
     def class_ids(self) -> set[int]:

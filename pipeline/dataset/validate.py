@@ -12,7 +12,7 @@ from pipeline.archive.plural import counted
 from pipeline.dataset.boxes import Frame, check_boxes, in_pixels
 from pipeline.dataset.declared_sizes import Drawn, doubtful_factor, where_drawn
 from pipeline.dataset.model import Box, Dataset, DatasetImage, Item, RawBox, common_folder
-from pipeline.decode.image_facts import SUFFIXES, ImageFacts
+from pipeline.decode.image_facts import SUFFIXES, SUFFIXES_OF, ImageFacts
 
 _PALETTES = frozenset({"P", "PA"})
 
@@ -232,6 +232,9 @@ def _image(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids:
         phash=fact.phash,
         label=ids[item.label] if item.label else None,
         end=fact.end,
+        brightness=fact.brightness,
+        blur=fact.blur,
+        annotation=item.annotation,
     )
 
 
@@ -282,18 +285,3 @@ def _duplicates(images: list[DatasetImage], classes: list[str]) -> Iterator[Find
         if original.boxes != image.boxes:
             detail = f"The same image as {original.name}, but with different boxes."
             yield Finding.of("duplicate-labels-differ", image.name, detail)
-
-
-SUFFIXES_OF: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "MPO": (".jpg", ".jpeg", ".mpo", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "BMP": (".bmp", ".dib"),
-    "DIB": (".bmp", ".dib"),
-    "WEBP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-    "GIF": (".gif",),
-    "JPEG2000": (".jp2",),
-    "AVIF": (".avif", ".heic", ".heif"),
-    "PPM": (".ppm", ".pgm"),
-}

@@ -18,6 +18,7 @@ from pipeline.decode.eight_bits import MAX_BITS, depth_of, depth_of_values, in_e
 from pipeline.decode.exif import ORIENTATION_TAG, stated_orientation
 from pipeline.decode.image_facts import SUFFIXES, ImageFacts
 from pipeline.decode.phash import phash_of
+from pipeline.decode.quality import quality_of
 
 # Pillow's plugins that may open a file (JPEG's opens MPO); not PSD, EPS (runs Ghostscript) and other rare ones.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
@@ -62,7 +63,10 @@ def inspect_and_convert(content: bytes, *, bits: int = 0) -> tuple[ImageFacts, b
     if len(png) > limits.MAX_IMAGE_BYTES:
         detail = f"As PNG it has {len(png)} bytes; at most {limits.MAX_IMAGE_BYTES} are accepted."
         return facts._replace(problem=("image-too-large", detail)), None
-    return facts._replace(dark=facts.is_deep and is_nearly_black(Image.open(io.BytesIO(png)))), png
+    if facts.is_deep:
+        plain = Image.open(io.BytesIO(png))
+        facts = _measured(facts, plain)._replace(dark=is_nearly_black(plain))
+    return facts, png
 
 
 def convert(content: bytes, *, bits: int = 0) -> bytes:
@@ -106,6 +110,11 @@ def _inspection(content: bytes) -> Inspection:
     return Inspection(ImageFacts(problem=problem), content)
 
 
+def _measured(facts: ImageFacts, image: Image.Image) -> ImageFacts:
+    brightness, blur = quality_of(image)
+    return facts._replace(brightness=brightness, blur=blur)
+
+
 def _problem_of(error: Exception, content: bytes) -> tuple[str, str]:
     if isinstance(error, MemoryError):
         return "image-too-large", "Decoding the image takes more memory than is allowed."
@@ -131,6 +140,8 @@ def _inspect(content: bytes) -> Inspection:
         orientation = _orientation(image)
         facts = facts._replace(orientation=orientation, frames=frames, phash=phash_of(image, orientation))
         facts = _with_depth(facts, image, content)
+        if not facts.is_deep:  # measured once its values are reduced to 8 bits
+            facts = _measured(facts, image)
         if facts.format == "PNG" and (odd := png_structure.oddity(content)):
             restored = png_structure.restored(content)
             if restored is None:

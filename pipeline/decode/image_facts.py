@@ -1,6 +1,7 @@
 """The facts that one decode finds out about an image, and the bytes in which a decoding process sends them."""
 
 import json
+import math
 import sys
 from typing import Any, NamedTuple
 
@@ -14,6 +15,19 @@ SUFFIXES = {
     "BMP": ".bmp",
     "WEBP": ".webp",
 }  # of the formats that trainers read
+SUFFIXES_OF: dict[str, tuple[str, ...]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".jpg", ".jpeg", ".mpo", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "BMP": (".bmp", ".dib"),
+    "DIB": (".bmp", ".dib"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "JPEG2000": (".jp2",),
+    "AVIF": (".avif", ".heic", ".heif"),
+    "PPM": (".ppm", ".pgm"),
+}
 
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 _TRANSPOSED = frozenset({5, 6, 7, 8})
@@ -31,6 +45,7 @@ class ImageFacts(NamedTuple):
     channel, from which they are reduced to 8; 0 for all others, also for those of a range that is stretched. `dark`:
     whether it is nearly black then. `odd`: what is odd about the bytes of the file, as the end of a sentence.
     `rewrite`: whether it is therefore converted. `end`: how many bytes of the file are the image; 0 for all.
+    `brightness` and `blur`: see `pipeline/decode/quality.py`.
     """
 
     width: int = 0
@@ -46,6 +61,8 @@ class ImageFacts(NamedTuple):
     odd: str = ""
     rewrite: bool = False
     end: int = 0
+    brightness: float = 0.0
+    blur: float = 0.0
     converted: ByteRange | None = None
 
     @property
@@ -75,7 +92,7 @@ class ImageFacts(NamedTuple):
 def pack(facts: ImageFacts, png: bytes | None) -> bytes:
     """One line of JSON, then the PNG. `converted` is not in it: the process that decodes cannot write it."""
     phash = facts.phash.hex() if facts.phash else None
-    return json.dumps([*facts[:7], phash, *facts[8:13]]).encode() + b"\n" + (png or b"")
+    return json.dumps([*facts[:7], phash, *facts[8:15]]).encode() + b"\n" + (png or b"")
 
 
 def unpack(content: bytes) -> tuple[ImageFacts, bytes | None]:
@@ -83,7 +100,7 @@ def unpack(content: bytes) -> tuple[ImageFacts, bytes | None]:
     line, _, png = content.partition(b"\n")
     try:
         width, height, format, mode, orientation, frames, problem, phash, *more = json.loads(line)
-        bits, dark, odd, rewrite, end = more
+        bits, dark, odd, rewrite, end, brightness, blur = more
         facts = ImageFacts(
             _whole(width, _MAX_NUMBER),
             _whole(height, _MAX_NUMBER),
@@ -98,6 +115,8 @@ def unpack(content: bytes) -> tuple[ImageFacts, bytes | None]:
             _text(odd),
             _truth(rewrite),
             _whole(end, _MAX_NUMBER),
+            _fraction(brightness),
+            _fraction(blur),
         )
     except (TypeError, RecursionError) as error:
         raise ValueError(f"No facts of an image: {error}.") from error
@@ -110,6 +129,12 @@ def _whole(value: Any, most: int) -> int:
     if type(value) is not int or not 0 <= value <= most:
         raise ValueError(f"No number from 0 to {most}.")
     return value
+
+
+def _fraction(value: Any) -> float:
+    if type(value) not in (int, float) or not (math.isfinite(value) and 0 <= value <= 1):
+        raise ValueError("No number from 0 to 1.")
+    return float(value)
 
 
 def _one_of(allowed: frozenset[int], value: Any) -> int:

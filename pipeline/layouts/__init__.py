@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from pipeline.dataset.validated import ValidatedDataset
-    from pipeline.layouts.tarball import Digest
+    from pipeline.layouts.tarball import WrittenSet
     from pipeline.process.progress import StageReporter
 
 TREE_FOLDER, TAR_FILE, MANIFEST_FILE = "tree", "dataset.tar", "manifest.json"
@@ -40,7 +40,7 @@ MAX_SCRATCH_BYTES = max(layout.scratch_bytes for layout in LAYOUTS.values())
 
 
 class LayoutModule(Protocol):
-    def write_set(self, dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> "Digest":
+    def write_set(self, dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> "WrittenSet":
         """Write `out/dataset.tar`, its manifest among the members: the same bytes for the same dataset.
 
         Raises RunCancelled when the run is cancelled.

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.archive.byte_range import ByteRange
 from pipeline.dataset.model import HUGGINGFACE_SPLITS, DatasetImage
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, TAR_FILE
-from pipeline.layouts.tarball import Digest, TarWriter, open_tar
+from pipeline.layouts.arrow import arrow_rows
+from pipeline.layouts.tarball import Place, TarWriter, WrittenSet, open_tar
 from pipeline.process.huggingface_env import go_offline
 
 if TYPE_CHECKING:
@@ -31,19 +32,21 @@ SHARD_BYTES = LAYOUTS["classification"].scratch_bytes  # of one Arrow file
 _BATCH_BYTES, _BATCH_ROWS = 8 * 1024 * 1024, 256  # in memory at once; an image larger than this is alone in its batch
 
 
-def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
+def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> WrittenSet:
     """See `pipeline.layouts.LayoutModule`. Images are written as in the layout yolo."""
     # For whatever the library writes, and for one Arrow file at a time.
     with tempfile.TemporaryDirectory(prefix="writing-", dir=out) as folder:
         scratch = Path(folder)
         go_offline(scratch)
         with open_tar(out / TAR_FILE) as tar:
-            _write_members(dataset, tar, scratch, steps)
-            return tar.end()
+            places = _write_members(dataset, tar, scratch, steps)
+            return WrittenSet(tar.end(), places)
 
 
-def _write_members(dataset: "ValidatedDataset", tar: TarWriter, scratch: Path, steps: "StageReporter") -> None:
-    """In the order of their names."""
+def _write_members(
+    dataset: "ValidatedDataset", tar: TarWriter, scratch: Path, steps: "StageReporter"
+) -> dict[str, Place]:
+    """In the order of their names. Returns the place of each image by its path."""
     import datasets  # after `go_offline`, since it reads the environment; importing it takes a second
 
     features = datasets.Features(
@@ -65,6 +68,7 @@ def _write_members(dataset: "ValidatedDataset", tar: TarWriter, scratch: Path, s
     tar.add("classes.json", _json(dataset.classes))
     tar.add("data/dataset_dict.json", _json({"splits": list(parts)}))
     written = 0
+    places: dict[str, Place] = {}
     for split, images in sorted(parts.items()):
         names = []
         shards = list(_shards(images))
@@ -73,14 +77,18 @@ def _write_members(dataset: "ValidatedDataset", tar: TarWriter, scratch: Path, s
             for rows in _write_shard(shard, features.arrow_schema, scratch / "shard"):
                 written += rows
                 steps.tick(written, len(dataset.images))
-            _add_file(tar, f"data/{split}/{names[-1]}", scratch / "shard")
+            name = f"data/{split}/{names[-1]}"
+            start = _add_file(tar, name, scratch / "shard")
+            for row, each in enumerate(arrow_rows(scratch / "shard")):
+                places[each.path] = Place(name, start + each.at, each.bytes, row)
         tar.add(f"data/{split}/dataset_info.json", info)
         tar.add(f"data/{split}/state.json", _json(_state(split, names, dataset.digests.fingerprint)))
     _add_file(tar, MANIFEST_FILE, dataset.manifest)
+    return places
 
 
-def _add_file(tar: TarWriter, name: str, path: Path) -> None:
-    tar.add_range(name, ByteRange(str(path), 0, path.stat().st_size))
+def _add_file(tar: TarWriter, name: str, path: Path) -> int:
+    return tar.add_range(name, ByteRange(str(path), 0, path.stat().st_size))
 
 
 def _write_shard(images: list[DatasetImage], schema: Any, path: Path) -> Iterator[int]:

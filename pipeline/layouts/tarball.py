@@ -23,6 +23,22 @@ class Digest(NamedTuple):
     sha256: str
 
 
+class Place(NamedTuple):
+    """Where an image lies in a tar: `bytes` bytes from `at` on, in the member `name`; `row` of its Arrow file."""
+
+    name: str
+    at: int
+    bytes: int
+    row: int | None = None
+
+
+class WrittenSet(NamedTuple):
+    """A tar, and the place of each image in it by its path."""
+
+    tar: Digest
+    places: dict[str, Place]
+
+
 @contextmanager
 def open_tar(target: Path) -> Iterator["TarWriter"]:
     """A writer of `target`, which is complete once `end` has returned."""
@@ -42,16 +58,21 @@ class TarWriter:
     def __init__(self, hashing: "_Hashing") -> None:
         self._hashing = hashing
 
-    def add(self, name: str, content: bytes) -> None:
+    def add(self, name: str, content: bytes) -> int:
+        """Returns where in the tar the content begins."""
         self._hashing.put(_header(name, len(content)))
+        at = self._hashing.size
         self._hashing.put(content)
         self._hashing.pad(tarfile.BLOCKSIZE)
+        return at
 
-    def add_range(self, name: str, byte_range: ByteRange) -> None:
-        """Raises OSError where the file ends before the range does."""
+    def add_range(self, name: str, byte_range: ByteRange) -> int:
+        """As `add`. Raises OSError where the file ends before the range does."""
         self._hashing.put(_header(name, byte_range.size))
+        at = self._hashing.size
         self._hashing.put_range(byte_range)
         self._hashing.pad(tarfile.BLOCKSIZE)
+        return at
 
     def end(self) -> Digest:
         self._hashing.pad(tarfile.RECORDSIZE, at_least=2 * tarfile.BLOCKSIZE)

@@ -18,7 +18,7 @@ from pipeline.archive.byte_range import ByteRange
 from pipeline.dataset.model import DatasetImage
 from pipeline.decode.image_facts import SUFFIXES
 from pipeline.layouts import MANIFEST_FILE, TAR_FILE
-from pipeline.layouts.tarball import Digest, open_tar
+from pipeline.layouts.tarball import Place, WrittenSet, open_tar
 
 if TYPE_CHECKING:
     from pipeline.dataset.validated import ValidatedDataset
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MAX_STEM = 80  # characters, so that every path in the tar stays below ustar's 100
 
 
-def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> Digest:
+def write_set(dataset: "ValidatedDataset", out: Path, steps: "StageReporter") -> WrittenSet:
     """See `pipeline.layouts.LayoutModule`."""
     return write_members(dataset.images, dataset.classes, dataset.splits, dataset.manifest, out / TAR_FILE, steps.tick)
 
@@ -39,20 +39,22 @@ def write_members(
     manifest: Path,
     target: Path,
     tick: Callable[[int, int], None],
-) -> Digest:
+) -> WrittenSet:
     """The tree as one tar, members in the order of their names. `tick(done, total)` may raise to stop."""
     names = tree_names(images, splits)
     by_name = sorted(images, key=lambda image: names[image.path])
+    places: dict[str, Place] = {}
     with open_tar(target) as tar:
         tar.add("data.yaml", _data_yaml(classes, splits).encode())
         for done, image in enumerate(by_name, start=1):
-            tar.add_range(names[image.path], image.written)
+            name, written = names[image.path], image.written
+            places[image.path] = Place(name, tar.add_range(name, written), written.size)
             tick(done, len(images))
         for image in by_name:
             # An empty file for background, so that a missing one is always a fault.
             tar.add(_label_name(names[image.path]), label_lines(image).encode("ascii"))
         tar.add_range(MANIFEST_FILE, ByteRange(str(manifest), 0, manifest.stat().st_size))
-        return tar.end()
+        return WrittenSet(tar.end(), places)
 
 
 def _label_name(name: str) -> str:

@@ -1,12 +1,15 @@
 """The result of a preparation: its findings in findings.jsonl, and what result.json states."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.domain.findings import Finding, Severity, count_findings
 from core.domain.limits import MAX_FINDINGS_KEPT
 from pipeline.archive.source import Rejected
+from pipeline.dataset.model import DatasetImage
 from pipeline.dataset.validated import ValidatedDataset
 from pipeline.layouts import LAYOUTS
 from pipeline.layouts.tarball import Digest
@@ -28,7 +31,7 @@ def prepared(
         tar=None if tar is None else FileDigest(**tar._asdict()),
         gallery=gallery,
         metadata=FileDigest(**metadata._asdict()),
-        **_write_findings(dataset.findings, out),
+        **_write_findings(dataset.findings, out, _images_by_file(dataset.images)),
     )
 
 
@@ -40,15 +43,23 @@ def rejection(rejected: Rejected, out: Path) -> Rejection:
         problem=ChildProblem.of(problem),
         kind=problem.facts.get("kind"),
         format=problem.facts.get("format"),
-        **_write_findings(rejected.findings, out),
+        **_write_findings(rejected.findings, out, {}),
     )
 
 
-def _write_findings(findings: list[Finding], out: Path) -> dict[str, Any]:
-    """At most MAX_FINDINGS_KEPT are written; all are counted."""
+def _images_by_file(images: list[DatasetImage]) -> dict[str, str]:
+    """The image that a file of the archive is, or that it alone annotates: the file's name -> the image's path."""
+    annotations = Counter(image.annotation for image in images)
+    of_annotations = {image.annotation: image.path for image in images if annotations[image.annotation] == 1}
+    return {name: path for name, path in of_annotations.items() if name} | {image.name: image.path for image in images}
+
+
+def _write_findings(findings: list[Finding], out: Path, images: Mapping[str, str]) -> dict[str, Any]:
+    """At most MAX_FINDINGS_KEPT are written, each with the image it is about; all are counted."""
     with (out / FINDINGS_FILE).open("w", encoding="utf-8") as file:
         for finding in findings[:MAX_FINDINGS_KEPT]:
-            file.write(json.dumps(finding.as_dict(), ensure_ascii=False) + "\n")
+            image = {"image": images.get(finding.path)}
+            file.write(json.dumps(finding.as_dict() | image, ensure_ascii=False) + "\n")
     return {"findings": count_findings(findings), "findings_total": sum(finding.count for finding in findings)}
 
 

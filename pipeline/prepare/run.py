@@ -27,6 +27,8 @@ from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.image_facts import ImageFacts
 from pipeline.decode.inspect_ahead import InspectAhead
 from pipeline.formats import read_dataset
+from pipeline.index.schema import INDEX_FILE
+from pipeline.index.write import index_set
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, MAX_SCRATCH_BYTES, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.layouts.tarball import Digest
 from pipeline.params.prepare import PrepareOptions
@@ -193,7 +195,9 @@ def _write_set(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporte
     total = sum(image.written.size + _MEMBER_BYTES for image in dataset.images)
     beside = min(total, LAYOUTS[dataset.kind].scratch_bytes)
     require_space(spec.out, total + max(beside, total if spec.tree else 0))
-    return layout_of(dataset.kind).write_set(dataset, spec.out, steps)
+    written = layout_of(dataset.kind).write_set(dataset, spec.out, steps)
+    index_set(dataset, written.places, spec.out / INDEX_FILE)
+    return written.tar
 
 
 def _unpack(tar: Path, tree: Path) -> None:

@@ -13,8 +13,8 @@ from pipeline.archive.source import ExtractedArchive
 from pipeline.dataset.boxes import Frame, check_box, in_pixels, part_inside
 from pipeline.dataset.declared_sizes import Drawn, doubtful_factor, fit, is_of_another_scale, where_drawn
 from pipeline.dataset.model import Dataset, Item, RawBox, RepairedItem
-from pipeline.dataset.validate import SUFFIXES_OF, frame_of
-from pipeline.decode.image_facts import ImageFacts
+from pipeline.dataset.validate import frame_of
+from pipeline.decode.image_facts import SUFFIXES_OF, ImageFacts
 
 
 class Repaired(NamedTuple):

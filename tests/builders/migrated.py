@@ -76,6 +76,10 @@ def take_projects(rows: Rows) -> None:
         assert (row.pop("operation_id"), row.pop("origin")) == (None, "run")
     for row in rows["uploads"]:
         assert row.pop("project") is None
+    for row in rows["findings"]:
+        assert row.pop("image") is None
+    for row in rows["datasets"]:
+        assert (row.pop("index_key"), row.pop("index_bytes")) == (None, None)
 
 
 def _check_project(project: Mapping[str, Any], job: Mapping[str, Any]) -> None:

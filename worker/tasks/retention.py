@@ -9,7 +9,16 @@ import structlog
 
 from core import clock
 from core.domain.errors import UploadNotFound
-from core.domain.keys import ROOTS, checkpoints_prefix, dataset_of, job_prefixes, owner_of, run_prefix
+from core.domain.keys import (
+    ROOTS,
+    beside_dataset,
+    checkpoints_prefix,
+    dataset_of,
+    job_prefixes,
+    owner_of,
+    run_prefix,
+    thumbnail_of,
+)
 from core.services.context import Platform
 from core.services.idempotency import delete_expired_keys
 from core.services.maintenance.erasure import erase_job, jobs_to_erase
@@ -54,6 +63,7 @@ def clean(worker: Worker) -> None:
     platform.db.keep_reserve()
     # Another holder each time: so the lock is taken once an hour.
     if take_lock(platform.db, "orphans", f"{worker.name} {clock.now_ms()}", seconds=ORPHANS_EVERY_SECONDS):
+        delete_old_thumbnails(platform)
         delete_orphans(platform)
 
 
@@ -74,7 +84,7 @@ def erase_deleted_jobs(platform: Platform) -> None:
 def delete_unused_sets(platform: Platform) -> None:
     for row in unused_sets(platform.db):
         if begin_deleting_set(platform.db, row.fingerprint):
-            _delete_set(platform, row.fingerprint, row.key)
+            _delete_set(platform, row.layout_version, row.fingerprint, row.key)
 
 
 def delete_old_sources(platform: Platform) -> None:
@@ -95,6 +105,14 @@ def delete_expired_uploads(platform: Platform) -> None:
         with suppress(UploadNotFound):  # its owner was faster
             discard_upload(platform, upload_id)
             log.info("upload.expired", upload_id=upload_id)
+
+
+def delete_old_thumbnails(platform: Platform) -> None:
+    """They are made again when they are asked for."""
+    before = _ago(days=platform.settings.keep_thumbnail_days)
+    for key, at in platform.store.list_prefix("datasets/"):
+        if at <= before and thumbnail_of(key):
+            platform.store.delete_prefix(key)
 
 
 def delete_orphans(platform: Platform) -> list[str]:
@@ -119,14 +137,15 @@ def _delete_orphan(platform: Platform, key: str) -> bool:
     if prepared is None:
         platform.store.delete_prefix(key)
     elif claim_orphaned_set(platform.db, *prepared):
-        _delete_set(platform, prepared[1], key)
+        _delete_set(platform, *prepared, key)
     else:
         return False
     log.info("orphan.deleted", key=key)
     return True
 
 
-def _delete_set(platform: Platform, fingerprint: str, key: str) -> None:
+def _delete_set(platform: Platform, layout_version: int, fingerprint: str, key: str) -> None:
+    platform.store.delete_prefix(beside_dataset(layout_version, fingerprint))
     platform.store.delete_prefix(key)
     finish_deleting_set(platform.db, fingerprint)
     log.info("dataset.deleted", fingerprint=fingerprint)

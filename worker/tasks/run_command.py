@@ -33,7 +33,7 @@ from worker.supervision.supervisor import supervise
 from worker.tasks.attempt import Attempt
 from worker.tasks.stage_reporter import StageReporter
 
-FINDING_FIELDS = ("code", "severity", "path", "line", "detail", "remedy")
+FINDING_FIELDS = ("code", "severity", "path", "line", "detail", "remedy", "image")
 NOTHING_FOUND = ValidationResult(kind=None, format=None, classes=None, images=None, counts={}, findings=())
 
 Result = TypeVar("Result", Prepared, RepairedArchive, ImportedArchive)

@@ -6,9 +6,10 @@ from pathlib import Path
 from core import clock
 from core.db.tables import JobRow
 from core.domain.errors import Unavailable
-from core.domain.keys import dataset_key, plot_key, samples_key
+from core.domain.keys import dataset_key, image_index_key, plot_key, samples_key
 from core.services.jobs.lifecycle import LIVE, PreparedSet, find_prepared_set
 from core.storage import ObjectExists
+from pipeline.index.schema import INDEX_FILE
 from pipeline.process.results import Gallery, Prepared
 from worker.tasks.attempt import Attempt
 
@@ -42,7 +43,12 @@ def put_set(attempt: Attempt[JobRow], out: Path, result: Prepared) -> PreparedSe
         if existing is None:
             raise Unavailable("The prepared dataset's object has just been deleted.") from None
         put = existing
-    return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256)
+    if put.sha256 != tar_sha256:  # the index would name places in another tar
+        return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256)
+    index_key = image_index_key(layout, fingerprint, f"{attempt.claim.id}-{attempt.claim.attempt}")
+    media_type = "application/vnd.sqlite3"
+    index = attempt.lease.run_in_thread(lambda: store.put(index_key, out / INDEX_FILE, media_type=media_type))
+    return PreparedSet(fingerprint, layout, key, put.bytes, put.sha256, index.key, index.bytes)
 
 
 def wait_until_deleted(attempt: Attempt[JobRow], fingerprint: str, *, ends: float) -> bool:

@@ -21,6 +21,8 @@ class DatasetRow(Base):
     key: Mapped[str]
     bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
+    index_key: Mapped[str | None]  # of its image index; None: prepared before there was one
+    index_bytes: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime]
 
 
@@ -87,7 +89,9 @@ class FindingRow(Base):
     line: Mapped[int | None]
     detail: Mapped[str] = mapped_column(Text)
     remedy: Mapped[str] = mapped_column(Text)
+    image: Mapped[str | None] = mapped_column(Text)  # the image it is about, by its path in the prepared set
     __table_args__ = (
+        index_of("image IS NOT NULL", "ix_findings_job_id_image", "job_id", "image"),
         Index("ix_findings_job_id_code_number", "job_id", "code", "number"),
         Index("ix_findings_job_id_severity_number", "job_id", "severity", "number"),
     )

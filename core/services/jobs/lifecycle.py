@@ -28,13 +28,15 @@ _SETS_LISTED = 10_000  # 700 KB of a child's spec; an older set is written again
 
 @dataclass(frozen=True, slots=True)
 class PreparedSet:
-    """The object of a prepared set, as `put` returned it."""
+    """The object of a prepared set, as `put` returned it, and that of its image index where the attempt made one."""
 
     fingerprint: str
     layout_version: int
     key: str
     bytes: int
     sha256: str
+    index_key: str | None = None
+    index_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class ValidationResult:
     classes: list[str] | None
     images: int | None
     counts: dict[str, Any]  # findings: code -> {severity, count}
-    findings: Sequence[Mapping[str, Any]]  # with code, severity, path, line, detail, remedy
+    findings: Sequence[Mapping[str, Any]]  # with code, severity, path, line, detail, remedy, image
 
 
 def keep_source(db: Database, claim: Claim, *, name: str, key: str, size: int, sha256: str) -> JobRow:
@@ -135,6 +137,8 @@ def _lock_prepared_set(session: Session, prepared: PreparedSet, is_stored: Calla
         "key": prepared.key,
         "bytes": prepared.bytes,
         "sha256": prepared.sha256,
+        "index_key": prepared.index_key,
+        "index_bytes": prepared.index_bytes,
         "created_at": clock.now(),
     }
     # Two jobs with the same images may end at the same moment: one of them inserts the row.

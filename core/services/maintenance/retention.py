@@ -16,7 +16,7 @@ from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
 from core.db.tables import ArtifactRow, DatasetRow, JobRow, OperationRow, RunLogRow, RunRow, UploadPartRow, WorkerRow
 from core.db.transitions import change
-from core.domain.keys import dataset_key, metadata_key_beside
+from core.domain.keys import dataset_key, metadata_key_beside, thumbnail_of
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED
 from core.services.jobs.lifecycle import DELETING, LIVE
 
@@ -124,11 +124,13 @@ def forget_workers(db: Database, *, unseen_seconds: float) -> None:
 
 
 def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
-    """Those of `keys` that a row names, and plots and samples beside metadata that a row names."""
+    """Those of `keys` that a row names, plots and samples beside metadata that a row names, and thumbnails of the
+    images of a live set."""
     columns = (
         JobRow.source_key,
         JobRow.metadata_key,
         DatasetRow.key,
+        DatasetRow.index_key,
         RunRow.checkpoint_key,
         RunLogRow.key,
         ArtifactRow.key,
@@ -142,7 +144,12 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         beside = {key: metadata for key in keys if (metadata := metadata_key_beside(key))}
         metadata_keys = select(JobRow.metadata_key).where(JobRow.metadata_key.in_(set(beside.values())))
         kept = set(session.execute(metadata_keys).scalars())
-    return named | {key for key, metadata in beside.items() if metadata in kept}
+        thumbnails = {key: fingerprint for key in keys if (fingerprint := thumbnail_of(key))}
+        live = select(DatasetRow.fingerprint).where(
+            DatasetRow.fingerprint.in_(set(thumbnails.values())), DatasetRow.state == LIVE
+        )
+        kept |= set(session.execute(live).scalars())
+    return named | {key for key, owner in (beside | thumbnails).items() if owner in kept}
 
 
 def active_ids(db: Database, ids: Collection[str]) -> set[str]:

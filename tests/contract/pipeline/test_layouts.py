@@ -50,9 +50,12 @@ def test_a_set_is_a_tar_with_the_manifest_of_its_fingerprint(tmp_path: Path, kin
     dataset = validated(tmp_path, kind)
     out = tmp_path / "out"
     out.mkdir()
-    digest = layout_of(kind).write_set(dataset, out, StageReporter())
+    written = layout_of(kind).write_set(dataset, out, StageReporter())
     content = (out / "dataset.tar").read_bytes()
-    assert digest == (len(content), hashlib.sha256(content).hexdigest())
+    assert written.tar == (len(content), hashlib.sha256(content).hexdigest())
+    assert {path: content[at : at + size] for path, (_, at, size, _) in written.places.items()} == {
+        image.path: image.written.read() for image in dataset.images
+    }
     with tarfile.open(out / "dataset.tar") as tar:
         members = tar.getmembers()
         manifest = _read(tar, "manifest.json")
@@ -69,7 +72,7 @@ def test_the_same_dataset_is_the_same_tar(tmp_path: Path, kind: str) -> None:
     digests = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        digests.append(layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / name, StageReporter()))
+        digests.append(layout_of(kind).write_set(validated(tmp_path, kind), tmp_path / name, StageReporter()).tar)
     assert digests[0] == digests[1]
 
 

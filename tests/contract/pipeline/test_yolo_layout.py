@@ -49,8 +49,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _written(images: list[DatasetImage], classes: list[str], splits: dict[str, str], folder: Path) -> Path:
     write_manifest(images, classes, splits, folder / "manifest")
-    digest = write_members(images, classes, splits, folder / "manifest", folder / "set.tar", lambda *_: None)
-    assert digest == file_digest(folder / "set.tar")
+    written = write_members(images, classes, splits, folder / "manifest", folder / "set.tar", lambda *_: None)
+    assert written.tar == file_digest(folder / "set.tar")
     with tarfile.open(folder / "set.tar") as tar:
         assert tar.getnames() == sorted(tar.getnames())
         tar.extractall(folder / "tree", filter="data")

@@ -68,7 +68,7 @@ def test_two_uploads_of_the_same_images_share_one_prepared_set(line: Stack, work
     first, second = (line.job(job_id) for job_id in jobs)
     assert first.state == second.state == "ready", (first.problem, second.problem)
     assert first.fingerprint == second.fingerprint and first.metadata_key != second.metadata_key
-    assert len(list(line.platform.store.list_prefix("datasets/"))) == 1
+    assert len(list(line.platform.store.list_prefix("datasets/"))) == 2  # the tar and its image index
     assert ("writing" in stages(line, jobs[0]), "writing" in stages(line, jobs[1])) == (True, False)
     for job_id in jobs:  # what is the job's own is made for each
         kept = {key.removeprefix(f"jobs/{job_id}/1/") for key, _ in line.platform.store.list_prefix(f"jobs/{job_id}/")}
@@ -92,7 +92,7 @@ def test_a_set_deleted_while_the_same_images_are_prepared_is_written_again(
         assert job.enqueued_at is not None
         prepare_job(worker, second)
     assert line.job(second).state == "ready"
-    assert len(list(line.platform.store.list_prefix("datasets/"))) == 1
+    assert len(list(line.platform.store.list_prefix("datasets/"))) == 2  # the tar and its image index
 
 
 def stages(line: Stack, job_id: str) -> list[str]:
@@ -110,7 +110,11 @@ def test_a_set_whose_row_was_never_committed_is_taken_over(line: Stack, worker: 
     prepare_job(worker, second)
 
     assert line.job(second).state == "ready"
-    assert len(list(line.platform.store.list_prefix("datasets/"))) == 1
+    keys = [key for key, _ in line.platform.store.list_prefix("datasets/")]
+    with line.platform.db.reading() as session:
+        row = session.execute(select(DatasetRow)).scalar_one()
+    assert row.key == next(key for key in keys if key.endswith(".tar"))
+    assert row.index_key in keys and len(keys) == 3  # that of the first is left to the sweep
 
 
 def test_a_rejected_dataset_keeps_its_problem_and_findings(line: Stack, worker: Worker, tmp_path: Path) -> None:

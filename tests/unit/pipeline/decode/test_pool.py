@@ -123,6 +123,7 @@ def test_no_reply_is_unpickled(tmp_path: Path) -> None:
 
 
 FACTS = ImageFacts(640, 480, "JPEG", "RGB", 6, 2, ("image-truncated", "It ends early."), bytes(range(32)))
+FACTS = FACTS._replace(brightness=0.5, blur=0.25)
 
 
 @pytest.mark.parametrize("png", [None, b"\x89PNG\n\n"])
@@ -141,10 +142,12 @@ def test_facts_are_read_as_they_were_sent(png: bytes | None) -> None:
         (4, 9),
         *((6, value) for value in ("ab", [], ["image-truncated"], ["no-such-code", ""], ["image-empty", 1], [[], ""])),
         *((7, value) for value in ("00", "zz" * 32, 1, True)),
+        *((14, value) for value in ("0.5", None, True, -0.1, 1.1, float("nan"), float("inf"))),
     ],
 )
 def test_facts_with_a_value_of_another_type_or_range_are_malformed(position: int, value: object) -> None:
-    fields = [*FACTS[:7], "00" * 32]
+    fields = [*FACTS[:7], "00" * 32, *FACTS[8:15]]
+    assert unpack(json.dumps(fields).encode())[0].blur == FACTS.blur
     fields[position] = value
     with pytest.raises(ValueError):
         unpack(json.dumps(fields).encode())

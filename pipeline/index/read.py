@@ -1,0 +1,122 @@
+"""Reading the image index in place: filtered, sorted, one page at a time. Nothing of it stays in memory."""
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from pipeline.dataset.model import SPLITS
+from pipeline.index.schema import IndexedImage, unpack_boxes
+
+# A column of the table of images for each order.
+SORTS = {"path": "number", "size": "pixels", "boxes": "boxes", "brightness": "brightness", "blur": "blur"}
+
+_COLUMNS = (
+    "path, name, row, sha256, phash, split, label, width, height, format, at, bytes, brightness, blur, details.boxes"
+)
+_JOINED = f"SELECT {_COLUMNS} FROM details JOIN images USING (number)"  # noqa: S608 - of constants
+
+
+class Selection(NamedTuple):
+    """What is listed, and in which order. `paths`: only images with one of them; None: any."""
+
+    class_id: int | None = None
+    split: str | None = None
+    paths: Collection[str] | None = None
+    sort: str = "path"
+    descending: bool = False
+
+
+class Position(NamedTuple):
+    """Where a page ended: the value that it is sorted by, and the number of the image."""
+
+    value: float
+    number: int
+
+
+class IndexPage(NamedTuple):
+    """`end` is None on the last page."""
+
+    images: list[IndexedImage]
+    end: Position | None
+
+
+def read_page(file: Path, selection: Selection, *, after: Position | None, limit: int, boxes: int) -> IndexPage:
+    """The images of `selection` after a position: in ascending order of the value and then of the path, or the reverse
+    of both. Of each image the first `boxes` boxes."""
+    with _open(file) as index:
+        found = _positions(index, selection, after=after, limit=limit + 1)
+        page = found[:limit]
+        rows = {number: row for number, row in _details(index, [each.number for each in page])}
+        images = [_image(rows[each.number], boxes) for each in page]
+    return IndexPage(images, page[-1] if len(found) > limit else None)
+
+
+def count_images(file: Path, selection: Selection) -> int:
+    with _open(file) as index:
+        where, values = _conditions(index, selection)
+        count: int = index.execute(f"SELECT count(*) FROM images WHERE {where}", values).fetchone()[0]  # noqa: S608
+    return count
+
+
+def find_image(file: Path, sha256: str, *, boxes: int) -> IndexedImage | None:
+    """The first image by path whose file in the upload has this digest."""
+    with _open(file) as index:
+        statement = f"{_JOINED} WHERE sha256 = ? ORDER BY number LIMIT 1"
+        row = index.execute(statement, (bytes.fromhex(sha256),)).fetchone()
+    return None if row is None else _image(row, boxes)
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[sqlite3.Connection]:
+    """`immutable`: the file never changes, so nothing is locked, and it may be deleted meanwhile."""
+    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro&immutable=1", uri=True)) as index:
+        yield index
+
+
+def _positions(
+    index: sqlite3.Connection, selection: Selection, *, after: Position | None, limit: int
+) -> list[Position]:
+    column, order = SORTS[selection.sort], "DESC" if selection.descending else "ASC"
+    where, values = _conditions(index, selection)
+    if after is not None:
+        where += f" AND ({column}, number) {'<' if selection.descending else '>'} (?, ?)"
+        values += [*after]
+    statement = f"SELECT {column}, number FROM images WHERE {where} ORDER BY {column} {order}, number {order} LIMIT ?"  # noqa: S608
+    return list(map(Position._make, index.execute(statement, [*values, limit])))
+
+
+def _conditions(index: sqlite3.Connection, selection: Selection) -> tuple[str, list[Any]]:
+    parts, values = ["true"], []
+    if selection.split is not None:
+        parts.append("split = ?")
+        values.append(SPLITS.index(selection.split))
+    if selection.class_id is not None:
+        parts.append("number IN (SELECT number FROM classes WHERE class = ?)")
+        values.append(selection.class_id)
+    if selection.paths is not None:
+        _keep_paths(index, selection.paths)
+        parts.append("number IN (SELECT number FROM details JOIN wanted USING (path))")
+    return " AND ".join(parts), values
+
+
+def _keep_paths(index: sqlite3.Connection, paths: Collection[str]) -> None:
+    """In a table of this connection: a statement takes at most some thousand parameters."""
+    index.execute("PRAGMA temp_store = memory")
+    index.execute("CREATE TEMPORARY TABLE wanted (path TEXT PRIMARY KEY) WITHOUT ROWID")
+    index.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((path,) for path in paths))
+
+
+def _details(index: sqlite3.Connection, numbers: list[int]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    marks = ", ".join("?" * len(numbers))
+    statement = f"SELECT number, {_COLUMNS} FROM details JOIN images USING (number) WHERE number IN ({marks})"  # noqa: S608
+    for number, *row in index.execute(statement, numbers):
+        yield number, tuple(row)
+
+
+def _image(row: tuple[Any, ...], boxes: int) -> IndexedImage:
+    *values, packed = row
+    image = IndexedImage(*values)
+    return image._replace(sha256=values[3].hex(), split=SPLITS[values[5]], boxes=unpack_boxes(packed, most=boxes))

@@ -1,0 +1,81 @@
+"""Writing the image index."""
+
+import errno
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from pipeline.dataset.model import SPLITS
+from pipeline.dataset.validated import ValidatedDataset
+from pipeline.index.schema import INDEX_VERSION, INDEXES, TABLES, IndexedBox, IndexedImage, pack_boxes
+from pipeline.layouts.tarball import Place
+
+_CONVERTED = "PNG"
+
+
+def index_set(dataset: ValidatedDataset, places: Mapping[str, Place], target: Path) -> None:
+    """`places`: of each image in the tar, by its path. Raises OSError."""
+    write_index(_rows(dataset, places), target)
+
+
+def write_index(images: Iterable[IndexedImage], target: Path) -> None:
+    """`images` in the order of their paths. Raises OSError."""
+    try:
+        _write(images, target)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        raise OSError(errno.ENOSPC, str(error), str(target)) from error
+
+
+def _write(images: Iterable[IndexedImage], target: Path) -> None:
+    with closing(sqlite3.connect(target, isolation_level=None)) as index:
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"user_version = {INDEX_VERSION}"):
+            index.execute(f"PRAGMA {pragma}")
+        index.execute("BEGIN")
+        for statement in TABLES:
+            index.execute(statement)
+        classes: list[tuple[int, int]] = []
+        for number, image in enumerate(images):
+            index.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", _narrow(number, image))
+            index.execute("INSERT INTO details VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _details(number, image))
+            classes += [(class_id, number) for class_id in image.class_ids]
+        index.executemany("INSERT INTO classes VALUES (?, ?)", sorted(classes))
+        for statement in INDEXES:
+            index.execute(statement)
+        index.execute("COMMIT")
+
+
+def _rows(dataset: ValidatedDataset, places: Mapping[str, Place]) -> Iterator[IndexedImage]:
+    for image in sorted(dataset.images, key=lambda image: image.path):
+        place = places[image.path]
+        yield IndexedImage(
+            path=image.path,
+            name=place.name,
+            row=place.row,
+            sha256=image.sha256,
+            phash=image.phash,
+            split=dataset.splits[image.path],
+            label=image.label,
+            width=image.width,
+            height=image.height,
+            format=_CONVERTED if image.converted else image.format,
+            at=place.at,
+            bytes=place.bytes,
+            brightness=image.brightness,
+            blur=image.blur,
+            boxes=tuple(map(IndexedBox._make, image.boxes)),
+        )
+
+
+def _narrow(number: int, image: IndexedImage) -> tuple[object, ...]:
+    split, pixels, boxes = SPLITS.index(image.split), image.width * image.height, len(image.boxes)
+    return number, split, image.label, pixels, boxes, image.brightness, image.blur
+
+
+def _details(number: int, image: IndexedImage) -> tuple[object, ...]:
+    sha256, boxes = bytes.fromhex(image.sha256), pack_boxes(image.boxes)
+    place = (image.at, image.bytes)
+    size = (image.width, image.height)
+    return number, image.path, image.name, image.row, sha256, image.phash, image.format, *size, *place, boxes
