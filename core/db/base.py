@@ -81,7 +81,7 @@ class Leased:
     worker: Mapped[str | None]
     lease_expires_at: Mapped[float | None]  # the database's clock
     lost_leases: Mapped[int] = mapped_column(default=0)
-    refusals: Mapped[int] = mapped_column(default=0, server_default="0")  # attempts that the store refused
+    refusals: Mapped[int] = mapped_column(default=0, server_default="0")  # attempts that the store or a full disk ended
     enqueued_at: Mapped[float | None]  # the database's clock
     enqueue_count: Mapped[int] = mapped_column(default=0)  # each time the sweep waits longer before the next message
     event_seq: Mapped[int] = mapped_column(default=0)

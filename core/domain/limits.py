@@ -47,7 +47,7 @@ SKIP_MIN_REMAINING = 0.9  # on_error=skip: this fraction of the images must rema
 
 # Leases
 MAX_LOST_LEASES = 3  # without a new checkpoint in between; then the job or run fails: worker-lost
-MAX_REFUSALS = 5  # of the store, with pauses of 10, 20, 40 and 80 s: time for a new permission to take effect
+MAX_REFUSALS = 5  # by the store or a full disk, with pauses of 10, 20, 40 and 80 s: a new permission takes effect
 
 # Waiting and paging
 MAX_WAIT_SECONDS = 60  # shorter than the idle timeout of common proxies

@@ -1,9 +1,10 @@
 """A child that keeps the contract of `python -m pipeline train` and only pretends to train: 0.15 s an epoch, no torch.
 
 Params: `seed` 13 ignores a polite cancel; 14 kills itself at its second epoch, every time; 15 writes 1 MB of weights
-without a model.json.
+without a model.json; 16 meets a full disk at its third epoch, in its first attempt.
 """
 
+import errno
 import json
 import os
 import signal
@@ -25,6 +26,8 @@ def train(spec: dict[str, Any], channel: Channel) -> None:
     channel.stage("training")
     for epoch in range(done + 1, epochs + 1):
         _pass_time(channel, ignore=seed == 13)
+        if seed == 16 and epoch == 3 and spec["attempt"] == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if seed == 14 and epoch == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         metrics = {"mAP50": epoch / epochs}

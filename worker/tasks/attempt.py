@@ -13,6 +13,7 @@ from typing import Any, Generic
 import structlog
 
 from core.db import Database
+from core.db.base import Resumable
 from core.db.transitions import Row
 from core.domain.errors import DarkroomError, Internal, NoSpace, OutOfSpace, StoreRefused, Unavailable
 from core.services.context import Platform
@@ -88,9 +89,20 @@ class Attempt(Generic[Row]):
         self.lease.retry_until_lost(lambda: lose_attempt(self.db, self.table, self.claim, error, on_commit=kept))
         self.log.warning(f"{self.noun}.child_killed", detail=error.detail)
 
-    def refuse(self, error: StoreRefused) -> None:
-        row = self.lease.retry_until_lost(lambda: refuse_attempt(self.db, self.table, self.claim, error))
-        self.log.warning(f"{self.noun}.refused", state=row.state, cause=error.facts.get("cause"))
+    def refuse(self, error: DarkroomError) -> None:
+        """Count the attempt as refused: the row waits again, each time longer, or fails with `error`."""
+        kept = self.store_log(self, quickly=True)
+        row = self.lease.retry_until_lost(
+            lambda: refuse_attempt(self.db, self.table, self.claim, error, on_commit=kept)
+        )
+        self.log.warning(f"{self.noun}.refused", state=row.state, slug=error.slug, cause=error.facts.get("cause"))
+
+    def fail_for_space(self, error: NoSpace) -> None:
+        """Resumable work waits for room a few times, and goes on from its checkpoint; other work fails."""
+        if issubclass(self.table, Resumable):
+            self.refuse(error)
+        else:
+            self.fail(error)
 
     def cancel(self) -> None:
         kept = self.store_log(self, quickly=True)
@@ -164,12 +176,17 @@ def _work_to_an_end(attempt: Attempt[Row], row: Row, work: Callable[[Attempt[Row
         attempt.log.warning(f"{attempt.noun}.interrupted", reason=error.detail)
         attempt.give_back(later=True)
     except OutOfSpace as error:
-        attempt.fail(NoSpace(error.detail, **error.facts))
+        attempt.fail_for_space(NoSpace(error.detail, **error.facts))
+    except NoSpace as error:
+        attempt.fail_for_space(error)
     except DarkroomError as error:
         attempt.fail(error)
     except Exception as error:
         attempt.log.exception(f"{attempt.noun}.crashed")
-        attempt.fail(NoSpace("The worker's disk is full.") if is_full_disk(error) else Internal())
+        if is_full_disk(error):
+            attempt.fail_for_space(NoSpace("The worker's disk is full."))
+        else:
+            attempt.fail(Internal())
 
 
 def _cancel_or_leave(attempt: Attempt[Any]) -> None:

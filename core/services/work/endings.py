@@ -5,7 +5,7 @@ fail       working -> failed
 give back  working -> waiting: the worker drains, or a service does not answer
 cancel     cancelling -> cancelled
 refuse     the object store denies access or lacks the bucket. Unlike an outage this does not pass by itself, so it is
-           counted: working -> waiting, after MAX_REFUSALS -> failed
+           counted: working -> waiting, after MAX_REFUSALS -> failed. Also for resumable work that meets a full disk
 lose       the worker or its child died: working -> waiting, after MAX_LOST_LEASES -> failed
 """
 
@@ -21,7 +21,7 @@ from core.db import Database
 from core.db.clock import db_now
 from core.db.totals import add_total
 from core.db.transitions import Row, move
-from core.domain.errors import DarkroomError, StoreRefused
+from core.domain.errors import DarkroomError
 from core.domain.limits import MAX_LOST_LEASES, MAX_REFUSALS
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.work.leases import Claim, ClaimLost
@@ -81,14 +81,18 @@ def cancel_attempt(
     return row
 
 
-def refuse_attempt(db: Database, table: type[Row], claim: Claim, error: StoreRefused) -> Row:
+def refuse_attempt(
+    db: Database, table: type[Row], claim: Claim, error: DarkroomError, *, on_commit: OnCommit = do_nothing
+) -> Row:
     """working -> waiting, for the last time -> failed with `error`. Raises ClaimLost."""
     with db.transaction() as session:
         refusals = session.get_one(table, claim.id).refusals + 1
         to, changes = table.lifecycle.waiting, LATER
         if refusals >= MAX_REFUSALS:
             to, changes = table.lifecycle.failed, {"problem": error.as_problem()}
-        return end_attempt(session, table, claim, to, refusals=refusals, **changes)
+        row = end_attempt(session, table, claim, to, refusals=refusals, **changes)
+        on_commit(session, row)
+    return row
 
 
 def lose_attempt(

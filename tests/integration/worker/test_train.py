@@ -97,6 +97,25 @@ def test_a_full_disk_costs_no_training(
     assert stages.count("waiting-for-room") == waits
 
 
+def test_a_training_that_meets_a_full_disk_goes_on_from_its_checkpoint(line: Stack, job_id: str) -> None:
+    run_id = line.train(job_id, epochs=4, seed=16)
+    train_run(worker_on(line), run_id)
+    run = line.run(run_id)
+    assert (run.state, run.attempt, run.lost_leases, run.problem) == ("queued", 1, 0, None)
+    assert run.enqueued_at is not None, "it waits before the next attempt"
+    assert run.checkpoint_epoch == 2
+
+    train_run(worker_on(line), run_id)
+    run = line.run(run_id)
+    assert (run.state, run.attempt, run.refusals) == ("succeeded", 2, 0)
+    epochs = [
+        event.data["progress"]["epoch"]
+        for event in events_after(line.platform.db, run_id, seq=0)
+        if event.data.get("progress")
+    ]
+    assert epochs == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("part", ["datasets/", "artifacts/best.pt"])
 def test_a_store_that_stays_away_gives_the_run_back_for_later(line: Stack, job_id: str, part: str) -> None:
     run_id = line.train(job_id)
@@ -106,6 +125,16 @@ def test_a_store_that_stays_away_gives_the_run_back_for_later(line: Stack, job_i
     assert (run.state, run.lost_leases) == ("queued", 0) and run.enqueued_at is not None
     train_run(worker_on(line), run_id)
     assert line.run(run_id).state == "succeeded"
+
+
+def test_a_disk_that_stays_full_fails_the_run_by_name(line: Stack, job_id: str) -> None:
+    run_id = line.train(job_id)
+    for _ in range(MAX_REFUSALS):
+        train_run(worker_on(line, "datasets/", times=99, error=OutOfSpace("The disk is full.")), run_id)
+
+    run = line.run(run_id)
+    assert (run.state, run.attempt) == ("failed", MAX_REFUSALS) and run.problem is not None
+    assert run.problem["slug"] == "no-space"
 
 
 @pytest.mark.parametrize(("part", "attempts"), [("datasets/", MAX_REFUSALS), ("artifacts/best.pt", 1)])
