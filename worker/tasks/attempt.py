@@ -13,7 +13,7 @@ from typing import Any, Generic
 import structlog
 
 from core.db import Database
-from core.db.base import Resumable
+from core.db.base import Leased, Resumable
 from core.db.transitions import Row
 from core.domain.errors import DarkroomError, Internal, NoSpace, OutOfSpace, StoreRefused, Unavailable
 from core.services.context import Platform
@@ -99,7 +99,8 @@ class Attempt(Generic[Row]):
 
     def fail_for_space(self, error: NoSpace) -> None:
         """Resumable work waits for room a few times, and goes on from its checkpoint; other work fails."""
-        if issubclass(self.table, Resumable):
+        table: type[Leased] = self.table
+        if issubclass(table, Resumable):
             self.refuse(error)
         else:
             self.fail(error)
