@@ -11,7 +11,7 @@ from api.schemas import Links, Timestamp
 from api.schemas.jobs import JOB_ID, timestamp
 from api.schemas.links import link
 from api.schemas.runs import RUN_ID
-from core.domain.model_names import dataset_name, version_name
+from core.domain.model_names import alias_name, dataset_name, version_name
 from core.domain.states import RunState
 from core.services.projects.lineage import Alias, Dataset, LineageRows, Training, Version
 
@@ -188,7 +188,7 @@ def _alias_node(row: Alias, slug: str) -> LineageNode:
     return LineageNode(
         id=_alias_id(row),
         kind="alias",
-        name=f"{slug}@{row.alias}",
+        name=alias_name(slug, row.alias),
         created_at=timestamp(row.updated_at),
         links={"self": link(f"/models/{slug}/aliases/{row.alias}")},
     )

@@ -46,6 +46,11 @@ def version_name(slug: str, number: int) -> str:
     return f"{slug}/v{number}"
 
 
+def alias_name(slug: str, alias: str) -> str:
+    """`raccoons@production`"""
+    return f"{slug}@{alias}"
+
+
 def dataset_name(slug: str, revision: int) -> str:
     """`raccoons/d2`"""
     return f"{slug}/d{revision}"

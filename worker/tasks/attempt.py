@@ -3,7 +3,7 @@
 The ladder of exceptions stands here once, for every table with a lease.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from core.db.transitions import Row
 from core.domain.errors import DarkroomError, Internal, NoSpace, OutOfSpace, StoreRefused, Unavailable
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
+from core.services.projects.names import log_names
 from core.services.work.endings import (
     cancel_attempt,
     fail_attempt,
@@ -50,6 +51,7 @@ class Attempt(Generic[Row]):
     folders: ExitStack
     store_log: "StoreLog"
     timer: StageTimer
+    names: Mapping[str, str]  # for log lines
 
     @property
     def platform(self) -> Platform:
@@ -65,7 +67,7 @@ class Attempt(Generic[Row]):
 
     @property
     def log(self) -> Any:
-        return log.bind(**{f"{self.noun}_id": self.claim.id}, attempt=self.claim.attempt)
+        return log.bind(**{f"{self.noun}_id": self.claim.id}, **self.names, attempt=self.claim.attempt)
 
     def report(self, **changes: Any) -> None:
         """Change the row's stage, progress or notes. Raises ClaimLost, Unavailable."""
@@ -149,7 +151,8 @@ def run_attempt(
     scratch = scratch_root(settings) / scratch_name(claim)
     with lease, ExitStack() as folders:
         timer = StageTimer(db, table.noun(), stage=str(row.stage))
-        attempt = Attempt(worker, table, claim, lease, scratch, folders, store_log, timer)
+        names = log_names(db, claim.id)
+        attempt = Attempt(worker, table, claim, lease, scratch, folders, store_log, timer, names)
         attempt.log.info(f"{attempt.noun}.claimed")
         try:
             _work_to_an_end(attempt, row, work)

@@ -8,6 +8,7 @@ import structlog
 
 from core.domain.errors import DarkroomError
 from core.services.maintenance.recovery import SleepWatch, enqueue_waiting, sweep_lost_leases
+from core.services.projects.names import log_names
 from core.services.work.locks import take_lock
 from worker.context import Worker
 from worker.tasks.retention import clean
@@ -35,7 +36,7 @@ def sweep(worker: Worker, *, watch: SleepWatch) -> None:
     """Give back the rows of lost workers, then enqueue the rows that wait. No worker counts as lost for its sleep."""
     if not watch.has_just_slept():
         for row_id in sweep_lost_leases(worker.platform.db):
-            log.warning("lease.lost", id=row_id)
+            log.warning("lease.lost", id=row_id, **log_names(worker.platform.db, row_id))
     enqueue_waiting(worker.platform)
 
 

@@ -35,6 +35,7 @@ from core.services.maintenance.retention import (
     note_job_purged,
     unused_sets,
 )
+from core.services.projects.names import log_names
 from core.services.uploads.finish import discard_upload
 from core.services.uploads.sessions import expired_uploads
 from core.services.work.locks import take_lock
@@ -72,13 +73,13 @@ def purge_deleted_jobs(platform: Platform) -> None:
         for prefix in (*job_prefixes(job_id), *(run_prefix(run_id) for run_id in run_ids)):
             platform.store.delete_prefix(prefix)
         note_job_purged(platform.db, job_id)
-        log.info("job.purged", job_id=job_id)
+        log.info("job.purged", job_id=job_id, **log_names(platform.db, job_id))
 
 
 def erase_deleted_jobs(platform: Platform) -> None:
     for job_id in jobs_to_erase(platform.db):
         erase_job(platform.db, job_id)
-        log.info("job.erased", job_id=job_id)
+        log.info("job.erased", job_id=job_id, **log_names(platform.db, job_id))
 
 
 def delete_unused_sets(platform: Platform) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.db.tables import RunRow
 from core.domain.errors import DarkroomError, OutOfMemory, StoreRefused, TimedOut, WeightsUnavailable
+from core.services.projects.names import log_names
 from core.services.runs.lifecycle import publish_version
 from core.settings import Settings
 from pipeline.params.catalogue import entry_of
@@ -177,7 +178,7 @@ def _publish(attempt: Attempt[RunRow], folder: Path) -> None:
             log_key=log_key,
         )
     )
-    attempt.log.info("run.published", job_id=version.job_id, version=version.number)
+    attempt.log.info("run.published", job_id=version.job_id, **log_names(attempt.db, attempt.claim.id))
 
 
 def _artifacts(out: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
@@ -20,7 +21,10 @@ from core.services.on_commit import OnCommit, do_nothing
 from core.services.operations.lifecycle import active_operations, delete_operations
 from core.services.paging import Page, page_of
 from core.services.projects.lookup import join_project, next_revision, open_implicit, project_in
+from core.services.projects.names import log_names
 from core.services.runs.commands import cancel_in
+
+log = structlog.get_logger(__name__)
 
 _JOB = select(JobRow).where(JobRow.id == bindparam("job_id"))  # built once: that takes a third of a read
 _LOCKED_JOB = _JOB.with_for_update()
@@ -58,6 +62,7 @@ def receive_job(
         )
         on_commit(session, row)
     platform.queue.enqueue(PREPARE, job_id)
+    log.info("job.received", job_id=job_id, **log_names(platform.db, job_id))
     return row
 
 
@@ -198,6 +203,7 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
         row = delete_in(session, job, cancel=cancel)
         if project.implicit:
             session.execute(update(ProjectRow).where(ProjectRow.id == project.id).values(deleted_at=row.deleted_at))
+    log.info("job.deleted", job_id=job_id, **log_names(platform.db, job_id))
     return row
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import structlog
+
 from core.db import Database
 from core.db.tables import JobRow
 from core.domain.errors import HubOff
@@ -9,7 +11,10 @@ from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.jobs.commands import add_job, new_job_id
 from core.services.on_commit import OnCommit, do_nothing
+from core.services.projects.names import log_names
 from core.services.work.leases import Claim, report_progress
+
+log = structlog.get_logger(__name__)
 
 
 def import_set(
@@ -33,6 +38,7 @@ def import_set(
         )
         on_commit(session, row)
     platform.queue.enqueue(PREPARE, row.id)
+    log.info("job.received", job_id=row.id, imported_from=hub_set["repository"], **log_names(platform.db, row.id))
     return row
 
 

@@ -1,5 +1,6 @@
 """Repairing an upload: a new job whose source is the repaired ZIP, which its worker makes of that upload."""
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,9 @@ from core.services.context import Platform
 from core.services.jobs.commands import add_job, job_in, new_job_id
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
+from core.services.projects.names import log_names
+
+log = structlog.get_logger(__name__)
 
 _REPAIRABLE = (JobState.READY, JobState.REJECTED)
 
@@ -27,6 +31,7 @@ def repair_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_noth
         on_commit(session, row)
     if not known:
         platform.queue.enqueue(PREPARE, row.id)
+        log.info("job.received", job_id=row.id, repair_of=job_id, **log_names(platform.db, row.id))
     return row
 
 

@@ -6,6 +6,7 @@ Where a function takes a `ref`, that is the id of a job or the slug or id of a p
 import re
 from collections.abc import Sequence
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
@@ -21,10 +22,12 @@ from core.domain.errors import (
     NoEarlierVersion,
     VersionNotFound,
 )
-from core.domain.model_names import PRODUCTION, version_name
+from core.domain.model_names import PRODUCTION, alias_name, version_name
 from core.services.models.refs import Line, line_in
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
+
+log = structlog.get_logger(__name__)
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _RESERVED = re.compile(r"latest|v\d+")  # MLflow reserves them too
@@ -105,6 +108,7 @@ def set_alias(db: Database, ref: str, alias: str, *, version: str) -> AliasRow:
         elif row.number == number:
             return row
         _move_alias(session, row, action="set", number=number, position_after=row.moves + 1)
+    _log_move("alias.set", line, row)
     return row
 
 
@@ -128,6 +132,7 @@ def roll_back_alias(
         session.flush()
         rolled_back = row, _moves_in(session, row)
         on_commit(session, rolled_back)
+    _log_move("alias.rolled_back", line, row)
     return rolled_back
 
 
@@ -137,9 +142,11 @@ def remove_alias(db: Database, ref: str, alias: str) -> None:
     `ref`: as for `line_in`. Raises what that raises, and AliasNotFound.
     """
     with db.transaction() as session:
-        row = _alias_in(session, line_in(session, ref, lock=True), alias)
+        line = line_in(session, ref, lock=True)
+        row = _alias_in(session, line, alias)
         _move_alias(session, row, action="remove", number=row.number, position_after=NOWHERE)
         row.number = NOWHERE
+    _log_move("alias.removed", line, row)
 
 
 def get_alias(db: Database, ref: str, alias: str) -> tuple[AliasRow, list[AliasMoveRow]]:
@@ -220,6 +227,12 @@ def _move_alias(session: Session, row: AliasRow, *, action: str, number: int, po
         at=row.updated_at,
     )
     session.add(move)
+
+
+def _log_move(event: str, line: Line, row: AliasRow) -> None:
+    slug = line.project.slug
+    version = {} if row.number == NOWHERE else {"version": version_name(slug, row.number)}
+    log.info(event, alias=alias_name(slug, row.alias), **version)
 
 
 def _moves_in(session: Session, row: AliasRow) -> list[AliasMoveRow]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,9 @@ from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 from core.services.projects.lookup import project_in
+from core.services.projects.names import log_names
+
+log = structlog.get_logger(__name__)
 
 _RUN = select(RunRow).where(RunRow.id == bindparam("run_id"))  # built once: that takes a third of a read
 _LOCKED_RUN = _RUN.with_for_update()
@@ -64,6 +68,7 @@ def queue_run(
         record_event(session, row, "state", ("state", "attempt", "stop_requested"))
         on_commit(session, row)
     platform.queue.enqueue(TRAIN, row.id)
+    log.info("run.queued", run_id=row.id, trainer=trainer, **log_names(platform.db, row.id))
     return row
 
 

@@ -8,6 +8,7 @@ from core.domain.errors import ChecksumMismatch, DarkroomError, Unavailable
 from core.domain.keys import upload_key, upload_prefix
 from core.services.context import Platform
 from core.services.jobs.commands import receive_job
+from core.services.projects.names import log_names
 from core.services.uploads.room import UploadRoom
 from core.services.uploads.sessions import (
     UploadLease,
@@ -48,7 +49,7 @@ def finish_upload(platform: Platform, upload_id: str) -> None:
                 source_sha256=stored.sha256,
                 on_commit=lambda session, _job: mark_done(session, lease),
             )
-            log.info("upload.done", upload_id=upload_id, job_id=row.job_id)
+            log.info("upload.done", upload_id=upload_id, job_id=row.job_id, **log_names(platform.db, row.job_id))
     platform.store.delete_prefix(upload_prefix(upload_id))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 import worker.tasks.checkpoints
 import worker.tasks.store_artifacts
@@ -201,8 +202,14 @@ class RecordingLauncher(ScriptedLauncher):
 
 def test_stages_and_progress_are_reported_in_order(line: Stack, job_id: str) -> None:
     run_id = line.train(job_id, epochs=2)
-    train_run(worker_on(line), run_id)
+    with capture_logs() as logged:
+        train_run(worker_on(line), run_id)
 
+    lines = {line["event"]: line for line in logged}
+    claimed, published = lines["run.claimed"], lines["run.published"]
+    dataset = claimed["dataset"]
+    assert dataset.endswith("/d1")
+    assert (published["dataset"], published["version"]) == (dataset, dataset.replace("/d1", "/v1"))
     events = [event.data for event in events_after(line.platform.db, run_id, seq=0)]
     stages = [event["stage"] for event in events if event.get("stage")]
     assert stages == ["fetching", "training", "evaluating", "packing", "storing", "publishing"]
