@@ -1,7 +1,7 @@
 """What a child process leaves for its supervisor: result.json, or problem.json for a failure."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
@@ -16,6 +16,9 @@ REPAIRED_FILE = "repaired.zip"
 
 class ChildResult(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+Result = TypeVar("Result", bound=ChildResult)
 
 
 class ChildProblem(ChildResult):
@@ -101,6 +104,14 @@ def read_result(out: Path) -> Prepared | Rejection | RepairedArchive | ImportedA
     """The result in a child's folder; None where it is missing or malformed."""
     try:
         return _ANY_RESULT.validate_json((out / RESULT_FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def read_result_of(out: Path, model: type[Result]) -> Result | None:
+    """The result of a command that has one kind of result; None where it is missing or malformed."""
+    try:
+        return model.model_validate_json((out / RESULT_FILE).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
 

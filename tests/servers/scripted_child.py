@@ -2,6 +2,9 @@
 
 Params: `seed` 13 ignores a polite cancel; 14 kills itself at its second epoch, every time; 15 writes 1 MB of weights
 without a model.json; 16 meets a full disk at its third epoch, in its first attempt.
+
+`scripted` does the same for an operation: 0.1 s a step. `ending`: `deaf` ignores a polite cancel, `killed` kills itself
+at its second step, every time, `failed` reports a failure, `crashed` raises, `full` is refused memory.
 """
 
 import errno
@@ -13,10 +16,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.domain.errors import WeightsUnavailable
 from pipeline.process.child import Channel, run_child
+from pipeline.process.results import RESULT_FILE, write_last
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 
 EPOCH_SECONDS = 0.15
+STEP_SECONDS = 0.1
 
 
 def train(spec: dict[str, Any], channel: Channel) -> None:
@@ -52,14 +58,33 @@ def train(spec: dict[str, Any], channel: Channel) -> None:
         (artifacts / "model.json").write_text(json.dumps({"weights": {"name": "best.pt"}}))
 
 
-def _pass_time(channel: Channel, *, ignore: bool) -> None:
+def operate(spec: dict[str, Any], channel: Channel) -> None:
+    steps, ending = spec["steps"], spec["ending"]
+    channel.stage("reading")
+    for step in range(1, steps + 1):
+        _pass_time(channel, ignore=ending == "deaf", seconds=STEP_SECONDS)
+        if ending == "killed" and step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        channel.emit("progress", done=step, total=steps)
+    if ending == "failed":
+        raise WeightsUnavailable("scripted")
+    if ending == "crashed":
+        raise ValueError("scripted")
+    if ending == "full":
+        raise MemoryError
+    result = {"steps": steps, "attempt": spec["attempt"]}
+    write_last(Path(spec["out"]) / RESULT_FILE, json.dumps(result))
+
+
+def _pass_time(channel: Channel, *, ignore: bool, seconds: float = EPOCH_SECONDS) -> None:
     if ignore:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    time.sleep(EPOCH_SECONDS)
+    time.sleep(seconds)
     if not ignore:
         channel.raise_if_cancelled()
 
 
 if __name__ == "__main__":
     content = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_text())
-    sys.exit(run_child(Path(content["out"]), lambda channel: train(content, channel), supervised=True))
+    command = {"train": train, "scripted": operate}[sys.argv[1]]
+    sys.exit(run_child(Path(content["out"]), lambda channel: command(content, channel), supervised=True))

@@ -1,4 +1,4 @@
-"""`python -m tests.servers.scripted_worker train`: the real worker with scripted training children."""
+"""`python -m tests.servers.scripted_worker train`: the real worker with scripted children."""
 
 import sys
 from collections.abc import Sequence
@@ -6,10 +6,11 @@ from pathlib import Path
 
 from worker.__main__ import main
 from worker.supervision.local_launcher import LocalLauncher
+from worker.tasks.operations.catalogue import KINDS
 
 
 class ScriptedLauncher(LocalLauncher):
-    """Starts children that only pretend to train."""
+    """Starts children that only pretend to work."""
 
     def command(self, name: str, spec_file: Path) -> Sequence[str]:
         return [sys.executable, "-m", "tests.servers.scripted_child", name, "--config", str(spec_file), "--supervised"]
@@ -17,4 +18,5 @@ class ScriptedLauncher(LocalLauncher):
 
 if __name__ == "__main__":
     LocalLauncher.command = ScriptedLauncher.command
+    KINDS["scripted"] = "tests.servers.scripted_operation"
     main(sys.argv[1:])

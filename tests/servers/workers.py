@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 import psutil
 from pydantic import SecretStr
 
-from core.db.tables import JobRow, RunRow
+from core.db.tables import JobRow, OperationRow, RunRow
 from core.domain.keys import dataset_key, metadata_key, upload_key
 from core.domain.states import JOB_ENDED, RUN_ENDED
 from core.services.context import Platform, open_platform
 from core.services.jobs import lifecycle as preparing
 from core.services.jobs.commands import get_job, new_job_id, receive_job
+from core.services.operations.commands import get_operation, queue_operation
 from core.services.runs.commands import get_run, queue_run
 from core.services.work.leases import claim_row
 from core.settings import Settings
@@ -83,17 +84,27 @@ class Stack:
     def train(self, job_id: str, **params: Any) -> str:
         return queue_run(self.platform, job_id, trainer="yolo", params={**TINY, **params}).id
 
+    def operate(self, **params: Any) -> str:
+        """An operation of scripted_operation.py."""
+        return queue_operation(self.platform, "scripted", params).id
+
     def job(self, job_id: str) -> JobRow:
         return get_job(self.platform.db, job_id)
 
     def run(self, run_id: str) -> RunRow:
         return get_run(self.platform.db, run_id)
 
+    def operation(self, operation_id: str) -> OperationRow:
+        return get_operation(self.platform.db, operation_id)
+
     def ended_job(self, job_id: str) -> JobRow:
         return self.until(lambda: _if(self.job(job_id), JOB_ENDED))
 
     def ended_run(self, run_id: str) -> RunRow:
         return self.until(lambda: _if(self.run(run_id), RUN_ENDED))
+
+    def ended_operation(self, operation_id: str) -> OperationRow:
+        return self.until(lambda: _if(self.operation(operation_id), RUN_ENDED))
 
     def until(self, found: Callable[[], Result | None], *, seconds: float = PATIENCE_SECONDS) -> Result:
         """The first true value of `found()`. Fails with the workers' logs."""
@@ -166,6 +177,6 @@ def _if(row: Any, states: Any) -> Any:
 
 
 def child_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
-    """The training or preparing child of a worker; None when it has none."""
+    """The supervised child of a worker; None when it has none."""
     children = psutil.Process(worker.pid).children()
     return next((child for child in children if "--supervised" in child.cmdline()), None)

@@ -1,7 +1,5 @@
 """A command of the pipeline in a supervised process, on behalf of an operation."""
 
-from typing import TypeVar
-
 from core.db.tables import OperationRow
 from core.domain.errors import (
     DarkroomError,
@@ -12,14 +10,12 @@ from core.domain.errors import (
     TrainerCrashed,
 )
 from pipeline.process.child import EXIT_OK
-from pipeline.process.results import ChildResult, read_result
+from pipeline.process.results import Result, read_result_of
 from pipeline.process.specs import ChildSpec
 from worker.supervision.exit_causes import cause_of, killed_from_outside
 from worker.supervision.supervisor import supervise
 from worker.tasks.attempt import Attempt
 from worker.tasks.stage_reporter import StageReporter
-
-Result = TypeVar("Result", bound=ChildResult)
 
 
 class ChildKilled(Exception):
@@ -51,17 +47,23 @@ def in_child(attempt: Attempt[OperationRow], spec: ChildSpec, result: type[Resul
         raise OperationTimedOut(detail, limit_seconds=limit_seconds, setting="DARKROOM_OPERATION_SECONDS")
     if killed_from_outside(ended):
         raise ChildKilled(OperationFailed(f"Its process was killed by signal {-ended.status} again and again."))
-    found = read_result(spec.out)
-    if ended.status != EXIT_OK or not isinstance(found, result):
+    found = read_result_of(spec.out, result)
+    if ended.status != EXIT_OK or found is None:
         raise _as_failure_of_operation(cause_of(ended, spec.out, log_path), spec)
     return found
 
 
 def _as_failure_of_operation(cause: DarkroomError, spec: ChildSpec) -> DarkroomError:
-    if isinstance(cause, OutOfMemory) and spec.memory_bytes:
-        limit = f"It may allocate {spec.memory_bytes} bytes; DARKROOM_OPERATION_MEMORY_BYTES allows more."
-        facts = {"limit_bytes": spec.memory_bytes, "setting": "DARKROOM_OPERATION_MEMORY_BYTES"}
-        return OperationOutOfMemory(f"{cause.detail} {limit}", **facts, **cause.facts)
+    if isinstance(cause, OutOfMemory):
+        return _out_of_memory(cause, spec.memory_bytes)
     if isinstance(cause, TrainerCrashed):  # the name of any crash of a child
         return OperationFailed(cause.detail, **cause.facts)
     return cause
+
+
+def _out_of_memory(cause: OutOfMemory, limit_bytes: int | None) -> OperationOutOfMemory:
+    if limit_bytes is None:
+        return OperationOutOfMemory(cause.detail, **cause.facts)
+    limit = f"It may allocate {limit_bytes} bytes; DARKROOM_OPERATION_MEMORY_BYTES allows more."
+    facts = {"limit_bytes": limit_bytes, "setting": "DARKROOM_OPERATION_MEMORY_BYTES"}
+    return OperationOutOfMemory(f"{cause.detail} {limit}", **facts, **cause.facts)
