@@ -16,8 +16,8 @@ from api.schemas.runs import AcceptedRun, BaselineRequest, TrainRequest, accepte
 from core.db.tables import RunRow
 from core.domain import errors
 from core.services.context import Platform
+from core.services.models.fine_tuning import queue_training
 from core.services.on_commit import OnCommit
-from core.services.runs.commands import queue_run
 from core.services.views import get_ready_job
 from pipeline.params.catalogue import (
     BASELINE,
@@ -56,6 +56,7 @@ _PROBLEMS = problem_responses(
     errors.Gone,
     errors.JobNotReady,
     errors.TrainerKindMismatch,
+    errors.ModelTrainerMismatch,
     errors.RequestInFlight,
     errors.IdempotencyKeyReused,
 )
@@ -122,7 +123,7 @@ def _queue_training(platform: Platform, job_id: str, requested: TrainRequest, on
     _refuse_other_kind(trainer, kind)
     params = validate_params(trainer, requested.params)
     fit_classes(params, job.classes or ())
-    return queue_run(platform, job_id, trainer=trainer, params=params.model_dump(mode="json"), on_commit=on_commit)
+    return queue_training(platform, job_id, trainer=trainer, params=params.model_dump(mode="json"), on_commit=on_commit)
 
 
 def _queue_baseline(platform: Platform, job_id: str, requested: BaselineRequest, on_commit: OnCommit) -> RunRow:
@@ -131,7 +132,8 @@ def _queue_baseline(platform: Platform, job_id: str, requested: BaselineRequest,
     # A baseline reads val and test only.
     params = validate_params(BASELINE, {**requested.model_dump(), "mode": "zero-shot", "suspect_labels": False})
     fit_classes(params, job.classes or (), within="")
-    return queue_run(platform, job_id, trainer=BASELINE, params=params.model_dump(mode="json"), on_commit=on_commit)
+    stored = params.model_dump(mode="json")
+    return queue_training(platform, job_id, trainer=BASELINE, params=stored, field="model", on_commit=on_commit)
 
 
 def _refuse_other_kind(trainer: str, kind: str) -> None:

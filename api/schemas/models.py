@@ -11,7 +11,7 @@ from api.schemas import Links, PageOf, Timestamp
 from api.schemas.jobs import JOB_ID, SHA256, timestamp
 from api.schemas.links import link
 from api.schemas.mlflow import MlflowVersion, mlflow_version
-from api.schemas.runs import RUN_ID
+from api.schemas.runs import RUN_ID, Parent, parent_of
 from core.db.tables import AliasMoveRow, AliasRow
 from core.services.views import VersionOverview
 
@@ -39,6 +39,7 @@ class ModelVersion(BaseModel):
     fingerprint: str | None = Field(
         description="Fingerprint of the dataset it was trained on; null for an imported version.", examples=[SHA256]
     )
+    parent: Parent | None = Field(description="The version that it was fine-tuned from.")
     weights: str = Field(description="The artifact that `/download/model` sends.", examples=["best.pt"])
     artifacts: list[Artifact]
     aliases: list[str] = Field(examples=[["production"]])
@@ -94,6 +95,7 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
     version = f"v{row.number}"
     ref = row.job_id or row.project_id
     path = f"/models/{ref}/{version}"
+    parent = parent_of(row.parent_id, str(overview.model))
     fields = {
         "job_id": row.job_id,
         "version": version,
@@ -101,6 +103,7 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
         "run_id": row.run_id,
         "trainer": row.trainer,
         "fingerprint": row.fingerprint,
+        "parent": parent and parent.model_dump(),
         "weights": row.weights_name,
         "aliases": overview.aliases,
         "mlflow": mlflow_version(row, overview.copy, mlflow_link=mlflow_link),

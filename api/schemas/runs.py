@@ -44,11 +44,24 @@ class BaselineRequest(BaseModel):
         },
     )
 
-    model: str = Field(DEFAULT_MODEL, pattern=MODEL_NAME, max_length=200, description="Name of a CLIP model.")
+    model: str = Field(
+        DEFAULT_MODEL,
+        pattern=MODEL_NAME,
+        max_length=200,
+        description="Name of a CLIP model, or a version of ours by `clip`: `birds/v3`.",
+    )
     templates: Templates = Field(DEFAULT_TEMPLATES, description="Prompts with `{}` in place of the name of the class.")
     prompts: Prompts = Field(
         default_factory=dict, description="Prompts by class name, which replace the templates for that class."
     )
+
+
+class Parent(BaseModel):
+    """The version that a run is fine-tuned from. `name`, as of when the run was queued, always leads to it."""
+
+    name: str = Field(examples=["raccoons/v3"])
+    version_id: str = Field(examples=["version_01kaj8x4b1c2d3e4f5g6h7j8k9"])
+    links: Links
 
 
 class AcceptedRun(BaseModel):
@@ -68,6 +81,7 @@ class Run(BaseModel):
     trainer: str = Field(examples=["yolo"])
     params: dict[str, Any] = Field(description="All params, including defaults.", examples=[{"epochs": 30}])
     fingerprint: str = Field(description="Fingerprint of the dataset it trains on.", examples=[SHA256])
+    parent: Parent | None = Field(description="The version that it is fine-tuned from.")
     created_at: Timestamp
     mlflow: MlflowRun | None
 
@@ -105,11 +119,19 @@ def run_of(row: RunRow, *, mlflow_link: str) -> Run:
         trainer=row.trainer,
         params=row.params,
         fingerprint=row.fingerprint,
+        parent=parent_of(row.parent_id, str(row.params.get("model"))),
         created_at=timestamp(row.created_at),
         mlflow=mlflow_run(row, mlflow_link=mlflow_link),
         links=run_links(row),
         **public_fields(row),
     )
+
+
+def parent_of(version_id: str | None, name: str) -> Parent | None:
+    """`name`: the param `model`, which is the name of the version since the run was queued."""
+    if version_id is None:
+        return None
+    return Parent(name=name, version_id=version_id, links={"self": link(f"/models/{name}")})
 
 
 def run_links(row: RunRow) -> dict[str, str]:

@@ -24,6 +24,7 @@
     │   ├── ProjectInUse            deleting: active work, or aliases
     │   ├── AliasElsewhere          the alias points at a version of another job of the project
     │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
+    │   ├── ModelTrainerMismatch    the version to start from was trained by another trainer
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
     │   ├── HubOff                  downloads from a hub are switched off
     │   ├── UploadOffsetDiffers     a part of a resumable upload that does not begin where the last one ended
@@ -278,6 +279,11 @@ class AliasElsewhere(Conflict):
 class TrainerKindMismatch(Conflict):
     slug = "trainer-kind-mismatch"
     title = "The trainer does not train this kind of dataset"
+
+
+class ModelTrainerMismatch(Conflict):
+    slug = "model-trainer-mismatch"
+    title = "The model was trained by another trainer"
 
 
 class NoEarlierVersion(Conflict):

@@ -6,11 +6,12 @@ A bare project means its `production`, else its latest version.
 import re
 from dataclasses import dataclass
 
-from core.domain.slugs import is_slug
+from core.domain.slugs import PATTERN, is_slug
 
 PRODUCTION = "production"
-_VERSION = re.compile(r"v[1-9]\d{0,8}|latest")
-_ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_NUMBER, _NAME = r"v[1-9]\d{0,8}|latest", r"[a-z][a-z0-9_-]{0,63}"
+_VERSION, _ALIAS = re.compile(_NUMBER), re.compile(_NAME)
+OWN_VERSION = rf"(?:{PATTERN}/)?(?:{_NUMBER})|(?:{PATTERN})?@{_NAME}"  # what `parse_version_name` accepts, for schemas
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,12 @@ def parse_model_name(text: str) -> ModelName | None:
     if not is_slug(project) or (slash and not _VERSION.fullmatch(version)):
         return None
     return ModelName(project, version=version or None)
+
+
+def parse_version_name(text: str) -> ModelName | None:
+    """As `parse_model_name` where a name may also be that of weights or of an architecture: None for a bare project."""
+    name = parse_model_name(text)
+    return None if name is None or name.is_bare else name
 
 
 def version_name(slug: str, number: int) -> str:

@@ -56,6 +56,7 @@ class VersionOverview:
     params: str
     metrics: str
     artifacts: str
+    model: str | None  # the param of this name
     aliases: list[str]
     copy: RunCopy | None  # of an imported version: none
 
@@ -84,6 +85,7 @@ _PARTS_OF_VERSIONS = (
     select(
         VersionRow.id,
         *(cast(column, Text) for column in (VersionRow.params, VersionRow.metrics, VersionRow.artifacts)),
+        VersionRow.params["model"].as_string(),
         *(getattr(RunRow, name) for name in RunCopy._fields),
     )
     .outerjoin(RunRow, RunRow.id == VersionRow.run_id)
@@ -113,9 +115,11 @@ def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[Vers
 
 
 def _overview(version: VersionRow, row: Sequence[Any], aliases: Mapping[tuple[str, int], list[str]]) -> VersionOverview:
-    params, metrics, artifacts, *copy = row
+    params, metrics, artifacts, model, *copy = row
     named = aliases.get((version.project_id, version.number), [])
-    return VersionOverview(version, params, metrics, artifacts, named, RunCopy(*copy) if version.run_id else None)
+    return VersionOverview(
+        version, params, metrics, artifacts, model, named, RunCopy(*copy) if version.run_id else None
+    )
 
 
 def prepared_set_of(db: Database, job_id: str) -> tuple[JobRow, DatasetRow]:

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core.domain.limits import MAX_CLASSES
-from pipeline.params.common import BestBy, Device, MaxMinutes, ModelName, Patience, Seed, SuspectLabels, Workers
+from pipeline.params.common import (
+    OUR_VERSIONS,
+    BestBy,
+    Device,
+    MaxMinutes,
+    ModelName,
+    Patience,
+    Seed,
+    SuspectLabels,
+    Workers,
+)
 
 DEFAULT_MODEL = "openai/clip-vit-base-patch32"
 DEFAULT_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "a picture of {}.")
@@ -38,8 +48,8 @@ class ClipParams(BaseModel):
 
     model: ModelName = Field(
         DEFAULT_MODEL,
-        description="A CLIP model: its name on the hub, or a folder in the weights folder.",
-        examples=[DEFAULT_MODEL, "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"],
+        description=f"A CLIP model: its name on the hub, or a folder in the weights folder. {OUR_VERSIONS}",
+        examples=[DEFAULT_MODEL, "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "birds@production"],
     )
     pretrained: Literal["required"] = Field("required", description="CLIP always needs its pretrained weights.")
     mode: Literal["zero-shot", "linear-probe", "fine-tune"] = Field(

@@ -2,15 +2,27 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
-_PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-MODEL_NAME = rf"^{_PART}(/{_PART})?$"  # `name` or `org/name`
+from core.domain.model_names import OWN_VERSION, parse_version_name
+
+PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+MODEL_NAME = rf"^({PART}(/{PART})?|{OWN_VERSION})$"  # `name`, `org/name`, or a version of ours
+OUR_VERSIONS = (
+    "Or a version of ours to go on from: `v3` or `@production` of the dataset's project, `raccoons/v3`, "
+    "`raccoons@production`; the rows of its head are kept for the classes that both have."
+)
 
 
 def _is_no_path(value: str) -> str:
     if ".." in value:
         raise ValueError("a name, not a path")
+    return value
+
+
+def _starts_from_it(value: str, info: ValidationInfo) -> str:
+    if value == "never" and parse_version_name(str(info.data.get("model", ""))):
+        raise ValueError("`model` names a version of ours, whose weights are always the start; leave `pretrained` out")
     return value
 
 
@@ -20,6 +32,7 @@ Pretrained = Annotated[
     Field(
         description="`auto`: start from pretrained weights where they are found, else from scratch, with a note. `required`: fail without them. `never`: from scratch."
     ),
+    AfterValidator(_starts_from_it),
 ]
 BestBy = Annotated[
     Literal["accuracy", "f1"],

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.params.common import (
+    OUR_VERSIONS,
     BestBy,
     Device,
     MaxMinutes,
@@ -34,8 +35,8 @@ class VitParams(BaseModel):
 
     model: ModelName = Field(
         "google/vit-base-patch16-224-in21k",
-        description=f"An image classifier: its name on the hub, a folder in the weights folder, or a small one built from a config: {', '.join(SCRATCH_NAMES)}.",
-        examples=["google/vit-base-patch16-224-in21k", "microsoft/resnet-18", "vit-tiny-scratch"],
+        description=f"An image classifier: its name on the hub, a folder in the weights folder, or a small one built from a config: {', '.join(SCRATCH_NAMES)}. {OUR_VERSIONS}",
+        examples=["google/vit-base-patch16-224-in21k", "microsoft/resnet-18", "vit-tiny-scratch", "birds/v3"],
     )
     pretrained: Pretrained = "auto"
     freeze_layers: int = Field(

@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pipeline.params.common import Device, MaxMinutes, Patience, Pretrained, Seed, Workers
+from core.domain.model_names import OWN_VERSION, parse_version_name
+from pipeline.params.common import OUR_VERSIONS, PART, Device, MaxMinutes, Patience, Pretrained, Seed, Workers
 
 SIZES = "nsmlx"
 
@@ -71,10 +72,10 @@ class YoloParams(BaseModel):
 
     model: str = Field(
         "yolov8n",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        pattern=rf"^({PART}|{OWN_VERSION})$",
         max_length=100,
-        description="An architecture (`yolov8n`, `yolo11s`, `yolo26n`, ...) or the name of a `.pt` file in the weights folder.",
-        examples=["yolov8n", "yolo11s", "our-best.pt"],
+        description=f"An architecture (`yolov8n`, `yolo11s`, `yolo26n`, ...) or the name of a `.pt` file in the weights folder. {OUR_VERSIONS}",
+        examples=["yolov8n", "yolo11s", "our-best.pt", "raccoons@production"],
     )
     pretrained: Pretrained = "auto"
 
@@ -130,12 +131,13 @@ class YoloParams(BaseModel):
 
     @field_validator("model")
     @classmethod
-    def name_an_architecture_or_a_weights_file(cls, value: str) -> str:
-        if value.endswith(".pt") and ".." not in value:
+    def name_an_architecture_or_weights(cls, value: str) -> str:
+        if (value.endswith(".pt") and ".." not in value) or parse_version_name(value):
             return value
         name = value.removesuffix(".yaml")
         if name not in model_names():
             raise ValueError(
-                f"unknown architecture {value!r}; for example yolov8n, yolo11s, yolo26m, or a file NAME.pt"
+                f"unknown architecture {value!r}; for example yolov8n, yolo11s, yolo26m, a file NAME.pt, or a version "
+                "of ours: v3, @production, PROJECT/v3, PROJECT@production"
             )
         return name

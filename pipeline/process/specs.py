@@ -63,6 +63,16 @@ class ImportSpec(ChildSpec):
     max_bytes: int  # of all images
 
 
+class ParentSpec(BaseModel):
+    """The model version that a training goes on from. `sha256`: of its weights file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version_id: str | None = None  # None: of a training at the command line
+    sha256: str
+
+
 class ModelSpec(BaseModel):
     """What to start from; see `pipeline.trainers.ModelSource`."""
 
@@ -70,6 +80,7 @@ class ModelSpec(BaseModel):
 
     kind: Literal["config", "weights"]
     path_or_name: str
+    parent: ParentSpec | None = None
 
 
 class TrainSpec(ChildSpec):

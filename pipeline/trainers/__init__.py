@@ -31,10 +31,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """The start of a training. `config`: an architecture with random weights. `weights`: a local file or folder."""
+    """The start of a training. `config`: an architecture with random weights. `weights`: a local file or folder.
+
+    `parent`: the name of the model version whose file it is. Of its head, the rows of classes that both have are kept.
+    """
 
     kind: Literal["config", "weights"]
     path_or_name: str
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

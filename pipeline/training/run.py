@@ -16,7 +16,7 @@ from pipeline.params.catalogue import entry_of
 from pipeline.process.checkpoint_manifest import digest_of
 from pipeline.process.child import Channel
 from pipeline.process.results import write_last
-from pipeline.process.specs import TrainSpec
+from pipeline.process.specs import ModelSpec, TrainSpec
 from pipeline.trainers import ModelSource, TrainedModel, Trainer
 from pipeline.training.checkpoint import read_checkpoint
 from pipeline.training.failures import as_failure
@@ -53,7 +53,7 @@ def train(spec: TrainSpec, params: BaseModel, channel: Channel, *, echo: bool) -
 
 def _trained(spec: TrainSpec, params: BaseModel, report: ChannelReporter) -> TrainedModel:
     resume = None if spec.resume is None else read_checkpoint(spec.resume)
-    source = ModelSource(**spec.model.model_dump()) if spec.model else _from_params(params)
+    source = _source(spec.model) if spec.model else _from_params(params)
     trainer = _load_trainer(spec.trainer)
     return trainer.train(spec.dataset, params, spec.out, report, model=source, resume=resume)
 
@@ -63,6 +63,10 @@ def _seconds_left(spec: TrainSpec, params: BaseModel) -> float | None:
     if spec.seconds_left is not None or minutes is None:
         return spec.seconds_left
     return float(minutes) * 60
+
+
+def _source(model: ModelSpec) -> ModelSource:
+    return ModelSource(model.kind, model.path_or_name, parent=model.parent.name if model.parent else None)
 
 
 def _from_params(params: BaseModel) -> ModelSource:
@@ -86,6 +90,7 @@ def _model_json(spec: TrainSpec, params: BaseModel, trained: TrainedModel, artif
         "classes": list(trained.classes),
         "input_size": trained.input_size,
         "fingerprint": spec.fingerprint,
+        "parent": spec.model.parent.model_dump() if spec.model and spec.model.parent else None,
         "run_id": spec.run_id,
         "attempt": spec.attempt,
         "ended": trained.ended,

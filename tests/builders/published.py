@@ -29,9 +29,9 @@ def put(platform: Platform, key: str, content: bytes) -> tuple[str, int, str]:
     return key, stored.bytes, stored.sha256
 
 
-def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True) -> JobRow:
+def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True, project: str | None = None) -> JobRow:
     """`drawn`: with its images."""
-    claim = rows.claimed_job(platform)
+    claim = rows.claimed_job(platform, project=project)
     fingerprint = hashlib.sha256(claim.id.encode()).hexdigest()
     tar = put(platform, dataset_key(1, fingerprint), TAR)
     metadata = put(platform, metadata_key(claim.id, claim.attempt), METADATA)

@@ -10,7 +10,7 @@ from core.services.runs.lifecycle import publish_version
 from core.settings import Settings
 from pipeline.params.catalogue import entry_of
 from pipeline.process.child import EXIT_OK
-from pipeline.process.specs import TrainSpec
+from pipeline.process.specs import ModelSpec, TrainSpec
 from worker.context import Worker
 from worker.inputs.weights_cache import in_use, make_room
 from worker.inputs.weights_file import WeightsSource, resolve_model
@@ -23,6 +23,7 @@ from worker.supervision.oom import allocatable_bytes
 from worker.supervision.supervisor import supervise
 from worker.tasks.attempt import Attempt, run_attempt
 from worker.tasks.checkpoints import Uploader, fetch_checkpoint
+from worker.tasks.fetch_parent import fetch_parent
 from worker.tasks.fetch_tree import fetch_tree
 from worker.tasks.run_reporter import RunReporter
 from worker.tasks.store_artifacts import MODEL_FILE, STORING, put_artifacts, read_metrics
@@ -70,16 +71,16 @@ def _spec(
     attempt: Attempt[RunRow], run: RunRow, reporter: RunReporter, *, tree: Path, resume: Path | None
 ) -> TrainSpec:
     settings = attempt.platform.settings
-    source = _weights(attempt, run)
-    if source.note:
-        reporter.note("weights", source.note)
+    model, note = _start(attempt, run)
+    if note:
+        reporter.note("weights", note)
     return TrainSpec(
         trainer=run.trainer,
         params=run.params,
         dataset=tree,
         out=attempt.scratch / "out",
         memory_bytes=_memory_bytes(run, settings),
-        model=source.as_spec(),
+        model=model,
         resume=resume,
         seconds_left=_seconds_left(run, settings),
         checkpoint_seconds=settings.checkpoint_seconds,
@@ -101,6 +102,15 @@ def _memory_bytes(run: RunRow, settings: Settings) -> int | None:
     if run.params.get("device") != "cpu" and NVIDIA_DRIVER.exists():
         return None
     return settings.train_memory_bytes or allocatable_bytes()
+
+
+def _start(attempt: Attempt[RunRow], run: RunRow) -> tuple[ModelSpec, str | None]:
+    """What the training starts from, and a note for people. Raises WeightsUnavailable, OutOfSpace."""
+    if run.parent_id is not None:
+        parent = fetch_parent(attempt, run, run.parent_id)
+        return parent, f"fine-tuned from {run.params['model']}"
+    source = _weights(attempt, run)
+    return source.as_spec(), source.note
 
 
 def _weights(attempt: Attempt[RunRow], run: RunRow) -> WeightsSource:

@@ -22,7 +22,7 @@ from core.services.operations.lifecycle import active_operations, delete_operati
 from core.services.paging import Page, page_of
 from core.services.projects.lookup import join_project, next_revision, open_implicit, project_in
 from core.services.projects.names import log_names
-from core.services.runs.commands import cancel_in
+from core.services.runs.commands import active_runs_from, cancel_in
 
 log = structlog.get_logger(__name__)
 
@@ -194,12 +194,14 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
     """Mark a job, its runs and its versions deleted; retention removes their objects and what they list.
 
     The project of a single upload is deleted with it. `cancel` cancels its active runs and operations.
-    Raises JobNotFound, Gone, and JobInUse for a job with active work or an aliased version.
+    Raises JobNotFound, Gone, and JobInUse for a job with active work, an aliased version, or one from which an active
+    run of another job is fine-tuned.
     """
     with platform.db.transaction() as session:
         project = project_in(session, job_in(session, job_id).project_id, lock=True, allow_deleted=True)
         job = job_in(session, job_id, lock=True)
         _refuse_aliased(session, job)
+        _refuse_parent(session, job)
         row = delete_in(session, job, cancel=cancel)
         if project.implicit:
             session.execute(update(ProjectRow).where(ProjectRow.id == project.id).values(deleted_at=row.deleted_at))
@@ -242,6 +244,13 @@ def _refuse_aliased(session: Session, job: JobRow) -> None:
     aliases = sorted(session.execute(select(AliasRow.alias).where(*pointing)).scalars())
     if aliases:
         raise JobInUse(f"The alias {aliases[0]} points at a version of this job.", job_id=job.id, aliases=aliases)
+
+
+def _refuse_parent(session: Session, job: JobRow) -> None:
+    runs = active_runs_from(session, VersionRow.job_id == job.id, but_not=RunRow.job_id == job.id)
+    if runs:
+        detail = f"The run {runs[0]} of another job is fine-tuned from a version of this job: cancel it, or wait."
+        raise JobInUse(detail, job_id=job.id, runs=runs)
 
 
 def _has_runs(session: Session, job_id: str) -> bool:

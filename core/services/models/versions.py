@@ -57,15 +57,19 @@ def find_version(db: Database, ref: str, *, version: str | None = None, alias: s
     `ref`: as for `line_in`. Raises what that raises, and VersionNotFound, AliasNotFound, AliasElsewhere.
     """
     with db.reading() as session:
-        line = line_in(session, ref)
-        if alias and alias != LATEST:
-            return _aliased(session, line, alias)
-        if not (version or alias) and line.job is None and (production := _alias_row(session, line, PRODUCTION)):
-            return _numbered(session, line, production.number, PRODUCTION)
-        if version and version != LATEST:
-            return _numbered(session, line, _number(line, version), version)
-        newest = select(VersionRow).where(line.has_version, VersionRow.deleted_at.is_(None))
-        row = session.execute(newest.order_by(VersionRow.number.desc()).limit(1)).scalar_one_or_none()
+        return version_in(session, line_in(session, ref), version=version, alias=alias)
+
+
+def version_in(session: Session, line: Line, *, version: str | None = None, alias: str | None = None) -> VersionRow:
+    """As `find_version`, inside a transaction. Raises VersionNotFound, AliasNotFound, AliasElsewhere, Gone."""
+    if alias and alias != LATEST:
+        return _aliased(session, line, alias)
+    if not (version or alias) and line.job is None and (production := _alias_row(session, line, PRODUCTION)):
+        return _numbered(session, line, production.number, PRODUCTION)
+    if version and version != LATEST:
+        return _numbered(session, line, _number(line, version), version)
+    newest = select(VersionRow).where(line.has_version, VersionRow.deleted_at.is_(None))
+    row = session.execute(newest.order_by(VersionRow.number.desc()).limit(1)).scalar_one_or_none()
     if row is None:
         raise VersionNotFound(f"{line.called} has no versions.", **line.facts)
     return row

@@ -33,14 +33,19 @@ _BY_SLUG = (
 )
 
 
-def project_in(session: Session, ref: str, *, lock: bool = False, allow_deleted: bool = False) -> ProjectRow:
-    """By its slug or its id. Raises ProjectNotFound, Gone, and ProjectRenamed for a slug of before a renaming."""
+def project_in(
+    session: Session, ref: str, *, lock: bool = False, allow_deleted: bool = False, follow: bool = False
+) -> ProjectRow:
+    """By its slug or its id. Raises ProjectNotFound, Gone, and ProjectRenamed for a slug of before a renaming.
+
+    `follow`: such a slug leads to its project instead.
+    """
     row = _found(session, ref, lock=lock)
     if row is None:
         raise ProjectNotFound(f"There is no project {ref[:80]}.", project=ref[:80])
     if row.deleted_at is not None and not allow_deleted:
         raise Gone(f"The project {ref} was deleted.", project=ref)
-    if ref not in (row.id, row.slug):
+    if ref not in (row.id, row.slug) and not follow:
         raise ProjectRenamed(f"The project {ref} is called {row.slug} now.", project=row.slug, old=ref)
     return row
 

@@ -3,17 +3,17 @@
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.tables import JobRow, RunRow
+from core.db.tables import JobRow, RunRow, VersionRow
 from core.db.transitions import change, move, record_event
 from core.domain.errors import Gone, JobNotFound, JobNotReady, RunNotCancellable, RunNotFound, RunNotRetryable
 from core.domain.ids import new_id
-from core.domain.states import JobState, RunState
+from core.domain.states import RUN_ACTIVE, JobState, RunState
 from core.queue import TRAIN
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 _RUN = select(RunRow).where(RunRow.id == bindparam("run_id"))  # built once: that takes a third of a read
 _LOCKED_RUN = _RUN.with_for_update()
+_RUNS_NAMED = 20  # in an error
 
 
 def queue_run(
@@ -33,43 +34,55 @@ def queue_run(
     *,
     trainer: str,
     params: dict[str, Any],
-    parent_id: str | None = None,
     on_commit: OnCommit = do_nothing,
 ) -> RunRow:
-    """Commit a run of a ready job, then enqueue it. `params` are valid. Raises JobNotFound, Gone, JobNotReady.
+    """Commit a run of a ready job, then enqueue it. Raises as `add_run`."""
+    with platform.db.transaction() as session:
+        row = add_run(session, job_id, trainer=trainer, params=params)
+        on_commit(session, row)
+    enqueue_run(platform, row)
+    return row
+
+
+def add_run(
+    session: Session, job_id: str, *, trainer: str, params: dict[str, Any], parent_id: str | None = None
+) -> RunRow:
+    """A run that waits. `params` are valid. Raises JobNotFound, Gone, JobNotReady.
 
     `parent_id`: of the version that it is fine-tuned from.
     """
     at = clock.now()
-    with platform.db.transaction() as session:
-        job = _ready_job(session, job_id)
-        row = RunRow(
-            id=new_id("run", clock.now_ms()),
-            project_id=job.project_id,
-            job_id=job_id,
-            parent_id=parent_id,
-            trainer=trainer,
-            params=params,
-            fingerprint=job.fingerprint,
-            state=str(RunState.QUEUED),
-            stop_requested=False,
-            spent_seconds=0.0,
-            attempt=0,
-            lost_leases=0,
-            enqueue_count=1,
-            enqueued_at=db_now(),
-            event_seq=1,
-            mirror_seq=0,
-            created_at=at,
-            updated_at=at,
-        )
-        session.add(row)
-        session.flush()
-        record_event(session, row, "state", ("state", "attempt", "stop_requested"))
-        on_commit(session, row)
-    platform.queue.enqueue(TRAIN, row.id)
-    log.info("run.queued", run_id=row.id, trainer=trainer, **log_names(platform.db, row.id))
+    job = _ready_job(session, job_id)
+    row = RunRow(
+        id=new_id("run", clock.now_ms()),
+        project_id=job.project_id,
+        job_id=job_id,
+        parent_id=parent_id,
+        trainer=trainer,
+        params=params,
+        fingerprint=job.fingerprint,
+        state=str(RunState.QUEUED),
+        stop_requested=False,
+        spent_seconds=0.0,
+        attempt=0,
+        lost_leases=0,
+        enqueue_count=1,
+        enqueued_at=db_now(),
+        event_seq=1,
+        mirror_seq=0,
+        created_at=at,
+        updated_at=at,
+    )
+    session.add(row)
+    session.flush()
+    record_event(session, row, "state", ("state", "attempt", "stop_requested"))
     return row
+
+
+def enqueue_run(platform: Platform, row: RunRow) -> None:
+    """After the transaction that added it."""
+    platform.queue.enqueue(TRAIN, row.id)
+    log.info("run.queued", run_id=row.id, trainer=row.trainer, **log_names(platform.db, row.id))
 
 
 def get_run(db: Database, run_id: str) -> RunRow:
@@ -163,6 +176,7 @@ def retry_run(platform: Platform, run_id: str, *, on_commit: OnCommit = do_nothi
     """failed -> queued, from its checkpoint if it has one. Raises RunNotFound, RunNotRetryable, JobNotReady."""
     with platform.db.transaction() as session:
         before = run_in(session, run_id)
+        _require_parent(session, before)
         _ready_job(session, before.job_id)
         row = move(
             session,
@@ -186,6 +200,29 @@ def retry_run(platform: Platform, run_id: str, *, on_commit: OnCommit = do_nothi
         on_commit(session, row)
     platform.queue.enqueue(TRAIN, run_id)
     return row
+
+
+def active_runs_from(session: Session, versions: ColumnElement[bool], *, but_not: ColumnElement[bool]) -> list[str]:
+    """Ids of active runs that are fine-tuned from one of these versions, but for some of them."""
+    active = [str(state) for state in RUN_ACTIVE]
+    from_them = RunRow.parent_id.in_(select(VersionRow.id).where(versions))
+    wanted = select(RunRow.id).where(from_them, RunRow.state.in_(active), ~but_not)
+    return list(session.execute(wanted.order_by(RunRow.id).limit(_RUNS_NAMED)).scalars())
+
+
+def _require_parent(session: Session, run: RunRow) -> None:
+    """Lock the project of the version that the run starts from, so that it is not deleted before the run waits again.
+
+    Raises RunNotRetryable when it was.
+    """
+    if run.parent_id is None:
+        return
+    parent = session.get_one(VersionRow, run.parent_id)
+    project_in(session, parent.project_id, lock=True, allow_deleted=True)
+    session.refresh(parent)
+    if parent.deleted_at is not None:
+        detail = f"{run.params.get('model')}, from which it is fine-tuned, was deleted. Queue a new run."
+        raise RunNotRetryable(detail, run_id=run.id, state=run.state, parent_id=parent.id)
 
 
 def _ready_job(session: Session, job_id: str) -> JobRow:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluation.classifier_evaluation import ImageReference, LabelErrorSearch
+from pipeline.evaluation.descriptors import LENGTH, SIDE, describe_image
 from pipeline.evaluation.label_errors import out_of_fold, rank_suspect_labels
 from pipeline.trainers import Reporter
 from pipeline.trainers.classifier.data import SplitImages, Tree
@@ -30,6 +31,17 @@ def search_label_errors(tree: Tree, features: Any, report: Reporter, *, describe
         features=described,
         openers={split: one.open for split, one in tree.splits.items()},
     )
+
+
+def search_by_descriptors(tree: Tree, report: Reporter, *, seed: int) -> LabelErrorSearch:
+    """As `search_label_errors`, by features that no training has made. Raises RunCancelled."""
+    rows = list(each_image(tree))
+    features = np.empty((len(rows), LENGTH), dtype=np.float32)
+    for row, (images, index) in enumerate(rows):
+        if row % 16 == 0:
+            report.raise_if_cancelled()
+        features[row] = describe_image(images.open_small(index, SIDE))
+    return search_label_errors(tree, features, report, described="gradients and colours", seed=seed)
 
 
 def each_image(tree: Tree) -> Iterator[tuple[SplitImages, int]]:

@@ -3,7 +3,11 @@
 import shutil
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+from core.domain.errors import WeightsUnavailable
+from pipeline.trainers import ModelSource
 
 MODEL_ZIP = "model.zip"
 ALLOWED = (".safetensors", ".json", ".txt")  # no pickles: nothing that runs when it is read
@@ -32,6 +36,17 @@ def model_files(model: Path, folder: Path) -> Path:
     if model.is_file():
         return _unpack(model, folder)
     return _unpack(model / MODEL_ZIP, folder) if (model / MODEL_ZIP).is_file() else model
+
+
+def unpacked(source: ModelSource, folder: Path) -> ModelSource:
+    """A parent whose model is a folder in `folder`; any other source as it is. Raises WeightsUnavailable."""
+    if source.parent is None:
+        return source
+    folder.mkdir()
+    try:
+        return replace(source, path_or_name=str(model_files(Path(source.path_or_name), folder)))
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise WeightsUnavailable(f"{source.parent} cannot be read: {error}", model=source.parent) from error
 
 
 def _unpack(archive: Path, folder: Path) -> Path:

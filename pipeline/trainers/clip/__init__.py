@@ -43,10 +43,8 @@ def train(
     see_one_gpu(options.device)
     recipe = import_recipe("clip", library="transformers")
     report.raise_if_cancelled()
-    weights = Path(model.path_or_name)
     with scratch_in(out) as work:
-        trained = recipe.train(dataset, options, out, report, weights=weights, resume=resume, work=work)
-    return cast(TrainedModel, trained)
+        return cast(TrainedModel, recipe.train(dataset, options, out, report, model=model, resume=resume, work=work))
 
 
 def load(model: Path) -> Predictor:

@@ -1,7 +1,7 @@
 """The two ways to train CLIP: a linear head on features of the frozen image tower, or that tower itself."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,10 +72,19 @@ class ImageFeatures:
 
 
 class LinearProbe:
-    """Logistic regression on standardised features, from zero weights: the prompts are not used."""
+    """Logistic regression on standardised features: the prompts are not used. From zero weights, or from `start`: a
+    head for features that are not standardised."""
 
-    def __init__(self, features: ImageFeatures, tree: Tree, params: ClipParams, *, cache: Path) -> None:
-        self._features, self._params, self._cache = features, params, cache
+    def __init__(
+        self,
+        features: ImageFeatures,
+        tree: Tree,
+        params: ClipParams,
+        *,
+        cache: Path,
+        start: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        self._features, self._params, self._cache, self._start = features, params, cache, start
         self._classes, self._labels = len(tree.classes), torch.tensor(tree.splits["train"].labels)
         self.steps = math.ceil(len(self._labels) / params.batch)
         self.trained: dict[str, nn.Parameter] = {}
@@ -86,10 +95,7 @@ class LinearProbe:
         train = self._features.of("train", raise_if_cancelled)
         self._features.of("val", raise_if_cancelled)
         self._features.save(self._cache)
-        self.trained = self.trained or {
-            "weight": nn.Parameter(torch.zeros(self._classes, train.shape[1])),
-            "bias": nn.Parameter(torch.zeros(self._classes)),
-        }
+        self.trained = self.trained or self._first(width=train.shape[1])
 
     def losses(self, epoch: int) -> Iterator[torch.Tensor]:
         features = self._standardised(self._features.of("train", _no_check))
@@ -106,6 +112,13 @@ class LinearProbe:
         weight, bias = self.trained["weight"].detach(), self.trained["bias"].detach()
         folded = weight / spread
         return {"weight": folded.contiguous(), "bias": bias - folded @ mean}
+
+    def _first(self, *, width: int) -> dict[str, nn.Parameter]:
+        weight, bias = torch.zeros(self._classes, width), torch.zeros(self._classes)
+        if self._start is not None:  # the reverse of `head`
+            mean, spread = self._moments()
+            weight, bias = self._start["weight"] * spread, self._start["bias"] + self._start["weight"] @ mean
+        return {"weight": nn.Parameter(weight), "bias": nn.Parameter(bias)}
 
     def _logits(self, features: torch.Tensor) -> torch.Tensor:
         return features @ self.trained["weight"].T + self.trained["bias"]

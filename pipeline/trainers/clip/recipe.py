@@ -15,16 +15,17 @@ from pipeline.evaluation.classifier_evaluation import ClassifierEvaluation, Labe
 from pipeline.evaluation.report import Cell
 from pipeline.evaluation.split_predictions import SplitPredictions
 from pipeline.params.clip import ClipParams
-from pipeline.trainers import Checkpoint, Reporter, TrainedModel
+from pipeline.trainers import Checkpoint, ModelSource, Reporter, TrainedModel
 from pipeline.trainers.classifier.data import Tree, open_tree
-from pipeline.trainers.classifier.label_errors import search_label_errors
-from pipeline.trainers.classifier.model_zip import MODEL_ZIP
+from pipeline.trainers.classifier.label_errors import search_by_descriptors, search_label_errors
+from pipeline.trainers.classifier.model_zip import MODEL_ZIP, unpacked
 from pipeline.trainers.classifier.predict_split import predict_split
 from pipeline.trainers.classifier.results import FittedClassifier
 from pipeline.trainers.classifier.tensors import input_side
 from pipeline.trainers.clip.fit import Schedule, fit_clip, load_trained
 from pipeline.trainers.clip.learners import FEATURES, FineTune, ImageFeatures, LinearProbe
 from pipeline.trainers.clip.models import VERSIONS, Clip, prompt_head, publish_clip, read_clip, read_published_clip
+from pipeline.trainers.clip.parent import PRETRAINED, TRAINED, ParentHead, read_parent
 from pipeline.trainers.clip.prompts import embed_prompts, prompts_of
 from pipeline.trainers.device import visible_device
 from pipeline.trainers.results import RESULTS, read_results
@@ -39,11 +40,11 @@ def train(
     out: Path,
     report: Reporter,
     *,
-    weights: Path,
+    model: ModelSource,
     resume: Checkpoint | None,
     work: Path,
 ) -> TrainedModel:
-    """See `pipeline.trainers.Trainer`. `weights`: a folder. `work`: an empty folder.
+    """See `pipeline.trainers.Trainer`. `model`: weights. `work`: an empty folder.
 
     Raises ParamsInvalid for prompts of unknown classes.
     """
@@ -53,11 +54,15 @@ def train(
     tree = open_tree(dataset)
     prompts = prompts_of(tree.classes, params)
     set_seed(params.seed)
-    clip = read_clip(weights)
+    model = unpacked(model, work / "parent")
+    parent = read_parent(Path(model.path_or_name), model.parent) if model.parent else None
+    if parent and resume is None:
+        report.note("head", parent.note(tree.classes, mode=params.mode))
+    clip = read_clip(Path(model.path_or_name))
     clip.model.to(device)
     embedded = embed_prompts(clip.model, clip.tokenizer, prompts, report)
     features = ImageFeatures(clip, tree, batch=2 * params.batch, device=device)
-    learner = _learner(clip, embedded, features, tree, params, work, device=device)
+    learner = _learner(clip, embedded, features, tree, params, work, parent=parent, device=device)
 
     fitted, head = None, prompt_head(clip.model, embedded)
     if learner is not None:
@@ -67,13 +72,19 @@ def train(
         head = learner.head()
 
     report.stage("evaluating")
-    about = {"mode": params.mode, "classes": list(tree.classes), "prompts": prompts}
+    is_trained = params.mode == "fine-tune" or (parent is not None and parent.is_trained)
+    tower = TRAINED if is_trained else PRETRAINED
+    about = {"mode": params.mode, "tower": tower, "classes": list(tree.classes), "prompts": prompts}
     publish_clip(clip, head, about, artifacts / MODEL_ZIP)
     predictions = _predictions(artifacts / MODEL_ZIP, tree, params, report, device=device)
-    label_errors = _label_errors(clip, features, tree, params, report, device=device) if params.suspect_labels else None
+    label_errors = (
+        _label_errors(clip, features, tree, params, report, parent=parent, device=device)
+        if params.suspect_labels
+        else None
+    )
     evaluation = ClassifierEvaluation(
         title=f"clip: {params.model}, {params.mode}",
-        facts=_facts(params, weights, prompts, tree, clip, fitted),
+        facts=_facts(params, model, prompts, tree, clip, fitted),
         classes=tree.classes,
         predictions={split: one for split, (one, _) in predictions.items()},
         speeds={split: speed for split, (_, speed) in predictions.items()},
@@ -118,12 +129,14 @@ def _learner(
     params: ClipParams,
     work: Path,
     *,
+    parent: ParentHead | None,
     device: torch.device,
 ) -> LinearProbe | FineTune | None:
     if params.mode == "zero-shot":
         return None
     if params.mode == "linear-probe":
-        return LinearProbe(features, tree, params, cache=work / FEATURES)
+        start = parent.rows_for(tree.classes) if parent else None
+        return LinearProbe(features, tree, params, cache=work / FEATURES, start=start)
     return FineTune(clip, embedded, tree, params, device=device)
 
 
@@ -147,9 +160,18 @@ def _predictions(
 
 
 def _label_errors(
-    clip: Clip, features: ImageFeatures, tree: Tree, params: ClipParams, report: Reporter, *, device: torch.device
+    clip: Clip,
+    features: ImageFeatures,
+    tree: Tree,
+    params: ClipParams,
+    report: Reporter,
+    *,
+    parent: ParentHead | None,
+    device: torch.device,
 ) -> LabelErrorSearch:
-    """By the image tower as it was before this run: a trained one has learnt the wrong labels too."""
+    """By the pretrained image tower: a trained one, of this run or of a parent, has learnt the wrong labels too."""
+    if parent and parent.is_trained:
+        return search_by_descriptors(tree, report, seed=params.seed)
     if params.mode == "fine-tune":
         features = ImageFeatures(read_clip(clip.folder), tree, batch=2 * params.batch, device=device)
     rows = torch.cat([features.of(split, report.raise_if_cancelled) for split in tree.splits]).numpy()
@@ -158,7 +180,7 @@ def _label_errors(
 
 def _facts(
     params: ClipParams,
-    weights: Path,
+    model: ModelSource,
     prompts: Mapping[str, Sequence[str]],
     tree: Tree,
     clip: Clip,
@@ -168,7 +190,7 @@ def _facts(
     facts: dict[str, Cell] = {
         "Model": params.model,
         "Mode": params.mode,
-        "Started from": f"the weights {weights.name}, sha256 {clip.digest[:12]}",
+        "Started from": f"{model.parent or f'the weights {clip.folder.name}'}, sha256 {clip.digest[:12]}",
         "Prompts": f"{sum(map(len, prompts.values()))}, such as “{first[0]}”",
         "Input": f"{input_side(clip.processor)} x {input_side(clip.processor)} px",
     }

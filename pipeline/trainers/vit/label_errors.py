@@ -8,12 +8,10 @@ import torch
 from transformers import AutoImageProcessor, AutoModel
 
 from pipeline.evaluation.classifier_evaluation import LabelErrorSearch
-from pipeline.evaluation.descriptors import LENGTH, describe_image
-from pipeline.evaluation.descriptors import SIDE as DESCRIPTOR_SIDE
 from pipeline.params.vit import VitParams
 from pipeline.trainers import ModelSource, Reporter
 from pipeline.trainers.classifier.data import Tree
-from pipeline.trainers.classifier.label_errors import each_image, search_label_errors
+from pipeline.trainers.classifier.label_errors import each_image, search_by_descriptors, search_label_errors
 
 
 def find_label_errors(
@@ -21,25 +19,14 @@ def find_label_errors(
 ) -> LabelErrorSearch:
     """Ranks the images of all splits, by the pretrained backbone as it was before this training, else by descriptors.
 
-    The trained model would not do: it has learnt the wrong labels too.
+    The trained model would not do: it has learnt the wrong labels too, as a parent may have.
     """
-    if source.kind == "weights":
-        weights = Path(source.path_or_name)
-        features = _backbone_features(tree, weights, report, batch=2 * params.batch, device=device)
-    else:
-        features = _descriptors(tree, report)
-    described = "pretrained backbone" if source.kind == "weights" else "gradients and colours"
+    if source.kind == "config" or source.parent:
+        return search_by_descriptors(tree, report, seed=params.seed)
+    weights = Path(source.path_or_name)
+    features = _backbone_features(tree, weights, report, batch=2 * params.batch, device=device)
+    described = "pretrained backbone"
     return search_label_errors(tree, features, report, described=described, seed=params.seed)
-
-
-def _descriptors(tree: Tree, report: Reporter) -> Any:
-    rows = list(each_image(tree))
-    features = np.empty((len(rows), LENGTH), dtype=np.float32)
-    for row, (images, index) in enumerate(rows):
-        if row % 16 == 0:
-            report.raise_if_cancelled()
-        features[row] = describe_image(images.open_small(index, DESCRIPTOR_SIDE))
-    return features
 
 
 def _backbone_features(tree: Tree, weights: Path, report: Reporter, *, batch: int, device: torch.device) -> Any:

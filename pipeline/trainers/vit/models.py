@@ -12,6 +12,7 @@ import torch
 import transformers
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoImageProcessor,
     AutoModelForImageClassification,
     ResNetConfig,
@@ -24,6 +25,7 @@ from pipeline.params.vit import SCRATCH_SIZE, VIT_NAME
 from pipeline.trainers import ModelSource
 from pipeline.trainers.classifier.model_zip import model_files, pack_model
 from pipeline.trainers.classifier.tensors import input_side
+from pipeline.trainers.vit.head import with_head_for
 
 VERSIONS = {"transformers": transformers.__version__, "torch": torch.__version__}
 WEIGHTS, CONFIG, PROCESSOR, ABOUT = "model.safetensors", "config.json", "preprocessor_config.json", "darkroom.json"
@@ -42,12 +44,15 @@ _UNUSABLE = (OSError, ValueError, KeyError, RuntimeError, safetensors.Safetensor
 def build_classifier(source: ModelSource, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:
     """A model with a head for `classes`, and its image processor. New weights depend on torch's seed.
 
+    The head is new; of a parent, the rows of classes that both have are kept.
+
     Raises WeightsUnavailable for weights that cannot be read safely, and for a name without a known architecture.
     """
     if source.kind == "config":
         return _from_scratch(source.path_or_name, classes, image_size)
+    read = _from_weights if source.parent is None else _from_parent
     try:
-        return _from_weights(Path(source.path_or_name), classes, image_size)
+        return read(Path(source.path_or_name), classes, image_size)
     except _UNUSABLE as error:
         name = Path(source.path_or_name).name
         raise WeightsUnavailable(f"{name} cannot be used as an image classifier: {str(error)[:500]}") from error
@@ -84,9 +89,14 @@ def read_published_vit(model: Path) -> tuple[nn.Module, Any, tuple[str, ...]]:
             folder = model_files(model, Path(name))
             network = load_model(folder).eval()
             processor = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
-            return network, processor, _class_names(network)
+            return network, processor, _class_names(network.config)
         except _UNUSABLE as error:
             raise WeightsUnavailable(f"{model.name} is not a model of the vit trainer: {str(error)[:500]}") from error
+
+
+def classes_in(folder: Path) -> tuple[str, ...]:
+    """Those of the model in `folder`, in the order of its rows."""
+    return _class_names(AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False))
 
 
 def freeze(model: Any, layers: int) -> int:
@@ -105,8 +115,8 @@ def freeze(model: Any, layers: int) -> int:
     return len(frozen)
 
 
-def _class_names(model: Any) -> tuple[str, ...]:
-    return tuple(str(model.config.id2label[index]) for index in range(model.config.num_labels))
+def _class_names(config: Any) -> tuple[str, ...]:
+    return tuple(str(config.id2label[index]) for index in range(config.num_labels))
 
 
 def _from_scratch(name: str, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:
@@ -166,6 +176,19 @@ def _from_weights(folder: Path, classes: Sequence[str], image_size: int | None) 
         local_files_only=True,
         dtype=torch.float32,
     )
+    return _of_size(read, folder, image_size)
+
+
+def _from_parent(folder: Path, classes: Sequence[str], image_size: int | None) -> tuple[nn.Module, Any]:
+    model: Any = load_model(folder).float()
+    with_head_for(model, _class_names(model.config), classes)
+    model.config.update(_labels(classes))
+    model.num_labels = len(classes)
+    return _of_size(model, folder, image_size)
+
+
+def _of_size(read: Any, folder: Path, image_size: int | None) -> tuple[nn.Module, Any]:
+    """The model in `folder` and its processor, for another side of the input where one is wanted."""
     processor: Any = AutoImageProcessor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     if image_size is None or image_size == input_side(processor):
         return read, processor

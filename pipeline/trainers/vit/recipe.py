@@ -14,14 +14,23 @@ from pipeline.evaluation.classifier_evaluation import ClassifierEvaluation
 from pipeline.params.vit import SCRATCH_NAMES, VitParams
 from pipeline.trainers import Checkpoint, ModelSource, Reporter, TrainedModel
 from pipeline.trainers.classifier.data import Tree, open_tree
-from pipeline.trainers.classifier.model_zip import MODEL_ZIP
+from pipeline.trainers.classifier.model_zip import MODEL_ZIP, unpacked
 from pipeline.trainers.classifier.predict_split import predict_split
 from pipeline.trainers.classifier.tensors import input_side
 from pipeline.trainers.device import visible_device
+from pipeline.trainers.head import head_note
 from pipeline.trainers.results import RESULTS, read_results
 from pipeline.trainers.vit.fit import fit_vit
 from pipeline.trainers.vit.label_errors import find_label_errors
-from pipeline.trainers.vit.models import VERSIONS, build_classifier, freeze, load_model, publish_vit, read_published_vit
+from pipeline.trainers.vit.models import (
+    VERSIONS,
+    build_classifier,
+    classes_in,
+    freeze,
+    load_model,
+    publish_vit,
+    read_published_vit,
+)
 
 LR_FROM_WEIGHTS, LR_FROM_SCRATCH = 5e-5, 1e-3  # of AdamW; the first is that of the ViT fine-tuning recipes
 
@@ -40,10 +49,13 @@ def train(
     artifacts = out / "artifacts"
     artifacts.mkdir(parents=True, exist_ok=True)
     _check_source(model, params, report)
+    model = unpacked(model, work / "parent")
     device = visible_device(params.device)
     tree = open_tree(dataset)
     set_seed(params.seed)
     network, processor = _model(tree, params, model, resume)
+    if model.parent and resume is None:
+        report.note("head", head_note(classes_in(Path(model.path_or_name)), tree.classes))
     frozen = freeze(network, params.freeze_layers)
     lr = params.lr or (LR_FROM_WEIGHTS if model.kind == "weights" else LR_FROM_SCRATCH)
 
@@ -110,4 +122,6 @@ def _model(tree: Tree, params: VitParams, source: ModelSource, resume: Checkpoin
 
 
 def _started_from(model: ModelSource) -> str:
-    return "scratch" if model.kind == "config" else f"the weights {Path(model.path_or_name).name}"
+    if model.kind == "config":
+        return "scratch"
+    return model.parent or f"the weights {Path(model.path_or_name).name}"

@@ -69,7 +69,8 @@ def fit_yolo(
         return _fitted(work, ended=resume.ended, epochs_done=resume.epoch, batch=params.batch)
     callbacks = _Callbacks(report, stated, epochs_done=resume.epoch if resume else 0)
     overrides = _resumed(work) if resume else _overrides(params, model)
-    trainer = trainer_class(is_rtdetr=is_rtdetr)(
+    trainer_type = trainer_class(is_rtdetr=is_rtdetr, keeps_head=model.parent is not None and resume is None)
+    trainer = trainer_type(
         overrides={
             **overrides,
             **{"data": str(data), "save_dir": str(work), "device": device, "workers": params.workers},

@@ -16,12 +16,13 @@ from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
 from pipeline.trainers import Checkpoint, ModelSource, Reporter, TrainedModel
 from pipeline.trainers.device import choose_device
+from pipeline.trainers.head import head_note
 from pipeline.trainers.image_check import manifest_paths
 from pipeline.trainers.results import RESULTS, read_results
 from pipeline.trainers.yolo.evaluate import DetectorEvaluation, evaluate_split
 from pipeline.trainers.yolo.fit import FittedDetector, fit_yolo
 from pipeline.trainers.yolo.vendor import VERSIONS
-from pipeline.trainers.yolo.weights import is_rtdetr, model_in, publish_weights, read_weights
+from pipeline.trainers.yolo.weights import class_names, is_rtdetr, model_in, publish_weights, read_weights
 
 
 def train(
@@ -39,6 +40,8 @@ def train(
     artifacts.mkdir(parents=True, exist_ok=True)
     rtdetr = _check_source(model, params, report) if resume is None else _was_rtdetr(resume)
     data, names = _absolute_data(dataset, work)
+    if model.parent and resume is None:
+        report.note("head", head_note(class_names(model_in(read_weights(Path(model.path_or_name)))), names))
     stated = _stated_images(dataset)
     device = choose_device(params.device, mps=False)
 
@@ -115,7 +118,7 @@ def evaluate(
     if not _has_images(dataset, split):
         raise ParamsInvalid(f"The dataset has no {split} split.", split=split)
     data, names = _absolute_data(dataset, work)
-    known = [str(model.names[index]) for index in range(len(model.names))]
+    known = class_names(model)
     if known != names:  # in the same order: ultralytics compares class ids
         raise ParamsInvalid(
             f"The model was trained on the classes {', '.join(known)}; the dataset has {', '.join(names)}."

@@ -20,6 +20,7 @@ from ultralytics.models.rtdetr.val import RTDETRValidator
 from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 
 from pipeline.trainers.image_check import images_differ
+from pipeline.trainers.yolo.head import start_from_parent
 
 utils.VERBOSE = False  # no progress bars in a log file
 
@@ -88,7 +89,27 @@ class RtDetrTrainer(_NoFinalEval, RTDETRTrainer):  # type: ignore[misc]
     pass
 
 
-def trainer_class(*, is_rtdetr: bool) -> type[Any]:
+class _KeepsHead:
+    """Starts with the rows of the head that the weights have for the same classes, and new ones for all others."""
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+        model = super().get_model(cfg, None, verbose)  # type: ignore[misc] # of the trainer it is mixed into
+        start_from_parent(model, weights, list(self.data["names"].values()))  # type: ignore[attr-defined] # likewise
+        return model
+
+
+class FineTuningYoloTrainer(_KeepsHead, YoloTrainer):
+    pass
+
+
+class FineTuningRtDetrTrainer(_KeepsHead, RtDetrTrainer):
+    pass
+
+
+def trainer_class(*, is_rtdetr: bool, keeps_head: bool) -> type[Any]:
+    """`keeps_head`: for a training that goes on from a model of ours."""
+    if keeps_head:
+        return FineTuningRtDetrTrainer if is_rtdetr else FineTuningYoloTrainer
     return RtDetrTrainer if is_rtdetr else YoloTrainer
 
 

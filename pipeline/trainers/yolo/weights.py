@@ -41,6 +41,11 @@ def is_rtdetr(model: Any) -> bool:
     return isinstance(model, RTDETRDetectionModel)
 
 
+def class_names(model: Any) -> list[str]:
+    """In the order of their ids."""
+    return [str(model.names[index]) for index in range(len(model.names))]
+
+
 def publish_weights(checkpoint: dict[str, Any], path: Path, *, input_size: int) -> None:
     """Writes only what `YOLO(path)` reads: half precision, no optimizer, no paths, no dates.
 

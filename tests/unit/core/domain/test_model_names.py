@@ -1,8 +1,10 @@
 """The grammar of models and the slugs in it."""
 
+import re
+
 import pytest
 
-from core.domain.model_names import ModelName, parse_model_name
+from core.domain.model_names import OWN_VERSION, ModelName, parse_model_name, parse_version_name
 from core.domain.slugs import MAX_SLUG, is_slug, slug_with_suffix
 
 
@@ -49,6 +51,18 @@ def test_a_name_of_a_model(text: str, expected: ModelName) -> None:
 )
 def test_what_is_no_name_of_a_model(text: str) -> None:
     assert parse_model_name(text) is None
+
+
+@pytest.mark.parametrize("text", ["v3", "latest", "@blue_1", "raccoons/v3", "raccoons/latest", "raccoons@production"])
+def test_a_version_is_named_beyond_doubt(text: str) -> None:
+    assert parse_version_name(text) == parse_model_name(text)
+    assert re.fullmatch(OWN_VERSION, text)
+
+
+@pytest.mark.parametrize("text", ["raccoons", "yolov8n", "yolov8n.pt", "v0", "raccoons/", "@", "microsoft/resnet-18"])
+def test_what_may_be_weights_is_no_version(text: str) -> None:
+    assert parse_version_name(text) is None
+    assert not re.fullmatch(OWN_VERSION, text)
 
 
 @pytest.mark.parametrize(
