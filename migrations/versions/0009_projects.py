@@ -144,6 +144,7 @@ def _create_operations() -> None:
         (LIVING, "living_state_id", ["state", "id"]),
         ("purged_at IS NULL", "unpurged_id", ["id"]),
         ("condensed_at IS NULL", "uncondensed_finished_at", ["finished_at"]),
+        ("condensed_at IS NULL AND deleted_at IS NOT NULL", "to_erase_id", ["id"]),
     ):
         where = sa.text(rows)
         op.create_index(f"ix_operations_{name}", "operations", columns, sqlite_where=where, postgresql_where=where)

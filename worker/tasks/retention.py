@@ -15,12 +15,18 @@ from core.domain.keys import (
     checkpoints_prefix,
     dataset_of,
     job_prefixes,
+    operation_prefix,
     owner_of,
     run_prefix,
     thumbnail_of,
 )
 from core.services.context import Platform
 from core.services.idempotency import delete_expired_keys
+from core.services.maintenance.ended_operations import (
+    condense_operation,
+    forget_operation_objects,
+    operations_to_condense,
+)
 from core.services.maintenance.erasure import erase_job, jobs_to_erase
 from core.services.maintenance.retention import (
     active_ids,
@@ -57,6 +63,7 @@ def clean(worker: Worker) -> None:
     delete_unused_sets(platform)
     delete_old_sources(platform)
     delete_old_checkpoints(platform)
+    forget_ended_operations(platform)
     delete_expired_uploads(platform)
     delete_expired_keys(platform.db)
     forget_workers(platform.db, unseen_seconds=WORKER_UNSEEN_SECONDS)
@@ -99,6 +106,15 @@ def delete_old_checkpoints(platform: Platform) -> None:
     for run_id, attempts in forget_old_checkpoints(platform.db, before=before):
         for attempt in range(1, attempts + 1):
             platform.store.delete_prefix(checkpoints_prefix(run_id, attempt))
+
+
+def forget_ended_operations(platform: Platform) -> None:
+    before = _ago(days=platform.settings.keep_operation_days)
+    for operation_id in forget_operation_objects(platform.db, failed_before=before):
+        platform.store.delete_prefix(operation_prefix(operation_id))
+    for operation_id in operations_to_condense(platform.db, before=before):
+        condense_operation(platform.db, operation_id)
+        log.info("operation.condensed", operation_id=operation_id)
 
 
 def delete_expired_uploads(platform: Platform) -> None:

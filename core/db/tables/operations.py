@@ -52,5 +52,6 @@ class OperationRow(Leased, Base):
         index_of(LIVING, "ix_operations_living_state_id", "state", "id"),
         index_of(UNPURGED, "ix_operations_unpurged_id", "id"),
         index_of(UNCONDENSED, "ix_operations_uncondensed_finished_at", "finished_at"),
+        index_of(f"{UNCONDENSED} AND deleted_at IS NOT NULL", "ix_operations_to_erase_id", "id"),
         Index("ix_operations_lease_expires_at", "lease_expires_at"),
     )

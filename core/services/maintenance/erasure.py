@@ -42,24 +42,28 @@ def erase_job(db: Database, job_id: str, *, at_once: int = ROWS_AT_ONCE) -> None
     with db.reading() as session:
         run_ids = list(session.execute(select(RunRow.id).where(RunRow.job_id == job_id)).scalars())
         version_ids = list(session.execute(select(VersionRow.id).where(VersionRow.job_id == job_id)).scalars())
-    _delete_rows(db, FindingRow.job_id, FindingRow.number, job_id, at_once)
+    delete_rows(db, FindingRow.job_id, FindingRow.number, job_id, at_once)
     for run_id in run_ids:
-        _delete_rows(db, EventRow.subject_id, EventRow.seq, run_id, at_once)
-    _delete_rows(db, EventRow.subject_id, EventRow.seq, job_id, at_once)
+        delete_rows(db, EventRow.subject_id, EventRow.seq, run_id, at_once)
+    delete_rows(db, EventRow.subject_id, EventRow.seq, job_id, at_once)
     for version_id in version_ids:
-        _delete_rows(db, ArtifactRow.version_id, ArtifactRow.name, version_id, at_once)
+        delete_rows(db, ArtifactRow.version_id, ArtifactRow.name, version_id, at_once)
     _leave_tombstone(db, job_id)
 
 
-def _delete_rows(
+def delete_rows(
     db: Database,
     owner: InstrumentedAttribute[Any],
     key: InstrumentedAttribute[Any],
     owner_id: str,
     at_once: int,
+    *,
+    up_to: int | None = None,
 ) -> None:
-    """The rows of one owner; `owner` and `key` are the primary key of their table."""
+    """The rows of one owner, with keys up to `up_to`; `owner` and `key` are the primary key of their table."""
     batch = select(key).where(owner == owner_id).order_by(key).limit(at_once)
+    if up_to is not None:
+        batch = batch.where(key <= up_to)
     while True:
         with db.transaction() as session:
             statement = delete(owner.class_).where(owner == owner_id, key.in_(batch)).returning(key)

@@ -24,11 +24,14 @@ _AT_ONCE = 100
 
 
 def jobs_to_purge(db: Database) -> list[tuple[str, list[str]]]:
-    """Deleted jobs whose objects still exist, with the ids of their runs; none with an active run."""
-    active = exists().where(RunRow.job_id == JobRow.id, RunRow.state.in_(_texts(RUN_ACTIVE)))
-    deleted = (JobRow.deleted_at.is_not(None), JobRow.erased_at.is_(None), JobRow.purged_at.is_(None), ~active)
+    """Deleted jobs whose objects still exist, with the ids of their runs; none with active work."""
+    active = (
+        exists().where(table.job_id == JobRow.id, table.state.in_(_texts(RUN_ACTIVE)))
+        for table in (RunRow, OperationRow)
+    )
+    deleted = (JobRow.deleted_at.is_not(None), JobRow.erased_at.is_(None), JobRow.purged_at.is_(None))
     with db.reading() as session:
-        job_ids = list(session.execute(select(JobRow.id).where(*deleted).limit(_AT_ONCE)).scalars())
+        job_ids = list(session.execute(select(JobRow.id).where(*deleted, ~or_(*active)).limit(_AT_ONCE)).scalars())
         runs = session.execute(select(RunRow.job_id, RunRow.id).where(RunRow.job_id.in_(job_ids))).all()
     return [(job_id, [run_id for owner, run_id in runs if owner == job_id]) for job_id in job_ids]
 
