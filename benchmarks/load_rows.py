@@ -106,6 +106,9 @@ def _project(job: dict[str, Any]) -> dict[str, Any]:
         "settings": {},
         "last_revision": 1,
         "last_version": job["last_version"],
+        "mlflow_experiment_id": job["id"],
+        "mlflow_name": None if job["deleted_at"] else _slug(job)["slug"],
+        "mlflow_updated_at": job["updated_at"],
         **{name: job[name] for name in ("created_at", "updated_at", "deleted_at")},
     }
 

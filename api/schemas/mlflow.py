@@ -1,25 +1,43 @@
-"""JSON of what MLflow has of a run or a model version."""
+"""JSON of what MLflow has of a project, a run or a model version."""
 
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from core.db.tables import RunRow, VersionRow
+from core.db.tables import ProjectRow, RunRow, VersionRow
 from core.domain.states import RUN_ENDED
-from core.services.views import RunCopy
+from core.services.views import ProjectCopy, RunCopy
 
+# MLflow opens its pages about language models otherwise.
+_VIEW = "?workflowType=machine_learning"
 _TRIED_AGAIN = "It is tried again when a worker starts."
 State = Literal["synced", "waiting", "failed"]
 
 
-class MlflowRun(BaseModel):
-    """The copy of a run in MLflow; null where no MLflow is configured."""
+class MlflowCopy(BaseModel):
+    """What MLflow has of something; null where no MLflow is configured."""
 
     state: State = Field(
         description="`synced`: MLflow has everything so far. `waiting`: it follows as soon as MLflow answers. "
         "`failed`: MLflow refused it."
     )
     detail: str | None = Field(description="Why MLflow refused it.")
+
+
+class MlflowProject(MlflowCopy):
+    """The experiment and the registered model of a project in MLflow; null where no MLflow is configured."""
+
+    name: str | None = Field(
+        description="The name of both: that of the project, with a suffix where something else in MLflow has it."
+    )
+    experiment_id: str | None
+    link: str | None = Field(description="The page of the experiment in MLflow.")
+
+
+class MlflowRun(MlflowCopy):
+    """The copy of a run in MLflow; null where no MLflow is configured."""
+
     run_id: str | None = Field(description="The run in MLflow, once it exists.")
     link: str | None = Field(description="The page of the run in MLflow.")
 
@@ -27,7 +45,23 @@ class MlflowRun(BaseModel):
 class MlflowVersion(MlflowRun):
     """The copy of a model version, and of its run, in MLflow; null where no MLflow is configured."""
 
-    version: str | None = Field(description="Version of the registered model in MLflow, which is named after the job.")
+    model: str | None = Field(description="The registered model in MLflow, which is called as the project.")
+    version: str | None = Field(description="Version of that registered model.")
+    version_link: str | None = Field(description="The page of that version in MLflow.")
+
+
+def mlflow_project(project: ProjectRow, *, mlflow_link: str) -> MlflowProject | None:
+    """Null also for a project of which MLflow has nothing yet: it has no run."""
+    if not mlflow_link or project.mlflow_name is None:
+        return None
+    experiment_id = project.mlflow_experiment_id
+    return MlflowProject(
+        state=_state(project.mlflow_refused, synced=project.mlflow_updated_at == project.updated_at),
+        detail=_detail(project.mlflow_refused),
+        name=project.mlflow_name,
+        experiment_id=experiment_id,
+        link=f"{_pages(mlflow_link)}/experiments/{experiment_id}{_VIEW}" if experiment_id else None,
+    )
 
 
 def mlflow_run(run: RunRow, *, mlflow_link: str) -> MlflowRun | None:
@@ -37,20 +71,28 @@ def mlflow_run(run: RunRow, *, mlflow_link: str) -> MlflowRun | None:
         state=_state(run.mlflow_refused, synced=_is_synced(run)),
         detail=_detail(run.mlflow_refused),
         run_id=run.mlflow_run_id,
-        link=_page(run, mlflow_link),
+        link=_page(run.mlflow_run_id, run.mlflow_experiment_id, mlflow_link),
     )
 
 
-def mlflow_version(version: VersionRow, run: RunCopy | None, *, mlflow_link: str) -> MlflowVersion | None:
-    if not mlflow_link or run is None:
+def mlflow_version(
+    version: VersionRow, run: RunCopy | None, project: ProjectCopy, *, mlflow_link: str
+) -> MlflowVersion | None:
+    """`run`: None for an imported version, for which a run in MLflow stands that has no row."""
+    if not mlflow_link:
         return None
-    refused = version.mlflow_refused or run.mlflow_refused
+    refused = version.mlflow_refused or (run.mlflow_refused if run is not None else None)
+    experiment_id = run.mlflow_experiment_id if run is not None else project.mlflow_experiment_id
+    run_id = run.mlflow_run_id if run is not None else version.mlflow_run_id
+    registered = version.mlflow_version is not None
     return MlflowVersion(
-        state=_state(refused, synced=_is_synced(run) and version.mlflow_version is not None),
+        state=_state(refused, synced=registered and (run is None or _is_synced(run))),
         detail=_detail(refused),
-        run_id=run.mlflow_run_id,
-        link=_page(run, mlflow_link),
+        run_id=run_id,
+        link=_page(run_id, experiment_id, mlflow_link),
+        model=project.mlflow_name if registered else None,
         version=version.mlflow_version,
+        version_link=_version_page(version, project, mlflow_link) if registered else None,
     )
 
 
@@ -69,6 +111,20 @@ def _detail(refused: str | None) -> str | None:
     return f"MLflow refused it: {refused.rstrip('.')}. {_TRIED_AGAIN}" if refused else None
 
 
-def _page(run: RunRow | RunCopy, mlflow_link: str) -> str | None:
-    """The address that MLflow accepts without the id of the experiment."""
-    return f"{mlflow_link.rstrip('/')}/#/runs/{run.mlflow_run_id}" if run.mlflow_run_id else None
+def _page(run_id: str | None, experiment_id: str | None, mlflow_link: str) -> str | None:
+    """Without the id of the experiment, which older rows lack, MLflow finds it out and loses the view."""
+    if run_id is None:
+        return None
+    if experiment_id is None:
+        return f"{_pages(mlflow_link)}/runs/{run_id}"
+    return f"{_pages(mlflow_link)}/experiments/{experiment_id}/runs/{run_id}{_VIEW}"
+
+
+def _version_page(version: VersionRow, project: ProjectCopy, mlflow_link: str) -> str | None:
+    if project.mlflow_name is None:
+        return None
+    return f"{_pages(mlflow_link)}/models/{quote(project.mlflow_name)}/versions/{version.mlflow_version}{_VIEW}"
+
+
+def _pages(mlflow_link: str) -> str:
+    return f"{mlflow_link.rstrip('/')}/#"

@@ -106,7 +106,7 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
         "parent": parent and parent.model_dump(),
         "weights": row.weights_name,
         "aliases": overview.aliases,
-        "mlflow": mlflow_version(row, overview.copy, mlflow_link=mlflow_link),
+        "mlflow": mlflow_version(row, overview.copy, overview.project_copy, mlflow_link=mlflow_link),
         "created_at": timestamp(row.created_at),
         "links": {
             "self": link(path),

@@ -10,7 +10,7 @@ from sqlalchemy import Text, bindparam, cast, null, select, union_all
 from sqlalchemy.orm import Session
 
 from core.db import Database
-from core.db.tables import AliasRow, DatasetRow, JobRow, RunRow, VersionRow
+from core.db.tables import AliasRow, DatasetRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.domain.errors import JobNotReady
 from core.domain.states import JobState
 from core.services.jobs.commands import job_in
@@ -25,8 +25,16 @@ class RunCopy(NamedTuple):
     event_seq: int
     mirror_seq: int
     mirrored_at: datetime | None
+    mlflow_experiment_id: str | None
     mlflow_run_id: str | None
     mlflow_refused: str | None
+
+
+class ProjectCopy(NamedTuple):
+    """What a project's row says of its copy in MLflow."""
+
+    mlflow_name: str | None
+    mlflow_experiment_id: str | None
 
 
 class RunBrief(NamedTuple):
@@ -59,6 +67,7 @@ class VersionOverview:
     model: str | None  # the param of this name
     aliases: list[str]
     copy: RunCopy | None  # of an imported version: none
+    project_copy: ProjectCopy
 
 
 # Built once: that takes a third of a read.
@@ -86,8 +95,10 @@ _PARTS_OF_VERSIONS = (
         VersionRow.id,
         *(cast(column, Text) for column in (VersionRow.params, VersionRow.metrics, VersionRow.artifacts)),
         VersionRow.params["model"].as_string(),
+        *(getattr(ProjectRow, name) for name in ProjectCopy._fields),
         *(getattr(RunRow, name) for name in RunCopy._fields),
     )
+    .join(ProjectRow, ProjectRow.id == VersionRow.project_id)
     .outerjoin(RunRow, RunRow.id == VersionRow.run_id)
     .where(VersionRow.id.in_(bindparam("ids", expanding=True)))
 )
@@ -115,11 +126,10 @@ def version_overviews(db: Database, versions: Sequence[VersionRow]) -> list[Vers
 
 
 def _overview(version: VersionRow, row: Sequence[Any], aliases: Mapping[tuple[str, int], list[str]]) -> VersionOverview:
-    params, metrics, artifacts, model, *copy = row
+    params, metrics, artifacts, model, name, experiment_id, *copy = row
     named = aliases.get((version.project_id, version.number), [])
-    return VersionOverview(
-        version, params, metrics, artifacts, model, named, RunCopy(*copy) if version.run_id else None
-    )
+    run, project = RunCopy(*copy) if version.run_id else None, ProjectCopy(name, experiment_id)
+    return VersionOverview(version, params, metrics, artifacts, model, named, run, project)
 
 
 def prepared_set_of(db: Database, job_id: str) -> tuple[JobRow, DatasetRow]:

@@ -4,12 +4,25 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from core.tracking import Point, Status, TrackedRun, TrackedVersion
+from core.tracking import (
+    Page,
+    Point,
+    ProjectCopy,
+    Status,
+    TrackedDataset,
+    TrackedModel,
+    TrackedProject,
+    TrackedRun,
+    TrackedVersion,
+)
 
 
 class NullTracker:
+    def open_project(self, project: TrackedProject) -> ProjectCopy:
+        return ProjectCopy(project.project_id, project.page.name)
+
     def begin(self, run: TrackedRun) -> str:
-        return run.run_id
+        return run.identity[1]
 
     def log(self, tracked_id: str, points: Sequence[Point], tags: Mapping[str, str]) -> None:
         return
@@ -17,17 +30,37 @@ class NullTracker:
     def keep(self, tracked_id: str, file: Path, folder: str) -> None:
         return
 
+    def describe(self, tracked_id: str, page: Page) -> None:
+        return
+
     def finish(self, tracked_id: str, status: Status, *, at_ms: int) -> None:
         return
 
+    def begin_model(self, model: TrackedModel) -> str:
+        return model.version_id
+
+    def keep_in_model(self, model_id: str, file: Path) -> None:
+        return
+
+    def finish_model(
+        self, model_id: str, tracked_id: str, points: Sequence[Point], dataset: TrackedDataset | None
+    ) -> None:
+        return
+
     def register(self, version: TrackedVersion) -> str:
-        return str(version.number)
+        return version.page.tags["version"].removeprefix("v")
 
-    def alias(self, job_id: str, alias: str, name: str) -> None:
+    def describe_version(self, model: str, name: str, model_id: str | None, page: Page) -> None:
         return
 
-    def remove_alias(self, job_id: str, alias: str) -> None:
+    def alias(self, model: str, alias: str, name: str) -> None:
         return
 
-    def forget(self, job_id: str) -> None:
+    def remove_alias(self, model: str, alias: str) -> None:
+        return
+
+    def forget_job(self, project: TrackedProject, job_id: str) -> None:
+        return
+
+    def forget_project(self, project: TrackedProject) -> None:
         return

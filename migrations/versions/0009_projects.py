@@ -1,6 +1,7 @@
 """A project above jobs: numbers of versions and aliases are the project's; operations"""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +18,20 @@ LIVING = "deleted_at IS NULL"
 TIME = sa.DateTime(timezone=True)
 # Of tables whose rows lead to a job today.
 ALIAS_TABLES: Mapping[str, tuple[str, ...]] = {"aliases": ("alias",), "alias_moves": ("alias", "position")}
+PROJECT_INDEXES: Mapping[str, str] = {
+    "ix_projects_living_id": LIVING,
+    "ix_projects_living_named_id": f"{LIVING} AND implicit = false",
+    "ix_projects_to_update_in_mlflow": f"{LIVING} AND mlflow_updated_at != updated_at",
+    "ix_projects_to_delete_in_mlflow": "deleted_at IS NOT NULL AND mlflow_name IS NOT NULL",
+    "ix_projects_refused_by_mlflow": "mlflow_refused IS NOT NULL",
+}
+ALIASES_TO_MIRROR = "mirrored_number IS NULL OR mirrored_number != number"
+MLFLOW_COLUMNS: Mapping[str, Mapping[str, sa.types.TypeEngine[Any]]] = {
+    "jobs": {"mlflow_refused": sa.Text()},
+    "runs": {"mlflow_experiment_id": sa.String(64)},
+    "versions": {"mlflow_run_id": sa.String(64), "mlflow_model_id": sa.String(64)},
+}
+BEFORE_PROJECTS = datetime(1970, 1, 1, tzinfo=UTC)
 _AT_ONCE = 500
 _ID_CHARACTERS = 26  # after the prefix
 
@@ -34,13 +49,14 @@ WITHOUT_PLACE: Mapping[str, str] = {
 JOBS = sa.table(
     "jobs",
     *map(sa.column, ("id", "name", "state", "kind", "last_version", "project_id", "revision")),
-    *(sa.column(name, TIME) for name in ("created_at", "updated_at", "deleted_at", "erased_at")),
+    *(sa.column(name, TIME) for name in ("created_at", "updated_at", "deleted_at", "erased_at", "mlflow_deleted_at")),
 )
 PROJECTS = sa.table(
     "projects",
     *map(sa.column, ("id", "slug", "title", "description", "kind", "implicit", "last_revision", "last_version")),
     sa.column("settings", sa.JSON),
-    *(sa.column(name, TIME) for name in ("created_at", "updated_at", "deleted_at")),
+    sa.column("mlflow_name"),
+    *(sa.column(name, TIME) for name in ("created_at", "updated_at", "deleted_at", "mlflow_updated_at")),
 )
 SLUGS = sa.table("project_slugs", *map(sa.column, ("slug", "project_id")))
 
@@ -53,14 +69,20 @@ def upgrade() -> None:
     for table in ("jobs", "runs", "versions", *ALIAS_TABLES):
         op.add_column(table, sa.Column("project_id", sa.String(40), nullable=True))
     op.add_column("jobs", sa.Column("revision", sa.Integer(), nullable=True))
+    for table, columns in MLFLOW_COLUMNS.items():
+        for name, kind in columns.items():
+            op.add_column(table, sa.Column(name, kind, nullable=True))
     _open_a_project_for_each_job()
     for table in ("runs", "versions", *ALIAS_TABLES):
         _copy_from_jobs(table, JOBS.c.project_id, to="project_id", where=(JOBS.c.id, "job_id"))
+    _name_copies_in_mlflow()
     _with_projects()
+    _create_index_of(ALIASES_TO_MIRROR, "ix_aliases_to_mirror", "aliases", "project_id", "alias")
 
 
 def downgrade() -> None:
     _refuse_what_has_no_place()
+    op.drop_index("ix_aliases_to_mirror", table_name="aliases")
     for table in ALIAS_TABLES:
         op.add_column(table, sa.Column("job_id", sa.String(40), nullable=True))
         _copy_from_jobs(table, JOBS.c.id, to="job_id", where=(JOBS.c.project_id, "project_id"))
@@ -86,11 +108,14 @@ def _create_projects() -> None:
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("updated_at", TIME, nullable=False),
         sa.Column("deleted_at", TIME, nullable=True),
+        sa.Column("mlflow_experiment_id", sa.String(64), nullable=True),
+        sa.Column("mlflow_name", sa.String(100), nullable=True),
+        sa.Column("mlflow_updated_at", TIME, nullable=True),
+        sa.Column("mlflow_refused", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_projects"),
     )
-    for name, rows in {"living": LIVING, "living_named": f"{LIVING} AND implicit = false"}.items():
-        where = sa.text(rows)
-        op.create_index(f"ix_projects_{name}_id", "projects", ["id"], sqlite_where=where, postgresql_where=where)
+    for name, rows in PROJECT_INDEXES.items():
+        _create_index_of(rows, name, "projects", "id")
     op.create_table(
         "project_slugs",
         sa.Column("slug", sa.String(64), nullable=False),
@@ -207,6 +232,18 @@ def _project_of(job: Mapping[Any, Any], slug: str) -> dict[str, Any]:
     }
 
 
+def _name_copies_in_mlflow() -> None:
+    """Experiments and registered models are called by the id of the job; the MLflow sync finds and renames them."""
+    runs = sa.table("runs", *map(sa.column, ("project_id", "job_id", "mlflow_run_id")))
+    known = sa.select(runs.c.project_id).join(JOBS, JOBS.c.id == runs.c.job_id)
+    known = known.where(runs.c.mlflow_run_id.is_not(None), JOBS.c.mlflow_deleted_at.is_(None))
+    named = {
+        "mlflow_name": sa.literal("job_").concat(sa.func.substr(PROJECTS.c.id, len("project_") + 1)),
+        "mlflow_updated_at": BEFORE_PROJECTS,
+    }
+    op.execute(sa.update(PROJECTS).where(PROJECTS.c.id.in_(known)).values(named))
+
+
 def _project_id(job_id: str) -> str:
     return f"project_{job_id.removeprefix('job_')}"
 
@@ -256,14 +293,14 @@ def _without_projects() -> None:
             op.drop_index(f"ix_{table}_{name}_id".replace("parent_id_id", "parent_id"), table_name=table)
     with op.batch_alter_table("runs") as runs:
         runs.drop_constraint("fk_runs_project_id", type_="foreignkey")
-        for name in ("project_id", "parent_id"):
+        for name in ("project_id", "parent_id", *MLFLOW_COLUMNS["runs"]):
             runs.drop_column(name)
     with op.batch_alter_table("versions") as versions:
         for name in ("project_id", "parent_id", "operation_id"):
             versions.drop_constraint(f"fk_versions_{name}", type_="foreignkey")
         versions.drop_constraint("uq_versions_project_id_number", type_="unique")
         versions.drop_constraint("uq_versions_operation_id", type_="unique")
-        for name in ("project_id", "parent_id", "operation_id", "origin"):
+        for name in ("project_id", "parent_id", "operation_id", "origin", *MLFLOW_COLUMNS["versions"]):
             versions.drop_column(name)
         for name, length in (("job_id", 40), ("run_id", 40), ("fingerprint", 64)):
             versions.alter_column(name, existing_type=sa.String(length), nullable=False)
@@ -274,7 +311,7 @@ def _without_projects() -> None:
         for name in ("project_id", "parent_job_id"):
             jobs.drop_constraint(f"fk_jobs_{name}", type_="foreignkey")
         jobs.drop_constraint("uq_jobs_project_id_revision", type_="unique")
-        for name in ("project_id", "revision", "parent_job_id"):
+        for name in ("project_id", "revision", "parent_job_id", *MLFLOW_COLUMNS["jobs"]):
             jobs.drop_column(name)
     if op.get_bind().dialect.name == "sqlite":
         _restore_inline_reference()
@@ -294,9 +331,12 @@ def _restore_inline_reference() -> None:
 
 def _index_of_versions_to_mirror(first: str) -> None:
     op.drop_index("ix_versions_to_mirror", table_name="versions")
-    where = sa.text(f"{LIVING} AND mlflow_version IS NULL")
-    columns = [first, "number"]
-    op.create_index("ix_versions_to_mirror", "versions", columns, sqlite_where=where, postgresql_where=where)
+    _create_index_of(f"{LIVING} AND mlflow_version IS NULL", "ix_versions_to_mirror", "versions", first, "number")
+
+
+def _create_index_of(rows: str, name: str, table: str, *columns: str) -> None:
+    where = sa.text(rows)
+    op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
 
 
 def _key_by(table: str, rest: tuple[str, ...], *, old: str, new: str, owner: str) -> None:

@@ -183,9 +183,20 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         *(_job(each, name="Harbour (2)") for each in NAMESAKES),
     ],
     "runs": [
-        _run(ERASED_RUN, ERASED, params={}, version=1, purged_at=_at(31), **_DELETED),
-        _run(LEFT_RUN, LEFT, version=1, log_key=f"runs/{LEFT_RUN}/1/train.log", mlflow_refused="413", **_DELETED),
-        *(_run(run, TRAINED, version=number) for number, run in enumerate(TRAINED_RUNS, start=1)),
+        _run(ERASED_RUN, ERASED, params={}, version=1, purged_at=_at(31), mlflow_run_id="b", **_DELETED),
+        _run(
+            LEFT_RUN,
+            LEFT,
+            version=1,
+            log_key=f"runs/{LEFT_RUN}/1/train.log",
+            mlflow_refused="413",
+            mlflow_run_id="c" * 32,
+            **_DELETED,
+        ),
+        *(
+            _run(run, TRAINED, version=number, mlflow_run_id=f"{number:032x}")
+            for number, run in enumerate(TRAINED_RUNS, start=1)
+        ),
     ],
     "versions": [
         _version(1, ERASED, ERASED_RUN, params={}, metrics={}, mlflow_version="1", **_DELETED),

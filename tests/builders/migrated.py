@@ -65,8 +65,11 @@ def take_projects(rows: Rows) -> None:
     assert rows.pop("operations") == []
     jobs = {row["project_id"]: row for row in rows["jobs"]}
     assert len(jobs) == len(rows["jobs"]) == len(projects) == len(slugs)
+    mirrored = {row["job_id"] for row in rows["runs"] if row["mlflow_run_id"]}
     for project_id, job in jobs.items():
         _check_project(projects[project_id], job)
+        _check_copy(projects[project_id], job["id"] if job["id"] in mirrored and not job["mlflow_deleted_at"] else None)
+        assert job.pop("mlflow_refused") is None
         assert slugs[project_id] == projects[project_id]["slug"]
         assert (job.pop("revision"), job.pop("parent_job_id")) == (1, None)
     _lead_to_jobs(rows, {project_id: job["id"] for project_id, job in jobs.items()})
@@ -74,6 +77,9 @@ def take_projects(rows: Rows) -> None:
         assert row.pop("parent_id") is None
     for row in rows["versions"]:
         assert (row.pop("operation_id"), row.pop("origin")) == (None, "run")
+        assert row.pop("mlflow_run_id") is row.pop("mlflow_model_id") is None
+    for row in rows["runs"]:
+        assert row.pop("mlflow_experiment_id") is None
     for row in rows["uploads"]:
         assert row.pop("project") is None
     for row in rows["findings"]:
@@ -91,6 +97,13 @@ def _check_project(project: Mapping[str, Any], job: Mapping[str, Any]) -> None:
     assert [project[name] for name in copied] == [job[name] for name in copied]
     short, long = slug_with_suffix(job["name"], job["id"]), slug_with_suffix(job["name"], job["id"], characters=26)
     assert project["slug"] in (short, long)
+
+
+def _check_copy(project: Mapping[str, Any], name: str | None) -> None:
+    """In MLflow it is called by the id of the job, and is older than the row."""
+    assert (project["mlflow_name"], project["mlflow_experiment_id"], project["mlflow_refused"]) == (name, None, None)
+    assert (project["mlflow_updated_at"] is None) == (name is None)
+    assert project["mlflow_updated_at"] != project["updated_at"]
 
 
 def _lead_to_jobs(rows: Rows, job_ids: Mapping[str, str]) -> None:

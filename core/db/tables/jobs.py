@@ -61,7 +61,8 @@ class JobRow(Leased, Base):
     deleted_at: Mapped[datetime | None]
     purged_at: Mapped[datetime | None]  # when its objects were deleted
     erased_at: Mapped[datetime | None]  # when its findings, events and artifacts were deleted
-    mlflow_deleted_at: Mapped[datetime | None]  # when its model and artifacts were deleted in MLflow
+    mlflow_deleted_at: Mapped[datetime | None]  # when its versions and artifacts were deleted in MLflow
+    mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected that
     __table_args__ = (
         UniqueConstraint("project_id", "revision"),
         Index("ix_jobs_project_id_id", "project_id", "id"),

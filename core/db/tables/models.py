@@ -30,6 +30,7 @@ class RunRow(Leased, Resumable, Base):
     notes: Mapped[dict[str, Any] | None]  # name -> sentence, e.g. where the weights came from
     version: Mapped[int | None]  # the number, once published
     log_key: Mapped[str | None]  # of the newest attempt whose whole log is stored
+    mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     mirror_seq: Mapped[int] = mapped_column(default=0)  # events up to this number are in MLflow
     mirrored_at: Mapped[datetime | None]  # when the ended run was complete in MLflow
@@ -91,6 +92,8 @@ class VersionRow(Base):
     artifacts: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'"))
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]  # when its job or project was deleted
+    mlflow_run_id: Mapped[str | None] = mapped_column(String(64))  # of an imported one, which has no RunRow
+    mlflow_model_id: Mapped[str | None] = mapped_column(String(64))  # the logged model with its files and results
     mlflow_version: Mapped[str | None] = mapped_column(String(40))
     mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected it
     __table_args__ = (
@@ -128,6 +131,9 @@ class AliasRow(Base):
     moves: Mapped[int] = mapped_column(default=0)  # the newest AliasMoveRow.position
     updated_at: Mapped[datetime]
     mirrored_number: Mapped[int | None]  # the last one sent to MLflow
+    __table_args__ = (
+        index_of("mirrored_number IS NULL OR mirrored_number != number", "ix_aliases_to_mirror", "project_id", "alias"),
+    )
 
 
 class AliasMoveRow(Base):

@@ -25,9 +25,16 @@ class ProjectRow(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+    mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
+    mlflow_name: Mapped[str | None] = mapped_column(String(100))  # of its experiment and its registered model
+    mlflow_updated_at: Mapped[datetime | None]  # the `updated_at` that MLflow has; None: it has no copy
+    mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected the last call about it
     __table_args__ = (
         index_of(LIVING, "ix_projects_living_id", "id"),
         index_of(f"{LIVING} AND implicit = false", "ix_projects_living_named_id", "id"),
+        index_of(f"{LIVING} AND mlflow_updated_at != updated_at", "ix_projects_to_update_in_mlflow", "id"),
+        index_of("deleted_at IS NOT NULL AND mlflow_name IS NOT NULL", "ix_projects_to_delete_in_mlflow", "id"),
+        index_of("mlflow_refused IS NOT NULL", "ix_projects_refused_by_mlflow", "id"),
     )
 
 

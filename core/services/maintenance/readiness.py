@@ -20,7 +20,7 @@ from core.db.tables import WorkerRow
 from core.domain.errors import DarkroomError
 from core.queue import ROLES
 from core.services.context import Platform
-from core.services.models.mlflow_sync import count_refused
+from core.services.models.mlflow_sync import count_refused, refused_changes
 
 REPORT_SECONDS = 10.0
 FAULTY_REPORT_SECONDS = 1.0  # while a part starts or recovers, people check often
@@ -134,6 +134,8 @@ def _mlflow(platform: Platform) -> tuple[ProbeState, str]:
     if refused := count_refused(platform.db):
         runs = "1 run" if refused == 1 else f"{refused} runs"
         return "degraded", f"answers, but refused {runs}: see `mlflow` at GET /runs/{{run_id}}"
+    if changes := refused_changes(platform.db):
+        return "degraded", f"answers, but refused {'; '.join(changes)}"
     return "ok", "answers"
 
 

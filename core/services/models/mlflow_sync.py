@@ -1,15 +1,37 @@
-"""Which rows the run tracker lacks, and notes of those it has. The worker sends them."""
+"""Which rows the run tracker lacks. The worker sends them; what it sent is recorded by `mlflow_notes.py`."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import aliased
 
-from core import clock
 from core.db import Database
-from core.db.tables import AliasRow, JobRow, RunRow, VersionRow
+from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.domain.states import RUN_ENDED, RunState
 
 _AT_ONCE = 50
+_Row = TypeVar("_Row", RunRow, VersionRow)
+
+
+def projects_to_update(db: Database, *, but_not: set[str]) -> list[ProjectRow]:
+    """Projects that changed since the tracker was sent them, and those copied before there were projects."""
+    changed = (ProjectRow.deleted_at.is_(None), ProjectRow.mlflow_updated_at != ProjectRow.updated_at)
+    with db.reading() as session:
+        statement = select(ProjectRow).where(*changed, ProjectRow.id.not_in(but_not))
+        return list(session.execute(statement.order_by(ProjectRow.id).limit(_AT_ONCE)).scalars())
+
+
+def runs_in_tracker(db: Database, project_id: str) -> Iterator[RunRow]:
+    """The project's runs that the tracker has, oldest first."""
+    known = (RunRow.project_id == project_id, RunRow.deleted_at.is_(None), RunRow.mlflow_run_id.is_not(None))
+    yield from _in_pages(db, RunRow, known)
+
+
+def versions_in_tracker(db: Database, project_id: str) -> Iterator[VersionRow]:
+    """The project's versions that the tracker has, oldest first."""
+    living = (VersionRow.project_id == project_id, VersionRow.deleted_at.is_(None))
+    yield from _in_pages(db, VersionRow, (*living, VersionRow.mlflow_version.is_not(None)))
 
 
 def runs_to_mirror(db: Database, *, but_not: set[str]) -> list[RunRow]:
@@ -24,90 +46,88 @@ def runs_to_mirror(db: Database, *, but_not: set[str]) -> list[RunRow]:
         return list(session.execute(statement).scalars())
 
 
-def version_of_run(db: Database, run_id: str) -> VersionRow | None:
-    with db.reading() as session:
-        return session.execute(select(VersionRow).where(VersionRow.run_id == run_id)).scalar_one_or_none()
-
-
-def versions_to_mirror(db: Database, *, but_not: set[str]) -> list[tuple[VersionRow, RunRow]]:
+def versions_to_mirror(db: Database, *, but_not: set[str]) -> list[VersionRow]:
     """The next version to register of each project, if its run is complete in the tracker: v1 before v2.
 
-    `but_not`: ids of versions and runs. A version that they leave out does not delay the next one.
+    An imported version has no run. `but_not`: ids of versions and runs. A version that they leave out does not delay
+    the next one.
     """
-    missing = (VersionRow.deleted_at.is_(None), VersionRow.mlflow_version.is_(None))
-    allowed = (VersionRow.id.not_in(but_not), VersionRow.run_id.not_in(but_not))
-    number = func.min(VersionRow.number).label("number")
-    first = select(VersionRow.project_id, number).where(*missing, *allowed).group_by(VersionRow.project_id).subquery()
-    same = and_(VersionRow.project_id == first.c.project_id, VersionRow.number == first.c.number)
-    complete = RunRow.mirrored_at.is_not(None)
+    earlier = aliased(VersionRow)
+    same_line = (earlier.project_id == VersionRow.project_id, earlier.number < VersionRow.number)
+    before = select(earlier.id).where(*same_line, *_missing(earlier, but_not)).exists()
+    complete = or_(VersionRow.run_id.is_(None), RunRow.mirrored_at.is_not(None))
     with db.reading() as session:
-        statement = select(VersionRow, RunRow).join(first, same).join(RunRow, RunRow.id == VersionRow.run_id)
-        ordered = statement.where(complete).order_by(VersionRow.id).limit(_AT_ONCE)
-        return [(version, run) for version, run in session.execute(ordered).all()]
+        statement = select(VersionRow).outerjoin(RunRow, RunRow.id == VersionRow.run_id)
+        statement = statement.where(*_missing(VersionRow, but_not), complete, ~before)
+        ordered = statement.order_by(VersionRow.project_id, VersionRow.number).limit(_AT_ONCE)
+        return list(session.execute(ordered).scalars())
 
 
-def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, VersionRow]]:
-    """Aliases that point at another version than in the tracker, with that version, which the tracker has."""
+def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, str, str | None]]:
+    """Aliases that point elsewhere than in the tracker: with the name of the registered model, and the tracker's name
+    of the version that they point at; None for an alias that was removed.
+    """
     moved = or_(AliasRow.mirrored_number.is_(None), AliasRow.mirrored_number != AliasRow.number)
     same = and_(VersionRow.project_id == AliasRow.project_id, VersionRow.number == AliasRow.number)
+    there = (ProjectRow.deleted_at.is_(None), ProjectRow.mlflow_name.is_not(None))
+    known = or_(AliasRow.number == 0, VersionRow.mlflow_version.is_not(None))
     with db.reading() as session:
-        statement = select(AliasRow, VersionRow).join(VersionRow, same).where(moved)
-        return [(alias, version) for alias, version in session.execute(statement).all() if version.mlflow_version]
+        statement = select(AliasRow, ProjectRow.mlflow_name, VersionRow.mlflow_version)
+        statement = statement.join(ProjectRow, ProjectRow.id == AliasRow.project_id).outerjoin(VersionRow, same)
+        ordered = statement.where(moved, *there, known).order_by(AliasRow.project_id, AliasRow.alias)
+        return [(alias, str(name), version) for alias, name, version in session.execute(ordered).all()]
 
 
-def aliases_to_remove(db: Database) -> list[AliasRow]:
-    """Removed aliases that the tracker may still have."""
-    mirrored = or_(AliasRow.mirrored_number.is_(None), AliasRow.mirrored_number != 0)
+def jobs_to_forget(db: Database, *, but_not: set[str]) -> list[JobRow]:
+    """Deleted jobs that the tracker may still have, oldest first."""
+    forgotten = (JobRow.deleted_at.is_not(None), JobRow.mlflow_deleted_at.is_(None))
     with db.reading() as session:
-        return list(session.execute(select(AliasRow).where(AliasRow.number == 0, mirrored)).scalars())
+        statement = select(JobRow).where(*forgotten, JobRow.id.not_in(but_not))
+        return list(session.execute(statement.order_by(JobRow.id).limit(_AT_ONCE)).scalars())
 
 
-def note_run_mirrored(db: Database, run_id: str, **values: Any) -> None:
-    """Sets mlflow_run_id, mirror_seq or both; a refusal before is over."""
-    with db.transaction() as session:
-        session.execute(update(RunRow).where(RunRow.id == run_id).values(**values, mlflow_refused=None))
-
-
-def note_refused(db: Database, row: RunRow | VersionRow, reason: str) -> None:
-    with db.transaction() as session:
-        session.execute(update(type(row)).where(type(row).id == row.id).values(mlflow_refused=reason))
+def projects_to_forget(db: Database, *, but_not: set[str]) -> list[ProjectRow]:
+    """Deleted projects that the tracker may still have, oldest first."""
+    forgotten = (ProjectRow.deleted_at.is_not(None), ProjectRow.mlflow_name.is_not(None))
+    with db.reading() as session:
+        statement = select(ProjectRow).where(*forgotten, ProjectRow.id.not_in(but_not))
+        return list(session.execute(statement.order_by(ProjectRow.id).limit(_AT_ONCE)).scalars())
 
 
 def count_refused(db: Database) -> int:
-    """Runs of jobs that were not deleted of which the tracker refused the run or its version."""
+    """Runs and imported versions that were not deleted of which the tracker refused the run or its version."""
     runs = select(RunRow.id).where(RunRow.deleted_at.is_(None), RunRow.mlflow_refused.is_not(None))
-    versions = select(VersionRow.run_id).where(VersionRow.deleted_at.is_(None), VersionRow.mlflow_refused.is_not(None))
+    refused = (VersionRow.deleted_at.is_(None), VersionRow.mlflow_refused.is_not(None))
+    versions = select(func.coalesce(VersionRow.run_id, VersionRow.id)).where(*refused)
     with db.reading() as session:
         return session.execute(select(func.count()).select_from(runs.union(versions).subquery())).scalar_one()
 
 
-def jobs_to_forget(db: Database, *, but_not: set[str]) -> list[str]:
-    """Ids of deleted jobs that the tracker may still have, oldest first."""
+def refused_changes(db: Database) -> list[str]:
+    """What the tracker refused of projects, and of the deletion of jobs: at most one of each, as sentences."""
+    projects = select(ProjectRow.slug, ProjectRow.mlflow_refused).where(ProjectRow.mlflow_refused.is_not(None))
     forgotten = (JobRow.deleted_at.is_not(None), JobRow.mlflow_deleted_at.is_(None))
+    jobs = select(JobRow.id, JobRow.mlflow_refused).where(*forgotten, JobRow.mlflow_refused.is_not(None))
     with db.reading() as session:
-        statement = select(JobRow.id).where(*forgotten, JobRow.id.not_in(but_not))
-        return list(session.execute(statement.order_by(JobRow.id).limit(_AT_ONCE)).scalars())
+        project = session.execute(projects.order_by(ProjectRow.id).limit(1)).first()
+        job = session.execute(jobs.order_by(JobRow.id).limit(1)).first()
+    found = [f"the project {project[0]}: {project[1]}"] if project else []
+    return found + ([f"to delete the job {job[0]}: {job[1]}"] if job else [])
 
 
-def note_job_forgotten(db: Database, job_id: str) -> None:
-    with db.transaction() as session:
-        session.execute(update(JobRow).where(JobRow.id == job_id).values(mlflow_deleted_at=clock.now()))
+def _missing(table: Any, but_not: set[str]) -> tuple[ColumnElement[bool], ...]:
+    """A version of this table that the tracker lacks, unless it or its run is left out."""
+    run_allowed = or_(table.run_id.is_(None), table.run_id.not_in(but_not))
+    return table.deleted_at.is_(None), table.mlflow_version.is_(None), table.id.not_in(but_not), run_allowed
 
 
-def note_run_complete(db: Database, run: RunRow) -> None:
-    """Record that the tracker has everything of the run, unless it was retried since `run` was read."""
-    as_read = (RunRow.id == run.id, RunRow.state == run.state, RunRow.attempt == run.attempt)
-    with db.transaction() as session:
-        session.execute(update(RunRow).where(*as_read).values(mirrored_at=clock.now(), mlflow_refused=None))
-
-
-def note_version_mirrored(db: Database, version_id: str, name: str) -> None:
-    with db.transaction() as session:
-        registered = {"mlflow_version": name, "mlflow_refused": None}
-        session.execute(update(VersionRow).where(VersionRow.id == version_id).values(registered))
-
-
-def note_alias_mirrored(db: Database, alias: AliasRow) -> None:
-    mine = (AliasRow.project_id == alias.project_id, AliasRow.alias == alias.alias)
-    with db.transaction() as session:
-        session.execute(update(AliasRow).where(*mine).values(mirrored_number=alias.number))
+def _in_pages(db: Database, table: type[_Row], where: tuple[ColumnElement[bool], ...]) -> Iterator[_Row]:
+    after = ""
+    while True:
+        with db.reading() as session:
+            page = select(table).where(*where, table.id > after).order_by(table.id).limit(_AT_ONCE)
+            rows = list(session.execute(page).scalars())
+        yield from rows
+        if len(rows) < _AT_ONCE:
+            return
+        after = rows[-1].id

@@ -14,6 +14,7 @@ from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_findings, list_jobs
 from core.services.maintenance.erasure import jobs_to_erase
 from core.services.maintenance.recovery import oldest_waiting
+from core.services.models import mlflow_sync
 from core.services.models.mlflow_sync import count_refused, jobs_to_forget, runs_to_mirror
 from core.services.models.versions import list_versions
 from core.services.paging import cursor_after
@@ -42,7 +43,13 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     "new events": lambda db, filled, _page: standings(db, [*filled.jobs[:20], *filled.runs[:20]]),
     "waiting": lambda db, _filled, _page: oldest_waiting(db, "prepare"),
     "to mirror": lambda db, _filled, _page: runs_to_mirror(db, but_not=set()),
-    "refused by MLflow": lambda db, _filled, _page: count_refused(db),
+    "versions to mirror": lambda db, _filled, _page: mlflow_sync.versions_to_mirror(db, but_not=set()),
+    "aliases to mirror": lambda db, _filled, _page: mlflow_sync.aliases_to_mirror(db),
+    "projects to update": lambda db, _filled, _page: mlflow_sync.projects_to_update(db, but_not=set()),
+    "projects to forget": lambda db, _filled, _page: mlflow_sync.projects_to_forget(db, but_not=set()),
+    "runs in MLflow": lambda db, filled, _page: list(mlflow_sync.runs_in_tracker(db, _project_of(filled))),
+    "versions in MLflow": lambda db, filled, _page: list(mlflow_sync.versions_in_tracker(db, _project_of(filled))),
+    "refused by MLflow": lambda db, _filled, _page: (count_refused(db), mlflow_sync.refused_changes(db)),
     "to erase": lambda db, _filled, _page: jobs_to_erase(db),
     "to forget": lambda db, _filled, _page: jobs_to_forget(db, but_not=set()),
 }
@@ -71,6 +78,10 @@ def test_a_page_of_versions_is_three_statements(platform: Platform, limit: int) 
         page = list_versions(platform.db, cursor=None, limit=limit)
         assert len(version_overviews(platform.db, page.items)) == limit
     assert len(statements) == 3
+
+
+def _project_of(filled: Filled) -> str:
+    return f"project_{filled.ready[-1].removeprefix('job_')}"
 
 
 def _middle(name: str, filled: Filled) -> str:
