@@ -1,0 +1,59 @@
+"""Every address of the API answers on a migrated database as it did before: old_urls.json has those answers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.db.migrate import upgrade
+from core.services.context import open_platform
+from core.settings import Settings
+from tests.builders import old_urls
+from tests.builders.served_0008 import fill
+from tests.builders.stored_0008 import READY
+from tests.servers import postgres
+from tests.servers.api import serving
+
+RECORDED: dict[str, Any] = json.loads(Path(__file__).with_name("old_urls.json").read_text(encoding="utf-8"))
+# Sentences for people that say more today, or name the database.
+OTHER_WORDS = (
+    ("GET /ready", ".json.checks.database.detail"),
+    ("GET /ready", ".json.checks.worker.detail"),
+    (f"3. PUT /models/{READY}/aliases/candidate", ".json.detail"),
+)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'old.db'}"
+        return
+    with postgres.database(request.getfixturevalue("postgres_url")) as url:
+        yield url
+
+
+def test_every_address_answers_as_before_the_migration(empty_url: str, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", database_url=empty_url)
+    fill(empty_url, settings)
+    upgrade(empty_url)
+    platform = open_platform(settings)
+    with serving(platform) as client:
+        answers = old_urls.ask_all(client)
+    platform.db.close()
+    assert list(answers) == list(RECORDED)
+    different = {(asked, *found) for asked, answer in answers.items() for found in _different(RECORDED[asked], answer)}
+    assert {found for found in different if found[:2] not in OTHER_WORDS} == set()
+
+
+def _different(before: Any, now: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Where `now` lacks a value of before or has another; new fields may come."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name, value in before.items():
+            yield from _different(value, now.get(name), f"{where}.{name}")
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, value in enumerate(before):
+            yield from _different(value, now[number], f"{where}[{number}]")
+    elif before != now:
+        yield where, f"{before!r} is {now!r}"
