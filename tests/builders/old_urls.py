@@ -44,13 +44,13 @@ _JOBS = (old.READY, old.OTHER, old.REJECTED, old.REPAIR, old.FAILED, old.RECEIVE
 _RUNS = (old.FIRST, old.SECOND, old.QUEUED, old.RUNNING, old.FAILED_RUN, old.CANCELLED, old.OF_DELETED, "run_unknown")
 _OF_JOB = ("/jobs/{}", "/jobs/{}/findings", "/jobs/{}/findings.csv", "/jobs/{}/repair-log", "/models/{}")
 _FILES_OF_JOB = ("/dataset/source/{}", "/dataset/metadata/{}", "/dataset/download/{}", "/download/model/{}")
-_PICTURES = ("/dataset/sample/{}?n=1", "/dataset/plots/{}/class_distribution")
+_DRAWINGS = ("/dataset/sample/{}?n=1", "/dataset/plots/{}/class_distribution")
 
 READS = (
     *("/", "/health", "/ready", "/formats", "/trainers", "/problems/job-not-found", "/problems/unknown", "/unknown"),
     *("/jobs", "/jobs?limit=2", "/jobs?state=ready", "/jobs?state=deleted", "/jobs?limit=0", "/jobs?cursor=x"),
     *("/runs", "/runs?limit=2", "/runs?state=succeeded", f"/runs?job_id={old.READY}", "/models", "/models?limit=1"),
-    *(path.format(job) for job in _JOBS for path in (*_OF_JOB, *_FILES_OF_JOB, *_PICTURES)),
+    *(path.format(job) for job in _JOBS for path in (*_OF_JOB, *_FILES_OF_JOB, *_DRAWINGS)),
     *(f"/jobs/{job}/events" for job in (old.READY, old.DELETED, "job_unknown")),
     f"/jobs/{old.REJECTED}/findings?code=box-tiny",
     f"/jobs/{old.REJECTED}/findings?severity=error&limit=1",
@@ -111,7 +111,7 @@ CHANGES: tuple[tuple[str, str, Any], ...] = (
 
 
 def ask_all(client: httpx.Client) -> dict[str, Answer]:
-    """What each address answers, by what was asked; the reads before the changes, which are in their order.
+    """What each address answers, by what was requested; the reads before the changes, which are in their order.
 
     `head`: where HEAD answers with another status or other headers than GET.
     """
@@ -138,7 +138,7 @@ def _answer(answer: httpx.Response) -> Answer:
 
 
 def _without_chance(value: Any) -> Any:
-    """The same, however often it is asked: times of today and new ids have no value."""
+    """The same, however often it is requested: times of today and new ids have no value."""
     if isinstance(value, dict):
         return {name: _without_chance(each) for name, each in value.items() if name not in _BY_CHANCE}
     if isinstance(value, list):
@@ -163,8 +163,8 @@ def main(path: Path) -> None:
 def _lines(answers: dict[str, Answer]) -> list[str]:
     """A JSON object with a line for each answer."""
     lines = [
-        f"{json.dumps(asked)}: {json.dumps(answer, ensure_ascii=False, separators=(',', ':'))}"
-        for asked, answer in answers.items()
+        f"{json.dumps(requested)}: {json.dumps(answer, ensure_ascii=False, separators=(',', ':'))}"
+        for requested, answer in answers.items()
     ]
     return ["{", *(f"{line}," for line in lines[:-1]), lines[-1], "}", ""]
 

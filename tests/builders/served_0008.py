@@ -18,14 +18,12 @@ from tests.builders import stored_0008 as stored
 from tests.builders.database_0006 import OPTIONS, START, insert
 
 Row = dict[str, Any]
-
-
 FINDING_CODES = ("box-outside", "box-tiny", "image-unreadable")
 REPAIR_CODES = ("repair-box-clipped", "repair-image-left-out")
 
 
 def fill(url: str, settings: Settings) -> None:
-    """Make the database, insert its rows, and store its objects."""
+    """Make the database, insert its rows, store its objects."""
     upgrade(url, "0008")
     database = open_database(url)
     with database.engine.execution_options(darkroom_writes=True).begin() as connection:
@@ -149,27 +147,14 @@ def _jobs() -> list[Row]:
 
 def _job(id: str, state: str, **values: Any) -> Row:
     key, started = upload_key(id), state != "received"
-    stored = stored.objects().get(key, b"")
+    source = stored.objects().get(key, b"")
     return {
-        "id": id,
-        "name": "raccoons",
-        "state": state,
-        "options": OPTIONS,
-        "source_name": "raccoons.zip",
-        "source_bytes": len(stored),
-        "source_sha256": hashlib.sha256(stored).hexdigest(),
-        "source_key": key,
-        "last_version": 0,
-        "attempt": int(started),
-        "worker": "host:17" if started else None,
-        "lost_leases": 0,
-        "refusals": 0,
-        "enqueue_count": 1,
-        "event_seq": 1,
-        "created_at": _at(0),
-        "updated_at": _at(6),
-        "started_at": _at(1) if started else None,
-        "finished_at": _at(6) if started else None,
+        **{"id": id, "name": "raccoons", "state": state, "options": OPTIONS, "source_name": "raccoons.zip"},
+        **{"source_bytes": len(source), "source_sha256": hashlib.sha256(source).hexdigest(), "source_key": key},
+        **{"last_version": 0, "attempt": int(started), "worker": "host:17" if started else None},
+        **{"lost_leases": 0, "refusals": 0, "enqueue_count": 1, "event_seq": 1},
+        **{"created_at": _at(0), "updated_at": _at(6)},
+        **{"started_at": _at(1) if started else None, "finished_at": _at(6) if started else None},
         **values,
     }
 
@@ -232,24 +217,11 @@ def _runs() -> list[Row]:
 def _run(id: str, job: str, state: str, **values: Any) -> Row:
     ended = state in ("succeeded", "failed", "cancelled")
     return {
-        "id": id,
-        "job_id": job,
-        "trainer": "yolo",
-        "params": {"model": "yolov8n", "epochs": 3},
-        "fingerprint": stored.FINGERPRINT,
-        "state": state,
-        "stop_requested": False,
-        "spent_seconds": 81.5,
-        "mirror_seq": 0,
-        "attempt": 1,
-        "lost_leases": 0,
-        "refusals": 0,
-        "enqueue_count": 0,
-        "event_seq": 1,
-        "created_at": _at(10),
-        "updated_at": _at(20),
-        "started_at": None if state == "queued" else _at(11),
-        "finished_at": _at(20) if ended else None,
+        **{"id": id, "job_id": job, "trainer": "yolo", "params": {"model": "yolov8n", "epochs": 3}},
+        **{"fingerprint": stored.FINGERPRINT, "state": state, "stop_requested": False, "spent_seconds": 81.5},
+        **{"mirror_seq": 0, "attempt": 1, "lost_leases": 0, "refusals": 0, "enqueue_count": 0, "event_seq": 1},
+        **{"created_at": _at(10), "updated_at": _at(20)},
+        **{"started_at": None if state == "queued" else _at(11), "finished_at": _at(20) if ended else None},
         **values,
     }
 

@@ -71,6 +71,7 @@ ALLOWED = (
     Allowed("pipeline/hub/columns.py", frozenset({"picture"}), "a usual name of a column of images"),
     Allowed("pipeline/params/clip.py", frozenset({"picture"}), "a prompt, which the model reads"),
     Allowed("docs/openapi.json", frozenset({"picture"}), "the same prompt, as a default"),
+    Allowed("tests/integration/api/old_urls.json", frozenset({"picture"}), "the same"),
     Allowed("pipeline/formats/folder_relation.py", frozenset({"picture", "pictures"}), "usual names of folders"),
     Allowed("tests/unit/pipeline/formats/test_voc_arrangements.py", frozenset({"pictures"}), "the same"),
     Allowed("tests/unit/pipeline/hub/test_to_zip.py", frozenset({"picture"}), "the same"),
