@@ -20,7 +20,11 @@ def is_slug(text: str) -> bool:
 
 def slug_with_suffix(name: str, unique_id: str, *, characters: int = _SUFFIX) -> str:
     """`slug_with_suffix("Raccoons 2026.zip", "job_...9f3k2m1x")` -> `raccoons-2026-9f3k2m1x`."""
+    return f"{slug_of(name)[: MAX_SLUG - characters - 1].strip('-')}-{unique_id[-characters:]}"
+
+
+def slug_of(name: str) -> str:
+    """`Raccoons 2026.zip` -> `raccoons-2026`; `dataset` where nothing of it is left. It may be a reserved word."""
     stem = name.removesuffix(".zip")
     ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
-    words = re.sub(r"[^a-z0-9]+", "-", ascii_only)[: MAX_SLUG - characters - 1].strip("-")
-    return f"{words or 'dataset'}-{unique_id[-characters:]}"
+    return re.sub(r"[^a-z0-9]+", "-", ascii_only)[:MAX_SLUG].strip("-") or "dataset"
