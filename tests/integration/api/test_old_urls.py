@@ -53,7 +53,7 @@ def test_every_address_answers_as_before_the_migration(empty_url: str, tmp_path:
 
 def _is_more(requested: str, where: str) -> bool:
     # Of a param: what it says, and that a model may be named in more ways.
-    described = requested == "GET /trainers" and where.endswith((".description", ".model.pattern"))
+    described = requested == "GET /trainers" and where.endswith((".description", ".model.pattern", ".model.examples"))
     return described or (requested, where) in OTHER_WORDS
 
 
