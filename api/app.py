@@ -24,6 +24,7 @@ from api.routes import (
     imports,
     jobs,
     lineage,
+    model_imports,
     models,
     operations,
     repair,
@@ -97,7 +98,7 @@ def _with_routes() -> FastAPI:
         dependencies=[Depends(refuse_unknown_parameters)],
     )
     of_datasets = (datasets, imports, images, uploads, formats, jobs, repair)
-    of_models = (training, runs, models, lineage)
+    of_models = (training, runs, models, model_imports, lineage)
     for routes in (*of_datasets, *of_models, operations, service):
         app.include_router(routes.router)
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))

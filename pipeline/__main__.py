@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fingerprint": ("pipeline.cli.fingerprint", "print both digests of a dataset, offline"),
     "repair": ("pipeline.cli.repair", "write a repaired copy of a dataset, with a log of every change"),
     "import": ("pipeline.cli.import_hub", "make a ZIP of folders of classes from the files of a dataset on a hub"),
+    "import-model": ("pipeline.cli.import_model", "read a model that was trained elsewhere, as a trainer publishes it"),
     "train": ("pipeline.cli.train", "train a model on a prepared dataset"),
     "evaluate": ("pipeline.cli.evaluate", "evaluate a trained model on a split of a prepared dataset"),
     "predict": ("pipeline.cli.predict", "run a trained model on images"),

@@ -21,7 +21,8 @@ from core import clock
 from core.domain.errors import DarkroomError, Internal, RequestInvalid, Unauthorized
 from core.settings import Settings
 
-OWN_LIMIT_PATHS = re.compile(r"/upload-dataset|/preflight|/uploads(/.*)?")  # these routes limit their bodies themselves
+# These routes limit their bodies themselves.
+OWN_LIMIT_PATHS = re.compile(r"/upload-dataset|/preflight|/uploads(/.*)?|/projects/[^/]+/versions")
 TUS_PATHS = re.compile(r"/uploads(/.*)?")
 OPEN_PATHS = ("/health", "/ready")
 

@@ -33,6 +33,8 @@ class ModelVersion(BaseModel):
     version: str = Field(examples=["v1"])
     number: int = Field(examples=[1])
     run_id: str | None = Field(description="Null for an imported version.", examples=[RUN_ID])
+    origin: Literal["run", "imported"] = Field(description="Trained here, or uploaded.", examples=["run"])
+    evaluated: bool = Field(description="Whether it has metrics: an imported version may have none.", examples=[True])
     trainer: str = Field(examples=["yolo"])
     params: dict[str, Any] = Field(examples=[{"epochs": 30, "model": "yolov8n"}])
     metrics: dict[str, Any] = Field(examples=[{"test": {"mAP50": 0.94, "mAP50-95": 0.71}}])
@@ -101,6 +103,8 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
         "version": version,
         "number": row.number,
         "run_id": row.run_id,
+        "origin": row.origin,
+        "evaluated": overview.metrics != "{}",
         "trainer": row.trainer,
         "fingerprint": row.fingerprint,
         "parent": parent and parent.model_dump(),

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -33,8 +33,22 @@ _FIELDS = ("name", *OPTION_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """A received file, and the fields that came with it: of the form, or of the query.
+
+    It is removed at the end of the block that received it. `source_name` may be empty.
+    """
+
+    path: Path
+    bytes: int
+    sha256: str
+    source_name: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ReceivedUpload:
-    """A received file. It is removed at the end of the block that received it."""
+    """A received ZIP of a dataset."""
 
     path: Path
     bytes: int
@@ -46,15 +60,26 @@ class ReceivedUpload:
 
 @asynccontextmanager
 async def received(request: Request, platform: Platform) -> AsyncIterator[ReceivedUpload]:
+    """Receive a dataset. Raises as `received_file`, and RequestInvalid for options."""
+    async with received_file(request, platform, _FIELDS) as file:
+        fields = dict(file.fields)
+        name = safe_name(fields.pop("name", "")) or PurePosixPath(file.source_name).stem or "dataset"
+        source_name = file.source_name or "upload.zip"
+        yield ReceivedUpload(file.path, file.bytes, file.sha256, source_name, name[:NAME_MAX], options_of(fields))
+
+
+@asynccontextmanager
+async def received_file(request: Request, platform: Platform, known: Collection[str]) -> AsyncIterator[ReceivedFile]:
     """Receive the body of a request into a temporary file, which is removed after the block in any case.
 
-    Raises UploadInvalid, UploadTooLarge, RequestInvalid (options), LimitExceeded, OutOfSpace, ClientDisconnect.
+    `known`: the query parameters that are fields. Those of a form are all passed on.
+    Raises UploadInvalid, UploadTooLarge, LimitExceeded, OutOfSpace, ClientDisconnect.
     """
     length = announced_length(request)
     refuse_too_large((length or 0) - FORM_BYTES, platform.settings)
     sink = await run_in_threadpool(_Sink, platform, length)
     try:
-        yield await _receive(request, sink)
+        yield await _receive(request, sink, known)
     finally:
         sink.file.remove()
 
@@ -92,10 +117,10 @@ class _Sink:
         return self._digest.hexdigest()
 
 
-async def _receive(request: Request, sink: _Sink) -> ReceivedUpload:
+async def _receive(request: Request, sink: _Sink, known: Collection[str]) -> ReceivedFile:
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
-    fields = {name: value for name, value in request.query_params.items() if name in _FIELDS}
+    fields = {name: value for name, value in request.query_params.items() if name in known}
     if kind == "multipart/form-data":
         form = FormReader(content_type, sink.write)
         await write_in_batches(request, form.feed)
@@ -107,17 +132,14 @@ async def _receive(request: Request, sink: _Sink) -> ReceivedUpload:
         await write_in_batches(request, sink.write)
     else:
         raise UploadInvalid(
-            "Send multipart/form-data with the file field `file`, or the ZIP itself as application/zip.",
+            "Send multipart/form-data with the file field `file`, or the file itself as application/zip or "
+            "application/octet-stream.",
             content_type=kind,
         )
     sha256 = await run_in_threadpool(sink.finish)
     if sink.bytes == 0:
         raise UploadInvalid("The upload is empty.")
-    source_name = safe_name(source_name)
-    name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
-    return ReceivedUpload(
-        sink.file.path, sink.bytes, sha256, source_name or "upload.zip", name[:NAME_MAX], options_of(fields)
-    )
+    return ReceivedFile(sink.file.path, sink.bytes, sha256, safe_name(source_name), fields)
 
 
 async def write_in_batches(request: Request, write: Callable[[bytes], None]) -> None:

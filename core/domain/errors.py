@@ -41,6 +41,7 @@
     │   │   ├── FormatUnknown       no supported format; lists what was tried
     │   │   ├── HubSetNotFound      an import: no such dataset or revision on the hub, or access is denied
     │   │   └── HubSetUnusable      an import: no images with supported labels, or too large
+    │   ├── ModelRefused            an uploaded model: of no supported kind, hostile or broken
     │   ├── AliasReserved  SlugInvalid
     │   └── IdempotencyKeyReused    the same key with another body
     ├── UploadLocked          423   another request is sending to this upload
@@ -369,6 +370,11 @@ class HubSetNotFound(DatasetRejected):
 class HubSetUnusable(DatasetRejected):
     slug = "hub-set-unusable"
     title = "The hub's dataset cannot be imported"
+
+
+class ModelRefused(Unprocessable):
+    slug = "model-refused"
+    title = "The model cannot be imported"
 
 
 class AliasReserved(Unprocessable):

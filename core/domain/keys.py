@@ -2,7 +2,7 @@
 
 import re
 
-ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "datasets/", "probe/")  # every key begins with one of them
+ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", "datasets/", "probe/")  # a key begins so
 PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
 
 _OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")
@@ -122,6 +122,15 @@ def operation_key(operation_id: str, attempt: int, name: str) -> str:
 
 def operation_prefix(operation_id: str) -> str:
     return f"operations/{operation_id}/"
+
+
+def imported_artifact_key(operation_id: str, attempt: int, name: str) -> str:
+    """An artifact of a version that was imported: it stays, the operation's own objects do not."""
+    return f"{imported_prefix(operation_id)}{attempt}/{name}"
+
+
+def imported_prefix(operation_id: str) -> str:
+    return f"versions/{operation_id}/"
 
 
 def probe_key(token: str) -> str:

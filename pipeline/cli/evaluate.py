@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
 def _evaluate(config: EvaluateConfig, entry: TrainerEntry, channel: Channel) -> None:
     report = ChannelReporter(channel, out=config.out, seconds_left=None, checkpoint_seconds=0, echo=True)
     trainer = cast(Trainer, import_module(entry.trainer))
-    chosen: dict[str, Any] = {"split": config.split, "batch": config.batch, "device": config.device}
+    chosen: dict[str, Any] = {"splits": (config.split,), "batch": config.batch, "device": config.device}
     try:
         trainer.evaluate(config.model, config.dataset, config.out, report, **chosen)
     except DarkroomError:

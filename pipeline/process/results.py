@@ -96,11 +96,23 @@ class ImportedArchive(ChildResult):
     classes: tuple[str, ...]
 
 
-AnyResult = Annotated[Prepared | Rejection | RepairedArchive | ImportedArchive, Field(discriminator="outcome")]
+class ImportedModel(ChildResult):
+    """Its artifacts are in `out/artifacts`, as those of a training. `notes`: sentences for people."""
+
+    outcome: Literal["model-imported"] = "model-imported"
+    trainer: str
+    kind: str
+    classes: int
+    notes: tuple[str, ...] = ()
+
+
+AnyResult = Annotated[
+    Prepared | Rejection | RepairedArchive | ImportedArchive | ImportedModel, Field(discriminator="outcome")
+]
 _ANY_RESULT: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
 
 
-def read_result(out: Path) -> Prepared | Rejection | RepairedArchive | ImportedArchive | None:
+def read_result(out: Path) -> Prepared | Rejection | RepairedArchive | ImportedArchive | ImportedModel | None:
     """The result in a child's folder; None where it is missing or malformed."""
     try:
         return _ANY_RESULT.validate_json((out / RESULT_FILE).read_bytes())

@@ -96,3 +96,13 @@ class TrainSpec(ChildSpec):
     run_id: str | None = None
     attempt: int = Field(1, ge=1)
     fingerprint: str | None = None
+
+
+class ImportModelSpec(ChildSpec):
+    command = "import-model"
+
+    source: Path  # what was uploaded: a .pt file, or the ZIP of a folder of transformers
+    source_name: str = "model"  # as it was uploaded, for messages and model.json
+    dataset: Path | None = None  # a tree that the model is evaluated on
+    fingerprint: str | None = None  # of that dataset
+    attempt: int = Field(1, ge=1)

@@ -64,6 +64,18 @@ class TrainedModel:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class AdoptedModel:
+    """A model that was trained elsewhere, written as this trainer publishes its own. `notes`: sentences for people."""
+
+    weights: str
+    classes: tuple[str, ...]
+    input_size: int  # side of the square input, px
+    versions: Mapping[str, str]
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
 class Reporter(Protocol):
     """Progress up, commands down. Every method raises RunCancelled once the run is cancelled."""
 
@@ -116,9 +128,25 @@ class Trainer(Protocol):
         """Loads a folder of artifacts or a weights file. Raises WeightsUnavailable."""
 
     def evaluate(
-        self, model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str
+        self,
+        model: Path,
+        dataset: Path,
+        out: Path,
+        report: Reporter,
+        *,
+        splits: Sequence[str],
+        batch: int,
+        device: str,
     ) -> None:
-        """Evaluates a trained model on a split of a prepared tree: metrics.json, images, report.{html,xlsx} in `out`.
+        """Evaluates a trained model on splits of a prepared tree: metrics.json, images, report.{html,xlsx} in `out`.
 
         Raises WeightsUnavailable, ParamsInvalid for a missing split or other classes, RunCancelled.
+        """
+
+    def adopt(self, source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:
+        """Writes the hostile model `source` into `artifacts` as a published one: a .pt file, or a folder of validated
+        JSON and .safetensors. `classes`: those of the dataset that it is for, where one is named.
+
+        Nothing of `source` but numbers, names and plain values reaches the result. Raises ModelRefused and
+        WeightsUnavailable; any other exception means that the file is broken.
         """

@@ -1,9 +1,9 @@
-"""The prepared dataset of a run, as a private tree on this machine."""
+"""A prepared dataset, as a private tree on this machine."""
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from core.db.tables import RunRow
 from core.domain.errors import TrainingFailed
 from core.services.jobs.lifecycle import find_prepared_set
 from core.storage import ObjectCorrupt, ObjectMissing
@@ -12,14 +12,14 @@ from worker.inputs.scratch import scratch_name
 from worker.tasks.attempt import Attempt
 
 
-def fetch_tree(attempt: Attempt[RunRow], run: RunRow) -> Path:
-    """A tree of the run's own, kept until the attempt's folders are left. Raises TrainingFailed, and as the store."""
+def fetch_tree(attempt: Attempt[Any], fingerprint: str) -> Path:
+    """A tree of the attempt's own, kept until its folders are left. Raises TrainingFailed, and as the store."""
     settings, lease = attempt.platform.settings, attempt.lease
     tree = attempt.folders.enter_context(
         cached_tree(
             settings.cache,
-            run.fingerprint,
-            fetch=partial(_fetch_tar, attempt, run.fingerprint),
+            fingerprint,
+            fetch=partial(_fetch_tar, attempt, fingerprint),
             check=lease.raise_if_stopped,
             pause=lease.pause,
             max_bytes=settings.cache_max_bytes,
@@ -29,7 +29,7 @@ def fetch_tree(attempt: Attempt[RunRow], run: RunRow) -> Path:
     return attempt.folders.enter_context(private)
 
 
-def _fetch_tar(attempt: Attempt[RunRow], fingerprint: str, target: Path) -> None:
+def _fetch_tar(attempt: Attempt[Any], fingerprint: str, target: Path) -> None:
     prepared = find_prepared_set(attempt.db, fingerprint)
     if prepared is None:
         raise TrainingFailed("The prepared dataset was deleted.", fingerprint=fingerprint)

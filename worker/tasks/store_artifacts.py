@@ -1,4 +1,4 @@
-"""The artifacts of a finished training, put into the store. The row that names them follows, in train.py."""
+"""The artifacts of a model, put into the store. The row that names them follows: a version."""
 
 import json
 import time
@@ -10,9 +10,7 @@ from typing import Any
 
 import structlog
 
-from core.db.tables import RunRow
 from core.domain.errors import OutOfSpace, TrainerCrashed, Unavailable
-from core.domain.keys import artifact_key
 from core.domain.limits import CLASSES_LISTED
 from core.domain.media_types import media_type_of
 from core.services.runs.lifecycle import PublishedArtifact
@@ -29,13 +27,15 @@ PAUSES_SECONDS = (1.0, 2.0, 4.0)  # a restart of the store does not cost an eval
 log = structlog.get_logger(__name__)
 
 
-def put_artifacts(attempt: Attempt[RunRow], folder: Path) -> tuple[list[PublishedArtifact], str]:
-    """Store every file of `folder`. Returns them by name, and the name of the weights.
+def put_artifacts(
+    attempt: Attempt[Any], folder: Path, key_of: Callable[[str], str]
+) -> tuple[list[PublishedArtifact], str]:
+    """Store every file of `folder` under `key_of(name)`. Returns them by name, and the name of the weights.
 
     Raises TrainerCrashed when the weights are not among them, and what ends a lease and the store raise.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
-    artifacts = [_put(attempt, path) for path in files if not path.name.startswith(".")]
+    artifacts = [_put(attempt, path, key_of(path.name)) for path in files if not path.name.startswith(".")]
     weights = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")).get("weights", {}).get("name", "best.pt")
     if weights not in {artifact.name for artifact in artifacts}:
         raise TrainerCrashed(f"The trainer named {weights} as its weights and left no such file.")
@@ -60,15 +60,14 @@ def _shortened(metrics: Any) -> Any:
     return kept | {"per_class": dict(islice(of_classes.items(), CLASSES_LISTED)), "class_count": len(of_classes)}
 
 
-def _put(attempt: Attempt[RunRow], path: Path) -> PublishedArtifact:
-    key = artifact_key(attempt.claim.id, attempt.claim.attempt, path.name)
+def _put(attempt: Attempt[Any], path: Path, key: str) -> PublishedArtifact:
     media_type = media_type_of(path.suffix)
     put = partial(attempt.platform.store.put, key, path, media_type=media_type)
     stored = _put_when_there_is_room(attempt, partial(_put_patiently, attempt.lease, put))
     return PublishedArtifact(path.name, key, stored.bytes, stored.sha256, media_type)
 
 
-def _put_when_there_is_room(attempt: Attempt[RunRow], put: Callable[[], StoredObject]) -> StoredObject:
+def _put_when_there_is_room(attempt: Attempt[Any], put: Callable[[], StoredObject]) -> StoredObject:
     """Waits for as long as the store is full, because the training is done. A cancel or a drain ends the wait."""
     while True:
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.db.tables import RunRow
 from core.domain.errors import DarkroomError, OutOfMemory, StoreRefused, TimedOut, WeightsUnavailable
+from core.domain.keys import artifact_key
 from core.services.projects.names import log_names
 from core.services.runs.lifecycle import publish_version
 from core.settings import Settings
@@ -48,7 +49,7 @@ def _train(attempt: Attempt[RunRow], run: RunRow) -> None:
     uploader = Uploader(attempt)
     try:
         reporter = RunReporter(attempt, run, uploader)
-        tree = fetch_tree(attempt, run)
+        tree = fetch_tree(attempt, run.fingerprint)
         resume = _fetch_checkpoint(attempt, run, reporter)
         spec = _spec(attempt, run, reporter, tree=tree, resume=resume)
         ended = _supervise(attempt, spec, reporter, uploader)
@@ -172,7 +173,8 @@ def _cause_of(ended: ProcessExit, spec: TrainSpec, log: Path, settings: Settings
 def _publish(attempt: Attempt[RunRow], folder: Path) -> None:
     attempt.report_surely(stage=STORING)
     try:
-        artifacts, weights = put_artifacts(attempt, folder)
+        key_of = partial(artifact_key, attempt.claim.id, attempt.claim.attempt)
+        artifacts, weights = put_artifacts(attempt, folder, key_of)
     except StoreRefused as error:  # another attempt would train for hours, to be refused again
         return attempt.fail(error)
     log_key = put_log(attempt)

@@ -71,7 +71,7 @@ def publish_version(
             fingerprint=run.fingerprint,
             weights_name=weights_name,
             artifacts=[
-                _listed(artifact, f"/models/{job.id}/v{number}")
+                listed_artifact(artifact, f"/models/{job.id}/v{number}")
                 for artifact in sorted(artifacts, key=attrgetter("name"))
             ],
             created_at=clock.now(),
@@ -82,7 +82,7 @@ def publish_version(
     return version
 
 
-def _listed(artifact: PublishedArtifact, version_path: str) -> dict[str, Any]:
+def listed_artifact(artifact: PublishedArtifact, version_path: str) -> dict[str, Any]:
     """What answers show of an artifact, for ever: they send the stored text."""
     fields = {name: value for name, value in asdict(artifact).items() if name != "key"}
     return fields | {"links": {"self": f"{version_path}/artifacts/{quote(artifact.name)}"}}

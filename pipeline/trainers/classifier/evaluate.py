@@ -25,7 +25,7 @@ def evaluate_classifier(
     out: Path,
     report: Reporter,
     *,
-    split: str,
+    splits: Sequence[str],
     batch: int,
     device: str,
     title: str,
@@ -34,22 +34,27 @@ def evaluate_classifier(
     network, processor, names = model
     report.stage("loading")
     tree = open_tree(dataset)
-    if split not in tree.splits:
-        raise ParamsInvalid(f"The dataset has no {split} split.", split=split)
+    for split in splits:
+        if split not in tree.splits:
+            raise ParamsInvalid(f"The dataset has no {split} split.", split=split)
     if set(names) != set(tree.classes):
         raise ParamsInvalid(
             f"The model was trained on the classes {', '.join(names)}; the dataset has {', '.join(tree.classes)}."
         )
     report.stage("evaluating")
-    images, used = tree.splits[split], visible_device(device)
-    predictions, speed = predict_split(network, processor, images, tree.classes, report, batch=batch, device=used)
+    used = visible_device(device)
+    predicted = {
+        split: predict_split(network, processor, tree.splits[split], tree.classes, report, batch=batch, device=used)
+        for split in splits
+    }
+    side = input_side(processor)
     evaluation = ClassifierEvaluation(
         title=title,
-        facts={"Split": split, "Input": f"{input_side(processor)} x {input_side(processor)} px", "Device": str(used)},
+        facts={"Split": ", ".join(splits), "Input": f"{side} x {side} px", "Device": str(used)},
         classes=tree.classes,
-        predictions={split: _in_order_of_dataset(predictions, names)},
-        speeds={split: speed},
-        openers={split: images.open},
+        predictions={split: _in_order_of_dataset(one, names) for split, (one, _) in predicted.items()},
+        speeds={split: speed for split, (_, speed) in predicted.items()},
+        openers={split: tree.splits[split].open for split in splits},
         history=(),
         best_epoch=None,
         label_errors=None,

@@ -4,6 +4,7 @@ Nothing heavy is imported here: transformers reads its environment when it is im
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +13,11 @@ from pydantic import BaseModel
 from core.domain.errors import WeightsUnavailable
 from pipeline.params.clip import ClipParams
 from pipeline.process.huggingface_env import go_offline, see_one_gpu
-from pipeline.trainers import Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
+from pipeline.trainers import AdoptedModel, Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
 from pipeline.trainers.recipe_import import import_recipe
 from pipeline.trainers.scratch import scratch_in
 
-__all__ = ["evaluate", "load", "train"]
+__all__ = ["adopt", "evaluate", "load", "train"]
 
 
 def train(
@@ -56,7 +57,9 @@ def load(model: Path) -> Predictor:
     return ClassifierPredictor(*read_published_clip(model))
 
 
-def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
+def evaluate(
+    model: Path, dataset: Path, out: Path, report: Reporter, *, splits: Sequence[str], batch: int, device: str
+) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
         go_offline(Path(home))
@@ -64,5 +67,14 @@ def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: 
         from pipeline.trainers.classifier.evaluate import evaluate_classifier
         from pipeline.trainers.clip.models import read_published_clip
 
-        options: dict[str, Any] = {"split": split, "batch": batch, "device": device}
+        options: dict[str, Any] = {"splits": splits, "batch": batch, "device": device}
         evaluate_classifier(read_published_clip(model), dataset, out, report, **options, title=f"clip: {model.name}")
+
+
+def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
+        go_offline(Path(home))
+        from pipeline.trainers.clip.adopted import adopt_clip
+
+        return adopt_clip(source, artifacts, report, classes=classes)

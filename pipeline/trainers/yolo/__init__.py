@@ -5,18 +5,19 @@ Nothing heavy is imported here: it reads its environment when it is imported.
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from pydantic import BaseModel
 
 from pipeline.params.yolo import YoloParams
-from pipeline.trainers import Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
+from pipeline.trainers import AdoptedModel, Checkpoint, ModelSource, Predictor, Reporter, TrainedModel
 from pipeline.trainers.recipe_import import import_recipe
 from pipeline.trainers.scratch import scratch_in
 from pipeline.trainers.yolo.environment import go_offline
 
-__all__ = ["evaluate", "load", "train"]
+__all__ = ["adopt", "evaluate", "load", "train"]
 
 
 def train(
@@ -45,12 +46,24 @@ def load(model: Path) -> Predictor:
     return YoloPredictor(_weights_in(model))
 
 
-def evaluate(model: Path, dataset: Path, out: Path, report: Reporter, *, split: str, batch: int, device: str) -> None:
+def evaluate(
+    model: Path, dataset: Path, out: Path, report: Reporter, *, splits: Sequence[str], batch: int, device: str
+) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config, scratch_in(out) as work:
         go_offline(Path(config))
         recipe = import_recipe("yolo", library="ultralytics")
-        recipe.evaluate(_weights_in(model), dataset, out, report, split=split, batch=batch, device=device, work=work)
+        recipe.evaluate(_weights_in(model), dataset, out, report, splits=splits, batch=batch, device=device, work=work)
+
+
+def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:  # noqa: ARG001
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:
+        go_offline(Path(config))
+        from pipeline.trainers.yolo.adopted import adopt_yolo
+
+        report.raise_if_cancelled()
+        return adopt_yolo(source, artifacts)
 
 
 def _weights_in(model: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def evaluate(
     out: Path,
     report: Reporter,
     *,
-    split: str,
+    splits: Sequence[str],
     batch: int,
     device: str,
     work: Path,
@@ -115,8 +115,9 @@ def evaluate(
     """See `pipeline.trainers.Trainer`. `work`: an empty folder."""
     report.stage("loading")
     model = model_in(read_weights(weights))
-    if not _has_images(dataset, split):
-        raise ParamsInvalid(f"The dataset has no {split} split.", split=split)
+    for split in splits:
+        if not _has_images(dataset, split):
+            raise ParamsInvalid(f"The dataset has no {split} split.", split=split)
     data, names = _absolute_data(dataset, work)
     known = class_names(model)
     if known != names:  # in the same order: ultralytics compares class ids
@@ -125,23 +126,31 @@ def evaluate(
         )
     imgsz = int(model.args["imgsz"])
     report.stage("evaluating")
-    evaluation = evaluate_split(
-        weights,
-        data,
-        report,
-        split=split,
-        stated=_stated_images(dataset).get(split),
-        imgsz=imgsz,
-        batch=batch,
-        device=choose_device(device, mps=False),
-        workers=0,
-        work=work,
-        is_rtdetr=is_rtdetr(model),
+    stated = _stated_images(dataset)
+    evaluations = {
+        split: evaluate_split(
+            weights,
+            data,
+            report,
+            split=split,
+            stated=stated.get(split),
+            imgsz=imgsz,
+            batch=batch,
+            device=choose_device(device, mps=False),
+            workers=0,
+            work=work,
+            is_rtdetr=is_rtdetr(model),
+        )
+        for split in splits
+    }
+    _write_numbers(evaluations, out)
+    _draw_splits(evaluations, out, report)
+    write_detection_report(
+        out,
+        title=f"yolo: {weights.name}",
+        facts={"Split": ", ".join(splits), "Input": f"{imgsz} x {imgsz} px"},
+        metrics={split: evaluation.metrics for split, evaluation in evaluations.items()},
     )
-    _write_numbers({split: evaluation}, out)
-    draw_split(out, split, metrics=evaluation.metrics, curves=evaluation.curves, samples=evaluation.samples)
-    facts = {"Split": split, "Input": f"{imgsz} x {imgsz} px"}
-    write_detection_report(out, title=f"yolo: {weights.name}", facts=facts, metrics={split: evaluation.metrics})
 
 
 def _note_unmeasured(evaluations: Mapping[str, DetectorEvaluation], report: Reporter) -> None:
@@ -219,6 +228,10 @@ def _draw(
     best_epoch: int,
 ) -> None:
     draw_training(read_results(fitted.results), artifacts / "training_curves.png", best_epoch=best_epoch)
+    _draw_splits(evaluations, artifacts, report)
+
+
+def _draw_splits(evaluations: Mapping[str, DetectorEvaluation], artifacts: Path, report: Reporter) -> None:
     for split, evaluation in evaluations.items():
         report.raise_if_cancelled()
         draw_split(artifacts, split, metrics=evaluation.metrics, curves=evaluation.curves, samples=evaluation.samples)

@@ -213,7 +213,7 @@ def test_evaluate_gives_the_metrics_of_the_run(learnt: tuple[str, Path], tree: P
     _, out = learnt
     line = Channel(tmp_path)
     report = ChannelReporter(line, out=tmp_path, seconds_left=None, checkpoint_seconds=0, echo=False)
-    clip.evaluate(out / "artifacts", tree, tmp_path, report, split="test", batch=4, device="cpu")
+    clip.evaluate(out / "artifacts", tree, tmp_path, report, splits=["test"], batch=4, device="cpu")
     line.close()
     then, now = (json.loads((each / "metrics.json").read_text())["test"] for each in (out / "artifacts", tmp_path))
     assert {**then, "speed": None} == {**now, "speed": None}

@@ -1,0 +1,65 @@
+"""`python -m pipeline import-model best.pt out/`: a model that was trained elsewhere, as a trainer publishes its own.
+
+It is treated as hostile: see `pipeline.model_import`. A worker gives an ImportModelSpec after `--config`.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from core.domain.errors import TrainerCrashed
+from pipeline.process.checkpoint_manifest import digest_of
+from pipeline.process.child import Channel, run_child
+from pipeline.process.results import PROBLEM_FILE, RESULT_FILE, problem_in
+from pipeline.process.specs import ImportModelSpec
+from pipeline.training.reporter import ChannelReporter
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, nargs="?", help="a .pt file, or the ZIP of a folder of transformers")
+    parser.add_argument("out", type=Path, nargs="?", help="a folder; the model is written to out/artifacts")
+    parser.add_argument("--dataset", type=Path, help="a prepared tree, on whose val and test splits it is evaluated")
+    parser.add_argument("--config", type=Path, help="spec.json instead of arguments")
+    parser.add_argument("--supervised", action="store_true", help="stdin is a supervisor's pipe")
+    parser.set_defaults(parser=parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Returns 0: imported; 1: refused or failed, problem.json holds the reason; 76: cancelled."""
+    if args.config:
+        spec = ImportModelSpec.model_validate_json(args.config.read_bytes())
+    elif args.model and args.out:
+        spec = _spec_of_arguments(args)
+    else:
+        args.parser.error("name the model and the folder to write, or --config")
+    for stale in (PROBLEM_FILE, RESULT_FILE):  # of an earlier try in the same place
+        (spec.out / stale).unlink(missing_ok=True)
+    status = run_child(
+        spec.out,
+        lambda channel: _import(spec, channel, echo=not args.supervised),
+        supervised=args.supervised,
+        crash=TrainerCrashed,
+        memory_bytes=spec.memory_bytes,
+    )
+    if args.supervised:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # without cleaning up: torch takes 0.5 s for it, of the 2 s that a cancel has
+    sys.stdout.write(f"{spec.out / 'artifacts'}\n" if status == 0 else f"not imported: {problem_in(spec.out)}\n")
+    return status
+
+
+def _import(spec: ImportModelSpec, channel: Channel, *, echo: bool) -> None:
+    from pipeline.model_import.run import import_model
+
+    report = ChannelReporter(channel, out=spec.out, seconds_left=None, checkpoint_seconds=0, echo=echo)
+    import_model(spec, report)
+
+
+def _spec_of_arguments(args: argparse.Namespace) -> ImportModelSpec:
+    dataset: Path | None = args.dataset
+    fingerprint = None if dataset is None else digest_of(dataset / "manifest.json").sha256
+    return ImportModelSpec(
+        source=args.model, source_name=args.model.name, out=args.out, dataset=dataset, fingerprint=fingerprint
+    )
