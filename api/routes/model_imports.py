@@ -1,5 +1,6 @@
 """Uploading a model that was trained elsewhere, as a version of a project."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -90,7 +91,7 @@ async def import_model(
         meaning = _meaning(upload)
         if replayed := idempotency.replay(meaning):
             return replayed
-        on_commit = idempotency.keep(lambda row: _described(row, owner), meaning)
+        on_commit = idempotency.keep(partial(_described, project=owner), meaning)
         row = await run_in_threadpool(_store_and_queue, platform, owner, upload, on_commit)
     await wait_until_ended(request, platform.db, row.id, seconds=wait)
     return _described(await run_in_threadpool(get_operation, platform.db, row.id), owner)

@@ -88,7 +88,7 @@ def _zero_shot_head(
     clip: Clip, classes: Sequence[str] | None, report: Reporter
 ) -> tuple[dict[str, Any], Mapping[str, torch.Tensor]]:
     if not classes:
-        detail = "A CLIP model has no classes of its own: name a dataset, whose classes it is to tell apart."
+        detail = "A CLIP model has no classes of its own: name a dataset, whose classes it then has."
         raise refused(Reason(_CONFIG, detail))
     prompts = {name: list(texts) for name, texts in prompts_of(classes, ClipParams()).items()}
     embedded = embed_prompts(clip.model, clip.tokenizer, prompts, report)

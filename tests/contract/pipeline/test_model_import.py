@@ -159,7 +159,7 @@ def test_a_model_of_other_classes_than_the_dataset_is_refused(tmp_path: Path) ->
     assert "box, disc" in problem["detail"] and "cat, dog" in problem["detail"]
 
 
-def test_a_clip_model_tells_the_classes_of_a_named_dataset_apart_and_can_be_imported_again(
+def test_a_clip_model_gets_the_classes_of_a_named_dataset_and_can_be_imported_again(
     imported: Import, image: Path, tmp_path: Path
 ) -> None:
     tree = _prepared(zip_files(tmp_path / "set.zip", folder_files(classes=("cat", "dog"))), tmp_path / "set")
