@@ -70,7 +70,7 @@ COPY worker worker
 COPY deploy/__init__.py deploy/worker_health.py deploy/
 # opencv-python-headless brings its own libraries; it also needs libstdc++, zlib and libc, which the base has.
 # If that changes, or a requirement is missing, the build fails here and not a training later.
-RUN python -c "import worker.app, core.storage.s3, kombu.transport.redis, cv2, torch, torchvision"
+RUN python -c "import worker.app, worker.tasks.prepare, worker.tasks.train, core.storage.s3, kombu.transport.redis, cv2, torch, torchvision"
 USER 10001
 VOLUME /var/lib/darkroom
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \

@@ -46,7 +46,7 @@ def main() -> int:
 
 def run(service: Service, args: argparse.Namespace) -> int:
     began = time.monotonic()
-    load = Load(service.url, service.folder / "sets", seed=args.seed, real_every=args.real_every)
+    load = Load(service.platform, service.url, service.folder / "sets", seed=args.seed, real_every=args.real_every)
     load.start()
     ends = began + 60 * min(args.minutes, MAX_MINUTES)
     injected = inject(service, Random(args.seed), rounds=args.rounds, ends=ends)
@@ -99,6 +99,7 @@ def report(
         "minutes": round(seconds / 60, 1),
         "uploads": len(ledger.uploads),
         "runs": len(ledger.runs),
+        "operations": len(ledger.operations),
         "real trainings": len(ledger.real_runs),
         "cancelled": len(ledger.cancelled),
         "jobs deleted": len(ledger.deleted),

@@ -13,6 +13,7 @@ from core.db.tables import (
     DatasetRow,
     EventRow,
     JobRow,
+    OperationRow,
     ProjectRow,
     RunLogRow,
     RunRow,
@@ -23,6 +24,7 @@ from core.domain.keys import ROOTS
 from core.services.context import Platform, open_platform
 from core.services.jobs.lifecycle import DELETING
 from core.services.maintenance.retention import named_keys
+from core.services.work.leases import TABLES
 from worker.context import Worker
 from worker.tasks.retention import clean, delete_orphans
 
@@ -69,6 +71,18 @@ def lost_runs(service: Service, ledger: Ledger) -> list[str]:
     return lost
 
 
+def lost_operations(service: Service, ledger: Ledger) -> list[str]:
+    """Committed, and neither succeeded nor cancelled by request."""
+    with service.platform.db.reading() as session:
+        states = dict(session.execute(select(OperationRow.id, OperationRow.state)).all())
+    lost = []
+    for operation_id in sorted(ledger.operations):
+        state, wanted = states.get(operation_id), "cancelled" if operation_id in ledger.cancelled else "succeeded"
+        if state != wanted:
+            lost.append(f"{operation_id}: {state}, expected {wanted}")
+    return lost
+
+
 def doubled_rows(service: Service, ledger: Ledger) -> list[str]:
     """Jobs and runs that no user had as an answer: a request that was repeated with its key was done twice."""
     with service.platform.db.reading() as session:
@@ -82,7 +96,7 @@ def stuck_rows(service: Service, _ledger: Ledger) -> list[str]:
     stuck = unfinished(service)
     with service.platform.db.reading() as session:
         stuck += session.execute(select(DatasetRow.fingerprint).where(DatasetRow.state == DELETING)).scalars()
-        for table in (JobRow, RunRow):
+        for table in TABLES.values():
             stuck += session.execute(select(table.id).where(table.lease_expires_at.is_not(None))).scalars()
     return stuck
 
@@ -112,14 +126,14 @@ def faulty_versions(service: Service, _ledger: Ledger) -> list[str]:
 
 
 def faulty_events(service: Service, _ledger: Ledger) -> list[str]:
-    """Jobs and runs whose events are not numbered 1, 2, ... without gaps."""
+    """Jobs, runs and operations whose events are not numbered 1, 2, ... without gaps."""
     faulty = []
     with service.platform.db.reading() as session:
         counted = session.execute(
             select(EventRow.subject_id, func.count(), func.max(EventRow.seq)).group_by(EventRow.subject_id)
         ).all()
         numbers = {subject: (count, last) for subject, count, last in counted}
-        for table in (JobRow, RunRow):
+        for table in (JobRow, RunRow, OperationRow):
             rows = session.execute(select(table.id, table.event_seq).where(table.deleted_at.is_(None)))
             faulty += [row_id for row_id, seq in rows if numbers.get(row_id) != (seq, seq)]
     return faulty
@@ -156,6 +170,7 @@ def unexpected_answers(_service: Service, ledger: Ledger) -> list[str]:
 CHECKS: Mapping[str, Check] = {
     "lost uploads": lost_uploads,
     "lost runs": lost_runs,
+    "lost operations": lost_operations,
     "requests done twice": doubled_rows,
     "rows stuck": stuck_rows,
     "duplicate or missing versions": faulty_versions,

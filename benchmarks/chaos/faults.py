@@ -23,7 +23,7 @@ FIND_CHILD_SECONDS = 4.0
 def faults_of(service: Service) -> dict[str, Fault]:
     """Those that this service can have, by name."""
     faults: dict[str, Fault] = {}
-    for group in ("api", "prepare", "train", "housekeeping"):
+    for group in ("api", "prepare", "train", "operations", "housekeeping"):
         faults[f"kill {group}"] = partial(_kill, group=group)
         faults[f"freeze {group}"] = partial(_freeze, group=group)
     faults["kill a child"] = _kill_child
@@ -151,7 +151,7 @@ def _one_of(group: str, rng: Random) -> str:
 
 
 def _some_child(service: Service, rng: Random) -> psutil.Process | None:
-    names = [name for name in COMMANDS if name.startswith(("prepare", "train"))]
+    names = [name for name in COMMANDS if name.startswith(("prepare", "train", "operations"))]
     rng.shuffle(names)
     for _ in range(round(FIND_CHILD_SECONDS / 0.2)):
         for name in names:

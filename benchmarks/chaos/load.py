@@ -1,8 +1,12 @@
-"""The users: they upload, train, cancel and delete over HTTP, repeat what was not answered, and note what was."""
+"""The users: they upload, train, cancel and delete over HTTP, repeat what was not answered, and note what was.
+
+Operations of a kind that only pretends to work are queued by the use case.
+"""
 
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +15,15 @@ from typing import Any
 
 import httpx
 
-from benchmarks.chaos.worker import REAL_SEED
+from benchmarks.chaos.worker import REAL_SEED, SCRIPTED_KIND
+from core.domain.errors import Unavailable
+from core.services.context import Platform
+from core.services.operations.commands import queue_operation
 from deploy.local.resumable import UploadFailed, sha256_of, upload
 from deploy.local.scenes import write_archive
 
 IMAGES = 6
-MOST_UNFINISHED = 8  # jobs and runs: the end of the benchmark waits for them
+MOST_UNFINISHED = 8  # jobs, runs and operations: the end of the benchmark waits for them
 ANSWER_SECONDS = 150.0  # a killed request holds its Idempotency-Key for 90 s
 TRAINING = {"model": "yolov8n", "imgsz": 64, "batch": 4, "pretrained": "never", "workers": 0, "device": "cpu"}
 OUR_MISTAKES = ("upload-invalid", "params-invalid", "request-invalid", "not-found")
@@ -34,6 +41,7 @@ class Ledger:
 
     uploads: dict[str, str] = field(default_factory=dict)  # job -> sha256 of what was sent
     runs: dict[str, str] = field(default_factory=dict)  # run -> job
+    operations: set[str] = field(default_factory=set)
     real_runs: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
@@ -45,16 +53,17 @@ class Ledger:
 class Load:
     """Threads of users."""
 
-    def __init__(self, url: str, folder: Path, *, seed: int, real_every: int) -> None:
+    def __init__(self, platform: Platform, url: str, folder: Path, *, seed: int, real_every: int) -> None:
         self.ledger = Ledger()
+        self._platform = platform
         self._url = url
         self._folder = folder
         self._real_every = real_every
         self._over = threading.Event()
-        self._states: dict[str, str] = {}  # of jobs and runs, as last read
+        self._states: dict[str, str] = {}  # of jobs, runs and operations, as last read
         self._trained: Counter[str] = Counter()
         # Two of a kind: one may wait 90 s for the Idempotency-Key of a request that was killed.
-        users = (*[self._upload_whole] * 2, *[self._upload_in_chunks] * 2, *[self._train] * 2)
+        users = (*[self._upload_whole] * 2, *[self._upload_in_chunks] * 2, *[self._train] * 2, self._operate)
         self._threads = [
             threading.Thread(target=self._repeat, args=(user, Random(f"{seed} {number}"), number), daemon=True)
             for number, user in enumerate(users)
@@ -120,9 +129,21 @@ class Load:
             for _ in range(rng.choice([1, 2, 3])):
                 self._queue_run(client, rng, job_id)
         if rng.random() < 0.04:
-            self._cancel(client, rng)
+            self._cancel(client, rng, self.ledger.runs)
         if rng.random() < 0.01:
             self._delete(client, rng)
+
+    def _operate(self, client: httpx.Client, rng: Random, _number: int) -> None:
+        """Queues an operation, one of two targets at a time; now and then cancels one."""
+        if self._is_busy():
+            return
+        params, target = {"steps": rng.randint(1, 40)}, rng.choice([None, "one", "two"])
+        with suppress(Unavailable):
+            operation_id = queue_operation(self._platform, SCRIPTED_KIND, params, target=target).id
+            self.ledger.operations.add(operation_id)
+            self._states[operation_id] = "queued"
+        if rng.random() < 0.04:
+            self._cancel(client, rng, self.ledger.operations)
 
     def _queue_run(self, client: httpx.Client, rng: Random, job_id: str) -> None:
         real = len(self.ledger.runs) % self._real_every == self._real_every - 1
@@ -134,12 +155,12 @@ class Load:
             self.ledger.real_runs |= {run_id} if real else set()
             self._states[run_id] = "queued"
 
-    def _cancel(self, client: httpx.Client, rng: Random) -> None:
-        active = [run_id for run_id in list(self.ledger.runs) if self._states.get(run_id) in ("queued", "running")]
+    def _cancel(self, client: httpx.Client, rng: Random, ids: Collection[str]) -> None:
+        active = [row_id for row_id in sorted(ids) if self._states.get(row_id) in ("queued", "running")]
         if active:
-            run_id = rng.choice(active)
-            if self._ask(client, "POST", f"/runs/{run_id}/cancel", rng).status_code == 202:
-                self.ledger.cancelled.add(run_id)
+            row_id = rng.choice(active)
+            if self._ask(client, "POST", f"{_path(row_id)}/cancel", rng).status_code == 202:
+                self.ledger.cancelled.add(row_id)
 
     def _delete(self, client: httpx.Client, rng: Random) -> None:
         """A job that is not being trained; the next upload of the same images makes its dataset anew."""
@@ -152,7 +173,7 @@ class Load:
                 self._states[job_id] = "deleted"
 
     def _read(self, client: httpx.Client, rng: Random, subject: str) -> None:
-        answer = self._ask(client, "GET", f"/{'jobs' if subject.startswith('job_') else 'runs'}/{subject}", rng)
+        answer = self._ask(client, "GET", _path(subject), rng)
         if answer.status_code == 200:
             self._states[subject] = answer.json()["state"]
         elif answer.status_code == 410:
@@ -200,3 +221,8 @@ class Load:
         partial = path.with_suffix(".part")
         write_archive(partial, scenes=IMAGES, seed=seed)
         return partial.rename(path)
+
+
+def _path(row_id: str) -> str:
+    """`/runs/run_...`"""
+    return f"/{row_id.partition('_')[0]}s/{row_id}"

@@ -47,6 +47,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "prepare": (WORKER, "prepare"),
     "train-1": ("benchmarks.chaos.worker", "train"),
     "train-2": ("benchmarks.chaos.worker", "train"),
+    "operations-1": ("benchmarks.chaos.worker", "operations"),
+    "operations-2": ("benchmarks.chaos.worker", "operations"),
     "housekeeping-1": (WORKER, "housekeeping"),
     "housekeeping-2": (WORKER, "housekeeping"),
 }

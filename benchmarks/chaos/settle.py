@@ -6,35 +6,35 @@ from collections import Counter
 from sqlalchemy import select
 
 from benchmarks.chaos.service import Service
-from core.db.tables import JobRow, RunRow, UploadRow
-from core.domain.states import JOB_ENDED, RUN_ENDED
+from core.db.tables import JobRow, OperationRow, RunRow, UploadRow
 from core.services.jobs.commands import retry_job
+from core.services.operations.commands import retry_operation
 from core.services.runs.commands import retry_run
 from core.services.uploads.sessions import OPEN
+from core.services.work.leases import TABLES
 
 SETTLE_SECONDS = 240.0
 
 
 def settle(service: Service) -> Counter[str]:
-    """Returns the problems of the jobs and runs that had failed, each of which has been tried once more."""
+    """Returns the problems of the jobs, runs and operations that had failed, each of which has been tried once more."""
     _wait_until_ended(service)
     failed = _failed(service)
+    retries = {"job": retry_job, "run": retry_run, "operation": retry_operation}
     for row_id, _ in failed:
-        if row_id.startswith("job_"):
-            retry_job(service.platform, row_id)
-        else:
-            retry_run(service.platform, row_id)
+        retries[row_id.partition("_")[0]](service.platform, row_id)
     _wait_until_ended(service)
     return Counter(slug for _, slug in failed)
 
 
 def unfinished(service: Service) -> list[str]:
-    """Jobs, runs and uploads that have not ended."""
+    """Jobs, runs, operations and uploads that have not ended."""
     with service.platform.db.reading() as session:
-        jobs = session.execute(select(JobRow.id).where(JobRow.state.not_in(sorted(JOB_ENDED)))).scalars()
-        runs = session.execute(select(RunRow.id).where(RunRow.state.not_in(sorted(RUN_ENDED)))).scalars()
-        uploads = session.execute(select(UploadRow.id).where(UploadRow.state == OPEN)).scalars()
-        return [*jobs, *runs, *uploads]
+        found = list(session.execute(select(UploadRow.id).where(UploadRow.state == OPEN)).scalars())
+        for table in TABLES.values():
+            active = table.state.not_in(sorted(table.lifecycle.ended))
+            found += session.execute(select(table.id).where(active)).scalars()
+    return found
 
 
 def _wait_until_ended(service: Service) -> None:
@@ -46,7 +46,7 @@ def _wait_until_ended(service: Service) -> None:
 def _failed(service: Service) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     with service.platform.db.reading() as session:
-        for table in (JobRow, RunRow):
+        for table in (JobRow, RunRow, OperationRow):
             rows = session.execute(
                 select(table.id, table.problem).where(table.state == "failed", table.deleted_at.is_(None))
             )

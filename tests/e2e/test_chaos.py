@@ -14,6 +14,7 @@ SERVERS = {"sqlite": ("private_valkey",), "postgresql": ("private_valkey", "priv
 NEVER = (
     "lost uploads",
     "lost runs",
+    "lost operations",
     "requests done twice",
     "rows stuck",
     "duplicate or missing versions",
@@ -37,5 +38,5 @@ def test_faults_lose_and_leave_nothing(database: str, request: pytest.FixtureReq
 
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[0]) if done.stdout else {}
     assert done.returncode == 0, done.stderr[-4000:] + done.stdout
-    assert figures["rounds"] == ROUNDS and figures["uploads"] and figures["runs"]
+    assert figures["rounds"] == ROUNDS and figures["uploads"] and figures["runs"] and figures["operations"]
     assert [figures[name] for name in NEVER] == [0] * len(NEVER)
