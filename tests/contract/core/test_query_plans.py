@@ -8,15 +8,18 @@ import pytest
 from sqlalchemy import event
 
 from benchmarks.load_rows import Filled, fill
+from core import clock
 from core.db import Database
 from core.db.tables import METADATA
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_findings, list_jobs
+from core.services.maintenance.ended_operations import operations_to_condense
 from core.services.maintenance.erasure import jobs_to_erase
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import mlflow_sync
 from core.services.models.mlflow_sync import count_refused, jobs_to_forget, runs_to_mirror
 from core.services.models.versions import list_versions
+from core.services.operations.commands import list_operations, newest_operation
 from core.services.paging import cursor_after
 from core.services.projects.lineage import lineage_rows
 from core.services.runs.commands import list_runs
@@ -30,6 +33,14 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     "runs": lambda db, _filled, page: list_runs(db, **page),
     "runs by state": lambda db, _filled, page: list_runs(db, **page, state="succeeded"),
     "runs of a job": lambda db, filled, page: list_runs(db, **page, job_id=filled.ready[-1]),
+    "operations": lambda db, _filled, page: list_operations(db, **page),
+    "operations by state": lambda db, _filled, page: list_operations(db, **page, state="succeeded"),
+    "operations by kind": lambda db, _filled, page: list_operations(db, **page, kind="scripted"),
+    "operations of a job": lambda db, filled, page: list_operations(db, **page, job_id=filled.ready[-1]),
+    "operations of a project": lambda db, filled, page: list_operations(db, **page, project=_project_of(filled)),
+    "the newest of a target": lambda db, _filled, _page: newest_operation(db, "scripted", "one"),
+    "operations to condense": lambda db, _filled, _page: operations_to_condense(db, before=clock.now()),
+    "waiting operations": lambda db, _filled, _page: oldest_waiting(db, "operate"),
     "versions": lambda db, _filled, page: list_versions(db, **page),
     "versions of a job": lambda db, filled, page: list_versions(db, **page, ref=filled.ready[-1]),
     "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),
