@@ -14,12 +14,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.domain.errors import ParamsInvalid
+from core.domain.model_names import parse_version_name
 from pipeline.cli.config_files import ConfigInvalid, add_config, checked, complain, field_lines, read_config
 from pipeline.params.catalogue import CATALOGUE, default_trainer, entry_of, params_of, validate_params
 from pipeline.process.checkpoint_manifest import digest_of
 from pipeline.process.child import run_child
 from pipeline.process.results import PROBLEM_FILE, problem_in
-from pipeline.process.specs import ModelSpec, TrainSpec
+from pipeline.process.specs import ModelSpec, ParentSpec, TrainSpec
 from pipeline.training.run import ARTIFACTS, MANIFEST, MODEL_FILE, train
 
 
@@ -35,7 +36,9 @@ class TrainConfig(BaseModel):
     )
     params: dict[str, Any] = Field(default_factory=dict, description="The trainer's params, as over HTTP.")
     weights: Path | None = Field(
-        None, description="Start from these: a .pt file, or a folder with model.safetensors. Empty: from scratch."
+        None,
+        description="Start from these: a .pt file, a folder with model.safetensors, or out/artifacts of a training, of "
+        "whose head the rows of classes that both have are kept. Empty: from scratch.",
     )
     resume: Path | None = Field(None, description="Go on from this checkpoint, a folder in out/checkpoints.")
 
@@ -82,15 +85,33 @@ def _spec_of_arguments(args: argparse.Namespace) -> TrainSpec:
         path = getattr(config, name)
         if path is not None and not path.exists():
             raise ConfigInvalid([f"{name}: there is no {path}"])
+    if parse_version_name(str(config.params.get("model", ""))):
+        raise ConfigInvalid(["params.model: only the service knows its versions; give the artifacts of one in weights"])
     return TrainSpec(
         trainer=trainer,
         params=config.params,
         dataset=config.dataset,
         out=config.out,
-        model=ModelSpec(kind="weights", path_or_name=str(config.weights)) if config.weights else None,
+        model=start_from(config.weights, trainer) if config.weights else None,
         resume=config.resume,
         fingerprint=digest_of(config.dataset / MANIFEST).sha256,
     )
+
+
+def start_from(weights: Path, trainer: str) -> ModelSpec:
+    """Artifacts with their model.json are a parent. Raises ConfigInvalid for those of another trainer."""
+    if not (weights / MODEL_FILE).is_file():
+        return ModelSpec(kind="weights", path_or_name=str(weights))
+    try:
+        model = json.loads((weights / MODEL_FILE).read_text(encoding="utf-8"))
+        file, made_by = model["weights"], str(model["trainer"])
+        name = model["run_id"] or f"{made_by} {file['sha256'][:12]}"
+        parent = ParentSpec(name=name, sha256=file["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigInvalid([f"weights: {weights / MODEL_FILE} cannot be read"]) from error
+    if made_by != trainer:
+        raise ConfigInvalid([f"weights: {weights} is a model of {made_by}; it cannot be trained by {trainer}"])
+    return ModelSpec(kind="weights", path_or_name=str(weights / file["name"]), parent=parent)
 
 
 def kind_of_tree(tree: Path) -> str:

@@ -46,6 +46,7 @@ def test_every_example_fits_its_schema(example: Path) -> None:
         ("train", "run_id: run_1", "run_id: there is no such field; the fields are "),  # a worker's, not a person's
         ("train", "trainer: vgg", "trainer: must be one of yolo, vit"),
         ("train", "trainer: yolo", "trainer: yolo trains on detection, and the dataset is classification"),
+        ("train", "params: {model: raccoons/v3}", "params.model: only the service knows its versions"),
         ("train", "weights: nowhere", "weights: there is no nowhere"),
         ("train", "dataset: nowhere", "dataset: nowhere is not a prepared tree"),
         ("train", "out:", "out: must be a path"),
