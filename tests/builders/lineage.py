@@ -9,10 +9,11 @@ from core.db.tables import JobRow, RunRow, VersionRow
 from core.domain.ids import new_id
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job, new_job_id, receive_job
+from core.services.models.fine_tuning import queue_training
 from core.services.models.versions import set_alias
 from core.services.projects.lookup import next_version, project_in
 from core.services.runs import lifecycle as training
-from core.services.runs.commands import cancel_run, queue_run
+from core.services.runs.commands import cancel_run
 from core.services.work.leases import claim_row
 from tests.builders.rows import LEASE, complete
 
@@ -44,8 +45,7 @@ def dataset(platform: Platform, name: str, *, project: str = SLUG, images: int =
 def run(platform: Platform, job_id: str, *, parent: VersionRow | None = None, model: str = "yolov8n") -> RunRow:
     """A queued run, fine-tuned from `parent`."""
     params = {"model": f"v{parent.number}" if parent else model, "epochs": 5 if parent else 30}
-    parent_id = parent.id if parent else None
-    return queue_run(platform, job_id, trainer="yolo", params=params, parent_id=parent_id)
+    return queue_training(platform, job_id, trainer="yolo", params=params)
 
 
 def version(

@@ -28,6 +28,7 @@ from core.services.models.mlflow_notes import (
 from core.services.models.mlflow_rows import Mirrored, project_row, rows_of_run, rows_of_version
 from core.services.models.mlflow_sync import runs_in_tracker, versions_in_tracker
 from core.services.models.versions import artifacts_of
+from core.services.projects.names import log_names
 from core.services.work.events import events_after
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.locked_files import locked
@@ -87,7 +88,7 @@ class MlflowCopies:
         if run.state in RUN_ENDED:
             self._end(run, tracked_id)
             note_run_complete(self._db, run)
-            log.info("run.mirrored", run_id=run.id, tracked_id=tracked_id)
+            log.info("run.mirrored", run_id=run.id, tracked_id=tracked_id, **log_names(self._db, run.id))
 
     def mirror_version(self, version: VersionRow) -> None:
         model_id = version.mlflow_model_id
@@ -117,12 +118,12 @@ class MlflowCopies:
     def forget_job(self, job: JobRow) -> None:
         self._tracker.forget_job(self._tracked(project_row(self._db, job.project_id)), job.id)
         note_job_forgotten(self._db, job.id)
-        log.info("job.forgotten", job_id=job.id)
+        log.info("job.forgotten", job_id=job.id, **log_names(self._db, job.id))
 
     def forget_project(self, project: ProjectRow) -> None:
         self._tracker.forget_project(self._tracked(project))
         note_project_forgotten(self._db, project.id)
-        log.info("project.forgotten", project_id=project.id)
+        log.info("project.forgotten", project_id=project.id, project=project.slug)
 
     def _opened(self, project: ProjectRow) -> ProjectCopy:
         note_project_begun(self._db, project)
@@ -146,7 +147,7 @@ class MlflowCopies:
         try:
             describe()
         except TrackerRefused as error:
-            log.error("mlflow.refused", id=row.id, error=str(error))
+            log.error("mlflow.refused", id=row.id, error=str(error), **log_names(self._db, row.id))
             note_refused(self._db, row, str(error))
 
     def _describe_run(self, run: RunRow, copy: ProjectCopy) -> None:

@@ -21,6 +21,7 @@ from core.services.models.mlflow_sync import (
     runs_to_mirror,
     versions_to_mirror,
 )
+from core.services.projects.names import log_names
 from core.services.work.leases import ClaimLost
 from core.services.work.locks import take_lock
 from core.tracking import RunTracker, TrackerRefused, open_tracker
@@ -87,7 +88,7 @@ class MlflowSync:
             sync()
         except TrackerRefused as error:  # it would refuse again, and the others must not wait behind it
             self._refused.add(subject)
-            log.error("mlflow.refused", id=subject, error=str(error))
+            log.error("mlflow.refused", id=subject, error=str(error), **log_names(self._platform.db, subject))
             if row is not None:
                 note_refused(self._platform.db, row, str(error))
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Executable, bindparam, func, select
+from sqlalchemy import Executable, bindparam, func, null, select
 
 from core.db import Database
-from core.db.tables import JobRow, OperationRow, ProjectRow, RunRow
+from core.db.tables import JobRow, OperationRow, ProjectRow, RunRow, VersionRow
 from core.domain.errors import Unavailable
 from core.domain.model_names import dataset_name, version_name
 
@@ -27,11 +27,24 @@ _OF_OPERATION = (
     .join(ProjectRow, ProjectRow.id == func.coalesce(OperationRow.project_id, JobRow.project_id))
     .where(OperationRow.id == bindparam("row_id"))
 )
-_STATEMENTS: Mapping[str, Executable] = {"job": _OF_JOB, "run": _OF_RUN, "operation": _OF_OPERATION}
+_OF_VERSION = (
+    select(ProjectRow.slug, JobRow.revision, VersionRow.number)
+    .join(VersionRow, VersionRow.project_id == ProjectRow.id)
+    .outerjoin(JobRow, JobRow.id == VersionRow.job_id)
+    .where(VersionRow.id == bindparam("row_id"))
+)
+_OF_PROJECT = select(ProjectRow.slug, null()).where(ProjectRow.id == bindparam("row_id"))
+_STATEMENTS: Mapping[str, Executable] = {
+    "job": _OF_JOB,
+    "run": _OF_RUN,
+    "operation": _OF_OPERATION,
+    "version": _OF_VERSION,
+    "project": _OF_PROJECT,
+}
 
 
 def log_names(db: Database, row_id: str) -> dict[str, str]:
-    """Fields of a log line about a job, a run or an operation: `dataset` and `version`, or else `project`.
+    """Fields of a log line about the row with this id: `dataset`, `version` or both, or else `project`.
 
     Empty for the id of anything else, and while the database does not answer: a log line stops no work.
     """
@@ -47,7 +60,6 @@ def log_names(db: Database, row_id: str) -> dict[str, str]:
 
 
 def _fields(slug: str, revision: int | None, version: int | None = None) -> dict[str, str]:
-    if revision is None:
-        return {"project": slug}
-    published = {"version": version_name(slug, version)} if version is not None else {}
-    return {"dataset": dataset_name(slug, revision)} | published
+    dataset = {} if revision is None else {"dataset": dataset_name(slug, revision)}
+    published = {} if version is None else {"version": version_name(slug, version)}
+    return dataset | published or {"project": slug}

@@ -34,6 +34,8 @@ def test_log_lines_name_datasets_versions_and_aliases(platform: Platform) -> Non
         ("job.deleted", {"dataset": "raccoons/d2"}),
     ]
     assert log_names(platform.db, str(versions[1].run_id)) == {"dataset": "raccoons/d1", "version": "raccoons/v2"}
+    assert log_names(platform.db, lineage.imported(platform).id) == {"version": "raccoons/v3"}
+    assert log_names(platform.db, first.project_id) == {"project": "raccoons"}
     operation = queue_operation(platform, "import-weights", {}, project_id=first.project_id)
     assert log_names(platform.db, operation.id) == {"project": "raccoons"}
     assert log_names(platform.db, "upload_01") == log_names(platform.db, "run_01") == {}
