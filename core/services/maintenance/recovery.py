@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import Integer, literal, or_, select, update
 
 from core import clock
 from core.db import Database
@@ -67,10 +67,15 @@ def enqueue_waiting(platform: Platform) -> int:
 
 
 def oldest_waiting(db: Database, task: str, *, but_not: Collection[str] = ()) -> str | None:
-    """The id of the row that has waited longest for `task`: a worker that has just finished claims it itself."""
+    """The id of the row that has waited longest for `task`: a worker that has just finished claims it itself.
+
+    A row whose last attempt was refused waits for its pause, which doubles each time.
+    """
     table = TABLES[task]
+    pause = literal(FIRST_REENQUEUE_SECONDS) * literal(1, Integer).bitwise_lshift(table.refusals)
+    is_due = or_(table.refusals == 0, table.enqueued_at.is_(None), table.enqueued_at <= db_now() - pause)
     with db.reading() as session:
-        waiting = select(table.id).where(table.state == str(table.lifecycle.waiting), table.id.not_in(but_not))
+        waiting = select(table.id).where(table.state == str(table.lifecycle.waiting), table.id.not_in(but_not), is_due)
         return session.execute(waiting.order_by(table.id).limit(1)).scalar_one_or_none()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import DeclarativeBase
 
 from core import clock
@@ -129,7 +130,19 @@ def test_a_store_that_refuses_it_fails_it_in_the_end(platform: Platform) -> None
     for number in range(1, MAX_REFUSALS + 1):
         row = endings.refuse_attempt(platform.db, WorkRow, claimed(platform), StoreRefused("denied"))
         assert row.state == ("failed" if number == MAX_REFUSALS else "waiting")
+        assert oldest_waiting(platform.db, "some-work") is None, "no worker takes it before its pause"
     assert (row_of(platform).problem or {})["slug"] == "store-refused"
+
+
+def test_after_its_pause_a_refused_one_is_taken(platform: Platform) -> None:
+    waiting(platform)
+    for pause_seconds in (10, 20):
+        row = endings.refuse_attempt(platform.db, WorkRow, claimed(platform), StoreRefused("denied"))
+        assert row.enqueued_at is not None
+        for seconds, taken in ((pause_seconds - 1, None), (pause_seconds, row.id)):
+            with platform.db.transaction() as session:
+                session.execute(update(WorkRow).values(enqueued_at=row.enqueued_at - seconds))
+            assert oldest_waiting(platform.db, "some-work") == taken
 
 
 def test_a_checkpoint_further_on_sets_its_lost_leases_to_zero(platform: Platform) -> None:
