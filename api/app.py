@@ -17,7 +17,10 @@ from api.http.metrics import Metrics, MetricsMiddleware
 from api.http.middleware import RequestMiddleware
 from api.http.reading import Reads
 from api.http.unknown import refuse_unknown_parameters
+from api.images.index_cache import IndexCache
+from api.images.thumbnails import Thumbnails
 from api.routes import (
+    dataset_images,
     datasets,
     formats,
     images,
@@ -72,6 +75,7 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.readiness = Readiness(platform)
     app.state.event_poll = EventPoll(platform.db)
     app.state.reads = Reads(platform.db)
+    app.state.image_indexes = IndexCache(platform)
     app.state.path_methods = PathMethods(app.routes)
     app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
     app.add_middleware(RequestMiddleware, settings=platform.settings)
@@ -97,7 +101,7 @@ def _with_routes() -> FastAPI:
         lifespan=_lifespan,
         dependencies=[Depends(refuse_unknown_parameters)],
     )
-    of_datasets = (datasets, imports, images, uploads, formats, jobs, repair)
+    of_datasets = (datasets, imports, images, dataset_images, uploads, formats, jobs, repair)
     of_models = (training, runs, models, model_imports, lineage)
     for routes in (*of_datasets, *of_models, operations, service):
         app.include_router(routes.router)
@@ -114,10 +118,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     platform.settings.temp.mkdir(parents=True, exist_ok=True)
     app.state.preflights = asyncio.Semaphore(CONCURRENT_PREFLIGHTS)
     app.state.finisher = Finisher(platform)
+    app.state.thumbnails = Thumbnails(platform)
     tasks = [asyncio.create_task(app.state.finisher.resume()), asyncio.create_task(_keep_clean(platform))]
     yield
     for task in tasks:
         task.cancel()
+    await run_in_threadpool(app.state.thumbnails.close)
     platform.db.close()
 
 

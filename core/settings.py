@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Above this size the cache evicts the datasets used least recently, never one in use.",
     )
+    image_index_cache_bytes: int = Field(
+        2 * GIB,
+        gt=0,
+        description="Above this size the API evicts its copies of image indexes, the ones used least recently first.",
+    )
     weights_dir: Path | None = Field(None, description="Folder of pretrained weights. Empty: `home`/weights.")
     weights_max_bytes: int = Field(
         20 * GIB,

@@ -27,6 +27,8 @@ class StoredFile:
     sha256: str
     media_type: str
     file_name: str
+    at: int = 0  # where the file begins, in an object that holds several
+    etag: str = ""  # of a file whose own digest is not known: then `sha256` is that of another form of it
     inline: bool = False  # opened in the browser rather than saved; never for a type that can run scripts
 
 
@@ -61,7 +63,7 @@ def send_stored(
     if request.method == "HEAD" or stored.bytes == 0:
         return Response(status_code=status, headers=headers, media_type=stored.media_type)
     try:
-        chunks = store.open(stored.key, start=start, end=end)
+        chunks = store.open(stored.key, start=stored.at + start, end=stored.at + end)
     except ObjectMissing as error:
         raise Unavailable("The file is missing from the object store.", service="store") from error
     return StreamingResponse(chunks, status_code=status, headers=headers, media_type=stored.media_type)
@@ -79,15 +81,15 @@ def inline(name: str) -> str:
 
 
 def _headers(stored: StoredFile, *, cache: str, location: str | None) -> dict[str, str]:
-    digest = base64.b64encode(bytes.fromhex(stored.sha256)).decode()
     headers = {
-        "etag": f'"{stored.sha256}"',
+        "etag": f'"{stored.etag or stored.sha256}"',
         "accept-ranges": "bytes",
         "cache-control": cache,
         "content-disposition": inline(stored.file_name) if stored.inline else attachment(stored.file_name),
-        "x-checksum-sha256": stored.sha256,
-        "repr-digest": f"sha-256=:{digest}:",
     }
+    if not stored.etag:
+        digest = base64.b64encode(bytes.fromhex(stored.sha256)).decode()
+        headers |= {"x-checksum-sha256": stored.sha256, "repr-digest": f"sha-256=:{digest}:"}
     if location:
         headers["content-location"] = location
     return headers

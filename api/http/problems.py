@@ -47,6 +47,7 @@ _HEADERS: Mapping[type[Any], Mapping[str, str]] = {
     errors.Unauthorized: {"www-authenticate": 'Bearer realm="darkroom"'},
     errors.RequestTimeout: {"connection": "close"},
     errors.RequestInFlight: {"retry-after": RETRY_SECONDS},
+    errors.ImageIndexMissing: {"retry-after": RETRY_SECONDS},
     errors.UploadLocked: {"retry-after": RETRY_SECONDS},
     errors.TusVersionUnsupported: {"tus-version": "1.0.0"},
     errors.Unavailable: {"retry-after": RETRY_SECONDS},

@@ -136,6 +136,9 @@ class FindingItem(BaseModel):
     line: int | None = Field(examples=[21])
     detail: str = Field(examples=["The box reaches 12 px beyond the right edge."])
     remedy: str = Field(examples=["Correct xmax, or delete the object."])
+    image: str | None = Field(
+        None, examples=["raccoon-17.jpg"], description="The image it is about, by its `path` in `/dataset/images`."
+    )
 
 
 def accepted_job(row: JobRow) -> AcceptedJob:
@@ -180,6 +183,7 @@ def job_links(row: JobRow) -> dict[str, str]:
         links |= {
             "metadata": f"/dataset/metadata/{job_id}",
             "dataset": f"/dataset/download/{job_id}",
+            "images": f"/dataset/images/{job_id}",
             "sample": f"/dataset/sample/{job_id}",
             **{name: f"/dataset/plots/{job_id}/{name}" for name in plots_of(row.kind)},
             "train": f"/train-async/{job_id}",

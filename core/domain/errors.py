@@ -29,6 +29,7 @@
     │   ├── HubOff                  downloads from a hub are switched off
     │   ├── UploadOffsetDiffers     a part of a resumable upload that does not begin where the last one ended
     │   └── RequestInFlight         the same Idempotency-Key is being answered
+    │   ├── ImageIndexMissing       of a set prepared before there were image indexes: it is being made
     ├── TusVersionUnsupported 412   another version of the tus protocol, or none
     ├── LimitExceeded         413
     │   └── UploadTooLarge
@@ -42,6 +43,7 @@
     │   │   ├── HubSetNotFound      an import: no such dataset or revision on the hub, or access is denied
     │   │   └── HubSetUnusable      an import: no images with supported labels, or too large
     │   ├── ModelRefused            an uploaded model: of no supported kind, hostile or broken
+    │   ├── ImageNotRendered        decoding it fails, crashes or takes too long
     │   ├── AliasReserved  SlugInvalid
     │   └── IdempotencyKeyReused    the same key with another body
     ├── UploadLocked          423   another request is sending to this upload
@@ -217,6 +219,11 @@ class JobNotReady(Conflict):
     title = "The job is not ready"
 
 
+class ImageIndexMissing(Conflict):
+    slug = "image-index-missing"
+    title = "The images of the dataset are not indexed yet"
+
+
 class JobNotRetryable(Conflict):
     slug = "job-not-retryable"
     title = "Only a failed job can be retried"
@@ -375,6 +382,11 @@ class HubSetUnusable(DatasetRejected):
 class ModelRefused(Unprocessable):
     slug = "model-refused"
     title = "The model cannot be imported"
+
+
+class ImageNotRendered(Unprocessable):
+    slug = "image-not-rendered"
+    title = "The image cannot be rendered"
 
 
 class AliasReserved(Unprocessable):

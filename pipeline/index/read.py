@@ -14,7 +14,8 @@ from pipeline.index.schema import IndexedImage, unpack_boxes
 SORTS = {"path": "number", "size": "pixels", "boxes": "boxes", "brightness": "brightness", "blur": "blur"}
 
 _COLUMNS = (
-    "path, name, row, sha256, phash, split, label, width, height, format, at, bytes, brightness, blur, details.boxes"
+    "path, name, row, sha256, phash, split, label, width, height, format, at, bytes, brightness, blur, images.boxes,"
+    " details.boxes"
 )
 _JOINED = f"SELECT {_COLUMNS} FROM details JOIN images USING (number)"  # noqa: S608 - of constants
 
@@ -118,5 +119,5 @@ def _details(index: sqlite3.Connection, numbers: list[int]) -> Iterator[tuple[in
 
 def _image(row: tuple[Any, ...], boxes: int) -> IndexedImage:
     *values, packed = row
-    image = IndexedImage(*values)
+    image = IndexedImage._make([*values, ()])
     return image._replace(sha256=values[3].hex(), split=SPLITS[values[5]], boxes=unpack_boxes(packed, most=boxes))

@@ -47,6 +47,7 @@ class IndexedImage(NamedTuple):
 
     `path` is that of the manifest: in the upload, below the deepest folder that holds all images. `sha256` is of the
     file in the upload, `format` that of the file in the tar, which is another one where the image was converted.
+    A reader may ask for fewer `boxes` than `box_count`.
     """
 
     path: str
@@ -63,7 +64,8 @@ class IndexedImage(NamedTuple):
     bytes: int
     brightness: float
     blur: float
-    boxes: tuple[IndexedBox, ...] = ()
+    box_count: int
+    boxes: tuple[IndexedBox, ...]
 
     @property
     def class_ids(self) -> set[int]:

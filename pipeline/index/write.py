@@ -65,12 +65,13 @@ def _rows(dataset: ValidatedDataset, places: Mapping[str, Place]) -> Iterator[In
             bytes=place.bytes,
             brightness=image.brightness,
             blur=image.blur,
+            box_count=len(image.boxes),
             boxes=tuple(map(IndexedBox._make, image.boxes)),
         )
 
 
 def _narrow(number: int, image: IndexedImage) -> tuple[object, ...]:
-    split, pixels, boxes = SPLITS.index(image.split), image.width * image.height, len(image.boxes)
+    split, pixels, boxes = SPLITS.index(image.split), image.width * image.height, image.box_count
     return number, split, image.label, pixels, boxes, image.brightness, image.blur
 
 

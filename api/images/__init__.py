@@ -1,0 +1,1 @@
+"""Single images of prepared sets: where their index and their thumbnails come from."""

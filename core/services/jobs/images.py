@@ -1,0 +1,68 @@
+"""The images of a ready job: which of them its findings name, and the making of an image index that is missing."""
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from sqlalchemy import bindparam, select
+
+from core.db import Database
+from core.db.tables import DatasetRow, FindingRow, JobRow
+from core.domain.errors import ImageIndexMissing
+from core.domain.limits import MAX_FINDINGS_OF_CODE
+from core.domain.states import RunState
+from core.services.context import Platform
+from core.services.operations.commands import newest_operation, queue_operation
+
+IMAGE_INDEX = "image-index"  # the kind of operation that makes one
+
+_NAMED = (
+    select(FindingRow.image)
+    .where(
+        FindingRow.job_id == bindparam("job_id"),
+        FindingRow.code == bindparam("code"),
+        FindingRow.image.is_not(None),
+    )
+    .order_by(FindingRow.number)
+    .limit(MAX_FINDINGS_OF_CODE + 1)
+)
+_CODES = (
+    select(FindingRow.image, FindingRow.code)
+    .where(
+        FindingRow.job_id == bindparam("job_id"),
+        FindingRow.image.is_not(None),
+        FindingRow.image.in_(bindparam("images", expanding=True)),
+    )
+    .distinct()
+)
+
+
+def images_with_finding(db: Database, job_id: str, code: str) -> set[str]:
+    """Paths in the prepared set."""
+    with db.reading() as session:
+        return {str(path) for path in session.execute(_NAMED, {"job_id": job_id, "code": code}).scalars()}
+
+
+def codes_of_images(db: Database, job_id: str, paths: Sequence[str]) -> dict[str, list[str]]:
+    """The codes of the findings about each of `paths`, sorted; nothing for an image without one."""
+    codes: dict[str, list[str]] = {}
+    with db.reading() as session:
+        for path, code in session.execute(_CODES, {"job_id": job_id, "images": list(paths)}):
+            codes.setdefault(str(path), []).append(code)
+    return {path: sorted(found) for path, found in codes.items()}
+
+
+def refuse_without_index(platform: Platform, job: JobRow, dataset: DatasetRow) -> NoReturn:
+    """Have the index of a set made that was prepared before there was one. Raises ImageIndexMissing.
+
+    One that failed is not tried again by itself.
+    """
+    operation = newest_operation(platform.db, IMAGE_INDEX, dataset.fingerprint)
+    if operation is None or operation.state not in (RunState.QUEUED, RunState.RUNNING, RunState.FAILED):
+        params = {"fingerprint": dataset.fingerprint}
+        operation = queue_operation(platform, IMAGE_INDEX, params, job_id=job.id, target=dataset.fingerprint)
+    links = {"operation": f"/operations/{operation.id}"}
+    detail = "The dataset was prepared before there were image indexes; its index is being made."
+    if operation.state == RunState.FAILED:
+        detail = "The image index of the dataset could not be made; see the operation."
+        links["retry"] = f"/operations/{operation.id}/retry"
+    raise ImageIndexMissing(detail, job_id=job.id, operation_id=operation.id, state=str(operation.state), links=links)
