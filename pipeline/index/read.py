@@ -62,6 +62,12 @@ def count_images(file: Path, selection: Selection) -> int:
     return count
 
 
+def read_paths(file: Path) -> set[str]:
+    """Those of all images."""
+    with _open(file) as index:
+        return {path for (path,) in index.execute("SELECT path FROM details")}
+
+
 def find_image(file: Path, sha256: str, *, boxes: int) -> IndexedImage | None:
     """The first image by path whose file in the upload has this digest."""
     with _open(file) as index:

@@ -106,13 +106,19 @@ class ImportedModel(ChildResult):
     notes: tuple[str, ...] = ()
 
 
+class IndexedSet(ChildResult):
+    outcome: Literal["indexed"] = "indexed"
+    images: int
+
+
 AnyResult = Annotated[
-    Prepared | Rejection | RepairedArchive | ImportedArchive | ImportedModel, Field(discriminator="outcome")
+    Prepared | Rejection | RepairedArchive | ImportedArchive | ImportedModel | IndexedSet,
+    Field(discriminator="outcome"),
 ]
 _ANY_RESULT: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
 
 
-def read_result(out: Path) -> Prepared | Rejection | RepairedArchive | ImportedArchive | ImportedModel | None:
+def read_result(out: Path) -> AnyResult | None:
     """The result in a child's folder; None where it is missing or malformed."""
     try:
         return _ANY_RESULT.validate_json((out / RESULT_FILE).read_bytes())

@@ -73,6 +73,13 @@ class ParentSpec(BaseModel):
     sha256: str
 
 
+class IndexSpec(ChildSpec):
+    command = "index"
+
+    tar: Path  # a prepared set
+    processes: int = Field(ge=1)
+
+
 class ModelSpec(BaseModel):
     """What to start from; see `pipeline.trainers.ModelSource`."""
 

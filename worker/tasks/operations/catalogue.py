@@ -11,7 +11,10 @@ from worker.tasks.attempt import Attempt
 Work = Callable[[Attempt[OperationRow], OperationRow], dict[str, Any] | None]
 # `work(attempt, operation)` returns the result, JSON that answers show, and may raise what `run_attempt` handles and
 # `ChildKilled`. It returns None where it has ended the row itself, with `complete_in` beside what it wrote.
-KINDS: dict[str, str] = {"import-version": "worker.tasks.operations.import_version"}
+KINDS: dict[str, str] = {
+    "image-index": "worker.tasks.operations.image_index",
+    "import-version": "worker.tasks.operations.import_version",
+}
 
 
 def work_of(kind: str) -> Work:

@@ -1,0 +1,61 @@
+"""The image index of a set that was prepared before there was one: fetch the tar -> child -> store -> name it."""
+
+from pathlib import Path
+from typing import Any
+
+from core.db.tables import DatasetRow, OperationRow
+from core.domain.errors import OperationFailed
+from core.domain.keys import image_index_key
+from core.services.jobs.image_index import jobs_of_set, name_images_of_findings, publish_index
+from core.services.jobs.lifecycle import LIVE, find_prepared_set
+from core.storage import ObjectCorrupt, ObjectMissing
+from core.storage.free_space import require_free
+from pipeline.index.read import read_paths
+from pipeline.index.schema import INDEX_FILE
+from pipeline.process.results import IndexedSet
+from pipeline.process.specs import IndexSpec
+from worker.tasks.attempt import Attempt
+from worker.tasks.operations.child import in_child
+
+
+def work(attempt: Attempt[OperationRow], operation: OperationRow) -> dict[str, Any] | None:
+    """Returns {images} where another operation was faster, else None. Raises OperationFailed, as the store, ..."""
+    dataset = find_prepared_set(attempt.db, operation.params["fingerprint"])
+    if dataset is None or dataset.state != LIVE:
+        raise OperationFailed("The prepared dataset was deleted.", **operation.params)
+    if dataset.index_key is not None:
+        return {"images": None}
+    settings = attempt.platform.settings
+    spec = IndexSpec(
+        out=attempt.scratch / "out",
+        tar=_fetched(attempt, dataset),
+        processes=settings.prepare_processes,
+        memory_bytes=settings.operation_memory_bytes,
+    )
+    done = in_child(attempt, spec, IndexedSet)
+    index = spec.out / INDEX_FILE
+    key = image_index_key(dataset.layout_version, dataset.fingerprint, f"{attempt.claim.id}-{attempt.claim.attempt}")
+    stored = attempt.lease.run_in_thread(
+        lambda: attempt.platform.store.put(key, index, media_type="application/vnd.sqlite3")
+    )
+    paths = read_paths(index)
+    for job_id in jobs_of_set(attempt.db, dataset.fingerprint):
+        attempt.lease.raise_if_stopped()
+        name_images_of_findings(attempt.db, job_id, paths)
+    attempt.lease.retry_until_lost(
+        lambda: publish_index(attempt.db, attempt.claim, dataset.fingerprint, stored, {"images": done.images})
+    )
+    return None
+
+
+def _fetched(attempt: Attempt[OperationRow], dataset: DatasetRow) -> Path:
+    target, reserve = attempt.scratch / "dataset.tar", attempt.platform.settings.disk_reserve_bytes // 2
+    require_free(attempt.scratch, dataset.bytes, reserve_bytes=reserve)
+    try:
+        stored = attempt.lease.run_in_thread(lambda: attempt.platform.store.fetch(dataset.key, target))
+    except (ObjectMissing, ObjectCorrupt) as error:
+        detail = "The prepared dataset is missing or damaged in the object store."
+        raise OperationFailed(detail, key=dataset.key) from error
+    if stored.sha256 != dataset.sha256:
+        raise OperationFailed("The stored dataset is not the one that was prepared.", key=dataset.key)
+    return target
