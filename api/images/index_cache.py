@@ -5,11 +5,11 @@
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import structlog
 
+from core import clock
 from core.db.tables import DatasetRow
 from core.domain.errors import Unavailable
 from core.services.context import Platform
@@ -56,7 +56,7 @@ class IndexCache:
         copies = sorted((stat.st_mtime, stat.st_size, path) for path, stat in _copies(self._folder))
         total = sum(size for _, size, _ in copies)
         for used_at, size, path in copies:
-            if total <= self._max_bytes or used_at > time.time() - SPARED_SECONDS:
+            if total <= self._max_bytes or used_at > clock.now().timestamp() - SPARED_SECONDS:
                 return
             path.unlink(missing_ok=True)
             total -= size

@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import structlog
 
+from core import clock
 from core.domain.errors import ImageNotRendered, Unavailable
 from pipeline.process.environment import child_environment
 from pipeline.process.frames import IMAGE, MAX_REPLY_BYTES, REPLY, pack_head
@@ -77,7 +77,7 @@ class Renderer:
                 self._end()
                 raise
             finally:
-                self._used_at = time.monotonic()
+                self._used_at = clock.monotonic()
                 if not self._is_watched:
                     self._end_if_idle_in(self._idle_seconds)
 
@@ -151,7 +151,7 @@ class Renderer:
 
     def _end_if_idle(self) -> None:
         with self._alone:
-            left = self._used_at + self._idle_seconds - time.monotonic()
+            left = self._used_at + self._idle_seconds - clock.monotonic()
             self._is_watched = False
             if left <= 0:
                 self._end()

@@ -2,7 +2,8 @@
 
 import re
 
-ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", "datasets/", "probe/")  # a key begins so
+DATASETS = "datasets/"
+ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", DATASETS, "probe/")  # a key begins so
 PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
 
 _OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")

@@ -10,6 +10,7 @@ import structlog
 from core import clock
 from core.domain.errors import UploadNotFound
 from core.domain.keys import (
+    DATASETS,
     ROOTS,
     beside_dataset,
     checkpoints_prefix,
@@ -127,7 +128,7 @@ def delete_expired_uploads(platform: Platform) -> None:
 def delete_old_thumbnails(platform: Platform) -> None:
     """They are made again when they are asked for."""
     before = _ago(days=platform.settings.keep_thumbnail_days)
-    for key, at in platform.store.list_prefix("datasets/"):
+    for key, at in platform.store.list_prefix(DATASETS):
         if at <= before and thumbnail_of(key):
             platform.store.delete_prefix(key)
 
