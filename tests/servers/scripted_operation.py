@@ -25,5 +25,10 @@ class ScriptedResult(ChildResult):
 
 
 def work(attempt: Attempt[OperationRow], operation: OperationRow) -> dict[str, Any]:
-    spec = ScriptedSpec(out=attempt.scratch / "out", attempt=attempt.claim.attempt, **operation.params)
+    spec = ScriptedSpec(
+        out=attempt.scratch / "out",
+        memory_bytes=attempt.platform.settings.operation_memory_bytes,
+        attempt=attempt.claim.attempt,
+        **operation.params,
+    )
     return in_child(attempt, spec, ScriptedResult).model_dump()

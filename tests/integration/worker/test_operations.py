@@ -3,15 +3,21 @@
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from core.services.operations.commands import cancel_operation, queue_operation, retry_operation
+from core.services.context import Platform
+from core.services.operations.commands import cancel_operation, get_operation, queue_operation, retry_operation
 from core.services.work.events import events_after
+from tests.servers.scripted_worker import ScriptedLauncher
 from tests.servers.workers import Stack, child_of, stack
+from worker.context import Worker
+from worker.tasks.operations.catalogue import KINDS
+from worker.tasks.operations.operate import operate
 
 LONG = 600  # steps of 0.1 s
 
@@ -103,6 +109,7 @@ def test_a_child_that_fails_fails_its_operation_with_the_cause(
         logs = line.logs()
     found = {ending: ((row.problem or {}).get("slug"), row.lost_leases) for ending, row in ended.items()}
     assert found == expected, logs
+    assert (ended["full"].problem or {})["setting"] == "DARKROOM_OPERATION_MEMORY_BYTES"
     assert {row.state for row in ended.values()} == {"failed"} and unknown.problem is not None
     assert (unknown.problem["slug"], unknown.problem["kind"]) == ("operation-failed", "of-tomorrow")
 
@@ -118,3 +125,15 @@ def test_a_cancel_ends_it_within_five_seconds_also_without_a_broker(tmp_path: Pa
             assert line.ended_operation(operation_id).state == "cancelled"
             assert time.monotonic() - began < 5.0, line.logs()
             assert child_of(worker) is None
+
+
+def test_one_that_takes_too_long_fails_with_the_setting_that_allows_more(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "scripted", "tests.servers.scripted_operation")
+    hurried = replace(platform, settings=platform.settings.model_copy(update={"operation_seconds": 0.5}))
+    operation_id = queue_operation(hurried, "scripted", {"steps": LONG}).id
+    operate(Worker(hurried, "operations", "test", ScriptedLauncher()), operation_id)
+    row = get_operation(platform.db, operation_id)
+    assert (row.state, row.lost_leases) == ("failed", 0) and row.problem is not None
+    assert row.problem["slug"] == "operation-timed-out" and row.problem["setting"] == "DARKROOM_OPERATION_SECONDS"
