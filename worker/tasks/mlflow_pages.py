@@ -16,18 +16,16 @@ REPORT = "report.html"
 # The results that people compare first; others follow in the order of metrics.json.
 FIRST_RESULTS = ("mAP50", "mAP50-95", "accuracy", "f1", "precision", "recall")
 RESULTS_LISTED = 8
+VERSION_TAGS = ("version", "trainer", "dataset", "parent", "origin")
 SPLITS = ("test", "val", "train")
 _PAD = "&emsp;"  # MLflow's tables have no space between their columns
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
 def project_page(project: ProjectRow, *, public_url: str) -> Page:
-    paragraphs = [
-        _plain(project.title),
-        project.description,
-        _link(project.slug, f"/projects/{project.slug}", public_url),
-    ]
-    return Page(project.slug, _paragraphs(paragraphs), {"project": project.slug})
+    link = _link(f"{project.slug} in Darkroom", f"/projects/{project.slug}", public_url)
+    note = _paragraphs([_plain(project.title), project.description, link])
+    return Page(project.slug, note, {"project": project.slug})
 
 
 def run_page(rows: Mirrored, *, public_url: str) -> Page:
@@ -39,8 +37,9 @@ def run_page(rows: Mirrored, *, public_url: str) -> Page:
 
 
 def version_page(rows: Mirrored, *, public_url: str) -> Page:
-    """Of a registered version and of the logged model behind it."""
-    return Page(_name(rows), _note(rows, public_url), _tags(rows) | {"mlflow.user": USER})
+    """Of a registered version and of the logged model behind it. A list of versions displays all its tags."""
+    tags = {name: value for name, value in _tags(rows).items() if name in VERSION_TAGS}
+    return Page(_name(rows), _note(rows, public_url), tags | {"mlflow.user": USER})
 
 
 def state_tags(run: RunRow) -> dict[str, str]:
@@ -91,9 +90,10 @@ def _model(rows: Mirrored) -> str:
 
 
 def _note(rows: Mirrored, public_url: str) -> str:
+    """The table last: MLflow leaves no space after one."""
     metrics = rows.version.metrics if rows.version is not None else {}
     links = [_link(name, path, public_url) for name, path in _places(rows)]
-    return _paragraphs([_headline(metrics), results_table(metrics), _origin(rows), " · ".join(filter(None, links))])
+    return _paragraphs([_headline(metrics), _origin(rows), " · ".join(filter(None, links)), results_table(metrics)])
 
 
 def _headline(metrics: Mapping[str, Any]) -> str:
@@ -106,15 +106,15 @@ def _headline(metrics: Mapping[str, Any]) -> str:
 
 
 def _origin(rows: Mirrored) -> str:
-    """One or two sentences: what it is, of which dataset, and how it ended."""
-    slug = rows.project.slug
-    name = f"**{version_name(slug, rows.version.number)}**" if rows.version is not None else "A run"
-    trained = f"{name}: imported." if rows.run is None else f"{name}: {rows.run.trainer}, {_plain(_model(rows))}"
-    if rows.job is not None:
-        trained += f", trained on {dataset_name(slug, rows.job.revision)} ({rows.job.images or 0:,} images)."
-    parent = f" Fine-tuned from {rows.parent}." if rows.parent is not None else ""
-    problem = (rows.run.problem or {}).get("detail") if rows.run is not None else None
-    return trained + parent + (f" {rows.run.state.capitalize()}: {_plain(problem)}" if rows.run and problem else "")
+    """`raccoons/v3: yolov8n, trained with yolo on raccoons/d2 (120 images).`; how it failed, if it did."""
+    run, version, slug = rows.run, rows.version, rows.project.slug
+    name = f"**{version_name(slug, version.number)}**: " if version is not None else ""
+    if run is None:
+        return f"{name}imported from {_plain(version.weights_name)}." if version is not None else ""
+    made = f"fine-tuned from {rows.parent}" if rows.parent is not None else f"{_plain(_model(rows))}, trained"
+    dataset = f" on {dataset_name(slug, rows.job.revision)} ({rows.job.images or 0:,} images)" if rows.job else ""
+    ended = f" {run.state.capitalize()}: {_plain(run.problem['detail']).rstrip('.')}." if run.problem else ""
+    return f"{name}{made} with {run.trainer}{dataset}.{ended}"
 
 
 def _places(rows: Mirrored) -> Iterator[tuple[str, str]]:
@@ -144,7 +144,8 @@ def _tags(rows: Mirrored) -> dict[str, str]:
     if rows.parent is not None:
         tags["parent"] = rows.parent
     if version is not None:
-        tags |= {"version": f"v{version.number}", "origin": version.origin, "trainer": version.trainer}
+        tags |= {"version": f"v{version.number}", "trainer": version.trainer}
+        tags |= {"origin": version.origin} if version.origin != "run" else {}
     return tags
 
 

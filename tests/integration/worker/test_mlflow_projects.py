@@ -136,7 +136,7 @@ def test_a_renamed_project_is_renamed_with_all_that_names_it(
     assert (experiment.name, experiment.experiment_id) == (name, project.mlflow_experiment_id)
     assert "Dachse \\*im\\* Garten" in experiment.tags["mlflow.note.content"]
     version = see.get_model_version_by_alias(name, "production")
-    assert "**dachse/v1**" in version.description and version.tags["darkroom.project"] == "dachse"
+    assert "**dachse/v1**" in version.description and version.tags["darkroom.dataset"] == "dachse/d1"
     assert "**dachse/v1**" in see.get_run(version.run_id).data.tags["mlflow.note.content"]
     assert see.search_registered_models("name = 'badgers'") == []
     with serving(platform) as service:
@@ -199,10 +199,13 @@ def test_imported_and_fine_tuned_versions_have_pages_that_name_where_they_come_f
     first, second = sorted(see.search_model_versions("name = 'martens'"), key=lambda found: found.version)
     run = see.get_run(first.run_id)
     assert (run.info.run_name, run.info.status) == ("yolov8n · v1", "FINISHED")
-    assert "**martens/v1**: imported" in first.description and first.tags["darkroom.origin"] == "imported"
+    assert "**martens/v1**: imported from best.pt." in first.description and first.tags["darkroom.origin"] == "imported"
     assert run.data.metrics == {"test/mAP50": 0.75}
     assert [file.path for file in see.list_logged_model_artifacts(first.source.removeprefix("models:/"))] == ["best.pt"]
-    assert "Fine-tuned from martens/v1." in second.description and second.tags["darkroom.parent"] == "martens/v1"
+    assert (
+        "**martens/v2**: fine-tuned from martens/v1 with yolo on martens/d1 (10 images)." in second.description
+        and second.tags["darkroom.parent"] == "martens/v1"
+    )
     assert see.get_run(second.run_id).info.run_name == "from v1 · v2"
     with serving(platform) as service:
         copy = service.get("/models/martens/v1").json()["mlflow"]
