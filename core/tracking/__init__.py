@@ -66,6 +66,7 @@ class TrackedDataset:
     name: str
     digest: str
     images: int
+    use: Literal["training", "evaluation"]
     source: str  # JSON
 
 

@@ -209,7 +209,7 @@ class MlflowTracker:
             source=run.dataset.source,
             profile=f'{{"num_rows": {run.dataset.images}}}',
         )
-        used = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+        used = DatasetInput(dataset, [InputTag("mlflow.data.context", run.dataset.use)])
         self._client.log_inputs(tracked_id, datasets=[used])
 
 

@@ -93,7 +93,8 @@ def old_copies(see: Any, job_id: str, *run_ids: str) -> tuple[str, dict[str, str
     return experiment_id, runs
 
 
-def imported_version(platform: Platform, project: ProjectRow, tmp_path: Path) -> VersionRow:
+def imported_version(platform: Platform, project: ProjectRow, job: JobRow, tmp_path: Path) -> VersionRow:
+    """Evaluated on the dataset of `job`."""
     (tmp_path / "best.pt").write_bytes(b"weights")
     stored = platform.store.put("imports/1/best.pt", tmp_path / "best.pt")
     with platform.db.transaction() as session:
@@ -104,7 +105,10 @@ def imported_version(platform: Platform, project: ProjectRow, tmp_path: Path) ->
             origin="imported",
             attempt=1,
             trainer="yolo",
-            params={"model": "yolov8n"},
+            params={
+                "source": {"name": "theirs.pt", "bytes": 7, "sha256": stored.sha256},
+                "dataset": {"job_id": job.id, "fingerprint": job.fingerprint},
+            },
             metrics={"test": {"mAP50": 0.75}},
             weights_name="best.pt",
             artifacts=[],

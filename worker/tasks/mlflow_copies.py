@@ -43,7 +43,7 @@ from core.tracking import (
     TrackedVersion,
     TrackerRefused,
 )
-from worker.tasks.mlflow_pages import dataset_of, project_page, run_page, state_tags, version_page
+from worker.tasks.mlflow_pages import dataset_of, params_of, project_page, run_page, state_tags, version_page
 
 PLOTS_FOLDER, LOG_FOLDER = "plots", "logs"
 
@@ -209,8 +209,8 @@ class MlflowCopies:
                 experiment_id=experiment_id,
                 tracked_id=version.mlflow_run_id,
                 page=page,
-                params=version.params,
-                dataset=None,
+                params=params_of(version),
+                dataset=dataset_of(rows),
                 started_ms=_ms(version.created_at),
             )
         )
@@ -228,7 +228,7 @@ class MlflowCopies:
                 experiment_id=str(rows.project.mlflow_experiment_id),
                 tracked_id=tracked_id,
                 page=version_page(rows, public_url=self._public_url),
-                params=version.params,
+                params=params_of(version),
                 trainer=version.trainer,
             )
         )

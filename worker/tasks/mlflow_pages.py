@@ -52,12 +52,26 @@ def state_tags(run: RunRow) -> dict[str, str]:
 
 def dataset_of(rows: Mirrored) -> TrackedDataset | None:
     """Called d2, whatever the project is called later."""
-    if rows.job is None or rows.run is None:
+    if rows.job is None:
         return None
-    source = {"project_id": rows.project.id, "job_id": rows.job.id, "fingerprint": rows.run.fingerprint}
+    fingerprint = rows.run.fingerprint if rows.run is not None else str(rows.job.fingerprint)
+    source = {"project_id": rows.project.id, "job_id": rows.job.id, "fingerprint": fingerprint}
     return TrackedDataset(
-        f"d{rows.job.revision}", rows.run.fingerprint, rows.job.images or 0, source=json.dumps(source)
+        name=f"d{rows.job.revision}",
+        digest=fingerprint,
+        images=rows.job.images or 0,
+        use="training" if rows.run is not None else "evaluation",
+        source=json.dumps(source),
     )
+
+
+def params_of(version: VersionRow) -> dict[str, Any]:
+    """Of an imported version, whose params are nested: `source/name`."""
+    return {
+        name if inner is None else f"{name}/{inner}": value
+        for name, values in version.params.items()
+        for inner, value in (values.items() if isinstance(values, Mapping) else [(None, values)])
+    }
 
 
 def results_table(metrics: Mapping[str, Any]) -> str:
@@ -79,14 +93,18 @@ def _name(rows: Mirrored) -> str:
 
 
 def _model(rows: Mirrored) -> str:
-    """`yolov8n`, `vit-base-patch16-224`; of a fine-tuned one `from v2`."""
+    """`yolov8n`, `vit-base-patch16-224`; of a fine-tuned one `from v2`, of an imported one the name of its file."""
     if rows.parent is not None:
         return f"from {rows.parent.removeprefix(rows.project.slug + '/')}"
-    subject = rows.run or rows.version
-    model = subject.params.get("model") if subject is not None else None
-    if isinstance(model, str) and model:
-        return model.rpartition("/")[2].removesuffix(".pt")
-    return rows.run.trainer if rows.run is not None else "imported"
+    if rows.run is None:
+        return _source_name(rows).removesuffix(".zip").removesuffix(".pt")
+    model = rows.run.params.get("model")
+    return model.rpartition("/")[2].removesuffix(".pt") if isinstance(model, str) and model else rows.run.trainer
+
+
+def _source_name(rows: Mirrored) -> str:
+    params = rows.version.params if rows.version is not None else {}
+    return str((params.get("source") or {}).get("name") or "a file")
 
 
 def _note(rows: Mirrored, public_url: str) -> str:
@@ -109,10 +127,10 @@ def _origin(rows: Mirrored) -> str:
     """`raccoons/v3: yolov8n, trained with yolo on raccoons/d2 (120 images).`; how it failed, if it did."""
     run, version, slug = rows.run, rows.version, rows.project.slug
     name = f"**{version_name(slug, version.number)}**: " if version is not None else ""
-    if run is None:
-        return f"{name}imported from {_plain(version.weights_name)}." if version is not None else ""
-    made = f"fine-tuned from {rows.parent}" if rows.parent is not None else f"{_plain(_model(rows))}, trained"
     dataset = f" on {dataset_name(slug, rows.job.revision)} ({rows.job.images or 0:,} images)" if rows.job else ""
+    if run is None:
+        return f"{name}imported from {_plain(_source_name(rows))}{', evaluated' if dataset else ''}{dataset}."
+    made = f"fine-tuned from {rows.parent}" if rows.parent is not None else f"{_plain(_model(rows))}, trained"
     ended = f" {run.state.capitalize()}: {_plain(run.problem['detail']).rstrip('.')}." if run.problem else ""
     return f"{name}{made} with {run.trainer}{dataset}.{ended}"
 
@@ -126,7 +144,8 @@ def _places(rows: Mirrored) -> Iterator[tuple[str, str]]:
         yield "Version", path
     if rows.run is not None:
         yield "Run", f"/runs/{rows.run.id}"
-        yield "Dataset", f"/jobs/{rows.run.job_id}"
+    if rows.job is not None:
+        yield "Dataset", f"/jobs/{rows.job.id}"
     yield "Project", f"/projects/{rows.project.slug}"
 
 
@@ -139,8 +158,9 @@ def _tags(rows: Mirrored) -> dict[str, str]:
     tags = {"project": slug}
     if rows.run is not None:
         tags |= {"run": rows.run.id, "trainer": rows.run.trainer, "fingerprint": rows.run.fingerprint}
+        tags |= {"job": rows.run.job_id}  # by which its copies are deleted
     if rows.job is not None:
-        tags |= {"job": rows.job.id, "dataset": dataset_name(slug, rows.job.revision), "upload": rows.job.name}
+        tags |= {"dataset": dataset_name(slug, rows.job.revision), "upload": rows.job.name}
     if rows.parent is not None:
         tags["parent"] = rows.parent
     if version is not None:

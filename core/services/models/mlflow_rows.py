@@ -12,7 +12,11 @@ from core.domain.model_names import version_name
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """A run, or an imported version, which has neither run nor job. `parent`: `raccoons/v2`, if it is fine-tuned."""
+    """A run and its version, or an imported version, which has no run.
+
+    `job`: the dataset that it was trained on, or that an imported one was evaluated on. `parent`: `raccoons/v2`, if it
+    is fine-tuned.
+    """
 
     project: ProjectRow
     job: JobRow | None
@@ -31,7 +35,8 @@ def rows_of_run(db: Database, run: RunRow) -> Mirrored:
 def rows_of_version(db: Database, version: VersionRow) -> Mirrored:
     with db.reading() as session:
         project = session.get_one(ProjectRow, version.project_id)
-        job = session.get_one(JobRow, version.job_id) if version.job_id else None
+        job_id = version.job_id or (version.params.get("dataset") or {}).get("job_id")
+        job = session.get_one(JobRow, job_id) if job_id else None
         run = session.get_one(RunRow, version.run_id) if version.run_id else None
         return Mirrored(project, job, run, version, _name_of(session, version.parent_id))
 

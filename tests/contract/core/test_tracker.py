@@ -23,7 +23,7 @@ from core.tracking import (
 from tests.servers import free_port
 
 AT_MS = 1_700_000_000_000
-DATASET = TrackedDataset("d1", "0123456789abcdef" * 4, 20, source="{}")
+DATASET = TrackedDataset("d1", "0123456789abcdef" * 4, 20, "training", source="{}")
 
 
 @pytest.fixture(params=["null", pytest.param("mlflow", marks=pytest.mark.integration)])

@@ -188,7 +188,7 @@ def test_imported_and_fine_tuned_versions_have_pages_that_name_where_they_come_f
 ) -> None:
     job = ready_job(platform, project="martens")
     project = project_of(platform, job.id)
-    imported = imported_version(platform, project, tmp_path)
+    imported = imported_version(platform, project, job, tmp_path)
     claim = trained(platform, job.id, tmp_path)
     with platform.db.transaction() as session:
         session.execute(update(RunRow).where(RunRow.id == claim.id).values(parent_id=imported.id))
@@ -198,9 +198,13 @@ def test_imported_and_fine_tuned_versions_have_pages_that_name_where_they_come_f
     see = client(mlflow_url)
     first, second = sorted(see.search_model_versions("name = 'martens'"), key=lambda found: found.version)
     run = see.get_run(first.run_id)
-    assert (run.info.run_name, run.info.status) == ("yolov8n · v1", "FINISHED")
-    assert "**martens/v1**: imported from best.pt." in first.description and first.tags["darkroom.origin"] == "imported"
-    assert run.data.metrics == {"test/mAP50": 0.75}
+    assert (run.info.run_name, run.info.status) == ("theirs · v1", "FINISHED")
+    assert (
+        "**martens/v1**: imported from theirs.pt, evaluated on martens/d1 (10 images)." in first.description
+        and first.tags["darkroom.origin"] == "imported"
+    )
+    assert run.data.metrics == {"test/mAP50": 0.75} and run.data.params["source/name"] == "theirs.pt"
+    assert run.inputs.dataset_inputs[0].tags[0].value == "evaluation" and "darkroom.job" not in run.data.tags
     assert [file.path for file in see.list_logged_model_artifacts(first.source.removeprefix("models:/"))] == ["best.pt"]
     assert (
         "**martens/v2**: fine-tuned from martens/v1 with yolo on martens/d1 (10 images)." in second.description
