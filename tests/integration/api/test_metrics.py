@@ -12,15 +12,17 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, text
 
-from core.db.tables import RunRow
+from core.db.tables import OperationRow, RunRow
 from core.domain.errors import NoSpace, WorkerLost
 from core.services.context import Platform, open_platform
 from core.services.maintenance.figures import read_figures
+from core.services.operations.commands import queue_operation
+from core.services.operations.lifecycle import complete_operation
 from core.services.work.endings import fail_attempt, lose_attempt
 from core.services.work.stages import add_stage
 from core.settings import Settings
 from tests import REPOSITORY
-from tests.builders.rows import claimed_job, publish, queued_run, received_job, running_run
+from tests.builders.rows import claimed_job, publish, queued_run, received_job, running_operation, running_run
 from tests.servers.api import problem, serving
 
 ALERTS = REPOSITORY / "deploy" / "prometheus" / "alerts.yml"
@@ -54,6 +56,9 @@ def test_rows_that_wait_work_and_end_are_counted(client: httpx.Client, platform:
     received_job(platform)
     claimed_job(platform)
     queued_run(platform)
+    queue_operation(platform, "scripted", {})
+    complete_operation(platform.db, running_operation(platform), {})
+    lose_attempt(platform.db, OperationRow, running_operation(platform), WorkerLost("One worker was lost."))
     done, failed, lost = (running_run(platform) for _ in range(3))
     publish(platform, done)
     fail_attempt(platform.db, RunRow, failed, NoSpace("The disk is full."))
@@ -66,6 +71,10 @@ def test_rows_that_wait_work_and_end_are_counted(client: httpx.Client, platform:
 
     assert (value(found, "queue_depth", role="prepare"), value(found, "queue_depth", role="train")) == (1, 2)
     assert 0 < value(found, "queue_oldest_seconds", role="train") < 60
+    assert value(found, "queue_depth", role="operations") == 2 and value(found, "workers", role="operations") == 0
+    assert value(found, "operations_ended_total", state="succeeded", cause="") == 1
+    assert value(found, "operations_ended_total", state="failed", cause="operation-timed-out") == 0
+    assert value(found, "leases_lost_total", role="operations") == 1
     assert value(found, "active", role="prepare", state="preparing") == 1
     assert value(found, "jobs_ended_total", state="ready", cause="") == 4
     assert value(found, "runs_ended_total", state="succeeded", cause="") == 1
