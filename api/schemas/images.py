@@ -6,7 +6,8 @@ from pydantic import BaseModel, Field
 
 from api.schemas import Links
 from api.schemas.links import link
-from pipeline.index.schema import IndexedBox, IndexedImage
+from pipeline.dataset.model import Box
+from pipeline.index.schema import IndexedImage
 
 BOXES_LISTED = 300  # of one image: as many as are drawn on it
 THUMBNAIL_SIZE = 256
@@ -70,7 +71,7 @@ def listed_image(job_id: str, classes: Sequence[str], image: IndexedImage, codes
     )
 
 
-def _box(classes: Sequence[str], box: IndexedBox) -> ImageBox:
+def _box(classes: Sequence[str], box: Box) -> ImageBox:
     corner = {"x": box.x1 / 1000, "y": box.y1 / 1000}
     size = {"width": (box.x2 - box.x1) / 1000, "height": (box.y2 - box.y1) / 1000}
     return ImageBox(**{"class": classes[box.class_id]}, **corner, **size, difficult=box.difficult)

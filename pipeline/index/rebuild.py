@@ -8,9 +8,10 @@ from typing import Any
 
 from core.domain.errors import OperationFailed
 from pipeline.archive.source import SourceFile
+from pipeline.dataset.model import Box
 from pipeline.decode.image_facts import ImageFacts
 from pipeline.decode.inspect_ahead import inspect_all
-from pipeline.index.schema import INDEX_FILE, IndexedBox, IndexedImage
+from pipeline.index.schema import INDEX_FILE, IndexedImage
 from pipeline.index.write import write_index
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.layouts.arrow import arrow_rows
@@ -75,7 +76,7 @@ def _file(tar: Path, entry: Mapping[str, Any], place: Place) -> SourceFile:
 
 def _row(entry: Mapping[str, Any], place: Place, facts: ImageFacts) -> IndexedImage:
     width, height = facts.upright
-    boxes = tuple(IndexedBox._make([*box[:5], bool(box[5])]) for box in entry.get("boxes", ()))
+    boxes = tuple(Box._make([*box[:5], bool(box[5])]) for box in entry.get("boxes", ()))
     return IndexedImage(
         path=entry["path"],
         name=place.name,

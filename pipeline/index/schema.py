@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from pipeline.dataset.model import Box
+
 INDEX_FILE = "images.sqlite"  # in the folder of a preparation
 INDEX_VERSION = 1
 
@@ -29,17 +31,6 @@ INDEXES = (
 )
 
 _BOX = struct.Struct("<5i?")
-
-
-class IndexedBox(NamedTuple):
-    """Edges in 1/1000 px of the upright image; `class_id` is the index of its class."""
-
-    class_id: int
-    x1: int
-    y1: int
-    x2: int
-    y2: int
-    difficult: bool
 
 
 class IndexedImage(NamedTuple):
@@ -65,17 +56,17 @@ class IndexedImage(NamedTuple):
     brightness: float
     blur: float
     box_count: int
-    boxes: tuple[IndexedBox, ...]
+    boxes: tuple[Box, ...]
 
     @property
     def class_ids(self) -> set[int]:
         return {box.class_id for box in self.boxes} if self.label is None else {self.label}
 
 
-def pack_boxes(boxes: Iterable[tuple[int, int, int, int, int, bool]]) -> bytes:
+def pack_boxes(boxes: Iterable[Box]) -> bytes:
     return b"".join(_BOX.pack(*box) for box in boxes)
 
 
-def unpack_boxes(content: bytes, *, most: int) -> tuple[IndexedBox, ...]:
+def unpack_boxes(content: bytes, *, most: int) -> tuple[Box, ...]:
     """The first `most`."""
-    return tuple(map(IndexedBox._make, _BOX.iter_unpack(content[: most * _BOX.size])))
+    return tuple(map(Box._make, _BOX.iter_unpack(content[: most * _BOX.size])))

@@ -4,14 +4,19 @@ import errno
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import islice, starmap
 from pathlib import Path
 
 from pipeline.dataset.model import SPLITS
 from pipeline.dataset.validated import ValidatedDataset
-from pipeline.index.schema import INDEX_VERSION, INDEXES, TABLES, IndexedBox, IndexedImage, pack_boxes
+from pipeline.index.schema import INDEX_VERSION, INDEXES, TABLES, IndexedImage, pack_boxes
 from pipeline.layouts.tarball import Place
 
 _CONVERTED = "PNG"
+_ROWS_AT_ONCE = 1000
+_INSERT_IMAGE = "INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_DETAILS = "INSERT INTO details VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_NUMBERS = {split: number for number, split in enumerate(SPLITS)}
 
 
 def index_set(dataset: ValidatedDataset, places: Mapping[str, Place], target: Path) -> None:
@@ -37,10 +42,10 @@ def _write(images: Iterable[IndexedImage], target: Path) -> None:
         for statement in TABLES:
             index.execute(statement)
         classes: list[tuple[int, int]] = []
-        for number, image in enumerate(images):
-            index.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", _narrow(number, image))
-            index.execute("INSERT INTO details VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _details(number, image))
-            classes += [(class_id, number) for class_id in image.class_ids]
+        for part in _batches(enumerate(images)):
+            index.executemany(_INSERT_IMAGE, starmap(_narrow, part))
+            index.executemany(_INSERT_DETAILS, starmap(_details, part))
+            classes += [(class_id, number) for number, image in part for class_id in image.class_ids]
         index.executemany("INSERT INTO classes VALUES (?, ?)", sorted(classes))
         for statement in INDEXES:
             index.execute(statement)
@@ -66,12 +71,17 @@ def _rows(dataset: ValidatedDataset, places: Mapping[str, Place]) -> Iterator[In
             brightness=image.brightness,
             blur=image.blur,
             box_count=len(image.boxes),
-            boxes=tuple(map(IndexedBox._make, image.boxes)),
+            boxes=image.boxes,
         )
 
 
+def _batches(numbered: Iterator[tuple[int, IndexedImage]]) -> Iterator[list[tuple[int, IndexedImage]]]:
+    while part := list(islice(numbered, _ROWS_AT_ONCE)):
+        yield part
+
+
 def _narrow(number: int, image: IndexedImage) -> tuple[object, ...]:
-    split, pixels, boxes = SPLITS.index(image.split), image.width * image.height, image.box_count
+    split, pixels, boxes = _NUMBERS[image.split], image.width * image.height, image.box_count
     return number, split, image.label, pixels, boxes, image.brightness, image.blur
 
 

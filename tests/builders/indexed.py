@@ -10,7 +10,8 @@ from core.db.tables import JobRow
 from core.domain.keys import dataset_key, image_index_key
 from core.services.context import Platform
 from core.services.jobs import lifecycle as preparing
-from pipeline.index.schema import IndexedBox, IndexedImage
+from pipeline.dataset.model import Box
+from pipeline.index.schema import IndexedImage
 from pipeline.index.write import write_index
 from tests.builders import rows
 from tests.builders.published import put
@@ -40,9 +41,9 @@ def indexed_image(path: str, content: bytes = b"", **changes: Any) -> IndexedIma
     return image._replace(box_count=len(image.boxes))
 
 
-def box(class_id: int, x1: float, y1: float, x2: float, y2: float) -> IndexedBox:
+def box(class_id: int, x1: float, y1: float, x2: float, y2: float) -> Box:
     """In pixels."""
-    return IndexedBox(class_id, *(round(edge * 1000) for edge in (x1, y1, x2, y2)), False)
+    return Box(class_id, *(round(edge * 1000) for edge in (x1, y1, x2, y2)), False)
 
 
 def indexed_job(

@@ -3,7 +3,9 @@
 import io
 import os
 import signal
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,7 @@ from core.domain.keys import thumbnail_of
 from core.services.context import Platform
 from core.services.operations.commands import list_operations
 from tests.builders.indexed import box, indexed_image, indexed_job
+from tests.builders.odd_images import chunk
 from tests.builders.voc import image_bytes
 from tests.servers.api import problem, serving
 from tests.waiting import wait_until
@@ -45,6 +48,13 @@ IMAGES = {
     ): turned(),
     indexed_image("b/broken.jpg", b"no image", split="test", blur=0.5): b"no image",
 }
+SIDE = 40_000  # 4.8 GB of pixels
+BOMB = (
+    b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0))
+    + chunk(b"IDAT", zlib.compress(bytes(1000)))
+    + chunk(b"IEND", b"")
+)
 TURNED = next(image.sha256 for image in IMAGES if image.path == "a/2.jpg")
 BROKEN = next(image.sha256 for image in IMAGES if image.path == "b/broken.jpg")
 
@@ -146,6 +156,15 @@ def test_a_broken_image_is_refused_by_its_name_and_only_it(client: httpx.Client,
         body = problem(client.get(f"{url}/{BROKEN}?size=128"), 422, "image-not-rendered")
         assert body["path"] == "b/broken.jpg" and "b/broken.jpg" in body["detail"]
     assert client.get(f"{url}/{TURNED}?size=128").status_code == 200
+
+
+def test_an_image_that_decodes_to_gigabytes_is_refused_within_the_limit_of_memory(
+    client: httpx.Client, platform: Platform
+) -> None:
+    bomb = indexed_image("bomb.png", BOMB, width=SIDE, height=SIDE, format="PNG")
+    job = indexed_job(platform, {bomb: BOMB})
+    body = problem(client.get(f"/dataset/images/{job.id}/{bomb.sha256}?size=128"), 422, "image-not-rendered")
+    assert "more memory than is allowed" in body["detail"]
 
 
 def test_an_image_that_hangs_its_process_is_given_up_and_others_wait_no_longer(

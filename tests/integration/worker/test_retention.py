@@ -26,7 +26,15 @@ from core.db.tables import (
     RunRow,
     VersionRow,
 )
-from core.domain.keys import checkpoint_key, metadata_key, plot_key, samples_key, upload_key
+from core.domain.keys import (
+    checkpoint_key,
+    image_index_key,
+    metadata_key,
+    plot_key,
+    samples_key,
+    thumbnail_key,
+    upload_key,
+)
 from core.services.context import Platform, open_platform
 from core.services.jobs.commands import delete_job, get_job
 from core.services.maintenance.erasure import jobs_to_erase
@@ -36,6 +44,7 @@ from core.services.runs.commands import get_run, list_runs
 from core.services.work.leases import record_checkpoint
 from core.services.work.locks import take_lock
 from core.settings import Settings
+from tests.builders.indexed import indexed_image, indexed_job
 from tests.builders.rows import claimed_job, complete, publish, ready_job, running_run
 from tests.servers.api import problem, serving
 from tests.waiting import wait_until
@@ -45,6 +54,7 @@ from worker.tasks.retention import (
     clean,
     delete_old_checkpoints,
     delete_old_sources,
+    delete_old_thumbnails,
     delete_orphans,
     erase_deleted_jobs,
     purge_deleted_jobs,
@@ -93,6 +103,30 @@ def test_a_deleted_job_leaves_no_object_and_its_prepared_set_goes_with_the_last_
     with platform.db.reading() as session:
         assert session.get(DatasetRow, "f" * 64) is None
     assert get_job(platform.db, first.id, allow_deleted=True).state == "deleted"
+
+
+def test_an_image_index_and_thumbnails_stay_with_their_set_and_go_with_it(platform: Platform, tmp_path: Path) -> None:
+    job = indexed_job(platform, {indexed_image("a.jpg"): b"a"})
+    fingerprint = str(job.fingerprint)
+    other = image_index_key(2, fingerprint, "job_other-1")  # of an attempt that came second
+    thumbnail, gone = thumbnail_key(2, fingerprint, "1-256-a"), thumbnail_key(2, "e" * 64, "1-256-a")
+    put(platform, tmp_path, other, thumbnail, gone)
+    before = stored(platform)
+    assert set(delete_orphans(platform)) == {other, gone}
+    assert stored(platform) == before - {other, gone}
+    delete_job(platform, job.id)
+    clean(Worker(platform, "housekeeping", "test"))
+    assert stored(platform) == set()
+
+
+def test_thumbnails_are_kept_for_so_many_days(platform: Platform, tmp_path: Path) -> None:
+    job = indexed_job(platform, {indexed_image("a.jpg"): b"a"})
+    before = stored(platform)
+    put(platform, tmp_path, thumbnail_key(2, str(job.fingerprint), "1-256-a"))
+    delete_old_thumbnails(platform)
+    assert len(stored(platform)) == len(before) + 1
+    delete_old_thumbnails(replace(platform, settings=platform.settings.model_copy(update={"keep_thumbnail_days": 0})))
+    assert stored(platform) == before
 
 
 def test_a_deleted_job_leaves_tombstones_and_none_of_its_rows(platform: Platform) -> None:
