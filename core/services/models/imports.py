@@ -106,17 +106,20 @@ def publish_import(
 ) -> VersionRow:
     """Publish in one transaction: the next number of the project, the version, its artifacts, the operation succeeded.
 
-    Raises ProjectKindMismatch, ClaimLost.
+    Raises ProjectKindMismatch, Gone, ClaimLost.
     """
     with db.transaction() as session:
-        operation = session.get(OperationRow, claim.id)
-        if operation is None or operation.project_id is None:
+        before = session.get(OperationRow, claim.id)
+        if before is None or before.project_id is None:
             raise ClaimLost
-        number = next_version(session, operation.project_id)
-        give_kind(session, operation.project_id, kind)
-        project = session.get_one(ProjectRow, operation.project_id)
+        number = next_version(session, before.project_id)
+        project = project_in(session, before.project_id)
+        give_kind(session, project.id, kind)
+        version_id, name = new_id("version", clock.now_ms()), version_name(project.slug, number)
+        result = {"name": name, "version": f"v{number}", "version_id": version_id, "evaluated": bool(metrics)}
+        operation = complete_in(session, claim, result | {"notes": list(notes)})
         version = VersionRow(
-            id=new_id("version", clock.now_ms()),
+            id=version_id,
             project_id=project.id,
             number=number,
             origin=IMPORTED,
@@ -134,10 +137,7 @@ def publish_import(
         )
         session.add(version)
         session.flush()
-        session.add_all(ArtifactRow(version_id=version.id, **asdict(artifact)) for artifact in artifacts)
-        name = version_name(project.slug, number)
-        result = {"name": name, "version": f"v{number}", "version_id": version.id, "evaluated": bool(metrics)}
-        complete_in(session, claim, result | {"notes": list(notes)})
+        session.add_all(ArtifactRow(version_id=version_id, **asdict(artifact)) for artifact in artifacts)
     return version
 
 
