@@ -6,7 +6,7 @@ What it shares with other leased work (claim, report, fail, give back, ...) is i
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, Select, select, update
 from sqlalchemy.orm import Session
 
 from core.db import Database
@@ -31,20 +31,26 @@ def complete_in(session: Session, claim: Claim, result: dict[str, Any]) -> Opera
 
 
 def active_operations(session: Session, *, project_id: str | None = None, job_id: str | None = None) -> list[str]:
-    """Ids of the operations of a project, or of a job, that have not ended; their rows are locked, in this order."""
-    active = (OperationRow.state.in_(sorted(map(str, RUN_ACTIVE))), *_belonging(project_id, job_id))
-    return list(
-        session.execute(select(OperationRow.id).where(*active).order_by(OperationRow.id).with_for_update()).scalars()
-    )
+    """Ids of the operations of a project, or of a job, that have not ended."""
+    return list(session.execute(_active(project_id, job_id)).scalars())
 
 
 def delete_operations(
     session: Session, *, at: datetime, project_id: str | None = None, job_id: str | None = None
 ) -> None:
-    """Cancel and mark the operations of a project, or of a job, that is being deleted."""
-    for operation_id in active_operations(session, project_id=project_id, job_id=job_id):
+    """Cancel and mark the operations of a project, or of a job, that is being deleted; after its runs.
+
+    Rows are locked in the order project, job, run, operation.
+    """
+    for operation_id in session.execute(_active(project_id, job_id).with_for_update()).scalars().all():
         cancel_in(session, operation_id)
     session.execute(update(OperationRow).where(*_belonging(project_id, job_id)).values(deleted_at=at))
+
+
+def _active(project_id: str | None, job_id: str | None) -> Select[str]:
+    active = (OperationRow.state.in_(sorted(map(str, RUN_ACTIVE))), *_belonging(project_id, job_id))
+    # Always in the same order: two transactions that lock several operations do not deadlock.
+    return select(OperationRow.id).where(*active).order_by(OperationRow.id)
 
 
 def _belonging(project_id: str | None, job_id: str | None) -> tuple[ColumnElement[bool], ...]:

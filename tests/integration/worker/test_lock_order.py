@@ -10,12 +10,14 @@ from typing import TypeVar
 from sqlalchemy import select
 
 from core.db import open_database
-from core.db.tables import JobRow, RunRow, VersionRow
+from core.db.tables import JobRow, OperationRow, RunRow, VersionRow
 from core.domain.errors import Conflict, Gone, NotFound
 from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job, list_jobs
 from core.services.models.versions import list_versions, remove_alias, roll_back_alias, set_alias
+from core.services.operations.commands import cancel_operation, list_operations, queue_operation
+from core.services.operations.lifecycle import complete_operation
 from core.services.projects.lookup import project_in
 from core.services.runs.commands import cancel_run, list_runs
 from core.services.work.leases import ClaimLost, claim_row
@@ -63,7 +65,7 @@ def test_no_two_changes_of_a_project_wait_for_each_other(database_url: str) -> N
 
     with ThreadPoolExecutor(THREADS) as threads:  # a deadlock is Unavailable, which nothing above catches
         outcomes = sum(threads.map(work, range(THREADS)), Counter[str]())
-    assert {"_join", "_publish", "_queue", "_cancel", "_delete", "_set_alias"} <= set(outcomes)
+    assert {"_join", "_publish", "_queue", "_cancel", "_delete", "_set_alias", "_operate"} <= set(outcomes)
     with platform.db.reading() as session:
         project = project_in(session, PROJECT)
         revisions = session.execute(select(JobRow.revision).order_by(JobRow.revision)).scalars().all()
@@ -109,6 +111,18 @@ def _remove_alias(platform: Platform, _rng: Random) -> None:
     remove_alias(platform.db, PROJECT, "staging")
 
 
+def _operate(platform: Platform, rng: Random) -> None:
+    target = rng.choice(["one", "two"])
+    operation = queue_operation(platform, "scripted", {}, job_id=_some_job(platform, rng), target=target)
+    claimed = claim_row(platform.db, OperationRow, operation.id, "w", lease_seconds=rows.LEASE)
+    if claimed is not None:  # None: another thread has its target
+        complete_operation(platform.db, claimed[0], {})
+
+
+def _cancel_operation(platform: Platform, rng: Random) -> None:
+    cancel_operation(platform.db, _one_of(list_operations(platform.db, cursor=None, limit=4).items, rng).id)
+
+
 def _some_job(platform: Platform, rng: Random) -> str:
     return _one_of(list_jobs(platform.db, cursor=None, limit=4, state="ready").items, rng).id
 
@@ -122,6 +136,7 @@ def _one_of(found: Sequence[Found], rng: Random) -> Found:
 Step = Callable[[Platform, Random], None]
 STEPS_OF_A_THREAD: tuple[Step, ...] = (
     _join, _join, _publish, _publish, _queue, _queue, _cancel, _delete, _delete, _set_alias, _roll_back, _remove_alias,
+    _operate, _operate, _cancel_operation,
 )  # fmt: skip
 
 
