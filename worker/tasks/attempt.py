@@ -149,9 +149,9 @@ def run_attempt(
         heartbeat_seconds=settings.heartbeat_seconds,
     )
     scratch = scratch_root(settings) / scratch_name(claim)
-    with lease, ExitStack() as folders:
+    names = log_names(db, claim.id)
+    with lease, ExitStack() as folders, structlog.contextvars.bound_contextvars(**names):
         timer = StageTimer(db, table.noun(), stage=str(row.stage))
-        names = log_names(db, claim.id)
         attempt = Attempt(worker, table, claim, lease, scratch, folders, store_log, timer, names)
         attempt.log.info(f"{attempt.noun}.claimed")
         try:

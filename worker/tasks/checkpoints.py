@@ -6,8 +6,6 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from core import clock
 from core.db.tables import RunRow
 from core.domain.errors import OutOfSpace, Unavailable
@@ -20,8 +18,6 @@ from pipeline.process.tar import pack, unpack
 from worker.tasks.attempt import Attempt
 
 RETRY_SECONDS = 5.0
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +35,7 @@ class Uploader:
         self._platform = attempt.platform
         self._claim = attempt.claim
         self._lease = attempt.lease
+        self._log = attempt.log
         self._scratch = attempt.scratch
         self._changed = threading.Condition()
         self._next: Offered | None = None
@@ -72,22 +69,23 @@ class Uploader:
             self._changed.notify_all()
 
     def _run(self) -> None:
+        log = self._log
         while (offered := self._take()) is not None:
             try:
                 self._store(offered)
             except ClaimLost:
                 self.close()
             except (Unavailable, OutOfSpace) as error:
-                log.warning("checkpoint.delayed", run_id=self._claim.id, epoch=offered.epoch, error=error.detail)
+                log.warning("checkpoint.delayed", epoch=offered.epoch, error=error.detail)
                 self._put_back(offered)
             except OSError as error:
                 if is_full_disk(error):  # of the scratch
-                    log.warning("checkpoint.delayed", run_id=self._claim.id, epoch=offered.epoch, error=str(error))
+                    log.warning("checkpoint.delayed", epoch=offered.epoch, error=str(error))
                     self._put_back(offered)
                 else:  # the scratch is being removed: the older one stays
-                    log.warning("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch, error=str(error))
+                    log.warning("checkpoint.dropped", epoch=offered.epoch, error=str(error))
             except Exception:  # this one is lost; the next is tried
-                log.exception("checkpoint.dropped", run_id=self._claim.id, epoch=offered.epoch)
+                log.exception("checkpoint.dropped", epoch=offered.epoch)
             finally:
                 with self._changed:
                     self._busy = False
@@ -122,14 +120,14 @@ class Uploader:
             archive.unlink(missing_ok=True)
         self._lease.raise_if_lost()
         record_checkpoint(self._platform.db, RunRow, self._claim, key=key, epoch=offered.epoch, sha256=stored.sha256)
-        log.info("checkpoint.stored", run_id=self._claim.id, epoch=offered.epoch, bytes=stored.bytes)
+        self._log.info("checkpoint.stored", epoch=offered.epoch, bytes=stored.bytes)
         shutil.rmtree(offered.folder, ignore_errors=True)
         older, self._recorded_key = self._recorded_key, key
         if older is not None and older != key:
             try:
                 self._platform.store.delete_prefix(older)
             except Unavailable as error:  # this one is recorded; retention deletes the other as an orphan
-                log.warning("checkpoint.left", key=older, error=error.detail)
+                self._log.warning("checkpoint.left", key=older, error=error.detail)
 
 
 def fetch_checkpoint(attempt: Attempt[RunRow], run: RunRow) -> tuple[Path | None, str | None]:
