@@ -1,4 +1,4 @@
-"""How fast images are listed and shown: `python -m benchmarks.images [--images 50000] [--rounds 7]`.
+"""How fast images are listed and rendered: `python -m benchmarks.images [--images 50000] [--rounds 7]`.
 
 The API over SQLite and a folder of its own, with a set of so many images: pages of 50 filtered and sorted, by HTTP, and
 a page of 50 thumbnails of photographs of 1920 x 1080, first and again, from six connections as a browser has them.
@@ -62,10 +62,10 @@ def main() -> int:
         platform = open_platform(settings)
         many = add_set(platform, Path(name), list(made_rows(args.images)), b"no images")
         photos = [photo(number) for number in range(PAGE)]
-        shown = add_set(platform, Path(name), list(rows_of(photos)), b"".join(photos))
+        photographs = add_set(platform, Path(name), list(rows_of(photos)), b"".join(photos))
         with serving(Path(name)) as client:
             list_pages(client, many, args.images, args.rounds)
-            show_page(client, shown)
+            show_page(client, photographs)
         platform.db.close()
     return 0
 

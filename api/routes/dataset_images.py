@@ -66,7 +66,10 @@ Boxes = Annotated[bool, Query(description="With boxes and class names, or the cl
 
 
 @router.get(
-    "/{job_id}", summary="List the images of a dataset", responses=problem_responses(*_MISSING, errors.CursorInvalid)
+    "/{job_id}",
+    summary="List the images of a dataset",
+    response_model=PageOf[ListedImage],
+    responses=problem_responses(*_MISSING, errors.CursorInvalid),
 )
 def list_images(
     request: Request,
@@ -78,7 +81,7 @@ def list_images(
     sort: Sort = "path",
     cursor: Cursor = None,
     limit: Limit = PAGE,
-) -> PageOf[ListedImage]:
+) -> Response:
     """With boxes, size, brightness and blur. Filters are combined. Of identical images, links lead to the first.
 
     A dataset that was prepared before there were image indexes answers 409 `image-index-missing` once, with
@@ -92,7 +95,8 @@ def list_images(
     codes = codes_of_images(platform.db, job_id, [image.path for image in page.images]) if job.findings else {}
     classes = job.classes or []
     items = [listed_image(job_id, classes, image, codes.get(image.path, [])) for image in page.images]
-    return PageOf(items=items, next_cursor=cursor_of(selection, page.end))
+    answer = PageOf(items=items, next_cursor=cursor_of(selection, page.end))
+    return Response(answer.model_dump_json(by_alias=True), media_type="application/json")  # else it is validated twice
 
 
 @router.head("/{job_id}/{sha256}", include_in_schema=False)
