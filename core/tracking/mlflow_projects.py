@@ -29,11 +29,12 @@ _KIND_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 def open_project(client: Any, project: TrackedProject) -> ProjectCopy:
     """Safe to repeat after a crash in its middle: what is there already is found by its tag."""
     experiment = find_experiment(client, project)
+    if experiment is not None and _is_as_wanted(experiment, project):
+        return ProjectCopy(str(experiment.experiment_id), experiment.name)
     model = find_model(client, project)
     name = _free_name(client, project, experiment)
     if experiment is None:
-        tags = tags_of(project.page) | {PROJECT_TAG: project.project_id} | _KIND_TAGS
-        experiment_id = str(client.create_experiment(name, tags=tags))
+        experiment_id = str(client.create_experiment(name, tags=_experiment_tags(project) | _KIND_TAGS))
     else:
         experiment_id = str(experiment.experiment_id)
         _update_experiment(client, project, experiment, name)
@@ -78,9 +79,10 @@ def forget_job(client: Any, project: TrackedProject, job_id: str) -> None:
     experiment = find_experiment(client, project)
     if experiment is None:
         return
+    model = find_model(client, project)
     for tag in (JOB_TAG, OLD_JOB_TAG):
         for run in _runs(client, experiment.experiment_id, f"tags.`{tag}` = '{job_id}'"):
-            _forget_run(client, run)
+            _forget_run(client, run, model.name if model is not None else "")
 
 
 def forget_project(client: Any, project: TrackedProject) -> None:
@@ -91,20 +93,23 @@ def forget_project(client: Any, project: TrackedProject) -> None:
     if experiment is None:
         return
     for run in _runs(client, experiment.experiment_id, ""):
-        _forget_run(client, run)
+        _forget_run(client, run, model.name if model is not None else "")
     if experiment.lifecycle_stage == "active":
         client.delete_experiment(experiment.experiment_id)
 
 
-def _forget_run(client: Any, run: Any) -> None:
-    """Last it is marked as deleted: that means complete."""
+def _forget_run(client: Any, run: Any, model: str) -> None:
+    """`model`: the registered model; other ones may have versions of the run, which people made.
+
+    Last it is marked as deleted: that means complete.
+    """
     run_id = run.info.run_id
-    for version in client.search_model_versions(f"run_id = '{run_id}'"):
-        client.delete_model_version(version.name, version.version)
+    for version in client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'"):
+        client.delete_model_version(model, version.version)
     for output in run.outputs.model_outputs if run.outputs else ():
-        model = found(client.get_logged_model, output.model_id)
-        if model is not None:
-            delete_artifacts(client, model.artifact_location)
+        logged = found(client.get_logged_model, output.model_id)
+        if logged is not None:
+            delete_artifacts(client, logged.artifact_location)
             client.delete_logged_model(output.model_id)
     delete_artifacts(client, run.info.artifact_uri)
     if run.info.lifecycle_stage == "active":
@@ -126,17 +131,33 @@ def _runs(client: Any, experiment_id: str, query: str) -> Iterator[Any]:
             return
 
 
+def _experiment_tags(project: TrackedProject) -> dict[str, str]:
+    return tags_of(project.page) | {PROJECT_TAG: project.project_id}
+
+
+def _is_as_wanted(experiment: Any, project: TrackedProject) -> bool:
+    """Nothing changed since the row knew its name, so that its registered model has that name too."""
+    has_name = experiment.name == project.name and experiment.name in _names(project)
+    has_tags = _experiment_tags(project).items() <= experiment.tags.items()
+    return experiment.lifecycle_stage == "active" and has_name and has_tags
+
+
+def _names(project: TrackedProject) -> tuple[str, str]:
+    """The slug, and with a suffix; a slug has no underscore."""
+    slug = project.page.name
+    return slug, f"{slug}_{project.project_id[-_SUFFIX:].lower()}"
+
+
 def _free_name(client: Any, project: TrackedProject, experiment: Any | None) -> str:
     """The slug; with a suffix where another experiment, deleted ones too, or another registered model has it."""
-    slug = project.page.name
-    for name in (slug, f"{slug}_{project.project_id[-_SUFFIX:].lower()}"):  # a slug has no underscore
+    for name in _names(project):
         other = client.get_experiment_by_name(name)
         if other is not None and (experiment is None or other.experiment_id != experiment.experiment_id):
             continue
         model = found(client.get_registered_model, name)
         if model is None or _is_own(model.tags, project):
             return name
-    raise TrackerRefused(f"Something else in MLflow is called {slug}, and with the suffix too: rename it there")
+    raise TrackerRefused(f"Something else in MLflow is called {' and '.join(_names(project))}: rename it there")
 
 
 def _update_experiment(client: Any, project: TrackedProject, experiment: Any, name: str) -> None:
@@ -145,7 +166,7 @@ def _update_experiment(client: Any, project: TrackedProject, experiment: Any, na
         client.restore_experiment(experiment_id)
     if experiment.name != name:
         client.rename_experiment(experiment_id, name)
-    wanted = tags_of(project.page) | {PROJECT_TAG: project.project_id}
+    wanted = _experiment_tags(project)
     for tag in sorted(wanted):
         if experiment.tags.get(tag) != wanted[tag]:
             client.set_experiment_tag(experiment_id, tag, wanted[tag])

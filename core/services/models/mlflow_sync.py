@@ -103,16 +103,14 @@ def count_refused(db: Database) -> int:
         return session.execute(select(func.count()).select_from(runs.union(versions).subquery())).scalar_one()
 
 
-def refused_changes(db: Database) -> list[str]:
-    """What the tracker refused of projects, and of the deletion of jobs: at most one of each, as sentences."""
-    projects = select(ProjectRow.slug, ProjectRow.mlflow_refused).where(ProjectRow.mlflow_refused.is_not(None))
+def count_refused_changes(db: Database) -> tuple[int, int]:
+    """Projects of which the tracker refused a change or the deletion, and deleted jobs that it refused to delete."""
+    projects = select(ProjectRow.id).where(ProjectRow.mlflow_refused.is_not(None))
     forgotten = (JobRow.deleted_at.is_not(None), JobRow.mlflow_deleted_at.is_(None))
-    jobs = select(JobRow.id, JobRow.mlflow_refused).where(*forgotten, JobRow.mlflow_refused.is_not(None))
+    jobs = select(JobRow.id).where(*forgotten, JobRow.mlflow_refused.is_not(None))
     with db.reading() as session:
-        project = session.execute(projects.order_by(ProjectRow.id).limit(1)).first()
-        job = session.execute(jobs.order_by(JobRow.id).limit(1)).first()
-    found = [f"the project {project[0]}: {project[1]}"] if project else []
-    return found + ([f"to delete the job {job[0]}: {job[1]}"] if job else [])
+        counts = [session.execute(select(func.count()).select_from(each.subquery())) for each in (projects, jobs)]
+        return counts[0].scalar_one(), counts[1].scalar_one()
 
 
 def _missing(table: Any, but_not: set[str]) -> tuple[ColumnElement[bool], ...]:

@@ -60,7 +60,7 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     "projects to forget": lambda db, _filled, _page: mlflow_sync.projects_to_forget(db, but_not=set()),
     "runs in MLflow": lambda db, filled, _page: list(mlflow_sync.runs_in_tracker(db, _project_of(filled))),
     "versions in MLflow": lambda db, filled, _page: list(mlflow_sync.versions_in_tracker(db, _project_of(filled))),
-    "refused by MLflow": lambda db, _filled, _page: (count_refused(db), mlflow_sync.refused_changes(db)),
+    "refused by MLflow": lambda db, _filled, _page: (count_refused(db), mlflow_sync.count_refused_changes(db)),
     "to erase": lambda db, _filled, _page: jobs_to_erase(db),
     "to forget": lambda db, _filled, _page: jobs_to_forget(db, but_not=set()),
 }

@@ -11,7 +11,7 @@ from core import clock
 from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job
-from core.services.models.mlflow_sync import jobs_to_forget, projects_to_forget, refused_changes
+from core.services.models.mlflow_sync import count_refused_changes, jobs_to_forget, projects_to_forget
 from core.services.models.versions import set_alias
 from core.services.runs.commands import get_run
 from core.tracking import TrackerRefused
@@ -84,10 +84,13 @@ def test_of_a_project_the_versions_of_a_deleted_job_go_and_the_others_stay(
         published(platform, trained(platform, each.id, tmp_path), tmp_path)
     mirror(platform)
     first, second = (get_run(platform.db, str(versions_of(platform, each.id)[0].run_id)) for each in jobs)
+    see = client(mlflow_url)
+    see.create_registered_model("of-people")
+    see.create_model_version("of-people", f"runs:/{first.mlflow_run_id}/x", first.mlflow_run_id, await_creation_for=0)
     delete_job(platform, jobs[0].id)
     mirror(platform)
 
-    see = client(mlflow_url)
+    assert len(see.search_model_versions("name = 'of-people'")) == 1
     assert [version.version for version in see.search_model_versions("name = 'otters'")] == ["2"]
     assert [run.info.run_id for run in see.search_runs([second.mlflow_experiment_id])] == [second.mlflow_run_id]
     assert see.list_artifacts(first.mlflow_run_id) == []
@@ -112,9 +115,9 @@ def test_a_deletion_that_mlflow_refuses_is_reported_until_it_succeeds(
     MlflowSync(platform, "test", Refusing())()
     with serving(platform) as service:
         check = service.get("/ready").json()["checks"]["mlflow"]
-        assert (check["state"], f"to delete the job {job.id}: FEATURE" in check["detail"]) == ("degraded", True)
+        assert (check["state"], "projects (1) and deletions of jobs (1)" in check["detail"]) == ("degraded", True)
     mirror(platform)  # another process tries it again
-    assert refused_changes(platform.db) == []
+    assert count_refused_changes(platform.db) == (0, 0)
 
 
 def test_a_renamed_project_is_renamed_with_all_that_names_it(
