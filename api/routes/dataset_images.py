@@ -95,7 +95,7 @@ def list_images(
     codes = codes_of_images(platform.db, job_id, [image.path for image in page.images]) if job.findings else {}
     classes = job.classes or []
     items = [listed_image(job_id, classes, image, codes.get(image.path, [])) for image in page.images]
-    answer = PageOf(items=items, next_cursor=cursor_of(selection, page.end))
+    answer: PageOf[ListedImage] = PageOf(items=items, next_cursor=cursor_of(selection, page.end))
     return Response(answer.model_dump_json(by_alias=True), media_type="application/json")  # else it is validated twice
 
 
