@@ -20,6 +20,7 @@ from api.http.unknown import refuse_unknown_parameters
 from api.images.index_cache import IndexCache
 from api.images.thumbnails import Thumbnails
 from api.routes import (
+    aliases,
     dataset_images,
     datasets,
     formats,
@@ -30,6 +31,7 @@ from api.routes import (
     model_imports,
     models,
     operations,
+    projects,
     repair,
     runs,
     service,
@@ -45,6 +47,10 @@ from core.services.context import Platform, open_platform
 from core.services.maintenance.readiness import Readiness
 from core.settings import load_settings
 
+_ROUTES = (
+    *(projects, datasets, imports, images, dataset_images, uploads, formats, jobs, repair),
+    *(training, runs, models, model_imports, aliases, lineage, operations, service),
+)
 CONCURRENT_PREFLIGHTS = 2  # each runs a process
 CLEAN_SECONDS = 300.0
 SUMMARY = "Labelled images go in, models come out."
@@ -101,9 +107,7 @@ def _with_routes() -> FastAPI:
         lifespan=_lifespan,
         dependencies=[Depends(refuse_unknown_parameters)],
     )
-    of_datasets = (datasets, imports, images, dataset_images, uploads, formats, jobs, repair)
-    of_models = (training, runs, models, model_imports, lineage)
-    for routes in (*of_datasets, *of_models, operations, service):
+    for routes in _ROUTES:
         app.include_router(routes.router)
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))

@@ -2,10 +2,13 @@
 
 from typing import Annotated, cast
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 
+from core.domain.errors import ProjectNotFound
 from core.domain.limits import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_SECONDS
+from core.domain.slugs import MAX_SLUG
 from core.services.context import Platform
+from core.services.models.refs import is_job
 
 
 async def platform_of(request: Request) -> Platform:
@@ -28,4 +31,23 @@ AsLink = Annotated[
     bool,
     Query(alias="link", description="Redirect to a signed link where the store supports it; otherwise send the file."),
 ]
+ProjectFilter = Annotated[str | None, Query(alias="project", max_length=64, description="Name of a project.")]
+JoinedProject = Annotated[
+    str | None,
+    Query(
+        alias="project",
+        max_length=MAX_SLUG,
+        description="Name of the project that the dataset joins, which is created if there is none.",
+    ),
+]
 PAGE = DEFAULT_PAGE
+
+
+async def project_of_path(project: Annotated[str, Path(description="Name or id of a project.")]) -> str:
+    """Raises ProjectNotFound for what is the id of a job, which other paths take in the same place."""
+    if is_job(project):
+        raise ProjectNotFound(f"There is no project {project[:80]}.", project=project[:80])
+    return project
+
+
+OfProject = Annotated[str, Depends(project_of_path)]

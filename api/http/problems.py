@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from api.http.renamed import location_of_renamed
 from core.domain import errors
 from core.domain.errors import DarkroomError
 from core.domain.field_errors import not_valid, unknown_name
@@ -70,8 +71,16 @@ def problem_response(error: DarkroomError, request: Request, headers: Mapping[st
     more = dict(_HEADERS.get(type(error), {})) | dict(headers or {})
     if isinstance(error, errors.RangeInvalid) and "bytes" in error.facts:
         more["content-range"] = f"bytes */{error.facts['bytes']}"
+    if isinstance(error, errors.ProjectRenamed):
+        more |= _redirect(request, **error.facts)
     # ASCII, because a lone surrogate, which a JSON body can contain, cannot be encoded as UTF-8.
     return Response(json.dumps(body), status_code=int(body["status"]), headers=more, media_type=MEDIA_TYPE)
+
+
+def _redirect(request: Request, *, project: str, old: str) -> dict[str, str]:
+    """Not to be kept: the project may be called by its old name again."""
+    location = location_of_renamed(request, old, project)
+    return {"cache-control": "no-store"} | ({"location": location} if location else {})
 
 
 def install(app: FastAPI) -> None:

@@ -16,6 +16,7 @@ from api.uploads.body import ReceivedUpload, received
 from core.db.tables import JobRow
 from core.domain import errors
 from core.domain.keys import upload_key
+from core.domain.slugs import MAX_SLUG
 from core.services.context import Platform
 from core.services.jobs.commands import new_job_id, receive_job
 from core.services.on_commit import OnCommit
@@ -35,7 +36,13 @@ _OTHER_NAMES = {
     synonym: {"type": _PROPERTIES[name]["type"], "description": f"Another name for `{name}`."}
     for synonym, name in SYNONYMS.items()
 }
-_OPTIONS: dict[str, Any] = {"name": _NAME, **_PROPERTIES, **_OTHER_NAMES}
+_PROJECT = {
+    "type": "string",
+    "maxLength": MAX_SLUG,
+    "description": "Name of the project that the dataset joins, which is created if there is none. By default the "
+    "dataset has a project of its own.",
+}
+_OPTIONS: dict[str, Any] = {"name": _NAME, "project": _PROJECT, **_PROPERTIES, **_OTHER_NAMES}
 _FILE = {"type": "string", "format": "binary", "description": "The ZIP."}
 _UPLOAD_BODY = {
     "required": True,
@@ -63,6 +70,7 @@ _QUERY = [
         errors.UploadTooLarge,
         errors.IdempotencyKeyReused,
         errors.OutOfSpace,
+        *errors.JOINING,
     ),
     openapi_extra={"requestBody": _UPLOAD_BODY, "parameters": _QUERY},
 )
@@ -83,7 +91,8 @@ async def upload_dataset(
 
 def _meaning(upload: ReceivedUpload) -> dict[str, Any]:
     """What makes two uploads with one Idempotency-Key the same request."""
-    return {"sha256": upload.sha256, "name": upload.name, "options": upload.options.model_dump(mode="json")}
+    meaning = {"sha256": upload.sha256, "name": upload.name, "options": upload.options.model_dump(mode="json")}
+    return meaning | ({"project": upload.project} if upload.project else {})
 
 
 def _store_and_receive(platform: Platform, upload: ReceivedUpload, on_commit: OnCommit) -> JobRow:
@@ -97,6 +106,7 @@ def _store_and_receive(platform: Platform, upload: ReceivedUpload, on_commit: On
         source_name=upload.source_name,
         source_bytes=upload.bytes,
         source_sha256=upload.sha256,
+        project=upload.project,
         on_commit=on_commit,
     )
 

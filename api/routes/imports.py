@@ -24,7 +24,7 @@ router = APIRouter(tags=["datasets"])
     status_code=202,
     response_model=AcceptedJob,
     summary="Import a dataset from a Hugging Face hub",
-    responses=problem_responses(errors.HubOff, errors.RequestInFlight, errors.IdempotencyKeyReused),
+    responses=problem_responses(errors.HubOff, errors.RequestInFlight, errors.IdempotencyKeyReused, *errors.JOINING),
 )
 async def import_dataset(
     request: Request, platform: CurrentPlatform, idempotency: Idempotency, body: ImportRequest, wait: Wait = 0
@@ -48,8 +48,9 @@ async def import_dataset(
 
 def _requested(body: ImportRequest) -> dict[str, Any]:
     name = safe_name(body.name or "") or body.huggingface.rpartition("/")[2]
-    return {
+    requested = {
         "name": name[:NAME_MAX],
         "hub_set": body.hub_set().model_dump(mode="json", exclude_none=True),
         "options": body.options().model_dump(mode="json"),
     }
+    return requested | ({"project": body.project} if body.project else {})

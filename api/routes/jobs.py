@@ -6,18 +6,19 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, Wait
+from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, ProjectFilter, Wait
 from api.http.downloads import MAY_CHANGE, file_name
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.openapi import event_responses, problem_responses
-from api.http.reading import CurrentReads
+from api.http.reading import CurrentReads, Reads
 from api.http.sse import LastEventId, event_stream
 from api.schemas import PageOf
 from api.schemas.jobs import AcceptedJob, FindingItem, Job, JobItem, accepted_job, finding_item, job_item, job_with_all
 from api.web.findings_csv import findings_csv
 from core.domain import errors
 from core.domain.states import JobState
+from core.services.context import Platform
 from core.services.jobs import commands as jobs
 from core.services.views import job_overview
 from core.storage.attachment import attachment
@@ -29,18 +30,29 @@ _CSV: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", summary="List jobs", response_model=PageOf[JobItem], responses=problem_responses(errors.CursorInvalid))
+@router.get(
+    "",
+    summary="List jobs",
+    response_model=PageOf[JobItem],
+    responses=problem_responses(errors.CursorInvalid, errors.ProjectNotFound, errors.ProjectRenamed, errors.Gone),
+)
 async def list_jobs(
     platform: CurrentPlatform,
     reads: CurrentReads,
     state: JobState | None = None,
+    project: ProjectFilter = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Response:
     """Newest first. Deleted jobs are listed only with `state=deleted`."""
+    return await page_of_jobs(platform, reads, state=state, project=project, cursor=cursor, limit=limit)
 
+
+async def page_of_jobs(
+    platform: Platform, reads: Reads, *, state: JobState | None, project: str | None, cursor: str | None, limit: int
+) -> Response:
     def read() -> PageOf[JobItem]:
-        page = jobs.list_jobs(platform.db, cursor=cursor, limit=limit, state=state)
+        page = jobs.list_jobs(platform.db, cursor=cursor, limit=limit, state=state, project=project)
         return PageOf(items=[job_item(row) for row in page.items], next_cursor=page.next_cursor)
 
     return await reads.answer(read)

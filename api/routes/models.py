@@ -1,26 +1,21 @@
-"""Model versions, their artifacts, downloads and aliases."""
+"""Model versions, their artifacts and downloads. Their aliases are in aliases.py."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit
+from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit, ProjectFilter
 from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, StoredFile, file_name, send_stored
-from api.http.idempotency import Idempotency
 from api.http.openapi import file_responses, problem_responses
 from api.http.problems import invalid_fields
-from api.http.reading import CurrentReads
+from api.http.reading import CurrentReads, Reads
 from api.schemas import PageOf
 from api.schemas.links import link
 from api.schemas.models import (
-    Alias,
     ModelVersion,
     ModelVersions,
-    SetAlias,
     alias_item,
-    alias_of,
     version_json,
     versions_page_json,
 )
@@ -34,26 +29,38 @@ from core.services.views import version_overviews
 
 router = APIRouter(tags=["models"])
 
-_MISSING = (errors.JobNotFound, errors.Gone, errors.ProjectNotFound, errors.ProjectRenamed, errors.VersionNotFound)
+MISSING = (errors.JobNotFound, errors.Gone, errors.ProjectNotFound, errors.ProjectRenamed, errors.VersionNotFound)
 
 
 @router.get(
     "/models",
     summary="List the model versions of all jobs",
     response_model=PageOf[ModelVersion],
-    responses=problem_responses(errors.CursorInvalid, *_MISSING[:4]),
+    responses=problem_responses(errors.CursorInvalid, *MISSING[:4]),
 )
 async def list_models(
     platform: CurrentPlatform,
     reads: CurrentReads,
     job_id: str | None = None,
+    project: ProjectFilter = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Response:
-    """Newest first."""
+    """Newest first. By `job_id` or `project`, those of one."""
+    if job_id and project:
+        raise invalid_fields([{"field": "project", "message": "send either job_id or project"}])
+    if job_id and not is_job(job_id):
+        raise errors.JobNotFound(f"There is no job {job_id[:80]}.", job_id=job_id[:80])
+    return await page_of_models(platform, reads, cursor=cursor, limit=limit, ref=job_id or project)
+
+
+async def page_of_models(
+    platform: Platform, reads: Reads, *, cursor: str | None, limit: int, ref: str | None
+) -> Response:
+    """`ref`: of one job or project."""
 
     def read() -> bytes:
-        page = versions.list_versions(platform.db, cursor=cursor, limit=limit, ref=job_id, whole=False)
+        page = versions.list_versions(platform.db, cursor=cursor, limit=limit, ref=ref, whole=False)
         return versions_page_json(_versions_json(platform, page.items), next_cursor=page.next_cursor)
 
     return await reads.answer(read)
@@ -63,7 +70,7 @@ async def list_models(
     "/models/{ref}",
     summary="List the model versions of a job or a project",
     response_model=ModelVersions,
-    responses=problem_responses(*_MISSING[:4]),
+    responses=problem_responses(*MISSING[:4]),
 )
 async def list_job_models(
     platform: CurrentPlatform, reads: CurrentReads, ref: str, cursor: Cursor = None, limit: Limit = PAGE
@@ -92,7 +99,7 @@ async def list_job_models(
     "/models/{ref}/{version}",
     summary="Read a model version",
     response_model=ModelVersion,
-    responses=problem_responses(*_MISSING),
+    responses=problem_responses(*MISSING),
 )
 async def get_model(platform: CurrentPlatform, reads: CurrentReads, ref: str, version: str) -> Response:
     """Metrics, params, fingerprint, artifacts with their sha256. `version` is, for example, `v2`, or `latest`."""
@@ -109,7 +116,7 @@ async def get_model(platform: CurrentPlatform, reads: CurrentReads, ref: str, ve
     summary="Download an artifact",
     response_class=Response,
     responses=file_responses(*ARTIFACT_TYPES)
-    | problem_responses(*_MISSING, errors.ArtifactNotFound, errors.RangeInvalid),
+    | problem_responses(*MISSING, errors.ArtifactNotFound, errors.RangeInvalid),
 )
 def get_artifact(
     request: Request, platform: CurrentPlatform, ref: str, version: str, name: str, as_link: AsLink = False
@@ -135,7 +142,7 @@ def get_artifact(
     summary="Download the weights of a model",
     response_class=Response,
     responses=file_responses("application/octet-stream")
-    | problem_responses(*_MISSING, errors.AliasNotFound, errors.RangeInvalid),
+    | problem_responses(*MISSING, errors.AliasNotFound, errors.RangeInvalid),
 )
 def download_model(
     request: Request,
@@ -145,7 +152,8 @@ def download_model(
     alias: str | None = None,
     as_link: AsLink = False,
 ) -> Response:
-    """By `version`, by `alias`, or the latest. Content-Location names the version; ranges are supported."""
+    """By `version`, by `alias`, or the latest; of a project its `production`, else the latest. Content-Location names
+    the version; ranges are supported."""
     if version and alias:
         problem = {"field": "alias", "message": "send either version or alias"}
         raise invalid_fields([problem])
@@ -160,62 +168,6 @@ def download_model(
         location=link(f"/download/model/{ref}", version=f"v{row.number}"),
         as_link=as_link,
     )
-
-
-@router.put(
-    "/models/{ref}/aliases/{alias}",
-    summary="Point an alias at a version",
-    responses=problem_responses(*_MISSING, errors.AliasReserved),
-)
-def set_alias(platform: CurrentPlatform, ref: str, alias: str, body: SetAlias) -> Alias:
-    """Sets an alias such as `production`. Every move is kept in its history."""
-    versions.set_alias(platform.db, ref, alias, version=body.version)
-    return alias_of(versions.get_alias(platform.db, ref, alias), ref)
-
-
-@router.get(
-    "/models/{ref}/aliases/{alias}",
-    summary="Read an alias and its history",
-    responses=problem_responses(*_MISSING[:4], errors.AliasNotFound),
-)
-def get_alias(platform: CurrentPlatform, ref: str, alias: str) -> Alias:
-    """The version that it points at now, and every move, oldest first."""
-    return alias_of(versions.get_alias(platform.db, ref, alias), ref)
-
-
-@router.post(
-    "/models/{ref}/aliases/{alias}/rollback",
-    response_model=Alias,
-    summary="Roll an alias back to its previous version",
-    responses=problem_responses(
-        *_MISSING[:4],
-        errors.AliasNotFound,
-        errors.NoEarlierVersion,
-        errors.RequestInFlight,
-        errors.IdempotencyKeyReused,
-    ),
-)
-def roll_back_alias(platform: CurrentPlatform, idempotency: Idempotency, ref: str, alias: str) -> Alias | Response:
-    """Goes back one step in the history; the rollback is kept in it too."""
-    as_json = partial(alias_of, ref=ref)
-    with idempotency.claimed():
-        if replayed := idempotency.replay():
-            return replayed
-        rolled_back = versions.roll_back_alias(platform.db, ref, alias, on_commit=idempotency.keep(as_json))
-    return as_json(rolled_back)
-
-
-@router.delete(
-    "/models/{ref}/aliases/{alias}",
-    status_code=204,
-    response_class=Response,
-    summary="Remove an alias",
-    responses=problem_responses(*_MISSING[:4], errors.AliasNotFound),
-)
-def remove_alias(platform: CurrentPlatform, ref: str, alias: str) -> Response:
-    """The version stays. An alias that is set again keeps its history but cannot be rolled back past its removal."""
-    versions.remove_alias(platform.db, ref, alias)
-    return Response(status_code=204)
 
 
 def _versions_json(platform: Platform, rows: Sequence[VersionRow]) -> list[bytes]:

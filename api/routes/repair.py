@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit, Wait
+from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, JoinedProject, Limit, Wait
 from api.http.downloads import StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
@@ -24,22 +24,35 @@ router = APIRouter(tags=["datasets"])
     response_model=AcceptedJob,
     summary="Repair an upload",
     responses=problem_responses(
-        errors.JobNotFound, errors.Gone, errors.JobNotRepairable, errors.RequestInFlight, errors.IdempotencyKeyReused
+        errors.JobNotFound,
+        errors.JobNotRepairable,
+        errors.RequestInFlight,
+        errors.IdempotencyKeyReused,
+        *errors.JOINING,
     ),
 )
 async def repair_job(
-    request: Request, platform: CurrentPlatform, idempotency: Idempotency, job_id: str, wait: Wait = 0
+    request: Request,
+    platform: CurrentPlatform,
+    idempotency: Idempotency,
+    job_id: str,
+    project: JoinedProject = None,
+    wait: Wait = 0,
 ) -> AcceptedJob | Response:
-    """Creates a job whose source is the repaired ZIP; a second request answers with the same job.
+    """Creates a job whose source is the repaired ZIP; a second request answers with the same job. It joins `project`,
+    by default that of the original job.
 
     Boxes are swapped, clipped or dropped, sizes and suffixes corrected; stray files and items that cannot be repaired
     are left out. Every change is in the repair log. The original job stays as it is.
     """
+    meaning = {"project": project} if project else None
     async with idempotency.claimed_for_long():
-        if replayed := idempotency.replay():
+        if replayed := idempotency.replay(meaning):
             return replayed
-        on_commit = idempotency.keep(accepted_job)
-        job = await run_in_threadpool(repairs.repair_job, platform, job_id, on_commit=on_commit)
+        on_commit = idempotency.keep(accepted_job, meaning)
+        job = await run_in_threadpool(
+            repairs.repair_job, platform, job_id, project=project or None, on_commit=on_commit
+        )
     return accepted_job(await job_when_ended(request, platform.db, job, seconds=wait))
 
 

@@ -6,18 +6,19 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
-from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, Wait
+from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, ProjectFilter, Wait
 from api.http.downloads import MAY_CHANGE, StoredFile, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
 from api.http.openapi import event_responses, file_responses, problem_responses
-from api.http.reading import CurrentReads
+from api.http.reading import CurrentReads, Reads
 from api.http.sse import LastEventId, event_stream
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, Run, accepted_run, run_of
 from core.db.tables import RunLogRow
 from core.domain import errors
 from core.domain.states import RunState
+from core.services.context import Platform
 from core.services.runs import commands as runs
 from core.services.runs import logs as run_logs
 from core.storage import ObjectStore, StoredObject
@@ -29,20 +30,39 @@ MAX_ATTEMPT = 2**31 - 1  # the largest integer of the database
 TEXT = "text/plain; charset=utf-8"
 
 
-@router.get("", summary="List runs", response_model=PageOf[Run], responses=problem_responses(errors.CursorInvalid))
+@router.get(
+    "",
+    summary="List runs",
+    response_model=PageOf[Run],
+    responses=problem_responses(errors.CursorInvalid, errors.ProjectNotFound, errors.ProjectRenamed, errors.Gone),
+)
 async def list_runs(
     platform: CurrentPlatform,
     reads: CurrentReads,
     state: RunState | None = None,
     job_id: str | None = None,
+    project: ProjectFilter = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> Response:
     """Newest first."""
+    return await page_of_runs(platform, reads, state=state, job_id=job_id, project=project, cursor=cursor, limit=limit)
+
+
+async def page_of_runs(
+    platform: Platform,
+    reads: Reads,
+    *,
+    state: RunState | None,
+    job_id: str | None,
+    project: str | None,
+    cursor: str | None,
+    limit: int,
+) -> Response:
     mlflow = platform.settings.mlflow_link
 
     def read() -> PageOf[Run]:
-        page = runs.list_runs(platform.db, cursor=cursor, limit=limit, state=state, job_id=job_id)
+        page = runs.list_runs(platform.db, cursor=cursor, limit=limit, state=state, job_id=job_id, project=project)
         return PageOf(items=[run_of(row, mlflow_link=mlflow) for row in page.items], next_cursor=page.next_cursor)
 
     return await reads.answer(read)

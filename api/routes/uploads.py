@@ -74,6 +74,7 @@ def capabilities_of_upload(platform: CurrentPlatform, upload_id: str) -> Respons
         errors.MediaTypeUnsupported,
         errors.ChecksumMismatch,
         errors.UploadNotFound,
+        *errors.JOINING,
     ),
     openapi_extra={
         "requestBody": {"required": False, "content": CHUNK_BYTES},
@@ -83,8 +84,9 @@ def capabilities_of_upload(platform: CurrentPlatform, upload_id: str) -> Respons
             CHECKSUM_HEADER,
             header(
                 "Upload-Metadata",
-                "Pairs `key base64value`, separated by commas: `filename`, `name`, `sha256` (of the whole ZIP, in "
-                "hexadecimal; verified at the end), and the options of `/upload-dataset`. Other keys are ignored.",
+                "Pairs `key base64value`, separated by commas: `filename`, `name`, `project`, `sha256` (of the whole "
+                "ZIP, in hexadecimal; verified at the end), and the options of `/upload-dataset`. Other keys are "
+                "ignored.",
                 required=False,
             ),
         ],
@@ -132,7 +134,7 @@ async def _append_first(
 def _create(platform: Platform, idempotency: Idempotency, new: NewUpload) -> tuple[UploadRow, bool]:
     """(the upload, whether an earlier request with the same key created it). Raises UploadNotFound if that is gone."""
     refuse_too_large(new.length_bytes, platform.settings)
-    meaning = [new.length_bytes, new.source_name, new.name, new.options, new.sha256]
+    meaning = [new.length_bytes, new.source_name, new.name, new.options, new.sha256, *filter(None, [new.project])]
     with idempotency.claimed():
         if replayed := idempotency.replay(meaning):
             upload_id = ResumableUpload.model_validate_json(bytes(replayed.body)).upload_id

@@ -2,6 +2,7 @@
 
 from pydantic import ConfigDict, Field, field_validator
 
+from core.domain.slugs import MAX_SLUG
 from pipeline.params.hub_set import REPOSITORY, REVISION, SUBSET, HubSet, RequestedColumns, checked_splits
 from pipeline.params.prepare import PrepareOptions
 
@@ -45,6 +46,12 @@ class ImportRequest(PrepareOptions, RequestedColumns):
         description="The splits to import. One is split again; several (of train, validation, test) are kept.",
     )
     name: str | None = Field(None, max_length=200, description="Name of the job. By default that of the repository.")
+    project: str | None = Field(
+        None,
+        max_length=MAX_SLUG,
+        description="Name of the project that the dataset joins, which is created if there is none.",
+        examples=["actions"],
+    )
 
     @field_validator("splits")
     @classmethod

@@ -1,7 +1,7 @@
 """JSON of jobs and findings."""
 
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -9,14 +9,16 @@ from api.schemas import Links, Timestamp, stored_problem
 from api.schemas.links import link
 from core.db.tables import FindingRow, JobRow
 from core.db.transitions import public_fields
-from core.domain.errors import ArchiveRefused, FormatUnknown
+from core.domain.errors import ArchiveRefused, FormatUnknown, ProjectKindMismatch
 from core.domain.keys import plots_of
 from core.domain.limits import CLASSES_LISTED
+from core.domain.model_names import dataset_name
 from core.domain.states import JobState, RunState
 from core.services.views import JobOverview, RunBrief
 from pipeline.params.catalogue import BASELINE, entry_of
 
 JOB_ID = "job_01kaj8x3v0q4f7m2n9r5t6w8y1"
+Project = Annotated[str, Field(description="Name of the project that it belongs to.", examples=["raccoons"])]
 _NUMBER = attrgetter("number")
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -25,6 +27,8 @@ class AcceptedJob(BaseModel):
     """A job that was created or is prepared again."""
 
     job_id: str = Field(examples=[JOB_ID])
+    project: Project
+    dataset: str = Field(description="Its name within the project.", examples=["raccoons/d2"])
     state: JobState
     links: Links
 
@@ -64,6 +68,10 @@ class JobItem(BaseModel):
 
     job_id: str = Field(examples=[JOB_ID])
     seq: int = Field(description="Number of the newest event that this answer includes.", examples=[7])
+    project: Project
+    dataset: str = Field(description="Its name within the project.", examples=["raccoons/d2"])
+    revision: int = Field(description="Its number in the project: d1, d2, ...", examples=[2])
+    parent_job_id: str | None = Field(description="The dataset that it extends.", examples=[None])
     created_at: Timestamp
     source: JobSource
     options: dict[str, Any] = Field(examples=[{"val_fraction": 0.2, "test_fraction": 0.1, "seed": 0}])
@@ -142,7 +150,10 @@ class FindingItem(BaseModel):
 
 
 def accepted_job(row: JobRow) -> AcceptedJob:
-    return AcceptedJob(job_id=row.id, state=JobState(row.state), links=job_links(row))
+    dataset = dataset_name(row.project, row.revision)
+    return AcceptedJob(
+        job_id=row.id, project=row.project, dataset=dataset, state=JobState(row.state), links=job_links(row)
+    )
 
 
 def job_item(row: JobRow) -> JobItem:
@@ -167,7 +178,7 @@ def job_links(row: JobRow) -> dict[str, str]:
     if row.state == JobState.DELETED:
         return {}
     job_id = row.id  # of our own making: nothing in it needs quoting
-    links = {"self": f"/jobs/{job_id}", "events": f"/jobs/{job_id}/events"}
+    links = {"self": f"/jobs/{job_id}", "events": f"/jobs/{job_id}/events", "project": f"/projects/{row.project}"}
     if row.findings:
         links["findings"] = f"/jobs/{job_id}/findings"
         links["findings_csv"] = f"/jobs/{job_id}/findings.csv"
@@ -198,14 +209,19 @@ def job_links(row: JobRow) -> dict[str, str]:
 
 
 def _is_repairable(row: JobRow) -> bool:
-    """A repair needs an archive that can be opened and a known format."""
-    return (row.problem or {}).get("slug") not in (ArchiveRefused.slug, FormatUnknown.slug)
+    """A repair needs an archive that can be opened and a known format; it changes neither kind nor project."""
+    unrepairable = (ArchiveRefused.slug, FormatUnknown.slug, ProjectKindMismatch.slug)
+    return (row.problem or {}).get("slug") not in unrepairable
 
 
 def _item_fields(row: JobRow) -> dict[str, Any]:
     return {
         "job_id": row.id,
         "seq": row.event_seq,
+        "project": row.project,
+        "dataset": dataset_name(row.project, row.revision),
+        "revision": row.revision,
+        "parent_job_id": row.parent_job_id,
         "created_at": timestamp(row.created_at),
         "source": _source(row),
         "options": row.options,

@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from api.schemas import Links, PageOf, Timestamp
-from api.schemas.jobs import JOB_ID, SHA256, timestamp
+from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
 from api.schemas.links import link
 from api.schemas.mlflow import MlflowVersion, mlflow_version
 from api.schemas.runs import RUN_ID, Parent, parent_of
 from core.db.tables import AliasMoveRow, AliasRow
+from core.domain.model_names import version_name
 from core.services.views import VersionOverview
 
 
@@ -30,6 +31,8 @@ class ModelVersion(BaseModel):
     """A published model version. It never changes, except for the aliases that point at it."""
 
     job_id: str | None = Field(description="Null for an imported version.", examples=[JOB_ID])
+    project: Project
+    name: str = Field(description="Its name.", examples=["raccoons/v1"])
     version: str = Field(examples=["v1"])
     number: int = Field(examples=[1])
     run_id: str | None = Field(description="Null for an imported version.", examples=[RUN_ID])
@@ -100,6 +103,8 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
     parent = parent_of(row.parent_id, str(overview.model))
     fields = {
         "job_id": row.job_id,
+        "project": row.project,
+        "name": version_name(row.project, row.number),
         "version": version,
         "number": row.number,
         "run_id": row.run_id,
@@ -161,6 +166,13 @@ def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]], ref: str) -> Alias:
             "download": link(f"/download/model/{ref}", alias=row.alias),
         },
     )
+
+
+def alias_of_project(alias: tuple[AliasRow, Sequence[AliasMoveRow]], project: str) -> Alias:
+    """The same, with links by the project."""
+    found = alias_of(alias, project)
+    path = f"/projects/{project}/aliases/{found.alias}"
+    return found.model_copy(update={"links": found.links | {"self": link(path), "rollback": link(f"{path}/rollback")}})
 
 
 def _move(row: AliasMoveRow) -> AliasMove:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas import Links, Timestamp, stored_problem
-from api.schemas.jobs import JOB_ID, SHA256, timestamp
+from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
 from api.schemas.links import link
 from api.schemas.mlflow import MlflowRun, mlflow_run
 from core.db.tables import RunRow
@@ -77,6 +77,7 @@ class Run(BaseModel):
 
     run_id: str = Field(examples=[RUN_ID])
     job_id: str = Field(examples=[JOB_ID])
+    project: Project
     seq: int = Field(description="Number of the newest event that this answer includes.", examples=[12])
     trainer: str = Field(examples=["yolo"])
     params: dict[str, Any] = Field(description="All params, including defaults.", examples=[{"epochs": 30}])
@@ -115,6 +116,7 @@ def run_of(row: RunRow, *, mlflow_link: str) -> Run:
     return Run(
         run_id=row.id,
         job_id=row.job_id,
+        project=row.project,
         seq=row.event_seq,
         trainer=row.trainer,
         params=row.params,

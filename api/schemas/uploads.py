@@ -22,6 +22,7 @@ class ResumableUpload(BaseModel):
     offset: int = Field(description="Number of bytes stored for good.", examples=[33554432])
     length: int = Field(description="Size of the whole ZIP in bytes.", examples=[41234567])
     name: str = Field(examples=["raccoon"])
+    project: str | None = Field(description="The project that its dataset joins.", examples=["raccoons"])
     options: dict[str, Any] = Field(examples=[{"val_fraction": 0.2, "test_fraction": 0.1, "seed": 0}])
     job_id: str | None = Field(description="The job created from the upload; null until then.", examples=[JOB_ID])
     problem: dict[str, Any] | None = Field(description="The problem that it was refused for.")
@@ -61,6 +62,7 @@ def resumable_upload(row: UploadRow) -> ResumableUpload:
         offset=row.received_bytes,
         length=row.length_bytes,
         name=row.name,
+        project=row.project,
         options=row.options,
         job_id=row.job_id if done else None,
         problem=row.problem,

@@ -26,7 +26,13 @@ def announced_upload(request: Request) -> NewUpload:
         raise UploadInvalid("The upload is empty.")
     source_name = safe_name(fields.pop("filename", "")) or "upload.zip"
     name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
-    options = options_of(fields).model_dump(mode="json")
+    project = fields.pop("project", "") or None
     return NewUpload(
-        length, source_name, name[:NAME_MAX], options, sha256, request.headers.get("upload-metadata") or None
+        length_bytes=length,
+        source_name=source_name,
+        name=name[:NAME_MAX],
+        project=project,
+        options=options_of(fields).model_dump(mode="json"),
+        sha256=sha256,
+        client_metadata=request.headers.get("upload-metadata") or None,
     )

@@ -20,6 +20,7 @@ from api.uploads.temporary import TemporaryFile
 from core.domain.errors import UploadInvalid, UploadTooLarge
 from core.domain.limits import MIB
 from core.services.context import Platform
+from core.services.projects.lookup import raise_if_not_joinable
 from core.services.uploads.room import UploadRoom
 from core.settings import Settings
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
@@ -29,7 +30,7 @@ FORM_BYTES = MIB  # allowance for a form around its file
 RAW_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 NAME_MAX = 200
 OPTION_NAMES = (*PrepareOptions.model_fields, *SYNONYMS)
-_FIELDS = ("name", *OPTION_NAMES)
+_FIELDS = ("name", "project", *OPTION_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +56,33 @@ class ReceivedUpload:
     sha256: str
     source_name: str
     name: str
+    project: str | None  # the name of the one that it joins
     options: PrepareOptions
 
 
 @asynccontextmanager
 async def received(request: Request, platform: Platform) -> AsyncIterator[ReceivedUpload]:
-    """Receive a dataset. Raises as `received_file`, and RequestInvalid for options."""
+    """Receive a dataset. Raises as `received_file`, RequestInvalid for options, and what `raise_if_not_joinable` raises
+    of a project: at once where the query names it.
+    """
+    if in_query := request.query_params.get("project"):
+        await run_in_threadpool(raise_if_not_joinable, platform.db, in_query)
     async with received_file(request, platform, _FIELDS) as file:
         fields = dict(file.fields)
         name = safe_name(fields.pop("name", "")) or PurePosixPath(file.source_name).stem or "dataset"
-        source_name = file.source_name or "upload.zip"
-        yield ReceivedUpload(file.path, file.bytes, file.sha256, source_name, name[:NAME_MAX], options_of(fields))
+        project = fields.pop("project", "") or None
+        options = options_of(fields)
+        if project and project != in_query:
+            await run_in_threadpool(raise_if_not_joinable, platform.db, project)
+        yield ReceivedUpload(
+            path=file.path,
+            bytes=file.bytes,
+            sha256=file.sha256,
+            source_name=file.source_name or "upload.zip",
+            name=name[:NAME_MAX],
+            project=project,
+            options=options,
+        )
 
 
 @asynccontextmanager

@@ -90,6 +90,11 @@ class Leased:
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
+    @classmethod
+    def whole(cls) -> tuple[Any, ...]:
+        """What a changing statement returns: RETURNING leaves out what a subquery reads with the row."""
+        return (cls, cls.__dict__["project"]) if "project" in cls.__dict__ else (cls,)
+
     def public_values(self) -> dict[str, Any]:
         """What polling returns, and events carry, by the names in `public`."""
         return {name: getattr(self, name) for name in self.public}

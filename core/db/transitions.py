@@ -64,7 +64,7 @@ def change(
         update(table)
         .where(table.id == row_id, *where)
         .values(event_seq=table.event_seq + 1, updated_at=clock.now(), **changes)
-        .returning(table)
+        .returning(*table.whole())
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     row = session.execute(statement).scalar_one_or_none()

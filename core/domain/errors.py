@@ -504,6 +504,10 @@ class Internal(DarkroomError):
     title = "An unexpected error occurred"
 
 
+# What a dataset that names a project can be refused for.
+JOINING: tuple[type[DarkroomError], ...] = (SlugInvalid, ProjectIsImplicit, ProjectKindMismatch, Gone)
+
+
 def all_errors() -> list[type[DarkroomError]]:
     """Every error class, parents before children."""
 

@@ -1,6 +1,7 @@
 """Ids: a prefix and a ULID in lower case (48 bits of milliseconds, 80 random bits). They sort by time."""
 
 import secrets
+from datetime import UTC, datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
 
@@ -10,3 +11,11 @@ def new_id(prefix: str, now_ms: int) -> str:
     value = (now_ms << 80) | secrets.randbits(80)
     digits = [_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5)]
     return f"{prefix}_{''.join(digits)}"
+
+
+def time_of(some_id: str) -> datetime:
+    """When the id was made, to the millisecond."""
+    ms = 0
+    for digit in some_id.rpartition("_")[2][:10]:
+        ms = (ms << 5) | _ALPHABET.index(digit)
+    return datetime.fromtimestamp(ms / 1000, UTC)

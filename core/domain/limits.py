@@ -53,3 +53,6 @@ MAX_REFUSALS = 5  # by the store or a full disk, with pauses of 10, 20, 40 and 8
 MAX_WAIT_SECONDS = 60  # shorter than the idle timeout of common proxies
 MAX_PAGE = 500
 DEFAULT_PAGE = 50
+
+# Projects
+MAX_DESCRIPTION = 10_000  # characters: four pages

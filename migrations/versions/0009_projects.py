@@ -23,6 +23,7 @@ PROJECT_INDEXES: Mapping[str, str] = {
     "ix_projects_living_named_id": f"{LIVING} AND implicit = false",
     "ix_projects_to_update_in_mlflow": f"{LIVING} AND mlflow_updated_at != updated_at",
     "ix_projects_to_delete_in_mlflow": "deleted_at IS NOT NULL AND mlflow_name IS NOT NULL",
+    "ix_projects_to_erase": "deleted_at IS NOT NULL AND erased_at IS NULL",
     "ix_projects_refused_by_mlflow": "mlflow_refused IS NOT NULL",
 }
 ALIASES_TO_MIRROR = "mirrored_number IS NULL OR mirrored_number != number"
@@ -56,7 +57,7 @@ PROJECTS = sa.table(
     *map(sa.column, ("id", "slug", "title", "description", "kind", "implicit", "last_revision", "last_version")),
     sa.column("settings", sa.JSON),
     sa.column("mlflow_name"),
-    *(sa.column(name, TIME) for name in ("created_at", "updated_at", "deleted_at", "mlflow_updated_at")),
+    *(sa.column(name, TIME) for name in ("created_at", "updated_at", "deleted_at", "erased_at", "mlflow_updated_at")),
 )
 SLUGS = sa.table("project_slugs", *map(sa.column, ("slug", "project_id")))
 
@@ -107,7 +108,9 @@ def _create_projects() -> None:
         sa.Column("last_version", sa.Integer(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("updated_at", TIME, nullable=False),
+        sa.Column("active_at", TIME, nullable=True),
         sa.Column("deleted_at", TIME, nullable=True),
+        sa.Column("erased_at", TIME, nullable=True),
         sa.Column("mlflow_experiment_id", sa.String(64), nullable=True),
         sa.Column("mlflow_name", sa.String(100), nullable=True),
         sa.Column("mlflow_updated_at", TIME, nullable=True),
@@ -219,7 +222,7 @@ def _new_slugs(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _project_of(job: Mapping[Any, Any], slug: str) -> dict[str, Any]:
-    copied = {name: job[name] for name in ("last_version", "created_at", "updated_at", "deleted_at")}
+    copied = {name: job[name] for name in ("last_version", "created_at", "updated_at", "deleted_at", "erased_at")}
     return copied | {
         "id": _project_id(job["id"]),
         "slug": slug,
@@ -256,7 +259,7 @@ def _with_projects() -> None:
         jobs.create_foreign_key("fk_jobs_project_id", "projects", ["project_id"], ["id"])
         jobs.create_foreign_key("fk_jobs_parent_job_id", "jobs", ["parent_job_id"], ["id"])
         jobs.create_unique_constraint("uq_jobs_project_id_revision", ["project_id", "revision"])
-    op.create_index("ix_jobs_project_id_id", "jobs", ["project_id", "id"])
+    op.create_index("ix_jobs_project_id_id", "jobs", ["project_id", "id", "deleted_at"])
     op.create_index("ix_jobs_parent_job_id", "jobs", ["parent_job_id"])
     with op.batch_alter_table("versions") as versions:
         versions.add_column(sa.Column("origin", sa.String(16), nullable=False, server_default="run"))
@@ -271,14 +274,14 @@ def _with_projects() -> None:
         versions.create_foreign_key("fk_versions_project_id", "projects", ["project_id"], ["id"])
         versions.create_foreign_key("fk_versions_parent_id", "versions", ["parent_id"], ["id"])
         versions.create_foreign_key("fk_versions_operation_id", "operations", ["operation_id"], ["id"])
-    op.create_index("ix_versions_project_id_id", "versions", ["project_id", "id"])
+    op.create_index("ix_versions_project_id_id", "versions", ["project_id", "id", "deleted_at"])
     op.create_index("ix_versions_parent_id", "versions", ["parent_id"])
     _index_of_versions_to_mirror("project_id")
     with op.batch_alter_table("runs") as runs:
         runs.add_column(sa.Column("parent_id", sa.String(40), nullable=True))
         runs.alter_column("project_id", existing_type=sa.String(40), nullable=False)
         runs.create_foreign_key("fk_runs_project_id", "projects", ["project_id"], ["id"])
-    op.create_index("ix_runs_project_id_id", "runs", ["project_id", "id"])
+    op.create_index("ix_runs_project_id_id", "runs", ["project_id", "id", "deleted_at"])
     op.create_index("ix_runs_parent_id", "runs", ["parent_id"])
     for table, key in ALIAS_TABLES.items():
         _key_by(table, key, old="job_id", new="project_id", owner="projects")

@@ -54,12 +54,13 @@ class Stack:
         self.processes.append(process)
         return process
 
-    def upload(self, archive: Path, **options: str) -> str:
+    def upload(self, archive: Path, *, project: str | None = None, **options: str) -> str:
         job_id = new_job_id()
         stored = self.platform.store.put(upload_key(job_id), archive)
         size, sha256 = archive.stat().st_size, stored.sha256
         source = {"source_name": archive.name, "source_bytes": size, "source_sha256": sha256}
-        return receive_job(self.platform, job_id, name="scenes", options=OPTIONS | options, **source).id
+        row = receive_job(self.platform, job_id, name="scenes", options=OPTIONS | options, project=project, **source)
+        return row.id
 
     def ready_job(self, archive: Path) -> str:
         """A job whose prepared set is `archive`, without a worker."""

@@ -9,6 +9,7 @@ from core.db.tables import JobRow
 from core.domain.errors import DatasetRejected, ProjectKindMismatch, Unavailable
 from core.domain.keys import metadata_key
 from core.services.jobs.lifecycle import ValidationResult, complete_job, live_fingerprints
+from core.services.projects.lookup import raise_if_other_kind
 from pipeline.params.prepare import PrepareOptions
 from pipeline.process.results import METADATA_FILE, Prepared
 from pipeline.process.specs import PrepareSpec
@@ -37,10 +38,12 @@ def _prepare(attempt: Attempt[JobRow], job: JobRow) -> None:
     except DatasetRejected as error:  # before any image was read: an import that is missing or cannot be used
         return reject(attempt, error)
     if prepared is not None:
+        outcome = _outcome_of(prepared, spec.out)
         try:
-            _complete(attempt, spec.out, prepared)
+            raise_if_other_kind(attempt.db, job.project_id, prepared.kind)  # before a set is stored that nobody needs
+            _complete(attempt, spec.out, prepared, outcome)
         except ProjectKindMismatch as error:
-            reject(attempt, error)
+            reject(attempt, error, outcome)
 
 
 def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:
@@ -61,13 +64,8 @@ def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:
     )
 
 
-def _complete(attempt: Attempt[JobRow], out: Path, result: Prepared) -> None:
-    claim, lease, store = attempt.claim, attempt.lease, attempt.platform.store
-    attempt.report_surely(stage="storing", progress=None)
-    key = metadata_key(claim.id, claim.attempt)
-    metadata = lease.run_in_thread(lambda: store.put(key, out / METADATA_FILE, media_type="application/json"))
-    put_gallery(attempt, out, result.gallery)
-    outcome = ValidationResult(
+def _outcome_of(result: Prepared, out: Path) -> ValidationResult:
+    return ValidationResult(
         kind=result.kind,
         format=result.format,
         classes=result.classes,
@@ -75,6 +73,14 @@ def _complete(attempt: Attempt[JobRow], out: Path, result: Prepared) -> None:
         counts=result.findings,
         findings=findings_in(out),
     )
+
+
+def _complete(attempt: Attempt[JobRow], out: Path, result: Prepared, outcome: ValidationResult) -> None:
+    claim, lease, store = attempt.claim, attempt.lease, attempt.platform.store
+    attempt.report_surely(stage="storing", progress=None)
+    key = metadata_key(claim.id, claim.attempt)
+    metadata = lease.run_in_thread(lambda: store.put(key, out / METADATA_FILE, media_type="application/json"))
+    put_gallery(attempt, out, result.gallery)
     commit = partial(
         complete_job,
         attempt.db,

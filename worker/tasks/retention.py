@@ -30,7 +30,13 @@ from core.services.maintenance.ended_operations import (
     forget_operation_objects,
     operations_to_condense,
 )
-from core.services.maintenance.erasure import erase_job, jobs_to_erase
+from core.services.maintenance.erasure import (
+    erase_job,
+    erase_project,
+    jobs_to_erase,
+    keys_of_imported,
+    projects_to_erase,
+)
 from core.services.maintenance.retention import (
     active_ids,
     begin_deleting_set,
@@ -91,6 +97,11 @@ def erase_deleted_jobs(platform: Platform) -> None:
     for job_id in jobs_to_erase(platform.db):
         erase_job(platform.db, job_id)
         log.info("job.erased", job_id=job_id, **log_names(platform.db, job_id))
+    for project_id in projects_to_erase(platform.db):
+        for key in keys_of_imported(platform.db, project_id):
+            platform.store.delete_prefix(key)
+        erase_project(platform.db, project_id)
+        log.info("project.erased", project_id=project_id)
 
 
 def delete_unused_sets(platform: Platform) -> None:

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from core.db.base import LIVING, Base, Leased, index_of
+from core.db.tables.projects import slug_of
 from core.domain.limits import CLASSES_LISTED
 from core.domain.states import JOB_LIFECYCLE
 
@@ -38,6 +39,7 @@ class JobRow(Leased, Base):
     of_attempt = ("stage", "progress")
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    project: Mapped[str] = column_property(slug_of(project_id))
     revision: Mapped[int]  # d1, d2, ... of the project, no gaps
     parent_job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # the dataset that it extends
     name: Mapped[str] = mapped_column(String(200))
@@ -65,7 +67,7 @@ class JobRow(Leased, Base):
     mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected that
     __table_args__ = (
         UniqueConstraint("project_id", "revision"),
-        Index("ix_jobs_project_id_id", "project_id", "id"),
+        Index("ix_jobs_project_id_id", "project_id", "id", "deleted_at"),
         Index("ix_jobs_parent_job_id", "parent_job_id"),
         Index("ix_jobs_state_id", "state", "id"),
         Index("ix_jobs_fingerprint_state_id", "fingerprint", "state", "id"),

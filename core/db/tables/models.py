@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from core.db.base import LIVING, Base, Leased, Resumable, index_of
+from core.db.tables.projects import slug_of
 from core.domain.states import RUN_LIFECYCLE
 
 
@@ -22,6 +23,7 @@ class RunRow(Leased, Resumable, Base):
     of_attempt = ("stage",)
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))  # that of its job
+    project: Mapped[str] = column_property(slug_of(project_id))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     parent_id: Mapped[str | None] = mapped_column(String(40))  # id of the version that it is fine-tuned from
     trainer: Mapped[str] = mapped_column(String(40))
@@ -39,7 +41,7 @@ class RunRow(Leased, Resumable, Base):
     deleted_at: Mapped[datetime | None]  # when its job was deleted
     __table_args__ = (
         Index("ix_runs_job_id_id", "job_id", "id"),
-        Index("ix_runs_project_id_id", "project_id", "id"),
+        Index("ix_runs_project_id_id", "project_id", "id", "deleted_at"),
         Index("ix_runs_parent_id", "parent_id"),
         Index("ix_runs_state_id", "state", "id"),
         index_of(LIVING, "ix_runs_living_id", "id"),
@@ -76,6 +78,7 @@ class VersionRow(Base):
     __tablename__ = "versions"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    project: Mapped[str] = column_property(slug_of(project_id))
     number: Mapped[int]  # v1, v2, ... of the project, no gaps
     origin: Mapped[str] = mapped_column(String(16), server_default="run")  # run | imported
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"))  # the version it was fine-tuned from
@@ -98,7 +101,7 @@ class VersionRow(Base):
     mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected it
     __table_args__ = (
         UniqueConstraint("project_id", "number"),
-        Index("ix_versions_project_id_id", "project_id", "id"),
+        Index("ix_versions_project_id_id", "project_id", "id", "deleted_at"),
         Index("ix_versions_job_id_id", "job_id", "id"),
         Index("ix_versions_parent_id", "parent_id"),
         index_of(LIVING, "ix_versions_living_id", "id"),

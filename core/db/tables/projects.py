@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, false
+from sqlalchemy import ForeignKey, ScalarSelect, String, Text, false, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import LIVING, Base, index_of
@@ -23,8 +23,10 @@ class ProjectRow(Base):
     last_revision: Mapped[int] = mapped_column(default=0)  # d1, d2, ...: the newest number of a job
     last_version: Mapped[int] = mapped_column(default=0)  # v1, v2, ...: the newest number of a version
     created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
+    updated_at: Mapped[datetime]  # when its names or its description were changed
+    active_at: Mapped[datetime | None]  # when a dataset, a version or an alias of it last changed
     deleted_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]  # when what a person wrote of it was deleted
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
     mlflow_name: Mapped[str | None] = mapped_column(String(100))  # of its experiment and its registered model
     mlflow_updated_at: Mapped[datetime | None]  # the `updated_at` that MLflow has; None: it has no copy
@@ -35,6 +37,7 @@ class ProjectRow(Base):
         index_of(f"{LIVING} AND mlflow_updated_at != updated_at", "ix_projects_to_update_in_mlflow", "id"),
         index_of("deleted_at IS NOT NULL AND mlflow_name IS NOT NULL", "ix_projects_to_delete_in_mlflow", "id"),
         index_of("mlflow_refused IS NOT NULL", "ix_projects_refused_by_mlflow", "id"),
+        index_of("deleted_at IS NOT NULL AND erased_at IS NULL", "ix_projects_to_erase", "id"),
     )
 
 
@@ -44,3 +47,8 @@ class ProjectSlugRow(Base):
     __tablename__ = "project_slugs"
     slug: Mapped[str] = mapped_column(String(64), primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
+
+
+def slug_of(project_id: Mapped[str]) -> ScalarSelect[str]:
+    """The slug of a project, read with each row that belongs to it: as it was when that row was read."""
+    return select(ProjectRow.slug).where(ProjectRow.id == project_id).correlate_except(ProjectRow).scalar_subquery()

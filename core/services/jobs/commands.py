@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.tables import AliasRow, FindingRow, JobRow, ProjectRow, RunRow, VersionRow
+from core.db.tables import AliasRow, FindingRow, JobRow, RunRow, VersionRow
 from core.db.transitions import move, record_event
 from core.domain.errors import Conflict, Gone, JobInUse, JobNotFound, JobNotRetryable
 from core.domain.ids import new_id
@@ -20,6 +20,7 @@ from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.operations.lifecycle import active_operations, delete_operations
 from core.services.paging import Page, page_of
+from core.services.projects.commands import mark_project_deleted
 from core.services.projects.lookup import join_project, next_revision, open_implicit, project_in
 from core.services.projects.names import log_names
 from core.services.runs.commands import active_runs_from, cancel_in
@@ -77,18 +78,21 @@ def add_job(
     source_sha256: str,
     source_key: str | None,
     project: str | None = None,
+    kind: str | None = None,
     repair_of: str | None = None,
     huggingface: dict[str, Any] | None = None,
 ) -> JobRow:
     """A job that waits. Without a `source_key` its worker makes the source: the ZIP of `repair_of` repaired, or a ZIP
     of the files of `huggingface`. It becomes the next dataset of the project with the slug `project`, which is made
-    if there is none; without one, of a project of its own. Raises SlugInvalid, ProjectIsImplicit, Gone.
+    if there is none; without one, of a project of its own. `kind`: of the dataset, where that is known.
+    Raises SlugInvalid, ProjectIsImplicit, ProjectKindMismatch, Gone.
     """
     at = clock.now()
-    owner = join_project(session, project) if project else open_implicit(session, job_id, name)
+    owner = join_project(session, project, kind=kind) if project else open_implicit(session, job_id, name)
     row = JobRow(
         id=job_id,
         project_id=owner.id,
+        project=owner.slug,
         revision=next_revision(session, owner.id),
         name=name,
         state=str(JobState.RECEIVED),
@@ -204,7 +208,7 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
         _refuse_parent(session, job)
         row = delete_in(session, job, cancel=cancel)
         if project.implicit:
-            session.execute(update(ProjectRow).where(ProjectRow.id == project.id).values(deleted_at=row.deleted_at))
+            mark_project_deleted(session, project.id)
     log.info("job.deleted", job_id=job_id, **log_names(platform.db, job_id))
     return row
 

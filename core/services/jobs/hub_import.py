@@ -16,11 +16,22 @@ from core.services.work.leases import Claim, report_progress
 
 log = structlog.get_logger(__name__)
 
+KIND = "classification"  # of every dataset that is imported: images with class labels
+
 
 def import_set(
-    platform: Platform, *, name: str, hub_set: dict[str, Any], options: dict[str, Any], on_commit: OnCommit = do_nothing
+    platform: Platform,
+    *,
+    name: str,
+    hub_set: dict[str, Any],
+    options: dict[str, Any],
+    project: str | None = None,
+    on_commit: OnCommit = do_nothing,
 ) -> JobRow:
-    """Create the job that imports `hub_set` (a HubSet). Sends no request to the hub. Raises HubOff."""
+    """Create the job that imports `hub_set` (a HubSet). Sends no request to the hub.
+
+    Raises HubOff, and of its project SlugInvalid, ProjectIsImplicit, ProjectKindMismatch, Gone.
+    """
     if not platform.settings.hub:
         raise HubOff("Downloads from a hub are switched off here (DARKROOM_HUB=false).")
     with platform.db.transaction() as session:
@@ -29,6 +40,8 @@ def import_set(
             new_job_id(),
             name=name,
             options=options,
+            project=project,
+            kind=KIND,
             huggingface=hub_set,
             # Its future name; size and digest are known once the ZIP is made.
             source_name=f"{hub_set['repository'].replace('/', '--')}.zip",

@@ -1,4 +1,4 @@
-"""Deleting the rows of a deleted job whose objects are gone: findings, events, artifacts, aliases.
+"""Deleting the rows of a deleted job or project whose objects are gone: findings, events, artifacts, aliases.
 
 A tombstone stays, which answers 410: ids, version numbers, digests and the rest of what docs/operations.md lists,
 without any name or option that a person gave.
@@ -8,7 +8,7 @@ erasure goes on with what is left.
 
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core import clock
@@ -20,11 +20,13 @@ from core.db.tables import (
     EventRow,
     FindingRow,
     JobRow,
+    OperationRow,
     ProjectRow,
     ProjectSlugRow,
     RunRow,
     VersionRow,
 )
+from core.domain.states import RUN_ACTIVE
 
 ROWS_AT_ONCE = 2000  # 20 ms of SQLite's only writer
 _AT_ONCE = 100
@@ -51,6 +53,58 @@ def erase_job(db: Database, job_id: str, *, at_once: int = ROWS_AT_ONCE) -> None
     _leave_tombstone(db, job_id)
 
 
+def projects_to_erase(db: Database) -> list[str]:
+    """Ids of deleted projects whose jobs are erased and whose operations have ended, oldest first."""
+    unerased = exists().where(JobRow.project_id == ProjectRow.id, JobRow.erased_at.is_(None))
+    living = sorted(str(state) for state in RUN_ACTIVE)
+    active = exists().where(OperationRow.project_id == ProjectRow.id, OperationRow.state.in_(living))
+    doomed = (ProjectRow.deleted_at.is_not(None), ProjectRow.erased_at.is_(None), ~unerased, ~active)
+    with db.reading() as session:
+        return list(
+            session.execute(select(ProjectRow.id).where(*doomed).order_by(ProjectRow.id).limit(_AT_ONCE)).scalars()
+        )
+
+
+def keys_of_imported(db: Database, project_id: str) -> list[str]:
+    """Of the objects of its versions that have no job: those of the others are deleted with their jobs."""
+    imported = (VersionRow.project_id == project_id, VersionRow.job_id.is_(None))
+    statement = select(ArtifactRow.key).join(VersionRow, VersionRow.id == ArtifactRow.version_id).where(*imported)
+    with db.reading() as session:
+        return list(session.execute(statement).scalars())
+
+
+def erase_project(db: Database, project_id: str, *, at_once: int = ROWS_AT_ONCE) -> None:
+    """Delete what a project lists and what people wrote of it. Its name stays and answers 410.
+
+    The name of a single upload's project has the upload's name in it, and goes.
+    """
+    with db.reading() as session:
+        imported = select(VersionRow.id).where(VersionRow.project_id == project_id, VersionRow.job_id.is_(None))
+        version_ids = list(session.execute(imported).scalars())
+        mine = select(OperationRow.id).where(OperationRow.project_id == project_id)
+        operation_ids = list(session.execute(mine).scalars())
+    for version_id in version_ids:
+        delete_rows(db, ArtifactRow.version_id, ArtifactRow.name, version_id, at_once)
+    for operation_id in operation_ids:
+        delete_rows(db, EventRow.subject_id, EventRow.seq, operation_id, at_once)
+    with db.transaction() as session:
+        _leave_tombstone_of_project(session, project_id)
+
+
+def _leave_tombstone_of_project(session: Session, project_id: str) -> None:
+    for table in (AliasMoveRow, AliasRow):
+        session.execute(delete(table).where(table.project_id == project_id))
+    version: dict[str, Any] = {"params": {}, "metrics": {}, "mlflow_refused": None}
+    session.execute(update(VersionRow).where(VersionRow.project_id == project_id).values(**version))
+    operation = dict.fromkeys(("result", "progress", "problem"))
+    session.execute(update(OperationRow).where(OperationRow.project_id == project_id).values(**operation, params={}))
+    row: dict[str, Any] = {"title": "", "description": "", "settings": {}, "erased_at": clock.now()}
+    if session.get_one(ProjectRow, project_id).implicit:
+        session.execute(delete(ProjectSlugRow).where(ProjectSlugRow.project_id == project_id))
+        row["slug"] = project_id.replace("_", "-")
+    session.execute(update(ProjectRow).where(ProjectRow.id == project_id).values(row))
+
+
 def delete_rows(
     db: Database,
     owner: InstrumentedAttribute[Any],
@@ -75,9 +129,6 @@ def delete_rows(
 def _leave_tombstone(db: Database, job_id: str) -> None:
     """Last: what it marks as erased is complete."""
     with db.transaction() as session:
-        project_id = session.get_one(JobRow, job_id).project_id
-        if session.get_one(ProjectRow, project_id).implicit:
-            _erase_project(session, project_id)
         version: dict[str, Any] = {"params": {}, "metrics": {}, "mlflow_refused": None}
         session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(**version))
         # Its objects are gone.
@@ -86,11 +137,3 @@ def _leave_tombstone(db: Database, job_id: str) -> None:
         job = dict.fromkeys(("source_key", "metadata_key", "huggingface", "progress", "problem", "classes", "findings"))
         named = {"name": "", "source_name": "", "options": {}}  # what a person wrote goes too
         session.execute(update(JobRow).where(JobRow.id == job_id).values(**job, **named, erased_at=clock.now()))
-
-
-def _erase_project(session: Session, project_id: str) -> None:
-    """Of a single upload: its slug, which the upload's name is part of, leads nowhere any more."""
-    for table in (AliasMoveRow, AliasRow, ProjectSlugRow):
-        session.execute(delete(table).where(table.project_id == project_id))
-    nameless = {"slug": project_id.replace("_", "-"), "title": "", "description": "", "settings": {}}
-    session.execute(update(ProjectRow).where(ProjectRow.id == project_id).values(nameless))

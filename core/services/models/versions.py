@@ -26,6 +26,7 @@ from core.domain.model_names import PRODUCTION, alias_name, version_name
 from core.services.models.refs import Line, line_in
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
+from core.services.projects.lookup import touch_project
 
 log = structlog.get_logger(__name__)
 
@@ -231,6 +232,7 @@ def _move_alias(session: Session, row: AliasRow, *, action: str, number: int, po
         at=row.updated_at,
     )
     session.add(move)
+    touch_project(session, row.project_id)
 
 
 def _log_move(event: str, line: Line, row: AliasRow) -> None:

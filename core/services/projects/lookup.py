@@ -6,7 +6,7 @@ FOR NO KEY UPDATE: a run or a job that is inserted, and names it, waits for no o
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import Update, bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -58,18 +58,25 @@ def slugs_of(db: Database, project_ids: Collection[str]) -> Mapping[str, str]:
         return dict(session.execute(_SLUGS, {"ids": sorted(project_ids)}).all())
 
 
-def join_project(session: Session, slug: str) -> ProjectRow:
+def join_project(session: Session, slug: str, *, kind: str | None = None) -> ProjectRow:
     """The project with this slug, now or before a renaming; made if there is none. Its row is locked.
 
-    Raises SlugInvalid, ProjectIsImplicit, Gone.
+    `kind`: of the dataset that joins it, where that is known.
+    Raises SlugInvalid, ProjectIsImplicit, ProjectKindMismatch, Gone.
     """
     row = _found(session, slug, lock=True) or _added(session, slug)
-    if row.deleted_at is not None:
-        raise Gone(f"The project {slug} was deleted, and its name is not given again.", project=slug)
-    if row.implicit:
-        detail = f"{slug} belongs to a single upload. Rename it with PATCH /projects/{slug} to add datasets to it."
-        raise ProjectIsImplicit(detail, project=slug)
+    _refuse_joining(row, slug, kind)
     return row
+
+
+def raise_if_not_joinable(db: Database, slug: str) -> None:
+    """Before anything is sent: what `join_project` would raise now. A project that does not exist is not made."""
+    with db.reading() as session:
+        row = _found(session, slug, lock=False)
+    if row is None:
+        raise_if_no_slug(slug)
+    else:
+        _refuse_joining(row, slug, None)
 
 
 def open_implicit(session: Session, job_id: str, name: str) -> ProjectRow:
@@ -106,22 +113,33 @@ def raise_if_no_slug(slug: str) -> None:
 
 def next_revision(session: Session, project_id: str) -> int:
     """Count a dataset of the project, and lock the project's row."""
-    counted = update(ProjectRow).where(ProjectRow.id == project_id).values(last_revision=ProjectRow.last_revision + 1)
+    counted = _touched(project_id).values(last_revision=ProjectRow.last_revision + 1)
     return session.execute(counted.returning(ProjectRow.last_revision)).scalar_one()
 
 
 def next_version(session: Session, project_id: str) -> int:
     """Count a version of the project, and lock the project's row."""
-    counted = update(ProjectRow).where(ProjectRow.id == project_id).values(last_version=ProjectRow.last_version + 1)
+    counted = _touched(project_id).values(last_version=ProjectRow.last_version + 1)
     return session.execute(counted.returning(ProjectRow.last_version)).scalar_one()
+
+
+def touch_project(session: Session, project_id: str) -> None:
+    """Record that something of the project changed now, and lock the project's row."""
+    session.execute(_touched(project_id))
 
 
 def give_kind(session: Session, project_id: str, kind: str) -> None:
     """The first ready dataset gives its kind to the project; others must have it. Raises ProjectKindMismatch."""
     same = or_(ProjectRow.kind.is_(None), ProjectRow.kind == kind)
-    given = update(ProjectRow).where(ProjectRow.id == project_id, same).values(kind=kind).returning(ProjectRow.id)
+    given = _touched(project_id).where(same).values(kind=kind).returning(ProjectRow.id)
     if session.execute(given).first() is None:
         raise_other_kind(session.get_one(ProjectRow, project_id, populate_existing=True), kind)
+
+
+def raise_if_other_kind(db: Database, project_id: str, kind: str) -> None:
+    """As `raise_other_kind`, of the project as it is now."""
+    with db.reading() as session:
+        raise_other_kind(session.get_one(ProjectRow, project_id), kind)
 
 
 def raise_other_kind(project: ProjectRow, kind: str) -> None:
@@ -158,6 +176,20 @@ def new_project(
         created_at=at,
         updated_at=at,
     )
+
+
+def _refuse_joining(row: ProjectRow, slug: str, kind: str | None) -> None:
+    if row.deleted_at is not None:
+        raise Gone(f"The project {slug} was deleted, and its name is not given again.", project=slug)
+    if row.implicit:
+        detail = f"{slug} belongs to a single upload. Rename it with PATCH /projects/{slug} to add datasets to it."
+        raise ProjectIsImplicit(detail, project=slug)
+    if kind is not None:
+        raise_other_kind(row, kind)
+
+
+def _touched(project_id: str) -> Update:
+    return update(ProjectRow).where(ProjectRow.id == project_id).values(active_at=clock.now())
 
 
 def _found(session: Session, ref: str, *, lock: bool) -> ProjectRow | None:

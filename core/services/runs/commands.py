@@ -56,6 +56,7 @@ def add_run(
     row = RunRow(
         id=new_id("run", clock.now_ms()),
         project_id=job.project_id,
+        project=job.project,
         job_id=job_id,
         parent_id=parent_id,
         trainer=trainer,

@@ -60,6 +60,7 @@ def publish_version(
         version = VersionRow(
             id=new_id("version", clock.now_ms()),
             project_id=job.project_id,
+            project=job.project,
             job_id=job.id,
             number=number,
             parent_id=run.parent_id,

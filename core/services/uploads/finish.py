@@ -4,7 +4,8 @@ from contextlib import closing
 
 import structlog
 
-from core.domain.errors import ChecksumMismatch, DarkroomError, Unavailable
+from core.db.tables import UploadRow
+from core.domain.errors import JOINING, ChecksumMismatch, DarkroomError, Unavailable
 from core.domain.keys import upload_key, upload_prefix
 from core.services.context import Platform
 from core.services.jobs.commands import receive_job
@@ -39,17 +40,7 @@ def finish_upload(platform: Platform, upload_id: str) -> None:
     with closing(granted), renewing_lease(platform.db, lease):
         stored = _join(platform, lease, row.job_id, parts, sha256=row.sha256)
         if stored is not None:
-            receive_job(
-                platform,
-                row.job_id,
-                name=row.name,
-                options=row.options,
-                source_name=row.source_name,
-                source_bytes=stored.bytes,
-                source_sha256=stored.sha256,
-                on_commit=lambda session, _job: mark_done(session, lease),
-            )
-            log.info("upload.done", upload_id=upload_id, job_id=row.job_id, **log_names(platform.db, row.job_id))
+            _receive(platform, lease, row, stored)
     platform.store.delete_prefix(upload_prefix(upload_id))
 
 
@@ -58,6 +49,27 @@ def discard_upload(platform: Platform, upload_id: str) -> None:
     get_upload(platform.db, upload_id)
     delete_upload_rows(platform.db, upload_id)
     platform.store.delete_prefix(upload_prefix(upload_id))
+
+
+def _receive(platform: Platform, lease: UploadLease, row: UploadRow, stored: StoredObject) -> None:
+    """Create the job, unless its project has been deleted since the upload began: then the upload is refused."""
+    try:
+        receive_job(
+            platform,
+            row.job_id,
+            name=row.name,
+            options=row.options,
+            source_name=row.source_name,
+            source_bytes=stored.bytes,
+            source_sha256=stored.sha256,
+            project=row.project,
+            on_commit=lambda session, _job: mark_done(session, lease),
+        )
+        log.info("upload.done", upload_id=row.id, job_id=row.job_id, **log_names(platform.db, row.job_id))
+    except JOINING as error:
+        log.warning("upload.refused", upload_id=row.id, reason=error.detail)
+        refuse_upload(platform.db, lease, error)
+        platform.store.delete_prefix(stored.key)
 
 
 def _join(

@@ -24,6 +24,7 @@ from core.domain.errors import DarkroomError, Gone, UploadLocked, UploadNotFound
 from core.domain.ids import new_id
 from core.services.jobs.commands import new_job_id
 from core.services.on_commit import OnCommit, do_nothing
+from core.services.projects.lookup import raise_if_not_joinable
 from core.settings import Settings
 
 OPEN, DONE, REFUSED = "open", "done", "refused"
@@ -46,7 +47,7 @@ class UploadLease:
 @dataclass(frozen=True, slots=True)
 class NewUpload:
     """What the client announces before the first byte. `sha256` is that of the whole upload, if promised;
-    `client_metadata` is returned to the client as it was sent."""
+    `client_metadata` is returned to the client as it was sent; `project` is the name of the one that it joins."""
 
     length_bytes: int
     source_name: str
@@ -54,9 +55,13 @@ class NewUpload:
     options: dict[str, Any]
     sha256: str | None
     client_metadata: str | None = None
+    project: str | None = None
 
 
 def create_upload(db: Database, settings: Settings, new: NewUpload, *, on_commit: OnCommit = do_nothing) -> UploadRow:
+    """Raises SlugInvalid, ProjectIsImplicit, Gone of its project, which is made when the upload is complete."""
+    if new.project:
+        raise_if_not_joinable(db, new.project)
     with db.transaction() as session:
         statement = (
             insert(UploadRow)
@@ -66,6 +71,7 @@ def create_upload(db: Database, settings: Settings, new: NewUpload, *, on_commit
                 name=new.name,
                 source_name=new.source_name,
                 options=new.options,
+                project=new.project,
                 length_bytes=new.length_bytes,
                 received_bytes=0,
                 sha256=new.sha256,

@@ -2,11 +2,12 @@
 
 import pytest
 
-from core.db.tables import JobRow, ProjectRow
+from core.db.tables import EventRow, JobRow, OperationRow, ProjectRow
 from core.domain.errors import (
     AliasElsewhere,
     Gone,
     JobInUse,
+    ProjectInUse,
     ProjectIsImplicit,
     ProjectKindMismatch,
     SlugInvalid,
@@ -14,6 +15,7 @@ from core.domain.errors import (
 )
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job, get_job, list_jobs, new_job_id, receive_job
+from core.services.jobs.project_deletion import delete_project
 from core.services.models.versions import (
     aliases_of,
     find_version,
@@ -22,9 +24,13 @@ from core.services.models.versions import (
     roll_back_alias,
     set_alias,
 )
+from core.services.operations.commands import queue_operation
+from core.services.projects.commands import create_project, list_projects, update_project
 from core.services.projects.lookup import give_kind
+from core.services.projects.overviews import project_overviews
+from core.services.runs.commands import get_run
 from core.services.work.leases import claim_row
-from tests.builders.rows import LEASE, complete, publish, ready_job, running_run
+from tests.builders.rows import LEASE, complete, publish, ready_job, received_job, running_run
 
 
 def dataset_of(platform: Platform, project: str) -> JobRow:
@@ -85,7 +91,7 @@ def test_a_deleted_dataset_leaves_its_numbers_and_a_rollback_passes_over_them(pl
         set_alias(platform.db, "raccoons", "production", version=f"v{number}")
     with pytest.raises(JobInUse):
         delete_job(platform, jobs[2].id)
-    delete_job(platform, jobs[1].id)
+    assert delete_job(platform, jobs[1].id).project == "raccoons"
     with pytest.raises(Gone, match="raccoons/v2"):
         find_version(platform.db, "raccoons", version="v2")
     assert roll_back_alias(platform.db, "raccoons", "production")[0].number == 1
@@ -114,3 +120,47 @@ def test_what_no_project_takes(platform: Platform) -> None:
     for slug in ("v3", "d1", "latest", "Raccoons", "a_b", "x" * 64, "../x"):
         with pytest.raises(SlugInvalid):
             dataset_of(platform, slug)
+
+
+def test_a_list_counts_what_was_not_deleted_and_names_production(platform: Platform) -> None:
+    first, second = dataset_of(platform, "raccoons"), dataset_of(platform, "raccoons")
+    for job in (first, first, second):
+        publish(platform, running_run(platform, job.id))
+    set_alias(platform.db, "raccoons", "production", version="v2")
+    delete_job(platform, second.id)
+    ready_job(platform)
+    create_project(platform.db, "foxes")
+    listed = list_projects(platform.db, cursor=None, limit=9).items
+    foxes, raccoons = project_overviews(platform.db, listed)
+    assert (foxes.project.slug, foxes.datasets, foxes.production) == ("foxes", 0, None)
+    assert (raccoons.datasets, raccoons.runs, raccoons.versions) == (1, 2, 2)
+    assert raccoons.production is not None and raccoons.production.number == 2
+    assert len(list_projects(platform.db, cursor=None, limit=9, implicit=True).items) == 3
+
+
+def test_a_project_is_deleted_with_all_that_is_active_in_it(platform: Platform) -> None:
+    job = dataset_of(platform, "raccoons")
+    claim = running_run(platform, job.id)
+    publish(platform, running_run(platform, job.id))
+    preparing = received_job(platform, project="raccoons")
+    queued = queue_operation(platform, "import", {}, project_id=job.project_id).id
+    with pytest.raises(ProjectInUse) as refused:
+        delete_project(platform, "raccoons")
+    assert set(refused.value.facts["work"]) == {claim.id, preparing.id, queued}
+    set_alias(platform.db, "raccoons", "production", version="v1")
+    with pytest.raises(ProjectInUse, match="production"):
+        delete_project(platform, "raccoons", cancel=True)
+    remove_alias(platform.db, "raccoons", "production")
+
+    deleted = delete_project(platform, "raccoons", cancel=True)
+    assert deleted.deleted_at is not None and get_run(platform.db, claim.id).state == "cancelling"
+    with platform.db.reading() as session:
+        assert session.get_one(OperationRow, queued).state == "cancelled"
+        assert session.get_one(EventRow, (queued, 2)).data["state"] == "cancelled"
+    for ref in ("raccoons", job.id, preparing.id):
+        with pytest.raises(Gone):
+            list_versions(platform.db, ref=ref, cursor=None, limit=9)
+    with pytest.raises(Gone):
+        received_job(platform, project="raccoons")
+    with pytest.raises(Gone):
+        update_project(platform.db, "raccoons", slug="foxes")

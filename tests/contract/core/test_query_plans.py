@@ -14,14 +14,16 @@ from core.db.tables import METADATA
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_findings, list_jobs
 from core.services.maintenance.ended_operations import operations_to_condense
-from core.services.maintenance.erasure import jobs_to_erase
+from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import mlflow_sync
 from core.services.models.mlflow_sync import count_refused, jobs_to_forget, runs_to_mirror
 from core.services.models.versions import list_versions
 from core.services.operations.commands import list_operations, newest_operation
 from core.services.paging import cursor_after
+from core.services.projects.commands import create_project, list_projects
 from core.services.projects.lineage import lineage_rows
+from core.services.projects.overviews import project_overviews
 from core.services.runs.commands import list_runs
 from core.services.views import job_overview, version_overviews
 from core.services.work.events import events_after, standings
@@ -43,6 +45,14 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     "waiting operations": lambda db, _filled, _page: oldest_waiting(db, "operate"),
     "versions": lambda db, _filled, page: list_versions(db, **page),
     "versions of a job": lambda db, filled, page: list_versions(db, **page, ref=filled.ready[-1]),
+    "projects": lambda db, _filled, page: list_projects(db, **page),
+    "projects of single uploads": lambda db, _filled, page: list_projects(db, **page, implicit=True),
+    "counts of projects": lambda db, _filled, page: project_overviews(
+        db, list_projects(db, **page, implicit=True).items
+    ),
+    "jobs of a project": lambda db, filled, page: list_jobs(db, **page, project=_project_of(filled)),
+    "runs of a project": lambda db, filled, page: list_runs(db, **page, project=_project_of(filled)),
+    "versions of a project": lambda db, filled, page: list_versions(db, **page, ref=_project_of(filled)),
     "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),
     "findings by severity": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, severity="note"),
     "a job with its runs": lambda db, filled, _page: job_overview(db, filled.ready[-1]),
@@ -62,6 +72,7 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     "versions in MLflow": lambda db, filled, _page: list(mlflow_sync.versions_in_tracker(db, _project_of(filled))),
     "refused by MLflow": lambda db, _filled, _page: (count_refused(db), mlflow_sync.count_refused_changes(db)),
     "to erase": lambda db, _filled, _page: jobs_to_erase(db),
+    "projects to erase": lambda db, _filled, _page: projects_to_erase(db),
     "to forget": lambda db, _filled, _page: jobs_to_forget(db, but_not=set()),
 }
 SCANS = {f"SCAN {table}" for table in METADATA.tables}  # of SQLite, without an index
@@ -89,6 +100,24 @@ def test_a_page_of_versions_is_three_statements(platform: Platform, limit: int) 
         page = list_versions(platform.db, cursor=None, limit=limit)
         assert len(version_overviews(platform.db, page.items)) == limit
     assert len(statements) == 3
+
+
+@pytest.mark.parametrize("limit", [5, 50])
+def test_a_page_of_projects_is_three_statements(platform: Platform, limit: int) -> None:
+    for number in range(60):
+        create_project(platform.db, f"project-{number}")
+    with _statements(platform.db) as statements:
+        page = list_projects(platform.db, cursor=None, limit=limit)
+        assert len(project_overviews(platform.db, page.items)) == limit
+    assert len(statements) == 3
+
+
+def test_a_job_with_its_runs_is_two_statements(platform: Platform) -> None:
+    filled = fill(platform.db, jobs=40, runs=20, versions=10)
+    with _statements(platform.db) as statements:
+        overview = job_overview(platform.db, filled.ready[-1])
+        assert len(overview.runs) == 2 and overview.job.project.endswith(filled.ready[-1][-8:])
+    assert len(statements) == 2
 
 
 def _project_of(filled: Filled) -> str:

@@ -21,6 +21,7 @@ from core.domain.errors import StoreRefused, Unavailable
 from core.domain.keys import PLOT_NAMES
 from core.domain.limits import MAX_REFUSALS, MIB
 from core.services.jobs.commands import delete_job, list_findings, retry_job
+from core.services.projects.commands import create_project
 from tests.servers.workers import Stack, scenes, stack
 from worker.context import Worker
 from worker.supervision.local_launcher import LocalLauncher
@@ -115,6 +116,22 @@ def test_a_set_whose_row_was_never_committed_is_taken_over(line: Stack, worker: 
         row = session.execute(select(DatasetRow)).scalar_one()
     assert row.key == next(key for key in keys if key.endswith(".tar"))
     assert row.index_key in keys and len(keys) == 3  # that of the first is left to the sweep
+
+
+def test_a_dataset_of_another_kind_than_its_project_keeps_its_findings(
+    line: Stack, worker: Worker, archive: Path
+) -> None:
+    create_project(line.platform.db, "actions", kind="classification")
+    job_id = line.upload(archive, project="actions")
+    prepare_job(worker, job_id)
+    job = line.job(job_id)
+    assert job.state == "rejected" and job.problem is not None
+    facts = {"project": "actions", "project_kind": "classification", "kind": "detection"}
+    assert job.problem["slug"] == "project-kind-mismatch" and facts.items() <= job.problem.items()
+    assert (job.kind, job.format, job.images, job.fingerprint) == ("detection", "voc", 10, None)
+    found = list_findings(line.platform.db, job_id, cursor=None, limit=100).items
+    assert sum(each["count"] for each in (job.findings or {}).values()) == len(found)
+    assert list(line.platform.store.list_prefix("datasets/")) == [], "nothing is stored that nobody needs"
 
 
 def test_a_rejected_dataset_keeps_its_problem_and_findings(line: Stack, worker: Worker, tmp_path: Path) -> None:

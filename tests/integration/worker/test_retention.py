@@ -22,10 +22,12 @@ from core.db.tables import (
     EventRow,
     FindingRow,
     JobRow,
+    ProjectRow,
     ProjectSlugRow,
     RunRow,
     VersionRow,
 )
+from core.domain.errors import Gone
 from core.domain.keys import (
     checkpoint_key,
     image_index_key,
@@ -37,9 +39,11 @@ from core.domain.keys import (
 )
 from core.services.context import Platform, open_platform
 from core.services.jobs.commands import delete_job, get_job
-from core.services.maintenance.erasure import jobs_to_erase
+from core.services.jobs.project_deletion import delete_project
+from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase
 from core.services.maintenance.retention import begin_deleting_set, finish_deleting_set, note_job_purged
 from core.services.models.versions import list_versions, remove_alias, set_alias
+from core.services.projects.commands import get_project, update_project
 from core.services.runs.commands import get_run, list_runs
 from core.services.work.leases import record_checkpoint
 from core.services.work.locks import take_lock
@@ -164,6 +168,38 @@ def test_a_deleted_job_leaves_tombstones_and_none_of_its_rows(platform: Platform
         assert (listed["job_id"], listed["name"], listed["source"]["name"], listed["links"]) == (job.id, "", "", {})
         followed = client.get(f"/jobs/{job.id}/events", headers={"last-event-id": "1"}).text
         assert followed.endswith(f'id: {row.event_seq}.end\nevent: end\ndata: {{"seq": {row.event_seq}}}\n\n')
+
+
+def test_a_deleted_project_leaves_its_name_and_none_of_its_words(platform: Platform, tmp_path: Path) -> None:
+    job = ready_job(platform, project="raccoons")
+    publish(platform, running_run(platform, job.id))
+    with platform.db.transaction() as session:  # an imported one
+        version = session.execute(select(VersionRow).where(VersionRow.job_id == job.id)).scalar_one()
+        imported = {"id": "version_imported", "number": 2, "origin": "imported", "job_id": None, "run_id": None}
+        copied = ("project_id", "attempt", "trainer", "params", "metrics", "weights_name", "artifacts", "created_at")
+        session.add(VersionRow(**{name: getattr(version, name) for name in copied}, **imported))
+        session.flush()
+        file = {"name": "best.pt", "bytes": 5, "sha256": "3" * 64, "media_type": "application/octet-stream"}
+        session.add(ArtifactRow(version_id="version_imported", key="operations/o/best.pt", **file))
+    put(platform, tmp_path, "operations/o/best.pt")
+    update_project(platform.db, "raccoons", title="My raccoons", description="In the yard of Mrs Miller.")
+    for version_number in ("v1", "v2"):
+        set_alias(platform.db, "raccoons", "production", version=version_number)
+    remove_alias(platform.db, "raccoons", "production")
+    delete_project(platform, "raccoons")
+    assert projects_to_erase(platform.db) == [], "its job first"
+    clean(Worker(platform, "housekeeping", "test"))
+
+    assert stored(platform) == set()
+    with platform.db.reading() as session:
+        row = session.get_one(ProjectRow, job.project_id)
+        assert (row.slug, row.title, row.description, row.last_version) == ("raccoons", "", "", 1)
+        for table in (AliasMoveRow, ArtifactRow):
+            assert session.execute(select(func.count()).select_from(table)).scalar_one() == 0
+        assert set(session.execute(select(VersionRow.number)).scalars()) == {1, 2}
+    assert projects_to_erase(platform.db) == []
+    with pytest.raises(Gone):
+        get_project(platform.db, "raccoons")
 
 
 ERASE = """
