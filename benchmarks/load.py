@@ -1,7 +1,8 @@
 """What the API answers under load: `python -m benchmarks.load [--database sqlite|postgres] [--seconds 5]`.
 
-A `python -m api` on one core, over a database of 100,000 jobs, 20,000 runs and 10,000 versions; `wrk`, PostgreSQL and
-this process on the other. Loopback only. Prints one JSON line for each figure:
+A `python -m api` on one core, over a database of 100,000 jobs, 20,000 runs and 10,000 versions, of which 5,000 jobs are
+in 1,000 projects of five; `wrk`, PostgreSQL and this process on the other. Loopback only. Prints one JSON line for each
+figure:
 - requests a second and p99 of each kind of request, with ids or pages drawn at random, and the number of SQL statements
   that one request executes;
 - resident memory before and after 20,000 requests of all kinds;
@@ -83,7 +84,7 @@ def _database(name: str, folder: Path) -> Iterator[str]:
 def _filled(url: str, jobs: int) -> Filled:
     upgrade(url)
     db = open_database(url)
-    filled = fill(db, jobs=jobs, runs=jobs // 5, versions=jobs // 10)
+    filled = fill(db, jobs=jobs, runs=jobs // 5, versions=jobs // 10, projects=jobs // 100)
     with db.engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE")
         connection.commit()
@@ -159,6 +160,11 @@ def _kinds(filled: Filled) -> dict[str, tuple[list[str], int]]:
         "/runs, page 1": ([f"/runs?limit={PAGE}"], LIST),
         "/runs, any page": (_pages("/runs", filled.runs), LIST),
         "/runs?state=succeeded, any page": (_pages("/runs", filled.runs, "&state=succeeded"), LIST),
+        "/projects, page 1": ([f"/projects?limit={PAGE}"], LIST),
+        "/projects, any page": (_pages("/projects", list(filled.projects.values())), LIST),
+        "/jobs?project=": ([f"/jobs?limit={PAGE}&project={slug}" for slug in filled.projects], LIST),
+        "/runs?project=": ([f"/runs?limit={PAGE}&project={slug}" for slug in filled.projects], LIST),
+        "/models/{slug}": ([f"/models/{slug}?limit={PAGE}" for slug in filled.projects], LIST),
         "/models, page 1": ([f"/models?limit={PAGE}"], LIST),
         "/models, any page": (_pages("/models", filled.versions), LIST),
     }

@@ -3,7 +3,8 @@
 The ids are as the service makes them, one a second. Nothing is stored for the keys that the rows name.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -20,6 +21,7 @@ from core.domain.slugs import slug_with_suffix
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS_AT_ONCE = 2000
 JOBS_A_SET = 20
+JOBS_A_PROJECT = 5
 STATES = ("ready",) * 16 + ("rejected", "failed", "received", "deleted")
 CLASSES = ["anchor", "buoy", "crane", "dock", "ferry"]
 FINDINGS = {"box-tiny": {"severity": "note", "count": 12}, "image-duplicate": {"severity": "warning", "count": 3}}
@@ -40,23 +42,34 @@ class Filled:
     ready: Sequence[str]
     runs: Sequence[str]
     versions: Sequence[str]
+    projects: Mapping[str, str]  # of several datasets: id by slug, oldest first
 
 
-def fill(db: Database, *, jobs: int = 100_000, runs: int = 20_000, versions: int = 10_000) -> Filled:
-    """The newest ready jobs have two runs each; the first of the two is published, as long as there are `versions`."""
+def fill(db: Database, *, jobs: int = 100_000, runs: int = 20_000, versions: int = 10_000, projects: int = 0) -> Filled:
+    """The newest ready jobs have two runs each; the first of the two is published, as long as there are `versions`.
+
+    The newest jobs belong to `projects` of five datasets each, the others to one of their own.
+    """
     job_rows = [_job(number, STATES[number % len(STATES)]) for number in range(jobs)]
+    shared = job_rows[jobs - projects * JOBS_A_PROJECT :]
+    for number, row in enumerate(shared):
+        row["project_id"] = _project_id(shared[number - number % JOBS_A_PROJECT]["id"])
+        row["revision"] = 1 + number % JOBS_A_PROJECT
+    project_ids = {row["id"]: row["project_id"] for row in job_rows}
     ready = [row["id"] for row in job_rows if row["state"] == "ready"]
     trained = ready[-(runs // 2) :]
     run_rows = [_run(number, trained[number // 2]) for number in range(runs)]
-    version_rows = [_version(number, run_rows[2 * number]) for number in range(versions)]
-    published = {row["job_id"] for row in version_rows}
+    for row in run_rows:
+        row["project_id"] = project_ids[row["job_id"]]
+    last_versions = Counter[str]()
+    version_rows = [_version(number, run_rows[2 * number], last_versions) for number in range(versions)]
+    published = {row["job_id"]: row["number"] for row in version_rows}
     for row in job_rows:
-        row["last_version"] = int(row["id"] in published)
-    for number, row in enumerate(version_rows):
-        run_rows[2 * number]["version"] = row["number"]
+        row["last_version"] = published.get(row["id"], 0)
+    project_rows = _projects(job_rows, last_versions)
     _insert(db, DatasetRow, (_dataset(number) for number in range(0, jobs, JOBS_A_SET)))
-    _insert(db, ProjectRow, map(_project, job_rows))
-    _insert(db, ProjectSlugRow, map(_slug, job_rows))
+    _insert(db, ProjectRow, iter(project_rows))
+    _insert(db, ProjectSlugRow, ({"slug": row["slug"], "project_id": row["id"]} for row in project_rows))
     _insert(db, JobRow, iter(job_rows))
     _insert(db, RunRow, iter(run_rows))
     _insert(db, VersionRow, iter(version_rows))
@@ -68,6 +81,7 @@ def fill(db: Database, *, jobs: int = 100_000, runs: int = 20_000, versions: int
         ready=ready,
         runs=[row["id"] for row in run_rows],
         versions=[row["id"] for row in version_rows],
+        projects={row["slug"]: row["id"] for row in project_rows if not row["implicit"]},
     )
 
 
@@ -95,26 +109,26 @@ def _dataset(number: int) -> dict[str, Any]:
     }
 
 
-def _project(job: dict[str, Any]) -> dict[str, Any]:
-    """Of a single upload, as most are."""
-    return {
-        "id": job["project_id"],
-        "slug": _slug(job)["slug"],
-        "title": job["name"],
-        "kind": job["kind"],
-        "implicit": True,
-        "settings": {},
-        "last_revision": 1,
-        "last_version": job["last_version"],
-        "mlflow_experiment_id": job["id"],
-        "mlflow_name": None if job["deleted_at"] else _slug(job)["slug"],
-        "mlflow_updated_at": job["updated_at"],
-        **{name: job[name] for name in ("created_at", "updated_at", "deleted_at")},
-    }
-
-
-def _slug(job: dict[str, Any]) -> dict[str, Any]:
-    return {"slug": slug_with_suffix(job["name"], job["id"]), "project_id": job["project_id"]}
+def _projects(jobs: Sequence[dict[str, Any]], last_versions: Mapping[str, int]) -> list[dict[str, Any]]:
+    """By their first jobs. Of a single upload, as most are, or with five datasets."""
+    revisions = Counter(job["project_id"] for job in jobs)
+    return [
+        {
+            "id": job["project_id"],
+            "slug": slug_with_suffix(job["name"], job["id"]),
+            "title": job["name"],
+            "kind": "detection",
+            "implicit": revisions[job["project_id"]] == 1,
+            "settings": {},
+            "last_revision": revisions[job["project_id"]],
+            "last_version": last_versions.get(job["project_id"], 0),
+            "created_at": job["created_at"],
+            "updated_at": job["updated_at"],
+            "deleted_at": job["deleted_at"] if revisions[job["project_id"]] == 1 else None,
+        }
+        for job in jobs
+        if job["revision"] == 1
+    ]
 
 
 def _project_id(job_id: str) -> str:
@@ -165,7 +179,6 @@ def _run(number: int, job_id: str) -> dict[str, Any]:
     progress = {"epoch": 100, "epochs": 100, "metrics": SCORES, "seconds_left": 0.0}
     return {
         "id": _id("run", number),
-        "project_id": _project_id(job_id),
         "job_id": job_id,
         "trainer": "yolo",
         "params": PARAMS,
@@ -179,13 +192,16 @@ def _run(number: int, job_id: str) -> dict[str, Any]:
     }
 
 
-def _version(number: int, run: dict[str, Any]) -> dict[str, Any]:
-    path = f"/models/{run['job_id']}/v1"
+def _version(number: int, run: dict[str, Any], last_versions: Counter[str]) -> dict[str, Any]:
+    """The next of its project, which is counted; its run gets its number."""
+    last_versions[run["project_id"]] += 1
+    run["version"] = last_versions[run["project_id"]]
+    path = f"/models/{run['job_id']}/v{run['version']}"
     return {
         "id": _id("version", number),
         "project_id": run["project_id"],
         "job_id": run["job_id"],
-        "number": 1,
+        "number": run["version"],
         "run_id": run["id"],
         "attempt": 1,
         "trainer": "yolo",

@@ -98,6 +98,7 @@ def report(
         "rounds": injected.total(),
         "minutes": round(seconds / 60, 1),
         "uploads": len(ledger.uploads),
+        "into the shared project": len(ledger.joined),
         "runs": len(ledger.runs),
         "operations": len(ledger.operations),
         "real trainings": len(ledger.real_runs),

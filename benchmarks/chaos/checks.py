@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import func, select
 
-from benchmarks.chaos.load import Ledger
+from benchmarks.chaos.load import SHARED, Ledger
 from benchmarks.chaos.service import Service
 from benchmarks.chaos.settle import unfinished
 from core.db.tables import (
@@ -125,6 +125,28 @@ def faulty_versions(service: Service, _ledger: Ledger) -> list[str]:
     return faulty + [run for run, at in of_run.items() if runs.get(run) != at and at[0] in alive]
 
 
+def faulty_projects(service: Service, ledger: Ledger) -> list[str]:
+    """Projects whose datasets are not numbered 1, 2, ..., or are of other kinds; jobs in another than was asked for."""
+    with service.platform.db.reading() as session:
+        projects = {row.id: row for row in session.execute(select(ProjectRow)).scalars()}
+        jobs = session.execute(select(JobRow)).scalars().all()
+    numbers: dict[str, list[int]] = {project_id: [] for project_id in projects}
+    faulty = []
+    for job in jobs:
+        project = projects[job.project_id]
+        numbers[project.id].append(job.revision)
+        shared = project.slug == SHARED
+        if project.implicit == shared or (job.id in ledger.uploads and (job.id in ledger.joined) != shared):
+            faulty.append(f"{job.id} is in {project.slug}")
+        if job.state == "ready" and job.kind != project.kind:
+            faulty.append(f"{job.id} is {job.kind}, its project {project.kind}")
+    return faulty + [
+        f"{project_id}: {sorted(found)}, the last is {projects[project_id].last_revision}"
+        for project_id, found in numbers.items()
+        if sorted(found) != list(range(1, projects[project_id].last_revision + 1))
+    ]
+
+
 def faulty_events(service: Service, _ledger: Ledger) -> list[str]:
     """Jobs, runs and operations whose events are not numbered 1, 2, ... without gaps."""
     faulty = []
@@ -174,6 +196,7 @@ CHECKS: Mapping[str, Check] = {
     "requests done twice": doubled_rows,
     "rows stuck": stuck_rows,
     "duplicate or missing versions": faulty_versions,
+    "faulty projects": faulty_projects,
     "gaps in events": faulty_events,
     "rows without objects": rows_without_objects,
     "objects without rows": objects_without_rows,

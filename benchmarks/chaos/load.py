@@ -23,8 +23,10 @@ from deploy.local.resumable import UploadFailed, sha256_of, upload
 from deploy.local.scenes import write_archive
 
 IMAGES = 6
+SHARED = "chaos"  # the project that several users upload into
+JOINING = 0.4  # of the uploads
 MOST_UNFINISHED = 8  # jobs, runs and operations: the end of the benchmark waits for them
-ANSWER_SECONDS = 150.0  # a killed request holds its Idempotency-Key for 90 s
+ANSWER_SECONDS = 240.0  # a killed request holds its Idempotency-Key for 90 s, and its repetition may be killed too
 TRAINING = {"model": "yolov8n", "imgsz": 64, "batch": 4, "pretrained": "never", "workers": 0, "device": "cpu"}
 OUR_MISTAKES = ("upload-invalid", "params-invalid", "request-invalid", "not-found")
 ENDED_JOB = ("ready", "rejected", "failed")
@@ -40,6 +42,7 @@ class Ledger:
     """What the service has accepted, with 202, and the answers that it should never give."""
 
     uploads: dict[str, str] = field(default_factory=dict)  # job -> sha256 of what was sent
+    joined: set[str] = field(default_factory=set)  # jobs that were sent to SHARED
     runs: dict[str, str] = field(default_factory=dict)  # run -> job
     operations: set[str] = field(default_factory=set)
     real_runs: set[str] = field(default_factory=set)
@@ -93,29 +96,34 @@ class Load:
         if self._is_busy():
             return
         archive = self._archive(rng, number)
-        files = {"file": (archive.name, archive.read_bytes(), "application/zip")}
-        answer = self._ask(client, "POST", "/upload-dataset", rng, files=files)
-        self._note_upload(answer, archive)
+        files, fields = {"file": (archive.name, archive.read_bytes(), "application/zip")}, _project(rng)
+        answer = self._ask(client, "POST", "/upload-dataset", rng, params=fields, files=files)
+        if answer.status_code == 202:
+            self._note_upload(answer.json()["job_id"], sha256_of(archive, on_bytes=lambda _count: None), fields)
 
     def _upload_in_chunks(self, client: httpx.Client, rng: Random, number: int) -> None:
         if self._is_busy():
             return
-        archive, job = self._archive(rng, number), None
+        archive, job, fields = self._archive(rng, number), None, _project(rng)
         sha256 = sha256_of(archive, on_bytes=lambda _count: None)
         records, ends = self._folder / f"records-{number}", time.monotonic() + ANSWER_SECONDS
         while True:
             # UploadFailed: it resumes from its record. TransportError: the client's last request, of the job.
             with suppress(UploadFailed, httpx.TransportError):
                 job = upload(
-                    client, archive, sha256=sha256, fields={}, records=records, on_offset=lambda _offset, _resumed: None
+                    client,
+                    archive,
+                    sha256=sha256,
+                    fields=fields,
+                    records=records,
+                    on_offset=lambda _offset, _resumed: None,
                 )
             if job is not None:
                 break
             if time.monotonic() > ends:
                 raise NoAnswer
             time.sleep(rng.uniform(0.2, 0.6))
-        self.ledger.uploads[job["job_id"]] = sha256
-        self._states[job["job_id"]] = "received"
+        self._note_upload(job["job_id"], sha256, fields)
 
     def _train(self, client: httpx.Client, rng: Random, _number: int) -> None:
         """Reads what is unfinished; then trains a ready job, cancels a run, or deletes a job."""
@@ -200,11 +208,9 @@ class Load:
             self.ledger.unexpected.append(f"{answer.request.method} {answer.request.url.path}: 500 {answer.text[:300]}")
         return answer.status_code >= 500 or slug in ("request-in-flight", "upload-locked")
 
-    def _note_upload(self, answer: httpx.Response, archive: Path) -> None:
-        if answer.status_code != 202:
-            return
-        job_id = answer.json()["job_id"]
-        self.ledger.uploads[job_id] = sha256_of(archive, on_bytes=lambda _count: None)
+    def _note_upload(self, job_id: str, sha256: str, fields: dict[str, str]) -> None:
+        self.ledger.uploads[job_id] = sha256
+        self.ledger.joined |= {job_id} if fields else set()
         self._states[job_id] = "received"
 
     def _is_busy(self) -> bool:
@@ -226,3 +232,8 @@ class Load:
 def _path(row_id: str) -> str:
     """`/runs/run_...`"""
     return f"/{row_id.partition('_')[0]}s/{row_id}"
+
+
+def _project(rng: Random) -> dict[str, str]:
+    """The option of an upload into the shared project; none for a project of its own."""
+    return {"project": SHARED} if rng.random() < JOINING else {}

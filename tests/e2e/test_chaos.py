@@ -18,6 +18,7 @@ NEVER = (
     "requests done twice",
     "rows stuck",
     "duplicate or missing versions",
+    "faulty projects",
     "gaps in events",
     "rows without objects",
     "objects without rows",

@@ -51,6 +51,9 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
         db, list_projects(db, **page, implicit=True).items
     ),
     "jobs of a project": lambda db, filled, page: list_jobs(db, **page, project=_project_of(filled)),
+    "jobs of a project by state": lambda db, filled, page: list_jobs(
+        db, **page, project=_project_of(filled), state="ready"
+    ),
     "runs of a project": lambda db, filled, page: list_runs(db, **page, project=_project_of(filled)),
     "versions of a project": lambda db, filled, page: list_versions(db, **page, ref=_project_of(filled)),
     "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),
@@ -82,7 +85,7 @@ EXPENSIVE = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incre
 
 def test_no_read_sorts_or_scans_a_table(platform: Platform) -> None:
     db = platform.db
-    filled = fill(db, jobs=400, runs=200, versions=100)
+    filled = fill(db, jobs=400, runs=200, versions=100, projects=20)
     found: dict[str, list[str]] = {}
     for name, read in READS.items():
         pages = [FIRST] if "findings" in name else [FIRST, FIRST | {"cursor": cursor_after(_middle(name, filled))}]
@@ -121,7 +124,7 @@ def test_a_job_with_its_runs_is_two_statements(platform: Platform) -> None:
 
 
 def _project_of(filled: Filled) -> str:
-    return f"project_{filled.ready[-1].removeprefix('job_')}"
+    return list(filled.projects.values())[-1]
 
 
 def _middle(name: str, filled: Filled) -> str:
