@@ -38,11 +38,14 @@ class Client:
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return _json(self._http.post(path, json=body, headers=_key()))
 
-    def upload(self, archive: Path, *, on_bytes: Callable[[int], None]) -> dict[str, Any]:
+    def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return _json(self._http.put(path, json=body))
+
+    def upload(self, archive: Path, *, project: str = "", on_bytes: Callable[[int], None]) -> dict[str, Any]:
         """Sends the archive as a raw body, a chunk at a time; `on_bytes` gets the size of each."""
         headers = {"Content-Type": "application/zip", "Content-Length": str(archive.stat().st_size), **_key()}
-        body = _chunks(archive, on_bytes)
-        return _json(self._http.post("/upload-dataset", params={"name": archive.name}, content=body, headers=headers))
+        body, options = _chunks(archive, on_bytes), {"name": archive.name} | ({"project": project} if project else {})
+        return _json(self._http.post("/upload-dataset", params=options, content=body, headers=headers))
 
     def follow(self, path: str, *, ended: frozenset[str]) -> Iterator[dict[str, Any]]:
         """Yields the job or run every second until its state is one of `ended`; that state comes last."""

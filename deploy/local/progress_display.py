@@ -1,6 +1,6 @@
 """The terminal output of the demo: progress while something runs, tables when it is done."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,27 @@ def classification(splits: dict[str, dict[str, Any]]) -> None:
     confusion(
         splits[split]["confusion_matrix"], title=f"Confusion matrix, {split} (rows: ground truth, columns: predicted)"
     )
+
+
+def versions(items: Sequence[Mapping[str, Any]]) -> None:
+    """Oldest first, each with `dataset`, the name of what it was trained on, and its metrics on the test split."""
+    splits = [item["metrics"].get("test") or item["metrics"].get("val") or {} for item in items]
+    names = METRICS if any(METRICS[0] in split for split in splits) else CLASS_METRICS
+    table = Table(title="Versions", title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    for column in ("version", "dataset", "made from"):
+        table.add_column(column)
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_column("alias")
+    for item, split in zip(items, splits, strict=True):
+        made_from = str(item["params"].get("model") or item["trainer"])
+        numbers = (_number(split.get(name)) for name in names)
+        aliases = ", ".join(f"@{alias}" for alias in item["aliases"])
+        cells = (item["name"], item["dataset"], made_from, *numbers)
+        table.add_row(*(escape(cell) for cell in cells), f"[green]{escape(aliases)}[/]")
+    console.print()
+    console.print(table)
+    console.print("  [dim]each on the test split of its own dataset[/]\n")
 
 
 def confusion(matrix: dict[str, Any], *, title: str) -> None:

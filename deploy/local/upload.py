@@ -1,7 +1,7 @@
 """`python -m deploy.local.upload data.zip [--url URL] [--option seed=7]`: upload a ZIP of any size.
 
 Runs a preflight first, displays the progress, and resumes after an interruption of the connection, of the service or of
-this program (run the same command again). The job's id is the last line of the output.
+this program (run the same command again). The name of the dataset goes to stderr; the id of its job is the output.
 """
 
 import argparse
@@ -25,10 +25,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("archive", type=Path, help="the ZIP to upload")
     parser.add_argument("--url", default=os.environ.get("DARKROOM_URL", DEFAULT_URL), help=f"default {DEFAULT_URL}")
     parser.add_argument("--token", default=os.environ.get("DARKROOM_API_TOKEN", ""), help="or DARKROOM_API_TOKEN")
+    parser.add_argument("--project", default="", help="the project that the dataset joins; by default one of its own")
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="name, seed, on_error, ...")
     parser.add_argument("--no-preflight", action="store_true", help="send it without checking its directory first")
     args = parser.parse_args(arguments)
     fields = dict(option.partition("=")[::2] for option in args.option)
+    fields |= {"project": args.project} if args.project else {}
     console = Console(stderr=True, highlight=False)
     try:
         return _run(console, args, fields)
@@ -60,6 +62,7 @@ def _run(console: Console, args: argparse.Namespace, fields: dict[str, str]) -> 
 
         job = upload(client, archive, sha256=sha256, fields=fields, records=records_folder(), on_offset=update)
     console.print(f"sha256 {sha256} verified")
+    console.print(f"{job['dataset']} is {job['state']}")
     sys.stdout.write(f"{job['job_id']}\n")
     return 0
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import psutil
 import pytest
@@ -49,6 +51,8 @@ def test_the_users_folders_of_classes_are_trained_on_and_their_metrics_printed(t
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Confusion matrix, test" in done.stdout
     assert "jumping" in done.stdout
+    assert re.search(r"folders/v1 +folders/d1 +vit-mini-scratch .* @production", done.stdout)
+    assert ElementTree.parse(home / "lineage.svg").find(".//{*}title") is not None
     labels = json.loads((home / "prediction.json").read_text())["labels"]
     assert f"{labels[0]['label']} {labels[0]['score']:.2f}" in done.stdout
     for name in ("prediction.png", "test_confusion_matrix.png"):

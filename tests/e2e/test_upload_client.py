@@ -138,7 +138,10 @@ def test_the_client_sends_options_and_names_a_bad_one(local: LocalService) -> No
     local.start_api()
     archive = voc_zip(local.folder / "small.zip")
 
-    stdout, stderr = local.start_client(archive, "--option", "seed=7", "--option", "name=Balls").communicate(timeout=60)
+    stdout, stderr = local.start_client(
+        archive, "--project", "balls", "--option", "seed=7", "--option", "name=Balls"
+    ).communicate(timeout=60)
+    assert "balls/d1 is received" in stderr
     job = httpx.get(f"{local.url}/jobs/{stdout.strip()}").json()
     assert (job["options"]["seed"], job["name"]) == (7, "Balls"), stderr
 
