@@ -25,7 +25,8 @@ from deploy.local.scenes import write_archive
 IMAGES = 6
 SHARED = "chaos"  # the project that several users upload into
 JOINING = 0.4  # of the uploads
-MOST_UNFINISHED = 8  # jobs, runs and operations: the end of the benchmark waits for them
+MOST_UNFINISHED = 8  # jobs and runs: the end of the benchmark waits for them
+MOST_OPERATIONS = 3  # unfinished
 ANSWER_SECONDS = 240.0  # a killed request holds its Idempotency-Key for 90 s, and its repetition may be killed too
 TRAINING = {"model": "yolov8n", "imgsz": 64, "batch": 4, "pretrained": "never", "workers": 0, "device": "cpu"}
 OUR_MISTAKES = ("upload-invalid", "params-invalid", "request-invalid", "not-found")
@@ -93,7 +94,7 @@ class Load:
                     self.ledger.unexpected.append(f"{user.__name__}: {type(error).__name__}: {error}")
 
     def _upload_whole(self, client: httpx.Client, rng: Random, number: int) -> None:
-        if self._is_busy():
+        if self._unfinished("job", "run") >= MOST_UNFINISHED:
             return
         archive = self._archive(rng, number)
         files, fields = {"file": (archive.name, archive.read_bytes(), "application/zip")}, _project(rng)
@@ -102,7 +103,7 @@ class Load:
             self._note_upload(answer.json()["job_id"], sha256_of(archive, on_bytes=lambda _count: None), fields)
 
     def _upload_in_chunks(self, client: httpx.Client, rng: Random, number: int) -> None:
-        if self._is_busy():
+        if self._unfinished("job", "run") >= MOST_UNFINISHED:
             return
         archive, job, fields = self._archive(rng, number), None, _project(rng)
         sha256 = sha256_of(archive, on_bytes=lambda _count: None)
@@ -143,7 +144,7 @@ class Load:
 
     def _operate(self, client: httpx.Client, rng: Random, _number: int) -> None:
         """Queues an operation, one of two targets at a time; now and then cancels one."""
-        if self._is_busy():
+        if self._unfinished("operation") >= MOST_OPERATIONS:
             return
         params, target = {"steps": rng.randint(1, 40)}, rng.choice([None, "one", "two"])
         with suppress(Unavailable):
@@ -213,9 +214,9 @@ class Load:
         self.ledger.joined |= {job_id} if fields else set()
         self._states[job_id] = "received"
 
-    def _is_busy(self) -> bool:
+    def _unfinished(self, *nouns: str) -> int:
         ended = (*ENDED_JOB, *ENDED_RUN, "deleted")
-        return sum(state not in ended for state in list(self._states.values())) >= MOST_UNFINISHED
+        return sum(state not in ended for row_id, state in list(self._states.items()) if row_id.startswith(nouns))
 
     def _archive(self, rng: Random, number: int) -> Path:
         """A new set, or the same images as before: two jobs then share a prepared set."""
