@@ -77,7 +77,10 @@ async def train_async(
     body: TrainRequest | None = None,
     wait: Wait = 0,
 ) -> AcceptedRun | Response:
-    """Queues a run. Each one that succeeds publishes the job's next version: v1, v2, ..."""
+    """Queues a run. Each one that succeeds publishes the next version of the job's project: v1, v2, ...
+
+    `params.model` may name a version to go on from: `v3`, `@production`, `raccoons/v3`, `raccoons@production`.
+    """
     requested = body or TrainRequest(trainer=None)
     meaning = requested.model_dump(mode="json")
     async with idempotency.claimed_for_long():

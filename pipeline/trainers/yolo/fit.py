@@ -151,6 +151,8 @@ def _overrides(params: YoloParams, model: ModelSource) -> dict[str, Any]:
         overrides["lr0"] = params.lr0
         if params.optimizer == "auto":  # with which ultralytics ignores lr0
             overrides["optimizer"] = "SGD" if params.lr0 >= SGD_FROM else "AdamW"
+    if model.parent:
+        overrides["warmup_bias_lr"] = 0.0  # the default, 0.1, is for new biases: it undoes those of a parent
     if params.freeze:
         overrides["freeze"] = params.freeze
     return {

@@ -41,7 +41,7 @@ def train(
     rtdetr = _check_source(model, params, report) if resume is None else _was_rtdetr(resume)
     data, names = _absolute_data(dataset, work)
     if model.parent and resume is None:
-        report.note("head", head_note(class_names(model_in(read_weights(Path(model.path_or_name)))), names))
+        _note_parent(model, params, names, report)
     stated = _stated_images(dataset)
     device = choose_device(params.device, mps=False)
 
@@ -168,6 +168,14 @@ def _check_source(model: ModelSource, params: YoloParams, report: Reporter) -> b
     if params.pretrained == "auto":
         report.note("weights", "trained from scratch: no pretrained weights were found")
     return "rtdetr" in model.path_or_name
+
+
+def _note_parent(source: ModelSource, params: YoloParams, names: list[str], report: Reporter) -> None:
+    parent = model_in(read_weights(Path(source.path_or_name)))
+    report.note("head", head_note(class_names(parent), names))
+    side = parent.args.get("imgsz") if isinstance(parent.args, dict) else None
+    if side not in (None, params.imgsz):
+        report.note("input", f"trained at {params.imgsz} px, and {source.parent} at {side} px")
 
 
 def _was_rtdetr(resume: Checkpoint) -> bool:
