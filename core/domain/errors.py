@@ -146,7 +146,7 @@ class RunNotFound(NotFound):
 
 class VersionNotFound(NotFound):
     slug = "version-not-found"
-    title = "The job has no such model version"
+    title = "There is no such model version"
 
 
 class ArtifactNotFound(NotFound):
@@ -161,7 +161,7 @@ class ImageNotFound(NotFound):
 
 class AliasNotFound(NotFound):
     slug = "alias-not-found"
-    title = "The job has no such alias"
+    title = "There is no such alias"
 
 
 class UploadNotFound(NotFound):

@@ -34,7 +34,6 @@ from core.services.maintenance.erasure import (
     erase_job,
     erase_project,
     jobs_to_erase,
-    keys_of_imported,
     projects_to_erase,
 )
 from core.services.maintenance.retention import (
@@ -98,8 +97,6 @@ def erase_deleted_jobs(platform: Platform) -> None:
         erase_job(platform.db, job_id)
         log.info("job.erased", job_id=job_id, **log_names(platform.db, job_id))
     for project_id in projects_to_erase(platform.db):
-        for key in keys_of_imported(platform.db, project_id):
-            platform.store.delete_prefix(key)
         erase_project(platform.db, project_id)
         log.info("project.erased", project_id=project_id)
 

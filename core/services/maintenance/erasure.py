@@ -9,7 +9,7 @@ erasure goes on with what is left.
 from typing import Any
 
 from sqlalchemy import delete, exists, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute
 
 from core import clock
 from core.db import Database
@@ -20,13 +20,11 @@ from core.db.tables import (
     EventRow,
     FindingRow,
     JobRow,
-    OperationRow,
     ProjectRow,
     ProjectSlugRow,
     RunRow,
     VersionRow,
 )
-from core.domain.states import RUN_ACTIVE
 
 ROWS_AT_ONCE = 2000  # 20 ms of SQLite's only writer
 _AT_ONCE = 100
@@ -54,55 +52,27 @@ def erase_job(db: Database, job_id: str, *, at_once: int = ROWS_AT_ONCE) -> None
 
 
 def projects_to_erase(db: Database) -> list[str]:
-    """Ids of deleted projects whose jobs are erased and whose operations have ended, oldest first."""
+    """Ids of deleted projects whose jobs are erased, oldest first."""
     unerased = exists().where(JobRow.project_id == ProjectRow.id, JobRow.erased_at.is_(None))
-    living = sorted(str(state) for state in RUN_ACTIVE)
-    active = exists().where(OperationRow.project_id == ProjectRow.id, OperationRow.state.in_(living))
-    doomed = (ProjectRow.deleted_at.is_not(None), ProjectRow.erased_at.is_(None), ~unerased, ~active)
+    deleted = (ProjectRow.deleted_at.is_not(None), ProjectRow.erased_at.is_(None), ~unerased)
     with db.reading() as session:
-        return list(
-            session.execute(select(ProjectRow.id).where(*doomed).order_by(ProjectRow.id).limit(_AT_ONCE)).scalars()
-        )
-
-
-def keys_of_imported(db: Database, project_id: str) -> list[str]:
-    """Of the objects of its versions that have no job: those of the others are deleted with their jobs."""
-    imported = (VersionRow.project_id == project_id, VersionRow.job_id.is_(None))
-    statement = select(ArtifactRow.key).join(VersionRow, VersionRow.id == ArtifactRow.version_id).where(*imported)
-    with db.reading() as session:
+        statement = select(ProjectRow.id).where(*deleted).order_by(ProjectRow.id).limit(_AT_ONCE)
         return list(session.execute(statement).scalars())
 
 
-def erase_project(db: Database, project_id: str, *, at_once: int = ROWS_AT_ONCE) -> None:
-    """Delete what a project lists and what people wrote of it. Its name stays and answers 410.
+def erase_project(db: Database, project_id: str) -> None:
+    """Delete its aliases and what people wrote of it. Its name stays and answers 410.
 
     The name of a single upload's project has the upload's name in it, and goes.
     """
-    with db.reading() as session:
-        imported = select(VersionRow.id).where(VersionRow.project_id == project_id, VersionRow.job_id.is_(None))
-        version_ids = list(session.execute(imported).scalars())
-        mine = select(OperationRow.id).where(OperationRow.project_id == project_id)
-        operation_ids = list(session.execute(mine).scalars())
-    for version_id in version_ids:
-        delete_rows(db, ArtifactRow.version_id, ArtifactRow.name, version_id, at_once)
-    for operation_id in operation_ids:
-        delete_rows(db, EventRow.subject_id, EventRow.seq, operation_id, at_once)
     with db.transaction() as session:
-        _leave_tombstone_of_project(session, project_id)
-
-
-def _leave_tombstone_of_project(session: Session, project_id: str) -> None:
-    for table in (AliasMoveRow, AliasRow):
-        session.execute(delete(table).where(table.project_id == project_id))
-    version: dict[str, Any] = {"params": {}, "metrics": {}, "mlflow_refused": None}
-    session.execute(update(VersionRow).where(VersionRow.project_id == project_id).values(**version))
-    operation = dict.fromkeys(("result", "progress", "problem"))
-    session.execute(update(OperationRow).where(OperationRow.project_id == project_id).values(**operation, params={}))
-    row: dict[str, Any] = {"title": "", "description": "", "settings": {}, "erased_at": clock.now()}
-    if session.get_one(ProjectRow, project_id).implicit:
-        session.execute(delete(ProjectSlugRow).where(ProjectSlugRow.project_id == project_id))
-        row["slug"] = project_id.replace("_", "-")
-    session.execute(update(ProjectRow).where(ProjectRow.id == project_id).values(row))
+        for table in (AliasMoveRow, AliasRow):
+            session.execute(delete(table).where(table.project_id == project_id))
+        row: dict[str, Any] = {"title": "", "description": "", "settings": {}, "erased_at": clock.now()}
+        if session.get_one(ProjectRow, project_id).implicit:
+            session.execute(delete(ProjectSlugRow).where(ProjectSlugRow.project_id == project_id))
+            row["slug"] = project_id.replace("_", "-")
+        session.execute(update(ProjectRow).where(ProjectRow.id == project_id).values(row))
 
 
 def delete_rows(

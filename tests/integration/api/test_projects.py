@@ -180,6 +180,20 @@ def test_a_project_in_use_is_not_deleted_and_a_deleted_one_is_gone_for_ever(
     assert client.get(begun).json()["problem"]["slug"] == "gone"
 
 
+def test_a_name_is_never_given_to_another_project(client: httpx.Client, platform: Platform) -> None:
+    old = ready_dataset(platform, "raccoons")
+    client.patch("/projects/raccoons", json={"project": "foxes"})
+    client.post("/projects", json={"project": "owls"})
+    client.delete("/projects/owls")
+    for taken in ("raccoons", "foxes", "owls"):
+        problem(client.post("/projects", json={"project": taken}), 409, "project-exists")
+        other = upload(client).json()["project"]
+        problem(client.patch(f"/projects/{other}", json={"project": taken}), 409, "project-exists")
+    client.delete(f"/jobs/{old.id}")
+    assert upload(client, "raccoons").json()["dataset"] == "foxes/d2"
+    problem(upload(client, "owls"), 410, "gone")
+
+
 def test_the_versions_of_a_deleted_job_are_gone_by_the_project_too(client: httpx.Client, platform: Platform) -> None:
     first, second = ready_dataset(platform, "raccoons"), ready_dataset(platform, "raccoons")
     published.version(platform, first.id, b"one")
