@@ -6,16 +6,19 @@ from typing import Any
 
 # By the schema of the answer: the path parameters that it gives, with where they are.
 _GIVEN: Mapping[str, Mapping[str, str]] = {
-    "AcceptedJob": {"job_id": "/job_id"},
+    "Project": {"project": "/project", "ref": "/project"},
+    "PageOf_Project_": {"project": "/items/0/project", "ref": "/items/0/project"},
+    "AcceptedJob": {"job_id": "/job_id", "ref": "/job_id", "project": "/project"},
     "AcceptedRun": {"run_id": "/run_id"},
     "AcceptedOperation": {"operation_id": "/operation_id"},
     "ResumableUpload": {"upload_id": "/upload_id"},
-    "Alias": {"job_id": "/job_id", "alias": "/alias"},
-    "PageOf_JobItem_": {"job_id": "/items/0/job_id"},
+    "Alias": {"project": "/project", "ref": "/project", "alias": "/alias"},
+    "PageOf_JobItem_": {"job_id": "/items/0/job_id", "ref": "/items/0/job_id", "project": "/items/0/project"},
     "PageOf_Run_": {"run_id": "/items/0/run_id"},
     "PageOf_Operation_": {"operation_id": "/items/0/operation_id"},
     "PageOf_ModelVersion_": {
-        "job_id": "/items/0/job_id",
+        "project": "/items/0/project",
+        "ref": "/items/0/project",
         "version": "/items/0/version",
         "name": "/items/0/artifacts/0/name",
     },
@@ -34,7 +37,7 @@ def add_links(document: dict[str, Any]) -> None:
 
 
 def _links_to(document: dict[str, Any], given: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    source = "_".join(pointer.strip("/").replace("/", "_") for pointer in given.values())
+    source = "_".join(pointer.strip("/").replace("/", "_") for pointer in dict.fromkeys(given.values()))
     for path, operations in document["paths"].items():
         taken = set(re.findall(r"{(\w+)}", path))
         if not taken or not taken <= set(given):

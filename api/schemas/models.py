@@ -56,8 +56,10 @@ class ModelVersion(BaseModel):
 class AliasItem(BaseModel):
     """An alias and the version that it points at."""
 
+    project: Project
     alias: str = Field(examples=["production"])
     version: str = Field(examples=["v2"])
+    name: str = Field(description="The name of the version.", examples=["raccoons/v2"])
     updated_at: Timestamp
 
 
@@ -146,7 +148,13 @@ def _finite(text: str) -> bytes:
 
 
 def alias_item(row: AliasRow) -> AliasItem:
-    return AliasItem(alias=row.alias, version=f"v{row.number}", updated_at=timestamp(row.updated_at))
+    return AliasItem(
+        project=row.project,
+        alias=row.alias,
+        version=f"v{row.number}",
+        name=version_name(row.project, row.number),
+        updated_at=timestamp(row.updated_at),
+    )
 
 
 def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]], ref: str) -> Alias:
@@ -155,9 +163,7 @@ def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]], ref: str) -> Alias:
     path = f"/models/{ref}/aliases/{row.alias}"
     return Alias(
         job_id=ref if ref.startswith("job_") else None,
-        alias=row.alias,
-        version=f"v{row.number}",
-        updated_at=timestamp(row.updated_at),
+        **alias_item(row).model_dump(),
         history=[_move(move) for move in moves],
         links={
             "self": link(path),

@@ -39,7 +39,7 @@ class JobRow(Leased, Base):
     of_attempt = ("stage", "progress")
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
-    project: Mapped[str] = column_property(slug_of(project_id))
+    project: Mapped[str] = column_property(slug_of(project_id), expire_on_flush=False)
     revision: Mapped[int]  # d1, d2, ... of the project, no gaps
     parent_job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # the dataset that it extends
     name: Mapped[str] = mapped_column(String(200))

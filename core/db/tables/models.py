@@ -23,7 +23,7 @@ class RunRow(Leased, Resumable, Base):
     of_attempt = ("stage",)
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))  # that of its job
-    project: Mapped[str] = column_property(slug_of(project_id))
+    project: Mapped[str] = column_property(slug_of(project_id), expire_on_flush=False)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     parent_id: Mapped[str | None] = mapped_column(String(40))  # id of the version that it is fine-tuned from
     trainer: Mapped[str] = mapped_column(String(40))
@@ -78,7 +78,7 @@ class VersionRow(Base):
     __tablename__ = "versions"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
-    project: Mapped[str] = column_property(slug_of(project_id))
+    project: Mapped[str] = column_property(slug_of(project_id), expire_on_flush=False)
     number: Mapped[int]  # v1, v2, ... of the project, no gaps
     origin: Mapped[str] = mapped_column(String(16), server_default="run")  # run | imported
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"))  # the version it was fine-tuned from
@@ -128,6 +128,7 @@ class AliasRow(Base):
 
     __tablename__ = "aliases"
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    project: Mapped[str] = column_property(slug_of(project_id), expire_on_flush=False)
     alias: Mapped[str] = mapped_column(String(64), primary_key=True)
     number: Mapped[int]
     position: Mapped[int]  # AliasMoveRow.position of the `set` in effect

@@ -107,7 +107,15 @@ def set_alias(db: Database, ref: str, alias: str, *, version: str) -> AliasRow:
         row = session.get(AliasRow, (line.project.id, alias), with_for_update=True)
         if row is None:
             at = clock.now()
-            row = AliasRow(project_id=line.project.id, alias=alias, number=number, position=0, moves=0, updated_at=at)
+            row = AliasRow(
+                project_id=line.project.id,
+                project=line.project.slug,
+                alias=alias,
+                number=number,
+                position=0,
+                moves=0,
+                updated_at=at,
+            )
             session.add(row)
             session.flush()
         elif row.number == number:

@@ -113,7 +113,7 @@ def test_an_alias_is_the_same_by_the_project_and_by_its_job(client: httpx.Client
     path = "/projects/raccoons/aliases/production"
     rolled_back = client.post(f"{path}/rollback", headers={"idempotency-key": "k"}).json()
     assert rolled_back == client.post(f"{path}/rollback", headers={"idempotency-key": "k"}).json()
-    assert (rolled_back["version"], rolled_back["links"]["self"]) == ("v1", path)
+    assert (rolled_back["name"], rolled_back["links"]["self"]) == ("raccoons/v1", path)
     assert client.get(f"/models/{job.id}/aliases/production").json()["history"] == rolled_back["history"]
     assert client.get("/download/model/raccoons").content == b"one"
     assert client.delete(path).status_code == 204
