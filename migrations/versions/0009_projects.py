@@ -38,7 +38,7 @@ _ID_CHARACTERS = 26  # after the prefix
 
 # What a downgrade would lose.
 WITHOUT_PLACE: Mapping[str, str] = {
-    "Projects": "SELECT slug FROM projects WHERE implicit = false OR last_revision > 1",
+    "Projects": "SELECT slug FROM projects WHERE implicit = false OR last_revision > 1 OR description <> ''",
     "Datasets that extend another": "SELECT id FROM jobs WHERE parent_job_id IS NOT NULL",
     "Imported versions": "SELECT id FROM versions WHERE origin <> 'run' OR job_id IS NULL",
     "Fine-tuned versions": "SELECT id FROM versions WHERE parent_id IS NOT NULL",

@@ -39,6 +39,7 @@ NEW_ROWS: dict[str, dict[str, Any]] = {
 }
 CHANGES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("projects", f"project_{old.UNNAMED.removeprefix('job_')}", {"last_revision": 2}),
+    ("projects", f"project_{old.TRAINED.removeprefix('job_')}", {"description": "Of 2025."}),
     ("jobs", old.TRAINED, {"parent_job_id": old.LONG_NAMED}),
     ("versions", VERSION, {"origin": "imported"}),
     ("versions", VERSION, {"parent_id": PARENT}),
@@ -46,7 +47,7 @@ CHANGES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("uploads", "upload_2", {"project": "raccoons"}),
 )
 WITHOUT_PLACE = (
-    "Projects: dataset-00000025, raccoons",
+    "Projects: dataset-00000025, raccoons, rakor-krabbor-00000023",
     f"Datasets that extend another: {old.TRAINED}",
     f"Imported versions: {VERSION}",
     f"Fine-tuned versions: {VERSION}",
