@@ -65,7 +65,7 @@ def inspect_and_convert(content: bytes, *, bits: int = 0) -> tuple[ImageFacts, b
         return facts._replace(problem=("image-too-large", detail)), None
     if facts.is_deep:
         plain = Image.open(io.BytesIO(png))
-        facts = _measured(facts, plain)._replace(dark=is_nearly_black(plain))
+        facts = _measured(facts, plain.convert("L"))._replace(dark=is_nearly_black(plain))
     return facts, png
 
 
@@ -110,8 +110,12 @@ def _inspection(content: bytes) -> Inspection:
     return Inspection(ImageFacts(problem=problem), content)
 
 
-def _measured(facts: ImageFacts, image: Image.Image) -> ImageFacts:
-    brightness, blur = quality_of(image)
+def _is_shallow(image: Image.Image) -> bool:
+    return not (image.mode.startswith("I") or image.mode == "F")
+
+
+def _measured(facts: ImageFacts, grey: Image.Image, *, is_scaled: bool = False) -> ImageFacts:
+    brightness, blur = quality_of(grey, is_scaled=is_scaled)
     return facts._replace(brightness=brightness, blur=blur)
 
 
@@ -138,10 +142,13 @@ def _inspect(content: bytes) -> Inspection:
             image.draft(None, (max(width // 8, _DRAFT_SIDE), max(height // 8, _DRAFT_SIDE)))
         image.load()
         orientation = _orientation(image)
-        facts = facts._replace(orientation=orientation, frames=frames, phash=phash_of(image, orientation))
+        facts = facts._replace(orientation=orientation, frames=frames)
+        if _is_shallow(image):
+            grey = image.convert("L")
+            facts = _measured(facts._replace(phash=phash_of(grey, orientation)), grey, is_scaled=facts.format == "JPEG")
+        else:  # measured once its values are reduced to 8 bits
+            facts = facts._replace(phash=phash_of(image, orientation))
         facts = _with_depth(facts, image, content)
-        if not facts.is_deep:  # measured once its values are reduced to 8 bits
-            facts = _measured(facts, image)
         if facts.format == "PNG" and (odd := png_structure.oddity(content)):
             restored = png_structure.restored(content)
             if restored is None:

@@ -50,8 +50,8 @@ def test_a_row_says_what_the_tar_holds(tmp_path: Path, kind: str) -> None:
 def test_blur_grows_with_blurring_and_brightness_with_light(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     noise = rng.normal(0, 1, (960, 1280)).cumsum(0).cumsum(1)
-    sharp = Image.fromarray(np.uint8(255 * (noise - noise.min()) / np.ptp(noise))).convert("RGB")
-    sharp.paste(Image.fromarray(rng.integers(0, 255, (96, 128, 3), dtype=np.uint8)).resize((1280, 960), 0), (0, 0))
+    sharp = Image.fromarray(np.uint8(255 * (noise - noise.min()) / np.ptp(noise))).convert("L")
+    sharp.paste(Image.fromarray(rng.integers(0, 255, (96, 128), dtype=np.uint8)).resize((1280, 960), 0), (0, 0))
     blurs = [quality_of(sharp.filter(ImageFilter.GaussianBlur(radius))).blur for radius in (0, 4, 8, 16, 32)]
     assert blurs == sorted(blurs) and blurs[0] < 0.1 < 0.9 < blurs[-1]
     lights = [quality_of(sharp.point(lambda value, by=by: value * by)).brightness for by in (0.0, 0.25, 0.5, 1.0)]
