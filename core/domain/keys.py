@@ -127,11 +127,7 @@ def operation_prefix(operation_id: str) -> str:
 
 def imported_artifact_key(operation_id: str, attempt: int, name: str) -> str:
     """An artifact of a version that was imported: it stays, the operation's own objects do not."""
-    return f"{imported_prefix(operation_id)}{attempt}/{name}"
-
-
-def imported_prefix(operation_id: str) -> str:
-    return f"versions/{operation_id}/"
+    return f"versions/{operation_id}/{attempt}/{name}"
 
 
 def probe_key(token: str) -> str:

@@ -15,7 +15,6 @@ from core.domain.keys import (
     beside_dataset,
     checkpoints_prefix,
     dataset_of,
-    imported_prefix,
     job_prefixes,
     operation_prefix,
     owner_of,
@@ -24,7 +23,6 @@ from core.domain.keys import (
 )
 from core.services.context import Platform
 from core.services.idempotency import delete_expired_keys
-from core.services.maintenance.deleted_imports import forget_import, imports_to_purge
 from core.services.maintenance.ended_operations import (
     condense_operation,
     forget_operation_objects,
@@ -71,7 +69,6 @@ def clean(worker: Worker) -> None:
     delete_unused_sets(platform)
     delete_old_sources(platform)
     delete_old_checkpoints(platform)
-    purge_deleted_imports(platform)
     forget_ended_operations(platform)
     delete_expired_uploads(platform)
     delete_expired_keys(platform.db)
@@ -118,13 +115,6 @@ def delete_old_checkpoints(platform: Platform) -> None:
     for run_id, attempts in forget_old_checkpoints(platform.db, before=before):
         for attempt in range(1, attempts + 1):
             platform.store.delete_prefix(checkpoints_prefix(run_id, attempt))
-
-
-def purge_deleted_imports(platform: Platform) -> None:
-    for version_id, operation_id in imports_to_purge(platform.db):
-        platform.store.delete_prefix(imported_prefix(operation_id))
-        forget_import(platform.db, version_id)
-        log.info("version.purged", version_id=version_id)
 
 
 def forget_ended_operations(platform: Platform) -> None:

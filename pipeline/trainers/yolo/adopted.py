@@ -56,7 +56,7 @@ def adopt_yolo(source: Path, artifacts: Path) -> AdoptedModel:
     _fill(model, dict(_tensors(given)))
     model.names = dict(enumerate(names))
     side = _input_side(checkpoint.get("train_args"), attributes.get("args"))
-    _try(model)
+    _try(deepcopy(model))  # RT-DETR keeps the anchors of its last input, which half precision would round
     publish_weights({"model": model, "train_args": {}}, artifacts / WEIGHTS, input_size=side)
     return AdoptedModel(
         weights=WEIGHTS,

@@ -1,16 +1,15 @@
 """Importing versions on every database: published once or not at all, by the attempt that holds the claim."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
-from core import clock
 from core.db.tables import ArtifactRow, OperationRow, ProjectRow, VersionRow
 from core.domain.errors import Gone, JobNotFound, JobNotReady, ProjectIsImplicit, ProjectKindMismatch
 from core.domain.keys import imported_artifact_key
 from core.services.context import Platform
-from core.services.maintenance.deleted_imports import imports_to_purge
+from core.services.jobs.project_deletion import delete_project
 from core.services.models.imports import (
     ModelSource,
     evaluation_set,
@@ -25,7 +24,7 @@ from core.services.runs.lifecycle import PublishedArtifact
 from core.services.work import endings, leases
 from core.services.work.leases import Claim, ClaimLost
 from tests.builders.rows import publish, ready_job, received_job, running_run
-from worker.tasks.retention import purge_deleted_imports
+from worker.tasks.retention import erase_deleted_jobs
 
 SOURCE = ModelSource("best.pt", 3, "a" * 64)
 
@@ -120,17 +119,20 @@ def test_a_project_of_one_upload_takes_no_import(platform: Platform) -> None:
         importing_project(platform.db, job.project_id)
 
 
-def test_a_deleted_project_gets_no_version_and_its_imports_are_purged(platform: Platform, project: ProjectRow) -> None:
-    version = _publish(platform, _claimed(platform, project))
-    late = _claimed(platform, project)
-    with platform.db.transaction() as session:
-        at = clock.now()
-        session.execute(update(ProjectRow).where(ProjectRow.id == project.id).values(deleted_at=at))
-        session.execute(update(VersionRow).where(VersionRow.project_id == project.id).values(deleted_at=at))
+def test_a_deleted_project_gets_no_version_and_its_imports_are_purged(
+    platform: Platform, project: ProjectRow, tmp_path: Path
+) -> None:
+    claim, late = _claimed(platform, project), _claimed(platform, project)
+    version = _publish(platform, claim)
+    key = imported_artifact_key(claim.id, claim.attempt, "best.pt")
+    (tmp_path / "best.pt").write_bytes(b"abc")
+    platform.store.put(key, tmp_path / "best.pt")
+    delete_project(platform, "raccoons", cancel=True)
     with pytest.raises(Gone):
         _publish(platform, late)
-    purge_deleted_imports(platform)
-    assert imports_to_purge(platform.db) == []
+    endings.cancel_attempt(platform.db, OperationRow, late)
+    erase_deleted_jobs(platform)
+    assert platform.store.head(key) is None
     with platform.db.reading() as session:
         assert session.get(ArtifactRow, (version.id, "best.pt")) is None
         kept = session.get_one(VersionRow, version.id)
