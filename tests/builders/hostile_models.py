@@ -200,7 +200,7 @@ CLASSIFIERS: Mapping[str, tuple[Make, str]] = {
     "quantised": (_vit(quantization_config={"quant_method": "bitsandbytes"}), "quantization_config"),
     "another-kind": (_vit(model_type="bert", architectures=["BertForMaskedLM"]), "bert (BertForMaskedLM)"),
     "too-many-layers": (_vit(num_hidden_layers=10**9), "num_hidden_layers"),
-    "much-larger-than-its-file": (_vit(hidden_size=3072, intermediate_size=12288, num_hidden_layers=96), "holds"),
+    "much-larger-than-its-file": (_vit(hidden_size=8192, intermediate_size=32768, num_hidden_layers=12), "holds"),
     "other-shapes": (_vit(hidden_size=64), "has the shape"),
     "more-classes-than-rows": (_vit(id2label={"0": "a", "1": "b", "2": "c"}, label2id=None), "has the shape"),
     "no-labels": (_vit(id2label=None, label2id=None), "id2label is missing"),

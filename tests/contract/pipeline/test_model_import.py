@@ -133,6 +133,7 @@ def test_a_classifier_in_a_folder_of_its_zip_is_imported_without_the_other_files
     assert sorted(path.name for path in artifacts.iterdir()) == ["model.json", "model.zip"]
 
 
+@pytest.mark.slow
 def test_a_classifier_is_evaluated_on_a_named_dataset(imported: Import, tmp_path: Path) -> None:
     tree = _prepared(zip_files(tmp_path / "set.zip", folder_files(classes=("box", "disc"))), tmp_path / "set")
     artifacts = imported("theirs.zip", zip_of(vit_files()), "--dataset", str(tree))
@@ -142,6 +143,7 @@ def test_a_classifier_is_evaluated_on_a_named_dataset(imported: Import, tmp_path
     assert json.loads((artifacts / "model.json").read_text())["evaluated_on"]
 
 
+@pytest.mark.slow
 def test_a_detector_is_evaluated_on_a_named_dataset(imported: Import, tmp_path: Path) -> None:
     tree = _prepared(zip_files(tmp_path / "set.zip", voc_files()), tmp_path / "set")
     artifacts = imported("theirs.pt", pt_of(detector(("ball", "cube"))), "--dataset", str(tree))
@@ -159,6 +161,7 @@ def test_a_model_of_other_classes_than_the_dataset_is_refused(tmp_path: Path) ->
     assert "box, disc" in problem["detail"] and "cat, dog" in problem["detail"]
 
 
+@pytest.mark.slow
 def test_a_clip_model_gets_the_classes_of_a_named_dataset_and_can_be_imported_again(
     imported: Import, image: Path, tmp_path: Path
 ) -> None:
