@@ -13,6 +13,7 @@ import pytest
 from core.services.context import Platform
 from core.services.operations.commands import cancel_operation, get_operation, queue_operation, retry_operation
 from core.services.work.events import events_after
+from tests.integration.worker.test_crashes import freeze
 from tests.servers.scripted_worker import ScriptedLauncher
 from tests.servers.workers import Stack, child_of, stack
 from worker.context import Worker
@@ -38,6 +39,11 @@ def wait_for_progress(line: Stack, operation_id: str, *, attempt: int = 1) -> No
     line.until(seen)
 
 
+@pytest.mark.parametrize(
+    "database_url",
+    ["sqlite", pytest.param("postgres", marks=[pytest.mark.integration, pytest.mark.slow])],
+    indirect=True,
+)
 def test_a_worker_and_its_child_are_killed_and_another_ends_the_operation(line: Stack) -> None:
     first = line.start("operations", scripted=True)
     operation_id = line.operate(steps=15)
@@ -68,8 +74,8 @@ def test_a_frozen_worker_overwrites_nothing_and_a_drained_one_gives_back(
         frozen = line.start("operations", scripted=True)
         operation_id = line.operate(steps=40)
         wait_for_progress(line, operation_id)
-        line.until(partial(child_of, frozen)).suspend()  # it reports nothing, so that no transaction is frozen with it
-        frozen.send_signal(signal.SIGSTOP)
+        line.until(partial(child_of, frozen)).suspend()  # it reports nothing
+        freeze(line, frozen)
         line.until(lambda: line.operation(operation_id).state == "queued")
         drained = line.start("operations", scripted=True)
         wait_for_progress(line, operation_id, attempt=2)
