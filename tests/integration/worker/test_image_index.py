@@ -32,7 +32,7 @@ def line(tmp_path: Path, sqlite_url: str) -> Iterator[Stack]:
         yield made
 
 
-@pytest.mark.parametrize("kind", ["detection", "classification"])
+@pytest.mark.parametrize("kind", ["detection", pytest.param("classification", marks=pytest.mark.slow)])
 def test_the_index_of_a_stored_set_is_the_one_that_prepare_writes(line: Stack, tmp_path: Path, kind: str) -> None:
     files = voc_files(images=8) if kind == "detection" else folder_files(each=5)
     odd = "wrapped/images/p03.jpg" if kind == "detection" else "wrapped/box/03.png"
@@ -56,6 +56,7 @@ def test_the_index_of_a_stored_set_is_the_one_that_prepare_writes(line: Stack, t
         _refused(line, job_id)
 
 
+@pytest.mark.slow
 def test_a_killed_child_is_a_lost_attempt_and_the_next_one_makes_the_index(line: Stack, tmp_path: Path) -> None:
     job_id = line.upload(zip_files(tmp_path / "data.zip", voc_files(images=8)))
     prepare_job(Worker(line.platform, "prepare", "test"), job_id)
