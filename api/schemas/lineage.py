@@ -11,6 +11,7 @@ from api.schemas import Links, Timestamp
 from api.schemas.jobs import JOB_ID, timestamp
 from api.schemas.links import link
 from api.schemas.runs import RUN_ID
+from core.domain.main_metrics import main_metrics
 from core.domain.model_names import alias_name, dataset_name, version_name
 from core.domain.states import RunState
 from core.services.projects.lineage import Alias, Dataset, LineageRows, Training, Version
@@ -19,8 +20,6 @@ NodeKind = Literal["dataset", "run", "version", "alias", "import"]
 EdgeKind = Literal["trained-on", "produced", "fine-tuned-from", "extends", "repaired-from", "imported", "alias"]
 
 _FOLDED = frozenset({RunState.FAILED, RunState.CANCELLED})
-_FIGURES = ("mAP50", "accuracy")  # of detection and of classification
-_SPLITS = ("test", "val")  # training never uses test
 
 
 class Figure(BaseModel):
@@ -176,12 +175,12 @@ def _version_node(row: Version, rows: LineageRows, names: Mapping[str, str]) -> 
 
 
 def _figure(metrics: Mapping[str, Any]) -> Figure | None:
-    for split in _SPLITS:
-        values = metrics.get(split) or {}
-        for metric in _FIGURES:
-            if isinstance(value := values.get(metric), int | float) and math.isfinite(value):
-                return Figure(metric=metric, split=split, value=value)
-    return None
+    split, found = main_metrics(metrics)
+    finite = [(name, value) for name, value in found.items() if math.isfinite(value)]
+    if split is None or not finite:
+        return None
+    metric, value = finite[0]
+    return Figure(metric=metric, split=split, value=value)
 
 
 def _alias_node(row: Alias, slug: str) -> LineageNode:

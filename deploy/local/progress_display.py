@@ -121,7 +121,7 @@ def versions(items: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(*(escape(cell) for cell in cells), f"[green]{escape(aliases)}[/]")
     console.print()
     console.print(table)
-    console.print("  [dim]each on the test split of its own dataset[/]\n")
+    console.print("  [dim]each on the test split of its own dataset; on val where it has none[/]\n")
 
 
 def confusion(matrix: dict[str, Any], *, title: str) -> None:
