@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from api.schemas.mlflow import mlflow_project
 from core import clock
 from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.services.context import Platform
@@ -97,6 +98,42 @@ def test_of_a_project_the_versions_of_a_deleted_job_go_and_the_others_stay(
     assert [item.path for item in see.list_artifacts(second.mlflow_run_id, "plots")] == ["plots/curve.png"]
 
 
+def test_a_deleted_project_leaves_no_model_and_no_weights_of_imported_versions_either(
+    platform: Platform, mlflow_url: str, tmp_path: Path
+) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    job = ready_job(platform, project="stoats")
+    project = project_of(platform, job.id)
+    imported_version(platform, project, job, tmp_path)
+    mirror(platform)
+    see = client(mlflow_url)
+    (version,) = see.search_model_versions("name = 'stoats'")
+    model = see.get_logged_model(version.source.removeprefix("models:/"))
+    with platform.db.transaction() as session:
+        for table, is_its in ((ProjectRow, ProjectRow.id), (VersionRow, VersionRow.project_id)):
+            session.execute(update(table).where(is_its == project.id).values(deleted_at=clock.now()))
+    mirror(platform)
+
+    assert see.search_registered_models("name = 'stoats'") == []
+    assert see.get_experiment_by_name("stoats").lifecycle_stage == "deleted"
+    assert get_artifact_repository(model.artifact_location, mlflow_url).list_artifacts() == []
+    assert project_of(platform, job.id).mlflow_name is None
+
+
+def test_a_project_that_a_crash_left_without_a_copy_is_deleted_all_the_same(
+    platform: Platform, mlflow_url: str
+) -> None:
+    job = ready_job(platform, project="minks")
+    project = project_of(platform, job.id)
+    with platform.db.transaction() as session:  # as before MLflow's first answer
+        values = {"mlflow_name": "minks", "deleted_at": clock.now()}
+        session.execute(update(ProjectRow).where(ProjectRow.id == project.id).values(**values))
+    mirror(platform)
+    assert not projects_to_forget(platform.db, but_not=set())
+    assert client(mlflow_url).get_experiment_by_name("minks") is None
+
+
 def test_a_deletion_that_mlflow_refuses_is_reported_until_it_succeeds(
     platform: Platform, mlflow_url: str, tmp_path: Path
 ) -> None:
@@ -142,6 +179,9 @@ def test_a_renamed_project_is_renamed_with_all_that_names_it(
     assert "**dachse/v1**" in version.description and version.tags["darkroom.dataset"] == "dachse/d1"
     assert "**dachse/v1**" in see.get_run(version.run_id).data.tags["mlflow.note.content"]
     assert see.search_registered_models("name = 'badgers'") == []
+    listed = mlflow_project(project_of(platform, job.id), mlflow_link=mlflow_url)
+    assert listed is not None and (listed.state, listed.name) == ("synced", name)
+    assert listed.link == f"{mlflow_url}/#/experiments/{project.mlflow_experiment_id}{VIEW}"
     with serving(platform) as service:
         copy = service.get(f"/models/{job.id}/v1").json()["mlflow"]
         assert (copy["model"], copy["version_link"]) == (name, f"{mlflow_url}/#/models/{name}/versions/1{VIEW}")
