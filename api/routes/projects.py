@@ -66,7 +66,8 @@ async def list_projects(
 
     def read() -> PageOf[Project]:
         page = projects.list_projects(platform.db, cursor=cursor, limit=limit, implicit=implicit)
-        items = [project_of(each) for each in project_overviews(platform.db, page.items)]
+        mlflow = platform.settings.mlflow_link
+        items = [project_of(each, mlflow_link=mlflow) for each in project_overviews(platform.db, page.items)]
         return PageOf(items=items, next_cursor=page.next_cursor)
 
     return await reads.answer(read)
@@ -142,8 +143,8 @@ async def list_models_of_project(
 
 
 def _read(platform: Platform, row: ProjectRow) -> Project:
-    return project_of(project_overviews(platform.db, [row])[0])
+    return project_of(project_overviews(platform.db, [row])[0], mlflow_link=platform.settings.mlflow_link)
 
 
 def _new_project(row: ProjectRow) -> Project:
-    return project_of(new_overview(row))
+    return project_of(new_overview(row), mlflow_link="")  # MLflow has nothing of it yet

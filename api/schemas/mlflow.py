@@ -26,7 +26,8 @@ class MlflowCopy(BaseModel):
 
 
 class MlflowProject(MlflowCopy):
-    """The experiment and the registered model of a project in MLflow; null where no MLflow is configured."""
+    """The experiment and the registered model of a project in MLflow; null until it has a run or an imported version,
+    and where no MLflow is configured."""
 
     name: str | None = Field(
         description="The name of both: that of the project, with a suffix where something else in MLflow has it."
@@ -51,7 +52,6 @@ class MlflowVersion(MlflowRun):
 
 
 def mlflow_project(project: ProjectRow, *, mlflow_link: str) -> MlflowProject | None:
-    """Null also for a project of which MLflow has nothing yet: it has no run."""
     if not mlflow_link or project.mlflow_name is None:
         return None
     experiment_id = project.mlflow_experiment_id

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.schemas import Links, Timestamp
 from api.schemas.jobs import timestamp
 from api.schemas.links import link
+from api.schemas.mlflow import MlflowProject, mlflow_project
 from core.db.tables import ProjectRow
 from core.domain.limits import MAX_DESCRIPTION
 from core.domain.main_metrics import main_metrics
@@ -67,6 +68,7 @@ class Project(BaseModel):
     runs: int = Field(examples=[9])
     versions: int = Field(examples=[7])
     production: ProductionVersion | None
+    mlflow: MlflowProject | None
     created_at: Timestamp
     last_activity_at: Timestamp = Field(
         description="When a dataset, a run or a version of it was last added, or an alias or the project was changed."
@@ -74,7 +76,7 @@ class Project(BaseModel):
     links: Links
 
 
-def project_of(overview: ProjectOverview) -> Project:
+def project_of(overview: ProjectOverview, *, mlflow_link: str) -> Project:
     row = overview.project
     path = f"/projects/{row.slug}"
     return Project.model_validate(
@@ -90,6 +92,7 @@ def project_of(overview: ProjectOverview) -> Project:
             "runs": overview.runs,
             "versions": overview.versions,
             "production": _production(row.slug, overview.production) if overview.production else None,
+            "mlflow": mlflow_project(row, mlflow_link=mlflow_link),
             "created_at": timestamp(row.created_at),
             "last_activity_at": timestamp(overview.last_activity_at),
             "links": {

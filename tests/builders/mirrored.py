@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from core import clock
 from core.db.tables import ArtifactRow, JobRow, ProjectRow, RunRow, VersionRow
@@ -62,12 +62,6 @@ def project_of(platform: Platform, job_id: str) -> ProjectRow:
     with platform.db.reading() as session:
         joined = select(ProjectRow).join(JobRow, JobRow.project_id == ProjectRow.id)
         return session.execute(joined.where(JobRow.id == job_id)).scalar_one()
-
-
-def changed(platform: Platform, project: ProjectRow, **values: Any) -> None:
-    with platform.db.transaction() as session:
-        values |= {"updated_at": clock.now()}
-        session.execute(update(ProjectRow).where(ProjectRow.id == project.id).values(**values))
 
 
 def client(url: str) -> Any:

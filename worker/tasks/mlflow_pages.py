@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.db.tables import ProjectRow, RunRow, VersionRow
+from core.domain.main_metrics import MAIN, main_metrics
 from core.domain.model_names import dataset_name, version_name
 from core.services.models.mlflow_rows import Mirrored
 from core.tracking import Page, TrackedDataset
@@ -14,7 +15,7 @@ USER = "darkroom"
 SHORT_ID = 6  # characters of a run's id that distinguish it in a list
 REPORT = "report.html"
 # The results that people compare first; others follow in the order of metrics.json.
-FIRST_RESULTS = ("mAP50", "mAP50-95", "accuracy", "f1", "precision", "recall")
+FIRST_RESULTS = (*MAIN, "precision", "recall")
 RESULTS_LISTED = 8
 VERSION_TAGS = ("version", "trainer", "dataset", "parent", "origin")
 SPLITS = ("test", "val", "train")
@@ -116,11 +117,8 @@ def _note(rows: Mirrored, public_url: str) -> str:
 
 def _headline(metrics: Mapping[str, Any]) -> str:
     """In plain text: lists of MLflow display the beginning of a description, without its Markdown."""
-    for split in SPLITS:
-        measured = metrics.get(split)
-        if isinstance(measured, Mapping) and (names := _results(measured)[:2]):
-            return f"{', '.join(f'{name} {_number(measured[name])}' for name in names)} on {split}"
-    return ""
+    split, measured = main_metrics(metrics)
+    return f"{', '.join(f'{name} {value:.3f}' for name, value in measured.items())} on {split}" if measured else ""
 
 
 def _origin(rows: Mirrored) -> str:

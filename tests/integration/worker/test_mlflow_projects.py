@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from api.schemas.mlflow import mlflow_project
 from core import clock
 from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job
+from core.services.jobs.project_deletion import delete_project
 from core.services.models.mlflow_sync import count_refused_changes, jobs_to_forget, projects_to_forget
 from core.services.models.versions import set_alias
+from core.services.projects.commands import update_project
 from core.services.runs.commands import get_run
 from core.tracking import TrackerRefused
 from tests.builders.mirrored import (
     VIEW,
-    changed,
     client,
     imported_version,
     mirror,
@@ -110,9 +110,7 @@ def test_a_deleted_project_leaves_no_model_and_no_weights_of_imported_versions_e
     see = client(mlflow_url)
     (version,) = see.search_model_versions("name = 'stoats'")
     model = see.get_logged_model(version.source.removeprefix("models:/"))
-    with platform.db.transaction() as session:
-        for table, is_its in ((ProjectRow, ProjectRow.id), (VersionRow, VersionRow.project_id)):
-            session.execute(update(table).where(is_its == project.id).values(deleted_at=clock.now()))
+    delete_project(platform, "stoats")
     mirror(platform)
 
     assert see.search_registered_models("name = 'stoats'") == []
@@ -168,7 +166,7 @@ def test_a_renamed_project_is_renamed_with_all_that_names_it(
     assert (project.mlflow_name, project.mlflow_updated_at) == ("badgers", project.updated_at)
     see = client(mlflow_url)
     see.create_registered_model("dachse")  # not of ours
-    changed(platform, project, slug="dachse", title="Dachse *im* Garten")
+    update_project(platform.db, "badgers", slug="dachse", title="Dachse *im* Garten")
     mirror(platform)
 
     name = f"dachse_{project.id[-8:].lower()}"
@@ -179,10 +177,10 @@ def test_a_renamed_project_is_renamed_with_all_that_names_it(
     assert "**dachse/v1**" in version.description and version.tags["darkroom.dataset"] == "dachse/d1"
     assert "**dachse/v1**" in see.get_run(version.run_id).data.tags["mlflow.note.content"]
     assert see.search_registered_models("name = 'badgers'") == []
-    listed = mlflow_project(project_of(platform, job.id), mlflow_link=mlflow_url)
-    assert listed is not None and (listed.state, listed.name) == ("synced", name)
-    assert listed.link == f"{mlflow_url}/#/experiments/{project.mlflow_experiment_id}{VIEW}"
     with serving(platform) as service:
+        copy = service.get("/projects/dachse").json()["mlflow"]
+        page = f"{mlflow_url}/#/experiments/{project.mlflow_experiment_id}{VIEW}"
+        assert (copy["state"], copy["name"], copy["link"]) == ("synced", name, page)
         copy = service.get(f"/models/{job.id}/v1").json()["mlflow"]
         assert (copy["model"], copy["version_link"]) == (name, f"{mlflow_url}/#/models/{name}/versions/1{VIEW}")
     see.delete_registered_model("dachse")
