@@ -13,7 +13,7 @@ from core.services.runs.commands import retry_run
 from core.services.uploads.sessions import OPEN
 from core.services.work.leases import TABLES
 
-SETTLE_SECONDS = 240.0
+SETTLE_SECONDS = 240.0  # in which nothing ends: then the rest is stuck
 
 
 def settle(service: Service) -> Counter[str]:
@@ -38,9 +38,12 @@ def unfinished(service: Service) -> list[str]:
 
 
 def _wait_until_ended(service: Service) -> None:
-    ends = time.monotonic() + SETTLE_SECONDS
-    while unfinished(service) and time.monotonic() < ends:
+    left, ends = unfinished(service), time.monotonic() + SETTLE_SECONDS
+    while left and time.monotonic() < ends:
         service.keep_running(0.5)
+        before, left = left, unfinished(service)
+        if len(left) < len(before):
+            ends = time.monotonic() + SETTLE_SECONDS
 
 
 def _failed(service: Service) -> list[tuple[str, str]]:
