@@ -13,6 +13,7 @@ from core.db import Database
 from core.db.tables import METADATA
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_findings, list_jobs
+from core.services.jobs.images import codes_of_images, images_with_finding
 from core.services.maintenance.ended_operations import operations_to_condense
 from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase
 from core.services.maintenance.recovery import oldest_waiting
@@ -58,6 +59,8 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     "versions of a project": lambda db, filled, page: list_versions(db, **page, ref=_project_of(filled)),
     "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),
     "findings by severity": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, severity="note"),
+    "images with a finding": lambda db, filled, _page: images_with_finding(db, filled.ready[-1], "box-tiny"),
+    "findings of images": lambda db, filled, _page: codes_of_images(db, filled.ready[-1], ["a.jpg", "b.jpg"]),
     "a job with its runs": lambda db, filled, _page: job_overview(db, filled.ready[-1]),
     "lineage": lambda db, filled, _page: lineage_rows(db, get_job(db, filled.ready[-1]).project_id, limit=10),
     "older lineage": lambda db, filled, _page: lineage_rows(
