@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.dependencies import CurrentPlatform
+from api.dependencies import CurrentPlatform, OfProject
 from api.http.openapi import problem_responses
 from api.http.reading import CurrentReads
 from api.schemas.lineage import Lineage, lineage_of
@@ -34,7 +34,7 @@ async def read_lineage(
     request: Request,
     platform: CurrentPlatform,
     reads: CurrentReads,
-    project: str,
+    project: OfProject,
     runs: Annotated[
         Literal["folded", "all"],
         Query(description="`folded`: failed and cancelled runs are counted in the node of their dataset."),

@@ -106,5 +106,7 @@ def test_pages_of_a_lineage_have_every_row_once_and_both_ends_of_each_edge(
 def test_a_lineage_that_is_none(client: httpx.Client, platform: Platform) -> None:
     lineage.dataset(platform, "first")
     problem(client.get("/projects/otters/lineage"), 404, "project-not-found")
+    job_id = client.get("/jobs").json()["items"][0]["job_id"]
+    problem(client.get(f"/projects/{job_id}/lineage"), 404, "project-not-found")
     problem(client.get(f"/projects/{lineage.SLUG}/lineage?from=yesterday"), 400, "cursor-invalid")
     problem(client.get(f"/projects/{lineage.SLUG}/lineage?limit=1001"), 400, "request-invalid")
