@@ -23,6 +23,11 @@ OTHER_WORDS = (
     ("GET /ready", ".json.checks.worker.detail"),
     (f"3. PUT /models/{READY}/aliases/candidate", ".json.detail"),
 )
+# Of problems that today are about projects too.
+OTHER_TITLES = (
+    "'The job has no such alias' is 'There is no such alias'",
+    "'The job has no such model version' is 'There is no such model version'",
+)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
@@ -48,13 +53,13 @@ def test_every_address_answers_as_before_the_migration(empty_url: str, tmp_path:
         for requested, answer in answers.items()
         for found in _different(RECORDED[requested], answer)
     }
-    assert {found for found in different if not _is_more(*found[:2])} == set()
+    assert {found for found in different if not _is_more(*found)} == set()
 
 
-def _is_more(requested: str, where: str) -> bool:
+def _is_more(requested: str, where: str, change: str) -> bool:
     # Of a param: what it says, and that a model may be named in more ways.
     described = requested == "GET /trainers" and where.endswith((".description", ".model.pattern", ".model.examples"))
-    return described or (requested, where) in OTHER_WORDS
+    return described or (requested, where) in OTHER_WORDS or (where == ".json.title" and change in OTHER_TITLES)
 
 
 def _different(before: Any, now: Any, where: str = "") -> Iterator[tuple[str, str]]:
