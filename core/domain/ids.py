@@ -4,6 +4,7 @@ import secrets
 from datetime import UTC, datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
+_AS_PYTHON = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # the digits of int(text, 32)
 
 
 def new_id(prefix: str, now_ms: int) -> str:
@@ -15,7 +16,5 @@ def new_id(prefix: str, now_ms: int) -> str:
 
 def time_of(some_id: str) -> datetime:
     """When the id was made, to the millisecond."""
-    ms = 0
-    for digit in some_id.rpartition("_")[2][:10]:
-        ms = (ms << 5) | _ALPHABET.index(digit)
+    ms = int(some_id.rpartition("_")[2][:10].translate(_AS_PYTHON), 32)
     return datetime.fromtimestamp(ms / 1000, UTC)

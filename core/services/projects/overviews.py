@@ -71,5 +71,7 @@ def _overview(
 ) -> ProjectOverview:
     found = [counts.get((table.__tablename__, project.id), (0, "")) for table in (JobRow, RunRow, VersionRow)]
     datasets, runs, versions = (count for count, _ in found)
-    times = [time_of(newest) for _, newest in found if newest] + ([project.active_at] if project.active_at else [])
-    return ProjectOverview(project, datasets, runs, versions, max([project.updated_at, *times]), production)
+    newest = max((some_id.rpartition("_")[2] for _, some_id in found))  # ids sort by time
+    times = [project.updated_at, project.active_at, time_of(newest) if newest else None]
+    last_activity_at = max(at for at in times if at is not None)
+    return ProjectOverview(project, datasets, runs, versions, last_activity_at, production)
