@@ -127,7 +127,11 @@ def operation_prefix(operation_id: str) -> str:
 
 def imported_artifact_key(operation_id: str, attempt: int, name: str) -> str:
     """An artifact of a version that was imported: it stays, the operation's own objects do not."""
-    return f"versions/{operation_id}/{attempt}/{name}"
+    return f"{imported_prefix(operation_id)}{attempt}/{name}"
+
+
+def imported_prefix(operation_id: str) -> str:
+    return f"versions/{operation_id}/"
 
 
 def probe_key(token: str) -> str:

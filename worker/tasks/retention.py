@@ -15,6 +15,7 @@ from core.domain.keys import (
     beside_dataset,
     checkpoints_prefix,
     dataset_of,
+    imported_prefix,
     job_prefixes,
     operation_prefix,
     owner_of,
@@ -29,8 +30,10 @@ from core.services.maintenance.ended_operations import (
     operations_to_condense,
 )
 from core.services.maintenance.erasure import (
+    erase_import,
     erase_job,
     erase_project,
+    imports_of,
     jobs_to_erase,
     projects_to_erase,
 )
@@ -94,6 +97,9 @@ def erase_deleted_jobs(platform: Platform) -> None:
         erase_job(platform.db, job_id)
         log.info("job.erased", job_id=job_id, **log_names(platform.db, job_id))
     for project_id in projects_to_erase(platform.db):
+        for version_id, operation_id in imports_of(platform.db, project_id):
+            platform.store.delete_prefix(imported_prefix(operation_id))
+            erase_import(platform.db, version_id)
         erase_project(platform.db, project_id)
         log.info("project.erased", project_id=project_id)
 

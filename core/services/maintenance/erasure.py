@@ -6,6 +6,7 @@ Every batch has a transaction of its own, so that no user waits behind a job wit
 erasure goes on with what is left.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import delete, exists, select, update
@@ -28,6 +29,7 @@ from core.db.tables import (
 
 ROWS_AT_ONCE = 2000  # 20 ms of SQLite's only writer
 _AT_ONCE = 100
+_VERSION_TOMBSTONE: Mapping[str, Any] = {"params": {}, "metrics": {}, "mlflow_refused": None}
 
 
 def jobs_to_erase(db: Database) -> list[str]:
@@ -58,6 +60,21 @@ def projects_to_erase(db: Database) -> list[str]:
     with db.reading() as session:
         statement = select(ProjectRow.id).where(*deleted).order_by(ProjectRow.id).limit(_AT_ONCE)
         return list(session.execute(statement).scalars())
+
+
+def imports_of(db: Database, project_id: str) -> list[tuple[str, str]]:
+    """(version, operation) ids of the versions that were imported: no job leads to them."""
+    imported = (VersionRow.project_id == project_id, VersionRow.operation_id.is_not(None))
+    with db.reading() as session:
+        found = session.execute(select(VersionRow.id, VersionRow.operation_id).where(*imported))
+        return [(version_id, str(operation_id)) for version_id, operation_id in found]
+
+
+def erase_import(db: Database, version_id: str) -> None:
+    """Delete what an imported version lists, once its objects are deleted: its id, number and digests stay."""
+    delete_rows(db, ArtifactRow.version_id, ArtifactRow.name, version_id, ROWS_AT_ONCE)
+    with db.transaction() as session:
+        session.execute(update(VersionRow).where(VersionRow.id == version_id).values(**_VERSION_TOMBSTONE))
 
 
 def erase_project(db: Database, project_id: str) -> None:
@@ -99,8 +116,7 @@ def delete_rows(
 def _leave_tombstone(db: Database, job_id: str) -> None:
     """Last: what it marks as erased is complete."""
     with db.transaction() as session:
-        version: dict[str, Any] = {"params": {}, "metrics": {}, "mlflow_refused": None}
-        session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(**version))
+        session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(**_VERSION_TOMBSTONE))
         # Its objects are gone.
         run = dict.fromkeys(("progress", "notes", "problem", "log_key", "checkpoint_key", "mlflow_refused"))
         session.execute(update(RunRow).where(RunRow.job_id == job_id).values(**run, params={}))
