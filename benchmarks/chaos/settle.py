@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from benchmarks.chaos.service import Service
 from core.db.tables import JobRow, OperationRow, RunRow, UploadRow
+from core.domain.errors import OperationNotRetryable
 from core.services.jobs.commands import retry_job
 from core.services.operations.commands import retry_operation
 from core.services.runs.commands import retry_run
@@ -20,11 +21,21 @@ def settle(service: Service) -> Counter[str]:
     """Returns the problems of the jobs, runs and operations that had failed, each of which has been tried once more."""
     _wait_until_ended(service)
     failed = _failed(service)
-    retries = {"job": retry_job, "run": retry_run, "operation": retry_operation}
-    for row_id, _ in failed:
-        retries[row_id.partition("_")[0]](service.platform, row_id)
-    _wait_until_ended(service)
+    left = [row_id for row_id, _ in failed]
+    while left and len(refused := [row_id for row_id in left if not _retry(service, row_id)]) < len(left):
+        _wait_until_ended(service)
+        left = refused
     return Counter(slug for _, slug in failed)
+
+
+def _retry(service: Service, row_id: str) -> bool:
+    """False: another operation makes the same at this moment."""
+    retries = {"job": retry_job, "run": retry_run, "operation": retry_operation}
+    try:
+        retries[row_id.partition("_")[0]](service.platform, row_id)
+    except OperationNotRetryable:
+        return False
+    return True
 
 
 def unfinished(service: Service) -> list[str]:
