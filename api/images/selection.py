@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,4 +86,4 @@ def _order(selection: Selection) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and abs(value) < _MAX_WHOLE
+    return type(value) in (int, float) and abs(value) < _MAX_WHOLE  # False for NaN, too

@@ -6,7 +6,7 @@ from typing import NoReturn
 from sqlalchemy import bindparam, select
 
 from core.db import Database
-from core.db.tables import DatasetRow, FindingRow, JobRow
+from core.db.tables import DatasetRow, FindingRow, JobRow, OperationRow
 from core.domain.errors import ImageIndexMissing
 from core.domain.limits import MAX_FINDINGS_OF_CODE
 from core.domain.states import RunState
@@ -54,10 +54,10 @@ def codes_of_images(db: Database, job_id: str, paths: Sequence[str]) -> dict[str
 def refuse_without_index(platform: Platform, job: JobRow, dataset: DatasetRow) -> NoReturn:
     """Have the index of a set made that was prepared before there was one. Raises ImageIndexMissing.
 
-    One that failed is not tried again by itself.
+    One that failed is not tried again by itself while it can be retried.
     """
     operation = newest_operation(platform.db, IMAGE_INDEX, dataset.fingerprint)
-    if operation is None or operation.state not in (RunState.QUEUED, RunState.RUNNING, RunState.FAILED):
+    if operation is None or not _is_of_use(operation):
         params = {"fingerprint": dataset.fingerprint}
         operation = queue_operation(platform, IMAGE_INDEX, params, job_id=job.id, target=dataset.fingerprint)
     links = {"operation": f"/operations/{operation.id}"}
@@ -66,3 +66,11 @@ def refuse_without_index(platform: Platform, job: JobRow, dataset: DatasetRow) -
         detail = "The image index of the dataset could not be made; see the operation."
         links["retry"] = f"/operations/{operation.id}/retry"
     raise ImageIndexMissing(detail, job_id=job.id, operation_id=operation.id, state=str(operation.state), links=links)
+
+
+def _is_of_use(operation: OperationRow) -> bool:
+    """It makes the index, or can be retried."""
+    if operation.deleted_at is not None:  # with its job; other jobs share the set
+        return False
+    can_be_retried = operation.state == RunState.FAILED and operation.purged_at is None
+    return can_be_retried or operation.state in (RunState.QUEUED, RunState.RUNNING)

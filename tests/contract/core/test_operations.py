@@ -1,13 +1,16 @@
 """Operations on every database: one at a time for a target, the states of a run, deleted with their job or project."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
+from core import clock
 from core.db.tables import OperationRow
 from core.db.transitions import public_fields
 from core.domain.errors import (
     Gone,
+    ImageIndexMissing,
     JobInUse,
     JobNotFound,
     OperationFailed,
@@ -19,9 +22,12 @@ from core.domain.errors import (
 from core.domain.limits import MAX_LOST_LEASES
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job
+from core.services.jobs.images import refuse_without_index
+from core.services.maintenance.ended_operations import forget_operation_objects
 from core.services.maintenance.recovery import enqueue_waiting, oldest_waiting, sweep_lost_leases
 from core.services.operations import commands as operations
 from core.services.operations.lifecycle import complete_in, complete_operation
+from core.services.views import prepared_set_of
 from core.services.work import endings, leases
 from core.services.work.events import events_after, standing_of
 from core.services.work.leases import Claim, ClaimLost
@@ -129,6 +135,30 @@ def test_it_is_cancelled_and_deleted_with_its_job(platform: Platform) -> None:
     with pytest.raises(Gone):
         queued(platform, job_id=job.id)
     assert operations.list_operations(platform.db, cursor=None, limit=5).items == []
+
+
+def test_an_image_index_is_made_anew_once_its_failed_operation_is_of_no_use_any_more(platform: Platform) -> None:
+    job, other = ready_job(platform), ready_job(platform)  # of one set
+    failed = _failed_index(platform, job.id)
+    assert _index_operation(platform, other.id) == failed, "it can be retried"
+    forget_operation_objects(platform.db, failed_before=clock.now() + timedelta(days=1))
+    anew = _failed_index(platform, job.id)
+    assert anew != failed, "the first one cannot be retried any more"
+    delete_job(platform, job.id)
+    assert _index_operation(platform, other.id) not in (failed, anew), "it was deleted with its job"
+
+
+def _failed_index(platform: Platform, job_id: str) -> str:
+    claim = again(platform, _index_operation(platform, job_id))
+    endings.fail_attempt(platform.db, OperationRow, claim, OperationFailed("No disk."))
+    return claim.id
+
+
+def _index_operation(platform: Platform, job_id: str) -> str:
+    """The operation that a request for the images of the job is answered with."""
+    with pytest.raises(ImageIndexMissing) as refused:
+        refuse_without_index(platform, *prepared_set_of(platform.db, job_id))
+    return str(refused.value.facts["operation_id"])
 
 
 def test_it_belongs_to_what_exists(platform: Platform) -> None:

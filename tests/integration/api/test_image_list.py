@@ -6,6 +6,7 @@ import signal
 import struct
 import time
 import zlib
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,7 +93,9 @@ def test_filters_sorts_and_pages_are_combined(client: httpx.Client, url: str) ->
     assert [each["path"] for each in page["items"]] == ["a/1.jpg", "b/broken.jpg"]
     rest = client.get(f"{url}?sort=-blur&limit=2&cursor={page['next_cursor']}").json()
     assert ([each["path"] for each in rest["items"]], rest["next_cursor"]) == (["a/2.jpg"], None)
-    for cursor in (f"sort=blur&cursor={page['next_cursor']}", "cursor=bm9uZQ", "cursor=W10", "cursor=!"):
+    huge = urlsafe_b64encode(f'["-blur",1{"0" * 309},0]'.encode()).decode()
+    other = f"sort=blur&cursor={page['next_cursor']}"
+    for cursor in (other, f"sort=-blur&cursor={huge}", "cursor=bm9uZQ", "cursor=W10", "cursor=!"):
         problem(client.get(f"{url}?{cursor}"), 400, "cursor-invalid")
 
 
