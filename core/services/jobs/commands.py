@@ -18,7 +18,7 @@ from core.domain.states import RUN_ACTIVE, JobState
 from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
-from core.services.operations.lifecycle import active_operations, delete_operations
+from core.services.operations.lifecycle import delete_operations, operations_in_the_way
 from core.services.paging import Page, page_of
 from core.services.projects.commands import mark_project_deleted
 from core.services.projects.lookup import join_project, next_revision, open_implicit, project_in
@@ -216,7 +216,7 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
 def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
     """Inside a transaction that has locked the project and the job. Raises JobInUse for active work, Conflict."""
     job_id = job.id
-    runs, operations = _active_runs(session, job_id), active_operations(session, job_id=job_id)
+    runs, operations = _active_runs(session, job_id), operations_in_the_way(session, job_id=job_id)
     if (runs or operations) and not cancel:
         counts = f"runs: {len(runs)}, operations: {len(operations)}"
         detail = f"It has active work ({counts}); add ?cancel=true to cancel it."

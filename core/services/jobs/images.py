@@ -12,8 +12,7 @@ from core.domain.limits import MAX_FINDINGS_OF_CODE
 from core.domain.states import RunState
 from core.services.context import Platform
 from core.services.operations.commands import newest_operation, queue_operation
-
-IMAGE_INDEX = "image-index"  # the kind of operation that makes one
+from core.services.operations.kinds import IMAGE_INDEX
 
 _NAMED = (
     select(FindingRow.image)

@@ -8,7 +8,7 @@ from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.domain.errors import ProjectInUse
 from core.services.context import Platform
 from core.services.jobs.commands import delete_in
-from core.services.operations.lifecycle import active_operations, delete_operations
+from core.services.operations.lifecycle import delete_operations, operations_in_the_way
 from core.services.projects.commands import mark_project_deleted
 from core.services.projects.lookup import project_in
 from core.services.runs.commands import active_runs_from
@@ -55,7 +55,7 @@ def _refuse_parent(session: Session, project: ProjectRow) -> None:
 
 def _refuse_active(session: Session, project: ProjectRow) -> None:
     work = [*_active_ids(session, JobRow, project), *_active_ids(session, RunRow, project)]
-    work += active_operations(session, project_id=project.id)
+    work += operations_in_the_way(session, project_id=project.id)
     if work:
         detail = "Jobs, runs or operations of the project are active; add ?cancel=true to end them."
         raise ProjectInUse(detail, project=project.slug, work=work[:_LISTED])

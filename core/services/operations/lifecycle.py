@@ -13,6 +13,7 @@ from core.db import Database
 from core.db.tables import OperationRow
 from core.domain.states import OPERATION_LIFECYCLE, RUN_ACTIVE
 from core.services.operations.commands import cancel_in
+from core.services.operations.kinds import DERIVING
 from core.services.work.endings import end_attempt, succeed_attempt
 from core.services.work.leases import Claim
 
@@ -30,9 +31,13 @@ def complete_in(session: Session, claim: Claim, result: dict[str, Any]) -> Opera
     return end_attempt(session, OperationRow, claim, OPERATION_LIFECYCLE.succeeded, result=result)
 
 
-def active_operations(session: Session, *, project_id: str | None = None, job_id: str | None = None) -> list[str]:
-    """Ids of the operations of a project, or of a job, that have not ended."""
-    return list(session.execute(_active(project_id, job_id)).scalars())
+def operations_in_the_way(session: Session, *, project_id: str | None = None, job_id: str | None = None) -> list[str]:
+    """Ids of the operations that have not ended and that only `cancel` may end with their project, or with their job.
+
+    One that only derives something, which people read without asking for an operation, ends with it in any case.
+    """
+    wanted = _active(project_id, job_id).where(OperationRow.kind.not_in(DERIVING))
+    return list(session.execute(wanted).scalars())
 
 
 def delete_operations(

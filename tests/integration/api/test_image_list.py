@@ -20,7 +20,7 @@ from api.images import renderer
 from core.db.tables import JobRow
 from core.domain.keys import thumbnail_of
 from core.services.context import Platform
-from core.services.operations.commands import list_operations
+from core.services.operations.commands import get_operation, list_operations
 from tests.builders.indexed import box, indexed_image, indexed_job
 from tests.builders.odd_images import chunk
 from tests.builders.voc import image_bytes
@@ -221,6 +221,18 @@ def test_a_set_without_an_index_has_it_made_once(client: httpx.Client, platform:
     assert (operation.kind, operation.target) == ("image-index", job.fingerprint)
     assert {body["links"]["operation"] for body in bodies} == {f"/operations/{operation.id}"}
     assert all(answer.headers["retry-after"] for answer in answers)
+
+
+def test_a_job_is_deleted_while_its_index_is_made(client: httpx.Client, platform: Platform) -> None:
+    job = indexed_job(platform, IMAGES, with_index=False)
+    waiting = problem(client.get(f"/dataset/images/{job.id}"), 409, "image-index-missing")["operation_id"]
+    assert client.delete(f"/jobs/{job.id}").status_code == 200
+    assert get_operation(platform.db, waiting).state == "cancelled"
+
+    other = indexed_job(platform, IMAGES, with_index=False)
+    client.get(f"/dataset/images/{other.id}")
+    project = client.get(f"/jobs/{other.id}").json()["project"]
+    assert client.delete(f"/projects/{project}").status_code == 200
 
 
 def test_copies_of_indexes_used_longest_ago_are_evicted(platform: Platform, tmp_path: Path) -> None:
