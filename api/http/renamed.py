@@ -1,6 +1,6 @@
 """Where a request goes that names a project by a slug of before a renaming."""
 
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from fastapi import Request
 
@@ -13,10 +13,10 @@ def location_of_renamed(request: Request, old: str, new: str) -> str | None:
     path: str = request.scope["raw_path"].decode("ascii")
     query: str = request.scope["query_string"].decode("latin-1")
     places = request.scope["route"].path.split("/")
-    parts = path.split("/")
-    if found := [place for place, name in enumerate(places) if name in _IN_PATH and unquote(parts[place]) == old]:
+    parts = request.scope["path"].split("/")  # decoded, as it was matched: an encoded slash separates too
+    if found := [place for place, name in enumerate(places) if name in _IN_PATH and parts[place] == old]:
         parts[found[0]] = new
-        path = "/".join(parts)
+        path = "/".join(quote(part, safe="") for part in parts)
     else:
         given = parse_qsl(query, keep_blank_values=True)
         renamed = [(name, new if name in _IN_QUERY and value == old else value) for name, value in given]

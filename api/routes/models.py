@@ -51,6 +51,8 @@ async def list_models(
         raise invalid_fields([{"field": "project", "message": "send either job_id or project"}])
     if job_id and not is_job(job_id):
         raise errors.JobNotFound(f"There is no job {job_id[:80]}.", job_id=job_id[:80])
+    if project and is_job(project):
+        raise errors.ProjectNotFound(f"There is no project {project[:80]}.", project=project[:80])
     return await page_of_models(platform, reads, cursor=cursor, limit=limit, ref=job_id or project)
 
 
@@ -125,7 +127,7 @@ def get_artifact(
     row = versions.find_version(platform.db, ref, version=version)
     artifact = versions.find_artifact(platform.db, row, name)
     path = link(f"/models/{ref}/v{row.number}/artifacts/{name}")
-    is_latest = version == "latest"
+    is_latest = version == versions.LATEST
     return send_stored(
         request,
         platform.store,
@@ -142,7 +144,7 @@ def get_artifact(
     summary="Download the weights of a model",
     response_class=Response,
     responses=file_responses("application/octet-stream")
-    | problem_responses(*MISSING, errors.AliasNotFound, errors.RangeInvalid),
+    | problem_responses(*MISSING, errors.AliasNotFound, errors.AliasElsewhere, errors.RangeInvalid),
 )
 def download_model(
     request: Request,
@@ -159,7 +161,7 @@ def download_model(
         raise invalid_fields([problem])
     row = versions.find_version(platform.db, ref, version=version, alias=alias)
     artifact = versions.find_artifact(platform.db, row, row.weights_name)
-    may_change = version in (None, "latest")
+    may_change = not version or version == versions.LATEST
     return send_stored(
         request,
         platform.store,

@@ -14,6 +14,7 @@ from api.schemas.mlflow import MlflowVersion, mlflow_version
 from api.schemas.runs import RUN_ID, Parent, parent_of
 from core.db.tables import AliasMoveRow, AliasRow
 from core.domain.model_names import version_name
+from core.services.models.versions import AliasHistory
 from core.services.views import VersionOverview
 
 
@@ -157,24 +158,25 @@ def alias_item(row: AliasRow) -> AliasItem:
     )
 
 
-def alias_of(alias: tuple[AliasRow, Sequence[AliasMoveRow]], ref: str) -> Alias:
-    """`alias`: the row and its moves, oldest first. `ref`: the job or the project that was asked."""
-    row, moves = alias
+def alias_of(alias: AliasHistory, ref: str) -> Alias:
+    """`ref`: the job or the project that was asked."""
+    row = alias.row
     path = f"/models/{ref}/aliases/{row.alias}"
+    owner = row.project if alias.is_elsewhere else ref  # of the version: a job has only its own
     return Alias(
         job_id=ref if ref.startswith("job_") else None,
         **alias_item(row).model_dump(),
-        history=[_move(move) for move in moves],
+        history=[_move(move) for move in alias.moves],
         links={
             "self": link(path),
             "rollback": link(f"{path}/rollback"),
-            "version": link(f"/models/{ref}/v{row.number}"),
-            "download": link(f"/download/model/{ref}", alias=row.alias),
+            "version": link(f"/models/{owner}/v{row.number}"),
+            "download": link(f"/download/model/{owner}", alias=row.alias),
         },
     )
 
 
-def alias_of_project(alias: tuple[AliasRow, Sequence[AliasMoveRow]], project: str) -> Alias:
+def alias_of_project(alias: AliasHistory, project: str) -> Alias:
     """The same, with links by the project."""
     found = alias_of(alias, project)
     path = f"/projects/{project}/aliases/{found.alias}"

@@ -5,6 +5,7 @@ Where a function takes a `ref`, that is the id of a job or the slug or id of a p
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import select
@@ -35,6 +36,14 @@ _RESERVED = re.compile(r"latest|v\d+")  # MLflow reserves them too
 LATEST = "latest"
 NOWHERE = 0  # the number and the position of a removed alias
 _NUMBER = re.compile(r"v?([1-9]\d{0,8})")
+
+
+class AliasHistory(NamedTuple):
+    """An alias and its moves, oldest first. `is_elsewhere`: a job was asked, and the version is of another one."""
+
+    row: AliasRow
+    moves: list[AliasMoveRow]
+    is_elsewhere: bool
 
 
 def list_versions(
@@ -125,10 +134,8 @@ def set_alias(db: Database, ref: str, alias: str, *, version: str) -> AliasRow:
     return row
 
 
-def roll_back_alias(
-    db: Database, ref: str, alias: str, *, on_commit: OnCommit = do_nothing
-) -> tuple[AliasRow, list[AliasMoveRow]]:
-    """Point an alias at the version before in its history, and record the move. Returns the same as `get_alias`.
+def roll_back_alias(db: Database, ref: str, alias: str, *, on_commit: OnCommit = do_nothing) -> AliasHistory:
+    """Point an alias at the version before in its history, and record the move.
 
     Versions that were deleted meanwhile are passed over.
     `ref`: as for `line_in`. Raises what that raises, and AliasNotFound, NoEarlierVersion.
@@ -143,7 +150,7 @@ def roll_back_alias(
             )
         _move_alias(session, row, action="rollback", number=earlier.number, position_after=earlier.position)
         session.flush()
-        rolled_back = row, _moves_in(session, row)
+        rolled_back = _history_in(session, line, row)
         on_commit(session, rolled_back)
     _log_move("alias.rolled_back", line, row)
     return rolled_back
@@ -162,14 +169,11 @@ def remove_alias(db: Database, ref: str, alias: str) -> None:
     _log_move("alias.removed", line, row)
 
 
-def get_alias(db: Database, ref: str, alias: str) -> tuple[AliasRow, list[AliasMoveRow]]:
-    """An alias and its moves, oldest first.
-
-    `ref`: as for `line_in`. Raises what that raises, and AliasNotFound.
-    """
+def get_alias(db: Database, ref: str, alias: str) -> AliasHistory:
+    """`ref`: as for `line_in`. Raises what that raises, and AliasNotFound."""
     with db.reading() as session:
-        row = _alias_in(session, line_in(session, ref), alias)
-        return row, _moves_in(session, row)
+        line = line_in(session, ref)
+        return _history_in(session, line, _alias_in(session, line, alias))
 
 
 def aliases_of(db: Database, ref: str) -> list[AliasRow]:
@@ -249,9 +253,15 @@ def _log_move(event: str, line: Line, row: AliasRow) -> None:
     log.info(event, alias=alias_name(slug, row.alias), **version)
 
 
-def _moves_in(session: Session, row: AliasRow) -> list[AliasMoveRow]:
+def _history_in(session: Session, line: Line, row: AliasRow) -> AliasHistory:
     mine = (AliasMoveRow.project_id == row.project_id, AliasMoveRow.alias == row.alias)
-    return list(session.execute(select(AliasMoveRow).where(*mine).order_by(AliasMoveRow.position)).scalars())
+    moves = list(session.execute(select(AliasMoveRow).where(*mine).order_by(AliasMoveRow.position)).scalars())
+    return AliasHistory(row, moves, line.job is not None and _is_elsewhere(session, line, row.number))
+
+
+def _is_elsewhere(session: Session, line: Line, number: int) -> bool:
+    own = select(VersionRow.id).where(VersionRow.number == number, line.has_version)
+    return session.execute(own).first() is None
 
 
 def _alias_in(session: Session, line: Line, alias: str) -> AliasRow:

@@ -51,19 +51,19 @@ def list_projects(db: Database, *, cursor: str | None, limit: int, implicit: boo
 def update_project(
     db: Database, ref: str, *, slug: str | None = None, title: str | None = None, description: str | None = None
 ) -> ProjectRow:
-    """Change what is not None. Another slug renames the project: the old one leads to it for ever.
+    """Change what is not None; an empty title is the slug. Another slug renames: the old one leads to it for ever.
 
     A renamed project takes more datasets, also one that was of a single upload.
     Raises ProjectNotFound, ProjectRenamed, Gone, SlugInvalid, ProjectExists.
     """
     with db.transaction() as session:
         row = project_in(session, ref, lock=True)
+        if title == "" or (title is None and row.title == row.slug):
+            title = slug or row.slug
         changes: dict[str, Any] = {"title": title, "description": description}
         if slug is not None and slug != row.slug:
             _give_slug(session, row, slug)
             changes |= {"slug": slug, "implicit": False}
-            if title is None and row.title == row.slug:
-                changes["title"] = slug
         known = {name: value for name, value in changes.items() if value is not None}
         changed = update(ProjectRow).where(ProjectRow.id == row.id).values(**known, updated_at=clock.now())
         statement = changed.returning(ProjectRow).execution_options(populate_existing=True)

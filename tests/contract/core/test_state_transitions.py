@@ -243,7 +243,7 @@ def test_rollback_walks_the_history_back_and_is_kept(platform: Platform) -> None
     assert at() == 1  # the one before v3 was v1, not the v2 that was rolled back
     with pytest.raises(NoEarlierVersion):
         versions.roll_back_alias(platform.db, job.id, "production")
-    _, moves = versions.get_alias(platform.db, job.id, "production")
+    moves = versions.get_alias(platform.db, job.id, "production").moves
     assert [(move.action, move.number) for move in moves] == [
         ("set", 1),
         ("set", 2),
