@@ -53,6 +53,11 @@ class IdempotentRequest:
         self._claim: KeyClaim | None = None
         self._earlier: StoredAnswer | None = None
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the claimed key was answered before: what the request is about may have changed since."""
+        return self._earlier is not None
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Claim the key for the block; a block that raises releases it. Raises RequestInFlight."""

@@ -86,13 +86,15 @@ async def import_model(
     version, or whose problem says why the model was refused. What it was trained on is not known: the version has no
     job, no run and no fingerprint.
     """
-    owner = await run_in_threadpool(importing_project, platform.db, project)
-    async with idempotency.claimed_for_long(), received_file(request, platform, [DATASET]) as upload:
-        meaning = _meaning(upload)
-        if replayed := idempotency.replay(meaning):
-            return replayed
-        on_commit = idempotency.keep(partial(_described, project=owner), meaning)
-        row = await run_in_threadpool(_store_and_queue, platform, owner, upload, on_commit)
+    async with idempotency.claimed_for_long():
+        answered = idempotency.is_answered
+        owner = await run_in_threadpool(importing_project, platform.db, project, answered=answered)
+        async with received_file(request, platform, [DATASET]) as upload:
+            meaning = _meaning(upload)
+            if replayed := idempotency.replay(meaning):
+                return replayed
+            on_commit = idempotency.keep(partial(_described, project=owner), meaning)
+            row = await run_in_threadpool(_store_and_queue, platform, owner, upload, on_commit)
     await wait_until_ended(request, platform.db, row.id, seconds=wait)
     return _described(await run_in_threadpool(get_operation, platform.db, row.id), owner)
 

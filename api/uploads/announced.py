@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from api.http.problems import invalid_fields
 from api.uploads import tus_headers as tus
-from api.uploads.body import NAME_MAX, OPTION_NAMES, options_of, safe_name
+from api.uploads.body import NAME_MAX, OPTION_NAMES, options_of, refuse_nul, safe_name
 from core.domain.errors import UploadInvalid
 from core.services.uploads.sessions import NewUpload
 
@@ -26,6 +26,7 @@ def announced_upload(request: Request) -> NewUpload:
         raise UploadInvalid("The upload is empty.")
     source_name = safe_name(fields.pop("filename", "")) or "upload.zip"
     name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
+    refuse_nul(fields)
     project = fields.pop("project", "") or None
     return NewUpload(
         length_bytes=length,

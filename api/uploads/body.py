@@ -153,6 +153,7 @@ async def _receive(request: Request, sink: _Sink, known: Collection[str]) -> Rec
             "application/octet-stream.",
             content_type=kind,
         )
+    refuse_nul(fields)
     sha256 = await run_in_threadpool(sink.finish)
     if sink.bytes == 0:
         raise UploadInvalid("The upload is empty.")
@@ -168,6 +169,12 @@ async def write_in_batches(request: Request, write: Callable[[bytes], None]) -> 
             await run_in_threadpool(write, bytes(batch))
             batch.clear()
     await run_in_threadpool(write, bytes(batch))
+
+
+def refuse_nul(fields: Mapping[str, str]) -> None:
+    """Raises RequestInvalid for text that PostgreSQL refuses. A name is made safe instead."""
+    if found := [name for name, value in fields.items() if "\x00" in value and name != "name"]:
+        raise invalid_fields([{"field": name[:80], "message": "the text contains a NUL character"} for name in found])
 
 
 def options_of(fields: Mapping[str, str]) -> PrepareOptions:

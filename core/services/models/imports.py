@@ -47,14 +47,15 @@ class EvaluationSet:
     fingerprint: str
 
 
-def importing_project(db: Database, ref: str) -> ProjectRow:
+def importing_project(db: Database, ref: str, *, answered: bool = False) -> ProjectRow:
     """The project that an import may add a version to; `ref`: its slug or id.
 
+    `answered`: the import was queued before, and the project may have been renamed or deleted since.
     Raises ProjectNotFound, ProjectRenamed, Gone, ProjectIsImplicit.
     """
     with db.reading() as session:
-        project = project_in(session, ref)
-    if project.implicit:
+        project = project_in(session, ref, follow=answered, allow_deleted=answered)
+    if project.implicit and not answered:
         detail = f"{project.slug} belongs to a single upload: rename it with PATCH /projects/{project.slug} first."
         raise ProjectIsImplicit(detail, project=project.slug)
     return project

@@ -1,11 +1,16 @@
 """Addresses of projects and aliases at their edges: encoded, half empty, by the id of a job that is not meant."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import httpx
 import pytest
 
-from core.services.context import Platform
+from core.services.context import Platform, open_platform
+from core.settings import Settings
 from tests.builders import published
-from tests.servers.api import problem
+from tests.integration.api.test_projects import ZIP
+from tests.servers.api import problem, serving
 
 ENCODED = {
     "/models%2Fraccoons": "/models/foxes",
@@ -13,6 +18,16 @@ ENCODED = {
     "/projects%2Fraccoons%2Fruns?limit=1": "/projects/foxes/runs?limit=1",
     "/models/raccoons/v1%0D%0AX": "/models/foxes/v1%0D%0AX",
 }
+
+
+@pytest.fixture
+def each_client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[httpx.Client]:
+    """Over the database of the fixture that its parameter names."""
+    url: str = request.getfixturevalue(request.param)
+    platform = open_platform(Settings(home=tmp_path / "each", database_url=url))
+    with serving(platform) as client:
+        yield client
+    platform.db.close()
 
 
 @pytest.mark.parametrize("old", ENCODED)
@@ -36,6 +51,17 @@ def test_the_id_of_a_job_is_no_project(client: httpx.Client, platform: Platform)
     job = published.ready_job(platform, project="raccoons")
     for path in ("/models", "/jobs", "/runs", "/operations"):
         problem(client.get(f"{path}?project={job.id}"), 404, "project-not-found")
+
+
+@pytest.mark.parametrize("each_client", ["sqlite_url", "postgres_copy"], indirect=True)
+def test_a_nul_in_a_field_is_refused(each_client: httpx.Client) -> None:
+    file = {"file": ("data.zip", ZIP)}
+    each_client.post("/projects", json={"project": "raccoons"})
+    for path, field in (("/upload-dataset", "project"), ("/projects/raccoons/versions", "dataset")):
+        answer = each_client.post(path, files=file, data={field: "a\0b"})
+        assert problem(answer, 400, "request-invalid")["errors"][0]["field"] == field
+    sent = {"tus-resumable": "1.0.0", "upload-length": "9", "upload-metadata": "project YQBi"}
+    problem(each_client.post("/uploads", headers=sent), 400, "request-invalid")
 
 
 def test_an_empty_title_is_the_name(client: httpx.Client) -> None:

@@ -168,6 +168,11 @@ def test_an_upload_with_the_same_key_is_imported_once(api: httpx.Client) -> None
     first, again = send(b"a model"), send(b"a model")
     assert first.json() == again.json() and again.headers["idempotency-replayed"] == "true"
     problem(send(b"another"), 422, "idempotency-key-reused")
+    api.patch("/projects/shapes", json={"project": "forms"}).raise_for_status()
+    assert send(b"a model").json() == first.json(), "renamed before the answer arrived"
+    assert len(api.get("/operations").json()["items"]) == 1
+    api.delete("/projects/forms?cancel=true").raise_for_status()
+    assert send(b"a model").json() == first.json()
 
 
 @pytest.mark.slow
