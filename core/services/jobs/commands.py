@@ -28,7 +28,7 @@ from core.services.runs.commands import active_runs_from, cancel_in
 log = structlog.get_logger(__name__)
 
 _JOB = select(JobRow).where(JobRow.id == bindparam("job_id"))  # built once: that takes a third of a read
-_LOCKED_JOB = _JOB.with_for_update()
+_LOCKED_JOB = _JOB.with_for_update().execution_options(populate_existing=True)  # as it is now
 
 
 def new_job_id() -> str:

@@ -31,7 +31,7 @@ from core.services.projects.lookup import project_in
 WANTED = (str(RunState.QUEUED), str(RunState.RUNNING))
 
 _OPERATION = select(OperationRow).where(OperationRow.id == bindparam("operation_id"))
-_LOCKED_OPERATION = _OPERATION.with_for_update()
+_LOCKED_OPERATION = _OPERATION.with_for_update().execution_options(populate_existing=True)
 
 
 def new_operation_id() -> str:

@@ -196,6 +196,7 @@ def _found(session: Session, ref: str, *, lock: bool) -> ProjectRow | None:
     statement = _BY_ID if ref.startswith("project_") else _BY_SLUG
     if lock:
         statement = statement.with_for_update(of=ProjectRow, key_share=True)
+        statement = statement.execution_options(populate_existing=True)  # as it is now, not as it was read before
     return session.execute(statement, {"ref": ref}).scalar_one_or_none()
 
 

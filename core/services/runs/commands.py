@@ -24,7 +24,7 @@ from core.services.projects.names import log_names
 log = structlog.get_logger(__name__)
 
 _RUN = select(RunRow).where(RunRow.id == bindparam("run_id"))  # built once: that takes a third of a read
-_LOCKED_RUN = _RUN.with_for_update()
+_LOCKED_RUN = _RUN.with_for_update().execution_options(populate_existing=True)
 _RUNS_NAMED = 20  # in an error
 
 

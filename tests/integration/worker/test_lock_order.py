@@ -7,6 +7,7 @@ from random import Random
 from threading import Barrier
 from typing import TypeVar
 
+import pytest
 from sqlalchemy import select
 
 from core.db import open_database
@@ -14,12 +15,13 @@ from core.db.tables import JobRow, OperationRow, RunRow, VersionRow
 from core.domain.errors import Conflict, Gone, NotFound
 from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job, list_jobs
+from core.services.jobs.commands import delete_job, job_in, list_jobs
+from core.services.jobs.project_deletion import delete_project
 from core.services.models.versions import list_versions, remove_alias, roll_back_alias, set_alias
 from core.services.operations.commands import cancel_operation, list_operations, queue_operation
 from core.services.operations.lifecycle import complete_operation
 from core.services.projects.lookup import project_in
-from core.services.runs.commands import cancel_run, list_runs
+from core.services.runs.commands import cancel_run, list_runs, run_in
 from core.services.work.leases import ClaimLost, claim_row
 from core.settings import Settings
 from core.storage import open_store
@@ -42,6 +44,22 @@ def test_a_project_is_made_once_and_its_datasets_are_numbered_without_gaps(datab
     with ThreadPoolExecutor(THREADS) as threads:
         revisions = [revision for joined in threads.map(join, range(THREADS)) for revision in joined]
     assert sorted(revisions) == list(range(1, THREADS * JOINS + 1))
+    platform.db.close()
+
+
+def test_a_row_is_read_anew_when_it_is_locked(postgres_copy: str) -> None:
+    """What was deleted between the two reads of a transaction is not worked with."""
+    platform = _platform(postgres_copy)
+    job_id = rows.ready_job(platform, project=PROJECT).id
+    run_id = rows.queued_run(platform, job_id).id
+    with platform.db.transaction() as session:
+        seen = project_in(session, PROJECT), job_in(session, job_id), run_in(session, run_id)
+        delete_project(platform, PROJECT, cancel=True)
+        with pytest.raises(Gone):
+            project_in(session, PROJECT, lock=True)
+        with pytest.raises(Gone):
+            job_in(session, job_id, lock=True)
+        assert run_in(session, run_id, lock=True) is seen[2] and seen[2].state == "cancelled"
     platform.db.close()
 
 
