@@ -14,7 +14,8 @@ from core.db.tables import DatasetRow
 from core.domain.errors import Unavailable
 from core.services.context import Platform
 from core.services.uploads.room import UploadRoom
-from core.storage import ObjectMissing
+from core.storage import ObjectCorrupt, ObjectMissing
+from core.storage.locked_files import remove_leftovers
 
 SPARED_SECONDS = 60.0  # after its last use, in which a request may be about to open it
 
@@ -45,14 +46,16 @@ class IndexCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._platform.store.fetch(str(dataset.index_key), path)
-        except ObjectMissing as error:
-            raise Unavailable("The image index is missing from the object store.", service="store") from error
+        except (ObjectMissing, ObjectCorrupt) as error:
+            detail = "The image index is missing or damaged in the object store."
+            raise Unavailable(detail, service="store") from error
         finally:
             room.close()
         log.info("image_index.fetched", fingerprint=dataset.fingerprint, bytes=dataset.index_bytes)
 
     def _evict(self) -> None:
-        """The copies used least recently, until the rest fits."""
+        """The copies used least recently, until the rest fits, and what killed processes left of theirs."""
+        remove_leftovers(self._folder.glob(".*.part"))
         copies = sorted((stat.st_mtime, stat.st_size, path) for path, stat in _copies(self._folder))
         total = sum(size for _, size, _ in copies)
         for used_at, size, path in copies:

@@ -10,6 +10,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import psutil
@@ -21,6 +22,7 @@ from core.db.tables import JobRow
 from core.domain.keys import thumbnail_of
 from core.services.context import Platform
 from core.services.operations.commands import get_operation, list_operations
+from core.services.views import prepared_set_of
 from tests.builders.indexed import box, indexed_image, indexed_job
 from tests.builders.odd_images import chunk
 from tests.builders.voc import image_bytes
@@ -238,11 +240,25 @@ def test_a_job_is_deleted_while_its_index_is_made(client: httpx.Client, platform
 def test_copies_of_indexes_used_longest_ago_are_evicted(platform: Platform, tmp_path: Path) -> None:
     jobs = [indexed_job(platform, IMAGES) for _ in range(3)]
     folder = platform.settings.temp / "image-indexes"
+    folder.mkdir(parents=True)
+    (folder / ".killed.part").write_bytes(b"half")  # of a process that was killed while it fetched
+    os.utime(folder / ".killed.part", (1, 1))
     with serving(platform, image_index_cache_bytes=1) as client:
         for job in jobs:
             assert client.get(f"/dataset/images/{job.id}").status_code == 200
             assert len([*folder.iterdir()]) == 1
             os.utime(next(folder.iterdir()), (1, 1))
+
+
+def test_an_index_that_the_store_damaged_is_not_read(client: httpx.Client, platform: Platform) -> None:
+    job = indexed_job(platform, IMAGES)
+    _, dataset = prepared_set_of(platform.db, job.id)
+    path = Path(unquote(urlsplit(platform.settings.store).path), str(dataset.index_key))
+    stat = path.stat()
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # a failing disk changes bytes without changing the time
+    body = problem(client.get(f"/dataset/images/{job.id}"), 503, "unavailable")
+    assert "image index" in body["detail"]
 
 
 def rendering() -> list[psutil.Process]:
