@@ -15,7 +15,7 @@ from starlette.responses import Response
 from api.http.renamed import location_of_renamed
 from core.domain import errors
 from core.domain.errors import DarkroomError
-from core.domain.field_errors import not_valid, unknown_name
+from core.domain.field_errors import not_valid, reason_of, unknown_name
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "5"
@@ -117,7 +117,7 @@ def _body_fields(route: APIRoute) -> list[str]:
 def _field_error(each: Mapping[str, Any], known: list[str]) -> dict[str, str]:
     """`known`: names of the fields of the body."""
     part, *path = each["loc"]  # ("body", "params", "epochs")
-    field, message = ".".join(str(name) for name in path) or str(part), str(each["msg"])
+    field, message = ".".join(str(name) for name in path) or str(part), reason_of(each["msg"])
     if each["type"] == "json_invalid":
         return {"field": "body", "message": f"not JSON: {each.get('ctx', {}).get('error', message)}"}
     if field == "body" and isinstance(each.get("input"), bytes):  # not parsed, because of its content type

@@ -24,7 +24,7 @@ from core.domain import errors
 from core.domain.media_types import ARTIFACT_TYPES
 from core.services.context import Platform
 from core.services.models import versions
-from core.services.models.refs import is_job, name_of_line
+from core.services.models.refs import is_job, name_of_line, slug_of_line
 from core.services.views import version_overviews
 
 router = APIRouter(tags=["models"])
@@ -89,6 +89,7 @@ async def list_job_models(
         return versions_page_json(
             _versions_json(platform, page.items),
             job_id=ref if is_job(ref) else None,
+            project=slug_of_line(platform.db, ref),
             next_cursor=page.next_cursor,
             aliases=[alias_item(row) for row in versions.aliases_of(platform.db, ref)],
             links=links,

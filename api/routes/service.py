@@ -65,6 +65,7 @@ def front(request: Request) -> Any:
     links = {
         "documentation": "/docs",
         "openapi": "/openapi.json",
+        "projects": "/projects",
         "jobs": "/jobs",
         "runs": "/runs",
         "models": "/models",

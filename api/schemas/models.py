@@ -62,12 +62,14 @@ class AliasItem(BaseModel):
     version: str = Field(examples=["v2"])
     name: str = Field(description="The name of the version.", examples=["raccoons/v2"])
     updated_at: Timestamp
+    links: Links
 
 
 class ModelVersions(PageOf[ModelVersion]):
     """The model versions of a job or a project, newest first, and the aliases that point at them."""
 
-    job_id: str | None = Field(examples=[JOB_ID])
+    job_id: str | None = Field(description="Null where the project was asked.", examples=[JOB_ID])
+    project: Project
     aliases: list[AliasItem]
     links: Links
 
@@ -94,7 +96,6 @@ class Alias(AliasItem):
 
     job_id: str | None = Field(description="Null where the project was asked.", examples=[JOB_ID])
     history: list[AliasMove]
-    links: Links
 
 
 def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
@@ -155,6 +156,11 @@ def alias_item(row: AliasRow) -> AliasItem:
         version=f"v{row.number}",
         name=version_name(row.project, row.number),
         updated_at=timestamp(row.updated_at),
+        links={
+            "self": link(f"/projects/{row.project}/aliases/{row.alias}"),
+            "version": link(f"/models/{row.project}/v{row.number}"),
+            "download": link(f"/download/model/{row.project}", alias=row.alias),
+        },
     )
 
 
@@ -165,7 +171,7 @@ def alias_of(alias: AliasHistory, ref: str) -> Alias:
     owner = row.project if alias.is_elsewhere else ref  # of the version: a job has only its own
     return Alias(
         job_id=ref if ref.startswith("job_") else None,
-        **alias_item(row).model_dump(),
+        **alias_item(row).model_dump(exclude={"links"}),
         history=[_move(move) for move in alias.moves],
         links={
             "self": link(path),

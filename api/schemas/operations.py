@@ -71,6 +71,8 @@ def operation_links(row: OperationRow) -> dict[str, str]:
     links = {"self": link(path), "events": link(f"{path}/events")}
     if row.job_id:
         links["job"] = link(f"/jobs/{row.job_id}")
+    if row.project_id and row.result and "version" in row.result:
+        links["version"] = link(f"/models/{row.project_id}/{row.result['version']}")
     if row.state not in RUN_ENDED:
         links["cancel"] = link(f"{path}/cancel")
     if row.state == RunState.FAILED and row.purged_at is None:

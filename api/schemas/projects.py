@@ -101,6 +101,7 @@ def project_of(overview: ProjectOverview, *, mlflow_link: str) -> Project:
                 "runs": f"{path}/runs",
                 "models": f"{path}/models",
                 "aliases": f"{path}/aliases",
+                "lineage": f"{path}/lineage",
                 **({"download": f"/download/model/{row.slug}"} if overview.versions else {}),
             },
         }

@@ -18,6 +18,7 @@ from api.http.unknown import unknown_names
 from api.uploads.multipart import FormReader
 from api.uploads.temporary import TemporaryFile
 from core.domain.errors import UploadInvalid, UploadTooLarge
+from core.domain.field_errors import reason_of
 from core.domain.limits import MIB
 from core.services.context import Platform
 from core.services.projects.lookup import raise_if_not_joinable
@@ -187,7 +188,10 @@ def options_of(fields: Mapping[str, str]) -> PrepareOptions:
     except ValidationError as error:
         raise invalid_fields(
             [
-                {"field": ".".join(map(str, each["loc"])) or "val_fraction, test_fraction", "message": each["msg"]}
+                {
+                    "field": ".".join(map(str, each["loc"])) or "val_fraction, test_fraction",
+                    "message": reason_of(each["msg"]),
+                }
                 for each in error.errors(include_url=False, include_context=False, include_input=False)
             ]
         ) from error

@@ -6,6 +6,11 @@ from difflib import get_close_matches
 _CLOSE = 0.75  # of the letters in common: `val_fracton` is `val_fraction`, `wiat` is `wait`
 
 
+def reason_of(message: str) -> str:
+    """A message of pydantic, without the prefix that it puts before those of our own validators."""
+    return message.removeprefix("Value error, ")
+
+
 def not_valid(fields: Sequence[Mapping[str, str]]) -> str:
     """The first of [{field, message}] with its reason, and how many more there are."""
     first, further = fields[0], len(fields) - 1

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.db import Database
 from core.db.tables import AliasRow, DatasetRow, JobRow, ProjectRow, RunRow, VersionRow
-from core.domain.errors import JobNotReady
+from core.domain.not_ready import not_ready
 from core.domain.states import JobState
 from core.services.jobs.commands import job_in
 
@@ -148,7 +148,7 @@ def get_ready_job(db: Database, job_id: str) -> JobRow:
 def ready_job_in(session: Session, job_id: str) -> JobRow:
     job = job_in(session, job_id)
     if job.fingerprint is None or job.metadata_key is None:
-        raise JobNotReady(f"The job is {job.state}.", job_id=job_id, state=job.state)
+        raise not_ready(job.id, job.state)
     return job
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from core.domain.errors import DarkroomError, HubSetUnusable, PreparationFailed
+from core.domain.field_errors import reason_of
 from pipeline.hub.card import card_of
 from pipeline.hub.files import IMPORTED_FILE, TABLE, HubFile, names_of_card, select_files
 from pipeline.params.hub_set import HubSet
@@ -90,7 +91,7 @@ def _import_by_hand(args: argparse.Namespace) -> int:
             steps=StageReporter(verbose=True),
         )
     except ValidationError as error:
-        args.parser.error(str(error.errors()[0]["msg"]))
+        args.parser.error(reason_of(error.errors()[0]["msg"]))
     except (DarkroomError, OSError) as error:
         print(f"The dataset could not be imported: {error}")
         return 1

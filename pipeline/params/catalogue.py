@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.domain.errors import ParamsInvalid
-from core.domain.field_errors import not_valid, unknown_name
+from core.domain.field_errors import not_valid, reason_of, unknown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def validate_params(trainer: str, params: Mapping[str, Any]) -> BaseModel:
 def _message(problem: ErrorDetails, known: Collection[str]) -> str:
     if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
         return unknown_name("field", str(problem["loc"][0]), known)
-    return problem["msg"]
+    return reason_of(problem["msg"])
 
 
 @runtime_checkable

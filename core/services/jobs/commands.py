@@ -247,7 +247,8 @@ def _refuse_aliased(session: Session, job: JobRow) -> None:
     pointing = (AliasRow.project_id == job.project_id, AliasRow.number.in_(numbers))
     aliases = sorted(session.execute(select(AliasRow.alias).where(*pointing)).scalars())
     if aliases:
-        raise JobInUse(f"The alias {aliases[0]} points at a version of this job.", job_id=job.id, aliases=aliases)
+        detail = f"The alias {aliases[0]} points at a version of this job: move it to another one or remove it first."
+        raise JobInUse(detail, job_id=job.id, aliases=aliases)
 
 
 def _refuse_parent(session: Session, job: JobRow) -> None:

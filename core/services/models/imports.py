@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db import Database
 from core.db.tables import ArtifactRow, JobRow, OperationRow, ProjectRow, VersionRow
-from core.domain.errors import Gone, JobNotFound, JobNotReady, ProjectIsImplicit
+from core.domain.errors import Gone, JobNotFound, ProjectIsImplicit
 from core.domain.ids import new_id
 from core.domain.model_names import dataset_name, version_name
+from core.domain.not_ready import not_ready
 from core.services.context import Platform
 from core.services.jobs.commands import job_in
 from core.services.on_commit import OnCommit, do_nothing
@@ -66,7 +67,7 @@ def evaluation_set(db: Database, project: ProjectRow, ref: str) -> EvaluationSet
     with db.reading() as session:
         job = _job(session, project, ref)
     if job.fingerprint is None or job.kind is None:
-        raise JobNotReady(f"The job is {job.state}.", job_id=job.id, state=job.state)
+        raise not_ready(job.id, job.state)
     raise_other_kind(project, job.kind)
     return EvaluationSet(job.id, job.fingerprint)
 

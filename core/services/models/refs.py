@@ -52,9 +52,16 @@ def line_in(session: Session, ref: str, *, lock: bool = False) -> Line:
     return Line(project, job_in(session, ref) if lock else job)  # under the lock it cannot be deleted any more
 
 
-def name_of_line(db: Database, version: VersionRow) -> str:
-    """For the names of downloaded files: the name of its job, or of its project for a version without one."""
+def slug_of_line(db: Database, ref: str) -> str:
+    """`ref` as for `line_in`."""
     with db.reading() as session:
-        if version.job_id is not None:
+        return line_in(session, ref).project.slug
+
+
+def name_of_line(db: Database, version: VersionRow) -> str:
+    """For the names of downloaded files: that of its project, or of the upload that named no project."""
+    with db.reading() as session:
+        project = project_in(session, version.project_id)
+        if project.implicit and version.job_id is not None:
             return job_in(session, version.job_id).name
-        return project_in(session, version.project_id).slug
+        return project.slug

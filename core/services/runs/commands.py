@@ -11,8 +11,9 @@ from core.db import Database
 from core.db.clock import db_now
 from core.db.tables import JobRow, RunRow, VersionRow
 from core.db.transitions import change, move, record_event
-from core.domain.errors import Gone, JobNotFound, JobNotReady, RunNotCancellable, RunNotFound, RunNotRetryable
+from core.domain.errors import Gone, JobNotFound, RunNotCancellable, RunNotFound, RunNotRetryable
 from core.domain.ids import new_id
+from core.domain.not_ready import not_ready
 from core.domain.states import RUN_ACTIVE, JobState, RunState
 from core.queue import TRAIN
 from core.services.context import Platform
@@ -234,5 +235,5 @@ def _ready_job(session: Session, job_id: str) -> JobRow:
     if job.state == JobState.DELETED:
         raise Gone(f"The job {job_id} was deleted.", job_id=job_id)
     if job.state != JobState.READY or job.fingerprint is None:
-        raise JobNotReady(f"The job is {job.state}.", job_id=job_id, state=job.state)
+        raise not_ready(job.id, job.state)
     return job

@@ -43,7 +43,7 @@ def test_findings_are_paged_without_gaps_and_can_be_filtered(client: httpx.Clien
         seen, cursor = seen + len(page["items"]), page["next_cursor"]
         if cursor is None:
             break
-    assert seen == 7 and set(page["items"][0]) == {"code", "severity", "path", "line", "detail", "remedy"}
+    assert seen == 7 and set(page["items"][0]) == {"code", "severity", "path", "line", "detail", "remedy", "image"}
     assert client.get(path, params={"severity": "error"}).json()["items"] == []
     problem(client.get(path, params={"cursor": "nonsense!"}), 400, "cursor-invalid")
 
@@ -79,7 +79,8 @@ def test_a_deleted_job_is_gone_and_a_job_in_use_cannot_be_deleted(client: httpx.
     published.version(platform, job.id, b"one")
     run = rows.queued_run(platform, job.id)
     client.put(f"/models/{job.id}/aliases/production", json={"version": "v1"})
-    problem(client.delete(f"/jobs/{job.id}?cancel=true"), 409, "job-in-use")
+    in_use = problem(client.delete(f"/jobs/{job.id}?cancel=true"), 409, "job-in-use")
+    assert in_use["detail"].endswith("points at a version of this job: move it to another one or remove it first.")
 
     other = published.ready_job(platform)
     run = rows.queued_run(platform, other.id)

@@ -83,7 +83,13 @@ def test_a_list_shows_counts_activity_and_what_production_is(client: httpx.Clien
     newest = client.get("/jobs?limit=1").json()["items"][0]["created_at"]
     assert raccoons["last_activity_at"][:19] == newest[:19]
     assert client.get("/projects/raccoons").json() == raccoons
-    for path in raccoons["links"].values():
+    assert raccoons["links"]["lineage"] == "/projects/raccoons/lineage"
+    aliases = client.get("/projects/raccoons/aliases").json()["items"]
+    for path in [
+        *raccoons["links"].values(),
+        *aliases[0]["links"].values(),
+        client.get("/").json()["links"]["projects"],
+    ]:
         assert client.get(path).status_code == 200, path
 
     version = client.get("/projects/raccoons/models").json()["items"][0]
@@ -101,6 +107,10 @@ def test_a_list_shows_counts_activity_and_what_production_is(client: httpx.Clien
     queued = client.get("/projects/raccoons/runs?state=queued").json()["items"]
     assert [each["state"] for each in queued] == ["queued"]
     problem(client.get(f"/models?project=raccoons&job_id={job.id}"), 400, "request-invalid")
+    for ref in ("raccoons", job.id):
+        assert client.get(f"/models/{ref}").json()["project"] == "raccoons"
+        downloaded = client.get(f"/download/model/{ref}?version=v1")
+        assert downloaded.headers["content-disposition"].startswith('attachment; filename="raccoons-v1-best.pt"')
 
 
 def test_an_alias_is_the_same_by_the_project_and_by_its_job(client: httpx.Client, platform: Platform) -> None:

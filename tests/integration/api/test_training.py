@@ -23,7 +23,8 @@ from tests.servers.api import problem
 
 def test_a_training_needs_only_a_ready_job(client: httpx.Client, platform: Platform) -> None:
     waiting = rows.received_job(platform)
-    assert problem(client.post(f"/train-async/{waiting.id}"), 409, "job-not-ready")["state"] == "received"
+    not_ready = problem(client.post(f"/train-async/{waiting.id}"), 409, "job-not-ready")
+    assert (not_ready["state"], not_ready["links"]) == ("received", {"job": f"/jobs/{waiting.id}"})
     job = published.ready_job(platform)
     answer = client.post(f"/train-async/{job.id}")
     assert answer.status_code == 202 and answer.json()["state"] == "queued"
@@ -75,6 +76,12 @@ def test_bad_params_are_named(
             "params.epohcs: There is no field of this name; did you mean 'epochs'?",
         ),
         ({"params": {"epochs": 0}}, "params-invalid", "params.epochs: Input should be greater than or equal to 1."),
+        (
+            {"params": {"model": "raccoons"}},
+            "params-invalid",
+            "params.model: unknown architecture 'raccoons'; for example yolov8n, yolo11s, yolo26m, a file NAME.pt, or "
+            "a version of ours: v3, @production, PROJECT/v3, PROJECT@production.",
+        ),
         (
             {"params": {"epochs": 0, "batch": "many", "imgsz": 33}},
             "params-invalid",

@@ -110,6 +110,7 @@ def test_an_uploaded_model_becomes_a_version_of_its_project(
     assert (version["origin"], version["evaluated"], version["metrics"]) == ("imported", False, {})
     assert [version[name] for name in ("job_id", "run_id", "fingerprint", "mlflow")] == [None] * 4
     assert version["params"]["source"]["name"] == "theirs.zip"
+    assert version["links"]["self"] == done["links"]["version"]
     assert each_api.get(version["links"]["self"]).json() == version
     for artifact in version["artifacts"]:
         assert each_api.get(artifact["links"]["self"]).status_code == 200
