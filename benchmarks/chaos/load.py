@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from benchmarks.chaos.worker import REAL_SEED, SCRIPTED_KIND
-from core.domain.errors import Unavailable
+from core.domain.errors import OutOfSpace, Unavailable
 from core.services.context import Platform
 from core.services.operations.commands import queue_operation
 from deploy.local.resumable import UploadFailed, sha256_of, upload
@@ -147,7 +147,7 @@ class Load:
         if self._unfinished("operation") >= MOST_OPERATIONS:
             return
         params, target = {"steps": rng.randint(1, 40)}, rng.choice([None, "one", "two"])
-        with suppress(Unavailable):
+        with suppress(Unavailable, OutOfSpace):
             operation_id = queue_operation(self._platform, SCRIPTED_KIND, params, target=target).id
             self.ledger.operations.add(operation_id)
             self._states[operation_id] = "queued"

@@ -67,7 +67,7 @@ def test_fifty_publishes_at_once_leave_no_gap(database_url: str) -> None:
         assert process.stdin is not None
         process.stdin.close()
     delete_job(platform, deleted, cancel=True)
-    assert [process.wait(60) for process in processes] == [0] * PROCESSES
+    assert [process.wait(120) for process in processes] == [0] * PROCESSES
     for process in processes:
         assert process.stdout is not None
         process.stdout.close()
