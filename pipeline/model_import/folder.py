@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _FILES = frozenset({*_DESCRIPTIONS, *_VOCABULARIES, WEIGHTS, "head.safetensors"}
 MAX_JSON_BYTES = 4 * MIB  # of a description; id2label of 10,000 classes has 0.5
 MAX_VOCABULARY_BYTES = 32 * MIB  # CLIP's tokenizer.json has 2
 _MAX_DEPTH = 16
+_MAX_FAULTS = 20  # of a description: a refusal lists no more
 MAX_NUMBER = 1_000_000  # in config.json: the largest are sizes of vocabularies, 50,000
 MAX_LAYERS = 512
 
@@ -62,7 +64,7 @@ def unpack_model(source: Path, contents: Contents, folder: Path) -> ModelFolder:
     require_space(folder, sum(entry.size for entry in wanted.values()))
     _inflate(source, wanted, folder)
     described = {name: _read_json(folder / name) for name in _DESCRIPTIONS if name in wanted}
-    reasons = [reason for name, content in described.items() for reason in _faults(name, content)]
+    reasons = [reason for name, content in described.items() for reason in islice(_faults(name, content), _MAX_FAULTS)]
     if reasons:
         raise refused(*reasons)
     trainer = _trainer(described)

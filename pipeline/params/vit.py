@@ -1,6 +1,7 @@
 """Params of the `vit` trainer: any image classifier of transformers."""
 
 import re
+from difflib import get_close_matches
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -91,4 +92,7 @@ class VitParams(BaseModel):
     def name_a_known_scratch_model(cls, value: str) -> str:
         if value.endswith("-scratch") and value not in SCRATCH_NAMES:
             raise ValueError(f"unknown architecture {value!r}; those without weights are {', '.join(SCRATCH_NAMES)}")
+        close = get_close_matches(value, SCRATCH_NAMES, n=1, cutoff=0.9)
+        if close and value not in SCRATCH_NAMES:
+            raise ValueError(f"unknown architecture {value!r}; did you mean {close[0]}?")
         return value

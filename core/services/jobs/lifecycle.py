@@ -89,10 +89,10 @@ def complete_job(
     `is_stored(key)` is called inside the transaction, once for each set that is new.
     """
     with db.transaction() as session:
-        if outcome.kind is not None:
-            give_kind(session, session.get_one(JobRow, claim.id).project_id, outcome.kind)
         if not _lock_prepared_set(session, prepared, is_stored):
             return None
+        if outcome.kind is not None:  # after the store was asked: no one waits for the project meanwhile
+            give_kind(session, session.get_one(JobRow, claim.id).project_id, outcome.kind)
         row = end_attempt(
             session,
             JobRow,

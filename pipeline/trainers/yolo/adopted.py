@@ -5,6 +5,7 @@ could be hidden in their attributes (hooks, layers that load files) stays behind
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -43,6 +44,8 @@ _FIELDS = frozenset(
 )
 _MAX_LAYERS, _MAX_REPEATS, _MAX_NUMBER, _MAX_TEXT = 500, 100, 16_384, 60
 _MAX_NESTED = 6
+_MAX_MODULES = 2_000  # repeats of all layers at the largest depth; the deepest stock detector has 200
+_ACTIVATION = re.compile(r"(?:torch\.)?nn\.[A-Za-z0-9]{1,20}\([\w=., -]{0,30}\)")
 
 
 def adopt_yolo(source: Path, artifacts: Path) -> AdoptedModel:
@@ -97,6 +100,11 @@ def _description(given: Any, classes: int) -> dict[str, Any]:
     rows = [*description["backbone"], *description["head"]]
     if not 0 < len(rows) <= _MAX_LAYERS or not _is_plain(description) or not all(map(_is_row, rows)):
         raise refused(Reason("", "The description of the layers is not one of a detector."))
+    if sum(row[1] for row in rows) * _largest_depth(description) > _MAX_MODULES:
+        raise refused(Reason("", f"The description repeats its layers more than {_MAX_MODULES} times in all."))
+    activation = description.get("activation")
+    if activation is not None and not (isinstance(activation, str) and _ACTIVATION.fullmatch(activation)):
+        raise refused(Reason("", "Its activation is not one of PyTorch's, such as nn.ReLU()."))
     unknown = sorted({str(row[2]) for row in rows} - LAYERS)
     if unknown:
         listed = ", ".join(name[:40] for name in unknown[:5])
@@ -106,6 +114,15 @@ def _description(given: Any, classes: int) -> dict[str, Any]:
     if any(description.get(name, 3) != 3 for name in ("ch", "channels")):
         raise refused(Reason("", "The model does not read images of three channels."))
     return description | {"nc": classes}
+
+
+def _largest_depth(description: dict[str, Any]) -> float:
+    """The largest factor by which ultralytics multiplies repeats."""
+    scales = description.get("scales")
+    rows = scales.values() if isinstance(scales, dict) else ()
+    depths = [row[0] for row in rows if isinstance(row, list | tuple) and row]
+    given = [description.get("depth_multiple"), *depths]
+    return max([1.0, *(each for each in given if isinstance(each, int | float))])
 
 
 def _is_row(row: Any) -> bool:

@@ -13,7 +13,7 @@ from api.http.problems import status_of
 from api.uploads.body import safe_name
 from api.uploads.multipart import MAX_FIELD_BYTES, FormReader
 from api.web.pages import front_page, html_of, problem_page
-from core.domain.errors import LimitExceeded, TrainingFailed, UploadInvalid, all_errors
+from core.domain.errors import LimitExceeded, ProjectRenamed, TrainingFailed, UploadInvalid, all_errors
 from core.settings import Settings
 
 TYPE = "multipart/form-data; boundary=edge"
@@ -115,7 +115,7 @@ def test_hostile_text_on_a_page_is_escaped(hostile: str) -> None:
 
 def test_every_error_has_a_status_of_its_family() -> None:
     for kind in all_errors():
-        assert 400 <= status_of(kind) < 600
+        assert 400 <= status_of(kind) < 600 or (kind is ProjectRenamed and status_of(kind) == 308)
     assert status_of(TrainingFailed) == 500
 
 

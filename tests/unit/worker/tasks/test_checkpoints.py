@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from structlog import get_logger
 
 from core.domain.errors import OutOfSpace
 from core.services.work.leases import Claim
@@ -51,7 +52,7 @@ class FullStore:
 def attempt_in(scratch: Path, store: FullStore) -> Attempt[Any]:
     lease = SimpleNamespace(raise_if_lost=lambda: None)
     platform = SimpleNamespace(store=store, db=None)
-    stub = SimpleNamespace(platform=platform, claim=Claim("run_1", 1), lease=lease, scratch=scratch)
+    stub = SimpleNamespace(platform=platform, claim=Claim("run_1", 1), lease=lease, scratch=scratch, log=get_logger())
     return cast("Attempt[Any]", stub)
 
 
