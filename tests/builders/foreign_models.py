@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -9,6 +10,9 @@ from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from PIL import Image
 
 CLASSES = ("box", "disc")
 TINY = {  # a detector as ultralytics describes it
@@ -72,13 +76,26 @@ def saved(*parts: Any) -> dict[str, bytes]:
 def detector(classes: tuple[str, ...] = CLASSES, *, of: str | None = None, seed: int = 0) -> Any:
     """`of`: a stock model of ultralytics, by default TINY."""
     import torch
-    from ultralytics.nn.tasks import DetectionModel
 
     torch.manual_seed(seed)
-    model = DetectionModel(of or deepcopy(TINY), nc=len(classes), verbose=False)
+    model = _detection_model()(of or deepcopy(TINY), nc=len(classes), verbose=False)
     model.names = dict(enumerate(classes))
     model.args = {"imgsz": 96}
     return model
+
+
+def _detection_model() -> Any:
+    """The class of ultralytics, whose import replaces Pillow's `Image.open`: for the tests after this one, too."""
+    from pipeline.trainers.yolo.environment import go_offline
+
+    opened = Image.open
+    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ):
+        go_offline(Path(name))
+        try:
+            from ultralytics.nn.tasks import DetectionModel
+        finally:
+            Image.open = opened
+    return DetectionModel
 
 
 def pt_of(model: Any, **checkpoint: Any) -> bytes:
