@@ -134,6 +134,7 @@ def test_a_version_is_evaluated_on_a_dataset_of_the_project(
     assert "report.html" in {artifact["name"] for artifact in version["artifacts"]}
 
 
+@pytest.mark.slow  # `make test` refuses each hostile model in the contract test of the command
 def test_a_hostile_model_is_refused_in_its_child_and_the_service_goes_on(
     api: httpx.Client, line: Stack, vit: bytes, tmp_path: Path
 ) -> None:

@@ -34,6 +34,8 @@ from tests.servers import free_port
 from tests.servers.api import serving
 from worker.tasks.mlflow_sync import MlflowSync
 
+pytestmark = pytest.mark.slow  # `make test` covers the sync by test_mlflow_sync.py, with another server
+
 
 @pytest.fixture
 def platform(tmp_path: Path, sqlite_url: str, mlflow_url: str) -> Iterator[Platform]:
