@@ -106,13 +106,13 @@ def classification(splits: dict[str, dict[str, Any]]) -> None:
 def versions(items: Sequence[Mapping[str, Any]]) -> None:
     """Oldest first, each with `dataset`, the name of what it was trained on, and its metrics on the test split."""
     splits = [item["metrics"].get("test") or item["metrics"].get("val") or {} for item in items]
-    names = METRICS if any(METRICS[0] in split for split in splits) else CLASS_METRICS
+    names = (METRICS if any(METRICS[0] in split for split in splits) else CLASS_METRICS)[:2]
     table = Table(title="Versions", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     for column in ("version", "dataset", "made from"):
-        table.add_column(column)
-    for name in names:
+        table.add_column(column, overflow="fold")
+    for name in names:  # the main two: a terminal has 80 columns
         table.add_column(name, justify="right")
-    table.add_column("alias")
+    table.add_column("alias", overflow="fold")
     for item, split in zip(items, splits, strict=True):
         made_from = str(item["params"].get("model") or item["trainer"])
         numbers = (_number(split.get(name)) for name in names)
