@@ -1,17 +1,19 @@
 """Aliases: names for versions that can be moved. By a project, and by the id of one of its jobs."""
 
+from collections.abc import Callable
 from functools import partial
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from api.dependencies import CurrentPlatform, OfProject
-from api.http.idempotency import Idempotency
+from api.http.idempotency import Idempotency, IdempotentRequest
 from api.http.openapi import problem_responses
 from api.routes.models import MISSING
 from api.schemas import PageOf
 from api.schemas.models import Alias, AliasItem, SetAlias, alias_item, alias_of, alias_of_project
 from core.domain import errors
+from core.services.context import Platform
 from core.services.models import versions
 
 router = APIRouter(tags=["models"])
@@ -54,12 +56,7 @@ def roll_back_alias_of_project(
     platform: CurrentPlatform, idempotency: Idempotency, project: OfProject, alias: str
 ) -> Alias | Response:
     """Goes back one step in the history; the rollback is kept in it too."""
-    as_json = partial(alias_of_project, project=project)
-    with idempotency.claimed():
-        if replayed := idempotency.replay():
-            return replayed
-        rolled_back = versions.roll_back_alias(platform.db, project, alias, on_commit=idempotency.keep(as_json))
-    return as_json(rolled_back)
+    return _rolled_back(platform, idempotency, project, alias, partial(alias_of_project, project=project))
 
 
 @router.delete(
@@ -95,12 +92,7 @@ def get_alias(platform: CurrentPlatform, ref: str, alias: str) -> Alias:
 )
 def roll_back_alias(platform: CurrentPlatform, idempotency: Idempotency, ref: str, alias: str) -> Alias | Response:
     """Goes back one step in the history; the rollback is kept in it too."""
-    as_json = partial(alias_of, ref=ref)
-    with idempotency.claimed():
-        if replayed := idempotency.replay():
-            return replayed
-        rolled_back = versions.roll_back_alias(platform.db, ref, alias, on_commit=idempotency.keep(as_json))
-    return as_json(rolled_back)
+    return _rolled_back(platform, idempotency, ref, alias, partial(alias_of, ref=ref))
 
 
 @router.delete(
@@ -114,3 +106,17 @@ def remove_alias(platform: CurrentPlatform, ref: str, alias: str) -> Response:
     """The version stays. An alias that is set again keeps its history but cannot be rolled back past its removal."""
     versions.remove_alias(platform.db, ref, alias)
     return Response(status_code=204)
+
+
+def _rolled_back(
+    platform: Platform,
+    idempotency: IdempotentRequest,
+    ref: str,
+    alias: str,
+    as_json: Callable[[versions.AliasHistory], Alias],
+) -> Alias | Response:
+    with idempotency.claimed():
+        if replayed := idempotency.replay():
+            return replayed
+        rolled_back = versions.roll_back_alias(platform.db, ref, alias, on_commit=idempotency.keep(as_json))
+    return as_json(rolled_back)

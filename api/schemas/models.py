@@ -14,6 +14,7 @@ from api.schemas.mlflow import MlflowVersion, mlflow_version
 from api.schemas.runs import RUN_ID, Parent, parent_of
 from core.db.tables import AliasMoveRow, AliasRow
 from core.domain.model_names import version_name
+from core.services.models.refs import is_job
 from core.services.models.versions import AliasHistory
 from core.services.views import VersionOverview
 
@@ -170,7 +171,7 @@ def alias_of(alias: AliasHistory, ref: str) -> Alias:
     path = f"/models/{ref}/aliases/{row.alias}"
     owner = row.project if alias.is_elsewhere else ref  # of the version: a job has only its own
     return Alias(
-        job_id=ref if ref.startswith("job_") else None,
+        job_id=ref if is_job(ref) else None,
         **alias_item(row).model_dump(exclude={"links"}),
         history=[_move(move) for move in alias.moves],
         links={

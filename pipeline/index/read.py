@@ -58,6 +58,7 @@ def read_page(file: Path, selection: Selection, *, after: Position | None, limit
 def count_images(file: Path, selection: Selection) -> int:
     with _open(file) as index:
         where, values = _conditions(index, selection)
+        # `where` is of constants with placeholders; what a user wrote is in `values`
         count: int = index.execute(f"SELECT count(*) FROM images WHERE {where}", values).fetchone()[0]  # noqa: S608
     return count
 
@@ -91,6 +92,7 @@ def _positions(
     if after is not None:
         where += f" AND ({column}, number) {'<' if selection.descending else '>'} (?, ?)"
         values += [*after]
+    # as above; the column is one of the catalogue of sorts
     statement = f"SELECT {column}, number FROM images WHERE {where} ORDER BY {column} {order}, number {order} LIMIT ?"  # noqa: S608
     return list(map(Position._make, index.execute(statement, [*values, limit])))
 
@@ -118,6 +120,7 @@ def _keep_paths(index: sqlite3.Connection, paths: Collection[str]) -> None:
 
 def _details(index: sqlite3.Connection, numbers: list[int]) -> Iterator[tuple[int, tuple[Any, ...]]]:
     marks = ", ".join("?" * len(numbers))
+    # `marks` are question marks
     statement = f"SELECT number, {_COLUMNS} FROM details JOIN images USING (number) WHERE number IN ({marks})"  # noqa: S608
     for number, *row in index.execute(statement, numbers):
         yield number, tuple(row)
