@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("pipeline.cli.evaluate", "evaluate a trained model on a split of a prepared dataset"),
     "index": ("pipeline.cli.index_set", "make the image index of a stored prepared dataset, for a worker"),
     "render": ("pipeline.cli.render", "render images for the API, one after the other"),
+    "export": ("pipeline.cli.export", "write a trained model as ONNX, OpenVINO or TorchScript, and compare it"),
     "predict": ("pipeline.cli.predict", "run a trained model on images"),
 }
 _READ_DATASETS = frozenset({"prepare", "fingerprint", "repair"})

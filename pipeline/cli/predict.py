@@ -23,7 +23,9 @@ class PredictConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Path = Field(description="best.pt, model.zip, or a folder with one of them and model.json.")
+    model: Path = Field(
+        description="best.pt, model.zip, a folder with one of them and model.json, or an export (.onnx, .xml)."
+    )
     image: Path = Field(description="The image to predict.")
     out: Path = Field(description="Where to write the image with its predictions (.png, .jpg).")
     conf: float | None = Field(None, ge=0, le=1, description="The lowest confidence that is listed, 0 to 1.")
@@ -47,10 +49,8 @@ def main(args: argparse.Namespace) -> int:
         return complain("predict", args.config, error)
     try:
         image = open_upright(config.image)
-        entry = entry_of_model(config.model)
-        trainer, output = cast(Trainer, import_module(entry.trainer)), output_of(entry.kind)
-        options = {} if config.conf is None else {"min_score": config.conf}
-        predictions = trainer.load(config.model).predict(config.image, **options)
+        kind, predictions = _predicted(config)
+        output = output_of(kind)
         output.draw(image, predictions).save(config.out)
     except (DarkroomError, OSError, ValueError) as error:
         sys.stderr.write(f"python -m pipeline predict: {error}\n")
@@ -64,6 +64,27 @@ def main(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{config.out}\n")
     return 0
+
+
+def _predicted(config: PredictConfig) -> tuple[str, Any]:
+    """The kind of the model, and its predictions for the image."""
+    if config.model.suffix in (".onnx", ".xml"):
+        return _predicted_by_export(config)
+    entry = entry_of_model(config.model)
+    options = {} if config.conf is None else {"min_score": config.conf}
+    return entry.kind, cast(Trainer, import_module(entry.trainer)).load(config.model).predict(config.image, **options)
+
+
+def _predicted_by_export(config: PredictConfig) -> tuple[str, Any]:
+    from pipeline.predictor.predictor import ExportPredictor, PredictionFailed
+
+    if not config.model.is_file():
+        raise ConfigInvalid([f"model: there is no {config.model}"])
+    predictor = ExportPredictor(config.model)
+    result = predictor.predict([config.image.read_bytes()], min_score=config.conf)[0]
+    if isinstance(result, PredictionFailed):
+        raise ValueError(result.reason)
+    return predictor.metadata.kind, result.boxes or result.labels
 
 
 def entry_of_model(model: Path) -> TrainerEntry:

@@ -9,6 +9,8 @@ from pipeline.dataset.predictions import PredictedBox, PredictedLabel
 from pipeline.process.checkpoint_manifest import Ended as Ended
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pydantic import BaseModel
 
 
@@ -106,6 +108,9 @@ class Predictor(Protocol):
     def predict(self, image: Path, *, min_score: float = 0.25) -> Sequence[PredictedBox] | Sequence[PredictedLabel]:
         """Boxes from `min_score` up, or the most probable classes (at most five); best first."""
 
+    def raw(self, batch: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """(B, 3, height, width), as the exported model takes it -> what that answers."""
+
 
 class Trainer(Protocol):
     def train(
@@ -150,3 +155,12 @@ class Trainer(Protocol):
         Nothing of `source` but numbers, names and plain values reaches the result. Raises ModelRefused and
         WeightsUnavailable; any other exception means that the file is broken.
         """
+
+    def export_onnx(self, model: Path, target: Path, *, about: Mapping[str, Any]) -> None:
+        """Writes the model as ONNX, in single precision, with the description of pipeline.predictor.metadata.
+
+        Raises WeightsUnavailable, and ValueError for a model that the predictor has no equal for.
+        """
+
+    def trace(self, model: Path, target: Path) -> None:
+        """Writes the model as TorchScript: (B, 3, height, width) -> the same output as the ONNX. Raises as above."""

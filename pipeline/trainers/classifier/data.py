@@ -33,6 +33,10 @@ class SplitImages:
         """RGB, upright."""
         return upright(io.BytesIO(self._rows[index]["image"]["bytes"]))
 
+    def content(self, index: int) -> bytes:
+        """The image's file."""
+        return bytes(self._rows[index]["image"]["bytes"])
+
     def open_small(self, index: int, side: int) -> Image.Image:
         """As `open`, reduced to no less than `side` px on the shorter side: large JPEGs are read many times faster."""
         return upright(io.BytesIO(self._rows[index]["image"]["bytes"]), draft=side)

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.dataset.predictions import PredictedLabel
@@ -28,3 +30,8 @@ class ClassifierPredictor:
             scores = softmax(self._network(pixel_values=pixels).logits[0].float().numpy())
         best = scores.argsort()[::-1][:TOP]
         return [PredictedLabel(self.classes[i], int(i), float(scores[i])) for i in best if scores[i] >= min_score]
+
+    def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, classes): logits."""
+        with torch.inference_mode():
+            return np.asarray(self._network(pixel_values=torch.from_numpy(batch)).logits.float().numpy())

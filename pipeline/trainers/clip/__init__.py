@@ -4,7 +4,7 @@ Nothing heavy is imported here: transformers reads its environment when it is im
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from pipeline.trainers import AdoptedModel, Checkpoint, ModelSource, Predictor, 
 from pipeline.trainers.recipe_import import import_recipe
 from pipeline.trainers.scratch import scratch_in
 
-__all__ = ["adopt", "evaluate", "load", "train"]
+__all__ = ["adopt", "evaluate", "export_onnx", "load", "trace", "train"]
 
 
 def train(
@@ -78,3 +78,23 @@ def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[
         from pipeline.trainers.clip.adopted import adopt_clip
 
         return adopt_clip(source, artifacts, report, classes=classes)
+
+
+def export_onnx(model: Path, target: Path, *, about: Mapping[str, Any]) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
+        go_offline(Path(home))
+        from pipeline.trainers.classifier.onnx_export import export_classifier
+        from pipeline.trainers.clip.models import read_published_clip
+
+        export_classifier(*read_published_clip(model), target, about=about)
+
+
+def trace(model: Path, target: Path) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
+        go_offline(Path(home))
+        from pipeline.trainers.classifier.onnx_export import trace_classifier
+        from pipeline.trainers.clip.models import read_published_clip
+
+        trace_classifier(*read_published_clip(model)[:2], target)

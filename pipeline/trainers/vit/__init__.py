@@ -4,7 +4,7 @@ Nothing heavy is imported here: transformers reads its environment when it is im
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from pipeline.trainers import AdoptedModel, Checkpoint, ModelSource, Predictor, 
 from pipeline.trainers.recipe_import import import_recipe
 from pipeline.trainers.scratch import scratch_in
 
-__all__ = ["adopt", "evaluate", "load", "train"]
+__all__ = ["adopt", "evaluate", "export_onnx", "load", "trace", "train"]
 
 
 def train(
@@ -69,3 +69,23 @@ def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[
 
         report.raise_if_cancelled()
         return adopt_vit(source, artifacts)
+
+
+def export_onnx(model: Path, target: Path, *, about: Mapping[str, Any]) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:
+        go_offline(Path(home))
+        from pipeline.trainers.classifier.onnx_export import export_classifier
+        from pipeline.trainers.vit.models import read_published_vit
+
+        export_classifier(*read_published_vit(model), target, about=about)
+
+
+def trace(model: Path, target: Path) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:
+        go_offline(Path(home))
+        from pipeline.trainers.classifier.onnx_export import trace_classifier
+        from pipeline.trainers.vit.models import read_published_vit
+
+        trace_classifier(*read_published_vit(model)[:2], target)

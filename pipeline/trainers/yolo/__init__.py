@@ -5,9 +5,9 @@ Nothing heavy is imported here: it reads its environment when it is imported.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -17,7 +17,7 @@ from pipeline.trainers.recipe_import import import_recipe
 from pipeline.trainers.scratch import scratch_in
 from pipeline.trainers.yolo.environment import go_offline
 
-__all__ = ["adopt", "evaluate", "load", "train"]
+__all__ = ["adopt", "evaluate", "export_onnx", "load", "trace", "train"]
 
 
 def train(
@@ -64,6 +64,24 @@ def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[
 
         report.raise_if_cancelled()
         return adopt_yolo(source, artifacts)
+
+
+def export_onnx(model: Path, target: Path, *, about: Mapping[str, Any]) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:
+        go_offline(Path(config))
+        from pipeline.trainers.yolo.onnx_export import export_detector
+
+        export_detector(_weights_in(model), target, about=about)
+
+
+def trace(model: Path, target: Path) -> None:
+    """See `pipeline.trainers.Trainer`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:
+        go_offline(Path(config))
+        from pipeline.trainers.yolo.onnx_export import trace_detector
+
+        trace_detector(_weights_in(model), target)
 
 
 def _weights_in(model: Path) -> Path:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from ultralytics import RTDETR, YOLO
 
 from pipeline.dataset.predictions import PredictedBox
@@ -25,3 +28,10 @@ class YoloPredictor:
         rows = zip(result.boxes.cls.int().tolist(), result.boxes.conf.tolist(), result.boxes.xyxy.tolist(), strict=True)
         boxes = [PredictedBox(self.classes[index], index, score, *corners) for index, score, corners in rows]
         return sorted(boxes, key=lambda box: -box.score)
+
+    def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, 4 + classes, N), of RT-DETR (B, N, 4 + classes)."""
+        network = self._model.model.float().eval()
+        with torch.inference_mode():
+            found = network(torch.from_numpy(batch))
+        return np.asarray((found[0] if isinstance(found, tuple | list) else found).numpy())

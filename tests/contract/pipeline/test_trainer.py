@@ -307,3 +307,56 @@ def test_a_crash_is_reported_with_the_end_of_its_traceback(trainer: str, start: 
     assert child.problem()["slug"] == "trainer-crashed"
     assert CASES[trainer].missing in child.problem()["detail"]
     assert "FileNotFoundError" in child.problem()["facts"]["traceback"][-1]
+
+
+EXPORTED = """
+import json, sys, tempfile
+from importlib import import_module
+from pathlib import Path
+import numpy as np
+from pipeline.export.catalogue import FORMATS
+from pipeline.export.certificate import certify
+from pipeline.export.held_out import HeldOutImage
+from pipeline.export.run import export_model
+from pipeline.params.catalogue import entry_of
+
+name, to, precision, artifacts, out, *images = sys.argv[1:]
+entry = entry_of(name)
+file = export_model(Path(artifacts), entry, Path(out), to=to, precision=precision, facts={"model": "raccoons/v1"})
+found = {"file": str(file)}
+if FORMATS[to].predicts:
+    model = import_module(entry.trainer).load(Path(artifacts))
+    held_out = [HeldOutImage(Path(image), np.zeros((0, 5)), 0) for image in images]
+    scratch = Path(tempfile.mkdtemp(dir=out))
+    found |= certify(file, model, held_out, kind=entry.kind, precision=precision, threads=1, scratch=scratch)
+Path(out, "found.json").write_text(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize(
+    ("to", "precision"),
+    [
+        ("onnx", "fp32"),
+        pytest.param("onnx", "fp16", marks=pytest.mark.slow),
+        pytest.param("openvino", "fp32", marks=pytest.mark.slow),
+        pytest.param("openvino", "fp16", marks=pytest.mark.slow),
+        pytest.param("torchscript", "fp32", marks=pytest.mark.slow),
+    ],
+)
+def test_an_export_answers_as_the_trained_model_does(
+    finished: Child, trainer: str, to: str, precision: str, tmp_path: Path
+) -> None:
+    images = draw_tree(tmp_path / "images", train=0, val=1, test=6, side=96) / "images" / "test"
+    out = tmp_path / "export"
+    arguments = [trainer, to, precision, str(finished.out / "artifacts"), str(out), *map(str, sorted(images.iterdir()))]
+    ran = subprocess.run(
+        [sys.executable, "-c", EXPORTED, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found = json.loads((out / "found.json").read_text())
+    about = json.loads((out / "export.json").read_text())
+    assert about["model"] == "raccoons/v1" and about["versions"]["torch"]
+    assert {each["name"] for each in about["files"]} >= {Path(found["file"]).name}
+    if to != "torchscript":
+        assert found["passed"], found["reasons"]
+        assert found["outputs"]["largest"] < (1e-4 if precision == "fp32" else 0.05)

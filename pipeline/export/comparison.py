@@ -1,0 +1,87 @@
+"""How two models differ in their predictions for the same images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.dataset.predictions import PredictedBox, PredictedLabel
+from pipeline.evaluation.detection_metrics import ImageBoxes, mean_precision, pairwise_iou
+from pipeline.export.bounds import Bounds
+
+RESAMPLES, SEED = 400, 0
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """`compared` predictions, of which `equal` are."""
+
+    compared: int
+    equal: int
+
+    @property
+    def share(self) -> float:
+        return self.equal / self.compared if self.compared else 1.0
+
+
+def agreement_of_boxes(
+    wanted: Sequence[PredictedBox], found: Sequence[PredictedBox], bounds: Bounds, *, min_score: float
+) -> Agreement:
+    """Every box of either side is compared, unless its score is so near `min_score` that it may be missing by chance."""
+    certain = min_score + bounds.score
+    left = list(found)
+    equal = compared = 0
+    for box in sorted(wanted, key=lambda each: -each.score):
+        match = _match(box, left, bounds)
+        if match is not None:
+            left.remove(match)
+            equal += 1
+        compared += match is not None or box.score > certain
+    return Agreement(compared + sum(box.score > certain for box in left), equal)
+
+
+def agreement_of_labels(
+    wanted: Sequence[PredictedLabel], found: Sequence[PredictedLabel], bounds: Bounds
+) -> Agreement:
+    """One prediction: the most probable class, and its probability."""
+    same = wanted[0].class_index == found[0].class_index and abs(wanted[0].score - found[0].score) <= bounds.score
+    return Agreement(1, int(same))
+
+
+def change_of_precision(before: Sequence[ImageBoxes], after: Sequence[ImageBoxes], classes: int) -> tuple[float, float, float]:
+    """The change of mAP50-95, and its 95 % interval by a paired bootstrap over the images."""
+    change = mean_precision(after, classes) - mean_precision(before, classes)
+    rng = np.random.default_rng(SEED)
+    changes = []
+    for _ in range(RESAMPLES):
+        rows = rng.integers(0, len(before), len(before))
+        changes.append(
+            mean_precision([after[row] for row in rows], classes) - mean_precision([before[row] for row in rows], classes)
+        )
+    low, high = np.quantile(changes, (0.025, 0.975))
+    return change, float(low), float(high)
+
+
+def change_of_accuracy(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """(N,) whether each image is right -> the change of accuracy, and its interval as above."""
+    differences = after.astype(float) - before.astype(float)
+    rng = np.random.default_rng(SEED)
+    means = differences[rng.integers(0, len(differences), (RESAMPLES, len(differences)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(differences.mean()), float(low), float(high)
+
+
+def _match(box: PredictedBox, others: Sequence[PredictedBox], bounds: Bounds) -> PredictedBox | None:
+    """The other one of the same class that overlaps most, if both are equal within the bounds."""
+    same = [each for each in others if each.class_index == box.class_index]
+    if not same:
+        return None
+    overlaps = pairwise_iou(_corners([box]), _corners(same))[0]
+    best = same[int(overlaps.argmax())]
+    return best if overlaps.max() > bounds.iou and abs(best.score - box.score) <= bounds.score else None
+
+
+def _corners(boxes: Sequence[PredictedBox]) -> Array:
+    return np.array([[box.x1, box.y1, box.x2, box.y2] for box in boxes])

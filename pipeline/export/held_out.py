@@ -1,0 +1,59 @@
+"""The images on which an export is compared: those of a split of a prepared tree, as files, with the truth."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.layouts import MANIFEST_FILE
+from pipeline.layouts.yolo import tree_stems
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutImage:
+    """`boxes` (N, 5): class, x1, y1, x2, y2 in pixels of the upright image; of a classification set empty, and `label` is
+    the index of the class."""
+
+    file: Path
+    boxes: NDArray[np.float64]
+    label: int | None
+
+
+def held_out_images(tree: Path, split: str, *, at_most: int, scratch: Path) -> list[HeldOutImage]:
+    """Evenly spread over the split where it has more. `scratch`: a folder for images that are no files in the tree.
+
+    Raises ValueError for a tree without a manifest, or without images in the split.
+    """
+    file = tree / MANIFEST_FILE
+    if not file.is_file():
+        raise ValueError(f"{tree} is no prepared tree: it has no {MANIFEST_FILE}")
+    images = json.loads(file.read_text(encoding="utf-8"))["images"]
+    stems = tree_stems([image["path"] for image in images])
+    chosen = [image for image in images if image["split"] == split]
+    if not chosen:
+        raise ValueError(f"the dataset has no images in {split}")
+    chosen = [chosen[index] for index in np.unique(np.linspace(0, len(chosen) - 1, at_most).astype(int))]
+    if (tree / "data.yaml").is_file():
+        files = {path.stem: path for path in (tree / "images" / split).iterdir()}
+        return [HeldOutImage(files[stems[each["path"]]], _boxes(each["boxes"]), None) for each in chosen]
+    return _classified(tree, split, {each["path"] for each in chosen}, scratch)
+
+
+def _boxes(rows: list[list[int]]) -> NDArray[np.float64]:
+    """Of the manifest: class, corners in thousandths of a pixel, flags."""
+    return np.array([[row[0], *(value / 1000 for value in row[1:5])] for row in rows], float).reshape(-1, 5)
+
+
+def _classified(tree: Path, split: str, paths: set[str], scratch: Path) -> list[HeldOutImage]:
+    from pipeline.trainers.classifier.data import open_tree  # takes seconds to import
+
+    images = open_tree(tree).splits[split]
+    found = []
+    for index, path in enumerate(images.paths):
+        if path in paths:
+            file = scratch / f"{index:06d}"
+            file.write_bytes(images.content(index))
+            found.append(HeldOutImage(file, np.zeros((0, 5)), images.labels[index]))
+    return found

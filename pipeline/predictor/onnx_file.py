@@ -1,0 +1,18 @@
+"""The description in an ONNX file."""
+
+from pathlib import Path
+
+import onnx
+
+from pipeline.predictor.metadata import KEY, ExportMetadata
+
+
+def describe_onnx(file: Path, metadata: ExportMetadata) -> None:
+    """Replaces all properties of the file, which have dates and paths of the machine, by the description."""
+    model = onnx.load(str(file))
+    del model.metadata_props[:]
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, metadata.to_json()
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    onnx.save(model, str(file))

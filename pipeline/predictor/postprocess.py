@@ -1,0 +1,66 @@
+"""Output of the model to boxes or probabilities."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.predictor.metadata import Output
+from pipeline.predictor.preprocess import Placement
+
+Rows = NDArray[np.float32]
+_MAX_CANDIDATES = 30_000  # as ultralytics: the best ones
+_CLASS_OFFSET = 7680.0  # pixels between the classes of one suppression, as ultralytics
+
+
+def boxes_of(raw: Rows, output: Output, placement: Placement, size: tuple[int, int]) -> Rows:
+    """(N, 6): x1, y1, x2, y2 in pixels of the upright image, score, class; best first.
+
+    `raw`: of one image, by `output.form`. `size`: width and height of the input.
+    """
+    match output.form:
+        case "anchors":
+            rows = suppress(_candidates(raw.T, output.min_score), iou=output.iou, at_most=output.max_boxes)
+        case "queries":
+            rows = _candidates(raw, output.min_score)
+            rows[:, :4] *= np.array([*size, *size], np.float32)
+            rows = rows[np.argsort(-rows[:, 4], kind="stable")][: output.max_boxes]
+        case _:
+            rows = raw[raw[:, 4] > output.min_score][: output.max_boxes].astype(np.float32)
+    rows[:, :4] = placement.to_image(rows[:, :4])
+    return rows
+
+
+def suppress(rows: Rows, *, iou: float, at_most: int) -> Rows:
+    """Greedy non-maximum suppression within each class: of two boxes with a larger IoU the one of lower score goes."""
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")][:_MAX_CANDIDATES]
+    corners = rows[:, :4] + rows[:, 5:6] * _CLASS_OFFSET
+    x1, y1, x2, y2 = corners.T
+    areas = (x2 - x1) * (y2 - y1)
+    left = np.arange(len(rows))
+    kept: list[int] = []
+    while len(left) and len(kept) < at_most:
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        width = np.minimum(x2[best], x2[left]) - np.maximum(x1[best], x1[left])
+        height = np.minimum(y2[best], y2[left]) - np.maximum(y1[best], y1[left])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        left = left[shared <= iou * (areas[best] + areas[left] - shared)]
+    return rows[kept]
+
+
+def probabilities(logits: Rows) -> NDArray[np.float64]:
+    """Softmax over the last axis."""
+    values = logits.astype(np.float64)
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _candidates(rows: Rows, min_score: float) -> Rows:
+    """(N, 4 + classes) -> (M, 6): corners, best score, its class; those above `min_score`."""
+    scores = rows[:, 4:]
+    best = scores.max(axis=1)
+    above = best > min_score
+    rows, best = rows[above], best[above]
+    half = rows[:, 2:4] / 2
+    centre = rows[:, :2]
+    classes = rows[:, 4:].argmax(axis=1)
+    return np.column_stack((centre - half, centre + half, best, classes)).astype(np.float32)

@@ -1,0 +1,141 @@
+"""A model in a file that predicts: the one of the command line, the service, the evaluation of exports and the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.dataset.predictions import PredictedBox, PredictedLabel
+from pipeline.predictor.engines import Engine, open_engine
+from pipeline.predictor.images import DecodedImage, ImageUnreadable, decode
+from pipeline.predictor.metadata import ExportMetadata, MetadataInvalid, Output, read_metadata
+from pipeline.predictor.postprocess import boxes_of, probabilities
+from pipeline.predictor.preprocess import Placement, needed_size, prepare
+
+TOP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """`boxes` of a detector, best first; `labels` of a classifier, most probable first. `milliseconds` by stage: decode,
+    preprocess, inference (the share of the batch), postprocess."""
+
+    width: int
+    height: int
+    orientation: int
+    boxes: tuple[PredictedBox, ...]
+    labels: tuple[PredictedLabel, ...]
+    milliseconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionFailed:
+    """This image cannot be predicted; the others of its batch are."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    index: int
+    values: NDArray[np.float32]
+    placement: Placement
+    image: DecodedImage
+    milliseconds: dict[str, float]
+
+
+class ExportPredictor:
+    """Raises MetadataInvalid for a file that is no export. Safe for several threads at once."""
+
+    def __init__(self, file: Path, *, threads: int = 1) -> None:
+        self._engine: Engine = open_engine(file, threads=threads)
+        self.metadata: ExportMetadata = read_metadata(self._engine.description)
+        self.engine = self._engine.name
+        self.precision = self._engine.precision
+        wanted = self.metadata.preprocessing
+        self._at_least = partial(needed_size, wanted=wanted) if wanted.reduce else None
+        if self.metadata.kind == "detection" and self.metadata.output.form == "logits":
+            raise MetadataInvalid("The description in the export contradicts itself: a detector without boxes.")
+
+    def predict(
+        self,
+        images: Sequence[bytes],
+        *,
+        min_score: float | None = None,
+        iou: float | None = None,
+        top: int = TOP,
+    ) -> list[Prediction | PredictionFailed]:
+        """One result for each image, in their order. Images of the same input size go through the model together.
+
+        `min_score`, `iou`: instead of those of the export. `top`: how many classes a classifier lists.
+        """
+        results: list[Prediction | PredictionFailed] = [PredictionFailed("")] * len(images)
+        by_size: dict[tuple[int, ...], list[_Ready]] = {}
+        for index, content in enumerate(images):
+            try:
+                ready = self._ready(index, content)
+            except ImageUnreadable as error:
+                results[index] = PredictionFailed(str(error))
+                continue
+            by_size.setdefault(ready.values.shape, []).append(ready)
+        output = self.metadata.output
+        output = replace(
+            output,
+            min_score=output.min_score if min_score is None else min_score,
+            iou=output.iou if iou is None else iou,
+        )
+        for group in by_size.values():
+            for ready, prediction in zip(group, self._run(group, output, top), strict=True):
+                results[ready.index] = prediction
+        return results
+
+    def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, 3, height, width) -> the output of the model as it is."""
+        return self._engine.run(batch)
+
+    def _ready(self, index: int, content: bytes) -> _Ready:
+        started = perf_counter()
+        image = decode(content, at_least=self._at_least)
+        decoded = perf_counter()
+        values, placement = prepare(image, self.metadata.preprocessing)
+        times = {"decode": 1e3 * (decoded - started), "preprocess": 1e3 * (perf_counter() - decoded)}
+        return _Ready(index, values, placement, image, times)
+
+    def _run(self, group: list[_Ready], output: Output, top: int) -> list[Prediction]:
+        started = perf_counter()
+        batch = group[0].values[None] if len(group) == 1 else np.stack([ready.values for ready in group])
+        raw = self._engine.run(batch)
+        if len(raw) != len(group):
+            raise MetadataInvalid(f"The model answered {len(raw)} of {len(group)} images.")
+        share = 1e3 * (perf_counter() - started) / len(group)
+        return [self._result(ready, rows, output, top, share) for ready, rows in zip(group, raw, strict=True)]
+
+    def _result(
+        self, ready: _Ready, rows: NDArray[np.float32], output: Output, top: int, inference_ms: float
+    ) -> Prediction:
+        started = perf_counter()
+        boxes: tuple[PredictedBox, ...] = ()
+        labels: tuple[PredictedLabel, ...] = ()
+        if self.metadata.kind == "detection":
+            height, width = ready.values.shape[1:]
+            boxes = self._boxes(boxes_of(rows, output, ready.placement, (width, height)))
+        else:
+            labels = self._labels(probabilities(rows), top)
+        times = {**ready.milliseconds, "inference": inference_ms, "postprocess": 1e3 * (perf_counter() - started)}
+        image = ready.image
+        return Prediction(image.width, image.height, image.orientation, boxes, labels, times)
+
+    def _boxes(self, rows: NDArray[np.float32]) -> tuple[PredictedBox, ...]:
+        names = self.metadata.classes
+        return tuple(
+            PredictedBox(names[int(index)], int(index), float(score), *map(float, corners))
+            for *corners, score, index in rows
+        )
+
+    def _labels(self, scores: NDArray[np.float64], top: int) -> tuple[PredictedLabel, ...]:
+        best = np.argsort(-scores, kind="stable")[:top]
+        return tuple(PredictedLabel(self.metadata.classes[index], int(index), float(scores[index])) for index in best)

@@ -1,0 +1,54 @@
+"""A trained detector as ONNX, with the description that the predictor reads."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ultralytics import RTDETR, YOLO
+
+from pipeline.predictor.metadata import ExportMetadata, Output, Preprocessing
+from pipeline.predictor.onnx_file import describe_onnx
+from pipeline.trainers.yolo import vendor
+from pipeline.trainers.yolo.weights import is_rtdetr, model_in, read_weights
+
+OPSET = 20
+_QUIETENED = vendor.VERSIONS  # vendor is imported for its effect: it quietens ultralytics
+
+
+def export_detector(weights: Path, target: Path, *, about: Mapping[str, Any]) -> None:
+    """Writes `target` (.onnx) with dynamic batch, height and width; suppression stays outside, in the predictor.
+
+    Raises WeightsUnavailable for a file that is not a safe weights file.
+    """
+    model = model_in(read_weights(weights))
+    side = int(model.args["imgsz"]) if isinstance(model.args, dict) else 640
+    classes = tuple(str(model.names[index]) for index in range(len(model.names)))
+    rtdetr = is_rtdetr(model)
+    _export(weights, target, is_rtdetr=rtdetr, format="onnx", dynamic=True, simplify=False, imgsz=side, opset=OPSET)
+    preprocessing = _preprocessing(side, model, is_rtdetr=rtdetr)
+    output = Output("queries" if rtdetr else "anchors")
+    describe_onnx(target, ExportMetadata("detection", classes, preprocessing, output, dict(about)))
+
+
+def trace_detector(weights: Path, target: Path) -> None:
+    """Writes `target` as TorchScript. Raises WeightsUnavailable."""
+    model = model_in(read_weights(weights))
+    side = int(model.args["imgsz"]) if isinstance(model.args, dict) else 640
+    _export(weights, target, is_rtdetr=is_rtdetr(model), format="torchscript", imgsz=side)
+
+
+def _export(weights: Path, target: Path, *, is_rtdetr: bool, **options: Any) -> None:
+    with tempfile.TemporaryDirectory(prefix="darkroom-export-", dir=target.parent) as name:
+        copied = Path(name) / "model.pt"  # the exporter writes beside the weights
+        shutil.copyfile(weights, copied)
+        exported = (RTDETR if is_rtdetr else YOLO)(str(copied)).export(**options, device="cpu", verbose=False)
+        Path(exported).rename(target)
+
+
+def _preprocessing(side: int, model: Any, *, is_rtdetr: bool) -> Preprocessing:
+    """As the predictors of ultralytics do it: RT-DETR does not keep the aspect ratio, the others pad to the stride."""
+    if is_rtdetr:
+        return Preprocessing(side, side, "stretch", "linear")
+    return Preprocessing(side, side, "letterbox", "linear", stride=int(model.stride.max()))
