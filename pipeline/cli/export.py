@@ -1,4 +1,4 @@
-"""`python -m pipeline export --model best.pt --format onnx --out folder`: write a file that runs without the framework."""
+"""`python -m pipeline export --model best.pt --out folder`: write a file that runs without the framework."""
 
 import argparse
 import json
@@ -24,9 +24,12 @@ class ExportConfig(BaseModel):
     model: Path = Field(description="best.pt, model.zip, or a folder with one of them and model.json.")
     out: Path = Field(description="A folder for the export, export.json and certificate.json.")
     format: Format = Field("onnx", description=f"One of {', '.join(FORMATS)}.")
-    precision: Precision = Field("fp32", description="fp32, or fp16: half the size, and differences in the third digit.")
+    precision: Precision = Field(
+        "fp32", description="fp32, or fp16: half the size, and differences in the third digit."
+    )
     dataset: Path | None = Field(
-        None, description="A prepared tree: then the export is compared with the model on its images, in certificate.json."
+        None,
+        description="A prepared tree: then the export is compared with the model on its images, in certificate.json.",
     )
     split: str = Field("test", description="The split whose images are compared: test, val or train.")
     images: int = Field(200, ge=1, le=100_000, description="At most so many images are compared.")
@@ -60,9 +63,7 @@ def _export(config: ExportConfig, entry: TrainerEntry) -> int:
     from pipeline.export.run import export_model
 
     facts = {"model": config.name or config.model.name, "trainer": entry.trainer.rpartition(".")[2]}
-    file = export_model(
-        config.model, entry, config.out, to=config.format, precision=config.precision, facts=facts
-    )
+    file = export_model(config.model, entry, config.out, to=config.format, precision=config.precision, facts=facts)
     sys.stdout.write(f"{file} ({file.stat().st_size / 1e6:.1f} MB)\n")
     return 0 if config.dataset is None else _certify(config, entry, file)
 

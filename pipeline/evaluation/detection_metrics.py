@@ -1,8 +1,8 @@
 """The metrics of a detector on a set of images, from boxes alone, whatever predicted them.
 
-Average precision as ultralytics computes it (utils/metrics.py, compute_ap: the envelope of precision, interpolated at 101
-recalls, by the trapezium rule), over IoU 0.5, 0.55, ..., 0.95; the class's mean precision, recall and F1 at the score of
-the best mean F1, which is chosen on a curve smoothed over a tenth of its length. A test compares both.
+Average precision as ultralytics computes it (utils/metrics.py, compute_ap: the envelope of precision, interpolated at
+101 recalls, by the trapezium rule), over IoU 0.5, 0.55, ..., 0.95; precision, recall and F1 at the score of the best
+mean F1 over the classes, which is chosen on a curve smoothed over a tenth of its length. A test compares both.
 """
 
 from collections.abc import Sequence

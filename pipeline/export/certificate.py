@@ -1,9 +1,8 @@
 """The certificate of an export: what it answers, measured beside the model that it was made of.
 
-The exported file runs in a clean process, by the predictor that serves it. Both get the same files of images, one after
-the other in turns, so that neither computes while the other is timed. What is compared is the whole path: decoding,
-orientation, colours, resize, values, the model, suppression. For a few images the model's own output is compared too, on
-the same input.
+The exported file runs in a clean process, by the predictor that serves it. Both get the same files of images, in turns,
+so that neither computes while the other is timed. What is compared is the whole path: decoding, orientation, colours,
+resize, values, the model, suppression. For a few images the model's own output is compared too, on the same input.
 """
 
 import json
@@ -206,7 +205,10 @@ def _figures(
     else:
         right = [
             np.array(
-                [bool(each) and each[0].class_index == image.label for image, each in zip(images, side.predictions, strict=True)]
+                [
+                    bool(each) and each[0].class_index == image.label
+                    for image, each in zip(images, side.predictions, strict=True)
+                ]
             )
             for side in (wanted, found)
         ]
@@ -234,7 +236,9 @@ def _reasons(content: Mapping[str, Any], bounds: Bounds, about: Mapping[str, Any
     if content["failed"]:
         reasons.append(f"{content['failed']} of {content['images']} images could not be predicted.")
     if content["outputs"]["largest"] is None or content["outputs"]["largest"] > bounds.output:
-        reasons.append(f"Outputs for the same input differ by {content['outputs']['largest']}; allowed is {bounds.output}.")
+        reasons.append(
+            f"Outputs for the same input differ by {content['outputs']['largest']}; allowed is {bounds.output}."
+        )
     share = content["predictions"]["share"]
     if share < bounds.equal:
         reasons.append(f"{share:.1%} of the predictions are equal; at least {bounds.equal:.1%} must be.")

@@ -29,7 +29,7 @@ class Agreement:
 def agreement_of_boxes(
     wanted: Sequence[PredictedBox], found: Sequence[PredictedBox], bounds: Bounds, *, min_score: float
 ) -> Agreement:
-    """Every box of either side is compared, unless its score is so near `min_score` that it may be missing by chance."""
+    """Every box of either side is compared, unless its score is so near `min_score` that chance decides."""
     certain = min_score + bounds.score
     left = list(found)
     equal = compared = 0
@@ -42,15 +42,15 @@ def agreement_of_boxes(
     return Agreement(compared + sum(box.score > certain for box in left), equal)
 
 
-def agreement_of_labels(
-    wanted: Sequence[PredictedLabel], found: Sequence[PredictedLabel], bounds: Bounds
-) -> Agreement:
+def agreement_of_labels(wanted: Sequence[PredictedLabel], found: Sequence[PredictedLabel], bounds: Bounds) -> Agreement:
     """One prediction: the most probable class, and its probability."""
     same = wanted[0].class_index == found[0].class_index and abs(wanted[0].score - found[0].score) <= bounds.score
     return Agreement(1, int(same))
 
 
-def change_of_precision(before: Sequence[ImageBoxes], after: Sequence[ImageBoxes], classes: int) -> tuple[float, float, float]:
+def change_of_precision(
+    before: Sequence[ImageBoxes], after: Sequence[ImageBoxes], classes: int
+) -> tuple[float, float, float]:
     """The change of mAP50-95, and its 95 % interval by a paired bootstrap over the images."""
     change = mean_precision(after, classes) - mean_precision(before, classes)
     rng = np.random.default_rng(SEED)
@@ -58,7 +58,8 @@ def change_of_precision(before: Sequence[ImageBoxes], after: Sequence[ImageBoxes
     for _ in range(RESAMPLES):
         rows = rng.integers(0, len(before), len(before))
         changes.append(
-            mean_precision([after[row] for row in rows], classes) - mean_precision([before[row] for row in rows], classes)
+            mean_precision([after[row] for row in rows], classes)
+            - mean_precision([before[row] for row in rows], classes)
         )
     low, high = np.quantile(changes, (0.025, 0.975))
     return change, float(low), float(high)

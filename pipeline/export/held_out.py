@@ -13,8 +13,8 @@ from pipeline.layouts.yolo import tree_stems
 
 @dataclass(frozen=True, slots=True)
 class HeldOutImage:
-    """`boxes` (N, 5): class, x1, y1, x2, y2 in pixels of the upright image; of a classification set empty, and `label` is
-    the index of the class."""
+    """`boxes` (N, 5): class, x1, y1, x2, y2 in pixels of the upright image. Of a classification set it is empty, and
+    `label` is the index of the class."""
 
     file: Path
     boxes: NDArray[np.float64]

@@ -1,7 +1,7 @@
 """What an exported model says about itself: how its input is made and what its output means.
 
-It is part of the file (a metadata property of ONNX, an entry of OpenVINO's `rt_info`), so that a prediction needs nothing
-else, and no default of a library decides about it.
+It is part of the file (a metadata property of ONNX, an entry of OpenVINO's `rt_info`), so that a prediction needs
+nothing else, and no default of a library decides about it.
 """
 
 import json
@@ -28,8 +28,8 @@ class Preprocessing:
     `shortest-edge` scales the shorter side to `resize_to` and takes the centre. `interpolation`: `linear` reads the
     four neighbours (OpenCV's INTER_LINEAR); `bilinear` and `bicubic` widen their filter when they reduce (Pillow's).
     `stride`: 0 pads to the whole `width` x `height`; another one only to the next multiple of it.
-    `reduce`: large JPEGs are decoded at a half, a quarter or an eighth of their size, which is many times faster. A model
-    trained with `linear` answers otherwise then, so that it is on only where it was measured to make no difference.
+    `reduce`: large JPEGs are decoded at a half, a quarter or an eighth of their size, which is many times faster. A
+    model trained with `linear` answers otherwise then: it is on only where it was measured to make no difference.
     Values are `(v / 255 - mean) / std`.
     """
 
@@ -53,8 +53,8 @@ class Output:
     `queries`     (B, N, 4 + classes): the same, the box as shares of the input's sides; needs no suppression
     `kept-boxes`  (B, N, 6): x1, y1, x2, y2 in pixels of the input, score, class; suppression is part of the model
     `logits`      (B, classes)
-    The rest are the defaults of a prediction: the lowest score that is listed, the IoU above which the lower of two boxes
-    of a class is suppressed, and the largest number of boxes.
+    The rest are the defaults of a prediction: the lowest score that is listed, the IoU above which the lower of two
+    boxes of a class is suppressed, and the largest number of boxes.
     """
 
     form: OutputForm
@@ -65,7 +65,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class ExportMetadata:
-    """`about`: facts for people and receipts, such as the version's name, sha256 and fingerprint, precision, licence."""
+    """`about`: facts for people and receipts, such as the name of the version, sha256, fingerprint, precision."""
 
     kind: Literal["detection", "classification"]
     classes: tuple[str, ...]

@@ -21,8 +21,8 @@ TOP = 5
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """`boxes` of a detector, best first; `labels` of a classifier, most probable first. `milliseconds` by stage: decode,
-    preprocess, inference (the share of the batch), postprocess."""
+    """`boxes` of a detector, best first; `labels` of a classifier, most probable first. `milliseconds` by stage:
+    decode, preprocess, inference (the share of the batch), postprocess."""
 
     width: int
     height: int

@@ -2,8 +2,8 @@
 
 Request and answer are one JSON object a line. `{"image": path, "min_score": 0.25}` answers the prediction, or
 `{"error": reason}`; `{"input": path}` writes the model's input for that image beside it and answers `{"values": path}`;
-`{"raw": path}` runs the model on an array of inputs and answers `{"output": path}` (.npy files). The first line it writes
-describes it. It ends with its input.
+`{"raw": path}` runs the model on an array of inputs and answers `{"output": path}` (.npy files). The first line that it
+writes describes it. It ends with its input.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def serve(file: Path, requests: TextIO, answers: TextIO, *, threads: int) -> Non
     for line in requests:
         try:
             _answer(answers, _answered(predictor, json.loads(line)))
-        except Exception as error:  # one request must not end the others
+        except Exception as error:  # noqa: BLE001 - one request must not end the others
             _answer(answers, {"error": " ".join(str(error).split())[:500] or type(error).__name__})
 
 

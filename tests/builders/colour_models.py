@@ -1,7 +1,7 @@
 """Small models made on the spot that answer rightly without a training, by the colours of an image.
 
 Scenes have squares of red, green or blue on grey; the detector finds them, the classifier names the colour of the left
-half. Each depends on everything that an export may break: channels, values, aspect ratio, orientation, order of classes.
+half. Each depends on all that an export may break: channels, values, aspect ratio, orientation, order of classes.
 """
 
 import io
@@ -111,7 +111,13 @@ def export_of(kind: str, target: Path, **changes: Any) -> Path:
     if kind == "detection":
         network: nn.Module = GridDetector()
         example, axes = torch.zeros(1, 3, SIDE, SIDE), {0: "batch", 2: "height", 3: "width"}
-        wanted: dict[str, Any] = {"width": SIDE, "height": SIDE, "fit": "letterbox", "interpolation": "linear", "stride": 32}
+        wanted: dict[str, Any] = {
+            "width": SIDE,
+            "height": SIDE,
+            "fit": "letterbox",
+            "interpolation": "linear",
+            "stride": 32,
+        }
     else:
         network = HalfClassifier()
         example, axes = torch.zeros(1, 3, 32, 32), {0: "batch"}

@@ -83,7 +83,9 @@ def preprocessing_of(processor: Any) -> Preprocessing:
         return Preprocessing(crop[0], crop[1], "shortest-edge", resize_to=int(size["shortest_edge"]), **normal)
     width, height = int(size["width"]), int(size["height"])
     if crop not in (None, (width, height)):
-        raise ProcessorUnsupported(f"{type(processor).__name__}: a crop after a resize to fixed sides is not supported.")
+        raise ProcessorUnsupported(
+            f"{type(processor).__name__}: a crop after a resize to fixed sides is not supported."
+        )
     return Preprocessing(width, height, "stretch", **normal)
 
 

@@ -27,9 +27,7 @@ def certificate(
     export: Path, kind: str, scenes: Sequence[HeldOutImage], scratch: Path, *, process: Sequence[str] = ()
 ) -> dict[str, Any]:
     options: dict[str, Any] = {"process": process} if process else {}
-    return certify(
-        export, MODELS[kind](), scenes, kind=kind, precision="fp32", threads=1, scratch=scratch, **options
-    )
+    return certify(export, MODELS[kind](), scenes, kind=kind, precision="fp32", threads=1, scratch=scratch, **options)
 
 
 @pytest.mark.parametrize("kind", KINDS)
