@@ -124,7 +124,7 @@ def _running(command: Sequence[str]) -> Iterator[_Process]:
 
 def _raw_difference(
     process: _Process, model: Predictor, images: Sequence[HeldOutImage], scratch: Path
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Of the outputs for the same input. Batches of one and of all: a model may lose images beyond its first."""
     largest, total, count = 0.0, 0.0, 0
     inputs: dict[tuple[int, ...], list[Any]] = {}

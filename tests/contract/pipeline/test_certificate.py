@@ -61,7 +61,7 @@ def test_an_export_that_prepares_images_otherwise_is_refused(
 ) -> None:
     found = certificate(export_of(kind, tmp_path / "model.onnx", **changes), kind, scenes, tmp_path)
     assert not found["passed"]
-    assert found["outputs"]["largest"] < 1e-4, "the model itself is the same: only the whole path tells"
+    assert found["outputs"]["largest"] < 1e-4, "the model itself is the same: only the whole path shows it"
 
 
 def shift_classes(model: Any) -> None:
