@@ -1,0 +1,48 @@
+"""The user's data, its images, and sets of a hub."""
+
+from core.domain.errors.base import Conflict, NotFound, Unprocessable
+
+
+class ImageNotFound(NotFound):
+    slug = "image-not-found"
+    title = "The dataset has no such image"
+
+
+class ImageIndexMissing(Conflict):
+    slug = "image-index-missing"
+    title = "The images of the dataset are not indexed yet"
+
+
+class HubOff(Conflict):
+    slug = "hub-off"
+    title = "Downloads from a hub are switched off"
+
+
+class DatasetRejected(Unprocessable):
+    slug = "dataset-rejected"
+    title = "The dataset has errors"
+
+
+class ArchiveRefused(DatasetRejected):
+    slug = "archive-refused"
+    title = "The archive is broken or unsafe"
+
+
+class FormatUnknown(DatasetRejected):
+    slug = "format-unknown"
+    title = "The archive contains no supported dataset format"
+
+
+class HubSetNotFound(DatasetRejected):
+    slug = "hub-set-not-found"
+    title = "The hub has no such dataset, or denies access to it"
+
+
+class HubSetUnusable(DatasetRejected):
+    slug = "hub-set-unusable"
+    title = "The hub's dataset cannot be imported"
+
+
+class ImageNotRendered(Unprocessable):
+    slug = "image-not-rendered"
+    title = "The image cannot be rendered"

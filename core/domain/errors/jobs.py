@@ -1,0 +1,48 @@
+"""Jobs, and what fails while one is prepared."""
+
+from core.domain.errors.base import Conflict, DarkroomError, NotFound
+
+
+class JobNotFound(NotFound):
+    slug = "job-not-found"
+    title = "There is no job with this id"
+
+
+class JobNotReady(Conflict):
+    slug = "job-not-ready"
+    title = "The job is not ready"
+
+
+class JobNotRetryable(Conflict):
+    slug = "job-not-retryable"
+    title = "Only a failed job can be retried"
+
+
+class JobNotRepairable(Conflict):
+    slug = "job-not-repairable"
+    title = "This job's upload cannot be repaired"
+
+
+class JobInUse(Conflict):
+    slug = "job-in-use"
+    title = "The job still has active runs or an aliased version"
+
+
+class PreparationFailed(DarkroomError):
+    slug = "preparation-failed"
+    title = "The preparation failed on the side of the service"
+
+
+class PrepareOutOfMemory(PreparationFailed):
+    slug = "prepare-out-of-memory"
+    title = "The preparation ran out of memory"
+
+
+class PrepareTimedOut(PreparationFailed):
+    slug = "prepare-timed-out"
+    title = "The preparation took too long"
+
+
+class HubUnavailable(PreparationFailed):
+    slug = "hub-unavailable"
+    title = "The hub does not answer"
