@@ -138,6 +138,9 @@ class Settings(BaseSettings):
         4 * GIB, ge=512 * MIB, description="Memory of the process that works on an operation. Linux."
     )
     operation_seconds: float = Field(6 * 3600.0, gt=0, description="An operation that takes longer is ended.")
+    export_on_publish: bool = Field(
+        True, description="Every version gets its ONNX export, with a certificate, when it is published."
+    )
     keep_source_days: float = Field(30.0, ge=0, description="Uploaded ZIPs of ended jobs are kept this long.")
     keep_checkpoint_days: float = Field(7.0, ge=0, description="Checkpoints of ended runs are kept this long.")
     keep_operation_days: float = Field(

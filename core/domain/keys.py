@@ -3,7 +3,8 @@
 import re
 
 DATASETS = "datasets/"
-ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", DATASETS, "probe/")  # a key begins so
+_MADE_OF_VERSIONS = ("exports/", "evaluations/", "bundles/")
+ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", *_MADE_OF_VERSIONS, DATASETS, "probe/")
 PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
 
 _OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")
@@ -132,6 +133,21 @@ def imported_artifact_key(operation_id: str, attempt: int, name: str) -> str:
 
 def imported_prefix(operation_id: str) -> str:
     return f"versions/{operation_id}/"
+
+
+def export_key(operation_id: str, attempt: int, name: str) -> str:
+    """The file of an export, by the operation that made it."""
+    return f"exports/{operation_id}/{attempt}/{name}"
+
+
+def evaluation_key(operation_id: str, attempt: int, name: str) -> str:
+    """A file of an evaluation, by the operation that made it."""
+    return f"evaluations/{operation_id}/{attempt}/{name}"
+
+
+def bundle_key(operation_id: str, attempt: int) -> str:
+    """The bundle of a version, by the operation that made it."""
+    return f"bundles/{operation_id}/{attempt}/bundle.zip"
 
 
 def probe_key(token: str) -> str:

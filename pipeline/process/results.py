@@ -111,8 +111,40 @@ class IndexedSet(ChildResult):
     images: int
 
 
+class Exported(ChildResult):
+    """`out/export/<file_name>` is the file, `out/certificate.json` what it answers."""
+
+    outcome: Literal["exported"] = "exported"
+    file_name: str
+    media_type: str
+    passed: bool
+    notes: tuple[str, ...] = ()
+
+
+class Evaluated(ChildResult):
+    """Its files are in `out/artifacts`; `metrics` is what lists and the matrix show."""
+
+    outcome: Literal["evaluated"] = "evaluated"
+    metrics: dict[str, Any]
+
+
+class Bundled(ChildResult):
+    """`out/bundle.zip`, and its files with their sizes and digests."""
+
+    outcome: Literal["bundled"] = "bundled"
+    contents: list[dict[str, Any]]
+
+
 AnyResult = Annotated[
-    Prepared | Rejection | RepairedArchive | ImportedArchive | ImportedModel | IndexedSet,
+    Prepared
+    | Rejection
+    | RepairedArchive
+    | ImportedArchive
+    | ImportedModel
+    | IndexedSet
+    | Exported
+    | Evaluated
+    | Bundled,
     Field(discriminator="outcome"),
 ]
 _ANY_RESULT: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)

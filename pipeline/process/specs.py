@@ -113,3 +113,45 @@ class ImportModelSpec(ChildSpec):
     dataset: Path | None = None  # a tree that the model is evaluated on
     fingerprint: str | None = None  # of that dataset
     attempt: int = Field(1, ge=1)
+
+
+class ExportSpec(ChildSpec):
+    command = "export-version"
+
+    model: Path  # a folder with the artifacts of a version
+    trainer: str
+    name: str  # of the version, for the description in the file
+    version_id: str
+    fingerprint: str | None  # of the dataset it was trained on
+    format: str
+    precision: str
+    nms: Literal["outside", "inside"] = "outside"
+    max_drop: float | None = None  # None: that of the table of bounds
+    dataset: Path | None  # a prepared tree on which the certificate is made; None: of an imported version without one
+    threads: int = Field(1, ge=1)
+
+
+class EvaluateSpec(ChildSpec):
+    command = "evaluate-version"
+
+    model: Path  # a folder with the artifacts of a version, or the file of an export
+    trainer: str | None  # None: an export
+    name: str  # of the version, for the report
+    thresholds: dict[str, Any] | None = None  # `metrics.thresholds` of the version
+    dataset: Path  # a prepared tree
+    dataset_name: str
+    split: Literal["train", "val", "test"]
+    index: Path | None = None  # image index of that dataset
+    trained_on: tuple[Path, ...] = ()  # image indexes of the datasets that the version and its parents were trained on
+    trained_on_known: bool = True  # False: of an imported version, or where an index is missing
+    threads: int = Field(1, ge=1)
+
+
+class BundleSpec(ChildSpec):
+    command = "bundle"
+
+    artifacts: Path  # a folder with the artifacts of a version
+    export: Path  # its ONNX file
+    certificate: dict[str, Any]
+    metadata: Path | None  # dataset_metadata.json; None: of an imported version
+    version: dict[str, Any]  # facts for model.json and the card: name, id, trainer, params, metrics, fingerprint, ...

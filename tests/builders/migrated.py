@@ -63,6 +63,8 @@ def take_projects(rows: Rows) -> None:
     projects = {row["id"]: row for row in rows.pop("projects")}
     slugs = {row["project_id"]: row["slug"] for row in rows.pop("project_slugs")}
     assert rows.pop("operations") == []
+    for table in ("exports", "evaluations", "evaluation_artifacts", "bundles"):
+        assert rows.pop(table) == []
     jobs = {row["project_id"]: row for row in rows["jobs"]}
     assert len(jobs) == len(rows["jobs"]) == len(projects) == len(slugs)
     mirrored = {row["job_id"] for row in rows["runs"] if row["mlflow_run_id"]}

@@ -1,6 +1,7 @@
 """The tables. Rows are snapshots: sessions do not expire them, and every change is an UPDATE with guards."""
 
 from core.db.base import Base
+from core.db.tables.exports import BundleRow, EvaluationArtifactRow, EvaluationRow, ExportRow
 from core.db.tables.jobs import DatasetRow, FindingRow, JobRow
 from core.db.tables.models import AliasMoveRow, AliasRow, ArtifactRow, RunLogRow, RunRow, VersionRow
 from core.db.tables.operations import OperationRow
@@ -13,8 +14,12 @@ __all__ = [
     "AliasMoveRow",
     "AliasRow",
     "ArtifactRow",
+    "BundleRow",
     "DatasetRow",
+    "EvaluationArtifactRow",
+    "EvaluationRow",
     "EventRow",
+    "ExportRow",
     "FindingRow",
     "IdempotencyRow",
     "JobRow",

@@ -14,7 +14,19 @@ from core import clock
 from core.db import Database
 from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
-from core.db.tables import ArtifactRow, DatasetRow, JobRow, OperationRow, RunLogRow, RunRow, UploadPartRow, WorkerRow
+from core.db.tables import (
+    ArtifactRow,
+    BundleRow,
+    DatasetRow,
+    EvaluationArtifactRow,
+    ExportRow,
+    JobRow,
+    OperationRow,
+    RunLogRow,
+    RunRow,
+    UploadPartRow,
+    WorkerRow,
+)
 from core.db.transitions import change
 from core.domain.keys import dataset_key, metadata_key_beside, thumbnail_of
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED
@@ -137,6 +149,9 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         RunRow.checkpoint_key,
         RunLogRow.key,
         ArtifactRow.key,
+        ExportRow.key,
+        EvaluationArtifactRow.key,
+        BundleRow.key,
         UploadPartRow.key,
     )
     named: set[str] = set()
