@@ -1,6 +1,7 @@
 """The description in an ONNX file."""
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -16,3 +17,8 @@ def describe_onnx(file: Path, metadata: ExportMetadata) -> None:
     model.doc_string = ""
     model.graph.doc_string = ""
     onnx.save(model, str(file))
+
+
+def description_in(model: Any) -> str | None:
+    """Of a loaded ONNX model."""
+    return next((str(entry.value) for entry in model.metadata_props if entry.key == KEY), None)

@@ -8,7 +8,7 @@ from pipeline.predictor.preprocess import Placement
 
 Rows = NDArray[np.float32]
 _MAX_CANDIDATES = 30_000  # as ultralytics: the best ones
-_CLASS_OFFSET = 7680.0  # pixels between the classes of one suppression, as ultralytics
+CLASS_OFFSET = 7680.0  # pixels between the classes of one suppression, as ultralytics
 
 
 def boxes_of(raw: Rows, output: Output, placement: Placement, size: tuple[int, int]) -> Rows:
@@ -32,7 +32,7 @@ def boxes_of(raw: Rows, output: Output, placement: Placement, size: tuple[int, i
 def suppress(rows: Rows, *, iou: float, at_most: int) -> Rows:
     """Greedy non-maximum suppression within each class: of two boxes with a larger IoU the one of lower score goes."""
     rows = rows[np.argsort(-rows[:, 4], kind="stable")][:_MAX_CANDIDATES]
-    corners = rows[:, :4] + rows[:, 5:6] * _CLASS_OFFSET
+    corners = rows[:, :4] + rows[:, 5:6] * CLASS_OFFSET
     x1, y1, x2, y2 = corners.T
     areas = (x2 - x1) * (y2 - y1)
     left = np.arange(len(rows))

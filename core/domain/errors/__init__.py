@@ -44,6 +44,9 @@
     │   │   ├── HubSetNotFound      an import: no such dataset or revision on the hub, or access is denied
     │   │   └── HubSetUnusable      an import: no images with supported labels, or too large
     │   ├── ModelRefused            an uploaded model: of no supported kind, hostile or broken
+    │   ├── ExportUnsupported       a format, precision or option that is not for this model
+    │   ├── ExportAccuracy          int8: every attempt loses more than max_drop
+    │   ├── FormatUnavailable       the worker lacks the library or the device of the format
     │   ├── ImageNotRendered        decoding it fails, crashes or takes too long
     │   ├── AliasReserved  SlugInvalid
     │   └── IdempotencyKeyReused    the same key with another body
@@ -90,8 +93,11 @@ from core.domain.errors.datasets import ImageIndexMissing as ImageIndexMissing
 from core.domain.errors.datasets import ImageNotFound as ImageNotFound
 from core.domain.errors.datasets import ImageNotRendered as ImageNotRendered
 from core.domain.errors.exports import EvaluationNotFound as EvaluationNotFound
+from core.domain.errors.exports import ExportAccuracy as ExportAccuracy
 from core.domain.errors.exports import ExportNotFound as ExportNotFound
 from core.domain.errors.exports import ExportNotPassed as ExportNotPassed
+from core.domain.errors.exports import ExportUnsupported as ExportUnsupported
+from core.domain.errors.exports import FormatUnavailable as FormatUnavailable
 from core.domain.errors.jobs import HubUnavailable as HubUnavailable
 from core.domain.errors.jobs import JobInUse as JobInUse
 from core.domain.errors.jobs import JobNotFound as JobNotFound

@@ -1,6 +1,6 @@
 """Exports of a version, their certificates, evaluations and bundles."""
 
-from core.domain.errors.base import Conflict, NotFound
+from core.domain.errors.base import Conflict, NotFound, Unprocessable
 
 
 class ExportNotFound(NotFound):
@@ -16,3 +16,18 @@ class EvaluationNotFound(NotFound):
 class ExportNotPassed(Conflict):
     slug = "export-not-passed"
     title = "The export did not pass its certificate"
+
+
+class ExportUnsupported(Unprocessable):
+    slug = "export-unsupported"
+    title = "The model cannot be exported in this way"
+
+
+class ExportAccuracy(Unprocessable):
+    slug = "export-accuracy"
+    title = "The export is less accurate than was asked for"
+
+
+class FormatUnavailable(Unprocessable):
+    slug = "format-unavailable"
+    title = "The worker lacks what writes this format"
