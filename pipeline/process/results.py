@@ -122,7 +122,13 @@ class Exported(ChildResult):
 
 
 class Evaluated(ChildResult):
-    """Its files are in `out/artifacts`; `metrics` is what lists and the matrix show."""
+    """Its files are in `out/artifacts`; `metrics` is what lists and the matrix show.
+
+    The figures of the whole split by their names (`mAP50`, ..., `accuracy`, ...) and `images`, their number. Beside
+    them `intervals`: figure -> [low, high]; `seen`: {known, images, same, near}, the images that the model was trained
+    on (`known` is false where not all indexes were there); `unseen`: the figures and `images` without those, None
+    where none is left; `classes`: {compared, missing, extra}, numbers of classes by name.
+    """
 
     outcome: Literal["evaluated"] = "evaluated"
     metrics: dict[str, Any]

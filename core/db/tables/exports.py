@@ -73,7 +73,7 @@ class EvaluationRow(Base):
 
 
 class EvaluationArtifactRow(Base):
-    """A file of an evaluation: its report, its figures, its pictures."""
+    """A file of an evaluation: its report, its figures, its images."""
 
     __tablename__ = "evaluation_artifacts"
     evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id"), primary_key=True)

@@ -1,23 +1,19 @@
 """Versions that were not trained here: their upload is queued, and published by the operation that reads it."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from core import clock
 from core.db import Database
-from core.db.tables import ArtifactRow, JobRow, OperationRow, ProjectRow, VersionRow
-from core.domain.errors import Gone, JobNotFound, ProjectIsImplicit
+from core.db.tables import ArtifactRow, OperationRow, ProjectRow, VersionRow
+from core.domain.errors import ProjectIsImplicit
 from core.domain.ids import new_id
-from core.domain.model_names import dataset_name, version_name
+from core.domain.model_names import version_name
 from core.domain.not_ready import not_ready
 from core.services.context import Platform
-from core.services.jobs.commands import job_in
+from core.services.models.names import dataset_in
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.operations.commands import queue_operation
 from core.services.operations.lifecycle import complete_in
@@ -28,7 +24,6 @@ from core.services.work.leases import Claim, ClaimLost
 IMPORT_VERSION = "import-version"  # the kind of operation
 SOURCE = "source"  # the name of the operation's input
 IMPORTED = "imported"  # the origin of a version
-_REVISION = re.compile(r"d([1-9]\d{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,7 @@ def importing_project(db: Database, ref: str, *, answered: bool = False) -> Proj
 def evaluation_set(db: Database, project: ProjectRow, ref: str) -> EvaluationSet:
     """`ref`: a job's id, or `d2` of the project. Raises JobNotFound, JobNotReady, Gone, ProjectKindMismatch."""
     with db.reading() as session:
-        job = _job(session, project, ref)
+        job = dataset_in(session, ref, project=project)
     if job.fingerprint is None or job.kind is None:
         raise not_ready(job.id, job.state)
     raise_other_kind(project, job.kind)
@@ -141,17 +136,3 @@ def publish_import(
         session.flush()
         session.add_all(ArtifactRow(version_id=version_id, **asdict(artifact)) for artifact in artifacts)
     return version
-
-
-def _job(session: Session, project: ProjectRow, ref: str) -> JobRow:
-    match = _REVISION.fullmatch(ref)
-    if match is None:
-        return job_in(session, ref)
-    same = (JobRow.project_id == project.id, JobRow.revision == int(match[1]))
-    row = session.execute(select(JobRow).where(*same)).scalar_one_or_none()
-    name = dataset_name(project.slug, int(match[1]))
-    if row is None:
-        raise JobNotFound(f"There is no dataset {name}.", dataset=name)
-    if row.deleted_at is not None:
-        raise Gone(f"The dataset {name} was deleted.", dataset=name, job_id=row.id)
-    return row

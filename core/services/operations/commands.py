@@ -61,19 +61,43 @@ def queue_operation(
             project_id = _living_job(session, job_id).project_id
         elif project_id is not None:
             project_in(session, project_id, lock=True)
-        values = {
-            "id": operation_id or new_operation_id(),
-            "kind": kind,
-            "params": params,
-            "project_id": project_id,
-            "job_id": job_id,
-            "target": target,
-        }
-        row, is_new = _added_or_active(session, values)
+        row, is_new = add_operation(
+            session, kind, params, project_id=project_id, job_id=job_id, target=target, operation_id=operation_id
+        )
         on_commit(session, row)
     if is_new:
-        platform.queue.enqueue(OPERATE, row.id)
+        enqueue_operation(platform, row.id)
     return row
+
+
+def add_operation(
+    session: Session,
+    kind: str,
+    params: dict[str, Any],
+    *,
+    project_id: str | None,
+    job_id: str | None = None,
+    target: str | None = None,
+    operation_id: str | None = None,
+) -> tuple[OperationRow, bool]:
+    """As `queue_operation`, inside a transaction that has locked the project or the job, which is not deleted.
+
+    Returns the row and whether it is new: then `enqueue_operation` follows the commit.
+    """
+    values = {
+        "id": operation_id or new_operation_id(),
+        "kind": kind,
+        "params": params,
+        "project_id": project_id,
+        "job_id": job_id,
+        "target": target,
+    }
+    return _added_or_active(session, values)
+
+
+def enqueue_operation(platform: Platform, operation_id: str) -> None:
+    """After the commit of a new one."""
+    platform.queue.enqueue(OPERATE, operation_id)
 
 
 def get_operation(db: Database, operation_id: str) -> OperationRow:
@@ -167,7 +191,7 @@ def retry_operation(platform: Platform, operation_id: str, *, on_commit: OnCommi
     except IntegrityError as error:  # of the unique index of kind and target
         detail = "Another operation does the same by now: see `GET /operations?state=queued` and `?state=running`."
         raise OperationNotRetryable(detail, operation_id=operation_id, state=str(RunState.FAILED)) from error
-    platform.queue.enqueue(OPERATE, operation_id)
+    enqueue_operation(platform, operation_id)
     return row
 
 

@@ -1,0 +1,205 @@
+"""Evaluations on every database: each is made once, published by the attempt that holds the claim, and goes with what
+it is about."""
+
+from typing import Any
+
+import pytest
+
+from core import clock
+from core.db.tables import ExportRow, OperationRow, VersionRow
+from core.domain.errors import (
+    ArtifactNotFound,
+    EvaluationNotFound,
+    ExportNotFound,
+    ExportNotPassed,
+    Gone,
+    JobNotFound,
+    JobNotReady,
+    OperationFailed,
+    ProjectKindMismatch,
+    VersionNotFound,
+)
+from core.domain.ids import new_id
+from core.domain.keys import evaluation_key
+from core.services.context import Platform
+from core.services.jobs.commands import delete_job
+from core.services.models import evaluations
+from core.services.models.evaluations import EvaluationRequest, publish_evaluation, request_evaluation
+from core.services.models.versions import set_alias
+from core.services.operations.commands import cancel_operation, get_operation
+from core.services.projects.lookup import give_kind, join_project
+from core.services.runs.lifecycle import PublishedArtifact
+from core.services.work import endings, leases
+from core.services.work.leases import Claim, ClaimLost
+from tests.builders import lineage
+from tests.builders.rows import claimed_job, complete, received_job, running_operation
+
+METRICS = {"mAP50": 0.8, "images": 10}
+
+
+@pytest.fixture
+def version(platform: Platform) -> VersionRow:
+    return lineage.version(platform, lineage.dataset(platform, "first").id, 0.9)
+
+
+def _request(platform: Platform, dataset: str = "raccoons/d1", **request: Any) -> OperationRow:
+    request.setdefault("version", None if "export" in request else "raccoons/v1")
+    return request_evaluation(platform, EvaluationRequest(dataset, **request))
+
+
+def _claim(platform: Platform, operation_id: str) -> Claim:
+    claimed = leases.claim_row(platform.db, OperationRow, operation_id, "w", lease_seconds=60)
+    assert claimed is not None
+    return claimed[0]
+
+
+def _publish(platform: Platform, claim: Claim) -> str:
+    key = evaluation_key(claim.id, claim.attempt, "report.html")
+    report = PublishedArtifact("report.html", key, 3, "b" * 64, "text/html")
+    return publish_evaluation(platform.db, claim, metrics=METRICS, artifacts=[report]).id
+
+
+def _evaluated(platform: Platform, dataset: str = "raccoons/d1", **request: Any) -> str:
+    return _publish(platform, _claim(platform, _request(platform, dataset, **request).id))
+
+
+def _export(platform: Platform, version: VersionRow, *, passed: bool) -> ExportRow:
+    row = ExportRow(
+        id=new_id("export", clock.now_ms()),
+        version_id=version.id,
+        project_id=version.project_id,
+        operation_id=running_operation(platform).id,
+        format="onnx",
+        precision="int8",
+        options={},
+        file_name="model.onnx",
+        key=f"exports/{clock.now_ms()}",
+        bytes=1,
+        sha256="a" * 64,
+        media_type="application/octet-stream",
+        passed=passed,
+        certificate={},
+        created_at=clock.now(),
+    )
+    with platform.db.transaction() as session:
+        session.add(row)
+    return row
+
+
+def test_the_same_evaluation_is_made_once_and_the_finished_one_is_returned(
+    platform: Platform, version: VersionRow
+) -> None:
+    first = _request(platform)
+    assert _request(platform, version=version.job_id, split="test").id == first.id, "the same version by another name"
+    assert _request(platform, split="val").id != first.id
+    made = _publish(platform, _claim(platform, first.id))
+    assert _request(platform).id == first.id
+    operation = get_operation(platform.db, first.id)
+    assert (operation.state, operation.job_id, operation.project_id) == (
+        "succeeded",
+        version.job_id,
+        version.project_id,
+    )
+    assert operation.result == {"evaluation_id": made, "name": "raccoons/v1"}
+    evaluations.delete_evaluation(platform.db, made)
+    assert _request(platform).id != first.id, "a deleted one is made again"
+
+
+def test_a_version_has_many_names_and_a_dataset_two(platform: Platform, version: VersionRow) -> None:
+    newest = lineage.version(platform, str(version.job_id), 0.95)
+    set_alias(platform.db, "raccoons", "production", version="v1")
+    for name, wanted in (
+        *(("raccoons", version), ("raccoons@production", version), ("v1", version), ("@production", version)),
+        *(("raccoons/v2", newest), ("raccoons/latest", newest), (str(version.job_id), newest)),
+        *((f"{version.job_id}/v1", version), (f"{version.job_id}@production", version)),
+    ):
+        assert _request(platform, version=name).params["version_id"] == wanted.id, name
+    assert _request(platform, str(version.job_id)).params["dataset"] == "raccoons/d1"
+    for name, error in (("yolov8n.pt", VersionNotFound), ("raccoons/v3", VersionNotFound), ("job_1", JobNotFound)):
+        with pytest.raises(error):
+            _request(platform, version=name)
+    for name in ("raccoons/d2", "d1", "raccoons", "job_1"):
+        with pytest.raises(JobNotFound):
+            _request(platform, name)
+
+
+def test_the_dataset_is_ready_and_of_the_kind_of_the_model(platform: Platform, version: VersionRow) -> None:
+    with pytest.raises(JobNotReady):
+        _request(platform, received_job(platform, project="raccoons").id)
+    elsewhere = claimed_job(platform, project="otters")
+    complete(platform, elsewhere)
+    assert _request(platform, "otters/d1").project_id == version.project_id, "any dataset of the same kind"
+    other = complete(platform, claimed_job(platform))
+    with platform.db.transaction() as session:
+        join_project(session, "posters")
+        give_kind(session, str(join_project(session, "posters").id), "classification")
+    imported = lineage.imported(platform, project="posters")
+    assert other is not None and imported.number == 1
+    with pytest.raises(ProjectKindMismatch):
+        _request(platform, other.id, version="posters/v1")
+
+
+def test_an_export_that_did_not_pass_is_evaluated_only_by_force(platform: Platform, version: VersionRow) -> None:
+    passed, failed = (_export(platform, version, passed=each) for each in (True, False))
+    operation = _request(platform, export=passed.id)
+    assert (operation.params["version_id"], operation.params["name"]) == (version.id, "raccoons/v1 onnx int8")
+    assert operation.id != _request(platform).id, "its version is another target"
+    with pytest.raises(ExportNotPassed):
+        _request(platform, export=failed.id)
+    assert _request(platform, export=failed.id, force=True).params["export_id"] == failed.id
+    with pytest.raises(ExportNotFound):
+        _request(platform, export="export_none")
+    made = _publish(platform, _claim(platform, operation.id))
+    (overview,) = evaluations.evaluation_overviews(platform.db, [evaluations.get_evaluation(platform.db, made)])
+    assert overview.export is not None and overview.export.id == passed.id
+
+
+def test_it_is_published_once_and_by_the_newest_attempt_alone(platform: Platform, version: VersionRow) -> None:
+    lost = _claim(platform, _request(platform).id)
+    endings.give_back_attempt(platform.db, OperationRow, lost)
+    newest = _claim(platform, lost.id)
+    with pytest.raises(ClaimLost):
+        _publish(platform, lost)
+    made = _publish(platform, newest)
+    with pytest.raises(ClaimLost):
+        _publish(platform, newest)
+    cancelled = _claim(platform, _request(platform, split="val").id)
+    cancel_operation(platform.db, cancelled.id)
+    with pytest.raises(ClaimLost):
+        _publish(platform, cancelled)
+    listed = evaluations.list_evaluations(platform.db, cursor=None, limit=9, version="raccoons/v1").items
+    assert [(row.id, row.version_id, row.metrics) for row in listed] == [(made, version.id, METRICS)]
+    assert evaluations.find_evaluation_artifact(platform.db, made, "report.html").bytes == 3
+    with pytest.raises(ArtifactNotFound):
+        evaluations.find_evaluation_artifact(platform.db, made, "weights.pt")
+
+
+def test_it_is_not_published_when_its_version_was_deleted_meanwhile(platform: Platform, version: VersionRow) -> None:
+    other = lineage.dataset(platform, "second")
+    claim = _claim(platform, _request(platform, other.id).id)
+    delete_job(platform, str(version.job_id))
+    with pytest.raises(OperationFailed):
+        _publish(platform, claim)
+    with pytest.raises(Gone):
+        _request(platform, other.id)
+    assert get_operation(platform.db, claim.id).state == "running", "it fails as the worker writes it"
+
+
+def test_lists_are_filtered_and_a_deleted_one_answers_gone(platform: Platform, version: VersionRow) -> None:
+    second = lineage.dataset(platform, "second")
+    ids = [_evaluated(platform), _evaluated(platform, split="val")]
+    elsewhere = lineage.dataset(platform, "third", project="otters")
+    lineage.version(platform, elsewhere.id, 0.7)
+
+    def found(**filters: Any) -> list[str]:
+        return [row.id for row in evaluations.list_evaluations(platform.db, cursor=None, limit=9, **filters).items]
+
+    assert found() == found(project="raccoons") == found(job_id=version.job_id) == ids[::-1]
+    assert found(split="val") == ids[1:] and found(project="otters") == found(job_id=second.id) == []
+    evaluations.delete_evaluation(platform.db, ids[0])
+    for call in (evaluations.get_evaluation, evaluations.delete_evaluation):
+        with pytest.raises(Gone):
+            call(platform.db, ids[0])
+        with pytest.raises(EvaluationNotFound):
+            call(platform.db, "evaluation_none")
+    assert found() == ids[1:]
