@@ -57,6 +57,7 @@ _PROBLEMS = problem_responses(
     errors.JobNotReady,
     errors.TrainerKindMismatch,
     errors.ModelTrainerMismatch,
+    errors.TrainerCannotTrain,
     errors.RequestInFlight,
     errors.IdempotencyKeyReused,
 )

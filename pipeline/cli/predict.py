@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.domain.errors import DarkroomError
 from pipeline.cli.config_files import ConfigInvalid, add_config, complain, read_config
-from pipeline.params.catalogue import TrainerEntry, entry_of
+from pipeline.params.catalogue import TrainerEntry, entry_of_version
 from pipeline.trainers import Trainer
 
 DEFAULT_TRAINER = "yolo"  # of a .pt file, which does not name one; a folder has model.json, a ZIP darkroom.json
@@ -95,7 +95,8 @@ def entry_of_model(model: Path) -> TrainerEntry:
     if not model.exists():
         raise ConfigInvalid([f"model: there is no {model}"])
     try:
-        return entry_of(str(_about(model).get("trainer", DEFAULT_TRAINER)))
+        about = _about(model)
+        return entry_of_version(str(about.get("trainer", DEFAULT_TRAINER)), kind=str(about.get("kind")))
     except (zipfile.BadZipFile, KeyError, AttributeError) as error:
         raise ValueError(f"{model} does not name its trainer: {error}") from error
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from core.domain.errors import ParamsInvalid
+from core.domain.errors import ParamsInvalid, TrainerCannotTrain
 from core.domain.field_errors import not_valid, reason_of, unknown_name
 
 
@@ -37,15 +37,29 @@ CATALOGUE: Mapping[str, TrainerEntry] = {
     ),
 }
 
+# Trainers of models that are only imported, of either kind: name -> module. They predict, evaluate and export.
+IMPORTED: Mapping[str, str] = {"onnx": "pipeline.trainers.onnx"}
+
 BASELINE = "clip"  # the trainer that predicts without a training
 
 
 def entry_of(trainer: str) -> TrainerEntry:
-    """Raises ParamsInvalid for an unknown trainer."""
+    """Raises ParamsInvalid for an unknown trainer, TrainerCannotTrain for one of imported models."""
+    if trainer in IMPORTED:
+        detail = f"{trainer} is the trainer of imported {trainer.upper()} files, which are used as they are. "
+        raise TrainerCannotTrain(f"{detail}These train: {', '.join(sorted(CATALOGUE))}.", trainer=trainer)
     if trainer not in CATALOGUE:
         errors = [{"field": "trainer", "message": f"must be one of: {', '.join(sorted(CATALOGUE))}"}]
         raise ParamsInvalid(f"There is no trainer {trainer!r}.", errors=errors)
     return CATALOGUE[trainer]
+
+
+def entry_of_version(trainer: str, *, kind: str) -> TrainerEntry:
+    """Of a model version, which may be an imported one. `kind`: of the model, as in its model.json.
+
+    Raises ParamsInvalid for an unknown trainer.
+    """
+    return TrainerEntry(kind, "", IMPORTED[trainer]) if trainer in IMPORTED else entry_of(trainer)
 
 
 @lru_cache(maxsize=len(CATALOGUE))

@@ -19,7 +19,7 @@ class Engine(Protocol):
     precision: str
 
     def run(self, batch: Tensor) -> Tensor:
-        """(B, 3, height, width) -> the first output, float32."""
+        """(B, 3, height, width) -> the first output, float32. A model whose batch is fixed at 1 runs once an image."""
 
 
 class OnnxRuntime:
@@ -38,11 +38,17 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
+        self._one_by_one = self._session.get_inputs()[0].shape[0] == 1
         self.description = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.precision = "float32"
 
     def run(self, batch: Tensor) -> Tensor:
+        if self._one_by_one and len(batch) > 1:
+            return np.concatenate([self._run(one[None]) for one in batch])
+        return self._run(batch)
+
+    def _run(self, batch: Tensor) -> Tensor:
         found: Any = self._session.run([self._output], {self._input: batch})[0]
         return np.asarray(found, np.float32)
 
@@ -57,11 +63,18 @@ class OpenVino:
         model = core.read_model(str(file))
         hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
         self._compiled = core.compile_model(model, "CPU", hints)
+        first = model.input(0).partial_shape[0]
+        self._one_by_one = bool(first.is_static) and first.get_length() == 1
         self.description = _rt_info(model)
         self.name = f"openvino {openvino.__version__.split('-')[0]}"
         self.precision = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[precision]
 
     def run(self, batch: Tensor) -> Tensor:
+        if self._one_by_one and len(batch) > 1:
+            return np.concatenate([self._run(one[None]) for one in batch])
+        return self._run(batch)
+
+    def _run(self, batch: Tensor) -> Tensor:
         request = self._compiled.create_infer_request()  # one for each call: requests are not shared by threads
         return np.array(request.infer({0: batch}, share_inputs=True)[0], np.float32)
 

@@ -13,7 +13,7 @@ SCHEMA = 1
 
 Fit = Literal["letterbox", "stretch", "shortest-edge"]
 Interpolation = Literal["linear", "bilinear", "bicubic"]
-OutputForm = Literal["anchors", "queries", "kept-boxes", "logits"]
+OutputForm = Literal["anchors", "queries", "kept-boxes", "logits", "probabilities"]
 
 
 class MetadataInvalid(ValueError):
@@ -52,7 +52,7 @@ class Output:
     `anchors`     (B, 4 + classes, N): centre x, centre y, width, height in pixels of the input, then a score per class
     `queries`     (B, N, 4 + classes): the same, the box as shares of the input's sides; needs no suppression
     `kept-boxes`  (B, N, 6): x1, y1, x2, y2 in pixels of the input, score, class; suppression is part of the model
-    `logits`      (B, classes)
+    `logits`      (B, classes); `probabilities` the same after a softmax, which models of other exporters may contain
     The rest are the defaults of a prediction: the lowest score that is listed, the IoU above which the lower of two
     boxes of a class is suppressed, and the largest number of boxes.
     """

@@ -17,6 +17,7 @@ from pipeline.predictor.postprocess import boxes_of, probabilities
 from pipeline.predictor.preprocess import Placement, needed_size, prepare
 
 TOP = 5
+_OF_CLASSIFIERS = ("logits", "probabilities")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class ExportPredictor:
         self.precision = self._engine.precision
         wanted = self.metadata.preprocessing
         self._at_least = partial(needed_size, wanted=wanted) if wanted.reduce else None
-        if self.metadata.kind == "detection" and self.metadata.output.form == "logits":
-            raise MetadataInvalid("The description in the export contradicts itself: a detector without boxes.")
+        if (self.metadata.kind == "classification") != (self.metadata.output.form in _OF_CLASSIFIERS):
+            raise MetadataInvalid("The description in the export contradicts itself: its output is of another kind.")
 
     def predict(
         self,
@@ -124,7 +125,7 @@ class ExportPredictor:
             height, width = ready.values.shape[1:]
             boxes = self._boxes(boxes_of(rows, output, ready.placement, (width, height)))
         else:
-            labels = self._labels(probabilities(rows), top)
+            labels = self._labels(rows.astype(float) if output.form == "probabilities" else probabilities(rows), top)
         times = {**ready.milliseconds, "inference": inference_ms, "postprocess": 1e3 * (perf_counter() - started)}
         image = ready.image
         return Prediction(image.width, image.height, image.orientation, boxes, labels, times)

@@ -47,6 +47,7 @@
     │   ├── ExportUnsupported       a format, precision or option that is not for this model
     │   ├── ExportAccuracy          int8: every attempt loses more than max_drop
     │   ├── FormatUnavailable       the worker lacks the library or the device of the format
+    │   ├── TrainerCannotTrain      the trainer of imported files, which are used as they are
     │   ├── ImageNotRendered        decoding it fails, crashes or takes too long
     │   ├── AliasReserved  SlugInvalid
     │   └── IdempotencyKeyReused    the same key with another body
@@ -151,6 +152,7 @@ from core.domain.errors.training import RunNotCancellable as RunNotCancellable
 from core.domain.errors.training import RunNotFound as RunNotFound
 from core.domain.errors.training import RunNotRetryable as RunNotRetryable
 from core.domain.errors.training import TimedOut as TimedOut
+from core.domain.errors.training import TrainerCannotTrain as TrainerCannotTrain
 from core.domain.errors.training import TrainerCrashed as TrainerCrashed
 from core.domain.errors.training import TrainerKindMismatch as TrainerKindMismatch
 from core.domain.errors.training import TrainingFailed as TrainingFailed

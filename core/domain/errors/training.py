@@ -1,6 +1,6 @@
 """Training: its params, its runs, and why one fails."""
 
-from core.domain.errors.base import Conflict, DarkroomError, NotFound, RequestInvalid
+from core.domain.errors.base import Conflict, DarkroomError, NotFound, RequestInvalid, Unprocessable
 
 
 class ParamsInvalid(RequestInvalid):
@@ -31,6 +31,11 @@ class TrainerKindMismatch(Conflict):
 class ModelTrainerMismatch(Conflict):
     slug = "model-trainer-mismatch"
     title = "The model was trained by another trainer"
+
+
+class TrainerCannotTrain(Unprocessable):
+    slug = "trainer-cannot-train"
+    title = "The trainer does not train"
 
 
 class TrainingFailed(DarkroomError):

@@ -8,15 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.predictor.metadata import ExportMetadata, Interpolation, Output, Preprocessing
+from pipeline.predictor.metadata import ExportMetadata, Output
 from pipeline.predictor.onnx_file import describe_onnx
+from pipeline.trainers.image_processor import preprocessing_of
 
 OPSET = 20
-_INTERPOLATIONS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
-
-
-class ProcessorUnsupported(ValueError):
-    """The image processor of the model does something that the predictor has no equal for."""
 
 
 class _Logits(nn.Module):  # type: ignore[misc]
@@ -62,35 +58,3 @@ def trace_classifier(network: nn.Module, processor: Any, target: Path) -> None:
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         torch.jit.trace(_Logits(network).eval(), example, check_trace=False).save(str(target))
-
-
-def preprocessing_of(processor: Any) -> Preprocessing:
-    """What an image processor of transformers does, as data. Raises ProcessorUnsupported."""
-    if getattr(processor, "crop_pct", None) is not None:
-        raise ProcessorUnsupported(f"{type(processor).__name__} with crop_pct is not supported.")
-    interpolation = _INTERPOLATIONS.get(int(processor.resample))
-    if interpolation is None or not processor.do_resize or not processor.do_rescale:
-        raise ProcessorUnsupported(f"{type(processor).__name__}: resample {processor.resample} is not supported.")
-    if abs(processor.rescale_factor * 255 - 1) > 1e-6:
-        raise ProcessorUnsupported(f"{type(processor).__name__}: values are multiplied by {processor.rescale_factor}.")
-    size, crop = dict(processor.size), _crop(processor)
-    normal: dict[str, Any] = {"interpolation": interpolation, "reduce": True}
-    if processor.do_normalize:
-        normal |= {"mean": tuple(map(float, processor.image_mean)), "std": tuple(map(float, processor.image_std))}
-    if size.get("shortest_edge"):
-        if crop is None:
-            raise ProcessorUnsupported(f"{type(processor).__name__}: inputs of different sizes are not supported.")
-        return Preprocessing(crop[0], crop[1], "shortest-edge", resize_to=int(size["shortest_edge"]), **normal)
-    width, height = int(size["width"]), int(size["height"])
-    if crop not in (None, (width, height)):
-        raise ProcessorUnsupported(
-            f"{type(processor).__name__}: a crop after a resize to fixed sides is not supported."
-        )
-    return Preprocessing(width, height, "stretch", **normal)
-
-
-def _crop(processor: Any) -> tuple[int, int] | None:
-    if not getattr(processor, "do_center_crop", False):
-        return None
-    crop = dict(processor.crop_size)
-    return int(crop["width"]), int(crop["height"])

@@ -120,6 +120,16 @@ def test_a_kind_of_dataset_without_a_trainer_is_refused(client: httpx.Client, pl
     problem(client.post(f"/train-async/{job.id}", json={"trainer": "yolo"}), 409, "trainer-kind-mismatch")
 
 
+def test_the_trainer_of_imported_files_is_not_listed_and_trains_nothing(
+    client: httpx.Client, platform: Platform
+) -> None:
+    job = published.ready_job(platform)
+    answer = problem(client.post(f"/train-async/{job.id}", json={"trainer": "onnx"}), 422, "trainer-cannot-train")
+    assert "These train: clip, vit, yolo." in answer["detail"]
+    assert "onnx" not in [item["name"] for item in client.get("/trainers").json()["items"]]
+    assert list_runs(platform.db, cursor=None, limit=1).items == []
+
+
 def test_the_same_key_queues_one_run_whatever_the_order_of_the_fields(client: httpx.Client, platform: Platform) -> None:
     job = published.ready_job(platform)
     path, headers = f"/train-async/{job.id}", {"Idempotency-Key": "k", "content-type": "application/json"}
