@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("pipeline.cli.index_set", "make the image index of a stored prepared dataset, for a worker"),
     "render": ("pipeline.cli.render", "render images for the API, one after the other"),
     "export": ("pipeline.cli.export", "write a trained model as ONNX, OpenVINO or TorchScript, and compare it"),
+    "export-version": ("pipeline.cli.export_version", "make an export and its certificate, for a worker"),
     "predict": ("pipeline.cli.predict", "run a trained model on images"),
 }
 _READ_DATASETS = frozenset({"prepare", "fingerprint", "repair"})

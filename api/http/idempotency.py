@@ -94,16 +94,23 @@ class IdempotentRequest:
             self._earlier.body, status_code=self._earlier.status, headers={"idempotency-replayed": "true"}
         )
 
-    def keep(self, shape: Callable[[Row], BaseModel], request: Any = None) -> OnCommit:
+    def keep(
+        self,
+        shape: Callable[[Row], BaseModel],
+        request: Any = None,
+        *,
+        status_of: Callable[[Row], int] | None = None,
+    ) -> OnCommit:
         """Commits the answer `shape(row)` in the transaction of the change that it answers: a crash leaves both or
-        neither. `request` as for `replay`."""
+        neither. `request` as for `replay`; `status_of` where the status is not always that of the route."""
         claim = self._claim
         if claim is None:
             return do_nothing
 
         def keep_shaped(session: Session, row: Row) -> None:
             body = shape(row).model_dump(mode="json")
-            keep_answer(session, claim, StoredAnswer(digest_of(request), self._status, body))
+            status = status_of(row) if status_of else self._status
+            keep_answer(session, claim, StoredAnswer(digest_of(request), status, body))
 
         return keep_shaped
 

@@ -25,6 +25,10 @@ TAGS = [
     {"name": "projects", "description": "Lines of models over many datasets."},
     {"name": "training", "description": "Train on a ready job; follow, stop or cancel a run."},
     {"name": "models", "description": "Published versions, their artifacts, and the aliases that point at them."},
+    {
+        "name": "exports",
+        "description": "Files that run without a framework, each with a certificate.",
+    },
     {"name": "operations", "description": "Work in the background that is neither a job nor a run."},
     {"name": "service", "description": "Liveness, readiness and the explanation of problems."},
 ]

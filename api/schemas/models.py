@@ -125,6 +125,7 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
         "links": {
             "self": link(path),
             "download": link(f"/download/model/{ref}", version=version),
+            "exports": link(f"{path}/exports"),
             **({"run": link(f"/runs/{row.run_id}"), "job": link(f"/jobs/{row.job_id}")} if row.run_id else {}),
         },
     }

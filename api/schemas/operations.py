@@ -72,7 +72,10 @@ def operation_links(row: OperationRow) -> dict[str, str]:
     if row.job_id:
         links["job"] = link(f"/jobs/{row.job_id}")
     if row.project_id and row.result and "version" in row.result:
-        links["version"] = link(f"/models/{row.project_id}/{row.result['version']}")
+        version = f"/models/{row.project_id}/{row.result['version']}"
+        links["version"] = link(version)
+        if "export_id" in row.result:
+            links["export"] = link(f"{version}/exports/{row.result['export_id']}")
     if row.state not in RUN_ENDED:
         links["cancel"] = link(f"{path}/cancel")
     if row.state == RunState.FAILED and row.purged_at is None:

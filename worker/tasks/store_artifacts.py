@@ -35,11 +35,19 @@ def put_artifacts(
     Raises TrainerCrashed when the weights are not among them, and what ends a lease and the store raise.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
-    artifacts = [_put(attempt, path, key_of(path.name)) for path in files if not path.name.startswith(".")]
+    artifacts = [put_artifact(attempt, path, key_of(path.name)) for path in files if not path.name.startswith(".")]
     weights = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")).get("weights", {}).get("name", "best.pt")
     if weights not in {artifact.name for artifact in artifacts}:
         raise TrainerCrashed(f"The trainer named {weights} as its weights and left no such file.")
     return artifacts, weights
+
+
+def put_artifact(attempt: Attempt[Any], path: Path, key: str, *, media_type: str | None = None) -> PublishedArtifact:
+    """Store a file, by default as the media type of its suffix. Waits while the store is full."""
+    media_type = media_type or media_type_of(path.suffix)
+    put = partial(attempt.platform.store.put, key, path, media_type=media_type)
+    stored = _put_when_there_is_room(attempt, partial(_put_patiently, attempt.lease, put))
+    return PublishedArtifact(path.name, key, stored.bytes, stored.sha256, media_type)
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -58,13 +66,6 @@ def _shortened(metrics: Any) -> Any:
         return metrics
     kept = {name: value for name, value in metrics.items() if name != "confusion_matrix"}
     return kept | {"per_class": dict(islice(of_classes.items(), CLASSES_LISTED)), "class_count": len(of_classes)}
-
-
-def _put(attempt: Attempt[Any], path: Path, key: str) -> PublishedArtifact:
-    media_type = media_type_of(path.suffix)
-    put = partial(attempt.platform.store.put, key, path, media_type=media_type)
-    stored = _put_when_there_is_room(attempt, partial(_put_patiently, attempt.lease, put))
-    return PublishedArtifact(path.name, key, stored.bytes, stored.sha256, media_type)
 
 
 def _put_when_there_is_room(attempt: Attempt[Any], put: Callable[[], StoredObject]) -> StoredObject:

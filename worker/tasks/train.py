@@ -26,6 +26,7 @@ from worker.tasks.attempt import Attempt, run_attempt
 from worker.tasks.checkpoints import Uploader, fetch_checkpoint
 from worker.tasks.fetch_parent import fetch_parent
 from worker.tasks.fetch_tree import fetch_tree
+from worker.tasks.publish_with_export import publish_with_export
 from worker.tasks.run_reporter import RunReporter
 from worker.tasks.store_artifacts import MODEL_FILE, STORING, put_artifacts, read_metrics
 from worker.tasks.store_log import log_path, put_log, store_log
@@ -180,15 +181,17 @@ def _publish(attempt: Attempt[RunRow], folder: Path) -> None:
     log_key = put_log(attempt)
     attempt.lease.raise_if_stopped()
     attempt.report_surely(stage="publishing")
-    version = attempt.lease.retry_until_lost(
-        lambda: publish_version(
+    version = publish_with_export(
+        attempt,
+        partial(
+            publish_version,
             attempt.db,
             attempt.claim,
             metrics=read_metrics(folder),
             weights_name=weights,
             artifacts=artifacts,
             log_key=log_key,
-        )
+        ),
     )
     attempt.log.info("run.published", job_id=version.job_id, **log_names(attempt.db, attempt.claim.id))
 

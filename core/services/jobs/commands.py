@@ -17,6 +17,7 @@ from core.domain.keys import upload_key
 from core.domain.states import RUN_ACTIVE, JobState
 from core.queue import PREPARE
 from core.services.context import Platform
+from core.services.jobs.derived import delete_derived_of_job
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.operations.lifecycle import delete_operations, operations_in_the_way
 from core.services.paging import Page, page_of
@@ -195,7 +196,7 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
 
 
 def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobRow:
-    """Mark a job, its runs and its versions deleted; retention removes their objects and what they list.
+    """Mark a job deleted, with its runs, its versions and what was made of them; retention removes objects and rows.
 
     The project of a single upload is deleted with it. `cancel` cancels its active runs and operations.
     Raises JobNotFound, Gone, and JobInUse for a job with active work, an aliased version, or one from which an active
@@ -239,6 +240,7 @@ def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
     session.execute(update(RunRow).where(RunRow.job_id == job_id).values(deleted_at=at))
     session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(deleted_at=at))
     delete_operations(session, at=at, job_id=job_id)
+    delete_derived_of_job(session, job_id, at=at)
     return row
 
 

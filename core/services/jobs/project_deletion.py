@@ -8,6 +8,7 @@ from core.db.tables import AliasRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.domain.errors import ProjectInUse
 from core.services.context import Platform
 from core.services.jobs.commands import delete_in
+from core.services.jobs.derived import delete_derived_of_project
 from core.services.operations.lifecycle import delete_operations, operations_in_the_way
 from core.services.projects.commands import mark_project_deleted
 from core.services.projects.lookup import project_in
@@ -34,7 +35,9 @@ def delete_project(platform: Platform, ref: str, *, cancel: bool = False) -> Pro
         # In the order of all who lock several rows.
         for job in session.execute(living.order_by(JobRow.id).with_for_update()).scalars().all():
             delete_in(session, job, cancel=True)
-        delete_operations(session, at=clock.now(), project_id=project.id)
+        at = clock.now()
+        delete_operations(session, at=at, project_id=project.id)
+        delete_derived_of_project(session, project.id, at=at)
         return mark_project_deleted(session, project.id)
 
 

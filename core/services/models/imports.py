@@ -100,8 +100,11 @@ def publish_import(
     weights_name: str,
     artifacts: Sequence[PublishedArtifact],
     notes: Sequence[str] = (),
+    on_commit: OnCommit = do_nothing,
 ) -> VersionRow:
     """Publish in one transaction: the next number of the project, the version, its artifacts, the operation succeeded.
+
+    `on_commit` gets the version, at the end of the transaction, which has locked its project.
 
     Raises ProjectKindMismatch, Gone, ClaimLost.
     """
@@ -135,4 +138,5 @@ def publish_import(
         session.add(version)
         session.flush()
         session.add_all(ArtifactRow(version_id=version_id, **asdict(artifact)) for artifact in artifacts)
+        on_commit(session, version)
     return version

@@ -1,5 +1,8 @@
-"""The kinds of operations that deleting treats in their own ways."""
+"""The kinds of operations that other modules name, and those that deleting treats in their own ways."""
 
 IMAGE_INDEX = "image-index"
+EXPORT = "export"
 EVALUATE = "evaluate"
-DERIVING = (IMAGE_INDEX,)  # what they make is made again when it is next asked for: nothing waits for them
+BUNDLE = "bundle"
+# What they make is made again when it is next asked for, or is of use with its version alone: nothing waits for them.
+DERIVING = (IMAGE_INDEX, EXPORT, BUNDLE)

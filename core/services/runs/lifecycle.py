@@ -15,6 +15,7 @@ from core.db.tables import ArtifactRow, JobRow, RunRow, VersionRow
 from core.db.transitions import change
 from core.domain.ids import new_id
 from core.domain.states import JobState, RunState
+from core.services.on_commit import OnCommit, do_nothing
 from core.services.projects.lookup import next_version
 from core.services.runs.logs import keep_log
 from core.services.work.endings import end_attempt
@@ -40,9 +41,11 @@ def publish_version(
     weights_name: str,
     artifacts: Sequence[PublishedArtifact],
     log_key: str | None,
+    on_commit: OnCommit = do_nothing,
 ) -> VersionRow:
     """Publish in one transaction: the next number of the project, the version with its artifacts, the run succeeded.
 
+    `on_commit` gets the version, at the end of the transaction, which has locked its project and its job.
     Numbers are unique and without gaps: the project's counter and the guarded move commit together or not at all.
     Raises ClaimLost.
     """
@@ -80,6 +83,7 @@ def publish_version(
         session.add(version)
         session.flush()
         session.add_all(ArtifactRow(version_id=version.id, **asdict(artifact)) for artifact in artifacts)
+        on_commit(session, version)
     return version
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from core.db.tables import OperationRow
-from core.domain.errors import OperationFailed, OutOfSpace, TrainingFailed, Unavailable
+from core.domain.errors import OutOfSpace, Unavailable
 from core.domain.keys import imported_artifact_key, operation_input_key
 from core.services.models.imports import SOURCE, publish_import
-from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.free_space import require_free
 from pipeline.process.results import ImportedModel
 from pipeline.process.specs import ImportModelSpec
 from worker.tasks.attempt import Attempt
-from worker.tasks.fetch_tree import fetch_tree
 from worker.tasks.operations.child import in_child
+from worker.tasks.operations.inputs import fetch_dataset, fetch_object
+from worker.tasks.publish_with_export import publish_with_export
 from worker.tasks.store_artifacts import STORING, put_artifacts, read_metrics
 
 ROOM_TIMES = 4  # of the source, beside itself: unpacked, rebuilt, and its artifacts
@@ -27,7 +27,7 @@ def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
         source=_fetch(attempt, source),
         source_name=source["name"],
         out=attempt.scratch / "out",
-        dataset=_fetch_dataset(attempt, dataset["fingerprint"]) if dataset else None,
+        dataset=fetch_dataset(attempt, dataset["fingerprint"]) if dataset else None,
         fingerprint=dataset["fingerprint"] if dataset else None,
         memory_bytes=attempt.platform.settings.operation_memory_bytes,
         attempt=attempt.claim.attempt,
@@ -38,25 +38,10 @@ def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
 
 
 def _fetch(attempt: Attempt[OperationRow], source: dict[str, Any]) -> Path:
-    key, target = operation_input_key(attempt.claim.id, SOURCE), attempt.scratch / SOURCE
     room = (1 + ROOM_TIMES) * source["bytes"]
     require_free(attempt.scratch, room, reserve_bytes=attempt.platform.settings.disk_reserve_bytes // 2)
-    try:
-        stored = attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, key, target))
-    except ObjectMissing as error:
-        raise OperationFailed("The uploaded model is no longer stored: upload it again.", key=key) from error
-    except ObjectCorrupt as error:
-        raise OperationFailed("The uploaded model is damaged in the object store.", key=key) from error
-    if stored.sha256 != source["sha256"]:
-        raise OperationFailed("The stored model is not the one that was uploaded.", key=key)
-    return target
-
-
-def _fetch_dataset(attempt: Attempt[OperationRow], fingerprint: str) -> Path:
-    try:
-        return fetch_tree(attempt, fingerprint)
-    except TrainingFailed as error:
-        raise OperationFailed(error.detail, **error.facts) from error
+    key, target = operation_input_key(attempt.claim.id, SOURCE), attempt.scratch / SOURCE
+    return fetch_object(attempt, key, target, sha256=source["sha256"], called="the uploaded model")
 
 
 def _publish(attempt: Attempt[OperationRow], imported: ImportedModel, folder: Path) -> None:
@@ -65,8 +50,10 @@ def _publish(attempt: Attempt[OperationRow], imported: ImportedModel, folder: Pa
     artifacts, weights = put_artifacts(attempt, folder, partial(imported_artifact_key, claim.id, claim.attempt))
     attempt.lease.raise_if_stopped()
     attempt.report_surely(stage="publishing")
-    version = attempt.lease.retry_until_lost(
-        lambda: publish_import(
+    version = publish_with_export(
+        attempt,
+        partial(
+            publish_import,
             attempt.db,
             claim,
             trainer=imported.trainer,
@@ -75,7 +62,7 @@ def _publish(attempt: Attempt[OperationRow], imported: ImportedModel, folder: Pa
             weights_name=weights,
             artifacts=artifacts,
             notes=imported.notes,
-        )
+        ),
     )
     attempt.log.info("version.imported", version_id=version.id, version=version.number, trainer=version.trainer)
 

@@ -1,0 +1,31 @@
+"""What is made of model versions (exports, evaluations, bundles), deleted with what it was made of."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy.orm import Session
+
+from core.db.tables import BundleRow, EvaluationRow, ExportRow, VersionRow
+
+Derived = ExportRow | EvaluationRow | BundleRow
+DERIVED: Sequence[type[Derived]] = (ExportRow, EvaluationRow, BundleRow)
+
+
+def delete_derived_of_job(session: Session, job_id: str, *, at: datetime) -> None:
+    """Mark what was made of the job's versions, and the evaluations of any version on its dataset."""
+    versions = select(VersionRow.id).where(VersionRow.job_id == job_id)
+    _mark(session, ExportRow, ExportRow.version_id.in_(versions), at=at)
+    of_either = or_(EvaluationRow.version_id.in_(versions), EvaluationRow.job_id == job_id)
+    _mark(session, EvaluationRow, of_either, at=at)
+    _mark(session, BundleRow, BundleRow.version_id.in_(versions), at=at)
+
+
+def delete_derived_of_project(session: Session, project_id: str, *, at: datetime) -> None:
+    """Mark what was made of the project's versions, imported ones too. Its jobs are deleted before."""
+    for table in DERIVED:
+        _mark(session, table, table.project_id == project_id, at=at)
+
+
+def _mark(session: Session, table: type[Derived], which: ColumnElement[bool], *, at: datetime) -> None:
+    session.execute(update(table).where(which, table.deleted_at.is_(None)).values(deleted_at=at))
