@@ -85,7 +85,7 @@ def _reason(thing: Mapping[str, Any]) -> str:
 
 def measured(version: Mapping[str, Any]) -> dict[str, Any]:
     """Its metrics by split, without the splits that its dataset has not."""
-    return {split: values for split, values in version["metrics"].items() if values}
+    return {split: version["metrics"][split] for split in ("val", "test") if version["metrics"].get(split)}
 
 
 def promote(client: Client, version: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,23 +16,31 @@ from pipeline.evaluation.classifier_evaluation import (
 )
 from pipeline.evaluation.html import write_html
 from pipeline.evaluation.images import draw_predictions, draw_suspect_labels
+from pipeline.evaluation.matched_predictions import matched_labels
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.report import Cell
+from pipeline.evaluation.thresholds import choose_thresholds, with_thresholds
 from pipeline.evaluation.workbook import safe_cell, write_workbook
 from pipeline.plots import draw_training
 
 
 def write_evaluation(evaluation: ClassifierEvaluation, folder: Path, *, raise_if_cancelled: Callable[[], None]) -> None:
     """Writes metrics.json, predictions.csv, suspect_labels.{csv,json}, *.png and report.{html,xlsx}."""
-    splits = dict.fromkeys((*HELD_OUT_SPLITS, *evaluation.predictions))
-    metrics: dict[str, Any] = {split: _metrics(evaluation, split) for split in splits}
+    metrics = _metrics(evaluation)
     _write_json(folder / "metrics.json", metrics)
     _write_csv(folder / "predictions.csv", *prediction_rows(evaluation))
     if evaluation.history:
         draw_training(evaluation.history, folder / "training_curves.png", best_epoch=evaluation.best_epoch or 1)
     for split, predictions in evaluation.predictions.items():
         raise_if_cancelled()
-        draw_predictions(predictions, metrics[split], evaluation.openers[split], folder, split=split)
+        draw_predictions(
+            predictions,
+            metrics[split],
+            metrics["thresholds"]["classes"],
+            evaluation.openers[split],
+            folder,
+            split=split,
+        )
     if evaluation.label_errors:
         raise_if_cancelled()
         _write_suspect_labels(evaluation.label_errors, evaluation.classes, folder)
@@ -44,7 +52,15 @@ def write_evaluation(evaluation: ClassifierEvaluation, folder: Path, *, raise_if
     write_workbook(report, folder / "report.xlsx")
 
 
-def _metrics(evaluation: ClassifierEvaluation, split: str) -> dict[str, Any] | None:
+def _metrics(evaluation: ClassifierEvaluation) -> dict[str, Any]:
+    """As in metrics.json, with null for a split without images."""
+    splits = dict.fromkeys((*HELD_OUT_SPLITS, *evaluation.predictions))
+    matched = {split: matched_labels(predictions) for split, predictions in evaluation.predictions.items()}
+    chosen = evaluation.thresholds or choose_thresholds(matched.get("val"), evaluation.classes, kind="classification")
+    return with_thresholds({split: _metrics_of(evaluation, split) for split in splits}, matched, chosen)
+
+
+def _metrics_of(evaluation: ClassifierEvaluation, split: str) -> dict[str, Any] | None:
     if split not in evaluation.predictions:
         return None
     speed = {"unit": "ms per image", **evaluation.speeds.get(split, {})}

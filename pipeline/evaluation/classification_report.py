@@ -12,6 +12,7 @@ from pipeline.evaluation.classifier_evaluation import (
 )
 from pipeline.evaluation.metrics import TOP
 from pipeline.evaluation.report import Cell, Figure, Report, Section, Table
+from pipeline.evaluation.thresholds_report import thresholds_section
 
 _ROWS = {
     "images": "Images",
@@ -43,6 +44,7 @@ def classification_report(evaluation: ClassifierEvaluation, metrics: Mapping[str
         headline.insert(2, (f"top-{TOP} accuracy on {splits[0]}", f"{first['top5']:.1%}"))
     sections = [_summary(metrics, splits, is_trained=bool(evaluation.history))]
     sections += [_split(split, metrics[split], folder) for split in splits]
+    sections.append(thresholds_section(metrics, splits, kind="classification"))
     if evaluation.history:
         image = Figure("", folder / "training_curves.png")
         sections.append(Section("Training", "The dotted line marks the epoch whose model was kept.", [image]))
@@ -88,6 +90,7 @@ def _split(split: str, metrics: Mapping[str, Any], folder: Path) -> Section:
             ),
             Figure("", folder / f"{split}_confusion_matrix.png", wide=len(confusion["labels"]) > _SMALL_MATRIX),
             Figure("", folder / f"{split}_reliability.png", wide=False),
+            Figure("", folder / f"{split}_f1_by_confidence.png", wide=False),
             Table("Most confused", _PAIR_COLUMNS, _pair_rows(metrics)),
             Figure("Least probable ground truth", folder / f"{split}_worst.png"),
         ],

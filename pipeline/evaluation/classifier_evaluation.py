@@ -8,6 +8,7 @@ from PIL import Image
 from pipeline.evaluation.label_errors import SuspectLabel
 from pipeline.evaluation.report import Cell
 from pipeline.evaluation.split_predictions import SplitPredictions
+from pipeline.evaluation.thresholds import Thresholds
 
 Opener = Callable[[int], Image.Image]
 
@@ -35,7 +36,8 @@ class LabelErrorSearch:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierEvaluation:
-    """`predictions`, `speeds` (ms per image) and `openers` by split; `history`: the rows of results.csv."""
+    """`predictions`, `speeds` (ms per image) and `openers` by split; `history`: the rows of results.csv. `thresholds`:
+    those that the model has; None: val chooses them."""
 
     title: str
     facts: Mapping[str, Cell]
@@ -46,6 +48,7 @@ class ClassifierEvaluation:
     history: Sequence[Mapping[str, float]]
     best_epoch: int | None
     label_errors: LabelErrorSearch | None
+    thresholds: Thresholds | None = None
 
 
 def prediction_rows(evaluation: ClassifierEvaluation) -> tuple[list[str], list[list[Cell]]]:

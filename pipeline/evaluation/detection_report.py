@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.evaluation.html import write_html
 from pipeline.evaluation.report import Cell, Figure, Report, Section, Table
+from pipeline.evaluation.thresholds_report import thresholds_section
 from pipeline.evaluation.workbook import write_workbook
 
 _ROWS = {
@@ -33,6 +34,7 @@ def write_detection_report(folder: Path, *, title: str, facts: Mapping[str, Cell
     """Writes report.html and report.xlsx into `folder`, where the images are. `metrics` as in metrics.json."""
     splits = [split for split in ("test", "val", "train") if metrics.get(split)]
     sections = [_summary(metrics, splits), *(_split(split, metrics[split], folder) for split in splits)]
+    sections.append(thresholds_section(metrics, splits, kind="detection"))
     curves = folder / "training_curves.png"
     if curves.exists():
         text = "The dotted line marks the epoch whose model was kept."

@@ -13,11 +13,20 @@ __all__ = ["Sample", "draw_split", "draw_training"]
 
 
 def draw_split(
-    folder: Path, split: str, *, metrics: Mapping[str, Any], curves: Mapping[str, Any], samples: Sequence[Sample]
+    folder: Path,
+    split: str,
+    *,
+    metrics: Mapping[str, Any],
+    curves: Mapping[str, Any],
+    samples: Sequence[Sample],
+    thresholds: Mapping[str, float],
 ) -> None:
-    """Writes `{split}_confusion_matrix.png`, `..._normalized.png`, `{split}_curves.png`, `{split}_predictions.png`."""
+    """Writes `{split}_confusion_matrix.png`, `..._normalized.png`, `{split}_curves.png`, `{split}_predictions.png`.
+
+    `thresholds`: by class.
+    """
     confusion = metrics["confusion_matrix"]
     draw_confusion(confusion, folder / f"{split}_confusion_matrix.png", split=split, normalized=False)
     draw_confusion(confusion, folder / f"{split}_confusion_matrix_normalized.png", split=split, normalized=True)
-    draw_curves(metrics, curves, folder / f"{split}_curves.png", split=split)
+    draw_curves(metrics, curves, thresholds, folder / f"{split}_curves.png", split=split)
     draw_grid(samples, folder / f"{split}_predictions.png")

@@ -18,8 +18,11 @@ _PANELS = (
 )
 
 
-def draw_curves(metrics: Mapping[str, Any], curves: Mapping[str, Any], path: Path, *, split: str) -> None:
-    """`curves` as in curves.json. The dotted line is the confidence at which precision, recall and F1 are taken."""
+def draw_curves(
+    metrics: Mapping[str, Any], curves: Mapping[str, Any], thresholds: Mapping[str, float], path: Path, *, split: str
+) -> None:
+    """`curves` as in curves.json. The dotted line is the confidence at which precision, recall and F1 are taken, the
+    dots on the curves of F1 are the thresholds of the classes."""
     with figure(path, 11, 8.2) as drawn:
         panels = drawn.subplots(2, 2).ravel()
         for axes, (key, title, xlabel, ylabel) in zip(panels, _PANELS, strict=True):
@@ -27,6 +30,8 @@ def draw_curves(metrics: Mapping[str, Any], curves: Mapping[str, Any], path: Pat
             _draw_classes(axes, curves, key)
             if xlabel == "confidence" and metrics["min_score"] is not None:
                 axes.axvline(metrics["min_score"], color=MUTED, linestyle=":", linewidth=1.2)
+            if key == "f1_by_score":
+                _draw_thresholds(axes, curves, thresholds)
         _legend(drawn, metrics, curves)
         drawn.suptitle(_summary(metrics, split), x=0.01, ha="left", fontsize=10, color=INK)
 
@@ -44,6 +49,16 @@ def _draw_classes(axes: Any, curves: Mapping[str, Any], key: str) -> None:
             axes.plot(curves["x"], line, color=shade, linewidth=0.8 if faint else 1.3, alpha=0.4 if faint else 1)
     mean = np.ma.masked_invalid(lines).mean(axis=0)
     axes.plot(curves["x"], mean, color=INK, linewidth=2.6)
+
+
+def _draw_thresholds(axes: Any, curves: Mapping[str, Any], thresholds: Mapping[str, float]) -> None:
+    classes = curves["classes"]
+    if len(classes) > NAMED_UP_TO:
+        return
+    for index, (name, series) in enumerate(classes.items()):
+        at = thresholds[name]
+        shade = INK if len(classes) == 1 else colour(index)
+        axes.plot(at, np.interp(at, curves["x"], series["f1_by_score"]), "o", color=shade, markersize=6, zorder=4)
 
 
 def _values(series: Mapping[str, Any], key: str) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -51,13 +51,18 @@ def put_artifact(attempt: Attempt[Any], path: Path, key: str, *, media_type: str
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """The metrics of each split, for the row and every answer about it: the artifact has all.
+    """The metrics of each split and the thresholds, for the row and every answer about it: the artifact has all.
 
     Of more than CLASSES_LISTED classes the first are kept, and no confusion matrix, which grows with their square.
     """
     path = folder / METRICS_FILE
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {split: _shortened(found) for split, found in content.items()} if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    return {
+        name: _shortened_thresholds(found) if name == "thresholds" else _shortened(found)
+        for name, found in content.items()
+    }
 
 
 def _shortened(metrics: Any) -> Any:
@@ -65,7 +70,15 @@ def _shortened(metrics: Any) -> Any:
     if not isinstance(of_classes, dict) or len(of_classes) <= CLASSES_LISTED:
         return metrics
     kept = {name: value for name, value in metrics.items() if name != "confusion_matrix"}
-    return kept | {"per_class": dict(islice(of_classes.items(), CLASSES_LISTED)), "class_count": len(of_classes)}
+    return kept | {"per_class": _first_classes(of_classes), "class_count": len(of_classes)}
+
+
+def _shortened_thresholds(thresholds: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _first_classes(value) if isinstance(value, dict) else value for name, value in thresholds.items()}
+
+
+def _first_classes(of_classes: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(islice(of_classes.items(), CLASSES_LISTED))
 
 
 def _put_when_there_is_room(attempt: Attempt[Any], put: Callable[[], StoredObject]) -> StoredObject:

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.cli.output.text_table import aligned, lettered, number
+from pipeline.cli.output.text_table import aligned, at_thresholds, lettered, number
 from pipeline.dataset.predictions import PredictedLabel
 from pipeline.plots.style import GRID, INK, MUTED, colour, shorten
 from pipeline.plots.tiles import fitted
@@ -51,7 +51,7 @@ def table(metrics: Mapping[str, Any]) -> list[str]:
     """For each split: accuracy, metrics per class, confusion matrix."""
     lines = []
     for split, values in metrics.items():
-        if not values:
+        if not values or split == "thresholds":
             continue
         error = values["calibration"]["ece"]
         head = f"{split}: {values['images']} images, accuracy {number(values['accuracy'])}, "
@@ -62,7 +62,7 @@ def table(metrics: Mapping[str, Any]) -> list[str]:
         ]
         lines += [*aligned([["class", "images", *_NUMBERS], *rows]), ""]
         lines += [*lettered(values["confusion_matrix"]), ""]
-    return lines
+    return [*lines, *at_thresholds(metrics)]
 
 
 _NUMBERS = ("precision", "recall", "f1")

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.cli.output.text_table import aligned, lettered, number
+from pipeline.cli.output.text_table import aligned, at_thresholds, lettered, number
 from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots.boxes import draw_boxes, scaled
 
@@ -39,7 +39,7 @@ def table(metrics: Mapping[str, Any]) -> list[str]:
     """For each split: metrics of all classes, of each class, confusion matrix."""
     lines = []
     for split, values in metrics.items():
-        if not values:
+        if not values or split == "thresholds":
             continue
         whole = ["all", str(values["boxes"]), *(number(values[key]) for key in _NUMBERS)]
         rows = [
@@ -49,7 +49,7 @@ def table(metrics: Mapping[str, Any]) -> list[str]:
         lines += [f"{split}: {values['images']} images", ""]
         lines += [*aligned([["class", "boxes", *_NUMBERS], whole, *rows]), ""]
         lines += [*lettered(values["confusion_matrix"]), ""]
-    return lines
+    return [*lines, *at_thresholds(metrics)]
 
 
 def _line(box: PredictedBox) -> str:

@@ -35,6 +35,27 @@ def lettered(confusion: Mapping[str, Any]) -> list[str]:
     return aligned(rows)
 
 
+def at_thresholds(metrics: Mapping[str, Any]) -> list[str]:
+    """The thresholds, and precision, recall and F1 above them on each split. Nothing of metrics that have none."""
+    thresholds = metrics.get("thresholds")
+    if not thresholds:
+        return []
+    splits = [split for split, values in metrics.items() if values and split != "thresholds"]
+    header = ["class", "threshold", "by", *(f"{name} {split}" for split in splits for name in _FIGURES)]
+    rows = [["all", number(thresholds["all"]), thresholds["source"], *_above(metrics, splits)]]
+    for name, value in thresholds["classes"].items():
+        rows.append([name, number(value), thresholds["sources"][name], *_above(metrics, splits, name)])
+    return ["above the thresholds", "", *aligned([header, *rows]), ""]
+
+
+def _above(metrics: Mapping[str, Any], splits: Sequence[str], name: str | None = None) -> list[str]:
+    found = [metrics[split] if name is None else metrics[split]["per_class"][name] for split in splits]
+    return [number(one["at_threshold"][figure]) for one in found for figure in _FIGURES]
+
+
+_FIGURES = ("precision", "recall", "f1")
+
+
 def _letters() -> Iterator[str]:
     """a ... z, aa, ab, ..."""
     yield from ascii_lowercase

@@ -12,6 +12,7 @@ from core.domain.errors import ParamsInvalid
 from pipeline.evaluation.classification import write_evaluation
 from pipeline.evaluation.classifier_evaluation import ClassifierEvaluation
 from pipeline.evaluation.split_predictions import SplitPredictions
+from pipeline.evaluation.thresholds import Thresholds
 from pipeline.trainers import Reporter
 from pipeline.trainers.classifier.data import open_tree
 from pipeline.trainers.classifier.predict_split import predict_split
@@ -29,8 +30,12 @@ def evaluate_classifier(
     batch: int,
     device: str,
     title: str,
+    thresholds: Thresholds | None,
 ) -> None:
-    """`model`: network, image processor, class names in its order. Raises ParamsInvalid where the dataset differs."""
+    """`model`: network, image processor, class names in its order. `thresholds`: those it has; None: val chooses.
+
+    Raises ParamsInvalid where the dataset differs.
+    """
     network, processor, names = model
     report.stage("loading")
     tree = open_tree(dataset)
@@ -58,6 +63,7 @@ def evaluate_classifier(
         history=(),
         best_epoch=None,
         label_errors=None,
+        thresholds=thresholds,
     )
     write_evaluation(evaluation, out, raise_if_cancelled=report.raise_if_cancelled)
 

@@ -64,11 +64,14 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
         go_offline(Path(home))
         see_one_gpu(device)
+        from pipeline.evaluation.thresholds import published_thresholds
         from pipeline.trainers.classifier.evaluate import evaluate_classifier
         from pipeline.trainers.clip.models import read_published_clip
 
-        options: dict[str, Any] = {"splits": splits, "batch": batch, "device": device}
-        evaluate_classifier(read_published_clip(model), dataset, out, report, **options, title=f"clip: {model.name}")
+        options: dict[str, Any] = {"splits": splits, "batch": batch, "device": device, "title": f"clip: {model.name}"}
+        evaluate_classifier(
+            read_published_clip(model), dataset, out, report, **options, thresholds=published_thresholds(model)
+        )
 
 
 def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:

@@ -54,11 +54,14 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="darkroom-vit-") as home:
         go_offline(Path(home))
         see_one_gpu(device)
+        from pipeline.evaluation.thresholds import published_thresholds
         from pipeline.trainers.classifier.evaluate import evaluate_classifier
         from pipeline.trainers.vit.models import read_published_vit
 
-        options: dict[str, Any] = {"splits": splits, "batch": batch, "device": device}
-        evaluate_classifier(read_published_vit(model), dataset, out, report, **options, title=f"vit: {model.name}")
+        options: dict[str, Any] = {"splits": splits, "batch": batch, "device": device, "title": f"vit: {model.name}"}
+        evaluate_classifier(
+            read_published_vit(model), dataset, out, report, **options, thresholds=published_thresholds(model)
+        )
 
 
 def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:  # noqa: ARG001

@@ -52,8 +52,11 @@ def evaluate(
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config, scratch_in(out) as work:
         go_offline(Path(config))
+        from pipeline.evaluation.thresholds import published_thresholds
+
         recipe = import_recipe("yolo", library="ultralytics")
-        recipe.evaluate(_weights_in(model), dataset, out, report, splits=splits, batch=batch, device=device, work=work)
+        options: dict[str, Any] = {"splits": splits, "batch": batch, "device": device, "work": work}
+        recipe.evaluate(_weights_in(model), dataset, out, report, **options, thresholds=published_thresholds(model))
 
 
 def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:  # noqa: ARG001

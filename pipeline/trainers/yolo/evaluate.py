@@ -10,6 +10,7 @@ import numpy as np
 from ultralytics.utils.metrics import ConfusionMatrix, smooth
 
 from pipeline.dataset.predictions import PredictedBox
+from pipeline.evaluation.matched_predictions import MatchedPredictions
 from pipeline.plots.grid import Sample
 from pipeline.trainers import Reporter
 from pipeline.trainers.image_check import require_images
@@ -30,6 +31,7 @@ class DetectorEvaluation:
 
     metrics: dict[str, Any]
     curves: dict[str, Any]
+    matched: MatchedPredictions
     samples: tuple[Sample, ...]
 
 
@@ -65,13 +67,14 @@ def evaluate_split(
     return DetectorEvaluation(
         metrics=_metrics(validator, names),
         curves=_curves(validator.metrics.box, names),
+        matched=validator.matched,
         samples=tuple(validator.samples),
     )
 
 
 def _recording(base: type[Any], split: str, stated: Mapping[str, str] | None) -> type[Any]:
-    """A validator that also fills a confusion matrix at MIN_SCORE (that of ultralytics counts from 0.001) and keeps
-    some samples."""
+    """A validator that also fills a confusion matrix at MIN_SCORE (that of ultralytics counts from 0.001), and keeps
+    what it matched and some samples."""
 
     class RecordingValidator(base):  # type: ignore[misc]
         def init_metrics(self, model: Any) -> None:
@@ -92,6 +95,17 @@ def _recording(base: type[Any], split: str, stated: Mapping[str, str] | None) ->
                 self.confusion.process_batch(pred, truth, conf=MIN_SCORE, iou_thres=MIN_IOU)
                 if first + index in self.sampled:
                     self.samples.append(self.sample(pred, truth))
+
+        def get_stats(self) -> dict[str, Any]:
+            found = {name: np.concatenate(rows) for name, rows in self.metrics.stats.items()}
+            self.matched = MatchedPredictions(
+                scores=found["conf"].astype(float),
+                classes=found["pred_cls"].astype(int),
+                correct=found["tp"][:, 0].astype(bool),  # at IoU 0.5
+                wanted=np.bincount(found["target_cls"].astype(int), minlength=len(self.names)),
+            )
+            stats: dict[str, Any] = super().get_stats()  # which clears them
+            return stats
 
         def sample(self, pred: dict[str, Any], truth: dict[str, Any]) -> Sample:
             confident = {key: pred[key][pred["conf"] > MIN_SCORE] for key in ("bboxes", "conf", "cls")}

@@ -11,6 +11,7 @@ import yaml
 from core.domain.errors import ParamsInvalid, WeightsUnavailable
 from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.evaluation.detection_report import write_detection_report
+from pipeline.evaluation.thresholds import Thresholds, choose_thresholds, with_thresholds
 from pipeline.layouts.yolo import tree_stems
 from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
@@ -70,10 +71,12 @@ def train(
         if _has_images(dataset, split)
     }
     _note_unmeasured(evaluations, report)
-    _write_numbers(evaluations, artifacts)
+    metrics = _metrics(evaluations, names, thresholds=None)
+    _write_json(metrics, artifacts / "metrics.json", indent=1)
+    _write_json(_by_split(evaluations, "curves"), artifacts / "curves.json")
     shutil.copyfile(fitted.results, artifacts / RESULTS)
     _write_relative_data(dataset, names, artifacts / "data.yaml")
-    _draw(evaluations, fitted, artifacts, report, best_epoch=best["epoch"] + 1)
+    _draw(metrics, evaluations, fitted, artifacts, report, best_epoch=best["epoch"] + 1)
     write_detection_report(
         artifacts,
         title=f"yolo: {params.model}",
@@ -85,7 +88,7 @@ def train(
             "Batch": fitted.batch,
             "Seed": params.seed,
         },
-        metrics={split: evaluation.metrics for split, evaluation in evaluations.items()},
+        metrics=metrics,
     )
     if fitted.batch != params.batch:
         report.note("batch", f"A batch of {params.batch} did not fit into memory: trained with {fitted.batch}.")
@@ -111,8 +114,9 @@ def evaluate(
     batch: int,
     device: str,
     work: Path,
+    thresholds: Thresholds | None,
 ) -> None:
-    """See `pipeline.trainers.Trainer`. `work`: an empty folder."""
+    """See `pipeline.trainers.Trainer`. `work`: an empty folder. `thresholds`: those of the model; None: val chooses."""
     report.stage("loading")
     model = model_in(read_weights(weights))
     for split in splits:
@@ -143,13 +147,15 @@ def evaluate(
         )
         for split in splits
     }
-    _write_numbers(evaluations, out)
-    _draw_splits(evaluations, out, report)
+    metrics = _metrics(evaluations, names, thresholds=thresholds)
+    _write_json(metrics, out / "metrics.json", indent=1)
+    _write_json(_by_split(evaluations, "curves"), out / "curves.json")
+    _draw_splits(metrics, evaluations, out, report)
     write_detection_report(
         out,
         title=f"yolo: {weights.name}",
         facts={"Split": ", ".join(splits), "Input": f"{imgsz} x {imgsz} px"},
-        metrics={split: evaluation.metrics for split, evaluation in evaluations.items()},
+        metrics=metrics,
     )
 
 
@@ -216,18 +222,28 @@ def _write_relative_data(dataset: Path, names: list[str], path: Path) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _write_numbers(evaluations: Mapping[str, DetectorEvaluation], artifacts: Path) -> None:
-    """metrics.json and curves.json, with null for a split without images."""
-    for name in ("metrics", "curves"):
-        content: dict[str, Any] = {
-            split: getattr(evaluations[split], name) if split in evaluations else None
-            for split in dict.fromkeys((*HELD_OUT_SPLITS, *evaluations))
-        }
-        text = json.dumps(content, indent=1 if name == "metrics" else None, allow_nan=False, ensure_ascii=False)
-        (artifacts / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+def _metrics(
+    evaluations: Mapping[str, DetectorEvaluation], names: list[str], *, thresholds: Thresholds | None
+) -> dict[str, Any]:
+    """As in metrics.json."""
+    matched = {split: evaluation.matched for split, evaluation in evaluations.items()}
+    chosen = thresholds or choose_thresholds(matched.get("val"), names, kind="detection")
+    return with_thresholds(_by_split(evaluations, "metrics"), matched, chosen)
+
+
+def _by_split(evaluations: Mapping[str, DetectorEvaluation], name: str) -> dict[str, Any]:
+    """With null for a split without images."""
+    splits = dict.fromkeys((*HELD_OUT_SPLITS, *evaluations))
+    return {split: getattr(evaluations[split], name) if split in evaluations else None for split in splits}
+
+
+def _write_json(content: Mapping[str, Any], path: Path, *, indent: int | None = None) -> None:
+    text = json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _draw(
+    metrics: Mapping[str, Any],
     evaluations: Mapping[str, DetectorEvaluation],
     fitted: FittedDetector,
     artifacts: Path,
@@ -236,10 +252,14 @@ def _draw(
     best_epoch: int,
 ) -> None:
     draw_training(read_results(fitted.results), artifacts / "training_curves.png", best_epoch=best_epoch)
-    _draw_splits(evaluations, artifacts, report)
+    _draw_splits(metrics, evaluations, artifacts, report)
 
 
-def _draw_splits(evaluations: Mapping[str, DetectorEvaluation], artifacts: Path, report: Reporter) -> None:
+def _draw_splits(
+    metrics: Mapping[str, Any], evaluations: Mapping[str, DetectorEvaluation], artifacts: Path, report: Reporter
+) -> None:
+    thresholds = metrics["thresholds"]["classes"]
     for split, evaluation in evaluations.items():
         report.raise_if_cancelled()
-        draw_split(artifacts, split, metrics=evaluation.metrics, curves=evaluation.curves, samples=evaluation.samples)
+        drawn: dict[str, Any] = {"curves": evaluation.curves, "samples": evaluation.samples, "thresholds": thresholds}
+        draw_split(artifacts, split, metrics=metrics[split], **drawn)

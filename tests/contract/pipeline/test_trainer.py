@@ -166,6 +166,20 @@ def test_metrics_are_those_of_the_best_model_on_val_and_on_the_untouched_test_sp
         assert {len(row) for row in confusion["matrix"]} == {len(confusion["labels"])}
 
 
+def test_thresholds_are_chosen_on_val_and_measured_on_test(finished: Child) -> None:
+    metrics = finished.artifact("metrics.json")
+    thresholds = metrics["thresholds"]
+    assert thresholds["source"] in ("val", "default") and set(thresholds["classes"]) == set(CLASSES)
+    for split in ("val", "test"):
+        rows = [metrics[split], *metrics[split]["per_class"].values()]
+        assert all(0 <= row["at_threshold"][name] <= 1 for row in rows for name in ("precision", "recall", "f1"))
+    for name, source in thresholds["sources"].items():
+        row = metrics["val"]["per_class"][name]
+        assert source != "val" or row["at_threshold"]["f1"] >= row["f1"] - 0.005, "no confidence has a better F1"
+    page = (finished.out / "artifacts" / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Thresholds</h2>" in page
+
+
 def test_a_report_is_published_as_a_page_and_as_a_workbook(finished: Child) -> None:
     page = (finished.out / "artifacts" / "report.html").read_text(encoding="utf-8")
     assert all(f"<h2>{title}</h2>" in page for title in ("Summary", "Test", "Val", "Training"))
@@ -194,7 +208,7 @@ def test_evaluate_gives_the_metrics_of_the_run(finished: Child, trainer: str, tr
     assert done.returncode == 0, done.stdout + done.stderr
     again = json.loads((tmp_path / "out" / "metrics.json").read_text())
     metrics = finished.artifact("metrics.json")["val"]
-    assert again["test"] is None
+    assert again["test"] is None and again["thresholds"] == finished.artifact("metrics.json")["thresholds"]
     for name in CASES[trainer].metrics:
         assert again["val"][name] == pytest.approx(metrics[name], abs=1e-4)
     assert (tmp_path / "out" / "report.html").exists()

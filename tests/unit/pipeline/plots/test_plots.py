@@ -9,6 +9,7 @@ from PIL import Image
 from pipeline.dataset.predictions import PredictedBox
 from pipeline.plots import Sample, draw_split, draw_training
 from pipeline.plots.boxes import draw_boxes
+from pipeline.plots.f1_curves import draw_f1_curves
 
 
 def evaluation(names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -35,16 +36,20 @@ def test_a_split_is_drawn_whatever_its_classes_are(names: list[str], tmp_path: P
     Image.new("RGB", (40, 30), "white").save(tmp_path / "a.jpg")
     box = PredictedBox(names[0], 0, 0.9, -3, -3, 50, 20)
     metrics, curves = evaluation(names)
-    draw_split(tmp_path, "test", metrics=metrics, curves=curves, samples=[Sample(tmp_path / "a.jpg", (box,), (box,))])
+    drawn: dict[str, Any] = {"samples": [Sample(tmp_path / "a.jpg", (box,), (box,))]}
+    draw_split(tmp_path, "test", metrics=metrics, curves=curves, thresholds=dict.fromkeys(names, 0.4), **drawn)
+    series = {name: [1, 0.5, 0] for name in names}
+    draw_f1_curves([0, 0.5, 1], series, dict.fromkeys(names, 0.4), tmp_path / "test_f1.png", split="test")
     for path in tmp_path.glob("test_*.png"):
         with Image.open(path) as image:
             assert max(image.size) < 3000
-    assert len(list(tmp_path.glob("test_*.png"))) == 4
+    assert len(list(tmp_path.glob("test_*.png"))) == 5
 
 
 def test_a_split_without_boxes_is_drawn(tmp_path: Path) -> None:
     metrics, _ = evaluation(["one"])
-    draw_split(tmp_path, "val", metrics={**metrics, "min_score": None}, curves={"x": [], "classes": {}}, samples=[])
+    nothing: dict[str, Any] = {"curves": {"x": [], "classes": {}}, "samples": [], "thresholds": {"one": 0.25}}
+    draw_split(tmp_path, "val", metrics={**metrics, "min_score": None}, **nothing)
     assert (tmp_path / "val_curves.png").is_file()
     assert not (tmp_path / "val_predictions.png").exists()
 
