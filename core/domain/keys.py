@@ -150,6 +150,11 @@ def bundle_key(operation_id: str, attempt: int) -> str:
     return f"bundles/{operation_id}/{attempt}/bundle.zip"
 
 
+def derived_prefix(made: str, operation_id: str) -> str:
+    """The objects of one of the `exports`, `evaluations` or `bundles`, of every attempt at it."""
+    return f"{made}/{operation_id}/"
+
+
 def probe_key(token: str) -> str:
     return f"probe/{token}"
 

@@ -1,4 +1,4 @@
-"""Which options of an export go together, told before anything is queued or read."""
+"""Which options of an export go together: refused before anything is queued or read."""
 
 from collections.abc import Iterator
 from typing import Literal

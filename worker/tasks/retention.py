@@ -24,6 +24,7 @@ from core.domain.keys import (
 )
 from core.services.context import Platform
 from core.services.idempotency import delete_expired_keys
+from core.services.maintenance.derived_objects import derived_to_purge, note_derived_purged
 from core.services.maintenance.ended_operations import (
     condense_operation,
     forget_operation_objects,
@@ -68,6 +69,7 @@ def clean(worker: Worker) -> None:
     """One round; the orphaned objects only once an hour, by whichever housekeeper comes first."""
     platform = worker.platform
     purge_deleted_jobs(platform)
+    purge_derived(platform)
     erase_deleted_jobs(platform)
     delete_unused_sets(platform)
     delete_old_sources(platform)
@@ -90,6 +92,14 @@ def purge_deleted_jobs(platform: Platform) -> None:
             platform.store.delete_prefix(prefix)
         note_job_purged(platform.db, job_id)
         log.info("job.purged", job_id=job_id, **log_names(platform.db, job_id))
+
+
+def purge_derived(platform: Platform) -> None:
+    """Deleted exports, evaluations and bundles."""
+    for deleted in derived_to_purge(platform.db):
+        platform.store.delete_prefix(deleted.prefix)
+        note_derived_purged(platform.db, deleted)
+        log.info("derived.purged", prefix=deleted.prefix)
 
 
 def erase_deleted_jobs(platform: Platform) -> None:
