@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "render": ("pipeline.cli.render", "render images for the API, one after the other"),
     "export": ("pipeline.cli.export", "write a trained model as ONNX, OpenVINO or TorchScript, and compare it"),
     "export-version": ("pipeline.cli.export_version", "make an export and its certificate, for a worker"),
+    "bundle": ("pipeline.cli.bundle", "write the bundle of a version, for a worker"),
+    "verify": ("pipeline.cli.verify", "check that a bundle is as it was written, offline"),
     "predict": ("pipeline.cli.predict", "run a trained model on images"),
 }
 _READ_DATASETS = frozenset({"prepare", "fingerprint", "repair"})

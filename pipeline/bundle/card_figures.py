@@ -1,0 +1,94 @@
+"""The figures of a model card: on each split, per class, and of the certificate."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.bundle.markdown import Cell, items, literal, table
+
+SPLITS = ("test", "val")
+CLASSES_SHOWN = 50
+_ROWS = {
+    "mAP50": "mAP at IoU 0.5",
+    "mAP50-95": "mAP at IoU 0.5 to 0.95",
+    "accuracy": "Accuracy",
+    "top5": "Among the five most probable",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "log_loss": "Log loss",
+    "min_score": "Confidence of the best F1",
+    "images": "Images",
+    "boxes": "Boxes",
+}
+_COLUMNS = {
+    "mAP50": "AP50",
+    "mAP50-95": "AP50-95",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "images": "images",
+    "instances": "boxes",
+}
+
+
+def headline(metrics: Mapping[str, Any], split: str | None) -> str:
+    """One sentence; empty for a model that was not evaluated."""
+    if split is None:
+        return ""
+    measured = metrics[split]
+    shown = {"mAP50": "mAP50", "mAP50-95": "mAP50-95", "accuracy": "accuracy", "f1": "F1"}
+    figures = [f"{name} **{measured[key]:.3f}**" for key, name in shown.items() if isinstance(measured.get(key), float)]
+    of = f"{measured['images']} images of {split}"
+    return f"On {of}: {', '.join(figures)}." if figures else ""
+
+
+def figures_text(metrics: Mapping[str, Any]) -> str:
+    splits = [split for split in SPLITS if metrics.get(split)]
+    rows: list[list[Cell]] = [
+        [name, *(metrics[split].get(key) for split in splits)]
+        for key, name in _ROWS.items()
+        if any(key in metrics[split] for split in splits)
+    ]
+    chosen = (
+        "The model was chosen by its figures on val; test was used for the figures alone." if len(splits) > 1 else ""
+    )
+    return "\n\n".join(filter(None, [chosen, table(["", *splits], rows)]))
+
+
+def per_class_text(metrics: Mapping[str, Any]) -> str:
+    """Of the split that stands for the model; of many classes the first."""
+    split = next((split for split in SPLITS if metrics.get(split)), None)
+    of_classes = metrics[split].get("per_class") if split else None
+    if not of_classes:
+        return ""
+    columns = {key: name for key, name in _COLUMNS.items() if any(key in row for row in of_classes.values())}
+    shown = list(of_classes.items())[:CLASSES_SHOWN]
+    rows = [[literal(name), *(row.get(key) for key in columns)] for name, row in shown]
+    more = (
+        f"\n\n{len(of_classes) - len(shown)} more classes are in `metrics.json`."
+        if len(of_classes) > len(shown)
+        else ""
+    )
+    return f"### Per class, on {split}\n\n{table(['class', *columns.values()], rows)}{more}"
+
+
+def certificate_text(certificate: Mapping[str, Any]) -> str:
+    """What was compared when the ONNX file was made, and what came out."""
+    images = certificate.get("images")
+    if not images:
+        return "There was no dataset on which `model.onnx` could be compared with the model: see `certificate.json`."
+    predictions, figures = certificate["predictions"], certificate["figures"]
+    times = certificate["milliseconds"]
+    lines = [
+        f"{predictions['equal']} of {predictions['compared']} predictions are equal",
+        f"{figures['name']} {figures['model']:.4f} before and {figures['export']:.4f} after "
+        f"(change {figures['change']:+.4f}, 95 % interval {figures['low']:+.4f} to {figures['high']:+.4f})",
+        f"outputs for the same input differ by at most {certificate['outputs']['largest']}",
+        f"{times['model']['p50']:.1f} ms an image before and {times['export']['p50']:.1f} ms after "
+        f"({literal(certificate['engine'])}, threads: {certificate['threads']}, {literal(certificate['device'])})",
+    ]
+    return (
+        f"`model.onnx` was run by the predictor of this bundle beside the model that it was made of, on {images} "
+        f"images:\n\n{items(lines)}\n\nThese figures are for the comparison; those above are of the evaluation, which may "
+        "have prepared the images otherwise. `certificate.json` has everything, with the bounds that had to be met."
+    )

@@ -1,0 +1,152 @@
+"""A bundle from the files of a version: gather -> describe -> write."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version as installed
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, cast
+
+from pipeline.bundle.card import CardFacts, licence_text, model_card, pictures_in
+from pipeline.bundle.licences import licences_of
+from pipeline.bundle.markdown import literal
+from pipeline.bundle.predictor_source import predictor_files
+from pipeline.bundle.verify import MANIFEST, SCHEMA
+from pipeline.bundle.zip_layout import BundledFile, digest_of, write_bundle
+from pipeline.predictor.metadata import ExportMetadata
+from pipeline.predictor.predictor import ExportPredictor
+from pipeline.process.child import Channel
+from pipeline.process.results import METADATA_FILE, Bundled, write_result
+from pipeline.process.specs import BundleSpec
+
+BUNDLE_FILE = "bundle.zip"
+EXPORT_FILE = "model.onnx"
+MODEL_FILE, METRICS_FILE = "model.json", "metrics.json"
+SUMS_FILE = "SHA256SUMS"
+REQUIREMENTS = ("numpy", "onnxruntime", "pillow")
+
+
+def bundle(spec: BundleSpec, channel: Channel) -> Bundled:
+    """Leaves `out/bundle.zip`, and then result.json. The same input makes the same bytes.
+
+    Raises MetadataInvalid for a file that is no export, BundleTooLarge, OSError, RunCancelled.
+    """
+    channel.stage("describing")
+    text = spec.out / "text"
+    files = {**_copied(spec), **_described(spec, text)}
+    channel.raise_if_cancelled()
+    channel.stage("packing")
+    contents = _with_sums(files, text)
+    manifest = {
+        "schema": SCHEMA,
+        "bundle": spec.version["name"],
+        "version_id": spec.version["version_id"],
+        "files": [each.as_dict() for each in contents],
+    }
+    files[MANIFEST] = _put(text, MANIFEST, _json(manifest))
+    order = [*(each.name for each in contents), MANIFEST]  # written last, and the last in the ZIP
+    write_bundle(spec.out / BUNDLE_FILE, [(name, files[name]) for name in order])
+    channel.raise_if_cancelled()
+    done = Bundled(contents=[each.as_dict() for each in (*contents, digest_of(files[MANIFEST], MANIFEST))])
+    write_result(spec.out, done)
+    return done
+
+
+def _copied(spec: BundleSpec) -> dict[str, Path]:
+    """Name in the bundle -> file that is there already."""
+    weights = str(_model(spec)["weights"]["name"])
+    pictures = {f"images/{name}": spec.artifacts / name for name in pictures_in(spec.artifacts, _metrics(spec))}
+    files = {
+        weights: spec.artifacts / weights,
+        EXPORT_FILE: spec.export,
+        MODEL_FILE: spec.artifacts / MODEL_FILE,
+        METRICS_FILE: spec.artifacts / METRICS_FILE,
+        **pictures,
+    }
+    if spec.metadata is not None:
+        files[METADATA_FILE] = spec.metadata
+    return {name: path for name, path in files.items() if name != METRICS_FILE or path.is_file()}
+
+
+def _described(spec: BundleSpec, text: Path) -> dict[str, Path]:
+    """What is written for the bundle, into the folder `text`."""
+    metadata = ExportPredictor(spec.export).metadata
+    given = _facts(spec, metadata)
+    written = {
+        "README.md": model_card(given, pictures_in(spec.artifacts, given.metrics)),
+        "LICENCES.md": _licences(spec.version),
+        "certificate.json": _json(spec.certificate),
+        "fingerprint.json": _json(_fingerprint(spec)),
+        "labels.json": _json(list(metadata.classes)),
+        "preprocessing.json": _json(_preprocessing(metadata)),
+        "requirements.txt": "".join(f"{name}=={installed(name)}\n" for name in REQUIREMENTS),
+        "version.json": _json(spec.version),
+        **predictor_files(),
+    }
+    return {name: _put(text, name, content) for name, content in written.items()}
+
+
+def _facts(spec: BundleSpec, metadata: ExportMetadata) -> CardFacts:
+    model = _model(spec)
+    weights = spec.artifacts / str(model["weights"]["name"])
+    return CardFacts(
+        version=spec.version,
+        model=model,
+        metrics=_metrics(spec),
+        certificate=spec.certificate,
+        dataset=_read(spec.metadata) if spec.metadata else None,
+        metadata=metadata,
+        weights=digest_of(weights, weights.name).as_dict(),
+        export=digest_of(spec.export, EXPORT_FILE).as_dict(),
+    )
+
+
+def _licences(version: Mapping[str, Any]) -> str:
+    parent = version.get("parent")
+    licences = licences_of(version, shown=literal(parent["name"]) if parent else None)
+    return f"# Licences of what is in this bundle\n\n{licence_text(licences)}\n"
+
+
+def _fingerprint(spec: BundleSpec) -> dict[str, Any]:
+    """Null for an imported version, whose dataset is not known."""
+    metadata = _read(spec.metadata) if spec.metadata else {}
+    names = ("content_fingerprint", "fingerprint_how")
+    return {"fingerprint": spec.version["fingerprint"], **{name: metadata.get(name) for name in names}}
+
+
+def _preprocessing(metadata: ExportMetadata) -> dict[str, Any]:
+    """The description in the ONNX file, without the classes and the facts that other files have."""
+    return {name: value for name, value in asdict(metadata).items() if name not in ("classes", "about")}
+
+
+def _with_sums(files: dict[str, Path], text: Path) -> list[BundledFile]:
+    """All files by name with their digests, and among them SHA256SUMS, which lists the others."""
+    digests = [digest_of(path, name) for name, path in sorted(files.items())]
+    files[SUMS_FILE] = _put(text, SUMS_FILE, "".join(f"{each.sha256}  {each.name}\n" for each in digests))
+    return sorted([*digests, digest_of(files[SUMS_FILE], SUMS_FILE)], key=attrgetter("name"))
+
+
+def _model(spec: BundleSpec) -> dict[str, Any]:
+    return _read(spec.artifacts / MODEL_FILE)
+
+
+def _metrics(spec: BundleSpec) -> dict[str, Any]:
+    """Empty for a version that was not evaluated."""
+    file = spec.artifacts / METRICS_FILE
+    return _read(file) if file.is_file() else {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _put(folder: Path, name: str, content: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8", newline="\n")
+    return path
