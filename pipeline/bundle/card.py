@@ -20,11 +20,12 @@ _HUB_METRICS = {
     "classification": {"accuracy": "accuracy", "f1": "f1", "precision": "precision", "recall": "recall"},
 }
 CLASSES_NAMED = 60
-# The pictures of a card, of the split whose figures it gives, in their order; those that the version has.
-PICTURES = {
+# The plots and images of a card, of the split whose figures it gives, in their order; those that the version has.
+IMAGES = {
     "{split}_predictions.png": "Images of {split}: ground truth left, predicted right",
     "{split}_confusion_matrix.png": "Confusion matrix on {split}",
     "{split}_curves.png": "Precision and recall on {split}",
+    "{split}_f1_by_confidence.png": "F1 by confidence on {split}",
     "{split}_reliability.png": "Confidence against accuracy on {split}",
     "{split}_worst.png": "Images of {split} with the least probable ground truth",
     "training_curves.png": "Training",
@@ -45,10 +46,10 @@ class CardFacts:
     export: Mapping[str, Any]
 
 
-def pictures_in(folder: Path, metrics: Mapping[str, Any]) -> dict[str, str]:
+def images_in(folder: Path, metrics: Mapping[str, Any]) -> dict[str, str]:
     """File name -> caption."""
     split = split_of(metrics) or "test"
-    named = {name.format(split=split): caption.format(split=split) for name, caption in PICTURES.items()}
+    named = {name.format(split=split): caption.format(split=split) for name, caption in IMAGES.items()}
     return {name: caption for name, caption in named.items() if (folder / name).is_file()}
 
 
@@ -57,8 +58,8 @@ def split_of(metrics: Mapping[str, Any]) -> str | None:
     return next((split for split in ("test", "val") if metrics.get(split)), None)
 
 
-def model_card(given: CardFacts, pictures: Mapping[str, str]) -> str:
-    licences = licences_of(given.version, shown=_parent(given.version))
+def model_card(given: CardFacts, images: Mapping[str, str]) -> str:
+    licences = licences_of(given.version, parent=_parent(given.version))
     sections = {
         "": _summary(given),
         "Use": _use(given),
@@ -67,7 +68,9 @@ def model_card(given: CardFacts, pictures: Mapping[str, str]) -> str:
         "Limits": items(
             limits_of(given.metadata, given.metrics, given.dataset, given.version, split_of(given.metrics))
         ),
-        "Pictures": "\n\n".join(f"![{caption}](images/{name})\n\n{caption}." for name, caption in pictures.items()),
+        "Plots and images": "\n\n".join(
+            f"![{caption}](images/{name})\n\n{caption}." for name, caption in images.items()
+        ),
         "Provenance": _provenance(given),
         "Licences": licence_text(licences),
     }
@@ -124,7 +127,7 @@ def _summary(given: CardFacts) -> str:
     more = f" and {len(classes) - CLASSES_NAMED} more, in `labels.json`" if len(classes) > CLASSES_NAMED else ""
     one = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
     made = "uploaded to" if given.version["origin"] == "imported" else "trained with"
-    text = f"A model that {finds}; {made} [Darkroom](#provenance). It knows {one}: {named}{more}."
+    text = f"A model that {finds}; {made} Darkroom ([provenance](#provenance)). It knows {one}: {named}{more}."
     figures = headline(given.metrics, split_of(given.metrics))
     return f"{text}\n\n{figures}" if figures else text
 

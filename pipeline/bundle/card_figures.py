@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.bundle.markdown import Cell, items, literal, table
 
 SPLITS = ("test", "val")
-CLASSES_SHOWN = 50
+MAX_CLASSES = 50
 _ROWS = {
     "mAP50": "mAP at IoU 0.5",
     "mAP50-95": "mAP at IoU 0.5 to 0.95",
@@ -23,6 +23,7 @@ _ROWS = {
 _COLUMNS = {
     "mAP50": "AP50",
     "mAP50-95": "AP50-95",
+    "threshold": "threshold",
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",
@@ -36,8 +37,8 @@ def headline(metrics: Mapping[str, Any], split: str | None) -> str:
     if split is None:
         return ""
     measured = metrics[split]
-    shown = {"mAP50": "mAP50", "mAP50-95": "mAP50-95", "accuracy": "accuracy", "f1": "F1"}
-    figures = [f"{name} **{measured[key]:.3f}**" for key, name in shown.items() if isinstance(measured.get(key), float)]
+    names = {"mAP50": "mAP50", "mAP50-95": "mAP50-95", "accuracy": "accuracy", "f1": "F1"}
+    figures = [f"{name} **{measured[key]:.3f}**" for key, name in names.items() if isinstance(measured.get(key), float)]
     of = f"{measured['images']} images of {split}"
     return f"On {of}: {', '.join(figures)}." if figures else ""
 
@@ -52,7 +53,21 @@ def figures_text(metrics: Mapping[str, Any]) -> str:
     chosen = (
         "The model was chosen by its figures on val; test was used for the figures alone." if len(splits) > 1 else ""
     )
-    return "\n\n".join(filter(None, [chosen, table(["", *splits], rows)]))
+    return "\n\n".join(filter(None, [chosen, table(["", *splits], rows), _at_threshold(metrics, splits)]))
+
+
+def _at_threshold(metrics: Mapping[str, Any], splits: list[str]) -> str:
+    """The figures of an answer, where thresholds were chosen on val."""
+    thresholds = metrics.get("thresholds")
+    measured = {split: metrics[split]["at_threshold"] for split in splits if metrics[split].get("at_threshold")}
+    if not thresholds or thresholds["source"] != "val" or not measured:
+        return ""
+    rows = [[name, *(row.get(name.lower()) for row in measured.values())] for name in ("Precision", "Recall", "F1")]
+    text = (
+        f"Of the predictions above the thresholds (the confidence of the best F1 on val: {thresholds['all']:.2f} for "
+        "all, and one for each class):"
+    )
+    return f"{text}\n\n{table(['', *measured], rows)}"
 
 
 def per_class_text(metrics: Mapping[str, Any]) -> str:
@@ -61,15 +76,22 @@ def per_class_text(metrics: Mapping[str, Any]) -> str:
     of_classes = metrics[split].get("per_class") if split else None
     if not of_classes:
         return ""
-    columns = {key: name for key, name in _COLUMNS.items() if any(key in row for row in of_classes.values())}
-    shown = list(of_classes.items())[:CLASSES_SHOWN]
-    rows = [[literal(name), *(row.get(key) for key in columns)] for name, row in shown]
+    first = {name: of_classes[name] for name in list(of_classes)[:MAX_CLASSES]}
+    if thresholds := (metrics.get("thresholds") or {}).get("classes"):
+        first = {name: _above(row, thresholds.get(name)) for name, row in first.items()}
+    columns = {key: name for key, name in _COLUMNS.items() if any(key in row for row in first.values())}
+    rows = [[literal(name), *(row.get(key) for key in columns)] for name, row in first.items()]
     more = (
-        f"\n\n{len(of_classes) - len(shown)} more classes are in `metrics.json`."
-        if len(of_classes) > len(shown)
+        f"\n\n{len(of_classes) - len(first)} more classes are in `metrics.json`."
+        if len(of_classes) > len(first)
         else ""
     )
     return f"### Per class, on {split}\n\n{table(['class', *columns.values()], rows)}{more}"
+
+
+def _above(row: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
+    """With precision, recall and F1 above the threshold of the class."""
+    return {**row, **(row.get("at_threshold") or {}), "threshold": threshold}
 
 
 def certificate_text(certificate: Mapping[str, Any]) -> str:
@@ -87,8 +109,9 @@ def certificate_text(certificate: Mapping[str, Any]) -> str:
         f"{times['model']['p50']:.1f} ms an image before and {times['export']['p50']:.1f} ms after "
         f"({literal(certificate['engine'])}, threads: {certificate['threads']}, {literal(certificate['device'])})",
     ]
-    return (
-        f"`model.onnx` was run by the predictor of this bundle beside the model that it was made of, on {images} "
-        f"images:\n\n{items(lines)}\n\nThese figures are for the comparison; those above are of the evaluation, which may "
-        "have prepared the images otherwise. `certificate.json` has everything, with the bounds that had to be met."
+    head = f"`model.onnx` was run by the predictor of this bundle beside the model that it was made of, on {images} images:"
+    tail = (
+        "These figures are for the comparison; those above are of the evaluation, which may have prepared the images "
+        "otherwise. `certificate.json` has everything, with the bounds that had to be met."
     )
+    return f"{head}\n\n{items(lines)}\n\n{tail}"

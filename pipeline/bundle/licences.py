@@ -40,9 +40,9 @@ class Licence:
         return _NAMES[self.id]
 
 
-def licences_of(version: Mapping[str, Any], *, shown: str | None) -> tuple[Licence, ...]:
-    """Of the model, of the dataset, of the predictor. `shown`: the name of the version's parent as Markdown, if any."""
-    return (_of_model(version, shown), _of_dataset(version), _PREDICTOR)
+def licences_of(version: Mapping[str, Any], *, parent: str | None) -> tuple[Licence, ...]:
+    """Of the model, of the dataset, of the predictor. `parent`: the name of the version's parent as Markdown."""
+    return (_of_model(version, parent), _of_dataset(version), _PREDICTOR)
 
 
 _PREDICTOR = Licence(
@@ -82,10 +82,12 @@ def base_model(version: Mapping[str, Any]) -> str | None:
 
 
 def _of_dataset(version: Mapping[str, Any]) -> Licence:
-    part = "The dataset, of which the pictures show images"
+    part = "The dataset, of which some images are in the bundle"
     dataset = version.get("dataset") or {}
     if hub := dataset.get("huggingface"):
         return Licence(part, UNKNOWN, f"It was imported from the Hugging Face dataset {code(hub)}: see its card.")
     return Licence(
-        part, UNKNOWN, "The upload did not state one. Images of it are shown here: pass them on only if you may."
+        part,
+        UNKNOWN,
+        "The upload did not state one. Some of its images are in `images/`: pass them on only if you may.",
     )

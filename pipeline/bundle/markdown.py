@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.archive.entry_names import printable
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|&~$#!])")
-MAX_NAME = 200  # characters of a name that are shown
+MAX_NAME = 200  # characters of a name that are displayed
 
 Cell = str | int | float | None  # a text is Markdown already; None could not be measured
 
@@ -14,8 +14,8 @@ Cell = str | int | float | None  # a text is Markdown already; None could not be
 def literal(text: object) -> str:
     """One line that is displayed as it is."""
     line = " ".join(str(text).split())
-    shown = line if len(line) <= MAX_NAME else f"{line[: MAX_NAME - 1]}…"
-    return _SPECIAL.sub(r"\\\1", printable(shown))
+    short = line if len(line) <= MAX_NAME else f"{line[: MAX_NAME - 1]}…"
+    return _SPECIAL.sub(r"\\\1", printable(short))
 
 
 def code(text: object) -> str:
@@ -26,13 +26,13 @@ def code(text: object) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """The first column is aligned left, the others right."""
     marks = ["---", *["---:"] * (len(header) - 1)]
-    lines = [header, marks, *([_shown(cell) for cell in row] for row in rows)]
+    lines = [header, marks, *([_cell(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def facts(rows: Iterable[tuple[str, Cell]]) -> str:
     """A table of two columns, both aligned left, without those that are None."""
-    lines = [f"| {name} | {_shown(value)} |" for name, value in rows if value is not None]
+    lines = [f"| {name} | {_cell(value)} |" for name, value in rows if value is not None]
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
@@ -40,7 +40,7 @@ def items(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _shown(cell: Cell) -> str:
+def _cell(cell: Cell) -> str:
     if cell is None:
         return "–"
     return f"{cell:.3f}" if isinstance(cell, float) else str(cell)

@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
-from pipeline.bundle.card import CardFacts, licence_text, model_card, pictures_in
+from pipeline.bundle.card import CardFacts, images_in, licence_text, model_card
 from pipeline.bundle.licences import licences_of
 from pipeline.bundle.markdown import literal
 from pipeline.bundle.predictor_source import predictor_files
@@ -56,13 +56,13 @@ def bundle(spec: BundleSpec, channel: Channel) -> Bundled:
 def _copied(spec: BundleSpec) -> dict[str, Path]:
     """Name in the bundle -> file that is there already."""
     weights = str(_model(spec)["weights"]["name"])
-    pictures = {f"images/{name}": spec.artifacts / name for name in pictures_in(spec.artifacts, _metrics(spec))}
+    images = {f"images/{name}": spec.artifacts / name for name in images_in(spec.artifacts, _metrics(spec))}
     files = {
         weights: spec.artifacts / weights,
         EXPORT_FILE: spec.export,
         MODEL_FILE: spec.artifacts / MODEL_FILE,
         METRICS_FILE: spec.artifacts / METRICS_FILE,
-        **pictures,
+        **images,
     }
     if spec.metadata is not None:
         files[METADATA_FILE] = spec.metadata
@@ -74,7 +74,7 @@ def _described(spec: BundleSpec, text: Path) -> dict[str, Path]:
     metadata = ExportPredictor(spec.export).metadata
     given = _facts(spec, metadata)
     written = {
-        "README.md": model_card(given, pictures_in(spec.artifacts, given.metrics)),
+        "README.md": model_card(given, images_in(spec.artifacts, given.metrics)),
         "LICENCES.md": _licences(spec.version),
         "certificate.json": _json(spec.certificate),
         "fingerprint.json": _json(_fingerprint(spec)),
@@ -104,7 +104,7 @@ def _facts(spec: BundleSpec, metadata: ExportMetadata) -> CardFacts:
 
 def _licences(version: Mapping[str, Any]) -> str:
     parent = version.get("parent")
-    licences = licences_of(version, shown=literal(parent["name"]) if parent else None)
+    licences = licences_of(version, parent=literal(parent["name"]) if parent else None)
     return f"# Licences of what is in this bundle\n\n{licence_text(licences)}\n"
 
 

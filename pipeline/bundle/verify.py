@@ -2,7 +2,7 @@
 
 Everything in the ZIP is either the content of a file, whose sha256 the manifest has, or follows from the content: the
 manifest itself is covered by its checksum in the ZIP. Whoever replaces a file and the manifest as well is found by the
-sha256 of the whole ZIP alone, which the service tells.
+sha256 of the whole ZIP alone, which the service reports.
 """
 
 import hashlib
@@ -60,11 +60,10 @@ def verify_bundle(path: Path, *, sha256: str | None = None) -> Verified:
     """`sha256`: what the whole ZIP must have. Raises OSError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
         files, faults = _inspect(file)
     if sha256 is not None and digest != sha256.strip().lower():
         faults = [Fault("", f"Its sha256 is {digest}, not {sha256[:64]}."), *faults]
-    return Verified(files, size, digest, tuple(faults))
+    return Verified(files, path.stat().st_size, digest, tuple(faults))
 
 
 def _inspect(file: BinaryIO) -> tuple[int, list[Fault]]:

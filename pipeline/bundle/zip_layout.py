@@ -18,7 +18,6 @@ _UTF8 = 1 << 11
 _DATE = (1980 - 1980) << 9 | 1 << 5 | 1  # 1 January 1980, 0:00
 _MODE = 0o100644 << 16
 _MAX_BYTES = 2**32 - 1  # of a ZIP without ZIP64
-_MAX_FILES = 2**16 - 2
 BLOCK_BYTES = 1 << 20
 
 
@@ -58,10 +57,10 @@ def write_bundle(target: Path, files: Iterable[tuple[str, Path]]) -> None:
     """`files`: the name in the ZIP and the file, in their order. Raises BundleTooLarge."""
     records: list[Record] = []
     with target.open("wb") as out:
+        at = 0
         for name, path in files:
-            records.append(_append(out, name, path))
-        if out.tell() > _MAX_BYTES or len(records) > _MAX_FILES:
-            raise BundleTooLarge("The bundle would have more than 4 GiB.")
+            records.append(_append(out, name, path, at))
+            at = records[-1].end
         out.write(directory(records))
 
 
@@ -81,16 +80,16 @@ def directory(records: list[Record]) -> bytes:
 def digest_of(path: Path, name: str) -> BundledFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return BundledFile(name, file.tell(), sha256)
+    return BundledFile(name, path.stat().st_size, sha256)
 
 
-def _append(out: BinaryIO, name: str, path: Path) -> Record:
+def _append(out: BinaryIO, name: str, path: Path, at: int) -> Record:
     """The checksum is computed first: its header stands before the content."""
     size = crc = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             size, crc = size + len(block), crc32(block, crc)
-        record = Record(name, size, crc, out.tell())
+        record = Record(name, size, crc, at)
         if record.end > _MAX_BYTES:
             raise BundleTooLarge("The bundle would have more than 4 GiB.")
         out.write(local_header(record))

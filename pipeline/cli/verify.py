@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-FAULTS_SHOWN = 50
+MAX_FAULTS = 50
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +21,10 @@ def main(args: argparse.Namespace) -> int:
     except OSError as error:
         sys.stderr.write(f"python -m pipeline verify: {args.bundle}: {error.strerror}\n")
         return 2
-    for fault in found.faults[:FAULTS_SHOWN]:
+    for fault in found.faults[:MAX_FAULTS]:
         sys.stdout.write(f"{fault}\n")
-    if len(found.faults) > FAULTS_SHOWN:
-        sys.stdout.write(f"and {len(found.faults) - FAULTS_SHOWN} more\n")
+    if len(found.faults) > MAX_FAULTS:
+        sys.stdout.write(f"and {len(found.faults) - MAX_FAULTS} more\n")
     verdict = "NOT as it was written" if found.faults else "as it was written"
     sys.stdout.write(f"{args.bundle}: {verdict}; {found.files} files, {found.bytes} bytes, sha256 {found.sha256}\n")
     return 1 if found.faults else 0

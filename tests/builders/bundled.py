@@ -50,7 +50,10 @@ def bundle_spec(folder: Path, kind: str = "detection", **version: Any) -> Bundle
     (artifacts / "model.json").write_text(
         json.dumps({"weights": {"name": "best.pt"}, "versions": {"torch": "2.14.1"}, "epochs_done": 2, "best_epoch": 1})
     )
-    (artifacts / "metrics.json").write_text(json.dumps({"val": _metrics(kind), "test": _metrics(kind)}))
+    thresholds = {"all": 0.4, "source": "val", "classes": {HOSTILE: 0.31}, "sources": {}}
+    (artifacts / "metrics.json").write_text(
+        json.dumps({"val": _metrics(kind), "test": _metrics(kind), "thresholds": thresholds})
+    )
     for name in ("test_confusion_matrix", "test_predictions", "val_curves"):
         Image.new("RGB", (8, 8)).save(artifacts / f"{name}.png")
     (folder / "dataset_metadata.json").write_text(json.dumps(_dataset(kind)))
@@ -68,7 +71,9 @@ def _metrics(kind: str) -> dict[str, Any]:
     names = ("mAP50", "mAP50-95") if kind == "detection" else ("accuracy",)
     figures = {name: 0.71 for name in (*names, "precision", "recall", "f1")}
     counts = {"images": 24, "instances": 48} if kind == "detection" else {"images": 24}
-    return figures | {"images": 24, "per_class": {name: figures | counts for name in (HOSTILE, *CLASSES[1:])}}
+    above = {"at_threshold": {"precision": 0.9, "recall": 0.8, "f1": 0.85}}
+    per_class = {name: figures | counts | above for name in (HOSTILE, *CLASSES[1:])}
+    return figures | above | {"images": 24, "per_class": per_class}
 
 
 def _dataset(kind: str) -> dict[str, Any]:

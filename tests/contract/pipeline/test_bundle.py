@@ -179,14 +179,14 @@ def test_other_files_are_found(change: Any, name: str, detail: str, bundle: Path
     assert faults[0].name == name and detail in faults[0].detail
 
 
-def test_who_rewrites_the_manifest_too_is_found_by_the_digest_that_the_service_tells(
+def test_who_rewrites_the_manifest_too_is_found_by_the_digest_that_the_service_reports(
     bundle: Path, tmp_path: Path
 ) -> None:
-    told = verify_bundle(bundle).sha256
-    assert verify_bundle(bundle, sha256=told.upper()).faults == ()
+    reported = verify_bundle(bundle).sha256
+    assert verify_bundle(bundle, sha256=reported.upper()).faults == ()
     repacked(bundle, edit_with_manifest, tmp_path / "files")
     assert verify_bundle(bundle).faults == ()
-    assert [fault.name for fault in verify_bundle(bundle, sha256=told).faults] == [""]
+    assert [fault.name for fault in verify_bundle(bundle, sha256=reported).faults] == [""]
 
 
 def test_what_is_put_around_the_files_is_found(bundle: Path) -> None:
@@ -228,8 +228,8 @@ def test_the_card_is_one_of_the_hub_and_shows_names_as_they_are(kind: str, bundl
     figures = {each.metric_type: each.metric_value for each in data.eval_results}
     assert figures["f1"] == 0.71 and data.eval_results[0].dataset_name == "colours/d1"
     page = MarkdownIt("commonmark").enable("table").render(text)
-    shown = "red](javascript:alert(1)) | <script>x</script> # not a title `code` $1$ \\u202edesrever"
-    assert f"<td>{html.escape(shown)}</td>" in page and "col*ours*.zip" in page
+    expected = "red](javascript:alert(1)) | <script>x</script> # not a title `code` $1$ \\u202edesrever"
+    assert f"<td>{html.escape(expected)}</td>" in page and "col*ours*.zip" in page
     assert "<script" not in page and 'href="javascript' not in page and page.count("<h1>") == 1
     assert "100 images" in text and "(4)" in text, "the size of train, and the class with few examples"
     for name in names:
