@@ -109,9 +109,9 @@ def certificate_text(certificate: Mapping[str, Any]) -> str:
         f"{times['model']['p50']:.1f} ms an image before and {times['export']['p50']:.1f} ms after "
         f"({literal(certificate['engine'])}, threads: {certificate['threads']}, {literal(certificate['device'])})",
     ]
-    head = f"`model.onnx` was run by the predictor of this bundle beside the model that it was made of, on {images} images:"
+    head = f"`model.onnx` was run by the predictor of this bundle beside the model that it was made of, on {images}"
     tail = (
         "These figures are for the comparison; those above are of the evaluation, which may have prepared the images "
         "otherwise. `certificate.json` has everything, with the bounds that had to be met."
     )
-    return f"{head}\n\n{items(lines)}\n\n{tail}"
+    return f"{head} images:\n\n{items(lines)}\n\n{tail}"
