@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 IOUS = np.linspace(0.5, 0.95, 10)
-_RECALLS = np.linspace(0, 1, 101)
-_SCORES = np.linspace(0, 1, 1000)
+RECALLS = np.linspace(0, 1, 101)
+SCORES = np.linspace(0, 1, 1000)
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,44 @@ class ImageBoxes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Curves:
-    """Of one class: average precision (10), and precision, recall and F1 by score (1000), at IoU 0.5."""
+class ScoredBoxes:
+    """The predicted boxes of N images as columns of M values: `images` and `classes` are indices, `correct` (M, 10) is
+    that of ImageBoxes. `wanted` (N, classes): the true boxes of each class in each image.
+
+    24 bytes a box instead of 90, and any part of the images can be measured without matching again."""
+
+    images: NDArray[np.int32]
+    scores: NDArray[np.float32] | Array
+    classes: NDArray[np.int16]
+    correct: NDArray[np.bool_]
+    wanted: NDArray[np.int32]
+
+    def of_images(self, chosen: NDArray[np.bool_]) -> "ScoredBoxes":
+        """`chosen` (N,). The images that are left are numbered anew."""
+        kept = chosen[self.images]
+        numbers = (np.cumsum(chosen) - 1).astype(np.int32)[self.images[kept]]
+        return ScoredBoxes(numbers, self.scores[kept], self.classes[kept], self.correct[kept], self.wanted[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCurves:
+    """Of one class: average precision (10), the points of the curve (recall, precision) at IoU 0.5, and precision,
+    recall and F1 by score (1000)."""
 
     precisions: Array
+    points: tuple[Array, Array]
     by_score: tuple[Array, Array, Array]
 
 
 def detection_metrics(images: Sequence[ImageBoxes], classes: Sequence[str]) -> dict[str, Any]:
     """mAP50, mAP50-95, precision, recall, f1 and `min_score`, where the mean F1 over the classes is best; and for each
     class the same. Null where a class has no boxes; all null where none has."""
-    curves = _curves(images, len(classes))
+    return metrics_of_boxes(scored_boxes(images, len(classes)), classes)
+
+
+def metrics_of_boxes(boxes: ScoredBoxes, classes: Sequence[str]) -> dict[str, Any]:
+    """As `detection_metrics`."""
+    curves = class_curves(boxes)
     nothing = dict.fromkeys(("mAP50", "mAP50-95", "precision", "recall", "f1", "min_score"))
     if not curves:
         return {**nothing, "per_class": {name: dict(nothing) for name in classes}}
@@ -66,13 +93,36 @@ def detection_metrics(images: Sequence[ImageBoxes], classes: Sequence[str]) -> d
     present = [per_class[classes[index]] for index in curves]
     names = ("mAP50", "mAP50-95", "precision", "recall", "f1")
     overall = {name: _rounded(np.mean([row[name] for row in present])) for name in names}
-    return {**overall, "min_score": _rounded(_SCORES[best]), "per_class": per_class}
+    return {**overall, "min_score": _rounded(SCORES[best]), "per_class": per_class}
 
 
 def mean_precision(images: Sequence[ImageBoxes], classes: int) -> float:
     """mAP50-95; 0 without a true box."""
-    curves = _curves(images, classes)
+    curves = class_curves(scored_boxes(images, classes))
     return float(np.mean([each.precisions.mean() for each in curves.values()])) if curves else 0.0
+
+
+def scored_boxes(images: Sequence[ImageBoxes], classes: int) -> ScoredBoxes:
+    correct = [np.zeros((0, len(IOUS)), bool), *(image.correct for image in images)]
+    rows = np.concatenate([np.zeros((0, 2)), *(image.predicted[:, 4:6] for image in images)])
+    wanted = [np.bincount(image.truth[:, 0].astype(int), minlength=classes) for image in images]
+    return ScoredBoxes(
+        images=np.repeat(np.arange(len(images), dtype=np.int32), [len(image.predicted) for image in images]),
+        scores=rows[:, 0],
+        classes=rows[:, 1].astype(np.int16),
+        correct=np.concatenate(correct),
+        wanted=np.array(wanted, np.int32).reshape(-1, classes),
+    )
+
+
+def class_curves(boxes: ScoredBoxes) -> dict[int, ClassCurves]:
+    """By the index of each class that has true boxes."""
+    counts = boxes.wanted.sum(axis=0)
+    found = {}
+    for index in np.flatnonzero(counts):
+        mine = boxes.classes == index
+        found[int(index)] = _curves_of(boxes.scores[mine], boxes.correct[mine], int(counts[index]))
+    return found
 
 
 def pairwise_iou(first: Array, second: Array) -> Array:
@@ -85,39 +135,27 @@ def pairwise_iou(first: Array, second: Array) -> Array:
     return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
-def _curves(images: Sequence[ImageBoxes], classes: int) -> dict[int, _Curves]:
-    """By the index of each class that has true boxes."""
-    correct = np.concatenate([image.correct for image in images]) if images else np.zeros((0, len(IOUS)), bool)
-    rows = np.concatenate([image.predicted[:, 4:6] for image in images]) if images else np.zeros((0, 2))
-    truths = np.concatenate([image.truth[:, 0] for image in images]) if images else np.zeros(0)
-    counts = np.bincount(truths.astype(int), minlength=classes)
-    found = {}
-    for index in np.flatnonzero(counts):
-        mine = rows[:, 1] == index
-        found[int(index)] = _curves_of(rows[mine, 0], correct[mine], int(counts[index]))
-    return found
-
-
-def _curves_of(scores: Array, correct: NDArray[np.bool_], count: int) -> _Curves:
-    nothing = np.zeros(len(_SCORES))
+def _curves_of(scores: Array, correct: NDArray[np.bool_], count: int) -> ClassCurves:
+    nothing = np.zeros(len(SCORES))
     if not len(scores):
-        return _Curves(np.zeros(len(IOUS)), (nothing, nothing, nothing))
+        return ClassCurves(np.zeros(len(IOUS)), (np.zeros(2), np.zeros(2)), (nothing, nothing, nothing))
     order = np.argsort(-scores, kind="stable")
     scores, correct = scores[order], correct[order]
     true = correct.cumsum(axis=0)
     false = (~correct).cumsum(axis=0)
     recall, precision = true / (count + 1e-16), true / (true + false)
-    precisions = np.array([_average(recall[:, column], precision[:, column]) for column in range(len(IOUS))])
-    recalls = np.interp(-_SCORES, -scores, recall[:, 0], left=0)
-    exact = np.interp(-_SCORES, -scores, precision[:, 0], left=1)
-    return _Curves(precisions, (exact, recalls, 2 * exact * recalls / (exact + recalls + 1e-16)))
+    points = [_envelope(recall[:, column], precision[:, column]) for column in range(len(IOUS))]
+    precisions = np.array([np.trapezoid(np.interp(RECALLS, *each), RECALLS) for each in points])
+    recalls = np.interp(-SCORES, -scores, recall[:, 0], left=0)
+    exact = np.interp(-SCORES, -scores, precision[:, 0], left=1)
+    return ClassCurves(precisions, points[0], (exact, recalls, 2 * exact * recalls / (exact + recalls + 1e-16)))
 
 
-def _average(recall: Array, precision: Array) -> float:
+def _envelope(recall: Array, precision: Array) -> tuple[Array, Array]:
+    """Recall, and the best precision at that recall or a higher one."""
     recall = np.concatenate(([0.0], recall, [recall[-1] if len(recall) else 1.0], [1.0]))
     precision = np.concatenate(([1.0], precision, [0.0], [0.0]))
-    envelope = np.flip(np.maximum.accumulate(np.flip(precision)))
-    return float(np.trapezoid(np.interp(_RECALLS, recall, envelope), _RECALLS))
+    return recall, np.flip(np.maximum.accumulate(np.flip(precision)))
 
 
 def _peak(curve: Array) -> int:
@@ -128,7 +166,7 @@ def _peak(curve: Array) -> int:
     return int(np.convolve(padded, np.ones(width) / width, mode="valid").argmax())
 
 
-def _of_class(curves: _Curves, best: int) -> dict[str, float | None]:
+def _of_class(curves: ClassCurves, best: int) -> dict[str, float | None]:
     precision, recall, f1 = (float(values[best]) for values in curves.by_score)
     own = _peak(curves.by_score[2])
     return {
@@ -137,7 +175,7 @@ def _of_class(curves: _Curves, best: int) -> dict[str, float | None]:
         "precision": _rounded(precision),
         "recall": _rounded(recall),
         "f1": _rounded(f1),
-        "min_score": _rounded(_SCORES[own]),
+        "min_score": _rounded(SCORES[own]),
     }
 
 

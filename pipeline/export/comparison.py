@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dataset.predictions import PredictedBox, PredictedLabel
-from pipeline.evaluation.detection_metrics import ImageBoxes, mean_precision, pairwise_iou
+from pipeline.evaluation.bootstrap import draw_resamples, interval_of, interval_of_change, share_of_resamples
+from pipeline.evaluation.detection_metrics import ImageBoxes, mean_precision, pairwise_iou, scored_boxes
 from pipeline.export.bounds import Bounds
 
-RESAMPLES, SEED = 400, 0
 Array = NDArray[np.float64]
 
 
@@ -53,25 +53,15 @@ def change_of_precision(
 ) -> tuple[float, float, float]:
     """The change of mAP50-95, and its 95 % interval by a paired bootstrap over the images."""
     change = mean_precision(after, classes) - mean_precision(before, classes)
-    rng = np.random.default_rng(SEED)
-    changes = []
-    for _ in range(RESAMPLES):
-        rows = rng.integers(0, len(before), len(before))
-        changes.append(
-            mean_precision([after[row] for row in rows], classes)
-            - mean_precision([before[row] for row in rows], classes)
-        )
-    low, high = np.quantile(changes, (0.025, 0.975))
-    return change, float(low), float(high)
+    interval = interval_of_change(scored_boxes(before, classes), scored_boxes(after, classes))
+    return change, interval.low, interval.high
 
 
 def change_of_accuracy(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> tuple[float, float, float]:
     """(N,) whether each image is right -> the change of accuracy, and its interval as above."""
     differences = after.astype(float) - before.astype(float)
-    rng = np.random.default_rng(SEED)
-    means = differences[rng.integers(0, len(differences), (RESAMPLES, len(differences)))].mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(differences.mean()), float(low), float(high)
+    interval = interval_of(share_of_resamples(differences, draw_resamples(len(differences))))
+    return float(differences.mean()), interval.low, interval.high
 
 
 def _match(box: PredictedBox, others: Sequence[PredictedBox], bounds: Bounds) -> PredictedBox | None:

@@ -1,0 +1,126 @@
+"""Intervals by a bootstrap over the images, of all resamples at once.
+
+A resample is a weight for each image, how often it was drawn (Efron and Tibshirani, An Introduction to the Bootstrap,
+1993). Average precision of a weighted set needs only the weights at the true positives: between two of them the
+envelope of precision is that of the second, so its curve is a staircase. A test compares it with the plain computation.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.detection_metrics import IOUS, RECALLS, ScoredBoxes
+
+RESAMPLES, SEED = 400, 0
+CONFIDENCE = 0.95
+FEWEST_RESAMPLES, MOST_WORK = 100, 400_000_000  # box weights in all; 100 resamples still give the ends of an interval
+_AT_ONCE = 4_000_000  # weights of boxes in memory
+
+Weights = NDArray[np.int32]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """In which the figure lies in 95 % of the resamples."""
+
+    low: float
+    high: float
+    resamples: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "low": round(self.low, 5),
+            "high": round(self.high, 5),
+            "confidence": CONFIDENCE,
+            "resamples": self.resamples,
+        }
+
+
+def interval_of_precision(boxes: ScoredBoxes) -> Interval:
+    """Of mAP50-95."""
+    return interval_of(precision_of_resamples(boxes, draw_resamples(len(boxes.wanted), work=len(boxes.scores))))
+
+
+def interval_of_share(correct: NDArray[np.bool_]) -> Interval:
+    """Of the share of N images that are `correct` (N,), such as accuracy."""
+    return interval_of(share_of_resamples(correct.astype(float), draw_resamples(len(correct))))
+
+
+def interval_of_change(before: ScoredBoxes, after: ScoredBoxes) -> Interval:
+    """Of the change of mAP50-95 between two sets of predictions for the same images; both are drawn together."""
+    weights = draw_resamples(len(before.wanted), work=len(before.scores) + len(after.scores))
+    return interval_of(precision_of_resamples(after, weights) - precision_of_resamples(before, weights))
+
+
+def draw_resamples(images: int, *, work: int = 0) -> Weights:
+    """(R, images): how often each image is drawn. R is RESAMPLES, or fewer for so much `work` in each of them."""
+    count = int(np.clip(MOST_WORK // max(work, 1), FEWEST_RESAMPLES, RESAMPLES))
+    rng = np.random.default_rng(SEED)
+    drawn = np.empty((count, images), np.int32)
+    for row in drawn:
+        row[:] = np.bincount(rng.integers(0, images, images), minlength=images)
+    return drawn
+
+
+def share_of_resamples(values: Array, weights: Weights) -> Array:
+    """(R,): the weighted mean of `values` (N,)."""
+    return np.asarray(weights @ values / len(values))
+
+
+def precision_of_resamples(boxes: ScoredBoxes, weights: Weights) -> Array:
+    """(R,): mAP50-95 of each resample, over the classes that have boxes in it; 0 where none has."""
+    wanted = weights.astype(np.float64) @ boxes.wanted  # (R, classes)
+    total = np.zeros(len(weights))
+    for index in np.flatnonzero(boxes.wanted.sum(axis=0)):
+        total += _of_class(boxes, int(index), weights, wanted[:, index])
+    return np.asarray(total / np.maximum((wanted > 0).sum(axis=1), 1))
+
+
+def interval_of(figures: Array) -> Interval:
+    """`figures` (R,): one of each resample."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(figures, (tail, 1 - tail))
+    return Interval(float(low), float(high), len(figures))
+
+
+def _of_class(boxes: ScoredBoxes, index: int, weights: Weights, wanted: Array) -> Array:
+    """(R,): the mean over the IoUs; 0 where the resample has no box of the class."""
+    mine = np.flatnonzero(boxes.classes == index)
+    found = np.zeros(len(weights))
+    if not len(mine):
+        return found
+    mine = mine[np.argsort(-boxes.scores[mine], kind="stable")]
+    images, correct = boxes.images[mine], boxes.correct[mine]
+    last = np.flatnonzero(correct.any(axis=1))
+    if not len(last):
+        return found
+    images, correct = images[: last[-1] + 1], correct[: last[-1] + 1]  # what comes after the last true positive is idle
+    step = max(1, _AT_ONCE // len(images))
+    for start in range(0, len(weights), step):
+        part = slice(start, start + step)
+        drawn = np.ascontiguousarray(weights[part].T)[images]  # (M, R): whole rows are copied and added
+        listed = drawn.cumsum(axis=0, dtype=np.int32)
+        columns = [_average(drawn, listed, correct[:, each], wanted[part]) for each in range(len(IOUS))]
+        found[part] = np.mean(columns, axis=0)
+    return found
+
+
+def _average(drawn: Weights, listed: Weights, correct: NDArray[np.bool_], wanted: Array) -> Array:
+    """(R,): average precision at one IoU, at RECALLS by the trapezium rule. `drawn`, `listed`: (M, R)."""
+    true = np.flatnonzero(correct)
+    if not len(true):
+        return np.zeros(len(wanted))
+    hits = drawn[true].cumsum(axis=0, dtype=np.int32)
+    precision = hits / np.maximum(listed[true], 1)
+    envelope = np.flip(np.maximum.accumulate(np.flip(precision, axis=0), axis=0), axis=0)
+    padded = np.concatenate((envelope, np.zeros((1, len(wanted)))))
+    needed = np.floor(wanted[:, None] * RECALLS + 1e-9).astype(np.int64)  # more hits than this are a higher recall
+    rows = np.arange(len(wanted))[:, None]
+    stride = int(max(hits.max(initial=0), needed.max(initial=0))) + 1
+    at = np.searchsorted((hits.T + rows * stride).ravel(), (needed + rows * stride).ravel(), side="right")
+    at = np.minimum(at.reshape(needed.shape) - rows * len(true), len(true))
+    values = padded[at, rows]
+    return np.asarray(np.where(wanted > 0, np.trapezoid(values, RECALLS, axis=1), 0.0))
