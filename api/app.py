@@ -23,6 +23,8 @@ from api.routes import (
     aliases,
     dataset_images,
     datasets,
+    evaluation_matrix,
+    evaluations,
     exports,
     formats,
     images,
@@ -50,7 +52,8 @@ from core.settings import load_settings
 
 _ROUTES = (
     *(projects, datasets, imports, images, dataset_images, uploads, formats, jobs, repair),
-    *(training, runs, models, model_imports, exports, aliases, lineage, operations, service),
+    *(training, runs, models, model_imports, exports, evaluations, evaluation_matrix, aliases, lineage),
+    *(operations, service),
 )
 CONCURRENT_PREFLIGHTS = 2  # each runs a process
 CLEAN_SECONDS = 300.0

@@ -29,6 +29,10 @@ TAGS = [
         "name": "exports",
         "description": "Files that run without a framework, each with a certificate.",
     },
+    {
+        "name": "evaluations",
+        "description": "Versions and exports on any dataset of the same kind, and the matrix of both.",
+    },
     {"name": "operations", "description": "Work in the background that is neither a job nor a run."},
     {"name": "service", "description": "Liveness, readiness and the explanation of problems."},
 ]

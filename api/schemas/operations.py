@@ -76,6 +76,8 @@ def operation_links(row: OperationRow) -> dict[str, str]:
         links["version"] = link(version)
         if "export_id" in row.result:
             links["export"] = link(f"{version}/exports/{row.result['export_id']}")
+    if row.result and "evaluation_id" in row.result:
+        links["evaluation"] = link(f"/evaluations/{row.result['evaluation_id']}")
     if row.state not in RUN_ENDED:
         links["cancel"] = link(f"{path}/cancel")
     if row.state == RunState.FAILED and row.purged_at is None:

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 from api.schemas.lineage import Lineage, LineageNode
 from api.web.lineage_layout import FOLDED_LINE, MARGIN, TOP, Box, Placed, Rail, place
 from api.web.lineage_lines import line_to, tip
-from api.web.lineage_style import HUES, STYLE
+from api.web.svg_elements import add, add_text
+from api.web.svg_style import HUES, STYLE
 from api.web.svg_text import clean, fitted, width_of
 
 _PRODUCTION = "@production"
@@ -47,9 +48,9 @@ def lineage_svg(lineage: Lineage) -> bytes:
         height=f"{height:g}",
         role="img",
     )
-    _add(svg, "title").text = f"Lineage of {lineage.project}"
-    _add(svg, "style").text = STYLE
-    _add(svg, "rect", width="100%", height="100%", class_="paper")
+    add(svg, "title").text = f"Lineage of {lineage.project}"
+    add(svg, "style").text = STYLE
+    add(svg, "rect", width="100%", height="100%", class_="paper")
     datasets = {node.id: node for node in lineage.nodes if node.kind == "dataset"}
     hues = {name: number % len(HUES) for number, name in enumerate(datasets)}
     trained_on = {edge.source: edge.target for edge in lineage.edges if edge.kind == "trained-on"}
@@ -68,15 +69,15 @@ def lineage_svg(lineage: Lineage) -> bytes:
 
 def _heading(svg: ElementTree.Element, lineage: Lineage, placed: Placed, width: float) -> None:
     name = fitted(lineage.project, width=width - 2 * MARGIN, size=24, bold=True)
-    _text(svg, name, MARGIN, 46, size=24, style="ink", weight="700")
-    _text(svg, _counts(lineage), MARGIN, 70, size=13, style="dim")
+    add_text(svg, name, MARGIN, 46, size=24, style="ink", weight="700")
+    add_text(svg, _counts(lineage), MARGIN, 70, size=13, style="dim")
     if not lineage.nodes:
         first = "No datasets yet. The first one is uploaded with"
-        _text(svg, f"{first} POST /upload-dataset?project={lineage.project}", MARGIN, TOP + 20, size=14, style="ink")
+        add_text(svg, f"{first} POST /upload-dataset?project={lineage.project}", MARGIN, TOP + 20, size=14, style="ink")
         return
     for heading, x in placed.columns.items():
-        _text(svg, heading, x, TOP - 20, size=12, style="dim", weight="600")
-    _add(svg, "path", d=f"M{MARGIN} {TOP - 10}H{width - MARGIN:g}", class_="thin")
+        add_text(svg, heading, x, TOP - 20, size=12, style="dim", weight="600")
+    add(svg, "path", d=f"M{MARGIN} {TOP - 10}H{width - MARGIN:g}", class_="thin")
 
 
 def _counts(lineage: Lineage) -> str:
@@ -92,26 +93,26 @@ def _rail(svg: ElementTree.Element, rail: Rail, context: _Context) -> None:
     dash = {"stroke-dasharray": "4 3"} if rail.kind == "repaired-from" else {}
     for x, y in rail.ends:
         back = -1.0 if x < rail.x else 1.0  # it arrives from the right, or from the left
-        _add(svg, "path", d=line_to(rail, (x - back * 5, y)), class_=stroke, stroke_width="1.6", **dash)
-        _add(svg, "polygon", points=tip(x, y, back), class_=filled)
+        add(svg, "path", d=line_to(rail, (x - back * 5, y)), class_=stroke, stroke_width="1.6", **dash)
+        add(svg, "polygon", points=tip(x, y, back), class_=filled)
 
 
 def _pair(svg: ElementTree.Element, left: Box, right: Box, kind: str) -> None:
     if kind == "alias":
         d, style = f"M{left.right:g} {left.middle:g}C{right.x - 24:g} {left.middle:g} ", "lead"
         d += f"{right.x - 24:g} {right.middle:g} {right.x:g} {right.middle:g}"
-        _add(svg, "path", d=d, class_=style, stroke_width="1.4")
+        add(svg, "path", d=d, class_=style, stroke_width="1.4")
         return
-    _add(svg, "path", d=f"M{left.right:g} {left.middle:g}H{right.x - 5:g}", class_="line", stroke_width="1.6")
-    _add(svg, "polygon", points=tip(right.x, right.middle, 1.0), class_="tip")
+    add(svg, "path", d=f"M{left.right:g} {left.middle:g}H{right.x - 5:g}", class_="line", stroke_width="1.6")
+    add(svg, "polygon", points=tip(right.x, right.middle, 1.0), class_="tip")
 
 
 def _box(svg: ElementTree.Element, box: Box, context: _Context) -> None:
     node = box.node
-    parent = _add(svg, "a", href=node.links["self"]) if "self" in node.links else svg
+    parent = add(svg, "a", href=node.links["self"]) if "self" in node.links else svg
     marks = [name for name, holds in (("gone", node.deleted), ("outside", node.outside)) if holds]
-    group = _add(parent, "g", id=node.id, **({"class_": " ".join(marks)} if marks else {}))
-    _add(group, "title").text = clean(_described(node))
+    group = add(parent, "g", id=node.id, **({"class_": " ".join(marks)} if marks else {}))
+    add(group, "title").text = clean(_described(node))
     draw = {"dataset": _dataset, "run": _run, "import": _run, "version": _version, "alias": _alias}[node.kind]
     draw(group, box, context)
 
@@ -125,18 +126,18 @@ def _described(node: LineageNode) -> str:
 def _dataset(group: ElementTree.Element, box: Box, context: _Context) -> None:
     node, hue = box.node, context.hues[box.node.id]
     _frame(group, box)
-    _add(group, "rect", x=box.x, y=box.y + 8, width=4, height=box.height - 16, rx=2, class_=f"f{hue}")
+    add(group, "rect", x=box.x, y=box.y + 8, width=4, height=box.height - 16, rx=2, class_=f"f{hue}")
     name = context.short(node.name, width=box.width - 30, size=16)
     space = box.width - 42 - width_of(name, 16, bold=True)
     right = next((text for text in _contents(node) if width_of(text, 12) <= space), "")
-    _text(group, name, box.x + 16, box.y + 23, size=16, style="ink", weight="700")
-    _text(group, right, box.right - 14, box.y + 22, size=12, style=_tone(node), anchor="end")
+    add_text(group, name, box.x + 16, box.y + 23, size=16, style="ink", weight="700")
+    add_text(group, right, box.right - 14, box.y + 22, size=12, style=_tone(node), anchor="end")
     title = clean(node.title or "")
-    _text(group, fitted(title, width=box.width - 30, size=12), box.x + 16, box.y + 42, size=12, style="dim")
+    add_text(group, fitted(title, width=box.width - 30, size=12), box.x + 16, box.y + 42, size=12, style="dim")
     if node.folded_runs:
         runs = ", ".join(f"{number} {state}" for state, number in node.folded_runs.items())
         text = fitted(f"{runs} left out", width=box.width - 30, size=11)
-        _text(group, text, box.x + 16, box.y + 42 + FOLDED_LINE, size=11, style="dim")
+        add_text(group, text, box.x + 16, box.y + 42 + FOLDED_LINE, size=11, style="dim")
 
 
 def _contents(node: LineageNode) -> tuple[str, ...]:
@@ -165,14 +166,14 @@ def _run(group: ElementTree.Element, box: Box, context: _Context) -> None:
     name = fitted(made, width=space, size=13, bold=True)
     if dataset:
         hue = f"f{context.hues[trained_on]}"
-        _text(group, dataset, box.right - 12, box.y + 20, size=11, style=hue, weight="600", anchor="end")
-    _text(group, name, box.x + 12, box.y + 20, size=13, style="ink", weight="600")
+        add_text(group, dataset, box.right - 12, box.y + 20, size=11, style=hue, weight="600", anchor="end")
+    add_text(group, name, box.x + 12, box.y + 20, size=13, style="ink", weight="600")
     epochs = f"{node.epochs} epoch{'' if node.epochs == 1 else 's'}" if node.epochs else ""
     state = "deleted" if node.deleted else "" if node.state == "succeeded" else node.state or ""
     below = {"import": "imported weights"}.get(node.kind, epochs)
     space = box.width - 32 - width_of(state, 11)
-    _text(group, fitted(below, width=space, size=11), box.x + 12, box.y + 36, size=11, style="dim")
-    _text(group, state, box.right - 12, box.y + 36, size=11, style=_tone(node), anchor="end")
+    add_text(group, fitted(below, width=space, size=11), box.x + 12, box.y + 36, size=11, style="dim")
+    add_text(group, state, box.right - 12, box.y + 36, size=11, style=_tone(node), anchor="end")
 
 
 def _version(group: ElementTree.Element, box: Box, context: _Context) -> None:
@@ -180,7 +181,7 @@ def _version(group: ElementTree.Element, box: Box, context: _Context) -> None:
     _frame(group, box)
     value, below = _figure(node)
     space = box.width - 36 - max(width_of(value, 15, bold=True), width_of(below, 10.5))
-    _text(
+    add_text(
         group,
         context.short(node.name, width=space, size=16),
         box.x + 14,
@@ -189,9 +190,9 @@ def _version(group: ElementTree.Element, box: Box, context: _Context) -> None:
         style="ink",
         weight="700",
     )
-    _text(group, (node.created_at or "")[:10], box.x + 14, box.y + 37, size=10.5, style="dim")
-    _text(group, value, box.right - 14, box.y + 21, size=15, style="ink", weight="600", anchor="end")
-    _text(group, below, box.right - 14, box.y + 37, size=10.5, style="dim", anchor="end")
+    add_text(group, (node.created_at or "")[:10], box.x + 14, box.y + 37, size=10.5, style="dim")
+    add_text(group, value, box.right - 14, box.y + 21, size=15, style="ink", weight="600", anchor="end")
+    add_text(group, below, box.right - 14, box.y + 37, size=10.5, style="dim", anchor="end")
 
 
 def _figure(node: LineageNode) -> tuple[str, str]:
@@ -210,29 +211,29 @@ def _alias(group: ElementTree.Element, box: Box, context: _Context) -> None:
     right, bottom = box.x + width_of(name, 12, bold=chief) + 28, box.y + box.height
     points = [(box.x, box.y), (right, box.y), (right - 7, box.middle), (right, bottom), (box.x, bottom)]
     shape = " ".join(f"{x:g},{y:g}" for x, y in points)
-    _add(group, "polygon", points=shape, class_="chief" if chief else "flag")
+    add(group, "polygon", points=shape, class_="chief" if chief else "flag")
     style, weight = ("onchief", "700") if chief else ("ink", "500")
-    _text(group, name, box.x + 10, box.middle + 4, size=12, style=style, weight=weight)
+    add_text(group, name, box.x + 10, box.middle + 4, size=12, style=style, weight=weight)
 
 
 def _frame(group: ElementTree.Element, box: Box) -> None:
-    _add(group, "rect", x=box.x, y=box.y, width=box.width, height=box.height, rx=8, class_="box")
+    add(group, "rect", x=box.x, y=box.y, width=box.width, height=box.height, rx=8, class_="box")
 
 
 def _legend(svg: ElementTree.Element, lineage: Lineage, *, y: float) -> None:
     x = float(MARGIN)
     for kind, label in _legend_entries(lineage):
         if kind == "line":
-            _add(svg, "path", d=f"M{x:g} {y - 4:g}h18", class_="line", stroke_width="1.6")
-            _add(svg, "polygon", points=tip(x + 24, y - 4, 1.0), class_="tip")
+            add(svg, "path", d=f"M{x:g} {y - 4:g}h18", class_="line", stroke_width="1.6")
+            add(svg, "polygon", points=tip(x + 24, y - 4, 1.0), class_="tip")
         else:
-            mark = _add(svg, "g", class_=kind)
-            _add(mark, "rect", x=x, y=y - 11, width=24, height=14, rx=4, class_="box")
-        _text(svg, label, x + 32, y, size=11, style="dim")
+            mark = add(svg, "g", class_=kind)
+            add(mark, "rect", x=x, y=y - 11, width=24, height=14, rx=4, class_="box")
+        add_text(svg, label, x + 32, y, size=11, style="dim")
         x += 32 + width_of(label, 11) + 24
     if "next" in lineage.links:
-        older = _add(svg, "a", href=f"{lineage.links['next']}&format=svg")
-        _text(older, "older datasets, runs and versions", x, y, size=11, style="bad")
+        older = add(svg, "a", href=f"{lineage.links['next']}&format=svg")
+        add_text(older, "older datasets, runs and versions", x, y, size=11, style="bad")
 
 
 def _legend_entries(lineage: Lineage) -> Iterator[tuple[str, str]]:
@@ -242,29 +243,3 @@ def _legend_entries(lineage: Lineage) -> Iterator[tuple[str, str]]:
         yield "gone", "deleted"
     if any(node.outside for node in lineage.nodes):
         yield "outside", "of another project, or older"
-
-
-def _text(
-    parent: ElementTree.Element,
-    text: str,
-    x: float,
-    y: float,
-    *,
-    size: float,
-    style: str,
-    weight: str = "400",
-    anchor: str = "start",
-) -> None:
-    if text:
-        shape: dict[str, str | float] = {"font_size": size, "font_weight": weight, "text_anchor": anchor}
-        _add(parent, "text", x=x, y=y, class_=style, **shape).text = text
-
-
-def _add(parent: ElementTree.Element, tag: str, **attributes: str | float) -> ElementTree.Element:
-    """`class_` is the attribute `class`, `stroke_width` is `stroke-width`."""
-    named = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
-    return ElementTree.SubElement(parent, tag, {name: _value(value) for name, value in named.items()})
-
-
-def _value(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}"

@@ -1,5 +1,6 @@
 """A project with a history: five datasets, twelve versions, fine-tunes, an import, a deletion, two aliases."""
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import update
@@ -35,7 +36,8 @@ def dataset(platform: Platform, name: str, *, project: str = SLUG, images: int =
     )
     claimed = claim_row(platform.db, JobRow, job_id, "w", lease_seconds=LEASE)
     assert claimed is not None
-    row = complete(platform, claimed[0], classes=("circle", "square", "star", "triangle"))
+    fingerprint = hashlib.sha256(job_id.encode()).hexdigest()
+    row = complete(platform, claimed[0], fingerprint=fingerprint, classes=("circle", "square", "star", "triangle"))
     assert row is not None
     with platform.db.transaction() as session:
         session.execute(update(JobRow).where(JobRow.id == job_id).values(images=images))

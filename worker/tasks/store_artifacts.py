@@ -34,12 +34,17 @@ def put_artifacts(
 
     Raises TrainerCrashed when the weights are not among them, and what ends a lease and the store raise.
     """
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
-    artifacts = [put_artifact(attempt, path, key_of(path.name)) for path in files if not path.name.startswith(".")]
+    artifacts = put_files(attempt, folder, key_of)
     weights = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")).get("weights", {}).get("name", "best.pt")
     if weights not in {artifact.name for artifact in artifacts}:
         raise TrainerCrashed(f"The trainer named {weights} as its weights and left no such file.")
     return artifacts, weights
+
+
+def put_files(attempt: Attempt[Any], folder: Path, key_of: Callable[[str], str]) -> list[PublishedArtifact]:
+    """Store every file of `folder` under `key_of(name)`, in the order of their names."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+    return [put_artifact(attempt, path, key_of(path.name)) for path in files if not path.name.startswith(".")]
 
 
 def put_artifact(attempt: Attempt[Any], path: Path, key: str, *, media_type: str | None = None) -> PublishedArtifact:

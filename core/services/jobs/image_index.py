@@ -28,6 +28,13 @@ def publish_index(
         return complete_in(session, claim, dict(result))
 
 
+def name_index(db: Database, fingerprint: str, index: StoredObject) -> None:
+    """The same for an index that another operation made on its way, unless the set has one by now."""
+    without = (DatasetRow.fingerprint == fingerprint, DatasetRow.state == LIVE, DatasetRow.index_key.is_(None))
+    with db.transaction() as session:
+        session.execute(update(DatasetRow).where(*without).values(index_key=index.key, index_bytes=index.bytes))
+
+
 def jobs_of_set(db: Database, fingerprint: str) -> list[str]:
     with db.reading() as session:
         return list(session.execute(select(JobRow.id).where(JobRow.fingerprint == fingerprint)).scalars())

@@ -6,7 +6,7 @@ The same version or export on the same split of the same images is evaluated onc
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
@@ -45,7 +45,7 @@ from core.services.projects.lookup import project_in, raise_other_kind
 from core.services.runs.lifecycle import PublishedArtifact
 from core.services.work.leases import Claim, ClaimLost
 
-DEFAULT_SPLIT = "test"
+DEFAULT_SPLIT: Literal["test"] = "test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +60,40 @@ class EvaluationRequest:
     force: bool = False
 
 
+class RequestedEvaluation(NamedTuple):
+    """`slug`: of the operation's project. Not `is_new`: it is being made, or was made before."""
+
+    operation: OperationRow
+    is_new: bool
+    slug: str
+
+
 class EvaluationOverview(NamedTuple):
-    """An evaluation with the names of what it is about, as they are now."""
+    """An evaluation with the names of what it is about, as they are now. `project` is that of the version."""
 
     row: EvaluationRow
-    version: VersionRow
-    job: JobRow
-    export: ExportRow | None
+    project: str
+    number: int
+    version_job_id: str | None  # of the version; None for an imported one
+    dataset_project: str
+    revision: int
+    export: str | None  # `onnx int8`
 
 
 def request_evaluation(
     platform: Platform, request: EvaluationRequest, *, on_commit: OnCommit = do_nothing
-) -> OperationRow:
+) -> RequestedEvaluation:
     """Queue an evaluation. The operation that makes it already, or has made it, is returned instead.
 
     Raises what finding the model and the dataset raises, and ExportNotFound, ExportNotPassed, JobNotReady,
     ProjectKindMismatch.
     """
     with platform.db.transaction() as session:
-        row, is_new = _operation(session, request)
-        on_commit(session, row)
-    if is_new:
-        enqueue_operation(platform, row.id)
-    return row
+        requested = _requested(session, request)
+        on_commit(session, requested)
+    if requested.is_new:
+        enqueue_operation(platform, requested.operation.id)
+    return requested
 
 
 def publish_evaluation(
@@ -98,7 +109,7 @@ def publish_evaluation(
             raise ClaimLost
         params, evaluation_id = operation.params, new_id("evaluation", clock.now_ms())
         _lock(session, params)
-        _raise_if_deleted(session, params)
+        raise_if_deleted_in(session, params)
         complete_in(session, claim, {"evaluation_id": evaluation_id, "name": params["name"]})
         row = EvaluationRow(
             id=evaluation_id,
@@ -118,10 +129,18 @@ def publish_evaluation(
     return row
 
 
-def raise_if_deleted(db: Database, params: dict[str, Any]) -> None:
+def raise_if_deleted_in(session: Session, params: dict[str, Any]) -> None:
     """`params`: of the operation. Raises OperationFailed where its version, export or dataset was deleted."""
-    with db.reading() as session:
-        _raise_if_deleted(session, params)
+    export_id = params["export_id"]
+    rows: dict[str, VersionRow | JobRow | ExportRow | None] = {
+        "version": session.get(VersionRow, params["version_id"], populate_existing=True),
+        "dataset": session.get(JobRow, params["job_id"], populate_existing=True),
+    }
+    if export_id:
+        rows["export"] = session.get(ExportRow, export_id, populate_existing=True)
+    for noun, row in rows.items():
+        if row is None or row.deleted_at is not None:
+            raise OperationFailed(f"The {noun} was deleted.", deleted=noun)
 
 
 def list_evaluations(
@@ -155,15 +174,18 @@ def list_evaluations(
 def evaluation_overviews(db: Database, rows: Sequence[EvaluationRow]) -> list[EvaluationOverview]:
     """In the order of `rows`, in one statement."""
     about = (
-        select(EvaluationRow.id, VersionRow, JobRow, ExportRow)
+        select(
+            *(EvaluationRow.id, VersionRow.project, VersionRow.number, VersionRow.job_id),
+            *(JobRow.project, JobRow.revision, ExportRow.format, ExportRow.precision),
+        )
         .join(VersionRow, VersionRow.id == EvaluationRow.version_id)
         .join(JobRow, JobRow.id == EvaluationRow.job_id)
         .outerjoin(ExportRow, ExportRow.id == EvaluationRow.export_id)
         .where(EvaluationRow.id.in_([row.id for row in rows]))
     )
     with db.reading() as session:
-        found = {row_id: (version, job, export) for row_id, version, job, export in session.execute(about)}
-    return [EvaluationOverview(row, *found[row.id]) for row in rows]
+        found = {row_id: parts for row_id, *parts in session.execute(about)}
+    return [_overview(row, found[row.id]) for row in rows]
 
 
 def get_evaluation(db: Database, evaluation_id: str) -> EvaluationRow:
@@ -202,7 +224,13 @@ def delete_evaluation(db: Database, evaluation_id: str) -> datetime:
     return at
 
 
-def _operation(session: Session, request: EvaluationRequest) -> tuple[OperationRow, bool]:
+def _overview(row: EvaluationRow, parts: Sequence[Any]) -> EvaluationOverview:
+    project, number, version_job_id, dataset_project, revision, made, precision = parts
+    export = f"{made} {precision}" if made else None
+    return EvaluationOverview(row, project, number, version_job_id, dataset_project, revision, export)
+
+
+def _requested(session: Session, request: EvaluationRequest) -> RequestedEvaluation:
     job = dataset_in(session, request.dataset)
     export = _export(session, request) if request.export else None
     version = (
@@ -225,10 +253,11 @@ def _operation(session: Session, request: EvaluationRequest) -> tuple[OperationR
         "split": request.split,
     }
     if (made := session.execute(_made(params)).scalar_one_or_none()) is not None:
-        return operation_in(session, made), False
+        return RequestedEvaluation(operation_in(session, made), False, project.slug)
     _lock(session, params)
     target = f"{params['export_id'] or version.id}/{job.fingerprint}/{request.split}"
-    return add_operation(session, EVALUATE, params, project_id=project.id, job_id=job.id, target=target)
+    row, is_new = add_operation(session, EVALUATE, params, project_id=project.id, job_id=job.id, target=target)
+    return RequestedEvaluation(row, is_new, project.slug)
 
 
 def _export(session: Session, request: EvaluationRequest) -> ExportRow:
@@ -260,19 +289,6 @@ def _lock(session: Session, params: dict[str, Any]) -> None:
     """The project and the job, in the order of all who lock several rows. Raises Gone."""
     project_in(session, params["project_id"], lock=True)
     job_in(session, params["job_id"], lock=True)
-
-
-def _raise_if_deleted(session: Session, params: dict[str, Any]) -> None:
-    export_id = params["export_id"]
-    rows: dict[str, VersionRow | JobRow | ExportRow | None] = {
-        "version": session.get(VersionRow, params["version_id"], populate_existing=True),
-        "dataset": session.get(JobRow, params["job_id"], populate_existing=True),
-    }
-    if export_id:
-        rows["export"] = session.get(ExportRow, export_id, populate_existing=True)
-    for noun, row in rows.items():
-        if row is None or row.deleted_at is not None:
-            raise OperationFailed(f"The {noun} was deleted.", deleted=noun)
 
 
 def _evaluation(session: Session, evaluation_id: str) -> EvaluationRow:

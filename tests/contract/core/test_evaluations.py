@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from core import clock
-from core.db.tables import ExportRow, OperationRow, VersionRow
+from core.db.tables import OperationRow, VersionRow
 from core.domain.errors import (
     ArtifactNotFound,
     EvaluationNotFound,
@@ -19,20 +18,18 @@ from core.domain.errors import (
     ProjectKindMismatch,
     VersionNotFound,
 )
-from core.domain.ids import new_id
-from core.domain.keys import evaluation_key
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job
 from core.services.models import evaluations
-from core.services.models.evaluations import EvaluationRequest, publish_evaluation, request_evaluation
+from core.services.models.evaluations import EvaluationRequest, request_evaluation
 from core.services.models.versions import set_alias
 from core.services.operations.commands import cancel_operation, get_operation
 from core.services.projects.lookup import give_kind, join_project
-from core.services.runs.lifecycle import PublishedArtifact
-from core.services.work import endings, leases
+from core.services.work import endings
 from core.services.work.leases import Claim, ClaimLost
 from tests.builders import lineage
-from tests.builders.rows import claimed_job, complete, received_job, running_operation
+from tests.builders.evaluated import REPORT, claimed, export, published
+from tests.builders.rows import claimed_job, complete, received_job
 
 METRICS = {"mAP50": 0.8, "images": 10}
 
@@ -44,46 +41,15 @@ def version(platform: Platform) -> VersionRow:
 
 def _request(platform: Platform, dataset: str = "raccoons/d1", **request: Any) -> OperationRow:
     request.setdefault("version", None if "export" in request else "raccoons/v1")
-    return request_evaluation(platform, EvaluationRequest(dataset, **request))
-
-
-def _claim(platform: Platform, operation_id: str) -> Claim:
-    claimed = leases.claim_row(platform.db, OperationRow, operation_id, "w", lease_seconds=60)
-    assert claimed is not None
-    return claimed[0]
+    return request_evaluation(platform, EvaluationRequest(dataset, **request)).operation
 
 
 def _publish(platform: Platform, claim: Claim) -> str:
-    key = evaluation_key(claim.id, claim.attempt, "report.html")
-    report = PublishedArtifact("report.html", key, 3, "b" * 64, "text/html")
-    return publish_evaluation(platform.db, claim, metrics=METRICS, artifacts=[report]).id
+    return published(platform, claim, METRICS).id
 
 
 def _evaluated(platform: Platform, dataset: str = "raccoons/d1", **request: Any) -> str:
-    return _publish(platform, _claim(platform, _request(platform, dataset, **request).id))
-
-
-def _export(platform: Platform, version: VersionRow, *, passed: bool) -> ExportRow:
-    row = ExportRow(
-        id=new_id("export", clock.now_ms()),
-        version_id=version.id,
-        project_id=version.project_id,
-        operation_id=running_operation(platform).id,
-        format="onnx",
-        precision="int8",
-        options={},
-        file_name="model.onnx",
-        key=f"exports/{clock.now_ms()}",
-        bytes=1,
-        sha256="a" * 64,
-        media_type="application/octet-stream",
-        passed=passed,
-        certificate={},
-        created_at=clock.now(),
-    )
-    with platform.db.transaction() as session:
-        session.add(row)
-    return row
+    return _publish(platform, claimed(platform, _request(platform, dataset, **request).id))
 
 
 def test_the_same_evaluation_is_made_once_and_the_finished_one_is_returned(
@@ -92,7 +58,7 @@ def test_the_same_evaluation_is_made_once_and_the_finished_one_is_returned(
     first = _request(platform)
     assert _request(platform, version=version.job_id, split="test").id == first.id, "the same version by another name"
     assert _request(platform, split="val").id != first.id
-    made = _publish(platform, _claim(platform, first.id))
+    made = _publish(platform, claimed(platform, first.id))
     assert _request(platform).id == first.id
     operation = get_operation(platform.db, first.id)
     assert (operation.state, operation.job_id, operation.project_id) == (
@@ -140,7 +106,7 @@ def test_the_dataset_is_ready_and_of_the_kind_of_the_model(platform: Platform, v
 
 
 def test_an_export_that_did_not_pass_is_evaluated_only_by_force(platform: Platform, version: VersionRow) -> None:
-    passed, failed = (_export(platform, version, passed=each) for each in (True, False))
+    passed, failed = (export(platform, version, passed=each) for each in (True, False))
     operation = _request(platform, export=passed.id)
     assert (operation.params["version_id"], operation.params["name"]) == (version.id, "raccoons/v1 onnx int8")
     assert operation.id != _request(platform).id, "its version is another target"
@@ -149,34 +115,35 @@ def test_an_export_that_did_not_pass_is_evaluated_only_by_force(platform: Platfo
     assert _request(platform, export=failed.id, force=True).params["export_id"] == failed.id
     with pytest.raises(ExportNotFound):
         _request(platform, export="export_none")
-    made = _publish(platform, _claim(platform, operation.id))
+    made = _publish(platform, claimed(platform, operation.id))
     (overview,) = evaluations.evaluation_overviews(platform.db, [evaluations.get_evaluation(platform.db, made)])
-    assert overview.export is not None and overview.export.id == passed.id
+    assert (overview.row.export_id, overview.export) == (passed.id, "onnx int8")
+    assert (overview.project, overview.number, overview.dataset_project, overview.revision) == ("raccoons", 1) * 2
 
 
 def test_it_is_published_once_and_by_the_newest_attempt_alone(platform: Platform, version: VersionRow) -> None:
-    lost = _claim(platform, _request(platform).id)
+    lost = claimed(platform, _request(platform).id)
     endings.give_back_attempt(platform.db, OperationRow, lost)
-    newest = _claim(platform, lost.id)
+    newest = claimed(platform, lost.id)
     with pytest.raises(ClaimLost):
         _publish(platform, lost)
     made = _publish(platform, newest)
     with pytest.raises(ClaimLost):
         _publish(platform, newest)
-    cancelled = _claim(platform, _request(platform, split="val").id)
+    cancelled = claimed(platform, _request(platform, split="val").id)
     cancel_operation(platform.db, cancelled.id)
     with pytest.raises(ClaimLost):
         _publish(platform, cancelled)
     listed = evaluations.list_evaluations(platform.db, cursor=None, limit=9, version="raccoons/v1").items
     assert [(row.id, row.version_id, row.metrics) for row in listed] == [(made, version.id, METRICS)]
-    assert evaluations.find_evaluation_artifact(platform.db, made, "report.html").bytes == 3
+    assert evaluations.find_evaluation_artifact(platform.db, made, "report.html").bytes == len(REPORT)
     with pytest.raises(ArtifactNotFound):
         evaluations.find_evaluation_artifact(platform.db, made, "weights.pt")
 
 
 def test_it_is_not_published_when_its_version_was_deleted_meanwhile(platform: Platform, version: VersionRow) -> None:
     other = lineage.dataset(platform, "second")
-    claim = _claim(platform, _request(platform, other.id).id)
+    claim = claimed(platform, _request(platform, other.id).id)
     delete_job(platform, str(version.job_id))
     with pytest.raises(OperationFailed):
         _publish(platform, claim)

@@ -12,6 +12,7 @@ Work = Callable[[Attempt[OperationRow], OperationRow], dict[str, Any] | None]
 # `work(attempt, operation)` returns the result, JSON that answers show, and may raise what `run_attempt` handles and
 # `ChildKilled`. It returns None where it has ended the row itself, with `complete_in` beside what it wrote.
 KINDS: dict[str, str] = {
+    "evaluate": "worker.tasks.operations.evaluate",
     "export": "worker.tasks.operations.export",
     "image-index": "worker.tasks.operations.image_index",
     "import-version": "worker.tasks.operations.import_version",

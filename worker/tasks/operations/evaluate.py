@@ -1,0 +1,97 @@
+"""Evaluating a version or an export on a dataset: fetch -> child: predict, compare, report -> store -> publish."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.db.tables import DatasetRow, OperationRow
+from core.domain.errors import OperationFailed
+from core.domain.keys import evaluation_key
+from core.services.jobs.image_index import name_index
+from core.services.models.evaluation_inputs import EvaluationInputs, evaluation_inputs
+from core.services.models.evaluations import publish_evaluation
+from core.storage import ObjectCorrupt, ObjectMissing
+from core.storage.free_space import require_free
+from pipeline.process.results import Evaluated
+from pipeline.process.specs import EvaluateSpec
+from worker.tasks.attempt import Attempt
+from worker.tasks.operations.child import in_child
+from worker.tasks.operations.image_index import make_index
+from worker.tasks.operations.inputs import fetch_artifacts, fetch_dataset, fetch_object
+from worker.tasks.store_artifacts import STORING, put_files
+
+INDEXING = "indexing"  # a stage: an index that is not there yet is made
+
+
+def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
+    """Publishes the evaluation. Raises OperationFailed, OutOfSpace, what the child reports."""
+    inputs = evaluation_inputs(attempt.db, operation.params)
+    spec = _spec(attempt, operation.params, inputs)
+    evaluated = in_child(attempt, spec, Evaluated)
+    attempt.report_surely(stage=STORING, progress=None)
+    claim = attempt.claim
+    artifacts = put_files(attempt, spec.out / "artifacts", partial(evaluation_key, claim.id, claim.attempt))
+    attempt.lease.raise_if_stopped()
+    attempt.report_surely(stage="publishing")
+    row = attempt.lease.retry_until_lost(
+        lambda: publish_evaluation(attempt.db, claim, metrics=_finite(evaluated.metrics), artifacts=artifacts)
+    )
+    attempt.log.info("evaluation.published", evaluation_id=row.id, split=row.split)
+
+
+def _spec(attempt: Attempt[OperationRow], params: dict[str, Any], inputs: EvaluationInputs) -> EvaluateSpec:
+    model = _fetched_model(attempt, inputs)
+    indexes: dict[str, Path] = {}
+    for dataset in filter(None, (inputs.dataset, *inputs.trained_on.sets)):
+        if dataset.fingerprint not in indexes and (path := _index(attempt, dataset)) is not None:
+            indexes[dataset.fingerprint] = path
+    wanted = [each.fingerprint for each in inputs.trained_on.sets]
+    return EvaluateSpec(
+        out=attempt.scratch / "out",
+        model=model,
+        trainer=None if inputs.export else inputs.trainer,
+        name=params["name"],
+        thresholds=inputs.thresholds,
+        dataset=fetch_dataset(attempt, params["fingerprint"]),
+        dataset_name=params["dataset"],
+        split=params["split"],
+        index=indexes.get(params["fingerprint"]),
+        trained_on=tuple(indexes[each] for each in wanted if each in indexes),
+        trained_on_known=inputs.trained_on.is_known and all(each in indexes for each in wanted),
+        memory_bytes=attempt.platform.settings.operation_memory_bytes,
+    )
+
+
+def _fetched_model(attempt: Attempt[OperationRow], inputs: EvaluationInputs) -> Path:
+    """A folder of artifacts, or the file of an export."""
+    export = inputs.export
+    if export is None:
+        return fetch_artifacts(attempt, inputs.artifacts, attempt.scratch / "version", room_times=2)
+    reserve_bytes = attempt.platform.settings.disk_reserve_bytes // 2
+    require_free(attempt.scratch, 2 * export.bytes, reserve_bytes=reserve_bytes)
+    target = attempt.scratch / export.file_name
+    return fetch_object(attempt, export.key, target, sha256=export.sha256, called="the export")
+
+
+def _index(attempt: Attempt[OperationRow], dataset: DatasetRow) -> Path | None:
+    """The image index of a set, made where there is none yet. None where neither works: then what is known without it
+    is said to be not known."""
+    target = attempt.scratch / f"index-{dataset.fingerprint}"
+    try:
+        if dataset.index_key is not None:
+            attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, dataset.index_key, target))
+            return target
+        attempt.report_surely(stage=INDEXING, progress=None)
+        made = make_index(attempt, dataset, target)
+        attempt.lease.retry_until_lost(lambda: name_index(attempt.db, dataset.fingerprint, made.stored))
+        return made.path
+    except (ObjectMissing, ObjectCorrupt, OperationFailed) as error:
+        attempt.log.warning("index.unknown", fingerprint=dataset.fingerprint, error=str(error))
+        return None
+
+
+def _finite(metrics: dict[str, Any]) -> dict[str, Any]:
+    """None in place of the numbers that JSON lacks: PostgreSQL refuses them."""
+    finite: dict[str, Any] = json.loads(json.dumps(metrics), parse_constant=lambda _: None)
+    return finite
