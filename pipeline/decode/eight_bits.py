@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 MAX_BITS = 16
 OUTLIERS = 0.001  # of the values of an image: so many may be beyond its depth, and become white
 DARK, DARK_SHARE = 16, 0.99  # an image is nearly black where this share of its pixels is below 16 of 255
 
+_PNG_BITS = 24  # the offset of the bits of a channel
+_TIFF_BITS = 258  # the tag of the bits of each channel
 _ROWS = 256  # converted at once: 64-bit numbers of all rows would have eight times the size of the image
 
 
@@ -35,6 +38,13 @@ def depth_of_values(values: npt.NDArray[np.integer[Any]], *, lost_bits: int = 0)
     while bits > 8 and np.count_nonzero(values >= 1 << (bits - 2 - lost_bits)) <= OUTLIERS * values.size:
         bits -= 2
     return bits
+
+
+def has_sixteen_bits(image: Image.Image, content: bytes) -> bool:
+    """In each channel of a PNG or TIFF."""
+    if image.format == "PNG":
+        return content[_PNG_BITS] == MAX_BITS
+    return isinstance(image, TiffImageFile) and set(image.tag_v2.get(_TIFF_BITS, (8,))) == {MAX_BITS}
 
 
 def in_eight_bits(image: Image.Image, bits: int = 0) -> Image.Image:

@@ -1,6 +1,8 @@
-"""The orientation that an EXIF block states in the one way in which all readers look for it."""
+"""The orientation of an image by its EXIF."""
 
 import struct
+
+from PIL import Image
 
 ORIENTATION_TAG = 274
 _PREFIX = b"Exif\0\0"
@@ -9,8 +11,18 @@ _ENTRY_BYTES = 12
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 
 
+def orientation_of(image: Image.Image) -> int:
+    """1 to 8, as Pillow reads it; 1 where nothing (valid) is stated."""
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # noqa: BLE001 - broken EXIF does not make the pixels unusable; it is ignored
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
 def stated_orientation(exif: bytes | None) -> int | None:
-    """1 to 8, 1 where nothing (valid) is stated; None for a block that readers may take differently.
+    """In the one way in which all readers look for it: 1 to 8, 1 where nothing (valid) is stated; None for a block that
+    readers may take differently.
 
     Pillow also reads an orientation of other types, and one in XMP; OpenCV reads one 16-bit number in the first
     directory.

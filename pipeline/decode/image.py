@@ -10,12 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
 
 from core.domain import limits
 from pipeline.decode import first_bytes, jpeg_structure, opencv, png_structure
-from pipeline.decode.eight_bits import MAX_BITS, depth_of, depth_of_values, in_eight_bits, is_nearly_black, shifted
-from pipeline.decode.exif import ORIENTATION_TAG, stated_orientation
+from pipeline.decode.eight_bits import (
+    MAX_BITS,
+    depth_of,
+    depth_of_values,
+    has_sixteen_bits,
+    in_eight_bits,
+    is_nearly_black,
+    shifted,
+)
+from pipeline.decode.exif import ORIENTATION_TAG, orientation_of, stated_orientation
 from pipeline.decode.image_facts import SUFFIXES, ImageFacts
 from pipeline.decode.phash import phash_of
 from pipeline.decode.quality import quality_of
@@ -26,7 +33,6 @@ MIN_SIDE = 10  # ultralytics leaves smaller images out without an error (data/ut
 
 _DRAFT_SIDE = 32  # pixels that a scaled decode leaves at least, where the image has them: enough for the hash
 _OPENCV_SIDE = 1 << 20  # pixels: OpenCV reads no wider or higher image
-_BITS_TAG = 258  # of TIFF: the bits of each channel
 
 
 class Inspection(NamedTuple):
@@ -141,7 +147,7 @@ def _inspect(content: bytes) -> Inspection:
                 return _inspect_odd_end(content)
             image.draft(None, (max(width // 8, _DRAFT_SIDE), max(height // 8, _DRAFT_SIDE)))
         image.load()
-        orientation = _orientation(image)
+        orientation = orientation_of(image)
         facts = facts._replace(orientation=orientation, frames=frames)
         if _is_shallow(image):
             grey = image.convert("L")
@@ -195,29 +201,15 @@ def _restored_png(content: bytes) -> Inspection | None:
     return Inspection(facts._replace(odd=odd, rewrite=True), restored)
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # noqa: BLE001 - broken EXIF does not make the pixels unusable; it is ignored
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
 def _with_depth(facts: ImageFacts, image: Image.Image, content: bytes) -> ImageFacts:
     """`bits` and `dark` of an image with more than 8 bits per channel."""
     if facts.mode.startswith("I"):
         return facts._replace(bits=depth_of(image))
-    if not _has_sixteen_bits(image, content):
+    if not has_sixteen_bits(image, content):
         return facts
     # Pillow keeps the high byte of each channel.
     bits = depth_of_values(np.asarray(image.convert("RGB")), lost_bits=8)
     return facts._replace(bits=bits, dark=is_nearly_black(image))
-
-
-def _has_sixteen_bits(image: Image.Image, content: bytes) -> bool:
-    if image.format == "PNG":
-        return content[24] == MAX_BITS
-    return isinstance(image, TiffImageFile) and set(image.tag_v2.get(_BITS_TAG, (8,))) == {MAX_BITS}
 
 
 def _compared(facts: ImageFacts, image: Image.Image, content: bytes) -> ImageFacts:
@@ -257,5 +249,5 @@ def _plain_colours(image: Image.Image, content: bytes, bits: int) -> Image.Image
     if deep is None or deep.shape[1::-1] != image.size:
         return None
     plain = Image.fromarray(shifted(deep, bits))
-    plain.getexif()[ORIENTATION_TAG] = _orientation(image)
+    plain.getexif()[ORIENTATION_TAG] = orientation_of(image)
     return ImageOps.exif_transpose(plain)

@@ -1,5 +1,6 @@
 """What runs an exported file: onnxruntime or OpenVINO. Safe for several threads at once."""
 
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,10 @@ from pipeline.predictor.metadata import KEY, MetadataInvalid
 Tensor = NDArray[np.float32]
 
 
+class EngineFailed(RuntimeError):
+    """The engine cannot load the file, or cannot run it on this input; the message is the engine's."""
+
+
 class Engine(Protocol):
     """`description`: the text of the metadata in the file. `name`, `precision`: for receipts, such as "onnxruntime"."""
 
@@ -19,7 +24,10 @@ class Engine(Protocol):
     precision: str
 
     def run(self, batch: Tensor) -> Tensor:
-        """(B, 3, height, width) -> the first output, float32. A model whose batch is fixed at 1 runs once an image."""
+        """(B, 3, height, width) -> the first output, float32. A model whose batch is fixed at 1 runs once an image.
+
+        Raises EngineFailed.
+        """
 
 
 class OnnxRuntime:
@@ -29,28 +37,32 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what is wrong is in the exception
         providers = [
             name
             for name in ("CUDAExecutionProvider", "CPUExecutionProvider")
             if name in onnxruntime.get_available_providers()
         ]
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
-        self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[0].name
-        self._one_by_one = self._session.get_inputs()[0].shape[0] == 1
+        try:
+            self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
+            given = self._session.get_inputs()[0]
+            self._output = self._session.get_outputs()[0].name
+        except Exception as error:
+            raise _failed(error) from error
+        self._input = given.name
+        self._one_by_one = given.shape[:1] == [1]
         self.description = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.precision = "float32"
 
     def run(self, batch: Tensor) -> Tensor:
         if self._one_by_one and len(batch) > 1:
-            return np.concatenate([self._run(one[None]) for one in batch])
-        return self._run(batch)
-
-    def _run(self, batch: Tensor) -> Tensor:
-        found: Any = self._session.run([self._output], {self._input: batch})[0]
-        return np.asarray(found, np.float32)
+            return np.concatenate([self.run(one[None]) for one in batch])
+        try:
+            found: Any = self._session.run([self._output], {self._input: batch})[0]
+            return np.asarray(found, np.float32)
+        except Exception as error:
+            raise _failed(error) from error
 
 
 class OpenVino:
@@ -59,11 +71,14 @@ class OpenVino:
     def __init__(self, file: Path, *, threads: int, precision: str = "f32") -> None:
         import openvino
 
-        core = openvino.Core()
-        model = core.read_model(str(file))
         hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
-        self._compiled = core.compile_model(model, "CPU", hints)
-        first = model.input(0).partial_shape[0]
+        try:
+            model = openvino.Core().read_model(str(file))
+            self._compiled = openvino.Core().compile_model(model, "CPU", hints)
+            first = model.inputs[0].partial_shape[0]
+        except Exception as error:
+            raise _failed(error) from error
+        self._own = threading.local()
         self._one_by_one = bool(first.is_static) and first.get_length() == 1
         self.description = _rt_info(model)
         self.name = f"openvino {openvino.__version__.split('-')[0]}"
@@ -71,21 +86,32 @@ class OpenVino:
 
     def run(self, batch: Tensor) -> Tensor:
         if self._one_by_one and len(batch) > 1:
-            return np.concatenate([self._run(one[None]) for one in batch])
-        return self._run(batch)
+            return np.concatenate([self.run(one[None]) for one in batch])
+        try:
+            return np.array(self._request().infer({0: batch}, share_inputs=True)[0], np.float32)
+        except Exception as error:
+            raise _failed(error) from error
 
-    def _run(self, batch: Tensor) -> Tensor:
-        request = self._compiled.create_infer_request()  # one for each call: requests are not shared by threads
-        return np.array(request.infer({0: batch}, share_inputs=True)[0], np.float32)
+    def _request(self) -> Any:
+        """One for each thread: requests are not shared, and a new one takes memory for all layers."""
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        return self._own.request
 
 
 def open_engine(file: Path, *, threads: int) -> Engine:
-    """By the suffix: `.onnx` or `.xml`. Raises MetadataInvalid for another one, and what the library raises."""
+    """By the suffix: `.onnx` or `.xml`. Raises MetadataInvalid for another one, EngineFailed for a file that is not."""
     if file.suffix == ".onnx":
         return OnnxRuntime(file, threads=threads)
     if file.suffix == ".xml":
         return OpenVino(file, threads=threads)
     raise MetadataInvalid(f"{file.name} is neither an .onnx file nor an .xml file of OpenVINO.")
+
+
+def _failed(error: Exception) -> EngineFailed:
+    """Engines raise classes of their own, which have nothing in common."""
+    reason = " ".join(str(error).split())[:500] or type(error).__name__
+    return EngineFailed(f"The engine cannot run the export: {reason}")
 
 
 def _rt_info(model: Any) -> str | None:

@@ -6,14 +6,21 @@ nothing else, and no default of a library decides about it.
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, get_args
 
 KEY = "darkroom"  # of the property
 SCHEMA = 1
+MAX_SIDE = 4096  # px of an input, twice the largest that models are trained at: 200 MB
+MAX_CLASSES, MAX_NAME_BYTES = 10_000, 1_000  # as datasets have them
+MAX_BOXES = 100_000
+_MAX_CHARACTERS = 16 * 1024**2  # of the whole description
 
 Fit = Literal["letterbox", "stretch", "shortest-edge"]
 Interpolation = Literal["linear", "bilinear", "bicubic"]
+Kind = Literal["detection", "classification"]
 OutputForm = Literal["anchors", "queries", "kept-boxes", "logits", "probabilities"]
+OF_CLASSIFIERS = ("logits", "probabilities")
 
 
 class MetadataInvalid(ValueError):
@@ -67,7 +74,7 @@ class Output:
 class ExportMetadata:
     """`about`: facts for people and receipts, such as the name of the version, sha256, fingerprint, precision."""
 
-    kind: Literal["detection", "classification"]
+    kind: Kind
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     output: Output
@@ -81,19 +88,68 @@ def read_metadata(text: str | None) -> ExportMetadata:
     """Raises MetadataInvalid."""
     if text is None:
         raise MetadataInvalid("The file has no description of its input and output: it is no export of this service.")
+    if len(text) > _MAX_CHARACTERS:
+        raise MetadataInvalid(f"The description in the export has more than {_MAX_CHARACTERS} characters.")
     try:
-        content = json.loads(text)
-        if content.pop("schema") != SCHEMA:
-            raise MetadataInvalid("The export is of a later version of this service.")
-        preprocessing = content.pop("preprocessing")
-        for name in ("mean", "std"):
-            preprocessing[name] = tuple(preprocessing[name])
-        return ExportMetadata(
-            kind=content["kind"],
-            classes=tuple(content["classes"]),
-            preprocessing=Preprocessing(**preprocessing),
-            output=Output(**content["output"]),
-            about=content["about"],
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        metadata = _parsed(json.loads(text))
+        wrong = [name for name, sound in _rules(metadata) if not sound]
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise MetadataInvalid(f"The description in the export cannot be read: {error}") from error
+    if wrong:
+        raise MetadataInvalid(f"The description in the export contradicts itself or is out of range: {wrong[0]}.")
+    return metadata
+
+
+def _parsed(content: Any) -> ExportMetadata:
+    if content.pop("schema") != SCHEMA:
+        raise ValueError("it is of another version of this service")
+    preprocessing = content.pop("preprocessing")
+    for name in ("mean", "std"):
+        preprocessing[name] = tuple(preprocessing[name])
+    return ExportMetadata(
+        kind=content["kind"],
+        classes=tuple(content["classes"]),
+        preprocessing=Preprocessing(**preprocessing),
+        output=Output(**content["output"]),
+        about=dict(content["about"]),
+    )
+
+
+def _rules(metadata: ExportMetadata) -> list[tuple[str, bool]]:
+    """(what is ruled, whether it is sound): of a hostile file nothing is allocated, and no division fails, by it."""
+    wanted, output, classes = metadata.preprocessing, metadata.output, metadata.classes
+    cropped = wanted.fit == "shortest-edge"
+    return [
+        ("kind", metadata.kind in get_args(Kind)),
+        ("output form", output.form in get_args(OutputForm)),
+        (
+            "its output is of another kind",
+            (metadata.kind == "detection") == (output.form not in OF_CLASSIFIERS),
+        ),
+        ("classes", 0 < len(classes) <= MAX_CLASSES and all(_is_name(name) for name in classes)),
+        ("width", _is_whole(wanted.width, 1, MAX_SIDE)),
+        ("height", _is_whole(wanted.height, 1, MAX_SIDE)),
+        ("fit", wanted.fit in get_args(Fit)),
+        ("interpolation", wanted.interpolation in get_args(Interpolation)),
+        ("mean", len(wanted.mean) == 3 and all(_is_number(value, -1e3, 1e3) for value in wanted.mean)),
+        ("std", len(wanted.std) == 3 and all(_is_number(value, 1e-6, 1e3) for value in wanted.std)),
+        ("pad", _is_whole(wanted.pad, 0, 255)),
+        ("stride", _is_whole(wanted.stride, 0, MAX_SIDE)),
+        ("resize_to", _is_whole(wanted.resize_to, 1 if cropped else 0, MAX_SIDE)),
+        ("reduce", isinstance(wanted.reduce, bool)),
+        ("min_score", _is_number(output.min_score, 0, 1)),
+        ("iou", _is_number(output.iou, 0, 1)),
+        ("max_boxes", _is_whole(output.max_boxes, 1, MAX_BOXES)),
+    ]
+
+
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return type(value) in (int, float) and isfinite(value) and low <= value <= high
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value.encode()) <= MAX_NAME_BYTES

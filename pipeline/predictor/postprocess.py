@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.predictor.metadata import Output
+from pipeline.predictor.metadata import OF_CLASSIFIERS, MetadataInvalid, Output, OutputForm
 from pipeline.predictor.preprocess import Placement
 
 Rows = NDArray[np.float32]
@@ -11,11 +11,27 @@ _MAX_CANDIDATES = 30_000  # as ultralytics: the best ones
 CLASS_OFFSET = 7680.0  # pixels between the classes of one suppression, as ultralytics
 
 
+class OutputInvalid(ValueError):
+    """What the model answers for an image has no meaning; the message says why."""
+
+
+def require_form(raw: Rows, *, images: int, output: Output, classes: int) -> None:
+    """Raises MetadataInvalid for the answer to a batch that is not as `output` describes it."""
+    found, ways = raw.shape, {"anchors": (1, 4 + classes), "queries": (2, 4 + classes), "kept-boxes": (2, 6)}
+    axis, length = ways.get(output.form, (1, classes))
+    dimensions = 2 if output.form in OF_CLASSIFIERS else 3
+    if len(found) != dimensions or found[0] != images or found[axis] != length:
+        raise MetadataInvalid(
+            f"The model answers {found} to {images} images: with {classes} classes that is not {output.form}."
+        )
+
+
 def boxes_of(raw: Rows, output: Output, placement: Placement, size: tuple[int, int]) -> Rows:
     """(N, 6): x1, y1, x2, y2 in pixels of the upright image, score, class; best first.
 
-    `raw`: of one image, by `output.form`. `size`: width and height of the input.
+    `raw`: of one image, by `output.form`. `size`: width and height of the input. Raises OutputInvalid.
     """
+    _require_finite(raw)
     match output.form:
         case "anchors":
             rows = suppress(_candidates(raw.T, output.min_score), iou=output.iou, at_most=output.max_boxes)
@@ -47,11 +63,19 @@ def suppress(rows: Rows, *, iou: float, at_most: int) -> Rows:
     return rows[kept]
 
 
-def probabilities(logits: Rows) -> NDArray[np.float64]:
-    """Softmax over the last axis."""
-    values = logits.astype(np.float64)
+def probabilities(raw: Rows, form: OutputForm) -> NDArray[np.float64]:
+    """Of `logits` the softmax over the last axis, `probabilities` as they are. Raises OutputInvalid."""
+    _require_finite(raw)
+    values = raw.astype(np.float64)
+    if form == "probabilities":
+        return values
     powers = np.exp(values - values.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _require_finite(values: Rows) -> None:
+    if not np.isfinite(values).all():
+        raise OutputInvalid("The model's answer for the image has numbers that are not finite.")
 
 
 def _candidates(rows: Rows, min_score: float) -> Rows:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from pipeline.dataset.predictions import PredictedBox, PredictedLabel
 from pipeline.predictor.engines import Engine, open_engine
-from pipeline.predictor.images import DecodedImage, ImageUnreadable, decode
-from pipeline.predictor.metadata import ExportMetadata, MetadataInvalid, Output, read_metadata
-from pipeline.predictor.postprocess import boxes_of, probabilities
+from pipeline.predictor.images import DecodedImage, ImageUnreadable, decode, ignore_warnings
+from pipeline.predictor.metadata import ExportMetadata, Output, read_metadata
+from pipeline.predictor.postprocess import OutputInvalid, boxes_of, probabilities, require_form
 from pipeline.predictor.preprocess import Placement, needed_size, prepare
 
 TOP = 5
-_OF_CLASSIFIERS = ("logits", "probabilities")
+MAX_BATCH = 16  # images: a processor gains nothing by more, and each takes 5 MB at 640 px
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,17 @@ class _Ready:
 
 
 class ExportPredictor:
-    """Raises MetadataInvalid for a file that is no export. Safe for several threads at once."""
+    """Raises MetadataInvalid for a file that is no export, EngineFailed for one that the engine cannot load. Safe for
+    several threads at once. Warnings of Pillow are switched off in the process."""
 
     def __init__(self, file: Path, *, threads: int = 1) -> None:
+        ignore_warnings()
         self._engine: Engine = open_engine(file, threads=threads)
         self.metadata: ExportMetadata = read_metadata(self._engine.description)
         self.engine = self._engine.name
         self.precision = self._engine.precision
         wanted = self.metadata.preprocessing
         self._at_least = partial(needed_size, wanted=wanted) if wanted.reduce else None
-        if (self.metadata.kind == "classification") != (self.metadata.output.form in _OF_CLASSIFIERS):
-            raise MetadataInvalid("The description in the export contradicts itself: its output is of another kind.")
 
     def predict(
         self,
@@ -73,7 +73,22 @@ class ExportPredictor:
         """One result for each image, in their order. Images of the same input size go through the model together.
 
         `min_score`, `iou`: instead of those of the export. `top`: how many classes a classifier lists.
+        Raises EngineFailed, and MetadataInvalid where the model does not answer as its description says.
         """
+        output = self.metadata.output
+        output = replace(
+            output,
+            min_score=output.min_score if min_score is None else min_score,
+            iou=output.iou if iou is None else iou,
+        )
+        batches = [images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH)]
+        return [result for batch in batches for result in self._predict_batch(batch, output, top)]
+
+    def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, 3, height, width) -> the output of the model as it is. Raises EngineFailed."""
+        return self._engine.run(batch)
+
+    def _predict_batch(self, images: Sequence[bytes], output: Output, top: int) -> list[Prediction | PredictionFailed]:
         results: list[Prediction | PredictionFailed] = [PredictionFailed("")] * len(images)
         by_size: dict[tuple[int, ...], list[_Ready]] = {}
         for index, content in enumerate(images):
@@ -83,20 +98,10 @@ class ExportPredictor:
                 results[index] = PredictionFailed(str(error))
                 continue
             by_size.setdefault(ready.values.shape, []).append(ready)
-        output = self.metadata.output
-        output = replace(
-            output,
-            min_score=output.min_score if min_score is None else min_score,
-            iou=output.iou if iou is None else iou,
-        )
         for group in by_size.values():
-            for ready, prediction in zip(group, self._run(group, output, top), strict=True):
-                results[ready.index] = prediction
+            for ready, result in zip(group, self._run(group, output, top), strict=True):
+                results[ready.index] = result
         return results
-
-    def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, 3, height, width) -> the output of the model as it is."""
-        return self._engine.run(batch)
 
     def _ready(self, index: int, content: bytes) -> _Ready:
         started = perf_counter()
@@ -106,32 +111,36 @@ class ExportPredictor:
         times = {"decode": 1e3 * (decoded - started), "preprocess": 1e3 * (perf_counter() - decoded)}
         return _Ready(index, values, placement, image, times)
 
-    def _run(self, group: list[_Ready], output: Output, top: int) -> list[Prediction]:
+    def _run(self, group: list[_Ready], output: Output, top: int) -> list[Prediction | PredictionFailed]:
         started = perf_counter()
         batch = group[0].values[None] if len(group) == 1 else np.stack([ready.values for ready in group])
         raw = self._engine.run(batch)
-        if len(raw) != len(group):
-            raise MetadataInvalid(f"The model answered {len(raw)} of {len(group)} images.")
+        require_form(raw, images=len(group), output=output, classes=len(self.metadata.classes))
         share = 1e3 * (perf_counter() - started) / len(group)
         return [self._result(ready, rows, output, top, share) for ready, rows in zip(group, raw, strict=True)]
 
     def _result(
         self, ready: _Ready, rows: NDArray[np.float32], output: Output, top: int, inference_ms: float
-    ) -> Prediction:
+    ) -> Prediction | PredictionFailed:
         started = perf_counter()
         boxes: tuple[PredictedBox, ...] = ()
         labels: tuple[PredictedLabel, ...] = ()
-        if self.metadata.kind == "detection":
-            height, width = ready.values.shape[1:]
-            boxes = self._boxes(boxes_of(rows, output, ready.placement, (width, height)))
-        else:
-            labels = self._labels(rows.astype(float) if output.form == "probabilities" else probabilities(rows), top)
+        try:
+            if self.metadata.kind == "detection":
+                height, width = ready.values.shape[1:]
+                boxes = self._boxes(boxes_of(rows, output, ready.placement, (width, height)))
+            else:
+                labels = self._labels(probabilities(rows, output.form), top)
+        except OutputInvalid as error:
+            return PredictionFailed(str(error))
         times = {**ready.milliseconds, "inference": inference_ms, "postprocess": 1e3 * (perf_counter() - started)}
         image = ready.image
         return Prediction(image.width, image.height, image.orientation, boxes, labels, times)
 
     def _boxes(self, rows: NDArray[np.float32]) -> tuple[PredictedBox, ...]:
         names = self.metadata.classes
+        if len(rows) and not 0 <= rows[:, 5].min() <= rows[:, 5].max() < len(names):
+            raise OutputInvalid(f"The model's answer for the image has a class beyond its {len(names)}.")
         return tuple(
             PredictedBox(names[int(index)], int(index), float(score), *map(float, corners))
             for *corners, score, index in rows

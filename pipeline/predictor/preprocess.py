@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.predictor.images import DecodedImage, Pixels
+from pipeline.predictor.images import DecodedImage, ImageUnreadable, Pixels
 from pipeline.predictor.metadata import Preprocessing
 
 cv2: Any = None
 with suppress(ImportError):  # thirty times as fast as numpy for `linear`, with the same pixels
     import cv2
 
+MAX_RESIZED = 50_000_000  # pixels after a resize by the shorter side: a line of 1 x 100,000 would take gigabytes
 _ONE = 2048
 Indices = NDArray[np.intp]
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -49,7 +50,10 @@ def needed_size(width: int, height: int, wanted: Preprocessing) -> tuple[int, in
 
 
 def resized(width: int, height: int, wanted: Preprocessing) -> tuple[int, int]:
-    """Width and height of an image of `width` x `height` after the resize, before padding or cropping."""
+    """Width and height of an image of `width` x `height` after the resize, before padding or cropping.
+
+    Raises ImageUnreadable for one that is too long for its width.
+    """
     if wanted.fit == "stretch":
         return wanted.width, wanted.height
     if wanted.fit == "letterbox":  # as ultralytics does it (data/augment.py, LetterBox)
@@ -57,11 +61,13 @@ def resized(width: int, height: int, wanted: Preprocessing) -> tuple[int, int]:
         return max(1, round(width * ratio)), max(1, round(height * ratio))
     # As image processors of transformers do it: the longer side is truncated.
     long = int(wanted.resize_to * max(width, height) / min(width, height))
+    if wanted.resize_to * long > MAX_RESIZED:
+        raise ImageUnreadable(f"The image has {width} x {height} pixels: it is too long for its width.")
     return (wanted.resize_to, long) if width <= height else (long, wanted.resize_to)
 
 
 def prepare(image: DecodedImage, wanted: Preprocessing) -> tuple[NDArray[np.float32], Placement]:
-    """(3, height, width) float32, contiguous, and the placement of the image in it."""
+    """(3, height, width) float32, contiguous, and the placement of the image in it. Raises ImageUnreadable."""
     match wanted.fit:
         case "letterbox":
             pixels, placement = _letterbox(image, wanted)
@@ -90,6 +96,7 @@ def _linear(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """OpenCV's INTER_LINEAR for 8 bits, in its integers (modules/imgproc/src/resize.cpp): weights of 11 bits."""
     height, width = pixels.shape[:2]
     left, right, weight_x = _neighbours(width, size[0])
+    weight_x[left == right] = 0  # of columns only: half of a row twice is rounded twice
     above, below, weight_y = _neighbours(height, size[1])
     used = np.unique(np.concatenate((above, below)))
     rows = pixels[used].astype(np.int32)
@@ -103,9 +110,8 @@ def _neighbours(source: int, target: int) -> tuple[Indices, Indices, NDArray[np.
     """The two source pixels of each target pixel, and the weight of the second, in 2048ths."""
     place = (np.arange(target) + 0.5) * (source / target) - 0.5
     first = np.floor(place).astype(np.intp)
-    weight = np.where((first < 0) | (first >= source - 1), 0, place - first).astype(np.float32)
-    first = np.clip(first, 0, source - 1)
-    return first, np.minimum(first + 1, source - 1), np.rint(weight * _ONE).astype(np.int32)
+    weight = np.rint((place - first).astype(np.float32) * _ONE).astype(np.int32)
+    return np.clip(first, 0, source - 1), np.clip(first + 1, 0, source - 1), weight
 
 
 def _letterbox(image: DecodedImage, wanted: Preprocessing) -> tuple[Pixels, Placement]:
