@@ -19,6 +19,8 @@ from api.routes.models import MISSING
 from api.schemas.exports import Export, ExportRequest, Exports, export_of, exports_of
 from api.schemas.links import link
 from api.schemas.operations import Operation, operation_of
+from api.web.exports_svg import exports_svg
+from api.web.svg_style import CSP
 from core.db.tables import ExportRow, VersionRow
 from core.domain import errors
 from core.services.context import Platform
@@ -36,6 +38,11 @@ router = APIRouter(prefix="/models/{ref}/{version}/exports", tags=["exports"])
 _ONE = (*MISSING, errors.ExportNotFound)
 _MADE: dict[int | str, dict[str, Any]] = {
     200: {"model": Operation, "description": "It is being made, or was made before."}
+}
+SVG = "image/svg+xml"
+PLOTTED = 40  # the newest exports: more lines are no picture
+_DRAWN: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The plot.", "content": {SVG: {"schema": {"type": "string"}}}}
 }
 _TYPES = ("application/octet-stream", "application/zip")
 
@@ -91,13 +98,23 @@ async def list_exports(
     """All formats side by side: size, equal predictions, change of the main metric, speed. Beside them the model in its
     framework, and what waits or could not be made."""
 
-    def read() -> Exports:
-        found = exports.list_exports(platform.db, ref, version, cursor=cursor, limit=limit)
-        named = _namer(platform, found.version)
-        items = [export_of(row, found.version, found.slug, named(row)) for row in found.page.items]
-        return exports_of(found, items)
+    return await reads.answer(lambda: _read(platform, ref, version, cursor=cursor, limit=limit))
 
-    return await reads.answer(read)
+
+@router.get(
+    "/plot",
+    summary="Plot the exports of a version",
+    response_class=Response,
+    responses=_DRAWN | problem_responses(*MISSING),
+)
+async def plot_exports(platform: CurrentPlatform, reads: CurrentReads, ref: str, version: str) -> Response:
+    """Time of a prediction against the main metric with its interval, a point for each of the newest exports, and the
+    model in its framework. SVG: light or dark as the browser is, without scripts."""
+
+    def draw() -> bytes:
+        return exports_svg(_read(platform, ref, version, cursor=None, limit=PLOTTED))
+
+    return await reads.answer(draw, media_type=SVG, headers={"content-security-policy": CSP})
 
 
 @router.get("/{export_id}", summary="Read an export", response_model=Export, responses=problem_responses(*_ONE))
@@ -166,6 +183,13 @@ def download_export(
 def delete_export(platform: CurrentPlatform, ref: str, version: str, export_id: str) -> None:
     """With the bundle that holds it. The same can be made again."""
     exports.delete_export(platform.db, ref, version, export_id)
+
+
+def _read(platform: Platform, ref: str, version: str, *, cursor: str | None, limit: int) -> Exports:
+    found = exports.list_exports(platform.db, ref, version, cursor=cursor, limit=limit)
+    named = _namer(platform, found.version)
+    items = [export_of(row, found.version, found.slug, named(row)) for row in found.page.items]
+    return exports_of(found, items)
 
 
 def _request(platform: Platform, ref: str, version: str, wanted: ExportRequest, on_commit: OnCommit) -> Requested:
