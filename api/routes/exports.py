@@ -40,7 +40,7 @@ _MADE: dict[int | str, dict[str, Any]] = {
     200: {"model": Operation, "description": "It is being made, or was made before."}
 }
 SVG = "image/svg+xml"
-PLOTTED = 40  # the newest exports: more lines are no picture
+PLOTTED = 40  # the newest exports: more fit no drawing
 _DRAWN: dict[int | str, dict[str, Any]] = {
     200: {"description": "The plot.", "content": {SVG: {"schema": {"type": "string"}}}}
 }

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from api.schemas.exports import Export, ExportFigure, Exports, Speed
-from api.web.svg_style import STYLE
 from api.web.svg_elements import add, add_text
+from api.web.svg_style import STYLE
 from api.web.svg_text import clean, fitted, width_of
 
 WIDTH, LEFT, RIGHT, TOP, PLOT = 860, 74, 836, 118, 340  # px; PLOT: height of the plot

@@ -5,14 +5,25 @@ import io
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from core.db.tables import JobRow, VersionRow
-from core.domain.keys import PLOT_NAMES, artifact_key, dataset_key, log_key, metadata_key, plot_key, samples_key
+from core.db.tables import ExportRow, JobRow, VersionRow
+from core.domain.keys import (
+    PLOT_NAMES,
+    artifact_key,
+    dataset_key,
+    export_key,
+    log_key,
+    metadata_key,
+    plot_key,
+    samples_key,
+)
 from core.services.context import Platform
 from core.services.jobs import lifecycle as preparing
+from core.services.models.exports import ExportChoice, publish_export
 from core.services.runs import lifecycle as training
 from core.services.work.leases import Claim
-from tests.builders import rows
+from tests.builders import exports, rows
 from tests.builders.voc import image_bytes
 
 METADATA = b'{"classes": ["raccoon"]}'
@@ -80,3 +91,15 @@ def version(platform: Platform, job_id: str, weights: bytes) -> VersionRow:
         artifacts=artifacts,
         log_key=put(platform, log_key(claim.id, claim.attempt), LOG)[0],
     )
+
+
+def export(
+    platform: Platform, row: VersionRow, content: bytes, choice: ExportChoice = exports.ONNX, **of_certificate: Any
+) -> ExportRow:
+    """One of the version, whose file is `content`."""
+    claim = exports.claimed_export(platform, row, choice)
+    made = exports.certificate(**of_certificate)
+    name = {"onnx": "model.onnx", "openvino": "model.zip"}[choice.format]
+    stored = put(platform, export_key(claim.id, claim.attempt, name), content)
+    file = training.PublishedArtifact(name, *stored, "application/octet-stream")
+    return publish_export(platform.db, claim, file, passed=made["passed"], certificate=made)
