@@ -18,8 +18,10 @@ from core.services.maintenance.ended_operations import operations_to_condense
 from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import mlflow_sync
+from core.services.models.evaluation_matrix import evaluation_matrix
+from core.services.models.evaluations import evaluation_overviews, list_evaluations
 from core.services.models.mlflow_sync import count_refused, jobs_to_forget, runs_to_mirror
-from core.services.models.versions import list_versions
+from core.services.models.versions import find_version, list_versions
 from core.services.operations.commands import list_operations, newest_operation
 from core.services.paging import cursor_after
 from core.services.projects.commands import create_project, list_projects
@@ -28,6 +30,7 @@ from core.services.projects.overviews import project_overviews
 from core.services.runs.commands import list_runs
 from core.services.views import job_overview, version_overviews
 from core.services.work.events import events_after, standings
+from tests.builders import lineage
 
 FIRST: dict[str, Any] = {"cursor": None, "limit": 10}
 READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
@@ -57,6 +60,13 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     ),
     "runs of a project": lambda db, filled, page: list_runs(db, **page, project=_project_of(filled)),
     "versions of a project": lambda db, filled, page: list_versions(db, **page, ref=_project_of(filled)),
+    "evaluations": lambda db, _filled, page: evaluation_overviews(db, list_evaluations(db, **page).items),
+    "evaluations of a project": lambda db, filled, page: list_evaluations(db, **page, project=_project_of(filled)),
+    "evaluations of a version": lambda db, filled, page: list_evaluations(
+        db, **page, version=find_version(db, _project_of(filled)).project
+    ),
+    "evaluations on a dataset": lambda db, filled, page: list_evaluations(db, **page, job_id=filled.ready[-1]),
+    "the matrix": lambda db, filled, _page: evaluation_matrix(db, _project_of(filled), split="test"),
     "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),
     "findings by severity": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, severity="note"),
     "images with a finding": lambda db, filled, _page: images_with_finding(db, filled.ready[-1], "box-tiny"),
@@ -116,6 +126,17 @@ def test_a_page_of_projects_is_three_statements(platform: Platform, limit: int) 
         page = list_projects(platform.db, cursor=None, limit=limit)
         assert len(project_overviews(platform.db, page.items)) == limit
     assert len(statements) == 3
+
+
+@pytest.mark.parametrize("limit", [2, 5])
+def test_a_matrix_is_seven_statements(platform: Platform, limit: int) -> None:
+    job = lineage.dataset(platform, "first")
+    for _ in range(5):
+        lineage.version(platform, job.id, 0.9)
+    with _statements(platform.db) as statements:
+        matrix = evaluation_matrix(platform.db, lineage.SLUG, split="test", limit=limit)
+        assert len(matrix.rows) == limit
+    assert len(statements) == 7
 
 
 def test_a_job_with_its_runs_is_two_statements(platform: Platform) -> None:
