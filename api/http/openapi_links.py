@@ -11,6 +11,7 @@ _GIVEN: Mapping[str, Mapping[str, str]] = {
     "AcceptedJob": {"job_id": "/job_id", "ref": "/job_id", "project": "/project"},
     "AcceptedRun": {"run_id": "/run_id"},
     "AcceptedOperation": {"operation_id": "/operation_id"},
+    "PageOf_Evaluation_": {"evaluation_id": "/items/0/evaluation_id"},
     "ResumableUpload": {"upload_id": "/upload_id"},
     "Alias": {"project": "/project", "ref": "/project", "alias": "/alias"},
     "PageOf_JobItem_": {"job_id": "/items/0/job_id", "ref": "/items/0/job_id", "project": "/items/0/project"},

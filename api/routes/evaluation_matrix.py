@@ -20,6 +20,8 @@ from core.storage.attachment import attachment
 
 router = APIRouter(tags=["evaluations"])
 
+# Those of both kinds of projects: see `core.domain.evaluation_figures`.
+Metric = Literal["mAP50", "mAP50-95", "precision", "recall", "f1", "accuracy", "top5"]
 Format = Literal["json", "csv", "svg"]
 _TYPES: dict[Format, str] = {"json": "application/json", "svg": "image/svg+xml", "csv": "text/csv"}
 _MATRIX: dict[int | str, dict[str, Any]] = {
@@ -44,8 +46,8 @@ async def read_matrix(
     project: OfProject,
     split: Split = DEFAULT_SPLIT,
     metric: Annotated[
-        str | None,
-        Query(max_length=20, description="By default mAP50, of classifiers accuracy; `metrics` lists what it may be."),
+        Metric | None,
+        Query(description="By default mAP50, of classifiers accuracy; `metrics` lists what it may be."),
     ] = None,
     format: Annotated[
         Format | None, Query(description="By default what `Accept` asks for, JSON unless that is SVG or CSV.")

@@ -17,7 +17,7 @@ from core.services.context import Platform, open_platform
 from core.services.models.versions import set_alias
 from core.settings import Settings
 from tests import REPOSITORY
-from tests.builders import published, rows
+from tests.builders import evaluated, published, rows
 from tests.servers.api import serving
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -48,13 +48,14 @@ def test_generated_requests_get_documented_answers(sqlite_url: str, tmp_path: Pa
 
 @contextmanager
 def _filled_service(database_url: str, home: Path, *, token: str) -> Iterator[str]:
-    """The URL of a service with jobs, runs, versions and an alias."""
+    """The URL of a service with jobs, runs, versions, an alias and an evaluation."""
     platform = open_platform(Settings(home=home / "home", database_url=database_url))
     job = _ready_job(platform)
     for weights in (b"first", b"second"):
         published.version(platform, job, weights)
     set_alias(platform.db, job, "production", version="v1")
     rows.queued_run(platform, job)
+    evaluated.evaluation(platform, job, {"mAP50": 0.9, "images": 10}, version=job)
     try:
         with serving(platform, api_token=token, upload_max_bytes=10_000_000) as client:
             yield str(client.base_url)
