@@ -28,7 +28,12 @@ class PredictConfig(BaseModel):
     )
     image: Path = Field(description="The image to predict.")
     out: Path = Field(description="Where to write the image with its predictions (.png, .jpg).")
-    conf: float | None = Field(None, ge=0, le=1, description="The lowest confidence that is listed, 0 to 1.")
+    conf: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="The lowest confidence that is listed, 0 to 1; empty: the thresholds of the model's classes.",
+    )
     as_json: Path | None = Field(
         None, alias="json", description="Also write the predictions to this file; boxes in pixels of the upright image."
     )
@@ -71,8 +76,8 @@ def _predicted(config: PredictConfig) -> tuple[str, Any]:
     if config.model.suffix in (".onnx", ".xml"):
         return _predicted_by_export(config)
     entry = entry_of_model(config.model)
-    options = {} if config.conf is None else {"min_score": config.conf}
-    return entry.kind, cast(Trainer, import_module(entry.trainer)).load(config.model).predict(config.image, **options)
+    model = cast(Trainer, import_module(entry.trainer)).load(config.model)
+    return entry.kind, model.predict(config.image, min_score=config.conf)
 
 
 def _predicted_by_export(config: PredictConfig) -> tuple[str, Any]:

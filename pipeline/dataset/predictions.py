@@ -18,8 +18,14 @@ class PredictedBox:
 
 @dataclass(frozen=True, slots=True)
 class PredictedLabel:
-    """One class with its score; the scores of all classes of an image sum to 1."""
+    """One class with its score; the scores of all classes of an image sum to 1. `threshold`: that of the class."""
 
     label: str
     class_index: int
     score: float
+    threshold: float = 0.0
+
+    @property
+    def is_sure(self) -> bool:
+        """Of the most probable class: the answer is it either way."""
+        return self.score > self.threshold

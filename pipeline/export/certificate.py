@@ -32,7 +32,6 @@ from pipeline.export.comparison import (
 from pipeline.export.held_out import HeldOutImage
 from pipeline.trainers import Predictor
 
-MIN_SCORE = 0.25  # of the boxes whose equality is counted
 LOWEST_SCORE = 0.001  # of those that mAP takes, as ultralytics
 RAW_IMAGES = 4
 CERTIFICATE_FILE = "certificate.json"
@@ -72,7 +71,7 @@ def certify(
         about = running.about
         difference = _raw_difference(running, model, images[:RAW_IMAGES], scratch)
         wanted, found, failed = _in_turns(running, model, images, kind)
-    agreement = _agreement(wanted, found, bounds, kind)
+    agreement = _agreement(wanted, found, model.thresholds, bounds, kind)
     figures = _figures(images, wanted, found, len(model.classes), kind)
     content = {
         "schema": 1,
@@ -91,6 +90,8 @@ def certify(
         "device": platform.processor() or platform.machine(),
     }
     reasons = _reasons(content, bounds, about)
+    if not np.allclose(about["thresholds"], model.thresholds):
+        reasons.append("The thresholds of the export are not those of the model.")
     return {"passed": not reasons, "reasons": reasons, **content}
 
 
@@ -180,12 +181,13 @@ def _parsed(answer: Mapping[str, Any], kind: str) -> tuple[PredictedBox, ...] | 
     return tuple(PredictedLabel(**label) for label in answer.get("labels", ()))
 
 
-def _agreement(wanted: _Answers, found: _Answers, bounds: Bounds, kind: str) -> Agreement:
+def _agreement(wanted: _Answers, found: _Answers, thresholds: Sequence[float], bounds: Bounds, kind: str) -> Agreement:
+    """Of the predictions that are listed by default: the boxes above the thresholds, and the most probable classes."""
     compared = equal = 0
     for ours, theirs in zip(wanted.predictions, found.predictions, strict=True):
         if kind == "detection":
-            boxes = [[box for box in each if box.score > MIN_SCORE] for each in (ours, theirs)]
-            one = agreement_of_boxes(boxes[0], boxes[1], bounds, min_score=MIN_SCORE)  # type: ignore[arg-type]
+            boxes = [[box for box in each if box.score > thresholds[box.class_index]] for each in (ours, theirs)]
+            one = agreement_of_boxes(boxes[0], boxes[1], bounds, thresholds=thresholds)  # type: ignore[arg-type]
         else:
             one = agreement_of_labels(ours, theirs, bounds) if theirs else Agreement(1, 0)  # type: ignore[arg-type]
         compared, equal = compared + one.compared, equal + one.equal

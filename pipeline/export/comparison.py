@@ -27,10 +27,13 @@ class Agreement:
 
 
 def agreement_of_boxes(
-    wanted: Sequence[PredictedBox], found: Sequence[PredictedBox], bounds: Bounds, *, min_score: float
+    wanted: Sequence[PredictedBox], found: Sequence[PredictedBox], bounds: Bounds, *, thresholds: Sequence[float]
 ) -> Agreement:
-    """Every box of either side is compared, unless its score is so near `min_score` that chance decides."""
-    certain = min_score + bounds.score
+    """Every box of either side is compared, unless its score is so near the threshold of its class that chance decides.
+
+    Both sides are above their thresholds.
+    """
+    certain = [threshold + bounds.score for threshold in thresholds]
     left = list(found)
     equal = compared = 0
     for box in sorted(wanted, key=lambda each: -each.score):
@@ -38,8 +41,8 @@ def agreement_of_boxes(
         if match is not None:
             left.remove(match)
             equal += 1
-        compared += match is not None or box.score > certain
-    return Agreement(compared + sum(box.score > certain for box in left), equal)
+        compared += match is not None or box.score > certain[box.class_index]
+    return Agreement(compared + sum(box.score > certain[box.class_index] for box in left), equal)
 
 
 def agreement_of_labels(wanted: Sequence[PredictedLabel], found: Sequence[PredictedLabel], bounds: Bounds) -> Agreement:

@@ -60,14 +60,21 @@ class Output:
     `queries`     (B, N, 4 + classes): the same, the box as shares of the input's sides; needs no suppression
     `kept-boxes`  (B, N, 6): x1, y1, x2, y2 in pixels of the input, score, class; suppression is part of the model
     `logits`      (B, classes); `probabilities` the same after a softmax, which models of other exporters may contain
-    The rest are the defaults of a prediction: the lowest score that is listed, the IoU above which the lower of two
-    boxes of a class is suppressed, and the largest number of boxes.
+    The rest are the defaults of a prediction: the score above which boxes are listed, the IoU above which the lower of
+    two boxes of a class is suppressed, and the largest number of boxes. `thresholds`: the score of each class instead,
+    in their order, or nothing; a classifier marks an answer that is not above that of its class as unsure.
     """
 
     form: OutputForm
     min_score: float = 0.25
     iou: float = 0.7
     max_boxes: int = 300
+    thresholds: tuple[float, ...] = ()
+
+    @property
+    def lowest(self) -> float:
+        """No box of this score or less is listed."""
+        return min(self.thresholds, default=self.min_score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +113,13 @@ def _parsed(content: Any) -> ExportMetadata:
     preprocessing = content.pop("preprocessing")
     for name in ("mean", "std"):
         preprocessing[name] = tuple(preprocessing[name])
+    output = content["output"]
+    output["thresholds"] = tuple(output.get("thresholds", ()))
     return ExportMetadata(
         kind=content["kind"],
         classes=tuple(content["classes"]),
         preprocessing=Preprocessing(**preprocessing),
-        output=Output(**content["output"]),
+        output=Output(**output),
         about=dict(content["about"]),
     )
 
@@ -138,6 +147,8 @@ def _rules(metadata: ExportMetadata) -> list[tuple[str, bool]]:
         ("resize_to", _is_whole(wanted.resize_to, 1 if cropped else 0, MAX_SIDE)),
         ("reduce", isinstance(wanted.reduce, bool)),
         ("min_score", _is_number(output.min_score, 0, 1)),
+        ("thresholds", all(_is_number(value, 0, 1) for value in output.thresholds)),
+        ("one threshold for each class", len(output.thresholds) in (0, len(classes))),
         ("iou", _is_number(output.iou, 0, 1)),
         ("max_boxes", _is_whole(output.max_boxes, 1, MAX_BOXES)),
     ]

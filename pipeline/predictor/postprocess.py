@@ -1,5 +1,7 @@
 """Output of the model to boxes or probabilities."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,13 +36,15 @@ def boxes_of(raw: Rows, output: Output, placement: Placement, size: tuple[int, i
     _require_finite(raw)
     match output.form:
         case "anchors":
-            rows = suppress(_candidates(raw.T, output.min_score), iou=output.iou, at_most=output.max_boxes)
+            rows = suppress(_candidates(raw.T, output.lowest), iou=output.iou, at_most=output.max_boxes)
         case "queries":
-            rows = _candidates(raw, output.min_score)
+            rows = _candidates(raw, output.lowest)
             rows[:, :4] *= np.array([*size, *size], np.float32)
             rows = rows[np.argsort(-rows[:, 4], kind="stable")][: output.max_boxes]
         case _:
-            rows = raw[raw[:, 4] > output.min_score][: output.max_boxes].astype(np.float32)
+            rows = raw[raw[:, 4] > output.lowest][: output.max_boxes].astype(np.float32)
+    if output.thresholds:
+        rows = _above(rows, output.thresholds)
     rows[:, :4] = placement.to_image(rows[:, :4])
     return rows
 
@@ -76,6 +80,14 @@ def probabilities(raw: Rows, form: OutputForm) -> NDArray[np.float64]:
 def _require_finite(values: Rows) -> None:
     if not np.isfinite(values).all():
         raise OutputInvalid("The model's answer for the image has numbers that are not finite.")
+
+
+def _above(rows: Rows, thresholds: Sequence[float]) -> Rows:
+    """The boxes above the thresholds of their classes. Raises OutputInvalid."""
+    classes = rows[:, 5]
+    if len(rows) and not 0 <= classes.min() <= classes.max() < len(thresholds):
+        raise OutputInvalid(f"The model's answer for the image has a class beyond its {len(thresholds)}.")
+    return rows[rows[:, 4] > np.asarray(thresholds, np.float32)[classes.astype(int)]]
 
 
 def _candidates(rows: Rows, min_score: float) -> Rows:

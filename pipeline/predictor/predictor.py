@@ -62,6 +62,13 @@ class ExportPredictor:
         wanted = self.metadata.preprocessing
         self._at_least = partial(needed_size, wanted=wanted) if wanted.reduce else None
 
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Of each class: the score above which a box is listed by default, or an answer is sure."""
+        output = self.metadata.output
+        default = output.min_score if self.metadata.kind == "detection" else 0.0
+        return output.thresholds or (default,) * len(self.metadata.classes)
+
     def predict(
         self,
         images: Sequence[bytes],
@@ -72,17 +79,17 @@ class ExportPredictor:
     ) -> list[Prediction | PredictionFailed]:
         """One result for each image, in their order. Images of the same input size go through the model together.
 
-        `min_score`, `iou`: instead of those of the export. `top`: how many classes a classifier lists.
+        `min_score`: instead of the thresholds of the export, for boxes of every class; a classifier then lists the
+        classes from it up, and otherwise always its most probable ones. `iou`: instead of that of the export. `top`:
+        how many classes a classifier lists.
         Raises EngineFailed, and MetadataInvalid where the model does not answer as its description says.
         """
         output = self.metadata.output
-        output = replace(
-            output,
-            min_score=output.min_score if min_score is None else min_score,
-            iou=output.iou if iou is None else iou,
-        )
+        thresholds = self.thresholds if min_score is None else (min_score,) * len(self.metadata.classes)
+        output = replace(output, thresholds=thresholds, iou=output.iou if iou is None else iou)
         batches = [images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH)]
-        return [result for batch in batches for result in self._predict_batch(batch, output, top)]
+        results = [result for batch in batches for result in self._predict_batch(batch, output, top)]
+        return results if min_score is None else [_listed_from(min_score, result) for result in results]
 
     def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, 3, height, width) -> the output of the model as it is. Raises EngineFailed."""
@@ -130,7 +137,7 @@ class ExportPredictor:
                 height, width = ready.values.shape[1:]
                 boxes = self._boxes(boxes_of(rows, output, ready.placement, (width, height)))
             else:
-                labels = self._labels(probabilities(rows, output.form), top)
+                labels = self._labels(probabilities(rows, output.form), output.thresholds, top)
         except OutputInvalid as error:
             return PredictionFailed(str(error))
         times = {**ready.milliseconds, "inference": inference_ms, "postprocess": 1e3 * (perf_counter() - started)}
@@ -139,13 +146,18 @@ class ExportPredictor:
 
     def _boxes(self, rows: NDArray[np.float32]) -> tuple[PredictedBox, ...]:
         names = self.metadata.classes
-        if len(rows) and not 0 <= rows[:, 5].min() <= rows[:, 5].max() < len(names):
-            raise OutputInvalid(f"The model's answer for the image has a class beyond its {len(names)}.")
         return tuple(
             PredictedBox(names[int(index)], int(index), float(score), *map(float, corners))
             for *corners, score, index in rows
         )
 
-    def _labels(self, scores: NDArray[np.float64], top: int) -> tuple[PredictedLabel, ...]:
-        best = np.argsort(-scores, kind="stable")[:top]
-        return tuple(PredictedLabel(self.metadata.classes[index], int(index), float(scores[index])) for index in best)
+    def _labels(self, scores: NDArray[np.float64], thresholds: Sequence[float], top: int) -> tuple[PredictedLabel, ...]:
+        names = self.metadata.classes
+        best = map(int, np.argsort(-scores, kind="stable")[:top])
+        return tuple(PredictedLabel(names[index], index, float(scores[index]), thresholds[index]) for index in best)
+
+
+def _listed_from(min_score: float, result: Prediction | PredictionFailed) -> Prediction | PredictionFailed:
+    if isinstance(result, PredictionFailed):
+        return result
+    return replace(result, labels=tuple(label for label in result.labels if label.score >= min_score))

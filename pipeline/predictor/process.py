@@ -38,6 +38,7 @@ def serve(file: Path, requests: TextIO, answers: TextIO, *, threads: int) -> Non
     predictor = ExportPredictor(file, threads=threads)
     loaded = [name for name in FRAMEWORKS if name in sys.modules]
     about = {"engine": predictor.engine, "precision": predictor.precision, "threads": threads, "frameworks": loaded}
+    about |= {"thresholds": predictor.thresholds}
     _answer(answers, about)
     for line in requests:
         try:

@@ -101,12 +101,18 @@ class Reporter(Protocol):
 
 
 class Predictor(Protocol):
-    """A loaded model. Not thread-safe."""
+    """A loaded model. Not thread-safe. `thresholds`: of each class, those that val chose, or the default."""
 
     classes: tuple[str, ...]
+    thresholds: tuple[float, ...]
 
-    def predict(self, image: Path, *, min_score: float = 0.25) -> Sequence[PredictedBox] | Sequence[PredictedLabel]:
-        """Boxes from `min_score` up, or the most probable classes (at most five); best first."""
+    def predict(
+        self, image: Path, *, min_score: float | None = None
+    ) -> Sequence[PredictedBox] | Sequence[PredictedLabel]:
+        """Boxes above the thresholds, or the most probable classes (at most five); best first.
+
+        `min_score`: instead of the thresholds; classes below it are then left out.
+        """
 
     def raw(self, batch: "NDArray[np.float32]") -> "NDArray[np.float32]":
         """(B, 3, height, width), as the exported model takes it -> what that answers."""

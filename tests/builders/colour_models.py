@@ -60,8 +60,10 @@ class DetectorModel:
     """The reference: OpenCV, torch and torchvision, nothing of the predictor. See pipeline.trainers.Predictor."""
 
     classes = CLASSES
+    thresholds = (0.25, 0.5, 0.4)
 
-    def predict(self, image: Path, *, min_score: float = 0.25) -> list[PredictedBox]:
+    def predict(self, image: Path, *, min_score: float | None = None) -> list[PredictedBox]:
+        least = np.array(self.thresholds if min_score is None else [min_score] * len(CLASSES), np.float32)
         read = cv2.imread(str(image))  # BGR, upright
         height, width = read.shape[:2]
         ratio = min(SIDE / height, SIDE / width)
@@ -73,7 +75,7 @@ class DetectorModel:
         values = torch.from_numpy(np.ascontiguousarray(padded[..., ::-1].transpose(2, 0, 1))).float()[None] / 255
         rows = GridDetector()(values)[0].T
         scores, index = rows[:, 4:].max(1)
-        kept = scores > min_score
+        kept = scores > torch.from_numpy(least)[index]
         centre, sides, scores, index = rows[kept, :2], rows[kept, 2:4], scores[kept], index[kept]
         corners = torch.cat((centre - sides / 2, centre + sides / 2), 1)
         order = nms(corners + index[:, None] * 7680, scores, 0.7)[:300]
@@ -90,14 +92,17 @@ class ClassifierModel:
     """As above, by Pillow and torch."""
 
     classes = CLASSES
+    thresholds = (0.6, 0.0, 0.7)
 
-    def predict(self, image: Path, *, min_score: float = 0.0) -> list[PredictedLabel]:
+    def predict(self, image: Path, *, min_score: float | None = None) -> list[PredictedLabel]:
+        least = self.thresholds if min_score is None else (min_score,) * len(CLASSES)
         with Image.open(image) as opened:
             upright = ImageOps.exif_transpose(opened).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR)
         values = (np.asarray(upright, np.float32) / 255 - HalfClassifier.MEAN) / HalfClassifier.STD
         scores = torch.softmax(torch.from_numpy(self.raw(values.transpose(2, 0, 1)[None].astype(np.float32))), 1)[0]
         best = scores.argsort(descending=True).tolist()
-        return [PredictedLabel(CLASSES[i], i, float(scores[i])) for i in best if scores[i] >= min_score]
+        labels = [PredictedLabel(CLASSES[i], i, float(scores[i]), least[i]) for i in best]
+        return [label for label in labels if min_score is None or label.score >= min_score]
 
     def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(HalfClassifier()(torch.from_numpy(batch)).numpy())
@@ -127,7 +132,7 @@ def export_of(kind: str, target: Path, **changes: Any) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter by tracing is quicker, and is deprecated
         torch.onnx.export(network, (example,), str(target), dynamo=False, opset_version=18, **names)
-    output = Output("anchors" if kind == "detection" else "logits")
+    output = Output("anchors" if kind == "detection" else "logits", thresholds=MODELS[kind].thresholds)
     describe_onnx(target, ExportMetadata(kind, CLASSES, Preprocessing(**(wanted | changes)), output, {}))  # type: ignore[arg-type]
     return target
 

@@ -29,21 +29,27 @@ def draw(image: Image.Image, predictions: Sequence[PredictedLabel]) -> Image.Ima
         pen.rectangle((left, top + 6, right, top + ROW - 8), fill=GRID)
         end = left + round(one.score * (right - left))
         if end > left:
-            pen.rectangle((left, top + 6, end, top + ROW - 8), fill=colour(0) if place == 0 else MUTED)
+            sure = place == 0 and one.is_sure
+            pen.rectangle((left, top + 6, end, top + ROW - 8), fill=colour(0) if sure else MUTED)
         pen.text((right + 10, top + 4), f"{one.score:.2f}", font=font, fill=MUTED if place else INK)
     return sheet
 
 
 def lines(predictions: Sequence[PredictedLabel]) -> list[str]:
-    return [f"{one.label} {one.score:.2f}" for one in predictions]
+    """The first says whether it is unsure; the others are never the answer."""
+    rows = [f"{one.label} {one.score:.2f}" for one in predictions]
+    if predictions and not predictions[0].is_sure:
+        rows[0] += f"  unsure: not above {predictions[0].threshold:.2f}, the threshold of {predictions[0].label}"
+    return rows
 
 
 def as_json(predictions: Sequence[PredictedLabel]) -> dict[str, Any]:
-    """Best first."""
+    """Best first. `sure`: whether the first, which is the answer, is above the threshold of its class."""
+    names = ("label", "class_index", "score", "threshold")
+    rows = [{name: getattr(one, name) for name in names} for one in predictions]
     return {
-        "labels": [
-            {"label": one.label, "class_index": one.class_index, "score": round(one.score, 5)} for one in predictions
-        ]
+        "sure": bool(predictions) and predictions[0].is_sure,
+        "labels": [{**row, "score": round(row["score"], 5)} for row in rows],
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.evaluation.thresholds import Thresholds, choose_thresholds
 from pipeline.predictor.metadata import ExportMetadata, Output
 from pipeline.predictor.onnx_file import describe_onnx
 from pipeline.trainers.image_processor import preprocessing_of
@@ -26,7 +27,13 @@ class _Logits(nn.Module):  # type: ignore[misc]
 
 
 def export_classifier(
-    network: nn.Module, processor: Any, classes: tuple[str, ...], target: Path, *, about: Mapping[str, Any]
+    network: nn.Module,
+    processor: Any,
+    classes: tuple[str, ...],
+    target: Path,
+    thresholds: Thresholds | None,
+    *,
+    about: Mapping[str, Any],
 ) -> None:
     """Writes `target` (.onnx): input `pixels` (batch, 3, height, width), output `logits` (batch, classes).
 
@@ -48,7 +55,9 @@ def export_classifier(
             opset_version=OPSET,
             verbose=False,
         )
-    describe_onnx(target, ExportMetadata("classification", classes, preprocessing, Output("logits"), dict(about)))
+    chosen = thresholds or choose_thresholds(None, classes, kind="classification")
+    output = Output("logits", min_score=chosen.all, thresholds=chosen.of(classes))
+    describe_onnx(target, ExportMetadata("classification", classes, preprocessing, output, dict(about)))
 
 
 def trace_classifier(network: nn.Module, processor: Any, target: Path) -> None:

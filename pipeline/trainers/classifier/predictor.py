@@ -10,6 +10,7 @@ from torch import nn
 
 from pipeline.dataset.predictions import PredictedLabel
 from pipeline.evaluation.split_predictions import softmax
+from pipeline.evaluation.thresholds import Thresholds, choose_thresholds
 from pipeline.trainers.classifier.data import upright
 from pipeline.trainers.classifier.tensors import input_side
 
@@ -19,17 +20,22 @@ TOP = 5
 class ClassifierPredictor:
     """See `pipeline.trainers.Predictor`."""
 
-    def __init__(self, network: nn.Module, processor: Any, classes: tuple[str, ...]) -> None:
+    def __init__(
+        self, network: nn.Module, processor: Any, classes: tuple[str, ...], thresholds: Thresholds | None
+    ) -> None:
         self._network, self._processor, self.classes = network, processor, classes
         self.input_size = input_side(processor)
+        self.thresholds = (thresholds or choose_thresholds(None, classes, kind="classification")).of(classes)
 
-    def predict(self, image: Path, *, min_score: float = 0.0) -> list[PredictedLabel]:
+    def predict(self, image: Path, *, min_score: float | None = None) -> list[PredictedLabel]:
         """The five most probable classes, best first."""
+        thresholds = self.thresholds if min_score is None else (min_score,) * len(self.classes)
         pixels = self._processor(upright(image), return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
             scores = softmax(self._network(pixel_values=pixels).logits[0].float().numpy())
         best = scores.argsort()[::-1][:TOP]
-        return [PredictedLabel(self.classes[i], int(i), float(scores[i])) for i in best if scores[i] >= min_score]
+        labels = [PredictedLabel(self.classes[i], int(i), float(scores[i]), thresholds[i]) for i in best]
+        return [label for label in labels if min_score is None or label.score >= min_score]
 
     def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, classes): logits."""

@@ -52,9 +52,10 @@ def load(model: Path) -> Predictor:
     """`model`: a folder with `model.zip`, that ZIP, or its files. Raises WeightsUnavailable for anything else."""
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:  # read while transformers is imported only
         go_offline(Path(home))
+        from pipeline.evaluation.thresholds import published_thresholds
         from pipeline.trainers.classifier.predictor import ClassifierPredictor
         from pipeline.trainers.clip.models import read_published_clip
-    return ClassifierPredictor(*read_published_clip(model))
+    return ClassifierPredictor(*read_published_clip(model), published_thresholds(model))
 
 
 def evaluate(
@@ -87,10 +88,11 @@ def export_onnx(model: Path, target: Path, *, about: Mapping[str, Any]) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-clip-") as home:
         go_offline(Path(home))
+        from pipeline.evaluation.thresholds import published_thresholds
         from pipeline.trainers.classifier.onnx_export import export_classifier
         from pipeline.trainers.clip.models import read_published_clip
 
-        export_classifier(*read_published_clip(model), target, about=about)
+        export_classifier(*read_published_clip(model), target, published_thresholds(model), about=about)
 
 
 def trace(model: Path, target: Path) -> None:

@@ -42,8 +42,9 @@ def load(model: Path) -> Predictor:
     """`model`: a folder with `best.pt`, or a `.pt` file. Raises WeightsUnavailable for anything else."""
     with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:  # read while ultralytics is imported only
         go_offline(Path(config))
+        from pipeline.evaluation.thresholds import published_thresholds
         from pipeline.trainers.yolo.predictor import YoloPredictor
-    return YoloPredictor(_weights_in(model))
+    return YoloPredictor(_weights_in(model), published_thresholds(model))
 
 
 def evaluate(
@@ -73,9 +74,10 @@ def export_onnx(model: Path, target: Path, *, about: Mapping[str, Any]) -> None:
     """See `pipeline.trainers.Trainer`."""
     with tempfile.TemporaryDirectory(prefix="darkroom-yolo-") as config:
         go_offline(Path(config))
+        from pipeline.evaluation.thresholds import published_thresholds
         from pipeline.trainers.yolo.onnx_export import export_detector
 
-        export_detector(_weights_in(model), target, about=about)
+        export_detector(_weights_in(model), target, published_thresholds(model), about=about)
 
 
 def trace(model: Path, target: Path) -> None:

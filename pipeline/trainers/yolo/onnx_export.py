@@ -8,7 +8,8 @@ from typing import Any
 
 from ultralytics import RTDETR, YOLO
 
-from pipeline.predictor.metadata import ExportMetadata, Output, Preprocessing
+from pipeline.evaluation.thresholds import Thresholds, choose_thresholds
+from pipeline.predictor.metadata import ExportMetadata, Output, OutputForm, Preprocessing
 from pipeline.predictor.onnx_file import describe_onnx
 from pipeline.trainers.yolo import vendor
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, read_weights
@@ -17,7 +18,7 @@ OPSET = 20
 _QUIETENED = vendor.VERSIONS  # vendor is imported for its effect: it quietens ultralytics
 
 
-def export_detector(weights: Path, target: Path, *, about: Mapping[str, Any]) -> None:
+def export_detector(weights: Path, target: Path, thresholds: Thresholds | None, *, about: Mapping[str, Any]) -> None:
     """Writes `target` (.onnx) with dynamic batch, height and width; suppression stays outside, in the predictor.
 
     Raises WeightsUnavailable for a file that is not a safe weights file.
@@ -28,7 +29,9 @@ def export_detector(weights: Path, target: Path, *, about: Mapping[str, Any]) ->
     rtdetr = is_rtdetr(model)
     _export(weights, target, is_rtdetr=rtdetr, format="onnx", dynamic=True, simplify=False, imgsz=side, opset=OPSET)
     preprocessing = _preprocessing(side, model, is_rtdetr=rtdetr)
-    output = Output("queries" if rtdetr else "anchors")
+    chosen = thresholds or choose_thresholds(None, classes, kind="detection")
+    form: OutputForm = "queries" if rtdetr else "anchors"
+    output = Output(form, min_score=chosen.all, thresholds=chosen.of(classes))
     describe_onnx(target, ExportMetadata("detection", classes, preprocessing, output, dict(about)))
 
 

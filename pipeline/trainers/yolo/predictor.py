@@ -1,6 +1,7 @@
 """A trained detector that predicts boxes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from ultralytics import RTDETR, YOLO
 
 from pipeline.dataset.predictions import PredictedBox
+from pipeline.evaluation.thresholds import Thresholds, choose_thresholds
 from pipeline.trainers.yolo import vendor
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, read_weights
 
@@ -17,16 +19,23 @@ _QUIETENED = vendor.VERSIONS  # vendor is imported for its effect: it quietens u
 class YoloPredictor:
     """See `pipeline.trainers.Predictor`. Raises WeightsUnavailable for a file that is not a safe weights file."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, thresholds: Thresholds | None) -> None:
         model = model_in(read_weights(weights))
         self.input_size = int(model.args["imgsz"]) if isinstance(model.args, dict) else 640
         self.classes = tuple(str(model.names[index]) for index in range(len(model.names)))
+        self.thresholds = (thresholds or choose_thresholds(None, self.classes, kind="detection")).of(self.classes)
         self._model = (RTDETR if is_rtdetr(model) else YOLO)(str(weights))
 
-    def predict(self, image: Path, *, min_score: float = 0.25) -> list[PredictedBox]:
-        result = self._model.predict(str(image), conf=min_score, imgsz=self.input_size, verbose=False, save=False)[0]
+    def predict(self, image: Path, *, min_score: float | None = None) -> list[PredictedBox]:
+        thresholds = self.thresholds if min_score is None else (min_score,) * len(self.classes)
+        options: dict[str, Any] = {"conf": min(thresholds), "imgsz": self.input_size, "verbose": False, "save": False}
+        result = self._model.predict(str(image), **options)[0]
         rows = zip(result.boxes.cls.int().tolist(), result.boxes.conf.tolist(), result.boxes.xyxy.tolist(), strict=True)
-        boxes = [PredictedBox(self.classes[index], index, score, *corners) for index, score, corners in rows]
+        boxes = [
+            PredictedBox(self.classes[index], index, score, *corners)
+            for index, score, corners in rows
+            if score > thresholds[index]
+        ]
         return sorted(boxes, key=lambda box: -box.score)
 
     def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:

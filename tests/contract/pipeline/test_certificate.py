@@ -125,13 +125,23 @@ def test_a_predictor_that_reads_images_otherwise_is_refused(
     assert not found["passed"] and found["predictions"]["share"] < 0.8
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_export_with_other_thresholds_is_refused(kind: str, scenes: list[HeldOutImage], tmp_path: Path) -> None:
+    class Model(MODELS[kind]):  # type: ignore[misc]
+        thresholds = (0.25, 0.5, 0.45)
+
+    file = export_of(kind, tmp_path / "model.onnx")
+    found = certify(file, Model(), scenes, kind=kind, precision="fp32", threads=1, scratch=tmp_path)
+    assert found["reasons"] == ["The thresholds of the export are not those of the model."] and not found["passed"]
+
+
 def test_an_export_that_cannot_predict_an_image_is_refused(scenes: list[HeldOutImage], tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
     file = export_of("detection", tmp_path / "model.onnx")
 
     class Model(MODELS["detection"]):  # type: ignore[misc]
-        def predict(self, image: Path, *, min_score: float = 0.25) -> list[Any]:
+        def predict(self, image: Path, *, min_score: float | None = None) -> list[Any]:
             return [] if image == broken else super().predict(image, min_score=min_score)
 
     images = [*scenes, HeldOutImage(broken, np.zeros((0, 5)), None)]
