@@ -342,6 +342,7 @@ if FORMATS[to].predicts:
     model = import_module(entry.trainer).load(Path(artifacts))
     held_out = [HeldOutImage(Path(image), np.zeros((0, 5)), 0) for image in images]
     scratch = Path(tempfile.mkdtemp(dir=out))
+    found["thresholds"] = dict(zip(model.classes, model.thresholds, strict=True))
     found |= certify(file, model, held_out, kind=entry.kind, precision=precision, threads=1, scratch=scratch)
 Path(out, "found.json").write_text(json.dumps(found))
 """
@@ -373,4 +374,5 @@ def test_an_export_answers_as_the_trained_model_does(
     assert {each["name"] for each in about["files"]} >= {Path(found["file"]).name}
     if to != "torchscript":
         assert found["passed"], found["reasons"]
+        assert found["thresholds"] == finished.artifact("metrics.json")["thresholds"]["classes"]
         assert found["outputs"]["largest"] < (1e-4 if precision == "fp32" else 0.05)
