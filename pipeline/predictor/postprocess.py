@@ -87,7 +87,7 @@ def _above(rows: Rows, thresholds: Sequence[float]) -> Rows:
     classes = rows[:, 5]
     if len(rows) and not 0 <= classes.min() <= classes.max() < len(thresholds):
         raise OutputInvalid(f"The model's answer for the image has a class beyond its {len(thresholds)}.")
-    return rows[rows[:, 4] > np.asarray(thresholds, np.float32)[classes.astype(int)]]
+    return np.asarray(rows[rows[:, 4] > np.asarray(thresholds, np.float32)[classes.astype(int)]])
 
 
 def _candidates(rows: Rows, min_score: float) -> Rows:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -239,7 +240,8 @@ def test_an_export_that_is_not_as_described_is_a_typed_error(
     target = tmp_path / "changed.onnx"
     one = scenes[:1]
     with pytest.raises(MetadataInvalid, match="4 classes"):
-        ExportPredictor(described(exports["detection"], target, classes=("a", "b", "c", "d"))).predict(one)
+        four: dict[str, Any] = {"classes": ("a", "b", "c", "d"), "output": Output("anchors")}
+        ExportPredictor(described(exports["detection"], target, **four)).predict(one)
     with pytest.raises(MetadataInvalid, match="kept-boxes"):
         ExportPredictor(described(exports["detection"], target, output=Output("kept-boxes"))).predict(one)
     wrong = Preprocessing(128, 128, "stretch", "linear")
@@ -268,6 +270,7 @@ class Finder:
             raise ImportError(name + " is not there")
 sys.meta_path.insert(0, Finder())
 from pathlib import Path
+from typing import Any
 from pipeline.predictor.predictor import ExportPredictor
 predictor = ExportPredictor(Path(sys.argv[1]))
 images = [path.read_bytes() for path in sorted(Path(sys.argv[2]).iterdir())]
