@@ -38,29 +38,22 @@ def figure_of_training(value: Any, images: Any, *, metric: str) -> Figure | None
 
 
 def figure_of_evaluation(
-    value: Any, images: Any, *, interval: Any = None, seen: Any = None, unseen: Any = None, classes: Any = None
+    value: Any,
+    images: Any,
+    *,
+    low: Any = None,
+    high: Any = None,
+    seen_known: bool | None = None,
+    seen_images: Any = None,
+    unseen: Any = None,
+    missing_classes: int | None = None,
 ) -> Figure | None:
     """Of what an evaluation measured; see `pipeline.process.results.Evaluated`."""
     number = _number(value)
     if number is None:
         return None
-    low, high = (_number(each) for each in interval) if _is_pair(interval) else (None, None)
-    compared = seen if isinstance(seen, dict) else {}
-    missing = classes.get("missing") if isinstance(classes, dict) else None
-    return Figure(
-        value=number,
-        low=low,
-        high=high,
-        images=_count(images),
-        seen_known=compared.get("known") is True if compared else None,
-        seen_images=_count(compared.get("images")),
-        unseen=_number(unseen),
-        missing_classes=len(missing) if isinstance(missing, list) else _count(missing),
-    )
-
-
-def _is_pair(interval: Any) -> bool:
-    return isinstance(interval, list | tuple) and len(interval) == 2
+    bounds = _number(low), _number(high)
+    return Figure(number, *bounds, _count(images), seen_known, _count(seen_images), _number(unseen), missing_classes)
 
 
 def _number(value: Any) -> float | None:

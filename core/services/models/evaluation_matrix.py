@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, defer
@@ -176,10 +176,11 @@ def _evaluated(
             EvaluationRow.id,
             metrics[metric].as_string(),
             metrics["images"].as_string(),
-            metrics[("intervals", metric)],
-            metrics["seen"],
+            *(metrics[("intervals", metric, bound)].as_string() for bound in ("low", "high")),
+            metrics[("seen", "known")].as_boolean(),
+            metrics[("seen", "images")].as_string(),
             metrics[("unseen", metric)].as_string(),
-            metrics["classes"],
+            func.json_array_length(metrics[("classes", "missing")]),
         )
         .outerjoin(ExportRow, ExportRow.id == EvaluationRow.export_id)
         .where(
@@ -192,15 +193,24 @@ def _evaluated(
         .order_by(EvaluationRow.id.desc())
         .limit(MAX_CELLS)
     )
-    found = []
-    for version_id, job_id, fingerprint, export_id, to, precision, row_id, value, images, *more in session.execute(
-        parts
-    ):
-        interval, seen, unseen, classes = more
-        figure = figure_of_evaluation(value, images, interval=interval, seen=seen, unseen=unseen, classes=classes)
-        export = f"{to} {precision}" if export_id else None
-        found.append(_Evaluated(version_id, job_id, fingerprint, export_id, export, MatrixCell(figure, row_id)))
-    return found
+    return [_one_evaluated(*row) for row in session.execute(parts)]
+
+
+def _one_evaluated(
+    version_id: str,
+    job_id: str,
+    fingerprint: str,
+    export_id: str | None,
+    made: str | None,
+    precision: str | None,
+    row_id: str,
+    *measured: Any,
+) -> _Evaluated:
+    value, images, low, high, known, seen, unseen, missing = measured
+    beside = {"seen_known": known, "seen_images": seen, "unseen": unseen, "missing_classes": missing}
+    figure = figure_of_evaluation(value, images, low=low, high=high, **beside)
+    export = f"{made} {precision}" if export_id else None
+    return _Evaluated(version_id, job_id, fingerprint, export_id, export, MatrixCell(figure, row_id))
 
 
 def _datasets(session: Session, project: ProjectRow, evaluated: Collection[str]) -> list[MatrixDataset]:

@@ -268,7 +268,7 @@ def _export(session: Session, request: EvaluationRequest) -> ExportRow:
         raise Gone("The export was deleted.", export_id=row.id)
     if not row.passed and not request.force:
         detail = "Its certificate did not pass; with `force: true` it is evaluated all the same."
-        raise ExportNotPassed(detail, export_id=row.id)
+        raise ExportNotPassed(detail, export_id=row.id, reasons=row.certificate.get("reasons") or [])
     return row
 
 

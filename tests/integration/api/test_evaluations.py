@@ -21,7 +21,7 @@ METRICS = {
     "mAP50": 0.81,
     "f1": 0.7,
     "images": 48,
-    "intervals": {"mAP50": [0.77, 0.85]},
+    "intervals": {"mAP50": {"low": 0.77, "high": 0.85}},
     "seen": {"known": True, "images": 2, "same": 1, "near": 1},
     "unseen": {"mAP50": 0.8, "images": 46},
     "classes": {"compared": 4, "missing": ["star"], "extra": []},
