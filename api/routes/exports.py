@@ -30,8 +30,8 @@ from core.services.models.refs import name_of_line
 from core.services.models.versions import find_version
 from core.services.on_commit import OnCommit
 from core.services.operations.commands import get_operation
+from core.services.projects.commands import get_project
 from pipeline.export.options import validate_options
-from pipeline.params.catalogue import entry_of
 
 router = APIRouter(prefix="/models/{ref}/{version}/exports", tags=["exports"])
 
@@ -193,7 +193,8 @@ def _read(platform: Platform, ref: str, version: str, *, cursor: str | None, lim
 
 
 def _request(platform: Platform, ref: str, version: str, wanted: ExportRequest, on_commit: OnCommit) -> Requested:
-    kind = entry_of(find_version(platform.db, ref, version=version).trainer).kind
+    project_id = find_version(platform.db, ref, version=version).project_id
+    kind = str(get_project(platform.db, project_id).kind)
     validate_options(kind, format=wanted.format, precision=wanted.precision, nms=wanted.nms, max_drop=wanted.max_drop)
     return exports.request_export(platform, ref, version, wanted.as_choice(), on_commit=on_commit)
 

@@ -1,7 +1,7 @@
 """`make demo`: labelled images go in, models come out, over HTTP, on a private stack.
 
 private stack -> drawn images (or your ZIP) -> upload -> prepare -> train -> metrics -> more drawn images, on which the
-model is fine-tuned -> production -> download -> predict -> stop.
+model is fine-tuned -> production -> download -> predict -> its ONNX -> stop.
 demo_kinds.py holds what differs between the kinds of dataset, demo_steps.py what one step does.
 """
 
@@ -95,7 +95,9 @@ def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, ke
         image, truth = _held_out(client, version, kind, drawn, home, own=own)
         if keep:
             version = steps.with_mlflow_run(client, version)
-    prediction = steps.predict(weights, image, home, min_score=kind.least_score(steps.measured(version)), truth=truth)
+        least_score = kind.least_score(steps.measured(version))
+        prediction = steps.predict(weights, image, home, min_score=least_score, truth=truth)
+        steps.export(client, version)
     display.locations(
         [("prediction", prediction), ("model", weights), *files, *_locations(stack, home, version, keep=keep)]
     )

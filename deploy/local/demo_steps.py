@@ -119,6 +119,27 @@ def download(client: Client, version: Mapping[str, Any], home: Path, kind: Kind)
     return weights, files
 
 
+def export(client: Client, version: Mapping[str, Any]) -> None:
+    """Its ONNX, queued when it was published. One that fails changes nothing of the version, nor of the demo."""
+    path = version["links"]["exports"]
+    with display.step("Export") as step:
+        for waiting in client.get(path)["waiting"]:
+            for operation in client.follow(waiting["links"]["self"], ended=frozenset(RUN_ENDED)):
+                step.note(operation["stage"] or operation["state"])
+        found = client.get(path)
+        lines = [_export_line(each) for each in found["items"]] + [_reason(each) for each in found["failed"]]
+        step.note("; ".join(lines) or "none")
+
+
+def _export_line(made: Mapping[str, Any]) -> str:
+    line = f"{made['format']} {made['bytes'] / 1e6:.1f} MB"
+    if not made["passed"]:
+        return f"{line}, not passed: {' '.join(made['reasons'])}"
+    if predictions := made["predictions"]:
+        line += f", {predictions['equal']} of {predictions['compared']} predictions equal, {made['speed_up']}x as fast"
+    return line
+
+
 def draw_lineage(client: Client, project: str, home: Path) -> Path:
     return client.download(f"/projects/{project}/lineage?format=svg", home / "lineage.svg")
 

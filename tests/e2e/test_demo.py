@@ -47,8 +47,9 @@ def test_an_unknown_kind_is_reported_before_anything_starts(tmp_path: Path) -> N
 def test_the_users_folders_of_classes_are_trained_on_and_their_metrics_printed(tmp_path: Path) -> None:
     archive, home = tmp_path / "folders.zip", tmp_path / "home"
     write_archive(archive, figures=80, seed=0)
-    done = _demo("--zip", str(archive), home=home)
+    done = _demo("--zip", str(archive), home=home, exports=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"onnx [\d.]+ MB, (\d+) of \1 predictions equal, [\d.]+x as fast", done.stdout)
     assert "Confusion matrix, test" in done.stdout
     assert "jumping" in done.stdout
     assert re.search(r"folders/v1 +folders/d1 +vit-mini-scratch .* @production", done.stdout)
@@ -61,10 +62,15 @@ def test_the_users_folders_of_classes_are_trained_on_and_their_metrics_printed(t
     assert _processes_of(home) == []
 
 
-def _demo(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+def _demo(*arguments: str, home: Path, exports: bool = False) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "deploy.local.demo", *arguments],
-        env={**os.environ, "DARKROOM_HOME": str(home), "COLUMNS": "200"},
+        env={
+            **os.environ,
+            "DARKROOM_HOME": str(home),
+            "DARKROOM_EXPORT_ON_PUBLISH": str(exports),
+            "COLUMNS": "200",
+        },
         capture_output=True,
         text=True,
         timeout=280,  # it takes 40 s on two idle cores

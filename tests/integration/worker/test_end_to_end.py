@@ -1,20 +1,28 @@
 """The worker's line with real processes: an upload is prepared, a run is trained, a version is published."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from core.services.models.versions import artifacts_of, find_version
 from core.settings import Settings
-from tests.servers.workers import scenes, stack
+from deploy.local.scenes import draw_scenes
+from tests import REPOSITORY
+from tests.servers.api import serving
+from tests.servers.workers import Stack, scenes, stack
 
 
 @pytest.mark.slow
-def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1(tmp_path: Path, sqlite_url: str, valkey_url: str) -> None:
-    with stack(tmp_path, sqlite_url, valkey_url) as line:
+def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1_with_its_onnx(
+    tmp_path: Path, sqlite_url: str, valkey_url: str
+) -> None:
+    with stack(tmp_path, sqlite_url, valkey_url, export_on_publish=True) as line:
         line.start("prepare")
         line.start("train")
+        line.start("operations")
 
         job = line.ended_job(line.upload(scenes(tmp_path)))
         assert job.state == "ready", job.problem
@@ -34,7 +42,8 @@ def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1(tmp_path: Path, sqli
         for artifact in stored.values():
             assert line.platform.store.fetch(artifact.key, tmp_path / artifact.name).sha256 == artifact.sha256
         assert version.number == 1 and set(version.metrics) >= {"val", "test"}
-        assert not list((line.settings.temp / "attempts").iterdir()), "scratch is removed"
+        _expect_its_onnx(line, tmp_path)
+        line.until(lambda: not list((line.settings.temp / "attempts").iterdir()))
         assert not list((line.settings.cache / "private").iterdir())
 
 
@@ -58,3 +67,31 @@ def test_the_same_line_stands_on_postgres_and_s3(
 
         assert (run.state, run.attempt) == ("succeeded", 2), line.logs()
         assert find_version(line.platform.db, job.id).number == 1
+
+
+def _expect_its_onnx(line: Stack, folder: Path) -> None:
+    """It was queued when the version was published; it predicts what the model predicts."""
+    with serving(line.platform) as client:
+        waiting = client.get("/models/scenes/v1/exports").json()
+        for operation in waiting["waiting"]:
+            assert line.ended_operation(operation["operation_id"]).state == "succeeded", line.logs()
+        export = client.get("/models/scenes/v1/exports").json()["items"][0]
+        assert (export["format"], export["passed"], export["reasons"]) == ("onnx", True, []), export
+        certificate = client.get(export["links"]["certificate"]).json()
+        assert certificate["images"] and certificate["outputs"]["largest"] < 1e-3
+        (folder / export["file_name"]).write_bytes(client.get(export["links"]["download"]).content)
+    image = folder / "scene.png"
+    next(iter(draw_scenes(1, seed=77))).image.save(image)
+    wanted, found = (_predicted(folder / name, image) for name in ("best.pt", export["file_name"]))
+    assert wanted and len(wanted) == len(found)
+    assert all(any(box == pytest.approx(other, abs=0.05) for other in found) for box in wanted)
+
+
+def _predicted(model: Path, image: Path) -> list[list[float]]:
+    """Class, score and corners of each box."""
+    options = {"model": model, "image": image, "out": image.with_suffix(".jpg"), "json": image.with_suffix(".json")}
+    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "pipeline", "predict", *arguments, "--conf", "0.001"]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    boxes = json.loads(image.with_suffix(".json").read_text())["boxes"]
+    return [[box[name] for name in ("class_index", "score", "x1", "y1", "x2", "y2")] for box in boxes]
