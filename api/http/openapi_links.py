@@ -17,6 +17,12 @@ _GIVEN: Mapping[str, Mapping[str, str]] = {
     "PageOf_JobItem_": {"job_id": "/items/0/job_id", "ref": "/items/0/job_id", "project": "/items/0/project"},
     "PageOf_Run_": {"run_id": "/items/0/run_id"},
     "PageOf_Operation_": {"operation_id": "/items/0/operation_id"},
+    "Exports": {
+        "project": "/project",
+        "ref": "/project",
+        "version": "/version",
+        "export_id": "/items/0/export_id",
+    },
     "PageOf_ModelVersion_": {
         "project": "/items/0/project",
         "ref": "/items/0/project",

@@ -76,7 +76,8 @@ class Export(BaseModel):
 
     export_id: str = Field(examples=[EXPORT_ID])
     project: Project
-    version: str = Field(description="The version that it was made of.", examples=["raccoons/v3"])
+    name: str = Field(description="Name of the version that it was made of.", examples=["raccoons/v3"])
+    version: str = Field(examples=["v3"])
     format: str = Field(examples=["onnx"])
     precision: str = Field(examples=["fp32"])
     nms: str = Field(examples=["outside"])
@@ -112,7 +113,8 @@ class Exports(PageOf[Export]):
     """The exports of a version side by side, newest first."""
 
     project: Project
-    version: str = Field(examples=["raccoons/v3"])
+    name: str = Field(description="Name of the version.", examples=["raccoons/v3"])
+    version: str = Field(examples=["v3"])
     baseline: Baseline | None = Field(description="Null where nothing was compared.")
     waiting: list[Operation] = Field(description="Exports that are being made or wait.")
     failed: list[Operation] = Field(description="Exports that could not be made, each with its problem.")
@@ -126,7 +128,8 @@ def export_of(row: ExportRow, version: VersionRow, slug: str, file_name: str) ->
     return Export(
         export_id=row.id,
         project=slug,
-        version=version_name(slug, version.number),
+        name=version_name(slug, version.number),
+        version=f"v{version.number}",
         format=row.format,
         precision=row.precision,
         nms=row.options["nms"],
@@ -162,7 +165,8 @@ def exports_of(found: ExportsOfVersion, items: Sequence[Export]) -> Exports:
         items=list(items),
         next_cursor=found.page.next_cursor,
         project=found.slug,
-        version=version_name(found.slug, version.number),
+        name=version_name(found.slug, version.number),
+        version=f"v{version.number}",
         baseline=_baseline(items),
         waiting=[each for each in operations if each.state != RunState.FAILED],
         failed=[each for each in operations if each.state == RunState.FAILED],

@@ -69,10 +69,10 @@ def exports_svg(exports: Exports) -> bytes:
         height=str(height),
         role="img",
     )
-    add(svg, "title").text = clean(f"Exports of {exports.version}")
+    add(svg, "title").text = clean(f"Exports of {exports.name}")
     add(svg, "style").text = STYLE
     add(svg, "rect", width="100%", height="100%", class_="paper")
-    name = fitted(clean(exports.version), width=WIDTH - 2 * 24, size=24, bold=True)
+    name = fitted(clean(exports.name), width=WIDTH - 2 * 24, size=24, bold=True)
     add_text(svg, name, 24, 46, size=24, style="ink", weight="700")
     add_text(svg, _subtitle(exports, points), 24, 70, size=13, style="dim")
     if points:

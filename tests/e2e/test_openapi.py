@@ -48,11 +48,11 @@ def test_generated_requests_get_documented_answers(sqlite_url: str, tmp_path: Pa
 
 @contextmanager
 def _filled_service(database_url: str, home: Path, *, token: str) -> Iterator[str]:
-    """The URL of a service with jobs, runs, versions, an alias and an evaluation."""
+    """The URL of a service with jobs, runs, versions with exports, an alias and an evaluation."""
     platform = open_platform(Settings(home=home / "home", database_url=database_url))
     job = _ready_job(platform)
     for weights in (b"first", b"second"):
-        published.version(platform, job, weights)
+        published.export(platform, published.version(platform, job, weights), b"onnx")
     set_alias(platform.db, job, "production", version="v1")
     rows.queued_run(platform, job)
     evaluated.evaluation(platform, job, {"mAP50": 0.9, "images": 10}, version=job)

@@ -107,7 +107,7 @@ def add_export(
 ) -> Requested:
     """Inside a transaction that has locked the project, whose name is `slug`; `enqueue_operation` follows it."""
     params = {
-        "version": version_name(slug, version.number),
+        "name": version_name(slug, version.number),
         "version_id": version.id,
         "format": choice.format,
         "precision": choice.precision,

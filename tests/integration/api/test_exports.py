@@ -38,7 +38,7 @@ def test_a_request_is_an_operation_and_its_repetition_the_same_one(client: httpx
     operation = first.json()
     assert (operation["kind"], operation["state"], operation["job_id"]) == ("export", "queued", version.job_id)
     assert operation["params"] == {
-        "version": "raccoons/v1",
+        "name": "raccoons/v1",
         "version_id": version.id,
         "format": "onnx",
         "precision": "fp32",
