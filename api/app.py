@@ -21,6 +21,7 @@ from api.images.index_cache import IndexCache
 from api.images.thumbnails import Thumbnails
 from api.routes import (
     aliases,
+    bundles,
     dataset_images,
     datasets,
     evaluation_matrix,
@@ -52,8 +53,8 @@ from core.settings import load_settings
 
 _ROUTES = (
     *(projects, datasets, imports, images, dataset_images, uploads, formats, jobs, repair),
-    *(training, runs, models, model_imports, exports, evaluations, evaluation_matrix, aliases, lineage),
-    *(operations, service),
+    *(training, runs, models, model_imports, exports, bundles, evaluations, evaluation_matrix),
+    *(aliases, lineage, operations, service),
 )
 CONCURRENT_PREFLIGHTS = 2  # each runs a process
 CLEAN_SECONDS = 300.0

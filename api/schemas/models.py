@@ -126,6 +126,7 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
             "self": link(path),
             "download": link(f"/download/model/{ref}", version=version),
             "exports": link(f"{path}/exports"),
+            "bundle": link(f"{path}/bundle"),
             **({"run": link(f"/runs/{row.run_id}"), "job": link(f"/jobs/{row.job_id}")} if row.run_id else {}),
         },
     }

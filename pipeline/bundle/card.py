@@ -12,6 +12,7 @@ from pipeline.bundle.card_limits import limits_of
 from pipeline.bundle.licences import Licence, base_model, licences_of
 from pipeline.bundle.markdown import code, facts, items, literal
 from pipeline.predictor.metadata import ExportMetadata
+from pipeline.process.results import BundledFile
 
 _TASKS = {"detection": "object-detection", "classification": "image-classification"}
 _LIBRARIES = {"yolo": "ultralytics", "vit": "transformers", "clip": "transformers"}
@@ -42,8 +43,8 @@ class CardFacts:
     certificate: Mapping[str, Any]
     dataset: Mapping[str, Any] | None
     metadata: ExportMetadata
-    weights: Mapping[str, Any]  # name, bytes, sha256
-    export: Mapping[str, Any]
+    weights: BundledFile
+    export: BundledFile
 
 
 def images_in(folder: Path, metrics: Mapping[str, Any]) -> dict[str, str]:
@@ -104,7 +105,7 @@ def licence_text(licences: Sequence[Licence]) -> str:
 
 def _result(given: CardFacts, split: str, hub: str | None) -> dict[str, Any]:
     measured = given.metrics[split]
-    name = (given.version.get("dataset") or {}).get("name") or "a dataset that is not named"
+    name = (given.version.get("evaluated_on") or {}).get("name") or "not named"
     return {
         "task": {"type": _TASKS[given.metadata.kind]},
         "dataset": {"type": hub or name, "name": name, "split": split},
@@ -159,6 +160,7 @@ def _figures(given: CardFacts) -> str:
 
 def _provenance(given: CardFacts) -> str:
     version, dataset = given.version, given.version.get("dataset") or {}
+    evaluated_on = version.get("evaluated_on")
     libraries = {**(given.model.get("versions") or {}), "darkroom": version.get("darkroom")}
     source = given.model.get("source") or {}
     rows = [
@@ -168,10 +170,11 @@ def _provenance(given: CardFacts) -> str:
         ("Trainer", literal(version["trainer"])),
         ("Started from", _parent(version) or _start(version)),
         ("Dataset", _dataset(dataset)),
+        ("Evaluated on", _dataset(evaluated_on) if evaluated_on and not dataset else None),
         ("Fingerprint of the dataset", code(version["fingerprint"]) if version["fingerprint"] else "not known"),
         ("Epochs", _epochs(given.model)),
-        (f"sha256 of {literal(given.weights['name'])}", code(given.weights["sha256"])),
-        ("sha256 of model.onnx", code(given.export["sha256"])),
+        (f"sha256 of {literal(given.weights.name)}", code(given.weights.sha256)),
+        ("sha256 of model.onnx", code(given.export.sha256)),
         ("Libraries", literal(", ".join(f"{name} {value}" for name, value in sorted(libraries.items()) if value))),
     ]
     return (

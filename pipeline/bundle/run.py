@@ -13,11 +13,11 @@ from pipeline.bundle.licences import licences_of
 from pipeline.bundle.markdown import literal
 from pipeline.bundle.predictor_source import predictor_files
 from pipeline.bundle.verify import MANIFEST, SCHEMA
-from pipeline.bundle.zip_layout import BundledFile, digest_of, write_bundle
+from pipeline.bundle.zip_layout import digest_of, write_bundle
 from pipeline.predictor.metadata import ExportMetadata
 from pipeline.predictor.predictor import ExportPredictor
 from pipeline.process.child import Channel
-from pipeline.process.results import METADATA_FILE, Bundled, write_result
+from pipeline.process.results import METADATA_FILE, Bundled, BundledFile, write_result
 from pipeline.process.specs import BundleSpec
 
 BUNDLE_FILE = "bundle.zip"
@@ -42,13 +42,13 @@ def bundle(spec: BundleSpec, channel: Channel) -> Bundled:
         "schema": SCHEMA,
         "bundle": spec.version["name"],
         "version_id": spec.version["version_id"],
-        "files": [each.as_dict() for each in contents],
+        "files": [each.model_dump() for each in contents],
     }
     files[MANIFEST] = _put(text, MANIFEST, _json(manifest))
     order = [*(each.name for each in contents), MANIFEST]  # written last, and the last in the ZIP
     write_bundle(spec.out / BUNDLE_FILE, [(name, files[name]) for name in order])
     channel.raise_if_cancelled()
-    done = Bundled(contents=[each.as_dict() for each in (*contents, digest_of(files[MANIFEST], MANIFEST))])
+    done = Bundled(contents=[*contents, digest_of(files[MANIFEST], MANIFEST)])
     write_result(spec.out, done)
     return done
 
@@ -97,8 +97,8 @@ def _facts(spec: BundleSpec, metadata: ExportMetadata) -> CardFacts:
         certificate=spec.certificate,
         dataset=_read(spec.metadata) if spec.metadata else None,
         metadata=metadata,
-        weights=digest_of(weights, weights.name).as_dict(),
-        export=digest_of(spec.export, EXPORT_FILE).as_dict(),
+        weights=digest_of(weights, weights.name),
+        export=digest_of(spec.export, EXPORT_FILE),
     )
 
 

@@ -7,10 +7,12 @@ and nothing has to be inflated to check it. Formats: PKWARE APPNOTE 6.3.10, sect
 import hashlib
 import struct
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from zlib import crc32
+
+from pipeline.process.results import BundledFile
 
 _LOCAL, _CENTRAL, _END = struct.Struct("<4s5H3L2H"), struct.Struct("<4s6H3L5H2L"), struct.Struct("<4s4H2LH")
 _VERSION, _UNIX = 20, 3 << 8
@@ -23,16 +25,6 @@ BLOCK_BYTES = 1 << 20
 
 class BundleTooLarge(ValueError):
     """The bundle would need a ZIP64: more than 4 GiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class BundledFile:
-    name: str
-    bytes: int
-    sha256: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +72,7 @@ def directory(records: list[Record]) -> bytes:
 def digest_of(path: Path, name: str) -> BundledFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return BundledFile(name, path.stat().st_size, sha256)
+    return BundledFile(name=name, bytes=path.stat().st_size, sha256=sha256)
 
 
 def _append(out: BinaryIO, name: str, path: Path, at: int) -> Record:

@@ -134,11 +134,15 @@ class Evaluated(ChildResult):
     metrics: dict[str, Any]
 
 
+class BundledFile(FileDigest):
+    name: str
+
+
 class Bundled(ChildResult):
-    """`out/bundle.zip`, and its files with their sizes and digests."""
+    """`out/bundle.zip`, and its files with their sizes and digests, in their order."""
 
     outcome: Literal["bundled"] = "bundled"
-    contents: list[dict[str, Any]]
+    contents: list[BundledFile]
 
 
 AnyResult = Annotated[

@@ -154,4 +154,6 @@ class BundleSpec(ChildSpec):
     export: Path  # its ONNX file
     certificate: dict[str, Any]
     metadata: Path | None  # dataset_metadata.json; None: of an imported version
-    version: dict[str, Any]  # facts for model.json and the card: name, id, trainer, params, metrics, fingerprint, ...
+    # Of the version: name, version_id, project, number, origin, trainer, params, fingerprint, parent, dataset and
+    # evaluated_on (name, job_id, source_name, huggingface), notes, created_at, and the version of darkroom.
+    version: dict[str, Any]

@@ -21,6 +21,7 @@ VERSION: dict[str, Any] = {
     "fingerprint": "f" * 64,
     "parent": None,
     "dataset": {"name": "colours/d1", "job_id": "job_1", "source_name": "col*ours*.zip", "huggingface": None},
+    "evaluated_on": {"name": "colours/d1"},
     "notes": {"weights": "trained from scratch: no pretrained weights were found"},
     "created_at": "2026-11-29T12:00:00.000Z",
     "darkroom": "0.1.0",

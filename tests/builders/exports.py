@@ -1,5 +1,6 @@
 """Builders of exports, through the use cases that write them."""
 
+from pathlib import Path
 from typing import Any
 
 from core.db.tables import ExportRow, OperationRow, VersionRow
@@ -44,10 +45,16 @@ def claimed_export(platform: Platform, version: VersionRow, choice: ExportChoice
     return claimed[0]
 
 
-def publish_claimed(platform: Platform, claim: Claim, **of_certificate: Any) -> ExportRow:
+def publish_claimed(
+    platform: Platform, claim: Claim, *, stored: Path | None = None, **of_certificate: Any
+) -> ExportRow:
+    """`stored`: its file, which is put into the store."""
     made = certificate(**of_certificate)
-    key = export_key(claim.id, claim.attempt, "model.onnx")
-    file = PublishedArtifact("model.onnx", key, 5, "4" * 64, "application/octet-stream")
+    key, size, sha256 = export_key(claim.id, claim.attempt, "model.onnx"), 5, "4" * 64
+    if stored is not None:
+        found = platform.store.put(key, stored)
+        size, sha256 = found.bytes, found.sha256
+    file = PublishedArtifact("model.onnx", key, size, sha256, "application/octet-stream")
     return publish_export(platform.db, claim, file, passed=made["passed"], certificate=made)
 
 

@@ -4,7 +4,9 @@ import hashlib
 import io
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from core.db.tables import ExportRow, JobRow, VersionRow
@@ -40,12 +42,19 @@ def put(platform: Platform, key: str, content: bytes) -> tuple[str, int, str]:
     return key, stored.bytes, stored.sha256
 
 
-def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True, project: str | None = None) -> JobRow:
+def ready_job(
+    platform: Platform,
+    *,
+    kind: str = "detection",
+    drawn: bool = True,
+    project: str | None = None,
+    metadata: bytes = METADATA,
+) -> JobRow:
     """`drawn`: with its images."""
     claim = rows.claimed_job(platform, project=project)
     fingerprint = hashlib.sha256(claim.id.encode()).hexdigest()
     tar = put(platform, dataset_key(1, fingerprint), TAR)
-    metadata = put(platform, metadata_key(claim.id, claim.attempt), METADATA)
+    stored = put(platform, metadata_key(claim.id, claim.attempt), metadata)
     if drawn:
         _put_images(platform, claim)
     row = preparing.complete_job(
@@ -54,8 +63,8 @@ def ready_job(platform: Platform, *, kind: str = "detection", drawn: bool = True
         preparing.ValidationResult(kind, "voc", ["raccoon"], 10, {}, []),
         preparing.PreparedSet(fingerprint, 1, *tar),
         content_fingerprint="c" * 64,
-        metadata_key=metadata[0],
-        metadata_sha256=metadata[2],
+        metadata_key=stored[0],
+        metadata_sha256=stored[2],
         is_stored=lambda key: platform.store.head(key) is not None,
     )
     assert row is not None
@@ -73,11 +82,13 @@ def _put_images(platform: Platform, claim: Claim) -> None:
     put(platform, samples_key(claim.id, claim.attempt), samples.getvalue())
 
 
-def version(platform: Platform, job_id: str, weights: bytes) -> VersionRow:
-    """The job's next version, with `weights` as its best.pt, and a log."""
+def version(
+    platform: Platform, job_id: str, weights: bytes, *, artifacts: Mapping[str, bytes] = MappingProxyType({})
+) -> VersionRow:
+    """The job's next version, with `weights` as its best.pt, a log, and other `artifacts`."""
     claim = rows.running_run(platform, job_id)
-    contents = {"best.pt": weights, "metrics.json": b'{"test": {"mAP50": 0.9}}'}
-    artifacts = [
+    contents = {"best.pt": weights, "metrics.json": b'{"test": {"mAP50": 0.9}}', **artifacts}
+    published = [
         training.PublishedArtifact(
             name, *put(platform, artifact_key(claim.id, claim.attempt, name), content), "application/octet-stream"
         )
@@ -88,7 +99,7 @@ def version(platform: Platform, job_id: str, weights: bytes) -> VersionRow:
         claim,
         metrics={"test": {"mAP50": 0.9}},
         weights_name="best.pt",
-        artifacts=artifacts,
+        artifacts=published,
         log_key=put(platform, log_key(claim.id, claim.attempt), LOG)[0],
     )
 

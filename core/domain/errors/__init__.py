@@ -26,6 +26,8 @@
     │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
     │   ├── ModelTrainerMismatch    the version to start from was trained by another trainer
     │   ├── ExportNotPassed         a file whose certificate did not pass, asked for without force=true
+    │   ├── BundleWithoutOnnx       a bundle of a version without an ONNX that passed
+    │   ├── BundleFailed            its operation failed, and can be retried
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
     │   ├── HubOff                  downloads from a hub are switched off
     │   ├── UploadOffsetDiffers     a part of a resumable upload that does not begin where the last one ended
@@ -93,6 +95,8 @@ from core.domain.errors.datasets import HubSetUnusable as HubSetUnusable
 from core.domain.errors.datasets import ImageIndexMissing as ImageIndexMissing
 from core.domain.errors.datasets import ImageNotFound as ImageNotFound
 from core.domain.errors.datasets import ImageNotRendered as ImageNotRendered
+from core.domain.errors.exports import BundleFailed as BundleFailed
+from core.domain.errors.exports import BundleWithoutOnnx as BundleWithoutOnnx
 from core.domain.errors.exports import EvaluationNotFound as EvaluationNotFound
 from core.domain.errors.exports import ExportAccuracy as ExportAccuracy
 from core.domain.errors.exports import ExportNotFound as ExportNotFound

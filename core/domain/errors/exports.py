@@ -31,3 +31,13 @@ class ExportAccuracy(Unprocessable):
 class FormatUnavailable(Unprocessable):
     slug = "format-unavailable"
     title = "The worker lacks what writes this format"
+
+
+class BundleWithoutOnnx(Conflict):
+    slug = "bundle-without-onnx"
+    title = "The version has no ONNX that can be bundled"
+
+
+class BundleFailed(Conflict):
+    slug = "bundle-failed"
+    title = "The bundle of the version could not be written"

@@ -105,7 +105,7 @@ def test_the_same_version_makes_the_same_bytes(bundles: dict[str, Path], tmp_pat
     assert listed is not None
     with zipfile.ZipFile(again) as archive:
         assert archive.testzip() is None
-        assert [each["name"] for each in listed.contents] == archive.namelist()
+        assert [each.name for each in listed.contents] == archive.namelist()
         assert {each.date_time for each in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 

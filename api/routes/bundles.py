@@ -1,0 +1,106 @@
+"""The bundle of a model version: one ZIP with all that its users need. The first request queues its operation."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from api.dependencies import AsLink, CurrentPlatform, Wait
+from api.http.downloads import MAY_CHANGE, StoredFile, file_name, send_stored
+from api.http.long_poll import wait_until_ended
+from api.http.openapi import file_responses, problem_responses
+from api.http.problems import RETRY_SECONDS
+from api.routes.models import MISSING
+from api.schemas.links import link
+from api.schemas.operations import Operation, operation_of
+from core import clock
+from core.db.tables import BundleRow, OperationRow
+from core.domain import errors
+from core.services.context import Platform
+from core.services.models.bundles import Standing, find_bundle, request_bundle
+from core.services.models.refs import name_of_line
+
+router = APIRouter(tags=["exports"])
+
+MEDIA_TYPE = "application/zip"
+_WAITS: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": Operation,
+        "description": "It, or its ONNX, is being written: the operation that it waits for. Ask again after that.",
+        "headers": {
+            "Location": {"description": "The operation.", "schema": {"type": "string"}},
+            "Retry-After": {"description": "Seconds.", "schema": {"type": "string"}},
+        },
+    }
+}
+
+
+@router.head("/models/{ref}/{version}/bundle", include_in_schema=False)
+@router.get(
+    "/models/{ref}/{version}/bundle",
+    summary="Download the bundle of a version",
+    response_class=Response,
+    responses=file_responses(MEDIA_TYPE)
+    | _WAITS
+    | problem_responses(*MISSING, errors.BundleWithoutOnnx, errors.BundleFailed, errors.RangeInvalid),
+)
+async def download_bundle(
+    request: Request,
+    platform: CurrentPlatform,
+    ref: str,
+    version: str,
+    wait: Wait = 0,
+    as_link: AsLink = False,
+) -> Response:
+    """Weights, ONNX with its certificate, model card, metrics, labels, preprocessing, licences, and `predict.py`, which
+    needs onnxruntime, numpy and pillow. `python -m pipeline verify` checks it offline.
+
+    It is written once, when it is first asked for: until then GET answers 202 with the operation, which it has queued.
+    HEAD, and what a browser prefetches, queue nothing.
+    """
+    standing = await _standing(request, platform, ref, version, seconds=wait)
+    if standing.bundle is None:
+        return _waiting(standing.operation, standing.slug)
+    return await run_in_threadpool(_send, request, platform, ref, standing, standing.bundle, as_link)
+
+
+async def _standing(request: Request, platform: Platform, ref: str, version: str, *, seconds: float) -> Standing:
+    """As it is when the bundle is there, or after `seconds`: it may wait for two operations, one after the other."""
+    deadline = clock.monotonic() + seconds
+    while True:
+        standing = await run_in_threadpool(_find, request, platform, ref, version)
+        left = deadline - clock.monotonic()
+        if standing.operation is None or left <= 0 or await request.is_disconnected():
+            return standing
+        await wait_until_ended(request, platform.db, standing.operation.id, seconds=left)
+
+
+def _find(request: Request, platform: Platform, ref: str, version: str) -> Standing:
+    if request.method == "HEAD" or "prefetch" in request.headers.get("sec-purpose", ""):
+        return find_bundle(platform.db, ref, version)
+    return request_bundle(platform, ref, version)
+
+
+def _waiting(operation: OperationRow | None, slug: str) -> Response:
+    headers = {"retry-after": RETRY_SECONDS, "cache-control": "no-store"}
+    if operation is None:
+        return Response(status_code=202, headers=headers)
+    body = operation_of(operation, {str(operation.project_id): slug})
+    headers["location"] = link(f"/operations/{operation.id}")
+    return Response(body.model_dump_json(), status_code=202, headers=headers, media_type="application/json")
+
+
+def _send(
+    request: Request, platform: Platform, ref: str, standing: Standing, bundle: BundleRow, as_link: bool
+) -> Response:
+    number = standing.version.number
+    name = file_name(name_of_line(platform.db, standing.version), f"v{number}", "bundle.zip")
+    return send_stored(
+        request,
+        platform.store,
+        StoredFile(bundle.key, bundle.bytes, bundle.sha256, MEDIA_TYPE, file_name=name),
+        cache=MAY_CHANGE,  # after its ONNX was deleted and made again, it is another one
+        location=link(f"/models/{ref}/v{number}/bundle"),
+        as_link=as_link,
+    )
