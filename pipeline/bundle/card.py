@@ -144,8 +144,8 @@ def _use(given: CardFacts) -> str:
     return (
         "```bash\npip install -r requirements.txt        # onnxruntime, numpy, pillow\n"
         "python predict.py image.jpg --out drawn.png\npython predict.py *.jpg --json > found.jsonl\n```\n\n"
-        f"{answer} The answers are those of the service: the code in `predictor/` is the same. In your own program:\n\n"
-        "```python\nfrom pathlib import Path\n\nfrom predictor.predictor import ExportPredictor\n\n"
+        f"{answer} The answers are those of the service, whose code is in `darkroom_predictor/`. In a program:\n\n"
+        "```python\nfrom pathlib import Path\n\nfrom darkroom_predictor import ExportPredictor\n\n"
         'model = ExportPredictor(Path("model.onnx"))\nprint(model.predict([Path("image.jpg").read_bytes()]))\n```\n\n'
         f"`model.onnx` runs in any ONNX runtime too. Its input is (batch, 3, {wanted.height}, {wanted.width}), RGB, "
         "in single precision; `preprocessing.json` says how it is made and what the output means."

@@ -46,7 +46,7 @@ def licences_of(version: Mapping[str, Any], *, parent: str | None) -> tuple[Lice
 
 
 _PREDICTOR = Licence(
-    "`predict.py` and `predictor/`",
+    "`predict.py` and `darkroom_predictor/`",
     "agpl-3.0",
     "They are part of Darkroom, which is offered under AGPL-3.0 or later. The model runs without them, in any program "
     "that prepares its input as `preprocessing.json` says.",

@@ -94,10 +94,12 @@ def _altered(file: BinaryIO, entries: list[ZipEntry]) -> list[Fault]:
         if contents[each.name].crc != each.crc
     ]
     named = {each.name for each in broken}
+    if MANIFEST in named:
+        return broken  # what it says about the others is not to be relied on
     try:
         stated = _manifest(file, entries)
     except _ManifestInvalid as error:
-        return broken if MANIFEST in named else [*broken, Fault(MANIFEST, str(error))]
+        return [*broken, Fault(MANIFEST, str(error))]
     others = [each for each in _differences(contents, stated) if each.name not in named]
     return [*broken, *others, *_exchanged([each.name for each in entries], [*stated, MANIFEST])]
 
