@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import Response
 
 from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit, Wait
@@ -33,6 +34,14 @@ from core.services.operations.commands import get_operation
 from core.services.projects.commands import get_project
 from pipeline.export.options import validate_options
 
+
+class _ExportId(StringConvertor):
+    """So that `/exports/plot` is no export: it cannot be deleted."""
+
+    regex = "export_[0-9a-z]+"
+
+
+register_url_convertor("export_id", _ExportId())
 router = APIRouter(prefix="/models/{ref}/{version}/exports", tags=["exports"])
 
 _ONE = (*MISSING, errors.ExportNotFound)
@@ -117,7 +126,9 @@ async def plot_exports(platform: CurrentPlatform, reads: CurrentReads, ref: str,
     return await reads.answer(draw, media_type=SVG, headers={"content-security-policy": CSP})
 
 
-@router.get("/{export_id}", summary="Read an export", response_model=Export, responses=problem_responses(*_ONE))
+@router.get(
+    "/{export_id:export_id}", summary="Read an export", response_model=Export, responses=problem_responses(*_ONE)
+)
 async def get_export(
     platform: CurrentPlatform, reads: CurrentReads, ref: str, version: str, export_id: str
 ) -> Response:
@@ -131,7 +142,7 @@ async def get_export(
 
 
 @router.get(
-    "/{export_id}/certificate",
+    "/{export_id:export_id}/certificate",
     summary="Read the certificate of an export",
     response_model=dict,
     responses=problem_responses(*_ONE),
@@ -145,9 +156,9 @@ async def get_certificate(
     )
 
 
-@router.head("/{export_id}/download", include_in_schema=False)
+@router.head("/{export_id:export_id}/download", include_in_schema=False)
 @router.get(
-    "/{export_id}/download",
+    "/{export_id:export_id}/download",
     summary="Download an export",
     response_class=Response,
     responses=file_responses(*_TYPES) | problem_responses(*_ONE, errors.ExportNotPassed, errors.RangeInvalid),
@@ -179,7 +190,9 @@ def download_export(
     )
 
 
-@router.delete("/{export_id}", status_code=204, summary="Delete an export", responses=problem_responses(*_ONE))
+@router.delete(
+    "/{export_id:export_id}", status_code=204, summary="Delete an export", responses=problem_responses(*_ONE)
+)
 def delete_export(platform: CurrentPlatform, ref: str, version: str, export_id: str) -> None:
     """With the bundle that holds it. The same can be made again."""
     exports.delete_export(platform.db, ref, version, export_id)

@@ -179,4 +179,5 @@ def test_the_plot_has_a_point_for_each_export_and_the_model(
     texts = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"PyTorch", "onnx fp32", "openvino fp16, not passed", "1.70x"} <= texts
     unknown = published.export(platform, version, b"3", ExportChoice("onnx", "fp32", nms="inside"), figures=None)
+    problem(client.delete(f"{PATH}/plot"), 405, "method-not-allowed")
     assert unknown.id not in client.get(f"{PATH}/plot").text

@@ -24,7 +24,7 @@ def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1_with_its_onnx(
         line.start("train")
         line.start("operations")
 
-        job = line.ended_job(line.upload(scenes(tmp_path)))
+        job = line.ended_job(line.upload(scenes(tmp_path), project="scenes"))
         assert job.state == "ready", job.problem
         metadata = line.platform.store.fetch(str(job.metadata_key), tmp_path / "metadata.json")
         assert metadata.sha256 == job.metadata_sha256
