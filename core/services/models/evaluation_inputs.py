@@ -2,17 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db import Database
-from core.db.tables import ArtifactRow, DatasetRow, ExportRow, VersionRow
+from core.db.tables import ArtifactRow, DatasetRow, ExportRow, JobRow, VersionRow
+from core.domain.model_names import dataset_name
 from core.services.jobs.lifecycle import LIVE
 from core.services.models.evaluations import raise_if_deleted_in
 
 _UNTRAINED = "zero-shot"  # the mode of a clip version that has seen no image of its dataset
+
+
+class TrainedSet(NamedTuple):
+    """`name`: `raccoons/d2`."""
+
+    name: str
+    dataset: DatasetRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,7 @@ class TrainedOn:
     `is_known`: that is all of them. It is not for an imported version, and where a set was deleted.
     """
 
-    sets: Sequence[DatasetRow]
+    sets: Sequence[TrainedSet]
     is_known: bool
 
 
@@ -57,14 +65,19 @@ def evaluation_inputs(db: Database, params: dict[str, Any]) -> EvaluationInputs:
 
 
 def _trained_on(session: Session, version_id: str) -> TrainedOn:
-    columns = (VersionRow.id, VersionRow.parent_id, VersionRow.fingerprint, VersionRow.params["mode"].as_string())
+    mode = VersionRow.params["mode"].as_string().label("mode")
+    columns = (VersionRow.id, VersionRow.parent_id, VersionRow.job_id, VersionRow.fingerprint, mode)
     line = select(*columns).where(VersionRow.id == version_id).cte("line", recursive=True)
     line = line.union(select(*columns).join(line, line.c.parent_id == VersionRow.id))
-    rows = session.execute(select(line)).all()
-    seen = [fingerprint for _, _, fingerprint, mode in rows if mode != _UNTRAINED]
-    fingerprints = sorted({each for each in seen if each is not None})
-    sets = _live_sets(session, fingerprints)
-    return TrainedOn(sets, is_known=None not in seen and len(sets) == len(fingerprints))
+    named = select(line.c.fingerprint, line.c.mode, JobRow.project, JobRow.revision)
+    rows = session.execute(named.outerjoin(JobRow, JobRow.id == line.c.job_id)).all()
+    names = {
+        fingerprint: dataset_name(slug, revision) if slug else ""
+        for fingerprint, mode, slug, revision in rows
+        if mode != _UNTRAINED
+    }
+    sets = _live_sets(session, sorted(fingerprint for fingerprint in names if fingerprint))
+    return TrainedOn([TrainedSet(names[each.fingerprint], each) for each in sets], is_known=len(sets) == len(names))
 
 
 def _live_sets(session: Session, fingerprints: list[str]) -> list[DatasetRow]:

@@ -12,11 +12,12 @@ from sqlalchemy import select
 
 from core.db import open_database
 from core.db.tables import JobRow, OperationRow, RunRow, VersionRow
-from core.domain.errors import Conflict, Gone, NotFound
+from core.domain.errors import Conflict, Gone, NotFound, OperationFailed
 from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job, job_in, list_jobs
 from core.services.jobs.project_deletion import delete_project
+from core.services.models.evaluations import EvaluationRequest, publish_evaluation, request_evaluation
 from core.services.models.versions import list_versions, remove_alias, roll_back_alias, set_alias
 from core.services.operations.commands import cancel_operation, list_operations, queue_operation
 from core.services.operations.lifecycle import complete_operation
@@ -77,13 +78,13 @@ def test_no_two_changes_of_a_project_wait_for_each_other(database_url: str) -> N
             try:
                 step(platform, rng)
                 outcomes[step.__name__] += 1
-            except (Conflict, Gone, NotFound, ClaimLost) as refused:
+            except (Conflict, Gone, NotFound, ClaimLost, OperationFailed) as refused:
                 outcomes[type(refused).__name__] += 1
         return outcomes
 
     with ThreadPoolExecutor(THREADS) as threads:  # a deadlock is Unavailable, which nothing above catches
         outcomes = sum(threads.map(work, range(THREADS)), Counter[str]())
-    assert {"_join", "_publish", "_queue", "_cancel", "_delete", "_set_alias", "_operate"} <= set(outcomes)
+    assert {"_join", "_publish", "_queue", "_cancel", "_delete", "_set_alias", "_operate", "_evaluate"} <= set(outcomes)
     with platform.db.reading() as session:
         project = project_in(session, PROJECT)
         revisions = session.execute(select(JobRow.revision).order_by(JobRow.revision)).scalars().all()
@@ -137,6 +138,17 @@ def _operate(platform: Platform, rng: Random) -> None:
         complete_operation(platform.db, claimed[0], {})
 
 
+def _evaluate(platform: Platform, rng: Random) -> None:
+    version = _one_of(list_versions(platform.db, ref=PROJECT, cursor=None, limit=3).items, rng)
+    wanted = EvaluationRequest(
+        _some_job(platform, rng), f"{PROJECT}/v{version.number}", split=rng.choice(["val", "test"])
+    )
+    operation = request_evaluation(platform, wanted).operation
+    claimed = claim_row(platform.db, OperationRow, operation.id, "w", lease_seconds=rows.LEASE)
+    if claimed is not None:  # None: another thread has its target
+        publish_evaluation(platform.db, claimed[0], metrics={}, artifacts=[])
+
+
 def _cancel_operation(platform: Platform, rng: Random) -> None:
     cancel_operation(platform.db, _one_of(list_operations(platform.db, cursor=None, limit=4).items, rng).id)
 
@@ -154,7 +166,7 @@ def _one_of(found: Sequence[Found], rng: Random) -> Found:
 Step = Callable[[Platform, Random], None]
 STEPS_OF_A_THREAD: tuple[Step, ...] = (
     _join, _join, _publish, _publish, _queue, _queue, _cancel, _delete, _delete, _set_alias, _roll_back, _remove_alias,
-    _operate, _operate, _cancel_operation,
+    _operate, _operate, _evaluate, _evaluate, _cancel_operation,
 )  # fmt: skip
 
 

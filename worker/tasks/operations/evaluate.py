@@ -43,10 +43,10 @@ def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
 def _spec(attempt: Attempt[OperationRow], params: dict[str, Any], inputs: EvaluationInputs) -> EvaluateSpec:
     model = _fetched_model(attempt, inputs)
     indexes: dict[str, Path] = {}
-    for dataset in filter(None, (inputs.dataset, *inputs.trained_on.sets)):
+    for dataset in filter(None, (inputs.dataset, *(each.dataset for each in inputs.trained_on.sets))):
         if dataset.fingerprint not in indexes and (path := _index(attempt, dataset)) is not None:
             indexes[dataset.fingerprint] = path
-    wanted = [each.fingerprint for each in inputs.trained_on.sets]
+    trained = [each for each in inputs.trained_on.sets if each.dataset.fingerprint in indexes]
     return EvaluateSpec(
         out=attempt.scratch / "out",
         model=model,
@@ -57,8 +57,8 @@ def _spec(attempt: Attempt[OperationRow], params: dict[str, Any], inputs: Evalua
         dataset_name=params["dataset"],
         split=params["split"],
         index=indexes.get(params["fingerprint"]),
-        trained_on=tuple(indexes[each] for each in wanted if each in indexes),
-        trained_on_known=inputs.trained_on.is_known and all(each in indexes for each in wanted),
+        trained_on=tuple(indexes[each.dataset.fingerprint] for each in trained),
+        trained_on_known=inputs.trained_on.is_known and len(trained) == len(inputs.trained_on.sets),
         memory_bytes=attempt.platform.settings.operation_memory_bytes,
     )
 
