@@ -6,7 +6,8 @@ without a model.json; 16 meets a full disk at its third epoch, in its first atte
 `scripted` does the same for an operation: 0.1 s a step. `ending`: `deaf` ignores a polite cancel, `killed` kills itself
 at its second step, every time, `failed` reports a failure, `crashed` raises, `full` is refused memory.
 
-`export-version` takes 1 s and writes the weights as the export.
+`export-version` takes 1 s and writes the weights as the export; `evaluate-version` takes 1 s and keeps its spec as an
+artifact. `index` writes an empty image index at once.
 """
 
 import errno
@@ -19,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from core.domain.errors import WeightsUnavailable
+from pipeline.index.schema import INDEX_FILE
+from pipeline.index.write import write_index
 from pipeline.process.child import Channel, run_child
-from pipeline.process.results import RESULT_FILE, Exported, write_last, write_result
+from pipeline.process.results import RESULT_FILE, Evaluated, Exported, IndexedSet, write_last, write_result
 from pipeline.training.checkpoint import read_checkpoint, write_checkpoint
 
 EPOCH_SECONDS = 0.15
@@ -92,6 +95,25 @@ def export(spec: dict[str, Any], channel: Channel) -> None:
     write_result(out, Exported(file_name="model.onnx", media_type=media_type, passed=True))
 
 
+def evaluate(spec: dict[str, Any], channel: Channel) -> None:
+    artifacts, steps = Path(spec["out"]) / "artifacts", 10
+    assert (Path(spec["dataset"]) / "data.yaml").exists()
+    channel.stage("predicting")
+    for step in range(1, steps + 1):
+        _pass_time(channel, ignore=False, seconds=STEP_SECONDS)
+        channel.emit("progress", done=step, total=steps)
+    artifacts.mkdir()
+    found = sorted(path.name for path in Path(spec["model"]).iterdir())
+    sizes = [Path(path).stat().st_size for path in filter(None, (spec["index"], *spec["trained_on"]))]
+    (artifacts / "spec.json").write_text(json.dumps(spec | {"found": found, "sizes": sizes}))
+    write_result(Path(spec["out"]), Evaluated(metrics={"mAP50": 0.5, "f1": float("nan"), "images": 1}))
+
+
+def index(spec: dict[str, Any], _channel: Channel) -> None:
+    write_index([], Path(spec["out"]) / INDEX_FILE)
+    write_result(Path(spec["out"]), IndexedSet(images=0))
+
+
 def _pass_time(channel: Channel, *, ignore: bool, seconds: float = EPOCH_SECONDS) -> None:
     if ignore:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -102,5 +124,6 @@ def _pass_time(channel: Channel, *, ignore: bool, seconds: float = EPOCH_SECONDS
 
 if __name__ == "__main__":
     content = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_text())
-    command = {"train": train, "scripted": operate, "export-version": export}[sys.argv[1]]
+    made = {"export-version": export, "evaluate-version": evaluate, "index": index}
+    command = {"train": train, "scripted": operate, **made}[sys.argv[1]]
     sys.exit(run_child(Path(content["out"]), lambda channel: command(content, channel), supervised=True))

@@ -4,8 +4,9 @@ it is about."""
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, select, update
 
-from core.db.tables import OperationRow, VersionRow
+from core.db.tables import DatasetRow, JobRow, OperationRow, VersionRow
 from core.domain.errors import (
     ArtifactNotFound,
     EvaluationNotFound,
@@ -21,6 +22,7 @@ from core.domain.errors import (
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job
 from core.services.models import evaluations
+from core.services.models.evaluation_inputs import evaluation_inputs
 from core.services.models.evaluations import EvaluationRequest, request_evaluation
 from core.services.models.versions import set_alias
 from core.services.operations.commands import cancel_operation, get_operation
@@ -170,3 +172,27 @@ def test_lists_are_filtered_and_a_deleted_one_answers_gone(platform: Platform, v
         with pytest.raises(EvaluationNotFound):
             call(platform.db, "evaluation_none")
     assert found() == ids[1:]
+
+
+def _trained_on(platform: Platform, version: VersionRow) -> tuple[list[str], bool]:
+    params = {"version_id": version.id, "export_id": None, "job_id": "", "fingerprint": ""}
+    with platform.db.reading() as session:
+        job = session.execute(select(JobRow).where(JobRow.deleted_at.is_(None)).limit(1)).scalar_one()
+    found = evaluation_inputs(platform.db, params | {"job_id": job.id, "fingerprint": job.fingerprint}).trained_on
+    return sorted(each.name for each in found.sets), found.is_known
+
+
+def test_what_a_version_was_trained_on_is_that_of_its_parents_too(platform: Platform, version: VersionRow) -> None:
+    second, third = lineage.dataset(platform, "second"), lineage.dataset(platform, "third")
+    child = lineage.version(platform, third.id, 0.9, parent=lineage.version(platform, second.id, 0.9, parent=version))
+    assert _trained_on(platform, child) == (["raccoons/d1", "raccoons/d2", "raccoons/d3"], True)
+    of_import = lineage.version(platform, third.id, 0.9, parent=lineage.imported(platform))
+    assert _trained_on(platform, of_import) == (["raccoons/d3"], False), "what the imported one has seen is not known"
+    with platform.db.transaction() as session:
+        session.execute(update(VersionRow).where(VersionRow.id == version.id).values(params={"mode": "zero-shot"}))
+    assert _trained_on(platform, version) == ([], True), "it was trained on nothing"
+    delete_job(platform, second.id)
+    with platform.db.transaction() as session:
+        session.execute(update(JobRow).where(JobRow.id == second.id).values(fingerprint=None))
+        session.execute(delete(DatasetRow).where(DatasetRow.fingerprint == second.fingerprint))
+    assert _trained_on(platform, child) == (["raccoons/d3"], False), "a set is deleted"
