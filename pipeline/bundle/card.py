@@ -11,7 +11,7 @@ from pipeline.bundle.card_figures import certificate_text, figures_text, headlin
 from pipeline.bundle.card_limits import limits_of
 from pipeline.bundle.licences import Licence, base_model, licences_of
 from pipeline.bundle.markdown import code, facts, items, literal
-from pipeline.predictor.metadata import ExportMetadata
+from pipeline.predictor.metadata import ExportMetadata, Output
 from pipeline.process.results import BundledFile
 
 _TASKS = {"detection": "object-detection", "classification": "image-classification"}
@@ -136,7 +136,7 @@ def _summary(given: CardFacts) -> str:
 def _use(given: CardFacts) -> str:
     wanted, output = given.metadata.preprocessing, given.metadata.output
     answer = (
-        f"Boxes are in pixels of the upright image. By default those with a confidence above {output.min_score:g} are "
+        f"Boxes are in pixels of the upright image. By default those with a confidence above {_threshold(output)} are "
         "listed; `--confidence` is another threshold for one call."
         if given.metadata.kind == "detection"
         else "The most probable classes are listed, with probabilities that sum to 1 over all classes."
@@ -150,6 +150,13 @@ def _use(given: CardFacts) -> str:
         f"`model.onnx` runs in any ONNX runtime too. Its input is (batch, 3, {wanted.height}, {wanted.width}), RGB, "
         "in single precision; `preprocessing.json` says how it is made and what the output means."
     )
+
+
+def _threshold(output: Output) -> str:
+    if not output.thresholds:
+        return f"{output.min_score:g}"
+    low, high = f"{min(output.thresholds):.2f}", f"{max(output.thresholds):.2f}"
+    return low if low == high else f"the threshold of their class ({low} to {high})"
 
 
 def _figures(given: CardFacts) -> str:

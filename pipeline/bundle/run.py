@@ -58,7 +58,7 @@ def _copied(spec: BundleSpec) -> dict[str, Path]:
     weights = str(_model(spec)["weights"]["name"])
     images = {f"images/{name}": spec.artifacts / name for name in images_in(spec.artifacts, _metrics(spec))}
     files = {
-        weights: spec.artifacts / weights,
+        weights if weights != EXPORT_FILE else f"weights/{weights}": spec.artifacts / weights,
         EXPORT_FILE: spec.export,
         MODEL_FILE: spec.artifacts / MODEL_FILE,
         METRICS_FILE: spec.artifacts / METRICS_FILE,
