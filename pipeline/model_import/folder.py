@@ -62,7 +62,7 @@ def unpack_model(source: Path, contents: Contents, folder: Path) -> ModelFolder:
     wanted = {name: entry for name, entry in inside.items() if name in _FILES}
     _require_files(wanted, inside)
     require_space(folder, sum(entry.size for entry in wanted.values()))
-    _inflate(source, wanted, folder)
+    inflate_as_named(source, wanted, folder)
     described = {name: _read_json(folder / name) for name in _DESCRIPTIONS if name in wanted}
     reasons = [reason for name, content in described.items() for reason in islice(_faults(name, content), _MAX_FAULTS)]
     if reasons:
@@ -93,7 +93,7 @@ def _missing(name: str, inside: Mapping[str, ZipEntry]) -> str:
     return "The file is missing: save the model with save_pretrained."
 
 
-def _inflate(source: Path, wanted: Mapping[str, ZipEntry], folder: Path) -> None:
+def inflate_as_named(source: Path, wanted: Mapping[str, ZipEntry], folder: Path) -> None:
     """By names of our own list: none of the archive's becomes a path."""
     with source.open("rb") as file:
         for name, entry in wanted.items():

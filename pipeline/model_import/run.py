@@ -14,7 +14,8 @@ from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.model_import.contents import contents_of
 from pipeline.model_import.folder import left_out_note, unpack_model
-from pipeline.params.catalogue import entry_of
+from pipeline.model_import.onnx_files import unpack_onnx
+from pipeline.params.catalogue import CATALOGUE, IMPORTED
 from pipeline.process.checkpoint_manifest import digest_of
 from pipeline.process.results import ImportedModel, write_last, write_result
 from pipeline.process.specs import ImportModelSpec
@@ -26,7 +27,8 @@ from pipeline.training.failures import as_failure
 from pipeline.training.run import ARTIFACTS, MODEL_FILE
 
 BATCH = 8  # images of an evaluation at once: on a CPU a larger batch takes more memory, not less time
-PYTORCH_TRAINER = "yolo"
+PYTORCH_TRAINER, ONNX_TRAINER = "yolo", "onnx"
+MODULES = {**IMPORTED} | {name: entry.trainer for name, entry in CATALOGUE.items()}
 
 
 def import_model(spec: ImportModelSpec, report: Reporter) -> ImportedModel:
@@ -52,9 +54,11 @@ def import_model(spec: ImportModelSpec, report: Reporter) -> ImportedModel:
 def _imported(spec: ImportModelSpec, artifacts: Path, work: Path, report: Reporter) -> ImportedModel:
     report.stage("loading")
     trainer, model, left_out = _opened(spec, work)
-    module, kind = cast(Trainer, import_module(entry_of(trainer).trainer)), entry_of(trainer).kind
-    classes = None if spec.dataset is None else _classes_of(spec.dataset, kind)
+    module = cast(Trainer, import_module(MODULES[trainer]))
+    kind_of_set, classes = (None, None) if spec.dataset is None else _kind_and_classes(spec.dataset)
     adopted = module.adopt(model, artifacts, report, classes=classes)
+    if kind_of_set not in (None, kind := adopted.kind):
+        raise refused(Reason("", f"The model is for {kind}, and the dataset that was named is {kind_of_set}."))
     if kind == "detection":
         _write_names(adopted.classes, artifacts / "data.yaml")
     if spec.dataset is not None:
@@ -75,16 +79,15 @@ def _opened(spec: ImportModelSpec, work: Path) -> tuple[str, Path, tuple[str, ..
         model = folder / "model.pt"  # ultralytics reads no other suffix
         model.symlink_to(spec.source.resolve())
         return PYTORCH_TRAINER, model, ()
+    if contents.kind == "onnx":
+        return ONNX_TRAINER, folder, unpack_onnx(spec.source, contents, folder)
     unpacked = unpack_model(spec.source, contents, folder)
     return unpacked.trainer, folder, unpacked.left_out
 
 
-def _classes_of(tree: Path, kind: str) -> list[str]:
-    """The classes of the prepared dataset. Raises ModelRefused where the model is for another kind of dataset."""
+def _kind_and_classes(tree: Path) -> tuple[str, list[str]]:
     manifest = json.loads((tree / MANIFEST_FILE).read_text(encoding="utf-8"))
-    if manifest["kind"] != kind:
-        raise refused(Reason("", f"The model is for {kind}, and the dataset that was named is {manifest['kind']}."))
-    return [str(each) for each in manifest["classes"]]
+    return str(manifest["kind"]), [str(each) for each in manifest["classes"]]
 
 
 def _evaluate(module: Trainer, tree: Path, artifacts: Path, report: Reporter) -> None:

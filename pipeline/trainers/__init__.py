@@ -68,9 +68,13 @@ class TrainedModel:
 
 @dataclass(frozen=True, slots=True)
 class AdoptedModel:
-    """A model that was trained elsewhere, written as this trainer publishes its own. `notes`: sentences for people."""
+    """A model that was trained elsewhere, written as this trainer publishes its own. `notes`: sentences for people.
+
+    `kind`: of the datasets that it is for.
+    """
 
     weights: str
+    kind: str
     classes: tuple[str, ...]
     input_size: int  # side of the square input, px
     versions: Mapping[str, str]
@@ -155,8 +159,9 @@ class Trainer(Protocol):
         """
 
     def adopt(self, source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:
-        """Writes the hostile model `source` into `artifacts` as a published one: a .pt file, or a folder of validated
-        JSON and .safetensors. `classes`: those of the dataset that it is for, where one is named.
+        """Writes the hostile model `source` into `artifacts` as a published one: a .pt file, a folder of validated
+        JSON and .safetensors, or a folder of an .onnx file and what is said about it. `classes`: those of the dataset
+        that it is for, where one is named.
 
         Nothing of `source` but numbers, names and plain values reaches the result. Raises ModelRefused and
         WeightsUnavailable; any other exception means that the file is broken.

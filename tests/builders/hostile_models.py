@@ -182,7 +182,7 @@ CLASSIFIERS: Mapping[str, tuple[Make, str]] = {
     "nothing-in-it": (lambda _: zip_of({}), "empty"),
     "a-dataset": (lambda _: zip_of({"a/1.jpg": b"x", "a/1.xml": b"y"}), "1 .jpg, 1 .xml"),
     "a-pt-in-a-zip": (lambda _: zip_of({"best.pt": b"x"}), "upload that file itself"),
-    "an-onnx-file": (lambda _: zip_of({"model.onnx": b"x"}), "1 .onnx"),
+    "another-runtime": (lambda _: zip_of({"model.tflite": b"x"}), "1 .tflite"),
     "path-outside": (_vit({"../../evil.json": b"{}"}), "leaves the archive"),
     "symbolic-link": (lambda _: linked_zip(vit_files(), "config.json"), "a link"),
     "zip-bomb": (lambda _: zip_of({"config.json": bytes(64 * 1024**2)}, method=zipfile.ZIP_DEFLATED), "would grow"),

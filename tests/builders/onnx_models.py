@@ -3,12 +3,14 @@
 The classifier names the colour of the left half of an image, the detector finds squares of a colour.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image, ImageDraw
 
 from pipeline.predictor.metadata import KEY, ExportMetadata, Output, Preprocessing
 
@@ -75,6 +77,18 @@ def _places(name: str, axis: str) -> list[Any]:
         helper.make_node("Sub", [f"{name}_count", "half"], [f"{name}_middle"]),
         helper.make_node("Mul", [f"{name}_middle", "cell"], [name]),
     ]
+
+
+def scene(left: str, right: str) -> bytes:
+    """A PNG with a square of each of two CLASSES on grey."""
+    image = Image.new("RGB", (2 * SIDE, SIDE), (128, 128, 128))
+    pen, side = ImageDraw.Draw(image), 2 * SQUARE
+    for column, name in enumerate((left, right)):
+        colour = tuple(230 if name == each else 20 for each in CLASSES)
+        pen.rectangle((column * SIDE + 32, 32, column * SIDE + 31 + side, 31 + side), fill=colour)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def described(model: onnx.ModelProto, kind: str, form: str, **changes: Any) -> onnx.ModelProto:

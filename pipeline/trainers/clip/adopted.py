@@ -54,6 +54,7 @@ def adopt_clip(folder: Path, artifacts: Path, report: Reporter, *, classes: Sequ
     try_classifier(network, processor, len(names), WEIGHTS)
     return AdoptedModel(
         weights=MODEL_ZIP,
+        kind="classification",
         classes=names,
         input_size=side,
         versions=VERSIONS,

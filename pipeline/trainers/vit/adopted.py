@@ -55,6 +55,7 @@ def adopt_vit(folder: Path, artifacts: Path) -> AdoptedModel:
     try_classifier(network, published, len(classes), CONFIG)
     return AdoptedModel(
         weights=MODEL_ZIP,
+        kind="classification",
         classes=classes,
         input_size=side,
         versions=VERSIONS,

@@ -63,6 +63,7 @@ def adopt_yolo(source: Path, artifacts: Path) -> AdoptedModel:
     publish_weights({"model": model, "train_args": {}}, artifacts / WEIGHTS, input_size=side)
     return AdoptedModel(
         weights=WEIGHTS,
+        kind="detection",
         classes=names,
         input_size=side,
         versions=VERSIONS,
