@@ -32,7 +32,7 @@ _DATASET_FIELD = {
     "project. By default it is not evaluated.",
     "examples": ["d2"],
 }
-_FILE = {"type": "string", "format": "binary", "description": "The `.pt` file, or the ZIP."}
+_FILE = {"type": "string", "format": "binary", "description": "The `.pt` file, the `.onnx` file, or the ZIP."}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {
     "required": True,
@@ -79,8 +79,9 @@ _QUERY = [
 async def import_model(
     request: Request, platform: CurrentPlatform, idempotency: Idempotency, project: str, wait: Wait = 0
 ) -> Operation | Response:
-    """A `.pt` file of an ultralytics detector, or a ZIP of a folder of transformers (an image classifier or a CLIP
-    model, with safetensors): the form field `file` or the body itself.
+    """A `.pt` file of an ultralytics detector, a ZIP of a folder of transformers (an image classifier or a CLIP model,
+    with safetensors), or an `.onnx` file, in a ZIP with labels.txt and its preprocessing where it does not say them:
+    the form field `file` or the body itself.
 
     It is read in a process of its own, and nothing in it is run. The answer is an operation, whose result names the
     version, or whose problem says why the model was refused. What it was trained on is not known: the version has no

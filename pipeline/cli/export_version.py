@@ -37,13 +37,13 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _export(spec: ExportSpec, channel: Channel) -> None:
+    from pipeline.cli.predict import entry_of_model
     from pipeline.export.certificate import CERTIFICATE_FILE, certify
     from pipeline.export.held_out import held_out_images
     from pipeline.export.run import export_model
-    from pipeline.params.catalogue import entry_of
     from pipeline.trainers import Trainer
 
-    entry = entry_of(spec.trainer)
+    entry = entry_of_model(spec.model)
     channel.stage("exporting")
     facts = {"model": spec.name, "version_id": spec.version_id, "fingerprint": spec.fingerprint}
     made = spec.out / "export"

@@ -17,7 +17,7 @@ from pipeline.training.reporter import ChannelReporter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, nargs="?", help="a .pt file, or the ZIP of a folder of transformers")
+    parser.add_argument("model", type=Path, nargs="?", help="a .pt or .onnx file, or a ZIP of one or of a folder")
     parser.add_argument("out", type=Path, nargs="?", help="a folder; the model is written to out/artifacts")
     parser.add_argument("--dataset", type=Path, help="a prepared tree, on whose val and test splits it is evaluated")
     parser.add_argument("--config", type=Path, help="spec.json instead of arguments")

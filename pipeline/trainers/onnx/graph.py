@@ -64,9 +64,9 @@ def input_of(model: onnx.ModelProto, path: str) -> Input:
     tensor = inputs[0].type.tensor_type
     sizes = [size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim]
     if tensor.elem_type != TensorProto.FLOAT or len(sizes) != 4 or sizes[1] not in (3, None):
-        shown = ", ".join("any" if size is None else str(size) for size in sizes)
+        sides = ", ".join("any" if size is None else str(size) for size in sizes)
         kind = TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type in _TYPES else "no tensor"
-        detail = f"The input is {kind} ({shown}); FLOAT (batch, 3, height, width) is expected."
+        detail = f"The input is {kind} ({sides}); FLOAT (batch, 3, height, width) is expected."
         raise refused(Reason(path, detail))
     if sizes[0] not in (None, 1):
         detail = (
@@ -122,15 +122,15 @@ def _faults(model: onnx.ModelProto) -> Iterator[str]:
 
 
 def _node_faults(node: Any) -> Iterator[str]:
-    shown = f"{node.op_type[:60]} ({node.name[:60]})"
+    operator = f"{node.op_type[:60]} ({node.name[:60]})"
     if node.domain not in _STANDARD:
-        yield f"{shown} is of the domain {node.domain[:60]!r}: only operators of the ONNX standard are accepted."
+        yield f"{operator} is of the domain {node.domain[:60]!r}: only operators of the ONNX standard are accepted."
     if node.op_type in _RANDOM:
-        yield f"{shown} gives random numbers: the same image would get another answer each time."
+        yield f"{operator} gives random numbers: the same image would get another answer each time."
     if any(each.HasField("g") or each.graphs for each in node.attribute):
-        yield f"{shown} is control flow: export the model without loops and conditions."
+        yield f"{operator} is control flow: export the model without loops and conditions."
     if any(each.HasField("sparse_tensor") or each.sparse_tensors for each in node.attribute):
-        yield f"{shown} has a sparse constant: save it as a plain tensor."
+        yield f"{operator} has a sparse constant: save it as a plain tensor."
 
 
 def _tensors(graph: Any) -> Iterator[Any]:

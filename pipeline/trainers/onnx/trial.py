@@ -23,7 +23,7 @@ from pipeline.trainers.model_refusal import Reason, refused
 MEMORY_BYTES = 4 * GIB  # a ViT-L takes 2.6 GiB
 SECONDS = 60.0  # a ViT-L takes 4 s an image on a core
 MAX_OUTPUT_VALUES = 16 * 1024**2  # a detector at 2048 px with 80 classes answers 7 million
-_SHOWN = 500  # characters of what a library says
+_LISTED = 500  # characters of what a library says
 
 Shape = tuple[int, int, int, int]
 
@@ -56,7 +56,7 @@ def _last_words(said: Path, status: int) -> str:
         log.seek(max(0, said.stat().st_size - 20_000))
         lines = log.read().decode(errors="replace").strip().splitlines()
     ended = f"the process ended with signal {-status}" if status < 0 else "the process ended"
-    return " ".join((lines[-1] if lines else ended).split())[:_SHOWN]
+    return " ".join((lines[-1] if lines else ended).split())[:_LISTED]
 
 
 def main(file: Path, out: Path, shapes: Sequence[Shape]) -> int:
@@ -86,7 +86,7 @@ def outputs_of(file: Path, shapes: Sequence[Shape]) -> list[NDArray[np.float32]]
 
 
 def _refuse(reason: str) -> int:
-    sys.stdout.write(" ".join(reason.split())[:_SHOWN] + "\n")
+    sys.stdout.write(" ".join(reason.split())[:_LISTED] + "\n")
     sys.stdout.flush()
     os._exit(1)
 

@@ -18,6 +18,7 @@ from core.services.projects.lookup import join_project
 from tests.builders.class_folders import folder_files
 from tests.builders.foreign_models import CLASSES, zip_of
 from tests.builders.hostile_models import RunsCode, torch_zip
+from tests.builders.onnx_models import described, onnx_classifier
 from tests.builders.voc import voc_zip, zip_files
 from tests.servers.api import problem, serving
 from tests.servers.workers import OPTIONS, Stack, child_of, stack
@@ -31,6 +32,12 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     from tests.builders.foreign_models import vit_files
 
     return zip_of(vit_files())
+
+
+@pytest.fixture(scope="module")
+def onnx_file() -> bytes:
+    """Which is read without torch, in seconds."""
+    return described(onnx_classifier(), "classification", "logits").SerializeToString()
 
 
 @contextmanager
@@ -93,9 +100,9 @@ def _ended(api: httpx.Client, line: Stack, operation_id: str) -> dict[str, Any]:
 
 
 def test_an_uploaded_model_becomes_a_version_of_its_project(
-    each_api: httpx.Client, each_line: Stack, vit: bytes
+    each_api: httpx.Client, each_line: Stack, onnx_file: bytes
 ) -> None:
-    queued = _upload(each_api, vit)
+    queued = _upload(each_api, onnx_file)
     assert (queued["kind"], queued["project"], queued["state"]) == ("import-version", "shapes", "queued")
     done = _ended(each_api, each_line, queued["operation_id"])
     assert done["state"] == "succeeded", done["problem"]
@@ -115,8 +122,9 @@ def test_an_uploaded_model_becomes_a_version_of_its_project(
     for artifact in version["artifacts"]:
         assert each_api.get(artifact["links"]["self"]).status_code == 200
     downloaded = each_api.get("/download/model/shapes")
-    assert downloaded.headers["content-disposition"].startswith('attachment; filename="shapes-v1-model.zip"')
+    assert downloaded.headers["content-disposition"].startswith('attachment; filename="shapes-v1-model.onnx"')
     assert list(each_line.platform.store.list_prefix("operations/")) == [], "what was uploaded is not kept"
+    assert version["trainer"] == "onnx"
 
 
 @pytest.mark.slow
@@ -136,7 +144,7 @@ def test_a_version_is_evaluated_on_a_dataset_of_the_project(
 
 @pytest.mark.slow  # `make test` refuses each hostile model in the contract test of the command
 def test_a_hostile_model_is_refused_in_its_child_and_the_service_goes_on(
-    api: httpx.Client, line: Stack, vit: bytes, tmp_path: Path
+    api: httpx.Client, line: Stack, onnx_file: bytes, tmp_path: Path
 ) -> None:
     mark = tmp_path / "executed"
     hostile = _upload(api, torch_zip(pickle.dumps({"model": RunsCode(mark)}, 2)))
@@ -145,7 +153,7 @@ def test_a_hostile_model_is_refused_in_its_child_and_the_service_goes_on(
     assert "posix.system" in refused["problem"]["reasons"][0]["detail"]
     assert not mark.exists()
     assert api.get("/models/shapes").json()["items"] == []
-    assert _ended(api, line, _upload(api, vit)["operation_id"])["result"]["name"] == "shapes/v1"
+    assert _ended(api, line, _upload(api, onnx_file)["operation_id"])["result"]["name"] == "shapes/v1"
 
 
 def test_what_cannot_be_imported_is_refused_before_anything_is_stored(
@@ -161,6 +169,16 @@ def test_what_cannot_be_imported_is_refused_before_anything_is_stored(
     problem(api.post(path, content=b"", headers=headers), 400, "upload-invalid")
     problem(api.post(path, files={"file": b"x"}, data={"trainer": "yolo"}), 400, "request-invalid")
     assert list(line.platform.store.list_prefix("operations/")) == []
+
+
+def test_no_training_goes_on_from_an_imported_onnx_file(
+    api: httpx.Client, line: Stack, onnx_file: bytes, tmp_path: Path
+) -> None:
+    _ended(api, line, _upload(api, onnx_file)["operation_id"])
+    job_id = _dataset(line, zip_files(tmp_path / "set.zip", folder_files(classes=CLASSES)))
+    prepare_job(Worker(line.platform, "prepare", "test"), job_id)
+    refused = api.post(f"/train-async/{job_id}", json={"params": {"model": "v1"}})
+    assert problem(refused, 409, "model-trainer-mismatch")["model_trainer"] == "onnx"
 
 
 def test_an_upload_with_the_same_key_is_imported_once(api: httpx.Client) -> None:
