@@ -33,9 +33,10 @@ def train(
 
 def load(model: Path) -> Predictor:
     """`model`: a folder with `model.onnx`, or an .onnx file. Raises WeightsUnavailable for anything else."""
+    from pipeline.evaluation.thresholds import published_thresholds
     from pipeline.trainers.onnx.predictor import OnnxPredictor
 
-    return OnnxPredictor(_file_in(model))
+    return OnnxPredictor(_file_in(model), published_thresholds(model))
 
 
 def evaluate(
@@ -49,9 +50,11 @@ def evaluate(
     device: str,  # noqa: ARG001 - always the processor
 ) -> None:
     """See `pipeline.trainers.Trainer`."""
+    from pipeline.evaluation.thresholds import published_thresholds
     from pipeline.trainers.onnx.evaluation import evaluate_onnx
 
-    evaluate_onnx(_file_in(model), dataset, out, report, splits=splits)
+    thresholds = published_thresholds(model)
+    evaluate_onnx(_file_in(model), dataset, out, report, splits=splits, thresholds=thresholds)
 
 
 def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:  # noqa: ARG001
@@ -64,15 +67,19 @@ def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[
 
 
 def export_onnx(model: Path, target: Path, *, about: Mapping[str, Any]) -> None:
-    """The file itself, with what is known about its version."""
+    """The file itself, with what is known about its version and the thresholds that val chose."""
+    from pipeline.evaluation.thresholds import published_thresholds
     from pipeline.predictor.engines import open_engine
     from pipeline.predictor.metadata import read_metadata
     from pipeline.predictor.onnx_file import describe_onnx
 
     file = _file_in(model)
     metadata = read_metadata(open_engine(file, threads=1).description)
+    output = metadata.output
+    if thresholds := published_thresholds(model):
+        output = replace(output, min_score=thresholds.all, thresholds=thresholds.of(metadata.classes))
     shutil.copyfile(file, target)
-    describe_onnx(target, replace(metadata, about=dict(about)))
+    describe_onnx(target, replace(metadata, output=output, about=dict(about)))
 
 
 def trace(model: Path, target: Path) -> NoReturn:  # noqa: ARG001 - the protocol's

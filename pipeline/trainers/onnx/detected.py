@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.dataset.predictions import PredictedBox
 from pipeline.evaluation.detection_metrics import ImageBoxes, detection_metrics, pairwise_iou
+from pipeline.evaluation.matched_predictions import MatchedPredictions, matched_boxes
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.layouts.yolo import tree_stems
 from pipeline.plots.grid import Sample
@@ -37,6 +38,7 @@ class DetectedSplit:
     """`metrics`: of one split, as in metrics.json."""
 
     metrics: dict[str, Any]
+    matched: MatchedPredictions
     samples: tuple[Sample, ...]
 
 
@@ -79,7 +81,11 @@ def measure(
         "min_iou": MATCHED_IOU,
         "matrix": sum((_confused(pair, len(classes)) for pair in pairs), start=np.zeros(1, int)).tolist(),
     }
-    return DetectedSplit({**measured, **facts, "confusion_matrix": confusion}, _samples(images, predictions, classes))
+    return DetectedSplit(
+        metrics={**measured, **facts, "confusion_matrix": confusion},
+        matched=matched_boxes(pairs, len(classes)),
+        samples=_samples(images, predictions, classes),
+    )
 
 
 def _boxes(rows: Sequence[Sequence[int]]) -> Array:

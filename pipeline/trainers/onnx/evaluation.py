@@ -14,6 +14,7 @@ from pipeline.evaluation.classification import write_evaluation
 from pipeline.evaluation.classifier_evaluation import ClassifierEvaluation
 from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.evaluation.split_predictions import SplitPredictions
+from pipeline.evaluation.thresholds import Thresholds, choose_thresholds, with_thresholds
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.plots.confusion import draw_confusion
 from pipeline.plots.grid import draw_grid
@@ -27,27 +28,36 @@ LOWEST_SCORE = 0.001  # from which ultralytics measures
 _STEPS = ("preprocess", "inference", "postprocess")
 
 
-def evaluate_onnx(file: Path, dataset: Path, out: Path, report: Reporter, *, splits: Sequence[str]) -> None:
-    """See `pipeline.trainers.Trainer`."""
+def evaluate_onnx(
+    file: Path, dataset: Path, out: Path, report: Reporter, *, splits: Sequence[str], thresholds: Thresholds | None
+) -> None:
+    """See `pipeline.trainers.Trainer`. `thresholds`: those of the version; None: val chooses."""
     report.stage("loading")
     predictor = OnnxPredictor(file)
     kind = json.loads((dataset / MANIFEST_FILE).read_text(encoding="utf-8"))["kind"]
     if kind != predictor.export.metadata.kind:
         raise ParamsInvalid(f"The model is for {predictor.export.metadata.kind}, and the dataset is {kind}.")
     evaluate = _evaluate_detector if kind == "detection" else _evaluate_classifier
-    evaluate(predictor, dataset, out, report, splits)
+    evaluate(predictor, dataset, out, report, splits, thresholds)
 
 
 def _evaluate_detector(
-    predictor: OnnxPredictor, dataset: Path, out: Path, report: Reporter, splits: Sequence[str]
+    predictor: OnnxPredictor,
+    dataset: Path,
+    out: Path,
+    report: Reporter,
+    splits: Sequence[str],
+    thresholds: Thresholds | None,
 ) -> None:
     classes, images = labelled_images(dataset, splits)
     _require(predictor, classes, [split for split in splits if not images[split]])
     report.stage("evaluating")
     found = {split: _detected(predictor, images[split], classes, report) for split in splits}
-    metrics: dict[str, Any] = {
-        split: found[split].metrics if split in found else None for split in dict.fromkeys((*HELD_OUT_SPLITS, *splits))
-    }
+    chosen = thresholds or choose_thresholds(
+        found["val"].matched if "val" in found else None, classes, kind="detection"
+    )
+    measured = {split: found[split].metrics if split in found else None for split in (*HELD_OUT_SPLITS, *splits)}
+    metrics = with_thresholds(measured, {split: each.matched for split, each in found.items()}, chosen)
     text = json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False)
     (out / "metrics.json").write_text(text + "\n", encoding="utf-8")
     for split, detected in found.items():
@@ -70,7 +80,12 @@ def _detected(
 
 
 def _evaluate_classifier(
-    predictor: OnnxPredictor, dataset: Path, out: Path, report: Reporter, splits: Sequence[str]
+    predictor: OnnxPredictor,
+    dataset: Path,
+    out: Path,
+    report: Reporter,
+    splits: Sequence[str],
+    thresholds: Thresholds | None,
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="darkroom-onnx-") as home:  # read while `datasets` is imported only
         go_offline(Path(home))
@@ -83,7 +98,7 @@ def _evaluate_classifier(
         images, rows = tree.splits[split], []
         for index in range(len(images)):
             report.raise_if_cancelled()
-            rows.append(predictor.predicted(images.content(index), top=len(tree.classes)))
+            rows.append(predictor.predicted(images.content(index), min_score=0.0, top=len(tree.classes)))
         probabilities = _probabilities(rows, tree.classes)
         predicted[split] = SplitPredictions(tree.classes, images.paths, np.asarray(images.labels), probabilities)
         speeds[split] = _speed(rows)
@@ -97,6 +112,7 @@ def _evaluate_classifier(
         history=(),
         best_epoch=None,
         label_errors=None,
+        thresholds=thresholds,
     )
     write_evaluation(evaluation, out, raise_if_cancelled=report.raise_if_cancelled)
 
