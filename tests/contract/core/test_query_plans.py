@@ -14,12 +14,14 @@ from core.db.tables import METADATA
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_findings, list_jobs
 from core.services.jobs.images import codes_of_images, images_with_finding
+from core.services.maintenance.derived_objects import derived_to_purge
 from core.services.maintenance.ended_operations import operations_to_condense
 from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import mlflow_sync
 from core.services.models.evaluation_matrix import evaluation_matrix
 from core.services.models.evaluations import evaluation_overviews, list_evaluations
+from core.services.models.exports import list_exports
 from core.services.models.mlflow_sync import count_refused, jobs_to_forget, runs_to_mirror
 from core.services.models.versions import find_version, list_versions
 from core.services.operations.commands import list_operations, newest_operation
@@ -60,6 +62,8 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     ),
     "runs of a project": lambda db, filled, page: list_runs(db, **page, project=_project_of(filled)),
     "versions of a project": lambda db, filled, page: list_versions(db, **page, ref=_project_of(filled)),
+    "exports of a version": lambda db, filled, page: list_exports(db, _project_of(filled), "latest", **page),
+    "derived to purge": lambda db, _filled, _page: derived_to_purge(db),
     "evaluations": lambda db, _filled, page: evaluation_overviews(db, list_evaluations(db, **page).items),
     "evaluations of a project": lambda db, filled, page: list_evaluations(db, **page, project=_project_of(filled)),
     "evaluations of a version": lambda db, filled, page: list_evaluations(

@@ -18,6 +18,7 @@ from core.services.context import Platform
 from core.services.jobs.commands import delete_job, job_in, list_jobs
 from core.services.jobs.project_deletion import delete_project
 from core.services.models.evaluations import EvaluationRequest, publish_evaluation, request_evaluation
+from core.services.models.exports import delete_export, list_exports, request_export
 from core.services.models.versions import list_versions, remove_alias, roll_back_alias, set_alias
 from core.services.operations.commands import cancel_operation, list_operations, queue_operation
 from core.services.operations.lifecycle import complete_operation
@@ -26,7 +27,7 @@ from core.services.runs.commands import cancel_run, list_runs, run_in
 from core.services.work.leases import ClaimLost, claim_row
 from core.settings import Settings
 from core.storage import open_store
-from tests.builders import rows
+from tests.builders import exports, rows
 
 Found = TypeVar("Found")
 PROJECT = "raccoons"
@@ -84,7 +85,8 @@ def test_no_two_changes_of_a_project_wait_for_each_other(database_url: str) -> N
 
     with ThreadPoolExecutor(THREADS) as threads:  # a deadlock is Unavailable, which nothing above catches
         outcomes = sum(threads.map(work, range(THREADS)), Counter[str]())
-    assert {"_join", "_publish", "_queue", "_cancel", "_delete", "_set_alias", "_operate", "_evaluate"} <= set(outcomes)
+    wanted = {"_join", "_publish", "_queue", "_cancel", "_delete", "_set_alias", "_operate", "_evaluate", "_export"}
+    assert wanted <= set(outcomes)
     with platform.db.reading() as session:
         project = project_in(session, PROJECT)
         revisions = session.execute(select(JobRow.revision).order_by(JobRow.revision)).scalars().all()
@@ -118,8 +120,7 @@ def _delete(platform: Platform, rng: Random) -> None:
 
 
 def _set_alias(platform: Platform, rng: Random) -> None:
-    newest = list_versions(platform.db, ref=PROJECT, cursor=None, limit=3).items
-    set_alias(platform.db, PROJECT, "staging", version=f"v{_one_of(newest, rng).number}")
+    set_alias(platform.db, PROJECT, "staging", version=_some_version(platform, rng))
 
 
 def _roll_back(platform: Platform, _rng: Random) -> None:
@@ -153,6 +154,23 @@ def _cancel_operation(platform: Platform, rng: Random) -> None:
     cancel_operation(platform.db, _one_of(list_operations(platform.db, cursor=None, limit=4).items, rng).id)
 
 
+def _export(platform: Platform, rng: Random) -> None:
+    requested = request_export(platform, PROJECT, _some_version(platform, rng), exports.ONNX)
+    claimed = claim_row(platform.db, OperationRow, requested.operation.id, "w", lease_seconds=rows.LEASE)
+    if claimed is not None:  # None: another thread makes it, or has made it
+        exports.publish_claimed(platform, claimed[0])
+
+
+def _delete_export(platform: Platform, rng: Random) -> None:
+    version = _some_version(platform, rng)
+    found = list_exports(platform.db, PROJECT, version, cursor=None, limit=4).page.items
+    delete_export(platform.db, PROJECT, version, _one_of(found, rng).id)
+
+
+def _some_version(platform: Platform, rng: Random) -> str:
+    return f"v{_one_of(list_versions(platform.db, ref=PROJECT, cursor=None, limit=3).items, rng).number}"
+
+
 def _some_job(platform: Platform, rng: Random) -> str:
     return _one_of(list_jobs(platform.db, cursor=None, limit=4, state="ready").items, rng).id
 
@@ -166,7 +184,7 @@ def _one_of(found: Sequence[Found], rng: Random) -> Found:
 Step = Callable[[Platform, Random], None]
 STEPS_OF_A_THREAD: tuple[Step, ...] = (
     _join, _join, _publish, _publish, _queue, _queue, _cancel, _delete, _delete, _set_alias, _roll_back, _remove_alias,
-    _operate, _operate, _evaluate, _evaluate, _cancel_operation,
+    _operate, _operate, _evaluate, _evaluate, _cancel_operation, _export, _export, _delete_export,
 )  # fmt: skip
 
 
