@@ -42,7 +42,25 @@ class ModelVersion(BaseModel):
     evaluated: bool = Field(description="Whether it has metrics: an imported version may have none.", examples=[True])
     trainer: str = Field(examples=["yolo"])
     params: dict[str, Any] = Field(examples=[{"epochs": 30, "model": "yolov8n"}])
-    metrics: dict[str, Any] = Field(examples=[{"test": {"mAP50": 0.94, "mAP50-95": 0.71}}])
+    metrics: dict[str, Any] = Field(
+        description="By split. `thresholds`: the confidence of the best F1 on val, of all and of each class, above "
+        "which a box is listed or an answer is sure; `at_threshold` of a split and of a class: the figures above it.",
+        examples=[
+            {
+                "test": {
+                    "mAP50": 0.94,
+                    "mAP50-95": 0.71,
+                    "at_threshold": {"precision": 0.91, "recall": 0.89, "f1": 0.9},
+                },
+                "thresholds": {
+                    "all": 0.41,
+                    "source": "val",
+                    "classes": {"raccoon": 0.38},
+                    "sources": {"raccoon": "val"},
+                },
+            }
+        ],
+    )
     fingerprint: str | None = Field(
         description="Fingerprint of the dataset it was trained on; null for an imported version.", examples=[SHA256]
     )

@@ -16,7 +16,7 @@ from pipeline.evaluation.classifier_evaluation import (
 )
 from pipeline.evaluation.html import write_html
 from pipeline.evaluation.images import draw_predictions, draw_suspect_labels
-from pipeline.evaluation.matched_predictions import matched_labels
+from pipeline.evaluation.matched_predictions import MatchedPredictions, coverage_above, matched_labels
 from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.report import Cell
 from pipeline.evaluation.thresholds import choose_thresholds, with_thresholds
@@ -57,7 +57,15 @@ def _metrics(evaluation: ClassifierEvaluation) -> dict[str, Any]:
     splits = dict.fromkeys((*HELD_OUT_SPLITS, *evaluation.predictions))
     matched = {split: matched_labels(predictions) for split, predictions in evaluation.predictions.items()}
     chosen = evaluation.thresholds or choose_thresholds(matched.get("val"), evaluation.classes, kind="classification")
-    return with_thresholds({split: _metrics_of(evaluation, split) for split in splits}, matched, chosen)
+    metrics = with_thresholds({split: _metrics_of(evaluation, split) for split in splits}, matched, chosen)
+    for split, predictions in matched.items():
+        metrics[split]["at_threshold"] |= _coverage(predictions, chosen.of(evaluation.classes))
+    return metrics
+
+
+def _coverage(predictions: MatchedPredictions, thresholds: Sequence[float]) -> dict[str, float | None]:
+    coverage, accuracy = coverage_above(predictions, thresholds)
+    return {"coverage": round(coverage, 5), "accuracy": None if accuracy is None else round(accuracy, 5)}
 
 
 def _metrics_of(evaluation: ClassifierEvaluation, split: str) -> dict[str, Any] | None:

@@ -68,6 +68,16 @@ def f1_by_confidence(matched: MatchedPredictions) -> Array:
     return curves
 
 
+def coverage_above(matched: MatchedPredictions, thresholds: Sequence[float]) -> tuple[float, float | None]:
+    """The share of predictions above the thresholds of their classes, and how many of those are correct, as a share.
+
+    Of a classifier: its coverage, and its accuracy where it is sure (El-Yaniv and Wiener, On the Foundations of
+    Noise-free Selective Classification, 2010). None where no prediction is above.
+    """
+    above = matched.scores > np.asarray(thresholds, float)[matched.classes]
+    return float(above.mean()), float(matched.correct[above].mean()) if above.any() else None
+
+
 def figures_above(matched: MatchedPredictions, thresholds: Sequence[float]) -> list[Figures | None]:
     """For each class, of its predictions above its own threshold. None for a class with nothing to be found."""
     above = matched.scores > np.asarray(thresholds, float)[matched.classes]

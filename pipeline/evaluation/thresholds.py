@@ -72,9 +72,15 @@ def published_thresholds(model: Path) -> Thresholds | None:
         if folder != model and _read(folder / MODEL_FILE).get("weights", {}).get("name") != model.name:
             return None
         found = _read(folder / METRICS_FILE).get("thresholds")
-        return None if found is None else _thresholds(found)
+        return None if found is None else read_thresholds(found)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"The thresholds in {folder / METRICS_FILE} cannot be read: {error}") from error
+
+
+def read_thresholds(found: Mapping[str, Any]) -> Thresholds:
+    """`found`: `thresholds` of metrics.json. Raises KeyError, TypeError and ValueError for anything else."""
+    classes = {str(name): float(value) for name, value in found["classes"].items()}
+    return Thresholds(float(found["all"]), found["source"], classes, dict(found["sources"]))
 
 
 def with_thresholds(
@@ -96,11 +102,6 @@ def _best(curve: NDArray[np.float64]) -> float:
 
 def _read(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
-
-
-def _thresholds(found: Mapping[str, Any]) -> Thresholds:
-    classes = {str(name): float(value) for name, value in found["classes"].items()}
-    return Thresholds(float(found["all"]), found["source"], classes, dict(found["sources"]))
 
 
 def _measured(metrics: Mapping[str, Any], matched: MatchedPredictions, thresholds: Thresholds) -> dict[str, Any]:

@@ -34,7 +34,16 @@ def thresholds_section(metrics: Mapping[str, Any], splits: Sequence[str], *, kin
         f"{_COUNTED[kind]} in val has that for all. The figures count what is above the threshold of its class; those "
         "of all are the mean over the classes."
     )
-    return Section("Thresholds", text, [Table("", header, [whole, *rows], sheet="Thresholds")])
+    tables = [Table("", header, [whole, *rows], sheet="Thresholds")]
+    if kind == "classification":
+        tables.append(_coverage(metrics, splits))
+    return Section("Thresholds", text, tables)
+
+
+def _coverage(metrics: Mapping[str, Any], splits: Sequence[str]) -> Table:
+    names = {"coverage": "Share of images that are sure", "accuracy": "Accuracy on those"}
+    rows = [[name, *(metrics[split]["at_threshold"][key] for split in splits)] for key, name in names.items()]
+    return Table("Sure answers", ["", *splits], rows)
 
 
 def _figures(metrics: Mapping[str, Any], splits: Sequence[str], name: str | None = None) -> list[Cell]:

@@ -15,6 +15,7 @@ from pipeline.evaluation.detection_metrics import ImageBoxes
 from pipeline.evaluation.matched_predictions import (
     CONFIDENCES,
     MatchedPredictions,
+    coverage_above,
     f1_by_confidence,
     figures_above,
     matched_boxes,
@@ -135,6 +136,14 @@ def test_where_val_cannot_choose_it_says_so(
     chosen = choose_thresholds(found, NAMES, kind="detection")
     assert (chosen.source, tuple(chosen.sources.values()), chosen.all) == (source, sources, whole)
     assert choose_thresholds(None, NAMES, kind="classification").all == 0, "without a threshold no answer is unsure"
+
+
+def test_a_classifier_is_right_more_often_where_it_is_sure() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.45, 0.55], [0.3, 0.7]])
+    found = matched_labels(SplitPredictions(("a", "b"), ("",) * 4, np.array([0, 0, 0, 1]), probabilities))
+    assert coverage_above(found, (0.5, 0.6)) == (0.75, 1)
+    assert coverage_above(found, (0.0, 0.0)) == (1, 0.75)
+    assert coverage_above(found, (0.95, 0.95)) == (0, None)
 
 
 def test_boxes_are_matched_as_for_map50() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from core.db.tables import JobRow, ProjectRow, RunRow, VersionRow
 from core.services.models.mlflow_rows import Mirrored
+from worker.tasks.mlflow_copies import numbers_in
 from worker.tasks.mlflow_pages import project_page, results_table, run_page, version_page
 
 URL = "https://darkroom.example/"
@@ -51,6 +52,20 @@ def test_a_table_has_a_column_for_each_split_that_was_measured() -> None:
     assert table[0] == "|  | &emsp;test | &emsp;val |" and "| f1 | &emsp;0.500 | &emsp;– |" in table
     assert table[-1] == "| images | &emsp;1,260 | &emsp;1,260 |"
     assert results_table({}) == results_table({"test": None}) == ""
+
+
+def test_thresholds_are_flat_numbers_in_mlflow_and_no_split_of_its_tables() -> None:
+    sources = {"star": "all"}
+    thresholds = {"all": 0.4, "source": "val", "classes": {"star": 0.35}, "sources": sources}
+    measured = {"f1": 0.5, "at_threshold": {"f1": 0.75, "recall": None}}
+    metrics = {"val": None, "test": measured, "thresholds": thresholds}
+    assert numbers_in(metrics) == [
+        (("test", "at_threshold", "f1"), 0.75),
+        (("test", "f1"), 0.5),
+        (("thresholds", "all"), 0.4),
+        (("thresholds", "classes", "star"), 0.35),
+    ]
+    assert results_table(metrics).splitlines()[0] == "|  | &emsp;test |"
 
 
 def test_a_failed_run_has_its_reason_without_effect_as_markdown() -> None:
