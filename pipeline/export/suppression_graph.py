@@ -2,7 +2,7 @@
 
 The graph is written here, and not by ultralytics' `nms=True`: with a dynamic batch that one answers zero rows for each
 image beyond those it was exported with. It computes as `pipeline.predictor.postprocess` does: the best class of each
-box, and one suppression for all classes, whose boxes are shifted apart.
+box, and one suppression for all classes, whose boxes are shifted away from each other.
 """
 
 from dataclasses import replace
@@ -55,8 +55,8 @@ class _Graph:
         best = self._node("ReduceMax", [scores, self._ints(2)], keepdims=0)  # (B, N)
         classes = self._node("ArgMax", [scores], axis=2, keepdims=1)
         classes = self._node("Cast", [classes], to=TensorProto.FLOAT)  # (B, N, 1)
-        apart = self._node("Add", [corners, self._node("Mul", [classes, self._floats(CLASS_OFFSET)])])
-        kept = self._kept_scores(apart, best, output)
+        shifted = self._node("Add", [corners, self._node("Mul", [classes, self._floats(CLASS_OFFSET)])])
+        kept = self._kept_scores(shifted, best, output)
         count = self._node("Min", [self._size(best, axis=1), self._ints(output.max_boxes)])
         scores, order = self._outputs("TopK", [kept, count], 2, axis=1, largest=1, sorted=1)  # (B, K)
         columns = self._node("Concat", [corners, self._column(best), classes], axis=2)
