@@ -102,6 +102,7 @@ def project_of(overview: ProjectOverview, *, mlflow_link: str) -> Project:
                 "models": f"{path}/models",
                 "aliases": f"{path}/aliases",
                 "lineage": f"{path}/lineage",
+                "matrix": f"{path}/evaluations/matrix",
                 **({"download": f"/download/model/{row.slug}"} if overview.versions else {}),
             },
         }

@@ -84,6 +84,7 @@ def test_a_list_shows_counts_activity_and_what_production_is(client: httpx.Clien
     assert raccoons["last_activity_at"][:19] == newest[:19]
     assert client.get("/projects/raccoons").json() == raccoons
     assert raccoons["links"]["lineage"] == "/projects/raccoons/lineage"
+    assert raccoons["links"]["matrix"] == "/projects/raccoons/evaluations/matrix"
     aliases = client.get("/projects/raccoons/aliases").json()["items"]
     for path in [
         *raccoons["links"].values(),
