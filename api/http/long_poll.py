@@ -1,5 +1,8 @@
 """Waiting for a job, a run or an operation to end."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
@@ -12,6 +15,8 @@ from core.services.runs.commands import get_run
 from core.services.work.events import standings
 
 CLIENT_CHECK_SECONDS = 2.0
+
+Found = TypeVar("Found")
 
 
 async def job_when_ended(request: Request, db: Database, job: JobRow, *, seconds: float) -> JobRow:
@@ -45,3 +50,22 @@ async def wait_until_ended(request: Request, db: Database, subject_id: str, *, s
             await subscription.wait(min(left, CLIENT_CHECK_SECONDS))
             if await request.is_disconnected():
                 return
+
+
+async def read_when_settled(
+    request: Request,
+    db: Database,
+    read: Callable[[], Found],
+    waits_for: Callable[[Found], str | None],
+    *,
+    seconds: float,
+) -> Found:
+    """What `read` returns once it waits for nothing, or after `seconds`. `waits_for`: the id of what ends before that;
+    there may be several, one after the other."""
+    deadline = clock.monotonic() + seconds
+    while True:
+        found = await run_in_threadpool(read)
+        subject_id, left = waits_for(found), deadline - clock.monotonic()
+        if subject_id is None or left <= 0 or await request.is_disconnected():
+            return found
+        await wait_until_ended(request, db, subject_id, seconds=left)

@@ -1,5 +1,6 @@
 """The bundle of a model version: one ZIP with all that its users need. The first request queues its operation."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -8,13 +9,12 @@ from starlette.responses import Response
 
 from api.dependencies import AsLink, CurrentPlatform, Wait
 from api.http.downloads import MAY_CHANGE, StoredFile, file_name, send_stored
-from api.http.long_poll import wait_until_ended
+from api.http.long_poll import read_when_settled
 from api.http.openapi import file_responses, problem_responses
 from api.http.problems import RETRY_SECONDS
 from api.routes.models import MISSING
 from api.schemas.links import link
 from api.schemas.operations import Operation, operation_of
-from core import clock
 from core.db.tables import BundleRow, OperationRow
 from core.domain import errors
 from core.services.context import Platform
@@ -59,27 +59,21 @@ async def download_bundle(
     It is written once, when it is first asked for: until then GET answers 202 with the operation, which it has queued.
     HEAD, and what a browser prefetches, queue nothing.
     """
-    standing = await _standing(request, platform, ref, version, seconds=wait)
+    read = partial(_find, request, platform, ref, version)
+    standing = await read_when_settled(request, platform.db, read, _waits_for, seconds=wait)
     if standing.bundle is None:
         return _waiting(standing.operation, standing.slug)
     return await run_in_threadpool(_send, request, platform, ref, standing, standing.bundle, as_link)
-
-
-async def _standing(request: Request, platform: Platform, ref: str, version: str, *, seconds: float) -> Standing:
-    """As it is when the bundle is there, or after `seconds`: it may wait for two operations, one after the other."""
-    deadline = clock.monotonic() + seconds
-    while True:
-        standing = await run_in_threadpool(_find, request, platform, ref, version)
-        left = deadline - clock.monotonic()
-        if standing.operation is None or left <= 0 or await request.is_disconnected():
-            return standing
-        await wait_until_ended(request, platform.db, standing.operation.id, seconds=left)
 
 
 def _find(request: Request, platform: Platform, ref: str, version: str) -> Standing:
     if request.method == "HEAD" or "prefetch" in request.headers.get("sec-purpose", ""):
         return find_bundle(platform.db, ref, version)
     return request_bundle(platform, ref, version)
+
+
+def _waits_for(standing: Standing) -> str | None:
+    return standing.operation.id if standing.operation else None
 
 
 def _waiting(operation: OperationRow | None, slug: str) -> Response:

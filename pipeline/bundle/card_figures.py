@@ -96,9 +96,6 @@ def _above(row: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
 
 def certificate_text(certificate: Mapping[str, Any]) -> str:
     """What was compared when the ONNX file was made, and what came out."""
-    images = certificate.get("images")
-    if not images:
-        return "There was no dataset on which `model.onnx` could be compared with the model: see `certificate.json`."
     predictions, figures = certificate["predictions"], certificate["figures"]
     times = certificate["milliseconds"]
     lines = [
@@ -109,7 +106,10 @@ def certificate_text(certificate: Mapping[str, Any]) -> str:
         f"{times['model']['p50']:.1f} ms an image before and {times['export']['p50']:.1f} ms after "
         f"({literal(certificate['engine'])}, threads: {certificate['threads']}, {literal(certificate['device'])})",
     ]
-    head = f"`model.onnx` was run by the predictor of this bundle beside the model that it was made of, on {images}"
+    head = (
+        "`model.onnx` was run by the predictor of this bundle beside the model that it was made of, on "
+        f"{certificate['images']}"
+    )
     tail = (
         "These figures are for the comparison; those above are of the evaluation, which may have prepared the images "
         "otherwise. `certificate.json` has everything, with the bounds that had to be met."

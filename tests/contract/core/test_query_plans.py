@@ -11,6 +11,7 @@ from benchmarks.load_rows import Filled, fill
 from core import clock
 from core.db import Database
 from core.db.tables import METADATA
+from core.domain.errors import BundleWithoutOnnx
 from core.services.context import Platform
 from core.services.jobs.commands import get_job, list_findings, list_jobs
 from core.services.jobs.images import codes_of_images, images_with_finding
@@ -19,6 +20,7 @@ from core.services.maintenance.ended_operations import operations_to_condense
 from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import mlflow_sync
+from core.services.models.bundles import find_bundle
 from core.services.models.evaluation_matrix import evaluation_matrix
 from core.services.models.evaluations import evaluation_overviews, list_evaluations
 from core.services.models.exports import list_exports
@@ -70,6 +72,7 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
         db, **page, version=find_version(db, _project_of(filled)).project
     ),
     "evaluations on a dataset": lambda db, filled, page: list_evaluations(db, **page, job_id=filled.ready[-1]),
+    "a bundle": lambda db, filled, _page: _no_bundle(db, _project_of(filled)),
     "the matrix": lambda db, filled, _page: evaluation_matrix(db, _project_of(filled), split="test"),
     "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),
     "findings by severity": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, severity="note"),
@@ -98,6 +101,11 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
 SCANS = {f"SCAN {table}" for table in METADATA.tables}  # of SQLite, without an index
 # PostgreSQL reads a table of few rows as a whole, and sorts it, unless that seems expensive.
 EXPENSIVE = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort")
+
+
+def _no_bundle(db: Database, project: str) -> None:
+    with pytest.raises(BundleWithoutOnnx):
+        find_bundle(db, project, "latest")
 
 
 def test_no_read_sorts_or_scans_a_table(platform: Platform) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from pipeline.bundle import predict
+from pipeline.bundle.licences import base_model, licences_of
+from pipeline.bundle.run import bundle as bundle_version
 from pipeline.bundle.verify import verify_bundle
 from pipeline.bundle.zip_layout import write_bundle
 from pipeline.predictor.predictor import ExportPredictor, Prediction
+from pipeline.process.child import Channel
 from pipeline.process.results import Bundled, read_result_of
-from tests.builders.bundled import bundle_spec
+from tests.builders.bundled import VERSION, bundle_spec
 from tests.builders.colour_models import CLASSES, draw_scenes
 
 KINDS = ("detection", "classification")
@@ -235,3 +239,49 @@ def test_the_card_is_one_of_the_hub_and_shows_names_as_they_are(kind: str, bundl
     for name in names:
         assert not name.startswith("images/") or f"]({name})" in text
     assert "images/val_curves.png" not in names, "the figures are those of test"
+
+
+def test_what_is_not_known_of_an_imported_version_is_said(tmp_path: Path) -> None:
+    unknown = {name: None for name in ("fingerprint", "dataset", "evaluated_on")}
+    given = bundle_spec(tmp_path, "classification", origin="imported", trainer="vit", params={}, notes={}, **unknown)
+    (given.artifacts / "metrics.json").unlink()
+    made_of = given.model_copy(update={"metadata": None})
+    given.out.mkdir()
+    with closing(Channel(given.out)) as channel:
+        bundle_version(made_of, channel)
+    assert verify_bundle(given.out / "bundle.zip").faults == ()
+    with zipfile.ZipFile(given.out / "bundle.zip") as archive:
+        text, names = archive.read("README.md").decode(), archive.namelist()
+        assert json.loads(archive.read("fingerprint.json"))["fingerprint"] is None
+    for sentence in (
+        "license: unknown",
+        "It was trained elsewhere: on what is not known",
+        "The model was not evaluated",
+        "its licence was not stated",
+        "| Dataset | not known |",
+    ):
+        assert sentence in text
+    assert not {"metrics.json", "dataset_metadata.json"} & set(names) and "model-index" not in text
+
+
+@pytest.mark.parametrize(
+    ("params", "notes", "licence", "base"),
+    [
+        (
+            {"model": "google/vit-base-patch16-224"},
+            "started from the pretrained weights google/vit",
+            "apache-2.0",
+            True,
+        ),
+        ({"model": "openai/clip-vit-base-patch32", "mode": "zero-shot"}, "", "mit", True),
+        ({"model": "somebody/else"}, "started from the pretrained weights somebody/else at 12ab", "unknown", True),
+        ({"model": "google/vit-base-patch16-224"}, "trained from scratch: no pretrained weights", "unknown", False),
+    ],
+)
+def test_the_licence_is_that_of_the_weights_that_it_started_from(
+    params: dict[str, str], notes: str, licence: str, base: bool
+) -> None:
+    version = VERSION | {"trainer": "vit", "params": params, "notes": {"weights": notes} if notes else {}}
+    assert licences_of(version, parent=None)[0].id == licence
+    assert (base_model(version) == params["model"]) is base
+    assert licences_of(version | {"parent": {"name": "a/v1"}}, parent="a/v1")[0].id == "unknown"

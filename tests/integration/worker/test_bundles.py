@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,9 @@ def test_the_first_get_queues_it_and_the_next_one_sends_it(
     assert client.get(f"/models/{version.job_id}/v1").json()["links"]["bundle"] == path
     for answer in (client.head(path), client.get(path, headers={"sec-purpose": "prefetch"})):
         assert answer.status_code == 202 and "location" not in answer.headers, "these queue nothing"
+    started = time.monotonic()
     queued = client.get(path, params={"wait": 0.2})
+    assert 0.2 <= time.monotonic() - started < 5
     assert queued.status_code == 202 and int(queued.headers["retry-after"]) > 0
     assert client.get("/models/colours/latest/bundle").json()["operation_id"] == queued.json()["operation_id"]
     assert client.head(path).headers["location"] == queued.headers["location"]
@@ -75,6 +78,7 @@ def test_the_first_get_queues_it_and_the_next_one_sends_it(
     assert (about["version_id"], about["dataset"]["name"]) == (version.id, "colours/d1")
 
 
+@pytest.mark.slow
 def test_a_lost_file_of_the_version_is_named_and_a_retry_writes_the_bundle(
     platform: Platform, client: httpx.Client, given: BundleSpec
 ) -> None:
