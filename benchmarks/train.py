@@ -11,6 +11,7 @@ Figures, as JSON lines:
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -99,6 +100,7 @@ def main() -> int:
         folder = Path(name)
         case.draw(folder / "images.zip", args.images or case.images)
         (folder / "home").mkdir()
+        os.environ["DARKROOM_EXPORT_ON_PUBLISH"] = "false"  # an export would compute beside the bare training
         stack = start_stack(folder / "home")
         try:
             for _ in wait_until_it_answers(stack):
