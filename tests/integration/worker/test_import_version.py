@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,9 @@ def _dataset(line: Stack, archive: Path) -> str:
     return receive_job(line.platform, job_id, name="shapes", options=OPTIONS, project="shapes", **source).id
 
 
-def _ended(api: httpx.Client, line: Stack, operation_id: str) -> dict[str, Any]:
-    operate(Worker(line.platform, "operations", "test"), operation_id)
+def _ended(api: httpx.Client, line: Stack, operation_id: str, **settings: bool) -> dict[str, Any]:
+    platform = replace(line.platform, settings=line.settings.model_copy(update=settings))
+    operate(Worker(platform, "operations", "test"), operation_id)
     operation: dict[str, Any] = api.get(f"/operations/{operation_id}").json()
     return operation
 
@@ -104,7 +106,7 @@ def test_an_uploaded_model_becomes_a_version_of_its_project(
 ) -> None:
     queued = _upload(each_api, onnx_file)
     assert (queued["kind"], queued["project"], queued["state"]) == ("import-version", "shapes", "queued")
-    done = _ended(each_api, each_line, queued["operation_id"])
+    done = _ended(each_api, each_line, queued["operation_id"], export_on_publish=True)
     assert done["state"] == "succeeded", done["problem"]
     assert done["result"] | {"version_id": ""} == {
         "name": "shapes/v1",
@@ -121,6 +123,8 @@ def test_an_uploaded_model_becomes_a_version_of_its_project(
     assert each_api.get(version["links"]["self"]).json() == version
     for artifact in version["artifacts"]:
         assert each_api.get(artifact["links"]["self"]).status_code == 200
+    [export] = each_api.get(version["links"]["exports"]).json()["waiting"]
+    assert (export["job_id"], export["project"], export["params"]["on_publish"]) == (None, "shapes", True)
     downloaded = each_api.get("/download/model/shapes")
     assert downloaded.headers["content-disposition"].startswith('attachment; filename="shapes-v1-model.onnx"')
     assert list(each_line.platform.store.list_prefix("operations/")) == [], "what was uploaded is not kept"
