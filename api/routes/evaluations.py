@@ -27,6 +27,7 @@ from api.schemas.operations import Operation, operation_of
 from core.domain import errors
 from core.domain.media_types import ARTIFACT_TYPES
 from core.services.models import evaluations
+from core.services.models.evaluation_overviews import evaluation_overviews
 from core.services.models.evaluations import RequestedEvaluation, request_evaluation
 from core.services.operations.commands import get_operation
 
@@ -113,7 +114,7 @@ async def list_evaluations(
             job_id=job_id,
             split=split,
         )
-        found = evaluations.evaluation_overviews(platform.db, page.items)
+        found = evaluation_overviews(platform.db, page.items)
         return PageOf(items=[evaluation_of(each) for each in found], next_cursor=page.next_cursor)
 
     return await reads.answer(read)
@@ -130,7 +131,7 @@ async def get_evaluation(platform: CurrentPlatform, reads: CurrentReads, evaluat
 
     def read() -> EvaluationDetail:
         row = evaluations.get_evaluation(platform.db, evaluation_id)
-        (overview,) = evaluations.evaluation_overviews(platform.db, [row])
+        (overview,) = evaluation_overviews(platform.db, [row])
         return evaluation_detail(overview, evaluations.artifacts_of_evaluation(platform.db, row.id))
 
     return await reads.answer(read)
@@ -154,7 +155,7 @@ def get_evaluation_artifact(
 ) -> Response:
     """`report.html`, `report.xlsx`, `metrics.json`, `predictions.csv` or an image."""
     found = evaluations.find_evaluation_artifact(platform.db, evaluation_id, name)
-    (about,) = evaluations.evaluation_overviews(platform.db, [evaluations.get_evaluation(platform.db, evaluation_id)])
+    (about,) = evaluation_overviews(platform.db, [evaluations.get_evaluation(platform.db, evaluation_id)])
     parts = (about.project, f"v{about.number}", f"d{about.revision}", about.row.split, found.name)
     return send_stored(
         request,

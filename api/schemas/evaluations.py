@@ -12,7 +12,8 @@ from api.schemas.models import Artifact
 from api.schemas.operations import OPERATION_ID
 from core.db.tables import EvaluationArtifactRow
 from core.domain.model_names import dataset_name, version_name
-from core.services.models.evaluations import DEFAULT_SPLIT, EvaluationOverview, EvaluationRequest
+from core.services.models.evaluation_overviews import EvaluationOverview
+from core.services.models.evaluations import DEFAULT_SPLIT, EvaluationRequest
 
 EVALUATION_ID = "evaluation_01kaj8x6d2e3f4g5h6j7k8m9n0"
 EXPORT_ID = "export_01kaj8x5c2d3e4f5g6h7j8k9m0"

@@ -68,18 +68,6 @@ class RequestedEvaluation(NamedTuple):
     slug: str
 
 
-class EvaluationOverview(NamedTuple):
-    """An evaluation with the names of what it is about, as they are now. `project` is that of the version."""
-
-    row: EvaluationRow
-    project: str
-    number: int
-    version_job_id: str | None  # of the version; None for an imported one
-    dataset_project: str
-    revision: int
-    export: str | None  # `onnx int8`
-
-
 def request_evaluation(
     platform: Platform, request: EvaluationRequest, *, on_commit: OnCommit = do_nothing
 ) -> RequestedEvaluation:
@@ -154,7 +142,7 @@ def list_evaluations(
     job_id: str | None = None,
     split: str | None = None,
 ) -> Page[EvaluationRow]:
-    """Newest first. `project` is that of the version. Raises what finding the project or the version raises."""
+    """Newest first. `project` is that of the version, whose `v3` is meant. Raises what finding either raises."""
     statement = select(EvaluationRow).where(EvaluationRow.deleted_at.is_(None))
     for column, wanted in (
         (EvaluationRow.export_id, export),
@@ -164,28 +152,12 @@ def list_evaluations(
         if wanted:
             statement = statement.where(column == wanted)
     with db.reading() as session:
-        if project:
-            statement = statement.where(EvaluationRow.project_id == project_in(session, project).id)
+        owner = project_in(session, project).id if project else None
+        if owner:
+            statement = statement.where(EvaluationRow.project_id == owner)
         if version:
-            statement = statement.where(EvaluationRow.version_id == model_in(session, version).id)
+            statement = statement.where(EvaluationRow.version_id == model_in(session, version, project_id=owner).id)
         return page_of(session, statement, EvaluationRow.id, cursor=cursor, limit=limit, newest_first=True)
-
-
-def evaluation_overviews(db: Database, rows: Sequence[EvaluationRow]) -> list[EvaluationOverview]:
-    """In the order of `rows`, in one statement."""
-    about = (
-        select(
-            *(EvaluationRow.id, VersionRow.project, VersionRow.number, VersionRow.job_id),
-            *(JobRow.project, JobRow.revision, ExportRow.format, ExportRow.precision),
-        )
-        .join(VersionRow, VersionRow.id == EvaluationRow.version_id)
-        .join(JobRow, JobRow.id == EvaluationRow.job_id)
-        .outerjoin(ExportRow, ExportRow.id == EvaluationRow.export_id)
-        .where(EvaluationRow.id.in_([row.id for row in rows]))
-    )
-    with db.reading() as session:
-        found = {row_id: parts for row_id, *parts in session.execute(about)}
-    return [_overview(row, found[row.id]) for row in rows]
 
 
 def get_evaluation(db: Database, evaluation_id: str) -> EvaluationRow:
@@ -222,12 +194,6 @@ def delete_evaluation(db: Database, evaluation_id: str) -> datetime:
         if session.execute(deleted).first() is None:
             _evaluation(session, evaluation_id)
     return at
-
-
-def _overview(row: EvaluationRow, parts: Sequence[Any]) -> EvaluationOverview:
-    project, number, version_job_id, dataset_project, revision, made, precision = parts
-    export = f"{made} {precision}" if made else None
-    return EvaluationOverview(row, project, number, version_job_id, dataset_project, revision, export)
 
 
 def _requested(session: Session, request: EvaluationRequest) -> RequestedEvaluation:

@@ -23,6 +23,7 @@ from core.services.context import Platform
 from core.services.jobs.commands import delete_job
 from core.services.models import evaluations
 from core.services.models.evaluation_inputs import evaluation_inputs
+from core.services.models.evaluation_overviews import evaluation_overviews
 from core.services.models.evaluations import EvaluationRequest, request_evaluation
 from core.services.models.versions import set_alias
 from core.services.operations.commands import cancel_operation, get_operation
@@ -118,7 +119,7 @@ def test_an_export_that_did_not_pass_is_evaluated_only_by_force(platform: Platfo
     with pytest.raises(ExportNotFound):
         _request(platform, export="export_none")
     made = _publish(platform, claimed(platform, operation.id))
-    (overview,) = evaluations.evaluation_overviews(platform.db, [evaluations.get_evaluation(platform.db, made)])
+    (overview,) = evaluation_overviews(platform.db, [evaluations.get_evaluation(platform.db, made)])
     assert (overview.row.export_id, overview.export) == (passed.id, "onnx int8")
     assert (overview.project, overview.number, overview.dataset_project, overview.revision) == ("raccoons", 1) * 2
 
@@ -164,6 +165,7 @@ def test_lists_are_filtered_and_a_deleted_one_answers_gone(platform: Platform, v
         return [row.id for row in evaluations.list_evaluations(platform.db, cursor=None, limit=9, **filters).items]
 
     assert found() == found(project="raccoons") == found(job_id=version.job_id) == ids[::-1]
+    assert found(project="raccoons", version="v1", split="test") == ids[:1]
     assert found(split="val") == ids[1:] and found(project="otters") == found(job_id=second.id) == []
     evaluations.delete_evaluation(platform.db, ids[0])
     for call in (evaluations.get_evaluation, evaluations.delete_evaluation):

@@ -22,7 +22,8 @@ from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import mlflow_sync
 from core.services.models.bundles import find_bundle
 from core.services.models.evaluation_matrix import evaluation_matrix
-from core.services.models.evaluations import evaluation_overviews, list_evaluations
+from core.services.models.evaluation_overviews import evaluation_overviews
+from core.services.models.evaluations import list_evaluations
 from core.services.models.exports import list_exports
 from core.services.models.mlflow_sync import count_refused, jobs_to_forget, runs_to_mirror
 from core.services.models.versions import find_version, list_versions
