@@ -164,7 +164,7 @@ def _exported(name: str, file: Path, *, threads: int) -> Way:
 
 def _compare(trainer: str, ways: Sequence[Way], photos: Sequence[Path], *, rounds: int) -> None:
     """A square input for all: TorchScript is written for that of the model alone."""
-    wanted = next(way.predictor for way in ways if way.predictor).metadata.preprocessing  # type: ignore[union-attr]
+    wanted = next(way.predictor for way in ways if way.predictor).metadata.preprocessing
     contents = [photo.read_bytes() for photo in photos]
     resized = [
         Image.open(io.BytesIO(content)).convert("RGB").resize((wanted.width, wanted.height)) for content in contents

@@ -22,7 +22,7 @@ with suppress(ImportError):  # decodes a large JPEG in half the time, to the sam
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
 MAX_PIXELS = 178_956_970  # 512 MiB as RGB; larger ones Pillow refuses itself
-MAX_SCANS = 100  # of a JPEG; progressive ones have ten. A megabyte of empty scans would be decoded for minutes
+MAX_SCANS = 100  # of a JPEG; progressive ones have ten. One of 200 bytes may take 0.1 s
 _SCAN = b"\xff\xda"
 _ROTATED = (5, 6, 7, 8)  # orientations that exchange width and height
 # Orientation -> whether rows become columns, and the axes that are reversed then.
@@ -106,11 +106,13 @@ def _decoded(content: bytes, at_least: SizeOf | None) -> DecodedImage:
 
 def _whole_jpeg(content: bytes) -> bytes:
     """With an end marker: decoders fill what is missing of a file that ends early, and say nothing."""
-    if content.count(_SCAN) > MAX_SCANS:
-        raise ImageUnreadable(f"The JPEG has more than {MAX_SCANS} scans.")
-    if content.endswith(jpeg_structure.END) or jpeg_structure.end_of(content) is not None:
+    ends = content.endswith(jpeg_structure.END)
+    if ends and content.count(_SCAN) <= MAX_SCANS:
         return content
-    completed = jpeg_structure.with_end(content)
+    end = jpeg_structure.end_of(content)  # a telephone may have put a film behind it
+    if content.count(_SCAN, 0, end) > MAX_SCANS:
+        raise ImageUnreadable(f"The JPEG has more than {MAX_SCANS} scans.")
+    completed = content if ends or end is not None else jpeg_structure.with_end(content)
     if completed is None:
         raise ImageUnreadable("The image file ends too early: part of the JPEG's data is missing.")
     return completed

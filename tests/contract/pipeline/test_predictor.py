@@ -60,6 +60,7 @@ ODD: dict[str, Callable[[], bytes]] = {
     "progressive": saved("JPEG", progressive=True),
     "cmyk": saved("JPEG", "CMYK"),
     "trailer": lambda: odd.jpeg() + b"SEFH\xff\xd8" + bytes(99),
+    "film behind its end": lambda: odd.jpeg() + b"\xff\xda" * 500,
     "no end marker": lambda: odd.jpeg()[:-2],
     "mpo": saved_frames("MPO"),
     "mpo on its side": saved_frames("MPO", exif=_exif(6)),
