@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import-model": ("pipeline.cli.import_model", "read a model that was trained elsewhere, as a trainer publishes it"),
     "train": ("pipeline.cli.train", "train a model on a prepared dataset"),
     "evaluate": ("pipeline.cli.evaluate", "evaluate a trained model on a split of a prepared dataset"),
+    "evaluate-version": ("pipeline.cli.evaluate_version", "evaluate a version or an export on a dataset, for a worker"),
     "index": ("pipeline.cli.index_set", "make the image index of a stored prepared dataset, for a worker"),
     "render": ("pipeline.cli.render", "render images for the API, one after the other"),
     "export": ("pipeline.cli.export", "write a trained model as ONNX, OpenVINO or TorchScript, and compare it"),

@@ -6,7 +6,6 @@ envelope of precision is that of the second, so its curve is a staircase. A test
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,18 +29,14 @@ class Interval:
     high: float
     resamples: int
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "low": round(self.low, 5),
-            "high": round(self.high, 5),
-            "confidence": CONFIDENCE,
-            "resamples": self.resamples,
-        }
+    def as_json(self) -> list[float]:
+        return [round(self.low, 5), round(self.high, 5)]
 
 
-def interval_of_precision(boxes: ScoredBoxes) -> Interval:
-    """Of mAP50-95."""
-    return interval_of(precision_of_resamples(boxes, draw_resamples(len(boxes.wanted), work=len(boxes.scores))))
+def intervals_of_precision(boxes: ScoredBoxes) -> dict[str, Interval]:
+    """Of mAP50-95 and of mAP50."""
+    found = precisions_of_resamples(boxes, draw_resamples(len(boxes.wanted), work=len(boxes.scores)))
+    return {"mAP50-95": interval_of(found.mean(axis=1)), "mAP50": interval_of(found[:, 0])}
 
 
 def interval_of_share(correct: NDArray[np.bool_]) -> Interval:
@@ -52,7 +47,8 @@ def interval_of_share(correct: NDArray[np.bool_]) -> Interval:
 def interval_of_change(before: ScoredBoxes, after: ScoredBoxes) -> Interval:
     """Of the change of mAP50-95 between two sets of predictions for the same images; both are drawn together."""
     weights = draw_resamples(len(before.wanted), work=len(before.scores) + len(after.scores))
-    return interval_of(precision_of_resamples(after, weights) - precision_of_resamples(before, weights))
+    changes = precisions_of_resamples(after, weights) - precisions_of_resamples(before, weights)
+    return interval_of(changes.mean(axis=1))
 
 
 def draw_resamples(images: int, *, work: int = 0) -> Weights:
@@ -70,13 +66,14 @@ def share_of_resamples(values: Array, weights: Weights) -> Array:
     return np.asarray(weights @ values / len(values))
 
 
-def precision_of_resamples(boxes: ScoredBoxes, weights: Weights) -> Array:
-    """(R,): mAP50-95 of each resample, over the classes that have boxes in it; 0 where none has."""
+def precisions_of_resamples(boxes: ScoredBoxes, weights: Weights) -> Array:
+    """(R, 10): the mean average precision of each resample at each IoU, over the classes that have boxes in it; 0 where
+    none has."""
     wanted = weights.astype(np.float64) @ boxes.wanted  # (R, classes)
-    total = np.zeros(len(weights))
+    total = np.zeros((len(weights), len(IOUS)))
     for index in np.flatnonzero(boxes.wanted.sum(axis=0)):
         total += _of_class(boxes, int(index), weights, wanted[:, index])
-    return np.asarray(total / np.maximum((wanted > 0).sum(axis=1), 1))
+    return np.asarray(total / np.maximum((wanted > 0).sum(axis=1), 1)[:, None])
 
 
 def interval_of(figures: Array) -> Interval:
@@ -87,9 +84,9 @@ def interval_of(figures: Array) -> Interval:
 
 
 def _of_class(boxes: ScoredBoxes, index: int, weights: Weights, wanted: Array) -> Array:
-    """(R,): the mean over the IoUs; 0 where the resample has no box of the class."""
+    """(R, 10); 0 where the resample has no box of the class."""
     mine = np.flatnonzero(boxes.classes == index)
-    found = np.zeros(len(weights))
+    found = np.zeros((len(weights), len(IOUS)))
     if not len(mine):
         return found
     mine = mine[np.argsort(-boxes.scores[mine], kind="stable")]
@@ -103,8 +100,8 @@ def _of_class(boxes: ScoredBoxes, index: int, weights: Weights, wanted: Array) -
         part = slice(start, start + step)
         drawn = np.ascontiguousarray(weights[part].T)[images]  # (M, R): whole rows are copied and added
         listed = drawn.cumsum(axis=0, dtype=np.int32)
-        columns = [_average(drawn, listed, correct[:, each], wanted[part]) for each in range(len(IOUS))]
-        found[part] = np.mean(columns, axis=0)
+        for each in range(len(IOUS)):
+            found[part, each] = _average(drawn, listed, correct[:, each], wanted[part])
     return found
 
 

@@ -42,7 +42,7 @@ def classification_report(evaluation: ClassifierEvaluation, metrics: Mapping[str
     ]
     if len(evaluation.classes) > TOP:  # with five classes it is always 1
         headline.insert(2, (f"top-{TOP} accuracy on {splits[0]}", f"{first['top5']:.1%}"))
-    sections = [_summary(metrics, splits, is_trained=bool(evaluation.history))]
+    sections = list(evaluation.first) or [_summary(metrics, splits, is_trained=bool(evaluation.history))]
     sections += [_split(split, metrics[split], folder) for split in splits]
     sections.append(thresholds_section(metrics, splits, kind="classification"))
     if evaluation.history:

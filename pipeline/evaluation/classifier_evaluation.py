@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pipeline.evaluation.label_errors import SuspectLabel
-from pipeline.evaluation.report import Cell
+from pipeline.evaluation.report import Cell, Section
 from pipeline.evaluation.split_predictions import SplitPredictions
 from pipeline.evaluation.thresholds import Thresholds
 
@@ -37,7 +37,7 @@ class LabelErrorSearch:
 @dataclass(frozen=True, slots=True)
 class ClassifierEvaluation:
     """`predictions`, `speeds` (ms per image) and `openers` by split; `history`: the rows of results.csv. `thresholds`:
-    those that the model has; None: val chooses them."""
+    those that the model has; None: val chooses them. `first`: sections of the report in place of its summary."""
 
     title: str
     facts: Mapping[str, Cell]
@@ -49,6 +49,7 @@ class ClassifierEvaluation:
     best_epoch: int | None
     label_errors: LabelErrorSearch | None
     thresholds: Thresholds | None = None
+    first: Sequence[Section] = ()
 
 
 def prediction_rows(evaluation: ClassifierEvaluation) -> tuple[list[str], list[list[Cell]]]:

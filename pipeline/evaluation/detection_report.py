@@ -1,6 +1,6 @@
 """The report of a detector, from its metrics and the images in the same folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,18 @@ _CLASS_COLUMNS = {
 }
 
 
-def write_detection_report(folder: Path, *, title: str, facts: Mapping[str, Cell], metrics: Mapping[str, Any]) -> None:
-    """Writes report.html and report.xlsx into `folder`, where the images are. `metrics` as in metrics.json."""
+def write_detection_report(
+    folder: Path,
+    *,
+    title: str,
+    facts: Mapping[str, Cell],
+    metrics: Mapping[str, Any],
+    first: Sequence[Section] = (),
+) -> None:
+    """Writes report.html and report.xlsx into `folder`, where the images are. `metrics` as in metrics.json. `first`:
+    sections in place of the summary."""
     splits = [split for split in ("test", "val", "train") if metrics.get(split)]
-    sections = [_summary(metrics, splits), *(_split(split, metrics[split], folder) for split in splits)]
+    sections = [*(first or [_summary(metrics, splits)]), *(_split(split, metrics[split], folder) for split in splits)]
     sections.append(thresholds_section(metrics, splits, kind="detection"))
     curves = folder / "training_curves.png"
     if curves.exists():
@@ -85,6 +93,7 @@ def _split(split: str, metrics: Mapping[str, Any], folder: Path) -> Section:
             Figure("", folder / f"{split}_confusion_matrix.png", wide=False),
             Figure("", folder / f"{split}_confusion_matrix_normalized.png", wide=False),
             Figure("Precision and recall", folder / f"{split}_curves.png"),
+            Figure("Most errors: ground truth left, predicted right", folder / f"{split}_worst.png"),
             Figure("Sample images: ground truth left, predicted right", folder / f"{split}_predictions.png"),
         ],
     )

@@ -69,6 +69,25 @@ def read_paths(file: Path) -> set[str]:
         return {path for (path,) in index.execute("SELECT path FROM details")}
 
 
+class ImageContent(NamedTuple):
+    """What images are compared by. `phash` is None for an image that is too uniform for one."""
+
+    path: str
+    sha256: str
+    phash: bytes | None
+    split: str
+
+
+def read_contents(file: Path) -> list[ImageContent]:
+    """Of all images, by their paths."""
+    statement = "SELECT path, sha256, phash, split FROM details JOIN images USING (number) ORDER BY number"
+    with _open(file) as index:
+        return [
+            ImageContent(path, sha256.hex(), phash, SPLITS[split])
+            for path, sha256, phash, split in index.execute(statement)
+        ]
+
+
 def find_image(file: Path, sha256: str, *, boxes: int) -> IndexedImage | None:
     """The first image by path whose file in the upload has this digest."""
     with _open(file) as index:

@@ -143,6 +143,7 @@ class EvaluateSpec(ChildSpec):
     split: Literal["train", "val", "test"]
     index: Path | None = None  # image index of that dataset
     trained_on: tuple[Path, ...] = ()  # image indexes of the datasets that the version and its parents were trained on
+    trained_on_names: tuple[str, ...] = ()  # of those datasets, in the same order; empty: not known
     trained_on_known: bool = True  # False: of an imported version, or where an index is missing
     threads: int = Field(1, ge=1)
 

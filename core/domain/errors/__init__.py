@@ -28,6 +28,7 @@
     │   ├── ExportNotPassed         a file whose certificate did not pass, asked for without force=true
     │   ├── BundleWithoutOnnx       a bundle of a version without an ONNX that passed
     │   ├── BundleFailed            its operation failed, and can be retried
+    │   ├── EvaluationKindMismatch  a detector on labelled images, or a classifier on boxes
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
     │   ├── HubOff                  downloads from a hub are switched off
     │   ├── UploadOffsetDiffers     a part of a resumable upload that does not begin where the last one ended
@@ -48,6 +49,7 @@
     │   ├── ModelRefused            an uploaded model: of no supported kind, hostile or broken
     │   ├── ExportUnsupported       a format, precision or option that is not for this model
     │   ├── ExportAccuracy          int8: every attempt loses more than max_drop
+    │   ├── NoSharedClass           an evaluation: no class of the model is in the dataset
     │   ├── FormatUnavailable       the worker lacks the library or the device of the format
     │   ├── TrainerCannotTrain      the trainer of imported files, which are used as they are
     │   ├── ImageNotRendered        decoding it fails, crashes or takes too long
@@ -97,12 +99,14 @@ from core.domain.errors.datasets import ImageNotFound as ImageNotFound
 from core.domain.errors.datasets import ImageNotRendered as ImageNotRendered
 from core.domain.errors.exports import BundleFailed as BundleFailed
 from core.domain.errors.exports import BundleWithoutOnnx as BundleWithoutOnnx
+from core.domain.errors.exports import EvaluationKindMismatch as EvaluationKindMismatch
 from core.domain.errors.exports import EvaluationNotFound as EvaluationNotFound
 from core.domain.errors.exports import ExportAccuracy as ExportAccuracy
 from core.domain.errors.exports import ExportNotFound as ExportNotFound
 from core.domain.errors.exports import ExportNotPassed as ExportNotPassed
 from core.domain.errors.exports import ExportUnsupported as ExportUnsupported
 from core.domain.errors.exports import FormatUnavailable as FormatUnavailable
+from core.domain.errors.exports import NoSharedClass as NoSharedClass
 from core.domain.errors.jobs import HubUnavailable as HubUnavailable
 from core.domain.errors.jobs import JobInUse as JobInUse
 from core.domain.errors.jobs import JobNotFound as JobNotFound

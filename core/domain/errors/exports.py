@@ -41,3 +41,13 @@ class BundleWithoutOnnx(Conflict):
 class BundleFailed(Conflict):
     slug = "bundle-failed"
     title = "The bundle of the version could not be written"
+
+
+class NoSharedClass(Unprocessable):
+    slug = "no-shared-class"
+    title = "The model and the dataset have no class in common"
+
+
+class EvaluationKindMismatch(Conflict):
+    slug = "evaluation-kind-mismatch"
+    title = "The model is for another kind of dataset"

@@ -1,5 +1,6 @@
 """A trained classifier that predicts the class of an image."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ class ClassifierPredictor:
         best = scores.argsort()[::-1][:TOP]
         labels = [PredictedLabel(self.classes[i], int(i), float(scores[i]), thresholds[i]) for i in best]
         return [label for label in labels if min_score is None or label.score >= min_score]
+
+    def measured(self, content: bytes) -> NDArray[np.float32]:
+        """(classes,): the probabilities for the bytes of an image."""
+        pixels = self._processor(upright(io.BytesIO(content)), return_tensors="pt")["pixel_values"]
+        return np.asarray(softmax(self.raw(pixels.numpy())[0]), np.float32)
 
     def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, classes): logits."""

@@ -28,7 +28,7 @@ def export_detector(weights: Path, target: Path, thresholds: Thresholds | None, 
     classes = tuple(str(model.names[index]) for index in range(len(model.names)))
     rtdetr = is_rtdetr(model)
     _export(weights, target, is_rtdetr=rtdetr, format="onnx", dynamic=True, simplify=False, imgsz=side, opset=OPSET)
-    preprocessing = _preprocessing(side, model, is_rtdetr=rtdetr)
+    preprocessing = preprocessing_of(side, model, is_rtdetr=rtdetr)
     chosen = thresholds or choose_thresholds(None, classes, kind="detection")
     form: OutputForm = "queries" if rtdetr else "anchors"
     output = Output(form, min_score=chosen.all, thresholds=chosen.of(classes))
@@ -50,7 +50,7 @@ def _export(weights: Path, target: Path, *, is_rtdetr: bool, **options: Any) -> 
         Path(exported).rename(target)
 
 
-def _preprocessing(side: int, model: Any, *, is_rtdetr: bool) -> Preprocessing:
+def preprocessing_of(side: int, model: Any, *, is_rtdetr: bool) -> Preprocessing:
     """As the predictors of ultralytics do it: RT-DETR does not keep the aspect ratio, the others pad to the stride."""
     if is_rtdetr:
         return Preprocessing(side, side, "stretch", "linear")

@@ -10,7 +10,10 @@ from ultralytics import RTDETR, YOLO
 
 from pipeline.dataset.predictions import PredictedBox
 from pipeline.evaluation.thresholds import Thresholds, choose_thresholds
+from pipeline.predictor.metadata import Output
+from pipeline.predictor.validation import measured_boxes
 from pipeline.trainers.yolo import vendor
+from pipeline.trainers.yolo.onnx_export import preprocessing_of
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, read_weights
 
 _QUIETENED = vendor.VERSIONS  # vendor is imported for its effect: it quietens ultralytics
@@ -24,7 +27,10 @@ class YoloPredictor:
         self.input_size = int(model.args["imgsz"]) if isinstance(model.args, dict) else 640
         self.classes = tuple(str(model.names[index]) for index in range(len(model.names)))
         self.thresholds = (thresholds or choose_thresholds(None, self.classes, kind="detection")).of(self.classes)
-        self._model = (RTDETR if is_rtdetr(model) else YOLO)(str(weights))
+        rtdetr = is_rtdetr(model)
+        self._preprocessing = preprocessing_of(self.input_size, model, is_rtdetr=rtdetr)
+        self._output = Output("queries" if rtdetr else "anchors")
+        self._model = (RTDETR if rtdetr else YOLO)(str(weights))
 
     def predict(self, image: Path, *, min_score: float | None = None) -> list[PredictedBox]:
         thresholds = self.thresholds if min_score is None else (min_score,) * len(self.classes)
@@ -37,6 +43,10 @@ class YoloPredictor:
             if score > thresholds[index]
         ]
         return sorted(boxes, key=lambda box: -box.score)
+
+    def measured(self, content: bytes) -> NDArray[np.float32]:
+        """The boxes that an evaluation counts; see `pipeline.predictor.validation`."""
+        return measured_boxes(content, self._preprocessing, self._output, self.raw)
 
     def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, 4 + classes, N), of RT-DETR (B, N, 4 + classes)."""

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from pipeline.__main__ import run
+from pipeline.process.specs import EvaluateSpec
 from tests.builders.odd_images import jpeg, marker_starts
 from tests.builders.training import CLASSES, REPOSITORY, Child, draw_tree, start_training
 from tests.builders.voc import voc_files, zip_files
@@ -72,6 +73,44 @@ def test_curves_come_as_data_and_as_images(trained: Child) -> None:
             with Image.open(trained.out / "artifacts" / f"{split}_{name}.png") as image:
                 assert min(image.size) > 300
     assert (trained.out / "artifacts" / "training_curves.png").is_file()
+
+
+def test_an_evaluation_has_the_figures_of_the_training(trained: Child, tree: Path, tmp_path: Path) -> None:
+    """Of the version in its framework, and of its ONNX: both without ultralytics' validator."""
+    artifacts, copied = trained.out / "artifacts", tmp_path / "tree"
+    shutil.copytree(tree, copied)
+    write_manifest(copied, "test")
+    pipeline("export", "--model", artifacts, "--out", tmp_path / "export")
+    expected = trained.artifact("metrics.json")["test"]
+    for model, trainer in ((artifacts, "yolo"), (tmp_path / "export" / "model.onnx", None)):
+        content = {"model": model, "trainer": trainer, "dataset": copied, "dataset_name": "d1", "split": "test"}
+        spec = EvaluateSpec(out=tmp_path / f"{trainer}", name="v1", trained_on_known=False, **content)
+        (tmp_path / "spec.json").write_text(spec.model_dump_json())
+        pipeline("evaluate-version", "--config", tmp_path / "spec.json")
+        found = json.loads((spec.out / "artifacts" / "metrics.json").read_text())["test"]
+        for name in ("images", "boxes", "mAP50", "mAP50-95", "precision", "recall", "f1"):
+            assert found[name] == pytest.approx(expected[name], abs=1e-3), (trainer, name)
+        assert found["confusion_matrix"] == expected["confusion_matrix"], trainer
+
+
+def pipeline(*arguments: object) -> None:
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def write_manifest(tree: Path, split: str) -> None:
+    """As prepare writes it, of the labels of one split."""
+    images = []
+    for file in sorted((tree / "images" / split).iterdir()):
+        boxes = []
+        for line in (tree / "labels" / split / f"{file.stem}.txt").read_text().splitlines():
+            index, x, y, wide, high = map(float, line.split())
+            corners = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
+            boxes.append([int(index), *(round(64_000 * corner) for corner in corners), 0])
+        images.append({"path": file.name, "split": split, "boxes": boxes})
+    manifest = {"kind": "detection", "classes": list(CLASSES), "images": images}
+    (tree / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_plain_ultralytics_loads_what_is_published(trained: Child, tree: Path, tmp_path: Path) -> None:

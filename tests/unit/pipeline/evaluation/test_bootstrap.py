@@ -6,9 +6,9 @@ import pytest
 from pipeline.evaluation.bootstrap import (
     draw_resamples,
     interval_of_change,
-    interval_of_precision,
     interval_of_share,
-    precision_of_resamples,
+    intervals_of_precision,
+    precisions_of_resamples,
 )
 from pipeline.evaluation.detection_metrics import ImageBoxes, mean_precision, scored_boxes
 
@@ -35,7 +35,7 @@ def images_of(count: int, *, seed: int = 0, noise: float = 4.0) -> list[ImageBox
 def test_each_resample_has_the_precision_of_its_images() -> None:
     images = images_of(40)
     weights = draw_resamples(len(images))[:25]
-    found = precision_of_resamples(scored_boxes(images, CLASSES), weights)
+    found = precisions_of_resamples(scored_boxes(images, CLASSES), weights).mean(axis=1)
     expected = [
         mean_precision([image for image, times in zip(images, row, strict=True) for _ in range(times)], CLASSES)
         for row in weights
@@ -45,7 +45,7 @@ def test_each_resample_has_the_precision_of_its_images() -> None:
 
 def test_the_figure_lies_in_its_interval_which_narrows_with_more_images() -> None:
     few, many = images_of(40), images_of(320)
-    narrow, wide = (interval_of_precision(scored_boxes(each, CLASSES)) for each in (many, few))
+    narrow, wide = (intervals_of_precision(scored_boxes(each, CLASSES))["mAP50-95"] for each in (many, few))
     assert narrow.low < mean_precision(many, CLASSES) < narrow.high
     assert narrow.high - narrow.low < 0.6 * (wide.high - wide.low)
 
@@ -54,7 +54,8 @@ def test_a_change_is_measured_on_the_same_images() -> None:
     before, after = (scored_boxes(images_of(100, noise=noise), CLASSES) for noise in (4.0, 4.2))
     same, changed = interval_of_change(before, before), interval_of_change(before, after)
     assert (same.low, same.high) == (0, 0)
-    assert changed.high - changed.low < 0.5 * (interval_of_precision(before).high - interval_of_precision(before).low)
+    alone = intervals_of_precision(before)["mAP50-95"]
+    assert changed.high - changed.low < 0.5 * (alone.high - alone.low)
 
 
 def test_the_interval_of_a_share_is_that_of_its_binomial_distribution() -> None:
@@ -64,5 +65,5 @@ def test_the_interval_of_a_share_is_that_of_its_binomial_distribution() -> None:
 
 @pytest.mark.parametrize("images", [[ImageBoxes(np.zeros((0, 5)), np.zeros((0, 6)))], images_of(3)[:1]])
 def test_one_image_with_or_without_boxes_has_an_interval(images: list[ImageBoxes]) -> None:
-    found = interval_of_precision(scored_boxes(images, CLASSES))
+    found = intervals_of_precision(scored_boxes(images, CLASSES))["mAP50-95"]
     assert found.low == found.high == pytest.approx(mean_precision(images, CLASSES))
