@@ -11,6 +11,7 @@ from api.schemas.links import link
 from core.db.tables import OperationRow
 from core.db.transitions import public_fields
 from core.domain.states import RUN_ENDED, RunState
+from core.services.operations.kinds import BUNDLE
 
 OPERATION_ID = "operation_01kaj8x4b1c2d3e4f5g6h7j8k9"
 
@@ -76,6 +77,8 @@ def operation_links(row: OperationRow) -> dict[str, str]:
         links["version"] = link(version)
         if "export_id" in row.result:
             links["export"] = link(f"{version}/exports/{row.result['export_id']}")
+        if row.kind == BUNDLE:
+            links["bundle"] = link(f"{version}/bundle")
     if row.result and "evaluation_id" in row.result:
         links["evaluation"] = link(f"/evaluations/{row.result['evaluation_id']}")
     if row.state not in RUN_ENDED:

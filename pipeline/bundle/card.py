@@ -60,7 +60,7 @@ def split_of(metrics: Mapping[str, Any]) -> str | None:
 
 
 def model_card(given: CardFacts, images: Mapping[str, str]) -> str:
-    licences = licences_of(given.version, parent=_parent(given.version))
+    licences = licences_of(given.version, parent=_parent(given.version), images=bool(images))
     sections = {
         "": _summary(given),
         "Use": _use(given),
@@ -142,7 +142,7 @@ def _use(given: CardFacts) -> str:
         else "The most probable classes are listed, with probabilities that sum to 1 over all classes."
     )
     return (
-        "```bash\npip install -r requirements.txt        # onnxruntime, numpy, pillow\n"
+        "```bash\npip install -r requirements.txt        # onnxruntime, numpy, pillow; Python 3.11 or later\n"
         "python predict.py image.jpg --out drawn.png\npython predict.py *.jpg --json > found.jsonl\n```\n\n"
         f"{answer} The answers are those of the service, whose code is in `darkroom_predictor/`. In a program:\n\n"
         "```python\nfrom pathlib import Path\n\nfrom darkroom_predictor import ExportPredictor\n\n"

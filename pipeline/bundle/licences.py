@@ -40,9 +40,10 @@ class Licence:
         return _NAMES[self.id]
 
 
-def licences_of(version: Mapping[str, Any], *, parent: str | None) -> tuple[Licence, ...]:
-    """Of the model, of the dataset, of the predictor. `parent`: the name of the version's parent as Markdown."""
-    return (_of_model(version, parent), _of_dataset(version), _PREDICTOR)
+def licences_of(version: Mapping[str, Any], *, parent: str | None, images: bool) -> tuple[Licence, ...]:
+    """Of the model, of the dataset, of the predictor. `parent`: the name of the version's parent as Markdown.
+    `images`: whether the bundle has some of the dataset."""
+    return (_of_model(version, parent), _of_dataset(version, images=images), _PREDICTOR)
 
 
 _PREDICTOR = Licence(
@@ -81,13 +82,12 @@ def base_model(version: Mapping[str, Any]) -> str | None:
     return name if from_weights and name and version.get("parent") is None else None
 
 
-def _of_dataset(version: Mapping[str, Any]) -> Licence:
-    part = "The dataset, of which some images are in the bundle"
-    dataset = version.get("dataset") or {}
+def _of_dataset(version: Mapping[str, Any], *, images: bool) -> Licence:
+    dataset = version.get("dataset") or version.get("evaluated_on") or {}
     if hub := dataset.get("huggingface"):
-        return Licence(part, UNKNOWN, f"It was imported from the Hugging Face dataset {code(hub)}: see its card.")
-    return Licence(
-        part,
-        UNKNOWN,
-        "The upload did not state one. Some of its images are in `images/`: pass them on only if you may.",
-    )
+        detail = f"It was imported from the Hugging Face dataset {code(hub)}: see its card."
+    else:
+        detail = "The upload did not state one." if dataset else "It was trained elsewhere: on what is not known."
+    if images:
+        detail += " Some images of the dataset are in `images/`: pass them on only if you may."
+    return Licence("The dataset", UNKNOWN, detail)

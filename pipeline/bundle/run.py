@@ -3,10 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version as installed
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
+
+import numpy as np
+import onnxruntime
+import PIL
 
 from pipeline.bundle.card import CardFacts, images_in, licence_text, model_card
 from pipeline.bundle.licences import licences_of
@@ -24,7 +27,6 @@ BUNDLE_FILE = "bundle.zip"
 EXPORT_FILE = "model.onnx"
 MODEL_FILE, METRICS_FILE = "model.json", "metrics.json"
 SUMS_FILE = "SHA256SUMS"
-REQUIREMENTS = ("numpy", "onnxruntime", "pillow")
 
 
 def bundle(spec: BundleSpec, channel: Channel) -> Bundled:
@@ -73,14 +75,15 @@ def _described(spec: BundleSpec, text: Path) -> dict[str, Path]:
     """What is written for the bundle, into the folder `text`."""
     metadata = ExportPredictor(spec.export).metadata
     given = _facts(spec, metadata)
+    images = images_in(spec.artifacts, given.metrics)
     written = {
-        "README.md": model_card(given, images_in(spec.artifacts, given.metrics)),
-        "LICENCES.md": _licences(spec.version),
+        "README.md": model_card(given, images),
+        "LICENCES.md": _licences(spec.version, images=bool(images)),
         "certificate.json": _json(spec.certificate),
         "fingerprint.json": _json(_fingerprint(spec)),
         "labels.json": _json(list(metadata.classes)),
         "preprocessing.json": _json(_preprocessing(metadata)),
-        "requirements.txt": "".join(f"{name}=={installed(name)}\n" for name in REQUIREMENTS),
+        "requirements.txt": "".join(f"{name}=={version}\n" for name, version in _requirements().items()),
         "version.json": _json(spec.version),
         **predictor_files(),
     }
@@ -102,10 +105,15 @@ def _facts(spec: BundleSpec, metadata: ExportMetadata) -> CardFacts:
     )
 
 
-def _licences(version: Mapping[str, Any]) -> str:
+def _licences(version: Mapping[str, Any], *, images: bool) -> str:
     parent = version.get("parent")
-    licences = licences_of(version, parent=literal(parent["name"]) if parent else None)
+    licences = licences_of(version, parent=literal(parent["name"]) if parent else None, images=images)
     return f"# Licences of what is in this bundle\n\n{licence_text(licences)}\n"
+
+
+def _requirements() -> dict[str, str]:
+    """The versions that the certificate was made with, also where onnxruntime is installed under another name."""
+    return {"numpy": np.__version__, "onnxruntime": onnxruntime.__version__, "pillow": PIL.__version__}
 
 
 def _fingerprint(spec: BundleSpec) -> dict[str, Any]:

@@ -92,12 +92,17 @@ def publish_bundle(
         operation = session.get(OperationRow, claim.id)
         if operation is None:
             raise ClaimLost
-        params = operation.params
         _lock(session, operation)
-        export = _export_to_bundle(session, params["export_id"])
-        complete_in(
-            session, claim, {name: params[name] for name in ("version_id", "export_id")} | {"bytes": file.bytes}
-        )
+        export = _export_to_bundle(session, operation.params["export_id"])
+        version = session.get_one(VersionRow, export.version_id)
+        result = {
+            "name": version_name(version.project, version.number),
+            "version": f"v{version.number}",
+            "version_id": version.id,
+            "export_id": export.id,
+            "bytes": file.bytes,
+        }
+        complete_in(session, claim, result)
         before = session.get(BundleRow, export.version_id, populate_existing=True)
         if before is not None:
             session.delete(before)

@@ -61,6 +61,7 @@ def test_the_first_get_queues_it_and_the_next_one_sends_it(
     assert client.head(path).headers["location"] == queued.headers["location"]
     done = operated(platform, client, queued)
     assert done["state"] == "succeeded", done["problem"]
+    assert client.head(done["links"]["bundle"]).status_code == client.get(done["links"]["export"]).status_code == 200
 
     sent = client.get(path)
     assert sent.status_code == 200 and sent.headers["content-type"] == "application/zip"
