@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
         kind, predictions = _predicted(config)
         output = output_of(kind)
         output.draw(image, predictions).save(config.out)
-    except (DarkroomError, OSError, ValueError) as error:
+    except (DarkroomError, OSError, ValueError, RuntimeError) as error:
         sys.stderr.write(f"python -m pipeline predict: {error}\n")
         return 1
     if config.as_json:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.predictor.metadata import MetadataInvalid, Output
@@ -34,6 +34,7 @@ def brute_force(rows: np.ndarray, limit: float) -> list[np.ndarray]:
     return kept
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 60), st.integers(1, 3), st.integers(0, 1000), st.sampled_from([0.3, 0.451, 0.7]))
 def test_suppression_is_that_of_all_pairs(count: int, classes: int, seed: int, limit: float) -> None:
     rows = candidates(count, classes, seed)

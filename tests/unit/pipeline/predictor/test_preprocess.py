@@ -52,7 +52,7 @@ def test_boxes_come_back_from_a_letterbox(width: int, height: int, stride: int, 
 @pytest.mark.parametrize("fit", ["letterbox", "stretch", "shortest-edge"])
 def test_an_image_of_one_line_is_prepared_or_refused(fit: str) -> None:
     wanted = Preprocessing(64, 64, fit, "bilinear", resize_to=72)  # type: ignore[arg-type]
-    assert prepare(decoded(1, 3000), wanted)[0].shape == (3, 64, 64)
+    assert prepare(decoded(1, 300), wanted)[0].shape == (3, 64, 64)
     if fit == "shortest-edge":
         with pytest.raises(ImageUnreadable, match="too long"):
             resized(1, 3_000_000, wanted)
