@@ -88,8 +88,11 @@ def request_export(
     with platform.db.transaction() as session:
         line = line_in(session, ref, lock=True)  # locked: nothing of it is deleted before the commit
         row = version_in(session, line, version=version)
-        slug, made = line.project.slug, _maker(session, row.id, choice)
-        requested = Requested(made, slug, is_new=False) if made else add_export(session, row, slug, choice)
+        slug, made = line.project.slug, _made(session, row.id, choice)
+        if made is None:
+            requested = add_export(session, row, slug, choice)
+        else:
+            requested = Requested(operation_in(session, made.operation_id), slug, is_new=False)
         on_commit(session, requested)
     if requested.is_new:
         enqueue_operation(platform, requested.operation.id)
@@ -145,16 +148,8 @@ def publish_export(
         if before is None:
             raise ClaimLost
         version = session.get_one(VersionRow, before.params["version_id"])
-        slug = project_in(session, version.project_id, allow_deleted=True).slug
         export_id, params = new_id("export", clock.now_ms()), before.params
-        result = {
-            "export_id": export_id,
-            "name": version_name(slug, version.number),
-            "version": f"v{version.number}",
-            "format": params["format"],
-            "precision": params["precision"],
-            "passed": passed,
-        }
+        result = _result(session, version, params, export_id=export_id, passed=passed)
         operation = complete_in(session, claim, result)  # a deleted version has cancelled it: then ClaimLost
         export = ExportRow(
             id=export_id,
@@ -175,6 +170,18 @@ def publish_export(
         )
         session.add(export)
     return export
+
+
+def result_of_made(db: Database, operation: OperationRow) -> dict[str, Any] | None:
+    """The result of an operation whose export another one has made; None where there is no such export."""
+    params = operation.params
+    choice = ExportChoice(*(params[name] for name in ("format", "precision", "nms", "max_drop")))
+    with db.reading() as session:
+        made = _made(session, params["version_id"], choice)
+        if made is None:
+            return None
+        version = session.get_one(VersionRow, made.version_id)
+        return _result(session, version, params, export_id=made.id, passed=made.passed)
 
 
 def list_exports(db: Database, ref: str, version: str, *, cursor: str | None, limit: int) -> ExportsOfVersion:
@@ -220,13 +227,27 @@ def delete_export(db: Database, ref: str, version: str, export_id: str) -> None:
         session.execute(update(BundleRow).where(*holding).values(deleted_at=at))
 
 
-def _maker(session: Session, version_id: str, choice: ExportChoice) -> OperationRow | None:
-    """The operation of the newest living export that answers the request."""
+def _made(session: Session, version_id: str, choice: ExportChoice) -> ExportRow | None:
+    """The newest living export of this choice."""
     same = (ExportRow.format == choice.format, ExportRow.precision == choice.precision)
     living = (ExportRow.version_id == version_id, ExportRow.deleted_at.is_(None), *same)
     rows = session.execute(select(ExportRow).where(*living).order_by(ExportRow.id.desc())).scalars()
-    made = next((row for row in rows if row.options == choice.options), None)
-    return operation_in(session, made.operation_id) if made else None
+    return next((row for row in rows if row.options == choice.options), None)
+
+
+def _result(
+    session: Session, version: VersionRow, params: dict[str, Any], *, export_id: str, passed: bool
+) -> dict[str, Any]:
+    """Of an operation with these params."""
+    slug = project_in(session, version.project_id, allow_deleted=True).slug
+    return {
+        "export_id": export_id,
+        "name": version_name(slug, version.number),
+        "version": f"v{version.number}",
+        "format": params["format"],
+        "precision": params["precision"],
+        "passed": passed,
+    }
 
 
 def _export_of(session: Session, version: VersionRow, export_id: str, *, lock: bool = False) -> ExportRow:

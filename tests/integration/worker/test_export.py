@@ -11,7 +11,7 @@ from core.db.tables import OperationRow, VersionRow
 from core.domain.keys import export_key
 from core.services.models.exports import list_exports, request_export
 from core.services.models.versions import artifacts_of
-from core.services.operations.commands import list_operations
+from core.services.operations.commands import list_operations, retry_operation
 from tests.builders import published
 from tests.builders.exports import ONNX
 from tests.servers.scripted_worker import ScriptedLauncher
@@ -61,6 +61,18 @@ def test_a_damaged_artifact_is_never_exported(line: Stack, version: VersionRow, 
     assert (row.state, problem["slug"], problem["key"]) == ("failed", "operation-failed", key)
     listed = list_exports(line.platform.db, version.project_id, "v1", cursor=None, limit=9)
     assert (listed.page.items, [each.id for each in listed.unfinished]) == ([], [row.id])
+
+
+def test_a_retry_of_what_was_made_meanwhile_makes_nothing(line: Stack, version: VersionRow) -> None:
+    key = artifacts_of(line.platform.db, [version.id])[version.id][0].key
+    line.platform.store.delete_prefix(key)
+    failed = _operated(line, version)
+    published.put(line.platform, key, b"weights")
+    made = _operated(line, version)
+    retry_operation(line.platform, failed.id)
+    operate(Worker(line.platform, "operations", "test", launcher=ScriptedLauncher()), failed.id)
+    assert line.operation(failed.id).result == made.result and made.state == "succeeded"
+    assert len(list(line.platform.store.list_prefix("exports/"))) == 1
 
 
 @pytest.mark.slow

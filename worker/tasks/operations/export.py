@@ -9,7 +9,7 @@ from core.db.tables import OperationRow
 from core.domain.errors import OperationFailed
 from core.domain.keys import export_key
 from core.services.models.export_inputs import ExportInputs, export_inputs
-from core.services.models.exports import publish_export
+from core.services.models.exports import publish_export, result_of_made
 from pipeline.process.results import Exported
 from pipeline.process.specs import ExportSpec
 from worker.tasks.attempt import Attempt
@@ -21,14 +21,19 @@ ROOM_TIMES = 8  # of the weights: in double width, as one or two files of anothe
 CERTIFICATE_FILE, FOLDER = "certificate.json", "export"  # in the child's folder
 
 
-def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
-    """Publishes the export, also one that did not pass. Raises OperationFailed, OutOfSpace, what the child reports."""
+def work(attempt: Attempt[OperationRow], operation: OperationRow) -> dict[str, Any] | None:
+    """Publishes the export, also one that did not pass. Raises OperationFailed, OutOfSpace, what the child reports.
+
+    Returns the result where another operation has made the same since: then this one was retried.
+    """
+    if made := result_of_made(attempt.db, operation):
+        return made
     inputs = export_inputs(attempt.db, operation.params["version_id"])
     spec = _spec(attempt, operation, inputs)
     exported = in_child(attempt, spec, Exported)
     attempt.report_surely(stage=STORING, progress=None)
     claim = attempt.claim
-    path = spec.out / FOLDER / exported.file_name
+    path = spec.out / FOLDER / Path(exported.file_name).name
     file = put_artifact(attempt, path, export_key(claim.id, claim.attempt, path.name), media_type=exported.media_type)
     certificate = _certificate(spec.out)
     attempt.lease.raise_if_stopped()
@@ -36,6 +41,7 @@ def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
         partial(publish_export, attempt.db, claim, file, passed=exported.passed, certificate=certificate)
     )
     attempt.log.info("export.published", export_id=export.id, format=export.format, passed=export.passed)
+    return None
 
 
 def _spec(attempt: Attempt[OperationRow], operation: OperationRow, inputs: ExportInputs) -> ExportSpec:
