@@ -28,4 +28,4 @@ def draw_f1_curves(
             confidences, np.mean(list(curves.values()), axis=0), color=INK, linewidth=2.6, label="mean of the classes"
         )
         axes.set(title=f"F1 by confidence, {split}", xlabel="confidence", ylabel="F1", xlim=(0, 1), ylim=(0, 1.02))
-        drawn.legend(loc="outside lower center", fontsize=8, ncols=2)
+        drawn.legend(loc="outside lower center", fontsize=8, ncols=2, title="class and threshold")

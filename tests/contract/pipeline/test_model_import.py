@@ -150,6 +150,7 @@ def test_a_detector_is_evaluated_on_a_named_dataset(imported: Import, tmp_path: 
     artifacts = imported("theirs.pt", pt_of(detector(("ball", "cube"))), "--dataset", str(tree))
     metrics = json.loads((artifacts / "metrics.json").read_text())
     assert set(metrics["val"]["per_class"]) == set(metrics["test"]["per_class"]) == {"ball", "cube"}
+    assert set(metrics["thresholds"]["sources"]) == {"ball", "cube"}, "its own, from val of the named dataset"
 
 
 def test_a_model_of_other_classes_than_the_dataset_is_refused(tmp_path: Path) -> None:
