@@ -25,12 +25,13 @@ def draw(image: Image.Image, predictions: Sequence[PredictedLabel]) -> Image.Ima
     for place, one in enumerate(predictions):
         top = large.height + PAD + place * ROW
         left, right = PAD + _NAME, width - PAD - _SCORE
-        pen.text((PAD, top + 4), shorten(one.label, 26), font=font, fill=MUTED if place else INK)
+        unsure = place == 0 and not one.is_sure
+        name = f"{shorten(one.label, 18)} (unsure)" if unsure else shorten(one.label, 26)
+        pen.text((PAD, top + 4), name, font=font, fill=MUTED if place else INK)
         pen.rectangle((left, top + 6, right, top + ROW - 8), fill=GRID)
         end = left + round(one.score * (right - left))
         if end > left:
-            sure = place == 0 and one.is_sure
-            pen.rectangle((left, top + 6, end, top + ROW - 8), fill=colour(0) if sure else MUTED)
+            pen.rectangle((left, top + 6, end, top + ROW - 8), fill=MUTED if place or unsure else colour(0))
         pen.text((right + 10, top + 4), f"{one.score:.2f}", font=font, fill=MUTED if place else INK)
     return sheet
 
