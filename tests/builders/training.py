@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from tests import REPOSITORY
+from tests.builders.warm_children import WarmChild, start_warm
 from tests.waiting import wait_until
 
 CLASSES = ("box", "disc")
@@ -72,7 +73,7 @@ def _draw_scene(image_path: Path, label: Path, *, side: int, rng: random.Random)
 class Child:
     """A running `python -m pipeline train --supervised`, as a worker starts it."""
 
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | WarmChild"
     out: Path
 
     def send(self, command: str) -> None:
@@ -122,23 +123,25 @@ class Child:
 
 
 def start_training(out: Path, tree: Path, *, trainer: str = "yolo", guard: Path | None = None, **spec: Any) -> Child:
-    """`spec`: the other members of spec.json. `guard`: a file for every attempt to reach the network."""
+    """`spec`: the other members of spec.json. `guard`: a file for every attempt to reach the network: then it is a new
+    interpreter, else a fork of one that has imported the libraries."""
     out.mkdir(parents=True, exist_ok=True)
     content = {"trainer": trainer, "dataset": str(tree), "out": str(out), **spec}
     (out / "spec.json").write_text(json.dumps(content, default=str))
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    if guard:
-        (out / "guard").mkdir()
-        (out / "guard" / "sitecustomize.py").write_text(NETWORK_GUARD)
-        environment |= {"NETWORK_LOG": str(guard), "PYTHONPATH": f"{out / 'guard'}{os.pathsep}{REPOSITORY}"}
+    argv = ["train", "--config", str(out / "spec.json"), "--supervised"]
+    if guard is None:
+        return Child(start_warm(trainer, argv, cwd=out, log=out / "log"), out)
+    (out / "guard").mkdir()
+    (out / "guard" / "sitecustomize.py").write_text(NETWORK_GUARD)
+    paths = f"{out / 'guard'}{os.pathsep}{REPOSITORY}"
     with (out / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "train", "--config", str(out / "spec.json"), "--supervised"],
+            [sys.executable, "-m", "pipeline", *argv],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=out,
-            env=environment,
+            env={**os.environ, "NETWORK_LOG": str(guard), "PYTHONPATH": paths},
             start_new_session=True,
         )
     return Child(process, out)

@@ -14,7 +14,7 @@ from tests.servers.api import problem
 PATHS = describe()["paths"]
 OPERATIONS = [(method.upper(), path) for path, methods in PATHS.items() for method in methods]
 PARAMETERS = [
-    (method.upper(), path, each["name"], each["schema"])
+    (method.upper(), path, each["name"], "1")
     for path, methods in PATHS.items()
     for method, operation in methods.items()
     for each in operation.get("parameters", ())
@@ -38,23 +38,22 @@ def send(client: httpx.Client, method: str, path: str, query: dict[str, str]) ->
     return client.request(method, concrete, params=query, headers=KEYS, **body)
 
 
-@pytest.mark.parametrize(("method", "path"), OPERATIONS + HIDDEN)
-def test_an_unknown_query_parameter_is_refused_on_every_route(
-    client: httpx.Client, platform: Platform, method: str, path: str
-) -> None:
-    answer = send(client, method, path, {"no_such_thing": "1"})
-    assert answer.status_code == 400
-    if method != "HEAD":
-        body = problem(answer, 400, "request-invalid")
-        assert [each["field"] for each in body["errors"]] == ["no_such_thing"] and "no_such_thing" in body["detail"]
+def test_an_unknown_query_parameter_is_refused_on_every_route(client: httpx.Client, platform: Platform) -> None:
+    assert len(OPERATIONS) > 70
+    for method, path in OPERATIONS + HIDDEN:
+        answer = send(client, method, path, {"no_such_thing": "1"})
+        assert answer.status_code == 400, (method, path)
+        if method != "HEAD":
+            body = problem(answer, 400, "request-invalid")
+            named = [each["field"] for each in body["errors"]]
+            assert named == ["no_such_thing"] and "no_such_thing" in body["detail"], (method, path)
     assert not list_jobs(platform.db, cursor=None, limit=1).items
 
 
-@pytest.mark.parametrize(("method", "path", "name", "schema"), PARAMETERS, ids=lambda value: str(value)[:40])
-def test_a_known_query_parameter_is_not_refused_as_unknown(
-    client: httpx.Client, method: str, path: str, name: str, schema: dict[str, Any]
-) -> None:
-    assert "of this name" not in send(client, method, path, {name: "1"}).text
+def test_a_known_query_parameter_is_not_refused_as_unknown(client: httpx.Client) -> None:
+    assert len(PARAMETERS) > 50
+    for method, path, name, value in PARAMETERS:
+        assert "of this name" not in send(client, method, path, {name: value}).text, (method, path, name)
 
 
 @pytest.mark.parametrize(
