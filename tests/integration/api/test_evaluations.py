@@ -11,6 +11,7 @@ import pytest
 
 from core.db.tables import VersionRow
 from core.services.context import Platform
+from core.services.models import evaluation_matrix
 from core.services.models.versions import set_alias
 from tests.builders import lineage
 from tests.builders.evaluated import REPORT, claimed, evaluation, export, published
@@ -171,3 +172,16 @@ def test_the_matrix_of_a_project_without_versions(client: httpx.Client, platform
     matrix = client.get(MATRIX).json()
     assert (len(matrix["datasets"]), matrix["rows"], matrix["next_cursor"]) == (1, [], None)
     assert "No versions yet" in client.get(MATRIX, params={"format": "svg"}).text
+
+
+def test_the_newest_datasets_are_columns_and_others_are_said_to_be_left_out(
+    client: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_matrix, "MAX_DATASETS", 2)
+    for name in ("first", "second", "third"):
+        job = lineage.dataset(platform, name)
+    lineage.version(platform, job.id, 0.9)
+    matrix = client.get(MATRIX).json()
+    assert [each["title"] for each in matrix["datasets"]] == ["second", "third"] and matrix["datasets_left_out"]
+    assert [cell["value"] for cell in matrix["rows"][0]["cells"]] == [None, 0.9]
+    assert "older datasets are left out" in client.get(MATRIX, params={"format": "svg"}).text
