@@ -43,6 +43,7 @@ def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1_with_its_onnx(
             assert line.platform.store.fetch(artifact.key, tmp_path / artifact.name).sha256 == artifact.sha256
         assert version.number == 1 and set(version.metrics) >= {"val", "test"}
         _expect_its_onnx(line, tmp_path)
+        _expect_its_evaluations(line)
         line.until(lambda: not list((line.settings.temp / "attempts").iterdir()))
         assert not list((line.settings.cache / "private").iterdir())
 
@@ -85,6 +86,36 @@ def _expect_its_onnx(line: Stack, folder: Path) -> None:
     wanted, found = (_predicted(folder / name, image) for name in ("best.pt", export["file_name"]))
     assert wanted and len(wanted) == len(found)
     assert all(any(box == pytest.approx(other, abs=0.05) for other in found) for box in wanted)
+
+
+def _expect_its_evaluations(line: Stack) -> None:
+    """On the test split the version and its ONNX measure what its training did; the train split it has seen."""
+    with serving(line.platform) as client:
+        export = client.get("/models/scenes/v1/exports").json()["items"][0]["export_id"]
+        found = {}
+        for name, body in {
+            "test": {"version": "scenes/v1"},
+            "train": {"version": "scenes", "split": "train"},
+            "onnx": {"export": export},
+        }.items():
+            queued = client.post("/evaluations", json={"job_id": "scenes/d1", **body}).json()
+            assert line.ended_operation(queued["operation_id"]).state == "succeeded", line.logs()
+            done = client.post("/evaluations", json={"job_id": "scenes/d1", **body})
+            found[name] = client.get(done.json()["links"]["evaluation"]).json()
+            assert (done.status_code, client.get(found[name]["links"]["report"]).status_code) == (200, 200)
+        trained = client.get("/models/scenes/v1").json()["metrics"]["test"]
+        for name in ("test", "onnx"):
+            measured = found[name]["metrics"]
+            assert measured["images"] == trained["images"] and measured["seen"]["known"]
+            assert measured["mAP50"] == pytest.approx(trained["mAP50"], abs=0.01), name
+        seen = found["train"]["metrics"]["seen"]
+        assert (seen["images"], found["train"]["metrics"]["unseen"]) == (found["train"]["metrics"]["images"], None)
+        matrix = client.get("/projects/scenes/evaluations/matrix").json()
+        rows = {row["export"]: row["cells"][0] for row in matrix["rows"]}
+        assert {name: (cell["source"], cell["seen_images"]) for name, cell in rows.items()} == {
+            None: ("evaluation", found["test"]["metrics"]["seen"]["images"]),
+            "onnx fp32": ("evaluation", found["onnx"]["metrics"]["seen"]["images"]),
+        }
 
 
 def _predicted(model: Path, image: Path) -> list[list[float]]:

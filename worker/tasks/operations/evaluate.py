@@ -58,6 +58,7 @@ def _spec(attempt: Attempt[OperationRow], params: dict[str, Any], inputs: Evalua
         split=params["split"],
         index=indexes.get(params["fingerprint"]),
         trained_on=tuple(indexes[each.dataset.fingerprint] for each in trained),
+        trained_on_names=tuple(each.name for each in trained),
         trained_on_known=inputs.trained_on.is_known and len(trained) == len(inputs.trained_on.sets),
         memory_bytes=attempt.platform.settings.operation_memory_bytes,
     )
