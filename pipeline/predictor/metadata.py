@@ -13,7 +13,7 @@ KEY = "darkroom"  # of the property
 SCHEMA = 1
 MAX_SIDE = 4096  # px of an input, twice the largest that models are trained at: 200 MB
 MAX_CLASSES, MAX_NAME_BYTES = 10_000, 1_000  # as datasets have them
-MAX_BOXES = 100_000
+MAX_BOXES = 10_000  # suppression takes three seconds for so many
 _MAX_CHARACTERS = 16 * 1024**2  # of the whole description
 
 Fit = Literal["letterbox", "stretch", "shortest-edge"]
