@@ -81,9 +81,9 @@ def _evaluated(spec: EvaluateSpec, folder: Path, steps: StageReporter) -> dict[s
 
 def _thresholds(spec: EvaluateSpec, match: ClassMatch, kind: str) -> Thresholds:
     """Those of the version, by the dataset's names of the classes; the defaults where it has none."""
-    found = read_thresholds(spec.thresholds) if spec.thresholds else None
-    if found is None and spec.trainer is not None:
-        found = published_thresholds(spec.model)
+    found = published_thresholds(spec.model) if spec.trainer is not None else None
+    if found is None and spec.thresholds:  # of an export; those of a version's row are of its first classes alone
+        found = read_thresholds(spec.thresholds)
     if found is None:
         return choose_thresholds(None, match.shared, kind=kind)
     theirs = [match.model[index] for _, index in match.pairs]
