@@ -21,7 +21,7 @@ from core.storage.attachment import attachment
 router = APIRouter(tags=["evaluations"])
 
 # Those of both kinds of projects: see `core.domain.evaluation_figures`.
-Metric = Literal["mAP50", "mAP50-95", "precision", "recall", "f1", "accuracy", "top5"]
+Metric = Literal["mAP50", "mAP50-95", "precision", "recall", "f1", "accuracy"]
 Format = Literal["json", "csv", "svg"]
 _TYPES: dict[Format, str] = {"json": "application/json", "svg": "image/svg+xml", "csv": "text/csv"}
 _MATRIX: dict[int | str, dict[str, Any]] = {

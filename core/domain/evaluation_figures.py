@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 METRICS_OF_KIND = {
     "detection": ("mAP50", "mAP50-95", "precision", "recall", "f1"),
-    "classification": ("accuracy", "f1", "precision", "recall", "top5"),
+    "classification": ("accuracy", "f1", "precision", "recall"),
 }  # the first one is the main one
 _Z = 1.96  # of a confidence of 95 %
 

@@ -53,7 +53,8 @@ def evaluation_inputs(db: Database, params: dict[str, Any]) -> EvaluationInputs:
         version = session.get_one(VersionRow, params["version_id"])
         export_id, fingerprint = params["export_id"], params["fingerprint"]
         mine = select(ArtifactRow).where(ArtifactRow.version_id == version.id).order_by(ArtifactRow.name)
-        thresholds = version.metrics.get("thresholds")
+        # Of a version, its artifacts have them: the row keeps those of the first classes.
+        thresholds = version.metrics.get("thresholds") if export_id else None
         return EvaluationInputs(
             trainer=version.trainer,
             thresholds=thresholds if isinstance(thresholds, dict) else None,
