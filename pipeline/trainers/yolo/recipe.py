@@ -20,7 +20,7 @@ from pipeline.trainers.device import choose_device
 from pipeline.trainers.head import head_note
 from pipeline.trainers.image_check import manifest_paths
 from pipeline.trainers.results import RESULTS, read_results
-from pipeline.trainers.yolo.evaluate import DetectorEvaluation, evaluate_split
+from pipeline.trainers.yolo.evaluation import DetectorEvaluation, evaluate_split
 from pipeline.trainers.yolo.fit import FittedDetector, fit_yolo
 from pipeline.trainers.yolo.vendor import VERSIONS
 from pipeline.trainers.yolo.weights import class_names, is_rtdetr, model_in, publish_weights, read_weights
