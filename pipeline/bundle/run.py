@@ -57,10 +57,10 @@ def bundle(spec: BundleSpec, channel: Channel) -> Bundled:
 
 def _copied(spec: BundleSpec) -> dict[str, Path]:
     """Name in the bundle -> file that is there already."""
-    weights = str(_model(spec)["weights"]["name"])
+    weights, file = _weights(spec)
     images = {f"images/{name}": spec.artifacts / name for name in images_in(spec.artifacts, _metrics(spec))}
     files = {
-        weights if weights != EXPORT_FILE else f"weights/{weights}": spec.artifacts / weights,
+        weights: file,
         EXPORT_FILE: spec.export,
         MODEL_FILE: spec.artifacts / MODEL_FILE,
         METRICS_FILE: spec.artifacts / METRICS_FILE,
@@ -91,16 +91,15 @@ def _described(spec: BundleSpec, text: Path) -> dict[str, Path]:
 
 
 def _facts(spec: BundleSpec, metadata: ExportMetadata) -> CardFacts:
-    model = _model(spec)
-    weights = spec.artifacts / str(model["weights"]["name"])
+    weights, file = _weights(spec)
     return CardFacts(
         version=spec.version,
-        model=model,
+        model=_model(spec),
         metrics=_metrics(spec),
         certificate=spec.certificate,
         dataset=_read(spec.metadata) if spec.metadata else None,
         metadata=metadata,
-        weights=digest_of(weights, weights.name),
+        weights=digest_of(file, weights),
         export=digest_of(spec.export, EXPORT_FILE),
     )
 
@@ -133,6 +132,12 @@ def _with_sums(files: dict[str, Path], text: Path) -> list[BundledFile]:
     digests = [digest_of(path, name) for name, path in sorted(files.items())]
     files[SUMS_FILE] = _put(text, SUMS_FILE, "".join(f"{each.sha256}  {each.name}\n" for each in digests))
     return sorted([*digests, digest_of(files[SUMS_FILE], SUMS_FILE)], key=attrgetter("name"))
+
+
+def _weights(spec: BundleSpec) -> tuple[str, Path]:
+    """Their name in the bundle, and the file: those of an imported ONNX are called as the export is."""
+    name = str(_model(spec)["weights"]["name"])
+    return name if name != EXPORT_FILE else f"weights/{name}", spec.artifacts / name
 
 
 def _model(spec: BundleSpec) -> dict[str, Any]:

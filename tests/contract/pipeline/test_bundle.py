@@ -243,7 +243,9 @@ def test_the_card_is_one_of_the_hub_and_shows_names_as_they_are(kind: str, bundl
 
 def test_what_is_not_known_of_an_imported_version_is_said(tmp_path: Path) -> None:
     unknown = {name: None for name in ("fingerprint", "dataset", "evaluated_on")}
-    given = bundle_spec(tmp_path, "classification", origin="imported", trainer="vit", params={}, notes={}, **unknown)
+    given = bundle_spec(tmp_path, "classification", origin="imported", trainer="onnx", params={}, notes={}, **unknown)
+    (given.artifacts / "best.pt").rename(given.artifacts / "model.onnx")
+    (given.artifacts / "model.json").write_text('{"weights": {"name": "model.onnx"}}')
     (given.artifacts / "metrics.json").unlink()
     made_of = given.model_copy(update={"metadata": None})
     given.out.mkdir()
@@ -262,6 +264,7 @@ def test_what_is_not_known_of_an_imported_version_is_said(tmp_path: Path) -> Non
         "The dataset: **unknown**. It was trained elsewhere",
     ):
         assert sentence in text
+    assert {"model.onnx", "weights/model.onnx"} <= set(names) and "sha256 of weights/model.onnx" in text
     assert not {"metrics.json", "dataset_metadata.json"} & set(names) and "model-index" not in text
 
 
