@@ -162,7 +162,10 @@ def _threshold(output: Output) -> str:
 def _figures(given: CardFacts) -> str:
     if split_of(given.metrics) is None:
         return "The model was not evaluated: nothing is known about how well it answers."
-    return "\n\n".join(filter(None, [figures_text(given.metrics), per_class_text(given.metrics)]))
+    trained_here = given.version["origin"] == "run"
+    return "\n\n".join(
+        filter(None, [figures_text(given.metrics, trained_here=trained_here), per_class_text(given.metrics)])
+    )
 
 
 def _provenance(given: CardFacts) -> str:
@@ -185,7 +188,7 @@ def _provenance(given: CardFacts) -> str:
         ("Libraries", literal(", ".join(f"{name} {value}" for name, value in sorted(libraries.items()) if value))),
     ]
     return (
-        f"{facts(rows)}\n\n`model.json` has every parameter of the training, and `manifest.json` the sha256 of every "
+        f"{facts(rows)}\n\n`model.json` has the parameters of the training as far as they are known, and `manifest.json` the sha256 of every "
         "file; `python -m pipeline verify` of Darkroom, or `sha256sum -c SHA256SUMS`, checks them."
     )
 

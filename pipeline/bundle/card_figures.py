@@ -43,7 +43,7 @@ def headline(metrics: Mapping[str, Any], split: str | None) -> str:
     return f"On {of}: {', '.join(figures)}." if figures else ""
 
 
-def figures_text(metrics: Mapping[str, Any]) -> str:
+def figures_text(metrics: Mapping[str, Any], *, trained_here: bool) -> str:
     splits = [split for split in SPLITS if metrics.get(split)]
     rows: list[list[Cell]] = [
         [name, *(metrics[split].get(key) for split in splits)]
@@ -51,16 +51,18 @@ def figures_text(metrics: Mapping[str, Any]) -> str:
         if any(key in metrics[split] for split in splits)
     ]
     chosen = (
-        "The model was chosen by its figures on val; test was used for the figures alone." if len(splits) > 1 else ""
+        "The model was chosen by its figures on val; test was used for the figures alone."
+        if trained_here and len(splits) > 1
+        else ""
     )
     return "\n\n".join(filter(None, [chosen, table(["", *splits], rows), _at_threshold(metrics, splits)]))
 
 
 def _at_threshold(metrics: Mapping[str, Any], splits: list[str]) -> str:
     """The figures of an answer, where thresholds were chosen on val."""
-    thresholds = metrics.get("thresholds")
+    thresholds = _chosen_on_val(metrics)
     measured = {split: metrics[split]["at_threshold"] for split in splits if metrics[split].get("at_threshold")}
-    if not thresholds or thresholds["source"] != "val" or not measured:
+    if thresholds is None or not measured:
         return ""
     rows = [[name, *(row.get(name.lower()) for row in measured.values())] for name in ("Precision", "Recall", "F1")]
     text = (
@@ -77,8 +79,8 @@ def per_class_text(metrics: Mapping[str, Any]) -> str:
     if not of_classes:
         return ""
     first = {name: of_classes[name] for name in list(of_classes)[:MAX_CLASSES]}
-    if thresholds := (metrics.get("thresholds") or {}).get("classes"):
-        first = {name: _above(row, thresholds.get(name)) for name, row in first.items()}
+    if thresholds := _chosen_on_val(metrics):
+        first = {name: _above(row, thresholds["classes"].get(name)) for name, row in first.items()}
     columns = {key: name for key, name in _COLUMNS.items() if any(key in row for row in first.values())}
     rows = [[literal(name), *(row.get(key) for key in columns)] for name, row in first.items()]
     more = (
@@ -87,6 +89,11 @@ def per_class_text(metrics: Mapping[str, Any]) -> str:
         else ""
     )
     return f"### Per class, on {split}\n\n{table(['class', *columns.values()], rows)}{more}"
+
+
+def _chosen_on_val(metrics: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    thresholds: Mapping[str, Any] = metrics.get("thresholds") or {}
+    return thresholds if thresholds.get("source") == "val" else None
 
 
 def _above(row: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
