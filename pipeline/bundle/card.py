@@ -188,7 +188,7 @@ def _provenance(given: CardFacts) -> str:
         ("Libraries", literal(", ".join(f"{name} {value}" for name, value in sorted(libraries.items()) if value))),
     ]
     return (
-        f"{facts(rows)}\n\n`model.json` has the parameters of the training as far as they are known, and `manifest.json` "
+        f"{facts(rows)}\n\n`model.json` has the parameters of the training where they are known, and `manifest.json` "
         "the sha256 of every file; `python -m pipeline verify` of Darkroom, or `sha256sum -c SHA256SUMS`, checks them."
     )
 
