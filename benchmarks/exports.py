@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.export.catalogue import Format, Precision
-from pipeline.export.run import export_model
+from pipeline.export.catalogue import ExportOptions, Format, Precision
+from pipeline.export.exporter import ExportSource, exporter_of
 from pipeline.params.catalogue import entry_of
 from pipeline.predictor.images import decode
 from pipeline.predictor.predictor import ExportPredictor, Prediction
@@ -128,14 +128,24 @@ def _ways(name: str, model: Path, folder: Path, *, threads: int) -> list[Way]:
     loaded = trainer.load(model)
     network = _fused(model) if name == "yolo" else loaded.raw
     ways = [Way("pytorch fp32", _megabytes(model), network, lambda file, _: loaded.predict(file))]
-    traced_file = export_model(model, entry, folder / "torchscript", to="torchscript", precision="fp32", facts={})
+    source = ExportSource(folder / "source.onnx", folder / "source.torchscript")
+    trainer.export_onnx(model, source.onnx, about={})
+    trainer.trace(model, cast(Path, source.traced))
+    traced_file = _written(source, folder / "torchscript", ExportOptions("torchscript"))
     traced = torch.jit.load(str(traced_file)).eval()
 
     ways.append(Way("torchscript fp32", _megabytes(traced_file), _running(traced), None))
     for to, precision in EXPORTS:
-        file = export_model(model, entry, folder / f"{to}-{precision}", to=to, precision=precision, facts={})
+        file = _written(source, folder / f"{to}-{precision}", ExportOptions(to, precision))
         ways.append(_exported(f"{to} {precision}", file, threads=threads))
     return ways
+
+
+def _written(source: ExportSource, folder: Path, options: ExportOptions) -> Path:
+    """Without a certificate, which compares them one by one: here they take turns."""
+    folder.mkdir()
+    exporter_of(options.format).write(source, folder, options)
+    return next(path for path in folder.iterdir() if path.suffix != ".bin")
 
 
 def _fused(model: Path) -> Callable[[Tensor], Any]:

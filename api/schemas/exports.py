@@ -13,8 +13,7 @@ from core.db.tables import ExportRow, VersionRow
 from core.domain.model_names import version_name
 from core.domain.states import RunState
 from core.services.models.exports import ExportChoice, ExportsOfVersion
-from pipeline.export.catalogue import Format, Precision
-from pipeline.export.options import Nms
+from pipeline.export.catalogue import Format, Nms, Precision
 
 Part = TypeVar("Part", bound=BaseModel)
 EXPORT_ID = "export_01kaj8x5c2d3e4f5g6h7j8k9m0"

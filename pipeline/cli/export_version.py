@@ -1,15 +1,16 @@
 """`python -m pipeline export-version`: the command of workers that makes an export and its certificate."""
 
 import argparse
-import json
 import os
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from core.domain.errors import TrainerCrashed
+from core.domain.errors import OperationFailed
+from pipeline.export.catalogue import FORMATS, ExportOptions, Format, Precision
+from pipeline.predictor.package import CERTIFICATE_FILE
 from pipeline.process.child import Channel, run_child
+from pipeline.process.progress import StageReporter
 from pipeline.process.results import Exported, write_result
 from pipeline.process.specs import ExportSpec
 
@@ -26,7 +27,7 @@ def main(args: argparse.Namespace) -> int:
         spec.out,
         lambda channel: _export(spec, channel),
         supervised=args.supervised,
-        crash=TrainerCrashed,
+        crash=OperationFailed,
         memory_bytes=spec.memory_bytes,
     )
     if args.supervised:
@@ -38,32 +39,18 @@ def main(args: argparse.Namespace) -> int:
 
 def _export(spec: ExportSpec, channel: Channel) -> None:
     from pipeline.cli.predict import entry_of_model
-    from pipeline.export.certificate import CERTIFICATE_FILE, certify
-    from pipeline.export.held_out import held_out_images
-    from pipeline.export.run import export_model
-    from pipeline.trainers import Trainer
+    from pipeline.export.run import ComparedImages, export_model, write_json
 
-    entry = entry_of_model(spec.model)
-    channel.stage("exporting")
-    facts = {"model": spec.name, "version_id": spec.version_id, "fingerprint": spec.fingerprint}
-    made = spec.out / "export"
-    file = export_model(spec.model, entry, made, to=spec.format, precision=spec.precision, facts=facts)  # type: ignore[arg-type]
-    certificate = {"schema": 1, "passed": False, "reasons": ["There is no dataset to compare it on."]}
-    if spec.dataset is not None:
-        channel.stage("certifying")
-        scratch = spec.out / "scratch"
-        scratch.mkdir()
-        trainer = cast(Trainer, import_module(entry.trainer))
-        images = held_out_images(spec.dataset, "test", at_most=200, scratch=scratch)
-        certificate = certify(
-            file,
-            trainer.load(spec.model),
-            images,
-            kind=entry.kind,
-            precision=spec.precision,  # type: ignore[arg-type]
-            threads=spec.threads,
-            scratch=scratch,
-        )
-    (spec.out / CERTIFICATE_FILE).write_text(json.dumps(certificate), encoding="utf-8")
-    result = Exported(file_name=file.name, media_type="application/octet-stream", passed=bool(certificate["passed"]))
-    write_result(spec.out, result)
+    exported = export_model(
+        spec.model,
+        entry_of_model(spec.model),
+        spec.out / "export",
+        ExportOptions(cast(Format, spec.format), cast(Precision, spec.precision), spec.nms, spec.max_drop),
+        facts={"model": spec.name, "version_id": spec.version_id, "fingerprint": spec.fingerprint},
+        compared=ComparedImages(spec.dataset, threads=spec.threads),
+        report=StageReporter(channel),
+    )
+    write_json(spec.out / CERTIFICATE_FILE, exported.certificate)
+    media_type = FORMATS[cast(Format, spec.format)].media_type
+    passed = bool(exported.certificate["passed"])
+    write_result(spec.out, Exported(file_name=exported.file.name, media_type=media_type, passed=passed))

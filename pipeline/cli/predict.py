@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.domain.errors import DarkroomError
 from pipeline.cli.config_files import ConfigInvalid, add_config, complain, read_config
 from pipeline.params.catalogue import TrainerEntry, entry_of_version
+from pipeline.predictor.package import is_package
 from pipeline.trainers import Trainer
 
 DEFAULT_TRAINER = "yolo"  # of a .pt file, which does not name one; a folder has model.json, a ZIP darkroom.json
@@ -24,7 +25,7 @@ class PredictConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Path = Field(
-        description="best.pt, model.zip, a folder with one of them and model.json, or an export (.onnx, .xml)."
+        description="best.pt, model.zip, a folder with one of them and model.json, or an export (.onnx, .xml, .zip)."
     )
     image: Path = Field(description="The image to predict.")
     out: Path = Field(description="Where to write the image with its predictions (.png, .jpg).")
@@ -73,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _predicted(config: PredictConfig) -> tuple[str, Any]:
     """The kind of the model, and its predictions for the image."""
-    if config.model.suffix in (".onnx", ".xml"):
+    if config.model.suffix in (".onnx", ".xml") or is_package(config.model):
         return _predicted_by_export(config)
     entry = entry_of_model(config.model)
     model = cast(Trainer, import_module(entry.trainer)).load(config.model)

@@ -1,39 +1,55 @@
 """The catalogue of export formats: name -> what writes it. All are import strings, so that it is light."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal
 
-Format = Literal["onnx", "openvino", "torchscript"]
-Precision = Literal["fp32", "fp16"]
+Format = Literal["onnx", "openvino", "torchscript", "tensorrt"]
+Precision = Literal["fp32", "fp16", "int8"]
+Nms = Literal["outside", "inside"]
+
+PREDICTOR_PROCESS = (sys.executable, "-m", "pipeline.predictor.process")
 
 
 @dataclass(frozen=True, slots=True)
 class FormatEntry:
-    """`module`: an Exporter. `file`: the name of what it writes. `predicts`: whether the predictor can run it."""
+    """`module`: an Exporter. `file`: the name of the one file that is delivered, a ZIP where the format has several.
+
+    `nms_inside`: whether suppression can be a part of it. `process`: runs the file for its certificate; see
+    `pipeline.predictor.process`. `served`: whether that is the predictor itself, without the framework.
+    """
 
     module: str
     file: str
+    media_type: str
     precisions: tuple[Precision, ...]
-    predicts: bool
+    nms_inside: bool
+    process: Sequence[str] = PREDICTOR_PROCESS
+    served: bool = True
 
 
+_BINARY = "application/octet-stream"
+_WITH_TORCH = (sys.executable, "-m", "pipeline.export.torch_process")
 FORMATS: Mapping[Format, FormatEntry] = {
-    "onnx": FormatEntry("pipeline.export.onnx_format", "model.onnx", ("fp32", "fp16"), predicts=True),
-    "openvino": FormatEntry("pipeline.export.openvino_format", "model.xml", ("fp32", "fp16"), predicts=True),
-    "torchscript": FormatEntry("pipeline.export.torchscript_format", "model.torchscript", ("fp32",), predicts=False),
+    "onnx": FormatEntry("pipeline.export.onnx_format", "model.onnx", _BINARY, ("fp32", "fp16", "int8"), True),
+    "openvino": FormatEntry(
+        "pipeline.export.openvino_format", "openvino.zip", "application/zip", ("fp32", "fp16", "int8"), True
+    ),
+    "torchscript": FormatEntry(
+        "pipeline.export.torchscript_format", "model.torchscript", _BINARY, ("fp32",), False, _WITH_TORCH, served=False
+    ),
+    "tensorrt": FormatEntry(
+        "pipeline.export.tensorrt_format", "model.engine", _BINARY, ("fp32", "fp16"), False, _WITH_TORCH, served=False
+    ),
 }
 
 
-class Exporter(Protocol):
-    """What the module of a format provides."""
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """`max_drop`: of an int8 export, the most that mAP50-95 or accuracy may fall; None: as in the table of bounds."""
 
-    def write(self, onnx_file: Path, traced: Path | None, target: Path, *, precision: Precision) -> None:
-        """Writes `target`. `onnx_file`: the model in single precision with its description. `traced`: as TorchScript,
-        for the formats that need it."""
-
-
-def exporter_of(name: Format) -> Exporter:
-    return cast(Exporter, import_module(FORMATS[name].module))
+    format: Format
+    precision: Precision = "fp32"
+    nms: Nms = "outside"
+    max_drop: float | None = None

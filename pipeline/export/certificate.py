@@ -5,23 +5,19 @@ so that neither computes while the other is timed. What is compared is the whole
 resize, values, the model, suppression. For a few images the model's own output is compared too, on the same input.
 """
 
-import json
 import platform
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from pipeline.dataset.predictions import PredictedBox, PredictedLabel
 from pipeline.evaluation.detection_metrics import ImageBoxes, mean_precision
 from pipeline.export.bounds import BOUNDS, Bounds
-from pipeline.export.catalogue import Precision
+from pipeline.export.catalogue import PREDICTOR_PROCESS, Precision
 from pipeline.export.comparison import (
     Agreement,
     agreement_of_boxes,
@@ -29,17 +25,14 @@ from pipeline.export.comparison import (
     change_of_accuracy,
     change_of_precision,
 )
+from pipeline.export.exported_process import ExportedProcess, running
 from pipeline.export.held_out import HeldOutImage
+from pipeline.export.outputs import difference_of_outputs
+from pipeline.export.suppression_graph import LOWEST_SCORE  # of the boxes that mAP takes, as ultralytics
 from pipeline.trainers import Predictor
 
-LOWEST_SCORE = 0.001  # of those that mAP takes, as ultralytics
 RAW_IMAGES = 4
-CERTIFICATE_FILE = "certificate.json"
-PROCESS = (sys.executable, "-m", "pipeline.predictor.process")
-
-
-class PredictorDied(RuntimeError):
-    """The process of the exported file ended."""
+OnImage = Callable[[int, int], None]  # done, all
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,119 +52,87 @@ def certify(
     precision: Precision,
     threads: int,
     scratch: Path,
-    process: Sequence[str] = PROCESS,
+    max_drop: float | None = None,
+    synthetic: bool = False,
+    frameworks: Sequence[str] = (),
+    process: Sequence[str] = PREDICTOR_PROCESS,
+    on_image: OnImage | None = None,
 ) -> dict[str, Any]:
     """The certificate, as JSON values: `passed`, and every reason where it is false.
 
-    `model`: the one that the file was made of, loaded. `scratch`: an empty folder. `process`: the command
-    that runs the export. Raises PredictorDied.
+    `model`: the one that the file was made of, loaded. `scratch`: an empty folder. `max_drop`: instead of the bound of
+    the precision. `synthetic`: the images have no truth, and `figures` is null. `process`: the command that runs the
+    export; `frameworks`: those that it may import. Raises PredictorDied.
     """
-    bounds = BOUNDS[precision]
-    with _running([*process, str(export), "--threads", str(threads)]) as running:
-        about = running.about
-        difference = _raw_difference(running, model, images[:RAW_IMAGES], scratch)
-        wanted, found, failed = _in_turns(running, model, images, kind)
+    bounds = BOUNDS[precision] if max_drop is None else replace(BOUNDS[precision], drop=max_drop)
+    with running([*process, str(export), "--threads", str(threads)], scratch) as exported:
+        found = compared(
+            exported,
+            model,
+            images,
+            kind=kind,
+            bounds=bounds,
+            synthetic=synthetic,
+            frameworks=frameworks,
+            on_image=on_image,
+        )
+    return {**found, "schema": 1, "export": export.name, "precision": precision, "threads": threads}
+
+
+def compared(
+    exported: ExportedProcess,
+    model: Predictor,
+    images: Sequence[HeldOutImage],
+    *,
+    kind: str,
+    bounds: Bounds,
+    synthetic: bool = False,
+    frameworks: Sequence[str] = (),
+    on_image: OnImage | None = None,
+) -> dict[str, Any]:
+    """What a certificate says of an export that is running; see `certify`."""
+    difference = difference_of_outputs(exported, model, [image.file for image in images[:RAW_IMAGES]])
+    wanted, found, failed = _in_turns(exported, model, images, kind, on_image)
     agreement = _agreement(wanted, found, model.thresholds, bounds, kind)
-    figures = _figures(images, wanted, found, len(model.classes), kind)
     content = {
-        "schema": 1,
-        "export": export.name,
-        "precision": precision,
         "images": len(images),
         "failed": failed,
         "outputs": difference,
         "predictions": {**asdict(agreement), "share": round(agreement.share, 5)},
-        "figures": figures,
+        "figures": None if synthetic else _figures(images, wanted, found, len(model.classes), kind),
         "milliseconds": {"model": _times(wanted.milliseconds), "export": _times(found.milliseconds)},
         "bounds": asdict(bounds),
-        "engine": about["engine"],
-        "computed_in": about["precision"],
-        "threads": threads,
-        "device": platform.processor() or platform.machine(),
+        "thresholds": dict(zip(model.classes, model.thresholds, strict=True)),
+        "engine": exported.about["engine"],
+        "computed_in": exported.about["precision"],
+        "device": _device(),
     }
-    reasons = _reasons(content, bounds, about)
-    if not np.allclose(about["thresholds"], model.thresholds):
+    imported = [name for name in exported.about["frameworks"] if name not in frameworks]
+    reasons = _reasons(content, bounds, imported)
+    if not np.allclose(exported.about["thresholds"], model.thresholds):
         reasons.append("The thresholds of the export are not those of the model.")
     return {"passed": not reasons, "reasons": reasons, **content}
 
 
-class _Process:
-    def __init__(self, child: "subprocess.Popen[str]") -> None:
-        self._child = child
-        self.about = self._read()
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        assert self._child.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
-        self._child.stdin.write(json.dumps(request) + "\n")
-        self._child.stdin.flush()
-        return self._read()
-
-    def _read(self) -> dict[str, Any]:
-        assert self._child.stdout is not None  # noqa: S101 - as above
-        line = self._child.stdout.readline()
-        if not line:
-            raise PredictorDied(f"The export cannot be run: its process ended with {self._child.wait()}.")
-        return cast(dict[str, Any], json.loads(line))
-
-
-@contextmanager
-def _running(command: Sequence[str]) -> Iterator[_Process]:
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        try:
-            yield _Process(child)
-        finally:
-            child.kill()
-
-
-def _raw_difference(
-    process: _Process, model: Predictor, images: Sequence[HeldOutImage], scratch: Path
-) -> dict[str, float | None]:
-    """Of the outputs for the same input. Batches of one and of all: a model may lose images beyond its first."""
-    largest, total, count = 0.0, 0.0, 0
-    inputs: dict[tuple[int, ...], list[Any]] = {}
-    for index, image in enumerate(images):
-        answer = process.ask(input=str(image.file), to=str(scratch / f"{index}.npy"))
-        if "values" in answer:
-            values = np.load(answer["values"])
-            inputs.setdefault(values.shape, []).append(values)
-    for group in inputs.values():
-        for batch in {1, len(group)}:
-            file = scratch / "batch.npy"
-            np.save(file, np.stack(group[:batch]))
-            answer = process.ask(raw=str(file))
-            wanted = model.raw(np.stack(group[:batch]))
-            found = np.load(answer["output"]) if "output" in answer else np.full_like(wanted, np.nan)
-            difference = np.abs(_scores(found) - _scores(wanted)) if found.shape == wanted.shape else np.array([np.inf])
-            largest = max(largest, float(np.nan_to_num(difference, nan=np.inf).max()))
-            total, count = total + float(difference.sum()), count + difference.size
-    return {"largest": _finite(largest), "mean": _finite(total / max(count, 1))}
-
-
-def _scores(output: Any) -> Any:
-    """What is compared: probabilities of classes. Of a detector only the scores: boxes without one may be anything."""
-    if output.ndim == 2:
-        powers = np.exp(output - output.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
-    return output[:, 4:] if output.shape[1] < output.shape[2] else output[:, :, 4:]
-
-
 def _in_turns(
-    process: _Process, model: Predictor, images: Sequence[HeldOutImage], kind: str
+    exported: ExportedProcess, model: Predictor, images: Sequence[HeldOutImage], kind: str, on_image: OnImage | None
 ) -> tuple[_Answers, _Answers, int]:
     wanted, found = _Answers([], []), _Answers([], [])
     low = LOWEST_SCORE if kind == "detection" else 0.0
     failed = 0
-    process.ask(image=str(images[0].file))  # both are warm when the clock starts
+    exported.predict(images[0].file)  # both are warm when the clock starts
     model.predict(images[0].file)
-    for image in images:
+    for done, image in enumerate(images, 1):
         started = perf_counter()
         wanted.predictions.append(tuple(model.predict(image.file, min_score=low)))  # type: ignore[arg-type]
         wanted.milliseconds.append(1e3 * (perf_counter() - started))
         started = perf_counter()
-        answer = process.ask(image=str(image.file), min_score=low)
+        answer = exported.predict(image.file, min_score=low)
         found.milliseconds.append(1e3 * (perf_counter() - started))
         failed += "error" in answer
         found.predictions.append(_parsed(answer, kind))
+        if on_image:
+            on_image(done, len(images))
     return wanted, found, failed
 
 
@@ -231,25 +192,31 @@ def _times(milliseconds: Sequence[float]) -> dict[str, float]:
     return {"p50": round(float(p50), 3), "p95": round(float(p95), 3), "images_per_second": round(rate, 2)}
 
 
-def _reasons(content: Mapping[str, Any], bounds: Bounds, about: Mapping[str, Any]) -> list[str]:
+def _reasons(content: Mapping[str, Any], bounds: Bounds, frameworks: Sequence[str]) -> list[str]:
     reasons = []
-    if about["frameworks"]:
-        reasons.append(f"The process of the export had imported {', '.join(about['frameworks'])}.")
+    if frameworks:
+        reasons.append(f"The process of the export had imported {', '.join(frameworks)}.")
     if content["failed"]:
         reasons.append(f"{content['failed']} of {content['images']} images could not be predicted.")
-    if content["outputs"]["largest"] is None or content["outputs"]["largest"] > bounds.output:
-        reasons.append(
-            f"Outputs for the same input differ by {content['outputs']['largest']}; allowed is {bounds.output}."
-        )
+    largest, batch = content["outputs"]["largest"], content["outputs"]["batch"]
+    if largest is None or largest > bounds.output:
+        reasons.append(f"Outputs for the same input differ by {largest}; allowed is {bounds.output}.")
+    if batch is None or batch > bounds.batch:
+        reasons.append(f"Images in a batch are answered otherwise than alone, by {batch}; allowed is {bounds.batch}.")
     share = content["predictions"]["share"]
     if share < bounds.equal:
         reasons.append(f"{share:.1%} of the predictions are equal; at least {bounds.equal:.1%} must be.")
     figures = content["figures"]
-    if -figures["change"] > bounds.drop:
+    if figures and -figures["change"] > bounds.drop:
         reasons.append(f"{figures['name']} falls by {-figures['change']:.4f}; allowed is {bounds.drop}.")
     return reasons
 
 
-def _finite(value: float) -> float | None:
-    """JSON has no infinity."""
-    return float(f"{value:.4g}") if np.isfinite(value) else None
+def _device() -> str:
+    """The name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +22,21 @@ class HeldOutImage:
     label: int | None
 
 
+def split_to_compare(tree: Path) -> str:
+    """The first of test, val and train that has images. Raises ValueError for a tree without a manifest or images."""
+    splits = {image["split"] for image in _manifest(tree)}
+    for split in ("test", "val", "train"):
+        if split in splits:
+            return split
+    raise ValueError("the dataset has no images")
+
+
 def held_out_images(tree: Path, split: str, *, at_most: int, scratch: Path) -> list[HeldOutImage]:
     """Evenly spread over the split where it has more. `scratch`: a folder for images that are no files in the tree.
 
     Raises ValueError for a tree without a manifest, or without images in the split.
     """
-    file = tree / MANIFEST_FILE
-    if not file.is_file():
-        raise ValueError(f"{tree} is no prepared tree: it has no {MANIFEST_FILE}")
-    images = json.loads(file.read_text(encoding="utf-8"))["images"]
+    images = _manifest(tree)
     stems = tree_stems([image["path"] for image in images])
     chosen = [image for image in images if image["split"] == split]
     if not chosen:
@@ -39,6 +46,14 @@ def held_out_images(tree: Path, split: str, *, at_most: int, scratch: Path) -> l
         files = {path.stem: path for path in (tree / "images" / split).iterdir()}
         return [HeldOutImage(files[stems[each["path"]]], _boxes(each["boxes"]), None) for each in chosen]
     return _classified(tree, split, {each["path"] for each in chosen}, scratch)
+
+
+def _manifest(tree: Path) -> list[dict[str, Any]]:
+    file = tree / MANIFEST_FILE
+    if not file.is_file():
+        raise ValueError(f"{tree} is no prepared tree: it has no {MANIFEST_FILE}")
+    images: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["images"]
+    return images
 
 
 def _boxes(rows: list[list[int]]) -> NDArray[np.float64]:

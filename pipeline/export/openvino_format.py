@@ -1,17 +1,57 @@
-"""OpenVINO's IR: an .xml file, and a .bin file of the same name beside it. Half precision: the weights alone."""
+"""OpenVINO's IR: model.xml, and model.bin beside it. fp16: the weights alone; int8: weights and activations."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import onnx
 import openvino
 
-from pipeline.export.catalogue import Precision
-from pipeline.predictor.metadata import KEY
+from pipeline.export.catalogue import ExportOptions
+from pipeline.export.exporter import ExportSource
+from pipeline.export.quantisation import Quantisation
+from pipeline.export.suppression_graph import with_suppression
+from pipeline.predictor.metadata import KEY, read_metadata
+from pipeline.predictor.onnx_file import description_in
+from pipeline.predictor.package import OPENVINO_MODEL
 
 
-def write(onnx_file: Path, _traced: Path | None, target: Path, *, precision: Precision) -> None:
-    """See `pipeline.export.catalogue.Exporter`."""
-    model = openvino.convert_model(str(onnx_file))
-    described = {entry.key: entry.value for entry in onnx.load(str(onnx_file), load_external_data=False).metadata_props}
-    model.set_rt_info(described[KEY], [KEY])
-    openvino.save_model(model, str(target), compress_to_fp16=precision == "fp16")
+def write(source: ExportSource, folder: Path, options: ExportOptions) -> None:
+    """See `pipeline.export.exporter.Exporter`."""
+    graph = onnx.load(str(source.onnx))
+    if options.nms == "inside":
+        graph = with_suppression(graph)
+    model = openvino.Core().read_model(graph.SerializeToString())
+    if source.quantisation is not None:
+        model = _quantised(model, source.quantisation, kind=read_metadata(description_in(graph)).kind)
+    _rename_unnamed(model)
+    model.set_rt_info(description_in(graph), [KEY])
+    openvino.save_model(model, str(folder / OPENVINO_MODEL), compress_to_fp16=options.precision == "fp16")
+
+
+def _quantised(model: Any, quantisation: Quantisation, *, kind: str) -> Any:
+    import nncf
+
+    return nncf.quantize(
+        model,
+        nncf.Dataset(quantisation),
+        preset=nncf.QuantizationPreset.MIXED,  # activations such as SiLU are not symmetric
+        subset_size=len(quantisation),
+        model_type=nncf.ModelType.TRANSFORMER if kind == "classification" else None,
+        ignored_scope=nncf.IgnoredScope(names=_names_in(model, quantisation), validate=False),
+    )
+
+
+def _names_in(model: Any, quantisation: Quantisation) -> list[str]:
+    """OpenVINO names a node as ONNX does, and its part without the addition of a bias with a suffix."""
+    present = {operation.get_friendly_name() for operation in model.get_ops()}
+    kept = {name for name in present if name.partition("/WithoutBiases")[0] in quantisation.single}
+    return sorted(kept | {name for name in present if name.startswith(quantisation.suppression)})
+
+
+def _rename_unnamed(model: Any) -> None:
+    """OpenVINO numbers what has no name by a counter of the process: the same model gives the same bytes without it."""
+    for place, operation in enumerate(model.get_ordered_ops()):
+        kind = operation.get_type_name()
+        if re.fullmatch(rf"{re.escape(kind)}_\d+", operation.get_friendly_name()):
+            operation.set_friendly_name(f"{kind}_{place}")

@@ -1,14 +1,12 @@
 """Which options of an export go together: refused before anything is queued or read."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from core.domain.errors import RequestInvalid
 from core.domain.field_errors import not_valid
-from pipeline.export.catalogue import FORMATS, Format, Precision
+from pipeline.export.catalogue import FORMATS, Format, Nms, Precision
 
-Nms = Literal["outside", "inside"]
-LOSSY: tuple[Precision, ...] = ()
+LOSSY: tuple[Precision, ...] = ("int8",)
 
 
 def validate_options(kind: str, *, format: Format, precision: Precision, nms: Nms, max_drop: float | None) -> None:
@@ -26,5 +24,7 @@ def _misfits(
         yield {"field": "precision", "message": f"{format} is written as {', '.join(written)}"}
     if nms == "inside" and kind != "detection":
         yield {"field": "nms", "message": "a classifier has no boxes to suppress"}
+    elif nms == "inside" and not FORMATS[format].nms_inside:
+        yield {"field": "nms", "message": f"{format} is written with suppression outside"}
     if max_drop is not None and precision not in LOSSY:
         yield {"field": "max_drop", "message": "is an option of int8 alone"}

@@ -15,31 +15,41 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.domain.errors import ExportUnsupported
 from pipeline.predictor.metadata import Output, read_metadata
-from pipeline.predictor.onnx_file import describe_onnx, description_in
+from pipeline.predictor.onnx_file import describe, description_in
 from pipeline.predictor.postprocess import CLASS_OFFSET
 
 PREFIX = "suppression/"  # of the names of its nodes
 LOWEST_SCORE = 0.001  # a box below it never leaves the graph; as low as mAP needs
+OPSET = 18  # of the operators that are written here
 _LAST = np.iinfo(np.int64).max
 
 
 def add_suppression(file: Path) -> None:
-    """Rewrites the ONNX file. Batch and sides stay dynamic: (B, K, 6), K at most `max_boxes`, empty rows are zero.
+    """Rewrites the ONNX file; see `with_suppression`."""
+    onnx.save(with_suppression(onnx.load(str(file))), str(file))
+
+
+def with_suppression(model: Any) -> Any:
+    """Of a loaded ONNX model. Batch and sides stay dynamic: (B, K, 6), K at most `max_boxes`, empty rows are zero.
 
     IoU and the number of boxes are then part of the graph. A higher `min_score` than LOWEST_SCORE is still the
     caller's: a box never suppresses one of a higher score, so that leaving boxes out afterwards gives the same.
     Raises ExportUnsupported.
     """
-    model = onnx.load(str(file))
     metadata = read_metadata(description_in(model))
     if metadata.output.form != "anchors":
         raise ExportUnsupported(
-            f"nms=inside: the output of this model is {metadata.output.form}; only the boxes of anchors are suppressed."
+            f"nms: the output of this model is {metadata.output.form}; only the boxes of anchors are suppressed."
         )
-    _Graph(model.graph).suppress(metadata.output)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(file))
-    describe_onnx(file, replace(metadata, output=replace(metadata.output, form="kept-boxes")))
+    opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+    if opset < OPSET:
+        raise ExportUnsupported(f"nms: suppression needs an ONNX file of opset {OPSET}; this one has {opset}.")
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    _Graph(result.graph).suppress(metadata.output)
+    onnx.checker.check_model(result)
+    describe(result, replace(metadata, output=replace(metadata.output, form="kept-boxes")))
+    return result
 
 
 class _Graph:

@@ -1,13 +1,21 @@
-"""TorchScript, to be downloaded: running it takes torch, which the predictor does not use."""
+"""TorchScript, for programs that have torch. The service does not run it; its certificate is made with torch."""
 
-import shutil
 from pathlib import Path
 
-from pipeline.export.catalogue import Precision
+import onnx
+import torch
+
+from core.domain.errors import ExportUnsupported
+from pipeline.export.catalogue import FORMATS, ExportOptions
+from pipeline.export.exporter import ExportSource
+from pipeline.predictor.metadata import KEY
+from pipeline.predictor.onnx_file import description_in
 
 
-def write(_onnx_file: Path, traced: Path | None, target: Path, *, precision: Precision) -> None:  # noqa: ARG001 - the protocol's
-    """See `pipeline.export.catalogue.Exporter`."""
-    if traced is None:
-        raise ValueError("there is no traced model")
-    shutil.copyfile(traced, target)
+def write(source: ExportSource, folder: Path, _options: ExportOptions) -> None:
+    """See `pipeline.export.exporter.Exporter`. The description is the extra file of the archive named KEY."""
+    if source.traced is None:
+        raise ExportUnsupported("The trainer of this model does not write TorchScript.")
+    described = description_in(onnx.load(str(source.onnx), load_external_data=False))
+    traced = torch.jit.load(str(source.traced), map_location="cpu")
+    torch.jit.save(traced, str(folder / FORMATS["torchscript"].file), _extra_files={KEY: described or ""})

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.predictor.metadata import KEY, MetadataInvalid
+from pipeline.predictor.package import read_openvino
 
 Tensor = NDArray[np.float32]
 
@@ -72,9 +73,11 @@ class OpenVino:
         import openvino
 
         hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+        parts = read_openvino(file) if file.suffix == ".zip" else (str(file),)
         try:
-            model = openvino.Core().read_model(str(file))
-            self._compiled = openvino.Core().compile_model(model, "CPU", hints)
+            core = openvino.Core()
+            model = core.read_model(*parts)
+            self._compiled = core.compile_model(model, "CPU", hints)
             first = model.inputs[0].partial_shape[0]
         except Exception as error:
             raise _failed(error) from error
@@ -100,12 +103,15 @@ class OpenVino:
 
 
 def open_engine(file: Path, *, threads: int) -> Engine:
-    """By the suffix: `.onnx` or `.xml`. Raises MetadataInvalid for another one, EngineFailed for a file that is not."""
+    """By the suffix: `.onnx`, or `.xml` or `.zip` of OpenVINO.
+
+    Raises MetadataInvalid for another one, EngineFailed for a file that is not.
+    """
     if file.suffix == ".onnx":
         return OnnxRuntime(file, threads=threads)
-    if file.suffix == ".xml":
+    if file.suffix in (".xml", ".zip"):
         return OpenVino(file, threads=threads)
-    raise MetadataInvalid(f"{file.name} is neither an .onnx file nor an .xml file of OpenVINO.")
+    raise MetadataInvalid(f"{file.name} is neither an .onnx file nor an .xml or .zip file of OpenVINO.")
 
 
 def _failed(error: Exception) -> EngineFailed:

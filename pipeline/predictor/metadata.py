@@ -19,7 +19,7 @@ _MAX_CHARACTERS = 16 * 1024**2  # of the whole description
 Fit = Literal["letterbox", "stretch", "shortest-edge"]
 Interpolation = Literal["linear", "bilinear", "bicubic"]
 Kind = Literal["detection", "classification"]
-OutputForm = Literal["anchors", "queries", "kept-boxes", "logits", "probabilities"]
+OutputForm = Literal["anchors", "queries", "ranked-queries", "kept-boxes", "logits", "probabilities"]
 OF_CLASSIFIERS = ("logits", "probabilities")
 
 
@@ -58,6 +58,7 @@ class Output:
 
     `anchors`     (B, 4 + classes, N): centre x, centre y, width, height in pixels of the input, then a score per class
     `queries`     (B, N, 4 + classes): the same, the box as shares of the input's sides; needs no suppression
+    `ranked-queries`  (B, N, 6): such a box, score, class; best first
     `kept-boxes`  (B, N, 6): x1, y1, x2, y2 in pixels of the input, score, class; suppression is part of the model
     `logits`      (B, classes); `probabilities` the same after a softmax, which models of other exporters may contain
     The rest are the defaults of a prediction: the score above which boxes are listed, the IoU above which the lower of

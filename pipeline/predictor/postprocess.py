@@ -19,7 +19,8 @@ class OutputInvalid(ValueError):
 
 def require_form(raw: Rows, *, images: int, output: Output, classes: int) -> None:
     """Raises MetadataInvalid for the answer to a batch that is not as `output` describes it."""
-    found, ways = raw.shape, {"anchors": (1, 4 + classes), "queries": (2, 4 + classes), "kept-boxes": (2, 6)}
+    found, ways = raw.shape, {"anchors": (1, 4 + classes), "queries": (2, 4 + classes)}
+    ways |= {"ranked-queries": (2, 6), "kept-boxes": (2, 6)}
     axis, length = ways.get(output.form, (1, classes))
     dimensions = 2 if output.form in OF_CLASSIFIERS else 3
     if len(found) != dimensions or found[0] != images or found[axis] != length:
@@ -36,11 +37,15 @@ def boxes_of(raw: Rows, output: Output, placement: Placement, size: tuple[int, i
     _require_finite(raw)
     match output.form:
         case "anchors":
-            rows = suppress(_candidates(raw.T, output.lowest), iou=output.iou, at_most=output.max_boxes)
+            rows = suppress(candidates(raw.T, output.lowest), iou=output.iou, at_most=output.max_boxes)
         case "queries":
-            rows = _candidates(raw, output.lowest)
+            rows = candidates(raw, output.lowest)
             rows[:, :4] *= np.array([*size, *size], np.float32)
             rows = rows[np.argsort(-rows[:, 4], kind="stable")][: output.max_boxes]
+        case "ranked-queries":
+            rows = raw[raw[:, 4] > output.lowest][: output.max_boxes].astype(np.float32)
+            half = rows[:, 2:4] / 2
+            rows[:, :4] = np.hstack((rows[:, :2] - half, rows[:, :2] + half)) * np.array([*size, *size], np.float32)
         case _:
             rows = raw[raw[:, 4] > output.lowest][: output.max_boxes].astype(np.float32)
     if output.thresholds:
@@ -90,7 +95,7 @@ def _above(rows: Rows, thresholds: Sequence[float]) -> Rows:
     return np.asarray(rows[rows[:, 4] > np.asarray(thresholds, np.float32)[classes.astype(int)]])
 
 
-def _candidates(rows: Rows, min_score: float) -> Rows:
+def candidates(rows: Rows, min_score: float) -> Rows:
     """(N, 4 + classes) -> (M, 6): corners, best score, its class; those above `min_score`."""
     scores = rows[:, 4:]
     best = scores.max(axis=1)

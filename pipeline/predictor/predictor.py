@@ -51,11 +51,14 @@ class _Ready:
 
 class ExportPredictor:
     """Raises MetadataInvalid for a file that is no export, EngineFailed for one that the engine cannot load. Safe for
-    several threads at once. Warnings of Pillow are switched off in the process."""
+    several threads at once. Warnings of Pillow are switched off in the process.
 
-    def __init__(self, file: Path, *, threads: int = 1) -> None:
+    `engine`: what runs the file, instead of one by its suffix.
+    """
+
+    def __init__(self, file: Path, *, threads: int = 1, engine: Engine | None = None) -> None:
         ignore_warnings()
-        self._engine: Engine = open_engine(file, threads=threads)
+        self._engine: Engine = engine or open_engine(file, threads=threads)
         self.metadata: ExportMetadata = read_metadata(self._engine.description)
         self.engine = self._engine.name
         self.precision = self._engine.precision

@@ -29,16 +29,15 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
-    serve(args.file, sys.stdin, answers, threads=args.threads)
+    serve(ExportPredictor(args.file, threads=args.threads), sys.stdin, answers)
     return 0
 
 
-def serve(file: Path, requests: TextIO, answers: TextIO, *, threads: int) -> None:
-    """Raises MetadataInvalid, and what the engine raises, before the first line."""
-    predictor = ExportPredictor(file, threads=threads)
+def serve(predictor: ExportPredictor, requests: TextIO, answers: TextIO) -> None:
+    """Answers until the requests end."""
     loaded = [name for name in FRAMEWORKS if name in sys.modules]
-    about = {"engine": predictor.engine, "precision": predictor.precision, "threads": threads, "frameworks": loaded}
-    about |= {"thresholds": predictor.thresholds}
+    about: dict[str, Any] = {"engine": predictor.engine, "precision": predictor.precision, "frameworks": loaded}
+    about |= {"thresholds": predictor.thresholds, "output": asdict(predictor.metadata.output)}
     _answer(answers, about)
     for line in requests:
         try:

@@ -68,6 +68,8 @@ def _rows(raw: Rows, output: Output, size: tuple[int, int]) -> Rows:
             scores = raw[:, 4:].max(axis=1)
             rows = np.column_stack((_corners(raw[:, :4] * np.array([*size, *size])), scores, raw[:, 4:].argmax(axis=1)))
             rows = rows[np.argsort(-scores, kind="stable")]
+        case "ranked-queries":
+            rows = np.column_stack((_corners(raw[:, :4] * np.array([*size, *size])), raw[:, 4:]))
         case _:
             rows = raw[np.argsort(-raw[:, 4], kind="stable")]
     return rows[rows[:, 4] > LOWEST_SCORE][:MAX_BOXES].astype(np.float32)

@@ -88,6 +88,7 @@ def _form(described: Described, output: Tensor, wanted: Preprocessing) -> Output
 _SHAPES: dict[OutputForm, str] = {
     "anchors": "(1, 4 + classes, N)",
     "queries": "(1, N, 4 + classes)",
+    "ranked-queries": "(1, N, 6)",
     "kept-boxes": "(1, N, 6)",
     "logits": "(1, classes)",
     "probabilities": "(1, classes)",
@@ -100,7 +101,7 @@ def _has_shape(form: OutputForm, shape: Sequence[int], classes: int) -> bool:
             return len(shape) == 3 and tuple(shape[:2]) == (1, 4 + classes) and shape[2] > 0
         case "queries":
             return len(shape) == 3 and (shape[0], shape[2]) == (1, 4 + classes) and shape[1] > 0
-        case "kept-boxes":
+        case "kept-boxes" | "ranked-queries":
             return len(shape) == 3 and (shape[0], shape[2]) == (1, 6)
         case _:
             return tuple(shape) == (1, classes)
@@ -117,7 +118,8 @@ def _value_fault(form: OutputForm, output: Tensor, classes: int, wanted: Preproc
         case "queries":
             scores, boxes = output[0, :, 4:], output[0, :, :4] * max(wanted.width, wanted.height)
         case _:
-            scores, boxes = output[0, :, 4], output[0, :, :4]
+            sides = max(wanted.width, wanted.height) if form == "ranked-queries" else 1
+            scores, boxes = output[0, :, 4], output[0, :, :4] * sides
             indices = output[0, :, 5]
             if ((indices < 0) | (indices >= classes) | (indices != np.rint(indices))).any():
                 return f"The classes of its boxes are not 0 to {classes - 1}."

@@ -101,7 +101,8 @@ def _of_ultralytics(properties: Mapping[str, str], path: str) -> Described:
     dynamic = bool(options.get("dynamic"))
     kept = properties.get("end2end") == "True" or bool(options.get("nms"))
     rtdetr = properties.get("head") == "RTDETRDecoder"
-    form: OutputForm = "queries" if rtdetr else "kept-boxes" if kept else "anchors"
+    form: OutputForm = "ranked-queries" if rtdetr else "kept-boxes" if kept else "anchors"
+    forms: tuple[OutputForm, ...] = (form, "queries") if rtdetr else (form,)  # "queries": of earlier releases
     preprocessing = Preprocessing(
         width=sides[1],
         height=sides[0],
@@ -110,7 +111,7 @@ def _of_ultralytics(properties: Mapping[str, str], path: str) -> Described:
         stride=stride if dynamic and not rtdetr else 0,
     )
     classes = checked_classes([names[number] for number in range(len(names))], path)
-    return Described(ExportMetadata("detection", classes, preprocessing, Output(form), {}), "ultralytics", (form,))
+    return Described(ExportMetadata("detection", classes, preprocessing, Output(form), {}), "ultralytics", forms)
 
 
 def _of_files(folder: Path, path: str, beside: tuple[tuple[str, ...], str] | None) -> Described:

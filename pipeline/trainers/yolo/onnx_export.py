@@ -30,7 +30,7 @@ def export_detector(weights: Path, target: Path, thresholds: Thresholds | None, 
     _export(weights, target, is_rtdetr=rtdetr, format="onnx", dynamic=True, simplify=False, imgsz=side, opset=OPSET)
     preprocessing = preprocessing_of(side, model, is_rtdetr=rtdetr)
     chosen = thresholds or choose_thresholds(None, classes, kind="detection")
-    form: OutputForm = "queries" if rtdetr else "anchors"
+    form: OutputForm = "ranked-queries" if rtdetr else "anchors"
     output = Output(form, min_score=chosen.all, thresholds=chosen.of(classes))
     describe_onnx(target, ExportMetadata("detection", classes, preprocessing, output, dict(about)))
 
@@ -39,7 +39,7 @@ def trace_detector(weights: Path, target: Path) -> None:
     """Writes `target` as TorchScript. Raises WeightsUnavailable."""
     model = model_in(read_weights(weights))
     side = int(model.args["imgsz"]) if isinstance(model.args, dict) else 640
-    _export(weights, target, is_rtdetr=is_rtdetr(model), format="torchscript", imgsz=side)
+    _export(weights, target, is_rtdetr=is_rtdetr(model), format="torchscript", dynamic=True, imgsz=side)
 
 
 def _export(weights: Path, target: Path, *, is_rtdetr: bool, **options: Any) -> None:

@@ -49,7 +49,7 @@ class YoloPredictor:
         return measured_boxes(content, self._preprocessing, self._output, self.raw)
 
     def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, 4 + classes, N), of RT-DETR (B, N, 4 + classes)."""
+        """(B, 4 + classes, N), of RT-DETR (B, N, 6)."""
         network = self._model.model.float().eval()
         with torch.inference_mode():
             found = network(torch.from_numpy(batch))

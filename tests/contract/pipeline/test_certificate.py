@@ -1,49 +1,111 @@
 """The certificate of an export: what answers as the model did passes, and each way in which exports break is found."""
 
-import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 
-from pipeline.export import openvino_format
-from pipeline.export.certificate import certify
+from pipeline.export.bounds import BOUNDS
+from pipeline.export.certificate import certify, compared
+from pipeline.export.exported_process import PredictorDied
 from pipeline.export.held_out import HeldOutImage
+from pipeline.export.suppression_graph import add_suppression, with_suppression
+from pipeline.predictor import images as predictor_images
+from pipeline.predictor.engines import Engine, OpenVino
 from pipeline.predictor.metadata import KEY, read_metadata
+from pipeline.predictor.onnx_file import description_in
+from pipeline.predictor.process import FRAMEWORKS
 from tests.builders.colour_models import MODELS, draw_scenes, export_of
+from tests.builders.exported_in_thread import exported_in_thread, write_openvino
+from tests.builders.onnx_models import onnx_detector, with_properties
 
 KINDS = ("detection", "classification")
 
 
+class Remembered:
+    """A model that predicts each image once for all tests."""
+
+    def __init__(self, kind: str) -> None:
+        self._model = MODELS[kind]()
+        self.classes, self.thresholds, self.raw = self._model.classes, self._model.thresholds, self._model.raw
+        self.predict = cache(self._model.predict)
+
+
+REMEMBERED = {kind: Remembered(kind) for kind in KINDS}
+
+
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[HeldOutImage]:
-    return draw_scenes(tmp_path_factory.mktemp("scenes"))
+    return draw_scenes(tmp_path_factory.mktemp("scenes"), 12)
 
 
 def certificate(
-    export: Path, kind: str, scenes: Sequence[HeldOutImage], scratch: Path, *, process: Sequence[str] = ()
+    export: Path,
+    kind: str,
+    scenes: Sequence[HeldOutImage],
+    scratch: Path,
+    *,
+    engine: Engine | None = None,
+    model: Any = None,
+    **options: Any,
 ) -> dict[str, Any]:
-    options: dict[str, Any] = {"process": process} if process else {}
-    return certify(export, MODELS[kind](), scenes, kind=kind, precision="fp32", threads=1, scratch=scratch, **options)
+    """Of an export in a thread of this process, which has torch."""
+    options = {"bounds": BOUNDS["fp32"], "frameworks": FRAMEWORKS, **options}
+    with exported_in_thread(export, scratch, engine=engine) as running:
+        return compared(running, model or REMEMBERED[kind], scenes, kind=kind, **options)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+@pytest.mark.parametrize(("kind", "engine"), [("detection", "onnx"), ("classification", "openvino")])
 def test_an_export_that_answers_as_the_model_did_passes(
     kind: str, engine: str, scenes: list[HeldOutImage], tmp_path: Path
 ) -> None:
     file = export_of(kind, tmp_path / "model.onnx")
-    if engine == "openvino":
-        openvino_format.write(file, None, tmp_path / "model.xml", precision="fp32")
-        file = tmp_path / "model.xml"
-    found = certificate(file, kind, scenes, tmp_path)
+    file = write_openvino(file) if engine == "openvino" else file
+    reported: list[int] = []
+    found = certify(
+        file,
+        MODELS[kind](),
+        scenes,
+        kind=kind,
+        precision="fp32",
+        threads=1,
+        scratch=tmp_path,
+        on_image=lambda done, _: reported.append(done),
+    )
     assert found["passed"], found["reasons"]
     assert found["predictions"]["share"] == 1 and found["predictions"]["compared"] >= len(scenes)
     assert found["figures"]["model"] > 0.3 and found["figures"]["change"] == 0
     assert found["milliseconds"]["export"]["p50"] > 0 and found["failed"] == 0
+    assert reported == list(range(1, len(scenes) + 1))
+
+
+def test_suppression_in_the_file_answers_as_suppression_in_the_predictor(
+    scenes: list[HeldOutImage], tmp_path: Path
+) -> None:
+    file = export_of("detection", tmp_path / "model.onnx")
+    add_suppression(file)
+    found = certificate(file, "detection", scenes, tmp_path)
+    assert found["passed"], found["reasons"]
+    assert found["outputs"]["largest"] < 1e-5 and found["predictions"]["share"] == 1
+
+
+def test_images_without_truth_compare_answers_alone(scenes: list[HeldOutImage], tmp_path: Path) -> None:
+    file = export_of("classification", tmp_path / "model.onnx", mean=(0.3, 0.4, 0.5))
+    found = certificate(file, "classification", scenes, tmp_path, synthetic=True)
+    assert found["figures"] is None and not found["passed"]
+    assert [reason for reason in found["reasons"] if "predictions are equal" in reason]
+
+
+def test_a_file_that_no_engine_runs_has_no_certificate(scenes: list[HeldOutImage], tmp_path: Path) -> None:
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"no model")
+    with pytest.raises(PredictorDied):
+        certify(broken, MODELS["detection"](), scenes, kind="detection", precision="fp32", threads=1, scratch=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +126,37 @@ def test_an_export_that_prepares_images_otherwise_is_refused(
     assert found["outputs"]["largest"] < 1e-4, "the model itself is the same: only the whole path shows it"
 
 
+class AtItsDefault(OpenVino):
+    """OpenVINO as it runs a model when no precision is named."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, threads=1)
+        self._compiled = openvino.Core().compile_model(openvino.Core().read_model(str(file)), "CPU")
+
+
+@pytest.mark.skipif(
+    "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+    reason="this processor has no bf16: OpenVINO computes in single precision by default",
+)
+def test_openvino_at_its_default_precision_is_refused(scenes: list[HeldOutImage], tmp_path: Path) -> None:
+    plain = export_of("detection", tmp_path / "model.onnx")
+    description = description_in(onnx.load(str(plain))) or ""
+    onnx.save(with_properties(onnx_detector(), {KEY: description}), str(plain))  # the same model, by a convolution
+    file = write_openvino(plain)
+    assert certificate(file, "detection", scenes, tmp_path)["passed"]
+    found = certificate(file, "detection", scenes, tmp_path, engine=AtItsDefault(file))
+    assert not found["passed"] and found["outputs"]["largest"] > BOUNDS["fp32"].output
+
+
 def shift_classes(model: Any) -> None:
+    reorder(model, [1, 2, 0])
+
+
+def shift_classes_of_boxes(model: Any) -> None:
+    reorder(model, [0, 1, 2, 3, 5, 6, 4])
+
+
+def reorder(model: Any, channels: list[int]) -> None:
     entry = next(each for each in model.metadata_props if each.key == KEY)
     metadata = read_metadata(entry.value)
     assert len(metadata.classes) == 3
@@ -72,7 +164,7 @@ def shift_classes(model: Any) -> None:
     output = model.graph.output[0].name
     last = next(node for node in model.graph.node if output in node.output)
     last.output[list(last.output).index(output)] = "unshifted"
-    order = names.make_tensor("order", onnx.TensorProto.INT64, [3], [1, 2, 0])
+    order = names.make_tensor("order", onnx.TensorProto.INT64, [len(channels)], channels)
     model.graph.initializer.append(order)
     model.graph.node.append(names.make_node("Gather", ["unshifted", "order"], [output], axis=1))
 
@@ -93,35 +185,47 @@ def lose_the_rest_of_the_batch(model: Any) -> None:
     model.graph.node.extend([slices, zeros, rest, names.make_node("Concat", ["first", "rest"], [output], axis=0)])
 
 
+def nms_for_one_image(model: Any) -> None:
+    model.CopyFrom(with_suppression(model))
+    lose_the_rest_of_the_batch(model)
+
+
 @pytest.mark.parametrize(
-    ("kind", "break_model"), [("classification", shift_classes), ("detection", lose_the_rest_of_the_batch)]
+    ("kind", "break_model"),
+    [
+        ("classification", shift_classes),
+        ("detection", shift_classes_of_boxes),
+        ("detection", lose_the_rest_of_the_batch),
+        ("detection", nms_for_one_image),
+    ],
 )
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_an_export_whose_model_is_another_is_refused(
-    kind: str, break_model: Callable[[Any], None], scenes: list[HeldOutImage], tmp_path: Path
+    kind: str,
+    break_model: Callable[[Any], None],
+    precision: Any,
+    scenes: list[HeldOutImage],
+    tmp_path: Path,
 ) -> None:
     file = export_of(kind, tmp_path / "model.onnx")
     model = onnx.load(str(file))
     break_model(model)
     onnx.save(model, str(file))
-    found = certificate(file, kind, scenes, tmp_path)
+    found = certificate(file, kind, scenes, tmp_path, bounds=BOUNDS[precision])
     assert not found["passed"] and found["outputs"]["largest"] > 0.1
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    "fault",
-    [
-        "images.orientation_of = lambda image: 1",
-        "images._turned = lambda pixels, orientation, was=images._turned: was(pixels[..., ::-1], orientation)",
-    ],
-    ids=["without EXIF", "BGR for RGB"],
-)
+@pytest.mark.parametrize("fault", ["without EXIF", "BGR for RGB"])
 def test_a_predictor_that_reads_images_otherwise_is_refused(
-    kind: str, fault: str, scenes: list[HeldOutImage], tmp_path: Path
+    kind: str, fault: str, scenes: list[HeldOutImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = f"from pipeline.predictor import images, process\n{fault}\nprocess.main()\n"
-    file = export_of(kind, tmp_path / "model.onnx")
-    found = certificate(file, kind, scenes, tmp_path, process=[sys.executable, "-c", script])
+    if fault == "without EXIF":
+        monkeypatch.setattr(predictor_images, "orientation_of", lambda _: 1)
+    else:
+        turned = predictor_images._turned
+        monkeypatch.setattr(predictor_images, "_turned", lambda pixels, way: turned(pixels[..., ::-1], way))
+    found = certificate(export_of(kind, tmp_path / "model.onnx"), kind, scenes, tmp_path)
     assert not found["passed"] and found["predictions"]["share"] < 0.8
 
 
@@ -131,7 +235,7 @@ def test_an_export_with_other_thresholds_is_refused(kind: str, scenes: list[Held
         thresholds = (0.25, 0.5, 0.45)
 
     file = export_of(kind, tmp_path / "model.onnx")
-    found = certify(file, Model(), scenes, kind=kind, precision="fp32", threads=1, scratch=tmp_path)
+    found = certificate(file, kind, scenes, tmp_path, model=Model())
     assert found["reasons"] == ["The thresholds of the export are not those of the model."] and not found["passed"]
 
 
@@ -145,5 +249,5 @@ def test_an_export_that_cannot_predict_an_image_is_refused(scenes: list[HeldOutI
             return [] if image == broken else super().predict(image, min_score=min_score)
 
     images = [*scenes, HeldOutImage(broken, np.zeros((0, 5)), None)]
-    found = certify(file, Model(), images, kind="detection", precision="fp32", threads=1, scratch=tmp_path)
+    found = certificate(file, "detection", images, tmp_path, model=Model())
     assert found["failed"] == 1 and any("could not be predicted" in reason for reason in found["reasons"])

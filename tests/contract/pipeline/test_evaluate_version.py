@@ -9,7 +9,6 @@ import pytest
 
 from core.domain.errors import EvaluationKindMismatch, NoSharedClass
 from pipeline.__main__ import run
-from pipeline.export import openvino_format
 from pipeline.model_evaluation.run import evaluate_version
 from pipeline.process.child import Channel, RunCancelled
 from pipeline.process.progress import StageReporter
@@ -17,6 +16,7 @@ from pipeline.process.results import Evaluated, read_result_of
 from pipeline.process.specs import EvaluateSpec
 from tests.builders.colour_models import export_of
 from tests.builders.evaluated_sets import prepared, saved_again, scene_files, texture_files
+from tests.builders.exported_in_thread import write_openvino
 
 KINDS = ("detection", "classification")
 REPORT = {"metrics.json", "evaluation.json", "predictions.jsonl", "report.html", "report.xlsx"}
@@ -74,10 +74,10 @@ def test_an_export_has_figures_and_the_full_report(
 
 @pytest.mark.slow
 def test_openvino_has_the_figures_of_onnx(sets: Sets, exports: dict[str, Path], tmp_path: Path) -> None:
-    openvino_format.write(exports["detection"], None, tmp_path / "model.xml", precision="fp32")
+    model = write_openvino(exports["detection"], tmp_path)
     tree, _ = sets["detection"]
     first = evaluated(tmp_path / "onnx", exports["detection"], tree)
-    second = evaluated(tmp_path / "openvino", tmp_path / "model.xml", tree)
+    second = evaluated(tmp_path / "openvino", model, tree)
     for name in ("mAP50", "mAP50-95", "precision", "recall", "f1"):
         assert first[name] == pytest.approx(second[name], abs=1e-3), name
 

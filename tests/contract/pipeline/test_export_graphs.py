@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from core.domain.errors import ExportUnsupported
-from pipeline.export import openvino_format
 from pipeline.export.suppression_graph import LOWEST_SCORE, add_suppression
 from pipeline.predictor.engines import Engine, open_engine
 from pipeline.predictor.metadata import read_metadata
 from pipeline.predictor.postprocess import boxes_of
 from pipeline.predictor.preprocess import Placement
 from tests.builders.colour_models import export_of
+from tests.builders.exported_in_thread import write_openvino
 
 SHAPES = [(1, 128, 128), (4, 96, 128), (20, 64, 96), (2, 32, 32)]
 ENGINES = ("onnx", "openvino")
@@ -25,8 +25,7 @@ def opened(kind: str, engine: str, folder: Path, *, suppression: bool = False) -
     if suppression:
         add_suppression(file)
     if engine == "openvino":
-        openvino_format.write(file, None, file.with_suffix(".xml"), precision="fp32")
-        file = file.with_suffix(".xml")
+        file = write_openvino(file)
     return open_engine(file, threads=1)
 
 

@@ -29,6 +29,7 @@ from pipeline.predictor.predictor import ExportPredictor, Prediction, Prediction
 from pipeline.trainers.classifier.data import upright
 from tests.builders import odd_images as odd
 from tests.builders.colour_models import draw_scenes, export_of
+from tests.builders.exported_in_thread import write_openvino
 
 
 def saved(format: str, mode: str = "RGB", **options: object) -> Callable[[], bytes]:
@@ -202,10 +203,7 @@ def test_threads_get_the_answers_of_one(
 ) -> None:
     file = exports["detection"]
     if engine == "openvino":
-        from pipeline.export import openvino_format
-
-        openvino_format.write(file, None, tmp_path / "model.xml", precision="fp32")
-        file = tmp_path / "model.xml"
+        file = write_openvino(file)
     predictor = ExportPredictor(file)
     alone = facts_of(predictor.predict(scenes))
 

@@ -15,6 +15,8 @@ import pytest
 from openpyxl import load_workbook
 
 from pipeline.params.catalogue import CATALOGUE
+from pipeline.process.results import Exported, read_problem, read_result_of
+from pipeline.process.specs import ExportSpec
 from tests import REPOSITORY
 from tests.builders.classification_tree import draw_classified_tree
 from tests.builders.clip_model import make_clip
@@ -323,29 +325,25 @@ def test_a_crash_is_reported_with_the_end_of_its_traceback(trainer: str, start: 
     assert "FileNotFoundError" in child.problem()["facts"]["traceback"][-1]
 
 
-EXPORTED = """
-import json, sys, tempfile
-from importlib import import_module
-from pathlib import Path
-import numpy as np
-from pipeline.export.catalogue import FORMATS
-from pipeline.export.certificate import certify
-from pipeline.export.held_out import HeldOutImage
-from pipeline.export.run import export_model
-from pipeline.params.catalogue import entry_of
-
-name, to, precision, artifacts, out, *images = sys.argv[1:]
-entry = entry_of(name)
-file = export_model(Path(artifacts), entry, Path(out), to=to, precision=precision, facts={"model": "raccoons/v1"})
-found = {"file": str(file)}
-if FORMATS[to].predicts:
-    model = import_module(entry.trainer).load(Path(artifacts))
-    held_out = [HeldOutImage(Path(image), np.zeros((0, 5)), 0) for image in images]
-    scratch = Path(tempfile.mkdtemp(dir=out))
-    found["thresholds"] = dict(zip(model.classes, model.thresholds, strict=True))
-    found |= certify(file, model, held_out, kind=entry.kind, precision=precision, threads=1, scratch=scratch)
-Path(out, "found.json").write_text(json.dumps(found))
-"""
+def export_version(
+    artifacts: Path, out: Path, trainer: str, to: str, precision: str
+) -> "subprocess.CompletedProcess[str]":
+    """The command of workers, without a dataset."""
+    spec = ExportSpec(
+        out=out,
+        model=artifacts,
+        trainer=trainer,
+        name="raccoons/v1",
+        version_id="version_1",
+        fingerprint=None,
+        format=to,
+        precision=precision,
+        dataset=None,
+    )
+    config = out.with_suffix(".json")
+    config.write_text(spec.model_dump_json())
+    command = [sys.executable, "-m", "pipeline", "export-version", "--config", str(config)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize(
@@ -361,18 +359,24 @@ Path(out, "found.json").write_text(json.dumps(found))
 def test_an_export_answers_as_the_trained_model_does(
     finished: Child, trainer: str, to: str, precision: str, tmp_path: Path
 ) -> None:
-    images = draw_tree(tmp_path / "images", train=0, val=1, test=6, side=96) / "images" / "test"
-    out = tmp_path / "export"
-    arguments = [trainer, to, precision, str(finished.out / "artifacts"), str(out), *map(str, sorted(images.iterdir()))]
-    ran = subprocess.run(
-        [sys.executable, "-c", EXPORTED, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=300
-    )
+    out = tmp_path / "out"
+    ran = export_version(finished.out / "artifacts", out, trainer, to, precision)
     assert ran.returncode == 0, ran.stderr[-3000:]
-    found = json.loads((out / "found.json").read_text())
-    about = json.loads((out / "export.json").read_text())
-    assert about["model"] == "raccoons/v1" and about["versions"]["torch"]
-    assert {each["name"] for each in about["files"]} >= {Path(found["file"]).name}
-    if to != "torchscript":
-        assert found["passed"], found["reasons"]
-        assert found["thresholds"] == finished.artifact("metrics.json")["thresholds"]["classes"]
-        assert found["outputs"]["largest"] < (1e-4 if precision == "fp32" else 0.05)
+    result = read_result_of(out, Exported)
+    certificate = json.loads((out / "certificate.json").read_text())
+    assert result is not None and result.passed == certificate["passed"] is True, certificate["reasons"]
+    assert [each.name for each in (out / "export").iterdir()] == [result.file_name]
+    assert certificate["outputs"]["largest"] < (1e-4 if precision == "fp32" else 0.05)
+    assert certificate["thresholds"] == finished.artifact("metrics.json")["thresholds"]["classes"]
+    assert certificate["figures"] is None and certificate["split"] == "synthetic"
+    assert {"torch", "onnx"} <= certificate["versions"].keys()
+    reported = [json.loads(line) for line in (out / "progress.jsonl").read_text().splitlines()]
+    assert [each["stage"] for each in reported if each["type"] == "stage"] == ["exporting", "loading", "certifying"]
+    assert any(each["type"] == "progress" and each["done"] == each["total"] for each in reported)
+
+
+def test_an_export_that_cannot_be_made_leaves_its_reason(finished: Child, trainer: str, tmp_path: Path) -> None:
+    ran = export_version(finished.out / "artifacts", tmp_path / "out", trainer, "onnx", "int8")
+    problem = read_problem(tmp_path / "out")
+    assert ran.returncode == 1 and problem is not None
+    assert problem.slug == "export-unsupported" and "training images" in problem.detail

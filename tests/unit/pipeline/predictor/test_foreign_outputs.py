@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline.predictor.metadata import MetadataInvalid
 from pipeline.predictor.predictor import ExportPredictor, Prediction
+from tests.builders.exported_in_thread import write_openvino
 from tests.builders.onnx_models import described, onnx_classifier, onnx_detector
 
 
@@ -50,9 +51,7 @@ def _written(path: Path, model: onnx.ModelProto) -> Path:
     file = path.with_suffix(".onnx")
     onnx.save(model, str(file))
     if path.suffix == ".xml":
-        from pipeline.export.openvino_format import write
-
-        write(file, None, path, precision="fp32")
+        return write_openvino(file)
     return path
 
 

@@ -50,6 +50,12 @@ def test_an_output_without_boxes_is_none(form: str, shape: tuple[int, int]) -> N
     assert boxes_of(np.zeros(shape, np.float32), Output(form), WHOLE, (320, 320)).shape == (0, 6)  # type: ignore[arg-type]
 
 
+def test_ranked_queries_are_shares_of_the_input_with_a_score_and_a_class() -> None:
+    raw = np.array([[0.5, 0.25, 0.5, 0.1, 0.9, 6], [0.5, 0.5, 1, 1, 0.2, 1]], np.float32)
+    found = boxes_of(raw, Output("ranked-queries"), WHOLE, (320, 320))
+    np.testing.assert_allclose(found, [[80, 64, 240, 96, 0.9, 6]], rtol=1e-6)
+
+
 def test_thousands_of_boxes_are_limited_to_the_best() -> None:
     rng = np.random.default_rng(0)
     raw = np.concatenate((rng.uniform(0, 320, (2, 8400)), np.full((2, 8400), 2.0), rng.uniform(0, 1, (3, 8400))))

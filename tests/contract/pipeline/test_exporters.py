@@ -1,0 +1,203 @@
+"""Every exporter of the catalogue: one file, described and certified, the same each time, or a typed refusal."""
+
+import hashlib
+import json
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from core.domain.errors import ExportAccuracy, ExportUnsupported, FormatUnavailable, RequestInvalid
+from pipeline.export import run
+from pipeline.export.bounds import BOUNDS
+from pipeline.export.catalogue import FORMATS, ExportOptions, Format
+from pipeline.export.quantisation import ATTEMPTS, Attempt
+from pipeline.export.run import ComparedImages, ExportedFile, export_model
+from pipeline.predictor.metadata import MetadataInvalid
+from pipeline.predictor.package import is_package, read_openvino, write_package
+from pipeline.predictor.predictor import ExportPredictor, Prediction
+from tests.builders.colour_trainer import ENTRY, draw_colour_tree
+
+FACTS = {"model": "colours/v1", "fingerprint": None}
+
+
+class Reported:
+    """A report that keeps its stages."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.ticks = 0
+
+    def stage(self, name: str) -> None:
+        self.stages.append(name)
+
+    def tick(self, _done: int, _total: int) -> None:
+        self.ticks += 1
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_colour_tree(tmp_path_factory.mktemp("colours") / "tree", splits={"train": 12, "test": 10})
+
+
+def exported(out: Path, options: ExportOptions, tree: Path | None, report: Reported | None = None) -> ExportedFile:
+    model = out.parent / "best.pt"
+    model.write_bytes(b"weights")
+    compared = ComparedImages(tree)
+    return export_model(model, ENTRY, out, options, facts=FACTS, compared=compared, report=report or Reported())
+
+
+WRITTEN = [
+    pytest.param(
+        name, precision, nms, marks=() if (name, precision, nms) == ("onnx", "fp32", "outside") else pytest.mark.slow
+    )
+    for name, entry in FORMATS.items()
+    for precision in entry.precisions
+    for nms in ("outside", "inside")
+    if name != "tensorrt" and precision != "int8" and (nms == "outside" or entry.nms_inside)
+]
+
+
+@pytest.mark.parametrize(("name", "precision", "nms"), WRITTEN)
+def test_an_export_is_one_file_that_passes_and_is_the_same_each_time(
+    name: Format, precision: Any, nms: Any, tree: Path, tmp_path: Path
+) -> None:
+    report = Reported()
+    options = ExportOptions(name, precision, nms)
+    first = exported(tmp_path / "first", options, tree, report)
+    certificate = first.certificate
+    assert certificate["passed"], certificate["reasons"]
+    assert [path.name for path in (tmp_path / "first").iterdir()] == [first.file.name] == [FORMATS[name].file]
+    assert (certificate["images"], certificate["split"], certificate["export"]) == (10, "test", first.file.name)
+    assert report.stages == ["exporting", "loading", "certifying"] and report.ticks == 10
+    assert first.about["model"] == "colours/v1" and first.about["versions"]["torch"]
+    again = exported(tmp_path / "again", options, tree)
+    assert certificate["files"]["export"] == again.certificate["files"]["export"]
+    assert first.file.read_bytes() == again.file.read_bytes()
+
+
+@pytest.mark.skipif(find_spec("tensorrt") is not None, reason="this machine may have what TensorRT needs")
+def test_tensorrt_names_what_the_worker_lacks(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(FormatUnavailable, match="lacks the package tensorrt") as refused:
+        exported(tmp_path / "out", ExportOptions("tensorrt"), tree)
+    assert "the package tensorrt" in refused.value.facts["missing"]
+
+
+def test_openvino_is_a_zip_that_the_predictor_opens(tree: Path, tmp_path: Path) -> None:
+    found = exported(tmp_path / "out", ExportOptions("openvino", nms="inside"), tree)
+    with zipfile.ZipFile(found.file) as archive:
+        entries = archive.infolist()
+        inside = {name: json.loads(archive.read(name)) for name in ("export.json", "certificate.json")}
+        digests = {entry.filename: hashlib.sha256(archive.read(entry)).hexdigest() for entry in entries}
+    assert list(digests) == ["model.xml", "model.bin", "export.json", "certificate.json"]
+    assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
+    assert {each["name"]: each["sha256"] for each in inside["certificate.json"]["files"]["export"]} == {
+        name: digests[name] for name in ("model.bin", "model.xml")
+    }
+    assert inside["export.json"]["nms"] == "inside" and inside["certificate.json"]["passed"]
+    images = sorted((tree / "images" / "test").iterdir())
+    results = ExportPredictor(found.file).predict([image.read_bytes() for image in images])
+    assert sum(len(cast(Prediction, each).boxes) for each in results) >= len(images)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"../model.xml": b"<net/>"}, "other files"),
+        ({"model.bin": b"0" * 4096}, "compressed"),
+        ({"model.bin": None}, "damaged"),
+    ],
+)
+def test_a_zip_that_is_no_export_is_refused(change: dict[str, bytes | None], reason: str, tmp_path: Path) -> None:
+    members = {"model.xml": b"<net/>", "model.bin": b"", **change}
+    file = tmp_path / "openvino.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            if content is not None:
+                archive.writestr(name, content, zipfile.ZIP_DEFLATED if len(content) > 100 else zipfile.ZIP_STORED)
+    assert is_package(file)
+    with pytest.raises(MetadataInvalid, match=reason):
+        read_openvino(file)
+
+
+def test_a_package_has_the_same_bytes_whenever_it_is_written(tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    part.write_bytes(b"weights")
+    for target in (tmp_path / "a.zip", tmp_path / "b.zip"):
+        write_package(target, {"model.bin": part, "model.xml": part})
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_without_a_dataset_images_are_made_and_marked(tmp_path: Path) -> None:
+    found = exported(tmp_path / "out", ExportOptions("onnx"), None).certificate
+    assert found["passed"], found["reasons"]
+    assert (found["split"], found["figures"], found["images"]) == ("synthetic", None, 24)
+
+
+def test_int8_without_a_dataset_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(ExportUnsupported, match="calibrated on training images"):
+        exported(tmp_path / "out", ExportOptions("onnx", "int8"), None)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (ExportOptions("torchscript", "fp16"), "precision"),
+        (ExportOptions("torchscript", nms="inside"), "nms"),
+        (ExportOptions("onnx", max_drop=0.1), "max_drop"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_before_anything_is_read(
+    options: ExportOptions, field: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RequestInvalid, match=field):
+        exported(tmp_path / "out", options, None)
+
+
+def certificates(monkeypatch: pytest.MonkeyPatch, changes: list[float]) -> list[Attempt]:
+    """Instead of writing and measuring: each attempt changes the metric by the next of `changes`."""
+    tried: list[Attempt] = []
+
+    def quantisation(_onnx: Path, images: list[Path], attempt: Attempt) -> list[Path]:
+        tried.append(attempt)
+        return images[: attempt.images]
+
+    def certify(*_: Any, max_drop: float | None, **__: Any) -> dict[str, Any]:
+        change = changes[len(tried) - 1]
+        passed = -change <= (BOUNDS["int8"].drop if max_drop is None else max_drop)
+        return {"passed": passed, "reasons": [] if passed else ["mAP50-95 falls."], "figures": {"change": change}}
+
+    class Exporter:
+        @staticmethod
+        def write(_source: Any, folder: Path, _options: ExportOptions) -> None:
+            (folder / "model.onnx").write_text(f"attempt {len(tried)}")
+
+    monkeypatch.setattr(run, "Quantisation", quantisation)
+    monkeypatch.setattr(run, "certify", certify)
+    monkeypatch.setattr(run, "exporter_of", lambda _: Exporter)
+    return tried
+
+
+def test_int8_keeps_the_first_attempt_that_loses_little_enough(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = certificates(monkeypatch, [-0.3, -0.02, -0.01])
+    found = exported(tmp_path / "out", ExportOptions("onnx", "int8", max_drop=0.05), tree)
+    assert tried == list(ATTEMPTS[:2])
+    assert found.file.read_text() == "attempt 2"
+    assert [(each["change"], each["passed"]) for each in found.certificate["attempts"]] == [
+        (-0.3, False),
+        (-0.02, True),
+    ]
+
+
+def test_int8_that_loses_too_much_is_refused_with_the_least_fall(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates(monkeypatch, [-0.3, -0.02, -0.04])
+    with pytest.raises(ExportAccuracy, match=r"smallest fall is 0\.0200, and max_drop is 0\.01") as refused:
+        exported(tmp_path / "out", ExportOptions("onnx", "int8"), tree)
+    assert len(refused.value.facts["attempts"]) == len(ATTEMPTS)
+    assert list((tmp_path / "out").iterdir()) == []
