@@ -56,8 +56,8 @@ def _figures(parts: Parts, figures: Sequence[str], main: str) -> Section:
     for name in figures:
         rows.append([_NAMES[name], *(values[name] for _, values in columns)])
         if name == main:
-            rows.append(["  95 % interval", *(_interval(values, main) for _, values in columns)])
-    text = f"{' '.join(notes)} The interval is that of a bootstrap over the images."
+            rows.append(["95 % interval", *(_interval(values, main) for _, values in columns)])
+    text = f"{' '.join(notes)} The interval has a confidence of 95 %."
     return Section("Figures", text, [Table("", ["", *(title for title, _ in columns)], rows)])
 
 
@@ -75,8 +75,8 @@ def _seen(parts: Parts) -> Section:
     text = "None of the images was in the train or val split of a dataset that the model was trained on."
     if rows:
         text = (
-            f"The model was trained on {train} of these images, and {len(rows) - train} were in a val split, which "
-            "chose its epoch and its thresholds: the same file, or a near-duplicate by perceptual hash. A figure on "
+            f"Trained on: {counted(train, 'image')}. In a val split, which chose epoch and thresholds: "
+            f"{len(rows) - train}. Each is the same file, or a near-duplicate by perceptual hash. A figure on "
             "such images says little about new ones. All are in seen_images.csv."
         )
     if not parts.is_complete:
@@ -94,14 +94,11 @@ def _row(seen: SeenImage) -> list[Cell]:
 
 
 def _classes(match: ClassMatch, left_out: Mapping[str, int], unit: tuple[str, str]) -> Section:
-    text = f"{counted(len(match.shared), 'class', 'classes')} of the dataset are known to the model by name."
+    text = f"Known to the model by name: {len(match.shared)} of {counted(len(match.dataset), 'class', 'classes')}."
     if match.missing:
-        text += (
-            f" {counted(sum(left_out.values()), *unit)} of {counted(len(match.missing), 'class', 'classes')} that the "
-            "model does not know are left out of the figures."
-        )
+        text += f" Left out of the figures: {counted(sum(left_out.values()), *unit)} of the others."
     if match.extra:
-        text += f" {counted(len(match.extra), 'class', 'classes')} of the model are not in the dataset."
+        text += f" Not in the dataset: {counted(len(match.extra), 'class', 'classes')} of the model."
     rows: list[list[Cell]] = []
     rows += [[name, "only in the dataset", f"{counted(left_out[name], *unit)} left out"] for name in match.missing]
     rows += [[ours, "spelt otherwise in the model", theirs] for ours, theirs in match.respelt]

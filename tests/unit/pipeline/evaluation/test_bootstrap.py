@@ -61,6 +61,8 @@ def test_a_change_is_measured_on_the_same_images() -> None:
 def test_the_interval_of_a_share_is_that_of_its_binomial_distribution() -> None:
     found = interval_of_share(np.arange(400) < 320)
     assert (found.low, found.high) == pytest.approx((0.8 - 1.96 * 0.02, 0.8 + 1.96 * 0.02), abs=0.006)
+    perfect = interval_of_share(np.ones(29, bool))
+    assert (perfect.low, perfect.high) == pytest.approx((0.883, 1.0), abs=1e-3)
 
 
 @pytest.mark.parametrize("images", [[ImageBoxes(np.zeros((0, 5)), np.zeros((0, 6)))], images_of(3)[:1]])
