@@ -30,7 +30,7 @@ class ExportRequest(BaseModel):
         "outside", description="Of a detector: whether the suppression of overlapping boxes is part of the file."
     )
     max_drop: float | None = Field(
-        None, ge=0, le=1, description="int8 only: the most that mAP50-95 or accuracy may fall. By default 0.02."
+        None, ge=0, le=1, description="int8 only: the most that mAP50-95 or accuracy may fall."
     )
 
     def as_choice(self) -> ExportChoice:
