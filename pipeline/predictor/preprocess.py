@@ -108,9 +108,10 @@ def _linear(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 def _neighbours(source: int, target: int) -> tuple[Indices, Indices, NDArray[np.int32]]:
     """The two source pixels of each target pixel, and the weight of the second, in 2048ths."""
-    place = (np.arange(target) + 0.5) * (source / target) - 0.5
+    scale = 1 / (target / source)  # and single precision from here on, as OpenCV: both decide about halves
+    place = ((np.arange(target) + 0.5) * scale - 0.5).astype(np.float32)
     first = np.floor(place).astype(np.intp)
-    weight = np.rint((place - first).astype(np.float32) * _ONE).astype(np.int32)
+    weight = np.rint((place - first.astype(np.float32)) * _ONE).astype(np.int32)
     return np.clip(first, 0, source - 1), np.clip(first + 1, 0, source - 1), weight
 
 
