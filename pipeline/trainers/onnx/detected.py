@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dataset.predictions import PredictedBox
-from pipeline.evaluation.detection_metrics import ImageBoxes, detection_metrics, pairwise_iou
+from pipeline.evaluation.box_confusion import MIN_SCORE, confusion_as_json, count_pairs, detection_curves
+from pipeline.evaluation.detection_metrics import ImageBoxes, detection_metrics, scored_boxes
 from pipeline.evaluation.matched_predictions import MatchedPredictions, matched_boxes
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.layouts.yolo import tree_stems
@@ -18,7 +19,6 @@ from pipeline.plots.grid import Sample
 from pipeline.predictor.predictor import Prediction
 from pipeline.trainers.image_check import require_images
 
-DRAWN_SCORE, MATCHED_IOU = 0.25, 0.45  # of the confusion matrix, as of `yolo`
 GRID = 12  # images in the grid of predictions
 _THOUSANDTHS = 1000  # of a pixel: the boxes of the manifest
 
@@ -35,9 +35,10 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class DetectedSplit:
-    """`metrics`: of one split, as in metrics.json."""
+    """Of one split: `metrics` as in metrics.json, `curves` as in curves.json."""
 
     metrics: dict[str, Any]
+    curves: dict[str, Any]
     matched: MatchedPredictions
     samples: tuple[Sample, ...]
 
@@ -73,16 +74,12 @@ def measure(
         counts = {"images": sum(index in truth for truth in truths), "instances": int(instances[index])}
         measured["per_class"][name] |= counts
     facts = {"images": len(images), "boxes": int(instances.sum()), "speed": {"unit": "ms per image", **speed}}
-    confusion = {
-        "labels": [*classes, "background"],
-        "rows": "true",
-        "columns": "predicted",
-        "min_score": DRAWN_SCORE,
-        "min_iou": MATCHED_IOU,
-        "matrix": sum((_confused(pair, len(classes)) for pair in pairs), start=np.zeros(1, int)).tolist(),
-    }
+    confusion = np.zeros((len(classes) + 1, len(classes) + 1), int)
+    for pair in pairs:
+        count_pairs(pair, confusion)
     return DetectedSplit(
-        metrics={**measured, **facts, "confusion_matrix": confusion},
+        metrics={**measured, **facts, "confusion_matrix": confusion_as_json(confusion, classes)},
+        curves=detection_curves(scored_boxes(pairs, len(classes)), classes),
         matched=matched_boxes(pairs, len(classes)),
         samples=_samples(images, predictions, classes),
     )
@@ -98,27 +95,6 @@ def _rows(prediction: Prediction, column: dict[str, int]) -> Array:
     return np.array(rows, float).reshape(-1, 6)
 
 
-def _confused(pair: ImageBoxes, classes: int) -> NDArray[np.int_]:
-    """(classes + 1, classes + 1): the true class of each box by the predicted one, whatever their classes."""
-    predicted = pair.predicted[pair.predicted[:, 4] > DRAWN_SCORE]
-    matrix = np.zeros((classes + 1, classes + 1), int)
-    left, wrong = set(range(len(pair.truth))), set(range(len(predicted)))
-    overlaps = pairwise_iou(pair.truth[:, 1:5], predicted[:, :4])
-    for flat in np.argsort(-overlaps, axis=None, kind="stable"):
-        true, found = divmod(int(flat), len(predicted))
-        if overlaps[true, found] <= MATCHED_IOU:
-            break
-        if true in left and found in wrong:
-            left.remove(true)
-            wrong.remove(found)
-            matrix[int(pair.truth[true, 0]), int(predicted[found, 5])] += 1
-    for true in left:
-        matrix[int(pair.truth[true, 0]), classes] += 1
-    for found in wrong:
-        matrix[classes, int(predicted[found, 5])] += 1
-    return matrix
-
-
 def _samples(
     images: Sequence[LabelledImage], predictions: Sequence[Prediction], classes: Sequence[str]
 ) -> tuple[Sample, ...]:
@@ -127,7 +103,7 @@ def _samples(
         Sample(
             image=images[index].file,
             truth=tuple(PredictedBox(classes[int(row[0])], int(row[0]), 1.0, *row[1:]) for row in images[index].boxes),
-            predicted=tuple(box for box in predictions[index].boxes if box.score > DRAWN_SCORE),
+            predicted=tuple(box for box in predictions[index].boxes if box.score > MIN_SCORE),
         )
         for index in chosen
     )

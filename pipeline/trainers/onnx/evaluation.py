@@ -16,8 +16,7 @@ from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.evaluation.split_predictions import SplitPredictions
 from pipeline.evaluation.thresholds import Thresholds, choose_thresholds, with_thresholds
 from pipeline.layouts import MANIFEST_FILE
-from pipeline.plots.confusion import draw_confusion
-from pipeline.plots.grid import draw_grid
+from pipeline.plots import draw_split
 from pipeline.predictor.predictor import Prediction
 from pipeline.process.huggingface_env import go_offline
 from pipeline.trainers import Reporter
@@ -58,14 +57,14 @@ def _evaluate_detector(
     )
     measured = {split: found[split].metrics if split in found else None for split in (*HELD_OUT_SPLITS, *splits)}
     metrics = with_thresholds(measured, {split: each.matched for split, each in found.items()}, chosen)
-    text = json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False)
-    (out / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    curves = {split: found[split].curves if split in found else None for split in measured}
+    for name, content in (("metrics", metrics), ("curves", curves)):
+        text = json.dumps(content, indent=1 if name == "metrics" else None, allow_nan=False, ensure_ascii=False)
+        (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     for split, detected in found.items():
         report.raise_if_cancelled()
-        for normalized, name in ((False, "confusion_matrix"), (True, "confusion_matrix_normalized")):
-            confusion, path = detected.metrics["confusion_matrix"], out / f"{split}_{name}.png"
-            draw_confusion(confusion, path, split=split, normalized=normalized)
-        draw_grid(detected.samples, out / f"{split}_predictions.png")
+        drawn: dict[str, Any] = {"curves": detected.curves, "samples": detected.samples, "thresholds": chosen.classes}
+        draw_split(out, split, metrics=metrics[split], **drawn)
     write_detection_report(out, title="onnx: model.onnx", facts=_facts(predictor, splits), metrics=metrics)
 
 

@@ -179,6 +179,7 @@ def test_it_is_evaluated_on_a_named_dataset(kind: str, imported: Import, tmp_pat
     figure = "mAP50" if kind == "detection" else "accuracy"
     assert metrics["val"][figure] > 0.9 and metrics["test"][figure] > 0.9
     assert set(metrics["test"]["per_class"]) == set(CLASSES)
+    assert set(metrics["thresholds"]["classes"]) == set(CLASSES)
     names = {path.name for path in artifacts.iterdir()}
     assert {"report.html", "report.xlsx", "test_confusion_matrix.png"} <= names
     out = tmp_path / "again"
