@@ -12,7 +12,7 @@ from tests import REPOSITORY
 
 PREFIXES = {code.partition("-")[0] for code in FINDING_CODES}
 # Words of the same form that are not codes.
-OTHER = {"label-studio", "label-studio-choices", "oxford-pet", "mpl-data", "too-large"}
+OTHER = {"label-studio", "label-studio-choices", "oxford-pet", "mpl-data", "too-large", "image-classification"}
 
 
 PACKAGES = ("api", "core", "pipeline", "worker")
