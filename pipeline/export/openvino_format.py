@@ -1,5 +1,6 @@
 """OpenVINO's IR: model.xml, and model.bin beside it. fp16: the weights alone; int8: weights and activations."""
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ def write(source: ExportSource, folder: Path, options: ExportOptions) -> None:
 
 def _quantised(model: Any, quantisation: Quantisation, *, kind: str) -> Any:
     import nncf
+
+    nncf.set_log_level(logging.ERROR)  # it lists every ignored node
 
     return nncf.quantize(
         model,

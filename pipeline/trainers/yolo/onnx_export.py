@@ -1,12 +1,15 @@
 """A trained detector as ONNX, with the description that the predictor reads."""
 
+import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ultralytics import RTDETR, YOLO
+from ultralytics.utils import LOGGER
 
 from pipeline.evaluation.thresholds import Thresholds, choose_thresholds
 from pipeline.predictor.metadata import ExportMetadata, Output, OutputForm, Preprocessing
@@ -46,8 +49,20 @@ def _export(weights: Path, target: Path, *, is_rtdetr: bool, **options: Any) -> 
     with tempfile.TemporaryDirectory(prefix="darkroom-export-", dir=target.parent) as name:
         copied = Path(name) / "model.pt"  # the exporter writes beside the weights
         shutil.copyfile(weights, copied)
-        exported = (RTDETR if is_rtdetr else YOLO)(str(copied)).export(**options, device="cpu", verbose=False)
+        with _quiet():
+            exported = (RTDETR if is_rtdetr else YOLO)(str(copied)).export(**options, device="cpu", verbose=False)
         Path(exported).rename(target)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the summary, with paths of the machine and advice for a command line that is not ours."""
+    level = LOGGER.level
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(level)
 
 
 def preprocessing_of(side: int, model: Any, *, is_rtdetr: bool) -> Preprocessing:
