@@ -16,7 +16,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.predictor.engines import EngineFailed
 from pipeline.predictor.images import decode
+from pipeline.predictor.metadata import MetadataInvalid
 from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed
 
 MODEL = Path(__file__).resolve().with_name("model.onnx")
@@ -24,12 +26,19 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 0 when every image was predicted, 1 when one could not be, 2 for wrong arguments."""
+    """Returns 0 when every image was predicted, 1 when one or the model could not be, 2 for wrong arguments."""
     args = _arguments().parse_args(arguments)
     if args.out and len(args.images) > 1:
         sys.stderr.write("predict.py: --out takes one image\n")
         return 2
-    predictor = ExportPredictor(args.model, threads=args.threads)
+    try:
+        return _predict(ExportPredictor(args.model, threads=args.threads), args)
+    except (MetadataInvalid, EngineFailed) as error:
+        sys.stderr.write(f"predict.py: {args.model}: {error}\n")
+        return 1
+
+
+def _predict(predictor: ExportPredictor, args: argparse.Namespace) -> int:
     failed = 0
     for path in args.images:
         result = _predicted(predictor, path, args.confidence)

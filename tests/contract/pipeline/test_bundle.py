@@ -100,6 +100,10 @@ def test_the_script_draws_what_it_finds(
     with Image.open(drawn) as image:
         assert image.getcolors(100_000) and len(image.getcolors(100_000) or []) > 4
     assert predict.main([str(scene), str(scene), "--out", str(drawn)]) == 2
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(model.read_bytes()[:2000])
+    assert predict.main([str(scene), "--model", str(damaged)]) == 1
+    assert "damaged.onnx: The engine cannot run the export" in capsys.readouterr().err
 
 
 def test_the_same_version_makes_the_same_bytes(bundles: dict[str, Path], tmp_path: Path) -> None:
