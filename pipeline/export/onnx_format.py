@@ -28,8 +28,11 @@ def write(source: ExportSource, folder: Path, options: ExportOptions) -> None:
 
 def _halve(source: Path, target: Path) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
-    onnx.save(convert_float_to_float16(onnx.load(str(source)), keep_io_types=True), str(target))
+    halved = OnnxModel(convert_float_to_float16(onnx.load(str(source)), keep_io_types=True))
+    halved.topological_sort()  # the casts of the input are added behind all nodes
+    onnx.save(halved.model, str(target))
 
 
 def _quantise(source: Path, target: Path, quantisation: Quantisation) -> None:

@@ -1,5 +1,6 @@
 """TorchScript, for programs that have torch. The service does not run it; its certificate is made with torch."""
 
+import warnings
 from pathlib import Path
 
 import onnx
@@ -17,5 +18,7 @@ def write(source: ExportSource, folder: Path, _options: ExportOptions) -> None:
     if source.traced is None:
         raise ExportUnsupported("The trainer of this model does not write TorchScript.")
     described = description_in(onnx.load(str(source.onnx), load_external_data=False))
-    traced = torch.jit.load(str(source.traced), map_location="cpu")
-    torch.jit.save(traced, str(folder / FORMATS["torchscript"].file), _extra_files={KEY: described or ""})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch advises another format
+        traced = torch.jit.load(str(source.traced), map_location="cpu")
+        torch.jit.save(traced, str(folder / FORMATS["torchscript"].file), _extra_files={KEY: described or ""})

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ def export_onnx(_model: Path, target: Path, *, about: Mapping[str, Any]) -> None
 
 
 def trace(_model: Path, target: Path) -> None:
-    torch.jit.trace(GridDetector(), torch.zeros(2, 3, SIDE, SIDE), check_trace=False).save(str(target))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch advises another format
+        torch.jit.trace(GridDetector(), torch.zeros(2, 3, SIDE, SIDE), check_trace=False).save(str(target))
 
 
 def draw_colour_tree(root: Path, *, splits: Mapping[str, int]) -> Path:
