@@ -103,22 +103,31 @@ def _above(row: Mapping[str, Any], threshold: float | None) -> dict[str, Any]:
 
 def certificate_text(certificate: Mapping[str, Any]) -> str:
     """What was compared when the ONNX file was made, and what came out."""
-    predictions, figures = certificate["predictions"], certificate["figures"]
-    times = certificate["milliseconds"]
+    predictions, times = certificate["predictions"], certificate["milliseconds"]
     lines = [
         f"{predictions['equal']} of {predictions['compared']} predictions are equal",
-        f"{figures['name']} {figures['model']:.4f} before and {figures['export']:.4f} after "
-        f"(change {figures['change']:+.4f}, 95 % interval {figures['low']:+.4f} to {figures['high']:+.4f})",
+        *_change(certificate["figures"]),
         f"outputs for the same input differ by at most {certificate['outputs']['largest']}",
         f"{times['model']['p50']:.1f} ms an image before and {times['export']['p50']:.1f} ms after "
         f"({literal(certificate['engine'])}, threads: {certificate['threads']}, {literal(certificate['device'])})",
     ]
+    made = " made on the spot, as no dataset was known" if certificate.get("split") == "synthetic" else ""
     head = (
         "`model.onnx` was run by the predictor of this bundle beside the model that it was made of, on "
-        f"{certificate['images']}"
+        f"{certificate['images']} images{made}"
     )
     tail = (
         "These figures are for the comparison; those above are of the evaluation, which may have prepared the images "
         "otherwise. `certificate.json` has everything, with the bounds that had to be met."
     )
-    return f"{head} images:\n\n{items(lines)}\n\n{tail}"
+    return f"{head}:\n\n{items(lines)}\n\n{tail}"
+
+
+def _change(figures: Mapping[str, Any] | None) -> list[str]:
+    """None where the images have no truth."""
+    if figures is None:
+        return []
+    return [
+        f"{figures['name']} {figures['model']:.4f} before and {figures['export']:.4f} after "
+        f"(change {figures['change']:+.4f}, 95 % interval {figures['low']:+.4f} to {figures['high']:+.4f})"
+    ]

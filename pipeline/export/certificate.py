@@ -53,7 +53,7 @@ def certify(
     threads: int,
     scratch: Path,
     max_drop: float | None = None,
-    synthetic: bool = False,
+    without_truth: bool = False,
     frameworks: Sequence[str] = (),
     process: Sequence[str] = PREDICTOR_PROCESS,
     on_image: OnImage | None = None,
@@ -61,8 +61,8 @@ def certify(
     """The certificate, as JSON values: `passed`, and every reason where it is false.
 
     `model`: the one that the file was made of, loaded. `scratch`: an empty folder. `max_drop`: instead of the bound of
-    the precision. `synthetic`: the images have no truth, and `figures` is null. `process`: the command that runs the
-    export; `frameworks`: those that it may import. Raises PredictorDied.
+    the precision. `without_truth`: what is in the images is not known, and `figures` is null. `process`: the command
+    that runs the export; `frameworks`: those that it may import. Raises PredictorDied.
     """
     bounds = BOUNDS[precision] if max_drop is None else replace(BOUNDS[precision], drop=max_drop)
     with running([*process, str(export), "--threads", str(threads)], scratch) as exported:
@@ -72,7 +72,7 @@ def certify(
             images,
             kind=kind,
             bounds=bounds,
-            synthetic=synthetic,
+            without_truth=without_truth,
             frameworks=frameworks,
             on_image=on_image,
         )
@@ -86,7 +86,7 @@ def compared(
     *,
     kind: str,
     bounds: Bounds,
-    synthetic: bool = False,
+    without_truth: bool = False,
     frameworks: Sequence[str] = (),
     on_image: OnImage | None = None,
 ) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def compared(
         "failed": failed,
         "outputs": difference,
         "predictions": {**asdict(agreement), "share": round(agreement.share, 5)},
-        "figures": None if synthetic else _figures(images, wanted, found, len(model.classes), kind),
+        "figures": None if without_truth else _figures(images, wanted, found, len(model.classes), kind),
         "milliseconds": {"model": _times(wanted.milliseconds), "export": _times(found.milliseconds)},
         "bounds": asdict(bounds),
         "thresholds": dict(zip(model.classes, model.thresholds, strict=True)),
@@ -109,7 +109,9 @@ def compared(
     }
     imported = [name for name in exported.about["frameworks"] if name not in frameworks]
     reasons = _reasons(content, bounds, imported)
-    if not np.allclose(exported.about["thresholds"], model.thresholds):
+    if tuple(exported.about["classes"]) != tuple(model.classes):
+        reasons.append("The classes of the export are not those of the model.")
+    elif not np.allclose(exported.about["thresholds"], model.thresholds):
         reasons.append("The thresholds of the export are not those of the model.")
     return {"passed": not reasons, "reasons": reasons, **content}
 
@@ -171,6 +173,7 @@ def _figures(
                 [
                     bool(each) and each[0].class_index == image.label
                     for image, each in zip(images, side.predictions, strict=True)
+                    if image.label is not None
                 ]
             )
             for side in (wanted, found)

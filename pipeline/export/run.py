@@ -16,7 +16,7 @@ from pipeline.export.catalogue import FORMATS, ExportOptions
 from pipeline.export.certificate import certify
 from pipeline.export.exported_process import PredictorDied
 from pipeline.export.exporter import ExportSource, exporter_of
-from pipeline.export.held_out import HeldOutImage, held_out_images, split_to_compare
+from pipeline.export.held_out import HeldOutImage, held_out_images, in_classes_of_model, split_to_compare
 from pipeline.export.options import validate_options
 from pipeline.export.quantisation import ATTEMPTS, CALIBRATION_IMAGES, Attempt, Quantisation
 from pipeline.export.synthetic_images import draw_synthetic_images
@@ -98,6 +98,7 @@ class _Export:
         self._report, self._scratch = report, scratch
         self._trainer = cast(Trainer, import_module(entry.trainer))
         self._format = FORMATS[options.format]
+        self._has_truth = False
         self._about = {**facts, **_fields(options)}
 
     def write(self, out: Path) -> ExportedFile:
@@ -107,6 +108,7 @@ class _Export:
         self._loaded = self._trainer.load(self._model)
         self._images, self._split = self._images_to_compare()
         if self._options.precision == "int8":
+            self._require_truth()
             folder, certificate = self._within_bounds(source)
         else:
             folder = self._made("only", source)
@@ -131,7 +133,18 @@ class _Export:
         if tree is None:
             return draw_synthetic_images(folder), SYNTHETIC
         split = self._compared.split or split_to_compare(tree)
-        return held_out_images(tree, split, at_most=self._compared.at_most, scratch=folder), split
+        images = held_out_images(tree, split, at_most=self._compared.at_most, scratch=folder)
+        placed = in_classes_of_model(images, tree, self._loaded.classes)
+        self._has_truth = placed is not None and any(image.label is not None or len(image.boxes) for image in placed)
+        return placed or images, split
+
+    def _require_truth(self) -> None:
+        """Raises ExportUnsupported: without a figure, nothing says what is lost."""
+        if not self._has_truth:
+            raise ExportUnsupported(
+                f"precision: nothing in {self._split} of the dataset is of a class of the model, so that what int8 "
+                "loses cannot be measured. Take fp16."
+            )
 
     def _within_bounds(self, source: ExportSource) -> tuple[Path, dict[str, Any]]:
         """The first attempt that passes. Raises ExportAccuracy where none does."""
@@ -180,7 +193,7 @@ class _Export:
             threads=self._compared.threads,
             scratch=scratch,
             max_drop=self._options.max_drop,
-            synthetic=self._split == SYNTHETIC,
+            without_truth=not self._has_truth,
             frameworks=() if self._format.served else ("torch",),
             process=self._format.process,
             on_image=self._report.tick,

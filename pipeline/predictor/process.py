@@ -37,7 +37,8 @@ def serve(predictor: ExportPredictor, requests: TextIO, answers: TextIO) -> None
     """Answers until the requests end."""
     loaded = [name for name in FRAMEWORKS if name in sys.modules]
     about: dict[str, Any] = {"engine": predictor.engine, "precision": predictor.precision, "frameworks": loaded}
-    about |= {"thresholds": predictor.thresholds, "output": asdict(predictor.metadata.output)}
+    about |= {"classes": predictor.metadata.classes, "thresholds": predictor.thresholds}
+    about |= {"output": asdict(predictor.metadata.output)}
     _answer(answers, about)
     for line in requests:
         try:

@@ -25,7 +25,7 @@ from pipeline.bundle.zip_layout import write_bundle
 from pipeline.predictor.predictor import ExportPredictor, Prediction
 from pipeline.process.child import Channel
 from pipeline.process.results import Bundled, read_result_of
-from tests.builders.bundled import VERSION, bundle_spec
+from tests.builders.bundled import CERTIFICATE, VERSION, bundle_spec
 from tests.builders.colour_models import CLASSES, draw_scenes
 
 KINDS = ("detection", "classification")
@@ -251,7 +251,8 @@ def test_what_is_not_known_of_an_imported_version_is_said(tmp_path: Path) -> Non
     (given.artifacts / "best.pt").rename(given.artifacts / "model.onnx")
     (given.artifacts / "model.json").write_text('{"weights": {"name": "model.onnx"}}')
     (given.artifacts / "metrics.json").unlink()
-    made_of = given.model_copy(update={"metadata": None})
+    without_figures = CERTIFICATE | {"figures": None, "split": "synthetic"}
+    made_of = given.model_copy(update={"metadata": None, "certificate": without_figures})
     given.out.mkdir()
     with closing(Channel(given.out)) as channel:
         bundle_version(made_of, channel)
@@ -262,6 +263,7 @@ def test_what_is_not_known_of_an_imported_version_is_said(tmp_path: Path) -> Non
     for sentence in (
         "license: unknown",
         "It was trained elsewhere: on what is not known",
+        "beside the model that it was made of, on 24 images made on the spot",
         "The model was not evaluated",
         "its licence was not stated",
         "| Dataset | not known |",

@@ -96,7 +96,7 @@ def test_suppression_in_the_file_answers_as_suppression_in_the_predictor(
 
 def test_images_without_truth_compare_answers_alone(scenes: list[HeldOutImage], tmp_path: Path) -> None:
     file = export_of("classification", tmp_path / "model.onnx", mean=(0.3, 0.4, 0.5))
-    found = certificate(file, "classification", scenes, tmp_path, synthetic=True)
+    found = certificate(file, "classification", scenes, tmp_path, without_truth=True)
     assert found["figures"] is None and not found["passed"]
     assert [reason for reason in found["reasons"] if "predictions are equal" in reason]
 
@@ -237,6 +237,17 @@ def test_an_export_with_other_thresholds_is_refused(kind: str, scenes: list[Held
     file = export_of(kind, tmp_path / "model.onnx")
     found = certificate(file, kind, scenes, tmp_path, model=Model())
     assert found["reasons"] == ["The thresholds of the export are not those of the model."] and not found["passed"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_export_that_names_its_classes_otherwise_is_refused(
+    kind: str, scenes: list[HeldOutImage], tmp_path: Path
+) -> None:
+    class Model(MODELS[kind]):  # type: ignore[misc]
+        classes = ("blue", "red", "green")
+
+    found = certificate(export_of(kind, tmp_path / "model.onnx"), kind, scenes, tmp_path, model=Model())
+    assert found["reasons"] == ["The classes of the export are not those of the model."] and not found["passed"]
 
 
 def test_an_export_that_cannot_predict_an_image_is_refused(scenes: list[HeldOutImage], tmp_path: Path) -> None:

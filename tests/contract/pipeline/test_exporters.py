@@ -17,6 +17,7 @@ from pipeline.export.bounds import BOUNDS
 from pipeline.export.catalogue import FORMATS, ExportOptions, Format
 from pipeline.export.quantisation import ATTEMPTS, Attempt
 from pipeline.export.run import ComparedImages, ExportedFile, export_model
+from pipeline.layouts import MANIFEST_FILE
 from pipeline.predictor.metadata import MetadataInvalid
 from pipeline.predictor.package import is_package, read_openvino, write_package
 from pipeline.predictor.predictor import ExportPredictor, Prediction
@@ -139,6 +140,31 @@ def test_without_a_dataset_images_are_made_and_marked(tmp_path: Path) -> None:
     found = exported(tmp_path / "out", ExportOptions("onnx"), None).certificate
     assert found["passed"], found["reasons"]
     assert (found["split"], found["figures"], found["images"]) == ("synthetic", None, 24)
+
+
+def test_the_figures_count_classes_by_their_names(tmp_path: Path) -> None:
+    """The dataset of an imported model may have its classes in another order, and others beside them."""
+    tree = draw_colour_tree(tmp_path / "tree", splits={"test": 8})
+    plain = exported(tmp_path / "plain", ExportOptions("onnx"), tree).certificate["figures"]
+    rename(tree, {0: "grey", 1: "blue", 2: "red", 3: "green"}, index_of={0: 2, 1: 3, 2: 1})
+    other = exported(tmp_path / "other", ExportOptions("onnx"), tree).certificate["figures"]
+    assert other == plain and plain["model"] > 0.3
+
+
+def test_a_dataset_of_other_classes_has_no_figure(tmp_path: Path) -> None:
+    tree = draw_colour_tree(tmp_path / "tree", splits={"train": 4, "test": 8})
+    rename(tree, {0: "cat", 1: "dog", 2: "cow"}, index_of={0: 0, 1: 1, 2: 2})
+    found = exported(tmp_path / "out", ExportOptions("onnx"), tree).certificate
+    assert found["passed"] and found["figures"] is None and found["split"] == "test"
+    with pytest.raises(ExportUnsupported, match="nothing in test of the dataset is of a class of the model"):
+        exported(tmp_path / "int8", ExportOptions("onnx", "int8"), tree)
+
+
+def rename(tree: Path, classes: dict[int, str], *, index_of: dict[int, int]) -> None:
+    manifest = json.loads((tree / MANIFEST_FILE).read_text())
+    for image in manifest["images"]:
+        image["boxes"] = [[index_of[row[0]], *row[1:]] for row in image["boxes"]]
+    (tree / MANIFEST_FILE).write_text(json.dumps(manifest | {"classes": list(classes.values())}))
 
 
 def test_int8_without_a_dataset_says_what_it_needs(tmp_path: Path) -> None:
