@@ -9,12 +9,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import core.db
 from core.db.migrate import upgrade
 from core.domain.limits import MIB
 from core.settings import Settings
 from tests.servers import ServerMissing, mlflow, postgres, s3, valkey
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("darkroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("darkroom")
 
 HERE = Path(__file__).parent
 FOLDERS = ("unit", "contract", "integration", "e2e")
