@@ -69,17 +69,27 @@ def parts_of(
     parts = [part_of.get(path) for path in paths]
     not_train = np.array([part != "train" for part in parts])
     neither = np.array([part is None for part in parts])
-    unseen = _part(not_train, whole, figures, "was trained on")
+    unseen = _part(not_train, whole, figures, "was trained on", is_complete=is_complete)
     untouched = (
-        unseen if (neither == not_train).all() else _part(neither, whole, figures, "was trained or validated on")
+        unseen
+        if (neither == not_train).all()
+        else _part(neither, whole, figures, "was trained or validated on", is_complete=is_complete)
     )
     return Parts(whole, unseen, untouched, seen, is_complete)
 
 
-def _part(chosen: Chosen, whole: dict[str, Any], figures: Callable[[Chosen], dict[str, Any]], how: str) -> Part:
+def _part(
+    chosen: Chosen,
+    whole: dict[str, Any],
+    figures: Callable[[Chosen], dict[str, Any]],
+    how: str,
+    *,
+    is_complete: bool,
+) -> Part:
     left = int(chosen.sum())
     if left == len(chosen):
-        return Part(whole, f"The model {how} none of the images.")
+        known = "The model" if is_complete else "As far as its datasets are known, the model"
+        return Part(whole, f"{known} {how} none of the images.")
     if left < MIN_IMAGES:
         text = (
             f"Without the {counted(len(chosen) - left, 'image')} that the model {how}, {counted(left, 'image')} would"

@@ -3,6 +3,7 @@
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pipeline.evaluation.thresholds import (
     read_thresholds,
 )
 from pipeline.model_evaluation import classification, detection
-from pipeline.model_evaluation.models import MeasuredModel, open_model
+from pipeline.model_evaluation.models import ExportedModel, MeasuredModel, open_model
 from pipeline.model_evaluation.parts import Parts, parts_of
 from pipeline.model_evaluation.report_sections import evaluation_sections, write_seen
 from pipeline.model_evaluation.seen_images import SeenImage, find_seen_images
@@ -61,7 +62,7 @@ def _evaluated(spec: EvaluateSpec, folder: Path, steps: StageReporter) -> dict[s
         detail = f"{spec.name} is for {kind}, and {spec.dataset_name} is a dataset for {split.kind}."
         raise EvaluationKindMismatch(detail, kind=kind, dataset_kind=split.kind)
     match = match_classes(split.classes, model.classes)
-    thresholds = _thresholds(spec, match, kind)
+    thresholds = _thresholds(spec, model, match, kind)
     steps.stage("comparing")
     seen = _seen(spec, steps)
     facts: dict[str, Cell] = {
@@ -79,15 +80,19 @@ def _evaluated(spec: EvaluateSpec, folder: Path, steps: StageReporter) -> dict[s
     return {"kind": kind, "split": spec.split, "classes": match.as_json(), **content}
 
 
-def _thresholds(spec: EvaluateSpec, match: ClassMatch, kind: str) -> Thresholds:
-    """Those of the version, by the dataset's names of the classes; the defaults where it has none."""
+def _thresholds(spec: EvaluateSpec, model: MeasuredModel, match: ClassMatch, kind: str) -> Thresholds:
+    """Those that the model answers with, by the dataset's names of the classes; the defaults where it has none."""
     found = published_thresholds(spec.model) if spec.trainer is not None else None
-    if found is None and spec.thresholds:  # of an export; those of a version's row are of its first classes alone
+    in_file = model.predictor if found is None and isinstance(model, ExportedModel) else None
+    if found is None and spec.thresholds:  # of an export: those of a version's row are of its first classes alone
         found = read_thresholds(spec.thresholds)
     if found is None:
-        return choose_thresholds(None, match.shared, kind=kind)
+        found = choose_thresholds(None, (), kind=kind)
+        if in_file and kind == "detection":
+            found = replace(found, all=in_file.metadata.output.min_score)
+    every = in_file.thresholds if in_file else found.of(match.model)
     theirs = [match.model[index] for _, index in match.pairs]
-    values = dict(zip(match.shared, found.of(theirs), strict=True))
+    values = {ours: every[index] for ours, (_, index) in zip(match.shared, match.pairs, strict=True)}
     fallback: Source = "default" if found.source == "default" else "all"
     sources = {ours: found.sources.get(name, fallback) for ours, name in zip(match.shared, theirs, strict=True)}
     return Thresholds(found.all, found.source, values, sources)

@@ -14,7 +14,7 @@ from pipeline.process.child import Channel, RunCancelled
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import Evaluated, read_result_of
 from pipeline.process.specs import EvaluateSpec
-from tests.builders.colour_models import export_of
+from tests.builders.colour_models import CLASSES, DetectorModel, export_of
 from tests.builders.evaluated_sets import prepared, saved_again, scene_files, texture_files
 from tests.builders.exported_in_thread import write_openvino
 
@@ -165,6 +165,33 @@ def test_without_enough_unseen_images_there_is_no_figure_and_a_sentence(
     assert found["unseen_note"].startswith(
         "Without the 24 images that the model was trained on, 0 images would be left"
     )
+
+
+def test_where_not_all_datasets_are_known_nothing_is_claimed_of_them(
+    sets: Sets, exports: dict[str, Path], tmp_path: Path
+) -> None:
+    _, trained_on = sets["classification"]
+    tree, index = prepared(tmp_path / "set", texture_files({"train": 4, "test": 4}, seed=1))
+    known: dict[str, Any] = {"index": index, "trained_on": (trained_on,), "trained_on_known": False}
+    found = evaluated(tmp_path / "out", exports["classification"], tree, **known)
+    assert found["seen"]["known"] is False and found["unseen"]["images"] == 12
+    assert found["unseen_note"] == "As far as its datasets are known, the model was trained on none of the images."
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(None, marks=pytest.mark.slow),
+        {"all": 0.3, "source": "val", "classes": {"red": 0.25}, "sources": {"red": "val"}},
+    ],
+)
+def test_the_thresholds_of_an_export_are_those_in_the_file(
+    row: dict[str, Any] | None, sets: Sets, exports: dict[str, Path], tmp_path: Path
+) -> None:
+    """The row of a version has those of its first classes."""
+    found = evaluated(tmp_path, exports["detection"], sets["detection"][0], thresholds=row)["thresholds"]
+    assert found["classes"] == dict(zip(CLASSES, DetectorModel.thresholds, strict=True))
+    assert found["all"] == (0.3 if row else 0.25)
 
 
 def test_an_evaluation_is_cancelled_between_two_images(sets: Sets, exports: dict[str, Path], tmp_path: Path) -> None:
