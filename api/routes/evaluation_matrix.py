@@ -61,7 +61,7 @@ async def read_matrix(
 
     def read() -> EvaluationMatrix:
         found = evaluation_matrix(platform.db, project, split=split, metric=metric, cursor=cursor, limit=limit)
-        return matrix_of(found)
+        return matrix_of(found, cursor=cursor, limit=limit)
 
     headers = {"vary": "accept"}
     wanted = format or _accepted(request.headers.get("accept", ""))

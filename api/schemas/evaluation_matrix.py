@@ -9,7 +9,7 @@ from api.schemas.evaluations import EVALUATION_ID, EXPORT_ID, Split
 from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
 from api.schemas.links import link
 from core.domain.evaluation_figures import METRICS_OF_KIND
-from core.services.models.evaluation_matrix import Matrix, MatrixCell, MatrixDataset, MatrixRow
+from core.services.models.evaluation_matrix import MAX_VERSIONS, Matrix, MatrixCell, MatrixDataset, MatrixRow
 
 
 class ColumnOfMatrix(BaseModel):
@@ -36,10 +36,12 @@ class CellOfMatrix(BaseModel):
     )
     evaluation_id: str | None = Field(None, examples=[EVALUATION_ID])
     seen_images: int | None = Field(
-        None, description="Images that the model was trained on, or near-duplicates of them.", examples=[2]
+        None,
+        description="Images it was trained on, or near-duplicates of them; null where nothing was compared.",
+        examples=[2],
     )
     seen_known: bool | None = Field(
-        None, description="Whether all images it was trained on are known; null where nothing was compared."
+        None, description="Whether all images it was trained on are known; null for a figure of its training."
     )
     unseen: float | None = Field(None, description="The figure without those images.", examples=[0.801])
     missing_classes: int | None = Field(
@@ -78,10 +80,15 @@ class EvaluationMatrix(BaseModel):
     links: Links
 
 
-def matrix_of(matrix: Matrix) -> EvaluationMatrix:
-    path, query = f"/projects/{matrix.slug}/evaluations/matrix", {"split": matrix.split, "metric": matrix.metric}
-    links = {"self": link(path, **query), "evaluate": link("/evaluations")}
-    links |= {each: link(path, **query, format=each) for each in ("csv", "svg")}
+def matrix_of(matrix: Matrix, *, cursor: str | None, limit: int) -> EvaluationMatrix:
+    """`cursor`, `limit`: of the request."""
+    path = f"/projects/{matrix.slug}/evaluations/matrix"
+    query = {"split": matrix.split, "metric": matrix.metric}
+    if limit != MAX_VERSIONS:
+        query["limit"] = str(limit)
+    same = query if cursor is None else query | {"cursor": cursor}
+    links = {"self": link(path, **same), "evaluate": link("/evaluations")}
+    links |= {each: link(path, **same, format=each) for each in ("csv", "svg")}
     if matrix.next_cursor:
         links["next"] = link(path, **query, cursor=matrix.next_cursor)
     return EvaluationMatrix(

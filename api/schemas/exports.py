@@ -14,6 +14,7 @@ from core.domain.model_names import version_name
 from core.domain.states import RunState
 from core.services.models.exports import ExportChoice, ExportsOfVersion
 from pipeline.export.catalogue import Format, Nms, Precision
+from pipeline.params.catalogue import IMPORTED
 
 Part = TypeVar("Part", bound=BaseModel)
 EXPORT_ID = "export_01kaj8x5c2d3e4f5g6h7j8k9m0"
@@ -102,7 +103,9 @@ class Export(BaseModel):
 class Baseline(BaseModel):
     """The model in its framework, as the newest export was compared with it."""
 
-    framework: Literal["pytorch"] = "pytorch"
+    framework: Literal["pytorch", "onnxruntime"] = Field(
+        description="onnxruntime for a version that was imported as ONNX: it has no other."
+    )
     figure: str = Field(examples=["mAP50-95"])
     value: float = Field(examples=[0.812])
     milliseconds: Speed
@@ -167,7 +170,7 @@ def exports_of(found: ExportsOfVersion, items: Sequence[Export]) -> Exports:
         project=found.slug,
         name=version_name(found.slug, version.number),
         version=f"v{version.number}",
-        baseline=_baseline(items),
+        baseline=_baseline(items, version.trainer),
         waiting=[each for each in operations if each.state != RunState.FAILED],
         failed=[each for each in operations if each.state == RunState.FAILED],
         links={"self": link(f"{path}/exports"), "plot": link(f"{path}/exports/plot"), "version": link(path)},
@@ -178,11 +181,17 @@ def _path_of(version: VersionRow) -> str:
     return f"/models/{version.job_id or version.project_id}/v{version.number}"
 
 
-def _baseline(items: Sequence[Export]) -> Baseline | None:
+def _baseline(items: Sequence[Export], trainer: str) -> Baseline | None:
     for each in items:
         if each.figure and each.milliseconds:
             figure, times = each.figure, each.milliseconds.model
-            return Baseline(figure=figure.name, value=figure.model, milliseconds=times, compared_with=each.export_id)
+            return Baseline(
+                framework="onnxruntime" if trainer in IMPORTED else "pytorch",
+                figure=figure.name,
+                value=figure.model,
+                milliseconds=times,
+                compared_with=each.export_id,
+            )
     return None
 
 

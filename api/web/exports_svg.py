@@ -17,6 +17,7 @@ from api.web.svg_text import clean, fitted, width_of
 WIDTH, LEFT, RIGHT, TOP, PLOT = 860, 74, 836, 118, 340  # px; PLOT: height of the plot
 ROW = 24  # px: height of a line of the table
 _COLUMNS = ((LEFT, "start"), (290, "end"), (360, "end"), (440, "end"), (520, "end"), (610, "end"), (836, "end"))
+_FRAMEWORKS = {"pytorch": "PyTorch", "onnxruntime": "onnxruntime"}
 _FORMATS = ("onnx", "openvino", "torchscript", "tensorrt")
 _SIDES = {"fp32": 0, "fp16": 4, "int8": 3}  # of the marker; 0: a disc
 _SMALLEST_RANGE = 0.02  # of the metric: equal models shall not look different
@@ -76,8 +77,9 @@ def exports_svg(exports: Exports) -> bytes:
     add_text(svg, name, 24, 46, size=24, style="ink", weight="700")
     add_text(svg, _subtitle(exports, points), 24, 70, size=13, style="dim")
     if points:
-        _plot(svg, points)
-        _table(svg, points, y=TOP + PLOT + 84)
+        framework = _framework(exports)
+        _plot(svg, points, framework)
+        _table(svg, points, framework, y=TOP + PLOT + 84)
     document: bytes = ElementTree.tostring(svg, encoding="utf-8", xml_declaration=True)
     return document
 
@@ -93,12 +95,15 @@ def _subtitle(exports: Exports, points: Sequence[Point]) -> str:
         made = "No export was compared yet" if exports.items else "No exports yet"
         return f"{made}. POST {exports.links['self']} makes one."
     figure, images = points[0].figure, points[0].export.images
-    return (
-        f"{figure.name} on {images} held-out images, and the median time of one, each beside the same model in PyTorch"
-    )
+    beside = f"each beside the same model in {_framework(exports)}"
+    return f"{figure.name} on {images} held-out images, and the median time of one, {beside}"
 
 
-def _plot(svg: ElementTree.Element, points: Sequence[Point]) -> None:
+def _framework(exports: Exports) -> str:
+    return _FRAMEWORKS[exports.baseline.framework] if exports.baseline else ""
+
+
+def _plot(svg: ElementTree.Element, points: Sequence[Point], framework: str) -> None:
     scale = _scale_of(points)
     _axes(svg, scale, points[0].figure.name)
     reference = points[0]
@@ -109,7 +114,7 @@ def _plot(svg: ElementTree.Element, points: Sequence[Point]) -> None:
     add(svg, "path", d=f"M{x - 6:g} {y:g}H{x + 6:g}M{x:g} {y - 6:g}V{y + 6:g}", class_="line", stroke_width=3)
     for point in points:
         taken.append(_mark(svg, scale, point))
-    _label(svg, "PyTorch", x, y, taken, style="ink")
+    _label(svg, framework, x, y, taken, style="ink")
     for point in points:
         _label(svg, point.name, scale.x(point.file.p50), scale.y(point.figure.export), taken, style=f"f{point.hue}")
 
@@ -203,7 +208,7 @@ def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, 
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _table(svg: ElementTree.Element, points: Sequence[Point], *, y: float) -> None:
+def _table(svg: ElementTree.Element, points: Sequence[Point], framework: str, *, y: float) -> None:
     name = points[0].figure.name
     _row(
         svg, ("", "MB", "ms, p50", "images/s", "speed-up", name, "change, 95 % interval"), y, style="dim", weight="600"
@@ -211,7 +216,7 @@ def _table(svg: ElementTree.Element, points: Sequence[Point], *, y: float) -> No
     add(svg, "path", d=f"M24 {y + 8:g}H{RIGHT}", class_="thin")
     model = points[0].model
     speed = (f"{model.p50:.1f}", f"{model.images_per_second:.0f}")
-    _row(svg, ("PyTorch", "", *speed, "1.00x", f"{points[0].figure.model:.4f}", ""), y + ROW, style="ink")
+    _row(svg, (framework, "", *speed, "1.00x", f"{points[0].figure.model:.4f}", ""), y + ROW, style="ink")
     for number, point in enumerate(points, start=2):
         _marker(svg, point, 40, y + ROW * number - 4)
         failed = "" if point.export.passed else ", not passed"

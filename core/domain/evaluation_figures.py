@@ -13,9 +13,9 @@ _Z = 1.96  # of a confidence of 95 %
 class Figure(NamedTuple):
     """`low` and `high` bound the value with a confidence of 95 %, where that is known.
 
-    `seen_images`: those the model was trained on, as far as they are known; `seen_known`: they are all known; None
-    where nothing was compared. `unseen`: the value without those images. `missing_classes`: classes of the dataset that
-    the model does not have.
+    `seen_images`: those the model was trained on, as far as they are known, None where nothing was compared;
+    `seen_known`: they are all known, None of a training. `unseen`: the value without those images. `missing_classes`:
+    classes of the dataset that the model does not have.
     """
 
     value: float

@@ -41,8 +41,8 @@ class Parts:
             **self.whole,
             "seen": {
                 "known": self.seen is not None and self.is_complete,
-                **_counts(self.seen or (), "train"),
-                "val": _counts(self.seen or (), "val"),
+                **_counts(self.seen, "train"),
+                "val": _counts(self.seen, "val"),
                 "listed": [_as_json(seen) for seen in (self.seen or ())[:LISTED]],
             },
             "unseen": self.unseen.figures,
@@ -98,7 +98,9 @@ def _part(
     return Part(figures(chosen), f"Without {counted(len(chosen) - left, 'image')} that the model {how}.")
 
 
-def _counts(seen: Sequence[SeenImage], part: str) -> dict[str, int]:
+def _counts(seen: Sequence[SeenImage] | None, part: str) -> dict[str, int | None]:
+    if seen is None:
+        return {"images": None, "same": None, "near": None}
     mine = [each for each in seen if each.part == part]
     same = sum(each.bits is None for each in mine)
     return {"images": len(mine), "same": same, "near": len(mine) - same}

@@ -126,7 +126,8 @@ class Evaluated(ChildResult):
 
     The figures of the whole split by their names (`mAP50`, ..., `accuracy`, ...) and `images`, their number. Beside
     them `intervals`: figure -> [low, high]; `seen`: {known, images, same, near, val, listed}, the images that the model
-    was trained on (`known` is false where not all indexes were there; `val`: those of val); `unseen`: the figures and
+    was trained on (`known` is false where not all indexes were there, and the numbers are None without any; `val`:
+    those of val); `unseen`: the figures and
     `images` without those of train, None where too few are left, as `unseen_note` says; `untouched`: also without those
     of val; `classes`: {compared, missing, extra, respelt}, names; `left_out`: {unit, count, figure}, what the classes
     that are missing had, and the main figure with it counted as not found; `at_threshold`, `thresholds`, `kind`,

@@ -139,9 +139,11 @@ def _standing(session: Session, line: Line, version: str) -> Standing:
     return found._replace(export=export)
 
 
-def _onnx(session: Session, version: VersionRow) -> ExportRow | None:
-    """The newest that passed, in single precision; with the suppression outside where there is one."""
-    wanted = (ExportRow.format == FIRST.format, ExportRow.precision == FIRST.precision, ExportRow.passed)
+def _onnx(session: Session, version: VersionRow, *, passed: bool = True) -> ExportRow | None:
+    """The newest in single precision whose certificate passed, or did not; with the suppression outside where there is
+    one."""
+    same = (ExportRow.format == FIRST.format, ExportRow.precision == FIRST.precision)
+    wanted = (*same, ExportRow.passed.is_(passed))
     living = (ExportRow.version_id == version.id, ExportRow.deleted_at.is_(None), *wanted)
     rows = list(session.execute(select(ExportRow).where(*living).order_by(ExportRow.id.desc())).scalars())
     return min(rows, key=lambda row: row.options.get("nms") != FIRST.nms, default=None)
@@ -155,8 +157,13 @@ def _onnx_operation(session: Session, found: Standing) -> OperationRow:
             return operation
     name = version_name(found.slug, found.version.number)
     path = f"/models/{found.version.project_id}/v{found.version.number}/exports"
-    detail = f"{name} has no ONNX in single precision that passed its certificate: POST {path} makes it."
     facts: dict[str, Any] = {"version_id": found.version.id, "links": {"exports": path}}
+    if (refused := _onnx(session, found.version, passed=False)) is not None:
+        facts["links"]["export"] = f"{path}/{refused.id}"
+        facts["reasons"] = reasons = refused.certificate.get("reasons") or []
+        detail = " ".join([f"The ONNX of {name} did not pass its certificate.", *reasons[:1]])
+        raise BundleWithoutOnnx(f"{detail} It is made anew after DELETE {path}/{refused.id}.", **facts)
+    detail = f"{name} has no ONNX in single precision that passed its certificate: POST {path} makes it."
     if newest[0] is not None and newest[0].problem:
         detail += f" Its last export failed: {newest[0].problem['detail']}"
         facts["links"]["operation"] = f"/operations/{newest[0].id}"

@@ -47,7 +47,11 @@ def _made(platform: Platform) -> BundleRow:
 def test_a_version_without_an_onnx_that_passed_has_no_bundle(platform: Platform, version: VersionRow) -> None:
     with pytest.raises(BundleWithoutOnnx, match=r"raccoons/v1 has no ONNX .* POST /models/.*/v1/exports makes it"):
         request_bundle(platform, "raccoons", "v1")
-    export(platform, version, ONNX, passed=False)
+    refused = export(platform, version, ONNX, passed=False, reasons=["Outputs differ."])
+    with pytest.raises(BundleWithoutOnnx, match=rf"did not pass .* Outputs differ\. .* DELETE .*/{refused.id}") as told:
+        request_bundle(platform, "raccoons", "v1")
+    assert told.value.facts["reasons"] == ["Outputs differ."]
+    assert told.value.facts["links"]["export"].endswith(f"/v1/exports/{refused.id}")
     export(platform, version, ExportChoice("onnx", "fp16"))
     export(platform, version, ExportChoice("openvino", "fp32"))
     with pytest.raises(BundleWithoutOnnx):

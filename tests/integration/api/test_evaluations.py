@@ -134,7 +134,9 @@ def test_the_matrix_has_each_figure_in_its_place(client: httpx.Client, platform:
     assert client.get(MATRIX, params={"metric": "f1"}).json()["rows"][1]["cells"][2]["value"] == 0.7
     problem(client.get(MATRIX, params={"metric": "accuracy"}), 400, "request-invalid")
     page = client.get(MATRIX, params={"limit": 1}).json()
-    older = client.get(page["links"]["next"] + "&limit=1").json()
+    older = client.get(page["links"]["next"]).json()
+    table = client.get(older["links"]["csv"]).text
+    assert "raccoons/v1" in table and "raccoons/v2" not in table, "the links are those of the page"
     assert [row["version"] for row in [*page["rows"], *older["rows"]]] == ["raccoons/v2", "raccoons/v1", "raccoons/v1"]
     problem(client.get("/projects/otter/evaluations/matrix"), 404, "project-not-found")
 

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from core.db.tables import OperationRow, VersionRow
 from core.domain.errors import OperationFailed
@@ -182,3 +183,14 @@ def test_the_plot_has_a_point_for_each_export_and_the_model(
     unknown = published.export(platform, version, b"3", inside, figures={"name": None})
     problem(client.delete(f"{PATH}/plot"), 405, "method-not-allowed")
     assert unknown.id not in client.get(f"{PATH}/plot").text
+
+
+def test_an_imported_onnx_is_compared_with_itself_and_not_with_pytorch(
+    client: httpx.Client, platform: Platform, version: VersionRow
+) -> None:
+    with platform.db.transaction() as session:
+        session.execute(update(VersionRow).where(VersionRow.id == version.id).values(trainer="onnx"))
+    published.export(platform, version, FILE)
+    assert client.get(PATH).json()["baseline"]["framework"] == "onnxruntime"
+    drawn = client.get(f"{PATH}/plot").text
+    assert "beside the same model in onnxruntime" in drawn and "PyTorch" not in drawn
