@@ -51,7 +51,7 @@ _ONE = (errors.EvaluationNotFound, errors.Gone)
         errors.ExportNotFound,
         errors.ExportNotPassed,
         errors.JobNotReady,
-        errors.ProjectKindMismatch,
+        errors.EvaluationKindMismatch,
         errors.RequestInFlight,
         errors.IdempotencyKeyReused,
     ),
@@ -96,7 +96,9 @@ async def list_evaluations(
     project: ProjectFilter = None,
     version: Annotated[str | None, Query(max_length=160, description="A model, such as `raccoons/v3`.")] = None,
     export: Annotated[str | None, Query(max_length=80, description="The id of an export.")] = None,
-    job_id: Annotated[str | None, Query(max_length=80, description="The job of the dataset.")] = None,
+    job_id: Annotated[
+        str | None, Query(max_length=80, description="The dataset: a `job_id`, or `raccoons/d2`.")
+    ] = None,
     split: Split | None = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,

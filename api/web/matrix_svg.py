@@ -150,19 +150,20 @@ def _cell(group: ElementTree.Element, cell: CellOfMatrix, *, x: float, y: float,
     add_text(group, mark, x + CELL - 10, y + 20, size=11, style=tone, weight="600", anchor="end")
     below, tone = _below(cell)
     add_text(group, below, x + 14, y + 37, size=11, style=tone)
+    if cell.missing_classes:
+        missing = f"−{cell.missing_classes} cl."
+        add_text(group, missing, x + CELL - 10, y + 37, size=11, style="bad", weight="600", anchor="end")
 
 
 def _mark(cell: CellOfMatrix) -> tuple[str, str]:
     if cell.seen_images:
         return f"{cell.seen_images} seen", "bad"
-    if cell.missing_classes:
-        return f"−{cell.missing_classes} cl.", "bad"
     return ("?", "dim") if cell.seen_known is False else ("", "dim")
 
 
 def _below(cell: CellOfMatrix) -> tuple[str, str]:
     if cell.seen_images:
-        return ("none unseen" if cell.unseen is None else f"unseen {cell.unseen:.3f}"), "bad"
+        return ("few unseen" if cell.unseen is None else f"unseen {cell.unseen:.3f}"), "bad"
     if cell.low is None or cell.high is None:
         return ("" if cell.images is None else _plural(cell.images, "image")), "dim"
     return f"{cell.low:.3f}–{cell.high:.3f}", "dim"
@@ -211,7 +212,8 @@ def _sentence(row: RowOfMatrix, column: ColumnOfMatrix, cell: CellOfMatrix, matr
     if cell.images is not None:
         parts.append(_plural(cell.images, "image"))
     if cell.seen_images:
-        parts.append(f"{_plural(cell.seen_images, 'image')} seen in training")
+        unseen = "too few others for a figure" if cell.unseen is None else f"{cell.unseen:.4f} without"
+        parts.append(f"{_plural(cell.seen_images, 'image')} seen in training, {unseen}")
     if cell.seen_known is False:
         parts.append("not all images that it was trained on are known")
     if cell.missing_classes:

@@ -16,7 +16,7 @@ _ROWS = {
     "recall": "Recall",
     "f1": "F1",
     "log_loss": "Log loss",
-    "min_score": "Confidence of the best F1",
+    "min_score": "Confidence at the peak of smoothed F1",
     "images": "Images",
     "boxes": "Boxes",
 }

@@ -17,7 +17,7 @@ _ROWS = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
-    "min_score": "Confidence of the best F1",
+    "min_score": "Confidence at the peak of smoothed F1",
 }
 _CLASS_COLUMNS = {
     "images": "images",

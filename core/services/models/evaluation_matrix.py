@@ -176,7 +176,7 @@ def _evaluated(
             EvaluationRow.id,
             metrics[metric].as_string(),
             metrics["images"].as_string(),
-            *(metrics[("intervals", metric, bound)].as_string() for bound in ("low", "high")),
+            *(metrics[("intervals", metric, bound)].as_string() for bound in (0, 1)),
             metrics[("seen", "known")].as_boolean(),
             metrics[("seen", "images")].as_string(),
             metrics[("unseen", metric)].as_string(),

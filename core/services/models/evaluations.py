@@ -24,6 +24,7 @@ from core.db.tables import (
 )
 from core.domain.errors import (
     ArtifactNotFound,
+    EvaluationKindMismatch,
     EvaluationNotFound,
     ExportNotFound,
     ExportNotPassed,
@@ -41,7 +42,7 @@ from core.services.operations.commands import add_operation, enqueue_operation, 
 from core.services.operations.kinds import EVALUATE
 from core.services.operations.lifecycle import complete_in
 from core.services.paging import Page, page_of
-from core.services.projects.lookup import project_in, raise_other_kind
+from core.services.projects.lookup import project_in
 from core.services.runs.lifecycle import PublishedArtifact
 from core.services.work.leases import Claim, ClaimLost
 
@@ -74,7 +75,7 @@ def request_evaluation(
     """Queue an evaluation. The operation that makes it already, or has made it, is returned instead.
 
     Raises what finding the model and the dataset raises, and ExportNotFound, ExportNotPassed, JobNotReady,
-    ProjectKindMismatch.
+    EvaluationKindMismatch.
     """
     with platform.db.transaction() as session:
         requested = _requested(session, request)
@@ -142,16 +143,17 @@ def list_evaluations(
     job_id: str | None = None,
     split: str | None = None,
 ) -> Page[EvaluationRow]:
-    """Newest first. `project` is that of the version, whose `v3` is meant. Raises what finding either raises."""
+    """Newest first. `project` is that of the version, whose `v3` is meant. `job_id`: of the dataset, or `raccoons/d2`.
+
+    Raises what finding any of them raises."""
     statement = select(EvaluationRow).where(EvaluationRow.deleted_at.is_(None))
-    for column, wanted in (
-        (EvaluationRow.export_id, export),
-        (EvaluationRow.job_id, job_id),
-        (EvaluationRow.split, split),
-    ):
+    for column, wanted in ((EvaluationRow.export_id, export), (EvaluationRow.split, split)):
         if wanted:
             statement = statement.where(column == wanted)
     with db.reading() as session:
+        if job_id:
+            named = dataset_in(session, job_id).id if "/" in job_id else job_id
+            statement = statement.where(EvaluationRow.job_id == named)
         owner = project_in(session, project).id if project else None
         if owner:
             statement = statement.where(EvaluationRow.project_id == owner)
@@ -207,7 +209,13 @@ def _requested(session: Session, request: EvaluationRequest) -> RequestedEvaluat
     project = project_in(session, version.project_id)
     if job.fingerprint is None or job.kind is None:
         raise not_ready(job.id, job.state)
-    raise_other_kind(project, job.kind)
+    if project.kind not in (None, job.kind):
+        raise EvaluationKindMismatch(
+            f"{version_name(project.slug, version.number)} is for {project.kind}; "
+            f"{dataset_name(job.project, job.revision)} is a dataset for {job.kind}.",
+            kind=project.kind,
+            dataset_kind=job.kind,
+        )
     params = {
         "name": _name(project, version, export),
         "version_id": version.id,

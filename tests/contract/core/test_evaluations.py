@@ -9,6 +9,7 @@ from sqlalchemy import delete, select, update
 from core.db.tables import DatasetRow, JobRow, OperationRow, VersionRow
 from core.domain.errors import (
     ArtifactNotFound,
+    EvaluationKindMismatch,
     EvaluationNotFound,
     ExportNotFound,
     ExportNotPassed,
@@ -16,7 +17,6 @@ from core.domain.errors import (
     JobNotFound,
     JobNotReady,
     OperationFailed,
-    ProjectKindMismatch,
     VersionNotFound,
 )
 from core.services.context import Platform
@@ -104,7 +104,7 @@ def test_the_dataset_is_ready_and_of_the_kind_of_the_model(platform: Platform, v
         give_kind(session, str(join_project(session, "posters").id), "classification")
     imported = lineage.imported(platform, project="posters")
     assert other is not None and imported.number == 1
-    with pytest.raises(ProjectKindMismatch):
+    with pytest.raises(EvaluationKindMismatch, match=r"posters/v1 is for classification; .* for detection"):
         _request(platform, other.id, version="posters/v1")
 
 

@@ -22,7 +22,7 @@ METRICS = {
     "mAP50": 0.81,
     "f1": 0.7,
     "images": 48,
-    "intervals": {"mAP50": {"low": 0.77, "high": 0.85}},
+    "intervals": {"mAP50": [0.77, 0.85]},
     "seen": {"known": True, "images": 2, "same": 1, "near": 1},
     "unseen": {"mAP50": 0.8, "images": 46},
     "classes": {"compared": 4, "missing": ["star"], "extra": []},
@@ -74,6 +74,9 @@ def test_an_evaluation_is_requested_once_and_read_with_its_report(
 
     listed = client.get("/evaluations", params={"project": "raccoons", "version": "raccoons/v1"}).json()
     assert [each["evaluation_id"] for each in listed["items"]] == [found["evaluation_id"]]
+    named, other = (client.get("/evaluations", params={"job_id": f"raccoons/{each}"}).json() for each in ("d2", "d1"))
+    assert (named, other["items"]) == (listed, [])
+    problem(client.get("/evaluations", params={"job_id": "raccoons/d9"}), 404, "job-not-found")
     assert client.delete(found["links"]["self"]).status_code == 204
     for method in ("GET", "DELETE"):
         problem(client.request(method, found["links"]["self"]), 410, "gone")
@@ -158,13 +161,15 @@ def test_the_matrix_as_a_table_and_as_a_drawing(client: httpx.Client, platform: 
     assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
     root = ElementTree.fromstring(answer.content)
     texts = [element.text or "" for element in root.iter(f"{SVG}text")]
-    assert {"0.950", "0.900", "0.200", "0.810", "0.790", "2 seen", "unseen 0.800", "onnx int8"} <= set(texts)
+    assert {"0.950", "0.900", "0.200", "0.810", "0.790", "2 seen", "unseen 0.800", "−1 cl.", "onnx int8"} <= set(texts)
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
         *("svg", "title", "style", "rect", "text", "path", "g", "a")
     }
     titles = [title.text or "" for title in root.iter(f"{SVG}title")]
     assert any("</title><script>alert(1)</script>&\ufffd" in title for title in titles)
     assert any("measured by its training" in title for title in titles)
+    interval, seen = "between 0.7700 and 0.8500", "2 images seen in training, 0.8000 without"
+    assert any(interval in title and seen in title for title in titles)
     assert all(link.get("href", "").startswith("/") for link in root.iter(f"{SVG}a"))
     assert not re.search(rb"url\(|@import|@font-face| on[a-z]+=", answer.content)
 
