@@ -48,10 +48,12 @@ def test_a_version_without_an_onnx_that_passed_has_no_bundle(platform: Platform,
     with pytest.raises(BundleWithoutOnnx, match=r"raccoons/v1 has no ONNX .* POST /models/.*/v1/exports makes it"):
         request_bundle(platform, "raccoons", "v1")
     refused = export(platform, version, ONNX, passed=False, reasons=["Outputs differ."])
-    with pytest.raises(BundleWithoutOnnx, match=rf"did not pass .* Outputs differ\. .* DELETE .*/{refused.id}") as told:
+    with pytest.raises(
+        BundleWithoutOnnx, match=rf"did not pass .* Outputs differ\. .* DELETE .*/{refused.id}"
+    ) as answered:
         request_bundle(platform, "raccoons", "v1")
-    assert told.value.facts["reasons"] == ["Outputs differ."]
-    assert told.value.facts["links"]["export"].endswith(f"/v1/exports/{refused.id}")
+    assert answered.value.facts["reasons"] == ["Outputs differ."]
+    assert answered.value.facts["links"]["export"].endswith(f"/v1/exports/{refused.id}")
     export(platform, version, ExportChoice("onnx", "fp16"))
     export(platform, version, ExportChoice("openvino", "fp32"))
     with pytest.raises(BundleWithoutOnnx):
