@@ -1,7 +1,7 @@
 """The classes of a model and those of a dataset, matched by name.
 
-Equal names first. Of the rest, names that are equal without case, blanks, hyphens and underscores, where each side has
-exactly one such name.
+Equal names first. Of the rest, names that are equal without case and without the blanks, hyphens and underscores
+between their letters, where each side has exactly one such name. "-1" and "1", "1-1" and "11", "A-" and "A" differ.
 """
 
 import re
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from core.domain.errors import NoSharedClass
 
 _NAMED = 10  # classes of either side in a refusal
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s_-]+(?=\d)")
+_BETWEEN_OTHERS = re.compile(r"(?<=[^\s\d_-])[\s_-]+(?=[^\s_-])|(?<=\d)[\s_-]+(?=[^\s\d_-])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,9 @@ def match_classes(dataset: Sequence[str], model: Sequence[str]) -> ClassMatch:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    joined = _BETWEEN_OTHERS.sub("", _BETWEEN_DIGITS.sub(" ", folded))
+    return joined.strip(" _")
 
 
 def _unique(named: Iterable[tuple[str, int]]) -> dict[str, int]:

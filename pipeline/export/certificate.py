@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.archive.plural import counted
 from pipeline.dataset.predictions import PredictedBox, PredictedLabel
 from pipeline.evaluation.detection_metrics import ImageBoxes, mean_precision
 from pipeline.export.bounds import BOUNDS, Bounds
@@ -24,6 +25,7 @@ from pipeline.export.comparison import (
     agreement_of_labels,
     change_of_accuracy,
     change_of_precision,
+    count_equal,
 )
 from pipeline.export.exported_process import ExportedProcess, running
 from pipeline.export.held_out import HeldOutImage
@@ -32,6 +34,7 @@ from pipeline.export.suppression_graph import LOWEST_SCORE  # of the boxes that 
 from pipeline.trainers import Predictor
 
 RAW_IMAGES = 4
+BEST_BOXES = 10  # of an image, where no box of the model is above its threshold
 OnImage = Callable[[int, int], None]  # done, all
 
 
@@ -145,7 +148,9 @@ def _parsed(answer: Mapping[str, Any], kind: str) -> tuple[PredictedBox, ...] | 
 
 
 def _agreement(wanted: _Answers, found: _Answers, thresholds: Sequence[float], bounds: Bounds, kind: str) -> Agreement:
-    """Of the predictions that are listed by default: the boxes above the thresholds, and the most probable classes."""
+    """Of the predictions that are listed by default: the boxes above the thresholds, and the most probable classes.
+
+    Where the model has no box above them, of its best boxes."""
     compared = equal = 0
     for ours, theirs in zip(wanted.predictions, found.predictions, strict=True):
         if kind == "detection":
@@ -154,6 +159,18 @@ def _agreement(wanted: _Answers, found: _Answers, thresholds: Sequence[float], b
         else:
             one = agreement_of_labels(ours, theirs, bounds) if theirs else Agreement(1, 0)  # type: ignore[arg-type]
         compared, equal = compared + one.compared, equal + one.equal
+    if kind == "detection" and not compared:
+        return _agreement_of_best(wanted, found, bounds)
+    return Agreement(compared, equal)
+
+
+def _agreement_of_best(wanted: _Answers, found: _Answers, bounds: Bounds) -> Agreement:
+    """Of at most BEST_BOXES of the model in each image, however low their scores are."""
+    compared = equal = 0
+    for ours, theirs in zip(wanted.predictions, found.predictions, strict=True):
+        best = sorted(ours, key=lambda box: -box.score)[:BEST_BOXES]
+        equal += count_equal(best, theirs, bounds)  # type: ignore[arg-type]
+        compared += len(best)
     return Agreement(compared, equal)
 
 
@@ -207,7 +224,12 @@ def _reasons(content: Mapping[str, Any], bounds: Bounds, frameworks: Sequence[st
     if batch is None or batch > bounds.batch:
         reasons.append(f"Images in a batch are answered otherwise than alone, by {batch}; allowed is {bounds.batch}.")
     share = content["predictions"]["share"]
-    if share < bounds.equal:
+    if not content["predictions"]["compared"]:
+        reasons.append(
+            f"The model finds no box in {counted(content['images'], 'image')}, of any score: the boxes of the export "
+            "cannot be compared. Take images in which it finds some."
+        )
+    elif share < bounds.equal:
         reasons.append(f"{share:.1%} of the predictions are equal; at least {bounds.equal:.1%} must be.")
     figures = content["figures"]
     if figures and -figures["change"] > bounds.drop:

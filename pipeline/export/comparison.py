@@ -45,6 +45,16 @@ def agreement_of_boxes(
     return Agreement(compared + sum(box.score > certain[box.class_index] for box in left), equal)
 
 
+def count_equal(wanted: Sequence[PredictedBox], found: Sequence[PredictedBox], bounds: Bounds) -> int:
+    """How many of `wanted`, best first, have an equal one in `found`; each of those is taken once."""
+    left = list(found)
+    for box in wanted:
+        match = _match(box, left, bounds)
+        if match is not None:
+            left.remove(match)
+    return len(found) - len(left)
+
+
 def agreement_of_labels(wanted: Sequence[PredictedLabel], found: Sequence[PredictedLabel], bounds: Bounds) -> Agreement:
     """One prediction: the most probable class, and its probability."""
     same = wanted[0].class_index == found[0].class_index and abs(wanted[0].score - found[0].score) <= bounds.score

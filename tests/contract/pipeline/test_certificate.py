@@ -1,6 +1,7 @@
 """The certificate of an export: what answers as the model did passes, and each way in which exports break is found."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+from PIL import Image
 
 from pipeline.export.bounds import BOUNDS
 from pipeline.export.certificate import certify, compared
@@ -18,7 +20,7 @@ from pipeline.export.suppression_graph import add_suppression, with_suppression
 from pipeline.predictor import images as predictor_images
 from pipeline.predictor.engines import Engine, OpenVino
 from pipeline.predictor.metadata import KEY, read_metadata
-from pipeline.predictor.onnx_file import description_in
+from pipeline.predictor.onnx_file import describe_onnx, description_in
 from pipeline.predictor.process import FRAMEWORKS
 from tests.builders.colour_models import MODELS, draw_scenes, export_of
 from tests.builders.exported_in_thread import exported_in_thread, write_openvino
@@ -262,3 +264,52 @@ def test_an_export_that_cannot_predict_an_image_is_refused(scenes: list[HeldOutI
     images = [*scenes, HeldOutImage(broken, np.zeros((0, 5)), None)]
     found = certificate(file, "detection", images, tmp_path, model=Model())
     assert found["failed"] == 1 and any("could not be predicted" in reason for reason in found["reasons"])
+
+
+class Unsure(MODELS["detection"]):  # type: ignore[misc]
+    """No box of it is above its thresholds."""
+
+    thresholds = (1.0, 1.0, 1.0)
+
+
+def unsure_export(target: Path, shift: float) -> Path:
+    """Of Unsure; its boxes are `shift` px to the right."""
+    file = export_of("detection", target)
+    described = read_metadata(description_in(onnx.load(str(file))))
+    describe_onnx(file, replace(described, output=replace(described.output, thresholds=Unsure.thresholds)))
+    model = onnx.load(str(file))
+    move_boxes(model, shift)
+    onnx.save(model, str(file))
+    return file
+
+
+def move_boxes(model: Any, shift: float) -> None:
+    names = onnx.helper
+    output = model.graph.output[0].name
+    last = next(node for node in model.graph.node if output in node.output)
+    last.output[list(last.output).index(output)] = "unmoved"
+    model.graph.initializer.append(
+        names.make_tensor("shift", onnx.TensorProto.FLOAT, [1, 7, 1], [shift, 0, 0, 0, 0, 0, 0])
+    )
+    model.graph.node.append(names.make_node("Add", ["unmoved", "shift"], [output]))
+
+
+@pytest.mark.parametrize(("shift", "passed"), [(0.0, True), (3.0, False)])
+def test_the_best_boxes_are_compared_where_none_is_above_its_threshold(
+    shift: float, passed: bool, scenes: list[HeldOutImage], tmp_path: Path
+) -> None:
+    file = unsure_export(tmp_path / "model.onnx", shift)
+    found = certificate(file, "detection", scenes, tmp_path, model=Unsure(), without_truth=True)
+    assert found["passed"] is passed, found["reasons"]
+    assert found["predictions"]["compared"] > len(scenes)
+
+
+def test_an_export_whose_boxes_cannot_be_compared_is_refused(tmp_path: Path) -> None:
+    image = tmp_path / "grey.jpg"
+    Image.new("RGB", (128, 96), (128, 128, 128)).save(image)
+    file = export_of("detection", tmp_path / "model.onnx")
+    found = certificate(file, "detection", [HeldOutImage(image, np.zeros((0, 5)), None)], tmp_path)
+    assert not found["passed"] and found["reasons"] == [
+        "The model finds no box in 1 image, of any score: the boxes of the export cannot be compared. "
+        "Take images in which it finds some."
+    ]

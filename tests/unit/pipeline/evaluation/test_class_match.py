@@ -17,6 +17,14 @@ from pipeline.evaluation.class_match import match_classes
         (["Cat", "x"], ["Cat", "cat", "x"], [("Cat", "Cat"), ("x", "x")]),
         (["straße"], ["STRASSE"], [("straße", "STRASSE")]),
         (["-", "_"], ["_"], [("_", "_")]),  # names without a letter are equal only as they are
+        (["-1", "1"], ["1", "0"], [("1", "1")]),
+        (["1-1", "A-", "2"], ["11", "A", "2"], [("2", "2")]),  # with a hyphen it is another number or grade
+        (["1 0"], ["10"], None),
+        (
+            ["class 1", " T-Junction 10 20"],
+            ["Class_1", "t junction 10-20"],
+            [("class 1", "Class_1"), (" T-Junction 10 20", "t junction 10-20")],
+        ),
         (["a"], ["b"], None),
     ],
 )
