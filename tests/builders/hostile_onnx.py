@@ -159,6 +159,15 @@ def _property(text: str) -> Make:
     return lambda: with_properties(onnx_classifier(), {KEY: text}).SerializeToString()
 
 
+def _with_shares(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Its boxes as shares of the input's sides."""
+    model.graph.node[-1].output[0] = "in_pixels"
+    factors = np.array([1 / SIDE] * 4 + [1] * len(CLASSES), np.float32).reshape(1, -1, 1)
+    model.graph.initializer.append(numpy_helper.from_array(factors, "factors"))
+    model.graph.node.append(helper.make_node("Mul", ["in_pixels", "factors"], ["output"]))
+    return model
+
+
 def _second(kind: str) -> Make:
     def change(model: onnx.ModelProto) -> None:
         values = model.graph.input if kind == "input" else model.graph.output
@@ -210,6 +219,19 @@ REFUSED: Mapping[str, tuple[Make, str]] = {
     "property-without-input": (_property('{"schema": 1, "kind": "classification"}'), "preprocessing, output missing"),
     "later-description": (_property('{"schema": 2}'), "schema is 2"),
     "huge-input": (lambda: detector_zip(preprocessing={**DETECTION["preprocessing"], "width": 10**6}), "out of range"),  # type: ignore[dict-item]
+    "threshold-of-one-class": (
+        lambda: detector_zip(output={"form": "anchors", "thresholds": [0.5]}),
+        "one threshold for each class",
+    ),
+    "thresholds-not-finite": (
+        lambda: detector_zip(output={"form": "anchors", "thresholds": [0.5, 0.5, float("nan")]}),
+        "thresholds",
+    ),
+    "values-without-end": (
+        lambda: detector_zip(preprocessing={**DETECTION["preprocessing"], "std": [1e-30, 1, 1]}),  # type: ignore[dict-item]
+        "std",
+    ),
+    "boxes-as-shares": (lambda: of_ultralytics(_with_shares(onnx_detector())).SerializeToString(), "shares of the"),
     "unknown-field": (lambda: detector_zip(output={"form": "anchors", "run": "me"}), "run is no field"),
     "wrong-type": (lambda: detector_zip(output={"form": "sideways"}), "output.form"),
     "form-of-the-other-kind": (lambda: detector_zip(output={"form": "logits"}), "does not answer with logits"),

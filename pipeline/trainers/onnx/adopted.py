@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.predictor.metadata import OutputForm, Preprocessing
+from pipeline.predictor.metadata import ExportMetadata, MetadataInvalid, OutputForm, Preprocessing, read_metadata
 from pipeline.predictor.onnx_file import describe_onnx
 from pipeline.trainers import AdoptedModel
 from pipeline.trainers.model_refusal import Reason, refused
@@ -19,6 +19,7 @@ from pipeline.trainers.onnx.trial import Shape, try_model
 MODEL = "model.onnx"
 _SAME = 1e-3  # of the largest value: what the answers of an image may differ by, alone and in a batch
 _NEARLY_ONE = 1e-3
+_SHARES = 2.0  # boxes of anchors lie all over the input: in pixels they reach its far side
 
 Tensor = NDArray[np.float32]
 
@@ -36,7 +37,7 @@ def adopt_onnx(folder: Path, artifacts: Path, work: Path) -> AdoptedModel:
     outputs = try_model(target, shapes, work)
     form = _form(described, outputs[0], wanted)
     _require_batches(outputs, given)
-    metadata = replace(described.metadata, output=replace(described.metadata.output, form=form))
+    metadata = _as_read(replace(described.metadata, output=replace(described.metadata.output, form=form)))
     describe_onnx(target, metadata)
     return AdoptedModel(
         weights=MODEL,
@@ -46,6 +47,14 @@ def adopt_onnx(folder: Path, artifacts: Path, work: Path) -> AdoptedModel:
         versions={name: version(name) for name in ("onnx", "onnxruntime")},
         facts={**facts, "output": form, "batch": "any" if given.batch is None else 1},
     )
+
+
+def _as_read(metadata: ExportMetadata) -> ExportMetadata:
+    """What predictions read of it later. Raises ModelRefused for what they do not accept."""
+    try:
+        return read_metadata(metadata.to_json())
+    except MetadataInvalid as error:
+        raise refused(Reason(MODEL, str(error).replace("in the export ", "of the model "))) from error
 
 
 def _shapes(given: Input, wanted: Preprocessing) -> list[Shape]:
@@ -126,6 +135,8 @@ def _value_fault(form: OutputForm, output: Tensor, classes: int, wanted: Preproc
     if scores.size and not -_NEARLY_ONE <= scores.min() <= scores.max() <= 1 + _NEARLY_ONE:
         return f"The scores of its boxes go from {scores.min():.3g} to {scores.max():.3g}; 0 to 1 is expected."
     largest = 4 * max(wanted.width, wanted.height)
+    if form == "anchors" and boxes.max() <= _SHARES:
+        return f"Its boxes reach {boxes.max():.3g}: shares of the input's sides, where pixels are expected."
     if boxes.size and np.abs(boxes).max() > largest:
         return f"Its boxes reach {np.abs(boxes).max():.3g} px, in an input of {wanted.width} x {wanted.height}."
     return None
