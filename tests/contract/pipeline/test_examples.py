@@ -53,6 +53,8 @@ def test_the_examples_of_a_kind_run_one_after_the_other(name: str, tmp_path: Pat
     with Image.open(tmp_path / name / "prediction.png") as image:
         assert image.width >= 640
     assert json.loads((tmp_path / name / "prediction.json").read_text())["image"] == "image.jpg"
+    certificate = json.loads((tmp_path / name / "exported" / "certificate.json").read_text())
+    assert certificate["split"] == "test" and certificate["predictions"]["share"] == 1
 
 
 def _draw(name: str, folder: Path) -> None:

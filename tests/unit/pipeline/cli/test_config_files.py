@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from pipeline.cli.config_files import ConfigInvalid, checked, load_file
 from pipeline.cli.evaluate import EvaluateConfig
+from pipeline.cli.export import ExportConfig
 from pipeline.cli.predict import PredictConfig
 from pipeline.cli.prepare import PrepareConfig
 from pipeline.cli.train import TrainConfig
@@ -21,6 +22,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
+    "export": ExportConfig,
 }
 EXAMPLES = sorted((REPOSITORY / "docs" / "examples").glob("*/*.*"))
 
