@@ -68,7 +68,8 @@ class Evaluation(BaseModel):
     metrics: dict[str, Any] = Field(
         description="The figures of the whole split; `intervals` with a confidence of 95 %; `seen`: images that the "
         "model was trained on, or near-duplicates of them, `known: false` where not all are known; `unseen`: the "
-        "figures without those; `classes`: which classes were compared, and which are missing or extra.",
+        "figures without those; `classes`: which classes were compared, and which are missing or extra; of more than "
+        "100 the first, and in `counts` how many there are.",
         examples=[{"mAP50": 0.81, "images": 48, "seen": {"known": True, "images": 2}, "unseen": {"mAP50": 0.8}}],
     )
     operation_id: str = Field(examples=[OPERATION_ID])

@@ -60,13 +60,15 @@ class ClassMatch:
         return _places([theirs for _, theirs in self.pairs], len(self.model))
 
     def as_json(self) -> dict[str, Any]:
+        """`counts`: how many there are of each, also where an answer lists the first ones alone."""
         respelt = [{"dataset": ours, "model": theirs} for ours, theirs in self.respelt]
-        return {
+        listed: dict[str, list[Any]] = {
             "compared": list(self.shared),
             "missing": list(self.missing),
             "extra": list(self.extra),
             "respelt": respelt,
         }
+        return {**listed, "counts": {name: len(values) for name, values in listed.items()}}
 
 
 def match_classes(dataset: Sequence[str], model: Sequence[str]) -> ClassMatch:

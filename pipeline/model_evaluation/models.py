@@ -8,6 +8,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from core.domain.errors import ExportUnsupported
 from pipeline.params.catalogue import IMPORTED, entry_of_version
 from pipeline.predictor.predictor import ExportPredictor, PredictionFailed
 from pipeline.predictor.validation import measured_boxes
@@ -15,6 +16,7 @@ from pipeline.process.specs import EvaluateSpec
 from pipeline.trainers import Trainer
 
 MODEL_FILE = "model.json"
+SUFFIXES = (".onnx", ".xml", ".zip")  # of the exports that the predictor runs
 
 Array = NDArray[np.float32]
 
@@ -28,7 +30,7 @@ class MeasuredModel(Protocol):
 
 
 def open_model(spec: EvaluateSpec) -> tuple[MeasuredModel, str, str]:
-    """The model, its kind, and what runs it. Raises WeightsUnavailable, MetadataInvalid."""
+    """The model, its kind, and what runs it. Raises WeightsUnavailable, MetadataInvalid, ExportUnsupported."""
     if spec.trainer is None:
         return _of_export(spec.model, spec.threads)
     described = json.loads((spec.model / MODEL_FILE).read_text(encoding="utf-8"))
@@ -61,6 +63,8 @@ class ExportedModel:
 
 
 def _of_export(file: Path, threads: int) -> tuple[MeasuredModel, str, str]:
+    if file.suffix not in SUFFIXES:
+        raise ExportUnsupported(f"{file.name} is for other programs: exports as onnx and openvino are evaluated.")
     model = ExportedModel(file, threads=threads)
     return model, model.predictor.metadata.kind, model.predictor.engine
 

@@ -180,7 +180,7 @@ def _evaluated(
             metrics[("seen", "known")].as_boolean(),
             metrics[("seen", "images")].as_string(),
             metrics[("unseen", metric)].as_string(),
-            func.json_array_length(metrics[("classes", "missing")]),
+            metrics[("classes", "counts", "missing")].as_integer(),
         )
         .outerjoin(ExportRow, ExportRow.id == EvaluationRow.export_id)
         .where(

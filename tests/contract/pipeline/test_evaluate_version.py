@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.domain.errors import EvaluationKindMismatch, NoSharedClass
+from core.domain.errors import EvaluationKindMismatch, ExportUnsupported, NoSharedClass
 from pipeline.__main__ import run
 from pipeline.model_evaluation.run import evaluate_version
 from pipeline.process.child import Channel, RunCancelled
@@ -100,6 +100,7 @@ def test_classes_are_matched_by_name(kind: str, exports: dict[str, Path], tmp_pa
         "missing": ["violet"],
         "extra": ["blue"],
         "respelt": [{"dataset": "Red", "model": "red"}],
+        "counts": {"compared": 2, "missing": 1, "extra": 1, "respelt": 1},
     }
     main = {"detection": "mAP50-95", "classification": "accuracy"}[kind]
     assert found["left_out"]["count"] > 0 and found["left_out"]["figure"] < 0.7 * found[main]
@@ -115,6 +116,8 @@ def test_a_model_without_a_shared_class_or_of_another_kind_is_refused(
         evaluated(tmp_path / "out", exports["classification"], tree)
     with pytest.raises(EvaluationKindMismatch, match="is for detection"):
         evaluated(tmp_path / "out", exports["detection"], tree)
+    with pytest.raises(ExportUnsupported, match="is for other programs"):
+        evaluated(tmp_path / "out", tmp_path / "model.torchscript", tree)
 
 
 def test_images_that_the_model_was_trained_on_are_named_and_left_out(

@@ -25,7 +25,7 @@ METRICS = {
     "intervals": {"mAP50": [0.77, 0.85]},
     "seen": {"known": True, "images": 2, "same": 1, "near": 1},
     "unseen": {"mAP50": 0.8, "images": 46},
-    "classes": {"compared": 4, "missing": ["star"], "extra": []},
+    "classes": {"compared": ["cat"], "missing": ["star"], "extra": [], "counts": {"missing": 1}},
 }
 HOSTILE = '</title><script>alert(1)</script>&\u202e"\x0b'
 MATRIX = "/projects/raccoons/evaluations/matrix"

@@ -62,7 +62,9 @@ def test_an_evaluation_is_made_of_a_version_a_dataset_and_image_indexes_that_are
     row = _operated(line, version)
     assert row.state == "succeeded", row.problem
     made = get_evaluation(line.platform.db, (row.result or {})["evaluation_id"])
-    assert made.metrics == {"mAP50": 0.5, "f1": None, "images": 1}, "JSON has no NaN"
+    assert [made.metrics[name] for name in ("mAP50", "f1", "images")] == [0.5, None, 1], "JSON has no NaN"
+    listed = made.metrics["classes"]["compared"], made.metrics["thresholds"]["classes"]
+    assert [len(each) for each in listed] == [100, 100] and made.metrics["classes"]["counts"]["compared"] == 101
     spec = _spec_of(line, made, tmp_path)
     assert (spec["found"], spec["trainer"], spec["split"]) == (["best.pt", "metrics.json"], "yolo", "test")
     assert spec["trained_on"] == [spec["index"]] and spec["trained_on_known"]

@@ -44,6 +44,7 @@ def test_an_export_is_made_of_the_artifacts_and_the_dataset_of_its_version(
     assert row.state == "succeeded", row.problem
     [export] = list_exports(line.platform.db, version.project_id, "v1", cursor=None, limit=9).page.items
     assert (export.passed, export.certificate["drop"]) == (True, None), "JSON has no NaN"
+    assert export.certificate["compared_on"] == version.fingerprint
     assert export.key == export_key(row.id, 1, "model.onnx")
     assert line.platform.store.fetch(export.key, tmp_path / "model.onnx").sha256 == export.sha256
     assert (tmp_path / "model.onnx").read_bytes() == b"weights"

@@ -2,12 +2,14 @@
 
 import json
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from core.db.tables import DatasetRow, OperationRow
 from core.domain.errors import OperationFailed
 from core.domain.keys import evaluation_key
+from core.domain.limits import CLASSES_LISTED
 from core.services.jobs.image_index import name_index
 from core.services.models.evaluation_inputs import EvaluationInputs, evaluation_inputs
 from core.services.models.evaluations import publish_evaluation
@@ -35,7 +37,7 @@ def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
     attempt.lease.raise_if_stopped()
     attempt.report_surely(stage="publishing")
     row = attempt.lease.retry_until_lost(
-        lambda: publish_evaluation(attempt.db, claim, metrics=_finite(evaluated.metrics), artifacts=artifacts)
+        lambda: publish_evaluation(attempt.db, claim, metrics=_for_answers(evaluated.metrics), artifacts=artifacts)
     )
     attempt.log.info("evaluation.published", evaluation_id=row.id, split=row.split)
 
@@ -92,7 +94,17 @@ def _index(attempt: Attempt[OperationRow], dataset: DatasetRow) -> Path | None:
         return None
 
 
-def _finite(metrics: dict[str, Any]) -> dict[str, Any]:
-    """None in place of the numbers that JSON lacks: PostgreSQL refuses them."""
+def _for_answers(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Of more than CLASSES_LISTED classes the first: evaluation.json has all. None in place of the numbers that JSON
+    lacks: PostgreSQL refuses them."""
     finite: dict[str, Any] = json.loads(json.dumps(metrics), parse_constant=lambda _: None)
+    for name in ("classes", "thresholds"):
+        if isinstance(finite.get(name), dict):
+            finite[name] = {key: _first(value) for key, value in finite[name].items()}
     return finite
+
+
+def _first(values: Any) -> Any:
+    if isinstance(values, dict):
+        return dict(islice(values.items(), CLASSES_LISTED))
+    return values[:CLASSES_LISTED] if isinstance(values, list) else values

@@ -35,7 +35,7 @@ def work(attempt: Attempt[OperationRow], operation: OperationRow) -> dict[str, A
     claim = attempt.claim
     path = spec.out / FOLDER / Path(exported.file_name).name
     file = put_artifact(attempt, path, export_key(claim.id, claim.attempt, path.name), media_type=exported.media_type)
-    certificate = _certificate(spec.out)
+    certificate = {**_certificate(spec.out), "compared_on": inputs.compared_on}
     attempt.lease.raise_if_stopped()
     export = attempt.lease.retry_until_lost(
         partial(publish_export, attempt.db, claim, file, passed=exported.passed, certificate=certificate)
