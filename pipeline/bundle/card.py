@@ -88,7 +88,7 @@ def front_matter(given: CardFacts, licence: Licence) -> str:
         "license": licence.id,
         "library_name": _LIBRARIES.get(trainer, trainer),
         "pipeline_tag": _TASKS[kind],
-        "tags": ["darkroom", "onnx", trainer],
+        "tags": list(dict.fromkeys(["darkroom", "onnx", trainer])),
     }
     if base and "/" in base:
         content["base_model"] = base

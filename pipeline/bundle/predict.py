@@ -58,11 +58,19 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("images", type=Path, nargs="+", help="image files")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, with every digit")
-    parser.add_argument("--confidence", type=float, help="the lowest score that is listed; by default the model's own")
+    parser.add_argument(
+        "--confidence", type=_score, help="the lowest score that is listed, 0 to 1; by default the model's own"
+    )
     parser.add_argument("--out", type=Path, help="write the image with its predictions to this file (.png, .jpg)")
     parser.add_argument("--model", type=Path, default=MODEL, help="another exported model")
     parser.add_argument("--threads", type=int, default=1, help="of the model; 1 by default")
     return parser
+
+
+def _score(text: str) -> float:
+    if not 0 <= (value := float(text)) <= 1:
+        raise ValueError
+    return value
 
 
 def _predicted(predictor: ExportPredictor, path: Path, confidence: float | None) -> Prediction | PredictionFailed:
@@ -83,6 +91,8 @@ def _as_text(path: Path, result: Prediction) -> str:
         f"  {box.score:.3f}  {box.label}  {box.x1:.0f},{box.y1:.0f} - {box.x2:.0f},{box.y2:.0f}" for box in result.boxes
     ]
     labels = [f"  {one.score:.3f}  {one.label}" for one in result.labels]
+    if result.labels and not result.labels[0].is_sure:
+        labels[0] += f"  unsure: not above {result.labels[0].threshold:.2f}"
     head = f"{path}  {result.width} x {result.height}"
     return "\n".join([head, *(boxes or labels or ["  nothing found"]), ""])
 

@@ -76,6 +76,10 @@ def _predicted(config: PredictConfig) -> tuple[str, Any]:
     """The kind of the model, and its predictions for the image."""
     if config.model.suffix in (".onnx", ".xml") or is_package(config.model):
         return _predicted_by_export(config)
+    if config.model.is_file() and config.model.suffix not in (".pt", ".zip"):
+        raise ConfigInvalid(
+            [f"model: {config.model.name} is neither .pt or .zip nor an export that ends in .onnx or .xml"]
+        )
     entry = entry_of_model(config.model)
     model = cast(Trainer, import_module(entry.trainer)).load(config.model)
     return entry.kind, model.predict(config.image, min_score=config.conf)

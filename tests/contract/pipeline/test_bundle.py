@@ -100,10 +100,25 @@ def test_the_script_draws_what_it_finds(
     with Image.open(drawn) as image:
         assert image.getcolors(100_000) and len(image.getcolors(100_000) or []) > 4
     assert predict.main([str(scene), str(scene), "--out", str(drawn)]) == 2
+    for confidence in ("50", "nan"):
+        with pytest.raises(SystemExit, match="2"):
+            predict.main([str(scene), "--model", str(model), "--confidence", confidence])
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(model.read_bytes()[:2000])
     assert predict.main([str(scene), "--model", str(damaged)]) == 1
     assert "damaged.onnx: The engine cannot run the export" in capsys.readouterr().err
+
+
+def test_the_script_says_of_which_answers_the_model_is_unsure(
+    bundles: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenes, model = draw_scenes(tmp_path, 9), bundles["classification"].parents[1] / "exported.onnx"
+    found = ExportPredictor(model).predict([scene.file.read_bytes() for scene in scenes])
+    answers = [each.labels[0] for each in found if isinstance(each, Prediction)]
+    assert {one.is_sure for one in answers} == {True, False}
+    assert predict.main([*(str(scene.file) for scene in scenes), "--model", str(model)]) == 0
+    first = capsys.readouterr().out.splitlines()[1::4]
+    assert [("unsure" in line) for line in first] == [not one.is_sure for one in answers]
 
 
 def test_the_same_version_makes_the_same_bytes(bundles: dict[str, Path], tmp_path: Path) -> None:

@@ -268,6 +268,10 @@ def test_the_command_says_what_is_wrong_with_a_file(tmp_path: Path, capsys: pyte
     arguments = [part for name, file in files.items() for part in (f"--{name}", str(tmp_path / file))]
     assert run(["predict", *arguments]) == 1
     assert "cannot run the export" in capsys.readouterr().err
+    (tmp_path / "model.onnx").rename(tmp_path / "v1.torchscript")
+    arguments[1] = str(tmp_path / "v1.torchscript")
+    assert run(["predict", *arguments]) == 1
+    assert "model: v1.torchscript is neither .pt or .zip" in capsys.readouterr().err
 
 
 BLOCKED = """
