@@ -33,8 +33,7 @@ def export_detector(weights: Path, target: Path, thresholds: Thresholds | None, 
     _export(weights, target, is_rtdetr=rtdetr, format="onnx", dynamic=True, simplify=False, imgsz=side, opset=OPSET)
     preprocessing = preprocessing_of(side, model, is_rtdetr=rtdetr)
     chosen = thresholds or choose_thresholds(None, classes, kind="detection")
-    form: OutputForm = "ranked-queries" if rtdetr else "anchors"
-    output = Output(form, min_score=chosen.all, thresholds=chosen.of(classes))
+    output = Output(output_form(is_rtdetr=rtdetr), min_score=chosen.all, thresholds=chosen.of(classes))
     describe_onnx(target, ExportMetadata("detection", classes, preprocessing, output, dict(about)))
 
 
@@ -63,6 +62,11 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         LOGGER.setLevel(level)
+
+
+def output_form(*, is_rtdetr: bool) -> OutputForm:
+    """Of the model, in its framework and as an export."""
+    return "ranked-queries" if is_rtdetr else "anchors"
 
 
 def preprocessing_of(side: int, model: Any, *, is_rtdetr: bool) -> Preprocessing:

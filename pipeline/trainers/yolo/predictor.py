@@ -13,7 +13,7 @@ from pipeline.evaluation.thresholds import Thresholds, choose_thresholds
 from pipeline.predictor.metadata import Output
 from pipeline.predictor.validation import measured_boxes
 from pipeline.trainers.yolo import vendor
-from pipeline.trainers.yolo.onnx_export import preprocessing_of
+from pipeline.trainers.yolo.onnx_export import output_form, preprocessing_of
 from pipeline.trainers.yolo.weights import is_rtdetr, model_in, read_weights
 
 _QUIETENED = vendor.VERSIONS  # vendor is imported for its effect: it quietens ultralytics
@@ -29,7 +29,7 @@ class YoloPredictor:
         self.thresholds = (thresholds or choose_thresholds(None, self.classes, kind="detection")).of(self.classes)
         rtdetr = is_rtdetr(model)
         self._preprocessing = preprocessing_of(self.input_size, model, is_rtdetr=rtdetr)
-        self._output = Output("queries" if rtdetr else "anchors")
+        self._output = Output(output_form(is_rtdetr=rtdetr))
         self._model = (RTDETR if rtdetr else YOLO)(str(weights))
 
     def predict(self, image: Path, *, min_score: float | None = None) -> list[PredictedBox]:

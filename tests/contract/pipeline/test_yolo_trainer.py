@@ -272,6 +272,33 @@ def test_other_images_than_the_manifest_lists_are_a_typed_failure_that_names_the
     assert (named or image.stem) in file and file in problem["detail"]
 
 
+def test_an_rtdetr_is_measured_by_the_scores_of_its_boxes(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from pipeline.trainers.yolo.environment import go_offline
+go_offline(Path("config"))
+import torch
+from ultralytics.nn.tasks import RTDETRDetectionModel
+from pipeline.trainers.yolo.predictor import YoloPredictor
+
+network = {
+    "nc": 9,
+    "backbone": [[-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [16, 3, 2]]],
+    "head": [[[1], 1, "RTDETRDecoder", ["nc", 32, 20, 2, 2, 1]]],
+}
+model = RTDETRDetectionModel(network, nc=9, verbose=False).eval()
+model.names, model.args = {number: str(number) for number in range(9)}, {"imgsz": 64}
+torch.save({"model": model}, "best.pt")
+predictor = YoloPredictor(Path("best.pt"), None)
+assert predictor.raw(torch.zeros(1, 3, 64, 64).numpy()).shape == (1, 20, 6)
+predictor.raw = lambda _: torch.tensor([[[0.5, 0.5, 0.2, 0.2, 0.7, 8], [0.1, 0.1, 0.1, 0.1, 0.3, 2]]]).numpy()
+print(*predictor.measured(Path(sys.argv[1]).read_bytes())[:, 4:].round(2).ravel())
+"""
+    Image.new("RGB", (96, 64), (200, 30, 30)).save(tmp_path / "image.png")
+    assert run_python(code, "image.png", folder=tmp_path).splitlines()[-1] == "0.7 8.0 0.3 2.0"
+
+
 def test_data_yaml_loads_from_any_folder(prepared: Path, trained: Child, tree: Path, tmp_path: Path) -> None:
     code = """
 import sys
