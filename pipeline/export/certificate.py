@@ -151,17 +151,17 @@ def _agreement(wanted: _Answers, found: _Answers, thresholds: Sequence[float], b
     """Of the predictions that are listed by default: the boxes above the thresholds, and the most probable classes.
 
     Where the model has no box above them, of its best boxes."""
-    compared = equal = 0
+    compared = equal = ties = 0
     for ours, theirs in zip(wanted.predictions, found.predictions, strict=True):
         if kind == "detection":
             boxes = [[box for box in each if box.score > thresholds[box.class_index]] for each in (ours, theirs)]
             one = agreement_of_boxes(boxes[0], boxes[1], bounds, thresholds=thresholds)  # type: ignore[arg-type]
         else:
             one = agreement_of_labels(ours, theirs, bounds) if theirs else Agreement(1, 0)  # type: ignore[arg-type]
-        compared, equal = compared + one.compared, equal + one.equal
+        compared, equal, ties = compared + one.compared, equal + one.equal, ties + one.ties
     if kind == "detection" and not compared:
         return _agreement_of_best(wanted, found, bounds)
-    return Agreement(compared, equal)
+    return Agreement(compared, equal, ties)
 
 
 def _agreement_of_best(wanted: _Answers, found: _Answers, bounds: Bounds) -> Agreement:
@@ -232,8 +232,9 @@ def _reasons(content: Mapping[str, Any], bounds: Bounds, frameworks: Sequence[st
     elif share < bounds.equal:
         reasons.append(f"{share:.1%} of the predictions are equal; at least {bounds.equal:.1%} must be.")
     figures = content["figures"]
-    if figures and -figures["change"] > bounds.drop:
-        reasons.append(f"{figures['name']} falls by {-figures['change']:.4f}; allowed is {bounds.drop}.")
+    allowed = bounds.drop + content["predictions"]["ties"] / content["images"]
+    if figures and -figures["change"] > allowed:
+        reasons.append(f"{figures['name']} falls by {-figures['change']:.4f}; allowed is {allowed:g}.")
     return reasons
 
 

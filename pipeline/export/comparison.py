@@ -16,10 +16,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """`compared` predictions, of which `equal` are."""
+    """`compared` predictions, of which `equal` are; `ties`: of the equal ones, those whose two best classes have changed
+    places."""
 
     compared: int
     equal: int
+    ties: int = 0
 
     @property
     def share(self) -> float:
@@ -56,9 +58,13 @@ def count_equal(wanted: Sequence[PredictedBox], found: Sequence[PredictedBox], b
 
 
 def agreement_of_labels(wanted: Sequence[PredictedLabel], found: Sequence[PredictedLabel], bounds: Bounds) -> Agreement:
-    """One prediction: the most probable class, and its probability."""
-    same = wanted[0].class_index == found[0].class_index and abs(wanted[0].score - found[0].score) <= bounds.score
-    return Agreement(1, int(same))
+    """One prediction: the most probable class, and its probability; or another class that is as probable."""
+    best, other = wanted[0], found[0]
+    if best.class_index == other.class_index:
+        return Agreement(1, int(abs(best.score - other.score) <= bounds.score))
+    as_before = [each.score for each in wanted if each.class_index == other.class_index]
+    tie = bool(as_before) and best.score - as_before[0] <= bounds.tie and abs(as_before[0] - other.score) <= bounds.score
+    return Agreement(1, int(tie), int(tie))
 
 
 def change_of_precision(
