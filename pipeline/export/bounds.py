@@ -10,8 +10,8 @@ from pipeline.export.catalogue import Precision
 class Bounds:
     """`equal`: the least share of equal predictions: the same class, IoU above `iou`, scores within `score`.
     `drop`: the most that mAP50-95 or accuracy may fall. `output`: the largest difference of an output (a probability or
-    a score), for the same input. `batch`: of an output in a batch and alone. `tie`: two classes whose probabilities are
-    no further apart may change places, because the last digit of a resize decides between them; the metric may fall by
+    a score), for the same input. `batch`: of an output in a batch and alone. `tie`: two classes whose probabilities
+    differ by no more may change places, because the last digit of a resize decides between them; the metric may fall by
     these images besides."""
 
     equal: float

@@ -16,8 +16,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """`compared` predictions, of which `equal` are; `ties`: of the equal ones, those whose two best classes have changed
-    places."""
+    """`compared` predictions, of which `equal` are; `ties`: of these, those whose two best classes changed places."""
 
     compared: int
     equal: int
@@ -63,7 +62,9 @@ def agreement_of_labels(wanted: Sequence[PredictedLabel], found: Sequence[Predic
     if best.class_index == other.class_index:
         return Agreement(1, int(abs(best.score - other.score) <= bounds.score))
     as_before = [each.score for each in wanted if each.class_index == other.class_index]
-    tie = bool(as_before) and best.score - as_before[0] <= bounds.tie and abs(as_before[0] - other.score) <= bounds.score
+    tie = (
+        bool(as_before) and best.score - as_before[0] <= bounds.tie and abs(as_before[0] - other.score) <= bounds.score
+    )
     return Agreement(1, int(tie), int(tie))
 
 
