@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
+from api.web.matrix_svg import CELL
+from api.web.svg_text import width_of
 from core.db.tables import VersionRow
 from core.services.context import Platform
 from core.services.models import evaluation_matrix
@@ -165,6 +167,7 @@ def test_the_matrix_as_a_table_and_as_a_drawing(client: httpx.Client, platform: 
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
         *("svg", "title", "style", "rect", "text", "path", "g", "a")
     }
+    assert width_of("unseen 0.800", 11) + width_of("−12 cl.", 11, bold=True) <= CELL - 24, "on one line"
     titles = [title.text or "" for title in root.iter(f"{SVG}title")]
     assert any("</title><script>alert(1)</script>&\ufffd" in title for title in titles)
     assert any("measured by its training" in title for title in titles)
