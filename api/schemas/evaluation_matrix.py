@@ -30,7 +30,7 @@ class CellOfMatrix(BaseModel):
     value: float | None = Field(examples=[0.814])
     low: float | None = Field(None, description="With a confidence of 95 %, as `high`.", examples=[0.772])
     high: float | None = Field(None, examples=[0.851])
-    images: int | None = Field(None, description="Images of the split.", examples=[48])
+    images: int | None = Field(None, description="Images of the split whose class the model has.", examples=[48])
     source: Literal["evaluation", "training"] | None = Field(
         description="`training`: measured at the end of the training, on its own dataset. Null: not evaluated."
     )

@@ -165,7 +165,13 @@ class _Export:
         folder = self._scratch / "calibration"
         folder.mkdir()
         tree = cast(Path, self._compared.tree)
-        return [each.file for each in held_out_images(tree, "train", at_most=CALIBRATION_IMAGES, scratch=folder)]
+        try:
+            images = held_out_images(tree, "train", at_most=CALIBRATION_IMAGES, scratch=folder)
+        except ValueError as error:  # it has none: the model was trained elsewhere
+            raise ExportUnsupported(
+                f"precision: int8 is calibrated on training images, and {error}. Take fp16."
+            ) from error
+        return [each.file for each in images]
 
     def _made(self, name: str, source: ExportSource) -> Path:
         folder = self._scratch / name

@@ -142,6 +142,12 @@ def test_without_a_dataset_images_are_made_and_marked(tmp_path: Path) -> None:
     assert (found["split"], found["figures"], found["images"]) == ("synthetic", None, 24)
 
 
+def test_int8_without_training_images_says_what_it_needs(tmp_path: Path) -> None:
+    tree = draw_colour_tree(tmp_path / "tree", splits={"test": 4})
+    with pytest.raises(ExportUnsupported, match="the dataset has no images in train"):
+        exported(tmp_path / "out", ExportOptions("onnx", "int8"), tree)
+
+
 def test_the_figures_count_classes_by_their_names(tmp_path: Path) -> None:
     """The dataset of an imported model may have its classes in another order, and others beside them."""
     tree = draw_colour_tree(tmp_path / "tree", splits={"test": 8})
@@ -243,7 +249,9 @@ go_offline(Path(sys.argv[1]).parent / "config")
 from ultralytics import YOLO
 from pipeline.trainers.yolo.weights import publish_weights
 
-publish_weights({"model": YOLO("yolov8n.yaml").model, "train_args": {}}, Path(sys.argv[1]), input_size=64)
+model = YOLO("yolov8n.yaml").model
+model.names = {**model.names, **dict(enumerate(("red", "green", "blue")))}  # those of the tree, among its 80
+publish_weights({"model": model, "train_args": {}}, Path(sys.argv[1]), input_size=64)
 """
 
 
