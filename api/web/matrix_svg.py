@@ -12,7 +12,7 @@ from api.web.svg_style import HUES, policy_of, style_sheet
 from api.web.svg_text import clean, fitted, width_of
 
 MARGIN, TOP, HEAD = 32, 104, 62
-LABEL, CELL = 236, 144  # widths: of the names of versions, of a figure
+LABEL, CELL = 236, 148  # widths: of the names of versions, of a figure
 LINE, GAP = 46, 4  # height of a row; between cells
 LEGEND_LINE = 24
 NEAR = (0.005, 0.02, 0.05, 0.15)  # below the best of the column, by this much: its shade
