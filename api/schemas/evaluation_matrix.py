@@ -32,7 +32,7 @@ class CellOfMatrix(BaseModel):
     high: float | None = Field(None, examples=[0.851])
     images: int | None = Field(None, description="Images of the split whose class the model has.", examples=[48])
     source: Literal["evaluation", "training"] | None = Field(
-        description="`training`: measured at the end of the training, on its own dataset. Null: not evaluated."
+        description="`training`: measured when it was published, by its training or at its import. Null: not evaluated."
     )
     evaluation_id: str | None = Field(None, examples=[EVALUATION_ID])
     seen_images: int | None = Field(

@@ -218,7 +218,7 @@ def _sentence(row: RowOfMatrix, column: ColumnOfMatrix, cell: CellOfMatrix, matr
         parts.append("not all images that it was trained on are known")
     if cell.missing_classes:
         parts.append(f"the model lacks {_plural(cell.missing_classes, 'class', 'classes')}")
-    parts.append("measured by its training" if cell.source == "training" else "")
+    parts.append("measured when it was published" if cell.source == "training" else "")
     return " · ".join(filter(None, parts))
 
 
@@ -267,7 +267,7 @@ def _legend_entries(matrix: EvaluationMatrix) -> Iterator[tuple[str, str]]:
         yield "box q0", f"within {NEAR[0]} of the best of its column"
         yield "box q2", f"within {NEAR[2]}"
     if any(cell.source == "training" for cell in cells):
-        yield "box training", "measured by its training"
+        yield "box training", "measured when it was published"
     fingerprints = {column.fingerprint for column in matrix.datasets}
     if any(row.trained_on in fingerprints for row in matrix.rows):
         yield "f0", "the dataset it was trained on"

@@ -170,7 +170,7 @@ def test_the_matrix_as_a_table_and_as_a_drawing(client: httpx.Client, platform: 
     assert width_of("unseen 0.800", 11) + width_of("−12 cl.", 11, bold=True) <= CELL - 24, "on one line"
     titles = [title.text or "" for title in root.iter(f"{SVG}title")]
     assert any("</title><script>alert(1)</script>&\ufffd" in title for title in titles)
-    assert any("measured by its training" in title for title in titles)
+    assert any("measured when it was published" in title for title in titles)
     interval, seen = "between 0.7700 and 0.8500", "2 images seen in training, 0.8000 without"
     assert any(interval in title and seen in title for title in titles)
     assert all(link.get("href", "").startswith("/") for link in root.iter(f"{SVG}a"))
