@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -27,6 +28,7 @@ from pipeline.export.comparison import (
     change_of_precision,
     count_equal,
 )
+from pipeline.export.cropped_images import crop_images
 from pipeline.export.exported_process import ExportedProcess, running
 from pipeline.export.held_out import HeldOutImage
 from pipeline.export.outputs import difference_of_outputs
@@ -34,6 +36,7 @@ from pipeline.export.suppression_graph import LOWEST_SCORE  # of the boxes that 
 from pipeline.trainers import Predictor
 
 RAW_IMAGES = 4
+EQUAL_OF_CROPS = 0.9  # at least: they are few, and a model that is wrong at their sides is wrong in many
 BEST_BOXES = 10  # of an image, where no box of the model is above its threshold
 OnImage = Callable[[int, int], None]  # done, all
 
@@ -97,11 +100,13 @@ def compared(
     difference = difference_of_outputs(exported, model, [image.file for image in images[:RAW_IMAGES]])
     wanted, found, failed = _in_turns(exported, model, images, kind, on_image)
     agreement = _agreement(wanted, found, model.thresholds, bounds, kind)
+    cropped = _agreement_of_crops(exported, model, images, bounds, kind)
     content = {
         "images": len(images),
         "failed": failed,
         "outputs": difference,
         "predictions": {**asdict(agreement), "share": round(agreement.share, 5)},
+        "cropped": {**asdict(cropped), "share": round(cropped.share, 5)},
         "figures": None if without_truth else _figures(images, wanted, found, len(model.classes), kind),
         "milliseconds": {"model": _times(wanted.milliseconds), "export": _times(found.milliseconds)},
         "bounds": asdict(bounds),
@@ -174,6 +179,18 @@ def _agreement_of_best(wanted: _Answers, found: _Answers, bounds: Bounds) -> Agr
     return Agreement(compared, equal)
 
 
+def _agreement_of_crops(
+    exported: ExportedProcess, model: Predictor, images: Sequence[HeldOutImage], bounds: Bounds, kind: str
+) -> Agreement:
+    """Of parts of the first images: all those of a dataset may have the same sides."""
+    with TemporaryDirectory() as folder:
+        cropped = crop_images(images[:RAW_IMAGES], Path(folder))
+        if not cropped:
+            return Agreement(0, 0)
+        wanted, found, _ = _in_turns(exported, model, cropped, kind, None)
+    return _agreement(wanted, found, model.thresholds, bounds, kind)
+
+
 def _figures(
     images: Sequence[HeldOutImage], wanted: _Answers, found: _Answers, classes: int, kind: str
 ) -> dict[str, Any]:
@@ -231,6 +248,9 @@ def _reasons(content: Mapping[str, Any], bounds: Bounds, frameworks: Sequence[st
         )
     elif share < bounds.equal:
         reasons.append(f"{share:.1%} of the predictions are equal; at least {bounds.equal:.1%} must be.")
+    cropped = content["cropped"]["share"]
+    if cropped < min(bounds.equal, EQUAL_OF_CROPS):
+        reasons.append(f"{cropped:.1%} of the predictions for upright and wide parts of the images are equal.")
     figures = content["figures"]
     allowed = bounds.drop + content["predictions"]["ties"] / content["images"]
     if figures and -figures["change"] > allowed:

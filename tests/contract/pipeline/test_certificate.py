@@ -313,3 +313,38 @@ def test_an_export_whose_boxes_cannot_be_compared_is_refused(tmp_path: Path) -> 
         "The model finds no box in 1 image, of any score: the boxes of the export cannot be compared. "
         "Take images in which it finds some."
     ]
+
+
+def test_an_export_that_is_wrong_at_other_sides_is_refused_by_square_images(
+    scenes: list[HeldOutImage], tmp_path: Path
+) -> None:
+    square = [_squared(scene, tmp_path / f"{number}.png") for number, scene in enumerate(scenes[:4])]
+    file = export_of("detection", tmp_path / "model.onnx")
+    assert certificate(file, "detection", square, tmp_path)["passed"]
+    model = onnx.load(str(file))
+    move_boxes_unless_square(model)
+    onnx.save(model, str(file))
+    found = certificate(file, "detection", square, tmp_path)
+    assert [reason for reason in found["reasons"] if "wide parts" in reason] and found["predictions"]["share"] == 1
+
+
+def _squared(scene: HeldOutImage, target: Path) -> HeldOutImage:
+    with Image.open(scene.file) as image:
+        image.convert("RGB").resize((128, 128)).save(target)
+    return HeldOutImage(target, scene.boxes, None)
+
+
+def move_boxes_unless_square(model: Any) -> None:
+    """To the right, by the pixels that its input is higher than wide."""
+    names, integers, whole = onnx.helper, onnx.TensorProto.INT64, model.graph.input[0].name
+    move_boxes(model, 1.0)
+    add = model.graph.node[-1]
+    add.input[1] = "shifts"
+    for name, value in {"two": 2, "three": 3, "four": 4}.items():
+        model.graph.initializer.append(names.make_tensor(name, integers, [1], [value]))
+    model.graph.node.insert(0, names.make_node("Mul", ["shift", "excess"], ["shifts"]))
+    model.graph.node.insert(0, names.make_node("Cast", ["difference"], ["excess"], to=onnx.TensorProto.FLOAT))
+    model.graph.node.insert(0, names.make_node("Sub", ["high", "wide"], ["difference"]))
+    model.graph.node.insert(0, names.make_node("Slice", ["sides", "three", "four"], ["wide"]))
+    model.graph.node.insert(0, names.make_node("Slice", ["sides", "two", "three"], ["high"]))
+    model.graph.node.insert(0, names.make_node("Shape", [whole], ["sides"]))
