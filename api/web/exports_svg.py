@@ -1,6 +1,8 @@
 """The exports of a version as an SVG: how fast each answers, and how well. As a drawn lineage: no script, no font.
 
 Time runs on a logarithmic scale; the bars are the intervals of the change of the metric. Below are the same figures.
+An export was timed beside the model, in turns; two exports perhaps on days when the machine was busy otherwise. So what
+is drawn of each is its ratio to the model: its time, if the model took as long as in the newest of these runs.
 """
 
 import math
@@ -30,6 +32,11 @@ class Point(NamedTuple):
     figure: ExportFigure
     model: Speed
     file: Speed
+    scale: float  # from the times of its run to those of the newest run
+
+    @property
+    def milliseconds(self) -> float:
+        return self.file.p50 * self.scale
 
     @property
     def name(self) -> str:
@@ -85,9 +92,13 @@ def exports_svg(exports: Exports) -> bytes:
 
 
 def _points(exports: Sequence[Export]) -> Iterator[Point]:
+    """Newest first."""
+    newest: float | None = None
     for each in exports:
         if each.figure and each.milliseconds:
-            yield Point(each, each.figure, each.milliseconds.model, each.milliseconds.export)
+            model, file = each.milliseconds.model, each.milliseconds.export
+            newest = newest or model.p50
+            yield Point(each, each.figure, model, file, newest / model.p50)
 
 
 def _subtitle(exports: Exports, points: Sequence[Point]) -> str:
@@ -116,11 +127,11 @@ def _plot(svg: ElementTree.Element, points: Sequence[Point], framework: str) -> 
         taken.append(_mark(svg, scale, point))
     _label(svg, framework, x, y, taken, style="ink")
     for point in points:
-        _label(svg, point.name, scale.x(point.file.p50), scale.y(point.figure.export), taken, style=f"f{point.hue}")
+        _label(svg, point.name, scale.x(point.milliseconds), scale.y(point.figure.export), taken, style=f"f{point.hue}")
 
 
 def _scale_of(points: Sequence[Point]) -> _Scale:
-    times = [each for point in points for each in (point.model.p50, point.file.p50)]
+    times = [points[0].model.p50, *(point.milliseconds for point in points)]
     values = [each for point in points for each in (*_interval(point), point.figure.model, point.figure.export)]
     middle, spread = (min(values) + max(values)) / 2, max(1.3 * (max(values) - min(values)), _SMALLEST_RANGE)
     return _Scale(min(times) / 1.4, max(times) * 1.4, middle - spread / 2, middle + spread / 2)
@@ -161,10 +172,11 @@ def _logarithmic(low: float, high: float) -> Iterator[float]:
 
 def _mark(svg: ElementTree.Element, scale: _Scale, point: Point) -> tuple[float, float, float, float]:
     """Returns the place it takes: left, top, right, bottom."""
-    x, y = scale.x(point.file.p50), scale.y(point.figure.export)
+    x, y = scale.x(point.milliseconds), scale.y(point.figure.export)
     low, high = map(scale.y, _interval(point))
     group = add(svg, "g", id=point.export.export_id)
-    add(group, "title").text = f"{point.name}: {point.figure.export:.4f}, {point.file.p50:g} ms"
+    measured = f"measured: {point.file.p50:g} ms beside {point.model.p50:g} ms"
+    add(group, "title").text = f"{point.name}: {point.figure.export:.4f}; {measured}"
     d = f"M{x:g} {low:g}V{high:g}M{x - 4:g} {low:g}h8M{x - 4:g} {high:g}h8"
     add(group, "path", d=d, class_=f"s{point.hue}", stroke_width=1.6)
     _marker(group, point, x, y)
@@ -229,8 +241,8 @@ def _cells(point: Point) -> tuple[str, ...]:
     figure = point.figure
     return (
         f"{point.export.bytes / 1e6:.1f}",
-        f"{point.file.p50:.1f}",
-        f"{point.file.images_per_second:.0f}",
+        f"{point.milliseconds:.1f}",
+        f"{point.file.images_per_second / point.scale:.0f}",
         f"{point.export.speed_up:.2f}x",
         f"{figure.export:.4f}",
         f"{figure.change:+.4f} ({figure.low:+.4f} to {figure.high:+.4f})",

@@ -185,6 +185,18 @@ def test_the_plot_has_a_point_for_each_export_and_the_model(
     assert unknown.id not in client.get(f"{PATH}/plot").text
 
 
+def test_an_export_of_a_busier_day_is_drawn_by_its_ratio_to_the_model(
+    client: httpx.Client, platform: Platform, version: VersionRow
+) -> None:
+    slow = {"p50": 38.0, "p95": 46.2, "images_per_second": 25.6}, {"p50": 22.4, "p95": 27.8, "images_per_second": 43.75}
+    published.export(platform, version, b"1", milliseconds=dict(zip(("model", "export"), slow, strict=True)))
+    published.export(platform, version, b"2", OPENVINO)
+    drawn = client.get(f"{PATH}/plot").text
+    texts = [text.text for text in ElementTree.fromstring(drawn.encode()).iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("11.2") == 2 and "22.4" not in texts and texts.count("88") == 2
+    assert "measured: 22.4 ms beside 38 ms" in drawn
+
+
 def test_an_imported_onnx_is_compared_with_itself_and_not_with_pytorch(
     client: httpx.Client, platform: Platform, version: VersionRow
 ) -> None:
