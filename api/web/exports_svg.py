@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from api.schemas.exports import Export, ExportFigure, Exports, Speed
+from api.schemas.exports import CLAIMED_SPEED_UPS, Export, ExportFigure, Exports, Speed
 from api.web.svg_elements import add, add_text
 from api.web.svg_style import STYLE
 from api.web.svg_text import clean, fitted, width_of
@@ -68,7 +68,7 @@ class _Scale:
 def exports_svg(exports: Exports) -> bytes:
     """A well-formed document in UTF-8."""
     points = [*_points(exports.items)]
-    height = TOP + PLOT + 84 + ROW * (len(points) + 2) if points else TOP + 60
+    height = TOP + PLOT + 84 + ROW * (len(points) + 3) if points else TOP + 60
     svg = ElementTree.Element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",
@@ -235,6 +235,14 @@ def _table(svg: ElementTree.Element, points: Sequence[Point], framework: str, *,
         _row(
             svg, (point.name + failed, *_cells(point)), y + ROW * number, style="ink" if point.export.passed else "bad"
         )
+
+    if framework == _FRAMEWORKS["pytorch"]:
+        _claims(svg, y + ROW * (len(points) + 2))
+
+
+def _claims(svg: ElementTree.Element, y: float) -> None:
+    claims = ", ".join(f"{name} {times}x" for name, times in CLAIMED_SPEED_UPS.items())
+    add_text(svg, f"Often claimed over PyTorch: {claims}. Above is what was measured.", 24, y, size=12, style="dim")
 
 
 def _cells(point: Point) -> tuple[str, ...]:

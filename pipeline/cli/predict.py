@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _predicted(config: PredictConfig) -> tuple[str, Any]:
     """The kind of the model, and its predictions for the image."""
-    if config.model.suffix in (".onnx", ".xml") or is_package(config.model):
+    if is_export(config.model):
         return _predicted_by_export(config)
     if config.model.is_file() and config.model.suffix not in (".pt", ".zip"):
         raise ConfigInvalid(
@@ -95,6 +95,11 @@ def _predicted_by_export(config: PredictConfig) -> tuple[str, Any]:
     if isinstance(result, PredictionFailed):
         raise ValueError(result.reason)
     return predictor.metadata.kind, result.boxes or result.labels
+
+
+def is_export(model: Path) -> bool:
+    """Whether it is a file that the predictor runs: .onnx, .xml, or the ZIP of an OpenVINO export."""
+    return model.suffix in (".onnx", ".xml") or is_package(model)
 
 
 def entry_of_model(model: Path) -> TrainerEntry:

@@ -74,6 +74,15 @@ def test_an_export_has_figures_and_the_full_report(
     assert len(lines) == 18 and all(json.loads(line).keys() >= {"path"} for line in lines)
 
 
+def test_the_command_for_people_takes_an_export(
+    sets: Sets, exports: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = ["--model", str(exports["detection"]), "--dataset", str(sets["detection"][0]), "--out", str(tmp_path)]
+    assert run(["evaluate", *wanted, "--split", "val"]) == 0
+    assert json.loads((tmp_path / "artifacts" / "metrics.json").read_text())["val"]["mAP50"] > 0.9
+    assert f"All results are in {tmp_path}" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_openvino_has_the_figures_of_onnx(sets: Sets, exports: dict[str, Path], tmp_path: Path) -> None:
     model = write_openvino(exports["detection"], tmp_path)

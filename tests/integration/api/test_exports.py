@@ -179,6 +179,7 @@ def test_the_plot_has_a_point_for_each_export_and_the_model(
     assert {group.get("id") for group in drawn.iter("{http://www.w3.org/2000/svg}g")} == {row.id for row in made}
     texts = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"PyTorch", "onnx fp32", "openvino fp16, not passed", "1.70x"} <= texts
+    assert any(str(text).startswith("Often claimed over PyTorch: onnx 1.7x") for text in texts)
     inside = ExportChoice("onnx", "fp32", nms="inside")
     unknown = published.export(platform, version, b"3", inside, figures={"name": None})
     problem(client.delete(f"{PATH}/plot"), 405, "method-not-allowed")

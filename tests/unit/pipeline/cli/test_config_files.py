@@ -55,6 +55,7 @@ def test_every_example_fits_its_schema(example: Path) -> None:
         ("train", "params: [", "line 5: "),
         ("train", "- out", "line "),
         ("evaluate", "model: nowhere", "model: there is no nowhere"),
+        ("evaluate", "model: nowhere.onnx", "model: there is no nowhere.onnx"),
         ("evaluate", "split: all", "split: must be 'test', 'val' or 'train'"),
         ("prepare", "options: {val_fraction: 2}", "options.val_fraction: must be below 1"),
         ("prepare", "options: {val_fraction: 0}", "options: val_fraction must be above 0"),
