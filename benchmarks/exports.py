@@ -2,7 +2,8 @@
 
 A yolov8n at 320 px and a ViT-Tiny/16 at 224 px, with random weights unless `--yolo best.pt` or `--vit model.zip` names
 trained ones, on photographs (`--images photos.zip`, else drawn ones). In every round each way runs once, in an order
-that changes with the round, so that what else the machine does meets all of them.
+that changes with the round, so that what else the machine does meets all of them. int8 is calibrated on the
+photographs, as the first attempt of an export is; what it loses, the certificate of an export says.
 
 - `model`: the same input tensor, through the model alone;
 - `path`: the bytes of a JPEG of 640 x 480 to boxes or classes;
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -27,6 +28,7 @@ from PIL import Image
 
 from pipeline.export.catalogue import ExportOptions, Format, Precision
 from pipeline.export.exporter import ExportSource, exporter_of
+from pipeline.export.quantisation import ATTEMPTS, Quantisation
 from pipeline.params.catalogue import entry_of
 from pipeline.predictor.images import decode
 from pipeline.predictor.predictor import ExportPredictor, Prediction
@@ -35,8 +37,8 @@ from pipeline.trainers import ModelSource, Trainer
 
 SIZES = ((640, 480), (1920, 1080))
 EXPORTS: tuple[tuple[Format, Precision], ...] = (
-    *(("onnx", "fp32"), ("onnx", "fp16")),
-    *(("openvino", "fp32"), ("openvino", "fp16")),
+    *(("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
+    *(("openvino", "fp32"), ("openvino", "fp16"), ("openvino", "int8")),
 )
 CLAIMS = {"torchscript fp32": "1.4", "onnx fp32": "1.7"}  # of the origins of the project; of TensorRT: 4 to 5
 STAGES = ("decode", "preprocess", "inference", "postprocess")
@@ -70,7 +72,7 @@ def main() -> int:
         photos = {size: _photos(folder, args.images, size) for size in SIZES}
         models = {"yolo": _yolo(args.yolo, folder), "vit": args.vit or _random_vit(folder)}
         for trainer, model in models.items():
-            ways = _ways(trainer, model, folder / trainer, threads=args.threads)
+            ways = _ways(trainer, model, folder / trainer, photos[SIZES[0]], threads=args.threads)
             _compare(trainer, ways, photos[SIZES[0]], rounds=min(args.rounds, 1000))
             for size in SIZES:
                 _stages(trainer, ways, photos[size], size, rounds=min(args.rounds, 1000))
@@ -120,7 +122,7 @@ def _random_vit(folder: Path) -> Path:
     return folder / "model.zip"
 
 
-def _ways(name: str, model: Path, folder: Path, *, threads: int) -> list[Way]:
+def _ways(name: str, model: Path, folder: Path, photos: Sequence[Path], *, threads: int) -> list[Way]:
     import torch
 
     entry = entry_of(name)
@@ -128,6 +130,7 @@ def _ways(name: str, model: Path, folder: Path, *, threads: int) -> list[Way]:
     loaded = trainer.load(model)
     network = _fused(model) if name == "yolo" else loaded.raw
     ways = [Way("pytorch fp32", _megabytes(model), network, lambda file, _: loaded.predict(file))]
+    folder.mkdir(exist_ok=True)
     source = ExportSource(folder / "source.onnx", folder / "source.torchscript")
     trainer.export_onnx(model, source.onnx, about={})
     trainer.trace(model, cast(Path, source.traced))
@@ -136,7 +139,10 @@ def _ways(name: str, model: Path, folder: Path, *, threads: int) -> list[Way]:
 
     ways.append(Way("torchscript fp32", _megabytes(traced_file), _running(traced), None))
     for to, precision in EXPORTS:
-        file = _written(source, folder / f"{to}-{precision}", ExportOptions(to, precision))
+        wanted = source
+        if precision == "int8":
+            wanted = replace(source, quantisation=Quantisation(source.onnx, photos, ATTEMPTS[0]))
+        file = _written(wanted, folder / f"{to}-{precision}", ExportOptions(to, precision))
         ways.append(_exported(f"{to} {precision}", file, threads=threads))
     return ways
 

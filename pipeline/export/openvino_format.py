@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import openvino
 
 from pipeline.export.catalogue import ExportOptions
 from pipeline.export.exporter import ExportSource
 from pipeline.export.quantisation import Quantisation
 from pipeline.export.suppression_graph import with_suppression
-from pipeline.predictor.metadata import KEY, read_metadata
+from pipeline.predictor.engines import import_openvino
+from pipeline.predictor.metadata import KEY, OutputForm, read_metadata
 from pipeline.predictor.onnx_file import description_in
 from pipeline.predictor.package import OPENVINO_MODEL
 
@@ -22,15 +22,16 @@ def write(source: ExportSource, folder: Path, options: ExportOptions) -> None:
     graph = onnx.load(str(source.onnx))
     if options.nms == "inside":
         graph = with_suppression(graph)
+    openvino = import_openvino()
     model = openvino.Core().read_model(graph.SerializeToString())
     if source.quantisation is not None:
-        model = _quantised(model, source.quantisation, kind=read_metadata(description_in(graph)).kind)
+        model = _quantised(model, source.quantisation, form=read_metadata(description_in(graph)).output.form)
     _rename_unnamed(model)
     model.set_rt_info(description_in(graph), [KEY])
     openvino.save_model(model, str(folder / OPENVINO_MODEL), compress_to_fp16=options.precision == "fp16")
 
 
-def _quantised(model: Any, quantisation: Quantisation, *, kind: str) -> Any:
+def _quantised(model: Any, quantisation: Quantisation, *, form: OutputForm) -> Any:
     import nncf
 
     nncf.set_log_level(logging.ERROR)  # it lists every ignored node
@@ -40,7 +41,7 @@ def _quantised(model: Any, quantisation: Quantisation, *, kind: str) -> Any:
         nncf.Dataset(quantisation),
         preset=nncf.QuantizationPreset.MIXED,  # activations such as SiLU are not symmetric
         subset_size=len(quantisation),
-        model_type=nncf.ModelType.TRANSFORMER if kind == "classification" else None,
+        model_type=None if form in ("anchors", "kept-boxes") else nncf.ModelType.TRANSFORMER,
         ignored_scope=nncf.IgnoredScope(names=_names_in(model, quantisation), validate=False),
     )
 

@@ -39,7 +39,7 @@ def with_suppression(model: Any) -> Any:
     metadata = read_metadata(description_in(model))
     if metadata.output.form != "anchors":
         raise ExportUnsupported(
-            f"nms: the output of this model is {metadata.output.form}; only the boxes of anchors are suppressed."
+            f"nms: the output of this model is {metadata.output.form}, which needs no suppression. Take nms: outside."
         )
     opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
     if opset < OPSET:

@@ -1,8 +1,9 @@
 """What runs an exported file: onnxruntime or OpenVINO. Safe for several threads at once."""
 
+import sys
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,7 @@ class OpenVino:
     """At the precision of the file, never at the device's default, which changes boxes by tens of pixels."""
 
     def __init__(self, file: Path, *, threads: int, precision: str = "f32") -> None:
-        import openvino
+        openvino = import_openvino()
 
         hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
         parts = read_openvino(file) if file.suffix == ".zip" else (str(file),)
@@ -122,3 +123,11 @@ def _failed(error: Exception) -> EngineFailed:
 
 def _rt_info(model: Any) -> str | None:
     return str(model.get_rt_info([KEY]).astype(str)) if model.has_rt_info([KEY]) else None
+
+
+def import_openvino() -> Any:
+    """Without the package by which openvino and nncf send what they are used for to an analytics service."""
+    cast(Any, sys.modules)["openvino_telemetry"] = None
+    import openvino
+
+    return openvino

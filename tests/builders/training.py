@@ -131,9 +131,6 @@ def start_training(out: Path, tree: Path, *, trainer: str = "yolo", guard: Path 
     argv = ["train", "--config", str(out / "spec.json"), "--supervised"]
     if guard is None:
         return Child(start_warm(trainer, argv, cwd=out, log=out / "log"), out)
-    (out / "guard").mkdir()
-    (out / "guard" / "sitecustomize.py").write_text(NETWORK_GUARD)
-    paths = f"{out / 'guard'}{os.pathsep}{REPOSITORY}"
     with (out / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline", *argv],
@@ -141,7 +138,14 @@ def start_training(out: Path, tree: Path, *, trainer: str = "yolo", guard: Path 
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=out,
-            env={**os.environ, "NETWORK_LOG": str(guard), "PYTHONPATH": paths},
+            env=watched_environment(out / "guard", guard),
             start_new_session=True,
         )
     return Child(process, out)
+
+
+def watched_environment(folder: Path, log: Path) -> dict[str, str]:
+    """For an interpreter that writes its attempts to reach the network to `log`. `folder`: a new one."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(NETWORK_GUARD)
+    return {**os.environ, "NETWORK_LOG": str(log), "PYTHONPATH": f"{folder}{os.pathsep}{REPOSITORY}"}

@@ -21,8 +21,10 @@ from pipeline.layouts import MANIFEST_FILE
 from pipeline.predictor.metadata import MetadataInvalid
 from pipeline.predictor.package import is_package, read_openvino, write_package
 from pipeline.predictor.predictor import ExportPredictor, Prediction
+from pipeline.process.specs import ExportSpec
 from tests import REPOSITORY
 from tests.builders.colour_trainer import ENTRY, draw_colour_tree
+from tests.builders.training import watched_environment
 
 FACTS = {"model": "colours/v1", "fingerprint": None}
 
@@ -259,13 +261,24 @@ publish_weights({"model": model, "train_args": {}}, Path(sys.argv[1]), input_siz
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
-def test_int8_is_a_smaller_file_that_the_predictor_runs(name: Format, tree: Path, tmp_path: Path) -> None:
-    weights, out = tmp_path / "best.pt", tmp_path / "out"
-    subprocess.run([sys.executable, "-c", UNTRAINED, str(weights)], cwd=REPOSITORY, check=True, timeout=120)
-    options = {"model": weights, "dataset": tree, "out": out, "format": name, "precision": "int8"}
-    command = [sys.executable, "-m", "pipeline", "export", *(f"--{key}={value}" for key, value in options.items())]
-    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+def test_int8_is_a_smaller_file_that_the_predictor_runs_and_reaches_no_network(
+    name: Format, tree: Path, tmp_path: Path
+) -> None:
+    artifacts, out, network = tmp_path / "artifacts", tmp_path / "out", tmp_path / "network"
+    for folder in (artifacts, out):
+        folder.mkdir()
+    subprocess.run([sys.executable, "-c", UNTRAINED, artifacts / "best.pt"], cwd=REPOSITORY, check=True, timeout=120)
+    (artifacts / "model.json").write_text(json.dumps({"trainer": "yolo", "kind": "detection"}))
+    spec = ExportSpec(
+        out=out, model=artifacts, trainer="yolo", name="a/v1", version_id="v", fingerprint=None, dataset=tree,
+        format=name, precision="int8",
+    )  # fmt: skip
+    (out / "spec.json").write_text(spec.model_dump_json())
+    command = [sys.executable, "-m", "pipeline", "export-version", "--config", str(out / "spec.json")]
+    environment = watched_environment(tmp_path / "guard", network)
+    ran = subprocess.run(command, cwd=out, env=environment, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr[-2000:]
+    assert set(network.read_text().splitlines()) == {"watching"}
     certificate = json.loads((out / "certificate.json").read_text())
     assert [(each["passed"], each["calibration_images"]) for each in certificate["attempts"]] == [(True, 12)]
-    assert (out / FORMATS[name].file).stat().st_size < 0.6 * 12_000_000, "four bytes a weight are 12 MB"
+    assert (out / "export" / FORMATS[name].file).stat().st_size < 0.6 * 12_000_000, "four bytes a weight are 12 MB"
