@@ -188,8 +188,8 @@ def _one_of(found: Sequence[Found], rng: Random) -> Found:
 
 Step = Callable[[Platform, Random], None]
 STEPS_OF_A_THREAD: tuple[Step, ...] = (
-    _join, _join, _publish, _publish, _queue, _queue, _cancel, _delete, _set_alias, _set_alias, _roll_back, _remove_alias,
-    _operate, _operate, _evaluate, _evaluate, _cancel_operation, _export, _export, _delete_export,
+    _join, _join, _publish, _publish, _queue, _queue, _cancel, _delete, _set_alias, _set_alias, _roll_back,
+    _remove_alias, _operate, _operate, _evaluate, _evaluate, _cancel_operation, _export, _export, _delete_export,
 )  # fmt: skip
 
 
