@@ -11,6 +11,7 @@ from pipeline.export.exported_process import ExportedProcess
 from pipeline.export.suppression_graph import LOWEST_SCORE
 from pipeline.predictor.metadata import OF_CLASSIFIERS, Output
 from pipeline.predictor.postprocess import candidates, probabilities, suppress
+from pipeline.predictor.predictor import MAX_BATCH
 from pipeline.trainers import Predictor
 
 Array = NDArray[Any]
@@ -21,19 +22,23 @@ def difference_of_outputs(
 ) -> dict[str, float | None]:
     """`largest` and `mean`, of probabilities or scores: a box without a score may be anything.
 
-    `batch`: the largest difference between what images are answered together and one by one.
+    `batch`: the largest difference between what images are answered together, as many as the predictor takes at once,
+    and one by one.
     None stands for no finite number: another shape, or no answer.
     """
     output = Output(**process.about["output"])
     differences, together_or_not = [np.zeros(1)], [np.zeros(1)]
-    for batch in _batches(process, images):
+    for batch, largest in _batches(process, images):
         found = _scores(process.raw(batch), output)
         wanted = model.raw(batch)
         kept = output.form == "kept-boxes"
         wanted = _kept_scores(wanted, output, len(found[0])) if kept else _scores(wanted, output)
-        alone = [_scores(process.raw(each[None]), output) for each in batch]
+        alone = np.concatenate([_scores(process.raw(each[None]), output) for each in batch])
         differences.append(_difference(wanted, found))
-        together_or_not.append(_difference(np.concatenate(alone), found))
+        together_or_not.append(_difference(alone, found))
+        if largest and len(alone) == len(batch):
+            places = np.arange(MAX_BATCH) % len(batch)
+            together_or_not.append(_difference(alone[places], _scores(process.raw(batch[places]), output)))
     every = np.concatenate(differences)
     return {
         "largest": _finite(every.max()),
@@ -42,15 +47,17 @@ def difference_of_outputs(
     }
 
 
-def _batches(process: ExportedProcess, images: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
-    """Inputs of one size together, each with its mirror image: a model may lose what follows the first."""
+def _batches(process: ExportedProcess, images: Sequence[Path]) -> Iterator[tuple[NDArray[np.float32], bool]]:
+    """Inputs of one size together, each with its mirror image: a model may lose what follows the first. And whether it
+    is the largest of the batches."""
     inputs: dict[tuple[int, ...], list[Array]] = {}
     for image in images:
         values = process.input_of(image)
         if values is not None:
             inputs.setdefault(values.shape, []).append(values)
-    for group in inputs.values():
-        yield np.stack([*group, *(values[..., ::-1] for values in group)])
+    groups = sorted(inputs.values(), key=len, reverse=True)
+    for place, group in enumerate(groups):
+        yield np.stack([*group, *(values[..., ::-1] for values in group)]), place == 0
 
 
 def _scores(raw: Array | None, output: Output) -> Array:

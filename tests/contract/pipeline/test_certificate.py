@@ -21,6 +21,7 @@ from pipeline.predictor import images as predictor_images
 from pipeline.predictor.engines import Engine, OpenVino
 from pipeline.predictor.metadata import KEY, read_metadata
 from pipeline.predictor.onnx_file import describe_onnx, description_in
+from pipeline.predictor.predictor import MAX_BATCH
 from pipeline.predictor.process import FRAMEWORKS
 from tests.builders.colour_models import MODELS, draw_scenes, export_of
 from tests.builders.exported_in_thread import exported_in_thread, write_openvino
@@ -171,13 +172,13 @@ def reorder(model: Any, channels: list[int]) -> None:
     model.graph.node.append(names.make_node("Gather", ["unshifted", "order"], [output], axis=1))
 
 
-def lose_the_rest_of_the_batch(model: Any) -> None:
-    """As a graph with suppression does that was written for one image."""
+def lose_the_rest_of_the_batch(model: Any, count: int = 1) -> None:
+    """As a graph with suppression does that was written for one image, or for `count`."""
     names = onnx.helper
     output = model.graph.output[0].name
     last = next(node for node in model.graph.node if output in node.output)
     last.output[list(last.output).index(output)] = "whole"
-    for name, values in {"starts": [0], "ends": [1], "axes": [0]}.items():
+    for name, values in {"starts": [0], "ends": [count], "axes": [0]}.items():
         model.graph.initializer.append(names.make_tensor(name, onnx.TensorProto.INT64, [1], values))
     slices = names.make_node("Slice", ["whole", "starts", "ends", "axes"], ["first"])
     zeros = names.make_node("Mul", ["whole", "nothing"], ["zeros"])
@@ -215,6 +216,18 @@ def test_an_export_whose_model_is_another_is_refused(
     onnx.save(model, str(file))
     found = certificate(file, kind, scenes, tmp_path, bounds=BOUNDS[precision])
     assert not found["passed"] and found["outputs"]["largest"] > 0.1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_an_export_that_answers_fewer_images_than_the_predictor_sends_is_refused(
+    precision: Any, scenes: list[HeldOutImage], tmp_path: Path
+) -> None:
+    file = export_of("detection", tmp_path / "model.onnx")
+    model = onnx.load(str(file))
+    lose_the_rest_of_the_batch(model, MAX_BATCH - 1)
+    onnx.save(model, str(file))
+    found = certificate(file, "detection", scenes, tmp_path, bounds=BOUNDS[precision])
+    assert not found["passed"] and found["outputs"]["batch"] > 0.1 > found["outputs"]["largest"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
