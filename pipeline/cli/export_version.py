@@ -1,40 +1,24 @@
 """`python -m pipeline export-version`: the command of workers that makes an export and its certificate."""
 
 import argparse
-import os
-import sys
-from pathlib import Path
+from functools import partial
 from typing import cast
 
-from core.domain.errors import OperationFailed
+from pipeline.cli.worker_command import add_arguments, run_spec
 from pipeline.export.catalogue import FORMATS, ExportOptions, Format, Precision
 from pipeline.predictor.package import CERTIFICATE_FILE
-from pipeline.process.child import Channel, run_child
+from pipeline.process.child import Channel
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import Exported, write_result
 from pipeline.process.specs import ExportSpec
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, required=True, help="spec.json")
-    parser.add_argument("--supervised", action="store_true", help="stdin is a supervisor's pipe")
+__all__ = ["add_arguments", "main"]
 
 
 def main(args: argparse.Namespace) -> int:
     """Returns 0: exported, also where the certificate did not pass; 1: failed, problem.json holds the reason."""
     spec = ExportSpec.model_validate_json(args.config.read_bytes())
-    status = run_child(
-        spec.out,
-        lambda channel: _export(spec, channel),
-        supervised=args.supervised,
-        crash=OperationFailed,
-        memory_bytes=spec.memory_bytes,
-    )
-    if args.supervised:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)  # without cleaning up: torch takes 0.5 s for it, of the 2 s that a cancel has
-    return status
+    return run_spec(spec, partial(_export, spec), supervised=args.supervised)
 
 
 def _export(spec: ExportSpec, channel: Channel) -> None:

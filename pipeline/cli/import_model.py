@@ -4,14 +4,15 @@ It is treated as hostile: see `pipeline.model_import`. A worker gives an ImportM
 """
 
 import argparse
-import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from core.domain.errors import TrainerCrashed
+from pipeline.cli.worker_command import run_spec
 from pipeline.process.checkpoint_manifest import digest_of
-from pipeline.process.child import Channel, run_child
-from pipeline.process.results import PROBLEM_FILE, RESULT_FILE, problem_in
+from pipeline.process.child import Channel
+from pipeline.process.results import problem_in
 from pipeline.process.specs import ImportModelSpec
 from pipeline.training.reporter import ChannelReporter
 
@@ -33,19 +34,8 @@ def main(args: argparse.Namespace) -> int:
         spec = _spec_of_arguments(args)
     else:
         args.parser.error("name the model and the folder to write, or --config")
-    for stale in (PROBLEM_FILE, RESULT_FILE):  # of an earlier try in the same place
-        (spec.out / stale).unlink(missing_ok=True)
-    status = run_child(
-        spec.out,
-        lambda channel: _import(spec, channel, echo=not args.supervised),
-        supervised=args.supervised,
-        crash=TrainerCrashed,
-        memory_bytes=spec.memory_bytes,
-    )
-    if args.supervised:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)  # without cleaning up: torch takes 0.5 s for it, of the 2 s that a cancel has
+    work = partial(_import, spec, echo=not args.supervised)
+    status = run_spec(spec, work, supervised=args.supervised, crash=TrainerCrashed)
     sys.stdout.write(f"{spec.out / 'artifacts'}\n" if status == 0 else f"not imported: {problem_in(spec.out)}\n")
     return status
 
