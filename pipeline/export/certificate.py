@@ -32,7 +32,7 @@ from pipeline.export.cropped_images import crop_images
 from pipeline.export.exported_process import ExportedProcess, running
 from pipeline.export.held_out import HeldOutImage
 from pipeline.export.outputs import difference_of_outputs
-from pipeline.export.suppression_graph import LOWEST_SCORE  # of the boxes that mAP takes, as ultralytics
+from pipeline.predictor.validation import LOWEST_SCORE
 from pipeline.trainers import Predictor
 
 RAW_IMAGES = 4
@@ -46,7 +46,7 @@ OnImage = Callable[[int, int], None]  # done, all
 class _Answers:
     """Of one side, for each image: boxes from LOWEST_SCORE up or labels, and the milliseconds that it took."""
 
-    predictions: list[tuple[PredictedBox, ...] | tuple[PredictedLabel, ...]]
+    predictions: list[tuple[PredictedBox | PredictedLabel, ...]]
     milliseconds: list[float]
 
 
@@ -135,7 +135,7 @@ def _in_turns(
     model.predict(images[0].file)
     for done, image in enumerate(images, 1):
         started = perf_counter()
-        wanted.predictions.append(tuple(model.predict(image.file, min_score=low)))  # type: ignore[arg-type]
+        wanted.predictions.append((*model.predict(image.file, min_score=low),))
         wanted.milliseconds.append(1e3 * (perf_counter() - started))
         started = perf_counter()
         answer = exported.predict(image.file, min_score=low)
@@ -147,7 +147,7 @@ def _in_turns(
     return wanted, found, failed
 
 
-def _parsed(answer: Mapping[str, Any], kind: str) -> tuple[PredictedBox, ...] | tuple[PredictedLabel, ...]:
+def _parsed(answer: Mapping[str, Any], kind: str) -> tuple[PredictedBox | PredictedLabel, ...]:
     if kind == "detection":
         return tuple(PredictedBox(**box) for box in answer.get("boxes", ()))
     return tuple(PredictedLabel(**label) for label in answer.get("labels", ()))
@@ -160,10 +160,12 @@ def _agreement(wanted: _Answers, found: _Answers, thresholds: Sequence[float], b
     compared = equal = ties = 0
     for ours, theirs in zip(wanted.predictions, found.predictions, strict=True):
         if kind == "detection":
-            boxes = [[box for box in each if box.score > thresholds[box.class_index]] for each in (ours, theirs)]
-            one = agreement_of_boxes(boxes[0], boxes[1], bounds, thresholds=thresholds)  # type: ignore[arg-type]
+            above = [
+                [box for box in _boxes(each) if box.score > thresholds[box.class_index]] for each in (ours, theirs)
+            ]
+            one = agreement_of_boxes(above[0], above[1], bounds, thresholds=thresholds)
         else:
-            one = agreement_of_labels(ours, theirs, bounds) if theirs else Agreement(1, 0)  # type: ignore[arg-type]
+            one = agreement_of_labels(_labels(ours), _labels(theirs), bounds) if theirs else Agreement(1, 0)
         compared, equal, ties = compared + one.compared, equal + one.equal, ties + one.ties
     if kind == "detection" and not compared:
         return _agreement_of_best(wanted, found, bounds)
@@ -174,10 +176,18 @@ def _agreement_of_best(wanted: _Answers, found: _Answers, bounds: Bounds) -> Agr
     """Of at most BEST_BOXES of the model in each image, however low their scores are."""
     compared = equal = 0
     for ours, theirs in zip(wanted.predictions, found.predictions, strict=True):
-        best = sorted(ours, key=lambda box: -box.score)[:BEST_BOXES]
-        equal += count_equal(best, theirs, bounds)  # type: ignore[arg-type]
+        best = sorted(_boxes(ours), key=lambda box: -box.score)[:BEST_BOXES]
+        equal += count_equal(best, _boxes(theirs), bounds)
         compared += len(best)
     return Agreement(compared, equal)
+
+
+def _boxes(predictions: Sequence[PredictedBox | PredictedLabel]) -> list[PredictedBox]:
+    return [each for each in predictions if isinstance(each, PredictedBox)]
+
+
+def _labels(predictions: Sequence[PredictedBox | PredictedLabel]) -> list[PredictedLabel]:
+    return [each for each in predictions if isinstance(each, PredictedLabel)]
 
 
 def _agreement_of_crops(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.domain.errors import NoSharedClass
 from pipeline.evaluation.class_match import match_classes
 from pipeline.layouts import MANIFEST_FILE
+from pipeline.layouts.manifest_boxes import boxes_of_manifest
 from pipeline.layouts.yolo import tree_stems
 
 
@@ -47,7 +48,7 @@ def held_out_images(tree: Path, split: str, *, at_most: int, scratch: Path) -> l
     chosen = [chosen[index] for index in np.unique(np.linspace(0, len(chosen) - 1, at_most).astype(int))]
     if (tree / "data.yaml").is_file():
         files = {path.stem: path for path in (tree / "images" / split).iterdir()}
-        return [HeldOutImage(files[stems[each["path"]]], _boxes(each["boxes"]), None) for each in chosen]
+        return [HeldOutImage(files[stems[each["path"]]], boxes_of_manifest(each["boxes"]), None) for each in chosen]
     return _classified(tree, split, {each["path"] for each in chosen}, scratch)
 
 
@@ -78,11 +79,6 @@ def _manifest(tree: Path) -> dict[str, Any]:
         raise ValueError(f"{tree} is no prepared tree: it has no {MANIFEST_FILE}")
     manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return manifest
-
-
-def _boxes(rows: list[list[int]]) -> NDArray[np.float64]:
-    """Of the manifest: class, corners in thousandths of a pixel, flags."""
-    return np.array([[row[0], *(value / 1000 for value in row[1:5])] for row in rows], float).reshape(-1, 5)
 
 
 def _classified(tree: Path, split: str, paths: set[str], scratch: Path) -> list[HeldOutImage]:

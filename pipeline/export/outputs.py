@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.export.exported_process import ExportedProcess
-from pipeline.export.suppression_graph import LOWEST_SCORE
 from pipeline.predictor.metadata import OF_CLASSIFIERS, Output
 from pipeline.predictor.postprocess import candidates, probabilities, suppress
 from pipeline.predictor.predictor import MAX_BATCH
+from pipeline.predictor.validation import LOWEST_SCORE
 from pipeline.trainers import Predictor
 
 Array = NDArray[Any]

@@ -1,6 +1,5 @@
 """An export from a trained model to its file and certificate: write -> certify, for int8 until one is near enough."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from pipeline.export.quantisation import ATTEMPTS, CALIBRATION_IMAGES, Attempt, 
 from pipeline.export.synthetic_images import draw_synthetic_images
 from pipeline.params.catalogue import TrainerEntry
 from pipeline.predictor.package import ABOUT_FILE, CERTIFICATE_FILE, write_package
+from pipeline.process.checkpoint_manifest import digest_of
 from pipeline.trainers import Trainer
 
 COMPARED_IMAGES = 200
@@ -267,12 +267,7 @@ def _weights_in(model: Path) -> Path:
 
 def _files_of(path: Path) -> list[dict[str, Any]]:
     written = sorted(path.iterdir()) if path.is_dir() else [path]
-    return [{"name": each.name, "bytes": each.stat().st_size, "sha256": _sha256(each)} for each in written]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [{"name": each.name, **digest_of(each).model_dump()} for each in written]
 
 
 def _versions() -> dict[str, str]:

@@ -17,9 +17,9 @@ from core.domain.errors import ExportUnsupported
 from pipeline.predictor.metadata import Output, read_metadata
 from pipeline.predictor.onnx_file import describe, description_in
 from pipeline.predictor.postprocess import CLASS_OFFSET
+from pipeline.predictor.validation import LOWEST_SCORE
 
 PREFIX = "suppression/"  # of the names of its nodes
-LOWEST_SCORE = 0.001  # a box below it never leaves the graph; as low as mAP needs
 OPSET = 18  # of the operators that are written here
 _LAST = np.iinfo(np.int64).max
 

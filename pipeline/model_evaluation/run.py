@@ -47,7 +47,7 @@ def evaluate_version(spec: EvaluateSpec, steps: StageReporter) -> Evaluated:
         metrics = _evaluated(spec, folder, steps)
     except (DarkroomError, MemoryError, OSError):
         raise
-    except Exception as error:
+    except Exception as error:  # of any library; the operation ends with its name, the log has the rest
         traceback.print_exc()
         raise OperationFailed(f"{type(error).__name__}: {error}"[:2000]) from error
     write_json(metrics, folder / "evaluation.json")

@@ -12,6 +12,7 @@ from core.domain.errors import ParamsInvalid
 from pipeline.dataset.model import HUGGINGFACE_SPLITS
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.layouts.arrow import arrow_rows
+from pipeline.layouts.manifest_boxes import boxes_of_manifest
 from pipeline.layouts.yolo import tree_stems
 from pipeline.trainers.image_check import require_images
 
@@ -62,13 +63,9 @@ def _detection(
     files = {path.stem: path for path in (tree / "images" / split).iterdir()}
     require_images(split, stated={stems[image["path"]]: image["path"] for image in chosen}, read=files)
     return tuple(
-        SplitImage(image["path"], _boxes(image["boxes"]), None, files[stems[image["path"]]]) for image in chosen
+        SplitImage(image["path"], boxes_of_manifest(image["boxes"]), None, files[stems[image["path"]]])
+        for image in chosen
     )
-
-
-def _boxes(rows: list[list[int]]) -> NDArray[np.float64]:
-    """Of the manifest: class, corners in thousandths of a pixel, flags."""
-    return np.array([[row[0], *(value / 1000 for value in row[1:5])] for row in rows], float).reshape(-1, 5)
 
 
 def _classification(tree: Path, split: str, chosen: list[dict[str, Any]]) -> tuple[SplitImage, ...]:

@@ -49,7 +49,7 @@ class OnnxRuntime:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
             given = self._session.get_inputs()[0]
             self._output = self._session.get_outputs()[0].name
-        except Exception as error:
+        except Exception as error:  # of the engine's own classes: see _failed
             raise _failed(error) from error
         self._input = given.name
         self._one_by_one = given.shape[:1] == [1]
@@ -63,7 +63,7 @@ class OnnxRuntime:
         try:
             found: Any = self._session.run([self._output], {self._input: batch})[0]
             return np.asarray(found, np.float32)
-        except Exception as error:
+        except Exception as error:  # of the engine's own classes: see _failed
             raise _failed(error) from error
 
 
@@ -80,7 +80,7 @@ class OpenVino:
             model = core.read_model(*parts)
             self._compiled = core.compile_model(model, "CPU", hints)
             first = model.inputs[0].partial_shape[0]
-        except Exception as error:
+        except Exception as error:  # of the engine's own classes: see _failed
             raise _failed(error) from error
         self._own = threading.local()
         self._one_by_one = bool(first.is_static) and first.get_length() == 1
@@ -93,7 +93,7 @@ class OpenVino:
             return np.concatenate([self.run(one[None]) for one in batch])
         try:
             return np.array(self._request().infer({0: batch}, share_inputs=True)[0], np.float32)
-        except Exception as error:
+        except Exception as error:  # of the engine's own classes: see _failed
             raise _failed(error) from error
 
     def _request(self) -> Any:

@@ -17,7 +17,7 @@ from pipeline.predictor.metadata import Output, Preprocessing
 from pipeline.predictor.postprocess import suppress
 from pipeline.predictor.preprocess import Placement, prepare, resize
 
-LOWEST_SCORE = 0.001
+LOWEST_SCORE = 0.001  # of the boxes that mAP takes, as ultralytics
 IOU, MAX_BOXES = 0.7, 300
 _MARGIN = 0.5  # strides
 _WHITE = np.float32(255)

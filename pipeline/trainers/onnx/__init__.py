@@ -57,7 +57,7 @@ def evaluate(
     evaluate_onnx(_file_in(model), dataset, out, report, splits=splits, thresholds=thresholds)
 
 
-def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:  # noqa: ARG001
+def adopt(source: Path, artifacts: Path, report: Reporter, *, classes: Sequence[str] | None) -> AdoptedModel:  # noqa: ARG001 - the file has its own classes
     """See `pipeline.trainers.Trainer`."""
     from pipeline.trainers.onnx.adopted import adopt_onnx
 

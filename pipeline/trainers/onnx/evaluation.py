@@ -18,12 +18,12 @@ from pipeline.evaluation.thresholds import Thresholds, choose_thresholds, with_t
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.plots import draw_split
 from pipeline.predictor.predictor import Prediction
+from pipeline.predictor.validation import LOWEST_SCORE
 from pipeline.process.huggingface_env import go_offline
 from pipeline.trainers import Reporter
 from pipeline.trainers.onnx.detected import DetectedSplit, LabelledImage, labelled_images, measure
 from pipeline.trainers.onnx.predictor import OnnxPredictor
 
-LOWEST_SCORE = 0.001  # from which ultralytics measures
 _STEPS = ("preprocess", "inference", "postprocess")
 
 

@@ -8,11 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from core.domain.errors import ExportUnsupported
-from pipeline.export.suppression_graph import LOWEST_SCORE, add_suppression
+from pipeline.export.suppression_graph import add_suppression
 from pipeline.predictor.engines import Engine, open_engine
 from pipeline.predictor.metadata import read_metadata
 from pipeline.predictor.postprocess import boxes_of
 from pipeline.predictor.preprocess import Placement
+from pipeline.predictor.validation import LOWEST_SCORE
 from tests.builders.colour_models import export_of
 from tests.builders.exported_in_thread import write_openvino
 
