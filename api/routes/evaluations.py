@@ -23,12 +23,12 @@ from api.schemas.evaluations import (
     evaluation_of,
 )
 from api.schemas.links import link
-from api.schemas.operations import Operation, operation_of
+from api.schemas.operations import Operation, requested_operation, status_of_requested
 from core.domain import errors
 from core.domain.media_types import ARTIFACT_TYPES
 from core.services.models import evaluations
 from core.services.models.evaluation_overviews import evaluation_overviews
-from core.services.models.evaluations import RequestedEvaluation, request_evaluation
+from core.services.models.evaluations import request_evaluation
 from core.services.operations.commands import get_operation
 
 router = APIRouter(prefix="/evaluations", tags=["evaluations"])
@@ -74,14 +74,14 @@ async def evaluate(
     async with idempotency.claimed_for_long():
         if replayed := idempotency.replay(meaning):
             return replayed
-        on_commit = idempotency.keep(_queued, meaning, status_of=_status_of)
+        on_commit = idempotency.keep(requested_operation, meaning, status_of=status_of_requested)
         requested = await run_in_threadpool(
             lambda: request_evaluation(platform, body.as_request(), on_commit=on_commit)
         )
-    response.status_code = _status_of(requested)
+    response.status_code = status_of_requested(requested)
     await wait_until_ended(request, platform.db, requested.operation.id, seconds=wait)
     ended = await run_in_threadpool(get_operation, platform.db, requested.operation.id)
-    return _queued(requested._replace(operation=ended))
+    return requested_operation(requested._replace(operation=ended))
 
 
 @router.get(
@@ -167,12 +167,3 @@ def get_evaluation_artifact(
         location=link(f"/evaluations/{evaluation_id}/artifacts/{name}"),
         as_link=as_link,
     )
-
-
-def _queued(requested: RequestedEvaluation) -> Operation:
-    row = requested.operation
-    return operation_of(row, {str(row.project_id): requested.slug})
-
-
-def _status_of(requested: RequestedEvaluation) -> int:
-    return 202 if requested.is_new else 200

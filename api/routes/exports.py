@@ -19,18 +19,17 @@ from api.http.reading import CurrentReads
 from api.routes.models import MISSING
 from api.schemas.exports import Export, ExportRequest, Exports, export_of, exports_of
 from api.schemas.links import link
-from api.schemas.operations import Operation, operation_of
+from api.schemas.operations import Operation, requested_operation, status_of_requested
 from api.web.exports_svg import exports_svg
 from api.web.svg_style import CSP
 from core.db.tables import ExportRow, VersionRow
 from core.domain import errors
 from core.services.context import Platform
 from core.services.models import exports
-from core.services.models.exports import Requested
 from core.services.models.refs import name_of_line
 from core.services.models.versions import find_version
 from core.services.on_commit import OnCommit
-from core.services.operations.commands import get_operation
+from core.services.operations.commands import Requested, get_operation
 from core.services.projects.commands import get_project
 from pipeline.export.options import validate_options
 
@@ -80,14 +79,14 @@ async def request_export(
     async with idempotency.claimed_for_long():
         if replayed := idempotency.replay(meaning):
             return replayed
-        on_commit = idempotency.keep(_queued, meaning, status_of=_status_of)
+        on_commit = idempotency.keep(requested_operation, meaning, status_of=status_of_requested)
         requested = await run_in_threadpool(_request, platform, ref, version, wanted, on_commit)
-    response.status_code = _status_of(requested)
+    response.status_code = status_of_requested(requested)
     if wait == 0:
-        return _queued(requested)
+        return requested_operation(requested)
     await wait_until_ended(request, platform.db, requested.operation.id, seconds=wait)
     ended = await run_in_threadpool(get_operation, platform.db, requested.operation.id)
-    return _queued(requested._replace(operation=ended))
+    return requested_operation(requested._replace(operation=ended))
 
 
 @router.get(
@@ -210,15 +209,6 @@ def _request(platform: Platform, ref: str, version: str, wanted: ExportRequest, 
     kind = str(get_project(platform.db, project_id).kind)
     validate_options(kind, format=wanted.format, precision=wanted.precision, nms=wanted.nms, max_drop=wanted.max_drop)
     return exports.request_export(platform, ref, version, wanted.as_choice(), on_commit=on_commit)
-
-
-def _queued(requested: Requested) -> Operation:
-    row = requested.operation
-    return operation_of(row, {str(row.project_id): requested.slug})
-
-
-def _status_of(requested: Requested) -> int:
-    return 202 if requested.is_new else 200
 
 
 def _namer(platform: Platform, version: VersionRow) -> Callable[[ExportRow], str]:

@@ -20,7 +20,7 @@ Part = TypeVar("Part", bound=BaseModel)
 EXPORT_ID = "export_01kaj8x5c2d3e4f5g6h7j8k9m0"
 
 
-# What this project once took for granted, beside which its own measurements stand: docs/performance.md.
+# What is often said of a format over PyTorch; docs/performance.md has what was measured.
 CLAIMED_SPEED_UPS = {"onnx": "1.7", "torchscript": "1.4", "tensorrt": "4 to 5"}
 
 

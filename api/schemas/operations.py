@@ -11,6 +11,7 @@ from api.schemas.links import link
 from core.db.tables import OperationRow
 from core.db.transitions import public_fields
 from core.domain.states import RUN_ENDED, RunState
+from core.services.operations.commands import Requested
 from core.services.operations.kinds import BUNDLE
 
 OPERATION_ID = "operation_01kaj8x4b1c2d3e4f5g6h7j8k9"
@@ -65,6 +66,15 @@ def operation_of(row: OperationRow, slugs: Mapping[str, str]) -> Operation:
         links=operation_links(row),
         **public_fields(row),
     )
+
+
+def requested_operation(requested: Requested) -> Operation:
+    row = requested.operation
+    return operation_of(row, {str(row.project_id): requested.slug})
+
+
+def status_of_requested(requested: Requested) -> int:
+    return 202 if requested.is_new else 200
 
 
 def operation_links(row: OperationRow) -> dict[str, str]:

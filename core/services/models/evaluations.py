@@ -6,7 +6,7 @@ The same version or export on the same split of the same images is evaluated onc
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
@@ -26,7 +26,6 @@ from core.domain.errors import (
     ArtifactNotFound,
     EvaluationKindMismatch,
     EvaluationNotFound,
-    ExportNotFound,
     ExportNotPassed,
     Gone,
     OperationFailed,
@@ -36,9 +35,10 @@ from core.domain.model_names import dataset_name, version_name
 from core.domain.not_ready import not_ready
 from core.services.context import Platform
 from core.services.jobs.commands import job_in
+from core.services.models.exports import living_export_in
 from core.services.models.names import dataset_in, model_in
 from core.services.on_commit import OnCommit, do_nothing
-from core.services.operations.commands import add_operation, enqueue_operation, operation_in
+from core.services.operations.commands import Requested, add_operation, enqueue_operation, operation_in
 from core.services.operations.kinds import EVALUATE
 from core.services.operations.lifecycle import complete_in
 from core.services.paging import Page, page_of
@@ -61,17 +61,9 @@ class EvaluationRequest:
     force: bool = False
 
 
-class RequestedEvaluation(NamedTuple):
-    """`slug`: of the operation's project. Not `is_new`: it is being made, or was made before."""
-
-    operation: OperationRow
-    is_new: bool
-    slug: str
-
-
 def request_evaluation(
     platform: Platform, request: EvaluationRequest, *, on_commit: OnCommit = do_nothing
-) -> RequestedEvaluation:
+) -> Requested:
     """Queue an evaluation. The operation that makes it already, or has made it, is returned instead.
 
     Raises what finding the model and the dataset raises, and ExportNotFound, ExportNotPassed, JobNotReady,
@@ -198,7 +190,7 @@ def delete_evaluation(db: Database, evaluation_id: str) -> datetime:
     return at
 
 
-def _requested(session: Session, request: EvaluationRequest) -> RequestedEvaluation:
+def _requested(session: Session, request: EvaluationRequest) -> Requested:
     job = dataset_in(session, request.dataset)
     export = _export(session, request) if request.export else None
     version = (
@@ -226,20 +218,16 @@ def _requested(session: Session, request: EvaluationRequest) -> RequestedEvaluat
         "fingerprint": job.fingerprint,
         "split": request.split,
     }
-    if (made := session.execute(_made(params)).scalar_one_or_none()) is not None:
-        return RequestedEvaluation(operation_in(session, made), False, project.slug)
     _lock(session, params)
+    if (made := session.execute(_made(params)).scalar_one_or_none()) is not None:  # none is published under the lock
+        return Requested(operation_in(session, made), project.slug, is_new=False)
     target = f"{params['export_id'] or version.id}/{job.fingerprint}/{request.split}"
     row, is_new = add_operation(session, EVALUATE, params, project_id=project.id, job_id=job.id, target=target)
-    return RequestedEvaluation(row, is_new, project.slug)
+    return Requested(row, project.slug, is_new)
 
 
 def _export(session: Session, request: EvaluationRequest) -> ExportRow:
-    row = session.get(ExportRow, request.export)
-    if row is None:
-        raise ExportNotFound(f"There is no export {str(request.export)[:80]}.", export_id=str(request.export)[:80])
-    if row.deleted_at is not None:
-        raise Gone("The export was deleted.", export_id=row.id)
+    row = living_export_in(session, str(request.export))
     if not row.passed and not request.force:
         detail = "Its certificate did not pass; with `force: true` it is evaluated all the same."
         raise ExportNotPassed(detail, export_id=row.id, reasons=row.certificate.get("reasons") or [])

@@ -20,7 +20,7 @@ from core.services.context import Platform
 from core.services.models.refs import line_in
 from core.services.models.versions import version_in
 from core.services.on_commit import OnCommit, do_nothing
-from core.services.operations.commands import add_operation, enqueue_operation, operation_in
+from core.services.operations.commands import Requested, add_operation, enqueue_operation, operation_in
 from core.services.operations.kinds import EXPORT
 from core.services.operations.lifecycle import complete_in
 from core.services.paging import Page, page_of
@@ -51,14 +51,6 @@ class ExportChoice:
 
 
 FIRST = ExportChoice("onnx", "fp32")  # what every version gets when it is published
-
-
-class Requested(NamedTuple):
-    """The operation that makes an export, or has made it. `is_new`: this request has queued it."""
-
-    operation: OperationRow
-    slug: str  # of the project
-    is_new: bool
 
 
 class ExportOfVersion(NamedTuple):

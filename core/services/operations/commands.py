@@ -1,6 +1,6 @@
 """What a user does with an operation: queue, read, list, cancel, retry. How a worker ends it is in lifecycle.py."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
@@ -29,6 +29,15 @@ from core.services.projects.lookup import project_in
 
 # States in which it makes its target: one that is being cancelled makes it no more. As in the table's unique index.
 WANTED = (str(RunState.QUEUED), str(RunState.RUNNING))
+
+
+class Requested(NamedTuple):
+    """The operation that makes what was asked for, or has made it. `is_new`: this request has queued it."""
+
+    operation: OperationRow
+    slug: str  # of its project
+    is_new: bool
+
 
 _OPERATION = select(OperationRow).where(OperationRow.id == bindparam("operation_id"))
 _LOCKED_OPERATION = _OPERATION.with_for_update().execution_options(populate_existing=True)
