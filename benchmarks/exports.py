@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from api.schemas.exports import CLAIMED_SPEED_UPS
 from pipeline.export.catalogue import ExportOptions, Format, Precision
 from pipeline.export.exporter import ExportSource, exporter_of
 from pipeline.export.quantisation import ATTEMPTS, Quantisation
@@ -40,7 +41,7 @@ EXPORTS: tuple[tuple[Format, Precision], ...] = (
     *(("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
     *(("openvino", "fp32"), ("openvino", "fp16"), ("openvino", "int8")),
 )
-CLAIMS = {"torchscript fp32": "1.4", "onnx fp32": "1.7"}  # of the origins of the project; of TensorRT: 4 to 5
+CLAIMS = {f"{name} fp32": times for name, times in CLAIMED_SPEED_UPS.items()}
 STAGES = ("decode", "preprocess", "inference", "postprocess")
 Tensor = NDArray[np.float32]
 
