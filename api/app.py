@@ -1,6 +1,7 @@
 """The application: `uvicorn api.app:create_app --factory`, or `python -m api`."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,13 +11,10 @@ from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
-from api.http import openapi, problems
 from api.http.event_poll import EventPoll
-from api.http.methods import MethodsMiddleware, PathMethods
-from api.http.metrics import Metrics, MetricsMiddleware
-from api.http.middleware import RequestMiddleware
+from api.http.openapi_links import add_links
 from api.http.reading import Reads
-from api.http.unknown import refuse_unknown_parameters
+from api.http.stored_metrics import StoredMetrics
 from api.images.index_cache import IndexCache
 from api.images.thumbnails import Thumbnails
 from api.routes import (
@@ -35,6 +33,7 @@ from api.routes import (
     model_imports,
     models,
     operations,
+    predictions,
     projects,
     repair,
     runs,
@@ -50,14 +49,41 @@ from core.logging import configure_logging
 from core.services.context import Platform, open_platform
 from core.services.maintenance.readiness import Readiness
 from core.settings import load_settings
+from http_common import openapi, problems
+from http_common.methods import MethodsMiddleware, PathMethods
+from http_common.metrics import Metrics, MetricsMiddleware
+from http_common.middleware import RequestMiddleware
+from http_common.unknown import refuse_unknown_parameters
 
 _ROUTES = (
     *(projects, datasets, imports, images, dataset_images, uploads, formats, jobs, repair),
-    *(training, runs, models, model_imports, exports, bundles, evaluations, evaluation_matrix),
+    *(predictions, training, runs, models, model_imports, exports, bundles, evaluations, evaluation_matrix),
     *(aliases, lineage, operations, service),
 )
+TAGS = [
+    {"name": "datasets", "description": "Upload a ZIP and have it validated, converted and fingerprinted."},
+    {"name": "projects", "description": "Lines of models over many datasets."},
+    {"name": "training", "description": "Train on a ready job; follow, stop or cancel a run."},
+    {"name": "models", "description": "Published versions, their artifacts, and the aliases that point at them."},
+    {
+        "name": "exports",
+        "description": "Files that run without a framework, each with a certificate.",
+    },
+    {
+        "name": "evaluations",
+        "description": "Versions and exports on any dataset of the same kind, and the matrix of both.",
+    },
+    {"name": "predictions", "description": "Images to boxes or classes, by exported models."},
+    {"name": "operations", "description": "Work in the background that is neither a job nor a run."},
+    {"name": "service", "description": "Liveness, readiness and the explanation of problems."},
+]
 CONCURRENT_PREFLIGHTS = 2  # each runs a process
 CLEAN_SECONDS = 300.0
+# These routes limit their bodies themselves.
+OWN_LIMIT_PATHS = re.compile(
+    r"/upload-dataset|/preflight|/uploads(/.*)?|/projects/[^/]+/versions|/predict|/predict/image"
+)
+TUS_PATHS = re.compile(r"/uploads(/.*)?")
 SUMMARY = "Labelled images go in, models come out."
 DESCRIPTION = """Upload a ZIP and get a `job_id`; from then on every step is asynchronous, recorded, resumable and
 immutable.
@@ -89,8 +115,8 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.image_indexes = IndexCache(platform)
     app.state.path_methods = PathMethods(app.routes)
     app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
-    app.add_middleware(RequestMiddleware, settings=platform.settings)
-    app.state.metrics = Metrics(platform)
+    app.add_middleware(RequestMiddleware, settings=platform.settings, own_limits=OWN_LIMIT_PATHS, tus=TUS_PATHS)
+    app.state.metrics = Metrics(StoredMetrics(platform))
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     return app
 
@@ -117,7 +143,7 @@ def _with_routes() -> FastAPI:
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))
     problems.install(app)
-    openapi.install(app)
+    openapi.install(app, tags=TAGS, complete=add_links)
     return app
 
 
@@ -128,10 +154,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.preflights = asyncio.Semaphore(CONCURRENT_PREFLIGHTS)
     app.state.finisher = Finisher(platform)
     app.state.thumbnails = Thumbnails(platform)
+    app.state.serving_client = predictions.open_client(platform.settings.serving_link)
     tasks = [asyncio.create_task(app.state.finisher.resume()), asyncio.create_task(_keep_clean(platform))]
     yield
     for task in tasks:
         task.cancel()
+    await app.state.serving_client.aclose()
     await run_in_threadpool(app.state.thumbnails.close)
     platform.db.close()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
@@ -138,6 +139,34 @@ class Settings(BaseSettings):
         4 * GIB, ge=512 * MIB, description="Memory of the process that works on an operation. Linux."
     )
     operation_seconds: float = Field(6 * 3600.0, gt=0, description="An operation that takes longer is ended.")
+    serving_host: str = Field("127.0.0.1", description="Address that serving binds to; the rules of `api_host` hold.")
+    serving_port: int = Field(8001, ge=1, le=65535, description="Port of serving.")
+    serving_url: str = Field(
+        "", description="Where the API sends predictions. Empty: `serving_host` and `serving_port`."
+    )
+    serving_threads: int = Field(
+        0, ge=0, description="Images that are computed at once on a processor. 0: one a core of this process."
+    )
+    serving_waiting: int = Field(256, ge=0, description="Images that may wait beside them; then the answer is 429.")
+    serving_memory_bytes: int = Field(
+        2 * GIB, gt=0, description="Above this estimate the model used least recently is unloaded, never one in use."
+    )
+    serving_load_seconds: float = Field(
+        30.0, gt=0, description="A request waits this long for its model; then the answer is 503, and loading goes on."
+    )
+    serving_engine: Literal["auto", "onnxruntime", "openvino"] = Field(
+        "auto", description="`auto`: the faster one on this machine, of those that answer as certified."
+    )
+    serving_precision: Literal["fp32", "fp16", "int8"] = Field("fp32", description="Precision of the exports served.")
+    serving_preload: str = Field(
+        "", description="Names of models, separated by commas, that are loaded before serving is ready."
+    )
+    image_max_bytes: int = Field(32 * MIB, gt=0, description="Largest image that is predicted.")
+    image_hosts: str = Field(
+        "",
+        description="Host names, separated by commas, from whose URLs images are fetched; `*`: any of the public network. Empty: none.",
+    )
+    image_seconds: float = Field(10.0, gt=0, description="An image that takes longer to fetch is given up.")
     export_on_publish: bool = Field(
         True, description="Every version gets its ONNX export, with a certificate, when it is published."
     )
@@ -161,6 +190,12 @@ class Settings(BaseSettings):
     @cached_property
     def store(self) -> str:
         return self.store_url or (self.home.resolve() / "objects").as_uri()
+
+    @cached_property
+    def serving_link(self) -> str:
+        """Where the API sends predictions."""
+        host = f"[{self.serving_host}]" if ":" in self.serving_host else self.serving_host
+        return self.serving_url or f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.serving_port}"  # noqa: S104 - a comparison
 
     @cached_property
     def store_folder(self) -> Path | None:

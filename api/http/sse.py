@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from api.http.event_poll import EventPoll, event_poll_of
-from api.http.problems import invalid_fields
 from api.schemas.jobs import timestamp
 from core import clock
 from core.db import Database
 from core.db.tables import EventRow
 from core.domain.limits import MAX_WAIT_SECONDS
 from core.services.work.events import Standing, events_after, standing_of
+from http_common.problems import invalid_fields
 
 PING_SECONDS = 15.0  # proxies close a connection that is silent for 30 s
 RECONNECT_MS = 500

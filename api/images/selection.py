@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from api.http.problems import invalid_fields
 from core.db.tables import JobRow
 from core.domain.errors import CursorInvalid
 from core.domain.field_errors import meant
 from core.domain.finding_codes import FINDING_CODES
 from core.services.context import Platform
 from core.services.jobs.images import images_with_finding
+from http_common.problems import invalid_fields
 from pipeline.dataset.model import SPLITS
 from pipeline.index.read import SORTS, Position, Selection
 

@@ -8,13 +8,13 @@ from starlette.responses import Response
 
 from api.dependencies import CurrentPlatform, OfProject
 from api.http.idempotency import Idempotency, IdempotentRequest
-from api.http.openapi import problem_responses
 from api.routes.models import MISSING
 from api.schemas import PageOf
 from api.schemas.models import Alias, AliasItem, SetAlias, alias_item, alias_of, alias_of_project
 from core.domain import errors
 from core.services.context import Platform
 from core.services.models import versions
+from http_common.openapi import problem_responses
 
 router = APIRouter(tags=["models"])
 

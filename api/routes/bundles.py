@@ -10,8 +10,6 @@ from starlette.responses import Response
 from api.dependencies import AsLink, CurrentPlatform, Wait
 from api.http.downloads import MAY_CHANGE, StoredFile, file_name, send_stored
 from api.http.long_poll import read_when_settled
-from api.http.openapi import file_responses, problem_responses
-from api.http.problems import RETRY_SECONDS
 from api.routes.models import MISSING
 from api.schemas.links import link
 from api.schemas.operations import Operation, operation_of
@@ -20,6 +18,8 @@ from core.domain import errors
 from core.services.context import Platform
 from core.services.models.bundles import Standing, find_bundle, request_bundle
 from core.services.models.refs import name_of_line
+from http_common.openapi import file_responses, problem_responses
+from http_common.problems import RETRY_SECONDS
 
 router = APIRouter(tags=["exports"])
 

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit
 from api.http.downloads import NEVER_CHANGES, StoredFile, file_name, inline, send_stored
-from api.http.openapi import problem_responses
 from api.http.ranges import is_known
 from api.images.selection import cursor_of, position_of, selection_of
 from api.images.thumbnails import MAX_SIZE, SIZES, Thumbnails
@@ -19,6 +18,7 @@ from core.domain import errors
 from core.services.context import Platform
 from core.services.jobs.images import codes_of_images, refuse_without_index
 from core.services.views import prepared_set_of
+from http_common.openapi import problem_responses
 from pipeline.index.read import SORTS, find_image, read_page
 from pipeline.index.schema import IndexedImage
 

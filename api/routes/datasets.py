@@ -10,7 +10,6 @@ from api.dependencies import AsLink, CurrentPlatform, Wait
 from api.http.downloads import StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
-from api.http.openapi import file_responses, problem_responses
 from api.schemas.jobs import AcceptedJob, accepted_job
 from api.uploads.body import ReceivedUpload, received
 from core.db.tables import JobRow
@@ -21,6 +20,7 @@ from core.services.context import Platform
 from core.services.jobs.commands import new_job_id, receive_job
 from core.services.on_commit import OnCommit
 from core.services.views import get_ready_job, prepared_set_of
+from http_common.openapi import file_responses, problem_responses
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 router = APIRouter(tags=["datasets"])

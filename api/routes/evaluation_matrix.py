@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from api.dependencies import CurrentPlatform, Cursor, OfProject
 from api.http.downloads import file_name
-from api.http.openapi import problem_responses
 from api.http.reading import CurrentReads
 from api.schemas.evaluation_matrix import EvaluationMatrix, matrix_of
 from api.schemas.evaluations import Split
@@ -17,6 +16,7 @@ from core.domain import errors
 from core.services.models.evaluation_matrix import MAX_VERSIONS, evaluation_matrix
 from core.services.models.evaluations import DEFAULT_SPLIT
 from core.storage.attachment import attachment
+from http_common.openapi import problem_responses
 
 router = APIRouter(tags=["evaluations"])
 

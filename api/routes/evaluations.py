@@ -10,7 +10,6 @@ from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit, Proje
 from api.http.downloads import NEVER_CHANGES, StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
-from api.http.openapi import file_responses, problem_responses
 from api.http.reading import CurrentReads
 from api.routes.models import MISSING
 from api.schemas import PageOf
@@ -30,6 +29,7 @@ from core.services.models import evaluations
 from core.services.models.evaluation_overviews import evaluation_overviews
 from core.services.models.evaluations import request_evaluation
 from core.services.operations.commands import get_operation
+from http_common.openapi import file_responses, problem_responses
 
 router = APIRouter(prefix="/evaluations", tags=["evaluations"])
 

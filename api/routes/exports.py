@@ -14,7 +14,6 @@ from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit, Wait
 from api.http.downloads import NEVER_CHANGES, StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
-from api.http.openapi import file_responses, problem_responses
 from api.http.reading import CurrentReads
 from api.routes.models import MISSING
 from api.schemas.exports import Export, ExportRequest, Exports, export_of, exports_of
@@ -31,6 +30,7 @@ from core.services.models.versions import find_version
 from core.services.on_commit import OnCommit
 from core.services.operations.commands import Requested, get_operation
 from core.services.projects.commands import get_project
+from http_common.openapi import file_responses, problem_responses
 from pipeline.export.options import validate_options
 
 

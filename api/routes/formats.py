@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.http.openapi import problem_responses
 from api.schemas.formats import Formats, all_formats
+from http_common.openapi import problem_responses
 from pipeline.params import catalogue
 
 router = APIRouter(tags=["datasets"])

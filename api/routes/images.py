@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from api.dependencies import CurrentPlatform
 from api.http.downloads import NEVER_CHANGES, StoredFile, file_name, inline, send_stored
-from api.http.openapi import file_responses, problem_responses
 from api.http.ranges import is_known
 from api.web.sample_grid import assemble
 from core.domain import errors
@@ -15,6 +14,7 @@ from core.domain.keys import PLOT_NAMES, plot_key, samples_key
 from core.services.context import Platform
 from core.services.views import get_ready_job
 from core.storage import ObjectMissing, StoredObject
+from http_common.openapi import file_responses, problem_responses
 
 router = APIRouter(prefix="/dataset", tags=["datasets"])
 

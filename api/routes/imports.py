@@ -9,12 +9,12 @@ from starlette.responses import Response
 from api.dependencies import CurrentPlatform, Wait
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
-from api.http.openapi import problem_responses
 from api.schemas.imports import ImportRequest
 from api.schemas.jobs import AcceptedJob, accepted_job
 from api.uploads.body import NAME_MAX, safe_name
 from core.domain import errors
 from core.services.jobs.hub_import import import_set
+from http_common.openapi import problem_responses
 
 router = APIRouter(tags=["datasets"])
 

@@ -10,7 +10,6 @@ from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, ProjectFilter
 from api.http.downloads import MAY_CHANGE, file_name
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
-from api.http.openapi import event_responses, problem_responses
 from api.http.reading import CurrentReads, Reads
 from api.http.sse import LastEventId, event_stream
 from api.schemas import PageOf
@@ -22,6 +21,7 @@ from core.services.context import Platform
 from core.services.jobs import commands as jobs
 from core.services.views import job_overview
 from core.storage.attachment import attachment
+from http_common.openapi import event_responses, problem_responses
 
 router = APIRouter(prefix="/jobs", tags=["datasets"])
 

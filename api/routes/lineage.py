@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.dependencies import CurrentPlatform, OfProject
-from api.http.openapi import problem_responses
 from api.http.reading import CurrentReads
 from api.schemas.lineage import Lineage, lineage_of
 from api.web.lineage_svg import lineage_svg
 from api.web.svg_style import CSP
 from core.domain import errors
 from core.services.projects.lineage import lineage_rows
+from http_common.openapi import problem_responses
 
 router = APIRouter(tags=["projects"])
 

@@ -10,8 +10,6 @@ from starlette.responses import Response
 from api.dependencies import CurrentPlatform, Wait
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
-from api.http.openapi import problem_responses
-from api.http.unknown import unknown_names
 from api.schemas.operations import Operation, operation_of
 from api.uploads.body import ReceivedFile, received_file
 from core.db.tables import OperationRow, ProjectRow
@@ -21,6 +19,8 @@ from core.services.context import Platform
 from core.services.models.imports import SOURCE, ModelSource, evaluation_set, import_version, importing_project
 from core.services.on_commit import OnCommit
 from core.services.operations.commands import get_operation, new_operation_id
+from http_common.openapi import problem_responses
+from http_common.unknown import unknown_names
 
 router = APIRouter(tags=["models"])
 

@@ -7,8 +7,6 @@ from starlette.responses import Response
 
 from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, Limit, ProjectFilter
 from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, StoredFile, file_name, send_stored
-from api.http.openapi import file_responses, problem_responses
-from api.http.problems import invalid_fields
 from api.http.reading import CurrentReads, Reads
 from api.schemas import PageOf
 from api.schemas.links import link
@@ -26,6 +24,8 @@ from core.services.context import Platform
 from core.services.models import versions
 from core.services.models.refs import is_job, name_of_line, slug_of_line
 from core.services.views import version_overviews
+from http_common.openapi import file_responses, problem_responses
+from http_common.problems import invalid_fields
 
 router = APIRouter(tags=["models"])
 

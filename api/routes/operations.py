@@ -9,7 +9,6 @@ from starlette.responses import Response
 from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, Wait
 from api.http.idempotency import Idempotency
 from api.http.long_poll import wait_until_ended
-from api.http.openapi import event_responses, problem_responses
 from api.http.reading import CurrentReads
 from api.http.sse import LastEventId, event_stream
 from api.schemas import PageOf
@@ -20,6 +19,7 @@ from core.domain import errors
 from core.domain.states import RunState
 from core.services.operations import commands as operations
 from core.services.projects.lookup import slugs_of
+from http_common.openapi import event_responses, problem_responses
 
 router = APIRouter(prefix="/operations", tags=["operations"])
 

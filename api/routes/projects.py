@@ -5,7 +5,6 @@ from starlette.responses import Response
 
 from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, OfProject
 from api.http.idempotency import Idempotency
-from api.http.openapi import problem_responses
 from api.http.reading import CurrentReads
 from api.routes.jobs import page_of_jobs
 from api.routes.models import page_of_models
@@ -22,6 +21,7 @@ from core.services.context import Platform
 from core.services.jobs.project_deletion import delete_project
 from core.services.projects import commands as projects
 from core.services.projects.overviews import new_overview, project_overviews
+from http_common.openapi import problem_responses
 
 router = APIRouter(prefix="/projects", tags=["projects"])
 

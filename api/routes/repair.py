@@ -8,12 +8,12 @@ from api.dependencies import PAGE, AsLink, CurrentPlatform, Cursor, JoinedProjec
 from api.http.downloads import StoredFile, file_name, send_stored
 from api.http.idempotency import Idempotency
 from api.http.long_poll import job_when_ended
-from api.http.openapi import file_responses, problem_responses
 from api.schemas import PageOf
 from api.schemas.jobs import AcceptedJob, FindingItem, accepted_job, finding_item
 from core.domain import errors
 from core.services.jobs import repair as repairs
 from core.services.jobs.commands import get_job
+from http_common.openapi import file_responses, problem_responses
 
 router = APIRouter(tags=["datasets"])
 

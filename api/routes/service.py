@@ -6,14 +6,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from api.http.metrics import Metrics
-from api.http.openapi import NO_TOKEN, problem_responses
-from api.http.problems import problem_response, status_of
 from api.schemas import Timestamp
 from api.schemas.jobs import timestamp
 from api.web.pages import docs_page, front_page, problem_page, problem_text, wants_html
 from core.domain import errors
 from core.services.maintenance.readiness import Readiness, ReadinessReport
+from http_common.metrics import Metrics
+from http_common.openapi import NO_TOKEN, problem_responses
+from http_common.problems import problem_response, status_of
 
 router = APIRouter(tags=["service"])
 

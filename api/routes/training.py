@@ -10,7 +10,6 @@ from starlette.responses import Response
 from api.dependencies import CurrentPlatform, Wait
 from api.http.idempotency import Idempotency
 from api.http.long_poll import run_when_ended
-from api.http.openapi import problem_responses
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, BaselineRequest, TrainRequest, accepted_run
 from core.db.tables import RunRow
@@ -19,6 +18,7 @@ from core.services.context import Platform
 from core.services.models.fine_tuning import queue_training
 from core.services.on_commit import OnCommit
 from core.services.views import get_ready_job
+from http_common.openapi import problem_responses
 from pipeline.params.catalogue import (
     BASELINE,
     CATALOGUE,

@@ -9,8 +9,6 @@ from starlette.responses import JSONResponse, Response
 
 from api.dependencies import CurrentPlatform
 from api.http.idempotency import Idempotency
-from api.http.openapi import problem_responses
-from api.http.problems import invalid_fields
 from api.schemas.uploads import Preflight, ResumableUpload, resumable_upload
 from api.uploads import tus_headers as tus
 from api.uploads.announced import announced_upload
@@ -35,6 +33,8 @@ from core.services.context import Platform
 from core.services.uploads.finish import discard_upload
 from core.services.uploads.room import UploadRoom
 from core.services.uploads.sessions import OPEN, REFUSED, NewUpload, create_upload, get_upload
+from http_common.openapi import problem_responses
+from http_common.problems import invalid_fields
 
 router = APIRouter(tags=["datasets"])
 

@@ -5,11 +5,11 @@ from pathlib import PurePosixPath
 
 from starlette.requests import Request
 
-from api.http.problems import invalid_fields
 from api.uploads import tus_headers as tus
 from api.uploads.body import NAME_MAX, OPTION_NAMES, options_of, refuse_nul, safe_name
 from core.domain.errors import UploadInvalid
 from core.services.uploads.sessions import NewUpload
+from http_common.problems import invalid_fields
 
 
 def announced_upload(request: Request) -> NewUpload:

@@ -13,8 +13,6 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from api.http.problems import invalid_fields
-from api.http.unknown import unknown_names
 from api.uploads.multipart import FormReader
 from api.uploads.temporary import TemporaryFile
 from core.domain.errors import UploadInvalid, UploadTooLarge
@@ -24,6 +22,8 @@ from core.services.context import Platform
 from core.services.projects.lookup import raise_if_not_joinable
 from core.services.uploads.room import UploadRoom
 from core.settings import Settings
+from http_common.problems import invalid_fields
+from http_common.unknown import unknown_names
 from pipeline.params.prepare import SYNONYMS, PrepareOptions
 
 BATCH_BYTES = MIB  # parsed, hashed and written by one call in a thread; all that is in memory of an upload

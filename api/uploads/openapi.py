@@ -1,8 +1,8 @@
 """What the OpenAPI document says of the resumable uploads: headers, bodies and problems."""
 
-from api.http.openapi import problem_responses
 from api.uploads import tus_headers as tus
 from core.domain import errors
+from http_common.openapi import problem_responses
 
 
 def header(name: str, description: str, *, required: bool = True, **schema: object) -> dict[str, object]:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import NamedTuple
 
-from api.http.unknown import unknown_names
 from core.db.tables import UploadRow
 from core.domain.errors import MediaTypeUnsupported, RequestInvalid, TusVersionUnsupported, UploadInvalid
 from core.domain.field_errors import meant
 from core.services.uploads.sessions import DONE
 from core.settings import Settings
+from http_common.unknown import unknown_names
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,termination,expiration"

@@ -30,13 +30,15 @@ class PrivateStack:
 
 
 def start_stack(home: Path) -> PrivateStack:
-    api_port, mlflow_port = free_ports(2)
+    api_port, serving_port, mlflow_port = free_ports(3)
     log = home / "stack.log"
     environment = {
         **os.environ,
         "DARKROOM_HOME": str(home),
         "DARKROOM_API_HOST": "127.0.0.1",
         "DARKROOM_API_PORT": str(api_port),
+        "DARKROOM_SERVING_HOST": "127.0.0.1",
+        "DARKROOM_SERVING_PORT": str(serving_port),
         "DARKROOM_MLFLOW_PORT": str(mlflow_port),
     }
     with log.open("ab") as output:

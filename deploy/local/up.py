@@ -34,7 +34,7 @@ READY_SECONDS = 90.0  # MLflow's first start makes its tables: 9 s here, more on
 LOCK_FILE = "stack.json"
 DOES = """Start the whole service and keep it running until Ctrl-C: the API, the workers, and a broker and an MLflow
 server where no address of one is set. It stores everything in one folder. `make up` is the same command."""
-READS = ("home", "api_host", "api_port", "mlflow_port", "broker_url", "mlflow_url")
+READS = ("home", "api_host", "api_port", "serving_host", "serving_port", "mlflow_port", "broker_url", "mlflow_url")
 MLFLOW_IS_OPEN = "MLflow accepts writes from web pages of any other port of this machine: docs/security.md"
 
 
@@ -121,7 +121,7 @@ def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
         "DARKROOM_HOME": str(home),
         "DARKROOM_STACK_PID": str(os.getpid()),
     }
-    entries = ["api", "prepare", "train", "operations", "housekeeping"]
+    entries = ["api", "serving", "prepare", "train", "operations", "housekeeping"]
     if not settings.broker_url:
         entries.insert(0, "broker")
         (home / "broker").mkdir(exist_ok=True)
@@ -157,6 +157,7 @@ def _broker_binary() -> str:
 
 def _check_ports(stack: Stack) -> None:
     needed = [("API", stack.settings.api_host, stack.settings.api_port, "DARKROOM_API_PORT")]
+    needed.append(("serving", stack.settings.serving_host, stack.settings.serving_port, "DARKROOM_SERVING_PORT"))
     if "mlflow" in stack.entries:
         needed.append(("MLflow", "127.0.0.1", stack.settings.mlflow_port, "DARKROOM_MLFLOW_PORT"))
     taken = [

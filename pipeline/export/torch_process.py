@@ -31,6 +31,7 @@ class TorchScript:
         self._model = torch.jit.load(str(file), map_location="cpu", _extra_files=described).eval()
         text = described[KEY]
         self.description: str | None = text.decode() if isinstance(text, bytes) else str(text)
+        self.device = "cpu"
         self.name = f"torchscript {torch.__version__}"
         self.precision = "float32"
 
@@ -52,6 +53,7 @@ class TensorRt:
         engine = self._runtime.deserialize_cuda_engine(content)
         self._context = engine.create_execution_context()
         self._input, self._output = engine.get_tensor_name(0), engine.get_tensor_name(1)
+        self.device = "cuda"
         self.name = f"tensorrt {tensorrt.__version__}"
         self.precision = "float32"
 

@@ -24,6 +24,7 @@ class Engine(Protocol):
     description: str | None
     name: str
     precision: str
+    device: str
 
     def run(self, batch: Tensor) -> Tensor:
         """(B, 3, height, width) -> the first output, float32. A model whose batch is fixed at 1 runs once an image.
@@ -54,6 +55,7 @@ class OnnxRuntime:
         self._input = given.name
         self._one_by_one = given.shape[:1] == [1]
         self.description = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        self.device = "cuda" if self._session.get_providers()[0].startswith("CUDA") else "cpu"
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.precision = "float32"
 
@@ -85,6 +87,7 @@ class OpenVino:
         self._own = threading.local()
         self._one_by_one = bool(first.is_static) and first.get_length() == 1
         self.description = _rt_info(model)
+        self.device = "cpu"
         self.name = f"openvino {openvino.__version__.split('-')[0]}"
         self.precision = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[precision]
 
@@ -103,11 +106,13 @@ class OpenVino:
         return self._own.request
 
 
-def open_engine(file: Path, *, threads: int) -> Engine:
-    """By the suffix: `.onnx`, or `.xml` or `.zip` of OpenVINO.
+def open_engine(file: Path, *, threads: int, name: str | None = None) -> Engine:
+    """By the suffix: `.onnx`, or `.xml` or `.zip` of OpenVINO. `name`: "openvino" runs an .onnx file too.
 
     Raises MetadataInvalid for another one, EngineFailed for a file that is not.
     """
+    if name == "openvino" and file.suffix == ".onnx":
+        return OpenVino(file, threads=threads)
     if file.suffix == ".onnx":
         return OnnxRuntime(file, threads=threads)
     if file.suffix in (".xml", ".zip"):
@@ -122,7 +127,11 @@ def _failed(error: Exception) -> EngineFailed:
 
 
 def _rt_info(model: Any) -> str | None:
-    return str(model.get_rt_info([KEY]).astype(str)) if model.has_rt_info([KEY]) else None
+    """Of OpenVINO's own format, and of an .onnx file that it reads."""
+    for path in ([KEY], ["framework", KEY]):
+        if model.has_rt_info(path):
+            return str(model.get_rt_info(path).astype(str))
+    return None
 
 
 def import_openvino() -> Any:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.dataset.predictions import PredictedBox, PredictedLabel
 from pipeline.predictor.engines import Engine, open_engine
-from pipeline.predictor.images import DecodedImage, ImageUnreadable, decode, ignore_warnings
-from pipeline.predictor.metadata import ExportMetadata, Output, read_metadata
+from pipeline.predictor.images import ImageUnreadable, decode, ignore_warnings
+from pipeline.predictor.metadata import ExportMetadata, MetadataInvalid, Output, read_metadata
 from pipeline.predictor.postprocess import OutputInvalid, boxes_of, probabilities, require_form
 from pipeline.predictor.preprocess import Placement, needed_size, prepare
 
@@ -41,11 +41,14 @@ class PredictionFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
-    index: int
+class PreparedImage:
+    """`values`: (3, height, width), what the model gets."""
+
     values: NDArray[np.float32]
     placement: Placement
-    image: DecodedImage
+    width: int
+    height: int
+    orientation: int
     milliseconds: dict[str, float]
 
 
@@ -62,6 +65,7 @@ class ExportPredictor:
         self.metadata: ExportMetadata = read_metadata(self._engine.description)
         self.engine = self._engine.name
         self.precision = self._engine.precision
+        self.device = self._engine.device
         wanted = self.metadata.preprocessing
         self._at_least = partial(needed_size, wanted=wanted) if wanted.reduce else None
 
@@ -87,41 +91,70 @@ class ExportPredictor:
         how many classes a classifier lists.
         Raises EngineFailed, and MetadataInvalid where the model does not answer as its description says.
         """
+        batches = [images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH)]
+        return [
+            result for batch in batches for result in self._predict_batch(batch, min_score=min_score, iou=iou, top=top)
+        ]
+
+    def prepare(self, content: bytes) -> PreparedImage:
+        """Decoded and in the model's form: the first half of `predict`. Raises ImageUnreadable."""
+        started = perf_counter()
+        image = decode(content, at_least=self._at_least)
+        decoded = perf_counter()
+        values, placement = prepare(image, self.metadata.preprocessing)
+        times = {"decode": 1e3 * (decoded - started), "preprocess": 1e3 * (perf_counter() - decoded)}
+        return PreparedImage(values, placement, image.width, image.height, image.orientation, times)
+
+    def predict_prepared(
+        self,
+        images: Sequence[PreparedImage],
+        *,
+        min_score: float | None = None,
+        iou: float | None = None,
+        top: int = TOP,
+    ) -> list[Prediction | PredictionFailed]:
+        """The second half of `predict`, in one run of the model: at most MAX_BATCH images of one input size."""
         output = self.metadata.output
         thresholds = self.thresholds if min_score is None else (min_score,) * len(self.metadata.classes)
         output = replace(output, thresholds=thresholds, iou=output.iou if iou is None else iou)
-        batches = [images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH)]
-        results = [result for batch in batches for result in self._predict_batch(batch, output, top)]
+        results = self._run(images, output, top)
         return results if min_score is None else [_listed_from(min_score, result) for result in results]
 
     def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, 3, height, width) -> the output of the model as it is. Raises EngineFailed."""
         return self._engine.run(batch)
 
-    def _predict_batch(self, images: Sequence[bytes], output: Output, top: int) -> list[Prediction | PredictionFailed]:
+    def check_input(self, batch: NDArray[np.float32]) -> None:
+        """Raises MetadataInvalid for an array that the model does not take."""
+        wanted = self.metadata.preprocessing
+        sides = batch.shape[2:]
+        longest = max(wanted.height, wanted.width)
+        fits = sides == (wanted.height, wanted.width) or (
+            wanted.stride > 0 and all(0 < side <= longest and side % wanted.stride == 0 for side in sides)
+        )
+        if batch.ndim != 4 or batch.shape[1] != 3 or not fits:
+            shape = f"(batch, 3, {wanted.height}, {wanted.width})"
+            raise MetadataInvalid(f"The model takes {shape}; the array has the shape {batch.shape}.")
+
+    def _predict_batch(
+        self, images: Sequence[bytes], *, min_score: float | None, iou: float | None, top: int
+    ) -> list[Prediction | PredictionFailed]:
         results: list[Prediction | PredictionFailed] = [PredictionFailed("")] * len(images)
-        by_size: dict[tuple[int, ...], list[_Ready]] = {}
+        by_size: dict[tuple[int, ...], list[tuple[int, PreparedImage]]] = {}
         for index, content in enumerate(images):
             try:
-                ready = self._ready(index, content)
+                prepared = self.prepare(content)
             except ImageUnreadable as error:
                 results[index] = PredictionFailed(str(error))
                 continue
-            by_size.setdefault(ready.values.shape, []).append(ready)
+            by_size.setdefault(prepared.values.shape, []).append((index, prepared))
         for group in by_size.values():
-            for ready, result in zip(group, self._run(group, output, top), strict=True):
-                results[ready.index] = result
+            found = self.predict_prepared([one for _, one in group], min_score=min_score, iou=iou, top=top)
+            for (index, _), result in zip(group, found, strict=True):
+                results[index] = result
         return results
 
-    def _ready(self, index: int, content: bytes) -> _Ready:
-        started = perf_counter()
-        image = decode(content, at_least=self._at_least)
-        decoded = perf_counter()
-        values, placement = prepare(image, self.metadata.preprocessing)
-        times = {"decode": 1e3 * (decoded - started), "preprocess": 1e3 * (perf_counter() - decoded)}
-        return _Ready(index, values, placement, image, times)
-
-    def _run(self, group: list[_Ready], output: Output, top: int) -> list[Prediction | PredictionFailed]:
+    def _run(self, group: Sequence[PreparedImage], output: Output, top: int) -> list[Prediction | PredictionFailed]:
         started = perf_counter()
         batch = group[0].values[None] if len(group) == 1 else np.stack([ready.values for ready in group])
         raw = self._engine.run(batch)
@@ -130,7 +163,7 @@ class ExportPredictor:
         return [self._result(ready, rows, output, top, share) for ready, rows in zip(group, raw, strict=True)]
 
     def _result(
-        self, ready: _Ready, rows: NDArray[np.float32], output: Output, top: int, inference_ms: float
+        self, ready: PreparedImage, rows: NDArray[np.float32], output: Output, top: int, inference_ms: float
     ) -> Prediction | PredictionFailed:
         started = perf_counter()
         boxes: tuple[PredictedBox, ...] = ()
@@ -144,8 +177,7 @@ class ExportPredictor:
         except OutputInvalid as error:
             return PredictionFailed(str(error))
         times = {**ready.milliseconds, "inference": inference_ms, "postprocess": 1e3 * (perf_counter() - started)}
-        image = ready.image
-        return Prediction(image.width, image.height, image.orientation, boxes, labels, times)
+        return Prediction(ready.width, ready.height, ready.orientation, boxes, labels, times)
 
     def _boxes(self, rows: NDArray[np.float32]) -> tuple[PredictedBox, ...]:
         names = self.metadata.classes

@@ -16,9 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from pipeline.predictor.images import decode
 from pipeline.predictor.predictor import ExportPredictor, PredictionFailed
-from pipeline.predictor.preprocess import prepare
 
 FRAMEWORKS = ("torch", "ultralytics", "transformers")  # none of them is imported here
 
@@ -55,7 +53,7 @@ def _answered(predictor: ExportPredictor, request: Mapping[str, Any]) -> dict[st
     if "input" in request:
         image = Path(request["input"])
         values = Path(request["to"])
-        np.save(values, prepare(decode(image.read_bytes()), predictor.metadata.preprocessing)[0])
+        np.save(values, predictor.prepare(image.read_bytes()).values)
         return {"values": str(values)}
     content = Path(request["image"]).read_bytes()
     result = predictor.predict([content], min_score=request.get("min_score"))[0]

@@ -12,9 +12,9 @@ import httpx
 import psutil
 
 from api.app import create_app
-from api.http.server import server_of
 from core.services.context import Platform, open_platform
 from core.settings import Settings
+from http_common.server import server_of
 from tests import REPOSITORY
 from tests.servers import free_port
 from tests.waiting import wait_until

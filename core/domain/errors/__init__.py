@@ -28,6 +28,7 @@
     │   ├── ExportNotPassed         a file whose certificate did not pass, asked for without force=true
     │   ├── BundleWithoutOnnx       a bundle of a version without an ONNX that passed
     │   ├── BundleFailed            its operation failed, and can be retried
+    │   ├── ModelNotServable        predictions of a version without an export that passed
     │   ├── EvaluationKindMismatch  a detector on labelled images, or a classifier on boxes
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
     │   ├── HubOff                  downloads from a hub are switched off
@@ -52,10 +53,13 @@
     │   ├── NoSharedClass           an evaluation: no class of the model is in the dataset
     │   ├── FormatUnavailable       the worker lacks the library or the device of the format
     │   ├── TrainerCannotTrain      the trainer of imported files, which are used as they are
+    │   ├── ImageInvalid            an image to predict that is none, or too large
+    │   ├── ImageUrlRefused         an image to predict at a URL that is not fetched
     │   ├── ImageNotRendered        decoding it fails, crashes or takes too long
     │   ├── AliasReserved  SlugInvalid
     │   └── IdempotencyKeyReused    the same key with another body
     ├── UploadLocked          423   another request is sending to this upload
+    ├── QueueFull             429   more images wait for predictions than may
     ├── HeadTooLarge          431   too many headers, or too long ones
     ├── ChecksumMismatch      460   the received bytes do not match the announced checksum (tus)
     ├── TrainingFailed        kept on the run, never an answer to a POST
@@ -69,6 +73,8 @@
     ├── OperationFailed       kept on the operation: the service's fault, can be retried
     │   └── OperationOutOfMemory  OperationTimedOut
     ├── Unavailable           503   a required service does not answer; retried
+    │   ├── ModelLoading            a prediction: its model is not in memory yet
+    │   ├── ServingUnavailable      a prediction: the process that serves does not answer
     │   └── StoreRefused            the object store denies access or lacks the bucket: retried MAX_REFUSALS times
     ├── OutOfSpace            507   the disk or the store is full
     └── Internal              500   an unexpected error; its text stays in the log
@@ -150,6 +156,12 @@ from core.domain.errors.requests import UrlTooLong as UrlTooLong
 from core.domain.errors.service import OutOfSpace as OutOfSpace
 from core.domain.errors.service import StoreRefused as StoreRefused
 from core.domain.errors.service import Unavailable as Unavailable
+from core.domain.errors.serving import ImageInvalid as ImageInvalid
+from core.domain.errors.serving import ImageUrlRefused as ImageUrlRefused
+from core.domain.errors.serving import ModelLoading as ModelLoading
+from core.domain.errors.serving import ModelNotServable as ModelNotServable
+from core.domain.errors.serving import QueueFull as QueueFull
+from core.domain.errors.serving import ServingUnavailable as ServingUnavailable
 from core.domain.errors.training import Diverged as Diverged
 from core.domain.errors.training import ImagesDiffer as ImagesDiffer
 from core.domain.errors.training import ModelTrainerMismatch as ModelTrainerMismatch

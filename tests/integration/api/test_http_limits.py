@@ -9,9 +9,9 @@ import httpx
 import psutil
 import pytest
 
-from api.http import protocol
 from core.services.context import Platform
 from core.services.uploads import sessions
+from http_common import protocol
 from tests.servers.api import api_process, problem, serving
 from tests.waiting import wait_until
 

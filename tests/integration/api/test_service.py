@@ -15,13 +15,13 @@ import pytest
 from openapi_spec_validator import validate
 
 import core.services.maintenance.readiness
-from api.http.problems import status_of
 from core.domain.errors import Unavailable, all_errors
 from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
 from core.services.jobs.commands import list_jobs
 from core.services.work.locks import note_worker
 from core.storage.folder import FolderStore
+from http_common.problems import status_of
 from tests import REPOSITORY
 from tests.servers import free_port
 from tests.servers.api import api_process, problem, serving

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from api.__main__ import refusal_to_listen
 from api.http.downloads import file_name
-from api.http.problems import status_of
 from api.uploads.body import safe_name
 from api.uploads.multipart import MAX_FIELD_BYTES, FormReader
 from api.web.pages import front_page, html_of, problem_page
 from core.domain.errors import LimitExceeded, ProjectRenamed, TrainingFailed, UploadInvalid, all_errors
 from core.settings import Settings
+from http_common.problems import status_of
 
 TYPE = "multipart/form-data; boundary=edge"
 FILE = b"PK\r\n--edg" + bytes(range(256)) + b"\r\n--edge-not-yet\r\n--edgf\r\n"
@@ -67,7 +67,8 @@ def test_an_invalid_form_is_refused(body: bytes, error: type[Exception]) -> None
     ],
 )
 def test_an_address_beyond_loopback_needs_a_token(host: str, settings: dict[str, object], allowed: bool) -> None:
-    assert (refusal_to_listen(Settings.model_validate({"api_host": host, **settings})) == "") == allowed
+    refusal = refusal_to_listen(Settings.model_validate(settings), host=host, setting="DARKROOM_API_HOST")
+    assert (refusal == "") == allowed
 
 
 @pytest.mark.parametrize(

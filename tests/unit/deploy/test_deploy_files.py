@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from api.http.sites import host_names
 from core.settings import Settings
+from http_common.sites import host_names
 from tests import REPOSITORY
 
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())

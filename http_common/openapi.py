@@ -1,17 +1,16 @@
 """The OpenAPI document: what FastAPI derives, completed with the problems."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.http.openapi_links import add_links
-from api.http.problems import MEDIA_TYPE, status_of
-from api.schemas import FieldError, Problem
 from core.domain import errors
 from core.domain.errors import DarkroomError
+from http_common.problems import MEDIA_TYPE, status_of
+from http_common.schemas import FieldError, Problem
 
 _EVERYWHERE: tuple[type[DarkroomError], ...] = (errors.RequestInvalid, errors.Unauthorized, errors.Unavailable)
 _BYTES = {"type": "string", "format": "binary"}
@@ -19,23 +18,6 @@ _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 OPTIONAL_TOKEN: list[dict[str, list[str]]] = [{}, {"token": []}]  # a service without a token is open
 NO_TOKEN: dict[str, Any] = {"security": []}  # the `openapi_extra` of a probe
-
-TAGS = [
-    {"name": "datasets", "description": "Upload a ZIP and have it validated, converted and fingerprinted."},
-    {"name": "projects", "description": "Lines of models over many datasets."},
-    {"name": "training", "description": "Train on a ready job; follow, stop or cancel a run."},
-    {"name": "models", "description": "Published versions, their artifacts, and the aliases that point at them."},
-    {
-        "name": "exports",
-        "description": "Files that run without a framework, each with a certificate.",
-    },
-    {
-        "name": "evaluations",
-        "description": "Versions and exports on any dataset of the same kind, and the matrix of both.",
-    },
-    {"name": "operations", "description": "Work in the background that is neither a job nor a run."},
-    {"name": "service", "description": "Liveness, readiness and the explanation of problems."},
-]
 
 
 def problem_responses(*kinds: type[DarkroomError]) -> dict[int | str, dict[str, Any]]:
@@ -87,23 +69,29 @@ def event_responses() -> dict[int | str, dict[str, Any]]:
     }
 
 
-def install(app: FastAPI) -> None:
+def install(
+    app: FastAPI, *, tags: Sequence[Mapping[str, str]], complete: Callable[[dict[str, Any]], None] | None = None
+) -> None:
+    """`complete` adds to the document what only this service has."""
+
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, tags)
+            if complete is not None:
+                complete(app.openapi_schema)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents it
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
         summary=app.summary,
         description=app.description,
         routes=app.routes,
-        tags=TAGS,
+        tags=[dict(tag) for tag in tags],
     )
     schemas = document["components"]["schemas"]
     for model in (Problem, FieldError):
@@ -122,7 +110,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
             _add_missing(operation["responses"], _EVERYWHERE)
             if "requestBody" in operation:
                 _add_missing(operation["responses"], (errors.LimitExceeded, errors.RequestTimeout))
-    add_links(document)
     return document
 
 

@@ -18,9 +18,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from api.http.headers import SAFE_HEADERS
-from api.http.problems import MEDIA_TYPE, RETRY_SECONDS, problem_of
 from core.domain.errors import DarkroomError, HeadTooLarge, RequestInvalid, RequestTimeout, Unavailable, UrlTooLong
+from http_common.headers import SAFE_HEADERS
+from http_common.problems import MEDIA_TYPE, RETRY_SECONDS, problem_of
 
 HEAD_SECONDS = 10.0  # from the first byte of a head, or the start of a connection, to the end of the head
 MAX_URL_BYTES = 8 * 1024

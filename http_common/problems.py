@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.http.renamed import location_of_renamed
 from core.domain import errors
 from core.domain.errors import DarkroomError
 from core.domain.field_errors import not_valid, reason_of, unknown_name
+from http_common.renamed import location_of_renamed
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "5"
@@ -37,6 +37,7 @@ STATUS: Mapping[type[Any], int] = {
     errors.RangeInvalid: 416,
     errors.Unprocessable: 422,
     errors.UploadLocked: 423,
+    errors.QueueFull: 429,
     errors.HeadTooLarge: 431,
     errors.ChecksumMismatch: 460,  # defined by the tus protocol
     errors.Unavailable: 503,
@@ -51,6 +52,8 @@ _HEADERS: Mapping[type[Any], Mapping[str, str]] = {
     errors.ImageIndexMissing: {"retry-after": RETRY_SECONDS},
     errors.UploadLocked: {"retry-after": RETRY_SECONDS},
     errors.TusVersionUnsupported: {"tus-version": "1.0.0"},
+    errors.QueueFull: {"retry-after": "1"},
+    errors.ModelLoading: {"retry-after": "1"},
     errors.Unavailable: {"retry-after": RETRY_SECONDS},
 }
 

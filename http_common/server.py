@@ -1,11 +1,13 @@
 """The server: uvicorn with the limits of `LimitedProtocol`."""
 
+import ipaddress
 import resource
 
 import uvicorn
 from fastapi import FastAPI
 
-from api.http.protocol import LimitedProtocol
+from core.settings import Settings
+from http_common.protocol import LimitedProtocol
 
 SHUTDOWN_SECONDS = 3  # then event streams are closed; their clients reconnect with Last-Event-ID
 KEEP_ALIVE_SECONDS = 5  # between two requests of a connection
@@ -41,3 +43,22 @@ def allow_open_files(connections: int) -> int:
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     return max((allowed - OTHER_FILES) // 2, 1)
+
+
+def refusal_to_listen(settings: Settings, *, host: str, setting: str) -> str:
+    """The reason why a service must not listen on `host`, the value of `setting`; empty when it may."""
+    if _is_loopback(host) or settings.allow_open or settings.api_token.get_secret_value():
+        return ""
+    return (
+        f"{setting}={host} accepts connections from other machines, but no token is set. "
+        "Set DARKROOM_API_TOKEN, or DARKROOM_ALLOW_OPEN=true where a proxy in front authenticates the requests."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name can resolve to any address

@@ -13,26 +13,34 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.bodies import read_small, without_pauses
-from api.http.headers import SAFE_HEADERS
-from api.http.problems import problem_response
-from api.http.sites import check_host, check_site, host_names
 from core import clock
 from core.domain.errors import DarkroomError, Internal, RequestInvalid, Unauthorized
 from core.settings import Settings
+from http_common.bodies import read_small, without_pauses
+from http_common.headers import SAFE_HEADERS
+from http_common.problems import problem_response
+from http_common.sites import check_host, check_site, host_names
 
-# These routes limit their bodies themselves.
-OWN_LIMIT_PATHS = re.compile(r"/upload-dataset|/preflight|/uploads(/.*)?|/projects/[^/]+/versions")
-TUS_PATHS = re.compile(r"/uploads(/.*)?")
 OPEN_PATHS = ("/health", "/ready")
+NO_PATH = re.compile(r"(?!)")
 
 _VALID_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 log = structlog.get_logger(__name__)
 
 
 class RequestMiddleware:
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+    """`own_limits`: the paths that limit their bodies themselves; `tus`: those of the tus protocol."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        own_limits: re.Pattern[str] = NO_PATH,
+        tus: re.Pattern[str] = NO_PATH,
+    ) -> None:
         self._app = app
+        self._own_limits, self._tus = own_limits, tus
         self._token = settings.api_token.get_secret_value()
         self._hosts = host_names(settings)
         self._public_url = settings.public_url
@@ -54,7 +62,7 @@ class RequestMiddleware:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
-                if TUS_PATHS.fullmatch(scope["path"]):
+                if self._tus.fullmatch(scope["path"]):
                     headers.setdefault("tus-resumable", "1.0.0")  # required in every answer
                 for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
@@ -83,7 +91,7 @@ class RequestMiddleware:
             self._check(scope, headers)
             if "content-length" in headers or "transfer-encoding" in headers:
                 receive = without_pauses(receive, seconds=self._idle_seconds)
-                if not OWN_LIMIT_PATHS.fullmatch(scope["path"]):
+                if not self._own_limits.fullmatch(scope["path"]):
                     receive = await read_small(headers, receive)
         except DarkroomError as error:
             await problem_response(error, Request(scope))(scope, receive, send)

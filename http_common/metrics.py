@@ -1,4 +1,4 @@
-"""The figures at /metrics, for Prometheus: requests from this process, all else from the database and the disk.
+"""The figures at /metrics, for Prometheus: requests from this process, and what else is collected.
 
 The number of series is bounded: a path that no route has is `other`, and no label is an id or text of a user.
 """
@@ -13,11 +13,10 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.stored_metrics import StoredMetrics
 from core import clock
-from core.services.context import Platform
 
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -26,14 +25,15 @@ ABORTED = "aborted"  # in place of a status: the client was gone before the answ
 
 
 class Metrics:
-    """The metrics of one process of the API."""
+    """The metrics of one process. `more`: what else is collected when they are read."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, *more: Collector) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # an untyped function; halves the series
         self._registry = CollectorRegistry(auto_describe=False)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
-        self._registry.register(StoredMetrics(platform))
+        for each in more:
+            self._registry.register(each)
         self._requests = Counter(
             "darkroom_http_requests",
             "Requests, by the route's template.",

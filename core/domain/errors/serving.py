@@ -1,0 +1,34 @@
+"""Predictions: the model, the image, the queue."""
+
+from core.domain.errors.base import Conflict, DarkroomError, Unprocessable
+from core.domain.errors.service import Unavailable
+
+
+class ModelNotServable(Conflict):
+    slug = "model-not-servable"
+    title = "The model version has no export that may answer"
+
+
+class ModelLoading(Unavailable):
+    slug = "model-loading"
+    title = "The model is being loaded"
+
+
+class ServingUnavailable(Unavailable):
+    slug = "serving-unavailable"
+    title = "Predictions are not running"
+
+
+class QueueFull(DarkroomError):
+    slug = "queue-full"
+    title = "Too many images are waiting"
+
+
+class ImageInvalid(Unprocessable):
+    slug = "image-invalid"
+    title = "The image cannot be predicted"
+
+
+class ImageUrlRefused(Unprocessable):
+    slug = "image-url-refused"
+    title = "The image is not fetched from this URL"

@@ -1,0 +1,1 @@
+"""What the HTTP services share: who may ask, limits, problems, methods, metrics, their OpenAPI document."""

@@ -1,0 +1,108 @@
+"""The application of `python -m serving`."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import Depends, FastAPI
+
+from core.domain.errors import DarkroomError
+from core.domain.version import VERSION
+from core.logging import configure_logging
+from core.services.context import Platform, open_platform
+from core.settings import load_settings
+from http_common import openapi, problems
+from http_common.methods import MethodsMiddleware, PathMethods
+from http_common.metrics import Metrics, MetricsMiddleware
+from http_common.middleware import RequestMiddleware
+from http_common.unknown import refuse_unknown_parameters
+from serving.models.residency import Models
+from serving.pool import Pool
+from serving.routes import inference_protocol, models, predict, service
+from serving.state import Serving
+
+SUMMARY = "Predictions of exported models."
+DESCRIPTION = "Images go in, boxes or classes come out, with the version that answered."
+TAGS = [
+    {"name": "predictions", "description": "Images to boxes or classes."},
+    {"name": "models", "description": "The models in memory."},
+    {"name": "open inference protocol", "description": "The same models by the protocol of other servers."},
+    {"name": "service", "description": "Liveness and readiness."},
+]
+OWN_LIMIT_PATHS = re.compile(r"/predict|/predict/image|/v2/.*/infer")  # images limit their bodies themselves
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(platform: Platform | None = None) -> FastAPI:
+    """The application over `platform`, by default the one of the environment's settings. Opens no connection."""
+    if platform is None:
+        settings = load_settings()
+        configure_logging(settings)
+        platform = open_platform(settings)
+    app = _with_routes()
+    app.state.platform = platform
+    app.state.path_methods = PathMethods(app.routes)
+    app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
+    app.add_middleware(RequestMiddleware, settings=platform.settings, own_limits=OWN_LIMIT_PATHS)
+    app.state.metrics = Metrics()
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
+    return app
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document. It does not depend on settings."""
+    return _with_routes().openapi()
+
+
+def threads_of(platform: Platform) -> int:
+    """Images that are computed at once."""
+    return platform.settings.serving_threads or len(os.sched_getaffinity(0))
+
+
+def _with_routes() -> FastAPI:
+    app = FastAPI(
+        title="Darkroom serving",
+        version=VERSION,
+        summary=SUMMARY,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan,
+        dependencies=[Depends(refuse_unknown_parameters)],
+    )
+    for routes in (predict, models, inference_protocol, service):
+        app.include_router(routes.router)
+    problems.install(app)
+    openapi.install(app, tags=TAGS)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    platform: Platform = app.state.platform
+    threads = threads_of(platform)
+    serving = Serving(platform, Models(platform, threads=threads), Pool(platform.settings, threads=threads))
+    app.state.serving = serving
+    await _preload(serving)
+    following = asyncio.create_task(serving.models.follow_names())
+    yield
+    following.cancel()
+    serving.pool.close()
+    serving.models.close()
+    platform.db.close()
+
+
+async def _preload(serving: Serving) -> None:
+    """A model that cannot be loaded does not keep the others from answering."""
+    for name in filter(None, map(str.strip, serving.platform.settings.serving_preload.split(","))):
+        try:
+            async with serving.models.use(name):
+                pass
+        except DarkroomError as error:
+            log.warning("model.not_preloaded", model=name, slug=error.slug, detail=error.detail)

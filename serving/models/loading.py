@@ -1,0 +1,181 @@
+"""An export from the store into memory: fetched, checked, opened, tried and measured in a thread of its own."""
+
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import structlog
+from PIL import Image
+
+from core.domain.errors import ModelNotServable
+from core.storage import ObjectCorrupt, ObjectMissing, ObjectStore
+from core.storage.free_space import require_free
+from pipeline.export.bounds import BOUNDS
+from pipeline.predictor.engines import open_engine
+from pipeline.predictor.predictor import ExportPredictor
+from serving.models.served import Served
+
+WARM_RUNS = 3
+MEASURED_RUNS = 9
+BATCH = 8
+BATCHING_GAIN = 0.7  # a batch is worth waiting for where an image in it takes less than this share of one alone
+MEMORY_TIMES = 2.0  # of the file: weights, and their copy in the order that the engine computes in
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The engine that was taken, and what each took for one image and for one of a batch, in milliseconds."""
+
+    engine: str
+    milliseconds: dict[str, float]
+    batched: dict[str, float]
+    batches: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class LoadedModel:
+    """`alone` computes an image on all threads, for a request that has the machine to itself; `shared` on one thread.
+
+    `in_use`: requests that are answered by it; while there are any it stays in memory.
+    """
+
+    served: Served
+    alone: ExportPredictor
+    shared: ExportPredictor
+    choice: Choice
+    bytes: int
+    loaded_at: float
+    load_seconds: float
+    in_use: int = 0
+    used_at: float = 0.0
+    requests: int = 0
+    failed: int = 0
+    latencies: list[float] = field(default_factory=list)
+
+
+def fetch_export(store: ObjectStore, served: Served, folder: Path, *, reserve_bytes: int) -> Path:
+    """The file of an export in a folder of this machine, by its digest: it is fetched once.
+
+    Raises ModelNotServable, OutOfSpace, Unavailable.
+    """
+    target = folder / served.sha256 / served.file_name
+    if target.is_file():
+        os.utime(target.parent)  # what was used longest ago is removed first
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    require_free(folder, served.bytes, reserve_bytes=reserve_bytes)
+    partial = folder / f".{served.sha256}.{os.getpid()}.part"
+    try:
+        stored = store.fetch(served.key, partial)
+    except (ObjectMissing, ObjectCorrupt) as error:
+        partial.unlink(missing_ok=True)
+        detail = f"The export of {served.name} is missing or damaged in the object store."
+        raise ModelNotServable(detail, name=served.name, export_id=served.export_id) from error
+    if stored.sha256 != served.sha256:
+        partial.unlink(missing_ok=True)
+        detail = f"The stored export of {served.name} is not the one that was certified."
+        raise ModelNotServable(detail, name=served.name, export_id=served.export_id)
+    target.parent.mkdir(exist_ok=True)
+    partial.replace(target)
+    return target
+
+
+def open_model(served: Served, file: Path, *, engine: str, threads: int, now: float) -> LoadedModel:
+    """Opened, tried with every engine that `engine` allows, and warm. Raises ModelNotServable.
+
+    `engine`: `auto`, `onnxruntime` or `openvino`. Another one than the export was certified with is taken only if it
+    answers within the bounds of the precision, and faster.
+    """
+    started = perf_counter()
+    names = _allowed(served, engine)
+    opened: dict[str, ExportPredictor] = {}
+    notes = []
+    for name in names:
+        try:
+            opened[name] = ExportPredictor(file, engine=open_engine(file, threads=1, name=name))
+        except Exception as error:  # noqa: BLE001 - an engine raises anything for a file that it cannot read
+            notes.append(f"{name} cannot open the export: {_short(error)}")
+    if not opened:
+        raise ModelNotServable(f"{served.name} cannot be loaded. {' '.join(notes)}", name=served.name)
+    image = _image(next(iter(opened.values())))
+    notes += _drop_those_that_differ(opened, image, served)
+    milliseconds = _measured(opened, [image])
+    chosen = min(milliseconds, key=milliseconds.__getitem__)
+    batched = {chosen: _measured({chosen: opened[chosen]}, [image] * BATCH)[chosen] / BATCH}
+    alone = (
+        ExportPredictor(file, engine=open_engine(file, threads=threads, name=chosen)) if threads > 1 else opened[chosen]
+    )
+    _measured({chosen: alone}, [image])
+    gains = batched[chosen] < BATCHING_GAIN * milliseconds[chosen]
+    return LoadedModel(
+        served=served,
+        alone=alone,
+        shared=opened[chosen],
+        choice=Choice(chosen, milliseconds, batched, gains and opened[chosen].device != "cpu", tuple(notes)),
+        bytes=int(MEMORY_TIMES * served.bytes * (1 if alone is opened[chosen] else 2)),
+        loaded_at=now,
+        load_seconds=perf_counter() - started,
+        used_at=now,
+    )
+
+
+def _allowed(served: Served, engine: str) -> tuple[str, ...]:
+    """The engine of the certificate first. Only OpenVINO reads its own format."""
+    if served.format == "openvino":
+        return ("openvino",)
+    if engine != "auto":
+        return (engine,)
+    # The integers of another engine are other ones.
+    return ("onnxruntime", "openvino") if served.precision == "fp32" else ("onnxruntime",)
+
+
+def _image(predictor: ExportPredictor) -> bytes:
+    """A JPEG of noise over shapes, a little larger than the input, so that nothing is skipped."""
+    wanted = predictor.metadata.preprocessing
+    rng = np.random.default_rng(0)
+    height, width = wanted.height * 5 // 4, wanted.width * 3 // 2
+    coarse = rng.integers(0, 255, (8, 12, 3), np.uint8)
+    image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR)
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=90)
+    return content.getvalue()
+
+
+def _drop_those_that_differ(opened: dict[str, ExportPredictor], image: bytes, served: Served) -> list[str]:
+    """Of several engines, those whose outputs for the same input differ by more than the certificate allows."""
+    names = list(opened)
+    if len(names) < 2:
+        return []
+    batch = np.stack([opened[names[0]].prepare(image).values] * 2)
+    wanted = opened[names[0]].raw(batch)
+    notes = []
+    for name in names[1:]:
+        found = opened[name].raw(batch)
+        largest = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else float("inf")
+        if not largest <= BOUNDS[served.precision].output * max(1.0, float(np.abs(wanted).max())):  # type: ignore[index]
+            del opened[name]
+            notes.append(f"{name} is not used: its outputs differ by {largest:.3g}.")
+    return notes
+
+
+def _measured(predictors: dict[str, ExportPredictor], images: list[bytes]) -> dict[str, float]:
+    """Milliseconds of a call, in turns: the median, after some that do not count."""
+    times: dict[str, list[float]] = {name: [] for name in predictors}
+    for turn in range(WARM_RUNS + MEASURED_RUNS):
+        for name, predictor in predictors.items():
+            started = perf_counter()
+            predictor.predict(images)
+            if turn >= WARM_RUNS:
+                times[name].append(1e3 * (perf_counter() - started))
+    return {name: round(median(values), 3) for name, values in times.items()}
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,89 @@
+"""A name of a model to the export that answers for it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.db import Database
+from core.db.tables import ExportRow, VersionRow
+from core.domain.errors import ModelNotServable, RequestInvalid
+from core.domain.model_names import parse_model_name, version_name
+from core.services.models.refs import is_job, line_in
+from core.services.models.versions import version_in
+
+SERVED_FORMATS = ("onnx", "openvino")
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The export that answers for a version, and what an answer says of both. `key`: of its object."""
+
+    name: str  # raccoons/v3
+    project: str
+    version_id: str
+    job_id: str | None
+    export_id: str
+    format: str
+    precision: str
+    file_name: str
+    key: str
+    bytes: int
+    sha256: str
+
+
+def find_served(db: Database, name: str, *, precision: str = "fp32") -> Served:
+    """`name`: a project, `project/v3`, `project@alias`, or the id of a job; `precision`: of the export that is wanted.
+
+    Raises RequestInvalid for what is no name, what `version_in` raises, and ModelNotServable for a version without a
+    passed export of that precision.
+    """
+    with db.reading() as session:
+        version = _version(session, name)
+        slug = version.project
+        rows = session.execute(
+            select(ExportRow).where(
+                ExportRow.version_id == version.id,
+                ExportRow.deleted_at.is_(None),
+                ExportRow.format.in_(SERVED_FORMATS),
+                ExportRow.precision == precision,
+            )
+        )
+        exports = list(rows.scalars())
+    called = version_name(slug, version.number)
+    passed = [row for row in exports if row.passed]
+    if not passed:
+        raise ModelNotServable(_reason(called, precision, has_failed=bool(exports)), name=called, precision=precision)
+    row = min(passed, key=lambda each: (SERVED_FORMATS.index(each.format), each.id))
+    return Served(
+        name=called,
+        project=slug,
+        version_id=version.id,
+        job_id=version.job_id,
+        export_id=row.id,
+        format=row.format,
+        precision=row.precision,
+        file_name=row.file_name,
+        key=row.key,
+        bytes=row.bytes,
+        sha256=row.sha256,
+    )
+
+
+def _version(session: Session, name: str) -> VersionRow:
+    if is_job(name):
+        return version_in(session, line_in(session, name))
+    parsed = parse_model_name(name)
+    if parsed is None or parsed.project is None:
+        detail = f"{name[:100]!r} is no name of a model: write raccoons, raccoons/v3, raccoons@production or a job_id."
+        raise RequestInvalid(detail, model=name[:100])
+    line = line_in(session, parsed.project)
+    return version_in(session, line, version=parsed.version, alias=parsed.alias)
+
+
+def _reason(called: str, precision: str, *, has_failed: bool) -> str:
+    how = f"Make one with POST /models/{called}/exports, or see why in GET /models/{called}/exports."
+    if has_failed:
+        return f"The {precision} export of {called} did not pass its certificate, and is not served. {how}"
+    return f"{called} has no {precision} export yet. {how}"

@@ -1,0 +1,227 @@
+"""Predictions over HTTP: the same answer alone, beside others, and in the middle of a swap; what is refused."""
+
+import asyncio
+import base64
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from core.services.context import Platform, open_platform
+from core.services.models.versions import set_alias
+from core.settings import Settings
+from serving.app import create_app
+from serving.models.residency import Models
+from tests.builders.colour_models import draw_scenes, export_of
+from tests.builders.served import publish
+
+POISON = b"\xff\xd8\xff\xe0 no image"
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("exports")
+    return {kind: export_of(kind, folder / f"{kind}.onnx") for kind in ("detection", "classification")}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    return [each.file.read_bytes() for each in draw_scenes(tmp_path_factory.mktemp("scenes"), 8)]
+
+
+@pytest.fixture
+def platform(sqlite_template: Path, tmp_path: Path) -> Iterator[Platform]:
+    shutil.copy(sqlite_template, tmp_path / "darkroom.db")
+    opened = open_platform(
+        Settings(home=tmp_path, database_url=f"sqlite:///{tmp_path / 'darkroom.db'}", serving_threads=2)
+    )
+    yield opened
+    opened.db.close()
+
+
+@asynccontextmanager
+async def served(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(platform)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client,
+    ):
+        yield client
+
+
+async def predicted(client: httpx.AsyncClient, content: bytes, model: str, **query: Any) -> httpx.Response:
+    params = {"model": model, **query}
+    return await client.post("/predict/image", params=params, content=content, headers={"content-type": "image/jpeg"})
+
+
+def without_times(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer["images"][0].items() if name != "milliseconds"}
+
+
+def test_an_image_has_the_same_answer_alone_beside_others_and_during_swaps(
+    platform: Platform, exports: dict[str, Path], images: list[bytes]
+) -> None:
+    """2,000 requests at 32 at once, one in a hundred poisoned, while the alias moves between two versions."""
+    names = [publish(platform, "squares", exports["detection"]) for _ in range(2)]
+    set_alias(platform.db, "squares", "production", version="v1")
+
+    async def run() -> None:
+        async with served(platform) as client:
+            alone = [(await predicted(client, image, "squares@production")).json() for image in images]
+            assert {each["model"]["name"] for each in alone} == {names[0]} and all(
+                each["images"][0]["boxes"] for each in alone
+            )
+            wanted = [without_times(each) for each in alone]
+            answered: set[str] = set()
+            limit = asyncio.Semaphore(32)
+
+            async def one(number: int) -> None:
+                poisoned = number % 100 == 50
+                async with limit:
+                    if number % 400 == 0:
+                        version = f"v{1 + number // 400 % 2}"
+                        await asyncio.to_thread(set_alias, platform.db, "squares", "production", version=version)
+                    content = POISON if poisoned else images[number % len(images)]
+                    answer = await predicted(client, content, "squares@production")
+                if poisoned:
+                    assert (answer.status_code, answer.json()["slug"]) == (422, "image-invalid")
+                    return
+                assert answer.status_code == 200, answer.text
+                assert without_times(answer.json()) == wanted[number % len(images)]
+                answered.add(answer.json()["model"]["name"])
+
+            await asyncio.gather(*map(one, range(2000)))
+            for _ in range(40):
+                last = (await predicted(client, images[0], "squares@production")).json()["model"]["name"]
+                if last == names[0]:
+                    break
+                await asyncio.sleep(0.1)
+            assert last == names[0], "the last move was to v1"
+            assert answered == set(names)
+
+    asyncio.run(run())
+
+
+def test_of_several_images_each_has_its_own_answer(
+    platform: Platform, exports: dict[str, Path], images: list[bytes]
+) -> None:
+    name = publish(platform, "halves", exports["classification"], kind="classification")
+    given = [*images[:4], POISON, *images[4:]]
+    body = {"model": name, "images": [{"base64": base64.b64encode(each).decode()} for each in given], "receipt": True}
+
+    async def run() -> None:
+        async with served(platform) as client:
+            alone = [without_times((await predicted(client, each, name)).json()) for each in images]
+            answer = await client.post("/predict", json=body)
+            together = answer.json()["images"]
+            assert together[4]["error"].startswith("The image cannot be decoded")
+            assert [without_times({"images": [each]}) for each in together if not each["error"]] == alone
+            assert all(len(each["labels"]) == 3 for each in together if not each["error"])
+            receipt = answer.json()["receipt"]
+            assert receipt["model"]["sha256"] == answer.json()["model"]["sha256"] and len(receipt["images"]) == 9
+
+    asyncio.run(run())
+
+
+def test_what_cannot_be_served_says_why(platform: Platform, exports: dict[str, Path], images: list[bytes]) -> None:
+    publish(platform, "failed", exports["detection"], passed=False)
+    good = publish(platform, "squares", exports["detection"])
+
+    async def run() -> None:
+        async with served(platform) as client:
+            cases = {
+                "failed": (409, "model-not-servable"),
+                "nobody": (404, "project-not-found"),
+                "squares/v9": (404, "version-not-found"),
+                "squares@staging": (404, "alias-not-found"),
+                "v1": (400, "request-invalid"),
+                "../../etc": (400, "request-invalid"),
+            }
+            for name, expected in cases.items():
+                answer = await predicted(client, images[0], name)
+                assert (answer.status_code, answer.json()["slug"]) == expected, name
+            url = {"model": good, "images": [{"url": "http://127.0.0.1:1/x.jpg"}]}
+            refused = await client.post("/predict", json=url)
+            assert (refused.status_code, refused.json()["slug"]) == (422, "image-url-refused")
+            empty = await client.post("/predict/image", params={"model": good})
+            assert empty.status_code == 400
+
+    asyncio.run(run())
+
+
+def test_a_full_queue_refuses_and_loses_nothing(
+    platform: Platform, exports: dict[str, Path], images: list[bytes]
+) -> None:
+    name = publish(platform, "squares", exports["detection"])
+    small = Platform(
+        platform.settings.model_copy(update={"serving_waiting": 2}), platform.db, platform.store, platform.queue
+    )
+
+    async def run() -> None:
+        async with served(small) as client:
+            await predicted(client, images[0], name)
+            answers = await asyncio.gather(*(predicted(client, images[0], name) for _ in range(40)))
+            counts = {status: [each.status_code for each in answers].count(status) for status in (200, 429)}
+            assert counts[200] >= 4 and counts[429] > 0 and sum(counts.values()) == 40
+            assert all(each.headers["retry-after"] == "1" for each in answers if each.status_code == 429)
+            assert (await predicted(client, images[0], name)).status_code == 200
+
+    asyncio.run(run())
+
+
+def test_models_that_do_not_fit_leave_the_one_used_least_recently_first(
+    platform: Platform, exports: dict[str, Path], images: list[bytes]
+) -> None:
+    names = [publish(platform, f"squares-{number}", exports["detection"]) for number in range(3)]
+    bytes_of_two = int(4.5 * exports["detection"].stat().st_size * 2)
+    small = Platform(
+        platform.settings.model_copy(update={"serving_memory_bytes": bytes_of_two}),
+        platform.db,
+        platform.store,
+        platform.queue,
+    )
+
+    async def run() -> None:
+        async with served(small) as client:
+            for name in (names[0], names[1], names[0], names[2]):
+                assert (await predicted(client, images[0], name)).status_code == 200
+            loaded = [each["name"] for each in (await client.get("/models")).json()["items"]]
+            assert loaded == [names[0], names[2]]
+            assert (await predicted(client, images[0], names[1])).json()["model"]["name"] == names[1]
+
+    asyncio.run(run())
+
+
+def test_an_annotated_image_has_its_size_and_the_colours_of_boxes(
+    platform: Platform, exports: dict[str, Path], images: list[bytes], tmp_path: Path
+) -> None:
+    name = publish(platform, "squares", exports["detection"])
+
+    async def run() -> None:
+        async with served(platform) as client:
+            plain = (await predicted(client, images[0], name)).json()["images"][0]
+            answer = await predicted(client, images[0], name, annotated=True)
+            (tmp_path / "drawn.jpg").write_bytes(answer.content)
+            with Image.open(tmp_path / "drawn.jpg") as drawn:
+                assert drawn.size == (plain["width"], plain["height"])
+
+    asyncio.run(run())
+
+
+def test_a_name_that_nobody_uses_is_forgotten(platform: Platform, exports: dict[str, Path]) -> None:
+    name = publish(platform, "squares", exports["detection"])
+
+    async def run() -> None:
+        models = Models(platform, threads=1)
+        async with models.use(name) as model:
+            assert models.names_of(model) == [name] and model.in_use == 1
+        assert model.in_use == 0
+        models.close()
+
+    asyncio.run(run())

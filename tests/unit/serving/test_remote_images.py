@@ -1,0 +1,49 @@
+"""Images by URL come from allowed hosts of the public network alone."""
+
+import asyncio
+
+import pytest
+
+from core.domain.errors import ImageUrlRefused
+from serving.remote_images import fetch_image, is_public
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1:248:1893:25c8:1946", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104 - an address that is refused
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:93.184.216.34", True),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::", False),
+    ],
+)
+def test_an_address_is_public_or_inside(address: str, public: bool) -> None:
+    assert is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "reason"),
+    [
+        ("http://example.org/a.jpg", "", "not fetched from example.org"),
+        ("file:///etc/passwd", "*", "Only http"),
+        ("http://user:secret@example.org/", "*", "Only http"),
+        ("http://[::1/", "*", "malformed"),
+    ],
+)
+def test_other_urls_are_refused_before_a_connection(url: str, hosts: str, reason: str) -> None:
+    allowed = frozenset(filter(None, hosts.split(",")))
+    with pytest.raises(ImageUrlRefused, match=reason):
+        asyncio.run(fetch_image(url, hosts=allowed, max_bytes=1000, seconds=2))
