@@ -1,1 +1,2 @@
-"""What the HTTP services share: who may ask, limits, problems, methods, metrics, their OpenAPI document."""
+"""What the HTTP services share: who may ask, limits, problems, methods, metrics, their OpenAPI document. Workers fetch
+images by URL with its rules, too."""

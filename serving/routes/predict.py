@@ -10,11 +10,11 @@ from starlette.responses import Response
 from core.domain import errors
 from core.domain.errors import RequestInvalid, UploadTooLarge
 from http_common.openapi import problem_responses
+from http_common.remote_images import fetch_image
 from pipeline.predictor.predictor import PredictionFailed
 from serving.annotate import annotated as draw
 from serving.answers import answer
 from serving.pool import Options
-from serving.remote_images import fetch_image
 from serving.schemas import Answer, ImageSource, PredictRequest
 from serving.state import CurrentServing, Serving
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from core.domain.errors import ImageUrlRefused
-from serving.remote_images import fetch_image, is_public
+from http_common.remote_images import fetch_image, is_public
 
 
 @pytest.mark.parametrize(
