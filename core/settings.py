@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(
         5.0, gt=0, description="How often housekeeping sweeps: lost leases, rows to enqueue again, runs to mirror."
     )
+    clean_seconds: float = Field(
+        60.0, gt=0, description="How often housekeeping deletes what is no longer needed: objects, rows and folders."
+    )
     prepare_processes: int = Field(2, ge=1, description="Processes that decode images while preparing.")
     prepare_memory_bytes: int = Field(
         4 * GIB,

@@ -142,6 +142,7 @@ def stack(folder: Path, database_url: str, broker_url: str, **changes: Any) -> I
             "lease_seconds": 4.0,
             "heartbeat_seconds": 0.5,
             "sweep_seconds": 0.5,
+            "clean_seconds": 2.0,
             "checkpoint_seconds": 0.0,
             **changes,
         },

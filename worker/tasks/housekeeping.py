@@ -14,22 +14,21 @@ from worker.context import Worker
 from worker.tasks.retention import clean
 
 LOCK_SECONDS = 30.0  # a housekeeper that died is replaced after this
-CLEAN_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
 
 def run_housekeeping(worker: Worker) -> None:
     """Runs until the worker drains. Cleaning and the MLflow sync have threads of their own: the sweep never waits."""
-    seconds = worker.platform.settings.sweep_seconds
+    settings = worker.platform.settings
     threads = [
-        threading.Thread(target=_repeat, args=(worker, "clean", clean, max(CLEAN_SECONDS, seconds)), daemon=True),
+        threading.Thread(target=_repeat, args=(worker, "clean", clean, settings.clean_seconds), daemon=True),
         threading.Thread(target=_sync_mlflow, args=(worker,), daemon=True),
     ]
     for thread in threads:
         thread.start()
-    watch = SleepWatch(lease_seconds=worker.platform.settings.lease_seconds)
-    _repeat(worker, "sweep", partial(sweep, watch=watch), seconds)
+    watch = SleepWatch(lease_seconds=settings.lease_seconds)
+    _repeat(worker, "sweep", partial(sweep, watch=watch), settings.sweep_seconds)
 
 
 def sweep(worker: Worker, *, watch: SleepWatch) -> None:
