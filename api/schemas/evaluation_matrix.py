@@ -74,6 +74,9 @@ class EvaluationMatrix(BaseModel):
     datasets: list[ColumnOfMatrix]
     rows: list[RowOfMatrix]
     datasets_left_out: bool = Field(description="There are older datasets than these.")
+    evaluations_left_out: bool = Field(
+        description="There are older evaluations than those in the cells: take fewer versions a page, with `limit`."
+    )
     next_cursor: str | None = Field(
         None, description="Send it as `cursor` to get older versions. Null on the last page."
     )
@@ -99,6 +102,7 @@ def matrix_of(matrix: Matrix, *, cursor: str | None, limit: int) -> EvaluationMa
         datasets=[_column(each) for each in matrix.datasets],
         rows=[_row(each, matrix) for each in matrix.rows],
         datasets_left_out=matrix.datasets_left_out,
+        evaluations_left_out=matrix.evaluations_left_out,
         next_cursor=matrix.next_cursor,
         links=links,
     )

@@ -73,6 +73,7 @@ def _heading(svg: ElementTree.Element, matrix: EvaluationMatrix, width: float) -
         _plural(datasets, "dataset"),
     ]
     parts += ["older datasets are left out"] if matrix.datasets_left_out else []
+    parts += ["older evaluations are left out"] if matrix.evaluations_left_out else []
     text = " · ".join(parts)
     add_text(svg, text, MARGIN, 70, size=13, style="dim")
     if "next" in matrix.links:

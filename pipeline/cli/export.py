@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.domain.errors import DarkroomError
 from pipeline.cli.config_files import add_config, complain, read_config
 from pipeline.export.catalogue import FORMATS, ExportOptions, Format, Nms, Precision
+from pipeline.json_file import write_json
 from pipeline.params.catalogue import TrainerEntry
 from pipeline.predictor.package import ABOUT_FILE, CERTIFICATE_FILE
 from pipeline.process.progress import StageReporter
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _export(config: ExportConfig, entry: TrainerEntry) -> int:
-    from pipeline.export.run import ComparedImages, export_model, write_json
+    from pipeline.export.run import ComparedImages, export_model
 
     exported = export_model(
         config.model,

@@ -6,6 +6,7 @@ from typing import cast
 
 from pipeline.cli.worker_command import add_arguments, run_spec
 from pipeline.export.catalogue import FORMATS, ExportOptions, Format, Precision
+from pipeline.json_file import write_json
 from pipeline.predictor.package import CERTIFICATE_FILE
 from pipeline.process.child import Channel
 from pipeline.process.progress import StageReporter
@@ -23,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _export(spec: ExportSpec, channel: Channel) -> None:
     from pipeline.cli.predict import entry_of_model
-    from pipeline.export.run import ComparedImages, export_model, write_json
+    from pipeline.export.run import ComparedImages, export_model
 
     exported = export_model(
         spec.model,

@@ -1,7 +1,6 @@
 """Writes the evaluation of a classifier: metrics, predictions, images, suspect labels and the report."""
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,14 @@ from pipeline.evaluation.metrics import classification_metrics
 from pipeline.evaluation.report import Cell
 from pipeline.evaluation.thresholds import choose_thresholds, with_thresholds
 from pipeline.evaluation.workbook import safe_cell, write_workbook
+from pipeline.json_file import write_json
 from pipeline.plots import draw_training
 
 
 def write_evaluation(evaluation: ClassifierEvaluation, folder: Path, *, raise_if_cancelled: Callable[[], None]) -> None:
     """Writes metrics.json, predictions.csv, suspect_labels.{csv,json}, *.png and report.{html,xlsx}."""
     metrics = _metrics(evaluation)
-    _write_json(folder / "metrics.json", metrics)
+    write_json(folder / "metrics.json", metrics)
     _write_csv(folder / "predictions.csv", *prediction_rows(evaluation))
     if evaluation.history:
         draw_training(evaluation.history, folder / "training_curves.png", best_epoch=evaluation.best_epoch or 1)
@@ -85,7 +85,7 @@ def _write_suspect_labels(search: LabelErrorSearch, classes: Sequence[str], fold
         "features": search.features,
         "labels": [dict(zip((name.replace(" ", "_") for name in header), row, strict=True)) for row in rows],
     }
-    _write_json(folder / "suspect_labels.json", content, indent=None)
+    write_json(folder / "suspect_labels.json", content, indent=None)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
@@ -93,8 +93,3 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows([safe_cell(cell) for cell in row] for row in rows)
-
-
-def _write_json(path: Path, content: Any, *, indent: int | None = 1) -> None:
-    text = json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")

@@ -28,3 +28,5 @@ def _misfits(
         yield {"field": "nms", "message": f"{format} is written with suppression outside"}
     if max_drop is not None and precision not in LOSSY:
         yield {"field": "max_drop", "message": "is an option of int8 alone"}
+    elif max_drop is not None and not 0 <= max_drop <= 1:
+        yield {"field": "max_drop", "message": "is from 0 to 1"}

@@ -1,6 +1,5 @@
 """An export from a trained model to its file and certificate: write -> certify, for int8 until one is near enough."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from pipeline.export.held_out import HeldOutImage, held_out_images, in_classes_o
 from pipeline.export.options import validate_options
 from pipeline.export.quantisation import ATTEMPTS, CALIBRATION_IMAGES, Attempt, Quantisation
 from pipeline.export.synthetic_images import draw_synthetic_images
+from pipeline.json_file import write_json
 from pipeline.params.catalogue import TrainerEntry
 from pipeline.predictor.package import ABOUT_FILE, CERTIFICATE_FILE, write_package
 from pipeline.process.checkpoint_manifest import digest_of
@@ -233,10 +233,6 @@ class _Export:
                 write_json(files[name], content)
             write_package(target, files)
         return ExportedFile(target, {**certificate, "export": target.name}, about)
-
-
-def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _fields(options: ExportOptions) -> dict[str, Any]:

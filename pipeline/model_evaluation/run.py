@@ -20,13 +20,14 @@ from pipeline.evaluation.thresholds import (
     published_thresholds,
     read_thresholds,
 )
+from pipeline.json_file import write_json
 from pipeline.model_evaluation import classification, detection
 from pipeline.model_evaluation.models import ExportedModel, MeasuredModel, open_model
 from pipeline.model_evaluation.parts import Parts, parts_of
 from pipeline.model_evaluation.report_sections import evaluation_sections, write_seen
 from pipeline.model_evaluation.seen_images import SeenImage, find_seen_images
 from pipeline.model_evaluation.split_images import EvaluatedSplit, open_split
-from pipeline.model_evaluation.written import Written, write_classifier, write_detector, write_json
+from pipeline.model_evaluation.written import Written, write_classifier, write_detector
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import Evaluated
 from pipeline.process.specs import EvaluateSpec
@@ -50,7 +51,7 @@ def evaluate_version(spec: EvaluateSpec, steps: StageReporter) -> Evaluated:
     except Exception as error:  # of any library; the operation ends with its name, the log has the rest
         traceback.print_exc()
         raise OperationFailed(f"{type(error).__name__}: {error}"[:2000]) from error
-    write_json(metrics, folder / "evaluation.json")
+    write_json(folder / "evaluation.json", metrics)
     return Evaluated(metrics=metrics)
 
 

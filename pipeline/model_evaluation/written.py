@@ -19,6 +19,7 @@ from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.evaluation.report import Cell, Section
 from pipeline.evaluation.split_predictions import SplitPredictions
 from pipeline.evaluation.thresholds import Thresholds, with_thresholds
+from pipeline.json_file import write_json
 from pipeline.model_evaluation.detection import (
     MeasuredBoxes,
     draw_sample,
@@ -64,8 +65,8 @@ def write_detector(
         written.thresholds,
     )
     curves = detection_curves(measured.boxes, match.shared)
-    write_json(metrics, folder / "metrics.json")
-    write_json({each: curves if each == split else None for each in splits}, folder / "curves.json", indent=None)
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "curves.json", {each: curves if each == split else None for each in splits}, indent=None)
     errors = errors_of_images(measured.boxes, written.thresholds.of(match.shared))
     worst = [int(place) for place in np.argsort(-errors, kind="stable")[:SAMPLES] if errors[place]]
     spread = np.unique(np.linspace(0, len(images) - 1, SAMPLES).astype(int))
@@ -106,11 +107,6 @@ def write_classifier(
     write_evaluation(evaluation, written.folder, raise_if_cancelled=steps.raise_if_cancelled)
     metrics: dict[str, Any] = json.loads((written.folder / "metrics.json").read_text(encoding="utf-8"))[written.split]
     return metrics
-
-
-def write_json(content: Any, path: Path, *, indent: int | None = 1) -> None:
-    text = json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _opened(image: SplitImage) -> Image.Image:

@@ -67,7 +67,8 @@ class MatrixRow(NamedTuple):
 class Matrix:
     """Rows newest version first, each followed by its exports that were evaluated; datasets oldest first.
 
-    `datasets_left_out`: there are older ones than the newest MAX_DATASETS.
+    `datasets_left_out`: there are older ones than the newest MAX_DATASETS. `evaluations_left_out`: there are older ones
+    of these versions than the newest MAX_CELLS, so a cell can be empty that was measured.
     """
 
     slug: str
@@ -77,6 +78,7 @@ class Matrix:
     datasets: Sequence[MatrixDataset]
     rows: Sequence[MatrixRow]
     datasets_left_out: bool
+    evaluations_left_out: bool
     next_cursor: str | None
 
 
@@ -113,7 +115,8 @@ def evaluation_matrix(
         metric = _metric_of(project, metric)
         page = page_of(session, _living(project), VersionRow.id, cursor=cursor, limit=limit, newest_first=True)
         versions = _with_figures(session, page.items, split, metric)
-        evaluated = _evaluated(session, project, [each.row.id for each in versions], split, metric)
+        found = _evaluated(session, project, [each.row.id for each in versions], split, metric)
+        evaluated = found[:MAX_CELLS]
         datasets = _datasets(session, project, {each.job_id for each in evaluated})
         aliases = _aliases(session, project)
     of_version: dict[str, list[_Evaluated]] = {each.row.id: [] for each in versions}
@@ -127,6 +130,7 @@ def evaluation_matrix(
         datasets=datasets[:MAX_DATASETS][::-1],
         rows=[row for each in versions for row in _rows_of(project, each, of_version[each.row.id], aliases)],
         datasets_left_out=len(datasets) > MAX_DATASETS,
+        evaluations_left_out=len(found) > MAX_CELLS,
         next_cursor=page.next_cursor,
     )
 
@@ -163,7 +167,7 @@ def _with_figures(session: Session, rows: Sequence[VersionRow], split: str, metr
 def _evaluated(
     session: Session, project: ProjectRow, version_ids: Sequence[str], split: str, metric: str
 ) -> list[_Evaluated]:
-    """Newest first."""
+    """Newest first; one more than MAX_CELLS where there are more."""
     metrics = EvaluationRow.metrics
     parts = (
         select(
@@ -191,7 +195,7 @@ def _evaluated(
             EvaluationRow.version_id.in_(version_ids),
         )
         .order_by(EvaluationRow.id.desc())
-        .limit(MAX_CELLS)
+        .limit(MAX_CELLS + 1)
     )
     return [_one_evaluated(*row) for row in session.execute(parts)]
 

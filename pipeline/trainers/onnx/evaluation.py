@@ -15,6 +15,7 @@ from pipeline.evaluation.classifier_evaluation import ClassifierEvaluation
 from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.evaluation.split_predictions import SplitPredictions
 from pipeline.evaluation.thresholds import Thresholds, choose_thresholds, with_thresholds
+from pipeline.json_file import write_json
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.plots import draw_split
 from pipeline.predictor.predictor import Prediction
@@ -58,9 +59,8 @@ def _evaluate_detector(
     measured = {split: found[split].metrics if split in found else None for split in (*HELD_OUT_SPLITS, *splits)}
     metrics = with_thresholds(measured, {split: each.matched for split, each in found.items()}, chosen)
     curves = {split: found[split].curves if split in found else None for split in measured}
-    for name, content in (("metrics", metrics), ("curves", curves)):
-        text = json.dumps(content, indent=1 if name == "metrics" else None, allow_nan=False, ensure_ascii=False)
-        (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    write_json(out / "metrics.json", metrics)
+    write_json(out / "curves.json", curves, indent=None)
     for split, detected in found.items():
         report.raise_if_cancelled()
         drawn: dict[str, Any] = {"curves": detected.curves, "samples": detected.samples, "thresholds": chosen.classes}

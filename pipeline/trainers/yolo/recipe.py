@@ -1,6 +1,5 @@
 """A yolo run from top to bottom: weights, data, fit, publish, evaluate, draw."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from core.domain.errors import ParamsInvalid, WeightsUnavailable
 from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.evaluation.detection_report import write_detection_report
 from pipeline.evaluation.thresholds import Thresholds, choose_thresholds, with_thresholds
+from pipeline.json_file import write_json
 from pipeline.layouts.yolo import tree_stems
 from pipeline.params.yolo import YoloParams
 from pipeline.plots import draw_split, draw_training
@@ -72,8 +72,8 @@ def train(
     }
     _note_unmeasured(evaluations, report)
     metrics = _metrics(evaluations, names, thresholds=None)
-    _write_json(metrics, artifacts / "metrics.json", indent=1)
-    _write_json(_by_split(evaluations, "curves"), artifacts / "curves.json")
+    write_json(artifacts / "metrics.json", metrics)
+    write_json(artifacts / "curves.json", _by_split(evaluations, "curves"), indent=None)
     shutil.copyfile(fitted.results, artifacts / RESULTS)
     _write_relative_data(dataset, names, artifacts / "data.yaml")
     _draw(metrics, evaluations, fitted, artifacts, report, best_epoch=best["epoch"] + 1)
@@ -148,8 +148,8 @@ def evaluate(
         for split in splits
     }
     metrics = _metrics(evaluations, names, thresholds=thresholds)
-    _write_json(metrics, out / "metrics.json", indent=1)
-    _write_json(_by_split(evaluations, "curves"), out / "curves.json")
+    write_json(out / "metrics.json", metrics)
+    write_json(out / "curves.json", _by_split(evaluations, "curves"), indent=None)
     _draw_splits(metrics, evaluations, out, report)
     write_detection_report(
         out,
@@ -235,11 +235,6 @@ def _by_split(evaluations: Mapping[str, DetectorEvaluation], name: str) -> dict[
     """With null for a split without images."""
     splits = dict.fromkeys((*HELD_OUT_SPLITS, *evaluations))
     return {split: getattr(evaluations[split], name) if split in evaluations else None for split in splits}
-
-
-def _write_json(content: Mapping[str, Any], path: Path, *, indent: int | None = None) -> None:
-    text = json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _draw(

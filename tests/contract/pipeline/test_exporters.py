@@ -186,6 +186,8 @@ def test_int8_without_a_dataset_says_what_it_needs(tmp_path: Path) -> None:
         (ExportOptions("torchscript", "fp16"), "precision"),
         (ExportOptions("torchscript", nms="inside"), "nms"),
         (ExportOptions("onnx", max_drop=0.1), "max_drop"),
+        (ExportOptions("onnx", "int8", max_drop=1.5), "max_drop"),
+        (ExportOptions("onnx", "int8", max_drop=float("nan")), "max_drop"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_anything_is_read(

@@ -195,3 +195,15 @@ def test_the_newest_datasets_are_columns_and_others_are_said_to_be_left_out(
     assert [each["title"] for each in matrix["datasets"]] == ["second", "third"] and matrix["datasets_left_out"]
     assert [cell["value"] for cell in matrix["rows"][0]["cells"]] == [None, 0.9]
     assert "older datasets are left out" in client.get(MATRIX, params={"format": "svg"}).text
+
+
+def test_evaluations_beyond_those_of_a_page_are_said_to_be_left_out(
+    client: httpx.Client, platform: Platform, version: VersionRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _history(platform, version)
+    assert not client.get(MATRIX).json()["evaluations_left_out"]
+    monkeypatch.setattr(evaluation_matrix, "MAX_CELLS", 1)
+    matrix = client.get(MATRIX).json()
+    measured = [cell for row in matrix["rows"] for cell in row["cells"] if cell["source"] == "evaluation"]
+    assert matrix["evaluations_left_out"] and len(measured) == 1
+    assert "older evaluations are left out" in client.get(MATRIX, params={"format": "svg"}).text
