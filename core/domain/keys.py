@@ -3,7 +3,7 @@
 import re
 
 DATASETS = "datasets/"
-_MADE_OF_VERSIONS = ("exports/", "evaluations/", "bundles/")
+_MADE_OF_VERSIONS = ("exports/", "evaluations/", "bundles/", "batch_predictions/")
 ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", *_MADE_OF_VERSIONS, DATASETS, "probe/")
 PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
 
@@ -150,8 +150,13 @@ def bundle_key(operation_id: str, attempt: int) -> str:
     return f"bundles/{operation_id}/{attempt}/bundle.zip"
 
 
+def batch_key(operation_id: str, attempt: int, name: str) -> str:
+    """A file of a batch prediction, by the operation that made it."""
+    return f"batch_predictions/{operation_id}/{attempt}/{name}"
+
+
 def derived_prefix(made: str, operation_id: str) -> str:
-    """The objects of one of the `exports`, `evaluations` or `bundles`, of every attempt at it."""
+    """The objects of one of the `exports`, `evaluations`, `bundles` or `batch_predictions`, of every attempt at it."""
     return f"{made}/{operation_id}/"
 
 

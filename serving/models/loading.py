@@ -12,12 +12,12 @@ import structlog
 from PIL import Image
 
 from core.domain.errors import ModelNotServable
+from core.services.models.served import Served
 from core.storage import ObjectCorrupt, ObjectMissing, ObjectStore
 from core.storage.free_space import require_free
 from pipeline.export.bounds import BOUNDS
 from pipeline.predictor.engines import open_engine
 from pipeline.predictor.predictor import ExportPredictor
-from serving.models.served import Served
 
 WARM_RUNS = 3
 MEASURED_RUNS = 9

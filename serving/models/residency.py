@@ -12,8 +12,8 @@ import structlog
 from core import clock
 from core.domain.errors import DarkroomError, Gone, ModelLoading, ModelNotServable, NotFound
 from core.services.context import Platform
+from core.services.models.served import Served, find_served
 from serving.models.loading import LoadedModel, fetch_export, open_model
-from serving.models.served import Served, find_served
 
 POLL_SECONDS = 0.5  # a changed alias is seen within this time
 NAME_SECONDS = 600.0  # a name that nobody used for this long is not looked up any more

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from core.db import open_database
 from core.domain.slugs import slug_with_suffix
 
+BATCHES = ("batch_predictions", "batch_prediction_artifacts")
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -63,7 +64,7 @@ def take_projects(rows: Rows) -> None:
     projects = {row["id"]: row for row in rows.pop("projects")}
     slugs = {row["project_id"]: row["slug"] for row in rows.pop("project_slugs")}
     assert rows.pop("operations") == []
-    for table in ("exports", "evaluations", "evaluation_artifacts", "bundles"):
+    for table in ("exports", "evaluations", "evaluation_artifacts", "bundles", *BATCHES):
         assert rows.pop(table) == []
     jobs = {row["project_id"]: row for row in rows["jobs"]}
     assert len(jobs) == len(rows["jobs"]) == len(projects) == len(slugs)

@@ -95,7 +95,7 @@ def purge_deleted_jobs(platform: Platform) -> None:
 
 
 def purge_derived(platform: Platform) -> None:
-    """Deleted exports, evaluations and bundles."""
+    """Deleted exports, evaluations, bundles and batch predictions."""
     for deleted in derived_to_purge(platform.db):
         platform.store.delete_prefix(deleted.prefix)
         note_derived_purged(platform.db, deleted)

@@ -1,6 +1,7 @@
 """The tables. Rows are snapshots: sessions do not expire them, and every change is an UPDATE with guards."""
 
 from core.db.base import Base
+from core.db.tables.batch_predictions import BatchPredictionArtifactRow, BatchPredictionRow
 from core.db.tables.exports import BundleRow, EvaluationArtifactRow, EvaluationRow, ExportRow
 from core.db.tables.jobs import DatasetRow, FindingRow, JobRow
 from core.db.tables.models import AliasMoveRow, AliasRow, ArtifactRow, RunLogRow, RunRow, VersionRow
@@ -14,6 +15,8 @@ __all__ = [
     "AliasMoveRow",
     "AliasRow",
     "ArtifactRow",
+    "BatchPredictionArtifactRow",
+    "BatchPredictionRow",
     "BundleRow",
     "DatasetRow",
     "EvaluationArtifactRow",

@@ -1,4 +1,4 @@
-"""What is made of model versions (exports, evaluations, bundles), deleted with what it was made of."""
+"""What is made of model versions (exports, evaluations, bundles, predictions), deleted with what it was made of."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,18 +6,19 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.db.tables import BundleRow, EvaluationRow, ExportRow, VersionRow
+from core.db.tables import BatchPredictionRow, BundleRow, EvaluationRow, ExportRow, VersionRow
 
-Derived = ExportRow | EvaluationRow | BundleRow
-DERIVED: Sequence[type[Derived]] = (ExportRow, EvaluationRow, BundleRow)
+Derived = ExportRow | EvaluationRow | BundleRow | BatchPredictionRow
+DERIVED: Sequence[type[Derived]] = (ExportRow, EvaluationRow, BundleRow, BatchPredictionRow)
+_OF_EITHER = (EvaluationRow, BatchPredictionRow)  # of a version and of a dataset
 
 
 def delete_derived_of_job(session: Session, job_id: str, *, at: datetime) -> None:
-    """Mark what was made of the job's versions, and the evaluations of any version on its dataset."""
+    """Mark what was made of the job's versions, and the evaluations and predictions of any version on its dataset."""
     versions = select(VersionRow.id).where(VersionRow.job_id == job_id)
     _mark(session, ExportRow, ExportRow.version_id.in_(versions), at=at)
-    of_either = or_(EvaluationRow.version_id.in_(versions), EvaluationRow.job_id == job_id)
-    _mark(session, EvaluationRow, of_either, at=at)
+    for table in _OF_EITHER:
+        _mark(session, table, or_(table.version_id.in_(versions), table.job_id == job_id), at=at)
     _mark(session, BundleRow, BundleRow.version_id.in_(versions), at=at)
 
 

@@ -1,4 +1,4 @@
-"""Deleted exports, evaluations and bundles whose objects still exist. A tombstone keeps their ids and digests."""
+"""Deleted exports, evaluations, bundles and predictions whose objects still exist. A tombstone keeps their ids."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,14 @@ from sqlalchemy import select, update
 
 from core import clock
 from core.db import Database
-from core.db.tables import BundleRow, EvaluationArtifactRow, EvaluationRow, ExportRow
+from core.db.tables import (
+    BatchPredictionArtifactRow,
+    BatchPredictionRow,
+    BundleRow,
+    EvaluationArtifactRow,
+    EvaluationRow,
+    ExportRow,
+)
 from core.domain.keys import derived_prefix
 from core.services.jobs.derived import DERIVED, Derived
 from core.services.maintenance.erasure import ROWS_AT_ONCE, delete_rows
@@ -17,6 +24,7 @@ _EMPTIED: Mapping[type[Derived], Mapping[str, Any]] = {
     ExportRow: {"options": {}, "certificate": {}},
     EvaluationRow: {"metrics": {}},
     BundleRow: {"contents": []},
+    BatchPredictionRow: {"summary": None},
 }
 
 
@@ -54,6 +62,9 @@ def note_derived_purged(db: Database, purged: Purgeable) -> None:
             evaluation_id = session.execute(select(EvaluationRow.id).where(*mine)).scalar_one()
         owner, key = EvaluationArtifactRow.evaluation_id, EvaluationArtifactRow.name
         delete_rows(db, owner, key, evaluation_id, ROWS_AT_ONCE)
+    if purged.table is BatchPredictionRow:
+        owner, key = BatchPredictionArtifactRow.operation_id, BatchPredictionArtifactRow.name
+        delete_rows(db, owner, key, purged.operation_id, ROWS_AT_ONCE)
     with db.transaction() as session:
         left = update(purged.table).where(*mine).values(**_EMPTIED[purged.table], purged_at=clock.now())
         session.execute(left)

@@ -16,6 +16,7 @@ from core.db.clock import db_now
 from core.db.inserting import insert_if_absent
 from core.db.tables import (
     ArtifactRow,
+    BatchPredictionArtifactRow,
     BundleRow,
     DatasetRow,
     EvaluationArtifactRow,
@@ -152,6 +153,7 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         ExportRow.key,
         EvaluationArtifactRow.key,
         BundleRow.key,
+        BatchPredictionArtifactRow.key,
         UploadPartRow.key,
     )
     named: set[str] = set()

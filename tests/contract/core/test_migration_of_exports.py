@@ -6,9 +6,9 @@ from core.db.migrate import downgrade, drift, upgrade
 from core.services.context import Platform
 from tests.builders import lineage
 from tests.builders.exports import export
-from tests.builders.migrated import all_rows, schema_of
+from tests.builders.migrated import BATCHES, all_rows, schema_of
 
-NEW = ("bundles", "evaluation_artifacts", "evaluations", "exports")
+NEW = ("bundles", "evaluation_artifacts", "evaluations", "exports", *BATCHES)
 
 
 def test_rows_of_schema_0009_stay_as_they_are_in_both_directions(platform: Platform, database_url: str) -> None:
