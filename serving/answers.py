@@ -6,9 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from core import clock
+from core.domain.errors import RequestInvalid
 from core.domain.version import VERSION
 from pipeline.predictor.libraries import library_versions
 from pipeline.predictor.predictor import Prediction, PredictionFailed
+from pipeline.predictor.tiles import TilesInvalid, require_options
 from serving.models.loading import LoadedModel
 from serving.models.residency import LATENCIES
 from serving.pool import Answered, Options
@@ -21,6 +23,7 @@ async def answer(
 ) -> tuple[Answer, list[Answered]]:
     """Raises what `Models.use` raises, and QueueFull. An image that cannot be predicted fails alone."""
     async with serving.models.use(name) as model:
+        _require_detector(model, options)
         started = clock.monotonic()
         results = await serving.pool.predict(model, list(images), options)
         _count(model, results, 1e3 * (clock.monotonic() - started))
@@ -28,6 +31,15 @@ async def answer(
         if receipt:
             found.receipt = receipt_of(model, images, options, results)
     return found, results
+
+
+def _require_detector(model: LoadedModel, options: Options) -> None:
+    if options.tile is None:
+        return
+    try:
+        require_options(model.shared.metadata.kind, tile=options.tile, overlap=options.overlap)
+    except TilesInvalid as error:
+        raise RequestInvalid(str(error), errors=[{"field": "tile", "message": str(error)}]) from error
 
 
 def receipt_of(
@@ -85,6 +97,7 @@ def _image(answered: Answered) -> ImageAnswer:
         orientation=result.orientation,
         boxes=[Box(**asdict(box)) for box in result.boxes],
         labels=[Label(**asdict(label)) for label in result.labels],
+        tiles=result.tiles,
         milliseconds={"queued": round(answered.queued_ms, 3), **_rounded(result)},
     )
 

@@ -8,7 +8,7 @@ On a GPU the images that wait when the engine is free go through it together; no
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from core.domain.errors import QueueFull
 from core.settings import Settings
 from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed
+from pipeline.predictor.tiles import OVERLAP
 from serving.models.loading import LoadedModel
 
 MAX_BATCH = 32
@@ -24,11 +25,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Of a prediction: None takes the thresholds of the export."""
+    """Of a prediction: None takes the thresholds of the export. `tile`: see `ExportPredictor.predict`."""
 
     min_score: float | None = None
     iou: float | None = None
     top: int = 5
+    tile: int | None = None
+    overlap: float = OVERLAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,12 @@ class Pool:
 
 def _computed(predictor: ExportPredictor, content: bytes, options: Options, arrived: float) -> Answered:
     started = perf_counter()
-    (result,) = predictor.predict([content], min_score=options.min_score, iou=options.iou, top=options.top)
+    (result,) = predictor.predict([content], **asdict(options))
     return Answered(result, 1e3 * (started - arrived))
 
 
 def _computed_together(predictor: ExportPredictor, batch: list[_Waiting]) -> list[Answered]:
     started, options = perf_counter(), batch[0].options
     contents = [each.content for each in batch]
-    results = predictor.predict(contents, min_score=options.min_score, iou=options.iou, top=options.top)
+    results = predictor.predict(contents, **asdict(options))
     return [Answered(result, 1e3 * (started - each.arrived)) for each, result in zip(batch, results, strict=True)]

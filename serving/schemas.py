@@ -4,8 +4,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.predictor.tiles import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
+
 MODEL = "raccoons@production"
 MAX_IMAGES = 32
+TILE_TEXT = (
+    "Of a detector: the image is predicted as a whole and in squares of so many of its pixels, for objects that are "
+    "small in it. Each has an input of its own, and takes as long as an image."
+)
+OVERLAP_TEXT = "The share of its side that each tile has in common with the next one, at least."
 
 
 class Box(BaseModel):
@@ -48,6 +55,7 @@ class ImageAnswer(BaseModel):
     orientation: int | None = Field(None, description="The EXIF orientation that was undone.", examples=[1])
     boxes: list[Box] = Field(default_factory=list)
     labels: list[Label] = Field(default_factory=list)
+    tiles: int = Field(0, description="In how many tiles it was predicted, besides as a whole.", examples=[0])
     milliseconds: dict[str, float] = Field(
         default_factory=dict,
         description="By stage: queued, decode, preprocess, inference, postprocess.",
@@ -80,6 +88,8 @@ class PredictRequest(BaseModel):
     confidence: float | None = Field(None, ge=0, le=1)
     iou: float | None = Field(None, ge=0, le=1)
     top: int = Field(5, ge=1, le=1000)
+    tile: int | None = Field(None, ge=MIN_TILE, le=MAX_TILE, description=TILE_TEXT)
+    overlap: float = Field(OVERLAP, ge=0, le=MAX_OVERLAP, description=OVERLAP_TEXT)
     receipt: bool = False
 
 

@@ -60,6 +60,8 @@ async def predict(request: Request) -> Response:
                 ("confidence", "number", "By default the thresholds of the version, of each class."),
                 ("iou", "number", "Above it the lower of two boxes of a class goes."),
                 ("top", "integer", "How many classes of a classifier."),
+                ("tile", "integer", "Of a detector: predict the image also in squares of so many of its pixels."),
+                ("overlap", "number", "The share of its side that each tile has in common with the next one."),
                 ("receipt", "boolean", "Add what makes the same answer again."),
                 ("annotated", "boolean", "Answer the image with what was predicted drawn into it."),
             )

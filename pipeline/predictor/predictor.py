@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from pipeline.dataset.predictions import PredictedBox, PredictedLabel
 from pipeline.predictor.engines import Engine, open_engine
-from pipeline.predictor.images import ImageUnreadable, decode, ignore_warnings
+from pipeline.predictor.images import DecodedImage, ImageUnreadable, decode, ignore_warnings
 from pipeline.predictor.metadata import ExportMetadata, MetadataInvalid, Output, read_metadata
-from pipeline.predictor.postprocess import OutputInvalid, boxes_of, probabilities, require_form
+from pipeline.predictor.postprocess import OutputInvalid, Rows, boxes_of, probabilities, require_form
 from pipeline.predictor.preprocess import Placement, needed_size, prepare
+from pipeline.predictor.tiles import OVERLAP, Tile, merged, part_of, parts_of, require_options
 
 TOP = 5
 MAX_BATCH = 16  # images: a processor gains nothing by more, and each takes 5 MB at 640 px
@@ -23,7 +24,8 @@ MAX_BATCH = 16  # images: a processor gains nothing by more, and each takes 5 MB
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """`boxes` of a detector, best first; `labels` of a classifier, most probable first. `milliseconds` by stage:
-    decode, preprocess, inference (the share of the batch), postprocess."""
+    decode, preprocess, inference (the share of the batch), postprocess. `tiles`: 0 where the model saw only the whole
+    image."""
 
     width: int
     height: int
@@ -31,6 +33,7 @@ class Prediction:
     boxes: tuple[PredictedBox, ...]
     labels: tuple[PredictedLabel, ...]
     milliseconds: dict[str, float]
+    tiles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +86,21 @@ class ExportPredictor:
         min_score: float | None = None,
         iou: float | None = None,
         top: int = TOP,
+        tile: int | None = None,
+        overlap: float = OVERLAP,
     ) -> list[Prediction | PredictionFailed]:
         """One result for each image, in their order. Images of the same input size go through the model together.
 
         `min_score`: instead of the thresholds of the export, for boxes of every class; a classifier then lists the
         classes from it up, and otherwise always its most probable ones. `iou`: instead of that of the export. `top`:
-        how many classes a classifier lists.
-        Raises EngineFailed, and MetadataInvalid where the model does not answer as its description says.
+        how many classes a classifier lists. `tile`: a detector sees the image also in squares of so many pixels of it,
+        each of which shares at least `overlap` of its side, 0 to 0.9, with the next: see `pipeline.predictor.tiles`.
+        Raises EngineFailed, MetadataInvalid where the model does not answer as its description says, and TilesInvalid.
         """
+        if tile is not None:
+            require_options(self.metadata.kind, tile=tile, overlap=overlap)
+            output = self._output(min_score, iou)
+            return [self._predict_tiles(content, output, tile, overlap) for content in images]
         batches = [images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH)]
         return [
             result for batch in batches for result in self._predict_batch(batch, min_score=min_score, iou=iou, top=top)
@@ -99,11 +109,7 @@ class ExportPredictor:
     def prepare(self, content: bytes) -> PreparedImage:
         """Decoded and in the model's form: the first half of `predict`. Raises ImageUnreadable."""
         started = perf_counter()
-        image = decode(content, at_least=self._at_least)
-        decoded = perf_counter()
-        values, placement = prepare(image, self.metadata.preprocessing)
-        times = {"decode": 1e3 * (decoded - started), "preprocess": 1e3 * (perf_counter() - decoded)}
-        return PreparedImage(values, placement, image.width, image.height, image.orientation, times)
+        return self._prepared(decode(content, at_least=self._at_least), since=started)
 
     def predict_prepared(
         self,
@@ -114,10 +120,7 @@ class ExportPredictor:
         top: int = TOP,
     ) -> list[Prediction | PredictionFailed]:
         """The second half of `predict`, in one run of the model: at most MAX_BATCH images of one input size."""
-        output = self.metadata.output
-        thresholds = self.thresholds if min_score is None else (min_score,) * len(self.metadata.classes)
-        output = replace(output, thresholds=thresholds, iou=output.iou if iou is None else iou)
-        results = self._run(images, output, top)
+        results = self._run(images, self._output(min_score, iou), top)
         return results if min_score is None else [_listed_from(min_score, result) for result in results]
 
     def raw(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -135,6 +138,18 @@ class ExportPredictor:
         if batch.ndim != 4 or batch.shape[1] != 3 or not fits:
             shape = f"(batch, 3, {wanted.height}, {wanted.width})"
             raise MetadataInvalid(f"The model takes {shape}; the array has the shape {batch.shape}.")
+
+    def _output(self, min_score: float | None, iou: float | None) -> Output:
+        """That of the export, with what is asked for instead."""
+        output = self.metadata.output
+        thresholds = self.thresholds if min_score is None else (min_score,) * len(self.metadata.classes)
+        return replace(output, thresholds=thresholds, iou=output.iou if iou is None else iou)
+
+    def _prepared(self, image: DecodedImage, *, since: float) -> PreparedImage:
+        decoded = perf_counter()
+        values, placement = prepare(image, self.metadata.preprocessing)
+        times = {"decode": 1e3 * (decoded - since), "preprocess": 1e3 * (perf_counter() - decoded)}
+        return PreparedImage(values, placement, image.width, image.height, image.orientation, times)
 
     def _predict_batch(
         self, images: Sequence[bytes], *, min_score: float | None, iou: float | None, top: int
@@ -154,13 +169,47 @@ class ExportPredictor:
                 results[index] = result
         return results
 
+    def _predict_tiles(
+        self, content: bytes, output: Output, tile: int, overlap: float
+    ) -> Prediction | PredictionFailed:
+        started = perf_counter()
+        try:
+            image = decode(content)
+            groups = parts_of(image.width, image.height, tile=tile, overlap=overlap, wanted=self.metadata.preprocessing)
+            if not groups:
+                return self._run([self._prepared(image, since=started)], output, TOP)[0]
+            times = {"decode": 1e3 * (perf_counter() - started), "preprocess": 0.0, "inference": 0.0}
+            found = [each for group in groups for each in self._boxes_of_parts(image, group, output, times)]
+        except (ImageUnreadable, OutputInvalid) as error:
+            return PredictionFailed(str(error))
+        merging = perf_counter()
+        boxes = self._boxes(merged(found, (image.width, image.height), iou=output.iou))
+        times["postprocess"] = 1e3 * (perf_counter() - merging)
+        return Prediction(image.width, image.height, image.orientation, boxes, (), times, tiles=len(found) - 1)
+
+    def _boxes_of_parts(
+        self, image: DecodedImage, parts: Sequence[Tile], output: Output, times: dict[str, float]
+    ) -> list[tuple[Tile, Rows]]:
+        """Of one run of the model. Adds to `times`. Raises OutputInvalid."""
+        ready = [self._prepared(part_of(image, each), since=perf_counter()) for each in parts]
+        raw, share = self._outputs(ready, output)
+        times["preprocess"] += sum(each.milliseconds["preprocess"] for each in ready)
+        times["inference"] += share * len(parts)
+        height, width = ready[0].values.shape[1:]
+        found = [boxes_of(rows, output, each.placement, (width, height)) for rows, each in zip(raw, ready, strict=True)]
+        return list(zip(parts, found, strict=True))
+
     def _run(self, group: Sequence[PreparedImage], output: Output, top: int) -> list[Prediction | PredictionFailed]:
+        raw, share = self._outputs(group, output)
+        return [self._result(ready, rows, output, top, share) for ready, rows in zip(group, raw, strict=True)]
+
+    def _outputs(self, group: Sequence[PreparedImage], output: Output) -> tuple[NDArray[np.float32], float]:
+        """Of one run of the model, and the milliseconds that each image took."""
         started = perf_counter()
         batch = group[0].values[None] if len(group) == 1 else np.stack([ready.values for ready in group])
         raw = self._engine.run(batch)
         require_form(raw, images=len(group), output=output, classes=len(self.metadata.classes))
-        share = 1e3 * (perf_counter() - started) / len(group)
-        return [self._result(ready, rows, output, top, share) for ready, rows in zip(group, raw, strict=True)]
+        return raw, 1e3 * (perf_counter() - started) / len(group)
 
     def _result(
         self, ready: PreparedImage, rows: NDArray[np.float32], output: Output, top: int, inference_ms: float

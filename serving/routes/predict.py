@@ -12,10 +12,11 @@ from core.domain.errors import RequestInvalid, UploadTooLarge
 from http_common.openapi import problem_responses
 from http_common.remote_images import fetch_image
 from pipeline.predictor.predictor import PredictionFailed
+from pipeline.predictor.tiles import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
 from serving.annotate import annotated as draw
 from serving.answers import answer
 from serving.pool import Options
-from serving.schemas import Answer, ImageSource, PredictRequest
+from serving.schemas import OVERLAP_TEXT, TILE_TEXT, Answer, ImageSource, PredictRequest
 from serving.state import CurrentServing, Serving
 
 router = APIRouter(tags=["predictions"])
@@ -32,13 +33,15 @@ Confidence = Annotated[
 ]
 Iou = Annotated[float | None, Query(ge=0, le=1, description="Above it the lower of two boxes of a class goes.")]
 Top = Annotated[int, Query(ge=1, le=1000, description="How many classes of a classifier.")]
+Tile = Annotated[int | None, Query(ge=MIN_TILE, le=MAX_TILE, description=TILE_TEXT)]
+Overlap = Annotated[float, Query(ge=0, le=MAX_OVERLAP, description=OVERLAP_TEXT)]
 
 
 @router.post("/predict", summary="Predict images", response_model=Answer, responses=problem_responses(*FAILURES))
 async def predict(serving: CurrentServing, body: PredictRequest) -> Response:
     """Up to 32 images, each as base64 or as a URL. One that cannot be predicted has an `error`, the others answers."""
     images = [await _bytes_of(serving, index, source) for index, source in enumerate(body.images)]
-    options = Options(body.confidence, body.iou, body.top)
+    options = Options(body.confidence, body.iou, body.top, body.tile, body.overlap)
     found, _ = await answer(serving, body.model, images, options, receipt=body.receipt)
     return Response(found.model_dump_json(), media_type="application/json")
 
@@ -72,13 +75,16 @@ async def predict_image(
     confidence: Confidence = None,
     iou: Iou = None,
     top: Top = 5,
+    tile: Tile = None,
+    overlap: Overlap = OVERLAP,
     receipt: bool = False,
     annotated: bool = False,
 ) -> Response:
     """The body is the image, or a form with the field `file`. `annotated=true` answers the image with what was
     predicted drawn into it, as JPEG."""
     content = await _image_in(request, serving)
-    found, results = await answer(serving, model, [content], Options(confidence, iou, top), receipt=receipt)
+    options = Options(confidence, iou, top, tile, overlap)
+    found, results = await answer(serving, model, [content], options, receipt=receipt)
     result = results[0].result
     if isinstance(result, PredictionFailed):
         raise errors.ImageInvalid(result.reason)

@@ -155,6 +155,30 @@ def test_what_cannot_be_served_says_why(platform: Platform, exports: dict[str, P
     asyncio.run(run())
 
 
+def test_a_large_image_is_predicted_by_tiles(platform: Platform, exports: dict[str, Path], tmp_path: Path) -> None:
+    squares = publish(platform, "squares", exports["detection"])
+    halves = publish(platform, "halves", exports["classification"], kind="classification")
+    large = Image.new("RGB", (640, 480), (128, 128, 128))
+    large.paste((230, 20, 20), (200, 300, 224, 324))  # 5 px where the whole image is the input
+    large.save(tmp_path / "large.png")
+    content = (tmp_path / "large.png").read_bytes()
+
+    async def run() -> None:
+        async with served(platform) as client:
+            whole = (await predicted(client, content, squares)).json()["images"][0]
+            tiled = (await predicted(client, content, squares, tile=128, overlap=0.25)).json()["images"][0]
+            body = {"model": squares, "images": [{"base64": base64.b64encode(content).decode()}]}
+            posted = await client.post("/predict", json=body | {"tile": 128, "overlap": 0.25})
+            assert (whole["boxes"], whole["tiles"], tiled["tiles"]) == ([], 0, 35)
+            assert {each["label"] for each in tiled["boxes"]} == {"red"}
+            assert without_times(posted.json()) == without_times({"images": [tiled]})
+            for model, query in ((halves, {"tile": 128}), (squares, {"tile": 31}), (squares, {"overlap": 0.95})):
+                refused = await predicted(client, content, model, **query)
+                assert (refused.status_code, refused.json()["slug"]) == (400, "request-invalid"), query
+
+    asyncio.run(run())
+
+
 def test_a_full_queue_refuses_and_loses_nothing(
     platform: Platform, exports: dict[str, Path], images: list[bytes]
 ) -> None:
