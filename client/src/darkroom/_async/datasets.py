@@ -1,0 +1,207 @@
+"""Datasets: uploads, what was found in them, their images."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from darkroom._async import work
+from darkroom._async.downloads import download
+from darkroom._async.transport import AsyncTransport, new_key
+from darkroom._async.uploads import preflight, upload
+from darkroom.errors import ArchiveRefused
+from darkroom.files import OnBytes, PathLike
+from darkroom.names import job_id_of, path_of, project_name_of
+from darkroom.schemas import Dataset, DatasetImage, Event, Finding, Preflight, Project
+from darkroom.states import DATASET_ENDED, READY
+from darkroom.uploads import OnProgress, UploadProgress
+
+POLL_SECONDS = 1.0
+
+
+class AsyncDatasets:
+    """A dataset is named by its `job_id`, or by the object itself."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    def list(self, *, project: Project | str | None = None, state: str | None = None) -> AsyncIterator[Dataset]:
+        """Newest first."""
+        name = None if project is None else project_name_of(project)
+        return self._transport.pages(Dataset, "/jobs", {"project": name, "state": state})
+
+    async def get(self, dataset: Dataset | str) -> Dataset:
+        return await self._transport.read(Dataset, _path(dataset))
+
+    async def describe(self, dataset: Dataset | str) -> Dataset:
+        """With its metadata: classes by split, counts, statistics. A notebook displays them as a table."""
+        found = await self.get(dataset)
+        return replace(found, metadata=await self.metadata(dataset)) if found.state == READY else found
+
+    async def metadata(self, dataset: Dataset | str) -> Mapping[str, Any]:
+        """The immutable dataset_metadata.json."""
+        found: dict[str, Any] = await self._transport.json("GET", path_of("/dataset/metadata/{}", job_id_of(dataset)))
+        return found
+
+    async def preflight(self, archive: PathLike) -> Preflight:
+        """What the service would say of a ZIP, from its last bytes: nothing else is sent."""
+        return await preflight(self._transport, Path(archive))
+
+    async def upload(
+        self,
+        archive: PathLike,
+        *,
+        project: Project | str | None = None,
+        name: str | None = None,
+        val_fraction: float | None = None,
+        test_fraction: float | None = None,
+        seed: int | None = None,
+        on_error: str | None = None,
+        split: str | None = None,
+        background: str | None = None,
+        preflight: bool = True,
+        wait: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Dataset:
+        """Sends a ZIP of labelled images, in chunks with checksums; the same call continues an interrupted upload.
+
+        `project`: by default one of its own. `on_error`: `reject` or `skip`. `split`: `keep`, `remake` or `sequence`.
+        `background`: `auto` or `unlabelled`. With `wait`, returns when the dataset is ready.
+        Raises ArchiveRefused where the preflight says so; with `wait`, WorkFailed where the dataset is rejected.
+        """
+        path = Path(archive)
+        if preflight:
+            found = await self.preflight(path)
+            if not found.accepted:
+                raise ArchiveRefused(found)
+        fields = work.without_none(
+            project=None if project is None else project_name_of(project),
+            **{"name": name, "val_fraction": val_fraction, "test_fraction": test_fraction, "seed": seed},
+            **{"on_error": on_error, "split": split, "background": background},
+        )
+        texts = {field: str(value) for field, value in fields.items()}
+        dataset = await upload(self._transport, path, fields=texts, on_progress=on_progress or _ignore)
+        return await self.wait(dataset) if wait else dataset
+
+    async def import_huggingface(
+        self,
+        repository: str,
+        *,
+        revision: str | None = None,
+        subset: str | None = None,
+        splits: tuple[str, ...] | None = None,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        project: Project | str | None = None,
+        name: str | None = None,
+        val_fraction: float | None = None,
+        test_fraction: float | None = None,
+        seed: int | None = None,
+        on_error: str | None = None,
+        split: str | None = None,
+        background: str | None = None,
+        wait: bool = True,
+    ) -> Dataset:
+        """Images with class labels from a Hugging Face hub, downloaded by the service."""
+        body = work.without_none(
+            huggingface=repository,
+            project=None if project is None else project_name_of(project),
+            **{"revision": revision, "subset": subset, "splits": splits},
+            **{"image_column": image_column, "label_column": label_column, "name": name},
+            **{"val_fraction": val_fraction, "test_fraction": test_fraction, "seed": seed},
+            **{"on_error": on_error, "split": split, "background": background},
+        )
+        return await self._accepted("/import-dataset", body, wait=wait)
+
+    async def wait(self, dataset: Dataset | str, *, timeout: float | None = None, check: bool = True) -> Dataset:
+        """When it is ready. Raises WorkFailed where it ends otherwise (unless `check=False`), WaitTimeout."""
+        path = _path(dataset)
+        found = await work.wait_until_ended(self._transport, Dataset, path, ended=DATASET_ENDED, timeout=timeout)
+        return work.succeeded(found, name=found.dataset, state=READY) if check else found
+
+    def follow(self, dataset: Dataset | str, *, seconds: float = POLL_SECONDS) -> AsyncIterator[Dataset]:
+        """Its state every so many seconds; the one in which it ended comes last."""
+        return work.follow(self._transport, Dataset, _path(dataset), ended=DATASET_ENDED, seconds=seconds)
+
+    def events(self, dataset: Dataset | str, *, after: int = 0) -> AsyncIterator[Event]:
+        """Every event once, from the one after the number `after`, until the preparation ends."""
+        return work.events(self._transport, f"{_path(dataset)}/events", after=after)
+
+    def findings(
+        self, dataset: Dataset | str, *, code: str | None = None, severity: str | None = None
+    ) -> AsyncIterator[Finding]:
+        """`severity`: `error`, `warning` or `note`."""
+        return self._transport.pages(Finding, f"{_path(dataset)}/findings", {"code": code, "severity": severity})
+
+    def repair_log(self, dataset: Dataset | str) -> AsyncIterator[Finding]:
+        """Every change that the repair made which this dataset comes from."""
+        return self._transport.pages(Finding, f"{_path(dataset)}/repair-log")
+
+    async def repair(
+        self, dataset: Dataset | str, *, project: Project | str | None = None, wait: bool = True
+    ) -> Dataset:
+        """A repaired copy as a dataset of its own."""
+        name = None if project is None else project_name_of(project)
+        return await self._accepted(f"{_path(dataset)}/repair", None, wait=wait, project=name)
+
+    async def retry(self, dataset: Dataset | str, *, wait: bool = True) -> Dataset:
+        """Prepares it again after a failure of the service."""
+        return await self._accepted(f"{_path(dataset)}/retry", None, wait=wait)
+
+    async def delete(self, dataset: Dataset | str, *, cancel: bool = False) -> None:
+        """With its versions. `cancel` ends its active work first."""
+        await self._transport.send("DELETE", _path(dataset), query={"cancel": cancel})
+
+    def images(
+        self,
+        dataset: Dataset | str,
+        *,
+        class_name: str | None = None,
+        split: str | None = None,
+        finding: str | None = None,
+        sort: str | None = None,
+    ) -> AsyncIterator[DatasetImage]:
+        """With their boxes. `sort`: `path`, `size`, `boxes`, `brightness`, `blur`, or `-blur` for the highest first."""
+        query = {"class": class_name, "split": split, "finding": finding, "sort": sort}
+        return self._transport.pages(DatasetImage, path_of("/dataset/images/{}", job_id_of(dataset)), query)
+
+    async def image(
+        self, dataset: Dataset | str, sha256: str, *, size: int | None = None, boxes: bool = False
+    ) -> bytes:
+        """The file, or with `size` an upright thumbnail of that many pixels; with `boxes` drawn into it."""
+        path = path_of("/dataset/images/{}/{}", job_id_of(dataset), sha256)
+        return (await self._transport.send("GET", path, query={"size": size, "boxes": boxes or None})).content
+
+    async def sample(self, dataset: Dataset | str, *, images: int = 16) -> bytes:
+        """A grid of images with their boxes or classes, as PNG."""
+        path = path_of("/dataset/sample/{}", job_id_of(dataset))
+        return (await self._transport.send("GET", path, query={"n": images})).content
+
+    async def download(self, dataset: Dataset | str, to: PathLike = ".", *, on_bytes: OnBytes | None = None) -> Path:
+        """The prepared dataset and its manifest, as a tar."""
+        return await download(
+            self._transport, path_of("/dataset/download/{}", job_id_of(dataset)), to, on_bytes=on_bytes
+        )
+
+    async def download_source(
+        self, dataset: Dataset | str, to: PathLike = ".", *, on_bytes: OnBytes | None = None
+    ) -> Path:
+        """The ZIP as it was uploaded."""
+        return await download(self._transport, path_of("/dataset/source/{}", job_id_of(dataset)), to, on_bytes=on_bytes)
+
+    async def _accepted(
+        self, path: str, body: Mapping[str, Any] | None, *, wait: bool, project: str | None = None
+    ) -> Dataset:
+        accepted = await self._transport.json("POST", path, query={"project": project}, body=body, headers=new_key())
+        job_id = str(accepted["job_id"])
+        return await (self.wait(job_id) if wait else self.get(job_id))
+
+
+def _path(dataset: Dataset | str) -> str:
+    return path_of("/jobs/{}", job_id_of(dataset))
+
+
+def _ignore(_progress: UploadProgress) -> None:
+    pass

@@ -1,0 +1,43 @@
+"""Receives a file, continues after a broken connection, and checks its sha256."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from darkroom._async.runtime import sleep
+from darkroom._async.transport import AsyncTransport, Query
+from darkroom.files import CHUNK_BYTES, OnBytes, PartialFile, PathLike, total_of
+
+ATTEMPTS = 6  # without a byte of progress
+PAUSE_SECONDS = 1.0
+
+
+async def download(
+    transport: AsyncTransport,
+    path: str,
+    to: PathLike,
+    *,
+    query: Query | None = None,
+    sha256: str = "",
+    on_bytes: OnBytes | None = None,
+) -> Path:
+    """The file, at `to` or under its own name in the folder `to`. `sha256`: by default what the service says it is."""
+    file = PartialFile(to)
+    failures = 0
+    while True:
+        before = file.received
+        try:
+            async with transport.stream(path, query=query, headers=file.range_headers()) as response:
+                file.begin(response)
+                async for chunk in response.aiter_bytes(CHUNK_BYTES):
+                    file.write(chunk)
+                    if on_bytes:
+                        on_bytes(file.received, total_of(response))
+            return file.complete(sha256 or response.headers.get("x-checksum-sha256", ""))
+        except httpx.TransportError as error:
+            failures = 0 if file.received > before else failures + 1
+            if failures == ATTEMPTS:
+                raise transport.unreachable(error) from error
+        await sleep(PAUSE_SECONDS)

@@ -1,0 +1,44 @@
+# Written by client/make_sync.py from darkroom._async: change that, then run it.
+"""Receives a file, continues after a broken connection, and checks its sha256."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from darkroom._sync.runtime import sleep
+from darkroom._sync.transport import Query, Transport
+from darkroom.files import CHUNK_BYTES, OnBytes, PartialFile, PathLike, total_of
+
+ATTEMPTS = 6  # without a byte of progress
+PAUSE_SECONDS = 1.0
+
+
+def download(
+    transport: Transport,
+    path: str,
+    to: PathLike,
+    *,
+    query: Query | None = None,
+    sha256: str = "",
+    on_bytes: OnBytes | None = None,
+) -> Path:
+    """The file, at `to` or under its own name in the folder `to`. `sha256`: by default what the service says it is."""
+    file = PartialFile(to)
+    failures = 0
+    while True:
+        before = file.received
+        try:
+            with transport.stream(path, query=query, headers=file.range_headers()) as response:
+                file.begin(response)
+                for chunk in response.iter_bytes(CHUNK_BYTES):
+                    file.write(chunk)
+                    if on_bytes:
+                        on_bytes(file.received, total_of(response))
+            return file.complete(sha256 or response.headers.get("x-checksum-sha256", ""))
+        except httpx.TransportError as error:
+            failures = 0 if file.received > before else failures + 1
+            if failures == ATTEMPTS:
+                raise transport.unreachable(error) from error
+        sleep(PAUSE_SECONDS)

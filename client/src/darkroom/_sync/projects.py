@@ -1,0 +1,81 @@
+# Written by client/make_sync.py from darkroom._async: change that, then run it.
+"""Projects and the aliases of their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from darkroom._sync.transport import Transport
+from darkroom._sync.work import without_none
+from darkroom.names import path_of, project_name_of
+from darkroom.schemas import Alias, DeletedProject, Lineage, Project
+
+
+class Projects:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, implicit: bool = False) -> Iterator[Project]:
+        """Newest activity first. `implicit`: also those that uploads without a project opened."""
+        return self._transport.pages(Project, "/projects", {"implicit": implicit})
+
+    def get(self, project: Project | str) -> Project:
+        return self._transport.read(Project, path_of("/projects/{}", project_name_of(project)))
+
+    def create(self, project: str, *, title: str = "", description: str = "", kind: str | None = None) -> Project:
+        """`kind` is `detection` or `classification`; by default that of the first dataset."""
+        body = without_none(project=project, title=title, description=description, kind=kind)
+        return self._transport.write(Project, "POST", "/projects", body)
+
+    def rename(self, project: Project | str, name: str) -> Project:
+        """Its old name redirects from now on, and is never given again."""
+        return self.update(project, name=name)
+
+    def update(
+        self,
+        project: Project | str,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+    ) -> Project:
+        body = without_none(project=name, title=title, description=description)
+        return self._transport.write(Project, "PATCH", path_of("/projects/{}", project_name_of(project)), body)
+
+    def delete(self, project: Project | str, *, cancel: bool = False) -> DeletedProject:
+        """`cancel` ends its active work first. Raises Conflict where it has aliases, or work without `cancel`."""
+        path = path_of("/projects/{}", project_name_of(project))
+        return self._transport.write(DeletedProject, "DELETE", path, query={"cancel": cancel})
+
+    def lineage(self, project: Project | str, *, all_runs: bool = False) -> Lineage:
+        """What each version was made from. `all_runs`: also the failed and the cancelled ones."""
+        path = path_of("/projects/{}/lineage", project_name_of(project))
+        return self._transport.read(Lineage, path, {"runs": "all" if all_runs else "folded"})
+
+
+class Aliases:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, project: Project | str) -> Iterator[Alias]:
+        """By name, without their histories."""
+        return self._transport.items(Alias, path_of("/projects/{}/aliases", project_name_of(project)))
+
+    def get(self, project: Project | str, alias: str) -> Alias:
+        """With its history, oldest first."""
+        return self._transport.read(Alias, _path(project, alias))
+
+    def set(self, project: Project | str, alias: str, version: str) -> Alias:
+        """Points it at a version, such as `v3`: predictions by this alias follow within a second."""
+        return self._transport.write(Alias, "PUT", _path(project, alias), {"version": version})
+
+    def rollback(self, project: Project | str, alias: str) -> Alias:
+        """One step back in the history, which keeps the rollback too."""
+        return self._transport.write(Alias, "POST", f"{_path(project, alias)}/rollback")
+
+    def remove(self, project: Project | str, alias: str) -> None:
+        self._transport.send("DELETE", _path(project, alias))
+
+
+def _path(project: Project | str, alias: str) -> str:
+    return path_of("/projects/{}/aliases/{}", project_name_of(project), alias)

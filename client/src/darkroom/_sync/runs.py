@@ -1,0 +1,168 @@
+# Written by client/make_sync.py from darkroom._async: change that, then run it.
+"""Trainings, and the operations in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from darkroom._sync import work
+from darkroom._sync.transport import Transport, new_key
+from darkroom.names import job_id_of, operation_id_of, path_of, project_name_of, run_id_of
+from darkroom.schemas import Dataset, Event, Operation, Project, Run, Trainer
+from darkroom.states import RUN_ENDED, SUCCEEDED
+
+POLL_SECONDS = 1.0
+
+
+class Runs:
+    """A run is named by its `run_id`, or by the object itself."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self,
+        *,
+        project: Project | str | None = None,
+        dataset: Dataset | str | None = None,
+        state: str | None = None,
+    ) -> Iterator[Run]:
+        """Newest first."""
+        name = None if project is None else project_name_of(project)
+        job_id = None if dataset is None else job_id_of(dataset)
+        return self._transport.pages(Run, "/runs", {"project": name, "job_id": job_id, "state": state})
+
+    def get(self, run: Run | str) -> Run:
+        return self._transport.read(Run, _run_path(run))
+
+    def describe(self, run: Run | str) -> Run:
+        """With its epochs so far, of the current attempt. A notebook displays them as curves."""
+        found = self.get(run)
+        epochs: dict[int, Mapping[str, Any]] = {}
+        for event in self.events(run):
+            if event.type == "progress" and event.data.get("epoch"):
+                epochs[int(event.data["epoch"])] = event.data
+            if event.seq >= found.seq and found.state not in RUN_ENDED:
+                break
+        return replace(found, epochs=tuple(epochs[number] for number in sorted(epochs)))
+
+    def trainers(self) -> Iterator[Trainer]:
+        return self._transport.items(Trainer, "/trainers")
+
+    def train(
+        self,
+        dataset: Dataset | str,
+        *,
+        trainer: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Queues a training; `wait` waits for it. `trainer`: by default that of the kind of the dataset.
+
+        `params["model"]` may be a version to go on from: `v3`, `@production`, `raccoons/v3`.
+        """
+        body = work.without_none(trainer=trainer, params=dict(params or {}))
+        return self._posted(path_of("/train-async/{}", job_id_of(dataset)), body)
+
+    def baseline(
+        self,
+        dataset: Dataset | str,
+        *,
+        model: str | None = None,
+        templates: tuple[str, ...] | None = None,
+        prompts: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Run:
+        """Zero-shot CLIP on a classification dataset, without training, published as a version."""
+        body = work.without_none(model=model, templates=templates, prompts=prompts)
+        return self._posted(path_of("/baseline/{}", job_id_of(dataset)), body)
+
+    def wait(self, run: Run | str, *, timeout: float | None = None, check: bool = True) -> Run:
+        """When it succeeded. Raises WorkFailed where it ends otherwise (unless `check=False`), WaitTimeout."""
+        found = work.wait_until_ended(self._transport, Run, _run_path(run), ended=RUN_ENDED, timeout=timeout)
+        return work.succeeded(found, name=found.run_id, state=SUCCEEDED) if check else found
+
+    def follow(self, run: Run | str, *, seconds: float = POLL_SECONDS) -> Iterator[Run]:
+        """Its state every so many seconds; the one in which it ended comes last."""
+        return work.follow(self._transport, Run, _run_path(run), ended=RUN_ENDED, seconds=seconds)
+
+    def events(self, run: Run | str, *, after: int = 0) -> Iterator[Event]:
+        """Every event once, from the one after the number `after`, until the run ends."""
+        return work.events(self._transport, f"{_run_path(run)}/events", after=after)
+
+    def log(self, run: Run | str, *, tail: int | None = None, attempt: int | None = None) -> str:
+        """The trainer's output: its end while the run goes on, all of it afterwards. `tail`: only the last lines."""
+        query = {"tail": tail, "attempt": attempt}
+        return (self._transport.send("GET", f"{_run_path(run)}/log", query=query)).text
+
+    def cancel(self, run: Run | str) -> Run:
+        """Discards it."""
+        return self._posted(f"{_run_path(run)}/cancel", None)
+
+    def stop(self, run: Run | str) -> Run:
+        """Ends it after this epoch, and publishes the best epoch so far."""
+        return self._posted(f"{_run_path(run)}/stop", None)
+
+    def retry(self, run: Run | str) -> Run:
+        """Continues it from its last checkpoint."""
+        return self._posted(f"{_run_path(run)}/retry", None)
+
+    def _posted(self, path: str, body: Mapping[str, Any] | None) -> Run:
+        accepted = self._transport.json("POST", path, body=body, headers=new_key())
+        return self.get(str(accepted["run_id"]))
+
+
+class Operations:
+    """What else happens in the background. An operation is named by its `operation_id`, or by the object itself."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self,
+        *,
+        project: Project | str | None = None,
+        dataset: Dataset | str | None = None,
+        kind: str | None = None,
+        state: str | None = None,
+    ) -> Iterator[Operation]:
+        """Newest first."""
+        name = None if project is None else project_name_of(project)
+        job_id = None if dataset is None else job_id_of(dataset)
+        query = {"project": name, "job_id": job_id, "kind": kind, "state": state}
+        return self._transport.pages(Operation, "/operations", query)
+
+    def get(self, operation: Operation | str) -> Operation:
+        return self._transport.read(Operation, _operation_path(operation))
+
+    def wait(self, operation: Operation | str, *, timeout: float | None = None, check: bool = True) -> Operation:
+        """When it succeeded. Raises WorkFailed where it ends otherwise (unless `check=False`), WaitTimeout."""
+        path = _operation_path(operation)
+        found = work.wait_until_ended(self._transport, Operation, path, ended=RUN_ENDED, timeout=timeout)
+        return work.succeeded(found, name=f"{found.kind} {found.operation_id}", state=SUCCEEDED) if check else found
+
+    def follow(self, operation: Operation | str, *, seconds: float = POLL_SECONDS) -> Iterator[Operation]:
+        """Its state every so many seconds; the one in which it ended comes last."""
+        return work.follow(self._transport, Operation, _operation_path(operation), ended=RUN_ENDED, seconds=seconds)
+
+    def events(self, operation: Operation | str, *, after: int = 0) -> Iterator[Event]:
+        """Every event once, from the one after the number `after`, until the operation ends."""
+        return work.events(self._transport, f"{_operation_path(operation)}/events", after=after)
+
+    def cancel(self, operation: Operation | str) -> Operation:
+        return self._posted(f"{_operation_path(operation)}/cancel")
+
+    def retry(self, operation: Operation | str) -> Operation:
+        return self._posted(f"{_operation_path(operation)}/retry")
+
+    def _posted(self, path: str) -> Operation:
+        accepted = self._transport.json("POST", path, headers=new_key())
+        return self.get(str(accepted["operation_id"]))
+
+
+def _run_path(run: Run | str) -> str:
+    return path_of("/runs/{}", run_id_of(run))
+
+
+def _operation_path(operation: Operation | str) -> str:
+    return path_of("/operations/{}", operation_id_of(operation))

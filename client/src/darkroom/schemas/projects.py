@@ -1,0 +1,128 @@
+"""Projects, their aliases, and what came from what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ProductionVersion:
+    """The version that the alias `production` names."""
+
+    name: str
+    version: str
+    trainer: str
+    metrics: Mapping[str, float]
+    links: Mapping[str, str]
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class MlflowProject:
+    state: str
+    detail: str | None = None
+    name: str | None = None
+    experiment_id: str | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """A line of work: its datasets, runs and versions. `project` is its name in paths and in the names of models."""
+
+    project: str
+    project_id: str
+    title: str
+    description: str
+    implicit: bool
+    settings: Mapping[str, Any]
+    datasets: int
+    runs: int
+    versions: int
+    created_at: datetime
+    last_activity_at: datetime
+    links: Mapping[str, str]
+    kind: str | None = None
+    production: ProductionVersion | None = None
+    mlflow: MlflowProject | None = None
+
+
+@dataclass(frozen=True)
+class DeletedProject:
+    project: str
+    project_id: str
+    deleted_at: datetime
+
+
+@dataclass(frozen=True)
+class AliasMove:
+    """One entry of an alias's history. `action` is `set`, `rollback` or `remove`."""
+
+    position: int
+    action: str
+    version: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A name for a version. Lists leave `job_id` and `history` out."""
+
+    project: str
+    alias: str
+    version: str
+    name: str
+    updated_at: datetime
+    links: Mapping[str, str]
+    job_id: str | None = None
+    history: tuple[AliasMove, ...] = ()
+
+
+@dataclass(frozen=True)
+class Figure:
+    metric: str
+    split: str
+    value: float
+
+
+@dataclass(frozen=True)
+class LineageNode:
+    """`kind` is `dataset`, `run`, `version`, `alias` or `import`."""
+
+    id: str
+    kind: str
+    name: str
+    title: str | None = None
+    state: str | None = None
+    deleted: bool = False
+    outside: bool = False
+    origin: str | None = None
+    images: int | None = None
+    classes: int | None = None
+    trainer: str | None = None
+    epochs: int | None = None
+    parent: str | None = None
+    figure: Figure | None = None
+    folded_runs: Mapping[str, int] = field(default_factory=dict)
+    created_at: datetime | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LineageEdge:
+    source: str
+    target: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Lineage:
+    project: str
+    nodes: tuple[LineageNode, ...]
+    edges: tuple[LineageEdge, ...]
+    truncated: bool
+    links: Mapping[str, str]
+    next_from: str | None = None
