@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from deploy.local.up import READY_SECONDS, ROOT, STOP_SECONDS
+from deploy.local.readiness import READY_SECONDS
+from deploy.local.up import ROOT, STOP_SECONDS
 
 LOG_LINES = 40
 
@@ -25,6 +26,7 @@ class DemoFailed(Exception):
 class PrivateStack:
     process: subprocess.Popen[bytes]
     api_url: str
+    serving_url: str
     mlflow_url: str
     log: Path
 
@@ -51,7 +53,8 @@ def start_stack(home: Path) -> PrivateStack:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the demo alone, which then stops the stack
         )
-    return PrivateStack(process, f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{mlflow_port}", log)
+    api_url, serving_url, mlflow_url = (f"http://127.0.0.1:{port}" for port in (api_port, serving_port, mlflow_port))
+    return PrivateStack(process, api_url, serving_url, mlflow_url, log)
 
 
 def wait_until_it_answers(stack: PrivateStack) -> Iterator[str]:

@@ -21,20 +21,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import httpx
 import psutil
 
 from core.settings import Settings, load_settings, unknown_settings
 from core.storage.locked_files import locked, remove_leftovers
 from deploy.local.arguments import take_no_arguments
+from deploy.local.readiness import READY_SECONDS, open_probe, ready_message, why_not_ready
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15.0  # a process supervisor gives 8 s, procfile_runner 12 s
-READY_SECONDS = 90.0  # MLflow's first start makes its tables: 9 s here, more on a busy machine
 LOCK_FILE = "stack.json"
-DOES = """Start the whole service and keep it running until Ctrl-C: the API, the workers, and a broker and an MLflow
-server where no address of one is set. It stores everything in one folder. `make up` is the same command."""
-READS = ("home", "api_host", "api_port", "serving_host", "serving_port", "mlflow_port", "broker_url", "mlflow_url")
+DOES = """Start the whole service and keep it running until Ctrl-C: the API, the workers, and serving, a broker and an
+MLflow server where no address of one is set. It stores everything in one folder. `make up` is the same command."""
+READS = (
+    *("home", "api_host", "api_port", "serving_host", "serving_port", "mlflow_port"),
+    *("serving_url", "broker_url", "mlflow_url"),
+)
 MLFLOW_IS_OPEN = "MLflow accepts writes from web pages of any other port of this machine: docs/security.md"
 
 
@@ -46,6 +48,7 @@ class Stack:
     entries: tuple[str, ...]
     environment: dict[str, str]
     api_url: str
+    serving_url: str
     mlflow_url: str
 
 
@@ -60,7 +63,8 @@ def main(arguments: list[str]) -> int:
     _stop_by_exception()
     with _locked(home) as lock, _socket_folder() as sockets:
         stack = _plan(settings, home, sockets)
-        lock.write_text(json.dumps({"pid": os.getpid(), "api": stack.api_url, "mlflow": stack.mlflow_url}))
+        addresses = {"api": stack.api_url, "serving": stack.serving_url, "mlflow": stack.mlflow_url}
+        lock.write_text(json.dumps({"pid": os.getpid(), **addresses}))
         _check_ports(stack)
         _migrate(stack)
         return _run(stack)
@@ -121,7 +125,9 @@ def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
         "DARKROOM_HOME": str(home),
         "DARKROOM_STACK_PID": str(os.getpid()),
     }
-    entries = ["api", "serving", "prepare", "train", "operations", "housekeeping"]
+    entries = ["api", "prepare", "train", "operations", "housekeeping"]
+    if not settings.serving_url:
+        entries.insert(1, "serving")
     if not settings.broker_url:
         entries.insert(0, "broker")
         (home / "broker").mkdir(exist_ok=True)
@@ -141,7 +147,7 @@ def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
         }
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     api_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.api_port}"  # noqa: S104 - a comparison
-    return Stack(settings, tuple(entries), environment, api_url, mlflow_url)
+    return Stack(settings, tuple(entries), environment, api_url, settings.serving_link, mlflow_url)
 
 
 def _broker_binary() -> str:
@@ -157,7 +163,8 @@ def _broker_binary() -> str:
 
 def _check_ports(stack: Stack) -> None:
     needed = [("API", stack.settings.api_host, stack.settings.api_port, "DARKROOM_API_PORT")]
-    needed.append(("serving", stack.settings.serving_host, stack.settings.serving_port, "DARKROOM_SERVING_PORT"))
+    if "serving" in stack.entries:
+        needed.append(("serving", stack.settings.serving_host, stack.settings.serving_port, "DARKROOM_SERVING_PORT"))
     if "mlflow" in stack.entries:
         needed.append(("MLflow", "127.0.0.1", stack.settings.mlflow_port, "DARKROOM_MLFLOW_PORT"))
     taken = [
@@ -214,41 +221,25 @@ def _announce(stack: Stack, honcho: subprocess.Popen[bytes]) -> None:
     """Prints the addresses once every part answers, or after READY_SECONDS with the parts that do not."""
     ends = time.monotonic() + READY_SECONDS
     degraded = "the API does not answer"
-    while honcho.poll() is None and time.monotonic() < ends:
-        degraded = why_not_ready(stack.api_url)
-        if not degraded:
-            break
-        time.sleep(0.3)
+    with open_probe() as probe:
+        while honcho.poll() is None and time.monotonic() < ends:
+            degraded = why_not_ready(probe, api_url=stack.api_url, serving_url=stack.serving_url)
+            if not degraded:
+                break
+            time.sleep(0.3)
     if honcho.poll() is None:
-        print(_ready_message(stack, degraded), flush=True)
+        notes = [MLFLOW_IS_OPEN] if "mlflow" in stack.entries else []
+        print(ready_message(_addresses(stack), degraded=degraded, notes=notes), flush=True)
 
 
-def why_not_ready(api_url: str) -> str:
-    """What /ready reports as not ok; an empty string when everything is."""
-    try:
-        answer = httpx.get(f"{api_url}/ready", timeout=5.0).json()
-    except (httpx.HTTPError, ValueError):
-        return "the API does not answer"
-    checks = answer.get("checks", {})
-    return ", ".join(f"{name}: {check['state']}" for name, check in checks.items() if check["state"] != "ok")
-
-
-def _ready_message(stack: Stack, degraded: str) -> str:
-    lines = [
-        "Darkroom is ready." if not degraded else f"Darkroom is up, but some parts are not ready ({degraded}).",
-        "",
-        f"  API      {stack.api_url}",
-        f"  docs     {stack.api_url}/docs",
-        f"  MLflow   {stack.mlflow_url}",
-        f"  data     {stack.environment['DARKROOM_HOME']}",
-        "",
-        *([MLFLOW_IS_OPEN, ""] if "mlflow" in stack.entries else []),
-        "Press Ctrl-C to stop everything.",
+def _addresses(stack: Stack) -> list[tuple[str, str]]:
+    return [
+        ("API", stack.api_url),
+        ("docs", f"{stack.api_url}/docs"),
+        ("predictions", f"{stack.api_url}/predict, or at serving itself: {stack.serving_url}"),
+        ("MLflow", stack.mlflow_url),
+        ("data", stack.environment["DARKROOM_HOME"]),
     ]
-    width = max(map(len, lines)) + 2
-    return "\n".join(
-        ["", "╭" + "─" * width + "╮", *(f"│ {line:<{width - 2}} │" for line in lines), "╰" + "─" * width + "╯"]
-    )
 
 
 def _stop(honcho: subprocess.Popen[bytes]) -> None:

@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.stack import IDLE_GOAL_BYTES, idle_bytes
 from deploy.local.private_stack import free_ports
 from deploy.local.scenes import write_archive
 from deploy.local.up import MLFLOW_IS_OPEN
@@ -23,7 +24,7 @@ from tests.waiting import wait_until
 
 Up = Callable[..., subprocess.Popen[str]]
 WORKERS = ("worker prepare", "worker train", "worker operations", "worker housekeeping")
-PARTS = ("valkey-server", "python -m api", *WORKERS, "mlflow", "uvicorn")
+PARTS = ("valkey-server", "python -m api", "python -m serving", *WORKERS, "mlflow", "uvicorn")
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def up(tmp_path: Path) -> Iterator[Up]:
     started: list[subprocess.Popen[str]] = []
 
     def start(**settings: str | int) -> subprocess.Popen[str]:
-        api_port, mlflow_port = free_ports(2)
-        chosen = {"HOME": tmp_path / "home", "API_PORT": api_port, "MLFLOW_PORT": mlflow_port, **settings}
+        ports = dict(zip(("API_PORT", "SERVING_PORT", "MLFLOW_PORT"), free_ports(3), strict=True))
+        chosen = {"HOME": tmp_path / "home", **ports, **settings}
         with (tmp_path / "stack.log").open("a") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.local.up"],
@@ -61,6 +62,7 @@ def test_a_signal_in_the_middle_of_a_training_leaves_no_process(up: Up, tmp_path
     wait_until(lambda: "pipeline train" in commands(marked(stack.pid)), seconds=60, what=lambda: _log(tmp_path))
     before = marked(stack.pid)
     assert [part for part in PARTS if part not in commands(before)] == []
+    assert _addresses(tmp_path)["serving"] in _log(tmp_path)
 
     stack.send_signal(signal.SIGINT)
     assert stack.wait(timeout=25) == 0
@@ -86,7 +88,7 @@ def test_a_killed_part_comes_back(up: Up, tmp_path: Path) -> None:
         MLFLOW_URL="http://127.0.0.1:9"
     )  # another server, which is down: none is started, and the other parts run without it
     _wait_until_it_answers(tmp_path)
-    for part in ("python -m api", "valkey-server", "worker train"):
+    for part in ("python -m api", "python -m serving", "valkey-server", "worker train"):
         first = _the_one(stack, part)
         assert first is not None, _log(tmp_path)
         first.kill()
@@ -102,9 +104,21 @@ def test_a_taken_port_is_refused_with_the_setting_to_change(up: Up, tmp_path: Pa
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        stack = up(API_PORT=taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        stack = up(API_PORT=port, SERVING_PORT=port)
         assert stack.wait(timeout=20) == 1
-    assert "DARKROOM_API_PORT" in _log(tmp_path)
+    for name in ("API", "SERVING"):
+        assert f"is in use. Set DARKROOM_{name}_PORT to a free port." in _log(tmp_path)
+
+
+@pytest.mark.slow
+def test_an_idle_stack_is_small_and_has_loaded_no_engine(up: Up, tmp_path: Path) -> None:
+    stack = up()
+    _wait_until_ready(stack, tmp_path)
+    memory = idle_bytes(psutil.Process(stack.pid))
+    assert sum(memory.values()) < IDLE_GOAL_BYTES, memory
+    mapped = {Path(each.path).name for part in marked(stack.pid) for each in part.memory_maps()}
+    assert [name for name in mapped if "onnxruntime" in name or "openvino" in name or "torch" in name] == []
 
 
 @pytest.mark.slow
@@ -161,8 +175,13 @@ def _json(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _api(tmp_path: Path) -> str:
-    """The address of the API, from the file that the running stack writes."""
-    return str(json.loads((tmp_path / "home" / "stack.json").read_text())["api"])
+    return _addresses(tmp_path)["api"]
+
+
+def _addresses(tmp_path: Path) -> dict[str, str]:
+    """From the file that the running stack writes."""
+    addresses: dict[str, str] = json.loads((tmp_path / "home" / "stack.json").read_text())
+    return addresses
 
 
 def _log(tmp_path: Path) -> str:

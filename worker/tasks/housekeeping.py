@@ -11,6 +11,7 @@ from core.services.maintenance.recovery import SleepWatch, enqueue_waiting, swee
 from core.services.projects.names import log_names
 from core.services.work.locks import take_lock
 from worker.context import Worker
+from worker.tasks.mlflow_sync import LOCK, MlflowSync
 from worker.tasks.retention import clean
 
 LOCK_SECONDS = 30.0  # a housekeeper that died is replaced after this
@@ -55,7 +56,5 @@ def _repeat(worker: Worker, name: str, work: Callable[[Worker], None], seconds: 
 def _sync_mlflow(worker: Worker) -> None:
     if not worker.platform.settings.mlflow_url:
         return
-    from worker.tasks.mlflow_sync import LOCK, MlflowSync  # mlflow takes 1 s to import
-
     sync = MlflowSync(worker.platform, worker.name)
     _repeat(worker, LOCK, lambda _worker: sync(), worker.platform.settings.sweep_seconds)
