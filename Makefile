@@ -54,6 +54,7 @@ format: .venv/.dev ## Format the code and apply the fixes of the linter
 
 openapi: .venv/.dev ## Regenerate docs/openapi.json
 	@$(PY) -m api.snapshot --write docs/openapi.json
+	@$(PY) -m serving.snapshot --write docs/openapi-serving.json
 
 clean: ## Remove .venv and caches; .darkroom, with your data, stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage

@@ -53,6 +53,7 @@ from http_common import openapi, problems
 from http_common.methods import MethodsMiddleware, PathMethods
 from http_common.metrics import Metrics, MetricsMiddleware
 from http_common.middleware import RequestMiddleware
+from http_common.prediction_schemas import PredictRequest
 from http_common.unknown import refuse_unknown_parameters
 
 _ROUTES = (
@@ -143,7 +144,7 @@ def _with_routes() -> FastAPI:
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))
     problems.install(app)
-    openapi.install(app, tags=TAGS, complete=add_links)
+    openapi.install(app, tags=TAGS, bodies=(PredictRequest,), complete=add_links)
     return app
 
 

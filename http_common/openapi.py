@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from core.domain import errors
 from core.domain.errors import DarkroomError
@@ -70,13 +71,17 @@ def event_responses() -> dict[int | str, dict[str, Any]]:
 
 
 def install(
-    app: FastAPI, *, tags: Sequence[Mapping[str, str]], complete: Callable[[dict[str, Any]], None] | None = None
+    app: FastAPI,
+    *,
+    tags: Sequence[Mapping[str, str]],
+    bodies: Sequence[type[BaseModel]] = (),
+    complete: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
-    """`complete` adds to the document what only this service has."""
+    """`bodies`: of requests that routes read themselves; `complete` adds to the document what only this service has."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, tags)
+            app.openapi_schema = _document(app, tags, bodies)
             if complete is not None:
                 complete(app.openapi_schema)
         return app.openapi_schema
@@ -84,7 +89,7 @@ def install(
     app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents it
 
 
-def _document(app: FastAPI, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def _document(app: FastAPI, tags: Sequence[Mapping[str, str]], bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -94,10 +99,10 @@ def _document(app: FastAPI, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]
         tags=[dict(tag) for tag in tags],
     )
     schemas = document["components"]["schemas"]
-    for model in (Problem, FieldError):
+    models: tuple[type[BaseModel], ...] = (Problem, FieldError, *bodies)
+    for model in models:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.pop("$defs", None)
-        schemas[model.__name__] = schema
+        schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; an invalid request is a 400 here
         schemas.pop(unused, None)
     document["components"]["securitySchemes"] = {

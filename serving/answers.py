@@ -8,13 +8,13 @@ from typing import Any
 from core import clock
 from core.domain.errors import RequestInvalid
 from core.domain.version import VERSION
+from http_common.prediction_schemas import Answer, AnsweringModel, Box, ImageAnswer, Label
 from pipeline.predictor.libraries import library_versions
 from pipeline.predictor.predictor import Prediction, PredictionFailed
 from pipeline.predictor.tiles import TilesInvalid, require_options
 from serving.models.loading import LoadedModel
 from serving.models.residency import LATENCIES
 from serving.pool import Answered, Options
-from serving.schemas import Answer, AnsweringModel, Box, ImageAnswer, Label
 from serving.state import Serving
 
 

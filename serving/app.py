@@ -19,6 +19,7 @@ from http_common import openapi, problems
 from http_common.methods import MethodsMiddleware, PathMethods
 from http_common.metrics import Metrics, MetricsMiddleware
 from http_common.middleware import RequestMiddleware
+from http_common.prediction_schemas import PredictRequest
 from http_common.unknown import refuse_unknown_parameters
 from serving.models.residency import Models
 from serving.pool import Pool
@@ -79,7 +80,7 @@ def _with_routes() -> FastAPI:
     for routes in (predict, models, inference_protocol, service):
         app.include_router(routes.router)
     problems.install(app)
-    openapi.install(app, tags=TAGS)
+    openapi.install(app, tags=TAGS, bodies=(PredictRequest,))
     return app
 
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
 
-from core.domain import errors
 from core.domain.errors import ServingUnavailable
-from http_common.openapi import problem_responses
+from http_common.prediction_requests import IMAGE_BODY, JSON_BODY, InQuery, image_responses, predict_responses
+from http_common.prediction_schemas import Answer
 
 router = APIRouter(tags=["predictions"])
 
@@ -36,46 +36,23 @@ def open_client(serving_url: str) -> httpx.AsyncClient:
 @router.post(
     "/predict",
     summary="Predict images",
-    response_class=Response,
-    responses=problem_responses(ServingUnavailable, errors.ModelNotServable, errors.QueueFull),
-    openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
-    },
+    response_model=Answer,
+    responses=predict_responses(ServingUnavailable),
+    openapi_extra=JSON_BODY,
 )
 async def predict(request: Request) -> Response:
-    """`{"model": "raccoons@production", "images": [{"base64": "..."}]}`: see the OpenAPI document of serving."""
+    """Up to 32 images, each as base64 or as a URL. One that cannot be predicted has an `error`, the others answers."""
     return await _passed_on(request)
 
 
 @router.post(
     "/predict/image",
     summary="Predict an image",
-    response_class=Response,
-    responses=problem_responses(ServingUnavailable, errors.ModelNotServable, errors.QueueFull, errors.ImageInvalid),
-    openapi_extra={
-        "parameters": [
-            {"name": name, "in": "query", "required": name == "model", "schema": {"type": kind}, "description": text}
-            for name, kind, text in (
-                ("model", "string", "`raccoons`, `raccoons/v3`, `raccoons@production`, a job_id."),
-                ("confidence", "number", "By default the thresholds of the version, of each class."),
-                ("iou", "number", "Above it the lower of two boxes of a class goes."),
-                ("top", "integer", "How many classes of a classifier."),
-                ("tile", "integer", "Of a detector: predict the image also in squares of so many of its pixels."),
-                ("overlap", "number", "The share of its side that each tile has in common with the next one."),
-                ("receipt", "boolean", "Add what makes the same answer again."),
-                ("annotated", "boolean", "Answer the image with what was predicted drawn into it."),
-            )
-        ],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "image/*": {"schema": {"type": "string", "format": "binary"}},
-                "multipart/form-data": {"schema": {"type": "object", "properties": {"file": {"type": "string"}}}},
-            },
-        },
-    },
+    response_model=Answer,
+    responses=image_responses(ServingUnavailable),
+    openapi_extra=IMAGE_BODY,
 )
-async def predict_image(request: Request) -> Response:
+async def predict_image(request: Request, query: InQuery) -> Response:  # noqa: ARG001 - serving reads it
     """The body is the image, or a form with the field `file`."""
     return await _passed_on(request)
 

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from api.uploads.multipart import FormReader
 from api.uploads.temporary import TemporaryFile
 from core.domain.errors import UploadInvalid, UploadTooLarge
 from core.domain.field_errors import reason_of
@@ -22,6 +21,7 @@ from core.services.context import Platform
 from core.services.projects.lookup import raise_if_not_joinable
 from core.services.uploads.room import UploadRoom
 from core.settings import Settings
+from http_common.multipart import FormReader
 from http_common.problems import invalid_fields
 from http_common.unknown import unknown_names
 from pipeline.params.prepare import SYNONYMS, PrepareOptions

@@ -24,6 +24,7 @@ run "types" mypy
 run "imports" lint-imports
 run "migrations" python -m core.db check
 run "openapi" python -m api.snapshot --check docs/openapi.json
+run "openapi of serving" python -m serving.snapshot --check docs/openapi-serving.json
 [ -x deploy/check.sh ] && run "deploy files" deploy/check.sh
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -5,8 +5,8 @@ from dataclasses import asdict
 import numpy as np
 from fastapi import APIRouter
 
+from http_common.prediction_schemas import ModelInMemory, ModelsInMemory
 from serving.models.loading import LoadedModel
-from serving.schemas import ModelInMemory, ModelsInMemory
 from serving.state import CurrentServing, Serving
 
 router = APIRouter(tags=["models"])

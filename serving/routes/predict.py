@@ -2,42 +2,26 @@
 
 import base64
 import binascii
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from core.domain import errors
 from core.domain.errors import RequestInvalid, UploadTooLarge
-from http_common.openapi import problem_responses
+from http_common.prediction_requests import IMAGE_BODY, InQuery, image_responses, predict_responses
+from http_common.prediction_schemas import Answer, ImageSource, PredictRequest
 from http_common.remote_images import fetch_image
 from pipeline.predictor.predictor import PredictionFailed
-from pipeline.predictor.tiles import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
 from serving.annotate import annotated as draw
 from serving.answers import answer
 from serving.pool import Options
-from serving.schemas import OVERLAP_TEXT, TILE_TEXT, Answer, ImageSource, PredictRequest
 from serving.state import CurrentServing, Serving
 
 router = APIRouter(tags=["predictions"])
 
-FAILURES = (
-    *(errors.RequestInvalid, errors.JobNotFound, errors.ProjectNotFound, errors.ProjectRenamed, errors.Gone),
-    *(errors.VersionNotFound, errors.AliasNotFound, errors.AliasElsewhere, errors.ModelNotServable),
-    *(errors.ModelLoading, errors.QueueFull, errors.UploadTooLarge, errors.ImageUrlRefused),
-)
-RAW_TYPES = ("application/octet-stream", "image/")
-Model = Annotated[str, Query(max_length=200, description="`raccoons`, `raccoons/v3`, `raccoons@production`, a job_id.")]
-Confidence = Annotated[
-    float | None, Query(ge=0, le=1, description="By default the thresholds of the version, of each class.")
-]
-Iou = Annotated[float | None, Query(ge=0, le=1, description="Above it the lower of two boxes of a class goes.")]
-Top = Annotated[int, Query(ge=1, le=1000, description="How many classes of a classifier.")]
-Tile = Annotated[int | None, Query(ge=MIN_TILE, le=MAX_TILE, description=TILE_TEXT)]
-Overlap = Annotated[float, Query(ge=0, le=MAX_OVERLAP, description=OVERLAP_TEXT)]
 
-
-@router.post("/predict", summary="Predict images", response_model=Answer, responses=problem_responses(*FAILURES))
+@router.post("/predict", summary="Predict images", response_model=Answer, responses=predict_responses())
 async def predict(serving: CurrentServing, body: PredictRequest) -> Response:
     """Up to 32 images, each as base64 or as a URL. One that cannot be predicted has an `error`, the others answers."""
     images = [await _bytes_of(serving, index, source) for index, source in enumerate(body.images)]
@@ -50,45 +34,19 @@ async def predict(serving: CurrentServing, body: PredictRequest) -> Response:
     "/predict/image",
     summary="Predict an image",
     response_model=Answer,
-    responses=problem_responses(*FAILURES, errors.ImageInvalid),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "image/*": {"schema": {"type": "string", "format": "binary"}},
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["file"],
-                        "properties": {"file": {"type": "string", "format": "binary"}},
-                    }
-                },
-            },
-        }
-    },
+    responses=image_responses(),
+    openapi_extra=IMAGE_BODY,
 )
-async def predict_image(
-    request: Request,
-    serving: CurrentServing,
-    model: Model,
-    confidence: Confidence = None,
-    iou: Iou = None,
-    top: Top = 5,
-    tile: Tile = None,
-    overlap: Overlap = OVERLAP,
-    receipt: bool = False,
-    annotated: bool = False,
-) -> Response:
+async def predict_image(request: Request, serving: CurrentServing, query: InQuery) -> Response:
     """The body is the image, or a form with the field `file`. `annotated=true` answers the image with what was
     predicted drawn into it, as JPEG."""
     content = await _image_in(request, serving)
-    options = Options(confidence, iou, top, tile, overlap)
-    found, results = await answer(serving, model, [content], options, receipt=receipt)
+    options = Options(query.confidence, query.iou, query.top, query.tile, query.overlap)
+    found, results = await answer(serving, query.model, [content], options, receipt=query.receipt)
     result = results[0].result
     if isinstance(result, PredictionFailed):
         raise errors.ImageInvalid(result.reason)
-    if not annotated:
+    if not query.annotated:
         return Response(found.model_dump_json(), media_type="application/json")
     return Response(await serving.pool.run(draw, content, result), media_type="image/jpeg")
 

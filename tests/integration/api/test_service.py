@@ -169,8 +169,8 @@ def test_the_openapi_document_is_valid_complete_and_up_to_date(client: httpx.Cli
         for method, operation in operations.items():
             assert operation["summary"] and operation["tags"], (method, path)
             wants_key = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
-            # A preflight changes nothing, and a chunk has its offset.
-            keyless = path in ("/preflight", "/uploads/{upload_id}")
+            # A preflight and a prediction change nothing, and a chunk has its offset.
+            keyless = path in ("/preflight", "/uploads/{upload_id}", "/predict", "/predict/image")
             assert wants_key == (method == "post" and not keyless), (method, path)
 
 

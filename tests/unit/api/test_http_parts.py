@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from api.__main__ import refusal_to_listen
 from api.http.downloads import file_name
 from api.uploads.body import safe_name
-from api.uploads.multipart import MAX_FIELD_BYTES, FormReader
 from api.web.pages import front_page, html_of, problem_page
 from core.domain.errors import LimitExceeded, ProjectRenamed, TrainingFailed, UploadInvalid, all_errors
 from core.settings import Settings
+from http_common.multipart import MAX_FIELD_BYTES, FormReader
 from http_common.problems import status_of
 
 TYPE = "multipart/form-data; boundary=edge"

@@ -1,0 +1,68 @@
+"""What requests for predictions may say, and how they are documented: the same in the API and in serving."""
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+from core.domain import errors
+from core.domain.errors import DarkroomError
+from http_common.openapi import problem_responses
+from http_common.prediction_schemas import OVERLAP_TEXT, TILE_TEXT, PredictRequest
+from pipeline.predictor.tiles import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
+
+FAILURES: tuple[type[DarkroomError], ...] = (
+    *(errors.JobNotFound, errors.ProjectNotFound, errors.ProjectRenamed, errors.Gone, errors.VersionNotFound),
+    *(errors.AliasNotFound, errors.AliasElsewhere, errors.ModelNotServable, errors.ModelLoading, errors.QueueFull),
+    *(errors.UploadTooLarge, errors.RequestTimeout),
+)
+_BYTES = {"type": "string", "format": "binary"}
+_FORM = {"type": "object", "required": ["file"], "properties": {"file": _BYTES}}
+JSON_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{PredictRequest.__name__}"}}},
+    }
+}
+IMAGE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/*": {"schema": _BYTES},
+            "application/octet-stream": {"schema": _BYTES},
+            "multipart/form-data": {"schema": _FORM},
+        },
+    }
+}
+
+
+class ImageQuery(BaseModel):
+    """The query of /predict/image."""
+
+    model: str = Field(max_length=200, description="`raccoons`, `raccoons/v3`, `raccoons@production`, a job_id.")
+    confidence: float | None = Field(
+        None, ge=0, le=1, description="By default the thresholds of the version, of each class."
+    )
+    iou: float | None = Field(None, ge=0, le=1, description="Above it the lower of two boxes of a class goes.")
+    top: int = Field(5, ge=1, le=1000, description="How many classes of a classifier.")
+    tile: int | None = Field(None, ge=MIN_TILE, le=MAX_TILE, description=TILE_TEXT)
+    overlap: float = Field(OVERLAP, ge=0, le=MAX_OVERLAP, description=OVERLAP_TEXT)
+    receipt: bool = Field(False, description="Add what makes the same answer again.")
+    annotated: bool = Field(
+        False, description="Answer the image with what was predicted drawn into it, as JPEG, in place of JSON."
+    )
+
+
+InQuery = Annotated[ImageQuery, Query()]
+
+
+def predict_responses(*more: type[DarkroomError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of /predict."""
+    return problem_responses(*FAILURES, errors.ImageUrlRefused, *more)
+
+
+def image_responses(*more: type[DarkroomError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of /predict/image."""
+    drawn = {"description": "The answer; with `annotated=true` a JPEG.", "content": {"image/jpeg": {"schema": _BYTES}}}
+    problems = problem_responses(*FAILURES, errors.ImageInvalid, errors.MediaTypeUnsupported, *more)
+    return {200: drawn, **problems}
