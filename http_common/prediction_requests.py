@@ -9,7 +9,7 @@ from core.domain import errors
 from core.domain.errors import DarkroomError
 from http_common.openapi import problem_responses
 from http_common.prediction_schemas import OVERLAP_TEXT, TILE_TEXT, PredictRequest
-from pipeline.predictor.tiles import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
+from pipeline.predictor.tile_options import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
 
 FAILURES: tuple[type[DarkroomError], ...] = (
     *(errors.JobNotFound, errors.ProjectNotFound, errors.ProjectRenamed, errors.Gone, errors.VersionNotFound),

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.predictor.tiles import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
+from pipeline.predictor.tile_options import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
 
 MODEL = "raccoons@production"
 MAX_IMAGES = 32

@@ -11,7 +11,7 @@ from core.domain.version import VERSION
 from http_common.prediction_schemas import Answer, AnsweringModel, Box, ImageAnswer, Label
 from pipeline.predictor.libraries import library_versions
 from pipeline.predictor.predictor import Prediction, PredictionFailed
-from pipeline.predictor.tiles import TilesInvalid, require_options
+from pipeline.predictor.tile_options import TilesInvalid, require_options
 from serving.models.loading import LoadedModel
 from serving.models.residency import LATENCIES
 from serving.pool import Answered, Options

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from core.domain.errors import QueueFull
 from core.settings import Settings
 from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed
-from pipeline.predictor.tiles import OVERLAP
+from pipeline.predictor.tile_options import OVERLAP
 from serving.models.loading import LoadedModel
 
 MAX_BATCH = 32

@@ -15,7 +15,8 @@ from pipeline.predictor.images import DecodedImage, ImageUnreadable, decode, ign
 from pipeline.predictor.metadata import ExportMetadata, MetadataInvalid, Output, read_metadata
 from pipeline.predictor.postprocess import OutputInvalid, Rows, boxes_of, probabilities, require_form
 from pipeline.predictor.preprocess import Placement, needed_size, prepare
-from pipeline.predictor.tiles import OVERLAP, Tile, merged, part_of, parts_of, require_options
+from pipeline.predictor.tile_options import OVERLAP, require_options
+from pipeline.predictor.tiles import Tile, merged, part_of, parts_of
 
 TOP = 5
 MAX_BATCH = 16  # images: a processor gains nothing by more, and each takes 5 MB at 640 px

@@ -14,8 +14,6 @@ from pipeline.predictor.images import DecodedImage, ImageUnreadable
 from pipeline.predictor.metadata import Preprocessing
 from pipeline.predictor.postprocess import Rows
 
-OVERLAP = 0.2  # of a tile's side
-MIN_TILE, MAX_TILE, MAX_OVERLAP = 32, 65_536, 0.9
 MAX_TILES = 400  # of an image: some seconds on one core
 MAX_BATCH, BATCH_PIXELS = 16, 16 * 640 * 640  # of the inputs of a run: 75 MiB
 MAX_BOXES = 3000  # of an image: they are merged in 0.3 s
@@ -31,22 +29,6 @@ class Tile:
     top: int
     right: int
     bottom: int
-
-
-class TilesInvalid(ValueError):
-    """The model, or the options, allow no tiles; the message says why."""
-
-
-def require_options(kind: str, *, tile: int, overlap: float) -> None:
-    """Raises TilesInvalid."""
-    if kind != "detection":
-        raise TilesInvalid(
-            "Tiles are for detectors: the model is a classifier, which names the class of an image as a whole."
-        )
-    if not MIN_TILE <= tile <= MAX_TILE:
-        raise TilesInvalid(f"tile is {tile}: it must be {MIN_TILE} to {MAX_TILE} px.")
-    if not 0 <= overlap <= MAX_OVERLAP:
-        raise TilesInvalid(f"overlap is {overlap}: it must be 0 to {MAX_OVERLAP}.")
 
 
 def parts_of(width: int, height: int, *, tile: int, overlap: float, wanted: Preprocessing) -> list[list[Tile]]:

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 from pipeline.predictor import predictor as predictor_module
 from pipeline.predictor.images import ImageUnreadable
 from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed
-from pipeline.predictor.tiles import MAX_TILES, Tile, TilesInvalid, merged, tiles_of
+from pipeline.predictor.tile_options import TilesInvalid
+from pipeline.predictor.tiles import MAX_TILES, Tile, merged, tiles_of
 from tests.builders.ideal_detector import SIDE, IdealDetector
 from tests.builders.onnx_models import described, onnx_classifier, scene
 
