@@ -2,6 +2,7 @@
 
 _BY_SUFFIX = {
     ".json": "application/json",
+    ".jsonl": "application/x-ndjson",
     ".csv": "text/csv; charset=utf-8",
     ".yaml": "application/yaml",
     ".png": "image/png",

@@ -138,6 +138,13 @@ class Evaluated(ChildResult):
     metrics: dict[str, Any]
 
 
+class BatchPredicted(ChildResult):
+    """Its files are in `out/artifacts`. `summary`: see `pipeline.batch.summary`, and the engine with its precision."""
+
+    outcome: Literal["batch-predicted"] = "batch-predicted"
+    summary: dict[str, Any]
+
+
 class BundledFile(FileDigest):
     name: str
 
@@ -158,6 +165,7 @@ AnyResult = Annotated[
     | IndexedSet
     | Exported
     | Evaluated
+    | BatchPredicted
     | Bundled,
     Field(discriminator="outcome"),
 ]

@@ -148,6 +148,27 @@ class EvaluateSpec(ChildSpec):
     threads: int = Field(1, ge=1)
 
 
+class PredictBatchSpec(ChildSpec):
+    """The images: of one of `dataset`, `archive` and `fetched`."""
+
+    command = "predict-batch"
+
+    model: Path  # the file of an export
+    name: str  # of the version
+    confidence: float | None = None  # None: the thresholds of the export, as for `iou`
+    iou: float | None = None
+    top: int = 5
+    tile: int | None = None  # px; None: no tiles
+    overlap: float = 0.2
+    dataset: Path | None = None  # a prepared tree
+    split: Literal["train", "val", "test"] | None = None  # None: all of them
+    archive: Path | None = None  # a ZIP, which is removed once it is extracted
+    fetched: Path | None = None  # a folder of images from URLs; see `pipeline.batch.images`
+    labelled: bool = True  # also write the labelled ZIP
+    image_max_bytes: int
+    threads: int = Field(1, ge=1)
+
+
 class BundleSpec(ChildSpec):
     command = "bundle"
 

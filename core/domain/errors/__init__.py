@@ -11,6 +11,7 @@
     ├── NotFound              404
     │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
     │   │   ImageNotFound  ProjectNotFound  OperationNotFound  ExportNotFound  EvaluationNotFound
+    │   │   BatchNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── RequestTimeout        408   its head or body stopped arriving
@@ -29,6 +30,7 @@
     │   ├── BundleWithoutOnnx       a bundle of a version without an ONNX that passed
     │   ├── BundleFailed            its operation failed, and can be retried
     │   ├── ModelNotServable        predictions of a version without an export that passed
+    │   ├── BatchNotReady           results of a batch of predictions that has not succeeded
     │   ├── EvaluationKindMismatch  a detector on labelled images, or a classifier on boxes
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
     │   ├── HubOff                  downloads from a hub are switched off
@@ -55,6 +57,7 @@
     │   ├── TrainerCannotTrain      the trainer of imported files, which are used as they are
     │   ├── ImageInvalid            an image to predict that is none, or too large
     │   ├── ImageUrlRefused         an image to predict at a URL that is not fetched
+    │   ├── NothingToPredict        a batch without an image
     │   ├── ImageNotRendered        decoding it fails, crashes or takes too long
     │   ├── AliasReserved  SlugInvalid
     │   └── IdempotencyKeyReused    the same key with another body
@@ -156,10 +159,13 @@ from core.domain.errors.requests import UrlTooLong as UrlTooLong
 from core.domain.errors.service import OutOfSpace as OutOfSpace
 from core.domain.errors.service import StoreRefused as StoreRefused
 from core.domain.errors.service import Unavailable as Unavailable
+from core.domain.errors.serving import BatchNotFound as BatchNotFound
+from core.domain.errors.serving import BatchNotReady as BatchNotReady
 from core.domain.errors.serving import ImageInvalid as ImageInvalid
 from core.domain.errors.serving import ImageUrlRefused as ImageUrlRefused
 from core.domain.errors.serving import ModelLoading as ModelLoading
 from core.domain.errors.serving import ModelNotServable as ModelNotServable
+from core.domain.errors.serving import NothingToPredict as NothingToPredict
 from core.domain.errors.serving import QueueFull as QueueFull
 from core.domain.errors.serving import ServingUnavailable as ServingUnavailable
 from core.domain.errors.training import Diverged as Diverged

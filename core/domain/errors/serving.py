@@ -1,6 +1,6 @@
 """Predictions: the model, the image, the queue."""
 
-from core.domain.errors.base import Conflict, DarkroomError, Unprocessable
+from core.domain.errors.base import Conflict, DarkroomError, NotFound, Unprocessable
 from core.domain.errors.service import Unavailable
 
 
@@ -32,3 +32,18 @@ class ImageInvalid(Unprocessable):
 class ImageUrlRefused(Unprocessable):
     slug = "image-url-refused"
     title = "The image is not fetched from this URL"
+
+
+class NothingToPredict(Unprocessable):
+    slug = "nothing-to-predict"
+    title = "There are no images to predict"
+
+
+class BatchNotFound(NotFound):
+    slug = "batch-not-found"
+    title = "There is no batch of predictions with this id"
+
+
+class BatchNotReady(Conflict):
+    slug = "batch-not-ready"
+    title = "The batch has no results yet"
