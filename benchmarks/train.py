@@ -20,17 +20,13 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from darkroom import Client
 from deploy.local import poses, scenes
-from deploy.local.client import Client
 from deploy.local.private_stack import start_stack, stop_stack, wait_until_it_answers
-
-RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
-JOB_ENDED = frozenset({"ready", "rejected", "failed"})
 
 # Bare: the script that a user of the framework writes, in the environment of the child (offline, fonts, settings).
 BARE = """
@@ -124,25 +120,23 @@ def main() -> int:
 
 def _prepare(client: Client, folder: Path) -> tuple[str, Path]:
     """Uploads once; the bare runs train on the same prepared dataset."""
-    job = client.upload(folder / "images.zip", on_bytes=lambda _: None)
-    ended = list(client.follow(f"/jobs/{job['job_id']}", ended=JOB_ENDED))[-1]
-    assert ended["state"] == "ready", ended
-    client.download(f"/dataset/download/{job['job_id']}", folder / "dataset.tar")
+    dataset = client.datasets.upload(folder / "images.zip")
+    client.datasets.download(dataset, folder / "dataset.tar")
     tree = folder / "tree"
     with tarfile.open(folder / "dataset.tar") as tar:
         tar.extractall(tree, filter="data")
     if (tree / "data.yaml").exists():
         data = (tree / "data.yaml").read_text(encoding="utf-8").replace("path: .", f"path: {tree}")
         (tree / "bare.yaml").write_text(data, encoding="utf-8")
-    return str(job["job_id"]), tree
+    return dataset.job_id, tree
 
 
 def _start_seconds(client: Client, job_id: str, case: Case) -> float:
     """From before the POST to the stage `loading`, which the child reports first, after the start of Python."""
     began = time.time()
-    run = client.post(f"/train-async/{job_id}", {"params": {**case.shortest, "epochs": 1, "pretrained": "never"}})
-    stages = _stages(client, run["run_id"])
-    list(client.follow(f"/runs/{run['run_id']}", ended=RUN_ENDED))
+    run = client.runs.train(job_id, params={**case.shortest, "epochs": 1, "pretrained": "never"})
+    stages = _stages(client, run.run_id)
+    client.runs.wait(run)
     return stages["loading"] - began
 
 
@@ -166,13 +160,13 @@ def _pair(
 def _platform(client: Client, job_id: str, params: dict[str, Any]) -> tuple[float, dict[str, float], float]:
     """Seconds from POST to the end; the same by stage; and those of the evaluation beyond the inference."""
     began = time.time()
-    run = client.post(f"/train-async/{job_id}", {"params": {**params, "pretrained": "never", "device": "cpu"}})
-    ended = list(client.follow(f"/runs/{run['run_id']}", ended=RUN_ENDED))[-1]
-    assert ended["state"] == "succeeded", ended
-    finished = datetime.fromisoformat(ended["finished_at"]).timestamp()
-    marks = [*_stages(client, run["run_id"]).items(), ("end", finished)]
+    run = client.runs.train(job_id, params={**params, "pretrained": "never", "device": "cpu"})
+    ended = client.runs.wait(run)
+    assert ended.finished_at
+    finished = ended.finished_at.timestamp()
+    marks = [*_stages(client, run.run_id).items(), ("end", finished)]
     by_stage = {name: round(after - at, 2) for (name, at), (_, after) in pairwise(marks)}
-    metrics = client.get(f"/models/{job_id}/v{ended['version']}")["metrics"]
+    metrics = client.models.get(f"{job_id}/v{ended.version}").metrics
     inference = sum(split["images"] * _milliseconds(split) / 1000 for split in metrics.values() if split)
     report = max(0.0, by_stage.get("evaluating", 0.0) - inference)
     return finished - began, {"waiting": round(marks[0][1] - began, 2), **by_stage}, report
@@ -195,10 +189,10 @@ def _bare(tree: Path, folder: Path, case: Case, params: dict[str, Any]) -> float
 def _stages(client: Client, run_id: str) -> dict[str, float]:
     """Stage -> time of its event in the run's stream."""
     stages: dict[str, float] = {}
-    for event in client.events(f"/runs/{run_id}/events"):
-        stage = event["data"].get("stage")
+    for event in client.runs.events(run_id):
+        stage = event.data.get("stage")
         if stage:
-            stages.setdefault(stage, datetime.fromisoformat(event["at"]).timestamp())
+            stages.setdefault(stage, event.at.timestamp())
     return stages
 
 

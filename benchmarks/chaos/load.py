@@ -3,6 +3,7 @@
 Operations of a kind that only pretends to work are queued by the use case.
 """
 
+import hashlib
 import threading
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from benchmarks.chaos.worker import REAL_SEED, SCRIPTED_KIND
 from core.domain.errors import OutOfSpace, Unavailable
 from core.services.context import Platform
 from core.services.operations.commands import queue_operation
-from deploy.local.resumable import UploadFailed, sha256_of, upload
+from darkroom import Client, DarkroomError
 from deploy.local.scenes import write_archive
 
 IMAGES = 6
@@ -100,31 +101,23 @@ class Load:
         files, fields = {"file": (archive.name, archive.read_bytes(), "application/zip")}, _project(rng)
         answer = self._ask(client, "POST", "/upload-dataset", rng, params=fields, files=files)
         if answer.status_code == 202:
-            self._note_upload(answer.json()["job_id"], sha256_of(archive, on_bytes=lambda _count: None), fields)
+            self._note_upload(answer.json()["job_id"], _sha256(archive), fields)
 
-    def _upload_in_chunks(self, client: httpx.Client, rng: Random, number: int) -> None:
+    def _upload_in_chunks(self, _client: httpx.Client, rng: Random, number: int) -> None:
         if self._unfinished("job", "run") >= MOST_UNFINISHED:
             return
-        archive, job, fields = self._archive(rng, number), None, _project(rng)
-        sha256 = sha256_of(archive, on_bytes=lambda _count: None)
+        archive, dataset, fields = self._archive(rng, number), None, _project(rng)
         records, ends = self._folder / f"records-{number}", time.monotonic() + ANSWER_SECONDS
-        while True:
-            # UploadFailed: it resumes from its record. TransportError: the client's last request, of the job.
-            with suppress(UploadFailed, httpx.TransportError):
-                job = upload(
-                    client,
-                    archive,
-                    sha256=sha256,
-                    fields=fields,
-                    records=records,
-                    on_offset=lambda _offset, _resumed: None,
-                )
-            if job is not None:
-                break
-            if time.monotonic() > ends:
-                raise NoAnswer
-            time.sleep(rng.uniform(0.2, 0.6))
-        self._note_upload(job["job_id"], sha256, fields)
+        with Client(self._url, http=httpx.Client(trust_env=False)) as uploading:
+            while dataset is None:
+                with suppress(DarkroomError):  # it resumes from its record
+                    dataset = uploading.datasets.upload(
+                        archive, project=fields.get("project"), preflight=False, wait=False, records=records
+                    )
+                if dataset is None and time.monotonic() > ends:
+                    raise NoAnswer
+                time.sleep(rng.uniform(0.2, 0.6))
+        self._note_upload(dataset.job_id, _sha256(archive), fields)
 
     def _train(self, client: httpx.Client, rng: Random, _number: int) -> None:
         """Reads what is unfinished; then trains a ready job, cancels a run, or deletes a job."""
@@ -228,6 +221,10 @@ class Load:
         partial = path.with_suffix(".part")
         write_archive(partial, scenes=IMAGES, seed=seed)
         return partial.rename(path)
+
+
+def _sha256(archive: Path) -> str:
+    return hashlib.sha256(archive.read_bytes()).hexdigest()
 
 
 def _path(row_id: str) -> str:

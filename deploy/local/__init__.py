@@ -1,1 +1,1 @@
-"""`make up`, `make demo`, `make down` and the upload client: the platform on one machine."""
+"""`make up`, `make demo` and `make down`: the platform on one machine."""

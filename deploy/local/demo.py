@@ -11,11 +11,11 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
+from darkroom import Client, DarkroomError
+from darkroom.schemas import Dataset, ModelVersion
 from deploy.local import demo_steps as steps
 from deploy.local import progress_display as display
-from deploy.local.client import Client
 from deploy.local.demo_kinds import DRAWN, KINDS, Drawn, Kind, project_of
 from deploy.local.private_stack import DemoFailed, PrivateStack, log_end, start_stack, stop_stack
 from deploy.local.up import ROOT
@@ -57,7 +57,7 @@ def _run(home: Path, drawn: Drawn, *, own: Path | None, keep: bool) -> int:
     try:
         passed = _walk(stack, home, drawn, own=own, keep=keep)
         kept = keep
-    except DemoFailed as failure:
+    except (DemoFailed, DarkroomError) as failure:
         display.failure(str(failure), log=stack.log, log_end=log_end(stack))
         return 1
     except KeyboardInterrupt:
@@ -79,15 +79,15 @@ def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, ke
     project = project_of(own) if own else drawn.project
     steps.start(stack)
     with Client(stack.api_url, token=os.environ.get("DARKROOM_API_TOKEN", "")) as client:
-        job = steps.add_dataset(client, archives[0], project=project)
-        kind = KINDS[job["kind"]]
-        version = steps.train(client, job, kind, kind.own_params(job["images"]) if own else drawn.params)
+        dataset = steps.add_dataset(client, archives[0], project=project)
+        kind = KINDS[str(dataset.kind)]
+        version = steps.train(client, dataset, kind, kind.own_params(dataset.images or 0) if own else drawn.params)
         first = steps.measured(version)
         kind.show_metrics(first)
-        datasets = [job]
+        datasets = [dataset]
         if not own:
-            job, version = _go_on(client, archives[1], drawn, kind, version)
-            datasets.append(job)
+            dataset, version = _go_on(client, archives[1], drawn, kind, version)
+            datasets.append(dataset)
         version = steps.promote(client, version)
         steps.list_versions(client, project, datasets)
         weights, files = steps.download(client, version, home, kind)
@@ -106,31 +106,31 @@ def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, ke
 
 
 def _go_on(
-    client: Client, archive: Path, drawn: Drawn, kind: Kind, version: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    client: Client, archive: Path, drawn: Drawn, kind: Kind, version: ModelVersion
+) -> tuple[Dataset, ModelVersion]:
     """The second dataset of the project, and the version that is fine-tuned on it from the first one."""
-    display.title("More images arrive", f"{version['version']} is fine-tuned on them")
-    job = steps.add_dataset(client, archive, project=drawn.project)
-    return job, steps.train(client, job, kind, {**drawn.tuning, "model": version["version"]})
+    display.title("More images arrive", f"{version.version} is fine-tuned on them")
+    dataset = steps.add_dataset(client, archive, project=drawn.project)
+    return dataset, steps.train(client, dataset, kind, {**drawn.tuning, "model": version.version})
 
 
 def _held_out(
-    client: Client, version: dict[str, Any], kind: Kind, drawn: Drawn, home: Path, *, own: Path | None
+    client: Client, version: ModelVersion, kind: Kind, drawn: Drawn, home: Path, *, own: Path | None
 ) -> tuple[Path, str]:
     """An image that was not trained on, and its ground truth where that is known."""
     if own:
-        return kind.own_image(client, version["job_id"], version, own, home), ""
+        return kind.own_image(client, version, own, home), ""
     image = home / "held-out.jpg"
     return image, drawn.held_out(image)
 
 
-def _locations(stack: PrivateStack, home: Path, version: dict[str, Any], *, keep: bool) -> list[tuple[str, object]]:
+def _locations(stack: PrivateStack, home: Path, version: ModelVersion, *, keep: bool) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [("all files", home), ("log", stack.log)]
     if keep:
         rows += [
             ("API", f"{stack.api_url}/docs"),
-            ("project", f"{stack.api_url}/projects/{version['project']}/lineage?format=svg"),
-            ("MLflow", (version["mlflow"] or {}).get("link") or stack.mlflow_url),
+            ("project", f"{stack.api_url}/projects/{version.project}/lineage?format=svg"),
+            ("MLflow", (version.mlflow and version.mlflow.link) or stack.mlflow_url),
             ("to stop it", "make down"),
         ]
     return rows

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from core.domain.slugs import is_slug, slug_of
+from darkroom import Client
+from darkroom.schemas import ModelVersion
 from deploy.local import poses, scenes
 from deploy.local import progress_display as display
-from deploy.local.client import Client
 from deploy.local.drawing import jpeg
 from deploy.local.private_stack import DemoFailed
 
@@ -48,7 +49,7 @@ class Kind:
 
     trainer: str
     own_params: Callable[[int], dict[str, Any]]
-    own_image: Callable[[Client, str, Mapping[str, Any], Path, Path], Path]
+    own_image: Callable[[Client, ModelVersion, Path, Path], Path]
     show_metrics: Callable[[dict[str, Any]], None]
     least_score: Callable[[Mapping[str, Any]], float | None]
     artifacts: tuple[tuple[str, str], ...] = (
@@ -149,13 +150,12 @@ def _classifier_params(images: int) -> dict[str, Any]:
 
 def _from_prepared_set(
     client: Client,
-    job_id: str,
-    version: Mapping[str, Any],  # noqa: ARG001 - for the other kind
-    archive: Path,  # noqa: ARG001
+    version: ModelVersion,
+    archive: Path,  # noqa: ARG001 - for the other kind
     home: Path,
 ) -> Path:
     """The first image of the test split, or of val where there is no test split."""
-    prepared = client.download(f"/dataset/download/{job_id}", home / "dataset.tar")
+    prepared = client.datasets.download(str(version.job_id), home / "dataset.tar")
     with tarfile.open(prepared) as tar:
         names = sorted(member.name for member in tar if member.isfile() and member.name.startswith("images/"))
         for split in ("test", "val"):
@@ -170,10 +170,10 @@ def _from_prepared_set(
     return path
 
 
-def _from_archive(client: Client, job_id: str, version: Mapping[str, Any], archive: Path, home: Path) -> Path:
+def _from_archive(client: Client, version: ModelVersion, archive: Path, home: Path) -> Path:
     """The first image of the predictions on test, or on val where there is no test split, out of the ZIP itself."""
-    link = f"/models/{job_id}/{version['version']}/artifacts/predictions.csv"
-    with client.download(link, home / "predictions.csv").open(encoding="utf-8", newline="") as file:
+    predictions = client.models.artifact(version, "predictions.csv", home / "predictions.csv")
+    with predictions.open(encoding="utf-8", newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["split"])  # test before val
     with zipfile.ZipFile(archive) as opened:
         names = opened.namelist()

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from darkroom.schemas import Finding, ModelVersion
+
 console = Console(highlight=False)
 
 METRICS = ("mAP50", "mAP50-95", "precision", "recall")
@@ -55,7 +57,7 @@ def title(text: str, below: str) -> None:
     console.print(f"\n[bold]{escape(text)}[/]  [dim]{escape(below)}[/]\n")
 
 
-def epoch_note(progress: dict[str, Any]) -> str:
+def epoch_note(progress: Mapping[str, Any]) -> str:
     """`epoch 12/30  mAP50 0.61  about 70 s left` of a run's progress; metrics and time only once they are known."""
     parts = [f"epoch {progress['epoch']}/{progress['epochs']}"]
     known = progress.get("metrics") or {}
@@ -65,7 +67,7 @@ def epoch_note(progress: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def notes(texts: dict[str, Any]) -> None:
+def notes(texts: Mapping[str, Any]) -> None:
     """The notes of a run, below its line."""
     for text in texts.values():
         console.print(f"  [dim]{escape(str(text))}[/]", soft_wrap=True)
@@ -103,9 +105,9 @@ def classification(splits: dict[str, dict[str, Any]]) -> None:
     )
 
 
-def versions(items: Sequence[Mapping[str, Any]]) -> None:
-    """Oldest first, each with `dataset`, the name of what it was trained on, and its metrics on the test split."""
-    splits = [item["metrics"].get("test") or item["metrics"].get("val") or {} for item in items]
+def versions(items: Sequence[tuple[ModelVersion, str]]) -> None:
+    """Oldest first, each with the name of the dataset that it was trained on, and its metrics on the test split."""
+    splits = [item.metrics.get("test") or item.metrics.get("val") or {} for item, _ in items]
     names = (METRICS if any(METRICS[0] in split for split in splits) else CLASS_METRICS)[:2]
     table = Table(title="Versions", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     for column in ("version", "dataset", "made from"):
@@ -113,11 +115,11 @@ def versions(items: Sequence[Mapping[str, Any]]) -> None:
     for name in names:  # the main two: a terminal has 80 columns
         table.add_column(name, justify="right")
     table.add_column("alias", overflow="fold")
-    for item, split in zip(items, splits, strict=True):
-        made_from = str(item["params"].get("model") or item["trainer"])
+    for (item, dataset), split in zip(items, splits, strict=True):
+        made_from = str(item.params.get("model") or item.trainer)
         numbers = (_number(split.get(name)) for name in names)
-        aliases = ", ".join(f"@{alias}" for alias in item["aliases"])
-        cells = (item["name"], item["dataset"], made_from, *numbers)
+        aliases = ", ".join(f"@{alias}" for alias in item.aliases)
+        cells = (item.name, dataset, made_from, *numbers)
         table.add_row(*(escape(cell) for cell in cells), f"[green]{escape(aliases)}[/]")
     console.print()
     console.print(table)
@@ -154,17 +156,17 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def findings(items: list[dict[str, Any]], *, total: int) -> None:
+def findings(items: Sequence[Finding]) -> None:
     table = Table(title="Findings", title_justify="left", title_style="bold", padding=(0, 1))
     for name in ("severity", "code", "file", "line", "detail", "remedy"):
         table.add_column(name, overflow="fold")
     for item in items[:MAX_FINDINGS]:
-        line = "" if item["line"] is None else str(item["line"])
-        row = (item["severity"], item["code"], item["path"], line, item["detail"], item["remedy"])
-        table.add_row(*(escape(str(cell)) for cell in row))
+        line = "" if item.line is None else str(item.line)
+        row = (item.severity, item.code, item.path, line, item.detail, item.remedy)
+        table.add_row(*(escape(cell) for cell in row))
     console.print(table)
-    if total > MAX_FINDINGS:
-        console.print(f"... and {total - MAX_FINDINGS} more.")
+    if len(items) > MAX_FINDINGS:
+        console.print(f"... and {len(items) - MAX_FINDINGS} more.")
 
 
 def locations(rows: Iterable[tuple[str, object]]) -> None:

@@ -12,7 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from deploy.local.client import Client
+from darkroom import Client
+from darkroom.schemas import ModelVersion, Run
 from deploy.local.private_stack import PrivateStack, start_stack, stop_stack, wait_until_it_answers
 from deploy.local.scenes import write_archive
 from tests.builders import hostile
@@ -22,7 +23,6 @@ from tests.waiting import wait_until
 
 TINY = {"epochs": 2, "imgsz": 64, "batch": 8, "pretrained": "never", "device": "cpu", "workers": 0}
 LONG = {**TINY, "epochs": 12}
-JOB_ENDED = frozenset({"ready", "rejected", "failed"})
 RUN_ENDED = frozenset({"succeeded", "failed", "cancelled"})
 # Without the export of every version: tests/integration/worker/test_end_to_end.py makes one.
 SETTINGS = {"EXPORT_ON_PUBLISH": "false"}
@@ -58,33 +58,29 @@ def job_id(stack: PrivateStack, tmp_path_factory: pytest.TempPathFactory) -> str
     archive = tmp_path_factory.mktemp("scenes") / "scenes.zip"
     write_archive(archive, scenes=24, seed=3)
     with Client(stack.api_url) as client:
-        job = client.upload(archive, on_bytes=lambda _: None)
-        ended = _ended(client, f"/jobs/{job['job_id']}", JOB_ENDED)
-    assert ended["state"] == "ready", ended
-    return str(job["job_id"])
+        return client.datasets.upload(archive, records=archive.parent).job_id
 
 
 def test_a_zip_goes_in_and_a_version_comes_out(
     client: Client, stack: PrivateStack, job_id: str, tmp_path: Path
 ) -> None:
-    accepted = client.post(f"/train-async/{job_id}", {"params": TINY})
-    events = list(client.events(f"/runs/{accepted['run_id']}/events"))
-    run = client.get(f"/runs/{accepted['run_id']}")
-    assert run["state"] == "succeeded", run
-    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    accepted = client.runs.train(job_id, params=TINY)
+    events = list(client.runs.events(accepted))
+    run = client.runs.get(accepted)
+    assert run.state == "succeeded", run
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
     folded: dict[str, Any] = {}
     for event in events:
-        folded |= event["data"]
-    assert {name: run[name] for name in ("state", "progress", "version", "attempt")} == {
-        name: folded[name] for name in ("state", "progress", "version", "attempt")
-    }
-    version = client.get(f"/models/{job_id}/v{run['version']}")
-    artifacts = {artifact["name"]: artifact for artifact in version["artifacts"]}
+        folded |= event.data
+    names = ("state", "progress", "version", "attempt")
+    assert {name: getattr(run, name) for name in names} == {name: folded[name] for name in names}
+    version = client.models.get(f"{job_id}/v{run.version}")
+    artifacts = {artifact.name: artifact for artifact in version.artifacts}
     assert {"best.pt", "metrics.json", "data.yaml", "model.json", "results.csv"} <= set(artifacts)
-    weights = client.download(f"/download/model/{job_id}?version=v{run['version']}", tmp_path / "best.pt")
-    assert hashlib.sha256(weights.read_bytes()).hexdigest() == artifacts["best.pt"]["sha256"]
-    metadata = client.get(f"/dataset/metadata/{job_id}")
-    assert metadata["fingerprint"] == version["fingerprint"] == client.get(f"/jobs/{job_id}")["fingerprint"]
+    weights = client.models.download(version, tmp_path / "best.pt")
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == artifacts["best.pt"].sha256
+    metadata = client.datasets.metadata(job_id)
+    assert metadata["fingerprint"] == version.fingerprint == client.datasets.get(job_id).fingerprint
     _expect_it_in_mlflow(stack, client, version)
 
 
@@ -93,14 +89,14 @@ def test_the_child_killed_in_the_middle_goes_on_from_its_checkpoint(
     client: Client, stack: PrivateStack, job_id: str
 ) -> None:
     run = _killed_in_the_middle(client, stack, job_id, "pipeline train")
-    assert run["state"] == "succeeded" and run["attempt"] == 2, run
+    assert run.state == "succeeded" and run.attempt == 2, run
 
 
 def test_the_worker_killed_in_the_middle_is_followed_by_another(
     client: Client, stack: PrivateStack, job_id: str
 ) -> None:
     run = _killed_in_the_middle(client, stack, job_id, "worker train")
-    assert run["state"] == "succeeded" and run["attempt"] == 2, run
+    assert run.state == "succeeded" and run.attempt == 2, run
 
 
 @pytest.mark.slow
@@ -108,28 +104,28 @@ def test_the_api_killed_in_the_middle_does_not_disturb_the_training(
     client: Client, stack: PrivateStack, job_id: str
 ) -> None:
     run = _killed_in_the_middle(client, stack, job_id, "-m api")
-    assert run["state"] == "succeeded" and run["attempt"] == 1, run
+    assert run.state == "succeeded" and run.attempt == 1, run
 
 
 @pytest.mark.slow
 def test_the_broker_killed_does_not_lose_a_run(client: Client, stack: PrivateStack, job_id: str) -> None:
     _kill(stack, "valkey-server")
-    accepted = client.post(f"/train-async/{job_id}", {"params": TINY})
-    assert _ended(client, f"/runs/{accepted['run_id']}", RUN_ENDED)["state"] == "succeeded"
+    accepted = client.runs.train(job_id, params=TINY)
+    assert _ended(client, accepted).state == "succeeded"
 
 
 def test_cancel_ends_a_training_within_five_seconds(client: Client, job_id: str) -> None:
-    accepted = client.post(f"/train-async/{job_id}", {"params": LONG})
-    _until_epoch(client, accepted["run_id"])
+    accepted = client.runs.train(job_id, params=LONG)
+    _until_epoch(client, accepted)
     began = time.monotonic()
-    client.post(f"/runs/{accepted['run_id']}/cancel", {})
-    assert _ended(client, f"/runs/{accepted['run_id']}", RUN_ENDED)["state"] == "cancelled"
+    client.runs.cancel(accepted)
+    assert _ended(client, accepted).state == "cancelled"
     assert time.monotonic() - began < 5 + 0.5  # half a second for polling
 
 
 def test_versions_have_no_gaps_after_all_that(client: Client, job_id: str) -> None:
-    succeeded = client.get("/runs", job_id=job_id, state="succeeded", limit=500)["items"]
-    versions = [version["number"] for version in client.get(f"/models/{job_id}", limit=500)["items"]]
+    succeeded = list(client.runs.list(dataset=job_id, state="succeeded"))
+    versions = [version.number for version in client.models.list(dataset=job_id)]
     assert sorted(versions) == list(range(1, len(succeeded) + 1))
 
 
@@ -165,15 +161,15 @@ def test_every_hostile_archive_gets_a_typed_answer_and_writes_nothing_outside(
             else:
                 refused[name] = answer.json()
         assert all(problem["type"].startswith("/problems/") for problem in refused.values())
-        ends = {name: _ended(client, f"/jobs/{job}", JOB_ENDED) for name, job in jobs.items()}
-    wrong = {name: job["state"] for name, job in ends.items() if job["state"] != "rejected"}
+        ends = {name: client.datasets.wait(job, timeout=150, check=False) for name, job in jobs.items()}
+    wrong = {name: dataset.state for name, dataset in ends.items() if dataset.state != "rejected"}
     assert wrong == {}
-    assert all(job["problem"]["slug"] and job["problem"]["detail"] for job in ends.values())
+    assert all(dataset.problem and dataset.problem.slug and dataset.problem.detail for dataset in ends.values())
     statuses = re.findall(r"child\.exited.* status=(-?\d+)", stack.log.read_text()[log_length:])
     assert len(statuses) >= len(jobs) and set(statuses) == {"0"}, "no child died of what it read"
     assert _files_outside(home) == before
     assert _servers(stack) == served_by, "the API and the workers are the processes that they were"
-    assert client.get("/ready")["state"] == "ok"
+    assert client.ready().state == "ok"
 
 
 def _servers(stack: PrivateStack) -> set[int]:
@@ -182,20 +178,19 @@ def _servers(stack: PrivateStack) -> set[int]:
     return {process.pid for process in marked(stack.process.pid) if any(_is(process, part) for part in parts)}
 
 
-def _killed_in_the_middle(client: Client, stack: PrivateStack, job_id: str, part: str) -> dict[str, Any]:
-    accepted = client.post(f"/train-async/{job_id}", {"params": LONG})
-    _until_epoch(client, accepted["run_id"])
+def _killed_in_the_middle(client: Client, stack: PrivateStack, job_id: str, part: str) -> Run:
+    accepted = client.runs.train(job_id, params=LONG)
+    _until_epoch(client, accepted)
     _kill(stack, part)
     wait_until(lambda: _answers(stack), seconds=30, what="the API answers")
-    return _ended(client, f"/runs/{accepted['run_id']}", RUN_ENDED)
+    return _ended(client, accepted)
 
 
-def _until_epoch(client: Client, run_id: str) -> None:
+def _until_epoch(client: Client, started: Run) -> None:
     def in_the_middle() -> bool:
-        run = client.get(f"/runs/{run_id}")
-        assert run["state"] not in RUN_ENDED, run
-        progress = run["progress"]
-        return progress is not None and progress["epoch"] >= 1
+        run = client.runs.get(started)
+        assert run.state not in RUN_ENDED, run
+        return run.progress is not None and run.progress["epoch"] >= 1
 
     wait_until(in_the_middle, seconds=60, what="the first epoch ends")
 
@@ -222,14 +217,11 @@ def _answers(stack: PrivateStack) -> bool:
         return False
 
 
-def _ended(client: Client, path: str, states: frozenset[str], *, seconds: float = 150) -> dict[str, Any]:
-    ends = time.monotonic() + seconds
-    for thing in client.follow(path, ended=states):
-        assert time.monotonic() < ends, thing
-    return thing
+def _ended(client: Client, run: Run) -> Run:
+    return client.runs.wait(run, timeout=150, check=False)
 
 
-def _expect_it_in_mlflow(stack: PrivateStack, client: Client, version: dict[str, Any]) -> None:
+def _expect_it_in_mlflow(stack: PrivateStack, client: Client, version: ModelVersion) -> None:
     """The MLflow sync follows the version; it has the run, its metrics, the dataset, and the registered version."""
 
     def mlflow(method: Callable[..., httpx.Response], path: str, **more: Any) -> dict[str, Any]:
@@ -237,7 +229,8 @@ def _expect_it_in_mlflow(stack: PrivateStack, client: Client, version: dict[str,
         return answer
 
     def registered() -> list[dict[str, Any]]:
-        name = client.get(version["links"]["self"])["mlflow"]["model"]  # null until it is there
+        copy = client.models.get(version).mlflow
+        name = copy and copy.model  # None until it is there
         answer = mlflow(httpx.get, "model-versions/search", params={"filter": f"name='{name}'"})
         return list(answer.get("model_versions", []))
 
@@ -247,7 +240,7 @@ def _expect_it_in_mlflow(stack: PrivateStack, client: Client, version: dict[str,
     assert run["info"]["status"] == "FINISHED"
     assert {metric["key"] for metric in run["data"]["metrics"]} >= {"mAP50"}
     (dataset,) = [item["dataset"] for item in run["inputs"]["dataset_inputs"]]
-    assert dataset["digest"] == version["fingerprint"][:12]
+    assert dataset["digest"] == str(version.fingerprint)[:12]
     assert model["source"].startswith("models:/m-")
 
 

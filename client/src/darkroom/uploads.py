@@ -82,9 +82,9 @@ class UploadRecord:
     path: Path
 
     @classmethod
-    def of(cls, url: str, sha256: str, fields: Mapping[str, str]) -> UploadRecord:
+    def of(cls, folder: Path, url: str, sha256: str, fields: Mapping[str, str]) -> UploadRecord:
         identity = hashlib.sha256(json.dumps([url, sha256, sorted(fields.items())]).encode()).hexdigest()
-        return cls(records_folder() / f"{identity}.json")
+        return cls(folder / f"{identity}.json")
 
     def read(self) -> str:
         """The path of the upload at the service; empty where there is no record."""

@@ -157,6 +157,10 @@ class AsyncExports:
         path = f"{await self._path(model)}/{export_id_of(export)}/download"
         return await download(self._transport, path, to, query={"force": force}, on_bytes=on_bytes)
 
+    async def draw(self, model: ModelVersion | str, to: PathLike) -> Path:
+        """All of them beside the model, as an SVG file."""
+        return await download(self._transport, f"{await self._path(model)}/plot", to)
+
     async def delete(self, model: ModelVersion | str, export: Export | str) -> None:
         await self._transport.send("DELETE", f"{await self._path(model)}/{export_id_of(export)}")
 
@@ -235,6 +239,14 @@ class AsyncEvaluations:
             page = await self._transport.read(EvaluationMatrix, path, query)
             rows, cursor = rows + page.rows, page.next_cursor
         return replace(found, rows=rows, next_cursor=None)
+
+    async def draw_matrix(
+        self, project: Project | str, to: PathLike, *, split: str | None = None, metric: str | None = None
+    ) -> Path:
+        """The same as a file: SVG, or a table where its name ends with `.csv`."""
+        path = path_of("/projects/{}/evaluations/matrix", project_name_of(project))
+        format = "csv" if str(to).endswith(".csv") else "svg"
+        return await download(self._transport, path, to, query={"split": split, "metric": metric, "format": format})
 
 
 async def resolve(transport: AsyncTransport, model: ModelVersion | str) -> tuple[str, str]:

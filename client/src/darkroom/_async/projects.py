@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+from darkroom._async.downloads import download
 from darkroom._async.transport import AsyncTransport
 from darkroom._async.work import without_none
+from darkroom.files import PathLike
 from darkroom.names import path_of, project_name_of
 from darkroom.schemas import Alias, DeletedProject, Lineage, Project
 
@@ -50,6 +53,12 @@ class AsyncProjects:
         """What each version was made from. `all_runs`: also the failed and the cancelled ones."""
         path = path_of("/projects/{}/lineage", project_name_of(project))
         return await self._transport.read(Lineage, path, {"runs": "all" if all_runs else "folded"})
+
+    async def draw_lineage(self, project: Project | str, to: PathLike, *, all_runs: bool = False) -> Path:
+        """The same as an SVG file, light or dark as the browser is."""
+        path = path_of("/projects/{}/lineage", project_name_of(project))
+        query = {"runs": "all" if all_runs else "folded", "format": "svg"}
+        return await download(self._transport, path, to, query=query)
 
 
 class AsyncAliases:

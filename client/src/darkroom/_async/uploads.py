@@ -56,17 +56,18 @@ async def preflight(transport: AsyncTransport, archive: Path) -> Preflight:
 
 
 async def upload(
-    transport: AsyncTransport, archive: Path, *, fields: dict[str, str], on_progress: OnProgress
+    transport: AsyncTransport, archive: Path, *, fields: dict[str, str], records: Path, on_progress: OnProgress
 ) -> Dataset:
     """Sends `archive`, or what the service lacks of it. Returns the dataset that it became, as it was received.
 
+    `records` is a folder with one file for each unfinished upload.
     Raises ServiceUnreachable or ServiceUnavailable after ten minutes without progress: the next call continues.
     """
     total = archive.stat().st_size
     sha256 = await in_thread(
         lambda: sha256_of(archive, lambda done: on_progress(UploadProgress("sha256", done, total)))
     )
-    record = UploadRecord.of(transport.url, sha256, fields)
+    record = UploadRecord.of(records, transport.url, sha256, fields)
     resumed = bool(record.read())
     for _ in range(2):
         path = record.read() or await _create(transport, archive, total, {**fields, "sha256": sha256}, record)

@@ -17,7 +17,7 @@ from darkroom.files import OnBytes, PathLike
 from darkroom.names import job_id_of, path_of, project_name_of
 from darkroom.schemas import Dataset, DatasetImage, Event, Finding, Preflight, Project
 from darkroom.states import DATASET_ENDED, READY
-from darkroom.uploads import OnProgress, UploadProgress
+from darkroom.uploads import OnProgress, UploadProgress, records_folder
 
 POLL_SECONDS = 1.0
 
@@ -64,12 +64,14 @@ class Datasets:
         background: str | None = None,
         preflight: bool = True,
         wait: bool = True,
+        records: PathLike | None = None,
         on_progress: OnProgress | None = None,
     ) -> Dataset:
         """Sends a ZIP of labelled images, in chunks with checksums; the same call continues an interrupted upload.
 
         `project`: by default one of its own. `on_error`: `reject` or `skip`. `split`: `keep`, `remake` or `sequence`.
         `background`: `auto` or `unlabelled`. With `wait`, returns when the dataset is ready.
+        `records`: the folder that remembers unfinished uploads; by default one in the user's cache.
         Raises ArchiveRefused where the preflight says so; with `wait`, WorkFailed where the dataset is rejected.
         """
         path = Path(archive)
@@ -83,7 +85,9 @@ class Datasets:
             **{"on_error": on_error, "split": split, "background": background},
         )
         texts = {field: str(value) for field, value in fields.items()}
-        dataset = upload(self._transport, path, fields=texts, on_progress=on_progress or _ignore)
+        folder = Path(records) if records else records_folder()
+        report = on_progress or _ignore
+        dataset = upload(self._transport, path, fields=texts, records=folder, on_progress=report)
         return self.wait(dataset) if wait else dataset
 
     def import_huggingface(

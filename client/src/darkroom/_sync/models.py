@@ -156,6 +156,10 @@ class Exports:
         path = f"{self._path(model)}/{export_id_of(export)}/download"
         return download(self._transport, path, to, query={"force": force}, on_bytes=on_bytes)
 
+    def draw(self, model: ModelVersion | str, to: PathLike) -> Path:
+        """All of them beside the model, as an SVG file."""
+        return download(self._transport, f"{self._path(model)}/plot", to)
+
     def delete(self, model: ModelVersion | str, export: Export | str) -> None:
         self._transport.send("DELETE", f"{self._path(model)}/{export_id_of(export)}")
 
@@ -234,6 +238,14 @@ class Evaluations:
             page = self._transport.read(EvaluationMatrix, path, query)
             rows, cursor = rows + page.rows, page.next_cursor
         return replace(found, rows=rows, next_cursor=None)
+
+    def draw_matrix(
+        self, project: Project | str, to: PathLike, *, split: str | None = None, metric: str | None = None
+    ) -> Path:
+        """The same as a file: SVG, or a table where its name ends with `.csv`."""
+        path = path_of("/projects/{}/evaluations/matrix", project_name_of(project))
+        format = "csv" if str(to).endswith(".csv") else "svg"
+        return download(self._transport, path, to, query={"split": split, "metric": metric, "format": format})
 
 
 def resolve(transport: Transport, model: ModelVersion | str) -> tuple[str, str]:

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from darkroom._sync.downloads import download
 from darkroom._sync.transport import Transport
 from darkroom._sync.work import without_none
+from darkroom.files import PathLike
 from darkroom.names import path_of, project_name_of
 from darkroom.schemas import Alias, DeletedProject, Lineage, Project
 
@@ -51,6 +54,12 @@ class Projects:
         """What each version was made from. `all_runs`: also the failed and the cancelled ones."""
         path = path_of("/projects/{}/lineage", project_name_of(project))
         return self._transport.read(Lineage, path, {"runs": "all" if all_runs else "folded"})
+
+    def draw_lineage(self, project: Project | str, to: PathLike, *, all_runs: bool = False) -> Path:
+        """The same as an SVG file, light or dark as the browser is."""
+        path = path_of("/projects/{}/lineage", project_name_of(project))
+        query = {"runs": "all" if all_runs else "folded", "format": "svg"}
+        return download(self._transport, path, to, query=query)
 
 
 class Aliases:
