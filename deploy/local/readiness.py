@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import httpx
 
-READY_SECONDS = 90.0  # MLflow's first start makes its tables: 9 s here, more on a busy machine
+READY_SECONDS = 90.0  # MLflow's first start makes its tables: 6 s here, more on a busy machine
 PROBE_SECONDS = 5.0
 
 

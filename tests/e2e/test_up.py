@@ -24,7 +24,7 @@ from tests.waiting import wait_until
 
 Up = Callable[..., subprocess.Popen[str]]
 WORKERS = ("worker prepare", "worker train", "worker operations", "worker housekeeping")
-PARTS = ("valkey-server", "python -m api", "python -m serving", *WORKERS, "mlflow", "uvicorn")
+PARTS = ("valkey-server", "python -m api", "python -m serving", *WORKERS, "mlflow_server")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""MLflow: a private server over SQLite, with the flags of the Procfile; up in 6 to 9 s."""
+"""MLflow: a private server over SQLite, as the Procfile starts it; up in 5 s."""
 
 import os
 import subprocess
@@ -22,12 +22,10 @@ def mlflow() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="dr-mlflow-", ignore_cleanup_errors=True) as name:
         folder, port = Path(name), free_port()
         url, log = f"http://127.0.0.1:{port}", folder / "log"
-        where = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--serve-artifacts"]
-        where += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port)]
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         with log.open("ab") as out:
             server = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *where, "--workers", "1"],
+                [sys.executable, "-m", "deploy.local.mlflow_server", str(folder), str(port)],
                 env=os.environ | quiet,
                 stdout=out,
                 stderr=out,
