@@ -1,8 +1,8 @@
 """`make demo`: labelled images go in, models come out, over HTTP, on a private stack.
 
-private stack -> drawn images (or your ZIP) -> upload -> prepare -> train -> metrics -> more drawn images, on which the
-model is fine-tuned -> production -> download -> predict -> its ONNX -> stop.
-demo_kinds.py holds what differs between the kinds of dataset, demo_steps.py what one step does.
+private stack -> drawn images (or your ZIP) -> upload -> prepare -> train -> metrics -> production -> more drawn images,
+on which the model is fine-tuned -> predictions of test images -> the new version takes over -> download -> stop.
+demo_kinds.py holds what differs between the kinds of dataset, demo_steps.py what one step does, by the Python client.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from darkroom import Client, DarkroomError
@@ -17,6 +18,7 @@ from darkroom.schemas import Dataset, ModelVersion
 from deploy.local import demo_steps as steps
 from deploy.local import progress_display as display
 from deploy.local.demo_kinds import DRAWN, KINDS, Drawn, Kind, project_of
+from deploy.local.demo_predictions import LabelledImage, held_out_images
 from deploy.local.private_stack import DemoFailed, PrivateStack, log_end, start_stack, stop_stack
 from deploy.local.up import ROOT
 
@@ -78,50 +80,47 @@ def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, ke
     archives = [own] if own else steps.draw(home, drawn)
     project = project_of(own) if own else drawn.project
     steps.start(stack)
-    with Client(stack.api_url, token=os.environ.get("DARKROOM_API_TOKEN", "")) as client:
+    with Client(stack.api_url) as client:
         dataset = steps.add_dataset(client, archives[0], project=project)
         kind = KINDS[str(dataset.kind)]
-        version = steps.train(client, dataset, kind, kind.own_params(dataset.images or 0) if own else drawn.params)
+        version = steps.train(client, dataset, kind, kind.own_params(dataset.images or 1) if own else drawn.params)
         first = steps.measured(version)
         kind.show_metrics(first)
-        datasets = [dataset]
-        if not own:
-            dataset, version = _go_on(client, archives[1], drawn, kind, version)
-            datasets.append(dataset)
-        version = steps.promote(client, version)
+        steps.promote(client, version)
+        images, datasets = held_out_images(client, dataset), [dataset]
+        if own:
+            steps.export(client, version)
+            served = steps.predict(client, project, images)
+        else:
+            more, version, served = _go_on(client, archives[1], drawn, kind, version, images)
+            datasets.append(more)
         steps.list_versions(client, project, datasets)
-        weights, files = steps.download(client, version, home, kind)
+        files = [("prediction", steps.draw_prediction(client, project, dataset, images, home))] if served else []
+        files += steps.download(client, project, home, kind)
         files.append(("lineage", steps.draw_lineage(client, project, home)))
-        image, truth = _held_out(client, version, kind, drawn, home, own=own)
         if keep:
             version = steps.with_mlflow_run(client, version)
-        least_score = kind.least_score(steps.measured(version))
-        prediction = steps.predict(weights, image, home, min_score=least_score, truth=truth)
-        steps.export(client, version)
-    display.locations(
-        [("prediction", prediction), ("model", weights), *files, *_locations(stack, home, version, keep=keep)]
-    )
+    display.locations([*files, *_locations(stack, home, version, keep=keep)])
     name, least = drawn.wanted
-    return own is not None or first["test"][name] >= least
+    return own is not None or (bool(served) and first["test"][name] >= least)
 
 
 def _go_on(
-    client: Client, archive: Path, drawn: Drawn, kind: Kind, version: ModelVersion
-) -> tuple[Dataset, ModelVersion]:
-    """The second dataset of the project, and the version that is fine-tuned on it from the first one."""
-    display.title("More images arrive", f"{version.version} is fine-tuned on them")
+    client: Client, archive: Path, drawn: Drawn, kind: Kind, first: ModelVersion, images: Sequence[LabelledImage]
+) -> tuple[Dataset, ModelVersion, str]:
+    """The second dataset of the project, the version that is fine-tuned on it from the first one, and its name once it
+    answers for `production`; an empty string where it is not served.
+    """
+    display.title("More images arrive", f"{first.name} is fine-tuned on them, and answers until its successor does")
     dataset = steps.add_dataset(client, archive, project=drawn.project)
-    return dataset, steps.train(client, dataset, kind, {**drawn.tuning, "model": version.version})
-
-
-def _held_out(
-    client: Client, version: ModelVersion, kind: Kind, drawn: Drawn, home: Path, *, own: Path | None
-) -> tuple[Path, str]:
-    """An image that was not trained on, and its ground truth where that is known."""
-    if own:
-        return kind.own_image(client, version, own, home), ""
-    image = home / "held-out.jpg"
-    return image, drawn.held_out(image)
+    version = steps.train(client, dataset, kind, {**drawn.tuning, "model": first.version})
+    steps.export(client, first)
+    served = steps.predict(client, drawn.project, images)
+    steps.export(client, version)
+    if served:
+        steps.switch(client, version, images)
+        served = steps.predict(client, drawn.project, images)
+    return dataset, version, served
 
 
 def _locations(stack: PrivateStack, home: Path, version: ModelVersion, *, keep: bool) -> list[tuple[str, object]]:
@@ -130,6 +129,7 @@ def _locations(stack: PrivateStack, home: Path, version: ModelVersion, *, keep: 
         rows += [
             ("API", f"{stack.api_url}/docs"),
             ("project", f"{stack.api_url}/projects/{version.project}/lineage?format=svg"),
+            ("predictions", f"{stack.api_url}/predict/image?model={version.project}"),
             ("MLflow", (version.mlflow and version.mlflow.link) or stack.mlflow_url),
             ("to stop it", "make down"),
         ]

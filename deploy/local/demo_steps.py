@@ -1,20 +1,23 @@
 """The steps of the demo, each one line of its display."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from darkroom import Client
-from darkroom.schemas import Dataset, Export, ModelVersion, Operation
+from darkroom import Client, Conflict
+from darkroom.schemas import Dataset, Export, ModelVersion, Operation, Prediction, Run
+from darkroom.states import READY, SUCCEEDED
+from darkroom.uploads import UploadProgress
 from deploy.local import progress_display as display
 from deploy.local.demo_kinds import Drawn, Kind
+from deploy.local.demo_predictions import LabelledImage, agreement_text
+from deploy.local.drawing import beside
 from deploy.local.private_stack import DemoFailed, PrivateStack, wait_until_it_answers
-from deploy.local.up import ROOT
 
 MLFLOW_SECONDS = 30.0
+SWITCH_SECONDS = 30.0  # serving looks up an alias every 0.5 s, and loads the version before it switches
+PAUSE_SECONDS = 0.02  # between requests: a core stays free for the version that loads
 PRODUCTION = "production"
 
 
@@ -38,38 +41,50 @@ def start(stack: PrivateStack) -> None:
 
 
 def add_dataset(client: Client, archive: Path, *, project: str) -> Dataset:
-    """Upload and prepare the next dataset of the project. Raises DarkroomError unless it is ready."""
+    """Upload and prepare the next dataset of the project. Raises DemoFailed unless it is ready."""
     with display.step("Upload") as step:
-        received = client.datasets.upload(
-            archive, project=project, wait=False, on_progress=lambda sent: step.at(sent.done_bytes, sent.total_bytes)
-        )
+
+        def show(progress: UploadProgress) -> None:
+            step.at(progress.done_bytes, progress.total_bytes)
+
+        received = client.datasets.upload(archive, project=project, wait=False, on_progress=show)
         step.note(f"{received.dataset}  {received.job_id}")
     with display.step("Prepare") as step:
         for dataset in client.datasets.follow(received):
             step.note(dataset.stage or dataset.state)
             if dataset.progress:
                 step.at(dataset.progress.get("done", 0), dataset.progress.get("total", 1))
-        if dataset.state == "ready":
+        if dataset.state == READY:
             step.note(f"{dataset.images} images, fingerprint {str(dataset.fingerprint)[:16]}")
-    if dataset.state == "rejected":
-        display.findings(list(client.datasets.findings(dataset)))
-    return client.datasets.wait(dataset)
+    if dataset.findings and dataset.state != READY:
+        total = sum(found.count for found in dataset.findings.values())
+        display.findings(client.datasets.findings(dataset), total=total)
+    if dataset.state != READY:
+        raise DemoFailed(f"{dataset.dataset} is {dataset.state}: {_reason(dataset)}")
+    return dataset
 
 
 def train(client: Client, dataset: Dataset, kind: Kind, params: Mapping[str, Any]) -> ModelVersion:
-    """The version that a run on the dataset publishes. Raises WorkFailed when the run does not succeed."""
+    """The version that a run on the dataset publishes. Raises DemoFailed when the run does not succeed."""
     with display.step("Train") as step:
-        for run in client.runs.follow(client.runs.train(dataset, trainer=kind.trainer, params=params)):
+        queued = client.runs.train(dataset, trainer=kind.trainer, params=params)
+        for run in client.runs.follow(queued):
             if run.progress and run.progress["epoch"]:
                 step.at(run.progress["epoch"], run.progress["epochs"])
                 step.note(f"{run.stage or run.state}  {display.epoch_note(run.progress)}")
             else:
                 step.note(run.stage or run.state)
-        if run.version is not None:
-            step.note(f"{dataset.project}/v{run.version} published")
+        if run.state == SUCCEEDED:
+            version = client.models.get(f"{run.project}/v{run.version}")
+            step.note(f"{version.name} published")
     display.notes(run.notes or {})
-    client.runs.wait(run)
-    return client.models.get(f"{dataset.project}/v{run.version}")
+    if run.state != SUCCEEDED:
+        raise DemoFailed(f"The run on {dataset.dataset} is {run.state}: {_reason(run)}")
+    return version
+
+
+def _reason(work: Dataset | Run | Operation) -> str:
+    return work.problem.text if work.problem else "No problem was recorded."
 
 
 def measured(version: ModelVersion) -> dict[str, Any]:
@@ -77,44 +92,23 @@ def measured(version: ModelVersion) -> dict[str, Any]:
     return {split: version.metrics[split] for split in ("val", "test") if version.metrics.get(split)}
 
 
-def promote(client: Client, version: ModelVersion) -> ModelVersion:
-    """Make it the production version of its project; returns it as it is then."""
+def promote(client: Client, version: ModelVersion) -> None:
+    """Make it the production version of its project."""
     with display.step("Promote") as step:
         client.aliases.set(version.project, PRODUCTION, version.version)
         step.note(f"{version.project}@{PRODUCTION} is {version.name}")
-    return client.models.get(version)
-
-
-def list_versions(client: Client, project: str, datasets: Sequence[Dataset]) -> None:
-    """`datasets`: those of this demo."""
-    names = {dataset.job_id: dataset.dataset for dataset in datasets}
-    versions = list(client.models.list(project=project))
-    display.versions([(version, names.get(str(version.job_id), "")) for version in reversed(versions)])
-
-
-def download(client: Client, version: ModelVersion, home: Path, kind: Kind) -> tuple[Path, list[tuple[str, Path]]]:
-    """The weights of the production version, and the files for people with what each is."""
-    artifacts = {artifact.name: artifact for artifact in version.artifacts}
-    with display.step("Download") as step:
-        sha256 = artifacts[version.weights].sha256
-        weights = client.models.download(f"{version.project}@{PRODUCTION}", home / version.weights)
-        files = [
-            (what, client.models.artifact(version, name, home / name))
-            for what, name in (("metrics", "metrics.json"), *kind.artifacts)
-            if name in artifacts
-        ]
-        step.note(f"{version.name}, {weights.stat().st_size / 1e6:.1f} MB, sha256 {sha256[:16]} verified")
-    return weights, files
 
 
 def export(client: Client, version: ModelVersion) -> None:
-    """Its ONNX, queued when it was published. One that fails changes nothing of the version, nor of the demo."""
+    """Its ONNX, queued when it was published. One that fails changes nothing of the version."""
     with display.step("Export") as step:
+        step.note(f"{version.name}: waiting")
         for waiting in client.exports.list(version).waiting:
             for operation in client.operations.follow(waiting):
-                step.note(operation.stage or operation.state)
+                step.note(f"{version.name}: {operation.stage or operation.state}")
         found = client.exports.list(version)
-        step.note("; ".join([*map(_export_line, found.items), *map(_reason, found.failed)]) or "none")
+        lines = [_export_line(each) for each in found.items] + [_reason(each) for each in found.failed]
+        step.note(f"{version.name}: {'; '.join(lines) or 'none'}")
 
 
 def _export_line(made: Export) -> str:
@@ -122,12 +116,80 @@ def _export_line(made: Export) -> str:
     if not made.passed:
         return f"{line}, not passed: {' '.join(made.reasons)}"
     if made.predictions:
-        line += f", {made.predictions.equal} of {made.predictions.compared} predictions equal, {made.speed_up}x as fast"
+        equal = f"{made.predictions.equal} of {made.predictions.compared} predictions equal"
+        line += f", {equal}, {made.speed_up}x as fast"
     return line
 
 
-def _reason(failed: Operation) -> str:
-    return failed.problem.text if failed.problem else "no problem was recorded"
+def predict(client: Client, project: str, images: Sequence[LabelledImage]) -> str:
+    """The version that answers for `production`; an empty string where it is not served."""
+    with display.step("Predict") as step:
+        step.note("loading the model")
+        try:
+            predictions = [_predicted(client, project, image) for image in images]
+        except Conflict as refused:
+            step.note(refused.detail)
+            return ""
+        version, milliseconds = predictions[0].model.name, min(_milliseconds(each) for each in predictions)
+        step.note(f"{version} answers: {agreement_text(images, predictions)}; {milliseconds:.0f} ms an image")
+        return version
+
+
+def _predicted(client: Client, project: str, image: LabelledImage) -> Prediction:
+    return client.predict_from_image_bytes(f"{project}@{PRODUCTION}", image.content)
+
+
+def _milliseconds(prediction: Prediction) -> float:
+    return sum(prediction.answer.milliseconds.values())
+
+
+def switch(client: Client, version: ModelVersion, images: Sequence[LabelledImage]) -> None:
+    """Move `production` to the version while requests go on. Raises DemoFailed where it does not answer in time."""
+    with display.step("Switch") as step:
+        before, requests = _predicted(client, version.project, images[0]).model.name, 0
+        client.aliases.set(version.project, PRODUCTION, version.version)
+        started, answering = time.monotonic(), before
+        while answering != version.name:
+            if time.monotonic() - started > SWITCH_SECONDS:
+                raise DemoFailed(f"{answering} still answers for {PRODUCTION} after {SWITCH_SECONDS:.0f} s.")
+            answering = _predicted(client, version.project, images[requests % len(images)]).model.name
+            requests += 1
+            time.sleep(PAUSE_SECONDS)
+        seconds = time.monotonic() - started
+        step.note(f"{before} -> {answering} after {seconds:.1f} s; {requests} requests meanwhile, all answered")
+
+
+def draw_prediction(
+    client: Client, project: str, dataset: Dataset, images: Sequence[LabelledImage], home: Path
+) -> Path:
+    """The image with the most labelled boxes: on the left as labelled, on the right as predicted."""
+    image = max(images, key=lambda each: each.labelled.box_count)
+    labelled = client.datasets.image(dataset, image.labelled.sha256, boxes=True)
+    predicted = client.annotate(f"{project}@{PRODUCTION}", image.content, top=1)
+    return beside(labelled, predicted, home / "prediction.jpg")
+
+
+def list_versions(client: Client, project: str, datasets: Sequence[Dataset]) -> None:
+    """`datasets`: those of this demo."""
+    names = {dataset.job_id: dataset.dataset for dataset in datasets}
+    newest_first = list(client.models.list(project=project))
+    display.versions([(version, names.get(version.job_id or "", "")) for version in reversed(newest_first)])
+
+
+def download(client: Client, project: str, home: Path, kind: Kind) -> list[tuple[str, Path]]:
+    """The production version: its weights and the files for people, with what each is."""
+    version = client.models.get(f"{project}@{PRODUCTION}")
+    artifacts = {artifact.name: artifact for artifact in version.artifacts}
+    with display.step("Download") as step:
+        weights = client.models.download(version, home / version.weights)
+        files = [
+            (what, client.models.artifact(version, name, home / name))
+            for what, name in (("metrics", "metrics.json"), *kind.artifacts)
+            if name in artifacts
+        ]
+        size, sha256 = weights.stat().st_size, artifacts[version.weights].sha256
+        step.note(f"{version.name}, {size / 1e6:.1f} MB, sha256 {sha256[:16]} verified")
+    return [("model", weights), *files]
 
 
 def draw_lineage(client: Client, project: str, home: Path) -> Path:
@@ -142,28 +204,6 @@ def with_mlflow_run(client: Client, version: ModelVersion) -> ModelVersion:
         while not (version.mlflow and version.mlflow.version) and time.monotonic() < ends:
             time.sleep(1)
             version = client.models.get(version)
-        step.note("registered" if version.mlflow else "not registered yet; the sync goes on in the background")
+        registered = version.mlflow and version.mlflow.version
+        step.note("registered" if registered else "not registered yet; the sync goes on in the background")
     return version
-
-
-def predict(weights: Path, image: Path, home: Path, *, min_score: float | None, truth: str) -> Path:
-    """`truth`: the ground truth of the image, where it is known."""
-    prediction = home / "prediction.png"
-    with display.step("Predict") as step:
-        options: dict[str, object] = {
-            "--model": weights,
-            "--image": image,
-            "--out": prediction,
-            "--json": home / "prediction.json",
-        }
-        if min_score is not None:
-            options["--conf"] = min_score
-        arguments = [str(part) for pair in options.items() for part in pair]
-        command = [sys.executable, "-m", "pipeline", "predict", *arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise DemoFailed(f"The prediction failed:\n{done.stdout}{done.stderr}")
-        labels = [line.partition("  ")[0] for line in done.stdout.splitlines()[:-1]]
-        text = f"{', '.join(labels[:3])}{' ...' if labels[3:] else ''}" if labels else "no prediction"
-        step.note(f"{text}  (ground truth: {truth})" if truth else text)
-    return prediction

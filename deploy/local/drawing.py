@@ -1,8 +1,9 @@
-"""Shared by the demo's scenes and poses: visible colours, the effects of a camera, and archive entries."""
+"""Shared by the demo's images: visible colours, the effects of a camera, files, archive entries."""
 
 import colorsys
 import io
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,17 @@ def jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
+
+
+def beside(left: bytes, right: bytes, path: Path) -> Path:
+    """Two images of one size, in one file."""
+    images = [Image.open(io.BytesIO(content)).convert("RGB") for content in (left, right)]
+    width, height = images[1].size
+    both = Image.new("RGB", (2 * width, height))
+    for index, image in enumerate(images):
+        both.paste(image.resize((width, height)), (index * width, 0))
+    path.write_bytes(jpeg(both))
+    return path
 
 
 def add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,8 @@ def classification(splits: dict[str, dict[str, Any]]) -> None:
 
 
 def versions(items: Sequence[tuple[ModelVersion, str]]) -> None:
-    """Oldest first, each with the name of the dataset that it was trained on, and its metrics on the test split."""
-    splits = [item.metrics.get("test") or item.metrics.get("val") or {} for item, _ in items]
+    """Oldest first, each with the name of the dataset that it was trained on."""
+    splits = [version.metrics.get("test") or version.metrics.get("val") or {} for version, _ in items]
     names = (METRICS if any(METRICS[0] in split for split in splits) else CLASS_METRICS)[:2]
     table = Table(title="Versions", title_justify="left", title_style="bold", box=None, padding=(0, 2))
     for column in ("version", "dataset", "made from"):
@@ -115,11 +116,11 @@ def versions(items: Sequence[tuple[ModelVersion, str]]) -> None:
     for name in names:  # the main two: a terminal has 80 columns
         table.add_column(name, justify="right")
     table.add_column("alias", overflow="fold")
-    for (item, dataset), split in zip(items, splits, strict=True):
-        made_from = str(item.params.get("model") or item.trainer)
+    for (version, dataset), split in zip(items, splits, strict=True):
+        made_from = str(version.params.get("model") or version.trainer)
         numbers = (_number(split.get(name)) for name in names)
-        aliases = ", ".join(f"@{alias}" for alias in item.aliases)
-        cells = (item.name, dataset, made_from, *numbers)
+        aliases = ", ".join(f"@{alias}" for alias in version.aliases)
+        cells = (version.name, dataset, made_from, *numbers)
         table.add_row(*(escape(cell) for cell in cells), f"[green]{escape(aliases)}[/]")
     console.print()
     console.print(table)
@@ -156,17 +157,17 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def findings(items: Sequence[Finding]) -> None:
+def findings(items: Iterable[Finding], *, total: int) -> None:
     table = Table(title="Findings", title_justify="left", title_style="bold", padding=(0, 1))
     for name in ("severity", "code", "file", "line", "detail", "remedy"):
         table.add_column(name, overflow="fold")
-    for item in items[:MAX_FINDINGS]:
+    for item in islice(items, MAX_FINDINGS):
         line = "" if item.line is None else str(item.line)
         row = (item.severity, item.code, item.path, line, item.detail, item.remedy)
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*map(escape, row))
     console.print(table)
-    if len(items) > MAX_FINDINGS:
-        console.print(f"... and {len(items) - MAX_FINDINGS} more.")
+    if total > MAX_FINDINGS:
+        console.print(f"... and {total - MAX_FINDINGS} more.")
 
 
 def locations(rows: Iterable[tuple[str, object]]) -> None:

@@ -1,6 +1,5 @@
 """`make demo`, as a person runs it; `make demo` itself checks the successful end."""
 
-import json
 import os
 import re
 import subprocess
@@ -54,11 +53,10 @@ def test_the_users_folders_of_classes_are_trained_on_and_their_metrics_printed(t
     assert "jumping" in done.stdout
     assert re.search(r"folders/v1 +folders/d1 +vit-mini-scratch .* @production", done.stdout)
     assert ElementTree.parse(home / "lineage.svg").find(".//{*}title") is not None
-    labels = json.loads((home / "prediction.json").read_text())["labels"]
-    assert f"{labels[0]['label']} {labels[0]['score']:.2f}" in done.stdout
-    for name in ("prediction.png", "test_confusion_matrix.png"):
+    assert re.search(r"folders/v1 answers: \d+ images, \d+ right; \d+ ms an image", done.stdout)
+    for name in ("prediction.jpg", "test_confusion_matrix.png"):
         with Image.open(home / name) as image:
-            assert image.width >= 400
+            image.load()
     assert _processes_of(home) == []
 
 

@@ -117,13 +117,13 @@ def test_labels_of_a_zip_come_back_as_folders_of_classes_and_a_poisoned_image_fa
     assert {image["path"]: manifest["classes"][image["label"]] for image in manifest["images"]} == again
 
 
-def test_thresholds_and_tiles_are_those_that_were_asked_for(exports: dict[str, Path], tmp_path: Path) -> None:
+def test_thresholds_and_tiles_are_those_of_the_request(exports: dict[str, Path], tmp_path: Path) -> None:
     scenes = {f"{number}.jpg": each.file.read_bytes() for number, each in enumerate(draw_scenes(tmp_path, 3))}
-    asked: dict[str, Any] = {"min_score": 0.9, "iou": 0.1, "tile": 96, "overlap": 0.3}
+    requested: dict[str, Any] = {"min_score": 0.9, "iou": 0.1, "tile": 96, "overlap": 0.3}
     archive = zip_files(tmp_path / "images.zip", scenes)
     options = {"confidence": 0.9, "iou": 0.1, "tile": 96, "overlap": 0.3, "labelled": False}
     _, lines = predicted(tmp_path / "out", exports["detection"], archive=archive, **options)
-    wanted = ExportPredictor(exports["detection"]).predict(list(scenes.values()), **asked)
+    wanted = ExportPredictor(exports["detection"]).predict(list(scenes.values()), **requested)
     assert [(len(line["boxes"]), line["tiles"]) for line in lines] == [
         (len(each.boxes), each.tiles) for each in wanted if isinstance(each, Prediction)
     ]
