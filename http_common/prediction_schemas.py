@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.predictor.tile_options import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
+from pipeline.receipts.schema import Receipt
 
 MODEL = "raccoons@production"
 MAX_IMAGES = 32
@@ -66,7 +67,7 @@ class ImageAnswer(BaseModel):
 class Answer(BaseModel):
     model: AnsweringModel
     images: list[ImageAnswer]
-    receipt: dict[str, Any] | None = Field(None, description="With `receipt=true`.")
+    receipt: Receipt | None = Field(None, description="With `receipt=true`: see docs/receipts.md.")
 
 
 class ImageSource(BaseModel):

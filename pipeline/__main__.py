@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export-version": ("pipeline.cli.export_version", "make an export and its certificate, for a worker"),
     "bundle": ("pipeline.cli.bundle", "write the bundle of a version, for a worker"),
     "verify": ("pipeline.cli.verify", "check that a bundle is as it was written, offline"),
+    "replay": ("pipeline.cli.replay", "make the prediction of a receipt again, offline, and name what differs"),
     "predict-batch": ("pipeline.cli.predict_batch", "run an export on many images, for a worker"),
     "predict": ("pipeline.cli.predict", "run a trained model on images"),
 }

@@ -1,18 +1,16 @@
 """A prediction from the name of a model and bytes of images, and its JSON."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from core import clock
 from core.domain.errors import RequestInvalid
-from core.domain.version import VERSION
 from http_common.prediction_schemas import Answer, AnsweringModel, Box, ImageAnswer, Label
-from pipeline.predictor.libraries import library_versions
 from pipeline.predictor.predictor import Prediction, PredictionFailed
 from pipeline.predictor.tile_options import TilesInvalid, require_options
-from serving.models.loading import LoadedModel
+from pipeline.receipts.schema import Receipt, ReceiptModel, ReceiptOptions
+from pipeline.receipts.write import receipt_of
+from serving.models.loading import SHARED_THREADS, LoadedModel
 from serving.models.residency import LATENCIES
 from serving.pool import Answered, Options
 from serving.state import Serving
@@ -25,11 +23,11 @@ async def answer(
     async with serving.models.use(name) as model:
         _require_detector(model, options)
         started = clock.monotonic()
-        results = await serving.pool.predict(model, list(images), options)
+        results = await serving.pool.predict(model, list(images), options, by_itself=receipt)
         _count(model, results, 1e3 * (clock.monotonic() - started))
         found = Answer(model=_about(model, name), images=[_image(each) for each in results])
         if receipt:
-            found.receipt = receipt_of(model, images, options, results)
+            found.receipt = _receipt(model, images, options, results)
     return found, results
 
 
@@ -42,35 +40,25 @@ def _require_detector(model: LoadedModel, options: Options) -> None:
         raise RequestInvalid(str(error), errors=[{"field": "tile", "message": str(error)}]) from error
 
 
-def receipt_of(
-    model: LoadedModel, images: Sequence[bytes], options: Options, results: Sequence[Answered]
-) -> dict[str, Any]:
-    """What makes the same answer again: see `pipeline.predictor.replay`."""
-    metadata = model.shared.metadata
-    return {
-        "schema": 1,
-        "model": {
-            "name": model.served.name,
-            "version_id": model.served.version_id,
-            "export_id": model.served.export_id,
-            "sha256": model.served.sha256,
-        },
-        "images": [
-            {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content), "answer": _result(each)}
-            for content, each in zip(images, results, strict=True)
-        ],
-        "preprocessing": asdict(metadata.preprocessing),
-        "output": asdict(metadata.output),
-        "options": asdict(options),
-        "engine": model.shared.engine,
-        "precision": model.shared.precision,
-        "versions": {"darkroom": VERSION, **library_versions()},
-        "at": clock.now().isoformat(),
-    }
-
-
-def _result(answered: Answered) -> dict[str, Any]:
-    return _image(answered).model_dump(include={"error", "width", "height", "orientation", "boxes", "labels"})
+def _receipt(model: LoadedModel, images: Sequence[bytes], options: Options, results: Sequence[Answered]) -> Receipt:
+    served = model.served
+    return receipt_of(
+        ReceiptModel(
+            name=served.name,
+            version_id=served.version_id,
+            export_id=served.export_id,
+            sha256=served.sha256,
+            format=served.format,
+            precision=served.precision,
+        ),
+        model.shared,
+        ReceiptOptions(
+            confidence=options.min_score, iou=options.iou, top=options.top, tile=options.tile, overlap=options.overlap
+        ),
+        images,
+        [each.result for each in results],
+        threads=SHARED_THREADS,
+    )
 
 
 def _about(model: LoadedModel, requested: str) -> AnsweringModel:

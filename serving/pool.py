@@ -60,14 +60,19 @@ class Pool:
         self._running: dict[int, asyncio.Task[None]] = {}
         self.accepted = 0
 
-    async def predict(self, model: LoadedModel, images: list[bytes], options: Options) -> list[Answered]:
-        """One answer for each image, in their order. Raises QueueFull, before any is begun."""
+    async def predict(
+        self, model: LoadedModel, images: list[bytes], options: Options, *, by_itself: bool = False
+    ) -> list[Answered]:
+        """One answer for each image, in their order. Raises QueueFull, before any is begun.
+
+        `by_itself`: whatever waits, each is computed as its replay is: in no batch, by `model.shared`.
+        """
         if self.accepted + len(images) > max(self._limit, len(images) if not self.accepted else 0):
             detail = f"{self.accepted} images wait or are computed; at most {self._limit} may. Try again shortly."
             raise QueueFull(detail, waiting=self.accepted, limit=self._limit)
         self.accepted += len(images)
         try:
-            return await asyncio.gather(*(self._one(model, content, options) for content in images))
+            return await asyncio.gather(*(self._one(model, content, options, by_itself) for content in images))
         finally:
             self.accepted -= len(images)
 
@@ -78,10 +83,10 @@ class Pool:
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _one(self, model: LoadedModel, content: bytes, options: Options) -> Answered:
-        if model.choice.batches:
+    async def _one(self, model: LoadedModel, content: bytes, options: Options, by_itself: bool) -> Answered:
+        if model.choice.batches and not by_itself:
             return await self._in_a_batch(model, content, options)
-        predictor = model.alone if self.accepted == 1 else model.shared
+        predictor = model.alone if self.accepted == 1 and not by_itself else model.shared
         work = partial(_computed, predictor, content, options, perf_counter())
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 

@@ -1,5 +1,7 @@
 """The versions of what computes a prediction, for certificates and receipts."""
 
+from contextlib import suppress
+from functools import cache
 from importlib import metadata
 
 LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu", "openvino")
@@ -7,10 +9,14 @@ LIBRARIES = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "onnxru
 
 def library_versions() -> dict[str, str]:
     """Of those that are installed."""
-    found = {}
+    return dict(_versions())
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Read once: each takes a millisecond."""
+    found = []
     for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+        with suppress(metadata.PackageNotFoundError):
+            found.append((name, metadata.version(name)))
+    return tuple(found)

@@ -21,6 +21,7 @@ from pipeline.predictor.predictor import ExportPredictor
 
 WARM_RUNS = 3
 MEASURED_RUNS = 9
+SHARED_THREADS = 1  # of the predictor that several requests use at once
 BATCH = 8
 BATCHING_GAIN = 0.7  # a batch is worth waiting for where an image in it takes less than this share of one alone
 MEMORY_TIMES = 2.0  # of the file: weights, and their copy in the order that the engine computes in
@@ -99,7 +100,7 @@ def open_model(served: Served, file: Path, *, engine: str, threads: int, now: fl
     notes = []
     for name in names:
         try:
-            opened[name] = ExportPredictor(file, engine=open_engine(file, threads=1, name=name))
+            opened[name] = ExportPredictor(file, engine=open_engine(file, threads=SHARED_THREADS, name=name))
         except Exception as error:  # noqa: BLE001 - an engine raises anything for a file that it cannot read
             notes.append(f"{name} cannot open the export: {_short(error)}")
     if not opened:
