@@ -1,11 +1,14 @@
 """The input of a bundle, around a model that answers by colours."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from pipeline.bundle.run import bundle
+from pipeline.process.child import Channel
 from pipeline.process.specs import BundleSpec
 from tests.builders.colour_models import CLASSES, export_of
 
@@ -66,6 +69,14 @@ def bundle_spec(folder: Path, kind: str = "detection", **version: Any) -> Bundle
         metadata=folder / "dataset_metadata.json",
         version=VERSION | {"trainer": "yolo" if kind == "detection" else "vit"} | version,
     )
+
+
+def write_bundle(spec: BundleSpec) -> Path:
+    """The bundle, made in this process."""
+    spec.out.mkdir()
+    with closing(Channel(spec.out)) as channel:
+        bundle(spec, channel)
+    return spec.out / "bundle.zip"
 
 
 def _metrics(kind: str) -> dict[str, Any]:

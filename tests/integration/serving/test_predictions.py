@@ -2,62 +2,18 @@
 
 import asyncio
 import base64
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-import pytest
 from PIL import Image
 
-from core.services.context import Platform, open_platform
+from core.services.context import Platform
 from core.services.models.versions import set_alias
-from core.settings import Settings
-from serving.app import create_app
 from serving.models.residency import Models
-from tests.builders.colour_models import draw_scenes, export_of
 from tests.builders.served import publish
+from tests.servers.serving import predicted, served
 
 POISON = b"\xff\xd8\xff\xe0 no image"
-
-
-@pytest.fixture(scope="module")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("exports")
-    return {kind: export_of(kind, folder / f"{kind}.onnx") for kind in ("detection", "classification")}
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    return [each.file.read_bytes() for each in draw_scenes(tmp_path_factory.mktemp("scenes"), 8)]
-
-
-@pytest.fixture
-def platform(sqlite_template: Path, tmp_path: Path) -> Iterator[Platform]:
-    shutil.copy(sqlite_template, tmp_path / "darkroom.db")
-    opened = open_platform(
-        Settings(home=tmp_path, database_url=f"sqlite:///{tmp_path / 'darkroom.db'}", serving_threads=2)
-    )
-    yield opened
-    opened.db.close()
-
-
-@asynccontextmanager
-async def served(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(platform)
-    transport = httpx.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client,
-    ):
-        yield client
-
-
-async def predicted(client: httpx.AsyncClient, content: bytes, model: str, **query: Any) -> httpx.Response:
-    params = {"model": model, **query}
-    return await client.post("/predict/image", params=params, content=content, headers={"content-type": "image/jpeg"})
 
 
 def without_times(answer: dict[str, Any]) -> dict[str, Any]:
