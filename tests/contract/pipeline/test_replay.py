@@ -32,7 +32,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Ended:
     status: int
     out: str
     err: str
@@ -58,7 +58,7 @@ def receipt(export: Path, images: Sequence[Path], *, engine: str = "onnxruntime"
 
 
 @pytest.fixture
-def replayed(given: Given, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Shown]:
+def replayed(given: Given, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Runs the command. `change`: of the receipt's fields; `sealed`: its sha256 is made to fit them."""
 
     def replay(
@@ -68,7 +68,7 @@ def replayed(given: Given, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         files: Sequence[Path] | None = None,
         model: tuple[str, Path] | None = None,
         engine: str = "onnxruntime",
-    ) -> Shown:
+    ) -> Ended:
         fields = json.loads(given.receipts[engine].model_dump_json())
         change(fields)
         if sealed:
@@ -77,7 +77,7 @@ def replayed(given: Given, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         images = [str(each) for each in files or given.images]
         option, path = model or ("--bundle", given.bundle)
         status = run(["replay", str(tmp_path / "receipt.json"), *images, option, str(path), *options])
-        return Shown(status, *capsys.readouterr())
+        return Ended(status, *capsys.readouterr())
 
     return replay
 
@@ -88,49 +88,49 @@ def first_box(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-def test_the_same_engine_gives_the_same_answer(replayed: Callable[..., Shown], engine: str) -> None:
-    shown = replayed("--json", engine=engine)
-    found = json.loads(shown.out)
-    assert (shown.status, found["verdict"], found["differences"]) == (0, "same", [])
+def test_the_same_engine_gives_the_same_answer(replayed: Callable[..., Ended], engine: str) -> None:
+    ended = replayed("--json", engine=engine)
+    found = json.loads(ended.out)
+    assert (ended.status, found["verdict"], found["differences"]) == (0, "same", [])
     assert [(each["index"], each["verdict"]) for each in found["images"]] == [(0, "same"), (1, "same")]
 
 
 def test_another_engine_is_named_and_its_answer_compared(
-    replayed: Callable[..., Shown], monkeypatch: pytest.MonkeyPatch
+    replayed: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> Any:
         raise ModuleNotFoundError("openvino is not installed")
 
     monkeypatch.setattr(engines, "import_openvino", missing)
-    found = json.loads((shown := replayed("--json", engine="openvino")).out)
+    found = json.loads((ended := replayed("--json", engine="openvino")).out)
     assert [each["what"] for each in found["differences"]] == ["engine.name"]
-    assert (shown.status, found["verdict"]) in ((0, "same"), (3, "within-bound"))
+    assert (ended.status, found["verdict"]) in ((0, "same"), (3, "within-bound"))
 
 
-def test_a_box_that_moved_a_little_is_the_same_within_the_bound(replayed: Callable[..., Shown]) -> None:
-    shown = replayed(change=lambda fields: first_box(fields).update(x1=first_box(fields)["x1"] + 0.125))
-    assert shown.status == 3 and "boxes moved by up to 0.125 px, scores by up to 0\n" in shown.out
+def test_a_box_that_moved_a_little_is_the_same_within_the_bound(replayed: Callable[..., Ended]) -> None:
+    ended = replayed(change=lambda fields: first_box(fields).update(x1=first_box(fields)["x1"] + 0.125))
+    assert ended.status == 3 and "boxes moved by up to 0.125 px, scores by up to 0\n" in ended.out
 
 
-def test_another_answer_says_how_much_it_differs(replayed: Callable[..., Shown]) -> None:
+def test_another_answer_says_how_much_it_differs(replayed: Callable[..., Ended]) -> None:
     def change(fields: dict[str, Any]) -> None:
         boxes = fields["images"][0]["answer"]["boxes"]
         boxes[0]["score"] -= 0.25
         boxes.append({**boxes[0], "label": "blue", "class_index": 2, "score": 0.9, "x1": 1, "y1": 2, "x2": 9, "y2": 8})
 
-    shown = replayed(change=change)
-    assert shown.status == 1 and "The answer is another one." in shown.out
-    assert "scores by up to 0.25\n" in shown.out
-    assert "in the receipt alone: blue 0.900 at 1.0, 2.0 to 9.0, 8.0\n" in shown.out
+    ended = replayed(change=change)
+    assert ended.status == 1 and "The answer is another one." in ended.out
+    assert "scores by up to 0.25\n" in ended.out
+    assert "in the receipt alone: blue 0.900 at 1.0, 2.0 to 9.0, 8.0\n" in ended.out
 
 
-def test_an_edited_receipt_is_found_by_its_own_sha256(replayed: Callable[..., Shown]) -> None:
-    shown = replayed(change=lambda fields: first_box(fields).update(score=0.5), sealed=False)
-    assert shown.status == 1 and "The receipt was changed after it was written" in shown.out
-    assert "000.jpg: other-answer; image 0 of the receipt" in shown.out
+def test_an_edited_receipt_is_found_by_its_own_sha256(replayed: Callable[..., Ended]) -> None:
+    ended = replayed(change=lambda fields: first_box(fields).update(score=0.5), sealed=False)
+    assert ended.status == 1 and "The receipt was changed after it was written" in ended.out
+    assert "000.jpg: other-answer; image 0 of the receipt" in ended.out
 
 
-def test_numbers_written_otherwise_are_no_change(replayed: Callable[..., Shown], given: Given) -> None:
+def test_numbers_written_otherwise_are_no_change(replayed: Callable[..., Ended], given: Given) -> None:
     """As JavaScript writes them: 1 for 1.0."""
 
     def change(fields: dict[str, Any]) -> None:
@@ -139,49 +139,49 @@ def test_numbers_written_otherwise_are_no_change(replayed: Callable[..., Shown],
     assert replayed(change=change, sealed=False).status == 0
 
 
-def test_another_image_is_named_by_its_sha256(replayed: Callable[..., Shown], given: Given, tmp_path: Path) -> None:
+def test_another_image_is_named_by_its_sha256(replayed: Callable[..., Ended], given: Given, tmp_path: Path) -> None:
     changed = tmp_path / "changed.jpg"
     changed.write_bytes(given.images[0].read_bytes() + b"\0")
-    shown = replayed(files=[changed, given.images[1]])
+    ended = replayed(files=[changed, given.images[1]])
     sha256 = hashlib.sha256(changed.read_bytes()).hexdigest()
-    assert shown.status == 1 and f"changed.jpg: no image of the receipt; its sha256 is {sha256}\n" in shown.out
-    assert f"{given.images[1]}: same; image 1 of the receipt" in shown.out
-    assert "1 of the receipt's 2 images were not given" in shown.out
+    assert ended.status == 1 and f"changed.jpg: no image of the receipt; its sha256 is {sha256}\n" in ended.out
+    assert f"{given.images[1]}: same; image 1 of the receipt" in ended.out
+    assert "1 of the receipt's 2 images were not given" in ended.out
     assert replayed("--index", "1", files=[given.images[0]]).status == 1
     assert replayed("--index", "0", files=[given.images[0]]).status == 0
     assert replayed("--index", "2", files=[given.images[0]]).status == 2
 
 
-def test_another_version_is_not_run(replayed: Callable[..., Shown], tmp_path: Path) -> None:
+def test_another_version_is_not_run(replayed: Callable[..., Ended], tmp_path: Path) -> None:
     spec = bundle_spec(tmp_path / "other", version_id="version_other")
     export_of("detection", spec.export, pad=0)
-    found = json.loads((shown := replayed("--json", model=("--bundle", write_bundle(spec)))).out)
-    assert (shown.status, found["verdict"], found["images"]) == (1, "other-model", [])
+    found = json.loads((ended := replayed("--json", model=("--bundle", write_bundle(spec)))).out)
+    assert (ended.status, found["verdict"], found["images"]) == (1, "other-model", [])
     assert [each["what"] for each in found["differences"]] == ["model.sha256"]
 
 
 def test_another_export_of_the_same_version_is_compared_and_named(
-    replayed: Callable[..., Shown], given: Given, tmp_path: Path
+    replayed: Callable[..., Ended], given: Given, tmp_path: Path
 ) -> None:
     def change(fields: dict[str, Any]) -> None:
         fields["model"] |= {"sha256": "0" * 64, "format": "openvino", "precision": "int8", "export_id": "export_2"}
 
-    shown = replayed(change=change)
-    assert shown.status == 1 and "The model is another one than that of the receipt." in shown.out
-    assert "colours/v1 answered as openvino in int8 (export_2)" in shown.out and "--model FILE" in shown.out
-    assert ": same; image 0 of the receipt" in shown.out
+    ended = replayed(change=change)
+    assert ended.status == 1 and "The model is another one than that of the receipt." in ended.out
+    assert "colours/v1 answered as openvino in int8 (export_2)" in ended.out and "--model FILE" in ended.out
+    assert ": same; image 0 of the receipt" in ended.out
     assert replayed(model=("--model", given.export)).status == 0
 
 
-def test_other_preprocessing_libraries_and_machines_are_listed(replayed: Callable[..., Shown]) -> None:
+def test_other_preprocessing_libraries_and_machines_are_listed(replayed: Callable[..., Ended]) -> None:
     def change(fields: dict[str, Any]) -> None:
         fields["preprocessing"]["pad"] = 0
         fields["libraries"]["numpy"] = "1.26.4"
         fields["machine"]["processor_features"] = ["avx2"]
         fields["darkroom"] = "0.0.9"
 
-    found = json.loads((shown := replayed("--json", change=change)).out)
-    assert (shown.status, found["verdict"]) == (0, "same")
+    found = json.loads((ended := replayed("--json", change=change)).out)
+    assert (ended.status, found["verdict"]) == (0, "same")
     assert [each["what"] for each in found["differences"]] == [
         *("preprocessing.pad", "libraries.numpy", "machine.processor_features", "darkroom")
     ]
@@ -209,13 +209,13 @@ def test_what_is_no_receipt_says_why(
     assert reason in capsys.readouterr().err
 
 
-def test_a_changed_bundle_is_not_run(replayed: Callable[..., Shown], given: Given, tmp_path: Path) -> None:
+def test_a_changed_bundle_is_not_run(replayed: Callable[..., Ended], given: Given, tmp_path: Path) -> None:
     content = bytearray(given.bundle.read_bytes())
     content[content.index(given.export.read_bytes()) + 200] ^= 1
     (tmp_path / "changed.zip").write_bytes(content)
     for bundle in (tmp_path / "changed.zip", given.images[0]):
-        shown = replayed(model=("--bundle", bundle))
-        assert shown.status == 2 and "NOT as it was written, nothing of it was run" in shown.err
+        ended = replayed(model=("--bundle", bundle))
+        assert ended.status == 2 and "NOT as it was written, nothing of it was run" in ended.err
     assert replayed(model=("--bundle", tmp_path / "none.zip")).status == 2
     detail = json.loads(replayed("--json", model=("--bundle", tmp_path / "changed.zip")).out)
     assert detail["verdict"] == "not-replayed" and "model.onnx" in detail["detail"]
