@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,8 @@ from tests.waiting import wait_until
 
 Start = Callable[..., subprocess.Popen[str]]
 RUN_ON = "time.sleep(60)"  # the end of a program that runs until it is killed, and not for ever
+# A supervisor whose grace is 2 s instead of 8.
+IMPATIENT = "import sys; import deploy.local.restart_on_exit as it; it.GRACE_SECONDS = 2.0; sys.exit(it.main())"
 
 
 @pytest.fixture
@@ -21,11 +23,13 @@ def supervise(tmp_path: Path) -> Iterator[Start]:
     """Start a supervisor of a Python program that appends its pid as a line to `pids`."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(program: str, **env: str) -> subprocess.Popen[str]:
+    def start(
+        program: str, supervisor: Sequence[str] = ("-m", "deploy.local.restart_on_exit"), **env: str
+    ) -> subprocess.Popen[str]:
         pids_file = str(tmp_path / "pids")
         lines = f"import os, signal, subprocess, sys, time\nopen({pids_file!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
         process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.restart_on_exit", "--", sys.executable, "-c", lines + program],
+            [sys.executable, *supervisor, "--", sys.executable, "-c", lines + program],
             env={**os.environ, **env},
             stderr=subprocess.PIPE,
             text=True,
@@ -100,11 +104,15 @@ def test_a_command_that_ignores_sigterm_and_its_children_are_killed_after_the_gr
 ) -> None:
     process = supervise(
         f"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        f"subprocess.Popen([sys.executable, '-c', {child_program(tmp_path)!r}]); {RUN_ON}"
+        f"subprocess.Popen([sys.executable, '-c', {child_program(tmp_path)!r}]); {RUN_ON}",
+        supervisor=("-c", IMPATIENT),
     )
     pid, child = wait_for_pid(tmp_path, 0), wait_for_pid(tmp_path, 0, name="children")
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=12) == 0
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    assert not gone(pid) and not gone(child)
+    assert process.wait(timeout=6) == 0
     wait_until(lambda: gone(pid) and gone(child), seconds=2, what="command and child are gone")
 
 

@@ -169,7 +169,7 @@ def test_a_worker_killed_between_put_and_publish_leaves_one_version_of_the_next_
 
 def test_a_zombie_finishes_and_overwrites_nothing(line: Stack, job_id: str) -> None:
     zombie = line.start("train", scripted=True)
-    run_id = line.train(job_id, epochs=60)
+    run_id = line.train(job_id, epochs=45)
     wait_for_checkpoint(line, run_id)
     freeze(line, zombie)  # its child goes on, and will finish
     line.until(lambda: line.run(run_id).state == "queued")
