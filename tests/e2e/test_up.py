@@ -71,6 +71,7 @@ def test_a_signal_in_the_middle_of_a_training_leaves_no_process(up: Up, tmp_path
     assert "Stopping" in _log(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_launcher_takes_everything_with_it(up: Up, tmp_path: Path) -> None:
     stack = up()
     _wait_until_ready(stack, tmp_path)

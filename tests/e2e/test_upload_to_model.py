@@ -92,6 +92,7 @@ def test_the_child_killed_in_the_middle_goes_on_from_its_checkpoint(
     assert run.state == "succeeded" and run.attempt == 2, run
 
 
+@pytest.mark.slow
 def test_the_worker_killed_in_the_middle_is_followed_by_another(
     client: Client, stack: PrivateStack, job_id: str
 ) -> None:
