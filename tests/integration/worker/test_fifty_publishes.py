@@ -3,9 +3,9 @@
 Between them are runs that lost their claim, and runs of a job that is deleted meanwhile.
 """
 
+import json
 import subprocess
 import sys
-from collections.abc import Sequence
 
 from sqlalchemy import select
 
@@ -24,7 +24,10 @@ from tests.servers.workers import REPOSITORY
 PROJECT = "raccoons"
 RUNS, JOBS, PROCESSES = 50, 5, 8
 
+# Forks of one process, which imports once.
 PUBLISH = """
+import json
+import os
 import sys
 from contextlib import suppress
 from core.services.work.leases import Claim, ClaimLost
@@ -32,13 +35,25 @@ from core.services.context import open_platform
 from core.settings import Settings
 from tests.builders.rows import publish
 
-platform = open_platform(Settings(database_url=sys.argv[1]))
-print("ready", flush=True)
-sys.stdin.readline()
-for claim in sys.argv[2:]:
-    run_id, attempt = claim.split("#")
-    with suppress(ClaimLost):
-        publish(platform, Claim(run_id, int(attempt)))
+
+def publish_all(database_url, claims):
+    platform = open_platform(Settings(database_url=database_url))
+    os.write(1, b"ready\\n")
+    sys.stdin.readline()
+    for claim in claims:
+        run_id, attempt = claim.split("#")
+        with suppress(ClaimLost):
+            publish(platform, Claim(run_id, int(attempt)))
+
+
+forks = []
+for claims in json.loads(sys.argv[2]):
+    if pid := os.fork():
+        forks.append(pid)
+    else:
+        publish_all(sys.argv[1], claims)
+        sys.exit()
+print(*(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in forks))
 """
 
 
@@ -50,27 +65,22 @@ def test_fifty_publishes_at_once_leave_no_gap(database_url: str) -> None:
     lost = [running_run(platform, jobs[0]).id for _ in range(PROCESSES)]
     deleted = ready_job(platform, project=PROJECT).id
     of_deleted = [running_run(platform, deleted).id for _ in range(PROCESSES)]
-    processes = [
-        _start(
-            database_url,
-            [
-                *(f"{run_id}#1" for run_id in runs[number::PROCESSES]),
-                f"{lost[number]}#2",  # another attempt has it
-                f"{of_deleted[number]}#1",
-            ][:: 1 if number % 2 else -1],  # half of them publish for the job before it is deleted, or try to
-        )
+    claims = [
+        [
+            *(f"{run_id}#1" for run_id in runs[number::PROCESSES]),
+            f"{lost[number]}#2",  # another attempt has it
+            f"{of_deleted[number]}#1",
+        ][:: 1 if number % 2 else -1]  # half of them publish for the job before it is deleted, or try to
         for number in range(PROCESSES)
     ]
-    for process in processes:
-        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    for process in processes:  # all at once
-        assert process.stdin is not None
-        process.stdin.close()
-    delete_job(platform, deleted, cancel=True)
-    assert [process.wait(120) for process in processes] == [0] * PROCESSES
-    for process in processes:
-        assert process.stdout is not None
-        process.stdout.close()
+    command = [sys.executable, "-c", PUBLISH, database_url, json.dumps(claims)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert [process.stdout.readline() for _ in claims] == [b"ready\n"] * PROCESSES
+        process.stdin.close()  # all at once
+        delete_job(platform, deleted, cancel=True)
+        assert process.stdout.read().split() == [b"0"] * PROCESSES
 
     with platform.db.reading() as session:
         last = project_in(session, PROJECT).last_version
@@ -80,12 +90,3 @@ def test_fifty_publishes_at_once_leave_no_gap(database_url: str) -> None:
     assert sorted(str(version.run_id) for version in listed) == sorted(runs)
     assert RUNS <= last <= RUNS + PROCESSES
     platform.db.close()
-
-
-def _start(database_url: str, claims: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PUBLISH, database_url, *claims],
-        cwd=REPOSITORY,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
