@@ -1,7 +1,7 @@
 """The client of Darkroom: `from darkroom import Client`, or AsyncClient with asyncio."""
 
-from darkroom._async.client import AsyncClient
-from darkroom._sync.client import Client
+from typing import TYPE_CHECKING, Any
+
 from darkroom.errors import (
     ArchiveRefused,
     ChecksumMismatch,
@@ -23,6 +23,10 @@ from darkroom.errors import (
 )
 from darkroom.uploads import UploadProgress
 from darkroom.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from darkroom._async.client import AsyncClient
+    from darkroom._sync.client import Client
 
 __all__ = [
     "ArchiveRefused",
@@ -47,3 +51,16 @@ __all__ = [
     "WorkFailed",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The clients at their first use: they import httpx, which takes longer than the help of a command may."""
+    if name == "Client":
+        from darkroom._sync.client import Client
+
+        return Client
+    if name == "AsyncClient":
+        from darkroom._async.client import AsyncClient
+
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The commands, a noun a file: each registers its own with `add_to`."""

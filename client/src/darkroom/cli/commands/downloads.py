@@ -1,0 +1,124 @@
+"""`darkroom download` and `open`: files, and addresses for a browser."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from darkroom.cli import completion
+from darkroom.cli.arguments import DATASET, job_of
+from darkroom.cli.command import command
+from darkroom.cli.failures import CommandFailed, WrongUsage
+from darkroom.cli.receiving import receive
+from darkroom.cli.session import Session
+from darkroom.cli.tables import Facts, styled
+from darkroom.cli.text import safe, size
+
+if TYPE_CHECKING:
+    from darkroom.files import OnBytes
+
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|DATASET",
+        help="raccoons, raccoons/v3, raccoons@production; or a dataset: raccoons/d2.",
+        autocompletion=completion.complete_model,
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    command(
+        app,
+        "download",
+        panel="Models",
+        examples=(
+            ("darkroom download raccoons@production", "the weights; their sha256 is verified"),
+            ("darkroom download raccoons/v3 --bundle --out models/", "one ZIP: weights, ONNX, certificate, model card"),
+            ("darkroom download raccoons/v3 --artifact metrics.json", "one of its files"),
+            ("darkroom download raccoons/d2", "a prepared dataset"),
+            ("darkroom download raccoons/d2 --source", "the ZIP as it was uploaded"),
+        ),
+    )(download)
+    command(
+        app,
+        "open",
+        panel="Service",
+        examples=(
+            ("darkroom open", "the start page of the service"),
+            ("darkroom open docs", "every endpoint of the API, with examples"),
+            ("darkroom open raccoons/v3 --print", "prints the address of a version's page in MLflow"),
+        ),
+    )(open_page)
+
+
+def download(
+    session: Session,
+    what: What,
+    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="A file, or a folder.")] = Path(),
+    bundle: Annotated[bool, typer.Option("--bundle", help="One ZIP with all that a user of the model needs.")] = False,
+    artifact: Annotated[
+        str | None, typer.Option("--artifact", metavar="NAME", help="One file of the version, by its name.")
+    ] = None,
+    dataset: Annotated[bool, typer.Option("--dataset", help="The prepared dataset of a job or of a project.")] = False,
+    source: Annotated[bool, typer.Option("--source", help="The ZIP that a dataset was made from.")] = False,
+) -> None:
+    """Download a model, a bundle or a dataset.
+
+    A connection that breaks is continued, and the sha256 is verified.
+    """
+    if sum((bundle, artifact is not None, dataset or source)) > 1:
+        raise WrongUsage("Choose one of --bundle, --artifact, --dataset and --source.")
+
+    def save(on_bytes: "OnBytes") -> Path:
+        client = session.client
+        if source:
+            return client.datasets.download_source(job_of(client, what), out, on_bytes=on_bytes)
+        if dataset or DATASET.fullmatch(what):
+            return client.datasets.download(job_of(client, what), out, on_bytes=on_bytes)
+        if bundle:
+            return client.models.bundle(what, out, on_bytes=on_bytes)
+        if artifact is not None:
+            return client.models.artifact(what, artifact, out, on_bytes=on_bytes)
+        return client.models.download(what, out, on_bytes=on_bytes)
+
+    path = receive(session, what, save)
+    length = path.stat().st_size
+    session.out.result(
+        {"path": str(path), "bytes": length},
+        lambda: Facts({"saved": styled(path, "bold"), "size": f"{size(length)}, sha256 verified"}),
+    )
+
+
+def open_page(
+    session: Session,
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="WHAT", help="docs, mlflow, a run, or a version; by default the start page."),
+    ] = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the address, and open nothing.")] = False,
+) -> None:
+    """Open a page of the service in the browser."""
+    address = _address(session, what)
+    session.out.result({"url": address}, lambda: styled(address, ""))
+    if not only_print and not session.out.as_json and session.out.is_live:
+        typer.launch(address)
+
+
+def _address(session: Session, what: str | None) -> str:
+    client = session.client
+    if what is None:
+        return f"{session.login.url}/"
+    if what == "docs":
+        return f"{session.login.url}/docs"
+    if what == "mlflow":
+        link = client.service().links.get("mlflow")
+    elif what.startswith("run_"):
+        run = client.runs.get(what)
+        link = run.mlflow.link if run.mlflow else None
+    else:
+        version = client.models.get(what)
+        link = (version.mlflow.version_link or version.mlflow.link) if version.mlflow else None
+    if not link:
+        raise CommandFailed(f"{safe(what)} has no page: MLflow does not mirror it.", "`darkroom doctor` checks MLflow.")
+    return link

@@ -1,0 +1,76 @@
+"""`darkroom import`: a model that was trained elsewhere, or a dataset of a hub."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from darkroom.cli import version_views, views
+from darkroom.cli.arguments import OptionOption, ProjectOption, WaitOption, dataset_options
+from darkroom.cli.command import command
+from darkroom.cli.commands.runs import followed_operation, watch_dataset
+from darkroom.cli.exits import ExitCode
+from darkroom.cli.failures import WrongUsage
+from darkroom.cli.session import Session
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+EXAMPLES = (
+    ("darkroom import theirs.pt --project raccoons --dataset d2", "a model as the next version, evaluated on d2"),
+    ("darkroom import Bingsu/Human_Action_Recognition --project actions", "a dataset of a Hugging Face hub"),
+    ("darkroom import Bingsu/Human_Action_Recognition --split train --split validation", "with its own splits"),
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    command(app, "import", panel="Datasets", examples=EXAMPLES)(import_any)
+
+
+def import_any(
+    session: Session,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|REPOSITORY", help="A .pt, .onnx or .zip file of a model; or OWNER/NAME of a hub's dataset."
+        ),
+    ],
+    project: ProjectOption = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Of a model: what it is evaluated on.")] = None,
+    revision: Annotated[str | None, typer.Option("--revision", help="Of a hub's dataset.")] = None,
+    subset: Annotated[str | None, typer.Option("--subset", help="Of a hub's dataset.")] = None,
+    split: Annotated[list[str] | None, typer.Option("--split", help="Of a hub's dataset; may be repeated.")] = None,
+    option: OptionOption = None,
+    wait: WaitOption = True,
+) -> ExitCode:
+    """Import a model that was trained elsewhere, or a dataset of a Hugging Face hub."""
+    if Path(what).is_file():
+        return _import_model(session, Path(what), project, dataset, wait)
+    if not REPOSITORY.fullmatch(what):
+        raise WrongUsage(f"There is no file {what}.", "A hub's dataset is OWNER/NAME.")
+    made = session.client.datasets.import_huggingface(
+        what,
+        project=project,
+        revision=revision,
+        subset=subset,
+        splits=tuple(split or ()) or None,
+        wait=False,
+        **dataset_options(option or ()),
+    )
+    if wait:
+        return watch_dataset(session, made)
+    session.out.result(made, lambda: views.dataset(made))
+    return ExitCode.OK
+
+
+def _import_model(session: Session, file: Path, project: str | None, dataset: str | None, wait: bool) -> ExitCode:
+    if project is None:
+        raise WrongUsage("A model is imported into a project.", f"Add --project: darkroom import {file} --project NAME")
+    operation = session.client.models.import_file(project, file, dataset=dataset)
+    if wait:
+        operation = followed_operation(session, operation)
+    if operation.state != "succeeded" or not operation.result:
+        session.out.result(operation, lambda: views.operation(operation))
+        return ExitCode.FAILED if wait else ExitCode.OK
+    version = session.client.models.get(str(operation.result["name"]))
+    session.out.result(version, lambda: version_views.version(version))
+    return ExitCode.OK

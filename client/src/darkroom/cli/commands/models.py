@@ -1,0 +1,102 @@
+"""`darkroom models` and `compare`: versions, and their figures side by side."""
+
+from dataclasses import replace
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from darkroom.cli import completion, version_views
+from darkroom.cli.arguments import LimitOption
+from darkroom.cli.command import command
+from darkroom.cli.comparison import figures_table, matrix_table
+from darkroom.cli.failures import CommandFailed, WrongUsage
+from darkroom.cli.session import Session
+
+PANEL = "Models"
+MAX_COMPARED = 12
+
+
+def add_to(app: typer.Typer) -> None:
+    command(
+        app,
+        "models",
+        panel=PANEL,
+        examples=(
+            ("darkroom models", "the newest versions of all projects"),
+            ("darkroom models raccoons", "the versions of a project, with their figures and aliases"),
+            ("darkroom models raccoons@production", "one version: its files and figures"),
+        ),
+    )(models)
+    command(
+        app,
+        "compare",
+        panel=PANEL,
+        examples=(
+            ("darkroom compare raccoons", "all versions of a project; the best figures are marked"),
+            ("darkroom compare raccoons/v2 raccoons@production", "two versions"),
+            ("darkroom compare raccoons --split val --metric mAP50", "on another split, and by another metric"),
+        ),
+    )(compare)
+
+
+def models(
+    session: Session,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A project, the id of a job, or one version.",
+            autocompletion=completion.complete_model,
+        ),
+    ] = None,
+    limit: LimitOption = 30,
+) -> None:
+    """List the versions of models, or print one."""
+    client = session.client
+    if model and ("/" in model or "@" in model):
+        version = client.models.get(model)
+        session.out.result(version, lambda: version_views.version(version))
+        return
+    if model and model.startswith("job_"):
+        found = client.models.list(dataset=model)
+    else:
+        found = client.models.list(project=model)
+    items = list(islice(found, limit))
+    session.out.result({"items": items}, lambda: version_views.versions(items))
+
+
+def compare(
+    session: Session,
+    model: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROJECT|MODEL...",
+            help="A project, or two or more versions.",
+            autocompletion=completion.complete_model,
+        ),
+    ],
+    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="Of the comparison over datasets; by default the main one.")
+    ] = None,
+) -> None:
+    """Compare versions: their figures side by side, and over datasets where they were evaluated."""
+    client = session.client
+    named = [name for name in model if "/" in name or "@" in name or name.startswith("job_")]
+    if len(model) > 1 and len(named) < len(model):
+        raise WrongUsage("Name one project, or several versions.", "A version is raccoons/v3 or raccoons@production.")
+    if named:
+        versions = [client.models.get(name) for name in named]
+    else:
+        versions = list(islice(client.models.list(project=model[0]), MAX_COMPARED))[::-1]
+    if not versions:
+        raise CommandFailed(f"{model[0]} has no versions.", f"`darkroom train {model[0]} --watch` makes one.")
+    project = versions[0].project
+    matrix = client.evaluations.matrix(project, split=split, metric=metric)
+    names = {each.name.partition("/")[2] for each in versions}
+    kept = [row for row in matrix.rows if not named or row.version.rpartition("/")[2] in names]
+    document = {"split": split, "versions": versions, "matrix": replace(matrix, rows=tuple(kept))}
+    session.out.result(document, lambda: figures_table(versions, split=split))
+    if table := matrix_table(matrix, kept):
+        session.out.print("", table)

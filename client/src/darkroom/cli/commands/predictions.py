@@ -1,0 +1,130 @@
+"""`darkroom predict`: what a model sees in images: a table, a drawing, a receipt."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from darkroom.cli.arguments import ModelArgument
+from darkroom.cli.command import command
+from darkroom.cli.exits import ExitCode
+from darkroom.cli.failures import WrongUsage
+from darkroom.cli.session import Session
+from darkroom.cli.text import counted, safe
+
+if TYPE_CHECKING:
+    from darkroom.cli.images import Image
+    from darkroom.cli.predicting import Predictor
+    from darkroom.schemas import Prediction
+
+EXAMPLES = (
+    ("darkroom predict raccoons photo.jpg", "boxes or classes; drawn in the terminal where it can"),
+    ("darkroom predict raccoons@production photos/ --draw drawn/", "a folder; drawings go to another"),
+    ("darkroom predict raccoons/v3 photo.jpg --draw out.jpg --receipt receipt.json", "with what makes the same answer"),
+    ("darkroom predict raccoons https://example.com/photo.jpg", "a URL, where the operator allows its host"),
+    ("darkroom predict raccoons aerial.jpg --tile 640 --overlap 0.2", "a large image, in tiles"),
+    ("darkroom predict raccoons photos/ --json", "one document for a program"),
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    command(app, "predict", panel="Predictions", examples=EXAMPLES)(predict)
+
+
+def predict(
+    session: Session,
+    model: ModelArgument,
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders or URLs.")],
+    draw: Annotated[
+        Path | None,
+        typer.Option("--draw", metavar="PATH", help="Draw into copies: a file, or a folder for several images."),
+    ] = None,
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", metavar="PATH", help="Write what makes the same answer again, as JSON.")
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--confidence", metavar="SCORE", min=0, max=1, help="Lowest score; by default as the version was certified."
+        ),
+    ] = None,
+    iou: Annotated[
+        float | None,
+        typer.Option(
+            "--iou", metavar="IOU", min=0, max=1, help="Above it the lower of two boxes goes; by default as certified."
+        ),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="N", min=1, help="How many classes of a classifier.")
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option("--tile", metavar="PIXELS", min=1, help="Predict a large image in tiles of so many pixels."),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option("--overlap", metavar="SHARE", min=0, max=1, help="Share of a tile's width that neighbours share."),
+    ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview/--no-preview", help="Draw one image in the terminal, where it can.")
+    ] = True,
+) -> ExitCode:
+    """Predict images with a model.
+
+    An image that cannot be predicted is named; the others are answered, and the exit code is 1.
+    """
+    from darkroom.cli import prediction_views as views
+    from darkroom.cli.images import find_images
+    from darkroom.cli.predicting import Predictor
+
+    found = find_images(images)
+    _check_targets(len(found), draw, receipt)
+    options = {"confidence": confidence, "iou": iou, "top": top, "tile": tile, "overlap": overlap}
+    predictor = Predictor(session.client, model, {name: value for name, value in options.items() if value is not None})
+    predictions = _predicted(session, predictor, found, wants_receipt=receipt is not None)
+    session.out.result(
+        {"images": [{"image": image.name, "prediction": each} for image, each in zip(found, predictions, strict=True)]},
+        lambda: views.predictions([image.name for image in found], predictions),
+    )
+    if receipt is not None:
+        for path in predictor.write_receipts(found, predictions, receipt):
+            session.out.message(f"Receipt: {safe(path)}", style="dim")
+    if draw is not None:
+        for path in predictor.draw(found, predictions, draw):
+            session.out.message(f"Drawn: {safe(path)}", style="dim")
+    elif preview and len(found) == 1 and predictions[0].error is None:
+        _preview(session, predictor, found[0])
+    if failed := sum(each.error is not None for each in predictions):
+        session.out.message(f"{counted(failed, 'image')} could not be predicted.", style="red")
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def _predicted(
+    session: Session, predictor: "Predictor", images: "list[Image]", *, wants_receipt: bool
+) -> "list[Prediction]":
+    with session.out.progress() as progress:
+        task = progress.add_task("Predict", total=len(images))
+        made = []
+        for each in predictor.predict(images, receipt=wants_receipt):
+            made.append(each)
+            progress.advance(task)
+    return made
+
+
+def _preview(session: Session, predictor: "Predictor", image: "Image") -> None:
+    """An image in the terminal, for a person."""
+    from darkroom.cli.terminal_images import can_draw, image_text
+
+    out = session.out
+    if out.as_json or out.quiet or not can_draw() or image.path is None:
+        return
+    if text := image_text(predictor.drawn(image), columns=out.stdout.width):
+        out.stdout.file.write(f"\n{text}")
+
+
+def _check_targets(count: int, draw: Path | None, receipt: Path | None) -> None:
+    """Several images need a folder."""
+    for option, path in (("--draw", draw), ("--receipt", receipt)):
+        if path is not None and count > 1 and path.suffix and not path.is_dir():
+            raise WrongUsage(f"{option} {path}: {count} images need a folder.", f"For example {option} out/")

@@ -1,0 +1,70 @@
+"""Versions side by side: figures as rows, versions as columns; and versions over datasets."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from darkroom.cli.main_metrics import best, numbers
+from darkroom.cli.tables import Column, Rows, styled
+from darkroom.cli.text import figure, safe
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from darkroom.schemas import EvaluationMatrix, ModelVersion
+    from darkroom.schemas.versions import MatrixRow
+
+BEST = "bold green"
+MARK = " *"  # also where there are no colours
+
+
+def figures_table(versions: "Sequence[ModelVersion]", *, split: str) -> Rows:
+    """Each version on the split of its own dataset, unless the matrix says more."""
+    measured = {each.name: numbers(each.metrics.get(split) or {}) for each in versions}
+    names = list(dict.fromkeys(name for values in measured.values() for name in values))
+    columns = [Column("figure")]
+    columns += [Column(safe(_short(each, versions)), right=True) for each in versions]
+    cells: list[list[str | Text]] = []
+    for name in names:
+        values = {version: found[name] for version, found in measured.items() if name in found}
+        chosen = best(values, name)
+        cells.append([name, *(_cell(values.get(each.name), each.name == chosen) for each in versions)])
+    cells.append(["trainer", *(each.trainer for each in versions)])
+    cells.append(["aliases", *(styled(" ".join(f"@{alias}" for alias in each.aliases), "green") for each in versions)])
+    title = f"Each on the {split} split of its own dataset; * is the best"
+    if not names:
+        title = f"None was evaluated on a {split} split; --split names another"
+    return Rows(columns, cells, title=title)
+
+
+def matrix_table(matrix: "EvaluationMatrix", rows: "Sequence[MatrixRow]") -> Rows | None:
+    """Versions x datasets, the best of each dataset marked; None without any evaluation."""
+    if not any(cell.value is not None for row in rows for cell in row.cells):
+        return None
+    columns = [Column("version", style="bold"), *(Column(safe(each.name), right=True) for each in matrix.datasets)]
+    chosen = []
+    for index in range(len(matrix.datasets)):
+        values = {str(at): row.cells[index].value for at, row in enumerate(rows)}
+        chosen.append(best({at: value for at, value in values.items() if value is not None}, matrix.metric))
+    cells: list[list[str | Text]] = []
+    for at, row in enumerate(rows):
+        found = zip(row.cells, chosen, strict=True)
+        cells.append(
+            [_name(row), *(_cell(each.value, best_at == str(at), seen=each.seen_images) for each, best_at in found)]
+        )
+    seen = any(cell.seen_images for row in rows for cell in row.cells)
+    note = "; ~ was trained on images of it" if seen else ""
+    return Rows(columns, cells, title=f"{safe(matrix.metric)} on the {matrix.split} split of the same datasets{note}")
+
+
+def _cell(value: float | None, is_best: bool, *, seen: int | None = None) -> "Text":
+    text = figure(value) + ("~" if seen and value is not None else "")
+    return styled(f"{text}{MARK}", BEST) if is_best else styled(f"{text}{' ' * len(MARK)}", "")
+
+
+def _name(row: "MatrixRow") -> str:
+    return f"{row.version} {row.export}" if row.export else row.version
+
+
+def _short(version: "ModelVersion", versions: "Sequence[ModelVersion]") -> str:
+    """Without the project, where all are of the same one."""
+    return version.version if len({each.project for each in versions}) == 1 else version.name

@@ -1,0 +1,102 @@
+"""Tables for a terminal: columns give way one by one where it is narrow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from darkroom.cli.text import safe
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
+    from rich.text import Text
+
+STATES = {
+    "ok": "green", "ready": "green", "succeeded": "green", "passed": "green", "done": "green",
+    "queued": "yellow", "received": "yellow", "running": "cyan", "preparing": "cyan", "cancelling": "yellow",
+    "warning": "yellow", "warn": "yellow", "degraded": "yellow", "note": "cyan",
+    "failed": "red", "fail": "red", "rejected": "red", "error": "red", "cancelled": "bright_black",
+    "deleted": "bright_black",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """`from_width`: the width of the terminal from which on it is there. `wraps`: takes several lines, else one."""
+
+    name: str
+    right: bool = False
+    wraps: bool = False
+    from_width: int = 0
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table whose cells are texts from outside, or `Text` of our own. `empty`: what is printed without any rows."""
+
+    columns: Sequence[Column]
+    cells: Sequence[Sequence["str | Text"]]
+    title: str = ""
+    empty: str = ""
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.text import Text
+
+        if not self.cells and self.empty:
+            yield Text(self.empty, style="dim")
+            return
+        yield self._table(options.max_width)
+
+    def _table(self, width: int) -> "Table":
+        from rich.table import Table
+
+        kept = [index for index, column in enumerate(self.columns) if column.from_width <= width]
+        table = Table(
+            box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False,
+            title=self.title or None, title_justify="left", title_style="bold",
+        )  # fmt: skip
+        for index in kept:
+            column = self.columns[index]
+            table.add_column(
+                column.name, justify="right" if column.right else "left", style=column.style or None,
+                no_wrap=not column.wraps, overflow="fold" if column.wraps else "ellipsis",
+            )  # fmt: skip
+        for row in self.cells:
+            table.add_row(*(_text(row[index]) for index in kept))
+        return table
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values, one a line."""
+
+    pairs: Mapping[str, "str | Text"]
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.table import Table
+
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in self.pairs.items():
+            table.add_row(name, _text(value))
+        yield table
+
+
+def state(name: str) -> "Text":
+    from rich.text import Text
+
+    return Text(safe(name), style=STATES.get(name, ""))
+
+
+def styled(value: object, style: str) -> "Text":
+    from rich.text import Text
+
+    return Text(safe(value), style=style)
+
+
+def _text(cell: "str | Text") -> "Text":
+    from rich.text import Text
+
+    return cell if isinstance(cell, Text) else Text(safe(cell))
