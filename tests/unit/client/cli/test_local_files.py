@@ -1,0 +1,52 @@
+"""Files on this side: a folder as a ZIP, the lines of a log, the permissions of the login file."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from darkroom.cli.checkup.local import login_check
+from darkroom.cli.failures import CommandFailed
+from darkroom.cli.folder_archive import files_in, write_archive
+from darkroom.cli.log_lines import lines_after
+from darkroom.login import Login, write_login
+
+
+def test_a_folder_gives_the_same_zip_again_without_what_is_hidden(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    for name in ("images/b.jpg", "images/a.jpg", "labels/a.txt", ".git/config", "images/.DS_Store"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode() * 100)
+    (folder / "elsewhere").symlink_to("/etc")
+    archives = [tmp_path / "1.zip", tmp_path / "2.zip"]
+    for archive in archives:
+        counted: list[int] = []
+        write_archive(folder, files_in(folder), archive, on_bytes=counted.append)
+        assert sum(counted) == sum(path.stat().st_size for path in files_in(folder))
+        (folder / "images/a.jpg").touch()
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+    with zipfile.ZipFile(archives[0]) as archive:
+        assert archive.namelist() == ["images/a.jpg", "images/b.jpg", "labels/a.txt"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CommandFailed, match="holds no files"):
+        files_in(tmp_path / "empty")
+
+
+def test_a_log_goes_on_after_the_last_printed_line() -> None:
+    printed = ["epoch 1", "", "epoch 2"]
+    assert lines_after(printed, ["start", *printed, "", "epoch 3"]) == ["", "epoch 3"]
+    assert lines_after(printed, ["another attempt"]) == ["another attempt"]
+    assert lines_after([], ["start"]) == ["start"]
+    assert lines_after(printed, printed) == []
+
+
+def test_a_login_file_that_others_can_read_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    path = write_login(Login("http://localhost:8000", "secret"))
+    assert (path.stat().st_mode & 0o777, login_check(path).state) == (0o600, "ok")
+    path.chmod(0o644)
+    check = login_check(path)
+    assert (check.state, check.remedy) == ("fail", f"chmod 600 {path}")
+    path.chmod(0o600)
+    path.write_text("{")
+    assert login_check(path).state == "fail"
