@@ -86,10 +86,12 @@ def _parts(launcher: psutil.Process) -> dict[str, list[psutil.Process]]:
 
 
 def _entry(supervisor: psutil.Process) -> str:
-    """`worker train`, `serving`, `mlflow`, ..."""
+    """`worker train`, `serving`, `mlflow_server`, ..."""
     command = supervisor.cmdline()
     command = command[command.index("--") + 1 :]
-    return " ".join(command[2:4]) if command[1] == "-m" else Path(command[0]).name
+    if command[1] != "-m":
+        return Path(command[0]).name
+    return " ".join(command[2:4]) if command[2] == "worker" else command[2].rpartition(".")[2]
 
 
 def _processor_seconds(processes: list[psutil.Process]) -> float:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,9 @@ def up(tmp_path: Path) -> Iterator[Up]:
     for process in started:
         process.kill()
         process.wait()
-        left = marked(process.pid)
-        for one in left:
-            one.kill()
+        for left in marked(process.pid):
+            with suppress(psutil.NoSuchProcess):  # it was ending by itself
+                left.kill()
 
 
 def test_a_signal_in_the_middle_of_a_training_leaves_no_process(up: Up, tmp_path: Path) -> None:
