@@ -157,6 +157,14 @@ class Settings(BaseSettings):
     serving_load_seconds: float = Field(
         30.0, gt=0, description="A request waits this long for its model; then the answer is 503, and loading goes on."
     )
+    serving_answer_seconds: float = Field(
+        60.0, gt=0, description="A prediction that is not ready by then is given up, and answered with 503."
+    )
+    serving_body_bytes: int = Field(
+        512 * MIB,
+        gt=0,
+        description="Bytes of requests that serving has in memory at once, at least four times what one may have; then the answer is 429.",
+    )
     serving_engine: Literal["auto", "onnxruntime", "openvino"] = Field(
         "auto", description="`auto`: the faster one on this machine, of those that answer as certified."
     )
@@ -164,10 +172,12 @@ class Settings(BaseSettings):
     serving_preload: str = Field(
         "", description="Names of models, separated by commas, that are loaded before serving is ready."
     )
-    image_max_bytes: int = Field(32 * MIB, gt=0, description="Largest image that is predicted.")
+    image_max_bytes: int = Field(
+        32 * MIB, gt=0, description="Largest image that is predicted; a request has at most twice as many bytes."
+    )
     image_hosts: str = Field(
         "",
-        description="Host names, separated by commas, from whose URLs images are fetched; `*`: any of the public network. Empty: none.",
+        description="Host names, separated by commas, from whose URLs images are fetched, on ports 80 and 443, or `name:port`; `*`: any of the public network. Empty: none.",
     )
     image_seconds: float = Field(10.0, gt=0, description="An image that takes longer to fetch is given up.")
     export_on_publish: bool = Field(

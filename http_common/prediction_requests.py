@@ -14,7 +14,7 @@ from pipeline.predictor.tile_options import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVE
 FAILURES: tuple[type[DarkroomError], ...] = (
     *(errors.JobNotFound, errors.ProjectNotFound, errors.ProjectRenamed, errors.Gone, errors.VersionNotFound),
     *(errors.AliasNotFound, errors.AliasElsewhere, errors.ModelNotServable, errors.ModelLoading, errors.QueueFull),
-    *(errors.UploadTooLarge, errors.RequestTimeout),
+    *(errors.PredictionTimedOut, errors.UploadTooLarge, errors.RequestTimeout),
 )
 _BYTES = {"type": "string", "format": "binary"}
 _FORM = {"type": "object", "required": ["file"], "properties": {"file": _BYTES}}

@@ -8,7 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -20,7 +20,7 @@ from http_common.renamed import location_of_renamed
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "5"
 
-# Looked up along an error's ancestors, nearest first.
+# Both are looked up along an error's ancestors, nearest first.
 STATUS: Mapping[type[Any], int] = {
     errors.ProjectRenamed: 308,
     errors.RequestInvalid: 400,
@@ -71,7 +71,8 @@ def problem_of(error: DarkroomError, *, path: str, request_id: str) -> dict[str,
 
 def problem_response(error: DarkroomError, request: Request, headers: Mapping[str, str] | None = None) -> Response:
     body = problem_of(error, path=request.url.path, request_id=getattr(request.state, "request_id", ""))
-    more = dict(_HEADERS.get(type(error), {})) | dict(headers or {})
+    own = next((_HEADERS[ancestor] for ancestor in type(error).__mro__ if ancestor in _HEADERS), {})
+    more = dict(own) | dict(headers or {})
     if isinstance(error, errors.RangeInvalid) and "bytes" in error.facts:
         more["content-range"] = f"bytes */{error.facts['bytes']}"
     if isinstance(error, errors.ProjectRenamed):
@@ -108,6 +109,13 @@ def _validation_error(request: Request, error: Exception) -> Response:
 def invalid_fields(fields: list[dict[str, str]]) -> errors.RequestInvalid:
     """The problem of a request with invalid fields, [{field, message}]."""
     return errors.RequestInvalid(not_valid(fields), errors=fields)
+
+
+def invalid_body(error: ValidationError, model: type[BaseModel]) -> errors.RequestInvalid:
+    """The problem of a JSON body, read by the route itself, that is no `model`."""
+    found = error.errors(include_url=False, include_input=False)
+    known = list(model.model_fields)
+    return invalid_fields([_field_error({**each, "loc": ("body", *each["loc"])}, known) for each in found])
 
 
 def _body_fields(route: APIRoute) -> list[str]:

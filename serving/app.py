@@ -21,6 +21,7 @@ from http_common.metrics import Metrics, MetricsMiddleware
 from http_common.middleware import RequestMiddleware
 from http_common.prediction_schemas import PredictRequest
 from http_common.unknown import refuse_unknown_parameters
+from serving.intake import Intake
 from serving.models.residency import Models
 from serving.pool import Pool
 from serving.routes import inference_protocol, models, predict, service
@@ -88,7 +89,9 @@ def _with_routes() -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     platform: Platform = app.state.platform
     threads = threads_of(platform)
-    serving = Serving(platform, Models(platform, threads=threads), Pool(platform.settings, threads=threads))
+    settings = platform.settings
+    pool = Pool(settings, threads=threads)
+    serving = Serving(platform, Models(platform, threads=threads), pool, Intake(settings))
     app.state.serving = serving
     await _preload(serving)
     following = asyncio.create_task(serving.models.follow_names())

@@ -68,13 +68,17 @@ class Pool:
         `by_itself`: whatever waits, each is computed as its replay is: in no batch, by `model.shared`.
         """
         if self.accepted + len(images) > max(self._limit, len(images) if not self.accepted else 0):
-            detail = f"{self.accepted} images wait or are computed; at most {self._limit} may. Try again shortly."
-            raise QueueFull(detail, waiting=self.accepted, limit=self._limit)
+            raise self._full()
         self.accepted += len(images)
         try:
             return await asyncio.gather(*(self._one(model, content, options, by_itself) for content in images))
         finally:
             self.accepted -= len(images)
+
+    def raise_if_full(self) -> None:
+        """Raises QueueFull where not one image more would be accepted: before a body is read."""
+        if self.accepted >= self._limit:
+            raise self._full()
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """Something else in one of the threads, such as drawing."""
@@ -82,6 +86,10 @@ class Pool:
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _full(self) -> QueueFull:
+        detail = f"{self.accepted} images wait or are computed; at most {self._limit} may. Try again shortly."
+        return QueueFull(detail, waiting=self.accepted, limit=self._limit)
 
     async def _one(self, model: LoadedModel, content: bytes, options: Options, by_itself: bool) -> Answered:
         if model.choice.batches and not by_itself:
@@ -105,6 +113,8 @@ class Pool:
         try:
             while self._batches[key]:
                 batch = self._next_batch(key)
+                if not batch:
+                    break
                 try:
                     results = await loop.run_in_executor(self._executor, _computed_together, model.shared, batch)
                 except Exception as error:  # noqa: BLE001 - it belongs to each of the requests
@@ -121,7 +131,9 @@ class Pool:
 
     def _next_batch(self, key: int) -> list[_Waiting]:
         """Those with the options of the first."""
-        waiting = self._batches[key]
+        waiting = [each for each in self._batches[key] if not each.future.done()]  # their clients are gone
+        if not waiting:
+            return []
         same = [each for each in waiting if each.options == waiting[0].options][:MAX_BATCH]
         self._batches[key] = [each for each in waiting if each not in same]
         return same

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from core.services.context import Platform
+from serving.intake import Intake
 from serving.models.residency import Models
 from serving.pool import Pool
 
@@ -15,6 +16,7 @@ class Serving:
     platform: Platform
     models: Models
     pool: Pool
+    intake: Intake
 
     @property
     def image_hosts(self) -> frozenset[str]:

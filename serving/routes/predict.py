@@ -1,32 +1,49 @@
 """Predictions: JSON with several images, or the bytes of one."""
 
-import base64
-import binascii
-from typing import Any
-
 from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from core.domain import errors
-from core.domain.errors import RequestInvalid, UploadTooLarge
-from http_common.prediction_requests import IMAGE_BODY, InQuery, image_responses, predict_responses
-from http_common.prediction_schemas import Answer, ImageSource, PredictRequest
-from http_common.remote_images import fetch_image
+from core.domain.errors import ImageInvalid, RequestInvalid
+from http_common.prediction_requests import (
+    IMAGE_BODY,
+    JSON_BODY,
+    InQuery,
+    image_responses,
+    predict_responses,
+)
+from http_common.prediction_schemas import Answer, AnsweringModel, ImageAnswer, PredictRequest
+from http_common.problems import invalid_body, invalid_fields
 from pipeline.predictor.predictor import PredictionFailed
-from serving.annotate import annotated as draw
+from serving.annotate import annotated
 from serving.answers import answer
+from serving.in_time import in_time
+from serving.intake import FORM_BYTES, Room, read_body, read_image
 from serving.pool import Options
+from serving.sources import read_images
 from serving.state import CurrentServing, Serving
 
 router = APIRouter(tags=["predictions"])
 
+LARGE_BYTES = 256 * 1024  # of JSON: its parsing takes a millisecond, and is left to a thread
 
-@router.post("/predict", summary="Predict images", response_model=Answer, responses=predict_responses())
-async def predict(serving: CurrentServing, body: PredictRequest) -> Response:
+
+@router.post(
+    "/predict",
+    summary="Predict images",
+    response_model=Answer,
+    responses=predict_responses(),
+    openapi_extra=JSON_BODY,
+)
+async def predict(request: Request, serving: CurrentServing) -> Response:
     """Up to 32 images, each as base64 or as a URL. One that cannot be predicted has an `error`, the others answers."""
-    images = [await _bytes_of(serving, index, source) for index, source in enumerate(body.images)]
-    options = Options(body.confidence, body.iou, body.top, body.tile, body.overlap)
-    found, _ = await answer(serving, body.model, images, options, receipt=body.receipt)
+    serving.pool.raise_if_full()
+    limit = serving.intake.request_bytes
+    with serving.intake.room(limit) as body_room, serving.intake.room(limit) as image_room:
+        wanted = await _request_in(request, body_room)
+        image_room.add(body_room.bytes)  # its images once more, decoded
+        found = await in_time(request, serving, _answer_to(serving, wanted, image_room))
     return Response(found.model_dump_json(), media_type="application/json")
 
 
@@ -39,53 +56,56 @@ async def predict(serving: CurrentServing, body: PredictRequest) -> Response:
 )
 async def predict_image(request: Request, serving: CurrentServing, query: InQuery) -> Response:
     """The body is the image, or a form with the field `file`. `annotated=true` answers the image with what was
-    predicted drawn into it, as JPEG."""
-    content = await _image_in(request, serving)
+    predicted drawn into it, as JPEG; headers name the model."""
+    if query.annotated and query.receipt:
+        message = "A receipt is part of the JSON answer: ask for it without annotated."
+        raise invalid_fields([{"field": "receipt", "message": message}])
+    serving.pool.raise_if_full()
     options = Options(query.confidence, query.iou, query.top, query.tile, query.overlap)
-    found, results = await answer(serving, query.model, [content], options, receipt=query.receipt)
-    result = results[0].result
-    if isinstance(result, PredictionFailed):
-        raise errors.ImageInvalid(result.reason)
-    if not query.annotated:
-        return Response(found.model_dump_json(), media_type="application/json")
-    return Response(await serving.pool.run(draw, content, result), media_type="image/jpeg")
+    with serving.intake.room(serving.intake.image_bytes + FORM_BYTES) as room:
+        content = await read_image(request, room, max_bytes=serving.intake.image_bytes)
+        work = answer(serving, query.model, [content], options, receipt=query.receipt)
+        found, results = await in_time(request, serving, work)
+        result = results[0].result
+        if isinstance(result, PredictionFailed):
+            raise ImageInvalid(result.reason)
+        if not query.annotated:
+            return Response(found.model_dump_json(), media_type="application/json")
+        drawn = await in_time(request, serving, serving.pool.run(annotated, content, result))
+    return Response(drawn, media_type="image/jpeg", headers=_headers_of(found.model))
 
 
-async def _bytes_of(serving: Serving, index: int, source: ImageSource) -> bytes:
-    settings = serving.platform.settings
-    if (source.base64 is None) == (source.url is None):
-        raise _invalid(index, "Send either base64 or url.")
-    if source.url is not None:
-        limits: dict[str, Any] = {"max_bytes": settings.image_max_bytes, "seconds": settings.image_seconds}
-        return await fetch_image(source.url, hosts=serving.image_hosts, **limits)
-    text = str(source.base64)
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
+async def _request_in(request: Request, room: Room) -> PredictRequest:
+    body = await read_body(request, room)
+    if "json" not in request.headers.get("content-type", "").lower():
+        fields = [{"field": "body", "message": "Send JSON with `Content-Type: application/json`."}]
+        raise RequestInvalid(fields[0]["message"], errors=fields)
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _invalid(index, "It is not base64.") from error
+        if len(body) > LARGE_BYTES:
+            return await run_in_threadpool(PredictRequest.model_validate_json, body)
+        return PredictRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid_body(error, PredictRequest) from error
 
 
-def _invalid(index: int, message: str) -> RequestInvalid:
-    fields = [{"field": f"images.{index}", "message": message}]
-    return RequestInvalid(f"images.{index}: {message}", errors=fields)
+async def _answer_to(serving: Serving, wanted: PredictRequest, room: Room) -> Answer:
+    options = Options(wanted.confidence, wanted.iou, wanted.top, wanted.tile, wanted.overlap)
+    images = await read_images(serving, wanted.images, room)
+    readable = [each for each in images if isinstance(each, bytes)]
+    found, _ = await answer(serving, wanted.model, readable, options, receipt=wanted.receipt)
+    answers = iter(found.images)
+    found.images = [
+        ImageAnswer(error=each.reason) if isinstance(each, PredictionFailed) else next(answers) for each in images
+    ]
+    return found
 
 
-async def _image_in(request: Request, serving: Serving) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    limit = serving.platform.settings.image_max_bytes
-    if kind == "multipart/form-data":
-        async with request.form(max_files=1, max_fields=1, max_part_size=limit) as form:
-            part = form.get("file")
-            if part is None or isinstance(part, str):
-                raise RequestInvalid("The form has no file field `file`.")
-            return await part.read()
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > limit:
-            raise UploadTooLarge(f"The image has more than {limit} bytes.", limit_bytes=limit)
-    if not content:
-        raise RequestInvalid("The body is empty: send an image.")
-    return bytes(content)
+def _headers_of(model: AnsweringModel) -> dict[str, str]:
+    return {
+        "darkroom-model": model.name,
+        "darkroom-version-id": model.version_id,
+        "darkroom-export-id": model.export_id,
+        "darkroom-sha256": model.sha256,
+        "darkroom-engine": model.engine,
+        "darkroom-precision": model.precision,
+    }

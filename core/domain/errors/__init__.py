@@ -77,6 +77,7 @@
     │   └── OperationOutOfMemory  OperationTimedOut
     ├── Unavailable           503   a required service does not answer; retried
     │   ├── ModelLoading            a prediction: its model is not in memory yet
+    │   ├── PredictionTimedOut      a prediction: the answer was not ready in time
     │   ├── ServingUnavailable      a prediction: the process that serves does not answer
     │   └── StoreRefused            the object store denies access or lacks the bucket: retried MAX_REFUSALS times
     ├── OutOfSpace            507   the disk or the store is full
@@ -166,6 +167,7 @@ from core.domain.errors.serving import ImageUrlRefused as ImageUrlRefused
 from core.domain.errors.serving import ModelLoading as ModelLoading
 from core.domain.errors.serving import ModelNotServable as ModelNotServable
 from core.domain.errors.serving import NothingToPredict as NothingToPredict
+from core.domain.errors.serving import PredictionTimedOut as PredictionTimedOut
 from core.domain.errors.serving import QueueFull as QueueFull
 from core.domain.errors.serving import ServingUnavailable as ServingUnavailable
 from core.domain.errors.training import Diverged as Diverged

@@ -14,6 +14,11 @@ class ModelLoading(Unavailable):
     title = "The model is being loaded"
 
 
+class PredictionTimedOut(Unavailable):
+    slug = "prediction-timed-out"
+    title = "The prediction took too long"
+
+
 class ServingUnavailable(Unavailable):
     slug = "serving-unavailable"
     title = "Predictions are not running"

@@ -28,6 +28,11 @@ from http_common.remote_images import fetch_image, is_public
         ("::ffff:93.184.216.34", True),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        ("2002:5db8:d822::", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("::7f00:1", False),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
+        ("ff02::1", False),
     ],
 )
 def test_an_address_is_public_or_inside(address: str, public: bool) -> None:

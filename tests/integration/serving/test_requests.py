@@ -1,0 +1,180 @@
+"""What a request for a prediction may send, and who may send it; clients that go, and a service that is full."""
+
+import base64
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from core.services.context import Platform
+from http_common import remote_images
+from tests.builders.served import publish
+from tests.servers.predictions import predictions
+from tests.waiting import wait_until
+
+JPEG = {"content-type": "image/jpeg"}
+
+
+@pytest.fixture
+def name(platform: Platform, exports: dict[str, Path]) -> str:
+    return publish(platform, "squares", exports["detection"])
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["slug"]
+
+
+def test_an_image_comes_as_bytes_or_in_a_form_and_within_its_limits(
+    platform: Platform, name: str, images: list[bytes]
+) -> None:
+    with predictions(platform, image_max_bytes=100_000) as (client, app):
+
+        def sent(**request: Any) -> httpx.Response:
+            return client.post("/predict/image", params={"model": name}, **request)
+
+        plain = sent(content=images[0], headers=JPEG).json()["images"][0]["boxes"]
+        assert plain
+        form = {"file": ("x.jpg", images[0], "image/jpeg")}
+        for request in ({"files": form}, {"content": iter([images[0]])}, {"content": images[0]}):
+            assert sent(**request).json()["images"][0]["boxes"] == plain
+        large, cut_form = bytes(200_000), {"content-type": "multipart/form-data; boundary=x"}
+        cases: list[tuple[dict[str, Any], int, str]] = [
+            ({"content": large, "headers": JPEG}, 413, "upload-too-large"),
+            ({"content": iter([large[:150_000], large]), "headers": JPEG}, 413, "upload-too-large"),
+            ({"files": {"file": ("x.jpg", large, "image/jpeg")}}, 413, "upload-too-large"),
+            ({"files": {"other": ("x.jpg", images[0], "image/jpeg")}}, 400, "upload-invalid"),
+            ({"files": form, "data": {"file": "twice"}}, 400, "upload-invalid"),
+            ({"content": b"--x", "headers": cut_form}, 400, "upload-invalid"),
+            ({"content": images[0], "headers": {"content-type": "text/html"}}, 415, "media-type-unsupported"),
+            ({"data": {"file": "x"}}, 415, "media-type-unsupported"),
+            ({"content": b"", "headers": JPEG}, 400, "request-invalid"),
+            ({"content": images[0][:200], "headers": JPEG}, 422, "image-invalid"),
+        ]
+        for request, status, slug in cases:
+            assert problem(sent(**request)) == (status, slug), request
+        assert app.state.serving.intake.bytes == 0
+
+
+def test_json_is_limited_and_its_mistakes_are_named(platform: Platform, name: str, images: list[bytes]) -> None:
+    text = base64.b64encode(images[0]).decode()
+    with predictions(platform, image_max_bytes=100_000) as (client, app):
+
+        def sent(body: Any, kind: str = "application/json") -> httpx.Response:
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            return client.post("/predict", content=content, headers={"content-type": kind})
+
+        good = {"model": name, "images": [{"base64": f"data:image/jpeg;base64,{text}"}]}
+        assert sent(good).json()["images"][0]["boxes"]
+        assert problem(sent(good, "text/plain")) == (400, "request-invalid")
+        assert problem(sent({**good, "images": [{"base64": "A" * 250_000}]})) == (413, "upload-too-large")
+        assert problem(sent(b"[" * 100_000)) == (400, "request-invalid")
+        cases: list[tuple[Any, str]] = [
+            (b"{", "body"),
+            ({**good, "modle": 1}, "modle"),
+            ({**good, "top": 0}, "top"),
+            ({**good, "confidence": float("nan")}, "confidence"),
+            ({**good, "model": "a\x00b"}, "model"),
+            ({**good, "images": []}, "images"),
+            ({**good, "images": [{}]}, "images.0"),
+            ({**good, "images": [{"base64": text, "url": "http://x/"}]}, "images.0"),
+        ]
+        for body, field in cases:
+            answer = sent(body)
+            assert problem(answer) == (400, "request-invalid"), body
+            assert answer.json().get("errors", [{"field": "model"}])[0]["field"] == field
+        assert app.state.serving.intake.bytes == 0
+
+
+def test_one_image_that_cannot_be_read_fails_alone(
+    platform: Platform, name: str, images: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = base64.b64encode(images[0]).decode()
+    sources = [{"base64": text}, {"url": "http://127.0.0.1:1/x.jpg"}, {"base64": "no base64"}, {"base64": text}]
+    sources += [{"url": "http://elsewhere.example/x.jpg"}, {"base64": base64.b64encode(b"text").decode()}]
+    with predictions(platform, image_hosts="127.0.0.1:1") as (client, app):
+        body = client.post("/predict", json={"model": name, "images": sources}).json()
+        reasons = [each["error"] for each in body["images"]]
+        assert reasons[0] is reasons[3] is None and body["images"][0]["boxes"] == body["images"][3]["boxes"] != []
+        for index, reason in ((1, "address inside"), (2, "not base64"), (4, "not fetched from elsewhere"), (5, "text")):
+            assert reason in reasons[index]
+        monkeypatch.setattr(remote_images, "is_public", lambda _: True)
+        body = client.post("/predict", json={"model": name, "images": sources[1:2]}).json()
+        assert "cannot be fetched: ConnectError" in body["images"][0]["error"]
+        assert app.state.serving.intake.bytes == 0
+
+
+def test_a_full_service_refuses_before_it_reads(platform: Platform, name: str, images: list[bytes]) -> None:
+    head = f"POST /predict/image?model={name} HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/jpeg\r\n"
+    head += "content-length: 30000000\r\n\r\n"
+    with predictions(platform, serving_body_bytes=1) as (client, app):
+        serving = app.state.serving
+        with serving.intake.room(10**12) as room:
+            room.add(serving.intake.max_bytes - 1_000_000)
+            assert b"429" in answer_to(client, head)
+        serving.pool.accepted = 10**6
+        try:
+            answer = answer_to(client, head)
+            assert b"429" in answer and b"retry-after: 1" in answer
+        finally:
+            serving.pool.accepted = 0
+        sent = client.post("/predict/image", params={"model": name}, content=images[0], headers=JPEG)
+        assert sent.status_code == 200
+
+
+def answer_to(client: httpx.Client, head: str) -> bytes:
+    with connected(client) as opened:
+        opened.sendall(head.encode())
+        return opened.recv(65536)
+
+
+def connected(client: httpx.Client) -> socket.socket:
+    opened = socket.create_connection((client.base_url.host, client.base_url.port or 80))
+    opened.settimeout(20)
+    return opened
+
+
+def test_the_images_of_a_client_that_goes_are_not_computed(
+    platform: Platform, name: str, images: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with predictions(platform, serving_threads=1) as (client, app):
+        warm = client.post("/predict/image", params={"model": name}, content=images[0], headers=JPEG)
+        assert warm.status_code == 200
+        pool = app.state.serving.pool
+        blocked = pool._executor.submit(time.sleep, 1.0)
+        head = f"POST /predict/image?model={name} HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/jpeg\r\n"
+        for _ in range(5):
+            with connected(client) as opened:
+                opened.sendall(f"{head}content-length: {len(images[0])}\r\n\r\n".encode() + images[0])
+                wait_until(lambda: pool.accepted == 1, seconds=5, what="the image waits")
+            wait_until(lambda: pool.accepted == 0, seconds=5, what="the image waits no longer")
+        assert not blocked.done(), "while the thread was busy"
+        blocked.result()
+        assert client.get("/models").json()["items"][0]["requests"] == 1
+        assert app.state.serving.intake.bytes == 0
+
+
+def test_a_prediction_that_takes_too_long_is_given_up(platform: Platform, name: str, images: list[bytes]) -> None:
+    with predictions(platform, serving_threads=1, serving_answer_seconds=2.0) as (client, app):
+        assert client.post("/predict/image", params={"model": name}, content=images[0], headers=JPEG).status_code == 200
+        app.state.serving.pool._executor.submit(time.sleep, 3.0)
+        late = client.post("/predict/image", params={"model": name}, content=images[0], headers=JPEG)
+        assert problem(late) == (503, "prediction-timed-out") and late.headers["retry-after"]
+
+
+def test_the_rules_of_the_api_about_tokens_hosts_and_pages_hold(platform: Platform, name: str) -> None:
+    with predictions(platform) as (client, _):
+        for headers in ({"host": "evil.example"}, {"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+            for path in ("/predict", "/predict/image", f"/v2/models/{name}/infer"):
+                assert client.post(path, headers=headers).status_code == 400
+    from pydantic import SecretStr
+
+    with predictions(platform, api_token=SecretStr("s3cret")) as (client, _):
+        for path in ("/", "/models", "/metrics", "/openapi.json", "/v2", "/v2/health/ready"):
+            assert client.get(path).status_code == 401
+            assert client.get(path, headers={"authorization": "Bearer s3cret"}).status_code == 200
+        assert client.post("/predict").status_code == client.post("/predict/image").status_code == 401
+        assert client.get("/health").status_code == client.get("/ready").status_code == 200
