@@ -165,7 +165,7 @@ def test_a_prediction_that_takes_too_long_is_given_up(platform: Platform, name: 
         assert problem(late) == (503, "prediction-timed-out") and late.headers["retry-after"]
 
 
-def test_the_rules_of_the_api_about_tokens_hosts_and_pages_hold(platform: Platform, name: str) -> None:
+def test_the_rules_of_the_api_about_tokens_hosts_and_pages_apply(platform: Platform, name: str) -> None:
     with predictions(platform) as (client, _):
         for headers in ({"host": "evil.example"}, {"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
             for path in ("/predict", "/predict/image", f"/v2/models/{name}/infer"):
