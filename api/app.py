@@ -19,6 +19,7 @@ from api.images.index_cache import IndexCache
 from api.images.thumbnails import Thumbnails
 from api.routes import (
     aliases,
+    batch_predictions,
     bundles,
     dataset_images,
     datasets,
@@ -41,6 +42,7 @@ from api.routes import (
     training,
     uploads,
 )
+from api.schemas.batch_predictions import NewBatch
 from api.uploads.finisher import Finisher
 from api.uploads.temporary import remove_dead_files
 from api.web.pages import STATIC
@@ -58,7 +60,18 @@ from http_common.unknown import refuse_unknown_parameters
 
 _ROUTES = (
     *(projects, datasets, imports, images, dataset_images, uploads, formats, jobs, repair),
-    *(predictions, training, runs, models, model_imports, exports, bundles, evaluations, evaluation_matrix),
+    *(
+        predictions,
+        batch_predictions,
+        training,
+        runs,
+        models,
+        model_imports,
+        exports,
+        bundles,
+        evaluations,
+        evaluation_matrix,
+    ),
     *(aliases, lineage, operations, service),
 )
 TAGS = [
@@ -82,7 +95,7 @@ CONCURRENT_PREFLIGHTS = 2  # each runs a process
 CLEAN_SECONDS = 300.0
 # These routes limit their bodies themselves.
 OWN_LIMIT_PATHS = re.compile(
-    r"/upload-dataset|/preflight|/uploads(/.*)?|/projects/[^/]+/versions|/predict|/predict/image"
+    r"/upload-dataset|/preflight|/uploads(/.*)?|/projects/[^/]+/versions|/predict|/predict/image|/predict/batch"
 )
 TUS_PATHS = re.compile(r"/uploads(/.*)?")
 SUMMARY = "Labelled images go in, models come out."
@@ -144,7 +157,7 @@ def _with_routes() -> FastAPI:
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))
     problems.install(app)
-    openapi.install(app, tags=TAGS, bodies=(PredictRequest,), complete=add_links)
+    openapi.install(app, tags=TAGS, bodies=(PredictRequest, NewBatch), complete=add_links)
     return app
 
 

@@ -211,6 +211,11 @@ class Settings(BaseSettings):
         return self.serving_url or f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.serving_port}"  # noqa: S104 - a comparison
 
     @cached_property
+    def allowed_image_hosts(self) -> frozenset[str]:
+        """From whose URLs images are fetched; `*`: any of the public network."""
+        return frozenset(name.strip().lower() for name in self.image_hosts.split(",") if name.strip())
+
+    @cached_property
     def store_folder(self) -> Path | None:
         """The folder that holds the objects; None where they are in S3."""
         url = urlsplit(self.store)

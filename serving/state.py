@@ -21,8 +21,7 @@ class Serving:
     @property
     def image_hosts(self) -> frozenset[str]:
         """From which URLs are fetched."""
-        given = self.platform.settings.image_hosts.split(",")
-        return frozenset(name.strip().lower() for name in given if name.strip())
+        return self.platform.settings.allowed_image_hosts
 
 
 async def serving_of(request: Request) -> Serving:

@@ -16,6 +16,7 @@ _GIVEN: Mapping[str, Mapping[str, str]] = {
     "Alias": {"project": "/project", "ref": "/project", "alias": "/alias"},
     "PageOf_JobItem_": {"job_id": "/items/0/job_id", "ref": "/items/0/job_id", "project": "/items/0/project"},
     "PageOf_Run_": {"run_id": "/items/0/run_id"},
+    "PageOf_BatchPrediction_": {"operation_id": "/items/0/operation_id"},
     "PageOf_Operation_": {"operation_id": "/items/0/operation_id"},
     "Exports": {
         "project": "/project",

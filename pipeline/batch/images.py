@@ -10,10 +10,8 @@ from pipeline.archive.source import Rejected
 from pipeline.dataset.model import SPLITS
 from pipeline.model_evaluation.split_images import open_split
 from pipeline.process.progress import StageReporter
-from pipeline.process.specs import PredictBatchSpec
+from pipeline.process.specs import FETCHED_FILE, PredictBatchSpec
 from pipeline.trainers.image_check import manifest_paths
-
-FETCHED_FILE = "fetched.jsonl"  # {url, name, file} or {url, name, error} a line
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,9 @@ class EvaluateSpec(ChildSpec):
     threads: int = Field(1, ge=1)
 
 
+FETCHED_FILE = "fetched.jsonl"  # in a folder of images from URLs: {url, name, file} or {url, name, error} a line
+
+
 class PredictBatchSpec(ChildSpec):
     """The images: of one of `dataset`, `archive` and `fetched`."""
 
@@ -163,7 +166,7 @@ class PredictBatchSpec(ChildSpec):
     dataset: Path | None = None  # a prepared tree
     split: Literal["train", "val", "test"] | None = None  # None: all of them
     archive: Path | None = None  # a ZIP, which is removed once it is extracted
-    fetched: Path | None = None  # a folder of images from URLs; see `pipeline.batch.images`
+    fetched: Path | None = None  # a folder of images from URLs, with FETCHED_FILE
     labelled: bool = True  # also write the labelled ZIP
     image_max_bytes: int
     threads: int = Field(1, ge=1)

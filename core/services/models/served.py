@@ -22,6 +22,7 @@ class Served:
 
     name: str  # raccoons/v3
     project: str
+    project_id: str
     version_id: str
     job_id: str | None
     export_id: str
@@ -40,25 +41,30 @@ def find_served(db: Database, name: str, *, precision: str = "fp32") -> Served:
     passed export of that precision.
     """
     with db.reading() as session:
-        version = _version(session, name)
-        slug = version.project
-        rows = session.execute(
-            select(ExportRow).where(
-                ExportRow.version_id == version.id,
-                ExportRow.deleted_at.is_(None),
-                ExportRow.format.in_(SERVED_FORMATS),
-                ExportRow.precision == precision,
-            )
+        return served_in(session, name, precision=precision)
+
+
+def served_in(session: Session, name: str, *, precision: str) -> Served:
+    """The same inside a transaction."""
+    version = _version(session, name)
+    rows = session.execute(
+        select(ExportRow).where(
+            ExportRow.version_id == version.id,
+            ExportRow.deleted_at.is_(None),
+            ExportRow.format.in_(SERVED_FORMATS),
+            ExportRow.precision == precision,
         )
-        exports = list(rows.scalars())
-    called = version_name(slug, version.number)
+    )
+    exports = list(rows.scalars())
+    called = version_name(version.project, version.number)
     passed = [row for row in exports if row.passed]
     if not passed:
         raise ModelNotServable(_reason(called, precision, has_failed=bool(exports)), name=called, precision=precision)
     row = min(passed, key=lambda each: (SERVED_FORMATS.index(each.format), each.id))
     return Served(
         name=called,
-        project=slug,
+        project=version.project,
+        project_id=version.project_id,
         version_id=version.id,
         job_id=version.job_id,
         export_id=row.id,

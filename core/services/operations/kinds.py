@@ -4,5 +4,6 @@ IMAGE_INDEX = "image-index"
 EXPORT = "export"
 EVALUATE = "evaluate"
 BUNDLE = "bundle"
+PREDICT_BATCH = "predict-batch"
 # What they make is made again when it is next asked for, or is of use with its version alone: nothing waits for them.
 DERIVING = (IMAGE_INDEX, EXPORT, BUNDLE)

@@ -12,7 +12,6 @@ import pytest
 
 from core.domain.errors import ArchiveRefused, NothingToPredict, ParamsInvalid
 from pipeline.__main__ import run
-from pipeline.batch.images import FETCHED_FILE
 from pipeline.batch.run import predict_batch
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.layouts.manifest_boxes import boxes_of_manifest
@@ -20,7 +19,7 @@ from pipeline.predictor.predictor import ExportPredictor, Prediction
 from pipeline.process.child import Channel, RunCancelled
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import BatchPredicted, read_result_of
-from pipeline.process.specs import PredictBatchSpec
+from pipeline.process.specs import FETCHED_FILE, PredictBatchSpec
 from tests.builders.colour_models import CLASSES, draw_scenes, export_of
 from tests.builders.evaluated_sets import prepared, scene_files, texture_files
 from tests.builders.voc import Files, zip_files

@@ -14,6 +14,7 @@ Work = Callable[[Attempt[OperationRow], OperationRow], dict[str, Any] | None]
 KINDS: dict[str, str] = {
     "evaluate": "worker.tasks.operations.evaluate",
     "export": "worker.tasks.operations.export",
+    "predict-batch": "worker.tasks.operations.predict_batch",
     "bundle": "worker.tasks.operations.bundle",
     "image-index": "worker.tasks.operations.image_index",
     "import-version": "worker.tasks.operations.import_version",
