@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,6 +77,15 @@ def dataset_of(client: "Client", name: str) -> "Dataset":
         f"The project {name} has no dataset that is ready.",
         f"`darkroom datasets {name}` lists their states; `darkroom upload FILE --project {name}` adds one.",
     )
+
+
+def target_of(text: str | None) -> Path | None:
+    """Where something is saved. With a slash at its end it is a folder, which is made."""
+    if text is None:
+        return None
+    if text.endswith("/"):
+        Path(text).mkdir(parents=True, exist_ok=True)
+    return Path(text)
 
 
 def pairs_in(values: Sequence[str], *, option: str) -> dict[str, str]:

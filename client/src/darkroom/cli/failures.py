@@ -27,6 +27,7 @@ REMEDIES = {
     "job-not-ready": "`darkroom jobs` lists states; `darkroom findings JOB` what is wrong with a rejected one.",
     "dataset-rejected": "`darkroom findings JOB` lists what to change; upload it again afterwards.",
     "serving-unavailable": "Start it with `make up` or `python -m serving`; `darkroom doctor` checks it.",
+    "no-earlier-version": "`darkroom alias PROJECT@ALIAS` prints its history; `darkroom alias VERSION ALIAS` sets it.",
     "queue-full": "Repeat the command in a few seconds.",
 }
 UNREACHABLE = (

@@ -129,7 +129,7 @@ def _explained(parameter: Any) -> str:
     if parameter.name == "help":
         return "Print this page."
     default = parameter.default
-    if parameter.is_flag or default is None or default == () or callable(default) or str(default) in ("", "."):
+    if parameter.is_flag or default is None or default == () or callable(default) or str(default) in ("", "./"):
         return text
     return f"{text} [default: {default}]"
 

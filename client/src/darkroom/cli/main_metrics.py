@@ -5,6 +5,7 @@ from typing import Any
 
 MAIN = ("mAP50", "mAP50-95", "accuracy", "f1")
 SPLITS = ("test", "val")  # nothing was chosen by the test split; small datasets have none
+NO_QUALITY = ("images", "boxes", "min_score")
 LOWER_IS_BETTER = ("loss", "error", "bytes", "milliseconds", "seconds")
 
 
@@ -18,18 +19,16 @@ def main_metrics(metrics: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     return "", {}
 
 
-def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+def numbers(metrics: Mapping[str, Any]) -> dict[str, int | float]:
     """Without what a table has no cell for: per class, matrices, texts."""
     return {
-        name: float(value)
-        for name, value in metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        name: value for name, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }
 
 
 def best(values: Mapping[str, float], name: str) -> str | None:
     """The key of the best value, if one is better than the others; `name` is that of the figure."""
-    if len(values) < 2 or len(set(values.values())) == 1:
+    if name in NO_QUALITY or len(values) < 2 or len(set(values.values())) == 1:
         return None
     choose = min if any(part in name.lower() for part in LOWER_IS_BETTER) else max
     return choose(values, key=lambda key: values[key])

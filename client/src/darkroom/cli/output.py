@@ -39,7 +39,7 @@ class Output:
             return
         rendered = render()
         if rendered is not None:
-            self.stdout.print(rendered)
+            self.print(rendered)
 
     def line(self, document: Any) -> None:
         """One of a stream of results, with --json alone: JSON Lines."""
@@ -48,8 +48,16 @@ class Output:
 
     def print(self, *parts: "RenderableType", soft_wrap: bool = False) -> None:
         """A part of a result for people; nothing with --json."""
-        if not self.as_json:
-            self.stdout.print(*parts, soft_wrap=soft_wrap)
+        if self.as_json:
+            return
+        if self.stdout.is_terminal:
+            self.stdout.print(*parts, sep="\n", soft_wrap=soft_wrap)
+            return
+        with self.stdout.capture() as captured:
+            self.stdout.print(*parts, sep="\n", soft_wrap=soft_wrap)
+        for line in captured.get().splitlines():
+            self.stdout.file.write(f"{line.rstrip()}\n")  # the blanks that fill a column
+        self.stdout.file.flush()
 
     def message(self, text: str, *, style: str = "") -> None:
         """For people, on stderr. `text` is safe already: what came from outside went through `safe`."""

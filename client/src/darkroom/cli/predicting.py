@@ -28,6 +28,10 @@ class Predictor:
             given = [image.path or image.name for image in images[start : start + size]]
             yield from self._client.predict(self._model, given, receipt=receipt, **self._options)
 
+    def answers(self, images: Sequence[Image], predictions: "Sequence[Prediction]") -> list[dict[str, Any]]:
+        """As in the answer of POST /predict, each with the name of its image."""
+        return [{"image": image.name, **encode(each.answer)} for image, each in zip(images, predictions, strict=True)]
+
     def drawn(self, image: Image) -> bytes:
         """JPEG. The image is a local file."""
         return self._client.annotate(self._model, image.path or image.name, **self._options)

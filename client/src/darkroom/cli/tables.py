@@ -46,16 +46,15 @@ class Rows:
         if not self.cells and self.empty:
             yield Text(self.empty, style="dim")
             return
+        if self.title:
+            yield Text(self.title, style="bold")
         yield self._table(options.max_width)
 
     def _table(self, width: int) -> "Table":
         from rich.table import Table
 
         kept = [index for index, column in enumerate(self.columns) if column.from_width <= width]
-        table = Table(
-            box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False,
-            title=self.title or None, title_justify="left", title_style="bold",
-        )  # fmt: skip
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
         for index in kept:
             column = self.columns[index]
             table.add_column(

@@ -8,6 +8,7 @@ from darkroom.cli.tables import Column, Facts, Rows, state, styled
 from darkroom.cli.text import age, counted, figure, safe, size
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.text import Text
 
     from darkroom.schemas import Alias, Evaluation, Export, ExportFigure, ExportList, ModelVersion
@@ -45,7 +46,10 @@ def version(found: "ModelVersion") -> Facts:
     }
     if values:
         pairs[f"on {split}"] = ", ".join(f"{name} {figure(value)}" for name, value in values.items())
-    pairs["files"] = ", ".join(f"{each.name} ({size(each.bytes)})" for each in found.artifacts)
+    pairs["weights"] = ", ".join(
+        f"{each.name}, {size(each.bytes)}" for each in found.artifacts if each.name == found.weights
+    )
+    pairs["files"] = ", ".join(each.name for each in found.artifacts)
     return Facts(pairs)
 
 
@@ -108,14 +112,30 @@ def certificate(made: "Export") -> Facts:
     return Facts(pairs)
 
 
-def evaluation(found: "Evaluation") -> Facts:
-    """The figures that are numbers; the artifacts have the rest."""
+def evaluation(found: "Evaluation") -> "RenderableType":
+    """The figures, with their 95% intervals and without images that the version was trained on."""
+    from rich.console import Group
+    from rich.text import Text
+
     name = f"{found.version} {found.export}" if found.export else found.version
-    pairs: dict[str, str | Text] = {
-        "version": styled(name, "bold"),
-        "dataset": f"{found.dataset}, {found.split}",
-    }
-    return Facts(pairs | {safe(name): figure(value) for name, value in numbers(found.metrics).items()})
+    metrics, unseen = found.metrics, numbers(found.metrics.get("unseen") or {})
+    columns = (
+        Column("figure"),
+        Column("all images", right=True, style="bold"),
+        Column("95% interval"),
+        Column("never trained on", right=True),
+    )
+    cells = [
+        (each, figure(value), _range((metrics.get("intervals") or {}).get(each)), figure(unseen.get(each)))
+        for each, value in numbers(metrics).items()
+    ]
+    notes = [metrics[key] for key in ("unseen_note", "untouched_note") if metrics.get(key)]
+    return Group(
+        Facts({"version": styled(name, "bold"), "dataset": f"{found.dataset}, {found.split}"}),
+        Text(""),
+        Rows(columns, cells),
+        *(Text(safe(note), style="dim") for note in notes),
+    )
 
 
 def _made_from(found: "ModelVersion") -> str:
@@ -138,3 +158,9 @@ def _change(made: "Export") -> str:
 
 def _interval(of: "ExportFigure") -> str:
     return f"change {of.change:+.4f} ({of.low:+.4f} to {of.high:+.4f})"
+
+
+def _range(bounds: object) -> str:
+    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+        return ""
+    return f"{figure(bounds[0])} to {figure(bounds[1])}"

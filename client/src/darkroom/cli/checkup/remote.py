@@ -1,5 +1,6 @@
 """The service: whether it answers, what it says of its parts, and whether predictions do."""
 
+import os
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -24,6 +25,8 @@ REMEDIES = {
     "worker": "Start what is missing: `make up` starts all; one is `python -m worker ROLE`.",
     "serving": "Start it with `python -m serving`, or check DARKROOM_SERVING_URL.",
 }
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SERVING_PORT = "8001"
 STATUS_OK, UNAUTHORIZED = 200, 401
 
 
@@ -112,6 +115,21 @@ def _predictions(client: httpx.Client) -> Checks:
         yield Check("predictions", "fail", detail, REMEDIES["serving"])
         return
     yield Check("predictions", "ok", "serving answers")
+    yield from _engines(client)
+
+
+def _engines(client: httpx.Client) -> Checks:
+    """Of the models in memory, where serving is on this computer: the API does not pass its list on."""
+    if client.base_url.host not in LOOPBACK:
+        return
+    port = os.environ.get("DARKROOM_SERVING_PORT", SERVING_PORT)
+    address = os.environ.get("DARKROOM_SERVING_URL") or f"http://{client.base_url.host}:{port}"
+    answer = _get(client, f"{address.rstrip('/')}/models")
+    items = _json(answer).get("items")
+    if not isinstance(items, list):
+        return
+    loaded = [f"{each.get('name')} on {each.get('engine')} ({each.get('precision')})" for each in items]
+    yield Check("engines", "ok", ", ".join(loaded) or "no model is in memory yet: each is loaded by its first request")
 
 
 def _get(client: httpx.Client, path: str) -> httpx.Response | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from darkroom.cli import completion
-from darkroom.cli.arguments import DATASET, job_of
+from darkroom.cli.arguments import DATASET, job_of, target_of
 from darkroom.cli.command import command
 from darkroom.cli.failures import CommandFailed, WrongUsage
 from darkroom.cli.receiving import receive
@@ -55,7 +55,9 @@ def add_to(app: typer.Typer) -> None:
 def download(
     session: Session,
     what: What,
-    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="A file, or a folder.")] = Path(),
+    out: Annotated[
+        str, typer.Option("--out", metavar="PATH", help="A file, or a folder with a slash at its end.")
+    ] = "./",
     bundle: Annotated[bool, typer.Option("--bundle", help="One ZIP with all that a user of the model needs.")] = False,
     artifact: Annotated[
         str | None, typer.Option("--artifact", metavar="NAME", help="One file of the version, by its name.")
@@ -70,17 +72,19 @@ def download(
     if sum((bundle, artifact is not None, dataset or source)) > 1:
         raise WrongUsage("Choose one of --bundle, --artifact, --dataset and --source.")
 
+    target = target_of(out) or Path()
+
     def save(on_bytes: "OnBytes") -> Path:
         client = session.client
         if source:
-            return client.datasets.download_source(job_of(client, what), out, on_bytes=on_bytes)
+            return client.datasets.download_source(job_of(client, what), target, on_bytes=on_bytes)
         if dataset or DATASET.fullmatch(what):
-            return client.datasets.download(job_of(client, what), out, on_bytes=on_bytes)
+            return client.datasets.download(job_of(client, what), target, on_bytes=on_bytes)
         if bundle:
-            return client.models.bundle(what, out, on_bytes=on_bytes)
+            return client.models.bundle(what, target, on_bytes=on_bytes)
         if artifact is not None:
-            return client.models.artifact(what, artifact, out, on_bytes=on_bytes)
-        return client.models.download(what, out, on_bytes=on_bytes)
+            return client.models.artifact(what, artifact, target, on_bytes=on_bytes)
+        return client.models.download(what, target, on_bytes=on_bytes)
 
     path = receive(session, what, save)
     length = path.stat().st_size

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from darkroom.cli import version_views, views
-from darkroom.cli.arguments import ModelArgument, WaitOption
+from darkroom.cli.arguments import ModelArgument, WaitOption, target_of
 from darkroom.cli.command import command
 from darkroom.cli.commands.runs import followed_operation
 from darkroom.cli.exits import ExitCode
@@ -42,7 +42,7 @@ def export(
         typer.Option("--max-drop", metavar="SHARE", help="How much lower its metric may be than the model's."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PATH", help="Download the file there: a file or a folder.")
+        str | None, typer.Option("--out", metavar="PATH", help="Download the file there: a file or a folder.")
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="List the exports of the version instead.")] = False,
     wait: WaitOption = True,
@@ -73,7 +73,7 @@ def export(
     if not made.passed:
         return ExitCode.FAILED
     if out is not None:
-        _download(session, version.name, made, out)
+        _download(session, version.name, made, target_of(out) or Path())
     return ExitCode.OK
 
 

@@ -1,11 +1,10 @@
 """`darkroom predict`: what a model sees in images: a table, a drawing, a receipt."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from darkroom.cli.arguments import ModelArgument
+from darkroom.cli.arguments import ModelArgument, target_of
 from darkroom.cli.command import command
 from darkroom.cli.exits import ExitCode
 from darkroom.cli.failures import WrongUsage
@@ -13,6 +12,9 @@ from darkroom.cli.session import Session
 from darkroom.cli.text import counted, safe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from darkroom.cli.images import Image
     from darkroom.cli.predicting import Predictor
     from darkroom.schemas import Prediction
@@ -36,11 +38,11 @@ def predict(
     model: ModelArgument,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders or URLs.")],
     draw: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--draw", metavar="PATH", help="Draw into copies: a file, or a folder for several images."),
     ] = None,
     receipt: Annotated[
-        Path | None, typer.Option("--receipt", metavar="PATH", help="Write what makes the same answer again, as JSON.")
+        str | None, typer.Option("--receipt", metavar="PATH", help="Write what makes the same answer again, as JSON.")
     ] = None,
     confidence: Annotated[
         float | None,
@@ -78,19 +80,20 @@ def predict(
     from darkroom.cli.predicting import Predictor
 
     found = find_images(images)
-    _check_targets(len(found), draw, receipt)
+    targets = {"--draw": target_of(draw), "--receipt": target_of(receipt)}
+    _check_targets(len(found), targets)
     options = {"confidence": confidence, "iou": iou, "top": top, "tile": tile, "overlap": overlap}
     predictor = Predictor(session.client, model, {name: value for name, value in options.items() if value is not None})
     predictions = _predicted(session, predictor, found, wants_receipt=receipt is not None)
     session.out.result(
-        {"images": [{"image": image.name, "prediction": each} for image, each in zip(found, predictions, strict=True)]},
+        {"model": predictions[0].model, "images": predictor.answers(found, predictions)},
         lambda: views.predictions([image.name for image in found], predictions),
     )
-    if receipt is not None:
-        for path in predictor.write_receipts(found, predictions, receipt):
+    if (target := targets["--receipt"]) is not None:
+        for path in predictor.write_receipts(found, predictions, target):
             session.out.message(f"Receipt: {safe(path)}", style="dim")
-    if draw is not None:
-        for path in predictor.draw(found, predictions, draw):
+    if (target := targets["--draw"]) is not None:
+        for path in predictor.draw(found, predictions, target):
             session.out.message(f"Drawn: {safe(path)}", style="dim")
     elif preview and len(found) == 1 and predictions[0].error is None:
         _preview(session, predictor, found[0])
@@ -123,8 +126,8 @@ def _preview(session: Session, predictor: "Predictor", image: "Image") -> None:
         out.stdout.file.write(f"\n{text}")
 
 
-def _check_targets(count: int, draw: Path | None, receipt: Path | None) -> None:
+def _check_targets(count: int, targets: "Mapping[str, Path | None]") -> None:
     """Several images need a folder."""
-    for option, path in (("--draw", draw), ("--receipt", receipt)):
+    for option, path in targets.items():
         if path is not None and count > 1 and path.suffix and not path.is_dir():
             raise WrongUsage(f"{option} {path}: {count} images need a folder.", f"For example {option} out/")

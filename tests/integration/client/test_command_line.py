@@ -1,0 +1,191 @@
+"""The command `darkroom` against a real API: results, JSON alone on stdout, exit codes, the login file, the doctor."""
+
+import io
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from core.services.context import Platform, open_platform
+from core.settings import Settings
+from darkroom.cli.app import app
+from darkroom.cli.exits import ExitCode
+from deploy.local.private_stack import free_ports
+from tests.builders.colour_models import draw_scenes, export_of
+from tests.builders.served import publish
+from tests.builders.voc import voc_zip
+from tests.integration.serving.test_through_the_api import running
+from tests.servers.api import serving
+
+HOSTILE = "\x1b[31mred\u202e [bold]x"
+
+
+@pytest.fixture(autouse=True)
+def _logs_elsewhere() -> Iterator[None]:
+    """The API runs in this process, whose stdout is that of the commands."""
+    before = structlog.get_config()["logger_factory"]
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(io.StringIO()))
+    yield
+    structlog.configure(logger_factory=before)
+
+
+@pytest.fixture(autouse=True)
+def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path / "config" / "darkroom" / "login.json"
+
+
+@pytest.fixture
+def here(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> httpx.Client:
+    """The commands use the API of this client."""
+    monkeypatch.setenv("DARKROOM_URL", str(client.base_url))
+    return client
+
+
+def darkroom(*arguments: object, expect: int = ExitCode.OK) -> Any:
+    done = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert done.exit_code == expect, done.output
+    return done
+
+
+def document(*arguments: object, expect: int = ExitCode.OK) -> Any:
+    """Of a command with --json, whose stdout must be one document."""
+    return json.loads(darkroom(*arguments, "--json", expect=expect).stdout)
+
+
+def test_an_upload_becomes_a_dataset_that_lists_name(here: httpx.Client, tmp_path: Path) -> None:
+    archive = voc_zip(tmp_path / "balls.zip")
+    sent = document("upload", archive, "--project", "balls", "--option", "seed=7", "--no-wait")
+    assert (sent["dataset"], sent["state"], sent["options"]["seed"]) == ("balls/d1", "received", 7)
+    again = document("upload", _unpacked(archive, tmp_path / "photos"), "--project", "balls", "--no-wait")
+    assert again["dataset"] == "balls/d2" and again["source"]["name"] == "photos.zip"
+    assert [each["dataset"] for each in document("datasets", "balls")["items"]] == ["balls/d2", "balls/d1"]
+    assert document("jobs", "balls/d1")["job_id"] == sent["job_id"]
+    assert document("projects")["items"][0]["datasets"] == 2
+    assert "balls/d1" in darkroom("datasets", "balls").stdout
+    text = darkroom("train", "balls", expect=ExitCode.FAILED).stderr
+    assert "has no dataset that is ready" in text and "darkroom upload FILE --project balls" in text
+
+
+def _unpacked(archive: Path, folder: Path) -> Path:
+    import shutil
+
+    shutil.unpack_archive(archive, folder)
+    return folder
+
+
+def test_an_archive_that_would_be_refused_is_not_sent(here: httpx.Client, tmp_path: Path) -> None:
+    text = tmp_path / "notes.zip"
+    text.write_bytes(b"no ZIP at all")
+    found = document("upload", text, expect=ExitCode.FAILED)
+    assert (found["accepted"], found["findings"][0]["severity"]) == (False, "error")
+    done = darkroom("upload", text, expect=ExitCode.FAILED)
+    assert found["findings"][0]["code"] in done.stdout and "Nothing was sent" in done.stderr
+    assert here.get("/jobs").json()["items"] == []
+
+
+def test_names_from_outside_are_printed_as_text(here: httpx.Client, tmp_path: Path) -> None:
+    archive = voc_zip(tmp_path / "balls.zip")
+    document("upload", archive, "--project", "balls", "--name", HOSTILE, "--no-wait")
+    for arguments in (("jobs", "balls/d1"), ("datasets",), ("datasets", "--json")):
+        text = darkroom(*arguments).output
+        assert not set(text) & {"\x1b", "\u202e"}
+    missing = darkroom("models", HOSTILE, expect=ExitCode.FAILED)
+    assert "\x1b" not in missing.output and "[bold]x" in missing.stderr
+
+
+def test_aliases_and_versions(platform: Platform, here: httpx.Client, tmp_path: Path) -> None:
+    file = export_of("detection", tmp_path / "model.onnx")
+    for _ in range(2):
+        publish(platform, "squares", file)
+    assert document("alias", "squares/v1", "production")["name"] == "squares/v1"
+    assert document("alias", "squares", "production")["version"] == "v1"  # a project alone is its production
+    assert document("alias", "squares/v2", "production")["version"] == "v2"
+    assert document("rollback", "squares")["version"] == "v1"
+    assert [move["action"] for move in document("alias", "squares@production")["history"]] == ["set", "set", "rollback"]
+    assert [each["name"] for each in document("models", "squares")["items"]] == ["squares/v2", "squares/v1"]
+    compared = document("compare", "squares")
+    assert [each["name"] for each in compared["versions"]] == ["squares/v1", "squares/v2"]
+    darkroom("alias", "squares@production", "--remove")
+    assert document("alias", "squares")["items"] == []
+    meant = darkroom("models", "sqares/v1", expect=ExitCode.FAILED).stderr
+    assert "Did you mean squares?" in meant and "project-not-found" in meant
+
+
+def test_the_token_is_checked_stored_and_sent_to_its_own_address_alone(
+    platform: Platform, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(platform, api_token="secret") as guarded, serving(platform) as other:
+        url = str(guarded.base_url).rstrip("/")
+        refused = darkroom("login", url, "--token", "wrong", expect=ExitCode.UNAUTHORIZED)
+        assert "Run `darkroom login`" in refused.stderr and not config.exists()
+        logged_in = CliRunner().invoke(app, ["login", url, "--token", "-", "--json"], input="secret\n")
+        assert json.loads(logged_in.stdout) == {"url": url, "token": True, "version": "0.1.0", "file": str(config)}
+        assert stat.S_IMODE(config.stat().st_mode) == 0o600
+        assert document("status")["source"] == "the login file"
+        assert document("status", "--url", str(other.base_url))["token"] is False
+        monkeypatch.setenv("DARKROOM_API_TOKEN", "wrong")
+        darkroom("projects", expect=ExitCode.UNAUTHORIZED)
+        monkeypatch.delenv("DARKROOM_API_TOKEN")
+        assert document("logout") == {"removed": True} and not config.exists()
+        darkroom("projects", "--url", url, expect=ExitCode.UNAUTHORIZED)
+
+
+def test_a_service_that_is_down_is_reported_as_such() -> None:
+    (port,) = free_ports(1)
+    down = darkroom("projects", "--url", f"http://127.0.0.1:{port}", expect=ExitCode.UNREACHABLE)
+    assert "does not answer" in down.stderr and "make up" in down.stderr and "Traceback" not in down.output
+    checks = document("doctor", "--url", f"127.0.0.1:{port}", expect=ExitCode.FAILED)["checks"]
+    assert [each["name"] for each in checks if each["state"] == "fail"] == ["service"]
+
+
+def test_the_doctor_finds_what_is_missing(here: httpx.Client, platform: Platform, config: Path) -> None:
+    found = document("doctor", expect=ExitCode.FAILED)
+    states = {each["name"]: each["state"] for each in found["checks"]}
+    assert states["service"] == states["database"] == states["store"] == states["clock"] == "ok"
+    assert (states["worker"], states["predictions"], found["ok"]) == ("warn", "fail", False)
+    assert all(each["remedy"] for each in found["checks"] if each["state"] != "ok")
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({"url": str(here.base_url), "token": "secret"}))
+    config.chmod(0o644)
+    text = darkroom("doctor", expect=ExitCode.FAILED).stdout
+    assert f"chmod 600 {config}" in text and "python -m serving" in text
+
+
+@pytest.fixture
+def predicting(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    (port,) = free_ports(1)
+    same = {"home": platform.settings.home, "database_url": platform.settings.database}
+    served = open_platform(Settings(**same, serving_port=port, serving_threads=1))
+    with serving(platform, serving_port=port) as client, running(served):
+        monkeypatch.setenv("DARKROOM_URL", str(client.base_url))
+        yield platform
+    served.db.close()
+
+
+def test_predictions_are_printed_drawn_and_receipted(predicting: Platform, tmp_path: Path) -> None:
+    publish(predicting, "squares", export_of("detection", tmp_path / "model.onnx"))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    draw_scenes(folder, 2)
+    poisoned = folder / "zz.jpg"
+    poisoned.write_bytes(b"\xff\xd8 no image")
+    found = document("predict", "squares", folder, "--draw", f"{tmp_path}/drawn/", expect=ExitCode.FAILED)
+    assert found["model"]["name"] == "squares/v1"
+    *good, bad = found["images"]
+    assert all(each["boxes"] and each["error"] is None for each in good) and len(good) == 2
+    assert bad["image"] == str(poisoned) and bad["error"]
+    drawn = sorted((tmp_path / "drawn").iterdir())
+    assert len(drawn) == 2 and drawn[0].read_bytes()[:2] == b"\xff\xd8"
+    image, receipt = good[0]["image"], tmp_path / "receipt.json"
+    text = darkroom("predict", "squares", image, "--receipt", receipt).stdout
+    assert "squares/v1" in text and good[0]["boxes"][0]["label"] in text
+    assert json.loads(receipt.read_text())["model"]["name"] == "squares/v1"
