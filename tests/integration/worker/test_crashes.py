@@ -40,15 +40,21 @@ worker.tasks.train.train_run(open_worker(load_settings(), "train"), sys.argv[1])
 
 
 @pytest.fixture
-def line(tmp_path: Path, sqlite_url: str, valkey_url: str) -> Iterator[Stack]:
+def unswept(tmp_path: Path, sqlite_url: str, valkey_url: str) -> Iterator[Stack]:
+    """Without housekeeping: for what a worker does alone."""
     with stack(tmp_path, sqlite_url, valkey_url) as made:
-        made.start("housekeeping")
         yield made
 
 
 @pytest.fixture
-def job_id(line: Stack, tmp_path: Path) -> str:
-    return line.ready_job(small_set(tmp_path))
+def line(unswept: Stack) -> Stack:
+    unswept.start("housekeeping")
+    return unswept
+
+
+@pytest.fixture
+def job_id(unswept: Stack, tmp_path: Path) -> str:
+    return unswept.ready_job(small_set(tmp_path))
 
 
 def wait_for_checkpoint(line: Stack, run_id: str, *, after: int = 0) -> None:
@@ -243,29 +249,29 @@ def test_a_drained_worker_gives_the_run_back_within_four_seconds(line: Stack, jo
 
 @pytest.mark.parametrize("stage", ["training", "evaluating"])
 @pytest.mark.parametrize("obedient", [True, False])
-def test_a_cancel_ends_the_run_within_five_seconds(line: Stack, job_id: str, stage: str, obedient: bool) -> None:
-    worker = line.start("train", scripted=True)
-    run_id = line.train(job_id, epochs=3, seed=0 if obedient else 13)
-    line.until(lambda: line.run(run_id).stage == stage)
+def test_a_cancel_ends_the_run_within_five_seconds(unswept: Stack, job_id: str, stage: str, obedient: bool) -> None:
+    worker = unswept.start("train", scripted=True)
+    run_id = unswept.train(job_id, epochs=3, seed=0 if obedient else 13)
+    unswept.until(lambda: unswept.run(run_id).stage == stage)
     began = time.monotonic()
-    cancelled = cancel_run(line.platform.db, run_id)
+    cancelled = cancel_run(unswept.platform.db, run_id)
     assert cancelled.state == "cancelling"
 
-    line.until(lambda: line.run(run_id).state == "cancelled", seconds=10)
+    unswept.until(lambda: unswept.run(run_id).state == "cancelled", seconds=10)
 
-    assert time.monotonic() - began < 5.0, line.logs()
+    assert time.monotonic() - began < 5.0, unswept.logs()
     assert child_of(worker) is None
-    assert versions_of(line.platform, job_id) == []
+    assert versions_of(unswept.platform, job_id) == []
 
 
-def test_a_stopped_run_publishes_the_best_so_far(line: Stack, job_id: str) -> None:
-    line.start("train", scripted=True)
-    run_id = line.train(job_id, epochs=5000)
-    line.until(lambda: (line.run(run_id).progress or {}).get("epoch"))
-    stop_run(line.platform.db, run_id)
+def test_a_stopped_run_publishes_the_best_so_far(unswept: Stack, job_id: str) -> None:
+    unswept.start("train", scripted=True)
+    run_id = unswept.train(job_id, epochs=5000)
+    unswept.until(lambda: (unswept.run(run_id).progress or {}).get("epoch"))
+    stop_run(unswept.platform.db, run_id)
 
-    assert line.ended_run(run_id).state == "succeeded", line.logs()
-    assert_one_version(line, job_id, attempt=1)
+    assert unswept.ended_run(run_id).state == "succeeded", unswept.logs()
+    assert_one_version(unswept, job_id, attempt=1)
 
 
 def test_a_worker_without_a_broker_finds_its_work_by_itself(tmp_path: Path, sqlite_url: str) -> None:
