@@ -24,6 +24,7 @@ from http_common.unknown import refuse_unknown_parameters
 from serving.intake import Intake
 from serving.models.residency import Models
 from serving.pool import Pool
+from serving.protocol_errors import ProtocolErrors
 from serving.routes import inference_protocol, models, predict, service
 from serving.state import Serving
 
@@ -32,7 +33,10 @@ DESCRIPTION = "Images go in, boxes or classes come out, with the version that an
 TAGS = [
     {"name": "predictions", "description": "Images to boxes or classes."},
     {"name": "models", "description": "The models in memory."},
-    {"name": "open inference protocol", "description": "The same models by the protocol of other servers."},
+    {
+        "name": "open inference protocol",
+        "description": 'The same models by the protocol of other servers. Errors are `{"error": text}`.',
+    },
     {"name": "service", "description": "Liveness and readiness."},
 ]
 OWN_LIMIT_PATHS = re.compile(r"/predict|/predict/image|/v2/.*/infer")  # images limit their bodies themselves
@@ -51,6 +55,7 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.path_methods = PathMethods(app.routes)
     app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
     app.add_middleware(RequestMiddleware, settings=platform.settings, own_limits=OWN_LIMIT_PATHS)
+    app.add_middleware(ProtocolErrors)
     app.state.metrics = Metrics()
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     return app
