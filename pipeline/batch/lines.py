@@ -14,6 +14,8 @@ from pipeline.predictor.predictor import Prediction
 LINES_FILE, TABLE_FILE = "predictions.jsonl", "predictions.csv"
 COLUMNS = ("image", "width", "height", "label", "score", "x1", "y1", "x2", "y2", "file", "split", "url", "error")
 _PLACES = 3  # of milliseconds
+# JSON allows them in a text, and many readers end a line at them.
+_NO_BREAKS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}
 
 
 class LinesWriter:
@@ -23,7 +25,8 @@ class LinesWriter:
         self._out = (folder / LINES_FILE).open("w", encoding="utf-8", newline="\n")
 
     def add(self, answered: Answered, file: str | None) -> None:
-        self._out.write(json.dumps(_as_json(answered, file), ensure_ascii=False, allow_nan=False) + "\n")
+        line = json.dumps(_as_json(answered, file), ensure_ascii=False, allow_nan=False)
+        self._out.write(line.translate(_NO_BREAKS) + "\n")
 
     def close(self) -> None:
         self._out.close()

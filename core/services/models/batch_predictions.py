@@ -118,10 +118,11 @@ class BatchInputs(NamedTuple):
     source_key: str | None
 
 
-def batch_inputs(db: Database, params: dict[str, Any]) -> BatchInputs:
-    """`params`: of the operation. Raises OperationFailed where the version, the export or the dataset was deleted."""
+def batch_inputs(db: Database, operation: OperationRow) -> BatchInputs:
+    """Raises OperationFailed where the batch, the version, the export or the dataset was deleted."""
+    params = operation.params
     with db.reading() as session:
-        _raise_if_deleted(session, params)
+        _raise_if_deleted(session, operation.id, params)
         source = Source(**params["source"])
         job = session.get(JobRow, source.job_id) if source.job_id else None
         export = session.get_one(ExportRow, params["export_id"])
@@ -141,7 +142,7 @@ def publish_batch(
             raise ClaimLost
         params = operation.params
         _lock(session, params["project_id"], params["source"]["job_id"])
-        _raise_if_deleted(session, params)
+        _raise_if_deleted(session, claim.id, params)
         result = {"name": params["name"], "images": summary["images"], "failed": summary["failed"]}
         complete_in(session, claim, result)
         mine = BatchPredictionRow.operation_id == claim.id
@@ -222,8 +223,10 @@ def _lock(session: Session, project_id: str, job_id: str | None) -> ProjectRow:
     return project
 
 
-def _raise_if_deleted(session: Session, params: dict[str, Any]) -> None:
-    if noun := _deleted(session, params):
+def _raise_if_deleted(session: Session, operation_id: str, params: dict[str, Any]) -> None:
+    batch = session.get(BatchPredictionRow, operation_id, populate_existing=True)
+    noun = "batch" if batch is None or batch.deleted_at is not None else _deleted(session, params)
+    if noun:
         raise OperationFailed(f"The {noun} was deleted.", deleted=noun)
 
 

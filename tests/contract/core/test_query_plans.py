@@ -20,6 +20,7 @@ from core.services.maintenance.ended_operations import operations_to_condense
 from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import mlflow_sync
+from core.services.models.batch_predictions import list_batches
 from core.services.models.bundles import find_bundle
 from core.services.models.evaluation_matrix import evaluation_matrix
 from core.services.models.evaluation_overviews import evaluation_overviews
@@ -73,6 +74,12 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
         db, **page, version=find_version(db, _project_of(filled)).project
     ),
     "evaluations on a dataset": lambda db, filled, page: list_evaluations(db, **page, job_id=filled.ready[-1]),
+    "batches": lambda db, _filled, page: list_batches(db, **page),
+    "batches of a project": lambda db, filled, page: list_batches(db, **page, project=_project_of(filled)),
+    "batches of a version": lambda db, filled, page: list_batches(
+        db, **page, model=find_version(db, _project_of(filled)).project
+    ),
+    "batches of a dataset": lambda db, filled, page: list_batches(db, **page, job_id=filled.ready[-1]),
     "a bundle": lambda db, filled, _page: _no_bundle(db, _project_of(filled)),
     "the matrix": lambda db, filled, _page: evaluation_matrix(db, _project_of(filled), split="test"),
     "findings by code": lambda db, filled, page: list_findings(db, filled.ready[-1], **page, code="box-tiny"),

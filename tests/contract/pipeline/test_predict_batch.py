@@ -82,7 +82,7 @@ def test_boxes_of_a_dataset_are_those_of_the_predictor_and_come_back_from_the_la
         wanted = [[manifest["classes"].index(b["label"]), b["x1"], b["y1"], b["x2"], b["y2"]] for b in line["boxes"]]
         expected = np.array(sorted(wanted), float).reshape(-1, 5)
         found = np.array(sorted(read[line["file"].removeprefix("images/")].tolist()), float).reshape(-1, 5)
-        np.testing.assert_allclose(found, expected, atol=0.002)
+        np.testing.assert_allclose(found, expected, atol=0.001_01)
 
 
 def _files_of(archive: Path) -> Files:

@@ -229,6 +229,7 @@ class _Images(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         found = self.path.startswith("/a.png")
         self.send_response(200 if found else 404)
+        self.send_header("content-type", "image/png")
         self.end_headers()
         self.wfile.write(self.content if found else b"")
 
@@ -248,9 +249,9 @@ def test_images_by_url_are_fetched_by_the_rules_of_predict(
         f"http://localhost:{port}/b.png",
         "http://other.example/c.png",
     ]
-    allowing = platform.settings.model_copy(update={"image_hosts": "localhost"})
+    allowing = platform.settings.model_copy(update={"image_hosts": f"localhost:{port}"})
     monkeypatch.setattr(remote_images, "is_public", lambda _address: True)
-    with serving(platform, image_hosts="localhost") as allowed:
+    with serving(platform, image_hosts=allowing.image_hosts) as allowed:
         queued = allowed.post("/predict/batch", json={"model": "squares", "urls": urls}).json()
     assert "signature" not in json.dumps(queued) and queued["params"]["source"]["count"] == 3
     fetching = Platform(allowing, platform.db, platform.store, platform.queue)

@@ -27,7 +27,7 @@ ROOM_TIMES = 3  # of a ZIP: itself, its images, and the labelled ZIP
 
 def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
     """Publishes the files. Raises OperationFailed, OutOfSpace, what the child reports."""
-    inputs = batch_inputs(attempt.db, operation.params)
+    inputs = batch_inputs(attempt.db, operation)
     predicted = in_child(attempt, _spec(attempt, operation.params, inputs), BatchPredicted)
     attempt.report_surely(stage=STORING, progress=None)
     claim = attempt.claim
