@@ -16,8 +16,6 @@ from darkroom.errors import ChecksumMismatch
 PathLike = Union[str, "os.PathLike[str]"]
 OnBytes = Callable[[int, int], None]  # bytes so far, and in all (0: not known)
 
-CHUNK_BYTES = 1024**2
-
 
 class PartialFile:
     """A file that is being received, beside its place: `complete` checks it and gives it its name."""

@@ -8,7 +8,7 @@ import httpx
 
 from darkroom._async.runtime import sleep
 from darkroom._async.transport import AsyncTransport, Query
-from darkroom.files import CHUNK_BYTES, OnBytes, PartialFile, PathLike, total_of
+from darkroom.files import OnBytes, PartialFile, PathLike, total_of
 
 ATTEMPTS = 6  # without a byte of progress
 PAUSE_SECONDS = 1.0
@@ -31,7 +31,7 @@ async def download(
         try:
             async with transport.stream(path, query=query, headers=file.range_headers()) as response:
                 file.begin(response)
-                async for chunk in response.aiter_bytes(CHUNK_BYTES):
+                async for chunk in response.aiter_bytes():
                     file.write(chunk)
                     if on_bytes:
                         on_bytes(file.received, total_of(response))

@@ -9,7 +9,7 @@ import httpx
 
 from darkroom._sync.runtime import sleep
 from darkroom._sync.transport import Query, Transport
-from darkroom.files import CHUNK_BYTES, OnBytes, PartialFile, PathLike, total_of
+from darkroom.files import OnBytes, PartialFile, PathLike, total_of
 
 ATTEMPTS = 6  # without a byte of progress
 PAUSE_SECONDS = 1.0
@@ -32,7 +32,7 @@ def download(
         try:
             with transport.stream(path, query=query, headers=file.range_headers()) as response:
                 file.begin(response)
-                for chunk in response.iter_bytes(CHUNK_BYTES):
+                for chunk in response.iter_bytes():
                     file.write(chunk)
                     if on_bytes:
                         on_bytes(file.received, total_of(response))

@@ -45,7 +45,10 @@ class AnsweringModel:
 
 @dataclass(frozen=True)
 class ImageAnswer:
-    """One image: its boxes or classes (the best first), or in `error` why it could not be predicted."""
+    """One image: its boxes or classes (the best first), or in `error` why it could not be predicted.
+
+    `tiles`: in how many it was predicted, besides as a whole.
+    """
 
     error: str | None = None
     width: int | None = None
@@ -53,6 +56,7 @@ class ImageAnswer:
     orientation: int | None = None
     boxes: tuple[Box, ...] = ()
     labels: tuple[Label, ...] = ()
+    tiles: int = 0
     milliseconds: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -214,5 +214,6 @@ class EvaluationMatrix:
     datasets: tuple[MatrixColumn, ...]
     rows: tuple[MatrixRow, ...]
     datasets_left_out: bool
+    evaluations_left_out: bool
     links: Mapping[str, str]
     next_cursor: str | None = None
