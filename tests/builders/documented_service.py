@@ -65,7 +65,7 @@ def example(schema: Mapping[str, Any], *, whole: bool) -> Any:
     if schema.get("type", "object") == "object":
         return dict(_fields(schema, whole=whole))
     if schema.get("type") == "array":
-        return [example(schema["items"], whole=whole)]
+        return [example(schema["items"], whole=whole)] if "items" in schema else []
     if schema.get("format") == "date-time":
         return "2026-11-30T12:00:00Z"
     return {"string": "text", "integer": 3, "number": 0.5, "boolean": True, "null": None}[schema["type"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from darkroom.schemas import Dataset, Evaluation, Export, ModelVersion, Operation, Project, Run
+from darkroom.schemas import Batch, Dataset, Evaluation, Export, ModelVersion, Operation, Project, Run
 
 
 def job_id_of(dataset: Dataset | str) -> str:
@@ -17,6 +17,10 @@ def run_id_of(run: Run | str) -> str:
 
 def operation_id_of(operation: Operation | str) -> str:
     return operation.operation_id if isinstance(operation, Operation) else operation
+
+
+def batch_id_of(batch: Batch | str) -> str:
+    return batch.operation_id if isinstance(batch, Batch) else batch
 
 
 def evaluation_id_of(evaluation: Evaluation | str) -> str:

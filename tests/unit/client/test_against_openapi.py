@@ -21,6 +21,7 @@ from tests.builders.documented_service import SCHEMAS, DocumentedService, operat
 # Of the dataclasses whose schema has another name; where there are two, lists answer the smaller one.
 SCHEMAS_OF = {
     "Alias": ("Alias", "AliasItem"),
+    "Batch": ("BatchDetail", "BatchPrediction"),
     "Check": ("CheckItem",),
     "Dataset": ("Job", "JobItem"),
     "DatasetBox": ("ImageBox",),
@@ -151,6 +152,14 @@ CALLS = {
         "bundle": (call("raccoons/v3", FOLDER),),
         "import_file": (call("raccoons", FILE, dataset="d2"),),
     },
+    "batches": {
+        "list": (call(project="raccoons", model="raccoons/v3", dataset="job_1"),),
+        "create": (call("raccoons", dataset="job_1", split="test", tile=640), call("raccoons", urls=["https://host/"])),
+        "get": (call("operation_1"),),
+        "wait": (),
+        "download": (call("operation_1", FOLDER, format="csv"),),
+        "delete": (call("operation_1"),),
+    },
     "exports": {
         "list": (call("raccoons/v3"),),
         "create": (call("raccoons/v3", format="openvino", precision="int8", max_drop=0.02),),
@@ -249,7 +258,7 @@ def _fits(kind: Any, schema: Mapping[str, Any]) -> bool:
     """Whether every value of the schema is one of the type."""
     if "$ref" in schema:
         target = schema["$ref"].rpartition("/")[2]
-        if "enum" in SCHEMAS[target]:
+        if "enum" in SCHEMAS[target] or get_args(kind):
             return _fits(kind, SCHEMAS[target])
         return target in SCHEMAS_OF.get(kind.__name__, (kind.__name__,))
     if "anyOf" in schema:

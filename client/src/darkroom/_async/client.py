@@ -8,6 +8,7 @@ from types import TracebackType
 
 import httpx
 
+from darkroom._async.batches import AsyncBatches
 from darkroom._async.datasets import AsyncDatasets
 from darkroom._async.models import AsyncEvaluations, AsyncExports, AsyncModels
 from darkroom._async.predictions import (
@@ -56,6 +57,7 @@ class AsyncClient:
         self.operations = AsyncOperations(self._transport)
         self.models = AsyncModels(self._transport)
         self.exports = AsyncExports(self._transport)
+        self.batches = AsyncBatches(self._transport)
         self.evaluations = AsyncEvaluations(self._transport)
 
     async def __aenter__(self) -> AsyncClient:

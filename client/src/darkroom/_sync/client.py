@@ -9,6 +9,7 @@ from types import TracebackType
 
 import httpx
 
+from darkroom._sync.batches import Batches
 from darkroom._sync.datasets import Datasets
 from darkroom._sync.models import Evaluations, Exports, Models
 from darkroom._sync.predictions import (
@@ -57,6 +58,7 @@ class Client:
         self.operations = Operations(self._transport)
         self.models = Models(self._transport)
         self.exports = Exports(self._transport)
+        self.batches = Batches(self._transport)
         self.evaluations = Evaluations(self._transport)
 
     def __enter__(self) -> Client:

@@ -14,7 +14,7 @@ from darkroom.schemas.datasets import (
     RunInDataset,
     VersionInDataset,
 )
-from darkroom.schemas.predictions import Answer, AnsweringModel, Box, ImageAnswer, Label, Prediction
+from darkroom.schemas.predictions import Answer, AnsweringModel, Batch, Box, ImageAnswer, Label, Prediction
 from darkroom.schemas.projects import (
     Alias,
     AliasMove,
@@ -53,6 +53,7 @@ __all__ = [
     "Answer",
     "AnsweringModel",
     "Artifact",
+    "Batch",
     "Box",
     "Check",
     "Dataset",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+
+from darkroom.errors import Problem
+from darkroom.schemas.versions import Artifact
 
 
 @dataclass(frozen=True)
@@ -99,3 +103,30 @@ class Prediction:
         """The box or class of the highest score."""
         found: list[Box | Label] = [*self.boxes, *self.labels]
         return max(found, key=lambda each: each.score, default=None)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Predictions of many images: `operation_id` names it. Lists leave `artifacts` out.
+
+    `summary`, once it has succeeded: `images`, `failed`, `boxes`, `classes`, the mean `milliseconds`, `failures`.
+    """
+
+    operation_id: str
+    project: str
+    model: str
+    requested: str
+    export_id: str
+    sha256: str
+    source: Mapping[str, Any]
+    options: Mapping[str, Any]
+    state: str
+    created_at: datetime
+    links: Mapping[str, str]
+    stage: str | None = None
+    progress: Mapping[str, Any] | None = None
+    problem: Problem | None = None
+    summary: Mapping[str, Any] | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    artifacts: tuple[Artifact, ...] = ()
