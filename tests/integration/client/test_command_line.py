@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from core.services.context import Platform, open_platform
 from core.settings import Settings
 from darkroom.cli.app import app
+from darkroom.cli.completion import complete_model, complete_run
 from darkroom.cli.exits import ExitCode
 from deploy.local.private_stack import free_ports
 from tests.builders.colour_models import draw_scenes, export_of
@@ -118,6 +119,18 @@ def test_aliases_and_versions(platform: Platform, here: httpx.Client, tmp_path: 
     assert document("alias", "squares")["items"] == []
     meant = darkroom("models", "sqares/v1", expect=ExitCode.FAILED).stderr
     assert "Did you mean squares?" in meant and "project-not-found" in meant
+
+
+def test_the_shell_completes_names_and_is_silent_when_nobody_answers(
+    platform: Platform, here: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(platform, "squares", export_of("detection", tmp_path / "model.onnx"))
+    darkroom("alias", "squares/v1", "production")
+    found = {text: complete_model(text) for text in ("", "squares/", "squares@")}
+    assert found == {"": ["squares"], "squares/": ["squares/v1"], "squares@": ["squares@production"]}
+    (port,) = free_ports(1)
+    monkeypatch.setenv("DARKROOM_URL", f"http://127.0.0.1:{port}")
+    assert complete_model("") == complete_run("") == []
 
 
 def test_the_token_is_checked_stored_and_sent_to_its_own_address_alone(

@@ -41,8 +41,9 @@ class AsyncRuns:
         found = await self.get(run)
         epochs: dict[int, Mapping[str, Any]] = {}
         async for event in self.events(run):
-            if event.type == "progress" and event.data.get("epoch"):
-                epochs[int(event.data["epoch"])] = event.data
+            progress = event.data.get("progress") or {}
+            if progress.get("epoch"):
+                epochs[int(progress["epoch"])] = progress
             if event.seq >= found.seq and found.state not in RUN_ENDED:
                 break
         return replace(found, epochs=tuple(epochs[number] for number in sorted(epochs)))

@@ -28,6 +28,7 @@ REMEDIES = {
     "dataset-rejected": "`darkroom findings JOB` lists what to change; upload it again afterwards.",
     "serving-unavailable": "Start it with `make up` or `python -m serving`; `darkroom doctor` checks it.",
     "no-earlier-version": "`darkroom alias PROJECT@ALIAS` prints its history; `darkroom alias VERSION ALIAS` sets it.",
+    "request-invalid": "--help lists what the command takes.",
     "queue-full": "Repeat the command in a few seconds.",
 }
 UNREACHABLE = (
