@@ -232,7 +232,7 @@ def test_losses_with_new_checkpoints_between_them_do_not_add_up(line: Stack, job
 
 def test_a_drained_worker_gives_the_run_back_within_four_seconds(line: Stack, job_id: str) -> None:
     worker = line.start("train", scripted=True)
-    run_id = line.train(job_id, epochs=40)
+    run_id = line.train(job_id, epochs=20)
     wait_for_checkpoint(line, run_id)
     began = time.monotonic()
     worker.terminate()

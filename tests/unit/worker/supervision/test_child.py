@@ -21,6 +21,7 @@ from pipeline.process.specs import RepairSpec
 from tests import REPOSITORY
 from tests.waiting import wait_until
 from worker.inputs.scratch import remove_dead_leftovers
+from worker.supervision import supervisor
 from worker.supervision.exit_causes import cause_of, killed_from_outside, log_tail
 from worker.supervision.launcher import ProcessExit
 from worker.supervision.lease_keeper import CancelRequested, LeaseKeeper
@@ -80,7 +81,10 @@ def test_what_a_killed_child_leaves_in_its_temporary_folder_is_removed(tmp_path:
     assert not Path((tmp_path / "where").read_text()).exists()
 
 
-def test_reports_are_passed_on_in_order_and_repeated_while_the_database_is_away_or_full(tmp_path: Path) -> None:
+def test_reports_are_passed_on_in_order_and_repeated_while_the_database_is_away_or_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RETRY_REPORT_SECONDS", 0.2)
     reported: list[dict[str, Any]] = []
     refusals = iter([Unavailable, OutOfSpace])
 
