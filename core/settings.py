@@ -168,6 +168,12 @@ class Settings(BaseSettings):
     serving_engine: Literal["auto", "onnxruntime", "openvino"] = Field(
         "auto", description="`auto`: the faster one on this machine, of those that answer as certified."
     )
+    serving_device: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
+        "auto", description="Where onnxruntime computes. `auto`: CUDA where it has it. Another one is taken, or fails."
+    )
+    serving_cache_bytes: int = Field(
+        10 * GIB, gt=0, description="Above this the files of exports that serving used least recently are removed."
+    )
     serving_precision: Literal["fp32", "fp16", "int8"] = Field("fp32", description="Precision of the exports served.")
     serving_preload: str = Field(
         "", description="Names of models, separated by commas, that are loaded before serving is ready."

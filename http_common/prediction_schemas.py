@@ -111,7 +111,16 @@ class ModelInMemory(BaseModel):
     choice: dict[str, Any] = Field(description="Milliseconds an image of each engine that was tried, and the notes.")
 
 
+class NameInUse(BaseModel):
+    """A name that requests used lately."""
+
+    name: str = Field(examples=[MODEL])
+    version: str = Field(description="What answers for it.", examples=["raccoons/v3"])
+    problem: str = Field(description="Why that is not the version that the name means now; empty where it is.")
+
+
 class ModelsInMemory(BaseModel):
     items: list[ModelInMemory]
+    names: list[NameInUse]
     bytes: int
     max_bytes: int

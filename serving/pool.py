@@ -1,14 +1,14 @@
 """Predictions in threads: bounded, per image, and each with an engine call of its own.
 
 On a processor a batch gains nothing in single precision (measured when a model is loaded): every thread decodes,
-computes and post-processes one image. A request that is alone gets all threads of the machine for its computation.
-On a GPU the images that wait when the engine is free go through it together; nothing waits for a timer.
+computes and post-processes one image. A request that is alone gets all cores, unless something else uses them (`Lone`).
+On a GPU they gather while the engine computes: see `serving.batches`.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
@@ -17,9 +17,9 @@ from core.domain.errors import QueueFull
 from core.settings import Settings
 from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed
 from pipeline.predictor.tile_options import OVERLAP
+from serving.batches import Batches
 from serving.models.loading import LoadedModel
 
-MAX_BATCH = 32
 T = TypeVar("T")
 
 
@@ -33,6 +33,10 @@ class Options:
     tile: int | None = None
     overlap: float = OVERLAP
 
+    def thresholds(self) -> dict[str, Any]:
+        """Those of an image that is computed whole."""
+        return {"min_score": self.min_score, "iou": self.iou, "top": self.top}
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -42,22 +46,12 @@ class Answered:
     queued_ms: float
 
 
-@dataclass(slots=True)
-class _Waiting:
-    content: bytes
-    options: Options
-    arrived: float
-    future: "asyncio.Future[Answered]"
-
-
 class Pool:
     """For one event loop. `serving_waiting` images are accepted beyond those that threads compute."""
 
     def __init__(self, settings: Settings, *, threads: int) -> None:
         self._limit = threads + settings.serving_waiting
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        self._batches: dict[int, list[_Waiting]] = {}
-        self._running: dict[int, asyncio.Task[None]] = {}
         self.accepted = 0
 
     async def predict(
@@ -71,6 +65,8 @@ class Pool:
             raise self._full()
         self.accepted += len(images)
         try:
+            if len(images) == 1:
+                return [await self._one(model, images[0], options, by_itself)]
             return await asyncio.gather(*(self._one(model, content, options, by_itself) for content in images))
         finally:
             self.accepted -= len(images)
@@ -92,61 +88,23 @@ class Pool:
         return QueueFull(detail, waiting=self.accepted, limit=self._limit)
 
     async def _one(self, model: LoadedModel, content: bytes, options: Options, by_itself: bool) -> Answered:
-        if model.choice.batches and not by_itself:
-            return await self._in_a_batch(model, content, options)
-        predictor = model.alone if self.accepted == 1 and not by_itself else model.shared
-        work = partial(_computed, predictor, content, options, perf_counter())
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        whole = options.tile is None  # the tiles of an image are a batch of their own
+        if model.choice.batches and whole and not by_itself:
+            return Answered(*await self._batches_of(model).predict(content, options.thresholds()))
+        alone = self.accepted == 1 and not by_itself and model.lone.on_all_cores()
+        work = partial(_computed, model.alone if alone else model.shared, content, options, perf_counter())
+        answered = await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        if self.accepted == 1 and whole and isinstance(answered.result, Prediction):
+            model.lone.note(answered.result.milliseconds["inference"], on_all_cores=alone)
+        return answered
 
-    async def _in_a_batch(self, model: LoadedModel, content: bytes, options: Options) -> Answered:
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(content, options, perf_counter(), loop.create_future())
-        key = id(model)
-        self._batches.setdefault(key, []).append(waiting)
-        if key not in self._running:
-            self._running[key] = loop.create_task(self._drain(key, model))
-        return await waiting.future
-
-    async def _drain(self, key: int, model: LoadedModel) -> None:
-        """One batch after the other, of whatever waits when the engine is free."""
-        loop = asyncio.get_running_loop()
-        try:
-            while self._batches[key]:
-                batch = self._next_batch(key)
-                if not batch:
-                    break
-                try:
-                    results = await loop.run_in_executor(self._executor, _computed_together, model.shared, batch)
-                except Exception as error:  # noqa: BLE001 - it belongs to each of the requests
-                    for each in batch:
-                        if not each.future.done():
-                            each.future.set_exception(error)
-                    continue
-                for each, result in zip(batch, results, strict=True):
-                    if not each.future.done():  # its client is gone
-                        each.future.set_result(result)
-        finally:
-            del self._running[key]
-            del self._batches[key]
-
-    def _next_batch(self, key: int) -> list[_Waiting]:
-        """Those with the options of the first."""
-        waiting = [each for each in self._batches[key] if not each.future.done()]  # their clients are gone
-        if not waiting:
-            return []
-        same = [each for each in waiting if each.options == waiting[0].options][:MAX_BATCH]
-        self._batches[key] = [each for each in waiting if each not in same]
-        return same
+    def _batches_of(self, model: LoadedModel) -> Batches:
+        if model.batches is None:
+            model.batches = Batches(model.shared, self._executor)
+        return model.batches
 
 
 def _computed(predictor: ExportPredictor, content: bytes, options: Options, arrived: float) -> Answered:
     started = perf_counter()
-    (result,) = predictor.predict([content], **asdict(options))
+    (result,) = predictor.predict([content], tile=options.tile, overlap=options.overlap, **options.thresholds())
     return Answered(result, 1e3 * (started - arrived))
-
-
-def _computed_together(predictor: ExportPredictor, batch: list[_Waiting]) -> list[Answered]:
-    started, options = perf_counter(), batch[0].options
-    contents = [each.content for each in batch]
-    results = predictor.predict(contents, **asdict(options))
-    return [Answered(result, 1e3 * (started - each.arrived)) for each, result in zip(batch, results, strict=True)]

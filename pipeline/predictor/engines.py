@@ -2,8 +2,9 @@
 
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,13 @@ from pipeline.predictor.metadata import KEY, MetadataInvalid
 from pipeline.predictor.package import read_openvino
 
 Tensor = NDArray[np.float32]
+Device = Literal["auto", "cpu", "cuda", "tensorrt"]
+# Of onnxruntime, with options: by default CUDA and TensorRT round the inputs of a layer to 10 bits of fraction (TF32).
+PROVIDERS: Mapping[str, tuple[str, dict[str, str]]] = {
+    "cpu": ("CPUExecutionProvider", {}),
+    "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
+    "tensorrt": ("TensorrtExecutionProvider", {"trt_fp16_enable": "0"}),
+}
 
 
 class EngineFailed(RuntimeError):
@@ -34,28 +42,29 @@ class Engine(Protocol):
 
 
 class OnnxRuntime:
-    def __init__(self, file: Path, *, threads: int) -> None:
+    """`device`: `auto` takes CUDA where onnxruntime has it, else the processor. Another one is taken, or fails."""
+
+    def __init__(self, file: Path, *, threads: int, device: Device = "auto") -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what is wrong is in the exception
-        providers = [
-            name
-            for name in ("CUDAExecutionProvider", "CPUExecutionProvider")
-            if name in onnxruntime.get_available_providers()
-        ]
+        providers = _providers(device, onnxruntime.get_available_providers())
         try:
             self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
             given = self._session.get_inputs()[0]
             self._output = self._session.get_outputs()[0].name
         except Exception as error:  # of the engine's own classes: see _failed
             raise _failed(error) from error
+        taken = str(self._session.get_providers()[0])  # onnxruntime goes to the processor where a GPU's library fails
+        if device != "auto" and taken != providers[0][0]:
+            raise EngineFailed(f"onnxruntime cannot compute on {device}: it would take {taken}. Install its libraries.")
         self._input = given.name
         self._one_by_one = given.shape[:1] == [1]
         self.description = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-        self.device = "cuda" if self._session.get_providers()[0].startswith("CUDA") else "cpu"
+        self.device = next(name for name, (provider, _) in PROVIDERS.items() if provider == taken)
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.precision = "float32"
 
@@ -106,18 +115,26 @@ class OpenVino:
         return self._own.request
 
 
-def open_engine(file: Path, *, threads: int, name: str | None = None) -> Engine:
+def open_engine(file: Path, *, threads: int, name: str | None = None, device: Device = "auto") -> Engine:
     """By the suffix: `.onnx`, or `.xml` or `.zip` of OpenVINO. `name`: "openvino" runs an .onnx file too.
 
-    Raises MetadataInvalid for another one, EngineFailed for a file that is not.
+    Raises MetadataInvalid for another one, EngineFailed for a file that is not, and for a device that is not there.
     """
-    if name == "openvino" and file.suffix == ".onnx":
-        return OpenVino(file, threads=threads)
-    if file.suffix == ".onnx":
-        return OnnxRuntime(file, threads=threads)
-    if file.suffix in (".xml", ".zip"):
+    if file.suffix == ".onnx" and name != "openvino":
+        return OnnxRuntime(file, threads=threads, device=device)
+    if file.suffix in (".onnx", ".xml", ".zip"):
+        if device not in ("auto", "cpu"):
+            raise EngineFailed(f"OpenVINO computes on the processor here, not on {device}.")
         return OpenVino(file, threads=threads)
     raise MetadataInvalid(f"{file.name} is neither an .onnx file nor an .xml or .zip file of OpenVINO.")
+
+
+def _providers(device: Device, available: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """In the order in which onnxruntime tries them. Raises EngineFailed where it does not have the device."""
+    if device != "auto" and PROVIDERS[device][0] not in available:
+        raise EngineFailed(f"This onnxruntime has no {PROVIDERS[device][0]}: install onnxruntime-gpu, or set `auto`.")
+    wanted = {"auto": ("cuda", "cpu"), "tensorrt": ("tensorrt", "cuda")}.get(device, (device,))
+    return [PROVIDERS[name] for name in wanted if PROVIDERS[name][0] in available]
 
 
 def _failed(error: Exception) -> EngineFailed:

@@ -1,8 +1,10 @@
-"""An export from the store into memory: fetched, checked, opened, tried and measured in a thread of its own."""
+"""The file of an export into memory: opened, tried and measured."""
 
 import io
-import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from math import inf
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -13,20 +15,43 @@ from PIL import Image
 
 from core.domain.errors import ModelNotServable
 from core.services.models.served import Served
-from core.storage import ObjectCorrupt, ObjectMissing, ObjectStore
-from core.storage.free_space import require_free
 from pipeline.export.bounds import BOUNDS
-from pipeline.predictor.engines import open_engine
+from pipeline.predictor.engines import Device, Engine, open_engine
 from pipeline.predictor.predictor import ExportPredictor
+from serving.batches import Batches
 
 WARM_RUNS = 3
 MEASURED_RUNS = 9
 SHARED_THREADS = 1  # of the predictor that several requests use at once
 BATCH = 8
 BATCHING_GAIN = 0.7  # a batch is worth waiting for where an image in it takes less than this share of one alone
+LONE_TRIES, LONE_WEIGHT = 150, 0.2  # one in so many; of the last one in the mean
 MEMORY_TIMES = 2.0  # of the file: weights, and their copy in the order that the engine computes in
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Lone:
+    """Whether a request without company is computed on all cores or on one: moving means of what each took, in ms.
+
+    All cores wait for each other at each of a hundred layers, and they wait by spinning. Where something else runs on
+    one of them, that costs a slice of the scheduler each time: on a busy machine all cores took 185 ms and one 104.
+    """
+
+    shared_ms: float
+    alone_ms: float = inf
+    count: int = 0
+
+    def on_all_cores(self) -> bool:
+        """The faster way lately; the other one is tried once in a while, seldom enough not to show in a p99."""
+        self.count += 1
+        faster = self.alone_ms < self.shared_ms
+        return not faster if self.count % LONE_TRIES == 0 and self.alone_ms != inf else faster
+
+    def note(self, milliseconds: float, *, on_all_cores: bool) -> None:
+        name = "alone_ms" if on_all_cores else "shared_ms"
+        setattr(self, name, (1 - LONE_WEIGHT) * getattr(self, name) + LONE_WEIGHT * milliseconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +59,7 @@ class Choice:
     """The engine that was taken, and what each took for one image and for one of a batch, in milliseconds."""
 
     engine: str
+    device: str
     milliseconds: dict[str, float]
     batched: dict[str, float]
     batches: bool
@@ -42,7 +68,7 @@ class Choice:
 
 @dataclass(slots=True)
 class LoadedModel:
-    """`alone` computes an image on all threads, for a request that has the machine to itself; `shared` on one thread.
+    """`alone` computes an image on all cores, for a request that has the machine to itself; `shared` on one.
 
     `in_use`: requests that are answered by it; while there are any it stays in memory.
     """
@@ -50,6 +76,7 @@ class LoadedModel:
     served: Served
     alone: ExportPredictor
     shared: ExportPredictor
+    lone: Lone
     choice: Choice
     bytes: int
     loaded_at: float
@@ -59,36 +86,19 @@ class LoadedModel:
     requests: int = 0
     failed: int = 0
     latencies: list[float] = field(default_factory=list)
+    batches: Batches | None = None
 
 
-def fetch_export(store: ObjectStore, served: Served, folder: Path, *, reserve_bytes: int) -> Path:
-    """The file of an export in a folder of this machine, by its digest: it is fetched once.
-
-    Raises ModelNotServable, OutOfSpace, Unavailable.
-    """
-    target = folder / served.sha256 / served.file_name
-    if target.is_file():
-        os.utime(target.parent)  # what was used longest ago is removed first
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
-    require_free(folder, served.bytes, reserve_bytes=reserve_bytes)
-    partial = folder / f".{served.sha256}.{os.getpid()}.part"
-    try:
-        stored = store.fetch(served.key, partial)
-    except (ObjectMissing, ObjectCorrupt) as error:
-        partial.unlink(missing_ok=True)
-        detail = f"The export of {served.name} is missing or damaged in the object store."
-        raise ModelNotServable(detail, name=served.name, export_id=served.export_id) from error
-    if stored.sha256 != served.sha256:
-        partial.unlink(missing_ok=True)
-        detail = f"The stored export of {served.name} is not the one that was certified."
-        raise ModelNotServable(detail, name=served.name, export_id=served.export_id)
-    target.parent.mkdir(exist_ok=True)
-    partial.replace(target)
-    return target
-
-
-def open_model(served: Served, file: Path, *, engine: str, threads: int, now: float) -> LoadedModel:
+def open_model(
+    served: Served,
+    file: Path,
+    *,
+    engine: str,
+    threads: int,
+    now: float,
+    device: Device = "auto",
+    opened_by: Callable[..., Engine] = open_engine,
+) -> LoadedModel:
     """Opened, tried with every engine that `engine` allows, and warm. Raises ModelNotServable.
 
     `engine`: `auto`, `onnxruntime` or `openvino`. Another one than the export was certified with is taken only if it
@@ -96,11 +106,12 @@ def open_model(served: Served, file: Path, *, engine: str, threads: int, now: fl
     """
     started = perf_counter()
     names = _allowed(served, engine)
+    open_on = partial(opened_by, file, device=device)
     opened: dict[str, ExportPredictor] = {}
     notes = []
     for name in names:
         try:
-            opened[name] = ExportPredictor(file, engine=open_engine(file, threads=SHARED_THREADS, name=name))
+            opened[name] = ExportPredictor(file, engine=open_on(threads=SHARED_THREADS, name=name))
         except Exception as error:  # noqa: BLE001 - an engine raises anything for a file that it cannot read
             notes.append(f"{name} cannot open the export: {_short(error)}")
     if not opened:
@@ -110,17 +121,20 @@ def open_model(served: Served, file: Path, *, engine: str, threads: int, now: fl
     milliseconds = _measured(opened, [image])
     chosen = min(milliseconds, key=milliseconds.__getitem__)
     batched = {chosen: _measured({chosen: opened[chosen]}, [image] * BATCH)[chosen] / BATCH}
-    alone = (
-        ExportPredictor(file, engine=open_engine(file, threads=threads, name=chosen)) if threads > 1 else opened[chosen]
-    )
-    _measured({chosen: alone}, [image])
+    shared = opened[chosen]
+    alone = shared
+    lone = Lone(shared_ms=milliseconds[chosen])
+    if threads > 1 and shared.device == "cpu":
+        alone = ExportPredictor(file, engine=open_on(threads=threads, name=chosen))
+        lone.alone_ms = _measured({chosen: alone}, [image])[chosen]
     gains = batched[chosen] < BATCHING_GAIN * milliseconds[chosen]
     return LoadedModel(
         served=served,
         alone=alone,
-        shared=opened[chosen],
-        choice=Choice(chosen, milliseconds, batched, gains and opened[chosen].device != "cpu", tuple(notes)),
-        bytes=int(MEMORY_TIMES * served.bytes * (1 if alone is opened[chosen] else 2)),
+        shared=shared,
+        lone=lone,
+        choice=Choice(chosen, shared.device, milliseconds, batched, gains and shared.device != "cpu", tuple(notes)),
+        bytes=int(MEMORY_TIMES * served.bytes * (1 if alone is shared else 2)),
         loaded_at=now,
         load_seconds=perf_counter() - started,
         used_at=now,

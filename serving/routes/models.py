@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 from fastapi import APIRouter
 
-from http_common.prediction_schemas import ModelInMemory, ModelsInMemory
+from http_common.prediction_schemas import ModelInMemory, ModelsInMemory, NameInUse
 from serving.models.loading import LoadedModel
 from serving.state import CurrentServing, Serving
 
@@ -17,7 +17,11 @@ async def list_models(serving: CurrentServing) -> ModelsInMemory:
     """What is loaded, for which names, how fast it answers, and which engine was taken and why."""
     items = [_item(serving, model) for model in serving.models.all()]
     limit = serving.platform.settings.serving_memory_bytes
-    return ModelsInMemory(items=items, bytes=sum(item.bytes for item in items), max_bytes=limit)
+    names = [
+        NameInUse(name=name, version=known.served.name, problem=known.problem)
+        for name, known in serving.models.names().items()
+    ]
+    return ModelsInMemory(items=items, names=names, bytes=sum(item.bytes for item in items), max_bytes=limit)
 
 
 def _item(serving: Serving, model: LoadedModel) -> ModelInMemory:
