@@ -168,12 +168,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.preflights = asyncio.Semaphore(CONCURRENT_PREFLIGHTS)
     app.state.finisher = Finisher(platform)
     app.state.thumbnails = Thumbnails(platform)
-    app.state.serving_client = predictions.open_client(platform.settings.serving_link)
+    app.state.serving_clients = predictions.open_clients(platform.settings.serving_links)
     tasks = [asyncio.create_task(app.state.finisher.resume()), asyncio.create_task(_keep_clean(platform))]
     yield
     for task in tasks:
         task.cancel()
-    await app.state.serving_client.aclose()
+    for client in app.state.serving_clients:
+        await client.aclose()
     await run_in_threadpool(app.state.thumbnails.close)
     platform.db.close()
 

@@ -145,7 +145,8 @@ class Settings(BaseSettings):
     serving_host: str = Field("127.0.0.1", description="Address that serving binds to; the rules of `api_host` hold.")
     serving_port: int = Field(8001, ge=1, le=65535, description="Port of serving.")
     serving_url: str = Field(
-        "", description="Where the API sends predictions. Empty: `serving_host` and `serving_port`."
+        "",
+        description="Where the API sends predictions; several, separated by commas, in turn. Empty: `serving_host` and `serving_port`.",
     )
     serving_threads: int = Field(
         0, ge=0, description="Images that are computed at once on a processor. 0: one a core of this process."
@@ -210,9 +211,13 @@ class Settings(BaseSettings):
     def store(self) -> str:
         return self.store_url or (self.home.resolve() / "objects").as_uri()
 
+    @property
+    def serving_links(self) -> list[str]:
+        """Where the API sends predictions."""
+        return [url.strip() for url in self.serving_link.split(",") if url.strip()]
+
     @cached_property
     def serving_link(self) -> str:
-        """Where the API sends predictions."""
         host = f"[{self.serving_host}]" if ":" in self.serving_host else self.serving_host
         return self.serving_url or f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.serving_port}"  # noqa: S104 - a comparison
 

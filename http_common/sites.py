@@ -28,9 +28,9 @@ def host_names(settings: Settings) -> frozenset[str]:
     allowed = {name.strip().lower() for name in settings.allowed_hosts.split(",") if name.strip()}
     if ANY_HOST in allowed or (settings.api_token.get_secret_value() and not allowed):
         return frozenset()
-    own = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host.lower()
+    own = {f"[{each}]" if ":" in each else each.lower() for each in (settings.api_host, settings.serving_host)}
     public = urlsplit(settings.public_url).hostname
-    return frozenset({"localhost", "127.0.0.1", "[::1]", own, *([public] if public else []), *allowed})
+    return frozenset({"localhost", "127.0.0.1", "[::1]", *own, *([public] if public else []), *allowed})
 
 
 def check_host(headers: Headers, names: frozenset[str]) -> None:

@@ -1,16 +1,21 @@
 """Predictions under the API's own address: passed on to serving, in both directions as they arrive."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import random
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
 import httpx
 import structlog
 from fastapi import APIRouter, Request
 from starlette.background import BackgroundTask
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from core.domain.errors import ServingUnavailable
+from http_common.openapi import problem_responses
 from http_common.prediction_requests import IMAGE_BODY, JSON_BODY, InQuery, image_responses, predict_responses
-from http_common.prediction_schemas import Answer
+from http_common.prediction_schemas import Answer, ModelsInMemory
 
 router = APIRouter(tags=["predictions"])
 
@@ -18,19 +23,17 @@ CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 120.0  # of a model that is loaded first, or of the last in a full queue
 CONNECTIONS = 256
 _SENT = ("content-type", "content-length", "accept", "authorization")  # of the request
-_RECEIVED = ("content-type", "content-length", "retry-after", "cache-control")  # of the answer
+_RECEIVED = ("content-type", "content-length", "retry-after", "cache-control", "location")  # of the answer
+_OWN = "darkroom-"  # headers that name the model of a drawn image
 
 log = structlog.get_logger(__name__)
 
 
-def open_client(serving_url: str) -> httpx.AsyncClient:
-    """For one event loop. Opens no connection."""
-    return httpx.AsyncClient(
-        base_url=serving_url,
-        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=4.0),
-        trust_env=False,
-    )
+def open_clients(urls: Sequence[str]) -> list[httpx.AsyncClient]:
+    """One for each serving, for one event loop. Opens no connection."""
+    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=4.0)
+    timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+    return [httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False) for url in urls]
 
 
 @router.post(
@@ -57,24 +60,71 @@ async def predict_image(request: Request, query: InQuery) -> Response:  # noqa: 
     return await _passed_on(request)
 
 
-async def _passed_on(request: Request) -> Response:
-    client: httpx.AsyncClient = request.app.state.serving_client
+@router.get(
+    "/serving/models",
+    summary="List the models in memory",
+    response_model=ModelsInMemory,
+    responses=problem_responses(ServingUnavailable),
+)
+async def list_served_models(request: Request) -> Response:
+    """What serving has loaded, for which names, and how fast it answers; of several, that of one."""
+    return await _passed_on(request, path="/models")
+
+
+async def _passed_on(request: Request, *, path: str = "") -> Response:
+    """To the next one; where it does not accept the connection, nothing was sent yet, and another one is tried."""
+    clients: Sequence[httpx.AsyncClient] = request.app.state.serving_clients
+    clients = random.sample(clients, len(clients))
+    failure: httpx.TransportError | None = None
+    for client in clients:
+        try:
+            return await _answer_of(client, request, path or request.url.path)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            failure = error
+        except httpx.TransportError as error:
+            failure = error
+            break
+    log.warning("serving.unreachable", error=repr(failure))
+    detail = "Predictions do not answer: `python -m serving` is not running, or DARKROOM_SERVING_URL is another."
+    raise ServingUnavailable(detail) from failure
+
+
+async def _answer_of(client: httpx.AsyncClient, request: Request, path: str) -> Response:
     headers = {name: value for name in _SENT if (value := request.headers.get(name)) is not None}
     headers["x-request-id"] = request.state.request_id
-    url = httpx.URL(path=request.url.path, query=request.scope["query_string"])
-    sent = client.build_request("POST", url, headers=headers, content=_body(request))
-    try:
-        answer = await client.send(sent, stream=True)
-    except httpx.TransportError as error:
-        log.warning("serving.unreachable", error=repr(error))
-        detail = "Predictions do not answer: `python -m serving` is not running, or DARKROOM_SERVING_URL is another."
-        raise ServingUnavailable(detail) from error
-    received = {name: value for name in _RECEIVED if (value := answer.headers.get(name)) is not None}
+    url = httpx.URL(path=path, query=request.scope["query_string"])
+    complete = asyncio.Event()
+    content = None if request.method == "GET" else _body(request, complete)
+    sent = client.build_request(request.method, url, headers=headers, content=content)
+    answer = await _until_gone(request, client.send(sent, stream=True), complete)
+    passed = {name: value for name, value in answer.headers.items() if name in _RECEIVED or name.startswith(_OWN)}
     return StreamingResponse(
-        answer.aiter_raw(), status_code=answer.status_code, headers=received, background=BackgroundTask(answer.aclose)
+        answer.aiter_raw(), status_code=answer.status_code, headers=passed, background=BackgroundTask(answer.aclose)
     )
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
+async def _until_gone(
+    request: Request, sending: Coroutine[Any, Any, httpx.Response], complete: asyncio.Event
+) -> httpx.Response:
+    """A client that goes ends the request to serving, which then computes nothing for it. Raises ClientDisconnect."""
+
+    async def gone() -> None:
+        await complete.wait()  # until then the body's own reading notices it
+        await request.receive()
+
+    task, watch = asyncio.ensure_future(sending), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for each in (task, watch):
+            each.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _body(request: Request, complete: asyncio.Event) -> AsyncIterator[bytes]:
     async for chunk in request.stream():
         yield chunk
+    complete.set()
