@@ -24,10 +24,10 @@ help: ## List the commands
 
 setup: .venv/.local ## Create .venv with what `make demo` and `make up` need (again when the requirements change)
 
-demo: .venv/.local ## Upload, train, download and use a model (KIND=pose: classification instead of detection; ZIP=path: your own data; KEEP=1: leave the stack running)
+demo: .venv/.local ## Upload, train, predict, replace the model that answers (KIND=pose: classification instead of detection; ZIP=path: your own data; KEEP=1: leave the stack running)
 	@$(PY) -m deploy.local.demo $(if $(KIND),--kind "$(KIND)") $(if $(ZIP),--zip "$(ZIP)") $(if $(filter-out 0,$(KEEP)),--keep)
 
-up: .venv/.local ## Start the service and keep it running: API on 127.0.0.1:8000, MLflow on 127.0.0.1:5000
+up: .venv/.local ## Start the service and keep it running: API and predictions on 127.0.0.1:8000, MLflow on 127.0.0.1:5000
 	@exec $(PY) -m deploy.local.up
 
 down: .venv/.local ## Stop the stacks that `make up` or `make demo KEEP=1` started
