@@ -183,7 +183,7 @@ def list_exports(db: Database, ref: str, version: str, *, cursor: str | None, li
         row = version_in(session, line, version=version)
         living = select(ExportRow).where(ExportRow.version_id == row.id, ExportRow.deleted_at.is_(None))
         page = page_of(session, living, ExportRow.id, cursor=cursor, limit=limit, newest_first=True)
-        return ExportsOfVersion(row, line.project.slug, page, _unfinished(session, row))
+        return ExportsOfVersion(row, line.project.slug, page, unfinished_exports(session, row))
 
 
 def get_export(db: Database, ref: str, version: str, export_id: str) -> ExportOfVersion:
@@ -250,7 +250,7 @@ def _export_of(session: Session, version: VersionRow, export_id: str, *, lock: b
     return row
 
 
-def _unfinished(session: Session, version: VersionRow) -> list[OperationRow]:
+def unfinished_exports(session: Session, version: VersionRow) -> list[OperationRow]:
     """Of each choice the newest operation, where that has made no export. By the index of its job or project."""
     owner = OperationRow.job_id == version.job_id if version.job_id else OperationRow.project_id == version.project_id
     mine = (owner, OperationRow.kind == EXPORT, OperationRow.target.startswith(f"{version.id}/", autoescape=True))

@@ -9,6 +9,8 @@ from core.db import Database
 from core.db.tables import ExportRow, VersionRow
 from core.domain.errors import ModelNotServable, RequestInvalid
 from core.domain.model_names import parse_model_name, version_name
+from core.domain.states import RUN_ACTIVE
+from core.services.models.exports import unfinished_exports
 from core.services.models.refs import is_job, line_in
 from core.services.models.versions import version_in
 
@@ -59,7 +61,8 @@ def served_in(session: Session, name: str, *, precision: str) -> Served:
     called = version_name(version.project, version.number)
     passed = [row for row in exports if row.passed]
     if not passed:
-        raise ModelNotServable(_reason(called, precision, has_failed=bool(exports)), name=called, precision=precision)
+        reason = _reason(called, precision, waits=_waits(session, version, precision), has_failed=bool(exports))
+        raise ModelNotServable(reason, name=called, precision=precision)
     row = min(passed, key=lambda each: (SERVED_FORMATS.index(each.format), each.id))
     return Served(
         name=called,
@@ -88,7 +91,17 @@ def _version(session: Session, name: str) -> VersionRow:
     return version_in(session, line, version=parsed.version, alias=parsed.alias)
 
 
-def _reason(called: str, precision: str, *, has_failed: bool) -> str:
+def _waits(session: Session, version: VersionRow, precision: str) -> bool:
+    """Whether an export that could answer is being made."""
+    making = [row.params for row in unfinished_exports(session, version) if row.state in RUN_ACTIVE]
+    return any(each["format"] in SERVED_FORMATS and each["precision"] == precision for each in making)
+
+
+def _reason(called: str, precision: str, *, waits: bool, has_failed: bool) -> str:
+    if waits:
+        return (
+            f"The {precision} export of {called} is being made. Try again once GET /models/{called}/exports lists it."
+        )
     how = f"Make one with POST /models/{called}/exports, or see why in GET /models/{called}/exports."
     if has_failed:
         return f"The {precision} export of {called} did not pass its certificate, and is not served. {how}"

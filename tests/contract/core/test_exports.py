@@ -8,7 +8,7 @@ import pytest
 
 from core import clock
 from core.db.tables import BundleRow, EvaluationRow, ExportRow, OperationRow, VersionRow
-from core.domain.errors import ExportNotFound, Gone, OperationFailed, VersionNotFound
+from core.domain.errors import ExportNotFound, Gone, ModelNotServable, OperationFailed, VersionNotFound
 from core.domain.ids import new_id
 from core.domain.keys import bundle_key, evaluation_key, export_key
 from core.services.context import Platform
@@ -23,6 +23,7 @@ from core.services.models.exports import (
     list_exports,
     request_export,
 )
+from core.services.models.served import find_served
 from core.services.models.versions import list_versions
 from core.services.operations.commands import cancel_operation, get_operation, new_operation_id, retry_operation
 from core.services.runs.lifecycle import publish_version
@@ -110,6 +111,25 @@ def test_it_is_published_by_the_attempt_that_holds_the_claim_whether_or_not_it_p
         "precision": "fp32",
         "passed": False,
     }
+
+
+def test_a_version_answers_by_its_passed_export_and_until_then_says_why_not(
+    platform: Platform, version: VersionRow
+) -> None:
+    def reason() -> str:
+        with pytest.raises(ModelNotServable) as refused:
+            find_served(platform.db, "raccoons/v1")
+        return refused.value.detail
+
+    assert "has no fp32 export yet" in reason()
+    request_export(platform, "raccoons", "v1", INT8)
+    assert "has no fp32 export yet" in reason()
+    claim = claimed_export(platform, version)
+    assert "is being made" in reason()
+    _fail(platform, claim)
+    assert "has no fp32 export yet" in reason()
+    row = publish_claimed(platform, claimed_export(platform, version))
+    assert find_served(platform.db, "raccoons/v1").export_id == row.id
 
 
 def test_a_list_shows_what_waits_and_what_failed_of_each_choice(platform: Platform, version: VersionRow) -> None:
