@@ -153,23 +153,20 @@ def test_a_lost_claim_kills_the_child_at_once(tmp_path: Path) -> None:
 
 
 def test_a_loop_blocked_in_the_database_does_not_keep_the_child_of_a_lost_claim_alive(tmp_path: Path) -> None:
-    claimed, answered = Claimed(), threading.Event()
-
-    def blocked(_line: dict[str, Any]) -> None:
-        claimed.mine = False
-        answered.wait(10)
-
-    threading.Timer(4, answered.set).start()
-    code = "open('progress.jsonl', 'w').write('{}\\n')\n" + STUBBORN
+    claimed = Claimed()
     seen: list[bool] = []
 
-    def note() -> None:
-        seen.append(_runs(int((tmp_path / "pid").read_text())))
+    def blocked(_line: dict[str, Any]) -> None:
+        grandchild = int((tmp_path / "pid").read_text())
+        claimed.mine = False
+        wait_until(lambda: not _runs(grandchild), seconds=10, what="the child is gone while the loop is blocked")
+        seen.append(True)
 
-    threading.Timer(3.5, note).start()
+    before, last, after = STUBBORN.rpartition("time.sleep(60)")
+    code = before + "open('progress.jsonl', 'w').write('{}\\n')\n" + last + after
     with pytest.raises(ClaimLost):
         run_code(tmp_path, code, blocked, claimed)
-    assert seen == [False], "gone while the loop was still blocked"
+    assert seen == [True]
 
 
 def test_a_child_gets_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
