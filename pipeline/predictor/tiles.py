@@ -17,7 +17,7 @@ from pipeline.predictor.postprocess import Rows
 MAX_TILES = 400  # of an image: some seconds on one core
 MAX_BATCH, BATCH_PIXELS = 16, 16 * 640 * 640  # of the inputs of a run: 75 MiB
 MAX_CANDIDATES, MAX_BOXES = 30_000, 3000  # of an image: at worst they are merged in a second
-# Measured on drawn scenes, see docs/decisions/0047-tiles.md.
+# Measured on drawn scenes, see docs/decisions/0048-tiles.md.
 EDGE = 0.02  # of a tile's side: a box that ends so near to an edge of it may be a part of an object
 PART = 0.5  # a part goes with a better box that has more than this share of the smaller of both
 ACROSS = 0.5  # IoU: two boxes of an object from different parts differ by more than two of the same
