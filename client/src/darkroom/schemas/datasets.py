@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from darkroom.errors import Problem
+from darkroom.notebook import dataset_html
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,9 @@ class Dataset:
     finished_at: datetime | None = None
     deleted_at: datetime | None = None
     metadata: Mapping[str, Any] | None = field(default=None, repr=False, compare=False, metadata={"local": True})
+
+    def _repr_html_(self) -> str:
+        return dataset_html(self)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from darkroom.errors import Problem
+from darkroom.notebook import prediction_html
 from darkroom.schemas.versions import Artifact
 
 
@@ -103,6 +104,9 @@ class Prediction:
         """The box or class of the highest score."""
         found: list[Box | Label] = [*self.boxes, *self.labels]
         return max(found, key=lambda each: each.score, default=None)
+
+    def _repr_html_(self) -> str:
+        return prediction_html(self)
 
 
 @dataclass(frozen=True)

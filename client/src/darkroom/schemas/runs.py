@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from darkroom.errors import Problem
+from darkroom.notebook import run_html
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class Run:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     epochs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False, metadata={"local": True})
+
+    def _repr_html_(self) -> str:
+        return run_html(self)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from darkroom.notebook import version_html
 from darkroom.schemas.runs import Operation, ParentVersion
 
 
@@ -53,6 +54,9 @@ class ModelVersion:
     fingerprint: str | None = None
     parent: ParentVersion | None = None
     mlflow: MlflowVersion | None = None
+
+    def _repr_html_(self) -> str:
+        return version_html(self)
 
 
 @dataclass(frozen=True)
