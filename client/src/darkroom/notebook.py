@@ -81,11 +81,11 @@ def _block(head: str, body: str) -> str:
 def _image(prediction: Prediction, width: int) -> str:
     """Boxes lie over the image, which the browser displays upright: theirs are coordinates of the upright image."""
     wide, high = prediction.answer.width or 1, prediction.answer.height or 1
-    shown = min(width, max(wide, 160))
+    width_px = min(width, max(wide, 160))
     source = _source(prediction)
     image = f'<img src="{source}" alt="" style="display:block;width:100%;height:100%">' if source else ""
-    boxes = "".join(_box(box, wide / shown) for box in sorted(prediction.boxes, key=lambda each: each.score))
-    frame = f"position:relative;width:{shown}px;max-width:100%;aspect-ratio:{wide}/{high};background:#8884"
+    boxes = "".join(_box(box, wide / width_px) for box in sorted(prediction.boxes, key=lambda each: each.score))
+    frame = f"position:relative;width:{width_px}px;max-width:100%;aspect-ratio:{wide}/{high};background:#8884"
     layer = f'<svg viewBox="0 0 {wide} {high}" style="position:absolute;inset:0;width:100%;height:100%">{boxes}</svg>'
     return f'<div style="{frame}">{image}{layer}</div>'
 

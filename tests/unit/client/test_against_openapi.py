@@ -78,6 +78,7 @@ CALLS = {
         "annotate": (call("raccoons", FILE, tile=640),),
         "service": (call(),),
         "ready": (call(),),
+        "models_in_memory": (call(),),
         "formats": (call(),),
         "explain": (call("job-not-ready"),),
     },

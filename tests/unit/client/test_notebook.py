@@ -73,10 +73,10 @@ def test_a_hostile_name_is_a_text_in_a_notebook(name: str) -> None:
 
 
 def test_a_prediction_displays_its_image_upright_and_no_file_of_another_kind() -> None:
-    shown = displayed()["boxes"]
-    assert 'src="data:image/jpeg;base64,' in shown._repr_html_()
-    assert 'viewBox="0 0 64 48"' in shown._repr_html_(), "boxes have the coordinates of the upright image"
-    assert "<img" not in replace(shown, image=b"<svg onload=alert(1)>")._repr_html_()
+    rendered = displayed()["boxes"]
+    assert 'src="data:image/jpeg;base64,' in rendered._repr_html_()
+    assert 'viewBox="0 0 64 48"' in rendered._repr_html_(), "boxes have the coordinates of the upright image"
+    assert "<img" not in replace(rendered, image=b"<svg onload=alert(1)>")._repr_html_()
 
 
 def test_figures_are_displayed_by_split_and_class() -> None:

@@ -170,3 +170,17 @@ def test_the_token_of_the_login_file_goes_only_to_its_address(monkeypatch: pytes
     monkeypatch.setenv("DARKROOM_URL", "https://three.example")
     assert resolve_login() == Login("https://three.example", "")
     assert "secret" not in repr(read_login())
+
+
+def test_a_redirect_to_another_host_does_not_get_the_token(tmp_path: Path) -> None:
+    tokens: dict[str, str | None] = {}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        tokens[request.url.host] = request.headers.get("authorization")
+        if request.url.host == "service":
+            return httpx.Response(307, headers={"location": "https://elsewhere/file"})
+        return httpx.Response(200, content=CONTENT)
+
+    with client_of(answer, token="secret") as client:
+        client.models.download("raccoons", tmp_path / "model.pt")
+    assert tokens == {"service": "Bearer secret", "elsewhere": None}

@@ -25,7 +25,7 @@ from darkroom._async.transport import AsyncTransport
 from darkroom.login import resolve_login
 from darkroom.names import path_of
 from darkroom.retries import Retries
-from darkroom.schemas import Format, ModelVersion, Prediction, ProblemPage, Ready, Service
+from darkroom.schemas import Format, ModelsInMemory, ModelVersion, Prediction, ProblemPage, Ready, Service
 
 TIMEOUT_SECONDS = 90.0  # longer than the 60 s that the service lets a request wait
 
@@ -165,6 +165,10 @@ class AsyncClient:
     async def ready(self) -> Ready:
         """The state of each dependency. Raises ServiceUnavailable where the service is not ready."""
         return await self._transport.read(Ready, "/ready")
+
+    async def models_in_memory(self) -> ModelsInMemory:
+        """What serving has loaded, for which names, and how fast it answers."""
+        return await self._transport.read(ModelsInMemory, "/serving/models")
 
     def formats(self) -> AsyncIterator[Format]:
         """The formats of datasets that the service reads."""

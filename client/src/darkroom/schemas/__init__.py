@@ -28,7 +28,7 @@ from darkroom.schemas.projects import (
     Project,
 )
 from darkroom.schemas.runs import Event, MlflowRun, Operation, ParentVersion, Run, Trainer
-from darkroom.schemas.service import Check, ProblemPage, Ready, Service
+from darkroom.schemas.service import Check, ModelInMemory, ModelsInMemory, NameInUse, ProblemPage, Ready, Service
 from darkroom.schemas.versions import (
     Artifact,
     EqualPredictions,
@@ -86,7 +86,10 @@ __all__ = [
     "MlflowProject",
     "MlflowRun",
     "MlflowVersion",
+    "ModelInMemory",
     "ModelVersion",
+    "ModelsInMemory",
+    "NameInUse",
     "Operation",
     "ParentVersion",
     "Prediction",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,42 @@ class ProblemPage:
     title: str
     status: int
     text: str
+
+
+@dataclass(frozen=True)
+class ModelInMemory:
+    """A model that serving has loaded. `bytes` are estimated; `choice` says how its engine was chosen."""
+
+    name: str
+    names: tuple[str, ...]
+    version_id: str
+    export_id: str
+    sha256: str
+    engine: str
+    precision: str
+    bytes: int
+    requests: int
+    failed: int
+    load_seconds: float
+    choice: Mapping[str, Any]
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class NameInUse:
+    """`version` answers for it; `problem`, where that is not what the name means now, says why."""
+
+    name: str
+    version: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class ModelsInMemory:
+    """What serving has loaded; of several, that of one."""
+
+    items: tuple[ModelInMemory, ...]
+    names: tuple[NameInUse, ...]
+    bytes: int
+    max_bytes: int
