@@ -27,7 +27,7 @@ async def answer(
         _count(model, results, 1e3 * (clock.monotonic() - started))
         found = Answer(model=_about(model, name), images=[_image(each) for each in results])
         if receipt:
-            found.receipt = _receipt(model, images, options, results)
+            found.receipt = await serving.pool.run(_receipt, model, images, options, results)  # it hashes the images
     return found, results
 
 

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from core.domain.version import VERSION
 from pipeline.export.bounds import BOUNDS
-from pipeline.predictor.engines import EngineFailed, open_engine
+from pipeline.predictor.engines import Device, EngineFailed, open_engine
 from pipeline.predictor.libraries import library_versions
 from pipeline.predictor.predictor import ExportPredictor
 from pipeline.receipts.compare import Comparison, Sameness, compare
@@ -91,10 +91,11 @@ def _digest(file: Path) -> str:
 
 
 def _opened(model: Path, receipt: Receipt) -> ExportPredictor:
-    """By the receipt's engine, or where that is not installed by the one for the file."""
+    """By the receipt's engine on its device, or where they are not here by what is."""
     threads, name = receipt.engine.threads, receipt.engine.name.partition(" ")[0]
+    device = cast(Device, receipt.engine.device if receipt.engine.device in get_args(Device) else "auto")
     try:
-        return ExportPredictor(model, engine=open_engine(model, threads=threads, name=name))
+        return ExportPredictor(model, engine=open_engine(model, threads=threads, name=name, device=device))
     except (ImportError, EngineFailed):
         return ExportPredictor(model, threads=threads)
 

@@ -107,6 +107,11 @@ def test_another_engine_is_named_and_its_answer_compared(
     assert (ended.status, found["verdict"]) in ((0, "same"), (3, "within-bound"))
 
 
+def test_another_device_is_named(replayed: Callable[..., Ended]) -> None:
+    ended = replayed(change=lambda fields: fields["engine"].update(device="cuda"))
+    assert ended.status == 0 and "  engine.device: cuda in the receipt, cpu here\n" in ended.out
+
+
 def test_a_box_that_moved_a_little_is_the_same_within_the_bound(replayed: Callable[..., Ended]) -> None:
     ended = replayed(change=lambda fields: first_box(fields).update(x1=first_box(fields)["x1"] + 0.125))
     assert ended.status == 3 and "boxes moved by up to 0.125 px, scores by up to 0\n" in ended.out
