@@ -202,3 +202,7 @@ def test_predictions_are_printed_drawn_and_receipted(predicting: Platform, tmp_p
     text = darkroom("predict", "squares", image, "--receipt", receipt).stdout
     assert "squares/v1" in text and good[0]["boxes"][0]["label"] in text
     assert json.loads(receipt.read_text())["model"]["name"] == "squares/v1"
+    poisoned.unlink()
+    batch = document("predict", "squares", folder, "--batch", "--no-wait", "--confidence", "0.3")
+    assert (batch["model"], batch["source"]["kind"], batch["options"]["confidence"]) == ("squares/v1", "upload", 0.3)
+    darkroom("predict", "squares", folder, "--batch", "--format", "xml", expect=ExitCode.USAGE)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from darkroom._async import work
 from darkroom._async.downloads import download
-from darkroom._async.transport import AsyncTransport
+from darkroom._async.runtime import in_thread
+from darkroom._async.transport import AsyncTransport, json_of, new_key
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import batch_id_of, job_id_of, model_name_of, path_of, project_name_of
 from darkroom.schemas import Batch, Dataset, ModelVersion, Operation, Project
+from darkroom.schemas.decode import decode
 from darkroom.states import RUN_ENDED, SUCCEEDED
+
+UPLOAD_SECONDS = 600.0
 
 
 class AsyncBatches:
@@ -44,6 +48,7 @@ class AsyncBatches:
         split: str | None = None,
         upload: str | None = None,
         urls: Sequence[str] | None = None,
+        archive: PathLike | None = None,
         confidence: float | None = None,
         iou: float | None = None,
         top: int | None = None,
@@ -51,7 +56,8 @@ class AsyncBatches:
         overlap: float | None = None,
         labelled: bool = True,
     ) -> Batch:
-        """Queues the prediction of a `dataset` (perhaps one `split` of it), of an `upload`, or of `urls`.
+        """Queues the prediction of a `dataset` (perhaps one `split` of it), an `upload`, `urls`, or a local ZIP
+        (`archive`).
 
         `upload`: a resumable upload or the job that it became, even a rejected one: the images of its ZIP.
         `labelled`: also a ZIP of the images with their predictions as labels, to correct and upload.
@@ -60,7 +66,10 @@ class AsyncBatches:
         source |= {"upload": upload, "urls": None if urls is None else list(urls)}
         options = {"confidence": confidence, "iou": iou, "top": top, "tile": tile, "overlap": overlap}
         body = work.without_none(model=model_name_of(model), labelled=labelled, **source, **options)
-        operation = await self._transport.write(Operation, "POST", "/predict/batch", body)
+        if archive is None:
+            operation = await self._transport.write(Operation, "POST", "/predict/batch", body)
+        else:
+            operation = await self._send(Path(archive), body)
         return await self.get(operation.operation_id)
 
     async def get(self, batch: Batch | str) -> Batch:
@@ -81,6 +90,14 @@ class AsyncBatches:
     async def delete(self, batch: Batch | str) -> None:
         """With its files. One that has not ended is cancelled."""
         await self._transport.send("DELETE", _path(batch))
+
+    async def _send(self, archive: Path, query: Mapping[str, Any]) -> Operation:
+        content = await in_thread(archive.read_bytes)
+        headers = {"Content-Type": "application/zip", **new_key()}
+        response = await self._transport.send(
+            "POST", "/predict/batch", query=query, content=content, headers=headers, timeout=UPLOAD_SECONDS
+        )
+        return decode(Operation, json_of(response))
 
 
 def _path(batch: Batch | str) -> str:

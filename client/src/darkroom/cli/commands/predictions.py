@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from darkroom.cli.arguments import ModelArgument, target_of
+from darkroom.cli.arguments import ModelArgument, WaitOption, target_of
 from darkroom.cli.command import command
 from darkroom.cli.exits import ExitCode
 from darkroom.cli.failures import WrongUsage
@@ -26,6 +26,8 @@ EXAMPLES = (
     ("darkroom predict raccoons https://example.com/photo.jpg", "a URL, where the operator allows its host"),
     ("darkroom predict raccoons aerial.jpg --tile 640 --overlap 0.2", "a large image, in tiles"),
     ("darkroom predict raccoons photos/ --json", "one document for a program"),
+    ("darkroom predict raccoons raccoons/d2 --batch --split test --format coco", "a dataset, in the background"),
+    ("darkroom predict raccoons photos/ --batch --format zip --out done/", "labelled images, to correct and upload"),
 )
 
 
@@ -36,7 +38,10 @@ def add_to(app: typer.Typer) -> None:
 def predict(
     session: Session,
     model: ModelArgument,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders or URLs.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Files, folders or URLs; for --batch also a ZIP or a dataset."),
+    ],
     draw: Annotated[
         str | None,
         typer.Option("--draw", metavar="PATH", help="Draw into copies: a file, or a folder for several images."),
@@ -70,6 +75,15 @@ def predict(
     preview: Annotated[
         bool, typer.Option("--preview/--no-preview", help="Draw one image in the terminal, where it can.")
     ] = True,
+    batch: Annotated[bool, typer.Option("--batch", help="Predict many images in the background, into a file.")] = False,
+    split: Annotated[str | None, typer.Option("--split", help="With --batch: one split of the dataset.")] = None,
+    format: Annotated[
+        str, typer.Option("--format", help="With --batch: jsonl, csv, coco, coco-results, or a labelled zip.")
+    ] = "jsonl",
+    out: Annotated[
+        str, typer.Option("--out", metavar="PATH", help="With --batch: a file, or a folder with a slash at its end.")
+    ] = "./",
+    wait: WaitOption = True,
 ) -> ExitCode:
     """Predict images with a model.
 
@@ -79,11 +93,16 @@ def predict(
     from darkroom.cli.images import find_images
     from darkroom.cli.predicting import Predictor
 
+    named = {"confidence": confidence, "iou": iou, "top": top, "tile": tile, "overlap": overlap}
+    options = {name: value for name, value in named.items() if value is not None}
+    if batch:
+        from darkroom.cli.batching import BatchRequest, predict_batch
+
+        return predict_batch(session, BatchRequest(model, images, split, format, out, wait, options))
     found = find_images(images)
     targets = {"--draw": target_of(draw), "--receipt": target_of(receipt)}
     _check_targets(len(found), targets)
-    options = {"confidence": confidence, "iou": iou, "top": top, "tile": tile, "overlap": overlap}
-    predictor = Predictor(session.client, model, {name: value for name, value in options.items() if value is not None})
+    predictor = Predictor(session.client, model, options)
     predictions = _predicted(session, predictor, found, wants_receipt=receipt is not None)
     session.out.result(
         {"model": predictions[0].model, "images": predictor.answers(found, predictions)},

@@ -1,21 +1,19 @@
 """`darkroom upload`: a ZIP or a folder becomes a dataset."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from darkroom.cli import views
+from darkroom.cli.archives import archive_of
 from darkroom.cli.arguments import OptionOption, ProjectOption, WaitOption, dataset_options
 from darkroom.cli.command import command
 from darkroom.cli.commands.runs import watch_dataset
 from darkroom.cli.exits import ExitCode
 from darkroom.cli.failures import WrongUsage
 from darkroom.cli.session import Session
-from darkroom.cli.text import counted, safe, size
+from darkroom.cli.text import safe, size
 
 if TYPE_CHECKING:
     from darkroom.schemas import Dataset
@@ -50,7 +48,7 @@ def upload(
     if not path.exists():
         raise WrongUsage(f"There is no {safe(path)}.", "Name a ZIP, or a folder of images and labels.")
     options = dataset_options(option or ()) | ({"name": name} if name else {})
-    with _archive(session, path) as archive:
+    with archive_of(session, path) as archive:
         if preflight and not _accepted(session, archive):
             return ExitCode.FAILED
         dataset = _sent(session, archive, project, options)
@@ -59,25 +57,6 @@ def upload(
         session.out.message(f"It is prepared in the background: darkroom watch {dataset.job_id}")
         return ExitCode.OK
     return watch_dataset(session, dataset)
-
-
-@contextmanager
-def _archive(session: Session, path: Path) -> Iterator[Path]:
-    """The ZIP itself, or one of the folder that is deleted afterwards."""
-    if not path.is_dir():
-        yield path
-        return
-    from darkroom.cli.folder_archive import files_in, write_archive
-
-    files = files_in(path)
-    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder, session.out.progress(in_bytes=True) as progress:
-        archive = Path(folder) / f"{path.resolve().name}.zip"
-        task = progress.add_task("Zip", total=sum(each.stat().st_size for each in files))
-        write_archive(path, files, archive, on_bytes=lambda count: progress.advance(task, count))
-        progress.remove_task(task)
-        progress.stop()
-        session.out.message(f"{counted(len(files), 'file')} of {safe(path)} are sent as one ZIP.", style="dim")
-        yield archive
 
 
 def _accepted(session: Session, archive: Path) -> bool:
