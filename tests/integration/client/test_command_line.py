@@ -12,8 +12,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from core.services.context import Platform, open_platform
-from core.settings import Settings
+from core.services.context import Platform
 from darkroom.cli.app import app
 from darkroom.cli.completion import complete_model, complete_run
 from darkroom.cli.exits import ExitCode
@@ -21,8 +20,8 @@ from deploy.local.private_stack import free_ports
 from tests.builders.colour_models import draw_scenes, export_of
 from tests.builders.served import publish
 from tests.builders.voc import voc_zip
-from tests.integration.serving.test_through_the_api import running
 from tests.servers.api import serving
+from tests.servers.predictions import predictions
 
 HOSTILE = "\x1b[31mred\u202e [bold]x"
 
@@ -176,12 +175,9 @@ def test_the_doctor_finds_what_is_missing(here: httpx.Client, platform: Platform
 @pytest.fixture
 def predicting(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     (port,) = free_ports(1)
-    same = {"home": platform.settings.home, "database_url": platform.settings.database}
-    served = open_platform(Settings(**same, serving_port=port, serving_threads=1))
-    with serving(platform, serving_port=port) as client, running(served):
+    with serving(platform, serving_port=port) as client, predictions(platform, port=port, serving_threads=1):
         monkeypatch.setenv("DARKROOM_URL", str(client.base_url))
         yield platform
-    served.db.close()
 
 
 def test_predictions_are_printed_drawn_and_receipted(predicting: Platform, tmp_path: Path) -> None:
@@ -203,6 +199,9 @@ def test_predictions_are_printed_drawn_and_receipted(predicting: Platform, tmp_p
     assert "squares/v1" in text and good[0]["boxes"][0]["label"] in text
     assert json.loads(receipt.read_text())["model"]["name"] == "squares/v1"
     poisoned.unlink()
+    checks = {each["name"]: each for each in document("doctor")["checks"]}
+    assert (checks["predictions"]["state"], checks["worker"]["state"]) == ("ok", "warn")
+    assert checks["engines"]["detail"].startswith("squares/v1 on ")
     batch = document("predict", "squares", folder, "--batch", "--no-wait", "--confidence", "0.3")
     assert (batch["model"], batch["source"]["kind"], batch["options"]["confidence"]) == ("squares/v1", "upload", 0.3)
     darkroom("predict", "squares", folder, "--batch", "--format", "xml", expect=ExitCode.USAGE)

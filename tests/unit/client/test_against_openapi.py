@@ -155,7 +155,11 @@ CALLS = {
     },
     "batches": {
         "list": (call(project="raccoons", model="raccoons/v3", dataset="job_1"),),
-        "create": (call("raccoons", dataset="job_1", split="test", tile=640), call("raccoons", urls=["https://host/"])),
+        "create": (
+            call("raccoons", dataset="job_1", split="test", tile=640),
+            call("raccoons", urls=["https://host/"]),
+            call("raccoons", archive=FILE),
+        ),
         "get": (call("operation_1"),),
         "wait": (),
         "download": (call("operation_1", FOLDER, format="csv"),),

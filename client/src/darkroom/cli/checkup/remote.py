@@ -1,6 +1,5 @@
 """The service: whether it answers, what it says of its parts, and whether predictions do."""
 
-import os
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -25,8 +24,6 @@ REMEDIES = {
     "worker": "Start what is missing: `make up` starts all; one is `python -m worker ROLE`.",
     "serving": "Start it with `python -m serving`, or check DARKROOM_SERVING_URL.",
 }
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-SERVING_PORT = "8001"
 STATUS_OK, UNAUTHORIZED = 200, 401
 
 
@@ -104,32 +101,22 @@ def _parts(client: httpx.Client) -> Checks:
 
 
 def _predictions(client: httpx.Client) -> Checks:
-    """A request without a model, which serving refuses: that it answers is what counts."""
-    try:
-        answer = client.post("/predict", json={})
-    except httpx.TransportError:
-        yield Check("predictions", "fail", f"no answer within {SECONDS:g} s", REMEDIES["serving"])
-        return
-    if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-        detail = str(_json(answer).get("detail", "")) or "serving does not answer"
+    """What serving has in memory, and the names that it cannot answer for."""
+    answer = _get(client, "/serving/models")
+    found = _json(answer)
+    if answer is None or answer.status_code != STATUS_OK:
+        detail = str(found.get("detail", "")) or "serving does not answer"
         yield Check("predictions", "fail", detail, REMEDIES["serving"])
         return
     yield Check("predictions", "ok", "serving answers")
-    yield from _engines(client)
-
-
-def _engines(client: httpx.Client) -> Checks:
-    """Of the models in memory, where serving is on this computer: the API does not pass its list on."""
-    if client.base_url.host not in LOOPBACK:
-        return
-    port = os.environ.get("DARKROOM_SERVING_PORT", SERVING_PORT)
-    address = os.environ.get("DARKROOM_SERVING_URL") or f"http://{client.base_url.host}:{port}"
-    answer = _get(client, f"{address.rstrip('/')}/models")
-    items = _json(answer).get("items")
-    if not isinstance(items, list):
-        return
-    loaded = [f"{each.get('name')} on {each.get('engine')} ({each.get('precision')})" for each in items]
-    yield Check("engines", "ok", ", ".join(loaded) or "no model is in memory yet: each is loaded by its first request")
+    loaded = [
+        f"{each.get('name')} on {each.get('engine')} ({each.get('precision')})" for each in found.get("items", ())
+    ]
+    yield Check("engines", "ok", ", ".join(loaded) or "no model is in memory: each is loaded by its first request")
+    for each in found.get("names", ()):
+        if isinstance(each, dict) and each.get("problem"):
+            remedy = "`darkroom export MODEL --list` lists the exports with their certificates."
+            yield Check("model", "warn", f"{each.get('name')}: {each['problem']}", remedy)
 
 
 def _get(client: httpx.Client, path: str) -> httpx.Response | None:
