@@ -152,6 +152,7 @@ def _path(batch: Batch) -> str:
 def _fields(batch: Batch) -> dict[str, Any]:
     row, operation = batch.row, batch.operation
     of_operation = operation_links(operation)
+    of_operation.pop("batch", None)
     links = {
         "self": link(_path(batch)),
         "operation": of_operation.pop("self"),

@@ -21,7 +21,7 @@ from pipeline.process.progress import StageReporter
 from pipeline.process.results import BatchPredicted, read_result_of
 from pipeline.process.specs import FETCHED_FILE, PredictBatchSpec
 from tests.builders.colour_models import CLASSES, draw_scenes, export_of
-from tests.builders.evaluated_sets import prepared, scene_files, texture_files
+from tests.builders.evaluated_sets import prepared, texture_files
 from tests.builders.voc import Files, zip_files
 
 POISON = b"\xff\xd8\xff\xe0 no image"
@@ -45,11 +45,11 @@ def predicted(out: Path, model: Path, **changes: Any) -> tuple[dict[str, Any], l
     return summary, [json.loads(line) for line in lines if line]
 
 
-def test_boxes_of_a_dataset_are_those_of_the_predictor_and_come_back_from_the_labelled_zip(
+def test_boxes_are_those_of_the_predictor_and_come_back_from_the_labelled_zip_as_a_dataset(
     exports: dict[str, Path], tmp_path: Path
 ) -> None:
-    tree, _ = prepared(tmp_path / "set", scene_files(tmp_path, test=6))
-    spec = spec_of(tmp_path / "batch", exports["detection"], dataset=tree)
+    scenes = {f"{number:03d}.jpg": each.file.read_bytes() for number, each in enumerate(draw_scenes(tmp_path, 18))}
+    spec = spec_of(tmp_path / "batch", exports["detection"], archive=zip_files(tmp_path / "images.zip", scenes))
     spec.out.mkdir()
     (spec.out / "spec.json").write_text(spec.model_dump_json())
     assert run(["predict-batch", "--config", str(spec.out / "spec.json")]) == 0
@@ -57,32 +57,32 @@ def test_boxes_of_a_dataset_are_those_of_the_predictor_and_come_back_from_the_la
     assert result is not None and (result.summary["images"], result.summary["failed"]) == (18, 0)
     files = spec.out / "artifacts"
     lines = [json.loads(line) for line in (files / "predictions.jsonl").read_text().splitlines()]
-    assert [line["number"] for line in lines] == list(range(1, 19))
-    assert {line["split"] for line in lines} == {"train", "val", "test"}
-
-    predictor = ExportPredictor(exports["detection"])
-    with zipfile.ZipFile(files / "labelled.zip") as labelled:
-        for line in lines:
-            (alone,) = predictor.predict([labelled.read(line["file"])])
-            assert isinstance(alone, Prediction)
-            assert [box["x1"] for box in line["boxes"]] == [box.x1 for box in alone.boxes]
-            assert [box["score"] for box in line["boxes"]] == [box.score for box in alone.boxes]
-        assert json.loads(labelled.read("annotations.json")) == json.loads((files / "coco.json").read_text())
-    boxes = [(line["file"], box) for line in lines for box in line["boxes"]]
+    assert [(line["number"], line["image"]) for line in lines] == [*enumerate(scenes, start=1)]
+    for line, alone in zip(lines, ExportPredictor(exports["detection"]).predict([*scenes.values()]), strict=True):
+        assert isinstance(alone, Prediction)
+        assert [[box["x1"], box["y2"], box["score"]] for box in line["boxes"]] == [
+            [box.x1, box.y2, box.score] for box in alone.boxes
+        ]
+    boxes = [box for line in lines for box in line["boxes"]]
     assert len(boxes) == result.summary["boxes"] == sum(result.summary["classes"].values()) > 20
     results = json.loads((files / "coco_results.json").read_text())
-    assert [each["score"] for each in results] == [box["score"] for _, box in boxes]
+    assert [each["score"] for each in results] == [box["score"] for box in boxes]
 
-    again, _ = prepared(tmp_path / "again", _files_of(files / "labelled.zip"))
-    manifest = json.loads((again / MANIFEST_FILE).read_text())
+    tree, _ = prepared(tmp_path / "again", _files_of(files / "labelled.zip"))
+    manifest = json.loads((tree / MANIFEST_FILE).read_text())
     assert sorted(manifest["classes"]) == sorted(CLASSES)
     read = {image["path"]: boxes_of_manifest(image["boxes"]) for image in manifest["images"]}
     assert {f"images/{path}" for path in read} == {line["file"] for line in lines}
     for line in lines:
         wanted = [[manifest["classes"].index(b["label"]), b["x1"], b["y1"], b["x2"], b["y2"]] for b in line["boxes"]]
         expected = np.array(sorted(wanted), float).reshape(-1, 5)
-        found = np.array(sorted(read[line["file"].removeprefix("images/")].tolist()), float).reshape(-1, 5)
+        found = np.array(sorted(read[line["image"]].tolist()), float).reshape(-1, 5)
         np.testing.assert_allclose(found, expected, atol=0.001_01)
+
+    summary, of_dataset = predicted(tmp_path / "dataset", exports["detection"], dataset=tree)
+    assert {line["split"] for line in of_dataset} == {"train", "val", "test"}
+    by_name = {line["image"]: line["boxes"] for line in of_dataset}
+    assert summary["images"] == 18 and by_name == {line["image"]: line["boxes"] for line in lines}
 
 
 def _files_of(archive: Path) -> Files:

@@ -14,15 +14,19 @@ from typing import Any
 import httpx
 import onnx
 import pytest
+from sqlalchemy import update
 
+from core.db.tables import JobRow
 from core.services.context import Platform
 from core.services.models.versions import set_alias
+from core.services.uploads.sessions import get_upload
 from http_common import remote_images
 from tests.builders.onnx_models import CLASSES, described, onnx_classifier, onnx_detector, scene
 from tests.builders.served import publish
 from tests.builders.voc import Files, zip_files
 from tests.servers.api import problem, serving
 from tests.servers.workers import child_of, stack
+from tests.waiting import wait_until
 from worker.context import Worker
 from worker.tasks.operations.operate import operate
 from worker.tasks.prepare import prepare_job
@@ -214,12 +218,27 @@ def test_the_same_request_with_a_key_is_done_once_and_wrong_ones_are_refused(
     assert [len(line["labels"]) for line in lines_of(client, batch)] == [2]
 
 
-def test_a_hostile_zip_and_one_without_images_end_their_batch_with_a_reason(
+def test_a_resumable_upload_of_images_without_labels_is_predicted_once_it_is_complete(
     client: httpx.Client, platform: Platform, tmp_path: Path
 ) -> None:
-    for files, slug in (({"../a.png": POISON}, "archive-refused"), ({"a.txt": b"a"}, "nothing-to-predict")):
-        batch = worked(client, platform, post(client, zipped(tmp_path, files), model="squares"))
-        assert (batch["state"], batch["problem"]["slug"]) == ("failed", slug)
+    body = zipped(tmp_path, scenes())
+    tus = {"tus-resumable": "1.0.0", "content-type": "application/offset+octet-stream"}
+    sent = client.post("/uploads", content=body[:-9], headers=tus | {"upload-length": str(len(body))}).json()
+    named = {"model": "halves", "upload": sent["upload_id"], "labelled": False}
+    problem(client.post("/predict/batch", json=named), 409, "upload-offset-differs")
+    offset = {"upload-offset": str(len(body) - 9)}
+    assert client.patch(f"/uploads/{sent['upload_id']}", content=body[-9:], headers=tus | offset).status_code == 204
+    wait_until(lambda: get_upload(platform.db, sent["upload_id"]).state == "done", seconds=30, what="a job")
+    batch = worked(client, platform, client.post("/predict/batch", json=named).json())
+    assert (batch["state"], batch["source"]["kind"], batch["summary"]["images"]) == ("succeeded", "upload", 9)
+    with platform.db.transaction() as session:
+        session.execute(update(JobRow).where(JobRow.id == batch["source"]["job_id"]).values(source_key=None))
+    problem(client.post("/predict/batch", json=named), 410, "gone")
+
+
+def test_a_hostile_zip_ends_its_batch_with_the_reason(client: httpx.Client, platform: Platform, tmp_path: Path) -> None:
+    batch = worked(client, platform, post(client, zipped(tmp_path, {"../a.png": POISON}), model="squares"))
+    assert (batch["state"], batch["problem"]["slug"]) == ("failed", "archive-refused")
     assert client.post(batch["links"]["retry"]).status_code == 202
 
 
