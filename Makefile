@@ -62,7 +62,7 @@ clean: ## Remove .venv and caches; .darkroom, with your data, stays
 .venv/bin/python:
 	@deploy/local/make_venv.sh
 
-.venv/.local: .venv/bin/python requirements.txt requirements-worker.txt requirements-local.txt constraints.txt
+.venv/.local: .venv/bin/python requirements.txt requirements-worker.txt requirements-local.txt constraints.txt client/pyproject.toml
 	@echo "Installing the runtime packages (about 3 GB with PyTorch: some minutes, once)"
 	@$(PY) -m pip install -r requirements-local.txt | $(PROGRESS)
 	@touch $@

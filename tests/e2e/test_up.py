@@ -125,9 +125,11 @@ def test_an_idle_stack_is_small_and_has_loaded_no_engine(up: Up, tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_second_stack_on_the_same_home_is_refused(up: Up, tmp_path: Path) -> None:
-    first = up(MLFLOW_URL="http://127.0.0.1:9")
+    elsewhere = "http://127.0.0.1:9"
+    first = up(MLFLOW_URL=elsewhere, SERVING_URL=elsewhere)
     _wait_until_it_answers(tmp_path)
-    second = up(MLFLOW_URL="http://127.0.0.1:9")
+    assert "python -m serving" not in commands(marked(first.pid))
+    second = up(MLFLOW_URL=elsewhere)
     assert second.wait(timeout=20) == 1
     assert "Another stack runs in" in _log(tmp_path)
     assert str(first.pid) in _log(tmp_path)
