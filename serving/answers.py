@@ -1,11 +1,11 @@
 """A prediction from the name of a model and bytes of images, and its JSON."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from core import clock
 from core.domain.errors import RequestInvalid
 from http_common.prediction_schemas import Answer, AnsweringModel, Box, ImageAnswer, Label
+from pipeline.dataset.predictions import PredictedBox
 from pipeline.predictor.predictor import Prediction, PredictionFailed
 from pipeline.predictor.tile_options import TilesInvalid, require_options
 from pipeline.receipts.schema import Receipt, ReceiptModel, ReceiptOptions
@@ -83,11 +83,16 @@ def _image(answered: Answered) -> ImageAnswer:
         width=result.width,
         height=result.height,
         orientation=result.orientation,
-        boxes=[Box(**asdict(box)) for box in result.boxes],
-        labels=[Label(**asdict(label)) for label in result.labels],
+        boxes=list(map(_box, result.boxes)),
+        labels=[Label(label=each.label, class_index=each.class_index, score=each.score) for each in result.labels],
         tiles=result.tiles,
         milliseconds={"queued": round(answered.queued_ms, 3), **_rounded(result)},
     )
+
+
+def _box(box: PredictedBox) -> Box:
+    corners = {"x1": box.x1, "y1": box.y1, "x2": box.x2, "y2": box.y2}
+    return Box(label=box.label, class_index=box.class_index, score=box.score, **corners)
 
 
 def _rounded(result: Prediction) -> dict[str, float]:

@@ -25,6 +25,7 @@ from serving.intake import Intake
 from serving.models.residency import Models
 from serving.pool import Pool
 from serving.protocol_errors import ProtocolErrors
+from serving.repeated_queries import AcceptedQueries, RepeatedQueries
 from serving.routes import inference_protocol, models, predict, service
 from serving.state import Serving
 
@@ -53,6 +54,9 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app = _with_routes()
     app.state.platform = platform
     app.state.path_methods = PathMethods(app.routes)
+    app.state.image_queries = AcceptedQueries()
+    repeated: dict[str, Any] = {"path": predict.IMAGE_PATH, "endpoint": predict.answer_image}
+    app.add_middleware(RepeatedQueries, **repeated, queries=app.state.image_queries)
     app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
     app.add_middleware(RequestMiddleware, settings=platform.settings, own_limits=OWN_LIMIT_PATHS)
     app.add_middleware(ProtocolErrors)

@@ -9,6 +9,7 @@ from core.domain.errors import ImageInvalid, RequestInvalid
 from http_common.prediction_requests import (
     IMAGE_BODY,
     JSON_BODY,
+    ImageQuery,
     InQuery,
     image_responses,
     predict_responses,
@@ -26,6 +27,7 @@ from serving.state import CurrentServing, Serving
 
 router = APIRouter(tags=["predictions"])
 
+IMAGE_PATH = "/predict/image"
 LARGE_BYTES = 256 * 1024  # of JSON: its parsing takes a millisecond, and is left to a thread
 
 
@@ -48,7 +50,7 @@ async def predict(request: Request, serving: CurrentServing) -> Response:
 
 
 @router.post(
-    "/predict/image",
+    IMAGE_PATH,
     summary="Predict an image",
     response_model=Answer,
     responses=image_responses(),
@@ -57,6 +59,12 @@ async def predict(request: Request, serving: CurrentServing) -> Response:
 async def predict_image(request: Request, serving: CurrentServing, query: InQuery) -> Response:
     """The body is the image, or a form with the field `file`. `annotated=true` answers the image with what was
     predicted drawn into it, as JPEG; headers name the model."""
+    request.app.state.image_queries.remember(request.scope, query)
+    return await answer_image(request, serving, query)
+
+
+async def answer_image(request: Request, serving: Serving, query: ImageQuery) -> Response:
+    """To a query that is valid. Raises DarkroomError, ClientDisconnect."""
     if query.annotated and query.receipt:
         message = "A receipt is part of the JSON answer: ask for it without annotated."
         raise invalid_fields([{"field": "receipt", "message": message}])
