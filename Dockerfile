@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
-# Three images from one file: `api` (no PyTorch, about 0.5 GB), `worker` (PyTorch and ultralytics) and `mlflow`.
-# `docker compose build` makes all three. No image runs as root: the user is 10001, `darkroom`,
+# Four images from one file: `api` and `serving` (no PyTorch, about 0.5 and 0.9 GB), `worker` (PyTorch and ultralytics)
+# and `mlflow`. `docker compose build` makes all of them. No image runs as root: the user is 10001, `darkroom`,
 # as a number because Kubernetes cannot verify of a name that it is not root.
 
 FROM python:3.11.15-slim-bookworm AS base
@@ -34,6 +34,11 @@ COPY requirements-worker.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-worker.txt
 
 
+FROM build-api AS build-serving
+COPY requirements-serving.txt ./
+RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-serving.txt
+
+
 FROM base AS build-mlflow
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
@@ -61,6 +66,7 @@ ENV DARKROOM_HOME=/var/lib/darkroom \
     DARKROOM_LOG_JSON=true
 WORKDIR /app
 COPY core core
+COPY http_common http_common
 COPY pipeline pipeline
 
 
@@ -77,6 +83,22 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "deploy.worker_health"]
 # One container for each role: prepare, train, operations or housekeeping.
 CMD ["python", "-m", "worker", "train"]
+
+
+FROM darkroom AS serving
+COPY --from=build-serving /opt/venv /opt/venv
+COPY serving serving
+# The settings decide which modules are imported later: a missing requirement fails here.
+RUN python -c "import serving.app, core.storage.s3, kombu.transport.redis, onnxruntime, openvino, cv2; serving.app.create_app()"
+USER 10001
+VOLUME /var/lib/darkroom
+# As the API: without DARKROOM_API_TOKEN or DARKROOM_ALLOW_OPEN it refuses to start.
+ENV DARKROOM_SERVING_HOST=0.0.0.0 \
+    DARKROOM_SERVING_PORT=8001
+EXPOSE 8001
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os; from urllib.request import urlopen; urlopen('http://127.0.0.1:' + os.environ['DARKROOM_SERVING_PORT'] + '/health', timeout=4)"]
+CMD ["python", "-m", "serving"]
 
 
 FROM darkroom AS api

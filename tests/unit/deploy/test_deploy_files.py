@@ -16,7 +16,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").rea
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 BUILT = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
 WORKFLOWS = {path.name: path.read_text() for path in sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))}
-TARGETS = {"api", "worker", "mlflow"}
+TARGETS = {"api", "serving", "worker", "mlflow"}
 
 
 def test_every_setting_that_a_deploy_file_names_exists() -> None:
@@ -67,6 +67,15 @@ def test_a_built_service_is_a_target_and_its_module_is_in_the_image(name: str) -
         assert command[2].partition(".")[0] in copied_into(target)
 
 
+def test_each_image_has_the_packages_that_its_service_imports() -> None:
+    for target in ("api", "serving", "worker"):
+        here = REPOSITORY / target
+        texts = [file.read_text() for folder in (here, REPOSITORY / "http_common") for file in folder.rglob("*.py")]
+        imported = {name for text in texts for name in re.findall(r"^from (\w+)[. ]", text, flags=re.MULTILINE)}
+        ours = {name for name in imported if (REPOSITORY / name / "__init__.py").exists()}
+        assert ours <= copied_into(target), target
+
+
 def test_what_the_images_copy_is_sent_to_the_builder() -> None:
     sent = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
 
@@ -79,14 +88,16 @@ def test_what_the_images_copy_is_sent_to_the_builder() -> None:
         assert any(fnmatch(path, pattern) for pattern in sent), path
 
 
-def test_the_api_image_holds_no_pytorch() -> None:
-    heavy = re.compile(r"^(torch|ultralytics|mlflow|-r)", flags=re.MULTILINE)
+def test_the_images_of_api_and_serving_hold_no_pytorch() -> None:
+    heavy = re.compile(r"^(torch|ultralytics|mlflow|-r (?!requirements\.txt))", flags=re.MULTILINE)
 
     assert heavy.search((REPOSITORY / "requirements-worker.txt").read_text()), (
         "the expression finds them where they are"
     )
-    assert not heavy.search((REPOSITORY / "requirements.txt").read_text())
+    for name in ("requirements.txt", "requirements-serving.txt"):
+        assert not heavy.search((REPOSITORY / name).read_text()), name
     assert "COPY --from=build-api /opt/venv" in stage("api")
+    assert "COPY --from=build-serving /opt/venv" in stage("serving")
 
 
 def test_every_port_is_bound_to_loopback() -> None:
