@@ -88,7 +88,7 @@ def test_what_the_images_copy_is_sent_to_the_builder() -> None:
         assert any(fnmatch(path, pattern) for pattern in sent), path
 
 
-def test_the_images_of_api_and_serving_hold_no_pytorch() -> None:
+def test_the_images_of_api_and_serving_have_no_pytorch() -> None:
     heavy = re.compile(r"^(torch|ultralytics|mlflow|-r (?!requirements\.txt))", flags=re.MULTILINE)
 
     assert heavy.search((REPOSITORY / "requirements-worker.txt").read_text()), (
