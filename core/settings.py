@@ -212,6 +212,11 @@ class Settings(BaseSettings):
         return self.store_url or (self.home.resolve() / "objects").as_uri()
 
     @property
+    def preloaded(self) -> list[str]:
+        """Names of models that serving loads at its start."""
+        return [name.strip() for name in self.serving_preload.split(",") if name.strip()]
+
+    @property
     def serving_links(self) -> list[str]:
         """Where the API sends predictions."""
         return [url.strip() for url in self.serving_link.split(",") if url.strip()]

@@ -48,6 +48,10 @@ class Metrics:
             registry=self._registry,
         )
 
+    def add(self, collector: Collector) -> None:
+        """What exists only when the service has started."""
+        self._registry.register(collector)
+
     def add_request(self, scope: Scope, *, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else OTHER
         route = getattr(scope.get("route"), "path", OTHER)  # set by the router

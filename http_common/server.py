@@ -14,7 +14,10 @@ KEEP_ALIVE_SECONDS = 5  # between two requests of a connection
 OTHER_FILES = 256  # open files that are no connection: the database, libraries, temporary files
 
 
-def server_of(app: FastAPI, *, host: str, port: int, max_connections: int) -> uvicorn.Server:
+def server_of(
+    app: FastAPI, *, host: str, port: int, max_connections: int, shutdown_seconds: int = SHUTDOWN_SECONDS
+) -> uvicorn.Server:
+    """`shutdown_seconds`: requests that were accepted may take so long to be answered after SIGTERM."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -26,7 +29,7 @@ def server_of(app: FastAPI, *, host: str, port: int, max_connections: int) -> uv
         server_header=False,
         limit_concurrency=max_connections,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=shutdown_seconds,
     )
     return uvicorn.Server(config)
 

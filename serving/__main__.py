@@ -8,6 +8,8 @@ from core.settings import load_settings
 from http_common.server import allow_open_files, refusal_to_listen, server_of
 from serving.app import create_app
 
+SHUTDOWN_SECONDS = 20  # the queue is answered first: 256 images take some seconds
+
 
 def main() -> int:
     settings = load_settings()
@@ -19,6 +21,7 @@ def main() -> int:
         host=settings.serving_host,
         port=settings.serving_port,
         max_connections=allow_open_files(settings.max_connections),
+        shutdown_seconds=SHUTDOWN_SECONDS,
     )
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -24,6 +24,7 @@ async def answer(
         _require_detector(model, options)
         started = clock.monotonic()
         results = await serving.pool.predict(model, list(images), options, by_itself=receipt)
+        serving.metrics.note(results)
         _count(model, results, 1e3 * (clock.monotonic() - started))
         found = Answer(model=_about(model, name), images=[_image(each) for each in results])
         if receipt:

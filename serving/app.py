@@ -22,6 +22,7 @@ from http_common.middleware import RequestMiddleware
 from http_common.prediction_schemas import PredictRequest
 from http_common.unknown import refuse_unknown_parameters
 from serving.intake import Intake
+from serving.metrics import ServingMetrics
 from serving.models.residency import Models
 from serving.pool import Pool
 from serving.protocol_errors import ProtocolErrors
@@ -97,25 +98,26 @@ def _with_routes() -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     platform: Platform = app.state.platform
-    threads = threads_of(platform)
-    settings = platform.settings
-    pool = Pool(settings, threads=threads)
-    serving = Serving(platform, Models(platform, threads=threads), pool, Intake(settings))
-    app.state.serving = serving
-    await _preload(serving)
-    following = asyncio.create_task(serving.models.follow_names())
+    settings, threads = platform.settings, threads_of(platform)
+    models, pool, intake = Models(platform, threads=threads), Pool(settings, threads=threads), Intake(settings)
+    metrics = ServingMetrics(models, pool, intake)
+    serving = app.state.serving = Serving(platform, models, pool, intake, metrics, set(settings.preloaded))
+    app.state.metrics.add(metrics)
+    tasks = [asyncio.create_task(_preload(serving)), asyncio.create_task(models.follow_names())]
     yield
-    following.cancel()
-    serving.pool.close()
-    serving.models.close()
+    for task in tasks:
+        task.cancel()
+    pool.close()
+    models.close()
     platform.db.close()
 
 
 async def _preload(serving: Serving) -> None:
-    """A model that cannot be loaded does not keep the others from answering."""
-    for name in filter(None, map(str.strip, serving.platform.settings.serving_preload.split(","))):
+    """Until then the service is not ready. A model that cannot be loaded does not keep it so."""
+    for name in serving.platform.settings.preloaded:
         try:
             async with serving.models.use(name):
                 pass
         except DarkroomError as error:
             log.warning("model.not_preloaded", model=name, slug=error.slug, detail=error.detail)
+        serving.preloading.discard(name)

@@ -50,7 +50,7 @@ class Pool:
     """For one event loop. `serving_waiting` images are accepted beyond those that threads compute."""
 
     def __init__(self, settings: Settings, *, threads: int) -> None:
-        self._limit = threads + settings.serving_waiting
+        self.limit = threads + settings.serving_waiting
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self.accepted = 0
 
@@ -61,7 +61,7 @@ class Pool:
 
         `by_itself`: whatever waits, each is computed as its replay is: in no batch, by `model.shared`.
         """
-        if self.accepted + len(images) > max(self._limit, len(images) if not self.accepted else 0):
+        if self.accepted + len(images) > max(self.limit, len(images) if not self.accepted else 0):
             raise self._full()
         self.accepted += len(images)
         try:
@@ -73,7 +73,7 @@ class Pool:
 
     def raise_if_full(self) -> None:
         """Raises QueueFull where not one image more would be accepted: before a body is read."""
-        if self.accepted >= self._limit:
+        if self.accepted >= self.limit:
             raise self._full()
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
@@ -84,8 +84,8 @@ class Pool:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _full(self) -> QueueFull:
-        detail = f"{self.accepted} images wait or are computed; at most {self._limit} may. Try again shortly."
-        return QueueFull(detail, waiting=self.accepted, limit=self._limit)
+        detail = f"{self.accepted} images wait or are computed; at most {self.limit} may. Try again shortly."
+        return QueueFull(detail, waiting=self.accepted, limit=self.limit)
 
     async def _one(self, model: LoadedModel, content: bytes, options: Options, by_itself: bool) -> Answered:
         whole = options.tile is None  # the tiles of an image are a batch of their own

@@ -1,6 +1,7 @@
 """The models in memory: loaded in their own threads, switched to when warm, the one used least recently out first."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -51,6 +52,7 @@ class Models:
         self._loading: dict[str, asyncio.Task[LoadedModel]] = {}
         self._failed: dict[str, tuple[float, DarkroomError]] = {}  # when, and why
         self._switching: dict[str, asyncio.Task[None]] = {}
+        self.counts: Counter[str] = Counter()  # of what happened to models, by event
         self._fetcher = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
         # One at a time: two that are measured at once would both be measured wrongly.
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -133,6 +135,7 @@ class Models:
         if not isinstance(error, DarkroomError):
             error = ModelNotServable(f"{served.name} cannot be loaded: {error!r}"[:500], name=served.name)
         self._failed[served.export_id] = (clock.monotonic(), error)
+        self.counts["not_loaded"] += 1
         log.warning("model.not_loaded", model=served.name, slug=error.slug, detail=error.detail)
 
     async def _load_in_threads(self, served: Served) -> LoadedModel:
@@ -153,6 +156,7 @@ class Models:
         )
         self._loaded[served.export_id] = model
         self._evict(keep=served.export_id)
+        self.counts["loaded"] += 1
         log.info(
             "model.loaded",
             model=served.name,
@@ -208,6 +212,7 @@ class Models:
             known.problem = error.detail if isinstance(error, DarkroomError) else repr(error)[:500]
             return
         before, known.served, known.problem = known.served, served, ""
+        self.counts["switched"] += 1
         log.info("model.switched", name=name, before=before.name, after=served.name)
         self._evict(keep=served.export_id)
 
@@ -226,6 +231,7 @@ class Models:
                 continue
             del self._loaded[export_id]
             total -= model.bytes
+            self.counts["evicted"] += 1
             log.info("model.evicted", model=model.served.name, bytes=model.bytes)
 
 

@@ -45,7 +45,8 @@ async def live() -> dict[str, bool]:
 
 
 @router.get("/health/ready", summary="Check that the server is ready")
-async def ready() -> dict[str, bool]:
+async def ready(serving: CurrentServing) -> dict[str, bool]:
+    await serving.require_ready()
     return {"ready": True}
 
 
@@ -128,6 +129,7 @@ async def _run(serving: Serving, model: str, name: str, body: InferRequest, bina
         if given.datatype == "BYTES":
             options = Options(wanted.confidence, wanted.iou, wanted.top)
             results = await serving.pool.predict(loaded, images_in(given, binary), options)
+            serving.metrics.note(results)
             tensors = _rows(loaded, [each.result for each in results])
         else:
             tensors = {OUTPUT: await _raw(serving, loaded, pixels_in(given, binary))}

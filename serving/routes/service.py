@@ -4,14 +4,11 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
-from sqlalchemy import text
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
-from core.domain.errors import DarkroomError
+from core.domain.errors import ModelLoading
 from http_common.metrics import Metrics
 from http_common.openapi import NO_TOKEN, problem_responses
-from http_common.problems import problem_response
 from serving.state import CurrentServing
 
 router = APIRouter(tags=["service"])
@@ -31,7 +28,7 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """The database answers. `models`: how many are in memory."""
+    """The database answers, and DARKROOM_SERVING_PRELOAD was loaded, or failed. `models`: how many are in memory."""
 
     state: Literal["ok"] = "ok"
     models: int
@@ -50,12 +47,11 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/ready", summary="Check that it is ready", responses=problem_responses(), openapi_extra=NO_TOKEN)
-async def ready(request: Request, serving: CurrentServing) -> Any:
-    try:
-        await run_in_threadpool(_ask, serving.platform.db)
-    except DarkroomError as error:
-        return problem_response(error, request)
+@router.get(
+    "/ready", summary="Check that it is ready", responses=problem_responses(ModelLoading), openapi_extra=NO_TOKEN
+)
+async def ready(serving: CurrentServing) -> Ready:
+    await serving.require_ready()
     return Ready(models=len(serving.models.all()))
 
 
@@ -71,8 +67,3 @@ async def metrics(request: Request) -> Response:
     found: Metrics = request.app.state.metrics
     content, media_type = found.text(request.headers.get("accept", ""))
     return Response(content, media_type=None, headers={"content-type": media_type})
-
-
-def _ask(db: Any) -> None:
-    with db.reading() as session:
-        session.execute(text("SELECT 1"))

@@ -23,7 +23,7 @@ def predictions(platform: Platform, *, port: int = 0, **settings: Any) -> Iterat
         platform = Platform(other, platform.db, platform.store, platform.queue)
     app, port = create_app(platform), port or free_port()
     server = server_of(app, host="127.0.0.1", port=port, max_connections=platform.settings.max_connections)
-    server.config.timeout_graceful_shutdown = 1
+    server.config.timeout_graceful_shutdown, app.state.server = 5, server
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_until(lambda: server.started, seconds=10, what="serving accepts connections")
