@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom._async.downloads import download
+from darkroom._async.runtime import in_thread
 from darkroom._async.transport import AsyncTransport, new_key
 from darkroom._async.work import LONG_POLL_SECONDS, without_none
 from darkroom.files import OnBytes, PathLike
@@ -93,7 +94,7 @@ class AsyncModels:
         version, or its problem says why the model was refused.
         """
         path = path_of("/projects/{}/versions", project_name_of(project))
-        content = Path(file).read_bytes()
+        content = await in_thread(Path(file).read_bytes)
         kind = "application/zip" if str(file).endswith(".zip") else "application/octet-stream"
         query = {"dataset": None if dataset is None else job_id_of(dataset)}
         headers = {"Content-Type": kind, **new_key()}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom._sync.downloads import download
+from darkroom._sync.runtime import in_thread
 from darkroom._sync.transport import Transport, new_key
 from darkroom._sync.work import LONG_POLL_SECONDS, without_none
 from darkroom.files import OnBytes, PathLike
@@ -92,7 +93,7 @@ class Models:
         version, or its problem says why the model was refused.
         """
         path = path_of("/projects/{}/versions", project_name_of(project))
-        content = Path(file).read_bytes()
+        content = in_thread(Path(file).read_bytes)
         kind = "application/zip" if str(file).endswith(".zip") else "application/octet-stream"
         query = {"dataset": None if dataset is None else job_id_of(dataset)}
         headers = {"Content-Type": kind, **new_key()}
