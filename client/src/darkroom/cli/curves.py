@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row and column of the cell
 _EMPTY = 0x2800
+MAX_STEP = 8  # dots between two values: a curve grows to the right while a training goes on
 
 
 def curve(values: Sequence[float], *, width: int, height: int) -> list[str]:
@@ -27,8 +28,15 @@ def curve(values: Sequence[float], *, width: int, height: int) -> list[str]:
 def _columns(values: Sequence[float], count: int) -> list[float]:
     if len(values) > count:
         return [values[(index + 1) * len(values) // count - 1] for index in range(count)]
-    spread = max(1, min(count // len(values), 8))
-    return [value for value in values for _ in range(spread)]
+    step = max(1, min(count // len(values), MAX_STEP))
+    between = [index / step for index in range(step * (len(values) - 1) + 1)]
+    return [_interpolated(values, at) for at in between]
+
+
+def _interpolated(values: Sequence[float], at: float) -> float:
+    before = int(at)
+    after = min(before + 1, len(values) - 1)
+    return values[before] + (values[after] - values[before]) * (at - before)
 
 
 def _row(value: float, low: float, high: float, rows: int) -> int:

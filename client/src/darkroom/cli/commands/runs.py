@@ -151,8 +151,9 @@ def watch_dataset(session: Session, dataset: "Dataset") -> ExitCode:
     if total := views.total_findings(ended):
         found = list(islice(session.client.datasets.findings(ended), LISTED))
         session.out.print("", views.findings(found, total=total))
+    if total > LISTED:
+        session.out.message(f"\nAll of them: darkroom findings {ended.job_id}", style="dim")
     if ended.state != "ready":
-        session.out.message(f"\nAll of them: darkroom findings {ended.job_id}" if total else "")
         return ExitCode.FAILED
     session.out.message(f"\nNext: darkroom train {ended.dataset} --watch", style="dim")
     return ExitCode.OK
