@@ -24,7 +24,7 @@ _OF_OPERATION = (
     select(ProjectRow.slug, JobRow.revision)
     .select_from(OperationRow)
     .outerjoin(JobRow, JobRow.id == OperationRow.job_id)
-    .join(ProjectRow, ProjectRow.id == func.coalesce(OperationRow.project_id, JobRow.project_id))
+    .join(ProjectRow, ProjectRow.id == func.coalesce(JobRow.project_id, OperationRow.project_id))
     .where(OperationRow.id == bindparam("row_id"))
 )
 _OF_VERSION = (

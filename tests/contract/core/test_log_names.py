@@ -38,4 +38,7 @@ def test_log_lines_name_datasets_versions_and_aliases(platform: Platform) -> Non
     assert log_names(platform.db, first.project_id) == {"project": "raccoons"}
     operation = queue_operation(platform, "import-weights", {}, project_id=first.project_id)
     assert log_names(platform.db, operation.id) == {"project": "raccoons"}
+    other = lineage.dataset(platform, "Otters.zip", project="otters")
+    about_both = queue_operation(platform, "evaluate", {}, project_id=first.project_id, job_id=other.id)
+    assert log_names(platform.db, about_both.id) == {"dataset": "otters/d1"}
     assert log_names(platform.db, "upload_01") == log_names(platform.db, "run_01") == {}
