@@ -64,7 +64,7 @@ def _wait(stack: PrivateStack, started: float) -> tuple[float, float]:
     """Seconds until uploads are taken, and until every part answers."""
     first = 0.0
     with open_probe() as probe:
-        while why := why_not_ready(probe, api_url=stack.api_url, serving_url=stack.serving_url):
+        while why := why_not_ready(probe, api_url=stack.api_url, serving_urls=[stack.serving_url]):
             if not first and takes_uploads(stack.api_url):
                 first = time.monotonic() - started
             if stack.process.poll() is not None or time.monotonic() - started > READY_SECONDS:

@@ -13,15 +13,14 @@ def open_probe() -> httpx.Client:
     return httpx.Client(timeout=PROBE_SECONDS, trust_env=False)
 
 
-def why_not_ready(probe: httpx.Client, *, api_url: str, serving_url: str) -> str:
+def why_not_ready(probe: httpx.Client, *, api_url: str, serving_urls: Sequence[str]) -> str:
     """What does not answer or is reported as not ok; an empty string when everything is."""
     try:
         checks = probe.get(f"{api_url}/ready").json().get("checks", {})
     except (httpx.HTTPError, ValueError):
         return "the API does not answer"
     missing = [f"{name}: {check['state']}" for name, check in checks.items() if check["state"] != "ok"]
-    if not _is_ready(probe, serving_url):
-        missing.append("serving: does not answer")
+    missing += [f"serving at {url}: not ready" for url in serving_urls if not _is_ready(probe, url)]
     return ", ".join(missing)
 
 

@@ -48,7 +48,7 @@ class Stack:
     entries: tuple[str, ...]
     environment: dict[str, str]
     api_url: str
-    serving_url: str
+    serving_urls: list[str]
     mlflow_url: str
 
 
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
     _stop_by_exception()
     with _locked(home) as lock, _socket_folder() as sockets:
         stack = _plan(settings, home, sockets)
-        addresses = {"api": stack.api_url, "serving": stack.serving_url, "mlflow": stack.mlflow_url}
+        addresses = {"api": stack.api_url, "serving": ", ".join(stack.serving_urls), "mlflow": stack.mlflow_url}
         lock.write_text(json.dumps({"pid": os.getpid(), **addresses}))
         _check_ports(stack)
         _migrate(stack)
@@ -147,7 +147,7 @@ def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
         }
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     api_url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.api_port}"  # noqa: S104 - a comparison
-    return Stack(settings, tuple(entries), environment, api_url, settings.serving_link, mlflow_url)
+    return Stack(settings, tuple(entries), environment, api_url, settings.serving_links, mlflow_url)
 
 
 def _broker_binary() -> str:
@@ -223,7 +223,7 @@ def _announce(stack: Stack, honcho: subprocess.Popen[bytes]) -> None:
     degraded = "the API does not answer"
     with open_probe() as probe:
         while honcho.poll() is None and time.monotonic() < ends:
-            degraded = why_not_ready(probe, api_url=stack.api_url, serving_url=stack.serving_url)
+            degraded = why_not_ready(probe, api_url=stack.api_url, serving_urls=stack.serving_urls)
             if not degraded:
                 break
             time.sleep(0.3)
@@ -236,7 +236,7 @@ def _addresses(stack: Stack) -> list[tuple[str, str]]:
     return [
         ("API", stack.api_url),
         ("docs", f"{stack.api_url}/docs"),
-        ("predictions", f"{stack.api_url}/predict, or at serving itself: {stack.serving_url}"),
+        ("predictions", f"{stack.api_url}/predict, or at serving itself: {', '.join(stack.serving_urls)}"),
         ("MLflow", stack.mlflow_url),
         ("data", stack.environment["DARKROOM_HOME"]),
     ]
