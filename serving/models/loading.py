@@ -111,7 +111,7 @@ def open_model(
     notes = []
     for name in names:
         try:
-            opened[name] = ExportPredictor(file, engine=open_on(threads=SHARED_THREADS, name=name))
+            opened[name] = ExportPredictor(file, engine=open_on(threads=SHARED_THREADS, streams=threads, name=name))
         except Exception as error:  # noqa: BLE001 - an engine raises anything for a file that it cannot read
             notes.append(f"{name} cannot open the export: {_short(error)}")
     if not opened:
