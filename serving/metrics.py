@@ -13,6 +13,8 @@ from serving.pool import Answered, Pool
 
 STAGE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+EVENTS = ("loaded", "not_loaded", "switched", "evicted")
+
 
 class ServingMetrics(Collector):
     """Of one process."""
@@ -50,8 +52,8 @@ class ServingMetrics(Collector):
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(name, text, value=value)
         events = CounterMetricFamily("darkroom_model_events", "Loads, switches, evictions.", labels=["event"])
-        for event, count in sorted(self._models.counts.items()):
-            events.add_metric([event], count)
+        for event in EVENTS:
+            events.add_metric([event], self._models.counts[event])
         yield events
 
     def _of_models(self) -> Iterator[Metric]:

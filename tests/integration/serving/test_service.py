@@ -5,7 +5,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import yaml
+
 from core.services.context import Platform
+from tests import REPOSITORY
 from tests.builders.served import publish
 from tests.servers.predictions import predictions
 from tests.waiting import wait_until
@@ -35,6 +38,8 @@ def test_the_service_is_ready_when_its_models_are_loaded_and_counts_what_it_does
         assert values["darkroom_serving_images_waiting"] == values["darkroom_serving_body_bytes"] == "0.0"
         assert values["darkroom_serving_images_limit"] == "258.0"
         assert 'route="/predict/image",status="422"' in text
+        rules = yaml.safe_load((REPOSITORY / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"][1]["rules"]
+        assert rules and all(name in text for rule in rules for name in re.findall(r"darkroom_[a-z_]+", rule["expr"]))
 
 
 def test_what_was_accepted_is_answered_before_the_service_ends(
