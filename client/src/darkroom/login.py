@@ -9,6 +9,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 URL_VARIABLE = "DARKROOM_URL"
@@ -22,14 +23,14 @@ class Login:
 
 
 def resolve_login(url: str | None = None, token: str | None = None) -> Login:
-    """Raises ValueError where the address is not one of HTTP, or the login file is not one."""
+    """Raises ValueError where the address is not one of HTTP, the token is none, or the login file is not one."""
     stored = read_login()
     address = _normal(url or os.environ.get(URL_VARIABLE) or (stored.url if stored else DEFAULT_URL))
     if token is None:
         token = os.environ.get(TOKEN_VARIABLE)
-    if token is None and stored is not None and stored.url == address:
+    if token is None and stored is not None and stored.url.rstrip("/") == address:
         token = stored.token
-    return Login(address, token or "")
+    return Login(address, _valid((token or "").strip()))
 
 
 def login_path() -> Path:
@@ -70,6 +71,22 @@ def remove_login() -> bool:
 
 
 def _normal(url: str) -> str:
+    """Names no address with a password in a message."""
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"The address {url!r} does not start with http:// or https://.")
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("The address holds a user or a password; the service takes a token only.")
+    try:
+        parts = urlsplit(url)
+        valid = bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"The address {url!r} is not valid: write it as http://127.0.0.1:8000.")
     return url.rstrip("/")
+
+
+def _valid(token: str) -> str:
+    if not (token.isascii() and token.isprintable()):
+        raise ValueError("The token holds characters that it cannot have: line breaks, or others than ASCII.")
+    return token

@@ -44,10 +44,12 @@ def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def here(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> httpx.Client:
-    """The commands use the API of this client."""
-    monkeypatch.setenv("DARKROOM_URL", str(client.base_url))
-    return client
+def here(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    """The commands use the API of this client, which finds no serving, whatever else runs on this computer."""
+    (port,) = free_ports(1)
+    with serving(platform, serving_port=port) as client:
+        monkeypatch.setenv("DARKROOM_URL", str(client.base_url))
+        yield client
 
 
 def darkroom(*arguments: object, expect: int = ExitCode.OK) -> Any:

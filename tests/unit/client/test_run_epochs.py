@@ -33,7 +33,8 @@ def test_a_described_run_has_each_epoch_once_as_it_was_last(left_out: int) -> No
     def answer(request: httpx.Request) -> httpx.Response:
         if not request.url.path.endswith("/events"):
             return httpx.Response(200, json=RUN)
-        return httpx.Response(200, text=streams.pop()) if streams else httpx.Response(204)
+        headers = {"content-type": "text/event-stream"}
+        return httpx.Response(200, text=streams.pop(), headers=headers) if streams else httpx.Response(204)
 
     with Client("http://darkroom.test", http=httpx.Client(transport=httpx.MockTransport(answer))) as client:
         found = client.runs.describe("run_1").epochs

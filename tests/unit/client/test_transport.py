@@ -12,11 +12,11 @@ import pytest
 import darkroom
 from darkroom import Client
 from darkroom._sync import downloads, transport, work
-from darkroom.login import Login, login_path, read_login, resolve_login, write_login
 from tests.builders.documented_service import SCHEMAS, example
 
 RUN = example(SCHEMAS["Run"], whole=True)
 CONTENT = bytes(range(256)) * 20
+EVENT_STREAM = {"content-type": "text/event-stream"}
 
 
 @pytest.fixture(autouse=True)
@@ -111,14 +111,40 @@ def test_events_go_on_after_the_last_one_that_arrived() -> None:
         positions.append(request.headers["last-event-id"])
         match positions[-1]:
             case "0":
-                return httpx.Response(200, content=broken())
+                return httpx.Response(200, content=broken(), headers=EVENT_STREAM)
             case "1":
-                return httpx.Response(200, content=line(2) + b'id: 2.end\nevent: end\ndata: {"seq": 2}\n\n')
+                end = b'id: 2.end\nevent: end\ndata: {"seq": 2}\n\n'
+                return httpx.Response(200, content=line(2) + end, headers=EVENT_STREAM)
         return httpx.Response(204)
 
     with client_of(answer) as client:
         assert [event.seq for event in client.runs.events("run_1")] == [1, 2]
     assert positions == ["0", "1", "2.end"]
+
+
+def test_an_event_of_which_only_the_id_arrived_is_requested_again() -> None:
+    event = json.dumps({"seq": 1, "type": "state", "at": "2026-11-30T12:00:00Z", "data": {}})
+    positions: list[str] = []
+
+    def broken() -> Iterator[bytes]:
+        yield b"id: 1\nevent: state\n"
+        raise httpx.ReadError("reset")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        positions.append(request.headers["last-event-id"])
+        if positions[-1] != "0":
+            return httpx.Response(204)
+        content = f"id: 1\ndata: {event}\n\n".encode() if len(positions) > 1 else broken()
+        return httpx.Response(200, content=content, headers=EVENT_STREAM)
+
+    with client_of(answer) as client:
+        assert [each.seq for each in client.runs.events("run_1")] == [1]
+    assert positions == ["0", "0", "1"]
+
+
+def test_a_page_in_the_place_of_the_events_is_an_error_rather_than_a_stream_without_end() -> None:
+    with client_of(lambda _: httpx.Response(200, html="<p>")) as client, pytest.raises(darkroom.UnexpectedAnswer):
+        next(client.runs.events("run_1"))
 
 
 def test_a_download_goes_on_where_it_broke_and_is_checked(tmp_path: Path) -> None:
@@ -148,6 +174,40 @@ def test_a_download_goes_on_where_it_broke_and_is_checked(tmp_path: Path) -> Non
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m.pt"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(202, json={}), darkroom.UnexpectedAnswer),
+        (httpx.Response(200, content=CONTENT), OSError),
+    ],
+)
+def test_nothing_is_left_of_a_download_that_failed(
+    answer: httpx.Response, error: type[Exception], tmp_path: Path
+) -> None:
+    def full(done: int, _total: int) -> None:
+        raise OSError(f"no space left after {done} bytes")
+
+    with client_of(lambda _: answer) as client, pytest.raises(error):
+        client.models.download("raccoons", tmp_path / "model.pt", on_bytes=full)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_an_etag_is_received_anew_rather_than_continued(tmp_path: Path) -> None:
+    ranges: list[str | None] = []
+
+    def broken() -> Iterator[bytes]:
+        yield b"of the old file"
+        raise httpx.ReadError("reset")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        ranges.append(request.headers.get("range"))
+        return httpx.Response(200, content=broken() if len(ranges) == 1 else CONTENT)
+
+    with client_of(answer) as client:
+        assert client.models.download("raccoons", tmp_path / "model.pt").read_bytes() == CONTENT
+    assert ranges == [None, None]
+
+
 def test_waiting_outlasts_a_restart_and_names_what_failed() -> None:
     states = iter([None, "running", None, "failed"])
 
@@ -162,16 +222,6 @@ def test_waiting_outlasts_a_restart_and_names_what_failed() -> None:
     assert raised.value.slug == "diverged" and raised.value.state == "failed"
 
 
-def test_the_token_of_the_login_file_goes_only_to_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    write_login(Login("https://one.example/", "secret"))
-    assert login_path().stat().st_mode & 0o777 == 0o600
-    assert resolve_login() == Login("https://one.example", "secret") == read_login()
-    assert resolve_login("https://two.example").token == ""
-    monkeypatch.setenv("DARKROOM_URL", "https://three.example")
-    assert resolve_login() == Login("https://three.example", "")
-    assert "secret" not in repr(read_login())
-
-
 def test_a_redirect_to_another_host_does_not_get_the_token(tmp_path: Path) -> None:
     tokens: dict[str, str | None] = {}
 
@@ -184,3 +234,21 @@ def test_a_redirect_to_another_host_does_not_get_the_token(tmp_path: Path) -> No
     with client_of(answer, token="secret") as client:
         client.models.download("raccoons", tmp_path / "model.pt")
     assert tokens == {"service": "Bearer secret", "elsewhere": None}
+
+
+def test_redirects_in_a_circle_are_an_error_of_the_service() -> None:
+    circle = httpx.Response(307, headers={"location": "/"})
+    with client_of(lambda _: circle) as client, pytest.raises(darkroom.UnexpectedAnswer):
+        client.service()
+
+
+def test_a_host_that_does_not_exist_is_reported_soon_however_long_an_answer_may_take() -> None:
+    timeouts: list[dict[str, float]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        timeouts.append(request.extensions["timeout"])
+        return httpx.Response(200, json=example(SCHEMAS["Answer"], whole=True))
+
+    with client_of(answer, timeout=5) as client:
+        client.predict_from_image_bytes("raccoons", b"image")
+    assert timeouts[0]["connect"] <= 10 < timeouts[0]["read"]

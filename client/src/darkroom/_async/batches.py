@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from darkroom._async import work
 from darkroom._async.downloads import download
-from darkroom._async.runtime import in_thread
-from darkroom._async.transport import AsyncTransport, json_of, new_key
+from darkroom._async.transport import AsyncTransport
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import batch_id_of, job_id_of, model_name_of, path_of, project_name_of
 from darkroom.schemas import Batch, Dataset, ModelVersion, Operation, Project
-from darkroom.schemas.decode import decode
 from darkroom.states import RUN_ENDED, SUCCEEDED
-
-UPLOAD_SECONDS = 600.0
 
 
 class AsyncBatches:
@@ -69,7 +65,9 @@ class AsyncBatches:
         if archive is None:
             operation = await self._transport.write(Operation, "POST", "/predict/batch", body)
         else:
-            operation = await self._send(Path(archive), body)
+            operation = await self._transport.write_file(
+                Operation, "/predict/batch", Path(archive), media_type="application/zip", query=body
+            )
         return await self.get(operation.operation_id)
 
     async def get(self, batch: Batch | str) -> Batch:
@@ -90,14 +88,6 @@ class AsyncBatches:
     async def delete(self, batch: Batch | str) -> None:
         """With its files. One that has not ended is cancelled."""
         await self._transport.send("DELETE", _path(batch))
-
-    async def _send(self, archive: Path, query: Mapping[str, Any]) -> Operation:
-        content = await in_thread(archive.read_bytes)
-        headers = {"Content-Type": "application/zip", **new_key()}
-        response = await self._transport.send(
-            "POST", "/predict/batch", query=query, content=content, headers=headers, timeout=UPLOAD_SECONDS
-        )
-        return decode(Operation, json_of(response))
 
 
 def _path(batch: Batch | str) -> str:

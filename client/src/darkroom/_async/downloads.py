@@ -23,8 +23,27 @@ async def download(
     sha256: str = "",
     on_bytes: OnBytes | None = None,
 ) -> Path:
-    """The file, at `to` or under its own name in the folder `to`. `sha256`: by default what the service says it is."""
+    """The file, at `to` or under its own name in the folder `to`. `sha256`: by default what the service says it is.
+
+    Nothing is left behind where it does not arrive whole.
+    """
     file = PartialFile(to)
+    try:
+        return await _received(transport, path, file, query=query, sha256=sha256, on_bytes=on_bytes)
+    except BaseException:
+        file.discard()
+        raise
+
+
+async def _received(
+    transport: AsyncTransport,
+    path: str,
+    file: PartialFile,
+    *,
+    query: Query | None,
+    sha256: str,
+    on_bytes: OnBytes | None,
+) -> Path:
     failures = 0
     while True:
         before = file.received

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom._async.downloads import download
-from darkroom._async.runtime import in_thread
-from darkroom._async.transport import AsyncTransport, new_key
+from darkroom._async.transport import AsyncTransport
 from darkroom._async.work import LONG_POLL_SECONDS, without_none
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import (
@@ -32,11 +31,9 @@ from darkroom.schemas import (
     Operation,
     Project,
 )
-from darkroom.schemas.decode import decode
 
 PRODUCTION, LATEST = "production", "latest"
 ACCEPTED = 202
-UPLOAD_SECONDS = 600.0
 
 
 class AsyncModels:
@@ -94,14 +91,9 @@ class AsyncModels:
         version, or its problem says why the model was refused.
         """
         path = path_of("/projects/{}/versions", project_name_of(project))
-        content = await in_thread(Path(file).read_bytes)
-        kind = "application/zip" if str(file).endswith(".zip") else "application/octet-stream"
+        media_type = "application/zip" if str(file).endswith(".zip") else "application/octet-stream"
         query = {"dataset": None if dataset is None else job_id_of(dataset)}
-        headers = {"Content-Type": kind, **new_key()}
-        response = await self._transport.send(
-            "POST", path, query=query, content=content, headers=headers, timeout=UPLOAD_SECONDS
-        )
-        return decode(Operation, response.json())
+        return await self._transport.write_file(Operation, path, Path(file), media_type=media_type, query=query)
 
 
 class AsyncExports:

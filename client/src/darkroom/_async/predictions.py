@@ -13,7 +13,7 @@ from typing import Any, Union
 import httpx
 
 from darkroom._async.runtime import in_thread
-from darkroom._async.transport import AsyncTransport
+from darkroom._async.transport import AsyncTransport, json_of
 from darkroom._async.work import without_none
 from darkroom.names import model_name_of
 from darkroom.schemas import Answer, ModelVersion, Prediction
@@ -69,7 +69,7 @@ async def predict_bytes(
     transport: AsyncTransport, model: ModelVersion | str, content: bytes, options: Options
 ) -> Prediction:
     response = await _posted(transport, content, {"model": model_name_of(model), **options.given()})
-    answer = decode(Answer, response.json())
+    answer = decode(Answer, json_of(response))
     return Prediction(answer.model, answer.images[0], answer.receipt, content)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
 
-from darkroom._async.runtime import sleep
+from darkroom._async.runtime import FileBody, sleep
 from darkroom.errors import DarkroomError, ServiceUnreachable, UnexpectedAnswer, error_of
 from darkroom.login import Login
 from darkroom.retries import NOT_SENT, TRANSIENT, Retries, is_repeatable, is_transient, retry_after_seconds
@@ -20,6 +21,7 @@ T = TypeVar("T")
 Query = Mapping[str, "str | int | float | bool | None"]
 
 CONNECT_SECONDS = 10.0
+UPLOAD_SECONDS = 600.0  # of a file in one request
 PAGE = 100  # items of a list that are read at once
 
 
@@ -33,7 +35,7 @@ class AsyncTransport:
         self._retries = retries
         self._http = http or httpx.AsyncClient()
         self._http.base_url = httpx.URL(login.url)
-        self._http.timeout = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
+        self._http.timeout = _timeout(timeout)
         self._http.follow_redirects = True  # of renamed projects; httpx sends the token to no other host
         self._http.headers["User-Agent"] = f"darkroom-client/{VERSION}"
         if login.token:
@@ -42,9 +44,9 @@ class AsyncTransport:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def read(self, kind: type[T], path: str, query: Query | None = None) -> T:
+    async def read(self, kind: type[T], path: str, query: Query | None = None, *, timeout: float | None = None) -> T:
         """GET, as an object."""
-        return decode(kind, await self.json("GET", path, query=query))
+        return decode(kind, await self.json("GET", path, query=query, timeout=timeout))
 
     async def write(
         self, kind: type[T], method: str, path: str, body: Mapping[str, Any] | None = None, query: Query | None = None
@@ -52,6 +54,13 @@ class AsyncTransport:
         """POST with a key, PUT or PATCH, as an object."""
         headers = new_key() if method == "POST" else {}
         return decode(kind, await self.json(method, path, query=query, body=body, headers=headers))
+
+    async def write_file(self, kind: type[T], path: str, file: Path, *, media_type: str, query: Query) -> T:
+        """POST of a file with a key, as an object."""
+        body = FileBody(file)
+        headers = {"Content-Type": media_type, "Content-Length": str(body.length), **new_key()}
+        answer = await self.send("POST", path, query=query, content=body, headers=headers, timeout=UPLOAD_SECONDS)
+        return decode(kind, json_of(answer))
 
     async def pages(self, kind: type[T], path: str, query: Query | None = None) -> AsyncIterator[T]:
         """Every item of a list, a page of `limit` at a time."""
@@ -92,7 +101,7 @@ class AsyncTransport:
         *,
         query: Query | None = None,
         body: Mapping[str, Any] | None = None,
-        content: bytes | None = None,
+        content: bytes | FileBody | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
         timeout: float | None = None,
@@ -108,7 +117,7 @@ class AsyncTransport:
             json=body,
             content=content,
             headers=headers,
-            timeout=timeout or httpx.USE_CLIENT_DEFAULT,
+            timeout=_timeout(timeout) if timeout else httpx.USE_CLIENT_DEFAULT,
         )
         safe = is_repeatable(method, headers or {}) if repeatable is None else repeatable
         response = await self._answered(request, repeatable=safe, stream=False)
@@ -141,6 +150,8 @@ class AsyncTransport:
                 if last or not (repeatable or isinstance(error, NOT_SENT)):
                     raise self.unreachable(error) from error
                 pause = self._retries.pause(attempt, None)
+            except httpx.RequestError as error:  # a circle of redirects, or bytes that are not compressed as they claim
+                raise UnexpectedAnswer(f"{request.url} answers wrongly: {str(error).rstrip('.')}.") from error
             else:
                 if last or not is_transient(response, repeatable=repeatable):
                     return response
@@ -163,7 +174,7 @@ def json_of(response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError as error:
-        raise _unexpected(response) from error
+        raise unexpected(response) from error
 
 
 def failure_of(response: httpx.Response) -> DarkroomError:
@@ -176,12 +187,17 @@ def failure_of(response: httpx.Response) -> DarkroomError:
         return error_of(response.status_code, body)
     if response.status_code in TRANSIENT:
         return error_of(response.status_code, {"detail": f"{response.url} answered {response.status_code}."})
-    return _unexpected(response)
+    return unexpected(response)
 
 
-def _unexpected(response: httpx.Response) -> UnexpectedAnswer:
+def unexpected(response: httpx.Response) -> UnexpectedAnswer:
     detail = f"{response.url} answered {response.status_code} without JSON of Darkroom: is it the right address?"
     return UnexpectedAnswer(detail, status=response.status_code)
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    """However long an answer may take: a host that does not exist is reported soon."""
+    return httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
 
 
 def _given(query: Query | None) -> dict[str, str | int | float | bool]:

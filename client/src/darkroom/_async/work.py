@@ -10,8 +10,9 @@ from typing import Any, Protocol, TypeVar
 import httpx
 
 from darkroom._async.runtime import sleep
-from darkroom._async.transport import AsyncTransport
+from darkroom._async.transport import AsyncTransport, unexpected
 from darkroom.errors import Problem, ServiceUnavailable, ServiceUnreachable, WaitTimeout, WorkFailed
+from darkroom.event_lines import EventLines
 from darkroom.schemas import Event
 from darkroom.schemas.decode import decode
 
@@ -19,6 +20,8 @@ LONG_POLL_SECONDS = 60  # the most that the service waits
 SHORT_POLL_SECONDS = 5  # where a proxy does not let a request wait so long
 PATIENCE_SECONDS = 300.0  # a service that is away for less than this is waited for
 RECONNECT_SECONDS = 1.0
+GRACE_SECONDS = 15.0  # for the answer of a long poll, however short the timeout of the client is
+EVENT_STREAM = "text/event-stream"
 
 
 class Work(Protocol):
@@ -40,8 +43,9 @@ async def wait_until_ended(
     poll, seen_at = LONG_POLL_SECONDS, monotonic()
     while True:
         left = LONG_POLL_SECONDS if deadline is None else max(0.0, deadline - monotonic())
+        seconds = int(min(poll, left))
         try:
-            found = await transport.read(kind, path, {"wait": int(min(poll, left))})
+            found = await transport.read(kind, path, {"wait": seconds}, timeout=seconds + GRACE_SECONDS)
         except (ServiceUnreachable, ServiceUnavailable):
             if monotonic() - seen_at > PATIENCE_SECONDS or (deadline is not None and monotonic() >= deadline):
                 raise
@@ -60,12 +64,22 @@ async def wait_until_ended(
 async def follow(
     transport: AsyncTransport, kind: type[T], path: str, *, ended: frozenset[str], seconds: float
 ) -> AsyncIterator[T]:
-    """The state every so many seconds; the one in which it ended comes last."""
+    """The state every so many seconds; the one in which it ended comes last.
+
+    Raises ServiceUnreachable after five minutes without the service.
+    """
+    seen_at = monotonic()
     while True:
-        found = await transport.read(kind, path)
-        yield found
-        if found.state in ended:
-            return
+        try:
+            found = await transport.read(kind, path)
+        except (ServiceUnreachable, ServiceUnavailable):
+            if monotonic() - seen_at > PATIENCE_SECONDS:
+                raise
+        else:
+            seen_at = monotonic()
+            yield found
+            if found.state in ended:
+                return
         await sleep(seconds)
 
 
@@ -74,18 +88,20 @@ async def events(transport: AsyncTransport, path: str, *, after: int) -> AsyncIt
 
     Raises ServiceUnreachable after five minutes without the service.
     """
-    last, seen_at = str(after), monotonic()
+    last_id, seen_at = str(after), monotonic()
     while True:
+        lines = EventLines(last_id)
         try:
-            async with transport.stream(path, headers={"Last-Event-ID": last}) as response:
+            async with transport.stream(path, headers={"Last-Event-ID": last_id}) as response:
                 if response.status_code == httpx.codes.NO_CONTENT:
                     return
+                if not response.headers.get("content-type", "").startswith(EVENT_STREAM):
+                    raise unexpected(response)
                 async for line in response.aiter_lines():
                     seen_at = monotonic()
-                    name, _, value = line.partition(": ")
-                    if name == "id":
-                        last = value
-                    elif name == "data" and "type" in (found := json.loads(value)):
+                    data = lines.data_after(line)
+                    last_id = lines.last_id
+                    if data and "type" in (found := json.loads(data)):
                         yield decode(Event, found)
         except httpx.TransportError as error:
             if monotonic() - seen_at > PATIENCE_SECONDS:

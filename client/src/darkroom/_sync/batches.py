@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from darkroom._sync import work
 from darkroom._sync.downloads import download
-from darkroom._sync.runtime import in_thread
-from darkroom._sync.transport import Transport, json_of, new_key
+from darkroom._sync.transport import Transport
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import batch_id_of, job_id_of, model_name_of, path_of, project_name_of
 from darkroom.schemas import Batch, Dataset, ModelVersion, Operation, Project
-from darkroom.schemas.decode import decode
 from darkroom.states import RUN_ENDED, SUCCEEDED
-
-UPLOAD_SECONDS = 600.0
 
 
 class Batches:
@@ -70,7 +66,9 @@ class Batches:
         if archive is None:
             operation = self._transport.write(Operation, "POST", "/predict/batch", body)
         else:
-            operation = self._send(Path(archive), body)
+            operation = self._transport.write_file(
+                Operation, "/predict/batch", Path(archive), media_type="application/zip", query=body
+            )
         return self.get(operation.operation_id)
 
     def get(self, batch: Batch | str) -> Batch:
@@ -91,14 +89,6 @@ class Batches:
     def delete(self, batch: Batch | str) -> None:
         """With its files. One that has not ended is cancelled."""
         self._transport.send("DELETE", _path(batch))
-
-    def _send(self, archive: Path, query: Mapping[str, Any]) -> Operation:
-        content = in_thread(archive.read_bytes)
-        headers = {"Content-Type": "application/zip", **new_key()}
-        response = self._transport.send(
-            "POST", "/predict/batch", query=query, content=content, headers=headers, timeout=UPLOAD_SECONDS
-        )
-        return decode(Operation, json_of(response))
 
 
 def _path(batch: Batch | str) -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom._sync.downloads import download
-from darkroom._sync.runtime import in_thread
-from darkroom._sync.transport import Transport, new_key
+from darkroom._sync.transport import Transport
 from darkroom._sync.work import LONG_POLL_SECONDS, without_none
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import (
@@ -33,11 +32,9 @@ from darkroom.schemas import (
     Operation,
     Project,
 )
-from darkroom.schemas.decode import decode
 
 PRODUCTION, LATEST = "production", "latest"
 ACCEPTED = 202
-UPLOAD_SECONDS = 600.0
 
 
 class Models:
@@ -93,14 +90,9 @@ class Models:
         version, or its problem says why the model was refused.
         """
         path = path_of("/projects/{}/versions", project_name_of(project))
-        content = in_thread(Path(file).read_bytes)
-        kind = "application/zip" if str(file).endswith(".zip") else "application/octet-stream"
+        media_type = "application/zip" if str(file).endswith(".zip") else "application/octet-stream"
         query = {"dataset": None if dataset is None else job_id_of(dataset)}
-        headers = {"Content-Type": kind, **new_key()}
-        response = self._transport.send(
-            "POST", path, query=query, content=content, headers=headers, timeout=UPLOAD_SECONDS
-        )
-        return decode(Operation, response.json())
+        return self._transport.write_file(Operation, path, Path(file), media_type=media_type, query=query)
 
 
 class Exports:

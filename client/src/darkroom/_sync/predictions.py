@@ -14,7 +14,7 @@ from typing import Any, Union
 import httpx
 
 from darkroom._sync.runtime import in_thread
-from darkroom._sync.transport import Transport
+from darkroom._sync.transport import Transport, json_of
 from darkroom._sync.work import without_none
 from darkroom.names import model_name_of
 from darkroom.schemas import Answer, ModelVersion, Prediction
@@ -68,7 +68,7 @@ def predict_all(
 
 def predict_bytes(transport: Transport, model: ModelVersion | str, content: bytes, options: Options) -> Prediction:
     response = _posted(transport, content, {"model": model_name_of(model), **options.given()})
-    answer = decode(Answer, response.json())
+    answer = decode(Answer, json_of(response))
     return Prediction(answer.model, answer.images[0], answer.receipt, content)
 
 

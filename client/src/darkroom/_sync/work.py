@@ -11,8 +11,9 @@ from typing import Any, Protocol, TypeVar
 import httpx
 
 from darkroom._sync.runtime import sleep
-from darkroom._sync.transport import Transport
+from darkroom._sync.transport import Transport, unexpected
 from darkroom.errors import Problem, ServiceUnavailable, ServiceUnreachable, WaitTimeout, WorkFailed
+from darkroom.event_lines import EventLines
 from darkroom.schemas import Event
 from darkroom.schemas.decode import decode
 
@@ -20,6 +21,8 @@ LONG_POLL_SECONDS = 60  # the most that the service waits
 SHORT_POLL_SECONDS = 5  # where a proxy does not let a request wait so long
 PATIENCE_SECONDS = 300.0  # a service that is away for less than this is waited for
 RECONNECT_SECONDS = 1.0
+GRACE_SECONDS = 15.0  # for the answer of a long poll, however short the timeout of the client is
+EVENT_STREAM = "text/event-stream"
 
 
 class Work(Protocol):
@@ -41,8 +44,9 @@ def wait_until_ended(
     poll, seen_at = LONG_POLL_SECONDS, monotonic()
     while True:
         left = LONG_POLL_SECONDS if deadline is None else max(0.0, deadline - monotonic())
+        seconds = int(min(poll, left))
         try:
-            found = transport.read(kind, path, {"wait": int(min(poll, left))})
+            found = transport.read(kind, path, {"wait": seconds}, timeout=seconds + GRACE_SECONDS)
         except (ServiceUnreachable, ServiceUnavailable):
             if monotonic() - seen_at > PATIENCE_SECONDS or (deadline is not None and monotonic() >= deadline):
                 raise
@@ -59,12 +63,22 @@ def wait_until_ended(
 
 
 def follow(transport: Transport, kind: type[T], path: str, *, ended: frozenset[str], seconds: float) -> Iterator[T]:
-    """The state every so many seconds; the one in which it ended comes last."""
+    """The state every so many seconds; the one in which it ended comes last.
+
+    Raises ServiceUnreachable after five minutes without the service.
+    """
+    seen_at = monotonic()
     while True:
-        found = transport.read(kind, path)
-        yield found
-        if found.state in ended:
-            return
+        try:
+            found = transport.read(kind, path)
+        except (ServiceUnreachable, ServiceUnavailable):
+            if monotonic() - seen_at > PATIENCE_SECONDS:
+                raise
+        else:
+            seen_at = monotonic()
+            yield found
+            if found.state in ended:
+                return
         sleep(seconds)
 
 
@@ -73,18 +87,20 @@ def events(transport: Transport, path: str, *, after: int) -> Iterator[Event]:
 
     Raises ServiceUnreachable after five minutes without the service.
     """
-    last, seen_at = str(after), monotonic()
+    last_id, seen_at = str(after), monotonic()
     while True:
+        lines = EventLines(last_id)
         try:
-            with transport.stream(path, headers={"Last-Event-ID": last}) as response:
+            with transport.stream(path, headers={"Last-Event-ID": last_id}) as response:
                 if response.status_code == httpx.codes.NO_CONTENT:
                     return
+                if not response.headers.get("content-type", "").startswith(EVENT_STREAM):
+                    raise unexpected(response)
                 for line in response.iter_lines():
                     seen_at = monotonic()
-                    name, _, value = line.partition(": ")
-                    if name == "id":
-                        last = value
-                    elif name == "data" and "type" in (found := json.loads(value)):
+                    data = lines.data_after(line)
+                    last_id = lines.last_id
+                    if data and "type" in (found := json.loads(data)):
                         yield decode(Event, found)
         except httpx.TransportError as error:
             if monotonic() - seen_at > PATIENCE_SECONDS:
