@@ -24,7 +24,7 @@ def test_the_token_of_the_login_file_goes_only_to_its_address(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("token", ["sec\nret", "sec\x00ret", "geheim\u00e4"])
-def test_a_token_that_no_header_can_hold_is_refused_without_being_printed(token: str) -> None:
+def test_a_token_that_no_header_takes_is_refused_without_being_printed(token: str) -> None:
     with pytest.raises(ValueError, match="token") as raised:
         Client("http://service", token=token)
     assert token[:3] not in str(raised.value)
