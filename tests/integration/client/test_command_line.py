@@ -3,7 +3,9 @@
 import io
 import json
 import stat
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,30 @@ def test_the_shell_completes_names_and_is_silent_when_nobody_answers(
     (port,) = free_ports(1)
     monkeypatch.setenv("DARKROOM_URL", f"http://127.0.0.1:{port}")
     assert complete_model("") == complete_run("") == []
+
+
+def test_completion_sends_no_token_to_where_it_is_redirected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    received: list[tuple[str, str | None]] = []
+
+    class Redirecting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            received.append((self.path, self.headers["Authorization"]))
+            self.send_response(302 if self.path.startswith("/projects") else 200)
+            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("DARKROOM_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("DARKROOM_API_TOKEN", "secret")
+        assert complete_model("") == []
+        server.shutdown()
+    assert received == [("/projects?limit=100", "Bearer secret"), ("/elsewhere", None)]
 
 
 def test_the_token_is_checked_stored_and_sent_to_its_own_address_alone(

@@ -48,8 +48,9 @@ def _items(path: str) -> Iterable[dict[str, Any]]:
 
     try:
         login = resolve_login()
-        headers = {"Authorization": f"Bearer {login.token}"} if login.token else {}
-        request = urllib.request.Request(f"{login.url}{path}", headers=headers)  # noqa: S310 - HTTP, as the login checks
+        request = urllib.request.Request(f"{login.url}{path}")  # noqa: S310 - HTTP, as the login checks
+        if login.token:  # a redirect, perhaps to another host, does not get it
+            request.add_unredirected_header("Authorization", f"Bearer {login.token}")
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310 - the same
             items: list[dict[str, Any]] = json.load(answer)["items"]
             return items

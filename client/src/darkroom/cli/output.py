@@ -60,15 +60,19 @@ class Output:
         self.stdout.file.flush()
 
     def message(self, text: str, *, style: str = "") -> None:
-        """For people, on stderr. `text` is safe already: what came from outside went through `safe`."""
+        """For people, on stderr."""
+        from darkroom.cli.text import safe
+
         if not self.quiet:
-            self.stderr.print(text, style=style or None)
+            self.stderr.print("\n".join(map(safe, text.split("\n"))), style=style or None)
 
     def warning(self, text: str) -> None:
         from rich.text import Text
 
+        from darkroom.cli.text import safe
+
         if not self.quiet:
-            self.stderr.print(Text.assemble(("warning ", "yellow"), text))
+            self.stderr.print(Text.assemble(("warning ", "yellow"), safe(text)))
 
     @contextmanager
     def progress(self, *, in_bytes: bool = False) -> "Iterator[Progress]":

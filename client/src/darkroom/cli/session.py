@@ -26,12 +26,7 @@ class Session:
     @cached_property
     def login(self) -> Login:
         """Raises WrongUsage."""
-        from darkroom.cli.failures import WrongUsage
-
-        try:
-            return resolve_login(self.url and with_scheme(self.url), self.token)
-        except ValueError as error:
-            raise WrongUsage(str(error)) from error
+        return login_of(self.url, self.token)
 
     @cached_property
     def client(self) -> "Client":
@@ -53,6 +48,16 @@ class Session:
         finally:
             if "client" in self.__dict__:
                 self.client.close()
+
+
+def login_of(url: str | None, token: str | None) -> Login:
+    """Raises WrongUsage."""
+    from darkroom.cli.failures import WrongUsage
+
+    try:
+        return resolve_login(url and with_scheme(url), token)
+    except ValueError as error:
+        raise WrongUsage(str(error)) from error
 
 
 def with_scheme(url: str) -> str:

@@ -79,7 +79,7 @@ class Facts:
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in self.pairs.items():
-            table.add_row(name, _text(value))
+            table.add_row(_text(name), _text(value))
         yield table
 
 

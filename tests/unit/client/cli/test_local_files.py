@@ -3,13 +3,18 @@
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 
+from darkroom import Client
 from darkroom.cli.checkup.local import login_check
-from darkroom.cli.failures import CommandFailed
+from darkroom.cli.failures import CommandFailed, WrongUsage
 from darkroom.cli.folder_archive import files_in, write_archive
+from darkroom.cli.images import Image
 from darkroom.cli.log_lines import lines_after
+from darkroom.cli.predicting import Predictor, places
 from darkroom.login import Login, write_login
+from tests.builders.documented_service import SCHEMAS, example
 
 
 def test_a_folder_gives_the_same_zip_again_without_what_is_hidden(tmp_path: Path) -> None:
@@ -50,3 +55,27 @@ def test_a_login_file_that_others_can_read_fails_the_check(tmp_path: Path, monke
     path.chmod(0o600)
     path.write_text("{")
     assert login_check(path).state == "fail"
+
+
+def test_drawings_overwrite_neither_an_image_nor_one_another(tmp_path: Path) -> None:
+    images = []
+    for name in ("a/1.jpg", "b/1.png", "b/1-2.png", "c/1.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        images.append(Image(name, path))
+    names = [path.name for path in places(images, tmp_path / "drawn", ".jpg")]
+    assert names == ["1.jpg", "1-3.jpg", "1-2.jpg", "1-4.jpg"]
+    for target in (tmp_path / "a", tmp_path / "c"):
+        with pytest.raises(WrongUsage, match=r"1\.jpg is one of the images"):
+            places(images, target, ".jpg")
+    with pytest.raises(WrongUsage):
+        places(images[:1], tmp_path / "b" / ".." / "a" / "1.jpg", ".jpg")
+
+
+def test_the_command_keeps_no_image_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"image")
+    service = httpx.MockTransport(lambda _: httpx.Response(200, json=example(SCHEMAS["Answer"], whole=True)))
+    with Client("http://service", http=httpx.Client(transport=service)) as client:
+        (found,) = Predictor(client, "raccoons", {}).predict([Image("1.jpg", tmp_path / "1.jpg")], receipt=False)
+    assert found.image == b"" and found.model.name

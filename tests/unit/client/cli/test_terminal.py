@@ -8,6 +8,7 @@ from PIL import Image
 from rich.console import Console
 
 from darkroom.cli.curves import curve
+from darkroom.cli.output import Output
 from darkroom.cli.tables import Column, Facts, Rows
 from darkroom.cli.terminal_images import image_text, protocol_of
 from darkroom.cli.text import duration, figure, log_line, safe, size
@@ -29,6 +30,7 @@ def drawn(renderable: object, *, width: int = 80) -> str:
     [
         Rows((Column("name"), Column("file", wraps=True)), [(HOSTILE, HOSTILE)]),
         Facts({"name": HOSTILE}),
+        Facts({HOSTILE: "value"}),
         TrainingView("run_1", "shapes", stage=HOSTILE, epochs=2, epoch=1, metrics={HOSTILE: 0.5, "a": 1.0}),
     ],
 )
@@ -36,6 +38,12 @@ def test_a_hostile_name_can_neither_colour_nor_hide_anything(renderable: object)
     text = drawn(renderable, width=300)
     assert not set(text) & set("\x1b\x07\x9b\r\u202e\u2066\ud800")
     assert "\\x1b[31mred" in text and "[bold]b[/bold]" in text and "\\u202etxt.exe" in text and ":boom:" in text
+
+
+def test_a_message_can_neither(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().message(f"\nNext: darkroom train {HOSTILE}")
+    Output().warning(HOSTILE)
+    assert not set(capsys.readouterr().err) & set("\x1b\x07\x9b\r\u202e\u2066\ud800")
 
 
 def test_text_that_harms_nobody_stays_as_it_is() -> None:

@@ -104,6 +104,8 @@ def open_page(
 ) -> None:
     """Open a page of the service in the browser."""
     address = _address(session, what)
+    if not address.startswith(("http://", "https://")):
+        raise CommandFailed(f"{safe(address)} is no page of the web, and is not opened.")
     session.out.result({"url": address}, lambda: styled(address, ""))
     if not only_print and not session.out.as_json and session.out.is_live:
         typer.launch(address)

@@ -8,7 +8,7 @@ import typer
 
 from darkroom.cli.command import command
 from darkroom.cli.exits import ExitCode
-from darkroom.cli.session import Session, with_scheme
+from darkroom.cli.session import Session, login_of
 from darkroom.cli.tables import Facts, state, styled
 from darkroom.cli.text import safe
 from darkroom.login import TOKEN_VARIABLE, URL_VARIABLE, Login, read_login, remove_login, write_login
@@ -48,8 +48,8 @@ def login(session: Session, address: Address = None) -> None:
     from darkroom import Client
     from darkroom.errors import NotAuthenticated
 
-    url = with_scheme(address) if address else session.login.url
-    token = _given_token(session)
+    found = login_of(address or session.url, _given_token(session))
+    url, token = found.url, found.token
     try:
         with Client(url, token=token) as client:
             service = client.service()

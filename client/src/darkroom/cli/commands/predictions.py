@@ -101,7 +101,7 @@ def predict(
         return predict_batch(session, BatchRequest(model, images, split, format, out, wait, options))
     found = find_images(images)
     targets = {"--draw": target_of(draw), "--receipt": target_of(receipt)}
-    _check_targets(len(found), targets)
+    _check_targets(found, targets)
     predictor = Predictor(session.client, model, options)
     predictions = _predicted(session, predictor, found, wants_receipt=receipt is not None)
     session.out.result(
@@ -145,8 +145,13 @@ def _preview(session: Session, predictor: "Predictor", image: "Image") -> None:
         out.stdout.file.write(f"\n{text}")
 
 
-def _check_targets(count: int, targets: "Mapping[str, Path | None]") -> None:
-    """Several images need a folder."""
+def _check_targets(images: "list[Image]", targets: "Mapping[str, Path | None]") -> None:
+    """Several images need a folder; none is overwritten."""
+    from darkroom.cli.predicting import SUFFIXES, places
+
     for option, path in targets.items():
-        if path is not None and count > 1 and path.suffix and not path.is_dir():
-            raise WrongUsage(f"{option} {path}: {count} images need a folder.", f"For example {option} out/")
+        if path is None:
+            continue
+        if len(images) > 1 and path.suffix and not path.is_dir():
+            raise WrongUsage(f"{option} {path}: {len(images)} images need a folder.", f"For example {option} out/")
+        places(images, path, SUFFIXES[option])
