@@ -57,4 +57,9 @@ def split_model(model: ModelVersion | str) -> tuple[str, str, str]:
 
 def path_of(template: str, *names: str) -> str:
     """The template with each `{}` replaced by a name, in which no character has a meaning of its own."""
-    return template.format(*(quote(name, safe="") for name in names))
+    return template.format(*map(_part, names))
+
+
+def _part(name: str) -> str:
+    """`..` would lead to the path above."""
+    return name.replace(".", "%2E") if name in (".", "..") else quote(name, safe="")

@@ -252,3 +252,18 @@ def test_a_host_that_does_not_exist_is_reported_soon_however_long_an_answer_may_
     with client_of(answer, timeout=5) as client:
         client.predict_from_image_bytes("raccoons", b"image")
     assert timeouts[0]["connect"] <= 10 < timeouts[0]["read"]
+
+
+@pytest.mark.parametrize("name", ["..", "../jobs", "a/b?c#d", "."])
+def test_a_name_never_leads_to_another_path(name: str) -> None:
+    paths: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.raw_path)
+        return httpx.Response(204)
+
+    with client_of(answer) as client:
+        client.aliases.remove("raccoons", name)
+    (path,) = paths
+    folder, _, last = path.rpartition(b"/")
+    assert folder == b"/projects/raccoons/aliases" and not set(b"?#/") & set(last) and last.strip(b".")

@@ -1,12 +1,13 @@
 """The pages of --help: usage, what it does, arguments, options, examples; for `darkroom` itself, all commands."""
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from darkroom.cli.exits import MEANINGS
+from darkroom.cli.exits import MEANINGS, ExitCode
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,6 +38,21 @@ class CommandPage(TyperCommand):
 
 
 class GroupPage(TyperGroup):
+    def main(self, args: Sequence[str] | None = None, *more: Any, **named: Any) -> Any:
+        """With --json a line that cannot be read is an error in JSON too."""
+        given = sys.argv[1:] if args is None else args
+        if "--json" not in given:
+            return super().main(args, *more, **named)
+        try:
+            code = super().main(given, *more, **named | {"standalone_mode": False})
+        except Exception as error:
+            if not hasattr(error, "format_message"):  # of the exceptions of click, which typer has as its own or not
+                raise
+            document = {"title": "", "detail": error.format_message(), "remedy": "--help lists what the command takes."}
+            sys.stderr.write(json.dumps(document | {"exit_code": int(ExitCode.USAGE)}) + "\n")
+            code = ExitCode.USAGE
+        sys.exit(code)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - rich writes it
         panels: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):

@@ -89,3 +89,10 @@ def test_with_json_an_error_is_json_too() -> None:
         "remedy": "Name a ZIP, or a folder of images and labels.",
         "exit_code": 2,
     }
+
+
+@pytest.mark.parametrize("line", ["projects --bogus --json", "--json projects --limit none", "uplod --json"])
+def test_with_json_a_line_that_cannot_be_read_is_an_error_in_json(line: str) -> None:
+    done = CliRunner().invoke(app, line.split())
+    assert (done.exit_code, done.stdout) == (ExitCode.USAGE, "")
+    assert json.loads(done.stderr)["exit_code"] == 2
