@@ -254,6 +254,23 @@ def test_a_host_that_does_not_exist_is_reported_soon_however_long_an_answer_may_
     assert timeouts[0]["connect"] <= 10 < timeouts[0]["read"]
 
 
+def test_following_outlasts_a_restart_and_a_short_timeout_lasts_as_long_as_a_poll() -> None:
+    states = iter(["running", None, "succeeded", "succeeded"])
+    timeouts: list[float] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        timeouts.append(request.extensions["timeout"]["read"] - int(request.url.params.get("wait", 0)))
+        state = next(states)
+        if state is None:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={**RUN, "state": state})
+
+    with client_of(answer, retries=0, timeout=3) as client:
+        assert [each.state for each in client.runs.follow("run_1")] == ["running", "succeeded"]
+        client.runs.wait("run_1")
+    assert min(timeouts) > 0
+
+
 @pytest.mark.parametrize("name", ["..", "../jobs", "a/b?c#d", "."])
 def test_a_name_never_leads_to_another_path(name: str) -> None:
     paths: list[bytes] = []
