@@ -1,7 +1,7 @@
 """Predictions beside LitServe and BentoML: `python -m benchmarks.predict [--seconds 5] [--rounds 3] [--only same]`.
 
 A yolov8n of 320 px, trained on the spot unless `--yolo best.pt` names another one, JPEGs of 640 x 480, and `wrk` on the
-same cores. All servers run at once and answer in turns, so that what else the machine does meets all of them.
+same cores. The servers answer in turns, so that what else the machine does meets all of them; the others are suspended.
 
 - `same`: decode, engine, precision and post-processing are Darkroom's on all sides: what is compared is the serving;
 - `own`: each with its own best: the peers with simplejpeg, OpenCV, onnxruntime or OpenVINO in single precision, and
@@ -26,7 +26,17 @@ from pathlib import Path
 
 from benchmarks.predict_load import Figures, bare, load, share_of_equal
 from benchmarks.predict_model import HELD_OUT, Exported, draw_images, export, train
-from benchmarks.predict_servers import Home, PeerSettings, Running, api_before, darkroom, make_home, make_venv, peer
+from benchmarks.predict_servers import (
+    Home,
+    PeerSettings,
+    Running,
+    api_before,
+    darkroom,
+    make_home,
+    make_venv,
+    peer,
+    suspended,
+)
 from benchmarks.predict_soak import soak
 from pipeline.export.bounds import BOUNDS
 from pipeline.export.catalogue import Precision
@@ -140,8 +150,10 @@ def _api(bench: Bench) -> bool:
         alone = _bare(bench, "fp32", None)
         found: dict[str, list[Figures]] = {"bare": [], "serving": [], "api": []}
         for _ in range(bench.rounds):
-            found["bare"].append(alone(False))
-            found["serving"].append(load(served, bench.images, clients=1, seconds=bench.seconds))
+            with suspended([served, through]):
+                found["bare"].append(alone(False))
+            with suspended([through]):
+                found["serving"].append(load(served, bench.images, clients=1, seconds=bench.seconds))
             found["api"].append(load(through, bench.images, clients=1, seconds=bench.seconds))
     p50 = {name: statistics.median(each.p50 for each in figures) for name, figures in found.items()}
     above, further = p50["serving"] - p50["bare"], p50["api"] - p50["serving"]
@@ -177,7 +189,7 @@ def _bare(bench: Bench, precision: Precision, engine: str | None) -> Callable[[b
     """At one client on all cores; else in as many threads as there are cores."""
     file, cores = bench.exports[precision].file, len(os.sched_getaffinity(0))
     one = [ExportPredictor(file, engine=open_engine(file, threads=cores, name=engine))]
-    each = [ExportPredictor(file, engine=open_engine(file, threads=1, name=engine))] * cores
+    each = [ExportPredictor(file, engine=open_engine(file, threads=1, streams=cores, name=engine))] * cores
     return lambda busy: bare(each if busy else one, bench.contents, seconds=bench.seconds / 2)
 
 
@@ -198,8 +210,10 @@ def _table(
         for clients in (CLIENTS, 1):
             for server in [*servers[number % len(servers) :], *servers[: number % len(servers)]]:
                 seconds = bench.seconds if clients > 1 else bench.seconds / 2
-                rows[server.name][clients].append(load(server, bench.images, clients=clients, seconds=seconds))
-            rows["bare predictor"][clients].append(alone(clients > 1))
+                with suspended([each for each in servers if each is not server]):
+                    rows[server.name][clients].append(load(server, bench.images, clients=clients, seconds=seconds))
+            with suspended(servers):
+                rows["bare predictor"][clients].append(alone(clients > 1))
     equal = {}
     for index, server in enumerate(servers):
         precision = "int8" if index < ours and "int8" in server.name else "fp32"

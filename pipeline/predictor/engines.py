@@ -86,6 +86,7 @@ class OpenVino:
 
         hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": streams * threads}
         hints["NUM_STREAMS"] = streams
+        hints["ENABLE_CPU_PINNING"] = False  # every process would pin its threads to the same cores
         parts = read_openvino(file) if file.suffix == ".zip" else (str(file),)
         try:
             core = openvino.Core()

@@ -25,7 +25,8 @@ MEASURED_RUNS = 9
 SHARED_THREADS = 1  # of the predictor that several requests use at once
 BATCH = 8
 BATCHING_GAIN = 0.7  # a batch is worth waiting for where an image in it takes less than this share of one alone
-LONE_TRIES, LONE_WEIGHT = 150, 0.2  # one in so many; of the last one in the mean
+LONE_TRIES, EARLY_TRIES, EARLY = 150, 10, 100  # one in so many, and among the first ones
+LONE_WEIGHT, TRIED_WEIGHT = 0.2, 0.6  # of the last one in the mean; the other way is seldom tried
 MEMORY_TIMES = 2.0  # of the file: weights, and their copy in the order that the engine computes in
 
 log = structlog.get_logger(__name__)
@@ -44,14 +45,22 @@ class Lone:
     count: int = 0
 
     def on_all_cores(self) -> bool:
-        """The faster way lately; the other one is tried once in a while, seldom enough not to show in a p99."""
+        """The faster way lately; the other one is tried once in a while, seldom enough not to show in a p99.
+
+        Among the first requests more often: what the load measured, it measured beside whatever else started then.
+        """
         self.count += 1
-        faster = self.alone_ms < self.shared_ms
-        return not faster if self.count % LONE_TRIES == 0 and self.alone_ms != inf else faster
+        tries = EARLY_TRIES if self.count <= EARLY else LONE_TRIES
+        return not self._faster if self.count % tries == 0 and self.alone_ms != inf else self._faster
 
     def note(self, milliseconds: float, *, on_all_cores: bool) -> None:
         name = "alone_ms" if on_all_cores else "shared_ms"
-        setattr(self, name, (1 - LONE_WEIGHT) * getattr(self, name) + LONE_WEIGHT * milliseconds)
+        weight = LONE_WEIGHT if on_all_cores == self._faster else TRIED_WEIGHT
+        setattr(self, name, (1 - weight) * getattr(self, name) + weight * milliseconds)
+
+    @property
+    def _faster(self) -> bool:
+        return self.alone_ms < self.shared_ms
 
 
 @dataclass(frozen=True, slots=True)
