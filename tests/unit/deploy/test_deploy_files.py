@@ -150,3 +150,8 @@ def copied_into(target: str) -> set[str]:
     """The top-level folders that the image of this target has."""
     text = stage(target) + stage("darkroom")
     return {source.partition("/")[0] for source in re.findall(r"^COPY (?!--from)(\S+)", text, flags=re.MULTILINE)}
+
+
+def test_every_service_that_images_by_url_pass_through_knows_the_hosts() -> None:
+    for name in ("api", "serving", "worker-operations"):
+        assert "DARKROOM_IMAGE_HOSTS" in COMPOSE["services"][name]["environment"], name
