@@ -4,13 +4,13 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 from fastapi import Depends, FastAPI
 
-from core.domain.errors import DarkroomError
+from core.domain.errors import DarkroomError, ModelLoading
 from core.domain.version import VERSION
 from core.logging import configure_logging
 from core.services.context import Platform, open_platform
@@ -116,8 +116,15 @@ async def _preload(serving: Serving) -> None:
     """Until then the service is not ready. A model that cannot be loaded does not keep it so."""
     for name in serving.platform.settings.preloaded:
         try:
-            async with serving.models.use(name):
-                pass
+            await _use_once(serving.models, name)
         except DarkroomError as error:
             log.warning("model.not_preloaded", model=name, slug=error.slug, detail=error.detail)
         serving.preloading.discard(name)
+
+
+async def _use_once(models: Models, name: str) -> None:
+    """However long its load takes: one that is slow goes on after a request for it was refused."""
+    while True:
+        with suppress(ModelLoading):
+            async with models.use(name):
+                return

@@ -1,8 +1,10 @@
 """The bytes of requests in memory: bounded for each request, and for all of them together, while they arrive."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from core.domain.errors import MediaTypeUnsupported, QueueFull, RequestInvalid, UploadTooLarge
@@ -12,6 +14,9 @@ from http_common.multipart import FormReader
 REQUEST_TIMES = 2  # of the largest image: what the JSON of a request, or the images at its URLs, may have
 FORM_BYTES = 64 * 1024  # allowance for a form around its file
 RAW_TYPES = ("image/", "application/octet-stream")
+LARGE_BYTES = 256 * 1024  # parsing or writing so many takes a millisecond, and is left to a thread
+
+T = TypeVar("T")
 
 
 class Room:
@@ -58,6 +63,11 @@ async def read_body(request: Request, room: Room) -> bytes:
     """The room for an announced length is taken before anything is read. Raises what `Room.add` raises,
     RequestTimeout, ClientDisconnect."""
     return b"".join([chunk async for chunk in _counted(request, room)])
+
+
+async def beside_loop(size: int, work: Callable[..., T], *args: Any) -> T:
+    """`work(*args)` about `size` bytes: in a thread where they are many, for other requests are answered meanwhile."""
+    return await run_in_threadpool(work, *args) if size > LARGE_BYTES else work(*args)
 
 
 async def read_image(request: Request, room: Room, *, max_bytes: int) -> bytes:

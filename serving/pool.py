@@ -6,21 +6,28 @@ On a GPU they gather while the engine computes: see `serving.batches`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
-from core.domain.errors import QueueFull
+import structlog
+
+from core.domain.errors import ModelNotServable, QueueFull
 from core.settings import Settings
+from pipeline.predictor.engines import EngineFailed, Tensor
+from pipeline.predictor.metadata import MetadataInvalid
 from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed
 from pipeline.predictor.tile_options import OVERLAP
 from serving.batches import Batches
 from serving.models.loading import LoadedModel
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,10 @@ class Options:
     def thresholds(self) -> dict[str, Any]:
         """Those of an image that is computed whole."""
         return {"min_score": self.min_score, "iou": self.iou, "top": self.top}
+
+
+class NotComputed(PredictionFailed):
+    """By no fault of the image: the engine cannot run the export on it, for want of memory for instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +72,18 @@ class Pool:
 
         `by_itself`: whatever waits, each is computed as its replay is: in no batch, by `model.shared`.
         """
-        if self.accepted + len(images) > max(self.limit, len(images) if not self.accepted else 0):
-            raise self._full()
-        self.accepted += len(images)
-        try:
+        with self._accepting(len(images)):
             if len(images) == 1:
                 return [await self._one(model, images[0], options, by_itself)]
             return await asyncio.gather(*(self._one(model, content, options, by_itself) for content in images))
-        finally:
-            self.accepted -= len(images)
+
+    async def raw(self, model: LoadedModel, batch: Tensor) -> Tensor:
+        """See `ExportPredictor.raw`. Raises QueueFull, ModelNotServable where the engine fails."""
+        with self._accepting(len(batch)):
+            try:
+                return await self.run(model.shared.raw, batch)
+            except EngineFailed as error:
+                raise ModelNotServable(str(error), name=model.served.name) from error
 
     def raise_if_full(self) -> None:
         """Raises QueueFull where not one image more would be accepted: before a body is read."""
@@ -83,11 +97,28 @@ class Pool:
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
+    @contextmanager
+    def _accepting(self, count: int) -> Iterator[None]:
+        if self.accepted + count > max(self.limit, 0 if self.accepted else count):
+            raise self._full()
+        self.accepted += count
+        try:
+            yield
+        finally:
+            self.accepted -= count
+
     def _full(self) -> QueueFull:
         detail = f"{self.accepted} images wait or are computed; at most {self.limit} may. Try again shortly."
         return QueueFull(detail, waiting=self.accepted, limit=self.limit)
 
     async def _one(self, model: LoadedModel, content: bytes, options: Options, by_itself: bool) -> Answered:
+        try:
+            return await self._predict_one(model, content, options, by_itself)
+        except (EngineFailed, MetadataInvalid) as error:
+            log.warning("prediction.failed", model=model.served.name, error=str(error))
+            return Answered(NotComputed(str(error)), 0.0)
+
+    async def _predict_one(self, model: LoadedModel, content: bytes, options: Options, by_itself: bool) -> Answered:
         whole = options.tile is None  # the tiles of an image are a batch of their own
         if model.choice.batches and whole and not by_itself:
             return Answered(*await self._batches_of(model).predict(content, options.thresholds()))

@@ -25,10 +25,7 @@ class ProtocolErrors:
 
         async def send_error(message: Message) -> None:
             nonlocal start
-            if (
-                message["type"] == "http.response.start"
-                and Headers(raw=message["headers"]).get("content-type") == MEDIA_TYPE
-            ):
+            if message["type"] == "http.response.start" and _is_problem(message):
                 start = message
             elif start is None:
                 await send(message)

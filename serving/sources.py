@@ -10,7 +10,7 @@ from core.domain.errors import ImageUrlRefused, RequestInvalid
 from http_common.prediction_schemas import ImageSource
 from http_common.remote_images import fetch_image
 from pipeline.predictor.predictor import PredictionFailed
-from serving.intake import Room
+from serving.intake import Room, beside_loop
 from serving.state import Serving
 
 FETCHED_AT_ONCE = 8  # of a request
@@ -46,7 +46,8 @@ async def _read(
     serving: Serving, source: ImageSource, room: Room, turns: asyncio.Semaphore
 ) -> bytes | PredictionFailed:
     if source.url is None:
-        return _decoded(source.base64 or "", serving.platform.settings.image_max_bytes)
+        text = source.base64 or ""
+        return await beside_loop(len(text), _decoded, text, serving.platform.settings.image_max_bytes)
     settings = serving.platform.settings
     fetch = partial(fetch_image, hosts=serving.image_hosts, max_bytes=settings.image_max_bytes, received=room.add)
     try:

@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,8 +65,8 @@ class InferRequest(BaseModel):
 
 def read_request(body: bytes, json_length: str | None) -> tuple[InferRequest, bytes]:
     """The request, and the bytes behind its JSON. `json_length`: the value of HEADER. Raises RequestInvalid."""
-    length = int(json_length) if json_length and json_length.isdigit() else len(body)
-    if (json_length is not None and not json_length.isdigit()) or length > len(body):
+    length = len(body) if json_length is None else _length(json_length)
+    if length > len(body):
         raise RequestInvalid(f"{HEADER} is no length of a part of the body.")
     try:
         return InferRequest.model_validate_json(body[:length]), body[length:]
@@ -81,7 +82,7 @@ def pixels_in(tensor: InputTensor, binary: bytes) -> Array:
         if tensor.data is None:
             return np.frombuffer(_own_bytes(tensor, binary), "<f4").reshape(tensor.shape)
         return np.asarray(tensor.data, np.float32).reshape(tensor.shape)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise RequestInvalid(f"The data of {tensor.name!r} does not have the shape {tensor.shape}.") from error
 
 
@@ -116,6 +117,12 @@ def answer_of(head: Mapping[str, Any], tensors: Mapping[str, Array], request: In
         return Response(text, media_type="application/json")
     headers = {HEADER: str(len(text))}
     return Response(b"".join([text, *parts]), media_type="application/octet-stream", headers=headers)
+
+
+def _length(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,12}", text):
+        raise RequestInvalid(f"{HEADER} is no number of bytes.")
+    return int(text)
 
 
 def _own_bytes(tensor: InputTensor, binary: bytes) -> bytes:

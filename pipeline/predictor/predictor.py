@@ -136,7 +136,7 @@ class ExportPredictor:
         fits = sides == (wanted.height, wanted.width) or (
             wanted.stride > 0 and all(0 < side <= longest and side % wanted.stride == 0 for side in sides)
         )
-        if batch.ndim != 4 or batch.shape[1] != 3 or not fits:
+        if batch.ndim != 4 or not len(batch) or batch.shape[1] != 3 or not fits:
             shape = f"(batch, 3, {wanted.height}, {wanted.width})"
             raise MetadataInvalid(f"The model takes {shape}; the array has the shape {batch.shape}.")
 

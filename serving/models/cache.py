@@ -3,14 +3,20 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import structlog
 
+from core import clock
 from core.domain.errors import ModelNotServable
 from core.services.models.served import Served
 from core.storage import ObjectCorrupt, ObjectMissing, ObjectStore
 from core.storage.free_space import require_free
+
+PART_SECONDS = 3600.0  # what a process that was killed had fetched so far is removed after this time
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +41,7 @@ class ExportCache:
     def _fetch(self, served: Served, target: Path) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         require_free(self._folder, served.bytes, reserve_bytes=self._reserve_bytes)
-        partial = self._folder / f".{served.sha256}.{os.getpid()}.part"
+        partial = self._folder / f"{served.sha256}.{uuid4().hex}.part"  # two exports may have the same bytes
         try:
             stored = self._store.fetch(served.key, partial)
             if stored.sha256 != served.sha256:
@@ -50,18 +56,31 @@ class ExportCache:
             partial.unlink(missing_ok=True)
 
     def _remove_beyond(self, *, keep: Path) -> None:
-        folders = sorted(
-            (each for each in self._folder.iterdir() if each.is_dir()), key=lambda each: each.stat().st_mtime
-        )
-        sizes = {each: sum(file.stat().st_size for file in each.iterdir()) for each in folders}
-        total = sum(sizes.values())
-        for folder in folders:
+        _remove_parts(self._folder)
+        found = sorted(_sizes(self._folder))
+        total = sum(size for _, _, size in found)
+        for _, folder, size in found:
             if total <= self._max_bytes:
                 return
             if folder != keep:
                 shutil.rmtree(folder, ignore_errors=True)
-                total -= sizes[folder]
-                log.info("export.uncached", sha256=folder.name, bytes=sizes[folder])
+                total -= size
+                log.info("export.uncached", sha256=folder.name, bytes=size)
+
+
+def _remove_parts(folder: Path) -> None:
+    for part in folder.glob("*.part"):
+        with suppress(FileNotFoundError):
+            if part.stat().st_mtime < clock.now_ms() / 1000 - PART_SECONDS:
+                part.unlink()
+
+
+def _sizes(folder: Path) -> Iterator[tuple[float, Path, int]]:
+    """When each was used last, and its bytes; other threads and processes remove some meanwhile."""
+    for each in folder.iterdir():
+        with suppress(FileNotFoundError):
+            if each.is_dir():
+                yield each.stat().st_mtime, each, sum(file.stat().st_size for file in each.iterdir())
 
 
 def _is_whole(file: Path, sha256: str) -> bool:

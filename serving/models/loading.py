@@ -16,7 +16,7 @@ from PIL import Image
 from core.domain.errors import ModelNotServable
 from core.services.models.served import Served
 from pipeline.export.bounds import BOUNDS
-from pipeline.predictor.engines import Device, Engine, open_engine
+from pipeline.predictor.engines import Device, Engine, EngineFailed, open_engine
 from pipeline.predictor.predictor import ExportPredictor
 from serving.batches import Batches
 
@@ -181,7 +181,12 @@ def _drop_those_that_differ(opened: dict[str, ExportPredictor], image: bytes, se
     wanted = opened[names[0]].raw(batch)
     notes = []
     for name in names[1:]:
-        found = opened[name].raw(batch)
+        try:
+            found = opened[name].raw(batch)
+        except EngineFailed as error:
+            del opened[name]
+            notes.append(f"{name} is not used: {_short(error)}")
+            continue
         largest = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else float("inf")
         if not largest <= BOUNDS[served.precision].output * max(1.0, float(np.abs(wanted).max())):  # type: ignore[index]
             del opened[name]

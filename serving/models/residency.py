@@ -130,30 +130,21 @@ class Models:
         self._loading.pop(served.export_id, None)
         self._failed.pop(served.export_id, None)
         error = None if loading.cancelled() else loading.exception()
-        if error is None:
-            return
         if not isinstance(error, DarkroomError):
-            error = ModelNotServable(f"{served.name} cannot be loaded: {error!r}"[:500], name=served.name)
+            return
         self._failed[served.export_id] = (clock.monotonic(), error)
         self.counts["not_loaded"] += 1
         log.warning("model.not_loaded", model=served.name, slug=error.slug, detail=error.detail)
 
     async def _load_in_threads(self, served: Served) -> LoadedModel:
-        """Slow fetches of one model do not keep another one from being opened."""
-        loop = asyncio.get_running_loop()
-        file = await loop.run_in_executor(self._fetcher, self._cache.file_of, served)
-        settings = self._platform.settings
-        model = await loop.run_in_executor(
-            self._opener,
-            lambda: open_model(
-                served,
-                file,
-                engine=settings.serving_engine,
-                device=settings.serving_device,
-                threads=self._threads,
-                now=clock.monotonic(),
-            ),
-        )
+        """Raises DarkroomError alone: what an engine or the disk raises says that the model cannot be loaded."""
+        try:
+            model = await self._opened(served)
+        except DarkroomError:
+            raise
+        except Exception as error:
+            detail = f"{served.name} cannot be loaded: {error!r}"[:500]
+            raise ModelNotServable(detail, name=served.name) from error
         self._loaded[served.export_id] = model
         self._evict(keep=served.export_id)
         self.counts["loaded"] += 1
@@ -166,6 +157,23 @@ class Models:
             milliseconds=model.choice.milliseconds,
         )
         return model
+
+    async def _opened(self, served: Served) -> LoadedModel:
+        """Slow fetches of one model do not keep another one from being opened."""
+        loop = asyncio.get_running_loop()
+        file = await loop.run_in_executor(self._fetcher, self._cache.file_of, served)
+        settings = self._platform.settings
+        return await loop.run_in_executor(
+            self._opener,
+            lambda: open_model(
+                served,
+                file,
+                engine=settings.serving_engine,
+                device=settings.serving_device,
+                threads=self._threads,
+                now=clock.monotonic(),
+            ),
+        )
 
     def _find(self, name: str) -> Served:
         return find_served(self._platform.db, name, precision=self._platform.settings.serving_precision)

@@ -11,14 +11,14 @@ import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from core.domain.errors import RequestInvalid
+from core.domain.errors import ModelNotServable, RequestInvalid
 from core.domain.version import VERSION
 from pipeline.predictor.metadata import MetadataInvalid
 from pipeline.predictor.predictor import Prediction
 from serving.in_time import in_time
-from serving.intake import read_body
+from serving.intake import beside_loop, read_body
 from serving.models.loading import LoadedModel
-from serving.pool import Options
+from serving.pool import NotComputed, Options
 from serving.state import CurrentServing, Serving
 from serving.tensors import HEADER, Array, InferRequest, answer_of, images_in, pixels_in, read_request
 
@@ -101,9 +101,6 @@ def _described(loaded: LoadedModel, model: str) -> dict[str, Any]:
     if loaded.shared.metadata.kind == "detection":
         outputs.append({"name": "boxes", "datatype": "FP32", "shape": [-1, 4]})
         raw_shape = [-1, -1, -1]
-    raw_shape = (
-        [-1, -1, -1] if loaded.shared.metadata.kind == "detection" else [-1, len(loaded.shared.metadata.classes)]
-    )
     return {
         "name": model,
         "versions": [loaded.served.name.rpartition("/v")[2]],
@@ -119,23 +116,27 @@ def _described(loaded: LoadedModel, model: str) -> dict[str, Any]:
 async def _inferred(request: Request, serving: Serving, model: str, name: str) -> Response:
     serving.pool.raise_if_full()
     with serving.intake.room(serving.intake.request_bytes) as room:
-        body, binary = read_request(await read_body(request, room), request.headers.get(HEADER))
-        return await in_time(request, serving, _run(serving, model, name, body, binary))
+        content = await read_body(request, room)
+        body, binary = await beside_loop(len(content), read_request, content, request.headers.get(HEADER))
+        return await in_time(request, serving, _run(serving, model, name, body, binary, size=len(content)))
 
 
-async def _run(serving: Serving, model: str, name: str, body: InferRequest, binary: bytes) -> Response:
+async def _run(serving: Serving, model: str, name: str, body: InferRequest, binary: bytes, *, size: int) -> Response:
+    """`size`: of the request, in bytes."""
     (given,), wanted = body.inputs, body.parameters
     async with serving.models.use(name) as loaded:
         if given.datatype == "BYTES":
             options = Options(wanted.confidence, wanted.iou, wanted.top)
-            results = await serving.pool.predict(loaded, images_in(given, binary), options)
+            images = await beside_loop(size, images_in, given, binary)
+            results = await serving.pool.predict(loaded, images, options)
             serving.metrics.note(results)
             tensors = _rows(loaded, [each.result for each in results])
         else:
-            tensors = {OUTPUT: await _raw(serving, loaded, pixels_in(given, binary))}
+            tensors = {OUTPUT: await _raw(serving, loaded, await beside_loop(size, pixels_in, given, binary))}
         project, number = loaded.served.name.split("/v")
         head = {"model_name": model, "model_version": number, "parameters": {"project": project}}
-        return answer_of(head | ({"id": body.id} if body.id else {}), tensors, body)
+        head |= {"id": body.id} if body.id else {}
+        return await beside_loop(sum(each.nbytes for each in tensors.values()), answer_of, head, tensors, body)
 
 
 async def _raw(serving: Serving, loaded: LoadedModel, pixels: Array) -> Array:
@@ -143,10 +144,13 @@ async def _raw(serving: Serving, loaded: LoadedModel, pixels: Array) -> Array:
         loaded.shared.check_input(pixels)
     except MetadataInvalid as error:
         raise RequestInvalid(str(error)) from error
-    return await serving.pool.run(loaded.shared.raw, pixels)
+    return await serving.pool.raw(loaded, pixels)
 
 
 def _rows(loaded: LoadedModel, results: list[Any]) -> dict[str, Array]:
+    for each in results:
+        if isinstance(each, NotComputed):
+            raise ModelNotServable(each.reason, name=loaded.served.name)
     failed = [(index, each) for index, each in enumerate(results) if not isinstance(each, Prediction)]
     if failed:
         raise RequestInvalid(" ".join(f"Image {index}: {each.reason}" for index, each in failed)[:1000])

@@ -2,10 +2,9 @@
 
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from core.domain.errors import ImageInvalid, RequestInvalid
+from core.domain.errors import ImageInvalid, ModelNotServable, RequestInvalid
 from http_common.prediction_requests import (
     IMAGE_BODY,
     JSON_BODY,
@@ -20,15 +19,14 @@ from pipeline.predictor.predictor import PredictionFailed
 from serving.annotate import annotated
 from serving.answers import answer
 from serving.in_time import in_time
-from serving.intake import FORM_BYTES, Room, read_body, read_image
-from serving.pool import Options
+from serving.intake import FORM_BYTES, Room, beside_loop, read_body, read_image
+from serving.pool import NotComputed, Options
 from serving.sources import read_images
 from serving.state import CurrentServing, Serving
 
 router = APIRouter(tags=["predictions"])
 
 IMAGE_PATH = "/predict/image"
-LARGE_BYTES = 256 * 1024  # of JSON: its parsing takes a millisecond, and is left to a thread
 
 
 @router.post(
@@ -75,6 +73,8 @@ async def answer_image(request: Request, serving: Serving, query: ImageQuery) ->
         work = answer(serving, query.model, [content], options, receipt=query.receipt)
         found, results = await in_time(request, serving, work)
         result = results[0].result
+        if isinstance(result, NotComputed):
+            raise ModelNotServable(result.reason, name=found.model.name)
         if isinstance(result, PredictionFailed):
             raise ImageInvalid(result.reason)
         if not query.annotated:
@@ -89,9 +89,7 @@ async def _request_in(request: Request, room: Room) -> PredictRequest:
         fields = [{"field": "body", "message": "Send JSON with `Content-Type: application/json`."}]
         raise RequestInvalid(fields[0]["message"], errors=fields)
     try:
-        if len(body) > LARGE_BYTES:
-            return await run_in_threadpool(PredictRequest.model_validate_json, body)
-        return PredictRequest.model_validate_json(body)
+        return await beside_loop(len(body), PredictRequest.model_validate_json, body)
     except ValidationError as error:
         raise invalid_body(error, PredictRequest) from error
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from core.services.context import Platform
 from core.services.models.versions import set_alias
+from serving.routes import inference_protocol
 from tests.builders.colour_models import DetectorModel
 from tests.builders.served import publish
 from tests.servers.predictions import predictions
@@ -125,11 +127,16 @@ def test_every_error_has_the_form_of_the_protocol(client: httpx.Client, images: 
         ({"inputs": [{**pixels, "shape": [1, 3, 128, 128], "data": [0.0]}]}, b""),
         ({"inputs": [{**pixels, "shape": [-1, 3, 128, 128], "data": [[], {}]}]}, b""),
         ({"inputs": [{**pixels, "shape": [1, 3], "data": [0.0] * 3}]}, b""),
+        ({"inputs": [{**pixels, "shape": [0, 3, 128, 128], "data": []}]}, b""),
+        ({"inputs": [{**pixels, "shape": [10**30, 3, 128, 128], "data": [0.0]}]}, b""),
+        ({"inputs": [{**pixels, "shape": [1, 3, 128, 128], "data": [10**400]}]}, b""),
     ]
     answers = [(inferred(client, "squares", *each), 400) for each in refused]
     answers += [
         (client.post("/v2/models/squares/infer", content=b"{}", headers={LENGTH: "99"}), 400),
         (client.post("/v2/models/squares/infer", content=b"{}", headers={LENGTH: "-1"}), 400),
+        (client.post("/v2/models/squares/infer", content=b"{}", headers=[(LENGTH.encode(), b"\xb2")]), 400),
+        (client.post("/v2/models/squares/infer", content=b"{}", headers={LENGTH: "9" * 5000}), 400),
         (client.post("/v2/models/squares/infer", headers={"origin": "https://evil.example"}), 400),
         (client.get("/v2/models/nobody"), 404),
         (client.get("/v2/models/squares/versions/9/ready"), 404),
@@ -140,3 +147,25 @@ def test_every_error_has_the_form_of_the_protocol(client: httpx.Client, images: 
         assert answer.status_code == status and set(answer.json()) == {"error"}, (answer.status_code, answer.text)
         assert answer.headers["content-type"] == "application/json" and answer.headers["x-request-id"]
     assert client.head("/v2/models/nobody").status_code == 404
+
+
+def test_tensors_wait_in_the_same_queue_as_images_and_large_ones_keep_nobody_waiting(
+    platform: Platform, exports: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(platform, "squares", exports["detection"])
+    parsing, read = [], inference_protocol.read_request
+    monkeypatch.setattr(
+        inference_protocol,
+        "read_request",
+        lambda *given: parsing.append(threading.current_thread().name) or read(*given),
+    )
+    tensor = {"name": "pixels", "shape": [2, 3, 128, 96], "datatype": "FP32", "data": [0.0] * (2 * 3 * 128 * 96)}
+    with predictions(platform, serving_threads=1, serving_waiting=1) as (client, app):
+        assert inferred(client, "squares", {"inputs": [tensor]}).status_code == 200
+        assert parsing[0].startswith("AnyIO"), "beside the event loop"
+        app.state.serving.pool.accepted = 1
+        try:
+            refused = inferred(client, "squares", {"inputs": [tensor]})
+        finally:
+            app.state.serving.pool.accepted = 0
+        assert refused.status_code == 429 and refused.headers["retry-after"] == "1"

@@ -12,6 +12,8 @@ import pytest
 
 from core.services.context import Platform
 from http_common import remote_images
+from pipeline.predictor.engines import EngineFailed
+from serving import pool
 from tests.builders.served import publish
 from tests.servers.predictions import predictions
 from tests.waiting import wait_until
@@ -105,6 +107,34 @@ def test_one_image_that_cannot_be_read_fails_alone(
         body = client.post("/predict", json={"model": name, "images": sources[1:2]}).json()
         assert "cannot be fetched: ConnectError" in body["images"][0]["error"]
         assert app.state.serving.intake.bytes == 0
+
+
+def test_an_engine_that_fails_on_an_image_is_no_fault_of_the_image_nor_of_the_others(
+    platform: Platform, name: str, images: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computing = pool.ExportPredictor.predict
+
+    def failing(self: pool.ExportPredictor, contents: list[bytes], **options: Any) -> Any:
+        if contents[0] == images[1]:
+            raise EngineFailed("The engine cannot run the export: out of memory")
+        return computing(self, contents, **options)
+
+    sources = [{"base64": base64.b64encode(each).decode()} for each in images[:3]]
+    tensor = {"name": "image", "shape": [3], "datatype": "BYTES", "data": [each["base64"] for each in sources]}
+    with predictions(platform) as (client, _):
+        alone = [client.post("/predict", json={"model": name, "images": [each]}).json() for each in sources]
+        monkeypatch.setattr(pool.ExportPredictor, "predict", failing)
+        body = client.post("/predict", json={"model": name, "images": sources}).json()
+        assert [each["error"] for each in body["images"]] == [
+            None,
+            "The engine cannot run the export: out of memory",
+            None,
+        ]
+        for index in (0, 2):
+            assert body["images"][index]["boxes"] == alone[index]["images"][0]["boxes"] != []
+        single = client.post("/predict/image", params={"model": name}, content=images[1], headers=JPEG)
+        assert problem(single) == (409, "model-not-servable")
+        assert client.post(f"/v2/models/{name}/infer", json={"inputs": [tensor]}).status_code == 409
 
 
 def test_a_full_service_refuses_before_it_reads(platform: Platform, name: str, images: list[bytes]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ from core.services.models.exports import delete_export
 from core.services.models.served import Served, find_served
 from core.services.models.versions import set_alias
 from core.settings import Settings
-from serving.models import residency
+from pipeline.predictor.engines import EngineFailed
+from serving.models import loading, residency
 from serving.models.residency import Models
 from tests.builders.colour_models import export_of
 from tests.builders.served import publish
@@ -122,6 +124,48 @@ def test_a_load_that_fails_is_not_repeated_for_every_request(
         assert await used(models, name) == name
 
     run(platform, steps)
+
+
+def test_an_engine_or_a_disk_that_fails_at_a_load_is_named_to_the_first_request_already(
+    platform: Platform, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [publish(platform, f"squares-{number}", export) for number in range(2)]
+
+    async def steps(models: Models) -> None:
+        monkeypatch.setattr(loading, "_measured", lambda *_: (_ for _ in ()).throw(EngineFailed("out of memory")))
+        with pytest.raises(ModelNotServable, match="out of memory"):
+            await used(models, names[0])
+        monkeypatch.setattr(residency.ExportCache, "file_of", lambda *_: Path("nowhere").read_bytes())
+        with pytest.raises(ModelNotServable, match="FileNotFoundError"):
+            await used(models, names[1])
+
+    run(platform, steps)
+
+
+def test_two_exports_of_the_same_bytes_are_fetched_at_once_and_parts_of_killed_processes_go(
+    platform: Platform, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [publish(platform, f"squares-{number}", export) for number in range(2)]
+    folder, fetching = platform.settings.cache / "exports", platform.store.fetch
+    folder.mkdir(parents=True)
+    parts = [folder / f"{name}.part" for name in ("old", "new")]
+    for part in parts:
+        part.touch()
+    os.utime(parts[0], (0, 0))
+    both = threading.Barrier(2, timeout=10)
+
+    def fetch(key: str, target: Path) -> Any:
+        found = fetching(key, target)
+        both.wait()
+        return found
+
+    monkeypatch.setattr(platform.store, "fetch", fetch)
+
+    async def steps(models: Models) -> None:
+        assert await asyncio.gather(*(used(models, name) for name in names)) == names
+
+    run(platform, steps)
+    assert [each.name for each in cached(platform)] == [export.name, "new.part"]
 
 
 def test_what_is_loaded_answers_while_database_and_store_do_not(

@@ -42,6 +42,13 @@ def test_the_service_is_ready_when_its_models_are_loaded_and_counts_what_it_does
         assert rules and all(name in text for rule in rules for name in re.findall(r"darkroom_[a-z_]+", rule["expr"]))
 
 
+def test_a_service_whose_model_loads_slowly_is_not_ready_before(platform: Platform, exports: dict[str, Path]) -> None:
+    name = publish(platform, "squares", exports["detection"])
+    with predictions(platform, serving_preload=name, serving_load_seconds=0.001) as (client, _):
+        wait_until(lambda: client.get("/ready").status_code == 200, seconds=20, what="the model is loaded")
+        assert client.get("/ready").json()["models"] == 1
+
+
 def test_what_was_accepted_is_answered_before_the_service_ends(
     platform: Platform, exports: dict[str, Path], images: list[bytes]
 ) -> None:
