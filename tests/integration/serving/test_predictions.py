@@ -10,6 +10,7 @@ from PIL import Image
 
 from core.services.context import Platform
 from core.services.models.versions import set_alias
+from pipeline.export.bounds import BOUNDS
 from serving.models.residency import Models
 from tests.builders.served import publish
 from tests.servers.serving import predicted, served
@@ -19,6 +20,19 @@ POISON = b"\xff\xd8\xff\xe0 no image"
 
 def without_times(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer["images"][0].items() if name != "milliseconds"}
+
+
+def assert_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Within the certificate's bound: one version may answer by onnxruntime and the other by OpenVINO, an image on all
+    cores and another on one, and each adds in another order."""
+    assert {**found, "boxes": None} == {**wanted, "boxes": None}
+    for one, other in zip(*(sorted(each["boxes"], key=corners) for each in (found, wanted)), strict=True):
+        assert one["label"] == other["label"] and corners(one) == pytest.approx(corners(other), abs=0.2)
+        assert one["score"] == pytest.approx(other["score"], abs=BOUNDS["fp32"].output)
+
+
+def corners(box: dict[str, Any]) -> tuple[float, ...]:
+    return tuple(round(box[name], 1) for name in ("x1", "y1", "x2", "y2"))
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
@@ -60,7 +74,7 @@ def test_an_image_has_the_same_answer_alone_beside_others_and_during_swaps(
                     assert (answer.status_code, answer.json()["slug"]) == (422, "image-invalid")
                     return
                 assert answer.status_code == 200, answer.text
-                assert without_times(answer.json()) == wanted[number % len(images)]
+                assert_same(without_times(answer.json()), wanted[number % len(images)])
                 assert answer.json()["model"]["name"] in names
 
             await asyncio.gather(*map(one, range(count)))
