@@ -14,6 +14,7 @@ from http_common.multipart import FormReader
 REQUEST_TIMES = 2  # of the largest image: what the JSON of a request, or the images at its URLs, may have
 FORM_BYTES = 64 * 1024  # allowance for a form around its file
 RAW_TYPES = ("image/", "application/octet-stream")
+CURL_TYPE = "application/x-www-form-urlencoded"  # what `curl --data-binary @image.jpg` sends unless it is told a type
 LARGE_BYTES = 256 * 1024  # parsing or writing so many takes a millisecond, and is left to a thread
 
 T = TypeVar("T")
@@ -76,19 +77,25 @@ async def read_image(request: Request, room: Room, *, max_bytes: int) -> bytes:
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         content = await _file_in(request, room, content_type)
-    elif not kind or kind.startswith(RAW_TYPES):
+    elif not kind or kind == CURL_TYPE or kind.startswith(RAW_TYPES):
         content = await read_body(request, room)
     else:
-        detail = (
-            f"{kind[:80]!r} is no image. Send its bytes as image/jpeg, image/png, ... or application/octet-stream, "
-            "or a form with the field `file` (curl -F file=@image.jpg)."
-        )
-        raise MediaTypeUnsupported(detail, content_type=kind[:80])
+        raise _unsupported(kind)
+    if kind == CURL_TYPE and content.startswith(b"file="):
+        raise _unsupported(kind)
     if not content:
         raise RequestInvalid("The body is empty: send an image.")
     if len(content) > max_bytes:
         raise UploadTooLarge(f"The image has more than {max_bytes} bytes.", limit_bytes=max_bytes)
     return content
+
+
+def _unsupported(kind: str) -> MediaTypeUnsupported:
+    detail = (
+        f"{kind[:80]!r} is no image. Send its bytes as image/jpeg, image/png, ... or application/octet-stream, "
+        "or a form with the field `file` (curl -F file=@image.jpg)."
+    )
+    return MediaTypeUnsupported(detail, content_type=kind[:80])
 
 
 async def _file_in(request: Request, room: Room, content_type: str) -> bytes:

@@ -41,7 +41,8 @@ def test_an_image_comes_as_bytes_or_in_a_form_and_within_its_limits(
         plain = sent(content=images[0], headers=JPEG).json()["images"][0]["boxes"]
         assert plain
         form = {"file": ("x.jpg", images[0], "image/jpeg")}
-        for request in ({"files": form}, {"content": iter([images[0]])}, {"content": images[0]}):
+        by_curl = {"content": images[0], "headers": {"content-type": "application/x-www-form-urlencoded"}}
+        for request in ({"files": form}, {"content": iter([images[0]])}, {"content": images[0]}, by_curl):
             assert sent(**request).json()["images"][0]["boxes"] == plain
         large, cut_form = bytes(200_000), {"content-type": "multipart/form-data; boundary=x"}
         cases: list[tuple[dict[str, Any], int, str]] = [
