@@ -14,7 +14,7 @@ from http_common.multipart import FormReader
 REQUEST_TIMES = 2  # of the largest image: what the JSON of a request, or the images at its URLs, may have
 FORM_BYTES = 64 * 1024  # allowance for a form around its file
 RAW_TYPES = ("image/", "application/octet-stream")
-CURL_TYPE = "application/x-www-form-urlencoded"  # what `curl --data-binary @image.jpg` sends unless it is told a type
+CURL_TYPE = "application/x-www-form-urlencoded"  # what `curl --data-binary @image.jpg` sends without a header
 LARGE_BYTES = 256 * 1024  # parsing or writing so many takes a millisecond, and is left to a thread
 
 T = TypeVar("T")

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 import structlog
 
 from core import clock
-from core.domain.errors import DarkroomError, Gone, ModelLoading, ModelNotServable, NotFound, ProjectRenamed
+from core.domain.errors import (
+    DarkroomError,
+    Gone,
+    ModelLoading,
+    ModelNotServable,
+    NotFound,
+    ProjectRenamed,
+    Unavailable,
+)
 from core.services.context import Platform
 from core.services.models.served import Served, find_served
 from serving.models.cache import ExportCache
@@ -142,6 +150,9 @@ class Models:
             model = await self._opened(served)
         except DarkroomError:
             raise
+        except OSError as error:
+            detail = f"The export of {served.name} cannot be read or written on this machine: {error.strerror}."
+            raise Unavailable(detail, name=served.name) from error
         except Exception as error:
             detail = f"{served.name} cannot be loaded: {error!r}"[:500]
             raise ModelNotServable(detail, name=served.name) from error

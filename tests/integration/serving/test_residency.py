@@ -136,7 +136,7 @@ def test_an_engine_or_a_disk_that_fails_at_a_load_is_named_to_the_first_request_
         with pytest.raises(ModelNotServable, match="out of memory"):
             await used(models, names[0])
         monkeypatch.setattr(residency.ExportCache, "file_of", lambda *_: Path("nowhere").read_bytes())
-        with pytest.raises(ModelNotServable, match="FileNotFoundError"):
+        with pytest.raises(Unavailable, match="No such file"):
             await used(models, names[1])
 
     run(platform, steps)
