@@ -19,6 +19,7 @@ from http_common.renamed import location_of_renamed
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = "5"
+_MOST_FIELDS = 50  # that a problem names: a body of megabytes may have a hundred thousand faults
 
 # Both are looked up along an error's ancestors, nearest first.
 STATUS: Mapping[type[Any], int] = {
@@ -103,7 +104,9 @@ def _darkroom_error(request: Request, error: Exception) -> Response:
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
     known = _body_fields(request.scope["route"])
-    return problem_response(invalid_fields([_field_error(each, known) for each in error.errors()]), request)
+    return problem_response(
+        invalid_fields([_field_error(each, known) for each in error.errors()[:_MOST_FIELDS]]), request
+    )
 
 
 def invalid_fields(fields: list[dict[str, str]]) -> errors.RequestInvalid:
@@ -113,7 +116,7 @@ def invalid_fields(fields: list[dict[str, str]]) -> errors.RequestInvalid:
 
 def invalid_body(error: ValidationError, model: type[BaseModel]) -> errors.RequestInvalid:
     """The problem of a JSON body, read by the route itself, that is no `model`."""
-    found = error.errors(include_url=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)[:_MOST_FIELDS]
     known = list(model.model_fields)
     return invalid_fields([_field_error({**each, "loc": ("body", *each["loc"])}, known) for each in found])
 

@@ -96,7 +96,8 @@ def images_in(tensor: InputTensor, binary: bytes) -> list[bytes]:
 
 
 def answer_of(head: Mapping[str, Any], tensors: Mapping[str, Array], request: InferRequest) -> Response:
-    """The outputs that are wanted, by default all. Raises RequestInvalid for one that does not exist."""
+    """The outputs that are wanted, by default all. Raises RequestInvalid for one that does not exist, and for one with
+    values that JSON does not have."""
     wanted = {each.name: bool(each.parameters.get("binary_data", False)) for each in request.outputs}
     wanted = wanted or dict.fromkeys(tensors, request.parameters.binary_data_output)
     if unknown := [name for name in wanted if name not in tensors]:
@@ -112,7 +113,11 @@ def answer_of(head: Mapping[str, Any], tensors: Mapping[str, Array], request: In
         else:
             output["data"] = values.ravel().tolist()
         outputs.append(output)
-    text = json.dumps({**head, "outputs": outputs}).encode()
+    try:
+        text = json.dumps({**head, "outputs": outputs}, allow_nan=False).encode()
+    except ValueError as error:
+        detail = "An output has values that are not finite, which JSON does not have. Ask for it as binary data."
+        raise RequestInvalid(detail) from error
     if not any(wanted.values()):
         return Response(text, media_type="application/json")
     headers = {HEADER: str(len(text))}

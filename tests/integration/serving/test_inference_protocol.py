@@ -18,6 +18,7 @@ from tests.builders.colour_models import DetectorModel
 from tests.builders.served import publish
 from tests.servers.predictions import predictions
 
+NOT_FINITE = np.full(3 * 128 * 128, np.nan, "<f4").tobytes()
 LENGTH = "inference-header-content-length"
 
 
@@ -130,6 +131,10 @@ def test_every_error_has_the_form_of_the_protocol(client: httpx.Client, images: 
         ({"inputs": [{**pixels, "shape": [0, 3, 128, 128], "data": []}]}, b""),
         ({"inputs": [{**pixels, "shape": [10**30, 3, 128, 128], "data": [0.0]}]}, b""),
         ({"inputs": [{**pixels, "shape": [1, 3, 128, 128], "data": [10**400]}]}, b""),
+        (
+            {"inputs": [{**pixels, "shape": [1, 3, 128, 128], "parameters": {"binary_data_size": 4 * 49_152}}]},
+            NOT_FINITE,
+        ),
     ]
     answers = [(inferred(client, "squares", *each), 400) for each in refused]
     answers += [

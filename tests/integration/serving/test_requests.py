@@ -89,6 +89,8 @@ def test_json_is_limited_and_its_mistakes_are_named(platform: Platform, name: st
             answer = sent(body)
             assert problem(answer) == (400, "request-invalid"), body
             assert answer.json().get("errors", [{"field": "model"}])[0]["field"] == field
+        many = sent(good | {f"field-{number}": 1 for number in range(3000)})
+        assert problem(many) == (400, "request-invalid") and len(many.content) < 20_000
         assert app.state.serving.intake.bytes == 0
 
 
