@@ -211,6 +211,7 @@ def _table(
             for server in [*servers[number % len(servers) :], *servers[: number % len(servers)]]:
                 seconds = bench.seconds if clients > 1 else bench.seconds / 2
                 with suspended([each for each in servers if each is not server]):
+                    load(server, bench.images, clients=clients, seconds=1)  # it was suspended until now
                     rows[server.name][clients].append(load(server, bench.images, clients=clients, seconds=seconds))
             with suspended(servers):
                 rows["bare predictor"][clients].append(alone(clients > 1))

@@ -22,11 +22,13 @@ STATES = {
 
 @dataclass(frozen=True)
 class Column:
-    """`from_width`: the width of the terminal from which on it is there. `wraps`: takes several lines, else one."""
+    """`from_width`: the width of the terminal from which on it is there. `wraps`: takes several lines, else one.
+    `whole`: is never cut, so that an id can be copied; other columns give way."""
 
     name: str
     right: bool = False
     wraps: bool = False
+    whole: bool = False
     from_width: int = 0
     style: str = ""
 
@@ -57,9 +59,10 @@ class Rows:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
         for index in kept:
             column = self.columns[index]
+            least = max((_text(row[index]).cell_len for row in self.cells), default=0) if column.whole else None
             table.add_column(
                 column.name, justify="right" if column.right else "left", style=column.style or None,
-                no_wrap=not column.wraps, overflow="fold" if column.wraps else "ellipsis",
+                no_wrap=not column.wraps, min_width=least, overflow="fold" if column.wraps else "ellipsis",
             )  # fmt: skip
         for row in self.cells:
             table.add_row(*(_text(row[index]) for index in kept))

@@ -107,8 +107,8 @@ def certificate(made: "Export") -> Facts:
         pairs["engine"] = made.engine
     if made.images is not None:
         pairs["compared on"] = counted(made.images, "image")
-    for reason in made.reasons:
-        pairs["not passed"] = styled(reason, "red")
+    if made.reasons:
+        pairs["not passed"] = styled(" ".join(made.reasons), "red")
     return Facts(pairs)
 
 
@@ -129,7 +129,7 @@ def evaluation(found: "Evaluation") -> "RenderableType":
         (each, figure(value), _range((metrics.get("intervals") or {}).get(each)), figure(unseen.get(each)))
         for each, value in numbers(metrics).items()
     ]
-    notes = [metrics[key] for key in ("unseen_note", "untouched_note") if metrics.get(key)]
+    notes = dict.fromkeys(metrics[key] for key in ("unseen_note", "untouched_note") if metrics.get(key))
     return Group(
         Facts({"version": styled(name, "bold"), "dataset": f"{found.dataset}, {found.split}"}),
         Text(""),

@@ -39,13 +39,13 @@ def projects(items: "Sequence[Project]") -> Rows:
 
 def datasets(items: "Sequence[Dataset]") -> Rows:
     columns = (
-        Column("dataset", style="bold"),
+        Column("dataset", style="bold", whole=True),
         Column("state"),
         Column("images", right=True),
         Column("classes", right=True, from_width=100),
-        Column("findings"),
-        Column("made", from_width=80),
-        Column("job"),
+        Column("findings", from_width=100),
+        Column("made", from_width=110),
+        Column("job", whole=True),
         Column("source", from_width=130),
     )
     cells = [
@@ -102,12 +102,12 @@ def findings(items: "Sequence[Finding]", *, total: int | None = None) -> Rows:
 
 def runs(items: "Sequence[Run]") -> Rows:
     columns = (
-        Column("run", style="bold"),
+        Column("run", style="bold", whole=True),
         Column("state"),
         Column("project"),
-        Column("trainer", from_width=80),
+        Column("trainer", from_width=110),
         Column("progress"),
-        Column("version"),
+        Column("version", from_width=90),
         Column("queued", from_width=110),
     )
     cells = [

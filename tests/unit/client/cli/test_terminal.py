@@ -68,6 +68,13 @@ def test_a_curve_rises_from_the_lower_left_to_the_upper_right() -> None:
     assert set(curve([0.5] * 3, width=20, height=2)[0]) == {chr(0x2800)}
 
 
+def test_an_id_is_never_cut_and_can_be_copied() -> None:
+    run_id = "run_01m8qz4v7k3c9t2n5x8w6b1d4f"
+    columns = (Column("run", whole=True), Column("project"), Column("progress"))
+    text = drawn(Rows(columns, [(run_id, "a-project-with-a-long-name", "epoch 12 of 100, mAP50-95 0.712")]), width=60)
+    assert run_id in text and max(map(len, text.splitlines())) <= 60
+
+
 def test_a_training_is_drawn_in_80_and_in_200_columns() -> None:
     view = TrainingView("run_01kaj8x4b1c2d3e4f5g6h7j8k9", "shapes")
     for epoch in range(1, 31):
