@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from darkroom.cli.checkup import Check
 
+INDENT = 24  # of the third column
 EXAMPLES = (
     ("darkroom doctor", "checks this computer, the service, its workers, disks and predictions"),
     ("darkroom doctor --url https://darkroom.example.com", "another service"),
@@ -41,6 +42,9 @@ def _doctor(session: Session) -> ExitCode:
         for check in source(session.login):
             checks.append(check)
             session.out.print(_line(check))
+            if check.remedy:
+                # In one line, however long: it may hold a command to copy.
+                session.out.print(_remedy(check), soft_wrap=True)
     failed = sum(check.state == "fail" for check in checks)
     warned = sum(check.state == "warn" for check in checks)
     session.out.result({"ok": not failed, "checks": checks}, lambda: _summary(failed, warned))
@@ -55,11 +59,14 @@ def _line(check: "Check") -> "RenderableType":
     line.add_column(width=4)
     line.add_column(width=16, style="bold")
     line.add_column(overflow="fold")
-    found = Text(safe(check.detail))
-    if check.remedy:
-        found.append(f"\n-> {safe(check.remedy)}", style="cyan")
-    line.add_row(state(check.state), Text(safe(check.name)), found)
+    line.add_row(state(check.state), Text(safe(check.name)), Text(safe(check.detail)))
     return line
+
+
+def _remedy(check: "Check") -> "Text":
+    from rich.text import Text
+
+    return Text(f"{' ' * INDENT}-> {safe(check.remedy)}", style="cyan")
 
 
 def _summary(failed: int, warned: int) -> "Text":
