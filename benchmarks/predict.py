@@ -215,10 +215,10 @@ def _table(
                     rows[server.name][clients].append(load(server, bench.images, clients=clients, seconds=seconds))
             with suspended(servers):
                 rows["bare predictor"][clients].append(alone(clients > 1))
-    equal = {}
+    equal: dict[str, tuple[tuple[float, int], Precision]] = {}
     for index, server in enumerate(servers):
-        precision = "int8" if index < ours and "int8" in server.name else "fp32"
-        equal[server.name] = (share_of_equal(server, wanted, bench.contents, BOUNDS[precision]), precision)  # type: ignore[index]
+        precision: Precision = "int8" if index < ours and "int8" in server.name else "fp32"
+        equal[server.name] = (share_of_equal(server, wanted, bench.contents, BOUNDS[precision]), precision)
     print(f"\n{title}\n")
     print("\n".join(_lines(servers, rows, equal)), flush=True)
     return _meets(servers, rows, equal, goal=goal, ours=ours)
@@ -227,7 +227,7 @@ def _table(
 def _lines(
     servers: Sequence[Running],
     rows: Mapping[str, Mapping[int, Sequence[Figures]]],
-    equal: Mapping[str, tuple[tuple[float, int], str]],
+    equal: Mapping[str, tuple[tuple[float, int], Precision]],
 ) -> Iterator[str]:
     head = (
         f"a second, {CLIENTS} clients",
@@ -258,7 +258,7 @@ def _lines(
 def _meets(
     servers: Sequence[Running],
     rows: Mapping[str, Mapping[int, Sequence[Figures]]],
-    equal: Mapping[str, tuple[tuple[float, int], str]],
+    equal: Mapping[str, tuple[tuple[float, int], Precision]],
     *,
     goal: float,
     ours: int,
@@ -277,7 +277,7 @@ def _meets(
         for clients in (1, CLIENTS)
     )
     above = _middle(rows[first], 1, "p50") - _middle(rows["bare predictor"], 1, "p50")
-    same = all(share >= BOUNDS[precision].equal for (share, _), precision in equal.values())  # type: ignore[index]
+    same = all(share >= BOUNDS[precision].equal for (share, _), precision in equal.values())
     failed = sum(figures.failed for found in rows.values() for each in found.values() for figures in each)
     print(f"p99 lower than theirs: {quicker}; p50 of one client {above:.1f} ms above the bare predictor;", end=" ")
     print(f"answers equal within the bounds: {same}; requests failed: {failed}", flush=True)

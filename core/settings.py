@@ -3,6 +3,7 @@
 The table in docs/operations.md is made from this file: `python -m core.settings`.
 """
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
@@ -215,6 +216,11 @@ class Settings(BaseSettings):
     def preloaded(self) -> list[str]:
         """Names of models that serving loads at its start."""
         return [name.strip() for name in self.serving_preload.split(",") if name.strip()]
+
+    @property
+    def predicting_threads(self) -> int:
+        """Images that a process computes at once."""
+        return self.serving_threads or len(os.sched_getaffinity(0))
 
     @property
     def serving_links(self) -> list[str]:

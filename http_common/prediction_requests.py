@@ -3,13 +3,12 @@
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from core.domain import errors
 from core.domain.errors import DarkroomError
 from http_common.openapi import problem_responses
-from http_common.prediction_schemas import OVERLAP_TEXT, TILE_TEXT, PredictRequest
-from pipeline.predictor.tile_options import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
+from http_common.prediction_schemas import PredictionOptions, PredictRequest
 
 FAILURES: tuple[type[DarkroomError], ...] = (
     *(errors.JobNotFound, errors.ProjectNotFound, errors.ProjectRenamed, errors.Gone, errors.VersionNotFound),
@@ -36,17 +35,10 @@ IMAGE_BODY: dict[str, Any] = {
 }
 
 
-class ImageQuery(BaseModel):
+class ImageQuery(PredictionOptions):
     """The query of /predict/image."""
 
     model: str = Field(max_length=200, description="`raccoons`, `raccoons/v3`, `raccoons@production`, a job_id.")
-    confidence: float | None = Field(
-        None, ge=0, le=1, description="By default the thresholds of the version, of each class."
-    )
-    iou: float | None = Field(None, ge=0, le=1, description="Above it the lower of two boxes of a class goes.")
-    top: int = Field(5, ge=1, le=1000, description="How many classes of a classifier.")
-    tile: int | None = Field(None, ge=MIN_TILE, le=MAX_TILE, description=TILE_TEXT)
-    overlap: float = Field(OVERLAP, ge=0, le=MAX_OVERLAP, description=OVERLAP_TEXT)
     receipt: bool = Field(False, description="Add what makes the same answer again.")
     annotated: bool = Field(
         False, description="Answer the image with what was predicted drawn into it, as JPEG, in place of JSON."

@@ -16,6 +16,18 @@ TILE_TEXT = (
 OVERLAP_TEXT = "The share of its side that each tile has in common with the next one, at least."
 
 
+class PredictionOptions(BaseModel):
+    """What every request for predictions may choose."""
+
+    confidence: float | None = Field(
+        None, ge=0, le=1, description="By default the thresholds of the version, of each class."
+    )
+    iou: float | None = Field(None, ge=0, le=1, description="Above it the lower of two boxes of a class goes.")
+    top: int = Field(5, ge=1, le=1000, description="How many classes of a classifier.")
+    tile: int | None = Field(None, ge=MIN_TILE, le=MAX_TILE, description=TILE_TEXT)
+    overlap: float = Field(OVERLAP, ge=0, le=MAX_OVERLAP, description=OVERLAP_TEXT)
+
+
 class Box(BaseModel):
     """Corners in pixels of the upright image."""
 
@@ -79,18 +91,11 @@ class ImageSource(BaseModel):
     url: str | None = Field(None, max_length=4000)
 
 
-class PredictRequest(BaseModel):
-    """`confidence`, `iou`: by default those that the version was certified with."""
-
+class PredictRequest(PredictionOptions):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field(max_length=200, examples=[MODEL])
     images: list[ImageSource] = Field(min_length=1, max_length=MAX_IMAGES)
-    confidence: float | None = Field(None, ge=0, le=1)
-    iou: float | None = Field(None, ge=0, le=1)
-    top: int = Field(5, ge=1, le=1000)
-    tile: int | None = Field(None, ge=MIN_TILE, le=MAX_TILE, description=TILE_TEXT)
-    overlap: float = Field(OVERLAP, ge=0, le=MAX_OVERLAP, description=OVERLAP_TEXT)
     receipt: bool = False
 
 

@@ -96,6 +96,11 @@ def install(app: FastAPI) -> None:
 
 def _darkroom_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DarkroomError)  # noqa: S101 - for the type checker: it is registered for this class
+    return failure_response(error, request)
+
+
+def failure_response(error: DarkroomError, request: Request) -> Response:
+    """The problem that the error is, and a line in the log where the service is at fault."""
     if status_of(type(error)) >= 500:
         log.warning("request.failed", slug=error.slug, detail=error.detail, cause=repr(error.__cause__))
     return problem_response(error, request)

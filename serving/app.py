@@ -1,7 +1,6 @@
 """The application of `python -m serving`."""
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -71,11 +70,6 @@ def describe() -> dict[str, Any]:
     return _with_routes().openapi()
 
 
-def threads_of(platform: Platform) -> int:
-    """Images that are computed at once."""
-    return platform.settings.serving_threads or len(os.sched_getaffinity(0))
-
-
 def _with_routes() -> FastAPI:
     app = FastAPI(
         title="Darkroom serving",
@@ -98,7 +92,7 @@ def _with_routes() -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     platform: Platform = app.state.platform
-    settings, threads = platform.settings, threads_of(platform)
+    settings, threads = platform.settings, platform.settings.predicting_threads
     models, pool, intake = Models(platform, threads=threads), Pool(settings, threads=threads), Intake(settings)
     metrics = ServingMetrics(models, pool, intake)
     serving = app.state.serving = Serving(platform, models, pool, intake, metrics, set(settings.preloaded))

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.domain.errors import DarkroomError
 from http_common.prediction_requests import ImageQuery
-from http_common.problems import problem_response
+from http_common.problems import failure_response
 
 MAX_QUERIES = 1000
 MAX_QUERY_BYTES = 500
@@ -25,8 +25,11 @@ class AcceptedQueries:
 
     def remember(self, scope: Scope, query: ImageQuery) -> None:
         text: bytes = scope["query_string"]
-        if len(self.known) < MAX_QUERIES and len(text) <= MAX_QUERY_BYTES:
-            self.known[text] = query, scope["route"]
+        if len(text) > MAX_QUERY_BYTES:
+            return
+        if len(self.known) >= MAX_QUERIES:
+            del self.known[next(iter(self.known))]  # the one accepted longest ago
+        self.known[text] = query, scope["route"]
 
 
 class RepeatedQueries:
@@ -46,5 +49,5 @@ class RepeatedQueries:
         try:
             response = await self._endpoint(request, scope["app"].state.serving, query)
         except DarkroomError as error:
-            response = problem_response(error, request)
+            response = failure_response(error, request)
         await response(scope, receive, send)

@@ -2,17 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 import structlog
 from fastapi import APIRouter, Request
 from starlette.background import BackgroundTask
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
 from core.domain.errors import ServingUnavailable
+from http_common.disconnects import while_connected
 from http_common.openapi import problem_responses
 from http_common.prediction_requests import IMAGE_BODY, JSON_BODY, InQuery, image_responses, predict_responses
 from http_common.prediction_schemas import Answer, ModelsInMemory
@@ -55,7 +54,7 @@ async def predict(request: Request) -> Response:
     responses=image_responses(ServingUnavailable),
     openapi_extra=IMAGE_BODY,
 )
-async def predict_image(request: Request, query: InQuery) -> Response:  # noqa: ARG001 - serving reads it
+async def predict_image(request: Request, query: InQuery) -> Response:  # noqa: ARG001 - validated here, read by serving
     """The body is the image, or a form with the field `file`."""
     return await _passed_on(request)
 
@@ -96,32 +95,12 @@ async def _answer_of(client: httpx.AsyncClient, request: Request, path: str) -> 
     complete = asyncio.Event()
     content = None if request.method == "GET" else _body(request, complete)
     sent = client.build_request(request.method, url, headers=headers, content=content)
-    answer = await _until_gone(request, client.send(sent, stream=True), complete)
+    # A client that goes ends the request to serving, which then computes nothing for it.
+    answer = await while_connected(request, client.send(sent, stream=True), body_read=complete)
     passed = {name: value for name, value in answer.headers.items() if name in _RECEIVED or name.startswith(_OWN)}
     return StreamingResponse(
         answer.aiter_raw(), status_code=answer.status_code, headers=passed, background=BackgroundTask(answer.aclose)
     )
-
-
-async def _until_gone(
-    request: Request, sending: Coroutine[Any, Any, httpx.Response], complete: asyncio.Event
-) -> httpx.Response:
-    """A client that goes ends the request to serving, which then computes nothing for it. Raises ClientDisconnect."""
-
-    async def gone() -> None:
-        await complete.wait()  # until then the body's own reading notices it
-        await request.receive()
-
-    task, watch = asyncio.ensure_future(sending), asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        for each in (task, watch):
-            each.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
 
 
 async def _body(request: Request, complete: asyncio.Event) -> AsyncIterator[bytes]:

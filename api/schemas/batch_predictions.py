@@ -15,8 +15,7 @@ from core.db.tables import BatchPredictionArtifactRow
 from core.db.transitions import public_fields
 from core.domain.states import RunState
 from core.services.models.batch_predictions import Batch, BatchOptions, name_of
-from http_common.prediction_schemas import MODEL, OVERLAP_TEXT, TILE_TEXT
-from pipeline.predictor.tile_options import MAX_OVERLAP, MAX_TILE, MIN_TILE, OVERLAP
+from http_common.prediction_schemas import MODEL, PredictionOptions
 
 MAX_URLS = 5_000  # each may take ten seconds
 ResultFormat = Literal["jsonl", "csv", "coco", "coco-results", "zip"]
@@ -30,7 +29,7 @@ FILES: dict[ResultFormat, str] = {
 _FORMATS = {name: format for format, name in FILES.items()}
 
 
-class BatchFields(BaseModel):
+class BatchFields(PredictionOptions):
     """What may be chosen for any images: beside a ZIP in the query or the form, otherwise in the JSON."""
 
     model_config = ConfigDict(extra="forbid")
@@ -41,13 +40,6 @@ class BatchFields(BaseModel):
         description="`raccoons`, `raccoons/v3`, `raccoons@production`, a job_id: found now, and recorded by its id.",
         examples=[MODEL],
     )
-    confidence: float | None = Field(
-        None, ge=0, le=1, description="By default the thresholds of the version, of each class."
-    )
-    iou: float | None = Field(None, ge=0, le=1, description="Above it the lower of two boxes of a class goes.")
-    top: int = Field(5, ge=1, le=1000, description="How many classes of a classifier.")
-    tile: int | None = Field(None, ge=MIN_TILE, le=MAX_TILE, description=TILE_TEXT)
-    overlap: float = Field(OVERLAP, ge=0, le=MAX_OVERLAP, description=OVERLAP_TEXT)
     labelled: bool = Field(
         True, description="Also write the images with their predictions as labels, as a ZIP to correct and upload."
     )

@@ -4,7 +4,6 @@ import json
 from functools import partial
 from typing import Any, TypeVar
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from core.services.models.served import find_served
 from core.services.operations.commands import Requested, new_operation_id
 from core.services.uploads.room import UploadRoom
 from http_common.bodies import check_json
+from http_common.problems import invalid_body
 
 JSON_MAX_BYTES = 12 * MIB  # so many URLs of the largest length as may be
 FORM = "multipart/form-data"
@@ -64,12 +64,10 @@ async def _read_json(request: Request) -> Any:
 
 
 def _valid(model: type[Model], content: Any) -> Model:
-    """Raises RequestValidationError, which is answered as for other bodies."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found]) from error
+        raise invalid_body(error, model) from error
 
 
 def _queue_named(platform: Platform, body: NewBatch, idempotency: IdempotentRequest) -> Requested | Response:

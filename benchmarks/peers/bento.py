@@ -44,7 +44,7 @@ if BATCH > 1:
 else:
 
     @bentoml.service(**COMPUTING)
-    class Predictions:  # type: ignore[no-redef]
+    class Predictions:  # type: ignore[no-redef] # either one, by PEER_BATCH
         def __init__(self) -> None:
             self._predict = from_environment()
 

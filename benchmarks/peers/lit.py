@@ -15,8 +15,8 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
-class Api(litserve.LitAPI):  # type: ignore[misc]
-    def setup(self, device: str) -> None:  # noqa: ARG002 - of the interface
+class Api(litserve.LitAPI):  # type: ignore[misc] # without types, for it is in the peers' venv alone
+    def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe passes it
         self._predict = from_environment()
 
     def decode_request(self, request: Annotated[bytes, Depends(_body)]) -> bytes:

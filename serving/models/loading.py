@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import cast
 
 import numpy as np
 import structlog
@@ -16,6 +17,7 @@ from PIL import Image
 from core.domain.errors import ModelNotServable
 from core.services.models.served import Served
 from pipeline.export.bounds import BOUNDS
+from pipeline.export.catalogue import Precision
 from pipeline.predictor.engines import Device, Engine, EngineFailed, open_engine
 from pipeline.predictor.predictor import ExportPredictor
 from serving.batches import Batches
@@ -179,6 +181,7 @@ def _drop_those_that_differ(opened: dict[str, ExportPredictor], image: bytes, se
         return []
     batch = np.stack([opened[names[0]].prepare(image).values] * 2)
     wanted = opened[names[0]].raw(batch)
+    bound = BOUNDS[cast(Precision, served.precision)].output
     notes = []
     for name in names[1:]:
         try:
@@ -188,7 +191,7 @@ def _drop_those_that_differ(opened: dict[str, ExportPredictor], image: bytes, se
             notes.append(f"{name} is not used: {_short(error)}")
             continue
         largest = float(np.abs(found - wanted).max()) if found.shape == wanted.shape else float("inf")
-        if not largest <= BOUNDS[served.precision].output * max(1.0, float(np.abs(wanted).max())):  # type: ignore[index]
+        if not largest <= bound * max(1.0, float(np.abs(wanted).max())):
             del opened[name]
             notes.append(f"{name} is not used: its outputs differ by {largest:.3g}.")
     return notes

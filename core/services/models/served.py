@@ -15,7 +15,6 @@ from core.services.models.refs import is_job, line_in
 from core.services.models.versions import version_in
 
 SERVED_FORMATS = ("onnx", "openvino")
-PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Predicting a batch: fetch the export and the images -> child: predict, write the files -> store -> publish."""
 
 import json
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ def _spec(attempt: Attempt[OperationRow], params: dict[str, Any], inputs: BatchI
         **options,
         **_images(attempt, inputs.source, inputs.source_key),
         image_max_bytes=settings.image_max_bytes,
-        threads=settings.serving_threads or len(os.sched_getaffinity(0)),
+        threads=settings.predicting_threads,
         memory_bytes=settings.operation_memory_bytes,
     )
 

@@ -45,8 +45,8 @@ class GroupPage(TyperGroup):
             return super().main(args, *more, **named)
         try:
             code = super().main(given, *more, **named | {"standalone_mode": False})
-        except Exception as error:
-            if not hasattr(error, "format_message"):  # of the exceptions of click, which typer has as its own or not
+        except Exception as error:  # the errors of click: typer brings its own copy of them, or uses the package
+            if not hasattr(error, "format_message"):
                 raise
             document = {"title": "", "detail": error.format_message(), "remedy": "--help lists what the command takes."}
             sys.stderr.write(json.dumps(document | {"exit_code": int(ExitCode.USAGE)}) + "\n")
