@@ -18,7 +18,9 @@ from core.services.models.versions import set_alias
 from core.settings import Settings
 from tests import REPOSITORY
 from tests.builders import evaluated, published, rows
+from tests.servers import free_port
 from tests.servers.api import serving
+from tests.servers.predictions import predictions
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
@@ -48,8 +50,10 @@ def test_generated_requests_get_documented_answers(sqlite_url: str, tmp_path: Pa
 
 @contextmanager
 def _filled_service(database_url: str, home: Path, *, token: str) -> Iterator[str]:
-    """The URL of a service with jobs, runs, versions with exports, an alias and an evaluation."""
-    platform = open_platform(Settings(home=home / "home", database_url=database_url))
+    """The URL of a service with jobs, runs, versions with exports, an alias and an evaluation, and of serving."""
+    port = free_port()
+    limits = {"api_token": token, "upload_max_bytes": 10_000_000, "serving_url": f"http://127.0.0.1:{port}"}
+    platform = open_platform(Settings.model_validate({"home": home / "home", "database_url": database_url, **limits}))
     job = _ready_job(platform)
     for weights in (b"first", b"second"):
         published.export(platform, published.version(platform, job, weights), b"onnx")
@@ -57,7 +61,7 @@ def _filled_service(database_url: str, home: Path, *, token: str) -> Iterator[st
     rows.queued_run(platform, job)
     evaluated.evaluation(platform, job, {"mAP50": 0.9, "images": 10}, version=job)
     try:
-        with serving(platform, api_token=token, upload_max_bytes=10_000_000) as client:
+        with predictions(platform, port=port), serving(platform) as client:
             yield str(client.base_url)
     finally:
         platform.db.close()
