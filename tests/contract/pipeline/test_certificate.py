@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pipeline.export.bounds import BOUNDS
 from pipeline.export.certificate import certify, compared
@@ -326,6 +326,43 @@ def test_an_export_whose_boxes_cannot_be_compared_is_refused(tmp_path: Path) -> 
         "The model finds no box in 1 image, of any score: the boxes of the export cannot be compared. "
         "Take images in which it finds some."
     ]
+
+
+@pytest.mark.parametrize(("digit", "passed"), [(1e-8, True), (1e-6, False)])
+def test_a_metric_that_falls_by_the_order_of_ties_alone_refuses_nothing(
+    digit: float, passed: bool, tmp_path: Path
+) -> None:
+    """Two squares of one score: the model ranks the left or the right one first, and one of them alone is true."""
+    picture = tmp_path / "ties.png"
+    image = Image.new("RGB", (128, 128), (128, 128, 128))
+    for x in (16, 80):
+        ImageDraw.Draw(image).rectangle((x, 48, x + 23, 71), fill=(255, 0, 0))
+    image.save(picture)
+    found = []
+    for slope, true in ((digit, 16), (-digit, 80)):
+        file = export_of("detection", tmp_path / "model.onnx")
+        model = onnx.load(str(file))
+        raise_scores_to_the_right(model, slope)
+        onnx.save(model, str(file))
+        truth = np.array([[0.0, true, 48, true + 24, 72]])
+        found.append(certificate(file, "detection", [HeldOutImage(picture, truth, 0)], tmp_path))
+    fallen = [each for each in found if each["figures"]["change"] < -0.1]
+    assert fallen, "the model ranks one of them first, and the export the other one"
+    for each in fallen:
+        assert each["predictions"]["share"] == each["cropped"]["share"] == 1
+        assert each["passed"] is passed, each["reasons"]
+        assert passed or [reason for reason in each["reasons"] if "mAP50-95 falls" in reason] == each["reasons"]
+
+
+def raise_scores_to_the_right(model: Any, slope: float) -> None:
+    """By `slope` for each pixel."""
+    weights = np.eye(7, dtype=np.float32)
+    weights[4:, 0] = slope
+    output = model.graph.output[0].name
+    last = next(node for node in model.graph.node if output in node.output)
+    last.output[list(last.output).index(output)] = "level"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "weights"))
+    model.graph.node.append(onnx.helper.make_node("MatMul", ["weights", "level"], [output]))
 
 
 def test_an_export_that_is_wrong_at_other_sides_is_refused_by_square_images(
