@@ -38,7 +38,7 @@ from pipeline.trainers import Predictor
 RAW_IMAGES = 4
 CROPPED_TIMES = 5  # 0.017 was measured of a sure ViT, with equal outputs for the same input
 EQUAL_OF_CROPS = 0.9  # at least: they are few, and a model that is wrong at their sides is wrong in many
-ALIKE = 1e-5  # of outputs: the sixth digit of single precision; 9e-8 was measured of a yolov8n
+SAME_OUTPUT = 1e-5  # of outputs: the sixth digit of single precision; 9e-8 was measured of a yolov8n
 BEST_BOXES = 10  # of an image, where no box of the model is above its threshold
 OnImage = Callable[[int, int], None]  # done, all
 
@@ -249,7 +249,7 @@ def _times(milliseconds: Sequence[float]) -> dict[str, float]:
 def _reasons(content: Mapping[str, Any], bounds: Bounds, frameworks: Sequence[str]) -> list[str]:
     """Every bound that is exceeded.
 
-    The fall of the metric is none of them where the export `_answers_alike`. The metric ranks all boxes from
+    The fall of the metric is none of them where the export `_answers_the_same`. The metric ranks all boxes from
     LOWEST_SCORE up. A weak model has hundreds of them with nearly the same score, and the last digit decides which of
     them comes first: the order changes, and the metric by more than the bound, while no answer does.
     """
@@ -276,17 +276,17 @@ def _reasons(content: Mapping[str, Any], bounds: Bounds, frameworks: Sequence[st
         reasons.append(f"{cropped:.1%} of the predictions for upright and wide parts of the images are equal.")
     figures = content["figures"]
     allowed = bounds.drop + content["predictions"]["ties"] / content["images"]
-    if figures and -figures["change"] > allowed and not _answers_alike(content):
+    if figures and -figures["change"] > allowed and not _answers_the_same(content):
         reasons.append(f"{figures['name']} falls by {-figures['change']:.4f}; allowed is {allowed:g}.")
     return reasons
 
 
-def _answers_alike(content: Mapping[str, Any]) -> bool:
-    """Outputs within ALIKE, alone and in a batch, and all predictions equal, of the images and of their parts."""
+def _answers_the_same(content: Mapping[str, Any]) -> bool:
+    """Outputs within SAME_OUTPUT, alone and in a batch, and all predictions equal, of the images and of their parts."""
     outputs = (content["outputs"]["largest"], content["outputs"]["batch"])
     compared = (content["predictions"], content["cropped"])
     return (
-        all(each is not None and each <= ALIKE for each in outputs)
+        all(each is not None and each <= SAME_OUTPUT for each in outputs)
         and content["predictions"]["compared"] > 0
         and all(each["equal"] == each["compared"] and not each["ties"] for each in compared)
     )

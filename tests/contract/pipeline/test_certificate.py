@@ -333,11 +333,11 @@ def test_a_metric_that_falls_by_the_order_of_ties_alone_refuses_nothing(
     digit: float, passed: bool, tmp_path: Path
 ) -> None:
     """Two squares of one score: the model ranks the left or the right one first, and one of them alone is true."""
-    picture = tmp_path / "ties.png"
+    drawn = tmp_path / "ties.png"
     image = Image.new("RGB", (128, 128), (128, 128, 128))
     for x in (16, 80):
         ImageDraw.Draw(image).rectangle((x, 48, x + 23, 71), fill=(255, 0, 0))
-    image.save(picture)
+    image.save(drawn)
     found = []
     for slope, true in ((digit, 16), (-digit, 80)):
         file = export_of("detection", tmp_path / "model.onnx")
@@ -345,7 +345,7 @@ def test_a_metric_that_falls_by_the_order_of_ties_alone_refuses_nothing(
         raise_scores_to_the_right(model, slope)
         onnx.save(model, str(file))
         truth = np.array([[0.0, true, 48, true + 24, 72]])
-        found.append(certificate(file, "detection", [HeldOutImage(picture, truth, 0)], tmp_path))
+        found.append(certificate(file, "detection", [HeldOutImage(drawn, truth, 0)], tmp_path))
     fallen = [each for each in found if each["figures"]["change"] < -0.1]
     assert fallen, "the model ranks one of them first, and the export the other one"
     for each in fallen:
