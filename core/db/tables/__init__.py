@@ -3,6 +3,7 @@
 from core.db.base import Base
 from core.db.tables.batch_predictions import BatchPredictionArtifactRow, BatchPredictionRow
 from core.db.tables.exports import BundleRow, EvaluationArtifactRow, EvaluationRow, ExportRow
+from core.db.tables.growing import CorrectionRow, DatasetExportRow, TestSetRow
 from core.db.tables.jobs import DatasetRow, FindingRow, JobRow
 from core.db.tables.models import AliasMoveRow, AliasRow, ArtifactRow, RunLogRow, RunRow, VersionRow
 from core.db.tables.operations import OperationRow
@@ -18,6 +19,8 @@ __all__ = [
     "BatchPredictionArtifactRow",
     "BatchPredictionRow",
     "BundleRow",
+    "CorrectionRow",
+    "DatasetExportRow",
     "DatasetRow",
     "EvaluationArtifactRow",
     "EvaluationRow",
@@ -32,6 +35,7 @@ __all__ = [
     "ProjectSlugRow",
     "RunLogRow",
     "RunRow",
+    "TestSetRow",
     "TotalRow",
     "UploadPartRow",
     "UploadRow",

@@ -46,6 +46,9 @@ class JobRow(Leased, Base):
     options: Mapped[dict[str, Any]]  # PrepareOptions
     repair_of: Mapped[str | None] = mapped_column(String(40), ForeignKey("jobs.id"))  # the job whose upload it repairs
     huggingface: Mapped[dict[str, Any] | None]  # of an import: HubSet, and what its worker found out of it
+    imported_from: Mapped[dict[str, Any] | None]  # of an import by URL, bucket or folder: what was named, and was found
+    extension: Mapped[dict[str, Any] | None]  # what is added to `parent_job_id` and taken out of it
+    exclusions: Mapped[dict[str, Any] | None]  # the frozen test set that its images were compared with
     source_name: Mapped[str] = mapped_column(String(400))
     source_bytes: Mapped[int] = mapped_column(BigInteger)
     source_sha256: Mapped[str] = mapped_column(String(64))

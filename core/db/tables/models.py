@@ -29,6 +29,7 @@ class RunRow(Leased, Resumable, Base):
     trainer: Mapped[str] = mapped_column(String(40))
     params: Mapped[dict[str, Any]]
     fingerprint: Mapped[str] = mapped_column(String(64))
+    leak: Mapped[dict[str, Any] | None]  # images of the frozen test set that it trains on, as `allow_leak` lets it
     notes: Mapped[dict[str, Any] | None]  # name -> sentence, e.g. where the weights came from
     version: Mapped[int | None]  # the number, once published
     log_key: Mapped[str | None]  # of the newest attempt whose whole log is stored
@@ -90,6 +91,7 @@ class VersionRow(Base):
     params: Mapped[dict[str, Any]]
     metrics: Mapped[dict[str, Any]]
     fingerprint: Mapped[str | None] = mapped_column(String(64))
+    leak: Mapped[dict[str, Any] | None]  # images of the frozen test set that it was trained on
     weights_name: Mapped[str] = mapped_column(String(200))  # the artifact that /download/model sends
     # What answers show of each artifact, by name. A list of versions sends this text, and reads no row of an artifact.
     artifacts: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'"))

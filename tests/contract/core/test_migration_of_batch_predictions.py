@@ -19,9 +19,11 @@ def test_rows_of_schema_0010_stay_as_they_are_in_both_directions(platform: Platf
     platform.db.close()
     rows, schema = all_rows(database_url), schema_of(database_url)
     assert len(rows["versions"]) > 10
+    downgrade(database_url, "0011")
+    rows_0011, schema_0011 = all_rows(database_url), schema_of(database_url)
     downgrade(database_url, "0010")
-    assert all_rows(database_url) == {table: content for table, content in rows.items() if table not in NEW}
-    assert schema_of(database_url) == {table: described for table, described in schema.items() if table not in NEW}
+    assert all_rows(database_url) == {table: each for table, each in rows_0011.items() if table not in NEW}
+    assert schema_of(database_url) == {table: each for table, each in schema_0011.items() if table not in NEW}
     upgrade(database_url)
     assert (all_rows(database_url), schema_of(database_url)) == (rows, schema)
     assert drift(database_url) == []
