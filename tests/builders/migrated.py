@@ -71,7 +71,7 @@ def take_growth(rows: Rows) -> None:
 
 
 def take_projects(rows: Rows) -> None:
-    """Check that each job is d1 of a project of its own, with its versions and aliases; then remove what came after 0008."""
+    """Check that each job is d1 of a project of its own, with its versions and aliases; then remove what came later."""
     take_growth(rows)
     projects = {row["id"]: row for row in rows.pop("projects")}
     slugs = {row["project_id"]: row["slug"] for row in rows.pop("project_slugs")}
