@@ -152,7 +152,11 @@ class Settings(BaseSettings):
     serving_threads: int = Field(
         0, ge=0, description="Images that are computed at once on a processor. 0: one a core of this process."
     )
-    serving_waiting: int = Field(256, ge=0, description="Images that may wait beside them; then the answer is 429.")
+    serving_waiting: int = Field(
+        256,
+        ge=0,
+        description="Images that may wait beside them, one by tiles counted by its tiles; then the answer is 429.",
+    )
     serving_memory_bytes: int = Field(
         2 * GIB, gt=0, description="Above this estimate the model used least recently is unloaded, never one in use."
     )

@@ -44,7 +44,10 @@ class ServingMetrics(Collector):
         yield from self._stages.collect()
         yield from self._of_models()
         gauges = {
-            "darkroom_serving_images_waiting": ("Images that wait or are computed.", self._pool.accepted),
+            "darkroom_serving_images_waiting": (
+                "Images that wait or are computed, with their tiles.",
+                self._pool.accepted,
+            ),
             "darkroom_serving_images_limit": ("Images that may wait or be computed.", self._pool.limit),
             "darkroom_serving_body_bytes": ("Bytes of requests in memory.", self._intake.bytes),
             "darkroom_serving_body_bytes_limit": ("Bytes that they may have.", self._intake.max_bytes),

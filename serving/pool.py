@@ -6,7 +6,8 @@ On a GPU they gather while the engine computes: see `serving.batches`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ import structlog
 from core.domain.errors import ModelNotServable, QueueFull
 from core.settings import Settings
 from pipeline.predictor.engines import EngineFailed, Tensor
+from pipeline.predictor.images import size_of
 from pipeline.predictor.metadata import MetadataInvalid
 from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed
 from pipeline.predictor.tile_options import OVERLAP
+from pipeline.predictor.tiles import count_parts
 from serving.batches import Batches
 from serving.models.loading import LoadedModel
 
@@ -58,12 +61,17 @@ class Answered:
 
 
 class Pool:
-    """For one event loop. `serving_waiting` images are accepted beyond those that threads compute."""
+    """For one event loop. `serving_waiting` images are accepted beyond those that threads compute.
+
+    `accepted`: an image that is predicted by tiles counts as often as the model computes, but for no more than half of
+    the limit, so that other requests are answered beside it.
+    """
 
     def __init__(self, settings: Settings, *, threads: int) -> None:
         self.limit = threads + settings.serving_waiting
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self.accepted = 0
+        self._images = 0  # of them, however many tiles they have
 
     async def predict(
         self, model: LoadedModel, images: list[bytes], options: Options, *, by_itself: bool = False
@@ -72,14 +80,14 @@ class Pool:
 
         `by_itself`: whatever waits, each is computed as its replay is: in no batch, by `model.shared`.
         """
-        with self._accepting(len(images)):
+        with self._accepting(await self._costs(images, options)):
             if len(images) == 1:
                 return [await self._one(model, images[0], options, by_itself)]
             return await asyncio.gather(*(self._one(model, content, options, by_itself) for content in images))
 
     async def raw(self, model: LoadedModel, batch: Tensor) -> Tensor:
         """See `ExportPredictor.raw`. Raises QueueFull, ModelNotServable where the engine fails."""
-        with self._accepting(len(batch)):
+        with self._accepting([1] * len(batch)):
             try:
                 return await self.run(model.shared.raw, batch)
             except EngineFailed as error:
@@ -97,15 +105,25 @@ class Pool:
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
+    async def _costs(self, images: Sequence[bytes], options: Options) -> list[int]:
+        """Of each image: how often the model computes, at most half of the limit."""
+        if options.tile is None:
+            return [1] * len(images)
+        most = max(1, self.limit // 2)
+        return [min(each, most) for each in await asyncio.to_thread(_runs_by_tiles, images, options)]
+
     @contextmanager
-    def _accepting(self, count: int) -> Iterator[None]:
+    def _accepting(self, costs: Sequence[int]) -> Iterator[None]:
+        count = sum(costs)
         if self.accepted + count > max(self.limit, 0 if self.accepted else count):
             raise self._full()
         self.accepted += count
+        self._images += len(costs)
         try:
             yield
         finally:
             self.accepted -= count
+            self._images -= len(costs)
 
     def _full(self) -> QueueFull:
         detail = f"{self.accepted} images wait or are computed; at most {self.limit} may. Try again shortly."
@@ -122,10 +140,15 @@ class Pool:
         whole = options.tile is None  # the tiles of an image are a batch of their own
         if model.choice.batches and whole and not by_itself:
             return Answered(*await self._batches_of(model).predict(content, options.thresholds()))
-        alone = self.accepted == 1 and not by_itself and model.lone.on_all_cores()
-        work = partial(_computed, model.alone if alone else model.shared, content, options, perf_counter())
-        answered = await asyncio.get_running_loop().run_in_executor(self._executor, work)
-        if self.accepted == 1 and whole and isinstance(answered.result, Prediction):
+        alone = self._images == 1 and not by_itself and model.lone.on_all_cores()
+        stopped = threading.Event()
+        predictor = model.alone if alone else model.shared
+        work = partial(_computed, predictor, content, options, perf_counter(), stopped.is_set)
+        try:
+            answered = await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        finally:
+            stopped.set()  # the client is gone, or its time is over: its tiles are not computed any more
+        if self._images == 1 and whole and isinstance(answered.result, Prediction):
             model.lone.note(answered.result.milliseconds["inference"], on_all_cores=alone)
         return answered
 
@@ -135,7 +158,18 @@ class Pool:
         return model.batches
 
 
-def _computed(predictor: ExportPredictor, content: bytes, options: Options, arrived: float) -> Answered:
+def _runs_by_tiles(images: Sequence[bytes], options: Options) -> list[int]:
+    """1 for an image that will fail."""
+    sizes = [size_of(each) or (1, 1) for each in images]
+    tile = options.tile or 1
+    return [max(1, count_parts(*size, tile=tile, overlap=options.overlap)) for size in sizes]
+
+
+def _computed(
+    predictor: ExportPredictor, content: bytes, options: Options, arrived: float, is_stopped: Callable[[], bool]
+) -> Answered:
     started = perf_counter()
-    (result,) = predictor.predict([content], tile=options.tile, overlap=options.overlap, **options.thresholds())
+    (result,) = predictor.predict(
+        [content], tile=options.tile, overlap=options.overlap, is_stopped=is_stopped, **options.thresholds()
+    )
     return Answered(result, 1e3 * (started - arrived))

@@ -55,6 +55,15 @@ class DecodedImage:
     orientation: int
 
 
+def size_of(content: bytes) -> tuple[int, int] | None:
+    """Width and height as they are stored, from the head alone. None where it cannot be read."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return image.size
+    except Exception:  # noqa: BLE001 - as for `decode`, which says what is wrong
+        return None
+
+
 def ignore_warnings() -> None:
     """Those of Pillow, about odd tags and large images. For the whole process: a context for each image is not safe
     for threads, and Python keeps each distinct text that it shows, which hostile images make up."""

@@ -1,6 +1,6 @@
 """A model in a file that predicts: the one of the command line, the service, the evaluation of exports and the page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,10 @@ class PredictionFailed:
     """This image cannot be predicted; the others of its batch are."""
 
     reason: str
+
+
+class PredictionStopped(Exception):
+    """Nobody waits for the prediction any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class ExportPredictor:
         top: int = TOP,
         tile: int | None = None,
         overlap: float = OVERLAP,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> list[Prediction | PredictionFailed]:
         """One result for each image, in their order. Images of the same input size go through the model together.
 
@@ -96,12 +101,14 @@ class ExportPredictor:
         classes from it up, and otherwise always its most probable ones. `iou`: instead of that of the export. `top`:
         how many classes a classifier lists. `tile`: a detector sees the image also in squares of so many pixels of it,
         each of which shares at least `overlap` of its side, 0 to 0.9, with the next: see `pipeline.predictor.tiles`.
-        Raises EngineFailed, MetadataInvalid where the model does not answer as its description says, and TilesInvalid.
+        `is_stopped`: called before each run of the model over tiles.
+        Raises EngineFailed, MetadataInvalid where the model does not answer as its description says, TilesInvalid, and
+        PredictionStopped.
         """
         if tile is not None:
             require_options(self.metadata.kind, tile=tile, overlap=overlap)
             output = self._output(min_score, iou)
-            return [self._predict_tiles(content, output, tile, overlap) for content in images]
+            return [self._predict_tiles(content, output, tile, overlap, is_stopped) for content in images]
         batches = [images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH)]
         return [
             result for batch in batches for result in self._predict_batch(batch, min_score=min_score, iou=iou, top=top)
@@ -171,7 +178,7 @@ class ExportPredictor:
         return results
 
     def _predict_tiles(
-        self, content: bytes, output: Output, tile: int, overlap: float
+        self, content: bytes, output: Output, tile: int, overlap: float, is_stopped: Callable[[], bool]
     ) -> Prediction | PredictionFailed:
         started = perf_counter()
         try:
@@ -180,7 +187,11 @@ class ExportPredictor:
             if not groups:
                 return self._run([self._prepared(image, since=started)], output, TOP)[0]
             times = {"decode": 1e3 * (perf_counter() - started), "preprocess": 0.0, "inference": 0.0}
-            found = [each for group in groups for each in self._boxes_of_parts(image, group, output, times)]
+            found: list[tuple[Tile, Rows]] = []
+            for group in groups:
+                if is_stopped():
+                    raise PredictionStopped
+                found += self._boxes_of_parts(image, group, output, times)
         except (ImageUnreadable, OutputInvalid) as error:
             return PredictionFailed(str(error))
         merging = perf_counter()

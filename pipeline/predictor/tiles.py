@@ -45,17 +45,26 @@ def parts_of(width: int, height: int, *, tile: int, overlap: float, wanted: Prep
     return [[Tile(0, 0, width, height)], *(tiles[start : start + size] for start in range(0, len(tiles), size))]
 
 
+def count_parts(width: int, height: int, *, tile: int, overlap: float) -> int:
+    """How many images the model computes for one that is predicted by tiles; 0 where they are too many, and none is."""
+    count = _count(width, tile, overlap) * _count(height, tile, overlap)
+    if count > MAX_TILES:
+        return 0
+    return 1 if count == 1 else 1 + count
+
+
 def tiles_of(width: int, height: int, *, tile: int, overlap: float) -> list[Tile]:
     """Row by row, all of one size: at most `tile` px square, and at least `overlap` of it shared by neighbours.
 
     Raises ImageUnreadable where they are too many.
     """
-    lefts, tops = _starts(width, tile, overlap), _starts(height, tile, overlap)
-    if len(lefts) * len(tops) > MAX_TILES:
+    count = _count(width, tile, overlap) * _count(height, tile, overlap)
+    if count > MAX_TILES:
         raise ImageUnreadable(
-            f"The image of {width} x {height} pixels has {len(lefts) * len(tops)} tiles of {tile} px with an overlap "
+            f"The image of {width} x {height} pixels has {count} tiles of {tile} px with an overlap "
             f"of {overlap:g}; at most {MAX_TILES} are predicted. Ask for larger tiles or less overlap."
         )
+    lefts, tops = _starts(width, tile, overlap), _starts(height, tile, overlap)
     return [Tile(left, top, left + min(tile, width), top + min(tile, height)) for top in tops for left in lefts]
 
 
@@ -82,11 +91,16 @@ def merged(parts: list[tuple[Tile, Rows]], size: tuple[int, int], *, iou: float)
     return kept[np.argsort(-kept[:, 4], kind="stable")]
 
 
+def _count(length: int, tile: int, overlap: float) -> int:
+    """Of tiles along a side."""
+    return 1 if tile >= length else math.ceil((length - tile) / max(1, math.floor(tile * (1 - overlap)))) + 1
+
+
 def _starts(length: int, tile: int, overlap: float) -> list[int]:
     """The last tile ends with the image; the others stand evenly before it."""
-    if tile >= length:
+    count = _count(length, tile, overlap)
+    if count == 1:
         return [0]
-    count = math.ceil((length - tile) / max(1, math.floor(tile * (1 - overlap)))) + 1
     return [round(index * (length - tile) / (count - 1)) for index in range(count)]
 
 

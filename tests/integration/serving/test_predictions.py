@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +171,28 @@ def test_a_full_queue_refuses_and_loses_nothing(
             assert counts[200] >= 4 and counts[429] > 0 and sum(counts.values()) == 40
             assert all(each.headers["retry-after"] == "1" for each in answers if each.status_code == 429)
             assert (await predicted(client, images[0], name)).status_code == 200
+
+    asyncio.run(run())
+
+
+def test_an_image_by_tiles_takes_the_room_of_its_tiles_and_never_all_of_it(
+    platform: Platform, exports: dict[str, Path], images: list[bytes]
+) -> None:
+    name = publish(platform, "squares", exports["detection"])
+    small = Platform(
+        platform.settings.model_copy(update={"serving_waiting": 20}), platform.db, platform.store, platform.queue
+    )
+    large = io.BytesIO()
+    Image.new("RGB", (640, 480), (128, 128, 128)).save(large, "PNG")
+
+    async def run() -> None:
+        async with served(small) as client:
+            await predicted(client, images[0], name)
+            tiled = partial(predicted, client, large.getvalue(), name, tile=128)
+            answers = await asyncio.gather(*(tiled() for _ in range(3)))
+            assert sorted(each.status_code for each in answers) == [200, 200, 429]
+            beside = await asyncio.gather(tiled(), *(predicted(client, images[0], name) for _ in range(10)))
+            assert [each.status_code for each in beside] == [200] * 11
 
     asyncio.run(run())
 

@@ -1,6 +1,7 @@
 """What a request for a prediction may send, and who may send it; clients that go, and a service that is full."""
 
 import base64
+import io
 import json
 import socket
 import time
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from core.services.context import Platform
 from http_common import remote_images
@@ -188,6 +190,31 @@ def test_the_images_of_a_client_that_goes_are_not_computed(
         blocked.result()
         assert client.get("/models").json()["items"][0]["requests"] == 1
         assert app.state.serving.intake.bytes == 0
+
+
+def test_the_tiles_of_a_client_that_goes_are_not_computed(
+    platform: Platform, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, runs = io.BytesIO(), []
+    Image.new("RGB", (1280, 960), (128, 128, 128)).save(large, "PNG")
+    computing = pool.ExportPredictor._boxes_of_parts
+
+    def slow(*args: Any) -> Any:
+        runs.append(1)
+        time.sleep(0.2)
+        return computing(*args)
+
+    with predictions(platform, serving_threads=1) as (client, app):
+        query = {"model": name, "tile": 128}
+        assert client.post("/predict/image", params=query, content=large.getvalue(), headers=JPEG).status_code == 200
+        monkeypatch.setattr(pool.ExportPredictor, "_boxes_of_parts", slow)
+        head = f"POST /predict/image?model={name}&tile=128 HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/jpeg\r\n"
+        with connected(client) as opened:
+            opened.sendall(f"{head}content-length: {len(large.getvalue())}\r\n\r\n".encode() + large.getvalue())
+            wait_until(lambda: bool(runs), seconds=5, what="the first tiles are computed")
+        wait_until(lambda: app.state.serving.pool.accepted == 0, seconds=5, what="the client is gone")
+        app.state.serving.pool._executor.submit(int).result(5)
+        assert len(runs) < 4, "of 9"
 
 
 def test_a_prediction_that_takes_too_long_is_given_up(platform: Platform, name: str, images: list[bytes]) -> None:

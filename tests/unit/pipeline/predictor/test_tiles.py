@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw
 
 from pipeline.predictor import predictor as predictor_module
 from pipeline.predictor.images import ImageUnreadable
-from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed
+from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed, PredictionStopped
 from pipeline.predictor.tile_options import TilesInvalid
-from pipeline.predictor.tiles import MAX_TILES, Tile, merged, tiles_of
+from pipeline.predictor.tiles import MAX_BATCH, MAX_TILES, Tile, count_parts, merged, tiles_of
 from tests.builders.ideal_detector import SIDE, IdealDetector
 from tests.builders.onnx_models import described, onnx_classifier, scene
 
@@ -137,6 +137,25 @@ def test_the_image_is_decoded_once(detector: ExportPredictor, monkeypatch: pytes
     monkeypatch.setattr(predictor_module, "decode", lambda *a, **k: decoded.append(1) or decode(*a, **k))
     assert predicted(detector, png((600, 400), []), tile=64).tiles > 50
     assert decoded == [1]
+
+
+def test_tiles_are_not_computed_any_more_when_nobody_waits(
+    detector: ExportPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    run = IdealDetector.run
+    monkeypatch.setattr(IdealDetector, "run", lambda self, batch: runs.append(len(batch)) or run(self, batch))
+    with pytest.raises(PredictionStopped):
+        detector.predict([png((600, 400), [])], tile=64, is_stopped=lambda: len(runs) == 2)
+    assert runs == [1, MAX_BATCH]
+
+
+def test_tiles_are_counted_as_they_are_computed_and_before_they_are_listed(detector: ExportPredictor) -> None:
+    assert predicted(detector, png((600, 400), []), tile=64).tiles + 1 == count_parts(600, 400, tile=64, overlap=0.2)
+    assert count_parts(60, 64, tile=64, overlap=0.2) == 1
+    assert count_parts(10**15, 1, tile=32, overlap=0.9) == 0
+    with pytest.raises(ImageUnreadable, match="tiles of 32 px"):
+        tiles_of(10**15, 1, tile=32, overlap=0.9)
 
 
 def test_an_image_of_too_many_tiles_fails_alone(detector: ExportPredictor) -> None:
