@@ -160,6 +160,8 @@ CLASS_CODES: Mapping[str, FindingCode] = {
     "class-nested": FindingCode(WARNING, "Images are in subfolders of a class folder; they belong to that class.", "Nothing to do, or move them into the folder of their class."),
     "class-not-in-split": FindingCode(WARNING, "A class has no image in val or in test, so it is not measured there.", "Add images of the class, or have a new split made (split=remake)."),
     "class-not-in-train": FindingCode(ERROR, "A class has no image in train.", _REMAKE),
+    "class-order-invalid": FindingCode(ERROR, "class_order.txt gives no single order: it repeats a name, has too many, or is there more than once.", "Keep one class_order.txt, with each name of a class once, one a line."),
+    "class-order-unused": FindingCode(NOTE, "class_order.txt names classes that no image has; they get no id.", _NOTHING),
     "class-rare": FindingCode(WARNING, "A class is in fewer than three images: too few for train, val and test.", "Add images of the class, or remove it."),
     "class-unused": FindingCode(NOTE, "Named classes have no boxes; they are not classes of the dataset.", _NOTHING),
     "folders-repeated": FindingCode(NOTE, "A folder holds the same images as its parent folder and is left out.", "Nothing to do, or create the ZIP without it.", "dropped"),

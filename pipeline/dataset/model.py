@@ -53,6 +53,7 @@ class Dataset:
     """What a format reads. `broken`: images with an unusable annotation; `lost`: count of annotations with no image.
 
     `used`: files besides the annotations of the items that were read, or are left out with a finding.
+    `class_order`: names of classes in the order of their ids, before all others; empty where the archive gives none.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class Dataset:
     broken: frozenset[str] = frozenset()
     lost: int = 0
     used: frozenset[str] = frozenset()
+    class_order: tuple[str, ...] = ()
 
 
 class RepairedItem(NamedTuple):

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from core.domain import limits
@@ -54,13 +54,14 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
         if not _has_error(found) and not broken:
             good.append((item, fact, boxes))
     findings += _palette_note(palettes)
-    classes = _class_names(dataset.kind, good)
+    classes = _class_names(dataset, good)
     root = len(common_folder([item.image.name for item, _, _ in good]))
     ids = {name: number for number, name in enumerate(classes)}
     good.reverse()
     images = [_image(*good.pop(), root=root, ids=ids) for _ in range(len(good))]
     if images or not _has_error(dataset.findings):  # with no image left, the reasons for that are enough
         findings += _set_findings(dataset, images, classes)
+        findings += _order_note(dataset, classes)
     return Checked(images, classes, seen - classless, findings)
 
 
@@ -95,11 +96,23 @@ def natural_order(name: str) -> tuple[list[str | int], str]:
     return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
 
 
-def _class_names(kind: str, good: list[tuple[Item, ImageFacts, list[RawBox]]]) -> list[str]:
-    """In id order: by code point in detection, in natural order in classification."""
-    if kind == "classification":
-        return sorted({item.label for item, _, _ in good if item.label}, key=natural_order)
-    return sorted({box.label for _, _, boxes in good for box in boxes})
+def _class_names(dataset: Dataset, good: list[tuple[Item, ImageFacts, list[RawBox]]]) -> list[str]:
+    """In id order: that of the archive, then by code point in detection, in natural order in classification."""
+    if dataset.kind == "classification":
+        names = sorted({item.label for item, _, _ in good if item.label}, key=natural_order)
+    else:
+        names = sorted({box.label for _, _, boxes in good for box in boxes})
+    position = {name: at for at, name in enumerate(dataset.class_order)}
+    return sorted(names, key=lambda name: position.get(name, len(position)))  # stable
+
+
+def _order_note(dataset: Dataset, classes: Sequence[str]) -> Iterator[Finding]:
+    used = set(classes)
+    unused = [name for name in dataset.class_order if name not in used]
+    if unused:
+        some = ", ".join(repr(name[:100]) for name in unused[:5])
+        detail = f"The order of the classes names {counted(len(unused), 'class', 'classes')} that no image has: {some}."
+        yield Finding.of("class-order-unused", "", detail)
 
 
 def _classless(item: Item) -> Finding:

@@ -18,6 +18,7 @@ from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset, RepairedItem
 from pipeline.formats.background import AUTO, settle_background
 from pipeline.formats.box_limits import LimitReached
+from pipeline.formats.class_order import take_class_order
 from pipeline.formats.given_split import KEEP, give_split
 from pipeline.formats.image_roles import files_of_set
 from pipeline.formats.listed import why_without_names
@@ -75,7 +76,9 @@ def read_dataset(
 
 
 def _read_dataset(archive: ExtractedArchive, findings: list[Finding], background: str, split: str) -> Dataset:
+    archive, order, faults = take_class_order(archive)
     source, left_out = files_of_set(archive)
+    left_out = [*faults, *left_out]
     boxes, folders = _read(source, findings + left_out)
     best = max(folders or boxes, key=_completeness)  # max returns the first of equals
     others = [other for other in boxes if other is not best]
@@ -84,7 +87,9 @@ def _read_dataset(archive: ExtractedArchive, findings: list[Finding], background
         dataset = _beside_classes(dataset, other) if other is not best else dataset
     used = {item.annotation for other in others for item in other.items if item.annotation}
     given = give_split(source, dataset, split)
-    dataset = replace(dataset, items=given.items, findings=[*left_out, *dataset.findings, *_without_names(dataset)])
+    dataset = replace(
+        dataset, class_order=order, items=given.items, findings=[*left_out, *dataset.findings, *_without_names(dataset)]
+    )
     dataset = add_unread(source, dataset, used | given.used)
     dataset = replace(dataset, findings=dataset.findings + given.findings, broken=dataset.broken | given.doubtful)
     return settle_background(dataset, given.listed, background)

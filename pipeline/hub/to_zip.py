@@ -8,7 +8,9 @@ from pathlib import Path
 
 from core.domain.errors import HubSetUnusable
 from core.domain.limits import MAX_ENTRIES, MAX_IMAGE_BYTES
+from pipeline.dataset.validate import natural_order
 from pipeline.formats.class_folders import Folder, assign_folders
+from pipeline.formats.class_order import CLASS_ORDER
 from pipeline.hub.columns import Columns, Names
 from pipeline.hub.folder_names import folders_of
 from pipeline.hub.tables import ParquetTable, TableRow, same_classes
@@ -54,7 +56,8 @@ def tables_to_zip(
     max_bytes: int,
     steps: StageReporter,
 ) -> ImportedZip:
-    """Writes `<class>/<number>.<suffix>`, below `train/`, `val/` and `test/` for several splits.
+    """Writes `<class>/<number>.<suffix>`, below `train/`, `val/` and `test/` for several splits, and the order of the
+    classes where their names alone would give another one.
 
     The number counts rows over all files. One file is open at a time: a dataset may have more files than a process
     may open. Raises HubSetUnusable, RunCancelled, OSError.
@@ -77,6 +80,9 @@ def tables_to_zip(
                     used.add(folders[name])
                     archive.add(f"{part}{folders[name]}/{row:07d}.{image_suffix(content)}", content)
                 steps.tick(row, total)
+        order = [folders[name] for name in dict.fromkeys(columns.names or ()) if folders[name] in used]
+        if order != sorted(order, key=natural_order):
+            archive.add_text(CLASS_ORDER, "".join(f"{folder}\n" for folder in order))
     return ImportedZip(archive.entries, row - archive.entries, tuple(sorted(used)))
 
 
@@ -169,6 +175,13 @@ class _ZipFile:
             raise _too_large(
                 f"The images of the dataset have more than {self._max_bytes} bytes in total", self._max_bytes
             )
+        self._write(name, content)
+
+    def add_text(self, name: str, text: str) -> None:
+        """Beside the images: it is not counted."""
+        self._write(name, text.encode())
+
+    def _write(self, name: str, content: bytes) -> None:
         entry = zipfile.ZipInfo(name, _TIME)
         entry.compress_type = zipfile.ZIP_STORED  # images are compressed already
         entry.external_attr = _MODE

@@ -227,7 +227,7 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "Folders of classes",
         "The name of a folder is the class of its images, at any depth, with or without train/ val/ test/ around or "
         "inside the class folders. A folder `test` beside class folders is a class; one that holds the same classes as "
-        "other folders is a part of the split. Classes are numbered in natural order: 10 comes after 9. Images in no "
+        "other folders is a part of the split. Classes are numbered in natural order: 10 comes after 9, unless a class_order.txt names them in another one. Images in no "
         "class folder are left out, and so is a folder that repeats its parent. Images with an EXIF rotation are read "
         "upright.",
         FOLDERS_TREE,

@@ -19,6 +19,7 @@ from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected
 from pipeline.dataset.model import Dataset
 from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.formats import DatasetFormat, read_dataset
+from pipeline.formats.class_order import is_class_order, take_class_order
 from pipeline.formats.image_roles import files_of_set
 from pipeline.params.formats import CATALOGUE
 from pipeline.params.prepare import Background, Split
@@ -123,7 +124,7 @@ def _write(
                 entry.writelines(item.image.byte_range.blocks())
             written.add(item.image.name)
             steps.tick(done, len(repaired.kept))
-        for name, text in writer.rewrite(files_of_set(source).source, repaired.kept):
+        for name, text in _annotations(writer, source, repaired):
             if name not in written:
                 archive.writestr(_entry(name, zipfile.ZIP_DEFLATED), text)
             written.add(name)
@@ -131,6 +132,13 @@ def _write(
         lines = (json.dumps(change.as_dict(), ensure_ascii=False) + "\n" for change in unchanged + changes)
         archive.writestr(_entry(REPAIR_LOG, zipfile.ZIP_DEFLATED), "".join(lines))
     return changes
+
+
+def _annotations(writer: DatasetFormat, source: ExtractedArchive, repaired: Repaired) -> Iterator[tuple[str, bytes]]:
+    """Those of the images, and the order of the classes as it was."""
+    rest, *_ = take_class_order(source)
+    yield from writer.rewrite(files_of_set(rest).source, repaired.kept)
+    yield from ((file.name, file.byte_range.read()) for file in source.files if is_class_order(file))
 
 
 def _unused(source: ExtractedArchive, dataset: Dataset, repaired: Repaired, written: set[str]) -> Iterator[Finding]:

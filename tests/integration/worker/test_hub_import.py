@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
-from core.db.tables import JobRow
+from core.db.tables import DatasetRow, JobRow
 from core.services.jobs.commands import delete_job, retry_job
 from core.services.jobs.hub_import import import_set
-from tests.builders.hub_sets import action_set, jpeg
+from pipeline.process.tar import unpack
+from tests.builders.hub_sets import action_set, jpeg, table
 from tests.servers.hub import Hub, hub
 from tests.servers.workers import OPTIONS, Stack, stack
 from worker.context import Worker
@@ -86,6 +88,22 @@ def test_the_train_split_of_a_commit_becomes_a_job_that_names_the_commit(
     }
     known = {"repository": SET, "splits": ["train"], "commit": commit, "images": 24, "left_out": 0}
     assert job.huggingface == known
+
+
+def test_the_order_of_the_hubs_class_names_is_that_of_the_prepared_set(
+    line: Stack, worker: Worker, the_hub: Hub, tmp_path: Path
+) -> None:
+    names = ("running", "calling", "clapping")
+    the_hub.add(SET, {"data/train-0.parquet": table([number % 3 for number in range(24)], names=names)})
+    job = imported(line, worker)
+    assert (job.state, job.classes) == ("ready", list(names)), job.problem
+    with line.platform.db.reading() as session:
+        key = session.get_one(DatasetRow, job.fingerprint).key
+    line.platform.store.fetch(key, tmp_path / "set.tar")
+    unpack(tmp_path / "set.tar", tmp_path / "set")
+    train = datasets.load_from_disk(str(tmp_path / "set" / "data"))["train"]
+    assert train.features["label"].names == list(names)
+    assert sorted(set(train["label"])) == [0, 1, 2]
 
 
 def test_a_later_attempt_keeps_to_the_first_commit_and_makes_the_same_zip(

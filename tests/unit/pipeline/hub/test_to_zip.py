@@ -56,6 +56,13 @@ def test_each_row_becomes_an_image_in_its_class_folder(tmp_path: Path) -> None:
         assert archive.read("calling/0000001.jpg") == jpeg(0), "the bytes as they are"
 
 
+def test_class_names_in_another_order_than_their_own_come_with_that_order(tmp_path: Path) -> None:
+    made = zipped(tmp_path, table([0, 1, 3, 1], names=("sit", "hop/run", "none", "fall")))
+    assert (made.images, made.left_out) == (4, 0), "the order is no image"
+    with zipfile.ZipFile(tmp_path / "made.zip") as archive:
+        assert archive.read("class_order.txt").decode().splitlines() == ["sit", "hop_run", "fall"]
+
+
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     for folder in (tmp_path / "a", tmp_path / "b"):
         zipped(folder, table([0, 1, 2]), table([2, 1, 0], first=3))
