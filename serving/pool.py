@@ -22,7 +22,7 @@ from core.settings import Settings
 from pipeline.predictor.engines import EngineFailed, Tensor
 from pipeline.predictor.images import size_of
 from pipeline.predictor.metadata import MetadataInvalid
-from pipeline.predictor.predictor import ExportPredictor, Prediction, PredictionFailed
+from pipeline.predictor.predictor import ExportPredictor, NotComputed, Prediction, PredictionFailed
 from pipeline.predictor.tile_options import OVERLAP
 from pipeline.predictor.tiles import count_parts
 from serving.batches import Batches
@@ -46,10 +46,6 @@ class Options:
     def thresholds(self) -> dict[str, Any]:
         """Those of an image that is computed whole."""
         return {"min_score": self.min_score, "iou": self.iou, "top": self.top}
-
-
-class NotComputed(PredictionFailed):
-    """By no fault of the image: the engine cannot run the export on it, for want of memory for instance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,7 +15,9 @@ from pipeline.batch.answered import Answered
 from pipeline.batch.files import BatchFiles
 from pipeline.batch.images import BatchImage, images_of
 from pipeline.batch.summary import Summary
-from pipeline.predictor.predictor import MAX_BATCH, ExportPredictor, Prediction, PredictionFailed
+from pipeline.predictor.engines import EngineFailed
+from pipeline.predictor.metadata import MetadataInvalid
+from pipeline.predictor.predictor import MAX_BATCH, ExportPredictor, NotComputed, Prediction, PredictionFailed
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import BatchPredicted
 from pipeline.process.specs import PredictBatchSpec
@@ -23,10 +26,12 @@ ARTIFACTS = "artifacts"
 WAITING = 2  # pieces of work for each thread: what is in memory
 
 Numbered = tuple[int, BatchImage]
+Result = Prediction | PredictionFailed
 
 
 def predict_batch(spec: PredictBatchSpec, steps: StageReporter) -> BatchPredicted:
-    """Leaves the files in `out/artifacts`. An image that cannot be predicted fails alone.
+    """Leaves the files in `out/artifacts`. An image that cannot be predicted fails alone, also where the engine fails
+    on it; where it fails on all that could be decoded, the operation does.
 
     Raises NothingToPredict, ParamsInvalid, ArchiveRefused, OutOfSpace, OperationFailed, RunCancelled.
     """
@@ -57,6 +62,8 @@ def _predicted(spec: PredictBatchSpec, folder: Path, steps: StageReporter) -> Ba
             files.add(answered)
             summary.add(answered)
             steps.tick(summary.images, len(images))
+        if summary.not_computed and not summary.is_any_predicted:
+            raise OperationFailed(f"No image could be predicted. {summary.not_computed}"[:2000])
         steps.stage("writing")
     content = summary.as_json(kind=predictor.metadata.kind, seconds=perf_counter() - started)
     return BatchPredicted(summary={**content, "engine": predictor.engine, "precision": predictor.precision})
@@ -84,12 +91,22 @@ def _answered(predictor: ExportPredictor, work: Sequence[Numbered], spec: Predic
     failures = {number: _unreadable(image, spec.image_max_bytes) for number, image in work}
     contents = {number: image.content() for number, image in work if not failures[number]}
     options: dict[str, Any] = {"min_score": spec.confidence, "iou": spec.iou, "top": spec.top}
-    found = predictor.predict(list(contents.values()), **options, tile=spec.tile, overlap=spec.overlap)
-    results: dict[int, Prediction | PredictionFailed] = dict(zip(contents, found, strict=True))
+    computed = partial(predictor.predict, **options, tile=spec.tile, overlap=spec.overlap)
+    results = dict(zip(contents, _computed(computed, list(contents.values())), strict=True))
     return [
         Answered(number, image, contents.get(number, b""), results.get(number) or PredictionFailed(failures[number]))
         for number, image in work
     ]
+
+
+def _computed(predict: Callable[[list[bytes]], list[Result]], contents: list[bytes]) -> list[Result]:
+    """Where the engine fails on several together, one by one: what makes it fail may be one of them."""
+    try:
+        return predict(contents)
+    except (EngineFailed, MetadataInvalid) as error:
+        if len(contents) > 1:
+            return [result for each in contents for result in _computed(predict, [each])]
+        return [NotComputed(str(error))]
 
 
 def _unreadable(image: BatchImage, max_bytes: int) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.domain.limits import CLASSES_LISTED
 from pipeline.batch.answered import Answered
-from pipeline.predictor.predictor import Prediction
+from pipeline.predictor.predictor import NotComputed, Prediction
 
 FAILURES_LISTED = 20
 
@@ -15,6 +15,7 @@ class Summary:
 
     def __init__(self) -> None:
         self.images = 0
+        self.not_computed = ""  # why the engine failed on an image, the first time
         self._failed = 0
         self._failures: list[dict[str, str]] = []
         self._boxes = 0
@@ -28,6 +29,8 @@ class Summary:
         result = answered.result
         if not isinstance(result, Prediction):
             self._fail(answered.image.name, result.reason)
+            if isinstance(result, NotComputed):
+                self.not_computed = self.not_computed or result.reason
             return
         self._boxes += len(result.boxes)
         self._empty += not (result.boxes or result.labels)
@@ -36,6 +39,10 @@ class Summary:
         self._classes.update(label.label for label in result.labels[:1])
         for stage, value in result.milliseconds.items():
             self._milliseconds[stage] += value
+
+    @property
+    def is_any_predicted(self) -> bool:
+        return self.images > self._failed
 
     def as_json(self, *, kind: str, seconds: float) -> dict[str, Any]:
         """`milliseconds`: the mean of each stage over the images that were predicted. `classes`: boxes of each class,

@@ -44,6 +44,10 @@ class PredictionFailed:
     reason: str
 
 
+class NotComputed(PredictionFailed):
+    """By no fault of the image: the engine cannot run the export on it, for want of memory for instance."""
+
+
 class PredictionStopped(Exception):
     """Nobody waits for the prediction any more."""
 

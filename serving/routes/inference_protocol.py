@@ -14,11 +14,11 @@ from starlette.responses import Response
 from core.domain.errors import ModelNotServable, RequestInvalid
 from core.domain.version import VERSION
 from pipeline.predictor.metadata import MetadataInvalid
-from pipeline.predictor.predictor import Prediction
+from pipeline.predictor.predictor import NotComputed, Prediction
 from serving.in_time import in_time
 from serving.intake import beside_loop, read_body
 from serving.models.loading import LoadedModel
-from serving.pool import NotComputed, Options
+from serving.pool import Options
 from serving.state import CurrentServing, Serving
 from serving.tensors import HEADER, Array, InferRequest, answer_of, images_in, pixels_in, read_request
 

@@ -15,12 +15,12 @@ from http_common.prediction_requests import (
 )
 from http_common.prediction_schemas import Answer, AnsweringModel, ImageAnswer, PredictRequest
 from http_common.problems import invalid_body, invalid_fields
-from pipeline.predictor.predictor import PredictionFailed
+from pipeline.predictor.predictor import NotComputed, PredictionFailed
 from serving.annotate import annotated
 from serving.answers import answer
 from serving.in_time import in_time
 from serving.intake import FORM_BYTES, Room, beside_loop, read_body, read_image
-from serving.pool import NotComputed, Options
+from serving.pool import Options
 from serving.sources import read_images
 from serving.state import CurrentServing, Serving
 

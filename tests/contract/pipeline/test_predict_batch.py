@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.domain.errors import ArchiveRefused, NothingToPredict, ParamsInvalid
+from core.domain.errors import ArchiveRefused, NothingToPredict, OperationFailed, ParamsInvalid
 from pipeline.__main__ import run
+from pipeline.batch import run as batch_run
 from pipeline.batch.run import predict_batch
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.layouts.manifest_boxes import boxes_of_manifest
+from pipeline.predictor.engines import EngineFailed, OnnxRuntime, Tensor
 from pipeline.predictor.predictor import ExportPredictor, Prediction
 from pipeline.process.child import Channel, RunCancelled
 from pipeline.process.progress import StageReporter
@@ -161,6 +163,45 @@ def test_what_cannot_be_read_at_all_is_refused(exports: dict[str, Path], tmp_pat
         predicted(tmp_path / "cut", model, archive=tmp_path / "cut.zip")
     with pytest.raises(ArchiveRefused):
         predicted(tmp_path / "slip", model, archive=zip_files(tmp_path / "slip.zip", {"../a.jpg": POISON}))
+
+
+class Device(OnnxRuntime):
+    """It computes batches, as a GPU does, and fails on each that has an image of `failing`."""
+
+    failing: tuple[Tensor, ...] = ()
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, threads=1)
+        self.device = "cuda"
+
+    def run(self, batch: Tensor) -> Tensor:
+        if any(np.array_equal(each, other) for each in batch for other in self.failing):
+            raise EngineFailed("The engine cannot run the export: out of memory")
+        return super().run(batch)
+
+
+def test_an_engine_that_fails_on_an_image_fails_that_image_and_on_all_of_them_the_batch(
+    exports: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenes = [each.file.read_bytes() for each in draw_scenes(tmp_path, 5)]
+    engine = Device(exports["detection"])
+    predictor = ExportPredictor(exports["detection"], engine=engine)
+    monkeypatch.setattr(batch_run, "ExportPredictor", lambda _: predictor)
+    files: Files = {f"{number}.jpg": content for number, content in enumerate(scenes)} | {"poison.jpg": POISON}
+    inputs = [predictor.prepare(each).values for each in scenes]
+
+    engine.failing = (inputs[2],)
+    archive = zip_files(tmp_path / "images.zip", files)
+    summary, lines = predicted(tmp_path / "one", exports["detection"], archive=archive)
+    assert (summary["images"], summary["failed"]) == (6, 2)
+    assert [each["image"] for each in summary["failures"]] == ["2.jpg", "poison.jpg"]
+    assert lines[2]["error"] == "The engine cannot run the export: out of memory"
+    assert all(lines[number]["boxes"] for number in (0, 1, 3, 4))
+
+    engine.failing = tuple(inputs)
+    archive = zip_files(tmp_path / "again.zip", files)
+    with pytest.raises(OperationFailed, match=r"No image could be predicted\. .* out of memory"):
+        predicted(tmp_path / "all", exports["detection"], archive=archive)
 
 
 def test_a_cancel_ends_a_batch_between_two_images(exports: dict[str, Path], tmp_path: Path) -> None:
