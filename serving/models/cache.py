@@ -34,7 +34,8 @@ class ExportCache:
         target = folder / served.file_name
         if not _is_whole(target, served.sha256):
             self._fetch(served, target)
-        os.utime(folder)  # the time by which the least recently used ones are known
+        with suppress(FileNotFoundError):  # removed by another process: whoever opens it fetches it again
+            os.utime(folder)  # the time by which the least recently used ones are known
         self._remove_beyond(keep=folder)
         return target
 

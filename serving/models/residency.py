@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -28,6 +29,7 @@ POLL_SECONDS = 0.5  # a changed alias is seen within this time
 NAME_SECONDS = 600.0  # a name that nobody used for this long is not looked up any more
 FAILED_SECONDS = 10.0  # a load that failed is not tried again within this time
 FETCHES = 4  # at once
+OPEN_TRIES = 3  # of a file that other processes remove from the cache before it is open
 LATENCIES = 1000  # of each model, for the list of models
 
 log = structlog.get_logger(__name__)
@@ -170,11 +172,21 @@ class Models:
         return model
 
     async def _opened(self, served: Served) -> LoadedModel:
+        """Another process may remove the file from the cache before it is open: then it is fetched again."""
+        for left in reversed(range(OPEN_TRIES)):
+            file = await asyncio.get_running_loop().run_in_executor(self._fetcher, self._cache.file_of, served)
+            try:
+                return await self._opened_from(file, served)
+            except Exception:
+                if file.exists() or not left:
+                    raise
+                log.info("export.removed_while_opened", sha256=served.sha256)
+        raise AssertionError("the last try returns or raises")
+
+    async def _opened_from(self, file: Path, served: Served) -> LoadedModel:
         """Slow fetches of one model do not keep another one from being opened."""
-        loop = asyncio.get_running_loop()
-        file = await loop.run_in_executor(self._fetcher, self._cache.file_of, served)
         settings = self._platform.settings
-        return await loop.run_in_executor(
+        return await asyncio.get_running_loop().run_in_executor(
             self._opener,
             lambda: open_model(
                 served,

@@ -100,6 +100,27 @@ def test_a_damaged_file_is_fetched_again_and_files_used_long_ago_are_removed(pla
     assert {each.name for each in cached(platform)} == {"0.onnx", "2.onnx"}, "the one used longest ago is gone"
 
 
+def test_a_file_that_is_removed_before_it_is_open_is_fetched_again_at_once(
+    platform: Platform, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = publish(platform, "squares", export)
+    opening, tries = residency.open_model, []
+
+    def removed_first(served: Served, file: Path, **options: Any) -> Any:
+        tries.append(file.exists())
+        if len(tries) == 1:
+            shutil.rmtree(file.parent)  # as another process does, whose cache is full
+        return opening(served, file, **options)
+
+    monkeypatch.setattr(residency, "open_model", removed_first)
+
+    async def steps(models: Models) -> None:
+        assert await used(models, name) == name
+        assert tries == [True, True] and not models.counts["not_loaded"]
+
+    run(platform, steps)
+
+
 def test_a_load_that_fails_is_not_repeated_for_every_request(
     platform: Platform, export: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
