@@ -17,7 +17,8 @@ _PLACES = 3  # of a pixel, as manifests have it
 class CocoWriter:
     """Image ids are the numbers of the images in the batch, category ids those of the model's classes from 1 on.
 
-    The images of the dataset are those that could be predicted. A box without an area is in no annotation.
+    `file_name` is where the image lies in the labelled ZIP, without one its name in the batch. The images of the
+    dataset are those that could be predicted. A box without an area is in no annotation.
     """
 
     def __init__(self, folder: Path, *, model: str, classes: Sequence[str]) -> None:

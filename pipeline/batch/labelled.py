@@ -19,7 +19,7 @@ _MODE = 0o100644 << 16
 
 
 class LabelledWriter:
-    """`path_of` decides where an image lies, whether or not the ZIP is written."""
+    """`is_written`: False where no ZIP is wanted; then no image lies anywhere."""
 
     def __init__(self, folder: Path, *, kind: str, classes: Sequence[str], is_written: bool) -> None:
         self._folders = folders_of(classes) if kind == "classification" else {}
@@ -27,9 +27,9 @@ class LabelledWriter:
         self._zip = zipfile.ZipFile(folder / LABELLED_FILE, "w") if is_written else None
 
     def path_of(self, answered: Answered) -> str | None:
-        """None for an image without an answer."""
+        """None for an image that is not in the ZIP."""
         result = answered.result
-        if not isinstance(result, Prediction) or (self._folders and not result.labels):
+        if self._zip is None or not isinstance(result, Prediction) or (self._folders and not result.labels):
             return None
         folder = self._folders[result.labels[0].label] if self._folders else IMAGES
         return f"{folder}/{self._names.of(answered.image.name, answered.content)}"

@@ -70,6 +70,19 @@ def test_names_in_the_table_are_texts_whatever_they_contain(tmp_path: Path) -> N
     assert [json.loads(line)["image"] for line in lines] == [*ODD, "none.jpg", "8.jpg"], "one line an image"
 
 
+def test_without_the_labelled_zip_files_name_the_images_as_they_came(tmp_path: Path) -> None:
+    with BatchFiles(tmp_path, model="cats/v1", metadata=metadata("detection"), labelled=False) as files:
+        files.add(answered(1, "left/a.jpg", box(1, 1, 2, 3, 4)))
+        files.add(answered(2, "right/a.jpg"))
+    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    assert [(line["image"], line["file"]) for line in lines] == [("left/a.jpg", None), ("right/a.jpg", None)]
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as table:
+        assert {row["file"] for row in csv.DictReader(table)} == {""}
+    coco = json.loads((tmp_path / "coco.json").read_text(encoding="utf-8"))
+    assert [each["file_name"] for each in coco["images"]] == ["left/a.jpg", "right/a.jpg"]
+    assert not (tmp_path / "labelled.zip").exists()
+
+
 def test_coco_has_every_box_once_with_its_score_and_images_without_boxes(tmp_path: Path) -> None:
     first = answered(1, "a.jpg", box(2, 1.23456, 2, 30, 50, score=0.75), box(0, 5, 5, 5.0001, 9))
     written(tmp_path, "detection", first, failed(2, "broken"), answered(3, "none.jpg"))
