@@ -1,5 +1,6 @@
 """What the client does when requests fail: what is sent again, with which key, and what is raised."""
 
+import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -172,6 +173,95 @@ def test_a_download_goes_on_where_it_broke_and_is_checked(tmp_path: Path) -> Non
     with client_of(lambda _: wrong) as client, pytest.raises(darkroom.ChecksumMismatch):
         client.models.download("raccoons", tmp_path / "other.pt")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["m.pt"]
+
+
+class Versioned:
+    """A service with one file, by ranges."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.ranges: list[str | None] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        wanted = request.headers.get("range")
+        self.ranges.append(wanted)
+        sha256 = hashlib.sha256(self.content).hexdigest()
+        headers = {"etag": f'"{sha256}"', "x-checksum-sha256": sha256}
+        if wanted is None or request.headers.get("if-range") != headers["etag"]:
+            headers["content-length"] = str(len(self.content))
+            return httpx.Response(200, headers=headers, stream=Pieces(self.content))
+        start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        headers["content-range"] = f"bytes {start}-{len(self.content) - 1}/{len(self.content)}"
+        return httpx.Response(206, headers=headers, stream=Pieces(self.content[start:]))
+
+    def interrupted(self, to: Path) -> None:
+        """A download that Ctrl-C ends after some bytes."""
+
+        def interrupt(done: int, _total: int) -> None:
+            if done >= 1000:
+                raise KeyboardInterrupt
+
+        with client_of(self) as client, pytest.raises(KeyboardInterrupt):
+            client.models.download("raccoons", to, on_bytes=interrupt)
+
+
+class Pieces(httpx.SyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self.content), 500):
+            yield self.content[start : start + 500]
+
+
+def parts(folder: Path) -> list[bytes]:
+    return [each.read_bytes() for each in folder.glob("*.part")]
+
+
+def test_the_next_call_continues_a_download_that_was_interrupted(tmp_path: Path) -> None:
+    service = Versioned(CONTENT)
+    service.interrupted(tmp_path / "model.pt")
+    assert parts(tmp_path) == [CONTENT[:1000]]
+    with client_of(service) as client:
+        client.models.download("raccoons", tmp_path / "model.pt")
+    assert service.ranges == [None, None, "bytes=1000-"]
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("model.pt", CONTENT)]
+
+
+def test_a_part_is_continued_by_the_rest_of_the_same_version_alone(tmp_path: Path) -> None:
+    old, new = Versioned(CONTENT), Versioned(CONTENT[::-1])
+    old.interrupted(tmp_path / "model.pt")
+    with client_of(new) as client:
+        client.models.download("raccoons", tmp_path / "model.pt")
+    assert new.ranges == [None]
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("model.pt", CONTENT[::-1])]
+
+
+def test_a_part_whose_bytes_are_wrong_is_not_kept(tmp_path: Path) -> None:
+    service = Versioned(CONTENT)
+    service.interrupted(tmp_path / "model.pt")
+    (part,) = tmp_path.glob("*.part")
+    part.write_bytes(b"x" * 1000)
+    with client_of(service) as client:
+        with pytest.raises(darkroom.ChecksumMismatch):
+            client.models.download("raccoons", tmp_path / "model.pt")
+        assert list(tmp_path.iterdir()) == []
+        assert client.models.download("raccoons", tmp_path / "model.pt").read_bytes() == CONTENT
+
+
+def test_a_part_that_was_complete_is_not_requested_again_and_one_in_use_is_left(tmp_path: Path) -> None:
+    service = Versioned(CONTENT)
+    service.interrupted(tmp_path / "model.pt")
+    (part,) = tmp_path.glob("*.part")
+    with part.open("ab") as other, client_of(service) as client:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        client.models.download("raccoons", tmp_path / "model.pt")
+        assert service.ranges == [None, None] and parts(tmp_path) == [CONTENT[:1000]]
+    part.write_bytes(CONTENT)
+    with client_of(service) as client:
+        client.models.download("raccoons", tmp_path / "model.pt")
+    assert service.ranges[2:] == [None]
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("model.pt", CONTENT)]
 
 
 @pytest.mark.parametrize(

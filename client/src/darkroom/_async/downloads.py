@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import httpx
 
-from darkroom._async.runtime import sleep
+from darkroom._async.runtime import in_thread, sleep
 from darkroom._async.transport import AsyncTransport, Query
+from darkroom.errors import ServiceUnavailable, ServiceUnreachable
 from darkroom.files import OnBytes, PartialFile, PathLike, total_of
 
 ATTEMPTS = 6  # without a byte of progress
@@ -25,13 +27,20 @@ async def download(
 ) -> Path:
     """The file, at `to` or under its own name in the folder `to`. `sha256`: by default what the service says it is.
 
-    Nothing is left behind where it does not arrive whole.
+    Where it is interrupted, or the service does not answer any more, the part that has arrived stays beside its place
+    (`.part`), and the next call continues it if the file is still the same. After any other failure nothing is left.
     """
     file = PartialFile(to)
     try:
         return await _received(transport, path, file, query=query, sha256=sha256, on_bytes=on_bytes)
-    except BaseException:
+    except (ServiceUnreachable, ServiceUnavailable):
+        file.release()
+        raise
+    except Exception:
         file.discard()
+        raise
+    except BaseException:  # interrupted
+        file.release()
         raise
 
 
@@ -49,12 +58,16 @@ async def _received(
         before = file.received
         try:
             async with transport.stream(path, query=query, headers=file.range_headers()) as response:
-                file.begin(response)
+                whole = sha256 or response.headers.get("x-checksum-sha256", "")
+                if not await in_thread(partial(file.begin, response, whole)):
+                    if file.received == total_of(response):
+                        return file.complete(whole)
+                    continue
                 async for chunk in response.aiter_bytes():
                     file.write(chunk)
                     if on_bytes:
                         on_bytes(file.received, total_of(response))
-            return file.complete(sha256 or response.headers.get("x-checksum-sha256", ""))
+            return file.complete(whole)
         except httpx.TransportError as error:
             failures = 0 if file.received > before else failures + 1
             if failures == ATTEMPTS:

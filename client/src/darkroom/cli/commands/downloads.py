@@ -67,7 +67,7 @@ def download(
 ) -> None:
     """Download a model, a bundle or a dataset.
 
-    A connection that breaks is continued, and the sha256 is verified.
+    A connection that breaks is continued, by the same command also later, and the sha256 is verified.
     """
     if sum((bundle, artifact is not None, dataset or source)) > 1:
         raise WrongUsage("Choose one of --bundle, --artifact, --dataset and --source.")
