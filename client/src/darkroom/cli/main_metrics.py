@@ -5,7 +5,8 @@ from typing import Any
 
 MAIN = ("mAP50", "mAP50-95", "accuracy", "f1")
 SPLITS = ("test", "val")  # nothing was chosen by the test split; small datasets have none
-NO_QUALITY = ("images", "boxes", "min_score")
+COUNTS = ("images", "boxes")
+NO_QUALITY = (*COUNTS, "min_score")
 LOWER_IS_BETTER = ("loss", "error", "bytes", "milliseconds", "seconds")
 
 
@@ -20,9 +21,11 @@ def main_metrics(metrics: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, int | float]:
-    """Without what a table has no cell for: per class, matrices, texts."""
+    """Without what a table has no cell for: per class, matrices, texts. Counts are integers."""
     return {
-        name: value for name, value in metrics.items() if isinstance(value, int | float) and not isinstance(value, bool)
+        name: int(value) if name in COUNTS else value
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
     }
 
 

@@ -59,7 +59,7 @@ def figure(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "-" if value is None else safe(value)
     if isinstance(value, int) or value == 0:
-        return f"{value:g}"
+        return f"{value:.0f}"
     return f"{value:.3f}" if 0.001 <= abs(value) < 1000 else f"{value:.3g}"
 
 

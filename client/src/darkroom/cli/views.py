@@ -86,7 +86,7 @@ def findings(items: "Sequence[Finding]", *, total: int | None = None) -> Rows:
         Column("code"),
         Column("file", wraps=True),
         Column("line", right=True),
-        Column("detail", wraps=True, from_width=120),
+        Column("detail", wraps=True, from_width=120, below=True),
         Column("remedy", wraps=True),
     )
     cells = [

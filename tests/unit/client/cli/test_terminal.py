@@ -8,11 +8,14 @@ from PIL import Image
 from rich.console import Console
 
 from darkroom.cli.curves import curve
+from darkroom.cli.main_metrics import numbers
 from darkroom.cli.output import Output
 from darkroom.cli.tables import Column, Facts, Rows
 from darkroom.cli.terminal_images import image_text, protocol_of
 from darkroom.cli.text import duration, figure, log_line, safe, size
 from darkroom.cli.training_view import TrainingView
+from darkroom.cli.views import findings
+from darkroom.schemas.datasets import Finding
 
 HOSTILE = "\x1b[31mred\x1b[0m [bold]b[/bold] \u202etxt.exe \x07\x9b2J\r\n\u2066 :boom: \ud800"
 
@@ -50,6 +53,28 @@ def test_text_that_harms_nobody_stays_as_it_is() -> None:
     for text in ("Waschbär 浣熊 🦝 👩\u200d🔬 می\u200cخواهم", "a b"):
         assert safe(text) == text
     assert log_line("\x1b[1m  1/50\x1b[K  0.5G\tx\rEpoch 2\x07\n") == "Epoch 2\\x07"
+
+
+def test_a_detail_stands_below_its_finding_where_the_terminal_is_narrow() -> None:
+    texts = ("of 128 px, the box begins at -3.5", "Draw it within the image.")
+    one = Finding("box-outside", "error", "a/long/folder/name/of/images/" + "x" * 40 + ".xml", *texts, line=12)
+    other = Finding("box-tiny", "note", "b.xml", "1.5 x 1 px " * 12, "Remove it.")
+    table = findings([one, other])
+    wide, narrow = drawn(table, width=160), drawn(table, width=80)
+    assert "detail" in wide.splitlines()[0] and f"  {texts[0]}\n" not in wide
+    lines = [line.rstrip() for line in narrow.splitlines()]
+    assert max(map(len, lines)) <= 80 and "detail" not in lines[0]
+    assert f"  {texts[0]}" in lines and " ".join(narrow.split()).count("1.5 x 1 px") == 12
+    starts = [line.index("box-") for line in lines if "box-" in line]
+    assert len(starts) == 2 and starts[0] == starts[1] == lines[0].index("code")
+
+
+def test_counts_have_no_decimals() -> None:
+    assert numbers({"images": 7.0, "boxes": 1_234_567, "mAP50": 1.0, "per_class": {}}) == {
+        "images": 7, "boxes": 1_234_567, "mAP50": 1.0
+    }  # fmt: skip
+    printed = [figure(each) for each in numbers({"images": 7.0, "boxes": 1_234_567, "mAP50": 1.0}).values()]
+    assert printed == ["7", "1234567", "1.000"]
 
 
 def test_tables_drop_columns_rather_than_break_rows() -> None:
