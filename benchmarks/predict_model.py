@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from core.domain.errors import ExportUnsupported
 from pipeline.export.catalogue import ExportOptions, Format, Precision
 from pipeline.export.certificate import certify
 from pipeline.export.exporter import ExportSource, exporter_of
@@ -67,7 +68,8 @@ def train(folder: Path, *, epochs: int = EPOCHS) -> Path:
 
 
 def export(model: Path, folder: Path, images: Sequence[HeldOutImage]) -> list[Exported]:
-    """ONNX fp32 and OpenVINO int8, each with its certificate; those that passed."""
+    """ONNX fp32, OpenVINO bf16 where the processor has it, and OpenVINO int8, each with its certificate; those that
+    passed."""
     folder.mkdir()
     go_offline(folder / "config")
     from pipeline.trainers import yolo
@@ -80,12 +82,17 @@ def export(model: Path, folder: Path, images: Sequence[HeldOutImage]) -> list[Ex
     found = []
     wanted: tuple[tuple[Format, Precision, ExportSource], ...] = (
         ("onnx", "fp32", source),
+        ("openvino", "bf16", source),
         ("openvino", "int8", quantised),
     )
     for to, precision, given in wanted:
         target = folder / f"{to}-{precision}"
         target.mkdir()
-        exporter_of(to).write(given, target, ExportOptions(to, precision))
+        try:
+            exporter_of(to).write(given, target, ExportOptions(to, precision))
+        except ExportUnsupported as error:
+            print(error, flush=True)
+            continue
         file = next(path for path in target.iterdir() if path.suffix in (".onnx", ".zip", ".xml"))
         scratch = folder / f"scratch-{precision}"
         scratch.mkdir()

@@ -180,7 +180,7 @@ class Settings(BaseSettings):
     serving_cache_bytes: int = Field(
         10 * GIB, gt=0, description="Above this the files of exports that serving used least recently are removed."
     )
-    serving_precision: Literal["fp32", "fp16", "int8"] = Field("fp32", description="Precision of the exports served.")
+    serving_precision: Literal["fp32", "fp16", "bf16", "int8"] = Field("fp32", description="Precision of the exports served.")
     serving_preload: str = Field(
         "", description="Names of models, separated by commas, that are loaded before serving is ready."
     )

@@ -30,7 +30,7 @@ class ExportRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"format": "onnx", "precision": "fp32"}]})
 
     format: Format = Field("onnx", description="The format of the file.")
-    precision: Precision = Field("fp32", description="fp16 halves the file.")
+    precision: Precision = Field("fp32", description="fp16 halves the file; bf16 and int8 are faster.")
     nms: Nms = Field(
         "outside", description="Of a detector: whether the suppression of overlapping boxes is part of the file."
     )

@@ -21,7 +21,7 @@ ROW = 24  # px: height of a line of the table
 _COLUMNS = ((LEFT, "start"), (290, "end"), (360, "end"), (440, "end"), (520, "end"), (610, "end"), (836, "end"))
 _FRAMEWORKS = {"pytorch": "PyTorch", "onnxruntime": "onnxruntime"}
 _FORMATS = ("onnx", "openvino", "torchscript", "tensorrt")
-_SIDES = {"fp32": 0, "fp16": 4, "int8": 3}  # of the marker; 0: a disc
+_SIDES = {"fp32": 0, "fp16": 4, "bf16": 5, "int8": 3}  # of the marker; 0: a disc
 _SMALLEST_RANGE = 0.02  # of the metric: equal models shall not look different
 
 

@@ -14,7 +14,8 @@ Predict = Callable[[Sequence[bytes]], list[Boxes]]
 
 
 def from_environment() -> Predict:
-    """PEER_FILE, PEER_PATH (`darkroom` or `own`), PEER_ENGINE (`onnxruntime` or `openvino`), PEER_ENGINE_THREADS."""
+    """PEER_FILE, PEER_PATH (`darkroom` or `own`), PEER_ENGINE_THREADS, and PEER_ENGINE: `onnxruntime`, `openvino`, or
+    `openvino, its default precision`."""
     file, engine = Path(os.environ["PEER_FILE"]), os.environ["PEER_ENGINE"]
     threads = int(os.environ["PEER_ENGINE_THREADS"])
     if os.environ["PEER_PATH"] == "own":
@@ -49,7 +50,7 @@ class OwnPath:
     def __init__(self, file: Path, *, engine: str, threads: int, about: dict[str, Any]) -> None:
         self._about = about
         self._thresholds = about["thresholds"]
-        self._run = _openvino(file, threads) if engine == "openvino" else _onnxruntime(file, threads)
+        self._run = _openvino(file, threads, engine) if engine.startswith("openvino") else _onnxruntime(file, threads)
 
     def __call__(self, images: Sequence[bytes]) -> list[Boxes]:
         import numpy as np
@@ -117,15 +118,16 @@ def _onnxruntime(file: Path, threads: int) -> Callable[[Any], Any]:
     return lambda batch: session.run(None, {name: batch})[0]
 
 
-def _openvino(file: Path, threads: int) -> Callable[[Any], Any]:
-    """In single precision: its default on processors with bfloat16 moves boxes by tens of pixels."""
+def _openvino(file: Path, threads: int, engine: str) -> Callable[[Any], Any]:
+    """In single precision unless `engine` says otherwise: the default is bfloat16 where the processor has it."""
     import threading
 
     import openvino
 
     # Pinned, two workers compute on one core.
-    hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
-    hints |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+    hints: dict[str, Any] = {"ENABLE_CPU_PINNING": False, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+    if engine == "openvino":
+        hints["INFERENCE_PRECISION_HINT"] = "f32"
     compiled = openvino.Core().compile_model(str(file), "CPU", hints)
     own = threading.local()
 

@@ -25,7 +25,9 @@ class ExportConfig(BaseModel):
     out: Path = Field(description="A folder for the export, export.json and certificate.json.")
     format: Format = Field("onnx", description=f"One of {', '.join(FORMATS)}.")
     precision: Precision = Field(
-        "fp32", description="fp32; fp16: differences in the third digit; int8: calibrated on training images."
+        "fp32",
+        description="fp32; fp16: differences in the third digit; bf16: OpenVINO, half of the time on processors "
+        "that compute in it; int8: calibrated on training images.",
     )
     nms: Nms = Field("outside", description="inside: suppression of boxes is a part of the file. Detectors only.")
     max_drop: float | None = Field(

@@ -28,6 +28,8 @@ BOUNDS: Mapping[Precision, Bounds] = {
     "fp32": Bounds(equal=0.995, iou=0.98, score=0.01, drop=0.002, output=1e-3, batch=1e-3, tie=0.01),
     # Half precision has three digits: corners move by tenths of a pixel, scores by thousandths.
     "fp16": Bounds(equal=0.97, iou=0.98, score=0.03, drop=0.005, output=0.05, batch=0.01, tie=0.03),
+    # bfloat16 has two to three digits, and each layer rounds to them: corners move by a pixel, scores by hundredths.
+    "bf16": Bounds(equal=0.95, iou=0.95, score=0.05, drop=0.005, output=0.2, batch=0.02, tie=0.05),
     # 256 steps for all values of a layer: corners move by pixels, and one uncertain score by any amount. What is lost
     # shows in the metric, whose fall decides (`max_drop`). The others find a broken file: a yolov8n whose head was
     # quantised as well found nothing. Alone and in a batch the same integers are computed.

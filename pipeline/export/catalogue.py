@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Format = Literal["onnx", "openvino", "torchscript", "tensorrt"]
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Nms = Literal["outside", "inside"]
 
 PREDICTOR_PROCESS = (sys.executable, "-m", "pipeline.predictor.process")
@@ -34,7 +34,7 @@ _WITH_TORCH = (sys.executable, "-m", "pipeline.export.torch_process")
 FORMATS: Mapping[Format, FormatEntry] = {
     "onnx": FormatEntry("pipeline.export.onnx_format", "model.onnx", _BINARY, ("fp32", "fp16", "int8"), True),
     "openvino": FormatEntry(
-        "pipeline.export.openvino_format", "openvino.zip", "application/zip", ("fp32", "fp16", "int8"), True
+        "pipeline.export.openvino_format", "openvino.zip", "application/zip", ("fp32", "fp16", "bf16", "int8"), True
     ),
     "torchscript": FormatEntry(
         "pipeline.export.torchscript_format", "model.torchscript", _BINARY, ("fp32",), False, _WITH_TORCH, served=False

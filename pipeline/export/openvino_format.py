@@ -1,4 +1,5 @@
-"""OpenVINO's IR: model.xml, and model.bin beside it. fp16: the weights alone; int8: weights and activations."""
+"""OpenVINO's IR: model.xml, and model.bin beside it. fp16: the weights alone; int8: weights and activations; bf16: the
+computation alone, which the file says."""
 
 import logging
 import re
@@ -7,11 +8,12 @@ from typing import Any
 
 import onnx
 
+from core.domain.errors import ExportUnsupported
 from pipeline.export.catalogue import ExportOptions
 from pipeline.export.exporter import ExportSource
 from pipeline.export.quantisation import Quantisation
 from pipeline.export.suppression_graph import with_suppression
-from pipeline.predictor.engines import import_openvino
+from pipeline.predictor.engines import COMPUTES_IN, import_openvino
 from pipeline.predictor.metadata import KEY, OutputForm, read_metadata
 from pipeline.predictor.onnx_file import description_in
 from pipeline.predictor.package import OPENVINO_MODEL
@@ -23,11 +25,16 @@ def write(source: ExportSource, folder: Path, options: ExportOptions) -> None:
     if options.nms == "inside":
         graph = with_suppression(graph)
     openvino = import_openvino()
-    model = openvino.Core().read_model(graph.SerializeToString())
+    core = openvino.Core()
+    if options.precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise ExportUnsupported("precision: the processor of this worker has no bfloat16 to be measured. Take fp32.")
+    model = core.read_model(graph.SerializeToString())
     if source.quantisation is not None:
         model = _quantised(model, source.quantisation, form=read_metadata(description_in(graph)).output.form)
     _rename_unnamed(model)
     model.set_rt_info(description_in(graph), [KEY])
+    if options.precision == "bf16":
+        model.set_rt_info("bf16", [COMPUTES_IN])
     openvino.save_model(model, str(folder / OPENVINO_MODEL), compress_to_fp16=options.precision == "fp16")
 
 

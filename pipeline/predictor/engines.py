@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.predictor.metadata import KEY, MetadataInvalid
 from pipeline.predictor.package import read_openvino
 
+COMPUTES_IN = "darkroom_computes_in"  # the entry of OpenVINO's `rt_info` with a precision other than single
 Tensor = NDArray[np.float32]
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 # Of onnxruntime, with options: by default CUDA and TensorRT round the inputs of a layer to 10 bits of fraction (TF32).
@@ -79,19 +80,21 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """At the precision of the file, never at the device's default, which changes boxes by tens of pixels."""
+    """At the precision that the file names, by default single, never at the device's default, which changes boxes by
+    tens of pixels. `precision`: what it computes in; a processor without bfloat16 takes single precision for it."""
 
-    def __init__(self, file: Path, *, threads: int, streams: int = 1, precision: str = "f32") -> None:
+    def __init__(self, file: Path, *, threads: int, streams: int = 1) -> None:
         openvino = import_openvino()
 
-        hints: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": streams * threads}
-        hints["NUM_STREAMS"] = streams
+        hints: dict[str, Any] = {"INFERENCE_NUM_THREADS": streams * threads, "NUM_STREAMS": streams}
         hints["ENABLE_CPU_PINNING"] = False  # every process would pin its threads to the same cores
         parts = read_openvino(file) if file.suffix == ".zip" else (str(file),)
         try:
             core = openvino.Core()
             model = core.read_model(*parts)
+            hints["INFERENCE_PRECISION_HINT"] = _computes_in(model)
             self._compiled = core.compile_model(model, "CPU", hints)
+            computed = str(self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
             first = model.inputs[0].partial_shape[0]
         except Exception as error:  # of the engine's own classes: see _failed
             raise _failed(error) from error
@@ -100,7 +103,7 @@ class OpenVino:
         self.description = _rt_info(model)
         self.device = "cpu"
         self.name = f"openvino {openvino.__version__.split('-')[0]}"
-        self.precision = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}[precision]
+        self.precision = {"f32": "float32", "bf16": "bfloat16"}.get(computed, computed)
 
     def run(self, batch: Tensor) -> Tensor:
         if self._one_by_one and len(batch) > 1:
@@ -156,6 +159,12 @@ def _rt_info(model: Any) -> str | None:
         if model.has_rt_info(path):
             return str(model.get_rt_info(path).astype(str))
     return None
+
+
+def _computes_in(model: Any) -> str:
+    """What the file was certified with. Any other entry than ours counts for nothing."""
+    named = model.has_rt_info([COMPUTES_IN]) and str(model.get_rt_info([COMPUTES_IN]).astype(str)) == "bf16"
+    return "bf16" if named else "f32"
 
 
 def import_openvino() -> Any:

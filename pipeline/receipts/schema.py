@@ -24,7 +24,7 @@ class ReceiptModel(_Part):
     export_id: str
     sha256: str = Sha256
     format: Literal["onnx", "openvino"]
-    precision: Literal["fp32", "fp16", "int8"] = Field(description="Of the file.")
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = Field(description="Of the file.")
 
 
 class ReceiptOptions(_Part):

@@ -7,17 +7,19 @@ import sys
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from core.domain.errors import ExportAccuracy, ExportUnsupported, FormatUnavailable, RequestInvalid
-from pipeline.export import run
+from pipeline.export import openvino_format, run
 from pipeline.export.bounds import BOUNDS
 from pipeline.export.catalogue import FORMATS, ExportOptions, Format
 from pipeline.export.quantisation import ATTEMPTS, Attempt
 from pipeline.export.run import ComparedImages, ExportedFile, export_model
 from pipeline.layouts import MANIFEST_FILE
+from pipeline.predictor.engines import import_openvino
 from pipeline.predictor.metadata import MetadataInvalid
 from pipeline.predictor.package import is_package, read_openvino, write_package
 from pipeline.predictor.predictor import ExportPredictor, Prediction
@@ -55,10 +57,15 @@ def exported(out: Path, options: ExportOptions, tree: Path | None, report: Repor
     return export_model(model, ENTRY, out, options, facts=FACTS, compared=compared, report=report or Reported())
 
 
+def _marks(*written: str) -> list[pytest.MarkDecorator]:
+    slow = [] if written == ("onnx", "fp32", "outside") else [pytest.mark.slow]
+    return [*slow, IN_BF16] if "bf16" in written else slow
+
+
+HAS_BF16 = "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+IN_BF16 = pytest.mark.skipif(not HAS_BF16, reason="this processor has no bfloat16")
 WRITTEN = [
-    pytest.param(
-        name, precision, nms, marks=() if (name, precision, nms) == ("onnx", "fp32", "outside") else pytest.mark.slow
-    )
+    pytest.param(name, precision, nms, marks=_marks(name, precision, nms))
     for name, entry in FORMATS.items()
     for precision in entry.precisions
     for nms in ("outside", "inside")
@@ -108,6 +115,32 @@ def test_openvino_is_a_zip_that_the_predictor_opens(tree: Path, tmp_path: Path) 
     images = sorted((tree / "images" / "test").iterdir())
     results = ExportPredictor(found.file).predict([image.read_bytes() for image in images])
     assert sum(len(cast(Prediction, each).boxes) for each in results) >= len(images)
+
+
+@IN_BF16
+def test_bfloat16_is_named_by_the_file_and_nothing_else_makes_an_engine_take_it(tree: Path, tmp_path: Path) -> None:
+    found = exported(tmp_path / "out", ExportOptions("openvino", "bf16"), tree)
+    assert found.certificate["passed"], found.certificate["reasons"]
+    assert found.certificate["computed_in"] == "bfloat16"
+    assert ExportPredictor(found.file).precision == "bfloat16"
+    model, weights = read_openvino(found.file)
+    for entry in (b'<darkroom_computes_in value="f16" />', b""):
+        (tmp_path / "model.xml").write_bytes(model.replace(b'<darkroom_computes_in value="bf16" />', entry))
+        (tmp_path / "model.bin").write_bytes(weights)
+        assert (tmp_path / "model.xml").read_bytes() != model
+        assert ExportPredictor(tmp_path / "model.xml").precision == "float32"
+
+
+def test_bfloat16_is_not_certified_where_the_processor_has_none(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Core:
+        def get_property(self, *_: str) -> list[str]:
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr(openvino_format, "import_openvino", lambda: SimpleNamespace(Core=Core))
+    with pytest.raises(ExportUnsupported, match=r"no bfloat16 to be measured\. Take fp32"):
+        exported(tmp_path / "out", ExportOptions("openvino", "bf16"), tree)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def export(
     session: Session,
     model: ModelArgument,
     format: Annotated[str, typer.Option("--format", help="onnx, openvino, torchscript or tensorrt.")] = "onnx",
-    precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 or int8.")] = "fp32",
+    precision: Annotated[str, typer.Option("--precision", help="fp32, fp16, bf16 or int8.")] = "fp32",
     nms: Annotated[
         str, typer.Option("--nms", help="Whether the file suppresses boxes: inside or outside.")
     ] = "outside",
