@@ -1,9 +1,9 @@
 """Aliases: names for versions that can be moved. By a project, and by the id of one of its jobs."""
 
-from collections.abc import Callable
-from functools import partial
+from typing import Protocol
 
 from fastapi import APIRouter
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from api.dependencies import CurrentPlatform, OfProject
@@ -14,9 +14,16 @@ from api.schemas.models import Alias, AliasItem, SetAlias, alias_item, alias_of,
 from core.domain import errors
 from core.services.context import Platform
 from core.services.models import versions
+from core.services.models.served import why_not_served
+from core.services.models.versions import AliasHistory
 from http_common.openapi import problem_responses
 
 router = APIRouter(tags=["models"])
+
+
+class AsJson(Protocol):
+    def __call__(self, alias: AliasHistory, ref: str, /, *, warning: str | None) -> Alias: ...
+
 
 _SET = problem_responses(*MISSING, errors.AliasReserved)
 _FOUND = problem_responses(*MISSING[:4], errors.AliasNotFound)
@@ -33,9 +40,10 @@ def list_aliases(platform: CurrentPlatform, project: OfProject) -> PageOf[AliasI
 
 @router.put("/projects/{project}/aliases/{alias}", summary="Point an alias of a project at a version", responses=_SET)
 def set_alias_of_project(platform: CurrentPlatform, project: OfProject, alias: str, body: SetAlias) -> Alias:
-    """Sets an alias such as `production`. Every move is kept in its history."""
+    """Sets an alias such as `production`. Every move is kept in its history. `warning` says why predictions are not
+    answered by the version, where they are not: it has no export that passed, or none yet."""
     versions.set_alias(platform.db, project, alias, version=body.version)
-    return alias_of_project(versions.get_alias(platform.db, project, alias), project)
+    return _answered(platform, versions.get_alias(platform.db, project, alias), project, alias_of_project)
 
 
 @router.get(
@@ -43,7 +51,7 @@ def set_alias_of_project(platform: CurrentPlatform, project: OfProject, alias: s
 )
 def get_alias_of_project(platform: CurrentPlatform, project: OfProject, alias: str) -> Alias:
     """The version that it points at now, and every move, oldest first."""
-    return alias_of_project(versions.get_alias(platform.db, project, alias), project)
+    return _answered(platform, versions.get_alias(platform.db, project, alias), project, alias_of_project)
 
 
 @router.post(
@@ -56,7 +64,7 @@ def roll_back_alias_of_project(
     platform: CurrentPlatform, idempotency: Idempotency, project: OfProject, alias: str
 ) -> Alias | Response:
     """Goes back one step in the history; the rollback is kept in it too."""
-    return _rolled_back(platform, idempotency, project, alias, partial(alias_of_project, project=project))
+    return _rolled_back(platform, idempotency, project, alias, alias_of_project)
 
 
 @router.delete(
@@ -75,13 +83,13 @@ def remove_alias_of_project(platform: CurrentPlatform, project: OfProject, alias
 def set_alias(platform: CurrentPlatform, ref: str, alias: str, body: SetAlias) -> Alias:
     """As by the project, whose alias it is; `ref` may be the id of a job."""
     versions.set_alias(platform.db, ref, alias, version=body.version)
-    return alias_of(versions.get_alias(platform.db, ref, alias), ref)
+    return _answered(platform, versions.get_alias(platform.db, ref, alias), ref, alias_of)
 
 
 @router.get("/models/{ref}/aliases/{alias}", summary="Read an alias and its history", responses=_FOUND)
 def get_alias(platform: CurrentPlatform, ref: str, alias: str) -> Alias:
     """The version that it points at now, and every move, oldest first."""
-    return alias_of(versions.get_alias(platform.db, ref, alias), ref)
+    return _answered(platform, versions.get_alias(platform.db, ref, alias), ref, alias_of)
 
 
 @router.post(
@@ -92,7 +100,7 @@ def get_alias(platform: CurrentPlatform, ref: str, alias: str) -> Alias:
 )
 def roll_back_alias(platform: CurrentPlatform, idempotency: Idempotency, ref: str, alias: str) -> Alias | Response:
     """Goes back one step in the history; the rollback is kept in it too."""
-    return _rolled_back(platform, idempotency, ref, alias, partial(alias_of, ref=ref))
+    return _rolled_back(platform, idempotency, ref, alias, alias_of)
 
 
 @router.delete(
@@ -109,14 +117,24 @@ def remove_alias(platform: CurrentPlatform, ref: str, alias: str) -> Response:
 
 
 def _rolled_back(
-    platform: Platform,
-    idempotency: IdempotentRequest,
-    ref: str,
-    alias: str,
-    as_json: Callable[[versions.AliasHistory], Alias],
+    platform: Platform, idempotency: IdempotentRequest, ref: str, alias: str, as_json: AsJson
 ) -> Alias | Response:
+    def keep(session: Session, found: AliasHistory) -> None:
+        answer = as_json(found, ref, warning=_warning(session, platform, found))
+        idempotency.keep(lambda _: answer)(session, found)
+
     with idempotency.claimed():
         if replayed := idempotency.replay():
             return replayed
-        rolled_back = versions.roll_back_alias(platform.db, ref, alias, on_commit=idempotency.keep(as_json))
-    return as_json(rolled_back)
+        rolled_back = versions.roll_back_alias(platform.db, ref, alias, on_commit=keep)
+    return _answered(platform, rolled_back, ref, as_json)
+
+
+def _answered(platform: Platform, found: AliasHistory, ref: str, as_json: AsJson) -> Alias:
+    with platform.db.reading() as session:
+        return as_json(found, ref, warning=_warning(session, platform, found))
+
+
+def _warning(session: Session, platform: Platform, found: AliasHistory) -> str | None:
+    precision = platform.settings.serving_precision
+    return why_not_served(session, found.row.project, found.row.number, precision=precision)

@@ -115,6 +115,10 @@ class Alias(AliasItem):
 
     job_id: str | None = Field(description="Null where the project was asked.", examples=[JOB_ID])
     history: list[AliasMove]
+    warning: str | None = Field(
+        description="Why predictions are not answered by this version: it has no export that passed. Else null.",
+        examples=[None],
+    )
 
 
 def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
@@ -185,8 +189,8 @@ def alias_item(row: AliasRow) -> AliasItem:
     )
 
 
-def alias_of(alias: AliasHistory, ref: str) -> Alias:
-    """`ref`: the job or the project that was asked."""
+def alias_of(alias: AliasHistory, ref: str, *, warning: str | None) -> Alias:
+    """`ref`: the job or the project that was asked. `warning`: why its version is not served."""
     row = alias.row
     path = f"/models/{ref}/aliases/{row.alias}"
     owner = row.project if alias.is_elsewhere else ref  # of the version: a job has only its own
@@ -194,6 +198,7 @@ def alias_of(alias: AliasHistory, ref: str) -> Alias:
         job_id=ref if is_job(ref) else None,
         **alias_item(row).model_dump(exclude={"links"}),
         history=[_move(move) for move in alias.moves],
+        warning=warning,
         links={
             "self": link(path),
             "rollback": link(f"{path}/rollback"),
@@ -203,9 +208,9 @@ def alias_of(alias: AliasHistory, ref: str) -> Alias:
     )
 
 
-def alias_of_project(alias: AliasHistory, project: str) -> Alias:
+def alias_of_project(alias: AliasHistory, project: str, *, warning: str | None) -> Alias:
     """The same, with links by the project."""
-    found = alias_of(alias, project)
+    found = alias_of(alias, project, warning=warning)
     path = f"/projects/{project}/aliases/{found.alias}"
     return found.model_copy(update={"links": found.links | {"self": link(path), "rollback": link(f"{path}/rollback")}})
 

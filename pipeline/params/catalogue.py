@@ -40,6 +40,9 @@ CATALOGUE: Mapping[str, TrainerEntry] = {
 # Trainers of models that are only imported, of either kind: name -> module. They predict, evaluate and export.
 IMPORTED: Mapping[str, str] = {"onnx": "pipeline.trainers.onnx"}
 
+# What one trainer calls a param, and what another calls the same.
+SAME_PARAM = (("imgsz", "image_size"), ("lr0", "lr"), ("freeze", "freeze_layers"))
+
 BASELINE = "clip"  # the trainer that predicts without a training
 
 
@@ -84,7 +87,9 @@ def validate_params(trainer: str, params: Mapping[str, Any]) -> BaseModel:
 
 def _message(problem: ErrorDetails, known: Collection[str]) -> str:
     if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-        return unknown_name("field", str(problem["loc"][0]), known)
+        name = str(problem["loc"][0])
+        same = next((each for names in SAME_PARAM if name in names for each in names if each in known), None)
+        return f"There is no field of this name; did you mean {same!r}?" if same else unknown_name("field", name, known)
     return reason_of(problem["msg"])
 
 

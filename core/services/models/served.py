@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.db import Database
 from core.db.tables import ExportRow, VersionRow
-from core.domain.errors import ModelNotServable, RequestInvalid
+from core.domain.errors import Gone, ModelNotServable, NotFound, RequestInvalid
 from core.domain.model_names import parse_model_name, version_name
 from core.domain.states import RUN_ACTIVE
 from core.services.models.exports import unfinished_exports
@@ -77,6 +77,15 @@ def served_in(session: Session, name: str, *, precision: str) -> Served:
         bytes=row.bytes,
         sha256=row.sha256,
     )
+
+
+def why_not_served(session: Session, project: str, number: int, *, precision: str) -> str | None:
+    """Why predictions are not answered by this version of the project; None where they are."""
+    try:
+        served_in(session, version_name(project, number), precision=precision)
+    except (ModelNotServable, NotFound, Gone) as error:
+        return error.detail
+    return None
 
 
 def _version(session: Session, name: str) -> VersionRow:

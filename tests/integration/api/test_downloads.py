@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import math
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from core.db.tables import VersionRow
 from core.services.context import Platform, open_platform
 from core.settings import Settings
 from tests.builders import published
+from tests.builders.served import publish
 from tests.servers.api import problem, serving
 
 WEIGHTS = bytes(range(256)) * 9000  # 2.3 MB: more than one chunk
@@ -128,6 +130,22 @@ def test_a_job_can_be_deleted_once_its_alias_is_removed(client: httpx.Client, jo
     problem(client.post(f"{path}/rollback"), 409, "no-earlier-version")
     assert client.delete(path).status_code == 204
     assert client.delete(f"/jobs/{job_id}").is_success
+
+
+def test_an_alias_of_a_version_that_is_not_served_says_so(
+    client: httpx.Client, platform: Platform, tmp_path: Path
+) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"a model")
+    served, refused = publish(platform, "squares", file), publish(platform, "squares", file, passed=False)
+    path = "/projects/squares/aliases/production"
+    assert client.put(path, json={"version": served.partition("/")[2]}).json()["warning"] is None
+    moved = client.put(path, json={"version": refused.partition("/")[2]})
+    assert moved.status_code == 200 and "did not pass its certificate" in moved.json()["warning"]
+    assert client.get(path).json() == moved.json()
+    back = client.post(f"{path}/rollback", headers={"Idempotency-Key": "once"})
+    assert back.json()["warning"] is None
+    assert client.post(f"{path}/rollback", headers={"Idempotency-Key": "once"}).json() == back.json()
 
 
 def test_an_alias_moves_keeps_its_history_and_rolls_back(client: httpx.Client, job_id: str) -> None:

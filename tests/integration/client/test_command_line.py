@@ -15,6 +15,7 @@ import structlog
 from typer.testing import CliRunner
 
 from core.services.context import Platform
+from darkroom import Client
 from darkroom.cli.app import app
 from darkroom.cli.completion import complete_model, complete_run
 from darkroom.cli.exits import ExitCode
@@ -63,6 +64,24 @@ def darkroom(*arguments: object, expect: int = ExitCode.OK) -> Any:
 def document(*arguments: object, expect: int = ExitCode.OK) -> Any:
     """Of a command with --json, whose stdout must be one document."""
     return json.loads(darkroom(*arguments, "--json", expect=expect).stdout)
+
+
+def test_a_download_that_was_interrupted_is_continued_by_ranges_of_the_api(here: httpx.Client, tmp_path: Path) -> None:
+    archive = voc_zip(tmp_path / "balls.zip")
+    darkroom("upload", archive, "--project", "balls", "--no-wait")
+    job_id = document("jobs", "balls/d1")["job_id"]
+
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with Client(str(here.base_url)) as client, pytest.raises(KeyboardInterrupt):
+        client.datasets.download_source(job_id, tmp_path / "out.zip", on_bytes=interrupt)
+    (part,) = tmp_path.glob("out.zip.*.part")
+    part.write_bytes(archive.read_bytes()[:100])
+    inode = part.stat().st_ino
+    darkroom("download", "balls/d1", "--source", "--out", tmp_path / "out.zip")
+    assert (tmp_path / "out.zip").read_bytes() == archive.read_bytes()
+    assert (tmp_path / "out.zip").stat().st_ino == inode and not part.exists()
 
 
 def test_an_upload_becomes_a_dataset_that_lists_name(here: httpx.Client, tmp_path: Path) -> None:
@@ -230,6 +249,7 @@ def test_predictions_are_printed_drawn_and_receipted(predicting: Platform, tmp_p
     checks = {each["name"]: each for each in document("doctor")["checks"]}
     assert (checks["predictions"]["state"], checks["worker"]["state"]) == ("ok", "warn")
     assert checks["engines"]["detail"].startswith("squares/v1 on ")
+    assert checks["engines"]["detail"].endswith("(float32, cpu)")
     batch = document("predict", "squares", folder, "--batch", "--no-wait", "--confidence", "0.3")
     assert (batch["model"], batch["source"]["kind"], batch["options"]["confidence"]) == ("squares/v1", "upload", 0.3)
     darkroom("predict", "squares", folder, "--batch", "--format", "xml", expect=ExitCode.USAGE)

@@ -57,6 +57,8 @@ def alias(found: "Alias") -> Facts:
     pairs: dict[str, str | Text] = {f"{found.project}@{found.alias}": styled(found.name, "bold")}
     if found.history:
         pairs["history"] = ", ".join(f"{move.action} {move.version} {age(move.at)}" for move in found.history[-5:])
+    if found.warning:
+        pairs["warning"] = styled(found.warning, "yellow")
     return Facts(pairs)
 
 

@@ -69,7 +69,8 @@ class AliasMove:
 
 @dataclass(frozen=True)
 class Alias:
-    """A name for a version. Lists leave `job_id` and `history` out."""
+    """A name for a version. `warning`: why predictions are not answered by the version. Lists leave `job_id`, `history`
+    and `warning` out."""
 
     project: str
     alias: str
@@ -79,6 +80,7 @@ class Alias:
     links: Mapping[str, str]
     job_id: str | None = None
     history: tuple[AliasMove, ...] = ()
+    warning: str | None = None
 
 
 @dataclass(frozen=True)

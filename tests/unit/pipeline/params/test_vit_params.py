@@ -3,7 +3,7 @@
 import pytest
 
 from core.domain.errors import ParamsInvalid
-from pipeline.params.catalogue import default_trainer, validate_params
+from pipeline.params.catalogue import default_trainer, params_of, validate_params
 from pipeline.params.vit import SCRATCH_NAMES, VIT_NAME
 
 
@@ -53,3 +53,17 @@ def test_classification_trains_with_vit_by_default() -> None:
 def test_a_name_may_define_its_architecture(name: str, architecture: tuple[str, str, str] | None) -> None:
     match = VIT_NAME.search(name)
     assert (match and (match["size"], match["patch"], match["side"])) == architecture
+
+
+@pytest.mark.parametrize(
+    ("trainer", "written", "meant"),
+    [("vit", "imgsz", "image_size"), ("vit", "lr0", "lr"), ("yolo", "image_size", "imgsz"), ("clip", "lr0", "lr")],
+)
+def test_a_param_of_another_trainer_is_answered_with_the_name_that_this_one_takes(
+    trainer: str, written: str, meant: str
+) -> None:
+    with pytest.raises(ParamsInvalid, match=f"did you mean '{meant}'"):
+        validate_params(trainer, {written: 64})
+    assert meant in params_of(trainer).model_fields
+    with pytest.raises(ParamsInvalid, match="there are batch"):
+        validate_params("clip", {"imgsz": 64})

@@ -110,13 +110,19 @@ def _predictions(client: httpx.Client) -> Checks:
         return
     yield Check("predictions", "ok", "serving answers")
     loaded = [
-        f"{each.get('name')} on {each.get('engine')} ({each.get('precision')})" for each in found.get("items", ())
+        f"{each.get('name')} on {each.get('engine')} ({each.get('precision')}, {_device_of(each)})"
+        for each in found.get("items", ())
     ]
     yield Check("engines", "ok", ", ".join(loaded) or "no model is in memory: each is loaded by its first request")
     for each in found.get("names", ()):
         if isinstance(each, dict) and each.get("problem"):
             remedy = "`darkroom export MODEL --list` lists the exports with their certificates."
             yield Check("model", "warn", f"{each.get('name')}: {each['problem']}", remedy)
+
+
+def _device_of(item: Mapping[str, Any]) -> str:
+    choice = item.get("choice")
+    return str(choice.get("device", "")) if isinstance(choice, dict) else ""
 
 
 def _get(client: httpx.Client, path: str) -> httpx.Response | None:
