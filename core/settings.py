@@ -12,9 +12,10 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.domain.import_places import BucketPrefix, absolute_folder, bucket_prefix
 from core.domain.limits import GIB, MIB
 
 PREFIX = "DARKROOM_"
@@ -109,6 +110,22 @@ class Settings(BaseSettings):
     hub_endpoint: str = Field(
         "https://huggingface.co", description="The Hugging Face hub that datasets are imported from, or a mirror of it."
     )
+    hub_token: SecretStr = Field(
+        SecretStr(""),
+        description="Token of an account on the hub, sent to `hub_endpoint` alone, for gated and private datasets. Empty: public ones alone.",
+    )
+    import_hosts: str = Field(
+        "",
+        description="Host names, as for `image_hosts`, from whose URLs ZIPs are imported. Empty: none.",
+    )
+    import_buckets: str = Field(
+        "",
+        description="`s3://bucket/prefix`, separated by commas, from which datasets are imported, at `s3_endpoint` with its credentials. Empty: none.",
+    )
+    import_folders: str = Field(
+        "",
+        description="Absolute paths, separated by commas, of folders of the workers' machines from which datasets are imported. Empty: none.",
+    )
 
     lease_seconds: float = Field(60.0, gt=0, description="A claim not renewed for this long is lost.")
     heartbeat_seconds: float = Field(15.0, gt=0, description="How often a claim is renewed.")
@@ -180,7 +197,9 @@ class Settings(BaseSettings):
     serving_cache_bytes: int = Field(
         10 * GIB, gt=0, description="Above this the files of exports that serving used least recently are removed."
     )
-    serving_precision: Literal["fp32", "fp16", "bf16", "int8"] = Field("fp32", description="Precision of the exports served.")
+    serving_precision: Literal["fp32", "fp16", "bf16", "int8"] = Field(
+        "fp32", description="Precision of the exports served."
+    )
     serving_preload: str = Field(
         "", description="Names of models, separated by commas, that are loaded before serving is ready."
     )
@@ -242,6 +261,40 @@ class Settings(BaseSettings):
         return frozenset(name.strip().lower() for name in self.image_hosts.split(",") if name.strip())
 
     @cached_property
+    def allowed_import_hosts(self) -> frozenset[str]:
+        """From whose URLs ZIPs are imported; `*`: any of the public network."""
+        return frozenset(name.strip().lower() for name in self.import_hosts.split(",") if name.strip())
+
+    @cached_property
+    def allowed_import_buckets(self) -> tuple[BucketPrefix, ...]:
+        return tuple(map(bucket_prefix, _listed(self.import_buckets)))
+
+    @cached_property
+    def allowed_import_folders(self) -> tuple[Path, ...]:
+        return tuple(map(absolute_folder, _listed(self.import_folders)))
+
+    @cached_property
+    def own_folders(self) -> frozenset[Path]:
+        """What the service itself keeps there is never imported."""
+        own = (self.home.resolve(), self.store_folder, self.temp, self.cache, self.weights)
+        return frozenset(folder for folder in own if folder is not None)
+
+    @field_validator("hub_token")
+    @classmethod
+    def check_hub_token(cls, token: SecretStr) -> SecretStr:
+        value = token.get_secret_value().strip()
+        if not (value.isascii() and value.isprintable()) or " " in value:
+            raise ValueError("a token has no spaces and nothing beyond ASCII")  # else it would be part of an error
+        return SecretStr(value)
+
+    @field_validator("import_buckets", "import_folders")
+    @classmethod
+    def check_import_places(cls, listed: str, info: ValidationInfo) -> str:
+        for each in _listed(listed):
+            (bucket_prefix if info.field_name == "import_buckets" else absolute_folder)(each)
+        return listed
+
+    @cached_property
     def store_folder(self) -> Path | None:
         """The folder that holds the objects; None where they are in S3."""
         url = urlsplit(self.store)
@@ -268,6 +321,10 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """The settings of this process, read at the first call."""
     return Settings()
+
+
+def _listed(value: str) -> list[str]:
+    return [each.strip() for each in value.split(",") if each.strip()]
 
 
 def unknown_settings(environment: Iterable[str]) -> dict[str, str | None]:

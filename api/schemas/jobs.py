@@ -16,6 +16,7 @@ from core.domain.model_names import dataset_name
 from core.domain.states import JobState, RunState
 from core.services.views import JobOverview, RunBrief
 from pipeline.params.catalogue import BASELINE, entry_of
+from pipeline.params.import_origin import ImportKind, ImportOrigin
 
 JOB_ID = "job_01kaj8x3v0q4f7m2n9r5t6w8y1"
 Project = Annotated[str, Field(description="Name of the project that it belongs to.", examples=["raccoons"])]
@@ -47,13 +48,29 @@ class ImportedFrom(BaseModel):
     )
 
 
+class ImportedFromPlace(BaseModel):
+    """Where the ZIP was imported from, besides a hub. What its worker finds out is null until then."""
+
+    kind: ImportKind
+    location: str = Field(
+        description="A URL without its query, `s3://bucket/prefix`, or a path.", examples=["s3://datasets/raccoons"]
+    )
+    sha256: str | None = Field(None, description="Of a ZIP that was imported as it is.", examples=[SHA256])
+    etag: str | None = Field(None, description="Of that ZIP, as the server names its version.")
+    files: int | None = Field(None, description="Number of files that were read.", examples=[400])
+    bytes: int | None = Field(None, description="Their size.", examples=[41234567])
+
+
 class JobSource(BaseModel):
     """The source ZIP of the job: uploaded, or created by a worker for an import (0 bytes until then) or a repair."""
 
     name: str = Field(examples=["raccoon.zip"])
     bytes: int = Field(examples=[41234567])
     sha256: str = Field(examples=[SHA256])
-    huggingface: ImportedFrom | None = Field(None, description="Only for an import.")
+    huggingface: ImportedFrom | None = Field(None, description="Only for an import from a hub.")
+    imported_from: ImportedFromPlace | None = Field(
+        None, description="Only for an import from a URL, a bucket or a folder."
+    )
 
 
 class FindingCount(BaseModel):
@@ -237,7 +254,12 @@ def _source(row: JobRow) -> JobSource:
         bytes=row.source_bytes,
         sha256=row.source_sha256,
         huggingface=ImportedFrom.model_validate(row.huggingface) if row.huggingface else None,
+        imported_from=_place(row.imported_from) if row.imported_from else None,
     )
+
+
+def _place(origin: dict[str, Any]) -> ImportedFromPlace:
+    return ImportedFromPlace.model_validate(ImportOrigin.model_validate(origin).displayed())
 
 
 def _run(run: RunBrief) -> RunInJob:

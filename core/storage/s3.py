@@ -44,12 +44,12 @@ def open_s3(settings: Settings, *, bucket: str, prefix: str) -> "S3Store":
     """The store in `bucket` below `prefix`. Connects to nothing yet."""
     if not bucket:
         raise ValueError("DARKROOM_STORE_URL names no bucket: s3://bucket/prefix")
-    client = _client(settings, settings.s3_endpoint)
-    public = _client(settings, settings.s3_public_endpoint) if settings.s3_public_endpoint else client
+    client = client_of(settings, settings.s3_endpoint)
+    public = client_of(settings, settings.s3_public_endpoint) if settings.s3_public_endpoint else client
     return S3Store(client, public, bucket=bucket, prefix=prefix.strip("/"))
 
 
-def _client(settings: Settings, endpoint: str) -> "S3Client":
+def client_of(settings: Settings, endpoint: str) -> "S3Client":
     config = Config(
         signature_version="s3v4",
         connect_timeout=2,

@@ -24,6 +24,7 @@ class Repository:
     commits: dict[str, Files] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     gated: bool = False
+    granted: frozenset[str] = frozenset()  # tokens whose accounts have access, where it is gated
 
     def commit(self, files: Files) -> str:
         named = "".join(f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in files.items())
@@ -41,6 +42,9 @@ class Hub:
     repositories: dict[str, Repository] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    tokens: frozenset[str] = frozenset()  # that the hub knows
+    storage: str = ""  # the origin that downloads are redirected to; empty: the hub's own
+    authorized: list[tuple[str, str]] = field(default_factory=list)  # path and `authorization` of requests with one
     fetching: threading.Event = field(default_factory=threading.Event)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -83,6 +87,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         self.hub.requests.append(self.path)
+        if sent := self.headers.get("authorization"):
+            self.hub.authorized.append((path, sent))
+            if sent.removeprefix("Bearer ") not in self.hub.tokens:
+                self._answer(401, b'{"error": "Invalid credentials in Authorization header"}')
+                return
         kind, _, rest = path.lstrip("/").partition("/")
         if self.hub.fault("busy"):
             self._answer(503, b"busy")
@@ -117,12 +126,17 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, json.dumps(info).encode(), **{"Content-Type": "application/json"})
 
     def _resolve(self, name: str, commit: str, path: str) -> None:
-        content = self.hub.repositories[name].commits[commit].get(path)
+        repository = self.hub.repositories[name]
+        token = self.headers.get("authorization", "").removeprefix("Bearer ")
+        if repository.gated and token not in repository.granted:
+            self._answer(403 if token else 401, b"", **{"X-Error-Code": "GatedRepo"})
+            return
+        content = repository.commits[commit].get(path)
         if content is None:
             self._answer(404, b"", **{"X-Error-Code": "EntryNotFound"})
             return
         digest = hashlib.sha256(content).hexdigest()
-        self._answer(302, b"", Location=f"/storage/{name}/{commit}/{digest}")
+        self._answer(302, b"", Location=f"{self.hub.storage}/storage/{name}/{commit}/{digest}")
 
     def _send(self, stored: str) -> None:
         name, commit, digest = stored.rsplit("/", 2)

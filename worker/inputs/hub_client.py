@@ -6,31 +6,25 @@ Nothing is inflated or decoded here but the hub's own JSON; the files go to disk
 import hashlib
 import json
 import re
-import time
 from collections.abc import Callable
-from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import structlog
 
-from core import clock
-from core.domain.errors import HubSetNotFound, HubSetUnusable, HubUnavailable
+from core.domain.errors import HubSetNotFound, HubSetUnusable, HubTokenRefused, HubUnavailable
 from pipeline.hub.files import HubFile
 from pipeline.params.hub_set import HubSet
-from worker.threads import start_in_thread
+from worker.inputs.interruptible import Check, Result, interruptible, pause, until
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
 PAUSES_SECONDS = (1.0, 5.0, 20.0)  # between tries; then the job fails, and can be retried
 LISTING_BYTES = 64 * 1024**2  # of JSON; 200,000 files with their digests have 50 MB
-_TICK_SECONDS = 0.1
 
-Check = Callable[[], None]
-Result = TypeVar("Result")
 log = structlog.get_logger(__name__)
 
 
@@ -47,8 +41,8 @@ class _Transient(Exception):
     """A failure that a retry may cure."""
 
 
-def hub_client(endpoint: str) -> httpx.Client:
-    """Goes where the hub redirects to (its storage), but never from https to http."""
+def hub_client(endpoint: str, *, token: str = "") -> httpx.Client:
+    """Goes where the hub redirects to (its storage), but never from https to http, and takes the token nowhere else."""
     secure = endpoint.startswith("https://")
 
     def guard(request: httpx.Request) -> None:
@@ -59,7 +53,8 @@ def hub_client(endpoint: str) -> httpx.Client:
         follow_redirects=True,
         max_redirects=5,
         timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-        headers={"accept-encoding": "identity"},  # bytes as they are: nothing is inflated here
+        # Bytes as they are: nothing is inflated here. A redirect to another host drops `authorization`.
+        headers={"accept-encoding": "identity"} | ({"authorization": f"Bearer {token}"} if token else {}),
         event_hooks={"request": [guard]},
     )
 
@@ -70,7 +65,7 @@ def list_set(client: httpx.Client, endpoint: str, hub_set: HubSet, *, ends: floa
     `ends`: the monotonic second of the deadline. `check()` is called repeatedly, and may raise to stop.
     Raises HubSetNotFound, HubSetUnusable, HubUnavailable.
     """
-    check = _patient(ends, check)
+    check = until(ends, check, _too_slow)
     revision = hub_set.commit or hub_set.revision or "main"
     address = f"{endpoint.rstrip('/')}/api/datasets/{hub_set.repository}/revision/{quote(revision, safe='')}?blobs=true"
     listing = _retry(lambda: _list(client, address, hub_set, revision, check), check)
@@ -98,7 +93,7 @@ def fetch(
 
     `ends` and `check` as of `list_set`. Raises as it does, and OSError.
     """
-    check = _patient(ends, check)
+    check = until(ends, check, _too_slow)
     path = f"/datasets/{hub_set.repository}/resolve/{listing.commit}/{quote(file.name)}"
     address = endpoint.rstrip("/") + path
 
@@ -119,52 +114,29 @@ def fetch(
     return _retry(once, check)
 
 
-def _patient(ends: float, check: Check) -> Check:
-    def patient() -> None:
-        check()
-        if clock.monotonic() > ends:
-            raise HubUnavailable("The hub is too slow: the files were not fetched in time.")
-
-    return patient
+def _too_slow() -> HubUnavailable:
+    return HubUnavailable("The hub is too slow: the files were not fetched in time.")
 
 
 def _retry(work: Callable[[], Result], check: Check) -> Result:
-    for pause in (*PAUSES_SECONDS, None):
+    for seconds in (*PAUSES_SECONDS, None):
         check()
         try:
-            return _interruptible(work, check)
+            return interruptible(work, check, name="hub")
         except (httpx.HTTPError, _Transient) as error:
             reason = str(error) or type(error).__name__
-            if pause is None:
+            if seconds is None:
                 raise HubUnavailable(f"The hub does not answer correctly: {reason[:200]}") from error
-            log.warning("hub.retried", reason=reason[:200], pause_seconds=pause)
-            _pause(pause, check)
+            log.warning("hub.retried", reason=reason[:200], pause_seconds=seconds)
+            pause(seconds, check)
     raise AssertionError("the last try returns or raises")
-
-
-def _interruptible(work: Callable[[], Result], check: Check) -> Result:
-    """Do `work` in a thread, and call `check` meanwhile.
-
-    A DNS lookup, or headers that come a byte at a time, are one call that cannot be interrupted. When `check` raises,
-    the thread is left behind: the caller closes the client, and with it the thread's connection.
-    """
-    future = start_in_thread(work, name="hub")
-    while not wait_for([future], timeout=_TICK_SECONDS).done:
-        check()
-    return future.result()
-
-
-def _pause(seconds: float, check: Check) -> None:
-    ends = clock.monotonic() + seconds
-    while (left := ends - clock.monotonic()) > 0:
-        check()
-        time.sleep(min(left, _TICK_SECONDS))
 
 
 def _list(client: httpx.Client, address: str, hub_set: HubSet, revision: str, check: Check) -> Listing:
     content = bytearray()
     with client.stream("GET", address) as answer:
         _require_ok(answer, hub_set, revision)
+        with_token = _has_token(answer)
         for piece in answer.iter_raw():
             check()
             content += piece
@@ -178,8 +150,9 @@ def _list(client: httpx.Client, address: str, hub_set: HubSet, revision: str, ch
         raise _Transient("its answer is malformed") from error
     if not COMMIT.fullmatch(commit):
         raise _Transient("it names no commit")
-    if answer_json.get("gated") or answer_json.get("private") or answer_json.get("disabled"):
-        raise _not_found(hub_set, "gated", "is gated; Darkroom has no account on the hub")
+    closed = answer_json.get("gated") or answer_json.get("private")  # with a token, each file shows whether it opens
+    if answer_json.get("disabled") or (closed and not with_token):
+        raise _gated(hub_set, with_token=with_token)
     card = answer_json.get("cardData")
     return Listing(commit, files, card if isinstance(card, dict) else {})
 
@@ -242,7 +215,10 @@ def _require_ok(answer: httpx.Response, hub_set: HubSet, revision: str) -> None:
     if code == "RevisionNotFound":
         raise _not_found(hub_set, "revision", f"has no revision {revision}")
     if code == "GatedRepo" or status == 403:
-        raise _not_found(hub_set, "gated", "is gated; Darkroom has no account on the hub")
+        raise _gated(hub_set, with_token=_has_token(answer))
+    if status == 401 and _has_token(answer):
+        detail = "The hub does not accept DARKROOM_HUB_TOKEN: it is mistyped, expired or revoked."
+        raise HubTokenRefused(detail, setting="DARKROOM_HUB_TOKEN")
     if status in (400, 401, 404, 410):  # 401: also for a repository that does not exist
         raise _not_found(hub_set, "repository", "does not exist, or is not public")
     answer.raise_for_status()
@@ -251,3 +227,14 @@ def _require_ok(answer: httpx.Response, hub_set: HubSet, revision: str) -> None:
 def _not_found(hub_set: HubSet, reason: str, what: str) -> HubSetNotFound:
     detail = f"On the hub, the dataset {hub_set.repository} {what}."
     return HubSetNotFound(detail, repository=hub_set.repository, revision=hub_set.revision, reason=reason)
+
+
+def _gated(hub_set: HubSet, *, with_token: bool) -> HubSetNotFound:
+    what = "is gated or private: its operator can set DARKROOM_HUB_TOKEN to the token of an account that has access"
+    if with_token:
+        what = "is not open to the account of DARKROOM_HUB_TOKEN, which has to be granted access on the hub"
+    return _not_found(hub_set, "gated", what)
+
+
+def _has_token(answer: httpx.Response) -> bool:
+    return "authorization" in answer.request.headers

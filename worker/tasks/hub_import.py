@@ -11,7 +11,7 @@ import httpx
 
 from core import clock
 from core.db.tables import JobRow
-from core.domain.errors import HubOff, HubSetUnusable, Unavailable
+from core.domain.errors import HubOff, HubSetUnusable
 from core.domain.keys import imported_key
 from core.services.jobs.hub_import import pin_import
 from core.settings import Settings
@@ -22,8 +22,8 @@ from pipeline.process.results import ImportedArchive
 from pipeline.process.specs import FetchedFile, ImportSpec
 from worker.inputs.hub_client import Listing, fetch, hub_client, list_set
 from worker.tasks.attempt import Attempt
+from worker.tasks.bytes_reporter import BytesReporter
 from worker.tasks.run_command import in_child
-from worker.tasks.stage_reporter import PROGRESS_SECONDS
 from worker.tasks.store_source import store_source
 
 WHOLE_SECONDS = 2 * 3600.0  # for the list and all files: 20 GiB need 3 MB/s
@@ -32,7 +32,7 @@ WHOLE_SECONDS = 2 * 3600.0  # for the list and all files: 20 GiB need 3 MB/s
 def import_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
     """The job, which now names the ZIP. None: the job has been rejected or given back.
 
-    Raises HubOff, HubSetNotFound, HubSetUnusable, HubUnavailable, OutOfSpace.
+    Raises HubOff, HubSetNotFound, HubSetUnusable, HubTokenRefused, HubUnavailable, OutOfSpace.
     """
     settings, db, claim, lease = attempt.platform.settings, attempt.db, attempt.claim, attempt.lease
     if not settings.hub:
@@ -42,7 +42,7 @@ def import_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
     ends = clock.monotonic() + WHOLE_SECONDS
     fetched = attempt.scratch / "hub"
     fetched.mkdir()
-    with hub_client(settings.hub_endpoint) as client:
+    with hub_client(settings.hub_endpoint, token=settings.hub_token.get_secret_value()) as client:
         listing = lease.run_in_thread(
             lambda: list_set(client, settings.hub_endpoint, hub_set, ends=ends, check=lease.raise_if_stopped)
         )
@@ -91,7 +91,7 @@ def _fetch_all(
     """Stores each file under a number, never under its name on the hub. Ends when the lease does."""
     settings = attempt.platform.settings
     left = settings.upload_max_bytes
-    reporter = _FetchReporter(attempt, total=sum(each.file.bytes or 0 for each in wanted))
+    reporter = BytesReporter(attempt, total=sum(each.file.bytes or 0 for each in wanted))
     files: list[FetchedFile] = []
     for number, each in enumerate(wanted):
         target = folder / f"{number:06d}{PurePosixPath(each.file.name).suffix.lower()}"
@@ -109,24 +109,3 @@ def _fetch_all(
         )
         files.append(FetchedFile(each.split, each.file.name, target))
     return tuple(files)
-
-
-class _FetchReporter:
-    """Reports the bytes fetched, at most once a second. A report that the database does not take is dropped."""
-
-    def __init__(self, attempt: Attempt[JobRow], *, total: int) -> None:
-        self._attempt = attempt
-        self._total = total
-        self._done = 0
-        self._reported_at = float("-inf")
-
-    def add(self, count: int) -> None:
-        self._done += count
-        now = clock.monotonic()
-        if now - self._reported_at < PROGRESS_SECONDS:
-            return
-        self._reported_at = now
-        try:
-            self._attempt.report(progress={"done": self._done, "total": max(self._done, self._total)})
-        except Unavailable:
-            return

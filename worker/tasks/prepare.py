@@ -10,6 +10,7 @@ from core.domain.errors import DatasetRejected, ProjectKindMismatch, Unavailable
 from core.domain.keys import metadata_key
 from core.services.jobs.lifecycle import ValidationResult, complete_job, live_fingerprints
 from core.services.projects.lookup import raise_if_other_kind
+from pipeline.params.import_origin import ImportOrigin
 from pipeline.params.prepare import PrepareOptions
 from pipeline.process.results import METADATA_FILE, Prepared
 from pipeline.process.specs import PrepareSpec
@@ -50,6 +51,8 @@ def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:
     source: dict[str, Any] = {"name": job.source_name, "bytes": job.source_bytes, "sha256": job.source_sha256}
     if job.huggingface:
         source["huggingface"] = job.huggingface
+    if job.imported_from:
+        source["imported_from"] = ImportOrigin.model_validate(job.imported_from).displayed()
     return PrepareSpec(
         archive=archive,
         out=attempt.scratch / "out",

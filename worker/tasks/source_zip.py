@@ -1,5 +1,6 @@
-"""The source ZIP of a job, as a local file: fetched, or made first from another job's ZIP or from a hub's files."""
+"""The source ZIP of a job, as a local file: fetched, or made first from another job's ZIP, or imported."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +15,7 @@ from pipeline.process.results import REPAIRED_FILE, RepairedArchive
 from pipeline.process.specs import RepairSpec
 from worker.tasks.attempt import Attempt
 from worker.tasks.hub_import import import_source
+from worker.tasks.origin_import import import_from_origin
 from worker.tasks.run_command import in_child
 from worker.tasks.store_source import store_source
 
@@ -21,15 +23,22 @@ from worker.tasks.store_source import store_source
 def source_of(attempt: Attempt[JobRow], job: JobRow) -> tuple[JobRow, Path] | None:
     """The job, which now names its source, and the ZIP. None: the job has been rejected or given back.
 
-    Raises PreparationFailed, and what `import_source` raises.
+    Raises PreparationFailed, and what `import_source` and `import_from_origin` raise.
     """
-    if job.source_key is None and (job.repair_of or job.huggingface):
-        make = _repair_source if job.repair_of else import_source
+    if job.source_key is None and (make := _maker_of(job)):
         made = make(attempt, job)
         if made is None:
             return None
         job = made
     return job, _fetch_source(attempt, job)
+
+
+def _maker_of(job: JobRow) -> Callable[[Attempt[JobRow], JobRow], JobRow | None] | None:
+    if job.repair_of:
+        return _repair_source
+    if job.huggingface:
+        return import_source
+    return import_from_origin if job.imported_from else None
 
 
 def _fetch_source(attempt: Attempt[JobRow], job: JobRow) -> Path:

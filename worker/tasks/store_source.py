@@ -2,16 +2,17 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from core.db.tables import JobRow
 from core.services.jobs.lifecycle import keep_source
 from worker.tasks.attempt import Attempt
 
 
-def store_source(attempt: Attempt[JobRow], zipped: Path, *, key: str, name: str) -> JobRow:
-    """Store the ZIP, name it in the row, and remove the local file. Raises ClaimLost."""
+def store_source(attempt: Attempt[JobRow], zipped: Path, *, key: str, name: str, **known: Any) -> JobRow:
+    """Store the ZIP, name it in the row with what is `known` of it, and remove the local file. Raises ClaimLost."""
     store = attempt.platform.store
     put = attempt.lease.run_in_thread(lambda: store.put(key, zipped, media_type="application/zip"))
     zipped.unlink()
-    keep = partial(keep_source, attempt.db, attempt.claim, name=name, key=put.key)
+    keep = partial(keep_source, attempt.db, attempt.claim, name=name, key=put.key, **known)
     return attempt.lease.retry_until_lost(lambda: keep(size=put.bytes, sha256=put.sha256))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from darkroom.schemas import Batch, Dataset, Evaluation, Export, ModelVersion, Operation, Project, Run
 
@@ -53,6 +53,22 @@ def split_model(model: ModelVersion | str) -> tuple[str, str, str]:
         return line, version, ""
     line, _, alias = name.partition("@")
     return line, "", alias
+
+
+def place_of(location: str) -> dict[str, str]:
+    """The field of an import that says where it comes from. Raises ValueError.
+
+    >>> place_of("file:///srv/datasets/raccoons%202")
+    {'folder': '/srv/datasets/raccoons 2'}
+    """
+    parts = urlsplit(location)
+    if parts.scheme in ("http", "https"):
+        return {"url": location}
+    if parts.scheme == "s3":
+        return {"s3": location}
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
+        return {"folder": unquote(parts.path)}
+    raise ValueError(f"{location} is neither https://..., s3://bucket/prefix nor file:///folder")
 
 
 def path_of(template: str, *names: str) -> str:

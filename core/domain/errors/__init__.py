@@ -34,6 +34,7 @@
     │   ├── EvaluationKindMismatch  a detector on labelled images, or a classifier on boxes
     │   ├── NoEarlierVersion        rollback at the start of an alias's history
     │   ├── HubOff                  downloads from a hub are switched off
+    │   ├── ImportNotAllowed        an import from a host, bucket or folder that the operator does not allow
     │   ├── UploadOffsetDiffers     a part of a resumable upload that does not begin where the last one ended
     │   ├── ImageIndexMissing       of a set prepared before there were image indexes: it is being made
     │   └── RequestInFlight         the same Idempotency-Key is being answered
@@ -48,7 +49,8 @@
     │   │   ├── ArchiveRefused      hostile or broken archive
     │   │   ├── FormatUnknown       no supported format; lists what was tried
     │   │   ├── HubSetNotFound      an import: no such dataset or revision on the hub, or access is denied
-    │   │   └── HubSetUnusable      an import: no images with supported labels, or too large
+    │   │   ├── HubSetUnusable      an import: no images with supported labels, or too large
+    │   │   └── ImportUnusable      an import: nothing usable at the URL, in the bucket or in the folder
     │   ├── ModelRefused            an uploaded model: of no supported kind, hostile or broken
     │   ├── ExportUnsupported       a format, precision or option that is not for this model
     │   ├── ExportAccuracy          int8: every attempt loses more than max_drop
@@ -72,7 +74,9 @@
     │   └── WorkerLost  TrainerCrashed
     ├── PreparationFailed     kept on the job: the service's fault, can be retried
     │   ├── PrepareOutOfMemory  PrepareTimedOut
-    │   └── HubUnavailable          an import: the hub does not answer, or sends other bytes than it announced
+    │   ├── HubUnavailable          an import: the hub does not answer, or sends other bytes than it announced
+    │   ├── HubTokenRefused         an import: the hub does not accept the token of the settings
+    │   └── ImportUnavailable       an import: the server, bucket or folder does not answer, or changes meanwhile
     ├── OperationFailed       kept on the operation: the service's fault, can be retried
     │   └── OperationOutOfMemory  OperationTimedOut
     ├── Unavailable           503   a required service does not answer; retried
@@ -107,6 +111,8 @@ from core.domain.errors.datasets import HubSetUnusable as HubSetUnusable
 from core.domain.errors.datasets import ImageIndexMissing as ImageIndexMissing
 from core.domain.errors.datasets import ImageNotFound as ImageNotFound
 from core.domain.errors.datasets import ImageNotRendered as ImageNotRendered
+from core.domain.errors.datasets import ImportNotAllowed as ImportNotAllowed
+from core.domain.errors.datasets import ImportUnusable as ImportUnusable
 from core.domain.errors.exports import BundleFailed as BundleFailed
 from core.domain.errors.exports import BundleWithoutOnnx as BundleWithoutOnnx
 from core.domain.errors.exports import EvaluationKindMismatch as EvaluationKindMismatch
@@ -117,7 +123,9 @@ from core.domain.errors.exports import ExportNotPassed as ExportNotPassed
 from core.domain.errors.exports import ExportUnsupported as ExportUnsupported
 from core.domain.errors.exports import FormatUnavailable as FormatUnavailable
 from core.domain.errors.exports import NoSharedClass as NoSharedClass
+from core.domain.errors.jobs import HubTokenRefused as HubTokenRefused
 from core.domain.errors.jobs import HubUnavailable as HubUnavailable
+from core.domain.errors.jobs import ImportUnavailable as ImportUnavailable
 from core.domain.errors.jobs import JobInUse as JobInUse
 from core.domain.errors.jobs import JobNotFound as JobNotFound
 from core.domain.errors.jobs import JobNotReady as JobNotReady

@@ -43,6 +43,16 @@ class HubSetUnusable(DatasetRejected):
     title = "The hub's dataset cannot be imported"
 
 
+class ImportNotAllowed(Conflict):
+    slug = "import-not-allowed"
+    title = "The service does not import from there"
+
+
+class ImportUnusable(DatasetRejected):
+    slug = "import-unusable"
+    title = "What was to be imported cannot be used"
+
+
 class ImageNotRendered(Unprocessable):
     slug = "image-not-rendered"
     title = "The image cannot be rendered"

@@ -43,6 +43,16 @@ class PrepareTimedOut(PreparationFailed):
     title = "The preparation took too long"
 
 
+class HubTokenRefused(PreparationFailed):
+    slug = "hub-token-refused"
+    title = "The hub does not accept the service's token"
+
+
+class ImportUnavailable(PreparationFailed):
+    slug = "import-unavailable"
+    title = "The source of the import does not answer"
+
+
 class HubUnavailable(PreparationFailed):
     slug = "hub-unavailable"
     title = "The hub does not answer"

@@ -82,10 +82,12 @@ def add_job(
     kind: str | None = None,
     repair_of: str | None = None,
     huggingface: dict[str, Any] | None = None,
+    imported_from: dict[str, Any] | None = None,
 ) -> JobRow:
     """A job that waits. Without a `source_key` its worker makes the source: the ZIP of `repair_of` repaired, or a ZIP
-    of the files of `huggingface`. It becomes the next dataset of the project with the slug `project`, which is made
-    if there is none; without one, of a project of its own. `kind`: of the dataset, where that is known.
+    of the files of `huggingface` or `imported_from`. It becomes the next dataset of the project with the slug
+    `project`, which is made if there is none; without one, of a project of its own. `kind`: of the dataset, where that
+    is known.
     Raises SlugInvalid, ProjectIsImplicit, ProjectKindMismatch, Gone.
     """
     at = clock.now()
@@ -100,6 +102,7 @@ def add_job(
         options=options,
         repair_of=repair_of,
         huggingface=huggingface,
+        imported_from=imported_from,
         source_name=source_name,
         source_bytes=source_bytes,
         source_sha256=source_sha256,
@@ -169,7 +172,8 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
     with platform.db.transaction() as session:
         before = job_in(session, job_id, lock=True)
         # The source of a repair or an import is made by its worker, again if need be.
-        if before.source_key is None and before.repair_of is None and before.huggingface is None:
+        made_by_worker = before.repair_of or before.huggingface or before.imported_from
+        if before.source_key is None and not made_by_worker:
             raise JobNotRetryable("The uploaded ZIP is no longer stored: upload it again.", job_id=job_id)
         row = move(
             session,

@@ -51,10 +51,11 @@ class ValidationResult:
     findings: Sequence[Mapping[str, Any]]  # with code, severity, path, line, detail, remedy, image
 
 
-def keep_source(db: Database, claim: Claim, *, name: str, key: str, size: int, sha256: str) -> JobRow:
-    """Name the stored ZIP that this attempt made (a repair, an import) as the job's source. Raises ClaimLost."""
+def keep_source(db: Database, claim: Claim, *, name: str, key: str, size: int, sha256: str, **known: Any) -> JobRow:
+    """Name the stored ZIP that this attempt made (a repair, an import) as the job's source. `known`: what else is known
+    of it, by columns. Raises ClaimLost."""
     source: dict[str, Any] = {"source_name": name, "source_key": key, "source_bytes": size, "source_sha256": sha256}
-    return report_progress(db, JobRow, claim, progress=None, refusals=0, **source)
+    return report_progress(db, JobRow, claim, progress=None, refusals=0, **source, **known)
 
 
 def find_prepared_set(db: Database, fingerprint: str) -> DatasetRow | None:

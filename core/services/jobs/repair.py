@@ -84,6 +84,7 @@ def _new_repair(session: Session, broken: JobRow, owner: ProjectRow | None) -> J
         project=None if owner is None else owner.slug,
         repair_of=broken.id,
         huggingface=broken.huggingface,
+        imported_from=broken.imported_from,
         # Of the upload, until the repaired ZIP is stored.
         source_name=broken.source_name,
         source_bytes=broken.source_bytes,

@@ -68,7 +68,17 @@ def test_an_import_is_a_job_that_reports_its_origin(client: httpx.Client, platfo
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({}, "huggingface"),
+        ({}, "body"),
+        ({"huggingface": SET, "url": "https://data.example/a.zip"}, "body"),
+        ({"url": "https://data.example/a.zip", "splits": ["train"]}, "body"),
+        ({"s3": "s3://sets/a", "sha256": "0" * 64}, "body"),
+        ({"url": "https://user:secret@data.example/a.zip"}, "url"),
+        ({"url": "file:///etc/passwd"}, "url"),
+        ({"url": "https://data.example/a.zip", "sha256": "x"}, "sha256"),
+        ({"s3": "https://data.example/a"}, "s3"),
+        ({"s3": "s3://sets/a\nb"}, "s3"),
+        ({"folder": "balls"}, "folder"),
+        ({"folder": "/srv/../etc"}, "folder"),
         ({"huggingface": "../../etc"}, "huggingface"),
         ({"huggingface": "org/name/more"}, "huggingface"),
         ({"huggingface": "https://huggingface.co/org/name"}, "huggingface"),
@@ -91,6 +101,41 @@ def test_an_import_is_refused_at_once_where_the_hub_is_off(platform: Platform) -
     with serving(platform, hub=False) as client:
         problem(client.post("/import-dataset", json={"huggingface": SET}), 409, "hub-off")
         assert client.get("/jobs").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "setting", "allowed"),
+    [
+        ({"url": "https://data.example/a/balls.zip?X-Signature=c0ffee"}, "IMPORT_HOSTS", "*"),
+        ({"s3": "s3://sets/balls"}, "IMPORT_BUCKETS", "s3://other, s3://sets"),
+        ({"folder": "/srv/sets/balls"}, "IMPORT_FOLDERS", "/srv/sets/"),
+    ],
+)
+def test_a_place_is_imported_from_only_where_a_setting_allows_it(
+    platform: Platform, body: dict[str, str], setting: str, allowed: str
+) -> None:
+    with serving(platform) as client:
+        refused = problem(client.post("/import-dataset", json=body), 409, "import-not-allowed")
+        assert refused["setting"] == f"DARKROOM_{setting}" and refused["setting"] in refused["detail"]
+        assert client.get("/jobs").json()["items"] == []
+    with serving(platform, **{setting.lower(): allowed}) as client:
+        answer = client.post("/import-dataset", json=body | {"project": "balls"})
+        assert answer.status_code == 202, answer.text
+        address = answer.json()["links"]["self"]
+        for job in (client.get(address).json(), client.get("/jobs").json()["items"][0]):
+            (kind, location), *_ = body.items()
+            known = {"kind": kind, "location": location.partition("?")[0]}
+            assert {name: value for name, value in job["source"]["imported_from"].items() if value} == known
+            assert (job["name"], job["source"]["name"], job["dataset"]) == ("balls", "balls.zip", "balls/d1")
+            assert "c0ffee" not in str(job)
+
+
+@pytest.mark.parametrize("place", ["s3://sets", "s3://sets/objects/uploads", "s3://sets/objects", "s3://setsx/objects"])
+def test_the_services_own_objects_are_never_imported(platform: Platform, place: str) -> None:
+    own = {"store_url": "s3://sets/objects", "import_buckets": "s3://sets,s3://setsx"}
+    with serving(platform, **own) as client:
+        answer = client.post("/import-dataset", json={"s3": place})
+        assert answer.status_code == (202 if "setsx" in place else 409), answer.text
 
 
 def test_an_import_can_wait_for_the_end(client: httpx.Client) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.domain.errors import ImageUrlRefused
-from http_common import remote_images
+from http_common import remote_address
 from http_common.remote_images import fetch_image
 
 OUTSIDE, INSIDE = "127.0.0.2", "127.0.0.1"
@@ -31,7 +31,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, list[str]]]:
         return real(address, port, *args, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(remote_images, "is_public", lambda address: address == OUTSIDE)
+    monkeypatch.setattr(remote_address, "is_public", lambda address: address == OUTSIDE)
     yield table
 
 
@@ -186,8 +186,8 @@ def test_odd_urls_are_fetched_or_refused_by_name(names: dict[str, list[str]]) ->
 
 
 def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_images, "is_public", lambda _: True)
-    monkeypatch.setattr(remote_images, "_resolved", lambda *_: ("127.0.0.3", OUTSIDE))
+    monkeypatch.setattr(remote_address, "is_public", lambda _: True)
+    monkeypatch.setattr(remote_address, "resolved", lambda *_: ("127.0.0.3", OUTSIDE))
     assert fetched(GOOD) == IMAGE
 
 
@@ -197,7 +197,7 @@ def test_bytes_are_counted_as_they_arrive() -> None:
     async def run() -> bytes:
         async with server(OUTSIDE, GOOD, []) as port:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(remote_images, "is_public", lambda _: True)
+                patch.setattr(remote_address, "is_public", lambda _: True)
                 url = f"http://{OUTSIDE}:{port}/"
                 hosts = frozenset({f"{OUTSIDE}:{port}"})
                 return await fetch_image(url, hosts=hosts, max_bytes=99, seconds=5, received=counted.append)

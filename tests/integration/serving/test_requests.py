@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from core.services.context import Platform
-from http_common import remote_images
+from http_common import remote_address
 from pipeline.predictor.engines import EngineFailed
 from serving import pool
 from tests.builders.served import publish
@@ -108,7 +108,7 @@ def test_one_image_that_cannot_be_read_fails_alone(
         assert reasons[0] is reasons[3] is None and body["images"][0]["boxes"] == body["images"][3]["boxes"] != []
         for index, reason in ((1, "address inside"), (2, "not base64"), (4, "not fetched from elsewhere"), (5, "text")):
             assert reason in reasons[index]
-        monkeypatch.setattr(remote_images, "is_public", lambda _: True)
+        monkeypatch.setattr(remote_address, "is_public", lambda _: True)
         body = client.post("/predict", json={"model": name, "images": sources[1:2]}).json()
         assert "cannot be fetched: ConnectError" in body["images"][0]["error"]
         assert app.state.serving.intake.bytes == 0

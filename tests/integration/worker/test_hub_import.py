@@ -139,6 +139,30 @@ def test_what_the_hub_does_not_have_for_us_rejects_the_job(line: Stack, worker: 
     assert not [path for path in the_hub.requests if "/resolve/" in path], "nothing was fetched for it"
 
 
+def test_a_gated_set_is_imported_with_a_token_that_goes_to_the_hub_alone(
+    tmp_path: Path, sqlite_url: str, the_hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    the_hub.tokens = frozenset({"hf_granted", "hf_other"})
+    the_hub.storage = the_hub.endpoint.replace("127.0.0.1", "localhost")
+    the_hub.add(SET, action_set(per_class=4), gated=True, granted=frozenset({"hf_granted"}))
+    outcomes = {
+        "hf_granted": (("ready", None), ""),
+        "hf_other": (("rejected", "hub-set-not-found"), "has to be granted access"),
+        "hf_unknown": (("failed", "hub-token-refused"), "DARKROOM_HUB_TOKEN"),
+        "": (("rejected", "hub-set-not-found"), "can set DARKROOM_HUB_TOKEN"),
+    }
+    for token, (outcome, detail) in outcomes.items():
+        settings = {"hub": True, "hub_endpoint": the_hub.endpoint, "hub_token": token}
+        with stack(tmp_path, sqlite_url, "", **settings) as line:
+            job = imported(line, Worker(line.platform, "prepare", "test"))
+            assert slug(job) == outcome, job.problem
+            assert detail in (job.problem or {}).get("detail", "")
+            kept = json.dumps([job.huggingface, job.problem, job.options]) + repr(line.settings) + caplog.text
+            assert not token or token not in kept
+    assert all(path.startswith(("/api/", "/datasets/")) for path, _ in the_hub.authorized)
+    assert any(path.startswith("/storage/") for path in the_hub.requests)
+
+
 def test_tables_that_cannot_be_used_reject_the_job(line: Stack, worker: Worker, the_hub: Hub) -> None:
     the_hub.add(SET, {"train.parquet": b"PAR1, and then something else"})
     job = imported(line, worker)

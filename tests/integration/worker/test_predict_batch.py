@@ -20,7 +20,7 @@ from core.db.tables import JobRow
 from core.services.context import Platform
 from core.services.models.versions import set_alias
 from core.services.uploads.sessions import get_upload
-from http_common import remote_images
+from http_common import remote_address
 from tests.builders.onnx_models import CLASSES, described, onnx_classifier, onnx_detector, scene
 from tests.builders.served import publish
 from tests.builders.voc import Files, zip_files
@@ -269,7 +269,7 @@ def test_images_by_url_are_fetched_by_the_rules_of_predict(
         "http://other.example/c.png",
     ]
     allowing = platform.settings.model_copy(update={"image_hosts": f"localhost:{port}"})
-    monkeypatch.setattr(remote_images, "is_public", lambda _address: True)
+    monkeypatch.setattr(remote_address, "is_public", lambda _address: True)
     with serving(platform, image_hosts=allowing.image_hosts) as allowed:
         queued = allowed.post("/predict/batch", json={"model": "squares", "urls": urls}).json()
     assert "signature" not in json.dumps(queued) and queued["params"]["source"]["count"] == 3

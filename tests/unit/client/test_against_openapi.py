@@ -107,6 +107,11 @@ CALLS = {
         "preflight": (call(FILE),),
         "upload": (),  # tests/integration/client: its answers depend on what was sent before
         "import_huggingface": (call("owner/set", splits=("train",), seed=1, project="raccoons", wait=False),),
+        "import_from": (
+            call("https://data.example/a.zip?signature=x", sha256="0" * 64, wait=False),
+            call("s3://datasets/raccoons", project="raccoons", wait=False),
+            call("file:///srv/raccoons%202", name="raccoons", seed=1, wait=False),
+        ),
         "wait": (),  # until it ends, and the made-up state is no end
         "follow": (),
         "events": (call("job_1"),),

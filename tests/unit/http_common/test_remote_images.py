@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from core.domain.errors import ImageUrlRefused
-from http_common.remote_images import fetch_image, is_public
+from http_common.remote_address import is_public
+from http_common.remote_images import fetch_image
 
 
 @pytest.mark.parametrize(

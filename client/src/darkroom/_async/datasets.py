@@ -13,7 +13,7 @@ from darkroom._async.transport import AsyncTransport, new_key
 from darkroom._async.uploads import preflight, upload
 from darkroom.errors import ArchiveRefused
 from darkroom.files import OnBytes, PathLike
-from darkroom.names import job_id_of, path_of, project_name_of
+from darkroom.names import job_id_of, path_of, place_of, project_name_of
 from darkroom.schemas import Dataset, DatasetImage, Event, Finding, Preflight, Project
 from darkroom.states import DATASET_ENDED, READY
 from darkroom.uploads import OnProgress, UploadProgress, records_folder
@@ -114,6 +114,36 @@ class AsyncDatasets:
             project=None if project is None else project_name_of(project),
             **{"revision": revision, "subset": subset, "splits": splits},
             **{"image_column": image_column, "label_column": label_column, "name": name},
+            **{"val_fraction": val_fraction, "test_fraction": test_fraction, "seed": seed},
+            **{"on_error": on_error, "split": split, "background": background},
+        )
+        return await self._accepted("/import-dataset", body, wait=wait)
+
+    async def import_from(
+        self,
+        location: str,
+        *,
+        sha256: str | None = None,
+        project: Project | str | None = None,
+        name: str | None = None,
+        val_fraction: float | None = None,
+        test_fraction: float | None = None,
+        seed: int | None = None,
+        on_error: str | None = None,
+        split: str | None = None,
+        background: str | None = None,
+        wait: bool = True,
+    ) -> Dataset:
+        """Fetched by the service, from where its operator allows: a ZIP at `https://...`, the files of
+        `s3://bucket/prefix`, or those of a folder on the worker's machine, `file:///srv/datasets/raccoons`.
+
+        `sha256`: what a ZIP at a URL must have. Raises Conflict where it is not allowed, ValueError for another
+        kind of location.
+        """
+        body = work.without_none(
+            **place_of(location),
+            project=None if project is None else project_name_of(project),
+            **{"sha256": sha256, "name": name},
             **{"val_fraction": val_fraction, "test_fraction": test_fraction, "seed": seed},
             **{"on_error": on_error, "split": split, "background": background},
         )

@@ -25,13 +25,26 @@ class ImportedFrom:
 
 
 @dataclass(frozen=True)
+class ImportedFromPlace:
+    """The URL, bucket or folder that a dataset comes from. `kind` is `url`, `s3` or `folder`."""
+
+    kind: str
+    location: str
+    sha256: str | None = None
+    etag: str | None = None
+    files: int | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class DatasetSource:
-    """The file that was uploaded."""
+    """The file that was uploaded, or made by an import."""
 
     name: str
     bytes: int
     sha256: str
     huggingface: ImportedFrom | None = None
+    imported_from: ImportedFromPlace | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""`darkroom import`: a model that was trained elsewhere, or a dataset of a hub."""
+"""`darkroom import`: a model that was trained elsewhere, or a dataset of a hub, a URL, a bucket or a folder."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,12 +14,17 @@ from darkroom.cli.commands.runs import followed_operation, watch_dataset
 from darkroom.cli.exits import ExitCode
 from darkroom.cli.failures import WrongUsage
 from darkroom.cli.session import Session
+from darkroom.schemas import Dataset
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+LOCATION = re.compile(r"(https?|s3|file)://.*")
 EXAMPLES = (
     ("darkroom import theirs.pt --project raccoons --dataset d2", "a model as the next version, evaluated on d2"),
     ("darkroom import Bingsu/Human_Action_Recognition --project actions", "a dataset of a Hugging Face hub"),
     ("darkroom import Bingsu/Human_Action_Recognition --split train --split validation", "with its own splits"),
+    ("darkroom import https://data.example/raccoons.zip --project raccoons", "a ZIP, fetched by the service"),
+    ("darkroom import s3://datasets/raccoons --project raccoons", "the files of a bucket"),
+    ("darkroom import file:///srv/datasets/raccoons --project raccoons", "a folder on the worker's machine"),
 )
 
 
@@ -31,7 +37,9 @@ def import_any(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="FILE|REPOSITORY", help="A .pt, .onnx or .zip file of a model; or OWNER/NAME of a hub's dataset."
+            metavar="FILE|REPOSITORY|URL",
+            help="A .pt, .onnx or .zip file of a model; or a dataset: OWNER/NAME of a hub, https://..., s3://bucket/prefix,"
+            " or file:///folder of the worker's machine.",
         ),
     ],
     project: ProjectOption = None,
@@ -39,27 +47,43 @@ def import_any(
     revision: Annotated[str | None, typer.Option("--revision", help="Of a hub's dataset.")] = None,
     subset: Annotated[str | None, typer.Option("--subset", help="Of a hub's dataset.")] = None,
     split: Annotated[list[str] | None, typer.Option("--split", help="Of a hub's dataset; may be repeated.")] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help="Of a ZIP at a URL: what it must have.")] = None,
     option: OptionOption = None,
     wait: WaitOption = True,
 ) -> ExitCode:
-    """Import a model that was trained elsewhere, or a dataset of a Hugging Face hub."""
+    """Import a model that was trained elsewhere, or a dataset: of a hub, a URL, a bucket, a folder of the worker."""
     if Path(what).is_file():
         return _import_model(session, Path(what), project, dataset, wait)
-    if not REPOSITORY.fullmatch(what):
-        raise WrongUsage(f"There is no file {what}.", "A hub's dataset is OWNER/NAME.")
-    made = session.client.datasets.import_huggingface(
-        what,
-        project=project,
-        revision=revision,
-        subset=subset,
-        splits=tuple(split or ()) or None,
-        wait=False,
-        **dataset_options(option or ()),
-    )
+    if LOCATION.fullmatch(what):
+        made = _from_location(session, what, project, sha256, dataset_options(option or ()))
+    elif REPOSITORY.fullmatch(what):
+        made = session.client.datasets.import_huggingface(
+            what,
+            project=project,
+            revision=revision,
+            subset=subset,
+            splits=tuple(split or ()) or None,
+            wait=False,
+            **dataset_options(option or ()),
+        )
+    else:
+        remedy = "A dataset is OWNER/NAME of a hub, https://..., s3://bucket/prefix, or file:///folder of the worker."
+        if Path(what).is_dir():
+            remedy = f"`darkroom upload {what}` sends a folder of this computer. {remedy}"
+        raise WrongUsage(f"There is no file {what}.", remedy)
     if wait:
         return watch_dataset(session, made)
     session.out.result(made, lambda: views.dataset(made))
     return ExitCode.OK
+
+
+def _from_location(
+    session: Session, location: str, project: str | None, sha256: str | None, options: Mapping[str, Any]
+) -> Dataset:
+    try:
+        return session.client.datasets.import_from(location, sha256=sha256, project=project, wait=False, **options)
+    except ValueError as error:
+        raise WrongUsage(f"{error}.", "A folder of the worker's machine is file:///srv/datasets/raccoons.") from error
 
 
 def _import_model(session: Session, file: Path, project: str | None, dataset: str | None, wait: bool) -> ExitCode:

@@ -1,0 +1,120 @@
+"""Where a URL may lead: to hosts that the operator allows, and to no address inside.
+
+The name is resolved here, every address is checked, and the connection goes to the address that was checked: a name
+that resolves otherwise a moment later (DNS rebinding) changes nothing. Each redirect is checked in the same way.
+"""
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import httpx
+
+MAX_ADDRESSES = 4  # of a name: the next one is tried where one does not accept the connection
+REDIRECTS = (301, 302, 303, 307, 308)
+_PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class UrlRefused(Exception):
+    """The URL is malformed, or leads where nothing is fetched from. Its text is a sentence for people."""
+
+
+class NameUnresolved(UrlRefused):
+    """The name has no address now; it may have one later."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteName:
+    """The parts of a URL that may be fetched, by its form. `name`: ASCII, as in certificates."""
+
+    parts: SplitResult
+    name: str
+    port: int
+
+    @property
+    def host(self) -> str:
+        """The value of the header."""
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        return name if self.port == _PORTS[self.parts.scheme] else f"{name}:{self.port}"
+
+    @property
+    def for_operator(self) -> str:
+        """What the operator would have to allow."""
+        return self.name[:100] if self.port in _PORTS.values() else f"{self.name[:100]}:{self.port}"
+
+    def is_allowed(self, hosts: frozenset[str]) -> bool:
+        """`hosts`: names that are allowed, on ports 80 and 443, or `name:port`; `*` for any of the public network."""
+        usual = self.port in _PORTS.values()
+        return f"{self.name}:{self.port}" in hosts or (usual and ("*" in hosts or self.name in hosts))
+
+
+def remote_name(url: str) -> RemoteName:
+    """Raises UrlRefused unless it is an http or https URL without a user name. Resolves nothing."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+        name = _ascii(parts.hostname or "")
+    except ValueError as error:
+        raise UrlRefused("The URL is malformed.") from error
+    if parts.scheme not in _PORTS or not name or "@" in parts.netloc:
+        raise UrlRefused("Only http:// and https:// URLs without a user name are fetched.")
+    return RemoteName(parts, name, port)
+
+
+def public_addresses(remote: RemoteName) -> tuple[str, ...]:
+    """At most MAX_ADDRESSES, all public. Waits for the resolver. Raises UrlRefused, NameUnresolved."""
+    try:
+        addresses = resolved(remote.name, remote.port)
+    except (OSError, UnicodeError) as error:
+        raise NameUnresolved(f"The name {remote.name[:100]} cannot be resolved.") from error
+    if not addresses or not all(map(is_public, addresses)):
+        raise UrlRefused(f"{remote.name[:100]} is an address inside, from which nothing is fetched.")
+    return addresses[:MAX_ADDRESSES]
+
+
+def request_at(address: str, remote: RemoteName, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of a GET that goes to this address, in the name of the host."""
+    host = f"[{address}]" if ":" in address else address
+    return {
+        "method": "GET",
+        "url": remote.parts._replace(netloc=f"{host}:{remote.port}").geturl(),
+        "headers": {"host": remote.host, "accept-encoding": "identity", **headers},
+        "extensions": {"sni_hostname": remote.name},
+    }
+
+
+def leaves_tls(url: str, following: str) -> bool:
+    """Whether a redirect from `url` leads from HTTPS to another scheme."""
+    return url.lower().startswith("https:") and not following.lower().startswith("https:")
+
+
+def is_public(address: str) -> bool:
+    """Neither private, loopback, link-local, multicast, reserved, nor one that leads to an IPv4 address by a tunnel."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return is_public(str(parsed.ipv4_mapped))
+        if parsed.sixtofour or parsed.teredo or parsed in _NAT64:
+            return False
+    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+
+
+def resolved(name: str, port: int) -> tuple[str, ...]:
+    """Every address of the name. Raises OSError, UnicodeError."""
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(each[4][0]) for each in found))
+
+
+@lru_cache(maxsize=1)
+def certificates() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)  # 20 ms, once
+
+
+def _ascii(name: str) -> str:
+    return name.lower() if name.isascii() else name.encode("idna").decode()
