@@ -21,6 +21,7 @@ from api.routes import (
     aliases,
     batch_predictions,
     bundles,
+    dataset_diff,
     dataset_images,
     datasets,
     evaluation_matrix,
@@ -59,7 +60,7 @@ from http_common.prediction_schemas import PredictRequest
 from http_common.unknown import refuse_unknown_parameters
 
 _ROUTES = (
-    *(projects, datasets, imports, images, dataset_images, uploads, formats, jobs, repair),
+    *(projects, datasets, imports, images, dataset_images, dataset_diff, uploads, formats, jobs, repair),
     *(
         predictions,
         batch_predictions,

@@ -1,21 +1,27 @@
 """Image indexes on this machine, fetched from the store when they are first asked for, and read in place.
 
 <temp>/image-indexes/<name of the object>    its time is that of its last use
+                     diff-<digest>.sqlite    the difference of two of them
 """
 
+import hashlib
 import os
 import threading
 from pathlib import Path
+from uuid import uuid4
 
 import structlog
 
 from core import clock
-from core.db.tables import DatasetRow
+from core.db.tables import DatasetRow, JobRow
 from core.domain.errors import Unavailable
 from core.services.context import Platform
 from core.services.uploads.room import UploadRoom
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.locked_files import remove_leftovers
+from core.storage.transfer import naming_full_disk
+from pipeline.index.diff import DIFF_VERSION, IndexedDataset, write_diff
+from pipeline.index.read_diff import ComparedDatasets
 
 SPARED_SECONDS = 60.0  # after its last use, in which a request may be about to open it
 
@@ -30,6 +36,7 @@ class IndexCache:
         self._folder = platform.settings.temp / "image-indexes"
         self._max_bytes = platform.settings.image_index_cache_bytes
         self._fetching = threading.Lock()
+        self._comparing = threading.Lock()  # not the other one: an index is fetched while two are compared
 
     def path_of(self, dataset: DatasetRow) -> Path:
         """The local copy of the set's index. Raises OutOfSpace, Unavailable."""
@@ -40,6 +47,38 @@ class IndexCache:
                     self._fetch(dataset, path)
                     self._evict()
         return path
+
+    def compare(self, before: JobRow, after: JobRow, sets: tuple[DatasetRow, DatasetRow]) -> ComparedDatasets:
+        """The difference of two jobs with these sets, computed where it was not before. Raises OutOfSpace, Unavailable.
+
+        Two indexes never change, so neither does their difference.
+        """
+        first, second = (
+            IndexedDataset(self.path_of(dataset), job.classes or [])
+            for job, dataset in zip((before, after), sets, strict=True)
+        )
+        parts = (str(DIFF_VERSION), first.file.name, second.file.name)
+        digest = hashlib.sha256("/".join(parts).encode()).hexdigest()
+        compared = ComparedDatasets(self._folder / f"diff-{digest[:40]}.sqlite", first, second)
+        if not _is_used(compared.file):
+            with self._comparing:
+                if not _is_used(compared.file):
+                    self._write_diff(compared, most_bytes=sum(dataset.index_bytes or 0 for dataset in sets))
+                    self._evict()
+        return compared
+
+    def _write_diff(self, compared: ComparedDatasets, *, most_bytes: int) -> None:
+        room = UploadRoom(self._platform).for_body(most_bytes, is_stored=False)
+        part = self._folder / f".{uuid4().hex}.part"
+        started = clock.monotonic()
+        try:
+            with naming_full_disk(self._folder):
+                write_diff(compared.before, compared.after, part)
+                part.replace(compared.file)
+        finally:
+            part.unlink(missing_ok=True)
+            room.close()
+        log.info("dataset_diff.computed", name=compared.file.name, seconds=round(clock.monotonic() - started, 3))
 
     def _fetch(self, dataset: DatasetRow, path: Path) -> None:
         room = UploadRoom(self._platform).for_body(dataset.index_bytes, is_stored=False)

@@ -15,7 +15,7 @@ from core import clock
 from core.domain.errors import ImageNotRendered, Unavailable
 from pipeline.process.environment import child_environment
 from pipeline.process.frames import IMAGE, MAX_REPLY_BYTES, REPLY, pack_head
-from pipeline.process.render_task import RenderTask
+from pipeline.process.render_task import ComparisonTask, RenderTask
 
 IMAGE_SECONDS = 20.0  # for one image; 200 megapixels take about 5
 IDLE_SECONDS = 60.0  # after which the process ends; it takes 100 MB
@@ -24,6 +24,7 @@ _SEND_SECONDS = 60.0  # for the store to send the bytes of an image
 _GRACE_SECONDS = 5.0  # after which the process ends itself, even when nobody is left to kill it
 
 Chunks = Callable[[], Iterator[bytes]]
+Task = RenderTask | ComparisonTask
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +46,9 @@ class Renderer:
         self._is_watched = False  # by the timer that ends it when it is idle
         self._closed = False
 
-    async def render(self, task: RenderTask, chunks: Chunks, *, name: str) -> bytes:
-        """A JPEG. `chunks()` yields the bytes of the image from their begin; `name` is for people.
+    async def render(self, task: Task, chunks: Chunks, *, name: str) -> bytes:
+        """A JPEG, or the PNG of a comparison. `chunks()` yields the bytes of the files from their begin; `name` is for
+        people.
 
         Raises ImageNotRendered, Unavailable (too many images wait), and what `chunks` raises.
         """
@@ -67,7 +69,7 @@ class Renderer:
         self._thread.shutdown(cancel_futures=True)
         self._end()
 
-    def _render(self, task: RenderTask, chunks: Chunks, name: str) -> bytes:
+    def _render(self, task: Task, chunks: Chunks, name: str) -> bytes:
         with self._alone:
             try:
                 return self._rendered(task, chunks, name)
@@ -81,7 +83,7 @@ class Renderer:
                 if not self._is_watched:
                     self._end_if_idle_in(self._idle_seconds)
 
-    def _rendered(self, task: RenderTask, chunks: Chunks, name: str) -> bytes:
+    def _rendered(self, task: Task, chunks: Chunks, name: str) -> bytes:
         for is_last in (False, True):
             try:
                 return self._ask(self._started(), task, chunks, name)
@@ -92,7 +94,7 @@ class Renderer:
                 log.warning("renderer.died", name=name, status=status)
         raise AssertionError("the last turn returns or raises")
 
-    def _ask(self, process: subprocess.Popen[bytes], task: RenderTask, chunks: Chunks, name: str) -> bytes:
+    def _ask(self, process: subprocess.Popen[bytes], task: Task, chunks: Chunks, name: str) -> bytes:
         assert process.stdin and process.stdout  # noqa: S101 - for the type checker: both are pipes
         with _killed_after(process, _SEND_SECONDS) as is_late:
             try:

@@ -18,6 +18,7 @@ from pipeline.index.read import SORTS, Position, Selection
 
 _NAMED = 20  # choices that a problem names
 _MAX_WHOLE = 2**62
+_MAX_DIGITS = 16
 
 
 def selection_of(
@@ -64,6 +65,24 @@ def position_of(selection: Selection, cursor: str | None) -> Position | None:
         detail = "Use the `next_cursor` of the previous page, with the same `sort`, as the cursor."
         raise CursorInvalid(detail, cursor=cursor[:200]) from error
     return Position(value, number)
+
+
+def cursor_of_number(number: int) -> str:
+    """The cursor of a list that is ordered by one number."""
+    return base64.urlsafe_b64encode(str(number).encode()).decode().rstrip("=")
+
+
+def number_of_cursor(cursor: str | None) -> int:
+    """-1 for the first page. Raises CursorInvalid."""
+    if not cursor:
+        return -1
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        if not (text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS):
+            raise ValueError("no number")
+    except (ValueError, binascii.Error) as error:
+        raise CursorInvalid("Use the `next_cursor` of the previous page as the cursor.", cursor=cursor[:200]) from error
+    return int(text)
 
 
 def _unless_one_of(field: str, value: str | None, choices: Sequence[str], *, hint: str = "") -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 from starlette.concurrency import run_in_threadpool
 
-from api.images.renderer import Renderer
+from api.images.renderer import Chunks, Renderer
 from api.uploads.temporary import TemporaryFile
 from core.db.tables import DatasetRow
 from core.domain.errors import DarkroomError, ImageNotRendered, Unavailable
@@ -19,7 +19,7 @@ from core.services.context import Platform
 from core.services.uploads.room import UploadRoom
 from core.storage import ObjectExists, ObjectMissing
 from pipeline.index.schema import IndexedImage
-from pipeline.process.render_task import RenderedBox, RenderTask
+from pipeline.process.render_task import ComparisonTask, RenderedBox, RenderTask
 
 SIZES = (128, 256, 512, 1024, 2048)  # px of the longer side: few, so that the same ones are asked for again
 MAX_SIZE = SIZES[-1]
@@ -75,6 +75,10 @@ class Thumbnails:
             raise
         await run_in_threadpool(self._keep, wanted, content)
         return content
+
+    async def render(self, task: ComparisonTask, chunks: Chunks, *, name: str) -> bytes:
+        """A PNG, which is not kept. Raises ImageNotRendered, Unavailable, and what `chunks` raises."""
+        return await self._renderer.render(task, chunks, name=name)
 
     def close(self) -> None:
         self._renderer.close()

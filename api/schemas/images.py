@@ -65,13 +65,13 @@ def listed_image(job_id: str, classes: Sequence[str], image: IndexedImage, codes
         blur=image.blur,
         label=None if image.label is None else classes[image.label],
         box_count=image.box_count,
-        boxes=[_box(classes, box) for box in image.boxes],
+        boxes=[image_box(classes, box) for box in image.boxes],
         findings=list(codes),
         links={"image": path, "thumbnail": link(path, size=THUMBNAIL_SIZE)},
     )
 
 
-def _box(classes: Sequence[str], box: Box) -> ImageBox:
+def image_box(classes: Sequence[str], box: Box) -> ImageBox:
     corner = {"x": box.x1 / 1000, "y": box.y1 / 1000}
     size = {"width": (box.x2 - box.x1) / 1000, "height": (box.y2 - box.y1) / 1000}
     return ImageBox(**{"class": classes[box.class_id]}, **corner, **size, difficult=box.difficult)

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from pipeline.archive.plural import counted
 from pipeline.cli.prepare_options import add_options, read_options
 
 if TYPE_CHECKING:
-    from pipeline.dataset.diff import Difference
     from pipeline.dataset.validated import ValidatedDataset
+    from pipeline.index.diff_summary import DiffSummary
+    from pipeline.index.differences import Difference
 
 EQUAL, DIFFERENT, TROUBLE = 0, 1, 2  # as diff(1) has them
 
@@ -44,24 +46,62 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _diff(args: argparse.Namespace) -> int:
-    from pipeline.dataset.diff import Side, differences
-
     sides = [_validated(archive, args) for archive in args.diff]
     first, second = sides
     if first is None or second is None:
         return TROUBLE
-    found = differences(*(Side(done.images, done.classes, done.splits) for done in (first, second)))
+    if first.kind != second.kind:
+        print(
+            f"{args.diff[0]}: {first.kind}; {args.diff[1]}: {second.kind}: they have no annotations in common",
+            file=sys.stderr,
+        )
+        return TROUBLE
+    summary, found = _compared(first, second)
     equal = first.digests == second.digests
     if args.json:
         leaves = [difference._asdict() for difference in found]
-        _print_json({"equal": equal, "first": _summary(first), "second": _summary(second), "differences": leaves})
+        content = {"equal": equal, "first": _summary(first), "second": _summary(second)}
+        _print_json(content | {"summary": summary.model_dump(), "differences": leaves})
     else:
         for archive, done in zip(args.diff, (first, second), strict=True):
             _print(f"{archive}: fingerprint {done.digests.fingerprint}")
+        for line in _summary_lines(summary):
+            _print(line)
         _print("equal" if equal else f"{counted(len(found), 'leaf differs', 'leaves differ')}:")
         for difference in found:
             _print(f"  {_line(difference)}")
     return EQUAL if equal else DIFFERENT
+
+
+def _compared(first: "ValidatedDataset", second: "ValidatedDataset") -> "tuple[DiffSummary, list[Difference]]":
+    """As the service compares them: from their image indexes."""
+    from pipeline.index.diff import IndexedDataset, write_diff
+    from pipeline.index.differences import differences
+    from pipeline.index.read_diff import ComparedDatasets, read_summary
+    from pipeline.index.write import index_set
+    from pipeline.layouts.tarball import Place
+
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+        sides = []
+        for name, done in (("before", first), ("after", second)):
+            index_set(done, {image.path: Place(image.path, 0, 0) for image in done.images}, Path(folder, name))
+            sides.append(IndexedDataset(Path(folder, name), done.classes))
+        before, after = sides
+        compared = ComparedDatasets(Path(folder, "diff"), before, after)
+        write_diff(before, after, compared.file)
+        return read_summary(compared), list(differences(compared))
+
+
+def _summary_lines(summary: "DiffSummary") -> Iterator[str]:
+    images, boxes = summary.images, summary.boxes
+    parts = [f"{count:,} {name}" for name, count in images.model_dump().items() if name not in ("before", "after")]
+    yield f"images  {images.before:,} -> {images.after:,}: {', '.join(parts)}"
+    if boxes.before or boxes.after:
+        parts = [f"{getattr(boxes, name):,} {name}" for name in ("added", "removed", "changed")]
+        yield f"boxes   {boxes.before:,} -> {boxes.after:,}: {', '.join(parts)}, in images of both"
+    if summary.class_shift is not None:
+        counts = summary.class_counts
+        yield f"classes {counts.before:,} -> {counts.after:,}: shares shift by {summary.class_shift:.1%}"
 
 
 def _validated(archive: Path, args: argparse.Namespace) -> "ValidatedDataset | None":
@@ -100,6 +140,8 @@ def _line(difference: "Difference") -> str:
 def _text(value: Any) -> str:
     if not isinstance(value, dict):
         return "" if value is None else str(value)
+    if "id" in value:
+        return printable(f"{value['class']} {value['id']}")
     if "class" in value:
         edges = ", ".join(f"{value[edge]:g}" for edge in ("x1", "y1", "x2", "y2"))
         return f"{value['class']} ({edges})" + (" difficult" if value["difficult"] else "")

@@ -96,6 +96,12 @@ def find_image(file: Path, sha256: str, *, boxes: int) -> IndexedImage | None:
     return None if row is None else _image(row, boxes)
 
 
+def read_numbered(file: Path, numbers: Collection[int], *, boxes: int) -> dict[int, IndexedImage]:
+    """The images with these numbers, some hundred at most, by number. Of each the first `boxes` boxes."""
+    with _open(file) as index:
+        return {number: _image(row, boxes) for number, row in _details(index, list(numbers))}
+
+
 @contextmanager
 def _open(file: Path) -> Iterator[sqlite3.Connection]:
     """`immutable`: the file never changes, so nothing is locked, and it may be deleted meanwhile."""

@@ -5,7 +5,7 @@ scan of 50,000 rows reads 2 MB. Splits are numbers, by their place in SPLITS.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pipeline.dataset.model import Box
@@ -67,6 +67,11 @@ def pack_boxes(boxes: Iterable[Box]) -> bytes:
     return b"".join(_BOX.pack(*box) for box in boxes)
 
 
-def unpack_boxes(content: bytes, *, most: int) -> tuple[Box, ...]:
-    """The first `most`."""
-    return tuple(map(Box._make, _BOX.iter_unpack(content[: most * _BOX.size])))
+def unpack_boxes(content: bytes, *, most: int | None = None) -> tuple[Box, ...]:
+    """All, or the first `most`."""
+    return tuple(map(Box._make, box_values(content if most is None else content[: most * _BOX.size])))
+
+
+def box_values(content: bytes) -> Iterator[tuple[int, int, int, int, int, bool]]:
+    """The values of a Box, for each: to read them alone takes a third of the time."""
+    return _BOX.iter_unpack(content)

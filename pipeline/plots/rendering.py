@@ -2,13 +2,13 @@
 
 import io
 from collections.abc import Sequence
-from functools import lru_cache
 
 from PIL import Image
 
 from pipeline.dataset.predictions import PredictedBox
 from pipeline.decode.image import open_upright
 from pipeline.plots.boxes import draw_boxes, scaled
+from pipeline.plots.fonts import face_of
 from pipeline.process.render_task import RenderedBox, RenderTask
 
 _QUALITY = 85
@@ -23,7 +23,7 @@ def render(content: bytes, task: RenderTask) -> bytes:
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if task.boxes:
         image = draw_boxes(
-            image, [_drawn(box, factor) for box in task.boxes], scores=False, face=_face(_names(task.boxes))
+            image, [_drawn(box, factor) for box in task.boxes], scores=False, face=face_of(_names(task.boxes))
         )
     out = io.BytesIO()
     image.save(out, "JPEG", quality=_QUALITY, subsampling=0 if task.boxes else -1)  # boxes are thin coloured lines
@@ -36,13 +36,3 @@ def _drawn(box: RenderedBox, factor: float) -> PredictedBox:
 
 def _names(boxes: Sequence[RenderedBox]) -> frozenset[str]:
     return frozenset(box.label for box in boxes)
-
-
-@lru_cache(maxsize=256)
-def _face(names: frozenset[str]) -> str | None:
-    """Names in ASCII need no search: Pillow's own font has them. Importing matplotlib takes half a second."""
-    if all(name.isascii() for name in names):
-        return None
-    from pipeline.plots.style import face_for
-
-    return face_for(names)

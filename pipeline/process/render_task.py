@@ -1,5 +1,7 @@
 """What is rendered of an image, as the API asks for it: without Pillow, which the API does not load for this."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -21,8 +23,71 @@ class RenderTask(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    kind: Literal["image"] = "image"
     bytes: int
     width: int
     height: int
     size: int
     boxes: tuple[RenderedBox, ...] | None = None
+
+    @property
+    def total_bytes(self) -> int:
+        return self.bytes
+
+
+class ComparedBox(BaseModel):
+    """In pixels of the upright image. `change`: what happened to it; `was`: where a box was that has moved."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    change: Literal["added", "removed", "changed", "was", "same"]
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+class ComparedSide(BaseModel):
+    """An image in one of the datasets. `bytes`: of the file that follows; 0 where it is that of the side before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bytes: int
+    width: int
+    height: int
+    split: str
+    label: str | None = None
+    boxes: tuple[ComparedBox, ...] = ()
+
+
+class ComparedPair(BaseModel):
+    """An image before and after; None where the dataset lacks it. `note`: what changed, in some words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    note: str
+    before: ComparedSide | None = None
+    after: ComparedSide | None = None
+
+
+class ComparisonTask(BaseModel):
+    """A grid of images before and after. The files of all sides follow, in their order.
+
+    `before`, `after`: the names of the datasets. `title`: the line below them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["comparison"] = "comparison"
+    before: str
+    after: str
+    title: str
+    pairs: tuple[ComparedPair, ...]
+
+    @property
+    def total_bytes(self) -> int:
+        """Of all files that follow."""
+        sides = (side for pair in self.pairs for side in (pair.before, pair.after))
+        return sum(side.bytes for side in sides if side is not None)

@@ -22,6 +22,7 @@
     │   ├── ProjectExists           a project has this slug, or had it
     │   ├── ProjectIsImplicit       a project of one upload takes no other dataset
     │   ├── ProjectKindMismatch     a dataset of another kind than the project's
+    │   ├── DatasetKindMismatch     boxes compared with labelled images
     │   ├── ProjectInUse            deleting: active work, or aliases
     │   ├── AliasElsewhere          the alias points at a version of another job of the project
     │   ├── TrainerKindMismatch     the trainer does not train this kind of dataset
@@ -103,6 +104,7 @@ from core.domain.errors.base import Unprocessable as Unprocessable
 from core.domain.errors.base import all_errors as all_errors
 from core.domain.errors.base import error_from_slug as error_from_slug
 from core.domain.errors.datasets import ArchiveRefused as ArchiveRefused
+from core.domain.errors.datasets import DatasetKindMismatch as DatasetKindMismatch
 from core.domain.errors.datasets import DatasetRejected as DatasetRejected
 from core.domain.errors.datasets import FormatUnknown as FormatUnknown
 from core.domain.errors.datasets import HubOff as HubOff

@@ -13,6 +13,11 @@ class ImageIndexMissing(Conflict):
     title = "The images of the dataset are not indexed yet"
 
 
+class DatasetKindMismatch(Conflict):
+    slug = "dataset-kind-mismatch"
+    title = "The datasets are of different kinds"
+
+
 class HubOff(Conflict):
     slug = "hub-off"
     title = "Downloads from a hub are switched off"

@@ -15,7 +15,7 @@ from darkroom._sync.uploads import preflight, upload
 from darkroom.errors import ArchiveRefused
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import job_id_of, path_of, place_of, project_name_of
-from darkroom.schemas import Dataset, DatasetImage, Event, Finding, Preflight, Project
+from darkroom.schemas import Dataset, DatasetDiff, DatasetImage, Event, Finding, ImageDiff, Preflight, Project
 from darkroom.states import DATASET_ENDED, READY
 from darkroom.uploads import OnProgress, UploadProgress, records_folder
 
@@ -204,6 +204,40 @@ class Datasets:
         """The file, or with `size` an upright thumbnail of that many pixels; with `boxes` drawn into it."""
         path = path_of("/dataset/images/{}/{}", job_id_of(dataset), sha256)
         return (self._transport.send("GET", path, query={"size": size, "boxes": boxes or None})).content
+
+    def diff(
+        self, before: Dataset | str, after: Dataset | str, *, change: str | None = None, limit: int | None = None
+    ) -> DatasetDiff:
+        """What changed: a summary, and the first `limit` images that differ. `diff_images` has all of them.
+
+        `change`: only images that were `added`, `removed`, `replaced`, `changed` or `moved`, or have another `split`.
+        """
+        path = path_of("/dataset/diff/{}/{}", job_id_of(before), job_id_of(after))
+        return self._transport.read(DatasetDiff, path, query={"change": change, "limit": limit})
+
+    def diff_images(
+        self, before: Dataset | str, after: Dataset | str, *, change: str | None = None
+    ) -> Iterator[ImageDiff]:
+        """Every image that differs, by path."""
+        path = path_of("/dataset/diff/{}/{}", job_id_of(before), job_id_of(after))
+        return self._transport.pages(ImageDiff, path, {"change": change})
+
+    def draw_diff(
+        self,
+        before: Dataset | str,
+        after: Dataset | str,
+        to: PathLike,
+        *,
+        images: int | None = None,
+        change: str | None = None,
+    ) -> Path:
+        """Images before and after, side by side, as PNG; or where the name ends with `.csv` a table of all changes."""
+        jobs = job_id_of(before), job_id_of(after)
+        if str(to).endswith(".csv"):
+            path = path_of("/dataset/diff/{}/{}/changes.csv", *jobs)
+            return download(self._transport, path, to, query={"change": change})
+        path = path_of("/dataset/diff/{}/{}/plot", *jobs)
+        return download(self._transport, path, to, query={"n": images, "change": change})
 
     def sample(self, dataset: Dataset | str, *, images: int = 16) -> bytes:
         """A grid of images with their boxes or classes, as PNG."""

@@ -7,6 +7,7 @@ import typer
 from darkroom.cli.command import DEFAULTS, AsJson, Debug, Quiet, Token, Url
 from darkroom.cli.commands import (
     aliases,
+    diffs,
     doctor,
     downloads,
     evaluations,
@@ -57,7 +58,7 @@ def _options(
 
 
 for _module in (
-    *(logins, uploads, imports, lists, trainings, runs, models, aliases, exports, evaluations, downloads),
+    *(logins, uploads, imports, lists, diffs, trainings, runs, models, aliases, exports, evaluations, downloads),
     *(predictions, doctor),
 ):
     _module.add_to(app)
