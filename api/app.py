@@ -40,6 +40,7 @@ from api.routes import (
     repair,
     runs,
     service,
+    storage,
     training,
     uploads,
 )
@@ -73,7 +74,7 @@ _ROUTES = (
         evaluations,
         evaluation_matrix,
     ),
-    *(aliases, lineage, operations, service),
+    *(aliases, lineage, storage, operations, service),
 )
 TAGS = [
     {"name": "datasets", "description": "Upload a ZIP and have it validated, converted and fingerprinted."},

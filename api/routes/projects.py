@@ -87,8 +87,9 @@ async def get_project(platform: CurrentPlatform, reads: CurrentReads, project: O
 def update_project(platform: CurrentPlatform, project: OfProject, body: ProjectChanges) -> Project:
     """A new name in `project` renames it: the old name redirects from then on. The project of a single upload takes
     more datasets once it is renamed."""
+    settings = body.settings.changes() if body.settings else None
     row = projects.update_project(
-        platform.db, project, slug=body.project, title=body.title, description=body.description
+        platform.db, project, slug=body.project, title=body.title, description=body.description, settings=settings
     )
     return _read(platform, row)
 

@@ -8,6 +8,7 @@ from api.schemas import Links, Timestamp
 from api.schemas.jobs import timestamp
 from api.schemas.links import link
 from api.schemas.mlflow import MlflowProject, mlflow_project
+from api.schemas.storage import RetentionSettings
 from core.db.tables import ProjectRow
 from core.domain.limits import MAX_DESCRIPTION
 from core.domain.main_metrics import main_metrics
@@ -33,6 +34,20 @@ class NewProject(BaseModel):
     kind: Kind | None = Field(None, description="By default that of its first dataset.")
 
 
+class ProjectSettingsChanges(BaseModel):
+    """Settings of a project; those that are not named stay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    retention: RetentionSettings | None = Field(
+        None, description="For how long it keeps what can be deleted. Null: as long as the installation."
+    )
+
+    def changes(self) -> dict[str, Any]:
+        """As JSON; None for what is removed."""
+        return self.model_dump(mode="json", include=self.model_fields_set)
+
+
 class ProjectChanges(BaseModel):
     """What to change of a project; the rest stays."""
 
@@ -41,6 +56,7 @@ class ProjectChanges(BaseModel):
     project: str | None = Field(None, max_length=MAX_SLUG, description=f"A new name; the old one redirects. {_NAME}")
     title: str | None = Field(None, max_length=_TITLE_MAX)
     description: str | None = Field(None, max_length=MAX_DESCRIPTION)
+    settings: ProjectSettingsChanges | None = None
 
 
 class ProductionVersion(BaseModel):
@@ -63,7 +79,10 @@ class Project(BaseModel):
     description: str
     kind: Kind | None = Field(description="Null until its first dataset is ready.", examples=["detection"])
     implicit: bool = Field(description="Of a single upload that named no project; it takes no other dataset.")
-    settings: dict[str, Any]
+    settings: dict[str, Any] = Field(
+        description="`retention`: for how long it keeps what can be deleted, where that is not as the installation.",
+        examples=[{"retention": {"source_days": 365}}],
+    )
     datasets: int = Field(description="Number of datasets, without deleted ones.", examples=[4])
     runs: int = Field(examples=[9])
     versions: int = Field(examples=[7])
@@ -103,6 +122,7 @@ def project_of(overview: ProjectOverview, *, mlflow_link: str) -> Project:
                 "aliases": f"{path}/aliases",
                 "lineage": f"{path}/lineage",
                 "matrix": f"{path}/evaluations/matrix",
+                "storage": f"{path}/storage",
                 **({"download": f"/download/model/{row.slug}"} if overview.versions else {}),
             },
         }

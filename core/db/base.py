@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Float, Index, MetaData, String, text
+from sqlalchemy import JSON, BigInteger, Float, Index, MetaData, String, text
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
@@ -108,4 +108,5 @@ class Resumable:
     checkpoint_key: Mapped[str | None]
     checkpoint_epoch: Mapped[int | None]
     checkpoint_sha256: Mapped[str | None] = mapped_column(String(64))
+    checkpoint_bytes: Mapped[int | None] = mapped_column(BigInteger)  # None without one, or stored before 0014
     checkpoint_at: Mapped[datetime | None]

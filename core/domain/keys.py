@@ -96,7 +96,12 @@ def checkpoints_prefix(run_id: str, attempt: int) -> str:
 
 
 def artifact_key(run_id: str, attempt: int, name: str) -> str:
-    return f"{_attempt_prefix(run_id, attempt)}artifacts/{name}"
+    return f"{artifacts_prefix(run_id, attempt)}{name}"
+
+
+def artifacts_prefix(run_id: str, attempt: int) -> str:
+    """Of the version that this attempt published."""
+    return f"{_attempt_prefix(run_id, attempt)}artifacts/"
 
 
 def log_key(run_id: str, attempt: int) -> str:

@@ -32,7 +32,7 @@ def page_of(
 ) -> Page[Item]:
     """One page ordered by `key`, which must be unique within the statement. Raises CursorInvalid."""
     if cursor:
-        last = _decode(cursor, key)
+        last = value_of_cursor(cursor, of=key.type.python_type)
         statement = statement.where(key < last if newest_first else key > last)
     statement = statement.order_by(key.desc() if newest_first else key.asc()).limit(limit + 1)
     rows = list(session.execute(statement).scalars())
@@ -46,10 +46,11 @@ def cursor_after(value: Any) -> str:
     return base64.urlsafe_b64encode(str(value).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str, key: InstrumentedAttribute[Any]) -> Any:
+def value_of_cursor(cursor: str, *, of: type = str) -> Any:
+    """What `cursor_after` got. Raises CursorInvalid."""
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        value = key.type.python_type(text)
+        value = of(text)
         if not text.isprintable() or (isinstance(value, int) and abs(value) > INTEGER_MAX):
             raise ValueError("not a value of this column")
         return value

@@ -163,6 +163,9 @@ class RunTracker(Protocol):
     def remove_alias(self, model: str, alias: str) -> None:
         """Remove an alias of a registered model, if there is one."""
 
+    def forget_version(self, project: TrackedProject, tracked_id: str, *, with_run: bool) -> None:
+        """Delete the registered version, the models and the artifacts of a run; `with_run`, mark it as deleted too."""
+
     def forget_job(self, project: TrackedProject, job_id: str) -> None:
         """Delete the registered versions, models and artifacts of the job's runs, and mark the runs as deleted."""
 

@@ -75,6 +75,14 @@ def make_model(client: Any, project: TrackedProject, name: str) -> None:
         raise TrackerRefused(f"The registered model {name} in MLflow is not of this project: rename it there")
 
 
+def forget_version(client: Any, project: TrackedProject, tracked_id: str, *, with_run: bool) -> None:
+    run = found(client.get_run, tracked_id)
+    if run is None:
+        return
+    model = find_model(client, project)
+    _forget_run(client, run, model.name if model is not None else "", with_run=with_run)
+
+
 def forget_job(client: Any, project: TrackedProject, job_id: str) -> None:
     experiment = find_experiment(client, project)
     if experiment is None:
@@ -98,10 +106,10 @@ def forget_project(client: Any, project: TrackedProject) -> None:
         client.delete_experiment(experiment.experiment_id)
 
 
-def _forget_run(client: Any, run: Any, model: str) -> None:
+def _forget_run(client: Any, run: Any, model: str, *, with_run: bool = True) -> None:
     """`model`: the registered model; other ones may have versions of the run, which people made.
 
-    Last it is marked as deleted: that means complete.
+    Last it is marked as deleted: that means complete. Not `with_run`: only what it made goes, and its curves stay.
     """
     run_id = run.info.run_id
     for version in client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'"):
@@ -112,7 +120,7 @@ def _forget_run(client: Any, run: Any, model: str) -> None:
             delete_artifacts(client, logged.artifact_location)
             client.delete_logged_model(output.model_id)
     delete_artifacts(client, run.info.artifact_uri)
-    if run.info.lifecycle_stage == "active":
+    if with_run and run.info.lifecycle_stage == "active":
         client.delete_run(run_id)
 
 

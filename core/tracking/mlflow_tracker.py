@@ -144,6 +144,10 @@ class MlflowTracker:
         with answering():
             found(self._client.delete_registered_model_alias, model, alias)
 
+    def forget_version(self, project: TrackedProject, tracked_id: str, *, with_run: bool) -> None:
+        with answering():
+            mlflow_projects.forget_version(self._client, project, tracked_id, with_run=with_run)
+
     def forget_job(self, project: TrackedProject, job_id: str) -> None:
         with answering():
             mlflow_projects.forget_job(self._client, project, job_id)

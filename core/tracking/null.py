@@ -59,6 +59,9 @@ class NullTracker:
     def remove_alias(self, model: str, alias: str) -> None:
         return
 
+    def forget_version(self, project: TrackedProject, tracked_id: str, *, with_run: bool) -> None:
+        return
+
     def forget_job(self, project: TrackedProject, job_id: str) -> None:
         return
 

@@ -119,7 +119,8 @@ class Uploader:
         finally:
             archive.unlink(missing_ok=True)
         self._lease.raise_if_lost()
-        record_checkpoint(self._platform.db, RunRow, self._claim, key=key, epoch=offered.epoch, sha256=stored.sha256)
+        db, epoch = self._platform.db, offered.epoch
+        record_checkpoint(db, RunRow, self._claim, key=key, epoch=epoch, sha256=stored.sha256, size=stored.bytes)
         self._log.info("checkpoint.stored", epoch=offered.epoch, bytes=stored.bytes)
         shutil.rmtree(offered.folder, ignore_errors=True)
         older, self._recorded_key = self._recorded_key, key

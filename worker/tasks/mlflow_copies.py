@@ -23,6 +23,7 @@ from core.services.models.mlflow_notes import (
     note_refused,
     note_run_complete,
     note_run_mirrored,
+    note_version_forgotten,
     note_version_mirrored,
 )
 from core.services.models.mlflow_rows import Mirrored, project_row, rows_of_run, rows_of_version
@@ -115,6 +116,14 @@ class MlflowCopies:
             self._tracker.alias(model, alias.alias, version)
         note_alias_mirrored(self._db, alias)
 
+    def forget_version(self, version: VersionRow, tracked_id: str | None) -> None:
+        """The run of an imported version is only of that version; another one keeps its curves."""
+        if tracked_id is not None:
+            project = self._tracked(project_row(self._db, version.project_id))
+            self._tracker.forget_version(project, tracked_id, with_run=version.run_id is None)
+        note_version_forgotten(self._db, version.id)
+        log.info("version.forgotten", **log_names(self._db, version.id))
+
     def forget_job(self, job: JobRow) -> None:
         self._tracker.forget_job(self._tracked(project_row(self._db, job.project_id)), job.id)
         note_job_forgotten(self._db, job.id)
@@ -189,7 +198,7 @@ class MlflowCopies:
         """The files and the last numbers, then the status: its being there means complete."""
         at = run.finished_at or run.updated_at
         rows = rows_of_run(self._db, run)
-        if rows.version is not None:
+        if rows.version is not None and rows.version.deleted_at is None:
             self._keep_version(rows, rows.version, tracked_id, at)
         if run.log_key is not None:
             with self._fetched(run.log_key, "train.log") as path:

@@ -19,6 +19,7 @@ from core.services.models.mlflow_sync import (
     projects_to_forget,
     projects_to_update,
     runs_to_mirror,
+    versions_to_forget,
     versions_to_mirror,
 )
 from core.services.projects.names import log_names
@@ -81,6 +82,8 @@ class MlflowSync:
                 self._sync_one(version.id, partial(self._copies.mirror_version, version), row=version)
         for alias, model, name in aliases_to_mirror(db):
             self._sync_one(_move_of(alias), partial(self._copies.move_alias, alias, model, name))
+        for version, tracked_id in versions_to_forget(db, but_not=refused):
+            self._sync_one(version.id, partial(self._copies.forget_version, version, tracked_id), row=version)
         for job in jobs_to_forget(db, but_not=refused):
             self._sync_one(job.id, partial(self._copies.forget_job, job), row=job)
         for project in projects_to_forget(db, but_not=refused):

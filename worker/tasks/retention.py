@@ -13,7 +13,6 @@ from core.domain.keys import (
     DATASETS,
     ROOTS,
     beside_dataset,
-    checkpoints_prefix,
     dataset_of,
     imported_prefix,
     job_prefixes,
@@ -22,6 +21,7 @@ from core.domain.keys import (
     run_prefix,
     thumbnail_of,
 )
+from core.domain.retention import FreeableKind
 from core.services.context import Platform
 from core.services.idempotency import delete_expired_keys
 from core.services.maintenance.derived_objects import derived_to_purge, note_derived_purged
@@ -31,13 +31,15 @@ from core.services.maintenance.ended_operations import (
     operations_to_condense,
 )
 from core.services.maintenance.erasure import (
-    erase_import,
     erase_job,
     erase_project,
+    erase_version,
     imports_of,
     jobs_to_erase,
     projects_to_erase,
+    versions_to_purge,
 )
+from core.services.maintenance.project_retention import deadlines, free_by_retention, own_retentions
 from core.services.maintenance.retention import (
     active_ids,
     begin_deleting_set,
@@ -69,7 +71,9 @@ def clean(worker: Worker) -> None:
     """One round; the orphaned objects only once an hour, by whichever housekeeper comes first."""
     platform = worker.platform
     purge_deleted_jobs(platform)
+    free_by_retention(platform.db, own_retentions(platform.db))
     purge_derived(platform)
+    purge_versions(platform)
     erase_deleted_jobs(platform)
     delete_unused_sets(platform)
     delete_old_sources(platform)
@@ -102,6 +106,14 @@ def purge_derived(platform: Platform) -> None:
         log.info("derived.purged", prefix=deleted.prefix)
 
 
+def purge_versions(platform: Platform) -> None:
+    """Objects and artifacts of deleted versions."""
+    for version_id, prefix in versions_to_purge(platform.db):
+        platform.store.delete_prefix(prefix)
+        erase_version(platform.db, version_id)
+        log.info("version.purged", **log_names(platform.db, version_id))
+
+
 def erase_deleted_jobs(platform: Platform) -> None:
     for job_id in jobs_to_erase(platform.db):
         erase_job(platform.db, job_id)
@@ -109,7 +121,7 @@ def erase_deleted_jobs(platform: Platform) -> None:
     for project_id in projects_to_erase(platform.db):
         for version_id, operation_id in imports_of(platform.db, project_id):
             platform.store.delete_prefix(imported_prefix(operation_id))
-            erase_import(platform.db, version_id)
+            erase_version(platform.db, version_id)
         erase_project(platform.db, project_id)
         log.info("project.erased", project_id=project_id)
 
@@ -121,16 +133,18 @@ def delete_unused_sets(platform: Platform) -> None:
 
 
 def delete_old_sources(platform: Platform) -> None:
-    for key in forget_old_sources(platform.db, before=_ago(days=platform.settings.keep_source_days)):
-        platform.store.delete_prefix(key)
-        log.info("source.deleted", key=key)
+    own, days = own_retentions(platform.db), platform.settings.keep_source_days
+    for each in deadlines(FreeableKind.SOURCES, own, installation_days=days):
+        for key in forget_old_sources(platform.db, before=each.before, which=each.which):
+            platform.store.delete_prefix(key)
+            log.info("source.deleted", key=key)
 
 
 def delete_old_checkpoints(platform: Platform) -> None:
-    before = _ago(days=platform.settings.keep_checkpoint_days)
-    for run_id, attempts in forget_old_checkpoints(platform.db, before=before):
-        for attempt in range(1, attempts + 1):
-            platform.store.delete_prefix(checkpoints_prefix(run_id, attempt))
+    own, days = own_retentions(platform.db), platform.settings.keep_checkpoint_days
+    for each in deadlines(FreeableKind.CHECKPOINTS, own, installation_days=days):
+        for prefix in forget_old_checkpoints(platform.db, before=each.before, which=each.which):
+            platform.store.delete_prefix(prefix)
 
 
 def forget_ended_operations(platform: Platform) -> None:

@@ -69,7 +69,7 @@ class RunLogRow(Base):
 
 
 class VersionRow(Base):
-    """A published model version, deleted with its job or project only. After publishing only `mlflow_...` changes.
+    """A published model version, deleted with its job or project, or to free room. Else only `mlflow_...` changes.
 
     An imported one has no run, no job and no fingerprint.
 
@@ -96,11 +96,13 @@ class VersionRow(Base):
     # What answers show of each artifact, by name. A list of versions sends this text, and reads no row of an artifact.
     artifacts: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'"))
     created_at: Mapped[datetime]
-    deleted_at: Mapped[datetime | None]  # when its job or project was deleted
+    deleted_at: Mapped[datetime | None]  # when its job or project was deleted, or it was itself, to free room
+    purged_at: Mapped[datetime | None]  # when its objects were deleted
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))  # of an imported one, which has no RunRow
     mlflow_model_id: Mapped[str | None] = mapped_column(String(64))  # the logged model with its files and results
     mlflow_version: Mapped[str | None] = mapped_column(String(40))
     mlflow_refused: Mapped[str | None] = mapped_column(Text)  # why MLflow rejected it
+    mlflow_deleted_at: Mapped[datetime | None]  # when MLflow lost it, alone or with its job or project
     __table_args__ = (
         UniqueConstraint("project_id", "number"),
         Index("ix_versions_project_id_id", "project_id", "id", "deleted_at"),
@@ -109,6 +111,8 @@ class VersionRow(Base):
         index_of(LIVING, "ix_versions_living_id", "id"),
         index_of(f"{LIVING} AND mlflow_version IS NULL", "ix_versions_to_mirror", "project_id", "number"),
         index_of(f"{LIVING} AND mlflow_refused IS NOT NULL", "ix_versions_refused_by_mlflow", "run_id"),
+        index_of("deleted_at IS NOT NULL AND purged_at IS NULL", "ix_versions_to_purge", "id"),
+        index_of("deleted_at IS NOT NULL AND mlflow_deleted_at IS NULL", "ix_versions_to_delete_in_mlflow", "id"),
     )
 
 

@@ -20,6 +20,7 @@ class ProjectRow(Base):
     kind: Mapped[str | None] = mapped_column(String(40))  # that of the first of its datasets that was ready
     implicit: Mapped[bool] = mapped_column(server_default=false())  # of one upload that named no project
     settings: Mapped[dict[str, Any]]
+    own_retention: Mapped[bool] = mapped_column(server_default=false())  # its settings have `retention`
     last_revision: Mapped[int] = mapped_column(default=0)  # d1, d2, ...: the newest number of a job
     last_version: Mapped[int] = mapped_column(default=0)  # v1, v2, ...: the newest number of a version
     created_at: Mapped[datetime]
@@ -37,6 +38,7 @@ class ProjectRow(Base):
         index_of(f"{LIVING} AND mlflow_updated_at != updated_at", "ix_projects_to_update_in_mlflow", "id"),
         index_of("deleted_at IS NOT NULL AND mlflow_name IS NOT NULL", "ix_projects_to_delete_in_mlflow", "id"),
         index_of("mlflow_refused IS NOT NULL", "ix_projects_refused_by_mlflow", "id"),
+        index_of(f"{LIVING} AND own_retention = true", "ix_projects_own_retention", "id"),
         index_of("deleted_at IS NOT NULL AND erased_at IS NULL", "ix_projects_to_erase", "id"),
     )
 

@@ -242,7 +242,8 @@ def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
     if row is None:
         raise Conflict("The job changed while it was being deleted; try again.", job_id=job_id)
     session.execute(update(RunRow).where(RunRow.job_id == job_id).values(deleted_at=at))
-    session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(deleted_at=at))
+    living = (VersionRow.job_id == job_id, VersionRow.deleted_at.is_(None))
+    session.execute(update(VersionRow).where(*living).values(deleted_at=at, mlflow_deleted_at=at))
     delete_operations(session, at=at, job_id=job_id)
     delete_derived_of_job(session, job_id, at=at)
     return row

@@ -22,6 +22,12 @@ def delete_derived_of_job(session: Session, job_id: str, *, at: datetime) -> Non
     _mark(session, BundleRow, BundleRow.version_id.in_(versions), at=at)
 
 
+def delete_derived_of_versions(session: Session, version_ids: Sequence[str], *, at: datetime) -> None:
+    """Mark what was made of these versions."""
+    for table in DERIVED:
+        _mark(session, table, table.version_id.in_(version_ids), at=at)
+
+
 def delete_derived_of_project(session: Session, project_id: str, *, at: datetime) -> None:
     """Mark what was made of the project's versions, imported ones too. Its jobs are deleted before."""
     for table in DERIVED:

@@ -26,10 +26,11 @@ from core.db.tables import (
     RunRow,
     VersionRow,
 )
+from core.domain.keys import artifacts_prefix, imported_prefix
 
 ROWS_AT_ONCE = 2000  # 20 ms of SQLite's only writer
 _AT_ONCE = 100
-_VERSION_TOMBSTONE: Mapping[str, Any] = {"params": {}, "metrics": {}, "mlflow_refused": None}
+_VERSION_TOMBSTONE: Mapping[str, Any] = {"params": {}, "metrics": {}, "mlflow_refused": None}  # and `purged_at`
 
 
 def jobs_to_erase(db: Database) -> list[str]:
@@ -62,6 +63,18 @@ def projects_to_erase(db: Database) -> list[str]:
         return list(session.execute(statement).scalars())
 
 
+def versions_to_purge(db: Database) -> list[tuple[str, str]]:
+    """Deleted versions whose objects exist: (id, prefix of the objects), oldest first."""
+    unpurged = (VersionRow.deleted_at.is_not(None), VersionRow.purged_at.is_(None))
+    columns = (VersionRow.id, VersionRow.run_id, VersionRow.operation_id, VersionRow.attempt)
+    with db.reading() as session:
+        found = session.execute(select(*columns).where(*unpurged).order_by(VersionRow.id).limit(_AT_ONCE)).all()
+    return [
+        (row_id, artifacts_prefix(run_id, attempt) if run_id else imported_prefix(str(operation_id)))
+        for row_id, run_id, operation_id, attempt in found
+    ]
+
+
 def imports_of(db: Database, project_id: str) -> list[tuple[str, str]]:
     """(version, operation) ids of the versions that were imported: no job leads to them."""
     imported = (VersionRow.project_id == project_id, VersionRow.operation_id.is_not(None))
@@ -70,11 +83,12 @@ def imports_of(db: Database, project_id: str) -> list[tuple[str, str]]:
         return [(version_id, str(operation_id)) for version_id, operation_id in found]
 
 
-def erase_import(db: Database, version_id: str) -> None:
-    """Delete what an imported version lists, once its objects are deleted: its id, number and digests stay."""
+def erase_version(db: Database, version_id: str) -> None:
+    """Delete what a deleted version lists, once its objects are deleted: its id, number and digests stay."""
     delete_rows(db, ArtifactRow.version_id, ArtifactRow.name, version_id, ROWS_AT_ONCE)
     with db.transaction() as session:
-        session.execute(update(VersionRow).where(VersionRow.id == version_id).values(**_VERSION_TOMBSTONE))
+        tombstone = {**_VERSION_TOMBSTONE, "purged_at": clock.now()}
+        session.execute(update(VersionRow).where(VersionRow.id == version_id).values(**tombstone))
 
 
 def erase_project(db: Database, project_id: str) -> None:
@@ -116,7 +130,8 @@ def delete_rows(
 def _leave_tombstone(db: Database, job_id: str) -> None:
     """Last: what it marks as erased is complete."""
     with db.transaction() as session:
-        session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(**_VERSION_TOMBSTONE))
+        tombstone = {**_VERSION_TOMBSTONE, "purged_at": clock.now()}
+        session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(**tombstone))
         # Its objects are gone.
         run = dict.fromkeys(("progress", "notes", "problem", "log_key", "checkpoint_key", "mlflow_refused"))
         session.execute(update(RunRow).where(RunRow.job_id == job_id).values(**run, params={}))

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, case, delete, exists, or_, select, update
+from sqlalchemy import Select, delete, exists, or_, select, update
+from sqlalchemy.orm import aliased
 
 from core import clock
 from core.db import Database
@@ -30,8 +31,10 @@ from core.db.tables import (
 )
 from core.db.transitions import change
 from core.domain.keys import dataset_key, metadata_key_beside, thumbnail_of
-from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED
+from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
 from core.services.jobs.lifecycle import DELETING, LIVE
+from core.services.storage.freeable import Where, frozen_jobs
+from core.services.storage.freeing import checkpoint_prefixes, forget_checkpoints
 
 _AT_ONCE = 100
 
@@ -102,9 +105,20 @@ def finish_deleting_set(db: Database, fingerprint: str) -> None:
         session.execute(delete(DatasetRow).where(*doomed))
 
 
-def forget_old_sources(db: Database, *, before: datetime) -> list[str]:
-    """Drop the source ZIPs of jobs that ended before `before`; returns the keys to delete."""
-    ended = (JobRow.state.in_(_texts(JOB_ENDED)), JobRow.finished_at < before, JobRow.source_key.is_not(None))
+def forget_old_sources(db: Database, *, before: datetime, which: Where) -> list[str]:
+    """Drop the source ZIPs of jobs that ended before `before`, unless a repair or an extension in progress needs them
+    or their test split is frozen; returns the keys to delete. `which`: of the jobs of some projects.
+    """
+    other = aliased(JobRow)
+    active = other.state.in_(_texts(set(JobState) - JOB_ENDED))
+    needed = (select(column).where(column.is_not(None), active) for column in (other.repair_of, other.parent_job_id))
+    ended = (
+        *which,
+        JobRow.state.in_(_texts(JOB_ENDED)),
+        JobRow.finished_at < before,
+        JobRow.source_key.is_not(None),
+        *(JobRow.id.not_in(ids) for ids in (*needed, frozen_jobs())),
+    )
     with db.transaction() as session:
         found = session.execute(select(JobRow.id, JobRow.source_key).where(*ended).limit(_AT_ONCE)).all()
         # A job may be retried between the two statements, and then needs its source.
@@ -112,26 +126,22 @@ def forget_old_sources(db: Database, *, before: datetime) -> list[str]:
         return [key for job_id, key in found if key and session.execute(forget.where(JobRow.id == job_id)).first()]
 
 
-def forget_old_checkpoints(db: Database, *, before: datetime) -> list[tuple[str, int]]:
-    """Drop the checkpoints of runs that ended before `before`; returns their (id, attempt)."""
+def forget_old_checkpoints(db: Database, *, before: datetime, which: Where) -> list[str]:
+    """Drop the checkpoints of runs that ended before `before`; returns the prefixes of their objects.
+
+    `which`: of the runs of some projects.
+    """
     ended = (
+        *which,
         RunRow.state.in_(_texts(RUN_ENDED)),
         RunRow.deleted_at.is_(None),
         RunRow.finished_at < before,
         or_(RunRow.purged_at.is_(None), RunRow.purged_at < RunRow.finished_at),
     )
-    forgotten = {"checkpoint_key": None, "checkpoint_epoch": None, "checkpoint_sha256": None, "checkpoint_at": None}
-    # Counts as mirrored for a tracker that has the whole run: it would get the whole run again.
-    mirrored = case((RunRow.mirrored_at.is_not(None), RunRow.event_seq + 1), else_=RunRow.mirror_seq)
     with db.transaction() as session:
         run_ids = list(session.execute(select(RunRow.id).where(*ended).limit(_AT_ONCE)).scalars())
-        changed = [
-            change(
-                session, RunRow, run_id, "purged", where=ended, **forgotten, purged_at=clock.now(), mirror_seq=mirrored
-            )
-            for run_id in run_ids
-        ]
-    return [(run.id, run.attempt) for run in changed if run is not None]
+        changed = forget_checkpoints(session, run_ids, ended)
+    return [prefix for run in changed for prefix in checkpoint_prefixes(run)]
 
 
 def forget_workers(db: Database, *, unseen_seconds: float) -> None:

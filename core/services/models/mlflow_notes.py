@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import case, func, update
 
 from core import clock
 from core.db import Database
@@ -61,6 +61,26 @@ def note_version_mirrored(db: Database, version_id: str, **values: Any) -> None:
     """Sets mlflow_version, mlflow_model_id and the like; a refusal before is over."""
     with db.transaction() as session:
         session.execute(update(VersionRow).where(VersionRow.id == version_id).values(**values, mlflow_refused=None))
+
+
+def forget_copies(db: Database) -> None:
+    """Record that the tracker has nothing: the sync sends projects, runs, versions and aliases again."""
+    of_run = {"mlflow_experiment_id": None, "mlflow_run_id": None, "mlflow_refused": None}
+    of_version = dict.fromkeys(("mlflow_run_id", "mlflow_model_id", "mlflow_version", "mlflow_refused"))
+    of_project = dict.fromkeys(("mlflow_experiment_id", "mlflow_name", "mlflow_updated_at", "mlflow_refused"))
+    with db.transaction() as session:
+        session.execute(update(ProjectRow).where(ProjectRow.deleted_at.is_(None)).values(**of_project))
+        runs = update(RunRow).where(RunRow.deleted_at.is_(None))
+        session.execute(runs.values(**of_run, mirror_seq=0, mirrored_at=None))
+        session.execute(update(VersionRow).where(VersionRow.deleted_at.is_(None)).values(**of_version))
+        # A removed alias is in no tracker.
+        session.execute(update(AliasRow).values(mirrored_number=case((AliasRow.number == 0, 0), else_=None)))
+
+
+def note_version_forgotten(db: Database, version_id: str) -> None:
+    with db.transaction() as session:
+        forgotten = {"mlflow_deleted_at": clock.now(), "mlflow_refused": None}
+        session.execute(update(VersionRow).where(VersionRow.id == version_id).values(**forgotten))
 
 
 def note_alias_mirrored(db: Database, alias: AliasRow) -> None:

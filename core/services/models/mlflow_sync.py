@@ -78,6 +78,18 @@ def aliases_to_mirror(db: Database) -> list[tuple[AliasRow, str, str | None]]:
         return [(alias, str(name), version) for alias, name, version in session.execute(ordered).all()]
 
 
+def versions_to_forget(db: Database, *, but_not: set[str]) -> list[tuple[VersionRow, str | None]]:
+    """Versions that were deleted singly and that the tracker may still have, with the tracker's id of the run behind
+    each; oldest first."""
+    forgotten = (VersionRow.deleted_at.is_not(None), VersionRow.mlflow_deleted_at.is_(None))
+    behind = func.coalesce(VersionRow.mlflow_run_id, RunRow.mlflow_run_id)
+    with db.reading() as session:
+        statement = select(VersionRow, behind).outerjoin(RunRow, RunRow.id == VersionRow.run_id)
+        statement = statement.where(*forgotten, VersionRow.id.not_in(but_not))
+        found = session.execute(statement.order_by(VersionRow.id).limit(_AT_ONCE)).all()
+    return [(version, tracked_id) for version, tracked_id in found]
+
+
 def jobs_to_forget(db: Database, *, but_not: set[str]) -> list[JobRow]:
     """Deleted jobs that the tracker may still have, oldest first."""
     forgotten = (JobRow.deleted_at.is_not(None), JobRow.mlflow_deleted_at.is_(None))

@@ -5,5 +5,6 @@ EXPORT = "export"
 EVALUATE = "evaluate"
 BUNDLE = "bundle"
 PREDICT_BATCH = "predict-batch"
+PURGE = "purge"
 # What they make is made again when it is next asked for, or is of use with its version alone: nothing waits for them.
 DERIVING = (IMAGE_INDEX, EXPORT, BUNDLE)

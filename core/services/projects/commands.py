@@ -1,5 +1,6 @@
 """What a user does with a project: create, read, list, change. It is deleted with its jobs: core/services/jobs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import false, select, update
@@ -10,6 +11,7 @@ from core.db import Database
 from core.db.inserting import insert_if_absent
 from core.db.tables import ProjectRow, ProjectSlugRow, VersionRow
 from core.domain.errors import ProjectExists
+from core.domain.retention import RETENTION
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.paging import Page, page_of
 from core.services.projects.lookup import add_project, project_in, raise_if_no_slug
@@ -49,10 +51,17 @@ def list_projects(db: Database, *, cursor: str | None, limit: int, implicit: boo
 
 
 def update_project(
-    db: Database, ref: str, *, slug: str | None = None, title: str | None = None, description: str | None = None
+    db: Database,
+    ref: str,
+    *,
+    slug: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> ProjectRow:
     """Change what is not None; an empty title is the slug. Another slug renames: the old one leads to it for ever.
 
+    Of `settings` each name takes the place of the one before; None removes it.
     A renamed project takes more datasets, also one that was of a single upload.
     Raises ProjectNotFound, ProjectRenamed, Gone, SlugInvalid, ProjectExists.
     """
@@ -64,6 +73,9 @@ def update_project(
         if slug is not None and slug != row.slug:
             _give_slug(session, row, slug)
             changes |= {"slug": slug, "implicit": False}
+        if settings is not None:
+            merged = {name: value for name, value in {**row.settings, **settings}.items() if value is not None}
+            changes |= {"settings": merged, "own_retention": RETENTION in merged}
         known = {name: value for name, value in changes.items() if value is not None}
         changed = update(ProjectRow).where(ProjectRow.id == row.id).values(**known, updated_at=clock.now())
         statement = changed.returning(ProjectRow).execution_options(populate_existing=True)
@@ -74,7 +86,7 @@ def mark_project_deleted(session: Session, project_id: str) -> ProjectRow:
     """With the versions that have no job. Call it under the lock of the project, once its jobs are deleted."""
     at = clock.now()
     living = (VersionRow.project_id == project_id, VersionRow.deleted_at.is_(None))
-    session.execute(update(VersionRow).where(*living).values(deleted_at=at))
+    session.execute(update(VersionRow).where(*living).values(deleted_at=at, mlflow_deleted_at=at))
     deleted = update(ProjectRow).where(ProjectRow.id == project_id).values(deleted_at=at, updated_at=at)
     return session.execute(deleted.returning(ProjectRow).execution_options(populate_existing=True)).scalar_one()
 

@@ -109,7 +109,9 @@ def report_progress(
     return row
 
 
-def record_checkpoint(db: Database, table: type[Leased], claim: Claim, *, key: str, epoch: int, sha256: str) -> None:
+def record_checkpoint(
+    db: Database, table: type[Leased], claim: Claim, *, key: str, epoch: int, sha256: str, size: int | None = None
+) -> None:
     """Name a stored checkpoint as the one to continue from. Raises ClaimLost.
 
     One of a later epoch than the last sets the count of lost leases to 0: the work advances between the losses.
@@ -118,6 +120,7 @@ def record_checkpoint(db: Database, table: type[Leased], claim: Claim, *, key: s
         "checkpoint_key": key,
         "checkpoint_epoch": epoch,
         "checkpoint_sha256": sha256,
+        "checkpoint_bytes": size,
         "checkpoint_at": clock.now(),
         "refusals": 0,  # the store accepts writes again, and hours may lie between two refusals
     }

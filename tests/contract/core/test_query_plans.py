@@ -17,7 +17,8 @@ from core.services.jobs.commands import get_job, list_findings, list_jobs
 from core.services.jobs.images import codes_of_images, images_with_finding
 from core.services.maintenance.derived_objects import derived_to_purge
 from core.services.maintenance.ended_operations import operations_to_condense
-from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase
+from core.services.maintenance.erasure import jobs_to_erase, projects_to_erase, versions_to_purge
+from core.services.maintenance.project_retention import own_retentions
 from core.services.maintenance.recovery import oldest_waiting
 from core.services.models import mlflow_sync
 from core.services.models.batch_predictions import list_batches
@@ -34,6 +35,7 @@ from core.services.projects.commands import create_project, list_projects
 from core.services.projects.lineage import lineage_rows
 from core.services.projects.overviews import project_overviews
 from core.services.runs.commands import list_runs
+from core.services.storage.usage import project_usage
 from core.services.views import job_overview, version_overviews
 from core.services.work.events import events_after, standings
 from tests.builders import lineage
@@ -102,6 +104,10 @@ READS: dict[str, Callable[[Database, Filled, dict[str, Any]], Any]] = {
     "runs in MLflow": lambda db, filled, _page: list(mlflow_sync.runs_in_tracker(db, _project_of(filled))),
     "versions in MLflow": lambda db, filled, _page: list(mlflow_sync.versions_in_tracker(db, _project_of(filled))),
     "refused by MLflow": lambda db, _filled, _page: (count_refused(db), mlflow_sync.count_refused_changes(db)),
+    "what a project stores": lambda db, filled, _page: project_usage(db, _project_of(filled)),
+    "versions to purge": lambda db, _filled, _page: versions_to_purge(db),
+    "versions to forget": lambda db, _filled, _page: mlflow_sync.versions_to_forget(db, but_not=set()),
+    "own retentions": lambda db, _filled, _page: own_retentions(db),
     "to erase": lambda db, _filled, _page: jobs_to_erase(db),
     "projects to erase": lambda db, _filled, _page: projects_to_erase(db),
     "to forget": lambda db, _filled, _page: jobs_to_forget(db, but_not=set()),

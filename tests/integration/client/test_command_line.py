@@ -125,6 +125,26 @@ def test_names_from_outside_are_printed_as_text(here: httpx.Client, tmp_path: Pa
     assert "\x1b" not in missing.output and "[bold]x" in missing.stderr
 
 
+def test_what_a_project_stores_is_listed_and_deleted_on_request(
+    platform: Platform, here: httpx.Client, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        publish(platform, "squares", export_of("detection", tmp_path / "model.onnx"))
+    stored = document("storage", "squares", "--keep", "version_days=90", "--keep", "keep_versions=1")
+    assert (stored["retention"]["version_days"], stored["retention"]["keep_versions"]) == (90, 1)
+    assert stored["freeable_bytes"] == stored["bytes"] / 2 > 0
+    assert document("storage", "squares", "--keep", "version_days=null")["retention"]["version_days"] is None
+    text = darkroom("storage", "squares").stdout
+    assert "exports" in text and "could be deleted" in text
+    listed = darkroom("purge", "squares")
+    assert "squares/v1" in listed.stdout and "darkroom purge squares versions --yes" in listed.stderr
+    assert document("purge", "squares")["operation"] is None
+    queued = document("purge", "squares", "versions", "--yes", "--no-wait")
+    assert (queued["operation"]["kind"], queued["count"]) == ("purge", 1)
+    for wrong in (("purge", "squares", "--yes"), ("purge", "squares", "dust"), ("storage", "squares", "--keep", "x=1")):
+        darkroom(*wrong, expect=ExitCode.USAGE)
+
+
 def test_aliases_and_versions(platform: Platform, here: httpx.Client, tmp_path: Path) -> None:
     file = export_of("detection", tmp_path / "model.onnx")
     for _ in range(2):

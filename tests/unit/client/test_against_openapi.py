@@ -15,6 +15,7 @@ import pytest
 import darkroom.schemas
 from darkroom import AsyncClient, Client
 from darkroom.errors import Problem
+from darkroom.schemas import RetentionSettings
 from darkroom.schemas.decode import json_name
 from tests.builders.documented_service import SCHEMAS, DocumentedService, operations
 
@@ -87,8 +88,13 @@ CALLS = {
         "get": (call("raccoons"),),
         "create": (call("raccoons", title="Raccoons", description="At night", kind="detection"),),
         "rename": (call("raccoons", "bears"),),
-        "update": (call("raccoons", title="Bears"),),
+        "update": (call("raccoons", title="Bears", retention=RetentionSettings(source_days=365)),),
         "delete": (call("raccoons", cancel=True),),
+        "storage": (call("raccoons"),),
+        "purge": (
+            call("raccoons"),
+            call("raccoons", ["bundles"], dry_run=False, older_than_days=7, keep_versions=3, cursor="x"),
+        ),
         "lineage": (call("raccoons", all_runs=True),),
         "draw_lineage": (call("raccoons", FOLDER),),
     },

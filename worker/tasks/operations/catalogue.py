@@ -15,6 +15,7 @@ KINDS: dict[str, str] = {
     "evaluate": "worker.tasks.operations.evaluate",
     "export": "worker.tasks.operations.export",
     "predict-batch": "worker.tasks.operations.predict_batch",
+    "purge": "worker.tasks.operations.purge",
     "bundle": "worker.tasks.operations.bundle",
     "image-index": "worker.tasks.operations.image_index",
     "import-version": "worker.tasks.operations.import_version",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from darkroom._async.downloads import download
@@ -10,7 +11,15 @@ from darkroom._async.transport import AsyncTransport
 from darkroom._async.work import without_none
 from darkroom.files import PathLike
 from darkroom.names import path_of, project_name_of
-from darkroom.schemas import Alias, DeletedProject, Lineage, Project
+from darkroom.schemas import (
+    Alias,
+    DeletedProject,
+    Lineage,
+    Project,
+    ProjectStorage,
+    Purge,
+    RetentionSettings,
+)
 
 
 class AsyncProjects:
@@ -40,14 +49,40 @@ class AsyncProjects:
         name: str | None = None,
         title: str | None = None,
         description: str | None = None,
+        retention: RetentionSettings | None = None,
     ) -> Project:
-        body = without_none(project=name, title=title, description=description)
+        """`retention` takes the place of the one before; its days that are None are those of the service."""
+        settings = None if retention is None else {"retention": asdict(retention)}
+        body = without_none(project=name, title=title, description=description, settings=settings)
         return await self._transport.write(Project, "PATCH", path_of("/projects/{}", project_name_of(project)), body)
 
     async def delete(self, project: Project | str, *, cancel: bool = False) -> DeletedProject:
         """`cancel` ends its active work first. Raises Conflict where it has aliases, or work without `cancel`."""
         path = path_of("/projects/{}", project_name_of(project))
         return await self._transport.write(DeletedProject, "DELETE", path, query={"cancel": cancel})
+
+    async def storage(self, project: Project | str) -> ProjectStorage:
+        """What it stores by kind, and what could be deleted."""
+        return await self._transport.read(ProjectStorage, path_of("/projects/{}/storage", project_name_of(project)))
+
+    async def purge(
+        self,
+        project: Project | str,
+        kinds: Sequence[str] = (),
+        *,
+        dry_run: bool = True,
+        older_than_days: float = 0,
+        keep_versions: int | None = None,
+        cursor: str | None = None,
+    ) -> Purge:
+        """What would be deleted, by default of all kinds, one page from `cursor` on; nothing is changed.
+
+        `dry_run=False` deletes it for ever, by an operation, and then `kinds` are needed.
+        """
+        choice = without_none(keep_versions=keep_versions, kinds=list(kinds) or None)
+        body = {"dry_run": dry_run, "older_than_days": older_than_days, **choice}
+        path, query = path_of("/projects/{}/purge", project_name_of(project)), without_none(cursor=cursor)
+        return await self._transport.write(Purge, "POST", path, body, query=query)
 
     async def lineage(self, project: Project | str, *, all_runs: bool = False) -> Lineage:
         """What each version was made from. `all_runs`: also the failed and the cancelled ones."""

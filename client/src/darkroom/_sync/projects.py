@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from darkroom._sync.downloads import download
@@ -11,7 +12,15 @@ from darkroom._sync.transport import Transport
 from darkroom._sync.work import without_none
 from darkroom.files import PathLike
 from darkroom.names import path_of, project_name_of
-from darkroom.schemas import Alias, DeletedProject, Lineage, Project
+from darkroom.schemas import (
+    Alias,
+    DeletedProject,
+    Lineage,
+    Project,
+    ProjectStorage,
+    Purge,
+    RetentionSettings,
+)
 
 
 class Projects:
@@ -41,14 +50,40 @@ class Projects:
         name: str | None = None,
         title: str | None = None,
         description: str | None = None,
+        retention: RetentionSettings | None = None,
     ) -> Project:
-        body = without_none(project=name, title=title, description=description)
+        """`retention` takes the place of the one before; its days that are None are those of the service."""
+        settings = None if retention is None else {"retention": asdict(retention)}
+        body = without_none(project=name, title=title, description=description, settings=settings)
         return self._transport.write(Project, "PATCH", path_of("/projects/{}", project_name_of(project)), body)
 
     def delete(self, project: Project | str, *, cancel: bool = False) -> DeletedProject:
         """`cancel` ends its active work first. Raises Conflict where it has aliases, or work without `cancel`."""
         path = path_of("/projects/{}", project_name_of(project))
         return self._transport.write(DeletedProject, "DELETE", path, query={"cancel": cancel})
+
+    def storage(self, project: Project | str) -> ProjectStorage:
+        """What it stores by kind, and what could be deleted."""
+        return self._transport.read(ProjectStorage, path_of("/projects/{}/storage", project_name_of(project)))
+
+    def purge(
+        self,
+        project: Project | str,
+        kinds: Sequence[str] = (),
+        *,
+        dry_run: bool = True,
+        older_than_days: float = 0,
+        keep_versions: int | None = None,
+        cursor: str | None = None,
+    ) -> Purge:
+        """What would be deleted, by default of all kinds, one page from `cursor` on; nothing is changed.
+
+        `dry_run=False` deletes it for ever, by an operation, and then `kinds` are needed.
+        """
+        choice = without_none(keep_versions=keep_versions, kinds=list(kinds) or None)
+        body = {"dry_run": dry_run, "older_than_days": older_than_days, **choice}
+        path, query = path_of("/projects/{}/purge", project_name_of(project)), without_none(cursor=cursor)
+        return self._transport.write(Purge, "POST", path, body, query=query)
 
     def lineage(self, project: Project | str, *, all_runs: bool = False) -> Lineage:
         """What each version was made from. `all_runs`: also the failed and the cancelled ones."""

@@ -18,6 +18,7 @@ from darkroom.cli.commands import (
     models,
     predictions,
     runs,
+    storage,
     trainings,
     uploads,
 )
@@ -59,6 +60,6 @@ def _options(
 
 for _module in (
     *(logins, uploads, imports, lists, diffs, trainings, runs, models, aliases, exports, evaluations, downloads),
-    *(predictions, doctor),
+    *(predictions, storage, doctor),
 ):
     _module.add_to(app)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from darkroom.schemas.runs import Operation
+
 
 @dataclass(frozen=True)
 class ProductionVersion:
@@ -48,6 +50,82 @@ class Project:
     kind: str | None = None
     production: ProductionVersion | None = None
     mlflow: MlflowProject | None = None
+
+
+@dataclass(frozen=True)
+class RetentionSettings:
+    """Days that a project keeps what can be deleted; None: for ever. The newest `keep_versions` versions stay."""
+
+    source_days: float | None = None
+    checkpoint_days: float | None = None
+    version_days: float | None = None
+    export_days: float | None = None
+    bundle_days: float | None = None
+    evaluation_days: float | None = None
+    batch_prediction_days: float | None = None
+    keep_versions: int = 10
+
+
+@dataclass(frozen=True)
+class StoredKind:
+    """Objects of one kind. `shared_bytes`: those that other projects use too. `unmeasured`: without known bytes."""
+
+    kind: str
+    count: int
+    bytes: int
+    shared_bytes: int
+    unmeasured: int
+
+
+@dataclass(frozen=True)
+class FreeableAmount:
+    """What of one kind could be deleted now: why, and what is not possible afterwards."""
+
+    kind: str
+    count: int
+    bytes: int
+    reason: str
+    lost: str
+
+
+@dataclass(frozen=True)
+class ProjectStorage:
+    """What a project stores. `retention` is what is in effect."""
+
+    project: str
+    bytes: int
+    stored: tuple[StoredKind, ...]
+    freeable_bytes: int
+    freeable: tuple[FreeableAmount, ...]
+    retention: RetentionSettings
+    links: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PurgeItem:
+    """`name`: of the version or the dataset. `bytes` None: not known."""
+
+    kind: str
+    id: str
+    at: datetime
+    name: str | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Purge:
+    """What a purge deletes, one page of it item by item. `operation`: the one that does it; None for a dry run."""
+
+    project: str
+    dry_run: bool
+    before: datetime
+    keep_versions: int
+    count: int
+    bytes: int
+    freeable: tuple[FreeableAmount, ...]
+    items: tuple[PurgeItem, ...]
+    next_cursor: str | None = None
+    operation: Operation | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Where the bytes of a project are: what it stores, what can be deleted, and deleting that."""

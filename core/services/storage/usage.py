@@ -1,0 +1,172 @@
+"""What a project stores, by kind: counts and bytes from rows, in two statements, without a list of the store."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, case, cast, func, literal, select, union_all
+from sqlalchemy.orm import aliased
+
+from core import clock
+from core.db import Database
+from core.db.tables import (
+    ArtifactRow,
+    BatchPredictionArtifactRow,
+    BatchPredictionRow,
+    BundleRow,
+    DatasetExportRow,
+    DatasetRow,
+    EvaluationArtifactRow,
+    EvaluationRow,
+    ExportRow,
+    JobRow,
+    ProjectRow,
+    ProjectSlugRow,
+    RunLogRow,
+    RunRow,
+    TestSetRow,
+    UploadPartRow,
+    UploadRow,
+    VersionRow,
+)
+from core.domain.retention import FreeableKind, Retention, retention_of
+from core.services.projects.lookup import project_in
+from core.services.storage.freeable import Amount, Rows, Scope, freeable, in_turn
+
+KINDS = (
+    "sources",
+    "unfinished_uploads",
+    "prepared_sets",
+    "image_indexes",
+    "test_sets",
+    "dataset_exports",
+    "weights",
+    "artifacts",
+    "checkpoints",
+    "logs",
+    "exports",
+    "bundles",
+    "evaluations",
+    "batch_predictions",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`shared_bytes`: those of them that datasets of other projects use too. `unmeasured`: objects without bytes."""
+
+    kind: str
+    count: int
+    bytes: int
+    shared_bytes: int
+    unmeasured: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`stored`: every kind of KINDS. `freeable`: what a purge of all kinds would delete, each object once."""
+
+    project: ProjectRow
+    stored: list[Stored]
+    freeable: dict[FreeableKind, Amount]
+    retention: Retention
+
+
+def project_usage(db: Database, ref: str) -> Usage:
+    """Raises ProjectNotFound, ProjectRenamed, Gone."""
+    with db.reading() as session:
+        project = project_in(session, ref)
+        retention = retention_of(project.settings)
+        found = {row[0]: Stored(*row) for row in session.execute(_stored(project.id))}
+        scope = Scope(project.id, clock.now(), retention.keep_versions)
+        amounts = amounts_of(session, list(FreeableKind), scope)
+    stored = [found.get(kind, Stored(kind, 0, 0, 0, 0)) for kind in KINDS]
+    return Usage(project, stored, amounts, retention)
+
+
+def amounts_of(session: Any, kinds: list[FreeableKind], scope: Scope) -> dict[FreeableKind, Amount]:
+    """How much of each kind can be deleted, each object counted once."""
+    counted = []
+    for kind, part in in_turn(kinds, scope):
+        rows = freeable(kind, part).subquery()
+        counted.append(select(literal(str(kind)), func.count(), _total(rows.c.bytes)).select_from(rows))
+    return {FreeableKind(kind): Amount(count, size) for kind, count, size in session.execute(union_all(*counted))}
+
+
+def _stored(project_id: str) -> Any:
+    living = VersionRow.deleted_at.is_(None)
+    is_weights = ArtifactRow.name == VersionRow.weights_name
+    artifacts = select(ArtifactRow.bytes, is_weights.label("weights")).join(
+        VersionRow, VersionRow.id == ArtifactRow.version_id
+    )
+    found = artifacts.where(VersionRow.project_id == project_id, living).subquery()
+    checkpoints = (RunRow.project_id == project_id, RunRow.checkpoint_key.is_not(None), RunRow.deleted_at.is_(None))
+    unmeasured = func.count() - func.count(RunRow.checkpoint_bytes)
+    logs = (RunRow.project_id == project_id, RunRow.deleted_at.is_(None), RunLogRow.key.is_not(None))
+    sources = (JobRow.project_id == project_id, JobRow.source_key.is_not(None), JobRow.deleted_at.is_(None))
+    test_sets = TestSetRow.project_id == project_id
+    return union_all(
+        _of("sources", JobRow.source_bytes).where(*sources),
+        _uploads(project_id),
+        *_prepared(project_id),
+        _of("test_sets", TestSetRow.bytes).where(test_sets),
+        _living("dataset_exports", DatasetExportRow, project_id),
+        _of("weights", found.c.bytes).where(found.c.weights),
+        _of("artifacts", found.c.bytes).where(~found.c.weights),
+        _of("checkpoints", RunRow.checkpoint_bytes, unmeasured=unmeasured).where(*checkpoints),
+        _of("logs", RunLogRow.total_bytes).join(RunRow, RunRow.id == RunLogRow.run_id).where(*logs),
+        _living("exports", ExportRow, project_id),
+        _living("bundles", BundleRow, project_id),
+        _of("evaluations", EvaluationArtifactRow.bytes)
+        .join(EvaluationRow, EvaluationRow.id == EvaluationArtifactRow.evaluation_id)
+        .where(EvaluationRow.project_id == project_id, EvaluationRow.deleted_at.is_(None)),
+        _of("batch_predictions", BatchPredictionArtifactRow.bytes)
+        .join(BatchPredictionRow, BatchPredictionRow.operation_id == BatchPredictionArtifactRow.operation_id)
+        .where(BatchPredictionRow.project_id == project_id, BatchPredictionRow.deleted_at.is_(None)),
+    )
+
+
+def _of(kind: str, size: Any, *, shared: Any = None, unmeasured: Any = None) -> Rows:
+    none = literal(0)
+    return select(
+        literal(kind),
+        func.count(),
+        _total(size),
+        none if shared is None else shared,
+        none if unmeasured is None else unmeasured,
+    )
+
+
+def _living(kind: str, table: Any, project_id: str) -> Rows:
+    return _of(kind, table.bytes).where(table.project_id == project_id, table.deleted_at.is_(None))
+
+
+def _uploads(project_id: str) -> Rows:
+    """Parts of resumable uploads that name the project, by any of its slugs."""
+    slugs = select(ProjectSlugRow.slug).where(ProjectSlugRow.project_id == project_id)
+    parts = _of("unfinished_uploads", UploadPartRow.bytes).join(UploadRow, UploadRow.id == UploadPartRow.upload_id)
+    return parts.where(UploadRow.state == "open", UploadRow.project.in_(slugs))
+
+
+def _prepared(project_id: str) -> tuple[Rows, Rows]:
+    """Each set once, however many datasets of the project have it."""
+    other = aliased(JobRow)
+    own = select(JobRow.fingerprint).where(JobRow.project_id == project_id, JobRow.fingerprint.is_not(None))
+    elsewhere = (other.fingerprint == DatasetRow.fingerprint, other.project_id != project_id)
+    sets = (
+        select(
+            DatasetRow.bytes,
+            DatasetRow.index_bytes,
+            select(other.id).where(*elsewhere, other.deleted_at.is_(None)).exists().label("shared"),
+        )
+        .where(DatasetRow.fingerprint.in_(own.where(JobRow.deleted_at.is_(None))))
+        .subquery()
+    )
+    shared = [_total(case((sets.c.shared, size), else_=0)) for size in (sets.c.bytes, sets.c.index_bytes)]
+    return (
+        _of("prepared_sets", sets.c.bytes, shared=shared[0]),
+        _of("image_indexes", sets.c.index_bytes, shared=shared[1]).where(sets.c.index_bytes.is_not(None)),
+    )
+
+
+def _total(size: Any) -> Any:
+    return cast(func.coalesce(func.sum(size), 0), BigInteger)  # PostgreSQL sums to NUMERIC
