@@ -21,13 +21,15 @@ from core.settings import Settings
 from core.storage.s3 import client_of
 from core.storage.s3_bucket import Bucket, BucketObject
 from http_common import remote_address
-from tests.builders.voc import voc_files, zip_files
+from tests.builders.voc import Files, voc_files, zip_files
 from tests.servers.file_host import OUTSIDE, FileHost, file_host
 from tests.servers.workers import OPTIONS, Stack, stack
 from worker.context import Worker
 from worker.inputs import zip_url
 from worker.tasks import origin_import as origin_task
+from worker.tasks.attempt import run_attempt
 from worker.tasks.prepare import prepare_job
+from worker.tasks.source_zip import source_of
 
 SECRET = "X-Signature=c0ffee"
 FILES = voc_files()
@@ -75,6 +77,20 @@ def imported(line: Stack, origin: dict[str, Any]) -> JobRow:
     return line.job(job_id)
 
 
+def sourced(line: Stack, job_id: str) -> JobRow:
+    """The job once its source is stored; it is not prepared."""
+    worker = Worker(line.platform, "prepare", "test")
+    run_attempt(worker, JobRow, job_id, lambda attempt, job: source_of(attempt, job) and None)
+    return line.job(job_id)
+
+
+def files_of(line: Stack, job: JobRow) -> Files:
+    assert job.source_key, job.problem
+    line.platform.store.fetch(job.source_key, line.folder / "fetched.zip")
+    with zipfile.ZipFile(line.folder / "fetched.zip") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def of_url(host: FileHost, **more: Any) -> dict[str, Any]:
     return {"kind": "url", "location": host.url(host=OUTSIDE), "query": SECRET, **more}
 
@@ -113,8 +129,7 @@ def test_a_url_is_tried_again_as_it_was_after_a_failure_and_not_after_a_rejectio
     assert outcome(failed) == ("failed", "import-unavailable", None)
     assert (failed.imported_from or {})["query"] == SECRET and SECRET not in json.dumps(failed.problem)
     retry_job(line.platform, failed.id)
-    prepare_job(Worker(line.platform, "prepare", "test"), failed.id)
-    assert line.job(failed.id).state == "ready"
+    assert sourced(line, failed.id).source_sha256 == hashlib.sha256(host.content).hexdigest()
 
     rejected = imported(line, of_url(host, sha256="0" * 64))
     assert outcome(rejected) == ("rejected", "import-unusable", "sha256")
@@ -167,7 +182,7 @@ def test_an_import_is_not_begun_without_room_for_it(tmp_path: Path, sqlite_url: 
     assert outcome(job)[:2] == ("failed", "no-space")
 
 
-def test_a_folder_becomes_the_same_dataset_as_its_zip(line: Stack, folder: Path, host: FileHost) -> None:
+def test_the_files_of_a_folder_become_a_zip(line: Stack, folder: Path) -> None:
     (folder / "balls" / ".git").mkdir()
     (folder / "balls" / ".git" / "config").write_text("[remote]")
     name = sorted(name for name in FILES if name.endswith(".jpg"))[0]
@@ -175,19 +190,16 @@ def test_a_folder_becomes_the_same_dataset_as_its_zip(line: Stack, folder: Path,
     elsewhere.parent.mkdir()
     (folder / "balls" / name).rename(elsewhere)
     (folder / "balls" / name).symlink_to(os.path.relpath(elsewhere, (folder / "balls" / name).parent))
-    job = imported(line, {"kind": "folder", "location": str(folder / "balls")})
-    assert job.state == "ready", job.problem
-    assert job.fingerprint == imported(line, of_url(host)).fingerprint
-    assert (job.imported_from or {})["files"] == len(FILES)
-    line.platform.store.fetch(str(job.source_key), line.folder / "fetched.zip")
-    with zipfile.ZipFile(line.folder / "fetched.zip") as archive:
-        assert {each: archive.read(each) for each in archive.namelist()} == FILES
-    again = imported(line, {"kind": "folder", "location": str(folder / "balls")})
+    origin = {"kind": "folder", "location": str(folder / "balls")}
+    job = imported(line, origin)
+    assert (job.state, files_of(line, job)) == ("ready", FILES), job.problem
+    assert job.imported_from == origin | {"files": len(FILES), "bytes": sum(map(len, FILES.values()))}
+    again = sourced(line, new_job(line, origin))
     assert again.source_sha256 == job.source_sha256, "the same files make the same ZIP"
 
     zipped = zip_files(folder / "balls.ZIP", FILES)
-    job = imported(line, {"kind": "folder", "location": str(zipped)})
-    assert (job.state, job.source_sha256) == ("ready", hashlib.sha256(zipped.read_bytes()).hexdigest())
+    job = sourced(line, new_job(line, {"kind": "folder", "location": str(zipped)}))
+    assert job.source_sha256 == hashlib.sha256(zipped.read_bytes()).hexdigest()
 
 
 def test_nothing_outside_an_allowed_folder_is_read(line: Stack, folder: Path, tmp_path: Path) -> None:
@@ -231,8 +243,8 @@ def test_the_services_own_files_are_never_imported(tmp_path: Path, sqlite_url: s
             )
 
 
-def test_the_objects_below_a_prefix_become_the_same_dataset_as_their_zip(
-    tmp_path: Path, sqlite_url: str, s3_settings: Settings, host: FileHost, monkeypatch: pytest.MonkeyPatch
+def test_the_objects_below_a_prefix_become_a_zip(
+    tmp_path: Path, sqlite_url: str, s3_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = urlsplit(s3_settings.store).netloc
     client = client_of(s3_settings, s3_settings.s3_endpoint)
@@ -243,32 +255,31 @@ def test_the_objects_below_a_prefix_become_the_same_dataset_as_their_zip(
         client.put_object(Bucket=bucket, Key=key, Body=content)
     keys = {name: getattr(s3_settings, name) for name in ("s3_endpoint", "s3_access_key", "s3_secret_key", "store_url")}
     allowed = f"s3://{bucket}/sets,s3://{bucket}/some,s3://{bucket}-none"
-    hosts = {"import_hosts": f"{OUTSIDE}:{host.port}"}
-    with stack(tmp_path, sqlite_url, "", import_buckets=allowed, **keys, **hosts) as line:
+    with stack(tmp_path, sqlite_url, "", import_buckets=allowed, **keys) as line:
 
-        def of_bucket(prefix: str, name: str = bucket) -> JobRow:
-            return imported(line, {"kind": "s3", "location": f"s3://{name}/{prefix}".rstrip("/")})
+        def of_bucket(prefix: str, name: str = bucket) -> dict[str, Any]:
+            return {"kind": "s3", "location": f"s3://{name}/{prefix}".rstrip("/")}
 
-        job, same = of_bucket("sets/balls"), imported(line, of_url(host))
-        assert (job.state, job.fingerprint) == ("ready", same.fingerprint), job.problem
+        job = sourced(line, new_job(line, of_bucket("sets/balls")))
+        assert files_of(line, job) == FILES
         known = {"kind": "s3", "location": f"s3://{bucket}/sets/balls", "files": len(FILES)}
         assert job.imported_from == known | {"bytes": sum(map(len, FILES.values()))}
 
-        whole = of_bucket("sets/balls.zip")
+        whole = sourced(line, new_job(line, of_bucket("sets/balls.zip")))
         digest = hashlib.sha256(zipped).hexdigest()
-        assert (whole.state, whole.source_sha256, (whole.imported_from or {})["sha256"]) == ("ready", digest, digest)
+        assert (whole.source_sha256, (whole.imported_from or {})["sha256"]) == (digest, digest)
         assert (whole.imported_from or {})["etag"] == hashlib.md5(zipped, usedforsecurity=False).hexdigest()
 
         broken_off(monkeypatch, times=3)
-        again = of_bucket("sets/balls")
-        assert (again.state, again.source_sha256) == ("ready", job.source_sha256), again.problem
+        again = sourced(line, new_job(line, of_bucket("sets/balls")))
+        assert again.source_sha256 == job.source_sha256, again.problem
         broken_off(monkeypatch, times=1000)
-        assert outcome(of_bucket("sets/balls.zip"))[:2] == ("failed", "import-unavailable")
+        assert outcome(imported(line, of_bucket("sets/balls.zip")))[:2] == ("failed", "import-unavailable")
 
-        assert outcome(of_bucket("sets/none")) == ("rejected", "import-unusable", "empty")
-        assert outcome(of_bucket("", f"{bucket}-none")) == ("rejected", "import-unusable", "bucket")
+        assert outcome(imported(line, of_bucket("sets/none"))) == ("rejected", "import-unusable", "empty")
+        assert outcome(imported(line, of_bucket("", f"{bucket}-none"))) == ("rejected", "import-unusable", "bucket")
         for prefix in ("", "private", "setsx", "some/prefix", "some", "some/prefix/balls.zip"):
-            assert outcome(of_bucket(prefix))[:2] == ("failed", "import-not-allowed"), prefix
+            assert outcome(imported(line, of_bucket(prefix)))[:2] == ("failed", "import-not-allowed"), prefix
 
 
 def broken_off(monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
