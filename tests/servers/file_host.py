@@ -26,6 +26,7 @@ class FileHost:
     redirects: dict[str, str] = field(default_factory=dict)
     with_length: bool = True
     with_ranges: bool = True
+    with_conditions: bool = True  # heeds If-Range
     slow: bool = False
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)  # path, headers in lower case
     sending: threading.Event = field(default_factory=threading.Event)
@@ -78,7 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, wanted: dict[str, str]) -> None:
         host, content = self.host, self.host.content
         start = 0
-        if host.with_ranges and "range" in wanted and wanted.get("if-range", host.etag) == host.etag:
+        same = not host.with_conditions or wanted.get("if-range", host.etag) == host.etag
+        if host.with_ranges and "range" in wanted and same:
             start = int(wanted["range"].removeprefix("bytes=").rstrip("-"))
         rest = content[start:]
         more = {**host.headers, "ETag": host.etag}

@@ -98,6 +98,19 @@ def test_an_upload_becomes_a_dataset_that_lists_name(here: httpx.Client, tmp_pat
     assert "has no dataset that is ready" in text and "darkroom upload FILE --project balls" in text
 
 
+def test_an_import_from_elsewhere_needs_the_operator(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(platform, import_folders="/srv/sets") as client:
+        monkeypatch.setenv("DARKROOM_URL", str(client.base_url))
+        made = document("import", "file:///srv/sets/balls%202", "--project", "balls", "--option", "seed=7", "--no-wait")
+        origin = made["source"]["imported_from"]
+        assert (made["dataset"], origin["kind"], origin["location"]) == ("balls/d1", "folder", "/srv/sets/balls 2")
+        assert made["options"]["seed"] == 7
+        for location, setting in (("https://data.example/a.zip", "HOSTS"), ("s3://sets/balls", "BUCKETS")):
+            assert f"DARKROOM_IMPORT_{setting}" in darkroom("import", location, expect=ExitCode.FAILED).stderr
+        assert "file:///" in darkroom("import", "file://elsewhere/sets", expect=ExitCode.USAGE).stderr
+        assert "darkroom upload" in darkroom("import", "/tmp", expect=ExitCode.USAGE).stderr
+
+
 def _unpacked(archive: Path, folder: Path) -> Path:
     import shutil
 

@@ -98,22 +98,24 @@ def test_a_file_that_breaks_off_is_continued_where_it_ended(host: FileHost, tmp_
     assert (disk.granted, disk.taken, disk.closed) == ([len(CONTENT)], len(CONTENT), 1)
 
 
-@pytest.mark.parametrize("fault", ["changed", "weak", "without ranges"])
+@pytest.mark.parametrize("fault", ["changed", "changed unnoticed", "weak", "without ranges"])
 def test_bytes_of_another_version_are_never_mixed_in(host: FileHost, tmp_path: Path, fault: str) -> None:
     host.breaks, other = [100_000], CONTENT[::-1]
     if fault == "weak":
         host.etag = 'W/"one"'
     host.with_ranges = fault != "without ranges"
+    host.with_conditions = fault != "changed unnoticed"
 
     def change_when_broken() -> None:
-        if fault == "changed" and len(host.requests) == 1 and not host.breaks:
+        if fault.startswith("changed") and len(host.requests) == 1 and not host.breaks:
             host.content, host.etag = other, '"two"'
 
     found = fetched(host, tmp_path, check=change_when_broken)
-    whole = other if fault == "changed" else CONTENT
+    whole = other if fault.startswith("changed") else CONTENT
     assert (tmp_path / "fetched.zip").read_bytes() == whole and found.sha256 == hashlib.sha256(whole).hexdigest()
     assert found.etag == host.etag
-    assert host.ranges() == [None, None if fault == "weak" else "bytes=100000-"]
+    again = [None] if fault == "changed unnoticed" else []
+    assert host.ranges() == [None, None if fault == "weak" else "bytes=100000-", *again]
 
 
 def test_a_server_that_never_sends_the_rest_is_given_up(host: FileHost, tmp_path: Path) -> None:

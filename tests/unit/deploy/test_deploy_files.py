@@ -155,3 +155,10 @@ def copied_into(target: str) -> set[str]:
 def test_every_service_that_images_by_url_pass_through_knows_the_hosts() -> None:
     for name in ("api", "serving", "worker-operations"):
         assert "DARKROOM_IMAGE_HOSTS" in COMPOSE["services"][name]["environment"], name
+    for name in ("api", "worker-prepare"):
+        for places in ("HOSTS", "BUCKETS", "FOLDERS"):
+            assert f"DARKROOM_IMPORT_{places}" in COMPOSE["services"][name]["environment"], name
+    with_token = [
+        name for name, each in COMPOSE["services"].items() if "DARKROOM_HUB_TOKEN" in each.get("environment", {})
+    ]
+    assert with_token == ["worker-prepare"]
