@@ -61,7 +61,8 @@ def test_every_address_answers_as_before_the_migration(empty_url: str, tmp_path:
 
 def _is_more(requested: str, where: str, change: str) -> bool:
     # Of a param: what it says, and that a model may be named in more ways.
-    described = requested == "GET /trainers" and where.endswith((".description", ".model.pattern", ".model.examples"))
+    more = (".description", ".model.pattern", ".model.examples")
+    described = requested in ("GET /trainers", "GET /formats") and where.endswith(more)
     titled = where == ".json.title" and change in OTHER_TITLES
     advised = where == ".json.detail" and WITH_ADVICE.fullmatch(change) is not None
     return described or titled or advised or (requested, where) in OTHER_WORDS

@@ -121,7 +121,8 @@ class AsyncExports:
         nms: str = "outside",
         max_drop: float | None = None,
     ) -> Operation:
-        """Queues one. `format`: `onnx`, `openvino`, `torchscript`, `tensorrt`. `precision`: `fp32`, `fp16`, `bf16`, `int8`.
+        """Queues one. `format`: `onnx`, `openvino`, `torchscript`, `tensorrt`; `precision`: `fp32`, `fp16`, `bf16`,
+        `int8`.
 
         `nms`: `inside` the file, or `outside`. `max_drop`: how much lower its metric may be.
         """

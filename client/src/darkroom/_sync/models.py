@@ -120,7 +120,8 @@ class Exports:
         nms: str = "outside",
         max_drop: float | None = None,
     ) -> Operation:
-        """Queues one. `format`: `onnx`, `openvino`, `torchscript`, `tensorrt`. `precision`: `fp32`, `fp16`, `bf16`, `int8`.
+        """Queues one. `format`: `onnx`, `openvino`, `torchscript`, `tensorrt`; `precision`: `fp32`, `fp16`, `bf16`,
+        `int8`.
 
         `nms`: `inside` the file, or `outside`. `max_drop`: how much lower its metric may be.
         """
