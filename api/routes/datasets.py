@@ -18,6 +18,7 @@ from core.domain.keys import upload_key
 from core.domain.slugs import MAX_SLUG
 from core.services.context import Platform
 from core.services.jobs.commands import new_job_id, receive_job
+from core.services.jobs.extension import StoredInput, extend_job
 from core.services.on_commit import OnCommit
 from core.services.views import get_ready_job, prepared_set_of
 from http_common.openapi import file_responses, problem_responses
@@ -42,7 +43,14 @@ _PROJECT = {
     "description": "Name of the project that the dataset joins, which is created if there is none. By default the "
     "dataset has a project of its own.",
 }
-_OPTIONS: dict[str, Any] = {"name": _NAME, "project": _PROJECT, **_PROPERTIES, **_OTHER_NAMES}
+_EXTENDS = {
+    "type": "string",
+    "maxLength": 100,
+    "description": "The dataset that this one extends, by its `job_id` or its name (`raccoons/d2`): what is sent is "
+    "added to it, as the next dataset of its project. Options that are not given are those of that dataset, and every "
+    "image keeps its split. A file `darkroom-remove.txt` in the ZIP names images to take out, one path a line.",
+}
+_OPTIONS: dict[str, Any] = {"name": _NAME, "project": _PROJECT, "extends": _EXTENDS, **_PROPERTIES, **_OTHER_NAMES}
 _FILE = {"type": "string", "format": "binary", "description": "The ZIP."}
 _UPLOAD_BODY = {
     "required": True,
@@ -71,6 +79,10 @@ _QUERY = [
         errors.IdempotencyKeyReused,
         errors.OutOfSpace,
         *errors.JOINING,
+        errors.JobNotFound,
+        errors.JobNotExtendable,
+        errors.ImageIndexMissing,
+        errors.ProjectNotFound,
     ),
     openapi_extra={"requestBody": _UPLOAD_BODY, "parameters": _QUERY},
 )
@@ -79,7 +91,8 @@ async def upload_dataset(
 ) -> AcceptedJob | Response:
     """Stream a ZIP in and get a job, which is then validated, converted and fingerprinted.
 
-    The ZIP is the form field `file` or the body itself. Options are form fields or query parameters.
+    The ZIP is the form field `file` or the body itself. Options are form fields or query parameters. With `extends` it
+    is added to a dataset that is ready.
     """
     async with idempotency.claimed_for_long(), received(request, platform) as upload:
         if replayed := idempotency.replay(_meaning(upload)):
@@ -92,12 +105,23 @@ async def upload_dataset(
 def _meaning(upload: ReceivedUpload) -> dict[str, Any]:
     """What makes two uploads with one Idempotency-Key the same request."""
     meaning = {"sha256": upload.sha256, "name": upload.name, "options": upload.options.model_dump(mode="json")}
-    return meaning | ({"project": upload.project} if upload.project else {})
+    named = {"project": upload.project, "extends": upload.extends}
+    return meaning | {name: value for name, value in named.items() if value}
 
 
 def _store_and_receive(platform: Platform, upload: ReceivedUpload, on_commit: OnCommit) -> JobRow:
     job_id = new_job_id()
-    platform.store.put(upload_key(job_id), upload.path, sha256=upload.sha256, media_type="application/zip")
+    stored = platform.store.put(upload_key(job_id), upload.path, sha256=upload.sha256, media_type="application/zip")
+    if upload.extends:
+        return extend_job(
+            platform,
+            job_id,
+            upload.extends,
+            name=upload.name,
+            options=upload.options.model_dump(mode="json", exclude_unset=True),
+            additions=StoredInput(stored.key, upload.source_name, stored.bytes, stored.sha256),
+            on_commit=on_commit,
+        )
     return receive_job(
         platform,
         job_id,

@@ -84,9 +84,9 @@ def capabilities_of_upload(platform: CurrentPlatform, upload_id: str) -> Respons
             CHECKSUM_HEADER,
             header(
                 "Upload-Metadata",
-                "Pairs `key base64value`, separated by commas: `filename`, `name`, `project`, `sha256` (of the whole "
-                "ZIP, in hexadecimal; verified at the end), and the options of `/upload-dataset`. Other keys are "
-                "ignored.",
+                "Pairs `key base64value`, separated by commas: `filename`, `name`, `project`, `extends`, `sha256` (of "
+                "the whole ZIP, in hexadecimal; verified at the end), and the options of `/upload-dataset`. "
+                "Other keys are ignored.",
                 required=False,
             ),
         ],
@@ -102,7 +102,7 @@ async def start_upload(
     """
     tus.require_version(request.headers)
     tus.refuse_unsupported(request.headers)
-    new = announced_upload(request)
+    new = await run_in_threadpool(announced_upload, request, platform)
     with_chunk = tus.carries_chunk(request.headers, length=new.length_bytes)
     checksum = _checksum_in(request)
     row, replayed = await run_in_threadpool(_create, platform, idempotency, new)
@@ -134,7 +134,14 @@ async def _append_first(
 def _create(platform: Platform, idempotency: Idempotency, new: NewUpload) -> tuple[UploadRow, bool]:
     """(the upload, whether an earlier request with the same key created it). Raises UploadNotFound if that is gone."""
     refuse_too_large(new.length_bytes, platform.settings)
-    meaning = [new.length_bytes, new.source_name, new.name, new.options, new.sha256, *filter(None, [new.project])]
+    meaning = [
+        new.length_bytes,
+        new.source_name,
+        new.name,
+        new.options,
+        new.sha256,
+        *filter(None, [new.project, new.extends]),
+    ]
     with idempotency.claimed():
         if replayed := idempotency.replay(meaning):
             upload_id = ResumableUpload.model_validate_json(bytes(replayed.body)).upload_id

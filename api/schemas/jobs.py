@@ -61,6 +61,21 @@ class ImportedFromPlace(BaseModel):
     bytes: int | None = Field(None, description="Their size.", examples=[41234567])
 
 
+class ExtensionInput(BaseModel):
+    """What a dataset was extended by."""
+
+    name: str = Field(examples=["more.zip"])
+    bytes: int = Field(examples=[1234567])
+    sha256: str = Field(examples=[SHA256])
+
+
+class DatasetExtension(BaseModel):
+    """How a dataset was made of the one that it extends."""
+
+    additions: ExtensionInput | None = Field(None, description="The ZIP that was added.")
+    changes: ExtensionInput | None = Field(None, description="The corrections that were applied.")
+
+
 class JobSource(BaseModel):
     """The source ZIP of the job: uploaded, or created by a worker for an import (0 bytes until then) or a repair."""
 
@@ -70,6 +85,9 @@ class JobSource(BaseModel):
     huggingface: ImportedFrom | None = Field(None, description="Only for an import from a hub.")
     imported_from: ImportedFromPlace | None = Field(
         None, description="Only for an import from a URL, a bucket or a folder."
+    )
+    extension: DatasetExtension | None = Field(
+        None, description="Only for an extension, whose ZIP a worker creates of the dataset that it extends."
     )
 
 
@@ -205,6 +223,8 @@ def job_links(row: JobRow) -> dict[str, str]:
         links["source"] = f"/dataset/source/{job_id}"
         if row.state == JobState.READY or (row.state == JobState.REJECTED and _is_repairable(row)):
             links["repair"] = f"/jobs/{job_id}/repair"
+    if row.parent_job_id:
+        links["extends"] = f"/jobs/{row.parent_job_id}"
     if row.repair_of:
         links |= {"repair_of": f"/jobs/{row.repair_of}", "repair_log": f"/jobs/{job_id}/repair-log"}
     if row.state == JobState.READY:
@@ -255,6 +275,7 @@ def _source(row: JobRow) -> JobSource:
         sha256=row.source_sha256,
         huggingface=ImportedFrom.model_validate(row.huggingface) if row.huggingface else None,
         imported_from=_place(row.imported_from) if row.imported_from else None,
+        extension=DatasetExtension.model_validate(row.extension) if row.extension else None,
     )
 
 

@@ -6,14 +6,16 @@ from pathlib import PurePosixPath
 from starlette.requests import Request
 
 from api.uploads import tus_headers as tus
-from api.uploads.body import NAME_MAX, OPTION_NAMES, options_of, refuse_nul, safe_name
+from api.uploads.body import NAME_MAX, OPTION_NAMES, extendable_job, options_of, refuse_nul, safe_name
 from core.domain.errors import UploadInvalid
+from core.services.context import Platform
 from core.services.uploads.sessions import NewUpload
 from http_common.problems import invalid_fields
 
 
-def announced_upload(request: Request) -> NewUpload:
-    """Raises RequestInvalid for a header or an option that is not valid, UploadInvalid for an empty upload."""
+def announced_upload(request: Request, platform: Platform) -> NewUpload:
+    """Raises RequestInvalid for a header or an option that is not valid, UploadInvalid for an empty upload, and as
+    `find_extendable` for a dataset that it extends."""
     try:
         length = tus.whole_number(request.headers, "Upload-Length")
         fields = tus.read_metadata(request.headers, options=OPTION_NAMES)
@@ -28,12 +30,18 @@ def announced_upload(request: Request) -> NewUpload:
     name = safe_name(fields.pop("name", "")) or PurePosixPath(source_name).stem or "dataset"
     refuse_nul(fields)
     project = fields.pop("project", "") or None
+    extends = fields.pop("extends", "") or None
+    if extends:
+        extends = extendable_job(platform, extends, {**fields, "project": project or ""})
+        project = None
+    options = options_of(fields)
     return NewUpload(
         length_bytes=length,
         source_name=source_name,
         name=name[:NAME_MAX],
         project=project,
-        options=options_of(fields).model_dump(mode="json"),
+        options=options.model_dump(mode="json", exclude_unset=extends is not None),
+        extends=extends,
         sha256=sha256,
         client_metadata=request.headers.get("upload-metadata") or None,
     )

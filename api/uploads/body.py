@@ -18,6 +18,7 @@ from core.domain.errors import UploadInvalid, UploadTooLarge
 from core.domain.field_errors import reason_of
 from core.domain.limits import MIB
 from core.services.context import Platform
+from core.services.jobs.extension import find_extendable
 from core.services.projects.lookup import raise_if_not_joinable
 from core.services.uploads.room import UploadRoom
 from core.settings import Settings
@@ -31,7 +32,7 @@ FORM_BYTES = MIB  # allowance for a form around its file
 RAW_TYPES = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
 NAME_MAX = 200
 OPTION_NAMES = (*PrepareOptions.model_fields, *SYNONYMS)
-_FIELDS = ("name", "project", *OPTION_NAMES)
+_FIELDS = ("name", "project", "extends", *OPTION_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +60,26 @@ class ReceivedUpload:
     name: str
     project: str | None  # the name of the one that it joins
     options: PrepareOptions
+    extends: str | None = None  # the job that it extends
 
 
 @asynccontextmanager
 async def received(request: Request, platform: Platform) -> AsyncIterator[ReceivedUpload]:
     """Receive a dataset. Raises as `received_file`, RequestInvalid for options, and what `raise_if_not_joinable` raises
-    of a project: at once where the query names it.
+    of a project, or `find_extendable` of a dataset: at once where the query names it.
     """
+    if extended := request.query_params.get("extends"):
+        await run_in_threadpool(extendable_job, platform, extended, request.query_params)
     if in_query := request.query_params.get("project"):
         await run_in_threadpool(raise_if_not_joinable, platform.db, in_query)
     async with received_file(request, platform, _FIELDS) as file:
         fields = dict(file.fields)
         name = safe_name(fields.pop("name", "")) or PurePosixPath(file.source_name).stem or "dataset"
         project = fields.pop("project", "") or None
+        extends = fields.pop("extends", "") or None
+        if extends:
+            extends = await run_in_threadpool(extendable_job, platform, extends, {**fields, "project": project or ""})
+            project = None
         options = options_of(fields)
         if project and project != in_query:
             await run_in_threadpool(raise_if_not_joinable, platform.db, project)
@@ -83,7 +91,19 @@ async def received(request: Request, platform: Platform) -> AsyncIterator[Receiv
             name=name[:NAME_MAX],
             project=project,
             options=options,
+            extends=extends,
         )
+
+
+def extendable_job(platform: Platform, ref: str, fields: Mapping[str, str]) -> str:
+    """The id of the job that an upload with these fields extends. Raises RequestInvalid, and as `find_extendable`."""
+    parent = find_extendable(platform, ref)
+    if (named := fields.get("project")) and named != parent.project:
+        message = f"the dataset joins the project of the one that it extends: {parent.project}"
+        raise invalid_fields([{"field": "project", "message": message}])
+    if fields.get("split", "keep") not in ("", "keep"):
+        raise invalid_fields([{"field": "split", "message": "an extension keeps the split of what it extends"}])
+    return parent.id
 
 
 @asynccontextmanager

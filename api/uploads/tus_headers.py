@@ -19,7 +19,7 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,checksum,termination,expiration"
 CHECKSUMS = ("sha256", "sha1")  # the protocol requires sha1
 CHUNK_TYPE = "application/offset+octet-stream"
-OWN_METADATA = ("filename", "name", "project", "sha256")
+OWN_METADATA = ("filename", "name", "project", "extends", "sha256")
 _UNSUPPORTED = {
     "Upload-Concat": "Concatenation of partial uploads is not supported: send the ZIP as one upload (in tus-js-client "
     "`parallelUploads: 1`).",

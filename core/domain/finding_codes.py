@@ -247,6 +247,19 @@ REPAIR_CODES: Mapping[str, FindingCode] = {
     "repair-size-fixed": FindingCode(NOTE, "The declared size was set to that of the image.", _REPAIRED),
 }  # fmt: skip
 
+EXTENSION_CODES: Mapping[str, FindingCode] = {
+    "extend-annotations-replaced": FindingCode(WARNING, "An added image is in the dataset already, with other annotations: the new ones take their place. Its path and split stay.", "Check that the new annotations are meant."),
+    "extend-class-added": FindingCode(NOTE, "A class is new. It comes after all others, whose ids stay.", _NOTHING),
+    "extend-class-dropped": FindingCode(WARNING, "No image has a class any more; the ids of the classes after it become smaller.", "Nothing to do, or keep an image of the class."),
+    "extend-image-corrected": FindingCode(NOTE, "The annotations of an image were corrected.", _NOTHING),
+    "extend-image-known": FindingCode(NOTE, "An added image is in the dataset already, or in the upload twice, and states nothing new.", _NOTHING),
+    "extend-image-removed": FindingCode(NOTE, "An image was taken out. If it comes back, it has the split that it had.", _NOTHING),
+    "extend-image-renamed": FindingCode(NOTE, "An added image has the path of another one of the dataset and gets a path of its own.", "Nothing to do, or remove the other one, if it was to be replaced."),
+    "extend-kind-differs": FindingCode(ERROR, "What is added is of another kind than the dataset: boxes and classes of whole images do not mix.", "Add annotations of the dataset's kind, or upload it as a dataset of its own."),
+    "extend-remove-unknown": FindingCode(WARNING, "A path that is to be taken out is not in the dataset.", "Write paths as `GET /dataset/images/{job_id}` has them."),
+    "extend-split-tied": FindingCode(WARNING, "An added image resembles images of two splits. It is left out: no split may hold a near-duplicate of another.", "Nothing to do, or take one of the others out."),
+}  # fmt: skip
+
 SECTIONS: Mapping[str, Mapping[str, FindingCode]] = {
     "The archive": ARCHIVE_CODES,
     "Images": IMAGE_CODES,
@@ -255,6 +268,7 @@ SECTIONS: Mapping[str, Mapping[str, FindingCode]] = {
     "Annotation files": ANNOTATION_CODES,
     "Splits": SPLIT_CODES,
     "The log of a repair": REPAIR_CODES,
+    "Extensions and corrections": EXTENSION_CODES,
 }
 FINDING_CODES: Mapping[str, FindingCode] = {code: entry for part in SECTIONS.values() for code, entry in part.items()}
 

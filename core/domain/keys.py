@@ -33,6 +33,10 @@ def imported_key(job_id: str, attempt: int) -> str:
     return f"uploads/{job_id}/{attempt}/imported.zip"
 
 
+def extended_key(job_id: str, attempt: int) -> str:
+    return f"uploads/{job_id}/{attempt}/extended.zip"
+
+
 def dataset_key(layout_version: int, fingerprint: str) -> str:
     return f"datasets/{layout_version}/{fingerprint}.tar"
 

@@ -5,6 +5,7 @@ path, so none can reach outside the folder, collide with another or have a meani
 that can be data are written.
 """
 
+import io
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,8 +22,8 @@ from pipeline.archive.entry_names import bare_of, base_of, suffix_of
 from pipeline.archive.first_bytes import HEAD_BYTES
 from pipeline.archive.inflate import inflate
 from pipeline.archive.plural import counted
-from pipeline.archive.source import REPAIR_LOG, ExtractedArchive, Rejected, SourceFile
-from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
+from pipeline.archive.source import EXTENSION_LOG, REPAIR_LOG, ExtractedArchive, Rejected, SourceFile
+from pipeline.archive.zip_directory import STORED, BrokenArchive, ZipEntry, read_directory
 from pipeline.archive.zip_rules import validate
 
 IMAGE_SUFFIXES = frozenset(
@@ -53,6 +54,7 @@ _SYSTEM_FOLDERS = frozenset(
 SPLIT_LISTS = frozenset(f"{name}.txt" for name in ("train", "val", "valid", "validation", "test", "trainval"))
 
 EXTRACTED_FILE = "extracted"
+_LOGS = (REPAIR_LOG, EXTENSION_LOG)
 _BATCH = 32  # entries of one task: a task of its own for each would take 1 KB for each
 
 
@@ -64,12 +66,14 @@ def extract(
     tick: Callable[[int, int], None],
     each: Callable[[list[SourceFile]], None] = lambda _: None,
     scratch_bytes: int = 0,
+    in_place: bool = False,
 ) -> tuple[ExtractedArchive, list[Finding]]:
     """Inflate every data entry of `archive` into one file in `into`. Returns the extracted files, and notes.
 
     `tick(done, total)` is called after some files and may raise to stop. `each` receives the files as they are
     extracted, so that work on them begins before the rest is known to be whole. `scratch_bytes`: the most that a
-    layout writes beside its tar; the disk must have space for it as well. Raises Rejected (ArchiveRefused) with all
+    layout writes beside its tar; the disk must have space for it as well. `in_place`: the archive stays, so that what
+    lies in it uncompressed is validated and read there. Raises Rejected (ArchiveRefused) with all
     reasons found, before anything is written where the directory shows them; OutOfSpace.
     """
     try:
@@ -87,7 +91,7 @@ def extract(
     # The extracted files, their tar, and what a layout writes beside it. Converted images may need more: space for
     # them is required again when their sizes are known.
     require_space(into, 2 * total + min(total, scratch_bytes))
-    files, broken = _inflate_all(archive, wanted, into / EXTRACTED_FILE, threads, tick, each)
+    files, broken = _inflate_all(archive, wanted, into / EXTRACTED_FILE, threads, tick, each, in_place=in_place)
     if broken:
         raise _refused(sorted(broken, key=lambda finding: finding.path))
     kept = {entry.name for entry in wanted}
@@ -95,7 +99,7 @@ def extract(
         sorted(
             entry.name
             for entry in entries
-            if entry.name not in kept and not entry.is_folder and entry.name != REPAIR_LOG
+            if entry.name not in kept and not entry.is_folder and entry.name not in _LOGS
         )
     )
     folders = tuple(sorted(entry.name.rstrip("/") for entry in entries if entry.is_folder))
@@ -120,7 +124,7 @@ def is_hidden(name: str) -> bool:
 
 
 def _is_of_data(name: str) -> bool:
-    return not name.endswith("/") and (is_image(name) or suffix_of(name) in TEXT_SUFFIXES)
+    return name not in _LOGS and not name.endswith("/") and (is_image(name) or suffix_of(name) in TEXT_SUFFIXES)
 
 
 def _refused(reasons: list[Finding]) -> Rejected:
@@ -138,6 +142,8 @@ def _inflate_all(
     threads: int,
     tick: Callable[[int, int], None],
     each: Callable[[list[SourceFile]], None],
+    *,
+    in_place: bool,
 ) -> tuple[list[SourceFile], list[Finding]]:
     """In threads: inflating, hashing, CRC and writing all release the interpreter's lock."""
     starts = list(accumulate((entry.size for entry in wanted), initial=0))
@@ -152,7 +158,12 @@ def _inflate_all(
             local.file = archive.open("rb")
             handles.append(local.file)
         batch = enumerate(wanted[first : first + _BATCH], start=first)
-        return [_inflate_or_finding(local.file, entry, name, out.fileno(), starts[number]) for number, entry in batch]
+        return [
+            _validate_in_place(local.file, entry, str(archive))
+            if in_place and entry.method == STORED
+            else _inflate_or_finding(local.file, entry, name, out.fileno(), starts[number])
+            for number, entry in batch
+        ]
 
     files: list[SourceFile] = []
     broken: list[Finding] = []
@@ -181,6 +192,14 @@ def _inflate_or_finding(file: BinaryIO, entry: ZipEntry, target: str, out: int, 
     except BrokenArchive as error:
         return error.finding
     return SourceFile(entry.name, target, entry.size, digest, at)
+
+
+def _validate_in_place(file: BinaryIO, entry: ZipEntry, archive: str) -> SourceFile | Finding:
+    try:
+        digest = inflate(file, entry, None, 0, hashed=is_image(entry.name))
+    except BrokenArchive as error:
+        return error.finding
+    return SourceFile(entry.name, archive, entry.size, digest, file.seek(0, io.SEEK_CUR) - entry.size)
 
 
 def _notes(files: list[SourceFile], left_out: tuple[str, ...]) -> Iterator[Finding]:

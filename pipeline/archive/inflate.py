@@ -12,26 +12,23 @@ from pipeline.archive.zip_directory import DEFLATED, BrokenArchive, ZipEntry, lo
 _CHUNK = 1 << 18
 
 
-def inflate(file: BinaryIO, entry: ZipEntry, out: int, at: int, *, hashed: bool) -> str:
-    """Write one entry to the descriptor `out`, from `at` on, and never beyond its declared size.
+def inflate(file: BinaryIO, entry: ZipEntry, out: int | None, at: int, *, hashed: bool) -> str:
+    """Write one entry to the descriptor `out`, from `at` on, and never beyond its declared size. None: only read it.
 
     Its real size, end and CRC must be the declared ones. Returns the sha256 of its bytes, if `hashed`, else an empty
     text. Raises BrokenArchive.
     """
-    data_at = locate_data(file, entry)
-    if data_at is None:
-        raise BrokenArchive("archive-headers-differ", "The entry's two headers differ.", entry.name)
-    file.seek(data_at)
     digest = hashlib.sha256() if hashed else None
     crc, size = 0, 0
-    for block in _blocks(file, entry):
+    for block in blocks_of(file, entry):
         if size + len(block) > entry.size:
             size += len(block)
             break
         crc = zlib.crc32(block, crc)
         if digest:
             digest.update(block)
-        _write(out, block, at + size)
+        if out is not None:
+            _write(out, block, at + size)
         size += len(block)
     if size != entry.size:
         raise BrokenArchive(
@@ -42,6 +39,15 @@ def inflate(file: BinaryIO, entry: ZipEntry, out: int, at: int, *, hashed: bool)
     if crc != entry.crc:
         raise BrokenArchive("archive-checksum", "The entry's bytes do not match their checksum (CRC-32).", entry.name)
     return digest.hexdigest() if digest else ""
+
+
+def blocks_of(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
+    """The entry's bytes, which are not compared with its declared size and CRC. Raises BrokenArchive."""
+    data_at = locate_data(file, entry)
+    if data_at is None:
+        raise BrokenArchive("archive-headers-differ", "The entry's two headers differ.", entry.name)
+    file.seek(data_at)
+    yield from _blocks(file, entry)
 
 
 def _write(out: int, block: bytes, at: int) -> None:

@@ -7,6 +7,7 @@ from core.domain.findings import Finding
 from pipeline.archive.byte_range import ByteRange
 
 REPAIR_LOG = "darkroom-repairs.jsonl"  # the log of every change, in the root of a repaired ZIP
+EXTENSION_LOG = "darkroom-extension.jsonl"  # what an extension changed, in the root of its ZIP
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from core.domain.findings import Finding
 from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.source import SourceFile
+from pipeline.decode.image_facts import Traits
 
 # How a format states coordinates. `pixels`: VOC's 1-based inclusive pixels, converted to edges (xmin - 1, xmax).
 # `edges`: edges between pixels, from 0. `fractions`: of the upright image, in units of 1/FRACTION.
@@ -97,6 +98,7 @@ class DatasetImage:
     (`pipeline/decode/phash.py`), None for images that are too uniform for one. `label`: class index of the whole
     image, None in detection. `end`: how many bytes of the file are the image, 0 for all; trainers get no others.
     `brightness` and `blur`: see `pipeline/decode/quality.py`. `annotation`: the name of its file in the archive.
+    `traits`: the rest of the facts that decoding it found, where they are worth keeping.
     """
 
     path: str
@@ -113,6 +115,7 @@ class DatasetImage:
     brightness: float = 0.0
     blur: float = 0.0
     annotation: str | None = None
+    traits: Traits | None = None
 
     @property
     def class_ids(self) -> set[int]:

@@ -8,7 +8,7 @@ The index: 6 differing bits touch at most 6 of 8 bytes, so two bytes are equal. 
 hashes into buckets by its 16 bits, and only within a bucket are hashes compared, each with the next `WINDOW`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, groupby
 from operator import itemgetter
 
@@ -74,6 +74,16 @@ def near_duplicate_notes(images: list[DatasetImage], groups: Mapping[str, str]) 
 def differing_bits(phash: bytes, others: list[bytes]) -> list[int]:
     """How many of the 256 bits differ between `phash` and each of `others`."""
     return [int(bits) for bits in np.bitwise_count(_as_array(others) ^ _as_array([phash])).sum(axis=1)]
+
+
+def are_near(phash: bytes | None, others: Sequence[bytes | None]) -> list[int]:
+    """The numbers of those of `others` that are near-duplicates of `phash`, each compared with it."""
+    comparable = [(at, other) for at, other in enumerate(others) if other is not None]
+    if phash is None or not comparable:
+        return []
+    hashes = _as_array([phash, *(other for _, other in comparable)])
+    near = _are_near(hashes, np.zeros(len(comparable), dtype=np.intp), np.arange(1, len(hashes), dtype=np.intp))
+    return [at for (at, _), is_near in zip(comparable, near.tolist(), strict=True) if is_near]
 
 
 def _as_array(phashes: list[bytes]) -> _Phashes:

@@ -8,7 +8,7 @@ a hash of the seed and the group's images, so file names and the order of the ar
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
@@ -47,6 +47,28 @@ class _Group:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What splits hold already. `classes`: split -> class -> number of images with it; `sizes`: split -> images."""
+
+    classes: Mapping[str, Mapping[int, int]] = field(default_factory=lambda: {split: {} for split in SPLITS})
+    sizes: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+
+    @classmethod
+    def of(cls, images: list[DatasetImage]) -> "_Held":
+        classes: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
+        for image in images:
+            classes[image.given_split or "train"].update(image.class_ids or {_BACKGROUND})
+        sizes = Counter(image.given_split or "train" for image in images)
+        return cls(classes, {split: sizes[split] for split in SPLITS})
+
+    def total(self, class_id: int) -> int:
+        return sum(counts.get(class_id, 0) for counts in self.classes.values())
+
+
+_NOTHING_HELD = _Held()
+
+
 def assign_splits(
     images: list[DatasetImage], classes: list[str], options: SplitOptions, groups: Mapping[str, str] | None = None
 ) -> tuple[dict[str, str], list[Finding]]:
@@ -67,6 +89,29 @@ def assign_splits(
         splits = _remake(images, options, groups)
         findings += _uneven(images, splits, options, groups)
     return splits, findings + _check(images, splits, classes, options, groups)
+
+
+def split_added(
+    images: list[DatasetImage],
+    held: list[DatasetImage],
+    shares: Mapping[str, float],
+    *,
+    seed: int,
+    groups: Mapping[str, str],
+) -> dict[str, str]:
+    """Image path -> split of `images`, which are added to `held`, whose `given_split` is theirs and stays.
+
+    `shares`: split -> its fraction of all images; the added ones go where most are missing. `groups` as in
+    `assign_splits`; an image of `held` is in none of theirs.
+    """
+    gathered = _gather(images, seed, groups)
+    fixed = _Held.of(held)
+    assigned = _stratify(gathered, shares, fixed)
+    _fill_train(gathered, assigned, fixed)
+    if any(image.label is not None for image in images):
+        wanted = [split for split in HELD_OUT_SPLITS if shares.get(split, 0) > 0]
+        _fill_held_out(gathered, assigned, wanted, fixed)
+    return {image.path: assigned[groups[image.sha256]] for image in images}
 
 
 def keeps_given(images: list[DatasetImage], split: str) -> bool:
@@ -155,14 +200,21 @@ def _gather(images: list[DatasetImage], seed: int, groups: Mapping[str, str]) ->
     return sorted(gathered, key=lambda group: (-group.size, group.key))
 
 
-def _stratify(groups: list[_Group], shares: dict[str, float]) -> dict[str, str]:
+def _stratify(groups: list[_Group], shares: Mapping[str, float], held: _Held = _NOTHING_HELD) -> dict[str, str]:
     members: dict[int, list[_Group]] = defaultdict(list)
     for group in groups:
         for class_id in group.classes:
             members[class_id].append(group)
     left = {class_id: sum(group.classes[class_id] for group in found) for class_id, found in members.items()}
-    wants = {split: {class_id: share * count for class_id, count in left.items()} for split, share in shares.items()}
-    room = {split: share * sum(group.size for group in groups) for split, share in shares.items()}
+    wants = {
+        split: {
+            class_id: share * (count + held.total(class_id)) - held.classes[split].get(class_id, 0)
+            for class_id, count in left.items()
+        }
+        for split, share in shares.items()
+    }
+    total = sum(group.size for group in groups) + sum(held.sizes.values())
+    room = {split: share * total - held.sizes[split] for split, share in shares.items()}
     assigned: dict[str, str] = {}
     waiting = [(count, class_id) for class_id, count in left.items()]
     heapify(waiting)
@@ -186,9 +238,10 @@ def _stratify(groups: list[_Group], shares: dict[str, float]) -> dict[str, str]:
     return assigned
 
 
-def _fill_train(groups: list[_Group], assigned: dict[str, str]) -> None:
+def _fill_train(groups: list[_Group], assigned: dict[str, str], held: _Held = _NOTHING_HELD) -> None:
     """Give train an image of each class, at the expense of the other splits. Small groups are moved first."""
     present = {class_id for group in groups if assigned[group.name] == "train" for class_id in group.classes}
+    present |= held.classes["train"].keys()
     for group in reversed(groups):
         if assigned[group.name] != "train" and group.classes.keys() - present - {_BACKGROUND}:
             assigned[group.name] = "train"
@@ -206,14 +259,18 @@ def _move_one(groups: list[_Group], assigned: dict[str, str], split: str) -> Non
             return
 
 
-def _fill_held_out(groups: list[_Group], assigned: dict[str, str], splits: list[str]) -> None:
+def _fill_held_out(
+    groups: list[_Group], assigned: dict[str, str], splits: list[str], held: _Held = _NOTHING_HELD
+) -> None:
     """For classification: give each of `splits` an image of each class, if train keeps one too.
 
     Not for detection: an image has several classes there, and moving it for one of them moves the others as well.
     """
     train = Counter(class_id for group in groups if assigned[group.name] == "train" for class_id in group.classes)
+    train.update(held.classes["train"])
     for split in splits:
         present = {class_id for group in groups if assigned[group.name] == split for class_id in group.classes}
+        present |= held.classes[split].keys()
         for group in reversed(groups):  # small ones first
             wanted = group.classes.keys() - present
             if wanted and assigned[group.name] == "train" and all(train[class_id] > 1 for class_id in group.classes):

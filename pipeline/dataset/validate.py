@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from core.domain import limits
@@ -12,7 +12,7 @@ from pipeline.archive.plural import counted
 from pipeline.dataset.boxes import Frame, check_boxes, in_pixels
 from pipeline.dataset.declared_sizes import Drawn, doubtful_factor, where_drawn
 from pipeline.dataset.model import Box, Dataset, DatasetImage, Item, RawBox, common_folder
-from pipeline.decode.image_facts import SUFFIXES, SUFFIXES_OF, ImageFacts
+from pipeline.decode.image_facts import SUFFIXES, SUFFIXES_OF, ImageFacts, traits_of
 
 _PALETTES = frozenset({"P", "PA"})
 
@@ -26,10 +26,11 @@ class Checked(NamedTuple):
     findings: list[Finding]
 
 
-def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Checked:
+def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts], *, is_whole: bool = True) -> Checked:
     """Checks the `items` of `dataset`; `facts` belong to them by index. Images with an error are left out of `images`.
 
-    Empties both lists: there may be 100,000 items, and none is needed after its image is built.
+    Empties both lists: there may be 100,000 items, and none is needed after its image is built. `is_whole`: the items
+    are a dataset, and not only what is added to one.
     """
     seen = len(items)
     findings = FindingList()
@@ -59,7 +60,7 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts]) -> Check
     ids = {name: number for number, name in enumerate(classes)}
     good.reverse()
     images = [_image(*good.pop(), root=root, ids=ids) for _ in range(len(good))]
-    if images or not _has_error(dataset.findings):  # with no image left, the reasons for that are enough
+    if is_whole and (images or not _has_error(dataset.findings)):  # with no image left, the reasons for that are enough
         findings += _set_findings(dataset, images, classes)
         findings += _order_note(dataset, classes)
     return Checked(images, classes, seen - classless, findings)
@@ -99,11 +100,17 @@ def natural_order(name: str) -> tuple[list[str | int], str]:
 def _class_names(dataset: Dataset, good: list[tuple[Item, ImageFacts, list[RawBox]]]) -> list[str]:
     """In id order: that of the archive, then by code point in detection, in natural order in classification."""
     if dataset.kind == "classification":
-        names = sorted({item.label for item, _, _ in good if item.label}, key=natural_order)
+        found = {item.label for item, _, _ in good if item.label}
     else:
-        names = sorted({box.label for _, _, boxes in good for box in boxes})
+        found = {box.label for _, _, boxes in good for box in boxes}
+    names = in_class_order(dataset.kind, found)
     position = {name: at for at, name in enumerate(dataset.class_order)}
     return sorted(names, key=lambda name: position.get(name, len(position)))  # stable
+
+
+def in_class_order(kind: str, names: Iterable[str]) -> list[str]:
+    """Names whose order nothing states: by code point in detection, in natural order in classification."""
+    return sorted(names, key=natural_order) if kind == "classification" else sorted(names)
 
 
 def _order_note(dataset: Dataset, classes: Sequence[str]) -> Iterator[Finding]:
@@ -248,6 +255,7 @@ def _image(item: Item, fact: ImageFacts, boxes: list[RawBox], *, root: int, ids:
         brightness=fact.brightness,
         blur=fact.blur,
         annotation=item.annotation,
+        traits=traits_of(fact),
     )
 
 

@@ -9,6 +9,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+import PIL
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.domain import limits
@@ -30,6 +31,9 @@ from pipeline.decode.quality import quality_of
 # Pillow's plugins that may open a file (JPEG's opens MPO); not PSD, EPS (runs Ghostscript) and other rare ones.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "JPEG2000", "AVIF", "PPM")
 MIN_SIDE = 10  # ultralytics leaves smaller images out without an error (data/utils.py, check_image)
+
+# The rules by which an image is inspected, raised whenever the same bytes give other facts, and what decodes it.
+DECODER = f"1, Pillow {PIL.__version__}"
 
 _DRAFT_SIDE = 32  # pixels that a scaled decode leaves at least, where the image has them: enough for the hash
 _OPENCV_SIDE = 1 << 20  # pixels: OpenCV reads no wider or higher image

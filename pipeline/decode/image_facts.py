@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pipeline.archive.byte_range import ByteRange
@@ -87,6 +88,45 @@ class ImageFacts(NamedTuple):
         shallow = 0 < self.bits < _FULL_BITS  # of 16 bits, every reader takes the high byte
         other = self.format not in SUFFIXES or self.mode not in _PLAIN_MODES
         return other or turned or several or shallow or self.rewrite
+
+
+class Traits(NamedTuple):
+    """What an image's row in an index does not state about it otherwise: see ImageFacts."""
+
+    mode: str
+    orientation: int
+    frames: int
+    odd: str
+
+
+_trait = lru_cache(maxsize=1024)(Traits)  # nearly all images of a dataset have the same
+
+
+def traits_of(facts: ImageFacts) -> Traits | None:
+    """None where the facts of an image cannot be kept without it: it is converted, or its values are reduced."""
+    if facts.problem or facts.convert or facts.is_deep:
+        return None
+    return _trait(facts.mode, facts.orientation, facts.frames, facts.odd)
+
+
+def facts_from(
+    traits: Traits,
+    *,
+    upright: tuple[int, int],
+    format: str,
+    phash: bytes | None,
+    end: int,
+    brightness: float,
+    blur: float,
+) -> ImageFacts:
+    """Of an image with traits. Raises ValueError where a value is of another type or range than decoding gives."""
+    width, height = reversed(upright) if traits.orientation in _TRANSPOSED else upright
+    values = [width, height, format, traits.mode, traits.orientation, traits.frames, None, None]
+    line = json.dumps([*values, 0, False, traits.odd, False, end, brightness, blur]).encode()
+    facts = unpack(line)[0]._replace(phash=phash)
+    if (phash is not None and len(phash) != PHASH_BYTES) or traits_of(facts) != traits:
+        raise ValueError("No facts of an image that is kept as it is.")
+    return facts
 
 
 def pack(facts: ImageFacts, png: bytes | None) -> bytes:

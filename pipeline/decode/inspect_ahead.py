@@ -1,7 +1,7 @@
 """Images inspected in decoding processes while the archive they come from is still being extracted."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any, Self
@@ -18,14 +18,19 @@ class InspectAhead:
     """Images inspected as they come out of the archive, while the rest is still inflated and read.
 
     Those that trainers would read differently are converted: their PNGs lie one after the other in the file
-    `converted`. Without it, conversion is only tried.
+    `converted`. Without it, conversion is only tried. `known`: the facts of images by their sha256, which are not
+    decoded again.
     """
 
-    def __init__(self, processes: int, converted: Path | None = None) -> None:
+    def __init__(
+        self, processes: int, converted: Path | None = None, known: Mapping[str, ImageFacts] | None = None
+    ) -> None:
         self._converted = _Spool(converted) if converted else None
         work = inspect if converted else inspect_only
         self._pool = DecodePool(work, parse=self._facts, processes=processes)
         self._names: list[str] = []
+        self._known = known or {}
+        self._kept: dict[str, ImageFacts] = {}
 
     def __enter__(self) -> Self:
         self._pool.__enter__()
@@ -38,7 +43,12 @@ class InspectAhead:
 
     def add(self, files: Iterable[SourceFile]) -> None:
         """Each file once."""
-        new = list(files)
+        new = []
+        for file in files:
+            if (facts := self._known.get(file.sha256)) is not None:
+                self._kept[file.name] = facts
+            else:
+                new.append(file)
         self._names += [file.name for file in new]
         self._pool.submit(ImageTask(file.byte_range) for file in new)
 
@@ -52,7 +62,7 @@ class InspectAhead:
         wanted = {file.name for file in files}
         self._pool.drop(number for number, name in enumerate(self._names) if name not in wanted)
         answers = dict(zip(self._names, self._pool.answers(tick), strict=True))
-        facts = [_facts_of(answers[file.name]) for file in files]
+        facts = [self._kept.get(file.name) or _facts_of(answers[file.name]) for file in files]
         bits = max((each.bits for each in facts), default=0)
         again = [at for at, each in enumerate(facts) if 0 < each.bits < bits and not each.problem]
         if again:

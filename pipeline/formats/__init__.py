@@ -20,8 +20,10 @@ from pipeline.formats.background import AUTO, settle_background
 from pipeline.formats.box_limits import LimitReached
 from pipeline.formats.class_order import take_class_order
 from pipeline.formats.given_split import KEEP, give_split
-from pipeline.formats.image_roles import files_of_set
+from pipeline.formats.image_roles import SetFiles, files_of_set
+from pipeline.formats.known_folders import read_known_folders
 from pipeline.formats.listed import why_without_names
+from pipeline.formats.revision import revision_file
 from pipeline.formats.unread_annotations import add_unread, unread_tables
 from pipeline.params.formats import CATALOGUE
 
@@ -61,25 +63,33 @@ def load_formats() -> list[DatasetFormat]:
 
 
 def read_dataset(
-    archive: ExtractedArchive, findings: list[Finding], *, background: str = AUTO, split: str = KEEP
+    archive: ExtractedArchive,
+    findings: list[Finding],
+    *,
+    background: str = AUTO,
+    split: str = KEEP,
+    classes: Sequence[str] = (),
 ) -> Dataset:
     """Reads the archive in the format that describes most of its images, by the rules of docs/decisions/0022.
 
-    `background`, `split`: options of PrepareOptions. Raises Rejected (FormatUnknown) with `findings`, and with what
+    `background`, `split`: options of PrepareOptions. `classes`: those that are known of images without annotations, of
+    which one folder then is enough. Raises Rejected (FormatUnknown) with `findings`, and with what
     each format is missing; Rejected where annotations hold more than is accepted.
     """
     try:
-        return _read_dataset(archive, findings, background, split)
+        return _read_dataset(archive, findings, background, split, classes)
     except LimitReached as limit:
         beyond = limit.finding
         raise Rejected(DatasetRejected(beyond.detail, errors={beyond.code: 1}), [*findings, beyond]) from limit
 
 
-def _read_dataset(archive: ExtractedArchive, findings: list[Finding], background: str, split: str) -> Dataset:
+def _read_dataset(
+    archive: ExtractedArchive, findings: list[Finding], background: str, split: str, classes: Sequence[str]
+) -> Dataset:
     archive, order, faults = take_class_order(archive)
-    source, left_out = files_of_set(archive)
+    source, left_out = SetFiles(archive, []) if revision_file(archive) else files_of_set(archive)
     left_out = [*faults, *left_out]
-    boxes, folders = _read(source, findings + left_out)
+    boxes, folders = _read(source, findings + left_out, classes)
     best = max(folders or boxes, key=_completeness)  # max returns the first of equals
     others = [other for other in boxes if other is not best]
     dataset = _beside_others(best, others) if others else best
@@ -88,16 +98,23 @@ def _read_dataset(archive: ExtractedArchive, findings: list[Finding], background
     used = {item.annotation for other in others for item in other.items if item.annotation}
     given = give_split(source, dataset, split)
     dataset = replace(
-        dataset, class_order=order, items=given.items, findings=[*left_out, *dataset.findings, *_without_names(dataset)]
+        dataset,
+        class_order=order or dataset.class_order,
+        items=given.items,
+        findings=[*left_out, *dataset.findings, *_without_names(dataset)],
     )
     dataset = add_unread(source, dataset, used | given.used)
     dataset = replace(dataset, findings=dataset.findings + given.findings, broken=dataset.broken | given.doubtful)
     return settle_background(dataset, given.listed, background)
 
 
-def _read(source: ExtractedArchive, findings: list[Finding]) -> tuple[list[Dataset], list[Dataset]]:
+def _read(
+    source: ExtractedArchive, findings: list[Finding], known_classes: Sequence[str]
+) -> tuple[list[Dataset], list[Dataset]]:
     """In each format with boxes that the archive has, and in each without. Raises Rejected where there is none."""
     found, tried = _recognise(source)
+    if not found and (known := read_known_folders(source, known_classes)):
+        return [], [known]
     if not found:
         unread = unread_tables(source)
         missing = _what_is_missing(source, tried)

@@ -14,6 +14,7 @@ from pipeline.formats.split_lines import ImageLines
 from pipeline.formats.split_sources import SplitSource, merge_sources
 from pipeline.formats.split_tables import read_split_tables
 from pipeline.formats.yolo_splits import NamedPaths, is_darknet, parts_of_yaml, read_part_files
+from pipeline.params.formats import REVISIONS
 
 KEEP = "keep"
 _FOLDERS = "folders"  # the format whose folders are classes and parts, by rules of its own
@@ -52,6 +53,8 @@ def give_split(source: ExtractedArchive, dataset: Dataset, option: str = KEEP) -
     In their order: a column of the labels, the names of their files, data.yaml, .data, lists and tables of a split,
     folders. `option`: `split` of PrepareOptions; where it is not `keep`, the given split has no effect.
     """
+    if dataset.format in REVISIONS:
+        return GivenSplit(dataset.items)
     images = [item.image for item in dataset.items]
     evidence = _gather(source, dataset, images)
     merged = merge_sources(evidence.ranks, len(images))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from core.domain.limits import MAX_BOXES_PER_IMAGE
 from pipeline.dataset.model import SPLITS
 from pipeline.index.schema import IndexedImage, unpack_boxes
 
@@ -67,6 +68,13 @@ def read_paths(file: Path) -> set[str]:
     """Those of all images."""
     with _open(file) as index:
         return {path for (path,) in index.execute("SELECT path FROM details")}
+
+
+def read_images(file: Path) -> Iterator[IndexedImage]:
+    """All, by their paths, with all boxes."""
+    with _open(file) as index:
+        for row in index.execute(f"{_JOINED} ORDER BY number"):
+            yield _image(row, MAX_BOXES_PER_IMAGE)
 
 
 class ImageContent(NamedTuple):

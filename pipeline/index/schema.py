@@ -24,6 +24,12 @@ TABLES = (
         bytes INTEGER NOT NULL, boxes BLOB NOT NULL
     )""",
     "CREATE TABLE classes (class INTEGER, number INTEGER, PRIMARY KEY (class, number)) WITHOUT ROWID",
+    # What decoding found besides, of images that are kept as they are; `decoder` has one row, DECODER as it was then.
+    """CREATE TABLE facts (
+        number INTEGER PRIMARY KEY, mode TEXT NOT NULL, orientation INTEGER NOT NULL, frames INTEGER NOT NULL,
+        odd TEXT NOT NULL, "end" INTEGER NOT NULL
+    )""",
+    "CREATE TABLE decoder (name TEXT NOT NULL)",
 )
 INDEXES = (
     "CREATE INDEX details_sha256 ON details (sha256)",

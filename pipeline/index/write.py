@@ -7,8 +7,10 @@ from contextlib import closing
 from itertools import islice, starmap
 from pathlib import Path
 
-from pipeline.dataset.model import SPLITS
+from pipeline.dataset.model import SPLITS, DatasetImage
 from pipeline.dataset.validated import ValidatedDataset
+from pipeline.decode.image import DECODER
+from pipeline.decode.image_facts import Traits
 from pipeline.index.schema import INDEX_VERSION, INDEXES, TABLES, IndexedImage, pack_boxes
 from pipeline.layouts.tarball import Place
 
@@ -16,25 +18,28 @@ _CONVERTED = "PNG"
 _ROWS_AT_ONCE = 1000
 _INSERT_IMAGE = "INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_DETAILS = "INSERT INTO details VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_FactsRow = tuple[int, Traits, int]
 _NUMBERS = {split: number for number, split in enumerate(SPLITS)}
 
 
 def index_set(dataset: ValidatedDataset, places: Mapping[str, Place], target: Path) -> None:
     """`places`: of each image in the tar, by its path. Raises OSError."""
-    write_index(_rows(dataset, places), target)
+    images = sorted(dataset.images, key=lambda image: image.path)
+    facts = ((number, each.traits, each.end) for number, each in enumerate(images) if each.traits is not None)
+    write_index(_rows(dataset, images, places), target, facts)
 
 
-def write_index(images: Iterable[IndexedImage], target: Path) -> None:
-    """`images` in the order of their paths. Raises OSError."""
+def write_index(images: Iterable[IndexedImage], target: Path, facts: Iterable[_FactsRow] = ()) -> None:
+    """`images` in the order of their paths; `facts`: (number of an image, its traits, its end). Raises OSError."""
     try:
-        _write(images, target)
+        _write(images, target, facts)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
             raise
         raise OSError(errno.ENOSPC, str(error), str(target)) from error
 
 
-def _write(images: Iterable[IndexedImage], target: Path) -> None:
+def _write(images: Iterable[IndexedImage], target: Path, facts: Iterable[_FactsRow]) -> None:
     with closing(sqlite3.connect(target, isolation_level=None)) as index:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", f"user_version = {INDEX_VERSION}"):
             index.execute(f"PRAGMA {pragma}")
@@ -47,13 +52,18 @@ def _write(images: Iterable[IndexedImage], target: Path) -> None:
             index.executemany(_INSERT_DETAILS, starmap(_details, part))
             classes += [(class_id, number) for number, image in part for class_id in image.class_ids]
         index.executemany("INSERT INTO classes VALUES (?, ?)", sorted(classes))
+        index.execute("INSERT INTO decoder VALUES (?)", (DECODER,))
+        rows = ((number, *traits, end) for number, traits, end in facts)
+        index.executemany("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", rows)
         for statement in INDEXES:
             index.execute(statement)
         index.execute("COMMIT")
 
 
-def _rows(dataset: ValidatedDataset, places: Mapping[str, Place]) -> Iterator[IndexedImage]:
-    for image in sorted(dataset.images, key=lambda image: image.path):
+def _rows(
+    dataset: ValidatedDataset, images: Iterable[DatasetImage], places: Mapping[str, Place]
+) -> Iterator[IndexedImage]:
+    for image in images:
         place = places[image.path]
         yield IndexedImage(
             path=image.path,

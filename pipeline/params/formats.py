@@ -12,7 +12,8 @@ from typing import Literal
 class FormatPage:
     """`module` recognises and reads the format; the rest is documentation. `tree`: an example, one entry per line.
 
-    `decides`: its files are unmistakable, so that an archive with them is read in no other format.
+    `decides`: its files are unmistakable, so that an archive with them is read in no other format. The formats of
+    REVISIONS state everything, also the split and which files are images of the dataset.
     """
 
     module: str
@@ -22,6 +23,8 @@ class FormatPage:
     tree: str
     decides: bool = False
 
+
+REVISIONS = frozenset({"darkroom", "darkroom-classes"})
 
 VOC_TREE = """\
 set/
@@ -87,6 +90,11 @@ set/
   annotations/list.txt      Abyssinian_1 1 1 1
   annotations/trainval.txt  optional: rows as those of list.txt, with test.txt
   images/Abyssinian_1.jpg"""
+
+REVISION_TREE = """\
+set/
+  darkroom-dataset.jsonl    a line for the classes, then one for each image: path, size, split, and boxes or label
+  images/dog-1.jpg          in any folder; a line names the path below that of the file"""
 
 FOLDERS_TREE = """\
 set/
@@ -231,5 +239,24 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "class folder are left out, and so is a folder that repeats its parent. Images with an EXIF rotation are read "
         "upright.",
         FOLDERS_TREE,
+    ),
+    "darkroom": FormatPage(
+        "pipeline.formats.revision_boxes",
+        "detection",
+        "Revision with boxes",
+        "What Darkroom writes where a dataset is extended or corrected: one JSON line for each image, with its size, its "
+        "split, and its boxes in thousandths of a pixel of the upright image (EXIF orientation applied); the first line "
+        "has the classes in the order of their ids. An image without a line has no label.",
+        REVISION_TREE,
+        decides=True,
+    ),
+    "darkroom-classes": FormatPage(
+        "pipeline.formats.revision_classes",
+        "classification",
+        "Revision with classes",
+        "The same for classes of whole images: each line has the number of the class. Images with an EXIF rotation are "
+        "read upright.",
+        REVISION_TREE,
+        decides=True,
     ),
 }

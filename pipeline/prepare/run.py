@@ -7,6 +7,7 @@ the same fingerprint is stored already.
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import NamedTuple
 
 from core.domain import limits
 from core.domain.errors import DatasetRejected, PreparationFailed
-from core.domain.finding_codes import REPAIR_CODES
+from core.domain.finding_codes import EXTENSION_CODES, REPAIR_CODES
 from core.domain.findings import Finding, FindingList, Severity
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.extract import extract, is_image
-from pipeline.archive.source import Rejected, SourceFile
+from pipeline.archive.source import EXTENSION_LOG, Rejected, SourceFile
 from pipeline.dataset.model import Dataset, Item
 from pipeline.dataset.near_duplicates import Groups, group_near_duplicates, near_duplicate_notes
 from pipeline.dataset.split import assign_splits
@@ -27,6 +28,7 @@ from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.image_facts import ImageFacts
 from pipeline.decode.inspect_ahead import InspectAhead
 from pipeline.formats import read_dataset
+from pipeline.index.known import read_known
 from pipeline.index.schema import INDEX_FILE
 from pipeline.index.write import index_set
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, MAX_SCRATCH_BYTES, TAR_FILE, TREE_FOLDER, layout_of
@@ -43,6 +45,7 @@ from pipeline.process.tar import unpack
 from pipeline.repair.rewrite_zip import read_log
 
 CONVERTED_FILE = "converted"  # the images that were converted to PNG, one after the other
+_LOGGED = {**REPAIR_CODES, **EXTENSION_CODES}
 _MEMBER_BYTES = 4096  # of an image in a tar or a tree besides its own: headers, padding, a label file
 
 
@@ -71,10 +74,13 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
     started = datetime.now(UTC)
     scratch = out / "extracted"
     scratch.mkdir(parents=True)
-    log = read_log(spec.archive) if spec.repaired else []
+    log = _read_log(spec)
+    known = read_known(spec.known) if spec.known else {}
     result: Prepared | Rejection
     try:
-        dataset = validate_archive(spec.archive, scratch, spec.options, processes=spec.processes, steps=steps)
+        dataset = validate_archive(
+            spec.archive, scratch, spec.options, processes=spec.processes, steps=steps, known=known
+        )
         result = _write(replace(dataset, findings=_with_log(dataset.findings, log)), spec, steps, started)
     except Rejected as rejected:
         result = rejection(Rejected(rejected.problem, _with_log(rejected.findings, log)), out)
@@ -86,25 +92,38 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
     return result
 
 
+def _read_log(spec: PrepareSpec) -> list[Finding]:
+    if spec.extended:
+        return read_log(spec.archive, EXTENSION_LOG)
+    return read_log(spec.archive) if spec.repaired else []
+
+
 def _with_log(findings: list[Finding], log: list[Finding]) -> list[Finding]:
     """With what a repair knew of the archive that the repaired ZIP does not show, and then with its changes."""
     codes = {finding.code for finding in findings}
-    changes = [each for each in log if each.code in REPAIR_CODES]
-    unchanged = [each for each in log if each.code not in REPAIR_CODES and each.code not in codes]
+    changes = [each for each in log if each.code in _LOGGED]
+    unchanged = [each for each in log if each.code not in _LOGGED and each.code not in codes]
     return most_severe_first(findings + unchanged) + changes
 
 
 def validate_archive(
-    archive: Path, scratch: Path, options: PrepareOptions, *, processes: int, steps: StageReporter
+    archive: Path,
+    scratch: Path,
+    options: PrepareOptions,
+    *,
+    processes: int,
+    steps: StageReporter,
+    known: Mapping[str, ImageFacts] | None = None,
 ) -> ValidatedDataset:
-    """Leaves the extracted files below `scratch`. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
-    raw = _extract_and_read(archive, scratch, options, processes=processes, steps=steps)
+    """Leaves the extracted files below `scratch`; the archive must stay as long as they. `known`: the facts of images
+    by their sha256, which are not decoded. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
+    raw = _extract_and_read(archive, scratch, options, processes=processes, steps=steps, known=known)
     count = len(raw.items)
     checked = check(raw.dataset, raw.items, raw.facts)  # empties both lists: there may be 100,000 items
     steps.stage("splitting")
     split = _split(checked, options, steps)
     findings = _without_consequences(raw.findings + checked.findings, split.findings)
-    _reject_errors(checked, findings, options)
+    reject_errors(checked, findings, options)
     steps.stage("fingerprinting")
     manifest, kind = scratch / MANIFEST_FILE, raw.dataset.kind
     return ValidatedDataset(
@@ -122,10 +141,16 @@ def validate_archive(
 
 
 def _extract_and_read(
-    archive: Path, scratch: Path, options: PrepareOptions, *, processes: int, steps: StageReporter
+    archive: Path,
+    scratch: Path,
+    options: PrepareOptions,
+    *,
+    processes: int,
+    steps: StageReporter,
+    known: Mapping[str, ImageFacts] | None,
 ) -> RawDataset:
     """Images are decoded from the moment they are extracted, while the rest is inflated and annotations are read."""
-    with InspectAhead(processes, scratch / CONVERTED_FILE) as ahead:
+    with InspectAhead(processes, scratch / CONVERTED_FILE, known) as ahead:
         steps.stage("extracting")
         source, findings = extract(
             archive,
@@ -134,6 +159,7 @@ def _extract_and_read(
             tick=steps.tick,
             each=lambda files: ahead.add(_images(files)),
             scratch_bytes=MAX_SCRATCH_BYTES,
+            in_place=True,
         )
         steps.stage("reading")
         dataset = read_dataset(source, findings, background=options.background, split=options.split)
@@ -162,7 +188,8 @@ def _without_consequences(findings: list[Finding], of_the_split: list[Finding]) 
     return findings + [each for each in of_the_split if not (broken and each.severity is Severity.ERROR)]
 
 
-def _reject_errors(checked: Checked, findings: list[Finding], options: PrepareOptions) -> None:
+def reject_errors(checked: Checked, findings: list[Finding], options: PrepareOptions) -> None:
+    """Raises Rejected, unless the option allows the images with errors to be left out."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if not errors:
         return

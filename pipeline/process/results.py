@@ -12,6 +12,7 @@ PROBLEM_FILE = "problem.json"
 FINDINGS_FILE = "findings.jsonl"
 METADATA_FILE = "dataset_metadata.json"
 REPAIRED_FILE = "repaired.zip"
+EXTENDED_FILE = "extended.zip"
 
 
 class ChildResult(BaseModel):
@@ -89,6 +90,16 @@ class RepairedArchive(ChildResult):
     changes: int
 
 
+class ExtendedArchive(ChildResult):
+    """Numbers of images: of the revision, and of those that are new, got other annotations, or could not be added."""
+
+    outcome: Literal["extended"] = "extended"
+    images: int
+    added: int
+    replaced: int
+    left_out: int
+
+
 class ImportedArchive(ChildResult):
     outcome: Literal["imported"] = "imported"
     images: int
@@ -160,6 +171,7 @@ AnyResult = Annotated[
     Prepared
     | Rejection
     | RepairedArchive
+    | ExtendedArchive
     | ImportedArchive
     | ImportedModel
     | IndexedSet

@@ -31,6 +31,8 @@ class PrepareSpec(ChildSpec):
     job_id: str | None = None
     source: dict[str, Any] | None = None  # name, bytes, sha256 of the archive, for the metadata; None: computed
     repaired: bool = False  # the archive was written by `repair`: its log goes behind the findings
+    extended: bool = False  # the same of one that was written by `extend`
+    known: Path | None = None  # an image index: its images are not decoded again
     live_sets: frozenset[str] = frozenset()  # fingerprints of prepared sets that are stored: not written again
     tree: bool = True  # the tar is unpacked as well
 
@@ -41,6 +43,20 @@ class RepairSpec(ChildSpec):
     archive: Path
     background: Background = "auto"  # as `split`, of the PrepareOptions with which the repaired ZIP is prepared
     split: Split = "keep"
+    processes: int = Field(ge=1)
+
+
+class ExtendSpec(ChildSpec):
+    command = "extend"
+
+    parent: Path  # the source ZIP of the dataset that is extended
+    index: Path  # its image index
+    kind: Literal["detection", "classification"]
+    classes: list[str]  # in the order of their ids
+    additions: Path | None = None  # a ZIP
+    changes: Path | None = None  # see `pipeline.extension.corrections`
+    options: PrepareOptions  # with which what is added is read
+    fractions: dict[str, float] | None = None  # of val and test; None: those of the dataset
     processes: int = Field(ge=1)
 
 

@@ -73,9 +73,9 @@ def repair(
     return RepairResult(dataset.format, len(repaired.kept), len(dataset.items), changes, unchanged)
 
 
-def read_log(archive: Path) -> list[Finding]:
-    """Reads the log of a ZIP that `repair` wrote, at most MAX_FINDINGS_KEPT lines."""
-    with zipfile.ZipFile(archive) as file, file.open(REPAIR_LOG) as lines:
+def read_log(archive: Path, name: str = REPAIR_LOG) -> list[Finding]:
+    """Reads the log of a ZIP that `repair` wrote, or an extension under its name, at most MAX_FINDINGS_KEPT lines."""
+    with zipfile.ZipFile(archive) as file, file.open(name) as lines:
         return [Finding.from_dict(json.loads(line)) for line in islice(lines, limits.MAX_FINDINGS_KEPT)]
 
 

@@ -21,6 +21,7 @@ from core.services.jobs.lifecycle import ValidationResult, reject_job
 from pipeline.process.child import EXIT_OK
 from pipeline.process.results import (
     FINDINGS_FILE,
+    ExtendedArchive,
     ImportedArchive,
     Prepared,
     Rejection,
@@ -36,7 +37,7 @@ from worker.tasks.stage_reporter import StageReporter
 FINDING_FIELDS = ("code", "severity", "path", "line", "detail", "remedy", "image")
 NOTHING_FOUND = ValidationResult(kind=None, format=None, classes=None, images=None, counts={}, findings=())
 
-Result = TypeVar("Result", Prepared, RepairedArchive, ImportedArchive)
+Result = TypeVar("Result", Prepared, RepairedArchive, ExtendedArchive, ImportedArchive)
 
 
 def in_child(attempt: Attempt[JobRow], spec: ChildSpec, result: type[Result]) -> Result | None:

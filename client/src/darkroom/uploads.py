@@ -9,12 +9,17 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from darkroom.errors import LocalFileError
+
+if TYPE_CHECKING:
+    from darkroom.schemas import Preflight
 
 CHUNK_BYTES = 16 * 1024**2  # sent with one checksum; an interruption costs this much at most
 END_BYTES = 65_557  # the longest end record of a ZIP: what a preflight needs at least
 READ_BYTES = 1024**2
+_FORMATS_NONE = "formats-none"  # of a ZIP that is no dataset alone
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -29,6 +34,11 @@ class UploadProgress:
 
 
 OnProgress = Callable[[UploadProgress], None]
+
+
+def accepted_as_addition(found: Preflight) -> bool:
+    """Whether a ZIP may be sent that is added to a dataset: one folder of images, or a list of paths, is enough."""
+    return all(finding.severity != "error" or finding.code == _FORMATS_NONE for finding in found.findings)
 
 
 def records_folder() -> Path:

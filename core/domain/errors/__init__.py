@@ -17,8 +17,8 @@
     ├── RequestTimeout        408   its head or body stopped arriving
     ├── Gone                  410   deleted on request
     ├── Conflict              409
-    │   ├── JobNotReady  JobNotRetryable  JobNotRepairable  JobInUse  RunNotCancellable  RunNotRetryable
-    │   │   OperationNotCancellable  OperationNotRetryable
+    │   ├── JobNotReady  JobNotRetryable  JobNotRepairable  JobNotExtendable  JobInUse  RunNotCancellable
+    │   │   RunNotRetryable  OperationNotCancellable  OperationNotRetryable
     │   ├── ProjectExists           a project has this slug, or had it
     │   ├── ProjectIsImplicit       a project of one upload takes no other dataset
     │   ├── ProjectKindMismatch     a dataset of another kind than the project's
@@ -129,6 +129,7 @@ from core.domain.errors.jobs import HubTokenRefused as HubTokenRefused
 from core.domain.errors.jobs import HubUnavailable as HubUnavailable
 from core.domain.errors.jobs import ImportUnavailable as ImportUnavailable
 from core.domain.errors.jobs import JobInUse as JobInUse
+from core.domain.errors.jobs import JobNotExtendable as JobNotExtendable
 from core.domain.errors.jobs import JobNotFound as JobNotFound
 from core.domain.errors.jobs import JobNotReady as JobNotReady
 from core.domain.errors.jobs import JobNotRepairable as JobNotRepairable

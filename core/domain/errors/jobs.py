@@ -23,6 +23,11 @@ class JobNotRepairable(Conflict):
     title = "This job's upload cannot be repaired"
 
 
+class JobNotExtendable(Conflict):
+    slug = "job-not-extendable"
+    title = "This dataset cannot be extended"
+
+
 class JobInUse(Conflict):
     slug = "job-in-use"
     title = "The job still has active runs or an aliased version"

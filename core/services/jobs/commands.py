@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db import Database
 from core.db.clock import db_now
-from core.db.tables import AliasRow, FindingRow, JobRow, RunRow, VersionRow
+from core.db.tables import AliasRow, FindingRow, JobRow, ProjectRow, RunRow, VersionRow
 from core.db.transitions import move, record_event
 from core.domain.errors import Conflict, Gone, JobInUse, JobNotFound, JobNotRetryable
 from core.domain.ids import new_id
@@ -83,15 +83,19 @@ def add_job(
     repair_of: str | None = None,
     huggingface: dict[str, Any] | None = None,
     imported_from: dict[str, Any] | None = None,
+    owner: ProjectRow | None = None,
+    parent_job_id: str | None = None,
+    extension: dict[str, Any] | None = None,
 ) -> JobRow:
-    """A job that waits. Without a `source_key` its worker makes the source: the ZIP of `repair_of` repaired, or a ZIP
-    of the files of `huggingface` or `imported_from`. It becomes the next dataset of the project with the slug
-    `project`, which is made if there is none; without one, of a project of its own. `kind`: of the dataset, where that
-    is known.
+    """A job that waits. Without a `source_key` its worker makes the source: the ZIP of `repair_of` repaired, a ZIP of
+    the files of `huggingface` or `imported_from`, or `parent_job_id` with its `extension`. It becomes the next dataset
+    of `owner`, which is locked; else of the project with the slug `project`, which is made if there is none; without
+    one, of a project of its own. `kind`: of the dataset, where that is known.
     Raises SlugInvalid, ProjectIsImplicit, ProjectKindMismatch, Gone.
     """
     at = clock.now()
-    owner = join_project(session, project, kind=kind) if project else open_implicit(session, job_id, name)
+    if owner is None:
+        owner = join_project(session, project, kind=kind) if project else open_implicit(session, job_id, name)
     row = JobRow(
         id=job_id,
         project_id=owner.id,
@@ -103,6 +107,8 @@ def add_job(
         repair_of=repair_of,
         huggingface=huggingface,
         imported_from=imported_from,
+        parent_job_id=parent_job_id,
+        extension=extension,
         source_name=source_name,
         source_bytes=source_bytes,
         source_sha256=source_sha256,
@@ -171,8 +177,8 @@ def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothi
     """failed -> received. Raises JobNotFound, Gone, JobNotRetryable."""
     with platform.db.transaction() as session:
         before = job_in(session, job_id, lock=True)
-        # The source of a repair or an import is made by its worker, again if need be.
-        made_by_worker = before.repair_of or before.huggingface or before.imported_from
+        # The source of a repair, an import or an extension is made by its worker, again if need be.
+        made_by_worker = before.repair_of or before.huggingface or before.imported_from or before.extension
         if before.source_key is None and not made_by_worker:
             raise JobNotRetryable("The uploaded ZIP is no longer stored: upload it again.", job_id=job_id)
         row = move(
@@ -203,14 +209,15 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
     """Mark a job deleted, with its runs, its versions and what was made of them; retention removes objects and rows.
 
     The project of a single upload is deleted with it. `cancel` cancels its active runs and operations.
-    Raises JobNotFound, Gone, and JobInUse for a job with active work, an aliased version, or one from which an active
-    run of another job is fine-tuned.
+    Raises JobNotFound, Gone, and JobInUse for a job with active work, an aliased version, one from which an active run
+    of another job is fine-tuned, or one that is being extended.
     """
     with platform.db.transaction() as session:
         project = project_in(session, job_in(session, job_id).project_id, lock=True, allow_deleted=True)
         job = job_in(session, job_id, lock=True)
         _refuse_aliased(session, job)
         _refuse_parent(session, job)
+        _refuse_extended(session, job)
         row = delete_in(session, job, cancel=cancel)
         if project.implicit:
             mark_project_deleted(session, project.id)
@@ -263,6 +270,19 @@ def _refuse_parent(session: Session, job: JobRow) -> None:
     if runs:
         detail = f"The run {runs[0]} of another job is fine-tuned from a version of this job: cancel it, or wait."
         raise JobInUse(detail, job_id=job.id, runs=runs)
+
+
+def unfinished_extension(session: Session, job_id: str) -> str | None:
+    """A living job that extends this one and may still read it: a failed one can be retried."""
+    states = [str(state) for state in (JobState.RECEIVED, JobState.PREPARING, JobState.FAILED)]
+    extending = (JobRow.parent_job_id == job_id, JobRow.extension.is_not(None), JobRow.state.in_(states))
+    return session.execute(select(JobRow.id).where(*extending).order_by(JobRow.id).limit(1)).scalar_one_or_none()
+
+
+def _refuse_extended(session: Session, job: JobRow) -> None:
+    if extending := unfinished_extension(session, job.id):
+        detail = f"The job {extending} extends this one and is not ready: wait for it, or delete it first."
+        raise JobInUse(detail, job_id=job.id, extensions=[extending])
 
 
 def _has_runs(session: Session, job_id: str) -> bool:

@@ -4,12 +4,12 @@ A prepared set is deleted in three steps, so that no job ever names a deleted ob
 `deleting`, then the object is deleted, then the row. `complete_job` takes the same lock and puts the object again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, delete, exists, or_, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
 from core import clock
 from core.db import Database
@@ -30,7 +30,7 @@ from core.db.tables import (
     WorkerRow,
 )
 from core.db.transitions import change
-from core.domain.keys import dataset_key, metadata_key_beside, thumbnail_of
+from core.domain.keys import dataset_key, metadata_key_beside, owner_of, thumbnail_of
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
 from core.services.jobs.lifecycle import DELETING, LIVE
 from core.services.storage.freeable import Where, frozen_jobs
@@ -171,6 +171,7 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         for column in columns:
             statement: Select[Any] = select(column).where(column.in_(keys))
             named.update(session.execute(statement).scalars())
+        named.update(_inputs_of_extensions(session, keys))
         beside = {key: metadata for key in keys if (metadata := metadata_key_beside(key))}
         metadata_keys = select(JobRow.metadata_key).where(JobRow.metadata_key.in_(set(beside.values())))
         kept = set(session.execute(metadata_keys).scalars())
@@ -180,6 +181,15 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         )
         kept |= set(session.execute(live).scalars())
     return named | {key for key, owner in (beside | thumbnails).items() if owner in kept}
+
+
+def _inputs_of_extensions(session: Session, keys: Sequence[str]) -> Iterator[str]:
+    """What the ZIP of an extension is still to be made of: one that failed may be retried."""
+    unmade = (JobRow.extension.is_not(None), JobRow.source_key.is_(None), JobRow.deleted_at.is_(None))
+    owners = {owner_of(key) for key in keys}
+    statement = select(JobRow.extension).where(JobRow.id.in_(owners), *unmade)
+    for extension in session.execute(statement).scalars():
+        yield from (stored["key"] for stored in (extension["additions"], extension["changes"]) if stored)
 
 
 def active_ids(db: Database, ids: Collection[str]) -> set[str]:

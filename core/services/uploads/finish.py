@@ -3,15 +3,18 @@
 from contextlib import closing
 
 import structlog
+from sqlalchemy.orm import Session
 
-from core.db.tables import UploadRow
+from core.db.tables import JobRow, UploadRow
 from core.domain.errors import JOINING, ChecksumMismatch, DarkroomError, Unavailable
 from core.domain.keys import upload_key, upload_prefix
 from core.services.context import Platform
 from core.services.jobs.commands import receive_job
+from core.services.jobs.extension import EXTENDING, StoredInput, extend_job
 from core.services.projects.names import log_names
 from core.services.uploads.room import UploadRoom
 from core.services.uploads.sessions import (
+    EXTENDS,
     UploadLease,
     delete_upload_rows,
     get_upload,
@@ -54,22 +57,36 @@ def discard_upload(platform: Platform, upload_id: str) -> None:
 def _receive(platform: Platform, lease: UploadLease, row: UploadRow, stored: StoredObject) -> None:
     """Create the job, unless its project has been deleted since the upload began: then the upload is refused."""
     try:
-        receive_job(
-            platform,
-            row.job_id,
-            name=row.name,
-            options=row.options,
-            source_name=row.source_name,
-            source_bytes=stored.bytes,
-            source_sha256=stored.sha256,
-            project=row.project,
-            on_commit=lambda session, _job: mark_done(session, lease),
-        )
+        _create(platform, lease, row, stored)
         log.info("upload.done", upload_id=row.id, job_id=row.job_id, **log_names(platform.db, row.job_id))
-    except JOINING as error:
+    except (*JOINING, *EXTENDING) as error:
         log.warning("upload.refused", upload_id=row.id, reason=error.detail)
         refuse_upload(platform.db, lease, error)
         platform.store.delete_prefix(stored.key)
+
+
+def _create(platform: Platform, lease: UploadLease, row: UploadRow, stored: StoredObject) -> None:
+    def on_commit(session: Session, _job: JobRow) -> None:
+        mark_done(session, lease)
+
+    options = dict(row.options)
+    if extends := options.pop(EXTENDS, None):
+        additions = StoredInput(stored.key, row.source_name, stored.bytes, stored.sha256)
+        extend_job(
+            platform, row.job_id, extends, name=row.name, options=options, additions=additions, on_commit=on_commit
+        )
+        return
+    receive_job(
+        platform,
+        row.job_id,
+        name=row.name,
+        options=options,
+        source_name=row.source_name,
+        source_bytes=stored.bytes,
+        source_sha256=stored.sha256,
+        project=row.project,
+        on_commit=on_commit,
+    )
 
 
 def _join(

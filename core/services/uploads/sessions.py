@@ -36,6 +36,9 @@ _BATCH = 100
 log = structlog.get_logger(__name__)
 
 
+EXTENDS = "extends"  # among the options of an upload: the job that it extends
+
+
 @dataclass(frozen=True, slots=True)
 class UploadLease:
     """The right to change one upload. `token` distinguishes it from the lease of a request that took over."""
@@ -47,7 +50,8 @@ class UploadLease:
 @dataclass(frozen=True, slots=True)
 class NewUpload:
     """What the client announces before the first byte. `sha256` is that of the whole upload, if promised;
-    `client_metadata` is returned to the client as it was sent; `project` is the name of the one that it joins."""
+    `client_metadata` is returned to the client as it was sent; `project` is the name of the one that it joins;
+    `extends` the job that it extends, with the options that differ from those of that job."""
 
     length_bytes: int
     source_name: str
@@ -56,6 +60,7 @@ class NewUpload:
     sha256: str | None
     client_metadata: str | None = None
     project: str | None = None
+    extends: str | None = None
 
 
 def create_upload(db: Database, settings: Settings, new: NewUpload, *, on_commit: OnCommit = do_nothing) -> UploadRow:
@@ -70,7 +75,7 @@ def create_upload(db: Database, settings: Settings, new: NewUpload, *, on_commit
                 state=OPEN,
                 name=new.name,
                 source_name=new.source_name,
-                options=new.options,
+                options={EXTENDS: new.extends, **new.options} if new.extends else new.options,
                 project=new.project,
                 length_bytes=new.length_bytes,
                 received_bytes=0,

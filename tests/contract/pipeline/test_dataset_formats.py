@@ -27,6 +27,7 @@ from tests.builders.listed import (
     labelme_files,
     pet_files,
 )
+from tests.builders.revisions import revision_files
 from tests.builders.voc import Files, image_bytes, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, yolo_files
 
@@ -44,6 +45,8 @@ SAMPLES: dict[str, Files] = {
     "cub": cub_files(),
     "oxford-pet": pet_files(4, trimaps=False),
     "folders": {f"set/{name}/{n}.JPG": image_bytes(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
+    "darkroom": revision_files("detection", images=4),
+    "darkroom-classes": revision_files("classification", images=4),
 }
 NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}
 

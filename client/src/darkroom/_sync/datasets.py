@@ -17,7 +17,7 @@ from darkroom.files import OnBytes, PathLike
 from darkroom.names import job_id_of, path_of, place_of, project_name_of
 from darkroom.schemas import Dataset, DatasetDiff, DatasetImage, Event, Finding, ImageDiff, Preflight, Project
 from darkroom.states import DATASET_ENDED, READY
-from darkroom.uploads import OnProgress, UploadProgress, records_folder
+from darkroom.uploads import OnProgress, UploadProgress, accepted_as_addition, records_folder
 
 POLL_SECONDS = 1.0
 
@@ -55,6 +55,7 @@ class Datasets:
         archive: PathLike,
         *,
         project: Project | str | None = None,
+        extends: Dataset | str | None = None,
         name: str | None = None,
         val_fraction: float | None = None,
         test_fraction: float | None = None,
@@ -69,6 +70,7 @@ class Datasets:
     ) -> Dataset:
         """Sends a ZIP of labelled images, in chunks with checksums; the same call continues an interrupted upload.
 
+        `extends`: the dataset that it is added to, as the next one of its project; no image there changes its split.
         `project`: by default one of its own. `on_error`: `reject` or `skip`. `split`: `keep`, `remake` or `sequence`.
         `background`: `auto` or `unlabelled`. With `wait`, returns when the dataset is ready.
         `records`: the folder that remembers unfinished uploads; by default one in the user's cache.
@@ -77,10 +79,11 @@ class Datasets:
         path = Path(archive)
         if preflight:
             found = self.preflight(path)
-            if not found.accepted:
+            if not (found.accepted if extends is None else accepted_as_addition(found)):
                 raise ArchiveRefused(found)
         fields = work.without_none(
             project=None if project is None else project_name_of(project),
+            extends=None if extends is None else job_id_of(extends),
             **{"name": name, "val_fraction": val_fraction, "test_fraction": test_fraction, "seed": seed},
             **{"on_error": on_error, "split": split, "background": background},
         )

@@ -37,6 +37,23 @@ class ImportedFromPlace:
 
 
 @dataclass(frozen=True)
+class ExtensionInput:
+    """What a dataset was extended by."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DatasetExtension:
+    """How a dataset was made of the one that it extends, which `parent_job_id` names."""
+
+    additions: ExtensionInput | None = None
+    changes: ExtensionInput | None = None
+
+
+@dataclass(frozen=True)
 class DatasetSource:
     """The file that was uploaded, or made by an import."""
 
@@ -45,6 +62,7 @@ class DatasetSource:
     sha256: str
     huggingface: ImportedFrom | None = None
     imported_from: ImportedFromPlace | None = None
+    extension: DatasetExtension | None = None
 
 
 @dataclass(frozen=True)

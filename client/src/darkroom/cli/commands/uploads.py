@@ -22,6 +22,7 @@ EXAMPLES = (
     ("darkroom upload raccoons.zip --project raccoons", "the next dataset of the project"),
     ("darkroom upload photos/ --project raccoons", "a folder, as a ZIP that is made on the fly"),
     ("darkroom upload raccoons.zip --option seed=7 --option val_fraction=0.2", "options as in POST /upload-dataset"),
+    ("darkroom upload more.zip --extends raccoons/d1", "what is there and what is new, as the next dataset"),
     ("darkroom upload raccoons.zip --no-wait --json", "returns when the bytes have arrived"),
 )
 
@@ -34,6 +35,9 @@ def upload(
     session: Session,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A ZIP, or a folder of images and labels.")],
     project: ProjectOption = None,
+    extends: Annotated[
+        str | None, typer.Option("--extends", metavar="DATASET", help="The dataset that it is added to.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the source; by default that of the file.")] = None,
     option: OptionOption = None,
     preflight: Annotated[
@@ -49,9 +53,9 @@ def upload(
         raise WrongUsage(f"There is no {safe(path)}.", "Name a ZIP, or a folder of images and labels.")
     options = dataset_options(option or ()) | ({"name": name} if name else {})
     with archive_of(session, path) as archive:
-        if preflight and not _accepted(session, archive):
+        if preflight and not _accepted(session, archive, is_addition=extends is not None):
             return ExitCode.FAILED
-        dataset = _sent(session, archive, project, options)
+        dataset = _sent(session, archive, project, options, extends)
     if not wait:
         session.out.result(dataset, lambda: views.dataset(dataset))
         session.out.message(f"It is prepared in the background: darkroom watch {dataset.job_id}")
@@ -59,16 +63,20 @@ def upload(
     return watch_dataset(session, dataset)
 
 
-def _accepted(session: Session, archive: Path) -> bool:
+def _accepted(session: Session, archive: Path, *, is_addition: bool) -> bool:
+    from darkroom.uploads import accepted_as_addition
+
     found = session.client.datasets.preflight(archive)
-    if found.accepted:
+    if accepted_as_addition(found) if is_addition else found.accepted:
         return True
     session.out.result(found, lambda: views.findings(found.findings))
     session.out.message("Nothing was sent: the service would refuse this ZIP.", style="red")
     return False
 
 
-def _sent(session: Session, archive: Path, project: str | None, options: dict[str, Any]) -> "Dataset":
+def _sent(
+    session: Session, archive: Path, project: str | None, options: dict[str, Any], extends: str | None
+) -> "Dataset":
     from darkroom.uploads import UploadProgress
 
     with session.out.progress(in_bytes=True) as progress:
@@ -87,7 +95,13 @@ def _sent(session: Session, archive: Path, project: str | None, options: dict[st
 
         try:
             return session.client.datasets.upload(
-                archive, project=project, preflight=False, wait=False, on_progress=on_progress, **options
+                archive,
+                project=project,
+                extends=extends,
+                preflight=False,
+                wait=False,
+                on_progress=on_progress,
+                **options,
             )
         except KeyboardInterrupt:
             session.out.message("Interrupted. The same command continues the upload.")

@@ -1,0 +1,37 @@
+"""`python -m pipeline extend --config spec.json`: the ZIP of the next revision of a dataset, on behalf of a worker."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from core.domain.errors import PreparationFailed
+from pipeline.archive.source import Rejected
+from pipeline.cli.worker_command import add_arguments, run_spec
+from pipeline.process.progress import StageReporter
+from pipeline.process.results import write_result
+from pipeline.process.specs import ExtendSpec
+
+__all__ = ["add_arguments", "main"]
+
+
+def main(args: argparse.Namespace) -> int:
+    """Returns 0: the ZIP is written, or what is added is rejected (see result.json); 1: failed; 76: cancelled."""
+    spec = ExtendSpec.model_validate_json(args.config.read_bytes())
+    return run_spec(
+        spec,
+        lambda channel: _extend(spec, StageReporter(channel)),
+        supervised=args.supervised,
+        crash=PreparationFailed,
+    )
+
+
+def _extend(spec: ExtendSpec, steps: StageReporter) -> None:
+    # Imported here: they load Pillow, which `--help` does not need.
+    from pipeline.extension.run import extend
+    from pipeline.prepare.result import rejection
+
+    with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
+        try:
+            write_result(spec.out, extend(spec, Path(scratch), steps))
+        except Rejected as rejected:
+            write_result(spec.out, rejection(rejected, spec.out))

@@ -1,0 +1,132 @@
+"""An extension from its spec to the ZIP of the next revision: read what is added -> grow -> write."""
+
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from core.domain import limits
+from core.domain.errors import DatasetRejected
+from core.domain.findings import Finding
+from pipeline.archive.disk_space import require_space
+from pipeline.archive.entry_names import base_of
+from pipeline.archive.extract import extract, is_image
+from pipeline.archive.plural import counted
+from pipeline.archive.source import ExtractedArchive, Rejected
+from pipeline.dataset.growth import Additions, Correction, Grown, Revision, grow
+from pipeline.dataset.validate import check
+from pipeline.decode.inspect_ahead import InspectAhead
+from pipeline.extension.corrections import read_changes
+from pipeline.extension.parent import read_parent
+from pipeline.extension.write_zip import write_revision
+from pipeline.formats import read_dataset
+from pipeline.formats.text import read_lines, why_unread
+from pipeline.index.known import read_known
+from pipeline.prepare.result import most_severe_first
+from pipeline.prepare.run import reject_errors
+from pipeline.process.progress import StageReporter
+from pipeline.process.results import EXTENDED_FILE, ExtendedArchive
+from pipeline.process.specs import ExtendSpec
+
+REMOVE_FILE = "darkroom-remove.txt"  # of paths, one a line, in what is added: these images are taken out
+
+
+class _Read(NamedTuple):
+    additions: Additions
+    findings: list[Finding]
+
+
+def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArchive:
+    """Writes `out/extended.zip`. Raises Rejected where what is added cannot be used or too little remains, and
+    RunCancelled, PreparationFailed, OutOfSpace."""
+    steps.stage("reading")
+    parent = read_parent(spec.parent, spec.index, kind=spec.kind, classes=spec.classes, scratch=scratch)
+    read = _read_additions(spec, scratch, steps) if spec.additions else _Read(Additions(), [])
+    corrections = read_changes(spec.changes) if spec.changes else {}
+    steps.stage("merging")
+    grown = _grown(parent.revision, read, corrections, spec, steps)
+    steps.stage("writing")
+    total = sum(image.source.bytes for image in grown.revision.images)
+    require_space(spec.out, total)
+    target = spec.out / EXTENDED_FILE
+    partial = target.with_name(f"{target.name}.part")
+    write_revision(grown.revision, parent, _log(read, grown), partial, steps)
+    partial.replace(target)
+    steps.end()
+    return ExtendedArchive(
+        images=len(grown.revision.images), added=grown.added, replaced=grown.replaced, left_out=grown.left_out
+    )
+
+
+def _read_additions(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> _Read:
+    """Each image and its annotations, validated as those of any upload. Its images need be no dataset alone."""
+    assert spec.additions is not None  # noqa: S101 - for the type checker
+    known = read_known(spec.index)
+    with InspectAhead(spec.processes, known=known) as ahead:
+        source, findings = extract(
+            spec.additions,
+            scratch,
+            threads=spec.processes,
+            tick=steps.tick,
+            each=lambda files: ahead.add([file for file in files if is_image(file.name)]),
+        )
+        remove = _remove_list(source, findings)
+        source = replace(source, files=tuple(file for file in source.files if base_of(file.name) != REMOVE_FILE))
+        if not any(is_image(file.name) for file in source.files) and remove:
+            return _Read(Additions(remove=remove), findings)
+        options = spec.options
+        classes = spec.classes if spec.kind == "classification" else ()
+        dataset = read_dataset(source, findings, background=options.background, split=options.split, classes=classes)
+        facts = ahead.facts([item.image for item in dataset.items], steps.tick)
+    findings = findings + dataset.findings
+    if dataset.kind != spec.kind:
+        detail = f"The dataset is of the kind {spec.kind}; what is added is {dataset.kind} ({dataset.format})."
+        raise _rejected(detail, [*findings, Finding.of("extend-kind-differs", "", detail)])
+    checked = check(replace(dataset, items=()), list(dataset.items), facts, is_whole=False)
+    findings = findings + checked.findings
+    reject_errors(checked, findings, options)
+    return _Read(Additions(checked.images, checked.classes, remove), findings)
+
+
+def _remove_list(source: ExtractedArchive, findings: list[Finding]) -> list[str]:
+    """Raises Rejected for a file that is no text."""
+    file = next((each for each in source.files if base_of(each.name) == REMOVE_FILE), None)
+    if file is None:
+        return []
+    lines = read_lines(file)
+    if lines is None:
+        why = why_unread(file)
+        raise _rejected(f"{file.name}: {why.detail}", [*findings, why])
+    return [unicodedata.normalize("NFC", line.strip()) for line in lines if line.strip()]
+
+
+def _grown(
+    before: Revision, read: _Read, corrections: dict[str, Correction], spec: ExtendSpec, steps: StageReporter
+) -> Grown:
+    grown = grow(
+        before,
+        read.additions,
+        corrections,
+        fractions=spec.fractions,
+        seed=spec.options.seed,
+        check=steps.raise_if_cancelled,
+    )
+    images = grown.revision.images
+    findings = [*read.findings, *grown.findings]
+    if len(images) < limits.MIN_IMAGES:
+        detail = f"{counted(len(images), 'image')} would remain; at least {limits.MIN_IMAGES} are needed."
+        raise _rejected(detail, [*findings, Finding.of("too-few-images", "", detail)])
+    if not any(image.given_split == "val" for image in images):  # a preparation would make a new split of all images
+        detail = "No image of the validation split would remain, and no other image may take its place."
+        raise _rejected(detail, [*findings, Finding.of("split-without-val", "", detail)])
+    return grown
+
+
+def _log(read: _Read, grown: Grown) -> list[Finding]:
+    """What was found, under the paths that the images have now."""
+    renamed = {image.name: image.path for image in grown.revision.images}
+    return [replace(each, path=renamed.get(each.path, each.path)) for each in (*read.findings, *grown.findings)]
+
+
+def _rejected(detail: str, findings: list[Finding]) -> Rejected:
+    return Rejected(DatasetRejected(detail), most_severe_first(findings))

@@ -1,0 +1,188 @@
+"""An extension in its child: what it writes is read back exactly, and nothing that is known is decoded again."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.archive.extract import extract
+from pipeline.archive.source import Rejected
+from pipeline.decode.inspect_ahead import inspect_all
+from pipeline.index.known import read_known
+from pipeline.index.read import read_images
+from pipeline.index.schema import INDEX_FILE, IndexedImage
+from pipeline.params.prepare import PrepareOptions
+from pipeline.prepare.run import validate_archive
+from pipeline.process.progress import StageReporter
+from tests.builders.revisions import Extended, prepared_in
+from tests.builders.voc import Files, annotation, image_bytes, voc_files, voc_zip, zip_files
+
+
+def _rows(folder: Path) -> dict[str, IndexedImage]:
+    return {row.path: row for row in read_images(folder / INDEX_FILE)}
+
+
+def _unplaced(row: IndexedImage) -> IndexedImage:
+    return row._replace(at=0, name="", row=None)
+
+
+def _added(number: int, *, name: str = "aardvark") -> Files:
+    boxes = [(name, 3.5, 4.25, 40.0, 50.0)]
+    image = image_bytes(boxes=boxes, seed=1000 + number)
+    return {f"more/n{number}.jpg": image, f"more/n{number}.xml": annotation(f"n{number}.jpg", boxes)}
+
+
+def test_a_revision_keeps_what_it_extends_and_its_fingerprint_is_recomputed_offline(tmp_path: Path) -> None:
+    parent = zip_files(tmp_path / "parent.zip", {f"set/{k}": v for k, v in voc_files(images=12).items()})
+    before = prepared_in(tmp_path / "before", parent)
+    old = _rows(tmp_path / "before")
+    again = image_bytes(seed=99)
+    files = voc_files(images=12)
+    known = files["images/p03.jpg"]
+    more = {
+        **_added(1),
+        **_added(2),
+        "more/known.jpg": known,
+        "more/known.xml": annotation("known.jpg", [("cube", 2.0, 3.0, 30.0, 40.0)]),
+        "more/p05.jpg": again,
+        "more/p05.xml": annotation("p05.jpg", [("ball", 2.0, 3.0, 30.0, 40.0)]),
+        "more/darkroom-remove.txt": b"p07.jpg\nnothing.jpg\n",
+    }
+    grown = Extended(
+        tmp_path / "after",
+        parent,
+        before,
+        tmp_path / "before" / INDEX_FILE,
+        additions=zip_files(tmp_path / "more.zip", more),
+    )
+    assert (grown.result.images, grown.result.added, grown.result.replaced) == (14, 3, 1)
+    assert grown.prepared.classes == ["ball", "cube", "aardvark"]
+    new = _rows(grown.out)
+    for path in old.keys() - {"p07.jpg", "p03.jpg"}:
+        assert _unplaced(new[path]) == _unplaced(old[path])
+    assert new["p03.jpg"].split == old["p03.jpg"].split and len(new["p03.jpg"].boxes) == 1
+    assert "p07.jpg" not in new and len(new) == 14
+    assert {"extend-annotations-replaced", "extend-image-removed", "extend-remove-unknown", "extend-image-renamed"} <= (
+        grown.prepared.findings.keys()
+    )
+    offline = validate_archive(
+        grown.archive, _folder(tmp_path / "offline"), PrepareOptions(seed=7), processes=1, steps=StageReporter()
+    )
+    assert offline.digests.fingerprint == grown.prepared.fingerprint
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def _odd_images() -> Files:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    palette = io.BytesIO()
+    Image.effect_noise((40, 30), 60).convert("P").save(palette, "PNG")
+    return {
+        "a/plain.jpg": image_bytes(seed=1, boxes=[("x", 3, 3, 30, 30)]),
+        "a/turned.jpg": image_bytes(seed=2, boxes=[("x", 3, 3, 30, 30)], exif=turned),
+        "a/behind.jpg": image_bytes(seed=3, boxes=[("x", 3, 3, 30, 30)]) + b"12 more bytes",
+        "a/grey.png": image_bytes(seed=4, mode="L", format="PNG", boxes=[("x", 3, 3, 30, 30)]),
+        "a/alpha.png": image_bytes(seed=5, mode="RGBA", format="PNG", boxes=[("x", 3, 3, 30, 30)]),
+        "b/palette.png": palette.getvalue(),
+        "b/flat.png": image_bytes(seed=6, format="PNG"),
+        "b/cmyk.jpg": image_bytes(seed=7, mode="CMYK"),
+        "b/deep.png": _deep(),
+        "b/photo.webp": image_bytes(seed=8, format="WEBP", boxes=[("x", 3, 3, 30, 30)]),
+    }
+
+
+def _deep() -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((40, 30), 90).convert("I").point(lambda value: value * 256).convert("I;16").save(out, "PNG")
+    return out.getvalue()
+
+
+def test_facts_from_an_index_are_those_of_decoding(tmp_path: Path) -> None:
+    archive = zip_files(tmp_path / "odd.zip", _odd_images())
+    prepared_in(tmp_path / "out", archive)
+    known = read_known(tmp_path / "out" / INDEX_FILE)
+    source, _ = extract(archive, _folder(tmp_path / "into"), threads=1, tick=lambda *_: None)
+    decoded = dict(
+        zip(
+            (f.sha256 for f in source.files),
+            inspect_all(list(source.files), processes=1, tick=lambda *_: None),
+            strict=True,
+        )
+    )
+    assert {sha256: decoded[sha256] for sha256 in known} == known
+    kept = {file.name for file in source.files if file.sha256 in known}
+    assert kept == {file.name for file in source.files} - {"b/cmyk.jpg", "b/deep.png"}  # which are converted anew
+
+
+def test_what_is_known_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = voc_zip(tmp_path / "parent.zip")
+    before = prepared_in(tmp_path / "before", parent)
+    submitted: list[object] = []
+    from pipeline.decode.pool import DecodePool
+
+    original = DecodePool.submit
+
+    def submit(self: object, tasks: object) -> None:
+        each = list(tasks)  # type: ignore[call-overload] # of any kind
+        submitted.extend(task for task in each if type(task).__name__ == "ImageTask")
+        original(self, each)  # type: ignore[arg-type] # as above
+
+    monkeypatch.setattr(DecodePool, "submit", submit)
+    additions = zip_files(tmp_path / "more.zip", _added(1))
+    Extended(tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE, additions=additions)
+    assert len(submitted) == 2  # the new image, when it is read and when the revision is prepared
+
+
+def test_one_folder_of_a_known_class_is_enough(tmp_path: Path) -> None:
+    names = ("cat", "dog")
+    files = {f"{names[n % 2]}/{n}.jpg": image_bytes(seed=n, boxes=[("x", n + 1, 3, 30, 30)]) for n in range(20)}
+    parent = zip_files(tmp_path / "parent.zip", files)
+    before = prepared_in(tmp_path / "before", parent)
+    more = {f"new/dog/{n}.jpg": image_bytes(seed=n, boxes=[("x", n - 50, 9, 40, 44)]) for n in range(70, 73)}
+    grown = Extended(
+        tmp_path / "after",
+        parent,
+        before,
+        tmp_path / "before" / INDEX_FILE,
+        additions=zip_files(tmp_path / "more.zip", more),
+    )
+    assert grown.prepared.images == 23
+    assert all(row.label == 1 for path, row in _rows(grown.out).items() if path not in _rows(tmp_path / "before"))
+    trained = [path for path, row in _rows(grown.out).items() if row.split == "train" and row.label == 0]
+    third = Extended(
+        tmp_path / "third",
+        grown.archive,
+        grown.prepared,
+        grown.out / INDEX_FILE,
+        changes={trained[0]: {"label": "lynx"}, trained[1]: {"remove": True}},
+    )
+    assert third.prepared.classes == ["cat", "dog", "lynx"] and third.prepared.images == 22
+
+
+def test_what_is_added_must_be_of_the_kind_of_the_dataset(tmp_path: Path) -> None:
+    parent = voc_zip(tmp_path / "parent.zip")
+    before = prepared_in(tmp_path / "before", parent)
+    more = {f"{name}/{n}.jpg": image_bytes(seed=n) for n in range(4) for name in ("cat", "dog")}
+    additions = zip_files(tmp_path / "more.zip", more)
+    with pytest.raises(Rejected) as rejected:
+        Extended(tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE, additions=additions)
+    assert "extend-kind-differs" in {each.code for each in rejected.value.findings}
+
+
+def test_a_validation_split_that_is_taken_out_is_not_made_anew(tmp_path: Path) -> None:
+    parent = voc_zip(tmp_path / "parent.zip")
+    before = prepared_in(tmp_path / "before", parent)
+    held_out = [path for path, row in _rows(tmp_path / "before").items() if row.split == "val"]
+    with pytest.raises(Rejected, match="validation split"):
+        Extended(
+            tmp_path / "after",
+            parent,
+            before,
+            tmp_path / "before" / INDEX_FILE,
+            changes={path: {"remove": True} for path in held_out},
+        )
