@@ -136,8 +136,10 @@ def _leave_tombstone(db: Database, job_id: str) -> None:
         run = dict.fromkeys(("progress", "notes", "problem", "log_key", "checkpoint_key", "mlflow_refused"))
         session.execute(update(RunRow).where(RunRow.job_id == job_id).values(**run, params={}))
         job = dict.fromkeys(
-            ("source_key", "metadata_key", "huggingface", "imported_from", "extension")
-            + ("progress", "problem", "classes", "findings")
+            (
+                *("source_key", "metadata_key", "huggingface", "imported_from", "extension"),
+                *("progress", "problem", "classes", "findings"),
+            )
         )
         named = {"name": "", "source_name": "", "options": {}}  # what a person wrote goes too
         session.execute(update(JobRow).where(JobRow.id == job_id).values(**job, **named, erased_at=clock.now()))
