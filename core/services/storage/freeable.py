@@ -139,9 +139,10 @@ def _of_versions(scope: Scope, column: Any, *which: ColumnElement[bool]) -> Wher
 
 def _source_conditions(scope: Scope) -> Where:
     child, repair, newer = aliased(JobRow), aliased(JobRow), aliased(JobRow)
-    extended = select(child.id).where(child.parent_job_id == JobRow.id, child.deleted_at.is_(None))
-    repaired = select(repair.id).where(repair.repair_of == JobRow.id, repair.state.in_(_UNFINISHED))
-    draft = (CorrectionRow.job_id == JobRow.id, CorrectionRow.applied_to.is_(None))
+    # Each is read once, not once for each job: statistics of columns that are mostly NULL mislead SQLite's planner.
+    extended = select(child.parent_job_id).where(child.parent_job_id.is_not(None), child.deleted_at.is_(None))
+    repaired = select(repair.repair_of).where(repair.repair_of.is_not(None), repair.state.in_(_UNFINISHED))
+    corrected = select(CorrectionRow.job_id).where(CorrectionRow.applied_to.is_(None))
     busy = select(OperationRow.job_id).where(OperationRow.job_id.is_not(None), OperationRow.state.in_(_ACTIVE))
     ready = select(newer.id).where(newer.project_id == scope.project_id, newer.state == str(JobState.READY))
     newest = ready.order_by(newer.id.desc()).limit(1).scalar_subquery()  # the next revision extends it
@@ -151,8 +152,7 @@ def _source_conditions(scope: Scope) -> Where:
         JobRow.source_key.is_not(None),
         JobRow.finished_at < scope.before,
         or_(newest.is_(None), JobRow.id != newest),
-        *(~needing.exists() for needing in (extended, repaired, select(CorrectionRow.id).where(*draft))),
-        *(JobRow.id.not_in(ids) for ids in (busy, frozen_jobs())),
+        *(JobRow.id.not_in(ids) for ids in (extended, repaired, corrected, busy, frozen_jobs())),
     )
 
 
