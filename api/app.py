@@ -22,6 +22,7 @@ from api.routes import (
     batch_predictions,
     bundles,
     dataset_diff,
+    dataset_exports,
     dataset_images,
     datasets,
     evaluation_matrix,
@@ -61,7 +62,19 @@ from http_common.prediction_schemas import PredictRequest
 from http_common.unknown import refuse_unknown_parameters
 
 _ROUTES = (
-    *(projects, datasets, imports, images, dataset_images, dataset_diff, uploads, formats, jobs, repair),
+    *(
+        projects,
+        datasets,
+        imports,
+        images,
+        dataset_images,
+        dataset_exports,
+        dataset_diff,
+        uploads,
+        formats,
+        jobs,
+        repair,
+    ),
     *(
         predictions,
         batch_predictions,

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fingerprint": ("pipeline.cli.fingerprint", "print both digests of a dataset, offline"),
     "repair": ("pipeline.cli.repair", "write a repaired copy of a dataset, with a log of every change"),
     "extend": ("pipeline.cli.extend", "write the next revision of a dataset as a ZIP, for a worker"),
+    "export-dataset": ("pipeline.cli.export_dataset", "write a dataset as COCO, Pascal VOC, YOLO, folders or Parquet"),
     "import": ("pipeline.cli.import_hub", "make a ZIP of folders of classes from the files of a dataset on a hub"),
     "import-model": ("pipeline.cli.import_model", "read a model that was trained elsewhere, as a trainer publishes it"),
     "train": ("pipeline.cli.train", "train a model on a prepared dataset"),
@@ -37,7 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict-batch": ("pipeline.cli.predict_batch", "run an export on many images, for a worker"),
     "predict": ("pipeline.cli.predict", "run a trained model on images"),
 }
-_READ_DATASETS = frozenset({"prepare", "fingerprint", "repair", "extend"})
+_READ_DATASETS = frozenset({"prepare", "fingerprint", "repair", "extend", "export-dataset"})
 
 
 def run(argv: list[str]) -> int:

@@ -1,7 +1,6 @@
 """The bundle of a model version: one ZIP with all that its users need. The first request queues its operation."""
 
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
@@ -10,30 +9,19 @@ from starlette.responses import Response
 from api.dependencies import AsLink, CurrentPlatform, Wait
 from api.http.downloads import MAY_CHANGE, StoredFile, file_name, send_stored
 from api.http.long_poll import read_when_settled
+from api.http.made_on_read import WAITS, queues_nothing, waiting
 from api.routes.models import MISSING
 from api.schemas.links import link
-from api.schemas.operations import Operation, operation_of
-from core.db.tables import BundleRow, OperationRow
+from core.db.tables import BundleRow
 from core.domain import errors
 from core.services.context import Platform
 from core.services.models.bundles import Standing, find_bundle, request_bundle
 from core.services.models.refs import name_of_line
 from http_common.openapi import file_responses, problem_responses
-from http_common.problems import RETRY_SECONDS
 
 router = APIRouter(tags=["exports"])
 
 MEDIA_TYPE = "application/zip"
-_WAITS: dict[int | str, dict[str, Any]] = {
-    202: {
-        "model": Operation,
-        "description": "It, or its ONNX, is being written: the operation that it waits for. Ask again after that.",
-        "headers": {
-            "Location": {"description": "The operation.", "schema": {"type": "string"}},
-            "Retry-After": {"description": "Seconds.", "schema": {"type": "string"}},
-        },
-    }
-}
 
 
 @router.head("/models/{ref}/{version}/bundle", include_in_schema=False)
@@ -42,7 +30,7 @@ _WAITS: dict[int | str, dict[str, Any]] = {
     summary="Download the bundle of a version",
     response_class=Response,
     responses=file_responses(MEDIA_TYPE)
-    | _WAITS
+    | WAITS
     | problem_responses(*MISSING, errors.BundleWithoutOnnx, errors.BundleFailed, errors.RangeInvalid),
 )
 async def download_bundle(
@@ -62,27 +50,18 @@ async def download_bundle(
     read = partial(_find, request, platform, ref, version)
     standing = await read_when_settled(request, platform.db, read, _waits_for, seconds=wait)
     if standing.bundle is None:
-        return _waiting(standing.operation, standing.slug)
+        return waiting(standing.operation, standing.slug)
     return await run_in_threadpool(_send, request, platform, ref, standing, standing.bundle, as_link)
 
 
 def _find(request: Request, platform: Platform, ref: str, version: str) -> Standing:
-    if request.method == "HEAD" or "prefetch" in request.headers.get("sec-purpose", ""):
+    if queues_nothing(request):
         return find_bundle(platform.db, ref, version)
     return request_bundle(platform, ref, version)
 
 
 def _waits_for(standing: Standing) -> str | None:
     return standing.operation.id if standing.operation else None
-
-
-def _waiting(operation: OperationRow | None, slug: str) -> Response:
-    headers = {"retry-after": RETRY_SECONDS, "cache-control": "no-store"}
-    if operation is None:
-        return Response(status_code=202, headers=headers)
-    body = operation_of(operation, {str(operation.project_id): slug})
-    headers["location"] = link(f"/operations/{operation.id}")
-    return Response(body.model_dump_json(), status_code=202, headers=headers, media_type="application/json")
 
 
 def _send(

@@ -231,6 +231,7 @@ def job_links(row: JobRow) -> dict[str, str]:
         links |= {
             "metadata": f"/dataset/metadata/{job_id}",
             "dataset": f"/dataset/download/{job_id}",
+            "dataset_exports": f"/dataset/exports/{job_id}",
             "images": f"/dataset/images/{job_id}",
             "sample": f"/dataset/sample/{job_id}",
             **{name: f"/dataset/plots/{job_id}/{name}" for name in plots_of(row.kind)},

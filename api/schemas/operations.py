@@ -12,7 +12,7 @@ from core.db.tables import OperationRow
 from core.db.transitions import public_fields
 from core.domain.states import RUN_ENDED, RunState
 from core.services.operations.commands import Requested
-from core.services.operations.kinds import BUNDLE, PREDICT_BATCH
+from core.services.operations.kinds import BUNDLE, EXPORT_DATASET, PREDICT_BATCH
 
 OPERATION_ID = "operation_01kaj8x4b1c2d3e4f5g6h7j8k9"
 
@@ -91,6 +91,9 @@ def operation_links(row: OperationRow) -> dict[str, str]:
             links["bundle"] = link(f"{version}/bundle")
     if row.result and "evaluation_id" in row.result:
         links["evaluation"] = link(f"/evaluations/{row.result['evaluation_id']}")
+    if row.kind == EXPORT_DATASET and row.deleted_at is None:
+        chosen = {"format": row.params["format"], "arrange": row.params["arrange"]}
+        links["download"] = link(f"/dataset/export/{row.job_id}", **chosen)
     if row.kind == PREDICT_BATCH and row.deleted_at is None:
         links["batch"] = link(f"/predict/batch/{row.id}")
     if row.state not in RUN_ENDED:

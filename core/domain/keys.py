@@ -3,8 +3,8 @@
 import re
 
 DATASETS = "datasets/"
-_MADE_OF_VERSIONS = ("exports/", "evaluations/", "bundles/", "batch_predictions/")
-ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", *_MADE_OF_VERSIONS, DATASETS, "probe/")
+_DERIVED = ("exports/", "evaluations/", "bundles/", "batch_predictions/", "dataset_exports/")
+ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", *_DERIVED, DATASETS, "probe/")
 PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
 
 _OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")
@@ -164,8 +164,13 @@ def batch_key(operation_id: str, attempt: int, name: str) -> str:
     return f"batch_predictions/{operation_id}/{attempt}/{name}"
 
 
+def dataset_export_key(operation_id: str, attempt: int) -> str:
+    """The ZIP of an exported dataset, by the operation that made it."""
+    return f"dataset_exports/{operation_id}/{attempt}/dataset.zip"
+
+
 def derived_prefix(made: str, operation_id: str) -> str:
-    """The objects of one of the `exports`, `evaluations`, `bundles` or `batch_predictions`, of every attempt at it."""
+    """The objects of a row of the table `made`, one of those in _DERIVED, of every attempt at it."""
     return f"{made}/{operation_id}/"
 
 

@@ -156,6 +156,22 @@ class BatchPredicted(ChildResult):
     summary: dict[str, Any]
 
 
+class Loss(ChildResult):
+    """What an export of a dataset could not keep: see `pipeline.dataset_export.losses`."""
+
+    code: str
+    count: int
+    detail: str
+
+
+class DatasetExported(ChildResult):
+    """`out/dataset.zip` is the file."""
+
+    outcome: Literal["dataset-exported"] = "dataset-exported"
+    images: int
+    losses: list[Loss]
+
+
 class BundledFile(FileDigest):
     name: str
 

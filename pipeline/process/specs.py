@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.params.dataset_exports import Arrange, Format
 from pipeline.params.prepare import Background, PrepareOptions, Split
 
 
@@ -185,6 +186,23 @@ class PredictBatchSpec(ChildSpec):
     fetched: Path | None = None  # a folder of images from URLs, with FETCHED_FILE
     labelled: bool = True  # also write the labelled ZIP
     image_max_bytes: int
+    threads: int = Field(1, ge=1)
+
+
+class ExportDatasetSpec(ChildSpec):
+    """The images: of one of `archive` and `tar`."""
+
+    command = "export-dataset"
+
+    archive: Path | None = None  # what was uploaded, which is removed once it is extracted
+    tar: Path | None = None  # the prepared set, where that is not stored any more
+    index: Path  # image index of the set
+    kind: str
+    classes: list[str]
+    fingerprint: str
+    content_fingerprint: str
+    format: Format
+    arrange: Arrange
     threads: int = Field(1, ge=1)
 
 

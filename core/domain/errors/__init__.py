@@ -11,7 +11,7 @@
     ├── NotFound              404
     │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
     │   │   ImageNotFound  ProjectNotFound  OperationNotFound  ExportNotFound  EvaluationNotFound
-    │   │   BatchNotFound
+    │   │   BatchNotFound  DatasetExportNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── RequestTimeout        408   its head or body stopped arriving
@@ -30,6 +30,7 @@
     │   ├── ExportNotPassed         a file whose certificate did not pass, asked for without force=true
     │   ├── BundleWithoutOnnx       a bundle of a version without an ONNX that passed
     │   ├── BundleFailed            its operation failed, and can be retried
+    │   ├── DatasetExportFailed     its operation failed, and can be retried
     │   ├── ModelNotServable        predictions of a version without an export that passed
     │   ├── BatchNotReady           results of a batch of predictions that has not succeeded
     │   ├── EvaluationKindMismatch  a detector on labelled images, or a classifier on boxes
@@ -54,6 +55,7 @@
     │   │   └── ImportUnusable      an import: nothing usable at the URL, in the bucket or in the folder
     │   ├── ModelRefused            an uploaded model: of no supported kind, hostile or broken
     │   ├── ExportUnsupported       a format, precision or option that is not for this model
+    │   ├── DatasetFormatUnsupported  boxes in folders of classes, classes in COCO
     │   ├── ExportAccuracy          int8: every attempt loses more than max_drop
     │   ├── NoSharedClass           an evaluation: no class of the model is in the dataset
     │   ├── FormatUnavailable       the worker lacks the library or the device of the format
@@ -104,6 +106,9 @@ from core.domain.errors.base import Unprocessable as Unprocessable
 from core.domain.errors.base import all_errors as all_errors
 from core.domain.errors.base import error_from_slug as error_from_slug
 from core.domain.errors.datasets import ArchiveRefused as ArchiveRefused
+from core.domain.errors.datasets import DatasetExportFailed as DatasetExportFailed
+from core.domain.errors.datasets import DatasetExportNotFound as DatasetExportNotFound
+from core.domain.errors.datasets import DatasetFormatUnsupported as DatasetFormatUnsupported
 from core.domain.errors.datasets import DatasetKindMismatch as DatasetKindMismatch
 from core.domain.errors.datasets import DatasetRejected as DatasetRejected
 from core.domain.errors.datasets import FormatUnknown as FormatUnknown

@@ -18,6 +18,16 @@ class DatasetKindMismatch(Conflict):
     title = "The datasets are of different kinds"
 
 
+class DatasetExportNotFound(NotFound):
+    slug = "dataset-export-not-found"
+    title = "The dataset has no such export"
+
+
+class DatasetExportFailed(Conflict):
+    slug = "dataset-export-failed"
+    title = "The export of the dataset could not be written"
+
+
 class HubOff(Conflict):
     slug = "hub-off"
     title = "Downloads from a hub are switched off"
@@ -61,3 +71,8 @@ class ImportUnusable(DatasetRejected):
 class ImageNotRendered(Unprocessable):
     slug = "image-not-rendered"
     title = "The image cannot be rendered"
+
+
+class DatasetFormatUnsupported(Unprocessable):
+    slug = "dataset-format-unsupported"
+    title = "The format cannot hold this kind of dataset"

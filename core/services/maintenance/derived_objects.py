@@ -11,6 +11,7 @@ from core.db.tables import (
     BatchPredictionArtifactRow,
     BatchPredictionRow,
     BundleRow,
+    DatasetExportRow,
     EvaluationArtifactRow,
     EvaluationRow,
     ExportRow,
@@ -25,6 +26,7 @@ _EMPTIED: Mapping[type[Derived], Mapping[str, Any]] = {
     EvaluationRow: {"metrics": {}},
     BundleRow: {"contents": []},
     BatchPredictionRow: {"summary": None},
+    DatasetExportRow: {"losses": [], "file_name": ""},
 }
 
 

@@ -19,6 +19,7 @@ from core.db.tables import (
     ArtifactRow,
     BatchPredictionArtifactRow,
     BundleRow,
+    DatasetExportRow,
     DatasetRow,
     EvaluationArtifactRow,
     ExportRow,
@@ -164,6 +165,7 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         EvaluationArtifactRow.key,
         BundleRow.key,
         BatchPredictionArtifactRow.key,
+        DatasetExportRow.key,
         UploadPartRow.key,
     )
     named: set[str] = set()

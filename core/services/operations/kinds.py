@@ -6,5 +6,6 @@ EVALUATE = "evaluate"
 BUNDLE = "bundle"
 PREDICT_BATCH = "predict-batch"
 PURGE = "purge"
+EXPORT_DATASET = "export-dataset"
 # What they make is made again when it is next asked for, or is of use with its version alone: nothing waits for them.
-DERIVING = (IMAGE_INDEX, EXPORT, BUNDLE)
+DERIVING = (IMAGE_INDEX, EXPORT, BUNDLE, EXPORT_DATASET)

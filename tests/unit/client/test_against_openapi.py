@@ -134,6 +134,9 @@ CALLS = {
         "draw_diff": (call("job_1", "job_2", FOLDER, images=4), call("job_1", "job_2", FOLDER / "changes.csv")),
         "download": (call("job_1", FOLDER),),
         "download_source": (call("job_1", FOLDER),),
+        "export": (call("job_1", "coco", FOLDER), call("job_1", "yolo", FOLDER, arrange="splits")),
+        "exports": (call("job_1"),),
+        "delete_export": (call("job_1", "dataexport_1"),),
     },
     "runs": {
         "list": (call(project="raccoons", dataset="job_1", state="running"),),

@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "export": "worker.tasks.operations.export",
     "predict-batch": "worker.tasks.operations.predict_batch",
     "purge": "worker.tasks.operations.purge",
+    "export-dataset": "worker.tasks.operations.export_dataset",
     "bundle": "worker.tasks.operations.bundle",
     "image-index": "worker.tasks.operations.image_index",
     "import-version": "worker.tasks.operations.import_version",

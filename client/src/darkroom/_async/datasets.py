@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from darkroom._async import work
-from darkroom._async.downloads import download
+from darkroom._async.downloads import download, download_when_written
 from darkroom._async.transport import AsyncTransport, new_key
 from darkroom._async.uploads import preflight, upload
 from darkroom.errors import ArchiveRefused
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import job_id_of, path_of, place_of, project_name_of
-from darkroom.schemas import Dataset, DatasetDiff, DatasetImage, Event, Finding, ImageDiff, Preflight, Project
+from darkroom.schemas import (
+    Dataset,
+    DatasetDiff,
+    DatasetExport,
+    DatasetImage,
+    Event,
+    Finding,
+    ImageDiff,
+    Preflight,
+    Project,
+)
 from darkroom.states import DATASET_ENDED, READY
 from darkroom.uploads import OnProgress, UploadProgress, accepted_as_addition, records_folder
 
@@ -261,6 +271,32 @@ class AsyncDatasets:
     ) -> Path:
         """The ZIP as it was uploaded."""
         return await download(self._transport, path_of("/dataset/source/{}", job_id_of(dataset)), to, on_bytes=on_bytes)
+
+    async def export(
+        self,
+        dataset: Dataset | str,
+        format: str,
+        to: PathLike = ".",
+        *,
+        arrange: str = "paths",
+        on_bytes: OnBytes | None = None,
+    ) -> Path:
+        """The dataset as a ZIP in another format. Boxes: `coco`, `voc`, `yolo`, `hf`; classes: `folders`, `hf`.
+
+        Waits while the service writes it. `arrange`: `paths` keeps the images at their paths, `splits` puts them into a
+        folder of each split (`yolo`, `folders`). `exports` lists what a format could not keep.
+        """
+        path, query = path_of("/dataset/export/{}", job_id_of(dataset)), {"format": format, "arrange": arrange}
+        return await download_when_written(self._transport, path, to, query=query, on_bytes=on_bytes)
+
+    def exports(self, dataset: Dataset | str) -> AsyncIterator[DatasetExport]:
+        """What was written in other formats, newest first."""
+        return self._transport.pages(DatasetExport, path_of("/dataset/exports/{}", job_id_of(dataset)))
+
+    async def delete_export(self, dataset: Dataset | str, export: DatasetExport | str) -> None:
+        """The same can be made again."""
+        export_id = export if isinstance(export, str) else export.export_id
+        await self._transport.send("DELETE", path_of("/dataset/exports/{}/{}", job_id_of(dataset), export_id))
 
     async def _accepted(
         self, path: str, body: Mapping[str, Any] | None, *, wait: bool, project: str | None = None

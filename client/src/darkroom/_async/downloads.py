@@ -9,9 +9,11 @@ import httpx
 
 from darkroom._async.runtime import in_thread, sleep
 from darkroom._async.transport import AsyncTransport, Query
+from darkroom._async.work import LONG_POLL_SECONDS
 from darkroom.errors import ServiceUnavailable, ServiceUnreachable
 from darkroom.files import OnBytes, PartialFile, PathLike, total_of
 
+ACCEPTED = 202
 ATTEMPTS = 6  # without a byte of progress
 PAUSE_SECONDS = 1.0
 
@@ -42,6 +44,17 @@ async def download(
     except BaseException:  # interrupted
         file.release()
         raise
+
+
+async def download_when_written(
+    transport: AsyncTransport, path: str, to: PathLike, *, query: Query | None = None, on_bytes: OnBytes | None = None
+) -> Path:
+    """As `download`, of a file that the service writes when it is first requested: waits until it is there."""
+    while True:
+        async with transport.stream(path, query={**(query or {}), "wait": LONG_POLL_SECONDS}) as response:
+            if response.status_code != ACCEPTED:
+                break
+    return await download(transport, path, to, query=query, on_bytes=on_bytes)
 
 
 async def _received(

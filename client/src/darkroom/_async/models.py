@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from darkroom._async.downloads import download
+from darkroom._async.downloads import download, download_when_written
 from darkroom._async.transport import AsyncTransport
-from darkroom._async.work import LONG_POLL_SECONDS, without_none
+from darkroom._async.work import without_none
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import (
     evaluation_id_of,
@@ -33,7 +33,6 @@ from darkroom.schemas import (
 )
 
 PRODUCTION, LATEST = "production", "latest"
-ACCEPTED = 202
 
 
 class AsyncModels:
@@ -76,11 +75,7 @@ class AsyncModels:
         """One ZIP with all that a user of the model needs; waits while the service writes it."""
         line, version = await resolve(self._transport, model)
         path = path_of("/models/{}/{}/bundle", line, version)
-        while True:
-            async with self._transport.stream(path, query={"wait": LONG_POLL_SECONDS}) as response:
-                if response.status_code != ACCEPTED:
-                    break
-        return await download(self._transport, path, to, on_bytes=on_bytes)
+        return await download_when_written(self._transport, path, to, on_bytes=on_bytes)
 
     async def import_file(
         self, project: Project | str, file: PathLike, *, dataset: Dataset | str | None = None

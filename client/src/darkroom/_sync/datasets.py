@@ -9,13 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from darkroom._sync import work
-from darkroom._sync.downloads import download
+from darkroom._sync.downloads import download, download_when_written
 from darkroom._sync.transport import Transport, new_key
 from darkroom._sync.uploads import preflight, upload
 from darkroom.errors import ArchiveRefused
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import job_id_of, path_of, place_of, project_name_of
-from darkroom.schemas import Dataset, DatasetDiff, DatasetImage, Event, Finding, ImageDiff, Preflight, Project
+from darkroom.schemas import (
+    Dataset,
+    DatasetDiff,
+    DatasetExport,
+    DatasetImage,
+    Event,
+    Finding,
+    ImageDiff,
+    Preflight,
+    Project,
+)
 from darkroom.states import DATASET_ENDED, READY
 from darkroom.uploads import OnProgress, UploadProgress, accepted_as_addition, records_folder
 
@@ -254,6 +264,32 @@ class Datasets:
     def download_source(self, dataset: Dataset | str, to: PathLike = ".", *, on_bytes: OnBytes | None = None) -> Path:
         """The ZIP as it was uploaded."""
         return download(self._transport, path_of("/dataset/source/{}", job_id_of(dataset)), to, on_bytes=on_bytes)
+
+    def export(
+        self,
+        dataset: Dataset | str,
+        format: str,
+        to: PathLike = ".",
+        *,
+        arrange: str = "paths",
+        on_bytes: OnBytes | None = None,
+    ) -> Path:
+        """The dataset as a ZIP in another format. Boxes: `coco`, `voc`, `yolo`, `hf`; classes: `folders`, `hf`.
+
+        Waits while the service writes it. `arrange`: `paths` keeps the images at their paths, `splits` puts them into a
+        folder of each split (`yolo`, `folders`). `exports` lists what a format could not keep.
+        """
+        path, query = path_of("/dataset/export/{}", job_id_of(dataset)), {"format": format, "arrange": arrange}
+        return download_when_written(self._transport, path, to, query=query, on_bytes=on_bytes)
+
+    def exports(self, dataset: Dataset | str) -> Iterator[DatasetExport]:
+        """What was written in other formats, newest first."""
+        return self._transport.pages(DatasetExport, path_of("/dataset/exports/{}", job_id_of(dataset)))
+
+    def delete_export(self, dataset: Dataset | str, export: DatasetExport | str) -> None:
+        """The same can be made again."""
+        export_id = export if isinstance(export, str) else export.export_id
+        self._transport.send("DELETE", path_of("/dataset/exports/{}/{}", job_id_of(dataset), export_id))
 
     def _accepted(
         self, path: str, body: Mapping[str, Any] | None, *, wait: bool, project: str | None = None

@@ -10,9 +10,11 @@ import httpx
 
 from darkroom._sync.runtime import in_thread, sleep
 from darkroom._sync.transport import Query, Transport
+from darkroom._sync.work import LONG_POLL_SECONDS
 from darkroom.errors import ServiceUnavailable, ServiceUnreachable
 from darkroom.files import OnBytes, PartialFile, PathLike, total_of
 
+ACCEPTED = 202
 ATTEMPTS = 6  # without a byte of progress
 PAUSE_SECONDS = 1.0
 
@@ -43,6 +45,17 @@ def download(
     except BaseException:  # interrupted
         file.release()
         raise
+
+
+def download_when_written(
+    transport: Transport, path: str, to: PathLike, *, query: Query | None = None, on_bytes: OnBytes | None = None
+) -> Path:
+    """As `download`, of a file that the service writes when it is first requested: waits until it is there."""
+    while True:
+        with transport.stream(path, query={**(query or {}), "wait": LONG_POLL_SECONDS}) as response:
+            if response.status_code != ACCEPTED:
+                break
+    return download(transport, path, to, query=query, on_bytes=on_bytes)
 
 
 def _received(

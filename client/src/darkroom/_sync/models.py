@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from darkroom._sync.downloads import download
+from darkroom._sync.downloads import download, download_when_written
 from darkroom._sync.transport import Transport
-from darkroom._sync.work import LONG_POLL_SECONDS, without_none
+from darkroom._sync.work import without_none
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import (
     evaluation_id_of,
@@ -34,7 +34,6 @@ from darkroom.schemas import (
 )
 
 PRODUCTION, LATEST = "production", "latest"
-ACCEPTED = 202
 
 
 class Models:
@@ -77,11 +76,7 @@ class Models:
         """One ZIP with all that a user of the model needs; waits while the service writes it."""
         line, version = resolve(self._transport, model)
         path = path_of("/models/{}/{}/bundle", line, version)
-        while True:
-            with self._transport.stream(path, query={"wait": LONG_POLL_SECONDS}) as response:
-                if response.status_code != ACCEPTED:
-                    break
-        return download(self._transport, path, to, on_bytes=on_bytes)
+        return download_when_written(self._transport, path, to, on_bytes=on_bytes)
 
     def import_file(self, project: Project | str, file: PathLike, *, dataset: Dataset | str | None = None) -> Operation:
         """A model trained elsewhere as a version: a `.pt` file, an `.onnx` file, or a ZIP of a folder of transformers.

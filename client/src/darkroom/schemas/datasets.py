@@ -201,6 +201,33 @@ class DatasetImage:
 
 
 @dataclass(frozen=True)
+class DatasetLoss:
+    """What a format could not keep: `count` boxes, images or classes."""
+
+    code: str
+    count: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class DatasetExport:
+    """A dataset in a format that others read."""
+
+    export_id: str
+    job_id: str
+    operation_id: str
+    fingerprint: str
+    format: str
+    arrange: str
+    losses: tuple[DatasetLoss, ...]
+    file_name: str
+    bytes: int
+    sha256: str
+    created_at: datetime
+    links: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Format:
     name: str
     title: str

@@ -42,6 +42,22 @@ def add_to(app: typer.Typer) -> None:
     )(download)
     command(
         app,
+        "export-dataset",
+        panel="Datasets",
+        examples=(
+            (
+                "darkroom export-dataset raccoons/d2 --format coco",
+                "waits for it, saves it, says what was lost",
+            ),
+            ("darkroom export-dataset raccoons/d2 --format yolo --arrange splits", "images/train, images/val, ..."),
+            (
+                "darkroom export-dataset actions/d1 --format hf --out hub/",
+                "Parquet files, for a Hugging Face hub",
+            ),
+        ),
+    )(export_dataset)
+    command(
+        app,
         "open",
         panel="Service",
         examples=(
@@ -91,6 +107,33 @@ def download(
     session.out.result(
         {"path": str(path), "bytes": length},
         lambda: Facts({"saved": styled(path, "bold"), "size": f"{size(length)}, sha256 verified"}),
+    )
+
+
+def export_dataset(
+    session: Session,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="raccoons/d2, a project, or the id of a job.")],
+    format: Annotated[str, typer.Option("--format", help="Boxes: coco, voc, yolo, hf. Classes: folders, hf.")],
+    arrange: Annotated[
+        str, typer.Option("--arrange", help="yolo, folders: keep the paths, or a folder of each split (splits).")
+    ] = "paths",
+    out: Annotated[
+        str, typer.Option("--out", metavar="PATH", help="A file, or a folder with a slash at its end.")
+    ] = "./",
+) -> None:
+    """Download a dataset in a format that others read: images as they were uploaded, boxes or classes, splits."""
+    client = session.client
+    job_id, target = job_of(client, dataset), target_of(out) or Path()
+    path = receive(
+        session, dataset, lambda on: client.datasets.export(job_id, format, target, arrange=arrange, on_bytes=on)
+    )
+    made = next(each for each in client.datasets.exports(job_id) if (each.format, each.arrange) == (format, arrange))
+    lost = "; ".join(f"{loss.code} ({loss.count}): {loss.detail}" for loss in made.losses) or "nothing"
+    session.out.result(
+        {"path": str(path), "bytes": made.bytes, "losses": [vars(loss) for loss in made.losses]},
+        lambda: Facts(
+            {"saved": styled(path, "bold"), "size": f"{size(made.bytes)}, sha256 verified", "lost": safe(lost)}
+        ),
     )
 
 
