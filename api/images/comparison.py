@@ -85,7 +85,11 @@ def _pair(item: DiffItem, before: Sequence[str], after: Sequence[str]) -> Compar
     if item.after is not None:
         boxes = _boxes(item, after, is_after=True)
         new = _side(item.after, after, boxes, size=0 if _is_one_file(item) else item.after.bytes)
-    return ComparedPair(path=item.path, note=_note(item), before=old, after=new)
+    return ComparedPair(path=item.path, note=_note(item), is_relabelled=_is_relabelled(item), before=old, after=new)
+
+
+def _is_relabelled(item: DiffItem) -> bool:
+    return item.before is not None and item.before.label is not None and "changed" in item.changes
 
 
 def _side(image: IndexedImage, classes: Sequence[str], boxes: Sequence[ComparedBox], *, size: int) -> ComparedSide:
@@ -130,7 +134,7 @@ def _note(item: DiffItem) -> str:
         parts.append(f"was {item.before.path[-_PATH_LENGTH:]}")
     if "replaced" in item.changes:
         parts.append("other bytes")
-    if item.before.label is not None and "changed" in item.changes:
+    if _is_relabelled(item):
         parts.append("other class")
     counts = Counter(kind for each in item.boxes for kind in each.kinds)
     return ", ".join(

@@ -239,6 +239,8 @@ def job_links(row: JobRow) -> dict[str, str]:
             "runs": f"/runs?job_id={job_id}",
             "models": f"/models/{job_id}",
         }
+        if row.parent_job_id:
+            links["diff"] = f"/dataset/diff/{row.parent_job_id}/{job_id}"
         if row.kind == entry_of(BASELINE).kind:
             links["baseline"] = f"/baseline/{job_id}"
     if row.last_version:

@@ -18,7 +18,7 @@ COLOURS = {"added": "#009e73", "removed": "#d9480f", "changed": "#0072b2", "was"
 LEGEND = {"added": "added", "removed": "removed", "changed": "changed", "was": "where it was", "same": "unchanged"}
 _DASHED, _WITHOUT_NAME = ("removed", "was"), ("was", "same")
 _MARGIN, _BETWEEN, _GAP = 28, 6, 30  # px: around the sheet, between before and after, between pairs
-_HEAD, _CAPTION = 126, 30  # px: height of the head, of a line above and below the images
+_HEAD, _LEGEND, _CAPTION = 92, 34, 30  # px: height of the head, its legend, a line above and below the images
 _DASH, _SPACE = 9, 5
 _COMPRESSION = 3  # of zlib's 9 levels: higher ones save 2 % on photographs and take five times as long
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -38,13 +38,14 @@ def draw_comparison(task: ComparisonTask, read: Callable[[int], bytes]) -> bytes
     columns = _columns(len(task.pairs))
     rows = -(-len(task.pairs) // columns)
     width, height = 2 * WIDTH + _BETWEEN, HEIGHT + 2 * _CAPTION
-    size = (2 * _MARGIN + columns * (width + _GAP) - _GAP, _HEAD + rows * (height + _GAP) - _GAP + _MARGIN)
+    head = _HEAD + _LEGEND if _has_boxes(task) else _HEAD
+    size = (2 * _MARGIN + columns * (width + _GAP) - _GAP, head + rows * (height + _GAP) - _GAP + _MARGIN)
     sheet = Image.new("RGB", size, "white")
     fonts = _fonts(task)
     _draw_head(sheet, task, fonts)
     for number, pair in enumerate(task.pairs):
         row, column = divmod(number, columns)
-        corner = (_MARGIN + column * (width + _GAP), _HEAD + row * (height + _GAP))
+        corner = (_MARGIN + column * (width + _GAP), head + row * (height + _GAP))
         _draw_pair(sheet, corner, pair, task, read, fonts)
     out = io.BytesIO()
     sheet.save(out, "PNG", compress_level=_COMPRESSION)
@@ -53,6 +54,10 @@ def draw_comparison(task: ComparisonTask, read: Callable[[int], bytes]) -> bytes
 
 def _columns(pairs: int) -> int:
     return 1 if pairs <= 2 else 2 if pairs <= 8 else 3
+
+
+def _has_boxes(task: ComparisonTask) -> bool:
+    return any(side.boxes for pair in task.pairs for side in (pair.before, pair.after) if side is not None)
 
 
 def _fonts(task: ComparisonTask) -> _Fonts:
@@ -77,6 +82,8 @@ def _draw_head(sheet: Image.Image, task: ComparisonTask, fonts: _Fonts) -> None:
     pen = ImageDraw.Draw(sheet)
     pen.text((_MARGIN, 34), f"{task.before}  to  {task.after}", font=fonts.title, fill=INK, anchor="lm")
     pen.text((_MARGIN, 62), task.title, font=fonts.text, fill=MUTED, anchor="lm")
+    if not _has_boxes(task):
+        return
     x, y = _MARGIN, 94
     for change, name in LEGEND.items():
         _rectangle(pen, (x, y - 8, x + 24, y + 8), change, width=_width(change))
@@ -99,27 +106,37 @@ def _draw_pair(
     pen.text((right, middle), pair.note, font=fonts.text, fill=MUTED, anchor="rm")
     room = right - left - pen.textlength(pair.note, font=fonts.text) - 16
     pen.text((left, middle), _cut(pen, pair.path, fonts.text, room), font=fonts.text, fill=INK, anchor="lm")
-    content = b""
+    image = None
     sides = ((pair.before, task.before, left), (pair.after, task.after, left + WIDTH + _BETWEEN))
     for side, name, x in sides:
-        content = read(side.bytes) if side is not None and side.bytes else content
-        frame = _frame(content, side, name, fonts)
+        if side is not None and side.bytes:  # else it is the same image again
+            image = _decoded(read(side.bytes), side)
+        frame = _frame(image, side, name, fonts)
         sheet.paste(frame, (x, top + _CAPTION))
         _draw_caption(pen, (x, top + _CAPTION + HEIGHT + _CAPTION // 2), side, pair, name, fonts)
 
 
-def _frame(content: bytes, side: ComparedSide | None, name: str, fonts: _Fonts) -> Image.Image:
-    frame = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
-    if side is None:
-        return _with_text(frame, f"not in {name}", fonts.text)
-    factor = min(WIDTH / side.width, HEIGHT / side.height)
+def _decoded(content: bytes, side: ComparedSide) -> Image.Image | None:
+    """Upright, as large as its frame allows; small ones are enlarged. None where it cannot be decoded."""
+    factor = _factor(side)
     size = (max(1, round(side.width * factor)), max(1, round(side.height * factor)))
     try:
-        image = open_upright(content, at_least=size).resize(size, Image.Resampling.LANCZOS)
+        return open_upright(content, at_least=size).resize(size, Image.Resampling.LANCZOS)
     except Exception:  # noqa: BLE001 - decoders raise anything for hostile bytes: all of it means unreadable
-        return _with_text(frame, "cannot be decoded", fonts.text)
-    frame.paste(image, ((WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2))
-    _draw_boxes(frame, side.boxes, factor, ((WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2), fonts.tag)
+        return None
+
+
+def _factor(side: ComparedSide) -> float:
+    return min(WIDTH / side.width, HEIGHT / side.height)
+
+
+def _frame(image: Image.Image | None, side: ComparedSide | None, name: str, fonts: _Fonts) -> Image.Image:
+    frame = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
+    if side is None or image is None:
+        return _with_text(frame, f"not in {name}" if side is None else "cannot be decoded", fonts.text)
+    offset = ((WIDTH - image.width) // 2, (HEIGHT - image.height) // 2)
+    frame.paste(image, offset)
+    _draw_boxes(frame, side.boxes, _factor(side), offset, fonts.tag)
     return frame
 
 
@@ -190,16 +207,13 @@ def _draw_caption(
         return
     x, y = corner
     other = pair.before if side is pair.after else pair.after
-    parts = [(name, MUTED), (side.split, _shade(side.split, other.split if other else None))]
+    is_moved = other is not None and other.split != side.split
+    parts = [(name, MUTED), (side.split, COLOURS["changed"] if is_moved else INK)]
     if side.label is not None:
-        parts.append((shorten(side.label, 22), _shade(side.label, other.label if other else None)))
+        parts.append((shorten(side.label, 22), COLOURS["changed"] if pair.is_relabelled else INK))
     for text, shade in parts:
         pen.text((x, y), text, font=fonts.text, fill=shade, anchor="lm")
         x += round(pen.textlength(text, font=fonts.text)) + 14
-
-
-def _shade(value: str, other: str | None) -> str:
-    return INK if other in (None, value) else COLOURS["changed"]
 
 
 def _cut(pen: ImageDraw.ImageDraw, text: str, font: _Font, room: float) -> str:

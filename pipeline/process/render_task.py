@@ -62,12 +62,16 @@ class ComparedSide(BaseModel):
 
 
 class ComparedPair(BaseModel):
-    """An image before and after; None where the dataset lacks it. `note`: what changed, in some words."""
+    """An image before and after; None where the dataset lacks it. `note`: what changed, in some words.
+
+    `is_relabelled`: the image has another class, not only another name of the same one.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     path: str
     note: str
+    is_relabelled: bool = False
     before: ComparedSide | None = None
     after: ComparedSide | None = None
 

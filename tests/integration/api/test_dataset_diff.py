@@ -6,6 +6,7 @@ import io
 import httpx
 import pytest
 from PIL import Image
+from sqlalchemy import update
 
 from core.db.tables import JobRow
 from core.services.context import Platform
@@ -131,11 +132,31 @@ def test_the_plot_draws_before_and_after_side_by_side(client: httpx.Client, url:
     assert Image.open(io.BytesIO(nothing.content)).size[0] == 2 * 28 + 686
 
 
+def test_the_plot_of_labels_has_no_legend_of_boxes(client: httpx.Client, platform: Platform) -> None:
+    image = indexed_image("a.jpg", CONTENTS["a"], label=0)
+    sides = [{each: CONTENTS["a"]} for each in (image, image._replace(label=1))]
+    first, second = (indexed_job(platform, side, kind="classification", classes=("katze", "größe")) for side in sides)
+    answer = client.get(f"/dataset/diff/{first.id}/{second.id}/plot")
+    sheet = Image.open(io.BytesIO(answer.content)).convert("RGB")
+    assert sheet.size == (2 * 28 + 686, 92 + 315 + 28)
+    caption = sheet.crop((374, 380, 714, 405))  # the class of the second, in the colour of what changed
+    assert any(colour == BLUE for _, colour in caption.getcolors(maxcolors=10_000) or [])
+
+
 def test_an_image_that_cannot_be_decoded_costs_its_own_frame_alone(client: httpx.Client, platform: Platform) -> None:
     broken = {indexed_image("b.jpg", b"no image", boxes=(BALL,)): b"no image"}
     first, second = indexed_job(platform, broken), indexed_job(platform, AFTER)
     sheet = Image.open(io.BytesIO(client.get(f"/dataset/diff/{first.id}/{second.id}/plot").content)).convert("RGB")
     assert sheet.getpixel((374 + round(50 * 340 / 96) + 2, 170 + round(5 * 340 / 96) + 40)) == GREEN
+
+
+def test_a_dataset_that_extends_another_links_to_what_it_changed(
+    client: httpx.Client, platform: Platform, jobs: tuple[JobRow, JobRow], url: str
+) -> None:
+    with platform.db.transaction() as session:
+        session.execute(update(JobRow).where(JobRow.id == jobs[1].id).values(parent_job_id=jobs[0].id))
+    assert client.get(f"/jobs/{jobs[1].id}").json()["links"]["diff"] == url
+    assert "diff" not in client.get(f"/jobs/{jobs[0].id}").json()["links"]
 
 
 def test_a_diff_of_one_dataset_is_empty(client: httpx.Client, jobs: tuple[JobRow, JobRow]) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.__main__ import run
 from tests import REPOSITORY
+from tests.builders.class_folders import folder_files
 from tests.builders.voc import IMAGE, XML, Files, image_bytes, voc_files, zip_files
 
 FILES = voc_files(images=6)
@@ -153,3 +154,27 @@ def test_the_page_on_the_fingerprint_is_true(
     assert dict(line.split() for line in promised.splitlines()) == {
         name: ours[name] for name in ("fingerprint", "content_fingerprint")
     }
+
+
+def test_folders_of_classes_are_compared_by_label(tmp_path: Path) -> None:
+    before = folder_files(each=4, classes=("box", "disc"))
+    after = {name.replace("box/03", "disc/box-03"): content for name, content in before.items()}
+    status, answer = diff(tmp_path, before, after)
+    assert status == 1
+    assert {leaf for leaf in leaves(answer) if leaf[0] != "split"} == {
+        ("image", "moved", "disc/box-03.png"),
+        ("label", "changed", "disc/box-03.png"),
+    }
+    (label,) = (leaf for leaf in answer["differences"] if leaf["leaf"] == "label")
+    assert (label["old"], label["new"]) == ("box", "disc")
+    assert answer["summary"]["class_shift"] == 0.125
+    assert diff(tmp_path, before, FILES)[0] == 2  # boxes have no labels to compare
+
+
+def test_the_lines_begin_with_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = FILES | {"images/more.jpg": image_bytes(seed=78)}
+    archives = [str(zip_files(tmp_path / f"{n}.zip", f)) for n, f in (("a", FILES), ("b", changed))]
+    assert run(["fingerprint", "--diff", *archives, "--processes", "1"]) == 1
+    printed = capsys.readouterr().out
+    assert "\nimages  6 -> 7: " in printed and "1 added, 0 removed" in printed
+    assert "\nclasses 2 -> 2: shares shift by 0.0%\n" in printed
