@@ -14,7 +14,7 @@ _MODE = 0o100644 << 16
 
 
 class StoredZip:
-    """Open inside the context. Raises ImportUnusable above the limits, and for a name that no ZIP can hold."""
+    """Open inside the context. Raises ImportUnusable above the limit, and for a name that no ZIP can hold."""
 
     def __init__(self, target: Path, *, limit_bytes: int) -> None:
         self._zip = zipfile.ZipFile(target, "w")
@@ -31,7 +31,6 @@ class StoredZip:
         self._zip.close()
 
     def add(self, name: str, blocks: Iterable[bytes]) -> None:
-        require_entries(self.entries + 1)
         self.entries += 1
         with self._zip.open(_entry(name), "w", force_zip64=True) as entry:
             for block in blocks:

@@ -36,7 +36,7 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
 PAUSES_SECONDS = (1.0, 5.0, 20.0)  # after tries without a new byte; then the job fails, and can be retried
 _TRANSIENT = (408, 425, 429)  # and 5xx
 _PAGES = ("text/html", "application/xhtml+xml")  # of a log-in, or the page about the file
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 
 log = structlog.get_logger(__name__)
 
@@ -179,7 +179,7 @@ class _Part:
 
     def wanted(self) -> dict[str, str]:
         """Headers of the next request: the rest, where the server can say whether the file is still the same."""
-        if self.bytes and self._etag and not self._etag.startswith("W/"):
+        if self.bytes and self._etag and self._etag.isascii() and not self._etag.startswith("W/"):
             return {"range": f"bytes={self.bytes}-", "if-range": self._etag}
         return {}
 

@@ -87,11 +87,11 @@ def _from_bucket(attempt: Attempt[JobRow], origin: ImportOrigin, target: Path) -
     check = _patient(attempt)
 
     def take() -> ImportOrigin:
-        files = [
+        files = (
             _File(name, listed.bytes, partial(_blocks_of, bucket, listed, check), listed.etag.strip('"'))
             for name, listed in _listed(bucket, wanted.prefix, check)
-        ]
-        return _zipped(attempt, origin, files, target)
+        )
+        return _zipped(attempt, origin, _bounded(files), target)
 
     try:
         return attempt.lease.run_in_thread(take)
@@ -162,11 +162,20 @@ def _from_folder(attempt: Attempt[JobRow], origin: ImportOrigin, target: Path) -
 
     def take() -> ImportOrigin:
         with AllowedFolder(allowed_folder(settings, wanted), partial(refuse_own, settings)) as folder:
-            listed = list(folder.files(wanted, check))
-            files = [_File(each.name, each.bytes, partial(folder.read, each, check)) for each in listed]
-            return _zipped(attempt, origin, files, target)
+            listed = folder.files(wanted, check)
+            files = (_File(each.name, each.bytes, partial(folder.read, each, check)) for each in listed)
+            return _zipped(attempt, origin, _bounded(files), target)
 
     return attempt.lease.run_in_thread(take)
+
+
+def _bounded(files: Iterator[_File]) -> list[_File]:
+    """Raises ImportUnusable for more than are accepted."""
+    found: list[_File] = []
+    for each in files:
+        found.append(each)
+        require_entries(len(found))
+    return found
 
 
 def _zipped(attempt: Attempt[JobRow], origin: ImportOrigin, files: Sequence[_File], target: Path) -> ImportOrigin:
@@ -174,7 +183,6 @@ def _zipped(attempt: Attempt[JobRow], origin: ImportOrigin, files: Sequence[_Fil
     if not files:
         raise ImportUnusable(f"There are no files in {origin.location}.", reason="empty")
     total, limit = sum(each.size for each in files), attempt.platform.settings.upload_max_bytes
-    require_entries(len(files))
     require_bytes(total, limit_bytes=limit)
     only = files[0] if len(files) == 1 and files[0].name.lower().endswith(ZIP) else None
     reporter = BytesReporter(attempt, total=total)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import stat
 import threading
 import zipfile
@@ -18,11 +19,13 @@ from core.domain.errors import Unavailable
 from core.services.jobs.commands import delete_job, retry_job
 from core.services.jobs.origin_import import import_origin
 from core.settings import Settings
+from core.storage.locked_files import is_locked
 from core.storage.s3 import client_of
 from core.storage.s3_bucket import Bucket, BucketObject
 from http_common import remote_address
 from tests.builders.voc import Files, voc_files, zip_files
 from tests.servers.file_host import OUTSIDE, FileHost, file_host
+from tests.servers.s3 import S3
 from tests.servers.workers import OPTIONS, Stack, stack
 from worker.context import Worker
 from worker.inputs import zip_url
@@ -298,3 +301,26 @@ def broken_off(monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
 
     monkeypatch.setattr(Bucket, "open", open_half)
     monkeypatch.setattr(origin_task, "PAUSES_SECONDS", (0.0, 0.0))
+
+
+@pytest.mark.slow
+def test_an_import_whose_worker_is_killed_begins_again(tmp_path: Path, sqlite_url: str, private_s3: S3) -> None:
+    keys = private_s3.settings
+    settings = Settings(**keys)
+    client = client_of(settings, settings.s3_endpoint)
+    client.create_bucket(Bucket="sets")
+    for name, content in FILES.items():
+        client.put_object(Bucket="sets", Key=f"balls/{name}", Body=content)
+    with stack(tmp_path, sqlite_url, "", import_buckets="s3://sets", **keys) as line:
+        with private_s3.frozen():
+            job_id = new_job(line, {"kind": "s3", "location": "s3://sets/balls"})
+            first = line.start("prepare")
+            line.until(lambda: line.job(job_id).stage == "importing")
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+        line.start("housekeeping")
+        line.start("prepare")
+        job = line.until(lambda: line.job(job_id) if line.job(job_id).state == "ready" else None)
+        assert (job.attempt, files_of(line, job)) == (2, FILES), line.logs()
+        assert f"/{job.attempt}/" in str(job.source_key)
+        assert [path for path in (line.settings.temp / ".promises").iterdir() if is_locked(path)] == []
