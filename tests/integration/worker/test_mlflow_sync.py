@@ -10,15 +10,20 @@ from sqlalchemy import update
 
 from core.db.tables import ProjectRow, RunRow, VersionRow
 from core.domain.errors import Diverged
+from core.domain.retention import FreeableKind
 from core.services.context import Platform
+from core.services.models.mlflow_sync import versions_to_forget
 from core.services.models.versions import set_alias
 from core.services.runs.commands import get_run
+from core.services.storage.purge import PurgeChoice, request_purge
 from core.services.work.endings import fail_attempt
 from tests.builders.mirrored import VIEW, client, mirror, mirroring, project_of, published, sync_of, trained
 from tests.builders.rows import ready_job, versions_of
 from tests.servers import free_port
 from tests.servers.api import serving
+from worker.context import Worker
 from worker.tasks.mlflow_sync import MlflowSync
+from worker.tasks.operations.operate import operate
 
 
 @pytest.fixture
@@ -190,3 +195,29 @@ def copies(service: httpx.Client, job_id: str, run_id: str) -> tuple[Any, Any]:
     """`mlflow` of a run and of its version."""
     run = service.get(f"/runs/{run_id}").json()
     return run["mlflow"], service.get(f"/models/{job_id}/v{run['version']}").json()["mlflow"]
+
+
+def test_a_version_that_was_deleted_singly_leaves_mlflow_and_its_curves_stay(
+    platform: Platform, mlflow_url: str, tmp_path: Path
+) -> None:
+    job = ready_job(platform)
+    first, second = trained(platform, job.id, tmp_path), trained(platform, job.id, tmp_path)
+    published(platform, first, tmp_path)
+    mirror(platform)
+    published(platform, second, tmp_path)
+    slug = project_of(platform, job.id).slug
+    choice = PurgeChoice([FreeableKind.VERSIONS], keep_versions=1)
+    operation = request_purge(platform, slug, choice, limit=1).operation
+    assert operation is not None
+    operate(Worker(platform, "operations", "w"), operation.id)
+    mirror(platform)
+
+    see = client(mlflow_url)
+    run = see.get_run(get_run(platform.db, first.id).mlflow_run_id)
+    assert (run.info.lifecycle_stage, run.data.metrics["mAP50"]) == ("active", 0.5)
+    assert see.list_artifacts(run.info.run_id) == []
+    versions = see.search_model_versions(f"name = '{slug}'")
+    assert [version.tags["darkroom.version"] for version in versions] == ["v2"]
+    models = see.search_logged_models([run.info.experiment_id])
+    assert [model.tags["darkroom.version"] for model in models] == ["v2"]
+    assert versions_to_forget(platform.db, but_not=set()) == []
