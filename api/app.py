@@ -42,6 +42,7 @@ from api.routes import (
     runs,
     service,
     storage,
+    test_sets,
     training,
     uploads,
 )
@@ -64,6 +65,7 @@ from http_common.unknown import refuse_unknown_parameters
 _ROUTES = (
     *(
         projects,
+        test_sets,
         datasets,
         imports,
         images,

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("pipeline.cli.evaluate", "evaluate a trained model on a split of a prepared dataset"),
     "evaluate-version": ("pipeline.cli.evaluate_version", "evaluate a version or an export on a dataset, for a worker"),
     "index": ("pipeline.cli.index_set", "make the image index of a stored prepared dataset, for a worker"),
+    "freeze": ("pipeline.cli.freeze", "list the test images of a stored prepared dataset, for a worker"),
     "render": ("pipeline.cli.render", "render images for the API, one after the other"),
     "export": ("pipeline.cli.export", "write a trained model as ONNX, OpenVINO or TorchScript, and compare it"),
     "export-version": ("pipeline.cli.export_version", "make an export and its certificate, for a worker"),

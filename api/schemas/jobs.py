@@ -91,6 +91,14 @@ class JobSource(BaseModel):
     )
 
 
+class Exclusions(BaseModel):
+    """The frozen test set of the project when the dataset was prepared; each image left out has a finding."""
+
+    generation: int = Field(examples=[1])
+    sha256: str = Field(description="Of the list of its images.", examples=[SHA256])
+    images: int = Field(description="How many images match one of them and were left out.", examples=[10])
+
+
 class FindingCount(BaseModel):
     """The severity of a finding and how often it occurs."""
 
@@ -130,6 +138,7 @@ class JobItem(BaseModel):
         description="Severity and count by code. The findings themselves are at `/jobs/{job_id}/findings`.",
         examples=[{"box-outside": {"severity": "error", "count": 3}}],
     )
+    exclusions: Exclusions | None = Field(description="The frozen test set that its images were compared with.")
     fingerprint: str | None = Field(description="sha256 of images, annotations, classes and split.", examples=[SHA256])
     content_fingerprint: str | None = Field(description="The fingerprint without the split.", examples=[SHA256])
     last_version: int = Field(description="Number of the newest model version; 0 without one.", examples=[2])

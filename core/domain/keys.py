@@ -4,7 +4,7 @@ import re
 
 DATASETS = "datasets/"
 _DERIVED = ("exports/", "evaluations/", "bundles/", "batch_predictions/", "dataset_exports/")
-ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", *_DERIVED, DATASETS, "probe/")
+ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", "test_sets/", *_DERIVED, DATASETS, "probe/")
 PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
 
 _OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")
@@ -152,6 +152,11 @@ def export_key(operation_id: str, attempt: int, name: str) -> str:
 def evaluation_key(operation_id: str, attempt: int, name: str) -> str:
     """A file of an evaluation, by the operation that made it."""
     return f"evaluations/{operation_id}/{attempt}/{name}"
+
+
+def frozen_list_key(operation_id: str, attempt: int) -> str:
+    """The list of the images of a frozen test set, by the operation that froze it."""
+    return f"test_sets/{operation_id}/{attempt}/frozen_images.json"
 
 
 def bundle_key(operation_id: str, attempt: int) -> str:

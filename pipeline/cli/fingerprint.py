@@ -18,6 +18,7 @@ from pipeline.archive.plural import counted
 from pipeline.cli.prepare_options import add_options, read_options
 
 if TYPE_CHECKING:
+    from pipeline.dataset.frozen_images import Exclusion
     from pipeline.dataset.validated import ValidatedDataset
     from pipeline.index.diff_summary import DiffSummary
     from pipeline.index.differences import Difference
@@ -114,12 +115,32 @@ def _validated(archive: Path, args: argparse.Namespace) -> "ValidatedDataset | N
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-") as scratch:
             processes = args.processes or os.cpu_count() or 1
-            return validate_archive(archive, Path(scratch), options, processes=processes, steps=StageReporter())
+            return validate_archive(
+                archive,
+                Path(scratch),
+                options,
+                processes=processes,
+                steps=StageReporter(),
+                exclusion=_exclusion(args),
+            )
     except Rejected as rejected:
         _complain(archive, rejected.problem)
     except (DarkroomError, OSError) as error:
         _complain(archive, error)
     return None
+
+
+def _exclusion(args: argparse.Namespace) -> "Exclusion | None":
+    """Ends the program with status 2 for a list that cannot be read."""
+    if args.exclude is None:
+        return None
+    from pipeline.dataset.frozen_images import Exclusion, read_frozen_images
+
+    parser: argparse.ArgumentParser = args.parser
+    try:
+        return Exclusion(read_frozen_images(args.exclude), keeps_test=args.keeps_frozen)
+    except (OSError, ValueError) as error:
+        parser.error(f"--exclude: {error}")
 
 
 def _complain(archive: Path, error: DarkroomError | OSError) -> None:

@@ -34,6 +34,8 @@ class PrepareConfig(BaseModel):
     archive: Path = Field(description="The ZIP.")
     out: Path = Field(description="A new or empty folder; out/tree is what train and evaluate take as their dataset.")
     options: PrepareOptions = Field(default_factory=PrepareOptions, description="As the upload has them:")
+    exclude: Path | None = Field(None, description="A list of frozen test images: those that match are left out.")
+    keeps_frozen: bool = Field(False, description="But for images given as test: it extends the frozen dataset.")
     processes: int | None = Field(None, ge=1, description="Processes that decode. Empty: one a core.")
 
 
@@ -80,7 +82,9 @@ def _spec_of_arguments(args: argparse.Namespace) -> PrepareSpec:
     """Raises ConfigInvalid, OSError."""
     content = load_file(args.config) if args.config else {}
     given = {name: value for name, value in vars(args).items() if value is not None}
-    content |= {name: given[name] for name in ("archive", "out", "processes") if name in given}
+    content |= {name: given[name] for name in ("archive", "out", "processes", "exclude") if name in given}
+    if args.keeps_frozen:
+        content["keeps_frozen"] = True
     options = {name: given[name] for name in (*PrepareOptions.model_fields, *SYNONYMS) if name in given}
     configured = content.get("options") or {}
     if options and isinstance(configured, dict):  # anything else is reported by the schema
@@ -95,6 +99,8 @@ def _spec_of_arguments(args: argparse.Namespace) -> PrepareSpec:
         out=config.out,
         options=config.options,
         processes=config.processes or os.cpu_count() or 1,
+        exclude=config.exclude,
+        keeps_frozen=config.keeps_frozen,
     )
 
 

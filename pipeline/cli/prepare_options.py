@@ -1,6 +1,7 @@
 """PrepareOptions as arguments of a command line, under the names that the upload has."""
 
 import argparse
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -21,6 +22,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for synonym, name in SYNONYMS.items():
         help_text = f"another name for --{name.replace('_', '-')}"
         parser.add_argument(f"--{synonym.replace('_', '-')}", dest=synonym, default=None, help=help_text)
+    parser.add_argument(
+        "--exclude", type=Path, default=None, help="a list of frozen test images: those that match one are left out"
+    )
+    parser.add_argument(
+        "--keeps-frozen", action="store_true", help="but for images given as test: it extends the frozen dataset"
+    )
     parser.add_argument("--processes", type=int, default=None, help="processes that decode. Default: one a core.")
     parser.set_defaults(parser=parser)
 

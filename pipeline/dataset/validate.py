@@ -11,30 +11,43 @@ from pipeline.archive.entry_names import suffix_of
 from pipeline.archive.plural import counted
 from pipeline.dataset.boxes import Frame, check_boxes, in_pixels
 from pipeline.dataset.declared_sizes import Drawn, doubtful_factor, where_drawn
+from pipeline.dataset.frozen_images import Exclusion
 from pipeline.dataset.model import Box, Dataset, DatasetImage, Item, RawBox, common_folder
 from pipeline.decode.image_facts import SUFFIXES, SUFFIXES_OF, ImageFacts, traits_of
 
 _PALETTES = frozenset({"P", "PA"})
+_Good = tuple[Item, ImageFacts, list[RawBox]]
 
 
 class Checked(NamedTuple):
-    """Usable images (given splits not yet checked), class names in id order, number of images read, findings."""
+    """Usable images (given splits not yet checked), class names in id order, number of images read, findings.
+
+    `excluded`: the number of images, not among those read, that match a frozen test image."""
 
     images: list[DatasetImage]
     classes: list[str]
     seen: int
     findings: list[Finding]
+    excluded: int = 0
 
 
-def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts], *, is_whole: bool = True) -> Checked:
-    """Checks the `items` of `dataset`; `facts` belong to them by index. Images with an error are left out of `images`.
+def check(
+    dataset: Dataset,
+    items: list[Item],
+    facts: list[ImageFacts],
+    exclusion: Exclusion | None = None,
+    *,
+    is_whole: bool = True,
+) -> Checked:
+    """Checks the `items` of `dataset`; `facts` belong to them by index. Images with an error are left out of `images`,
+    and those of `exclusion`, as if they were not in the archive.
 
     Empties both lists: there may be 100,000 items, and none is needed after its image is built. `is_whole`: the items
     are a dataset, and not only what is added to one.
     """
     seen = len(items)
     findings = FindingList()
-    good: list[tuple[Item, ImageFacts, list[RawBox]]] = []
+    good: list[_Good] = []
     palettes: list[str] = []
     classless = 0
     drawn = where_drawn(zip(items, facts, strict=True))
@@ -55,6 +68,11 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts], *, is_wh
         if not _has_error(found) and not broken:
             good.append((item, fact, boxes))
     findings += _palette_note(palettes)
+    usable = len(good)
+    if exclusion is not None:
+        good, excluded = _without_frozen(good, exclusion)
+        findings += excluded
+    left_out = usable - len(good)
     classes = _class_names(dataset, good)
     root = len(common_folder([item.image.name for item, _, _ in good]))
     ids = {name: number for number, name in enumerate(classes)}
@@ -63,7 +81,23 @@ def check(dataset: Dataset, items: list[Item], facts: list[ImageFacts], *, is_wh
     if is_whole and (images or not _has_error(dataset.findings)):  # with no image left, the reasons for that are enough
         findings += _set_findings(dataset, images, classes)
         findings += _order_note(dataset, classes)
-    return Checked(images, classes, seen - classless, findings)
+    return Checked(images, classes, seen - classless - left_out, findings, left_out)
+
+
+def _without_frozen(good: list[_Good], exclusion: Exclusion) -> tuple[list[_Good], list[Finding]]:
+    """Those that match no frozen test image, and a finding for each other one."""
+    matches = exclusion.frozen.matches((item.image.sha256, fact.phash) for item, fact, _ in good)
+    kept, findings = [], []
+    for one in good:
+        item = one[0]
+        match = matches.get(item.image.sha256)
+        if match is None or (exclusion.keeps_test and item.split == "test"):
+            kept.append(one)
+        else:
+            how = "The same image as" if match.bits is None else "Looks almost the same as"
+            detail = f"{how} {match.path} of the frozen test set; left out."
+            findings.append(Finding.of("frozen-test-image", item.image.name, detail))
+    return kept, findings
 
 
 def _is_unread(item: Item) -> bool:
@@ -97,7 +131,7 @@ def natural_order(name: str) -> tuple[list[str | int], str]:
     return [int(part) if at % 2 else part for at, part in enumerate(parts)], name
 
 
-def _class_names(dataset: Dataset, good: list[tuple[Item, ImageFacts, list[RawBox]]]) -> list[str]:
+def _class_names(dataset: Dataset, good: list[_Good]) -> list[str]:
     """In id order: that of the archive, then by code point in detection, in natural order in classification."""
     if dataset.kind == "classification":
         found = {item.label for item, _, _ in good if item.label}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from core.domain.findings import Finding
 from pipeline.dataset.model import DatasetImage
@@ -16,7 +16,9 @@ class Digests(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ValidatedDataset:
-    """A dataset that was accepted. `left_out`: number of images skipped because of errors or a missing class.
+    """A dataset that was accepted. `left_out`: number of images skipped because of errors or a missing class, or as
+    they match a frozen test image; `exclusions`: the {generation, sha256, images} of the last, None where none was
+    compared.
 
     `splits`: image path -> split; `groups`: sha256 of an image -> name of its group of near-duplicates; `manifest`:
     the file whose sha256 is the fingerprint.
@@ -32,3 +34,4 @@ class ValidatedDataset:
     manifest: Path
     findings: list[Finding]
     left_out: int
+    exclusions: Mapping[str, Any] | None = None

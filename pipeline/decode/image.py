@@ -25,7 +25,7 @@ from pipeline.decode.eight_bits import (
 )
 from pipeline.decode.exif import ORIENTATION_TAG, orientation_of, stated_orientation
 from pipeline.decode.image_facts import SUFFIXES, ImageFacts
-from pipeline.decode.phash import phash_of
+from pipeline.decode.phash import phash_of, phashes_of_crops
 from pipeline.decode.quality import quality_of
 
 # Pillow's plugins that may open a file (JPEG's opens MPO); not PSD, EPS (runs Ghostscript) and other rare ones.
@@ -91,6 +91,21 @@ def convert(content: bytes, *, bits: int = 0) -> bytes:
     png = io.BytesIO()
     plain.save(png, "PNG")
     return png.getvalue()
+
+
+def hash_crops(content: bytes) -> bytes:
+    """`phashes_of_crops` of an image that `inspect` has accepted; empty where it cannot be decoded."""
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            warnings.simplefilter("ignore")
+            if image.format == "JPEG":
+                image.draft(None, (max(image.width // 8, _DRAFT_SIDE), max(image.height // 8, _DRAFT_SIDE)))
+            image.load()
+            small = image.convert("L") if _is_shallow(image) else image
+            return phashes_of_crops(small, orientation_of(image))
+    except Exception:  # noqa: BLE001 - decoders raise anything; the hash of the whole image is known without it
+        return b""
 
 
 def open_upright(content: bytes, *, at_least: tuple[int, int]) -> Image.Image:

@@ -15,6 +15,8 @@ PHASH_BYTES = 32
 LOW_BYTES = 8  # of them the first: the 8 x 8 lowest frequencies, which small changes affect least
 FLAT = 2.0  # grey levels of standard deviation: below it, noise would decide the bits
 
+CROPS = (0.0, 0.025, 0.05)  # of the width or height that are cut off at one edge, for `phashes_of_crops`
+
 _SIDE, _FREQUENCIES, _LOW = 64, 16, 8
 _FIXED_POINT = 1 << 12  # 64 * 4096 * (64 * 4096 * 255) < 2**53: float64 holds every sum exactly
 
@@ -36,10 +38,32 @@ def phash_of(image: Image.Image, orientation: int = 1) -> bytes | None:
     if _is_flat(grey):
         return None
     cosines = _cosines()
-    found = cosines @ grey @ cosines.T
-    middle = np.sort(found, axis=None)[_FREQUENCIES**2 // 2 - 1 : _FREQUENCIES**2 // 2 + 1]
-    bits = found > (middle[0] + middle[1]) / 2  # the median, in a fifth of the time of numpy's
-    return np.packbits(bits.ravel()[_low_first()]).tobytes()
+    return _bits_of((cosines @ grey @ cosines.T).reshape(1, -1)).tobytes()
+
+
+def phashes_of_crops(image: Image.Image, orientation: int = 1) -> bytes:
+    """The hashes of the image with a part of CROPS cut off at each edge, 32 bytes each, one after the other, and first
+    that of the whole; empty for a flat image. `image` is decoded, at any size, as stored.
+
+    Only the frequencies of the part that is left are computed, over the pixels of the same small image: 81 crops
+    cost a few milliseconds.
+    """
+    grey = _upright(_grey(image), orientation)
+    if _is_flat(grey):
+        return b""
+    windows = _windows()
+    rows = windows @ grey
+    found = np.einsum("aij,bkj->abik", rows, windows, optimize=True).reshape(len(windows) ** 2, -1)
+    cosines = _cosines()
+    found[0] = (cosines @ grey @ cosines.T).ravel()
+    return _bits_of(found).tobytes()
+
+
+def _bits_of(found: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
+    """(n, 256) frequencies -> (n, 32): above or below the median of each row, in a fifth of the time of numpy's."""
+    middle = np.sort(found, axis=1)[:, _FREQUENCIES**2 // 2 - 1 : _FREQUENCIES**2 // 2 + 1]
+    bits = found > ((middle[:, 0] + middle[:, 1]) / 2)[:, None]
+    return np.packbits(bits[:, _low_first()], axis=1)
 
 
 def _is_flat(grey: npt.NDArray[np.float64]) -> bool:
@@ -84,3 +108,20 @@ def _cosines() -> npt.NDArray[np.float64]:
     angles: npt.NDArray[np.float64] = np.pi * rows * (2 * columns + 1) / (2 * _SIDE)
     cosines: npt.NDArray[np.float64] = np.rint(np.cos(angles) * _FIXED_POINT)
     return cosines
+
+
+@lru_cache(maxsize=1)
+def _windows() -> npt.NDArray[np.float64]:
+    """(9, 16, 64): for each pair of CROPS at the two ends, the 16 lowest cosines over what is left between them,
+    integrated over each of 64 pixels, 0 outside, as whole numbers of at most _FIXED_POINT."""
+    waves = np.arange(_FREQUENCIES)[:, None]
+    made = []
+    for before in CROPS:
+        for after in CROPS:
+            start, end = _SIDE * before, _SIDE * (1 - after)
+            low = np.clip(np.arange(_SIDE), start, end)[None, :]
+            high = np.clip(np.arange(1, _SIDE + 1), start, end)[None, :]
+            angle = np.pi * np.maximum(waves, 1) / (end - start)
+            waved = (np.sin(angle * (high - start)) - np.sin(angle * (low - start))) / angle
+            made.append(np.rint(np.where(waves == 0, high - low, waved) * _FIXED_POINT))
+    return np.stack(made)

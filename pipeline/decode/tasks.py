@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from pipeline.archive.byte_range import ByteRange
-from pipeline.decode.image import inspect_and_convert
+from pipeline.decode.image import hash_crops, inspect_and_convert
 from pipeline.decode.image_facts import pack
 
 
@@ -23,3 +23,8 @@ def inspect_only(task: ImageTask) -> bytes:
     """The same facts, among them whether the image can be converted, without the PNG."""
     facts, _ = inspect_and_convert(task.byte_range.read(), bits=task.bits)
     return pack(facts, None)
+
+
+def hash_crops_of(byte_range: ByteRange) -> bytes:
+    """The hashes of an image and of its crops. See `phash.phashes_of_crops`."""
+    return hash_crops(byte_range.read())

@@ -96,6 +96,13 @@ def read_contents(file: Path) -> list[ImageContent]:
         ]
 
 
+def read_split(file: Path, split: str) -> list[IndexedImage]:
+    """The images of a split, by their paths, without their boxes."""
+    with _open(file) as index:
+        rows = index.execute(f"{_JOINED} WHERE split = ? ORDER BY number", (SPLITS.index(split),))
+        return [_image(row, 0) for row in rows]
+
+
 def find_image(file: Path, sha256: str, *, boxes: int) -> IndexedImage | None:
     """The first image by path whose file in the upload has this digest."""
     with _open(file) as index:

@@ -74,6 +74,7 @@ def describe(
         **(_of_boxes(dataset) if dataset.kind == "detection" else _of_labels(dataset)),
         "findings": count_findings(dataset.findings),
         "options": dict(options),
+        "exclusions": None if dataset.exclusions is None else dict(dataset.exclusions),
         "versions": versions(),
         "times": times,
     }

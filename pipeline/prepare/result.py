@@ -30,6 +30,7 @@ def prepared(
         layout_version=LAYOUTS[dataset.kind].version,
         tar=None if tar is None else FileDigest(**tar._asdict()),
         gallery=gallery,
+        excluded=0 if dataset.exclusions is None else dataset.exclusions["images"],
         metadata=FileDigest(**metadata._asdict()),
         **_write_findings(dataset.findings, out, _images_by_file(dataset.images)),
     )

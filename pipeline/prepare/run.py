@@ -20,6 +20,7 @@ from core.domain.findings import Finding, FindingList, Severity
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.extract import extract, is_image
 from pipeline.archive.source import EXTENSION_LOG, Rejected, SourceFile
+from pipeline.dataset.frozen_images import Exclusion, read_frozen_images
 from pipeline.dataset.model import Dataset, Item
 from pipeline.dataset.near_duplicates import Groups, group_near_duplicates, near_duplicate_notes
 from pipeline.dataset.split import assign_splits
@@ -79,7 +80,13 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
     result: Prepared | Rejection
     try:
         dataset = validate_archive(
-            spec.archive, scratch, spec.options, processes=spec.processes, steps=steps, known=known
+            spec.archive,
+            scratch,
+            spec.options,
+            processes=spec.processes,
+            steps=steps,
+            known=known,
+            exclusion=exclusion_of(spec),
         )
         result = _write(replace(dataset, findings=_with_log(dataset.findings, log)), spec, steps, started)
     except Rejected as rejected:
@@ -98,6 +105,17 @@ def _read_log(spec: PrepareSpec) -> list[Finding]:
     return read_log(spec.archive) if spec.repaired else []
 
 
+def exclusion_of(spec: PrepareSpec) -> Exclusion | None:
+    """Raises PreparationFailed for a list that cannot be read."""
+    if spec.exclude is None:
+        return None
+    try:
+        frozen = read_frozen_images(spec.exclude)
+    except (OSError, ValueError) as error:
+        raise PreparationFailed(f"The list of frozen test images cannot be read: {error}") from error
+    return Exclusion(frozen, keeps_test=spec.keeps_frozen, generation=spec.generation)
+
+
 def _with_log(findings: list[Finding], log: list[Finding]) -> list[Finding]:
     """With what a repair knew of the archive that the repaired ZIP does not show, and then with its changes."""
     codes = {finding.code for finding in findings}
@@ -114,14 +132,20 @@ def validate_archive(
     processes: int,
     steps: StageReporter,
     known: Mapping[str, ImageFacts] | None = None,
+    exclusion: Exclusion | None = None,
 ) -> ValidatedDataset:
-    """Leaves the extracted files below `scratch`; the archive must stay as long as they. `known`: the facts of images
-    by their sha256, which are not decoded. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
+    """Without the images of `exclusion`: they have findings, and no part in classes, groups and splits.
+
+    Leaves the extracted files below `scratch`; the archive must stay as long as they. `known`: the facts of images by
+    their sha256, which are not decoded. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
     raw = _extract_and_read(archive, scratch, options, processes=processes, steps=steps, known=known)
     count = len(raw.items)
-    checked = check(raw.dataset, raw.items, raw.facts)  # empties both lists: there may be 100,000 items
+    if exclusion is not None and options.split != "keep":  # its own test images might get into train
+        exclusion = replace(exclusion, keeps_test=False)
+    checked = check(raw.dataset, raw.items, raw.facts, exclusion)  # empties both lists: there may be 100,000 items
     steps.stage("splitting")
     split = _split(checked, options, steps)
+    _refuse_moved(checked, split.splits, exclusion)
     findings = _without_consequences(raw.findings + checked.findings, split.findings)
     reject_errors(checked, findings, options)
     steps.stage("fingerprinting")
@@ -137,7 +161,18 @@ def validate_archive(
         manifest=manifest,
         findings=most_severe_first(findings),
         left_out=count - len(checked.images),
+        exclusions=None if exclusion is None else exclusion.as_json(checked.excluded),
     )
+
+
+def _refuse_moved(checked: Checked, splits: Mapping[str, str], exclusion: Exclusion | None) -> None:
+    """Raises Rejected where a split that is not kept would train on a frozen test image that stays."""
+    if exclusion is None or not exclusion.keeps_test:
+        return
+    moved = [image for image in checked.images if image.given_split == "test" and splits[image.path] != "test"]
+    if moved:
+        detail = f"{moved[0].name} is of the frozen test set and would not stay in test: the given split has no train."
+        raise Rejected(DatasetRejected(detail, image=moved[0].name), checked.findings)
 
 
 def _extract_and_read(

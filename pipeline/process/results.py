@@ -10,6 +10,7 @@ from core.domain.errors import DarkroomError, error_from_slug
 RESULT_FILE = "result.json"  # written last: its existence means complete
 PROBLEM_FILE = "problem.json"
 FINDINGS_FILE = "findings.jsonl"
+FROZEN_LIST_FILE = "frozen_images.json"
 METADATA_FILE = "dataset_metadata.json"
 REPAIRED_FILE = "repaired.zip"
 EXTENDED_FILE = "extended.zip"
@@ -71,6 +72,7 @@ class Prepared(ChildResult):
     metadata: FileDigest
     findings: dict[str, Any]  # code -> {severity, count}
     findings_total: int
+    excluded: int = 0  # images left out, since they match a frozen test image
 
 
 class Rejection(ChildResult):
@@ -120,6 +122,14 @@ class ImportedModel(ChildResult):
 class IndexedSet(ChildResult):
     outcome: Literal["indexed"] = "indexed"
     images: int
+
+
+class FrozenList(ChildResult):
+    """`out/frozen_images.json` with its digest."""
+
+    outcome: Literal["frozen"] = "frozen"
+    images: int
+    sha256: str
 
 
 class Exported(ChildResult):
@@ -191,6 +201,7 @@ AnyResult = Annotated[
     | ImportedArchive
     | ImportedModel
     | IndexedSet
+    | FrozenList
     | Exported
     | Evaluated
     | BatchPredicted

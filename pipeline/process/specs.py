@@ -36,6 +36,10 @@ class PrepareSpec(ChildSpec):
     known: Path | None = None  # an image index: its images are not decoded again
     live_sets: frozenset[str] = frozenset()  # fingerprints of prepared sets that are stored: not written again
     tree: bool = True  # the tar is unpacked as well
+    exclude: Path | None = None  # a list of frozen test images: those that match one are left out
+    keeps_frozen: bool = False  # it extends the frozen dataset, whose own test images stay in test
+    generation: int | None = None  # of the frozen test set, for the metadata
+    exclusion_sha256: str | None = None  # of the list
 
 
 class RepairSpec(ChildSpec):
@@ -94,6 +98,15 @@ class IndexSpec(ChildSpec):
     command = "index"
 
     tar: Path  # a prepared set
+    processes: int = Field(ge=1)
+
+
+class FreezeSpec(ChildSpec):
+    command = "freeze"
+
+    tar: Path  # a prepared set
+    index: Path  # its image index
+    fingerprint: str
     processes: int = Field(ge=1)
 
 

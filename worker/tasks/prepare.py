@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from core import clock
-from core.db.tables import JobRow
-from core.domain.errors import DatasetRejected, ProjectKindMismatch, Unavailable
+from core.db.tables import JobRow, TestSetRow
+from core.domain.errors import DatasetRejected, PreparationFailed, ProjectKindMismatch, Unavailable
 from core.domain.keys import metadata_key
 from core.services.jobs.lifecycle import ValidationResult, complete_job, live_fingerprints
 from core.services.projects.lookup import raise_if_other_kind
+from core.services.projects.test_sets import TestSetChanged, extends, find_test_set
+from core.storage import ObjectCorrupt, ObjectMissing
 from pipeline.params.import_origin import ImportOrigin
 from pipeline.params.prepare import PrepareOptions
 from pipeline.process.results import METADATA_FILE, Prepared
@@ -43,12 +45,15 @@ def _prepare(attempt: Attempt[JobRow], job: JobRow) -> None:
         outcome = _outcome_of(prepared, spec.out)
         try:
             raise_if_other_kind(attempt.db, job.project_id, prepared.kind)  # before a set is stored that nobody needs
-            _complete(attempt, spec.out, prepared, outcome)
+            _complete(attempt, spec, prepared, outcome)
         except ProjectKindMismatch as error:
             reject(attempt, error, outcome)
+        except TestSetChanged:  # frozen while it prepared: another attempt compares its images with that one
+            attempt.give_back(later=False)
 
 
 def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:
+    frozen = find_test_set(attempt.db, job.project_id)
     source: dict[str, Any] = {"name": job.source_name, "bytes": job.source_bytes, "sha256": job.source_sha256}
     if job.huggingface:
         source["huggingface"] = job.huggingface
@@ -67,7 +72,24 @@ def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:
         known=known_images(attempt, job),
         live_sets=frozenset(live_fingerprints(attempt.db)),
         tree=False,
+        exclude=None if frozen is None else _fetch_list(attempt, frozen),
+        keeps_frozen=frozen is not None and extends(attempt.db, job.id, frozen.job_id),
+        generation=None if frozen is None else frozen.generation,
+        exclusion_sha256=None if frozen is None else frozen.sha256,
     )
+
+
+def _fetch_list(attempt: Attempt[JobRow], frozen: TestSetRow) -> Path:
+    """The images of the frozen test set. Raises PreparationFailed, and as the store."""
+    target = attempt.scratch / f"frozen-{frozen.generation}.json"
+    try:
+        stored = attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, frozen.key, target))
+    except (ObjectMissing, ObjectCorrupt) as error:
+        detail = "The list of the frozen test images is missing or damaged in the object store."
+        raise PreparationFailed(detail, key=frozen.key) from error
+    if stored.sha256 != frozen.sha256:
+        raise PreparationFailed("The stored list of frozen test images is not the one that was frozen.", key=frozen.key)
+    return target
 
 
 def _outcome_of(result: Prepared, out: Path) -> ValidationResult:
@@ -81,8 +103,9 @@ def _outcome_of(result: Prepared, out: Path) -> ValidationResult:
     )
 
 
-def _complete(attempt: Attempt[JobRow], out: Path, result: Prepared, outcome: ValidationResult) -> None:
-    claim, lease, store = attempt.claim, attempt.lease, attempt.platform.store
+def _complete(attempt: Attempt[JobRow], spec: PrepareSpec, result: Prepared, outcome: ValidationResult) -> None:
+    """Raises TestSetChanged, ProjectKindMismatch."""
+    claim, lease, store, out = attempt.claim, attempt.lease, attempt.platform.store, spec.out
     attempt.report_surely(stage="storing", progress=None)
     key = metadata_key(claim.id, claim.attempt)
     metadata = lease.run_in_thread(lambda: store.put(key, out / METADATA_FILE, media_type="application/json"))
@@ -96,6 +119,7 @@ def _complete(attempt: Attempt[JobRow], out: Path, result: Prepared, outcome: Va
         metadata_key=metadata.key,
         metadata_sha256=metadata.sha256,
         is_stored=lambda set_key: store.head(set_key) is not None,
+        exclusions=_exclusions(spec, result),
     )
     ends = clock.monotonic() + DELETING_SECONDS
     while True:
@@ -105,3 +129,9 @@ def _complete(attempt: Attempt[JobRow], out: Path, result: Prepared, outcome: Va
             return
         if not wait_until_deleted(attempt, prepared.fingerprint, ends=ends):
             raise Unavailable("The same prepared dataset is being deleted.")
+
+
+def _exclusions(spec: PrepareSpec, result: Prepared) -> dict[str, Any] | None:
+    if spec.exclude is None:
+        return None
+    return {"generation": spec.generation, "sha256": spec.exclusion_sha256, "images": result.excluded}

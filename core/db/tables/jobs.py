@@ -34,7 +34,7 @@ class JobRow(Leased, Base):
     lifecycle = JOB_LIFECYCLE
     public = (
         "name", "state", "stage", "progress", "problem", "attempt", "kind", "format", "classes", "images", "findings",
-        "fingerprint", "content_fingerprint", "last_version", "started_at", "finished_at", "deleted_at",
+        "exclusions", "fingerprint", "content_fingerprint", "last_version", "started_at", "finished_at", "deleted_at",
     )  # fmt: skip
     of_attempt = ("stage", "progress")
 

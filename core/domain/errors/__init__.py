@@ -11,7 +11,7 @@
     ├── NotFound              404
     │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
     │   │   ImageNotFound  ProjectNotFound  OperationNotFound  ExportNotFound  EvaluationNotFound
-    │   │   BatchNotFound  DatasetExportNotFound
+    │   │   BatchNotFound  DatasetExportNotFound  TestSetNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── RequestTimeout        408   its head or body stopped arriving
@@ -39,6 +39,10 @@
     │   ├── ImportNotAllowed        an import from a host, bucket or folder that the operator does not allow
     │   ├── UploadOffsetDiffers     a part of a resumable upload that does not begin where the last one ended
     │   ├── ImageIndexMissing       of a set prepared before there were image indexes: it is being made
+    │   ├── NoTestSplit             to freeze, or to compare on: a dataset without test images
+    │   ├── DatasetElsewhere        to freeze: a dataset of another project
+    │   ├── DatasetFrozen           deleting the dataset whose test split is frozen
+    │   ├── TrainsOnTestSet         a training on images of the frozen test set, without allow_leak
     │   └── RequestInFlight         the same Idempotency-Key is being answered
     ├── TusVersionUnsupported 412   another version of the tus protocol, or none
     ├── LimitExceeded         413
@@ -106,9 +110,11 @@ from core.domain.errors.base import Unprocessable as Unprocessable
 from core.domain.errors.base import all_errors as all_errors
 from core.domain.errors.base import error_from_slug as error_from_slug
 from core.domain.errors.datasets import ArchiveRefused as ArchiveRefused
+from core.domain.errors.datasets import DatasetElsewhere as DatasetElsewhere
 from core.domain.errors.datasets import DatasetExportFailed as DatasetExportFailed
 from core.domain.errors.datasets import DatasetExportNotFound as DatasetExportNotFound
 from core.domain.errors.datasets import DatasetFormatUnsupported as DatasetFormatUnsupported
+from core.domain.errors.datasets import DatasetFrozen as DatasetFrozen
 from core.domain.errors.datasets import DatasetKindMismatch as DatasetKindMismatch
 from core.domain.errors.datasets import DatasetRejected as DatasetRejected
 from core.domain.errors.datasets import FormatUnknown as FormatUnknown
@@ -120,6 +126,9 @@ from core.domain.errors.datasets import ImageNotFound as ImageNotFound
 from core.domain.errors.datasets import ImageNotRendered as ImageNotRendered
 from core.domain.errors.datasets import ImportNotAllowed as ImportNotAllowed
 from core.domain.errors.datasets import ImportUnusable as ImportUnusable
+from core.domain.errors.datasets import NoTestSplit as NoTestSplit
+from core.domain.errors.datasets import TestSetNotFound as TestSetNotFound
+from core.domain.errors.datasets import TrainsOnTestSet as TrainsOnTestSet
 from core.domain.errors.exports import BundleFailed as BundleFailed
 from core.domain.errors.exports import BundleWithoutOnnx as BundleWithoutOnnx
 from core.domain.errors.exports import EvaluationKindMismatch as EvaluationKindMismatch

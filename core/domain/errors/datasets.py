@@ -76,3 +76,29 @@ class ImageNotRendered(Unprocessable):
 class DatasetFormatUnsupported(Unprocessable):
     slug = "dataset-format-unsupported"
     title = "The format cannot hold this kind of dataset"
+
+
+class TestSetNotFound(NotFound):
+    __test__ = False  # pytest takes classes of this name for tests
+    slug = "test-set-not-found"
+    title = "The project has no frozen test set"
+
+
+class NoTestSplit(Conflict):
+    slug = "no-test-split"
+    title = "The dataset has no test images"
+
+
+class DatasetElsewhere(Conflict):
+    slug = "dataset-elsewhere"
+    title = "The dataset belongs to another project"
+
+
+class DatasetFrozen(Conflict):
+    slug = "dataset-frozen"
+    title = "The dataset is the frozen test set of its project"
+
+
+class TrainsOnTestSet(Conflict):
+    slug = "trains-on-test-set"
+    title = "The dataset has images of the frozen test set in train or val"

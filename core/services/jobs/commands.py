@@ -24,6 +24,7 @@ from core.services.paging import Page, page_of
 from core.services.projects.commands import mark_project_deleted
 from core.services.projects.lookup import join_project, next_revision, open_implicit, project_in
 from core.services.projects.names import log_names
+from core.services.projects.test_sets import raise_if_frozen
 from core.services.runs.commands import active_runs_from, cancel_in
 
 log = structlog.get_logger(__name__)
@@ -209,12 +210,13 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
     """Mark a job deleted, with its runs, its versions and what was made of them; retention removes objects and rows.
 
     The project of a single upload is deleted with it. `cancel` cancels its active runs and operations.
-    Raises JobNotFound, Gone, and JobInUse for a job with active work, an aliased version, one from which an active run
-    of another job is fine-tuned, or one that is being extended.
+    Raises JobNotFound, Gone, DatasetFrozen, and JobInUse for a job with active work, an aliased version, one from
+    which an active run of another job is fine-tuned, or one that is being extended.
     """
     with platform.db.transaction() as session:
         project = project_in(session, job_in(session, job_id).project_id, lock=True, allow_deleted=True)
         job = job_in(session, job_id, lock=True)
+        raise_if_frozen(session, job)
         _refuse_aliased(session, job)
         _refuse_parent(session, job)
         _refuse_extended(session, job)

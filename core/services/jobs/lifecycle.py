@@ -18,6 +18,7 @@ from core.db.tables import DatasetRow, FindingRow, JobRow
 from core.domain.errors import DarkroomError
 from core.domain.states import JobState
 from core.services.projects.lookup import give_kind
+from core.services.projects.test_sets import raise_if_changed
 from core.services.work.endings import end_attempt
 from core.services.work.leases import Claim, report_progress
 
@@ -81,10 +82,13 @@ def complete_job(
     metadata_key: str,
     metadata_sha256: str,
     is_stored: Callable[[str], bool],
+    exclusions: Mapping[str, Any] | None = None,
 ) -> JobRow | None:
     """preparing -> ready, naming objects that are stored. The first of a project gives it its kind.
 
-    Raises ClaimLost, ProjectKindMismatch, and what `is_stored` raises.
+    `exclusions`: the {generation, sha256, images} of the frozen test set that its images were compared with.
+    Raises ClaimLost, ProjectKindMismatch, TestSetChanged where another one is frozen by now, and what `is_stored`
+    raises.
 
     None: the set is being deleted, or has been. Wait until its row is gone, put the object again, and call again.
     `is_stored(key)` is called inside the transaction, once for each set that is new.
@@ -92,8 +96,10 @@ def complete_job(
     with db.transaction() as session:
         if not _lock_prepared_set(session, prepared, is_stored):
             return None
+        project_id = session.get_one(JobRow, claim.id).project_id
         if outcome.kind is not None:  # after the store was asked: no one waits for the project meanwhile
-            give_kind(session, session.get_one(JobRow, claim.id).project_id, outcome.kind)
+            give_kind(session, project_id, outcome.kind)
+        raise_if_changed(session, project_id, exclusions["generation"] if exclusions else None)
         row = end_attempt(
             session,
             JobRow,
@@ -104,6 +110,7 @@ def complete_job(
             content_fingerprint=content_fingerprint,
             metadata_key=metadata_key,
             metadata_sha256=metadata_sha256,
+            exclusions=None if exclusions is None else dict(exclusions),
         )
         _keep_findings(session, claim.id, outcome.findings)
     return row

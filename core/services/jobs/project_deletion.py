@@ -12,6 +12,7 @@ from core.services.jobs.derived import delete_derived_of_project
 from core.services.operations.lifecycle import delete_operations, operations_in_the_way
 from core.services.projects.commands import mark_project_deleted
 from core.services.projects.lookup import project_in
+from core.services.projects.test_sets import end_freeze_of
 from core.services.runs.commands import active_runs_from
 
 _LISTED = 20
@@ -36,6 +37,7 @@ def delete_project(platform: Platform, ref: str, *, cancel: bool = False) -> Pro
         for job in session.execute(living.order_by(JobRow.id).with_for_update()).scalars().all():
             delete_in(session, job, cancel=True)
         at = clock.now()
+        end_freeze_of(session, project.id, at=at)
         delete_operations(session, at=at, project_id=project.id)
         delete_derived_of_project(session, project.id, at=at)
         return mark_project_deleted(session, project.id)

@@ -24,6 +24,7 @@ from core.db.tables import (
     ProjectRow,
     ProjectSlugRow,
     RunRow,
+    TestSetRow,
     VersionRow,
 )
 from core.domain.keys import artifacts_prefix, imported_prefix
@@ -97,7 +98,7 @@ def erase_project(db: Database, project_id: str) -> None:
     The name of a single upload's project has the upload's name in it, and goes.
     """
     with db.transaction() as session:
-        for table in (AliasMoveRow, AliasRow):
+        for table in (AliasMoveRow, AliasRow, TestSetRow):
             session.execute(delete(table).where(table.project_id == project_id))
         row: dict[str, Any] = {"title": "", "description": "", "settings": {}, "erased_at": clock.now()}
         if session.get_one(ProjectRow, project_id).implicit:

@@ -27,6 +27,7 @@ from core.db.tables import (
     OperationRow,
     RunLogRow,
     RunRow,
+    TestSetRow,
     UploadPartRow,
     WorkerRow,
 )
@@ -167,6 +168,7 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
         BatchPredictionArtifactRow.key,
         DatasetExportRow.key,
         UploadPartRow.key,
+        TestSetRow.key,
     )
     named: set[str] = set()
     with db.reading() as session:

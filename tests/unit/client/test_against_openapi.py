@@ -105,6 +105,13 @@ CALLS = {
         "rollback": (call("raccoons", "production"),),
         "remove": (call("raccoons", "production"),),
     },
+    "test_sets": {
+        "set": (call("raccoons", "d2"),),
+        "get": (call("raccoons"),),
+        "history": (call("raccoons"),),
+        "remove": (call("raccoons"),),
+        "download_list": (call("raccoons", 1, FOLDER),),
+    },
     "datasets": {
         "list": (call(project="raccoons", state="ready"),),
         "get": (call("job_1"),),

@@ -19,6 +19,7 @@ KINDS: dict[str, str] = {
     "export-dataset": "worker.tasks.operations.export_dataset",
     "bundle": "worker.tasks.operations.bundle",
     "image-index": "worker.tasks.operations.image_index",
+    "freeze-test-set": "worker.tasks.operations.freeze",
     "import-version": "worker.tasks.operations.import_version",
 }
 

@@ -6,24 +6,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from core.db.tables import DatasetRow, OperationRow
-from core.domain.errors import OperationFailed
+from core.db.tables import OperationRow
 from core.domain.keys import evaluation_key
 from core.domain.limits import CLASSES_LISTED
-from core.services.jobs.image_index import name_index
 from core.services.models.evaluation_inputs import EvaluationInputs, evaluation_inputs
 from core.services.models.evaluations import publish_evaluation
-from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.free_space import require_free
 from pipeline.process.results import Evaluated
 from pipeline.process.specs import EvaluateSpec
 from worker.tasks.attempt import Attempt
 from worker.tasks.operations.child import in_child
-from worker.tasks.operations.image_index import make_index
+from worker.tasks.operations.image_index import fetch_index
 from worker.tasks.operations.inputs import fetch_artifacts, fetch_dataset, fetch_object
 from worker.tasks.store_artifacts import STORING, put_files
-
-INDEXING = "indexing"  # a stage: an index that is not there yet is made
 
 
 def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
@@ -46,7 +41,7 @@ def _spec(attempt: Attempt[OperationRow], params: dict[str, Any], inputs: Evalua
     model = _fetched_model(attempt, inputs)
     indexes: dict[str, Path] = {}
     for dataset in filter(None, (inputs.dataset, *(each.dataset for each in inputs.trained_on.sets))):
-        if dataset.fingerprint not in indexes and (path := _index(attempt, dataset)) is not None:
+        if dataset.fingerprint not in indexes and (path := fetch_index(attempt, dataset)) is not None:
             indexes[dataset.fingerprint] = path
     trained = [each for each in inputs.trained_on.sets if each.dataset.fingerprint in indexes]
     return EvaluateSpec(
@@ -75,23 +70,6 @@ def _fetched_model(attempt: Attempt[OperationRow], inputs: EvaluationInputs) -> 
     require_free(attempt.scratch, 2 * export.bytes, reserve_bytes=reserve_bytes)
     target = attempt.scratch / export.file_name
     return fetch_object(attempt, export.key, target, sha256=export.sha256, called="the export")
-
-
-def _index(attempt: Attempt[OperationRow], dataset: DatasetRow) -> Path | None:
-    """The image index of a set, made where there is none yet. None where neither works: then what is known without it
-    is said to be not known."""
-    target = attempt.scratch / f"index-{dataset.fingerprint}"
-    try:
-        if dataset.index_key is not None:
-            attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, dataset.index_key, target))
-            return target
-        attempt.report_surely(stage=INDEXING, progress=None)
-        made = make_index(attempt, dataset, target)
-        attempt.lease.retry_until_lost(lambda: name_index(attempt.db, dataset.fingerprint, made.stored))
-        return made.path
-    except (ObjectMissing, ObjectCorrupt, OperationFailed) as error:
-        attempt.log.warning("index.unknown", fingerprint=dataset.fingerprint, error=str(error))
-        return None
 
 
 def _for_answers(metrics: dict[str, Any]) -> dict[str, Any]:

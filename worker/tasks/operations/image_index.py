@@ -1,12 +1,13 @@
 """The image index of a set that was prepared before there was one: fetch the tar -> child -> store -> name it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.db.tables import DatasetRow, OperationRow
 from core.domain.errors import OperationFailed
 from core.domain.keys import image_index_key
-from core.services.jobs.image_index import jobs_of_set, name_images_of_findings, publish_index
+from core.services.jobs.image_index import jobs_of_set, name_images_of_findings, name_index, publish_index
 from core.services.jobs.lifecycle import LIVE, find_prepared_set
 from core.storage import ObjectCorrupt, ObjectMissing, StoredObject
 from core.storage.free_space import require_free
@@ -16,6 +17,8 @@ from pipeline.process.results import IndexedSet
 from pipeline.process.specs import IndexSpec
 from worker.tasks.attempt import Attempt
 from worker.tasks.operations.child import in_child
+
+INDEXING = "indexing"  # a stage: an index that is not there yet is made
 
 
 class MadeIndex(NamedTuple):
@@ -62,6 +65,23 @@ def make_index(attempt: Attempt[OperationRow], dataset: DatasetRow, out: Path) -
         attempt.lease.raise_if_stopped()
         name_images_of_findings(attempt.db, job_id, paths)
     return MadeIndex(stored, index, done.images)
+
+
+def fetch_index(attempt: Attempt[OperationRow], dataset: DatasetRow) -> Path | None:
+    """The image index of a set, made where there is none yet. None where neither works: then what is known without it
+    is said to be not known."""
+    target = attempt.scratch / f"index-{dataset.fingerprint}"
+    try:
+        if dataset.index_key is not None:
+            attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, dataset.index_key, target))
+            return target
+        attempt.report_surely(stage=INDEXING, progress=None)
+        made = make_index(attempt, dataset, target)
+        attempt.lease.retry_until_lost(lambda: name_index(attempt.db, dataset.fingerprint, made.stored))
+        return made.path
+    except (ObjectMissing, ObjectCorrupt, OperationFailed) as error:
+        attempt.log.warning("index.unknown", fingerprint=dataset.fingerprint, error=str(error))
+        return None
 
 
 def _fetched(attempt: Attempt[OperationRow], dataset: DatasetRow, target: Path) -> Path:

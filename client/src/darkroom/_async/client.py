@@ -21,6 +21,7 @@ from darkroom._async.predictions import (
 )
 from darkroom._async.projects import AsyncAliases, AsyncProjects
 from darkroom._async.runs import AsyncOperations, AsyncRuns
+from darkroom._async.test_sets import AsyncTestSets
 from darkroom._async.transport import AsyncTransport
 from darkroom.login import resolve_login
 from darkroom.names import path_of
@@ -52,6 +53,7 @@ class AsyncClient:
         self.url = login.url
         self.projects = AsyncProjects(self._transport)
         self.aliases = AsyncAliases(self._transport)
+        self.test_sets = AsyncTestSets(self._transport)
         self.datasets = AsyncDatasets(self._transport)
         self.runs = AsyncRuns(self._transport)
         self.operations = AsyncOperations(self._transport)

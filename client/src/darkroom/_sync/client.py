@@ -22,6 +22,7 @@ from darkroom._sync.predictions import (
 )
 from darkroom._sync.projects import Aliases, Projects
 from darkroom._sync.runs import Operations, Runs
+from darkroom._sync.test_sets import TestSets
 from darkroom._sync.transport import Transport
 from darkroom.login import resolve_login
 from darkroom.names import path_of
@@ -53,6 +54,7 @@ class Client:
         self.url = login.url
         self.projects = Projects(self._transport)
         self.aliases = Aliases(self._transport)
+        self.test_sets = TestSets(self._transport)
         self.datasets = Datasets(self._transport)
         self.runs = Runs(self._transport)
         self.operations = Operations(self._transport)

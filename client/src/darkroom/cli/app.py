@@ -19,6 +19,7 @@ from darkroom.cli.commands import (
     predictions,
     runs,
     storage,
+    test_sets,
     trainings,
     uploads,
 )
@@ -60,6 +61,6 @@ def _options(
 
 for _module in (
     *(logins, uploads, imports, lists, diffs, trainings, runs, models, aliases, exports, evaluations, downloads),
-    *(predictions, storage, doctor),
+    *(test_sets, predictions, storage, doctor),
 ):
     _module.add_to(app)

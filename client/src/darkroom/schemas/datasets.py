@@ -66,6 +66,15 @@ class DatasetSource:
 
 
 @dataclass(frozen=True)
+class Exclusions:
+    """The frozen test set that the images of a dataset were compared with; `images` of them were left out."""
+
+    generation: int
+    sha256: str
+    images: int
+
+
+@dataclass(frozen=True)
 class FindingCount:
     severity: str
     count: int
@@ -123,6 +132,7 @@ class Dataset:
     class_count: int | None = None
     images: int | None = None
     findings: Mapping[str, FindingCount] | None = None
+    exclusions: Exclusions | None = None
     fingerprint: str | None = None
     content_fingerprint: str | None = None
     started_at: datetime | None = None

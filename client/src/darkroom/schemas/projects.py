@@ -162,6 +162,22 @@ class Alias:
 
 
 @dataclass(frozen=True)
+class FrozenTestSet:
+    """The test split of a dataset, frozen for its project. `removed_at`: when the freeze ended."""
+
+    project: str
+    generation: int
+    job_id: str
+    dataset: str
+    fingerprint: str
+    images: int
+    sha256: str
+    created_at: datetime
+    links: Mapping[str, str]
+    removed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Figure:
     metric: str
     split: str

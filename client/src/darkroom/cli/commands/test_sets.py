@@ -1,0 +1,84 @@
+"""`darkroom test-set`: the frozen test set of a project."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from darkroom.cli import completion
+from darkroom.cli.arguments import dataset_of
+from darkroom.cli.command import command
+from darkroom.cli.failures import WrongUsage
+from darkroom.cli.session import Session
+from darkroom.cli.tables import Column, Rows
+from darkroom.cli.text import age
+
+if TYPE_CHECKING:
+    from darkroom.schemas import FrozenTestSet
+
+ACTIONS = ("set", "show", "remove")
+
+
+def add_to(app: typer.Typer) -> None:
+    command(
+        app,
+        "test-set",
+        panel="Datasets",
+        examples=(
+            ("darkroom test-set set raccoons/d2", "freezes its test split; new datasets leave those images out"),
+            ("darkroom test-set show raccoons", "what is frozen, and what was before"),
+            ("darkroom test-set remove raccoons", "ends the freeze"),
+        ),
+    )(frozen_test_set)
+
+
+def frozen_test_set(
+    session: Session,
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="set, show or remove.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A dataset for set, else a project.", autocompletion=completion.complete_dataset
+        ),
+    ],
+) -> None:
+    """Freeze the test split of a dataset, on which versions of its project are compared.
+
+    Images that a later upload has in common with it, also near-duplicates, are left out and named.
+    """
+    client = session.client
+    if action not in ACTIONS:
+        raise WrongUsage(f"{action} is no action.", f"Use one of {', '.join(ACTIONS)}.")
+    if action == "set":
+        dataset = dataset_of(client, name)
+        found = client.test_sets.set(dataset.project, dataset)
+        session.out.result(found, lambda: _rows([found]))
+        return
+    project = name.partition("/")[0]
+    if action == "remove":
+        client.test_sets.remove(project)
+        session.out.result({"removed": project}, lambda: None)
+        session.out.message(f"Nothing is frozen in {project} any more.")
+        return
+    items = list(client.test_sets.history(project))
+    session.out.result({"items": items}, lambda: _rows(items))
+
+
+def _rows(items: "list[FrozenTestSet]") -> Rows:
+    columns = (
+        Column("generation", right=True),
+        Column("dataset", style="bold"),
+        Column("test images", right=True),
+        Column("frozen"),
+        Column("until"),
+    )
+    cells = [
+        [
+            str(each.generation),
+            each.dataset,
+            str(each.images),
+            age(each.created_at),
+            age(each.removed_at) if each.removed_at else "now",
+        ]
+        for each in items
+    ]
+    return Rows(columns, cells, empty="Nothing is frozen. `darkroom test-set set PROJECT/d1` freezes a test split.")

@@ -1,0 +1,194 @@
+"""A frozen test set, by real children: its images are left out of what is prepared afterwards, named one by one."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from core.db.tables import FindingRow
+from core.services.models.test_sets import end_freeze, freeze, get_test_set
+from core.services.views import prepared_set_of
+from pipeline.index.read import read_contents
+from pipeline.process.specs import ChildSpec
+from tests.builders.textures import cropped, jpeg, saved_again, scaled, texture, with_boxes
+from tests.builders.voc import zip_files
+from tests.servers.api import problem, serving
+from tests.servers.workers import Stack, stack
+from worker.context import Worker
+from worker.supervision.launcher import SupervisedProcess
+from worker.supervision.local_launcher import LocalLauncher
+from worker.tasks.operations.operate import operate
+from worker.tasks.prepare import prepare_job
+
+FIRST = {f"a{seed:02d}": jpeg(texture(seed)) for seed in range(50)}
+PLANTED = {"p7": saved_again, "p8": scaled, "p9": cropped}
+
+
+@pytest.fixture
+def line(tmp_path: Path, sqlite_url: str) -> Iterator[Stack]:
+    with stack(tmp_path, sqlite_url, "", lease_seconds=30.0) as made:
+        yield made
+
+
+@pytest.fixture
+def client(line: Stack) -> Iterator[httpx.Client]:
+    with serving(line.platform) as made:
+        yield made
+
+
+def test_planted_test_images_are_named_and_left_out(line: Stack, client: httpx.Client, tmp_path: Path) -> None:
+    first = _prepared(line, tmp_path, with_boxes(FIRST))
+    _freeze(line, client, first)
+    frozen = client.get("/projects/yard/test-set").json()
+    assert (frozen["generation"], frozen["dataset"], frozen["images"], frozen["removed_at"]) == (1, "yard/d1", 10, None)
+    assert client.put("/projects/yard/test-set", json={"job_id": "d1"}).json() == frozen
+
+    held_out = [path.removesuffix(".jpg") for path in sorted(_paths(line, first, "test"))]
+    planted = {f"p{n}": PLANTED.get(f"p{n}", bytes)(FIRST[name]) for n, name in enumerate(held_out)}
+    other = {f"b{seed}": jpeg(texture(seed)) for seed in range(100, 130)}
+    archive = zip_files(tmp_path / "second.zip", with_boxes({**other, **planted}))
+    second = _prepared(line, tmp_path, archive=archive)
+
+    named = {(path, detail.split(" of the frozen")[0].rsplit(" ", 1)[-1]) for path, detail in _left_out(line, second)}
+    assert named == {(f"images/p{n}.jpg", f"{name}.jpg") for n, name in enumerate(held_out)}
+    assert line.job(second).exclusions == {"generation": 1, "sha256": frozen["sha256"], "images": 10}
+    assert client.get(f"/jobs/{second}").json()["exclusions"]["images"] == 10
+    assert _paths(line, second) == {f"{name}.jpg" for name in other}
+    metadata = client.get(f"/dataset/metadata/{second}").json()
+    assert (metadata["exclusions"], metadata["images"]["left_out"]) == (line.job(second).exclusions, 10)
+
+    listed = tmp_path / "list.json"
+    listed.write_bytes(client.get("/projects/yard/test-set/1/images").content)
+    assert _offline(archive, "--exclude", str(listed)) == line.job(second).fingerprint != _offline(archive)
+
+
+@pytest.mark.slow
+def test_the_frozen_dataset_stays_until_the_freeze_ends(line: Stack, client: httpx.Client, tmp_path: Path) -> None:
+    first = _prepared(line, tmp_path, with_boxes(FIRST))
+    other = _prepared(line, tmp_path, with_boxes({f"c{n}": jpeg(texture(200 + n)) for n in range(20)}))
+    untested = _prepared(line, tmp_path, with_boxes({f"d{n}": jpeg(texture(300 + n)) for n in range(9)}), test="0")
+    elsewhere = line.upload(zip_files(tmp_path / "else.zip", with_boxes(FIRST)), project="elsewhere")
+    problem(client.get("/projects/yard/test-set"), 404, "test-set-not-found")
+    problem(client.delete("/projects/yard/test-set"), 404, "test-set-not-found")
+    problem(client.put("/projects/yard/test-set", json={"job_id": untested}), 409, "no-test-split")
+    problem(client.put("/projects/yard/test-set", json={"job_id": elsewhere}), 409, "dataset-elsewhere")
+    problem(client.put("/projects/elsewhere/test-set", json={"job_id": elsewhere}), 409, "job-not-ready")
+
+    _freeze(line, client, first)
+    assert problem(client.delete(f"/jobs/{first}"), 409, "dataset-frozen")["generation"] == 1
+    _freeze(line, client, other)
+    assert client.delete(f"/jobs/{first}").status_code == 200
+    pages = [client.get("/projects/yard/test-set/history", params={"limit": 1}).json()]
+    pages.append(client.get("/projects/yard/test-set/history", params={"cursor": pages[0]["next_cursor"]}).json())
+    history = [item for page in pages for item in page["items"]]
+    assert [(each["generation"], each["dataset"], each["removed_at"] is None) for each in history] == [
+        (2, "yard/d2", True),
+        (1, "yard/d1", False),
+    ]
+    assert client.delete("/projects/yard/test-set").status_code == 204
+    assert client.delete(f"/jobs/{other}").status_code == 200
+
+
+def test_a_dataset_that_is_prepared_during_a_freeze_begins_again(line: Stack, tmp_path: Path) -> None:
+    first = _prepared(line, tmp_path, with_boxes(FIRST))
+    second = line.upload(zip_files(tmp_path / "more.zip", with_boxes(FIRST | _more(20))), project="yard")
+    operation = freeze(line.platform, "yard", first).operation
+    assert operation is not None
+
+    class FrozenMeanwhile(LocalLauncher):
+        def start(self, spec: ChildSpec, *, log: Path) -> SupervisedProcess:
+            operate(Worker(line.platform, "operations", "other"), operation.id)
+            return super().start(spec, log=log)
+
+    prepare_job(Worker(line.platform, "prepare", "test", launcher=FrozenMeanwhile()), second)
+    assert (line.job(second).state, line.job(second).fingerprint) == ("received", None)
+    prepare_job(Worker(line.platform, "prepare", "test"), second)
+    job = line.job(second)
+    assert (job.state, job.exclusions and job.exclusions["images"], job.attempt) == ("ready", 10, 2)
+
+
+@pytest.mark.slow
+def test_an_extension_of_the_frozen_dataset_keeps_its_test_images(line: Stack, tmp_path: Path) -> None:
+    first = _prepared(line, tmp_path, with_boxes(FIRST))
+    operation = freeze(line.platform, "yard", first).operation
+    assert operation is not None
+    operate(Worker(line.platform, "operations", "test"), operation.id)
+    held_out = _paths(line, first, "test")
+    sets = {"val": _paths(line, first, "val"), "test": held_out}
+    files = with_boxes(FIRST | {"copy": cropped(FIRST[sorted(held_out)[0].removesuffix(".jpg")])} | _more(5))
+    given = {
+        name.replace("images/", f"images/{split}/"): content
+        for name, content in files.items()
+        for split in [next((s for s, paths in sets.items() if name.removeprefix("images/") in paths), "train")]
+    }
+    archive = zip_files(tmp_path / "given.zip", given)
+    plain = _prepared(line, tmp_path, archive=archive)
+    assert (len(_left_out(line, plain)), _paths(line, plain, "test")) == (11, set())
+
+    extension = line.upload(archive, project="yard")
+    with line.platform.db.transaction() as session:
+        session.merge(line.job(extension)).parent_job_id = first
+    prepare_job(Worker(line.platform, "prepare", "test"), extension)
+    assert line.job(extension).state == "ready", line.job(extension).problem
+    assert {path.rpartition("/")[2] for path in _paths(line, extension, "test")} == held_out
+    assert [path for path, _ in _left_out(line, extension)] == ["images/train/copy.jpg"]
+    end_freeze(line.platform.db, "yard")
+
+
+def _more(count: int) -> dict[str, bytes]:
+    return {f"m{seed}": jpeg(texture(400 + seed)) for seed in range(count)}
+
+
+def _prepared(
+    line: Stack, folder: Path, files: dict[str, bytes] | None = None, *, archive: Path | None = None, test: str = "0.2"
+) -> str:
+    archive = archive or zip_files(folder / "data.zip", files or {})
+    job_id = line.upload(archive, project="yard", test_fraction=test)
+    prepare_job(Worker(line.platform, "prepare", "test"), job_id)
+    assert line.job(job_id).state == "ready", line.job(job_id).problem
+    return job_id
+
+
+def _freeze(line: Stack, client: httpx.Client, job_id: str) -> None:
+    answer = client.put("/projects/yard/test-set", json={"job_id": job_id})
+    assert answer.status_code == 202, answer.text
+    again = client.put("/projects/yard/test-set", json={"job_id": job_id})
+    assert again.json()["operation_id"] == answer.json()["operation_id"]
+    operate(Worker(line.platform, "operations", "test"), answer.json()["operation_id"])
+    assert get_test_set(line.platform.db, "yard").row.job_id == job_id
+
+
+def _paths(line: Stack, job_id: str, split: str | None = None) -> set[str]:
+    index = line.folder / f"{job_id}.sqlite"
+    if not index.exists():
+        _, dataset = prepared_set_of(line.platform.db, job_id)
+        line.platform.store.fetch(str(dataset.index_key), index)
+    return {each.path for each in read_contents(index) if split in (None, each.split)}
+
+
+def _left_out(line: Stack, job_id: str) -> list[tuple[str, str]]:
+    wanted = (FindingRow.job_id == job_id, FindingRow.code == "frozen-test-image")
+    with line.platform.db.reading() as session:
+        return [tuple(row) for row in session.execute(select(FindingRow.path, FindingRow.detail).where(*wanted))]
+
+
+def _offline(archive: Path, *options: str) -> str:
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "fingerprint",
+        str(archive),
+        "--test-fraction",
+        "0.2",
+        "--val-fraction",
+        "0.25",
+        *options,
+    ]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return str(json.loads(printed)["fingerprint"])
