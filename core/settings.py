@@ -28,7 +28,12 @@ class Settings(BaseSettings):
     """Defaults run everything on one machine under `home`; only values differ in production."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # a secret that is refused is not printed
     )
 
     home: Path = Field(Path(".darkroom"), description="Folder of all local state.")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from pydantic import ValidationError
 
 from core.logging import configure_logging
 from core.settings import Settings, unknown_settings
@@ -39,3 +40,24 @@ def test_a_process_warns_once_at_its_start(monkeypatch: pytest.MonkeyPatch, caps
         structlog.reset_defaults()
     assert warned.count("setting.unknown") == 1
     assert "did_you_mean=DARKROOM_API_PORT" in warned and "DARKROOM_HOME" not in warned
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hub_token", "hf_secret and more"),
+        ("hub_token", "hf_sëcret"),
+        ("import_buckets", "s3://sets, sets/raccoons"),
+        ("import_folders", "sets"),
+        ("import_folders", "/srv/sets/../.."),
+    ],
+)
+def test_a_setting_about_imports_is_checked_at_the_start_and_a_token_never_printed(name: str, value: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({name: value})
+    assert name in str(refused.value) and "hf_s" not in str(refused.value)
+
+
+def test_a_token_with_the_line_end_of_its_file_is_stripped() -> None:
+    settings = Settings.model_validate({"hub_token": "hf_secret\n"})
+    assert settings.hub_token.get_secret_value() == "hf_secret" and "hf_secret" not in repr(settings)
