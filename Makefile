@@ -10,6 +10,7 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 MEASURE := $(if $(COVERAGE),--cov --cov-append --cov-report= --cov-fail-under=0)
 export PYTHONUNBUFFERED := 1
+export PYTHONDONTWRITEBYTECODE :=  # empty, also where it is set: else each process compiles every module again
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Prints a counter of the packages that pip collects, and its errors.

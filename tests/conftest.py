@@ -5,10 +5,12 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -68,6 +70,14 @@ def _no_flush() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_read_once() -> Iterator[None]:
+    """Each client of httpx reads the certificates of all authorities, which takes 35 ms; those of a test need none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _only_these_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test reads the settings, nor the `.env`, of the person who runs it."""
@@ -113,7 +123,12 @@ def private_s3() -> Iterator[s3.S3]:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[dict[str, Any]]:
-    with _needed(s3.s3) as settings:
+    """Stores of the tests share a session of boto3: a new one reads the description of S3's API, which takes 70 ms."""
+    import boto3
+
+    shared = boto3.session.Session()
+    with _needed(s3.s3) as settings, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3.session, "Session", lambda: shared)
         yield settings
 
 

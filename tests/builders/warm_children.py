@@ -1,7 +1,8 @@
 """Commands of `python -m pipeline` in forks of a process that has imported a trainer's libraries, which takes 4 to 6 s.
 
 A fork has its own folder, log, stdin and process group, as a process that a worker starts. Not for tests of the start
-itself. `python -m tests.builders.warm_children FD TRAINER` is the process that forks; it ends with the tests.
+itself, nor for snippets that show what a plain library reads. `python -m tests.builders.warm_children FD TRAINER` is
+the process that forks; it ends with the tests.
 """
 
 import atexit
@@ -50,7 +51,7 @@ class WarmChild:
 
 
 def start_warm(trainer: str, argv: list[str], *, cwd: Path, log: Path) -> WarmChild:
-    """Runs `python -m pipeline {argv}` in `cwd`, with its output in `log`."""
+    """Runs `python -m pipeline {argv}` in `cwd`, with its output in `log`; of `-c CODE ...`, the snippet."""
     connection = _server(trainer)
     stdin, to_child = os.pipe()
     ended, status = os.pipe()
@@ -62,6 +63,20 @@ def start_warm(trainer: str, argv: list[str], *, cwd: Path, log: Path) -> WarmCh
     pid = int(connection.recv(_MESSAGE) or b"0")
     assert pid, f"the process that forks children of {trainer} has ended"
     return WarmChild(pid, to_child, ended)
+
+
+def run_warm(trainer: str, *argv: object, folder: Path, seconds: float = 120) -> str:
+    """As `start_warm`, until it ends with 0. Returns its output."""
+    log = folder / "warm.log"
+    child = start_warm(trainer, list(map(str, argv)), cwd=folder, log=log)
+    child.stdin.close()
+    try:
+        status = child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        raise
+    assert status == 0, log.read_text()[-3000:]
+    return log.read_text()
 
 
 @lru_cache(maxsize=4)
@@ -136,9 +151,7 @@ def _be_child(request: dict[str, Any], stdin: int, log: int, *, others: list[int
         for fd in (stdin, log, *others):
             os.close(fd)
         os.chdir(request["cwd"])
-        from pipeline.__main__ import run
-
-        status = run(request["argv"])
+        status = _run(request["argv"])
     except BaseException:
         traceback.print_exc()
         raise
@@ -146,6 +159,16 @@ def _be_child(request: dict[str, Any], stdin: int, log: int, *, others: list[int
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _run(argv: list[str]) -> int:
+    if argv[0] == "-c":
+        sys.argv = [argv[0], *argv[2:]]
+        exec(compile(argv[1], "<snippet>", "exec"), {"__name__": "__main__"})  # noqa: S102 - the text of a test
+        return 0
+    from pipeline.__main__ import run
+
+    return run(argv)
 
 
 def _report(running: dict[int, int]) -> None:

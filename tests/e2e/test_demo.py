@@ -20,7 +20,8 @@ def test_a_rejected_set_ends_the_demo_with_its_findings_and_leaves_nothing_runni
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("set/image.jpg", b"not an image")
         file.writestr("set/image.xml", b"<annotation><object><name>cat</name></object></annotation>")
-    done = _demo("--zip", str(archive), home=home)
+    elsewhere = "http://127.0.0.1:9"  # neither MLflow nor serving is started, which a rejected set does not reach
+    done = _demo("--zip", str(archive), home=home, MLFLOW_URL=elsewhere, SERVING_URL=elsewhere)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "image.jpg" in done.stdout
     assert "The demo failed." in done.stdout
@@ -60,7 +61,7 @@ def test_the_users_folders_of_classes_are_trained_on_and_their_metrics_printed(t
     assert _processes_of(home) == []
 
 
-def _demo(*arguments: str, home: Path, exports: bool = False) -> subprocess.CompletedProcess[str]:
+def _demo(*arguments: str, home: Path, exports: bool = False, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "deploy.local.demo", *arguments],
         env={
@@ -68,6 +69,7 @@ def _demo(*arguments: str, home: Path, exports: bool = False) -> subprocess.Comp
             "DARKROOM_HOME": str(home),
             "DARKROOM_EXPORT_ON_PUBLISH": str(exports),
             "COLUMNS": "200",
+            **{f"DARKROOM_{name}": value for name, value in settings.items()},
         },
         capture_output=True,
         text=True,

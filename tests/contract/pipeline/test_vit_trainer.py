@@ -19,6 +19,7 @@ from PIL import Image
 from pipeline.training.checkpoint import write_checkpoint
 from tests.builders.classification_tree import draw_classified_tree
 from tests.builders.training import REPOSITORY, Child, start_training
+from tests.builders.warm_children import run_warm
 
 PARAMS: dict[str, Any] = {
     "model": "vit-nano-scratch",
@@ -62,8 +63,13 @@ def published(child: Child) -> bytes:
         return archive.read("model.safetensors")
 
 
-def run_python(code: str, *arguments: object, folder: Path) -> str:
-    """Runs a snippet with transformers offline, in its own process."""
+def run_code(code: str, *arguments: object, folder: Path) -> str:
+    """Runs a snippet in a process that has the libraries already."""
+    return run_warm("vit", "-c", code, *arguments, folder=folder)
+
+
+def run_plain(code: str, *arguments: object, folder: Path) -> str:
+    """Runs a snippet with transformers offline and nothing of Darkroom imported, in a new interpreter."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, **OFFLINE, "HF_HOME": str(folder)}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -119,7 +125,7 @@ with safe_globals():
             print(path.name)
 """
     folder = trained.out / "checkpoints" / "000006"
-    read = run_python(code, folder, folder=tmp_path).split()
+    read = run_code(code, folder, folder=tmp_path).split()
     rest = {path.suffix for path in folder.iterdir() if path.name not in read}
     assert sorted(read) == ["optimizer.pt", "rng_state.pth", "scheduler.pt"]
     assert rest == {".safetensors", ".json", ".csv"}
@@ -136,7 +142,7 @@ names = data.features["label"].names
 correct = sum(classify(row["image"])[0]["label"] == names[row["label"]] for row in data)
 print(correct / len(data))
 """
-    accuracy = float(run_python(code, weights, tree, folder=tmp_path).split()[-1])
+    accuracy = float(run_plain(code, weights, tree, folder=tmp_path).split()[-1])
     assert accuracy == pytest.approx(trained.artifact("metrics.json")["val"]["accuracy"], abs=1e-5)
     assert sorted(path.name for path in weights.iterdir()) == [
         *("config.json", "darkroom.json", "model.safetensors", "preprocessor_config.json")
@@ -148,9 +154,7 @@ def test_predict_writes_the_classes_of_an_image(trained: Child, named: str, tmp_
     Image.new("RGB", (60, 30), "white").save(tmp_path / "a.png")
     arguments = ["--model", trained.out / named, "--image", tmp_path / "a.png"]
     outputs = ["--out", tmp_path / "predicted.png", "--json", tmp_path / "predicted.json"]
-    command = [sys.executable, "-m", "pipeline", "predict", *map(str, [*arguments, *outputs])]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    run_warm("vit", "predict", *arguments, *outputs, folder=tmp_path)
     written = json.loads((tmp_path / "predicted.json").read_text())
     assert (written["width"], written["height"]) == (60, 30)
     scores = [one["score"] for one in written["labels"]]
@@ -180,7 +184,7 @@ print(sorted({name.split(".layer.")[1][0] for name in old if ".layer." in name a
 print((old["vit.embeddings.cls_token"] == new["vit.embeddings.cls_token"]).all())
 print(new["vit.embeddings.position_embeddings"].shape)
 """
-    printed = run_python(code, weights, child.out / "artifacts" / "model.zip", folder=tmp_path)
+    printed = run_code(code, weights, child.out / "artifacts" / "model.zip", folder=tmp_path)
     assert printed.splitlines() == ["['0']", "True", "(1, 65, 32)"]
     assert child.artifact("suspect_labels.json")["features"] == "pretrained backbone"
 
@@ -226,7 +230,7 @@ state = load_file(sys.argv[1])
 save_file({name: numpy.full_like(value, numpy.nan) for name, value in state.items()}, sys.argv[1], {"format": "pt"})
 """
     folder = shutil.copytree(weights, tmp_path / "weights")
-    run_python(code, folder / "model.safetensors", folder=tmp_path)
+    run_code(code, folder / "model.safetensors", folder=tmp_path)
     child = start(tmp_path / "out", tree, model={"kind": "weights", "path_or_name": str(folder)})
     assert child.end() == 1
     assert child.problem()["slug"] == "diverged", child.log()[-2000:]

@@ -19,6 +19,7 @@ from pipeline.process.specs import EvaluateSpec
 from tests.builders.odd_images import jpeg, marker_starts
 from tests.builders.training import CLASSES, REPOSITORY, Child, draw_tree, start_training
 from tests.builders.voc import voc_files, zip_files
+from tests.builders.warm_children import run_warm
 from tests.builders.yolo_coco import yolo_files
 
 PARAMS: dict[str, Any] = {"epochs": 3, "imgsz": 64, "batch": 8, "lr0": 0.002, "device": "cpu"}
@@ -40,8 +41,13 @@ def trained(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Child:
     return child
 
 
-def run_python(code: str, *arguments: object, folder: Path) -> str:
-    """Runs a snippet with ultralytics offline, in its own process."""
+def run_code(code: str, *arguments: object, folder: Path) -> str:
+    """Runs a snippet in a process that has the libraries already."""
+    return run_warm("yolo", "-c", code, *arguments, folder=folder)
+
+
+def run_plain(code: str, *arguments: object, folder: Path) -> str:
+    """Runs a snippet with ultralytics offline and nothing of Darkroom imported, in a new interpreter."""
     environment = {**os.environ, "YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(folder), "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -80,23 +86,17 @@ def test_an_evaluation_has_the_figures_of_the_training(trained: Child, tree: Pat
     artifacts, copied = trained.out / "artifacts", tmp_path / "tree"
     shutil.copytree(tree, copied)
     write_manifest(copied, "test")
-    pipeline("export", "--model", artifacts, "--out", tmp_path / "export")
+    run_warm("yolo", "export", "--model", artifacts, "--out", tmp_path / "export", folder=tmp_path)
     expected = trained.artifact("metrics.json")["test"]
     for model, trainer in ((artifacts, "yolo"), (tmp_path / "export" / "model.onnx", None)):
         content = {"model": model, "trainer": trainer, "dataset": copied, "dataset_name": "d1", "split": "test"}
         spec = EvaluateSpec(out=tmp_path / f"{trainer}", name="v1", trained_on_known=False, **content)
         (tmp_path / "spec.json").write_text(spec.model_dump_json())
-        pipeline("evaluate-version", "--config", tmp_path / "spec.json")
+        run_warm("yolo", "evaluate-version", "--config", tmp_path / "spec.json", folder=tmp_path)
         found = json.loads((spec.out / "artifacts" / "metrics.json").read_text())["test"]
         for name in ("images", "boxes", "mAP50", "mAP50-95", "precision", "recall", "f1"):
             assert found[name] == pytest.approx(expected[name], abs=1e-3), (trainer, name)
         assert found["confusion_matrix"] == expected["confusion_matrix"], trainer
-
-
-def pipeline(*arguments: object) -> None:
-    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
 
 
 def write_manifest(tree: Path, split: str) -> None:
@@ -122,7 +122,7 @@ model.predict(sys.argv[2], imgsz=64, verbose=False)
 print(sorted(model.names.items()), "optimizer" in model.ckpt and model.ckpt["optimizer"])
 """
     image = tree / "images" / "val" / "000.png"
-    printed = run_python(code, trained.out / "artifacts" / "best.pt", image, folder=tmp_path)
+    printed = run_plain(code, trained.out / "artifacts" / "best.pt", image, folder=tmp_path)
     assert printed.splitlines()[-1] == "[(0, 'box'), (1, 'disc')] None"
 
 
@@ -130,9 +130,7 @@ def test_predict_draws_the_boxes_of_a_published_model(trained: Child, tree: Path
     image = tree / "images" / "val" / "000.png"
     arguments = ["--model", trained.out / "artifacts", "--image", image, "--conf", "0.0001"]
     outputs = ["--out", tmp_path / "predicted.png", "--json", tmp_path / "predicted.json"]
-    command = [sys.executable, "-m", "pipeline", "predict", *map(str, [*arguments, *outputs])]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    run_warm("yolo", "predict", *arguments, *outputs, folder=tmp_path)
     written = json.loads((tmp_path / "predicted.json").read_text())
     assert (written["width"], written["height"]) == (64, 64)
     assert written["boxes"]
@@ -158,7 +156,7 @@ torch.save(last, "last.pt")
 files = {"last.pt": Path("last.pt"), "best.pt": source / "best.pt", "results.csv": source / "results.csv"}
 write_checkpoint(target, files, epoch=1, ended=None)
 """
-    run_python(code, trained.out / "checkpoints" / "000001", tmp_path / "checkpoint", folder=tmp_path)
+    run_code(code, trained.out / "checkpoints" / "000001", tmp_path / "checkpoint", folder=tmp_path)
     child = start(tmp_path / "out", tree, params=PARAMS, resume=tmp_path / "checkpoint")
     assert child.end() == 0, child.log()[-3000:]
     assert [line["epoch"] for line in child.lines("epoch")] == [2]
@@ -201,7 +199,7 @@ for parameter in weights["model"].parameters():
     parameter.data.fill_(float("nan"))
 torch.save(weights, "nan.pt")
 """
-    run_python(code, trained.out / "artifacts" / "best.pt", folder=tmp_path)
+    run_code(code, trained.out / "artifacts" / "best.pt", folder=tmp_path)
     model = {"kind": "weights", "path_or_name": str(tmp_path / "nan.pt")}
     child = start(tmp_path / "out", tree, params=PARAMS, model=model)
     assert child.end() == 1
@@ -296,7 +294,7 @@ predictor.raw = lambda _: torch.tensor([[[0.5, 0.5, 0.2, 0.2, 0.7, 8], [0.1, 0.1
 print(*predictor.measured(Path(sys.argv[1]).read_bytes())[:, 4:].round(2).ravel())
 """
     Image.new("RGB", (96, 64), (200, 30, 30)).save(tmp_path / "image.png")
-    assert run_python(code, "image.png", folder=tmp_path).splitlines()[-1] == "0.7 8.0 0.3 2.0"
+    assert run_code(code, "image.png", folder=tmp_path).splitlines()[-1] == "0.7 8.0 0.3 2.0"
 
 
 def test_data_yaml_loads_from_any_folder(prepared: Path, trained: Child, tree: Path, tmp_path: Path) -> None:
@@ -309,9 +307,9 @@ for file in sys.argv[1:]:
 """
     published = shutil.copytree(tree, tmp_path / "published")
     shutil.copyfile(trained.out / "artifacts" / "data.yaml", published / "data.yaml")
-    printed = run_python(code, prepared / "data.yaml", published / "data.yaml", folder=tmp_path)
     relative = os.path.relpath(prepared, tmp_path)
-    printed += run_python(code, f"{relative}/data.yaml", "published/data.yaml", folder=tmp_path)
+    named = [prepared / "data.yaml", published / "data.yaml", f"{relative}/data.yaml", "published/data.yaml"]
+    printed = run_plain(code, *named, folder=tmp_path)
     folders = [f"{root}/images/train {root}/images/val" for root in (prepared.resolve(), published.resolve())]
     assert [line for line in printed.splitlines() if line.startswith("/")] == folders * 2
 
@@ -328,7 +326,7 @@ for split in ("train", "val"):
     archive, repaired = zip_files(tmp_path / "data.zip", yolo_files()), tmp_path / "repaired.zip"
     assert run(["repair", str(archive), str(repaired), "--processes", "1"]) == 0
     shutil.unpack_archive(repaired, tmp_path / "set")
-    printed = run_python(code, "set/data.yaml", folder=tmp_path)
+    printed = run_code(code, "set/data.yaml", folder=tmp_path)
     assert [line for line in printed.splitlines() if line.isdigit()] == ["10", "2"]
 
 
