@@ -63,6 +63,8 @@ class IndexCache:
         if not _is_used(compared.file):
             with self._comparing:
                 if not _is_used(compared.file):
+                    for dataset in sets:  # one may have been evicted while others were compared
+                        self.path_of(dataset)
                     self._write_diff(compared, most_bytes=sum(dataset.index_bytes or 0 for dataset in sets))
                     self._evict()
         return compared
