@@ -93,12 +93,6 @@ def amounts_of(session: Any, kinds: list[FreeableKind], scope: Scope) -> dict[Fr
 
 
 def _stored(project_id: str) -> Any:
-    living = VersionRow.deleted_at.is_(None)
-    is_weights = ArtifactRow.name == VersionRow.weights_name
-    artifacts = select(ArtifactRow.bytes, is_weights.label("weights")).join(
-        VersionRow, VersionRow.id == ArtifactRow.version_id
-    )
-    found = artifacts.where(VersionRow.project_id == project_id, living).subquery()
     checkpoints = (RunRow.project_id == project_id, RunRow.checkpoint_key.is_not(None), RunRow.deleted_at.is_(None))
     unmeasured = func.count() - func.count(RunRow.checkpoint_bytes)
     logs = (RunRow.project_id == project_id, RunRow.deleted_at.is_(None), RunLogRow.key.is_not(None))
@@ -110,8 +104,7 @@ def _stored(project_id: str) -> Any:
         *_prepared(project_id),
         _of("test_sets", TestSetRow.bytes).where(test_sets),
         _living("dataset_exports", DatasetExportRow, project_id),
-        _of("weights", found.c.bytes).where(found.c.weights),
-        _of("artifacts", found.c.bytes).where(~found.c.weights),
+        _artifacts(project_id),
         _of("checkpoints", RunRow.checkpoint_bytes, unmeasured=unmeasured).where(*checkpoints),
         _of("logs", RunLogRow.total_bytes).join(RunRow, RunRow.id == RunLogRow.run_id).where(*logs),
         _living("exports", ExportRow, project_id),
@@ -138,6 +131,15 @@ def _of(kind: str, size: Any, *, shared: Any = None, unmeasured: Any = None) -> 
 
 def _living(kind: str, table: Any, project_id: str) -> Rows:
     return _of(kind, table.bytes).where(table.project_id == project_id, table.deleted_at.is_(None))
+
+
+def _artifacts(project_id: str) -> Rows:
+    """Two rows from one pass: weights, and the others."""
+    kind = case((ArtifactRow.name == VersionRow.weights_name, "weights"), else_="artifacts")
+    counted = select(kind, func.count(), _total(ArtifactRow.bytes), literal(0), literal(0))
+    living = (VersionRow.project_id == project_id, VersionRow.deleted_at.is_(None))
+    of_versions = counted.join(VersionRow, VersionRow.id == ArtifactRow.version_id).where(*living)
+    return of_versions.group_by(kind)
 
 
 def _uploads(project_id: str) -> Rows:
