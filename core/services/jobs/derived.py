@@ -10,6 +10,7 @@ from core.db.tables import BatchPredictionRow, BundleRow, DatasetExportRow, Eval
 
 Derived = ExportRow | EvaluationRow | BundleRow | BatchPredictionRow | DatasetExportRow
 DERIVED: Sequence[type[Derived]] = (ExportRow, EvaluationRow, BundleRow, BatchPredictionRow, DatasetExportRow)
+_OF_VERSIONS = (ExportRow, EvaluationRow, BundleRow, BatchPredictionRow)
 _OF_EITHER = (EvaluationRow, BatchPredictionRow)  # of a version and of a dataset
 
 
@@ -25,7 +26,7 @@ def delete_derived_of_job(session: Session, job_id: str, *, at: datetime) -> Non
 
 def delete_derived_of_versions(session: Session, version_ids: Sequence[str], *, at: datetime) -> None:
     """Mark what was made of these versions."""
-    for table in DERIVED:
+    for table in _OF_VERSIONS:
         _mark(session, table, table.version_id.in_(version_ids), at=at)
 
 
