@@ -34,6 +34,7 @@ class RetentionSettings(BaseModel):
     source_days: float | None = _days("uploaded ZIPs of ended jobs", "Null: `DARKROOM_KEEP_SOURCE_DAYS`.")
     checkpoint_days: float | None = _days("checkpoints of ended runs", "Null: `DARKROOM_KEEP_CHECKPOINT_DAYS`.")
     version_days: float | None = _days("versions without an alias, but for the newest", _NEVER)
+    dataset_export_days: float | None = _days("exports of datasets, which are made again on request,", _NEVER)
     export_days: float | None = _days("exports whose certificate did not pass", _NEVER)
     bundle_days: float | None = _days("bundles, which are made again when they are downloaded,", _NEVER)
     evaluation_days: float | None = _days("evaluations of old versions without an alias", _NEVER)

@@ -16,6 +16,7 @@ class FreeableKind(StrEnum):
     VERSIONS = "versions"
     SOURCES = "sources"
     CHECKPOINTS = "checkpoints"
+    DATASET_EXPORTS = "dataset_exports"
     EXPORTS = "exports"
     BUNDLES = "bundles"
     EVALUATIONS = "evaluations"
@@ -42,6 +43,9 @@ MEANINGS: Mapping[FreeableKind, Meaning] = {
     FreeableKind.CHECKPOINTS: Meaning(
         "The run has ended.", "A failed run that is retried starts from its first epoch."
     ),
+    FreeableKind.DATASET_EXPORTS: Meaning(
+        "It is made again when it is next requested.", "Nothing but the time to make it."
+    ),
     FreeableKind.EXPORTS: Meaning(
         "The certificate did not pass: nothing serves the file.",
         "The export and its certificate; it can be made again.",
@@ -58,6 +62,7 @@ _FIELDS: Mapping[FreeableKind, str] = {
     FreeableKind.VERSIONS: "version_days",
     FreeableKind.SOURCES: "source_days",
     FreeableKind.CHECKPOINTS: "checkpoint_days",
+    FreeableKind.DATASET_EXPORTS: "dataset_export_days",
     FreeableKind.EXPORTS: "export_days",
     FreeableKind.BUNDLES: "bundle_days",
     FreeableKind.EVALUATIONS: "evaluation_days",
@@ -74,6 +79,7 @@ class Retention:
     source_days: float | None = None
     checkpoint_days: float | None = None
     version_days: float | None = None
+    dataset_export_days: float | None = None
     export_days: float | None = None
     bundle_days: float | None = None
     evaluation_days: float | None = None

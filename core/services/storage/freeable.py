@@ -19,6 +19,7 @@ from core.db.tables import (
     BatchPredictionRow,
     BundleRow,
     CorrectionRow,
+    DatasetExportRow,
     EvaluationArtifactRow,
     EvaluationRow,
     ExportRow,
@@ -166,6 +167,10 @@ def _checkpoint_conditions(scope: Scope) -> Where:
     )
 
 
+def _dataset_export_conditions(scope: Scope) -> Where:
+    return (*_living(DatasetExportRow, scope), DatasetExportRow.created_at < scope.before)
+
+
 def _export_conditions(scope: Scope) -> Where:
     failed = (ExportRow.passed == false(), ExportRow.created_at < scope.before)
     return (*_living(ExportRow, scope), *failed, *_of_versions(scope, ExportRow.version_id, _unaliased(scope)))
@@ -222,6 +227,12 @@ def _checkpoints(scope: Scope) -> Rows:
     return select(*columns, RunRow.finished_at.label("at")).where(*_checkpoint_conditions(scope))
 
 
+def _dataset_exports(scope: Scope) -> Rows:
+    revision = select(JobRow.revision).where(JobRow.id == DatasetExportRow.job_id).scalar_subquery()
+    columns = (DatasetExportRow.id, revision.label("number"), DatasetExportRow.bytes)
+    return select(*columns, DatasetExportRow.created_at.label("at")).where(*_dataset_export_conditions(scope))
+
+
 def _exports(scope: Scope) -> Rows:
     columns = (ExportRow.id, _number(ExportRow.version_id), ExportRow.bytes, ExportRow.created_at.label("at"))
     return select(*columns).where(*_export_conditions(scope))
@@ -268,6 +279,7 @@ _SELECTS: Mapping[FreeableKind, Callable[[Scope], Rows]] = {
     FreeableKind.VERSIONS: _versions,
     FreeableKind.SOURCES: _sources,
     FreeableKind.CHECKPOINTS: _checkpoints,
+    FreeableKind.DATASET_EXPORTS: _dataset_exports,
     FreeableKind.EXPORTS: _exports,
     FreeableKind.BUNDLES: _bundles,
     FreeableKind.EVALUATIONS: _evaluations,
@@ -277,6 +289,7 @@ _CONDITIONS: Mapping[FreeableKind, Callable[[Scope], Where]] = {
     FreeableKind.VERSIONS: _version_conditions,
     FreeableKind.SOURCES: _source_conditions,
     FreeableKind.CHECKPOINTS: _checkpoint_conditions,
+    FreeableKind.DATASET_EXPORTS: _dataset_export_conditions,
     FreeableKind.EXPORTS: _export_conditions,
     FreeableKind.BUNDLES: _bundle_conditions,
     FreeableKind.EVALUATIONS: _evaluation_conditions,
@@ -286,6 +299,7 @@ _KEYS: Mapping[FreeableKind, Any] = {
     FreeableKind.VERSIONS: VersionRow.id,
     FreeableKind.SOURCES: JobRow.id,
     FreeableKind.CHECKPOINTS: RunRow.id,
+    FreeableKind.DATASET_EXPORTS: DatasetExportRow.id,
     FreeableKind.EXPORTS: ExportRow.id,
     FreeableKind.BUNDLES: BundleRow.operation_id,
     FreeableKind.EVALUATIONS: EvaluationRow.id,

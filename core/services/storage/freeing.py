@@ -15,6 +15,7 @@ from core import clock
 from core.db.tables import (
     BatchPredictionRow,
     BundleRow,
+    DatasetExportRow,
     EvaluationRow,
     ExportRow,
     JobRow,
@@ -124,6 +125,7 @@ _DELETING: Mapping[FreeableKind, Delete] = {
     FreeableKind.VERSIONS: _free_versions,
     FreeableKind.SOURCES: _free_sources,
     FreeableKind.CHECKPOINTS: _free_checkpoints,
+    FreeableKind.DATASET_EXPORTS: _marking(DatasetExportRow, FreeableKind.DATASET_EXPORTS),
     FreeableKind.EXPORTS: _marking(ExportRow, FreeableKind.EXPORTS),
     FreeableKind.BUNDLES: _marking(BundleRow, FreeableKind.BUNDLES),
     FreeableKind.EVALUATIONS: _marking(EvaluationRow, FreeableKind.EVALUATIONS),

@@ -26,6 +26,7 @@ from core.services.storage.usage import amounts_of
 from core.services.work.leases import Claim, ClaimLost, held
 
 _SEPARATOR = " "
+_OF_DATASETS = (FreeableKind.SOURCES, FreeableKind.DATASET_EXPORTS)
 
 
 class FreeableItem(NamedTuple):
@@ -176,6 +177,6 @@ def _place(cursor: str | None, kinds: list[FreeableKind]) -> tuple[int, str]:
 
 
 def _item(project: ProjectRow, kind: FreeableKind, row: FreeableRow) -> FreeableItem:
-    name_of = dataset_name if kind is FreeableKind.SOURCES else version_name
+    name_of = dataset_name if kind in _OF_DATASETS else version_name
     name = None if row.number is None else name_of(project.slug, row.number)
     return FreeableItem(kind, row.id, name, row.bytes, row.at)

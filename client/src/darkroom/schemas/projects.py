@@ -59,6 +59,7 @@ class RetentionSettings:
     source_days: float | None = None
     checkpoint_days: float | None = None
     version_days: float | None = None
+    dataset_export_days: float | None = None
     export_days: float | None = None
     bundle_days: float | None = None
     evaluation_days: float | None = None

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from darkroom.schemas import FreeableAmount, ProjectStorage, Purge, RetentionSettings
 
 PANEL = "Datasets"
-KINDS = ("versions", "sources", "checkpoints", "exports", "bundles", "evaluations", "batch_predictions")
+KINDS = (
+    "versions",
+    "sources",
+    "checkpoints",
+    "dataset_exports",
+    "exports",
+    "bundles",
+    "evaluations",
+    "batch_predictions",
+)
 Project = Annotated[
     str, typer.Argument(metavar="PROJECT", help="Name of the project.", autocompletion=completion.complete_project)
 ]
