@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, case, cast, func, literal, select, union_all
+from sqlalchemy import BigInteger, case, cast, func, literal, literal_column, select, union_all
 from sqlalchemy.orm import aliased
 
 from core import clock
@@ -135,7 +135,9 @@ def _living(kind: str, table: Any, project_id: str) -> Rows:
 
 def _artifacts(project_id: str) -> Rows:
     """Two rows from one pass: weights, and the others."""
-    kind = case((ArtifactRow.name == VersionRow.weights_name, "weights"), else_="artifacts")
+    is_weights = ArtifactRow.name == VersionRow.weights_name
+    # No parameters: PostgreSQL would take those of SELECT and of GROUP BY for different ones.
+    kind = case((is_weights, literal_column("'weights'")), else_=literal_column("'artifacts'"))
     counted = select(kind, func.count(), _total(ArtifactRow.bytes), literal(0), literal(0))
     living = (VersionRow.project_id == project_id, VersionRow.deleted_at.is_(None))
     of_versions = counted.join(VersionRow, VersionRow.id == ArtifactRow.version_id).where(*living)

@@ -29,6 +29,7 @@ from core.services.models.versions import find_version, remove_alias, set_alias
 from core.services.operations.commands import cancel_operation
 from core.services.runs.commands import cancel_run
 from core.services.storage.purge import PurgeChoice, empty_result, plan_purge, purge_some, request_purge
+from core.services.storage.usage import project_usage
 from core.services.work.endings import cancel_attempt
 from core.services.work.leases import ClaimLost, record_checkpoint
 from tests.builders import lineage
@@ -115,6 +116,14 @@ def test_a_purged_version_leaves_a_tombstone_and_takes_what_was_made_of_it(
         assert [row.deleted_at is None for row in rows] == [True, False, False]
         assert session.get_one(JobRow, versions[0].job_id).last_version == 3
         assert session.get_one(VersionRow, versions[0].id).mlflow_deleted_at is None, "the sync deletes its copy"
+
+
+def test_what_a_project_stores_is_counted_once(platform: Platform, versions: list[VersionRow]) -> None:
+    export(platform, versions[0])
+    usage = project_usage(platform.db, SLUG)
+    stored = {each.kind: (each.count, each.bytes) for each in usage.stored if each.count}
+    assert stored == {"sources": (2, 20), "prepared_sets": (2, 6), "weights": (3, 15), "exports": (1, 1)}
+    assert usage.freeable[FreeableKind.SOURCES].count == 1
 
 
 def test_an_old_job_without_a_version_left_has_none(platform: Platform) -> None:
