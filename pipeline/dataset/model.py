@@ -7,12 +7,14 @@ pixels: a box around the whole of a 640 x 480 image is (0, 0, 640000, 480000).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from core.domain.findings import Finding
 from pipeline.archive.byte_range import ByteRange
 from pipeline.archive.source import SourceFile
-from pipeline.decode.image_facts import Traits
+
+if TYPE_CHECKING:
+    from pipeline.decode.image_facts import Traits  # which imports numpy: the API reads the model alone
 
 # How a format states coordinates. `pixels`: VOC's 1-based inclusive pixels, converted to edges (xmin - 1, xmax).
 # `edges`: edges between pixels, from 0. `fractions`: of the upright image, in units of 1/FRACTION.
@@ -115,7 +117,7 @@ class DatasetImage:
     brightness: float = 0.0
     blur: float = 0.0
     annotation: str | None = None
-    traits: Traits | None = None
+    traits: "Traits | None" = None
 
     @property
     def class_ids(self) -> set[int]:
