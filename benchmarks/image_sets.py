@@ -11,6 +11,7 @@ from PIL import Image
 
 CLASSES = ("bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dog")
 PHOTO = (500, 375)  # pixels, as most of VOC 2007 has them
+LARGE_PHOTO = (1280, 960)  # as phones send them
 TINY = (24, 24)  # the smallest that is accepted with room to spare
 _SPARE = 260  # pixels that a texture is larger than what is cut from it
 _TEXTURES = 8
@@ -20,12 +21,15 @@ _Grey = npt.NDArray[np.float32]
 
 def write_set(path: Path, *, images: int, size: tuple[int, int], seed: int = 0) -> None:
     """Deflated, as a person's ZIP is; the same arguments give the same images."""
-    draw = _photo(seed) if size == PHOTO else _tiny
+    draw = _tiny if size == TINY else _photo(seed)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number in range(images):
             rng = np.random.default_rng([seed, number])
             content = io.BytesIO()
-            Image.fromarray(draw(rng)).save(content, "JPEG", quality=88)
+            image = Image.fromarray(draw(rng))
+            if size == LARGE_PHOTO:
+                image = image.resize(size, Image.Resampling.BICUBIC)
+            image.save(content, "JPEG", quality=88)
             stem = f"{number:06d}"
             archive.writestr(f"made/JPEGImages/{stem}.jpg", content.getvalue())
             archive.writestr(f"made/Annotations/{stem}.xml", _voc(rng, stem, *size))

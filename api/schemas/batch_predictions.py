@@ -154,6 +154,8 @@ def _fields(batch: Batch) -> dict[str, Any]:
     if operation.state == RunState.SUCCEEDED:
         links["results"] = link(f"{_path(batch)}/results")
     params = operation.params
+    if job_id := params["source"].get("job_id"):
+        links["corrections"] = link(f"/datasets/{job_id}/corrections")
     return {
         "operation_id": row.operation_id,
         "project": batch.project,

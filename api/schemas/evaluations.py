@@ -111,6 +111,7 @@ def _fields(overview: EvaluationOverview) -> dict[str, Any]:
         "version": link(version),
         "job": link(f"/jobs/{row.job_id}"),
         "operation": link(f"/operations/{row.operation_id}"),
+        "corrections": link(f"/datasets/{row.job_id}/corrections"),
         "matrix": link(f"/projects/{overview.project}/evaluations/matrix", split=row.split),
     }
     if row.export_id:

@@ -67,7 +67,11 @@ def listed_image(job_id: str, classes: Sequence[str], image: IndexedImage, codes
         box_count=image.box_count,
         boxes=[image_box(classes, box) for box in image.boxes],
         findings=list(codes),
-        links={"image": path, "thumbnail": link(path, size=THUMBNAIL_SIZE)},
+        links={
+            "image": path,
+            "thumbnail": link(path, size=THUMBNAIL_SIZE),
+            "corrections": link(f"/datasets/{job_id}/corrections", image=image.path),
+        },
     )
 
 

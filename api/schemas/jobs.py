@@ -191,6 +191,7 @@ class FindingItem(BaseModel):
     image: str | None = Field(
         None, examples=["raccoon-17.jpg"], description="The image it is about, by its `path` in `/dataset/images`."
     )
+    links: Links = Field(default_factory=dict, description="Where the image can be corrected, if one is named.")
 
 
 def accepted_job(row: JobRow) -> AcceptedJob:
@@ -214,7 +215,10 @@ def job_with_all(overview: JobOverview) -> Job:
 
 
 def finding_item(row: FindingRow) -> FindingItem:
-    return FindingItem.model_validate(row, from_attributes=True)
+    item = FindingItem.model_validate(row, from_attributes=True)
+    if row.image is not None:
+        item.links = {"corrections": link(f"/datasets/{row.job_id}/corrections", image=row.image)}
+    return item
 
 
 def job_links(row: JobRow) -> dict[str, str]:
@@ -242,6 +246,7 @@ def job_links(row: JobRow) -> dict[str, str]:
             "dataset": f"/dataset/download/{job_id}",
             "dataset_exports": f"/dataset/exports/{job_id}",
             "images": f"/dataset/images/{job_id}",
+            "corrections": f"/datasets/{job_id}/corrections",
             "sample": f"/dataset/sample/{job_id}",
             **{name: f"/dataset/plots/{job_id}/{name}" for name in plots_of(row.kind)},
             "train": f"/train-async/{job_id}",

@@ -37,6 +37,11 @@ def extended_key(job_id: str, attempt: int) -> str:
     return f"uploads/{job_id}/{attempt}/extended.zip"
 
 
+def corrections_key(job_id: str) -> str:
+    """What an extension corrects."""
+    return f"uploads/{job_id}/corrections.json"
+
+
 def dataset_key(layout_version: int, fingerprint: str) -> str:
     return f"datasets/{layout_version}/{fingerprint}.tar"
 

@@ -103,6 +103,22 @@ def read_split(file: Path, split: str) -> list[IndexedImage]:
         return [_image(row, 0) for row in rows]
 
 
+class ImageSize(NamedTuple):
+    """`width` and `height` in pixels of the upright image."""
+
+    sha256: str
+    width: int
+    height: int
+
+
+def find_paths(file: Path, paths: Collection[str]) -> dict[str, ImageSize]:
+    """Those of `paths` that are images."""
+    with _open(file) as index:
+        _keep_paths(index, paths)
+        rows = index.execute("SELECT path, sha256, width, height FROM details JOIN wanted USING (path)")
+        return {path: ImageSize(sha256.hex(), width, height) for path, sha256, width, height in rows}
+
+
 def find_image(file: Path, sha256: str, *, boxes: int) -> IndexedImage | None:
     """The first image by path whose file in the upload has this digest."""
     with _open(file) as index:

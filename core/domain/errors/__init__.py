@@ -11,7 +11,7 @@
     ├── NotFound              404
     │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
     │   │   ImageNotFound  ProjectNotFound  OperationNotFound  ExportNotFound  EvaluationNotFound
-    │   │   BatchNotFound  DatasetExportNotFound  TestSetNotFound
+    │   │   BatchNotFound  DatasetExportNotFound  TestSetNotFound  CorrectionNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── RequestTimeout        408   its head or body stopped arriving
@@ -29,6 +29,7 @@
     │   ├── ModelTrainerMismatch    the version to start from was trained by another trainer
     │   ├── ExportNotPassed         a file whose certificate did not pass, asked for without force=true
     │   ├── BundleWithoutOnnx       a bundle of a version without an ONNX that passed
+    │   ├── NothingToApply          corrections to apply, of which none changes an image
     │   ├── BundleFailed            its operation failed, and can be retried
     │   ├── DatasetExportFailed     its operation failed, and can be retried
     │   ├── ModelNotServable        predictions of a version without an export that passed
@@ -67,6 +68,7 @@
     │   ├── ImageInvalid            an image to predict that is none, or too large
     │   ├── ImageUrlRefused         an image to predict at a URL that is not fetched
     │   ├── NothingToPredict        a batch without an image
+    │   ├── CorrectionInvalid       of an image, a class or a box that the dataset does not have
     │   ├── ImageNotRendered        decoding it fails, crashes or takes too long
     │   ├── AliasReserved  SlugInvalid
     │   └── IdempotencyKeyReused    the same key with another body
@@ -109,6 +111,9 @@ from core.domain.errors.base import RequestInvalid as RequestInvalid
 from core.domain.errors.base import Unprocessable as Unprocessable
 from core.domain.errors.base import all_errors as all_errors
 from core.domain.errors.base import error_from_slug as error_from_slug
+from core.domain.errors.corrections import CorrectionInvalid as CorrectionInvalid
+from core.domain.errors.corrections import CorrectionNotFound as CorrectionNotFound
+from core.domain.errors.corrections import NothingToApply as NothingToApply
 from core.domain.errors.datasets import ArchiveRefused as ArchiveRefused
 from core.domain.errors.datasets import DatasetElsewhere as DatasetElsewhere
 from core.domain.errors.datasets import DatasetExportFailed as DatasetExportFailed

@@ -18,6 +18,7 @@ from core.domain.states import RUN_ACTIVE, JobState
 from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.jobs.derived import delete_derived_of_job
+from core.services.jobs.released_drafts import release_corrections
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.operations.lifecycle import delete_operations, operations_in_the_way
 from core.services.paging import Page, page_of
@@ -229,7 +230,7 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
 
 def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
     """Inside a transaction that has locked the project and the job. Raises JobInUse for active work, Conflict."""
-    job_id = job.id
+    job_id, before = job.id, job.state
     runs, operations = _active_runs(session, job_id), operations_in_the_way(session, job_id=job_id)
     if (runs or operations) and not cancel:
         counts = f"runs: {len(runs)}, operations: {len(operations)}"
@@ -255,6 +256,8 @@ def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
     session.execute(update(VersionRow).where(*living).values(deleted_at=at, mlflow_deleted_at=at))
     delete_operations(session, at=at, job_id=job_id)
     delete_derived_of_job(session, job_id, at=at)
+    if before != JobState.READY:
+        release_corrections(session, job_id)
     return row
 
 

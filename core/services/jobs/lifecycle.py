@@ -17,6 +17,7 @@ from core.db.inserting import insert_if_absent
 from core.db.tables import DatasetRow, FindingRow, JobRow
 from core.domain.errors import DarkroomError
 from core.domain.states import JobState
+from core.services.jobs.released_drafts import release_corrections
 from core.services.projects.lookup import give_kind
 from core.services.projects.test_sets import raise_if_changed
 from core.services.work.endings import end_attempt
@@ -122,6 +123,7 @@ def reject_job(db: Database, claim: Claim, error: DarkroomError, outcome: Valida
         changes = {"problem": error.as_problem(), **_columns_of(outcome)}
         row = end_attempt(session, JobRow, claim, JobState.REJECTED, **changes)
         _keep_findings(session, claim.id, outcome.findings)
+        release_corrections(session, claim.id)
     return row
 
 

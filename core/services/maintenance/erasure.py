@@ -18,6 +18,7 @@ from core.db.tables import (
     AliasMoveRow,
     AliasRow,
     ArtifactRow,
+    CorrectionRow,
     EventRow,
     FindingRow,
     JobRow,
@@ -131,6 +132,7 @@ def delete_rows(
 def _leave_tombstone(db: Database, job_id: str) -> None:
     """Last: what it marks as erased is complete."""
     with db.transaction() as session:
+        session.execute(delete(CorrectionRow).where(CorrectionRow.job_id == job_id))
         tombstone = {**_VERSION_TOMBSTONE, "purged_at": clock.now()}
         session.execute(update(VersionRow).where(VersionRow.job_id == job_id).values(**tombstone))
         # Its objects are gone.
