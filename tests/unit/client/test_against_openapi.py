@@ -105,6 +105,12 @@ CALLS = {
         "rollback": (call("raccoons", "production"),),
         "remove": (call("raccoons", "production"),),
     },
+    "corrections": {
+        "add": (call("job_1", [{"image": "1.jpg", "remove": True}], author="ada", new_classes=True),),
+        "list": (call("job_1", state="draft", image="1.jpg"),),
+        "discard": (call("job_1", "correction_1"), call("job_1")),
+        "apply": (call("job_1", name="corrected", wait=False),),
+    },
     "test_sets": {
         "set": (call("raccoons", "d2"),),
         "get": (call("raccoons"),),

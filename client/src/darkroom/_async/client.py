@@ -9,6 +9,7 @@ from types import TracebackType
 import httpx
 
 from darkroom._async.batches import AsyncBatches
+from darkroom._async.corrections import AsyncCorrections
 from darkroom._async.datasets import AsyncDatasets
 from darkroom._async.models import AsyncEvaluations, AsyncExports, AsyncModels
 from darkroom._async.predictions import (
@@ -54,6 +55,7 @@ class AsyncClient:
         self.projects = AsyncProjects(self._transport)
         self.aliases = AsyncAliases(self._transport)
         self.test_sets = AsyncTestSets(self._transport)
+        self.corrections = AsyncCorrections(self._transport)
         self.datasets = AsyncDatasets(self._transport)
         self.runs = AsyncRuns(self._transport)
         self.operations = AsyncOperations(self._transport)

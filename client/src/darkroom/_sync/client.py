@@ -10,6 +10,7 @@ from types import TracebackType
 import httpx
 
 from darkroom._sync.batches import Batches
+from darkroom._sync.corrections import Corrections
 from darkroom._sync.datasets import Datasets
 from darkroom._sync.models import Evaluations, Exports, Models
 from darkroom._sync.predictions import (
@@ -55,6 +56,7 @@ class Client:
         self.projects = Projects(self._transport)
         self.aliases = Aliases(self._transport)
         self.test_sets = TestSets(self._transport)
+        self.corrections = Corrections(self._transport)
         self.datasets = Datasets(self._transport)
         self.runs = Runs(self._transport)
         self.operations = Operations(self._transport)

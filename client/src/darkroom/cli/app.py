@@ -60,7 +60,21 @@ def _options(
 
 
 for _module in (
-    *(logins, uploads, imports, lists, diffs, trainings, runs, models, aliases, exports, evaluations, downloads),
+    *(
+        logins,
+        uploads,
+        imports,
+        lists,
+        diffs,
+        corrections,
+        trainings,
+        runs,
+        models,
+        aliases,
+        exports,
+        evaluations,
+        downloads,
+    ),
     *(test_sets, predictions, storage, doctor),
 ):
     _module.add_to(app)

@@ -1,5 +1,6 @@
 """What the service answers: frozen dataclasses whose fields are called as in its JSON."""
 
+from darkroom.schemas.corrections import Correction, CorrectionBox, DiscardedCorrections, SavedCorrections
 from darkroom.schemas.datasets import (
     Dataset,
     DatasetBox,
@@ -90,6 +91,8 @@ __all__ = [
     "ClassCounts",
     "ClassShift",
     "ComparedDataset",
+    "Correction",
+    "CorrectionBox",
     "Dataset",
     "DatasetBox",
     "DatasetDiff",
@@ -100,6 +103,7 @@ __all__ = [
     "DatasetSource",
     "DeletedProject",
     "DiffSummary",
+    "DiscardedCorrections",
     "EqualPredictions",
     "Evaluation",
     "EvaluationMatrix",
@@ -152,6 +156,7 @@ __all__ = [
     "RetentionSettings",
     "Run",
     "RunInDataset",
+    "SavedCorrections",
     "Service",
     "SizeShift",
     "Speed",
