@@ -64,7 +64,7 @@ class AsyncCorrections:
         path = path_of("/jobs/{}", accepted["job_id"])
         if not wait:
             return await self._transport.read(Dataset, path)
-        found = await work.wait_until_ended(self._transport, Dataset, path, ended=DATASET_ENDED)
+        found = await work.wait_until_ended(self._transport, Dataset, path, ended=DATASET_ENDED, timeout=None)
         return work.succeeded(found, name=found.dataset, state=READY)
 
 

@@ -65,7 +65,7 @@ class Corrections:
         path = path_of("/jobs/{}", accepted["job_id"])
         if not wait:
             return self._transport.read(Dataset, path)
-        found = work.wait_until_ended(self._transport, Dataset, path, ended=DATASET_ENDED)
+        found = work.wait_until_ended(self._transport, Dataset, path, ended=DATASET_ENDED, timeout=None)
         return work.succeeded(found, name=found.dataset, state=READY)
 
 

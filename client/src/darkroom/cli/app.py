@@ -7,6 +7,7 @@ import typer
 from darkroom.cli.command import DEFAULTS, AsJson, Debug, Quiet, Token, Url
 from darkroom.cli.commands import (
     aliases,
+    corrections,
     diffs,
     doctor,
     downloads,

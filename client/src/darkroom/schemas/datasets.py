@@ -155,6 +155,7 @@ class Finding:
     remedy: str
     line: int | None = None
     image: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
