@@ -16,6 +16,7 @@ from api.http.openapi_links import add_links
 from api.http.reading import Reads
 from api.http.stored_metrics import StoredMetrics
 from api.images.index_cache import IndexCache
+from api.images.leaks import LeakCheck
 from api.images.thumbnails import Thumbnails
 from api.routes import (
     aliases,
@@ -146,6 +147,7 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.event_poll = EventPoll(platform.db)
     app.state.reads = Reads(platform.db)
     app.state.image_indexes = IndexCache(platform)
+    app.state.leaks = LeakCheck(platform, app.state.image_indexes)
     app.state.path_methods = PathMethods(app.routes)
     app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
     app.add_middleware(RequestMiddleware, settings=platform.settings, own_limits=OWN_LIMIT_PATHS, tus=TUS_PATHS)

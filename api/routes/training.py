@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api.dependencies import CurrentPlatform, Wait
 from api.http.idempotency import Idempotency
 from api.http.long_poll import run_when_ended
+from api.images.leaks import LeakCheck
 from api.schemas import PageOf
 from api.schemas.runs import AcceptedRun, BaselineRequest, TrainRequest, accepted_run
 from core.db.tables import RunRow
@@ -58,6 +59,8 @@ _PROBLEMS = problem_responses(
     errors.TrainerKindMismatch,
     errors.ModelTrainerMismatch,
     errors.TrainerCannotTrain,
+    errors.TrainsOnTestSet,
+    errors.ImageIndexMissing,
     errors.RequestInFlight,
     errors.IdempotencyKeyReused,
 )
@@ -88,7 +91,7 @@ async def train_async(
         if replayed := idempotency.replay(meaning):
             return replayed
         on_commit = idempotency.keep(accepted_run, meaning)
-        run = await run_in_threadpool(_queue_training, platform, job_id, requested, on_commit)
+        run = await run_in_threadpool(_queue_training, request, platform, job_id, requested, on_commit)
     return accepted_run(await run_when_ended(request, platform.db, run, seconds=wait))
 
 
@@ -114,11 +117,13 @@ async def baseline(
         if replayed := idempotency.replay(meaning):
             return replayed
         on_commit = idempotency.keep(accepted_run, meaning)
-        run = await run_in_threadpool(_queue_baseline, platform, job_id, requested, on_commit)
+        run = await run_in_threadpool(_queue_baseline, request, platform, job_id, requested, on_commit)
     return accepted_run(await run_when_ended(request, platform.db, run, seconds=wait))
 
 
-def _queue_training(platform: Platform, job_id: str, requested: TrainRequest, on_commit: OnCommit) -> RunRow:
+def _queue_training(
+    request: Request, platform: Platform, job_id: str, requested: TrainRequest, on_commit: OnCommit
+) -> RunRow:
     job = get_ready_job(platform.db, job_id)
     kind = str(job.kind)
     trainer = requested.trainer or default_trainer(kind)
@@ -127,17 +132,32 @@ def _queue_training(platform: Platform, job_id: str, requested: TrainRequest, on
     _refuse_other_kind(trainer, kind)
     params = validate_params(trainer, requested.params)
     fit_classes(params, job.classes or ())
-    return queue_training(platform, job_id, trainer=trainer, params=params.model_dump(mode="json"), on_commit=on_commit)
+    stored = params.model_dump(mode="json")
+    leak = _leak(request, job_id, stored, allow=requested.allow_leak)
+    return queue_training(platform, job_id, trainer=trainer, params=stored, leak=leak, on_commit=on_commit)
 
 
-def _queue_baseline(platform: Platform, job_id: str, requested: BaselineRequest, on_commit: OnCommit) -> RunRow:
+def _queue_baseline(
+    request: Request, platform: Platform, job_id: str, requested: BaselineRequest, on_commit: OnCommit
+) -> RunRow:
     job = get_ready_job(platform.db, job_id)
     _refuse_other_kind(BASELINE, str(job.kind))
     # A baseline reads val and test only.
-    params = validate_params(BASELINE, {**requested.model_dump(), "mode": "zero-shot", "suspect_labels": False})
+    params = validate_params(
+        BASELINE, {**requested.model_dump(exclude={"allow_leak"}), "mode": "zero-shot", "suspect_labels": False}
+    )
     fit_classes(params, job.classes or (), within="")
     stored = params.model_dump(mode="json")
-    return queue_training(platform, job_id, trainer=BASELINE, params=stored, field="model", on_commit=on_commit)
+    leak = _leak(request, job_id, stored, allow=requested.allow_leak)
+    return queue_training(
+        platform, job_id, trainer=BASELINE, params=stored, field="model", leak=leak, on_commit=on_commit
+    )
+
+
+def _leak(request: Request, job_id: str, params: dict[str, Any], *, allow: bool) -> dict[str, Any] | None:
+    """What the run keeps of frozen test images in train and val. Raises TrainsOnTestSet unless `allow`."""
+    check: LeakCheck = request.app.state.leaks
+    return check.leak_of(job_id, str(params.get("model", "")), allow=allow)
 
 
 def _refuse_other_kind(trainer: str, kind: str) -> None:

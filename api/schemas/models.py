@@ -11,7 +11,7 @@ from api.schemas import Links, PageOf, Timestamp
 from api.schemas.jobs import JOB_ID, SHA256, Project, timestamp
 from api.schemas.links import link
 from api.schemas.mlflow import MlflowVersion, mlflow_version
-from api.schemas.runs import RUN_ID, Parent, parent_of
+from api.schemas.runs import RUN_ID, Leak, Parent, parent_of
 from core.db.tables import AliasMoveRow, AliasRow
 from core.domain.model_names import version_name
 from core.services.models.refs import is_job
@@ -65,6 +65,7 @@ class ModelVersion(BaseModel):
         description="Fingerprint of the dataset it was trained on; null for an imported version.", examples=[SHA256]
     )
     parent: Parent | None = Field(description="The version that it was fine-tuned from.")
+    leak: Leak | None = Field(description="Images of the frozen test set that it was trained on; null without any.")
     weights: str = Field(description="The artifact that `/download/model` sends.", examples=["best.pt"])
     artifacts: list[Artifact]
     aliases: list[str] = Field(examples=[["production"]])
@@ -140,6 +141,7 @@ def version_json(overview: VersionOverview, *, mlflow_link: str) -> bytes:
         "trainer": row.trainer,
         "fingerprint": row.fingerprint,
         "parent": parent and parent.model_dump(),
+        "leak": row.leak,
         "weights": row.weights_name,
         "aliases": overview.aliases,
         "mlflow": mlflow_version(row, overview.copy, overview.project_copy, mlflow_link=mlflow_link),

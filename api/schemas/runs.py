@@ -17,6 +17,32 @@ from pipeline.params.common import MODEL_NAME
 RUN_ID = "run_01kaj8x4b1c2d3e4f5g6h7j8k9"
 
 
+ALLOW_LEAK = (
+    "Train although train or val have images of the frozen test set: the run and its version then say so for ever."
+)
+
+
+class LeakedTestImage(BaseModel):
+    """An image of train or val, and the frozen test image that it matches."""
+
+    dataset: str = Field(examples=["raccoons/d1"])
+    path: str = Field(examples=["raccoon-17.jpg"])
+    split: str = Field(examples=["train"])
+    test_image: str = Field(examples=["raccoon-4.jpg"])
+    bits: int | None = Field(description="Bits of 256 that differ in their hashes; null for the same content.")
+
+
+class Leak(BaseModel):
+    """The images of the frozen test set that a training learns from, as `allow_leak` let it. Figures on that test set
+    are better than the model is."""
+
+    generation: int = Field(examples=[1])
+    images: int = Field(examples=[10])
+    train: int = Field(examples=[8])
+    val: int = Field(examples=[2])
+    examples: list[LeakedTestImage] = Field(description="At most 20.")
+
+
 class TrainRequest(BaseModel):
     """All fields are optional. `GET /trainers` lists every param with its range and default."""
 
@@ -27,6 +53,7 @@ class TrainRequest(BaseModel):
 
     trainer: str | None = Field(None, max_length=40, description="By default the trainer for the kind of the dataset.")
     params: dict[str, Any] = Field(default_factory=dict)
+    allow_leak: bool = Field(False, description=ALLOW_LEAK)
 
 
 class BaselineRequest(BaseModel):
@@ -54,6 +81,7 @@ class BaselineRequest(BaseModel):
     prompts: Prompts = Field(
         default_factory=dict, description="Prompts by class name, which replace the templates for that class."
     )
+    allow_leak: bool = Field(False, description=ALLOW_LEAK)
 
 
 class Parent(BaseModel):
@@ -83,6 +111,7 @@ class Run(BaseModel):
     params: dict[str, Any] = Field(description="All params, including defaults.", examples=[{"epochs": 30}])
     fingerprint: str = Field(description="Fingerprint of the dataset it trains on.", examples=[SHA256])
     parent: Parent | None = Field(description="The version that it is fine-tuned from.")
+    leak: Leak | None = Field(description="Images of the frozen test set that it learns from; null without any.")
     created_at: Timestamp
     mlflow: MlflowRun | None
 
@@ -122,6 +151,7 @@ def run_of(row: RunRow, *, mlflow_link: str) -> Run:
         params=row.params,
         fingerprint=row.fingerprint,
         parent=parent_of(row.parent_id, str(row.params.get("model"))),
+        leak=None if row.leak is None else Leak.model_validate(row.leak),
         created_at=timestamp(row.created_at),
         mlflow=mlflow_run(row, mlflow_link=mlflow_link),
         links=run_links(row),

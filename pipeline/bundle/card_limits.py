@@ -80,6 +80,11 @@ def _of_input(metadata: ExportMetadata, dataset: Mapping[str, Any] | None) -> It
 
 
 def _of_figures(metrics: Mapping[str, Any], split: str | None, version: Mapping[str, Any]) -> Iterator[str]:
+    if leak := version.get("leak"):
+        yield (
+            f"It was trained on {leak['images']} images of the frozen test set (generation {leak['generation']}): "
+            "figures on that set flatter it."
+        )
     if split is None:
         yield "It was not evaluated: there are no figures."
         return

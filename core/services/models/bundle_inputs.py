@@ -75,6 +75,7 @@ def _facts(session: Session, version: VersionRow, job: JobRow | None) -> dict[st
         "parent": {"name": version_name(parent.project, parent.number), "version_id": parent.id} if parent else None,
         "dataset": _dataset(job) if job else None,
         "evaluated_on": _dataset(job or _set_of_import(session, version)),
+        "leak": version.leak,
         "notes": run.notes or {} if run else {},
         "created_at": version.created_at.isoformat(timespec="milliseconds"),
         "darkroom": VERSION,

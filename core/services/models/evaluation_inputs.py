@@ -61,11 +61,12 @@ def evaluation_inputs(db: Database, params: dict[str, Any]) -> EvaluationInputs:
             artifacts=[] if export_id else list(session.execute(mine).scalars()),
             export=session.get(ExportRow, export_id) if export_id else None,
             dataset=next(iter(_live_sets(session, [fingerprint])), None),
-            trained_on=_trained_on(session, version.id),
+            trained_on=trained_on_in(session, version.id),
         )
 
 
-def _trained_on(session: Session, version_id: str) -> TrainedOn:
+def trained_on_in(session: Session, version_id: str) -> TrainedOn:
+    """By the version and its parents."""
     mode = VersionRow.params["mode"].as_string().label("mode")
     columns = (VersionRow.id, VersionRow.parent_id, VersionRow.job_id, VersionRow.fingerprint, mode)
     line = select(*columns).where(VersionRow.id == version_id).cte("line", recursive=True)

@@ -26,6 +26,7 @@ def queue_training(
     trainer: str,
     params: dict[str, Any],
     field: str = "params.model",
+    leak: dict[str, Any] | None = None,
     on_commit: OnCommit = do_nothing,
 ) -> RunRow:
     """As `queue_run`; a `model` of `params` that names a version of ours becomes the run's parent.
@@ -35,14 +36,16 @@ def queue_training(
     """
     name = parse_version_name(str(params.get("model", "")))
     if name is None:
-        return queue_run(platform, job_id, trainer=trainer, params=params, on_commit=on_commit)
+        return queue_run(platform, job_id, trainer=trainer, params=params, leak=leak, on_commit=on_commit)
     with platform.db.transaction() as session:
         parent, full_name = _parent(session, job_id, name, field)
         if parent.trainer != trainer:
             detail = f"{full_name} is a model of {parent.trainer}; it cannot be trained by {trainer}."
             facts = {"model": full_name, "model_trainer": parent.trainer, "trainer": trainer}
             raise ModelTrainerMismatch(detail, **facts)
-        row = add_run(session, job_id, trainer=trainer, params={**params, "model": full_name}, parent_id=parent.id)
+        full = {**params, "model": full_name}
+        leaks = leak or parent.leak  # what the parent has learnt, its child has
+        row = add_run(session, job_id, trainer=trainer, params=full, parent_id=parent.id, leak=leaks)
         on_commit(session, row)
     enqueue_run(platform, row)
     return row

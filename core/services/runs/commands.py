@@ -35,22 +35,29 @@ def queue_run(
     *,
     trainer: str,
     params: dict[str, Any],
+    leak: dict[str, Any] | None = None,
     on_commit: OnCommit = do_nothing,
 ) -> RunRow:
     """Commit a run of a ready job, then enqueue it. Raises as `add_run`."""
     with platform.db.transaction() as session:
-        row = add_run(session, job_id, trainer=trainer, params=params)
+        row = add_run(session, job_id, trainer=trainer, params=params, leak=leak)
         on_commit(session, row)
     enqueue_run(platform, row)
     return row
 
 
 def add_run(
-    session: Session, job_id: str, *, trainer: str, params: dict[str, Any], parent_id: str | None = None
+    session: Session,
+    job_id: str,
+    *,
+    trainer: str,
+    params: dict[str, Any],
+    parent_id: str | None = None,
+    leak: dict[str, Any] | None = None,
 ) -> RunRow:
     """A run that waits. `params` are valid. Raises JobNotFound, Gone, JobNotReady.
 
-    `parent_id`: of the version that it is fine-tuned from.
+    `parent_id`: of the version that it is fine-tuned from. `leak`: the frozen test images that it learns from.
     """
     at = clock.now()
     job = _ready_job(session, job_id)
@@ -63,6 +70,7 @@ def add_run(
         trainer=trainer,
         params=params,
         fingerprint=job.fingerprint,
+        leak=leak,
         state=str(RunState.QUEUED),
         stop_requested=False,
         spent_seconds=0.0,

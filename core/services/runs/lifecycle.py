@@ -73,6 +73,7 @@ def publish_version(
             params=run.params,
             metrics=metrics,
             fingerprint=run.fingerprint,
+            leak=run.leak,
             weights_name=weights_name,
             artifacts=[
                 listed_artifact(artifact, f"/models/{job.id}/v{number}")

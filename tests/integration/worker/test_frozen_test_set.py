@@ -10,11 +10,13 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from core.db.tables import FindingRow
+from core.db.tables import FindingRow, RunRow
 from core.services.models.test_sets import end_freeze, freeze, get_test_set
 from core.services.views import prepared_set_of
+from core.services.work.leases import claim_row
 from pipeline.index.read import read_contents
 from pipeline.process.specs import ChildSpec
+from tests.builders import rows
 from tests.builders.textures import cropped, jpeg, saved_again, scaled, texture, with_boxes
 from tests.builders.voc import zip_files
 from tests.servers.api import problem, serving
@@ -65,6 +67,30 @@ def test_planted_test_images_are_named_and_left_out(line: Stack, client: httpx.C
     listed = tmp_path / "list.json"
     listed.write_bytes(client.get("/projects/yard/test-set/1/images").content)
     assert _offline(archive, "--exclude", str(listed)) == line.job(second).fingerprint != _offline(archive)
+
+
+def test_training_on_test_images_is_refused_unless_allowed(line: Stack, client: httpx.Client, tmp_path: Path) -> None:
+    first = _prepared(line, tmp_path, with_boxes(FIRST))
+    held_out = [path.removesuffix(".jpg") for path in sorted(_paths(line, first, "test"))]
+    shared = {f"s{n}": PLANTED.get(f"p{n}", bytes)(FIRST[name]) for n, name in enumerate(held_out)}
+    older = _prepared(line, tmp_path, with_boxes(_more(5) | shared), test="0")
+    _freeze(line, client, first)
+
+    refused = problem(client.post(f"/train-async/{older}"), 409, "trains-on-test-set")
+    assert (refused["images"], refused["train"] + refused["val"], refused["generation"]) == (10, 10, 1)
+    named = {(each["path"], each["test_image"]) for each in refused["examples"]}
+    assert named == {(f"s{n}.jpg", f"{name}.jpg") for n, name in enumerate(held_out)}
+    assert client.post(f"/train-async/{first}").status_code == 202
+
+    allowed = client.post(f"/train-async/{older}", json={"allow_leak": True}).json()["run_id"]
+    leak = client.get(f"/runs/{allowed}").json()["leak"]
+    assert leak == {name: refused[name] for name in leak}
+    claimed = claim_row(line.platform.db, RunRow, allowed, "test", lease_seconds=60)
+    assert claimed is not None
+    version = rows.publish(line.platform, claimed[0])
+    assert client.get(f"/models/yard/v{version.number}").json()["leak"] == leak
+    tuned = client.post(f"/train-async/{first}", json={"params": {"model": "v1"}})
+    assert problem(tuned, 409, "trains-on-test-set")["examples"][0]["dataset"] == "yard/d2"
 
 
 @pytest.mark.slow

@@ -57,12 +57,15 @@ class AsyncRuns:
         *,
         trainer: str | None = None,
         params: Mapping[str, Any] | None = None,
+        allow_leak: bool | None = None,
     ) -> Run:
         """Queues a training; `wait` waits for it. `trainer`: by default that of the kind of the dataset.
 
+        Raises Conflict for a dataset with images of the frozen test set, unless `allow_leak`.
+
         `params["model"]` may be a version to go on from: `v3`, `@production`, `raccoons/v3`.
         """
-        body = work.without_none(trainer=trainer, params=dict(params or {}))
+        body = work.without_none(trainer=trainer, params=dict(params or {}), allow_leak=allow_leak)
         return await self._posted(path_of("/train-async/{}", job_id_of(dataset)), body)
 
     async def baseline(
@@ -72,9 +75,10 @@ class AsyncRuns:
         model: str | None = None,
         templates: tuple[str, ...] | None = None,
         prompts: Mapping[str, tuple[str, ...]] | None = None,
+        allow_leak: bool | None = None,
     ) -> Run:
         """Zero-shot CLIP on a classification dataset, without training, published as a version."""
-        body = work.without_none(model=model, templates=templates, prompts=prompts)
+        body = work.without_none(model=model, templates=templates, prompts=prompts, allow_leak=allow_leak)
         return await self._posted(path_of("/baseline/{}", job_id_of(dataset)), body)
 
     async def wait(self, run: Run | str, *, timeout: float | None = None, check: bool = True) -> Run:

@@ -57,7 +57,7 @@ from darkroom.schemas.projects import (
     RetentionSettings,
     StoredKind,
 )
-from darkroom.schemas.runs import Event, MlflowRun, Operation, ParentVersion, Run, Trainer
+from darkroom.schemas.runs import Event, Leak, LeakedTestImage, MlflowRun, Operation, ParentVersion, Run, Trainer
 from darkroom.schemas.service import Check, ModelInMemory, ModelsInMemory, NameInUse, ProblemPage, Ready, Service
 from darkroom.schemas.versions import (
     Artifact,
@@ -128,6 +128,8 @@ __all__ = [
     "ImportedFrom",
     "ImportedFromPlace",
     "Label",
+    "Leak",
+    "LeakedTestImage",
     "Lineage",
     "LineageEdge",
     "LineageNode",

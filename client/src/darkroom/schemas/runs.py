@@ -37,6 +37,28 @@ class MlflowRun:
 
 
 @dataclass(frozen=True)
+class LeakedTestImage:
+    """An image of train or val, and the frozen test image that it matches; without `bits` it is the same content."""
+
+    dataset: str
+    path: str
+    split: str
+    test_image: str
+    bits: int | None = None
+
+
+@dataclass(frozen=True)
+class Leak:
+    """The images of the frozen test set that a training learnt from, as `allow_leak` let it."""
+
+    generation: int
+    images: int
+    train: int
+    val: int
+    examples: tuple[LeakedTestImage, ...]
+
+
+@dataclass(frozen=True)
 class Run:
     """A training. `state` is `queued`, `running`, `cancelling`, `succeeded`, `failed` or `cancelled`.
 
@@ -56,6 +78,7 @@ class Run:
     stop_requested: bool
     links: Mapping[str, str]
     parent: ParentVersion | None = None
+    leak: Leak | None = None
     mlflow: MlflowRun | None = None
     stage: str | None = None
     progress: Mapping[str, Any] | None = None

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from darkroom.notebook import version_html
-from darkroom.schemas.runs import Operation, ParentVersion
+from darkroom.schemas.runs import Leak, Operation, ParentVersion
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class ModelVersion:
     run_id: str | None = None
     fingerprint: str | None = None
     parent: ParentVersion | None = None
+    leak: Leak | None = None
     mlflow: MlflowVersion | None = None
 
     def _repr_html_(self) -> str:

@@ -44,6 +44,9 @@ def train(
     param: Annotated[
         list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Such as epochs=50; may be repeated.")
     ] = None,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Also on images of the frozen test set; the version says so for ever.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it has ended.")] = False,
 ) -> ExitCode:
     """Train a model on a dataset.
@@ -52,7 +55,7 @@ def train(
     """
     params = params_in(param or (), option="--param") | ({"model": model} if model else {})
     client = session.client
-    started = client.runs.train(job_of(client, dataset), trainer=trainer, params=params)
+    started = client.runs.train(job_of(client, dataset), trainer=trainer, params=params, allow_leak=allow_leak or None)
     if watch:
         return watch_run(session, started.run_id)
     session.out.result(started, lambda: views.run(started))
