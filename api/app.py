@@ -189,7 +189,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.preflights = asyncio.Semaphore(CONCURRENT_PREFLIGHTS)
     app.state.finisher = Finisher(platform)
     app.state.thumbnails = Thumbnails(platform)
-    app.state.serving_clients = predictions.open_clients(platform.settings.serving_links)
+    app.state.serving_clients = predictions.open_clients(
+        platform.settings.serving_links, connections=platform.settings.max_connections
+    )
     tasks = [asyncio.create_task(app.state.finisher.resume()), asyncio.create_task(_keep_clean(platform))]
     yield
     for task in tasks:

@@ -21,6 +21,7 @@ from http_common.middleware import RequestMiddleware
 from http_common.prediction_schemas import PredictRequest
 from http_common.unknown import refuse_unknown_parameters
 from serving.intake import Intake
+from serving.large_answers import LargeAnswers
 from serving.metrics import ServingMetrics
 from serving.models.residency import Models
 from serving.pool import Pool
@@ -58,6 +59,7 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     repeated: dict[str, Any] = {"path": predict.IMAGE_PATH, "endpoint": predict.answer_image}
     app.add_middleware(RepeatedQueries, **repeated, queries=app.state.image_queries)
     app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
+    app.add_middleware(LargeAnswers)
     app.add_middleware(RequestMiddleware, settings=platform.settings, own_limits=OWN_LIMIT_PATHS)
     app.add_middleware(ProtocolErrors)
     app.state.metrics = Metrics()

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from core.domain.errors import MediaTypeUnsupported, QueueFull, RequestInvalid, UploadTooLarge
+from core import clock
+from core.domain.errors import MediaTypeUnsupported, QueueFull, RequestInvalid, RequestTimeout, UploadTooLarge
 from core.settings import Settings
 from http_common.multipart import FormReader
 
@@ -15,6 +16,7 @@ REQUEST_TIMES = 2  # of the largest image: what the JSON of a request, or the im
 FORM_BYTES = 64 * 1024  # allowance for a form around its file
 RAW_TYPES = ("image/", "application/octet-stream")
 CURL_TYPE = "application/x-www-form-urlencoded"  # what `curl --data-binary @image.jpg` sends without a header
+SLOWEST = 8 * 1024  # bytes a second of a body, and of a large answer that is read: both hold room that others need
 LARGE_BYTES = 256 * 1024  # parsing or writing so many takes a millisecond, and is left to a thread
 
 T = TypeVar("T")
@@ -26,6 +28,11 @@ class Room:
     def __init__(self, intake: "Intake", limit: int) -> None:
         self._intake, self._limit = intake, limit
         self.bytes = 0
+
+    def require_pace(self, arrived: int, *, since: float) -> None:
+        """Raises RequestTimeout for a body that arrives more slowly than SLOWEST."""
+        if clock.monotonic() - since > self._intake.seconds_for(arrived):
+            raise RequestTimeout(f"The body of the request arrives with less than {SLOWEST // 1024} KiB a second.")
 
     def add(self, count: int) -> None:
         """Raises UploadTooLarge beyond the limit of a request, QueueFull beyond that of all."""
@@ -42,6 +49,7 @@ class Intake:
         self.image_bytes = settings.image_max_bytes
         self.request_bytes = REQUEST_TIMES * settings.image_max_bytes
         self.max_bytes = max(settings.serving_body_bytes, 2 * self.request_bytes)
+        self.idle_seconds = settings.idle_seconds
         self.bytes = 0
 
     @contextmanager
@@ -52,6 +60,19 @@ class Intake:
             yield room
         finally:
             self.bytes -= room.bytes
+
+    @contextmanager
+    def holding(self, count: int) -> Iterator[None]:
+        """Room for an answer, which is computed by now: beyond the limit too, and then no request is accepted."""
+        self.bytes += count
+        try:
+            yield
+        finally:
+            self.bytes -= count
+
+    def seconds_for(self, count: int) -> float:
+        """How long so many bytes may take: `idle_seconds`, and then SLOWEST."""
+        return self.idle_seconds + count / SLOWEST
 
     def add(self, count: int) -> None:
         if self.bytes + count > self.max_bytes:
@@ -109,10 +130,11 @@ async def _file_in(request: Request, room: Room, content_type: str) -> bytes:
 
 async def _counted(request: Request, room: Room) -> AsyncIterator[bytes]:
     announced = request.headers.get("content-length", "")
-    counted, arrived = int(announced) if announced.isdigit() else 0, 0
+    counted, arrived, begun = int(announced) if announced.isdigit() else 0, 0, clock.monotonic()
     room.add(counted)
     async for chunk in request.stream():
         arrived += len(chunk)
+        room.require_pace(arrived, since=begun)
         if arrived > counted:
             room.add(arrived - counted)
             counted = arrived

@@ -20,7 +20,6 @@ router = APIRouter(tags=["predictions"])
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 120.0  # of a model that is loaded first, or of the last in a full queue
-CONNECTIONS = 256
 _SENT = ("content-type", "content-length", "accept", "authorization")  # of the request
 _RECEIVED = ("content-type", "content-length", "retry-after", "cache-control", "location")  # of the answer
 _OWN = "darkroom-"  # headers that name the model of a drawn image
@@ -28,9 +27,12 @@ _OWN = "darkroom-"  # headers that name the model of a drawn image
 log = structlog.get_logger(__name__)
 
 
-def open_clients(urls: Sequence[str]) -> list[httpx.AsyncClient]:
-    """One for each serving, for one event loop. Opens no connection."""
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=4.0)
+def open_clients(urls: Sequence[str], *, connections: int) -> list[httpx.AsyncClient]:
+    """One for each serving, for one event loop. Opens no connection.
+
+    `connections`: to each, as many as clients may have to the API: with fewer, slow clients would keep all others out.
+    """
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=4.0)
     timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
     return [httpx.AsyncClient(base_url=url, timeout=timeout, limits=limits, trust_env=False) for url in urls]
 

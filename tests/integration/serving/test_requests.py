@@ -15,7 +15,8 @@ from PIL import Image
 from core.services.context import Platform
 from http_common import remote_address
 from pipeline.predictor.engines import EngineFailed
-from serving import pool
+from serving import large_answers, pool
+from serving.routes import predict
 from tests.builders.served import publish
 from tests.servers.predictions import predictions
 from tests.waiting import wait_until
@@ -170,6 +171,39 @@ def connected(client: httpx.Client) -> socket.socket:
     opened = socket.create_connection((client.base_url.host, client.base_url.port or 80))
     opened.settimeout(20)
     return opened
+
+
+def test_a_body_that_arrives_too_slowly_gives_its_room_back(platform: Platform, name: str) -> None:
+    with predictions(platform, idle_seconds=0.3) as (client, app), connected(client) as connection:
+        head = f"POST /predict/image?model={name} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000000\r\n\r\n"
+        connection.sendall(head.encode())
+        wait_until(lambda: app.state.serving.intake.bytes >= 9_000_000, seconds=5, what="room is taken")
+        connection.settimeout(0.1)  # within the limit of a pause
+        answer = b""
+        for _ in range(100):
+            try:
+                answer = connection.recv(1000)
+                break
+            except TimeoutError:
+                connection.sendall(b"x")
+        assert b" 408 " in answer and b"8 KiB a second" in answer
+        assert app.state.serving.intake.bytes == 0
+
+
+def test_an_answer_that_is_not_read_counts_and_ends(
+    platform: Platform, name: str, images: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_answers, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(predict, "annotated", lambda *_: bytes(20_000_000))
+    with predictions(platform) as (client, app):
+        intake = app.state.serving.intake
+        assert len(client.post(f"/predict/image?model={name}&annotated=true", content=images[0]).content) == 20_000_000
+        intake.seconds_for = lambda _: 1.0
+        with connected(client) as connection:
+            head = f"POST /predict/image?model={name}&annotated=true HTTP/1.1\r\nhost: localhost\r\n"
+            connection.sendall(f"{head}content-length: {len(images[0])}\r\n\r\n".encode() + images[0])
+            wait_until(lambda: intake.bytes == 20_000_000, seconds=10, what="the answer counts")
+            wait_until(lambda: intake.bytes == 0, seconds=10, what="it is given up")
 
 
 def test_the_images_of_a_client_that_goes_are_not_computed(

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,21 @@ def test_a_client_that_goes_ends_its_request_to_serving(platform: Platform, name
             wait_until(lambda: pool.accepted == 1, seconds=5, what="the image waits")
         wait_until(lambda: pool.accepted == 0, seconds=5, what="the image waits no longer")
         assert not blocked.done()
+
+
+def test_clients_that_send_slowly_keep_no_other_one_out(platform: Platform, name: str, images: list[bytes]) -> None:
+    port = free_port()
+    with (
+        predictions(platform, port=port),
+        api(platform, serving_url=f"http://127.0.0.1:{port}", store_url=platform.settings.store) as client,
+        ExitStack() as slow,
+    ):
+        head = b"POST /predict/image?model=squares HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nx"
+        for _ in range(280):
+            sending = slow.enter_context(socket.create_connection((client.base_url.host, client.base_url.port or 0)))
+            sending.sendall(head)
+        time.sleep(0.5)
+        assert sent(client, images[0], name).status_code == 200
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"], ids=["before", "within"])
