@@ -29,7 +29,7 @@ class Room:
         self._intake, self._limit = intake, limit
         self.bytes = 0
 
-    def require_pace(self, arrived: int, *, since: float) -> None:
+    def require_rate(self, arrived: int, *, since: float) -> None:
         """Raises RequestTimeout for a body that arrives more slowly than SLOWEST."""
         if clock.monotonic() - since > self._intake.seconds_for(arrived):
             raise RequestTimeout(f"The body of the request arrives with less than {SLOWEST // 1024} KiB a second.")
@@ -134,7 +134,7 @@ async def _counted(request: Request, room: Room) -> AsyncIterator[bytes]:
     room.add(counted)
     async for chunk in request.stream():
         arrived += len(chunk)
-        room.require_pace(arrived, since=begun)
+        room.require_rate(arrived, since=begun)
         if arrived > counted:
             room.add(arrived - counted)
             counted = arrived
