@@ -22,6 +22,7 @@ from api.routes import (
     aliases,
     batch_predictions,
     bundles,
+    comparisons,
     corrections,
     dataset_diff,
     dataset_exports,
@@ -91,6 +92,7 @@ _ROUTES = (
         bundles,
         evaluations,
         evaluation_matrix,
+        comparisons,
     ),
     *(aliases, lineage, storage, operations, service),
 )

@@ -41,6 +41,7 @@
     │   ├── UploadOffsetDiffers     a part of a resumable upload that does not begin where the last one ended
     │   ├── ImageIndexMissing       of a set prepared before there were image indexes: it is being made
     │   ├── NoTestSplit             to freeze, or to compare on: a dataset without test images
+    │   ├── NoTestSet               a comparison in a project that has none frozen, without a dataset
     │   ├── DatasetElsewhere        to freeze: a dataset of another project
     │   ├── DatasetFrozen           deleting the dataset whose test split is frozen
     │   ├── TrainsOnTestSet         a training on images of the frozen test set, without allow_leak
@@ -131,6 +132,7 @@ from core.domain.errors.datasets import ImageNotFound as ImageNotFound
 from core.domain.errors.datasets import ImageNotRendered as ImageNotRendered
 from core.domain.errors.datasets import ImportNotAllowed as ImportNotAllowed
 from core.domain.errors.datasets import ImportUnusable as ImportUnusable
+from core.domain.errors.datasets import NoTestSet as NoTestSet
 from core.domain.errors.datasets import NoTestSplit as NoTestSplit
 from core.domain.errors.datasets import TestSetNotFound as TestSetNotFound
 from core.domain.errors.datasets import TrainsOnTestSet as TrainsOnTestSet

@@ -102,3 +102,8 @@ class DatasetFrozen(Conflict):
 class TrainsOnTestSet(Conflict):
     slug = "trains-on-test-set"
     title = "The dataset has images of the frozen test set in train or val"
+
+
+class NoTestSet(Conflict):
+    slug = "no-test-set"
+    title = "There is no frozen test set to compare on"

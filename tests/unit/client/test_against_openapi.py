@@ -205,6 +205,7 @@ CALLS = {
         "delete": (call("raccoons/v3", "export_1"),),
     },
     "evaluations": {
+        "compare": (call("raccoons", "v1", "v2", dataset="d2", split="val"),),
         "list": (call(project="raccoons", model="raccoons/v3", export="export_1", dataset="job_1", split="test"),),
         "create": (call("job_1", model="raccoons/v3"), call("job_1", export="export_1", force=True)),
         "get": (call("evaluation_1"),),

@@ -9,7 +9,7 @@ from typing import Any
 
 from darkroom._async.downloads import download, download_when_written
 from darkroom._async.transport import AsyncTransport
-from darkroom._async.work import without_none
+from darkroom._async.work import LONG_POLL_SECONDS, without_none
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import (
     evaluation_id_of,
@@ -22,6 +22,7 @@ from darkroom.names import (
 )
 from darkroom.schemas import (
     Alias,
+    Comparison,
     Dataset,
     Evaluation,
     EvaluationMatrix,
@@ -215,6 +216,24 @@ class AsyncEvaluations:
 
     async def delete(self, evaluation: Evaluation | str) -> None:
         await self._transport.send("DELETE", _evaluation_path(evaluation))
+
+    async def compare(
+        self,
+        project: Project | str,
+        first: str,
+        second: str,
+        *,
+        dataset: Dataset | str | None = None,
+        split: str = "test",
+    ) -> Comparison:
+        """Two versions, such as `v1` and `v2`, on the frozen test set of the project, or on a `dataset`.
+
+        Waits up to a minute for evaluations that are missing; `operations` has those that are still being made. Raises
+        Conflict where no test set is frozen and no dataset is named.
+        """
+        job_id = None if dataset is None else job_id_of(dataset)
+        query = {"a": first, "b": second, "job_id": job_id, "split": split, "wait": LONG_POLL_SECONDS}
+        return await self._transport.read(Comparison, path_of("/projects/{}/compare", project_name_of(project)), query)
 
     async def matrix(
         self, project: Project | str, *, split: str | None = None, metric: str | None = None

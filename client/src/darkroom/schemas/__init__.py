@@ -61,6 +61,9 @@ from darkroom.schemas.runs import Event, Leak, LeakedTestImage, MlflowRun, Opera
 from darkroom.schemas.service import Check, ModelInMemory, ModelsInMemory, NameInUse, ProblemPage, Ready, Service
 from darkroom.schemas.versions import (
     Artifact,
+    ComparedFigure,
+    Comparison,
+    ComparisonSide,
     EqualPredictions,
     Evaluation,
     EvaluationMatrix,
@@ -91,6 +94,9 @@ __all__ = [
     "ClassCounts",
     "ClassShift",
     "ComparedDataset",
+    "ComparedFigure",
+    "Comparison",
+    "ComparisonSide",
     "Correction",
     "CorrectionBox",
     "Dataset",

@@ -222,3 +222,46 @@ class EvaluationMatrix:
     evaluations_left_out: bool
     links: Mapping[str, str]
     next_cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class ComparisonSide:
+    """One of two versions that are compared. `evaluation_id`: None while its evaluation is being made."""
+
+    version: str
+    trainer: str
+    links: Mapping[str, str]
+    dataset: str | None = None
+    fingerprint: str | None = None
+    classes: int | None = None
+    images: int | None = None
+    seen: Mapping[str, Any] | None = None
+    leak: Leak | None = None
+    evaluation_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ComparedFigure:
+    metric: str
+    first: float | None = None
+    second: float | None = None
+    change: float | None = None
+    first_interval: tuple[float, ...] | None = None
+    second_interval: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions on the same images; without figures while `operations` make an evaluation."""
+
+    project: str
+    job_id: str
+    dataset: str
+    split: str
+    first: ComparisonSide
+    second: ComparisonSide
+    figures: tuple[ComparedFigure, ...]
+    params: Mapping[str, Mapping[str, Any]]
+    operations: tuple[Operation, ...]
+    links: Mapping[str, str]
+    generation: int | None = None
