@@ -1,7 +1,8 @@
 """`make demo`: labelled images go in, models come out, over HTTP, on a private stack.
 
-private stack -> drawn images (or your ZIP) -> upload -> prepare -> train -> metrics -> production -> more drawn images,
-on which the model is fine-tuned -> predictions of test images -> the new version takes over -> download -> stop.
+private stack -> drawn images (or your ZIP) -> upload -> prepare -> the test split is frozen -> train -> metrics ->
+production -> the dataset grows by more drawn images, and the model is fine-tuned on it -> predictions of test images ->
+both versions are compared on the frozen test set -> the new version takes over -> download -> stop.
 demo_kinds.py holds what differs between the kinds of dataset, demo_steps.py what one step does, by the Python client.
 """
 
@@ -83,6 +84,8 @@ def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, ke
     with Client(stack.api_url) as client:
         dataset = steps.add_dataset(client, archives[0], project=project)
         kind = KINDS[str(dataset.kind)]
+        if not own:
+            steps.freeze(client, dataset)
         version = steps.train(client, dataset, kind, kind.own_params(dataset.images or 1) if own else drawn.params)
         first = steps.measured(version)
         kind.show_metrics(first)
@@ -92,7 +95,7 @@ def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, ke
             steps.export(client, version)
             served = steps.predict(client, project, images)
         else:
-            more, version, served = _go_on(client, archives[1], drawn, kind, version, images)
+            more, version, served = _go_on(client, archives[1], dataset, drawn, kind, version, images)
             datasets.append(more)
         steps.list_versions(client, project, datasets)
         files = [("prediction", steps.draw_prediction(client, project, dataset, images, home))] if served else []
@@ -106,13 +109,19 @@ def _walk(stack: PrivateStack, home: Path, drawn: Drawn, *, own: Path | None, ke
 
 
 def _go_on(
-    client: Client, archive: Path, drawn: Drawn, kind: Kind, first: ModelVersion, images: Sequence[LabelledImage]
+    client: Client,
+    archive: Path,
+    before: Dataset,
+    drawn: Drawn,
+    kind: Kind,
+    first: ModelVersion,
+    images: Sequence[LabelledImage],
 ) -> tuple[Dataset, ModelVersion, str]:
-    """The second dataset of the project, the version that is fine-tuned on it from the first one, and its name once it
+    """The dataset that extends `before`, the version that is fine-tuned on it from the first one, and its name once it
     answers for `production`; an empty string where it is not served.
     """
-    display.title("More images arrive", f"{first.name} is fine-tuned on them, and answers until its successor does")
-    dataset = steps.add_dataset(client, archive, project=drawn.project)
+    display.title("More images arrive", f"{first.name} is fine-tuned with them, and answers until its successor does")
+    dataset = steps.add_dataset(client, archive, extends=before)
     version = steps.train(client, dataset, kind, {**drawn.tuning, "model": first.version})
     steps.export(client, first)
     served = steps.predict(client, drawn.project, images)

@@ -21,8 +21,8 @@ CLASSIFIER_IMAGES = 30_000  # the same for a classifier: about three minutes at 
 
 @dataclass(frozen=True)
 class Drawn:
-    """`draw` writes the first dataset of the project, `draw_more` the second one, on which `tuning` starts from the
-    first version. `wanted`: metric and minimum on the test split of the first dataset.
+    """`draw` writes the first dataset of the project, `draw_more` what extends it to the second one, on which `tuning`
+    starts from the first version. `wanted`: metric and minimum on the test split of the first dataset.
     """
 
     project: str
@@ -87,7 +87,7 @@ DRAWN: Mapping[str, Drawn] = {
         draw=_draw_scenes,
         draw_more=_draw_more_scenes,
         params=_SCENE_PARAMS | {"model": "yolov8n", "pretrained": "never"},  # the same everywhere: nothing is fetched
-        tuning=_SCENE_PARAMS | {"epochs": 6, "lr0": 0.0002, "warmup_epochs": 0},  # a tenth: it is nearly there
+        tuning=_SCENE_PARAMS | {"epochs": 4, "lr0": 0.0002, "warmup_epochs": 0},  # a tenth: it is nearly there
         wanted=("mAP50", 0.8),  # a model that learned nothing has 0
     ),
     "pose": Drawn(
@@ -96,7 +96,7 @@ DRAWN: Mapping[str, Drawn] = {
         draw=_draw_poses,
         draw_more=_draw_more_poses,
         params=_POSE_PARAMS | {"model": "vit-mini-scratch"},  # 22,000 images seen: 0.97; half of that 0.9
-        tuning=_POSE_PARAMS | {"epochs": 4, "lr": 0.0002},
+        tuning=_POSE_PARAMS | {"epochs": 2, "lr": 0.0002},
         wanted=("accuracy", 0.85),  # chance is 0.125
     ),
 }

@@ -40,14 +40,19 @@ def start(stack: PrivateStack) -> None:
         step.note(stack.api_url)
 
 
-def add_dataset(client: Client, archive: Path, *, project: str) -> Dataset:
-    """Upload and prepare the next dataset of the project. Raises DemoFailed unless it is ready."""
+def add_dataset(
+    client: Client, archive: Path, *, project: str | None = None, extends: Dataset | None = None
+) -> Dataset:
+    """Upload and prepare the next dataset of the project, or the one that `extends` another.
+
+    Raises DemoFailed unless it is ready.
+    """
     with display.step("Upload") as step:
 
         def show(progress: UploadProgress) -> None:
             step.at(progress.done_bytes, progress.total_bytes)
 
-        received = client.datasets.upload(archive, project=project, wait=False, on_progress=show)
+        received = client.datasets.upload(archive, project=project, extends=extends, wait=False, on_progress=show)
         step.note(f"{received.dataset}  {received.job_id}")
     with display.step("Prepare") as step:
         for dataset in client.datasets.follow(received):
@@ -62,6 +67,13 @@ def add_dataset(client: Client, archive: Path, *, project: str) -> Dataset:
     if dataset.state != READY:
         raise DemoFailed(f"{dataset.dataset} is {dataset.state}: {_reason(dataset)}")
     return dataset
+
+
+def freeze(client: Client, dataset: Dataset) -> None:
+    """From here on no dataset of the project takes an image of its test split to train on."""
+    with display.step("Freeze") as step:
+        frozen = client.test_sets.set(str(dataset.project), dataset)
+        step.note(f"the {frozen.images} test images of {dataset.dataset} are the test set of the project")
 
 
 def train(client: Client, dataset: Dataset, kind: Kind, params: Mapping[str, Any]) -> ModelVersion:
