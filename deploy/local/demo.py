@@ -126,6 +126,7 @@ def _go_on(
     steps.export(client, first)
     served = steps.predict(client, drawn.project, images)
     steps.export(client, version)
+    steps.compare(client, first, version, metric=drawn.wanted[0])
     if served:
         steps.switch(client, version, images)
         served = steps.predict(client, drawn.project, images)

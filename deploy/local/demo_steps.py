@@ -133,6 +133,23 @@ def _export_line(made: Export) -> str:
     return line
 
 
+def compare(client: Client, first: ModelVersion, second: ModelVersion, *, metric: str) -> None:
+    """On the frozen test set, which neither was trained on. Raises WorkFailed where an evaluation fails."""
+    with display.step("Compare") as step:
+        step.note(f"{first.version} and {second.version} on the frozen test set")
+        found = client.evaluations.compare(first.project, first.version, second.version)
+        for operation in found.operations:
+            client.operations.wait(operation)
+        if found.operations:
+            found = client.evaluations.compare(first.project, first.version, second.version)
+        figures = {each.metric: each for each in found.figures}
+        compared = figures[metric]
+        step.note(
+            f"on the test set of {found.dataset}: {metric} {first.version} {display.number(compared.first)}, "
+            f"{second.version} {display.number(compared.second)}"
+        )
+
+
 def predict(client: Client, project: str, images: Sequence[LabelledImage]) -> str:
     """The version that answers for `production`; an empty string where it is not served."""
     with display.step("Predict") as step:

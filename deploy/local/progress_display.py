@@ -82,9 +82,9 @@ def metrics(splits: dict[str, dict[str, Any]]) -> None:
     for name in METRICS:
         table.add_column(name, justify="right")
     for split, values in splits.items():
-        table.add_row(split, "[bold]all[/]", *(f"[bold]{_number(values.get(name))}[/]" for name in METRICS))
+        table.add_row(split, "[bold]all[/]", *(f"[bold]{number(values.get(name))}[/]" for name in METRICS))
         for label, own in values.get("per_class", {}).items():
-            table.add_row("", escape(label), *(_number(own.get(name)) for name in METRICS))
+            table.add_row("", escape(label), *(number(own.get(name)) for name in METRICS))
     console.print()
     console.print(table)
 
@@ -96,7 +96,7 @@ def classification(splits: dict[str, dict[str, Any]]) -> None:
     for name in ("images", *CLASS_METRICS):
         table.add_column(name, justify="right")
     for split, values in splits.items():
-        numbers = (_number(values.get(name)) for name in CLASS_METRICS)
+        numbers = (number(values.get(name)) for name in CLASS_METRICS)
         table.add_row(split, str(values["images"]), *(f"[bold]{number}[/]" for number in numbers))
     console.print()
     console.print(table)
@@ -118,7 +118,7 @@ def versions(items: Sequence[tuple[ModelVersion, str]]) -> None:
     table.add_column("alias", overflow="fold")
     for (version, dataset), split in zip(items, splits, strict=True):
         made_from = str(version.params.get("model") or version.trainer)
-        numbers = (_number(split.get(name)) for name in names)
+        numbers = (number(split.get(name)) for name in names)
         aliases = ", ".join(f"@{alias}" for alias in version.aliases)
         cells = (version.name, dataset, made_from, *numbers)
         table.add_row(*(escape(cell) for cell in cells), f"[green]{escape(aliases)}[/]")
@@ -153,7 +153,7 @@ def _cell(count: int, share: float, *, correct: bool) -> Text:
     return Text(str(count).center(MATRIX_CELL), style=f"white on rgb({red},{green},{blue})")
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
