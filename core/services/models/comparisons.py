@@ -7,10 +7,13 @@ from sqlalchemy.orm import Session
 from core.db.tables import EvaluationRow, JobRow, OperationRow, TestSetRow, VersionRow
 from core.domain.errors import NoTestSet
 from core.domain.model_names import version_name
+from core.domain.states import RunState
 from core.services.context import Platform
 from core.services.jobs.commands import get_job
 from core.services.models.evaluations import EvaluationRequest, get_evaluation, request_evaluation
 from core.services.models.names import dataset_in, model_in
+from core.services.operations.commands import newest_operation
+from core.services.operations.kinds import EVALUATE
 from core.services.projects.lookup import project_in
 from core.services.projects.test_sets import current_test_set
 
@@ -71,12 +74,16 @@ def _frozen(session: Session, project_id: str, slug: str) -> TestSetRow:
 
 def _evaluated(platform: Platform, version: VersionRow, job: JobRow, split: str) -> ComparedVersion:
     name = version_name(version.project, version.number)
-    requested = request_evaluation(platform, EvaluationRequest(dataset=job.id, version=name, split=split))
-    found = (requested.operation.result or {}).get("evaluation_id")
+    operation = newest_operation(platform.db, EVALUATE, f"{version.id}/{job.fingerprint}/{split}")
+    if operation is None or operation.state != RunState.FAILED or operation.purged_at is not None:
+        # One that failed is not tried again by itself while it can be retried.
+        wanted = EvaluationRequest(dataset=job.id, version=name, split=split)
+        operation = request_evaluation(platform, wanted).operation
+    found = (operation.result or {}).get("evaluation_id")
     return ComparedVersion(
         row=version,
         name=name,
         dataset=get_job(platform.db, version.job_id) if version.job_id else None,
-        operation=requested.operation,
+        operation=operation,
         evaluation=get_evaluation(platform.db, str(found)) if found else None,
     )

@@ -10,7 +10,7 @@ from darkroom.cli.text import figure, safe
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from darkroom.schemas import EvaluationMatrix, ModelVersion
+    from darkroom.schemas import Comparison, EvaluationMatrix, ModelVersion
     from darkroom.schemas.versions import MatrixRow
 
 BEST = "bold green"
@@ -54,6 +54,24 @@ def matrix_table(matrix: "EvaluationMatrix", rows: "Sequence[MatrixRow]") -> Row
     seen = any(cell.seen_images for row in rows for cell in row.cells)
     note = "; ~ was trained on images of it" if seen else ""
     return Rows(columns, cells, title=f"{safe(matrix.metric)} on the {matrix.split} split of the same datasets{note}")
+
+
+def comparison_table(found: "Comparison") -> Rows:
+    """Two versions on the frozen test set of their project."""
+    columns = [Column("figure"), *(Column(safe(side.version), right=True) for side in (found.first, found.second))]
+    columns.append(Column("change", right=True))
+    cells: list[list[str | Text]] = [
+        [
+            safe(each.metric),
+            figure(each.first),
+            figure(each.second),
+            "" if each.change is None else f"{each.change:+.3f}",
+        ]
+        for each in found.figures
+    ]
+    sides = (found.first, found.second)
+    cells.append(["images seen", *(str((side.seen or {}).get("images", "?")) for side in sides), ""])
+    return Rows(columns, cells, title=f"On the frozen test set, {safe(found.dataset)}")
 
 
 def _cell(value: float | None, is_best: bool, *, seen: int | None = None) -> "Text":

@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from darkroom.cli import completion, version_views
 from darkroom.cli.arguments import LimitOption
 from darkroom.cli.command import command
-from darkroom.cli.comparison import figures_table, matrix_table
+from darkroom.cli.comparison import comparison_table, figures_table, matrix_table
 from darkroom.cli.failures import CommandFailed, WrongUsage
 from darkroom.cli.session import Session
+
+if TYPE_CHECKING:
+    from darkroom.schemas import Comparison, ModelVersion
 
 PANEL = "Models"
 MAX_COMPARED = 12
@@ -97,6 +100,24 @@ def compare(
     names = {each.name.partition("/")[2] for each in versions}
     kept = [row for row in matrix.rows if not named or row.version.rpartition("/")[2] in names]
     document = {"split": split, "versions": versions, "matrix": replace(matrix, rows=tuple(kept))}
+    compared = _on_test_set(session, versions) if named and split == "test" else None
+    if compared is not None:
+        document["test_set"] = compared
     session.out.result(document, lambda: figures_table(versions, split=split))
+    if compared is not None and compared.figures:
+        session.out.print("", comparison_table(compared))
     if table := matrix_table(matrix, kept):
         session.out.print("", table)
+
+
+def _on_test_set(session: Session, versions: "list[ModelVersion]") -> "Comparison | None":
+    """Of two versions of one project; None where nothing is frozen, or the service is older than this client."""
+    from darkroom.errors import Conflict, NotFound
+
+    if len(versions) != 2 or versions[0].project != versions[1].project:
+        return None
+    try:
+        first, second = (each.version for each in versions)
+        return session.client.evaluations.compare(versions[0].project, first, second)
+    except (Conflict, NotFound):
+        return None
