@@ -43,7 +43,16 @@ def test_findings_are_paged_without_gaps_and_can_be_filtered(client: httpx.Clien
         seen, cursor = seen + len(page["items"]), page["next_cursor"]
         if cursor is None:
             break
-    assert seen == 7 and set(page["items"][0]) == {"code", "severity", "path", "line", "detail", "remedy", "image"}
+    assert seen == 7 and set(page["items"][0]) == {
+        "code",
+        "severity",
+        "path",
+        "line",
+        "detail",
+        "remedy",
+        "image",
+        "links",
+    }
     assert client.get(path, params={"severity": "error"}).json()["items"] == []
     problem(client.get(path, params={"cursor": "nonsense!"}), 400, "cursor-invalid")
 
