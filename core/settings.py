@@ -280,9 +280,9 @@ class Settings(BaseSettings):
 
     @cached_property
     def own_folders(self) -> frozenset[Path]:
-        """What the service itself keeps there is never imported."""
-        own = (self.home.resolve(), self.store_folder, self.temp, self.cache, self.weights)
-        return frozenset(folder for folder in own if folder is not None)
+        """What the service itself keeps there is never imported. By their names, and with links resolved."""
+        own = (self.home.absolute(), self.store_folder, self.temp, self.cache, self.weights)
+        return frozenset(path for folder in own if folder is not None for path in (folder, folder.resolve()))
 
     @field_validator("hub_token")
     @classmethod

@@ -95,12 +95,12 @@ def leaves_tls(url: str, following: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Neither private, loopback, link-local, multicast, reserved, nor one that leads to an IPv4 address by a tunnel."""
+    """Neither private, loopback, of a link or a site, multicast, reserved, nor one that leads to IPv4 by a tunnel."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             return is_public(str(parsed.ipv4_mapped))
-        if parsed.sixtofour or parsed.teredo or parsed in _NAT64:
+        if parsed.sixtofour or parsed.teredo or parsed in _NAT64 or parsed.is_site_local:
             return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 

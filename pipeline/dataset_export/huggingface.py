@@ -10,6 +10,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def _write_shard(
     with pq.ParquetWriter(path, schema, compression="none", write_page_index=False) as writer:
         rows: list[dict[str, Any]] = []
         size = 0
-        for image, _ in zip(images, range(count), strict=False):
+        for image in islice(images, count):
             content = source.contents(image).read()
             check_bytes(source, image, hashlib.sha256(content).hexdigest(), losses)
             rows.append(_row(source, image, content))

@@ -1,5 +1,6 @@
 """The dataset that is extended: its images by its index, their bytes in its source ZIP."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,19 @@ class Parent:
     entries: dict[str, ZipEntry]
     revision: Revision
 
-    def blocks(self, file: BinaryIO, path: str) -> Iterator[bytes]:
-        """The bytes of an image; `file` is the opened archive. Raises BrokenArchive."""
-        return blocks_of(file, self.entries[path])
+    def blocks(self, file: BinaryIO, image: DatasetImage) -> Iterator[bytes]:
+        """The bytes of an image; `file` is the opened archive. Raises PreparationFailed where they are others than the
+        index says."""
+        digest = hashlib.sha256()
+        try:
+            for block in blocks_of(file, self.entries[image.source.name]):
+                digest.update(block)
+                yield block
+        except BrokenArchive as error:
+            raise PreparationFailed("The stored ZIP of the dataset cannot be read.", image=image.path) from error
+        if digest.hexdigest() != image.sha256:
+            detail = f"In the stored ZIP of the dataset, {image.path} is not the image that was prepared."
+            raise PreparationFailed(detail, image=image.path)
 
 
 def read_parent(archive: Path, index: Path, *, kind: str, classes: list[str], scratch: Path) -> Parent:
@@ -41,7 +52,7 @@ def read_parent(archive: Path, index: Path, *, kind: str, classes: list[str], sc
         raise PreparationFailed("The stored ZIP of the dataset cannot be read.") from error
     images = [_image(each, archive) for each in read_images(index)]
     by_name = {entry.name: entry for entry in entries if is_image(entry.name)}
-    root = _root([image.path for image in images], by_name)
+    root = _root(archive, images, by_name)
     found = {image.path: by_name[root + image.path] for image in images}
     return Parent(archive, found, Revision(kind, images, classes, removed))
 
@@ -73,11 +84,32 @@ def _image(row: IndexedImage, archive: Path) -> DatasetImage:
     )
 
 
-def _root(paths: list[str], names: dict[str, ZipEntry]) -> str:
-    """The folder of the ZIP that the paths are below, with a slash at its end; of several the shortest."""
-    first = paths[0]
-    roots = [name[: -len(first)] for name in names if name == first or name.endswith(f"/{first}")]
-    for root in sorted(roots, key=len):
-        if all(root + path in names for path in paths):
-            return root
-    raise PreparationFailed("The stored ZIP of the dataset lacks an image of its index.", image=first)
+def _root(archive: Path, images: list[DatasetImage], entries: dict[str, ZipEntry]) -> str:
+    """The folder of the ZIP that the paths are below, with a slash at its end.
+
+    Of several that have all paths it is the one with the bytes of the images: another one may be that of images that a
+    preparation left out, as those of a frozen test set. Raises PreparationFailed.
+    """
+    first = images[0].path
+    roots = sorted(name[: -len(first)] for name in entries if f"/{name}".endswith(f"/{first}"))
+    complete = [root for root in roots if all(root + image.path in entries for image in images)]
+    if len(complete) > 1:
+        complete = [root for root in complete if _has_bytes(archive, images, entries, root)]
+    if not complete:
+        raise PreparationFailed("The stored ZIP of the dataset lacks an image of its index.", image=first)
+    return complete[0]
+
+
+def _has_bytes(archive: Path, images: list[DatasetImage], entries: dict[str, ZipEntry], root: str) -> bool:
+    with archive.open("rb") as file:
+        return all(_sha256(file, entries[root + image.path]) == image.sha256 for image in images)
+
+
+def _sha256(file: BinaryIO, entry: ZipEntry) -> str | None:
+    digest = hashlib.sha256()
+    try:
+        for block in blocks_of(file, entry):
+            digest.update(block)
+    except BrokenArchive:
+        return None
+    return digest.hexdigest()

@@ -23,13 +23,14 @@ _MODE = 0o100644 << 16
 def write_revision(
     revision: Revision, parent: Parent, log: Iterable[Finding], target: Path, steps: StageReporter
 ) -> None:
-    """Images of `revision` come from their byte range, or from the parent's ZIP where they have its path there."""
+    """Images of `revision` come from their byte range, or from the parent's ZIP where they have its path there. Raises
+    PreparationFailed."""
     images = sorted(revision.images, key=lambda image: image.path)
     with zipfile.ZipFile(target, "w") as archive, parent.archive.open("rb") as source:
         for done, image in enumerate(images, start=1):
             with archive.open(_entry(image.path, zipfile.ZIP_STORED), "w", force_zip64=True) as entry:
                 if image.source.file == str(parent.archive):
-                    entry.writelines(parent.blocks(source, image.source.name))
+                    entry.writelines(parent.blocks(source, image))
                 else:
                     entry.writelines(image.source.byte_range.blocks())
             steps.tick(done, len(images))

@@ -33,10 +33,24 @@ def revision_files(kind: str, *, images: int, classes: tuple[str, ...] = ("zebra
     return {**files, REVISION_FILE: "".join(lines).encode()}
 
 
-def prepared_in(folder: Path, archive: Path, *, known: Path | None = None, extended: bool = False) -> Prepared:
+def prepared_in(
+    folder: Path,
+    archive: Path,
+    *,
+    known: Path | None = None,
+    extended: bool = False,
+    exclude: Path | None = None,
+) -> Prepared:
     """The ZIP prepared in `folder`, as a worker does it."""
     spec = PrepareSpec(
-        archive=archive, out=folder, options=PrepareOptions(), processes=2, known=known, extended=extended, tree=False
+        archive=archive,
+        out=folder,
+        options=PrepareOptions(),
+        processes=2,
+        known=known,
+        extended=extended,
+        exclude=exclude,
+        tree=False,
     )
     folder.mkdir(parents=True)
     result = prepare(spec, StageReporter())

@@ -122,8 +122,10 @@ def forget_old_sources(db: Database, *, before: datetime, which: Where) -> list[
         *(JobRow.id.not_in(ids) for ids in (*needed, frozen_jobs())),
     )
     with db.transaction() as session:
-        found = session.execute(select(JobRow.id, JobRow.source_key).where(*ended).limit(_AT_ONCE)).all()
-        # A job may be retried between the two statements, and then needs its source.
+        # Locked first: what begins to need a source meanwhile (a retry, a repair, an extension, a test set), under the
+        # same lock, is seen by the statements that follow.
+        old = select(JobRow.id, JobRow.source_key).where(*ended).order_by(JobRow.id).limit(_AT_ONCE)
+        found = session.execute(old.with_for_update()).all()
         forget = update(JobRow).where(*ended).values(source_key=None).returning(JobRow.id)
         return [key for job_id, key in found if key and session.execute(forget.where(JobRow.id == job_id)).first()]
 

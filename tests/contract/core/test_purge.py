@@ -1,5 +1,7 @@
 """What can be deleted of a project on every database, and what never is."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -19,9 +21,11 @@ from core.db.tables import (
 )
 from core.domain.errors import Gone
 from core.domain.retention import FreeableKind
+from core.domain.states import JobState
 from core.services.context import Platform
-from core.services.jobs.commands import delete_job
+from core.services.jobs.commands import delete_job, job_in
 from core.services.jobs.repair import repair_job
+from core.services.maintenance.retention import forget_old_sources
 from core.services.models.batch_predictions import BatchOptions, delete_batch, request_batch
 from core.services.models.batch_sources import BatchImages
 from core.services.models.evaluations import EvaluationRequest, request_evaluation
@@ -163,6 +167,22 @@ def test_a_source_is_kept_by_what_needs_it(platform: Platform) -> None:
     repair_job(platform, jobs[0].id)
     assert names(platform, only) == [f"{SLUG}/d2"]
     assert purge(platform, only)["freed"] == {"sources": {"count": 1, "bytes": 10}}
+
+
+def test_a_source_that_an_extension_begins_to_need_stays(platform: Platform) -> None:
+    first, second = (lineage.dataset(platform, name) for name in ("first", "second"))
+    received = {"state": str(JobState.RECEIVED), "extension": {}, "parent_job_id": first.id}
+    with ThreadPoolExecutor(1) as housekeeping:
+        with platform.db.transaction() as session:
+            job_in(session, first.id, lock=True)
+            tomorrow = clock.now() + timedelta(days=1)
+            forgetting = housekeeping.submit(forget_old_sources, platform.db, before=tomorrow, which=())
+            time.sleep(0.3)  # it waits for the lock
+            assert not forgetting.done()
+            session.execute(update(JobRow).where(JobRow.id == second.id).values(received))
+        assert forgetting.result() == []
+    with platform.db.reading() as session:
+        assert session.get_one(JobRow, first.id).source_key is not None
 
 
 def test_checkpoints_of_ended_runs_go_and_those_of_active_ones_stay(

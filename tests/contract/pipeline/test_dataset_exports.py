@@ -17,6 +17,7 @@ from PIL import Image
 
 from pipeline.__main__ import run
 from pipeline.archive.extract import is_image
+from pipeline.dataset_export import huggingface
 from pipeline.params.dataset_exports import EXPORT_FORMATS, formats_of
 from tests.builders.class_folders import folder_files
 from tests.builders.listed import class_table_files
@@ -123,16 +124,19 @@ def test_the_same_export_has_the_same_bytes(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize("sample", ["voc", "difficult", "odd", "folders", "class-order", "table"])
 def test_parquet_files_have_the_whole_content_of_the_dataset(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], sample: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, sample: str
 ) -> None:
     """The content fingerprint follows from them alone, as docs/fingerprint.md defines it; `datasets` reads them."""
+    monkeypatch.setattr(huggingface, "SHARD_BYTES", 1)  # a file for each image
     kind, files = SAMPLES[sample]
     archive, target = zip_files(tmp_path / "data.zip", files()), tmp_path / "export.zip"
     _exported(capsys, archive, target, "hf")
     with zipfile.ZipFile(target) as written:
         written.extractall(tmp_path / "hub")
     images, classes = [], []
-    for path in sorted((tmp_path / "hub" / "data").iterdir()):
+    files_of_data = sorted((tmp_path / "hub" / "data").iterdir())
+    assert sum(path.name.startswith("train-") for path in files_of_data) > 1
+    for path in files_of_data:
         table = pq.read_table(path)
         features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
         classes = (features["objects"]["category"]["feature"] if kind == "detection" else features["label"])["names"]

@@ -61,3 +61,11 @@ def test_a_setting_about_imports_is_checked_at_the_start_and_a_token_never_print
 def test_a_token_with_the_line_end_of_its_file_is_stripped() -> None:
     settings = Settings.model_validate({"hub_token": "hf_secret\n"})
     assert settings.hub_token.get_secret_value() == "hf_secret" and "hf_secret" not in repr(settings)
+
+
+def test_its_own_folders_are_not_imported_by_another_name_either(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    settings = Settings(home=tmp_path / "link" / "home", store_url=(tmp_path / "link" / "objects").as_uri())
+    named = {tmp_path / place / own for place in ("link", "disk") for own in ("home", "objects")}
+    assert named <= settings.own_folders

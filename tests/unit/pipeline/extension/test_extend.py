@@ -1,13 +1,16 @@
 """An extension in its child: what it writes is read back exactly, and nothing that is known is decoded again."""
 
+import hashlib
 import io
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from core.domain.errors import PreparationFailed
 from pipeline.archive.extract import extract
 from pipeline.archive.source import Rejected
+from pipeline.dataset.frozen_images import FrozenImage, write_frozen_images
 from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.index.known import read_known
 from pipeline.index.read import read_images
@@ -186,3 +189,29 @@ def test_a_validation_split_that_is_taken_out_is_not_made_anew(tmp_path: Path) -
             tmp_path / "before" / INDEX_FILE,
             changes={path: {"remove": True} for path in held_out},
         )
+
+
+def test_images_come_from_the_folder_that_was_prepared(tmp_path: Path) -> None:
+    """Another folder has images of the same names: those of a frozen test set, which the preparation left out."""
+    trained = {f"train/{path}": content for path, content in voc_files(images=12).items()}
+    frozen = {f"test/images/p{n:02d}.jpg": image_bytes(seed=500 + n) for n in range(12)}
+    notes = {f"test/annotations/p{n:02d}.xml": annotation(f"p{n:02d}.jpg", []) for n in range(12)}
+    images = [FrozenImage(path, hashlib.sha256(content).hexdigest(), b"") for path, content in frozen.items()]
+    write_frozen_images(images, tmp_path / "list.json", fingerprint="f" * 64)
+    parent = zip_files(tmp_path / "parent.zip", {**trained, **frozen, **notes})
+    before = prepared_in(tmp_path / "before", parent, exclude=tmp_path / "list.json")
+    old = _rows(tmp_path / "before")
+    assert len(old) == 12
+    more = zip_files(tmp_path / "more.zip", _added(1))
+    grown = Extended(tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE, additions=more)
+    new = _rows(grown.out)
+    assert {path: new[path].sha256 for path in old} == {path: row.sha256 for path, row in old.items()}
+
+
+def test_a_parent_whose_images_are_others_than_its_index_says_is_refused(tmp_path: Path) -> None:
+    prepared = prepared_in(tmp_path / "before", zip_files(tmp_path / "before.zip", voc_files(images=12)))
+    files = voc_files(images=12)
+    other = zip_files(tmp_path / "parent.zip", files | {"images/p03.jpg": files["images/p04.jpg"]})
+    changes = {"p05.jpg": {"remove": True}}
+    with pytest.raises(PreparationFailed, match=r"p03\.jpg"):
+        Extended(tmp_path / "after", other, prepared, tmp_path / "before" / INDEX_FILE, changes=changes)
