@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote
 
 from pydantic import ValidationError
@@ -103,6 +104,8 @@ def extendable_job(platform: Platform, ref: str, fields: Mapping[str, str]) -> s
         raise invalid_fields([{"field": "project", "message": message}])
     if fields.get("split", "keep") not in ("", "keep"):
         raise invalid_fields([{"field": "split", "message": "an extension keeps the split of what it extends"}])
+    given = options_of({name: value for name, value in fields.items() if name in OPTION_NAMES})
+    _valid(parent.options | given.model_dump(mode="json", exclude_unset=True))  # together with those of the parent
     return parent.id
 
 
@@ -202,9 +205,13 @@ def options_of(fields: Mapping[str, str]) -> PrepareOptions:
     """Raises RequestInvalid with the name of each unknown or invalid field."""
     if unknown := [name for name in fields if name not in OPTION_NAMES]:
         raise unknown_names("field", unknown, _FIELDS)
+    # A form sends a field that was not filled in as an empty one.
+    return _valid({name: value for name, value in fields.items() if value})
+
+
+def _valid(options: Mapping[str, Any]) -> PrepareOptions:
     try:
-        # A form sends a field that was not filled in as an empty one.
-        return PrepareOptions.model_validate({name: value for name, value in fields.items() if value})
+        return PrepareOptions.model_validate(options)
     except ValidationError as error:
         raise invalid_fields(
             [

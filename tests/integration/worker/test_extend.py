@@ -121,6 +121,11 @@ def test_what_cannot_be_extended_is_409_and_its_options_are_checked(
     for query in ({"split": "remake"}, {"project": "others"}):
         refused = _post(http, _new(1), first, tmp_path, **query)
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, *query)
+    options = line.job(first).options | {"test_fraction": 0.5}
+    with line.platform.db.transaction() as session:
+        session.execute(update(JobRow).where(JobRow.id == first).values(options=options))
+    refused = _post(http, _new(1), first, tmp_path, val_fraction="0.5")
+    assert refused.status_code == 400 and "leave at least 0.1" in refused.text, "with the test_fraction of the parent"
     with line.platform.db.transaction() as session:
         session.execute(update(JobRow).where(JobRow.id == first).values(source_key=None))
     refused = _post(http, _new(1), first, tmp_path)
