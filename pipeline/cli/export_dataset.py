@@ -93,8 +93,6 @@ def _export_by_hand(args: argparse.Namespace) -> int:
 
 
 def _read_and_export(args: argparse.Namespace, scratch: Path) -> DatasetExported:
-    from pipeline.archive.byte_range import ByteRange
-    from pipeline.archive.extract import EXTRACTED_FILE
     from pipeline.dataset_export.run import export_dataset
     from pipeline.dataset_export.source import ExportSource
     from pipeline.index.schema import INDEX_FILE
@@ -107,12 +105,13 @@ def _read_and_export(args: argparse.Namespace, scratch: Path) -> DatasetExported
     dataset = validate_archive(args.archive, scratch, read_options(args), processes=processes, steps=steps)
     require_format(dataset.kind, args.format)
     places = {image.path: Place(image.name, image.source.at, image.source.bytes) for image in dataset.images}
+    ranges = {image.path: image.source.byte_range for image in dataset.images}  # stored entries stay in the archive
     index_set(dataset, places, scratch / INDEX_FILE)
     source = ExportSource(
         kind=dataset.kind,
         classes=dataset.classes,
         **dataset.digests._asdict(),
         index=scratch / INDEX_FILE,
-        contents=lambda image: ByteRange(str(scratch / EXTRACTED_FILE), image.at, image.bytes),
+        contents=lambda image: ranges[image.path],
     )
     return export_dataset(source, args.target, name=args.format, arrange=args.arrange, steps=steps)
