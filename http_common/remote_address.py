@@ -18,7 +18,19 @@ import httpx
 MAX_ADDRESSES = 4  # of a name: the next one is tried where one does not accept the connection
 REDIRECTS = (301, 302, 303, 307, 308)
 _PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Beside what `ipaddress` knows, which differs between releases of Python.
+_INSIDE = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16/32",  # Azure's own service, as seen from a machine there
+            "192.0.0.0/24",  # has the metadata of other clouds
+            "192.88.99.0/24",  # relays of 6to4
+            "64:ff9b::/96",  # NAT64
+            "64:ff9b:1::/48",
+        ),
+    )
+)
 
 
 class UrlRefused(Exception):
@@ -100,8 +112,10 @@ def is_public(address: str) -> bool:
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:
             return is_public(str(parsed.ipv4_mapped))
-        if parsed.sixtofour or parsed.teredo or parsed in _NAT64 or parsed.is_site_local:
+        if parsed.sixtofour or parsed.teredo or parsed.is_site_local:
             return False
+    if any(parsed.version == network.version and parsed in network for network in _INSIDE):
+        return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 

@@ -1,6 +1,6 @@
 """How an answer differs from that of a receipt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,20 +31,31 @@ class Comparison:
     facts: tuple[str, ...] = ()
 
 
-def compare(wanted: ReceiptAnswer, found: ReceiptAnswer, bounds: Bounds, thresholds: Sequence[float]) -> Comparison:
-    """`bounds`: those of the certificate. `thresholds`: those used, of each class."""
+def compare(
+    wanted: ReceiptAnswer, found: ReceiptAnswer, bounds: Bounds, thresholds: Sequence[float], classes: Sequence[str]
+) -> Comparison:
+    """`bounds`: those of the certificate. `thresholds`: those used, of each class. `classes`: those of the model."""
     if wanted == found:
         return Comparison("same")
     facts = tuple(
         f"{name}: {_value(wanted, name)} in the receipt, {_value(found, name)} here"
         for name in FACTS
         if getattr(wanted, name) != getattr(found, name)
-    )
+    ) + tuple(dict.fromkeys(_other_names(wanted, classes)))
     if facts:
         return Comparison("other-answer", facts=facts)
     if wanted.labels or found.labels:
         return _of_labels(wanted.labels, found.labels, bounds)
     return _of_boxes(wanted.boxes, found.boxes, bounds, thresholds)
+
+
+def _other_names(answer: ReceiptAnswer, classes: Sequence[str]) -> Iterator[str]:
+    """Predictions whose class is none of the model, or is called otherwise there."""
+    predictions: tuple[PredictedBox | PredictedLabel, ...] = (*answer.boxes, *answer.labels)
+    for each in predictions:
+        here = classes[each.class_index] if 0 <= each.class_index < len(classes) else "none"
+        if each.label != here:
+            yield f"class {each.class_index}: {each.label} in the receipt, {here} here"
 
 
 def _value(answer: ReceiptAnswer, name: str) -> str:

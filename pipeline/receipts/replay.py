@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from core.domain.version import VERSION
-from pipeline.export.bounds import BOUNDS
+from pipeline.export.bounds import BOUNDS, Bounds
+from pipeline.export.catalogue import Precision
 from pipeline.predictor.engines import Device, EngineFailed, open_engine
 from pipeline.predictor.libraries import library_versions
 from pipeline.predictor.predictor import ExportPredictor
@@ -17,6 +18,7 @@ from pipeline.receipts.schema import Receipt, ReceiptImage
 from pipeline.receipts.write import receipt_answer, thresholds_of
 
 Verdict = Literal["receipt-changed", "other-model", "other-image", Sameness]
+BUNDLED_PRECISION: Precision = "fp32"  # of the one ONNX in a bundle
 WORST_FIRST: tuple[Verdict, ...] = (
     *("receipt-changed", "other-model", "other-image", "other-answer"),
     *("within-bound", "same"),
@@ -70,7 +72,11 @@ def replay(
     if exchanged and version_id != receipt.model.version_id:
         return Replayed("receipt-changed" if changed else "other-model", (*changed, *exchanged))
     predictor = _opened(model, receipt)
-    images = tuple(_replayed(receipt, predictor, file, index) for file in files)
+    precision = receipt.model.precision
+    if version_id is not None and not exchanged and precision != BUNDLED_PRECISION:
+        exchanged.append(Difference("model.precision", precision, BUNDLED_PRECISION))
+        precision = BUNDLED_PRECISION
+    images = tuple(_replayed(receipt, predictor, file, index, BOUNDS[precision]) for file in files)
     verdicts: list[Verdict] = [each.verdict for each in images]
     if changed:
         verdicts.append("receipt-changed")
@@ -100,7 +106,9 @@ def _opened(model: Path, receipt: Receipt) -> ExportPredictor:
         return ExportPredictor(model, threads=threads)
 
 
-def _replayed(receipt: Receipt, predictor: ExportPredictor, file: Path, index: int | None) -> ReplayedImage:
+def _replayed(
+    receipt: Receipt, predictor: ExportPredictor, file: Path, index: int | None, bounds: Bounds
+) -> ReplayedImage:
     content = file.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     found = _index_of(receipt.images, sha256, index)
@@ -118,7 +126,7 @@ def _replayed(receipt: Receipt, predictor: ExportPredictor, file: Path, index: i
     )
     own = predictor.thresholds
     thresholds = own if options.confidence is None else (options.confidence,) * len(own)
-    comparison = compare(wanted, receipt_answer(result), BOUNDS[receipt.model.precision], thresholds)
+    comparison = compare(wanted, receipt_answer(result), bounds, thresholds, predictor.metadata.classes)
     predictions = len(wanted.boxes or wanted.labels)
     return ReplayedImage(str(file), sha256, comparison.sameness, found, predictions, comparison)
 

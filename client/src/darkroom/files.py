@@ -66,6 +66,8 @@ class PartialFile:
             return True
         if response.status_code != httpx.codes.OK:
             raise UnexpectedAnswer(f"{response.url} answered {response.status_code} and no file.")
+        if not sha256 and response.headers.get("content-type", "").startswith("text/html"):
+            raise UnexpectedAnswer(f"{response.url} answered a page and no file: is it the right address?")
         is_first = self._file is None
         self.discard()
         self.path, self.etag = self._to / file_name_of(response) if self._to.is_dir() else self._to, etag

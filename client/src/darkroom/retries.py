@@ -46,7 +46,7 @@ def is_repeatable(method: str, headers: Mapping[str, str]) -> bool:
 def retry_after_seconds(response: httpx.Response, *, now: datetime | None = None) -> float | None:
     """Of the header, in either of its forms; None where there is none."""
     value = response.headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         moment = parsedate_to_datetime(value)

@@ -129,6 +129,32 @@ def test_another_answer_says_how_much_it_differs(replayed: Callable[..., Ended])
     assert "in the receipt alone: blue 0.900 at 1.0, 2.0 to 9.0, 8.0\n" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("edit", "fact"),
+    [
+        ({"label": "otter"}, "otter in the receipt, "),
+        ({"class_index": 10**9}, "class 1000000000: "),
+        ({"class_index": -1}, "class -1: "),
+    ],
+)
+def test_a_class_that_the_model_does_not_have_is_another_answer(
+    replayed: Callable[..., Ended], edit: dict[str, Any], fact: str
+) -> None:
+    ended = replayed(change=lambda fields: first_box(fields).update(edit))
+    assert ended.status == 1 and "The answer is another one." in ended.out and fact in ended.out
+
+
+def test_the_precision_in_a_receipt_widens_no_bound(replayed: Callable[..., Ended]) -> None:
+    def change(fields: dict[str, Any]) -> None:
+        fields["model"]["precision"] = "int8"
+        first_box(fields)["score"] -= 0.02
+
+    found = json.loads((ended := replayed("--json", change=change)).out)
+    assert (ended.status, found["verdict"]) == (1, "other-model")
+    assert found["images"][0]["verdict"] == "other-answer"
+    assert found["differences"][0] == {"what": "model.precision", "receipt": "int8", "here": "fp32"}
+
+
 def test_an_edited_receipt_is_found_by_its_own_sha256(replayed: Callable[..., Ended]) -> None:
     ended = replayed(change=lambda fields: first_box(fields).update(score=0.5), sealed=False)
     assert ended.status == 1 and "The receipt was changed after it was written" in ended.out

@@ -124,7 +124,11 @@ def test_a_redirect_is_checked_as_the_url_is(names: dict[str, list[str]], locati
 
 
 @pytest.mark.parametrize(
-    "host", ["0177.0.0.1", "2130706433", "0x7f000001", "[fd00::1]", "[64:ff9b::7f00:1]", "localhost"]
+    "host",
+    [
+        *("0177.0.0.1", "2130706433", "0x7f000001", "[fd00::1]", "[64:ff9b::7f00:1]", "localhost"),
+        *("168.63.129.16", "192.0.0.192", "[fec0::1]", "[64:ff9b:1::7f00:1]", "[::ffff:192.0.0.192]"),
+    ],
 )
 def test_an_address_inside_is_refused_in_each_of_its_forms(host: str) -> None:
     with pytest.raises(ImageUrlRefused, match="is an address inside"):

@@ -57,6 +57,15 @@ def test_a_request_is_sent_again_with_the_same_key_after_the_time_the_service_na
     assert slept[1] == 3.0
 
 
+@pytest.mark.parametrize("value", ["", "-5", "\xb2", "soon", "1e3"])
+def test_a_time_to_wait_that_is_none_is_ignored(value: str, slept: list[float]) -> None:
+    headers = {"retry-after": value.encode("latin-1")}
+    busy = httpx.Response(503, headers=headers, json={"slug": "unavailable"})
+    with client_of(lambda _: busy) as client, pytest.raises(darkroom.errors.ServiceUnavailable):
+        client.runs.get("run_1")
+    assert len(slept) == 3 and max(slept) < 3
+
+
 def test_a_deletion_that_may_have_happened_is_not_sent_again() -> None:
     sent: list[str] = []
 
@@ -268,6 +277,7 @@ def test_a_part_that_was_complete_is_not_requested_again_and_one_in_use_is_left(
     ("answer", "error"),
     [
         (httpx.Response(202, json={}), darkroom.UnexpectedAnswer),
+        (httpx.Response(200, html="<p>Please log in</p>"), darkroom.UnexpectedAnswer),
         (httpx.Response(200, content=CONTENT), OSError),
     ],
 )
