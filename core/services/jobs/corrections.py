@@ -101,7 +101,7 @@ def list_corrections(
 def discard_correction(db: Database, job_id: str, correction_id: str) -> None:
     """Raises JobNotFound, Gone, CorrectionNotFound (also where it is applied)."""
     with db.transaction() as session:
-        job_in(session, job_id)
+        job_in(session, job_id, lock=True)  # nothing applies them meanwhile
         mine = (CorrectionRow.id == correction_id, CorrectionRow.job_id == job_id, CorrectionRow.applied_to.is_(None))
         if session.execute(delete(CorrectionRow).where(*mine).returning(CorrectionRow.id)).first() is None:
             raise CorrectionNotFound(f"There is no draft {correction_id[:80]} of this dataset.", job_id=job_id)
@@ -110,7 +110,7 @@ def discard_correction(db: Database, job_id: str, correction_id: str) -> None:
 def discard_corrections(db: Database, job_id: str) -> int:
     """All drafts of a dataset; returns their number. Raises JobNotFound, Gone."""
     with db.transaction() as session:
-        job_in(session, job_id)
+        job_in(session, job_id, lock=True)  # as above
         drafts = (CorrectionRow.job_id == job_id, CorrectionRow.applied_to.is_(None))
         return len(session.execute(delete(CorrectionRow).where(*drafts).returning(CorrectionRow.id)).all())
 

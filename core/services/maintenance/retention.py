@@ -35,7 +35,7 @@ from core.db.transitions import change
 from core.domain.keys import dataset_key, metadata_key_beside, owner_of, thumbnail_of
 from core.domain.states import JOB_ENDED, RUN_ACTIVE, RUN_ENDED, JobState
 from core.services.jobs.lifecycle import DELETING, LIVE
-from core.services.storage.freeable import Where, frozen_jobs
+from core.services.storage.freeable import Where, drafted_jobs, frozen_jobs
 from core.services.storage.freeing import checkpoint_prefixes, forget_checkpoints
 
 _AT_ONCE = 100
@@ -108,8 +108,9 @@ def finish_deleting_set(db: Database, fingerprint: str) -> None:
 
 
 def forget_old_sources(db: Database, *, before: datetime, which: Where) -> list[str]:
-    """Drop the source ZIPs of jobs that ended before `before`, unless a repair or an extension in progress needs them
-    or their test split is frozen; returns the keys to delete. `which`: of the jobs of some projects.
+    """Drop the source ZIPs of jobs that ended before `before`, unless a repair, an extension in progress or drafts of
+    corrections need them or their test split is frozen; returns the keys to delete. `which`: of the jobs of some
+    projects.
     """
     other = aliased(JobRow)
     active = other.state.in_(_texts(set(JobState) - JOB_ENDED))
@@ -119,7 +120,7 @@ def forget_old_sources(db: Database, *, before: datetime, which: Where) -> list[
         JobRow.state.in_(_texts(JOB_ENDED)),
         JobRow.finished_at < before,
         JobRow.source_key.is_not(None),
-        *(JobRow.id.not_in(ids) for ids in (*needed, frozen_jobs())),
+        *(JobRow.id.not_in(ids) for ids in (*needed, frozen_jobs(), drafted_jobs())),
     )
     with db.transaction() as session:
         # Locked first: what begins to need a source meanwhile (a retry, a repair, an extension, a test set), under the
@@ -190,8 +191,9 @@ def named_keys(db: Database, keys: Sequence[str]) -> set[str]:
 
 
 def _inputs_of_extensions(session: Session, keys: Sequence[str]) -> Iterator[str]:
-    """What the ZIP of an extension is still to be made of: one that failed may be retried."""
-    unmade = (JobRow.extension.is_not(None), JobRow.source_key.is_(None), JobRow.deleted_at.is_(None))
+    """What the ZIP of an extension is still to be made of: one that failed may be retried, a rejected one not."""
+    unfinished = JobRow.state.in_(_texts({JobState.RECEIVED, JobState.PREPARING, JobState.FAILED}))
+    unmade = (JobRow.extension.is_not(None), JobRow.source_key.is_(None), unfinished)
     owners = {owner_of(key) for key in keys}
     statement = select(JobRow.extension).where(JobRow.id.in_(owners), *unmade)
     for extension in session.execute(statement).scalars():

@@ -98,6 +98,11 @@ def frozen_jobs() -> Select[str]:
     return select(TestSetRow.job_id).where(TestSetRow.removed_at.is_(None))
 
 
+def drafted_jobs() -> Select[str]:
+    """Ids of the jobs with drafts of corrections, which cannot be applied without the source."""
+    return select(CorrectionRow.job_id).where(CorrectionRow.applied_to.is_(None))
+
+
 def _version_conditions(scope: Scope) -> Where:
     return (
         VersionRow.project_id == scope.project_id,
@@ -143,7 +148,6 @@ def _source_conditions(scope: Scope) -> Where:
     # Each is read once, not once for each job: statistics of columns that are mostly NULL mislead SQLite's planner.
     extended = select(child.parent_job_id).where(child.parent_job_id.is_not(None), child.deleted_at.is_(None))
     repaired = select(repair.repair_of).where(repair.repair_of.is_not(None), repair.state.in_(_UNFINISHED))
-    corrected = select(CorrectionRow.job_id).where(CorrectionRow.applied_to.is_(None))
     busy = select(OperationRow.job_id).where(OperationRow.job_id.is_not(None), OperationRow.state.in_(_ACTIVE))
     ready = select(newer.id).where(newer.project_id == scope.project_id, newer.state == str(JobState.READY))
     newest = ready.order_by(newer.id.desc()).limit(1).scalar_subquery()  # the next revision extends it
@@ -153,7 +157,7 @@ def _source_conditions(scope: Scope) -> Where:
         JobRow.source_key.is_not(None),
         JobRow.finished_at < scope.before,
         or_(newest.is_(None), JobRow.id != newest),
-        *(JobRow.id.not_in(ids) for ids in (extended, repaired, corrected, busy, frozen_jobs())),
+        *(JobRow.id.not_in(ids) for ids in (extended, repaired, drafted_jobs(), busy, frozen_jobs())),
     )
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from core import clock
 from core.db.tables import (
@@ -20,12 +20,14 @@ from core.db.tables import (
     VersionRow,
 )
 from core.domain.errors import Gone
+from core.domain.keys import upload_key
 from core.domain.retention import FreeableKind
 from core.domain.states import JobState
 from core.services.context import Platform
 from core.services.jobs.commands import delete_job, job_in
+from core.services.jobs.corrections import NewCorrection, discard_corrections, save_corrections
 from core.services.jobs.repair import repair_job
-from core.services.maintenance.retention import forget_old_sources
+from core.services.maintenance.retention import forget_old_sources, named_keys
 from core.services.models.batch_predictions import BatchOptions, delete_batch, request_batch
 from core.services.models.batch_sources import BatchImages
 from core.services.models.evaluations import EvaluationRequest, request_evaluation
@@ -159,6 +161,8 @@ def test_a_source_is_kept_by_what_needs_it(platform: Platform) -> None:
             )
         )  # fmt: skip
     assert names(platform, only) == []
+    drafted, tomorrow = (JobRow.id == jobs[2].id,), clock.now() + timedelta(days=1)
+    assert forget_old_sources(platform.db, before=tomorrow, which=drafted) == [], "its drafts may be applied"
     with platform.db.transaction() as session:
         session.execute(update(CorrectionRow).values(applied_to=jobs[3].id))
         session.execute(update(TestSetRow).values(removed_at=clock.now()))
@@ -183,6 +187,32 @@ def test_a_source_that_an_extension_begins_to_need_stays(platform: Platform) -> 
         assert forgetting.result() == []
     with platform.db.reading() as session:
         assert session.get_one(JobRow, first.id).source_key is not None
+
+
+def test_a_draft_is_not_discarded_while_drafts_are_applied(platform: Platform) -> None:
+    job = lineage.dataset(platform, "first")
+    correction = NewCorrection("a.jpg", "0" * 64, {"remove": True}, "")
+    save_corrections(platform.db, job.id, [correction], author="ann")
+    with ThreadPoolExecutor(1) as other:
+        with platform.db.transaction() as session:
+            job_in(session, job.id, lock=True)
+            discarding = other.submit(discard_corrections, platform.db, job.id)
+            time.sleep(0.3)  # it waits for the lock
+            assert not discarding.done()
+            for row in session.execute(select(CorrectionRow)).scalars():
+                row.applied_to = job.id
+        assert discarding.result() == 0
+
+
+def test_inputs_of_an_extension_are_kept_while_it_may_be_retried(platform: Platform) -> None:
+    job = lineage.dataset(platform, "first")
+    key = upload_key(job.id)
+    added = {"additions": {"key": key}, "changes": None}
+    for state, kept in ((JobState.FAILED, {key}), (JobState.REJECTED, set())):
+        with platform.db.transaction() as session:
+            values = {"state": str(state), "extension": added, "source_key": None}
+            session.execute(update(JobRow).where(JobRow.id == job.id).values(values))
+        assert named_keys(platform.db, [key]) == kept
 
 
 def test_checkpoints_of_ended_runs_go_and_those_of_active_ones_stay(

@@ -3,23 +3,21 @@
 from functools import partial
 from pathlib import Path
 
-from core.db.tables import DatasetRow, OperationRow
+from core.db.tables import OperationRow
+from core.domain.errors import OperationFailed
 from core.domain.keys import dataset_export_key
 from core.services.jobs.dataset_exports import ExportInputs, dataset_export_inputs, publish_dataset_export
-from core.services.jobs.image_index import name_index
 from core.storage.free_space import require_free
-from pipeline.index.schema import INDEX_FILE
 from pipeline.process.results import DatasetExported
 from pipeline.process.specs import ExportDatasetSpec
 from worker.tasks.attempt import Attempt
 from worker.tasks.operations.child import in_child
-from worker.tasks.operations.image_index import make_index
+from worker.tasks.operations.image_index import fetch_index
 from worker.tasks.operations.inputs import fetch_object
 from worker.tasks.store_artifacts import STORING, put_artifact
 
 EXPORT_FILE = "dataset.zip"  # in the child's folder
 MEDIA_TYPE = "application/zip"
-INDEXING = "indexing"  # a stage: an index that is not there yet is made
 ROOM_TIMES = 3  # of what is fetched: itself, its images, and the export
 
 
@@ -40,7 +38,9 @@ def work(attempt: Attempt[OperationRow], operation: OperationRow) -> None:
 
 def _spec(attempt: Attempt[OperationRow], operation: OperationRow, inputs: ExportInputs) -> ExportDatasetSpec:
     settings, job, params = attempt.platform.settings, inputs.job, operation.params
-    index = _index(attempt, inputs.dataset)
+    index = fetch_index(attempt, inputs.dataset)
+    if index is None:
+        raise OperationFailed("The image index of the dataset is missing, and could not be made.")
     source = _source(attempt, inputs)
     return ExportDatasetSpec(
         out=attempt.scratch / "out",
@@ -69,15 +69,3 @@ def _source(attempt: Attempt[OperationRow], inputs: ExportInputs) -> Path:
     require_free(attempt.scratch, ROOM_TIMES * job.source_bytes, reserve_bytes=reserve_bytes)
     archive = attempt.scratch / "source.zip"
     return fetch_object(attempt, job.source_key, archive, sha256=job.source_sha256, called="the uploaded ZIP")
-
-
-def _index(attempt: Attempt[OperationRow], dataset: DatasetRow) -> Path:
-    """Of a set that was prepared before there were image indexes, it is made first."""
-    if dataset.index_key is None:
-        attempt.report_surely(stage=INDEXING, progress=None)
-        made = make_index(attempt, dataset, attempt.scratch / "index")
-        attempt.lease.retry_until_lost(lambda: name_index(attempt.db, dataset.fingerprint, made.stored))
-        return made.path
-    fetched = attempt.scratch / INDEX_FILE
-    attempt.lease.run_in_thread(partial(attempt.platform.store.fetch, dataset.index_key, fetched))
-    return fetched
