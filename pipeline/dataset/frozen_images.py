@@ -4,6 +4,8 @@ An image matches where its content is the same, or where its perceptual hash is 
 of it, by the rule of near-duplicates (docs/decisions/0010 and 0057). The list has the hashes of 81 crops of each image:
 a hash alone does not find an image of which 5 % are cut off at an edge.
 
+A crop that is near an image of train or val of the frozen dataset itself is left out of the list.
+
 The list is a file of JSON whose sha256 names it: `python -m pipeline fingerprint data.zip --exclude list.json` leaves
 out the same images as the service.
 """
@@ -101,6 +103,27 @@ class Exclusion:
     def as_json(self, images: int) -> dict[str, Any]:
         """`images`: how many were left out."""
         return {"generation": self.generation, "sha256": self.frozen.sha256, "images": images}
+
+
+def without_ambiguous_crops(
+    images: Sequence[FrozenImage], others: Iterable[bytes], check: Callable[[], None] = lambda: None
+) -> list[FrozenImage]:
+    """The images without the crops that are near one of `others`: hashes of images that are known to be other ones.
+
+    Such a crop says nothing: of drawings on a white ground, a crop of one is as near another. The hash of a whole image
+    stays. `check` is called at intervals and may raise to stop.
+    """
+    known = _as_array(b"".join(others))
+    crops = [image.hashes[PHASH_BYTES:] for image in images]
+    if not len(known) or not any(crops):
+        return list(images)
+    near = _nearest(_as_array(b"".join(crops)), known, np.arange(len(known)), check) != _NONE
+    ends = np.cumsum([len(each) // PHASH_BYTES for each in crops])[:-1]
+    kept = [_as_array(each)[~dropped].tobytes() for each, dropped in zip(crops, np.split(near, ends), strict=True)]
+    return [
+        FrozenImage(image.path, image.sha256, image.hashes[:PHASH_BYTES] + each)
+        for image, each in zip(images, kept, strict=True)
+    ]
 
 
 def write_frozen_images(images: Sequence[FrozenImage], target: Path, *, fingerprint: str) -> str:

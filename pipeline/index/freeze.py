@@ -2,7 +2,7 @@
 
 from core.domain.errors import OperationFailed
 from pipeline.archive.byte_range import ByteRange
-from pipeline.dataset.frozen_images import FrozenImage, write_frozen_images
+from pipeline.dataset.frozen_images import FrozenImage, without_ambiguous_crops, write_frozen_images
 from pipeline.decode.phash import PHASH_BYTES
 from pipeline.decode.pool import Crash, MalformedReply, decode_all
 from pipeline.decode.tasks import hash_crops_of
@@ -11,7 +11,7 @@ from pipeline.process.progress import StageReporter
 from pipeline.process.results import FROZEN_LIST_FILE, FrozenList
 from pipeline.process.specs import FreezeSpec
 
-SPLIT = "test"
+SPLIT, OTHER_SPLITS = "test", ("train", "val")
 
 
 def list_test_images(spec: FreezeSpec, steps: StageReporter) -> FrozenList:
@@ -33,6 +33,8 @@ def list_test_images(spec: FreezeSpec, steps: StageReporter) -> FrozenList:
         )
         for image, found in zip(images, crops, strict=True)
     ]
+    others = (image.phash for split in OTHER_SPLITS for image in read_split(spec.index, split) if image.phash)
+    listed = without_ambiguous_crops(listed, others)
     sha256 = write_frozen_images(listed, spec.out / FROZEN_LIST_FILE, fingerprint=spec.fingerprint)
     return FrozenList(images=len(listed), sha256=sha256)
 

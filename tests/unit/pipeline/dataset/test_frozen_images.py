@@ -15,6 +15,7 @@ from pipeline.dataset.frozen_images import (
     FrozenImages,
     FrozenMatch,
     read_frozen_images,
+    without_ambiguous_crops,
     write_frozen_images,
 )
 from pipeline.dataset.near_duplicates import MAX_BITS, MAX_LOW_BITS
@@ -68,6 +69,19 @@ def test_a_list_is_read_as_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text('{"schema": "another", "images": []}')
     with pytest.raises(ValueError, match="schema"):
         read_frozen_images(tmp_path / "list.json")
+
+
+def test_a_crop_that_resembles_a_known_other_image_is_no_match_and_all_else_stays() -> None:
+    contents = [jpeg(texture(seed, size=(320, 240))) for seed in range(5)]
+    images = [_frozen(f"{number}.jpg", content) for number, content in enumerate(contents)]
+    other = inspect(cropped(contents[0], parts=PARTS[0])).phash
+    assert other is not None and FrozenImages(images, "").matches([("train", other)])["train"].path == "0.jpg"
+    listed = without_ambiguous_crops([*images, FrozenImage("flat.png", "f" * 64, b"")], [other])
+    assert FrozenImages(listed, "").matches([("train", other)]) == {}
+    assert listed[1:] == [*images[1:], FrozenImage("flat.png", "f" * 64, b"")]
+    assert listed[0].hashes[:PHASH_BYTES] == images[0].hashes[:PHASH_BYTES]
+    assert 0 < len(listed[0].hashes) < len(images[0].hashes)
+    assert without_ambiguous_crops(images, []) == images
 
 
 @pytest.mark.slow
