@@ -280,8 +280,8 @@ class Settings(BaseSettings):
 
     @cached_property
     def own_folders(self) -> frozenset[Path]:
-        """What the service itself keeps there is never imported. By their names, and with links resolved."""
-        own = (self.home.absolute(), self.store_folder, self.temp, self.cache, self.weights)
+        """What the service itself keeps there is never imported; the file of the database among them. By their names, and with links resolved."""
+        own = (self.home.absolute(), self.database_file, self.store_folder, self.temp, self.cache, self.weights)
         return frozenset(path for folder in own if folder is not None for path in (folder, folder.resolve()))
 
     @field_validator("hub_token")
@@ -298,6 +298,13 @@ class Settings(BaseSettings):
         for each in _listed(listed):
             (bucket_prefix if info.field_name == "import_buckets" else absolute_folder)(each)
         return listed
+
+    @property
+    def database_file(self) -> Path | None:
+        """SQLite's; None for another database."""
+        scheme, separator, path = self.database.partition(":///")
+        is_sqlite = bool(separator) and scheme.startswith("sqlite")
+        return Path(path.partition("?")[0]).absolute() if is_sqlite else None
 
     @cached_property
     def store_folder(self) -> Path | None:

@@ -30,6 +30,8 @@ def bucket_prefix(url: str) -> BucketPrefix:
     if match is None:
         raise ValueError("it must be s3://bucket/prefix")
     prefix = (match[2] or "").strip("/")
+    if not {".", ".."}.isdisjoint(prefix.split("/")):  # which some stores resolve, to what another prefix has
+        raise ValueError("the prefix must not have `.` or `..` as a part")
     if not prefix.isprintable() or len(prefix.encode()) > MAX_NAME_BYTES:
         raise ValueError(f"the prefix must be printable and have at most {MAX_NAME_BYTES} bytes")
     return BucketPrefix(match[1], prefix)

@@ -6,6 +6,7 @@ import pytest
 import structlog
 from pydantic import ValidationError
 
+from core.domain.import_places import bucket_prefix
 from core.logging import configure_logging
 from core.settings import Settings, unknown_settings
 
@@ -66,6 +67,16 @@ def test_a_token_with_the_line_end_of_its_file_is_stripped() -> None:
 def test_its_own_folders_are_not_imported_by_another_name_either(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk")
-    settings = Settings(home=tmp_path / "link" / "home", store_url=(tmp_path / "link" / "objects").as_uri())
-    named = {tmp_path / place / own for place in ("link", "disk") for own in ("home", "objects")}
+    link = tmp_path / "link"
+    store, database = (link / "objects").as_uri(), f"sqlite:///{link}/rows.db"
+    settings = Settings(home=link / "home", store_url=store, database_url=database)
+    named = {tmp_path / place / own for place in ("link", "disk") for own in ("home", "objects", "rows.db")}
     assert named <= settings.own_folders
+
+
+def test_a_prefix_of_a_bucket_leads_nowhere_else() -> None:
+    """Some stores resolve `..` in keys."""
+    assert str(bucket_prefix("s3://datasets/a..b/.c")) == "s3://datasets/a..b/.c"
+    for url in ("s3://datasets/mine/../others", "s3://datasets/..", "s3://datasets/mine/./x"):
+        with pytest.raises(ValueError, match=r"`\.\.`"):
+            bucket_prefix(url)
