@@ -143,7 +143,10 @@ def list_test_sets(db: Database, ref: str, *, cursor: str | None, limit: int) ->
         project = project_in(session, ref)
         mine = select(TestSetRow).where(TestSetRow.project_id == project.id)
         page = page_of(session, mine, TestSetRow.generation, cursor=cursor, limit=limit, newest_first=True)
-        return Page([_named(session, project, row) for row in page.items], page.next_cursor)
+        named = select(JobRow.id, JobRow.revision).where(JobRow.id.in_({row.job_id for row in page.items}))
+        revisions = dict(session.execute(named).all())
+        items = [FrozenSet(project.slug, revisions[row.job_id], row) for row in page.items]
+        return Page(items, page.next_cursor)
 
 
 def end_freeze(db: Database, ref: str) -> None:
