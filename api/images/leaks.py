@@ -12,9 +12,8 @@ from core.services.context import Platform
 from core.services.jobs.images import refuse_without_index
 from core.services.models.training_sets import TrainingSets, training_sets
 from core.storage import ObjectCorrupt, ObjectMissing
-from pipeline.index.leaks import LeakedImage, count_by_split, find_leaks
+from pipeline.index.leaks import LeakedImage, find_leaks, leak_of, refusal_of
 
-EXAMPLES = 20
 _KEPT = 1000  # results; one has what leaks, which is nothing for most
 
 
@@ -36,23 +35,9 @@ class LeakCheck:
         if sets is None:
             return None
         found = [(each.name, leak) for each in sets.sets for leak in self._leaks(sets, each.dataset)]
-        if not found:
-            return None
-        counts = count_by_split([leak for _, leak in found])
-        leak = {
-            "generation": sets.frozen.generation,
-            "images": len(found),
-            **counts,
-            "examples": [each._asdict() | {"dataset": name} for name, each in found[:EXAMPLES]],
-        }
-        if not allow:
-            name, first = found[0]
-            detail = (
-                f"{len(found)} images of train or val match the frozen test set (generation {sets.frozen.generation}), "
-                f"such as {first.path} of {name}, which is {first.test_image} there. Train on a dataset that was "
-                "prepared since, or set allow_leak: the version then says so for ever."
-            )
-            raise TrainsOnTestSet(detail, job_id=job_id, **leak)
+        leak = leak_of(found, sets.frozen.generation)
+        if leak and not allow:
+            raise TrainsOnTestSet(refusal_of(leak), job_id=job_id, **leak)
         return leak
 
     def _leaks(self, sets: TrainingSets, dataset: DatasetRow) -> list[LeakedImage]:

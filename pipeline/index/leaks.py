@@ -2,12 +2,15 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.index.read import read_contents
 
 if TYPE_CHECKING:
     from pipeline.dataset.frozen_images import FrozenImages
+
+
+EXAMPLES = 20
 
 
 class LeakedImage(NamedTuple):
@@ -30,6 +33,27 @@ def find_leaks(index: Path, frozen: "FrozenImages") -> list[LeakedImage]:
     ]
 
 
-def count_by_split(leaks: list[LeakedImage]) -> dict[str, int]:
-    counts = Counter(leak.split for leak in leaks)
-    return {split: counts[split] for split in ("train", "val")}
+def leak_of(found: list[tuple[str, LeakedImage]], generation: int) -> dict[str, Any] | None:
+    """What runs and versions keep: `generation` of the test set, counts, examples. `found`: by the names of datasets.
+
+    None where nothing was found.
+    """
+    if not found:
+        return None
+    counts = Counter(leak.split for _, leak in found)
+    return {
+        "generation": generation,
+        "images": len(found),
+        **{split: counts[split] for split in ("train", "val")},
+        "examples": [leak._asdict() | {"dataset": name} for name, leak in found[:EXAMPLES]],
+    }
+
+
+def refusal_of(leak: dict[str, Any]) -> str:
+    """Why a training does not start."""
+    first = leak["examples"][0]
+    return (
+        f"{leak['images']} images of train or val match the frozen test set (generation {leak['generation']}), such as "
+        f"{first['path']} of {first['dataset']}, which is {first['test_image']} there. Train on a dataset that was "
+        "prepared since, or set allow_leak: the version then says so for ever."
+    )

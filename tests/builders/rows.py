@@ -96,11 +96,17 @@ def running_operation(platform: Platform, *, lease: float = LEASE, **belonging: 
     return claimed[0]
 
 
-def publish(platform: Platform, claim: Claim) -> VersionRow:
+def publish(platform: Platform, claim: Claim, *, checked: training.CheckedLeak | None = None) -> VersionRow:
     key = f"runs/{claim.id}/{claim.attempt}/artifacts/best.pt"
     weights = training.PublishedArtifact("best.pt", key, 5, "3" * 64, "application/octet-stream")
     return training.publish_version(
-        platform.db, claim, metrics={"test": {"mAP50": 0.9}}, weights_name="best.pt", artifacts=[weights], log_key=None
+        platform.db,
+        claim,
+        metrics={"test": {"mAP50": 0.9}},
+        weights_name="best.pt",
+        artifacts=[weights],
+        log_key=None,
+        checked=checked,
     )
 
 

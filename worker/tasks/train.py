@@ -1,5 +1,6 @@
 """A train task: claim -> fetch -> supervise -> store -> publish."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from core.db.tables import RunRow
 from core.domain.errors import DarkroomError, OutOfMemory, StoreRefused, TimedOut, WeightsUnavailable
 from core.domain.keys import artifact_key
 from core.services.projects.names import log_names
+from core.services.projects.test_sets import TestSetChanged
 from core.services.runs.lifecycle import publish_version
 from core.settings import Settings
 from pipeline.params.catalogue import entry_of
@@ -26,6 +28,7 @@ from worker.tasks.attempt import Attempt, run_attempt
 from worker.tasks.checkpoints import Uploader, fetch_checkpoint
 from worker.tasks.fetch_parent import fetch_parent
 from worker.tasks.fetch_tree import fetch_tree
+from worker.tasks.leak_check import check_leak, refuse_leak
 from worker.tasks.publish_with_export import publish_with_export
 from worker.tasks.run_reporter import RunReporter
 from worker.tasks.store_artifacts import MODEL_FILE, STORING, put_artifacts, read_metrics
@@ -50,6 +53,7 @@ def _train(attempt: Attempt[RunRow], run: RunRow) -> None:
     uploader = Uploader(attempt)
     try:
         reporter = RunReporter(attempt, run, uploader)
+        refuse_leak(attempt, run)
         tree = fetch_tree(attempt, run.fingerprint)
         resume = _fetch_checkpoint(attempt, run, reporter)
         spec = _spec(attempt, run, reporter, tree=tree, resume=resume)
@@ -59,7 +63,7 @@ def _train(attempt: Attempt[RunRow], run: RunRow) -> None:
             return _fail_or_lose(attempt, spec, ended, uploader)
     finally:
         uploader.close()
-    _publish(attempt, _artifacts(spec.out))
+    _publish(attempt, run, _artifacts(spec.out))
 
 
 def _fetch_checkpoint(attempt: Attempt[RunRow], run: RunRow, reporter: RunReporter) -> Path | None:
@@ -171,7 +175,7 @@ def _cause_of(ended: ProcessExit, spec: TrainSpec, log: Path, settings: Settings
     return cause
 
 
-def _publish(attempt: Attempt[RunRow], folder: Path) -> None:
+def _publish(attempt: Attempt[RunRow], run: RunRow, folder: Path) -> None:
     attempt.report_surely(stage=STORING)
     try:
         key_of = partial(artifact_key, attempt.claim.id, attempt.claim.attempt)
@@ -181,18 +185,19 @@ def _publish(attempt: Attempt[RunRow], folder: Path) -> None:
     log_key = put_log(attempt)
     attempt.lease.raise_if_stopped()
     attempt.report_surely(stage="publishing")
-    version = publish_with_export(
-        attempt,
-        partial(
-            publish_version,
-            attempt.db,
-            attempt.claim,
-            metrics=read_metrics(folder),
-            weights_name=weights,
-            artifacts=artifacts,
-            log_key=log_key,
-        ),
+    publish = partial(
+        publish_version,
+        attempt.db,
+        attempt.claim,
+        metrics=read_metrics(folder),
+        weights_name=weights,
+        artifacts=artifacts,
+        log_key=log_key,
     )
+    version = None
+    while version is None:
+        with suppress(TestSetChanged):  # since the check: the next one is of the other test set
+            version = publish_with_export(attempt, partial(publish, checked=check_leak(attempt, run)))
     attempt.log.info("run.published", job_id=version.job_id, **log_names(attempt.db, attempt.claim.id))
 
 

@@ -6,7 +6,7 @@ What it shares with other leased work (claim, report, checkpoint, fail, give bac
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from core import clock
@@ -17,6 +17,7 @@ from core.domain.ids import new_id
 from core.domain.states import JobState, RunState
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.projects.lookup import next_version
+from core.services.projects.test_sets import raise_if_changed
 from core.services.runs.logs import keep_log
 from core.services.work.endings import end_attempt
 from core.services.work.leases import Claim, ClaimLost
@@ -33,6 +34,14 @@ class PublishedArtifact:
     media_type: str
 
 
+class CheckedLeak(NamedTuple):
+    """`generation`: of the test set that was frozen then; None without one. `leak`: its images that a training learnt
+    from; None where there are none, or the row of the run says so."""
+
+    generation: int | None
+    leak: dict[str, Any] | None
+
+
 def publish_version(
     db: Database,
     claim: Claim,
@@ -41,24 +50,28 @@ def publish_version(
     weights_name: str,
     artifacts: Sequence[PublishedArtifact],
     log_key: str | None,
+    checked: CheckedLeak | None = None,
     on_commit: OnCommit = do_nothing,
 ) -> VersionRow:
     """Publish in one transaction: the next number of the project, the version with its artifacts, the run succeeded.
 
     `on_commit` gets the version, at the end of the transaction, which has locked its project and its job.
     Numbers are unique and without gaps: the project's counter and the guarded move commit together or not at all.
-    Raises ClaimLost.
+    `checked`: against the frozen test set. Raises ClaimLost, and TestSetChanged where another one is frozen by now.
     """
     with db.transaction() as session:
         before = session.get(RunRow, claim.id)
         if before is None:
             raise ClaimLost
         number = next_version(session, before.project_id)
+        if checked is not None:
+            raise_if_changed(session, before.project_id, checked.generation)
         ready = (JobRow.state == str(JobState.READY),)
         job = change(session, JobRow, before.job_id, "version", where=ready, last_version=number)
         if job is None:
             raise ClaimLost
-        run = end_attempt(session, RunRow, claim, RunState.SUCCEEDED, version=number)
+        leak = before.leak if checked is None or checked.leak is None else checked.leak
+        run = end_attempt(session, RunRow, claim, RunState.SUCCEEDED, version=number, leak=leak)
         keep_log(session, claim, log_key)
         version = VersionRow(
             id=new_id("version", clock.now_ms()),

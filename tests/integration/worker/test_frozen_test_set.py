@@ -12,6 +12,8 @@ from sqlalchemy import select
 
 from core.db.tables import FindingRow, RunRow
 from core.services.models.test_sets import end_freeze, freeze, get_test_set
+from core.services.projects.test_sets import TestSetChanged
+from core.services.runs.lifecycle import CheckedLeak
 from core.services.views import prepared_set_of
 from core.services.work.leases import claim_row
 from pipeline.index.read import read_contents
@@ -26,6 +28,7 @@ from worker.supervision.launcher import SupervisedProcess
 from worker.supervision.local_launcher import LocalLauncher
 from worker.tasks.operations.operate import operate
 from worker.tasks.prepare import prepare_job
+from worker.tasks.train import train_run
 
 FIRST = {f"a{seed:02d}": jpeg(texture(seed)) for seed in range(50)}
 PLANTED = {"p7": saved_again, "p8": scaled, "p9": cropped}
@@ -91,6 +94,28 @@ def test_training_on_test_images_is_refused_unless_allowed(line: Stack, client: 
     assert client.get(f"/models/yard/v{version.number}").json()["leak"] == leak
     tuned = client.post(f"/train-async/{first}", json={"params": {"model": "v1"}})
     assert problem(tuned, 409, "trains-on-test-set")["examples"][0]["dataset"] == "yard/d2"
+
+
+def test_a_run_that_was_queued_before_the_freeze_is_compared_with_it(
+    line: Stack, client: httpx.Client, tmp_path: Path
+) -> None:
+    first = _prepared(line, tmp_path, with_boxes(FIRST))
+    older = _prepared(line, tmp_path, with_boxes(_more(5) | FIRST), test="0")
+    early, trained = (client.post(f"/train-async/{older}").json()["run_id"] for _ in range(2))
+    claimed = claim_row(line.platform.db, RunRow, trained, "test", lease_seconds=60)
+    assert claimed is not None
+    _freeze(line, client, first)
+
+    train_run(Worker(line.platform, "train", "test"), early)
+    run = client.get(f"/runs/{early}").json()
+    assert (run["state"], run["problem"]["slug"]) == ("failed", "trains-on-test-set")
+    assert "10 images of train or val match the frozen test set (generation 1)" in run["problem"]["detail"]
+
+    with pytest.raises(TestSetChanged):
+        rows.publish(line.platform, claimed[0], checked=CheckedLeak(None, None))
+    leak = {"generation": 1, "images": 10, "train": 10, "val": 0, "examples": []}
+    version = rows.publish(line.platform, claimed[0], checked=CheckedLeak(1, leak))
+    assert version.leak == line.run(trained).leak == leak
 
 
 @pytest.mark.slow
