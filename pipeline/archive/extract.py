@@ -8,7 +8,7 @@ that can be data are written.
 import io
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
@@ -23,7 +23,7 @@ from pipeline.archive.first_bytes import HEAD_BYTES
 from pipeline.archive.inflate import inflate
 from pipeline.archive.plural import counted
 from pipeline.archive.source import EXTENSION_LOG, REPAIR_LOG, ExtractedArchive, Rejected, SourceFile
-from pipeline.archive.zip_directory import STORED, BrokenArchive, ZipEntry, read_directory
+from pipeline.archive.zip_directory import STORED, BrokenArchive, ZipEntry, locate_data, read_directory
 from pipeline.archive.zip_rules import validate
 
 IMAGE_SUFFIXES = frozenset(
@@ -67,13 +67,15 @@ def extract(
     each: Callable[[list[SourceFile]], None] = lambda _: None,
     scratch_bytes: int = 0,
     in_place: bool = False,
+    digests: Mapping[str, str] | None = None,
 ) -> tuple[ExtractedArchive, list[Finding]]:
     """Inflate every data entry of `archive` into one file in `into`. Returns the extracted files, and notes.
 
     `tick(done, total)` is called after some files and may raise to stop. `each` receives the files as they are
     extracted, so that work on them begins before the rest is known to be whole. `scratch_bytes`: the most that a
     layout writes beside its tar; the disk must have space for it as well. `in_place`: the archive stays, so that what
-    lies in it uncompressed is validated and read there. Raises Rejected (ArchiveRefused) with all
+    lies in it uncompressed is validated and read there; with `digests`, the sha256 of images by their names, the writer
+    of the archive has read these, and they are not read again. Raises Rejected (ArchiveRefused) with all
     reasons found, before anything is written where the directory shows them; OutOfSpace.
     """
     try:
@@ -91,7 +93,9 @@ def extract(
     # The extracted files, their tar, and what a layout writes beside it. Converted images may need more: space for
     # them is required again when their sizes are known.
     require_space(into, 2 * total + min(total, scratch_bytes))
-    files, broken = _inflate_all(archive, wanted, into / EXTRACTED_FILE, threads, tick, each, in_place=in_place)
+    files, broken = _inflate_all(
+        archive, wanted, into / EXTRACTED_FILE, threads, tick, each, in_place=in_place, digests=digests or {}
+    )
     if broken:
         raise _refused(sorted(broken, key=lambda finding: finding.path))
     kept = {entry.name for entry in wanted}
@@ -144,6 +148,7 @@ def _inflate_all(
     each: Callable[[list[SourceFile]], None],
     *,
     in_place: bool,
+    digests: Mapping[str, str],
 ) -> tuple[list[SourceFile], list[Finding]]:
     """In threads: inflating, hashing, CRC and writing all release the interpreter's lock."""
     starts = list(accumulate((entry.size for entry in wanted), initial=0))
@@ -159,7 +164,7 @@ def _inflate_all(
             handles.append(local.file)
         batch = enumerate(wanted[first : first + _BATCH], start=first)
         return [
-            _validate_in_place(local.file, entry, str(archive))
+            _validate_in_place(local.file, entry, str(archive), digests.get(entry.name))
             if in_place and entry.method == STORED
             else _inflate_or_finding(local.file, entry, name, out.fileno(), starts[number])
             for number, entry in batch
@@ -194,7 +199,9 @@ def _inflate_or_finding(file: BinaryIO, entry: ZipEntry, target: str, out: int, 
     return SourceFile(entry.name, target, entry.size, digest, at)
 
 
-def _validate_in_place(file: BinaryIO, entry: ZipEntry, archive: str) -> SourceFile | Finding:
+def _validate_in_place(file: BinaryIO, entry: ZipEntry, archive: str, known: str | None) -> SourceFile | Finding:
+    if known is not None and (data_at := locate_data(file, entry)) is not None:
+        return SourceFile(entry.name, archive, entry.size, known, data_at)
     try:
         digest = inflate(file, entry, None, 0, hashed=is_image(entry.name))
     except BrokenArchive as error:

@@ -27,6 +27,10 @@ class Parent:
     entries: dict[str, ZipEntry]
     revision: Revision
 
+    def has(self, image: DatasetImage) -> bool:
+        """Whether the bytes of the image are those of its path in `archive`."""
+        return image.source.file == str(self.archive)
+
     def blocks(self, file: BinaryIO, image: DatasetImage) -> Iterator[bytes]:
         """The bytes of an image; `file` is the opened archive. Raises PreparationFailed where they are others than the
         index says."""

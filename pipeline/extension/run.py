@@ -1,5 +1,6 @@
 """An extension from its spec to the ZIP of the next revision: read what is added -> grow -> write."""
 
+import json
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipeline.index.known import read_known
 from pipeline.prepare.result import most_severe_first
 from pipeline.prepare.run import reject_errors
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import EXTENDED_FILE, ExtendedArchive
+from pipeline.process.results import DIGESTS_FILE, EXTENDED_FILE, ExtendedArchive
 from pipeline.process.specs import ExtendSpec
 
 REMOVE_FILE = "darkroom-remove.txt"  # of paths, one a line, in what is added: these images are taken out
@@ -37,8 +38,10 @@ class _Read(NamedTuple):
 
 
 def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArchive:
-    """Writes `out/extended.zip`. Raises Rejected where what is added cannot be used or too little remains, and
-    RunCancelled, PreparationFailed, OutOfSpace."""
+    """Writes `out/extended.zip`, and beside it the digests of its images.
+
+    Raises Rejected where what is added cannot be used or too little remains, and RunCancelled, PreparationFailed,
+    OutOfSpace."""
     steps.stage("reading")
     parent = read_parent(spec.parent, spec.index, kind=spec.kind, classes=spec.classes, scratch=scratch)
     read = _read_additions(spec, scratch, steps) if spec.additions else _Read(Additions(), [])
@@ -50,7 +53,9 @@ def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArc
     require_space(spec.out, total)
     target = spec.out / EXTENDED_FILE
     partial = target.with_name(f"{target.name}.part")
-    write_revision(grown.revision, parent, _log(read, grown), partial, steps)
+    write_revision(grown.revision, parent, _log(read, grown), partial, steps, threads=spec.processes)
+    digests = {image.path: image.sha256 for image in grown.revision.images}
+    (spec.out / DIGESTS_FILE).write_text(json.dumps(digests))
     partial.replace(target)
     steps.end()
     return ExtendedArchive(

@@ -5,6 +5,7 @@ contains the split and becomes a member of the tar: so it is known before the se
 the same fingerprint is stored already.
 """
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -86,6 +87,7 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
             processes=spec.processes,
             steps=steps,
             known=known,
+            digests=_read_digests(spec.digests) if spec.digests else None,
             exclusion=exclusion_of(spec),
         )
         result = _write(replace(dataset, findings=_with_log(dataset.findings, log)), spec, steps, started)
@@ -103,6 +105,11 @@ def _read_log(spec: PrepareSpec) -> list[Finding]:
     if spec.extended:
         return read_log(spec.archive, EXTENSION_LOG)
     return read_log(spec.archive) if spec.repaired else []
+
+
+def _read_digests(file: Path) -> dict[str, str]:
+    content: dict[str, str] = json.loads(file.read_bytes())
+    return content
 
 
 def exclusion_of(spec: PrepareSpec) -> Exclusion | None:
@@ -132,13 +139,15 @@ def validate_archive(
     processes: int,
     steps: StageReporter,
     known: Mapping[str, ImageFacts] | None = None,
+    digests: Mapping[str, str] | None = None,
     exclusion: Exclusion | None = None,
 ) -> ValidatedDataset:
     """Without the images of `exclusion`: they have findings, and no part in classes, groups and splits.
 
     Leaves the extracted files below `scratch`; the archive must stay as long as they. `known`: the facts of images by
-    their sha256, which are not decoded. Raises Rejected with everything found, RunCancelled, OutOfSpace."""
-    raw = _extract_and_read(archive, scratch, options, processes=processes, steps=steps, known=known)
+    their sha256, which are not decoded; `digests`: see `extract`. Raises Rejected with everything found,
+    RunCancelled, OutOfSpace."""
+    raw = _extract_and_read(archive, scratch, options, processes=processes, steps=steps, known=known, digests=digests)
     count = len(raw.items)
     if exclusion is not None and options.split != "keep":  # its own test images might get into train
         exclusion = replace(exclusion, keeps_test=False)
@@ -183,6 +192,7 @@ def _extract_and_read(
     processes: int,
     steps: StageReporter,
     known: Mapping[str, ImageFacts] | None,
+    digests: Mapping[str, str] | None,
 ) -> RawDataset:
     """Images are decoded from the moment they are extracted, while the rest is inflated and annotations are read."""
     with InspectAhead(processes, scratch / CONVERTED_FILE, known) as ahead:
@@ -195,6 +205,7 @@ def _extract_and_read(
             each=lambda files: ahead.add(_images(files)),
             scratch_bytes=MAX_SCRATCH_BYTES,
             in_place=True,
+            digests=digests,
         )
         steps.stage("reading")
         dataset = read_dataset(source, findings, background=options.background, split=options.split)

@@ -14,13 +14,14 @@ from core.services.jobs.extension import StoredInput, inputs_of, prepared_parent
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.free_space import require_free
 from pipeline.params.prepare import PrepareOptions
-from pipeline.process.results import EXTENDED_FILE, ExtendedArchive
+from pipeline.process.results import DIGESTS_FILE, EXTENDED_FILE, ExtendedArchive
 from pipeline.process.specs import ExtendSpec
 from worker.tasks.attempt import Attempt
 from worker.tasks.run_command import in_child
 from worker.tasks.store_source import store_source
 
 _INDEX = "parent.sqlite"
+_OUT = "extend"  # the child's folder
 
 
 def extend_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
@@ -31,7 +32,7 @@ def extend_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
         raise PreparationFailed(f"The dataset that is extended cannot be read any more: {error.detail}") from error
     additions, changes = inputs_of(job)
     spec = ExtendSpec(
-        out=attempt.scratch / "extend",
+        out=attempt.scratch / _OUT,
         parent=_fetch(attempt, _source_of(parent), "parent.zip"),
         index=_fetch_index(attempt, dataset),
         kind=cast(Literal["detection", "classification"], parent.kind),
@@ -65,6 +66,12 @@ def known_images(attempt: Attempt[JobRow], job: JobRow) -> Path | None:
         return _fetch_index(attempt, dataset)
     except (JobNotFound, Gone, JobNotExtendable, PreparationFailed):
         return None
+
+
+def known_digests(attempt: Attempt[JobRow]) -> Path | None:
+    """Of the images in the ZIP of this attempt; None where an earlier attempt wrote it: all are read then."""
+    written = attempt.scratch / _OUT / DIGESTS_FILE
+    return written if written.exists() else None
 
 
 def _source_of(parent: JobRow) -> StoredInput:

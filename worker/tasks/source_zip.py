@@ -18,7 +18,7 @@ from worker.tasks.extend import extend_source
 from worker.tasks.hub_import import import_source
 from worker.tasks.origin_import import import_from_origin
 from worker.tasks.run_command import in_child
-from worker.tasks.store_source import store_source
+from worker.tasks.store_source import SOURCE_FILE, store_source
 
 
 def source_of(attempt: Attempt[JobRow], job: JobRow) -> tuple[JobRow, Path] | None:
@@ -30,7 +30,7 @@ def source_of(attempt: Attempt[JobRow], job: JobRow) -> tuple[JobRow, Path] | No
         made = make(attempt, job)
         if made is None:
             return None
-        job = made
+        return made, attempt.scratch / SOURCE_FILE
     return job, _fetch_source(attempt, job)
 
 
@@ -45,7 +45,7 @@ def _maker_of(job: JobRow) -> Callable[[Attempt[JobRow], JobRow], JobRow | None]
 
 
 def _fetch_source(attempt: Attempt[JobRow], job: JobRow) -> Path:
-    archive, key = attempt.scratch / "source.zip", job.source_key
+    archive, key = attempt.scratch / SOURCE_FILE, job.source_key
     if key is None:
         raise PreparationFailed("The uploaded ZIP is no longer stored.")
     require_free(attempt.scratch, job.source_bytes, reserve_bytes=attempt.platform.settings.disk_reserve_bytes // 2)

@@ -108,6 +108,32 @@ def test_five_revisions_over_http(line: Stack, worker: Worker, http: httpx.Clien
     assert offline.digests.fingerprint == job["fingerprint"]
 
 
+def test_the_zip_that_was_made_is_prepared_where_it_lies(
+    line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _first(line, worker, tmp_path)
+    fetched: list[str] = []
+    store = type(line.platform.store)
+    original = store.fetch
+
+    def fetch(self: Any, key: str, path: Path) -> Any:
+        fetched.append(path.name)
+        return original(self, key, path)
+
+    monkeypatch.setattr(store, "fetch", fetch)
+    job_id = _post(http, _new(1), first, tmp_path).json()["job_id"]
+    prepare_job(worker, job_id)
+    job = line.job(job_id)
+    assert job.state == "ready", job.problem
+    assert sorted(fetched) == ["additions.zip", "parent.sqlite", "parent.zip"]
+    stored = tmp_path / "stored.zip"
+    assert original(line.platform.store, str(job.source_key), stored).sha256 == job.source_sha256
+    (tmp_path / "offline").mkdir()
+    options = PrepareOptions.model_validate(job.options)
+    offline = validate_archive(stored, tmp_path / "offline", options, processes=1, steps=StageReporter())
+    assert offline.digests.fingerprint == job.fingerprint
+
+
 def test_what_cannot_be_extended_is_409_and_its_options_are_checked(
     line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path
 ) -> None:

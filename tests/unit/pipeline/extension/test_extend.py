@@ -2,22 +2,28 @@
 
 import hashlib
 import io
+import json
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from core.domain.errors import PreparationFailed
 from pipeline.archive.extract import extract
+from pipeline.archive.inflate import inflate
 from pipeline.archive.source import Rejected
 from pipeline.dataset.frozen_images import FrozenImage, write_frozen_images
 from pipeline.decode.inspect_ahead import inspect_all
+from pipeline.formats.revision import REVISION_FILE
 from pipeline.index.known import read_known
 from pipeline.index.read import read_images
 from pipeline.index.schema import INDEX_FILE, IndexedImage
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
+from pipeline.process.results import DIGESTS_FILE
 from tests.builders.revisions import Extended, prepared_in
 from tests.builders.voc import Files, annotation, image_bytes, voc_files, voc_zip, zip_files
 
@@ -73,6 +79,8 @@ def test_a_revision_keeps_what_it_extends_and_its_fingerprint_is_recomputed_offl
         grown.archive, _folder(tmp_path / "offline"), PrepareOptions(seed=7), processes=1, steps=StageReporter()
     )
     assert offline.digests.fingerprint == grown.prepared.fingerprint
+    digests = json.loads((tmp_path / "after" / "extend" / DIGESTS_FILE).read_text())
+    assert digests == {image.path: image.sha256 for image in offline.images}
 
 
 def _folder(path: Path) -> Path:
@@ -215,3 +223,43 @@ def test_a_parent_whose_images_are_others_than_its_index_says_is_refused(tmp_pat
     changes = {"p05.jpg": {"remove": True}}
     with pytest.raises(PreparationFailed, match=r"p03\.jpg"):
         Extended(tmp_path / "after", other, prepared, tmp_path / "before" / INDEX_FILE, changes=changes)
+
+
+def test_images_that_are_larger_than_what_is_read_ahead_keep_their_bytes(tmp_path: Path) -> None:
+    noise = io.BytesIO()
+    Image.effect_noise((1500, 1000), 90).convert("RGB").save(noise, "BMP")
+    files = voc_files(images=12)
+    files["images/p03.bmp"] = noise.getvalue()
+    files["annotations/p03.xml"] = annotation("p03.bmp", [("cube", 2.0, 3.0, 30.0, 40.0)], size=(1500, 1000))
+    del files["images/p03.jpg"]
+    parent = zip_files(tmp_path / "parent.zip", files)
+    before = prepared_in(tmp_path / "before", parent)
+    index = tmp_path / "before" / INDEX_FILE
+    grown = Extended(tmp_path / "after", parent, before, index, changes={"p05.jpg": {"remove": True}})
+    with zipfile.ZipFile(grown.archive) as archive:
+        assert archive.testzip() is None
+        assert archive.read("p03.bmp") == noise.getvalue()
+
+
+def test_images_whose_digests_were_written_with_the_archive_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = voc_zip(tmp_path / "parent.zip")
+    index = tmp_path / "before" / INDEX_FILE
+    before = prepared_in(tmp_path / "before", parent)
+    grown = Extended(tmp_path / "after", parent, before, index, additions=zip_files(tmp_path / "more.zip", _added(1)))
+    read: list[str] = []
+
+    def noted(file: Any, entry: Any, *more: Any, **options: Any) -> str:
+        read.append(entry.name)
+        return inflate(file, entry, *more, **options)
+
+    monkeypatch.setattr("pipeline.archive.extract.inflate", noted)
+    digests = tmp_path / "after" / "extend" / DIGESTS_FILE
+    again = prepared_in(tmp_path / "again", grown.archive, known=index, digests=digests, extended=True)
+    assert read == [REVISION_FILE]
+    assert again.fingerprint == grown.prepared.fingerprint
+    assert again.tar == grown.prepared.tar
+    read.clear()
+    alone = prepared_in(tmp_path / "alone", grown.archive, known=index, extended=True)
+    assert len(read) == before.images + 2 and alone.tar == again.tar
