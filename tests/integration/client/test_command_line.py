@@ -151,6 +151,8 @@ def test_what_a_project_stores_is_listed_and_deleted_on_request(
     assert "exports" in text and "could be deleted" in text
     listed = darkroom("purge", "squares")
     assert "squares/v1" in listed.stdout and "darkroom purge squares versions --yes" in listed.stderr
+    older = darkroom("purge", "squares", "--older-than", "1e-06").stderr
+    assert "darkroom purge squares versions --older-than 1e-06 --yes" in older  # deletes no more than was listed
     assert document("purge", "squares")["operation"] is None
     queued = document("purge", "squares", "versions", "--yes", "--no-wait")
     assert (queued["operation"]["kind"], queued["count"]) == ("purge", 1)
@@ -250,6 +252,8 @@ def test_the_doctor_finds_what_is_missing(here: httpx.Client, platform: Platform
     config.chmod(0o644)
     text = darkroom("doctor", expect=ExitCode.FAILED).stdout
     assert f"chmod 600 {config}" in text and "python -m serving" in text
+    given = darkroom("doctor", "--token", "other", expect=ExitCode.FAILED).stdout
+    assert "sent, and none is needed" in given and "DARKROOM_API_TOKEN" not in given
 
 
 @pytest.fixture

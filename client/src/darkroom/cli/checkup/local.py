@@ -46,7 +46,8 @@ def login_check(path: Path) -> Check:
 
 
 def _address(login: Login) -> Check:
-    named = [name for name in (URL_VARIABLE, TOKEN_VARIABLE) if os.environ.get(name)]
+    used = {URL_VARIABLE: login.url, TOKEN_VARIABLE: login.token}  # not where an argument took precedence
+    named = [name for name, value in used.items() if value and os.environ.get(name, "").rstrip("/") == value]
     detail = login.url + (f", with {' and '.join(named)} from the environment" if named else "")
     host = login.url.partition("://")[2].partition("/")[0].rpartition(":")[0] or login.url.partition("://")[2]
     if login.token and login.url.startswith("http://") and host not in ("127.0.0.1", "localhost", "[::1]"):

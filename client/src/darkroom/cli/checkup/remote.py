@@ -74,7 +74,19 @@ def _token(front: httpx.Response | None, client: httpx.Client) -> Check:
     if front.status_code != STATUS_OK:
         detail = str(_json(front).get("detail", "")) or f"status {front.status_code}"
         return Check("token", "fail", f"the service refuses requests: {detail}", "See the log of the API.")
-    return Check("token", "ok", "accepted" if sent else "none, and none is needed")
+    if not sent:
+        return Check("token", "ok", "none, and none is needed")
+    return Check("token", "ok", "sent, and none is needed" if _is_open(client) else "accepted")
+
+
+def _is_open(client: httpx.Client) -> bool:
+    """Whether the service answers without a token, and so looks at none."""
+    request = client.build_request("GET", "/")
+    del request.headers["authorization"]
+    try:
+        return client.send(request).status_code == STATUS_OK
+    except httpx.TransportError:
+        return False
 
 
 def _clock(health: httpx.Response, sent_at: float) -> Check:

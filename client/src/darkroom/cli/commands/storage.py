@@ -111,7 +111,7 @@ def purge(
     choice: dict[str, Any] = {"older_than_days": older_than, "keep_versions": keep_versions}
     found = session.client.projects.purge(project, chosen, dry_run=not yes, **choice)
     if found.operation is None:
-        session.out.result(found, lambda: _print_plan(session, found))
+        session.out.result(found, lambda: _print_plan(session, found, choice))
         return ExitCode.OK
     if not wait:
         session.out.result(found, lambda: _amounts(found.freeable, "is being deleted"))
@@ -153,7 +153,7 @@ def _print_storage(session: Session, found: "ProjectStorage") -> None:
         session.out.message(f"`darkroom purge {found.project}` lists it item by item.", style="dim")
 
 
-def _print_plan(session: Session, found: "Purge") -> None:
+def _print_plan(session: Session, found: "Purge", choice: dict[str, Any]) -> None:
     columns = (
         Column("kind", style="bold"),
         Column("name", whole=True),
@@ -177,8 +177,10 @@ def _print_plan(session: Session, found: "Purge") -> None:
     if found.items:
         session.out.print("", _amounts(found.freeable, f"would be deleted: {size(found.bytes)}"))
         kinds = " ".join(each.kind for each in found.freeable if each.count)
+        options = f" --keep-versions {choice['keep_versions']}" if choice["keep_versions"] else ""
+        options += f" --older-than {choice['older_than_days']:g}" if choice["older_than_days"] else ""
         session.out.message(
-            f"Nothing was deleted. `darkroom purge {found.project} {kinds} --yes` does it.", style="dim"
+            f"Nothing was deleted. `darkroom purge {found.project} {kinds}{options} --yes` does it.", style="dim"
         )
 
 

@@ -77,7 +77,7 @@ def _rows(items: "list[FrozenTestSet]") -> Rows:
             each.dataset,
             str(each.images),
             age(each.created_at),
-            age(each.removed_at) if each.removed_at else "now",
+            age(each.removed_at) if each.removed_at else "in force",
         ]
         for each in items
     ]
