@@ -213,7 +213,7 @@ class Settings(BaseSettings):
     )
     image_hosts: str = Field(
         "",
-        description="Host names, separated by commas, from whose URLs images are fetched, on ports 80 and 443, or `name:port`; `*`: any of the public network. Empty: none.",
+        description="Host names, separated by commas, from whose URLs images are fetched, on ports 80 and 443, or `name:port`; `*`: any. Never from addresses inside (private, loopback, link-local). Empty: none.",
     )
     image_seconds: float = Field(10.0, gt=0, description="An image that takes longer to fetch is given up.")
     export_on_publish: bool = Field(

@@ -22,6 +22,9 @@ OK, FAULTY, USAGE = 0, 1, 2
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 0, 1 with faults or a failure, 2 for a wrong use."""
+    if list(arguments) in (["--help"], ["-h"]):
+        sys.stdout.write(__doc__ or "")
+        return OK
     platform = open_platform(load_settings())
     try:
         match list(arguments):
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
                 forget_copies(platform.db)
                 sys.stdout.write("The MLflow sync of housekeeping sends every project, run and version again.\n")
                 return OK
-        sys.stderr.write(f"usage: {(__doc__ or '').split('.', 1)[0].strip('`')}\n")
+        sys.stderr.write(f"usage: {(__doc__ or '').partition('`.')[0].strip('`')}\n")
         return USAGE
     except (DarkroomError, ObjectCorrupt, ObjectExists) as error:
         sys.stderr.write(f"{error.detail if isinstance(error, DarkroomError) else error}\n")

@@ -82,7 +82,7 @@ IMAGE_CODES: Mapping[str, FindingCode] = {
     "image-high-bit-depth": FindingCode(WARNING, "The image has more than 8 bits per channel and is reduced to 8, from the bit depth that nearly all values in the dataset need.", "Save it with 8 bits per channel, scaled as you need it."),
     "image-duplicate": FindingCode(NOTE, "Two images have the same bytes. They are kept in one split, unless a given split separates them.", _NOTHING),
     "duplicate-labels-differ": FindingCode(WARNING, "Two images with the same bytes have different boxes or classes.", "Keep the correct one."),
-    "frozen-test-image": FindingCode(WARNING, "An image of the project's frozen test set, or a near-duplicate of one: saved again, scaled, or cropped by up to 5 % at an edge. It is left out, so that nothing is trained on it.", "Nothing to do. Its annotations belong into the frozen dataset."),
+    "frozen-test-image": FindingCode(WARNING, "An image of the project's frozen test set, or a near-duplicate of one: saved again, scaled, or cropped by up to 5 % at an edge. It is left out, so that nothing is trained on it.", "Nothing to do. Its annotations belong in the frozen dataset."),
     "image-near-duplicate": FindingCode(NOTE, "An image looks almost the same as another. They are kept in one split, unless a given split separates them.", _NOTHING),
     "image-empty": FindingCode(ERROR, "The file has no bytes.", _REPLACE, _LEFT_OUT),
     "image-extension": FindingCode(WARNING, "The file extension does not match the content, which decides.", "Rename the file.", "renamed"),

@@ -112,5 +112,8 @@ def _reason(called: str, precision: str, *, waits: bool, has_failed: bool) -> st
         )
     how = f"Make one with POST /models/{called}/exports, or see why in GET /models/{called}/exports."
     if has_failed:
-        return f"The {precision} export of {called} did not pass its certificate, and is not served. {how}"
+        return (
+            f"The {precision} export of {called} did not pass its certificate, and is not served. "
+            f"GET /models/{called}/exports says why, as `darkroom export {called}` does."
+        )
     return f"{called} has no {precision} export yet. {how}"

@@ -172,6 +172,7 @@ def test_a_wrong_use_is_explained(place: Place) -> None:
         pytest.skip("the same for every store")
     for wrong in ((), ("save",), ("save", "ftp://host/x"), ("save", place.settings.store), ("verify", "--fast")):
         place.run(place.settings, *wrong, code=2)
+    assert "restore STORE" in place.run(place.settings, "--help")
 
 
 @pytest.mark.slow
