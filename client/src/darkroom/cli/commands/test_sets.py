@@ -37,7 +37,9 @@ def frozen_test_set(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="A dataset for set, else a project.", autocompletion=completion.complete_dataset
+            metavar="NAME",
+            help="For set a dataset (of a project its newest), else a project.",
+            autocompletion=completion.complete_dataset,
         ),
     ],
 ) -> None:
@@ -52,6 +54,8 @@ def frozen_test_set(
         dataset = dataset_of(client, name)
         found = client.test_sets.set(dataset.project, dataset)
         session.out.result(found, lambda: _rows([found]))
+        if found.generation > 1:
+            session.out.message(f"Earlier generations have ended: `darkroom test-set show {found.project}` lists them.")
         return
     project = name.partition("/")[0]
     if action == "remove":
