@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("pipeline.cli.index_set", "make the image index of a stored prepared dataset, for a worker"),
     "freeze": ("pipeline.cli.freeze", "list the test images of a stored prepared dataset, for a worker"),
     "render": ("pipeline.cli.render", "render images for the API, one after the other"),
+    "compare-results": ("pipeline.cli.compare_results", "compare two evaluations image by image, for the API"),
     "export": ("pipeline.cli.export", "write a trained model as ONNX, OpenVINO or TorchScript, and compare it"),
     "export-version": ("pipeline.cli.export_version", "make an export and its certificate, for a worker"),
     "bundle": ("pipeline.cli.bundle", "write the bundle of a version, for a worker"),

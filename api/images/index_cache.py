@@ -2,11 +2,13 @@
 
 <temp>/image-indexes/<name of the object>    its time is that of its last use
                      diff-<digest>.sqlite    the difference of two of them
+                     paired-<digest>.sqlite  two evaluations, image by image
 """
 
 import hashlib
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -60,27 +62,41 @@ class IndexCache:
         parts = (str(DIFF_VERSION), first.file.name, second.file.name)
         digest = hashlib.sha256("/".join(parts).encode()).hexdigest()
         compared = ComparedDatasets(self._folder / f"diff-{digest[:40]}.sqlite", first, second)
-        if not _is_used(compared.file):
-            with self._comparing:
-                if not _is_used(compared.file):
-                    for dataset in sets:  # one may have been evicted while others were compared
-                        self.path_of(dataset)
-                    self._write_diff(compared, most_bytes=sum(dataset.index_bytes or 0 for dataset in sets))
-                    self._evict()
+
+        def write(part: Path) -> None:
+            for dataset in sets:  # one may have been evicted while others were compared
+                self.path_of(dataset)
+            write_diff(compared.before, compared.after, part)
+
+        self.computed(compared.file.name, write, most_bytes=sum(dataset.index_bytes or 0 for dataset in sets))
         return compared
 
-    def _write_diff(self, compared: ComparedDatasets, *, most_bytes: int) -> None:
+    def computed(self, name: str, write: Callable[[Path], None], *, most_bytes: int) -> Path:
+        """The file of this name, which ends with `.sqlite`, written where it is not there: one at a time.
+
+        `most_bytes`: on the disk, meanwhile. Raises OutOfSpace, Unavailable, and what `write` raises.
+        """
+        path = self._folder / name
+        if not _is_used(path):
+            with self._comparing:
+                if not _is_used(path):
+                    self._write(path, write, most_bytes=most_bytes)
+                    self._evict()
+        return path
+
+    def _write(self, path: Path, write: Callable[[Path], None], *, most_bytes: int) -> None:
         room = UploadRoom(self._platform).for_body(most_bytes, is_stored=False)
         part = self._folder / f".{uuid4().hex}.part"
         started = clock.monotonic()
         try:
             with naming_full_disk(self._folder):
-                write_diff(compared.before, compared.after, part)
-                part.replace(compared.file)
+                self._folder.mkdir(parents=True, exist_ok=True)
+                write(part)
+                part.replace(path)
         finally:
             part.unlink(missing_ok=True)
             room.close()
-        log.info("dataset_diff.computed", name=compared.file.name, seconds=round(clock.monotonic() - started, 3))
+        log.info("comparison.computed", name=path.name, seconds=round(clock.monotonic() - started, 3))
 
     def _fetch(self, dataset: DatasetRow, path: Path) -> None:
         room = UploadRoom(self._platform).for_body(dataset.index_bytes, is_stored=False)

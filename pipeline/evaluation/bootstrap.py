@@ -5,6 +5,7 @@ A resample is a weight for each image, how often it was drawn (Efron and Tibshir
 envelope of precision is that of the second, so its curve is a staircase. A test compares it with the plain computation.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,11 +74,21 @@ def share_of_resamples(values: Array, weights: Weights) -> Array:
 def precisions_of_resamples(boxes: ScoredBoxes, weights: Weights) -> Array:
     """(R, 10): the mean average precision of each resample at each IoU, over the classes that have boxes in it; 0 where
     none has."""
+    total, present = np.zeros((len(weights), len(IOUS))), np.zeros(len(weights))
+    for _, found in precisions_of_classes(boxes, weights):
+        total += np.nan_to_num(found)
+        present += ~np.isnan(found[:, 0])
+    return np.asarray(total / np.maximum(present, 1)[:, None])
+
+
+def precisions_of_classes(boxes: ScoredBoxes, weights: Weights) -> Iterator[tuple[int, Array]]:
+    """Of each class that has boxes its index, and (R, 10): its average precision in each resample at each IoU; NaN in
+    a resample without a box of it."""
     wanted = weights.astype(np.float64) @ boxes.wanted  # (R, classes)
-    total = np.zeros((len(weights), len(IOUS)))
     for index in np.flatnonzero(boxes.wanted.sum(axis=0)):
-        total += _of_class(boxes, int(index), weights, wanted[:, index])
-    return np.asarray(total / np.maximum((wanted > 0).sum(axis=1), 1)[:, None])
+        found = _of_class(boxes, int(index), weights, wanted[:, index])
+        found[wanted[:, index] == 0] = np.nan
+        yield int(index), found
 
 
 def interval_of(figures: Array) -> Interval:

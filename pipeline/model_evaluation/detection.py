@@ -15,6 +15,7 @@ from pipeline.evaluation.bootstrap import intervals_of_precision
 from pipeline.evaluation.box_confusion import confusion_as_json, count_pairs
 from pipeline.evaluation.class_match import ClassMatch
 from pipeline.evaluation.detection_metrics import ImageBoxes, ScoredBoxes, metrics_of_boxes, scored_boxes
+from pipeline.evaluation.image_results import BoxTable
 from pipeline.evaluation.matched_predictions import MatchedPredictions
 from pipeline.evaluation.thresholds import Thresholds
 from pipeline.model_evaluation.models import MeasuredModel
@@ -36,15 +37,23 @@ class MeasuredBoxes:
     boxes: ScoredBoxes
     confusion: NDArray[np.int_]
     milliseconds: float  # of an image
+    truth: BoxTable
+    listed: BoxTable  # above the thresholds
 
 
 def measure_detector(
-    model: MeasuredModel, images: Sequence[SplitImage], match: ClassMatch, target: Path, steps: StageReporter
+    model: MeasuredModel,
+    images: Sequence[SplitImage],
+    match: ClassMatch,
+    thresholds: Thresholds,
+    target: Path,
+    steps: StageReporter,
 ) -> MeasuredBoxes:
     """Writes predictions.jsonl to `target`. Raises RunCancelled, ImageUnreadable."""
     size = len(match.shared)
     confusion = np.zeros((size + 1, size + 1), int)
-    parts, seconds = [], 0.0
+    least = np.asarray(thresholds.of(match.shared), float)
+    parts, truths, listed, seconds = [], [], [], 0.0
     with target.open("w", encoding="utf-8") as file:
         for done, image in enumerate(images, start=1):
             started = perf_counter()
@@ -54,8 +63,16 @@ def measure_detector(
             boxes = _in_shared_classes(image, found, match)
             count_pairs(boxes, confusion)
             parts.append(scored_boxes([boxes], size))
+            truths.append(boxes.truth)
+            listed.append(boxes.predicted[boxes.predicted[:, 4] > least[boxes.predicted[:, 5].astype(int)]])
             steps.tick(done, len(images))
-    return MeasuredBoxes(_joined(parts), confusion, 1e3 * seconds / len(images))
+    return MeasuredBoxes(
+        boxes=_joined(parts),
+        confusion=confusion,
+        milliseconds=1e3 * seconds / len(images),
+        truth=_table(truths, classes=0, corners=slice(1, 5), scores=None),
+        listed=_table(listed, classes=5, corners=slice(0, 4), scores=4),
+    )
 
 
 def figures_of(boxes: ScoredBoxes, classes: Sequence[str]) -> dict[str, Any]:
@@ -138,6 +155,17 @@ def _joined(parts: Sequence[ScoredBoxes]) -> ScoredBoxes:
         classes=np.concatenate([part.classes for part in parts]),
         correct=np.concatenate([part.correct for part in parts]),
         wanted=np.concatenate([part.wanted for part in parts]),
+    )
+
+
+def _table(parts: Sequence[Array], *, classes: int, corners: slice, scores: int | None) -> BoxTable:
+    """`parts`: rows of each image. The rest: in which columns."""
+    rows = np.concatenate(parts)
+    return BoxTable(
+        images=np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts]),
+        classes=rows[:, classes].astype(np.int16),
+        corners=rows[:, corners],
+        scores=np.ones(len(rows)) if scores is None else rows[:, scores],
     )
 
 

@@ -1,5 +1,6 @@
 """One evaluation: the model and the split -> classes by name -> predictions -> seen images -> figures -> report."""
 
+import json
 import traceback
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ import numpy as np
 from core.domain.errors import DarkroomError, EvaluationKindMismatch, NoSharedClass, OperationFailed
 from pipeline.evaluation.class_match import ClassMatch, match_classes
 from pipeline.evaluation.detection_metrics import metrics_of_boxes
+from pipeline.evaluation.image_results import DetectorResults, classifier_results, write_results
+from pipeline.evaluation.read_paired import RESULTS_FILE
 from pipeline.evaluation.report import Cell
 from pipeline.evaluation.thresholds import (
     Source,
@@ -22,7 +25,7 @@ from pipeline.evaluation.thresholds import (
 )
 from pipeline.json_file import write_json
 from pipeline.model_evaluation import classification, detection
-from pipeline.model_evaluation.models import ExportedModel, MeasuredModel, open_model
+from pipeline.model_evaluation.models import MODEL_FILE, ExportedModel, MeasuredModel, open_model
 from pipeline.model_evaluation.parts import Parts, parts_of
 from pipeline.model_evaluation.report_sections import evaluation_sections, write_seen
 from pipeline.model_evaluation.seen_images import SeenImage, find_seen_images
@@ -120,10 +123,17 @@ def _detector(
 ) -> dict[str, Any]:
     match = written.match
     steps.stage("predicting")
-    measured = detection.measure_detector(model, split.images, match, written.folder / PREDICTIONS, steps)
+    measured = detection.measure_detector(
+        model, split.images, match, written.thresholds, written.folder / PREDICTIONS, steps
+    )
+    paths = tuple(image.path for image in split.images)
+    results = DetectorResults(
+        tuple(match.shared), paths, _libraries(spec), measured.boxes, measured.truth, measured.listed
+    )
+    write_results(results, written.folder / RESULTS_FILE)
     steps.stage("measuring")
     parts = parts_of(
-        [image.path for image in split.images],
+        paths,
         seen,
         lambda chosen: detection.figures_of(measured.boxes.of_images(chosen), match.shared),
         is_complete=spec.trained_on_known,
@@ -164,6 +174,8 @@ def _classifier(
     predictions, milliseconds = classification.measure_classifier(
         model, images, match, written.folder / PREDICTIONS, steps
     )
+    results = classifier_results(predictions, shared=len(match.shared), libraries=_libraries(spec))
+    write_results(results, written.folder / RESULTS_FILE)
     steps.stage("measuring")
     parts = parts_of(
         predictions.paths,
@@ -179,6 +191,14 @@ def _classifier(
     right = int((predictions.predicted == predictions.labels).sum())
     figure = round(right / len(split.images), 5)
     return _content(parts, metrics, written, {"unit": "images", "count": sum(left_out.values()), "figure": figure})
+
+
+def _libraries(spec: EvaluateSpec) -> dict[str, str]:
+    """Those that the version was trained or imported with; none of an export, whose file says nothing of them."""
+    if spec.trainer is None:
+        return {}
+    described = json.loads((spec.model / MODEL_FILE).read_text(encoding="utf-8"))
+    return {str(name): str(version) for name, version in (described.get("versions") or {}).items()}
 
 
 def _with_sections(

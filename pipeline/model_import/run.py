@@ -10,6 +10,7 @@ from typing import Any, cast
 import yaml
 
 from core.domain.errors import DarkroomError, ParamsInvalid, TrainerCrashed, WeightsUnavailable
+from core.domain.version import VERSION
 from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.layouts import MANIFEST_FILE
 from pipeline.model_import.contents import contents_of
@@ -122,7 +123,7 @@ def _model_json(
         "source": {"name": spec.source_name, **digest_of(spec.source).model_dump()},
         "evaluated_on": spec.fingerprint,
         "weights": {"name": adopted.weights, **digest_of(artifacts / adopted.weights).model_dump()},
-        "versions": {"python": platform.python_version(), **adopted.versions},
+        "versions": {"darkroom": VERSION, "python": platform.python_version(), **adopted.versions},
         **adopted.facts,
     }
 

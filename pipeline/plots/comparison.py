@@ -15,8 +15,11 @@ WIDTH, HEIGHT = 340, 255  # px of one image's frame
 BACKGROUND = "#eef1f4"
 # Distinguished by colour-blind readers too; what is removed is dashed besides.
 COLOURS = {"added": "#009e73", "removed": "#d9480f", "changed": "#0072b2", "was": "#56b4e9", "same": "#adb5bd"}
+COLOURS |= {"found": COLOURS["added"], "false": COLOURS["removed"], "missed": COLOURS["changed"]}
 LEGEND = {"added": "added", "removed": "removed", "changed": "changed", "was": "where it was", "same": "unchanged"}
-_DASHED, _WITHOUT_NAME = ("removed", "was"), ("was", "same")
+OF_PREDICTIONS = {"found": "found", "false": "false", "missed": "missed"}
+_OUTCOMES = {"won": "#00704f", "lost": "#b44a00"}  # dark enough for text on white
+_DASHED, _WITHOUT_NAME = ("removed", "was", "missed"), ("was", "same")
 _MARGIN, _BETWEEN, _GAP = 28, 6, 30  # px: around the sheet, between before and after, between pairs
 _HEAD, _LEGEND, _CAPTION = 92, 34, 30  # px: height of the head, its legend, a line above and below the images
 _DASH, _SPACE = 9, 5
@@ -70,7 +73,7 @@ def _texts(task: ComparisonTask) -> Iterator[str]:
     for pair in task.pairs:
         yield from (pair.path, pair.note)
         for side in filter(None, (pair.before, pair.after)):
-            yield side.label or ""
+            yield f"{side.label or ''} {side.caption or ''}"
             yield from (box.label for box in side.boxes)
 
 
@@ -80,12 +83,13 @@ def _font(face: str | None, size: int) -> _Font:
 
 def _draw_head(sheet: Image.Image, task: ComparisonTask, fonts: _Fonts) -> None:
     pen = ImageDraw.Draw(sheet)
-    pen.text((_MARGIN, 34), f"{task.before}  to  {task.after}", font=fonts.title, fill=INK, anchor="lm")
+    names = f"  {'and' if task.predictions else 'to'}  ".join((task.before, task.after))
+    pen.text((_MARGIN, 34), names, font=fonts.title, fill=INK, anchor="lm")
     pen.text((_MARGIN, 62), task.title, font=fonts.text, fill=MUTED, anchor="lm")
     if not _has_boxes(task):
         return
     x, y = _MARGIN, 94
-    for change, name in LEGEND.items():
+    for change, name in (OF_PREDICTIONS if task.predictions else LEGEND).items():
         _rectangle(pen, (x, y - 8, x + 24, y + 8), change, width=_width(change))
         pen.text((x + 34, y), name, font=fonts.text, fill=INK, anchor="lm")
         x += 34 + round(pen.textlength(name, font=fonts.text)) + 24
@@ -103,7 +107,8 @@ def _draw_pair(
     pen = ImageDraw.Draw(sheet)
     right = left + 2 * WIDTH + _BETWEEN
     middle = top + _CAPTION // 2 - 2
-    pen.text((right, middle), pair.note, font=fonts.text, fill=MUTED, anchor="rm")
+    shade = _OUTCOMES[pair.outcome] if pair.outcome else MUTED
+    pen.text((right, middle), pair.note, font=fonts.text, fill=shade, anchor="rm")
     room = right - left - pen.textlength(pair.note, font=fonts.text) - 16
     pen.text((left, middle), _cut(pen, pair.path, fonts.text, room), font=fonts.text, fill=INK, anchor="lm")
     image = None
@@ -208,7 +213,12 @@ def _draw_caption(
     x, y = corner
     other = pair.before if side is pair.after else pair.after
     is_moved = other is not None and other.split != side.split
-    parts = [(name, MUTED), (side.split, COLOURS["changed"] if is_moved else INK)]
+    parts = [(name, MUTED)]
+    if side.caption is None:
+        parts.append((side.split, COLOURS["changed"] if is_moved else INK))
+    else:
+        shade = INK if side.is_right is None else _OUTCOMES["won" if side.is_right else "lost"]
+        parts.append((shorten(side.caption, 40), shade))
     if side.label is not None:
         parts.append((shorten(side.label, 22), COLOURS["changed"] if pair.is_relabelled else INK))
     for text, shade in parts:

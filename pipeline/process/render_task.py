@@ -36,12 +36,13 @@ class RenderTask(BaseModel):
 
 
 class ComparedBox(BaseModel):
-    """In pixels of the upright image. `change`: what happened to it; `was`: where a box was that has moved."""
+    """In pixels of the upright image. `change`: what happened to it; `was`: where a box was that has moved. Of a
+    prediction: `found`, `false`, or a true box that is `missed`."""
 
     model_config = ConfigDict(frozen=True)
 
     label: str
-    change: Literal["added", "removed", "changed", "was", "same"]
+    change: Literal["added", "removed", "changed", "was", "same", "found", "false", "missed"]
     x1: float
     y1: float
     x2: float
@@ -49,7 +50,10 @@ class ComparedBox(BaseModel):
 
 
 class ComparedSide(BaseModel):
-    """An image in one of the datasets. `bytes`: of the file that follows; 0 where it is that of the side before."""
+    """An image in one of the datasets. `bytes`: of the file that follows; 0 where it is that of the side before.
+
+    `caption`: in place of its split and its label; `is_right`: it is coloured so.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,10 +63,13 @@ class ComparedSide(BaseModel):
     split: str
     label: str | None = None
     boxes: tuple[ComparedBox, ...] = ()
+    caption: str | None = None
+    is_right: bool | None = None
 
 
 class ComparedPair(BaseModel):
-    """An image before and after; None where the dataset lacks it. `note`: what changed, in some words.
+    """An image before and after; None where the dataset lacks it. `note`: what changed, in some words; `outcome`: it is
+    coloured so.
 
     `is_relabelled`: the image has another class, not only another name of the same one.
     """
@@ -72,6 +79,7 @@ class ComparedPair(BaseModel):
     path: str
     note: str
     is_relabelled: bool = False
+    outcome: Literal["won", "lost"] | None = None
     before: ComparedSide | None = None
     after: ComparedSide | None = None
 
@@ -79,7 +87,7 @@ class ComparedPair(BaseModel):
 class ComparisonTask(BaseModel):
     """A grid of images before and after. The files of all sides follow, in their order.
 
-    `before`, `after`: the names of the datasets. `title`: the line below them.
+    `before`, `after`: the names of the datasets, or with `predictions` of the models. `title`: the line below them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -88,6 +96,7 @@ class ComparisonTask(BaseModel):
     before: str
     after: str
     title: str
+    predictions: bool = False
     pairs: tuple[ComparedPair, ...]
 
     @property

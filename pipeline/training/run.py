@@ -12,6 +12,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from core.domain.errors import DarkroomError
+from core.domain.version import VERSION
 from pipeline.params.catalogue import entry_of
 from pipeline.process.checkpoint_manifest import digest_of
 from pipeline.process.child import Channel
@@ -97,6 +98,6 @@ def _model_json(spec: TrainSpec, params: BaseModel, trained: TrainedModel, artif
         "epochs_done": trained.epochs_done,
         "best_epoch": trained.best_epoch,
         "weights": {"name": trained.weights, **digest_of(artifacts / trained.weights).model_dump()},
-        "versions": {"python": platform.python_version(), **trained.versions},
+        "versions": {"darkroom": VERSION, "python": platform.python_version(), **trained.versions},
         **trained.facts,
     }

@@ -1,5 +1,7 @@
 """Builders of evaluations, through the use cases that write them; their files are in the store."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from core import clock
@@ -10,6 +12,8 @@ from core.services.context import Platform
 from core.services.models.evaluations import EvaluationRequest, publish_evaluation, request_evaluation
 from core.services.runs.lifecycle import PublishedArtifact
 from core.services.work.leases import Claim, claim_row
+from pipeline.evaluation.image_results import ImageResults, write_results
+from pipeline.evaluation.read_paired import RESULTS_FILE
 from tests.builders.published import put
 from tests.builders.rows import LEASE, running_operation
 
@@ -22,11 +26,20 @@ def claimed(platform: Platform, operation_id: str) -> Claim:
     return found[0]
 
 
-def published(platform: Platform, claim: Claim, metrics: dict[str, Any]) -> EvaluationRow:
-    """With `metrics`, and a report in the store."""
-    stored = put(platform, evaluation_key(claim.id, claim.attempt, "report.html"), REPORT)
-    report = PublishedArtifact("report.html", *stored, "text/html; charset=utf-8")
-    return publish_evaluation(platform.db, claim, metrics=metrics, artifacts=[report])
+def published(
+    platform: Platform, claim: Claim, metrics: dict[str, Any], *, results: ImageResults | None = None
+) -> EvaluationRow:
+    """With `metrics`, and a report in the store; with `results`, unless it is an old one."""
+    files = {"report.html": (REPORT, "text/html; charset=utf-8")}
+    if results is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            write_results(results, Path(folder) / RESULTS_FILE)
+            files[RESULTS_FILE] = ((Path(folder) / RESULTS_FILE).read_bytes(), "application/octet-stream")
+    artifacts = [
+        PublishedArtifact(name, *put(platform, evaluation_key(claim.id, claim.attempt, name), content), media_type)
+        for name, (content, media_type) in files.items()
+    ]
+    return publish_evaluation(platform.db, claim, metrics=metrics, artifacts=artifacts)
 
 
 def evaluation(platform: Platform, dataset: str, metrics: dict[str, Any], **request: Any) -> EvaluationRow:

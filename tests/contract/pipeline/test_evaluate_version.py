@@ -19,7 +19,7 @@ from tests.builders.evaluated_sets import prepared, saved_again, scene_files, te
 from tests.builders.exported_in_thread import write_openvino
 
 KINDS = ("detection", "classification")
-REPORT = {"metrics.json", "evaluation.json", "predictions.jsonl", "report.html", "report.xlsx"}
+REPORT = {"image_results.npz", "metrics.json", "evaluation.json", "predictions.jsonl", "report.html", "report.xlsx"}
 Sets = dict[str, tuple[Path, Path]]
 
 

@@ -251,6 +251,79 @@ class ComparedFigure:
 
 
 @dataclass(frozen=True)
+class PairedFigure:
+    """`interval`: of the change, with a confidence of 95 %, by resamples of the images for both."""
+
+    metric: str
+    first: float
+    second: float
+    change: float
+    interval: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class PairedClass:
+    name: str
+    images: int
+    figures: tuple[PairedFigure, ...]
+    instances: int | None = None
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Both versions image by image. `per_class`: those with the largest change first."""
+
+    images: int
+    classes: int
+    resamples: int
+    figures: tuple[PairedFigure, ...]
+    per_class: tuple[PairedClass, ...]
+    won: int
+    lost: int
+    tied: int
+    rule: str
+
+
+@dataclass(frozen=True)
+class AnswerBox:
+    """In pixels of the upright image. `outcome`: `found`, `false`, or `missed`, a true box without a score."""
+
+    class_name: str = field(metadata={"json": "class"})
+    outcome: str
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class ImageAnswer:
+    """Of a detector from `f1` to `boxes`, of a classifier the others."""
+
+    f1: float | None = None
+    found: int | None = None
+    missed: int | None = None
+    false: int | None = None
+    boxes: tuple[AnswerBox, ...] | None = None
+    right: bool | None = None
+    predicted: str | None = None
+    score: float | None = None
+    label_score: float | None = None
+
+
+@dataclass(frozen=True)
+class ComparedImage:
+    """An image that one of two versions answers better. `outcome`: `won` by the second, or `lost`."""
+
+    path: str
+    outcome: str
+    first: ImageAnswer
+    second: ImageAnswer
+    label: str | None = None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two versions on the same images; without figures while `operations` make an evaluation."""
 
@@ -265,3 +338,6 @@ class Comparison:
     operations: tuple[Operation, ...]
     links: Mapping[str, str]
     generation: int | None = None
+    libraries: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    paired: PairedComparison | None = None
+    paired_note: str = ""
