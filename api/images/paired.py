@@ -111,7 +111,7 @@ def _compute(store: ObjectStore, artifacts: Sequence[EvaluationArtifactRow], tar
 def _pair(image: dict[str, Any], outcome: str, indexed: IndexedImage) -> ComparedPair:
     first, second = image["first"], image["second"]
     is_detection = "boxes" in first
-    note = f"F1 {first['f1']:.2f} to {second['f1']:.2f}" if is_detection else f"is {image['label']}"
+    note = f"F1 {first['f1']:.2f} to {second['f1']:.2f}" if is_detection else f"label {image['label']}"
     return ComparedPair.model_validate(
         {
             "path": image["path"],
@@ -125,7 +125,8 @@ def _pair(image: dict[str, Any], outcome: str, indexed: IndexedImage) -> Compare
 
 def _side(answer: dict[str, Any], image: IndexedImage, *, size: int) -> ComparedSide:
     if "boxes" in answer:
-        caption = f"{answer['found']} found, {answer['missed']} missed, {answer['false']} false"
+        counts = [f"{answer[name]} {name}" for name in ("found", "missed", "false") if answer[name]]
+        caption = ", ".join(counts) or "nothing, rightly"
         boxes = tuple(map(_box, answer["boxes"]))
     else:
         caption, boxes = f"{answer['predicted']} {answer['score']:.2f}", ()

@@ -94,7 +94,7 @@ class AnswerBox(BaseModel):
     height: float
 
 
-class ImageAnswer(BaseModel):
+class VersionAnswer(BaseModel):
     """What a version answers for an image: of a detector from `f1` to `boxes`, of a classifier the others."""
 
     f1: float | None = None
@@ -114,8 +114,8 @@ class ComparedImage(BaseModel):
     path: str = Field(examples=["raccoon-17.jpg"])
     outcome: Outcome
     label: str | None = Field(description="The class of the whole image, in classification.")
-    first: ImageAnswer
-    second: ImageAnswer
+    first: VersionAnswer
+    second: VersionAnswer
 
 
 class Comparison(BaseModel):

@@ -206,6 +206,10 @@ CALLS = {
     },
     "evaluations": {
         "compare": (call("raccoons", "v1", "v2", dataset="d2", split="val"),),
+        "compared_images": (call("raccoons", "v1", "v2", "won", dataset="d2", split="val"),),
+        "draw_comparison": (
+            call("raccoons", "v1", "v2", FOLDER / "compared.png", images=6, outcome="lost", dataset="d2", split="val"),
+        ),
         "list": (call(project="raccoons", model="raccoons/v3", export="export_1", dataset="job_1", split="test"),),
         "create": (call("job_1", model="raccoons/v3"), call("job_1", export="export_1", force=True)),
         "get": (call("evaluation_1"),),

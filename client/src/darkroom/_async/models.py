@@ -22,6 +22,7 @@ from darkroom.names import (
 )
 from darkroom.schemas import (
     Alias,
+    ComparedImage,
     Comparison,
     Dataset,
     Evaluation,
@@ -234,6 +235,44 @@ class AsyncEvaluations:
         job_id = None if dataset is None else job_id_of(dataset)
         query = {"a": first, "b": second, "job_id": job_id, "split": split, "wait": LONG_POLL_SECONDS}
         return await self._transport.read(Comparison, path_of("/projects/{}/compare", project_name_of(project)), query)
+
+    def compared_images(
+        self,
+        project: Project | str,
+        first: str,
+        second: str,
+        outcome: str,
+        *,
+        dataset: Dataset | str | None = None,
+        split: str = "test",
+    ) -> AsyncIterator[ComparedImage]:
+        """The images that the second version answers better (`won`) or worse (`lost`), the clearest first.
+
+        Raises NotFound where `compare` has no `paired`.
+        """
+        job_id = None if dataset is None else job_id_of(dataset)
+        query = {"a": first, "b": second, "outcome": outcome, "job_id": job_id, "split": split}
+        return self._transport.pages(
+            ComparedImage, path_of("/projects/{}/compare/images", project_name_of(project)), query
+        )
+
+    async def draw_comparison(
+        self,
+        project: Project | str,
+        first: str,
+        second: str,
+        to: PathLike,
+        *,
+        images: int | None = None,
+        outcome: str | None = None,
+        dataset: Dataset | str | None = None,
+        split: str = "test",
+    ) -> Path:
+        """Images won and lost with the answers of both versions side by side, as PNG; or those of one `outcome`."""
+        job_id = None if dataset is None else job_id_of(dataset)
+        query = {"a": first, "b": second, "n": images, "outcome": outcome, "job_id": job_id, "split": split}
+        path = path_of("/projects/{}/compare/plot", project_name_of(project))
+        return await download(self._transport, path, to, query=query)
 
     async def matrix(
         self, project: Project | str, *, split: str | None = None, metric: str | None = None

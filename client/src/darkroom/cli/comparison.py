@@ -10,10 +10,11 @@ from darkroom.cli.text import figure, safe
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from darkroom.schemas import Comparison, EvaluationMatrix, ModelVersion
+    from darkroom.schemas import Comparison, EvaluationMatrix, ModelVersion, PairedComparison, PairedFigure
     from darkroom.schemas.versions import MatrixRow
 
 BEST = "bold green"
+CLASSES_PRINTED = 20
 MARK = " *"  # also where there are no colours
 
 
@@ -72,6 +73,37 @@ def comparison_table(found: "Comparison") -> Rows:
     sides = (found.first, found.second)
     cells.append(["images seen", *(str((side.seen or {}).get("images", "?")) for side in sides), ""])
     return Rows(columns, cells, title=f"On the frozen test set, {safe(found.dataset)}")
+
+
+def paired_table(found: "Comparison", paired: "PairedComparison") -> Rows:
+    """Two versions class by class on the same images; those that changed most first."""
+    columns = [Column("class"), Column("figure"), Column("images", right=True)]
+    columns += [Column(safe(side.version), right=True) for side in (found.first, found.second)]
+    columns += [Column("change", right=True), Column("95 %")]
+    rows = [("all", paired.images, each) for each in paired.figures]
+    rows += [(each.name, each.images, each.figures[0]) for each in paired.per_class[:CLASSES_PRINTED]]
+    cells: list[list[str | Text]] = [
+        [
+            safe(name),
+            safe(each.metric),
+            str(images),
+            figure(each.first),
+            figure(each.second),
+            _change(each),
+            "" if each.interval is None else f"{each.interval[0]:+.3f} to {each.interval[1]:+.3f}",
+        ]
+        for name, images, each in rows
+    ]
+    left_out = len(paired.per_class) - CLASSES_PRINTED
+    more = f"; the {CLASSES_PRINTED} classes that changed most" if left_out > 0 else ""
+    title = f"Image by image: {paired.won} won by {safe(found.second.version)}, {paired.lost} lost, {paired.tied} tied"
+    return Rows(columns, cells, title=f"{title}; * is beyond chance{more}")
+
+
+def _change(each: "PairedFigure") -> "Text":
+    is_sure = each.interval is not None and (each.interval[0] > 0 or each.interval[1] < 0)
+    text = f"{each.change:+.3f}{MARK if is_sure else ' ' * len(MARK)}"
+    return styled(text, ("bold green" if each.change > 0 else "bold red") if is_sure else "")
 
 
 def _cell(value: float | None, is_best: bool, *, seen: int | None = None) -> "Text":

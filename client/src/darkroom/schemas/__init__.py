@@ -60,8 +60,10 @@ from darkroom.schemas.projects import (
 from darkroom.schemas.runs import Event, Leak, LeakedTestImage, MlflowRun, Operation, ParentVersion, Run, Trainer
 from darkroom.schemas.service import Check, ModelInMemory, ModelsInMemory, NameInUse, ProblemPage, Ready, Service
 from darkroom.schemas.versions import (
+    AnswerBox,
     Artifact,
     ComparedFigure,
+    ComparedImage,
     Comparison,
     ComparisonSide,
     EqualPredictions,
@@ -76,14 +78,19 @@ from darkroom.schemas.versions import (
     MatrixRow,
     MlflowVersion,
     ModelVersion,
+    PairedClass,
+    PairedComparison,
+    PairedFigure,
     Speed,
     SpeedOfBoth,
+    VersionAnswer,
 )
 
 __all__ = [
     "Alias",
     "AliasMove",
     "Answer",
+    "AnswerBox",
     "AnsweringModel",
     "Artifact",
     "Batch",
@@ -95,6 +102,7 @@ __all__ = [
     "ClassShift",
     "ComparedDataset",
     "ComparedFigure",
+    "ComparedImage",
     "Comparison",
     "ComparisonSide",
     "Correction",
@@ -150,6 +158,9 @@ __all__ = [
     "ModelsInMemory",
     "NameInUse",
     "Operation",
+    "PairedClass",
+    "PairedComparison",
+    "PairedFigure",
     "ParentVersion",
     "Prediction",
     "Preflight",
@@ -173,5 +184,6 @@ __all__ = [
     "SplitShift",
     "StoredKind",
     "Trainer",
+    "VersionAnswer",
     "VersionInDataset",
 ]

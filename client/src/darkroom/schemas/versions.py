@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -288,7 +288,7 @@ class PairedComparison:
 class AnswerBox:
     """In pixels of the upright image. `outcome`: `found`, `false`, or `missed`, a true box without a score."""
 
-    class_name: str = field(metadata={"json": "class"})
+    class_: str
     outcome: str
     x: float
     y: float
@@ -298,7 +298,7 @@ class AnswerBox:
 
 
 @dataclass(frozen=True)
-class ImageAnswer:
+class VersionAnswer:
     """Of a detector from `f1` to `boxes`, of a classifier the others."""
 
     f1: float | None = None
@@ -318,8 +318,8 @@ class ComparedImage:
 
     path: str
     outcome: str
-    first: ImageAnswer
-    second: ImageAnswer
+    first: VersionAnswer
+    second: VersionAnswer
     label: str | None = None
 
 

@@ -71,6 +71,7 @@ def test_every_page_of_help_has_examples_and_fits_80_columns(monkeypatch: pytest
         ("upload nowhere.zip", "There is no nowhere.zip"),
         ("findings raccoons@production", "is no dataset"),
         ("compare raccoons raccoons/v2", "several versions"),
+        ("compare raccoons foxes", "several versions"),
         ("projects --url ftp://example.com", "ftp://example.com"),
     ],
 )

@@ -1,5 +1,6 @@
 """`darkroom models` and `compare`: versions, and their figures side by side."""
 
+import re
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -7,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from darkroom.cli import completion, version_views
-from darkroom.cli.arguments import LimitOption
+from darkroom.cli.arguments import LimitOption, target_of
 from darkroom.cli.command import command
-from darkroom.cli.comparison import comparison_table, figures_table, matrix_table
+from darkroom.cli.comparison import comparison_table, figures_table, matrix_table, paired_table
 from darkroom.cli.failures import CommandFailed, WrongUsage
 from darkroom.cli.session import Session
 
@@ -38,6 +39,7 @@ def add_to(app: typer.Typer) -> None:
         examples=(
             ("darkroom compare raccoons", "all versions of a project; the best figures are marked"),
             ("darkroom compare raccoons/v2 raccoons@production", "two versions"),
+            ("darkroom compare raccoons v1 v2 --plot compared.png", "also the images that v2 wins and loses"),
             ("darkroom compare raccoons --split val --metric mAP50", "on another split, and by another metric"),
         ),
     )(compare)
@@ -75,7 +77,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="PROJECT|MODEL...",
-            help="A project, or two or more versions.",
+            help="A project, or two or more versions; after a project its v1, v2, ...",
             autocompletion=completion.complete_model,
         ),
     ],
@@ -83,9 +85,16 @@ def compare(
     metric: Annotated[
         str | None, typer.Option("--metric", help="Of the comparison over datasets; by default the main one.")
     ] = None,
+    plot: Annotated[
+        str | None, typer.Option("--plot", help="Save images of the frozen test set, won and lost, as PNG.")
+    ] = None,
+    images: Annotated[int | None, typer.Option("--images", min=1, help="How many of them.")] = None,
 ) -> None:
-    """Compare versions: their figures side by side, and over datasets where they were evaluated."""
+    """Compare versions: their figures side by side, and over datasets where they were evaluated.
+
+    Two versions of a project with a frozen test set are compared image by image too."""
     client = session.client
+    model = _with_project(model)
     named = [name for name in model if "/" in name or "@" in name or name.startswith("job_")]
     if len(model) > 1 and len(named) < len(model):
         raise WrongUsage("Name one project, or several versions.", "A version is raccoons/v3 or raccoons@production.")
@@ -106,8 +115,27 @@ def compare(
     session.out.result(document, lambda: figures_table(versions, split=split))
     if compared is not None and compared.figures:
         session.out.print("", comparison_table(compared))
+        if compared.paired is not None:
+            session.out.print("", paired_table(compared, compared.paired))
+        elif compared.paired_note:
+            session.out.message(compared.paired_note, style="dim")
     if table := matrix_table(matrix, kept):
         session.out.print("", table)
+    if plot is not None:
+        if compared is None or compared.paired is None:
+            hint = "--plot takes two versions of one project with a frozen test set: darkroom test-set set PROJECT/d1"
+            raise CommandFailed("There are no images to draw.", compared.paired_note if compared is not None else hint)
+        sides = (each.version for each in versions)
+        saved = client.evaluations.draw_comparison(project, *sides, target_of(plot) or plot, images=images)
+        session.out.message(f"Saved {saved}", style="dim")
+
+
+def _with_project(names: list[str]) -> list[str]:
+    """`raccoons v1 @production` as `raccoons/v1 raccoons@production`."""
+    project, *others = names
+    if not others or "/" in project or "@" in project or not all(re.fullmatch(r"v\d+|@.+", each) for each in others):
+        return names
+    return [f"{project}{'' if each.startswith('@') else '/'}{each}" for each in others]
 
 
 def _on_test_set(session: Session, versions: "list[ModelVersion]") -> "Comparison | None":
