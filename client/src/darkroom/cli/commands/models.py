@@ -125,8 +125,8 @@ def compare(
         if compared is None or compared.paired is None:
             hint = "--plot takes two versions of one project with a frozen test set: darkroom test-set set PROJECT/d1"
             raise CommandFailed("There are no images to draw.", compared.paired_note if compared is not None else hint)
-        sides = (each.version for each in versions)
-        saved = client.evaluations.draw_comparison(project, *sides, target_of(plot) or plot, images=images)
+        first, second = (each.version for each in versions)
+        saved = client.evaluations.draw_comparison(project, first, second, target_of(plot) or plot, images=images)
         session.out.message(f"Saved {saved}", style="dim")
 
 
