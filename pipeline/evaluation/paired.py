@@ -8,8 +8,8 @@ MIN_IMAGES images have the class, nor where no resample differs from another: re
 is due to chance.
 
 An image is won where the second model is right and the first is wrong. Of a detector: where F1 of the image is higher,
-over the boxes above the thresholds of each version, matched with the true ones of their class at IoU 0.5. An image
-without a true box and without a predicted one has F1 = 1.
+over the boxes above the thresholds of each version, matched with the true ones of their class at an IoU of 0.5 or more.
+An image without a true box and without a predicted one has F1 = 1.
 """
 
 import json
@@ -31,9 +31,10 @@ from pipeline.evaluation.bootstrap import (
     precisions_of_classes,
     share_of_resamples,
 )
-from pipeline.evaluation.detection_metrics import ImageBoxes, ScoredBoxes, pairwise_iou
+from pipeline.evaluation.detection_metrics import ScoredBoxes, pairwise_iou
 from pipeline.evaluation.image_results import BoxTable, ClassifierResults, DetectorResults, ImageResults
 
+MIN_IOU = 0.5
 MIN_IMAGES = 5  # of a class; resamples of fewer hardly differ
 BOXES_KEPT = 300  # of an image in each of the two models
 TABLES = (
@@ -225,12 +226,15 @@ def _renamed(table: BoxTable, numbers: NDArray[np.int16]) -> BoxTable:
 def _box_outcomes(
     sides: Sequence[DetectorResults], classes: Sequence[str], paths: Sequence[str]
 ) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Of each image its gain in F1."""
+    """Of each image its gain in F1; of tied ones nothing else."""
     truth = _by_image(sides[0].truth, len(paths))
     listed = [_by_image(side.listed, len(paths)) for side in sides]
     for place, path in enumerate(paths):
-        first, second = (_matched(truth[place], each[place], classes) for each in listed)
-        yield second["f1"] - first["f1"], {"path": path, "label": None, "first": first, "second": second}
+        answers = [_Matched(truth[place], each[place]) for each in listed]
+        gain = answers[1].f1 - answers[0].f1
+        if gain:
+            first, second = (each.as_json(classes) for each in answers)
+            yield gain, {"path": path, "label": None, "first": first, "second": second}
 
 
 def _by_image(table: BoxTable, images: int) -> list[Array]:
@@ -240,36 +244,39 @@ def _by_image(table: BoxTable, images: int) -> list[Array]:
     return np.split(rows[order], np.searchsorted(table.images[order], np.arange(1, images)))
 
 
-def _matched(truth: Array, listed: Array, classes: Sequence[str]) -> dict[str, Any]:
-    """Counts, F1, and the boxes: those that are missed, then the predicted ones by their scores."""
-    image = ImageBoxes(np.column_stack((truth[:, 5], truth[:, :4])), listed)
-    correct = image.correct[:, 0]
-    missed = _unmatched(truth, listed[correct])
-    found, false = int(correct.sum()), int((~correct).sum())
-    total = len(truth) + len(listed)
-    order = np.argsort(-listed[:, 4], kind="stable")
-    boxes = [
-        *(_box(truth[index], classes, "missed") for index in missed),
-        *(_box(listed[index], classes, "found" if correct[index] else "false") for index in order),
-    ]
-    return {
-        "f1": round(2 * found / total, 5) if total else 1.0,
-        "found": found,
-        "missed": len(truth) - found,
-        "false": false,
-        "boxes": boxes[:BOXES_KEPT],
-    }
+class _Matched:
+    """The boxes of an image, matched with the true ones of their class: those that overlap most choose first."""
 
+    def __init__(self, truth: Array, listed: Array) -> None:
+        self._truth, self._listed = truth, listed
+        self._missed, self._false = set(range(len(truth))), set(range(len(listed)))
+        if len(truth) and len(listed):
+            overlaps = pairwise_iou(truth[:, :4], listed[:, :4])
+            overlaps[truth[:, 5:6] != listed[:, 5]] = 0
+            rows, columns = np.nonzero(overlaps >= MIN_IOU)
+            for each in np.argsort(-overlaps[rows, columns], kind="stable"):
+                row, column = int(rows[each]), int(columns[each])
+                if row in self._missed and column in self._false:
+                    self._missed.remove(row)
+                    self._false.remove(column)
+        self._found = len(truth) - len(self._missed)
+        total = len(truth) + len(listed)
+        self.f1 = 2 * self._found / total if total else 1.0
 
-def _unmatched(truth: Array, correct: Array) -> list[int]:
-    """The true boxes that none of the `correct` ones is the match of: the closest pair is the first."""
-    overlaps = np.where(truth[:, 5:6] == correct[:, 5], pairwise_iou(truth[:, :4], correct[:, :4]), 0.0)
-    left = set(range(len(truth)))
-    for _ in range(len(correct)):
-        row, column = np.unravel_index(int(overlaps.argmax()), overlaps.shape)
-        left.discard(int(row))
-        overlaps[row], overlaps[:, column] = -1, -1
-    return sorted(left)
+    def as_json(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Counts, F1, and the boxes: those that are missed, then the predicted ones by their scores."""
+        order = map(int, np.argsort(-self._listed[:, 4], kind="stable"))
+        boxes = [
+            *(_box(self._truth[row], classes, "missed") for row in sorted(self._missed)),
+            *(_box(self._listed[row], classes, "false" if row in self._false else "found") for row in order),
+        ]
+        return {
+            "f1": round(self.f1, 5),
+            "found": self._found,
+            "missed": len(self._missed),
+            "false": len(self._false),
+            "boxes": boxes[:BOXES_KEPT],
+        }
 
 
 def _box(row: Array, classes: Sequence[str], outcome: str) -> dict[str, Any]:

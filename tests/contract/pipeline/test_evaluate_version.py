@@ -9,6 +9,9 @@ import pytest
 
 from core.domain.errors import EvaluationKindMismatch, ExportUnsupported, NoSharedClass
 from pipeline.__main__ import run
+from pipeline.evaluation.image_results import read_results
+from pipeline.evaluation.paired import write_paired
+from pipeline.evaluation.read_paired import read_summary
 from pipeline.model_evaluation.run import evaluate_version
 from pipeline.process.child import Channel, RunCancelled
 from pipeline.process.progress import StageReporter
@@ -72,6 +75,12 @@ def test_an_export_has_figures_and_the_full_report(
     assert metrics["test"][main] == result.metrics[main] and metrics["val"] is None
     lines = (tmp_path / "artifacts" / "predictions.jsonl").read_text().splitlines()
     assert len(lines) == 18 and all(json.loads(line).keys() >= {"path"} for line in lines)
+    results = read_results(tmp_path / "artifacts" / "image_results.npz")
+    write_paired(results, results, tmp_path / "paired.sqlite")
+    paired = read_summary(tmp_path / "paired.sqlite")
+    assert (paired["tied"], paired["won"], paired["lost"]) == (18, 0, 0)
+    for figure in paired["figures"]:
+        assert figure["first"] == figure["second"] == pytest.approx(result.metrics[figure["metric"]], abs=1e-5)
 
 
 def test_the_command_for_people_takes_an_export(
