@@ -93,8 +93,9 @@ class FrozenImages:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """What a preparation leaves out. `keeps_test`: but for images that the archive gives as test, which is so where a
-    dataset extends the frozen one; `generation`: of the frozen test set, where it is known."""
+    """What a preparation leaves out. `keeps_test`: but for the frozen images themselves, byte for byte, where the
+    archive gives them as test, which is so where a dataset extends the frozen one. `generation`: of the frozen test
+    set, where it is known."""
 
     frozen: FrozenImages
     keeps_test: bool = False

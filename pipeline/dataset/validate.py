@@ -91,7 +91,8 @@ def _without_frozen(good: list[_Good], exclusion: Exclusion) -> tuple[list[_Good
     for one in good:
         item = one[0]
         match = matches.get(item.image.sha256)
-        if match is None or (exclusion.keeps_test and item.split == "test"):
+        is_own = exclusion.keeps_test and item.split == "test" and match is not None and match.bits is None
+        if match is None or is_own:
             kept.append(one)
         else:
             how = "The same image as" if match.bits is None else "Looks almost the same as"

@@ -171,7 +171,9 @@ def test_an_extension_of_the_frozen_dataset_keeps_its_test_images(line: Stack, t
     operate(Worker(line.platform, "operations", "test"), operation.id)
     held_out = _paths(line, first, "test")
     sets = {"val": _paths(line, first, "val"), "test": held_out}
-    files = with_boxes(FIRST | {"copy": cropped(FIRST[sorted(held_out)[0].removesuffix(".jpg")])} | _more(5))
+    original = FIRST[sorted(held_out)[0].removesuffix(".jpg")]
+    sets["test"] = held_out | {"again.jpg", "again.xml"}  # as an extension would place it
+    files = with_boxes(FIRST | {"copy": cropped(original), "again": saved_again(original)} | _more(5))
     given = {
         name.replace("images/", f"images/{split}/"): content
         for name, content in files.items()
@@ -179,7 +181,7 @@ def test_an_extension_of_the_frozen_dataset_keeps_its_test_images(line: Stack, t
     }
     archive = zip_files(tmp_path / "given.zip", given)
     plain = _prepared(line, tmp_path, archive=archive)
-    assert (len(_left_out(line, plain)), _paths(line, plain, "test")) == (11, set())
+    assert (len(_left_out(line, plain)), _paths(line, plain, "test")) == (12, set())
 
     extension = line.upload(archive, project="yard")
     with line.platform.db.transaction() as session:
@@ -187,7 +189,7 @@ def test_an_extension_of_the_frozen_dataset_keeps_its_test_images(line: Stack, t
     prepare_job(Worker(line.platform, "prepare", "test"), extension)
     assert line.job(extension).state == "ready", line.job(extension).problem
     assert {path.rpartition("/")[2] for path in _paths(line, extension, "test")} == held_out
-    assert [path for path, _ in _left_out(line, extension)] == ["images/train/copy.jpg"]
+    assert [path for path, _ in _left_out(line, extension)] == ["images/test/again.jpg", "images/train/copy.jpg"]
     end_freeze(line.platform.db, "yard")
 
 
