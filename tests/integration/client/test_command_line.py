@@ -172,6 +172,9 @@ def test_aliases_and_versions(platform: Platform, here: httpx.Client, tmp_path: 
     assert [each["name"] for each in document("models", "squares")["items"]] == ["squares/v2", "squares/v1"]
     compared = document("compare", "squares")
     assert [each["name"] for each in compared["versions"]] == ["squares/v1", "squares/v2"]
+    assert document("compare", "squares", "v2", "@production")["versions"] == compared["versions"][::-1]
+    nothing = darkroom("compare", "squares", "v1", "v2", "--plot", str(tmp_path / "out.png"), expect=ExitCode.FAILED)
+    assert "test-set set" in nothing.stderr  # nothing is frozen
     darkroom("alias", "squares@production", "--remove")
     assert document("alias", "squares")["items"] == []
     meant = darkroom("models", "sqares/v1", expect=ExitCode.FAILED).stderr
