@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.image_sets import LARGE_PHOTO, PHOTO, write_set
 from pipeline.params.prepare import PrepareOptions
-from pipeline.process.results import DIGESTS_FILE
+from pipeline.process.results import WRITTEN_FILE
 
 GOAL = 0.25
 PROCESSES = 2
@@ -44,7 +44,7 @@ def main() -> int:
         }
         spec |= {"classes": before["classes"], "additions": str(more), "options": PrepareOptions().model_dump()}
         extended = _run("extend", folder / "extend", spec | {"processes": PROCESSES})
-        known = {"extended": True, "known": spec["index"], "digests": str(folder / "extend" / DIGESTS_FILE)}
+        known = {"extended": True, "known": spec["index"], "written": str(folder / "extend" / WRITTEN_FILE)}
         _, prepared = _prepare(folder / "revision", folder / "extend/extended.zip", **known)
         row = {
             "benchmark": "extend",

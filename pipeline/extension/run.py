@@ -1,6 +1,5 @@
 """An extension from its spec to the ZIP of the next revision: read what is added -> grow -> write."""
 
-import json
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +22,11 @@ from pipeline.extension.write_zip import write_revision
 from pipeline.formats import read_dataset
 from pipeline.formats.text import read_lines, why_unread
 from pipeline.index.known import read_known
+from pipeline.index.written import write_written
 from pipeline.prepare.result import most_severe_first
 from pipeline.prepare.run import reject_errors
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import DIGESTS_FILE, EXTENDED_FILE, ExtendedArchive
+from pipeline.process.results import EXTENDED_FILE, WRITTEN_FILE, ExtendedArchive
 from pipeline.process.specs import ExtendSpec
 
 REMOVE_FILE = "darkroom-remove.txt"  # of paths, one a line, in what is added: these images are taken out
@@ -38,7 +38,7 @@ class _Read(NamedTuple):
 
 
 def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArchive:
-    """Writes `out/extended.zip`, and beside it the digests of its images.
+    """Writes `out/extended.zip`, and beside it what is known of its images.
 
     Raises Rejected where what is added cannot be used or too little remains, and RunCancelled, PreparationFailed,
     OutOfSpace."""
@@ -54,8 +54,7 @@ def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArc
     target = spec.out / EXTENDED_FILE
     partial = target.with_name(f"{target.name}.part")
     write_revision(grown.revision, parent, _log(read, grown), partial, steps, threads=spec.processes)
-    digests = {image.path: image.sha256 for image in grown.revision.images}
-    (spec.out / DIGESTS_FILE).write_text(json.dumps(digests))
+    write_written(grown.revision.images, spec.out / WRITTEN_FILE)
     partial.replace(target)
     steps.end()
     return ExtendedArchive(

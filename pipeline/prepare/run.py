@@ -5,7 +5,6 @@ contains the split and becomes a member of the tar: so it is known before the se
 the same fingerprint is stored already.
 """
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -33,6 +32,7 @@ from pipeline.formats import read_dataset
 from pipeline.index.known import read_known
 from pipeline.index.schema import INDEX_FILE
 from pipeline.index.write import index_set
+from pipeline.index.written import WrittenImages, read_written
 from pipeline.layouts import LAYOUTS, MANIFEST_FILE, MAX_SCRATCH_BYTES, TAR_FILE, TREE_FOLDER, layout_of
 from pipeline.layouts.tarball import Digest
 from pipeline.params.prepare import PrepareOptions
@@ -78,6 +78,7 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
     scratch.mkdir(parents=True)
     log = _read_log(spec)
     known = read_known(spec.known) if spec.known else {}
+    written = read_written(spec.written) if spec.written else WrittenImages({}, {})
     result: Prepared | Rejection
     try:
         dataset = validate_archive(
@@ -86,8 +87,8 @@ def prepare(spec: PrepareSpec, steps: StageReporter) -> Prepared | Rejection:
             spec.options,
             processes=spec.processes,
             steps=steps,
-            known=known,
-            digests=_read_digests(spec.digests) if spec.digests else None,
+            known=known | written.facts,
+            digests=written.digests,
             exclusion=exclusion_of(spec),
         )
         result = _write(replace(dataset, findings=_with_log(dataset.findings, log)), spec, steps, started)
@@ -105,11 +106,6 @@ def _read_log(spec: PrepareSpec) -> list[Finding]:
     if spec.extended:
         return read_log(spec.archive, EXTENSION_LOG)
     return read_log(spec.archive) if spec.repaired else []
-
-
-def _read_digests(file: Path) -> dict[str, str]:
-    content: dict[str, str] = json.loads(file.read_bytes())
-    return content
 
 
 def exclusion_of(spec: PrepareSpec) -> Exclusion | None:

@@ -14,7 +14,7 @@ FROZEN_LIST_FILE = "frozen_images.json"
 METADATA_FILE = "dataset_metadata.json"
 REPAIRED_FILE = "repaired.zip"
 EXTENDED_FILE = "extended.zip"
-DIGESTS_FILE = "digests.json"  # beside it: the sha256 of its images, by their names
+WRITTEN_FILE = "written.json"  # beside it: see `pipeline.index.written`
 
 
 class ChildResult(BaseModel):

@@ -34,7 +34,7 @@ class PrepareSpec(ChildSpec):
     repaired: bool = False  # the archive was written by `repair`: its log goes behind the findings
     extended: bool = False  # the same of one that was written by `extend`
     known: Path | None = None  # an image index: its images are not decoded again
-    digests: Path | None = None  # sha256 of images of the archive, by name, as it was written: these are not read again
+    written: Path | None = None  # see `pipeline.index.written`: images that were hashed as the archive was written
     live_sets: frozenset[str] = frozenset()  # fingerprints of prepared sets that are stored: not written again
     tree: bool = True  # the tar is unpacked as well
     exclude: Path | None = None  # a list of frozen test images: those that match one are left out

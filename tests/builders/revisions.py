@@ -10,7 +10,7 @@ from pipeline.formats.revision import REVISION_FILE, RevisionImage, head_lines, 
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import prepare
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import DIGESTS_FILE, EXTENDED_FILE, ExtendedArchive, Prepared
+from pipeline.process.results import EXTENDED_FILE, WRITTEN_FILE, ExtendedArchive, Prepared
 from pipeline.process.specs import ExtendSpec, PrepareSpec
 from tests.builders.voc import Files, image_bytes
 
@@ -38,7 +38,7 @@ def prepared_in(
     archive: Path,
     *,
     known: Path | None = None,
-    digests: Path | None = None,
+    written: Path | None = None,
     extended: bool = False,
     exclude: Path | None = None,
 ) -> Prepared:
@@ -49,7 +49,7 @@ def prepared_in(
         options=PrepareOptions(),
         processes=2,
         known=known,
-        digests=digests,
+        written=written,
         extended=extended,
         exclude=exclude,
         tree=False,
@@ -94,7 +94,7 @@ class Extended:
         self.result: ExtendedArchive = extend(spec, scratch, StageReporter())
         self.archive = out / EXTENDED_FILE
         self.out = folder / "out"
-        self.prepared = prepared_in(self.out, self.archive, known=index, digests=out / DIGESTS_FILE, extended=True)
+        self.prepared = prepared_in(self.out, self.archive, known=index, written=out / WRITTEN_FILE, extended=True)
 
 
 __all__ = ["Extended", "Rejected", "prepared_in", "revision_files"]

@@ -14,7 +14,7 @@ from core.services.jobs.extension import StoredInput, inputs_of, prepared_parent
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.free_space import require_free
 from pipeline.params.prepare import PrepareOptions
-from pipeline.process.results import DIGESTS_FILE, EXTENDED_FILE, ExtendedArchive
+from pipeline.process.results import EXTENDED_FILE, WRITTEN_FILE, ExtendedArchive
 from pipeline.process.specs import ExtendSpec
 from worker.tasks.attempt import Attempt
 from worker.tasks.run_command import in_child
@@ -68,9 +68,9 @@ def known_images(attempt: Attempt[JobRow], job: JobRow) -> Path | None:
         return None
 
 
-def known_digests(attempt: Attempt[JobRow]) -> Path | None:
-    """Of the images in the ZIP of this attempt; None where an earlier attempt wrote it: all are read then."""
-    written = attempt.scratch / _OUT / DIGESTS_FILE
+def written_images(attempt: Attempt[JobRow]) -> Path | None:
+    """What is known of the images in the ZIP that this attempt wrote; None where an earlier one did: all are read."""
+    written = attempt.scratch / _OUT / WRITTEN_FILE
     return written if written.exists() else None
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,11 @@ from pipeline.formats.revision import REVISION_FILE
 from pipeline.index.known import read_known
 from pipeline.index.read import read_images
 from pipeline.index.schema import INDEX_FILE, IndexedImage
+from pipeline.index.written import read_written
 from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
-from pipeline.process.results import DIGESTS_FILE
+from pipeline.process.results import WRITTEN_FILE
 from tests.builders.revisions import Extended, prepared_in
 from tests.builders.voc import Files, annotation, image_bytes, voc_files, voc_zip, zip_files
 
@@ -79,8 +79,8 @@ def test_a_revision_keeps_what_it_extends_and_its_fingerprint_is_recomputed_offl
         grown.archive, _folder(tmp_path / "offline"), PrepareOptions(seed=7), processes=1, steps=StageReporter()
     )
     assert offline.digests.fingerprint == grown.prepared.fingerprint
-    digests = json.loads((tmp_path / "after" / "extend" / DIGESTS_FILE).read_text())
-    assert digests == {image.path: image.sha256 for image in offline.images}
+    written = read_written(tmp_path / "after" / "extend" / WRITTEN_FILE)
+    assert written.digests == {image.path: image.sha256 for image in offline.images}
 
 
 def _folder(path: Path) -> Path:
@@ -146,7 +146,7 @@ def test_what_is_known_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(DecodePool, "submit", submit)
     additions = zip_files(tmp_path / "more.zip", _added(1))
     Extended(tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE, additions=additions)
-    assert len(submitted) == 2  # the new image, when it is read and when the revision is prepared
+    assert len(submitted) == 1  # the new image, when it is read
 
 
 def test_one_folder_of_a_known_class_is_enough(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_images_that_are_larger_than_what_is_read_ahead_keep_their_bytes(tmp_pat
         assert archive.read("p03.bmp") == noise.getvalue()
 
 
-def test_images_whose_digests_were_written_with_the_archive_are_not_read_again(
+def test_images_that_were_hashed_as_the_archive_was_written_are_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = voc_zip(tmp_path / "parent.zip")
@@ -255,11 +255,27 @@ def test_images_whose_digests_were_written_with_the_archive_are_not_read_again(
         return inflate(file, entry, *more, **options)
 
     monkeypatch.setattr("pipeline.archive.extract.inflate", noted)
-    digests = tmp_path / "after" / "extend" / DIGESTS_FILE
-    again = prepared_in(tmp_path / "again", grown.archive, known=index, digests=digests, extended=True)
+    written = tmp_path / "after" / "extend" / WRITTEN_FILE
+    again = prepared_in(tmp_path / "again", grown.archive, known=index, written=written, extended=True)
     assert read == [REVISION_FILE]
     assert again.fingerprint == grown.prepared.fingerprint
     assert again.tar == grown.prepared.tar
     read.clear()
     alone = prepared_in(tmp_path / "alone", grown.archive, known=index, extended=True)
     assert len(read) == before.images + 2 and alone.tar == again.tar
+
+
+def test_facts_of_added_images_are_those_of_decoding_them_again(tmp_path: Path) -> None:
+    files = {f"{'ab'[n % 2]}/{n}.jpg": image_bytes(seed=40 + n, boxes=[("x", n + 1, 3, 30, 30)]) for n in range(20)}
+    parent = zip_files(tmp_path / "parent.zip", files)
+    index = tmp_path / "before" / INDEX_FILE
+    before = prepared_in(tmp_path / "before", parent)
+    grown = Extended(
+        tmp_path / "after", parent, before, index, additions=zip_files(tmp_path / "more.zip", _odd_images())
+    )
+    alone = prepared_in(tmp_path / "alone", grown.archive)
+    assert (alone.fingerprint, alone.tar) == (grown.prepared.fingerprint, grown.prepared.tar)
+    assert _rows(tmp_path / "alone") == _rows(grown.out)
+    assert read_known(tmp_path / "alone" / INDEX_FILE) == read_known(grown.out / INDEX_FILE)
+    facts = read_written(tmp_path / "after" / "extend" / WRITTEN_FILE).facts
+    assert len(facts) == grown.result.added - 2  # without the two that are converted
