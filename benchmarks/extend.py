@@ -45,6 +45,7 @@ def main() -> int:
         spec |= {"classes": before["classes"], "additions": str(more), "options": PrepareOptions().model_dump()}
         extended = _run("extend", folder / "extend", spec | {"processes": PROCESSES})
         known = {"extended": True, "known": spec["index"], "written": str(folder / "extend" / WRITTEN_FILE)}
+        known["samples"] = str(folder / "before/samples.tar")
         _, prepared = _prepare(folder / "revision", folder / "extend/extended.zip", **known)
         row = {
             "benchmark": "extend",

@@ -1,5 +1,6 @@
 """An annotated thumbnail: an image with its boxes and class names, or its class, above a caption."""
 
+import hashlib
 import io
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.archive.byte_range import ByteRange
 from pipeline.dataset.predictions import PredictedBox
-from pipeline.decode.image import open_upright
+from pipeline.decode.image import DECODER, open_upright
 from pipeline.plots.boxes import draw_boxes, scaled
 from pipeline.plots.style import shorten
 
@@ -15,6 +16,8 @@ WIDTH, HEIGHT, CAPTION = 400, 300, 24  # px: the image's frame, and the line bel
 BACKGROUND, INK, MUTED = "#eef1f4", "#1f2933", "#7b8794"
 _BADGES = {"train": "#52606d", "val": "#0072b2", "test": "#d55e00"}
 _QUALITY = 88
+_DRAWN = "1"  # another one for every change of what is drawn: thumbnails are reused by their keys
+_KEY_DIGITS = 32
 
 
 class Thumbnail(NamedTuple):
@@ -30,6 +33,12 @@ class Thumbnail(NamedTuple):
     boxes: tuple[PredictedBox, ...]
     face: str | None
     label: str | None = None
+
+
+def thumbnail_key(thumbnail: Thumbnail, sha256: str) -> str:
+    """Of what is drawn: equal keys have equal thumbnails. `sha256`: of the image's file."""
+    drawn = (_DRAWN, DECODER, sha256, *thumbnail[1:])
+    return hashlib.sha256(repr(drawn).encode("utf-8", "surrogatepass")).hexdigest()[:_KEY_DIGITS]
 
 
 def draw_thumbnail(thumbnail: Thumbnail) -> bytes:

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import tarfile
 import traceback
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipeline.decode.pool import Crash, DecodePool
 from pipeline.layouts.tarball import open_tar
 from pipeline.plots.dataset import PLOTS
 from pipeline.plots.style import face_for
-from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail
+from pipeline.plots.thumbnails import Thumbnail, draw_thumbnail, thumbnail_key
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import Gallery
 
@@ -25,20 +26,42 @@ SAMPLES_FILE = "samples.tar"
 _BOXES_DRAWN = 300  # on one thumbnail; with more, they cannot be distinguished
 
 
-def draw_gallery(dataset: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter) -> Gallery:
-    """Write `plots/<name>.png` and `samples.tar` (00.jpg, 01.jpg, ...) below `out`; returns what was written."""
+def draw_gallery(
+    dataset: ValidatedDataset, out: Path, *, seed: int, processes: int, steps: StageReporter, known: Path | None = None
+) -> Gallery:
+    """Write `plots/<name>.png` and `samples.tar` (00-KEY.jpg, 01-KEY.jpg, ...) below `out`; returns what was written.
+
+    `known`: the samples of another dataset, of which those that would be drawn the same are taken.
+    """
     plots = out / PLOTS_FOLDER
     plots.mkdir(exist_ok=True)
     # In decoding processes: inspection decoded these images at a smaller size, thumbnails decode them larger.
     with DecodePool(draw_thumbnail, parse=bytes, processes=processes) as samples:
-        samples.submit(_thumbnails(dataset, seed))
+        wanted = _thumbnails(dataset, seed)
+        found = _read_samples(known) if known else {}
+        new = {key: thumbnail for key, thumbnail in wanted if key not in found}
+        samples.submit(new.values())
         drawn = [name for name in plots_of(dataset.kind) if _drawn(name, plots / f"{name}.png", dataset)]
-        contents = [content for content in samples.answers(steps.tick) if not isinstance(content, Crash)]
+        answers = zip(new, samples.answers(steps.tick), strict=True)
+        found |= {key: content for key, content in answers if not isinstance(content, Crash)}
+    keys = [key for key, _ in wanted if key in found]
     with open_tar(out / SAMPLES_FILE) as tar:
-        for number, content in enumerate(contents):
-            tar.add(f"{number:02d}.jpg", content)
+        for number, key in enumerate(keys):
+            tar.add(f"{number:02d}-{key}.jpg", found[key])
         tar.end()
-    return Gallery(plots=tuple(drawn), samples=len(contents))
+    return Gallery(plots=tuple(drawn), samples=len(keys))
+
+
+def _read_samples(file: Path) -> dict[str, bytes]:
+    """By their keys. Those of an earlier version, whose names have none, are not among them."""
+    found: dict[str, bytes] = {}
+    with tarfile.open(file) as tar:
+        for member in tar:
+            _, _, key = member.name.removesuffix(".jpg").partition("-")
+            content = tar.extractfile(member)
+            if key and content:
+                found[key] = content.read()
+    return found
 
 
 def choose(images: list[DatasetImage], *, seed: int, count: int = THUMBNAILS) -> list[DatasetImage]:
@@ -68,10 +91,12 @@ def _drawn(name: str, path: Path, dataset: ValidatedDataset) -> bool:
     return True
 
 
-def _thumbnails(dataset: ValidatedDataset, seed: int) -> list[Thumbnail]:
+def _thumbnails(dataset: ValidatedDataset, seed: int) -> list[tuple[str, Thumbnail]]:
+    """With their keys."""
     chosen = choose(dataset.images, seed=seed)
     face = face_for([*dataset.classes, *(image.name for image in chosen)])
-    return [_thumbnail(image, dataset, face) for image in chosen]
+    drawn = [(_thumbnail(image, dataset, face), image.sha256) for image in chosen]
+    return [(thumbnail_key(thumbnail, sha256), thumbnail) for thumbnail, sha256 in drawn]
 
 
 def _thumbnail(image: DatasetImage, dataset: ValidatedDataset, face: str | None) -> Thumbnail:

@@ -251,7 +251,9 @@ def reject_errors(checked: Checked, findings: list[Finding], options: PrepareOpt
 
 def _write(dataset: ValidatedDataset, spec: PrepareSpec, steps: StageReporter, started: datetime) -> Prepared:
     steps.stage("drawing")
-    gallery = draw_gallery(dataset, spec.out, seed=spec.options.seed, processes=spec.processes, steps=steps)
+    gallery = draw_gallery(
+        dataset, spec.out, seed=spec.options.seed, processes=spec.processes, steps=steps, known=spec.samples
+    )
     tar = None if dataset.digests.fingerprint in spec.live_sets else _write_set(dataset, spec, steps)
     steps.end()
     metadata = write_metadata(dataset, spec, started=started, seconds=steps.seconds)

@@ -35,6 +35,7 @@ class PrepareSpec(ChildSpec):
     extended: bool = False  # the same of one that was written by `extend`
     known: Path | None = None  # an image index: its images are not decoded again
     written: Path | None = None  # see `pipeline.index.written`: images that were hashed as the archive was written
+    samples: Path | None = None  # of the dataset that is extended: those that would be drawn the same are taken
     live_sets: frozenset[str] = frozenset()  # fingerprints of prepared sets that are stored: not written again
     tree: bool = True  # the tar is unpacked as well
     exclude: Path | None = None  # a list of frozen test images: those that match one are left out

@@ -39,6 +39,7 @@ def prepared_in(
     *,
     known: Path | None = None,
     written: Path | None = None,
+    samples: Path | None = None,
     extended: bool = False,
     exclude: Path | None = None,
 ) -> Prepared:
@@ -50,6 +51,7 @@ def prepared_in(
         processes=2,
         known=known,
         written=written,
+        samples=samples,
         extended=extended,
         exclude=exclude,
         tree=False,

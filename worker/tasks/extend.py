@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from core.db.tables import DatasetRow, JobRow
 from core.domain.errors import Gone, JobNotExtendable, JobNotFound, PreparationFailed
-from core.domain.keys import extended_key
+from core.domain.keys import extended_key, samples_key
 from core.services.jobs.extension import StoredInput, inputs_of, prepared_parent, revision_file_name
 from core.storage import ObjectCorrupt, ObjectMissing
 from core.storage.free_space import require_free
@@ -21,6 +21,7 @@ from worker.tasks.run_command import in_child
 from worker.tasks.store_source import store_source
 
 _INDEX = "parent.sqlite"
+_SAMPLES = "parent-samples.tar"
 _OUT = "extend"  # the child's folder
 
 
@@ -64,6 +65,17 @@ def known_images(attempt: Attempt[JobRow], job: JobRow) -> Path | None:
     try:
         _, dataset = prepared_parent(attempt.db, str(job.parent_job_id))
         return _fetch_index(attempt, dataset)
+    except (JobNotFound, Gone, JobNotExtendable, PreparationFailed):
+        return None
+
+
+def known_samples(attempt: Attempt[JobRow], job: JobRow) -> Path | None:
+    """The thumbnails of the dataset that the job extends; None where there are none: all are drawn then."""
+    if not job.extension:
+        return None
+    try:
+        parent, _ = prepared_parent(attempt.db, str(job.parent_job_id))
+        return _fetch_object(attempt, samples_key(parent.id, parent.attempt), 0, _SAMPLES)[0]
     except (JobNotFound, Gone, JobNotExtendable, PreparationFailed):
         return None
 

@@ -18,7 +18,7 @@ from pipeline.process.results import METADATA_FILE, Prepared
 from pipeline.process.specs import PrepareSpec
 from worker.context import Worker
 from worker.tasks.attempt import Attempt, run_attempt
-from worker.tasks.extend import known_images, written_images
+from worker.tasks.extend import known_images, known_samples, written_images
 from worker.tasks.run_command import findings_in, in_child, reject
 from worker.tasks.source_zip import source_of
 from worker.tasks.store_prepared import put_gallery, put_set, wait_until_deleted
@@ -71,6 +71,7 @@ def _spec(attempt: Attempt[JobRow], job: JobRow, archive: Path) -> PrepareSpec:
         extended=bool(job.extension),
         known=known_images(attempt, job),
         written=written_images(attempt),
+        samples=known_samples(attempt, job),
         live_sets=frozenset(live_fingerprints(attempt.db)),
         tree=False,
         exclude=None if frozen is None else _fetch_list(attempt, frozen),

@@ -125,7 +125,7 @@ def test_the_zip_that_was_made_is_prepared_where_it_lies(
     prepare_job(worker, job_id)
     job = line.job(job_id)
     assert job.state == "ready", job.problem
-    assert sorted(fetched) == ["additions.zip", "parent.sqlite", "parent.zip"]
+    assert sorted(fetched) == ["additions.zip", "parent-samples.tar", "parent.sqlite", "parent.zip"]
     stored = tmp_path / "stored.zip"
     assert original(line.platform.store, str(job.source_key), stored).sha256 == job.source_sha256
     (tmp_path / "offline").mkdir()

@@ -15,12 +15,14 @@ from pipeline.archive.inflate import inflate
 from pipeline.archive.source import Rejected
 from pipeline.dataset.frozen_images import FrozenImage, write_frozen_images
 from pipeline.decode.inspect_ahead import inspect_all
+from pipeline.decode.pool import DecodePool
 from pipeline.formats.revision import REVISION_FILE
 from pipeline.index.known import read_known
 from pipeline.index.read import read_images
 from pipeline.index.schema import INDEX_FILE, IndexedImage
 from pipeline.index.written import read_written
 from pipeline.params.prepare import PrepareOptions
+from pipeline.plots.thumbnails import Thumbnail
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import WRITTEN_FILE
@@ -134,8 +136,6 @@ def test_what_is_known_is_not_decoded(tmp_path: Path, monkeypatch: pytest.Monkey
     parent = voc_zip(tmp_path / "parent.zip")
     before = prepared_in(tmp_path / "before", parent)
     submitted: list[object] = []
-    from pipeline.decode.pool import DecodePool
-
     original = DecodePool.submit
 
     def submit(self: object, tasks: object) -> None:
@@ -279,3 +279,24 @@ def test_facts_of_added_images_are_those_of_decoding_them_again(tmp_path: Path) 
     assert read_known(tmp_path / "alone" / INDEX_FILE) == read_known(grown.out / INDEX_FILE)
     facts = read_written(tmp_path / "after" / "extend" / WRITTEN_FILE).facts
     assert len(facts) == grown.result.added - 2  # without the two that are converted
+
+
+def test_thumbnails_that_would_be_the_same_are_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = voc_zip(tmp_path / "parent.zip")
+    before = prepared_in(tmp_path / "before", parent)
+    index = tmp_path / "before" / INDEX_FILE
+    changes = {"p03.jpg": {"boxes": [{"label": "ball", "x1": 5, "y1": 5, "x2": 30, "y2": 30}]}}
+    grown = Extended(tmp_path / "after", parent, before, index, changes=changes)
+    drawn: list[Any] = []
+    original = DecodePool.submit
+
+    def submit(self: Any, tasks: Any) -> None:
+        each = list(tasks)
+        drawn.extend(task for task in each if isinstance(task, Thumbnail))
+        original(self, each)
+
+    monkeypatch.setattr(DecodePool, "submit", submit)
+    samples = tmp_path / "before" / "samples.tar"
+    prepared_in(tmp_path / "again", grown.archive, known=index, samples=samples, extended=True)
+    assert [task.name for task in drawn] == ["p03.jpg"]
+    assert (tmp_path / "again" / "samples.tar").read_bytes() == (grown.out / "samples.tar").read_bytes()

@@ -111,5 +111,5 @@ def test_prepare_draws_the_images_and_says_so(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["gallery"] == {"plots": list(PLOT_NAMES), "samples": 9}
     with tarfile.open(tmp_path / "out" / "samples.tar") as tar:
-        assert tar.getnames() == [f"{number:02d}.jpg" for number in range(9)]
+        assert [name[:3] for name in tar.getnames()] == [f"{number:02d}-" for number in range(9)]
     assert {path.stem for path in (tmp_path / "out" / "plots").iterdir()} == set(PLOT_NAMES)
