@@ -194,7 +194,7 @@ def _inputs_of_extensions(session: Session, keys: Sequence[str]) -> Iterator[str
     """What the ZIP of an extension is still to be made of: one that failed may be retried, a rejected one not."""
     unfinished = JobRow.state.in_(_texts({JobState.RECEIVED, JobState.PREPARING, JobState.FAILED}))
     unmade = (JobRow.extension.is_not(None), JobRow.source_key.is_(None), unfinished)
-    owners = {owner_of(key) for key in keys}
+    owners = {owner_of(key) for key in keys if "/" in key}  # others put their own objects into a store
     statement = select(JobRow.extension).where(JobRow.id.in_(owners), *unmade)
     for extension in session.execute(statement).scalars():
         yield from (stored["key"] for stored in (extension["additions"], extension["changes"]) if stored)

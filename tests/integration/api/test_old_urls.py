@@ -68,6 +68,10 @@ def _is_more(requested: str, where: str, change: str) -> bool:
     return described or titled or advised or (requested, where) in OTHER_WORDS
 
 
+def _are_named(items: Any) -> bool:
+    return isinstance(items, list) and all(isinstance(each, dict) and "name" in each for each in items)
+
+
 def _different(before: Any, now: Any, where: str = "") -> Iterator[tuple[str, str]]:
     """Where `now` lacks a value of before or has another; new fields may come."""
     if isinstance(before, dict) and isinstance(now, dict):
@@ -76,5 +80,9 @@ def _different(before: Any, now: Any, where: str = "") -> Iterator[tuple[str, st
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         for number, value in enumerate(before):
             yield from _different(value, now[number], f"{where}[{number}]")
+    elif _are_named(before) and _are_named(now):  # a list that grew, such as the formats
+        named = {each["name"]: each for each in now}
+        for each in before:
+            yield from _different(each, named.get(each["name"]), f"{where}[{each['name']}]")
     elif before != now:
         yield where, f"{before!r} is {now!r}"
