@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, Wait
 from api.http.idempotency import Idempotency
@@ -33,6 +34,14 @@ from core.services.uploads.room import UploadRoom
 from core.services.views import prepared_set_of
 from http_common.openapi import problem_responses
 
+
+class _CorrectionId(StringConvertor):
+    """So that `/corrections/apply` is no correction: it cannot be discarded."""
+
+    regex = "correction_[0-9a-z]+"
+
+
+register_url_convertor("correction_id", _CorrectionId())
 router = APIRouter(prefix="/datasets/{job_id}/corrections", tags=["datasets"])
 
 _MISSING = (errors.JobNotFound, errors.Gone)
@@ -91,7 +100,7 @@ def discard_all(platform: CurrentPlatform, job_id: str) -> DiscardedCorrections:
 
 
 @router.delete(
-    "/{correction_id}",
+    "/{correction_id:correction_id}",
     status_code=204,
     summary="Discard a draft",
     responses=problem_responses(*_MISSING, errors.CorrectionNotFound),
