@@ -3,8 +3,9 @@
 import re
 
 DATASETS = "datasets/"
+UPLOADS = "uploads/"
 _DERIVED = ("exports/", "evaluations/", "bundles/", "batch_predictions/", "dataset_exports/")
-ROOTS = ("uploads/", "jobs/", "runs/", "operations/", "versions/", "test_sets/", *_DERIVED, DATASETS, "probe/")
+ROOTS = (UPLOADS, "jobs/", "runs/", "operations/", "versions/", "test_sets/", *_DERIVED, DATASETS, "probe/")
 PLOT_NAMES = ("class_distribution", "resolution_scatter", "box_centres")  # those that prepare draws of a dataset
 
 _OF_JOB = re.compile(r"jobs/([^/]+)/(\d+)/")

@@ -177,7 +177,7 @@ class Models:
             file = await asyncio.get_running_loop().run_in_executor(self._fetcher, self._cache.file_of, served)
             try:
                 return await self._opened_from(file, served)
-            except Exception:
+            except Exception:  # engines raise their own kinds for a file that is gone; any other error goes on
                 if file.exists() or not left:
                     raise
                 log.info("export.removed_while_opened", sha256=served.sha256)

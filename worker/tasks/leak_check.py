@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 from core.db.tables import DatasetRow, RunRow, TestSetRow
-from core.domain.errors import TrainsOnTestSet, Unavailable
+from core.domain.errors import TrainingFailed, TrainsOnTestSet
 from core.services.models.training_sets import training_sets
 from core.services.runs.lifecycle import CheckedLeak
 from core.storage import ObjectCorrupt, ObjectMissing
@@ -24,7 +24,7 @@ def refuse_leak(attempt: Attempt[RunRow], run: RunRow) -> None:
 
 
 def check_leak(attempt: Attempt[RunRow], run: RunRow) -> CheckedLeak:
-    """Against the test set that is frozen now. Raises Unavailable where its list cannot be read, JobNotFound, Gone."""
+    """Against the test set that is frozen now. Raises TrainingFailed where its list is lost, JobNotFound, Gone."""
     sets = training_sets(attempt.db, run.job_id, str(run.params.get("model", "")))
     if sets is None:
         return CheckedLeak(None, None)
@@ -48,5 +48,5 @@ def _leaks(attempt: Attempt[RunRow], dataset: DatasetRow, frozen: TestSetRow) ->
                 attempt.lease.run_in_thread(partial(store.fetch, key, path))
     except (ObjectMissing, ObjectCorrupt) as error:
         detail = "The list of the frozen test images or an image index is missing or damaged in the object store."
-        raise Unavailable(detail, service="store") from error
+        raise TrainingFailed(detail, fingerprint=dataset.fingerprint, generation=frozen.generation) from error
     return attempt.lease.run_in_thread(lambda: find_leaks(index, read_frozen_images(listed)))

@@ -38,7 +38,7 @@ async def download(
     except (ServiceUnreachable, ServiceUnavailable):
         file.release()
         raise
-    except Exception:
+    except Exception:  # of whatever kind: what has arrived is not known to be right, and the error goes on
         file.discard()
         raise
     except BaseException:  # interrupted
