@@ -76,7 +76,9 @@ def test_every_path_names_its_methods_and_answers_head_where_it_answers_get(clie
     documented = client.get("/openapi.json").json()["paths"]
     extra = {"/docs": {"get": {}}, "/openapi.json": {"get": {}}, "/assets/darkroom.css": {"get": {}}}
     for path, operations in (documented | extra).items():
-        url = re.sub("{.*?}", "x", path.replace("{export_id}", "export_x"))  # whose form is part of the route
+        for name in ("export", "correction"):  # the form of their ids is part of the route
+            path = path.replace(f"{{{name}_id}}", f"{name}_x")
+        url = re.sub("{.*?}", "x", path)
         methods = {method.upper() for method in operations}
         if "GET" in methods:
             methods.add("HEAD")

@@ -33,7 +33,8 @@ KEYS = {"upload-length": "10", "tus-resumable": "1.0.0", "upload-offset": "0"}
 
 
 def send(client: httpx.Client, method: str, path: str, query: dict[str, str]) -> httpx.Response:
-    concrete = re.sub(r"\{[^}]*\}", "none", path.replace("{export_id}", "export_1"))
+    path = re.sub(r"\{(export|correction)_id\}", r"\1_1", path)  # the form of these ids is part of the route
+    concrete = re.sub(r"\{[^}]*\}", "none", path)
     body: Any = {"json": {}} if method in ("PUT", "POST") and "uploads" not in path else {}
     return client.request(method, concrete, params=query, headers=KEYS, **body)
 
