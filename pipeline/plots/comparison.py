@@ -1,6 +1,7 @@
 """Images of two datasets side by side: before and after, with what was added, removed and changed drawn on them."""
 
 import io
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.decode.image import open_upright
 from pipeline.plots.fonts import face_of
-from pipeline.plots.style import INK, MUTED, shorten
+from pipeline.plots.style import INK, MUTED
 from pipeline.process.render_task import ComparedBox, ComparedPair, ComparedSide, ComparisonTask
 
 WIDTH, HEIGHT = 340, 255  # px of one image's frame
@@ -22,6 +23,11 @@ _OUTCOMES = {"won": "#00704f", "lost": "#b44a00"}  # dark enough for text on whi
 _DASHED, _WITHOUT_NAME = ("removed", "was", "missed"), ("was", "same")
 _MARGIN, _BETWEEN, _GAP = 28, 6, 30  # px: around the sheet, between before and after, between pairs
 _HEAD, _LEGEND, _CAPTION = 92, 34, 30  # px: height of the head, its legend, a line above and below the images
+_SPACED = 14  # px: between the parts of a caption
+_OF_NOTE, _OF_CAPTION = (
+    0.65,
+    0.75,
+)  # of the width of a pair, of an image: at most so much is the note, what was predicted
 _DASH, _SPACE = 9, 5
 _COMPRESSION = 3  # of zlib's 9 levels: higher ones save 2 % on photographs and take five times as long
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -83,9 +89,12 @@ def _font(face: str | None, size: int) -> _Font:
 
 def _draw_head(sheet: Image.Image, task: ComparisonTask, fonts: _Fonts) -> None:
     pen = ImageDraw.Draw(sheet)
-    names = f"  {'and' if task.predictions else 'to'}  ".join((task.before, task.after))
+    between = f"  {'and' if task.predictions else 'to'}  "
+    room = sheet.width - 2 * _MARGIN
+    of_name = (room - pen.textlength(between, font=fonts.title)) / 2
+    names = between.join(_end_of(pen, name, fonts.title, of_name) for name in (task.before, task.after))
     pen.text((_MARGIN, 34), names, font=fonts.title, fill=INK, anchor="lm")
-    pen.text((_MARGIN, 62), task.title, font=fonts.text, fill=MUTED, anchor="lm")
+    pen.text((_MARGIN, 62), _start_of(pen, task.title, fonts.text, room), font=fonts.text, fill=MUTED, anchor="lm")
     if not _has_boxes(task):
         return
     x, y = _MARGIN, 94
@@ -108,9 +117,10 @@ def _draw_pair(
     right = left + 2 * WIDTH + _BETWEEN
     middle = top + _CAPTION // 2 - 2
     shade = _OUTCOMES[pair.outcome] if pair.outcome else MUTED
-    pen.text((right, middle), pair.note, font=fonts.text, fill=shade, anchor="rm")
-    room = right - left - pen.textlength(pair.note, font=fonts.text) - 16
-    pen.text((left, middle), _cut(pen, pair.path, fonts.text, room), font=fonts.text, fill=INK, anchor="lm")
+    note = _start_of(pen, pair.note, fonts.text, _OF_NOTE * (right - left))
+    pen.text((right, middle), note, font=fonts.text, fill=shade, anchor="rm")
+    room = right - left - pen.textlength(note, font=fonts.text) - 16
+    pen.text((left, middle), _end_of(pen, pair.path, fonts.text, room), font=fonts.text, fill=INK, anchor="lm")
     image = None
     sides = ((pair.before, task.before, left), (pair.after, task.after, left + WIDTH + _BETWEEN))
     for side, name, x in sides:
@@ -162,7 +172,7 @@ def _draw_boxes(
         _rectangle(pen, edges, box.change, width=_width(box.change))
     for box, edges in placed:
         if box.change not in _WITHOUT_NAME:
-            _tag(pen, shorten(box.label, 28), edges, COLOURS[box.change], font)
+            _tag(pen, _start_of(pen, box.label, font, WIDTH - 10), edges, COLOURS[box.change], font)
 
 
 def _placed(box: ComparedBox, factor: float, offset: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -213,24 +223,32 @@ def _draw_caption(
     x, y = corner
     other = pair.before if side is pair.after else pair.after
     is_moved = other is not None and other.split != side.split
-    parts = [(name, MUTED)]
+    parts = []
     if side.caption is None:
         parts.append((side.split, COLOURS["changed"] if is_moved else INK))
     else:
         shade = INK if side.is_right is None else _OUTCOMES["won" if side.is_right else "lost"]
-        parts.append((shorten(side.caption, 40), shade))
+        parts.append((_start_of(pen, side.caption, fonts.text, _OF_CAPTION * WIDTH), shade))
     if side.label is not None:
-        parts.append((shorten(side.label, 22), COLOURS["changed"] if pair.is_relabelled else INK))
-    for text, shade in parts:
+        label = _start_of(pen, side.label, fonts.text, WIDTH / 2)
+        parts.append((label, COLOURS["changed"] if pair.is_relabelled else INK))
+    room = WIDTH - sum(_SPACED + pen.textlength(text, font=fonts.text) for text, _ in parts)
+    for text, shade in ((_end_of(pen, name, fonts.text, room), MUTED), *parts):
         pen.text((x, y), text, font=fonts.text, fill=shade, anchor="lm")
-        x += round(pen.textlength(text, font=fonts.text)) + 14
+        x += round(pen.textlength(text, font=fonts.text)) + _SPACED
 
 
-def _cut(pen: ImageDraw.ImageDraw, text: str, font: _Font, room: float) -> str:
-    """Shortened at its begin: its end names the file."""
+def _end_of(pen: ImageDraw.ImageDraw, text: str, font: _Font, room: float) -> str:
+    """What of `text` fits into `room` pixels, shortened at its begin: its end names the file, or the version."""
+    return _fitted(pen, text, font, room, lambda kept: f"…{text[len(text) - kept :]}")
+
+
+def _start_of(pen: ImageDraw.ImageDraw, text: str, font: _Font, room: float) -> str:
+    return _fitted(pen, text, font, room, lambda kept: f"{text[:kept]}…")
+
+
+def _fitted(pen: ImageDraw.ImageDraw, text: str, font: _Font, room: float, cut: Callable[[int], str]) -> str:
     if pen.textlength(text, font=font) <= room:
         return text
-    kept = len(text)
-    while kept > 1 and pen.textlength(f"…{text[-kept:]}", font=font) > room:
-        kept -= 1
-    return f"…{text[-kept:]}"
+    fitting = bisect_right(range(1, len(text)), room, key=lambda kept: pen.textlength(cut(kept), font=font))
+    return cut(fitting)
