@@ -128,7 +128,9 @@ async def compared_plot(
     read = partial(compare_versions, platform, project, first=a, second=b, dataset=dataset, split=split)
     found = await run_in_threadpool(read)
     file = await run_in_threadpool(_file, request, platform, found)
-    headers = {"etag": f'"{file.stem}-{PLOT_VERSION}-{outcome or "both"}-{n}"', "cache-control": MAY_CHANGE}
+    names = [each.name.replace("/", "-") for each in (found.first, found.second)]
+    drawn = "-".join((file.stem, str(PLOT_VERSION), *names, outcome or "both", str(n)))
+    headers = {"etag": f'"{drawn}"', "cache-control": MAY_CHANGE}
     if is_known(request.headers, headers["etag"]):
         return Response(status_code=304, headers=headers)
     job, prepared = await run_in_threadpool(prepared_set_of, platform.db, found.dataset.id)
@@ -141,7 +143,6 @@ async def compared_plot(
     chunks = partial(predictions_bytes, platform.store, prepared, task, indexed)
     thumbnails: Thumbnails = request.app.state.thumbnails
     content = await thumbnails.render(task, chunks, name="the plot of the comparison")
-    names = (each.name.replace("/", "-") for each in (found.first, found.second))
     headers["content-disposition"] = inline(file_name(*names, outcome or "", "compared.png"))
     return Response(content, headers=headers, media_type="image/png")
 

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit
-from api.http.downloads import NEVER_CHANGES, file_name, inline
+from api.http.downloads import MAY_CHANGE, NEVER_CHANGES, file_name, inline
 from api.http.ranges import is_known
 from api.images.comparison import COMPARISON_VERSION, comparison_bytes, comparison_task
 from api.images.selection import cursor_of_number, number_of_cursor
@@ -135,7 +135,8 @@ async def plot_dataset_diff(
     """A grid of the images that differ, those with the most changed annotations first, each before and after: added
     boxes are green, removed ones red and dashed, changed ones blue, others grey."""
     found = await run_in_threadpool(_diff_of, request, platform, before, after)
-    headers = {"etag": f'"{found.etag}-{COMPARISON_VERSION}-{change or "all"}-{n}"', "cache-control": NEVER_CHANGES}
+    drawn = f"{found.etag}-{COMPARISON_VERSION}-{found.names.replace(' ', '-')}-{change or 'all'}-{n}"
+    headers = {"etag": f'"{drawn}"', "cache-control": MAY_CHANGE}  # the names of projects are drawn
     if is_known(request.headers, headers["etag"]):
         return Response(status_code=304, headers=headers)
     items = (await run_in_threadpool(read_most_changed, found.compared, change=change, limit=n)).items

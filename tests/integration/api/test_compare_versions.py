@@ -106,7 +106,12 @@ def test_detectors_are_compared_class_by_class_and_image_by_image(platform: Plat
     found_colours = Image.open(io.BytesIO(answer.content)).convert("RGB").getcolors(2**20)
     assert {GREEN, RED, BLUE} <= {colour for _, colour in found_colours or ()}
     assert client.get(found["links"]["plot"], headers={"if-none-match": answer.headers["etag"]}).status_code == 304
-    only = client.get(f"{found['links']['plot']}&outcome=lost&n=1")
+    client.patch(f"/projects/{job.project}", json={"project": "the-other-name"}).raise_for_status()
+    renamed = client.get(
+        found["links"]["plot"].replace(job.project, "the-other-name"), headers={"if-none-match": answer.headers["etag"]}
+    )
+    assert renamed.status_code == 200 and renamed.content != answer.content, "the new name is drawn"
+    only = client.get("/projects/the-other-name/compare/plot", params={**QUERY, "outcome": "lost", "n": 1})
     assert Image.open(io.BytesIO(only.content)).height < Image.open(io.BytesIO(answer.content)).height
 
 

@@ -115,7 +115,7 @@ def test_the_csv_has_a_line_for_each_difference_and_no_formula(client: httpx.Cli
 
 def test_the_plot_draws_before_and_after_side_by_side(client: httpx.Client, url: str) -> None:
     answer = client.get(f"{url}/plot?n=1")
-    assert answer.headers["content-type"] == "image/png" and "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-type"] == "image/png" and "no-cache" in answer.headers["cache-control"]
     sheet = Image.open(io.BytesIO(answer.content)).convert("RGB")
     # The frames begin at (28, 156) and (374, 156), 340 px wide; an image of 96 x 64 is drawn 340 x 227, 14 px lower.
     at = 340 / 96
@@ -130,6 +130,17 @@ def test_the_plot_draws_before_and_after_side_by_side(client: httpx.Client, url:
     assert whole.size == (2 * 28 + 2 * 686 + 30, 126 + 2 * (315 + 30) - 30 + 28)
     nothing = client.get(f"{url}/plot?change=moved")
     assert Image.open(io.BytesIO(nothing.content)).size[0] == 2 * 28 + 686
+
+
+def test_the_plot_has_the_new_name_of_a_renamed_project(client: httpx.Client, platform: Platform) -> None:
+    before = indexed_job(platform, BEFORE)
+    after = indexed_job(platform, AFTER)
+    url = f"/dataset/diff/{before.id}/{after.id}/plot?n=1"
+    drawn = client.get(url)
+    client.patch(f"/projects/{after.project}", json={"project": "the-other-name"}).raise_for_status()
+    again = client.get(url, headers={"if-none-match": drawn.headers["etag"]})
+    assert again.status_code == 200 and again.content != drawn.content
+    assert "the-other-name-d1" in again.headers["content-disposition"]
 
 
 def test_the_plot_of_labels_has_no_legend_of_boxes(client: httpx.Client, platform: Platform) -> None:
