@@ -48,6 +48,7 @@ from api.routes import (
     test_sets,
     training,
     uploads,
+    workers,
 )
 from api.schemas.batch_predictions import NewBatch
 from api.uploads.finisher import Finisher
@@ -94,7 +95,7 @@ _ROUTES = (
         evaluation_matrix,
         comparisons,
     ),
-    *(aliases, lineage, storage, operations, service),
+    *(aliases, lineage, storage, operations, workers, service),
 )
 TAGS = [
     {"name": "datasets", "description": "Upload a ZIP and have it validated, converted and fingerprinted."},

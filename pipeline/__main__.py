@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("pipeline.cli.replay", "make the prediction of a receipt again, offline, and name what differs"),
     "predict-batch": ("pipeline.cli.predict_batch", "run an export on many images, for a worker"),
     "predict": ("pipeline.cli.predict", "run a trained model on images"),
+    "devices": ("pipeline.cli.devices", "print what this machine computes on: processor, GPUs, engines"),
 }
 _READ_DATASETS = frozenset({"prepare", "fingerprint", "repair", "extend", "export-dataset"})
 

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -11,6 +12,7 @@ from core.domain.errors import Unavailable
 from core.services.context import Platform, open_platform
 from core.services.work.locks import note_worker
 from core.settings import Settings
+from worker.supervision.devices import devices
 from worker.supervision.launcher import Launcher
 from worker.supervision.local_launcher import LocalLauncher
 
@@ -40,9 +42,13 @@ def announce(worker: Worker) -> None:
 
 
 def _announce(worker: Worker) -> None:
+    found: dict[str, Any] | None = None
     while True:
         try:
-            note_worker(worker.platform.db, worker.name, worker.role)
+            note_worker(worker.platform.db, worker.name, worker.role, found)
+            if found is None:
+                found = devices(worker.role)
+                continue  # they are written at once
         except Unavailable as error:
             log.warning("worker.not_announced", error=error.detail)
         except Exception:  # tried again: the thread lives as long as the worker

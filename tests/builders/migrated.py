@@ -61,8 +61,15 @@ def _text(value: Any) -> str:
     return str({name: str(each) for name, each in value.items()} if isinstance(value, dict) else value)
 
 
+def take_devices(rows: Rows) -> None:
+    """Remove what 0016 added."""
+    for row in rows["workers"]:
+        del row["devices"]
+
+
 def take_storage(rows: Rows) -> None:
     """Remove what 0014 added, of which only a deleted version has a value."""
+    take_devices(rows)
     for row in rows["runs"]:
         assert row.pop("checkpoint_bytes") is None
     for row in rows["projects"]:

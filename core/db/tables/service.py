@@ -45,6 +45,7 @@ class WorkerRow(Base):
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     role: Mapped[str] = mapped_column(String(20))  # prepare | train | operations | housekeeping
     seen_at: Mapped[float]  # the database's clock
+    devices: Mapped[dict[str, Any] | None]  # what it computes on, once it has found out
 
 
 class TotalRow(Base):

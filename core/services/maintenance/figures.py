@@ -19,11 +19,11 @@ from core.domain.states import RUN_ENDED
 from core.queue import ROLES
 from core.services.context import Platform
 from core.services.work.leases import TABLES
+from core.services.work.locks import ALIVE_SECONDS
 
 COUNTED = 10_000  # a longer queue is reported as this long; index entries, read in 2 ms
 COUNTED_BEHIND = 1_000  # rows
 OLDEST = 100
-WORKER_SECONDS = 60.0  # a worker records that it is alive every 15 s
 
 Where = tuple[ColumnElement[bool], ...]
 
@@ -90,5 +90,5 @@ def _oldest_seconds(session: Session, table: type[Leased], where: Where) -> floa
 
 
 def _workers(session: Session) -> dict[str, int]:
-    alive = select(WorkerRow.role, func.count()).where(WorkerRow.seen_at > db_now() - WORKER_SECONDS)
+    alive = select(WorkerRow.role, func.count()).where(WorkerRow.seen_at > db_now() - ALIVE_SECONDS)
     return {role: count for role, count in session.execute(alive.group_by(WorkerRow.role)).all()}

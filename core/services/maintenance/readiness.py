@@ -21,12 +21,12 @@ from core.domain.errors import DarkroomError
 from core.queue import ROLES
 from core.services.context import Platform
 from core.services.models.mlflow_sync import count_refused, count_refused_changes
+from core.services.work.locks import ALIVE_SECONDS
 
 REPORT_SECONDS = 10.0
 FAULTY_REPORT_SECONDS = 1.0  # while a part starts or recovers, people check often
 PROBE_SECONDS = 3.0
 MLFLOW_SECONDS = 2.0
-WORKER_SECONDS = 60.0  # a worker records that it is alive every 15 s
 NEEDED_ROLES = tuple(ROLES.values())
 
 ProbeState = Literal["ok", "degraded", "failed"]
@@ -142,7 +142,7 @@ def _mlflow(platform: Platform) -> tuple[ProbeState, str]:
 
 
 def _worker(platform: Platform) -> tuple[ProbeState, str]:
-    alive = select(WorkerRow.role, func.count()).where(WorkerRow.seen_at > db_now() - WORKER_SECONDS)
+    alive = select(WorkerRow.role, func.count()).where(WorkerRow.seen_at > db_now() - ALIVE_SECONDS)
     with platform.db.reading() as session:
         counts = dict(session.execute(alive.group_by(WorkerRow.role)).all())
     missing = [role for role in NEEDED_ROLES if not counts.get(role)]

@@ -13,8 +13,10 @@ from typing import Any
 import httpx
 import pytest
 from openapi_spec_validator import validate
+from sqlalchemy import update
 
 import core.services.maintenance.readiness
+from core.db.tables import WorkerRow
 from core.domain.errors import Unavailable, all_errors
 from core.queue.polling_only import PollingOnly
 from core.services.context import Platform
@@ -139,6 +141,26 @@ def test_ready_reports_each_part_and_fails_only_without_database_or_store(
         monkeypatch.setattr(FolderStore, "probe", broken)
         failed = problem(client.get("/ready"), 503, "unavailable")
         assert failed["state"] == "failed" and failed["checks"]["store"]["state"] == "failed"
+
+
+def test_workers_are_listed_with_what_they_compute_on_while_they_live(platform: Platform) -> None:
+    engine = {"name": "openvino", "version": "2026.4.1", "devices": ["cpu"], "precisions": ["fp32", "bf16"]}
+    gpu = {"name": "NVIDIA H200", "memory_bytes": 150_754_820_096}
+    found = {"processor": "Xeon", "cores": 2, "gpus": [gpu], "engines": [engine]}
+    note_worker(platform.db, "a:1", "operations")
+    note_worker(platform.db, "a:1", "operations", found)
+    note_worker(platform.db, "b:2", "prepare")
+    note_worker(platform.db, "c:3", "train")
+    with platform.db.transaction() as session:
+        session.execute(update(WorkerRow).where(WorkerRow.name == "c:3").values(seen_at=WorkerRow.seen_at - 61))
+    with serving(platform) as client:
+        first = client.get("/workers?limit=1").json()
+        assert [(each["name"], each["role"], each["devices"]) for each in first["items"]] == [
+            ("a:1", "operations", found)
+        ]
+        second = client.get(f"/workers?limit=1&cursor={first['next_cursor']}").json()
+        assert [(each["name"], each["devices"]) for each in second["items"]] == [("b:2", None)]
+        assert second["next_cursor"] is None
 
 
 def test_every_problem_has_a_page_as_json_and_as_html(client: httpx.Client) -> None:

@@ -15,6 +15,7 @@ import structlog
 from typer.testing import CliRunner
 
 from core.services.context import Platform
+from core.services.work.locks import note_worker
 from darkroom import Client
 from darkroom.cli.app import app
 from darkroom.cli.completion import complete_model, complete_run
@@ -25,6 +26,7 @@ from tests.builders.served import publish
 from tests.builders.voc import voc_zip
 from tests.servers.api import serving
 from tests.servers.predictions import predictions
+from worker.supervision.devices import devices
 
 HOSTILE = "\x1b[31mred\u202e [bold]x"
 
@@ -286,7 +288,10 @@ def test_predictions_are_printed_drawn_and_receipted(predicting: Platform, tmp_p
     assert "squares/v1" in text and good[0]["boxes"][0]["label"] in text
     assert json.loads(receipt.read_text())["model"]["name"] == "squares/v1"
     poisoned.unlink()
+    note_worker(predicting.db, "yard:7", "operations", devices("operations"))
     checks = {each["name"]: each for each in document("doctor")["checks"]}
+    computes = checks["operations worker"]
+    assert computes["detail"].startswith("yard:7: cpu with ") and " on cpu in fp32 fp16 int8" in computes["detail"]
     assert (checks["predictions"]["state"], checks["worker"]["state"]) == ("ok", "warn")
     assert checks["engines"]["detail"].startswith("squares/v1 on ")
     assert checks["engines"]["detail"].endswith("(float32, cpu)")

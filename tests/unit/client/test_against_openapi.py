@@ -24,14 +24,17 @@ SCHEMAS_OF = {
     "Alias": ("Alias", "AliasItem"),
     "Batch": ("BatchDetail", "BatchPrediction"),
     "Check": ("CheckItem",),
+    "ComputeEngine": ("EngineItem",),
     "Dataset": ("Job", "JobItem"),
     "DatasetBox": ("ImageBox",),
     "DatasetImage": ("ListedImage",),
     "DatasetSource": ("JobSource",),
+    "Devices": ("DevicesItem",),
     "Evaluation": ("EvaluationDetail", "Evaluation"),
     "ExportBaseline": ("Baseline",),
     "ExportList": ("Exports",),
     "Finding": ("FindingItem",),
+    "Gpu": ("GpuItem",),
     "MatrixCell": ("CellOfMatrix",),
     "MatrixColumn": ("ColumnOfMatrix",),
     "MatrixRow": ("RowOfMatrix",),
@@ -39,6 +42,7 @@ SCHEMAS_OF = {
     "RunInDataset": ("RunInJob",),
     "Trainer": ("TrainerItem",),
     "VersionInDataset": ("VersionInJob",),
+    "Worker": ("WorkerItem",),
 }
 # Event: the document describes the stream, not its JSON; tests/integration/client reads one.
 # Prediction: made by the client of an Answer, one for each image.
@@ -80,6 +84,7 @@ CALLS = {
         "service": (call(),),
         "ready": (call(),),
         "models_in_memory": (call(),),
+        "workers": (call(),),
         "formats": (call(),),
         "explain": (call("job-not-ready"),),
     },

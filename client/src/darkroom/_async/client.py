@@ -27,7 +27,7 @@ from darkroom._async.transport import AsyncTransport
 from darkroom.login import resolve_login
 from darkroom.names import path_of
 from darkroom.retries import Retries
-from darkroom.schemas import Format, ModelsInMemory, ModelVersion, Prediction, ProblemPage, Ready, Service
+from darkroom.schemas import Format, ModelsInMemory, ModelVersion, Prediction, ProblemPage, Ready, Service, Worker
 
 TIMEOUT_SECONDS = 90.0  # longer than the 60 s that the service lets a request wait
 
@@ -169,6 +169,10 @@ class AsyncClient:
     async def ready(self) -> Ready:
         """The state of each dependency. Raises ServiceUnavailable where the service is not ready."""
         return await self._transport.read(Ready, "/ready")
+
+    def workers(self) -> AsyncIterator[Worker]:
+        """Those that are alive, with what they compute on."""
+        return self._transport.pages(Worker, "/workers")
 
     async def models_in_memory(self) -> ModelsInMemory:
         """What serving has loaded, for which names, and how fast it answers."""

@@ -28,7 +28,7 @@ from darkroom._sync.transport import Transport
 from darkroom.login import resolve_login
 from darkroom.names import path_of
 from darkroom.retries import Retries
-from darkroom.schemas import Format, ModelsInMemory, ModelVersion, Prediction, ProblemPage, Ready, Service
+from darkroom.schemas import Format, ModelsInMemory, ModelVersion, Prediction, ProblemPage, Ready, Service, Worker
 
 TIMEOUT_SECONDS = 90.0  # longer than the 60 s that the service lets a request wait
 
@@ -170,6 +170,10 @@ class Client:
     def ready(self) -> Ready:
         """The state of each dependency. Raises ServiceUnavailable where the service is not ready."""
         return self._transport.read(Ready, "/ready")
+
+    def workers(self) -> Iterator[Worker]:
+        """Those that are alive, with what they compute on."""
+        return self._transport.pages(Worker, "/workers")
 
     def models_in_memory(self) -> ModelsInMemory:
         """What serving has loaded, for which names, and how fast it answers."""

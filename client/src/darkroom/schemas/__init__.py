@@ -58,7 +58,19 @@ from darkroom.schemas.projects import (
     StoredKind,
 )
 from darkroom.schemas.runs import Event, Leak, LeakedTestImage, MlflowRun, Operation, ParentVersion, Run, Trainer
-from darkroom.schemas.service import Check, ModelInMemory, ModelsInMemory, NameInUse, ProblemPage, Ready, Service
+from darkroom.schemas.service import (
+    Check,
+    ComputeEngine,
+    Devices,
+    Gpu,
+    ModelInMemory,
+    ModelsInMemory,
+    NameInUse,
+    ProblemPage,
+    Ready,
+    Service,
+    Worker,
+)
 from darkroom.schemas.versions import (
     AnswerBox,
     Artifact,
@@ -105,6 +117,7 @@ __all__ = [
     "ComparedImage",
     "Comparison",
     "ComparisonSide",
+    "ComputeEngine",
     "Correction",
     "CorrectionBox",
     "Dataset",
@@ -116,6 +129,7 @@ __all__ = [
     "DatasetLoss",
     "DatasetSource",
     "DeletedProject",
+    "Devices",
     "DiffSummary",
     "DiscardedCorrections",
     "EqualPredictions",
@@ -135,6 +149,7 @@ __all__ = [
     "FormatGuess",
     "FreeableAmount",
     "FrozenTestSet",
+    "Gpu",
     "ImageAnswer",
     "ImageCounts",
     "ImageDiff",
@@ -186,4 +201,5 @@ __all__ = [
     "Trainer",
     "VersionAnswer",
     "VersionInDataset",
+    "Worker",
 ]

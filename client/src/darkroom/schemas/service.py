@@ -33,6 +33,42 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Gpu:
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class ComputeEngine:
+    """A library that trains or runs models; `devices` and `precisions` are what it can use."""
+
+    name: str
+    version: str
+    devices: tuple[str, ...]
+    precisions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What a worker computes on; `engines` of those that train or work on operations."""
+
+    processor: str
+    cores: int
+    gpus: tuple[Gpu, ...]
+    engines: tuple[ComputeEngine, ...]
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One that was alive in the last minute; `devices` are unknown in the first seconds."""
+
+    name: str
+    role: str
+    seen_at: datetime
+    devices: Devices | None = None
+
+
+@dataclass(frozen=True)
 class ProblemPage:
     """The meaning and the remedy of a problem, as Markdown."""
 

@@ -9,6 +9,7 @@ import httpx
 
 from darkroom.cli.checkup import Check, Checks, State
 from darkroom.cli.checkup.metrics import metric_checks
+from darkroom.cli.checkup.workers import worker_checks
 from darkroom.login import URL_VARIABLE, Login
 from darkroom.version import VERSION
 
@@ -50,6 +51,7 @@ def _answering(client: httpx.Client, health: httpx.Response, sent_at: float) -> 
     yield _clock(health, sent_at)
     yield from _parts(client)
     if front is not None and front.status_code == STATUS_OK:
+        yield from worker_checks(_pages(client, "/workers"))
         yield from metric_checks(_get(client, "/metrics"))
         yield from _predictions(client)
 
@@ -142,6 +144,17 @@ def _get(client: httpx.Client, path: str) -> httpx.Response | None:
         return client.get(path, headers={"Accept": "application/json, text/plain"})
     except httpx.TransportError:
         return None
+
+
+def _pages(client: httpx.Client, path: str) -> list[dict[str, Any]]:
+    """The items of a list, of all its pages; of a service that has no such list none."""
+    items: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        found = _json(_get(client, f"{path}?cursor={cursor}" if cursor else path))
+        items += [each for each in found.get("items", ()) if isinstance(each, dict)]
+        cursor = found.get("next_cursor")
+    return items
 
 
 def _json(answer: httpx.Response | None) -> dict[str, Any]:
