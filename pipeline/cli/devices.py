@@ -6,8 +6,9 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ def gpus_in(text: str) -> Iterator[Gpu]:
 
 
 def _engines(*, has_gpu: bool) -> Iterator[ComputeEngine]:
-    for find in (lambda: _pytorch(has_gpu=has_gpu), _onnxruntime, _openvino):
+    finders: list[Callable[[], ComputeEngine]] = [partial(_pytorch, has_gpu=has_gpu), _onnxruntime, _openvino]
+    for find in finders:
         with suppress(ImportError, OSError, metadata.PackageNotFoundError):  # one that is not installed, or not whole
             yield find()
 
