@@ -18,6 +18,8 @@ from api.http.stored_metrics import StoredMetrics
 from api.images.index_cache import IndexCache
 from api.images.leaks import LeakCheck
 from api.images.thumbnails import Thumbnails
+from api.pages.areas import AREAS
+from api.pages.problems import page_of_problem
 from api.routes import (
     aliases,
     batch_predictions,
@@ -146,6 +148,7 @@ def create_app(platform: Platform | None = None) -> FastAPI:
         platform = open_platform(settings)
     app = _with_routes()
     app.state.platform = platform
+    app.state.problem_page = page_of_problem
     app.state.readiness = Readiness(platform)
     app.state.event_poll = EventPoll(platform.db)
     app.state.reads = Reads(platform.db)
@@ -176,7 +179,7 @@ def _with_routes() -> FastAPI:
         lifespan=_lifespan,
         dependencies=[Depends(refuse_unknown_parameters)],
     )
-    for routes in _ROUTES:
+    for routes in (*_ROUTES, *AREAS):
         app.include_router(routes.router)
     app.mount("/assets/swagger", StaticFiles(packages=[("fastapi_swagger", "resources")]))
     app.mount("/assets", StaticFiles(directory=STATIC))

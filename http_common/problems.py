@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problems: a family of errors has a status; an error has a slug, a detail and facts."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 import structlog
@@ -58,6 +58,9 @@ _HEADERS: Mapping[type[Any], Mapping[str, str]] = {
     errors.Unavailable: {"retry-after": RETRY_SECONDS},
 }
 
+# The application's `state.problem_page`: of a request, its problem and headers, the page; None for JSON.
+ProblemPage = Callable[[Request, Mapping[str, Any], Mapping[str, str]], Response | None]
+
 log = structlog.get_logger(__name__)
 
 
@@ -78,8 +81,17 @@ def problem_response(error: DarkroomError, request: Request, headers: Mapping[st
         more["content-range"] = f"bytes */{error.facts['bytes']}"
     if isinstance(error, errors.ProjectRenamed):
         more |= _redirect(request, **error.facts)
+    if page := _page(request, body, more):
+        return page
     # ASCII, because a lone surrogate, which a JSON body can contain, cannot be encoded as UTF-8.
     return Response(json.dumps(body), status_code=int(body["status"]), headers=more, media_type=MEDIA_TYPE)
+
+
+def _page(request: Request, body: Mapping[str, Any], headers: Mapping[str, str]) -> Response | None:
+    """The problem as a page for people, where the application has such a page for this request."""
+    app = request.scope.get("app")
+    make: ProblemPage | None = getattr(app.state, "problem_page", None) if app else None
+    return make(request, body, headers) if make else None
 
 
 def _redirect(request: Request, *, project: str, old: str) -> dict[str, str]:

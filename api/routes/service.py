@@ -1,14 +1,14 @@
-"""The front page, liveness, readiness, the explanation of problems, and the API documentation."""
+"""The entry, liveness, readiness, the explanation of problems, and the API documentation."""
 
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from api.schemas import Timestamp
 from api.schemas.jobs import timestamp
-from api.web.pages import docs_page, front_page, problem_page, problem_text, wants_html
+from api.web.pages import docs_page, problem_page, problem_text, wants_html
 from core.domain import errors
 from core.services.maintenance.readiness import Readiness, ReadinessReport
 from http_common.metrics import Metrics
@@ -60,7 +60,7 @@ class ProblemPage(BaseModel):
 
 @router.get("/", summary="Describe this service", response_model=Service)
 def front(request: Request) -> Any:
-    """JSON for programs, an HTML page for browsers."""
+    """JSON for programs; browsers are sent to the pages."""
     app = request.app
     links = {
         "documentation": "/docs",
@@ -77,7 +77,7 @@ def front(request: Request) -> Any:
     if settings.mlflow_link:
         links["mlflow"] = settings.mlflow_link
     if wants_html(request):
-        return front_page(app.version, links, url=settings.public_url or str(request.base_url))
+        return RedirectResponse("/ui/", status_code=303, headers={"vary": "accept"})
     return Service(name="darkroom", version=app.version, description=app.summary, links=links)
 
 

@@ -1,7 +1,6 @@
-"""The pages for people: the front page, the problems, the API's documentation. Only Swagger UI runs a script."""
+"""Pages beside those below /ui/: the problems, the API's documentation. Only Swagger UI runs a script."""
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,11 +29,6 @@ _FILE_LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)*[\w/-]+\.md(?:#[\w-]+)?\)")
 def wants_html(request: Request) -> bool:
     """A browser accepts text/html by name; a program accepts */* or application/json."""
     return "text/html" in request.headers.get("accept", "")
-
-
-def front_page(version: str, links: Mapping[str, str], *, url: str) -> HTMLResponse:
-    """`url` is the address by which the browser reaches this service."""
-    return _page("front.html", version=version, links=links, base_url=url.rstrip("/"))
 
 
 def problem_page(title: str, text: str) -> HTMLResponse:

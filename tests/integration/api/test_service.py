@@ -173,9 +173,14 @@ def test_every_problem_has_a_page_as_json_and_as_html(client: httpx.Client) -> N
     problem(client.get("/problems/%3Cscript%3E"), 404, "not-found")
 
 
-def test_the_pages_load_nothing_from_other_sites(client: httpx.Client) -> None:
+def test_the_entry_is_json_for_programs_and_the_pages_for_browsers(client: httpx.Client) -> None:
     assert client.get("/").json()["links"]["documentation"] == "/docs"
-    for path in ("/", "/docs"):
+    sent = client.get("/", headers={"accept": "text/html"})
+    assert (sent.status_code, sent.headers["location"], sent.headers["vary"]) == (303, "/ui/", "accept")
+
+
+def test_the_pages_load_nothing_from_other_sites(client: httpx.Client) -> None:
+    for path in ("/ui/", "/docs"):
         page = client.get(path, headers={"accept": "text/html"})
         assert page.status_code == 200 and "frame-ancestors 'none'" in page.headers["content-security-policy"]
         assert "https://" not in page.text and 'src="http' not in page.text
