@@ -39,6 +39,18 @@ COPY requirements-serving.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-serving.txt
 
 
+# htmx and uPlot, by the lock with their sums; Node stays in this stage.
+FROM base AS build-pages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+COPY constraints.txt requirements-pages.txt ./
+RUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements-pages.txt
+COPY api/__init__.py api/
+COPY api/pages/__init__.py api/pages/
+COPY api/pages/vendor api/pages/vendor
+RUN --mount=type=cache,target=/root/.npm python -m api.pages.vendor
+
+
 FROM base AS build-mlflow
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
@@ -106,6 +118,7 @@ COPY --from=build-api /opt/venv /opt/venv
 COPY migrations migrations
 COPY docs docs
 COPY api api
+COPY --from=build-pages /build/api/pages/static/vendor api/pages/static/vendor
 # The settings decide which modules are imported later: a missing requirement fails here.
 RUN python -c "import api.app, core.storage.s3, kombu.transport.redis; api.app.create_app()"
 USER 10001

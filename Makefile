@@ -23,12 +23,12 @@ PROGRESS := awk '/^ *Collecting /{n++; printf "\r\033[K  %d packages: %s", n, $$
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.local ## Create .venv with what `make demo` and `make up` need (again when the requirements change)
+setup: .venv/.local .venv/.pages ## Create .venv with what `make demo` and `make up` need (again when the requirements change)
 
-demo: .venv/.local ## Upload, train, predict, replace the model that answers (KIND=pose: classification instead of detection; ZIP=path: your own data; KEEP=1: leave the stack running)
+demo: .venv/.local .venv/.pages ## Upload, train, predict, replace the model that answers (KIND=pose: classification instead of detection; ZIP=path: your own data; KEEP=1: leave the stack running)
 	@$(PY) -m deploy.local.demo $(if $(KIND),--kind "$(KIND)") $(if $(ZIP),--zip "$(ZIP)") $(if $(filter-out 0,$(KEEP)),--keep)
 
-up: .venv/.local ## Start the service and keep it running: API and predictions on 127.0.0.1:8000, MLflow on 127.0.0.1:5000
+up: .venv/.local .venv/.pages ## Start the service and keep it running: API and predictions on 127.0.0.1:8000, MLflow on 127.0.0.1:5000
 	@exec $(PY) -m deploy.local.up
 
 down: .venv/.local ## Stop the stacks that `make up` or `make demo KEEP=1` started
@@ -58,17 +58,25 @@ openapi: .venv/.dev ## Regenerate docs/openapi.json
 	@$(PY) -m serving.snapshot --write docs/openapi-serving.json
 
 clean: ## Remove .venv and caches; .darkroom, with your data, stays
+	@rm -rf api/pages/static/vendor api/pages/vendor/node_modules
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
 
 .venv/bin/python:
 	@deploy/local/make_venv.sh
 
-.venv/.local: .venv/bin/python requirements.txt requirements-worker.txt requirements-local.txt constraints.txt client/pyproject.toml
+.venv/.local: .venv/bin/python requirements.txt requirements-worker.txt requirements-local.txt requirements-pages.txt constraints.txt client/pyproject.toml
 	@echo "Installing the runtime packages (about 3 GB with PyTorch: some minutes, once)"
 	@$(PY) -m pip install -r requirements-local.txt | $(PROGRESS)
 	@touch $@
 
-.venv/.dev: .venv/.local requirements-dev.txt
+# Without a network the pages have no charts, and everything else works: the next call tries again.
+PAGES := $(addprefix api/pages/vendor/,package.json package-lock.json .npmrc __main__.py)
+.venv/.pages: .venv/.local $(PAGES)
+	@echo "Fetching the scripts of the pages"
+	@if $(PY) -m api.pages.vendor; then touch $@; fi
+
+.venv/.dev: .venv/.local requirements-dev.txt $(PAGES) | .venv/.pages
 	@echo "Installing the packages for tests and checks"
 	@$(PY) -m pip install -r requirements-dev.txt | $(PROGRESS)
+	@if $(PY) -m api.pages.vendor --dev; then touch .venv/.pages; fi
 	@touch $@

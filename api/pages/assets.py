@@ -14,7 +14,6 @@ from core.domain.errors import RouteNotFound
 router = APIRouter(prefix="/ui/assets", include_in_schema=False)
 
 STATIC = Path(__file__).resolve().parent / "static"
-VENDOR = STATIC / "vendor"
 VENDORED = ("htmx.js", "uplot.js", "uplot.css")
 _HASH_DIGITS = 16
 _YEAR = "public, max-age=31536000, immutable"

