@@ -67,7 +67,8 @@ def mlflow_url(request: Request, link: str) -> str:
 @lru_cache(maxsize=128)
 def remedy(slug: str) -> Markup:
     """What to do about a problem, as HTML; empty for a slug that no problem has."""
-    return html_of((problem_text(slug) or "").partition(_REMEDY)[2])
+    text = (problem_text(slug) or "").partition(_REMEDY)[2]
+    return html_of(text.partition("\n## ")[0])
 
 
 @lru_cache(maxsize=1)

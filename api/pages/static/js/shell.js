@@ -1,4 +1,5 @@
-// On every page: theme, copy buttons, times, code tabs.
+// On every page: theme, copy buttons, dialogs, times, code tabs.
+import "./lib/dialog.js";
 import { startClipboard } from "./lib/clipboard.js";
 import { startCodeTabs, startTimes } from "./lib/dom.js";
 import { startTheme } from "./lib/theme.js";
