@@ -14,11 +14,13 @@ def main() -> int:
     if refusal := refusal_to_listen(settings, host=settings.api_host, setting="DARKROOM_API_HOST"):
         sys.stderr.write(f"{refusal}\n")
         return 2
+    app = create_app()
     server = server_of(
-        create_app(),
+        app,
         host=settings.api_host,
         port=settings.api_port,
         max_connections=allow_open_files(settings.max_connections),
+        on_stop=app.state.event_poll.stop,
     )
     _collect_seldom()
     with suppress(KeyboardInterrupt):

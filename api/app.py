@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from api.http.event_poll import EventPoll
+from api.http.home_poll import HomePoll
 from api.http.openapi_links import add_links
 from api.http.reading import Reads
 from api.http.stored_metrics import StoredMetrics
@@ -46,6 +48,7 @@ from api.routes import (
     repair,
     runs,
     service,
+    sessions,
     storage,
     test_sets,
     training,
@@ -60,12 +63,14 @@ from core.domain.version import VERSION
 from core.logging import configure_logging
 from core.services.context import Platform, open_platform
 from core.services.maintenance.readiness import Readiness
+from core.services.sessions.commands import find_session
 from core.settings import load_settings
 from http_common import openapi, problems
 from http_common.methods import MethodsMiddleware, PathMethods
 from http_common.metrics import Metrics, MetricsMiddleware
 from http_common.middleware import RequestMiddleware
 from http_common.prediction_schemas import PredictRequest
+from http_common.sessions import Sessions
 from http_common.unknown import refuse_unknown_parameters
 
 _ROUTES = (
@@ -97,7 +102,7 @@ _ROUTES = (
         evaluation_matrix,
         comparisons,
     ),
-    *(aliases, lineage, storage, operations, workers, service),
+    *(aliases, lineage, storage, operations, workers, sessions, service),
 )
 TAGS = [
     {"name": "datasets", "description": "Upload a ZIP and have it validated, converted and fingerprinted."},
@@ -123,6 +128,7 @@ OWN_LIMIT_PATHS = re.compile(
     r"/upload-dataset|/preflight|/uploads(/.*)?|/projects/[^/]+/versions|/predict|/predict/image|/predict/batch"
 )
 TUS_PATHS = re.compile(r"/uploads(/.*)?")
+OPEN_PAGES = re.compile(r"/ui/login|/ui/assets/.*")
 SUMMARY = "Labelled images go in, models come out."
 DESCRIPTION = """Upload a ZIP and get a `job_id`; from then on every step is asynchronous, recorded, resumable and
 immutable.
@@ -151,12 +157,21 @@ def create_app(platform: Platform | None = None) -> FastAPI:
     app.state.problem_page = page_of_problem
     app.state.readiness = Readiness(platform)
     app.state.event_poll = EventPoll(platform.db)
+    app.state.home_poll = HomePoll(platform.db)
     app.state.reads = Reads(platform.db)
     app.state.image_indexes = IndexCache(platform)
     app.state.leaks = LeakCheck(platform, app.state.image_indexes)
     app.state.path_methods = PathMethods(app.routes)
     app.add_middleware(MethodsMiddleware, methods=app.state.path_methods)
-    app.add_middleware(RequestMiddleware, settings=platform.settings, own_limits=OWN_LIMIT_PATHS, tus=TUS_PATHS)
+    app.state.sessions = Sessions(partial(find_session, platform.db, platform.settings))
+    app.add_middleware(
+        RequestMiddleware,
+        settings=platform.settings,
+        own_limits=OWN_LIMIT_PATHS,
+        tus=TUS_PATHS,
+        sessions=app.state.sessions,
+        open_pages=OPEN_PAGES,
+    )
     app.state.metrics = Metrics(StoredMetrics(platform))
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
     return app

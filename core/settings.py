@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     mlflow_public_url: str = Field("", description="How users reach MLflow's pages. Empty: `mlflow_url`.")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="Port of the MLflow server that `make up` starts.")
 
+    session_days: float = Field(
+        30.0, gt=0, description="A browser that gave the token is asked for it again after this time."
+    )
+
     max_connections: int = Field(
         1000, ge=1, description="Connections to the API at once. A new one takes the place of the longest idle one."
     )

@@ -19,6 +19,7 @@ from core.settings import Settings
 from http_common.bodies import read_small, without_pauses
 from http_common.headers import SAFE_HEADERS
 from http_common.problems import problem_response
+from http_common.sessions import Sessions, sign_in_first
 from http_common.sites import check_host, check_site, host_names
 
 OPEN_PATHS = ("/health", "/ready")
@@ -29,7 +30,10 @@ log = structlog.get_logger(__name__)
 
 
 class RequestMiddleware:
-    """`own_limits`: the paths that limit their bodies themselves; `tus`: those of the tus protocol."""
+    """`own_limits`: the paths that limit their bodies themselves; `tus`: those of the tus protocol.
+
+    `sessions`: of browsers, where the service has pages; `open_pages`: those that a browser needs to open one.
+    """
 
     def __init__(
         self,
@@ -38,9 +42,12 @@ class RequestMiddleware:
         settings: Settings,
         own_limits: re.Pattern[str] = NO_PATH,
         tus: re.Pattern[str] = NO_PATH,
+        sessions: Sessions | None = None,
+        open_pages: re.Pattern[str] = NO_PATH,
     ) -> None:
         self._app = app
         self._own_limits, self._tus = own_limits, tus
+        self._sessions, self._open_pages = sessions, open_pages
         self._token = settings.api_token.get_secret_value()
         self._hosts = host_names(settings)
         self._public_url = settings.public_url
@@ -88,22 +95,38 @@ class RequestMiddleware:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         try:
-            self._check(scope, headers)
+            await self._check(scope, headers)
             if "content-length" in headers or "transfer-encoding" in headers:
                 receive = without_pauses(receive, seconds=self._idle_seconds)
                 if not self._own_limits.fullmatch(scope["path"]):
                     receive = await read_small(headers, receive)
         except DarkroomError as error:
-            await problem_response(error, Request(scope))(scope, receive, send)
+            answer = sign_in_first(scope, headers) if self._sessions and isinstance(error, Unauthorized) else None
+            await (answer or problem_response(error, Request(scope)))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope, headers: Headers) -> None:
+    async def _check(self, scope: Scope, headers: Headers) -> None:
+        by_cookie = False
         if scope["path"] not in OPEN_PATHS:
             check_host(headers, self._hosts)
-            _check_token(headers, self._token)
+            by_cookie = await self._authenticated_by_cookie(scope, headers)
         _check_text(scope)
-        check_site(scope["method"], headers, public_url=self._public_url)
+        check_site(scope["method"], headers, public_url=self._public_url, by_cookie=by_cookie)
+
+    async def _authenticated_by_cookie(self, scope: Scope, headers: Headers) -> bool:
+        """Else by the token, or nothing is asked for. Raises Unauthorized."""
+        if not self._token:
+            return False
+        if self._sessions and "authorization" not in headers:
+            session_id = await self._sessions.of(scope, headers)
+            scope["state"] |= {"session_id": session_id, "signed_in": session_id is not None}
+            if session_id:
+                return True
+        if self._open_pages.fullmatch(scope["path"]):
+            return True
+        _check_token(headers, self._token)
+        return False
 
 
 def _request_id(scope: Scope) -> str:

@@ -2,6 +2,8 @@
 
 import ipaddress
 import resource
+import socket
+from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,10 +16,32 @@ KEEP_ALIVE_SECONDS = 5  # between two requests of a connection
 OTHER_FILES = 256  # open files that are no connection: the database, libraries, temporary files
 
 
+class _Server(uvicorn.Server):
+    """uvicorn waits for open event streams before the lifespan of the application ends, and they for it."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None] | None) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._on_stop is not None:
+            self._on_stop()
+        await super().shutdown(sockets)
+
+
 def server_of(
-    app: FastAPI, *, host: str, port: int, max_connections: int, shutdown_seconds: int = SHUTDOWN_SECONDS
+    app: FastAPI,
+    *,
+    host: str,
+    port: int,
+    max_connections: int,
+    shutdown_seconds: int = SHUTDOWN_SECONDS,
+    on_stop: Callable[[], None] | None = None,
 ) -> uvicorn.Server:
-    """`shutdown_seconds`: requests that were accepted may take so long to be answered after SIGTERM."""
+    """`shutdown_seconds`: requests that were accepted may take so long to be answered after SIGTERM.
+
+    `on_stop` is called in the event loop before it waits for them.
+    """
     config = uvicorn.Config(
         app,
         host=host,
@@ -31,7 +55,7 @@ def server_of(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=shutdown_seconds,
     )
-    return uvicorn.Server(config)
+    return _Server(config, on_stop)
 
 
 def allow_open_files(connections: int) -> int:

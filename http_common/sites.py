@@ -15,6 +15,7 @@ from core.settings import Settings
 ANY_HOST = "*"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OTHER_SITES = ("cross-site", "same-site")  # same-site: another port or subdomain, which is another service
+OWN_SITE = (None, "same-origin", "none")  # values of Sec-Fetch-Site: programs, the service's pages, the address bar
 
 _PORT = re.compile(r":[0-9]*$")
 
@@ -44,13 +45,18 @@ def check_host(headers: Headers, names: frozenset[str]) -> None:
         )
 
 
-def check_site(method: str, headers: Headers, *, public_url: str) -> None:
-    """A page of another origin may only read."""
+def check_site(method: str, headers: Headers, *, public_url: str, by_cookie: bool = False) -> None:
+    """A page of another origin may only read.
+
+    `by_cookie`: a browser adds what authenticates the request by itself, whoever makes it: then it must name its page.
+    """
     if method in SAFE_METHODS:
         return
-    if headers.get("sec-fetch-site") in OTHER_SITES:
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site in OTHER_SITES or (by_cookie and site not in (None, "same-origin")):
         raise RequestInvalid("A page of another site may only send GET and HEAD.")
-    origin = headers.get("origin")
+    if origin is None and by_cookie:
+        raise RequestInvalid("With a session, a request that changes something needs the header `Origin`.")
     if origin is not None and not _is_own(origin, host=headers.get("host", ""), public_url=public_url):
         raise RequestInvalid(
             f"A page of the origin {origin[:100]!r} may only send GET and HEAD. Behind a proxy that changes the Host "

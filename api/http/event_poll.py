@@ -25,23 +25,31 @@ log = structlog.get_logger(__name__)
 class Subscription:
     """The newest standing of one job, run or operation. Only for the event loop that it was made on."""
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: Standing, changed: asyncio.Event) -> None:
         self.standing = standing
-        self._changed = asyncio.Event()
+        self._changed = changed
 
     async def wait(self, seconds: float) -> None:
         """Returns when there is another standing than at the end of the last wait, at the latest after `seconds`."""
-        try:
-            async with asyncio.timeout(max(seconds, 0.0)):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-        self._changed.clear()
+        await wait_for_change(self._changed, seconds)
 
     def note(self, standing: Standing) -> None:
         if standing != self.standing:
             self.standing = standing
             self._changed.set()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+
+async def wait_for_change(changed: asyncio.Event, seconds: float) -> None:
+    """Returns when `changed` is set, which is undone, at the latest after `seconds`."""
+    try:
+        async with asyncio.timeout(max(seconds, 0.0)):
+            await changed.wait()
+    except TimeoutError:
+        return
+    changed.clear()
 
 
 class EventPoll:
@@ -51,11 +59,36 @@ class EventPoll:
         self._db = db
         self._subscriptions: dict[str, set[Subscription]] = {}
         self._task: asyncio.Task[None] | None = None
+        self.stopped = False
+        self._listeners: set[asyncio.Event] = set()
+
+    def stop(self) -> None:
+        """The process ends: streams end now, and their clients reconnect to the next one."""
+        self.stopped = True
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.wake()
+        for listener in self._listeners:
+            listener.set()
 
     @contextmanager
-    def subscribed(self, subject_id: str, standing: Standing) -> Iterator[Subscription]:
-        """Follow a job, a run or an operation from `standing`, which the caller has read."""
-        subscription = Subscription(standing)
+    def listening(self, stopped: asyncio.Event) -> Iterator[None]:
+        """`stopped` is set when the process ends, also where nothing is subscribed with it."""
+        self._listeners.add(stopped)
+        try:
+            yield
+        finally:
+            self._listeners.discard(stopped)
+
+    @contextmanager
+    def subscribed(
+        self, subject_id: str, standing: Standing, changed: asyncio.Event | None = None
+    ) -> Iterator[Subscription]:
+        """Follow a job, a run or an operation from `standing`, which the caller has read.
+
+        `changed`: set at each change, for those who follow several.
+        """
+        subscription = Subscription(standing, changed or asyncio.Event())
         self._subscriptions.setdefault(subject_id, set()).add(subscription)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._poll())

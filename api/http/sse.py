@@ -67,7 +67,7 @@ async def _events(poll: EventPoll, db: Database, subject_id: str, seq: int, stan
                 yield f"id: {newest}.end\nevent: end\ndata: {json.dumps({'seq': newest})}\n\n"
                 return
             now = clock.monotonic()
-            if now >= deadline:
+            if now >= deadline or poll.stopped:
                 return
             if now >= ping_at:
                 ping_at = now + PING_SECONDS

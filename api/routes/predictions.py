@@ -93,6 +93,9 @@ async def _passed_on(request: Request, *, path: str = "") -> Response:
 async def _answer_of(client: httpx.AsyncClient, request: Request, path: str) -> Response:
     headers = {name: value for name in _SENT if (value := request.headers.get(name)) is not None}
     headers["x-request-id"] = request.state.request_id
+    token = request.app.state.platform.settings.api_token.get_secret_value()
+    if token:  # which the request has given, or its session
+        headers["authorization"] = f"Bearer {token}"
     url = httpx.URL(path=path, query=request.scope["query_string"])
     complete = asyncio.Event()
     content = None if request.method == "GET" else _body(request, complete)

@@ -67,9 +67,15 @@ def take_devices(rows: Rows) -> None:
         del row["devices"]
 
 
+def take_sessions(rows: Rows) -> None:
+    """Remove what 0015 added, which is empty."""
+    assert rows.pop("sessions") == []
+
+
 def take_storage(rows: Rows) -> None:
     """Remove what 0014 added, of which only a deleted version has a value."""
     take_devices(rows)
+    take_sessions(rows)
     for row in rows["runs"]:
         assert row.pop("checkpoint_bytes") is None
     for row in rows["projects"]:

@@ -32,7 +32,9 @@ def serving(platform: Platform, **settings: Any) -> Iterator[httpx.Client]:
         platform = open_platform(Settings(**(same | settings)))
     port = free_port()
     limit = platform.settings.max_connections
-    server = server_of(_app(platform), host="127.0.0.1", port=port, max_connections=limit)
+    app = _app(platform)
+    stop = app.state.event_poll.stop
+    server = server_of(app, host="127.0.0.1", port=port, max_connections=limit, on_stop=stop)
     server.config.timeout_graceful_shutdown = 1
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

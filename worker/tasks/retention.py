@@ -54,6 +54,7 @@ from core.services.maintenance.retention import (
     unused_sets,
 )
 from core.services.projects.names import log_names
+from core.services.sessions.commands import delete_expired_sessions
 from core.services.uploads.finish import discard_upload
 from core.services.uploads.sessions import expired_uploads
 from core.services.work.locks import take_lock
@@ -81,6 +82,7 @@ def clean(worker: Worker) -> None:
     forget_ended_operations(platform)
     delete_expired_uploads(platform)
     delete_expired_keys(platform.db)
+    delete_expired_sessions(platform.db)
     forget_workers(platform.db, unseen_seconds=WORKER_UNSEEN_SECONDS)
     remove_dead_scratch(platform)
     platform.db.keep_reserve()

@@ -8,7 +8,7 @@ from core.db.tables.jobs import DatasetRow, FindingRow, JobRow
 from core.db.tables.models import AliasMoveRow, AliasRow, ArtifactRow, RunLogRow, RunRow, VersionRow
 from core.db.tables.operations import OperationRow
 from core.db.tables.projects import ProjectRow, ProjectSlugRow
-from core.db.tables.service import EventRow, IdempotencyRow, LockRow, TotalRow, WorkerRow
+from core.db.tables.service import EventRow, IdempotencyRow, LockRow, SessionRow, TotalRow, WorkerRow
 from core.db.tables.uploads import UploadPartRow, UploadRow
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "ProjectSlugRow",
     "RunLogRow",
     "RunRow",
+    "SessionRow",
     "TestSetRow",
     "TotalRow",
     "UploadPartRow",

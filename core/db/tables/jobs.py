@@ -79,6 +79,7 @@ class JobRow(Leased, Base):
         index_of("deleted_at IS NOT NULL AND mlflow_deleted_at IS NULL", "ix_jobs_to_delete_in_mlflow", "id"),
         Index("ix_jobs_repair_of", "repair_of"),
         Index("ix_jobs_lease_expires_at", "lease_expires_at"),
+        Index("ix_jobs_updated_at", "updated_at"),
     )
 
     def public_values(self) -> dict[str, Any]:

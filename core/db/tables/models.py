@@ -50,6 +50,7 @@ class RunRow(Leased, Resumable, Base):
         index_of(f"{LIVING} AND mirrored_at IS NULL", "ix_runs_to_mirror", "id"),
         index_of(f"{LIVING} AND mlflow_refused IS NOT NULL", "ix_runs_refused_by_mlflow", "id"),
         Index("ix_runs_lease_expires_at", "lease_expires_at"),
+        Index("ix_runs_updated_at", "updated_at"),
     )
 
 

@@ -54,4 +54,5 @@ class OperationRow(Leased, Base):
         index_of(UNCONDENSED, "ix_operations_uncondensed_finished_at", "finished_at"),
         index_of(f"{UNCONDENSED} AND deleted_at IS NOT NULL", "ix_operations_to_erase_id", "id"),
         Index("ix_operations_lease_expires_at", "lease_expires_at"),
+        Index("ix_operations_updated_at", "updated_at"),
     )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, ScalarSelect, String, Text, false, select
+from sqlalchemy import ForeignKey, Index, ScalarSelect, String, Text, false, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import LIVING, Base, index_of
@@ -40,6 +40,8 @@ class ProjectRow(Base):
         index_of("mlflow_refused IS NOT NULL", "ix_projects_refused_by_mlflow", "id"),
         index_of(f"{LIVING} AND own_retention = true", "ix_projects_own_retention", "id"),
         index_of("deleted_at IS NOT NULL AND erased_at IS NULL", "ix_projects_to_erase", "id"),
+        Index("ix_projects_updated_at", "updated_at"),
+        Index("ix_projects_active_at", "active_at"),
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base
@@ -38,6 +38,20 @@ class LockRow(Base):
     name: Mapped[str] = mapped_column(String(80), primary_key=True)
     holder: Mapped[str] = mapped_column(String(200))
     expires_at: Mapped[float]
+
+
+class SessionRow(Base):
+    """A browser that gave the token. Its secret is in its cookie alone."""
+
+    __tablename__ = "sessions"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    secret_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    token_digest: Mapped[str] = mapped_column(String(64))  # of the token that was given: another one ends the session
+    label: Mapped[str] = mapped_column(String(80))  # `Firefox, Linux`
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]  # to the hour
+    expires_at: Mapped[float]  # the database's clock
+    __table_args__ = (Index("ix_sessions_expires_at", "expires_at"),)
 
 
 class WorkerRow(Base):

@@ -12,6 +12,7 @@
     │   ├── JobNotFound  RunNotFound  VersionNotFound  ArtifactNotFound  AliasNotFound  UploadNotFound
     │   │   ImageNotFound  ProjectNotFound  OperationNotFound  ExportNotFound  EvaluationNotFound
     │   │   BatchNotFound  DatasetExportNotFound  TestSetNotFound  CorrectionNotFound
+    │   │   SessionNotFound
     │   └── RouteNotFound           no such path
     ├── MethodNotAllowed      405
     ├── RequestTimeout        408   its head or body stopped arriving
@@ -187,6 +188,7 @@ from core.domain.errors.requests import RangeInvalid as RangeInvalid
 from core.domain.errors.requests import RequestInFlight as RequestInFlight
 from core.domain.errors.requests import RequestTimeout as RequestTimeout
 from core.domain.errors.requests import RouteNotFound as RouteNotFound
+from core.domain.errors.requests import SessionNotFound as SessionNotFound
 from core.domain.errors.requests import Unauthorized as Unauthorized
 from core.domain.errors.requests import UrlTooLong as UrlTooLong
 from core.domain.errors.service import OutOfSpace as OutOfSpace

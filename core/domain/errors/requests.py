@@ -13,6 +13,11 @@ class Unauthorized(DarkroomError):
     title = "A valid API token is needed"
 
 
+class SessionNotFound(NotFound):
+    slug = "session-not-found"
+    title = "There is no session with this id"
+
+
 class RouteNotFound(NotFound):
     slug = "route-not-found"
     title = "There is no such path"
