@@ -1,5 +1,5 @@
 """The areas of the pages, each a module with a `router`."""
 
-from api.pages import assets, home, problems
+from api.pages import assets, events, home, login, problems
 
-AREAS = (assets, problems, home)
+AREAS = (assets, problems, login, events, home)

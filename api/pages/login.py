@@ -41,7 +41,7 @@ _SYSTEMS = (
 
 
 @router.get("/login")
-async def login(request: Request, platform: CurrentPlatform, next: str = "") -> Response:  # noqa: A002 - the parameter
+async def login(request: Request, platform: CurrentPlatform, next: str = "") -> Response:
     """The form; a browser that has a session, or needs none, goes on to `next`."""
     if not _token(platform) or getattr(request.state, "session_id", None):
         return RedirectResponse(own_page(next), status_code=303)
@@ -53,7 +53,7 @@ async def sign_in(
     request: Request,
     platform: CurrentPlatform,
     token: Annotated[str, Form(max_length=MAX_TOKEN)] = "",
-    next: Annotated[str, Form(max_length=MAX_TOKEN)] = "",  # noqa: A002 - the field
+    next: Annotated[str, Form(max_length=MAX_TOKEN)] = "",
 ) -> Response:
     """Open a session for the token and go on to `next`."""
     expected = _token(platform)
@@ -84,7 +84,7 @@ async def sign_out(request: Request, platform: CurrentPlatform) -> Response:
 
 
 def _form(request: Request, wanted: str, *, error: str = "") -> Response:
-    """A link of another site leads here without the cookie, which is `SameSite=Strict`: the page asks again by itself."""
+    """A link of another site leads here without the cookie (SameSite=Strict): the page then asks again by itself."""
     again = not error and request.headers.get("sec-fetch-site") not in OWN_SITE
     status = 401 if error else 200
     return render(request, "login/login.html", status, next=own_page(wanted), error=error, ask_again=again)

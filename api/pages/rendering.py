@@ -51,7 +51,12 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
         "nav": "",
     }
     html = templates().get_template(template).render(every | values)
-    headers = {"content-security-policy": CSP, "cache-control": "no-store", "vary": "accept, cookie, hx-request"}
+    headers = {
+        "content-security-policy": CSP,
+        "referrer-policy": "same-origin",  # with `no-referrer` a browser sends forms with `Origin: null`
+        "cache-control": "no-store",
+        "vary": "accept, cookie, hx-request",
+    }
     return HTMLResponse(html, status_code=status, headers=headers)
 
 

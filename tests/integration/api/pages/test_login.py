@@ -48,7 +48,10 @@ def test_a_browser_is_asked_for_the_token_once(browser: httpx.Client) -> None:
     assert (right.status_code, right.headers["location"]) == (303, "/ui/system?x=1")
     cookie = right.headers["set-cookie"]
     assert cookie.startswith(f"darkroom_session_{browser.base_url.port}=") and "secure" not in cookie.lower()
-    assert all(part in cookie for part in ("HttpOnly", "Path=/", "Max-Age=2592000")) and "samesite=strict" in cookie.lower()
+    assert (
+        all(part in cookie for part in ("HttpOnly", "Path=/", "Max-Age=2592000"))
+        and "samesite=strict" in cookie.lower()
+    )
     assert browser.get("/ui/").status_code == 200
     assert browser.get("/jobs", headers={"accept": "application/json"}).status_code == 200
     assert browser.get("/ui/login?next=/ui/system").headers["location"] == "/ui/system"
@@ -64,14 +67,16 @@ def test_programs_are_told_by_a_problem_and_parts_of_pages_by_a_header(browser: 
     for path in ("/ui/", "/jobs", "/ui/events?topics=home"):
         problem(browser.get(path, headers={"accept": "*/*"}), 401, "unauthorized")
     problem(browser.get("/jobs"), 401, "unauthorized")  # nor does a browser see a page there
-    part = {"hx-request": "true", "hx-current-url": f"{browser.base_url}ui/runs/run_1?tab=log"}
+    part = {"hx-request": "true", "hx-current-url": f"{browser.base_url}/ui/runs/run_1?tab=log"}
     answer = browser.get("/ui/runs/run_1/log", headers=part)
-    assert answer.status_code == 401 and answer.headers["hx-redirect"] == "/ui/login?next=%2Fui%2Fruns%2Frun_1%3Ftab%3Dlog"
+    assert (
+        answer.status_code == 401 and answer.headers["hx-redirect"] == "/ui/login?next=%2Fui%2Fruns%2Frun_1%3Ftab%3Dlog"
+    )
     assert browser.get("/").headers["location"] == "/ui/login"
     assert browser.post("/ui/logout", headers=own(browser)).headers["location"] == "/ui/login"
 
 
-def test_a_session_is_revoked_at_once_and_an_ended_one_leads_to_the_form(browser: httpx.Client, platform: Platform) -> None:
+def test_a_session_is_revoked_at_once_and_an_ended_one_leads_to_the_form(browser: httpx.Client) -> None:
     sign_in(browser)
     (listed,) = browser.get("/sessions").json()["items"]
     assert (listed["label"], listed["current"]) == ("Firefox, Linux", True)
@@ -79,17 +84,19 @@ def test_a_session_is_revoked_at_once_and_an_ended_one_leads_to_the_form(browser
     assert same == listed | {"current": False}
     assert browser.delete(f"/sessions/{listed['session_id']}", headers=own(browser)).status_code == 204
     assert browser.get("/ui/").status_code == 303
-    problem(httpx.delete(f"{browser.base_url}/sessions/{listed['session_id']}", headers=BEARER), 404, "session-not-found")
+    problem(
+        httpx.delete(f"{browser.base_url}/sessions/{listed['session_id']}", headers=BEARER), 404, "session-not-found"
+    )
 
     sign_in(browser)
     assert browser.get("/ui/").status_code == 200
     assert httpx.delete(f"{browser.base_url}/sessions", headers=BEARER).status_code == 204
     assert browser.get("/ui/").status_code == 303
     sign_in(browser)
-    kept = dict(browser.cookies)
+    kept = {"cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
     answer = browser.post("/ui/logout", headers=own(browser))
     assert answer.status_code == 303 and not browser.cookies
-    assert browser.get("/ui/", cookies=kept).status_code == 303
+    assert browser.get("/ui/", headers=kept).status_code == 303
 
 
 def test_what_another_process_revokes_ends_within_the_time_that_is_kept(
@@ -134,7 +141,7 @@ def test_programs_with_the_token_need_no_origin_and_no_cookie_helps_a_wrong_one(
     sign_in(browser)
     problem(httpx.post(f"{browser.base_url}/runs/run_x/cancel", headers=BEARER), 404, "run-not-found")
     problem(browser.get("/jobs", headers={"authorization": "Bearer wrong"}), 401, "unauthorized")
-    for cookie in ("x", "x" * 43, "'" * 43, "\x7f" * 43):
+    for cookie in ("x", "x" * 43, "'" * 43, f"{'x' * 43}; other=1"):
         name = f"darkroom_session_{browser.base_url.port}"
         answer = httpx.get(f"{browser.base_url}/jobs", headers={"cookie": f"{name}={cookie}"})
         problem(answer, 401, "unauthorized")
@@ -148,7 +155,15 @@ def test_without_a_token_nothing_is_asked(client: httpx.Client) -> None:
     problem(client.post("/runs/x/cancel"), 404, "run-not-found")
 
 
-HOSTILE_NEXT = ["https://evil.example", "//evil.example", "/\\evil.example", "/ui/\\evil", "/jobs", "/uix", "/ui/\r\nx: y"]
+HOSTILE_NEXT = [
+    "https://evil.example",
+    "//evil.example",
+    "/\\evil.example",
+    "/ui/\\evil",
+    "/jobs",
+    "/uix",
+    "/ui/\r\nx: y",
+]
 
 
 @pytest.mark.parametrize("page", [*HOSTILE_NEXT, "javascript:alert(1)", "/ui/login?next=/ui/", "/ui/" + "x" * 2000, ""])
@@ -159,7 +174,6 @@ def test_a_sign_in_leads_to_pages_of_the_service_alone(page: str) -> None:
 def test_a_link_of_another_site_leads_to_its_page(browser: httpx.Client) -> None:
     """The browser holds the cookie back (SameSite=Strict): the form asks again, as a page of the service, once."""
     link: dict[str, Any] = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
-    assert 'http-equiv="refresh" content="0; url=/ui/login?next=/ui/system"' in browser.get(
-        "/ui/login?next=/ui/system", headers=link
-    ).text
-    assert "http-equiv" not in browser.get("/ui/login?next=/ui/system", headers=own(browser)).text.replace("color-scheme", "")
+    address = "/ui/login?next=/ui/system"
+    assert f'http-equiv="refresh" content="0; url={address}"' in browser.get(address, headers=link).text
+    assert 'http-equiv="refresh"' not in browser.get(address, headers=own(browser)).text
