@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     api_token: SecretStr = Field(
         SecretStr(""),
-        description="When set, every request but /health and /ready needs `Authorization: Bearer <token>`.",
+        description="When set, every request but /health and /ready needs `Authorization: Bearer <token>`, or a session of a browser that gave it.",
     )
     allow_open: bool = Field(
         False, description="Let the API bind beyond loopback without a token. It answers the same host names."

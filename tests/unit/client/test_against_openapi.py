@@ -63,6 +63,9 @@ NOT_COVERED = {
     ("GET", "/dataset/plots/{job_id}/{name}"): "the pages of the service",
     ("GET", "/health"): "ready",
     ("GET", "/metrics"): "for Prometheus",
+    ("GET", "/sessions"): "the pages of the service, whose browsers have them",
+    ("DELETE", "/sessions"): "the same",
+    ("DELETE", "/sessions/{session_id}"): "the same",
 }
 
 # Resource -> method -> the arguments of each call.
