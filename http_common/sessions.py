@@ -48,7 +48,7 @@ class Sessions:
             return session_id
         task = self._pending.get(secret)
         if task is None:
-            task = self._pending[secret] = asyncio.create_task(self._look_up(secret))
+            task = self._pending[secret] = asyncio.create_task(self._read(secret))
         return await asyncio.shield(task)  # others may wait for it when this request ends
 
     def forget(self) -> None:
@@ -57,7 +57,7 @@ class Sessions:
         self._kept.clear()
         self._pending.clear()
 
-    async def _look_up(self, secret: str) -> str | None:
+    async def _read(self, secret: str) -> str | None:
         revision = self._revision
         try:
             found = await run_sync(self._find, secret, limiter=self._limiter)
@@ -102,14 +102,14 @@ def sign_in_first(scope: Scope, headers: Headers) -> Response | None:
     if path != "/" and not _OWN_PAGE.fullmatch(path):
         return None
     if headers.get("hx-request") == "true":  # a part of a page: the page as a whole goes there
-        shown = urlsplit(headers.get("hx-current-url", ""))
-        target = _sign_in_for(f"{shown.path}?{shown.query}" if shown.query else shown.path)
+        displayed = urlsplit(headers.get("hx-current-url", ""))
+        target = _sign_in_for(f"{displayed.path}?{displayed.query}" if displayed.query else displayed.path)
         return Response(status_code=401, headers={"hx-redirect": target, "cache-control": "no-store"})
     if "text/html" not in headers.get("accept", ""):
         return None
     query = scope["query_string"].decode("latin-1")
-    asked = f"{quote(path)}?{query}" if query else quote(path)
-    target = _sign_in_for(asked if scope["method"] in SAFE_METHODS else HOME)
+    wanted = f"{quote(path)}?{query}" if query else quote(path)
+    target = _sign_in_for(wanted if scope["method"] in SAFE_METHODS else HOME)
     return RedirectResponse(target, status_code=303, headers={"cache-control": "no-store"})
 
 

@@ -36,7 +36,7 @@ def sign_in(client: httpx.Client, **fields: str) -> httpx.Response:
     return client.post("/ui/login", data={"token": TOKEN} | fields, headers=own(client))
 
 
-def test_a_browser_is_asked_for_the_token_once(browser: httpx.Client) -> None:
+def test_a_browser_gives_the_token_once(browser: httpx.Client) -> None:
     led = browser.get("/ui/?cursor=abc")
     assert (led.status_code, led.headers["location"]) == (303, "/ui/login?next=%2Fui%2F%3Fcursor%3Dabc")
     form = browser.get(led.headers["location"])
@@ -63,7 +63,7 @@ def test_a_cookie_of_https_stays_with_https(platform: Platform) -> None:
         assert answer.status_code == 303 and "Secure" in answer.headers["set-cookie"]
 
 
-def test_programs_are_told_by_a_problem_and_parts_of_pages_by_a_header(browser: httpx.Client) -> None:
+def test_programs_get_a_problem_and_parts_of_pages_a_header(browser: httpx.Client) -> None:
     for path in ("/ui/", "/jobs", "/ui/events?topics=home"):
         problem(browser.get(path, headers={"accept": "*/*"}), 401, "unauthorized")
     problem(browser.get("/jobs"), 401, "unauthorized")  # nor does a browser see a page there
@@ -147,7 +147,7 @@ def test_programs_with_the_token_need_no_origin_and_no_cookie_helps_a_wrong_one(
         problem(answer, 401, "unauthorized")
 
 
-def test_without_a_token_nothing_is_asked(client: httpx.Client) -> None:
+def test_without_a_token_there_is_no_sign_in(client: httpx.Client) -> None:
     assert client.get("/ui/", headers=BROWSER).status_code == 200
     assert client.get("/ui/login?next=/ui/system", headers=BROWSER).headers["location"] == "/ui/system"
     assert client.get("/sessions").json()["items"] == []
