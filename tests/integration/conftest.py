@@ -1,4 +1,7 @@
-"""A platform on SQLite with a directory store and a queue that only polls, and the API over it on a port of its own."""
+"""A platform with a directory store and a queue that only polls, and the API over it on a port of its own.
+
+On SQLite; where a test uses the fixture `database_url`, on each of its databases.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +28,9 @@ def _plain_logs() -> None:
 
 
 @pytest.fixture
-def platform(sqlite_url: str, tmp_path: Path) -> Iterator[Platform]:
-    opened = open_platform(Settings(home=tmp_path / "home", database_url=sqlite_url))
+def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
+    url = request.getfixturevalue("database_url" if "database_url" in request.fixturenames else "sqlite_url")
+    opened = open_platform(Settings(home=tmp_path / "home", database_url=url))
     yield opened
     opened.db.close()
 

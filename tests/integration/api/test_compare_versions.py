@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import httpx
 import numpy as np
+import pytest
 from PIL import Image
 
 from core import clock
@@ -19,7 +20,10 @@ from tests.builders.image_results import classifier, detector
 from tests.builders.indexed import indexed_image, indexed_job
 from tests.builders.published import ready_job
 from tests.builders.voc import image_bytes
+from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.api import problem
+
+pytestmark = pytest.mark.usefixtures("database_url")
 
 QUERY = {"a": "v1", "b": "v2"}
 GREEN, RED, BLUE = (0x00, 0x9E, 0x73), (0xD9, 0x48, 0x0F), (0x00, 0x72, 0xB2)
@@ -66,6 +70,7 @@ def test_two_versions_are_compared_on_the_frozen_test_set(platform: Platform, cl
     problem(client.get("/projects/yard/compare", params={"a": "v1", "b": "v9"}), 404, "version-not-found")
 
 
+@POSTGRES_IS_SLOW
 def test_detectors_are_compared_class_by_class_and_image_by_image(platform: Platform, client: httpx.Client) -> None:
     contents = {f"{number}.jpg": image_bytes(size=(96, 64), seed=number) for number in range(7)}
     images = {indexed_image(path, content, split="test"): content for path, content in contents.items()}
@@ -115,6 +120,7 @@ def test_detectors_are_compared_class_by_class_and_image_by_image(platform: Plat
     assert Image.open(io.BytesIO(only.content)).height < Image.open(io.BytesIO(answer.content)).height
 
 
+@POSTGRES_IS_SLOW
 def test_classifiers_are_compared_by_their_labels(platform: Platform, client: httpx.Client) -> None:
     contents = {f"{number}.jpg": image_bytes(size=(64, 64), seed=number) for number in range(6)}
     images = {indexed_image(path, content, split="test", label=0): content for path, content in contents.items()}

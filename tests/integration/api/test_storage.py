@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from core.db.tables import RunRow
 from core.services.context import Platform
@@ -11,6 +12,8 @@ from core.services.work.endings import cancel_attempt
 from core.services.work.leases import record_checkpoint
 from tests.builders.rows import publish, ready_job, running_run
 from tests.servers.api import problem
+
+pytestmark = pytest.mark.usefixtures("database_url")
 
 SLUG = "raccoons"
 

@@ -17,11 +17,14 @@ from core.services.context import Platform
 from core.services.operations.commands import get_operation
 from tests.builders.class_folders import folder_files
 from tests.builders.voc import voc_files, zip_files
+from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.api import problem
 from tests.waiting import wait_until
 from worker.context import Worker
 from worker.tasks.operations.operate import operate
 from worker.tasks.prepare import prepare_job
+
+pytestmark = [pytest.mark.usefixtures("database_url"), POSTGRES_IS_SLOW]
 
 
 def _ready(platform: Platform, client: httpx.Client, content: bytes) -> dict[str, Any]:

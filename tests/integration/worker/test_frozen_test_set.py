@@ -1,16 +1,22 @@
 """A frozen test set, by real children: its images are left out of what is prepared afterwards, named one by one."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import select
 
-from core.db.tables import FindingRow, RunRow
+from core import clock
+from core.db.tables import FindingRow, OperationRow, RunRow
+from core.domain.errors import TestSetNotFound
+from core.domain.keys import frozen_list_key
 from core.services.models.test_sets import end_freeze, freeze, get_test_set
 from core.services.projects.test_sets import TestSetChanged
 from core.services.runs.lifecycle import CheckedLeak
@@ -18,25 +24,38 @@ from core.services.views import prepared_set_of
 from core.services.work.leases import claim_row
 from pipeline.index.read import read_contents
 from pipeline.process.specs import ChildSpec
+from tests import REPOSITORY
 from tests.builders import rows
 from tests.builders.textures import cropped, jpeg, saved_again, scaled, texture, with_boxes
 from tests.builders.voc import zip_files
+from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.api import problem, serving
-from tests.servers.workers import Stack, stack
+from tests.servers.workers import Stack, child_of, stack
 from worker.context import Worker
 from worker.supervision.launcher import SupervisedProcess
 from worker.supervision.local_launcher import LocalLauncher
 from worker.tasks.operations.operate import operate
 from worker.tasks.prepare import prepare_job
+from worker.tasks.retention import delete_orphans
 from worker.tasks.train import train_run
 
+KILLED_BEFORE_PUBLISHING = """
+import os, signal, sys
+import worker.tasks.operations.freeze as freeze
+from core.settings import load_settings
+from worker.context import open_worker
+from worker.tasks.operations.operate import operate
+
+freeze.publish_test_set = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+operate(open_worker(load_settings(), "operations"), sys.argv[1])
+"""
 FIRST = {f"a{seed:02d}": jpeg(texture(seed)) for seed in range(50)}
 PLANTED = {"p7": saved_again, "p8": scaled, "p9": cropped}
 
 
 @pytest.fixture
-def line(tmp_path: Path, sqlite_url: str) -> Iterator[Stack]:
-    with stack(tmp_path, sqlite_url, "", lease_seconds=30.0) as made:
+def line(tmp_path: Path, database_url: str) -> Iterator[Stack]:
+    with stack(tmp_path, database_url, "", lease_seconds=30.0) as made:
         yield made
 
 
@@ -46,6 +65,7 @@ def client(line: Stack) -> Iterator[httpx.Client]:
         yield made
 
 
+@POSTGRES_IS_SLOW
 def test_planted_test_images_are_named_and_left_out(line: Stack, client: httpx.Client, tmp_path: Path) -> None:
     first = _prepared(line, tmp_path, with_boxes(FIRST))
     _freeze(line, client, first)
@@ -72,6 +92,7 @@ def test_planted_test_images_are_named_and_left_out(line: Stack, client: httpx.C
     assert _offline(archive, "--exclude", str(listed)) == line.job(second).fingerprint != _offline(archive)
 
 
+@POSTGRES_IS_SLOW
 def test_training_on_test_images_is_refused_unless_allowed(line: Stack, client: httpx.Client, tmp_path: Path) -> None:
     first = _prepared(line, tmp_path, with_boxes(FIRST))
     held_out = [path.removesuffix(".jpg") for path in sorted(_paths(line, first, "test"))]
@@ -96,6 +117,7 @@ def test_training_on_test_images_is_refused_unless_allowed(line: Stack, client: 
     assert problem(tuned, 409, "trains-on-test-set")["examples"][0]["dataset"] == "yard/d2"
 
 
+@POSTGRES_IS_SLOW
 def test_a_run_that_was_queued_before_the_freeze_is_compared_with_it(
     line: Stack, client: httpx.Client, tmp_path: Path
 ) -> None:
@@ -148,12 +170,11 @@ def test_the_frozen_dataset_stays_until_the_freeze_ends(line: Stack, client: htt
 def test_a_dataset_that_is_prepared_during_a_freeze_begins_again(line: Stack, tmp_path: Path) -> None:
     first = _prepared(line, tmp_path, with_boxes(FIRST))
     second = line.upload(zip_files(tmp_path / "more.zip", with_boxes(FIRST | _more(20))), project="yard")
-    operation = freeze(line.platform, "yard", first).operation
-    assert operation is not None
+    operation_id = _requested(line, first)
 
     class FrozenMeanwhile(LocalLauncher):
         def start(self, spec: ChildSpec, *, log: Path) -> SupervisedProcess:
-            operate(Worker(line.platform, "operations", "other"), operation.id)
+            operate(Worker(line.platform, "operations", "other"), operation_id)
             return super().start(spec, log=log)
 
     prepare_job(Worker(line.platform, "prepare", "test", launcher=FrozenMeanwhile()), second)
@@ -164,11 +185,56 @@ def test_a_dataset_that_is_prepared_during_a_freeze_begins_again(line: Stack, tm
 
 
 @pytest.mark.slow
+def test_a_freeze_is_published_once_though_its_child_and_its_worker_are_killed(
+    tmp_path: Path, database_url: str
+) -> None:
+    with stack(tmp_path, database_url, "") as line:
+        first = _prepared(line, tmp_path, with_boxes(FIRST))
+        operation_id = _requested(line, first)
+        line.start("housekeeping")
+        killed = line.start("operations")
+        line.until(partial(child_of, killed)).kill()
+        line.until(lambda: line.operation(operation_id).attempt == 2 and child_of(killed))
+        killed.kill()
+        line.start("operations")
+
+        row = line.ended_operation(operation_id)
+
+        assert (row.state, row.attempt, row.lost_leases) == ("succeeded", 3, 2), line.logs()
+        frozen = get_test_set(line.platform.db, "yard").row
+        assert (frozen.generation, frozen.images, frozen.key) == (1, 10, frozen_list_key(operation_id, 3))
+        assert [key for key, _ in line.platform.store.list_prefix("test_sets/")] == [frozen.key]
+
+
+@pytest.mark.slow
+def test_a_freeze_whose_worker_is_killed_before_it_publishes_leaves_one_list(line: Stack, tmp_path: Path) -> None:
+    first = _prepared(line, tmp_path, with_boxes(FIRST))
+    operation_id = _requested(line, first)
+    command = [sys.executable, "-c", KILLED_BEFORE_PUBLISHING, operation_id]
+    killed = subprocess.run(command, cwd=REPOSITORY, env=line.environment(), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    unnamed = line.platform.store.head(frozen_list_key(operation_id, 1))
+    assert unnamed is not None, "it was put"
+    with pytest.raises(TestSetNotFound):
+        get_test_set(line.platform.db, "yard")
+    with line.platform.db.transaction() as session:  # as the sweep does when the lease has expired
+        row = session.get_one(OperationRow, operation_id)
+        row.state, row.lease_expires_at = "queued", None
+
+    operate(Worker(line.platform, "operations", "test"), operation_id)
+
+    frozen = get_test_set(line.platform.db, "yard").row
+    assert (frozen.generation, frozen.key, frozen.sha256) == (1, frozen_list_key(operation_id, 2), unnamed.sha256)
+    forgetful = line.platform.settings.model_copy(update={"orphan_hours": 0.0})
+    with line.platform.db.transaction() as session:
+        session.get_one(OperationRow, operation_id).purged_at = clock.now()  # as housekeeping does to an ended one
+    assert delete_orphans(replace(line.platform, settings=forgetful)) == [unnamed.key]
+
+
+@pytest.mark.slow
 def test_an_extension_of_the_frozen_dataset_keeps_its_test_images(line: Stack, tmp_path: Path) -> None:
     first = _prepared(line, tmp_path, with_boxes(FIRST))
-    operation = freeze(line.platform, "yard", first).operation
-    assert operation is not None
-    operate(Worker(line.platform, "operations", "test"), operation.id)
+    operate(Worker(line.platform, "operations", "test"), _requested(line, first))
     held_out = _paths(line, first, "test")
     sets = {"val": _paths(line, first, "val"), "test": held_out}
     original = FIRST[sorted(held_out)[0].removesuffix(".jpg")]
@@ -205,6 +271,12 @@ def _prepared(
     prepare_job(Worker(line.platform, "prepare", "test"), job_id)
     assert line.job(job_id).state == "ready", line.job(job_id).problem
     return job_id
+
+
+def _requested(line: Stack, job_id: str) -> str:
+    operation = freeze(line.platform, "yard", job_id).operation
+    assert operation is not None
+    return operation.id
 
 
 def _freeze(line: Stack, client: httpx.Client, job_id: str) -> None:

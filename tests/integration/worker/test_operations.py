@@ -13,6 +13,7 @@ import pytest
 from core.services.context import Platform
 from core.services.operations.commands import cancel_operation, get_operation, queue_operation, retry_operation
 from core.services.work.events import events_after
+from tests.databases import POSTGRES_IS_SLOW
 from tests.integration.worker.test_crashes import freeze
 from tests.servers.scripted_worker import ScriptedLauncher
 from tests.servers.workers import Stack, child_of, stack
@@ -39,11 +40,7 @@ def wait_for_progress(line: Stack, operation_id: str, *, attempt: int = 1) -> No
     line.until(seen)
 
 
-@pytest.mark.parametrize(
-    "database_url",
-    ["sqlite", pytest.param("postgres", marks=[pytest.mark.integration, pytest.mark.slow])],
-    indirect=True,
-)
+@POSTGRES_IS_SLOW
 def test_a_worker_and_its_child_are_killed_and_another_ends_the_operation(line: Stack) -> None:
     first = line.start("operations", scripted=True)
     operation_id = line.operate(steps=15)

@@ -54,8 +54,8 @@ operate(open_worker(load_settings(), "operations"), sys.argv[1])
 
 
 @pytest.fixture
-def platform(tmp_path: Path, sqlite_url: str) -> Iterator[Platform]:
-    opened = open_platform(Settings(home=tmp_path / "home", database_url=sqlite_url, orphan_hours=0))
+def platform(tmp_path: Path, database_url: str) -> Iterator[Platform]:
+    opened = open_platform(Settings(home=tmp_path / "home", database_url=database_url, orphan_hours=0))
     yield opened
     opened.db.close()
 
@@ -187,9 +187,9 @@ def test_a_project_keeps_for_its_own_days(platform: Platform, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_in_a_large_purge_is_continued_by_another(
-    tmp_path: Path, sqlite_url: str, valkey_url: str
+    tmp_path: Path, database_url: str, valkey_url: str
 ) -> None:
-    with stack(tmp_path, sqlite_url, valkey_url) as line:
+    with stack(tmp_path, database_url, valkey_url) as line:
         kept = filled(line.platform, tmp_path, count=150)
         operation_id = requested(line.platform)
         line.start("housekeeping")
