@@ -68,7 +68,7 @@ def predictions_bytes(
 def _results_of(platform: Platform, side: ComparedVersion, slug: str) -> EvaluationArtifactRow:
     if side.evaluation is None:
         detail = f"{side.name} has no evaluation on these images yet: GET /projects/{slug}/compare has its operation."
-        raise EvaluationNotFound(detail, operation_id=side.operation.id)
+        raise EvaluationNotFound(detail, **({"operation_id": side.operation.id} if side.operation else {}))
     try:
         return find_evaluation_artifact(platform.db, side.evaluation.id, RESULTS_FILE)
     except ArtifactNotFound as error:

@@ -1,5 +1,6 @@
 """Two versions of a project on its frozen test set: figures, and image by image."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, OfProject, Wait
 from api.http.downloads import MAY_CHANGE, file_name, inline
 from api.http.long_poll import read_when_settled
+from api.http.made_on_read import queues_nothing
 from api.http.ranges import is_known
 from api.images.paired import PLOT_VERSION, paired_file, predictions_bytes, predictions_task
 from api.images.selection import cursor_of_number, number_of_cursor
@@ -72,8 +74,9 @@ async def compare(
 ) -> Comparison:
     """Figures side by side; per class the change with its paired bootstrap interval, and how many images are won and
     lost; what differs in data, params and libraries. An evaluation that is missing is queued: then the answer is 202
-    with its operation. Comparing two large evaluations image by image takes some seconds the first time."""
-    read = partial(compare_versions, platform, project, first=a, second=b, dataset=dataset, split=split)
+    with its operation. What a browser prefetches queues nothing. Comparing two large evaluations image by image takes
+    some seconds the first time."""
+    read = _reading(request, platform, project, first=a, second=b, dataset=dataset, split=split)
     found = await read_when_settled(request, platform.db, read, _waits_for, seconds=wait)
     if None in (found.first.evaluation, found.second.evaluation):
         response.status_code = 202
@@ -100,7 +103,7 @@ def compared_images(
 ) -> PageOf[ComparedImage]:
     """`won`: images that `b` answers better than `a`, those with the largest difference first, with both answers."""
     after = number_of_cursor(cursor)
-    found = compare_versions(platform, project, first=a, second=b, dataset=dataset, split=split)
+    found = _reading(request, platform, project, first=a, second=b, dataset=dataset, split=split)()
     page = read_outcome(_file(request, platform, found), outcome, after=after, limit=limit)
     end = None if page.end is None else cursor_of_number(page.end)
     return PageOf(items=[compared_image(each, outcome) for each in page.images], next_cursor=end)
@@ -125,7 +128,7 @@ async def compared_plot(
 ) -> Response:
     """A grid of images won, then of images lost: the answer of `a` left, that of `b` right. Boxes that are found are
     green, false ones red, and true ones that are missed blue and dashed."""
-    read = partial(compare_versions, platform, project, first=a, second=b, dataset=dataset, split=split)
+    read = _reading(request, platform, project, first=a, second=b, dataset=dataset, split=split)
     found = await run_in_threadpool(read)
     file = await run_in_threadpool(_file, request, platform, found)
     names = [each.name.replace("/", "-") for each in (found.first, found.second)]
@@ -145,6 +148,10 @@ async def compared_plot(
     content = await thumbnails.render(task, chunks, name="the plot of the comparison")
     headers["content-disposition"] = inline(file_name(*names, outcome or "", "compared.png"))
     return Response(content, headers=headers, media_type="image/png")
+
+
+def _reading(request: Request, platform: Platform, project: str, **which: Any) -> Callable[[], VersionComparison]:
+    return partial(compare_versions, platform, project, queues=not queues_nothing(request), **which)
 
 
 def _paired(request: Request, platform: Platform, found: VersionComparison) -> tuple[dict[str, Any] | None, str]:
@@ -175,4 +182,4 @@ def _plotted(file: Path, outcome: Outcome | None, n: int) -> tuple[list[tuple[st
 
 def _waits_for(found: VersionComparison) -> str | None:
     waiting = (each.operation for each in (found.first, found.second) if each.evaluation is None)
-    return next((each.id for each in waiting if each.finished_at is None), None)
+    return next((each.id for each in waiting if each is not None and each.finished_at is None), None)

@@ -145,7 +145,8 @@ class Comparison(BaseModel):
 def comparison_of(found: VersionComparison, paired: dict[str, Any] | None, note: str) -> Comparison:
     """`paired`: what `pipeline.evaluation.read_paired` reads, or the `note` why there is none."""
     sides = (found.first, found.second)
-    waits = [each.operation for each in sides if each.evaluation is None]
+    waits = [each for each in sides if each.evaluation is None]
+    operations = [each.operation for each in waits if each.operation is not None]
     datasets = [each.dataset.id for each in sides if each.dataset is not None]
     query = {"a": f"v{found.first.row.number}", "b": f"v{found.second.row.number}", "split": found.split}
     named = None if found.generation else found.dataset.id
@@ -171,7 +172,7 @@ def comparison_of(found: VersionComparison, paired: dict[str, Any] | None, note:
             "libraries": {} if paired is None else _libraries(**paired["libraries"]),
             "paired": None if paired is None else _paired(paired),
             "paired_note": note,
-            "operations": [operation_of(each, {str(each.project_id): found.slug}) for each in waits],
+            "operations": [operation_of(each, {str(each.project_id): found.slug}) for each in operations],
             "links": links,
         }
     )

@@ -10,7 +10,7 @@ from core.domain.model_names import version_name
 from core.domain.states import RunState
 from core.services.context import Platform
 from core.services.jobs.commands import get_job
-from core.services.models.evaluations import EvaluationRequest, get_evaluation, request_evaluation
+from core.services.models.evaluations import EvaluationRequest, find_evaluation, get_evaluation, request_evaluation
 from core.services.models.names import dataset_in, model_in
 from core.services.operations.commands import newest_operation
 from core.services.operations.kinds import EVALUATE
@@ -21,12 +21,12 @@ from core.services.projects.test_sets import current_test_set
 @dataclass(frozen=True, slots=True)
 class ComparedVersion:
     """`dataset`: that it was trained on; None for an imported one. `operation` makes the evaluation, while that is
-    None."""
+    None; None where nothing does."""
 
     row: VersionRow
     name: str
     dataset: JobRow | None
-    operation: OperationRow
+    operation: OperationRow | None
     evaluation: EvaluationRow | None
 
 
@@ -44,9 +44,11 @@ class VersionComparison:
 
 
 def compare_versions(
-    platform: Platform, ref: str, *, first: str, second: str, dataset: str | None, split: str
+    platform: Platform, ref: str, *, first: str, second: str, dataset: str | None, split: str, queues: bool = True
 ) -> VersionComparison:
-    """Queues the evaluations that are missing. `first`, `second`: `v3`, `@production`, or another name of a model.
+    """Queues the evaluations that are missing, where `queues`.
+
+    `first`, `second`: `v3`, `@production`, or another name of a model.
     `dataset`: a job's id, `raccoons/d2` or `d2`; by default the frozen one.
 
     Raises NoTestSet, and what finding them and `request_evaluation` raise.
@@ -56,7 +58,7 @@ def compare_versions(
         versions = [model_in(session, text, project_id=project.id) for text in (first, second)]
         frozen = None if dataset else _frozen(session, project.id, project.slug)
         job = dataset_in(session, dataset or str(frozen and frozen.job_id), project=project)
-    compared = [_evaluated(platform, version, job, split) for version in versions]
+    compared = [_evaluated(platform, version, job, split, queues=queues) for version in versions]
     generation = frozen.generation if frozen else None
     return VersionComparison(project.slug, project.id, job, split, generation, *compared)
 
@@ -72,14 +74,14 @@ def _frozen(session: Session, project_id: str, slug: str) -> TestSetRow:
     return row
 
 
-def _evaluated(platform: Platform, version: VersionRow, job: JobRow, split: str) -> ComparedVersion:
+def _evaluated(platform: Platform, version: VersionRow, job: JobRow, split: str, *, queues: bool) -> ComparedVersion:
     name = version_name(version.project, version.number)
     operation = newest_operation(platform.db, EVALUATE, f"{version.id}/{job.fingerprint}/{split}")
     if operation is None or operation.state != RunState.FAILED or operation.purged_at is not None:
         # One that failed is not tried again by itself while it can be retried.
         wanted = EvaluationRequest(dataset=job.id, version=name, split=split)
-        operation = request_evaluation(platform, wanted).operation
-    found = (operation.result or {}).get("evaluation_id")
+        operation = request_evaluation(platform, wanted).operation if queues else find_evaluation(platform.db, wanted)
+    found = ((operation and operation.result) or {}).get("evaluation_id")
     return ComparedVersion(
         row=version,
         name=name,

@@ -6,7 +6,7 @@ The same version or export on the same split of the same images is evaluated onc
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
@@ -38,7 +38,13 @@ from core.services.jobs.commands import job_in
 from core.services.models.exports import living_export_in
 from core.services.models.names import dataset_in, model_in
 from core.services.on_commit import OnCommit, do_nothing
-from core.services.operations.commands import Requested, add_operation, enqueue_operation, operation_in
+from core.services.operations.commands import (
+    Requested,
+    active_operation,
+    add_operation,
+    enqueue_operation,
+    operation_in,
+)
 from core.services.operations.kinds import EVALUATE
 from core.services.operations.lifecycle import complete_in
 from core.services.paging import Page, page_of
@@ -61,6 +67,14 @@ class EvaluationRequest:
     force: bool = False
 
 
+class _Plan(NamedTuple):
+    """What an operation evaluates: its params, its target, and the slug of its project."""
+
+    params: dict[str, Any]
+    target: str
+    slug: str
+
+
 def request_evaluation(
     platform: Platform, request: EvaluationRequest, *, on_commit: OnCommit = do_nothing
 ) -> Requested:
@@ -75,6 +89,17 @@ def request_evaluation(
     if requested.is_new:
         enqueue_operation(platform, requested.operation.id)
     return requested
+
+
+def find_evaluation(db: Database, request: EvaluationRequest) -> OperationRow | None:
+    """The operation that makes what is requested, or has made it; None: nothing does. Raises as `request_evaluation`.
+
+    It queues nothing.
+    """
+    with db.reading() as session:
+        plan = _plan(session, request)
+        made = session.execute(_made(plan.params)).scalar_one_or_none()
+        return operation_in(session, made) if made else active_operation(session, EVALUATE, plan.target)
 
 
 def publish_evaluation(
@@ -191,6 +216,16 @@ def delete_evaluation(db: Database, evaluation_id: str) -> datetime:
 
 
 def _requested(session: Session, request: EvaluationRequest) -> Requested:
+    params, target, slug = _plan(session, request)
+    _lock(session, params)
+    if (made := session.execute(_made(params)).scalar_one_or_none()) is not None:  # none is published under the lock
+        return Requested(operation_in(session, made), slug, is_new=False)
+    owners = {"project_id": params["project_id"], "job_id": params["job_id"]}
+    row, is_new = add_operation(session, EVALUATE, params, **owners, target=target)
+    return Requested(row, slug, is_new)
+
+
+def _plan(session: Session, request: EvaluationRequest) -> _Plan:
     job = dataset_in(session, request.dataset)
     export = _export(session, request) if request.export else None
     version = (
@@ -218,12 +253,7 @@ def _requested(session: Session, request: EvaluationRequest) -> Requested:
         "fingerprint": job.fingerprint,
         "split": request.split,
     }
-    _lock(session, params)
-    if (made := session.execute(_made(params)).scalar_one_or_none()) is not None:  # none is published under the lock
-        return Requested(operation_in(session, made), project.slug, is_new=False)
-    target = f"{params['export_id'] or version.id}/{job.fingerprint}/{request.split}"
-    row, is_new = add_operation(session, EVALUATE, params, project_id=project.id, job_id=job.id, target=target)
-    return Requested(row, project.slug, is_new)
+    return _Plan(params, f"{params['export_id'] or version.id}/{job.fingerprint}/{request.split}", project.slug)
 
 
 def _export(session: Session, request: EvaluationRequest) -> ExportRow:

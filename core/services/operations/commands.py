@@ -145,6 +145,12 @@ def newest_operation(db: Database, kind: str, target: str) -> OperationRow | Non
         return session.execute(made.order_by(OperationRow.id.desc()).limit(1)).scalar_one_or_none()
 
 
+def active_operation(session: Session, kind: str, target: str | None) -> OperationRow | None:
+    """The one of this kind that makes `target` now."""
+    same = (OperationRow.kind == kind, OperationRow.target == target, OperationRow.state.in_(WANTED))
+    return session.execute(select(OperationRow).where(*same)).scalar_one_or_none()
+
+
 def list_operations(
     db: Database,
     *,
@@ -219,12 +225,7 @@ def _added_or_active(session: Session, values: dict[str, Any]) -> tuple[Operatio
     at = clock.now()
     state = {"state": str(RunState.QUEUED), "enqueue_count": 1, "enqueued_at": db_now(), "event_seq": 1}
     while not insert_if_absent(session, OperationRow, values | state | {"created_at": at, "updated_at": at}):
-        active = select(OperationRow).where(
-            OperationRow.kind == values["kind"],
-            OperationRow.target == values["target"],
-            OperationRow.state.in_(WANTED),
-        )
-        if (found := session.execute(active).scalar_one_or_none()) is not None:
+        if (found := active_operation(session, values["kind"], values["target"])) is not None:
             return found, False
         # It has ended between the two statements.
     row = session.get_one(OperationRow, values["id"])

@@ -42,11 +42,20 @@ def test_two_versions_are_compared_on_the_frozen_test_set(platform: Platform, cl
     assert "test-set" in problem(client.get("/projects/yard/compare", params=query), 409, "no-test-set")["detail"]
     _freeze(platform, job.id, job.project_id, str(job.fingerprint))
 
+    prefetch = {"sec-purpose": "prefetch;prerender"}
+    paths = {"": query, "/images": query | {"outcome": "won"}, "/plot": query}
+    prefetched = [
+        client.get(f"/projects/yard/compare{path}", params=each, headers=prefetch) for path, each in paths.items()
+    ]
+    assert [each.status_code for each in prefetched] == [202, 404, 404] and prefetched[0].json()["operations"] == []
+    assert client.get("/operations").json()["items"] == [], "what a browser prefetches queues nothing"
+
     waits = client.get("/projects/yard/compare", params=query)
     operations = [each["operation_id"] for each in waits.json()["operations"]]
     assert (waits.status_code, len(operations), waits.json()["figures"]) == (202, 2, [])
-    again = client.get("/projects/yard/compare", params=query).json()["operations"]
-    assert [each["operation_id"] for each in again] == operations
+    for headers in ({}, prefetch):
+        again = client.get("/projects/yard/compare", params=query, headers=headers).json()["operations"]
+        assert [each["operation_id"] for each in again] == operations
     for operation_id, metrics in zip(operations, (FIRST, SECOND), strict=True):
         published(platform, claimed(platform, operation_id), metrics)
         assert get_operation(platform.db, operation_id).state == "succeeded"
@@ -65,6 +74,7 @@ def test_two_versions_are_compared_on_the_frozen_test_set(platform: Platform, cl
         "DELETE"
         in problem(client.get("/projects/yard/compare/images", params=lists), 404, "artifact-not-found")["detail"]
     )
+    assert client.get("/projects/yard/compare", params=query, headers=prefetch).json() == found
     named = client.get("/projects/yard/compare", params={**query, "job_id": "d1", "split": "val"})
     assert (named.status_code, named.json()["generation"], named.json()["split"]) == (202, None, "val")
     problem(client.get("/projects/yard/compare", params={"a": "v1", "b": "v9"}), 404, "version-not-found")
