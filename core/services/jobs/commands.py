@@ -14,6 +14,7 @@ from core.db.transitions import move, record_event
 from core.domain.errors import Conflict, Gone, JobInUse, JobNotFound, JobNotRetryable
 from core.domain.ids import new_id
 from core.domain.keys import upload_key
+from core.domain.model_names import dataset_name
 from core.domain.states import RUN_ACTIVE, JobState
 from core.queue import PREPARE
 from core.services.context import Platform
@@ -178,7 +179,9 @@ def list_findings(
 def retry_job(platform: Platform, job_id: str, *, on_commit: OnCommit = do_nothing) -> JobRow:
     """failed -> received. Raises JobNotFound, Gone, JobNotRetryable."""
     with platform.db.transaction() as session:
+        project_in(session, job_in(session, job_id).project_id, lock=True)  # nothing deletes its parent meanwhile
         before = job_in(session, job_id, lock=True)
+        _refuse_orphan(session, before)
         # The source of a repair, an import or an extension is made by its worker, again if need be.
         made_by_worker = before.repair_of or before.huggingface or before.imported_from or before.extension
         if before.source_key is None and not made_by_worker:
@@ -277,17 +280,26 @@ def _refuse_parent(session: Session, job: JobRow) -> None:
         raise JobInUse(detail, job_id=job.id, runs=runs)
 
 
-def unfinished_extension(session: Session, job_id: str) -> str | None:
-    """A living job that extends this one and may still read it: a failed one can be retried."""
-    states = [str(state) for state in (JobState.RECEIVED, JobState.PREPARING, JobState.FAILED)]
-    extending = (JobRow.parent_job_id == job_id, JobRow.extension.is_not(None), JobRow.state.in_(states))
-    return session.execute(select(JobRow.id).where(*extending).order_by(JobRow.id).limit(1)).scalar_one_or_none()
-
-
 def _refuse_extended(session: Session, job: JobRow) -> None:
-    if extending := unfinished_extension(session, job.id):
-        detail = f"The job {extending} extends this one and is not ready: wait for it, or delete it first."
-        raise JobInUse(detail, job_id=job.id, extensions=[extending])
+    """Of a job that an extension reads, or will read. One that failed needs a user: it does not keep its parent."""
+    states = [str(state) for state in (JobState.RECEIVED, JobState.PREPARING)]
+    extending = (JobRow.parent_job_id == job.id, JobRow.extension.is_not(None), JobRow.state.in_(states))
+    found = session.execute(select(JobRow).where(*extending).order_by(JobRow.id).limit(1)).scalar_one_or_none()
+    if found is not None:
+        name = dataset_name(found.project, found.revision)
+        detail = f"{name} (the job {found.id}) extends this one and is {found.state}: wait for it, or delete it first."
+        raise JobInUse(detail, job_id=job.id, extensions=[found.id])
+
+
+def _refuse_orphan(session: Session, job: JobRow) -> None:
+    """Of a failed extension whose ZIP is still to be made of a dataset that was deleted meanwhile."""
+    if not job.extension or job.source_key is not None:
+        return
+    parent = session.get_one(JobRow, job.parent_job_id, populate_existing=True)
+    if parent.deleted_at is not None:
+        name = dataset_name(parent.project, parent.revision)
+        detail = f"{name}, which it extends, was deleted: send what was added as a dataset of its own."
+        raise JobNotRetryable(detail, job_id=job.id, state=job.state)
 
 
 def _has_runs(session: Session, job_id: str) -> bool:

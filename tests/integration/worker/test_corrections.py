@@ -147,6 +147,29 @@ def test_drafts_can_be_discarded_and_come_back_from_a_revision_that_is_rejected(
     assert http.post(f"{path}/apply").json()["slug"] == "job-not-extendable"
 
 
+def test_of_two_corrections_of_an_image_the_later_one_is_the_draft_again(
+    line: Stack, worker: Worker, http: httpx.Client, job_id: str
+) -> None:
+    path = f"/datasets/{job_id}/corrections"
+    images = [name for name, item in _images(http, job_id).items() if item["split"] == "val"]
+    http.post(path, json={"corrections": [{"image": image, "remove": True, "note": "first"} for image in images]})
+    first = http.post(f"{path}/apply").json()["job_id"]
+    http.post(path, json={"corrections": [{"image": images[0], "boxes": [], "note": "second"}]})
+    prepare_job(worker, first)
+    assert http.get(f"/jobs/{first}").json()["state"] == "rejected", "no image of val would remain"
+    left = {item["image"]: (item["state"], item["note"]) for item in http.get(path).json()["items"]}
+    assert left == {image: ("draft", "first") for image in images} | {images[0]: ("draft", "second")}
+    assert len(http.get(path).json()["items"]) == len(images), "what was replaced is not applied to anything"
+
+    second = http.post(f"{path}/apply").json()["job_id"]
+    http.post(path, json={"corrections": [{"image": images[0], "remove": True, "note": "third"}]})
+    third = http.post(f"{path}/apply").json()["job_id"]
+    for each in (second, third):
+        assert http.delete(f"/jobs/{each}").status_code == 200
+    left = {item["image"]: (item["state"], item["note"]) for item in http.get(path).json()["items"]}
+    assert left == {image: ("draft", "first") for image in images} | {images[0]: ("draft", "third")}
+
+
 def test_labels_of_images_are_corrected(line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path) -> None:
     names = ("cat", "dog")
     files = {f"{names[n % 2]}/{n}.jpg": image_bytes(seed=n, boxes=[("x", n + 1, 3, 30, 30)]) for n in range(20)}

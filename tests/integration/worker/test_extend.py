@@ -22,7 +22,8 @@ from pipeline.params.prepare import PrepareOptions
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
 from tests.builders.voc import Files, annotation, image_bytes, voc_files, zip_files
-from tests.servers.api import serving
+from tests.databases import POSTGRES_IS_SLOW
+from tests.servers.api import problem, serving
 from tests.servers.workers import Stack, stack
 from worker.context import Worker
 from worker.tasks.prepare import prepare_job
@@ -199,6 +200,30 @@ def test_what_is_being_extended_cannot_be_deleted_and_loses_nothing(
     prepare_job(worker, job_id)
     assert line.job(job_id).state == "ready", line.job(job_id).problem
     assert http.delete(f"/jobs/{first}").status_code in (200, 204)
+
+
+@POSTGRES_IS_SLOW
+def test_an_extension_that_failed_does_not_keep_its_parent(
+    line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path
+) -> None:
+    first = _first(line, worker, tmp_path)
+    failed, made, waiting = (_post(http, _new(number), first, tmp_path).json()["job_id"] for number in (1, 2, 3))
+    prepare_job(worker, made)
+    with line.platform.db.transaction() as session:  # as after three lost attempts
+        session.execute(update(JobRow).where(JobRow.id.in_((failed, made))).values(state="failed"))
+    refused = problem(http.delete(f"/jobs/{first}"), 409, "job-in-use")
+    assert (refused["extensions"], waiting in refused["detail"]) == ([waiting], True)
+    with line.platform.db.transaction() as session:
+        session.execute(update(JobRow).where(JobRow.id == waiting).values(state="preparing"))
+    assert problem(http.delete(f"/jobs/{first}"), 409, "job-in-use")["extensions"] == [waiting]
+    with line.platform.db.transaction() as session:
+        session.execute(update(JobRow).where(JobRow.id == waiting).values(state="rejected"))
+    assert http.delete(f"/jobs/{first}").status_code == 200
+    detail = problem(http.post(f"/jobs/{failed}/retry"), 409, "job-not-retryable")["detail"]
+    assert "balls/d1, which it extends, was deleted" in detail
+    assert http.post(f"/jobs/{made}/retry").status_code == 202, "its ZIP is stored: it needs its parent no more"
+    prepare_job(worker, made)
+    assert line.job(made).state == "ready", line.job(made).problem
 
 
 def test_additions_with_errors_reject_the_extension_with_their_findings(
