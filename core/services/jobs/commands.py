@@ -19,7 +19,7 @@ from core.domain.states import RUN_ACTIVE, JobState
 from core.queue import PREPARE
 from core.services.context import Platform
 from core.services.jobs.derived import delete_derived_of_job
-from core.services.jobs.released_drafts import release_corrections
+from core.services.jobs.released_drafts import lock_drafts, release_corrections
 from core.services.on_commit import OnCommit, do_nothing
 from core.services.operations.lifecycle import delete_operations, operations_in_the_way
 from core.services.paging import Page, page_of
@@ -219,6 +219,7 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
     """
     with platform.db.transaction() as session:
         project = project_in(session, job_in(session, job_id).project_id, lock=True, allow_deleted=True)
+        lock_drafts(session, job_id)
         job = job_in(session, job_id, lock=True)
         raise_if_frozen(session, job)
         _refuse_aliased(session, job)
@@ -232,7 +233,10 @@ def delete_job(platform: Platform, job_id: str, *, cancel: bool = False) -> JobR
 
 
 def delete_in(session: Session, job: JobRow, *, cancel: bool) -> JobRow:
-    """Inside a transaction that has locked the project and the job. Raises JobInUse for active work, Conflict."""
+    """Inside a transaction that has locked the project, the dataset that it extends, and the job.
+
+    Raises JobInUse for active work, Conflict.
+    """
     job_id, before = job.id, job.state
     runs, operations = _active_runs(session, job_id), operations_in_the_way(session, job_id=job_id)
     if (runs or operations) and not cancel:

@@ -17,7 +17,7 @@ from core.db.inserting import insert_if_absent
 from core.db.tables import DatasetRow, FindingRow, JobRow
 from core.domain.errors import DarkroomError
 from core.domain.states import JobState
-from core.services.jobs.released_drafts import release_corrections
+from core.services.jobs.released_drafts import lock_drafts, release_corrections
 from core.services.projects.lookup import give_kind
 from core.services.projects.test_sets import raise_if_changed
 from core.services.work.endings import end_attempt
@@ -120,6 +120,7 @@ def complete_job(
 def reject_job(db: Database, claim: Claim, error: DarkroomError, outcome: ValidationResult) -> JobRow:
     """preparing -> rejected: the user's data has errors. Raises ClaimLost."""
     with db.transaction() as session:
+        lock_drafts(session, claim.id)
         changes = {"problem": error.as_problem(), **_columns_of(outcome)}
         row = end_attempt(session, JobRow, claim, JobState.REJECTED, **changes)
         _keep_findings(session, claim.id, outcome.findings)
