@@ -55,6 +55,7 @@ from core.services.maintenance.retention import (
 )
 from core.services.projects.names import log_names
 from core.services.sessions.commands import delete_expired_sessions
+from core.services.storage.purge import interrupted_purges, note_objects_deleted
 from core.services.uploads.finish import discard_upload
 from core.services.uploads.sessions import expired_uploads
 from core.services.work.locks import take_lock
@@ -79,6 +80,7 @@ def clean(worker: Worker) -> None:
     delete_unused_sets(platform)
     delete_old_sources(platform)
     delete_old_checkpoints(platform)
+    finish_purges(platform)
     forget_ended_operations(platform)
     delete_expired_uploads(platform)
     delete_expired_keys(platform.db)
@@ -147,6 +149,15 @@ def delete_old_checkpoints(platform: Platform) -> None:
     for each in deadlines(FreeableKind.CHECKPOINTS, own, installation_days=days):
         for prefix in forget_old_checkpoints(platform.db, before=each.before, which=each.which):
             platform.store.delete_prefix(prefix)
+
+
+def finish_purges(platform: Platform) -> None:
+    """The objects that a purge left which was cancelled or failed, after it had freed their rows."""
+    for operation_id, prefixes in interrupted_purges(platform.db):
+        for prefix in prefixes:
+            platform.store.delete_prefix(prefix)
+        note_objects_deleted(platform.db, operation_id)
+        log.info("purge.finished", operation_id=operation_id, prefixes=len(prefixes))
 
 
 def forget_ended_operations(platform: Platform) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -14,9 +15,10 @@ from core.db.transitions import change
 from core.domain.errors import CursorInvalid
 from core.domain.model_names import dataset_name, version_name
 from core.domain.retention import FreeableKind, retention_of
+from core.domain.states import RunState
 from core.services.context import Platform
 from core.services.on_commit import OnCommit, do_nothing
-from core.services.operations.commands import add_operation, enqueue_operation
+from core.services.operations.commands import add_operation, enqueue_operation, operation_in
 from core.services.operations.kinds import PURGE
 from core.services.paging import Page, cursor_after, value_of_cursor
 from core.services.projects.lookup import project_in
@@ -26,6 +28,8 @@ from core.services.storage.usage import amounts_of
 from core.services.work.leases import Claim, ClaimLost, held
 
 _SEPARATOR = " "
+_AT_ONCE = 100
+_INTERRUPTED = sorted(map(str, (RunState.CANCELLED, RunState.FAILED)))
 _OF_DATASETS = (FreeableKind.SOURCES, FreeableKind.DATASET_EXPORTS)
 
 
@@ -123,6 +127,24 @@ def purge_some(
         if change(session, OperationRow, claim.id, "progress", where=guards, result=result, progress=progress) is None:
             raise ClaimLost
     return result
+
+
+def interrupted_purges(db: Database) -> list[tuple[str, list[str]]]:
+    """(id, prefixes) of those that were cancelled or failed while objects were left that no row names any more."""
+    left = OperationRow.result["unfinished"].as_string()
+    ended = (OperationRow.condensed_at.is_(None), OperationRow.finished_at.is_not(None), OperationRow.kind == PURGE)
+    interrupted = (*ended, OperationRow.state.in_(_INTERRUPTED), left != "[]")
+    with db.reading() as session:
+        found = session.execute(select(OperationRow.id, OperationRow.result).where(*interrupted).limit(_AT_ONCE)).all()
+    return [(operation_id, result["unfinished"]) for operation_id, result in found]
+
+
+def note_objects_deleted(db: Database, operation_id: str) -> None:
+    """Of an interrupted purge, those below all of its prefixes. One that was retried meanwhile deletes them itself."""
+    with db.transaction() as session:
+        row = operation_in(session, operation_id, lock=True)
+        if row.state in _INTERRUPTED and row.result is not None:
+            change(session, OperationRow, operation_id, "purged", result={**row.result, "unfinished": []})
 
 
 def empty_result() -> dict[str, Any]:

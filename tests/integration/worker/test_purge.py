@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from core import clock
 from core.db.tables import ArtifactRow, OperationRow, RunRow, VersionRow
 from core.domain.keys import artifact_key, checkpoint_key, upload_key
 from core.domain.retention import FreeableKind
@@ -18,10 +20,11 @@ from core.services.context import Platform, open_platform
 from core.services.jobs.commands import get_job
 from core.services.models.mlflow_sync import versions_to_forget
 from core.services.models.versions import find_version
-from core.services.operations.commands import get_operation
+from core.services.operations.commands import cancel_operation, get_operation, retry_operation
 from core.services.projects.commands import update_project
 from core.services.runs.commands import get_run
 from core.services.storage.purge import PurgeChoice, request_purge
+from core.services.work.events import events_after
 from core.services.work.leases import record_checkpoint
 from core.settings import Settings
 from tests import REPOSITORY
@@ -132,11 +135,7 @@ def test_killed_between_two_deletions_the_next_attempt_continues(
     """No row names an object that is gone, whatever was killed when."""
     kept = filled(platform, tmp_path)
     operation_id = requested(platform)
-    environment = {**os.environ, "DARKROOM_DATABASE_URL": platform.settings.database}
-    environment |= {"DARKROOM_HOME": str(platform.settings.home)}
-    command = [sys.executable, "-c", KILLED, operation_id, str(deletions)]
-    killed = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, timeout=60)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    killed_after(platform, operation_id, deletions=deletions)
     assert_rows_name_objects_that_exist(platform)
 
     give_back(platform, operation_id)
@@ -150,6 +149,49 @@ def test_killed_between_two_deletions_the_next_attempt_continues(
         "checkpoints": 3,
     }
     assert stored(platform) == kept
+
+
+def killed_after(platform: Platform, operation_id: str, *, deletions: int) -> None:
+    """A worker that dies before it deletes the next object."""
+    environment = {**os.environ, "DARKROOM_DATABASE_URL": platform.settings.database}
+    environment |= {"DARKROOM_HOME": str(platform.settings.home)}
+    command = [sys.executable, "-c", KILLED, operation_id, str(deletions)]
+    killed = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, timeout=60)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+
+
+@pytest.mark.parametrize("ended", ["cancelled", "failed"])
+def test_ended_half_way_housekeeping_deletes_what_no_row_names_any_more(
+    platform: Platform, tmp_path: Path, ended: str
+) -> None:
+    """At once: the sweep of orphaned objects would leave it for hours."""
+    filled(platform, tmp_path)
+    patient = replace(platform, settings=platform.settings.model_copy(update={"orphan_hours": 24.0}))
+    operation_id = requested(platform, FreeableKind.SOURCES)
+    killed_after(platform, operation_id, deletions=1)
+    unfinished = (get_operation(platform.db, operation_id).result or {})["unfinished"]
+    assert len(unfinished) == 2 and len({*unfinished} & stored(platform)) == 1
+    give_back(platform, operation_id)
+    if ended == "cancelled":
+        cancel_operation(platform.db, operation_id)
+    else:  # as after three lost attempts
+        with platform.db.transaction() as session:
+            row = session.get_one(OperationRow, operation_id)
+            row.state, row.finished_at = "failed", clock.now()
+
+    clean(Worker(patient, "housekeeping", "test"))
+
+    assert not {*unfinished} & stored(platform)
+    row = get_operation(platform.db, operation_id)
+    assert row.result is not None and (row.result["count"], row.result["unfinished"]) == (2, [])
+    fields: dict[str, Any] = {}
+    for event in events_after(platform.db, operation_id, seq=0):
+        fields |= event.data
+    assert fields["result"] == row.result, "the fold of its events is its state"
+    if ended == "failed":
+        retry_operation(platform, operation_id)
+        operate(Worker(platform, "operations", "w"), operation_id)
+        assert get_operation(platform.db, operation_id).state == "succeeded"
 
 
 def give_back(platform: Platform, operation_id: str) -> None:
