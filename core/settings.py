@@ -20,7 +20,10 @@ from core.domain.limits import GIB, MIB
 
 PREFIX = "DARKROOM_"
 # Variables of the launcher, the client and the tests, which are no settings.
-OTHER_VARIABLES = ("DARKROOM_STACK_PID", "DARKROOM_BROKER_BINARY", "DARKROOM_BROKER_SOCKET", "DARKROOM_URL")
+OTHER_VARIABLES = (
+    *("DARKROOM_STACK_PID", "DARKROOM_MIGRATED", "DARKROOM_BROKER_BINARY", "DARKROOM_BROKER_SOCKET"),
+    "DARKROOM_URL",
+)
 TEST_PREFIX = "DARKROOM_TEST_"
 
 

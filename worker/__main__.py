@@ -1,5 +1,9 @@
-"""`python -m worker prepare | train | operations | housekeeping`: one process of that role, until SIGTERM or Ctrl-C."""
+"""`python -m worker prepare | train | operations | housekeeping`: one process of that role, until SIGTERM or Ctrl-C.
 
+`python -m worker all`: a process for each of them.
+"""
+
+import importlib
 import os
 import signal
 import sys
@@ -13,15 +17,40 @@ from worker.context import Worker, announce, open_worker
 from worker.inputs.scratch import clean_machine
 
 HOUSEKEEPING = "housekeeping"
+ALL = "all"
+CELERY = ("celery.apps.worker", "worker.app")
 TASK_OF = {role: task for task, role in ROLES.items()}
 
 
 def main(arguments: list[str]) -> int:
     roles = (*TASK_OF, HOUSEKEEPING)
-    if len(arguments) != 1 or arguments[0] not in roles:
-        sys.stderr.write(f"usage: python -m worker {' | '.join(roles)}\n")
+    if len(arguments) != 1 or arguments[0] not in (*roles, ALL):
+        sys.stderr.write(f"usage: python -m worker {' | '.join((*roles, ALL))}\n")
         return 2
-    role, settings = arguments[0], load_settings()
+    if arguments[0] == ALL:
+        _run_all(roles)
+    else:
+        _run(arguments[0])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not by returning: that would wait for a put that a drained attempt left behind.
+    os._exit(0)
+
+
+def _run_all(roles: tuple[str, ...]) -> None:
+    settings = load_settings()
+    configure_logging(settings)
+    from worker.several import run_roles
+
+    for module in ("worker.tasks.housekeeping", *(CELERY if settings.broker_url else ("worker.loop",))):
+        importlib.import_module(module)  # once for all processes
+
+    run_roles(roles, _run)
+
+
+def _run(role: str) -> None:
+    """Until the worker of this role ends."""
+    settings = load_settings()
     configure_logging(settings)
     if role == HOUSEKEEPING:
         from worker.tasks.housekeeping import run_housekeeping
@@ -31,10 +60,6 @@ def main(arguments: list[str]) -> int:
         _serve_queue(role)
     else:
         _poll_for_work(_own_loop(settings, role))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Not by returning: that would wait for a put that a drained attempt left behind.
-    os._exit(0)
 
 
 def _serve_queue(role: str) -> None:

@@ -1,8 +1,9 @@
-"""A process supervisor for one command: `python -m deploy.local.restart_on_exit -- command...`
+"""A process supervisor for one command: `python -m deploy.local.restart_on_exit [--after file] -- command...`
 
 honcho stops everything when one process exits, so each entry of the Procfile runs under a supervisor:
 - it restarts the command when that exits, after 0.5 s, then 1 s, 2 s, ... 30 s; a run of 30 s resets the delay;
 - it passes SIGTERM and SIGINT on to the command's process group, and kills what is left of the group after 8 s;
+- `--after`: it starts the command when that file is there;
 - it stops the command when its own parent, or the process DARKROOM_STACK_PID, exits in whatever way.
 """
 
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -28,12 +30,12 @@ PR_SET_PDEATHSIG = 1
 def main() -> int:
     command = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     if not command:
-        print("usage: python -m deploy.local.restart_on_exit -- command...", file=sys.stderr)
+        print("usage: python -m deploy.local.restart_on_exit [--after file] -- command...", file=sys.stderr)
         return 2
-    return supervise(command)
+    return supervise(command, after=Path(sys.argv[2]) if sys.argv[1] == "--after" else None)
 
 
-def supervise(command: list[str]) -> int:
+def supervise(command: list[str], *, after: Path | None = None) -> int:
     """Runs `command` again and again until a signal arrives or the parent has exited. Returns 0: a requested stop."""
     signalled = _note_signals()
     orphaned = _watch_parents()
@@ -42,6 +44,10 @@ def supervise(command: list[str]) -> int:
         return signalled() or orphaned()
 
     _die_with_parent(signal.SIGTERM)
+    if after:
+        _until(lambda: after.exists() or stopping())
+    if stopping():
+        return 0
     delay_seconds = FIRST_DELAY_SECONDS
     while True:
         started = time.monotonic()

@@ -1,7 +1,8 @@
 """`make up`: the whole service on this machine, in one terminal.
 
-settings -> lock the home folder -> check ports -> make the broker's socket -> migrate -> honcho over the Procfile
--> announce that it is ready -> on Ctrl-C, SIGTERM or hang-up stop everything and check that no process is left.
+settings -> lock the home folder -> check ports -> make the socket of the broker -> honcho over the Procfile, where what
+needs the database waits for its migration -> announce that it is ready -> on Ctrl-C, SIGTERM or hang-up stop everything
+and check that no process is left.
 """
 
 import fcntl
@@ -66,7 +67,6 @@ def main(arguments: list[str]) -> int:
         addresses = {"api": stack.api_url, "serving": ", ".join(stack.serving_urls), "mlflow": stack.mlflow_url}
         lock.write_text(json.dumps({"pid": os.getpid(), **addresses}))
         _check_ports(stack)
-        _migrate(stack)
         return _run(stack)
 
 
@@ -124,8 +124,9 @@ def _plan(settings: Settings, home: Path, sockets: Path) -> Stack:
         "PYTHONUNBUFFERED": "1",
         "DARKROOM_HOME": str(home),
         "DARKROOM_STACK_PID": str(os.getpid()),
+        "DARKROOM_MIGRATED": str(sockets / "migrated"),
     }
-    entries = ["api", "prepare", "train", "operations", "housekeeping"]
+    entries = ["api", "workers"]
     if not settings.serving_url:
         entries.insert(1, "serving")
     if not settings.broker_url:
@@ -190,12 +191,13 @@ def _can_bind(host: str, port: int) -> bool:
 
 
 def _migrate(stack: Stack) -> None:
-    """Once, before the processes start, and not by each of them."""
+    """Once, while what needs no database starts, and before the others do."""
     done = subprocess.run(
         [sys.executable, "-m", "core.db", "upgrade"], cwd=ROOT, env=stack.environment, capture_output=True, text=True
     )
     if done.returncode != 0:
         _refuse(f"The database could not be migrated:\n{done.stdout}{done.stderr}")
+    Path(stack.environment["DARKROOM_MIGRATED"]).touch()
 
 
 def _run(stack: Stack) -> int:
@@ -207,8 +209,9 @@ def _run(stack: Stack) -> int:
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on once
     )
-    threading.Thread(target=_announce, args=(stack, honcho), daemon=True).start()
     try:
+        _migrate(stack)
+        threading.Thread(target=_announce, args=(stack, honcho), daemon=True).start()
         return honcho.wait()
     except Stopped:
         print("\nStopping ...", flush=True)

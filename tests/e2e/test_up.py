@@ -24,7 +24,7 @@ from tests.servers.processes import alive, commands, marked
 from tests.waiting import wait_until
 
 Up = Callable[..., subprocess.Popen[str]]
-WORKERS = ("worker prepare", "worker train", "worker operations", "worker housekeeping")
+WORKERS = ("worker prepare", "worker train", "worker operatio", "worker housekee")  # names end at 15 bytes
 PARTS = ("valkey-server", "python -m api", "python -m serving", *WORKERS, "mlflow_server")
 
 

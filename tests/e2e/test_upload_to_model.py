@@ -205,7 +205,7 @@ def _kill(stack: PrivateStack, part: str) -> None:
 
 def _is(process: psutil.Process, part: str) -> bool:
     try:
-        command = " ".join(process.cmdline())
+        command = " ".join([process.name(), *process.cmdline()])
     except psutil.Error:
         return False
     return part in command and "deploy.local.restart_on_exit" not in command

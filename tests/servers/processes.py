@@ -28,11 +28,11 @@ def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def commands(processes: list[psutil.Process]) -> str:
-    """Their command lines, one a line: to search, and for the message of a failed test."""
+    """Their names and command lines, one a line: to search, and for the message of a failed test."""
     lines = []
     for process in processes:
         try:
-            lines.append(" ".join(process.cmdline()))
+            lines.append(" ".join([process.name(), *process.cmdline()]))
         except psutil.Error:
             continue
     return "\n".join(lines)
