@@ -45,7 +45,7 @@ def _without_async(text: str) -> str:
 
 
 def _formatted(text: str) -> str:
-    for command in (["check", "--quiet", "--fix", "--select", "I"], ["format"]):
+    for command in (["check", "--quiet", "--fix", "--unsafe-fixes", "--select", "I,UP028"], ["format"]):
         file = ["--stdin-filename", str(GENERATED / "generated.py"), "-"]
         text = subprocess.run(
             [sys.executable, "-m", "ruff", *command, *file], input=text, capture_output=True, text=True, check=True

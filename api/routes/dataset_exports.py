@@ -134,6 +134,6 @@ def _send(request: Request, platform: Platform, job: JobRow, export: DatasetExpo
 
 
 def _download_name(job: JobRow, export: DatasetExportRow) -> str:
-    """`raccoons-coco.zip`, `raccoons-yolo-splits.zip`"""
+    """`raccoons-d2-coco.zip`, `raccoons-d2-yolo-splits.zip`: by the name of the dataset, which is one of its project"""
     arrange = export.options["arrange"]
-    return file_name(job.name, export.format, "" if arrange == "paths" else arrange) + ".zip"
+    return file_name(job.project, f"d{job.revision}", export.format, "" if arrange == "paths" else arrange) + ".zip"

@@ -51,7 +51,7 @@ class DatasetExport(BaseModel):
     format: Format
     arrange: Literal["paths", "splits"]
     losses: list[DatasetLoss]
-    file_name: str = Field(description="What `download` calls it.", examples=["raccoons-coco.zip"])
+    file_name: str = Field(description="What `download` calls it.", examples=["raccoons-d2-coco.zip"])
     bytes: int = Field(examples=[20_481_034])
     sha256: str = Field(examples=[SHA256])
     created_at: Timestamp

@@ -13,7 +13,7 @@ from pipeline.index.read_diff import ComparedDatasets
 
 EDGES = ("x1", "y1", "x2", "y2")
 COLUMNS = (
-    *("leaf", "change", "path", "before", "after"),
+    *("item", "change", "path", "before", "after"),
     *(f"{edge}_{side}" for side in ("before", "after") for edge in EDGES),
 )
 _ROWS_AT_ONCE = 1000
@@ -32,7 +32,7 @@ def diff_csv(compared: ComparedDatasets, *, change: ImageChange | None) -> Itera
 
 
 def _row(difference: Difference) -> tuple[str, ...]:
-    texts = (difference.leaf, difference.change, difference.path, _text(difference.old), _text(difference.new))
+    texts = (difference.item, difference.change, difference.path, _text(difference.old), _text(difference.new))
     edges = [_edge(side, edge) for side in (difference.old, difference.new) for edge in EDGES]
     return (*map(as_text_cell, texts), *edges)
 

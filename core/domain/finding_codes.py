@@ -201,6 +201,8 @@ ANNOTATION_CODES: Mapping[str, FindingCode] = {
     "table-columns": FindingCode(NOTE, "What the columns of a table were read as.", "Check that it is what they mean."),
     "table-invalid": FindingCode(ERROR, "A table cannot be read to its end.", "Save it as CSV in UTF-8, with one header row.", _LEFT_OUT),
     "table-row-invalid": FindingCode(ERROR, "A row of a table names no image, or has more or fewer cells than the header.", "Correct the row; put cells with the delimiter in quotes.", _LEFT_OUT),
+    "parquet-invalid": FindingCode(ERROR, "A Parquet file cannot be read, is too large to be read in parts, has no column of images and of boxes or classes, or has other classes than the others.", "Write it again as the Hugging Face hub has it: `image` with the bytes, and `label` or `objects`; row groups below 1 GiB."),
+    "parquet-path-made": FindingCode(NOTE, "Rows of Parquet files state no path for their image, or one that it cannot have; it gets one.", "Nothing to do; or write a column `path` with a relative path that no other row has.", "kept as it is now"),
     "json-annotation-twice": FindingCode(WARNING, "Two annotations have the same id.", "Give each annotation a unique id.", "new ids are assigned"),
     "json-entry-invalid": FindingCode(ERROR, "An image, category or annotation lacks a required field.", "Add the field that the detail names.", "left out"),
     "json-id-twice": FindingCode(ERROR, "Two images or two categories have the same id.", "Give each one a unique id.", _LEFT_OUT),

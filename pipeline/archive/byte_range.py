@@ -3,6 +3,7 @@
 A file for each entry would cost more to make, open and remove than most annotations cost to read.
 """
 
+import errno
 import io
 import mmap
 import os
@@ -40,7 +41,7 @@ class ByteRange(NamedTuple):
             yield ByteRange(self.file, self.at + start, min(_BLOCK, self.size - start)).read()
 
     def open(self) -> BinaryIO:
-        """A stream of it, for what is too large to be read at once."""
+        """A stream of it that can seek, for what is too large to be read at once."""
         return io.BufferedReader(_Part(self))
 
     def contains(self, words: tuple[bytes, ...]) -> list[bool]:
@@ -57,14 +58,24 @@ class ByteRange(NamedTuple):
 class _Part(io.RawIOBase):
     def __init__(self, byte_range: ByteRange) -> None:
         self._handle = open(byte_range.file, "rb", buffering=0)  # noqa: PTH123, SIM115 - closed by `close`
-        self._at, self._end = byte_range.at, byte_range.at + byte_range.size
+        self._start = self._at = byte_range.at
+        self._end = byte_range.at + byte_range.size
 
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._at = offset + {io.SEEK_SET: self._start, io.SEEK_CUR: self._at, io.SEEK_END: self._end}[whence]
+        if self._at < self._start:
+            raise OSError(errno.EINVAL, "The place is before the start of the range.")
+        return self._at - self._start
+
     def readinto(self, buffer: "Buffer") -> int:
         with memoryview(buffer) as view:
-            content = os.pread(self._handle.fileno(), min(len(view), self._end - self._at), self._at)
+            content = os.pread(self._handle.fileno(), max(0, min(len(view), self._end - self._at)), self._at)
             view[: len(content)] = content
         self._at += len(content)
         return len(content)

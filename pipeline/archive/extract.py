@@ -68,6 +68,7 @@ def extract(
     scratch_bytes: int = 0,
     in_place: bool = False,
     digests: Mapping[str, str] | None = None,
+    wanted_name: Callable[[str], bool] | None = None,
 ) -> tuple[ExtractedArchive, list[Finding]]:
     """Inflate every data entry of `archive` into one file in `into`. Returns the extracted files, and notes.
 
@@ -75,8 +76,9 @@ def extract(
     extracted, so that work on them begins before the rest is known to be whole. `scratch_bytes`: the most that a
     layout writes beside its tar; the disk must have space for it as well. `in_place`: the archive stays, so that what
     lies in it uncompressed is validated and read there; with `digests`, the sha256 of images by their names, the writer
-    of the archive has read these, and they are not read again. Raises Rejected (ArchiveRefused) with all
-    reasons found, before anything is written where the directory shows them; OutOfSpace.
+    of the archive has read these, and they are not read again. `wanted_name`: whether an entry is extracted, in place
+    of `can_be_data`. Raises Rejected (ArchiveRefused) with all reasons found, before anything is written where the
+    directory shows them; OutOfSpace.
     """
     try:
         with archive.open("rb") as file:
@@ -87,7 +89,8 @@ def extract(
         reasons, entries = [error.finding], []
     if reasons:
         raise _refused(reasons)
-    wanted = [entry for entry in entries if can_be_data(entry.name)]
+    is_wanted = wanted_name or can_be_data
+    wanted = [entry for entry in entries if is_wanted(entry.name) and not entry.is_folder]
     wanted.sort(key=lambda entry: (not is_image(entry.name), entry.name))  # images first: more is done with them
     total = sum(entry.size for entry in wanted)
     # The extracted files, their tar, and what a layout writes beside it. Converted images may need more: space for

@@ -13,7 +13,7 @@ _MARKS = (
     (b"\x28\xb5\x2f\xfd", f"a zstd file: {_UNPACK}"),
     (b"MSCF", f"a CAB archive: {_UNPACK}"),
     (b"PK\x07\x08", "the first part of a ZIP in several parts: create a single ZIP."),
-    (b"PAR1", "a Parquet table: save its images and labels as files, and create a ZIP of them."),
+    (b"PAR1", "a Parquet table: create a ZIP of it, as `data/train-00000-of-00001.parquet`."),
     (b"\x89HDF\r\n", "an HDF5 file: save its images and labels as files, and create a ZIP of them."),
     (b"\xff\xd8\xff", "a JPEG image: create a ZIP of the folder of images and annotations."),
     (b"\x89PNG\r\n", "a PNG image: create a ZIP of the folder of images and annotations."),

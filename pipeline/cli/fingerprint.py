@@ -1,6 +1,6 @@
 """`python -m pipeline fingerprint data.zip`: both digests, offline, as the platform computes them.
 
-`--diff a.zip b.zip` names the leaves by which two archives differ. docs/fingerprint.md describes how to recompute it.
+`--diff a.zip b.zip` names the items by which two archives differ. docs/fingerprint.md describes how to recompute it.
 """
 
 import argparse
@@ -28,7 +28,7 @@ EQUAL, DIFFERENT, TROUBLE = 0, 1, 2  # as diff(1) has them
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("archive", type=Path, nargs="?", help="the ZIP")
-    parser.add_argument("--diff", type=Path, nargs=2, metavar=("A", "B"), help="name the leaves that differ")
+    parser.add_argument("--diff", type=Path, nargs=2, metavar=("A", "B"), help="name the items that differ")
     parser.add_argument("--json", action="store_true", help="print the differences as JSON (digests always are)")
     add_options(parser)
 
@@ -68,7 +68,7 @@ def _diff(args: argparse.Namespace) -> int:
             _print(f"{archive}: fingerprint {done.digests.fingerprint}")
         for line in _summary_lines(summary):
             _print(line)
-        _print("equal" if equal else f"{counted(len(found), 'leaf differs', 'leaves differ')}:")
+        _print("equal" if equal else f"{counted(len(found), 'item differs', 'items differ')}:")
         for difference in found:
             _print(f"  {_line(difference)}")
     return EQUAL if equal else DIFFERENT
@@ -155,7 +155,7 @@ def _summary(done: "ValidatedDataset") -> dict[str, Any]:
 def _line(difference: "Difference") -> str:
     old, new = (_text(value) for value in (difference.old, difference.new))
     change = f"{old} -> {new}" if old and new else old or new
-    return printable(f"{difference.leaf:<6} {difference.change:<18} {difference.path}  {change}")
+    return printable(f"{difference.item:<6} {difference.change:<18} {difference.path}  {change}")
 
 
 def _text(value: Any) -> str:

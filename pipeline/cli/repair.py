@@ -54,14 +54,16 @@ def main(args: argparse.Namespace) -> int:
 def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
     """Writes the ZIP, then result.json; on a rejection findings.jsonl instead of the ZIP."""
     # Imported here: they load Pillow, which `--help` does not need.
+    from pipeline.hub.uploaded_tables import plain_archive
     from pipeline.prepare.result import rejection
     from pipeline.repair.rewrite_zip import repair
 
     target = spec.out / REPAIRED_FILE
     try:
         with tempfile.TemporaryDirectory(prefix="extracted-", dir=spec.out) as scratch:
+            archive = plain_archive(spec.archive, Path(scratch), steps)
             done = repair(
-                spec.archive,
+                archive,
                 target,
                 Path(scratch),
                 background=spec.background,
@@ -76,18 +78,20 @@ def _repair_for_worker(spec: RepairSpec, steps: StageReporter) -> None:
 
 
 def _repair_by_hand(args: argparse.Namespace) -> int:
+    from pipeline.hub.uploaded_tables import plain_archive
     from pipeline.repair.rewrite_zip import repair
 
+    steps = StageReporter(verbose=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="darkroom-", dir=args.repaired.parent) as scratch:
+        with tempfile.TemporaryDirectory(prefix="darkroom-", dir=args.repaired.absolute().parent) as scratch:
             done = repair(
-                args.archive,
+                plain_archive(args.archive, Path(scratch), steps),
                 args.repaired,
                 Path(scratch),
                 background=args.background,
                 split=args.split,
                 processes=args.processes or os.cpu_count() or 1,
-                steps=StageReporter(verbose=True),
+                steps=steps,
             )
     except Rejected as rejected:
         print(f"{rejected.problem.slug}: {rejected.problem.detail}")

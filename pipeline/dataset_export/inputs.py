@@ -5,8 +5,8 @@ from pathlib import Path
 
 from core.domain.errors import OperationFailed
 from pipeline.archive.byte_range import ByteRange
-from pipeline.archive.extract import extract
 from pipeline.archive.source import ExtractedArchive, Rejected
+from pipeline.hub.uploaded_tables import extract_dataset
 from pipeline.index.read import read_contents
 from pipeline.index.schema import IndexedImage
 from pipeline.process.progress import StageReporter
@@ -18,7 +18,7 @@ def contents_of_upload(
     """Extracts `archive` into `scratch`. Raises OperationFailed where an image is not in it, OutOfSpace."""
     steps.stage("extracting")
     try:
-        source, _ = extract(archive, scratch, threads=threads, tick=steps.tick)
+        source, _ = extract_dataset(archive, scratch, threads=threads, steps=steps)
     except Rejected as rejected:  # it was accepted when it was prepared
         detail = f"The uploaded ZIP can no longer be read: {rejected.problem.detail}"
         raise OperationFailed(detail, problem=rejected.problem.slug) from rejected

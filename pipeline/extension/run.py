@@ -10,7 +10,7 @@ from core.domain.errors import DatasetRejected
 from core.domain.findings import Finding
 from pipeline.archive.disk_space import require_space
 from pipeline.archive.entry_names import base_of
-from pipeline.archive.extract import extract, is_image
+from pipeline.archive.extract import is_image
 from pipeline.archive.plural import counted
 from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.dataset.growth import Additions, Correction, Grown, Revision, grow
@@ -21,6 +21,7 @@ from pipeline.extension.parent import read_parent
 from pipeline.extension.write_zip import write_revision
 from pipeline.formats import read_dataset
 from pipeline.formats.text import read_lines, why_unread
+from pipeline.hub.uploaded_tables import extract_dataset, plain_archive
 from pipeline.index.known import read_known
 from pipeline.index.written import write_written
 from pipeline.prepare.result import most_severe_first
@@ -43,7 +44,9 @@ def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArc
     Raises Rejected where what is added cannot be used or too little remains, and RunCancelled, PreparationFailed,
     OutOfSpace."""
     steps.stage("reading")
-    parent = read_parent(spec.parent, spec.index, kind=spec.kind, classes=spec.classes, scratch=scratch)
+    (of_parent := scratch / "parent").mkdir()
+    source = plain_archive(spec.parent, of_parent, steps)
+    parent = read_parent(source, spec.index, kind=spec.kind, classes=spec.classes, scratch=scratch)
     read = _read_additions(spec, scratch, steps) if spec.additions else _Read(Additions(), [])
     corrections = read_changes(spec.changes) if spec.changes else {}
     steps.stage("merging")
@@ -67,12 +70,13 @@ def _read_additions(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> _R
     assert spec.additions is not None  # noqa: S101 - for the type checker
     known = read_known(spec.index)
     with InspectAhead(spec.processes, known=known) as ahead:
-        source, findings = extract(
+        source, findings = extract_dataset(
             spec.additions,
             scratch,
             threads=spec.processes,
-            tick=steps.tick,
+            steps=steps,
             each=lambda files: ahead.add([file for file in files if is_image(file.name)]),
+            keep=REMOVE_FILE,
         )
         remove = _remove_list(source, findings)
         source = replace(source, files=tuple(file for file in source.files if base_of(file.name) != REMOVE_FILE))

@@ -23,6 +23,7 @@ from pipeline.formats.given_split import KEEP, give_split
 from pipeline.formats.image_roles import SetFiles, files_of_set
 from pipeline.formats.known_folders import read_known_folders
 from pipeline.formats.listed import why_without_names
+from pipeline.formats.parquet_rows import rows_file
 from pipeline.formats.revision import revision_file
 from pipeline.formats.unread_annotations import add_unread, unread_tables
 from pipeline.params.formats import CATALOGUE
@@ -87,7 +88,8 @@ def _read_dataset(
     archive: ExtractedArchive, findings: list[Finding], background: str, split: str, classes: Sequence[str]
 ) -> Dataset:
     archive, order, faults = take_class_order(archive)
-    source, left_out = SetFiles(archive, []) if revision_file(archive) else files_of_set(archive)
+    states_all = revision_file(archive) or rows_file(archive)
+    source, left_out = SetFiles(archive, []) if states_all else files_of_set(archive)
     left_out = [*faults, *left_out]
     boxes, folders = _read(source, findings + left_out, classes)
     best = max(folders or boxes, key=_completeness)  # max returns the first of equals

@@ -18,13 +18,17 @@ def card_of(folder: Path) -> dict[str, Any]:
     if not readme.is_file():
         return {}
     with readme.open("rb") as file:
-        text = file.read(MAX_CARD_BYTES + 1).decode("utf-8-sig", "replace")
-    lines = text.splitlines()
+        return card_in(file.read(MAX_CARD_BYTES + 1))
+
+
+def card_in(content: bytes) -> dict[str, Any]:
+    """Of the first MAX_CARD_BYTES and one more of a README. As `card_of`."""
+    lines = content.decode("utf-8-sig", "replace").splitlines()
     if not lines or lines[0].rstrip() != "---":
         return {}
     end = next((at for at, line in enumerate(lines[1:], start=1) if line.rstrip() == "---"), None)
     if end is None:
-        if readme.stat().st_size > MAX_CARD_BYTES:
+        if len(content) > MAX_CARD_BYTES:
             raise _unusable(f"is larger than {MAX_CARD_BYTES} bytes")
         return {}
     return _read("\n".join(lines[1:end]))

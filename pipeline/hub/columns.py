@@ -39,16 +39,22 @@ def columns_of(schema: pa.Schema, card: Names, *, image: str | None, label: str 
 
     `card`: class names by column, for tables that lack them. `image`, `label`: the requested columns.
     """
-    features = _features(schema)
-    images = [field.name for field in schema if _is_image(field, features.get(field.name))]
-    names = {**card, **{name: found for name in features if (found := _class_names(features[name]))}}
+    features = features_of(schema)
+    names = {**card, **{name: found for name in features if (found := class_names(features[name]))}}
     labels = [field.name for field in schema if _is_label(field, names)]
     if label is not None and label in schema.names and label not in labels:
-        labels += [label] if _is_text(schema.field(label).type) else []
-    chosen_image = _one(images, image, IMAGE_NAMES, "images", schema)
+        labels += [label] if is_text(schema.field(label).type) else []
+    chosen_image = image_column(schema, image)
     chosen_label = _one(labels, label, LABEL_NAMES, "labels with class names", schema)
-    is_text = _is_text(schema.field(chosen_label).type)
-    return Columns(chosen_image, chosen_label, None if is_text else names[chosen_label])
+    names_are_texts = is_text(schema.field(chosen_label).type)
+    return Columns(chosen_image, chosen_label, None if names_are_texts else names[chosen_label])
+
+
+def image_column(schema: pa.Schema, requested: str | None = None) -> str:
+    """Raises HubSetUnusable where there is none, or none of several is named as usual."""
+    features = features_of(schema)
+    images = [field.name for field in schema if _is_image(field, features.get(field.name))]
+    return _one(images, requested, IMAGE_NAMES, "images", schema)
 
 
 def _one(found: list[str], requested: str | None, usual: Sequence[str], what: str, schema: pa.Schema) -> str:
@@ -69,7 +75,7 @@ def _one(found: list[str], requested: str | None, usual: Sequence[str], what: st
     return likely[0] if likely else found[0]
 
 
-def _features(schema: pa.Schema) -> dict[str, Any]:
+def features_of(schema: pa.Schema) -> dict[str, Any]:
     """The features that the library `datasets` keeps as JSON in the metadata of the table."""
     stored = (schema.metadata or {}).get(b"huggingface")
     try:
@@ -89,12 +95,12 @@ def _is_image(field: pa.Field, feature: Any) -> bool:
 
 
 def _is_label(field: pa.Field, names: Names) -> bool:
-    if _is_text(field.type):
+    if is_text(field.type):
         return field.name in LABEL_NAMES
     return bool(pa.types.is_integer(field.type)) and field.name in names
 
 
-def _class_names(feature: Any) -> list[str] | None:
+def class_names(feature: Any) -> list[str] | None:
     names = feature.get("names") if _type_of(feature) == "ClassLabel" else None
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
@@ -107,7 +113,7 @@ def _is_binary(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
+        return is_text(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -13,7 +13,7 @@ from typing import Any
 from core.domain.errors import HubSetUnusable
 from core.domain.limits import MAX_DEPTH, MAX_NAME_BYTES
 from pipeline.archive.extract import IMAGE_SUFFIXES
-from pipeline.dataset.model import common_folder
+from pipeline.dataset.model import HUGGINGFACE_SPLITS, common_folder
 from pipeline.formats.class_folders import Folder
 from pipeline.formats.split_names import split_of_folder
 from pipeline.hub.patterns import Pattern, may_match
@@ -85,6 +85,18 @@ def select_files(
     return sorted(found, key=lambda each: (requested.splits.index(each.split), each.file.name))
 
 
+def select_tables(files: Sequence[HubFile], card: Mapping[str, Any]) -> list[SplitFile]:
+    """The tables of train, validation and test that there are, by name within each split.
+
+    Raises HubSetUnusable where there are several subsets.
+    """
+    requested = HubSet(repository="upload", splits=tuple(HUGGINGFACE_SPLITS.values()))
+    usable = [file for file in files if _is_usable(file.name)]
+    found = _by_card(usable, card, requested, lambda: None) or list(_by_name(usable, requested))
+    tables = [each for each in found if each.is_table]
+    return sorted(tables, key=lambda each: (requested.splits.index(each.split), each.file.name))
+
+
 def names_of_card(card: Mapping[str, Any], subset: str | None) -> dict[str, list[str]]:
     """Column -> class names, from `dataset_info` of the card, for tables that do not have them."""
     entry = card.get("dataset_info")
@@ -93,14 +105,27 @@ def names_of_card(card: Mapping[str, Any], subset: str | None) -> dict[str, list
     features = chosen[0].get("features") if chosen else None
     found: dict[str, list[str]] = {}
     for feature in features if isinstance(features, list) else []:
-        dtype = feature.get("dtype") if isinstance(feature, dict) else None
-        label = dtype.get("class_label") if isinstance(dtype, dict) else None
+        if isinstance(feature, dict):
+            found.update(_names_of_feature(feature, ""))
+    return found
+
+
+def _names_of_feature(feature: Mapping[str, Any], within: str) -> Iterator[tuple[str, list[str]]]:
+    """(column, class names); `objects.category` for what is in the lists of a column."""
+    name = f"{within}{feature.get('name')}"
+    for key in ("dtype", "sequence", "list"):
+        kind = feature.get(key)
+        label = kind.get("class_label") if isinstance(kind, dict) else None
         names = label.get("names") if isinstance(label, dict) else None
         if isinstance(names, dict):  # {"0": "cat", ...}
             names = [names.get(str(number)) for number in range(len(names))]
-        if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            found[str(feature.get("name"))] = names
-    return found
+        if isinstance(names, list) and all(isinstance(each, str) for each in names):
+            yield name, names
+    for key in ("sequence", "struct", "list"):
+        inner = feature.get(key)
+        for each in inner if isinstance(inner, list) and not within else []:
+            if isinstance(each, dict):
+                yield from _names_of_feature(each, f"{name}.")
 
 
 def _is_usable(name: str) -> bool:

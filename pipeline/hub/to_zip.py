@@ -1,5 +1,6 @@
 """Converts files of a hub to a ZIP of class folders. The same files always give the same bytes."""
 
+import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +72,7 @@ def tables_to_zip(
     several = len({file.split for file in files}) > 1
     used: set[str] = set()
     row = 0
-    with _ZipFile(target, max_bytes) as archive:
+    with ImageZip(target, max_bytes) as archive:
         for file in files:
             part = _part(file.split, several=several)
             for content, name in _rows(file, open_table):
@@ -94,7 +95,7 @@ def images_to_zip(files: Sequence[FetchedFile], target: Path, *, max_bytes: int,
         raise HubSetUnusable("The images of the dataset are not in two or more class folders.")
     folders = folders_of(label for _, label in labelled)
     several = len({file.split for file in files}) > 1
-    with _ZipFile(target, max_bytes) as archive:
+    with ImageZip(target, max_bytes) as archive:
         for row, (file, label) in enumerate(labelled, start=1):
             content = _content(file.path)
             part = _part(file.split, several=several)
@@ -149,16 +150,17 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-class _ZipFile:
+class ImageZip:
     """A ZIP of stored entries with a fixed time and mode. Raises HubSetUnusable above the limits."""
 
     def __init__(self, target: Path, max_bytes: int) -> None:
         self._zip = zipfile.ZipFile(target, "w")
         self._max_bytes = max_bytes
-        self._bytes = 0
+        self.folder = target.parent
+        self.bytes = 0  # of the images
         self.entries = 0
 
-    def __enter__(self) -> "_ZipFile":
+    def __enter__(self) -> "ImageZip":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,12 +168,12 @@ class _ZipFile:
 
     def add(self, name: str, content: bytes) -> None:
         self.entries += 1
-        self._bytes += len(content)
+        self.bytes += len(content)
         if self.entries > MAX_ENTRIES:
             raise _too_large("The dataset has too many images", MAX_ENTRIES)
         if len(content) > MAX_IMAGE_BYTES:
             raise _too_large(f"An image of the dataset has {len(content)} bytes", MAX_IMAGE_BYTES)
-        if self._bytes > self._max_bytes:
+        if self.bytes > self._max_bytes:
             raise _too_large(
                 f"The images of the dataset have more than {self._max_bytes} bytes in total", self._max_bytes
             )
@@ -181,12 +183,21 @@ class _ZipFile:
         """Beside the images: it is not counted."""
         self._write(name, text.encode())
 
+    def add_file(self, name: str, path: Path) -> None:
+        """As `add_text`, of any size."""
+        with path.open("rb") as file, self._zip.open(_entry(name), "w", force_zip64=True) as entry:
+            shutil.copyfileobj(file, entry, 1024**2)
+
     def _write(self, name: str, content: bytes) -> None:
-        entry = zipfile.ZipInfo(name, _TIME)
-        entry.compress_type = zipfile.ZIP_STORED  # images are compressed already
-        entry.external_attr = _MODE
-        entry.create_system = 3
-        self._zip.writestr(entry, content)
+        self._zip.writestr(_entry(name), content)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _TIME)
+    entry.compress_type = zipfile.ZIP_STORED  # images are compressed already
+    entry.external_attr = _MODE
+    entry.create_system = 3
+    return entry
 
 
 def _too_large(what: str, limit: int) -> HubSetUnusable:

@@ -11,13 +11,13 @@ from pipeline.index.schema import IndexedImage
 
 
 class Difference(NamedTuple):
-    """One difference. `leaf`: what differs: class, image, box, label or split.
+    """One difference. `item`: what differs: class, image, box, label or split.
 
     `path`: of the image in the second dataset, or in the first where the second lacks it. Boxes are
     {class, x1, y1, x2, y2, difficult}, their edges in pixels of the upright image.
     """
 
-    leaf: str
+    item: str
     change: str
     path: str
     old: Any

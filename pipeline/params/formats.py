@@ -13,7 +13,7 @@ class FormatPage:
     """`module` recognises and reads the format; the rest is documentation. `tree`: an example, one entry per line.
 
     `decides`: its files are unmistakable, so that an archive with them is read in no other format. The formats of
-    REVISIONS state everything, also the split and which files are images of the dataset.
+    REVISIONS state everything, also the split and which files are images of the dataset: an archive of a revision or of tables has no others.
     """
 
     module: str
@@ -24,7 +24,7 @@ class FormatPage:
     decides: bool = False
 
 
-REVISIONS = frozenset({"darkroom", "darkroom-classes"})
+REVISIONS = frozenset({"darkroom", "darkroom-classes", "parquet", "parquet-classes"})
 
 VOC_TREE = """\
 set/
@@ -95,6 +95,12 @@ REVISION_TREE = """\
 set/
   darkroom-dataset.jsonl    a line for the classes, then one for each image: path, size, split, and boxes or label
   images/dog-1.jpg          in any folder; a line names the path below that of the file"""
+
+PARQUET_TREE = """\
+set/
+  README.md                 optional: the card, whose YAML may name files and classes
+  data/train-00000-of-00002.parquet
+  data/validation-00000-of-00001.parquet"""
 
 FOLDERS_TREE = """\
 set/
@@ -239,6 +245,28 @@ CATALOGUE: Mapping[str, FormatPage] = {
         "class folder are left out, and so is a folder that repeats its parent. Images with an EXIF rotation are read "
         "upright.",
         FOLDERS_TREE,
+    ),
+    "parquet": FormatPage(
+        "pipeline.formats.parquet_boxes",
+        "detection",
+        "Parquet with boxes",
+        "As the Hugging Face hub keeps datasets: `image` holds the bytes of an image, and `objects` its boxes, with `bbox` as "
+        "left, top, width, height in pixels of the upright image, and `category`; `difficult` and `iscrowd` may be there, "
+        "too. The names of the classes are in the schema, or in the card. If all boxes of the dataset are within 0 .. 1 "
+        "they are fractions of the upright image. The names of the files give the split. `width` and `height` decide "
+        "whether the boxes of an image with an EXIF rotation refer to the upright or the stored image. `path` names the "
+        "image, else the path in `image`.",
+        PARQUET_TREE,
+        decides=True,
+    ),
+    "parquet-classes": FormatPage(
+        "pipeline.formats.parquet_classes",
+        "classification",
+        "Parquet with classes",
+        "The same with a column `label` in place of `objects`: a ClassLabel, whose order of names is kept, or a text. Rows "
+        "without a label are left out. Images with an EXIF rotation are read upright.",
+        PARQUET_TREE,
+        decides=True,
     ),
     "darkroom": FormatPage(
         "pipeline.formats.revision_boxes",

@@ -18,6 +18,8 @@ from pipeline.archive.plural import counted
 from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
 from pipeline.archive.zip_rules import validate_directory
 from pipeline.formats.class_folders import assign_folders
+from pipeline.hub.files import TABLE
+from pipeline.hub.uploaded_tables import holds_tables
 
 _MAX_FOLDERS = 1000  # of images, that are tried as classes; more are tried after the upload
 
@@ -70,7 +72,11 @@ def inspect_archive_end(file: BinaryIO, total: int) -> dict[str, Any]:
     data = [entry for entry in files if can_be_data(entry.name)]
     names = [entry.name for entry in data]
     guess = guess_format(names)
-    if not findings and (findings := list(_no_format(names, [entry.name for entry in files]))):
+    all_names = [entry.name for entry in files]
+    if holds_tables(all_names):
+        count = sum(_suffix(name) == TABLE for name in all_names)
+        guess = {"name": "parquet", "why": counted(count, "Parquet file")}
+    elif not findings and (findings := list(_no_format(names, all_names))):
         guess["name"] = None
     return {
         "accepted": not findings,

@@ -18,7 +18,7 @@ from core.domain.errors import DatasetRejected, PreparationFailed
 from core.domain.finding_codes import EXTENSION_CODES, REPAIR_CODES
 from core.domain.findings import Finding, FindingList, Severity
 from pipeline.archive.disk_space import require_space
-from pipeline.archive.extract import extract, is_image
+from pipeline.archive.extract import is_image
 from pipeline.archive.source import EXTENSION_LOG, Rejected, SourceFile
 from pipeline.dataset.frozen_images import Exclusion, read_frozen_images
 from pipeline.dataset.model import Dataset, Item
@@ -29,6 +29,7 @@ from pipeline.dataset.validated import ValidatedDataset
 from pipeline.decode.image_facts import ImageFacts
 from pipeline.decode.inspect_ahead import InspectAhead
 from pipeline.formats import read_dataset
+from pipeline.hub.uploaded_tables import extract_dataset
 from pipeline.index.known import read_known
 from pipeline.index.schema import INDEX_FILE
 from pipeline.index.write import index_set
@@ -193,11 +194,11 @@ def _extract_and_read(
     """Images are decoded from the moment they are extracted, while the rest is inflated and annotations are read."""
     with InspectAhead(processes, scratch / CONVERTED_FILE, known) as ahead:
         steps.stage("extracting")
-        source, findings = extract(
+        source, findings = extract_dataset(
             archive,
             scratch,
             threads=processes,
-            tick=steps.tick,
+            steps=steps,
             each=lambda files: ahead.add(_images(files)),
             scratch_bytes=MAX_SCRATCH_BYTES,
             in_place=True,

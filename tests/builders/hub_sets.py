@@ -68,3 +68,32 @@ def action_set(*, per_class: int = 8) -> dict[str, bytes]:
         "data/train-00001-of-00002-5a2c7a4f1cb2b0b1.parquet": table(labels[half:], first=half),
         "Human_Action_Recognition.py": b"raise SystemExit('a loading script was run')\n",
     }
+
+
+def box_table(
+    rows: Sequence[dict[str, Any]], *, names: Sequence[str] | None = ("ball", "cube"), features: bool = True
+) -> bytes:
+    """As the sets of boxes on the hub are. A row has `boxes`: (number of the class, [left, top, width, height])."""
+    cells = [{"bytes": row.get("image", jpeg(at)), "path": row.get("path")} for at, row in enumerate(rows)]
+    boxes = [row.get("boxes", [(0, [4.0, 6.0, 20.0, 16.5])]) for row in rows]
+    kind = pa.struct({"bbox": pa.list_(pa.list_(pa.float32())), "category": pa.list_(pa.int64())})
+    objects = [{"bbox": [box for _, box in each], "category": [label for label, _ in each]} for each in boxes]
+    made = pa.table({"image": pa.array(cells, IMAGE_TYPE), "objects": pa.array(objects, kind)})
+    category = {"feature": {"_type": "ClassLabel", "names": list(names or ())}, "_type": "Sequence"}
+    info = {"info": {"features": {"image": {"_type": "Image"}, "objects": {"category": category}}}}
+    return written(made.replace_schema_metadata({"huggingface": json.dumps(info)} if features else None))
+
+
+def parquet_files(kind: str) -> dict[str, bytes]:
+    """An upload of tables: three images in train, one in validation."""
+    if kind == "classification":
+        parts = [table([0, 1, 0], label="label"), table([1], label="label", first=3)]
+    else:
+        parts = [
+            box_table([{"image": jpeg(at), "path": f"{at}.jpg"} for at in range(3)]),
+            box_table(
+                [{"image": jpeg(3), "path": "3.jpg", "boxes": [(1, [4.0, 6.0, 20.0, 16.5]), (0, [1.0, 2.0, 9.0, 9.0])]}]
+            ),
+        ]
+    names = ("train-00000-of-00001", "validation-00000-of-00001")
+    return {f"data/{name}.parquet": part for name, part in zip(names, parts, strict=True)}

@@ -25,8 +25,6 @@ from tests.builders.odd_images import photo, saved
 from tests.builders.voc import Files, annotation, voc_files, zip_files
 from tests.builders.yolo_coco import coco_files, yolo_files
 
-READ_AGAIN = [name for name in EXPORT_FORMATS if name != "hf"]  # Parquet is for the hub: see its own test
-
 
 def odd_boxes() -> Files:
     """Unicode, dots, the stem of another image, folders named as those of formats, EXIF, edges between pixels."""
@@ -91,7 +89,7 @@ LOST = {
 PAIRS = [(sample, name) for sample, (kind, _) in SAMPLES.items() for name in formats_of(kind)]
 
 
-@pytest.mark.parametrize(("sample", "name"), [pair for pair in PAIRS if pair[1] in READ_AGAIN])
+@pytest.mark.parametrize(("sample", "name"), PAIRS)
 def test_what_is_written_is_the_same_dataset_again_or_the_loss_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sample: str, name: str
 ) -> None:
@@ -107,7 +105,8 @@ def test_what_is_written_is_the_same_dataset_again_or_the_loss_is_named(
         readme = written.read("README.md").decode()
         assert before["content_fingerprint"] in readme
         assert f"`{lost}` (1)" in readme or f"`{lost}` (8)" in readme if lost else "Nothing." in readme
-        assert _digests(written) == _digests(zipfile.ZipFile(archive)), "the bytes of the images"
+        if name != "hf":  # which has them in tables
+            assert _digests(written) == _digests(zipfile.ZipFile(archive)), "the bytes of the images"
 
 
 @pytest.mark.parametrize("name", EXPORT_FORMATS)

@@ -1,19 +1,21 @@
 """The contract of every dataset format. A new format adds a line to SAMPLES."""
 
 import re
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from pipeline.archive.extract import extract
 from pipeline.archive.source import ExtractedArchive, Rejected
 from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.formats import DatasetFormat, load_formats, read_dataset
+from pipeline.hub.uploaded_tables import extract_dataset, plain_archive
 from pipeline.params.formats import CATALOGUE
 from pipeline.process.progress import StageReporter
 from pipeline.repair.fixes import repair_items
 from pipeline.repair.rewrite_zip import repair
+from tests.builders.hub_sets import parquet_files
 from tests.builders.listed import (
     boxes_read,
     choice_files,
@@ -45,6 +47,8 @@ SAMPLES: dict[str, Files] = {
     "cub": cub_files(),
     "oxford-pet": pet_files(4, trimaps=False),
     "folders": {f"set/{name}/{n}.JPG": image_bytes(seed=n) for n, name in enumerate(("cat", "dog", "cat", "dog"))},
+    "parquet": parquet_files("detection"),
+    "parquet-classes": parquet_files("classification"),
     "darkroom": revision_files("detection", images=4),
     "darkroom-classes": revision_files("classification", images=4),
 }
@@ -52,9 +56,13 @@ NOTHING: Files = {"notes/a.docx": b"no data", "nested.zip": b"PK"}
 
 
 def _source(tmp_path: Path, files: Files) -> ExtractedArchive:
-    (tmp_path / "into").mkdir(parents=True, exist_ok=True)
+    tmp_path.mkdir(exist_ok=True)
     archive = zip_files(tmp_path / "data.zip", files)
-    return extract(archive, tmp_path / "into", threads=1, tick=lambda *_: None)[0]
+    return _extracted(archive, Path(tempfile.mkdtemp(dir=tmp_path)))
+
+
+def _extracted(archive: Path, into: Path) -> ExtractedArchive:
+    return extract_dataset(archive, into, threads=1, steps=StageReporter())[0]
 
 
 @pytest.fixture(params=load_formats(), ids=lambda module: module.NAME)
@@ -117,10 +125,11 @@ def _assert_same_after_a_repair(tmp_path: Path, dataset_format: DatasetFormat, s
     target = tmp_path / "repaired.zip"
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    repair(tmp_path / "data.zip", target, scratch, processes=1, steps=StageReporter())
+    archive = plain_archive(tmp_path / "data.zip", scratch, StageReporter())
+    repair(archive, target, scratch, processes=1, steps=StageReporter())
     into = tmp_path / "again"
     into.mkdir()
-    source, _ = extract(target, into, threads=1, tick=lambda *_: None)
+    source = _extracted(target, into)
     assert dataset_format.matches(source) is None
     after = read_dataset(source, [])
     assert after.format == dataset_format.NAME and not after.broken

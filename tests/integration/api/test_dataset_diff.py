@@ -100,7 +100,7 @@ def test_the_csv_has_a_line_for_each_difference_and_no_formula(client: httpx.Cli
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert "attachment" in answer.headers["content-disposition"]
     lines = [*csv.DictReader(io.StringIO(answer.text, newline=""))]
-    assert [(line["leaf"], line["change"], line["path"]) for line in lines] == [
+    assert [(line["item"], line["change"], line["path"]) for line in lines] == [
         ("image", "added", "'=d.jpg"),
         ("box", "moved", "a.jpg"),
         ("box", "removed", "a.jpg"),

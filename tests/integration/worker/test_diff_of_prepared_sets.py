@@ -52,9 +52,9 @@ def test_the_service_and_the_command_find_the_same_differences(tmp_path: Path, s
         assert run(["fingerprint", "--diff", *map(str, archives), "--json", "--processes", "1", *SAME_SPLIT]) == 1
     offline = json.loads(out.getvalue())
     assert found["summary"] == offline["summary"]
-    assert [(line["leaf"], line["change"], line["path"]) for line in lines] == [
-        (leaf["leaf"], leaf["change"], leaf["path"]) for leaf in offline["differences"]
+    assert [(line["item"], line["change"], line["path"]) for line in lines] == [
+        (leaf["item"], leaf["change"], leaf["path"]) for leaf in offline["differences"]
     ]
-    changes = {(line["leaf"], line["change"]) for line in lines}
+    changes = {(line["item"], line["change"]) for line in lines}
     expected = {("box", "class changed"), ("image", "added"), ("image", "removed"), ("class", "added")}
     assert changes >= (expected if kind == "detection" else {("label", "changed"), ("image", "moved")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from darkroom._async import work
 from darkroom._async.downloads import download, download_when_written
 from darkroom._async.transport import AsyncTransport, new_key
 from darkroom._async.uploads import preflight, upload
-from darkroom.errors import ArchiveRefused
+from darkroom.errors import ArchiveRefused, NotFound
 from darkroom.files import OnBytes, PathLike
 from darkroom.names import job_id_of, path_of, place_of, project_name_of
 from darkroom.schemas import (
@@ -29,10 +30,11 @@ from darkroom.states import DATASET_ENDED, READY
 from darkroom.uploads import OnProgress, UploadProgress, accepted_as_addition, records_folder
 
 POLL_SECONDS = 1.0
+DATASET_NUMBER = re.compile(r"d[1-9]\d*")
 
 
 class AsyncDatasets:
-    """A dataset is named by its `job_id`, or by the object itself."""
+    """A dataset is named by its `job_id`, as `raccoons/d2`, or by the object itself."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
@@ -43,7 +45,7 @@ class AsyncDatasets:
         return self._transport.pages(Dataset, "/jobs", {"project": name, "state": state})
 
     async def get(self, dataset: Dataset | str) -> Dataset:
-        return await self._transport.read(Dataset, _path(dataset))
+        return await self._transport.read(Dataset, await self._path(dataset))
 
     async def describe(self, dataset: Dataset | str) -> Dataset:
         """With its metadata: classes by split, counts, statistics. A notebook displays them as a table."""
@@ -52,7 +54,9 @@ class AsyncDatasets:
 
     async def metadata(self, dataset: Dataset | str) -> Mapping[str, Any]:
         """The immutable dataset_metadata.json."""
-        found: dict[str, Any] = await self._transport.json("GET", path_of("/dataset/metadata/{}", job_id_of(dataset)))
+        found: dict[str, Any] = await self._transport.json(
+            "GET", path_of("/dataset/metadata/{}", await self._job_id(dataset))
+        )
         return found
 
     async def preflight(self, archive: PathLike) -> Preflight:
@@ -92,7 +96,7 @@ class AsyncDatasets:
                 raise ArchiveRefused(found)
         fields = work.without_none(
             project=None if project is None else project_name_of(project),
-            extends=None if extends is None else job_id_of(extends),
+            extends=None if extends is None else await self._job_id(extends),
             **{"name": name, "val_fraction": val_fraction, "test_fraction": test_fraction, "seed": seed},
             **{"on_error": on_error, "split": split, "background": background},
         )
@@ -164,44 +168,51 @@ class AsyncDatasets:
 
     async def wait(self, dataset: Dataset | str, *, timeout: float | None = None, check: bool = True) -> Dataset:
         """When it is ready. Raises WorkFailed where it ends otherwise (unless `check=False`), WaitTimeout."""
-        path = _path(dataset)
+        path = await self._path(dataset)
         found = await work.wait_until_ended(self._transport, Dataset, path, ended=DATASET_ENDED, timeout=timeout)
         return work.succeeded(found, name=found.dataset, state=READY) if check else found
 
-    def follow(self, dataset: Dataset | str, *, seconds: float = POLL_SECONDS) -> AsyncIterator[Dataset]:
+    async def follow(self, dataset: Dataset | str, *, seconds: float = POLL_SECONDS) -> AsyncIterator[Dataset]:
         """Its state every so many seconds; the one in which it ended comes last."""
-        return work.follow(self._transport, Dataset, _path(dataset), ended=DATASET_ENDED, seconds=seconds)
+        path = await self._path(dataset)
+        async for each in work.follow(self._transport, Dataset, path, ended=DATASET_ENDED, seconds=seconds):
+            yield each
 
-    def events(self, dataset: Dataset | str, *, after: int = 0) -> AsyncIterator[Event]:
+    async def events(self, dataset: Dataset | str, *, after: int = 0) -> AsyncIterator[Event]:
         """Every event once, from the one after the number `after`, until the preparation ends."""
-        return work.events(self._transport, f"{_path(dataset)}/events", after=after)
+        async for each in work.events(self._transport, f"{await self._path(dataset)}/events", after=after):
+            yield each
 
-    def findings(
+    async def findings(
         self, dataset: Dataset | str, *, code: str | None = None, severity: str | None = None
     ) -> AsyncIterator[Finding]:
         """`severity`: `error`, `warning` or `note`."""
-        return self._transport.pages(Finding, f"{_path(dataset)}/findings", {"code": code, "severity": severity})
+        async for each in self._transport.pages(
+            Finding, f"{await self._path(dataset)}/findings", {"code": code, "severity": severity}
+        ):
+            yield each
 
-    def repair_log(self, dataset: Dataset | str) -> AsyncIterator[Finding]:
+    async def repair_log(self, dataset: Dataset | str) -> AsyncIterator[Finding]:
         """Every change that the repair made which this dataset comes from."""
-        return self._transport.pages(Finding, f"{_path(dataset)}/repair-log")
+        async for each in self._transport.pages(Finding, f"{await self._path(dataset)}/repair-log"):
+            yield each
 
     async def repair(
         self, dataset: Dataset | str, *, project: Project | str | None = None, wait: bool = True
     ) -> Dataset:
         """A repaired copy as a dataset of its own."""
         name = None if project is None else project_name_of(project)
-        return await self._accepted(f"{_path(dataset)}/repair", None, wait=wait, project=name)
+        return await self._accepted(f"{await self._path(dataset)}/repair", None, wait=wait, project=name)
 
     async def retry(self, dataset: Dataset | str, *, wait: bool = True) -> Dataset:
         """Prepares it again after a failure of the service."""
-        return await self._accepted(f"{_path(dataset)}/retry", None, wait=wait)
+        return await self._accepted(f"{await self._path(dataset)}/retry", None, wait=wait)
 
     async def delete(self, dataset: Dataset | str, *, cancel: bool = False) -> None:
         """With its versions. `cancel` ends its active work first."""
-        await self._transport.send("DELETE", _path(dataset), query={"cancel": cancel})
+        await self._transport.send("DELETE", await self._path(dataset), query={"cancel": cancel})
 
-    def images(
+    async def images(
         self,
         dataset: Dataset | str,
         *,
@@ -212,13 +223,16 @@ class AsyncDatasets:
     ) -> AsyncIterator[DatasetImage]:
         """With their boxes. `sort`: `path`, `size`, `boxes`, `brightness`, `blur`, or `-blur` for the highest first."""
         query = {"class": class_name, "split": split, "finding": finding, "sort": sort}
-        return self._transport.pages(DatasetImage, path_of("/dataset/images/{}", job_id_of(dataset)), query)
+        async for each in self._transport.pages(
+            DatasetImage, path_of("/dataset/images/{}", await self._job_id(dataset)), query
+        ):
+            yield each
 
     async def image(
         self, dataset: Dataset | str, sha256: str, *, size: int | None = None, boxes: bool = False
     ) -> bytes:
         """The file, or with `size` an upright thumbnail of that many pixels; with `boxes` drawn into it."""
-        path = path_of("/dataset/images/{}/{}", job_id_of(dataset), sha256)
+        path = path_of("/dataset/images/{}/{}", await self._job_id(dataset), sha256)
         return (await self._transport.send("GET", path, query={"size": size, "boxes": boxes or None})).content
 
     async def diff(
@@ -228,15 +242,16 @@ class AsyncDatasets:
 
         `change`: only images that were `added`, `removed`, `replaced`, `changed` or `moved`, or have another `split`.
         """
-        path = path_of("/dataset/diff/{}/{}", job_id_of(before), job_id_of(after))
+        path = path_of("/dataset/diff/{}/{}", await self._job_id(before), await self._job_id(after))
         return await self._transport.read(DatasetDiff, path, query={"change": change, "limit": limit})
 
-    def diff_images(
+    async def diff_images(
         self, before: Dataset | str, after: Dataset | str, *, change: str | None = None
     ) -> AsyncIterator[ImageDiff]:
         """Every image that differs, by path."""
-        path = path_of("/dataset/diff/{}/{}", job_id_of(before), job_id_of(after))
-        return self._transport.pages(ImageDiff, path, {"change": change})
+        path = path_of("/dataset/diff/{}/{}", await self._job_id(before), await self._job_id(after))
+        async for each in self._transport.pages(ImageDiff, path, {"change": change}):
+            yield each
 
     async def draw_diff(
         self,
@@ -248,7 +263,7 @@ class AsyncDatasets:
         change: str | None = None,
     ) -> Path:
         """Images before and after, side by side, as PNG; or where the name ends with `.csv` a table of all changes."""
-        jobs = job_id_of(before), job_id_of(after)
+        jobs = await self._job_id(before), await self._job_id(after)
         if str(to).endswith(".csv"):
             path = path_of("/dataset/diff/{}/{}/changes.csv", *jobs)
             return await download(self._transport, path, to, query={"change": change})
@@ -257,20 +272,22 @@ class AsyncDatasets:
 
     async def sample(self, dataset: Dataset | str, *, images: int = 16) -> bytes:
         """A grid of images with their boxes or classes, as PNG."""
-        path = path_of("/dataset/sample/{}", job_id_of(dataset))
+        path = path_of("/dataset/sample/{}", await self._job_id(dataset))
         return (await self._transport.send("GET", path, query={"n": images})).content
 
     async def download(self, dataset: Dataset | str, to: PathLike = ".", *, on_bytes: OnBytes | None = None) -> Path:
         """The prepared dataset and its manifest, as a tar."""
         return await download(
-            self._transport, path_of("/dataset/download/{}", job_id_of(dataset)), to, on_bytes=on_bytes
+            self._transport, path_of("/dataset/download/{}", await self._job_id(dataset)), to, on_bytes=on_bytes
         )
 
     async def download_source(
         self, dataset: Dataset | str, to: PathLike = ".", *, on_bytes: OnBytes | None = None
     ) -> Path:
         """The ZIP as it was uploaded."""
-        return await download(self._transport, path_of("/dataset/source/{}", job_id_of(dataset)), to, on_bytes=on_bytes)
+        return await download(
+            self._transport, path_of("/dataset/source/{}", await self._job_id(dataset)), to, on_bytes=on_bytes
+        )
 
     async def export(
         self,
@@ -286,17 +303,20 @@ class AsyncDatasets:
         Waits while the service writes it. `arrange`: `paths` keeps the images at their paths, `splits` puts them into a
         folder of each split (`yolo`, `folders`). `exports` lists what a format could not keep.
         """
-        path, query = path_of("/dataset/export/{}", job_id_of(dataset)), {"format": format, "arrange": arrange}
+        path, query = path_of("/dataset/export/{}", await self._job_id(dataset)), {"format": format, "arrange": arrange}
         return await download_when_written(self._transport, path, to, query=query, on_bytes=on_bytes)
 
-    def exports(self, dataset: Dataset | str) -> AsyncIterator[DatasetExport]:
+    async def exports(self, dataset: Dataset | str) -> AsyncIterator[DatasetExport]:
         """What was written in other formats, newest first."""
-        return self._transport.pages(DatasetExport, path_of("/dataset/exports/{}", job_id_of(dataset)))
+        async for each in self._transport.pages(
+            DatasetExport, path_of("/dataset/exports/{}", await self._job_id(dataset))
+        ):
+            yield each
 
     async def delete_export(self, dataset: Dataset | str, export: DatasetExport | str) -> None:
         """The same can be made again."""
         export_id = export if isinstance(export, str) else export.export_id
-        await self._transport.send("DELETE", path_of("/dataset/exports/{}/{}", job_id_of(dataset), export_id))
+        await self._transport.send("DELETE", path_of("/dataset/exports/{}/{}", await self._job_id(dataset), export_id))
 
     async def _accepted(
         self, path: str, body: Mapping[str, Any] | None, *, wait: bool, project: str | None = None
@@ -305,9 +325,23 @@ class AsyncDatasets:
         job_id = str(accepted["job_id"])
         return await (self.wait(job_id) if wait else self.get(job_id))
 
+    async def _path(self, dataset: Dataset | str) -> str:
+        return path_of("/jobs/{}", await self._job_id(dataset))
 
-def _path(dataset: Dataset | str) -> str:
-    return path_of("/jobs/{}", job_id_of(dataset))
+    async def _job_id(self, dataset: Dataset | str) -> str:
+        return await resolve_dataset(self._transport, dataset)
+
+
+async def resolve_dataset(transport: AsyncTransport, dataset: Dataset | str) -> str:
+    """The id of its job: of `raccoons/d2`, which the list of its project has. Raises NotFound."""
+    name = job_id_of(dataset)
+    project, _, number = name.rpartition("/")
+    if not (project and "/" not in project and DATASET_NUMBER.fullmatch(number)):
+        return name
+    async for each in transport.pages(Dataset, path_of("/projects/{}/datasets", project)):
+        if each.dataset == name:
+            return each.job_id
+    raise NotFound(f"The project {project} has no dataset {number}.", slug="job-not-found", status=404)
 
 
 def _ignore(_progress: UploadProgress) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -148,6 +148,13 @@ class ExportList:
     links: Mapping[str, str]
     next_cursor: str | None = None
     baseline: ExportBaseline | None = None
+
+    def __iter__(self) -> Iterator[Export]:
+        """Those that are there, as any list of the client."""
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,6 @@ def test_any_other_count_than_that_of_the_entries_is_refused(tmp_path: Path, cou
         (["images.zip", "data.yaml"], "1 inner archive: images.zip; unpack it"),
         ([], "holds no files"),
         (["__MACOSX/._a.jpg", ".DS_Store"], "holds no files"),
-        (["data/train.parquet", "data/test.parquet"], "Parquet tables"),
         (["a.tfrecord", "b.npy"], "TFRecord files, NumPy arrays"),
         (["labels/a.txt", "labels/b.txt", "data.yaml"], "3 files: 2 .txt, 1 .yaml"),
     ],

@@ -32,7 +32,7 @@ def diff(tmp_path: Path, first: Files, second: Files, *options: str) -> tuple[in
 
 
 def leaves(answer: Any) -> set[tuple[str, str, str]]:
-    return {(leaf["leaf"], leaf["change"], leaf["path"]) for leaf in answer["differences"]}
+    return {(leaf["item"], leaf["change"], leaf["path"]) for leaf in answer["differences"]}
 
 
 def without(files: Files, *names: str) -> Files:
@@ -108,7 +108,7 @@ def test_a_moved_box_and_a_renamed_class_come_with_old_and_new(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, answer = diff(tmp_path, FILES, FILES | {XML: MOVED})
-    (leaf,) = (leaf for leaf in answer["differences"] if leaf["leaf"] == "box")
+    (leaf,) = (leaf for leaf in answer["differences"] if leaf["item"] == "box")
     assert leaf["old"] | {"x2": leaf["old"]["x2"] - 1} == leaf["new"]
     changed = relabelled(b"ball", b"ball\x9b31m", *XMLS)
     archives = [str(zip_files(tmp_path / f"{n}.zip", f)) for n, f in (("x", FILES), ("y", changed))]
@@ -117,7 +117,7 @@ def test_a_moved_box_and_a_renamed_class_come_with_old_and_new(
     archives = [str(zip_files(tmp_path / f"{n}.zip", f)) for n, f in (("x", FILES), ("y", FILES | {XML: MOVED}))]
     split = ["--val-fraction", "0.5", "--seed", "1"]
     assert run(["fingerprint", "--diff", *archives, "--processes", "1", *split]) == 1
-    assert "\n1 leaf differs:\n" in capsys.readouterr().out
+    assert "\n1 item differs:\n" in capsys.readouterr().out
 
 
 def test_a_split_that_changed_is_named(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_folders_of_classes_are_compared_by_label(tmp_path: Path) -> None:
         ("image", "moved", "disc/box-03.png"),
         ("label", "changed", "disc/box-03.png"),
     }
-    (label,) = (leaf for leaf in answer["differences"] if leaf["leaf"] == "label")
+    (label,) = (leaf for leaf in answer["differences"] if leaf["item"] == "label")
     assert (label["old"], label["new"]) == ("box", "disc")
     assert answer["summary"]["class_shift"] == 0.125
     assert diff(tmp_path, before, FILES)[0] == 2  # boxes have no labels to compare

@@ -44,7 +44,7 @@ def compared(
 
 
 def lines(found: ComparedDatasets) -> list[tuple[Any, ...]]:
-    return [(each.leaf, each.change, each.path) for each in differences(found)]
+    return [(each.item, each.change, each.path) for each in differences(found)]
 
 
 def test_a_revision_of_boxes_has_exactly_these_differences(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_revision_of_labels_has_exactly_these_differences(tmp_path: Path) -> N
         ("image", "moved", "dog/0.jpg"),
         ("label", "changed", "dog/0.jpg"),
     ]
-    (label,) = (each for each in differences(found) if each.leaf == "label")
+    (label,) = (each for each in differences(found) if each.item == "label")
     assert (label.old, label.new) == ("cat", "dog")
     summary = read_summary(found)
     assert (summary.images.changed, summary.images.unchanged, summary.class_shift) == (1, 4, 0)
@@ -124,7 +124,7 @@ def test_a_renamed_class_is_one_difference_however_its_id_moves(tmp_path: Path) 
     after = [image._replace(boxes=(cube, sphere)) for image in before]
     after.append(indexed_image("new.jpg", boxes=(sphere,)))
     found = compared(tmp_path, before, after, ("ball", "cube"), ("cube", "marble", "sphere"))
-    assert [(each.change, each.old, each.new) for each in differences(found) if each.leaf == "class"] == [
+    assert [(each.change, each.old, each.new) for each in differences(found) if each.item == "class"] == [
         ("added", None, "marble"),
         ("renamed", "ball", "sphere"),
         ("renumbered", {"class": "sphere", "id": 0}, {"class": "sphere", "id": 2}),

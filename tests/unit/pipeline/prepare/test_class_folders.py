@@ -153,13 +153,13 @@ def test_a_changed_label_or_class_name_changes_the_fingerprint_and_is_named(
     assert run(["fingerprint", "--diff", *map(str, archives[:2]), "--json", "--processes", "1"]) == 1
     leaves = json.loads(capsys.readouterr().out)
     assert leaves["first"]["content_fingerprint"] != leaves["second"]["content_fingerprint"]
-    label = {"leaf": "label", "change": "changed", "path": "10/00x.png", "old": "9", "new": "10"}
+    label = {"item": "label", "change": "changed", "path": "10/00x.png", "old": "9", "new": "10"}
     assert label in leaves["differences"]
     assert run(["fingerprint", "--diff", str(archives[0]), str(archives[2]), "--json", "--processes", "1"]) == 1
     leaves = json.loads(capsys.readouterr().out)
     assert leaves["first"]["content_fingerprint"] != leaves["second"]["content_fingerprint"]
-    assert {(leaf["leaf"], leaf["change"]) for leaf in leaves["differences"]} >= {("class", "renamed")}
-    assert "label" not in {leaf["leaf"] for leaf in leaves["differences"]}
+    assert {(leaf["item"], leaf["change"]) for leaf in leaves["differences"]} >= {("class", "renamed")}
+    assert "label" not in {leaf["item"] for leaf in leaves["differences"]}
 
 
 ODD: Files = {

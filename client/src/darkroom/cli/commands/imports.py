@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from zipfile import BadZipFile, ZipFile
 
 import typer
 
@@ -68,8 +69,8 @@ def import_any(
         )
     else:
         remedy = "A dataset is OWNER/NAME of a hub, https://..., s3://bucket/prefix, or file:///folder of the worker."
-        if Path(what).is_dir():
-            remedy = f"`darkroom upload {what}` sends a folder of this computer. {remedy}"
+        if Path(what).is_dir() or what.lower().endswith(".zip"):
+            remedy = f"`darkroom upload {what}` sends a dataset of this computer. {remedy}"
         raise WrongUsage(f"There is no file {what}.", remedy)
     if wait:
         return watch_dataset(session, made)
@@ -87,6 +88,9 @@ def _from_location(
 
 
 def _import_model(session: Session, file: Path, project: str | None, dataset: str | None, wait: bool) -> ExitCode:
+    if file.suffix.lower() == ".zip" and not _may_be_model(file):
+        remedy = f"If it is a dataset: `darkroom upload {file}`. A ZIP of a model holds a folder of transformers."
+        raise WrongUsage(f"{file} holds no model: there is no config.json in it.", remedy)
     if project is None:
         raise WrongUsage("A model is imported into a project.", f"Add --project: darkroom import {file} --project NAME")
     operation = session.client.models.import_file(project, file, dataset=dataset)
@@ -98,3 +102,12 @@ def _import_model(session: Session, file: Path, project: str | None, dataset: st
     version = session.client.models.get(str(operation.result["name"]))
     session.out.result(version, lambda: version_views.version(version))
     return ExitCode.OK
+
+
+def _may_be_model(file: Path) -> bool:
+    """Whether the ZIP has a config.json, or cannot be read here."""
+    try:
+        with ZipFile(file) as archive:
+            return any(name.rpartition("/")[2] == "config.json" for name in archive.namelist())
+    except (BadZipFile, OSError):
+        return True
