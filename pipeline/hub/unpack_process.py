@@ -53,10 +53,10 @@ def main() -> int:
     except _Refused as refused:
         return _refuse(spec, refused.refusal, REFUSED)
     except _NoImages as missing:
-        return _refuse(spec, Refusal(code="parquet-invalid", path=spec.tables[0].shown, detail=str(missing)), NO_IMAGES)
+        return _refuse(spec, Refusal(code="parquet-invalid", path=spec.tables[0].entry, detail=str(missing)), NO_IMAGES)
     except MemoryError:
         detail = f"Reading it takes more memory than is allowed ({MEMORY_BYTES} bytes)."
-        return _refuse(spec, Refusal(code="parquet-invalid", path=spec.tables[0].shown, detail=detail), REFUSED)
+        return _refuse(spec, Refusal(code="parquet-invalid", path=spec.tables[0].entry, detail=detail), REFUSED)
     except OutOfSpace:
         return FULL
     except OSError as error:
@@ -74,14 +74,14 @@ def _refuse(spec: UnpackSpec, refusal: Refusal, status: int) -> int:
 def unpack(spec: UnpackSpec) -> None:
     """Writes `spec.target`, which is whole where this returns."""
     card, class_of_card = _card(spec)
-    shown = {table.name: table for table in spec.tables}
+    by_name = {table.name: table for table in spec.tables}
     with _blaming(spec.readme or spec.tables[0]):
-        selected = select_tables([HubFile(name) for name in shown], card)
-    tables = [(SPLIT_FOLDERS[each.split], shown[each.file.name]) for each in selected]
+        selected = select_tables([HubFile(name) for name in by_name], card)
+    tables = [(SPLIT_FOLDERS[each.split], by_name[each.file.name]) for each in selected]
     if not tables:
         raise _Refused(_refusal(spec.tables[0], "No file names train, validation or test, and others name a part."))
     columns = _columns(tables, class_of_card)
-    used = {table.shown for _, table in tables}
+    used = {table.entry for _, table in tables}
     rows = spec.target.with_name("rows.jsonl")
     with ImageZip(spec.target, spec.max_bytes) as archive, rows.open("w", encoding="utf-8") as lines:
         first = columns[0]
@@ -89,14 +89,14 @@ def unpack(spec: UnpackSpec) -> None:
             "schema": SCHEMA,
             "kind": first.kind,
             "classes": None if first.names is None else [name[:_MAX_NAME] for name in first.names],
-            "tables": [table.shown for _, table in tables],
+            "tables": [table.entry for _, table in tables],
             EXPORT: first.is_export,
         }
         _write_line(lines, head)
         paths = ImagePaths()
         _write_rows(archive, lines, tables, columns, paths, several=len({split for split, _ in tables}) > 1)
         notes = [[each.code, each.path, each.detail, each.line] for each in paths.findings()]
-        if unread := [table.shown for table in spec.tables if table.shown not in used]:
+        if unread := [table.entry for table in spec.tables if table.entry not in used]:
             detail = f"{counted(len(unread), 'table is', 'tables are')} of no part of the split, and left out."
             notes.append(["files-left-out", unread[0], detail, None])
         _write_line(lines, {"notes": notes})
@@ -130,10 +130,10 @@ def _columns(tables: list[tuple[str, TableFile]], card: dict[str, list[str]]) ->
                 raise
             first = found[0] if found else columns
             if columns.kind != first.kind or columns.names != first.names:
-                raise HubSetUnusable(f"Its classes are others than those of {tables[0][1].shown}.")
+                raise HubSetUnusable(f"Its classes are others than those of {tables[0][1].entry}.")
             if len(columns.names or ()) > MAX_CLASSES:
                 detail = f"It names {len(columns.names or ())} classes; the limit is {MAX_CLASSES}."
-                raise _Refused(Refusal(code="too-many-classes", path=table.shown, detail=detail))
+                raise _Refused(Refusal(code="too-many-classes", path=table.entry, detail=detail))
         found.append(columns)
     return found
 
@@ -160,7 +160,7 @@ def _write_rows(
                     line["fault"] = ["image-too-large", detail]
                 else:
                     suffix = image_suffix(row.image)
-                    line["path"] = paths.of(row.path, split, suffix, table=table.shown, row=row.number)
+                    line["path"] = paths.of(row.path, split, suffix, table=table.entry, row=row.number)
                     archive.add(line["path"], row.image)
                     if archive.bytes - looked_at > _STEP:
                         looked_at = archive.bytes
@@ -199,7 +199,7 @@ def _write_line(lines: TextIO, value: dict[str, Any]) -> None:
 
 @contextmanager
 def _opened(table: TableFile) -> Iterator[ParquetFile]:
-    with table.byte_range.open() as content, _blaming(table), ParquetFile(content, table.shown) as file:
+    with table.byte_range.open() as content, _blaming(table), ParquetFile(content, table.entry) as file:
         yield file
 
 
@@ -211,21 +211,21 @@ def _blaming(table: TableFile, row: Any = lambda: None) -> Iterator[None]:
     except HubSetUnusable as error:
         too_large = error.facts.get("reason") == "too-large"
         code = "archive-too-large" if too_large else "parquet-invalid"
-        raise _Refused(Refusal(code=code, path=table.shown, detail=error.detail, line=row())) from error
+        raise _Refused(Refusal(code=code, path=table.entry, detail=error.detail, line=row())) from error
     except ValueError as error:  # such as a text that is not UTF-8
         raise _Refused(
-            Refusal(code="parquet-invalid", path=table.shown, detail=str(error)[:200], line=row())
+            Refusal(code="parquet-invalid", path=table.entry, detail=str(error)[:200], line=row())
         ) from error
     except RowRefused as refused:
         detail = refused.detail
-        raise _Refused(Refusal(code=refused.code, path=table.shown, detail=detail, line=refused.row)) from refused
+        raise _Refused(Refusal(code=refused.code, path=table.entry, detail=detail, line=refused.row)) from refused
     except MemoryError as error:
         detail = f"Reading it takes more memory than is allowed ({MEMORY_BYTES} bytes)."
-        raise _Refused(Refusal(code="parquet-invalid", path=table.shown, detail=detail, line=row())) from error
+        raise _Refused(Refusal(code="parquet-invalid", path=table.entry, detail=detail, line=row())) from error
 
 
 def _refusal(table: TableFile, detail: str) -> Refusal:
-    return Refusal(code="parquet-invalid", path=table.shown, detail=detail)
+    return Refusal(code="parquet-invalid", path=table.entry, detail=detail)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ OK, NO_IMAGES, REFUSED, FULL = 0, 3, 4, 74
 
 
 class TableFile(BaseModel):
-    """`name`: below the folder of the README, else below the common folder. `shown`: in the archive."""
+    """`name`: below the folder of the README, else below the common folder. `entry`: in the archive."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    shown: str
+    entry: str
     file: str
     at: int
     bytes: int

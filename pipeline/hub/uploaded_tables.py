@@ -142,7 +142,7 @@ def _root(tables: list[str], names: list[str]) -> tuple[str, str | None]:
 
 
 def _file(file: SourceFile, root: str) -> TableFile:
-    return TableFile(name=file.name[len(root) :], shown=file.name, file=file.file, at=file.at, bytes=file.bytes)
+    return TableFile(name=file.name[len(root) :], entry=file.name, file=file.file, at=file.at, bytes=file.bytes)
 
 
 def _run(spec: UnpackSpec, folder: Path, steps: StageReporter, *, is_alone: bool) -> bool:
@@ -165,7 +165,7 @@ def _run(spec: UnpackSpec, folder: Path, steps: StageReporter, *, is_alone: bool
     refusal = _refusal(spec)
     if refusal is None:
         ended = f"took more than {seconds:.0f} seconds" if status is None else f"ended its process (status {status})"
-        refusal = Refusal(code="parquet-invalid", path=spec.tables[0].shown, detail=f"Reading the tables {ended}.")
+        refusal = Refusal(code="parquet-invalid", path=spec.tables[0].entry, detail=f"Reading the tables {ended}.")
     if status == NO_IMAGES and not is_alone:
         return False
     finding = Finding.of(refusal.code, refusal.path, refusal.detail, line=refusal.line)

@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 from core.domain.errors import PreparationFailed
+from pipeline.__main__ import run
 from pipeline.archive.extract import extract
 from pipeline.archive.inflate import inflate
 from pipeline.archive.source import Rejected
 from pipeline.dataset.frozen_images import FrozenImage, write_frozen_images
+from pipeline.dataset_export.inputs import contents_of_upload
 from pipeline.decode.inspect_ahead import inspect_all
 from pipeline.decode.pool import DecodePool
 from pipeline.formats.revision import REVISION_FILE
@@ -26,6 +28,7 @@ from pipeline.plots.thumbnails import Thumbnail
 from pipeline.prepare.run import validate_archive
 from pipeline.process.progress import StageReporter
 from pipeline.process.results import WRITTEN_FILE
+from tests.builders.hub_sets import box_table, jpeg
 from tests.builders.revisions import Extended, prepared_in
 from tests.builders.voc import Files, annotation, image_bytes, voc_files, voc_zip, zip_files
 
@@ -300,3 +303,28 @@ def test_thumbnails_that_would_be_the_same_are_not_drawn_again(tmp_path: Path, m
     prepared_in(tmp_path / "again", grown.archive, known=index, samples=samples, extended=True)
     assert [task.name for task in drawn] == ["p03.jpg"]
     assert (tmp_path / "again" / "samples.tar").read_bytes() == (grown.out / "samples.tar").read_bytes()
+
+
+def test_a_dataset_of_parquet_files_is_extended_by_others_repaired_and_exported(tmp_path: Path) -> None:
+    """Its ZIP holds no image: whoever reads one reads what is in the tables."""
+
+    def tables(first: int, count: int) -> dict[str, bytes]:
+        rows = [{"image": jpeg(first + at), "path": f"{first + at}.jpg"} for at in range(count)]
+        return {"data/train-0.parquet": box_table(rows[:-1]), "data/validation-0.parquet": box_table(rows[-1:])}
+
+    parent = zip_files(tmp_path / "parent.zip", tables(0, 6), compression=zipfile.ZIP_STORED)
+    before = prepared_in(tmp_path / "before", parent)
+    index = tmp_path / "before" / INDEX_FILE
+    more = zip_files(tmp_path / "more.zip", {**tables(6, 3), "darkroom-remove.txt": b"1.jpg\n"})
+    grown = Extended(tmp_path / "after", parent, before, index, additions=more)
+    assert (grown.result.images, grown.result.added) == (8, 3)
+    after = _rows(grown.out)
+    assert {path: row.split for path, row in after.items() if path == "5.jpg"} == {"5.jpg": "val"}
+    assert _unplaced(after["0.jpg"]) == _unplaced(_rows(tmp_path / "before")["0.jpg"])
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    contents = contents_of_upload(parent, scratch, index, threads=1, steps=StageReporter())
+    assert {row.path: contents(row).read() for row in read_images(index)} == {f"{n}.jpg": jpeg(n) for n in range(6)}
+    assert run(["repair", str(parent), str(tmp_path / "repaired.zip")]) == 0
+    assert prepared_in(tmp_path / "repaired", tmp_path / "repaired.zip").fingerprint == before.fingerprint

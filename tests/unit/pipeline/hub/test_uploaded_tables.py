@@ -16,6 +16,7 @@ from pipeline.hub import tables, unpack_process, uploaded_tables
 from pipeline.hub.image_paths import ImagePaths
 from pipeline.hub.unpack_spec import TableFile, UnpackSpec
 from pipeline.hub.uploaded_tables import extract_dataset, holds_tables
+from pipeline.prepare.preflight import inspect_archive_end
 from pipeline.process.progress import StageReporter
 from tests.builders.hub_sets import IMAGE_TYPE, box_table, jpeg, table, written
 from tests.builders.voc import Files, zip_files
@@ -44,7 +45,7 @@ def refused(folder: Path, files: Files) -> Finding:
 def unpacked(folder: Path, content: bytes, max_bytes: int = 10**9) -> None:
     """In this process."""
     (folder / "t.parquet").write_bytes(content)
-    spec_file = TableFile(name="t.parquet", shown=TRAIN, file=str(folder / "t.parquet"), at=0, bytes=len(content))
+    spec_file = TableFile(name="t.parquet", entry=TRAIN, file=str(folder / "t.parquet"), at=0, bytes=len(content))
     unpack_process.unpack(
         UnpackSpec(
             tables=[spec_file],
@@ -112,6 +113,13 @@ def test_classes_keep_the_order_of_their_numbers_and_rows_without_one_have_none(
     dataset = read(tmp_path, {TRAIN: table(labels, names=names), VALIDATION: table([0], names=names, first=4)})
     assert (dataset.format, dataset.class_order) == ("parquet-classes", ("sit", "fall"))
     assert sorted(item.label or "" for item in dataset.items) == ["", "", "fall", "sit", "sit"]
+
+
+def test_tables_are_accepted_before_they_are_sent(tmp_path: Path) -> None:
+    archive = zip_files(tmp_path / "data.zip", {TRAIN: b"", VALIDATION: b"", "README.md": b"", "preview.png": b""})
+    with archive.open("rb") as file:
+        found = inspect_archive_end(file, archive.stat().st_size)
+    assert (found["accepted"], found["format"]) == (True, {"name": "parquet", "why": "2 Parquet files"})
 
 
 @pytest.mark.parametrize(
