@@ -15,7 +15,7 @@ from pipeline.index.read_diff import DiffItem
 from pipeline.index.schema import IndexedImage
 from pipeline.process.render_task import ComparedBox, ComparedPair, ComparedSide, ComparisonTask
 
-COMPARISON_VERSION = 2  # of how it is drawn: raised with it, so that no older one is taken from a browser's cache
+COMPARISON_VERSION = 3  # of how it is drawn: raised with it, so that no older one is taken from a browser's cache
 _BOXES_DRAWN = 300  # of one image; what differs first
 _PATH_LENGTH = 32  # of the path that an image had
 _IMAGES: dict[ImageChange | None, str] = {

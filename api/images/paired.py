@@ -22,7 +22,7 @@ from pipeline.index.schema import IndexedImage
 from pipeline.process.environment import child_environment
 from pipeline.process.render_task import ComparedBox, ComparedPair, ComparedSide, ComparisonTask
 
-PLOT_VERSION = 2  # of how it is drawn: raised with it, so that no older one is taken from a browser's cache
+PLOT_VERSION = 3  # of how it is drawn: raised with it, so that no older one is taken from a browser's cache
 _SECONDS = 130.0  # the child ends itself before
 _UNPACKED = 8  # times the size of its files a comparison takes on the disk, at most
 

@@ -99,7 +99,8 @@ def _summary_lines(summary: "DiffSummary") -> Iterator[str]:
     yield f"images  {images.before:,} -> {images.after:,}: {', '.join(parts)}"
     if boxes.before or boxes.after:
         parts = [f"{getattr(boxes, name):,} {name}" for name in ("added", "removed", "changed")]
-        yield f"boxes   {boxes.before:,} -> {boxes.after:,}: {', '.join(parts)}, in images of both"
+        alone = f"{boxes.in_added_images:,} in added images, {boxes.in_removed_images:,} in removed ones"
+        yield f"boxes   {boxes.before:,} -> {boxes.after:,}: {', '.join(parts)} in images of both; {alone}"
     if summary.class_shift is not None:
         counts = summary.class_counts
         yield f"classes {counts.before:,} -> {counts.after:,}: shares shift by {summary.class_shift:.1%}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from core.domain.findings import FindingList
+from pipeline.archive.plural import counted
 from pipeline.dataset.model import SPLITS, Box, DatasetImage
 from pipeline.dataset.placement import Content, place
 from pipeline.dataset.split import split_added
@@ -143,7 +144,7 @@ def _corrected(
         boxes = tuple(sorted({Box(ids[b.label], b.x1, b.y1, b.x2, b.y2, False) for b in change.boxes or ()}))
         label = ids[change.label] if change.label is not None else None
         what = (
-            f"{len(image.boxes)} boxes before, {len(boxes)} now."
+            f"{counted(len(image.boxes), 'box', 'boxes')} before, {len(boxes)} now."
             if label is None
             else f"The class is {change.label!r}."
         )

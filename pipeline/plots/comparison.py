@@ -29,8 +29,10 @@ _OF_NOTE, _OF_CAPTION = (
     0.75,
 )  # of the width of a pair, of an image: at most so much is the note, what was predicted
 _DASH, _SPACE = 9, 5
+_TAG = 19  # px: height of the name of a box
 _COMPRESSION = 3  # of zlib's 9 levels: higher ones save 2 % on photographs and take five times as long
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_Edges = tuple[int, int, int, int]  # px: left, top, right, bottom
 
 
 class _Fonts(NamedTuple):
@@ -170,12 +172,15 @@ def _draw_boxes(
     ]
     for box, edges in placed:
         _rectangle(pen, edges, box.change, width=_width(box.change))
+    tags: list[_Edges] = []
     for box, edges in placed:
         if box.change not in _WITHOUT_NAME:
-            _tag(pen, _start_of(pen, box.label, font, WIDTH - 10), edges, COLOURS[box.change], font)
+            text = _start_of(pen, box.label, font, WIDTH - 10)
+            tags.append(_free(tags, edges, round(pen.textlength(text, font=font)) + 10))
+            _tag(pen, text, tags[-1], COLOURS[box.change], font)
 
 
-def _placed(box: ComparedBox, factor: float, offset: tuple[int, int]) -> tuple[int, int, int, int]:
+def _placed(box: ComparedBox, factor: float, offset: tuple[int, int]) -> _Edges:
     x, y = offset
     x1, y1 = round(box.x1 * factor) + x, round(box.y1 * factor) + y
     return x1, y1, max(x1 + 3, round(box.x2 * factor) + x - 1), max(y1 + 3, round(box.y2 * factor) + y - 1)
@@ -185,7 +190,7 @@ def _width(change: str) -> int:
     return 2 if change in _WITHOUT_NAME else 3
 
 
-def _rectangle(pen: ImageDraw.ImageDraw, edges: tuple[int, int, int, int], change: str, *, width: int) -> None:
+def _rectangle(pen: ImageDraw.ImageDraw, edges: _Edges, change: str, *, width: int) -> None:
     if change not in _DASHED:
         pen.rectangle(edges, outline=COLOURS[change], width=width)
         return
@@ -200,13 +205,25 @@ def _rectangle(pen: ImageDraw.ImageDraw, edges: tuple[int, int, int, int], chang
         pen.rectangle((x2 - width + 1, start, x2, end), fill=COLOURS[change])
 
 
-def _tag(pen: ImageDraw.ImageDraw, text: str, edges: tuple[int, int, int, int], shade: str, font: _Font) -> None:
-    """On the upper edge of the box, moved so that all of it is inside the frame."""
-    high, wide = 19, round(pen.textlength(text, font=font)) + 10
-    x = max(0, min(edges[0], WIDTH - wide))
-    y = edges[1] - high if edges[1] >= high else min(edges[1], HEIGHT - high)
-    pen.rectangle((x, y, x + wide, y + high), fill=shade)
-    pen.text((x + 5, y + high // 2 + 1), text, font=font, fill="white", anchor="lm")
+def _free(tags: Sequence[_Edges], edges: _Edges, wide: int) -> _Edges:
+    """Where a tag of this width covers the others least: above its box, else at its lower edge, or right of that."""
+    x1, y1, x2, y2 = edges
+    above = y1 - _TAG if y1 >= _TAG else y1
+    corners = ((x1, above), (x1, y2), (x2 - wide, above), (x2 - wide, y2), (x1, y1), (x1, y2 - _TAG))
+    inside = ((max(0, min(x, WIDTH - wide)), max(0, min(y, HEIGHT - _TAG))) for x, y in corners)
+    rooms = [(x, y, x + wide, y + _TAG) for x, y in inside]
+    return min(rooms, key=lambda room: sum(_covered(room, tag) for tag in tags))
+
+
+def _covered(one: _Edges, other: _Edges) -> int:
+    """Pixels."""
+    width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return max(0, width) * max(0, height)
+
+
+def _tag(pen: ImageDraw.ImageDraw, text: str, edges: _Edges, shade: str, font: _Font) -> None:
+    pen.rectangle(edges, fill=shade)
+    pen.text((edges[0] + 5, edges[1] + _TAG // 2 + 1), text, font=font, fill="white", anchor="lm")
 
 
 def _draw_caption(

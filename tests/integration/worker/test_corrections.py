@@ -86,6 +86,10 @@ def test_drafts_become_the_next_dataset(line: Stack, worker: Worker, http: httpx
     assert (job["state"], job["images"], job["classes"]) == ("ready", 15, ["ball", "cube", "cone"]), job["problem"]
     assert job["source"]["extension"]["changes"]["name"] == "corrections.json"
     assert job["findings"]["extend-image-corrected"]["count"] == 2
+    corrected = http.get(f"/jobs/{new_id}/findings", params={"code": "extend-image-corrected"}).json()["items"]
+    assert {item["detail"] for item in corrected} <= {"1 box before, 2 now.", "1 box before, 0 now."} | {
+        f"{count} boxes before, {now} now." for count in (2, 3) for now in (0, 2)
+    }
     after = _images(http, new_id)
     assert {name: item["split"] for name, item in after.items()} == {
         name: item["split"] for name, item in before.items() if name != trained[2]

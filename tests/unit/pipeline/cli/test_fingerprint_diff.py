@@ -114,6 +114,9 @@ def test_a_moved_box_and_a_renamed_class_come_with_old_and_new(
     archives = [str(zip_files(tmp_path / f"{n}.zip", f)) for n, f in (("x", FILES), ("y", changed))]
     assert run(["fingerprint", "--diff", *archives, "--processes", "1"]) in (1, 2)
     assert "\x9b" not in capsys.readouterr().out
+    archives = [str(zip_files(tmp_path / f"{n}.zip", f)) for n, f in (("x", FILES), ("y", without(FILES, IMAGE, XML)))]
+    assert run(["fingerprint", "--diff", *archives, "--processes", "1"]) == 1
+    assert re.search(r"\nboxes .* 0 in added images, [1-9]\d* in removed ones\n", capsys.readouterr().out)
     archives = [str(zip_files(tmp_path / f"{n}.zip", f)) for n, f in (("x", FILES), ("y", FILES | {XML: MOVED}))]
     split = ["--val-fraction", "0.5", "--seed", "1"]
     assert run(["fingerprint", "--diff", *archives, "--processes", "1", *split]) == 1

@@ -69,3 +69,12 @@ def test_the_path_and_the_number_of_the_dataset_stay_readable() -> None:
     one = pair(NOTE)
     other = one.model_copy(update={"path": one.path.replace("IMG_0042", "IMG_0043")})
     assert not np.array_equal(drawn([one]), drawn([other]))
+
+
+def test_names_of_neighbours_do_not_cover_each_other() -> None:
+    """Two boxes whose names would lie on each other: both are read, as in a sheet with each alone."""
+    boxes = tuple(ComparedBox(label="hazelnut", change="added", x1=x, y1=60, x2=x + 30, y2=99) for x in (60, 70))
+    without = boxes[0].model_copy(update={"change": "same"})
+    chosen = ((without,), boxes[:1], boxes[1:], boxes)
+    nothing, first, second, both = (int((drawn([pair("", boxes=each)]) == 255).sum()) for each in chosen)
+    assert both - nothing >= 0.95 * (first + second - 2 * nothing) > 0, "the letters are white"
