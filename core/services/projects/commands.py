@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import false, select, update
+from sqlalchemy import false, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -41,9 +41,14 @@ def get_project(db: Database, ref: str) -> ProjectRow:
         return project_in(session, ref)
 
 
-def list_projects(db: Database, *, cursor: str | None, limit: int, implicit: bool = False) -> Page[ProjectRow]:
-    """Newest first. With `implicit`, those of single uploads too."""
+def list_projects(
+    db: Database, *, cursor: str | None, limit: int, implicit: bool = False, search: str = ""
+) -> Page[ProjectRow]:
+    """Newest first. With `implicit`, those of single uploads too. `search`: a part of the name or the title."""
     statement = select(ProjectRow).where(ProjectRow.deleted_at.is_(None))
+    if search:
+        found = (column.icontains(search, autoescape=True) for column in (ProjectRow.slug, ProjectRow.title))
+        statement = statement.where(or_(*found))
     if not implicit:
         statement = statement.where(ProjectRow.implicit == false())
     with db.reading() as session:
