@@ -1,0 +1,14 @@
+// Home: what moves, kept current; uploads.
+import { startUploads } from "./uploads/uploads.js";
+import { one } from "./lib/dom.js";
+import { live } from "./lib/live.js";
+import { refresh, throttled } from "./lib/refresh.js";
+
+startUploads();
+
+const page = one("#home");
+const update = throttled(() => refresh("moving", "projects"), 1.5);
+const stream = live(["home"], page.dataset.position || undefined);
+stream.on("changed", update);
+
+one("[data-submits]")?.addEventListener("change", (event) => event.target.form.requestSubmit());
