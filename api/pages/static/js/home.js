@@ -8,7 +8,7 @@ startUploads();
 
 const page = one("#home");
 const update = throttled(() => refresh("moving", "projects"), 1.5);
-const stream = live(["home"], page.dataset.position || undefined);
+const stream = live(["home"], { last: page.dataset.position });
 stream.on("changed", update);
 
 one("[data-submits]")?.addEventListener("change", (event) => event.target.form.requestSubmit());

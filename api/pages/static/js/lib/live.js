@@ -12,8 +12,9 @@ const MOST_DELAY_MS = 30_000;
 // A browser hands over only events of types that are listened to.
 const TYPES = ["message", "state", "stage", "progress", "epoch", "checkpoint", "note", "system", "begin", "changed", "end"];
 
-export function live(topics) {
-  return new Live([...topics]);
+// `last`: the position that the page was rendered at; the stream begins with what came after it.
+export function live(topics, { last = "" } = {}) {
+  return new Live([...topics], last);
 }
 
 class Live {
@@ -28,8 +29,9 @@ class Live {
   #state = "waiting";
   #types = new Set(TYPES);
 
-  constructor(topics) {
+  constructor(topics, last) {
     this.#topics = topics;
+    this.#last = last;
     document.addEventListener("visibilitychange", this.#onVisibility);
     addEventListener("pagehide", this.#drop);
     addEventListener("pageshow", this.#onVisibility);

@@ -8,7 +8,7 @@ const QUICK_MS = 1500; // a piece that is stored sooner: the next one is larger
 const MOST_DELAY_MS = 30_000;
 const SPEED_MS = 6000; // the speed is that of this time
 const STORED = "darkroom-uploads";
-const PASSING = [0, 408, 423, 425, 429, 500, 502, 503, 504]; // by another try it may work
+const PASSING = [0, 408, 423, 460, 425, 429, 500, 502, 503, 504]; // by another try it may work
 const PASSING_CONFLICTS = ["upload-offset-differs", "upload-locked", "request-in-flight"];
 
 // The file is the same when it is chosen again.
