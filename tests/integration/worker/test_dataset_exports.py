@@ -80,13 +80,17 @@ def test_the_first_get_queues_it_the_next_one_sends_it_and_it_is_the_same_datase
     assert again["fingerprint"] == job["fingerprint"], "with the splits, which were made"
     assert again["content_fingerprint"] == job["content_fingerprint"]
 
+    assert _operate(platform, client.get(path, params={"format": "hf"})).state == "succeeded"
+    parquet = _ready(platform, client, client.get(path, params={"format": "hf"}).content)
+    assert parquet["format"] == "parquet" and parquet["fingerprint"] == job["fingerprint"]
+
     lossy = _operate(platform, client.get(path, params={"format": "coco"}))
     assert lossy.result is not None and [loss["code"] for loss in lossy.result["losses"]] == ["difficult"]
     assert client.head(path, params={"format": "coco"}).headers["darkroom-losses"] == "difficult=1"
     listed = client.get(job["links"]["dataset_exports"]).json()["items"]
-    assert [(each["format"], each["arrange"]) for each in listed] == [("coco", "paths"), ("voc", "paths")]
-    assert listed[1]["sha256"] == sent.headers["x-checksum-sha256"] and listed[1]["bytes"] == len(sent.content)
-    assert client.get(listed[0]["links"]["download"]).headers["content-disposition"].endswith('-d1-coco.zip"')
+    assert [(each["format"], each["arrange"]) for each in listed] == [(name, "paths") for name in ("coco", "hf", "voc")]
+    assert listed[2]["sha256"] == sent.headers["x-checksum-sha256"] and listed[2]["bytes"] == len(sent.content)
+    assert '-d1-coco.zip"' in client.get(listed[0]["links"]["download"]).headers["content-disposition"]
     gone = f"/dataset/exports/{job['job_id']}/{listed[0]['export_id']}"
     assert client.delete(gone).status_code == 204 and problem(client.delete(gone), 410, "gone")
     assert client.head(path, params={"format": "coco"}).status_code == 202
