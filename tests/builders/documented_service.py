@@ -46,6 +46,8 @@ class DocumentedService:
             text = 'id: 7.end\nevent: end\ndata: {"seq": 7}\n\n'
             return httpx.Response(200, text=text, headers={"content-type": "text/event-stream"})
         if "application/json" not in content or request.url.params.get("format") or _wants_bytes(request):
+            if "text/plain" in content:
+                headers["content-type"] = "text/plain"
             return httpx.Response(status, content=b"" if status == 204 else _BYTES, headers=headers)
         return httpx.Response(status, json=example(content["application/json"]["schema"], whole=self.whole))
 

@@ -106,6 +106,18 @@ def test_another_service_at_the_address_is_said_to_be_one() -> None:
         client.service()
 
 
+def test_a_page_in_the_place_of_a_log_is_no_log() -> None:
+    page = httpx.Response(200, html="<html>Sign in</html>")
+    with (
+        client_of(lambda _: page) as client,
+        pytest.raises(darkroom.UnexpectedAnswer, match="with text/html instead of text/plain"),
+    ):
+        client.runs.log("run_1")
+    log = httpx.Response(200, text="epoch 1\n")
+    with client_of(lambda _: log) as client:
+        assert client.runs.log("run_1") == "epoch 1\n"
+
+
 def test_events_go_on_after_the_last_one_that_arrived() -> None:
     positions: list[str] = []
 

@@ -97,7 +97,7 @@ class AsyncRuns:
     async def log(self, run: Run | str, *, tail: int | None = None, attempt: int | None = None) -> str:
         """The trainer's output: its end while the run goes on, all of it afterwards. `tail`: only the last lines."""
         query = {"tail": tail, "attempt": attempt}
-        return (await self._transport.send("GET", f"{_run_path(run)}/log", query=query)).text
+        return await self._transport.text(f"{_run_path(run)}/log", query)
 
     async def cancel(self, run: Run | str) -> Run:
         """Discards it."""

@@ -98,7 +98,7 @@ class Runs:
     def log(self, run: Run | str, *, tail: int | None = None, attempt: int | None = None) -> str:
         """The trainer's output: its end while the run goes on, all of it afterwards. `tail`: only the last lines."""
         query = {"tail": tail, "attempt": attempt}
-        return (self._transport.send("GET", f"{_run_path(run)}/log", query=query)).text
+        return self._transport.text(f"{_run_path(run)}/log", query)
 
     def cancel(self, run: Run | str) -> Run:
         """Discards it."""

@@ -23,6 +23,7 @@ Query = Mapping[str, "str | int | float | bool | None"]
 
 CONNECT_SECONDS = 10.0
 UPLOAD_SECONDS = 600.0  # of a file in one request
+PLAIN_TEXT = "text/plain"
 PAGE = 100  # items of a list that are read at once
 
 
@@ -92,6 +93,14 @@ class Transport:
             method, path, query=query, body=body, headers=headers, repeatable=repeatable, timeout=timeout
         )
         return json_of(response)
+
+    def text(self, path: str, query: Query | None = None) -> str:
+        """GET of plain text. Raises UnexpectedAnswer for another type, as a page of a proxy."""
+        response = self.send("GET", path, query=query)
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media_type != PLAIN_TEXT:
+            raise unexpected(response, f"with {media_type or 'no type'} instead of {PLAIN_TEXT}")
+        return response.text
 
     def send(
         self,
@@ -189,8 +198,8 @@ def failure_of(response: httpx.Response) -> DarkroomError:
     return unexpected(response)
 
 
-def unexpected(response: httpx.Response) -> UnexpectedAnswer:
-    detail = f"{response.url} answered {response.status_code} without JSON of Darkroom: is it the right address?"
+def unexpected(response: httpx.Response, how: str = "without JSON of Darkroom") -> UnexpectedAnswer:
+    detail = f"{response.url} answered {response.status_code} {how}: is it the right address?"
     return UnexpectedAnswer(detail, status=response.status_code)
 
 

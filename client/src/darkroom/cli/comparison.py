@@ -15,7 +15,21 @@ if TYPE_CHECKING:
 
 BEST = "bold green"
 CLASSES_PRINTED = 20
+OWN_REPORT, FROZEN_SET, EVALUATIONS = "Own report", "Frozen test set", "Evaluations"  # the tables, by their titles
+_BY_TRAINING = f"{OWN_REPORT}: by each training, on its own data."
+_ON_FROZEN = f"{FROZEN_SET}: both on the same images."
+_EVALUATED = f"{EVALUATIONS}: later, of a version or (onnx fp32) of a file."
+_CERTIFIED = "How far a file is from its version: its certificate, `darkroom export`."
 MARK = " *"  # also where there are no colours
+
+
+def which_is_which(*, frozen: bool, evaluations: bool) -> str:
+    """A line on where the figures of one split come from; empty where there are those of the trainings alone.
+
+    `frozen`: the versions were compared on the frozen test set; `evaluations`: or evaluated over datasets.
+    """
+    others = [text for text, printed in ((_ON_FROZEN, frozen), (_EVALUATED, evaluations)) if printed]
+    return " ".join((_BY_TRAINING, *others, _CERTIFIED)) if others else ""
 
 
 def figures_table(versions: "Sequence[ModelVersion]", *, split: str) -> Rows:
@@ -31,9 +45,9 @@ def figures_table(versions: "Sequence[ModelVersion]", *, split: str) -> Rows:
         cells.append([name, *(_cell(values.get(each.name), each.name == chosen) for each in versions)])
     cells.append(["trainer", *(each.trainer for each in versions)])
     cells.append(["aliases", *(styled(" ".join(f"@{alias}" for alias in each.aliases), "green") for each in versions)])
-    title = f"Each on the {split} split of its own dataset; * is the best"
+    title = f"{OWN_REPORT}: each on the {split} split of its own dataset; * is the best"
     if not names:
-        title = f"None was evaluated on a {split} split; --split names another"
+        title = f"{OWN_REPORT}: none was evaluated on a {split} split; --split names another"
     return Rows(columns, cells, title=title)
 
 
@@ -54,7 +68,11 @@ def matrix_table(matrix: "EvaluationMatrix", rows: "Sequence[MatrixRow]") -> Row
         )
     seen = any(cell.seen_images for row in rows for cell in row.cells)
     note = "; ~ was trained on images of it" if seen else ""
-    return Rows(columns, cells, title=f"{safe(matrix.metric)} on the {matrix.split} split of the same datasets{note}")
+    return Rows(
+        columns,
+        cells,
+        title=f"{EVALUATIONS}: {safe(matrix.metric)} on the {matrix.split} split of the same datasets{note}",
+    )
 
 
 def comparison_table(found: "Comparison") -> Rows:
@@ -72,7 +90,7 @@ def comparison_table(found: "Comparison") -> Rows:
     ]
     sides = (found.first, found.second)
     cells.append(["images seen", *(str((side.seen or {}).get("images", "?")) for side in sides), ""])
-    return Rows(columns, cells, title=f"On the frozen test set, {safe(found.dataset)}")
+    return Rows(columns, cells, title=f"{FROZEN_SET}: both on the images of {safe(found.dataset)}")
 
 
 def paired_table(found: "Comparison", paired: "PairedComparison") -> Rows:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from darkroom.cli.exits import ExitCode
+from darkroom.cli.interrupts import raised
 from darkroom.cli.output import Output
 from darkroom.login import Login, resolve_login
 
@@ -37,7 +38,8 @@ class Session:
     def run(self, work: Callable[[], ExitCode | None]) -> ExitCode:
         """The exit code of `work`. An error is printed; no traceback without --debug."""
         try:
-            return work() or ExitCode.OK
+            with raised():
+                return work() or ExitCode.OK
         except BrokenPipeError:
             _close_stdout()
             return ExitCode.OK

@@ -1,6 +1,6 @@
 """Two versions on the frozen test set, as a table."""
 
-from darkroom.cli.comparison import CLASSES_PRINTED, comparison_table, paired_table
+from darkroom.cli.comparison import CLASSES_PRINTED, comparison_table, paired_table, which_is_which
 from darkroom.schemas import ComparedFigure, Comparison, ComparisonSide, PairedClass, PairedComparison, PairedFigure
 
 SIDES = ComparisonSide("yard/v1", "yolo", {}), ComparisonSide("yard/v2", "yolo", {})
@@ -17,6 +17,14 @@ def test_figures_of_both_their_change_and_the_images_seen() -> None:
         ["f1", "0.500", "-", ""],
         ["images seen", "0", "2", ""],
     ]
+
+
+def test_a_line_says_which_figure_is_which_where_there_are_several() -> None:
+    assert which_is_which(frozen=False, evaluations=False) == ""
+    line = which_is_which(frozen=True, evaluations=True)
+    assert [line.count(f"{name}:") for name in ("Own report", "Frozen test set", "Evaluations")] == [1, 1, 1]
+    assert "certificate" in line and "\n" not in line
+    assert "Frozen" not in which_is_which(frozen=False, evaluations=True)
 
 
 def test_classes_have_the_interval_of_their_change_and_a_mark_where_it_is_beyond_chance() -> None:

@@ -110,6 +110,7 @@ def _rows(items: "Sequence[Correction]") -> Rows:
         Column("author", from_width=90),
         Column("note", from_width=110),
         Column("state"),
+        Column("applied to", from_width=130),
         Column("changed", from_width=80),
     )
     cells = [
@@ -118,7 +119,8 @@ def _rows(items: "Sequence[Correction]") -> Rows:
             _change(each),
             each.author or "-",
             each.note or "-",
-            each.applied_to or each.state,
+            each.state,
+            each.applied_to or "-",
             age(each.updated_at),
         )
         for each in items

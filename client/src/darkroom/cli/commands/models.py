@@ -10,7 +10,7 @@ import typer
 from darkroom.cli import completion, version_views
 from darkroom.cli.arguments import LimitOption, target_of
 from darkroom.cli.command import command
-from darkroom.cli.comparison import comparison_table, figures_table, matrix_table, paired_table
+from darkroom.cli.comparison import comparison_table, figures_table, matrix_table, paired_table, which_is_which
 from darkroom.cli.failures import CommandFailed, WrongUsage
 from darkroom.cli.session import Session
 
@@ -119,8 +119,12 @@ def compare(
             session.out.print("", paired_table(compared, compared.paired))
         elif compared.paired_note:
             session.out.message(compared.paired_note, style="dim")
-    if table := matrix_table(matrix, kept):
+    table = matrix_table(matrix, kept)
+    if table is not None:
         session.out.print("", table)
+    frozen = compared is not None and bool(compared.figures)
+    if line := which_is_which(frozen=frozen, evaluations=table is not None):
+        session.out.message(f"\n{line}", style="dim")
     if plot is not None:
         if compared is None or compared.paired is None:
             hint = "--plot takes two versions of one project with a frozen test set: darkroom test-set set PROJECT/d1"
