@@ -1,6 +1,9 @@
 """Where the bytes of a project are, and freeing some."""
 
-from fastapi import APIRouter, Body, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query, Response
+from starlette.concurrency import run_in_threadpool
 
 from api.dependencies import PAGE, CurrentPlatform, Cursor, Limit, OfProject
 from api.http.idempotency import Idempotency
@@ -8,11 +11,12 @@ from api.http.reading import CurrentReads
 from api.schemas.storage import NewPurge, ProjectStorage, Purge, purge_of, status_of_purge, storage_of
 from core.domain import errors
 from core.services.storage.purge import plan_purge, request_purge
-from core.services.storage.usage import project_usage
+from core.services.storage.usage import measured_usage, project_usage
 from http_common.openapi import problem_responses
 
 router = APIRouter(prefix="/projects/{project}", tags=["projects"])
 
+Measure = Annotated[bool, Query(description="Also list what no row has bytes for.")]
 _MISSING = (errors.ProjectNotFound, errors.ProjectRenamed, errors.Gone)
 
 
@@ -22,10 +26,16 @@ _MISSING = (errors.ProjectNotFound, errors.ProjectRenamed, errors.Gone)
     response_model=ProjectStorage,
     responses=problem_responses(*_MISSING),
 )
-async def get_storage(platform: CurrentPlatform, reads: CurrentReads, project: OfProject) -> Response:
+async def get_storage(
+    platform: CurrentPlatform, reads: CurrentReads, project: OfProject, measure: Measure = False
+) -> Response:
     """Counts and bytes of its objects by kind, and what of them could be deleted now, with the reason. Prepared sets
     are shared by all datasets with the same fingerprint: each project counts them once and whole, and says how many
-    bytes others use too."""
+    bytes others use too. `measure=true` adds what no row has bytes for, by listing the store: `metadata` (with plots
+    and samples) and `thumbnails`; that takes as long as the store takes for one list a dataset."""
+    if measure:
+        found = await run_in_threadpool(measured_usage, platform, project)
+        return Response(storage_of(found, platform.settings).model_dump_json(), media_type="application/json")
     return await reads.answer(lambda: storage_of(project_usage(platform.db, project), platform.settings))
 
 

@@ -64,7 +64,11 @@ def image_index_key(layout_version: int, fingerprint: str, made_by: str) -> str:
 
 
 def thumbnail_key(layout_version: int, fingerprint: str, name: str) -> str:
-    return f"{beside_dataset(layout_version, fingerprint)}thumbnails/{name}.jpg"
+    return f"{thumbnails_prefix(layout_version, fingerprint)}{name}.jpg"
+
+
+def thumbnails_prefix(layout_version: int, fingerprint: str) -> str:
+    return f"{beside_dataset(layout_version, fingerprint)}thumbnails/"
 
 
 def thumbnail_of(key: str) -> str | None:
@@ -120,7 +124,12 @@ def log_key(run_id: str, attempt: int) -> str:
 
 def job_prefixes(job_id: str) -> tuple[str, ...]:
     """The objects of a job, without those of its runs."""
-    return (f"uploads/{job_id}/", f"jobs/{job_id}/")
+    return (f"uploads/{job_id}/", described_prefix(job_id))
+
+
+def described_prefix(job_id: str) -> str:
+    """What describes the dataset of a job: metadata, plots and samples, of every attempt."""
+    return f"jobs/{job_id}/"
 
 
 def run_prefix(run_id: str) -> str:

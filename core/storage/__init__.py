@@ -100,6 +100,9 @@ class ObjectStore(Protocol):
     def list_prefix(self, prefix: str) -> Iterator[tuple[str, datetime]]:
         """Keys that start with `prefix` (empty: all), with the UTC time each was last written."""
 
+    def measure(self, prefix: str) -> tuple[int, int]:
+        """(count, bytes) of the objects whose keys start with `prefix`, which is not empty, by listing them."""
+
     def link(self, key: str, *, seconds: int, file_name: str) -> str | None:
         """A URL that downloads the object as `file_name` without further credentials for `seconds` (7 days at most).
 

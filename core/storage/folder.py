@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,6 +154,14 @@ class FolderStore:
                 except FileNotFoundError:
                     continue  # deleted since
                 yield self._key(path), datetime.fromtimestamp(modified, UTC)
+
+    def measure(self, prefix: str) -> tuple[int, int]:
+        sizes: list[int] = []
+        with self._answering():
+            for path in self._paths(checked_prefix(prefix)):
+                with suppress(FileNotFoundError):  # deleted since
+                    sizes.append(path.stat().st_size)
+        return len(sizes), sum(sizes)
 
     def link(self, key: str, *, seconds: int, file_name: str) -> str | None:  # noqa: ARG002 - the protocol's
         return None

@@ -164,6 +164,13 @@ class S3Store:
                 for entry in page.get("Contents", []):
                     yield entry["Key"].removeprefix(self._prefix), entry["LastModified"].astimezone(UTC)
 
+    def measure(self, prefix: str) -> tuple[int, int]:
+        wanted = self._prefix + checked_prefix(prefix)
+        with answering(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=wanted)
+            sizes = [entry["Size"] for page in pages for entry in page.get("Contents", [])]
+        return len(sizes), sum(sizes)
+
     def link(self, key: str, *, seconds: int, file_name: str) -> str | None:
         return self._public.generate_presigned_url(
             "get_object",

@@ -1,6 +1,11 @@
-"""What a project stores, by kind: counts and bytes from rows, in two statements, without a list of the store."""
+"""What a project stores, by kind: counts and bytes from rows, in two statements, without a list of the store.
 
-from dataclasses import dataclass
+`measured_usage` also lists what no row has bytes for: the objects that describe a dataset, and its thumbnails.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import BigInteger, case, cast, func, literal, literal_column, select, union_all
@@ -28,7 +33,9 @@ from core.db.tables import (
     UploadRow,
     VersionRow,
 )
+from core.domain.keys import described_prefix, thumbnails_prefix
 from core.domain.retention import FreeableKind, Retention, retention_of
+from core.services.context import Platform
 from core.services.projects.lookup import project_in
 from core.services.storage.freeable import Amount, Rows, Scope, freeable, in_turn
 
@@ -49,6 +56,9 @@ KINDS = (
     "batch_predictions",
 )
 
+MEASURED = ("metadata", "thumbnails")  # beside KINDS, where the store is listed
+_LISTED_AT_ONCE = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -63,7 +73,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`stored`: every kind of KINDS. `freeable`: what a purge of all kinds would delete, each object once."""
+    """`stored`: every kind of KINDS, then those of MEASURED where the store was listed.
+
+    `freeable`: what a purge of all kinds would delete, each object once.
+    """
 
     project: ProjectRow
     stored: list[Stored]
@@ -81,6 +94,29 @@ def project_usage(db: Database, ref: str) -> Usage:
         amounts = amounts_of(session, list(FreeableKind), scope)
     stored = [found.get(kind, Stored(kind, 0, 0, 0, 0)) for kind in KINDS]
     return Usage(project, stored, amounts, retention)
+
+
+def measured_usage(platform: Platform, ref: str) -> Usage:
+    """With the kinds of MEASURED: one list of the store for each job, and one for each prepared set.
+
+    Raises ProjectNotFound, ProjectRenamed, Gone, Unavailable.
+    """
+    usage = project_usage(platform.db, ref)
+    living = (JobRow.project_id == usage.project.id, JobRow.deleted_at.is_(None))
+    with platform.db.reading() as session:
+        job_ids = session.execute(select(JobRow.id).where(*living)).scalars().all()
+        rows = _sets(usage.project.id, DatasetRow.layout_version, DatasetRow.fingerprint)
+        sets = session.execute(rows).all()
+    with ThreadPoolExecutor(_LISTED_AT_ONCE) as pool:
+        described = list(pool.map(platform.store.measure, map(described_prefix, job_ids)))
+        drawn = list(pool.map(platform.store.measure, [thumbnails_prefix(row[0], row[1]) for row in sets]))
+    shared = sum(size for (_, size), row in zip(drawn, sets, strict=True) if row.shared)
+    measured = [_measured(kind, found) for kind, found in zip(MEASURED, (described, drawn), strict=True)]
+    return replace(usage, stored=[*usage.stored, measured[0], replace(measured[1], shared_bytes=shared)])
+
+
+def _measured(kind: str, found: Sequence[tuple[int, int]]) -> Stored:
+    return Stored(kind, sum(count for count, _ in found), sum(size for _, size in found), 0, 0)
 
 
 def amounts_of(session: Any, kinds: list[FreeableKind], scope: Scope) -> dict[FreeableKind, Amount]:
@@ -152,24 +188,21 @@ def _uploads(project_id: str) -> Rows:
 
 
 def _prepared(project_id: str) -> tuple[Rows, Rows]:
-    """Each set once, however many datasets of the project have it."""
-    other = aliased(JobRow)
-    own = select(JobRow.fingerprint).where(JobRow.project_id == project_id, JobRow.fingerprint.is_not(None))
-    elsewhere = (other.fingerprint == DatasetRow.fingerprint, other.project_id != project_id)
-    sets = (
-        select(
-            DatasetRow.bytes,
-            DatasetRow.index_bytes,
-            select(other.id).where(*elsewhere, other.deleted_at.is_(None)).exists().label("shared"),
-        )
-        .where(DatasetRow.fingerprint.in_(own.where(JobRow.deleted_at.is_(None))))
-        .subquery()
-    )
+    sets = _sets(project_id, DatasetRow.bytes, DatasetRow.index_bytes).subquery()
     shared = [_total(case((sets.c.shared, size), else_=0)) for size in (sets.c.bytes, sets.c.index_bytes)]
     return (
         _of("prepared_sets", sets.c.bytes, shared=shared[0]),
         _of("image_indexes", sets.c.index_bytes, shared=shared[1]).where(sets.c.index_bytes.is_not(None)),
     )
+
+
+def _sets(project_id: str, *columns: Any) -> Rows:
+    """Of each prepared set once, however many datasets of the project have it: the columns, and `shared`."""
+    other = aliased(JobRow)
+    own = select(JobRow.fingerprint).where(JobRow.project_id == project_id, JobRow.fingerprint.is_not(None))
+    elsewhere = (other.fingerprint == DatasetRow.fingerprint, other.project_id != project_id)
+    shared = select(other.id).where(*elsewhere, other.deleted_at.is_(None)).exists().label("shared")
+    return select(*columns, shared).where(DatasetRow.fingerprint.in_(own.where(JobRow.deleted_at.is_(None))))
 
 
 def _total(size: Any) -> Any:

@@ -179,6 +179,9 @@ def test_a_prefix_is_listed_with_times_and_deleted_alone(store: ObjectStore, tmp
     listed = dict(store.list_prefix("runs/run_1/"))
     assert sorted(listed) == ["runs/run_1/1/a", "runs/run_1/1/b/c", "runs/run_1/2/a"]
     assert all(abs(datetime.now(UTC) - modified) < timedelta(minutes=1) for modified in listed.values())
+    store.put("runs/run_1/2/longer", file_of(tmp_path / "a", b"123456"))
+    assert (store.measure("runs/run_1/2/"), store.measure("runs/run_2/")) == ((2, 7), (0, 0))
+    store.delete_prefix("runs/run_1/2/longer")
 
     assert store.delete_prefix("runs/run_1/1/") == 2
     assert store.delete_prefix("runs/run_1/1/") == 0

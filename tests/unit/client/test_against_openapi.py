@@ -98,7 +98,7 @@ CALLS = {
         "rename": (call("raccoons", "bears"),),
         "update": (call("raccoons", title="Bears", retention=RetentionSettings(source_days=365)),),
         "delete": (call("raccoons", cancel=True),),
-        "storage": (call("raccoons"),),
+        "storage": (call("raccoons"), call("raccoons", measure=True)),
         "purge": (
             call("raccoons"),
             call("raccoons", ["bundles"], dry_run=False, older_than_days=7, keep_versions=3, cursor="x"),

@@ -61,9 +61,10 @@ class AsyncProjects:
         path = path_of("/projects/{}", project_name_of(project))
         return await self._transport.write(DeletedProject, "DELETE", path, query={"cancel": cancel})
 
-    async def storage(self, project: Project | str) -> ProjectStorage:
-        """What it stores by kind, and what could be deleted."""
-        return await self._transport.read(ProjectStorage, path_of("/projects/{}/storage", project_name_of(project)))
+    async def storage(self, project: Project | str, *, measure: bool = False) -> ProjectStorage:
+        """What it stores by kind, and what could be deleted. `measure`: also lists the store, for what has no row."""
+        path = path_of("/projects/{}/storage", project_name_of(project))
+        return await self._transport.read(ProjectStorage, path, {"measure": measure or None})
 
     async def purge(
         self,

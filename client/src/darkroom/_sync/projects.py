@@ -62,9 +62,10 @@ class Projects:
         path = path_of("/projects/{}", project_name_of(project))
         return self._transport.write(DeletedProject, "DELETE", path, query={"cancel": cancel})
 
-    def storage(self, project: Project | str) -> ProjectStorage:
-        """What it stores by kind, and what could be deleted."""
-        return self._transport.read(ProjectStorage, path_of("/projects/{}/storage", project_name_of(project)))
+    def storage(self, project: Project | str, *, measure: bool = False) -> ProjectStorage:
+        """What it stores by kind, and what could be deleted. `measure`: also lists the store, for what has no row."""
+        path = path_of("/projects/{}/storage", project_name_of(project))
+        return self._transport.read(ProjectStorage, path, {"measure": measure or None})
 
     def purge(
         self,

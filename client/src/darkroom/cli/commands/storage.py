@@ -74,13 +74,16 @@ def storage(
             help="Such as source_days=365 or keep_versions=5; null: as long as the service. May be repeated.",
         ),
     ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="List the store too: metadata, plots, samples and thumbnails.")
+    ] = False,
 ) -> None:
     """Print what a project stores, and what could be deleted."""
     client = session.client
     if keep:
         given = client.projects.get(project).settings.get("retention") or {}
         client.projects.update(project, retention=_changed(given, params_in(keep, option="--keep")))
-    found = client.projects.storage(project)
+    found = client.projects.storage(project, measure=measure)
     session.out.result(found, lambda: _print_storage(session, found))
 
 
