@@ -13,7 +13,7 @@ def test_workers_stay_and_report_again_what_they_compute_on(platform: Platform, 
     platform.db.close()
     rows, schema = all_rows(database_url), schema_of(database_url)
     assert '"cores": 2' in str(rows["workers"][0]["devices"]).replace("'", '"')
-    downgrade(database_url, "0014")
+    downgrade(database_url, "0015")
     before, wanted = all_rows(database_url), deepcopy(rows)
     take_devices(wanted)
     assert before == wanted
