@@ -28,7 +28,7 @@ def inflate(file: BinaryIO, entry: ZipEntry, out: int | None, at: int, *, hashed
         if digest:
             digest.update(block)
         if out is not None:
-            _write(out, block, at + size)
+            write_at(out, block, at + size)
         size += len(block)
     if size != entry.size:
         raise BrokenArchive(
@@ -50,7 +50,8 @@ def blocks_of(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
     yield from _blocks(file, entry)
 
 
-def _write(out: int, block: bytes, at: int) -> None:
+def write_at(out: int, block: bytes, at: int) -> None:
+    """All of it, to the descriptor `out`."""
     view = memoryview(block)
     while view:
         written = os.pwrite(out, view, at)

@@ -26,6 +26,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _extend(spec: ExtendSpec, steps: StageReporter) -> None:
+    from pipeline.decode.process import start_server
+
+    if spec.additions:
+        start_server()  # beside the imports that follow
     # Imported here: they load Pillow, which `--help` does not need.
     from pipeline.extension.run import extend
     from pipeline.prepare.result import rejection

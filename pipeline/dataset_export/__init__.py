@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 from pipeline.params.dataset_exports import EXPORT_FORMATS
 
 if TYPE_CHECKING:
+    from pipeline.archive.zip_writer import ZipWriter
     from pipeline.dataset_export.losses import Losses
     from pipeline.dataset_export.readme import Readme
     from pipeline.dataset_export.source import ExportSource
-    from pipeline.dataset_export.zip_writer import ZipWriter
     from pipeline.params.dataset_exports import Arrange
     from pipeline.process.progress import StageReporter
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipeline.archive.zip_writer import ZipWriter
 from pipeline.dataset.model import SPLITS
 from pipeline.dataset_export.images import add_images, file_names, note_contradictions, note_paths
 from pipeline.dataset_export.losses import Losses
 from pipeline.dataset_export.pixels import px
 from pipeline.dataset_export.readme import Readme
 from pipeline.dataset_export.source import ExportSource
-from pipeline.dataset_export.zip_writer import ZipWriter
 from pipeline.index.schema import IndexedImage
 from pipeline.params.dataset_exports import Arrange
 from pipeline.process.progress import StageReporter

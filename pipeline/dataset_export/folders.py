@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from pipeline.archive.entry_names import base_of
+from pipeline.archive.zip_writer import ZipWriter
 from pipeline.dataset.model import HELD_OUT_SPLITS
 from pipeline.dataset_export.images import add_images, by_split, file_names, note_paths, numbered
 from pipeline.dataset_export.losses import Losses
 from pipeline.dataset_export.readme import Readme
 from pipeline.dataset_export.source import ExportSource
-from pipeline.dataset_export.zip_writer import ZipWriter
 from pipeline.formats.class_folders import Assignment, Folder, assign_folders
 from pipeline.hub.folder_names import folders_of
 from pipeline.params.dataset_exports import Arrange

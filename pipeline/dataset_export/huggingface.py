@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from pipeline.archive.zip_writer import ZipWriter
 from pipeline.dataset.model import HUGGINGFACE_SPLITS
 from pipeline.dataset_export.images import check_bytes
 from pipeline.dataset_export.losses import Losses
 from pipeline.dataset_export.pixels import px
 from pipeline.dataset_export.readme import Readme
 from pipeline.dataset_export.source import ExportSource
-from pipeline.dataset_export.zip_writer import ZipWriter
 from pipeline.index.schema import IndexedImage
 from pipeline.params.dataset_exports import Arrange
 from pipeline.process.progress import StageReporter

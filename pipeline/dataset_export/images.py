@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from core.domain.errors import OperationFailed
 from pipeline.archive.entry_names import bare_of, folder_of
 from pipeline.archive.source import SourceFile
+from pipeline.archive.zip_writer import ZipWriter
 from pipeline.dataset.model import HELD_OUT_SPLITS, SPLITS
 from pipeline.dataset_export.losses import Losses
 from pipeline.dataset_export.source import ExportSource
-from pipeline.dataset_export.zip_writer import ZipWriter
 from pipeline.formats.split_folders import splits_by_folder
 from pipeline.index.schema import IndexedImage
 from pipeline.process.progress import StageReporter

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from pipeline.archive.zip_writer import ZipWriter
 from pipeline.dataset.validate import natural_order
 from pipeline.dataset_export import writer_of
 from pipeline.dataset_export.losses import Losses
 from pipeline.dataset_export.readme import README, readme_text
 from pipeline.dataset_export.source import ExportSource
-from pipeline.dataset_export.zip_writer import ZipWriter
 from pipeline.formats.class_order import CLASS_ORDER
 from pipeline.params.dataset_exports import Arrange
 from pipeline.process.progress import StageReporter

@@ -9,12 +9,12 @@ from collections import Counter
 from xml.sax.saxutils import escape
 
 from pipeline.archive.entry_names import bare_of, base_of, folder_of
+from pipeline.archive.zip_writer import ZipWriter
 from pipeline.dataset_export.images import add_images, by_split, file_names, note_contradictions, note_paths
 from pipeline.dataset_export.losses import Losses
 from pipeline.dataset_export.pixels import px_text
 from pipeline.dataset_export.readme import Readme
 from pipeline.dataset_export.source import ExportSource
-from pipeline.dataset_export.zip_writer import ZipWriter
 from pipeline.index.schema import IndexedImage
 from pipeline.params.dataset_exports import Arrange
 from pipeline.process.progress import StageReporter

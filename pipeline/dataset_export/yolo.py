@@ -7,6 +7,7 @@ have folders of their own, else lists (train.txt, ...); with `arrange=splits` th
 import yaml
 
 from pipeline.archive.entry_names import bare_of
+from pipeline.archive.zip_writer import ZipWriter
 from pipeline.dataset_export.images import (
     add_images,
     by_split,
@@ -18,7 +19,6 @@ from pipeline.dataset_export.images import (
 from pipeline.dataset_export.losses import Losses
 from pipeline.dataset_export.readme import Readme
 from pipeline.dataset_export.source import ExportSource
-from pipeline.dataset_export.zip_writer import ZipWriter
 from pipeline.index.schema import IndexedImage
 from pipeline.params.dataset_exports import Arrange
 from pipeline.process.progress import StageReporter

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
@@ -97,6 +98,12 @@ class DecodingProcess:
         with _LOCK, suppress(ValueError):  # still running after a kill and a second: its parent's end will end it
             self._process.join(_EXIT_SECONDS)
             self._process.close()
+
+
+def start_server() -> None:
+    """Starts the fork server, which imports for 0.3 s, ahead of the first process that it is to fork."""
+    if isinstance(_context(), ForkServerContext):
+        forkserver.ensure_running()
 
 
 def _context() -> ForkServerContext | SpawnContext:

@@ -1,14 +1,14 @@
 """The dataset that is extended: its images by its index, their bytes in its source ZIP."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from zlib import crc32
 
 from core.domain.errors import PreparationFailed
 from pipeline.archive.extract import can_be_data, is_image
-from pipeline.archive.inflate import blocks_of
+from pipeline.archive.inflate import blocks_of, write_at
 from pipeline.archive.source import SourceFile
 from pipeline.archive.zip_directory import BrokenArchive, ZipEntry, read_directory
 from pipeline.dataset.growth import Revision
@@ -21,32 +21,38 @@ from pipeline.index.schema import IndexedImage
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """`entries`: of the images in `archive`, by their paths."""
+    """`entries`: of the images in `archive`, by their paths. `verified`: see `pipeline.process.specs.ExtendSpec`."""
 
     archive: Path
     entries: dict[str, ZipEntry]
     revision: Revision
+    verified: bool
 
     def has(self, image: DatasetImage) -> bool:
         """Whether the bytes of the image are those of its path in `archive`."""
         return image.source.file == str(self.archive)
 
-    def blocks(self, file: BinaryIO, image: DatasetImage) -> Iterator[bytes]:
-        """The bytes of an image; `file` is the opened archive. Raises PreparationFailed where they are others than the
-        index says."""
+    def copy(self, file: BinaryIO, image: DatasetImage, out: int, at: int) -> None:
+        """Write the bytes of an image to the descriptor `out`, from `at` on; `file` is the opened archive. Raises
+        PreparationFailed where they are others than the index says."""
+        entry = self.entries[image.source.name]
         digest = hashlib.sha256()
+        size = crc = 0
         try:
-            for block in blocks_of(file, self.entries[image.source.name]):
-                digest.update(block)
-                yield block
+            for block in blocks_of(file, entry):
+                write_at(out, block, at + size)
+                size += len(block)
+                if not self.verified:
+                    digest.update(block)
+                    crc = crc32(block, crc)
         except BrokenArchive as error:
             raise PreparationFailed("The stored ZIP of the dataset cannot be read.", image=image.path) from error
-        if digest.hexdigest() != image.sha256:
+        if size != entry.size or not (self.verified or (digest.hexdigest(), crc) == (image.sha256, entry.crc)):
             detail = f"In the stored ZIP of the dataset, {image.path} is not the image that was prepared."
             raise PreparationFailed(detail, image=image.path)
 
 
-def read_parent(archive: Path, index: Path, *, kind: str, classes: list[str], scratch: Path) -> Parent:
+def read_parent(archive: Path, index: Path, *, kind: str, classes: list[str], verified: bool, scratch: Path) -> Parent:
     """Raises PreparationFailed where the ZIP is not the one that the index was made from."""
     try:
         with archive.open("rb") as file:
@@ -58,7 +64,7 @@ def read_parent(archive: Path, index: Path, *, kind: str, classes: list[str], sc
     by_name = {entry.name: entry for entry in entries if is_image(entry.name)}
     root = _root(archive, images, by_name)
     found = {image.path: by_name[root + image.path] for image in images}
-    return Parent(archive, found, Revision(kind, images, classes, removed))
+    return Parent(archive, found, Revision(kind, images, classes, removed), verified)
 
 
 def _removed(file: BinaryIO, entries: list[ZipEntry], scratch: Path) -> dict[Content, str]:

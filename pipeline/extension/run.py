@@ -46,7 +46,8 @@ def extend(spec: ExtendSpec, scratch: Path, steps: StageReporter) -> ExtendedArc
     steps.stage("reading")
     (of_parent := scratch / "parent").mkdir()
     source = plain_archive(spec.parent, of_parent, steps)
-    parent = read_parent(source, spec.index, kind=spec.kind, classes=spec.classes, scratch=scratch)
+    verified = spec.verified and source == spec.parent
+    parent = read_parent(source, spec.index, kind=spec.kind, classes=spec.classes, verified=verified, scratch=scratch)
     read = _read_additions(spec, scratch, steps) if spec.additions else _Read(Additions(), [])
     corrections = read_changes(spec.changes) if spec.changes else {}
     steps.stage("merging")

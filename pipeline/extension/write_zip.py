@@ -4,25 +4,21 @@ Images are stored uncompressed, so that a preparation reads them where they lie.
 """
 
 import json
-import zipfile
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from core.domain.errors import PreparationFailed
 from core.domain.findings import Finding
 from pipeline.archive.source import EXTENSION_LOG
+from pipeline.archive.zip_writer import ZipWriter
 from pipeline.dataset.growth import Revision
 from pipeline.dataset.model import DatasetImage
 from pipeline.extension.parent import Parent
 from pipeline.formats.revision import REVISION_FILE, RemovedImage, RevisionImage, head_lines, image_line
 from pipeline.process.progress import StageReporter
 
-_TIME = (1980, 1, 1, 0, 0, 0)  # of every entry: the same revision always is the same bytes
-_MODE = 0o100644 << 16
-_BATCH_BYTES, _BATCH_IMAGES = 2 << 20, 32  # read by one task
-_AHEAD = 2  # batches for each thread, read and not yet written
+_BATCH = 32  # images that one task copies
 
 
 def write_revision(
@@ -31,80 +27,66 @@ def write_revision(
     """Images of `revision` come from their byte range, or from the parent's ZIP where they have its path there. Raises
     PreparationFailed."""
     images = sorted(revision.images, key=lambda image: image.path)
-    with zipfile.ZipFile(target, "w") as archive:
-        done = 0
-        for batch, contents in _contents(images, parent, threads):
-            for image, blocks in zip(batch, contents, strict=True):
-                with archive.open(_entry(image.path, zipfile.ZIP_STORED), "w", force_zip64=True) as entry:
-                    entry.writelines(blocks)
-            done += len(batch)
+    kept = [image for image in images if parent.has(image)]
+    added = [image for image in images if not parent.has(image)]
+    with ZipWriter(target) as archive:
+        places = [_reserve(archive, image, parent) for image in kept]
+        _copy(kept, places, parent, target, lambda done: steps.tick(done, len(images)), threads=threads)
+        for done, image in enumerate(added, start=len(kept) + 1):
+            if archive.add_range(image.path, image.source.byte_range) != image.sha256:
+                raise PreparationFailed(f"The bytes of {image.path} have changed since they were read.")
             steps.tick(done, len(images))
-        with archive.open(_entry(REVISION_FILE, zipfile.ZIP_DEFLATED), "w", force_zip64=True) as entry:
-            removed = (
-                RemovedImage(*content, split) for content, split in sorted(revision.removed.items(), key=_by_sha256)
-            )
-            for line in head_lines(revision.kind, revision.classes, removed):
-                entry.write(line.encode())
-            for image in images:
-                entry.write(image_line(_line(image)).encode())
-        with archive.open(_entry(EXTENSION_LOG, zipfile.ZIP_DEFLATED), "w") as entry:
-            for finding in log:
-                entry.write((json.dumps(finding.as_dict(), ensure_ascii=False) + "\n").encode())
+        _add_lines(archive, REVISION_FILE, _revision_lines(revision, images))
+        found = (json.dumps(finding.as_dict(), ensure_ascii=False) + "\n" for finding in log)
+        _add_lines(archive, EXTENSION_LOG, found)
 
 
-_Batch = list[DatasetImage]
-_Contents = Iterable[Iterable[bytes]]
+def _reserve(archive: ZipWriter, image: DatasetImage, parent: Parent) -> int:
+    entry = parent.entries[image.source.name]
+    return archive.reserve(image.path, entry.size, entry.crc)
 
 
-def _contents(images: list[DatasetImage], parent: Parent, threads: int) -> Iterator[tuple[_Batch, _Contents]]:
-    """Batches in the order of `images`, each image in blocks. Reading, inflating and hashing release the interpreter's
-    lock: threads do it ahead of the writing. An image larger than a batch is read while it is written instead."""
-    pending: deque[tuple[_Batch, Future[list[list[bytes]]] | None]] = deque()
-    read = partial(_read, parent)
-    with ThreadPoolExecutor(threads) as pool:
+def _copy(
+    images: list[DatasetImage],
+    places: list[int],
+    parent: Parent,
+    target: Path,
+    tick: Callable[[int], None],
+    *,
+    threads: int,
+) -> None:
+    """Each image of the parent to its place in the file `target`. In threads: reading, inflating and writing release
+    the interpreter's lock."""
+
+    def copy_batch(first: int) -> int:
+        last = min(first + _BATCH, len(images))
+        with parent.archive.open("rb") as file:
+            for number in range(first, last):
+                parent.copy(file, images[number], out.fileno(), places[number])
+        return last
+
+    with target.open("r+b", buffering=0) as out, ThreadPoolExecutor(threads) as pool:
         try:
-            for batch in _batches(images):
-                large = batch[0].source.bytes > _BATCH_BYTES
-                pending.append((batch, None if large else pool.submit(read, batch)))
-                if len(pending) > _AHEAD * threads:
-                    yield _taken(parent, *pending.popleft())
-            while pending:
-                yield _taken(parent, *pending.popleft())
-        finally:
+            for done in pool.map(copy_batch, range(0, len(images), _BATCH)):
+                tick(done)
+        except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
-def _batches(images: list[DatasetImage]) -> Iterator[_Batch]:
-    batch: _Batch = []
-    size = 0
+def _revision_lines(revision: Revision, images: Iterable[DatasetImage]) -> Iterator[str]:
+    removed = (RemovedImage(*content, split) for content, split in sorted(revision.removed.items(), key=_by_sha256))
+    yield from head_lines(revision.kind, revision.classes, removed)
     for image in images:
-        if batch and (size + image.source.bytes > _BATCH_BYTES or len(batch) == _BATCH_IMAGES):
-            yield batch
-            batch, size = [], 0
-        batch.append(image)
-        size += image.source.bytes
-    if batch:
-        yield batch
+        yield image_line(_line(image))
 
 
-def _read(parent: Parent, batch: _Batch) -> list[list[bytes]]:
-    with parent.archive.open("rb") as file:
-        return [
-            list(parent.blocks(file, image) if parent.has(image) else image.source.byte_range.blocks())
-            for image in batch
-        ]
-
-
-def _taken(parent: Parent, batch: _Batch, read: Future[list[list[bytes]]] | None) -> tuple[_Batch, _Contents]:
-    return batch, map(partial(_streamed, parent), batch) if read is None else read.result()
-
-
-def _streamed(parent: Parent, image: DatasetImage) -> Iterator[bytes]:
-    if not parent.has(image):
-        yield from image.source.byte_range.blocks()
-        return
-    with parent.archive.open("rb") as file:
-        yield from parent.blocks(file, image)
+def _add_lines(archive: ZipWriter, name: str, lines: Iterable[str]) -> None:
+    waiting = archive.folder / name
+    with waiting.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+    archive.add_file(name, waiting)
+    waiting.unlink()
 
 
 def _by_sha256(entry: tuple[tuple[str, bytes | None], str]) -> str:
@@ -113,11 +95,3 @@ def _by_sha256(entry: tuple[tuple[str, bytes | None], str]) -> str:
 
 def _line(image: DatasetImage) -> RevisionImage:
     return RevisionImage(image.path, (image.width, image.height), image.given_split, image.boxes, image.label)
-
-
-def _entry(name: str, method: int) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _TIME)
-    entry.compress_type = method
-    entry.external_attr = _MODE
-    entry.create_system = 3
-    return entry

@@ -79,7 +79,11 @@ def face_for(texts: Iterable[str]) -> str | None:
     faces = [
         str(findfont(FontProperties(family=name))) for name in ("DejaVu Sans", *_FALLBACK_FONTS) if name in installed
     ]
-    missing = {face: len(wanted - set(FT2Font(face).get_charmap())) for face in faces}
+    missing: dict[str, int] = {}
+    for face in faces:
+        missing[face] = len(wanted - set(FT2Font(face).get_charmap()))
+        if not missing[face]:
+            break  # those that follow may have a hundred thousand characters
     return min(missing, key=lambda face: missing[face], default=None)  # of equals the first
 
 

@@ -1,5 +1,6 @@
 """What a child process leaves for its supervisor: result.json, or problem.json for a failure."""
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -18,7 +19,7 @@ WRITTEN_FILE = "written.json"  # beside it: see `pipeline.index.written`
 
 
 class ChildResult(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 Result = TypeVar("Result", bound=ChildResult)
@@ -209,13 +210,17 @@ AnyResult = Annotated[
     | Bundled,
     Field(discriminator="outcome"),
 ]
-_ANY_RESULT: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
+
+
+@cache
+def _any_result() -> TypeAdapter[AnyResult]:
+    return TypeAdapter(AnyResult)  # 40 ms, which only supervisors need
 
 
 def read_result(out: Path) -> AnyResult | None:
     """The result in a child's folder; None where it is missing or malformed."""
     try:
-        return _ANY_RESULT.validate_json((out / RESULT_FILE).read_bytes())
+        return _any_result().validate_json((out / RESULT_FILE).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
 

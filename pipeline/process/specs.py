@@ -16,7 +16,7 @@ class ChildSpec(BaseModel):
     `memory_bytes`: what the child may allocate, None for any amount; see `pipeline.process.memory_limit`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # a child needs one of them
 
     command: ClassVar[str]  # of `python -m pipeline`
     out: Path
@@ -57,6 +57,7 @@ class ExtendSpec(ChildSpec):
     command = "extend"
 
     parent: Path  # the source ZIP of the dataset that is extended
+    verified: bool = False  # its sha256 was compared: its images are those that the index was made from
     index: Path  # its image index
     kind: Literal["detection", "classification"]
     classes: list[str]  # in the order of their ids

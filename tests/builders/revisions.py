@@ -75,6 +75,7 @@ class Extended:
         additions: Path | None = None,
         changes: dict[str, Any] | None = None,
         fractions: dict[str, float] | None = None,
+        verified: bool = False,
     ) -> None:
         out, scratch = folder / "extend", folder / "scratch"
         out.mkdir(parents=True)
@@ -84,6 +85,7 @@ class Extended:
         spec = ExtendSpec(
             out=out,
             parent=parent,
+            verified=verified,
             index=index,
             kind="detection" if before.kind == "detection" else "classification",
             classes=before.classes,

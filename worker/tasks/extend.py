@@ -35,6 +35,7 @@ def extend_source(attempt: Attempt[JobRow], job: JobRow) -> JobRow | None:
     spec = ExtendSpec(
         out=attempt.scratch / _OUT,
         parent=_fetch(attempt, _source_of(parent), "parent.zip"),
+        verified=True,  # by `_fetch`
         index=_fetch_index(attempt, dataset),
         kind=cast(Literal["detection", "classification"], parent.kind),
         classes=parent.classes or [],

@@ -238,6 +238,19 @@ def test_additions_with_errors_reject_the_extension_with_their_findings(
     assert http.delete(f"/jobs/{first}").status_code in (200, 204)
 
 
+def test_a_parent_that_is_another_one_in_the_store_is_not_extended(
+    line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path
+) -> None:
+    first = _first(line, worker, tmp_path)
+    job_id = _post(http, _new(1), first, tmp_path).json()["job_id"]
+    key = str(line.job(first).source_key)
+    line.platform.store.delete_prefix(key)
+    line.platform.store.put(key, zip_files(tmp_path / "other.zip", voc_files(images=16) | _new(2)))
+    prepare_job(worker, job_id)
+    problem: dict[str, Any] = line.job(job_id).problem or {}
+    assert (line.job(job_id).state, problem["slug"], problem["key"]) == ("failed", "preparation-failed", key)
+
+
 @pytest.mark.slow
 def test_an_extension_whose_child_is_killed_is_done_again(line: Stack, http: httpx.Client, tmp_path: Path) -> None:
     worker = Worker(line.platform, "prepare", "test")

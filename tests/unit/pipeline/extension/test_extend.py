@@ -228,7 +228,21 @@ def test_a_parent_whose_images_are_others_than_its_index_says_is_refused(tmp_pat
         Extended(tmp_path / "after", other, prepared, tmp_path / "before" / INDEX_FILE, changes=changes)
 
 
-def test_images_that_are_larger_than_what_is_read_ahead_keep_their_bytes(tmp_path: Path) -> None:
+def test_a_parent_whose_directory_states_another_checksum_is_refused(tmp_path: Path) -> None:
+    """It would be that of the next ZIP."""
+    parent = voc_zip(tmp_path / "parent.zip")
+    before = prepared_in(tmp_path / "before", parent)
+    with zipfile.ZipFile(parent) as archive:
+        crc = archive.getinfo("images/p03.jpg").CRC.to_bytes(4, "little")
+    content = parent.read_bytes()
+    assert content.count(crc) == 2
+    parent.write_bytes(content.replace(crc, bytes(4)))
+    changes = {"p05.jpg": {"remove": True}}
+    with pytest.raises(PreparationFailed, match=r"p03\.jpg"):
+        Extended(tmp_path / "after", parent, before, tmp_path / "before" / INDEX_FILE, changes=changes)
+
+
+def test_a_verified_parent_is_copied_to_the_same_zip(tmp_path: Path) -> None:
     noise = io.BytesIO()
     Image.effect_noise((1500, 1000), 90).convert("RGB").save(noise, "BMP")
     files = voc_files(images=12)
@@ -238,10 +252,16 @@ def test_images_that_are_larger_than_what_is_read_ahead_keep_their_bytes(tmp_pat
     parent = zip_files(tmp_path / "parent.zip", files)
     before = prepared_in(tmp_path / "before", parent)
     index = tmp_path / "before" / INDEX_FILE
-    grown = Extended(tmp_path / "after", parent, before, index, changes={"p05.jpg": {"remove": True}})
+    additions = zip_files(tmp_path / "more.zip", _added(1) | {"darkroom-remove.txt": b"p05.jpg"})
+    grown, again = (
+        Extended(tmp_path / name, parent, before, index, additions=additions, verified=verified)
+        for name, verified in (("after", True), ("again", False))
+    )
     with zipfile.ZipFile(grown.archive) as archive:
         assert archive.testzip() is None
         assert archive.read("p03.bmp") == noise.getvalue()
+        assert hashlib.sha256(archive.read("n1.jpg")).hexdigest() == _rows(grown.out)["n1.jpg"].sha256
+    assert grown.archive.read_bytes() == again.archive.read_bytes()
 
 
 def test_images_that_were_hashed_as_the_archive_was_written_are_not_read_again(

@@ -65,7 +65,14 @@ class ZipWriter:
     def add_file(self, name: str, path: Path) -> None:
         self.add_range(name, ByteRange(str(path), 0, path.stat().st_size))
 
-    def _add(self, name: str, size: int, crc: int, content: Iterable[bytes]) -> None:
+    def reserve(self, name: str, size: int, crc: int) -> int:
+        """Where in the file the caller writes the content, of `size` bytes with this CRC-32, before the end."""
+        at = self._add(name, size, crc, ())
+        self._out.seek(self._at)
+        return at
+
+    def _add(self, name: str, size: int, crc: int, content: Iterable[bytes]) -> int:
+        """Returns where the content begins."""
         if size >= _MOST_32:
             raise ValueError(f"{name} has {size} bytes: more than a file of an export may have.")
         raw = name.encode()
@@ -79,6 +86,7 @@ class ZipWriter:
         self._directory_bytes += self._directory.write(head + raw + extra)
         self._at += _LOCAL.size + len(raw) + size
         self._count += 1
+        return self._at - size
 
     def _end(self) -> None:
         size = self._directory_bytes
