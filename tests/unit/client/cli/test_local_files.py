@@ -2,12 +2,14 @@
 
 import zipfile
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from darkroom import Client
 from darkroom.cli.checkup.local import login_check
+from darkroom.cli.commands import imports
 from darkroom.cli.failures import CommandFailed, WrongUsage
 from darkroom.cli.folder_archive import files_in, write_archive
 from darkroom.cli.images import Image
@@ -79,3 +81,13 @@ def test_the_command_keeps_no_image_in_memory(tmp_path: Path) -> None:
     with Client("http://service", http=httpx.Client(transport=service)) as client:
         (found,) = Predictor(client, "raccoons", {}).predict([Image("1.jpg", tmp_path / "1.jpg")], receipt=False)
     assert found.image == b"" and found.model.name
+
+
+def test_a_zip_of_images_is_no_model_and_the_command_that_sends_it_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "local.zip"
+    for name, project in (("1.jpg", None), ("cat/1.jpg", "raccoons")):
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(name, b"")
+        with pytest.raises(WrongUsage, match="no config") as wrong:
+            imports._import_model(cast(Any, None), file, project, None, False)
+        assert f"`darkroom upload {file}`" in wrong.value.remedy

@@ -90,7 +90,7 @@ def _from_location(
 def _import_model(session: Session, file: Path, project: str | None, dataset: str | None, wait: bool) -> ExitCode:
     if file.suffix.lower() == ".zip" and not _may_be_model(file):
         remedy = f"If it is a dataset: `darkroom upload {file}`. A ZIP of a model holds a folder of transformers."
-        raise WrongUsage(f"{file} holds no model: there is no config.json in it.", remedy)
+        raise WrongUsage(f"{file} holds no model: no config.json is in it.", remedy)
     if project is None:
         raise WrongUsage("A model is imported into a project.", f"Add --project: darkroom import {file} --project NAME")
     operation = session.client.models.import_file(project, file, dataset=dataset)
