@@ -5,9 +5,10 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
-# Two processes take test files in the order of the folders: the long tests with real processes come before the unit tests.
+# Processes take test files in the order of the folders: the long tests with real processes come before the unit tests.
+# Three on two cores, as many tests wait for servers and children; the slow ones measure times and use both cores.
 # COVERAGE=1 measures the lines that run in these processes; `make coverage` reports them.
-PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(PY) -m pytest -q --dist loadfile --no-loadscope-reorder
 MEASURE := $(if $(COVERAGE),--cov --cov-append --cov-report= --cov-fail-under=0)
 export PYTHONUNBUFFERED := 1
 export PYTHONDONTWRITEBYTECODE :=  # empty, also where it is set: else each process compiles every module again
@@ -36,10 +37,10 @@ down: .venv/.local ## Stop the stacks that `make up` or `make demo KEEP=1` start
 
 test: .venv/.dev ## Run the tests: unit, contract, integration, and a short e2e with real processes
 	@$(if $(COVERAGE),rm -f .coverage)
-	@$(PYTEST) $(MEASURE) -m "not slow"
+	@$(PYTEST) $(MEASURE) -n 3 -m "not slow"
 
 test-slow: .venv/.dev ## Run the slow tests alone (DARKROOM_TEST_DATA=folder adds real datasets and hostile corpora)
-	@$(PYTEST) $(MEASURE) -m slow
+	@$(PYTEST) $(MEASURE) -n 2 -m slow
 
 test-all: ## Run every test, the slow ones too, and check the coverage floor
 	@$(MAKE) COVERAGE=1 test test-slow coverage

@@ -15,6 +15,7 @@ from PIL import Image
 from deploy.local.poses import write_archive
 
 
+@pytest.mark.slow
 def test_a_rejected_set_ends_the_demo_with_its_findings_and_leaves_nothing_running(tmp_path: Path) -> None:
     archive, home = tmp_path / "broken.zip", tmp_path / "home"
     with zipfile.ZipFile(archive, "w") as file:

@@ -33,6 +33,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api.http.long_poll, "clock", SimpleNamespace(monotonic=lambda: time.monotonic() * 1000))
 
 
+@pytest.mark.slow
 def test_the_service_page_answers_as_documented(sqlite_url: str, tmp_path: Path) -> None:
     with _filled_service(sqlite_url, tmp_path, token="") as url:
         _agree(url, "--phases=coverage", "--include-tag=service", "--include-tag=training")

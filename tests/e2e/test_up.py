@@ -56,6 +56,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
                 left.kill()
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_middle_of_a_training_leaves_no_process(up: Up, tmp_path: Path) -> None:
     stack = up()
     _wait_until_ready(stack, tmp_path)

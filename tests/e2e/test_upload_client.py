@@ -112,6 +112,7 @@ def big_zip(path: Path, *, mib: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_upload_survives_kill_9_of_its_client_and_of_the_service(local: LocalService) -> None:
     archive = big_zip(local.folder / "big.zip", mib=128)
     service = local.start_api()

@@ -18,7 +18,7 @@ from deploy.local.private_stack import PrivateStack, start_stack, stop_stack, wa
 from deploy.local.scenes import write_archive
 from tests.builders import hostile
 from tests.builders.voc import XML, voc_files, zip_files
-from tests.servers.processes import marked
+from tests.servers.processes import alive, commands, marked
 from tests.waiting import wait_until
 
 TINY = {"epochs": 2, "imgsz": 64, "batch": 8, "pretrained": "never", "device": "cpu", "workers": 0}
@@ -171,6 +171,16 @@ def test_every_hostile_archive_gets_a_typed_answer_and_writes_nothing_outside(
     assert _files_outside(home) == before
     assert _servers(stack) == served_by, "the API and the workers are the processes that they were"
     assert client.ready().state == "ok"
+
+
+def test_a_signal_leaves_no_process_of_the_stack(stack: PrivateStack) -> None:
+    """The last test of this file. In the middle of a training: test_up.py."""
+    before = marked(stack.process.pid)
+    assert len(before) > 5
+    stop_stack(stack)
+    assert stack.process.returncode == 0
+    assert commands(alive(before) + marked(stack.process.pid)) == ""
+    assert list((stack.log.parent / "t").glob(f"darkroom-{stack.process.pid}-*")) == []
 
 
 def _servers(stack: PrivateStack) -> set[int]:

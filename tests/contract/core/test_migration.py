@@ -95,6 +95,7 @@ def test_no_value_is_lost(old_url: str) -> None:
     assert _with_old_names(after) == before
 
 
+@pytest.mark.slow
 def test_a_downgrade_restores_every_row_and_the_next_upgrade_too(old_url: str) -> None:
     before = all_rows(old_url)
     upgrade(old_url)

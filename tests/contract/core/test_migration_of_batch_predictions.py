@@ -11,6 +11,7 @@ from tests.builders.exports import export
 from tests.builders.migrated import all_rows, schema_of
 from tests.builders.rows import running_operation
 
+pytestmark = pytest.mark.slow  # of a released schema; `make test` covers the newest ones
 NEW = ("batch_prediction_artifacts", "batch_predictions")
 
 

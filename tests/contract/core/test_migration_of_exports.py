@@ -8,6 +8,7 @@ from tests.builders import lineage
 from tests.builders.exports import export
 from tests.builders.migrated import BATCHES, all_rows, schema_of
 
+pytestmark = pytest.mark.slow  # of a released schema; `make test` covers the newest ones
 NEW = ("bundles", "evaluation_artifacts", "evaluations", "exports", *BATCHES)
 
 

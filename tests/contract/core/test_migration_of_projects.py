@@ -101,6 +101,7 @@ def test_no_value_is_lost(old_url: str) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_down_and_up_again_restores_every_row_and_the_schema(old_url: str) -> None:
     before, schema = all_rows(old_url), schema_of(old_url)
     upgrade(old_url)
@@ -123,6 +124,7 @@ def test_a_migrated_database_has_the_tables_of_the_code(old_url: str) -> None:
     assert migrated == _indexes(old_url), "with their conditions, which Alembic does not compare"
 
 
+@pytest.mark.slow
 def test_a_downgrade_refuses_what_has_no_place_and_changes_nothing(old_url: str) -> None:
     upgrade(old_url)
     database = open_database(old_url)
@@ -141,6 +143,7 @@ def test_a_downgrade_refuses_what_has_no_place_and_changes_nothing(old_url: str)
 
 
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
+@pytest.mark.slow
 def test_a_crash_in_the_middle_leaves_the_schema_and_the_rows(old_url: str, direction: str) -> None:
     if direction == "downgrade":
         upgrade(old_url)
@@ -155,6 +158,7 @@ def test_a_crash_in_the_middle_leaves_the_schema_and_the_rows(old_url: str, dire
     assert schema_of(old_url) != schema
 
 
+@pytest.mark.slow
 def test_jobs_with_one_name_and_one_end_of_their_ids_have_slugs_of_their_own(old_url: str) -> None:
     upgrade(old_url)
     slugs = {row["id"]: row["slug"] for row in all_rows(old_url)["projects"]}
@@ -190,6 +194,7 @@ def test_jobs_runs_and_versions_answer_by_their_job_and_by_its_project(platform:
     assert get_run(db, old.TRAINED_RUNS[2]).project_id == _project_of(old.TRAINED)
 
 
+@pytest.mark.slow
 def test_the_history_of_an_alias_goes_on(platform: Platform) -> None:
     db = platform.db
     assert [move.action for move in versions.get_alias(db, old.TRAINED, "production")[1]][-1] == "set"

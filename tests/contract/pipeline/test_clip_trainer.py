@@ -72,7 +72,7 @@ def zero_shot(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tmp_path_factory.mktemp("zero-shot") / "out", "zero-shot", prompts={"disc": TEXTS["disc"]})
 
 
-@pytest.fixture(scope="module", params=["linear-probe", "fine-tune"])
+@pytest.fixture(scope="module", params=["linear-probe", pytest.param("fine-tune", marks=pytest.mark.slow)])
 def learnt(request: pytest.FixtureRequest, run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return request.param, run(tmp_path_factory.mktemp("learnt") / "out", request.param)
 
@@ -274,6 +274,7 @@ def test_a_loss_that_is_not_a_number_is_diverged(run: Run, weights: Path, tmp_pa
         run(tmp_path / "out", "fine-tune", model=folder)
 
 
+@pytest.mark.slow
 def test_without_weights_a_run_fails_before_anything_is_imported(tree: Path, tmp_path: Path) -> None:
     child = start_training(tmp_path / "out", tree, trainer="clip", params={"mode": "zero-shot"})
     assert child.end() == 1

@@ -224,6 +224,7 @@ def test_nothing_published_names_a_folder_of_the_machine(finished: Child, tree: 
             assert folder.encode() not in content, path.name
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(finished: Child, start: Start, tree: Path, tmp_path: Path) -> None:
     again = start(tmp_path / "out", tree)
     assert again.end() == 0
@@ -238,6 +239,7 @@ def test_cancel_ends_a_run_within_two_seconds_without_a_model(running: Child) ->
     assert not (running.out / "artifacts" / "model.json").exists()
 
 
+@pytest.mark.slow
 def test_stop_keeps_and_evaluates_the_best_so_far(running: Child) -> None:
     running.send("stop")
     assert running.end() == 0, running.log()[-3000:]
@@ -272,6 +274,7 @@ def test_a_run_killed_with_sigkill_resumes_at_the_next_epoch_elsewhere(
     assert child.artifact("model.json")["ended"] == "completed"
 
 
+@pytest.mark.slow
 def test_max_minutes_end_a_run_and_keep_the_best_so_far(
     killed: Path, start: Start, trainer: str, tree: Path, tmp_path: Path
 ) -> None:
@@ -296,6 +299,7 @@ def test_max_minutes_over_before_there_is_a_model_is_a_typed_failure(
     assert child.problem()["slug"] == "timed-out"
 
 
+@pytest.mark.slow
 def test_the_checkpoint_of_the_last_epoch_needs_only_evaluation(
     finished: Child, start: Start, tree: Path, tmp_path: Path
 ) -> None:

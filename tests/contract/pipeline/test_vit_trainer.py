@@ -103,6 +103,7 @@ def test_a_resumed_run_keeps_its_best_model_and_its_patience(trained: Child, tre
     assert published(child) == (first / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_computes_what_the_uninterrupted_one_did(trained: Child, tree: Path, tmp_path: Path) -> None:
     resume = shutil.copytree(trained.out / "checkpoints" / "000003", tmp_path / "elsewhere")
     child = start(tmp_path / "out", tree, resume=resume)
@@ -131,6 +132,7 @@ with safe_globals():
     assert rest == {".safetensors", ".json", ".csv"}
 
 
+@pytest.mark.slow
 def test_plain_transformers_loads_what_is_published(trained: Child, weights: Path, tree: Path, tmp_path: Path) -> None:
     code = """
 import io, sys, datasets
@@ -149,7 +151,7 @@ print(correct / len(data))
     ]
 
 
-@pytest.mark.parametrize("named", ["artifacts", "artifacts/model.zip"])
+@pytest.mark.parametrize("named", ["artifacts", pytest.param("artifacts/model.zip", marks=pytest.mark.slow)])
 def test_predict_writes_the_classes_of_an_image(trained: Child, named: str, tmp_path: Path) -> None:
     Image.new("RGB", (60, 30), "white").save(tmp_path / "a.png")
     arguments = ["--model", trained.out / named, "--image", tmp_path / "a.png"]
@@ -236,6 +238,7 @@ save_file({name: numpy.full_like(value, numpy.nan) for name, value in state.item
     assert child.problem()["slug"] == "diverged", child.log()[-2000:]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_no_space(tree: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out" / "artifacts"
     folder.mkdir(parents=True)
@@ -266,6 +269,7 @@ def test_half_of_the_flipped_labels_are_in_the_first_tenth_of_the_ranking(tmp_pa
     assert len(correct) > len(flips) / 2
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text_in_the_report(tmp_path: Path) -> None:
     classes = ("<script>alert(1)</script>", "=1+1")
     tree = draw_classified_tree(tmp_path / "tree", classes=classes)

@@ -81,6 +81,7 @@ def test_curves_come_as_data_and_as_images(trained: Child) -> None:
     assert (trained.out / "artifacts" / "training_curves.png").is_file()
 
 
+@pytest.mark.slow
 def test_an_evaluation_has_the_figures_of_the_training(trained: Child, tree: Path, tmp_path: Path) -> None:
     """Of the version in its framework, and of its ONNX: both without ultralytics' validator."""
     artifacts, copied = trained.out / "artifacts", tmp_path / "tree"
@@ -113,6 +114,7 @@ def write_manifest(tree: Path, split: str) -> None:
     (tree / "manifest.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.slow
 def test_plain_ultralytics_loads_what_is_published(trained: Child, tree: Path, tmp_path: Path) -> None:
     code = """
 import sys
@@ -223,6 +225,7 @@ def _digests(tree: Path) -> dict[str, str]:
     return {str(path.relative_to(tree)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_a_training_changes_nothing_in_a_tree(prepared: Path, tmp_path: Path) -> None:
     before = _digests(prepared)
     child = start(tmp_path / "out", prepared, params={**PARAMS, "epochs": 1})
@@ -231,6 +234,7 @@ def test_a_training_changes_nothing_in_a_tree(prepared: Path, tmp_path: Path) ->
     assert "corrupt" not in child.log()
 
 
+@pytest.mark.slow
 def test_nor_in_a_tree_whose_images_ultralytics_would_write_anew(prepared: Path, tmp_path: Path) -> None:
     """As earlier versions of Darkroom prepared it: OpenCV reads it nevertheless."""
     tree = shutil.copytree(prepared, tmp_path / "tree")
@@ -251,7 +255,7 @@ def _add(image: Path) -> None:
     image.with_name("stranger.jpg").write_bytes(jpeg(seed=7))
 
 
-@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("split", ["train", pytest.param("val", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("change", "named"), [(Path.unlink, ""), (_cut, ".jpg"), (_add, "stranger")], ids=["lost", "unreadable", "added"]
 )
@@ -270,6 +274,7 @@ def test_other_images_than_the_manifest_lists_are_a_typed_failure_that_names_the
     assert (named or image.stem) in file and file in problem["detail"]
 
 
+@pytest.mark.slow
 def test_an_rtdetr_is_measured_by_the_scores_of_its_boxes(tmp_path: Path) -> None:
     code = """
 import sys
@@ -297,6 +302,7 @@ print(*predictor.measured(Path(sys.argv[1]).read_bytes())[:, 4:].round(2).ravel(
     assert run_code(code, "image.png", folder=tmp_path).splitlines()[-1] == "0.7 8.0 0.3 2.0"
 
 
+@pytest.mark.slow
 def test_data_yaml_loads_from_any_folder(prepared: Path, trained: Child, tree: Path, tmp_path: Path) -> None:
     code = """
 import sys
@@ -314,6 +320,7 @@ for file in sys.argv[1:]:
     assert [line for line in printed.splitlines() if line.startswith("/")] == folders * 2
 
 
+@pytest.mark.slow
 def test_a_repaired_set_of_yolo_loads_from_any_folder(tmp_path: Path) -> None:
     code = """
 import sys
@@ -330,6 +337,7 @@ for split in ("train", "val"):
     assert [line for line in printed.splitlines() if line.isdigit()] == ["10", "2"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_no_space(tree: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out" / "artifacts"
     folder.mkdir(parents=True)

@@ -33,7 +33,7 @@ OTHER_TITLES = (
 WITH_ADVICE = re.compile(r"'(The (job is|alias \w+ points at a version of this job)\b.*)\.' is '\1: .*'")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.integration, pytest.mark.slow])])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'old.db'}"

@@ -82,7 +82,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def test_no_hostile_name_causes_a_server_error(
     platform: Platform, request: pytest.FixtureRequest, database: str
 ) -> None:

@@ -29,6 +29,11 @@ def line(tmp_path: Path, database_url: str) -> Iterator[Stack]:
         yield made
 
 
+@pytest.mark.parametrize(
+    "database_url",
+    [pytest.param("sqlite", marks=pytest.mark.slow), pytest.param("postgres", marks=pytest.mark.integration)],
+    indirect=True,
+)
 def test_the_job_is_rejected_with_the_finding_on_every_database(line: Stack, tmp_path: Path) -> None:
     worker = Worker(line.platform, "prepare", "test")
     chosen = {case.name: case for case in cases() if case.name in KINDS}

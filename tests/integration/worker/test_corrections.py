@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from core.db.tables import JobRow
 from tests.builders.voc import image_bytes, voc_files, zip_files
+from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.api import serving
 from tests.servers.workers import Stack, stack
 from worker.context import Worker
@@ -51,6 +52,7 @@ def _images(http: httpx.Client, job_id: str) -> dict[str, dict[str, Any]]:
     return {item["path"]: item for item in items}
 
 
+@POSTGRES_IS_SLOW
 def test_drafts_become_the_next_dataset(line: Stack, worker: Worker, http: httpx.Client, job_id: str) -> None:
     path = http.get(f"/jobs/{job_id}").json()["links"]["corrections"]
     before = _images(http, job_id)
@@ -103,6 +105,7 @@ def test_drafts_become_the_next_dataset(line: Stack, worker: Worker, http: httpx
     assert (refused.status_code, refused.json()["slug"]) == (409, "nothing-to-apply")
 
 
+@POSTGRES_IS_SLOW
 def test_corrections_that_do_not_fit_are_named_and_none_is_kept(http: httpx.Client, job_id: str) -> None:
     path = f"/datasets/{job_id}/corrections"
     image = next(iter(_images(http, job_id)))
@@ -125,6 +128,7 @@ def test_corrections_that_do_not_fit_are_named_and_none_is_kept(http: httpx.Clie
     assert http.post("/datasets/job_0/corrections", json={"corrections": [wrong[0]]}).status_code == 404
 
 
+@POSTGRES_IS_SLOW
 def test_drafts_can_be_discarded_and_come_back_from_a_revision_that_is_rejected(
     line: Stack, worker: Worker, http: httpx.Client, job_id: str
 ) -> None:
@@ -151,6 +155,7 @@ def test_drafts_can_be_discarded_and_come_back_from_a_revision_that_is_rejected(
     assert http.post(f"{path}/apply").json()["slug"] == "job-not-extendable"
 
 
+@POSTGRES_IS_SLOW
 def test_of_two_corrections_of_an_image_the_later_one_is_the_draft_again(
     line: Stack, worker: Worker, http: httpx.Client, job_id: str
 ) -> None:
@@ -174,6 +179,7 @@ def test_of_two_corrections_of_an_image_the_later_one_is_the_draft_again(
     assert left == {image: ("draft", "first") for image in images} | {images[0]: ("draft", "third")}
 
 
+@POSTGRES_IS_SLOW
 def test_labels_of_images_are_corrected(line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path) -> None:
     names = ("cat", "dog")
     files = {f"{names[n % 2]}/{n}.jpg": image_bytes(seed=n, boxes=[("x", n + 1, 3, 30, 30)]) for n in range(20)}

@@ -110,6 +110,7 @@ def assert_one_version(line: Stack, job_id: str, *, attempt: int) -> None:
         assert f"/{attempt}/artifacts/" in artifact.key
 
 
+@pytest.mark.slow
 def test_a_real_training_whose_worker_is_killed_goes_on_elsewhere_from_the_checkpoint(line: Stack, job_id: str) -> None:
     first = line.start("train")
     run_id = line.train(job_id, epochs=4)
@@ -149,6 +150,7 @@ def test_a_killed_child_goes_on_from_the_checkpoint_as_a_lost_attempt(line: Stac
     assert epochs_reported(line, run_id).count(1) == 1
 
 
+@pytest.mark.slow
 def test_a_child_that_is_killed_every_time_fails_the_run_with_its_log(line: Stack, job_id: str) -> None:
     line.start("train", scripted=True)
     run = line.ended_run(line.train(job_id, epochs=20, seed=14))
@@ -158,6 +160,7 @@ def test_a_child_that_is_killed_every_time_fails_the_run_with_its_log(line: Stac
     assert "signal 9" in run.problem["detail"] and "log_tail" in run.problem
 
 
+@pytest.mark.slow
 def test_a_worker_killed_between_put_and_publish_leaves_one_version_of_the_next_attempt(
     line: Stack, job_id: str
 ) -> None:
@@ -173,6 +176,7 @@ def test_a_worker_killed_between_put_and_publish_leaves_one_version_of_the_next_
     assert_one_version(line, job_id, attempt=2)
 
 
+@pytest.mark.slow
 def test_a_zombie_finishes_and_overwrites_nothing(line: Stack, job_id: str) -> None:
     zombie = line.start("train", scripted=True)
     run_id = line.train(job_id, epochs=45)
@@ -192,6 +196,7 @@ def test_a_zombie_finishes_and_overwrites_nothing(line: Stack, job_id: str) -> N
     assert child_of(zombie) is None
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_writes_nothing_after_it_was_thawed(tmp_path: Path, sqlite_url: str, valkey_url: str) -> None:
     """Without a sweep: the claim is nobody else's, and the frozen worker has given it up all the same."""
     with stack(tmp_path, sqlite_url, valkey_url, lease_seconds=3.0) as line:
@@ -230,6 +235,7 @@ def test_losses_with_new_checkpoints_between_them_do_not_add_up(line: Stack, job
     assert epochs_reported(line, run_id).count(1) == 1
 
 
+@pytest.mark.slow
 def test_a_drained_worker_gives_the_run_back_within_four_seconds(line: Stack, job_id: str) -> None:
     worker = line.start("train", scripted=True)
     run_id = line.train(job_id, epochs=20)
@@ -247,7 +253,7 @@ def test_a_drained_worker_gives_the_run_back_within_four_seconds(line: Stack, jo
     assert epochs_reported(line, run_id).count(1) == 1
 
 
-@pytest.mark.parametrize("stage", ["training", "evaluating"])
+@pytest.mark.parametrize("stage", ["training", pytest.param("evaluating", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("obedient", [True, False])
 def test_a_cancel_ends_the_run_within_five_seconds(unswept: Stack, job_id: str, stage: str, obedient: bool) -> None:
     worker = unswept.start("train", scripted=True)
@@ -282,6 +288,7 @@ def test_a_worker_without_a_broker_finds_its_work_by_itself(tmp_path: Path, sqli
         assert line.ended_run(line.train(job_id)).state == "succeeded", line.logs()
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_killed_and_comes_back_costs_no_run(
     tmp_path: Path, sqlite_url: str, private_valkey: Valkey
 ) -> None:
@@ -301,6 +308,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_no_run(
 
 
 @pytest.mark.parametrize("damage", ["missing", "other bytes"])
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_read_starts_the_run_afresh_with_a_note(
     line: Stack, job_id: str, tmp_path: Path, damage: str
 ) -> None:

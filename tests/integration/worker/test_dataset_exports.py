@@ -107,6 +107,7 @@ def test_a_format_of_the_other_kind_is_refused_with_those_that_fit(
     assert problem(client.get("/dataset/export/job_1", params={"format": "hf"}), 404, "job-not-found")
 
 
+@pytest.mark.slow
 def test_without_the_uploaded_zip_and_the_index_the_prepared_set_is_exported_and_the_loss_named(
     platform: Platform, client: httpx.Client, tmp_path: Path
 ) -> None:

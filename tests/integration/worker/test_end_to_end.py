@@ -48,6 +48,7 @@ def test_an_upload_is_prepared_and_a_run_of_it_publishes_v1_with_its_onnx(
         assert not list((line.settings.cache / "private").iterdir())
 
 
+@pytest.mark.slow
 def test_the_same_line_stands_on_postgres_and_s3(
     tmp_path: Path, postgres_copy: str, s3_settings: Settings, valkey_url: str
 ) -> None:

@@ -78,6 +78,7 @@ def _splits(http: httpx.Client, job_id: str) -> dict[str, str]:
     return {item["sha256"]: item["split"] for item in items}
 
 
+@pytest.mark.slow
 def test_five_revisions_over_http(line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path) -> None:
     newest = _first(line, worker, tmp_path)
     ever = _splits(http, newest)
@@ -109,6 +110,7 @@ def test_five_revisions_over_http(line: Stack, worker: Worker, http: httpx.Clien
     assert offline.digests.fingerprint == job["fingerprint"]
 
 
+@POSTGRES_IS_SLOW
 def test_the_zip_that_was_made_is_prepared_where_it_lies(
     line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +137,7 @@ def test_the_zip_that_was_made_is_prepared_where_it_lies(
     assert offline.digests.fingerprint == job.fingerprint
 
 
+@POSTGRES_IS_SLOW
 def test_what_cannot_be_extended_is_409_and_its_options_are_checked(
     line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path
 ) -> None:
@@ -159,6 +162,7 @@ def test_what_cannot_be_extended_is_409_and_its_options_are_checked(
     assert (refused.status_code, refused.json()["slug"]) == (409, "job-not-extendable")
 
 
+@POSTGRES_IS_SLOW
 def test_a_resumable_upload_extends_and_the_project_of_a_single_upload_becomes_one_of_several(
     line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path
 ) -> None:
@@ -184,6 +188,7 @@ def test_a_resumable_upload_extends_and_the_project_of_a_single_upload_becomes_o
     assert line.job(first).state == "ready"
 
 
+@POSTGRES_IS_SLOW
 def test_what_is_being_extended_cannot_be_deleted_and_loses_nothing(
     line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path
 ) -> None:
@@ -226,6 +231,7 @@ def test_an_extension_that_failed_does_not_keep_its_parent(
     assert line.job(made).state == "ready", line.job(made).problem
 
 
+@POSTGRES_IS_SLOW
 def test_additions_with_errors_reject_the_extension_with_their_findings(
     line: Stack, worker: Worker, http: httpx.Client, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from core.services.projects.lookup import project_in
 from core.settings import Settings
 from core.storage import open_store
 from tests.builders.rows import ready_job, running_run
+from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.workers import REPOSITORY
 
 PROJECT = "raccoons"
@@ -57,6 +58,7 @@ print(*(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in forks))
 """
 
 
+@POSTGRES_IS_SLOW
 def test_fifty_publishes_at_once_leave_no_gap(database_url: str) -> None:
     settings = Settings(database_url=database_url)
     platform = Platform(settings, open_database(database_url), open_store(settings), PollingOnly())

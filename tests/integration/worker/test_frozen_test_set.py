@@ -118,6 +118,7 @@ def test_training_on_test_images_is_refused_unless_allowed(line: Stack, client: 
 
 
 @POSTGRES_IS_SLOW
+@pytest.mark.slow
 def test_a_run_that_was_queued_before_the_freeze_is_compared_with_it(
     line: Stack, client: httpx.Client, tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ def test_the_frozen_dataset_stays_until_the_freeze_ends(line: Stack, client: htt
     assert client.delete(f"/jobs/{other}").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_dataset_that_is_prepared_during_a_freeze_begins_again(line: Stack, tmp_path: Path) -> None:
     first = _prepared(line, tmp_path, with_boxes(FIRST))
     second = line.upload(zip_files(tmp_path / "more.zip", with_boxes(FIRST | _more(20))), project="yard")

@@ -90,6 +90,7 @@ def test_the_train_split_of_a_commit_becomes_a_job_that_names_the_commit(
     assert job.huggingface == known
 
 
+@pytest.mark.slow
 def test_the_order_of_the_hubs_class_names_is_that_of_the_prepared_set(
     line: Stack, worker: Worker, the_hub: Hub, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_the_order_of_the_hubs_class_names_is_that_of_the_prepared_set(
     assert sorted(set(train["label"])) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_later_attempt_keeps_to_the_first_commit_and_makes_the_same_zip(
     line: Stack, worker: Worker, the_hub: Hub
 ) -> None:
@@ -222,6 +224,7 @@ def test_a_download_ends_when_the_job_is_deleted_or_the_worker_drains(
     assert list((line.settings.temp / "attempts").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_images_in_folders_of_classes_are_imported_too(
     line: Stack, worker: Worker, the_hub: Hub, tmp_path: Path
 ) -> None:

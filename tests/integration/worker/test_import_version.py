@@ -21,6 +21,7 @@ from tests.builders.foreign_models import CLASSES, zip_of
 from tests.builders.hostile_models import RunsCode, torch_zip
 from tests.builders.onnx_models import described, onnx_classifier
 from tests.builders.voc import voc_zip, zip_files
+from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.api import problem, serving
 from tests.servers.workers import OPTIONS, Stack, child_of, stack
 from worker.context import Worker
@@ -101,6 +102,7 @@ def _ended(api: httpx.Client, line: Stack, operation_id: str, **settings: bool) 
     return operation
 
 
+@POSTGRES_IS_SLOW
 def test_an_uploaded_model_becomes_a_version_of_its_project(
     each_api: httpx.Client, each_line: Stack, onnx_file: bytes
 ) -> None:
@@ -175,6 +177,7 @@ def test_what_cannot_be_imported_is_refused_before_anything_is_stored(
     assert list(line.platform.store.list_prefix("operations/")) == []
 
 
+@pytest.mark.slow
 def test_no_training_goes_on_from_an_imported_onnx_file(
     api: httpx.Client, line: Stack, onnx_file: bytes, tmp_path: Path
 ) -> None:

@@ -197,6 +197,7 @@ def copies(service: httpx.Client, job_id: str, run_id: str) -> tuple[Any, Any]:
     return run["mlflow"], service.get(f"/models/{job_id}/v{run['version']}").json()["mlflow"]
 
 
+@pytest.mark.slow
 def test_a_version_that_was_deleted_singly_leaves_mlflow_and_its_curves_stay(
     platform: Platform, mlflow_url: str, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def wait_for_progress(line: Stack, operation_id: str, *, attempt: int = 1) -> No
 
 
 @POSTGRES_IS_SLOW
+@pytest.mark.slow
 def test_a_worker_and_its_child_are_killed_and_another_ends_the_operation(line: Stack) -> None:
     first = line.start("operations", scripted=True)
     operation_id = line.operate(steps=15)
@@ -91,6 +92,7 @@ def test_a_frozen_worker_overwrites_nothing_and_a_drained_one_gives_back(
         line.until(lambda: "operation.lost" in line.logs() and child_of(frozen) is None)
 
 
+@pytest.mark.slow
 def test_a_child_that_fails_fails_its_operation_with_the_cause(
     tmp_path: Path, sqlite_url: str, valkey_url: str
 ) -> None:

@@ -76,6 +76,7 @@ def test_two_uploads_of_the_same_images_share_one_prepared_set(line: Stack, work
         assert kept == {"dataset_metadata.json", "samples.tar", *(f"plots/{name}.png" for name in PLOT_NAMES)}
 
 
+@pytest.mark.slow
 def test_a_set_deleted_while_the_same_images_are_prepared_is_written_again(
     line: Stack, worker: Worker, archive: Path
 ) -> None:
@@ -102,6 +103,7 @@ def stages(line: Stack, job_id: str) -> list[str]:
         return [data["stage"] for data in events.scalars() if data.get("stage")]
 
 
+@pytest.mark.slow
 def test_a_set_whose_row_was_never_committed_is_taken_over(line: Stack, worker: Worker, archive: Path) -> None:
     first, second = (line.upload(archive) for _ in range(2))
     prepare_job(worker, first)

@@ -129,6 +129,7 @@ def test_it_deletes_what_was_listed_and_nothing_else(platform: Platform, tmp_pat
     "deletions",
     [0, 2, pytest.param(1, marks=pytest.mark.slow), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 8))],
 )
+@pytest.mark.slow
 def test_killed_between_two_deletions_the_next_attempt_continues(
     platform: Platform, tmp_path: Path, deletions: int
 ) -> None:

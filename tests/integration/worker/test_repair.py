@@ -15,6 +15,7 @@ from core.services.jobs.repair import list_repairs, repair_job
 from pipeline.archive.source import REPAIR_LOG
 from tests.builders.roles import labelled_yolo
 from tests.builders.voc import XML, image_bytes, voc_files, voc_zip, zip_files
+from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.workers import Stack, stack
 from worker.context import Worker
 from worker.tasks.prepare import prepare_job
@@ -42,6 +43,7 @@ def _rejected(line: Stack, worker: Worker, tmp_path: Path) -> str:
     return job_id
 
 
+@POSTGRES_IS_SLOW
 def test_a_rejected_upload_becomes_a_ready_job_with_a_log(line: Stack, worker: Worker, tmp_path: Path) -> None:
     broken = _rejected(line, worker, tmp_path)
     new = repair_job(line.platform, broken)
@@ -62,6 +64,7 @@ def test_a_rejected_upload_becomes_a_ready_job_with_a_log(line: Stack, worker: W
     assert repair_job(line.platform, broken).id == new.id
 
 
+@pytest.mark.slow
 def test_a_repair_reads_with_the_background_option_of_the_upload(line: Stack, worker: Worker, tmp_path: Path) -> None:
     files = labelled_yolo(4) | {f"images/train/bare{n}.jpg": image_bytes(seed=100 + n) for n in range(6)}
     archive = zip_files(tmp_path / "data.zip", files)
@@ -75,6 +78,7 @@ def test_a_repair_reads_with_the_background_option_of_the_upload(line: Stack, wo
     assert images == {"unlabelled": 10, "auto": 4}
 
 
+@POSTGRES_IS_SLOW
 def test_a_repair_of_a_hostile_archive_is_rejected_as_the_upload_was(
     line: Stack, worker: Worker, tmp_path: Path
 ) -> None:
@@ -87,6 +91,7 @@ def test_a_repair_of_a_hostile_archive_is_rejected_as_the_upload_was(
     assert list_findings(line.platform.db, new.id, cursor=None, limit=10).items
 
 
+@POSTGRES_IS_SLOW
 def test_what_has_not_ended_or_is_no_longer_kept_cannot_be_repaired(
     line: Stack, worker: Worker, tmp_path: Path
 ) -> None:
@@ -100,6 +105,7 @@ def test_what_has_not_ended_or_is_no_longer_kept_cannot_be_repaired(
         repair_job(line.platform, swept)
 
 
+@POSTGRES_IS_SLOW
 def test_an_upload_deleted_before_its_repair_fails_the_repair_which_can_be_retried(
     line: Stack, worker: Worker, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ from core.services.work.locks import take_lock
 from core.settings import Settings
 from tests.builders.indexed import indexed_image, indexed_job
 from tests.builders.rows import claimed_job, complete, publish, ready_job, running_run
+from tests.databases import POSTGRES_IS_SLOW
 from tests.servers.api import problem, serving
 from tests.waiting import wait_until
 from worker.context import Worker
@@ -85,6 +86,7 @@ def put(platform: Platform, tmp_path: Path, *keys: str) -> None:
         platform.store.put(key, tmp_path / "object")
 
 
+@POSTGRES_IS_SLOW
 def test_a_deleted_job_leaves_no_object_and_its_prepared_set_goes_with_the_last_job(
     platform: Platform, tmp_path: Path
 ) -> None:
@@ -199,6 +201,7 @@ erase_job(open_database(sys.argv[1]), sys.argv[2], at_once=1)
 """
 
 
+@POSTGRES_IS_SLOW
 def test_an_erasure_that_is_killed_goes_on_with_what_is_left(platform: Platform) -> None:
     job = deletable(platform, findings=2000)
     delete_job(platform, job.id)

@@ -160,7 +160,11 @@ def test_text_of_an_upload_is_no_formula(value: str | int, kept: str | int) -> N
     assert safe_cell(value) == kept
 
 
-@pytest.mark.parametrize("count", [1, 2, 120], ids=["one class", "two classes", "many classes"])
+@pytest.mark.parametrize(
+    "count",
+    [1, 2, pytest.param(120, marks=pytest.mark.slow)],
+    ids=["one class", "two classes", "many classes"],
+)
 def test_an_evaluation_is_written_for_any_number_of_classes(count: int, tmp_path: Path) -> None:
     classes = tuple(f"=class {index} <b>名前" for index in range(count))
     one = predictions([0, count - 1, 0], [0, 0, count - 1], classes=classes)

@@ -29,7 +29,11 @@ def evaluation(names: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "names",
-    [["one"], ["$x^{$", "<b>", "名前", "a" * 300], [f"class {index}" for index in range(80)]],
+    [
+        ["one"],
+        ["$x^{$", "<b>", "名前", "a" * 300],
+        pytest.param([f"class {index}" for index in range(80)], marks=pytest.mark.slow),
+    ],
     ids=["one", "odd", "many"],
 )
 def test_a_split_is_drawn_whatever_its_classes_are(names: list[str], tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_a_share_is_never_rounded_to_all_or_nothing(count: int, printed: str) ->
     assert plots.percent(count, 2062) == printed
 
 
+@pytest.mark.usefixtures("drawn_plots")
 def test_prepare_draws_the_images_and_says_so(tmp_path: Path) -> None:
     archive = voc_zip(tmp_path / "data.zip", images=9)
     assert run(["prepare", str(archive), str(tmp_path / "out"), "--processes", "1"]) == 0
