@@ -8,7 +8,7 @@ from typing import Any, Literal, cast, get_args
 
 from core.domain.version import VERSION
 from pipeline.export.bounds import BOUNDS, Bounds
-from pipeline.export.catalogue import Precision
+from pipeline.export.file_precision import file_precision
 from pipeline.predictor.engines import Device, EngineFailed, open_engine
 from pipeline.predictor.libraries import library_versions
 from pipeline.predictor.predictor import ExportPredictor
@@ -18,7 +18,6 @@ from pipeline.receipts.schema import Receipt, ReceiptImage
 from pipeline.receipts.write import receipt_answer, thresholds_of
 
 Verdict = Literal["receipt-changed", "other-model", "other-image", Sameness]
-BUNDLED_PRECISION: Precision = "fp32"  # of the one ONNX in a bundle
 WORST_FIRST: tuple[Verdict, ...] = (
     *("receipt-changed", "other-model", "other-image", "other-answer"),
     *("within-bound", "same"),
@@ -73,9 +72,9 @@ def replay(
         return Replayed("receipt-changed" if changed else "other-model", (*changed, *exchanged))
     predictor = _opened(model, receipt)
     precision = receipt.model.precision
-    if version_id is not None and not exchanged and precision != BUNDLED_PRECISION:
-        exchanged.append(Difference("model.precision", precision, BUNDLED_PRECISION))
-        precision = BUNDLED_PRECISION
+    if not exchanged and precision != (own := file_precision(model, predictor.metadata.about)):
+        exchanged.append(Difference("model.precision", precision, own))
+        precision = own
     images = tuple(_replayed(receipt, predictor, file, index, BOUNDS[precision]) for file in files)
     verdicts: list[Verdict] = [each.verdict for each in images]
     if changed:

@@ -16,6 +16,7 @@ from core.domain.errors import ExportAccuracy, ExportUnsupported, FormatUnavaila
 from pipeline.export import openvino_format, run
 from pipeline.export.bounds import BOUNDS
 from pipeline.export.catalogue import FORMATS, ExportOptions, Format
+from pipeline.export.file_precision import file_precision
 from pipeline.export.quantisation import ATTEMPTS, Attempt
 from pipeline.export.run import ComparedImages, ExportedFile, export_model
 from pipeline.layouts import MANIFEST_FILE
@@ -86,6 +87,9 @@ def test_an_export_is_one_file_that_passes_and_is_the_same_each_time(
     assert (certificate["images"], certificate["split"], certificate["export"]) == (10, "test", first.file.name)
     assert report.stages == ["exporting", "loading", "certifying"] and report.ticks == 10
     assert first.about["model"] == "colours/v1" and first.about["versions"]["torch"]
+    if FORMATS[name].served:
+        assert file_precision(first.file, ExportPredictor(first.file).metadata.about) == precision
+        assert file_precision(first.file, {}) == precision, "the graph itself"
     if name == "torchscript":
         return  # its modules are numbered by a counter of the process
     again = exported(tmp_path / "again", options, tree)
@@ -316,4 +320,6 @@ def test_int8_is_a_smaller_file_that_the_predictor_runs_and_reaches_no_network(
     assert set(network.read_text().splitlines()) == {"watching"}
     certificate = json.loads((out / "certificate.json").read_text())
     assert [(each["passed"], each["calibration_images"]) for each in certificate["attempts"]] == [(True, 12)]
-    assert (out / "export" / FORMATS[name].file).stat().st_size < 0.6 * 12_000_000, "four bytes a weight are 12 MB"
+    file = out / "export" / FORMATS[name].file
+    assert file_precision(file, {}) == file_precision(file, ExportPredictor(file).metadata.about) == "int8"
+    assert file.stat().st_size < 0.6 * 12_000_000, "four bytes a weight are 12 MB"

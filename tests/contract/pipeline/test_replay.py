@@ -144,12 +144,14 @@ def test_a_class_that_the_model_does_not_have_is_another_answer(
     assert ended.status == 1 and "The answer is another one." in ended.out and fact in ended.out
 
 
-def test_the_precision_in_a_receipt_widens_no_bound(replayed: Callable[..., Ended]) -> None:
+@pytest.mark.parametrize("option", ["--bundle", "--model"])
+def test_the_precision_in_a_receipt_widens_no_bound(option: str, given: Given, replayed: Callable[..., Ended]) -> None:
     def change(fields: dict[str, Any]) -> None:
         fields["model"]["precision"] = "int8"
         first_box(fields)["score"] -= 0.02
 
-    found = json.loads((ended := replayed("--json", change=change)).out)
+    model = (option, given.bundle if option == "--bundle" else given.export)
+    found = json.loads((ended := replayed("--json", change=change, model=model)).out)
     assert (ended.status, found["verdict"]) == (1, "other-model")
     assert found["images"][0]["verdict"] == "other-answer"
     assert found["differences"][0] == {"what": "model.precision", "receipt": "int8", "here": "fp32"}
